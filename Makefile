@@ -1,0 +1,54 @@
+# Everything a newcomer types. `make help` lists it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+ONCE   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check fix schemas definitions requirements clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## a virtual environment with the pinned dependencies and both packages
+
+$(STAMP): requirements/dev.txt pyproject.toml schemas/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tidings needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing dependencies into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./schemas -e .
+	@touch $@
+
+run: install ## the whole stack on this machine, with a tour (ONCE=1: exit after the tour)
+	@$(BIN)/tidings up $(if $(ONCE),--once)
+
+test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it starts itself
+	@$(BIN)/python -m tidings.local.packages
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: install ## lint, format, types, import rules, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m tidings_events.export --check
+	@$(BIN)/tidings topology definitions --check deploy/rabbitmq/definitions.json
+
+fix: install ## let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+schemas: install ## regenerate schemas/published and deploy/rabbitmq/definitions.json
+	@$(BIN)/python -m tidings_events.export
+	@$(BIN)/tidings topology definitions --write deploy/rabbitmq/definitions.json
+
+requirements: ## resolve and pin the dependencies again
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  pyproject.toml schemas/pyproject.toml --extra local --no-emit-package tidings-events -o requirements/runtime.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  requirements/runtime.txt requirements/dev.in -o requirements/dev.txt
+
+clean: ## remove the virtual environment and the laptop's own stack's data
+	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
