@@ -1,0 +1,81 @@
+"""The states of a notification and the only moves between them.
+
+Nothing else sets a state: the ledger's statements take theirs from here, and a test walks the
+whole table. docs/lifecycle.md draws it.
+"""
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class State(StrEnum):
+    """Where a notification is in its life."""
+
+    SCHEDULED = "scheduled"
+    """Stored, and to be published when due."""
+    QUEUED = "queued"
+    """In its lane, or on the way there."""
+    SENDING = "sending"
+    """Held by a worker under a lease."""
+    RETRYING = "retrying"
+    """Waiting in a retry tier for its next attempt."""
+    SENT = "sent"
+    """Accepted by the provider."""
+    DELIVERED = "delivered"
+    """The provider's receipt says it arrived."""
+    BOUNCED = "bounced"
+    """The provider's receipt says it did not arrive."""
+    FAILED = "failed"
+    """Given up; its dead letter can be replayed."""
+    CANCELLED = "cancelled"
+    """Called off before it was sent."""
+    SUPPRESSED = "suppressed"
+    """Deliberately not sent, e.g. a second notification with the same idempotency key."""
+    EXPIRED = "expired"
+    """Not delivered before `expires_at`."""
+    UNKNOWN = "unknown"
+    """Perhaps sent; a person decides what to do."""
+    DISCARDED = "discarded"
+    """Its dead letter was closed by a person, with a reason."""
+
+
+S = State
+
+TRANSITIONS: Final = MappingProxyType({
+    S.SCHEDULED: frozenset({S.QUEUED, S.CANCELLED, S.EXPIRED}),
+    S.QUEUED: frozenset({S.SENDING, S.SUPPRESSED, S.EXPIRED, S.FAILED, S.CANCELLED}),
+    S.SENDING: frozenset({
+        S.SENDING,  # a lease ran out and another worker took over
+        S.SENT,
+        S.RETRYING,
+        S.FAILED,
+        S.EXPIRED,
+        S.UNKNOWN,
+        S.SUPPRESSED,
+    }),
+    S.RETRYING: frozenset({S.SENDING, S.FAILED, S.EXPIRED, S.CANCELLED}),
+    S.SENT: frozenset({S.DELIVERED, S.BOUNCED, S.QUEUED}),
+    S.DELIVERED: frozenset({S.BOUNCED}),
+    S.BOUNCED: frozenset({S.DELIVERED}),
+    S.FAILED: frozenset({S.QUEUED, S.DISCARDED}),
+    S.CANCELLED: frozenset[State](),
+    S.SUPPRESSED: frozenset[State](),
+    S.EXPIRED: frozenset({S.QUEUED, S.DISCARDED}),
+    S.UNKNOWN: frozenset({S.QUEUED, S.DISCARDED, S.DELIVERED, S.BOUNCED}),
+    S.DISCARDED: frozenset({S.QUEUED}),
+})
+"""From each state, the states that may follow."""
+
+UNFINISHED: Final = frozenset({S.SCHEDULED, S.QUEUED, S.SENDING, S.RETRYING})
+FINISHED: Final = frozenset(State) - UNFINISHED
+
+
+def may_become(before: State, after: State) -> bool:
+    """Whether the table allows this move."""
+    return after in TRANSITIONS[before]
+
+
+def sources(after: State) -> tuple[str, ...]:
+    """Every state from which `after` may be reached, sorted: for a statement's WHERE clause."""
+    return tuple(sorted(before for before, targets in TRANSITIONS.items() if after in targets))
