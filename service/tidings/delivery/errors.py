@@ -1,17 +1,17 @@
 """What can go wrong with a notification, and what each error means for it.
 
-    TidingsError
-    ├── MalformedNotification      can't be read: undeliverable at once, bytes kept
-    ├── DeliveryError              raised only by channels
-    │   ├── Rejected               no use trying again: bad address, opted out, a 5xx reply
-    │   ├── Unavailable            worth another try: timeout, connection, a 4xx reply
-    │   │   └── Throttled          worth another try, not before `retry_after`
-    │   ├── OutcomeUnknown         the reply was lost after the payload went out
-    │   └── Misconfigured          our fault, not the notification's: pause the channel
-    ├── BrokerUnavailable          leave unacked, back off
-    ├── LedgerUnavailable          leave unacked, back off
-    ├── ConfigurationError         a setting is wrong or missing
-    └── Refused                    a command was understood and can't be done
+TidingsError
+├── MalformedNotification      can't be read: undeliverable at once, bytes kept
+├── DeliveryError              raised only by channels
+│   ├── Rejected               no use trying again: bad address, opted out, a 5xx reply
+│   ├── Unavailable            worth another try: timeout, connection, a 4xx reply
+│   │   └── Throttled          worth another try, not before `retry_after`
+│   ├── OutcomeUnknown         the reply was lost after the payload went out
+│   └── Misconfigured          our fault, not the notification's: pause the channel
+├── BrokerUnavailable          leave unacked, back off
+├── LedgerUnavailable          leave unacked, back off
+├── ConfigurationError         a setting is wrong or missing
+└── Refused                    a command was understood and can't be done
 """
 
 from typing import ClassVar

@@ -42,29 +42,33 @@ class State(StrEnum):
 
 S = State
 
-TRANSITIONS: Final = MappingProxyType({
-    S.SCHEDULED: frozenset({S.QUEUED, S.CANCELLED, S.EXPIRED}),
-    S.QUEUED: frozenset({S.SENDING, S.SUPPRESSED, S.EXPIRED, S.FAILED, S.CANCELLED}),
-    S.SENDING: frozenset({
-        S.SENDING,  # a lease ran out and another worker took over
-        S.SENT,
-        S.RETRYING,
-        S.FAILED,
-        S.EXPIRED,
-        S.UNKNOWN,
-        S.SUPPRESSED,
-    }),
-    S.RETRYING: frozenset({S.SENDING, S.FAILED, S.EXPIRED, S.CANCELLED}),
-    S.SENT: frozenset({S.DELIVERED, S.BOUNCED, S.QUEUED}),
-    S.DELIVERED: frozenset({S.BOUNCED}),
-    S.BOUNCED: frozenset({S.DELIVERED}),
-    S.FAILED: frozenset({S.QUEUED, S.DISCARDED}),
-    S.CANCELLED: frozenset[State](),
-    S.SUPPRESSED: frozenset[State](),
-    S.EXPIRED: frozenset({S.QUEUED, S.DISCARDED}),
-    S.UNKNOWN: frozenset({S.QUEUED, S.DISCARDED, S.DELIVERED, S.BOUNCED}),
-    S.DISCARDED: frozenset({S.QUEUED}),
-})
+TRANSITIONS: Final = MappingProxyType(
+    {
+        S.SCHEDULED: frozenset({S.QUEUED, S.CANCELLED, S.EXPIRED}),
+        S.QUEUED: frozenset({S.SENDING, S.SUPPRESSED, S.EXPIRED, S.FAILED, S.CANCELLED}),
+        S.SENDING: frozenset(
+            {
+                S.SENDING,  # a lease ran out and another worker took over
+                S.SENT,
+                S.RETRYING,
+                S.FAILED,
+                S.EXPIRED,
+                S.UNKNOWN,
+                S.SUPPRESSED,
+            }
+        ),
+        S.RETRYING: frozenset({S.SENDING, S.FAILED, S.EXPIRED, S.CANCELLED}),
+        S.SENT: frozenset({S.DELIVERED, S.BOUNCED, S.QUEUED}),  # queued: `replay --force`
+        S.DELIVERED: frozenset({S.BOUNCED}),
+        S.BOUNCED: frozenset({S.DELIVERED}),
+        S.FAILED: frozenset({S.QUEUED, S.DISCARDED}),
+        S.CANCELLED: frozenset[State](),
+        S.SUPPRESSED: frozenset[State](),
+        S.EXPIRED: frozenset({S.QUEUED, S.DISCARDED}),
+        S.UNKNOWN: frozenset({S.QUEUED, S.DISCARDED, S.DELIVERED, S.BOUNCED}),
+        S.DISCARDED: frozenset[State](),
+    }
+)
 """From each state, the states that may follow."""
 
 UNFINISHED: Final = frozenset({S.SCHEDULED, S.QUEUED, S.SENDING, S.RETRYING})

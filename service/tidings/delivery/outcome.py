@@ -1,0 +1,141 @@
+"""What became of an attempt: values, matched exhaustively by those who act on them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+from uuid import UUID
+
+from tidings.delivery.delay import Delay
+from tidings.delivery.states import State
+
+
+class Reason(StrEnum):
+    """Why a notification is among the dead letters."""
+
+    REJECTED = "rejected"
+    EXHAUSTED = "exhausted"
+    MALFORMED = "malformed"
+    UNROUTABLE = "unroutable"
+    DELIVERY_LIMIT = "delivery_limit"
+    EXPIRED = "expired"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+
+    @property
+    def state(self) -> State:
+        """The state it leaves the notification in."""
+        match self:
+            case Reason.EXPIRED:
+                return State.EXPIRED
+            case Reason.OUTCOME_UNKNOWN:
+                return State.UNKNOWN
+            case _:
+                return State.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as it is recorded: no personal data in it."""
+
+    kind: str
+    """The error's class, e.g. `rejected` or `unavailable`."""
+    message: str
+    provider: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The provider took it."""
+
+    provider: str
+    """Who took it, e.g. `smtp:mail.example.com`."""
+    reference: str = ""
+    """The provider's own id for it, e.g. a Twilio SID or an SMTP queue id."""
+    code: str = ""
+    """The provider's reply code, e.g. `250`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """It failed and has another try coming, after `delay`, as attempt `next_attempt`."""
+
+    failure: Failure
+    delay: Delay
+    next_attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undeliverable:
+    """No use trying again: to the dead letters."""
+
+    reason: Reason
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The channel is at fault, not the notification: hold it, spend no attempt."""
+
+    failure: Failure
+
+
+Outcome: TypeAlias = Sent | RetryLater | Undeliverable
+"""What is recorded of an attempt."""
+
+
+# What the ledger answers to a claim.
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """It is this worker's to send."""
+
+    possible_duplicate: bool = False
+    """An earlier holder of this same attempt vanished: it may have been sent already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Nothing is left to do for this message: the notification has moved on without it."""
+
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Another worker holds it under a live lease."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """This very attempt was recorded, but its worker may have died before passing it on."""
+
+    outcome: RetryLater | Undeliverable
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """Stored until it is due; the scheduler publishes it then."""
+
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateOf:
+    """Its idempotency key was used within the window: recorded, and not sent."""
+
+    first: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class NeverIssued:
+    """It claims an epoch that no replay ever began."""
+
+    epoch: int
+
+
+Claim: TypeAlias = Claimed | Finished | Held | Unsettled | Scheduled | DuplicateOf | NeverIssued
+"""What the ledger answers to a claim."""

@@ -1,0 +1,362 @@
+"""Every environment variable Tidings reads, in frozen sections, each with its meaning and default.
+
+A value may also come from a file named like the variable in `TIDINGS_SECRETS_DIR` (Docker and
+Kubernetes secrets). Nothing else in the service reads the environment.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tidings.delivery.delay import Delay, seconds
+from tidings.delivery.errors import ConfigurationError
+from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
+
+
+def _duration(value: object) -> object:
+    return seconds(value) if isinstance(value, str) else value
+
+
+def _rate(value: object) -> object:
+    """`50/s`, `100/m`, `1000/h` → per second."""
+    if not isinstance(value, str):
+        return value
+    count, _, unit = value.partition("/")
+    per = {"": 1, "s": 1, "m": 60, "h": 3600}.get(unit.strip())
+    try:
+        return float(count) / per if per else value
+    except ValueError:
+        raise ValueError(f"{value!r} is not a rate: write it like 50/s, 100/m or 1000/h") from None
+
+
+def _words(value: object) -> object:
+    """`a, b c` → a list, so that a variable needs no JSON."""
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _delays(value: object) -> object:
+    words = _words(value)
+    return tuple(Delay.parse(word) if isinstance(word, str) else word for word in words)  # type: ignore[attr-defined]  # pydantic reports what is no sequence
+
+
+Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
+"""Seconds; written as `30s`, `2m`, `1h30m`, `7d`."""
+Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0)]
+"""Per second; written as `50/s`, `100/m`, `1000/h`."""
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Delays = Annotated[tuple[Delay, ...], NoDecode, BeforeValidator(_delays)]
+"""Waits between attempts; written as `1m 2m 4m`."""
+
+_Section = TypeVar("_Section", bound=BaseSettings)
+
+DEFAULT_RETRY: Final = RetryPolicy.exponential(initial=60, multiplier=2, maximum=1800, count=6)
+
+
+def _section(prefix: str) -> SettingsConfigDict:
+    return SettingsConfigDict(
+        env_prefix=prefix,
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        arbitrary_types_allowed=True,
+    )
+
+
+class BrokerSettings(BaseSettings):
+    """RabbitMQ."""
+
+    model_config = _section("TIDINGS_")
+
+    amqp_url: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_words)] = (
+        SecretStr("amqp://guest:guest@localhost:5672/"),
+    )
+    """One URL, or several of one cluster separated by commas; tried in turn. `amqps://` verifies."""
+    amqp_heartbeat: int = Field(default=30, ge=5, le=600)
+    """Seconds between heartbeats."""
+    amqp_timeout: Duration = 15.0
+    """How long to wait for the broker: a connection, a declaration, a confirm."""
+    amqp_ca_file: Path | None = None
+    """Certificate authority for `amqps://`, where the system's own don't know it."""
+    amqp_backoff_max: Duration = 30.0
+    """Longest wait between two tries to connect."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs in the clear, for those who connect."""
+        return tuple(url.get_secret_value() for url in self.amqp_url)
+
+
+class LedgerSettings(BaseSettings):
+    """PostgreSQL."""
+
+    model_config = _section("TIDINGS_")
+
+    database_url: SecretStr = SecretStr("postgresql://tidings@localhost:5432/tidings")
+    """`postgresql://user:password@host:port/database?sslmode=verify-full`."""
+    database_pool_size: int = Field(default=6, ge=2, le=100)
+    """Connections a process may hold."""
+    database_timeout: Duration = 10.0
+    """How long one statement may take."""
+    batch_size: int = Field(default=200, ge=1, le=1000)
+    """Most notifications claimed or recorded in one statement."""
+    batch_wait: Duration = 0.003
+    """How long a statement waits for company."""
+    idempotency_window: Duration = 7 * 86_400.0
+    """How long an `idempotency_key` is remembered."""
+
+
+class ChannelSettings(BaseSettings):
+    """What every channel has; each with its own prefix, e.g. `TIDINGS_EMAIL_CONCURRENCY`."""
+
+    concurrency: int = Field(default=50, ge=1, le=2000)
+    """Sends under way at once, per worker."""
+    prefetch: int = Field(default=100, ge=1, le=5000)
+    """Messages a worker holds unacknowledged of each priority; raised to `concurrency`."""
+    send_timeout: Duration = 30.0
+    """How long one send may take."""
+    rate: Rate | None = None
+    """Most sends a second per worker, e.g. `50/s`; unlimited where unset."""
+    retry: Delays = DEFAULT_RETRY.delays
+    """Waits between attempts."""
+    guarantee: Guarantee = Guarantee.AT_LEAST_ONCE
+    """`at_least_once` or `at_most_once`, where nobody can know whether it was sent."""
+    low_share: float = Field(default=0.05, ge=0, le=0.5)
+    """Share of sends that goes to whoever has waited longest, whatever the priority."""
+    pause: Duration = 30.0
+    """How long a channel rests after a misconfiguration before it tries one again."""
+
+
+class EmailSettings(ChannelSettings):
+    """Email through an SMTP relay."""
+
+    model_config = _section("TIDINGS_EMAIL_")
+
+    host: str = ""
+    """The relay; the channel is off where empty."""
+    port: int = Field(default=587, ge=1, le=65535)
+    tls: str = Field(default="starttls", pattern="^(none|starttls|implicit)$")
+    """`starttls`, `implicit` (465) or `none` (a relay on this machine)."""
+    ca_file: Path | None = None
+    """Certificate authority of the relay, where the system's own don't know it."""
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    sender: str = ""
+    """From address, e.g. `Example <no-reply@example.com>`."""
+    helo: str = ""
+    """Name to greet the relay with; this machine's where empty."""
+    connections: int = Field(default=10, ge=1, le=500)
+    """SMTP connections kept open."""
+    messages_per_connection: int = Field(default=500, ge=1)
+    """Messages after which a connection is renewed."""
+
+
+class TwilioSettings(BaseSettings):
+    """The Twilio account that SMS and WhatsApp share."""
+
+    model_config = _section("TIDINGS_TWILIO_")
+
+    account_sid: str = ""
+    """SMS and WhatsApp are off where empty."""
+    auth_token: SecretStr = SecretStr("")
+    api_key: str = ""
+    """An API key's SID, used with `api_secret` instead of the auth token."""
+    api_secret: SecretStr = SecretStr("")
+    base_url: str = "https://api.twilio.com"
+    """Another server that speaks Twilio's API, e.g. the local sink."""
+    status_callback: str = ""
+    """URL that Twilio reports receipts to."""
+
+
+class SmsSettings(ChannelSettings):
+    """SMS through Twilio."""
+
+    model_config = _section("TIDINGS_SMS_")
+
+    guarantee: Guarantee = Guarantee.AT_MOST_ONCE
+    """A second text message costs money and trust, and Twilio has no idempotency key."""
+    sender: str = ""
+    """From number in E.164, or an alphanumeric sender."""
+    messaging_service_sid: str = ""
+    """Used instead of `sender`."""
+
+
+class WhatsAppSettings(ChannelSettings):
+    """WhatsApp through Twilio."""
+
+    model_config = _section("TIDINGS_WHATSAPP_")
+
+    guarantee: Guarantee = Guarantee.AT_MOST_ONCE
+    sender: str = ""
+    """From number in E.164."""
+    messaging_service_sid: str = ""
+
+
+class WebhookSettings(ChannelSettings):
+    """Signed HTTP POST."""
+
+    model_config = _section("TIDINGS_WEBHOOK_")
+
+    enabled: bool = True
+    secret: SecretStr = SecretStr("")
+    """Standard Webhooks signing secret, `whsec_…`; several separated by spaces while rotating."""
+    send_timeout: Duration = 15.0
+    allow_private: bool = False
+    """Whether a webhook may go to loopback and private addresses."""
+    max_response: int = Field(default=65_536, ge=0, le=10_485_760)
+    """Bytes of a reply that are read before the connection is closed."""
+
+
+class CategorySettings(BaseModel):
+    """What a category changes, whatever the channel."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    retry: Delays | None = None
+    """Waits between attempts instead of the channel's."""
+    expires_after: Duration | None = None
+    """How long a notification without `expires_at` is worth delivering."""
+
+
+class WorkerSettings(BaseSettings):
+    """The processes."""
+
+    model_config = _section("TIDINGS_")
+
+    categories: dict[str, CategorySettings] = Field(
+        default_factory=lambda: {
+            "otp": CategorySettings(retry="5s 15s 30s 1m", expires_after="10m"),  # type: ignore[arg-type]  # read like a variable
+        }
+    )
+    """Overrides by category, as JSON: `{"otp": {"retry": "5s 15s", "expires_after": "10m"}}`."""
+    templates_root: Path = Path("templates")
+    """Folder of the message templates."""
+    grace: Duration = 30.0
+    """How long a process finishes what it has begun after SIGTERM."""
+    http_host: str = "127.0.0.1"
+    """Where `/metrics`, `/healthz` and `/readyz` listen."""
+    http_port: int | None = Field(default=None, ge=0, le=65535)
+    """Their port; none where unset, a free one where 0."""
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
+    """`json`, `console`, or `auto`: console on a terminal."""
+
+
+class EscalationSettings(BaseSettings):
+    """Telling operators that notifications reach the dead letters."""
+
+    model_config = _section("TIDINGS_ESCALATION_")
+
+    url: SecretStr = SecretStr("")
+    """An Apprise URL, e.g. `slack://…` or `mailto://…`; nobody is told where empty."""
+    channel: str = ""
+    """Or one of our own channels, e.g. `email`…"""
+    recipient: str = ""
+    """… and whom to tell there."""
+    every: Duration = 900.0
+    """At most one message in this time, however many letters."""
+
+
+class Settings:
+    """All sections, each read from the environment when it is first asked for."""
+
+    @cached_property
+    def broker(self) -> BrokerSettings:
+        """RabbitMQ."""
+        return _read(BrokerSettings)
+
+    @cached_property
+    def ledger(self) -> LedgerSettings:
+        """PostgreSQL."""
+        return _read(LedgerSettings)
+
+    @cached_property
+    def worker(self) -> WorkerSettings:
+        """The processes."""
+        return _read(WorkerSettings)
+
+    @cached_property
+    def twilio(self) -> TwilioSettings:
+        """The Twilio account."""
+        return _read(TwilioSettings)
+
+    @cached_property
+    def escalation(self) -> EscalationSettings:
+        """Telling operators."""
+        return _read(EscalationSettings)
+
+    @cached_property
+    def channels(self) -> dict[str, ChannelSettings]:
+        """Every channel's section by its name."""
+        return {name: _read(section) for name, section in CHANNEL_SECTIONS.items()}
+
+    def policy(self, channel: str, category: str) -> DeliveryPolicy:
+        """How a channel treats a category."""
+        section = self.channels[channel]
+        override = self.worker.categories.get(category, CategorySettings())
+        return DeliveryPolicy(
+            retry=RetryPolicy(section.retry if override.retry is None else override.retry),
+            guarantee=section.guarantee,
+            send_timeout=section.send_timeout,
+            expires_after=override.expires_after,
+        )
+
+    def delays(self, channel: str) -> tuple[Delay, ...]:
+        """Every retry delay that may be used on a channel, shortest first: its tiers."""
+        overrides = (category.retry or () for category in self.worker.categories.values())
+        used = {*self.channels[channel].retry, *(delay for delays in overrides for delay in delays)}
+        return tuple(sorted(used))
+
+    def check(self) -> Self:
+        """Read every section now.
+
+        Raises:
+            ConfigurationError: Naming the variable that is wrong.
+        """
+        _ = self.broker, self.ledger, self.worker, self.twilio, self.escalation, self.channels
+        return self
+
+
+CHANNEL_SECTIONS: Final[dict[str, type[ChannelSettings]]] = {
+    "email": EmailSettings,
+    "sms": SmsSettings,
+    "whatsapp": WhatsAppSettings,
+    "webhook": WebhookSettings,
+}
+
+SECTIONS: Final[tuple[type[BaseSettings], ...]] = (
+    BrokerSettings,
+    LedgerSettings,
+    WorkerSettings,
+    *CHANNEL_SECTIONS.values(),
+    TwilioSettings,
+    EscalationSettings,
+)
+
+
+def variables() -> Iterator[tuple[str, str, Any]]:
+    """Every variable: its name, its section's purpose and its default, in the order of this file."""
+    for section in SECTIONS:
+        prefix = section.model_config["env_prefix"]
+        for name, field in section.model_fields.items():
+            yield (
+                f"{prefix}{name}".upper(),
+                (section.__doc__ or "").strip(),
+                field.get_default(call_default_factory=True),
+            )
+
+
+def _read(section: type[_Section]) -> _Section:
+    try:
+        return section(_secrets_dir=os.environ.get("TIDINGS_SECRETS_DIR"))
+    except ValidationError as invalid:
+        prefix = str(section.model_config["env_prefix"])
+        faults = (
+            f"{prefix}{error['loc'][0] if error['loc'] else ''}".upper() + f": {error['msg']}"
+            for error in invalid.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError("; ".join(faults)) from None
