@@ -1,0 +1,78 @@
+"""What can go wrong between a producer and the broker, each with its own class.
+
+TidingsEventsError
+  InvalidNotification     the notification breaks the contract: mend it
+  PublishFailed           the notification is fine, the broker did not take it
+    Unroutable            nothing is bound where it should go: nothing was stored
+    NotConfirmed          refused, or nobody knows: publish again with the same id
+    Unreachable           no connection in time: nothing was sent
+  SomeNotPublished        `publish_many` got some through and some not
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tidings_events.notifications import Notification
+
+
+class TidingsEventsError(Exception):
+    """Something between a producer and Tidings went wrong."""
+
+
+class InvalidNotification(TidingsEventsError, ValueError):
+    """The notification breaks the contract. `problems` says where, how, and what to do instead."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "; ".join(self.problems)
+
+
+class PublishFailed(TidingsEventsError):
+    """The broker did not take the notification."""
+
+
+class Unroutable(PublishFailed):
+    """The exchange is missing, or no queue is bound for the routing key. Nothing was stored.
+
+    Usually Tidings has not declared its topology on this virtual host yet.
+    """
+
+
+class NotConfirmed(PublishFailed):
+    """The broker refused the notification (a full queue), or its confirm never came.
+
+    In the second case it may still arrive. Publish it again **with the same id**: Tidings
+    recognises a notification it already has, so nothing is sent twice.
+    """
+
+
+class Unreachable(PublishFailed):
+    """No broker could be reached within the timeout. Nothing was sent."""
+
+
+class SomeNotPublished(PublishFailed):
+    """`publish_many` could not publish all. `failures` pairs each that failed with its error.
+
+    Those not listed were confirmed.
+    """
+
+    def __init__(
+        self, failures: Sequence[tuple[Notification, PublishFailed]], attempted: int
+    ) -> None:
+        self.failures = tuple(failures)
+        self.attempted = attempted
+        super().__init__(self.failures, attempted)
+
+    def __str__(self) -> str:
+        first, error = self.failures[0]
+        return (
+            f"{len(self.failures)} of {self.attempted} notifications were not published; "
+            f"the first, {first.id}: {error}"
+        )

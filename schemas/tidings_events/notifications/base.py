@@ -1,0 +1,238 @@
+"""What every notification says, whichever channel carries it, and how it is written and read back.
+
+A producer *writes* a notification by constructing a model; Tidings *reads* one with `parse`. Both
+apply the same rules but one: a time that must lie ahead when a notification is written may have
+passed by the time it is read, since it may have waited in a queue.
+"""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal, Self
+
+import pydantic_core
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
+
+from tidings_events.errors import InvalidNotification
+from tidings_events.notifications.fields import (
+    Instant,
+    JsonObject,
+    Locale,
+    Scalar,
+    Slug,
+    TemplateName,
+    Text,
+    Unquoted,
+)
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+"""The largest notification, as JSON, in bytes."""
+
+READING = {"reading": True}
+"""Validation context of `parse`."""
+
+CLOCK_SKEW = timedelta(minutes=1)
+FURTHEST_AHEAD = timedelta(days=366)
+
+Problem = tuple[str, str]
+"""The field a rule is about, and what the rule has to say about it."""
+
+
+class Priority(StrEnum):
+    """How soon a notification goes out when others wait too."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    URGENT = "urgent"
+
+
+def new_id() -> uuid.UUID:
+    """A UUIDv7: ids made later sort later, which keeps the ledger's index compact."""
+    if sys.version_info >= (3, 14):
+        return uuid.uuid7()
+    from uuid_utils.compat import uuid7
+
+    return uuid7()
+
+
+def is_empty(value: object) -> bool:
+    """Left out of the JSON: an empty list or object says nothing."""
+    return not value
+
+
+class Entity(BaseModel):
+    """What a notification is about: a ticket, a task, an order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    type: Slug = Field(description="Kind of thing, e.g. `order`.", examples=["order"])
+    id: Text = Field(
+        min_length=1, max_length=255, description="Its id in your system.", examples=["10042"]
+    )
+
+
+class BaseNotification(BaseModel):
+    """The fields common to all channels."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=False
+    )
+    content_fields: ClassVar[tuple[str, ...]] = ()
+
+    id: uuid.UUID = Field(
+        default_factory=new_id,
+        description="Identifies the notification for ever. Publishing the same id again is safe: "
+        "Tidings delivers it once. UUIDv7 recommended.",
+        examples=["0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d"],
+    )
+    version: Literal[1] = Field(default=1, description="Version of this contract.")
+    channel: str = Field(description="What carries the notification.")
+    recipient: str = Field(description="Whom it is for.")
+    priority: Priority = Field(
+        default=Priority.NORMAL, description="How soon it goes out when others wait too."
+    )
+    category: Slug = Field(
+        default="transactional",
+        description="What kind of notification this is, e.g. `otp`, `receipt`, `marketing`. "
+        "Preferences, retry policies and limits hang on it.",
+        examples=["receipt"],
+    )
+    user_id: Text | None = Field(
+        default=None,
+        min_length=1,
+        max_length=255,
+        description="The recipient's id in your system.",
+        examples=["user-4711"],
+    )
+    entity: Entity | None = Field(default=None, description="What the notification is about.")
+    locale: Locale | None = Field(
+        default=None, description="BCP 47 language tag that chooses the template's translation."
+    )
+    data: Annotated[JsonObject, Unquoted()] = Field(
+        default_factory=dict, exclude_if=is_empty, description="Variables for the template."
+    )
+    metadata: Annotated[
+        dict[Annotated[Text, Field(min_length=1, max_length=64)], Scalar], Unquoted()
+    ] = Field(
+        default_factory=dict,
+        max_length=50,
+        exclude_if=is_empty,
+        description="Your own labels, stored with the notification and never sent.",
+        examples=[{"campaign": "spring-2026"}],
+    )
+    idempotency_key: Text | None = Field(
+        default=None,
+        min_length=1,
+        max_length=255,
+        description="A second notification with the same key within the window (7 days unless "
+        "configured) is recorded as a duplicate of the first and not sent.",
+        examples=["order-10042-receipt"],
+    )
+    max_retries: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        strict=True,
+        description="Tries after the first one fails; the channel's policy decides if absent.",
+        examples=[3],
+    )
+    scheduled_at: Instant | None = Field(
+        default=None,
+        description="Deliver then, not before: RFC 3339 with an offset, at most a year ahead.",
+        examples=["2026-12-24T18:00:00+01:00"],
+    )
+    expires_at: Instant | None = Field(
+        default=None,
+        description="Not worth delivering later than this: RFC 3339 with an offset, after "
+        "`scheduled_at`.",
+        examples=["2026-12-24T20:00:00+01:00"],
+    )
+
+    def to_json(self) -> bytes:
+        """Compact JSON that `parse` reads back to an equal notification.
+
+        Raises InvalidNotification where it is larger than MAX_BODY_BYTES.
+        """
+        body = pydantic_core.to_json(self, exclude_none=True)
+        if len(body) > MAX_BODY_BYTES:
+            raise InvalidNotification([too_large(len(body))])
+        return body
+
+    def broken_rules(self) -> Iterator[Problem]:
+        """Rules that span several fields. A channel adds its own."""
+        yield from self._broken_content_rules()
+
+    def _broken_content_rules(self) -> Iterator[Problem]:
+        return iter(())
+
+    @model_validator(mode="after")
+    def _check_rules(self, info: ValidationInfo) -> Self:
+        problems = list(self.broken_rules())
+        reading = info.context is READING
+        if reading and "id" not in self.model_fields_set:
+            problems.append(("id", "is missing; give each notification a UUID of its own"))
+        if self.scheduled_at or self.expires_at:
+            problems.extend(_broken_time_rules(self, reading=reading))
+        if problems:
+            raise broken(problems)
+        return self
+
+
+class TemplatedNotification(BaseNotification):
+    """A notification whose words are written out, or come from a template of Tidings'."""
+
+    template: TemplateName | None = Field(
+        default=None,
+        description="Name of a template; its variables are in `data`. Instead of content, never "
+        "beside it.",
+    )
+
+    def _broken_content_rules(self) -> Iterator[Problem]:
+        written = [name for name in self.content_fields if getattr(self, name) is not None]
+        if self.template is None:
+            yield from self._incomplete_content(written)
+        elif written:
+            names = " and ".join(f"`{name}`" for name in written)
+            yield "template", f"is given beside {names}; give one or the other"
+
+    def _incomplete_content(self, written: list[str]) -> Iterator[Problem]:
+        if not written:
+            names = " or ".join(f"`{name}`" for name in self.content_fields)
+            yield self.content_fields[0], f"is missing; give {names}, or a `template`"
+
+
+def _broken_time_rules(notification: BaseNotification, *, reading: bool) -> Iterator[Problem]:
+    now = datetime.now(UTC)
+    starts, ends = notification.scheduled_at, notification.expires_at
+    # A worker's clock may be a little behind the producer's.
+    furthest = FURTHEST_AHEAD + (CLOCK_SKEW if reading else timedelta())
+    if starts and not reading and starts < now - CLOCK_SKEW:
+        yield "scheduled_at", "has passed; leave it out to send at once"
+    if starts and starts > now + furthest:
+        yield "scheduled_at", "is more than a year ahead; schedule it nearer the time"
+    if ends and not reading and ends <= now:
+        yield "expires_at", "has passed; it must lie ahead"
+    if ends and starts and ends <= starts:
+        yield "expires_at", "is not after `scheduled_at`; it must be later"
+    if ends and ends > max(starts or now, now) + furthest:
+        yield "expires_at", "is more than a year ahead; leave it out if it never expires"
+
+
+def broken(problems: list[Problem]) -> PydanticCustomError:
+    """The one error that carries what `broken_rules` found."""
+    said = "; ".join(f"{field} {text}" for field, text in problems)
+    return PydanticCustomError("broken_rules", "{said}", {"said": said, "problems": problems})
+
+
+def too_large(size: int) -> str:
+    """What is said of a notification of `size` bytes that is too large."""
+    return (
+        f"notification: is {size:,} bytes; at most {MAX_BODY_BYTES:,} are allowed, "
+        "so send a link to what is large"
+    )

@@ -1,0 +1,169 @@
+"""A notification sent as an email."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from tidings_events.notifications.addresses import EmailAddress
+from tidings_events.notifications.base import Problem, TemplatedNotification, is_empty
+from tidings_events.notifications.fields import Line, Text, Unquoted
+
+MAX_ATTACHMENTS = 20
+MAX_ATTACHED_BYTES = 7 * 1024 * 1024
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,76}")
+_OWNED_BY_TIDINGS = re.compile(
+    r"from|to|cc|bcc|sender|reply-to|subject|date|message-id|mime-version|return-path|received|"
+    r"dkim-signature|authentication-results|delivered-to|(content|resent|arc|x-tidings)-.*",
+    re.IGNORECASE,
+)
+
+
+def _decoded(value: object) -> object:
+    """Text is base64, as in JSON; bytes are the content itself."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("is not base64; encode it by RFC 4648 with padding") from None
+
+
+def _encoded(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
+def _file_name(value: str) -> str:
+    if any(ord(c) < 32 or c in '/\\"\x7f' for c in value) or value in {".", ".."}:
+        raise ValueError("is not a file name; leave out slashes, quotes and control characters")
+    return value
+
+
+def _media_type(value: str) -> str:
+    if value.lower().startswith(("multipart/", "message/")):
+        raise ValueError("cannot be attached; use application/octet-stream")
+    return value
+
+
+class Attachment(BaseModel):
+    """A file sent along, or an image shown inside the HTML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    filename: Annotated[str, AfterValidator(_file_name)] = Field(
+        min_length=1,
+        max_length=255,
+        description="Name the recipient sees.",
+        examples=["invoice.pdf"],
+    )
+    content_type: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$", max_length=127),
+        AfterValidator(_media_type),
+    ] = Field(
+        default="application/octet-stream",
+        description="Media type without parameters.",
+        examples=["application/pdf"],
+    )
+    content: Annotated[
+        bytes,
+        BeforeValidator(_decoded),
+        PlainSerializer(_encoded, return_type=str, when_used="json"),
+        WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+    ] = Field(description="The file, base64 (RFC 4648, padded).", examples=["aGVsbG8="])
+    content_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._@+-]{1,255}$")] | None = (
+        Field(
+            default=None,
+            description="Shows the file inside the HTML, as `cid:<content_id>`, without brackets.",
+            examples=["logo"],
+        )
+    )
+
+
+def _header_names(value: dict[str, str]) -> dict[str, str]:
+    for name in value:
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(
+                "has a name that is not a header's; use letters, digits and hyphens, e.g. X-Campaign"
+            )
+        if _OWNED_BY_TIDINGS.fullmatch(name):
+            raise ValueError(f"sets {name}, which Tidings writes itself; remove it")
+    if len({name.lower() for name in value}) < len(value):
+        raise ValueError("names a header twice (case does not count); give it once")
+    return value
+
+
+class EmailNotification(TemplatedNotification):
+    """An email."""
+
+    content_fields = ("subject", "body", "html")
+
+    channel: Literal["email"] = Field(default="email", description="What carries it.")
+    recipient: EmailAddress = Field(description="Address it is sent to, without a display name.")
+    from_address: EmailAddress | None = Field(
+        default=None, description="Sender, where it is not the configured one."
+    )
+    reply_to: EmailAddress | None = Field(default=None, description="Where replies go.")
+    cc: tuple[EmailAddress, ...] = Field(
+        default=(), max_length=50, exclude_if=is_empty, description="Also sent to, shown to all."
+    )
+    bcc: tuple[EmailAddress, ...] = Field(
+        default=(), max_length=50, exclude_if=is_empty, description="Also sent to, shown to nobody."
+    )
+    subject: Annotated[Line, Unquoted()] | None = Field(
+        default=None, min_length=1, max_length=998, description="Subject, on one line."
+    )
+    body: Annotated[Text, Unquoted()] | None = Field(
+        default=None, min_length=1, max_length=1_000_000, description="Plain text."
+    )
+    html: Annotated[Text, Unquoted()] | None = Field(
+        default=None, min_length=1, max_length=2_000_000, description="HTML, beside or instead."
+    )
+    headers: Annotated[
+        dict[str, Annotated[Line, StringConstraints(max_length=998)]],
+        AfterValidator(_header_names),
+        Unquoted(),
+    ] = Field(
+        default_factory=dict,
+        max_length=50,
+        exclude_if=is_empty,
+        description="Further headers, e.g. `List-Unsubscribe`. Those that address or structure "
+        "the message are Tidings' own.",
+        examples=[{"X-Campaign": "spring-2026"}],
+    )
+    attachments: tuple[Attachment, ...] = Field(
+        default=(),
+        max_length=MAX_ATTACHMENTS,
+        exclude_if=is_empty,
+        description=f"At most {MAX_ATTACHMENTS} files, together at most 7 MiB before encoding.",
+    )
+
+    def broken_rules(self) -> Iterator[Problem]:
+        """Content or template; attachments of a size that mail servers take."""
+        yield from super().broken_rules()
+        size = sum(len(attachment.content) for attachment in self.attachments)
+        if size > MAX_ATTACHED_BYTES:
+            allowed = f"at most {MAX_ATTACHED_BYTES:,} are allowed, so send a link"
+            yield "attachments", f"are {size:,} bytes together; {allowed}"
+        ids = [each.content_id for each in self.attachments if each.content_id]
+        if len(set(ids)) < len(ids):
+            yield "attachments", "use a `content_id` twice; give each its own"
+
+    def _incomplete_content(self, written: list[str]) -> Iterator[Problem]:
+        if self.subject is None:
+            yield "subject", "is missing; give a `subject` and `body` or `html`, or a `template`"
+        elif self.body is None and self.html is None:
+            yield "body", "is missing; give `body` or `html`, or both"

@@ -1,0 +1,141 @@
+"""The kinds of value that notifications are made of: what each may hold, and what to write instead.
+
+A validator's message continues the sentence "<field>: <value> …", so it starts with a verb.
+"""
+
+import math
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    StringConstraints,
+)
+
+MAX_DEPTH = 64
+_LONGEST_LABEL = 1024
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?")
+_OFFSET = re.compile(r"([Zz]|[+-]\d\d:?\d\d)$")
+
+
+class Unquoted:
+    """Marks a field whose values are never repeated in an error: they are people's own words."""
+
+
+def without_nul(value: str) -> str:
+    """PostgreSQL cannot hold U+0000, so no text of a notification may contain it."""
+    if "\0" in value:
+        raise ValueError("contains a NUL character (U+0000); remove it")
+    return value
+
+
+def one_line(value: str) -> str:
+    """A line break in something that becomes a mail header would start a header of its own."""
+    if "\r" in value or "\n" in value:
+        raise ValueError("contains a line break; write it on one line")
+    return without_nul(value)
+
+
+def storable(value: dict[str, Any]) -> dict[str, Any]:
+    """JSON that PostgreSQL can hold: no NUL, NaN, infinity, lone surrogate, nor endless nesting."""
+    _check(value, MAX_DEPTH)
+    return value
+
+
+def _check(value: Any, depth: int) -> None:
+    match value:
+        case str():
+            _check_text(value)
+        case bool() | int() | None:
+            pass
+        case float() if math.isfinite(value):
+            pass
+        case float():
+            raise ValueError("holds a number that JSON cannot (NaN or infinity); remove it")
+        case dict() | list() | tuple() if depth == 0:
+            raise ValueError(f"is nested more than {MAX_DEPTH} deep; flatten it")
+        case dict():
+            _check_object(value, depth - 1)
+        case list() | tuple():
+            for item in value:
+                _check(item, depth - 1)
+        case _:
+            raise ValueError(f"holds a {type(value).__name__}, which is not JSON; convert it first")
+
+
+def _check_object(value: dict[Any, Any], depth: int) -> None:
+    for key, item in value.items():
+        match key:
+            case str():
+                _check_text(key)
+                _check(item, depth)
+            case _:
+                raise ValueError(f"has a {type(key).__name__} as a key; JSON keys are strings")
+
+
+def _check_text(value: str) -> None:
+    without_nul(value)
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("contains half of a surrogate pair; remove it") from None
+
+
+def date_time(value: object) -> object:
+    """Refuse what pydantic would guess at: numbers, bare dates, times without an offset."""
+    if isinstance(value, datetime):
+        return value
+    if not (isinstance(value, str) and _DATE_TIME.fullmatch(value)):
+        raise ValueError("is not a date and time; write it like 2026-12-24T18:00:00+01:00")
+    if not _OFFSET.search(value):
+        raise ValueError("has no offset from UTC; add one, e.g. Z or +01:00")
+    return value
+
+
+def scalar(value: object) -> object:
+    """A label's value: short text, a number, or true or false."""
+    match value:
+        case str() if len(value) > _LONGEST_LABEL:
+            raise ValueError(
+                f"is {len(value):,} characters long; at most {_LONGEST_LABEL:,} are allowed"
+            )
+        case str() | bool() | int() | float():
+            _check(value, 0)
+            return value
+        case _:
+            raise ValueError("must be a string, a number, true or false; nest nothing in it")
+
+
+_ShortText = Annotated[str, StringConstraints(max_length=_LONGEST_LABEL)]
+
+Text = Annotated[str, AfterValidator(without_nul)]
+Line = Annotated[str, AfterValidator(one_line)]
+Instant = Annotated[AwareDatetime, BeforeValidator(date_time)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(storable)]
+Slug = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64),
+    Field(examples=["password-reset"]),
+]
+TemplateName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9][A-Za-z0-9_-]*)*$", max_length=128
+    ),
+    Field(examples=["invoice-paid"]),
+]
+Locale = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35),
+    Field(examples=["pt-BR"]),
+]
+Scalar = Annotated[
+    str | bool | int | float,
+    PlainValidator(scalar, json_schema_input_type=_ShortText | bool | int | float),
+]

@@ -1,0 +1,47 @@
+"""A notification sent as a text message."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from tidings_events.notifications.addresses import PhoneNumber
+from tidings_events.notifications.base import TemplatedNotification
+from tidings_events.notifications.fields import Text, Unquoted
+
+_SENDER = r"^(\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 &._+-]{1,11})$"
+
+
+def _sender(value: str) -> str:
+    if not re.fullmatch(_SENDER, value):
+        raise ValueError(
+            "is not a sender; give a number in E.164, a short code, or a name of up to 11 letters "
+            "and digits"
+        )
+    return value
+
+
+Sender = Annotated[
+    str, AfterValidator(_sender), Field(max_length=16, json_schema_extra={"pattern": _SENDER})
+]
+
+
+class SmsNotification(TemplatedNotification):
+    """A text message."""
+
+    content_fields = ("body",)
+
+    channel: Literal["sms"] = Field(default="sms", description="What carries it.")
+    recipient: PhoneNumber = Field(description="Number it is sent to, in E.164.")
+    sender: Sender | None = Field(
+        default=None,
+        description="Sender where it is not the configured one: a number in E.164, a short code, "
+        "or a name of up to 11 characters.",
+        examples=["+14155550100", "Acme"],
+    )
+    body: Annotated[Text, Unquoted()] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1600,
+        description="The text. Long ones are sent, and charged, in parts.",
+    )

@@ -1,0 +1,55 @@
+"""A notification sent over WhatsApp."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from tidings_events.notifications.addresses import PhoneNumber
+from tidings_events.notifications.base import Problem, TemplatedNotification, is_empty
+from tidings_events.notifications.fields import Text, Unquoted
+
+
+class WhatsAppNotification(TemplatedNotification):
+    """A WhatsApp message.
+
+    Outside the 24 hours after a person's last message WhatsApp only takes approved content, which
+    is named by `content_sid`.
+    """
+
+    content_fields = ("body", "content_sid")
+
+    channel: Literal["whatsapp"] = Field(default="whatsapp", description="What carries it.")
+    recipient: PhoneNumber = Field(description="Number it is sent to, in E.164.")
+    sender: PhoneNumber | None = Field(
+        default=None, description="Sender's number, where it is not the configured one."
+    )
+    body: Annotated[Text, Unquoted()] | None = Field(
+        default=None, min_length=1, max_length=1600, description="The text."
+    )
+    content_sid: Annotated[str, StringConstraints(pattern=r"^HX[0-9a-fA-F]{32}$")] | None = Field(
+        default=None,
+        description="Approved content at the provider, sent instead of a text.",
+        examples=["HX0123456789abcdef0123456789abcdef"],
+    )
+    content_variables: Annotated[
+        dict[
+            Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,32}$")],
+            Annotated[Text, StringConstraints(max_length=1024)],
+        ],
+        Unquoted(),
+    ] = Field(
+        default_factory=dict,
+        max_length=100,
+        exclude_if=is_empty,
+        description="Values for the placeholders of `content_sid`.",
+        examples=[{"1": "Anna", "2": "10042"}],
+    )
+
+    def broken_rules(self) -> Iterator[Problem]:
+        """Exactly one of body, template and content_sid."""
+        yield from super().broken_rules()
+        if self.body is not None and self.content_sid is not None:
+            yield "content_sid", "is given beside `body`; give one or the other"
+        if self.content_variables and self.content_sid is None:
+            yield "content_variables", "are given without `content_sid`; name the content"

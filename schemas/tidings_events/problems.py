@@ -1,0 +1,232 @@
+"""What is wrong with a notification, told to whoever wrote it: where, what, and what to do instead."""
+
+import difflib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from tidings_events.notifications import CHANNELS, MODELS
+from tidings_events.notifications.fields import Unquoted
+
+_LONGEST_QUOTE = 80
+_MOST_PROBLEMS = 25
+_WHOLE = "notification"
+_NOT_ABOUT_A_VALUE = {"missing", "extra_forbidden"}
+
+Location = tuple[int | str, ...]
+
+
+def describe(error: ValidationError, body: bytes = b"") -> tuple[str, ...]:
+    """One sentence per problem, at most 25. `body` is what was parsed, if anything was.
+
+    Works for errors of `parse` and for those raised by constructing a model. Values are quoted
+    in at most 80 characters, and people's own words never.
+    """
+    problems = [
+        said for details in error.errors(include_url=False) for said in _tell(details, error, body)
+    ]
+    if len(problems) > _MOST_PROBLEMS:
+        rest = len(problems) - _MOST_PROBLEMS
+        problems[_MOST_PROBLEMS:] = [f"{_WHOLE}: has {rest} more problems; mend these first"]
+    return tuple(problems)
+
+
+def _tell(details: ErrorDetails, error: ValidationError, body: bytes) -> Iterator[str]:
+    match details["type"]:
+        case "json_invalid":
+            yield f"{_WHOLE}: {_not_json(details, body)}"
+        case "union_tag_invalid" | "union_tag_not_found":
+            yield _unknown_channel(details["input"])
+        case "broken_rules":
+            yield from (f"{field}: {said}" for field, said in details["ctx"]["problems"])
+        case _ if not details["loc"]:
+            yield f"{_WHOLE}: is not an object; write a JSON object, {{…}}"
+        case _:
+            yield _about_a_field(details, error)
+
+
+def _not_json(details: ErrorDetails, body: bytes) -> str:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return f"is not UTF-8 from byte {error.start:,} on; encode the JSON as UTF-8"
+    if body.startswith(b"\xef\xbb\xbf"):
+        return "starts with a byte order mark; leave it out"
+    if not body.strip():
+        return "is empty; write a JSON object, {…}"
+    return f"is not valid JSON ({details['ctx']['error']}); write a JSON object, {{…}}"
+
+
+def _unknown_channel(notification: Any) -> str:
+    given = notification.get("channel") if isinstance(notification, dict) else None
+    choice = f"use one of {', '.join(CHANNELS)}"
+    if given is None:
+        return f"channel: is missing; {choice}"
+    return f"channel: {_quoted(given)} is not a known channel; {choice}"
+
+
+def _about_a_field(details: ErrorDetails, error: ValidationError) -> str:
+    model, location = _model_and_location(details["loc"], error.title)
+    owner, field, private = _resolve(model, location)
+    say = _SAY.get(details["type"], _as_pydantic_says)
+    said = say(details, owner, field)
+    is_scalar = isinstance(details["input"], str | int | float) or details["input"] is None
+    if is_scalar and not private and details["type"] not in _NOT_ABOUT_A_VALUE:
+        said = f"{_quoted(details['input'])} {said}"
+    return f"{_path(location)}: {said}"
+
+
+def _model_and_location(loc: Location, title: str) -> tuple[type[BaseModel], Location]:
+    """The union of channels puts the channel before the field; a model by itself does not."""
+    for channel, model in MODELS.items():
+        if title == model.__name__:
+            return model, loc
+        if loc[0] == channel and title not in {each.__name__ for each in MODELS.values()}:
+            return model, loc[1:]
+    raise LookupError(f"{title} is not the model of a channel")
+
+
+def _resolve(
+    model: type[BaseModel], location: Location
+) -> tuple[type[BaseModel], FieldInfo | None, bool]:
+    """The innermost model and field that `location` leads to, and whether to keep its value quiet."""
+    field, private = None, False
+    for step in location:
+        if isinstance(step, int) or step not in model.model_fields:
+            continue
+        field = model.model_fields[step]
+        private = private or any(isinstance(each, Unquoted) for each in _notes(field))
+        model = _model_within(field.annotation) or model
+    return model, field, private
+
+
+def _notes(field: FieldInfo) -> Iterator[Any]:
+    yield from field.metadata
+    yield from _nested_notes(field.annotation)
+
+
+def _nested_notes(annotation: Any) -> Iterator[Any]:
+    if get_origin(annotation) is Annotated:
+        yield from annotation.__metadata__
+    for part in get_args(annotation):
+        yield from _nested_notes(part)
+
+
+def _model_within(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_within(part))), None)
+
+
+def _path(location: Location) -> str:
+    path = ""
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif step != "[key]":
+            path += f".{_printable(step)}" if path else _printable(step)
+    return _shortened(path)
+
+
+def _quoted(value: Any) -> str:
+    return _shortened(_printable(json.dumps(value, ensure_ascii=False, default=str)))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…"
+
+
+def _like(field: FieldInfo | None) -> str:
+    examples = _examples(field) if field else None
+    if not examples:
+        return ""
+    example = examples[0]
+    return example if isinstance(example, str) else json.dumps(example)
+
+
+def _examples(field: FieldInfo) -> list[Any] | None:
+    if field.examples:
+        return field.examples
+    nested = (note.examples for note in _notes(field) if isinstance(note, FieldInfo))
+    return next((examples for examples in nested if examples), None)
+
+
+Sayer = Callable[[ErrorDetails, type[BaseModel], FieldInfo | None], str]
+
+
+def _missing(_: ErrorDetails, __: type[BaseModel], field: FieldInfo | None) -> str:
+    like = _like(field)
+    return f"is missing; write it like {like}" if like else "is missing"
+
+
+def _unknown(details: ErrorDetails, owner: type[BaseModel], _: FieldInfo | None) -> str:
+    name = str(details["loc"][-1])
+    close = difflib.get_close_matches(name[:_LONGEST_QUOTE], owner.model_fields, n=1)
+    advice = f"did you mean `{close[0]}`?" if close else "remove it"
+    return f"is not a field of {owner.__name__}; {advice}"
+
+
+def _pattern(_: ErrorDetails, __: type[BaseModel], field: FieldInfo | None) -> str:
+    like = _like(field)
+    return f"is not of the right form; write it like {like}" if like else "is not of the right form"
+
+
+def _choice(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
+    return f"is not allowed; use {details['ctx']['expected']}"
+
+
+def _text_length(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
+    limits, length = details["ctx"], len(details["input"])
+    if "max_length" in limits:
+        return f"is {length:,} characters long; at most {limits['max_length']:,} are allowed"
+    return "is empty; leave the field out instead"
+
+
+def _count(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
+    return (
+        f"has {len(details['input']):,} items; at most {details['ctx']['max_length']:,} are allowed"
+    )
+
+
+def _must_be(kind: str) -> Sayer:
+    return lambda _, __, ___: f"must be {kind}"
+
+
+def _our_own_words(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
+    return str(details["ctx"]["error"])
+
+
+def _as_pydantic_says(details: ErrorDetails, _: type[BaseModel], field: FieldInfo | None) -> str:
+    said = details["msg"].replace("Input should be", "must be")
+    like = _like(field)
+    return f"{said}; write it like {like}" if like else said
+
+
+_SAY: Mapping[str, Sayer] = MappingProxyType(
+    {
+        "missing": _missing,
+        "extra_forbidden": _unknown,
+        "string_pattern_mismatch": _pattern,
+        "enum": _choice,
+        "literal_error": _choice,
+        "string_too_long": _text_length,
+        "string_too_short": _text_length,
+        "too_long": _count,
+        "string_type": _must_be("a string"),
+        "int_type": _must_be("a whole number"),
+        "dict_type": _must_be("an object, {…}"),
+        "model_type": _must_be("an object, {…}"),
+        "model_attributes_type": _must_be("an object, {…}"),
+        "tuple_type": _must_be("a list, […]"),
+        "value_error": _our_own_words,
+    }
+)
