@@ -41,7 +41,7 @@ def _words(value: object) -> object:
 
 def _delays(value: object) -> object:
     words = _words(value)
-    return tuple(Delay.parse(word) if isinstance(word, str) else word for word in words)  # type: ignore[attr-defined]  # pydantic reports what is no sequence
+    return tuple(Delay.parse(word) if isinstance(word, str) else word for word in words)
 
 
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]

@@ -1,0 +1,1 @@
+"""Carries messages: the only place that speaks AMQP."""

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from tidings_events.routing import Headers
-
 from tidings.delivery.errors import MalformedNotification
 from tidings_events import InvalidNotification, Notification, parse
+from tidings_events.routing import TRACEPARENT, Headers
 
 HIGHEST_COUNT: Final = 10_000
 """No notification is tried or replayed more often: a larger number in a header is forged."""
@@ -78,7 +77,7 @@ def read(message: Message, *, now: datetime | None = None) -> Attempt:
         epoch=_count(message.headers, Headers.EPOCH, lowest=0),
         number=_count(message.headers, Headers.ATTEMPT, lowest=1),
         first_seen=_moment(message.headers, Headers.FIRST_SEEN) or now,
-        traceparent=_text(message.headers, Headers.TRACEPARENT),
+        traceparent=_text(message.headers, TRACEPARENT),
     )
 
 

@@ -1,0 +1,172 @@
+"""Step two begins here: takes messages from queues and hands each on with the means to settle it.
+
+Every queue has a channel of its own, brought back when the broker closes it or cancels its consumer.
+What was handed on before a loss knows that its ack would reach nobody (`Delivery.alive`).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from pamqp import commands as spec
+
+from tidings.broker.connection import CONNECTION_ERRORS, Backoff, explain, open_channel
+from tidings.broker.settlement import Settlement
+from tidings.delivery.attempt import Message
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """A message handed over by the broker, unacknowledged until `ack`."""
+
+    message: Message
+    queue: str
+    exchange: str
+    """Where it was first published; empty where the broker doesn't say."""
+    redelivered: bool
+    tag: int
+    settlement: Settlement
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is still ours to settle; if not, the broker delivers it again."""
+        return self.settlement.alive
+
+    def ack(self) -> None:
+        """Settle it: the broker forgets it."""
+        self.settlement.ack(self.tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A queue to consume and how many of its messages to hold unacknowledged."""
+
+    queue: str
+    prefetch: int
+
+
+class Consumer:
+    """Consumes queues on whatever connection it is given, until stopped.
+
+    Args:
+        subscriptions: What to consume.
+        receive: Called with each delivery, at once; it must only take it and return.
+        timeout: Seconds to wait for the broker's answers.
+    """
+
+    def __init__(
+        self,
+        subscriptions: Sequence[Subscription],
+        receive: Callable[[Delivery], None],
+        timeout: float,
+    ) -> None:
+        self._subscriptions = subscriptions
+        self._receive = receive
+        self._timeout = timeout
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._consuming: set[str] = set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether every queue is being consumed."""
+        return len(self._consuming) == len(self._subscriptions)
+
+    async def start(self, connection: AbstractConnection) -> None:
+        """Begin on a new connection; what ran on the last one is ended."""
+        await self._end()
+        self._stopping.clear()
+        for subscription in self._subscriptions:
+            task = asyncio.create_task(
+                self._keep_up(connection, subscription), name=f"consume {subscription.queue}"
+            )
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def stop_taking(self) -> None:
+        """Ask the broker for no more; what was handed on can still be settled."""
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Send the last acks and give the channels back."""
+        await self._end()
+
+    async def _end(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep_up(self, connection: AbstractConnection, subscription: Subscription) -> None:
+        backoff = Backoff(longest=10)
+        while not connection.is_closed:
+            try:
+                channel = await open_channel(connection, self._timeout)
+                await self._consume(channel, subscription)
+                log.warning("consumer lost", queue=subscription.queue)
+            except CONNECTION_ERRORS as error:
+                log.warning("can't consume", queue=subscription.queue, error=explain(error))
+            await asyncio.sleep(backoff.next())
+
+    async def _consume(self, channel: AbstractChannel, subscription: Subscription) -> None:
+        lost = asyncio.Event()
+        channel.on_consumer_cancel_callbacks.add(lambda _: lost.set())
+        channel.closing.add_done_callback(lambda _: lost.set())
+        async with Settlement(channel) as settlement:
+            try:
+                tag = await self._begin(channel, settlement, subscription)
+                await self._until_told(lost)
+                if not lost.is_set():
+                    await channel.basic_cancel(tag, timeout=self._timeout)
+                    self._consuming.discard(subscription.queue)
+                    await lost.wait()
+            finally:
+                self._consuming.discard(subscription.queue)
+
+    async def _begin(
+        self, channel: AbstractChannel, settlement: Settlement, subscription: Subscription
+    ) -> str:
+        async def receive(delivered: DeliveredMessage) -> None:  # aiormq wants a coroutine
+            self._receive(_delivery(delivered, subscription.queue, settlement))
+
+        await channel.basic_qos(prefetch_count=subscription.prefetch, timeout=self._timeout)
+        begun = await channel.basic_consume(subscription.queue, receive, timeout=self._timeout)
+        self._consuming.add(subscription.queue)
+        log.debug("consuming", queue=subscription.queue, prefetch=subscription.prefetch)
+        return str(begun.consumer_tag)
+
+    async def _until_told(self, lost: asyncio.Event) -> None:
+        waits = [asyncio.create_task(lost.wait()), asyncio.create_task(self._stopping.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+def _delivery(delivered: DeliveredMessage, queue: str, settlement: Settlement) -> Delivery:
+    frame = delivered.delivery
+    assert isinstance(frame, spec.Basic.Deliver)  # noqa: S101  # consumers are given nothing else
+    properties = delivered.header.properties
+    headers: dict[str, Any] = properties.headers or {}
+    return Delivery(
+        message=Message(
+            body=delivered.body,
+            routing_key=frame.routing_key or "",
+            headers=headers,
+            content_type=properties.content_type,
+            content_encoding=properties.content_encoding,
+            message_id=properties.message_id,
+        ),
+        queue=queue,
+        exchange=frame.exchange or "",
+        redelivered=bool(frame.redelivered),
+        tag=frame.delivery_tag or 0,
+        settlement=settlement,
+    )

@@ -1,0 +1,113 @@
+"""Step seven, ack: last, and many at a time.
+
+A channel's deliveries carry rising tags. What is finished is acknowledged with one frame up to the
+first unfinished tag; what finished behind a slow one is acknowledged singly a moment later, so that
+one slow send never holds up a lane.
+"""
+
+import asyncio
+from typing import Self
+
+import structlog
+from aiormq.abc import AbstractChannel
+
+from tidings.broker.connection import CONNECTION_ERRORS, explain
+
+log = structlog.get_logger(__name__)
+
+
+class FinishedTags:
+    """Which deliveries are finished and not yet acknowledged. Pure.
+
+    RabbitMQ refuses an ack for a tag it no longer holds, `multiple` or not, and closes the
+    channel: each tag is named at most once.
+    """
+
+    def __init__(self) -> None:
+        self._through = 0
+        self._finished: set[int] = set()
+        self._singled: set[int] = set()
+        self._behind_a_gap: set[int] = set()
+
+    def add(self, tag: int) -> None:
+        """This delivery is finished."""
+        self._finished.add(tag)
+
+    @property
+    def left(self) -> bool:
+        """Whether anything is still to be acknowledged."""
+        return bool(self._finished)
+
+    def take_prefix(self) -> int:
+        """The tag to acknowledge with everything before it; 0 where there is none."""
+        last = 0
+        while (tag := self._through + 1) in self._finished or tag in self._singled:
+            self._through = tag
+            if tag in self._finished:
+                last = tag
+            self._finished.discard(tag)
+            self._singled.discard(tag)
+        return last
+
+    def take_singles(self, *, all_of_them: bool = False) -> list[int]:
+        """Tags to acknowledge each by itself: those that were behind a gap the last time too."""
+        taken = self._finished if all_of_them else self._finished & self._behind_a_gap
+        singles = sorted(taken)
+        self._singled.update(singles)
+        self._finished.difference_update(singles)
+        self._behind_a_gap = set(self._finished)
+        return singles
+
+
+class Settlement:
+    """Coalesces the acks of one consumer channel."""
+
+    def __init__(self, channel: AbstractChannel, interval: float = 0.004) -> None:
+        self._channel = channel
+        self._interval = interval
+        self._tags = FinishedTags()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._flush_for_ever(), name="settle")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Send what is left. Where the channel is gone the broker delivers it again."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._flush(everything=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether an ack would still reach the broker."""
+        return not self._channel.is_closed
+
+    def ack(self, tag: int) -> None:
+        """Acknowledge soon."""
+        self._tags.add(tag)
+        self._wake.set()
+
+    async def _flush_for_ever(self) -> None:
+        while self.alive:
+            await self._wake.wait()
+            await asyncio.sleep(self._interval)
+            self._wake.clear()
+            await self._flush()
+            if self._tags.left:
+                self._wake.set()
+
+    async def _flush(self, *, everything: bool = False) -> None:
+        if not self.alive:
+            return
+        try:
+            if prefix := self._tags.take_prefix():
+                await self._channel.basic_ack(prefix, multiple=True, wait=False)
+            for tag in self._tags.take_singles(all_of_them=everything):
+                await self._channel.basic_ack(tag, wait=False)
+        except CONNECTION_ERRORS as error:
+            log.info(
+                "acks lost with their channel: those messages come again", error=explain(error)
+            )

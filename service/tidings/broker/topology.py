@@ -1,0 +1,178 @@
+"""Names, arguments and bindings of everything Tidings keeps in RabbitMQ: data, in one place.
+
+`declare` makes it so, `tidings topology` shows, checks and prunes it, and
+`deploy/rabbitmq/definitions.json` is written from it. Verified on RabbitMQ 3.10 and 4.0.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tidings.delivery.attempt import Lane
+from tidings.delivery.delay import Delay
+from tidings_events import Priority
+from tidings_events.routing import EXCHANGE as NOTIFICATIONS
+
+RETRY: Final = "tidings.retry"
+DEAD: Final = "tidings.dead"
+
+PRIORITIES: Final = tuple(
+    str(priority) for priority in (Priority.URGENT, Priority.HIGH, Priority.NORMAL, Priority.LOW)
+)
+"""Most urgent first."""
+
+DELIVERY_LIMIT: Final = 20
+"""Deliveries without a settlement after which a lane gives a message up to the dead letters."""
+
+NEVER_LIMITED: Final = 2_000_000_000
+"""The dead queue must not drop letters however often its archive crashes, and RabbitMQ 4 has a
+default limit of 20; 3.10 has no word for "unlimited"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange."""
+
+    name: str
+    type: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable quorum queue."""
+
+    name: str
+    purpose: str
+    """What waits in it, for people."""
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """From an exchange to a queue."""
+
+    exchange: str
+    queue: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything that has to exist before a message moves."""
+
+    exchanges: tuple[Exchange, ...]
+    queues: tuple[Queue, ...]
+    bindings: tuple[Binding, ...]
+
+    def definitions(self) -> dict[str, Any]:
+        """The same as RabbitMQ's definitions file, for the virtual host `/`."""
+        durable = {"vhost": "/", "durable": True, "auto_delete": False}
+        return {
+            "vhosts": [{"name": "/"}],
+            "exchanges": [
+                {
+                    "name": one.name,
+                    "type": one.type,
+                    **durable,
+                    "internal": False,
+                    "arguments": dict(one.arguments),
+                }
+                for one in self.exchanges
+            ],
+            "queues": [
+                {"name": one.name, "type": "quorum", **durable, "arguments": dict(one.arguments)}
+                for one in self.queues
+            ],
+            "bindings": [
+                {
+                    "source": one.exchange,
+                    "vhost": "/",
+                    "destination": one.queue,
+                    "destination_type": "queue",
+                    "routing_key": one.key,
+                    "arguments": {},
+                }
+                for one in self.bindings
+            ],
+        }
+
+
+def topology(tiers: Mapping[str, Sequence[Delay]]) -> Topology:
+    """The topology for these channels, each with the delays of its retry tiers."""
+    return Topology(
+        exchanges=(
+            Exchange(NOTIFICATIONS, "topic", {"alternate-exchange": DEAD}),
+            Exchange(RETRY, "topic"),
+            Exchange(DEAD, "fanout"),
+        ),
+        queues=(
+            *(queue for channel in tiers for queue in _lanes(channel)),
+            *(_tier(channel, delay) for channel, delays in tiers.items() for delay in delays),
+            Queue(
+                DEAD,
+                "dead letters on their way to the archive",
+                _quorum(**{"x-delivery-limit": NEVER_LIMITED}),
+            ),
+        ),
+        bindings=tuple(_bindings(tiers)),
+    )
+
+
+def lane_queue(lane: Lane) -> str:
+    """`tidings.email.high`."""
+    return f"tidings.{lane.key}"
+
+
+def tier_queue(channel: str, delay: Delay) -> str:
+    """`tidings.email.retry.2m`."""
+    return f"tidings.{channel}.retry.{delay.name}"
+
+
+def tier_key(lane: Lane, delay: Delay) -> str:
+    """The routing key that leads through a tier and back into the lane: `email.high.2m`."""
+    return f"{lane.key}.{delay.name}"
+
+
+def _lanes(channel: str) -> Iterator[Queue]:
+    for priority in PRIORITIES:
+        yield Queue(
+            lane_queue(Lane(channel, priority)),
+            f"{priority} {channel} waiting to be sent",
+            _quorum(
+                **{
+                    "x-dead-letter-exchange": DEAD,
+                    "x-dead-letter-strategy": "at-least-once",
+                    "x-delivery-limit": DELIVERY_LIMIT,
+                }
+            ),
+        )
+
+
+def _tier(channel: str, delay: Delay) -> Queue:
+    return Queue(
+        tier_queue(channel, delay),
+        f"{channel} to be tried again in {delay.name}",
+        _quorum(
+            **{
+                "x-dead-letter-exchange": NOTIFICATIONS,
+                "x-dead-letter-strategy": "at-least-once",
+                "x-message-ttl": delay.seconds * 1000,
+            }
+        ),
+    )
+
+
+def _quorum(**arguments: Any) -> dict[str, Any]:
+    """Plain dead-lettering is at-most-once: at-least-once needs quorum and reject-publish."""
+    return {"x-queue-type": "quorum", "x-overflow": "reject-publish", **arguments}
+
+
+def _bindings(tiers: Mapping[str, Sequence[Delay]]) -> Iterator[Binding]:
+    for channel, delays in tiers.items():
+        for priority in PRIORITIES:
+            lane = Lane(channel, priority)
+            yield Binding(NOTIFICATIONS, lane_queue(lane), f"{lane.key}.#")
+        for delay in delays:
+            yield Binding(RETRY, tier_queue(channel, delay), f"{channel}.*.{delay.name}")
+    yield Binding(DEAD, DEAD, "")

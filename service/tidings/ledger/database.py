@@ -1,0 +1,118 @@
+"""The pool of PostgreSQL connections, and the one seam where the driver's errors become ours."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Self, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
+from tidings.settings import LedgerSettings
+
+AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.InternalClientError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""What asyncpg raises where the same statement may succeed later: PostgreSQL is away, restarting,
+failing over or overloaded, or it chose this transaction to break a deadlock."""
+
+SETUP: Final = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.InsufficientPrivilegeError,
+)
+"""What it raises where a person has to do something first."""
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+
+
+class Database:
+    """Connections on demand. Opening it needs no PostgreSQL: the first statement does."""
+
+    def __init__(self, settings: LedgerSettings, *, application: str = "tidings") -> None:
+        self._settings = settings
+        self._application = application
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._opening = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            try:
+                async with asyncio.timeout(5):
+                    await pool.close()
+            except TimeoutError:
+                pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for a statement or a transaction.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is away; the same may succeed later.
+            ConfigurationError: A person has to act; says how.
+        """
+        try:
+            pool = await self._open()
+            async with pool.acquire(timeout=self._settings.database_timeout) as connection:
+                yield connection
+        except SETUP as error:
+            raise ConfigurationError(f"PostgreSQL: {error}; run `tidings doctor`") from error
+        except AWAY as error:
+            raise LedgerUnavailable(f"PostgreSQL: {_explain(error)}") from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction, committed at the end. Raises like `connection`."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def listening(self, channel: str, wake: asyncio.Event) -> AsyncIterator[None]:
+        """Set `wake` at every NOTIFY on `channel`, and where the connection is lost."""
+        async with self.connection() as connection:
+
+            def notified(*_: object) -> None:
+                wake.set()
+
+            await connection.add_listener(channel, notified)
+            connection.add_termination_listener(notified)
+            try:
+                yield
+            finally:
+                if not connection.is_closed():
+                    await connection.remove_listener(channel, notified)
+
+    async def _open(self) -> "asyncpg.Pool[asyncpg.Record]":
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._settings.database_url.get_secret_value(),
+                    min_size=0,
+                    max_size=self._settings.database_pool_size,
+                    timeout=self._settings.database_timeout,
+                    command_timeout=self._settings.database_timeout,
+                    server_settings={"application_name": self._application},
+                )
+            return self._pool
+
+
+def _explain(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__

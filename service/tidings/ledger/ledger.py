@@ -1,0 +1,67 @@
+"""The ledger as the rest of Tidings sees it: one object, its parts opened and closed together."""
+
+from contextlib import AsyncExitStack
+from typing import Self
+
+from tidings.delivery.attempt import Attempt
+from tidings.delivery.outcome import Claim
+from tidings.ledger.batcher import Batcher
+from tidings.ledger.claims import ClaimRequest, Claims
+from tidings.ledger.database import Database
+from tidings.ledger.dispatch import Outbox
+from tidings.ledger.records import Record, Records
+from tidings.settings import LedgerSettings
+
+__all__ = ["ClaimRequest", "Ledger", "Record"]
+
+
+class Ledger:
+    """Everything remembered, in PostgreSQL.
+
+    Args:
+        settings: Where it is, and how statements are batched.
+        actor: Names this process in leases and history, e.g. `worker web-1:4242:7f3a`; unlike any other.
+    """
+
+    def __init__(self, settings: LedgerSettings, *, actor: str) -> None:
+        self.actor = actor
+        self.database = Database(settings, application=f"tidings {actor}"[:63])
+        self.outbox = Outbox(self.database)
+        self._records = Records(self.database, worker=actor)
+        claims = Claims(self.database, worker=actor, window=settings.idempotency_window)
+        self._claiming: Batcher[ClaimRequest, Claim] = Batcher(
+            claims.claim, size=settings.batch_size, wait=settings.batch_wait
+        )
+        self._recording: Batcher[Record, bool] = Batcher(
+            self._records.record, size=settings.batch_size, wait=settings.batch_wait
+        )
+        self._parts = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._parts.enter_async_context(self.database)
+        await self._parts.enter_async_context(self._claiming)
+        await self._parts.enter_async_context(self._recording)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._parts.aclose()
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        """Take a notification under a lease, together with whoever else is asking just now.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is away; ask again.
+        """
+        return await self._claiming.submit(request)
+
+    async def record(self, record: Record) -> bool:
+        """Store an attempt and its notification's new state; False where the lease had been lost.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is away; submit it again.
+        """
+        return await self._recording.submit(record)
+
+    async def release(self, attempt: Attempt, why: str) -> None:
+        """Give a claim back, no attempt spent."""
+        await self._records.release(attempt, why)
