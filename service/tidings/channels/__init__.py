@@ -1,0 +1,1 @@
+"""Speaks: one file or folder a channel, each to its own kind of provider; vendor libraries only here."""

@@ -1,0 +1,109 @@
+"""Which channels there are, what switches each on, and how it is made from the settings.
+
+A new channel is one line in `LINES`.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from tidings.delivery.errors import ConfigurationError
+from tidings.delivery.ports import Channel
+from tidings.settings import (
+    ChannelSettings,
+    EmailSettings,
+    Settings,
+    SmsSettings,
+    WebhookSettings,
+    WhatsAppSettings,
+)
+
+_Section = TypeVar("_Section", bound=ChannelSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One channel: is it configured, by which variable, and how is it made."""
+
+    configured: Callable[[Settings], bool]
+    variable: str
+    """What to set where it is not configured."""
+    make: Callable[[Settings], Channel]
+
+
+def build(settings: Settings, *, only: Collection[str] = ()) -> dict[str, Channel]:
+    """The configured channels by name; of those, `only` the named ones where any are named.
+
+    Raises:
+        ConfigurationError: A name in `only` is unknown or not configured, or a channel's
+            settings contradict each other.
+    """
+    for name in only:
+        _require(name, settings)
+    wanted = only or [name for name, line in LINES.items() if line.configured(settings)]
+    return {name: LINES[name].make(settings) for name in LINES if name in wanted}
+
+
+def _require(name: str, settings: Settings) -> None:
+    line = LINES.get(name)
+    if line is None:
+        raise ConfigurationError(f"there is no channel {name!r}; known are {', '.join(LINES)}")
+    if not line.configured(settings):
+        raise ConfigurationError(f"channel {name} is not configured; set {line.variable}")
+
+
+def _section(settings: Settings, name: str, kind: type[_Section]) -> _Section:
+    section = settings.channels[name]
+    if not isinstance(section, kind):
+        raise TypeError(f"the settings of {name} are {type(section).__name__}, not {kind.__name__}")
+    return section
+
+
+# Each channel imports its vendor's library, which takes time: only those in use are loaded.
+
+
+def _email(settings: Settings) -> Channel:
+    from tidings.channels.email.channel import EmailChannel
+
+    return EmailChannel(_section(settings, "email", EmailSettings))
+
+
+def _sms(settings: Settings) -> Channel:
+    from tidings.channels.sms import SmsChannel
+
+    return SmsChannel(_section(settings, "sms", SmsSettings), settings.twilio)
+
+
+def _whatsapp(settings: Settings) -> Channel:
+    from tidings.channels.whatsapp import WhatsAppChannel
+
+    return WhatsAppChannel(_section(settings, "whatsapp", WhatsAppSettings), settings.twilio)
+
+
+def _webhook(settings: Settings) -> Channel:
+    from tidings.channels.webhook import WebhookChannel
+
+    return WebhookChannel(_section(settings, "webhook", WebhookSettings))
+
+
+def _has_email_host(settings: Settings) -> bool:
+    return bool(_section(settings, "email", EmailSettings).host)
+
+
+def _has_twilio_account(settings: Settings) -> bool:
+    return bool(settings.twilio.account_sid)
+
+
+def _has_webhooks_on(settings: Settings) -> bool:
+    return _section(settings, "webhook", WebhookSettings).enabled
+
+
+LINES: Final[Mapping[str, Line]] = MappingProxyType(
+    {
+        "email": Line(_has_email_host, "TIDINGS_EMAIL_HOST", _email),
+        "sms": Line(_has_twilio_account, "TIDINGS_TWILIO_ACCOUNT_SID", _sms),
+        "whatsapp": Line(_has_twilio_account, "TIDINGS_TWILIO_ACCOUNT_SID", _whatsapp),
+        "webhook": Line(_has_webhooks_on, "TIDINGS_WEBHOOK_ENABLED=true", _webhook),
+    }
+)

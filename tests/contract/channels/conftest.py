@@ -1,0 +1,54 @@
+"""Every rig there is, and waiting on conditions."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from tests.contract.channels.rig import EXPECTED, SILENT, Behaviour, Rig, Within
+
+
+def _rigs() -> dict[str, type[Rig]]:
+    modules = sorted(path.stem for path in (Path(__file__).parent / "rigs").glob("*_rig.py"))
+    found = [import_module(f"tests.contract.channels.rigs.{name}").RIG for name in modules]
+    return {rig.name: rig for rig in found}
+
+
+RIGS = _rigs()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test with every rig, and where it takes a behaviour, with those the rig can show."""
+    for argument in ("failure", "silence", "fault"):
+        if argument in metafunc.fixturenames:
+            cases = [(rig, each) for rig in RIGS.values() for each in _shown(rig, argument)]
+            ids = [f"{rig.name}-{each}" for rig, each in cases]
+            metafunc.parametrize(("rig", argument), cases, indirect=["rig"], ids=ids)
+            return
+    if "rig" in metafunc.fixturenames:
+        metafunc.parametrize("rig", RIGS.values(), indirect=True, ids=RIGS.keys())
+
+
+def _shown(rig: type[Rig], argument: str) -> list[Behaviour]:
+    wanted = {"failure": rig.speaks & EXPECTED.keys(), "silence": rig.speaks & SILENT}
+    return sorted(wanted.get(argument, rig.faults))
+
+
+@pytest.fixture
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    """One channel's provider, running."""
+    async with request.param() as running:
+        yield running
+
+
+@pytest.fixture
+def within() -> Within:
+    """Waits until a condition holds."""
+
+    async def wait(condition: Callable[[], bool], *, seconds: float = 5.0) -> None:
+        async with asyncio.timeout(seconds):
+            while not condition():  # noqa: ASYNC110  # what is waited for knows no events
+                await asyncio.sleep(0.005)
+
+    return wait
