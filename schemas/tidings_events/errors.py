@@ -64,7 +64,7 @@ class SomeNotPublished(PublishFailed):
     """
 
     def __init__(
-        self, failures: Sequence[tuple[Notification, PublishFailed]], attempted: int
+        self, failures: Sequence[tuple[Notification, TidingsEventsError]], attempted: int
     ) -> None:
         self.failures = tuple(failures)
         self.attempted = attempted

@@ -1,0 +1,146 @@
+"""The producer's line to the broker: opened when first needed, and opened again whenever it is lost.
+
+Deliberately not `connect_robust`: that retries one URL at a fixed pace and never says why.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from ssl import SSLContext
+from typing import cast
+
+import aiormq
+from yarl import URL
+
+from tidings_events.errors import Unreachable
+
+HEARTBEAT_SECONDS = 15
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 10.0
+_CLOSING_TIME = 5.0
+_REFUSALS = (OSError, aiormq.AMQPError, EOFError, RuntimeError, StopAsyncIteration)
+"""What aiormq raises where a broker cannot be reached, or will not have us."""
+
+
+class Link:
+    """A connection and its one confirming channel, to whichever of several brokers answers."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        name: str,
+        attempt_timeout: float,
+        ssl_context: SSLContext | None,
+    ) -> None:
+        self._urls = tuple(_checked(url) for url in urls)
+        if not self._urls:
+            raise ValueError("no broker URL; give at least one, e.g. amqp://localhost")
+        self._name = name
+        self._attempt_timeout = attempt_timeout
+        self._ssl_context = ssl_context
+        self._connection: aiormq.Connection | None = None
+        self._channel: aiormq.Channel | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._in_flight: dict[asyncio.Timeout, aiormq.Channel] = {}
+        self._closed = False
+        self.trouble = ""
+        """Why there is no connection, as far as is known."""
+
+    async def channel(self) -> aiormq.Channel:
+        """An open channel. Waits until there is one, so bound the wait.
+
+        Raises Unreachable once the link is closed.
+        """
+        while (channel := self._channel) is None or channel.is_closed:
+            if self._closed:
+                raise Unreachable("the producer is closed; use it inside `async with`")
+            if self._opening is None or self._opening.done():
+                self._opening = asyncio.create_task(self._open(), name="tidings-producer-link")
+            # Several may wait for the same attempt: none may cancel it.
+            await asyncio.wait([self._opening])
+            if not self._opening.cancelled():
+                self._opening.result()
+        return channel
+
+    @asynccontextmanager
+    async def until(self, deadline: float, channel: aiormq.Channel) -> AsyncIterator[None]:
+        """Bounds a publish: TimeoutError at `deadline` (loop time), or once `channel` is lost.
+
+        Without the second, a publish that waits to be written to a dead connection waits on.
+        """
+        async with asyncio.timeout_at(deadline) as scope:
+            self._in_flight[scope] = channel
+            try:
+                yield
+            finally:
+                del self._in_flight[scope]
+
+    async def close(self) -> None:
+        """Close the connection, and stop trying to open one."""
+        self._closed = True
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        await self._close_connection()
+
+    async def _open(self) -> None:
+        pause = _FIRST_PAUSE
+        while not await self._try_each():
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _try_each(self) -> bool:
+        for url in self._urls:
+            try:
+                async with asyncio.timeout(self._attempt_timeout):
+                    await self._connect(url)
+            except TimeoutError:
+                self.trouble = f"{_shown(url)}: no answer"
+            except _REFUSALS as error:
+                self.trouble = f"{_shown(url)}: {str(error) or type(error).__name__}"
+            else:
+                return True
+            await self._close_connection()
+        return False
+
+    async def _connect(self, url: URL) -> None:
+        connection = self._connection
+        if connection is None or connection.is_closed:
+            # Else a publish that the broker refused closed the channel only.
+            connection = aiormq.Connection(url, context=self._ssl_context)
+            await connection.connect(client_properties={"connection_name": self._name})
+            self._connection = connection
+        opened = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        channel = cast("aiormq.Channel", opened)  # the abstract one's publish lacks `wait`
+        channel.closing.add_done_callback(lambda _: self._interrupt(channel))
+        self._channel = channel
+
+    def _interrupt(self, lost: aiormq.Channel) -> None:
+        now = asyncio.get_running_loop().time()
+        for scope, channel in self._in_flight.items():
+            if channel is lost and not scope.expired():
+                scope.reschedule(now)
+
+    async def _close_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            async with asyncio.timeout(_CLOSING_TIME):
+                await connection.close(aiormq.ConnectionClosed(200, "closed by us"))
+        except (TimeoutError, *_REFUSALS) as error:
+            self.trouble = f"{_shown(connection.url)}: closing failed: {error}"
+
+
+def _checked(text: str) -> URL:
+    url = URL(text)
+    if url.scheme not in {"amqp", "amqps"} or not url.host:
+        raise ValueError("a broker URL looks like amqp://user:password@host:5672/vhost")
+    # aiormq's own default takes over two minutes to notice a dead peer.
+    return url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT_SECONDS)
+
+
+def _shown(url: URL) -> str:
+    return str(url.with_user(None).with_query(None))

@@ -1,0 +1,285 @@
+"""Where a notification leaves your service: published persistent, mandatory, confirmed, in time."""
+
+import asyncio
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import length_hint
+from ssl import SSLContext
+from types import TracebackType
+from typing import Self
+
+import aiormq
+
+from tidings_events.errors import (
+    NotConfirmed,
+    SomeNotPublished,
+    TidingsEventsError,
+    Unreachable,
+    Unroutable,
+)
+from tidings_events.link import Link
+from tidings_events.notifications import Notification
+from tidings_events.routing import EXCHANGE, TRACEPARENT, Headers, routing_key
+
+_PERSISTENT = 2
+
+
+class _Lost(Exception):
+    """The line went down while a publish was under way: it may or may not have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """A notification as it goes over the wire."""
+
+    id: str
+    body: bytes
+    routing_key: str
+    headers: dict[str, str]
+
+    def properties(self) -> aiormq.spec.Basic.Properties:
+        """Fresh for each publish: aiormq tells returned messages apart by `message_id`."""
+        return aiormq.spec.Basic.Properties(
+            content_type="application/json",
+            delivery_mode=_PERSISTENT,
+            message_id=uuid.uuid4().hex,
+            correlation_id=self.id,
+            timestamp=datetime.now(UTC),
+            headers=dict(self.headers),
+        )
+
+
+class Producer:
+    """Publishes notifications, and returns once the broker has them safely.
+
+        async with Producer("amqp://localhost") as producer:
+            await producer.publish(SmsNotification(recipient="+14155550123", body="Hello"))
+
+    It connects when first used and again whenever the connection is lost. Share one per process:
+    any number of tasks may publish at once. A publish whose connection is lost is repeated within
+    its timeout; since it carries the same id, Tidings delivers it once.
+    """
+
+    def __init__(
+        self,
+        urls: str | Sequence[str],
+        *,
+        timeout: float = 10.0,
+        max_unconfirmed: int = 1000,
+        ssl_context: SSLContext | None = None,
+        name: str = "tidings producer",
+    ) -> None:
+        """`urls` are tried in turn. `timeout`, in seconds, bounds each publish, connecting included.
+
+        `max_unconfirmed` bounds how many notifications `publish_many` has on their way at once.
+        `ssl_context` is for amqps URLs; certificates are verified by default. `name` is what the
+        broker's management UI shows. Raises ValueError where a URL is not an AMQP one.
+        """
+        brokers = [urls] if isinstance(urls, str) else list(urls)
+        self._timeout = timeout
+        self._max_unconfirmed = max_unconfirmed
+        self._link = Link(
+            brokers,
+            name=name,
+            attempt_timeout=max(1.0, timeout / max(1, len(brokers))),
+            ssl_context=ssl_context,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection. What is not yet confirmed fails with NotConfirmed."""
+        await self._link.close()
+
+    async def publish(
+        self,
+        notification: Notification,
+        *,
+        headers: Mapping[str, str] | None = None,
+        traceparent: str | None = None,
+    ) -> None:
+        """Publish one notification; once this returns the broker has stored it.
+
+        `traceparent` (W3C Trace Context) links the delivery to your trace. Raises Unroutable,
+        NotConfirmed or Unreachable, and InvalidNotification where it is too large.
+        """
+        await self._publish(_letter(notification, headers, traceparent))
+
+    async def publish_many(
+        self,
+        notifications: Iterable[Notification],
+        *,
+        headers: Mapping[str, str] | None = None,
+        traceparent: str | None = None,
+    ) -> int:
+        """Publish all, many at a time, in no particular order. Returns how many there were.
+
+        Takes them from `notifications` as it goes, so that may be a generator. Raises
+        SomeNotPublished, naming each that failed and why, after the others were confirmed. Once
+        the broker is unreachable for one, the rest fail at once.
+        """
+        batch = _Batch(self, notifications, dict(headers or {}), traceparent)
+        at_once = min(self._max_unconfirmed, length_hint(notifications, self._max_unconfirmed))
+        return await batch.publish(at_once)
+
+    async def _publish(self, letter: _Letter) -> None:
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        maybe_sent = False
+        while True:
+            channel = await self._channel_by(deadline, maybe_sent=maybe_sent)
+            try:
+                await self._attempt(channel, letter, deadline)
+            except _Lost:
+                maybe_sent = True
+            else:
+                return
+
+    async def _channel_by(self, deadline: float, *, maybe_sent: bool) -> aiormq.Channel:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._link.channel()
+        except (TimeoutError, Unreachable) as error:
+            why = str(error) or f"no broker within {self._timeout:g} s ({self._link.trouble})"
+            if maybe_sent:
+                raise NotConfirmed(
+                    f"the connection was lost before the confirm came, then {why}"
+                ) from None
+            raise Unreachable(why) from None
+
+    async def _attempt(self, channel: aiormq.Channel, letter: _Letter, deadline: float) -> None:
+        try:
+            async with self._link.until(deadline, channel):
+                await _send(channel, letter)
+        except TimeoutError:
+            if channel.is_closed:
+                raise _Lost from None
+            raise NotConfirmed(
+                f"no confirm within {self._timeout:g} s; publish it again with the same id"
+            ) from None
+
+
+class _Batch:
+    """Many notifications, published by as many tasks as may be unconfirmed at once."""
+
+    def __init__(
+        self,
+        producer: Producer,
+        notifications: Iterable[Notification],
+        headers: Mapping[str, str],
+        traceparent: str | None,
+    ) -> None:
+        self._producer = producer
+        self._waiting: Iterator[Notification] = iter(notifications)
+        self._headers = headers
+        self._traceparent = traceparent
+        self._attempted = 0
+        self._failures: list[tuple[Notification, TidingsEventsError]] = []
+        self._unreachable: Unreachable | None = None
+
+    async def publish(self, at_once: int) -> int:
+        # Gathered with exceptions returned: what is under way is finished even where the
+        # caller's generator fails.
+        results = await asyncio.gather(
+            *(self._publish_waiting() for _ in range(at_once)), return_exceptions=True
+        )
+        for result in results:
+            if result is not None:
+                raise result
+        if self._failures:
+            raise SomeNotPublished(self._failures, self._attempted)
+        return self._attempted
+
+    async def _publish_waiting(self) -> None:
+        for notification in self._waiting:
+            self._attempted += 1
+            try:
+                await self._publish_one(notification)
+            except TidingsEventsError as error:
+                self._failures.append((notification, error))
+
+    async def _publish_one(self, notification: Notification) -> None:
+        if self._unreachable is not None:
+            raise Unreachable(f"not tried: {self._unreachable}")
+        try:
+            await self._producer.publish(
+                notification, headers=self._headers, traceparent=self._traceparent
+            )
+        except Unreachable as error:
+            self._unreachable = error
+            raise
+
+
+def publish_sync(
+    url: str | Sequence[str], *notifications: Notification, timeout: float = 10
+) -> int:
+    """Publish from code that is not asynchronous (Django, Flask, a Celery task, a script).
+
+    Connects, publishes all, disconnects: pass what belongs together in one call. Returns how
+    many were published. Raises SomeNotPublished where some were not.
+    """
+
+    async def run() -> int:
+        async with Producer(url, timeout=timeout) as producer:
+            return await producer.publish_many(notifications)
+
+    return asyncio.run(run())
+
+
+def _letter(
+    notification: Notification, headers: Mapping[str, str] | None, traceparent: str | None
+) -> _Letter:
+    own = dict(headers or {})
+    for name in own:
+        if name.lower().startswith(Headers.PREFIX):
+            raise ValueError(f"the header {name} is Tidings' own; name yours differently")
+    if traceparent is not None:
+        own[TRACEPARENT] = traceparent
+    return _Letter(str(notification.id), notification.to_json(), routing_key(notification), own)
+
+
+async def _send(channel: aiormq.Channel, letter: _Letter) -> None:
+    try:
+        await channel.basic_publish(
+            letter.body,
+            exchange=EXCHANGE,
+            routing_key=letter.routing_key,
+            properties=letter.properties(),
+            mandatory=True,
+            wait=False,
+        )
+    except aiormq.PublishError:
+        raise Unroutable(
+            f"no queue is bound for {letter.routing_key}; does Tidings run on this virtual host?"
+        ) from None
+    except aiormq.DeliveryError:
+        raise NotConfirmed(
+            f"the broker refused it: the lane {letter.routing_key} is full; try again later"
+        ) from None
+    except aiormq.ChannelNotFoundEntity:
+        raise Unroutable(
+            f"there is no exchange {EXCHANGE}; does Tidings run on this virtual host?"
+        ) from None
+    except (aiormq.ChannelAccessRefused, aiormq.ChannelPreconditionFailed) as error:
+        raise NotConfirmed(f"the broker refused it: {error}") from None
+    except asyncio.CancelledError:
+        # aiormq also rejects what is under way with CancelledError; only a real one is counted.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise _Lost from None
+    except Exception:
+        # Where the peer just closes the socket aiormq rejects with a bare Exception.
+        if not channel.is_closed:
+            raise
+        raise _Lost from None
