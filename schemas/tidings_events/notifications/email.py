@@ -83,6 +83,7 @@ class Attachment(BaseModel):
         BeforeValidator(_decoded),
         PlainSerializer(_encoded, return_type=str, when_used="json"),
         WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+        Unquoted(),
     ] = Field(description="The file, base64 (RFC 4648, padded).", examples=["aGVsbG8="])
     content_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._@+-]{1,255}$")] | None = (
         Field(
