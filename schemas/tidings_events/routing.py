@@ -24,6 +24,7 @@ class Headers:
     ERROR_CLASS: Final = "x-tidings-error-class"
     ERROR_CODE: Final = "x-tidings-error-code"
     ERROR_MESSAGE: Final = "x-tidings-error-message"
+    PROVIDER: Final = "x-tidings-provider"
     WORKER: Final = "x-tidings-worker"
     LETTER: Final = "x-tidings-letter"
 

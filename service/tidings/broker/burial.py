@@ -1,0 +1,79 @@
+"""Step six for what can't be delivered: what is written on the outside of a dead letter."""
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final, TypeAlias
+from uuid import UUID, uuid4, uuid5
+
+from tidings.delivery.attempt import Attempt, Message
+from tidings.delivery.errors import MalformedNotification
+from tidings.delivery.outcome import Failure, Reason, Undeliverable
+from tidings_events.routing import TRACEPARENT, Headers
+
+MessageHeaders: TypeAlias = dict[str, str | int]
+
+LONGEST_MESSAGE: Final = 1_000
+LONGEST_WORD: Final = 200
+
+_LETTERS: Final = UUID("6f0c52a6-43a5-5d0e-9d5b-6c3d0f1e7a11")
+"""The namespace of dead letters' ids."""
+
+
+def headers_of(attempt: Attempt, outcome: Undeliverable, worker: str) -> MessageHeaders:
+    """The headers under which an attempt's message is published to the dead letters."""
+    headers: MessageHeaders = {
+        **_told(outcome.reason, outcome.failure, worker),
+        Headers.EPOCH: attempt.epoch,
+        Headers.ATTEMPT: attempt.number,
+        Headers.FIRST_SEEN: attempt.first_seen.isoformat(),
+        Headers.LETTER: str(letter_id(attempt.id, attempt.epoch)),
+    }
+    if attempt.traceparent is not None:
+        headers[TRACEPARENT] = attempt.traceparent
+    return headers
+
+
+def headers_of_unread(
+    message: Message, error: MalformedNotification, worker: str
+) -> MessageHeaders:
+    """The headers under which a message that can't be read is published to the dead letters."""
+    failure = Failure("malformed", str(error))
+    return {
+        **_told(Reason.MALFORMED, failure, worker),
+        Headers.FIRST_SEEN: datetime.now(UTC).isoformat(),
+        Headers.LETTER: str(unread_letter_id(message)),
+    }
+
+
+def letter_id(notification: UUID, epoch: int) -> UUID:
+    """The one letter of this life of this notification, however often it is published."""
+    return uuid5(_LETTERS, f"{notification}.{epoch}")
+
+
+def unread_letter_id(message: Message) -> UUID:
+    """A letter's id where its notification's is not known.
+
+    A message with an id of its own keeps the same letter when it comes again; one without can't
+    be told from the next, so each is a letter of its own.
+    """
+    if not message.message_id:
+        return uuid4()
+    content = sha256(message.body).hexdigest()
+    return uuid5(_LETTERS, f"{message.message_id}/{message.routing_key}/{content}")
+
+
+def _told(reason: Reason, failure: Failure, worker: str) -> MessageHeaders:
+    return {
+        Headers.REASON: reason.value,
+        Headers.ERROR_CLASS: bounded(failure.kind, LONGEST_WORD),
+        Headers.ERROR_CODE: bounded(failure.code, LONGEST_WORD),
+        Headers.ERROR_MESSAGE: bounded(failure.message, LONGEST_MESSAGE),
+        Headers.PROVIDER: bounded(failure.provider, LONGEST_WORD),
+        Headers.WORKER: bounded(worker, LONGEST_WORD),
+    }
+
+
+def bounded(text: str, longest: int) -> str:
+    """Text that AMQP and PostgreSQL both take: no NUL, no lone surrogate, at most so long."""
+    fit = text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    return fit if len(fit) <= longest else f"{fit[: longest - 1]}…"
