@@ -1,0 +1,83 @@
+"""One wide line per attempt: everything that is asked first when somebody asks what happened."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+
+from tidings.delivery.attempt import Attempt
+from tidings.delivery.masking import mask
+from tidings.delivery.outcome import Failure, Outcome, Paused, RetryLater, Sent, Undeliverable
+
+log: Final = structlog.get_logger(__name__)
+
+
+def log_attempt(
+    attempt: Attempt, outcome: Outcome | Paused, *, duration: float, possible_duplicate: bool
+) -> None:
+    """Tell how an attempt ended: at `info`, or at `warning` where nothing more will be tried.
+
+    Costs nothing where that level is not logged.
+
+    Args:
+        attempt: The attempt that has just ended.
+        outcome: What became of it.
+        duration: Seconds that it took.
+        possible_duplicate: Whether an earlier worker may have sent it already.
+    """
+    level = logging.WARNING if isinstance(outcome, Undeliverable | Paused) else logging.INFO
+    if log.is_enabled_for(level):
+        log.log(level, "attempt", **_fields(attempt, outcome, duration, possible_duplicate))
+
+
+def _fields(
+    attempt: Attempt, outcome: Outcome | Paused, duration: float, possible_duplicate: bool
+) -> dict[str, Any]:
+    notification = attempt.notification
+    age = (datetime.now(UTC) - attempt.first_seen).total_seconds()
+    fields: dict[str, Any] = {
+        "id": str(attempt.id),
+        "channel": attempt.lane.channel,
+        "priority": attempt.lane.priority,
+        "category": notification.category,
+        "recipient": mask(str(notification.recipient)),
+        "epoch": attempt.epoch,
+        "attempt": attempt.number,
+        **_told(outcome),
+        "duration_ms": round(duration * 1000, 1),
+        "queued_ms": round(max(0.0, age - duration) * 1000, 1),
+        "possible_duplicate": possible_duplicate,
+    }
+    if notification.entity is not None:
+        fields["entity"] = f"{notification.entity.type}:{notification.entity.id}"
+    if trace_id := trace_id_of(attempt.traceparent):
+        fields["trace_id"] = trace_id
+    return fields
+
+
+def _told(outcome: Outcome | Paused) -> dict[str, Any]:
+    match outcome:
+        case Sent(provider=provider, reference=reference, code=code):
+            return {"outcome": "sent", "provider": provider, "code": code, "reference": reference}
+        case RetryLater(failure=failure, delay=delay):
+            return {"outcome": "retry_later", **_failed(failure), "retry_in": delay.name}
+        case Undeliverable(reason=reason, failure=failure):
+            return {"outcome": reason.value, **_failed(failure)}
+        case Paused(failure=failure):
+            return {"outcome": "paused", **_failed(failure)}
+
+
+def _failed(failure: Failure) -> dict[str, Any]:
+    return {
+        "provider": failure.provider,
+        "code": failure.code,
+        "error_kind": failure.kind,
+        "error": failure.message,
+    }
+
+
+def trace_id_of(traceparent: str | None) -> str | None:
+    """The trace id in a W3C `traceparent`, None where it has none."""
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else None

@@ -1,0 +1,176 @@
+"""What Prometheus is told, counted on objects made beforehand: the hot path looks nothing up."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import Final
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from tidings.delivery.outcome import Outcome, Paused, Reason, RetryLater, Sent, Undeliverable
+
+CONTENT_TYPE: Final = prometheus_client.CONTENT_TYPE_LATEST
+
+SENDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
+"""Buckets of one send, in seconds."""
+DELIVERIES: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
+"""Buckets from accepted to sent, in seconds: retries take minutes and hours."""
+LATENESS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
+"""Buckets of how late a scheduled notification was published, in seconds."""
+
+UNKNOWN_CHANNEL: Final = "unknown"
+"""Label of a dead letter whose channel nobody can tell."""
+
+_OUTCOMES: Final = ("sent", "retry_later", "paused", *(reason.value for reason in Reason))
+
+
+class ChannelMetrics:
+    """What is counted of one channel. Made by `Metrics.channel`."""
+
+    def __init__(self, name: str, families: "_Families") -> None:
+        self._attempts: Mapping[str, Counter] = MappingProxyType(
+            {outcome: families.attempts.labels(name, outcome) for outcome in _OUTCOMES}
+        )
+        self._failures = families.failures
+        self._name = name
+        self._send_seconds = families.send_seconds.labels(name)
+        self._delivery_seconds = families.delivery_seconds.labels(name)
+        self._duplicates = families.duplicates.labels(name)
+        self._parked = families.parked.labels(name)
+        self._malformed = families.malformed.labels(name)
+        self.in_flight: Final = families.in_flight.labels(name)
+        """Sends under way; `set_function` spares the hot path."""
+        self.paused: Final = families.paused.labels(name)
+        """1 while the channel rests after a misconfiguration."""
+
+    def attempt(self, outcome: Outcome | Paused, seconds: float, since_accepted: float) -> None:
+        """An attempt ended after `seconds`, `since_accepted` seconds after it was first read."""
+        self._send_seconds.observe(seconds)
+        match outcome:
+            case Sent():
+                self._attempts["sent"].inc()
+                self._delivery_seconds.observe(since_accepted)
+            case RetryLater(failure=failure):
+                self._attempts["retry_later"].inc()
+                self._failures.labels(self._name, failure.kind).inc()
+            case Undeliverable(reason=reason, failure=failure):
+                self._attempts[reason.value].inc()
+                self._failures.labels(self._name, failure.kind).inc()
+            case Paused(failure=failure):
+                self._attempts["paused"].inc()
+                self._failures.labels(self._name, failure.kind).inc()
+
+    def duplicate(self) -> None:
+        """A message was acknowledged without a send: its notification had moved on already."""
+        self._duplicates.inc()
+
+    def parked(self) -> None:
+        """A message was put aside without spending an attempt."""
+        self._parked.inc()
+
+    def malformed(self) -> None:
+        """A message could not be read as a notification."""
+        self._malformed.inc()
+
+
+class _Families:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(name, meaning, labels, registry=registry)
+
+        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
+            return Gauge(name, meaning, labels, registry=registry)
+
+        def histogram(
+            name: str, meaning: str, buckets: tuple[float, ...], *labels: str
+        ) -> Histogram:
+            return Histogram(name, meaning, labels, buckets=buckets, registry=registry)
+
+        self.attempts = counter(
+            "tidings_attempts", "Attempts by what became of them.", "channel", "outcome"
+        )
+        self.failures = counter(
+            "tidings_failures", "Attempts that failed, by class of error.", "channel", "kind"
+        )
+        self.send_seconds = histogram(
+            "tidings_send_seconds", "How long one attempt took.", SENDS, "channel"
+        )
+        self.delivery_seconds = histogram(
+            "tidings_delivery_seconds",
+            "From first read to accepted by the provider.",
+            DELIVERIES,
+            "channel",
+        )
+        self.duplicates = counter(
+            "tidings_duplicates",
+            "Messages acknowledged without a send: their notification had moved on.",
+            "channel",
+        )
+        self.parked = counter(
+            "tidings_parked", "Messages put aside without spending an attempt.", "channel"
+        )
+        self.malformed = counter("tidings_malformed", "Messages that could not be read.", "channel")
+        self.in_flight = gauge("tidings_in_flight", "Sends under way.", "channel")
+        self.paused = gauge(
+            "tidings_channel_paused", "1 while a channel rests after a misconfiguration.", "channel"
+        )
+        self.dead_letters = counter(
+            "tidings_dead_letters", "Dead letters archived.", "channel", "reason"
+        )
+        self.replayed = counter(
+            "tidings_replayed", "Dead letters sent on their way again.", "channel"
+        )
+        self.broker_up = gauge("tidings_broker_up", "1 while RabbitMQ is connected.")
+        self.ledger_up = gauge("tidings_ledger_up", "1 while PostgreSQL answers.")
+        self.dispatched = counter(
+            "tidings_scheduler_dispatched", "Notifications published when due."
+        )
+        self.lateness = histogram(
+            "tidings_scheduler_lateness_seconds",
+            "How long after it was due a notification was published.",
+            LATENESS,
+        )
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._families = _Families(self.registry)
+        self._channels: dict[str, ChannelMetrics] = {}
+        self.broker_up: Final = self._families.broker_up
+        self.ledger_up: Final = self._families.ledger_up
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        build = Gauge(
+            "tidings_build_info", "Which version runs.", ["version"], registry=self.registry
+        )
+        build.labels(version("tidings")).set(1)
+
+    def channel(self, name: str) -> ChannelMetrics:
+        """What is counted of a channel; the same object every time."""
+        if name not in self._channels:
+            self._channels[name] = ChannelMetrics(name, self._families)
+        return self._channels[name]
+
+    def dead_letter(self, channel: str | None, reason: Reason, count: int = 1) -> None:
+        """Letters were archived."""
+        self._families.dead_letters.labels(channel or UNKNOWN_CHANNEL, reason.value).inc(count)
+
+    def replayed(self, channel: str | None, count: int = 1) -> None:
+        """Letters were sent on their way again."""
+        self._families.replayed.labels(channel or UNKNOWN_CHANNEL).inc(count)
+
+    def dispatched(self, lateness: float) -> None:
+        """The scheduler published a notification, `lateness` seconds after it was due."""
+        self._families.dispatched.inc()
+        self._families.lateness.observe(max(0.0, lateness))
+
+    def render(self) -> bytes:
+        """Everything in Prometheus' text format, to be served as `CONTENT_TYPE`."""
+        return generate_latest(self.registry)

@@ -1,0 +1,109 @@
+"""What Prometheus reads."""
+
+from collections.abc import Mapping
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tidings.delivery.delay import Delay
+from tidings.delivery.outcome import (
+    Failure,
+    Outcome,
+    Paused,
+    Reason,
+    RetryLater,
+    Sent,
+    Undeliverable,
+)
+from tidings.telemetry.metrics import Metrics
+
+FAILURE = Failure("throttled", "slow down")
+
+
+def value(metrics: Metrics, name: str, labels: Mapping[str, str] | None = None) -> float | None:
+    return metrics.registry.get_sample_value(name, dict(labels or {}))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "label"),
+    [
+        (Sent("smtp"), "sent"),
+        (RetryLater(FAILURE, Delay(60), 2), "retry_later"),
+        (Paused(FAILURE), "paused"),
+        *((Undeliverable(reason, FAILURE), reason.value) for reason in Reason),
+    ],
+)
+def test_an_attempt_is_counted_by_what_became_of_it(outcome: Outcome | Paused, label: str) -> None:
+    metrics = Metrics()
+    metrics.channel("email").attempt(outcome, 0.2, 3.0)
+    failed = not isinstance(outcome, Sent)
+    of = {"channel": "email"}
+    assert value(metrics, "tidings_attempts_total", {**of, "outcome": label}) == 1
+    assert value(metrics, "tidings_send_seconds_sum", of) == pytest.approx(0.2)
+    assert value(metrics, "tidings_delivery_seconds_count", of) == (0 if failed else 1)
+    kinds = value(metrics, "tidings_failures_total", {**of, "kind": "throttled"})
+    assert kinds == (1 if failed else None)
+
+
+def test_every_outcome_is_there_from_the_start_so_that_a_rate_over_it_is_zero_and_not_absent() -> (
+    None
+):
+    metrics = Metrics()
+    metrics.channel("sms")
+    for outcome in ("sent", "retry_later", "paused", *Reason):
+        labels = {"channel": "sms", "outcome": str(outcome)}
+        assert value(metrics, "tidings_attempts_total", labels) == 0
+
+
+def test_a_channel_s_other_events_are_counted() -> None:
+    metrics = Metrics()
+    channel = metrics.channel("webhook")
+    channel.duplicate()
+    channel.parked()
+    channel.malformed()
+    channel.in_flight.set_function(lambda: 7)
+    channel.paused.set(1)
+    names = {
+        "tidings_duplicates_total": 1,
+        "tidings_parked_total": 1,
+        "tidings_malformed_total": 1,
+        "tidings_in_flight": 7,
+        "tidings_channel_paused": 1,
+    }
+    assert {name: value(metrics, name, {"channel": "webhook"}) for name in names} == names
+
+
+def test_asking_for_a_channel_twice_counts_on_the_same_series() -> None:
+    metrics = Metrics()
+    assert metrics.channel("email") is metrics.channel("email")
+
+
+def test_dead_letters_replays_and_the_scheduler_are_counted() -> None:
+    metrics = Metrics()
+    metrics.dead_letter("email", Reason.REJECTED)
+    metrics.dead_letter(None, Reason.MALFORMED, 3)
+    metrics.replayed("email", 2)
+    metrics.dispatched(0.3)
+    metrics.dispatched(-0.1)
+    malformed = {"channel": "unknown", "reason": "malformed"}
+    assert value(metrics, "tidings_dead_letters_total", malformed) == 3
+    assert value(metrics, "tidings_replayed_total", {"channel": "email"}) == 2
+    assert value(metrics, "tidings_scheduler_dispatched_total") == 2
+    assert value(metrics, "tidings_scheduler_lateness_seconds_sum") == pytest.approx(0.3)
+
+
+def test_two_processes_in_one_interpreter_do_not_share_a_count() -> None:
+    one, other = Metrics(), Metrics()
+    one.channel("email").duplicate()
+    other.channel("email")
+    assert value(other, "tidings_duplicates_total", {"channel": "email"}) == 0
+
+
+def test_what_is_rendered_can_be_read_and_says_which_version_runs() -> None:
+    families = {
+        family.name: family
+        for family in text_string_to_metric_families(Metrics().render().decode())
+    }
+    assert {"tidings_attempts", "tidings_broker_up", "process_open_fds"} <= set(families)
+    assert families["tidings_build_info"].samples[0].labels["version"]
+    assert all(family.documentation for family in families.values())
