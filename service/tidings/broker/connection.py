@@ -5,58 +5,21 @@ one URL and a fixed interval (docs/operations.md, "When RabbitMQ is away").
 """
 
 import asyncio
-import random
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, Self
+from typing import Self
 
-import aio_pika
 import structlog
 from aio_pika.abc import AbstractConnection
-from aiormq.abc import AbstractChannel
-from aiormq.exceptions import AMQPError
-from yarl import URL
 
+from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, connect, explain
+from tidings.broker.consumer import Consumer
+from tidings.broker.declaration import declare
+from tidings.broker.topology import Topology
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.settings import BrokerSettings
 
 log = structlog.get_logger(__name__)
-
-CONNECTION_ERRORS: Final = (
-    AMQPError,
-    aio_pika.exceptions.AMQPError,
-    OSError,
-    TimeoutError,
-    RuntimeError,
-)
-"""What aio-pika and aiormq raise where the broker is away, refuses or hangs; `RuntimeError` is
-theirs for a channel or connection that closed meanwhile."""
-
-OnConnect = Callable[[AbstractConnection], Awaitable[None]]
-
-
-async def _nothing(_: AbstractConnection) -> None:
-    """No one has to prepare anything."""
-
-
-class Backoff:
-    """Waits that double up to a limit, each shortened at random so that workers don't knock together."""
-
-    def __init__(self, longest: float, first: float = 0.25) -> None:
-        self._first = first
-        self._longest = longest
-        self._tries = 0
-
-    def reset(self) -> None:
-        """It worked: start from the shortest wait next time."""
-        self._tries = 0
-
-    def next(self) -> float:
-        """Seconds to wait before the next try."""
-        wait: float = min(self._longest, self._first * 2.0 ** min(self._tries, 20))
-        self._tries += 1
-        return wait * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
 
 
 class Connection:
@@ -65,16 +28,23 @@ class Connection:
     Args:
         settings: URLs, heartbeat and time limits.
         name: What the management UI shows, e.g. `tidings worker web-1:4242 (consume)`.
-        on_connect: Prepares each new connection (topology, consumers). Where it fails, the
-            connection is dropped and tried again.
+        topology: Declared on each new connection. Where that fails, the connection is dropped
+            and tried again.
+        consumers: Started on each new connection.
     """
 
     def __init__(
-        self, settings: BrokerSettings, name: str, on_connect: OnConnect = _nothing
+        self,
+        settings: BrokerSettings,
+        name: str,
+        *,
+        topology: Topology | None = None,
+        consumers: Sequence[Consumer] = (),
     ) -> None:
         self._settings = settings
         self._name = name
-        self._on_connect = on_connect
+        self._topology = topology
+        self._consumers = consumers
         self._live: AbstractConnection | None = None
         self._changed = asyncio.Condition()
         self._supervisor: asyncio.Task[None] | None = None
@@ -132,7 +102,10 @@ class Connection:
     async def _connected(self, url: str) -> AsyncIterator[AbstractConnection]:
         connection = await connect(url, self._settings, self._name)
         try:
-            await self._on_connect(connection)
+            if self._topology is not None:
+                await declare(connection, self._topology, self._settings.amqp_timeout)
+            for consumer in self._consumers:
+                await consumer.start(connection)
             await self._announce(connection)
             yield connection
         finally:
@@ -146,49 +119,9 @@ class Connection:
         log.info("broker connected", connection=self._name)
 
 
-async def connect(url: str, settings: BrokerSettings, name: str) -> AbstractConnection:
-    """One connection, now.
-
-    Raises:
-        BrokerUnavailable: It could not be had within the time limit.
-    """
-    target = URL(url).update_query(name=name, heartbeat=str(settings.amqp_heartbeat))
-    try:
-        async with asyncio.timeout(settings.amqp_timeout):
-            return await aio_pika.connect(target, ssl_context=_tls(target, settings))
-    except CONNECTION_ERRORS as error:
-        raise BrokerUnavailable(
-            f"{target.host}:{target.port or 'default port'}: {explain(error)}"
-        ) from error
-
-
-async def open_channel(connection: AbstractConnection, timeout: float) -> AbstractChannel:
-    """An aiormq channel, for the hot path: confirms on, returns raised."""
-    async with asyncio.timeout(timeout):
-        channel = connection.channel(publisher_confirms=True, on_return_raises=True)
-        await channel.initialize()
-        return await channel.get_underlay_channel()
-
-
-def explain(error: BaseException) -> str:
-    """An AMQP error in one line, its type where it has no words; never a URL with its password."""
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    text = " ".join(str(argument) for argument in error.args if argument) or str(error)
-    if isinstance(error, TidingsError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
 async def _close(connection: AbstractConnection) -> None:
     try:
         async with asyncio.timeout(5):
             await connection.close()
     except CONNECTION_ERRORS as error:
         log.debug("closing a broken broker connection", error=explain(error))
-
-
-def _tls(url: URL, settings: BrokerSettings) -> ssl.SSLContext | None:
-    if url.scheme != "amqps":
-        return None
-    return ssl.create_default_context(cafile=settings.amqp_ca_file)

@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp import commands as spec
 
-from tidings.broker.connection import CONNECTION_ERRORS, Backoff, explain, open_channel
+from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, explain, open_channel
 from tidings.broker.settlement import Settlement
 from tidings.delivery.attempt import Message
 

@@ -6,7 +6,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
 from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
 
-from tidings.broker.connection import open_channel
+from tidings.broker.amqp import open_channel
 from tidings.broker.topology import Exchange, Queue, Topology
 from tidings.delivery.errors import ConfigurationError
 

@@ -9,7 +9,8 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import DeliveryError, PublishError
 from pamqp import commands as spec
 
-from tidings.broker.connection import CONNECTION_ERRORS, Connection, explain, open_channel
+from tidings.broker.amqp import CONNECTION_ERRORS, explain, open_channel
+from tidings.broker.connection import Connection
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.settings import BrokerSettings
 

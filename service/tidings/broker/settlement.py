@@ -11,7 +11,7 @@ from typing import Self
 import structlog
 from aiormq.abc import AbstractChannel
 
-from tidings.broker.connection import CONNECTION_ERRORS, explain
+from tidings.broker.amqp import CONNECTION_ERRORS, explain
 
 log = structlog.get_logger(__name__)
 

@@ -36,21 +36,23 @@ DUE: Final = "tidings_due"
 CLAIM: Final = f"""
 WITH claimed AS (
     INSERT INTO notifications AS n ({COLUMNS.names}, state, epoch, attempt, lease_holder, lease_until)
-    SELECT {COLUMNS.names}, 'sending', epoch, attempt, $1::text, now() + lease * interval '1 second'
-      FROM unnest({COLUMNS.parameters(after=1)}, {COLUMNS.further("int", "int", "float8", after=1)})
-        AS incoming ({COLUMNS.names}, epoch, attempt, lease)
+    SELECT {COLUMNS.names}, 'sending', epoch, attempt, token, now() + lease * interval '1 second'
+      FROM unnest({COLUMNS.parameters()}, {COLUMNS.further("int", "int", "float8", "text")})
+        AS incoming ({COLUMNS.names}, epoch, attempt, lease, token)
     ON CONFLICT (id) DO UPDATE
        SET state = 'sending', epoch = excluded.epoch, attempt = excluded.attempt,
            lease_holder = excluded.lease_holder, lease_until = excluded.lease_until,
-           lapses = CASE n.state WHEN 'sending' THEN n.lapses + 1 ELSE 0 END,
+           lapses = CASE WHEN n.state <> 'sending' THEN 0 WHEN n.lease_holder = excluded.lease_holder THEN n.lapses
+                         ELSE n.lapses + 1 END,
            dispatch_at = NULL, updated_at = now()
      WHERE n.epoch = excluded.epoch
        AND (n.state IN ('queued', 'retrying') AND n.attempt < excluded.attempt
-            OR n.state = 'sending' AND n.lease_until < now() AND n.attempt <= excluded.attempt)
-    RETURNING n.id, n.epoch, n.attempt, n.lapses
+            OR n.state = 'sending' AND n.lease_until < now() AND n.attempt <= excluded.attempt
+            OR n.state = 'sending' AND n.lease_holder = excluded.lease_holder)
+    RETURNING n.id, n.epoch, n.attempt, n.lapses, n.lease_holder
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-    SELECT id, epoch, 'sending', 'sending', $1::text,
+    SELECT id, epoch, 'sending', 'sending', lease_holder,
            'the lease of attempt ' || attempt || ' ran out: its worker is gone, and it may have been sent'
       FROM claimed WHERE lapses > 0
 )
@@ -102,6 +104,8 @@ class ClaimRequest:
     """An attempt that a worker wants to make."""
 
     attempt: Attempt
+    token: str
+    """Names this one handling of this one message: asked again after a lost reply, it is still ours."""
     lease: float
     """Seconds for which nobody else may send it."""
     expires_at: datetime | None
@@ -145,16 +149,18 @@ class Claims:
         attempts = [one.attempt for one in requests.values()]
         rows = await connection.fetch(
             CLAIM,
-            self._worker,
             *columns(requests.values()),
             [attempt.epoch for attempt in attempts],
             [attempt.number for attempt in attempts],
             [one.lease for one in requests.values()],
+            [one.token for one in requests.values()],
         )
         taken = {row["id"]: Claimed(possible_duplicate=row["lapses"] > 0) for row in rows}
         others = [attempt.id for attempt in attempts if attempt.id not in taken]
         known = (
-            {row["id"]: row for row in await connection.fetch(LOOK_UP, others)} if others else {}
+            {row["id"]: dict(row) for row in await connection.fetch(LOOK_UP, others)}
+            if others
+            else {}
         )
         return {
             place: taken.get(one.attempt.id) or classify(known[one.attempt.id], one.attempt)
@@ -189,7 +195,7 @@ class Claims:
     ) -> dict[int, Claim]:
         keyed = {
             place: key
-            for place, one in requests.items()
+            for place, one in sorted(requests.items())  # who came first, is first
             if (key := one.attempt.notification.idempotency_key) is not None
         }
         if not keyed:

@@ -27,7 +27,7 @@ class Ledger:
         self.actor = actor
         self.database = Database(settings, application=f"tidings {actor}"[:63])
         self.outbox = Outbox(self.database)
-        self._records = Records(self.database, worker=actor)
+        self._records = Records(self.database)
         claims = Claims(self.database, worker=actor, window=settings.idempotency_window)
         self._claiming: Batcher[ClaimRequest, Claim] = Batcher(
             claims.claim, size=settings.batch_size, wait=settings.batch_wait
@@ -62,6 +62,6 @@ class Ledger:
         """
         return await self._recording.submit(record)
 
-    async def release(self, attempt: Attempt, why: str) -> None:
+    async def release(self, attempt: Attempt, token: str, why: str) -> None:
         """Give a claim back, no attempt spent."""
-        await self._records.release(attempt, why)
+        await self._records.release(attempt, token, why)

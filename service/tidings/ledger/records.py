@@ -5,21 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import structlog
-
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Outcome, RetryLater, Sent, Undeliverable
 from tidings.delivery.states import State
 from tidings.ledger.database import Database
 
-log = structlog.get_logger(__name__)
-
 RECORD: Final = """
 WITH incoming AS (
     SELECT * FROM unnest(
-        $2::uuid[], $3::int[], $4::int[], $5::timestamptz[], $6::float4[], $7::text[], $8::boolean[],
+        $1::uuid[], $2::int[], $3::int[], $4::text[], $5::timestamptz[], $6::float4[], $7::text[], $8::boolean[],
         $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[], $15::text[]
-    ) AS incoming (id, epoch, attempt, started_at, duration_ms, state, possible_duplicate,
+    ) AS incoming (id, epoch, attempt, token, started_at, duration_ms, state, possible_duplicate,
                    provider, reference, code, kind, message, retry_delay, reason)
 ), moved AS (
     UPDATE notifications n
@@ -29,24 +25,33 @@ WITH incoming AS (
            failure_code = i.code, failure_message = i.message, retry_delay = i.retry_delay
       FROM incoming i
      WHERE n.id = i.id AND n.epoch = i.epoch AND n.attempt = i.attempt
-       AND n.state = 'sending' AND n.lease_holder = $1
+       AND n.state = 'sending' AND n.lease_holder = i.token
     RETURNING n.id
 )
 INSERT INTO attempts (notification_id, epoch, attempt, started_at, duration_ms, state, provider, reference,
                       code, kind, message, retry_delay, possible_duplicate, worker)
 SELECT id, epoch, attempt, started_at, duration_ms, state, provider, reference,
-       code, kind, message, retry_delay, possible_duplicate, $1
+       code, kind, message, retry_delay, possible_duplicate, token
   FROM incoming JOIN moved USING (id)
 RETURNING notification_id
 """
 
 LATE: Final = """
-INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-SELECT i.id, i.epoch, n.state, n.state, $1, 'attempt ' || i.attempt || ' ended as ' || i.state
-       || ' after its lease had run out and another worker had taken over'
-  FROM unnest($2::uuid[], $3::int[], $4::int[], $5::text[]) AS i (id, epoch, attempt, state)
-  JOIN notifications n USING (id)
+WITH incoming AS (
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[]) AS i (id, epoch, attempt, token, state)
+), recorded AS (
+    SELECT a.notification_id AS id FROM attempts a JOIN incoming i
+        ON a.notification_id = i.id AND a.epoch = i.epoch AND a.attempt = i.attempt AND a.worker = i.token
+), noted AS (
+    INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
+    SELECT i.id, i.epoch, n.state, n.state, i.token, 'attempt ' || i.attempt || ' ended as ' || i.state
+           || ' after its lease had run out and another worker had taken over'
+      FROM incoming i JOIN notifications n USING (id)
+     WHERE i.id NOT IN (SELECT id FROM recorded)
+)
+SELECT id FROM recorded
 """
+"""Those of a batch that could not be recorded: recorded before (the reply was lost), or taken over."""
 
 RELEASE: Final = """
 WITH released AS (
@@ -66,6 +71,8 @@ class Record:
     """What became of one attempt."""
 
     attempt: Attempt
+    token: str
+    """The claim's."""
     outcome: Outcome
     started_at: datetime
     duration: float
@@ -85,11 +92,10 @@ class Record:
 
 
 class Records:
-    """Records the attempts of one worker."""
+    """Records attempts."""
 
-    def __init__(self, database: Database, *, worker: str) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._worker = worker
 
     async def record(self, records: Sequence[Record]) -> Sequence[bool]:
         """Store the attempts; per record, whether the lease was still ours.
@@ -99,22 +105,19 @@ class Records:
         """
         ordered = sorted(records, key=lambda one: one.attempt.id)
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(RECORD, self._worker, *_columns(ordered))
+            rows = await connection.fetch(RECORD, *_columns(ordered))
             recorded = {row["notification_id"] for row in rows}
             late = [one for one in ordered if one.attempt.id not in recorded]
             if late:
-                ids, epochs, numbers, _, _, states, *_rest = _columns(late)
-                await connection.execute(LATE, self._worker, ids, epochs, numbers, states)
-        for one in late:
-            log.warning("recorded after its lease ran out", id=str(one.attempt.id), state=one.state)
+                ids, epochs, numbers, tokens, _, _, states, *_rest = _columns(late)
+                before = await connection.fetch(LATE, ids, epochs, numbers, tokens, states)
+                recorded |= {row["id"] for row in before}
         return [one.attempt.id in recorded for one in records]
 
-    async def release(self, attempt: Attempt, why: str) -> None:
+    async def release(self, attempt: Attempt, token: str, why: str) -> None:
         """Give a claim back as if it had never been made; only the history remembers."""
         async with self._database.connection() as connection:
-            await connection.execute(
-                RELEASE, self._worker, attempt.id, attempt.epoch, attempt.number, why
-            )
+            await connection.execute(RELEASE, token, attempt.id, attempt.epoch, attempt.number, why)
 
 
 def _columns(records: Sequence[Record]) -> list[list[object]]:
@@ -123,6 +126,7 @@ def _columns(records: Sequence[Record]) -> list[list[object]]:
             one.attempt.id,
             one.attempt.epoch,
             one.attempt.number,
+            one.token,
             one.started_at,
             one.duration * 1000,
             one.state.value,

@@ -1,0 +1,84 @@
+"""One connection or channel, now, with a limit on every wait; and what the clients raise, in a line."""
+
+import asyncio
+import random
+import ssl
+from typing import Final
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import AMQPError
+from yarl import URL
+
+from tidings.delivery.errors import BrokerUnavailable, TidingsError
+from tidings.settings import BrokerSettings
+
+CONNECTION_ERRORS: Final = (
+    AMQPError,
+    aio_pika.exceptions.AMQPError,
+    OSError,
+    TimeoutError,
+    RuntimeError,
+)
+"""What aio-pika and aiormq raise where the broker is away, refuses or hangs; `RuntimeError` is
+theirs for a channel or connection that closed meanwhile."""
+
+
+class Backoff:
+    """Waits that double up to a limit, each shortened at random so that workers don't knock together."""
+
+    def __init__(self, longest: float, first: float = 0.25) -> None:
+        self._first = first
+        self._longest = longest
+        self._tries = 0
+
+    def reset(self) -> None:
+        """It worked: start from the shortest wait next time."""
+        self._tries = 0
+
+    def next(self) -> float:
+        """Seconds to wait before the next try."""
+        wait: float = min(self._longest, self._first * 2.0 ** min(self._tries, 20))
+        self._tries += 1
+        return wait * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
+
+
+async def connect(url: str, settings: BrokerSettings, name: str) -> AbstractConnection:
+    """One connection, now.
+
+    Raises:
+        BrokerUnavailable: It could not be had within the time limit.
+    """
+    target = URL(url).update_query(name=name, heartbeat=str(settings.amqp_heartbeat))
+    try:
+        async with asyncio.timeout(settings.amqp_timeout):
+            return await aio_pika.connect(target, ssl_context=_tls(target, settings))
+    except CONNECTION_ERRORS as error:
+        raise BrokerUnavailable(
+            f"{target.host}:{target.port or 'default port'}: {explain(error)}"
+        ) from error
+
+
+async def open_channel(connection: AbstractConnection, timeout: float) -> AbstractChannel:
+    """An aiormq channel, for the hot path: confirms on, returns raised."""
+    async with asyncio.timeout(timeout):
+        channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+        await channel.initialize()
+        return await channel.get_underlay_channel()
+
+
+def explain(error: BaseException) -> str:
+    """An AMQP error in one line, its type where it has no words; never a URL with its password."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    text = " ".join(str(argument) for argument in error.args if argument) or str(error)
+    if isinstance(error, TidingsError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _tls(url: URL, settings: BrokerSettings) -> ssl.SSLContext | None:
+    if url.scheme != "amqps":
+        return None
+    return ssl.create_default_context(cafile=settings.amqp_ca_file)

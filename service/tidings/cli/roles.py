@@ -1,0 +1,54 @@
+"""`tidings worker | scheduler | archive | all`: the processes that deliver."""
+
+from typing import Annotated
+
+import typer
+
+from tidings.app import ROLES, serve
+from tidings.cli.console import guarded, run
+from tidings.settings import Settings
+from tidings.telemetry.logs import configure
+
+Channels = Annotated[
+    list[str] | None,
+    typer.Option("--channel", "-c", help="Serve only this channel; may be given several times."),
+]
+
+
+def worker(channel: Channels = None) -> None:
+    """Deliver notifications, of every configured channel or of those named.
+
+    Example: [bold]tidings worker --channel email --channel sms[/]
+    """
+    _serve(["worker"], channel or [])
+
+
+def scheduler() -> None:
+    """Publish what is due; run as many as you like.
+
+    Example: [bold]tidings scheduler[/]
+    """
+    _serve(["scheduler"])
+
+
+def archive() -> None:
+    """Keep the dead letters in PostgreSQL.
+
+    Example: [bold]tidings archive[/]
+    """
+    _serve(["archive"])
+
+
+def all_roles(channel: Channels = None) -> None:
+    """Run worker, scheduler and archive in one process.
+
+    Example: [bold]tidings all --channel email[/]
+    """
+    _serve(ROLES, channel or [])
+
+
+def _serve(roles: "list[str] | tuple[str, ...]", channels: "list[str] | None" = None) -> None:
+    settings = Settings()
+    guarded(settings.check)
+    configure(settings.worker.log_level, settings.worker.log_format)
+    run(serve(settings, roles, channels or []))

@@ -1,0 +1,94 @@
+"""The scheduler role: sleeps until something is due, publishes it, and sleeps again.
+
+Any number may run. Each takes rows that no other has locked, and a row whose publisher died comes
+due again by itself (`tidings.ledger.dispatch`).
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from tidings.broker.amqp import Backoff
+from tidings.broker.connection import Connection
+from tidings.broker.dispatching import publish_dispatches
+from tidings.broker.publisher import Publisher
+from tidings.broker.topology import Topology
+from tidings.delivery.errors import TidingsError
+from tidings.ledger.claims import DUE
+from tidings.ledger.ledger import Ledger
+from tidings.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 500
+"""Notifications taken in one go."""
+LONGEST_SLEEP: Final = 60.0
+"""Seconds after which it looks again even where nothing woke it."""
+
+
+class Scheduler:
+    """Publishes scheduled notifications when they are due, until stopped."""
+
+    def __init__(self, settings: Settings, topology: Topology, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._connection = Connection(settings.broker, f"tidings {ledger.actor}", topology=topology)
+        self._publisher = Publisher(settings.broker, self._connection)
+        self._watching = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is due could be published now."""
+        return self._connection.up and self._watching
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish what is due until `stop` is set."""
+        async with self._connection:
+            log.info("scheduler started")
+            watch = asyncio.create_task(self._watch_for_ever(), name="watch for what is due")
+            await stop.wait()
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+            log.info("scheduler stopped")
+
+    async def _watch_for_ever(self) -> None:
+        backoff = Backoff(longest=10)
+        wake = asyncio.Event()
+        while True:
+            try:
+                async with self._ledger.database.listening(DUE, wake):
+                    self._watching = True
+                    backoff.reset()
+                    await self._dispatch_for_ever(wake)
+            except TidingsError as error:
+                log.warning("scheduler waits", error=str(error))
+            finally:
+                self._watching = False
+            await asyncio.sleep(backoff.next())
+
+    async def _dispatch_for_ever(self, wake: asyncio.Event) -> None:
+        while True:
+            wake.clear()
+            await self._connection.get()
+            if await self._dispatch() == AT_ONCE:
+                continue
+            seconds = await self._ledger.outbox.seconds_to_next()
+            await _wait(wake, LONGEST_SLEEP if seconds is None else min(seconds, LONGEST_SLEEP))
+
+    async def _dispatch(self) -> int:
+        """Publish what is due now; how many were taken."""
+        taken = await self._ledger.outbox.take(AT_ONCE, actor=self._ledger.actor)
+        if taken:
+            confirmed = await publish_dispatches(self._publisher, taken)
+            await self._ledger.outbox.dispatched(confirmed)
+            log.info("dispatched", due=len(taken), confirmed=len(confirmed), at=datetime.now(UTC))
+        return len(taken)
+
+
+async def _wait(wake: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(max(0.01, seconds)):
+            await wake.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,208 @@
+"""One message from its lane to its settlement: read, claim, send, record, settle. The order is the guarantee."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Final
+
+import structlog
+
+from tidings.broker.consumer import Delivery
+from tidings.delivery.attempt import Attempt, read
+from tidings.delivery.delay import Delay
+from tidings.delivery.errors import DeliveryError, MalformedNotification, OutcomeUnknown
+from tidings.delivery.outcome import (
+    Claim,
+    Claimed,
+    DuplicateOf,
+    Failure,
+    Finished,
+    Held,
+    NeverIssued,
+    Outcome,
+    Paused,
+    Reason,
+    Scheduled,
+    Undeliverable,
+    Unsettled,
+)
+from tidings.delivery.ports import Channel, SendRequest
+from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee
+from tidings.ledger.ledger import ClaimRequest, Ledger, Record
+from tidings.telemetry.attempt_log import log_attempt
+from tidings.telemetry.metrics import ChannelMetrics
+from tidings.templates import Templates
+from tidings.worker.content import content_of
+from tidings.worker.patience import patiently
+from tidings.worker.settle import Settler
+
+log = structlog.get_logger(__name__)
+
+LEASE_MARGIN: Final = 30.0
+"""Seconds that a lease outlasts its send: for recording it, and for a slow database."""
+OVERTIME: Final = 5.0
+"""Seconds past its time after which a channel that doesn't return is given up."""
+
+Release = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What came of sending once."""
+
+    outcome: Outcome | Paused
+    started_at: datetime
+    duration: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Sees messages of one channel through.
+
+    Args:
+        policy: Gives the policy for a category.
+        shortest: The tier in which a message waits that another worker holds.
+    """
+
+    channel: Channel
+    policy: Callable[[str], DeliveryPolicy]
+    shortest: Delay
+    ledger: Ledger
+    settler: Settler
+    templates: Templates
+    metrics: ChannelMetrics
+
+    async def handle(self, delivery: Delivery, release: Release) -> Outcome | Paused | None:
+        """Take one message from here to its ack.
+
+        Args:
+            release: Called once sending is over: somebody else may send.
+
+        Returns:
+            What came of sending; None where nothing was sent. `Paused` means that the channel is
+            at fault: nothing was spent, and the message is still in hand.
+
+        Raises:
+            Abandoned: The broker took the message back; the ledger knows how far it came.
+        """
+        try:
+            attempt = read(delivery.message)
+        except MalformedNotification as error:
+            release()
+            await self._malformed(delivery, error)
+            return None
+        policy = self.policy(attempt.notification.category)
+        token = f"{self.ledger.actor}/{delivery.queue}/{delivery.tag}"
+        claim = await self._claim(delivery, attempt, policy, token)
+        if not isinstance(claim, Claimed):
+            release()
+            await self._unclaimed(delivery, attempt, claim)
+            return None
+        tried = await self._try(attempt, claim, policy)
+        release()
+        if isinstance(tried.outcome, Paused):
+            why = tried.outcome.failure.message
+            await patiently(delivery, lambda: self.ledger.release(attempt, token, why))
+            return tried.outcome
+        record = Record(
+            attempt,
+            token,
+            tried.outcome,
+            tried.started_at,
+            tried.duration,
+            claim.possible_duplicate,
+        )
+        await self._record(delivery, record)
+        await self.settler.settle(delivery, attempt, tried.outcome)
+        return tried.outcome
+
+    async def _claim(
+        self, delivery: Delivery, attempt: Attempt, policy: DeliveryPolicy, token: str
+    ) -> Claim:
+        request = ClaimRequest(
+            attempt, token, policy.send_timeout + LEASE_MARGIN, policy.expires_at(attempt)
+        )
+        return await patiently(delivery, lambda: self.ledger.claim(request))
+
+    async def _unclaimed(self, delivery: Delivery, attempt: Attempt, claim: Claim) -> None:
+        """Settle a message that is not to be sent."""
+        match claim:
+            case Finished() | DuplicateOf():
+                self.metrics.duplicate()
+                delivery.ack()
+            case Scheduled() | Claimed():
+                delivery.ack()
+            case Held():
+                self.metrics.parked()
+                await self.settler.park(delivery, self.shortest)
+            case Unsettled(outcome=outcome):
+                await self.settler.settle(delivery, attempt, outcome)
+            case NeverIssued(epoch=epoch):
+                forged = MalformedNotification(
+                    f"header x-tidings-epoch: no replay ever began epoch {epoch}; leave x-tidings- headers out"
+                )
+                await self._malformed(delivery, forged)
+
+    async def _malformed(self, delivery: Delivery, error: MalformedNotification) -> None:
+        self.metrics.malformed()
+        log.warning("malformed message", queue=delivery.queue, error=str(error))
+        await self.settler.bury_unread(delivery, error)
+
+    async def _try(self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy) -> Try:
+        """Send, unless it is too late or nobody may send it again unasked."""
+        started_at, clock = datetime.now(UTC), perf_counter()
+        outcome: Outcome | Paused | None = policy.expired(attempt, started_at)
+        if (
+            outcome is None
+            and claim.possible_duplicate
+            and policy.guarantee is Guarantee.AT_MOST_ONCE
+        ):
+            outcome = _interrupted()
+        if outcome is None:
+            outcome = await self._send(attempt, policy)
+        return Try(outcome, started_at, perf_counter() - clock)
+
+    async def _send(self, attempt: Attempt, policy: DeliveryPolicy) -> Outcome | Paused:
+        """Send once; whatever is raised becomes an outcome."""
+        try:
+            content = content_of(attempt.notification, self.channel.template_parts, self.templates)
+            request = SendRequest(attempt, content, policy.send_timeout)
+            async with asyncio.timeout(policy.send_timeout + OVERTIME):
+                return await self.channel.send(request)
+        except TimeoutError:
+            error: Exception = OutcomeUnknown(
+                f"the channel did not return within {policy.send_timeout + OVERTIME:g} s"
+            )
+        except DeliveryError as failure:
+            error = failure
+        except Exception as surprise:
+            log.exception(
+                "unexpected error while sending", id=str(attempt.id), channel=self.channel.name
+            )
+            error = surprise
+        return policy.decide(error, attempt, datetime.now(UTC))
+
+    async def _record(self, delivery: Delivery, record: Record) -> None:
+        if not await patiently(delivery, lambda: self.ledger.record(record)):
+            log.warning("recorded after its lease ran out", id=str(record.attempt.id))
+        accepted = (record.started_at - record.attempt.first_seen).total_seconds() + record.duration
+        self.metrics.attempt(record.outcome, record.duration, accepted)
+        log_attempt(
+            record.attempt,
+            record.outcome,
+            duration=record.duration,
+            possible_duplicate=record.possible_duplicate,
+        )
+
+
+def _interrupted() -> Undeliverable:
+    return Undeliverable(
+        Reason.OUTCOME_UNKNOWN,
+        Failure(
+            "outcome_unknown",
+            "the worker that was sending it is gone, and this channel sends at most once",
+        ),
+    )

@@ -1,0 +1,76 @@
+"""Whose turn it is: the most urgent waiting message, and now and then the one that waited longest."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import monotonic
+
+from tidings.broker.consumer import Delivery
+from tidings.broker.topology import PRIORITIES
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A delivery, since when it waits (seconds of the monotonic clock)."""
+
+    delivery: Delivery
+    since: float
+
+
+@dataclass(slots=True)
+class Lanes:
+    """What one channel's consumers handed over and nobody has begun, by priority.
+
+    Args:
+        low_share: Share of turns that goes to whoever has waited longest, whatever the
+            priority, so that a stream of urgent messages never starves the rest.
+        clock: Seconds; only tests give another.
+    """
+
+    low_share: float
+    clock: Callable[[], float] = monotonic
+    _lanes: dict[str, deque[Waiting]] = field(
+        default_factory=lambda: {priority: deque() for priority in PRIORITIES}
+    )
+    _credit: float = 0.0
+
+    def __len__(self) -> int:
+        return sum(len(lane) for lane in self._lanes.values())
+
+    def put(self, priority: str, delivery: Delivery) -> None:
+        """Wait at the end of a lane."""
+        self._lanes[priority].append(Waiting(delivery, self.clock()))
+
+    def put_back(self, priority: str, delivery: Delivery) -> None:
+        """Wait at the head of a lane: it had its turn and could not take it."""
+        self._lanes[priority].appendleft(Waiting(delivery, self.clock()))
+
+    def take(self) -> Delivery | None:
+        """The next delivery whose ack would still reach the broker; None where there is none."""
+        while (lane := self._next_lane()) is not None:
+            delivery = lane.popleft().delivery
+            if delivery.alive:
+                return delivery
+        return None
+
+    def _next_lane(self) -> deque[Waiting] | None:
+        waiting = [lane for lane in self._lanes.values() if lane]
+        if not waiting:
+            return None
+        self._credit = min(1.0 + self.low_share, self._credit + self.low_share)
+        if self._credit >= 1.0 and len(waiting) > 1:
+            self._credit -= 1.0
+            return min(waiting, key=lambda lane: lane[0].since)
+        return waiting[0]
+
+    def take_older_than(self, age: float) -> Iterator[Delivery]:
+        """Remove and yield what has waited longer than `age` seconds."""
+        limit = self.clock() - age
+        for lane in self._lanes.values():
+            while lane and lane[0].since < limit:
+                yield lane.popleft().delivery
+
+    def clear(self) -> None:
+        """Forget everything; unacknowledged, the broker delivers it again."""
+        for lane in self._lanes.values():
+            lane.clear()

@@ -1,0 +1,97 @@
+"""The worker role: every channel it serves, on one connection to consume and one to publish."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import lru_cache, partial
+
+import structlog
+
+from tidings.broker.connection import Connection
+from tidings.broker.publisher import Publisher
+from tidings.broker.topology import Topology
+from tidings.delivery.ports import Channel
+from tidings.ledger.ledger import Ledger
+from tidings.settings import Settings
+from tidings.telemetry.metrics import Metrics
+from tidings.templates import Templates
+from tidings.worker.channel_worker import ChannelWorker
+from tidings.worker.flow import Flow
+from tidings.worker.settle import Settler
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Delivers what waits in the lanes of its channels, until stopped.
+
+    Args:
+        channels: What to serve; closed at the end.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topology: Topology,
+        ledger: Ledger,
+        channels: Mapping[str, Channel],
+        templates: Templates,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._channels = channels
+        name = f"tidings {ledger.actor}"
+        self._publishing = Connection(settings.broker, f"{name} (publish)", topology=topology)
+        settler = Settler(Publisher(settings.broker, self._publishing), worker=ledger.actor)
+        self._workers = [
+            ChannelWorker(
+                Flow(
+                    channel=channel,
+                    policy=lru_cache(maxsize=1000)(partial(settings.policy, name)),
+                    shortest=settings.delays(name)[0],
+                    ledger=ledger,
+                    settler=settler,
+                    templates=templates,
+                    metrics=metrics.channel(name),
+                ),
+                settings.channels[name],
+                settings.broker.amqp_timeout,
+            )
+            for name, channel in channels.items()
+        ]
+        self._consuming = Connection(
+            settings.broker,
+            f"{name} (consume)",
+            topology=topology,
+            consumers=[worker.consumer for worker in self._workers],
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether every lane is being consumed and what fails can be published."""
+        return self._publishing.up and all(worker.consumer.ready for worker in self._workers)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop` is set, then finish what is under way within the grace period."""
+        async with AsyncExitStack() as stack:
+            for channel in self._channels.values():
+                stack.push_async_callback(channel.close)
+            await stack.enter_async_context(self._publishing)
+            await stack.enter_async_context(self._consuming)
+            sweeps = [asyncio.create_task(worker.sweep_for_ever()) for worker in self._workers]
+            log.info("worker started", channels=sorted(self._channels))
+            await stop.wait()
+            for sweep in sweeps:
+                sweep.cancel()
+            await self._finish()
+
+    async def _finish(self) -> None:
+        grace = self._settings.worker.grace
+        log.info("worker finishing what it has begun", grace=grace)
+        unfinished = await asyncio.gather(*(worker.finish(grace) for worker in self._workers))
+        await asyncio.gather(*(worker.consumer.close() for worker in self._workers))
+        if left := sum(unfinished):
+            log.warning(
+                "worker gave up on unfinished messages: they are delivered again", messages=left
+            )
+        log.info("worker stopped")
