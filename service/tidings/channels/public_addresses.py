@@ -1,0 +1,127 @@
+"""Keeps a request inside the public Internet: judged on the address connected to, never on a name.
+
+A name is resolved once and what it resolved to is what is connected to, so a name server that
+answers differently the second time (DNS rebinding) gains nothing.
+"""
+
+import socket
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import Final
+
+from aiohttp import AddrInfoType
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+# IANA's special-purpose registries (RFC 6890 and its updates), spelled out because what
+# `ipaddress` calls global has changed between patch releases of Python.
+_NOT_PUBLIC_V4: Final[tuple[IPv4Network, ...]] = tuple(
+    IPv4Network(network)
+    for network in (
+        "0.0.0.0/8",  # this network; Linux connects 0.0.0.0 to itself
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # carrier-grade NAT, and some clouds' metadata
+        "127.0.0.0/8",  # loopback
+        "169.254.0.0/16",  # link-local; 169.254.169.254 is most clouds' metadata
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocol assignments
+        "192.0.2.0/24",  # documentation
+        "192.31.196.0/24",  # AS112
+        "192.52.193.0/24",  # AMT
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",  # private
+        "192.175.48.0/24",  # AS112
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, and broadcast
+    )
+)
+_GLOBAL_V6: Final = IPv6Network("2000::/3")
+"""All of IPv6 that IANA has given out as global unicast: the rest is refused unseen."""
+_NOT_PUBLIC_V6: Final[tuple[IPv6Network, ...]] = tuple(
+    IPv6Network(network)
+    for network in (
+        "2001::/23",  # protocol assignments, Teredo among them
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4: leads to whatever IPv4 address is written in it
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
+    )
+)
+_NAT64: Final = ip_network("64:ff9b::/96")
+
+
+class RefusedAddress(OSError):
+    """The address is not public. Its text names none: what a name resolves to inside is private."""
+
+    def __init__(self) -> None:
+        super().__init__("not a public address")
+
+
+def is_public(address: str) -> bool:
+    """Whether a numeric address, as a resolver returns it, belongs to the public Internet."""
+    parsed = ip_address(address)
+    if isinstance(parsed, IPv4Address):
+        return not any(parsed in network for network in _NOT_PUBLIC_V4)
+    inner = _embedded(parsed)
+    if inner is not None:
+        return is_public(str(inner))
+    return parsed in _GLOBAL_V6 and not any(parsed in network for network in _NOT_PUBLIC_V6)
+
+
+def _embedded(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address a packet would end up at: IPv4-mapped, or translated by NAT64 (RFC 6052)."""
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped
+
+
+def public_socket(info: AddrInfoType) -> socket.socket:
+    """A socket for an address about to be connected to: the last word, literal addresses included.
+
+    Raises:
+        RefusedAddress: It is not public.
+    """
+    family, kind, protocol, _, where = info
+    if not is_public(where[0]):
+        raise RefusedAddress
+    return socket.socket(family=family, type=kind, proto=protocol)
+
+
+class PublicResolver(AbstractResolver):
+    """Leaves out of another resolver's answers what is not public.
+
+    A name with public and private addresses so fails as unreachable, not as forbidden, while its
+    public ones are down.
+    """
+
+    def __init__(self, resolver: AbstractResolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The public addresses of a name.
+
+        Raises:
+            RefusedAddress: It has addresses, and none is public.
+            OSError: It has none.
+        """
+        found = await self._resolver.resolve(host, port, family)
+        public = [each for each in found if is_public(each["host"])]
+        if not found:
+            raise OSError("the name has no address")
+        if not public:
+            raise RefusedAddress
+        return public
+
+    async def close(self) -> None:
+        """Give back what the other resolver holds."""
+        await self._resolver.close()

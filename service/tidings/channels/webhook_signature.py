@@ -1,0 +1,70 @@
+"""Signs webhooks by the Standard Webhooks specification, with every secret that is in use."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from standardwebhooks import Webhook
+
+from tidings.delivery.errors import ConfigurationError
+
+_PREFIX: Final = "whsec_"
+_BYTES: Final = range(24, 65)
+"""How long a secret should be, says the specification."""
+
+
+class Signer:
+    """Signs with one secret, or with several while one is replaced by another.
+
+    Args:
+        secrets: `whsec_…`, separated by spaces.
+
+    Raises:
+        ConfigurationError: There is none, or one is not base64. None is repeated.
+    """
+
+    def __init__(self, secrets: str) -> None:
+        keys = [_key(number, text) for number, text in enumerate(secrets.split(), start=1)]
+        if not keys:
+            raise ConfigurationError(
+                "TIDINGS_WEBHOOK_SECRET is not set; make one with: "
+                'python -c "import base64, secrets; '
+                "print('whsec_' + base64.b64encode(secrets.token_bytes(32)).decode())\""
+            )
+        self._webhooks = tuple(Webhook(key) for key in keys)
+        self.odd = tuple(n for n, key in enumerate(keys, start=1) if len(key) not in _BYTES)
+        """Positions of secrets of a length that the specification advises against."""
+
+    def __len__(self) -> int:
+        return len(self._webhooks)
+
+    def headers(self, key: str, body: str, now: datetime | None = None) -> Mapping[str, str]:
+        """The headers that prove who sent `body`, and when; `key` is the same on every retry.
+
+        A full stop separates what is signed, so the id has none.
+        """
+        now = now or datetime.now(UTC)
+        message_id = f"msg_{key.replace('.', '_')}"
+        signatures = (webhook.sign(message_id, now, body) for webhook in self._webhooks)
+        return {
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": " ".join(signatures),
+        }
+
+
+def _key(number: int, text: str) -> bytes:
+    where = f"TIDINGS_WEBHOOK_SECRET, secret {number}"
+    if text.startswith("whsk_"):
+        raise ConfigurationError(f"{where}: is for asymmetric signatures; use a whsec_ secret")
+    encoded = text.removeprefix(_PREFIX)
+    padding = "=" * (-len(encoded.rstrip("=")) % 4)
+    try:
+        key = base64.b64decode(encoded.rstrip("=") + padding, validate=True)
+    except (binascii.Error, ValueError):
+        raise ConfigurationError(f"{where}: is not {_PREFIX} followed by base64") from None
+    if not key:
+        raise ConfigurationError(f"{where}: is empty")
+    return key

@@ -1,0 +1,22 @@
+"""Twilio, for text messages."""
+
+from tests.contract.channels.rig import PERSONAL
+from tests.contract.channels.rigs.http_provider import client_tls
+from tests.contract.channels.rigs.twilio_provider import RECIPIENT, SENDER, TwilioRig
+
+from tidings.channels.sms import SmsChannel
+from tidings.settings import SmsSettings
+
+
+class SmsRig(TwilioRig):
+    """Text messages."""
+
+    name = "sms"
+    personal = (*PERSONAL, RECIPIENT, RECIPIENT.removeprefix("+"))
+
+    async def channel(self) -> SmsChannel:
+        """A new channel."""
+        return SmsChannel(SmsSettings(sender=SENDER), self.account(), tls=client_tls())
+
+
+RIG = SmsRig

@@ -1,0 +1,113 @@
+"""A server that speaks Twilio's API as far as sending and checking need it."""
+
+import json
+from types import TracebackType
+from typing import Any, ClassVar, Self
+from urllib.parse import parse_qs
+
+from tests.contract.channels.rig import WORDS, Behaviour, request_for
+from tests.contract.channels.rigs.http_provider import Asked, HttpProvider, answer
+
+from tidings.delivery.ports import Content, SendRequest
+from tidings.settings import TwilioSettings
+
+ACCOUNT = "AC00000000000000000000000000000000"
+MESSAGE = "SM00000000000000000000000000000001"
+RECIPIENT = "+14155552671"
+SENDER = "+14155550100"
+_ENDLESS = (
+    b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n\r\n" + b'{"body": "',
+    b"a" * 65_536,
+)
+
+
+def _refusal(status: str, code: int, asked: Asked, *headers: str) -> bytes:
+    said = {
+        "code": code,
+        "message": f"no: {parse_qs(asked.body.decode())}",
+        "more_info": f"https://www.twilio.com/docs/errors/{code}",
+        "status": int(status[:3]),
+    }
+    return answer(status, json.dumps(said).encode(), "Content-Type: application/json", *headers)
+
+
+def _created(asked: Asked) -> bytes:
+    form = {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
+    said = {"sid": MESSAGE, "status": "queued", "error_code": None, "body": form.get("Body", "")}
+    return answer("201 Created", json.dumps(said).encode(), "Content-Type: application/json")
+
+
+def _account(_: Asked) -> bytes:
+    said = {"sid": ACCOUNT, "status": "active", "type": "Full", "messages": []}
+    return answer("200 OK", json.dumps(said).encode(), "Content-Type: application/json")
+
+
+def answers(behaviour: Behaviour, asked: Asked) -> bytes:
+    """What Twilio says."""
+    match behaviour:
+        case Behaviour.REJECTED:
+            return _refusal("400 Bad Request", 21211, asked)
+        case Behaviour.UNAVAILABLE:
+            return _refusal("503 Service Unavailable", 20503, asked)
+        case Behaviour.THROTTLED:
+            return _refusal("429 Too Many Requests", 20429, asked, "Retry-After: 7")
+        case Behaviour.MISCONFIGURED:
+            return _refusal("401 Unauthorized", 20003, asked)
+        case _:
+            return _created(asked) if asked.method == "POST" else _account(asked)
+
+
+class TwilioRig:
+    """What the rigs of both of Twilio's channels share."""
+
+    name: ClassVar[str]
+    speaks: ClassVar[frozenset[Behaviour]] = frozenset(Behaviour)
+    faults: ClassVar[frozenset[Behaviour]] = frozenset(
+        {Behaviour.MISCONFIGURED, Behaviour.UNAVAILABLE, Behaviour.GONE, Behaviour.GARBAGE}
+    )
+
+    def __init__(self) -> None:
+        self.provider = HttpProvider(answers, _ENDLESS)
+
+    async def __aenter__(self) -> Self:
+        await self.provider.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.provider.__aexit__(kind, error, trace)
+
+    def account(self, **settings: Any) -> TwilioSettings:
+        """Settings that lead to this provider."""
+        return TwilioSettings(
+            account_sid=ACCOUNT,
+            **{"auth_token": "token", "base_url": self.provider.url, **settings},
+        )
+
+    def request(self, *, timeout: float = 5.0) -> SendRequest:
+        """A new notification."""
+        fields = {"channel": self.name, "recipient": RECIPIENT, "body": WORDS.text}
+        return request_for(fields, Content(text=WORDS.text), timeout=timeout)
+
+    def script(self, *behaviours: Behaviour) -> None:
+        """What the provider does next."""
+        self.provider.script(*behaviours)
+
+    @property
+    def taken(self) -> int:
+        """Messages taken."""
+        return self.provider.taken
+
+    @property
+    def silent(self) -> int:
+        """Sends without an answer."""
+        return self.provider.silent
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return self.provider.connections
