@@ -91,19 +91,33 @@ def _has_email_host(settings: Settings) -> bool:
     return bool(_section(settings, "email", EmailSettings).host)
 
 
-def _has_twilio_account(settings: Settings) -> bool:
-    return bool(settings.twilio.account_sid)
+# An account alone says nothing of which of its channels is wanted: the sender does.
 
 
-def _has_webhooks_on(settings: Settings) -> bool:
-    return _section(settings, "webhook", WebhookSettings).enabled
+def _has_sms_sender(settings: Settings) -> bool:
+    section = _section(settings, "sms", SmsSettings)
+    return bool(settings.twilio.account_sid and (section.sender or section.messaging_service_sid))
+
+
+def _has_whatsapp_sender(settings: Settings) -> bool:
+    section = _section(settings, "whatsapp", WhatsAppSettings)
+    return bool(settings.twilio.account_sid and (section.sender or section.messaging_service_sid))
+
+
+def _has_webhook_secret(settings: Settings) -> bool:
+    section = _section(settings, "webhook", WebhookSettings)
+    return section.enabled and bool(section.secret.get_secret_value())
 
 
 LINES: Final[Mapping[str, Line]] = MappingProxyType(
     {
         "email": Line(_has_email_host, "TIDINGS_EMAIL_HOST", _email),
-        "sms": Line(_has_twilio_account, "TIDINGS_TWILIO_ACCOUNT_SID", _sms),
-        "whatsapp": Line(_has_twilio_account, "TIDINGS_TWILIO_ACCOUNT_SID", _whatsapp),
-        "webhook": Line(_has_webhooks_on, "TIDINGS_WEBHOOK_ENABLED=true", _webhook),
+        "sms": Line(_has_sms_sender, "TIDINGS_TWILIO_ACCOUNT_SID and TIDINGS_SMS_SENDER", _sms),
+        "whatsapp": Line(
+            _has_whatsapp_sender,
+            "TIDINGS_TWILIO_ACCOUNT_SID and TIDINGS_WHATSAPP_SENDER",
+            _whatsapp,
+        ),
+        "webhook": Line(_has_webhook_secret, "TIDINGS_WEBHOOK_SECRET", _webhook),
     }
 )
