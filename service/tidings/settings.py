@@ -104,8 +104,6 @@ class LedgerSettings(BaseSettings):
     """How long one statement may take."""
     batch_size: int = Field(default=200, ge=1, le=1000)
     """Most notifications claimed or recorded in one statement."""
-    batch_wait: Duration = 0.003
-    """How long a statement waits for company."""
     idempotency_window: Duration = 7 * 86_400.0
     """How long an `idempotency_key` is remembered."""
 

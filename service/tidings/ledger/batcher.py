@@ -14,13 +14,13 @@ Result = TypeVar("Result")
 class Batcher(Generic[Item, Result]):
     """Coalesces concurrent `submit` calls into calls of `run`.
 
-    A batch starts when it is full, or `wait` seconds after its first item; while `lanes` batches
-    are under way the next ones fill up, so that load makes batches larger, not more.
+    The first item goes at once, and whatever is submitted while its batch is under way goes
+    together next: load makes batches larger, not more, and an idle ledger adds no wait. Only a
+    full batch starts beside one that is under way.
 
     Args:
         run: Does the work for a batch and returns a result per item, in order.
         size: Most items in a batch.
-        wait: Seconds to wait for company.
         lanes: Batches under way at once.
     """
 
@@ -29,16 +29,14 @@ class Batcher(Generic[Item, Result]):
         run: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         *,
         size: int,
-        wait: float,
         lanes: int = 2,
     ) -> None:
         self._run = run
         self._size = size
-        self._wait = wait
         self._lanes = lanes
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._due = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -48,8 +46,6 @@ class Batcher(Generic[Item, Result]):
         while self._waiting or self._running:
             self._start()
             await asyncio.gather(*self._running, return_exceptions=True)
-        if self._timer is not None:
-            self._timer.cancel()
 
     async def submit(self, item: Item) -> Result:
         """Have this item done with the next batch.
@@ -60,26 +56,27 @@ class Batcher(Generic[Item, Result]):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, future))
-        if len(self._waiting) >= self._size:
-            self._start()
-        elif self._timer is None:
-            self._timer = loop.call_later(self._wait, self._start)
+        if not self._due:
+            self._due = True
+            loop.call_soon(self._start)  # after everyone who is ready now has submitted too
         return await future
 
     def _start(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        while self._waiting and len(self._running) < self._lanes:
+        self._due = False
+        while self._may_start():
             batch = [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
             task = asyncio.create_task(self._work(batch), name="batch")
             self._running.add(task)
             task.add_done_callback(self._finished)
 
+    def _may_start(self) -> bool:
+        if len(self._waiting) >= self._size:
+            return len(self._running) < self._lanes
+        return bool(self._waiting) and not self._running
+
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if self._waiting:
-            self._start()
+        self._start()
 
     async def _work(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
         """Run a batch; where it fails for a reason of its own, find the item that is to blame."""

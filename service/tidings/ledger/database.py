@@ -107,9 +107,14 @@ class Database:
                     max_size=self._settings.database_pool_size,
                     timeout=self._settings.database_timeout,
                     command_timeout=self._settings.database_timeout,
+                    reset=_keep,
                     server_settings={"application_name": self._application},
                 )
             return self._pool
+
+
+async def _keep(_: object) -> None:
+    """We leave no state behind in a session, so a round trip to reset it would be for nothing."""
 
 
 def _explain(error: BaseException) -> str:

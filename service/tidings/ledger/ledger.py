@@ -30,10 +30,10 @@ class Ledger:
         self._records = Records(self.database)
         claims = Claims(self.database, worker=actor, window=settings.idempotency_window)
         self._claiming: Batcher[ClaimRequest, Claim] = Batcher(
-            claims.claim, size=settings.batch_size, wait=settings.batch_wait
+            claims.claim, size=settings.batch_size
         )
         self._recording: Batcher[Record, bool] = Batcher(
-            self._records.record, size=settings.batch_size, wait=settings.batch_wait
+            self._records.record, size=settings.batch_size
         )
         self._parts = AsyncExitStack()
 

@@ -104,7 +104,7 @@ class Records:
         the notification's history, for it may have reached the recipient twice.
         """
         ordered = sorted(records, key=lambda one: one.attempt.id)
-        async with self._database.transaction() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(RECORD, *_columns(ordered))
             recorded = {row["notification_id"] for row in rows}
             late = [one for one in ordered if one.attempt.id not in recorded]
