@@ -1,0 +1,114 @@
+"""One file taken apart: what it uses of the data, which files it includes, what is wrong with it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import jinja2
+from jinja2 import meta, nodes
+
+from tidings.templates.library import Level, Problem
+from tidings.templates.metering import label
+from tidings.templates.sandbox import Sandbox, is_escaped, mixed
+
+_REFERENCES: Final = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """What can be told of a file by reading it."""
+
+    path: str
+    variables: frozenset[str] = frozenset()
+    """Of the data, with what is used of each: `order.total`, `user`."""
+    bound: frozenset[str] = frozenset()
+    """Names it gives values to itself, which the files it includes may use."""
+    included: frozenset[str] = frozenset()
+    problems: tuple[Problem, ...] = field(default=())
+
+
+def dissect(sandbox: Sandbox, path: str) -> Anatomy:
+    """Compile a file and take it apart."""
+    try:
+        sandbox.get_template(path)
+        tree = sandbox.parse(sandbox.sources[path], path)
+        unknown = meta.find_undeclared_variables(tree)
+    except jinja2.TemplateSyntaxError as error:
+        return Anatomy(path, problems=(_fault(path, error.lineno, str(error.message).rstrip(".")),))
+    except RecursionError:
+        return Anatomy(path, problems=(_fault(path, 1, "is nested too deep"),))
+    return Anatomy(
+        path,
+        variables=frozenset(_uses(tree, unknown)),
+        bound=frozenset(_bound(tree)),
+        included=frozenset(name for name, _ in _included(tree)),
+        problems=(
+            *_unknown_words(sandbox, path, tree),
+            *_broken(sandbox, path, tree),
+            *_unescaped(path, tree),
+        ),
+    )
+
+
+def _fault(path: str, line: int, message: str, level: Level = Level.ERROR) -> Problem:
+    return Problem(level, path, message, line)
+
+
+def _uses(node: nodes.Node, roots: set[str], called: bool = False) -> Iterator[str]:
+    """The longest spelling of each variable: `order.total`, and not `order` as well."""
+    if (spelled := label(node)) and _root(node) in roots:
+        # What is called is a method, or there would be nothing to call.
+        yield label(node.node) if called and isinstance(node, nodes.Getattr) else spelled
+        return
+    for child in node.iter_child_nodes():
+        yield from _uses(child, roots, isinstance(node, nodes.Call) and child is node.node)
+
+
+def _root(node: Any) -> str:
+    while not isinstance(node, nodes.Name):
+        node = node.node
+    return node.name if node.ctx == "load" else ""
+
+
+def _bound(tree: nodes.Template) -> Iterator[str]:
+    yield from (name.name for name in tree.find_all(nodes.Name) if name.ctx != "load")
+    yield from (macro.name for macro in tree.find_all(nodes.Macro))
+    yield from (imported.target for imported in tree.find_all(nodes.Import))
+    for imported in tree.find_all(nodes.FromImport):
+        yield from (name if isinstance(name, str) else name[1] for name in imported.names)
+
+
+def _included(tree: nodes.Template) -> Iterator[tuple[str, nodes.Node]]:
+    for node in tree.find_all(_REFERENCES):
+        target = node.fields and getattr(node, "template", None)
+        if isinstance(target, nodes.Const) and isinstance(target.value, str):
+            yield target.value, node
+
+
+def _broken(sandbox: Sandbox, path: str, tree: nodes.Template) -> Iterator[Problem]:
+    for name, node in _included(tree):
+        optional = isinstance(node, nodes.Include) and node.ignore_missing
+        if name not in sandbox.sources and not optional:
+            yield _fault(path, node.lineno, f'includes "{name}", which is not there')
+        elif is_escaped(name) != is_escaped(path):
+            yield _fault(path, node.lineno, mixed(name, path))
+
+
+def _unknown_words(sandbox: Sandbox, path: str, tree: nodes.Template) -> Iterator[Problem]:
+    """Jinja finds these itself, but for those that an `if` guards."""
+    for kind, known in ((nodes.Filter, sandbox.filters), (nodes.Test, sandbox.tests)):
+        for node in tree.find_all(kind):
+            if node.name not in known:
+                what = f"No {kind.__name__.lower()} named {node.name!r}"
+                yield _fault(path, node.lineno, what)
+
+
+def _unescaped(path: str, tree: nodes.Template) -> Iterator[Problem]:
+    if not is_escaped(path):
+        return
+    message = "is not HTML-escaped here: whoever sends the data can write into the page"
+    for node in tree.find_all(nodes.Filter):
+        if node.name == "safe":
+            yield _fault(path, node.lineno, message, Level.WARNING)
+    for block in tree.find_all(nodes.ScopedEvalContextModifier):
+        yield _fault(path, block.lineno, message, Level.WARNING)

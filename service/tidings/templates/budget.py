@@ -1,0 +1,82 @@
+"""What one message may cost: a count of steps, so that the same template and data always end alike.
+
+A clock would fail a message because its machine was busy. A step is a turn of a loop, a call, an
+operator, a filter, an item looked at or 32 characters handled: something under a microsecond.
+"""
+
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, Final
+
+CHARACTERS_A_STEP: Final = 32
+_CONTAINERS: Final = (list, tuple, dict, set, frozenset)
+_SCALARS: Final = frozenset({int, float, bool, type(None)})
+
+
+class Exhausted(Exception):
+    """The template wants more than a message may have; the text says of what."""
+
+
+class Budget:
+    """The steps that are left of one message's."""
+
+    __slots__ = ("granted", "left")
+
+    def __init__(self, steps: int) -> None:
+        self.granted = steps
+        self.left = steps
+
+    def spend(self, steps: int) -> None:
+        """Take steps away.
+
+        Raises:
+            Exhausted: There are not so many left.
+        """
+        self.left -= steps
+        if self.left < 0:
+            raise Exhausted(f"it takes more than {self.granted:,} steps to write")
+
+    def room(self, characters: int) -> None:
+        """Pay for characters about to be made."""
+        self.spend(1 + max(characters, 0) // CHARACTERS_A_STEP)
+
+    def read(self, value: object) -> None:
+        """Pay for looking at the whole of a value, however deep it goes."""
+        kind = type(value)
+        if kind is str:
+            self.left -= len(value) // CHARACTERS_A_STEP  # type: ignore[arg-type]  # it is a str
+            self.spend(1)
+        elif kind in _SCALARS:
+            self.spend(1)
+        else:
+            self._read_deep(value)
+
+    def _read_deep(self, value: Any) -> None:
+        waiting = [value]
+        while waiting:
+            each = waiting.pop()
+            # By type: asking some of Jinja's objects what they are is slow.
+            kind = type(each)
+            if issubclass(kind, str):
+                self.room(len(each))
+            elif issubclass(kind, _CONTAINERS):
+                self.spend(1 + len(each))
+                waiting += (*each, *each.values()) if issubclass(kind, dict) else each
+            else:
+                self.spend(1 + (len(each) if kind is range else 0))
+
+    def made(self, value: Any) -> Any:
+        """Pay for a value just made; one that is made bit by bit is paid for bit by bit."""
+        if isinstance(value, Iterator):
+            return self._counted(value)
+        self.read(value)
+        return value
+
+    def _counted(self, items: Iterator[Any]) -> Iterator[Any]:
+        for item in items:
+            self.spend(1)
+            yield item
+
+
+CURRENT: Final[ContextVar[Budget]] = ContextVar("tidings_template_budget")
+"""The budget of the message being written: one a thread, one a task."""

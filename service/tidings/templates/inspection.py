@@ -1,0 +1,116 @@
+"""What there is in the templates' folder and what is wrong with it, told without any data."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tidings.templates.anatomy import Anatomy, dissect
+from tidings.templates.library import Folder, Level, Library, Problem
+from tidings.templates.names import DEFAULT
+from tidings.templates.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateInfo:
+    """One template, as it can be told without writing it."""
+
+    name: str
+    locales: tuple[str, ...]
+    parts: tuple[str, ...]
+    """Those that any of its locales has."""
+    variables: tuple[str, ...]
+    """What it uses of the data, e.g. `user.first_name`; with what its included files use."""
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What `inspect` found."""
+
+    templates: tuple[TemplateInfo, ...]
+    problems: tuple[Problem, ...]
+    """Those of the templates, of the files they include, and of files that belong nowhere."""
+
+
+def inspect(library: Library, sandbox: Sandbox) -> Inspection:
+    """Compile every file of a library and look at each template."""
+    files = {path: dissect(sandbox, path) for path in library.sources}
+    templates = tuple(
+        _describe(name, library.templates[name], files) for name in sorted(library.templates)
+    )
+    own = {problem for template in templates for problem in template.problems}
+    others = [problem for file in files.values() for problem in file.problems]
+    loose = [problem for problem in (*library.problems, *others) if problem not in own]
+    ordered = sorted((*loose, *own), key=lambda problem: (problem.file, problem.line or 0))
+    return Inspection(templates, tuple(ordered))
+
+
+def _describe(
+    name: str, folders: Mapping[str, Folder], files: Mapping[str, Anatomy]
+) -> TemplateInfo:
+    paths = [path for folder in folders.values() for path in folder.values()]
+    problems = [problem for path in paths for problem in files[path].problems]
+    return TemplateInfo(
+        name=name,
+        locales=tuple(sorted(folders, key=lambda locale: (locale != DEFAULT, locale))),
+        parts=tuple(sorted({part for folder in folders.values() for part in folder})),
+        variables=tuple(sorted({used for path in paths for used in _variables(path, files)})),
+        problems=(*problems, *_unlike(name, folders, files)),
+    )
+
+
+def _variables(
+    path: str, files: Mapping[str, Anatomy], seen: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """Those of a file and of what it includes, without those it gives a value itself."""
+    if path in seen or path not in files:
+        return frozenset()
+    file = files[path]
+    inner = [_variables(each, files, seen | {path}) for each in file.included]
+    handed_on = {used for each in inner for used in each if _head(used) not in file.bound}
+    return file.variables | handed_on
+
+
+def _head(variable: str) -> str:
+    return variable.replace("[", ".").split(".", 1)[0]
+
+
+def _unlike(
+    name: str, folders: Mapping[str, Folder], files: Mapping[str, Anatomy]
+) -> Iterator[Problem]:
+    """Where the locales of a template don't agree, or lack what a channel needs."""
+    model = folders.get(DEFAULT)
+    if model is None:
+        there = ", ".join(sorted(folders))
+        yield _warning(name, name, f"has no {DEFAULT} folder: only {there} can be written")
+    for locale, folder in folders.items():
+        yield from _incomplete_mail(name, locale, folder)
+        if model is not None and locale != DEFAULT:
+            yield from _lacking(name, locale, folder, model)
+            yield from _strange(name, folder, model, files)
+
+
+def _warning(template: str, file: str, message: str) -> Problem:
+    return Problem(Level.WARNING, file, message, template=template)
+
+
+def _incomplete_mail(name: str, locale: str, folder: Folder) -> Iterator[Problem]:
+    lacking = [part for part in ("subject", "text") if part not in folder]
+    if lacking and not {"subject", "html"}.isdisjoint(folder):
+        files = " and ".join(f"{part}.j2" for part in lacking)
+        yield _warning(name, f"{name}/{locale}", f"lacks {files}, which every email needs")
+
+
+def _lacking(name: str, locale: str, folder: Folder, model: Folder) -> Iterator[Problem]:
+    if lacking := sorted(set(model) - set(folder)):
+        files = ", ".join(f"{part}.j2" for part in lacking)
+        yield _warning(name, f"{name}/{locale}", f"lacks {files}, which {DEFAULT} has")
+
+
+def _strange(
+    name: str, folder: Folder, model: Folder, files: Mapping[str, Anatomy]
+) -> Iterator[Problem]:
+    for part in sorted(set(folder) & set(model)):
+        known = _variables(model[part], files)
+        for variable in sorted(_variables(folder[part], files) - known):
+            message = f'uses "{variable}", which {model[part]} does not: a slip of the pen?'
+            yield _warning(name, folder[part], message)

@@ -1,0 +1,181 @@
+"""The Jinja environment templates run in: nothing to reach, nothing to change, everything paid for."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jinja2 import DictLoader, nodes
+from jinja2.runtime import BlockReference, Context, LoopContext, Macro
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Cycler, Joiner, Namespace
+
+from tidings.templates.budget import CURRENT, Exhausted
+from tidings.templates.filters import FILTERS, TESTS
+from tidings.templates.metering import METERS, metered
+from tidings.templates.values import METHODS, Complaint, Method, Missing
+
+_LONGEST_NUMBER: Final = 4096
+"""In bits; what a template works out may not be longer."""
+
+# Steps; each takes as long as so many turns of a loop.
+_ATTRIBUTE: Final = 4
+_CALL: Final = 8
+_INCLUSION: Final = 10
+
+# What they are given they hand on and don't look at.
+_CARRIERS: Final = (Macro, BlockReference, LoopContext)
+
+
+class MixedEscaping(Complaint):
+    """A file that is escaped and one that isn't make one message."""
+
+
+def is_escaped(path: str | None) -> bool:
+    """Whether what a file prints is HTML-escaped: `html.j2` and `*.html.j2` are."""
+    return path is not None and (path.endswith((".html.j2", "/html.j2")) or path == "html.j2")
+
+
+def _range(*bounds: int) -> range:
+    numbers = range(*bounds)
+    if numbers[CURRENT.get().granted :]:
+        raise Exhausted("it counts further than one message may")
+    return numbers
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Compiles and runs the files of one library.
+
+    Args:
+        sources: Path below the root → text. There are no other files.
+    """
+
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        super().__init__(
+            loader=DictLoader(sources),
+            undefined=Missing,
+            autoescape=is_escaped,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            cache_size=-1,
+            auto_reload=False,
+        )
+        self.sources = sources
+        self.filters = {**FILTERS, **METERS}
+        self.tests = {**TESTS}
+        self.globals = {
+            "cycler": Cycler,
+            "dict": dict,
+            "joiner": Joiner,
+            "namespace": Namespace,
+            "range": _range,
+        }
+
+    def _generate(
+        self,
+        source: nodes.Template,
+        name: str | None,
+        filename: str | None,
+        defer_init: bool = False,
+    ) -> str:
+        return super()._generate(metered(source), name, filename, defer_init)
+
+    def join_path(self, template: str, parent: str) -> str:
+        """The path of an included file: below the root, and escaped as its includer is."""
+        CURRENT.get().spend(_INCLUSION)
+        if is_escaped(template) != is_escaped(parent):
+            raise MixedEscaping(mixed(template, parent))
+        return template
+
+    def call_filter(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """What `map` calls; it must not find the meters."""
+        if name in METERS:
+            raise Complaint("there is no filter of that name")
+        return super().call_filter(name, *args, **kwargs)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """`obj.attribute`: in data, what is there under that name, before any method."""
+        methods = _methods(obj)
+        if methods is None:
+            CURRENT.get().spend(_ATTRIBUTE)
+            return super().getattr(obj, attribute)
+        if isinstance(obj, dict) and attribute in obj:
+            return obj[attribute]
+        if bind := methods.get(attribute):
+            return Method(bind(obj), obj, attribute)
+        return self.undefined(obj=obj, name=attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """`obj[argument]`: in data, never a method."""
+        if _methods(obj) is None:
+            return super().getitem(obj, argument)
+        try:
+            return obj[argument]
+        except (TypeError, LookupError):
+            return self.undefined(obj=obj, name=argument)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  # as Jinja's own: a template's keyword may be called self
+        """Call something, at a price."""
+        budget = CURRENT.get()
+        budget.spend(_CALL + len(args))
+        if isinstance(__obj, Method):
+            __obj.pay(budget, (*args, *_own(kwargs)))
+            __obj = __obj.function
+        elif not isinstance(__obj, _CARRIERS):
+            for argument in (*args, *_own(kwargs)):
+                budget.read(argument)
+        return budget.made(super().call(__context, __obj, *args, **kwargs))
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Arithmetic; refused before it makes something huge."""
+        _forbid_huge(operator, left, right)
+        return CURRENT.get().made(super().call_binop(context, operator, left, right))
+
+
+def mixed(template: str, parent: str) -> str:
+    """What is wrong when `parent` includes `template` and only one of them is escaped."""
+    return (
+        f'"{template}" can\'t be part of "{parent}": names that end in html.j2 are HTML-escaped, '
+        "others are not, and the two don't mix"
+    )
+
+
+def _methods(obj: Any) -> Mapping[str, Any] | None:
+    """What may be called on a value of the data; None for anything else (a loop, a macro)."""
+    kind = type(obj)
+    known = METHODS.get(kind)
+    if known is None and issubclass(kind, str | bytes | int):
+        return METHODS[str] if issubclass(kind, str) else {}
+    return known
+
+
+def _own(kwargs: Mapping[str, Any]) -> list[Any]:
+    """Without what Jinja adds."""
+    return [value for name, value in kwargs.items() if not name.startswith("_")]
+
+
+def _forbid_huge(operator: str, left: Any, right: Any) -> None:
+    match operator, left, right:
+        case "*", str() | list() | tuple(), int():
+            _forbid_repeats(left, right)
+        case "*", int(), str() | list() | tuple():
+            _forbid_repeats(right, left)
+        case "*", int(), int() if left.bit_length() + right.bit_length() > _LONGEST_NUMBER:
+            raise Exhausted("it works out a number that is too large")
+        case "**", int(), int() if left.bit_length() * right > _LONGEST_NUMBER:
+            raise Exhausted("it works out a number that is too large")
+        case "%", str() | bytes(), _:
+            raise Complaint(
+                '% does not format text in templates: use the filter, {{ "…" | format(…) }}'
+            )
+        case _:
+            pass
+
+
+def _forbid_repeats(items: str | list[Any] | tuple[Any, ...], times: int) -> None:
+    budget = CURRENT.get()
+    if isinstance(items, str):
+        budget.room(len(items) * times)
+        return
+    for _ in range(times):
+        budget.read(items)
