@@ -18,7 +18,7 @@ from tidings_events.errors import Unreachable
 HEARTBEAT_SECONDS = 15
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
-_CLOSING_TIME = 5.0
+_CLOSING_TIME = 2.0
 _REFUSALS = (OSError, aiormq.AMQPError, EOFError, RuntimeError, StopAsyncIteration)
 """What aiormq raises where a broker cannot be reached, or will not have us."""
 
@@ -48,12 +48,18 @@ class Link:
         self.trouble = ""
         """Why there is no connection, as far as is known."""
 
+    @property
+    def open_channel(self) -> aiormq.Channel | None:
+        """The channel, while it is open: the quick way."""
+        channel = self._channel
+        return None if channel is None or channel.is_closed else channel
+
     async def channel(self) -> aiormq.Channel:
         """An open channel. Waits until there is one, so bound the wait.
 
         Raises Unreachable once the link is closed.
         """
-        while (channel := self._channel) is None or channel.is_closed:
+        while (channel := self.open_channel) is None:
             if self._closed:
                 raise Unreachable("the producer is closed; use it inside `async with`")
             if self._opening is None or self._opening.done():
@@ -93,6 +99,7 @@ class Link:
 
     async def _try_each(self) -> bool:
         for url in self._urls:
+            self.trouble = f"{_shown(url)}: no answer yet"
             try:
                 async with asyncio.timeout(self._attempt_timeout):
                     await self._connect(url)

@@ -137,7 +137,9 @@ class Producer:
         deadline = asyncio.get_running_loop().time() + self._timeout
         maybe_sent = False
         while True:
-            channel = await self._channel_by(deadline, maybe_sent=maybe_sent)
+            channel = self._link.open_channel
+            if channel is None:
+                channel = await self._channel_by(deadline, maybe_sent=maybe_sent)
             try:
                 await self._attempt(channel, letter, deadline)
             except _Lost:

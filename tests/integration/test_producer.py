@@ -64,7 +64,8 @@ async def test_a_published_notification_arrives_persistent_and_as_it_was(broker_
     assert message.routing_key == "sms.high"
     assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
     assert message.content_type == "application/json"
-    assert message.headers == {TRACEPARENT: TRACE, "x-team": "billing"}
+    headers = {name: value for name, value in message.headers.items() if name != "x-delivery-count"}
+    assert headers == {TRACEPARENT: TRACE, "x-team": "billing"}
 
 
 async def test_each_publish_has_a_message_id_of_its_own(broker_url: str) -> None:
@@ -94,13 +95,18 @@ async def test_a_missing_exchange_is_unroutable_and_costs_no_connection(broker_u
     assert parse(message.body).user_id == "7"
 
 
+async def publish_for_ever(producer: Producer) -> None:
+    # A quorum queue notices that it is full a few messages late.
+    async with asyncio.timeout(20):
+        while True:
+            await producer.publish(sms())
+
+
 async def test_a_full_lane_is_not_confirmed(broker_url: str) -> None:
     full = {"x-max-length": 1, "x-overflow": "reject-publish"}
     async with lane(broker_url, **full), Producer(broker_url) as producer:
-        async with asyncio.timeout(20):
-            with pytest.raises(NotConfirmed, match=r"the lane sms\.normal is full"):
-                while True:  # a quorum queue notices that it is full a few messages late
-                    await producer.publish(sms())
+        with pytest.raises(NotConfirmed, match=r"the lane sms\.normal is full"):
+            await publish_for_ever(producer)
 
 
 async def test_the_same_unroutable_notification_five_times_at_once_fails_five_times(
@@ -208,7 +214,7 @@ async def test_a_closed_producer_says_so(broker_url: str) -> None:
 
 async def test_a_header_of_tidings_own_is_refused(broker_url: str) -> None:
     async with Producer(broker_url) as producer:
-        with pytest.raises(ValueError, match="x-tidings-attempt"):
+        with pytest.raises(ValueError, match="X-Tidings-Attempt is Tidings' own"):
             await producer.publish(sms(), headers={"X-Tidings-Attempt": "-1"})
 
 

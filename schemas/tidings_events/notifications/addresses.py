@@ -115,7 +115,7 @@ WebUrl = Annotated[
     Field(
         json_schema_extra={
             "format": "uri",
-            "pattern": r"^[hH][tT][tT][pP][sS]?://[^/?@#\\\\]+([/?][^#\\\\]*)?$",
+            "pattern": r"^[hH][tT][tT][pP][sS]?://[^/?@#\\]+([/?][^#\\]*)?$",
         },
         examples=["https://example.org/hooks/invoices"],
     ),

@@ -110,6 +110,21 @@ def _header_names(value: dict[str, str]) -> dict[str, str]:
 class EmailNotification(TemplatedNotification):
     """An email."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {
+                    "required": ["subject"],
+                    "anyOf": [{"required": ["body"]}, {"required": ["html"]}],
+                    "not": {"required": ["template"]},
+                },
+                {
+                    "required": ["template"],
+                    "properties": {"subject": False, "body": False, "html": False},
+                },
+            ]
+        }
+    )
     content_fields = ("subject", "body", "html")
 
     channel: Literal["email"] = Field(default="email", description="What carries it.")
@@ -141,6 +156,7 @@ class EmailNotification(TemplatedNotification):
         default_factory=dict,
         max_length=50,
         exclude_if=is_empty,
+        json_schema_extra={"propertyNames": {"pattern": f"^{_HEADER_NAME.pattern}$"}},
         description="Further headers, e.g. `List-Unsubscribe`. Those that address or structure "
         "the message are Tidings' own.",
         examples=[{"X-Campaign": "spring-2026"}],

@@ -115,7 +115,11 @@ def scalar(value: object) -> object:
 _ShortText = Annotated[str, StringConstraints(max_length=_LONGEST_LABEL)]
 
 Text = Annotated[str, AfterValidator(without_nul)]
-Line = Annotated[str, AfterValidator(one_line)]
+Line = Annotated[
+    str,
+    AfterValidator(one_line),
+    Field(json_schema_extra={"pattern": "^[^\\r\\n\\u0000]*$"}),
+]
 Instant = Annotated[AwareDatetime, BeforeValidator(date_time)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(storable)]
 Slug = Annotated[

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from tidings_events.notifications.addresses import PhoneNumber
 from tidings_events.notifications.base import TemplatedNotification
@@ -29,6 +29,9 @@ Sender = Annotated[
 class SmsNotification(TemplatedNotification):
     """A text message."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["body"]}, {"required": ["template"]}]}
+    )
     content_fields = ("body",)
 
     channel: Literal["sms"] = Field(default="sms", description="What carries it.")

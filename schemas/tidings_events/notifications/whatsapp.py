@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from tidings_events.notifications.addresses import PhoneNumber
 from tidings_events.notifications.base import Problem, TemplatedNotification, is_empty
@@ -17,6 +17,16 @@ class WhatsAppNotification(TemplatedNotification):
     is named by `content_sid`.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["body"]},
+                {"required": ["template"]},
+                {"required": ["content_sid"]},
+            ],
+            "dependentRequired": {"content_variables": ["content_sid"]},
+        }
+    )
     content_fields = ("body", "content_sid")
 
     channel: Literal["whatsapp"] = Field(default="whatsapp", description="What carries it.")
@@ -41,6 +51,7 @@ class WhatsAppNotification(TemplatedNotification):
     ] = Field(
         default_factory=dict,
         max_length=100,
+        json_schema_extra={"additionalProperties": False},
         exclude_if=is_empty,
         description="Values for the placeholders of `content_sid`.",
         examples=[{"1": "Anna", "2": "10042"}],

@@ -1,0 +1,53 @@
+"""A JSON Schema for each channel: what producers may write, in any language."""
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from tidings_events.notifications import MODELS
+
+VERSION = 1
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class _Writers(GenerateJsonSchema):
+    """The schema of what is *written*: a field that says nothing is left out, not null."""
+
+    schema_dialect = DIALECT
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default", ...) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def json_schema(channel: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a channel's notifications."""
+    model = MODELS[channel]
+    schema = model.model_json_schema(schema_generator=_Writers)
+    properties = schema.pop("properties")
+    # A reader in any language needs them, so a writer in any language must give them.
+    required = sorted({*schema.pop("required"), "id", "channel"}, key=list(properties).index)
+    properties["channel"].pop("default")
+    rest = {name: part for name, part in schema.items() if name not in {"title", "description"}}
+    return {
+        "$schema": DIALECT,
+        "$id": f"urn:tidings:events:v{VERSION}:{channel}",
+        "title": f"{channel} notification, version {VERSION}",
+        "description": _description(model),
+        "properties": properties,
+        "required": required,
+        **rest,
+    }
+
+
+def _description(model: type[BaseModel]) -> str:
+    return " ".join((model.__doc__ or "").split())
