@@ -1,0 +1,93 @@
+"""Parts of a mail: text in the encoding that suits it, files in base64, and parts put together."""
+
+import binascii
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tidings.channels.email.headers import LONGEST, parameter
+from tidings_events import Attachment
+
+_BASE64_LINE: Final = 76
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Lines of header that describe it, and the bytes as they travel."""
+
+    head: str
+    body: bytes
+
+
+def text_part(kind: str, text: str, boundary: str) -> Part:
+    """`text/<kind>`, ASCII as it is where its lines are short enough, and encoded otherwise.
+
+    Always 7-bit: it survives every relay, and no signature breaks where one converts it.
+    `boundary` is what must not show up in it.
+    """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.endswith("\n"):
+        text += "\n"
+    octets = text.encode()
+    encoding, body = _encoded(octets, boundary.encode("ascii"))
+    return Part(
+        f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n',
+        body,
+    )
+
+
+def file_part(file: Attachment, *, inline: bool) -> Part:
+    """An attached file, or an image that the HTML beside it shows."""
+    disposition = "inline" if inline else "attachment"
+    head = (
+        f"Content-Type: {file.content_type}\r\n"
+        "Content-Transfer-Encoding: base64\r\n"
+        f"Content-Disposition: {disposition}{parameter('filename', file.filename)}\r\n"
+    )
+    if file.content_id:
+        head += f"Content-ID: <{file.content_id}>\r\n"
+    return Part(head, _base64(file.content))
+
+
+def multipart(kind: str, parts: Sequence[Part], boundary: str, *, extra: str = "") -> Part:
+    """`multipart/<kind>` (RFC 2046, 5.1), `extra` being further parameters of its type."""
+    delimiter = b"--" + boundary.encode("ascii")
+    pieces = [
+        b"".join((delimiter, b"\r\n", part.head.encode("ascii"), b"\r\n", part.body))
+        for part in parts
+    ]
+    return Part(
+        f'Content-Type: multipart/{kind}; boundary="{boundary}"{extra}\r\n',
+        b"\r\n".join((*pieces, delimiter + b"--\r\n")),
+    )
+
+
+def _encoded(octets: bytes, boundary: bytes) -> tuple[str, bytes]:
+    """The transfer encoding and the bytes in it."""
+    if _plain(octets, boundary):
+        return "7bit", octets.replace(b"\n", b"\r\n")
+    quoted = binascii.b2a_qp(octets)
+    # Base64 takes 4/3; where quoting costs more, little of the text would be readable anyway.
+    if len(quoted) * 3 > len(octets) * 5:
+        return "base64", _base64(octets.replace(b"\n", b"\r\n"))
+    return "quoted-printable", quoted.replace(b"\n", b"\r\n")
+
+
+def _plain(octets: bytes, boundary: bytes) -> bool:
+    """Whether it can travel as it is (RFC 5322, 2.3)."""
+    return (
+        octets.isascii()
+        and b"\0" not in octets
+        and boundary not in octets
+        and len(max(octets.split(b"\n"), key=len)) <= LONGEST
+    )
+
+
+def _base64(octets: bytes) -> bytes:
+    encoded = b64encode(octets)
+    lines = [
+        encoded[start : start + _BASE64_LINE] for start in range(0, len(encoded), _BASE64_LINE)
+    ]
+    return b"\r\n".join((*lines, b""))

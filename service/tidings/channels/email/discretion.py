@@ -1,0 +1,66 @@
+"""Takes out of a relay's reply whom the mail was for and what it said: servers like to quote both."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from tidings.delivery.ports import Content
+
+LONGEST: Final = 200
+"""Characters of a reply that are recorded."""
+_READABLE: Final = 200_000
+"""Content longer than this is not searched: the reply is left out instead."""
+
+_ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;]+")
+_WORD = re.compile(r"\w+")
+_TAG = re.compile(r"<[^>]*>")
+
+
+def discreet(text: str, addresses: Iterable[str], content: Content) -> str:
+    """The reply on one line, shortened, with addresses and words of the content taken out."""
+    if len(content.text) + len(content.html or "") > _READABLE:
+        return ""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = _ADDRESS.sub("(address)", line[: LONGEST * 5])
+    for address in addresses:
+        local = address.rpartition("@")[0]
+        if len(local) > 2:
+            line = re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", "(address)", line, flags=re.I)
+    return _without(line, content)[:LONGEST]
+
+
+def _without(line: str, content: Content) -> str:
+    """The line without runs of words, names and numbers that the content has too."""
+    told = [
+        word.lower()
+        for part in (content.subject, content.text, _TAG.sub(" ", content.html or ""))
+        for word in _WORD.findall(part)
+    ]
+    words = list(_WORD.finditer(line))
+    for start, end in reversed(_runs(_quoted([word[0] for word in words], told))):
+        line = line[: words[start].start()] + "…" + line[words[end].end() :]
+    return line
+
+
+def _quoted(words: list[str], told: list[str]) -> list[bool]:
+    """For each word of a reply, whether it is taken from the content."""
+    sequence, known = f" {' '.join(told)} ", set(told)
+    quoted = [
+        place > 0 and word.lower() in known and (word[0].isupper() or _numeric(word))
+        for place, word in enumerate(words)
+    ]
+    for place in range(len(words) - 2):
+        if f" {' '.join(words[place : place + 3]).lower()} " in sequence:
+            quoted[place : place + 3] = [True] * 3
+    return quoted
+
+
+def _numeric(word: str) -> bool:
+    return len(word) > 3 and any(c.isdigit() for c in word)
+
+
+def _runs(flags: list[bool]) -> list[tuple[int, int]]:
+    """First and last index of each run of true flags."""
+    starts = [i for i, flag in enumerate(flags) if flag and not (i and flags[i - 1])]
+    ends = [i for i, flag in enumerate(flags) if flag and flags[i + 1 : i + 2] != [True]]
+    return list(zip(starts, ends, strict=True))

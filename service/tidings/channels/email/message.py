@@ -1,0 +1,151 @@
+"""Turns a notification and its words into the bytes of a mail, and says whom they are for.
+
+Pure: the same arguments give the same bytes.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Final
+
+from tidings.channels.email.addresses import Mailbox, deliverable
+from tidings.channels.email.bodies import Part, file_part, multipart, text_part
+from tidings.channels.email.headers import address_field, shown, text_field
+from tidings.delivery.errors import Rejected
+from tidings.delivery.ports import Content, SendRequest
+from tidings_events import Attachment, EmailNotification
+
+_AUTO_SUBMITTED: Final = "Auto-Submitted"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who a mail is from and whom it is for, as the relay is told."""
+
+    sender: str
+    recipient: str
+    """Whom the notification is for."""
+    copies: tuple[str, ...]
+    """Cc and bcc, each once."""
+    override: bool
+    """Whether the notification names its own sender."""
+    international: bool
+    """Whether an address is beyond ASCII, which takes SMTPUTF8 (RFC 6531)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail ready to be handed to a relay."""
+
+    envelope: Envelope
+    payload: bytes
+
+
+def compose(request: SendRequest, sender: Mailbox, now: datetime) -> Mail:
+    """The mail for this attempt.
+
+    Raises:
+        Rejected: No mail can be made of it: a line break in a header, an impossible address.
+    """
+    notification = request.notification
+    if not isinstance(notification, EmailNotification):
+        raise Rejected(f"this is a notification for {notification.channel}, not for email")
+    wire = envelope(notification, sender)
+    try:
+        return Mail(wire, build(request, notification, sender, now))
+    except UnicodeEncodeError:
+        raise Rejected("the text has half of a surrogate pair in it; correct it") from None
+    except ValueError as invalid:
+        raise Rejected(str(invalid)) from None
+
+
+def envelope(notification: EmailNotification, sender: Mailbox) -> Envelope:
+    """Whom the relay is told about; raises Rejected for an address that it could not take."""
+    own = notification.from_address
+    origin = deliverable(own) if own else sender.address
+    recipient = deliverable(notification.recipient)
+    others = (deliverable(each) for each in (*notification.cc, *notification.bcc))
+    copies = tuple(dict.fromkeys(each for each in others if each != recipient))
+    replies = notification.reply_to or ""
+    named = (origin, recipient, *copies, deliverable(replies) if replies else "")
+    return Envelope(
+        sender=origin,
+        recipient=recipient,
+        copies=copies,
+        override=own is not None,
+        international=not "".join(named).isascii(),
+    )
+
+
+def build(
+    request: SendRequest, notification: EmailNotification, sender: Mailbox, now: datetime
+) -> bytes:
+    """The mail as it travels, but for the dots that SMTP doubles.
+
+    `Message-ID` names the notification and its epoch, so that every retry carries the same one and
+    a mailbox can drop a repeat; a replay on purpose carries a new one. `Date` is the time of this
+    attempt: one that waited in a retry tier or was replayed days later would otherwise sort below
+    newer mail and look stale to spam filters, and nothing tells repeats apart by it.
+
+    Raises:
+        ValueError: A header has a line break or an impossible name.
+    """
+    content, boundary = request.content, f"=_{notification.id.hex}"
+    fields = [
+        *_addressed(notification, sender),
+        text_field("Subject", content.subject),
+        f"Date: {format_datetime(now)}",
+        f"Message-ID: <{request.key}@{sender.domain}>",
+        *_further(notification.headers),
+        "MIME-Version: 1.0",
+    ]
+    whole = _content(content, notification.attachments, boundary)
+    head = "\r\n".join((*fields, whole.head, ""))
+    return head.encode() + whole.body
+
+
+def _addressed(notification: EmailNotification, sender: Mailbox) -> list[str]:
+    """From, To, Cc and Reply-To; whom it is blind-copied to is nobody's business."""
+    own = notification.from_address
+    fields = [
+        f"From: {deliverable(own) if own else shown(sender.name, sender.address)}",
+        f"To: {deliverable(notification.recipient)}",
+    ]
+    if notification.cc:
+        fields.append(address_field("Cc", map(deliverable, notification.cc)))
+    if notification.reply_to:
+        fields.append(f"Reply-To: {deliverable(notification.reply_to)}")
+    return fields
+
+
+def _further(headers: dict[str, str]) -> list[str]:
+    """The producer's own; and a word to autoresponders not to answer (RFC 3834, 5)."""
+    fields = [text_field(name, value) for name, value in headers.items()]
+    if not any(name.lower() == _AUTO_SUBMITTED.lower() for name in headers):
+        fields.append(f"{_AUTO_SUBMITTED}: auto-generated")
+    return fields
+
+
+def _content(content: Content, files: tuple[Attachment, ...], boundary: str) -> Part:
+    """Text, HTML with its images, and files, nested as RFC 2046 and RFC 2387 say."""
+    images = [file for file in files if content.html and file.content_id]
+    others = [file for file in files if not (content.html and file.content_id)]
+    words = _words(content, images, boundary)
+    if not others:
+        return words
+    parts = (words, *(file_part(file, inline=False) for file in others))
+    return multipart("mixed", parts, f"{boundary}_m")
+
+
+def _words(content: Content, images: list[Attachment], boundary: str) -> Part:
+    if not content.html:
+        return text_part("plain", content.text, boundary)
+    html = text_part("html", content.html, boundary)
+    if images:
+        parts = (html, *(file_part(image, inline=True) for image in images))
+        html = multipart("related", parts, f"{boundary}_r", extra='; type="text/html"')
+    if not content.text:
+        return html
+    return multipart(
+        "alternative", (text_part("plain", content.text, boundary), html), f"{boundary}_a"
+    )

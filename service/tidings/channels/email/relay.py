@@ -1,0 +1,122 @@
+"""How to reach the relay: opens connections that are greeted, encrypted and logged in."""
+
+import asyncio
+import ipaddress
+import re
+import socket
+import ssl
+
+from aiosmtplib import SMTP, SMTPHeloError
+
+from tidings.channels.email.connection import Connection, Progress
+from tidings.channels.email.replies import Stage
+from tidings.delivery.errors import ConfigurationError
+from tidings.settings import EmailSettings
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+")
+_GREETING = re.compile(r"[!-~]{1,255}")
+
+
+class Relay:
+    """The configured relay.
+
+    Raises:
+        ConfigurationError: `ca_file` can't be read, or `helo` is no name.
+    """
+
+    def __init__(self, settings: EmailSettings) -> None:
+        self._settings = settings
+        self._tls = None if settings.tls == "none" else _trusting(settings)
+        self._helo = _name(settings.helo)
+        self.provider = f"smtp:{settings.host}"
+
+    async def open(self, progress: Progress) -> Connection:
+        """A new connection.
+
+        Raises:
+            SMTPException, OSError, ValueError: It failed, at `progress.stage`.
+        """
+        progress.stage = Stage.CONNECT
+        smtp = self._client()
+        try:
+            await smtp.connect()
+            await self._greet(smtp, progress)
+            await self._encrypt(smtp, progress)
+            await self._log_in(smtp, progress)
+        except BaseException:
+            _drop(smtp)
+            raise
+        return Connection(smtp, now=asyncio.get_running_loop().time())
+
+    def _client(self) -> SMTP:
+        return SMTP(
+            hostname=self._settings.host,
+            port=self._settings.port,
+            local_hostname=self._helo or "localhost",
+            timeout=None,  # one deadline is over the whole send
+            use_tls=self._settings.tls == "implicit",
+            start_tls=False,
+            tls_context=self._tls,
+        )
+
+    async def _greet(self, smtp: SMTP, progress: Progress) -> None:
+        progress.stage = Stage.HELLO
+        if not self._helo:
+            smtp.local_hostname = _literal(smtp.get_transport_info("sockname")[0])
+        try:
+            await smtp.ehlo()
+        except SMTPHeloError:
+            if not smtp.is_connected:
+                raise
+            await smtp.helo()
+
+    async def _encrypt(self, smtp: SMTP, progress: Progress) -> None:
+        if self._settings.tls != "starttls":
+            return
+        progress.stage = Stage.TLS
+        await smtp.starttls()
+        await smtp.ehlo()
+
+    async def _log_in(self, smtp: SMTP, progress: Progress) -> None:
+        if not self._settings.username:
+            return
+        progress.stage = Stage.LOGIN
+        await smtp.login(self._settings.username, self._settings.password.get_secret_value())
+
+
+def _trusting(settings: EmailSettings) -> ssl.SSLContext:
+    """Verifies certificate and name, by the system's authorities or by `ca_file` instead of them."""
+    if settings.ca_file is None:
+        return ssl.create_default_context()
+    try:
+        return ssl.create_default_context(cafile=str(settings.ca_file))
+    except OSError as unreadable:
+        raise ConfigurationError(
+            f"TIDINGS_EMAIL_CA_FILE: {settings.ca_file} can't be read as certificates in PEM "
+            f"({unreadable.strerror or unreadable})"
+        ) from None
+
+
+def _name(setting: str) -> str:
+    """What to greet with: the setting, else this machine's full name, else nothing yet."""
+    if not setting:
+        name = socket.gethostname()
+        return name if _HOST_NAME.fullmatch(name) else ""
+    if not _GREETING.fullmatch(setting):
+        raise ConfigurationError(
+            "TIDINGS_EMAIL_HELO is not a host name; write it like mail.example.com"
+        )
+    return setting
+
+
+def _literal(address: str) -> str:
+    """An address as a client without a name of its own greets (RFC 5321, 4.1.4)."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    return f"[IPv6:{ip}]" if ip.version == 6 else f"[{ip}]"
+
+
+def _drop(smtp: SMTP) -> None:
+    transport = smtp.transport
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
+    smtp.close()

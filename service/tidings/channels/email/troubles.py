@@ -1,0 +1,135 @@
+"""Names what went wrong with a relay: aiosmtplib's and the system's exceptions become ours, here only."""
+
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiosmtplib import SMTPConnectError, SMTPException, SMTPResponseException
+
+from tidings.channels.email import replies
+from tidings.channels.email.connection import Refusal, Stale
+from tidings.channels.email.pool import Closed
+from tidings.channels.email.replies import Reading, Reply, Stage
+from tidings.delivery.errors import Misconfigured, Unavailable
+
+TROUBLES: Final = (Refusal, Stale, Closed, SMTPException, OSError, ValueError)
+"""Everything that sending can raise; `TimeoutError` is an `OSError`."""
+
+_PLAINTEXT_REASONS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What went wrong, and in which words the relay said so."""
+
+    reading: Reading
+    codes: str = ""
+    said: str = ""
+
+    @property
+    def what(self) -> str:
+        """What went wrong, for people."""
+        quoted = f"{self.codes} {self.said}".strip()
+        return f"{self.reading.meaning} ({quoted})" if quoted else self.reading.meaning
+
+    @property
+    def sentence(self) -> str:
+        """The same, and what to do about it where there is something."""
+        return f"{self.what}; {self.reading.remedy}" if self.reading.remedy else self.what
+
+
+def explain(
+    trouble: Exception, stage: Stage, discretion: Callable[[str], str], *, override: bool = False
+) -> Explanation:
+    """What an exception at some stage means.
+
+    Args:
+        discretion: Takes out of a reply what must not be told.
+        override: Whether the notification named its own sender.
+    """
+    reply = _reply_in(trouble)
+    if reply is None:
+        return Explanation(_reading(trouble, stage))
+    said = discretion(reply.text.removeprefix(reply.enhanced))
+    reading = replies.refusal(
+        stage, Reply(reply.code, f"{reply.enhanced} {said}"), override=override
+    )
+    return Explanation(reading, reply.codes, said)
+
+
+def _reply_in(trouble: Exception) -> Reply | None:
+    match trouble:
+        case Refusal(reply=reply):
+            return reply
+        case SMTPResponseException(code=int(code), message=str(text)) if code > 0:
+            return Reply(code, text)
+        case _:
+            return None
+
+
+def _reading(trouble: Exception, stage: Stage) -> Reading:
+    match trouble:
+        case Closed():
+            return Reading(Unavailable, "the channel has been closed")
+        case Stale():
+            return replies.lost(stage)
+        case TimeoutError():
+            return replies.late(stage)
+        case SMTPConnectError(__cause__=OSError() as cause):
+            return _unreachable(cause, stage)
+        case OSError():
+            return _unreachable(trouble, stage)
+        case SMTPResponseException() | ValueError():
+            return replies.nonsense(stage)
+        case _:
+            return _not_offered(stage)
+
+
+def _unreachable(error: OSError, stage: Stage) -> Reading:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return Reading(
+                Misconfigured,
+                f"the relay's certificate is not trusted ({error.verify_message})",
+                "set TIDINGS_EMAIL_CA_FILE to the authority that signed it, and "
+                "TIDINGS_EMAIL_HOST to the name in it",
+            )
+        case ssl.SSLError(reason=reason) if reason in _PLAINTEXT_REASONS:
+            return Reading(
+                Misconfigured,
+                "the relay does not speak TLS from the first byte",
+                "set TIDINGS_EMAIL_TLS=starttls, or TIDINGS_EMAIL_PORT to its port for implicit TLS",
+            )
+        case ssl.SSLError():
+            return Reading(Unavailable, f"TLS with the relay failed ({error.reason})")
+        case socket.gaierror(errno=socket.EAI_NONAME):
+            return Reading(
+                Misconfigured, "the relay's host name does not exist", "check TIDINGS_EMAIL_HOST"
+            )
+        case _ if stage is Stage.CONNECT:
+            return Reading(Unavailable, f"the relay can't be reached ({error.strerror or 'lost'})")
+        case _:
+            return replies.lost(stage)
+
+
+def _not_offered(stage: Stage) -> Reading:
+    """aiosmtplib's bare exceptions: the relay does not offer what we are set to use."""
+    match stage:
+        case Stage.TLS:
+            return Reading(
+                Misconfigured,
+                "the relay does not offer STARTTLS",
+                "set TIDINGS_EMAIL_TLS=implicit where it encrypts from the first byte; "
+                "`none` is for a relay on this machine",
+            )
+        case Stage.LOGIN:
+            return Reading(
+                Misconfigured,
+                "the relay offers no login that we know",
+                "leave TIDINGS_EMAIL_USERNAME empty where it wants none; otherwise check "
+                "TIDINGS_EMAIL_TLS, as many offer it only when encrypted",
+            )
+        case _:
+            return replies.lost(stage)

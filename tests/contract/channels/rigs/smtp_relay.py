@@ -1,0 +1,283 @@
+"""An SMTP server on loopback that takes mail, and misbehaves at any step it is told to."""
+
+import asyncio
+import base64
+import ssl
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Self, TypeAlias
+
+EXTENSIONS = ("SIZE 20000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
+
+Action: TypeAlias = "str | Callable[[Session], Awaitable[None]]"
+"""A reply, or something to do instead of one."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A mail that was handed over to its final dot."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    payload: bytes
+    parameters: str
+
+
+@dataclass(eq=False)
+class Session:
+    """One connection, as the server sees it."""
+
+    relay: "Relay"
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    encrypted: bool
+    logged_in: bool = False
+    sender: str = ""
+    parameters: str = ""
+    recipients: list[str] = field(default_factory=list)
+    plan: dict[str, Action] = field(default_factory=dict)
+    """What to do at the steps of the mail under way."""
+
+    async def say(self, text: str) -> None:
+        """A reply, of several lines perhaps."""
+        *others, last = text.split("\n")
+        lines = [f"{line[:3]}-{line[4:]}" for line in others] + [last]
+        self.writer.write("".join(f"{line}\r\n" for line in lines).encode("latin-1", "replace"))
+        await self.writer.drain()
+
+    async def step(self, name: str, usual: str) -> bool:
+        """Act as told, or give the usual reply; says whether it was the usual one."""
+        queue = self.relay.todo[name]
+        action = queue.popleft() if queue else self.plan.pop(name, usual)
+        if isinstance(action, str):
+            await self.say(action)
+        else:
+            await action(self)
+        return action is usual
+
+
+async def drop(session: Session) -> None:
+    """Hangs up without a word."""
+    session.writer.transport.abort()
+
+
+async def fall_silent(session: Session) -> None:
+    """Says nothing, and waits to be hung up on."""
+    session.relay.silent += 1
+    try:
+        while await session.reader.read(65_536):
+            pass
+    finally:
+        session.relay.silent -= 1
+    session.writer.transport.abort()
+
+
+async def stop_reading(session: Session) -> None:
+    """Asks for the payload and then reads none of it, for as long as the test lets it."""
+    session.writer.transport.pause_reading()  # type: ignore[attr-defined]  # every real transport has it
+    session.writer.write(b"354 go on\r\n")
+    session.relay.silent += 1
+    try:
+        await session.relay.thawed.wait()
+    finally:
+        session.relay.silent -= 1
+    session.writer.transport.abort()
+
+
+async def never_end(session: Session) -> None:
+    """Answers line after line, none of them the last."""
+    while not session.writer.is_closing():
+        session.writer.write(b"250-and another thing\r\n" * 200)
+        await session.writer.drain()
+
+
+def and_hang_up(text: str) -> Action:
+    """One reply, and hangs up."""
+
+    async def act(session: Session) -> None:
+        await session.say(text)
+        session.writer.close()
+
+    return act
+
+
+class Relay:
+    """The server.
+
+    Args:
+        tls: Certificate to show; none where there is no encryption.
+        implicit: Whether it encrypts from the first byte, instead of offering STARTTLS.
+        login: Name and password that it wants before any mail.
+        extensions: What it offers besides those two.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        implicit: bool = False,
+        login: tuple[str, str] | None = None,
+        extensions: Sequence[str] = EXTENSIONS,
+    ) -> None:
+        self.tls = tls
+        self.login = login
+        self.mails: list[Taken] = []
+        self.commands: list[str] = []
+        self.opened = 0
+        self.silent = 0
+        self.thawed = asyncio.Event()
+        self.todo: dict[str, deque[Action]] = defaultdict(deque)
+        self.on_mail: Callable[[Session], None] = lambda _: None
+        self._implicit = implicit
+        self._extensions = extensions
+        self._sessions: dict[Session, asyncio.Task[None] | None] = {}
+
+    def once(self, step: str, *actions: Action) -> None:
+        """What to do the next times this step is reached: `CONNECT`, a verb, or `PAYLOAD`."""
+        self.todo[step].extend(actions)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def connections(self) -> int:
+        """Connections open right now."""
+        return len(self._sessions)
+
+    def hang_up(self) -> None:
+        """Close every connection, as a server does that has waited long enough."""
+        for session in self._sessions:
+            session.writer.close()
+
+    def offers(self, session: Session) -> str:
+        """The reply to EHLO."""
+        words = ["relay.example greets you", *self._extensions]
+        if self.tls and not session.encrypted:
+            words.append("STARTTLS")
+        if self.login:
+            words.append("AUTH PLAIN")
+        return "\n".join(f"250 {word}" for word in words)
+
+    async def __aenter__(self) -> Self:
+        context = self.tls if self._implicit else None
+        self._server = await asyncio.start_server(
+            self._accept, "127.0.0.1", 0, ssl=context, limit=2**25
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.thawed.set()
+        for session in self._sessions:
+            session.writer.transport.abort()
+        await asyncio.gather(*filter(None, self._sessions.values()))
+        await self._server.wait_closed()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        session = Session(self, reader, writer, encrypted=self._implicit)
+        self._sessions[session] = asyncio.current_task()
+        self.opened += 1
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+                await _converse(session)
+        finally:
+            del self._sessions[session]
+            writer.transport.abort()
+
+
+async def _converse(session: Session) -> None:
+    await session.step("CONNECT", "220 relay.example ESMTP")
+    while line := await session.reader.readline():
+        command = line.decode().strip()
+        session.relay.commands.append(command)
+        verb = command.partition(" ")[0].upper()
+        await _ANSWERS.get(verb, _unknown)(session, command)
+
+
+async def _hello(session: Session, command: str) -> None:
+    await session.step(command[:4].upper(), session.relay.offers(session))
+
+
+async def _start_tls(session: Session, command: str) -> None:
+    if session.relay.tls and await session.step("STARTTLS", "220 go ahead"):
+        await session.writer.start_tls(session.relay.tls)
+        session.encrypted = True
+
+
+async def _log_in(session: Session, command: str) -> None:
+    name, password = base64.b64decode(command.split()[2]).decode().split("\0")[1:]
+    if (name, password) != session.relay.login:
+        await session.say("535 5.7.8 Error: authentication failed")
+    else:
+        session.logged_in = await session.step("AUTH", "235 2.7.0 welcome")
+
+
+async def _mail(session: Session, command: str) -> None:
+    if session.relay.login and not session.logged_in:
+        await session.say("530 5.7.0 Authentication required")
+        return
+    session.relay.on_mail(session)
+    session.sender, _, session.parameters = command[11:].partition("> ")
+    session.sender = session.sender.rstrip(">")
+    await session.step("MAIL", "250 2.1.0 Ok")
+
+
+async def _recipient(session: Session, command: str) -> None:
+    if await session.step("RCPT", "250 2.1.5 Ok"):
+        session.recipients.append(command[9:-1])
+
+
+async def _data(session: Session, command: str) -> None:
+    if not await session.step("DATA", "354 End data with <CR><LF>.<CR><LF>"):
+        return
+    stuffed = await session.reader.readuntil(b"\r\n.\r\n")
+    mails = session.relay.mails
+    payload = stuffed[:-3].replace(b"\r\n..", b"\r\n.")
+    taken = Taken(session.sender, tuple(session.recipients), payload, session.parameters)
+    refused = _refusals(session)
+    if not refused:
+        mails.append(taken)
+    session.recipients.clear()
+    await session.step("PAYLOAD", f"250 2.0.0 Ok: queued as Q{len(mails):05}")
+
+
+def _refusals(session: Session) -> bool:
+    queue = session.relay.todo["PAYLOAD"]
+    action = queue[0] if queue else session.plan.get("PAYLOAD", "250")
+    return isinstance(action, str) and not action.startswith("2")
+
+
+async def _reset(session: Session, command: str) -> None:
+    session.recipients.clear()
+    await session.step("RSET", "250 2.0.0 Ok")
+
+
+async def _noop(session: Session, command: str) -> None:
+    await session.step("NOOP", "250 2.0.0 Ok")
+
+
+async def _quit(session: Session, command: str) -> None:
+    await session.step("QUIT", "221 2.0.0 Bye")
+    session.writer.close()
+
+
+async def _unknown(session: Session, command: str) -> None:
+    await session.say("502 5.5.2 Error: command not recognized")
+
+
+_ANSWERS: dict[str, Callable[[Session, str], Awaitable[None]]] = {
+    "EHLO": _hello,
+    "HELO": _hello,
+    "STARTTLS": _start_tls,
+    "AUTH": _log_in,
+    "MAIL": _mail,
+    "RCPT": _recipient,
+    "DATA": _data,
+    "RSET": _reset,
+    "NOOP": _noop,
+    "QUIT": _quit,
+}
