@@ -6,10 +6,12 @@ from typing import Self
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Claim
 from tidings.ledger.batcher import Batcher
+from tidings.ledger.changes import Changes
 from tidings.ledger.claims import ClaimRequest, Claims
 from tidings.ledger.database import Database
 from tidings.ledger.dispatch import Outbox
 from tidings.ledger.records import Record, Records
+from tidings.ledger.reports import Reports
 from tidings.settings import LedgerSettings
 
 __all__ = ["ClaimRequest", "Ledger", "Record"]
@@ -27,6 +29,8 @@ class Ledger:
         self.actor = actor
         self.database = Database(settings, application=f"tidings {actor}"[:63])
         self.outbox = Outbox(self.database)
+        self.reports = Reports(self.database)
+        self.changes = Changes(self.database)
         self._records = Records(self.database)
         claims = Claims(self.database, worker=actor, window=settings.idempotency_window)
         self._claiming: Batcher[ClaimRequest, Claim] = Batcher(

@@ -1,0 +1,106 @@
+"""Numbers about what was accepted in a while: how much, how well, how fast."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from tidings.delivery.states import State
+from tidings.ledger.database import Connection
+
+SUCCEEDED: Final = (State.SENT, State.DELIVERED)
+CALLED_OFF: Final = (State.CANCELLED, State.SUPPRESSED)
+"""Ended as somebody wanted: neither a success nor a failure."""
+
+_WINDOW: Final = "accepted_at >= $1 AND ($2::timestamptz IS NULL OR accepted_at < $2)"
+
+STATES: Final = f"""
+SELECT channel, state, count(*) AS count
+  FROM notifications WHERE {_WINDOW}
+ GROUP BY channel, state
+"""
+
+RATES: Final = f"""
+SELECT channel,
+       count(*) AS accepted,
+       count(*) FILTER (WHERE state = ANY($3::text[])) AS succeeded,
+       count(*) FILTER (WHERE finished_at IS NOT NULL AND state <> ALL($4::text[])) AS finished,
+       count(*) FILTER (WHERE attempt > 0) AS tried,
+       count(*) FILTER (WHERE attempt > 1 OR state = 'retrying') AS retried,
+       (avg(attempt) FILTER (WHERE attempt > 0))::float8 AS attempts,
+       percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (
+           ORDER BY extract(epoch FROM finished_at - greatest(accepted_at, scheduled_at))::float8
+       ) FILTER (WHERE state = ANY($3::text[])) AS seconds
+  FROM notifications WHERE {_WINDOW}
+ GROUP BY GROUPING SETS ((channel), ())
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How a group of notifications fared. A rate is None where there is nothing to divide by."""
+
+    accepted: int
+    succeeded: int
+    finished: int
+    """Ended, other than by being called off."""
+    tried: int
+    retried: int
+    attempts: float | None
+    """Average per notification that was tried, in its present epoch."""
+    p50: float | None
+    """Seconds from accepted, or due, to sent: half are faster."""
+    p99: float | None
+    """99 of 100 are faster."""
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share that succeeded of those that ended."""
+        return self.succeeded / self.finished if self.finished else None
+
+    @property
+    def retry_rate(self) -> float | None:
+        """Share of those tried that needed more than one attempt."""
+        return self.retried / self.tried if self.tried else None
+
+
+NOTHING: Final = Rates(0, 0, 0, 0, 0, None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Numbers about everything accepted from `since` until `until`."""
+
+    since: datetime
+    until: datetime | None
+    states: Mapping[str, Mapping[State, int]]
+    """How many are in each state, by channel."""
+    channels: Mapping[str, Rates]
+    total: Rates
+
+
+async def statistics(connection: Connection, since: datetime, until: datetime | None) -> Statistics:
+    """Read the numbers, all of them at one moment."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        states = await connection.fetch(STATES, since, until)
+        rates = await connection.fetch(RATES, since, until, list(SUCCEEDED), list(CALLED_OFF))
+    counts: dict[str, dict[State, int]] = defaultdict(dict)
+    for row in states:
+        counts[row["channel"]][State(row["state"])] = row["count"]
+    by_channel = {row["channel"]: _rates(dict(row)) for row in rates}
+    total = by_channel.pop(None, NOTHING)
+    return Statistics(
+        since,
+        until,
+        MappingProxyType({name: MappingProxyType(counts[name]) for name in sorted(counts)}),
+        MappingProxyType({name: by_channel[name] for name in sorted(by_channel)}),
+        total,
+    )
+
+
+def _rates(row: dict[str, Any]) -> Rates:
+    del row["channel"]
+    p50, p99 = row.pop("seconds") or (None, None)
+    return Rates(**row, p50=p50, p99=p99)

@@ -1,0 +1,130 @@
+"""What is remembered of one notification, as it is told: values without SQL."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from uuid import UUID
+
+from tidings.delivery.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A notification in one line."""
+
+    id: UUID
+    channel: str
+    priority: str
+    category: str
+    recipient: str
+    user_id: str | None
+    entity_type: str | None
+    entity_id: str | None
+    state: State
+    epoch: int
+    attempt: int
+    """The last one in this epoch; 0 before the first."""
+    accepted_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+    scheduled_at: datetime | None
+    expires_at: datetime | None
+    dispatch_at: datetime | None
+    """When the scheduler publishes it."""
+    provider: str | None
+    reference: str | None
+    """The provider's own id."""
+    reason: str | None
+    failure_kind: str | None
+    failure_code: str | None
+    failure_message: str | None
+    idempotency_key: str | None
+    duplicate_of: UUID | None
+    traceparent: str | None
+    lease_holder: str | None
+    lease_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of state."""
+
+    epoch: int
+    at: datetime
+    before: str | None
+    after: str
+    actor: str
+    reason: str
+    step: int
+    """Orders what has the same time; even from 2 where an attempt began, odd from 3 where it ended."""
+
+    @property
+    def of_an_attempt(self) -> bool:
+        """Whether `Story.attempts` tells it too, and more of it."""
+        return self.step >= 2
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A recorded attempt."""
+
+    epoch: int
+    attempt: int
+    started_at: datetime
+    duration_ms: float
+    state: State
+    """What it led to."""
+    provider: str | None
+    reference: str | None
+    code: str | None
+    kind: str | None
+    message: str | None
+    retry_delay: int | None
+    """Seconds until the next one."""
+    possible_duplicate: bool
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Burial:
+    """A dead letter of a notification, or one that never became a notification."""
+
+    id: UUID
+    notification_id: UUID | None
+    epoch: int
+    state: str
+    reason: str
+    kind: str
+    code: str
+    message: str
+    buried_at: datetime
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything remembered of one notification, each part oldest first."""
+
+    notification: Summary
+    body: bytes
+    """As the producer wrote it."""
+    history: tuple[Change, ...]
+    attempts: tuple[Try, ...]
+    letters: tuple[Burial, ...]
+
+    @property
+    def timeline(self) -> Iterator[Change | Try]:
+        """Every change and every attempt once, in order."""
+        tries = {(one.epoch, 2 * one.attempt): one for one in self.attempts}
+        for change in self.history:
+            if not change.of_an_attempt:
+                yield change
+            elif (one := tries.pop((change.epoch, change.step), None)) is not None:
+                yield one
+
+    @property
+    def clocks_disagree(self) -> bool:
+        """Whether one attempt seems to begin before the last one ended: workers' clocks differ."""
+        times = [(one.epoch, one.attempt, one.started_at) for one in self.attempts]
+        return any(later[2] < earlier[2] for earlier, later in pairwise(times))

@@ -1,0 +1,274 @@
+"""What happened to one notification, to some, to all: read back from a real ledger."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from uuid import UUID, uuid4
+
+import pytest
+
+from tidings.delivery.attempt import Attempt, Message, read
+from tidings.delivery.delay import Delay
+from tidings.delivery.errors import Refused
+from tidings.delivery.outcome import (
+    Claim,
+    Claimed,
+    Failure,
+    Finished,
+    Outcome,
+    Reason,
+    RetryLater,
+    Sent,
+    Undeliverable,
+)
+from tidings.delivery.states import State
+from tidings.ledger import Ledger
+from tidings.ledger.ledger import ClaimRequest, Record
+from tidings.ledger.reports import Filters, IdPrefix
+from tidings.ledger.stories import Change, Try
+from tidings.settings import LedgerSettings
+
+TOKEN = "worker test:1:abc"
+GREYLISTED = Failure("unavailable", "greylisted", "smtp:mx.example.com", "451 4.7.1")
+
+
+@pytest.fixture
+async def ledger(database_url: str) -> AsyncIterator[Ledger]:
+    settings = LedgerSettings(database_url=database_url)
+    async with Ledger(settings, actor=TOKEN) as ledger:
+        yield ledger
+
+
+def an_attempt(number: int = 1, *, channel: str = "sms", **fields: object) -> Attempt:
+    recipient = "+14155550123" if channel == "sms" else "jane@example.com"
+    text = {"body": "Hi"} if channel == "sms" else {"subject": "Hi", "body": "there"}
+    body = {"id": str(uuid4()), "channel": channel, "recipient": recipient, **text, **fields}
+    first_seen = datetime.now(UTC) - timedelta(seconds=1)
+    headers = {"x-tidings-attempt": number, "x-tidings-first-seen": first_seen.isoformat()}
+    return read(Message(json.dumps(body).encode(), f"{channel}.normal", headers))
+
+
+def again(attempt: Attempt, number: int) -> Attempt:
+    headers: dict[str, object] = {
+        "x-tidings-attempt": number,
+        "x-tidings-first-seen": attempt.first_seen.isoformat(),
+    }
+    return read(Message(attempt.body, attempt.lane.key, headers))
+
+
+async def made(ledger: Ledger, attempt: Attempt, *outcomes: Outcome) -> UUID:
+    """Claim and record one attempt for each outcome."""
+    for number, outcome in enumerate(outcomes, start=attempt.number):
+        trial = again(attempt, number)
+        assert isinstance(await claim(ledger, trial), Claimed)
+        started_at = datetime.now(UTC) - timedelta(milliseconds=250)
+        record = Record(trial, TOKEN, outcome, started_at=started_at, duration=0.25)
+        assert await ledger.record(record)
+    return attempt.id
+
+
+async def claim(ledger: Ledger, attempt: Attempt) -> Claim:
+    return await ledger.claim(ClaimRequest(attempt, TOKEN, lease=30, expires_at=None))
+
+
+async def accepted_at(ledger: Ledger, id_: UUID, moment: datetime) -> None:
+    """As if it had been accepted then."""
+    async with ledger.database.connection() as connection:
+        await connection.execute(
+            "UPDATE notifications SET accepted_at = $2 WHERE id = $1", id_, moment
+        )
+
+
+async def test_a_story_tells_every_attempt_and_every_change_once_and_in_order(
+    ledger: Ledger,
+) -> None:
+    attempt = an_attempt(channel="email", user_id="u1", entity={"type": "order", "id": "10042"})
+    retry = RetryLater(GREYLISTED, Delay(60), 2)
+    await made(ledger, attempt, retry, Sent("smtp:mx.example.com", "4XyZ", "250"))
+    story = await ledger.reports.show(attempt.id)
+    assert story is not None
+    assert story.notification.state is State.SENT
+    assert story.notification.entity_id == "10042"
+    assert story.body == attempt.body
+    told = [
+        (type(one), one.after if isinstance(one, Change) else one.state) for one in story.timeline
+    ]
+    assert told == [(Change, "queued"), (Try, State.RETRYING), (Try, State.SENT)]
+    first, second = story.attempts
+    assert (first.code, first.kind, first.retry_delay) == ("451 4.7.1", "unavailable", 60)
+    assert (second.reference, second.duration_ms) == ("4XyZ", 250)
+    assert len(story.history) == 5
+    assert all(one.at <= other.at for one, other in pairwise(story.history))
+
+
+async def test_an_id_is_found_by_its_first_digits(ledger: Ledger) -> None:
+    attempt = an_attempt()
+    await made(ledger, attempt, Sent("twilio"))
+    story = await ledger.reports.show(IdPrefix.parse(str(attempt.id)[:10].upper()))
+    assert story is not None
+    assert story.notification.id == attempt.id
+
+
+async def test_digits_that_several_ids_begin_with_are_refused_and_all_are_named(
+    ledger: Ledger,
+) -> None:
+    twins = [str(UUID(int=(0x0192F0C1 << 96) + number)) for number in (1, 2)]
+    for twin in twins:
+        await made(ledger, an_attempt(id=twin), Sent("twilio"))
+    with pytest.raises(Refused) as refused:
+        await ledger.reports.show(IdPrefix.parse("0192f0c1"))
+    assert all(twin in str(refused.value) for twin in twins)
+
+
+@pytest.mark.parametrize("text", ["", "0192f0c", "not-an-id-at-all", "0" * 33, "0192f0c1?"])
+def test_what_is_no_id_is_refused_in_words(text: str) -> None:
+    with pytest.raises(ValueError, match="at least its first 8 digits"):
+        IdPrefix.parse(text)
+
+
+async def test_an_unknown_id_has_no_story(ledger: Ledger) -> None:
+    assert await ledger.reports.show(uuid4()) is None
+    assert await ledger.reports.show(IdPrefix.parse("01234567")) is None
+    assert await ledger.reports.letters(IdPrefix.parse("01234567")) == ()
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        Filters(channel="email"),
+        Filters(states=(State.SENT, State.DELIVERED)),
+        Filters(category="receipt"),
+        Filters(user_id="u1"),
+        Filters(entity_type="order", entity_id="10042"),
+        Filters(recipient="jane@example.com"),
+        Filters(since=datetime(2026, 6, 1, tzinfo=UTC)),
+        Filters(until=datetime(2026, 6, 3, tzinfo=UTC), since=datetime(2026, 6, 1, tzinfo=UTC)),
+    ],
+    ids=str,
+)
+async def test_each_filter_finds_the_one_and_leaves_the_other(
+    ledger: Ledger, filters: Filters
+) -> None:
+    wanted = an_attempt(
+        channel="email", category="receipt", user_id="u1", entity={"type": "order", "id": "10042"}
+    )
+    other = an_attempt(user_id="u2", entity={"type": "order", "id": "1"})
+    await made(ledger, wanted, Sent("smtp"))
+    await made(ledger, other, Undeliverable(Reason.REJECTED, Failure("rejected", "no")))
+    await accepted_at(ledger, wanted.id, datetime(2026, 6, 2, tzinfo=UTC))
+    await accepted_at(ledger, other.id, datetime(2026, 5, 2, tzinfo=UTC))
+    found = await ledger.reports.list(filters, 10)
+    assert [one.id for one in found] == [wanted.id]
+
+
+async def test_a_list_is_newest_first_and_goes_on_where_the_last_page_ended(
+    ledger: Ledger,
+) -> None:
+    moment = datetime(2026, 6, 2, tzinfo=UTC)
+    ids = [await made(ledger, an_attempt(), Sent("twilio")) for _ in range(5)]
+    for place, id_ in enumerate(ids):
+        await accepted_at(ledger, id_, moment + timedelta(seconds=place // 2))  # ties too
+    pages: list[UUID] = []
+    while page := await ledger.reports.list(Filters(), 2, before=pages[-1] if pages else None):
+        assert len(page) <= 2
+        pages += [one.id for one in page]
+    assert len(pages) == len(set(pages)) == 5
+    assert pages[0] == ids[4]
+    assert set(pages[3:]) == set(ids[:2])
+
+
+async def test_statistics_count_and_divide(ledger: Ledger) -> None:
+    rejected = Undeliverable(Reason.REJECTED, Failure("rejected", "no"))
+    retry = RetryLater(GREYLISTED, Delay(60), 2)
+    since = datetime.now(UTC) - timedelta(hours=1)
+    for _ in range(3):
+        await made(ledger, an_attempt(channel="email"), Sent("smtp"))
+    await made(ledger, an_attempt(channel="email"), retry, Sent("smtp"))
+    await made(ledger, an_attempt(channel="sms"), rejected)
+    await made(ledger, an_attempt(channel="sms"), retry)
+    old = await made(ledger, an_attempt(channel="sms"), rejected)
+    await accepted_at(ledger, old, since - timedelta(seconds=1))
+    stats = await ledger.reports.stats(since)
+    assert stats.states == {
+        "email": {State.SENT: 4},
+        "sms": {State.FAILED: 1, State.RETRYING: 1},
+    }
+    email, sms = stats.channels["email"], stats.channels["sms"]
+    assert (email.success_rate, sms.success_rate) == (1, 0)
+    assert (email.retry_rate, sms.retry_rate) == (0.25, 0.5)
+    assert (email.attempts, sms.attempts) == (1.25, 1)
+    assert (stats.total.accepted, stats.total.finished, stats.total.succeeded) == (6, 5, 4)
+    assert sms.p50 is None
+
+
+async def test_time_to_delivery_counts_from_when_it_was_due(ledger: Ledger) -> None:
+    now = datetime.now(UTC)
+    ids = [await made(ledger, an_attempt(), Sent("twilio")) for _ in range(3)]
+    async with ledger.database.connection() as connection:
+        for place, id_ in enumerate(ids):
+            await connection.execute(
+                "UPDATE notifications SET accepted_at = $2, scheduled_at = $3, finished_at = $4 WHERE id = $1",
+                id_,
+                now - timedelta(minutes=30),
+                now - timedelta(minutes=10) if place == 0 else None,
+                now if place == 0 else now - timedelta(minutes=30) + timedelta(seconds=place),
+            )
+    stats = await ledger.reports.stats(now - timedelta(hours=1))
+    assert stats.total.p50 == pytest.approx(2)
+    assert stats.total.p99 == pytest.approx(600, rel=0.05)
+
+
+async def test_statistics_of_nothing_divide_by_nothing(ledger: Ledger) -> None:
+    stats = await ledger.reports.stats(datetime.now(UTC))
+    assert stats.states == {}
+    assert (stats.total.accepted, stats.total.success_rate, stats.total.retry_rate) == (
+        0,
+        None,
+        None,
+    )
+
+
+async def test_what_waits_to_be_retried_can_be_cancelled_and_its_message_is_then_forgotten(
+    ledger: Ledger,
+) -> None:
+    attempt = an_attempt()
+    await made(ledger, attempt, RetryLater(GREYLISTED, Delay(60), 2))
+    was = await ledger.changes.cancel(attempt.id, actor="cli jane@desk", reason="wrong customer")
+    assert was is State.RETRYING
+    answer = await claim(ledger, again(attempt, 2))
+    assert answer == Finished(State.CANCELLED)
+    story = await ledger.reports.show(attempt.id)
+    assert story is not None
+    last = story.history[-1]
+    assert (last.before, last.after) == ("retrying", "cancelled")
+    assert (last.actor, last.reason) == ("cli jane@desk", "wrong customer")
+
+
+async def test_what_is_scheduled_can_be_cancelled_and_is_never_due(ledger: Ledger) -> None:
+    due = datetime.now(UTC) + timedelta(hours=1)
+    attempt = an_attempt(scheduled_at=due.isoformat())
+    await claim(ledger, attempt)
+    assert await ledger.outbox.seconds_to_next() is not None
+    assert await ledger.changes.cancel(attempt.id, actor="cli", reason="x") is State.SCHEDULED
+    assert await ledger.outbox.seconds_to_next() is None
+
+
+async def test_what_is_sent_sending_cancelled_or_unknown_is_not_cancelled(ledger: Ledger) -> None:
+    sent = await made(ledger, an_attempt(), Sent("twilio"))
+    with pytest.raises(Refused, match="it has ended as sent"):
+        await ledger.changes.cancel(sent, actor="cli", reason="x")
+    sending = an_attempt()
+    await claim(ledger, sending)
+    with pytest.raises(Refused, match="being sent at this moment"):
+        await ledger.changes.cancel(sending.id, actor="cli", reason="x")
+    with pytest.raises(Refused, match="no notification"):
+        await ledger.changes.cancel(uuid4(), actor="cli", reason="x")
+    waiting = an_attempt()
+    await made(ledger, waiting, RetryLater(GREYLISTED, Delay(60), 2))
+    await ledger.changes.cancel(waiting.id, actor="cli", reason="x")
+    with pytest.raises(Refused, match="cancelled already"):
+        await ledger.changes.cancel(waiting.id, actor="cli", reason="x")
+    story = await ledger.reports.show(sent)
+    assert story is not None
+    assert story.notification.state is State.SENT
