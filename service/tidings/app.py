@@ -13,7 +13,7 @@ from uuid import uuid4
 import structlog
 
 from tidings.broker.amqp import Backoff
-from tidings.broker.topology import Topology, topology
+from tidings.broker.topology import topology_of
 from tidings.channels.registry import build
 from tidings.dead_letters import Archive
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
@@ -78,11 +78,6 @@ async def _serve(
         async with asyncio.TaskGroup() as group:
             for name, role in running.items():
                 group.create_task(_run(role, stop), name=name)
-
-
-def topology_of(settings: Settings) -> Topology:
-    """The exchanges, queues and bindings that these settings ask for."""
-    return topology({channel: settings.delays(channel) for channel in settings.channels})
 
 
 def actor_name(roles: Collection[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from tidings.delivery.attempt import Lane
 from tidings.delivery.delay import Delay
+from tidings.settings import Settings
 from tidings_events import Priority
 from tidings_events.routing import EXCHANGE as NOTIFICATIONS
 
@@ -117,6 +118,11 @@ def topology(tiers: Mapping[str, Sequence[Delay]]) -> Topology:
         ),
         bindings=tuple(_bindings(tiers)),
     )
+
+
+def topology_of(settings: Settings) -> Topology:
+    """The topology that these settings ask for: every channel there is, configured or not."""
+    return topology({channel: settings.delays(channel) for channel in settings.channels})
 
 
 def lane_queue(lane: Lane) -> str:

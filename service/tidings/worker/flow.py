@@ -102,11 +102,11 @@ class Flow:
             await self._unclaimed(delivery, attempt, claim)
             return None
         tried = await self._try(attempt, claim, policy)
-        release()
-        if isinstance(tried.outcome, Paused):
+        if isinstance(tried.outcome, Paused):  # keeps its place: nobody else should try just now
             why = tried.outcome.failure.message
             await patiently(delivery, lambda: self.ledger.release(attempt, token, why))
             return tried.outcome
+        release()
         record = Record(
             attempt,
             token,

@@ -1,0 +1,41 @@
+"""Rigs for the tests of the worker."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aio_pika
+import pytest
+from tests.support.worker_rig import Rig
+
+from tidings.settings import Settings
+
+MakeRig = Callable[..., Awaitable[Rig]]
+
+
+@pytest.fixture
+async def make_rig(
+    broker_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[MakeRig]:
+    """`await make_rig(TIDINGS_EMAIL_RETRY="1s 2s")`: a rig with these settings."""
+    monkeypatch.setenv("TIDINGS_AMQP_URL", broker_url)
+    monkeypatch.setenv("TIDINGS_DATABASE_URL", database_url)
+    monkeypatch.setenv("TIDINGS_EMAIL_RETRY", "1s 2s")
+    monkeypatch.setenv("TIDINGS_CATEGORIES", "{}")
+    async with AsyncExitStack() as stack:
+
+        async def make(**variables: str) -> Rig:
+            for name, value in variables.items():
+                monkeypatch.setenv(name, value)
+            connection = await aio_pika.connect(broker_url)
+            stack.push_async_callback(connection.close)
+            channel = await connection.channel()
+            return Rig(Settings(), tmp_path, channel)
+
+        yield make
+
+
+@pytest.fixture
+async def rig(make_rig: MakeRig) -> Rig:
+    """A rig with retries after one and two seconds."""
+    return await make_rig()

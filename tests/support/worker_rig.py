@@ -1,0 +1,153 @@
+"""A worker in this process, on a real broker and database, with a channel that follows a script."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+
+from tidings.broker.topology import DEAD, Topology, topology_of
+from tidings.ledger import Ledger
+from tidings.scheduler import Scheduler
+from tidings.settings import Settings
+from tidings.telemetry.metrics import Metrics
+from tidings.templates import Templates
+from tidings.testing import ScriptedChannel
+from tidings.worker import Worker
+from tidings_events.routing import EXCHANGE
+
+Environment = Callable[[str, str], None]
+
+
+async def eventually(condition: Callable[[], object], within: float = 10) -> None:
+    """Wait until a condition holds; it may be a coroutine function."""
+    async with asyncio.timeout(within):
+        while True:
+            result = condition()
+            if asyncio.iscoroutine(result):
+                result = await result
+            if result:
+                return
+            await asyncio.sleep(0.02)
+
+
+class Rig:
+    """Everything a test of the worker needs."""
+
+    def __init__(self, settings: Settings, templates: Path, broker: AbstractChannel) -> None:
+        self.settings = settings
+        self.topology: Topology = topology_of(settings)
+        self.templates = Templates(templates)
+        self.metrics = Metrics()
+        self._broker = broker
+
+    @asynccontextmanager
+    async def working(
+        self, channel: ScriptedChannel, name: str = "worker"
+    ) -> AsyncIterator[asyncio.Event]:
+        """A running worker; leaving stops it gracefully."""
+        async with Ledger(self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}") as ledger:
+            worker = Worker(
+                self.settings,
+                self.topology,
+                ledger,
+                {channel.name: channel},
+                self.templates,
+                self.metrics,
+            )
+            stop = asyncio.Event()
+            task = asyncio.create_task(worker.run(stop))
+            try:
+                await eventually(lambda: worker.ready or task.done())
+                yield stop
+            finally:
+                stop.set()
+                await task
+
+    @asynccontextmanager
+    async def scheduling(self) -> AsyncIterator[None]:
+        """A running scheduler."""
+        async with Ledger(self.settings.ledger, actor=f"scheduler {uuid4().hex[:6]}") as ledger:
+            scheduler = Scheduler(self.settings, self.topology, ledger)
+            stop = asyncio.Event()
+            task = asyncio.create_task(scheduler.run(stop))
+            try:
+                await eventually(lambda: scheduler.ready or task.done())
+                yield
+            finally:
+                stop.set()
+                await task
+
+    async def publish(
+        self,
+        key: str = "email.normal",
+        *,
+        body: bytes | None = None,
+        headers: dict[str, object] | None = None,
+        **fields: object,
+    ) -> UUID:
+        """Publish as a foreign producer would: any AMQP client, a body of JSON."""
+        written = {
+            "id": str(uuid4()),
+            "version": 1,
+            "channel": "email",
+            "recipient": "ada@example.com",
+            "subject": "Hello",
+            "body": "How are you?",
+            **fields,
+        }
+        exchange = await self._broker.get_exchange(EXCHANGE, ensure=False)
+        message = aio_pika.Message(
+            json.dumps(written).encode() if body is None else body,
+            delivery_mode=2,
+            content_type="application/json",
+            headers=headers or {},  # type: ignore[arg-type]  # tests forge them
+        )
+        await exchange.publish(message, key)
+        return UUID(str(written["id"]))
+
+    async def state(self, id: UUID) -> str | None:
+        """The notification's state as the ledger has it."""
+        rows = await self.fetch("SELECT state FROM notifications WHERE id = $1", id)
+        return rows[0]["state"] if rows else None
+
+    async def reaches(self, id: UUID, state: str, within: float = 10) -> None:
+        """Wait until a notification is in a state."""
+
+        async def reached() -> bool:
+            return await self.state(id) == state
+
+        await eventually(reached, within)
+
+    async def fetch(self, query: str, *arguments: object) -> list[dict[str, object]]:
+        """Ask the database."""
+        import asyncpg
+
+        connection = await asyncpg.connect(self.settings.ledger.database_url.get_secret_value())
+        try:
+            return [dict(row) for row in await connection.fetch(query, *arguments)]
+        finally:
+            await connection.close()
+
+    async def dead_letter(self, within: float = 10) -> AbstractIncomingMessage:
+        """The next message among the dead letters, taken off the queue."""
+        queue = await self._broker.get_queue(DEAD, ensure=False)
+        found: list[AbstractIncomingMessage] = []
+
+        async def arrived() -> bool:
+            message = await queue.get(no_ack=True, fail=False)
+            if message is not None:
+                found.append(message)
+            return bool(found)
+
+        await eventually(arrived, within)
+        return found[0]
+
+    async def depth(self, queue: str) -> int:
+        """Messages ready in a queue."""
+        declared = await self._broker.declare_queue(queue, passive=True)
+        return declared.declaration_result.message_count or 0
