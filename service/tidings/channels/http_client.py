@@ -229,8 +229,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return float(value[:9])
     try:
         wanted = parsedate_to_datetime(value)
-    except ValueError:
+        # A date without a zone is UTC: RFC 9110 allows no other.
+        wanted = wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC)
+        return max(0.0, (wanted - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    # A date without a zone is UTC: RFC 9110 allows no other.
-    wanted = wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC)
-    return max(0.0, (wanted - datetime.now(UTC)).total_seconds())
