@@ -33,6 +33,8 @@ check: install ## lint, format, types, import rules, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint deploy/Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
 	@$(BIN)/python -m tidings_events.export --check
 	@$(BIN)/tidings topology definitions --check deploy/rabbitmq/definitions.json
 
@@ -48,7 +50,9 @@ requirements: ## resolve and pin the dependencies again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  pyproject.toml schemas/pyproject.toml --extra local --no-emit-package tidings-events -o requirements/runtime.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
-	  requirements/runtime.txt requirements/dev.in -o requirements/dev.txt
+	  requirements/build.in -o requirements/build.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  requirements/runtime.txt requirements/build.txt requirements/dev.in -o requirements/dev.txt
 
 clean: ## remove the virtual environment and the laptop's own stack's data
 	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
