@@ -39,7 +39,7 @@ def dissect(sandbox: Sandbox, path: str) -> Anatomy:
         return Anatomy(path, problems=(_fault(path, 1, "is nested too deep"),))
     return Anatomy(
         path,
-        variables=frozenset(_uses(tree, unknown)),
+        variables=frozenset(_uses(tree, unknown - set(_set_above(tree)))),
         bound=frozenset(_bound(tree)),
         included=frozenset(name for name, _ in _included(tree)),
         problems=(
@@ -72,10 +72,30 @@ def _root(node: Any) -> str:
 
 def _bound(tree: nodes.Template) -> Iterator[str]:
     yield from (name.name for name in tree.find_all(nodes.Name) if name.ctx != "load")
-    yield from (macro.name for macro in tree.find_all(nodes.Macro))
-    yield from (imported.target for imported in tree.find_all(nodes.Import))
-    for imported in tree.find_all(nodes.FromImport):
-        yield from (name if isinstance(name, str) else name[1] for name in imported.names)
+    for statement in tree.find_all((nodes.Macro, nodes.Import, nodes.FromImport)):
+        yield from _defined(statement)
+
+
+def _set_above(tree: nodes.Template) -> Iterator[str]:
+    """What the file sets outside of its blocks; its blocks have it too."""
+    for statement in tree.body:
+        yield from _defined(statement)
+
+
+def _defined(statement: nodes.Node) -> Iterator[str]:
+    match statement:
+        case nodes.Macro():
+            yield statement.name
+        case nodes.Import():
+            yield statement.target
+        case nodes.FromImport():
+            yield from (name if isinstance(name, str) else name[1] for name in statement.names)
+        case nodes.Assign() | nodes.AssignBlock():
+            target = statement.target
+            yield from (name.name for name in target.find_all(nodes.Name))
+            yield target.name if isinstance(target, nodes.Name) else ""
+        case _:
+            pass
 
 
 def _included(tree: nodes.Template) -> Iterator[tuple[str, nodes.Node]]:

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 
+from markupsafe import Markup
+
 CHARACTERS_A_STEP: Final = 32
 _CONTAINERS: Final = (list, tuple, dict, set, frozenset)
 _SCALARS: Final = frozenset({int, float, bool, type(None)})
+_WHOLE: Final = _SCALARS | {str, Markup, list, dict, tuple}
 
 
 class Exhausted(Exception):
@@ -40,12 +43,11 @@ class Budget:
         """Pay for characters about to be made."""
         self.spend(1 + max(characters, 0) // CHARACTERS_A_STEP)
 
-    def read(self, value: object) -> None:
+    def read(self, value: Any) -> None:
         """Pay for looking at the whole of a value, however deep it goes."""
         kind = type(value)
-        if kind is str:
-            self.left -= len(value) // CHARACTERS_A_STEP  # type: ignore[arg-type]  # it is a str
-            self.spend(1)
+        if kind is str or kind is Markup:
+            self.spend(1 + len(value) // CHARACTERS_A_STEP)
         elif kind in _SCALARS:
             self.spend(1)
         else:
@@ -67,7 +69,7 @@ class Budget:
 
     def made(self, value: Any) -> Any:
         """Pay for a value just made; one that is made bit by bit is paid for bit by bit."""
-        if isinstance(value, Iterator):
+        if type(value) not in _WHOLE and isinstance(value, Iterator):
             return self._counted(value)
         self.read(value)
         return value

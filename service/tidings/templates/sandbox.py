@@ -21,8 +21,8 @@ _ATTRIBUTE: Final = 4
 _CALL: Final = 8
 _INCLUSION: Final = 10
 
-# What they are given they hand on and don't look at.
-_CARRIERS: Final = (Macro, BlockReference, LoopContext)
+# What they are given they hand on and don't look at; so do macros.
+_CARRIERS: Final = (BlockReference, LoopContext)
 
 
 class MixedEscaping(Complaint):
@@ -118,13 +118,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Call something, at a price."""
         budget = CURRENT.get()
         budget.spend(_CALL + len(args))
+        passed = _passed(kwargs)
+        if type(__obj) is Macro:
+            return budget.made(__obj(__context.eval_ctx, *args, **passed))
         if isinstance(__obj, Method):
-            __obj.pay(budget, (*args, *_own(kwargs)))
+            __obj.pay(budget, (*args, *passed.values()))
             __obj = __obj.function
         elif not isinstance(__obj, _CARRIERS):
-            for argument in (*args, *_own(kwargs)):
-                budget.read(argument)
-        return budget.made(super().call(__context, __obj, *args, **kwargs))
+            budget.read([*args, *passed.values()])
+        return budget.made(super().call(__context, __obj, *args, **passed))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Arithmetic; refused before it makes something huge."""
@@ -149,9 +151,11 @@ def _methods(obj: Any) -> Mapping[str, Any] | None:
     return known
 
 
-def _own(kwargs: Mapping[str, Any]) -> list[Any]:
-    """Without what Jinja adds."""
-    return [value for name, value in kwargs.items() if not name.startswith("_")]
+def _passed(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What the template passed: without what Jinja adds."""
+    kwargs.pop("_loop_vars", None)
+    kwargs.pop("_block_vars", None)
+    return kwargs
 
 
 def _forbid_huge(operator: str, left: Any, right: Any) -> None:
