@@ -5,10 +5,12 @@ Kubernetes secrets). Nothing else in the service reads the environment.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Self, TypeVar
+from typing import Annotated, Final, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -41,12 +43,21 @@ def _words(value: object) -> object:
 
 def _delays(value: object) -> object:
     words = _words(value)
+    if not isinstance(words, Iterable):
+        return words
     return tuple(Delay.parse(word) if isinstance(word, str) else word for word in words)
 
 
-Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
+class Written(Enum):
+    """How people write a number."""
+
+    LENGTH_OF_TIME = "30s, 2m, 1h30m, 7d"
+    RATE = "50/s, 100/m, 1000/h"
+
+
+Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0), Written.LENGTH_OF_TIME]
 """Seconds; written as `30s`, `2m`, `1h30m`, `7d`."""
-Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0)]
+Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0), Written.RATE]
 """Per second; written as `50/s`, `100/m`, `1000/h`."""
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Delays = Annotated[tuple[Delay, ...], NoDecode, BeforeValidator(_delays)]
@@ -64,6 +75,7 @@ def _section(prefix: str) -> SettingsConfigDict:
         extra="ignore",
         env_ignore_empty=True,
         arbitrary_types_allowed=True,
+        use_attribute_docstrings=True,
     )
 
 
@@ -84,11 +96,25 @@ class BrokerSettings(BaseSettings):
     """Certificate authority for `amqps://`, where the system's own don't know it."""
     amqp_backoff_max: Duration = 30.0
     """Longest wait between two tries to connect."""
+    management_url: SecretStr | None = None
+    """RabbitMQ's management API, `http://user:password@host:15672`: only `tidings topology` and
+    `tidings doctor` ask it. Derived from the first AMQP URL where unset."""
 
     @property
     def urls(self) -> tuple[str, ...]:
         """The URLs in the clear, for those who connect."""
         return tuple(url.get_secret_value() for url in self.amqp_url)
+
+    @property
+    def management(self) -> str:
+        """The management API's URL in the clear."""
+        if self.management_url is not None:
+            return self.management_url.get_secret_value()
+        parts = urlsplit(self.urls[0])
+        scheme, port = ("https", 15671) if parts.scheme == "amqps" else ("http", 15672)
+        userinfo = parts.netloc.rpartition("@")[0] or "guest:guest"
+        host = parts.hostname or "localhost"
+        return f"{scheme}://{userinfo}@{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class LedgerSettings(BaseSettings):
@@ -110,6 +136,8 @@ class LedgerSettings(BaseSettings):
 
 class ChannelSettings(BaseSettings):
     """What every channel has; each with its own prefix, e.g. `TIDINGS_EMAIL_CONCURRENCY`."""
+
+    model_config = SettingsConfigDict(use_attribute_docstrings=True)
 
     concurrency: int = Field(default=50, ge=1, le=2000)
     """Sends under way at once, per worker."""
@@ -137,12 +165,15 @@ class EmailSettings(ChannelSettings):
     host: str = ""
     """The relay; the channel is off where empty."""
     port: int = Field(default=587, ge=1, le=65535)
+    """The relay's port: 587 or 25 for `starttls`, 465 for `implicit`."""
     tls: str = Field(default="starttls", pattern="^(none|starttls|implicit)$")
     """`starttls`, `implicit` (465) or `none` (a relay on this machine)."""
     ca_file: Path | None = None
     """Certificate authority of the relay, where the system's own don't know it."""
     username: str = ""
+    """Login at the relay; none where empty."""
     password: SecretStr = SecretStr("")
+    """Its password."""
     sender: str = ""
     """From address, e.g. `Example <no-reply@example.com>`."""
     helo: str = ""
@@ -161,9 +192,11 @@ class TwilioSettings(BaseSettings):
     account_sid: str = ""
     """SMS and WhatsApp are off where empty."""
     auth_token: SecretStr = SecretStr("")
+    """The account's token; not needed with an API key."""
     api_key: str = ""
     """An API key's SID, used with `api_secret` instead of the auth token."""
     api_secret: SecretStr = SecretStr("")
+    """The API key's secret."""
     base_url: str = "https://api.twilio.com"
     """Another server that speaks Twilio's API, e.g. the local sink."""
     status_callback: str = ""
@@ -189,9 +222,11 @@ class WhatsAppSettings(ChannelSettings):
     model_config = _section("TIDINGS_WHATSAPP_")
 
     guarantee: Guarantee = Guarantee.AT_MOST_ONCE
+    """A second message costs money and trust, and Twilio has no idempotency key."""
     sender: str = ""
     """From number in E.164."""
     messaging_service_sid: str = ""
+    """Used instead of `sender`."""
 
 
 class WebhookSettings(ChannelSettings):
@@ -200,6 +235,7 @@ class WebhookSettings(ChannelSettings):
     model_config = _section("TIDINGS_WEBHOOK_")
 
     enabled: bool = True
+    """Whether webhooks are delivered, where there is a secret to sign them with."""
     secret: SecretStr = SecretStr("")
     """Standard Webhooks signing secret, `whsec_…`; several separated by spaces while rotating."""
     send_timeout: Duration = 15.0
@@ -227,7 +263,7 @@ class WorkerSettings(BaseSettings):
 
     categories: dict[str, CategorySettings] = Field(
         default_factory=lambda: {
-            "otp": CategorySettings(retry="5s 15s 30s 1m", expires_after="10m"),  # type: ignore[arg-type]  # read like a variable
+            "otp": CategorySettings(retry="5s 15s 30s 1m", expires_after="10m"),
         }
     )
     """Overrides by category, as JSON: `{"otp": {"retry": "5s 15s", "expires_after": "10m"}}`."""
@@ -240,6 +276,7 @@ class WorkerSettings(BaseSettings):
     http_port: int | None = Field(default=None, ge=0, le=65535)
     """Their port; none where unset, a free one where 0."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """`debug`, `info`, `warning` or `error`; each attempt is a line at `info`."""
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
     """`json`, `console`, or `auto`: console on a terminal."""
 
@@ -334,18 +371,6 @@ SECTIONS: Final[tuple[type[BaseSettings], ...]] = (
     TwilioSettings,
     EscalationSettings,
 )
-
-
-def variables() -> Iterator[tuple[str, str, Any]]:
-    """Every variable: its name, its section's purpose and its default, in the order of this file."""
-    for section in SECTIONS:
-        prefix = section.model_config["env_prefix"]
-        for name, field in section.model_fields.items():
-            yield (
-                f"{prefix}{name}".upper(),
-                (section.__doc__ or "").strip(),
-                field.get_default(call_default_factory=True),
-            )
 
 
 def _read(section: type[_Section]) -> _Section:

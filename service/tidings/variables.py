@@ -1,0 +1,150 @@
+"""Every environment variable as a person reads it: what it means, its default, what it is now."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, get_args, get_origin
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from tidings.settings import SECTIONS, Settings, Written
+
+HIDDEN: Final = "••••••"
+_UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable."""
+
+    name: str
+    section: str
+    """What its section is about."""
+    meaning: str
+    default: str
+    """As it would be written; empty where there is none."""
+    value: str
+    """As it is now, a secret hidden."""
+    is_set: bool
+    """Whether somebody set it, be it to its default."""
+
+
+def variables(settings: Settings) -> Iterator[Variable]:
+    """All of them, section by section.
+
+    Raises:
+        ConfigurationError: A value is wrong; names the variable.
+    """
+    present = _sections(settings)
+    for section in SECTIONS:
+        prefix = str(section.model_config["env_prefix"])
+        for name, field in section.model_fields.items():
+            yield Variable(
+                name=f"{prefix}{name}".upper(),
+                section=(section.__doc__ or "").strip(),
+                meaning=_meaning(section, name),
+                default=written(field, field.get_default(call_default_factory=True)),
+                value=written(field, getattr(present[section], name)),
+                is_set=name in present[section].model_fields_set,
+            )
+
+
+def _sections(settings: Settings) -> Mapping[type[BaseSettings], BaseSettings]:
+    present: list[BaseSettings] = [
+        settings.broker,
+        settings.ledger,
+        settings.worker,
+        settings.twilio,
+        settings.escalation,
+        *settings.channels.values(),
+    ]
+    return {type(section): section for section in present}
+
+
+def _meaning(section: type[BaseModel], name: str) -> str:
+    """Its own words, or those of the section it inherits from, on one line."""
+    for kind in section.__mro__:
+        fields: Mapping[str, FieldInfo] = getattr(kind, "__pydantic_fields__", {})
+        if name in fields and fields[name].description:
+            return " ".join(str(fields[name].description).split())
+    return ""
+
+
+def written(field: FieldInfo, value: Any) -> str:
+    """A value as one would write it into the environment, secrets hidden."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case float():
+            return _number(value, set(_notes(field)))
+        case tuple():
+            return " ".join(written(field, each) for each in value)
+        case dict():
+            return json.dumps(_plain(value))
+        case _:
+            return _hidden(value.get_secret_value()) if isinstance(value, SecretStr) else str(value)
+
+
+def _number(value: float, notes: set[Written]) -> str:
+    if Written.LENGTH_OF_TIME in notes:
+        return _length(value)
+    return f"{value:g}/s" if Written.RATE in notes else f"{value:g}"
+
+
+def _notes(field: FieldInfo) -> Iterator[Written]:
+    yield from (note for note in field.metadata if isinstance(note, Written))
+    for part in get_args(field.annotation):
+        if get_origin(part) is Annotated:
+            yield from (note for note in part.__metadata__ if isinstance(note, Written))
+
+
+def _length(seconds: float) -> str:
+    """90.0 → `1m30s`, 0.5 → `500ms`."""
+    if seconds != int(seconds):
+        return f"{round(seconds * 1000)}ms" if seconds < 60 else f"{seconds:g}s"
+    text, rest = "", int(seconds)
+    for unit, size in _UNITS:
+        count, rest = divmod(rest, size)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case BaseModel():
+            fields = type(value).model_fields
+            said = ((name, getattr(value, name)) for name in fields)
+            return {name: written(fields[name], each) for name, each in said if each is not None}
+        case dict():
+            return {name: _plain(each) for name, each in value.items()}
+        case _:
+            return value
+
+
+def _hidden(secret: str) -> str:
+    """Of a URL to a server only the password is a secret; an operator has to see the rest."""
+    if not secret.startswith(("amqp://", "amqps://", "postgres://", "postgresql://", "http")):
+        return HIDDEN if secret else ""
+    try:
+        parts = urlsplit(secret)
+    except ValueError:
+        return HIDDEN
+    userinfo, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = userinfo.partition(":")
+    shown = f"{user}:{HIDDEN}" if colon else user
+    query = f"?{_without_secrets(parts.query)}" if parts.query else ""
+    return f"{parts.scheme}://{shown}{at}{host}{parts.path}{query}"
+
+
+def _without_secrets(query: str) -> str:
+    """libpq takes `password=` and `sslpassword=` as parameters too."""
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return "&".join(
+        f"{name}={HIDDEN}" if "pass" in name.lower() else f"{name}{equals}{value}"
+        for name, equals, value in pairs
+    )
