@@ -269,6 +269,9 @@ class WorkerSettings(BaseSettings):
     """Overrides by category, as JSON: `{"otp": {"retry": "5s 15s", "expires_after": "10m"}}`."""
     templates_root: Path = Path("templates")
     """Folder of the message templates."""
+    lease_margin: Duration = 30.0
+    """How long a lease outlasts its send, for recording it through a slow database; after that, what
+    a vanished worker was sending is taken over."""
     grace: Duration = 30.0
     """How long a process finishes what it has begun after SIGTERM."""
     http_host: str = "127.0.0.1"

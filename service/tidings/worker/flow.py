@@ -40,8 +40,6 @@ from tidings.worker.settle import Settler
 
 log = structlog.get_logger(__name__)
 
-LEASE_MARGIN: Final = 30.0
-"""Seconds that a lease outlasts its send: for recording it, and for a slow database."""
 OVERTIME: Final = 5.0
 """Seconds past its time after which a channel that doesn't return is given up."""
 
@@ -65,11 +63,13 @@ class Flow:
     Args:
         policy: Gives the policy for a category.
         shortest: The tier in which a message waits that another worker holds.
+        lease_margin: Seconds that a lease outlasts its send.
     """
 
     channel: Channel
     policy: Callable[[str], DeliveryPolicy]
     shortest: Delay
+    lease_margin: float
     ledger: Ledger
     settler: Settler
     templates: Templates
@@ -123,7 +123,7 @@ class Flow:
         self, delivery: Delivery, attempt: Attempt, policy: DeliveryPolicy, token: str
     ) -> Claim:
         request = ClaimRequest(
-            attempt, token, policy.send_timeout + LEASE_MARGIN, policy.expires_at(attempt)
+            attempt, token, policy.send_timeout + self.lease_margin, policy.expires_at(attempt)
         )
         return await patiently(delivery, lambda: self.ledger.claim(request))
 

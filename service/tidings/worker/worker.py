@@ -49,6 +49,7 @@ class Worker:
                     channel=channel,
                     policy=lru_cache(maxsize=1000)(partial(settings.policy, name)),
                     shortest=settings.delays(name)[0],
+                    lease_margin=settings.worker.lease_margin,
                     ledger=ledger,
                     settler=settler,
                     templates=templates,

@@ -1,0 +1,128 @@
+"""The installed command line as subprocesses, the way an operator runs it."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.worker_rig import eventually
+
+TIDINGS = Path(sys.executable).with_name("tidings")
+
+
+@dataclass
+class Finished:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def tidings(
+    *arguments: str, env: Mapping[str, str], within: float = 60, stdin: bytes = b""
+) -> Finished:
+    """Run a command to its end."""
+    process = await asyncio.create_subprocess_exec(
+        TIDINGS,
+        *arguments,
+        env={**_environment(), **env},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(within):
+            out, err = await process.communicate(stdin)
+    except TimeoutError:
+        process.kill()
+        out, err = await process.communicate()
+        raise AssertionError(
+            f"tidings {arguments} did not end: {out.decode()}{err.decode()}"
+        ) from None
+    assert process.returncode is not None
+    return Finished(process.returncode, out.decode(), err.decode())
+
+
+@dataclass
+class Role:
+    """A role that is running."""
+
+    process: asyncio.subprocess.Process
+    port: int
+    log: Path
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    async def ended(self, within: float = 45) -> int:
+        """Wait for its exit code."""
+        async with asyncio.timeout(within):
+            return await self.process.wait()
+
+    async def ready(self) -> bool:
+        """Whether it says that it is."""
+        if self.process.returncode is not None:
+            raise AssertionError(
+                f"it ended with {self.process.returncode}: {self.log.read_text()[-3000:]}"
+            )
+        return await asyncio.to_thread(self._asked)
+
+    def get(self, path: str) -> str:
+        """Ask its HTTP face."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as reply:
+            return reply.read().decode()
+
+    def _asked(self) -> bool:
+        try:
+            self.get("/readyz")
+        except (urllib.error.URLError, OSError):
+            return False
+        return True
+
+
+@asynccontextmanager
+async def running(
+    *arguments: str, env: Mapping[str, str], log: Path, wait: bool = True
+) -> AsyncIterator[Role]:
+    """A role as a process of its own, ready; killed at the end where it still runs."""
+    port = free_port()
+    with log.open("ab") as sink:
+        process = await asyncio.create_subprocess_exec(
+            TIDINGS,
+            *arguments,
+            env={**_environment(), **env, "TIDINGS_HTTP_PORT": str(port)},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+        )
+    role = Role(process, port, log)
+    try:
+        if wait:
+            await eventually(role.ready, within=30)
+        yield role
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without any setting of Tidings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
