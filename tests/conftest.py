@@ -1,0 +1,165 @@
+"""Real servers for the tests: RabbitMQ and PostgreSQL, started once a session when first asked for.
+
+With TIDINGS_TEST_AMQP_URL, TIDINGS_TEST_MANAGEMENT_URL and TIDINGS_TEST_DATABASE_URL set
+(`python -m tidings.local.stack` prints them) a running stack is used instead. Every test has a
+virtual host and a database of its own, so tests don't see each other either way.
+"""
+
+import asyncio
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from tidings.local.management import Management
+from tidings.local.postgres import PostgreSQL
+from tidings.local.rabbitmq import RabbitMQ
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BrokerAddress:
+    """Where a RabbitMQ is."""
+
+    amqp_url: str
+    management_url: str
+
+
+@pytest.fixture(scope="session")
+def server_directory() -> Iterator[Path]:
+    """A directory for the servers' data that PostgreSQL's own user can reach, unlike tmp_path."""
+    directory = Path(tempfile.mkdtemp(prefix="tidings-tests-"))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def broker_address(request: pytest.FixtureRequest) -> Iterator[BrokerAddress]:
+    """The RabbitMQ that the tests share; they never stop it."""
+    amqp, management = (os.environ.get(f"TIDINGS_TEST_{it}_URL") for it in ("AMQP", "MANAGEMENT"))
+    if amqp and management:
+        yield BrokerAddress(amqp, management)
+        return
+    directory: Path = request.getfixturevalue("server_directory")
+    rabbitmq = RabbitMQ(directory / "rabbitmq", statistics_interval=0.5)
+    rabbitmq.start()
+    yield BrokerAddress(rabbitmq.amqp_url, rabbitmq.management_login_url)
+    rabbitmq.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The PostgreSQL that the tests share; they never stop it."""
+    if url := os.environ.get("TIDINGS_TEST_DATABASE_URL"):
+        yield url
+        return
+    directory: Path = request.getfixturevalue("server_directory")
+    postgresql = PostgreSQL(directory / "postgresql", fsync=False)
+    postgresql.start()
+    yield postgresql.url()
+    postgresql.close()
+
+
+@pytest.fixture
+def management(broker_address: BrokerAddress) -> Iterator[Management]:
+    """The test's own virtual host, as an administrator sees it."""
+    vhost = Management(broker_address.management_url, f"test-{secrets.token_hex(6)}")
+    run_apart(vhost.create())
+    yield vhost
+    run_apart(vhost.delete())
+
+
+@pytest.fixture
+def broker_url(broker_address: BrokerAddress, management: Management) -> str:
+    """Where to connect to the test's own virtual host; nothing is declared in it."""
+    return f"{broker_address.amqp_url}/{quote(management.vhost, safe='')}"
+
+
+@pytest.fixture
+def empty_database_url(postgresql_url: str) -> Iterator[str]:
+    """The test's own database, without any table."""
+    with fresh_database(postgresql_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgresql_url: str) -> Iterator[str]:
+    """The name of a database with every migration run, to be copied."""
+    from tidings.ledger import migrate
+
+    with fresh_database(postgresql_url) as url:
+        run_apart(migrate(url))
+        yield urlsplit(url).path.removeprefix("/")
+
+
+@pytest.fixture
+def database_url(postgresql_url: str, migrated_template: str) -> Iterator[str]:
+    """The test's own database, with every migration run and no rows."""
+    with fresh_database(postgresql_url, template=migrated_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def session_rabbitmq(server_directory: Path) -> Iterator[RabbitMQ]:
+    rabbitmq = RabbitMQ(server_directory / "own-rabbitmq", statistics_interval=0.5)
+    yield rabbitmq
+    rabbitmq.close()
+
+
+@pytest.fixture(scope="session")
+def session_postgresql(server_directory: Path) -> Iterator[PostgreSQL]:
+    postgresql = PostgreSQL(server_directory / "own-postgresql", fsync=False)
+    yield postgresql
+    postgresql.close()
+
+
+@pytest.fixture
+def own_rabbitmq(session_rabbitmq: RabbitMQ) -> RabbitMQ:
+    """A running RabbitMQ that the test may stop, kill and restart: nobody else uses it."""
+    session_rabbitmq.start()
+    return session_rabbitmq
+
+
+@pytest.fixture
+def own_postgresql(session_postgresql: PostgreSQL) -> PostgreSQL:
+    """A running PostgreSQL that the test may stop, kill and restart: nobody else uses it."""
+    session_postgresql.start()
+    return session_postgresql
+
+
+@contextmanager
+def fresh_database(server: str, template: str | None = None) -> Iterator[str]:
+    """A new database, dropped at the end with whatever is still connected to it."""
+    name = f"test_{secrets.token_hex(6)}"
+    copy = f' TEMPLATE "{template}"' if template else ""
+    run_apart(execute(server, f'CREATE DATABASE "{name}"{copy}'))
+    try:
+        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    finally:
+        run_apart(execute(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+async def execute(server: str, statement: str) -> None:
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end on a thread of its own: the test's event loop is not involved."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, work).result()
