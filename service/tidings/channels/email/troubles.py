@@ -77,10 +77,8 @@ def _reading(trouble: Exception, stage: Stage) -> Reading:
             return replies.lost(stage)
         case TimeoutError():
             return replies.late(stage)
-        case SMTPConnectError(__cause__=OSError() as cause):
-            return _unreachable(cause, stage)
-        case OSError():
-            return _unreachable(trouble, stage)
+        case SMTPConnectError(__cause__=OSError() as error) | (OSError() as error):
+            return _unreachable(error, stage)
         case SMTPResponseException() | ValueError():
             return replies.nonsense(stage)
         case _:
@@ -109,7 +107,8 @@ def _unreachable(error: OSError, stage: Stage) -> Reading:
                 Misconfigured, "the relay's host name does not exist", "check TIDINGS_EMAIL_HOST"
             )
         case _ if stage is Stage.CONNECT:
-            return Reading(Unavailable, f"the relay can't be reached ({error.strerror or 'lost'})")
+            why = f" ({error.strerror})" if error.strerror else ""
+            return Reading(Unavailable, f"the relay can't be reached{why}")
         case _:
             return replies.lost(stage)
 
