@@ -152,7 +152,7 @@ class ChannelSettings(BaseSettings):
     guarantee: Guarantee = Guarantee.AT_LEAST_ONCE
     """`at_least_once` or `at_most_once`, where nobody can know whether it was sent."""
     low_share: float = Field(default=0.05, ge=0, le=0.5)
-    """Share of sends that goes to whoever has waited longest, whatever the priority."""
+    """Share of sends that goes past the most urgent to those who waited longest behind them."""
     pause: Duration = 30.0
     """How long a channel rests after a misconfiguration before it tries one again."""
 

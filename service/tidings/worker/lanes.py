@@ -1,4 +1,4 @@
-"""Whose turn it is: the most urgent waiting message, and now and then the one that waited longest."""
+"""Whose turn it is: the most urgent waiting message, and now and then one that others would starve."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,8 +22,8 @@ class Lanes:
     """What one channel's consumers handed over and nobody has begun, by priority.
 
     Args:
-        low_share: Share of turns that goes to whoever has waited longest, whatever the
-            priority, so that a stream of urgent messages never starves the rest.
+        low_share: Share of turns that goes past the most urgent lane to whoever has waited longest
+            in the others, so that a stream of urgent messages never starves the rest.
         clock: Seconds; only tests give another.
     """
 
@@ -60,7 +60,7 @@ class Lanes:
         self._credit = min(1.0 + self.low_share, self._credit + self.low_share)
         if self._credit >= 1.0 and len(waiting) > 1:
             self._credit -= 1.0
-            return min(waiting, key=lambda lane: lane[0].since)
+            return min(waiting[1:], key=lambda lane: lane[0].since)
         return waiting[0]
 
     def take_older_than(self, age: float) -> Iterator[Delivery]:
