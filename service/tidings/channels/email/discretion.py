@@ -11,6 +11,7 @@ LONGEST: Final = 200
 _READABLE: Final = 200_000
 """Content longer than this is not searched: the reply is left out instead."""
 
+_HIDDEN: Final = "(address)"
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;]+")
 _WORD = re.compile(r"\w+")
 _TAG = re.compile(r"<[^>]*>")
@@ -21,11 +22,13 @@ def discreet(text: str, addresses: Iterable[str], content: Content) -> str:
     if len(content.text) + len(content.html or "") > _READABLE:
         return ""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    line = _ADDRESS.sub("(address)", line[: LONGEST * 5])
+    line = line[: LONGEST * 5]
     for address in addresses:
+        line = re.sub(re.escape(address), _HIDDEN, line, flags=re.IGNORECASE)
         local = address.rpartition("@")[0]
         if len(local) > 2:
-            line = re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", "(address)", line, flags=re.I)
+            line = re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", _HIDDEN, line, flags=re.IGNORECASE)
+    line = _ADDRESS.sub(_HIDDEN, line)
     return _without(line, content)[:LONGEST]
 
 

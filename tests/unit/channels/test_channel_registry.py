@@ -1,0 +1,70 @@
+"""Channels are made of the settings: those that are configured, or those that were asked for."""
+
+import pytest
+
+from tidings.channels.registry import LINES, build
+from tidings.delivery.errors import ConfigurationError
+from tidings.settings import CHANNEL_SECTIONS, Settings
+from tidings_events import CHANNELS
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in os.environ:
+        if name.startswith("TIDINGS_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def email(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Email is configured."""
+    monkeypatch.setenv("TIDINGS_EMAIL_HOST", "127.0.0.1")
+    monkeypatch.setenv("TIDINGS_EMAIL_SENDER", "a@example.com")
+
+
+def test_every_channel_of_the_contract_has_a_line_and_a_section() -> None:
+    assert set(CHANNELS) <= set(LINES)
+    assert set(LINES) == set(CHANNEL_SECTIONS)
+
+
+async def test_nothing_configured_makes_no_channel() -> None:
+    assert build(Settings()) == {}
+
+
+@pytest.mark.usefixtures("email")
+async def test_a_configured_channel_is_made_under_its_own_name() -> None:
+    made = build(Settings())
+
+    assert {name: channel.name for name, channel in made.items()} == {"email": "email"}
+
+
+@pytest.mark.usefixtures("email")
+async def test_only_what_was_asked_for_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDINGS_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+
+    assert list(build(Settings())) == ["email", "webhook"]
+    assert list(build(Settings(), only=["email"])) == ["email"]
+
+
+def test_an_unknown_channel_is_told_with_those_there_are() -> None:
+    with pytest.raises(ConfigurationError, match=r"'pigeon'.*email, sms, whatsapp, webhook"):
+        build(Settings(), only=["pigeon"])
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_channel_that_is_not_configured_is_told_with_what_to_set(name: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"channel {name} is not configured; set TIDINGS_"
+    ):
+        build(Settings(), only=[name])
+
+
+def test_a_channel_half_configured_is_told_with_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIDINGS_EMAIL_HOST", "127.0.0.1")
+
+    with pytest.raises(ConfigurationError, match="TIDINGS_EMAIL_SENDER"):
+        build(Settings())
