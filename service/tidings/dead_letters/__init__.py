@@ -1,0 +1,5 @@
+"""Archives dead letters, tells operators of them, and sends them on their way again."""
+
+from tidings.dead_letters.archive import Archive
+
+__all__ = ["Archive"]

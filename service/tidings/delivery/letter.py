@@ -1,4 +1,4 @@
-"""A dead letter: a message nobody could deliver, and what is known of why.
+"""A dead letter: a message that was not delivered, and what is known of why.
 
 buried ──replay──▶ replaying ──published──▶ replayed ──replay --force──▶ replaying
    │
@@ -6,7 +6,7 @@ buried ──replay──▶ replaying ──published──▶ replayed ──r
    └──edit──▶ superseded        (the edited letter is buried in its place)
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +16,7 @@ from uuid import UUID
 
 from tidings.delivery.attempt import Lane
 from tidings.delivery.outcome import Failure, Reason
-from tidings_events import Notification
+from tidings_events import Notification, Priority
 
 
 class LetterState(StrEnum):
@@ -48,6 +48,19 @@ LETTER_TRANSITIONS: Final = MappingProxyType(
 """From each state, the states that may follow."""
 
 
+class Origin(StrEnum):
+    """How a message came to the dead letters."""
+
+    WORKER = "worker"
+    """A worker gave it up."""
+    LANE = "lane"
+    """RabbitMQ took it from its lane."""
+    NO_LANE = "no_lane"
+    """It is ours, and its lane is gone."""
+    ASTRAY = "astray"
+    """A producer sent or wrote it wrongly: a good copy of the same notification may be on its way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """A message as it arrived on the dead queue. Everything in it can be stored as it is."""
@@ -62,14 +75,10 @@ class Letter:
     """What the body says; None where it can't be read."""
     lane: Lane | None
     """Where it belongs, as far as its body or its routing key tell."""
+    origin: Origin
     epoch: int
     attempt: int
     """The attempt that the message was in, or would have been next; 1 for the first."""
-    attempts: int
-    """Attempts made in this epoch."""
-    tracked: bool
-    """Whether this message stood for its notification, so that its end is the notification's end.
-    False for what a producer sent astray or garbled: a good copy may be on its way."""
     first_seen: datetime
     buried_at: datetime
     exchange: str
@@ -82,3 +91,28 @@ class Letter:
     def channel(self) -> str | None:
         """The channel it was for, where that can be told."""
         return self.lane.channel if self.lane else None
+
+    @property
+    def tracked(self) -> bool:
+        """Whether it stood for its notification, so that its end is the notification's end."""
+        return self.origin is not Origin.ASTRAY
+
+    @property
+    def attempts(self) -> int:
+        """Attempts made in this epoch, as far as the message tells."""
+        return self.attempt if self.origin is Origin.WORKER else self.attempt - 1
+
+
+def lane_of(
+    notification: Notification | None, routing_key: str, channels: Collection[str]
+) -> Lane | None:
+    """The lane in which a message belongs: its body says, and its routing key where the body doesn't."""
+    channel, _, rest = routing_key.partition(".")
+    priority = rest.partition(".")[0]
+    known = priority in set(Priority)
+    if notification is None:
+        fallback = priority if known else Priority.NORMAL.value
+        return Lane(channel, fallback) if channel in channels else None
+    if known and "priority" not in notification.model_fields_set:
+        return Lane(notification.channel, priority)
+    return Lane(notification.channel, notification.priority.value)

@@ -10,6 +10,7 @@ from tidings.ledger.changes import Changes
 from tidings.ledger.claims import ClaimRequest, Claims
 from tidings.ledger.database import Database
 from tidings.ledger.dispatch import Outbox
+from tidings.ledger.letters import Letters
 from tidings.ledger.records import Record, Records
 from tidings.ledger.reports import Reports
 from tidings.settings import LedgerSettings
@@ -31,6 +32,7 @@ class Ledger:
         self.outbox = Outbox(self.database)
         self.reports = Reports(self.database)
         self.changes = Changes(self.database)
+        self.letters = Letters(self.database, actor=actor)
         self._records = Records(self.database)
         claims = Claims(self.database, worker=actor, window=settings.idempotency_window)
         self._claiming: Batcher[ClaimRequest, Claim] = Batcher(

@@ -1,0 +1,41 @@
+"""One structured line per letter, without personal data."""
+
+from typing import Any
+
+import structlog
+
+from tidings.delivery.letter import LetterState, Origin
+from tidings.ledger.letter_rows import Grave
+
+log = structlog.get_logger(__name__)
+
+
+def announce(grave: Grave) -> bool:
+    """Log a letter that was just stored; whether it needs anybody's attention."""
+    if grave.state is LetterState.BURIED:
+        log.warning("dead letter", **_fields(grave))
+        return True
+    log.info("dead letter closed at once", **_fields(grave), note=grave.note)
+    return False
+
+
+def _fields(grave: Grave) -> dict[str, Any]:
+    letter, failure = grave.letter, grave.letter.failure
+    fields: dict[str, Any] = {
+        "letter": str(grave.id),
+        "id": str(letter.notification.id) if letter.notification is not None else None,
+        "reason": letter.reason.value,
+        "fingerprint": grave.fingerprint,
+        "channel": letter.channel,
+        "priority": letter.lane.priority if letter.lane is not None else None,
+        "category": letter.notification.category if letter.notification is not None else None,
+        "epoch": letter.epoch,
+        "attempts": letter.attempts,
+        "provider": failure.provider,
+        "code": failure.code,
+        "error_kind": failure.kind,
+        "bytes": len(letter.body),
+    }
+    if letter.origin is Origin.WORKER:  # what else is said quotes what somebody wrote
+        fields["error"] = failure.message
+    return fields

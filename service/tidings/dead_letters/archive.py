@@ -1,0 +1,170 @@
+"""Step eight, archive: takes dead letters from their queue into PostgreSQL, and only then acknowledges."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from tidings.broker.amqp import Backoff
+from tidings.broker.connection import Connection
+from tidings.broker.consumer import Consumer, Delivery, Subscription
+from tidings.broker.letters import read_letter
+from tidings.broker.topology import DEAD, Topology
+from tidings.dead_letters.announcement import announce
+from tidings.dead_letters.escalation import Escalation, escalation_of
+from tidings.dead_letters.outage import Outage
+from tidings.dead_letters.policies import Policies
+from tidings.delivery.burying import Wait
+from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, TidingsError
+from tidings.delivery.letter import Letter, Origin
+from tidings.delivery.outcome import Failure
+from tidings.ledger.batcher import Batcher
+from tidings.ledger.ledger import Ledger
+from tidings.ledger.letter_burial import Buried
+from tidings.ledger.letter_rows import BurialRequest
+from tidings.settings import Settings
+from tidings.telemetry.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+PREFETCH: Final = 200
+"""Letters held unacknowledged."""
+LARGE: Final = 256 * 1024
+"""Bytes from which a body is stored by itself: two hundred large ones don't fit in one statement."""
+LONGEST_LOOK_AWAY: Final = 5.0
+"""Seconds after which a letter that somebody may still be sending is looked at again."""
+TIDY: Final = 60.0
+"""Seconds between two looks for replays whose confirm was not recorded."""
+
+Answer = Buried | Wait
+
+
+class Archive:
+    """Stores what arrives on the dead queue, until stopped. Any number may run.
+
+    Raises:
+        ConfigurationError: Nobody could be told by the escalation that is set up.
+    """
+
+    def __init__(
+        self, settings: Settings, topology: Topology, ledger: Ledger, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._metrics = metrics
+        self._policies = Policies(settings)
+        self._channels = tuple(settings.channels)
+        self._outage = Outage()
+        self._tasks: set[asyncio.Task[None]] = set()
+        name = f"tidings {ledger.actor}"
+        self._consumer = Consumer(
+            [Subscription(DEAD, PREFETCH)], self._receive, settings.broker.amqp_timeout
+        )
+        self._connection = Connection(
+            settings.broker, f"{name} (consume)", topology=topology, consumers=[self._consumer]
+        )
+        self._escalation: Escalation = escalation_of(settings, ledger, name)
+        bury = ledger.letters.burials.bury
+        self._small: Batcher[BurialRequest, Answer] = Batcher(bury, size=PREFETCH)
+        self._large: Batcher[BurialRequest, Answer] = Batcher(bury, size=1, lanes=1)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the dead queue is being consumed and letters can be stored."""
+        return self._connection.up and self._consumer.ready and not self._outage.lasts
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Archive until `stop` is set, then finish what is in hand within the grace period."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._escalation)
+            await stack.enter_async_context(self._small)
+            await stack.enter_async_context(self._large)
+            await stack.enter_async_context(self._connection)
+            tidying = asyncio.create_task(self._tidy_for_ever(), name="tidy replays")
+            log.info("archive started")
+            await stop.wait()
+            tidying.cancel()
+            await asyncio.gather(tidying, return_exceptions=True)
+            await self._finish()
+            log.info("archive stopped")
+
+    def _receive(self, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._archive(delivery))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _archive(self, delivery: Delivery) -> None:
+        """See one letter into the ledger. What is given up stays in its queue and is delivered again."""
+        letter = read_letter(delivery, channels=self._channels)
+        backoff = Backoff(longest=LONGEST_LOOK_AWAY)
+        while delivery.alive:
+            try:
+                answer = await self._store(self._policies.request(letter))
+            except (LedgerUnavailable, ConfigurationError) as error:
+                await self._outage.wait(error)
+                continue
+            except Exception:
+                log.exception("a dead letter can't be stored as it is", letter=str(letter.id))
+                letter = _bare(letter)
+                await asyncio.sleep(backoff.next())
+                continue
+            self._outage.over()
+            if isinstance(answer, Buried):
+                delivery.ack()
+                self._tell(answer)
+                return
+            await asyncio.sleep(_look_away(answer, datetime.now(UTC)))
+
+    async def _store(self, request: BurialRequest) -> Answer:
+        batcher = self._large if len(request.letter.body) >= LARGE else self._small
+        return await batcher.submit(request)
+
+    def _tell(self, buried: Buried) -> None:
+        if buried.new and announce(buried.grave):
+            letter = buried.grave.letter
+            self._metrics.dead_letter(letter.channel, letter.reason)
+            self._escalation.noted(letter)
+
+    async def _finish(self) -> None:
+        self._consumer.stop_taking()
+        grace = 0.0 if self._outage.lasts else self._settings.worker.grace
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        left = [task for task in self._tasks if not task.done()]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self._consumer.close()
+        if left:
+            log.warning("letters stay in their queue: they are delivered again", letters=len(left))
+
+    async def _tidy_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY)
+            try:
+                await self._ledger.letters.replays.finish()
+            except TidingsError as error:
+                log.warning("replays could not be tidied", error=str(error))
+
+
+def _look_away(wait: Wait, now: datetime) -> float:
+    return min(max(0.1, (wait.until - now).total_seconds()), LONGEST_LOOK_AWAY)
+
+
+def _bare(letter: Letter) -> Letter:
+    """Its bytes and as little else as can be: whatever could not be stored is not worth losing it."""
+    said = f"{letter.failure.kind}; what else was known of it could not be stored: the archive's log says why"
+    return replace(
+        letter,
+        notification=None,
+        lane=None,
+        origin=Origin.ASTRAY,
+        headers={},
+        failure=Failure("unstorable", said.encode("ascii", "replace").decode()),
+        exchange="",
+        routing_key="",
+        content_type=None,
+    )

@@ -1,0 +1,165 @@
+"""The ways to tell operators: a service that the Apprise library knows, or one of our own channels."""
+
+import asyncio
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+import pydantic_core
+
+from tidings.broker.publisher import Publisher
+from tidings.dead_letters.notice import Notice
+from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, TidingsError
+from tidings.delivery.letter import Letter
+from tidings_events import InvalidNotification, Priority, parse
+from tidings_events.notifications.base import new_id
+from tidings_events.routing import EXCHANGE, routing_key
+
+CATEGORY: Final = "operations"
+MARK: Final = ("tidings", "dead letters")
+"""In the metadata of what we publish ourselves."""
+WORTH: Final = timedelta(hours=12)
+"""How long such a message is worth delivering."""
+
+
+class NotTold(TidingsError):
+    """Operators could not be told; the message says why."""
+
+
+class Teller(Protocol):
+    """Tells operators."""
+
+    async def tell(self, notice: Notice) -> None:
+        """Tell them, within a time limit.
+
+        Raises:
+            NotTold: It did not reach them.
+        """
+        ...
+
+
+class AppriseTeller:
+    """Tells through a service that Apprise knows.
+
+    Args:
+        url: Apprise's, e.g. `slack://…`.
+        timeout: Seconds it may take.
+
+    Raises:
+        ConfigurationError: Apprise doesn't know what to do with the URL.
+    """
+
+    def __init__(self, url: str, timeout: float = 20.0) -> None:
+        from apprise import Apprise  # a hundred services: only where somebody wants one
+
+        self._apprise: Any = Apprise()
+        self._timeout = timeout
+        if not self._apprise.add(url):
+            raise ConfigurationError(
+                "TIDINGS_ESCALATION_URL: Apprise does not know this kind of URL; "
+                "its list of services says how theirs are written"
+            )
+
+    async def tell(self, notice: Notice) -> None:
+        """Tell, in a thread: Apprise waits for its service."""
+        try:
+            async with asyncio.timeout(self._timeout + 1):
+                told = await _in_a_thread(lambda: self._notify(notice))
+        except TimeoutError:
+            raise NotTold(f"no answer within {self._timeout:g} s") from None
+        except Exception as error:
+            raise NotTold(f"Apprise failed: {type(error).__name__}") from error
+        if not told:
+            raise NotTold("the service did not take it; Apprise's own log says why")
+
+    def _notify(self, notice: Notice) -> bool:
+        return bool(
+            self._apprise.notify(title=notice.title, body=notice.text, timeout=self._timeout)
+        )
+
+
+class ChannelTeller:
+    """Tells through one of our own channels, with all that a notification gets: retries, history.
+
+    Args:
+        channel: Its name, e.g. `email`.
+        recipient: Whom to tell there.
+
+    Raises:
+        ConfigurationError: No such notification can be written; says what is wrong.
+    """
+
+    def __init__(self, publisher: Publisher, channel: str, recipient: str) -> None:
+        self._publisher = publisher
+        self._channel = channel
+        self._recipient = recipient
+        try:
+            parse(self._written(Notice(1, "Tidings", "Tidings")))
+        except InvalidNotification as invalid:
+            raise ConfigurationError(
+                "TIDINGS_ESCALATION_CHANNEL and TIDINGS_ESCALATION_RECIPIENT don't make a "
+                f"notification: {invalid}"
+            ) from None
+
+    async def tell(self, notice: Notice) -> None:
+        """Publish it like any other notification."""
+        body = self._written(notice)
+        try:
+            await self._publisher.publish(EXCHANGE, routing_key(parse(body)), body, {})
+        except BrokerUnavailable as error:
+            raise NotTold(str(error)) from error
+
+    def _written(self, notice: Notice) -> bytes:
+        fields: dict[str, Any] = {
+            "id": new_id(),
+            "channel": self._channel,
+            "recipient": self._recipient,
+            "priority": Priority.HIGH,
+            "category": CATEGORY,
+            "metadata": dict([MARK]),
+            "expires_at": datetime.now(UTC) + WORTH,
+        }
+        match self._channel:
+            case "email":
+                fields |= {"subject": notice.title, "body": notice.text}
+            case "webhook":
+                payload = {"letters": notice.letters, "title": notice.title, "text": notice.text}
+                fields |= {"event_type": "tidings.dead_letters", "payload": payload}
+            case _:
+                fields["body"] = f"{notice.title}\n{notice.text}"[:1_000]
+        return pydantic_core.to_json(fields)
+
+
+def is_our_own(letter: Letter) -> bool:
+    """Whether this letter was itself a message to operators: telling of it would go round in circles."""
+    notification = letter.notification
+    if notification is None or notification.category != CATEGORY:
+        return False
+    name, value = MARK
+    return notification.metadata.get(name) == value
+
+
+async def _in_a_thread(work: Any) -> bool:
+    """Like `asyncio.to_thread`, in a thread that nobody waits for when the process ends."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[bool] = loop.create_future()
+
+    def settle(result: bool | None, error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(bool(result))
+
+    def run() -> None:
+        result, trouble = None, None
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001  # handed to whoever waits
+            trouble = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, trouble)
+
+    threading.Thread(target=run, name="tell operators", daemon=True).start()
+    return await done

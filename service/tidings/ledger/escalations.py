@@ -1,0 +1,117 @@
+"""Remembers when operators were last told, so that many processes tell them once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from tidings.ledger.database import Database
+
+NOTE: Final = """
+INSERT INTO escalations AS e (topic, told_at, untold) VALUES ($1, '-infinity', $2)
+ON CONFLICT (topic) DO UPDATE SET untold = e.untold + excluded.untold
+"""
+
+TAKE: Final = """
+WITH due AS (
+    SELECT topic, untold, told_at FROM escalations
+     WHERE topic = $1 AND untold > 0 AND told_at <= now() - $2 * interval '1 second'
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE escalations e SET told_at = now(), untold = 0
+  FROM due WHERE e.topic = due.topic
+RETURNING due.untold, nullif(due.told_at, '-infinity') AS told_at
+"""
+
+GIVE_BACK: Final = """
+UPDATE escalations
+   SET untold = untold + $2, told_at = now() - ($3 - $4) * interval '1 second'
+ WHERE topic = $1
+"""
+
+NEXT: Final = """
+SELECT CASE told_at WHEN '-infinity' THEN 0
+            ELSE greatest(0, extract(epoch FROM told_at + $2 * interval '1 second' - now())) END::float8
+  FROM escalations WHERE topic = $1 AND untold > 0
+"""
+
+WORST: Final = """
+SELECT fingerprint, reason, channel, count(*) AS letters,
+       (array_agg(kind ORDER BY buried_at DESC))[1] AS kind, (array_agg(code ORDER BY buried_at DESC))[1] AS code
+  FROM dead_letters
+ WHERE buried_at > coalesce($1, '-infinity'::timestamptz) AND state IN ('buried', 'replaying', 'replayed')
+ GROUP BY fingerprint, reason, channel
+ ORDER BY letters DESC, fingerprint
+ LIMIT $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """What operators don't know yet, and this process now has to tell them."""
+
+    letters: int
+    since: datetime | None
+    """When they were last told; None where they never were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Letters that died of the same fault."""
+
+    fingerprint: str
+    reason: str
+    channel: str | None
+    letters: int
+    kind: str
+    code: str
+
+
+class Escalations:
+    """Rate-limits what operators are told about one topic, across processes."""
+
+    def __init__(self, database: Database, *, topic: str = "dead letters") -> None:
+        self._database = database
+        self._topic = topic
+
+    async def note(self, letters: int) -> None:
+        """There is more to tell."""
+        async with self._database.connection() as connection:
+            await connection.execute(NOTE, self._topic, letters)
+
+    async def take(self, every: float) -> Untold | None:
+        """What is to be told now, and by nobody else; None where nothing is, or not yet.
+
+        Args:
+            every: Seconds between two messages.
+        """
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(TAKE, self._topic, every)
+        return Untold(row["untold"], row["told_at"]) if row is not None else None
+
+    async def give_back(self, untold: Untold, every: float, again_in: float) -> None:
+        """It could not be told: whoever asks in `again_in` seconds or later takes it."""
+        async with self._database.connection() as connection:
+            await connection.execute(GIVE_BACK, self._topic, untold.letters, every, again_in)
+
+    async def seconds_to_next(self, every: float) -> float | None:
+        """Until something may be told; None where nothing is waiting."""
+        async with self._database.connection() as connection:
+            seconds: float | None = await connection.fetchval(NEXT, self._topic, every)
+        return seconds
+
+    async def worst(self, since: datetime | None, limit: int = 5) -> Sequence[Trouble]:
+        """The largest groups of letters buried since then."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(WORST, since, limit)
+        return [
+            Trouble(
+                row["fingerprint"],
+                row["reason"],
+                row["channel"],
+                row["letters"],
+                row["kind"],
+                row["code"],
+            )
+            for row in rows
+        ]

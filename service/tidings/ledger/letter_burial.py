@@ -1,0 +1,199 @@
+"""Step eight, archive: stores dead letters, and ends the notifications that nobody else ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
+from uuid import UUID, uuid5
+
+from tidings.delivery.burying import Bury, Standing, Wait, decide
+from tidings.delivery.errors import LedgerUnavailable
+from tidings.delivery.letter import LetterState
+from tidings.ledger import rows
+from tidings.ledger.database import Connection, Database
+from tidings.ledger.letter_rows import (
+    NAMES,
+    PARAMETERS,
+    STANDING,
+    BurialRequest,
+    Grave,
+    columns,
+    standing,
+)
+
+KNOWN: Final = "SELECT id, sha256(body) AS content FROM dead_letters WHERE id = ANY($1::uuid[])"
+
+BURY: Final = f"""
+INSERT INTO dead_letters ({NAMES}, first_failed_at, last_failed_at)
+SELECT {NAMES.replace("attempts", "greatest(attempts, made.count)")},
+       coalesce(made.first, buried_at), coalesce(made.last, buried_at)
+  FROM unnest({PARAMETERS}) AS incoming ({NAMES}),
+       LATERAL (SELECT count(*)::int AS count, min(ended) AS first, max(ended) AS last
+                  FROM (SELECT a.started_at + a.duration_ms * interval '1 millisecond' AS ended FROM attempts a
+                         WHERE a.notification_id = incoming.notification_id AND a.epoch = incoming.epoch) AS tries
+               ) AS made
+ON CONFLICT (id) DO NOTHING
+RETURNING id
+"""
+
+INTRODUCE: Final = f"""
+WITH added AS (
+    INSERT INTO notifications ({rows.COLUMNS.names}, attempt, epoch, state, finished_at,
+                               reason, failure_kind, failure_code, failure_message, provider)
+    SELECT {rows.COLUMNS.names}, attempt, epoch, after, now(), reason, kind, code, message, nullif(provider, '')
+      FROM unnest({rows.COLUMNS.parameters(after=1)},
+                  {rows.COLUMNS.further("int", "int", "text", "text", "text", "text", "text", "text", after=1)})
+        AS incoming ({rows.COLUMNS.names}, attempt, epoch, after, reason, kind, code, message, provider)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, epoch, state, failure_message
+)
+INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
+SELECT id, epoch, 'queued', state, $1::text, 'dead letter: ' || failure_message FROM added
+"""
+
+END: Final = """
+WITH moved AS (
+    UPDATE notifications n
+       SET state = after, finished_at = now(), updated_at = now(), lease_holder = NULL, lease_until = NULL, lapses = 0,
+           dispatch_at = NULL, reason = ended.reason, failure_kind = kind, failure_code = code,
+           failure_message = message, provider = nullif(ended.provider, '')
+      FROM unnest($2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
+        AS ended (before, id, epoch, after, reason, kind, code, message, provider)
+     WHERE n.id = ended.id AND n.epoch = ended.epoch AND n.state = before
+    RETURNING n.id, n.epoch, before, after, message
+)
+INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
+SELECT id, epoch, before, after, $1::text, 'dead letter: ' || message FROM moved
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """A letter is stored."""
+
+    grave: Grave
+    new: bool
+    """False where it had been stored before: it was delivered again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A letter that is to be stored, and how its notification stood before."""
+
+    request: BurialRequest
+    before: Standing | None
+    decision: Bury
+
+
+class Burials:
+    """Stores letters.
+
+    Args:
+        actor: Named in the history of the notifications that a letter ends.
+    """
+
+    def __init__(self, database: Database, *, actor: str) -> None:
+        self._database = database
+        self._actor = actor
+
+    async def bury(self, requests: Sequence[BurialRequest]) -> Sequence[Buried | Wait]:
+        """Store letters and what they mean for their notifications, in one transaction.
+
+        Returns:
+            For each, in order: that it is stored, or until when somebody may still be sending it.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is away: nothing is stored.
+        """
+        async with self._database.transaction() as connection:
+            decided = await _decide(connection, requests)
+            cases = [case for case in decided if isinstance(case, _Case)]
+            stored = iter(await _store(connection, [_grave(case.decision) for case in cases]))
+            await self._end(connection, [case for case in cases if case.decision.becomes])
+        return [one if isinstance(one, Wait) else next(stored) for one in decided]
+
+    async def _end(self, connection: Connection, cases: Sequence[_Case]) -> None:
+        """Give the notifications of these letters the end that nobody else gave them."""
+        if known := [case for case in cases if case.before is not None]:
+            before = [str(case.before.state) for case in known if case.before is not None]
+            ids, epochs, *ends = _columns(known)
+            await connection.execute(END, self._actor, before, ids, epochs, *ends)
+        if new := [case for case in cases if case.before is None]:
+            stored = [replace(case.request, letter=case.decision.letter) for case in new]
+            _, epochs, *ends = _columns(new)
+            attempts = [one.letter.attempts for one in stored]
+            await connection.execute(
+                INTRODUCE, self._actor, *rows.columns(stored), attempts, epochs, *ends
+            )
+
+
+async def _decide(connection: Connection, requests: Sequence[BurialRequest]) -> list[_Case | Wait]:
+    ids = {one.letter.notification.id for one in requests if one.letter.notification is not None}
+    found = await connection.fetch(STANDING, sorted(ids))
+    now = found[0]["now"] if found else datetime.now(UTC)
+    standings: dict[UUID, Standing] = {row["id"]: standing(row) for row in found}
+    return [_decide_one(one, standings, now) for one in requests]
+
+
+def _decide_one(
+    request: BurialRequest, standings: dict[UUID, Standing], now: datetime
+) -> _Case | Wait:
+    """Decide, and let the next letter of the same notification see what this one changed."""
+    letter = request.letter
+    key = letter.notification.id if letter.notification is not None else None
+    before = standings.get(key) if key is not None else None
+    decision = decide(letter, before, request.guarantee, now)
+    if isinstance(decision, Wait):
+        return decision
+    if decision.becomes is not None and key is not None:
+        standings[key] = Standing(decision.becomes, letter.epoch, letter.attempts)
+    return _Case(request, before, decision)
+
+
+def _grave(decision: Bury) -> Grave:
+    """A letter that is closed from the start must not be taken for the one that is yet to come."""
+    letter = decision.letter
+    closed = decision.state is not LetterState.BURIED
+    identity = uuid5(letter.id, "closed") if closed else letter.id
+    return Grave(identity, letter, decision.state, decision.note)
+
+
+async def _store(connection: Connection, graves: Sequence[Grave]) -> Sequence[Buried]:
+    """Store what is not stored yet. Another body under the same id is another letter."""
+    others = [_otherwise(grave) for grave in graves]
+    ids = [grave.id for grave in (*graves, *others)]
+    known = {row["id"]: row["content"] for row in await connection.fetch(KNOWN, ids)}
+    stored = []
+    for grave, other in zip(graves, others, strict=True):
+        content = sha256(grave.letter.body).digest()
+        chosen = grave if known.get(grave.id, content) == content else other
+        stored.append(Buried(chosen, new=chosen.id not in known))
+        known[chosen.id] = content
+    new = [one.grave for one in stored if one.new]
+    if new and len(await connection.fetch(BURY, *columns(new))) < len(new):
+        raise LedgerUnavailable("another archive stored one of these letters just now; once more")
+    return stored
+
+
+def _otherwise(grave: Grave) -> Grave:
+    return replace(grave, id=uuid5(grave.id, sha256(grave.letter.body).hexdigest()))
+
+
+def _columns(cases: Sequence[_Case]) -> list[list[object]]:
+    """id, epoch, state, reason, kind, code, message, provider."""
+    ends = [
+        (
+            letter.notification.id if letter.notification is not None else None,
+            letter.epoch,
+            str(case.decision.becomes),
+            letter.reason.value,
+            letter.failure.kind,
+            letter.failure.code,
+            letter.failure.message,
+            letter.failure.provider,
+        )
+        for case in cases
+        for letter in (case.decision.letter,)
+    ]
+    return [list(column) for column in zip(*ends, strict=True)]

@@ -1,0 +1,216 @@
+"""How a dead letter becomes columns, and columns a dead letter again."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Self
+from uuid import UUID
+
+from asyncpg import Record
+
+from tidings.delivery.attempt import Attempt
+from tidings.delivery.burying import Standing
+from tidings.delivery.fingerprint import fingerprint
+from tidings.delivery.letter import Letter, LetterState
+from tidings.delivery.outcome import Failure, Reason
+from tidings.delivery.retry_policy import Guarantee
+from tidings.delivery.states import State
+from tidings.ledger import rows
+from tidings_events.routing import TRACEPARENT
+
+
+@dataclass(frozen=True, slots=True)
+class BurialRequest:
+    """A letter to be stored."""
+
+    letter: Letter
+    guarantee: Guarantee = Guarantee.AT_LEAST_ONCE
+    """Its channel's."""
+    expires_at: datetime | None = None
+    """When its notification stops being worth delivering."""
+
+    @property
+    def attempt(self) -> Attempt:
+        """As its notification is stored where the ledger has none. Only for letters that can be read."""
+        letter = self.letter
+        assert letter.notification is not None  # noqa: S101  # for the type checker
+        assert letter.lane is not None  # noqa: S101  # for the type checker
+        traceparent = letter.headers.get(TRACEPARENT)
+        return Attempt(
+            notification=letter.notification,
+            body=letter.body,
+            lane=letter.lane,
+            epoch=letter.epoch,
+            number=letter.attempts,
+            first_seen=letter.first_seen,
+            traceparent=traceparent if isinstance(traceparent, str) else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Grave:
+    """A letter with what is decided of it, ready to be stored."""
+
+    id: UUID
+    letter: Letter
+    state: LetterState
+    note: str | None
+
+    @property
+    def fingerprint(self) -> str:
+        """Groups it with letters that died of the same fault."""
+        return fingerprint(self.letter.channel, self.letter.reason, self.letter.failure)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLetter:
+    """A dead letter as it lies in the ledger."""
+
+    id: UUID
+    notification_id: UUID | None
+    epoch: int
+    state: LetterState
+    reason: Reason
+    failure: Failure
+    fingerprint: str
+    channel: str | None
+    priority: str | None
+    category: str | None
+    recipient: str | None
+    user_id: str | None
+    entity_type: str | None
+    entity_id: str | None
+    attempts: int
+    first_failed_at: datetime
+    last_failed_at: datetime
+    buried_at: datetime
+    exchange: str
+    routing_key: str
+    content_type: str | None
+    headers: Mapping[str, Any]
+    changed_at: datetime
+    actor: str | None
+    note: str | None
+    supersedes: UUID | None
+    replay_epoch: int | None
+    replayed_at: datetime | None
+    size: int
+    """Bytes of the body."""
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any] | Record) -> Self:
+        """Read a row of `LETTER`."""
+        values = dict(row)
+        failure = Failure(*(values.pop(name) for name in ("kind", "message", "provider", "code")))
+        values["headers"] = json.loads(values["headers"])
+        values["state"] = LetterState(values["state"])
+        values["reason"] = Reason(values["reason"])
+        return cls(failure=failure, **values)
+
+
+LETTER: Final = """
+d.id, d.notification_id, d.epoch, d.state, d.reason, d.kind, d.message, d.provider, d.code, d.fingerprint,
+d.channel, d.priority, d.category, d.recipient, d.user_id, d.entity_type, d.entity_id, d.attempts,
+d.first_failed_at, d.last_failed_at, d.buried_at, d.exchange, d.routing_key, d.content_type, d.headers,
+d.changed_at, d.actor, d.note, d.supersedes, d.replay_epoch, d.replayed_at, octet_length(d.body) AS size
+"""
+"""A StoredLetter's columns of `dead_letters d`."""
+
+STANDING: Final = """
+SELECT id, state, epoch, attempt, lease_until, reason, provider, failure_kind, failure_code, failure_message,
+       accepted_at, traceparent, now() AS now
+  FROM notifications WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+"""
+"""How notifications stand, locked in the order in which everybody locks them."""
+
+INTRODUCE_FAILED: Final = f"""
+INSERT INTO notifications ({rows.COLUMNS.names}, state, epoch, attempt, finished_at, reason, failure_kind, failure_message)
+SELECT {rows.COLUMNS.names}, 'failed', 0, 0, now(), reason, kind, message
+  FROM unnest({rows.COLUMNS.parameters()}, {rows.COLUMNS.further("text", "text", "text")})
+    AS incoming ({rows.COLUMNS.names}, reason, kind, message)
+ON CONFLICT (id) DO NOTHING
+"""
+"""Stores notifications that only a dead letter knew of."""
+
+
+def standing(row: Record) -> Standing:
+    """Read a row of `STANDING`."""
+    return Standing(
+        state=State(row["state"]),
+        epoch=row["epoch"],
+        attempt=row["attempt"],
+        lease_until=row["lease_until"],
+        reason=_reason(row["reason"]),
+        failure=_failure(row),
+    )
+
+
+def _reason(value: str | None) -> Reason | None:
+    """A notification's reason is not always a dead letter's, e.g. `duplicate`."""
+    return Reason(value) if value in set(Reason) else None
+
+
+def _failure(row: Record) -> Failure | None:
+    if row["failure_kind"] is None:
+        return None
+    return Failure(
+        row["failure_kind"],
+        row["failure_message"] or "",
+        row["provider"] or "",
+        row["failure_code"] or "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `dead_letters`, its PostgreSQL type, and where its value comes from."""
+
+    name: str
+    type: str
+    value: Callable[[Grave], object]
+
+
+COLUMNS: Final = (
+    Column("id", "uuid", lambda one: one.id),
+    Column("notification_id", "uuid", lambda one: getattr(one.letter.notification, "id", None)),
+    Column("epoch", "int", lambda one: one.letter.epoch),
+    Column("state", "text", lambda one: one.state.value),
+    Column("reason", "text", lambda one: one.letter.reason.value),
+    Column("kind", "text", lambda one: one.letter.failure.kind),
+    Column("code", "text", lambda one: one.letter.failure.code),
+    Column("message", "text", lambda one: one.letter.failure.message),
+    Column("provider", "text", lambda one: one.letter.failure.provider),
+    Column("fingerprint", "text", lambda one: one.fingerprint),
+    Column("channel", "text", lambda one: one.letter.channel),
+    Column("priority", "text", lambda one: one.letter.lane.priority if one.letter.lane else None),
+    Column("category", "text", lambda one: getattr(one.letter.notification, "category", None)),
+    Column("recipient", "text", lambda one: getattr(one.letter.notification, "recipient", None)),
+    Column("user_id", "text", lambda one: getattr(one.letter.notification, "user_id", None)),
+    Column("entity_type", "text", lambda one: _entity(one, "type")),
+    Column("entity_id", "text", lambda one: _entity(one, "id")),
+    Column("attempts", "int", lambda one: one.letter.attempts),
+    Column("buried_at", "timestamptz", lambda one: one.letter.buried_at),
+    Column("exchange", "text", lambda one: one.letter.exchange),
+    Column("routing_key", "text", lambda one: one.letter.routing_key),
+    Column("content_type", "text", lambda one: one.letter.content_type),
+    Column("headers", "jsonb", lambda one: json.dumps(one.letter.headers)),
+    Column("body", "bytea", lambda one: one.letter.body),
+    Column("note", "text", lambda one: one.note),
+)
+"""What a letter fills when it is stored."""
+
+NAMES: Final = ", ".join(column.name for column in COLUMNS)
+PARAMETERS: Final = ", ".join(
+    f"${place}::{column.type}[]" for place, column in enumerate(COLUMNS, start=1)
+)
+
+
+def columns(graves: Iterable[Grave]) -> list[list[object]]:
+    """One list of values per column, in the order of `COLUMNS`."""
+    items = list(graves)
+    return [[column.value(one) for one in items] for column in COLUMNS]
+
+
+def _entity(grave: Grave, part: str) -> object:
+    return getattr(getattr(grave.letter.notification, "entity", None), part, None)

@@ -1,0 +1,23 @@
+"""Dead letters as the rest of Tidings sees them: stored, found, closed, replayed, told of."""
+
+from tidings.ledger.database import Database
+from tidings.ledger.escalations import Escalations
+from tidings.ledger.letter_burial import Burials
+from tidings.ledger.letter_closing import Closings
+from tidings.ledger.letter_replay import Replays
+from tidings.ledger.letter_search import LetterSearch
+
+
+class Letters:
+    """Everything that is remembered of dead letters.
+
+    Args:
+        actor: Named in letters and in the history of their notifications.
+    """
+
+    def __init__(self, database: Database, *, actor: str) -> None:
+        self.burials = Burials(database, actor=actor)
+        self.search = LetterSearch(database)
+        self.closings = Closings(database, actor=actor)
+        self.replays = Replays(database, actor=actor)
+        self.escalations = Escalations(database)
