@@ -47,10 +47,10 @@ class Rig:
 
     @asynccontextmanager
     async def working(
-        self, channel: ScriptedChannel, name: str = "worker"
+        self, channel: ScriptedChannel, name: str = "worker", ledger_type: type[Ledger] = Ledger
     ) -> AsyncIterator[asyncio.Event]:
         """A running worker; leaving stops it gracefully."""
-        async with Ledger(self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}") as ledger:
+        async with ledger_type(self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}") as ledger:
             worker = Worker(
                 self.settings,
                 self.topology,

@@ -42,6 +42,13 @@ class Delivery:
         """Settle it: the broker forgets it."""
         self.settlement.ack(self.tag)
 
+    def give_back(self) -> None:
+        """Something is wrong that no outcome covers: let it be delivered again.
+
+        After as many times as the lane's delivery limit allows, it becomes a dead letter.
+        """
+        self.settlement.give_back(self.tag)
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:

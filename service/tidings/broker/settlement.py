@@ -33,6 +33,10 @@ class FinishedTags:
         """This delivery is finished."""
         self._finished.add(tag)
 
+    def settled(self, tag: int) -> None:
+        """This delivery was settled in another way than by an ack."""
+        self._singled.add(tag)
+
     @property
     def left(self) -> bool:
         """Whether anything is still to be acknowledged."""
@@ -66,6 +70,7 @@ class Settlement:
         self._channel = channel
         self._interval = interval
         self._tags = FinishedTags()
+        self._given_back: list[int] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -90,6 +95,11 @@ class Settlement:
         self._tags.add(tag)
         self._wake.set()
 
+    def give_back(self, tag: int) -> None:
+        """Have it delivered again soon, counted against the queue's delivery limit."""
+        self._given_back.append(tag)
+        self._wake.set()
+
     async def _flush_for_ever(self) -> None:
         while self.alive:
             await self._wake.wait()
@@ -103,6 +113,10 @@ class Settlement:
         if not self.alive:
             return
         try:
+            while self._given_back:
+                tag = self._given_back.pop()
+                self._tags.settled(tag)
+                await self._channel.basic_nack(tag, requeue=True, wait=False)
             if prefix := self._tags.take_prefix():
                 await self._channel.basic_ack(prefix, multiple=True, wait=False)
             for tag in self._tags.take_singles(all_of_them=everything):

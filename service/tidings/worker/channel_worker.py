@@ -79,7 +79,7 @@ class ChannelWorker:
     def _pump(self) -> None:
         """Begin as many messages as may be begun now, the most urgent first."""
         while self._free and self._lanes and not self._stopping:
-            if (wait := self._gate.wait() or self._rate.wait()) > 0:
+            if (wait := self._rate.wait() or self._gate.wait()) > 0:
                 self._pump_again_in(wait)
                 return
             delivery = self._lanes.take()
@@ -110,6 +110,10 @@ class ChannelWorker:
         except Abandoned:
             log.info("message went back to the broker", queue=delivery.queue)
             self._gate.withdrew()
+        except Exception:
+            log.exception("unexpected error: message given back", queue=delivery.queue)
+            self._gate.withdrew()
+            delivery.give_back()
         finally:
             self._flow.metrics.in_flight.dec()
             slot.release()

@@ -9,7 +9,9 @@ from uuid import uuid4
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.errors import Misconfigured, OutcomeUnknown, Rejected, Throttled, Unavailable
+from tidings.delivery.outcome import Claim
 from tidings.delivery.ports import SendRequest
+from tidings.ledger.ledger import ClaimRequest, Ledger
 from tidings.testing import ScriptedChannel
 from tidings_events.routing import Headers
 
@@ -300,3 +302,22 @@ async def test_a_rate_limit_holds_back_what_exceeds_it(make_rig) -> None:
             await rig.publish()
         await eventually(lambda: len(channel.sent) == 25)
         assert asyncio.get_running_loop().time() - began >= 1.4
+
+
+class LedgerWithABug(Ledger):
+    """Fails on some notifications in a way that nobody thought of."""
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        if request.attempt.notification.category == "cursed":
+            raise TypeError("a bug of ours")
+        return await super().claim(request)
+
+
+async def test_a_bug_of_ours_ends_in_the_dead_letters_and_holds_nobody_up(rig: Rig) -> None:
+    async with rig.working(ScriptedChannel(), ledger_type=LedgerWithABug):
+        cursed = await rig.publish(category="cursed")
+        fine = await rig.publish()
+        await rig.reaches(fine, "sent")
+        letter = await rig.dead_letter()
+    assert json.loads(letter.body)["id"] == str(cursed)
+    assert letter.headers["x-first-death-reason"] == "delivery_limit"
