@@ -2,6 +2,8 @@
 
 import typer
 
+from tidings.cli import roles
+
 app = typer.Typer(
     name="tidings",
     help="Delivers notifications and loses none.",
@@ -10,6 +12,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.command()(roles.worker)
+app.command()(roles.scheduler)
+app.command()(roles.archive)
+app.command("all")(roles.all_roles)
 
 
 def main() -> None:
