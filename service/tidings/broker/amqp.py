@@ -3,12 +3,15 @@
 import asyncio
 import random
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
 from aiormq.exceptions import AMQPError
+from pamqp.exceptions import PAMQPException
 from yarl import URL
 
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
@@ -17,12 +20,48 @@ from tidings.settings import BrokerSettings
 CONNECTION_ERRORS: Final = (
     AMQPError,
     aio_pika.exceptions.AMQPError,
+    PAMQPException,
     OSError,
+    EOFError,
+    StopAsyncIteration,
     TimeoutError,
     RuntimeError,
 )
 """What aio-pika and aiormq raise where the broker is away, refuses or hangs; `RuntimeError` is
 theirs for a channel or connection that closed meanwhile."""
+
+
+class _Connection(aio_pika.Connection):
+    """Knows when it is lost: aio-pika's own counts as open until we close it ourselves."""
+
+    async def _on_connection_close(self, closing: "asyncio.Future[None]") -> None:
+        await super()._on_connection_close(closing)
+        if not self._closed.done():
+            self._closed.set_result(True)
+
+
+@contextmanager
+def broker_errors() -> Iterator[None]:
+    """Make one error of all that the clients raise where the broker goes away.
+
+    Where a connection ends without a reason, aiormq cancels whoever waits for an answer, or
+    raises a bare `Exception`; neither may look as if we had been cancelled ourselves.
+
+    Raises:
+        BrokerUnavailable: Says what happened.
+    """
+    try:
+        yield
+    except CONNECTION_ERRORS as error:
+        raise BrokerUnavailable(explain(error)) from error
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        raise BrokerUnavailable("the connection was lost") from None
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise BrokerUnavailable("the connection was lost") from None
 
 
 class Backoff:
@@ -53,7 +92,9 @@ async def connect(url: str, settings: BrokerSettings, name: str) -> AbstractConn
     target = URL(url).update_query(name=name, heartbeat=str(settings.amqp_heartbeat))
     try:
         async with asyncio.timeout(settings.amqp_timeout):
-            return await aio_pika.connect(target, ssl_context=_tls(target, settings))
+            return await aio_pika.connect(
+                target, ssl_context=_tls(target, settings), connection_class=_Connection
+            )
     except CONNECTION_ERRORS as error:
         raise BrokerUnavailable(
             f"{target.host}:{target.port or 'default port'}: {explain(error)}"

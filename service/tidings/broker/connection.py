@@ -12,7 +12,7 @@ from typing import Self
 import structlog
 from aio_pika.abc import AbstractConnection
 
-from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, connect, explain
+from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, broker_errors, connect, explain
 from tidings.broker.consumer import Consumer
 from tidings.broker.declaration import declare
 from tidings.broker.topology import Topology
@@ -88,12 +88,13 @@ class Connection:
             url = self._settings.urls[tries % len(self._settings.urls)]
             tries += 1
             try:
-                async with self._connected(url) as connection:
-                    backoff.reset()
-                    await connection.closed()
+                with broker_errors():
+                    async with self._connected(url) as connection:
+                        backoff.reset()
+                        await connection.closed()
                 self._last_error = "the connection was lost"
                 log.warning("broker connection lost", connection=self._name)
-            except (*CONNECTION_ERRORS, TidingsError) as error:
+            except TidingsError as error:
                 self._last_error = explain(error)
                 log.warning("broker unavailable", connection=self._name, error=self._last_error)
             await asyncio.sleep(backoff.next())
