@@ -47,7 +47,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 
 def fail(error: TidingsError) -> NoReturn:
     """Say what went wrong and exit with its code."""
-    err.print(f"[bold red]Error:[/] {_plain(str(error))}")
+    err.print(f"[bold red]Error:[/] {_plain(str(error))}", soft_wrap=True)
     match error:
         case BrokerUnavailable() | LedgerUnavailable():
             raise typer.Exit(UNAVAILABLE)

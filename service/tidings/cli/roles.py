@@ -4,10 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tidings.app import ROLES, serve
 from tidings.cli.console import guarded, run
-from tidings.settings import Settings
-from tidings.telemetry.logs import configure
 
 Channels = Annotated[
     list[str] | None,
@@ -44,10 +41,15 @@ def all_roles(channel: Channels = None) -> None:
 
     Example: [bold]tidings all --channel email[/]
     """
-    _serve(ROLES, channel or [])
+    _serve(["worker", "scheduler", "archive"], channel or [])
 
 
-def _serve(roles: "list[str] | tuple[str, ...]", channels: "list[str] | None" = None) -> None:
+def _serve(roles: list[str], channels: list[str] | None = None) -> None:
+    # Imported here: every other command starts sooner without the whole service.
+    from tidings.app import serve
+    from tidings.settings import Settings
+    from tidings.telemetry.logs import configure
+
     settings = Settings()
     guarded(settings.check)
     configure(settings.worker.log_level, settings.worker.log_format)
