@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from secrets import token_hex
 from time import perf_counter
 from typing import Final
 
@@ -95,7 +96,9 @@ class Flow:
             await self._malformed(delivery, error)
             return None
         policy = self.policy(attempt.notification.category)
-        token = f"{self.ledger.actor}/{delivery.queue}/{delivery.tag}"
+        # Tags start again with every channel: what comes again may have the tag it had, while the
+        # send that began before the loss goes on.
+        token = f"{self.ledger.actor}/{delivery.queue}/{delivery.tag}.{token_hex(4)}"
         claim = await self._claim(delivery, attempt, policy, token)
         if not isinstance(claim, Claimed):
             release()
