@@ -1,0 +1,183 @@
+"""Looks at what is in RabbitMQ and says how it differs from the topology; changes nothing."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
+
+from tidings.broker.management import Listed
+from tidings.broker.session import Visit
+from tidings.broker.topology import Binding, Exchange, Queue, Topology
+from tidings.delivery.errors import ConfigurationError
+
+_INEQUIVALENT: Final = re.compile(
+    r"inequivalent arg '([^']+)' .*: received (.+) but current is (.+)$"
+)
+_VALUE: Final = re.compile(r"(?:the value )?'([^']*)'(?: of type '\w+')?")
+_TIER: Final = re.compile(r"tidings\.[a-z][a-z0-9_-]*\.retry\.\d+[smhd]")
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much waits in a queue."""
+
+    queue: str
+    purpose: str
+    messages: int | None
+    """Ready to be taken; None where the queue is missing."""
+    consumers: int | None
+
+
+class Kind(StrEnum):
+    """In what way RabbitMQ differs."""
+
+    MISSING = "missing"
+    DIFFERENT = "different"
+    FORBIDDEN = "forbidden"
+    UNBOUND = "unbound"
+    LEFTOVER = "leftover"
+    """A retry queue that the topology no longer names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One way in which RabbitMQ differs from the topology."""
+
+    kind: Kind
+    name: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a broker says of itself."""
+
+    product: str
+    version: str
+    cluster: str
+    capabilities: frozenset[str]
+
+    @property
+    def release(self) -> tuple[int, int]:
+        """Major and minor version; (0, 0) where it doesn't say."""
+        numbers = re.match(r"(\d+)\.(\d+)", self.version)
+        return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+
+
+def server(connection: AbstractConnection) -> Server:
+    """What the broker at the other end says of itself."""
+    transport = connection.transport
+    properties: dict[str, Any] = dict(transport.connection.server_properties) if transport else {}
+    capabilities: dict[str, bool] = properties.get("capabilities", {})
+    return Server(
+        str(properties.get("product", "unknown")),
+        str(properties.get("version", "")),
+        str(properties.get("cluster_name", "")),
+        frozenset(name for name, has in capabilities.items() if has),
+    )
+
+
+async def depths(
+    connection: AbstractConnection, topology: Topology, timeout: float
+) -> tuple[Depth, ...]:
+    """How much waits in every queue of the topology, in its order, over AMQP alone.
+
+    Raises:
+        BrokerUnavailable: RabbitMQ went away.
+        ConfigurationError: It doesn't let us look.
+    """
+    visit = Visit(connection, timeout)
+    return tuple([await _depth(visit, queue) for queue in topology.queues])
+
+
+async def _depth(visit: Visit, queue: Queue) -> Depth:
+    try:
+        found = await visit.ask(lambda channel: channel.queue_declare(queue.name, passive=True))
+    except ChannelNotFoundEntity:
+        return Depth(queue.name, queue.purpose, None, None)
+    return Depth(queue.name, queue.purpose, found.message_count, found.consumer_count)
+
+
+async def differences(
+    connection: AbstractConnection, topology: Topology, timeout: float
+) -> tuple[Difference, ...]:
+    """Exchanges and queues that are missing or have other arguments, as far as AMQP tells.
+
+    Of a queue or exchange with several differences RabbitMQ names one. Bindings can't be read over
+    AMQP: `unbound` compares what the management API lists.
+
+    Raises:
+        BrokerUnavailable: RabbitMQ went away.
+    """
+    visit = Visit(connection, timeout)
+    things: list[Exchange | Queue] = [*topology.exchanges, *topology.queues]
+    found = [await _compare(visit, thing) for thing in things]
+    return tuple(difference for difference in found if difference is not None)
+
+
+async def _compare(visit: Visit, thing: Exchange | Queue) -> Difference | None:
+    kind = "exchange" if isinstance(thing, Exchange) else "queue"
+    try:
+        # Passively first: declaring what is missing would make it.
+        await visit.ask(partial(_declare, thing, passive=True))
+        await visit.ask(partial(_declare, thing, passive=False))
+    except ChannelNotFoundEntity:
+        return Difference(Kind.MISSING, thing.name, f"there is no such {kind}")
+    except ChannelPreconditionFailed as error:
+        return Difference(Kind.DIFFERENT, thing.name, _told(str(error)))
+    except ConfigurationError as error:
+        return Difference(Kind.FORBIDDEN, thing.name, str(error))
+    return None
+
+
+async def _declare(thing: Exchange | Queue, channel: AbstractChannel, *, passive: bool) -> None:
+    arguments = dict(thing.arguments)
+    match thing:
+        case Exchange(name=name, type=type_):
+            await channel.exchange_declare(
+                name, exchange_type=type_, durable=True, passive=passive, arguments=arguments
+            )
+        case Queue(name=name):
+            await channel.queue_declare(name, durable=True, passive=passive, arguments=arguments)
+
+
+def _told(reply: str) -> str:
+    """RabbitMQ's words about an argument, in ours."""
+    match = _INEQUIVALENT.search(reply)
+    if match is None:
+        return reply
+    wanted, present = (_VALUE.sub(r"\1", text) for text in (match[2], match[3]))
+    return f"{match[1]} is {present} in RabbitMQ and has to be {wanted}"
+
+
+def unbound(topology: Topology, bindings: Iterable[Binding]) -> Iterator[Difference]:
+    """Bindings that are missing, given those there are."""
+    present = frozenset(bindings)
+    for binding in topology.bindings:
+        if binding not in present:
+            key = f"with key {binding.key}" if binding.key else "without a key"
+            yield Difference(
+                Kind.UNBOUND, binding.queue, f"it is not bound to {binding.exchange} {key}"
+            )
+
+
+def leftovers(topology: Topology, queues: Iterable[Listed]) -> Iterator[Listed]:
+    """Retry queues that no policy leads to any more, given all queues there are."""
+    named = {queue.name for queue in topology.queues}
+    for queue in sorted(queues, key=lambda one: one.name):
+        if queue.name not in named and _TIER.fullmatch(queue.name):
+            yield queue
+
+
+def left_over(queue: Listed) -> Difference:
+    """The same as a difference."""
+    holds = "unknown" if queue.messages is None else f"{queue.messages:,}"
+    return Difference(
+        Kind.LEFTOVER, queue.name, f"no retry policy leads to it any more; messages in it: {holds}"
+    )

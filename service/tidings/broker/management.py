@@ -1,0 +1,113 @@
+"""What AMQP can't tell: which queues and bindings there are. Asked of RabbitMQ's management API, read only."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote, unquote, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from tidings.broker.topology import Binding
+from tidings.delivery.errors import BrokerUnavailable
+from tidings.settings import BrokerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A queue as the management API lists it, a few seconds old."""
+
+    name: str
+    messages: int | None
+    """All that it holds: ready, unacknowledged, and dead-lettered but not yet taken by where they
+    go; None where the API has no numbers yet."""
+    consumers: int | None
+
+
+class Management:
+    """One virtual host, through the management API.
+
+    Every method raises `BrokerUnavailable` where the API can't be reached or refuses.
+    """
+
+    def __init__(
+        self, url: str, vhost: str, *, timeout: float = 15.0, ca_file: Path | None = None
+    ) -> None:
+        self._base = URL(url)
+        self._host = quote(vhost, safe="")
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._ca_file = ca_file
+
+    @classmethod
+    def of(cls, settings: BrokerSettings) -> Self:
+        """The one that belongs to these settings."""
+        return cls(
+            settings.management,
+            vhost_of(settings.urls[0]),
+            timeout=settings.amqp_timeout,
+            ca_file=settings.amqp_ca_file,
+        )
+
+    @property
+    def address(self) -> str:
+        """Where it is asked, without its password."""
+        return str(self._base.with_user(None))
+
+    async def queues(self) -> tuple[Listed, ...]:
+        """Every queue of the virtual host."""
+        rows = await self._get(f"/api/queues/{self._host}")
+        return tuple(Listed(row["name"], row.get("messages"), row.get("consumers")) for row in rows)
+
+    async def bindings(self) -> frozenset[Binding]:
+        """Every binding from an exchange to a queue."""
+        rows = await self._get(f"/api/bindings/{self._host}")
+        return frozenset(
+            Binding(row["source"], row["destination"], row["routing_key"])
+            for row in rows
+            if row["source"] and row["destination_type"] == "queue"
+        )
+
+    async def feature_flags(self) -> dict[str, bool]:
+        """Which feature flags the server has, and whether each is enabled."""
+        rows = await self._get("/api/feature-flags")
+        return {row["name"]: row["state"] == "enabled" for row in rows}
+
+    async def _get(self, path: str) -> Any:
+        user, password = self._base.user or "guest", self._base.password or "guest"
+        login = {"Authorization": aiohttp.encode_basic_auth(user, password)}
+        url = URL(f"{self._base.with_user(None).with_path('')}{path}", encoded=True)
+        try:
+            async with (
+                aiohttp.ClientSession(headers=login, timeout=self._timeout) as http,
+                http.get(url, ssl=self._tls(), allow_redirects=False) as reply,
+            ):
+                if reply.status != 200:
+                    raise BrokerUnavailable(f"{self.address} {_meaning(reply.status)}")
+                return await reply.json()
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+            raise BrokerUnavailable(
+                f"{self.address} can't be asked: {str(error) or type(error).__name__}"
+            ) from error
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        if self._base.scheme != "https":
+            return True
+        return ssl.create_default_context(cafile=self._ca_file)
+
+
+def vhost_of(url: str) -> str:
+    """The virtual host that an AMQP URL names; `/` where it names none."""
+    return unquote(urlsplit(url).path[1:]) or "/"
+
+
+def _meaning(status: int) -> str:
+    match status:
+        case 401:
+            return "refuses us (401): the user needs the tag `management`, or has another password there"
+        case 403:
+            return "refuses us (403): the user needs the tag `monitoring`"
+        case 404:
+            return "does not know the virtual host (404), or is no management API"
+        case _:
+            return f"answered {status}"

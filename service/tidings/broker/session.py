@@ -1,0 +1,84 @@
+"""A short visit to the broker, as commands make it: one connection, questions, goodbye."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import (
+    ChannelAccessRefused,
+    ChannelLockedResource,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+)
+
+from tidings.broker.amqp import CONNECTION_ERRORS, connect, explain, open_channel
+from tidings.delivery.errors import BrokerUnavailable, ConfigurationError
+from tidings.settings import BrokerSettings
+
+Answer = TypeVar("Answer")
+
+
+@asynccontextmanager
+async def connected(settings: BrokerSettings, name: str) -> AsyncIterator[AbstractConnection]:
+    """A connection to the first URL that answers.
+
+    Raises:
+        BrokerUnavailable: None does; says what each said.
+    """
+    connection = await _first(settings, name)
+    try:
+        yield connection
+    finally:
+        try:
+            async with asyncio.timeout(5):
+                await connection.close()
+        except CONNECTION_ERRORS:
+            pass  # it was lost: there is nothing left to close
+
+
+async def _first(settings: BrokerSettings, name: str) -> AbstractConnection:
+    faults: list[str] = []
+    for url in settings.urls:
+        try:
+            return await connect(url, settings, name)
+        except BrokerUnavailable as error:
+            faults.append(str(error))
+    raise BrokerUnavailable(f"RabbitMQ can't be reached: {'; '.join(faults)}")
+
+
+class Visit:
+    """Asks questions of which the broker answers some by closing the channel: the next gets a new one.
+
+    Args:
+        connection: Stays open whatever is asked.
+        timeout: Seconds for each answer.
+    """
+
+    def __init__(self, connection: AbstractConnection, timeout: float) -> None:
+        self._connection = connection
+        self._timeout = timeout
+        self._channel: AbstractChannel | None = None
+
+    async def ask(self, question: Callable[[AbstractChannel], Awaitable[Answer]]) -> Answer:
+        """The answer to one question.
+
+        Raises:
+            ChannelNotFoundEntity: There is no such queue or exchange.
+            ChannelPreconditionFailed: It has other arguments.
+            ConfigurationError: We may not ask that.
+            BrokerUnavailable: It did not answer, or not with a word about the question.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                if self._channel is None or self._channel.is_closed:
+                    self._channel = await open_channel(self._connection, self._timeout)
+                return await question(self._channel)
+        except (ChannelNotFoundEntity, ChannelPreconditionFailed):
+            raise
+        except (ChannelAccessRefused, ChannelLockedResource) as error:
+            raise ConfigurationError(f"RabbitMQ: {explain(error)}") from error
+        except CONNECTION_ERRORS as error:
+            raise BrokerUnavailable(f"RabbitMQ: {explain(error)}") from error
