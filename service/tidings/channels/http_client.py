@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDictProxy
 
-from tidings.channels.public_addresses import PublicResolver, RefusedAddress, public_socket
+from tidings.channels.public_addresses import CarefulResolver, RefusedAddress, public_socket
 from tidings.delivery.errors import DeliveryError, OutcomeUnknown, Rejected, Unavailable
 
 _CONNECT_TIMEOUT: Final = 10.0
@@ -135,7 +135,7 @@ class HttpClient:
             # The worker bounds how many sends run; waiting here would eat into their time.
             limit=0,
             keepalive_timeout=self._keepalive,
-            resolver=PublicResolver(self._resolver) if self._public_only else self._resolver,
+            resolver=CarefulResolver(self._resolver, public_only=self._public_only),
             socket_factory=public_socket if self._public_only else None,
             ssl=self._tls or True,
         )
@@ -171,18 +171,15 @@ def _tracing() -> aiohttp.TraceConfig:
 
 async def _reply(response: aiohttp.ClientResponse, max_reply: int, deadline: float) -> Reply:
     body = bytearray()
-    complete = False
     try:
         async with asyncio.timeout_at(deadline):
-            while not complete and len(body) < max_reply:
-                chunk = await response.content.read(max_reply - len(body))
+            while chunk := await response.content.read(max_reply - len(body)):
                 body += chunk
-                complete = not chunk
     except (aiohttp.ClientError, OSError):
         pass  # the status stands; whoever needs the body sees that it is short
     finally:
-        # A connection with a reply still coming down it is of no further use.
-        response.release() if complete else response.close()
+        # A connection whose reply was read to its end has gone back to the pool by itself.
+        response.close()
     return Reply(response.status, response.headers, bytes(body))
 
 

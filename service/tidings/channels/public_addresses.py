@@ -95,32 +95,33 @@ def public_socket(info: AddrInfoType) -> socket.socket:
     return socket.socket(family=family, type=kind, proto=protocol)
 
 
-class PublicResolver(AbstractResolver):
-    """Leaves out of another resolver's answers what is not public.
+class CarefulResolver(AbstractResolver):
+    """Looks over another resolver's answers: there has to be one, and it may have to be public.
 
-    A name with public and private addresses so fails as unreachable, not as forbidden, while its
-    public ones are down.
+    What is not public is left out, so a name that has both fails as unreachable, not as forbidden,
+    while its public addresses are down.
     """
 
-    def __init__(self, resolver: AbstractResolver) -> None:
+    def __init__(self, resolver: AbstractResolver, *, public_only: bool) -> None:
         self._resolver = resolver
+        self._public_only = public_only
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The public addresses of a name.
+        """The addresses of a name that may be connected to.
 
         Raises:
             RefusedAddress: It has addresses, and none is public.
-            OSError: It has none.
+            OSError: It has none, which aiohttp does not expect of an answer.
         """
         found = await self._resolver.resolve(host, port, family)
-        public = [each for each in found if is_public(each["host"])]
         if not found:
             raise OSError("the name has no address")
-        if not public:
+        allowed = [each for each in found if not self._public_only or is_public(each["host"])]
+        if not allowed:
             raise RefusedAddress
-        return public
+        return allowed
 
     async def close(self) -> None:
         """Give back what the other resolver holds."""

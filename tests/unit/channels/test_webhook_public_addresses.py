@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.channels.public_addresses import (
-    PublicResolver,
+    CarefulResolver,
     RefusedAddress,
     is_public,
     public_socket,
@@ -144,27 +144,37 @@ class Answers(AbstractResolver):
         self.closed = True
 
 
+def careful(resolver: AbstractResolver, *, public_only: bool = True) -> CarefulResolver:
+    return CarefulResolver(resolver, public_only=public_only)
+
+
 async def test_of_a_names_addresses_only_the_public_ones_are_left() -> None:
-    found = await PublicResolver(Answers("10.0.0.1", "8.8.8.8", "::1")).resolve("example.org", 443)
+    found = await careful(Answers("10.0.0.1", "8.8.8.8", "::1")).resolve("example.org", 443)
 
     assert [each["host"] for each in found] == ["8.8.8.8"]
 
 
 async def test_a_name_inside_the_network_is_refused() -> None:
     with pytest.raises(RefusedAddress):
-        await PublicResolver(Answers("10.0.0.1", "fd00::1")).resolve("example.org", 443)
+        await careful(Answers("10.0.0.1", "fd00::1")).resolve("example.org", 443)
 
 
 async def test_a_name_without_an_address_is_not_called_forbidden() -> None:
     with pytest.raises(OSError, match="no address") as caught:
-        await PublicResolver(Answers()).resolve("example.org", 443)
+        await careful(Answers()).resolve("example.org", 443)
 
     assert not isinstance(caught.value, RefusedAddress)
+
+
+async def test_where_all_may_be_reached_nothing_is_left_out() -> None:
+    resolver = careful(Answers("10.0.0.1", "8.8.8.8"), public_only=False)
+
+    assert len(await resolver.resolve("example.org", 443)) == 2
 
 
 async def test_closing_closes_the_resolver_it_asks() -> None:
     inner = Answers()
 
-    await PublicResolver(inner).close()
+    await careful(inner).close()
 
     assert inner.closed
