@@ -58,14 +58,14 @@ def _passed(reached: Stage, settings: EmailSettings) -> list[Finding]:
     login = "accepted" if settings.username else "none is configured, and none was asked for"
     findings = {
         Stage.HELLO: answers,
-        Stage.TLS: _encryption(settings),
+        Stage.TLS: encryption(settings),
         Stage.LOGIN: Finding("email: login", Verdict.OK, login),
         Stage.SENDER: Finding("email: sender", Verdict.OK, "the relay takes mail from it"),
     }
     return [finding for stage, finding in findings.items() if stage < reached]
 
 
-def _encryption(settings: EmailSettings) -> Finding:
+def encryption(settings: EmailSettings) -> Finding:
     if settings.tls != "none":
         return Finding("email: encryption", Verdict.OK, "TLS, with a certificate that is trusted")
     if settings.host in _THIS_MACHINE:

@@ -53,17 +53,20 @@ class Receipt:
 
 
 class Connection:
-    """A connection that is open, greeted, encrypted and logged in."""
+    """A connection that is open, greeted, encrypted and logged in.
+
+    Raises:
+        SMTPServerDisconnected: It has been lost already.
+    """
 
     def __init__(self, smtp: SMTP, *, now: float) -> None:
+        if smtp.transport is None or smtp.protocol is None:
+            raise SMTPServerDisconnected("Connection lost")
         self._smtp = smtp
         self._transport = cast(asyncio.Transport, smtp.transport)
-        # Drains what the protocol has been given to write; aiosmtplib itself never waits for that.
+        # Waits for what has been written to leave, which aiosmtplib never does.
         self._writer = asyncio.StreamWriter(
-            self._transport,
-            cast(asyncio.Protocol, smtp.protocol),
-            None,
-            asyncio.get_running_loop(),
+            self._transport, smtp.protocol, None, asyncio.get_running_loop()
         )
         self._settled = True
         self._open = False

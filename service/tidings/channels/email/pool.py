@@ -87,7 +87,9 @@ class Pool:
         return None
 
     def _take_back(self, connection: Connection) -> None:
-        if connection.fit and connection.mails < self._mails and not self._closed:
+        if self._closed:
+            connection.abort()
+        elif connection.fit and connection.mails < self._mails:
             connection.last_used = asyncio.get_running_loop().time()
             self._kept.append(connection)
         else:
@@ -95,7 +97,7 @@ class Pool:
 
     def _dismiss(self, connection: Connection) -> None:
         """Take leave in the background; at once of one that is in no state to answer."""
-        if not connection.fit or (self._closed and not self._kept):
+        if not connection.fit:
             connection.abort()
             return
         task = asyncio.create_task(connection.quit())

@@ -43,10 +43,10 @@ class Relay:
             await self._greet(smtp, progress)
             await self._encrypt(smtp, progress)
             await self._log_in(smtp, progress)
+            return Connection(smtp, now=asyncio.get_running_loop().time())
         except BaseException:
             _drop(smtp)
             raise
-        return Connection(smtp, now=asyncio.get_running_loop().time())
 
     def _client(self) -> SMTP:
         return SMTP(
@@ -65,8 +65,8 @@ class Relay:
             smtp.local_hostname = _literal(smtp.get_transport_info("sockname")[0])
         try:
             await smtp.ehlo()
-        except SMTPHeloError:
-            if not smtp.is_connected:
+        except SMTPHeloError as refused:
+            if refused.code // 100 != 5 or not smtp.is_connected:
                 raise
             await smtp.helo()
 

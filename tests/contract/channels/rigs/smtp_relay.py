@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import socket
 import ssl
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -75,15 +76,16 @@ async def fall_silent(session: Session) -> None:
 
 
 async def stop_reading(session: Session) -> None:
-    """Asks for the payload and then reads none of it, for as long as the test lets it."""
-    session.writer.transport.pause_reading()  # type: ignore[attr-defined]  # every real transport has it
+    """Asks for the payload and reads none of it until `thawed`; then keeps what still comes."""
+    transport = session.writer.transport
+    transport.pause_reading()  # type: ignore[attr-defined]  # every real transport has it
     session.writer.write(b"354 go on\r\n")
     session.relay.silent += 1
-    try:
-        await session.relay.thawed.wait()
-    finally:
-        session.relay.silent -= 1
-    session.writer.transport.abort()
+    await session.relay.thawed.wait()
+    session.relay.silent -= 1
+    transport.resume_reading()  # type: ignore[attr-defined]
+    session.relay.late.set_result(await session.reader.read())
+    transport.abort()
 
 
 async def never_end(session: Session) -> None:
@@ -128,6 +130,7 @@ class Relay:
         self.opened = 0
         self.silent = 0
         self.thawed = asyncio.Event()
+        self.late: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.todo: dict[str, deque[Action]] = defaultdict(deque)
         self.on_mail: Callable[[Session], None] = lambda _: None
         self._implicit = implicit
@@ -164,8 +167,11 @@ class Relay:
 
     async def __aenter__(self) -> Self:
         context = self.tls if self._implicit else None
+        listener = socket.create_server(("127.0.0.1", 0))
+        # So that a mail of megabytes does not fit into what the system buffers.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", 0, ssl=context, limit=2**25
+            self._accept, sock=listener, ssl=context, limit=2**25
         )
         return self
 
@@ -203,9 +209,15 @@ async def _hello(session: Session, command: str) -> None:
 
 
 async def _start_tls(session: Session, command: str) -> None:
-    if session.relay.tls and await session.step("STARTTLS", "220 go ahead"):
+    if not (session.relay.tls and await session.step("STARTTLS", "220 go ahead")):
+        return
+    plain = session.writer.transport
+    try:
         await session.writer.start_tls(session.relay.tls)
-        session.encrypted = True
+    except AttributeError:  # asyncio's way of saying that the connection was lost meanwhile
+        session.writer._transport = plain  # type: ignore[attr-defined]  # or it could not be closed
+        raise ConnectionResetError from None
+    session.encrypted = True
 
 
 async def _log_in(session: Session, command: str) -> None:

@@ -1,0 +1,227 @@
+"""Connections to a relay are kept, shared fairly, and replaced before they do harm."""
+
+import asyncio
+
+import pytest
+from tests.contract.channels.rigs.smtp_relay import Relay, and_hang_up, drop, fall_silent
+from tests.integration.channels.email_setup import channel_to, mail
+
+from tidings.channels.email.connection import Progress
+from tidings.channels.email.pool import Pool
+from tidings.channels.email.relay import Relay as Reached
+from tidings.delivery.errors import OutcomeUnknown, Rejected, Unavailable
+from tidings.settings import EmailSettings
+
+
+async def _until_hung_up(relay: Relay) -> None:
+    async with asyncio.timeout(5):
+        while relay.connections:  # noqa: ASYNC110  # a server knows no events
+            await asyncio.sleep(0.005)
+
+
+async def test_one_connection_carries_many_mails() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        for _ in range(20):
+            await channel.send(mail())
+
+        assert relay.opened == 1
+        assert len(relay.mails) == 20
+
+
+async def test_mails_at_once_share_no_more_connections_than_are_allowed() -> None:
+    async with Relay() as relay, channel_to(relay, connections=4) as channel:
+        await asyncio.gather(*(channel.send(mail()) for _ in range(50)))
+
+        assert relay.opened <= 4
+        assert len(relay.mails) == 50
+
+
+async def test_a_connection_is_renewed_after_so_many_mails_with_a_farewell() -> None:
+    async with Relay() as relay:
+        async with channel_to(relay, messages_per_connection=3) as channel:
+            for _ in range(7):
+                await channel.send(mail())
+
+        assert relay.opened == 3
+        assert relay.commands.count("QUIT") == 3
+
+
+async def test_a_connection_that_the_relay_hung_up_on_is_replaced_unnoticed() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        await channel.send(mail())
+        relay.hang_up()
+        await _until_hung_up(relay)
+
+        await channel.send(mail())
+
+        assert relay.opened == 2
+
+
+@pytest.mark.parametrize("farewell", [and_hang_up("421 4.4.2 idle too long"), drop])
+async def test_a_kept_connection_found_dead_at_its_first_command_is_replaced_once(
+    farewell: object,
+) -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        await channel.send(mail())
+        relay.once("MAIL", farewell)  # type: ignore[arg-type]  # a parameter is an object
+
+        await channel.send(mail())
+
+        assert relay.opened == 2
+        assert len(relay.mails) == 2
+
+
+async def test_a_fresh_connection_that_dies_at_once_is_not_tried_again() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.once("MAIL", and_hang_up("421 4.3.2 going down"))
+
+        with pytest.raises(Unavailable, match=r"421 4\.3\.2"):
+            await channel.send(mail())
+
+        assert relay.opened == 1
+
+
+@pytest.mark.parametrize("step", ["RCPT", "DATA"])
+async def test_a_kept_connection_lost_later_is_an_error_and_not_tried_again(step: str) -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        await channel.send(mail())
+        relay.once(step, drop)
+
+        with pytest.raises(Unavailable, match="connection to the relay was lost"):
+            await channel.send(mail())
+
+        assert relay.opened == 1
+
+
+async def test_a_kept_connection_lost_after_the_payload_leaves_the_outcome_open() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        await channel.send(mail())
+        relay.once("PAYLOAD", drop)
+
+        with pytest.raises(OutcomeUnknown, match="lost"):
+            await channel.send(mail())
+
+        assert len(relay.mails) == 2
+        assert relay.opened == 1
+
+
+async def test_a_refused_recipient_costs_a_reset_and_no_connection() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.once("RCPT", "550 5.1.1 unknown")
+        with pytest.raises(Rejected):
+            await channel.send(mail())
+
+        await channel.send(mail())
+
+        assert relay.opened == 1
+        assert relay.commands[3] == "RSET"
+        assert relay.mails[0].recipients == ("anna@example.org",)
+
+
+@pytest.mark.parametrize("step", ["MAIL", "PAYLOAD"])
+async def test_a_refusal_that_ends_the_mail_itself_needs_no_reset(step: str) -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.once(step, "451 4.3.0 not now")
+        with pytest.raises(Unavailable):
+            await channel.send(mail())
+
+        await channel.send(mail())
+
+        assert relay.opened == 1
+        assert "RSET" not in relay.commands
+
+
+async def test_a_relay_that_refuses_to_reset_is_met_anew() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.once("RCPT", "550 5.1.1 unknown")
+        relay.once("RSET", "554 5.5.0 never")
+        with pytest.raises(Rejected):
+            await channel.send(mail())
+
+        await channel.send(mail())
+
+        assert relay.opened == 2
+
+
+async def test_sends_take_their_turn_in_the_order_they_came() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        recipients = [f"anna{number}@example.org" for number in range(20)]
+
+        await asyncio.gather(*(channel.send(mail(recipient=each)) for each in recipients))
+
+        assert [taken.recipients[0] for taken in relay.mails] == recipients
+
+
+async def test_a_send_that_gets_no_turn_in_time_says_so_and_sends_nothing() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.once("MAIL", fall_silent)
+        holding = asyncio.create_task(channel.send(mail(timeout=30)))
+        async with asyncio.timeout(5):
+            while not relay.silent:  # noqa: ASYNC110  # a server knows no events
+                await asyncio.sleep(0.005)
+
+        with pytest.raises(Unavailable, match="no connection to the relay became free in time"):
+            await channel.send(mail(timeout=0.1))
+
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+        await channel.send(mail())
+        assert len(relay.mails) == 1
+
+
+async def test_a_connection_unused_for_long_is_replaced_before_it_is_used() -> None:
+    async with Relay() as relay:
+        reached = Reached(EmailSettings(host="127.0.0.1", port=relay.port, tls="none"))
+        pool = Pool(reached.open, size=1, mails=100, idle=0.0)
+
+        async def nothing(connection: object) -> None:
+            """Lends the connection and gives it back."""
+
+        await pool.use(Progress(), nothing)
+        await pool.use(Progress(), nothing)
+        await pool.close()
+
+        assert relay.opened == 2
+        assert relay.commands.count("QUIT") == 2
+
+
+async def test_closing_takes_leave_of_the_relay() -> None:
+    async with Relay() as relay:
+        async with channel_to(relay, connections=3) as channel:
+            await asyncio.gather(*(channel.send(mail()) for _ in range(30)))
+
+        assert relay.commands.count("QUIT") == relay.opened
+
+
+async def test_a_relay_that_ignores_the_farewell_does_not_hold_up_closing() -> None:
+    async with Relay() as relay:
+        relay.once("QUIT", fall_silent)
+        async with asyncio.timeout(4), channel_to(relay) as channel:
+            await channel.send(mail())
+
+        await _until_hung_up(relay)
+
+
+async def test_nothing_is_sent_after_closing() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        await channel.close()
+
+        with pytest.raises(Unavailable, match="has been closed"):
+            await channel.send(mail())
+
+        assert relay.opened == 0
+
+
+async def test_closing_during_a_send_lets_it_end_and_keeps_nothing() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.once("PAYLOAD", fall_silent)
+        sending = asyncio.create_task(channel.send(mail(timeout=0.5)))
+        async with asyncio.timeout(5):
+            while not relay.silent:  # noqa: ASYNC110  # a server knows no events
+                await asyncio.sleep(0.005)
+
+        await channel.close()
+
+        with pytest.raises(OutcomeUnknown):
+            await sending
+        await _until_hung_up(relay)
