@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +24,9 @@ import pytest
 from tidings.local.management import Management
 from tidings.local.postgres import PostgreSQL
 from tidings.local.rabbitmq import RabbitMQ
+from tidings.local.sinks.mail import MailSink
+from tidings.local.sinks.sms import SmsSink
+from tidings.local.sinks.webhook import WebhookSink
 
 T = TypeVar("T")
 
@@ -137,6 +140,27 @@ def own_postgresql(session_postgresql: PostgreSQL) -> PostgreSQL:
     """A running PostgreSQL that the test may stop, kill and restart: nobody else uses it."""
     session_postgresql.start()
     return session_postgresql
+
+
+@pytest.fixture
+async def mail_sink() -> AsyncIterator[MailSink]:
+    """A mail server that keeps what it gets; addresses such as `reject@…` make it misbehave."""
+    async with MailSink() as sink:
+        yield sink
+
+
+@pytest.fixture
+async def sms_sink() -> AsyncIterator[SmsSink]:
+    """A server that speaks Twilio's API and keeps what it gets; some numbers make it misbehave."""
+    async with SmsSink() as sink:
+        yield sink
+
+
+@pytest.fixture
+async def webhook_sink() -> AsyncIterator[WebhookSink]:
+    """An endpoint that keeps every request; paths such as `/reject/…` make it misbehave."""
+    async with WebhookSink() as sink:
+        yield sink
 
 
 @contextmanager
