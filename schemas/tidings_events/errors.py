@@ -46,9 +46,9 @@ class Unroutable(PublishFailed):
 
 
 class NotConfirmed(PublishFailed):
-    """The broker refused the notification (a full queue), or its confirm never came.
+    """The broker refused the notification (a queue full or still starting), or never confirmed it.
 
-    In the second case it may still arrive. Publish it again **with the same id**: Tidings
+    If it never confirmed it may still arrive. Publish it again **with the same id**: Tidings
     recognises a notification it already has, so nothing is sent twice.
     """
 

@@ -99,7 +99,7 @@ class Link:
 
     async def _try_each(self) -> bool:
         for url in self._urls:
-            self.trouble = f"{_shown(url)}: no answer yet"
+            self.trouble = self.trouble or f"{_shown(url)}: no answer yet"
             try:
                 async with asyncio.timeout(self._attempt_timeout):
                     await self._connect(url)
@@ -108,6 +108,7 @@ class Link:
             except _REFUSALS as error:
                 self.trouble = f"{_shown(url)}: {str(error) or type(error).__name__}"
             else:
+                self.trouble = ""
                 return True
             await self._close_connection()
         return False

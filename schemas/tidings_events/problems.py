@@ -27,12 +27,11 @@ def describe(error: ValidationError, body: bytes = b"") -> tuple[str, ...]:
     Works for errors of `parse` and for those raised by constructing a model. Values are quoted
     in at most 80 characters, and people's own words never.
     """
-    problems = [
-        said for details in error.errors(include_url=False) for said in _tell(details, error, body)
-    ]
-    if len(problems) > _MOST_PROBLEMS:
-        rest = len(problems) - _MOST_PROBLEMS
-        problems[_MOST_PROBLEMS:] = [f"{_WHOLE}: has {rest} more problems; mend these first"]
+    first = error.errors(include_url=False)[:_MOST_PROBLEMS]
+    problems = [said for details in first for said in _tell(details, error, body)]
+    rest = error.error_count() - len(first)
+    if rest:
+        problems.append(f"{_WHOLE}: has {rest} more problems; mend these first")
     return tuple(problems)
 
 
@@ -129,11 +128,14 @@ def _path(location: Location) -> str:
         if isinstance(step, int):
             path += f"[{step}]"
         elif step != "[key]":
-            path += f".{_printable(step)}" if path else _printable(step)
+            name = _printable(step[:_LONGEST_QUOTE])
+            path += f".{name}" if path else name
     return _shortened(path)
 
 
 def _quoted(value: Any) -> str:
+    if isinstance(value, str):
+        value = value[:_LONGEST_QUOTE]
     return _shortened(_printable(json.dumps(value, ensure_ascii=False, default=str)))
 
 
@@ -184,17 +186,12 @@ def _choice(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> 
     return f"is not allowed; use {details['ctx']['expected']}"
 
 
-def _text_length(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
+def _length(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
     limits, length = details["ctx"], len(details["input"])
-    if "max_length" in limits:
-        return f"is {length:,} characters long; at most {limits['max_length']:,} are allowed"
-    return "is empty; leave the field out instead"
-
-
-def _count(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
-    return (
-        f"has {len(details['input']):,} items; at most {details['ctx']['max_length']:,} are allowed"
-    )
+    if "max_length" not in limits:
+        return "is empty; leave the field out instead"
+    unit = "characters long" if isinstance(details["input"], str) else "items long"
+    return f"is {length:,} {unit}; at most {limits['max_length']:,} are allowed"
 
 
 def _must_be(kind: str) -> Sayer:
@@ -218,9 +215,10 @@ _SAY: Mapping[str, Sayer] = MappingProxyType(
         "string_pattern_mismatch": _pattern,
         "enum": _choice,
         "literal_error": _choice,
-        "string_too_long": _text_length,
-        "string_too_short": _text_length,
-        "too_long": _count,
+        "string_too_long": _length,
+        "string_too_short": _length,
+        "too_long": _length,
+        "too_short": _length,
         "string_type": _must_be("a string"),
         "int_type": _must_be("a whole number"),
         "dict_type": _must_be("an object, {…}"),

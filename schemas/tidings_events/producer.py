@@ -266,7 +266,8 @@ async def _send(channel: aiormq.Channel, letter: _Letter) -> None:
         ) from None
     except aiormq.DeliveryError:
         raise NotConfirmed(
-            f"the broker refused it: the lane {letter.routing_key} is full; try again later"
+            f"the broker refused it: the lane {letter.routing_key} is full, or just starting; "
+            "publish it again later with the same id"
         ) from None
     except aiormq.ChannelNotFoundEntity:
         raise Unroutable(

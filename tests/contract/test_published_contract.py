@@ -147,11 +147,12 @@ def test_the_asyncapi_document_reads_back_as_it_was_made() -> None:
 
 
 def test_every_reference_in_the_asyncapi_document_leads_somewhere() -> None:
-    references = list(_references(document()))
+    whole = document()
+    references = list(_references(whole))
     assert len(references) > 4 * len(CHANNELS)
     for reference in references:
         file, _, pointer = reference.partition("#")
-        target = json.loads((PUBLISHED / file).read_text("utf-8")) if file else document()
+        target = json.loads((PUBLISHED / file).read_text("utf-8")) if file else whole
         for step in filter(None, pointer.split("/")):
             target = target[step]
         assert target

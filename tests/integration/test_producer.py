@@ -46,12 +46,11 @@ async def lane(url: str, key: str = "sms.*", **arguments: object) -> AsyncIterat
 
 async def take(queue: AbstractQueue, count: int) -> list[AbstractIncomingMessage]:
     messages: list[AbstractIncomingMessage] = []
-    async with asyncio.timeout(20):
-        while len(messages) < count:
-            message = await queue.get(fail=False)
-            if message is not None:
-                await message.ack()
-                messages.append(message)
+    async with asyncio.timeout(20), queue.iterator(no_ack=True) as coming:
+        async for message in coming:
+            messages.append(message)
+            if len(messages) == count:
+                break
     return messages
 
 

@@ -10,6 +10,7 @@ import pytest
 from aio_pika.abc import AbstractQueue
 from yarl import URL
 
+from tidings.local.management import Management
 from tidings_events import NotConfirmed, Producer, SmsNotification, parse
 from tidings_events.routing import EXCHANGE
 
@@ -87,7 +88,13 @@ async def wire(broker_url: str) -> AsyncIterator[Wire]:
 
 @pytest.fixture
 async def lane(broker_url: str) -> AsyncIterator[AbstractQueue]:
-    connection = await aio_pika.connect(broker_url)
+    async with lane_on(broker_url) as queue:
+        yield queue
+
+
+@asynccontextmanager
+async def lane_on(url: str) -> AsyncIterator[AbstractQueue]:
+    connection = await aio_pika.connect(url)
     async with connection, connection.channel() as channel:
         exchange = await channel.declare_exchange(EXCHANGE, "topic", durable=True)
         queue = await channel.declare_queue(
@@ -111,14 +118,13 @@ def sms(body: str) -> SmsNotification:
 async def bodies(lane: AbstractQueue, expected: set[str]) -> list[str | None]:
     """What is in the lane, once all that is expected has come."""
     found: list[str | None] = []
-    async with asyncio.timeout(20):
-        while not expected <= set(found):
-            message = await lane.get(fail=False)
-            if message is not None:
-                await message.ack()
-                notification = parse(message.body)
-                assert isinstance(notification, SmsNotification)
-                found.append(notification.body)
+    async with asyncio.timeout(20), lane.iterator(no_ack=True) as coming:
+        async for message in coming:
+            notification = parse(message.body)
+            assert isinstance(notification, SmsNotification)
+            found.append(notification.body)
+            if expected <= set(found):
+                break
     return found
 
 
@@ -184,3 +190,18 @@ async def test_what_was_under_way_at_the_cut_is_sent_again_and_nothing_is_missin
     found = await bodies(lane, wanted | {"first"})
     assert set(found) == wanted | {"first"}
     assert wire.connections >= 3
+
+
+async def test_a_connection_an_operator_closed_is_opened_again(
+    broker_url: str, management: Management
+) -> None:
+    async with lane_on(broker_url):
+        pass
+    async with Producer(broker_url, name="the producer in the test") as producer:
+        await producer.publish(sms("first"))
+        async with asyncio.timeout(20):
+            while not await management.close_connections():  # noqa: ASYNC110  # no events over HTTP
+                await asyncio.sleep(0.05)
+        await producer.publish(sms("second"))
+    async with lane_on(broker_url) as lane:
+        await bodies(lane, {"first", "second"})

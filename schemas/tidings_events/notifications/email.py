@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     PlainSerializer,
     StringConstraints,
@@ -133,10 +134,10 @@ class EmailNotification(TemplatedNotification):
         default=None, description="Sender, where it is not the configured one."
     )
     reply_to: EmailAddress | None = Field(default=None, description="Where replies go.")
-    cc: tuple[EmailAddress, ...] = Field(
+    cc: Annotated[tuple[EmailAddress, ...], FailFast()] = Field(
         default=(), max_length=50, exclude_if=is_empty, description="Also sent to, shown to all."
     )
-    bcc: tuple[EmailAddress, ...] = Field(
+    bcc: Annotated[tuple[EmailAddress, ...], FailFast()] = Field(
         default=(), max_length=50, exclude_if=is_empty, description="Also sent to, shown to nobody."
     )
     subject: Annotated[Line, Unquoted()] | None = Field(
@@ -150,18 +151,18 @@ class EmailNotification(TemplatedNotification):
     )
     headers: Annotated[
         dict[str, Annotated[Line, StringConstraints(max_length=998)]],
+        Field(max_length=50),
         AfterValidator(_header_names),
         Unquoted(),
     ] = Field(
         default_factory=dict,
-        max_length=50,
         exclude_if=is_empty,
         json_schema_extra={"propertyNames": {"pattern": f"^{_HEADER_NAME.pattern}$"}},
         description="Further headers, e.g. `List-Unsubscribe`. Those that address or structure "
         "the message are Tidings' own.",
         examples=[{"X-Campaign": "spring-2026"}],
     )
-    attachments: tuple[Attachment, ...] = Field(
+    attachments: Annotated[tuple[Attachment, ...], FailFast()] = Field(
         default=(),
         max_length=MAX_ATTACHMENTS,
         exclude_if=is_empty,

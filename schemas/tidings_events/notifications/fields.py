@@ -5,6 +5,7 @@ A validator's message continues the sentence "<field>: <value> …", so it start
 
 import math
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from pydantic import (
 )
 
 MAX_DEPTH = 64
+MAX_VALUES = 50_000
 _LONGEST_LABEL = 1024
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?")
 _OFFSET = re.compile(r"([Zz]|[+-]\d\d:?\d\d)$")
@@ -42,12 +44,40 @@ def one_line(value: str) -> str:
 
 
 def storable(value: dict[str, Any]) -> dict[str, Any]:
-    """JSON that PostgreSQL can hold: no NUL, NaN, infinity, lone surrogate, nor endless nesting."""
-    _check(value, MAX_DEPTH)
-    return value
+    """JSON that PostgreSQL can hold: no NUL, NaN, infinity, lone surrogate; of bounded size."""
+    level: list[Any] = [value]
+    values = 0
+    for _ in range(MAX_DEPTH):
+        values += sum(map(len, level))
+        if values > MAX_VALUES:
+            raise ValueError(f"holds more than {MAX_VALUES:,} values; send a link to them instead")
+        level = [inner for container in level for inner in _containers_in(container)]
+        if not level:
+            return value
+    raise ValueError(f"is nested more than {MAX_DEPTH} deep; flatten it")
 
 
-def _check(value: Any, depth: int) -> None:
+def _containers_in(container: Any) -> Iterator[Any]:
+    if isinstance(container, dict):
+        for key in container:
+            _check_key(key)
+        container = container.values()
+    for item in container:
+        if isinstance(item, dict | list | tuple):
+            yield item
+        else:
+            _check_scalar(item)
+
+
+def _check_key(key: object) -> None:
+    match key:
+        case str():
+            _check_text(key)
+        case _:
+            raise ValueError(f"has a {type(key).__name__} as a key; JSON keys are strings")
+
+
+def _check_scalar(value: object) -> None:
     match value:
         case str():
             _check_text(value)
@@ -57,25 +87,8 @@ def _check(value: Any, depth: int) -> None:
             pass
         case float():
             raise ValueError("holds a number that JSON cannot (NaN or infinity); remove it")
-        case dict() | list() | tuple() if depth == 0:
-            raise ValueError(f"is nested more than {MAX_DEPTH} deep; flatten it")
-        case dict():
-            _check_object(value, depth - 1)
-        case list() | tuple():
-            for item in value:
-                _check(item, depth - 1)
         case _:
             raise ValueError(f"holds a {type(value).__name__}, which is not JSON; convert it first")
-
-
-def _check_object(value: dict[Any, Any], depth: int) -> None:
-    for key, item in value.items():
-        match key:
-            case str():
-                _check_text(key)
-                _check(item, depth)
-            case _:
-                raise ValueError(f"has a {type(key).__name__} as a key; JSON keys are strings")
 
 
 def _check_text(value: str) -> None:
@@ -106,7 +119,7 @@ def scalar(value: object) -> object:
                 f"is {len(value):,} characters long; at most {_LONGEST_LABEL:,} are allowed"
             )
         case str() | bool() | int() | float():
-            _check(value, 0)
+            _check_scalar(value)
             return value
         case _:
             raise ValueError("must be a string, a number, true or false; nest nothing in it")

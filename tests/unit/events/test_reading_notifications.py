@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from time import process_time
 from typing import Any
 from uuid import UUID
 
@@ -292,3 +293,31 @@ def test_a_value_out_of_bounds_is_refused_by_name(fields: dict[str, Any]) -> Non
     [name] = fields
     found = problems(email(**fields))
     assert all(problem.startswith(name) for problem in found)
+
+
+CROWDS: list[dict[str, Any]] = [
+    {"data": {"a": [1] * 3_000_000}},
+    {"data": {f"k{number}": 1 for number in range(400_000)}},
+    {f"k{number}": 1 for number in range(400_000)},
+    {"entity": {f"k{number}": 1 for number in range(400_000)}},
+    {"attachments": [{f"k{number}": 1 for number in range(400_000)}]},
+    {"attachments": [{"filename": "/"}] * 300_000},
+    {"cc": ["nobody"] * 800_000},
+    {"headers": {f"X-{number}": "1" for number in range(400_000)}},
+    {"metadata": {f"k{number}": "1" for number in range(400_000)}},
+    {"recipient": "a." * 4_000_000},
+    {"unknown" * 1_000_000: 1},
+]
+
+
+@pytest.mark.parametrize("fields", CROWDS, ids=lambda fields: str(next(iter(fields)))[:12])
+@pytest.mark.timeout(20)
+def test_a_crowded_body_is_refused_before_it_holds_up_its_neighbours(
+    fields: dict[str, Any],
+) -> None:
+    body = json.dumps(email(**fields)).encode()
+    started = process_time()
+    found = problems(body)
+    # Told one by one, the worst of these took two minutes. Seconds are for a slow, busy machine.
+    assert process_time() - started < 5
+    assert len(" ".join(found)) < 5000
