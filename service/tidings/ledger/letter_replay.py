@@ -31,7 +31,7 @@ PUBLISH_WITHIN: Final = 30.0
 """Seconds after which a scheduler publishes what its replay has not."""
 
 LOCK: Final = """
-SELECT id, notification_id, epoch, state, reason, kind, message, routing_key, buried_at, body FROM dead_letters
+SELECT id, notification_id, epoch, state, replay, reason, kind, message, routing_key, buried_at, body FROM dead_letters
  WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
 """
 
@@ -62,7 +62,9 @@ SELECT id, epoch FROM moved
 """
 
 OUTCOMES: Final = """
-SELECT CASE WHEN n.epoch > d.replay_epoch THEN 'failed' ELSE n.state END AS state, count(*)
+SELECT CASE WHEN n.epoch > d.replay_epoch THEN 'failed'
+            WHEN n.state = 'queued' AND n.scheduled_at > now() THEN 'scheduled'
+            ELSE n.state END AS state, count(*)
   FROM dead_letters d JOIN notifications n ON n.id = d.notification_id
  WHERE d.replay = $1 AND ($2::uuid[] IS NULL OR d.id = ANY($2))
  GROUP BY 1
@@ -95,7 +97,8 @@ class Begun:
 
     dispatches: tuple[Dispatch, ...]
     later: int
-    """Stored until their `scheduled_at`: a scheduler publishes them."""
+    """A scheduler publishes them: at their `scheduled_at`, or soon where they were begun before and
+    the reply was lost."""
     not_replayed: tuple[NotReplayed, ...]
 
 
@@ -149,19 +152,20 @@ class Replays:
             LedgerUnavailable: PostgreSQL is away: nothing was taken.
         """
         async with self._database.transaction() as connection:
-            found = await connection.fetch(LOCK, sorted(set(letters)))
+            locked = await connection.fetch(LOCK, sorted(set(letters)))
+            found = [row for row in locked if not _begun_before(row, run)]
             readable, not_replayed = _read(found, force=force)
             standings = await _stand(connection, readable, expires_at)
             candidates, refused = _choose(readable, standings, expires_at, force=force)
             epochs = await self._queue(connection, candidates, run, forced=force)
-        known = {row["id"] for row in found}
+        known = {row["id"] for row in locked}
         missing = [
             NotReplayed(one, "there is no such letter") for one in letters if one not in known
         ]
         due = [one for one in candidates if not one.early]
         return Begun(
             tuple(_dispatch(one, epochs[one.attempt.id]) for one in due),
-            len(candidates) - len(due),
+            len(candidates) - len(due) + len(locked) - len(found),
             (*not_replayed, *refused, *missing),
         )
 
@@ -196,6 +200,10 @@ class Replays:
         if any(one.early for one in candidates):
             await connection.execute("SELECT pg_notify($1, '')", DUE)
         return {row["id"]: row["epoch"] for row in queued}
+
+
+def _begun_before(row: Record, run: UUID) -> bool:
+    return bool(row["state"] == LetterState.REPLAYING and row["replay"] == run)
 
 
 def _read(found: Sequence[Record], *, force: bool) -> tuple[list[_Readable], list[NotReplayed]]:

@@ -1,0 +1,299 @@
+"""Sends letters back to their lanes: a few first, then more, stopping where too many fail again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from time import monotonic
+from typing import Final, TypeAlias, TypeVar
+from uuid import UUID, uuid4
+
+from tidings.broker.amqp import Backoff
+from tidings.broker.dispatching import publish_dispatches
+from tidings.broker.publisher import Publisher
+from tidings.dead_letters.outcomes import Outcomes
+from tidings.delivery.errors import LedgerUnavailable, TidingsError
+from tidings.ledger.dispatch import Dispatch
+from tidings.ledger.ledger import Ledger
+from tidings.ledger.letter_replay import ExpiresAt, NotReplayed
+from tidings.ledger.letter_search import Chosen
+
+Result = TypeVar("Result")
+
+AT_ONCE: Final = 500
+"""Letters taken in one transaction."""
+BYTES_AT_ONCE: Final = 16 * 1024 * 1024
+LANES: Final = 2
+"""Batches under way at once: one is written down while another is published."""
+TRIES: Final = 5
+ENOUGH: Final = 20
+"""Outcomes from which a share is judged once the canaries are through."""
+LOOK: Final = 0.5
+"""Seconds between two looks at what became of what was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to replay.
+
+    Args:
+        force: Also replay what was replayed before.
+        rate: Letters a second; as fast as can be where None.
+        canary: Sizes of the first waves, each watched before the next goes out.
+        stop_at: Share of letters that may fail again, from 0 to 1, before the rest is left alone.
+        watch: Seconds to wait for what becomes of a wave, and of all at the end.
+    """
+
+    force: bool = False
+    rate: float | None = None
+    canary: tuple[int, ...] = ()
+    stop_at: float | None = None
+    watch: float = 60.0
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a replay did."""
+
+    run: UUID
+    chosen: int
+    replayed: int = 0
+    """Back in their lanes, or about to be: a scheduler publishes what was not confirmed."""
+    later: int = 0
+    """Of these, stored until their `scheduled_at`."""
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    not_replayed: list[NotReplayed] = field(default_factory=list)
+    stopped: str | None = None
+    """Why the rest was left alone."""
+
+    def stop(self, why: str | None) -> None:
+        """Leave the rest alone, unless there is no reason to; the first one is kept."""
+        self.stopped = self.stopped or why
+
+    @property
+    def refused(self) -> list[NotReplayed]:
+        """Letters that can't be replayed as they are."""
+        return [one for one in self.not_replayed if not one.taken]
+
+    @property
+    def taken(self) -> int:
+        """Letters that another replay had taken."""
+        return len(self.not_replayed) - len(self.refused)
+
+    @property
+    def left(self) -> int:
+        """Letters that were not tried because the replay stopped."""
+        return self.chosen - self.replayed - len(self.not_replayed)
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing calls for a person."""
+        return not (self.outcomes.failed or self.refused or self.stopped)
+
+
+Progress: TypeAlias = Callable[[Summary], None]
+"""Is told how a replay is going, whenever something changed."""
+
+
+def _nobody(_: Summary) -> None:
+    """Nobody is watching."""
+
+
+class Replayer:
+    """Replays letters.
+
+    Args:
+        progress: Told how it is going.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        publisher: Publisher,
+        expires_at: ExpiresAt,
+        progress: Progress = _nobody,
+    ) -> None:
+        self._ledger = ledger
+        self._publisher = publisher
+        self._expires_at = expires_at
+        self._progress = progress
+
+    async def run(self, letters: Sequence[Chosen], plan: Plan) -> Summary:
+        """Replay letters, in this order. Safe to kill, and to run twice at once.
+
+        Whatever goes wrong on the way is in the summary: what was taken is published, by a
+        scheduler if need be; the rest is as it was.
+        """
+        summary = Summary(uuid4(), len(letters))
+        pace = Pace(plan.rate)
+        waiting = iter(letters)
+        for size in plan.canary:
+            wave = list(islice(waiting, size))
+            await self._send(wave, plan, pace, summary)
+            if wave and summary.stopped is None:
+                summary.stop(await self._judge(wave, plan, summary))
+        await self._send(list(waiting), plan, pace, summary)
+        await self._watch_all(plan, summary)
+        return summary
+
+    async def _send(
+        self, letters: Sequence[Chosen], plan: Plan, pace: "Pace", summary: Summary
+    ) -> None:
+        batches = _batches(letters, plan.rate)
+
+        async def lane() -> None:
+            for batch in batches:
+                if summary.stopped is not None:
+                    return
+                await pace.turn(len(batch))
+                try:
+                    await self._replay(batch, plan, summary)
+                    summary.stop(await self._look(plan, pace, summary))
+                except TidingsError as error:
+                    summary.stop(str(error))
+                self._progress(summary)
+
+        await asyncio.gather(*(lane() for _ in range(LANES)))
+
+    async def _replay(self, batch: Sequence[Chosen], plan: Plan, summary: Summary) -> None:
+        """Write down what is to be published, publish it, note that it is."""
+        ids = [one.id for one in batch]
+        begun = await _persistently(
+            lambda: self._ledger.letters.replays.begin(
+                ids, summary.run, expires_at=self._expires_at, force=plan.force
+            )
+        )
+        summary.replayed += len(begun.dispatches) + begun.later
+        summary.later += begun.later
+        summary.not_replayed += begun.not_replayed
+        if begun.dispatches:
+            confirmed: list[Dispatch] = await publish_dispatches(self._publisher, begun.dispatches)
+            await _persistently(lambda: self._ledger.outbox.dispatched(confirmed))
+
+    async def _look(self, plan: Plan, pace: "Pace", summary: Summary) -> str | None:
+        """Why to stop in the middle of a wave; None to go on."""
+        if plan.stop_at is None or not pace.time_to_look():
+            return None
+        now = await self._outcomes(summary)
+        if now.settled < ENOUGH or now.trouble < plan.stop_at * now.settled:
+            return None
+        return _too_many(now.trouble, now.settled, plan.stop_at)
+
+    async def _judge(self, wave: Sequence[Chosen], plan: Plan, summary: Summary) -> str | None:
+        """Wait for what becomes of a wave; why to stop, None to go on."""
+        ids = [one.id for one in wave]
+        limit = plan.stop_at
+        try:
+            now = await self._watch(
+                summary, plan.watch, ids, lambda now: _exceeds(now, limit, now.total)
+            )
+        except LedgerUnavailable as error:
+            return str(error)
+        if limit is not None and _exceeds(now, limit, now.total):
+            return _too_many(now.trouble, now.total, limit)
+        if now.waiting:
+            return (
+                f"{now.waiting} of {now.total} were not tried within {plan.watch:g} s: is a worker "
+                "running, and are its lanes free?"
+            )
+        return None
+
+    async def _watch_all(self, plan: Plan, summary: Summary) -> None:
+        """See what became of everything; where PostgreSQL is away by now, the summary says less."""
+        if not summary.replayed:
+            return
+        try:
+            await self._watch(summary, plan.watch)
+            await self._ledger.letters.replays.finish()
+        except LedgerUnavailable as error:
+            summary.stop(str(error))
+
+    async def _watch(
+        self,
+        summary: Summary,
+        seconds: float,
+        letters: Sequence[UUID] | None = None,
+        enough: Callable[[Outcomes], bool] = lambda _: False,
+    ) -> Outcomes:
+        """Look until every letter was tried, it is enough, or time is up."""
+        deadline = monotonic() + seconds
+        while True:
+            now = await self._outcomes(summary, letters)
+            self._progress(summary)
+            left = deadline - monotonic()
+            if not now.waiting or enough(now) or left <= 0:
+                return now
+            await asyncio.sleep(min(LOOK, left))
+
+    async def _outcomes(self, summary: Summary, letters: Sequence[UUID] | None = None) -> Outcomes:
+        replays = self._ledger.letters.replays
+        summary.outcomes = Outcomes.of(await _persistently(lambda: replays.outcomes(summary.run)))
+        if letters is None:
+            return summary.outcomes
+        return Outcomes.of(await _persistently(lambda: replays.outcomes(summary.run, letters)))
+
+
+class Pace:
+    """Spreads letters evenly over time.
+
+    Args:
+        rate: Letters a second; None for no limit.
+    """
+
+    def __init__(self, rate: float | None) -> None:
+        self._rate = rate
+        self._next = 0.0
+        self._looked = 0.0
+
+    async def turn(self, letters: int) -> None:
+        """Wait until so many may go."""
+        if self._rate is None:
+            return
+        begins = max(self._next, monotonic())
+        self._next = begins + letters / self._rate
+        await asyncio.sleep(begins - monotonic())
+
+    def time_to_look(self) -> bool:
+        """Whether the last look was a while ago."""
+        if monotonic() - self._looked < LOOK:
+            return False
+        self._looked = monotonic()
+        return True
+
+
+def _batches(letters: Sequence[Chosen], rate: float | None) -> Iterator[list[Chosen]]:
+    """As many as go together: bounded in number, in bytes, and so that a rate is kept smoothly."""
+    most = AT_ONCE if rate is None else max(1, min(AT_ONCE, int(rate / 5)))
+    batch: list[Chosen] = []
+    size = 0
+    for letter in letters:
+        if batch and (len(batch) >= most or size + letter.size > BYTES_AT_ONCE):
+            yield batch
+            batch, size = [], 0
+        batch.append(letter)
+        size += letter.size
+    if batch:
+        yield batch
+
+
+def _exceeds(now: Outcomes, limit: float | None, total: int) -> bool:
+    return limit is not None and now.trouble > 0 and now.trouble >= limit * total
+
+
+def _too_many(failed: int, total: int, limit: float) -> str:
+    return f"{failed} of {total} failed again ({failed / total:.0%}; the limit is {limit:.0%})"
+
+
+async def _persistently(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Try a few times before an outage ends the replay.
+
+    Raises:
+        LedgerUnavailable: It lasts.
+    """
+    backoff = Backoff(longest=5)
+    for _ in range(TRIES - 1):
+        try:
+            return await work()
+        except LedgerUnavailable:
+            await asyncio.sleep(backoff.next())
+    return await work()

@@ -1,0 +1,43 @@
+"""Rigs for the tests of dead letters."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aio_pika
+import pytest
+from tests.support.dead_letter_rig import DeadLetterRig
+
+from tidings.settings import Settings
+
+MakeRig = Callable[..., Awaitable[DeadLetterRig]]
+
+
+@pytest.fixture
+async def make_rig(
+    broker_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[MakeRig]:
+    """`await make_rig(TIDINGS_EMAIL_RETRY="1s 2s")`: a rig with these settings, its topology declared."""
+    monkeypatch.setenv("TIDINGS_AMQP_URL", broker_url)
+    monkeypatch.setenv("TIDINGS_DATABASE_URL", database_url)
+    monkeypatch.setenv("TIDINGS_EMAIL_RETRY", "1s")
+    monkeypatch.setenv("TIDINGS_CATEGORIES", "{}")
+    async with AsyncExitStack() as stack:
+
+        async def make(**variables: str) -> DeadLetterRig:
+            for name, value in variables.items():
+                monkeypatch.setenv(name, value)
+            connection = await aio_pika.connect(broker_url)
+            stack.push_async_callback(connection.close)
+            channel = await connection.channel()
+            rig = DeadLetterRig(Settings(), tmp_path, channel)
+            async with rig.declared():
+                return rig
+
+        yield make
+
+
+@pytest.fixture
+async def rig(make_rig: MakeRig) -> DeadLetterRig:
+    """A rig with one retry, after a second."""
+    return await make_rig()

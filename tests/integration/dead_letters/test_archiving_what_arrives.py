@@ -1,0 +1,313 @@
+"""Every way in which a message comes to the dead letters, and what is kept of it."""
+
+import json
+from uuid import UUID, uuid4
+
+import pytest
+from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
+from tests.support.worker_rig import eventually
+
+from tidings.broker import burial
+from tidings.broker.topology import DEAD, lane_queue
+from tidings.delivery.attempt import Lane, Message
+from tidings.delivery.errors import MalformedNotification
+from tidings_events.routing import Headers
+
+
+async def test_a_workers_letter_is_kept_with_its_reason_and_its_bytes(rig: DeadLetterRig) -> None:
+    body = written(user_id="u1", entity={"type": "order", "id": "7"}, category="receipt")
+    async with rig.archiving():
+        id = await rig.bury(body, key="email.high")
+        (letter,) = await rig.letters()
+        await eventually(lambda: _empty(rig))
+    assert letter["notification_id"] == id
+    assert letter["id"] == burial.letter_id(id, 0)
+    assert (letter["state"], letter["reason"], letter["kind"], letter["code"]) == (
+        "buried",
+        "rejected",
+        "rejected",
+        "550 5.1.1",
+    )
+    assert letter["message"] == "mailbox unavailable"
+    assert letter["provider"] == "smtp:mail.example.com"
+    assert (letter["channel"], letter["priority"], letter["category"]) == (
+        "email",
+        "high",
+        "receipt",
+    )
+    assert (letter["user_id"], letter["entity_type"], letter["entity_id"]) == ("u1", "order", "7")
+    assert bytes(letter["body"]) == body  # type: ignore[arg-type]
+    assert letter["attempts"] == 1
+
+
+async def test_a_letter_whose_notification_the_ledger_lacks_gives_it_one(rig: DeadLetterRig) -> None:
+    async with rig.archiving():
+        id = await rig.bury()
+        await rig.letters()
+    assert await rig.state(id) == "failed"
+    (change,) = await rig.fetch("SELECT * FROM transitions WHERE notification_id = $1", id)
+    assert (change["before"], change["after"]) == ("queued", "failed")
+    assert "mailbox unavailable" in str(change["reason"])
+
+
+async def test_a_wrong_routing_key_is_unroutable_and_says_which_keys_there_are(
+    rig: DeadLetterRig,
+) -> None:
+    async with rig.archiving():
+        id = await rig.publish("emial.high")
+        (letter,) = await rig.letters()
+    assert letter["reason"] == "unroutable"
+    assert "'emial.high'" in str(letter["message"])
+    assert "email, sms, whatsapp, webhook" in str(letter["message"])
+    assert "urgent, high, normal, low" in str(letter["message"])
+    assert letter["exchange"] == "tidings.notifications"
+    assert await rig.state(id) == "failed"
+
+
+async def test_what_a_lane_gave_up_says_from_where(rig: DeadLetterRig) -> None:
+    id = await rig.publish("email.low")
+    await _exhaust_the_delivery_limit(rig, lane_queue(Lane("email", "low")))
+    async with rig.archiving():
+        (letter,) = await rig.letters()
+    assert letter["reason"] == "delivery_limit"
+    assert "tidings.email.low" in str(letter["message"])
+    assert letter["notification_id"] == id
+    assert "x-death" in json.loads(str(letter["headers"]))
+    assert await rig.state(id) == "failed"
+
+
+async def test_a_message_taken_out_of_its_lane_by_hand_says_so(rig: DeadLetterRig) -> None:
+    await rig.publish("email.low")
+    queue = await rig._broker.get_queue("tidings.email.low", ensure=False)
+    message = await queue.get()
+    await message.reject(requeue=False)
+    async with rig.archiving():
+        (letter,) = await rig.letters()
+    assert (letter["reason"], letter["kind"]) == ("rejected", "broker_rejected")
+
+
+async def test_a_notification_published_straight_to_the_dead_letters_is_kept_as_astray(
+    rig: DeadLetterRig,
+) -> None:
+    body = written()
+    async with rig.archiving():
+        await rig.publish_dead(body, {})
+        (letter,) = await rig.letters()
+    assert letter["reason"] == "unroutable"
+    assert "tidings.notifications" in str(letter["message"])
+    assert letter["notification_id"] is not None
+
+
+async def test_garbage_published_straight_to_the_dead_letters_is_kept_as_malformed(
+    rig: DeadLetterRig,
+) -> None:
+    async with rig.archiving():
+        await rig.publish_dead(b"\xff\xfe not json", {}, "?")
+        (letter,) = await rig.letters()
+    assert (letter["reason"], letter["notification_id"]) == ("malformed", None)
+    assert bytes(letter["body"]) == b"\xff\xfe not json"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [300_000, 16 * 1024 * 1024])
+async def test_large_bodies_of_any_bytes_are_kept_byte_for_byte(
+    rig: DeadLetterRig, size: int
+) -> None:
+    body = (bytes(range(256)) * (size // 256 + 1))[:size]
+    async with rig.archiving():
+        await rig.publish_dead(body, {})
+        (letter,) = await rig.letters(within=40)
+    assert bytes(letter["body"]) == body  # type: ignore[arg-type]
+
+
+async def test_forged_headers_are_kept_made_fit_and_lose_nothing(rig: DeadLetterRig) -> None:
+    forged = {
+        Headers.REASON: "because\x00",
+        Headers.ERROR_CLASS: ["a", {"b": bytearray(b"\xff")}],
+        Headers.ERROR_MESSAGE: "x" * 50_000 + "\x00",
+        Headers.EPOCH: -1,
+        Headers.ATTEMPT: "many",
+        Headers.FIRST_SEEN: "0001-01-01T00:00:00+00:00",
+        Headers.LETTER: "not-a-uuid\x00",
+        "binary": bytearray(b"\xff\xfe\x00"),
+        "deep": [[[[[[[[[[["bottom"]]]]]]]]]]],
+        "x-death": "yesterday",
+        "nul\x00name": "nul\x00value",
+    }
+    async with rig.archiving():
+        await rig.publish_dead(written(), forged)
+        await rig.publish_dead(b"{", {**forged, Headers.REASON: "rejected"})
+        letters = await rig.letters(2)
+    for letter in letters:
+        headers = json.loads(str(letter["headers"]))
+        assert headers["binary"] == {"base64": "//4A"}
+        assert "\x00" not in json.dumps(headers)
+    assert {letter["reason"] for letter in letters} == {"unroutable", "rejected"}
+
+
+async def test_a_forged_letter_id_never_hides_another_letter(rig: DeadLetterRig) -> None:
+    async with rig.archiving():
+        await rig.bury()
+        (first,) = await rig.letters()
+        await rig.publish_dead(
+            b"something else", {Headers.REASON: "malformed", Headers.LETTER: str(first["id"])}
+        )
+        await rig.publish_dead(
+            bytes(first["body"]),  # type: ignore[arg-type]
+            {Headers.REASON: "malformed", Headers.LETTER: str(first["id"])},
+        )
+        letters = await rig.letters(2)
+        await eventually(lambda: _empty(rig))
+    assert {bytes(letter["body"]) for letter in letters} == {  # type: ignore[arg-type]
+        bytes(first["body"]),  # type: ignore[arg-type]
+        b"something else",
+    }
+
+
+async def test_the_same_letter_delivered_twice_is_stored_once(rig: DeadLetterRig) -> None:
+    body = written()
+    async with rig.archiving():
+        await rig.bury(body)
+        await rig.bury(body)
+        await rig.bury(written())
+        await rig.letters(2)
+        await eventually(lambda: _empty(rig))
+        assert len(await rig.letters(2)) == 2
+
+
+async def test_another_body_under_the_same_notifications_id_is_another_letter(
+    rig: DeadLetterRig,
+) -> None:
+    id = uuid4()
+    async with rig.archiving():
+        await rig.bury(written(id, subject="one"))
+        await rig.bury(written(id, subject="two"))
+        letters = await rig.letters(2)
+    assert {letter["notification_id"] for letter in letters} == {id}
+
+
+async def test_unread_messages_with_an_id_are_one_letter_and_without_one_each_its_own(
+    rig: DeadLetterRig,
+) -> None:
+    error = MalformedNotification("body: not JSON")
+    named = Message(b"{", "email.high", message_id="m1")
+    nameless = Message(b"{", "email.high")
+    async with rig.archiving():
+        for message in (named, named, nameless, nameless):
+            headers = dict(burial.headers_of_unread(message, error, "worker"))
+            await rig.publish_dead(message.body, headers, message.routing_key)
+        letters = await rig.letters(3)
+        await eventually(lambda: _empty(rig))
+        assert len(await rig.letters(3)) == 3
+    assert {letter["channel"] for letter in letters} == {"email"}
+
+
+async def test_alike_failures_share_a_fingerprint_and_others_don_t(rig: DeadLetterRig) -> None:
+    async with rig.archiving():
+        for message, code in (
+            ("user 4711 <a@example.com> unknown", "550"),
+            ("user 12 <b@example.com> unknown", "550"),
+            ("quota exceeded", "552"),
+        ):
+            await rig.bury(outcome=rejected(message, code))
+        letters = await rig.letters(3)
+    assert len({letter["fingerprint"] for letter in letters}) == 2
+
+
+async def test_a_notification_that_was_sent_closes_the_letter_of_its_lane(
+    rig: DeadLetterRig,
+) -> None:
+    id = await rig.publish("email.low")
+    await _exhaust_the_delivery_limit(rig, "tidings.email.low")
+    await _remember(rig, id, "sent", attempt=1)
+    async with rig.archiving():
+        (letter,) = await rig.letters()
+    assert letter["state"] == "discarded"
+    assert "is sent" in str(letter["note"])
+    assert await rig.state(id) == "sent"
+
+
+async def test_a_live_lease_is_waited_for(rig: DeadLetterRig) -> None:
+    id = await rig.publish("email.low")
+    await _exhaust_the_delivery_limit(rig, "tidings.email.low")
+    await _remember(rig, id, "sending", attempt=1, lease="30 seconds")
+    async with rig.archiving() as archive:
+        other = await rig.bury()
+        (letter,) = await rig.letters()
+        assert letter["notification_id"] == other
+        assert archive._tasks  # still holds the one that may be being sent
+        await rig.fetch("UPDATE notifications SET state = 'sent' WHERE id = $1", id)
+        letters = await rig.letters(2)
+    assert {one["state"] for one in letters} == {"buried", "discarded"}
+
+
+async def test_a_lapsed_lease_ends_the_notification(rig: DeadLetterRig) -> None:
+    id = await rig.publish("email.low")
+    await _exhaust_the_delivery_limit(rig, "tidings.email.low")
+    await _remember(rig, id, "sending", attempt=1, lease="-1 second")
+    async with rig.archiving():
+        await rig.letters()
+    assert await rig.state(id) == "failed"
+
+
+async def test_a_lapsed_lease_is_unknown_where_a_channel_sends_at_most_once(
+    rig: DeadLetterRig,
+) -> None:
+    id = uuid4()
+    body = written(id, channel="sms", recipient="+41791234567")
+    await rig.publish("sms.low", body=body)
+    await _exhaust_the_delivery_limit(rig, "tidings.sms.low")
+    await _remember(rig, id, "sending", attempt=1, lease="-1 second", channel="sms")
+    async with rig.archiving():
+        (letter,) = await rig.letters()
+    assert letter["reason"] == "outcome_unknown"
+    assert await rig.state(id) == "unknown"
+
+
+async def test_a_malformed_copy_leaves_a_notification_alone_that_is_on_its_way(
+    rig: DeadLetterRig,
+) -> None:
+    id = uuid4()
+    await _remember(rig, id, "retrying", attempt=1)
+    async with rig.archiving():
+        await rig.publish("emial.high", body=written(id))
+        (letter,) = await rig.letters()
+    assert letter["state"] == "buried"
+    assert await rig.state(id) == "retrying"
+
+
+async def _exhaust_the_delivery_limit(rig: DeadLetterRig, queue: str) -> None:
+    """Take the one message there and put it back until the lane gives it up."""
+    source = await rig._broker.get_queue(queue, ensure=False)
+
+    async def given_up() -> bool:
+        message = await source.get(fail=False)
+        if message is not None:
+            await message.reject(requeue=True)
+        return await rig.depth(DEAD) > 0
+
+    await eventually(given_up, within=30)
+
+
+async def _remember(
+    rig: DeadLetterRig,
+    id: UUID,
+    state: str,
+    *,
+    attempt: int,
+    lease: str | None = None,
+    channel: str = "email",
+) -> None:
+    await rig.fetch(
+        """INSERT INTO notifications (id, channel, priority, category, recipient, state, epoch, attempt, body,
+                                      accepted_at, lease_holder, lease_until)
+           VALUES ($1, $5, 'low', 'transactional', 'x', $2, 0, $3, '', now(), 'w', now() + $4::text::interval)""",
+        id,
+        state,
+        attempt,
+        lease,
+        channel,
+    )
+
+
+async def _empty(rig: DeadLetterRig) -> bool:
+    return await rig.depth(DEAD) == 0

@@ -1,0 +1,131 @@
+"""Archives and replays in this process, on a real broker and database."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
+
+import aio_pika
+from tests.support.worker_rig import Rig, eventually
+
+from tidings.broker import burial
+from tidings.broker.connection import Connection
+from tidings.broker.publisher import Publisher
+from tidings.broker.topology import DEAD
+from tidings.dead_letters import Archive
+from tidings.dead_letters.policies import Policies
+from tidings.dead_letters.replay import Plan, Replayer, Summary
+from tidings.delivery.attempt import Message, read
+from tidings.delivery.outcome import Failure, Reason, Undeliverable
+from tidings.ledger import Ledger
+from tidings.ledger.letter_search import LetterFilter
+
+
+def written(id: UUID | None = None, **fields: object) -> bytes:
+    """A notification as a producer writes it: an email, unless `channel` says otherwise."""
+    email = {"channel": "email", "recipient": "ada@example.com", "subject": "Hello"}
+    common = {"id": str(id or uuid4()), "version": 1, "body": "How are you?"}
+    return json.dumps({**({} if "channel" in fields else email), **common, **fields}).encode()
+
+
+def rejected(message: str = "mailbox unavailable", code: str = "550 5.1.1") -> Undeliverable:
+    """What a worker says of a bad address."""
+    return Undeliverable(
+        Reason.REJECTED, Failure("rejected", message, "smtp:mail.example.com", code)
+    )
+
+
+class DeadLetterRig(Rig):
+    """What a test of dead letters needs besides what a worker's needs."""
+
+    @asynccontextmanager
+    async def archiving(self, name: str = "archive") -> AsyncIterator[Archive]:
+        """A running archive; leaving stops it gracefully."""
+        async with self.ledger(name) as ledger:
+            archive = Archive(self.settings, self.topology, ledger, self.metrics)
+            stop = asyncio.Event()
+            task = asyncio.create_task(archive.run(stop))
+            try:
+                await eventually(lambda: archive.ready or task.done())
+                yield archive
+            finally:
+                stop.set()
+                await task
+
+    @asynccontextmanager
+    async def declared(self) -> AsyncIterator[Connection]:
+        """The topology, and a connection."""
+        async with Connection(self.settings.broker, "test", topology=self.topology) as connection:
+            await connection.get()
+            yield connection
+
+    def ledger(self, name: str = "test") -> Ledger:
+        """A ledger of its own, as another process has it."""
+        return Ledger(self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}")
+
+    async def bury(
+        self,
+        body: bytes | None = None,
+        *,
+        outcome: Undeliverable | None = None,
+        key: str = "email.normal",
+        headers: dict[str, object] | None = None,
+    ) -> UUID:
+        """Publish a dead letter as a worker does; the notification's id."""
+        body = written() if body is None else body
+        attempt = read(Message(body, key, headers or {}))
+        await self.publish_dead(
+            body, dict(burial.headers_of(attempt, outcome or rejected(), "worker test")), key
+        )
+        return attempt.id
+
+    async def publish_dead(
+        self, body: bytes, headers: dict[str, object], key: str = "email.normal", **properties: object
+    ) -> None:
+        """Publish straight to the dead letters, as anybody may."""
+        exchange = await self._broker.get_exchange(DEAD, ensure=False)
+        message = aio_pika.Message(
+            body,
+            delivery_mode=2,
+            headers=headers,  # type: ignore[arg-type]  # tests forge them
+            **properties,  # type: ignore[arg-type]
+        )
+        await exchange.publish(message, key)
+
+    async def letters(self, count: int = 1, within: float = 15) -> list[dict[str, object]]:
+        """The dead letters in the ledger, once there are so many, oldest first."""
+        found: list[dict[str, object]] = []
+
+        async def stored() -> bool:
+            found[:] = await self.fetch("SELECT * FROM dead_letters ORDER BY buried_at, id")
+            return len(found) >= count
+
+        await eventually(stored, within)
+        return found
+
+    async def archived(self, *bodies: bytes) -> list[UUID]:
+        """Bury letters, archive them, and return their ids."""
+        async with self.archiving():
+            for body in bodies:
+                await self.bury(body)
+            found = await self.letters(len(bodies))
+        places = {body: place for place, body in enumerate(bodies)}
+        ordered = sorted(found, key=lambda row: places.get(row["body"], -1))  # type: ignore[call-overload]
+        return [UUID(str(row["id"])) for row in ordered]
+
+    async def replay(
+        self, wanted: LetterFilter | None = None, plan: Plan | None = None
+    ) -> Summary:
+        """Replay as the command does."""
+        async with (
+            self.ledger("cli") as ledger,
+            Connection(self.settings.broker, "replay", topology=self.topology) as connection,
+        ):
+            selection = await ledger.letters.search.select(wanted or LetterFilter())
+            replayer = Replayer(
+                ledger,
+                Publisher(self.settings.broker, connection),
+                Policies(self.settings).expires_at,
+            )
+            return await replayer.run(selection.letters, plan or Plan(watch=0))
