@@ -5,7 +5,7 @@ import functools
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -175,7 +175,7 @@ class HttpProvider:
             await writer.drain()
             await asyncio.sleep(0)
 
-    async def _until_hung_up(self, read: Callable[[], "asyncio.Future[bytes]"]) -> None:
+    async def _until_hung_up(self, read: Callable[[], Awaitable[bytes]]) -> None:
         self.silent += 1
         try:
             while await read():
@@ -191,8 +191,8 @@ async def _closed(writer: asyncio.StreamWriter, reader: asyncio.StreamReader) ->
         pass
 
 
-def _receive(connection: socket.socket) -> "asyncio.Future[bytes]":
-    return asyncio.ensure_future(asyncio.get_running_loop().sock_recv(connection, 1024))
+async def _receive(connection: socket.socket) -> bytes:
+    return await asyncio.get_running_loop().sock_recv(connection, 1024)
 
 
 async def _request(reader: asyncio.StreamReader) -> Asked | None:

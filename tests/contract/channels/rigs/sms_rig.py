@@ -1,8 +1,7 @@
 """Twilio, for text messages."""
 
-from tests.contract.channels.rig import PERSONAL
 from tests.contract.channels.rigs.http_provider import client_tls
-from tests.contract.channels.rigs.twilio_provider import RECIPIENT, SENDER, TwilioRig
+from tests.contract.channels.rigs.twilio_provider import SENDER, TwilioRig
 
 from tidings.channels.sms import SmsChannel
 from tidings.settings import SmsSettings
@@ -12,7 +11,6 @@ class SmsRig(TwilioRig):
     """Text messages."""
 
     name = "sms"
-    personal = (*PERSONAL, RECIPIENT, RECIPIENT.removeprefix("+"))
 
     async def channel(self) -> SmsChannel:
         """A new channel."""

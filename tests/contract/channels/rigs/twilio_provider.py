@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qs
 
-from tests.contract.channels.rig import WORDS, Behaviour, request_for
+from tests.contract.channels.rig import PERSONAL, WORDS, Behaviour, request_for
 from tests.contract.channels.rigs.http_provider import Asked, HttpProvider, answer
 
 from tidings.delivery.ports import Content, SendRequest
@@ -65,6 +65,7 @@ class TwilioRig:
     faults: ClassVar[frozenset[Behaviour]] = frozenset(
         {Behaviour.MISCONFIGURED, Behaviour.UNAVAILABLE, Behaviour.GONE, Behaviour.GARBAGE}
     )
+    personal: ClassVar[tuple[str, ...]] = (*PERSONAL, RECIPIENT, RECIPIENT.removeprefix("+"))
 
     def __init__(self) -> None:
         self.provider = HttpProvider(answers, _ENDLESS)

@@ -1,8 +1,7 @@
 """Twilio, for WhatsApp."""
 
-from tests.contract.channels.rig import PERSONAL
 from tests.contract.channels.rigs.http_provider import client_tls
-from tests.contract.channels.rigs.twilio_provider import RECIPIENT, SENDER, TwilioRig
+from tests.contract.channels.rigs.twilio_provider import SENDER, TwilioRig
 
 from tidings.channels.whatsapp import WhatsAppChannel
 from tidings.settings import WhatsAppSettings
@@ -12,7 +11,6 @@ class WhatsAppRig(TwilioRig):
     """WhatsApp messages."""
 
     name = "whatsapp"
-    personal = (*PERSONAL, RECIPIENT, RECIPIENT.removeprefix("+"))
 
     async def channel(self) -> WhatsAppChannel:
         """A new channel."""
