@@ -66,6 +66,8 @@ def _unknown_channel(notification: Any) -> str:
     choice = f"use one of {', '.join(CHANNELS)}"
     if given is None:
         return f"channel: is missing; {choice}"
+    if not isinstance(given, str):
+        return f"channel: must be a string; {choice}"
     return f"channel: {_quoted(given)} is not a known channel; {choice}"
 
 
@@ -100,7 +102,10 @@ def _resolve(
             continue
         field = model.model_fields[step]
         private = private or any(isinstance(each, Unquoted) for each in _notes(field))
-        model = _model_within(field.annotation) or model
+        inner = _model_within(field.annotation)
+        if inner is None:
+            break
+        model = inner
     return model, field, private
 
 
@@ -133,10 +138,10 @@ def _path(location: Location) -> str:
     return _shortened(path)
 
 
-def _quoted(value: Any) -> str:
+def _quoted(value: str | float | None) -> str:
     if isinstance(value, str):
         value = value[:_LONGEST_QUOTE]
-    return _shortened(_printable(json.dumps(value, ensure_ascii=False, default=str)))
+    return _shortened(_printable(json.dumps(value, ensure_ascii=False)))
 
 
 def _printable(text: str) -> str:
