@@ -5,8 +5,10 @@ What was handed on before a loss knows that its ack would reach nobody (`Deliver
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -14,9 +16,10 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp import commands as spec
 
-from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, explain, open_channel
+from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, broker_errors, explain, open_channel
 from tidings.broker.settlement import Settlement
 from tidings.delivery.attempt import Message
+from tidings.delivery.errors import BrokerUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +35,8 @@ class Delivery:
     redelivered: bool
     tag: int
     settlement: Settlement
+    received: float = field(default_factory=monotonic)
+    """When it was handed over, in seconds of the monotonic clock."""
 
     @property
     def alive(self) -> bool:
@@ -86,9 +91,8 @@ class Consumer:
         return len(self._consuming) == len(self._subscriptions)
 
     async def start(self, connection: AbstractConnection) -> None:
-        """Begin on a new connection; what ran on the last one is ended."""
+        """Begin on a new connection, unless stopped; what ran on the last one is ended."""
         await self._end()
-        self._stopping.clear()
         for subscription in self._subscriptions:
             task = asyncio.create_task(
                 self._keep_up(connection, subscription), name=f"consume {subscription.queue}"
@@ -112,22 +116,26 @@ class Consumer:
 
     async def _keep_up(self, connection: AbstractConnection, subscription: Subscription) -> None:
         backoff = Backoff(longest=10)
-        while not connection.is_closed:
+        while not (connection.is_closed or self._stopping.is_set()):
             try:
-                channel = await open_channel(connection, self._timeout)
-                await self._consume(channel, subscription)
+                with broker_errors():
+                    async with _channel(connection, self._timeout) as channel:
+                        await self._consume(channel, subscription, backoff)
                 log.warning("consumer lost", queue=subscription.queue)
-            except CONNECTION_ERRORS as error:
-                log.warning("can't consume", queue=subscription.queue, error=explain(error))
+            except BrokerUnavailable as error:
+                log.warning("can't consume", queue=subscription.queue, error=str(error))
             await asyncio.sleep(backoff.next())
 
-    async def _consume(self, channel: AbstractChannel, subscription: Subscription) -> None:
+    async def _consume(
+        self, channel: AbstractChannel, subscription: Subscription, backoff: Backoff
+    ) -> None:
         lost = asyncio.Event()
         channel.on_consumer_cancel_callbacks.add(lambda _: lost.set())
         channel.closing.add_done_callback(lambda _: lost.set())
         async with Settlement(channel) as settlement:
             try:
                 tag = await self._begin(channel, settlement, subscription)
+                backoff.reset()
                 await self._until_told(lost)
                 if not lost.is_set():
                     await channel.basic_cancel(tag, timeout=self._timeout)
@@ -155,6 +163,22 @@ class Consumer:
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+@asynccontextmanager
+async def _channel(
+    connection: AbstractConnection, timeout: float
+) -> AsyncIterator[AbstractChannel]:
+    """A channel that is closed at the end: what it handed out and nobody settled comes again."""
+    channel = await open_channel(connection, timeout)
+    try:
+        yield channel
+    finally:
+        try:
+            async with asyncio.timeout(timeout):
+                await channel.close()
+        except CONNECTION_ERRORS as error:
+            log.debug("closing a broken channel", error=explain(error))
 
 
 def _delivery(delivered: DeliveredMessage, queue: str, settlement: Settlement) -> Delivery:
