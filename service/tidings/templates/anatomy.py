@@ -35,8 +35,11 @@ def dissect(sandbox: Sandbox, path: str) -> Anatomy:
         unknown = meta.find_undeclared_variables(tree)
     except jinja2.TemplateSyntaxError as error:
         return Anatomy(path, problems=(_fault(path, error.lineno, str(error.message).rstrip(".")),))
-    except RecursionError:
+    except (RecursionError, SyntaxError):
         return Anatomy(path, problems=(_fault(path, 1, "is nested too deep"),))
+    except Exception as error:  # noqa: BLE001  # Jinja passes on what Python's compiler raises
+        what = f"can't be compiled: {type(error).__name__}"
+        return Anatomy(path, problems=(_fault(path, 1, what),))
     return Anatomy(
         path,
         variables=frozenset(_uses(tree, unknown - set(_set_above(tree)))),

@@ -11,6 +11,8 @@ from typing import Any, Final
 from markupsafe import Markup
 
 CHARACTERS_A_STEP: Final = 32
+_CHEAPER_AGAIN: Final = 8
+"""Looking at a thing is so much cheaper than the counting it takes to know what to pay for it."""
 _CONTAINERS: Final = (list, tuple, dict, set, frozenset)
 _SCALARS: Final = frozenset({int, float, bool, type(None)})
 _WHOLE: Final = _SCALARS | {str, Markup, list, dict, tuple}
@@ -23,11 +25,13 @@ class Exhausted(Exception):
 class Budget:
     """The steps that are left of one message's."""
 
-    __slots__ = ("granted", "left")
+    __slots__ = ("_known", "granted", "left")
 
     def __init__(self, steps: int) -> None:
         self.granted = steps
         self.left = steps
+        # By id, with the thing itself, so that no other gets its id.
+        self._known: dict[int, tuple[object, int]] = {}
 
     def spend(self, steps: int) -> None:
         """Take steps away.
@@ -44,14 +48,19 @@ class Budget:
         self.spend(1 + max(characters, 0) // CHARACTERS_A_STEP)
 
     def read(self, value: Any) -> None:
-        """Pay for looking at the whole of a value, however deep it goes."""
+        """Pay for looking at the whole of a value, however deep it goes; for the next time, less."""
         kind = type(value)
         if kind is str or kind is Markup:
             self.spend(1 + len(value) // CHARACTERS_A_STEP)
         elif kind in _SCALARS:
             self.spend(1)
+        elif known := self._known.get(id(value)):
+            self.spend(1 + known[1] // _CHEAPER_AGAIN)
         else:
+            before = self.left
             self._read_deep(value)
+            if before - self.left > _CHEAPER_AGAIN:
+                self._known[id(value)] = value, before - self.left
 
     def _read_deep(self, value: Any) -> None:
         waiting = [value]

@@ -3,6 +3,7 @@
 Exceptions of Jinja and Python may hold values from the data; what is said here does not.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from traceback import walk_tb
@@ -28,8 +29,9 @@ from tidings.templates.metering import label
 from tidings.templates.sandbox import MixedEscaping, Sandbox
 from tidings.templates.values import Complaint, NullPrinted, VariableMissing
 
-# Their texts name types and the template's own words.
-_DISCREET: Final = (TypeError, ZeroDivisionError, AssertionError, jinja2.TemplateRuntimeError)
+_TELLING: Final = (TypeError, ZeroDivisionError, jinja2.TemplateRuntimeError)
+_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+_TYPES: Final = frozenset({"bool", "dict", "float", "int", "list", "NoneType", "str", "tuple"})
 
 
 def explained(error: Exception, place: Place, sandbox: Sandbox) -> TemplateError:
@@ -47,7 +49,7 @@ def explained(error: Exception, place: Place, sandbox: Sandbox) -> TemplateError
         case Exhausted() | RecursionError() | MemoryError() | OverflowError():
             return _expensive(error, place)
         case _:
-            return _failed(error, place)
+            return _failed(error, place, sandbox)
 
 
 def _expensive(error: Exception, place: Place) -> TemplateError:
@@ -56,21 +58,36 @@ def _expensive(error: Exception, place: Place) -> TemplateError:
     return TemplateTooExpensive("it calls itself without end, or makes something huge", place)
 
 
-def _failed(error: Exception, place: Place) -> TemplateError:
+def _failed(error: Exception, place: Place, sandbox: Sandbox) -> TemplateError:
     match error:
         case MixedEscaping():
             return TemplateSyntax(str(error), place)
+        case SyntaxError():
+            return TemplateSyntax("it is nested too deep", place)
         case SecurityError():
             return TemplateFailed("it reaches for something templates may not use", place)
         case Complaint():
             return TemplateFailed(str(error), place)
         case _:
-            return TemplateFailed(_discreet(error), place)
+            return TemplateFailed(_discreet(error, _source(sandbox, place)), place)
 
 
-def _discreet(error: Exception) -> str:
+def _discreet(error: Exception, source: str) -> str:
+    """The exception's own text, if all it quotes is the template's or the name of a type."""
     name = type(error).__name__
-    return f"{name}: {error}" if isinstance(error, _DISCREET) else f"{name} while it was written"
+    unknown = [word for word in _QUOTED.findall(str(error)) if not _is_known(word, source)]
+    if isinstance(error, _TELLING) and not unknown and not set("'\"") & set(_unquoted(error)):
+        return f"{name}: {error}"
+    return f"{name} while it was written"
+
+
+def _unquoted(error: Exception) -> str:
+    return _QUOTED.sub("", str(error))
+
+
+def _is_known(quoted: str, source: str) -> bool:
+    word = quoted[1:-1]
+    return word in _TYPES or word in source or not any(map(str.isalnum, word))
 
 
 def _at(error: BaseException, place: Place) -> Place:
@@ -97,7 +114,7 @@ def _include(error: jinja2.TemplateNotFound, place: Place, sandbox: Sandbox) -> 
 
 def _variable(error: VariableMissing, place: Place, sandbox: Sandbox) -> TemplateError:
     if error.hint:
-        return TemplateFailed(error.hint.rstrip("."), place, _cure_of(error.hint))
+        return TemplateFailed(error.hint.rstrip("."), place)
     name = _written(error.name, place, sandbox)
     if error.owner is missing or isinstance(error.owner, Mapping):
         what = f'variable "{name}"' if name else "a key that is worked out"
@@ -113,10 +130,6 @@ def _no_attribute(error: VariableMissing, name: str, place: Place) -> TemplateEr
     cure = f"Use the filter {last}" if last in FILTERS else ""
     what = f'"{name}" can\'t be had' if name else "something can't be had"
     return MissingVariable(f"{what}: it belongs to {kind}", place, cure, variable=name)
-
-
-def _cure_of(hint: str) -> str:
-    return 'Give it an else: {{ … if … else "" }}' if "inline if" in hint else ""
 
 
 def _null(error: NullPrinted, place: Place) -> TemplateError:

@@ -32,7 +32,7 @@ _LAZY: Final = ("map", "reject", "rejectattr", "select", "selectattr")
 _THOROUGH: Final = (
     "abs", "capitalize", "dictsort", "e", "escape", "filesizeformat", "float", "groupby", "int",
     "list", "lower", "max", "min", "reverse", "slice", "sort", "striptags", "title", "trim",
-    "truncate", "unique", "upper", "urlencode", "wordcount",
+    "unique", "upper", "urlencode", "wordcount",
 )  # fmt: skip
 _TAKES_MISSING: Final = frozenset({"d", "default"})
 _TAKES_NULL: Final = frozenset({"d", "default", "tojson"})
@@ -136,6 +136,15 @@ def _format(value: str, *args: Any, **kwargs: Any) -> Any:
 
 
 @pass_environment
+def _truncate(
+    environment: Any, s: str, length: int = 255, killwords: bool = False, end: str = "…"
+) -> Any:
+    if length < len(end):
+        raise Complaint("truncate: its length is less than that of its end")
+    return JINJA_FILTERS["truncate"](environment, s, length, killwords, end, 0)
+
+
+@pass_environment
 def _sum(environment: Any, iterable: Any, attribute: str | None = None, start: Any = 0) -> Any:
     if not isinstance(start, int | float | Decimal):
         raise Complaint("sum: adds numbers; use join for text")
@@ -176,6 +185,7 @@ _OURS: Final[Mapping[str, _AsFilter]] = {
     "string": _string,
     "sum": _sum,
     "tojson": _tojson,
+    "truncate": _truncate,
     "wordwrap": _wordwrap,
 }
 

@@ -210,7 +210,7 @@ def _incomplete(
     return TemplateNotFound(
         f"none of {' → '.join(chain)} has {wanted} ({there})",
         Place(name),
-        f"Add them to {library.root}/{name}/{chain[-1]}",
+        f"Add what is missing to {library.root}/{name}/{chain[-1]}",
     )
 
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jinja2 import DictLoader, nodes
-from jinja2.runtime import BlockReference, Context, LoopContext, Macro
+from jinja2.runtime import BlockReference, Context, LoopContext, Macro, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 
 from tidings.templates.budget import CURRENT, Exhausted
 from tidings.templates.filters import FILTERS, TESTS
+from tidings.templates.lines import with_line_ends
 from tidings.templates.metering import METERS, metered
 from tidings.templates.values import METHODS, Complaint, Method, Missing
 
@@ -71,6 +72,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "range": _range,
         }
 
+    def preprocess(self, source: str, name: str | None = None, filename: str | None = None) -> str:
+        """The source as Jinja is to read it."""
+        return with_line_ends(super().preprocess(source, name, filename))
+
     def _generate(
         self,
         source: nodes.Template,
@@ -112,6 +117,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         try:
             return obj[argument]
         except (TypeError, LookupError):
+            if isinstance(argument, Undefined):
+                str(argument)  # raises: it is the key that is missing
             return self.undefined(obj=obj, name=argument)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  # as Jinja's own: a template's keyword may be called self

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-from jinja2 import StrictUndefined, UndefinedError
+from jinja2 import StrictUndefined, Undefined, UndefinedError
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.utils import missing
 
@@ -85,8 +85,8 @@ def printable(value: Any, label: str) -> Any:
         raise NullPrinted(label)
     if isinstance(value, _PRINTABLE) or hasattr(value, "__html__"):
         return value
-    if isinstance(value, Missing):
-        return str(value)
+    if isinstance(value, Undefined):
+        return str(value)  # raises, but for an `if` without an else
     what = f"`{label}`" if label else "an expression"
     raise Complaint(
         f"{what} is {_kind(value)} and can't be printed as it is: loop over it, or use join or tojson"

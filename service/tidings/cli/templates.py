@@ -1,0 +1,238 @@
+"""`tidings templates list | check | render | init`: the words, looked at before anyone gets them."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.markup import escape
+from rich.table import Column, Table
+
+from tidings.cli.console import FAULT, err, fail, guarded, out, print_json
+from tidings.delivery.errors import ConfigurationError
+from tidings.settings import Settings
+from tidings.templates import (
+    Level,
+    Problem,
+    TemplateError,
+    TemplateInfo,
+    Templates,
+    copy_starter,
+)
+
+app = typer.Typer(
+    help="The words of messages: what there is, what is wrong with it, how it reads.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the templates. Otherwise TIDINGS_TEMPLATES_ROOT, or ./templates.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+
+_MAIL: Final = ("subject", "text")
+_COLOURS: Final = {Level.ERROR: "red", Level.WARNING: "yellow"}
+
+
+@app.command("list")
+def list_(root: Root = None, as_json: AsJson = False) -> None:
+    """Show every template: its locales, its parts and the variables it needs.
+
+    Example: [bold]tidings templates list --root templates[/]
+    """
+    templates = _open(root)
+    infos = templates.list_templates()
+    if as_json:
+        print_json([asdict(info) for info in infos])
+    elif infos:
+        out.print(_table(infos))
+    else:
+        out.print(
+            f"No templates in {escape(str(templates.root))}. "
+            f"Start with: [bold]tidings templates init {escape(str(templates.root))}[/]"
+        )
+
+
+@app.command()
+def check(
+    root: Root = None,
+    strict: Annotated[bool, typer.Option(help="Fail on warnings too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compile every file and say what is wrong: with files, variables and translations.
+
+    Exits with 1 where something is.
+
+    Example: [bold]tidings templates check --strict[/]
+    """
+    templates = _open(root)
+    problems = templates.check()
+    if as_json:
+        print_json([asdict(problem) for problem in problems])
+    else:
+        _report(templates, problems)
+    if any(strict or problem.level is Level.ERROR for problem in problems):
+        raise typer.Exit(FAULT)
+
+
+@app.command()
+def render(
+    name: Annotated[str, typer.Argument(help="The template, e.g. welcome.", show_default=False)],
+    data: Annotated[
+        str | None, typer.Option(help="Its variables, as a JSON object.", show_default=False)
+    ] = None,
+    data_file: Annotated[
+        str | None,
+        typer.Option(help="File with its variables; - is standard input.", show_default=False),
+    ] = None,
+    locale: Annotated[
+        str | None, typer.Option(help="Language tag, e.g. pt-BR.", show_default=False)
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(help="Only this part, and nothing around it, e.g. html.", show_default=False),
+    ] = None,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a message as a notification would have it.
+
+    Example: [bold]tidings templates render otp --data '{"code": "493021"}' --locale pt-BR[/]
+    """
+    templates = _open(root)
+    variables = _variables(data, data_file)
+    try:
+        parts = _rendered(templates, name, locale, variables, part)
+    except TemplateError as error:
+        fail(error)
+    if as_json:
+        print_json({"template": name, "parts": parts})
+    elif part is not None:
+        sys.stdout.write(parts[part]["text"] + "\n")
+    else:
+        _show(parts)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to put them; made if it isn't there.")],
+    force: Annotated[bool, typer.Option(help="Replace files that are there already.")] = False,
+) -> None:
+    """Copy a set of templates to start from: a welcome, a one-time code, an order on its way.
+
+    Example: [bold]tidings templates init templates[/]
+    """
+    try:
+        files = copy_starter(folder, overwrite=force)
+    except FileExistsError as error:
+        err.print(f"[bold red]Error:[/] {escape(str(error))}. --force replaces them.")
+        raise typer.Exit(FAULT) from None
+    except OSError as error:
+        fail(ConfigurationError(f"can't write to {folder}: {error.strerror}"))
+    out.print(f"{len(files)} files in {escape(str(folder))}. Look at them with:")
+    out.print(f"[bold]tidings templates list --root {escape(str(folder))}[/]")
+
+
+def _open(root: Path | None) -> Templates:
+    folder = root or guarded(lambda: Settings().worker.templates_root)
+    if not folder.is_dir():
+        fail(
+            ConfigurationError(
+                f"{folder} is not a folder of templates: set TIDINGS_TEMPLATES_ROOT, give --root, "
+                f"or make one with `tidings templates init {folder}`"
+            )
+        )
+    return Templates(folder)
+
+
+def _table(infos: Iterable[TemplateInfo]) -> Table:
+    table = Table(
+        Column("Template", no_wrap=True, style="bold"),
+        Column("Locales"),
+        Column("Parts"),
+        Column("Variables", overflow="fold", ratio=1),
+    )
+    for info in infos:
+        variables = escape(", ".join(info.variables))
+        if info.problems:
+            variables += f"\n[yellow]{len(info.problems)} problems: tidings templates check[/]"
+        table.add_row(escape(info.name), ", ".join(info.locales), ", ".join(info.parts), variables)
+    return table
+
+
+def _report(templates: Templates, problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        line = f", line {problem.line}" if problem.line else ""
+        colour = _COLOURS[problem.level]
+        out.print(
+            f"[{colour}]{problem.level}[/] [bold]{escape(problem.file)}[/]{line}: "
+            f"{escape(problem.message)}",
+            soft_wrap=True,
+        )
+    count = len(templates.list_templates())
+    if not problems:
+        out.print(f"[green]{count} templates, nothing wrong.[/]")
+
+
+def _variables(data: str | None, data_file: str | None) -> Mapping[str, object]:
+    if data is not None and data_file is not None:
+        raise typer.BadParameter("give one of them, not both", param_hint="--data, --data-file")
+    source = "--data" if data_file is None else "--data-file"
+    try:
+        value = json.loads(_text(data, data_file))
+    except OSError as error:
+        problem = f"can't be read: {error.strerror}"
+        raise typer.BadParameter(problem, param_hint=source) from None
+    except (ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"is not JSON: {error}", param_hint=source) from None
+    if not isinstance(value, dict):
+        raise typer.BadParameter('has to be a JSON object: {"name": …}', param_hint=source)
+    return value
+
+
+def _text(data: str | None, data_file: str | None) -> str:
+    if data_file is None:
+        return data or "{}"
+    return sys.stdin.read() if data_file == "-" else Path(data_file).read_text("utf-8")
+
+
+def _rendered(
+    templates: Templates,
+    name: str,
+    locale: str | None,
+    variables: Mapping[str, object],
+    only: str | None,
+) -> dict[str, Any]:
+    """Part → its locale and text. A mail's parts are written together, as its channel does it."""
+    there = next((info.parts for info in templates.list_templates() if info.name == name), ())
+    parts: dict[str, Any] = {}
+    for required, optional in _messages(there, only):
+        texts = templates.render(name, locale, variables, required=required, optional=optional)
+        found = templates.locale(name, locale, required)
+        parts |= {part: {"locale": found, "text": text} for part, text in texts.items()}
+    return parts if only is None else {only: parts[only]}
+
+
+def _messages(
+    there: Iterable[str], only: str | None
+) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Required and optional parts of each message a template can write."""
+    mail = {*_MAIL, "html"} if set(_MAIL) <= set(there) else set()
+    if only is not None:
+        return [(tuple(dict.fromkeys((*_MAIL, only))) if only in mail else (only,), ())]
+    alone = [((part,), ()) for part in there if part not in mail]
+    return [(_MAIL, ("html",)), *alone] if mail or not alone else [*alone]
+
+
+def _show(parts: Mapping[str, Any]) -> None:
+    for part, written in parts.items():
+        out.rule(f"{escape(part)} ({written['locale']})", align="left")
+        out.print(written["text"], markup=False, emoji=False, soft_wrap=True)
