@@ -1,17 +1,21 @@
 """Step two, read: bytes and headers become an `Attempt`, or a `MalformedNotification`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 from tidings.delivery.errors import MalformedNotification
-from tidings_events import InvalidNotification, Notification, parse
+from tidings_events import InvalidNotification, Notification, Priority, parse
 from tidings_events.routing import TRACEPARENT, Headers
 
 HIGHEST_COUNT: Final = 10_000
 """No notification is tried or replayed more often: a larger number in a header is forged."""
+
+_PRIORITIES: Final = frozenset(Priority)
+YEARS: Final = range(2000, 3000)
+"""Times in other years are mistakes, and the first and the last of the calendar can't be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def _notification(message: Message) -> Notification:
             f"content_encoding: {message.content_encoding[:40]!r} is not supported; publish plain JSON"
         )
     try:
-        return parse(message.body)
+        notification = parse(message.body)
     except InvalidNotification as invalid:
         problems = list(invalid.problems)
         if message.content_type not in {None, "", "application/json"}:
@@ -95,6 +99,16 @@ def _notification(message: Message) -> Notification:
                 f"content_type: {message.content_type[:80]!r}; publish application/json"
             )
         raise MalformedNotification(*problems) from None
+    if problems := list(_impossible_times(notification)):
+        raise MalformedNotification(*problems)
+    return notification
+
+
+def _impossible_times(notification: Notification) -> Iterator[str]:
+    for name in ("scheduled_at", "expires_at"):
+        moment: datetime | None = getattr(notification, name)
+        if moment is not None and moment.year not in YEARS:
+            yield f"{name}: {moment.isoformat()} is not a time of this millennium; mend the year"
 
 
 def _lane(routing_key: str, notification: Notification) -> Lane:
@@ -110,6 +124,11 @@ def _lane(routing_key: str, notification: Notification) -> Lane:
         raise MalformedNotification(
             f"priority: the body says {str(notification.priority)!r} and the routing key "
             f"{routing_key[:80]!r} says {priority[:40]!r}; make them agree, or leave priority out"
+        )
+    if priority not in _PRIORITIES:
+        raise MalformedNotification(
+            f"priority: the routing key {routing_key[:80]!r} names none; publish with the key "
+            f"{notification.channel}.{notification.priority}"
         )
     return Lane(channel, priority)
 
@@ -136,9 +155,9 @@ def _moment(headers: Mapping[str, object], name: str) -> datetime | None:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None or moment.tzinfo is None or moment.year not in YEARS:
         raise MalformedNotification(
-            f"header {name}: {_shown(value)} is not a time with an offset; "
+            f"header {name}: {_shown(value)} is not a time of this millennium with an offset; "
             "x-tidings- headers are set by Tidings: leave them out"
         )
     return moment
