@@ -81,7 +81,11 @@ class DeadLetterRig(Rig):
         return attempt.id
 
     async def publish_dead(
-        self, body: bytes, headers: dict[str, object], key: str = "email.normal", **properties: object
+        self,
+        body: bytes,
+        headers: dict[str, object],
+        key: str = "email.normal",
+        **properties: object,
     ) -> None:
         """Publish straight to the dead letters, as anybody may."""
         exchange = await self._broker.get_exchange(DEAD, ensure=False)
@@ -114,9 +118,7 @@ class DeadLetterRig(Rig):
         ordered = sorted(found, key=lambda row: places.get(row["body"], -1))  # type: ignore[call-overload]
         return [UUID(str(row["id"])) for row in ordered]
 
-    async def replay(
-        self, wanted: LetterFilter | None = None, plan: Plan | None = None
-    ) -> Summary:
+    async def replay(self, wanted: LetterFilter | None = None, plan: Plan | None = None) -> Summary:
         """Replay as the command does."""
         async with (
             self.ledger("cli") as ledger,

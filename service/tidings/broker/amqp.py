@@ -14,6 +14,7 @@ from aiormq.exceptions import AMQPError
 from pamqp.exceptions import PAMQPException
 from yarl import URL
 
+from tidings.broker.tolerance import tolerate_odd_values
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.settings import BrokerSettings
 
@@ -89,6 +90,7 @@ async def connect(url: str, settings: BrokerSettings, name: str) -> AbstractConn
     Raises:
         BrokerUnavailable: It could not be had within the time limit.
     """
+    tolerate_odd_values()
     target = URL(url).update_query(name=name, heartbeat=str(settings.amqp_heartbeat))
     try:
         async with asyncio.timeout(settings.amqp_timeout):

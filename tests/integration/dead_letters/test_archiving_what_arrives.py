@@ -40,7 +40,9 @@ async def test_a_workers_letter_is_kept_with_its_reason_and_its_bytes(rig: DeadL
     assert letter["attempts"] == 1
 
 
-async def test_a_letter_whose_notification_the_ledger_lacks_gives_it_one(rig: DeadLetterRig) -> None:
+async def test_a_letter_whose_notification_the_ledger_lacks_gives_it_one(
+    rig: DeadLetterRig,
+) -> None:
     async with rig.archiving():
         id = await rig.bury()
         await rig.letters()
