@@ -91,9 +91,12 @@ WITH suppressed AS (
       FROM unnest({COLUMNS.parameters()}, {COLUMNS.further("uuid")}) AS incoming ({COLUMNS.names}, first)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, duplicate_of
+), noted AS (
+    INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
+    SELECT id, 0, 'queued', 'suppressed', ${len(COLUMNS) + 2}::text, 'same idempotency key as ' || duplicate_of
+      FROM suppressed
 )
-INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-SELECT id, 0, 'queued', 'suppressed', ${len(COLUMNS) + 2}::text, 'same idempotency key as ' || duplicate_of FROM suppressed
+SELECT id, duplicate_of FROM suppressed
 """
 
 Row = Mapping[str, Any]
@@ -210,16 +213,26 @@ class Claims:
         rows = await connection.fetch(REMEMBER_KEYS, list(keyed.values()), ids, self._window)
         first: dict[str, UUID] = {row["key"]: row["notification_id"] for row in rows}
         repeated = {
-            place: first[key]
-            for place, key in keyed.items()
-            if first[key] != requests[place].attempt.id
+            place: original
+            for place, one in requests.items()
+            if place in keyed and (original := first[keyed[place]]) != one.attempt.id
         }
-        if repeated:
-            suppressed = [requests[place] for place in repeated]
-            await connection.execute(
-                SUPPRESS, *columns(suppressed), list(repeated.values()), self._worker
-            )
-        return {place: DuplicateOf(original) for place, original in repeated.items()}
+        return await self._suppressed(connection, requests, repeated) if repeated else {}
+
+    async def _suppressed(
+        self,
+        connection: Connection,
+        requests: Mapping[int, ClaimRequest],
+        repeated: Mapping[int, UUID],
+    ) -> dict[int, Claim]:
+        """Store duplicates. What is known already is none: its key was taken over after the window."""
+        duplicates = [requests[place] for place in repeated]
+        rows = await connection.fetch(
+            SUPPRESS, *columns(duplicates), list(repeated.values()), self._worker
+        )
+        stored = {row["id"]: DuplicateOf(row["duplicate_of"]) for row in rows}
+        ids = {place: requests[place].attempt.id for place in repeated}
+        return {place: stored[id_] for place, id_ in ids.items() if id_ in stored}
 
 
 def classify(row: Row, attempt: Attempt) -> Claim:
