@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Final
 
 from tidings.delivery.attempt import Attempt
-from tidings.delivery.outcome import Outcome, RetryLater, Sent, Undeliverable
+from tidings.delivery.outcome import Failure, Outcome, RetryLater, Sent, Undeliverable
 from tidings.delivery.states import State
 from tidings.ledger.database import Database
+from tidings.ledger.rows import fit
 
 RECORD: Final = """
 WITH incoming AS (
@@ -26,30 +27,30 @@ WITH incoming AS (
       FROM incoming i
      WHERE n.id = i.id AND n.epoch = i.epoch AND n.attempt = i.attempt
        AND n.state = 'sending' AND n.lease_holder = i.token
-    RETURNING n.id
+    RETURNING n.id, i.token
 )
 INSERT INTO attempts (notification_id, epoch, attempt, started_at, duration_ms, state, provider, reference,
                       code, kind, message, retry_delay, possible_duplicate, worker)
 SELECT id, epoch, attempt, started_at, duration_ms, state, provider, reference,
        code, kind, message, retry_delay, possible_duplicate, token
-  FROM incoming JOIN moved USING (id)
-RETURNING notification_id
+  FROM incoming JOIN moved USING (id, token)
+RETURNING notification_id AS id, worker AS token
 """
 
 LATE: Final = """
 WITH incoming AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[]) AS i (id, epoch, attempt, token, state)
 ), recorded AS (
-    SELECT a.notification_id AS id FROM attempts a JOIN incoming i
+    SELECT i.id, i.token FROM attempts a JOIN incoming i
         ON a.notification_id = i.id AND a.epoch = i.epoch AND a.attempt = i.attempt AND a.worker = i.token
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT i.id, i.epoch, n.state, n.state, i.token, 'attempt ' || i.attempt || ' ended as ' || i.state
            || ' after its lease had run out and another worker had taken over'
       FROM incoming i JOIN notifications n USING (id)
-     WHERE i.id NOT IN (SELECT id FROM recorded)
+     WHERE (i.id, i.token) NOT IN (SELECT id, token FROM recorded)
 )
-SELECT id FROM recorded
+SELECT id, token FROM recorded
 """
 """Those of a batch that could not be recorded: recorded before (the reply was lost), or taken over."""
 
@@ -106,18 +107,20 @@ class Records:
         ordered = sorted(records, key=lambda one: one.attempt.id)
         async with self._database.connection() as connection:
             rows = await connection.fetch(RECORD, *_columns(ordered))
-            recorded = {row["notification_id"] for row in rows}
-            late = [one for one in ordered if one.attempt.id not in recorded]
+            recorded = {(row["id"], row["token"]) for row in rows}
+            late = [one for one in ordered if (one.attempt.id, one.token) not in recorded]
             if late:
                 ids, epochs, numbers, tokens, _, _, states, *_rest = _columns(late)
                 before = await connection.fetch(LATE, ids, epochs, numbers, tokens, states)
-                recorded |= {row["id"] for row in before}
-        return [one.attempt.id in recorded for one in records]
+                recorded |= {(row["id"], row["token"]) for row in before}
+        return [(one.attempt.id, one.token) in recorded for one in records]
 
     async def release(self, attempt: Attempt, token: str, why: str) -> None:
         """Give a claim back as if it had never been made; only the history remembers."""
         async with self._database.connection() as connection:
-            await connection.execute(RELEASE, token, attempt.id, attempt.epoch, attempt.number, why)
+            await connection.execute(
+                RELEASE, token, attempt.id, attempt.epoch, attempt.number, fit(why)
+            )
 
 
 def _columns(records: Sequence[Record]) -> list[list[object]]:
@@ -138,28 +141,20 @@ def _columns(records: Sequence[Record]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _told(outcome: Outcome) -> tuple[object, ...]:
+def _told(outcome: Outcome) -> list[object]:
     """provider, reference, code, kind, message, retry_delay, reason."""
     match outcome:
         case Sent(provider=provider, reference=reference, code=code):
-            return provider, reference or None, code or None, None, None, None, None
+            return [*_words(provider, reference, code, "", ""), None, None]
         case RetryLater(failure=failure, delay=delay):
-            return (
-                failure.provider or None,
-                None,
-                failure.code or None,
-                failure.kind,
-                failure.message,
-                delay.seconds,
-                None,
-            )
+            return [*_failure(failure), delay.seconds, None]
         case Undeliverable(failure=failure, reason=reason):
-            return (
-                failure.provider or None,
-                None,
-                failure.code or None,
-                failure.kind,
-                failure.message,
-                None,
-                reason.value,
-            )
+            return [*_failure(failure), None, reason.value]
+
+
+def _failure(failure: Failure) -> list[str | None]:
+    return _words(failure.provider, "", failure.code, failure.kind, failure.message)
+
+
+def _words(*texts: str) -> list[str | None]:
+    return [fit(text) or None for text in texts]

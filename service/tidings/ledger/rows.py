@@ -79,3 +79,8 @@ def columns(requests: Iterable[Storable]) -> list[list[object]]:
     """One list of values per column, in the order of `COLUMNS`."""
     items = list(requests)
     return [[column.value(one) for one in items] for column in COLUMNS]
+
+
+def fit(text: str) -> str:
+    """Text that PostgreSQL holds: a provider may say anything, but no NUL and no half of a pair."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
