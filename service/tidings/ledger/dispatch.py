@@ -47,7 +47,9 @@ UPDATE dead_letters d
 """
 
 NEXT: Final = """
-SELECT extract(epoch FROM min(dispatch_at) - clock_timestamp())::float8 FROM notifications WHERE dispatch_at IS NOT NULL
+SELECT extract(epoch FROM min(dispatch_at) - clock_timestamp())::float8
+  FROM notifications
+ WHERE dispatch_at IS NOT NULL AND state IN ('scheduled', 'queued')
 """
 
 
