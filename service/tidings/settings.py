@@ -5,6 +5,7 @@ Kubernetes secrets). Nothing else in the service reads the environment.
 """
 
 import os
+import re
 from collections.abc import Iterable
 from enum import Enum
 from functools import cached_property
@@ -12,8 +13,16 @@ from pathlib import Path
 from typing import Annotated, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from tidings.delivery.delay import Delay, seconds
 from tidings.delivery.errors import ConfigurationError
@@ -48,6 +57,29 @@ def _delays(value: object) -> object:
     return tuple(Delay.parse(word) if isinstance(word, str) else word for word in words)
 
 
+_HOST: Final = re.compile(r"(?:\[[^]]+\]|[^]\[:]*)(?::\d{1,5})?")
+
+
+def _is_url(url: str, *schemes: str) -> bool:
+    parts = urlsplit(url)
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    return parts.scheme in schemes and all(_HOST.fullmatch(host) for host in hosts)
+
+
+def _amqp_urls(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for url in urls:
+        text = url.get_secret_value()
+        if not _is_url(text, "amqp", "amqps") or not urlsplit(text).hostname:
+            raise ValueError("write it like amqp://user:password@host:5672/vhost")
+    return urls
+
+
+def _database_url(url: SecretStr) -> SecretStr:
+    if not _is_url(url.get_secret_value(), "postgresql", "postgres"):
+        raise ValueError("write it like postgresql://user:password@host:5432/database")
+    return url
+
+
 class Written(Enum):
     """How people write a number."""
 
@@ -55,9 +87,11 @@ class Written(Enum):
     RATE = "50/s, 100/m, 1000/h"
 
 
-Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0), Written.LENGTH_OF_TIME]
+Duration = Annotated[
+    float, BeforeValidator(_duration), Field(gt=0, allow_inf_nan=False), Written.LENGTH_OF_TIME
+]
 """Seconds; written as `30s`, `2m`, `1h30m`, `7d`."""
-Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0), Written.RATE]
+Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0, allow_inf_nan=False), Written.RATE]
 """Per second; written as `50/s`, `100/m`, `1000/h`."""
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Delays = Annotated[tuple[Delay, ...], NoDecode, BeforeValidator(_delays)]
@@ -84,9 +118,13 @@ class BrokerSettings(BaseSettings):
 
     model_config = _section("TIDINGS_")
 
-    amqp_url: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_words)] = (
-        SecretStr("amqp://guest:guest@localhost:5672/"),
-    )
+    amqp_url: Annotated[
+        tuple[SecretStr, ...],
+        NoDecode,
+        BeforeValidator(_words),
+        Field(min_length=1),
+        AfterValidator(_amqp_urls),
+    ] = (SecretStr("amqp://guest:guest@localhost:5672/"),)
     """One URL, or several of one cluster separated by commas; tried in turn. `amqps://` verifies."""
     amqp_heartbeat: int = Field(default=30, ge=5, le=600)
     """Seconds between heartbeats."""
@@ -122,7 +160,9 @@ class LedgerSettings(BaseSettings):
 
     model_config = _section("TIDINGS_")
 
-    database_url: SecretStr = SecretStr("postgresql://tidings@localhost:5432/tidings")
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr(
+        "postgresql://tidings@localhost:5432/tidings"
+    )
     """`postgresql://user:password@host:port/database?sslmode=verify-full`."""
     database_pool_size: int = Field(default=6, ge=2, le=100)
     """Connections a process may hold."""
@@ -147,8 +187,8 @@ class ChannelSettings(BaseSettings):
     """How long one send may take."""
     rate: Rate | None = None
     """Most sends a second per worker, e.g. `50/s`; unlimited where unset."""
-    retry: Delays = DEFAULT_RETRY.delays
-    """Waits between attempts."""
+    retry: Annotated[Delays, Field(min_length=1)] = DEFAULT_RETRY.delays
+    """Waits between attempts; at least one, for `max_retries: 0` in a notification means none."""
     guarantee: Guarantee = Guarantee.AT_LEAST_ONCE
     """`at_least_once` or `at_most_once`, where nobody can know whether it was sent."""
     low_share: float = Field(default=0.05, ge=0, le=0.5)
@@ -377,8 +417,11 @@ SECTIONS: Final[tuple[type[BaseSettings], ...]] = (
 
 
 def _read(section: type[_Section]) -> _Section:
+    secrets = os.environ.get("TIDINGS_SECRETS_DIR") or None
+    if secrets is not None and not Path(secrets).is_dir():
+        raise ConfigurationError(f"TIDINGS_SECRETS_DIR: {secrets} is not a folder")
     try:
-        return section(_secrets_dir=os.environ.get("TIDINGS_SECRETS_DIR"))
+        return section(_secrets_dir=secrets)
     except ValidationError as invalid:
         prefix = str(section.model_config["env_prefix"])
         faults = (
@@ -386,3 +429,12 @@ def _read(section: type[_Section]) -> _Section:
             for error in invalid.errors(include_input=False, include_url=False)
         )
         raise ConfigurationError("; ".join(faults)) from None
+    except SettingsError as unreadable:
+        raise ConfigurationError(_not_json(section, str(unreadable))) from None
+
+
+def _not_json(section: type[BaseSettings], message: str) -> str:
+    """pydantic-settings names the field and not the variable."""
+    field = next(name for name in section.model_fields if f'"{name}"' in message)
+    prefix = str(section.model_config["env_prefix"])
+    return f"{prefix}{field}".upper() + ": it is not JSON"

@@ -17,7 +17,7 @@ def seconds(text: str) -> float:
     """
     written = text.strip().lower()
     if milliseconds := _MILLISECONDS.fullmatch(written):
-        return int(milliseconds[1]) / 1000
+        return float(milliseconds[1]) / 1000
     match = _WRITTEN.fullmatch(written)
     if not written or match is None:
         raise ValueError(f"{text!r} is not a length of time: write it like 30s, 2m, 1h30m or 7d")
@@ -42,7 +42,7 @@ class Delay:
     def parse(cls, text: str) -> Self:
         """Read a delay from its name, e.g. `2m`."""
         length = seconds(text)
-        if length != int(length):
+        if not length.is_integer():
             raise ValueError(f"a retry delay is a whole number of seconds, not {text}")
         return cls(int(length))
 

@@ -57,7 +57,6 @@ def test_a_default_can_be_written_into_the_environment_as_it_is_told(
             "postgresql://me@db/tidings?password=hunter2&sslmode=require",
             f"postgresql://me@db/tidings?password={HIDDEN}&sslmode=require",
         ),
-        ("TIDINGS_DATABASE_URL", "host=db password=hunter2", HIDDEN),
     ],
 )
 def test_a_value_is_shown_as_people_write_it_without_what_is_secret_in_it(
