@@ -76,6 +76,6 @@ class Gate:
         if not self.shut or self._probing:
             self._failures += 1
         self._probing = False
-        rest: float = min(self._pause * 2.0 ** (self._failures - 1), self._pause * 10)
+        rest = self._pause * min(2.0 ** min(self._failures - 1, 10), 10.0)
         self._shut_until = self._clock() + rest
         return rest
