@@ -1,8 +1,29 @@
 """`tidings`: every command, in the order a newcomer needs them."""
 
+from importlib.metadata import version
+from typing import Annotated, Final
+
 import typer
 
-from tidings.cli import roles
+from tidings.cli import (
+    cancel,
+    doctor,
+    environment,
+    listing,
+    migrate,
+    publish,
+    roles,
+    show,
+    statistics,
+    templates,
+    topology,
+)
+from tidings.cli.console import out
+from tidings.telemetry.logs import configure
+
+RUN: Final = "Run"
+ASK: Final = "Ask and act"
+SET_UP: Final = "Set up"
 
 app = typer.Typer(
     name="tidings",
@@ -14,10 +35,39 @@ app = typer.Typer(
 )
 
 
-app.command()(roles.worker)
-app.command()(roles.scheduler)
-app.command()(roles.archive)
-app.command("all")(roles.all_roles)
+app.command(rich_help_panel=RUN)(roles.worker)
+app.command(rich_help_panel=RUN)(roles.scheduler)
+app.command(rich_help_panel=RUN)(roles.archive)
+app.command("all", rich_help_panel=RUN)(roles.all_roles)
+
+app.command(rich_help_panel=ASK)(publish.publish)
+app.command(rich_help_panel=ASK)(show.show)
+app.command("list", rich_help_panel=ASK)(listing.list_)
+app.command(rich_help_panel=ASK)(statistics.stats)
+app.command(rich_help_panel=ASK)(cancel.cancel)
+
+app.command(rich_help_panel=SET_UP)(doctor.doctor)
+app.command("migrate", rich_help_panel=SET_UP)(migrate.migrate_)
+app.command(rich_help_panel=SET_UP)(environment.settings)
+app.add_typer(topology.app, name="topology", rich_help_panel=SET_UP)
+app.add_typer(templates.app, name="templates", rich_help_panel=SET_UP)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        out.print(version("tidings"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Delivers notifications and loses none."""
+    configure("warning")  # a command speaks for itself; the roles say more, as they are told to
 
 
 def main() -> None:

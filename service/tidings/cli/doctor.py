@@ -1,0 +1,134 @@
+"""`tidings doctor`: tries everything Tidings depends on, and says what to do about each fault."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Final
+
+import typer
+from rich.markup import escape
+
+from tidings.broker.diagnosis import diagnose as diagnose_broker
+from tidings.broker.topology import topology_of
+from tidings.channels.registry import LINES, build
+from tidings.cli.console import FAULT, out, print_json, run
+from tidings.cli.options import AsJson
+from tidings.delivery.errors import ConfigurationError, TidingsError
+from tidings.delivery.ports import Channel, Finding, Verdict
+from tidings.ledger.diagnosis import diagnose as diagnose_ledger
+from tidings.settings import Settings
+from tidings.templates import Level, Templates
+
+PATIENCE: Final = 60.0
+"""Seconds that any one check may take."""
+MARKS: Final = {
+    Verdict.OK: "[green]✓[/]",
+    Verdict.WARNING: "[yellow]![/]",
+    Verdict.FAULT: "[red]✗[/]",
+}
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check RabbitMQ, PostgreSQL, every channel's provider and the templates; nothing is sent.
+
+    One line per finding: ✓ well, ! worth knowing, ✗ a fault, each with what to do. Exit code 1
+    where there is a fault.
+
+    Example: [bold]tidings doctor[/]
+    """
+    findings = run(_examine(Settings()))
+    if as_json:
+        print_json([asdict(one) for one in findings])
+    else:
+        _tell(findings)
+    if any(one.verdict is Verdict.FAULT for one in findings):
+        raise typer.Exit(FAULT)
+
+
+def _tell(findings: Sequence[Finding]) -> None:
+    for one in findings:
+        out.print(
+            f"{MARKS[one.verdict]} [bold]{escape(one.subject)}[/]: {escape(one.detail)}",
+            soft_wrap=True,
+        )
+        if one.remedy:
+            out.print(f"    [dim]→[/] {escape(one.remedy)}", soft_wrap=True)
+    faults = sum(one.verdict is Verdict.FAULT for one in findings)
+    warnings = sum(one.verdict is Verdict.WARNING for one in findings)
+    out.print()
+    if faults:
+        out.print(f"[red]Faults: {faults}[/], worth knowing: {warnings}.")
+    else:
+        out.print(f"[green]All is well[/]{f'; worth knowing: {warnings}' if warnings else ''}.")
+
+
+async def _examine(settings: Settings) -> Sequence[Finding]:
+    try:
+        settings.check()
+        channels = build(settings)
+    except ConfigurationError as error:
+        remedy = "correct it; `tidings settings` tells what each variable means"
+        return [Finding("Settings", Verdict.FAULT, str(error), remedy)]
+    try:
+        layout = topology_of(settings)
+        checks: list[tuple[str, Callable[[], Awaitable[Sequence[Finding]]]]] = [
+            ("RabbitMQ", lambda: diagnose_broker(settings.broker, layout, list(channels))),
+            ("PostgreSQL", lambda: diagnose_ledger(settings.ledger)),
+            *((name, channel.check) for name, channel in channels.items()),
+            ("Templates", lambda: _templates(settings)),
+        ]
+        results = await asyncio.gather(*(_within(name, check) for name, check in checks))
+    finally:
+        await _close(channels.values())
+    return [
+        Finding("Settings", Verdict.OK, "every variable reads well"),
+        *(finding for result in results for finding in result),
+        *_switched_off(channels),
+    ]
+
+
+async def _within(
+    name: str, check: Callable[[], Awaitable[Sequence[Finding]]]
+) -> Sequence[Finding]:
+    """A check that ends; where it can't answer, that is a finding too."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await check()
+    except TimeoutError:
+        detail = f"no answer within {PATIENCE:.0f} s"
+        return [Finding(name, Verdict.FAULT, detail, "look at the network between it and here")]
+    except TidingsError as error:
+        return [Finding(name, Verdict.FAULT, str(error))]
+
+
+async def _close(channels: Iterable[Channel]) -> None:
+    for channel in channels:
+        await channel.close()
+
+
+def _switched_off(channels: dict[str, Channel]) -> Iterator[Finding]:
+    verdict = Verdict.OK if channels else Verdict.WARNING
+    for name, line in LINES.items():
+        if name not in channels:
+            yield Finding(name, verdict, f"off; set {line.variable} to switch it on")
+
+
+async def _templates(settings: Settings) -> Sequence[Finding]:
+    root = settings.worker.templates_root
+    if not root.is_dir():
+        remedy = "`tidings templates init` makes a first one; set TIDINGS_TEMPLATES_ROOT where they are elsewhere"
+        return [Finding("Templates", Verdict.WARNING, f"there is no folder {root}", remedy)]
+    templates = Templates(root)
+    problems = templates.check()
+    verdicts = {Level.ERROR: Verdict.FAULT, Level.WARNING: Verdict.WARNING}
+    found = [
+        Finding(
+            "Templates",
+            verdicts[one.level],
+            f"{one.file}{f', line {one.line}' if one.line else ''}: {one.message}",
+            "`tidings templates check` tells all",
+        )
+        for one in problems
+    ]
+    count = len(templates.list_templates())
+    return found or [Finding("Templates", Verdict.OK, f"{count} in {root}, all of them sound")]

@@ -1,0 +1,249 @@
+"""`tidings topology`: what Tidings needs in RabbitMQ, compared, made so, tidied up."""
+
+import json
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from tidings.broker.declaration import declare
+from tidings.broker.inspection import (
+    Difference,
+    Kind,
+    differences,
+    left_over,
+    leftovers,
+    unbound,
+)
+from tidings.broker.management import Management
+from tidings.broker.pruning import STATISTICS_SETTLE, Pruned, Pruner
+from tidings.broker.session import connected
+from tidings.broker.topology import Queue, Topology, topology_of
+from tidings.cli.console import FAULT, err, fail, guarded, out, print_json, run
+from tidings.cli.options import AsJson
+from tidings.delivery.errors import BrokerUnavailable, TidingsError
+from tidings.settings import Settings
+
+app = typer.Typer(
+    help="Exchanges, queues and bindings: shown, checked, made so, tidied up.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+NAME: Final = "tidings topology"
+MARKS: Final = {Kind.LEFTOVER: "[yellow]![/]"}
+
+
+@app.command()
+def show(as_json: AsJson = False) -> None:
+    """Show what these settings ask for; RabbitMQ is not asked.
+
+    Example: [bold]TIDINGS_EMAIL_RETRY="1m 5m" tidings topology show[/]
+    """
+    wanted = guarded(lambda: topology_of(Settings()))
+    if as_json:
+        print_json(asdict(wanted))
+    else:
+        out.print(_exchanges(wanted))
+        out.print()
+        out.print(_queues(wanted))
+
+
+@app.command()
+def check(as_json: AsJson = False) -> None:
+    """Compare RabbitMQ with what these settings ask for; changes nothing. Exit code 1 where they differ.
+
+    Bindings and leftover queues are seen only where the management API answers
+    (TIDINGS_MANAGEMENT_URL). A leftover queue is no fault.
+
+    Example: [bold]tidings topology check[/]
+    """
+    found, unseen = run(_check(Settings()))
+    if as_json:
+        print_json([asdict(one) for one in found])
+    else:
+        for one in found:
+            out.print(f"{MARKS.get(one.kind, '[red]✗[/]')} {_line(one)}", soft_wrap=True)
+        for advice in _advice({one.kind for one in found}):
+            out.print(f"    [dim]→[/] {advice}", soft_wrap=True)
+        if not found:
+            out.print("[green]✓[/] RabbitMQ has what Tidings needs.")
+    if unseen:
+        err.print(
+            f"[yellow]![/] Bindings and leftovers were not checked: {escape(unseen)}",
+            soft_wrap=True,
+        )
+    if any(one.kind is not Kind.LEFTOVER for one in found):
+        raise typer.Exit(FAULT)
+
+
+@app.command()
+def apply() -> None:
+    """Make what is missing. What exists is left as it is; other arguments are an error that names them.
+
+    Example: [bold]tidings topology apply[/]
+    """
+    wanted = run(_apply(Settings()))
+    out.print(
+        f"[green]✓[/] {len(wanted.exchanges)} exchanges, {len(wanted.queues)} queues and "
+        f"{len(wanted.bindings)} bindings are in place."
+    )
+
+
+@app.command()
+def prune(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which queues are left over.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete retry queues that no policy leads to any more, where nothing is in them and nobody uses them.
+
+    Run it once every worker has the new policy. Each queue is unbound, watched for some
+    seconds, and deleted only if RabbitMQ's statistics show nothing at all in it; else it is bound again.
+
+    Example: [bold]tidings topology prune --dry-run[/]
+    """
+    settings = Settings()
+    if dry_run:
+        _tell_leftovers(run(_leftovers(settings)), as_json=as_json)
+        return
+    pruned = run(_prune(settings))
+    if as_json:
+        print_json([asdict(one) for one in pruned])
+        return
+    for one in pruned:
+        kept = f"[yellow]![/] {one.queue} is kept: {escape(one.why)}"
+        out.print(f"[green]✓[/] {one.queue} is deleted" if one.deleted else kept, soft_wrap=True)
+    if not pruned:
+        out.print("No retry queue is left over.")
+
+
+@app.command()
+def definitions(
+    write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there.")] = None,
+    check: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Exit with 1 where the file differs.")
+    ] = None,
+) -> None:
+    """Print the topology as a RabbitMQ definitions file, which a broker can load when it starts.
+
+    Example: [bold]tidings topology definitions --write deploy/rabbitmq/definitions.json[/]
+    """
+    text = guarded(lambda: _definitions(Settings()))
+    if write is not None:
+        write.parent.mkdir(parents=True, exist_ok=True)
+        write.write_text(text, encoding="utf-8")
+    if check is not None and (not check.exists() or check.read_text(encoding="utf-8") != text):
+        fail(
+            TidingsError(
+                f"{check} is not what these settings ask for: run `make schemas`; "
+                "`tidings settings --changed` shows what your environment changes"
+            )
+        )
+    if write is None and check is None:
+        sys.stdout.write(text)
+
+
+def _definitions(settings: Settings) -> str:
+    return json.dumps(topology_of(settings).definitions(), indent=2) + "\n"
+
+
+async def _check(settings: Settings) -> tuple[Sequence[Difference], str]:
+    """What differs, and why some of it could not be seen."""
+    wanted = topology_of(settings)
+    async with connected(settings.broker, NAME) as connection:
+        found = [*await differences(connection, wanted, settings.broker.amqp_timeout)]
+    management = Management.of(settings.broker)
+    missing = {one.name for one in found if one.kind is Kind.MISSING}
+    try:
+        loose = unbound(wanted, await management.bindings())
+        found += [one for one in loose if one.name not in missing]
+        found += [left_over(queue) for queue in leftovers(wanted, await management.queues())]
+    except BrokerUnavailable as error:
+        return found, str(error)
+    return found, ""
+
+
+async def _apply(settings: Settings) -> Topology:
+    wanted = topology_of(settings)
+    async with connected(settings.broker, NAME) as connection:
+        await declare(connection, wanted, settings.broker.amqp_timeout)
+    return wanted
+
+
+async def _leftovers(settings: Settings) -> Sequence[Difference]:
+    queues = await Management.of(settings.broker).queues()
+    return [left_over(queue) for queue in leftovers(topology_of(settings), queues)]
+
+
+async def _prune(settings: Settings) -> Sequence[Pruned]:
+    def tell(count: int) -> None:
+        err.print(f"[dim]Watching {count} queues for {STATISTICS_SETTLE:.0f} s …[/]")
+
+    async with connected(settings.broker, NAME) as connection:
+        management = Management.of(settings.broker)
+        pruner = Pruner(connection, management, settings.broker.amqp_timeout, tell=tell)
+        return await pruner.prune(topology_of(settings))
+
+
+def _tell_leftovers(found: Sequence[Difference], *, as_json: bool) -> None:
+    if as_json:
+        print_json([asdict(one) for one in found])
+    for one in found if not as_json else []:
+        out.print(f"{MARKS[Kind.LEFTOVER]} {_line(one)}")
+    if not found and not as_json:
+        out.print("No retry queue is left over.")
+
+
+def _advice(kinds: Collection[Kind]) -> Iterator[str]:
+    if Kind.MISSING in kinds or Kind.UNBOUND in kinds:
+        yield "`tidings topology apply` makes what is missing"
+    if Kind.DIFFERENT in kinds:
+        yield "let a queue with other arguments run empty, delete it, then `tidings topology apply`"
+    if Kind.FORBIDDEN in kinds:
+        yield "`tidings doctor` tells which permissions are missing"
+    if Kind.LEFTOVER in kinds:
+        yield "`tidings topology prune` deletes leftovers, once every worker has the new policy"
+
+
+def _line(one: Difference) -> str:
+    return f"{escape(one.name)}: {escape(one.detail)}"
+
+
+def _exchanges(wanted: Topology) -> Table:
+    table = _plain("Exchange", "Type", "Arguments")
+    for one in wanted.exchanges:
+        table.add_row(one.name, one.type, _arguments(one.arguments))
+    return table
+
+
+def _queues(wanted: Topology) -> Table:
+    keys: dict[str, list[str]] = {}
+    for binding in wanted.bindings:
+        keys.setdefault(binding.queue, []).append(f"{binding.exchange} {binding.key}".strip())
+    table = _plain("Queue", "Bound to", "Purpose")
+    for one in wanted.queues:
+        table.add_row(one.name, ", ".join(keys.get(one.name, [])), _purpose(one))
+    return table
+
+
+def _purpose(queue: Queue) -> str:
+    ttl = queue.arguments.get("x-message-ttl")
+    return f"{queue.purpose} ({ttl / 1000:.0f} s)" if ttl else queue.purpose
+
+
+def _arguments(arguments: Any) -> str:
+    return ", ".join(f"{name}={value}" for name, value in arguments.items())
+
+
+def _plain(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table

@@ -1,0 +1,155 @@
+"""What `tidings doctor` says of PostgreSQL: each finding with what to do about it."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
+from tidings.delivery.ports import Finding, Verdict
+from tidings.ledger.database import Connection, Database
+from tidings.ledger.migrate import MigrationState, migration_state
+from tidings.settings import LedgerSettings
+
+OLDEST: Final = 13
+SKEW_NOTED: Final = 1.0
+"""Seconds between PostgreSQL's clock and ours from which on times in the record confuse people."""
+SKEW_HARMFUL: Final = 30.0
+"""From which on scheduled notifications go out visibly early or late."""
+OVERDUE: Final = 60.0
+"""Seconds after which a due notification should long have been published."""
+
+SERVER: Final = """
+SELECT current_setting('server_version') AS version,
+       current_setting('server_version_num')::int / 10000 AS major,
+       pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS read_only,
+       current_setting('fsync')::boolean AS fsync,
+       current_setting('synchronous_commit') AS synchronous_commit,
+       current_setting('max_connections')::int AS max_connections
+"""
+CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
+TABLES: Final = (
+    "notifications",
+    "attempts",
+    "transitions",
+    "dead_letters",
+    "idempotency_keys",
+    "escalations",
+)
+PRIVILEGES: Final = """
+SELECT name FROM unnest($1::text[]) AS name
+ WHERE to_regclass(name) IS NOT NULL
+   AND NOT (has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
+            AND has_table_privilege(name, 'UPDATE'))
+"""
+WAITING: Final = """
+SELECT count(*) FROM notifications WHERE dispatch_at < now() - $1 * interval '1 second'
+"""
+
+
+async def diagnose(settings: LedgerSettings) -> Sequence[Finding]:
+    """Everything about PostgreSQL."""
+    try:
+        state = await migration_state(settings.database_url.get_secret_value())
+        async with (
+            Database(settings, application="tidings doctor") as database,
+            database.connection() as connection,
+        ):
+            return await _diagnose(connection, state)
+    except LedgerUnavailable as error:
+        remedy = (
+            "start PostgreSQL, or set TIDINGS_DATABASE_URL; `tidings up` starts one on this machine"
+        )
+        return [Finding("PostgreSQL", Verdict.FAULT, str(error), remedy)]
+    except ConfigurationError as error:
+        remedy = "check the user, the password and the database's name in TIDINGS_DATABASE_URL"
+        return [Finding("PostgreSQL", Verdict.FAULT, str(error), remedy)]
+
+
+async def _diagnose(connection: Connection, state: MigrationState) -> Sequence[Finding]:
+    server = await connection.fetchrow(SERVER)
+    findings = [*_server(dict(server or {})), _clock(await _skew(connection)), _migrations(state)]
+    if state.ok:
+        lacking = [row["name"] for row in await connection.fetch(PRIVILEGES, list(TABLES))]
+        findings += _privileges(lacking)
+        if not lacking:
+            findings += _scheduler(await connection.fetchval(WAITING, OVERDUE))
+    return findings
+
+
+def _server(said: Mapping[str, Any]) -> Iterator[Finding]:
+    if said["major"] < OLDEST:
+        yield Finding(
+            "PostgreSQL",
+            Verdict.FAULT,
+            f"version {said['version']} is too old",
+            f"upgrade to PostgreSQL {OLDEST} or newer",
+        )
+    elif said["read_only"]:
+        yield Finding(
+            "PostgreSQL",
+            Verdict.FAULT,
+            "it is a standby, or read-only: nothing can be recorded",
+            "let TIDINGS_DATABASE_URL name the primary; with several hosts add `target_session_attrs=read-write`",
+        )
+    else:
+        yield Finding("PostgreSQL", Verdict.OK, f"version {said['version']} answers and lets us in")
+    if not said["fsync"] or said["synchronous_commit"] == "off":
+        yield Finding(
+            "PostgreSQL: durability",
+            Verdict.WARNING,
+            "fsync or synchronous_commit is off: what was recorded is lost where its machine fails",
+            "set both to `on`, except on a machine for trying things out",
+        )
+
+
+async def _skew(connection: Connection) -> float:
+    """Seconds that PostgreSQL's clock is ahead of ours."""
+    began = time.time()
+    theirs: float = await connection.fetchval(CLOCK)
+    return theirs - (began + time.time()) / 2
+
+
+def _clock(skew: float) -> Finding:
+    subject = "PostgreSQL: clock"
+    ahead = "ahead of" if skew > 0 else "behind"
+    if abs(skew) < SKEW_NOTED:
+        return Finding(subject, Verdict.OK, f"{abs(skew) * 1000:.0f} ms {ahead} ours")
+    return Finding(
+        subject,
+        Verdict.FAULT if abs(skew) >= SKEW_HARMFUL else Verdict.WARNING,
+        f"{abs(skew):.1f} s {ahead} ours",
+        "let both machines keep time by NTP",
+    )
+
+
+def _migrations(state: MigrationState) -> Finding:
+    subject = "PostgreSQL: migrations"
+    if state.ok:
+        return Finding(subject, Verdict.OK, f"its tables are at version {state.current}")
+    has = f"at version {state.current}" if state.current else "not there"
+    return Finding(
+        subject,
+        Verdict.FAULT,
+        f"its tables are {has}, and version {state.needed} is needed",
+        "run `tidings migrate`",
+    )
+
+
+def _privileges(lacking: Sequence[str]) -> Iterator[Finding]:
+    if lacking:
+        yield Finding(
+            "PostgreSQL: privileges",
+            Verdict.FAULT,
+            f"we may not read and write {', '.join(lacking)}",
+            f"as the owner: GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(lacking)} TO our user",
+        )
+
+
+def _scheduler(overdue: int) -> Iterator[Finding]:
+    if overdue:
+        yield Finding(
+            "PostgreSQL: outbox",
+            Verdict.WARNING,
+            f"notifications due for more than {OVERDUE:.0f} s and not published: {overdue:,}",
+            "start `tidings scheduler`; where one runs, its log says what holds it up",
+        )
