@@ -1,0 +1,40 @@
+"""The progress bar of a replay."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tidings.cli.console import err
+from tidings.dead_letters.replay import Progress as Told
+from tidings.dead_letters.replay import Summary
+
+
+@contextmanager
+def watching(letters: int) -> Iterator[Told]:
+    """Shows how a replay is going, where a terminal does."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(
+            "[green]{task.fields[delivered]}[/] delivered, [red]{task.fields[failed]}[/] failed again"
+        ),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task("replaying", total=letters, delivered=0, failed=0)
+
+        def show(summary: Summary) -> None:
+            done = summary.replayed + len(summary.not_replayed)
+            now = summary.outcomes
+            description = "watching" if done >= letters or summary.stopped else "replaying"
+            bar.update(
+                task,
+                completed=done,
+                description=description,
+                delivered=now.delivered,
+                failed=now.trouble,
+            )
+
+        yield show
