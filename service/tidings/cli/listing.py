@@ -44,7 +44,7 @@ def list_(
     until: Annotated[
         str | None, typer.Option(metavar="WHEN", help="Accepted before then, written alike.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000)] = 25,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 25,
     before: Annotated[
         UUID | None,
         typer.Option(metavar="ID", help="Older than this one: goes on where a page ended."),
