@@ -43,6 +43,8 @@ class Rig:
         self.topology: Topology = topology_of(settings)
         self.templates = Templates(templates)
         self.metrics = Metrics()
+        self.workers: list[Worker] = []
+        """Every worker so far, in the order in which they were started."""
         self._broker = broker
 
     @asynccontextmanager
@@ -59,6 +61,7 @@ class Rig:
                 self.templates,
                 self.metrics,
             )
+            self.workers.append(worker)
             stop = asyncio.Event()
             task = asyncio.create_task(worker.run(stop))
             try:
@@ -81,6 +84,11 @@ class Rig:
             finally:
                 stop.set()
                 await task
+
+    async def connect(self, url: str) -> None:
+        """Publish and look at queues there from now on."""
+        connection = await aio_pika.connect(url)
+        self._broker = await connection.channel()
 
     async def publish(
         self,
@@ -109,6 +117,10 @@ class Rig:
         )
         await exchange.publish(message, key)
         return UUID(str(written["id"]))
+
+    async def publish_many(self, count: int, key: str = "email.normal") -> list[UUID]:
+        """Publish so many at once."""
+        return list(await asyncio.gather(*(self.publish(key) for _ in range(count))))
 
     async def state(self, id: UUID) -> str | None:
         """The notification's state as the ledger has it."""

@@ -81,6 +81,19 @@ class Connection:
         assert self._live is not None  # noqa: S101  # for the type checker: `up` says so
         return self._live
 
+    async def mend(self) -> None:
+        """Declare the topology again: somebody deleted a part of it.
+
+        Raises:
+            BrokerUnavailable: It could not be done now.
+            ConfigurationError: What is there differs from what is needed.
+        """
+        if self._topology is not None:
+            connection = await self.get()
+            with broker_errors():
+                await declare(connection, self._topology, self._settings.amqp_timeout)
+            log.warning("topology mended", connection=self._name)
+
     async def _supervise(self) -> None:
         backoff = Backoff(self._settings.amqp_backoff_max)
         tries = 0

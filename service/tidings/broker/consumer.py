@@ -101,7 +101,7 @@ class Consumer:
             task.add_done_callback(self._tasks.discard)
 
     def stop_taking(self) -> None:
-        """Ask the broker for no more; what was handed on can still be settled."""
+        """Ask the broker for no more, for good; what was handed on can still be settled."""
         self._stopping.set()
 
     async def close(self) -> None:
@@ -109,10 +109,10 @@ class Consumer:
         await self._end()
 
     async def _end(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while self._tasks:  # aiormq may turn a cancellation into an error of its own: insist
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=1)
 
     async def _keep_up(self, connection: AbstractConnection, subscription: Subscription) -> None:
         backoff = Backoff(longest=10)

@@ -62,8 +62,9 @@ class Publisher:
                     mandatory=True,
                 )
         except PublishError:
+            await self._connection.mend()
             raise BrokerUnavailable(
-                f"no queue is bound to {where}: run `tidings topology apply`"
+                f"no queue was bound to {where}; it is declared again"
             ) from None
         except DeliveryError:
             raise BrokerUnavailable(
