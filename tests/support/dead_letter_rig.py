@@ -122,7 +122,7 @@ class DeadLetterRig(Rig):
         """Replay as the command does."""
         async with (
             self.ledger("cli") as ledger,
-            Connection(self.settings.broker, "replay", topology=self.topology) as connection,
+            Connection(self.settings.broker, "replay") as connection,
         ):
             selection = await ledger.letters.search.select(wanted or LetterFilter())
             replayer = Replayer(

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.exceptions import DeliveryError
 
 from tidings.broker.topology import DEAD, Topology, topology_of
 from tidings.ledger import Ledger
@@ -96,6 +97,7 @@ class Rig:
         *,
         body: bytes | None = None,
         headers: dict[str, object] | None = None,
+        exchange: str = EXCHANGE,
         **fields: object,
     ) -> UUID:
         """Publish as a foreign producer would: any AMQP client, a body of JSON."""
@@ -108,15 +110,25 @@ class Rig:
             "body": "How are you?",
             **fields,
         }
-        exchange = await self._broker.get_exchange(EXCHANGE, ensure=False)
+        target = await self._broker.get_exchange(exchange, ensure=False)
         message = aio_pika.Message(
             json.dumps(written).encode() if body is None else body,
             delivery_mode=2,
             content_type="application/json",
             headers=headers or {},  # type: ignore[arg-type]  # tests forge them
         )
-        await exchange.publish(message, key)
+        await target.publish(message, key)
         return UUID(str(written["id"]))
+
+    async def publish_until_refused(self, exchange: str, key: str) -> list[UUID]:
+        """Publish one after the other until the broker takes no more; what it took."""
+        taken: list[UUID] = []
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    taken.append(await self.publish(key, exchange=exchange))
+                except DeliveryError:
+                    return taken
 
     async def publish_many(self, count: int, key: str = "email.normal") -> list[UUID]:
         """Publish so many at once."""

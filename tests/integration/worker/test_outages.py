@@ -66,16 +66,16 @@ async def test_a_retry_tier_that_somebody_deleted_is_declared_again_and_nothing_
 async def test_a_full_retry_tier_holds_messages_until_there_is_room(
     make_rig: MakeRig, management: Management
 ) -> None:
-    rig = await make_rig(TIDINGS_EMAIL_RETRY="3s")
+    rig = await make_rig(TIDINGS_EMAIL_RETRY="4s")
     channel = ScriptedChannel(script=lambda _, before: None if before else Unavailable("busy"))
     async with rig.working(channel):
-        await management.set_policy("full", "^tidings.email.retry.3s$", {"max-length": 1})
-        ids = await rig.publish_many(12)
-        await eventually(lambda: len(channel.requests) == 12)
+        await management.set_policy("full", "^tidings.email.retry.4s$", {"max-length": 1})
+        fillers = await rig.publish_until_refused("tidings.retry", "email.normal.4s")
+        ids = await rig.publish_many(5)
+        await eventually(lambda: len(channel.requests) == 5)
         await eventually(lambda: held_in_the_lane(management), within=20)
-        await management.set_policy("full", "^tidings.email.retry.3s$", {"max-length": 1000})
-        await all_reach(rig, ids, "sent", within=40)
-    assert len(channel.requests) == 24
+        await all_reach(rig, [*ids, *fillers], "sent", within=60)
+    assert all(channel.sent[id] == 1 for id in ids)
 
 
 async def held_in_the_lane(management: Management) -> bool:
