@@ -109,7 +109,6 @@ def _section(prefix: str) -> SettingsConfigDict:
         extra="ignore",
         env_ignore_empty=True,
         arbitrary_types_allowed=True,
-        use_attribute_docstrings=True,
     )
 
 
@@ -176,8 +175,6 @@ class LedgerSettings(BaseSettings):
 
 class ChannelSettings(BaseSettings):
     """What every channel has; each with its own prefix, e.g. `TIDINGS_EMAIL_CONCURRENCY`."""
-
-    model_config = SettingsConfigDict(use_attribute_docstrings=True)
 
     concurrency: int = Field(default=50, ge=1, le=2000)
     """Sends under way at once, per worker."""

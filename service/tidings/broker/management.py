@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit
 
-import aiohttp
 from yarl import URL
 
 from tidings.broker.topology import Binding
@@ -36,7 +35,7 @@ class Management:
     ) -> None:
         self._base = URL(url)
         self._host = quote(vhost, safe="")
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._timeout = timeout
         self._ca_file = ca_file
 
     @classmethod
@@ -74,12 +73,16 @@ class Management:
         return {row["name"]: row["state"] == "enabled" for row in rows}
 
     async def _get(self, path: str) -> Any:
+        import aiohttp  # loads every certificate authority: only for those who ask
+
         user, password = self._base.user or "guest", self._base.password or "guest"
         login = {"Authorization": aiohttp.encode_basic_auth(user, password)}
         url = URL(f"{self._base.with_user(None).with_path('')}{path}", encoded=True)
         try:
             async with (
-                aiohttp.ClientSession(headers=login, timeout=self._timeout) as http,
+                aiohttp.ClientSession(
+                    headers=login, timeout=aiohttp.ClientTimeout(total=self._timeout)
+                ) as http,
                 http.get(url, ssl=self._tls(), allow_redirects=False) as reply,
             ):
                 if reply.status != 200:

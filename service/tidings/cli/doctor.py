@@ -17,7 +17,6 @@ from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.delivery.ports import Channel, Finding, Verdict
 from tidings.ledger.diagnosis import diagnose as diagnose_ledger
 from tidings.settings import Settings
-from tidings.templates import Level, Templates
 
 PATIENCE: Final = 60.0
 """Seconds that any one check may take."""
@@ -114,6 +113,8 @@ def _switched_off(channels: dict[str, Channel]) -> Iterator[Finding]:
 
 
 async def _templates(settings: Settings) -> Sequence[Finding]:
+    from tidings.templates import Level, Templates
+
     root = settings.worker.templates_root
     if not root.is_dir():
         remedy = "`tidings templates init` makes a first one; set TIDINGS_TEMPLATES_ROOT where they are elsewhere"

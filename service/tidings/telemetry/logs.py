@@ -35,7 +35,7 @@ _FLOORS: Final = {
 
 def configure(
     level: str = "info",
-    format: str = "auto",  # noqa: A002  # named like its setting, TIDINGS_LOG_FORMAT
+    format: str = "auto",
     stream: TextIO | None = None,
 ) -> None:
     """Send structlog and the standard library's logging to one stream in one shape.

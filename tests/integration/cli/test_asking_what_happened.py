@@ -1,0 +1,218 @@
+"""`tidings show | list | stats | cancel`, as installed, on a real ledger and broker."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from tests.support.processes import tidings
+
+from tidings.delivery.attempt import Attempt, Message, read
+from tidings.delivery.delay import Delay
+from tidings.delivery.outcome import Failure, Outcome, Reason, RetryLater, Sent, Undeliverable
+from tidings.ledger import Ledger
+from tidings.ledger.ledger import ClaimRequest, Record
+from tidings.settings import LedgerSettings
+
+GREYLISTED = Failure("unavailable", "greylisted", "smtp:mx.example.com", "451 4.7.1")
+RETRY = RetryLater(GREYLISTED, Delay(60), 2)
+SENT = Sent("smtp:mx.example.com", "4XyZ", "250")
+REJECTED = Undeliverable(Reason.REJECTED, Failure("rejected", "no such user", "smtp", "550"))
+
+
+def email(number: int = 1, id_: UUID | None = None) -> Attempt:
+    body = {
+        "id": str(id_ or uuid4()),
+        "channel": "email",
+        "recipient": "jane@example.com",
+        "subject": "Hi",
+        "body": "there",
+    }
+    first_seen = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    headers = {"x-tidings-attempt": number, "x-tidings-first-seen": first_seen}
+    return read(Message(json.dumps(body).encode(), "email.high", headers))
+
+
+async def made(url: str, *outcomes: Outcome) -> UUID:
+    """A notification that has come to these outcomes, one after the other."""
+    id_ = uuid4()
+    async with Ledger(LedgerSettings(database_url=url), actor="worker test:1:abc") as ledger:
+        for number, outcome in enumerate(outcomes, start=1):
+            attempt = email(number, id_)
+            await ledger.claim(ClaimRequest(attempt, "worker test:1:abc/lane/1", 30, None))
+            now = datetime.now(UTC) - timedelta(milliseconds=3)
+            await ledger.record(
+                Record(attempt, "worker test:1:abc/lane/1", outcome, now, duration=0.003)
+            )
+    return id_
+
+
+async def test_show_tells_the_story_in_words_and_in_json(
+    env: dict[str, str], database_url: str
+) -> None:
+    id_ = await made(database_url, RETRY, SENT)
+    shown, as_json, revealed = await asyncio.gather(
+        tidings("show", str(id_)[:13], env=env),
+        tidings("show", str(id_), "--json", env=env),
+        tidings("show", str(id_), "--json", "--reveal", env=env),
+    )
+    assert (shown.code, shown.err) == (0, "")
+    assert "greylisted" in shown.out
+    assert "✓ attempt 2 → sent" in shown.out
+    assert "jane@example.com" not in shown.out + as_json.out
+    story = json.loads(as_json.out)
+    assert (story["id"], story["state"]) == (str(id_), "sent")
+    assert [one["code"] for one in story["attempts"]] == ["451 4.7.1", "250"]
+    assert json.loads(revealed.out)["body"]["body"] == "there"
+
+
+async def test_show_of_what_is_not_there_says_so_and_exits_with_1(env: dict[str, str]) -> None:
+    unknown, garbage = await asyncio.gather(
+        tidings("show", str(uuid4()), env=env), tidings("show", "order-1", env=env)
+    )
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "no such notification" in unknown.err
+    assert garbage.code == 2
+    assert "first 8 digits" in garbage.err
+
+
+async def test_list_finds_what_matches_newest_first(env: dict[str, str], database_url: str) -> None:
+    first = await made(database_url, SENT)
+    failed = await made(database_url, REJECTED)
+    every, some, page, table = await asyncio.gather(
+        tidings("list", "--json", env=env),
+        tidings("list", "--state", "failed", "--to", "jane@example.com", "--json", env=env),
+        tidings("list", "--before", str(failed), "--since", "1h", "--json", env=env),
+        tidings("list", "--limit", "1", env=env),
+    )
+    assert [one["id"] for one in json.loads(every.out)] == [str(failed), str(first)]
+    assert {one["recipient"] for one in json.loads(every.out)} == {"j…@example.com"}
+    assert [one["id"] for one in json.loads(some.out)] == [str(failed)]
+    assert [one["id"] for one in json.loads(page.out)] == [str(first)]
+    assert str(failed) in table.out
+    assert "rejected · 550 · no such user" in table.out
+    assert f"--before {failed}" in table.err
+
+
+async def test_list_of_nothing_is_empty_and_well(env: dict[str, str]) -> None:
+    words, as_json = await asyncio.gather(
+        tidings("list", "--channel", "sms", env=env),
+        tidings("list", "--channel", "sms", "--json", env=env),
+    )
+    assert (words.code, words.out) == (0, "")
+    assert json.loads(as_json.out) == []
+
+
+@pytest.mark.parametrize("option", ["--since", "--until"])
+async def test_a_time_that_is_none_is_refused(option: str) -> None:
+    refused = await tidings("list", option, "yesterday", env={})
+    assert refused.code == 2
+    assert "how long ago" in refused.err
+
+
+async def test_stats_count_notifications_and_what_waits_in_every_queue(
+    env: dict[str, str], database_url: str
+) -> None:
+    await made(database_url, RETRY, SENT)
+    await made(database_url, REJECTED)
+    assert (await tidings("topology", "apply", env=env)).code == 0
+    for _ in range(2):
+        published = await tidings(
+            "publish", "email", "--to", "a@example.com", "--subject", "s", "--body", "b", env=env
+        )
+        assert published.code == 0
+    as_json, words = await asyncio.gather(
+        tidings("stats", "--since", "1h", "--json", env=env), tidings("stats", env=env)
+    )
+    told = json.loads(as_json.out)
+    assert told["channels"]["email"]["states"] == {"sent": 1, "failed": 1}
+    assert told["channels"]["email"]["success_rate"] == 0.5
+    assert told["total"]["retry_rate"] == 0.5
+    depths = {one["queue"]: one["messages"] for one in told["queues"]}
+    assert depths["tidings.email.normal"] == 2
+    assert depths["tidings.dead"] == 0
+    assert words.code == 0
+    assert "50 %" in words.out
+    assert "tidings.email.normal" in words.out
+
+
+async def test_stats_tell_what_one_server_knows_where_the_other_is_away(
+    env: dict[str, str], away: dict[str, str], database_url: str
+) -> None:
+    await made(database_url, SENT)
+    broker_away, ledger_away = await asyncio.gather(
+        tidings("stats", env={**env, "TIDINGS_AMQP_URL": away["TIDINGS_AMQP_URL"]}),
+        tidings(
+            "stats",
+            "--json",
+            env={**env, "TIDINGS_DATABASE_URL": away["TIDINGS_DATABASE_URL"]},
+        ),
+    )
+    assert (broker_away.code, ledger_away.code) == (3, 3)
+    assert "100 %" in broker_away.out
+    assert "RabbitMQ can't be reached" in broker_away.err
+    told = json.loads(ledger_away.out)
+    assert told["channels"] is None
+    assert {one["messages"] for one in told["queues"]} == {None}
+    assert "PostgreSQL" in told["faults"][0]
+    assert "hunter2" not in broker_away.err + ledger_away.err + ledger_away.out
+
+
+async def test_cancel_calls_off_what_waits_and_keeps_who_and_why(
+    env: dict[str, str], database_url: str
+) -> None:
+    waiting, sent = await made(database_url, RETRY), await made(database_url, SENT)
+    done = await tidings("cancel", str(waiting), "--why", "wrong customer", env=env)
+    again, late, silent = await asyncio.gather(
+        tidings("cancel", str(waiting), "--why", "x", env=env),
+        tidings("cancel", str(sent), "--why", "x", env=env),
+        tidings("cancel", str(sent), "--why", " ", env=env),
+    )
+    assert done.code == 0
+    assert "it was retrying" in done.out
+    assert (again.code, late.code, silent.code) == (1, 1, 2)
+    assert "cancelled already" in again.err
+    assert "has ended as sent" in late.err
+    story = json.loads((await tidings("show", str(waiting), "--json", env=env)).out)
+    assert story["state"] == "cancelled"
+    assert story["history"][-1]["reason"] == "wrong customer"
+    assert story["history"][-1]["actor"].startswith("cli ")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("show", "0192f0c1"),
+        ("list",),
+        ("cancel", "0192f0c1", "--why", "x"),
+        ("migrate",),
+        ("topology", "check"),
+        ("topology", "apply"),
+        ("topology", "prune"),
+        ("publish", "sms", "--to", "+14155550123", "--body", "Hi"),
+    ],
+    ids=" ".join,
+)
+async def test_a_server_that_is_away_is_one_sentence_and_exit_code_3(
+    command: tuple[str, ...], away: dict[str, str]
+) -> None:
+    failed = await tidings(*command, env={**away, "TIDINGS_AMQP_TIMEOUT": "2s"})
+    assert failed.code == 3, failed.err
+    assert failed.out == ""
+    assert "Traceback" not in failed.err
+    assert "hunter2" not in failed.err
+    assert failed.err.startswith("Error: ")
+
+
+async def test_a_database_without_tables_is_told_what_to_run(
+    env: dict[str, str], empty_database_url: str
+) -> None:
+    bare = {**env, "TIDINGS_DATABASE_URL": empty_database_url}
+    failed = await tidings("list", env=bare)
+    assert failed.code == 2
+    assert "tidings doctor" in failed.err or "tidings migrate" in failed.err
+    made_, again = await tidings("migrate", env=bare), await tidings("migrate", "--json", env=bare)
+    assert "from version none" in made_.out
+    assert json.loads(again.out)["before"] == json.loads(again.out)["needed"]
+    assert (await tidings("list", env=bare)).code == 0

@@ -1,0 +1,138 @@
+"""`tidings publish`: from flags, from a file, from standard input."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from tests.support.processes import tidings
+
+from tidings.local.management import Management
+from tidings_events import parse
+
+HELLO = ("publish", "email", "--to", "jane@example.com", "--subject", "Hi", "--body", "there")
+
+
+@pytest.fixture
+async def ready(env: dict[str, str]) -> dict[str, str]:
+    """An environment whose broker has the topology."""
+    assert (await tidings("topology", "apply", env=env)).code == 0
+    return env
+
+
+async def waiting(management: Management, queue: str, count: int = 1) -> list[dict[str, Any]]:
+    return [json.loads(one["payload"]) for one in await management.peek(queue, count)]
+
+
+async def test_flags_become_a_notification_and_its_id_is_printed(
+    ready: dict[str, str], management: Management
+) -> None:
+    done = await tidings(
+        *HELLO,
+        *("--priority", "high", "--category", "receipt", "--user", "u1"),
+        *("--entity", "order:10042", "--key", "k1", "--max-retries", "2", "--expires", "2h"),
+        *("--set", 'headers={"X-Shop": "7"}', "--set", 'cc=["joe@example.com"]'),
+        env=ready,
+    )
+    assert (done.code, done.err) == (0, "")
+    (body,) = await waiting(management, "tidings.email.high")
+    assert UUID(done.out.strip()) == UUID(body["id"])
+    assert body["entity"] == {"type": "order", "id": "10042"}
+    assert (body["user_id"], body["idempotency_key"], body["max_retries"]) == ("u1", "k1", 2)
+    assert body["headers"] == {"X-Shop": "7"}
+    ahead = datetime.fromisoformat(body["expires_at"]) - datetime.now(UTC)
+    assert timedelta(hours=1.9) < ahead < timedelta(hours=2.1)
+    parse(json.dumps(body).encode())
+
+
+async def test_a_template_with_data_and_a_given_id_and_time(
+    ready: dict[str, str], management: Management
+) -> None:
+    id_ = str(uuid4())
+    done = await tidings(
+        *("publish", "sms", "--to", "+14155550123", "--template", "code", "--locale", "de"),
+        *("--data", '{"code": "4711"}', "--id", id_, "--at", "10m", "--json"),
+        env=ready,
+    )
+    assert json.loads(done.out) == {"id": id_, "routing_key": "sms.normal"}
+    (body,) = await waiting(management, "tidings.sms.normal")
+    assert (body["template"], body["data"]) == ("code", {"code": "4711"})
+    assert body["scheduled_at"]
+
+
+async def test_a_file_may_hold_one_or_a_list_or_one_a_line(
+    ready: dict[str, str], management: Management, tmp_path: Path
+) -> None:
+    one = {"channel": "sms", "recipient": "+14155550123", "body": "Hi"}
+    (tmp_path / "one.json").write_text(json.dumps(one))
+    (tmp_path / "list.json").write_text(json.dumps([one, one]))
+    lines = "\n".join([json.dumps(one), "", json.dumps(one), json.dumps(one)]).encode()
+    single, several, piped = await asyncio.gather(
+        tidings("publish", "--file", str(tmp_path / "one.json"), "--json", env=ready),
+        tidings("publish", "--file", str(tmp_path / "list.json"), env=ready),
+        tidings("publish", "--file", "-", env=ready, stdin=lines),
+    )
+    assert len(json.loads(single.out)) == 1
+    ids = [json.loads(single.out)[0]["id"], *several.out.split(), *piped.out.split()]
+    published = await waiting(management, "tidings.sms.normal", 10)
+    assert sorted(ids) == sorted(body["id"] for body in published)
+    assert len(ids) == 6
+
+
+async def test_what_breaks_the_contract_is_told_field_by_field_and_nothing_is_published(
+    ready: dict[str, str], management: Management, tmp_path: Path
+) -> None:
+    good = {"channel": "sms", "recipient": "+14155550123", "body": "Hi"}
+    bad = {"channel": "sms", "recipient": "0800", "bdy": "Hi"}
+    (tmp_path / "mixed.json").write_text(json.dumps([good, bad, {"channel": "pigeon"}, 7]))
+    done = await tidings("publish", "--file", str(tmp_path / "mixed.json"), env=ready)
+    assert (done.code, done.out) == (2, "")
+    text = " ".join(done.err.split())
+    assert "mixed.json, number 2: recipient" in text
+    assert "did you mean `body`?" in text
+    assert "number 3: channel: 'pigeon' is not a channel; use one of email" in text
+    assert "number 4: " in text
+    assert await waiting(management, "tidings.sms.normal") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "name a channel"),
+        (("pigeon", "--to", "x"), "is not a channel"),
+        (("email", "--file", "x.json"), "not both"),
+        (("--file", "/nowhere/x.json"), "No such file"),
+        (("sms", "--to", "+14155550123", "--body", "x", "--data", "["), "is not JSON"),
+        (("sms", "--to", "+14155550123", "--body", "x", "--data", "[]"), "JSON object"),
+        (("sms", "--to", "+14155550123", "--body", "x", "--entity", "order"), "order:10042"),
+        (("sms", "--to", "+14155550123", "--body", "x", "--at", "soon"), "is no time"),
+        (("sms", "--to", "+14155550123", "--body", "x", "--at", "2020-01-01T00:00:00Z"), "passed"),
+        (("sms", "--to", "+14155550123", "--body", "x", "--set", "x"), "FIELD=VALUE"),
+        (("sms", "--to", "+14155550123"), "body"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+async def test_a_command_line_that_makes_no_notification_is_refused_with_exit_code_2(
+    arguments: tuple[str, ...], said: str
+) -> None:
+    refused = await tidings("publish", *arguments, env={})
+    assert refused.code == 2, refused.err
+    assert refused.out == ""
+    assert said in " ".join(refused.err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b'{"a": 1}\n{', b"[]"])
+async def test_a_file_that_holds_no_notification_is_refused(text: bytes) -> None:
+    refused = await tidings("publish", "--file", "-", env={}, stdin=text)
+    assert refused.code == 2
+    assert "Error: " in refused.err
+    assert "Traceback" not in refused.err
+
+
+async def test_without_the_topology_it_is_unroutable_and_says_so(env: dict[str, str]) -> None:
+    failed = await tidings(*HELLO, env=env)
+    assert (failed.code, failed.out) == (1, "")
+    assert "Error: " in failed.err
