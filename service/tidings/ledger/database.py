@@ -27,6 +27,7 @@ AWAY: Final = (
 failing over or overloaded, or it chose this transaction to break a deadlock."""
 
 SETUP: Final = (
+    asyncpg.exceptions.ClientConfigurationError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.UndefinedTableError,

@@ -1,6 +1,8 @@
 """Brings the database's tables to the version this code needs, with Alembic."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,14 +38,17 @@ async def migrate(database_url: str) -> MigrationState:
         LedgerUnavailable: PostgreSQL can't be reached.
         ConfigurationError: It refuses us.
     """
-    await migration_state(database_url)  # a clear error where nothing can be reached
-    await asyncio.to_thread(_upgrade, database_url)
+    state = await migration_state(database_url)
+    if state.ok:
+        return state  # Alembic doesn't know what a newer Tidings has done
+    with _our_errors():
+        await asyncio.to_thread(_upgrade, database_url)
     return await migration_state(database_url)
 
 
 async def migration_state(database_url: str) -> MigrationState:
     """Which version the tables have. Raises like `migrate`."""
-    try:
+    with _our_errors():
         connection = await asyncpg.connect(database_url, timeout=10)
         try:
             known = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
@@ -54,22 +59,43 @@ async def migration_state(database_url: str) -> MigrationState:
             )
         finally:
             await connection.close()
+    return MigrationState(current, LATEST)
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    try:
+        yield
     except SETUP as error:
-        raise ConfigurationError(f"PostgreSQL refuses us: {error}") from error
+        raise ConfigurationError(f"PostgreSQL refuses us: {error}; {_remedy(error)}") from error
     except AWAY as error:
         raise LedgerUnavailable(
             f"PostgreSQL can't be reached: {str(error) or type(error).__name__}"
         ) from error
     except ValueError as error:
         raise ConfigurationError(f"TIDINGS_DATABASE_URL is not a PostgreSQL URL: {error}") from None
-    return MigrationState(current, LATEST)
+
+
+def _remedy(error: Exception) -> str:
+    match error:
+        case asyncpg.InvalidCatalogNameError():
+            return "create it, or name another in TIDINGS_DATABASE_URL"
+        case asyncpg.InsufficientPrivilegeError():
+            return "make its user the database's owner, or migrate as the owner"
+        case _:
+            return "mend TIDINGS_DATABASE_URL"
 
 
 def _upgrade(database_url: str) -> None:
     from alembic import command
     from alembic.config import Config
+    from sqlalchemy.exc import DBAPIError
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["database_url"] = database_url
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except DBAPIError as error:
+        driver = error.orig.__cause__ if error.orig is not None else None
+        raise driver or error from None
