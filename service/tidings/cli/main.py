@@ -7,16 +7,19 @@ import typer
 
 from tidings.cli import (
     cancel,
+    dead,
     doctor,
     environment,
     listing,
     migrate,
     publish,
+    replay,
     roles,
     show,
     statistics,
     templates,
     topology,
+    up,
 )
 from tidings.cli.console import out
 from tidings.telemetry.logs import configure
@@ -35,6 +38,7 @@ app = typer.Typer(
 )
 
 
+app.command(rich_help_panel=RUN)(up.up)
 app.command(rich_help_panel=RUN)(roles.worker)
 app.command(rich_help_panel=RUN)(roles.scheduler)
 app.command(rich_help_panel=RUN)(roles.archive)
@@ -45,6 +49,9 @@ app.command(rich_help_panel=ASK)(show.show)
 app.command("list", rich_help_panel=ASK)(listing.list_)
 app.command(rich_help_panel=ASK)(statistics.stats)
 app.command(rich_help_panel=ASK)(cancel.cancel)
+
+app.add_typer(dead.app, name="dead", rich_help_panel=ASK)
+app.command(rich_help_panel=ASK)(replay.replay)
 
 app.command(rich_help_panel=SET_UP)(doctor.doctor)
 app.command("migrate", rich_help_panel=SET_UP)(migrate.migrate_)
