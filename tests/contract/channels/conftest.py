@@ -1,11 +1,12 @@
 """Every rig there is, and waiting on conditions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+import uvloop
 from tests.contract.channels.rig import EXPECTED, SILENT, Behaviour, Rig, Within
 
 
@@ -16,6 +17,11 @@ def _rigs() -> dict[str, type[Rig]]:
 
 
 RIGS = _rigs()
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the service runs on: its transports differ from asyncio's in many a detail."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -48,7 +54,7 @@ def within() -> Within:
 
     async def wait(condition: Callable[[], bool], *, seconds: float = 5.0) -> None:
         async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110  # what is waited for knows no events
+            while not condition():  # what is waited for knows no events
                 await asyncio.sleep(0.005)
 
     return wait

@@ -6,10 +6,12 @@ import gc
 import time
 import traceback
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from tests.contract.channels.rig import EXPECTED, Behaviour, Rig, Within
 
+from tidings.channels.registry import LINES
 from tidings.delivery.errors import DeliveryError
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Content, Verdict
@@ -26,6 +28,12 @@ async def channel(rig: Rig) -> AsyncIterator[Channel]:
     made = await rig.channel()
     yield made
     await made.close()
+
+
+def test_every_channel_is_put_through_this_suite() -> None:
+    rigs = (Path(__file__).parent / "rigs").glob("*_rig.py")
+
+    assert {path.stem.removesuffix("_rig") for path in rigs} == set(LINES)
 
 
 async def _failure(channel: Channel, rig: Rig, *, timeout: float = SHORT) -> DeliveryError:

@@ -15,7 +15,7 @@ from tidings.settings import EmailSettings
 
 async def _until_hung_up(relay: Relay) -> None:
     async with asyncio.timeout(5):
-        while relay.connections:  # noqa: ASYNC110  # a server knows no events
+        while relay.connections:  # a server knows no events
             await asyncio.sleep(0.005)
 
 
@@ -157,7 +157,7 @@ async def test_a_send_that_gets_no_turn_in_time_says_so_and_sends_nothing() -> N
         relay.once("MAIL", fall_silent)
         holding = asyncio.create_task(channel.send(mail(timeout=30)))
         async with asyncio.timeout(5):
-            while not relay.silent:  # noqa: ASYNC110  # a server knows no events
+            while not relay.silent:  # a server knows no events
                 await asyncio.sleep(0.005)
 
         with pytest.raises(Unavailable, match="no connection to the relay became free in time"):
@@ -217,7 +217,7 @@ async def test_closing_during_a_send_lets_it_end_and_keeps_nothing() -> None:
         relay.once("PAYLOAD", fall_silent)
         sending = asyncio.create_task(channel.send(mail(timeout=0.5)))
         async with asyncio.timeout(5):
-            while not relay.silent:  # noqa: ASYNC110  # a server knows no events
+            while not relay.silent:  # a server knows no events
                 await asyncio.sleep(0.005)
 
         await channel.close()

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import re
 import time
 from typing import Any
 
@@ -167,6 +168,8 @@ async def test_a_relay_that_hangs_up_while_taking_a_large_mail_has_not_got_it() 
         (never_end, OutcomeUnknown),
         ("what?", OutcomeUnknown),
         ("354 go on", OutcomeUnknown),
+        ("2", OutcomeUnknown),
+        ("25", OutcomeUnknown),
         ("451 4.3.0 queue full", Unavailable),
         (and_hang_up("421 4.3.2 shutting down"), Unavailable),
         ("554 5.7.1 spam", Rejected),
@@ -186,7 +189,7 @@ async def test_after_the_final_dot_only_a_verdict_settles_the_outcome(
 
 
 @pytest.mark.parametrize("step", ["EHLO", "MAIL", "RCPT", "DATA"])
-@pytest.mark.parametrize("action", [drop, fall_silent, never_end, "what?", "250-", "999 odd"])
+@pytest.mark.parametrize("action", [drop, fall_silent, never_end, "what?", "250-", "999 odd", "2"])
 async def test_before_the_final_dot_nothing_was_sent(step: str, action: Action) -> None:
     async with Relay() as relay, channel_to(relay) as channel:
         relay.once(step, action)
@@ -233,7 +236,8 @@ async def test_no_reply_whatever_ends_in_anything_but_a_told_outcome(
         [outcome] = await asyncio.gather(channel.send(mail(timeout=2)), return_exceptions=True)
 
         if isinstance(outcome, Sent):
-            assert (step, said[:1]) == ("PAYLOAD", b"2")
+            assert step == "PAYLOAD"
+            assert re.match(rb"2\d\d", said)
         else:
             assert isinstance(outcome, DeliveryError)
             assert (type(outcome) is OutcomeUnknown) <= (step == "PAYLOAD")

@@ -21,6 +21,7 @@ _FAREWELL: Final = 2.0
 """Seconds that a relay has to answer to QUIT."""
 _LEAVING: Final = 421
 """The relay closes the connection after this reply (RFC 5321, 3.8)."""
+_GO_ON: Final = 354
 _NOT_OFFERED: Final = Reply(550, "5.6.7 SMTPUTF8 is not offered")
 
 
@@ -89,7 +90,7 @@ class Connection:
         await self._begin(mail, progress)
         refused = await self._address(mail.envelope, progress)
         progress.stage = Stage.DATA
-        await self._expect(3, b"DATA")
+        await self._announce()
         reply = await self._hand_over(mail.payload, progress)
         return Receipt(reply, len(mail.envelope.copies), refused)
 
@@ -122,7 +123,7 @@ class Connection:
         self.mails += 1
         try:
             await self._reset()
-            await self._expect(2, b"MAIL", *self._origin(mail))
+            await self._expect(b"MAIL", *self._origin(mail))
             self._open = True
         except (SMTPServerDisconnected, OSError) as lost:
             raise (Stale() if kept else lost) from None
@@ -135,7 +136,7 @@ class Connection:
         if not self._open:
             return
         reply = await self._say(b"RSET")
-        if reply.code // 100 != 2:
+        if not reply.positive:
             raise Stale
         self._open, self._settled = False, True
 
@@ -146,19 +147,24 @@ class Connection:
             words.append(b"SIZE=%d" % len(mail.payload))
         if mail.envelope.international:
             if not self._smtp.supports_extension("smtputf8"):
-                self._judge(_NOT_OFFERED, 2)
+                raise self._refusal(_NOT_OFFERED)
             words += (b"BODY=8BITMIME", b"SMTPUTF8")
         return words
 
     async def _address(self, wire: Envelope, progress: Progress) -> int:
         """RCPT TO for everyone; returns how many copies were refused."""
         progress.stage = Stage.RECIPIENT
-        await self._expect(2, b"RCPT", _to(wire.recipient))
+        await self._expect(b"RCPT", _to(wire.recipient))
         refused = 0
         for copy in wire.copies:
             reply = await self._say(b"RCPT", _to(copy))
-            refused += reply.code // 100 != 2
+            refused += not reply.positive
         return refused
+
+    async def _announce(self) -> None:
+        reply = await self._say(b"DATA")
+        if reply.code != _GO_ON:
+            raise self._refusal(reply)
 
     async def _hand_over(self, payload: bytes, progress: Progress) -> Reply:
         """The mail itself; once its final dot is out, only the relay's reply says what became of it."""
@@ -173,7 +179,8 @@ class Connection:
         progress.stage = Stage.PAYLOAD
         reply = Reply(*await protocol.read_response())
         self._open = False  # whatever the verdict, it ends the mail (RFC 5321, 4.1.1.4)
-        self._judge(reply, 2)
+        if not reply.positive:
+            raise self._refusal(reply)
         self._settled = True
         return reply
 
@@ -186,23 +193,19 @@ class Connection:
             self._writer.write(view[start : start + _SMALL])
             await self._writer.drain()
 
-    async def _expect(self, kind: int, *words: bytes) -> Reply:
-        return self._judge(await self._say(*words), kind)
+    async def _expect(self, *words: bytes) -> None:
+        reply = await self._say(*words)
+        if not reply.positive:
+            raise self._refusal(reply)
 
     async def _say(self, *words: bytes) -> Reply:
         self._settled = False
         return Reply(*await self._smtp.execute_command(*words))
 
-    def _judge(self, reply: Reply, kind: int) -> Reply:
-        """The reply if its first digit is `kind`: the others only refine it (RFC 5321, 4.2.1).
-
-        After a refusal in good form both sides know where they are, and the connection stays fit.
-        """
-        first = reply.code // 100
-        if first != kind:
-            self._settled = first in {4, 5} and reply.code != _LEAVING
-            raise Refusal(reply)
-        return reply
+    def _refusal(self, reply: Reply) -> Refusal:
+        """After a no in good form both sides know where they are, and the connection stays fit."""
+        self._settled = reply.negative and reply.code != _LEAVING
+        return Refusal(reply)
 
 
 def _to(address: str) -> bytes:

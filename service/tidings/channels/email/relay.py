@@ -5,6 +5,7 @@ import ipaddress
 import re
 import socket
 import ssl
+from typing import cast
 
 from aiosmtplib import SMTP, SMTPHeloError
 
@@ -116,7 +117,7 @@ def _literal(address: str) -> str:
 
 
 def _drop(smtp: SMTP) -> None:
-    transport = smtp.transport
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
+    if smtp.transport is not None:
+        # uvloop's transports are transports without being instances of asyncio's.
+        cast(asyncio.Transport, smtp.transport).abort()
     smtp.close()

@@ -50,6 +50,16 @@ class Reply:
     text: str
 
     @property
+    def positive(self) -> bool:
+        """Whether it is a yes: the first digit says so, the others refine it (RFC 5321, 4.2.1)."""
+        return 200 <= self.code < 300
+
+    @property
+    def negative(self) -> bool:
+        """Whether it is a no, for now or for good."""
+        return 400 <= self.code < 600
+
+    @property
     def enhanced(self) -> str:
         """The enhanced status code at the start of the text, e.g. `5.1.1`; empty without one."""
         found = _ENHANCED.match(self.text)

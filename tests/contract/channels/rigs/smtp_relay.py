@@ -178,9 +178,13 @@ class Relay:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         self.thawed.set()
+        # Clients have hung up by now; hanging up on a handshake would leave uvloop waiting for it.
+        tasks = list(filter(None, self._sessions.values()))
+        if tasks:
+            await asyncio.wait(tasks, timeout=1)
         for session in self._sessions:
             session.writer.transport.abort()
-        await asyncio.gather(*filter(None, self._sessions.values()))
+        await asyncio.gather(*tasks)
         await self._server.wait_closed()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
