@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import DeliveryError
 
 from tidings.broker.topology import DEAD, Topology, topology_of
+from tidings.dead_letters import Archive
 from tidings.ledger import Ledger
 from tidings.scheduler import Scheduler
 from tidings.settings import Settings
@@ -81,6 +82,20 @@ class Rig:
             task = asyncio.create_task(scheduler.run(stop))
             try:
                 await eventually(lambda: scheduler.ready or task.done())
+                yield
+            finally:
+                stop.set()
+                await task
+
+    @asynccontextmanager
+    async def archiving(self) -> AsyncIterator[None]:
+        """A running archive."""
+        async with Ledger(self.settings.ledger, actor=f"archive {uuid4().hex[:6]}") as ledger:
+            archive = Archive(self.settings, self.topology, ledger, self.metrics)
+            stop = asyncio.Event()
+            task = asyncio.create_task(archive.run(stop))
+            try:
+                await eventually(lambda: archive.ready or task.done())
                 yield
             finally:
                 stop.set()

@@ -1,0 +1,145 @@
+"""Everything a producer can get wrong: each has a recorded reason, its bytes kept, its neighbours delivered."""
+
+import json
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from tests.support.worker_rig import Rig, eventually
+
+from tidings.testing import ScriptedChannel
+
+
+def body(**fields: object) -> bytes:
+    """A notification that is fine but for these fields."""
+    fine = {
+        "id": str(uuid4()),
+        "version": 1,
+        "channel": "email",
+        "recipient": "ada@example.com",
+        "subject": "Hello",
+        "body": "How are you?",
+    }
+    return json.dumps({**fine, **fields}).encode()
+
+
+BAD: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "JSON"),
+    "not JSON": (b"<xml/>", "JSON"),
+    "cut off": (body()[:-20], "JSON"),
+    "not UTF-8": (b'{"subject": "caf\xe9"}', "UTF-8"),
+    "not an object": (b"[1, 2, 3]", "object"),
+    "sixteen MiB": (b'{"body": "' + b"x" * (16 * 1024 * 1024) + b'"}', "10,485,760"),
+    "a wrong type": (body(subject=["Hello"]), "subject"),
+    "an unknown field": (body(subjekt="Hello"), "subjekt"),
+    "an unknown channel": (body(channel="pigeon"), "pigeon"),
+    "a wrong version": (body(version=7), "version"),
+    "no id": (b'{"channel": "email", "version": 1}', "id"),
+    "an address that is none": (body(recipient="ada at example"), "recipient"),
+    "a header injected into the subject": (body(subject="Hi\r\nBcc: eve@example.com"), "subject"),
+    "a header injected by name": (body(headers={"X-A\r\nBcc": "eve@example.com"}), "headers"),
+    "content and a template": (body(template="welcome"), "template"),
+    "a time without an offset": (body(expires_at="2030-01-01T00:00:00"), "expires_at"),
+    "a NUL": (body(subject="a\u0000b"), "subject"),
+    "the body of another channel": (
+        body(channel="sms", recipient="+14155552671", subject=None),
+        "",
+    ),
+    "nested a hundred thousand deep": (b'{"data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", ""),
+}
+
+
+@pytest.fixture
+async def archived(rig: Rig) -> AsyncIterator[tuple[Rig, ScriptedChannel]]:
+    """A worker and an archive at work."""
+    channel = ScriptedChannel()
+    async with rig.working(channel), rig.archiving():
+        yield rig, channel
+
+
+async def test_each_is_kept_with_its_reason_and_holds_nobody_up(
+    archived: tuple[Rig, ScriptedChannel],
+) -> None:
+    rig, channel = archived
+    fine = []
+    for bad, _ in BAD.values():
+        await rig.publish(body=bad)
+        fine.append(await rig.publish())
+
+    async def settled() -> bool:
+        return len(await letters(rig)) == len(BAD) and len(channel.sent) == len(fine)
+
+    await eventually(settled, within=60)
+    kept = {bytes(letter["body"]): letter for letter in await letters(rig)}
+    for name, (bad, told) in BAD.items():
+        letter = kept[bad]
+        assert letter["reason"] == "malformed", name
+        assert told in str(letter["message"]), (name, letter["message"])
+        assert len(str(letter["message"])) <= 1_000
+        assert "eve@example.com" not in str(letter["message"])
+    assert set(channel.sent) == set(fine)
+
+
+async def test_a_routing_key_nobody_reads_is_kept_as_unroutable(
+    archived: tuple[Rig, ScriptedChannel],
+) -> None:
+    rig, _ = archived
+    id = await rig.publish("fax.high")
+
+    async def arrived() -> bool:
+        return bool(await letters(rig))
+
+    await eventually(arrived)
+    [letter] = await letters(rig)
+    assert (letter["reason"], letter["notification_id"]) == ("unroutable", id)
+    assert "fax.high" in str(letter["message"])
+    assert await rig.state(id) == "failed"
+
+
+async def test_a_routing_key_that_contradicts_the_body_is_refused_with_the_right_one(
+    archived: tuple[Rig, ScriptedChannel],
+) -> None:
+    rig, channel = archived
+    await rig.publish("sms.high", channel="email")
+    await rig.publish("email.low", priority="urgent")
+
+    async def arrived() -> bool:
+        # nobody serves sms here, so the first waits in its lane
+        return len(await letters(rig)) == 1
+
+    await eventually(arrived)
+    [letter] = await letters(rig)
+    assert "urgent" in str(letter["message"])
+    assert not channel.sent
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({"x-tidings-attempt": -1}, "x-tidings-attempt: -1"),
+        ({"x-tidings-attempt": "first"}, "x-tidings-attempt"),
+        ({"x-tidings-epoch": -5}, "x-tidings-epoch: -5"),
+        ({"x-tidings-epoch": 99}, "x-tidings-epoch"),
+        ({"x-tidings-first-seen": "yesterday"}, "x-tidings-first-seen"),
+    ],
+)
+async def test_a_forged_header_is_refused_by_name(
+    archived: tuple[Rig, ScriptedChannel], headers: dict[str, object], told: str
+) -> None:
+    rig, _ = archived
+    id = await rig.publish()
+    await rig.reaches(id, "sent")
+    await rig.publish(id=str(id), headers=headers)
+
+    async def arrived() -> bool:
+        return bool(await letters(rig))
+
+    await eventually(arrived)
+    [letter] = await letters(rig)
+    assert letter["reason"] == "malformed"
+    assert told in str(letter["message"])
+
+
+async def letters(rig: Rig) -> list[dict[str, object]]:
+    """Every dead letter so far."""
+    return await rig.fetch("SELECT * FROM dead_letters ORDER BY buried_at")
