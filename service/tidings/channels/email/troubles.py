@@ -101,7 +101,7 @@ def _unreachable(error: OSError, stage: Stage) -> Reading:
                 "set TIDINGS_EMAIL_TLS=starttls, or TIDINGS_EMAIL_PORT to its port for implicit TLS",
             )
         case ssl.SSLError():
-            return Reading(Unavailable, f"TLS with the relay failed ({error.reason})")
+            return Reading(Unavailable, f"TLS with the relay failed ({error.strerror})")
         case socket.gaierror(errno=socket.EAI_NONAME):
             return Reading(
                 Misconfigured, "the relay's host name does not exist", "check TIDINGS_EMAIL_HOST"
