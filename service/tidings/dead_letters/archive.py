@@ -148,6 +148,8 @@ class Archive:
                 await self._ledger.letters.replays.finish()
             except TidingsError as error:
                 log.warning("replays could not be tidied", error=str(error))
+            except Exception:
+                log.exception("replays are not tidied, for a fault of our own")
 
 
 def _look_away(wait: Wait, now: datetime) -> float:

@@ -95,6 +95,9 @@ class Escalation:
             except TidingsError as error:
                 log.warning("can't look up what operators know", error=str(error))
                 seconds = backoff.next()
+            except Exception:
+                log.exception("operators are not told, for a fault of our own")
+                seconds = backoff.next()
             await _wait(self._wake, LONGEST_SLEEP if seconds is None else seconds)
             await asyncio.sleep(self._gather)
 

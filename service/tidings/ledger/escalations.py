@@ -15,7 +15,7 @@ ON CONFLICT (topic) DO UPDATE SET untold = e.untold + excluded.untold
 TAKE: Final = """
 WITH due AS (
     SELECT topic, untold, told_at FROM escalations
-     WHERE topic = $1 AND untold > 0 AND told_at <= now() - $2 * interval '1 second'
+     WHERE topic = $1 AND untold > 0 AND told_at <= now() - $2::float8 * interval '1 second'
        FOR UPDATE SKIP LOCKED
 )
 UPDATE escalations e SET told_at = now(), untold = 0
@@ -25,13 +25,13 @@ RETURNING due.untold, nullif(due.told_at, '-infinity') AS told_at
 
 GIVE_BACK: Final = """
 UPDATE escalations
-   SET untold = untold + $2, told_at = now() - ($3 - $4) * interval '1 second'
+   SET untold = untold + $2, told_at = now() - ($3::float8 - $4::float8) * interval '1 second'
  WHERE topic = $1
 """
 
 NEXT: Final = """
 SELECT CASE told_at WHEN '-infinity' THEN 0
-            ELSE greatest(0, extract(epoch FROM told_at + $2 * interval '1 second' - now())) END::float8
+            ELSE greatest(0, extract(epoch FROM told_at + $2::float8 * interval '1 second' - now())) END::float8
   FROM escalations WHERE topic = $1 AND untold > 0
 """
 

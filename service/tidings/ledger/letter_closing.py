@@ -20,10 +20,12 @@ from tidings.ledger.letter_rows import INTRODUCE_FAILED, STANDING, standing
 from tidings_events import Notification, parse
 
 DISCARD: Final = """
-WITH closed AS (
-    UPDATE dead_letters SET state = 'discarded', note = $2, actor = $3, changed_at = now()
-     WHERE id = ANY($1::uuid[]) AND state = 'buried'
-    RETURNING id, notification_id, epoch
+WITH open AS (
+    SELECT id FROM dead_letters WHERE id = ANY($1::uuid[]) AND state = 'buried' ORDER BY id FOR UPDATE
+), closed AS (
+    UPDATE dead_letters d SET state = 'discarded', note = $2, actor = $3, changed_at = now()
+      FROM open WHERE d.id = open.id
+    RETURNING d.id, d.notification_id, d.epoch
 ), found AS (
     SELECT DISTINCT ON (n.id) n.id, n.epoch, n.state AS before, closed.id AS letter
       FROM closed JOIN notifications n ON n.id = closed.notification_id AND n.epoch = closed.epoch

@@ -1,0 +1,191 @@
+"""Operators are told of dead letters: at once, then once in a while, and never in circles."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+from tests.integration.dead_letters.conftest import MakeRig
+from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
+from tests.support.worker_rig import eventually
+
+from tidings.delivery.errors import ConfigurationError
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"
+)  # Apprise loads a hundred services, some of them older than Python
+
+
+@dataclass
+class Pager:
+    """A service that operators are told through."""
+
+    url: str = ""
+    told: list[dict[str, str]] = field(default_factory=list)
+    status: int = 200
+    patience: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def take(self, request: web.Request) -> web.Response:
+        await self.patience.wait()
+        self.told.append(await request.json())
+        return web.Response(status=self.status)
+
+
+@asynccontextmanager
+async def paging() -> AsyncIterator[Pager]:
+    pager = Pager()
+    pager.patience.set()
+    app = web.Application()
+    app.router.add_post("/page", pager.take)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    pager.url = f"json://127.0.0.1:{runner.addresses[0][1]}/page"
+    try:
+        yield pager
+    finally:
+        pager.patience.set()
+        await runner.cleanup()
+
+
+async def test_the_first_letter_tells_at_once_and_the_next_wait_their_turn(
+    make_rig: MakeRig,
+) -> None:
+    async with paging() as pager:
+        rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="6s")
+        async with rig.archiving():
+            await rig.bury(outcome=rejected("no such user ada@example.com"))
+            await eventually(lambda: pager.told)
+            for _ in range(20):
+                await rig.bury(outcome=rejected("over quota", "552"))
+            await rig.letters(21)
+            await eventually(lambda: len(pager.told) == 2, within=20)
+    first, second = pager.told
+    assert first["title"] == "Tidings: 1 dead letter"
+    assert "email rejected 550 5.1.1" in first["message"]
+    assert "ada@example.com" not in first["message"]
+    assert "20 dead letters since" in second["message"]
+    assert "20 × email rejected 552" in second["message"]
+
+
+async def test_two_archives_tell_once(make_rig: MakeRig) -> None:
+    async with paging() as pager:
+        rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="1h")
+        async with rig.archiving("one"), rig.archiving("two"):
+            for _ in range(50):
+                await rig.bury()
+            await rig.letters(50)
+            await eventually(lambda: pager.told)
+        (row,) = await rig.fetch("SELECT * FROM escalations")
+    assert len(pager.told) == 1
+    told = int(pager.told[0]["title"].split()[1])
+    assert told + int(str(row["untold"])) == 50
+
+
+async def test_a_service_that_refuses_is_tried_again_with_everything_untold(
+    make_rig: MakeRig,
+) -> None:
+    async with paging() as pager:
+        pager.status = 500
+        rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="2s")
+        async with rig.archiving():
+            await rig.bury()
+            await eventually(lambda: pager.told)
+            pager.status = 200
+            await rig.bury()
+            await eventually(lambda: "2 dead letters" in pager.told[-1]["title"], within=20)
+
+
+async def test_a_service_that_hangs_never_holds_up_the_archive(make_rig: MakeRig) -> None:
+    async with paging() as pager:
+        pager.patience.clear()
+        rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url)
+        async with rig.archiving():
+            await rig.bury()
+            await rig.letters(1)
+            for _ in range(20):
+                await rig.bury()
+            await rig.letters(21)
+        pager.patience.set()
+
+
+async def test_our_own_channel_carries_the_message_and_its_failure_tells_nobody(
+    make_rig: MakeRig,
+) -> None:
+    rig = await make_rig(
+        TIDINGS_ESCALATION_CHANNEL="email",
+        TIDINGS_ESCALATION_RECIPIENT="operators@example.com",
+        TIDINGS_ESCALATION_EVERY="1s",
+    )
+    async with rig.archiving():
+        await rig.bury()
+        body = await _next_in_lane(rig, "tidings.email.high")
+        written_ = json.loads(body)
+        assert written_["recipient"] == "operators@example.com"
+        assert written_["category"] == "operations"
+        assert "1 dead letter" in written_["subject"]
+        await rig.bury(body, key="email.high")  # and that one fails as well
+        await rig.letters(2)
+        await rig.bury(written(category="operations"))  # somebody else's category of that name
+        told = json.loads(await _next_in_lane(rig, "tidings.email.high"))
+        assert "1 dead letter" in told["subject"]
+    (row,) = await rig.fetch("SELECT * FROM escalations")
+    assert row["untold"] == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"TIDINGS_ESCALATION_URL": "carrier-pigeon://loft"}, "TIDINGS_ESCALATION_URL"),
+        ({"TIDINGS_ESCALATION_CHANNEL": "email"}, "TIDINGS_ESCALATION_RECIPIENT"),
+        (
+            {"TIDINGS_ESCALATION_CHANNEL": "sms", "TIDINGS_ESCALATION_RECIPIENT": "ops"},
+            "recipient",
+        ),
+        (
+            {"TIDINGS_ESCALATION_CHANNEL": "pigeon", "TIDINGS_ESCALATION_RECIPIENT": "ops"},
+            "channel",
+        ),
+    ],
+)
+async def test_an_escalation_that_can_t_be_is_refused_at_the_start(
+    make_rig: MakeRig, variables: dict[str, str], said: str
+) -> None:
+    rig = await make_rig(**variables)
+    with pytest.raises(ConfigurationError, match=said):
+        async with rig.archiving():
+            pass
+
+
+@pytest.mark.parametrize(
+    ("channel", "recipient", "lane"),
+    [
+        ("sms", "+41791234567", "tidings.sms.high"),
+        ("whatsapp", "+41791234567", "tidings.whatsapp.high"),
+        ("webhook", "https://ops.example.com/hook", "tidings.webhook.high"),
+    ],
+)
+async def test_every_channel_can_carry_the_message(
+    make_rig: MakeRig, channel: str, recipient: str, lane: str
+) -> None:
+    rig = await make_rig(TIDINGS_ESCALATION_CHANNEL=channel, TIDINGS_ESCALATION_RECIPIENT=recipient)
+    async with rig.archiving():
+        await rig.bury()
+        assert b"1 dead letter" in await _next_in_lane(rig, lane)
+
+
+async def _next_in_lane(rig: DeadLetterRig, lane: str) -> bytes:
+    queue = await rig._broker.get_queue(lane, ensure=False)
+    found: list[bytes] = []
+
+    async def arrived() -> bool:
+        message = await queue.get(no_ack=True, fail=False)
+        if message is not None:
+            found.append(message.body)
+        return bool(found)
+
+    await eventually(arrived, within=20)
+    return found[0]

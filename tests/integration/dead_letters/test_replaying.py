@@ -1,0 +1,359 @@
+"""Letters go back to their lanes: once, completely, and stopping where they fail again."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from tests.support.dead_letter_rig import DeadLetterRig, written
+from tests.support.worker_rig import eventually
+
+from tidings.broker.topology import DEAD, lane_queue
+from tidings.dead_letters.policies import Policies
+from tidings.dead_letters.replay import Plan
+from tidings.delivery.attempt import Lane
+from tidings.delivery.errors import Rejected, Unavailable
+from tidings.delivery.letter import LetterState
+from tidings.delivery.outcome import Failure, Reason, Undeliverable
+from tidings.delivery.ports import SendRequest
+from tidings.ledger.letter_search import LetterFilter
+from tidings.testing import ScriptedChannel
+from tidings_events.routing import Headers
+
+BURIED = LetterFilter(states=(LetterState.BURIED,))
+NORMAL = lane_queue(Lane("email", "normal"))
+
+
+async def test_a_replayed_letter_is_delivered_in_a_new_epoch(rig: DeadLetterRig) -> None:
+    (letter,) = await rig.archived(written())
+    channel = ScriptedChannel()
+    async with rig.working(channel):
+        summary = await rig.replay(BURIED, Plan(watch=10))
+    assert (summary.replayed, summary.outcomes.delivered, summary.well) == (1, 1, True)
+    (request,) = channel.requests
+    assert (request.attempt.epoch, request.attempt.number) == (1, 1)
+    assert await rig.state(request.attempt.id) == "sent"
+    (row,) = await rig.letters()
+    assert (row["state"], row["replay_epoch"]) == ("replayed", 1)
+    assert row["replayed_at"] is not None
+    changes = await rig.fetch("SELECT * FROM transitions ORDER BY id")
+    assert any(
+        change["after"] == "queued" and str(letter) in str(change["reason"]) for change in changes
+    )
+
+
+async def test_what_is_published_is_what_the_producer_wrote_and_when_it_was_first_seen(
+    rig: DeadLetterRig,
+) -> None:
+    body = written()
+    async with rig.archiving():
+        await rig.bury(body, key="email.high")
+        await rig.letters()
+    await rig.replay(BURIED)
+    queue = await rig._broker.get_queue("tidings.email.high", ensure=False)
+    message = await queue.get(no_ack=True)
+    (row,) = await rig.fetch("SELECT accepted_at FROM notifications")
+    assert message.body == body
+    assert message.headers[Headers.EPOCH] == 1
+    assert message.headers[Headers.ATTEMPT] == 1
+    assert datetime.fromisoformat(str(message.headers[Headers.FIRST_SEEN])) == row["accepted_at"]
+    assert not any(name.startswith("x-death") for name in message.headers)
+
+
+async def test_two_replays_at_once_publish_each_letter_once(rig: DeadLetterRig) -> None:
+    await rig.archived(*(written() for _ in range(60)))
+    one, other = await asyncio.gather(rig.replay(BURIED), rig.replay(BURIED))
+    assert one.replayed + other.replayed == 60
+    assert one.taken + other.taken + one.replayed + other.replayed == one.chosen + other.chosen
+    assert not one.refused
+    assert not other.refused
+    assert await rig.depth(NORMAL) == 60
+
+
+async def test_a_replay_that_was_killed_is_finished_by_the_scheduler(rig: DeadLetterRig) -> None:
+    """Killed after it wrote down what to publish, before it published anything."""
+    letters = await rig.archived(written(), written())
+    async with rig.ledger("killed") as ledger:
+        expires_at = Policies(rig.settings).expires_at
+        begun = await ledger.letters.replays.begin(letters, uuid4(), expires_at=expires_at)
+    assert len(begun.dispatches) == 2
+    await rig.fetch("UPDATE notifications SET dispatch_at = now()")  # half a minute later
+    channel = ScriptedChannel()
+    async with rig.scheduling(), rig.working(channel):
+        await eventually(lambda: len(channel.sent) == 2)
+
+        async def replayed() -> bool:
+            return {row["state"] for row in await rig.letters(2)} == {"replayed"}
+
+        await eventually(replayed)
+
+
+async def test_a_confirm_that_was_not_recorded_is_made_up_for(rig: DeadLetterRig) -> None:
+    letters = await rig.archived(written())
+    async with rig.ledger("killed") as ledger:
+        expires_at = Policies(rig.settings).expires_at
+        await ledger.letters.replays.begin(letters, uuid4(), expires_at=expires_at)
+        await ledger.letters.replays.finish()
+        assert (await rig.letters())[0]["state"] == "replaying"
+        await rig.fetch("UPDATE notifications SET state = 'sent', dispatch_at = NULL")  # claimed
+        await ledger.letters.replays.finish()
+        assert (await rig.letters())[0]["state"] == "replayed"
+
+
+async def test_a_letter_that_fails_again_becomes_a_letter_of_the_next_epoch(
+    rig: DeadLetterRig,
+) -> None:
+    await rig.archived(written())
+    async with rig.archiving(), rig.working(ScriptedChannel(script=_always(Rejected("no")))):
+        summary = await rig.replay(BURIED, Plan(watch=10))
+        letters = await rig.letters(2)
+    assert (summary.outcomes.failed, summary.well) == (1, False)
+    assert [(row["state"], row["epoch"]) for row in letters] == [("replayed", 0), ("buried", 1)]
+
+
+async def test_a_canary_that_fails_again_stops_the_rest(rig: DeadLetterRig) -> None:
+    await rig.archived(*(written() for _ in range(30)))
+    channel = ScriptedChannel(script=_always(Rejected("still no")))
+    async with rig.working(channel):
+        summary = await rig.replay(BURIED, Plan(canary=(2, 10), stop_at=0.2, watch=10))
+    assert summary.replayed == 2
+    assert summary.left == 28
+    assert summary.stopped is not None
+    assert "2 of 2 failed again" in summary.stopped
+    assert len([row for row in await rig.letters(30) if row["state"] == "buried"]) == 28
+
+
+async def test_a_canary_that_is_only_retried_counts_as_failed_again(rig: DeadLetterRig) -> None:
+    await rig.archived(*(written() for _ in range(5)))
+    async with rig.working(ScriptedChannel(script=_always(Unavailable("still down")))):
+        summary = await rig.replay(BURIED, Plan(canary=(1,), stop_at=0.2, watch=10))
+    assert (summary.replayed, summary.left) == (1, 4)
+    assert summary.stopped is not None
+
+
+async def test_a_canary_that_is_well_lets_the_rest_through(rig: DeadLetterRig) -> None:
+    await rig.archived(*(written() for _ in range(30)))
+    channel = ScriptedChannel()
+    async with rig.working(channel):
+        summary = await rig.replay(BURIED, Plan(canary=(1, 10), stop_at=0.2, watch=15))
+    assert (summary.replayed, summary.outcomes.delivered, summary.stopped) == (30, 30, None)
+
+
+async def test_a_canary_that_nobody_tries_stops_the_rest_and_asks_for_a_worker(
+    rig: DeadLetterRig,
+) -> None:
+    await rig.archived(*(written() for _ in range(3)))
+    summary = await rig.replay(BURIED, Plan(canary=(1,), stop_at=0.2, watch=0.5))
+    assert (summary.replayed, summary.left) == (1, 2)
+    assert summary.stopped is not None
+    assert "worker" in summary.stopped
+
+
+async def test_failures_past_the_canaries_stop_the_rest_too(rig: DeadLetterRig) -> None:
+    await rig.archived(*(written() for _ in range(100)))
+    async with rig.working(ScriptedChannel(script=_always(Rejected("no")))):
+        summary = await rig.replay(BURIED, Plan(rate=30, stop_at=0.2, watch=5))
+    assert summary.stopped is not None
+    assert 20 <= summary.replayed < 100
+
+
+async def test_a_rate_is_kept(rig: DeadLetterRig) -> None:
+    await rig.archived(*(written() for _ in range(20)))
+    began = asyncio.get_running_loop().time()
+    summary = await rig.replay(BURIED, Plan(rate=20, watch=0))
+    took = asyncio.get_running_loop().time() - began
+    assert summary.replayed == 20
+    assert took >= 0.7  # twenty at twenty a second, the first four at once
+
+
+async def test_what_can_t_be_read_is_refused_and_says_how_to_mend_it(rig: DeadLetterRig) -> None:
+    async with rig.archiving():
+        await rig.publish_dead(b"{", {})
+        await rig.letters()
+    summary = await rig.replay(BURIED)
+    (refused,) = summary.refused
+    assert f"tidings dead edit {refused.letter}" in refused.why
+    assert (await rig.letters())[0]["state"] == "buried"
+
+
+async def test_what_could_not_be_read_then_and_can_be_now_is_replayed(rig: DeadLetterRig) -> None:
+    body = written()
+    async with rig.archiving():
+        await rig.publish_dead(b"{", {})
+        (letter,) = await rig.letters()
+    await rig.fetch("UPDATE dead_letters SET body = $1", body)  # a newer version reads it
+    channel = ScriptedChannel()
+    async with rig.working(channel):
+        summary = await rig.replay(BURIED, Plan(watch=10))
+    assert summary.outcomes.delivered == 1
+    assert letter["notification_id"] is None
+    assert (await rig.letters())[0]["notification_id"] == channel.requests[0].attempt.id
+
+
+async def test_a_wrong_routing_key_is_mended_by_replaying(rig: DeadLetterRig) -> None:
+    async with rig.archiving():
+        id = await rig.publish("emial.high")
+        await rig.letters()
+    channel = ScriptedChannel()
+    async with rig.working(channel):
+        await rig.replay(BURIED, Plan(watch=10))
+    assert list(channel.sent) == [id]
+
+
+async def test_a_replayed_letter_is_replayed_again_only_where_forced(rig: DeadLetterRig) -> None:
+    (letter,) = await rig.archived(written())
+    channel = ScriptedChannel()
+    async with rig.working(channel):
+        await rig.replay(LetterFilter(ids=(letter,)), Plan(watch=10))
+        again = await rig.replay(LetterFilter(ids=(letter,)), Plan(watch=10))
+        assert (again.replayed, again.taken) == (0, 1)
+        forced = await rig.replay(LetterFilter(ids=(letter,)), Plan(force=True, watch=10))
+    assert (forced.replayed, forced.outcomes.delivered) == (1, 1)
+    assert [request.attempt.epoch for request in channel.requests] == [1, 2]
+
+
+async def test_a_letter_whose_notification_is_still_on_its_way_is_refused_even_where_forced(
+    rig: DeadLetterRig,
+) -> None:
+    (letter,) = await rig.archived(written())
+    await rig.replay(LetterFilter(ids=(letter,)))
+    forced = await rig.replay(LetterFilter(ids=(letter,)), Plan(force=True, watch=0))
+    assert forced.replayed == 0
+    assert "queued" in forced.refused[0].why
+
+
+async def test_two_letters_of_one_notification_are_not_both_replayed(rig: DeadLetterRig) -> None:
+    id = uuid4()
+    await rig.archived(written(id, subject="one"), written(id, subject="two"))
+    summary = await rig.replay(BURIED)
+    assert (summary.replayed, len(summary.refused)) == (1, 1)
+    assert await rig.depth(NORMAL) == 1
+
+
+async def test_what_was_perhaps_delivered_is_left_to_a_person(rig: DeadLetterRig) -> None:
+    unknown = Undeliverable(Reason.OUTCOME_UNKNOWN, Failure("outcome_unknown", "reply lost"))
+    async with rig.archiving():
+        await rig.bury(outcome=unknown)
+        await rig.bury()
+        await rig.letters(2)
+    async with rig.ledger() as ledger:
+        select = ledger.letters.search.select
+        bulk = await select(BURIED)
+        assert (len(bulk.letters), bulk.uncertain) == (1, 1)
+        asked = await select(LetterFilter(reason=Reason.OUTCOME_UNKNOWN))
+        assert (len(asked.letters), asked.uncertain) == (1, 0)
+        named = await select(LetterFilter(ids=(asked.letters[0].id,)))
+        assert len(named.letters) == 1
+
+
+async def test_what_would_expire_again_is_left_out(rig: DeadLetterRig) -> None:
+    expired = Undeliverable(Reason.EXPIRED, Failure("expired", "too late"))
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    async with rig.archiving():
+        await rig.bury(outcome=expired)
+        await rig.bury(written(expires_at=soon))
+        await rig.bury()
+        await rig.letters(3)
+    async with rig.ledger() as ledger:
+
+        async def left_out() -> bool:
+            selection = await ledger.letters.search.select(BURIED)
+            return (len(selection.letters), selection.too_late) == (1, 2)
+
+        await eventually(left_out)
+        asked = await ledger.letters.search.select(LetterFilter(reason=Reason.EXPIRED))
+        assert len(asked.letters) == 1
+
+
+async def test_a_letter_that_is_not_due_yet_waits_for_its_time(rig: DeadLetterRig) -> None:
+    due = datetime.now(UTC) + timedelta(seconds=3)
+    async with rig.archiving():
+        await rig.publish("emial.high", body=written(scheduled_at=due.isoformat()))
+        await rig.letters()
+    channel = ScriptedChannel()
+    async with rig.scheduling(), rig.working(channel):
+        summary = await rig.replay(BURIED, Plan(watch=10))
+        assert (summary.replayed, summary.later) == (1, 1)
+        await eventually(lambda: channel.sent)
+        assert datetime.now(UTC) >= due
+
+
+async def test_letters_without_a_lane_come_back_as_letters(rig: DeadLetterRig) -> None:
+    await rig.archived(written())
+    async with rig.archiving():
+        await rig._broker.queue_delete(NORMAL)
+        await rig.replay(BURIED)
+        letters = await rig.letters(2)
+    assert [(row["reason"], row["state"], row["epoch"]) for row in letters] == [
+        ("rejected", "replayed", 0),
+        ("unroutable", "buried", 1),
+    ]
+    assert await rig.state(UUID(str(letters[1]["notification_id"]))) == "failed"
+
+
+async def test_a_broker_that_is_away_leaves_what_was_begun_to_the_scheduler(
+    rig: DeadLetterRig,
+) -> None:
+    (letter,) = await rig.archived(written())
+    exchange = await rig._broker.get_exchange("tidings.notifications", ensure=False)
+    await exchange.delete()
+    summary = await rig.replay(LetterFilter(ids=(letter,)))
+    assert summary.stopped is not None
+    assert summary.replayed == 1
+    (row,) = await rig.fetch("SELECT state, dispatch_at FROM notifications")
+    assert row["state"] == "queued"
+    assert row["dispatch_at"] is not None
+
+
+async def test_thousands_of_letters_take_seconds(rig: DeadLetterRig) -> None:
+    count = 3_000
+    await _in_the_ledger(rig, count)
+    began = asyncio.get_running_loop().time()
+    summary = await rig.replay(BURIED)
+    took = asyncio.get_running_loop().time() - began
+    assert summary.replayed == count
+    assert await rig.depth(NORMAL) == count
+    assert took < 15
+
+
+async def _in_the_ledger(rig: DeadLetterRig, count: int) -> None:
+    """Letters as the archive leaves them, without the way there."""
+    async with AsyncExitStack() as stack:
+        ledger = await stack.enter_async_context(rig.ledger())
+        policies = Policies(rig.settings)
+        from tidings.broker import burial
+        from tidings.delivery.letter import Letter, Origin
+        from tidings_events import parse
+
+        now = datetime.now(UTC)
+        letters = []
+        for _ in range(count):
+            body = written()
+            notification = parse(body)
+            letters.append(
+                Letter(
+                    id=burial.letter_id(notification.id, 0),
+                    reason=Reason.REJECTED,
+                    failure=Failure("rejected", "no"),
+                    body=body,
+                    notification=notification,
+                    lane=Lane("email", "normal"),
+                    origin=Origin.WORKER,
+                    epoch=0,
+                    attempt=1,
+                    first_seen=now,
+                    buried_at=now,
+                    exchange=DEAD,
+                    routing_key="email.normal",
+                    content_type="application/json",
+                    headers={},
+                )
+            )
+        for start in range(0, count, 200):
+            some = letters[start : start + 200]
+            await ledger.letters.burials.bury([policies.request(one) for one in some])
+
+
+def _always(error: Exception) -> Callable[[SendRequest, int], Exception]:
+    return lambda _request, _before: error
