@@ -42,7 +42,7 @@ FILES: st.SearchStrategy[dict[str, Any]] = st.builds(
 HEADERS = ("From", "To", "Cc", "Reply-To", "Subject", "X-Note")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     subject=LINE,
     text=BODY,

@@ -101,7 +101,10 @@ class Connection:
         await self._reset()
 
     async def quit(self) -> None:
-        """Take leave, and close."""
+        """Take leave, where the relay is waiting for something to be said, and close."""
+        if not self.fit:
+            self.abort()
+            return
         try:
             with suppress(SMTPException, OSError, TimeoutError):
                 async with asyncio.timeout(_FAREWELL):
