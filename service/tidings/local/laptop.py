@@ -135,7 +135,7 @@ class Laptop:
     async def _start_servers(self) -> None:
         servers = [server for server in (self.rabbitmq, self.postgresql) if server is not None]
         for server in servers:
-            self._parts.push_async_callback(asyncio.to_thread, server.close)
+            self._parts.push_async_callback(asyncio.to_thread, server.stop)
         starting = asyncio.gather(*(asyncio.to_thread(server.start) for server in servers))
         try:
             await asyncio.shield(starting)

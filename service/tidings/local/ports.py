@@ -1,7 +1,10 @@
-"""Finds TCP ports on loopback that nobody else will take."""
+"""Finds TCP ports on loopback that nobody else will take, and looks who answers on them."""
 
+import http.client
 import random
 import socket
+import urllib.request
+from base64 import b64encode
 from collections.abc import Collection
 
 from tidings.local.errors import LocalStackError
@@ -46,3 +49,17 @@ def answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def accepts_login(url: str, user: str, password: str) -> bool:
+    """Whether an HTTP server of ours answers, and knows this user."""
+    token = b64encode(f"{user}:{password}".encode()).decode()
+    request = urllib.request.Request(  # noqa: S310 - our own http:// address
+        url, headers={"Authorization": f"Basic {token}"}
+    )
+    without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with without_proxy.open(request, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (OSError, http.client.HTTPException):
+        return False

@@ -1,19 +1,16 @@
 """Runs a real RabbitMQ that is nobody else's: its own node, ports, secrets and data."""
 
-import http.client
-import secrets
 import subprocess
-import urllib.request
-from base64 import b64encode
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import quote
 
 from tidings.local.daemon import Command, Daemon, minimal_environment
 from tidings.local.data_directory import DataDirectory, write_private
 from tidings.local.errors import LocalStackError
-from tidings.local.ports import LOOPBACK, answers, free_port
+from tidings.local.ports import LOOPBACK, accepts_login, answers
 from tidings.local.rabbitmq_config import CONFIG, CTL_ERLANG, ENABLED_PLUGINS, SERVER_ERLANG
+from tidings.local.rabbitmq_identity import Identity, identity
 from tidings.local.rabbitmq_programs import RabbitMQPrograms, find_rabbitmq
 
 USER = "tidings"
@@ -22,19 +19,6 @@ USER = "tidings"
 # last act waits five seconds on Erlang's application controller, which is busy stopping it. What
 # was confirmed is on disk by then, so we don't wait for that.
 _GRACE = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What makes this server itself again after a restart."""
-
-    node: str
-    password: str
-    cookie: str
-    amqp_port: int
-    management_port: int
-    distribution_port: int
-    epmd_port: int
 
 
 class RabbitMQ:
@@ -147,11 +131,19 @@ class RabbitMQ:
         self._directory.release()
 
     def kill(self) -> None:
-        """Ends the server with SIGKILL, as a crash would; `start()` brings it back."""
+        """Ends the server with SIGKILL, as a crash would; `start()` brings it back.
+
+        Quorum queues that were declared in the last three seconds may come back broken, without a
+        leader and without what was confirmed to them: `settle()` first.
+        """
         if self._server:
             self._server.kill()
             self._server = None
         self._stop_epmd()
+
+    def settle(self) -> None:
+        """Makes RabbitMQ write down which quorum queues there are, which it does every 3 s."""
+        self.rabbitmqctl("eval", "[dets:sync(Table) || Table <- dets:all()].")
 
     def restart(self) -> None:
         """Stops it in good order and starts it again, on the same ports."""
@@ -199,7 +191,7 @@ class RabbitMQ:
     def _prepare(self) -> None:
         """Decides ports and secrets, the same as last time where possible, and writes the files."""
         if self._identity is None:
-            self._identity = _identity(self._directory.recall())
+            self._identity = identity(self._directory.recall())
             self._directory.remember({k: str(v) for k, v in asdict(self._identity).items()})
         path = self._directory.path
         write_private(path / "rabbitmq.conf", self._config())
@@ -278,30 +270,6 @@ class RabbitMQ:
         return environment
 
     def _ready(self) -> bool:
-        return answers(self._known.amqp_port) and self._management_answers()
-
-    def _management_answers(self) -> bool:
-        token = b64encode(f"{USER}:{self.password}".encode()).decode()
-        request = urllib.request.Request(  # noqa: S310 - our own http:// address
-            f"{self.management_url}/api/whoami", headers={"Authorization": f"Basic {token}"}
-        )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=5) as reply:
-                return bool(reply.status == 200)
-        except (OSError, http.client.HTTPException):
+        if not answers(self._known.amqp_port):
             return False
-
-
-def _identity(notes: dict[str, str]) -> Identity:
-    """Who the server was, with ports that are free now; a new one where it never was."""
-    ports: list[int] = []
-    for name in ("amqp_port", "management_port", "distribution_port", "epmd_port"):
-        preferred = int(notes[name]) if name in notes else None
-        ports.append(free_port(preferred, avoid=ports))
-    return Identity(
-        notes.get("node") or f"tidings-{secrets.token_hex(4)}@localhost",
-        notes.get("password") or secrets.token_hex(12),
-        notes.get("cookie") or secrets.token_hex(20).upper(),
-        *ports,
-    )
+        return accepts_login(f"{self.management_url}/api/whoami", USER, self.password)
