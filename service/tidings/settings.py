@@ -57,13 +57,18 @@ def _delays(value: object) -> object:
     return tuple(Delay.parse(word) if isinstance(word, str) else word for word in words)
 
 
-_HOST: Final = re.compile(r"(?:\[[^]]+\]|[^]\[:]*)(?::\d{1,5})?")
+_HOST: Final = re.compile(r"(?:\[[^]]+\]|[^]\[:]*)(?::(\d{1,5}))?")
 
 
 def _is_url(url: str, *schemes: str) -> bool:
     parts = urlsplit(url)
     hosts = parts.netloc.rpartition("@")[2].split(",")
-    return parts.scheme in schemes and all(_HOST.fullmatch(host) for host in hosts)
+    return parts.scheme in schemes and all(_is_host(host) for host in hosts)
+
+
+def _is_host(host: str) -> bool:
+    match = _HOST.fullmatch(host)
+    return match is not None and 0 < int(match[1] or 1) < 65_536
 
 
 def _amqp_urls(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -72,6 +77,13 @@ def _amqp_urls(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if not _is_url(text, "amqp", "amqps") or not urlsplit(text).hostname:
             raise ValueError("write it like amqp://user:password@host:5672/vhost")
     return urls
+
+
+def _management_url(url: SecretStr | None) -> SecretStr | None:
+    text = url.get_secret_value() if url else ""
+    if text and not (_is_url(text, "http", "https") and urlsplit(text).hostname):
+        raise ValueError("write it like http://user:password@host:15672")
+    return url
 
 
 def _database_url(url: SecretStr) -> SecretStr:
@@ -133,7 +145,7 @@ class BrokerSettings(BaseSettings):
     """Certificate authority for `amqps://`, where the system's own don't know it."""
     amqp_backoff_max: Duration = 30.0
     """Longest wait between two tries to connect."""
-    management_url: SecretStr | None = None
+    management_url: Annotated[SecretStr | None, AfterValidator(_management_url)] = None
     """RabbitMQ's management API, `http://user:password@host:15672`: only `tidings topology` and
     `tidings doctor` ask it. Derived from the first AMQP URL where unset."""
 
@@ -422,7 +434,8 @@ def _read(section: type[_Section]) -> _Section:
     except ValidationError as invalid:
         prefix = str(section.model_config["env_prefix"])
         faults = (
-            f"{prefix}{error['loc'][0] if error['loc'] else ''}".upper() + f": {error['msg']}"
+            f"{prefix}{error['loc'][0] if error['loc'] else ''}".upper()
+            + f": {error['msg'].removeprefix('Value error, ')}"
             for error in invalid.errors(include_input=False, include_url=False)
         )
         raise ConfigurationError("; ".join(faults)) from None

@@ -118,6 +118,8 @@ def explain(error: BaseException) -> str:
     text = " ".join(str(argument) for argument in error.args if argument) or str(error)
     if isinstance(error, TidingsError):
         return text
+    if "Connection.OpenOk" in text:  # aiormq keeps RabbitMQ's own words to itself
+        return "RabbitMQ knows no such virtual host, or its user may not enter it"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

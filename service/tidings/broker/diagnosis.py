@@ -81,7 +81,7 @@ def _why_no_connection(error: str, url: str) -> str:
     words = error.lower()
     if "access_refused" in words or "authentication" in words:
         return "check the user and the password in TIDINGS_AMQP_URL"
-    if "vhost" in words:
+    if "virtual host" in words or "vhost" in words:
         vhost = vhost_of(url)
         return (
             f"create it: `rabbitmqctl add_vhost {vhost}`, then `rabbitmqctl set_permissions -p "

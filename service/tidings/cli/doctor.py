@@ -1,7 +1,7 @@
 """`tidings doctor`: tries everything Tidings depends on, and says what to do about each fault."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -105,11 +105,18 @@ async def _close(channels: Iterable[Channel]) -> None:
         await channel.close()
 
 
-def _switched_off(channels: dict[str, Channel]) -> Iterator[Finding]:
-    verdict = Verdict.OK if channels else Verdict.WARNING
+def _switched_off(channels: Mapping[str, Channel]) -> Iterator[Finding]:
+    if not channels:
+        first = next(iter(LINES.values()))
+        yield Finding(
+            "Channels",
+            Verdict.WARNING,
+            "none is switched on: nothing can be delivered",
+            f"set {first.variable}, for one; below is what each of them needs",
+        )
     for name, line in LINES.items():
         if name not in channels:
-            yield Finding(name, verdict, f"off; set {line.variable} to switch it on")
+            yield Finding(name, Verdict.OK, f"off; set {line.variable} to switch it on")
 
 
 async def _templates(settings: Settings) -> Sequence[Finding]:

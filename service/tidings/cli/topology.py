@@ -186,10 +186,11 @@ async def _prune(settings: Settings) -> Sequence[Pruned]:
     def tell(count: int) -> None:
         err.print(f"[dim]Watching {count} queues for {STATISTICS_SETTLE:.0f} s …[/]")
 
+    wanted = topology_of(settings)
     async with connected(settings.broker, NAME) as connection:
         management = Management.of(settings.broker)
         pruner = Pruner(connection, management, settings.broker.amqp_timeout, tell=tell)
-        return await pruner.prune(topology_of(settings))
+        return await pruner.prune(wanted)
 
 
 def _tell_leftovers(found: Sequence[Difference], *, as_json: bool) -> None:

@@ -89,3 +89,27 @@ def test_the_management_api_is_where_the_broker_is_unless_told_otherwise(
     assert Settings().broker.management == management
     monkeypatch.setenv("TIDINGS_MANAGEMENT_URL", "http://other:1")
     assert Settings().broker.management == "http://other:1"
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "said"),
+    [
+        ("TIDINGS_AMQP_URL", "amqp://127.0.0.1:99999", "write it like amqp://"),
+        ("TIDINGS_AMQP_URL", "amqp://127.0.0.1:0", "write it like amqp://"),
+        ("TIDINGS_DATABASE_URL", "postgresql://db:99999/x", "write it like postgresql://"),
+        ("TIDINGS_MANAGEMENT_URL", "localhost:15672", "write it like http://"),
+        ("TIDINGS_MANAGEMENT_URL", "http://:15672", "write it like http://"),
+    ],
+)
+def test_a_url_that_leads_nowhere_is_refused_with_one_that_does(
+    monkeypatch: pytest.MonkeyPatch, name: str, written: str, said: str
+) -> None:
+    monkeypatch.setenv(name, written)
+    with pytest.raises(ConfigurationError, match=f"{name}: {said}"):
+        told()
+
+
+def test_several_hosts_of_one_database_are_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://me@a:5432,b:5433/tidings?target_session_attrs=read-write"
+    monkeypatch.setenv("TIDINGS_DATABASE_URL", url)
+    assert told()["TIDINGS_DATABASE_URL"].value == url
