@@ -1,5 +1,6 @@
 """Sees and changes one virtual host of RabbitMQ through its management API."""
 
+import asyncio
 import json
 from base64 import b64encode
 from typing import Any
@@ -125,16 +126,40 @@ class Management:
         await self.call("PUT", f"policies/{self._host}/{quote(name, safe='')}", body)
 
     async def connections(self) -> list[Record]:
-        """The connections to this virtual host."""
+        """The connections to this virtual host, as of the last statistics."""
         return await self._list(f"vhosts/{self._host}/connections")
 
-    async def close_connections(self, reason: str = "closed by an operator") -> int:
-        """Closes every connection to this virtual host and tells how many there were."""
-        connections = await self.connections()
+    async def close_connections(
+        self, reason: str = "closed by an operator", *, at_least: int = 0, timeout: float = 20
+    ) -> int:
+        """Closes every connection to this virtual host and tells how many there were.
+
+        Args:
+            reason: What the clients are told.
+            at_least: How many to wait for: the API learns of a new one only within the server's
+                statistics interval.
+            timeout: Seconds to wait for them.
+
+        Raises:
+            LocalStackError: There were not so many in time.
+        """
+        connections = await self._wait_for_connections(at_least, timeout)
         for connection in connections:
             path = f"connections/{quote(connection['name'], safe='')}"
             await self.call("DELETE", path, headers={"X-Reason": reason}, missing_ok=True)
         return len(connections)
+
+    async def _wait_for_connections(self, count: int, seconds: float) -> list[Record]:
+        connections: list[Record] = []
+        try:
+            async with asyncio.timeout(seconds):
+                while len(connections := await self.connections()) < count:
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise LocalStackError(
+                f"{len(connections)} of {count} connections to {self.vhost} within {seconds:g} s"
+            ) from None
+        return connections
 
     async def call(
         self,

@@ -5,8 +5,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from tidings.local.errors import LocalStackError, NotInstalled
 from tidings.local.package_managers import KNOWN, Manager, Server
@@ -51,42 +52,42 @@ class Machine:
         return (self.root or self.sudo) if self.manager.as_root else not self.root
 
 
-def ensure_installed(say: Callable[[str], None]) -> None:
-    """Installs what is missing of RabbitMQ and PostgreSQL; quiet where nothing is.
+FINDERS: Final[Mapping[Server, Callable[[], object]]] = {
+    Server.RABBITMQ: find_rabbitmq,
+    Server.POSTGRESQL: find_postgresql,
+}
+"""What finds each server's programs, or raises `NotInstalled`."""
+
+
+def ensure_installed(
+    say: Callable[[str], None],
+    needed: Collection[Server] = tuple(Server),
+    *,
+    finders: Mapping[Server, Callable[[], object]] = FINDERS,
+    machine: Machine | None = None,
+) -> None:
+    """Installs what is missing of what is needed; quiet where nothing is.
 
     Args:
         say: Told what is done.
+        needed: The servers to look for.
+        finders: What looks for them.
+        machine: Where this runs; looked at where None.
 
     Raises:
         LocalStackError: Something is missing and can't be installed; the message says what to run.
     """
-    missing = missing_servers()
+    missing = [server for server in needed if not _found(finders[server])]
     if not missing:
         return
-    machine = survey()
-    if machine.manager is None or not machine.may_install:
+    machine = machine or survey()
+    manager = machine.manager
+    if manager is None or not machine.may_install:
         raise LocalStackError(advice(missing, machine))
-    say(
-        f"{_named(missing)} missing: installing with {machine.manager.program}, starting no service"
-    )
-    _install(
-        machine.manager,
-        missing,
-        [] if machine.root or not machine.manager.as_root else ["sudo", "-n"],
-    )
-    if still := missing_servers():
-        raise LocalStackError(
-            f"{machine.manager.program} succeeded, but {_named(still)} still not found"
-        )
-
-
-def missing_servers() -> list[Server]:
-    """What is not installed."""
-    return [
-        server
-        for server, find in ((Server.RABBITMQ, find_rabbitmq), (Server.POSTGRESQL, find_postgresql))
-        if not _found(find)
-    ]
+    say(f"{_named(missing)} missing: installing with {manager.program}, starting no service")
+    _install(manager, missing, ["sudo", "-n"] if manager.as_root and not machine.root else [])
+    if still := [server for server in missing if not _found(finders[server])]:
+        raise LocalStackError(f"{manager.program} succeeded, but {_named(still)} still not found")
 
 
 def survey() -> Machine:
@@ -101,13 +102,13 @@ def survey() -> Machine:
 
 def advice(missing: list[Server], machine: Machine) -> str:
     """What a person can do about what is missing."""
-    lines = [f"{_named(missing)} not installed"]
+    what = f"{_named(missing)} not installed"
     if machine.manager is None:
-        lines.append("install with this system's package manager, which Tidings does not know,")
+        lines = [f"{what}, and this system's package manager is none that Tidings knows"]
     else:
-        lines.append("install with:")
         prefix = "sudo " if machine.manager.as_root and not machine.root else ""
         commands = machine.manager.commands(missing)
+        lines = [f"{what}; install with:"]
         lines += [f"    {prefix}{shlex.join(command)}" for command in commands]
     if machine.docker:
         lines.append(_DOCKER)

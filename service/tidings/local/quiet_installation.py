@@ -18,38 +18,41 @@ _FORBID: Final = (
 
 
 @contextmanager
-def installing_without_starting(sudo: Sequence[str], units: Sequence[str]) -> Iterator[None]:
+def installing_without_starting(
+    sudo: Sequence[str], units: Sequence[str], policy: Path = POLICY
+) -> Iterator[None]:
     """Installs packages inside this block, and no service of theirs starts, now or at a boot.
 
     Args:
         sudo: What goes before a command that needs root; empty for root itself.
         units: Services that the packages bring; those that are here already are left alone.
+        policy: The file that forbids starting.
     """
     if not units:
         yield
         return
     new = [unit for unit in units if not _is_here(unit)]
-    ours = _forbid_starting(sudo)
+    ours = _forbid_starting(sudo, policy)
     try:
         yield
         _disable(sudo, new)
     finally:
         if ours:
-            _run([*sudo, "rm", "-f", str(POLICY)])
+            _run([*sudo, "rm", "-f", str(policy)])
 
 
 def _is_here(unit: str) -> bool:
     return any((Path(place) / unit).exists() for place in _UNIT_PLACES)
 
 
-def _forbid_starting(sudo: Sequence[str]) -> bool:
+def _forbid_starting(sudo: Sequence[str], policy: Path) -> bool:
     """Whether the policy is ours to remove; one that somebody else put there stays as it is."""
-    if POLICY.exists():
+    if policy.exists():
         return False
     with tempfile.NamedTemporaryFile("w", suffix="-policy-rc.d") as draft:
         draft.write(_FORBID)
         draft.flush()
-        _run([*sudo, "install", "-m", "755", draft.name, str(POLICY)])
+        _run([*sudo, "install", "-m", "755", draft.name, str(policy)])
     return True
 
 
