@@ -16,6 +16,7 @@ from tidings.cli.editor import edit_text
 from tidings.cli.options import open_ledger
 from tidings.cli.replay import replay_letters
 from tidings.cli.replay_report import show_summary
+from tidings.cli.veil import printable
 from tidings.dead_letters.editing import Unreadable, checked, difference, readable, with_fields
 from tidings.dead_letters.policies import Policies
 from tidings.dead_letters.replay import Plan, Summary
@@ -69,7 +70,7 @@ def edit(
         out.print("Nothing changed.")
         return
     for line in changes:
-        out.print(f"[{STYLES.get(line[:1], 'default')}]{escape(line)}[/]")
+        out.print(f"[{STYLES.get(line[:1], 'default')}]{escape(printable(line))}[/]")
     new = run(_supersede(letter.id, after))
     out.print(f"Letter {new} stands in the place of {letter.id}.")
     if replay:
@@ -120,7 +121,7 @@ def _read(file: str) -> bytes:
 def _explain(unreadable: Unreadable) -> None:
     err.print("[bold red]This can't be read as a notification:[/]")
     for problem in unreadable.problems:
-        err.print(f"  · {escape(problem)}")
+        err.print(f"  · {escape(printable(problem))}")
 
 
 async def _supersede(letter: UUID, body: bytes) -> UUID:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tidings.cli.options import shown
 from tidings.cli.telling import ago, exact
-from tidings.cli.veil import hex_dump, veiled
+from tidings.cli.veil import hex_dump, printable, veiled
 from tidings.dead_letters.editing import Unreadable, checked, readable
 from tidings.delivery.letter import LetterState
 from tidings.ledger.letter_rows import StoredLetter
@@ -55,7 +55,7 @@ def letters_table(letters: Sequence[StoredLetter], now: datetime, *, reveal: boo
             one.fingerprint,
             str(one.attempts),
             escape(shown(one.recipient, reveal=reveal) if one.recipient else ""),
-            escape(_fault(one)),
+            escape(printable(_fault(one))),
         )
     return table
 
@@ -75,7 +75,7 @@ def groups_table(groups: Iterable[Group], now: datetime) -> Table:
             one.reason.value,
             ago(one.first_at, now),
             ago(one.last_at, now),
-            escape(" ".join(part for part in (one.code, one.message) if part)),
+            escape(printable(" ".join(part for part in (one.code, one.message) if part))),
         )
     return table
 
@@ -103,7 +103,7 @@ def _head(letter: StoredLetter, now: datetime, *, reveal: bool) -> Table:
     grid.add_row("State", Text(letter.state.value.upper(), style=f"bold {STYLES[letter.state]}"))
     for label, value in _facts(letter, now, reveal=reveal):
         if value:
-            grid.add_row(label, Text(value))
+            grid.add_row(label, Text(printable(value)))
     return grid
 
 
@@ -142,7 +142,7 @@ def _body(body: bytes, *, reveal: bool) -> str:
         body.decode("utf-8")
     except UnicodeDecodeError:
         return hex_dump(body)
-    return readable(body)
+    return readable(body).rstrip()
 
 
 def _advice(letter: StoredLetter) -> Text | None:
@@ -157,7 +157,7 @@ def _advice(letter: StoredLetter) -> Text | None:
 
 
 def _indented(text: str) -> Text:
-    return Text("\n".join(f"  {line}" for line in text.splitlines()))
+    return Text("\n".join(f"  {line}" for line in printable(text).split("\n")))
 
 
 def _lane(letter: StoredLetter) -> str:

@@ -94,9 +94,8 @@ def replay(
         float | None, typer.Option(parser=_rate, metavar="50/s", help="No faster than this.")
     ] = None,
     canary: Annotated[
-        tuple[int, ...] | None,
+        str | None,
         typer.Option(
-            parser=_waves,
             metavar="1,10,100",
             help="Send so many, watch what becomes of them, then so many more, then the rest.",
         ),
@@ -159,7 +158,8 @@ def replay(
     )
     if not (ids or wanted.selects or every):
         raise typer.BadParameter("say which letters: ids, filters, or --all for every buried one")
-    plan = Plan(force, rate, canary or (), _limit(stop_at, canary), watch)
+    waves = _waves(canary) if canary else ()
+    plan = Plan(force, rate, waves, CAREFUL if waves and stop_at is None else stop_at, watch)
     found = run(_find(wanted, ids or [], limit))
     if dry_run or not found.selection.letters:
         _show_sample(found, as_json=as_json)
@@ -190,10 +190,6 @@ async def replay_letters(
                 progress,
             )
             return await replayer.run(selection.letters, plan)
-
-
-def _limit(stop_at: float | None, canary: object) -> float | None:
-    return CAREFUL if stop_at is None and canary else stop_at
 
 
 async def _find(wanted: LetterFilter, ids: Sequence[str], limit: int | None) -> Found:

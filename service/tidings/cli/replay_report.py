@@ -5,6 +5,7 @@ from typing import Any, Final
 from rich.markup import escape
 
 from tidings.cli.console import err, out, print_json
+from tidings.cli.veil import printable
 from tidings.dead_letters.replay import Summary
 from tidings.ledger.letter_search import Selection
 
@@ -32,7 +33,7 @@ def show_summary(summary: Summary, selection: Selection, *, as_json: bool) -> No
         if count or label == "replayed":
             out.print(f"[{style or 'default'}]{count:>8,}[/]  {label}")
     for one in summary.refused[:SHOWN]:
-        out.print(f"  {one.letter}: {escape(one.why)}")
+        out.print(f"  {one.letter}: {escape(printable(one.why))}")
     if len(summary.refused) > SHOWN:
         out.print(f"  … and {len(summary.refused) - SHOWN:,} more: --json names them all")
     if summary.stopped:

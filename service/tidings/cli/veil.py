@@ -68,6 +68,14 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
+def printable(text: str) -> str:
+    """Text that somebody else wrote, without what would steer the terminal."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else f"\\u{ord(character):04x}"
+        for character in text
+    )
+
+
 def hex_dump(body: bytes, most: int = 512) -> str:
     """The first bytes as numbers and as characters, sixteen a line."""
     lines = [
