@@ -1,6 +1,5 @@
 """What a newcomer types first: everything on one machine, with a tour of it."""
 
-import os
 import stat
 from pathlib import Path
 
@@ -29,4 +28,4 @@ def _command_lines() -> list[str]:
             lines.append(process.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         except OSError:
             continue  # it ended meanwhile
-    return [line for line in lines if f"{os.getpid()}" not in line]
+    return lines
