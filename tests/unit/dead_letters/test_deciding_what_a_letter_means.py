@@ -1,0 +1,191 @@
+"""What a dead letter means for its notification, for every way it may stand."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from uuid import UUID, uuid4
+
+import pytest
+
+from tidings.delivery.attempt import Lane
+from tidings.delivery.burying import REPLAYABLE, Bury, Standing, Wait, decide, refusal
+from tidings.delivery.letter import (
+    LETTER_TRANSITIONS,
+    Letter,
+    LetterState,
+    Origin,
+    lane_of,
+)
+from tidings.delivery.outcome import Failure, Reason
+from tidings.delivery.retry_policy import Guarantee
+from tidings.delivery.states import FINISHED, UNFINISHED, State, may_become
+from tidings_events import parse
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+AT_LEAST, AT_MOST = Guarantee.AT_LEAST_ONCE, Guarantee.AT_MOST_ONCE
+
+
+def body(**fields: object) -> bytes:
+    email = {"channel": "email", "recipient": "a@example.com", "subject": "s", "body": "b"}
+    return json.dumps({"id": str(uuid4()), **email, **fields}).encode()
+
+
+def letter(
+    origin: Origin = Origin.LANE,
+    reason: Reason = Reason.DELIVERY_LIMIT,
+    *,
+    epoch: int = 0,
+    attempt: int = 1,
+) -> Letter:
+    written = body()
+    return Letter(
+        id=UUID(int=1),
+        reason=reason,
+        failure=Failure("broker_delivery_limit", "given up"),
+        body=written,
+        notification=parse(written),
+        lane=Lane("email", "normal"),
+        origin=origin,
+        epoch=epoch,
+        attempt=attempt,
+        first_seen=NOW,
+        buried_at=NOW,
+        exchange="",
+        routing_key="email.normal",
+        content_type=None,
+        headers={},
+    )
+
+
+def buried(decision: Bury | Wait) -> Bury:
+    assert isinstance(decision, Bury)
+    return decision
+
+
+def test_a_letter_that_can_t_be_read_has_no_notification_to_end() -> None:
+    unread = replace(letter(Origin.ASTRAY, Reason.MALFORMED), notification=None)
+    assert buried(decide(unread, None, AT_LEAST, NOW)).becomes is None
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_a_notification_that_the_ledger_lacks_ends_as_the_reason_says(reason: Reason) -> None:
+    decision = buried(decide(letter(reason=reason), None, AT_LEAST, NOW))
+    assert decision.becomes is reason.state
+    assert decision.state is LetterState.BURIED
+
+
+def test_every_move_is_in_the_table_and_only_in_the_letters_own_epoch() -> None:
+    lapsed = NOW - timedelta(seconds=1)
+    for origin, reason, state, epoch, attempt, guarantee in product(
+        Origin, Reason, State, (0, 1), (0, 1, 2), Guarantee
+    ):
+        standing = Standing(state, epoch, attempt, lapsed)
+        decision = buried(decide(letter(origin, reason), standing, guarantee, NOW))
+        if decision.becomes is not None:
+            assert may_become(state, decision.becomes)
+            assert state in UNFINISHED
+            assert epoch == 0
+            assert origin is not Origin.ASTRAY
+        if decision.state is not LetterState.BURIED:
+            assert decision.note
+
+
+@pytest.mark.parametrize("state", sorted(FINISHED - REPLAYABLE))
+def test_a_notification_that_ended_well_closes_its_letter(state: State) -> None:
+    decision = buried(decide(letter(), Standing(state, 0, 1), AT_LEAST, NOW))
+    assert decision.state is LetterState.DISCARDED
+    assert state.value in (decision.note or "")
+
+
+@pytest.mark.parametrize("state", sorted(REPLAYABLE))
+def test_what_the_attempt_said_is_kept_rather_than_what_rabbitmq_knows(state: State) -> None:
+    failure = Failure("rejected", "no such user", "smtp", "550")
+    standing = Standing(state, 0, 1, reason=Reason.REJECTED, failure=failure)
+    from_lane = buried(decide(letter(), standing, AT_LEAST, NOW)).letter
+    assert (from_lane.reason, from_lane.failure) == (Reason.REJECTED, failure)
+    from_worker = letter(Origin.WORKER, Reason.EXHAUSTED)
+    assert buried(decide(from_worker, standing, AT_LEAST, NOW)).letter == from_worker
+
+
+def test_somebody_who_may_be_sending_is_waited_for() -> None:
+    until = NOW + timedelta(seconds=9)
+    standing = Standing(State.SENDING, 0, 1, until)
+    assert decide(letter(), standing, AT_LEAST, NOW) == Wait(until)
+
+
+def test_who_vanished_while_sending_leaves_it_unknown_where_it_goes_out_at_most_once() -> None:
+    standing = Standing(State.SENDING, 0, 1, NOW - timedelta(seconds=1))
+    assert buried(decide(letter(), standing, AT_LEAST, NOW)).becomes is State.FAILED
+    unknown = buried(decide(letter(), standing, AT_MOST, NOW))
+    assert unknown.becomes is State.UNKNOWN
+    assert unknown.letter.reason is Reason.OUTCOME_UNKNOWN
+
+
+def test_a_copy_that_was_overtaken_ends_nothing() -> None:
+    standing = Standing(State.RETRYING, 0, 3)
+    decision = buried(decide(letter(attempt=1), standing, AT_LEAST, NOW))
+    assert (decision.becomes, decision.state) == (None, LetterState.DISCARDED)
+
+
+def test_a_message_lost_between_its_record_and_its_tier_is_not_lost() -> None:
+    """Recorded as retrying, and perhaps never published to its tier: the letter is all there is."""
+    standing = Standing(State.RETRYING, 0, 1)
+    decision = buried(decide(letter(attempt=1), standing, AT_LEAST, NOW))
+    assert (decision.becomes, decision.state) == (State.FAILED, LetterState.BURIED)
+
+
+def test_a_worker_whose_lease_had_run_out_ends_nothing() -> None:
+    late = letter(Origin.WORKER, Reason.REJECTED, attempt=1)
+    decision = buried(decide(late, Standing(State.RETRYING, 0, 1), AT_LEAST, NOW))
+    assert (decision.becomes, decision.state) == (None, LetterState.DISCARDED)
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("force", [False, True])
+def test_only_what_the_table_allows_is_replayed(state: State, force: bool) -> None:
+    why = refusal(Standing(state, 0, 1), 0, force=force)
+    allowed = REPLAYABLE | ({State.SENT} if force else set())
+    assert (why is None) == (state in allowed)
+
+
+def test_an_old_letter_is_replayed_only_where_forced() -> None:
+    since = Standing(State.FAILED, 2, 1)
+    assert "--force" in (refusal(since, 1, force=False) or "")
+    assert refusal(since, 1, force=True) is None
+
+
+def test_closed_letters_stay_closed() -> None:
+    assert LETTER_TRANSITIONS[LetterState.DISCARDED] == frozenset()
+    assert LETTER_TRANSITIONS[LetterState.SUPERSEDED] == frozenset()
+    assert set(LETTER_TRANSITIONS) == set(LetterState)
+
+
+@pytest.mark.parametrize(
+    ("fields", "key", "lane"),
+    [
+        ({}, "email.high", Lane("email", "high")),
+        ({"priority": "low"}, "email.high", Lane("email", "low")),
+        ({}, "sms.urgent", Lane("email", "urgent")),
+        ({}, "nonsense", Lane("email", "normal")),
+        ({}, "email.asap", Lane("email", "normal")),
+        ({}, "email.high.2m", Lane("email", "high")),
+    ],
+)
+def test_the_body_says_where_a_letter_belongs_and_the_key_where_it_doesn_t(
+    fields: dict[str, object], key: str, lane: Lane
+) -> None:
+    assert lane_of(parse(body(**fields)), key, ["email"]) == lane
+
+
+@pytest.mark.parametrize(
+    ("key", "lane"),
+    [
+        ("email.high", Lane("email", "high")),
+        ("email", Lane("email", "normal")),
+        ("telegraph.high", None),
+        ("", None),
+    ],
+)
+def test_without_a_body_only_the_key_tells(key: str, lane: Lane | None) -> None:
+    assert lane_of(None, key, ["email"]) == lane

@@ -1,0 +1,84 @@
+"""Waves, batches, pace and sums of a replay."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+import pytest
+
+from tidings.dead_letters.notice import notice
+from tidings.dead_letters.outcomes import Outcomes
+from tidings.dead_letters.replay import AT_ONCE, BYTES_AT_ONCE, Pace, Summary, _batches
+from tidings.delivery.states import State
+from tidings.ledger.escalations import Trouble, Untold
+from tidings.ledger.letter_replay import NotReplayed
+from tidings.ledger.letter_search import Chosen
+
+
+def chosen(count: int, size: int = 100) -> list[Chosen]:
+    return [Chosen(UUID(int=number), size) for number in range(count)]
+
+
+def test_batches_keep_the_order_and_leave_nobody_out() -> None:
+    letters = chosen(AT_ONCE * 2 + 1)
+    batches = list(_batches(letters, None))
+    assert [len(batch) for batch in batches] == [AT_ONCE, AT_ONCE, 1]
+    assert [one for batch in batches for one in batch] == letters
+
+
+def test_large_letters_go_in_small_batches() -> None:
+    batches = list(_batches(chosen(5, BYTES_AT_ONCE // 2), None))
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+    assert [len(batch) for batch in _batches(chosen(2, BYTES_AT_ONCE * 2), None)] == [1, 1]
+
+
+@pytest.mark.parametrize(("rate", "largest"), [(0.5, 1), (5, 1), (50, 10), (100_000, AT_ONCE)])
+def test_a_rate_makes_batches_small(rate: float, largest: int) -> None:
+    assert max(len(batch) for batch in _batches(chosen(1_000), rate)) == largest
+
+
+def test_every_state_is_counted_once() -> None:
+    counts = Outcomes.of(dict.fromkeys(State, 1))
+    assert counts.total == len(State)
+    assert (counts.delivered, counts.failed, counts.retrying, counts.waiting) == (2, 4, 1, 2)
+    assert counts.trouble == 5
+
+
+def test_what_was_not_tried_is_not_settled() -> None:
+    counts = Outcomes.of({State.QUEUED: 3, State.SENT: 1})
+    assert (counts.settled, counts.waiting, counts.total) == (1, 3, 4)
+
+
+async def test_pace_lets_the_first_go_at_once_and_spreads_the_others() -> None:
+    pace = Pace(100)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await pace.turn(5)
+    assert loop.time() - began < 0.04
+    await pace.turn(5)
+    assert loop.time() - began >= 0.04
+    await asyncio.gather(pace.turn(5), pace.turn(5))
+    assert loop.time() - began >= 0.14
+
+
+def test_a_summary_adds_up() -> None:
+    summary = Summary(uuid4(), 10, replayed=5)
+    summary.not_replayed = [
+        NotReplayed(uuid4(), "can't be read"),
+        NotReplayed(uuid4(), "taken", taken=True),
+    ]
+    assert (len(summary.refused), summary.taken, summary.left) == (1, 1, 3)
+    assert not summary.well
+    summary.stop(None)
+    assert summary.stopped is None
+    summary.stop("first")
+    summary.stop("second")
+    assert summary.stopped == "first"
+
+
+def test_a_notice_counts_and_names_the_worst() -> None:
+    told = notice(
+        Untold(1_234, None), [Trouble("abc", "rejected", "email", 1_200, "rejected", "550")]
+    )
+    assert told.title == "Tidings: 1,234 dead letters"
+    assert "1,200 × email rejected 550 [abc]" in told.text
+    assert notice(Untold(1, None), []).title == "Tidings: 1 dead letter"

@@ -1,0 +1,89 @@
+"""Headers of dead letters: bounded when written, harmless when read."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+from tidings.broker import burial
+from tidings.broker.storable import DEEPEST, LONGEST_TEXT, MOST_ITEMS, storable, text_of
+from tidings.delivery.attempt import Message, read
+from tidings.delivery.errors import MalformedNotification
+from tidings.delivery.outcome import Failure, Reason, Undeliverable
+from tidings_events.routing import Headers
+
+BODY = json.dumps(
+    {
+        "id": "0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d",
+        "channel": "email",
+        "recipient": "a@example.com",
+        "subject": "s",
+        "body": "b",
+    }
+).encode()
+
+
+def test_what_a_worker_says_is_bounded_and_fit_for_postgresql() -> None:
+    attempt = read(Message(BODY, "email.high", {Headers.EPOCH: 3, Headers.ATTEMPT: 2}))
+    failure = Failure("rejected\x00", "x" * 100_000, "smtp:\ud800", "5" * 999)
+    headers = burial.headers_of(attempt, Undeliverable(Reason.REJECTED, failure), "w" * 999)
+    assert all(len(value) <= 1_000 for value in headers.values() if isinstance(value, str))
+    assert not any("\x00" in value for value in headers.values() if isinstance(value, str))
+    json.dumps(headers).encode()
+    assert (headers[Headers.EPOCH], headers[Headers.ATTEMPT]) == (3, 2)
+    assert headers[Headers.LETTER] == str(burial.letter_id(attempt.id, 3))
+
+
+def test_each_life_of_a_notification_has_one_letter() -> None:
+    id = uuid4()
+    assert burial.letter_id(id, 0) == burial.letter_id(UUID(str(id)), 0)
+    assert burial.letter_id(id, 0) != burial.letter_id(id, 1)
+
+
+def test_an_unread_message_says_nothing_of_epochs() -> None:
+    headers = burial.headers_of_unread(
+        Message(b"{", "email.high", {Headers.EPOCH: 7}), MalformedNotification("body: no"), "w"
+    )
+    assert Headers.EPOCH not in headers
+    assert headers[Headers.ERROR_MESSAGE] == "body: no"
+
+
+def test_headers_of_any_kind_become_json() -> None:
+    deep: object = "bottom"
+    for _ in range(DEEPEST + 5):
+        deep = [deep]
+    odd = {
+        "bytes": b"\xff",
+        "array": bytearray(b"\x00"),
+        "nan": float("nan"),
+        "when": datetime(2026, 1, 1, tzinfo=UTC),
+        "price": Decimal("1.10"),
+        "deep": deep,
+        "many": list(range(MOST_ITEMS * 2)),
+        "long": "x" * LONGEST_TEXT * 2,
+        "nul\x00": "\ud800\x00",
+        "none": None,
+        "yes": True,
+        "table": {"a": {"b": 1}},
+    }
+    stored = storable(odd)
+    text = json.dumps(stored, allow_nan=False)
+    assert "\\u0000" not in text
+    assert "\\ud800" not in text
+    assert stored["bytes"] == {"base64": "/w=="}
+    assert stored["when"] == "2026-01-01T00:00:00+00:00"
+    assert stored["table"] == {"a": {"b": 1}}
+    assert len(text) < 50_000
+
+
+def test_too_many_headers_are_cut_and_counted() -> None:
+    stored = storable({f"h{number}": number for number in range(MOST_ITEMS + 5)})
+    assert stored["…"] == "5 more"
+
+
+def test_a_header_that_ought_to_be_text_is_empty_where_it_is_none() -> None:
+    assert text_of("é\x00", 10) == "é\N{REPLACEMENT CHARACTER}"
+    assert text_of(b"\xe9", 10) == "\N{REPLACEMENT CHARACTER}"
+    assert text_of(7, 10) == ""
+    assert text_of(None, 10) == ""
+    assert len(text_of("x" * 99, 10)) == 10
