@@ -7,6 +7,7 @@ from time import monotonic
 
 from tidings.broker.consumer import Delivery
 from tidings.broker.topology import PRIORITIES
+from tidings.worker.pace import ROUNDING
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class Lanes:
         if not waiting:
             return None
         self._credit = min(1.0 + self.low_share, self._credit + self.low_share)
-        if self._credit >= 1.0 and len(waiting) > 1:
+        if self._credit > 1.0 - ROUNDING and len(waiting) > 1:
             self._credit -= 1.0
             return min(waiting[1:], key=lambda lane: lane[0].received)
         return waiting[0]

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 from time import monotonic
+from typing import Final
+
+ROUNDING: Final = 1e-9
+"""What waiting exactly as long as told may fall short of a whole turn."""
 
 
 class RateLimit:
@@ -25,7 +29,7 @@ class RateLimit:
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
         self._filled = now
-        if self._tokens >= 1.0:
+        if self._tokens > 1.0 - ROUNDING:
             self._tokens -= 1.0
             return 0.0
         return (1.0 - self._tokens) / self._rate
