@@ -1,0 +1,212 @@
+"""Many callers, few statements: batches form under load, keep their order and share no one's fate."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from tidings.delivery.errors import LedgerUnavailable
+from tidings.ledger.batcher import Batcher
+
+
+class Statement:
+    """What runs a batch: answers each item with its double, once it is let go."""
+
+    def __init__(self, *, held: bool = False) -> None:
+        self.batches: list[list[int]] = []
+        self.under_way = 0
+        self.most_under_way = 0
+        self.go_on = asyncio.Event()
+        if not held:
+            self.go_on.set()
+
+    async def run(self, items: Sequence[int]) -> Sequence[int]:
+        self.batches.append(list(items))
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await self.go_on.wait()
+        finally:
+            self.under_way -= 1
+        return [2 * item for item in items]
+
+
+async def settle() -> None:
+    """Let everybody who can go on go on."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def submitting(
+    batcher: Batcher[int, int], items: Sequence[int]
+) -> Awaitable[list[int | BaseException]]:
+    tasks = [asyncio.create_task(batcher.submit(item)) for item in items]
+    return asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_everyone_who_is_ready_goes_together_and_gets_their_own_answer() -> None:
+    statement = Statement()
+    async with Batcher(statement.run, size=100) as batcher:
+        assert await submitting(batcher, range(50)) == [2 * item for item in range(50)]
+    assert statement.batches == [list(range(50))]
+
+
+async def test_one_alone_goes_at_once() -> None:
+    statement = Statement()
+    async with Batcher(statement.run, size=100) as batcher:
+        assert await batcher.submit(21) == 42
+
+
+async def test_who_comes_while_a_batch_is_under_way_goes_together_next_in_order() -> None:
+    statement = Statement(held=True)
+    async with Batcher(statement.run, size=100) as batcher:
+        first = submitting(batcher, [0])
+        await settle()
+        rest = [submitting(batcher, [item]) for item in range(1, 30)]
+        await settle()
+        assert statement.batches == [[0]]
+        statement.go_on.set()
+        await asyncio.gather(first, *rest)
+    assert statement.batches == [[0], list(range(1, 30))]
+
+
+async def test_a_batch_is_never_larger_than_its_size() -> None:
+    statement = Statement()
+    async with Batcher(statement.run, size=7) as batcher:
+        assert await submitting(batcher, range(50)) == [2 * item for item in range(50)]
+    assert max(map(len, statement.batches)) == 7
+    assert [item for batch in statement.batches for item in batch] == list(range(50))
+
+
+async def test_only_a_full_batch_starts_beside_one_that_is_under_way() -> None:
+    statement = Statement(held=True)
+    async with Batcher(statement.run, size=4, lanes=2) as batcher:
+        waits = [submitting(batcher, [0])]
+        await settle()
+        waits.append(submitting(batcher, [1, 2, 3]))
+        await settle()
+        assert statement.batches == [[0]]
+        waits.append(submitting(batcher, [4, 5]))
+        await settle()
+        assert statement.batches == [[0], [1, 2, 3, 4]]
+        waits.append(submitting(batcher, range(6, 30)))
+        await settle()
+        assert len(statement.batches) == 2, "two lanes, two batches"
+        statement.go_on.set()
+        await asyncio.gather(*waits)
+    assert statement.most_under_way == 2
+
+
+async def test_an_item_that_can_t_be_done_fails_alone() -> None:
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        if 13 in items:
+            raise ValueError("thirteen")
+        return [2 * item for item in items]
+
+    async with Batcher(run, size=100) as batcher:
+        answers = await submitting(batcher, range(20))
+    assert isinstance(answers.pop(13), ValueError)
+    assert answers == [2 * item for item in range(20) if item != 13]
+
+
+async def test_a_ledger_that_is_away_fails_everybody_at_once_and_is_asked_once() -> None:
+    calls = 0
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        nonlocal calls
+        calls += 1
+        raise LedgerUnavailable("PostgreSQL: no answer in time")
+
+    async with Batcher(run, size=100) as batcher:
+        answers = await submitting(batcher, range(20))
+    assert [type(answer) for answer in answers] == [LedgerUnavailable] * 20
+    assert calls == 1
+
+
+async def test_a_ledger_that_goes_away_while_the_one_to_blame_is_sought_fails_only_the_rest() -> (
+    None
+):
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        match list(items):
+            case [only] if only < 2:
+                return [2 * only]
+            case [_]:
+                raise LedgerUnavailable("away")
+            case _:
+                raise ValueError("somebody's fault")
+
+    async with Batcher(run, size=100) as batcher:
+        answers = await submitting(batcher, range(4))
+    assert answers[:2] == [0, 2]
+    assert [type(answer) for answer in answers[2:]] == [LedgerUnavailable] * 2
+
+
+async def test_after_a_failure_the_next_batch_is_done() -> None:
+    fails = True
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        if fails:
+            raise LedgerUnavailable("away")
+        return items
+
+    async with Batcher(run, size=10) as batcher:
+        with pytest.raises(LedgerUnavailable):
+            await batcher.submit(1)
+        fails = False
+        assert await batcher.submit(1) == 1
+
+
+async def test_who_is_cancelled_while_waiting_takes_nobody_along() -> None:
+    statement = Statement(held=True)
+    async with Batcher(statement.run, size=100) as batcher:
+        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(5)]
+        await until(lambda: statement.batches)
+        tasks[2].cancel()
+        await settle()
+        statement.go_on.set()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(answers.pop(2), asyncio.CancelledError)
+    assert answers == [0, 2, 6, 8]
+
+
+async def test_who_is_cancelled_takes_nobody_along_where_the_batch_fails_either() -> None:
+    go_on = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        await go_on.wait()
+        raise LedgerUnavailable("away")
+
+    async with Batcher(run, size=100) as batcher:
+        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(3)]
+        await settle()
+        tasks[0].cancel()
+        await settle()
+        go_on.set()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [
+        asyncio.CancelledError,
+        LedgerUnavailable,
+        LedgerUnavailable,
+    ]
+
+
+async def test_closing_waits_for_what_was_submitted() -> None:
+    statement = Statement(held=True)
+    batcher = Batcher(statement.run, size=3, lanes=1)
+    async with batcher:
+        answers = submitting(batcher, range(10))
+        await settle()
+        asyncio.get_running_loop().call_later(0.01, statement.go_on.set)
+    assert await answers == [2 * item for item in range(10)]
+    assert statement.under_way == 0
+
+
+async def test_closing_an_idle_one_waits_for_nobody() -> None:
+    async with asyncio.timeout(1), Batcher(Statement().run, size=3):
+        pass

@@ -1,0 +1,173 @@
+"""How fast a channel goes, and when it does not go at all."""
+
+from dataclasses import dataclass
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidings.worker.pace import Gate, RateLimit
+
+
+@dataclass
+class Clock:
+    """Goes only when it is told to."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+# The rate limit.
+
+
+def sends(limit: RateLimit, clock: Clock, seconds: float) -> list[float]:
+    """When something was sent, by somebody who always waits as long as told."""
+    end, sent = clock.now + seconds, []
+    for _ in range(100_000):
+        if clock.now >= end:
+            return sent
+        wait = limit.wait()
+        if wait == 0:
+            sent.append(clock.now)
+        clock.now += wait
+    raise AssertionError("whoever waits as long as told never goes")
+
+
+def test_without_a_rate_nobody_waits(clock: Clock) -> None:
+    limit = RateLimit(None, clock)
+    assert {limit.wait() for _ in range(10_000)} == {0.0}
+
+
+@pytest.mark.parametrize(("rate", "at_once"), [(5.0, 5), (1.0, 1), (0.1, 1), (2.5, 2)])
+def test_a_second_s_worth_goes_at_once_and_at_least_one(
+    clock: Clock, rate: float, at_once: int
+) -> None:
+    limit = RateLimit(rate, clock)
+    assert [limit.wait() for _ in range(at_once)] == [0.0] * at_once
+    assert 0 < limit.wait() <= 1 / rate
+
+
+@pytest.mark.parametrize("rate", [0.1, 1.0, 2.5, 50.0])
+def test_in_the_long_run_the_rate_is_kept_and_used(clock: Clock, rate: float) -> None:
+    sent = sends(RateLimit(rate, clock), clock, 200.0)
+    burst = max(1.0, rate)
+    assert rate * 200 - 2 <= len(sent) <= rate * 200 + burst + 1
+
+
+@given(rate=st.floats(0.01, 100), naps=st.lists(st.floats(0, 5), max_size=30))
+def test_no_second_has_more_than_twice_the_rate(rate: float, naps: list[float]) -> None:
+    clock = Clock()
+    limit = RateLimit(rate, clock)
+    sent: list[float] = []
+    for nap in naps:
+        clock.now += nap
+        while len(sent) < 300 and limit.wait() == 0:
+            sent.append(clock.now)
+    burst = max(1.0, rate)
+    for place, moment in enumerate(sent):
+        within = sum(1 for other in sent[place:] if other < moment + 1.0)
+        assert within <= burst + rate + 1
+
+
+def test_a_long_silence_saves_up_no_more_than_a_second(clock: Clock) -> None:
+    limit = RateLimit(10.0, clock)
+    clock.now += 3600
+    assert sum(limit.wait() == 0 for _ in range(100)) == 10
+
+
+def test_who_waits_as_long_as_told_goes(clock: Clock) -> None:
+    limit = RateLimit(0.5, clock)
+    assert limit.wait() == 0
+    wait = limit.wait()
+    assert wait == pytest.approx(2.0)
+    clock.now += wait
+    assert limit.wait() == 0
+
+
+# The gate.
+
+
+@pytest.fixture
+def gate(clock: Clock) -> Gate:
+    return Gate(30.0, clock)
+
+
+def test_an_open_gate_lets_everybody_through(gate: Gate) -> None:
+    assert [gate.wait() for _ in range(100)] == [0.0] * 100
+    assert not gate.shut
+    assert gate.passed() is False
+
+
+def test_a_failure_shuts_it_for_its_pause(gate: Gate, clock: Clock) -> None:
+    assert gate.failed() == 30.0
+    assert gate.shut
+    assert gate.wait() == 30.0
+    clock.now += 29.0
+    assert gate.wait() == 1.0
+
+
+def test_after_the_pause_one_goes_alone_and_the_others_wait_for_what_comes_of_it(
+    gate: Gate, clock: Clock
+) -> None:
+    gate.failed()
+    clock.now += 30.0
+    assert gate.wait() == 0.0
+    assert [gate.wait() for _ in range(3)] == [inf] * 3
+
+
+def test_a_probe_that_comes_through_opens_it_for_all(gate: Gate, clock: Clock) -> None:
+    gate.failed()
+    clock.now += 30.0
+    gate.wait()
+    assert gate.passed() is True
+    assert not gate.shut
+    assert [gate.wait() for _ in range(3)] == [0.0] * 3
+    assert gate.passed() is False
+
+
+def test_each_probe_that_fails_doubles_the_pause_up_to_ten_times(gate: Gate, clock: Clock) -> None:
+    pauses = [gate.failed()]
+    for _ in range(6):
+        clock.now += gate.wait()
+        assert gate.wait() == 0.0
+        pauses.append(gate.failed())
+    assert pauses == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0, 300.0]
+
+
+def test_after_a_success_the_pause_is_short_again(gate: Gate, clock: Clock) -> None:
+    for _ in range(4):
+        gate.failed()
+        clock.now += gate.wait()
+        gate.wait()
+    gate.passed()
+    assert gate.failed() == 30.0
+
+
+def test_those_who_were_under_way_when_it_shut_count_once(gate: Gate) -> None:
+    assert [gate.failed() for _ in range(50)] == [30.0] * 50
+
+
+def test_a_probe_that_turns_back_leaves_its_turn_to_another(gate: Gate, clock: Clock) -> None:
+    gate.failed()
+    clock.now += 30.0
+    assert gate.wait() == 0.0
+    gate.withdrew()
+    assert gate.shut
+    assert gate.wait() == 0.0
+    assert gate.wait() == inf
+
+
+def test_weeks_of_misconfiguration_change_nothing_but_the_time(gate: Gate, clock: Clock) -> None:
+    for _ in range(5_000):
+        assert gate.failed() <= 300.0
+        clock.now += gate.wait()
+        assert gate.wait() == 0.0
+    assert gate.failed() == 300.0
