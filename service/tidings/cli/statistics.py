@@ -15,7 +15,7 @@ from rich.text import Text
 from tidings.broker.inspection import Depth, depths
 from tidings.broker.session import connected
 from tidings.broker.topology import topology_of
-from tidings.cli.console import UNAVAILABLE, err, out, print_json, run
+from tidings.cli.console import UNAVAILABLE, err, print_json, run
 from tidings.cli.options import AsJson, open_ledger, paper
 from tidings.cli.show import STYLES
 from tidings.cli.telling import NOTHING, exact, moment, share, span
@@ -87,15 +87,23 @@ async def _look(settings: Settings, since: str) -> Picture:
 
 
 async def _watch(settings: Settings, since: str, pause: float) -> None:
+    console = paper()
     async with open_ledger(settings) as ledger:
-        with Live(console=out, auto_refresh=False) as live:
+        with Live(console=console, auto_refresh=False) as live:
             while True:
                 picture = await _picture(settings, ledger, since)
-                faults = (Text(fault, style="red") for fault in picture.faults)
-                now = Text(f"{exact(datetime.now(UTC))}, since {since}", style="dim")
-                shown = told(picture, roomy=out.width >= ROOMY)
-                live.update(Group(shown, *faults, now), refresh=True)
+                frame = _frame(picture, since, roomy=console.width >= ROOMY)
+                if console.is_terminal:
+                    live.update(frame, refresh=True)
+                else:  # a log of pictures, one below the other
+                    console.print(frame)
                 await asyncio.sleep(pause)
+
+
+def _frame(picture: Picture, since: str, *, roomy: bool) -> RenderableType:
+    faults = (Text(fault, style="red") for fault in picture.faults)
+    now = Text(f"{exact(datetime.now(UTC))}, since {since}", style="dim")
+    return Group(told(picture, roomy=roomy), *faults, now)
 
 
 async def _picture(settings: Settings, ledger: Ledger, since: str) -> Picture:

@@ -48,7 +48,7 @@ class ChannelMetrics:
         """1 while the channel rests after a misconfiguration."""
 
     def attempt(self, outcome: Outcome | Paused, seconds: float, since_accepted: float) -> None:
-        """An attempt ended after `seconds`, `since_accepted` seconds after it was first read."""
+        """An attempt ended after `seconds`, `since_accepted` seconds after it could be sent."""
         self._send_seconds.observe(seconds)
         match outcome:
             case Sent():
@@ -101,7 +101,7 @@ class _Families:
         )
         self.delivery_seconds = histogram(
             "tidings_delivery_seconds",
-            "From first read to accepted by the provider.",
+            "From first read, or due, to accepted by the provider.",
             DELIVERIES,
             "channel",
         )
@@ -121,11 +121,8 @@ class _Families:
         self.dead_letters = counter(
             "tidings_dead_letters", "Dead letters archived.", "channel", "reason"
         )
-        self.replayed = counter(
-            "tidings_replayed", "Dead letters sent on their way again.", "channel"
-        )
-        self.broker_up = gauge("tidings_broker_up", "1 while RabbitMQ is connected.")
-        self.ledger_up = gauge("tidings_ledger_up", "1 while PostgreSQL answers.")
+        self.broker_up = gauge("tidings_broker_up", "1 while this process is connected to RabbitMQ.")
+        self.ledger_up = gauge("tidings_ledger_up", "1 while PostgreSQL answered this process last.")
         self.dispatched = counter(
             "tidings_scheduler_dispatched", "Notifications published when due."
         )
@@ -161,10 +158,6 @@ class Metrics:
     def dead_letter(self, channel: str | None, reason: Reason, count: int = 1) -> None:
         """Letters were archived."""
         self._families.dead_letters.labels(channel or UNKNOWN_CHANNEL, reason.value).inc(count)
-
-    def replayed(self, channel: str | None, count: int = 1) -> None:
-        """Letters were sent on their way again."""
-        self._families.replayed.labels(channel or UNKNOWN_CHANNEL).inc(count)
 
     def dispatched(self, lateness: float) -> None:
         """The scheduler published a notification, `lateness` seconds after it was due."""

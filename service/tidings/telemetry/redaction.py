@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, Final
 
 REDACTED: Final = "[redacted]"
+
+_HARMLESS: Final = frozenset({int, float, bool, type(None)})
 
 _SECRET_NAME: Final = re.compile(
     r"password|passwd|secret|token|api_?key|authorization|credential|cookie|signature",
@@ -23,7 +26,10 @@ def redact(
     for name, value in event.items():
         if _is_secret(name):
             event[name] = REDACTED
-        elif type(value) is not bool and not isinstance(value, (int, float)):
+        elif type(value) is str:  # most are, and every attempt's line comes through here
+            if "://" in value:
+                event[name] = _clean_text(value)
+        elif type(value) not in _HARMLESS:
             event[name] = clean(value)
     return event
 
@@ -46,6 +52,7 @@ def clean(value: Any) -> Any:
             return value
 
 
+@lru_cache(maxsize=1024)
 def _is_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
+import signal
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from tests.support.processes import tidings
+from tests.support.processes import TIDINGS, tidings
 
 from tidings.delivery.attempt import Attempt, Message, read
 from tidings.delivery.delay import Delay
@@ -135,6 +137,27 @@ async def test_stats_count_notifications_and_what_waits_in_every_queue(
     assert words.code == 0
     assert "50 %" in words.out
     assert "tidings.email.normal" in words.out
+
+
+async def test_stats_are_watched_until_interrupted(env: dict[str, str], database_url: str) -> None:
+    await made(database_url, SENT)
+    watching = await asyncio.create_subprocess_exec(
+        TIDINGS,
+        *("stats", "--watch", "--every", "300ms"),
+        env={"PATH": os.environ["PATH"], **env},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert watching.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            for _ in range(2):
+                await watching.stdout.readuntil(b"100 %")
+    finally:
+        watching.send_signal(signal.SIGINT)
+        _, err = await watching.communicate()
+    assert watching.returncode == 130
+    assert b"Traceback" not in err
 
 
 async def test_stats_tell_what_one_server_knows_where_the_other_is_away(

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from tests.conftest import execute
 from tests.support.processes import tidings
 from tests.support.smtp_sink import SmtpSink
 
@@ -118,6 +121,38 @@ async def test_missing_tables_and_privileges_are_told(
     found = await findings({**env, "TIDINGS_DATABASE_URL": empty_database_url}, 1)
     (migrations,) = about(found, "PostgreSQL: migrations", "fault")
     assert migrations["remedy"] == "run `tidings migrate`"
+
+
+async def test_a_user_who_may_not_write_is_told_what_to_grant(
+    env: dict[str, str], database_url: str
+) -> None:
+    name = f"reader_{secrets.token_hex(6)}"
+    await execute(database_url, f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+    try:
+        await execute(database_url, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
+        weak = urlsplit(database_url)
+        netloc = f"{name}:secret@{weak.netloc.rpartition('@')[2]}"
+        url = urlunsplit(weak._replace(netloc=netloc))
+        found = await findings({**env, "TIDINGS_DATABASE_URL": url}, 1)
+    finally:
+        await execute(database_url, f"DROP OWNED BY {name}; DROP ROLE {name}")
+    (privileges,) = about(found, "PostgreSQL: privileges", "fault")
+    assert "notifications" in privileges["detail"]
+    assert "GRANT SELECT, INSERT, UPDATE, DELETE" in privileges["remedy"]
+
+
+async def test_what_is_due_and_not_published_points_at_the_scheduler(
+    env: dict[str, str], database_url: str
+) -> None:
+    await execute(
+        database_url,
+        "INSERT INTO notifications (id, channel, priority, category, recipient, state, epoch, attempt, body,"
+        " accepted_at, dispatch_at) VALUES (gen_random_uuid(), 'sms', 'low', 'x', '+14155550123', 'scheduled',"
+        " 0, 0, '{}', now(), now() - interval '2 minutes')",
+    )
+    found = await findings(env, 0)
+    (outbox,) = about(found, "PostgreSQL: outbox", "warning")
+    assert "tidings scheduler" in outbox["remedy"]
 
 
 async def test_a_template_with_a_fault_is_named(env: dict[str, str], tmp_path: Path) -> None:
