@@ -1,0 +1,350 @@
+"""Every variable is read where it belongs, and a wrong one is named."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from tidings.delivery.delay import Delay
+from tidings.delivery.errors import ConfigurationError
+from tidings.delivery.retry_policy import Guarantee
+from tidings.settings import CHANNEL_SECTIONS, SECTIONS, CategorySettings, Settings
+
+MakeSettings = Callable[..., Settings]
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> MakeSettings:
+    """`environment(TIDINGS_GRACE="5s")`: settings read from these variables and no others."""
+    for name in list(os.environ):
+        if name.startswith("TIDINGS_"):
+            monkeypatch.delenv(name)
+
+    def read(**variables: str) -> Settings:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return Settings()
+
+    return read
+
+
+SECRET = SecretStr("hunter2")
+PER_CHANNEL: dict[str, tuple[str, Any]] = {
+    "concurrency": ("7", 7),
+    "prefetch": ("11", 11),
+    "send_timeout": ("45s", 45.0),
+    "rate": ("100/m", pytest.approx(100 / 60)),
+    "retry": ("5s, 2m 1h", (Delay(5), Delay(120), Delay(3600))),
+    "guarantee": ("at_most_once", Guarantee.AT_MOST_ONCE),
+    "low_share": ("0.25", 0.25),
+    "pause": ("1m30s", 90.0),
+}
+AT_LEAST_ONCE = {"guarantee": ("at_least_once", Guarantee.AT_LEAST_ONCE)}
+WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
+    "BrokerSettings": {
+        "amqp_url": (
+            "amqp://me:hunter2@a:5672/v%2Fw, amqps://b",
+            (SecretStr("amqp://me:hunter2@a:5672/v%2Fw"), SecretStr("amqps://b")),
+        ),
+        "amqp_heartbeat": ("60", 60),
+        "amqp_timeout": ("500ms", 0.5),
+        "amqp_ca_file": ("/etc/ca.pem", Path("/etc/ca.pem")),
+        "amqp_backoff_max": ("2m", 120.0),
+        "management_url": ("http://me:x@host:15672", SecretStr("http://me:x@host:15672")),
+    },
+    "LedgerSettings": {
+        "database_url": (
+            "postgresql://me:hunter2@a:5432,b:5433/tidings?sslmode=verify-full",
+            SecretStr("postgresql://me:hunter2@a:5432,b:5433/tidings?sslmode=verify-full"),
+        ),
+        "database_pool_size": ("12", 12),
+        "database_timeout": ("3s", 3.0),
+        "batch_size": ("500", 500),
+        "idempotency_window": ("14d", 14 * 86_400.0),
+    },
+    "WorkerSettings": {
+        "categories": (
+            '{"marketing": {"retry": "1h 2h", "expires_after": "1d"}}',
+            {"marketing": CategorySettings(retry=(Delay(3600), Delay(7200)), expires_after=86_400)},
+        ),
+        "templates_root": ("/srv/templates", Path("/srv/templates")),
+        "lease_margin": ("10s", 10.0),
+        "grace": ("1m", 60.0),
+        "http_host": ("0.0.0.0", "0.0.0.0"),  # noqa: S104  # only read
+        "http_port": ("0", 0),
+        "log_level": ("debug", "debug"),
+        "log_format": ("json", "json"),
+    },
+    "EmailSettings": PER_CHANNEL
+    | {
+        "host": ("relay.example.com", "relay.example.com"),
+        "port": ("465", 465),
+        "tls": ("implicit", "implicit"),
+        "ca_file": ("/etc/ca.pem", Path("/etc/ca.pem")),
+        "username": ("me", "me"),
+        "password": ("hunter2", SECRET),
+        "sender": ("Example <no-reply@example.com>", "Example <no-reply@example.com>"),
+        "helo": ("mail.example.com", "mail.example.com"),
+        "connections": ("3", 3),
+        "messages_per_connection": ("50", 50),
+    },
+    "SmsSettings": PER_CHANNEL
+    | AT_LEAST_ONCE
+    | {"sender": ("+15005550006", "+15005550006"), "messaging_service_sid": ("MG1", "MG1")},
+    "WhatsAppSettings": PER_CHANNEL
+    | AT_LEAST_ONCE
+    | {"sender": ("+15005550006", "+15005550006"), "messaging_service_sid": ("MG1", "MG1")},
+    "WebhookSettings": PER_CHANNEL
+    | {
+        "enabled": ("false", False),
+        "secret": ("hunter2", SECRET),
+        "allow_private": ("1", True),
+        "max_response": ("0", 0),
+    },
+    "TwilioSettings": {
+        "account_sid": ("AC1", "AC1"),
+        "auth_token": ("hunter2", SECRET),
+        "api_key": ("SK1", "SK1"),
+        "api_secret": ("hunter2", SECRET),
+        "base_url": ("http://127.0.0.1:9", "http://127.0.0.1:9"),
+        "status_callback": ("https://example.com/receipts", "https://example.com/receipts"),
+    },
+    "EscalationSettings": {
+        "url": ("hunter2", SECRET),
+        "channel": ("email", "email"),
+        "recipient": ("ops@example.com", "ops@example.com"),
+        "every": ("5m", 300.0),
+    },
+}
+BY_NAME = {section.__name__: section for section in SECTIONS}
+EVERY_VARIABLE = [
+    pytest.param(section, field, *values, id=f"{section}.{field}")
+    for section, fields in WRITTEN.items()
+    for field, values in fields.items()
+]
+
+
+def section_of(settings: Settings, name: str) -> Any:
+    """The section of this class, as the service gets at it."""
+    parts = [
+        settings.broker,
+        settings.ledger,
+        settings.worker,
+        settings.twilio,
+        settings.escalation,
+        *settings.channels.values(),
+    ]
+    return next(part for part in parts if type(part).__name__ == name)
+
+
+def variable(section: str, field: str) -> str:
+    return f"{BY_NAME[section].model_config['env_prefix']}{field}".upper()
+
+
+def test_the_table_below_has_every_variable() -> None:
+    assert {name: set(fields) for name, fields in WRITTEN.items()} == {
+        section.__name__: set(section.model_fields) for section in SECTIONS
+    }
+
+
+@pytest.mark.parametrize(("section", "field", "written", "read"), EVERY_VARIABLE)
+def test_each_variable_is_read_from_the_environment(
+    environment: MakeSettings, section: str, field: str, written: str, read: object
+) -> None:
+    settings = environment(**{variable(section, field): written})
+    assert getattr(section_of(settings, section), field) == read
+
+
+@pytest.mark.parametrize(("section", "field", "written", "read"), EVERY_VARIABLE)
+def test_no_default_is_what_the_table_writes(
+    environment: MakeSettings, section: str, field: str, written: str, read: object
+) -> None:
+    assert getattr(section_of(environment(), section), field) != read
+
+
+def test_a_variable_of_one_channel_changes_no_other(environment: MakeSettings) -> None:
+    channels = environment(TIDINGS_SMS_CONCURRENCY="7").channels
+    assert {name: one.concurrency for name, one in channels.items()} == {
+        name: 7 if name == "sms" else 50 for name in CHANNEL_SECTIONS
+    }
+
+
+def test_a_variable_that_is_empty_is_the_default(environment: MakeSettings) -> None:
+    settings = environment(TIDINGS_GRACE="", TIDINGS_EMAIL_RATE="", TIDINGS_AMQP_URL="")
+    assert settings.worker.grace == 30.0
+    assert settings.channels["email"].rate is None
+    assert settings.broker.urls == ("amqp://guest:guest@localhost:5672/",)
+
+
+def test_everything_has_a_default(environment: MakeSettings) -> None:
+    assert environment().check().worker.grace == 30.0
+
+
+def test_sections_can_t_be_changed(environment: MakeSettings) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        environment().worker.grace = 1.0  # type: ignore[misc]  # that is the point
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TIDINGS_AMQP_URL", ",", "at least 1"),
+        ("TIDINGS_AMQP_URL", "localhost", "amqp://user:password@host:5672/vhost"),
+        ("TIDINGS_AMQP_URL", "http://localhost", "amqp://user:password@host:5672/vhost"),
+        ("TIDINGS_AMQP_URL", "amqp://a:hunter2@host:port", "amqp://user:password@host:5672/vhost"),
+        ("TIDINGS_AMQP_URL", "amqp://a,amqp:///v", "amqp://user:password@host:5672/vhost"),
+        ("TIDINGS_AMQP_HEARTBEAT", "1", "greater than or equal to 5"),
+        ("TIDINGS_AMQP_TIMEOUT", "15", "30s, 2m, 1h30m or 7d"),
+        ("TIDINGS_AMQP_TIMEOUT", "0s", "greater than 0"),
+        ("TIDINGS_AMQP_TIMEOUT", f"{'9' * 400}d", "finite"),
+        ("TIDINGS_DATABASE_URL", "localhost", "postgresql://user:password@host:5432/database"),
+        (
+            "TIDINGS_DATABASE_URL",
+            "postgresql://a:hunter2@host:port/db",
+            "postgresql://user:password@host:5432/database",
+        ),
+        ("TIDINGS_BATCH_SIZE", "0", "greater than or equal to 1"),
+        ("TIDINGS_BATCH_SIZE", "many", "integer"),
+        ("TIDINGS_CATEGORIES", "otp: 5s", "it is not JSON"),
+        ("TIDINGS_CATEGORIES", '{"otp": {"retry": 5}}', "tuple"),
+        ("TIDINGS_CATEGORIES", '{"otp": {"retry": "soon"}}', "soon"),
+        ("TIDINGS_CATEGORIES", '{"otp": {"retries": "5s"}}', "not permitted"),
+        ("TIDINGS_EMAIL_RETRY", "1m 2 4m", "'2' is not a length of time"),
+        ("TIDINGS_EMAIL_RETRY", "500ms", "whole number of seconds"),
+        ("TIDINGS_EMAIL_RETRY", "8d", "between 1s and 7d"),
+        ("TIDINGS_EMAIL_RETRY", " ", "at least 1"),
+        ("TIDINGS_EMAIL_RATE", "fast/s", "50/s, 100/m or 1000/h"),
+        ("TIDINGS_EMAIL_RATE", "0/s", "greater than 0"),
+        ("TIDINGS_EMAIL_RATE", "5/d", "number"),
+        ("TIDINGS_EMAIL_TLS", "ssl", "pattern"),
+        ("TIDINGS_EMAIL_LOW_SHARE", "0.6", "less than or equal to 0.5"),
+        ("TIDINGS_SMS_GUARANTEE", "exactly_once", "at_least_once"),
+        ("TIDINGS_WEBHOOK_ENABLED", "perhaps", "bool"),
+        ("TIDINGS_HTTP_PORT", "65536", "65535"),
+        ("TIDINGS_LOG_LEVEL", "loud", "pattern"),
+        ("TIDINGS_ESCALATION_EVERY", "-5m", "length of time"),
+        ("TIDINGS_SECRETS_DIR", "/nonexistent", "/nonexistent is not a folder"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_variable_s_name(
+    environment: MakeSettings, name: str, value: str, said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        environment(**{name: value}).check()
+    assert str(caught.value).startswith(f"{name}: ")
+    assert said in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_every_wrong_value_of_a_section_is_named_at_once(environment: MakeSettings) -> None:
+    with pytest.raises(ConfigurationError, match=r"TIDINGS_GRACE: .*; TIDINGS_LOG_LEVEL: "):
+        _ = environment(TIDINGS_GRACE="long", TIDINGS_LOG_LEVEL="loud").worker
+
+
+def test_a_section_that_nobody_asks_for_is_not_read(environment: MakeSettings) -> None:
+    assert environment(TIDINGS_TWILIO_BASE_URL="x", TIDINGS_GRACE="long").broker.urls
+
+
+def test_a_secret_may_be_a_file(environment: MakeSettings, tmp_path: Path) -> None:
+    (tmp_path / "tidings_email_password").write_text("hunter2\n")
+    (tmp_path / "tidings_amqp_url").write_text("amqp://me:hunter2@host/")
+    settings = environment(TIDINGS_SECRETS_DIR=str(tmp_path))
+    assert section_of(settings, "EmailSettings").password == SECRET
+    assert settings.broker.urls == ("amqp://me:hunter2@host/",)
+
+
+def test_a_variable_wins_over_a_file(environment: MakeSettings, tmp_path: Path) -> None:
+    (tmp_path / "TIDINGS_GRACE").write_text("5s")
+    settings = environment(TIDINGS_SECRETS_DIR=str(tmp_path), TIDINGS_GRACE="7s")
+    assert settings.worker.grace == 7.0
+
+
+def test_secrets_don_t_show(environment: MakeSettings) -> None:
+    settings = environment(
+        TIDINGS_AMQP_URL="amqp://me:hunter2@host/",
+        TIDINGS_DATABASE_URL="postgresql://me:hunter2@host/db",
+        TIDINGS_EMAIL_PASSWORD="hunter2",
+    )
+    assert "hunter2" not in repr([settings.broker, settings.ledger, settings.channels])
+
+
+# What the sections mean together.
+
+
+def test_a_channel_s_policy_is_its_section_s(environment: MakeSettings) -> None:
+    settings = environment(
+        TIDINGS_EMAIL_RETRY="5s 10s",
+        TIDINGS_EMAIL_SEND_TIMEOUT="9s",
+        TIDINGS_EMAIL_GUARANTEE="at_most_once",
+    )
+    policy = settings.policy("email", "transactional")
+    assert policy.retry.delays == (Delay(5), Delay(10))
+    assert policy.send_timeout == 9.0
+    assert policy.guarantee is Guarantee.AT_MOST_ONCE
+    assert policy.expires_after is None
+
+
+def test_messages_that_cost_are_sent_at_most_once_unless_told_otherwise(
+    environment: MakeSettings,
+) -> None:
+    settings = environment()
+    assert {name: settings.policy(name, "x").guarantee for name in CHANNEL_SECTIONS} == {
+        "email": Guarantee.AT_LEAST_ONCE,
+        "webhook": Guarantee.AT_LEAST_ONCE,
+        "sms": Guarantee.AT_MOST_ONCE,
+        "whatsapp": Guarantee.AT_MOST_ONCE,
+    }
+
+
+def test_a_one_time_password_is_retried_soon_and_worthless_after_ten_minutes(
+    environment: MakeSettings,
+) -> None:
+    policy = environment().policy("sms", "otp")
+    assert [delay.name for delay in policy.retry.delays] == ["5s", "15s", "30s", "1m"]
+    assert policy.expires_after == 600.0
+
+
+def test_a_category_changes_what_it_names_and_leaves_the_rest(environment: MakeSettings) -> None:
+    categories = {"news": {"expires_after": "1h"}, "alarm": {"retry": "1s"}, "once": {"retry": ""}}
+    settings = environment(TIDINGS_CATEGORIES=json.dumps(categories), TIDINGS_EMAIL_RETRY="7s")
+    news, alarm, once = (settings.policy("email", name) for name in categories)
+    assert (news.retry.delays, news.expires_after) == ((Delay(7),), 3600.0)
+    assert (alarm.retry.delays, alarm.expires_after) == ((Delay(1),), None)
+    assert once.retry.delays == ()
+
+
+def test_the_tiers_of_a_channel_are_all_delays_that_any_category_may_use(
+    environment: MakeSettings,
+) -> None:
+    settings = environment(
+        TIDINGS_EMAIL_RETRY="2m 60s 2m",
+        TIDINGS_CATEGORIES='{"a": {"retry": "5s 1m"}, "b": {"expires_after": "1h"}}',
+    )
+    assert settings.delays("email") == (Delay(5), Delay(60), Delay(120))
+    for category in ("a", "b", "c"):
+        assert set(settings.policy("email", category).retry.delays) <= set(settings.delays("email"))
+
+
+def test_without_categories_a_channel_still_has_a_tier_to_park_in(
+    environment: MakeSettings,
+) -> None:
+    settings = environment(TIDINGS_CATEGORIES="{}")
+    assert all(settings.delays(channel) for channel in settings.channels)
+
+
+@pytest.mark.parametrize(
+    ("urls", "management"),
+    [
+        ("amqp://me:x@host:5673/v,amqp://other", "http://me:x@host:15672"),
+        ("amqps://me:x@host", "https://me:x@host:15671"),
+        ("amqp://[::1]:5672/", "http://guest:guest@[::1]:15672"),
+    ],
+)
+def test_the_management_api_is_beside_the_first_broker_unless_told_otherwise(
+    environment: MakeSettings, urls: str, management: str
+) -> None:
+    assert environment(TIDINGS_AMQP_URL=urls).broker.management == management
