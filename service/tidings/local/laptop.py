@@ -18,6 +18,7 @@ from tidings.local.ports import free_port
 from tidings.local.postgres import PostgreSQL
 from tidings.local.rabbitmq import RabbitMQ
 from tidings.local.sinks.mail import MailSink
+from tidings.local.sinks.outbox import Outbox
 from tidings.local.sinks.sms import SmsSink
 from tidings.local.sinks.webhook import WebhookSink
 from tidings.templates import copy_starter
@@ -42,6 +43,7 @@ class Laptop:
         self.mail = MailSink()
         self.sms = SmsSink()
         self.webhooks = WebhookSink()
+        self.outbox = Outbox(self.mail, self.sms, self.webhooks)
         self.rabbitmq: RabbitMQ | None = None
         self.postgresql: PostgreSQL | None = None
         if not environment.get("TIDINGS_AMQP_URL"):
@@ -69,7 +71,7 @@ class Laptop:
     async def __aenter__(self) -> Self:
         try:
             await self._start_servers()
-            for sink in (self.mail, self.sms, self.webhooks):
+            for sink in (self.mail, self.sms, self.webhooks, self.outbox):
                 await self._parts.enter_async_context(sink)
             self.environment = self._settings()
             self._write_environment()
@@ -186,6 +188,7 @@ class Laptop:
             f"export {name}={shlex.quote(value)}\n"
             for name, value in sorted(self.environment.items())
         ]
+        lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n')
         self.environment_file.touch(mode=0o600)
         self.environment_file.write_text("".join(lines))
 
