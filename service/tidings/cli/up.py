@@ -93,6 +93,7 @@ def _where_to_look(laptop: "Laptop") -> Panel:
     if laptop.rabbitmq is not None:
         login = f"{laptop.rabbitmq.user} / {laptop.rabbitmq.password}"
         table.add_row("RabbitMQ management", f"{laptop.rabbitmq.management_url}   {login}")
+    table.add_row("What was sent", laptop.outbox.url)
     table.add_row(
         "Metrics and health", f"http://127.0.0.1:{laptop.environment['TIDINGS_HTTP_PORT']}/metrics"
     )

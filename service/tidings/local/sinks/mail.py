@@ -5,14 +5,9 @@ The part of an address before `+` or `@` may say what to do: `fail-once+anna@exa
 """
 
 import asyncio
-import email
-import email.policy
 import hmac
 import ssl
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.message import EmailMessage
-from functools import cached_property
 from typing import Any, Final, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -20,6 +15,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tidings.local.errors import LocalStackError
 from tidings.local.ports import LOOPBACK
 from tidings.local.sinks.box import Box
+from tidings.local.sinks.received_mail import ReceivedMail
 from tidings.local.sinks.script import Behaviour, Scripts
 
 _TAKEN: Final = "250 2.0.0 Kept, not sent"
@@ -33,55 +29,6 @@ _AT_RCPT: Final = {
     Behaviour.DROP: "250 2.1.5 Fine",
 }
 _THROTTLED: Final = "421 4.7.0 Too many messages, come again later"
-
-
-@dataclass(frozen=True)
-class ReceivedMail:
-    """One mail as it came, envelope and bytes."""
-
-    at: datetime
-    sender: str
-    recipients: tuple[str, ...]
-    raw: bytes
-    tls: bool
-    """Whether the connection was encrypted."""
-    user: str | None
-    """Who logged in."""
-
-    @cached_property
-    def message(self) -> EmailMessage:
-        """The mail, parsed."""
-        return email.message_from_bytes(self.raw, policy=email.policy.default)
-
-    @property
-    def subject(self) -> str:
-        return str(self.message["Subject"] or "")
-
-    @property
-    def text(self) -> str | None:
-        """The plain text, None where there is none."""
-        return self._body("plain")
-
-    @property
-    def html(self) -> str | None:
-        """The HTML, None where there is none."""
-        return self._body("html")
-
-    @property
-    def attachments(self) -> list[tuple[str, str, int]]:
-        """Name, content type and size in bytes of each."""
-        return [
-            (
-                part.get_filename() or "(no name)",
-                part.get_content_type(),
-                len(part.get_payload(decode=True) or b""),
-            )
-            for part in self.message.iter_attachments()
-        ]
-
-    def _body(self, kind: str) -> str | None:
-        part = self.message.get_body(preferencelist=(kind,))
-        return None if part is None else str(part.get_content()).replace("\r\n", "\n")
 
 
 class _Envelope(Envelope):
