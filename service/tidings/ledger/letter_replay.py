@@ -61,6 +61,10 @@ WITH moved AS (
 SELECT id, epoch FROM moved
 """
 
+KEYS: Final = """
+SELECT key, notification_id FROM idempotency_keys WHERE key = ANY($1::text[]) AND expires_at > now()
+"""
+
 OUTCOMES: Final = """
 SELECT CASE WHEN n.epoch > d.replay_epoch THEN 'failed'
             WHEN n.state = 'queued' AND n.scheduled_at > now() THEN 'scheduled'
@@ -153,10 +157,12 @@ class Replays:
         """
         async with self._database.transaction() as connection:
             locked = await connection.fetch(LOCK, sorted(set(letters)))
-            found = [row for row in locked if not _begun_before(row, run)]
+            begun = [row for row in locked if row["state"] == "replaying" and row["replay"] == run]
+            found = [row for row in locked if row not in begun]
             readable, not_replayed = _read(found, force=force)
             standings = await _stand(connection, readable, expires_at)
-            candidates, refused = _choose(readable, standings, expires_at, force=force)
+            holders = {} if force else await _holders(connection, readable)
+            candidates, refused = _choose(readable, standings, holders, expires_at, force=force)
             epochs = await self._queue(connection, candidates, run, forced=force)
         known = {row["id"] for row in locked}
         missing = [
@@ -165,7 +171,7 @@ class Replays:
         due = [one for one in candidates if not one.early]
         return Begun(
             tuple(_dispatch(one, epochs[one.attempt.id]) for one in due),
-            len(candidates) - len(due) + len(locked) - len(found),
+            len(candidates) - len(due) + len(begun),
             (*not_replayed, *refused, *missing),
         )
 
@@ -200,10 +206,6 @@ class Replays:
         if any(one.early for one in candidates):
             await connection.execute("SELECT pg_notify($1, '')", DUE)
         return {row["id"]: row["epoch"] for row in queued}
-
-
-def _begun_before(row: Record, run: UUID) -> bool:
-    return bool(row["state"] == LetterState.REPLAYING and row["replay"] == run)
 
 
 def _read(found: Sequence[Record], *, force: bool) -> tuple[list[_Readable], list[NotReplayed]]:
@@ -256,9 +258,17 @@ async def _stand(
     return known
 
 
+async def _holders(connection: Connection, readable: Sequence[_Readable]) -> dict[str | None, UUID]:
+    """Which notification holds each idempotency key: it was sent, or will be, instead of these."""
+    keys = [key for one in readable if (key := one.notification.idempotency_key) is not None]
+    found = await connection.fetch(KEYS, keys) if keys else []
+    return {row["key"]: row["notification_id"] for row in found}
+
+
 def _choose(
     readable: Sequence[_Readable],
     standings: Mapping[UUID, Record],
+    holders: Mapping[str | None, UUID],
     expires_at: ExpiresAt,
     *,
     force: bool,
@@ -267,7 +277,11 @@ def _choose(
     for one in readable:
         row = standings[one.notification.id]
         now = standing(row)
-        if why := refusal(now, one.row["epoch"], force=force):
+        why = refusal(now, one.row["epoch"], force=force)
+        holder = holders.get(one.notification.idempotency_key, one.notification.id)
+        if why is None and holder != one.notification.id:
+            why = f"notification {holder} has the same idempotency key: --force sends this one too"
+        if why is not None:
             refused.append(NotReplayed(one.row["id"], why))
             continue
         attempt = one.attempt(row["accepted_at"], row["traceparent"])

@@ -89,6 +89,20 @@ async def test_a_replay_that_was_killed_is_finished_by_the_scheduler(rig: DeadLe
         await eventually(replayed)
 
 
+async def test_a_batch_begun_again_after_its_reply_was_lost_is_still_its_own(
+    rig: DeadLetterRig,
+) -> None:
+    letters = await rig.archived(written(), written())
+    run, expires_at = uuid4(), Policies(rig.settings).expires_at
+    async with rig.ledger() as ledger:
+        first = await ledger.letters.replays.begin(letters, run, expires_at=expires_at)
+        again = await ledger.letters.replays.begin(letters, run, expires_at=expires_at)
+        other = await ledger.letters.replays.begin(letters, uuid4(), expires_at=expires_at)
+    assert len(first.dispatches) == 2
+    assert (again.dispatches, again.later, again.not_replayed) == ((), 2, ())
+    assert [one.taken for one in other.not_replayed] == [True, True]
+
+
 async def test_a_confirm_that_was_not_recorded_is_made_up_for(rig: DeadLetterRig) -> None:
     letters = await rig.archived(written())
     async with rig.ledger("killed") as ledger:
@@ -229,6 +243,23 @@ async def test_two_letters_of_one_notification_are_not_both_replayed(rig: DeadLe
     summary = await rig.replay(BURIED)
     assert (summary.replayed, len(summary.refused)) == (1, 1)
     assert await rig.depth(NORMAL) == 1
+
+
+async def test_a_letter_whose_key_another_notification_holds_is_replayed_only_where_forced(
+    rig: DeadLetterRig,
+) -> None:
+    """Published to a wrong key, then rightly under another id: one of the two is enough."""
+    channel = ScriptedChannel()
+    async with rig.archiving(), rig.working(channel):
+        await rig.publish("emial.high", idempotency_key="k1")
+        (letter,) = await rig.letters()
+        sent = await rig.publish(idempotency_key="k1")
+        await rig.reaches(sent, "sent")
+        wanted = LetterFilter(ids=(UUID(str(letter["id"])),))
+        (refused,) = (await rig.replay(wanted)).refused
+        assert str(sent) in refused.why
+        forced = await rig.replay(wanted, Plan(force=True, watch=10))
+    assert forced.outcomes.delivered == 1
 
 
 async def test_what_was_perhaps_delivered_is_left_to_a_person(rig: DeadLetterRig) -> None:
