@@ -35,6 +35,11 @@ class Role(Protocol):
     """Something that runs until it is told to stop."""
 
     @property
+    def connected(self) -> bool:
+        """Whether RabbitMQ is connected."""
+        ...
+
+    @property
     def ready(self) -> bool:
         """Whether it can do its work at this moment."""
         ...
@@ -68,6 +73,8 @@ async def _serve(
     async with AsyncExitStack() as stack:
         ledger = await stack.enter_async_context(Ledger(settings.ledger, actor=actor_name(roles)))
         running = dict(_roles(settings, roles, channels, ledger, metrics))
+        metrics.broker_up.set_function(lambda: all(role.connected for role in running.values()))
+        metrics.ledger_up.set_function(lambda: ledger.database.answers)
         if settings.worker.http_port is not None:
             checks = {name: partial(_ready, role) for name, role in running.items()}
             http = HealthServer(
@@ -100,7 +107,7 @@ def _roles(
                 served = build(settings, only=channels)
                 yield role, Worker(settings, layout, ledger, served, templates, metrics)
             case "scheduler":
-                yield role, Scheduler(settings, layout, ledger)
+                yield role, Scheduler(settings, layout, ledger, metrics)
             case "archive":
                 yield role, Archive(settings, layout, ledger, metrics)
             case _:

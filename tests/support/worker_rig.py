@@ -77,7 +77,7 @@ class Rig:
     async def scheduling(self) -> AsyncIterator[None]:
         """A running scheduler."""
         async with Ledger(self.settings.ledger, actor=f"scheduler {uuid4().hex[:6]}") as ledger:
-            scheduler = Scheduler(self.settings, self.topology, ledger)
+            scheduler = Scheduler(self.settings, self.topology, ledger, self.metrics)
             stop = asyncio.Event()
             task = asyncio.create_task(scheduler.run(stop))
             try:

@@ -72,6 +72,11 @@ class Archive:
         self._large: Batcher[BurialRequest, Answer] = Batcher(bury, size=1, lanes=1)
 
     @property
+    def connected(self) -> bool:
+        """Whether RabbitMQ is connected."""
+        return self._connection.up
+
+    @property
     def ready(self) -> bool:
         """Whether the dead queue is being consumed and letters can be stored."""
         return self._connection.up and self._consumer.ready and not self._outage.lasts

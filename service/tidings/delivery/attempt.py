@@ -65,6 +65,12 @@ class Attempt:
         """The notification's id."""
         return self.notification.id
 
+    @property
+    def wanted_since(self) -> datetime:
+        """When it could first be sent: when it was first read, or when it was due."""
+        due = self.notification.scheduled_at
+        return self.first_seen if due is None else max(self.first_seen, due)
+
 
 def read(message: Message, *, now: datetime | None = None) -> Attempt:
     """Read a message from a lane.

@@ -47,6 +47,8 @@ class Database:
         self._application = application
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
+        self.answers = True
+        """Whether PostgreSQL answered when it was last asked; nobody asks while nothing happens."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,9 +74,11 @@ class Database:
             pool = await self._open()
             async with pool.acquire(timeout=self._settings.database_timeout) as connection:
                 yield connection
+            self.answers = True
         except SETUP as error:
             raise ConfigurationError(f"PostgreSQL: {error}; run `tidings doctor`") from error
         except AWAY as error:
+            self.answers = False
             raise LedgerUnavailable(f"PostgreSQL: {_explain(error)}") from error
 
     @asynccontextmanager

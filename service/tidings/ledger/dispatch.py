@@ -16,7 +16,7 @@ from tidings.ledger.database import Database
 
 TAKE: Final = """
 WITH due AS (
-    SELECT id, state FROM notifications
+    SELECT id, state, dispatch_at FROM notifications
      WHERE dispatch_at <= now() AND state IN ('scheduled', 'queued')
      ORDER BY dispatch_at
      LIMIT $1
@@ -26,7 +26,8 @@ WITH due AS (
        SET state = 'queued', dispatch_at = now() + $2 * interval '1 second', updated_at = now()
       FROM due
      WHERE n.id = due.id
-    RETURNING n.id, n.channel, n.priority, n.epoch, n.accepted_at, n.traceparent, n.body, due.state AS was
+    RETURNING n.id, n.channel, n.priority, n.epoch, n.accepted_at, n.traceparent, n.body, due.state AS was,
+              extract(epoch FROM clock_timestamp() - due.dispatch_at)::float8 AS late
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT id, epoch, 'scheduled', 'queued', $3, 'due' FROM taken WHERE was = 'scheduled'
@@ -63,6 +64,8 @@ class Dispatch:
     first_seen: datetime
     traceparent: str | None
     body: bytes
+    late: float = 0.0
+    """Seconds after it was due that it was taken."""
 
 
 class Outbox:
@@ -83,6 +86,7 @@ class Outbox:
                 row["accepted_at"],
                 row["traceparent"],
                 row["body"],
+                row["late"],
             )
             for row in rows
         ]

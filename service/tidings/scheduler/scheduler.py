@@ -19,6 +19,7 @@ from tidings.delivery.errors import TidingsError
 from tidings.ledger.claims import DUE
 from tidings.ledger.ledger import Ledger
 from tidings.settings import Settings
+from tidings.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
@@ -31,11 +32,19 @@ LONGEST_SLEEP: Final = 60.0
 class Scheduler:
     """Publishes scheduled notifications when they are due, until stopped."""
 
-    def __init__(self, settings: Settings, topology: Topology, ledger: Ledger) -> None:
+    def __init__(
+        self, settings: Settings, topology: Topology, ledger: Ledger, metrics: Metrics
+    ) -> None:
         self._ledger = ledger
+        self._metrics = metrics
         self._connection = Connection(settings.broker, f"tidings {ledger.actor}", topology=topology)
         self._publisher = Publisher(settings.broker, self._connection)
         self._watching = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether RabbitMQ is connected."""
+        return self._connection.up
 
     @property
     def ready(self) -> bool:
@@ -82,6 +91,8 @@ class Scheduler:
         if taken:
             confirmed = await publish_dispatches(self._publisher, taken)
             await self._ledger.outbox.dispatched(confirmed)
+            for one in confirmed:
+                self._metrics.dispatched(one.late)
             log.info("dispatched", due=len(taken), confirmed=len(confirmed), at=datetime.now(UTC))
         return len(taken)
 

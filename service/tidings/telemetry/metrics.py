@@ -121,8 +121,12 @@ class _Families:
         self.dead_letters = counter(
             "tidings_dead_letters", "Dead letters archived.", "channel", "reason"
         )
-        self.broker_up = gauge("tidings_broker_up", "1 while this process is connected to RabbitMQ.")
-        self.ledger_up = gauge("tidings_ledger_up", "1 while PostgreSQL answered this process last.")
+        self.broker_up = gauge(
+            "tidings_broker_up", "1 while this process is connected to RabbitMQ."
+        )
+        self.ledger_up = gauge(
+            "tidings_ledger_up", "1 while PostgreSQL answered this process last."
+        )
         self.dispatched = counter(
             "tidings_scheduler_dispatched", "Notifications published when due."
         )

@@ -106,6 +106,7 @@ class Flow:
             return None
         tried = await self._try(attempt, claim, policy)
         if isinstance(tried.outcome, Paused):  # keeps its place: nobody else should try just now
+            self.metrics.attempt(tried.outcome, tried.duration, 0)
             why = tried.outcome.failure.message
             await patiently(delivery, lambda: self.ledger.release(attempt, token, why))
             return tried.outcome
@@ -191,8 +192,8 @@ class Flow:
     async def _record(self, delivery: Delivery, record: Record) -> None:
         if not await patiently(delivery, lambda: self.ledger.record(record)):
             log.warning("recorded after its lease ran out", id=str(record.attempt.id))
-        accepted = (record.started_at - record.attempt.first_seen).total_seconds() + record.duration
-        self.metrics.attempt(record.outcome, record.duration, accepted)
+        waited = (record.started_at - record.attempt.wanted_since).total_seconds()
+        self.metrics.attempt(record.outcome, record.duration, waited + record.duration)
         log_attempt(
             record.attempt,
             record.outcome,

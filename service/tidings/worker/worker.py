@@ -68,6 +68,11 @@ class Worker:
         )
 
     @property
+    def connected(self) -> bool:
+        """Whether RabbitMQ is connected."""
+        return self._publishing.up and self._consuming.up
+
+    @property
     def ready(self) -> bool:
         """Whether every lane is being consumed and what fails can be published."""
         return self._publishing.up and all(worker.consumer.ready for worker in self._workers)

@@ -78,16 +78,14 @@ def test_asking_for_a_channel_twice_counts_on_the_same_series() -> None:
     assert metrics.channel("email") is metrics.channel("email")
 
 
-def test_dead_letters_replays_and_the_scheduler_are_counted() -> None:
+def test_dead_letters_and_the_scheduler_are_counted() -> None:
     metrics = Metrics()
     metrics.dead_letter("email", Reason.REJECTED)
     metrics.dead_letter(None, Reason.MALFORMED, 3)
-    metrics.replayed("email", 2)
     metrics.dispatched(0.3)
     metrics.dispatched(-0.1)
     malformed = {"channel": "unknown", "reason": "malformed"}
     assert value(metrics, "tidings_dead_letters_total", malformed) == 3
-    assert value(metrics, "tidings_replayed_total", {"channel": "email"}) == 2
     assert value(metrics, "tidings_scheduler_dispatched_total") == 2
     assert value(metrics, "tidings_scheduler_lateness_seconds_sum") == pytest.approx(0.3)
 
