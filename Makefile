@@ -37,14 +37,16 @@ check: install ## lint, format, types, import rules, generated files
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
 	@$(BIN)/python -m tidings_events.export --check
 	@$(BIN)/tidings topology definitions --check deploy/rabbitmq/definitions.json
+	@$(BIN)/tidings settings --check docs/operations.md
 
 fix: install ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-schemas: install ## regenerate schemas/published and deploy/rabbitmq/definitions.json
+schemas: install ## write what is generated: published schemas, RabbitMQ definitions, the table of settings
 	@$(BIN)/python -m tidings_events.export
 	@$(BIN)/tidings topology definitions --write deploy/rabbitmq/definitions.json
+	@$(BIN)/tidings settings --write docs/operations.md
 
 requirements: ## resolve and pin the dependencies again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from tidings.cli import settings_document as document
 from tidings.cli.console import guarded, out, print_json
 from tidings.cli.options import AsJson
 from tidings.settings import Settings
@@ -22,6 +24,14 @@ def settings(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Names, defaults and meanings, for a document.")
     ] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Bring the table in this document up to date."),
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Exit with 1 where its table is not current."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show every environment variable: what it means, its default, what it is now. Secrets are hidden.
@@ -32,10 +42,19 @@ def settings(
     """
     every = guarded(lambda: list(variables(Settings())))
     chosen = [one for one in every if one.is_set or not changed]
+    if write is not None:
+        guarded(lambda: document.write(write, every))
+    if check is not None:
+        guarded(lambda: document.check(check, every))
+    if write is None and check is None:
+        _tell(chosen, markdown=markdown, as_json=as_json)
+
+
+def _tell(chosen: Sequence[Variable], *, markdown: bool, as_json: bool) -> None:
     if as_json:
         print_json([asdict(one) for one in chosen])
     elif markdown:
-        out.out("\n".join(_markdown(chosen)), highlight=False)
+        out.out(document.markdown(chosen), highlight=False)
     elif chosen:
         out.print(_table(chosen))
     else:
@@ -59,21 +78,3 @@ def _value(one: Variable) -> str:
     if not one.is_set:
         return value
     return f"[green]{value}[/] [dim](default: {escape(one.default) or 'empty'})[/]"
-
-
-def _markdown(chosen: Sequence[Variable]) -> list[str]:
-    lines: list[str] = []
-    for section, members in groupby(chosen, lambda one: one.section):
-        lines += [
-            "",
-            f"### {section.rstrip('.')}",
-            "",
-            "| variable | default | meaning |",
-            "|---|---|---|",
-        ]
-        for one in members:
-            default = f"`{one.default}`" if one.default else ""
-            lines.append(
-                f"| `{one.name}` | {default} | {one.meaning.replace('|', chr(92) + '|')} |"
-            )
-    return lines[1:]

@@ -1,0 +1,70 @@
+"""Writes the table of every environment variable, and keeps the one in a document current."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from tidings.delivery.errors import Refused
+from tidings.variables import Variable
+
+BEGIN: Final = "<!-- settings -->"
+END: Final = "<!-- /settings -->"
+
+
+def markdown(every: Iterable[Variable]) -> str:
+    """A table for each section."""
+    return "\n".join(_lines(every)).strip()
+
+
+def brought_up_to_date(document: str, every: Iterable[Variable]) -> str:
+    """The document with the table between its markers replaced.
+
+    Raises:
+        Refused: It has no place for the table.
+    """
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise Refused(f"the document has no place for the table: write {BEGIN} and {END} into it")
+    return f"{before}{begin}\n\n{markdown(every)}\n\n{end}{after}"
+
+
+def check(path: Path, every: Iterable[Variable]) -> None:
+    """See whether a document's table is current.
+
+    Raises:
+        Refused: It is not, or it can't be read.
+    """
+    document = _read(path)
+    if brought_up_to_date(document, every) != document:
+        raise Refused(f"the table in {path} is not current: run `make schemas`")
+
+
+def write(path: Path, every: Iterable[Variable]) -> None:
+    """Bring a document's table up to date. Raises like `check`."""
+    path.write_text(brought_up_to_date(_read(path), every), encoding="utf-8")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{path} can't be read: {error}") from None
+
+
+def _lines(every: Iterable[Variable]) -> Iterator[str]:
+    for section, members in groupby(every, lambda one: one.section):
+        yield from (
+            f"### {section.rstrip('.')}",
+            "",
+            "| variable | default | meaning |",
+            "|---|---|---|",
+        )
+        yield from map(_row, members)
+        yield ""
+
+
+def _row(one: Variable) -> str:
+    default = f"`{one.default}`" if one.default else ""
+    return f"| `{one.name}` | {default} | {one.meaning.replace('|', chr(92) + '|')} |"
