@@ -32,11 +32,9 @@ def up(
 
     Example: [bold]tidings up --once[/]
     """
-    from tidings.local.packages import ensure_installed
+    from tidings.local.packages import ensure_installed, needed_servers
 
-    needed = not (os.environ.get("TIDINGS_AMQP_URL") and os.environ.get("TIDINGS_DATABASE_URL"))
-    if needed:
-        guarded(lambda: ensure_installed(out.print))
+    guarded(lambda: ensure_installed(out.print, needed_servers(os.environ)))
     run(_up(data, once=once))
 
 

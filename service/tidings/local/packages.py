@@ -90,6 +90,15 @@ def ensure_installed(
         raise LocalStackError(f"{manager.program} succeeded, but {_named(still)} still not found")
 
 
+def needed_servers(environment: Mapping[str, str]) -> list[Server]:
+    """The servers that nobody has brought by setting `TIDINGS_AMQP_URL`, `TIDINGS_DATABASE_URL`."""
+    brought = {
+        Server.RABBITMQ: environment.get("TIDINGS_AMQP_URL"),
+        Server.POSTGRESQL: environment.get("TIDINGS_DATABASE_URL"),
+    }
+    return [server for server in Server if not brought[server]]
+
+
 def survey() -> Machine:
     """Looks at this machine."""
     return Machine(

@@ -8,7 +8,7 @@ import pytest
 
 from tidings.local.errors import LocalStackError, NotInstalled
 from tidings.local.package_managers import APT, BREW, DNF, Manager, Server
-from tidings.local.packages import Machine, advice, ensure_installed
+from tidings.local.packages import Machine, advice, ensure_installed, needed_servers
 from tidings.local.quiet_installation import installing_without_starting
 from tidings.local.rabbitmq_programs import find_rabbitmq, version_key
 
@@ -61,6 +61,21 @@ def test_docker_is_offered_where_it_answers_and_only_there() -> None:
     assert "TIDINGS_AMQP_URL=" in offered
     assert "TIDINGS_DATABASE_URL=" in offered
     assert "docker" not in advice(BOTH, machine(None))
+
+
+@pytest.mark.parametrize(
+    ("environment", "needed"),
+    [
+        ({}, BOTH),
+        ({"TIDINGS_AMQP_URL": "amqp://x"}, [Server.POSTGRESQL]),
+        ({"TIDINGS_DATABASE_URL": "postgresql://x", "TIDINGS_AMQP_URL": ""}, [Server.RABBITMQ]),
+        ({"TIDINGS_DATABASE_URL": "postgresql://x", "TIDINGS_AMQP_URL": "amqp://x"}, []),
+    ],
+)
+def test_a_server_that_somebody_brings_need_not_be_installed(
+    environment: dict[str, str], needed: list[Server]
+) -> None:
+    assert needed_servers(environment) == needed
 
 
 class Shop:
