@@ -10,13 +10,18 @@ import ssl
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-
 from tidings.local.errors import LocalStackError
 from tidings.local.ports import LOOPBACK
 from tidings.local.sinks.box import Box
 from tidings.local.sinks.received_mail import ReceivedMail
 from tidings.local.sinks.script import Behaviour, Scripts
+
+try:
+    from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+except ModuleNotFoundError as missing:
+    raise LocalStackError(
+        "the mail sink needs the package aiosmtpd: pip install 'tidings[local]'"
+    ) from missing
 
 _TAKEN: Final = "250 2.0.0 Kept, not sent"
 _AT_RCPT: Final = {
