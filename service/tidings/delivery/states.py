@@ -49,6 +49,7 @@ TRANSITIONS: Final = MappingProxyType(
         S.SENDING: frozenset(
             {
                 S.SENDING,  # a lease ran out and another worker took over
+                S.QUEUED,  # the channel is at fault: the claim was given back, no attempt spent
                 S.SENT,
                 S.RETRYING,
                 S.FAILED,

@@ -1,6 +1,8 @@
 """The table of states: every move it allows, every move it forbids, and that it leads somewhere."""
 
+import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +21,7 @@ EVERY_PAIR = list(product(State, repeat=2))
 ALLOWED = {
     "scheduled": "queued cancelled expired",
     "queued": "sending suppressed expired failed cancelled",
-    "sending": "sending sent retrying failed expired unknown suppressed",
+    "sending": "sending queued sent retrying failed expired unknown suppressed",
     "retrying": "sending failed expired cancelled",
     "sent": "delivered bounced queued",
     "delivered": "bounced",
@@ -51,6 +53,15 @@ def test_every_state_can_be_reached_from_the_two_in_which_a_notification_is_firs
         reached |= frontier
         frontier = {after for state in frontier for after in TRANSITIONS[state]} - reached
     assert reached == set(State)
+
+
+def test_the_diagram_in_the_documentation_draws_the_same_table() -> None:
+    document = Path(__file__).parents[3] / "docs" / "lifecycle.md"
+    drawn = re.findall(r"^    (\w+|\[\*\]) --> (\w+)", document.read_text(), re.MULTILINE)
+    first_stored = {("[*]", "scheduled"), ("[*]", "queued")}
+    allowed = {(before, after) for before in ALLOWED for after in ALLOWED[before].split()}
+    assert set(drawn) == allowed | first_stored
+    assert len(drawn) == len(set(drawn))
 
 
 def test_every_state_is_either_finished_or_not() -> None:
