@@ -200,7 +200,7 @@ async def test_a_connection_an_operator_closed_is_opened_again(
     async with Producer(broker_url, name="the producer in the test") as producer:
         await producer.publish(sms("first"))
         async with asyncio.timeout(20):
-            while not await management.close_connections():  # noqa: ASYNC110  # no events over HTTP
+            while not await management.close_connections():  # no events over HTTP
                 await asyncio.sleep(0.05)
         await producer.publish(sms("second"))
     async with lane_on(broker_url) as lane:

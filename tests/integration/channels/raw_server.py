@@ -71,7 +71,7 @@ async def serving(reply: bytes, **settings: object) -> AsyncIterator[RawServer]:
     finally:
         server.close()
         async with asyncio.timeout(5):
-            while raw.connections:  # noqa: ASYNC110  # counted in one place, waited for in one
+            while raw.connections:  # counted in one place, waited for in one
                 await asyncio.sleep(0.005)
 
 
