@@ -59,6 +59,7 @@ class Archive:
         self._channels = tuple(settings.channels)
         self._outage = Outage()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
         name = f"tidings {ledger.actor}"
         self._consumer = Consumer(
             [Subscription(DEAD, PREFETCH)], self._receive, settings.broker.amqp_timeout
@@ -121,6 +122,8 @@ class Archive:
                 delivery.ack()
                 self._tell(answer)
                 return
+            if self._stopping:
+                return
             await asyncio.sleep(_look_away(answer, datetime.now(UTC)))
 
     async def _store(self, request: BurialRequest) -> Answer:
@@ -134,6 +137,7 @@ class Archive:
             self._escalation.noted(letter)
 
     async def _finish(self) -> None:
+        self._stopping = True
         self._consumer.stop_taking()
         grace = 0.0 if self._outage.lasts else self._settings.worker.grace
         if self._tasks:

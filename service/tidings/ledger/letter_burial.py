@@ -18,6 +18,7 @@ from tidings.ledger.letter_rows import (
     STANDING,
     BurialRequest,
     Grave,
+    Introduced,
     columns,
     standing,
 )
@@ -120,9 +121,9 @@ class Burials:
             ids, epochs, *ends = _columns(known)
             await connection.execute(END, self._actor, before, ids, epochs, *ends)
         if new := [case for case in cases if case.before is None]:
-            stored = [replace(case.request, letter=case.decision.letter) for case in new]
+            stored = [Introduced(case.request.attempt, case.request.expires_at) for case in new]
             _, epochs, *ends = _columns(new)
-            attempts = [one.letter.attempts for one in stored]
+            attempts = [one.attempt.number for one in stored]
             await connection.execute(
                 INTRODUCE, self._actor, *rows.columns(stored), attempts, epochs, *ends
             )

@@ -1,8 +1,6 @@
 """Closes dead letters: discarded with a reason, or superseded by an edited one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -16,7 +14,7 @@ from tidings.delivery.states import State, sources
 from tidings.ledger import rows
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.letter_replay import ExpiresAt
-from tidings.ledger.letter_rows import INTRODUCE_FAILED, STANDING, standing
+from tidings.ledger.letter_rows import INTRODUCE_FAILED, STANDING, Introduced, standing
 from tidings_events import Notification, parse
 
 DISCARD: Final = """
@@ -80,12 +78,6 @@ SELECT $2, $4, $5, 'buried', reason, kind, code, message, provider, fingerprint,
 NOTE: Final = """
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason) VALUES ($1, $2, $3, $3, $4, $5)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    attempt: Attempt
-    expires_at: datetime | None
 
 
 class Closings:
@@ -164,7 +156,7 @@ class Closings:
         lane = lane_of(notification, old["routing_key"], ())
         assert lane is not None  # noqa: S101  # for the type checker: what can be read has a lane
         attempt = Attempt(notification, body, lane, 0, 0, accepted_at)
-        values = rows.columns([_Candidate(attempt, expires_at(attempt))])
+        values = rows.columns([Introduced(attempt, expires_at(attempt))])
         if row is None:
             failure = [[old[name]] for name in ("reason", "kind", "message")]
             await connection.execute(INTRODUCE_FAILED, *values, *failure)

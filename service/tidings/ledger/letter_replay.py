@@ -21,7 +21,7 @@ from tidings.ledger import rows
 from tidings.ledger.claims import DUE
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dispatch import Dispatch
-from tidings.ledger.letter_rows import INTRODUCE_FAILED, STANDING, standing
+from tidings.ledger.letter_rows import INTRODUCE_FAILED, STANDING, Introduced, standing
 from tidings_events import InvalidNotification, Notification, parse
 
 ExpiresAt: TypeAlias = Callable[[Attempt], datetime | None]
@@ -248,9 +248,7 @@ async def _stand(
     known = {row["id"]: row for row in await connection.fetch(STANDING, ids)}
     if new := [one for one in readable if one.notification.id not in known]:
         attempts = [one.attempt(one.row["buried_at"], None) for one in new]
-        storable = [
-            _Candidate(one.id, State.FAILED, one, expires_at(one), False) for one in attempts
-        ]
+        storable = [Introduced(one, expires_at(one)) for one in attempts]
         failures = ([one.row[name] for one in new] for name in ("reason", "kind", "message"))
         await connection.execute(INTRODUCE_FAILED, *rows.columns(storable), *failures)
         added = sorted(one.notification.id for one in new)

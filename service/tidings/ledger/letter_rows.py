@@ -49,6 +49,14 @@ class BurialRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Introduced:
+    """A notification that only a letter knew of."""
+
+    attempt: Attempt
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Grave:
     """A letter with what is decided of it, ready to be stored."""
 
