@@ -13,14 +13,12 @@ from tidings.cli import letter_options as which
 from tidings.cli.console import FAULT, err, out, print_json, run
 from tidings.cli.dead_edit import edit
 from tidings.cli.letter_views import as_data, groups_table, letters_table, told
-from tidings.cli.options import AsJson, Reveal, open_ledger
+from tidings.cli.options import AsJson, Reveal, open_ledger, paper
 from tidings.delivery.letter import LetterState
 from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.letter_search import Group, LetterFilter
 from tidings.settings import Settings
 
-WIDE: Final = 240
-"""Columns where nobody watches: what is piped into a file is not cut."""
 CLOSED_AT_ONCE: Final = 1_000
 
 app = typer.Typer(
@@ -72,8 +70,8 @@ def list_(
     elif not found:
         err.print("Nothing matches.")
     else:
-        table = letters_table(found, datetime.now(UTC), reveal=reveal)
-        out.print(table, width=None if out.is_terminal else WIDE)
+        console = paper()
+        console.print(letters_table(found, datetime.now(UTC), reveal=reveal, width=console.width))
         if count > len(found):
             err.print(f"[dim]{count - len(found):,} more: `tidings dead groups` sums them up.[/]")
 
@@ -112,7 +110,8 @@ def groups(
     elif not found:
         err.print("Nothing matches.")
     else:
-        out.print(groups_table(found, datetime.now(UTC)), width=None if out.is_terminal else WIDE)
+        console = paper()
+        console.print(groups_table(found, datetime.now(UTC), width=console.width))
         err.print("[dim]One group again: tidings replay --fingerprint GROUP --canary 1,10,100[/]")
 
 

@@ -1,7 +1,7 @@
 """How dead letters look on a terminal, and to other programs."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -28,6 +28,11 @@ STYLES: Final = {
     LetterState.SUPERSEDED: "dim",
 }
 
+ROOMY: Final = 150
+"""Columns from which on there is room for whole ids and for reasons."""
+SHORT_ID: Final = 8
+"""Digits that name a letter well enough."""
+
 
 def as_data(letter: StoredLetter, *, reveal: bool) -> dict[str, Any]:
     """A letter for other programs."""
@@ -37,43 +42,54 @@ def as_data(letter: StoredLetter, *, reveal: bool) -> dict[str, Any]:
     return {**data, **failure, "recipient": recipient}
 
 
-def letters_table(letters: Sequence[StoredLetter], now: datetime, *, reveal: bool) -> Table:
-    """One line a letter."""
+def letters_table(
+    letters: Sequence[StoredLetter], now: datetime, *, reveal: bool, width: int
+) -> Table:
+    """One line a letter; where there is little room, its id's first digits and no reasons."""
+    roomy = width >= ROOMY
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("ID", "Buried", "Channel", "State", "Reason", "Group"):
+    table.add_column("ID", no_wrap=True, min_width=36 if roomy else SHORT_ID)
+    for name in ("Buried", "Channel", *(["State"] if roomy else []), "Reason"):
         table.add_column(name, no_wrap=True)
-    table.add_column("Tries", justify="right")
+    table.add_column("Group", no_wrap=True, min_width=12)
     table.add_column("To", overflow="ellipsis", no_wrap=True)
-    table.add_column("Why", overflow="ellipsis", no_wrap=True)
+    if roomy:
+        table.add_column("Tries", justify="right")
+        table.add_column("Why")  # the only one that gives way: what matters is in the others
     for one in letters:
-        table.add_row(
-            str(one.id),
-            ago(one.buried_at, now),
-            _lane(one),
-            Text(one.state.value, style=STYLES[one.state]),
-            one.reason.value,
-            one.fingerprint,
-            str(one.attempts),
-            escape(shown(one.recipient, reveal=reveal) if one.recipient else ""),
-            escape(printable(_fault(one))),
-        )
+        table.add_row(*_cells(one, now, reveal=reveal, roomy=roomy))
     return table
 
 
-def groups_table(groups: Iterable[Group], now: datetime) -> Table:
-    """One line a group."""
+def _cells(
+    one: StoredLetter, now: datetime, *, reveal: bool, roomy: bool
+) -> Iterator[RenderableType]:
+    yield str(one.id) if roomy else str(one.id)[:SHORT_ID]
+    yield from (ago(one.buried_at, now), _lane(one))
+    if roomy:
+        yield Text(one.state.value, style=STYLES[one.state])
+    yield from (one.reason.value, one.fingerprint)
+    yield escape(shown(one.recipient, reveal=reveal) if one.recipient else "")
+    if roomy:
+        yield str(one.attempts)
+        yield Text(printable(_fault(one)), no_wrap=True, overflow="ellipsis")
+
+
+def groups_table(groups: Iterable[Group], now: datetime, *, width: int) -> Table:
+    """One line a group; where there is little room, their reasons are told on several."""
+    roomy = width >= ROOMY
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("Letters", justify="right")
-    for name in ("Group", "Channel", "Reason", "First", "Last"):
+    table.add_column("Letters", justify="right", no_wrap=True)
+    for name in ("Group", "Channel", "Reason", *(["First"] if roomy else []), "Last"):
         table.add_column(name, no_wrap=True)
-    table.add_column("Why, the latest", overflow="ellipsis", no_wrap=True)
+    table.add_column("Why, the latest", overflow="fold")
     for one in groups:
         table.add_row(
             f"{one.letters:,}",
             one.fingerprint,
             one.channel or "?",
             one.reason.value,
-            ago(one.first_at, now),
+            *([ago(one.first_at, now)] if roomy else []),
             ago(one.last_at, now),
             escape(printable(" ".join(part for part in (one.code, one.message) if part))),
         )

@@ -14,7 +14,7 @@ from tidings.broker.publisher import Publisher
 from tidings.cli import letter_options as which
 from tidings.cli.console import FAULT, err, out, print_json, run
 from tidings.cli.letter_views import as_data, letters_table
-from tidings.cli.options import AsJson, open_ledger
+from tidings.cli.options import AsJson, open_ledger, paper
 from tidings.cli.replay_progress import watching
 from tidings.cli.replay_report import explain_left_out, left_out, show_summary
 from tidings.dead_letters.policies import Policies
@@ -212,7 +212,7 @@ def _ask(found: Found, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise typer.BadParameter("nobody is there to ask: give --yes, or look first with --dry-run")
-    err.print(letters_table(found.sample, datetime.now(UTC), reveal=False))
+    err.print(letters_table(found.sample, datetime.now(UTC), reveal=False, width=err.width))
     typer.confirm(f"Replay {len(found.selection.letters):,} letters?", abort=True, err=True)
 
 
@@ -225,7 +225,10 @@ def _show_sample(found: Found, *, as_json: bool) -> None:
         )
         return
     if found.sample:
-        out.print(letters_table(found.sample, datetime.now(UTC), reveal=False))
+        console = paper()
+        console.print(
+            letters_table(found.sample, datetime.now(UTC), reveal=False, width=console.width)
+        )
     count = len(selection.letters)
     out.print(f"{count:,} letters would be replayed." if count else "There is nothing to replay.")
     explain_left_out(selection)
