@@ -44,7 +44,11 @@ APT: Final = Manager(
     program="apt-get",
     names={Server.RABBITMQ: "rabbitmq-server", Server.POSTGRESQL: "postgresql"},
     refresh=("apt-get", "-qq", "update"),
-    install=("apt-get", "-qq", "-y", "--no-install-recommends", "install"),
+    # A machine that has just started is often busy with its own upgrades.
+    install=(
+        *("apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=300"),
+        *("--no-install-recommends", "install"),
+    ),
     environment=("DEBIAN_FRONTEND=noninteractive",),
     units=_UNITS,
 )

@@ -42,8 +42,8 @@ def test_somebody_without_rights_is_told_what_to_type() -> None:
     assert said.splitlines() == [
         "RabbitMQ and PostgreSQL are not installed; install with:",
         "    sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq update",
-        "    sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends "
-        "install rabbitmq-server postgresql",
+        "    sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 "
+        "--no-install-recommends install rabbitmq-server postgresql",
     ]
 
 
