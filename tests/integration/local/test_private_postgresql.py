@@ -145,9 +145,9 @@ def test_data_that_is_damaged_is_named_by_the_server(directory: Path) -> None:
         postgresql.start()
 
 
-def test_where_it_is_not_installed_the_way_out_is_named(tmp_path: Path) -> None:
+def test_where_it_is_not_installed_the_way_out_is_named(directory: Path) -> None:
     with pytest.raises(NotInstalled, match=r"PostgreSQL 13 or newer .*tidings\.local\.packages"):
-        PostgreSQL(tmp_path / "data", home=tmp_path, say=lambda _: None).start()
+        PostgreSQL(directory, home=directory).start()
 
 
 @root_only
