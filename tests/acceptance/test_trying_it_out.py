@@ -7,17 +7,19 @@ from tests.support.processes import tidings
 
 
 async def test_the_tour_shows_delivery_retry_and_replay_and_leaves_nothing_running(
-    tmp_path: Path,
+    server_directory: Path,
 ) -> None:
-    finished = await tidings("up", "--once", "--data", str(tmp_path / "data"), env={}, within=110)
+    finished = await tidings(
+        "up", "--once", "--data", str(server_directory / "data"), env={}, within=110
+    )
     assert finished.code == 0, finished
     assert finished.out.count("✓") >= 4
     for seen in ("delivered", "retried", "dead-lettered", "attempt 1 of replay 1"):
         assert seen in finished.out
-    environment = tmp_path / "data" / "env"
+    environment = server_directory / "data" / "env"
     assert stat.S_IMODE(environment.stat().st_mode) == 0o600
     assert "export TIDINGS_AMQP_URL=" in environment.read_text()
-    assert not [one for one in _command_lines() if str(tmp_path) in one]
+    assert not [one for one in _command_lines() if str(server_directory) in one]
 
 
 def _command_lines() -> list[str]:
