@@ -1,15 +1,41 @@
-"""The ledger's parts on a database of the test's own."""
+"""The ledger's parts, on a database that these tests share, or on one of the test's own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from tests.conftest import fresh_database
 from tests.support.ledger_rig import LedgerRig, settings_of
 
 from tidings.ledger.database import Database
 
 
+@pytest.fixture(scope="session")
+def shared_database_url(postgresql_url: str, migrated_template: str) -> Iterator[str]:
+    """One database for all who only look at notifications of their own."""
+    with fresh_database(postgresql_url, template=migrated_template) as url:
+        yield url
+
+
 @pytest.fixture
-async def ledger(database_url: str) -> AsyncIterator[LedgerRig]:
-    """The parts that a worker has, sharing a pool."""
-    async with Database(settings_of(database_url)) as database:
+async def ledger(shared_database_url: str) -> AsyncIterator[LedgerRig]:
+    """The parts that a worker has, sharing a pool; others have left rows in the tables."""
+    async with Database(settings_of(shared_database_url)) as database:
         yield LedgerRig(database)
+
+
+@pytest.fixture(scope="session")
+def emptied_database_url(postgresql_url: str, migrated_template: str) -> Iterator[str]:
+    """One database for all who want the tables empty when they begin."""
+    with fresh_database(postgresql_url, template=migrated_template) as url:
+        yield url
+
+
+@pytest.fixture
+async def ledger_alone(emptied_database_url: str) -> AsyncIterator[LedgerRig]:
+    """The same parts, and the tables are empty."""
+    async with Database(settings_of(emptied_database_url)) as database:
+        rig = LedgerRig(database)
+        await rig.execute(
+            "TRUNCATE notifications, attempts, transitions, idempotency_keys, dead_letters"
+        )
+        yield rig

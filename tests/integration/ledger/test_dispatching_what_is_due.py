@@ -1,0 +1,234 @@
+"""The outbox on PostgreSQL: what is due is taken once, and again where whoever took it is gone."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from tests.support.attempts import attempt_of
+from tests.support.ledger_rig import BOUNCE, LedgerRig, record_of, request_of
+
+from tidings.delivery.attempt import Attempt, Lane
+from tidings.delivery.states import State
+from tidings.ledger.changes import Changes
+
+
+@pytest.fixture
+def ledger(ledger_alone: LedgerRig) -> LedgerRig:
+    """Nobody else's notifications are due."""
+    return ledger_alone
+
+
+def due_in(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+async def stored(ledger: LedgerRig, seconds: float = 3600.0, **fields: object) -> Attempt:
+    """A notification that is scheduled."""
+    attempt = attempt_of(scheduled_at=due_in(seconds).isoformat(), **fields)
+    await ledger.claim(request_of(attempt))
+    assert await ledger.state(attempt.id) is State.SCHEDULED
+    return attempt
+
+
+async def falls_due(ledger: LedgerRig, *ids: UUID, ago: float = 1.0) -> None:
+    await ledger.execute(
+        "UPDATE notifications SET dispatch_at = now() - $2 * interval '1 second' "
+        "WHERE id = ANY($1)",
+        ids,
+        ago,
+    )
+
+
+async def taken(ledger: LedgerRig, limit: int = 100, lease: float = 30.0) -> list[UUID]:
+    dispatches = await ledger.outbox.take(limit, actor="scheduler", lease=lease)
+    return [one.id for one in dispatches]
+
+
+async def test_what_is_not_due_stays(ledger: LedgerRig) -> None:
+    attempt = await stored(ledger)
+    assert await taken(ledger) == []
+    assert await ledger.state(attempt.id) is State.SCHEDULED
+
+
+async def test_what_is_due_is_taken_with_all_that_its_message_needs(ledger: LedgerRig) -> None:
+    attempt = await stored(ledger, priority="urgent")
+    await ledger.execute("UPDATE notifications SET traceparent = '00-a-b-01'")
+    await falls_due(ledger, attempt.id)
+    [dispatch] = await ledger.outbox.take(100, actor="scheduler")
+    assert (dispatch.id, dispatch.lane) == (attempt.id, Lane("email", "urgent"))
+    assert (dispatch.epoch, dispatch.first_seen) == (0, attempt.first_seen)
+    assert (dispatch.body, dispatch.traceparent) == (attempt.body, "00-a-b-01")
+    assert await ledger.state(attempt.id) is State.QUEUED
+    assert await ledger.history(attempt.id) == [("scheduled", "queued", "due")]
+
+
+async def test_what_was_due_first_goes_first_and_no_more_than_asked_for(
+    ledger: LedgerRig,
+) -> None:
+    attempts = [await stored(ledger) for _ in range(5)]
+    for age, attempt in enumerate(attempts):
+        await falls_due(ledger, attempt.id, ago=10.0 - age)
+    assert set(await taken(ledger, limit=3)) == {one.id for one in attempts[:3]}
+    assert set(await taken(ledger, limit=3)) == {one.id for one in attempts[3:]}
+
+
+async def test_two_schedulers_at_once_take_disjoint_sets_and_together_all(
+    ledger: LedgerRig,
+) -> None:
+    due = due_in(3600).isoformat()
+    attempts = [attempt_of(scheduled_at=due) for _ in range(500)]
+    await ledger.claim(*map(request_of, attempts))
+    ids = [one.id for one in attempts]
+    await falls_due(ledger, *ids)
+
+    async def work() -> list[UUID]:
+        mine: list[UUID] = []
+        while batch := await taken(ledger, limit=20):
+            mine += batch
+        return mine
+
+    parts = await asyncio.gather(*(work() for _ in range(3)))
+    assert sorted(id for part in parts for id in part) == sorted(ids)
+    assert sum(1 for part in parts if part) > 1, "they were at it together"
+
+
+async def test_what_another_has_under_lock_is_skipped_and_not_waited_for(
+    ledger: LedgerRig,
+) -> None:
+    one, other = await stored(ledger), await stored(ledger)
+    await falls_due(ledger, one.id, other.id)
+    async with ledger.database.transaction() as connection, asyncio.timeout(5):
+        await connection.execute("SELECT FROM notifications WHERE id = $1 FOR UPDATE", one.id)
+        assert await taken(ledger) == [other.id]
+    assert await taken(ledger) == [one.id]
+
+
+async def test_what_was_taken_and_not_confirmed_is_due_again_after_the_lease(
+    ledger: LedgerRig,
+) -> None:
+    attempt = await stored(ledger)
+    await falls_due(ledger, attempt.id)
+    assert await taken(ledger, lease=30.0) == [attempt.id]
+    assert await taken(ledger) == [], "it is somebody's for thirty seconds"
+    await falls_due(ledger, attempt.id)
+    assert await taken(ledger, lease=-1.0) == [attempt.id]
+    assert await taken(ledger, lease=-1.0) == [attempt.id]
+    assert len(await ledger.history(attempt.id)) == 1, "it became queued once"
+
+
+async def test_a_confirm_clears_it(ledger: LedgerRig) -> None:
+    attempt = await stored(ledger)
+    await falls_due(ledger, attempt.id)
+    await ledger.outbox.dispatched(await ledger.outbox.take(10, actor="s", lease=-1.0))
+    row = await ledger.row(attempt.id)
+    assert (row["state"], row["dispatch_at"]) == ("queued", None)
+    assert await taken(ledger) == []
+
+
+async def test_a_confirm_that_comes_after_the_claim_changes_nothing(ledger: LedgerRig) -> None:
+    attempt = await stored(ledger)
+    await falls_due(ledger, attempt.id)
+    dispatches = await ledger.outbox.take(10, actor="s")
+    await ledger.claimed(attempt, "worker")
+    before = await ledger.row(attempt.id)
+    assert before["dispatch_at"] is None
+    await ledger.outbox.dispatched(dispatches)
+    assert await ledger.row(attempt.id) == before
+
+
+async def test_a_confirm_of_an_earlier_epoch_leaves_the_later_one_due(
+    ledger: LedgerRig,
+) -> None:
+    attempt = await stored(ledger)
+    await falls_due(ledger, attempt.id)
+    dispatches = await ledger.outbox.take(10, actor="s")
+    await ledger.execute("UPDATE notifications SET epoch = 1 WHERE id = $1", attempt.id)
+    await ledger.outbox.dispatched(dispatches)
+    assert (await ledger.row(attempt.id))["dispatch_at"] is not None
+
+
+async def test_confirming_nothing_is_no_error(ledger: LedgerRig) -> None:
+    await ledger.outbox.dispatched([])
+
+
+async def test_what_was_cancelled_is_not_taken(ledger: LedgerRig) -> None:
+    attempt = await stored(ledger)
+    await falls_due(ledger, attempt.id)
+    await Changes(ledger.database).cancel(attempt.id, actor="a person", reason="mistake")
+    assert await taken(ledger) == []
+
+
+async def test_cancelling_races_the_due_time_and_one_of_them_wins(ledger: LedgerRig) -> None:
+    from tidings.delivery.errors import Refused
+
+    for _ in range(20):
+        attempt = await stored(ledger)
+        await falls_due(ledger, attempt.id)
+
+        async def cancel(id: UUID = attempt.id) -> bool:
+            try:
+                await Changes(ledger.database).cancel(id, actor="a person", reason="mistake")
+            except Refused:
+                return False
+            return True
+
+        cancelled, taken_ids = await asyncio.gather(cancel(), taken(ledger))
+        state = await ledger.state(attempt.id)
+        assert cancelled, "what is queued can still be called off"
+        assert state is State.CANCELLED
+        if taken_ids:  # published all the same: its claim finds it cancelled
+            await ledger.claim(request_of(attempt))
+            assert await ledger.state(attempt.id) is State.CANCELLED
+
+
+# When to look again.
+
+
+async def test_nothing_stored_is_nothing_to_wait_for(ledger: LedgerRig) -> None:
+    assert await ledger.outbox.seconds_to_next() is None
+
+
+async def test_the_next_due_time_is_told_in_seconds(ledger: LedgerRig) -> None:
+    await stored(ledger, 7200.0)
+    await stored(ledger, 3600.0)
+    seconds = await ledger.outbox.seconds_to_next()
+    assert seconds is not None
+    assert 3590 < seconds <= 3600
+
+
+async def test_what_is_due_already_is_told_as_past(ledger: LedgerRig) -> None:
+    attempt = await stored(ledger)
+    await falls_due(ledger, attempt.id, ago=5.0)
+    seconds = await ledger.outbox.seconds_to_next()
+    assert seconds is not None
+    assert -60 < seconds <= -5
+
+
+async def test_what_was_taken_is_looked_at_again_when_its_lease_ends(ledger: LedgerRig) -> None:
+    attempt = await stored(ledger)
+    await falls_due(ledger, attempt.id)
+    await taken(ledger, lease=30.0)
+    seconds = await ledger.outbox.seconds_to_next()
+    assert seconds is not None
+    assert 20 < seconds <= 30
+
+
+async def test_what_can_t_be_taken_any_more_keeps_nobody_awake(ledger: LedgerRig) -> None:
+    attempt = await stored(ledger)
+    await falls_due(ledger, attempt.id)
+    for state in set(State) - {State.SCHEDULED, State.QUEUED}:
+        await ledger.execute(
+            "UPDATE notifications SET state = $2 WHERE id = $1", attempt.id, state.value
+        )
+        assert await ledger.outbox.seconds_to_next() is None, state
+        assert await taken(ledger) == [], state
+
+
+async def test_a_finished_one_has_nothing_due(ledger: LedgerRig) -> None:
+    attempt = await stored(ledger)
+    await falls_due(ledger, attempt.id)
+    await taken(ledger)
+    await ledger.claimed(attempt, "worker")
+    await ledger.records.record([record_of(attempt, "worker", BOUNCE)])
+    assert await ledger.outbox.seconds_to_next() is None
