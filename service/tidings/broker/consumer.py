@@ -83,6 +83,7 @@ class Consumer:
         self._timeout = timeout
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+        self._closing = asyncio.Event()
         self._consuming: set[str] = set()
 
     @property
@@ -106,6 +107,10 @@ class Consumer:
 
     async def close(self) -> None:
         """Send the last acks and give the channels back."""
+        self._stopping.set()
+        self._closing.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._timeout)
         await self._end()
 
     async def _end(self) -> None:
@@ -121,6 +126,8 @@ class Consumer:
                 with broker_errors():
                     async with _channel(connection, self._timeout) as channel:
                         await self._consume(channel, subscription, backoff)
+                if self._stopping.is_set():
+                    return
                 log.warning("consumer lost", queue=subscription.queue)
             except BrokerUnavailable as error:
                 log.warning("can't consume", queue=subscription.queue, error=str(error))
@@ -136,11 +143,11 @@ class Consumer:
             try:
                 tag = await self._begin(channel, settlement, subscription)
                 backoff.reset()
-                await self._until_told(lost)
+                await _first(lost, self._stopping)
                 if not lost.is_set():
                     await channel.basic_cancel(tag, timeout=self._timeout)
                     self._consuming.discard(subscription.queue)
-                    await lost.wait()
+                    await _first(lost, self._closing)
             finally:
                 self._consuming.discard(subscription.queue)
 
@@ -155,14 +162,6 @@ class Consumer:
         self._consuming.add(subscription.queue)
         log.debug("consuming", queue=subscription.queue, prefetch=subscription.prefetch)
         return str(begun.consumer_tag)
-
-    async def _until_told(self, lost: asyncio.Event) -> None:
-        waits = [asyncio.create_task(lost.wait()), asyncio.create_task(self._stopping.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
 
 @asynccontextmanager
@@ -179,6 +178,16 @@ async def _channel(
                 await channel.close()
         except CONNECTION_ERRORS as error:
             log.debug("closing a broken channel", error=explain(error))
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of these is set."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 def _delivery(delivered: DeliveredMessage, queue: str, settlement: Settlement) -> Delivery:

@@ -29,7 +29,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "cut off": (body()[:-20], "JSON"),
     "not UTF-8": (b'{"subject": "caf\xe9"}', "UTF-8"),
     "not an object": (b"[1, 2, 3]", "object"),
-    "sixteen MiB": (b'{"body": "' + b"x" * (16 * 1024 * 1024) + b'"}', "10,485,760"),
+    "twelve MiB": (b'{"body": "' + b"x" * (12 * 1024 * 1024) + b'"}', "10,485,760"),
     "a wrong type": (body(subject=["Hello"]), "subject"),
     "an unknown field": (body(subjekt="Hello"), "subjekt"),
     "an unknown channel": (body(channel="pigeon"), "pigeon"),

@@ -103,7 +103,7 @@ async def test_postgresql_restarting_under_load_loses_nothing_and_sends_nothing_
     database = own_postgresql.create_database("outage")
     await migrate(database)
     rig = await make_rig(TIDINGS_DATABASE_URL=database, TIDINGS_DATABASE_TIMEOUT="2s")
-    channel = ScriptedChannel(script=lambda *_: 0.02)
+    channel = ScriptedChannel(script=lambda *_: 0.25)
     async with rig.working(channel):
         ids = await rig.publish_many(600)
         for _ in range(2):
