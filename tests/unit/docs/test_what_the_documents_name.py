@@ -1,0 +1,117 @@
+"""Documents name only what exists: files, headings, variables, metrics, commands and their options."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from tidings.cli.main import app
+from tidings.settings import ChannelSettings, Settings
+from tidings.telemetry.metrics import Metrics
+from tidings.variables import variables
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/*.md", "deploy/*.md", "schemas/*.md")
+    for path in ROOT.glob(pattern)
+)
+NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+CODE = re.compile(r"^```\w*\n(.*?)^```|`([^`]+)`", re.MULTILINE | re.DOTALL)
+VARIABLE = re.compile(r"TIDINGS_[A-Z_]*[A-Z]")
+OF_ANY_CHANNEL = re.compile(r"TIDINGS_<CHANNEL>_([A-Z_]+)")
+METRIC = re.compile(r"\btidings_[a-z_]+[a-z]\b")
+COMMAND = re.compile(r"(?<![\w/.])tidings ((?:[a-z]+\b ?)+)([^\n|;)]*)")
+OPTION = re.compile(r"(?<!\S)--[a-z-]+")
+
+ELSEWHERE = {
+    "TIDINGS_PUSH",  # the channel that docs/adding-a-channel.md makes up
+    "TIDINGS_SECRETS_DIR",
+    "TIDINGS_TEST_AMQP_URL",
+    "TIDINGS_TEST_MANAGEMENT_URL",
+    "TIDINGS_TEST_DATABASE_URL",
+}
+PACKAGE = "tidings_events"
+
+
+@pytest.fixture(params=DOCUMENTS, ids=NAMES)
+def document(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+def code(document: Path) -> Iterator[str]:
+    for match in CODE.finditer(document.read_text("utf-8")):
+        yield (match[1] or match[2]).replace("\\\n", " ")
+
+
+def headings(document: Path) -> set[str]:
+    """As GitHub makes anchors of them."""
+    text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in found}
+
+
+def test_there_are_documents() -> None:
+    assert {"README.md", "docs/operations.md", "CONTRIBUTING.md", "deploy/README.md"} <= set(NAMES)
+
+
+def test_links_lead_somewhere(document: Path) -> None:
+    dead = []
+    for link in LINK.findall(document.read_text("utf-8")):
+        path, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = (document.parent / path).resolve() if path else document
+        if not target.exists() or (anchor and anchor not in headings(target)):
+            dead.append(link)
+    assert dead == []
+
+
+def test_variables_exist(document: Path) -> None:
+    text = document.read_text("utf-8")
+    known = {one.name for one in variables(Settings())} | ELSEWHERE
+    prefixes = {name[: name.index("_", 8)] for name in known if name.count("_") > 1}
+    named = {one for one in VARIABLE.findall(text) if one not in prefixes}
+    assert named - known == set()
+    of_any = {one.strip("_").lower() for one in OF_ANY_CHANNEL.findall(text)}
+    assert of_any - set(ChannelSettings.model_fields) == set()
+
+
+def test_metrics_exist(document: Path) -> None:
+    shown = Metrics().render().decode()
+    named = {one for span in code(document) for one in METRIC.findall(span)} - {PACKAGE}
+    assert {one for one in named if f"# HELP {one} " not in shown} == set()
+
+
+def test_every_metric_is_told_to_operators() -> None:
+    shown = re.findall(r"^# HELP (tidings_\w+) ", Metrics().render().decode(), re.MULTILINE)
+    told = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    assert [one for one in shown if not one.endswith("_created") and f"`{one}" not in told] == []
+
+
+def test_commands_and_their_options_exist(document: Path) -> None:
+    wrong = []
+    for span in code(document):
+        for words, rest in COMMAND.findall(span):
+            command, path = typer.main.get_command(app), "tidings"
+            for word in words.split():
+                below = getattr(command, "commands", {})
+                if word not in below:
+                    break
+                command, path = below[word], f"{path} {word}"
+            if path == "tidings":
+                wrong.append(f"tidings {words}")
+            wrong += [
+                f"{path} {one}" for one in OPTION.findall(rest) if one not in options(command)
+            ]
+    assert wrong == []
+
+
+def options(command: Any) -> set[str]:
+    return {"--help", *(name for one in command.params for name in one.opts)}
