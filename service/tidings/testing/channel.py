@@ -28,7 +28,9 @@ class ScriptedChannel:
 
     def __init__(self, name: str = "email", script: Script = always_sent) -> None:
         self.name = name
-        self.template_parts = TemplateParts({"subject": "subject", "text": "text"}, {"html": "html"})
+        self.template_parts = TemplateParts(
+            {"subject": "subject", "text": "text"}, {"html": "html"}
+        )
         self.requests: list[SendRequest] = []
         """Every request, in the order in which sending began."""
         self.sent: dict[UUID, int] = defaultdict(int)
