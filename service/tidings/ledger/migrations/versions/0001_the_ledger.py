@@ -163,7 +163,8 @@ CREATE INDEX dead_letters_buried_at ON dead_letters (buried_at);
 CREATE INDEX dead_letters_open ON dead_letters (fingerprint, buried_at) WHERE state = 'buried';
 CREATE INDEX dead_letters_notification_id ON dead_letters (notification_id);
 CREATE INDEX dead_letters_replay ON dead_letters (replay) WHERE replay IS NOT NULL;
-CREATE INDEX dead_letters_replaying ON dead_letters (changed_at) WHERE state = 'replaying'
+CREATE INDEX dead_letters_replaying ON dead_letters (changed_at) WHERE state = 'replaying';
+CREATE INDEX dead_letters_supersedes ON dead_letters (supersedes) WHERE supersedes IS NOT NULL
 """
 
 ESCALATIONS = """
