@@ -1,0 +1,329 @@
+"""Taking messages from a real RabbitMQ, through everything that ends a consumer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aio_pika
+from tests.support.broker_rig import LANE, SMALL, BrokerRig, settings_of
+from tests.support.relay import Relay
+from tests.support.worker_rig import eventually
+
+from tidings.broker.connection import Connection
+from tidings.broker.consumer import Consumer, Delivery, Subscription
+from tidings.local.management import Management
+
+TIMEOUT = 5.0
+
+
+@dataclass
+class Taking:
+    """A consumer on a connection of its own, and what it was handed."""
+
+    connection: Connection
+    consumer: Consumer
+    deliveries: list[Delivery] = field(default_factory=list)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [one.message.body for one in self.deliveries]
+
+    async def has(self, count: int, within: float = 10) -> None:
+        """Wait until so many were handed over."""
+        await eventually(lambda: len(self.deliveries) >= count, within)
+
+
+@asynccontextmanager
+async def taking(
+    rig: BrokerRig,
+    *queues: str,
+    prefetch: int = 10,
+    acking: bool = False,
+    url: str | None = None,
+) -> AsyncIterator[Taking]:
+    subscriptions = [Subscription(queue, prefetch) for queue in queues or (LANE,)]
+    deliveries: list[Delivery] = []
+
+    def receive(delivery: Delivery) -> None:
+        deliveries.append(delivery)
+        if acking:
+            delivery.ack()
+
+    consumer = Consumer(subscriptions, receive, TIMEOUT)
+    settings = settings_of(url) if url else rig.settings
+    connection = Connection(settings, "taking", topology=SMALL, consumers=[consumer])
+    async with connection:
+        await eventually(lambda: consumer.ready)
+        yield Taking(connection, consumer, deliveries)
+        await consumer.close()
+
+
+def numbered(count: int, start: int = 0) -> Sequence[bytes]:
+    return [str(number).encode() for number in range(start, start + count)]
+
+
+async def left(rig: BrokerRig, count: int, queue: str = LANE) -> list[bytes]:
+    """The bodies of so many messages that are in the queue, and of no more."""
+    bodies = [(await rig.take(queue)).body for _ in range(count)]
+    assert await rig.depth(queue) == 0
+    return bodies
+
+
+# What is handed over.
+
+
+async def test_a_delivery_has_the_message_as_it_was_published(declared: BrokerRig) -> None:
+    exchange = await declared.channel.get_exchange("tidings.notifications", ensure=False)
+    async with taking(declared) as consumer:
+        message = aio_pika.Message(
+            b"{}",
+            content_type="application/json",
+            content_encoding="utf-8",
+            message_id="m-1",
+            headers={"x-tidings-attempt": 3, "traceparent": "00-a-b-01"},
+        )
+        await exchange.publish(message, "email.high.2m")
+        await consumer.has(1)
+    [delivery] = consumer.deliveries
+    assert delivery.message.body == b"{}"
+    assert delivery.message.routing_key == "email.high.2m"
+    assert delivery.message.headers == {"x-tidings-attempt": 3, "traceparent": "00-a-b-01"}
+    assert delivery.message.content_type == "application/json"
+    assert delivery.message.content_encoding == "utf-8"
+    assert delivery.message.message_id == "m-1"
+    assert (delivery.queue, delivery.exchange) == (LANE, "tidings.notifications")
+    assert (delivery.tag, delivery.redelivered) == (1, False)
+
+
+async def test_a_message_without_properties_has_none(declared: BrokerRig) -> None:
+    async with taking(declared) as consumer:
+        exchange = await declared.channel.get_exchange("tidings.notifications", ensure=False)
+        message = aio_pika.Message(b"")
+        message.message_id = None
+        await exchange.publish(message, "email.high", mandatory=False)
+        await consumer.has(1)
+    [delivery] = consumer.deliveries
+    assert delivery.message.body == b""
+    assert (delivery.message.content_type, delivery.message.content_encoding) == (None, None)
+
+
+async def test_no_more_than_the_prefetch_is_handed_over_unsettled(declared: BrokerRig) -> None:
+    await declared.publish("email.high", *numbered(12))
+    async with taking(declared, prefetch=5) as consumer:
+        await consumer.has(5)
+        await eventually(lambda: waiting(declared, 7))
+        assert len(consumer.deliveries) == 5
+        consumer.deliveries[0].ack()
+        await consumer.has(6)
+        assert consumer.bodies == list(numbered(6))
+
+
+async def waiting(rig: BrokerRig, count: int, queue: str = LANE) -> bool:
+    return await rig.depth(queue) == count
+
+
+async def test_each_queue_has_its_own_prefetch(declared: BrokerRig) -> None:
+    await declared.publish("email.high", *numbered(20))
+    await declared.publish("email.low", *numbered(20))
+    async with taking(declared, LANE, "tidings.email.low", prefetch=3) as consumer:
+        await consumer.has(6)
+        counts = [one.queue for one in consumer.deliveries]
+        assert (counts.count(LANE), counts.count("tidings.email.low")) == (3, 3)
+
+
+# Settling.
+
+
+async def test_what_is_acknowledged_is_gone_and_what_is_not_comes_again(
+    declared: BrokerRig,
+) -> None:
+    await declared.publish("email.high", *numbered(10))
+    async with taking(declared) as consumer:
+        await consumer.has(10)
+        for delivery in consumer.deliveries[::2]:
+            delivery.ack()
+    assert sorted(await left(declared, 5)) == sorted(numbered(10)[1::2])
+
+
+async def test_closing_sends_the_last_acks_first(declared: BrokerRig) -> None:
+    await declared.publish("email.high", *numbered(10))
+    async with taking(declared) as consumer:
+        await consumer.has(10)
+        for delivery in consumer.deliveries:
+            delivery.ack()
+        await consumer.consumer.close()
+    assert await declared.depth() == 0
+    await left(declared, 0)
+
+
+async def test_one_slow_message_holds_up_none_of_the_others(declared: BrokerRig) -> None:
+    await declared.publish("email.high", *numbered(60))
+    async with taking(declared, prefetch=5) as consumer:
+        settled = 1  # the first is slow
+        async with asyncio.timeout(10):
+            while len(consumer.deliveries) < 60:
+                await asyncio.sleep(0.01)
+                for delivery in consumer.deliveries[settled:]:
+                    delivery.ack()
+                settled = max(settled, len(consumer.deliveries))
+        assert consumer.bodies == list(numbered(60))
+        assert consumer.deliveries[0].alive
+    assert await left(declared, 1) == [b"0"]
+
+
+async def test_a_message_that_is_given_back_comes_again_and_the_others_don_t(
+    declared: BrokerRig,
+) -> None:
+    await declared.publish("email.high", *numbered(5))
+    async with taking(declared) as consumer:
+        await consumer.has(5)
+        consumer.deliveries[2].give_back()
+        await consumer.has(6)
+        again = consumer.deliveries[5]
+        assert (again.message.body, again.redelivered) == (b"2", True)
+        for delivery in consumer.deliveries:
+            if delivery is not consumer.deliveries[2]:
+                delivery.ack()
+        assert consumer.deliveries[0].alive
+    await left(declared, 0)
+
+
+async def test_thousands_in_any_order_are_each_acknowledged_once(declared: BrokerRig) -> None:
+    await declared.publish("email.high", *numbered(800))
+    async with taking(declared, prefetch=200) as consumer:
+        settled: set[int] = set()
+        async with asyncio.timeout(30):
+            while len(settled) < 800:
+                await asyncio.sleep(0.002)
+                ready = [place for place in range(len(consumer.deliveries)) if place not in settled]
+                for place in sorted(ready, key=lambda place: place % 7)[::2] or ready:
+                    consumer.deliveries[place].ack()
+                    settled.add(place)
+        assert consumer.deliveries[0].alive, "an ack for a tag it no longer holds closes a channel"
+        assert len(consumer.deliveries) == 800
+    await left(declared, 0)
+
+
+# Losing the consumer, the channel, the connection.
+
+
+async def test_a_queue_that_is_deleted_and_declared_again_is_consumed_again(
+    declared: BrokerRig,
+) -> None:
+    async with taking(declared, LANE, "tidings.email.low") as consumer:
+        await declared.publish("email.high", b"before")
+        await consumer.has(1)
+        await declared.channel.queue_delete(LANE)
+        await eventually(lambda: not consumer.consumer.ready)
+        assert not consumer.deliveries[0].alive
+        await declared.publish("email.low", b"meanwhile")
+        await consumer.has(2)
+        await declared.declare()
+        await eventually(lambda: consumer.consumer.ready, within=20)
+        await declared.publish("email.high", b"after")
+        await consumer.has(3)
+    assert consumer.bodies == [b"before", b"meanwhile", b"after"]
+
+
+async def test_a_channel_that_the_broker_closes_is_opened_again(declared: BrokerRig) -> None:
+    async with taking(declared) as consumer:
+        await declared.publish("email.high", b"held")
+        await consumer.has(1)
+        held = consumer.deliveries[0]
+        held.settlement.ack(999)  # a tag that was never given out: RabbitMQ closes the channel
+        await consumer.has(2)
+        assert not held.alive
+        again = consumer.deliveries[1]
+        assert (again.message.body, again.redelivered, again.alive) == (b"held", True, True)
+        held.ack()  # reaches nobody
+        again.ack()
+        await declared.publish("email.high", b"next")
+        await consumer.has(3)
+        consumer.deliveries[2].ack()
+        assert consumer.deliveries[2].alive
+    await left(declared, 0)
+
+
+async def test_a_connection_that_an_operator_closes_comes_back_and_consumes(
+    declared: BrokerRig, management: Management
+) -> None:
+    async with taking(declared) as consumer:
+        await declared.publish("email.high", b"held")
+        await consumer.has(1)
+        await close(management, "taking")
+        await eventually(lambda: not consumer.deliveries[0].alive)
+        await consumer.has(2)
+        again = consumer.deliveries[1]
+        assert (again.message.body, again.redelivered, again.alive) == (b"held", True, True)
+        again.ack()
+        await eventually(lambda: consumer.consumer.ready)
+        assert consumer.connection.up
+    await left(declared, 0)
+
+
+async def close(management: Management, name: str) -> None:
+    """Close the connections of a name, once RabbitMQ lists them."""
+
+    async def closed() -> bool:
+        ours = [
+            one for one in await management.connections() if one.get("user_provided_name") == name
+        ]
+        for one in ours:
+            await management.call("DELETE", f"connections/{one['name']}", missing_ok=True)
+        return bool(ours)
+
+    await eventually(closed, within=20)
+
+
+# Stopping.
+
+
+async def test_stopping_takes_no_more_and_still_settles(declared: BrokerRig) -> None:
+    async with taking(declared) as consumer:
+        await declared.publish("email.high", b"held")
+        await consumer.has(1)
+        consumer.consumer.stop_taking()
+        await eventually(lambda: not consumer.consumer.ready)
+        await declared.publish("email.high", b"for somebody else")
+        assert (await declared.take()).body == b"for somebody else"
+        assert consumer.deliveries[0].alive
+        consumer.deliveries[0].ack()
+        await consumer.consumer.close()
+    assert len(consumer.deliveries) == 1
+    await left(declared, 0)
+
+
+async def test_closing_gives_back_what_was_not_settled(declared: BrokerRig) -> None:
+    async with taking(declared) as consumer:
+        await declared.publish("email.high", *numbered(3))
+        await consumer.has(3)
+        await consumer.consumer.close()
+        assert not any(one.alive for one in consumer.deliveries)
+        assert await left(declared, 3) == list(numbered(3))
+        assert consumer.connection.up
+
+
+async def test_once_stopped_it_does_not_begin_again_on_the_next_connection(
+    broker_url: str, declared: BrokerRig
+) -> None:
+    async with Relay(broker_url) as relay, taking(declared, url=relay.url) as consumer:
+        consumer.consumer.stop_taking()
+        await eventually(lambda: not consumer.consumer.ready)
+        relay.cut()
+        await eventually(lambda: not consumer.connection.up)
+        await eventually(lambda: consumer.connection.up)
+        await declared.publish("email.high", b"for somebody else")
+        assert (await declared.take()).body == b"for somebody else"
+    assert not consumer.deliveries
+
+
+async def test_acks_and_new_messages_flow_while_another_queue_is_gone(
+    declared: BrokerRig,
+) -> None:
+    async with taking(declared, LANE, "tidings.email.low", prefetch=1, acking=True) as consumer:
+        await declared.channel.queue_delete(LANE)
+        await declared.publish("email.low", *numbered(20))
+        await consumer.has(20)
+    assert consumer.bodies == list(numbered(20))
+    await left(declared, 0, "tidings.email.low")
