@@ -72,9 +72,7 @@ async def test_a_tier_that_is_gone_is_declared_again_and_the_next_publish_goes_t
 ) -> None:
     async with publishing(broker_url) as publisher:
         await declared.channel.queue_delete("tidings.email.retry.1s")
-        with pytest.raises(
-            BrokerUnavailable, match=r"tidings\.retry .* led nowhere"
-        ) as caught:
+        with pytest.raises(BrokerUnavailable, match=r"tidings\.retry .* led nowhere") as caught:
             await publisher.publish("tidings.retry", "email.high.1s", b"x", {})
         assert "declared again" in str(caught.value)
         await publisher.publish("tidings.retry", "email.high.1s", b"x", {})
