@@ -321,7 +321,7 @@ class WorkerSettings(BaseSettings):
     lease_margin: Duration = 30.0
     """How long a lease outlasts its send, for recording it through a slow database; after that, what
     a vanished worker was sending is taken over."""
-    grace: Duration = 30.0
+    grace: Duration = 45.0
     """How long a process finishes what it has begun after SIGTERM."""
     http_host: str = "127.0.0.1"
     """Where `/metrics`, `/healthz` and `/readyz` listen."""
@@ -390,6 +390,7 @@ class Settings:
             guarantee=section.guarantee,
             send_timeout=section.send_timeout,
             expires_after=override.expires_after,
+            tiers=self.delays(channel),
         )
 
     def delays(self, channel: str) -> tuple[Delay, ...]:

@@ -175,13 +175,13 @@ def test_a_variable_of_one_channel_changes_no_other(environment: MakeSettings) -
 
 def test_a_variable_that_is_empty_is_the_default(environment: MakeSettings) -> None:
     settings = environment(TIDINGS_GRACE="", TIDINGS_EMAIL_RATE="", TIDINGS_AMQP_URL="")
-    assert settings.worker.grace == 30.0
+    assert settings.worker.grace == 45.0
     assert settings.channels["email"].rate is None
     assert settings.broker.urls == ("amqp://guest:guest@localhost:5672/",)
 
 
 def test_everything_has_a_default(environment: MakeSettings) -> None:
-    assert environment().check().worker.grace == 30.0
+    assert environment().check().worker.grace == 45.0
 
 
 def test_sections_can_t_be_changed(environment: MakeSettings) -> None:

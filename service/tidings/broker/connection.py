@@ -49,15 +49,19 @@ class Connection:
         self._changed = asyncio.Condition()
         self._supervisor: asyncio.Task[None] | None = None
         self._last_error = "not connected yet"
+        self._ended = False
+        self._mending = asyncio.Lock()
+        self._mended_at = 0.0
 
     async def __aenter__(self) -> Self:
         self._supervisor = asyncio.create_task(self._supervise(), name=f"keep up {self._name}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.gather(self._supervisor, return_exceptions=True)
+        self._ended = True
+        while self._supervisor is not None and not self._supervisor.done():
+            self._supervisor.cancel()  # aiormq may turn a cancellation into an error of its own: insist
+            await asyncio.wait([self._supervisor], timeout=5)
 
     @property
     def up(self) -> bool:
@@ -81,23 +85,29 @@ class Connection:
         assert self._live is not None  # noqa: S101  # for the type checker: `up` says so
         return self._live
 
-    async def mend(self) -> None:
+    async def mend(self, missed_at: float) -> None:
         """Declare the topology again: somebody deleted a part of it.
+
+        Args:
+            missed_at: When it was missed, by the event loop's clock; mended since, it is not again.
 
         Raises:
             BrokerUnavailable: It could not be done now.
             ConfigurationError: What is there differs from what is needed.
         """
-        if self._topology is not None:
+        async with self._mending:
+            if self._topology is None or self._mended_at > missed_at:
+                return
             connection = await self.get()
             with broker_errors():
                 await declare(connection, self._topology, self._settings.amqp_timeout)
+            self._mended_at = asyncio.get_running_loop().time()
             log.warning("topology mended", connection=self._name)
 
     async def _supervise(self) -> None:
         backoff = Backoff(self._settings.amqp_backoff_max)
         tries = 0
-        while True:
+        while not self._ended:
             url = self._settings.urls[tries % len(self._settings.urls)]
             tries += 1
             try:
@@ -110,6 +120,8 @@ class Connection:
             except TidingsError as error:
                 self._last_error = explain(error)
                 log.warning("broker unavailable", connection=self._name, error=self._last_error)
+            except Exception:
+                log.exception("unexpected error: connecting again", connection=self._name)
             await asyncio.sleep(backoff.next())
 
     @asynccontextmanager
@@ -119,7 +131,7 @@ class Connection:
             if self._topology is not None:
                 await declare(connection, self._topology, self._settings.amqp_timeout)
             for consumer in self._consumers:
-                await consumer.start(connection)
+                await consumer.start(connection, self.mend)
             await self._announce(connection)
             yield connection
         finally:

@@ -5,7 +5,7 @@ What was handed on before a loss knows that its ack would reach nobody (`Deliver
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -14,12 +14,13 @@ from typing import Any
 import structlog
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp import commands as spec
 
 from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, broker_errors, explain, open_channel
 from tidings.broker.settlement import Settlement
 from tidings.delivery.attempt import Message
-from tidings.delivery.errors import BrokerUnavailable
+from tidings.delivery.errors import BrokerUnavailable, TidingsError
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +64,13 @@ class Subscription:
     prefetch: int
 
 
+Mend = Callable[[float], Awaitable[None]]
+
+
+async def _nothing(_: float) -> None:
+    """Nobody said how."""
+
+
 class Consumer:
     """Consumes queues on whatever connection it is given, until stopped.
 
@@ -81,6 +89,7 @@ class Consumer:
         self._subscriptions = subscriptions
         self._receive = receive
         self._timeout = timeout
+        self._mend: Mend = _nothing
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._closing = asyncio.Event()
@@ -91,9 +100,14 @@ class Consumer:
         """Whether every queue is being consumed."""
         return len(self._consuming) == len(self._subscriptions)
 
-    async def start(self, connection: AbstractConnection) -> None:
-        """Begin on a new connection, unless stopped; what ran on the last one is ended."""
+    async def start(self, connection: AbstractConnection, mend: Mend) -> None:
+        """Begin on a new connection, unless stopped; what ran on the last one is ended.
+
+        Args:
+            mend: Declares the topology again where a queue is gone; told since when it is missed.
+        """
         await self._end()
+        self._mend = mend
         for subscription in self._subscriptions:
             task = asyncio.create_task(
                 self._keep_up(connection, subscription), name=f"consume {subscription.queue}"
@@ -131,7 +145,17 @@ class Consumer:
                 log.warning("consumer lost", queue=subscription.queue)
             except BrokerUnavailable as error:
                 log.warning("can't consume", queue=subscription.queue, error=str(error))
+                if isinstance(error.__cause__, ChannelNotFoundEntity):
+                    await self._declare_again(subscription.queue)
+            except Exception:
+                log.exception("unexpected error: consuming again", queue=subscription.queue)
             await asyncio.sleep(backoff.next())
+
+    async def _declare_again(self, queue: str) -> None:
+        try:
+            await self._mend(asyncio.get_running_loop().time())
+        except TidingsError as error:
+            log.warning("can't declare a queue again", queue=queue, error=str(error))
 
     async def _consume(
         self, channel: AbstractChannel, subscription: Subscription, backoff: Backoff
@@ -203,6 +227,7 @@ def _delivery(delivered: DeliveredMessage, queue: str, settlement: Settlement) -
             content_type=properties.content_type,
             content_encoding=properties.content_encoding,
             message_id=properties.message_id,
+            timestamp=properties.timestamp,
         ),
         queue=queue,
         exchange=frame.exchange or "",

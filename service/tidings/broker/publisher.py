@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
-from aiormq.exceptions import DeliveryError, PublishError
+from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 from pamqp import commands as spec
 
 from tidings.broker.amqp import CONNECTION_ERRORS, explain, open_channel
@@ -44,6 +44,7 @@ class Publisher:
             BrokerUnavailable: It is not confirmed. It may still have landed: whoever publishes
                 it again relies on its id being recognised.
         """
+        began = asyncio.get_running_loop().time()
         where = f"{exchange or 'the default exchange'} with key {routing_key!r}"
         properties = spec.Basic.Properties(
             content_type=content_type,
@@ -61,14 +62,12 @@ class Publisher:
                     properties=properties,
                     mandatory=True,
                 )
-        except PublishError:
-            await self._connection.mend()
-            raise BrokerUnavailable(
-                f"no queue was bound to {where}; it is declared again"
-            ) from None
+        except (PublishError, ChannelNotFoundEntity):
+            await self._connection.mend(began)
+            raise BrokerUnavailable(f"{where} led nowhere; it is declared again") from None
         except DeliveryError:
             raise BrokerUnavailable(
-                f"RabbitMQ refused a message for {where}: its queue is full"
+                f"RabbitMQ refused a message for {where}: its queue is full, or just starting"
             ) from None
         except CONNECTION_ERRORS as error:
             raise BrokerUnavailable(f"not confirmed: {where}: {explain(error)}") from error

@@ -18,7 +18,12 @@ from tidings.dead_letters.escalation import Escalation, escalation_of
 from tidings.dead_letters.outage import Outage
 from tidings.dead_letters.policies import Policies
 from tidings.delivery.burying import Wait
-from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, TidingsError
+from tidings.delivery.errors import (
+    ConfigurationError,
+    LedgerRefused,
+    LedgerUnavailable,
+    TidingsError,
+)
 from tidings.delivery.letter import Letter, Origin
 from tidings.delivery.outcome import Failure
 from tidings.ledger.batcher import Batcher
@@ -112,9 +117,13 @@ class Archive:
             except (LedgerUnavailable, ConfigurationError) as error:
                 await self._outage.wait(error)
                 continue
-            except Exception:
+            except LedgerRefused:
                 log.exception("a dead letter can't be stored as it is", letter=str(letter.id))
                 letter = _bare(letter)
+                await asyncio.sleep(backoff.next())
+                continue
+            except Exception:
+                log.exception("unexpected error: a dead letter waits", letter=str(letter.id))
                 await asyncio.sleep(backoff.next())
                 continue
             self._outage.over()
@@ -166,16 +175,16 @@ def _look_away(wait: Wait, now: datetime) -> float:
 
 
 def _bare(letter: Letter) -> Letter:
-    """Its bytes and as little else as can be: whatever could not be stored is not worth losing it."""
+    """Its bytes and as little else as can be: whatever could not be stored is not worth losing it.
+
+    First without what only describes it, so that its notification is still ended; where that
+    could not be stored either, as bytes of nobody.
+    """
     said = f"{letter.failure.kind}; what else was known of it could not be stored: the archive's log says why"
-    return replace(
-        letter,
-        notification=None,
-        lane=None,
-        origin=Origin.ASTRAY,
-        headers={},
-        failure=Failure("unstorable", said.encode("ascii", "replace").decode()),
-        exchange="",
-        routing_key="",
-        content_type=None,
+    failure = Failure("unstorable", said.encode("ascii", "replace").decode())
+    bare = replace(
+        letter, headers={}, exchange="", routing_key="", content_type=None, failure=failure
     )
+    if letter.failure.kind != failure.kind:
+        return bare
+    return replace(bare, notification=None, lane=None, origin=Origin.ASTRAY)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -18,6 +18,10 @@ YEARS: Final = range(2000, 3000)
 """Times in other years are mistakes, and the first and the last of the calendar can't be stored."""
 
 
+LONGEST_WAIT: Final = timedelta(days=7)
+"""A message that says it waited longer has a clock that is wrong, or none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What a broker handed over: bytes and what was written on the outside."""
@@ -28,6 +32,8 @@ class Message:
     content_type: str | None = None
     content_encoding: str | None = None
     message_id: str | None = None
+    timestamp: datetime | None = None
+    """When its producer says that it was published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ def read(message: Message, *, now: datetime | None = None) -> Attempt:
         lane=_lane(message.routing_key, notification),
         epoch=_count(message.headers, Headers.EPOCH, lowest=0),
         number=_count(message.headers, Headers.ATTEMPT, lowest=1),
-        first_seen=_moment(message.headers, Headers.FIRST_SEEN) or now,
+        first_seen=_moment(message.headers, Headers.FIRST_SEEN) or _published(message, now),
         traceparent=_text(message.headers, TRACEPARENT),
     )
 
@@ -151,6 +157,14 @@ def _count(headers: Mapping[str, object], name: str, *, lowest: int) -> int:
             "x-tidings- headers are set by Tidings: leave them out"
         )
     return value
+
+
+def _published(message: Message, now: datetime) -> datetime:
+    """Since when it waits: as its producer says, where that can be, or else since now."""
+    said = message.timestamp
+    if said is None or said.tzinfo is None or not now - LONGEST_WAIT <= said <= now:
+        return now
+    return said
 
 
 def _moment(headers: Mapping[str, object], name: str) -> datetime | None:

@@ -61,8 +61,9 @@ def decide(
         guarantee: What its channel does where nobody can know whether it was sent.
     """
     if standing is None:
-        becomes = letter.reason.state if letter.notification is not None else None
-        return Bury(letter, becomes=becomes)
+        # A stray stays a letter alone: the good copy may be in its lane, or published yet.
+        tracked = letter.tracked and letter.notification is not None
+        return Bury(letter, becomes=letter.reason.state if tracked else None)
     if not letter.tracked or letter.epoch > standing.epoch:
         return Bury(letter)
     if letter.epoch < standing.epoch:

@@ -98,6 +98,10 @@ class LedgerUnavailable(TidingsError):
     """PostgreSQL can't be reached, or did not answer in time."""
 
 
+class LedgerRefused(TidingsError):
+    """PostgreSQL can't hold this value, however often it is asked; nothing else is wrong with it."""
+
+
 class ConfigurationError(TidingsError):
     """A setting is wrong or missing; the message names it."""
 

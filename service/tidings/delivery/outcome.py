@@ -1,6 +1,6 @@
 """What became of an attempt: values, matched exhaustively by those who act on them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
@@ -92,7 +92,9 @@ class Claimed:
     """It is this worker's to send."""
 
     possible_duplicate: bool = False
-    """An earlier holder of this same attempt vanished: it may have been sent already."""
+    """It may have been sent already: an earlier holder vanished, or an earlier reply was lost."""
+    accepted_at: datetime | None = field(default=None, compare=False)
+    """When Tidings first read it, however often it has come since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ class DeliveryPolicy:
     """Seconds a send may take."""
     expires_after: float | None = None
     """Seconds after which a notification without `expires_at` is not worth delivering."""
+    tiers: tuple[Delay, ...] = ()
+    """Every delay there is a queue for on this channel: what `Retry-After` may choose from."""
 
     def expires_at(self, attempt: Attempt) -> datetime | None:
         """When this notification stops being worth delivering, if ever."""
@@ -93,11 +95,14 @@ class DeliveryPolicy:
             case OutcomeUnknown() if self.guarantee is Guarantee.AT_MOST_ONCE:
                 return Undeliverable(Reason.OUTCOME_UNKNOWN, failure)
             case Throttled(retry_after=float() | int() as wait):
-                return self._again(
-                    attempt, failure, self.retry.at_least(wait) if self.retry.delays else None, now
-                )
+                return self._again(attempt, failure, self._no_sooner_than(wait), now)
             case _:
                 return self._again(attempt, failure, None, now)
+
+    def _no_sooner_than(self, wait: float) -> Delay | None:
+        """The first tier that is long enough; the longest where none is."""
+        choice = RetryPolicy(self.tiers or self.retry.delays)
+        return choice.at_least(wait) if choice.delays else None
 
     def _again(
         self, attempt: Attempt, failure: Failure, wait: Delay | None, now: datetime

@@ -3,12 +3,21 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, Self, TypeVar
+from contextlib import suppress
+from typing import Final, Generic, Self, TypeVar
 
 from tidings.delivery.errors import LedgerUnavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+HEAVIEST: Final = 4 * 1024 * 1024
+"""Bytes in one statement: two hundred large bodies would not get through in time."""
+
+
+def _weightless(_: object) -> int:
+    return 0
 
 
 class Batcher(Generic[Item, Result]):
@@ -22,6 +31,8 @@ class Batcher(Generic[Item, Result]):
         run: Does the work for a batch and returns a result per item, in order.
         size: Most items in a batch.
         lanes: Batches under way at once.
+        weigh: An item's bytes; a batch takes no more than `HEAVIEST`, or a single heavier one.
+        undo: Called with what was done for somebody who was cancelled meanwhile.
     """
 
     def __init__(
@@ -30,10 +41,14 @@ class Batcher(Generic[Item, Result]):
         *,
         size: int,
         lanes: int = 2,
+        weigh: Callable[[Item], int] = _weightless,
+        undo: Callable[[Item, Result], Awaitable[None]] | None = None,
     ) -> None:
         self._run = run
         self._size = size
         self._lanes = lanes
+        self._weigh = weigh
+        self._undo = undo
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._due = False
@@ -64,10 +79,23 @@ class Batcher(Generic[Item, Result]):
     def _start(self) -> None:
         self._due = False
         while self._may_start():
-            batch = [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
-            task = asyncio.create_task(self._work(batch), name="batch")
+            task = asyncio.create_task(self._work(self._next_batch()), name="batch")
             self._running.add(task)
             task.add_done_callback(self._finished)
+
+    def _next_batch(self) -> "list[tuple[Item, asyncio.Future[Result]]]":
+        """From the front of the queue, as much as fits; not what nobody waits for any more."""
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        weight = 0
+        while self._waiting and len(batch) < self._size:
+            item, future = self._waiting[0]
+            weight += self._weigh(item)
+            if batch and weight > HEAVIEST:
+                break
+            self._waiting.popleft()
+            if not future.done():
+                batch.append((item, future))
+        return batch
 
     def _may_start(self) -> bool:
         if len(self._waiting) >= self._size:
@@ -80,6 +108,8 @@ class Batcher(Generic[Item, Result]):
 
     async def _work(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
         """Run a batch; where it fails for a reason of its own, find the item that is to blame."""
+        if not batch:
+            return
         try:
             results = await self._run([item for item, _ in batch])
         except LedgerUnavailable as error:
@@ -91,9 +121,12 @@ class Batcher(Generic[Item, Result]):
                 for one in batch:
                     await self._work([one])
         else:
-            for (_, future), result in zip(batch, results, strict=True):
+            for (item, future), result in zip(batch, results, strict=True):
                 if not future.done():
                     future.set_result(result)
+                elif self._undo is not None:
+                    with suppress(LedgerUnavailable):  # then its lease runs out
+                        await self._undo(item, result)
 
 
 def _fail(batch: "Sequence[tuple[Item, asyncio.Future[Result]]]", error: Exception) -> None:

@@ -42,21 +42,21 @@ WITH claimed AS (
     ON CONFLICT (id) DO UPDATE
        SET state = 'sending', epoch = excluded.epoch, attempt = excluded.attempt,
            lease_holder = excluded.lease_holder, lease_until = excluded.lease_until,
-           lapses = CASE WHEN n.state <> 'sending' THEN 0 WHEN n.lease_holder = excluded.lease_holder THEN n.lapses
-                         ELSE n.lapses + 1 END,
+           lapses = n.lapses + (n.state = 'sending' AND n.lease_holder <> excluded.lease_holder)::int,
            dispatch_at = NULL, updated_at = now()
      WHERE n.epoch = excluded.epoch
        AND (n.state IN ('queued', 'retrying') AND n.attempt < excluded.attempt
             OR n.state = 'sending' AND n.lease_until < now() AND n.attempt <= excluded.attempt
             OR n.state = 'sending' AND n.lease_holder = excluded.lease_holder)
-    RETURNING n.id, n.epoch, n.attempt, n.lapses, n.lease_holder
+    RETURNING n.id, n.epoch, n.attempt, n.lapses, n.lease_holder, n.accepted_at,
+              n.lapses > 0 OR n.failure_kind = 'outcome_unknown' AS perhaps_sent
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT id, epoch, 'sending', 'sending', lease_holder,
            'the lease of attempt ' || attempt || ' ran out: its worker is gone, and it may have been sent'
       FROM claimed WHERE lapses > 0
 )
-SELECT id, lapses FROM claimed
+SELECT id, accepted_at, coalesce(perhaps_sent, false) AS perhaps_sent FROM claimed
 """
 
 LOOK_UP: Final = """
@@ -164,7 +164,7 @@ class Claims:
             [one.lease for one in requests.values()],
             [one.token for one in requests.values()],
         )
-        taken = {row["id"]: Claimed(possible_duplicate=row["lapses"] > 0) for row in rows}
+        taken = {row["id"]: Claimed(row["perhaps_sent"], row["accepted_at"]) for row in rows}
         others = [attempt.id for attempt in attempts if attempt.id not in taken]
         known = (
             {row["id"]: dict(row) for row in await connection.fetch(LOOK_UP, others)}

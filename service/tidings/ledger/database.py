@@ -8,23 +8,25 @@ from typing import Final, Self, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
+from tidings.delivery.errors import ConfigurationError, LedgerRefused, LedgerUnavailable
 from tidings.settings import LedgerSettings
+
+VALUES: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+)
+"""What asyncpg raises where a value is to blame: SQLSTATE classes 22, 23 and 54."""
 
 AWAY: Final = (
     OSError,
     TimeoutError,
-    asyncpg.PostgresConnectionError,
+    asyncpg.PostgresError,
     asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
     asyncpg.InternalClientError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.ReadOnlySQLTransactionError,
 )
-"""What asyncpg raises where the same statement may succeed later: PostgreSQL is away, restarting,
-failing over or overloaded, or it chose this transaction to break a deadlock."""
+"""Everything else it raises: the same statement may succeed later. PostgreSQL is away, restarting,
+failing over, overloaded or broken, or it chose this transaction to break a deadlock."""
 
 SETUP: Final = (
     asyncpg.exceptions.ClientConfigurationError,
@@ -68,6 +70,7 @@ class Database:
 
         Raises:
             LedgerUnavailable: PostgreSQL is away; the same may succeed later.
+            LedgerRefused: It can't hold a value, now or later.
             ConfigurationError: A person has to act; says how.
         """
         try:
@@ -77,6 +80,8 @@ class Database:
             self.answers = True
         except SETUP as error:
             raise ConfigurationError(f"PostgreSQL: {error}; run `tidings doctor`") from error
+        except VALUES as error:
+            raise LedgerRefused(f"PostgreSQL: {_explain(error)}") from error
         except AWAY as error:
             self.answers = False
             raise LedgerUnavailable(f"PostgreSQL: {_explain(error)}") from error

@@ -14,13 +14,20 @@ from uuid import UUID
 from tidings.delivery.attempt import Lane
 from tidings.ledger.database import Database
 
+HEAVIEST: Final = 16 * 1024 * 1024
+"""Bytes of bodies taken in one go, or a single larger one."""
+
 TAKE: Final = """
-WITH due AS (
-    SELECT id, state, dispatch_at FROM notifications
+WITH locked AS (
+    SELECT id, state, dispatch_at, octet_length(body) AS size FROM notifications
      WHERE dispatch_at <= now() AND state IN ('scheduled', 'queued')
      ORDER BY dispatch_at
      LIMIT $1
        FOR UPDATE SKIP LOCKED
+), due AS (
+    SELECT id, state, dispatch_at
+      FROM (SELECT *, sum(size) OVER (ORDER BY dispatch_at, id) - size AS before FROM locked) AS sized
+     WHERE before < $4
 ), taken AS (
     UPDATE notifications n
        SET state = 'queued', dispatch_at = now() + $2 * interval '1 second', updated_at = now()
@@ -77,7 +84,7 @@ class Outbox:
     async def take(self, limit: int, *, actor: str, lease: float = 30.0) -> Sequence[Dispatch]:
         """What is due, at most `limit`, ours for `lease` seconds; other schedulers skip it."""
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(TAKE, limit, lease, actor)
+            rows = await connection.fetch(TAKE, limit, lease, actor, HEAVIEST)
         return [
             Dispatch(
                 row["id"],

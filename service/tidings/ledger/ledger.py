@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 from typing import Self
 
 from tidings.delivery.attempt import Attempt
-from tidings.delivery.outcome import Claim
+from tidings.delivery.outcome import Claim, Claimed
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.changes import Changes
 from tidings.ledger.claims import ClaimRequest, Claims
@@ -36,7 +36,10 @@ class Ledger:
         self._records = Records(self.database)
         claims = Claims(self.database, worker=actor, window=settings.idempotency_window)
         self._claiming: Batcher[ClaimRequest, Claim] = Batcher(
-            claims.claim, size=settings.batch_size
+            claims.claim,
+            size=settings.batch_size,
+            weigh=lambda request: len(request.attempt.body),
+            undo=self._give_back,
         )
         self._recording: Batcher[Record, bool] = Batcher(
             self._records.record, size=settings.batch_size
@@ -59,6 +62,11 @@ class Ledger:
             LedgerUnavailable: PostgreSQL is away; ask again.
         """
         return await self._claiming.submit(request)
+
+    async def _give_back(self, request: ClaimRequest, claim: Claim) -> None:
+        """Whoever asked was cancelled before the answer came: nobody is going to send it."""
+        if isinstance(claim, Claimed):
+            await self.release(request.attempt, request.token, "the worker stopped")
 
     async def record(self, record: Record) -> bool:
         """Store an attempt and its notification's new state; False where the lease had been lost.

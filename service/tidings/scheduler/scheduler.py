@@ -72,6 +72,8 @@ class Scheduler:
                     await self._dispatch_for_ever(wake)
             except TidingsError as error:
                 log.warning("scheduler waits", error=str(error))
+            except Exception:
+                log.exception("unexpected error: the scheduler goes on")
             finally:
                 self._watching = False
             await asyncio.sleep(backoff.next())
@@ -80,7 +82,7 @@ class Scheduler:
         while True:
             wake.clear()
             await self._connection.get()
-            if await self._dispatch() == AT_ONCE:
+            if await self._dispatch():
                 continue
             seconds = await self._ledger.outbox.seconds_to_next()
             await _wait(wake, LONGEST_SLEEP if seconds is None else min(seconds, LONGEST_SLEEP))

@@ -65,6 +65,9 @@ class ChannelWorker:
         """Begin nothing more and let what is under way finish; how many did not within `grace` seconds."""
         self._stopping = True
         self.consumer.stop_taking()
+        if self._gate.shut:  # going back to the lane would count against its delivery limit
+            for delivery in list(self._lanes.take_older_than(0)):
+                self._spawn(self._park(delivery))
         self._lanes.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -113,6 +116,8 @@ class ChannelWorker:
         except Exception:
             log.exception("unexpected error: message given back", queue=delivery.queue)
             self._gate.withdrew()
+            slot.release()
+            await asyncio.sleep(_before_the_next_try(delivery))
             delivery.give_back()
         finally:
             self._flow.metrics.in_flight.dec()
@@ -130,7 +135,9 @@ class ChannelWorker:
                 self._gate.withdrew()
             case Paused(failure=failure):
                 self._pause(failure)
-                self._lanes.put_back(self._priorities[delivery.queue], delivery)
+                self._lanes.put(
+                    self._priorities[delivery.queue], delivery
+                )  # another one probes next
             case Sent() | RetryLater() | Undeliverable():
                 if self._gate.passed():
                     log.warning("channel resumed", channel=self._flow.channel.name)
@@ -149,9 +156,18 @@ class ChannelWorker:
 
     async def _park(self, delivery: Delivery) -> None:
         try:
-            await self._flow.settler.park(delivery, self._flow.shortest)
+            await self._flow.settler.park(delivery, self._flow.tiers[0])
         except Abandoned:
             log.info("message went back to the broker", queue=delivery.queue)
+        except Exception:
+            log.exception("unexpected error: message given back", queue=delivery.queue)
+            delivery.give_back()
+
+
+def _before_the_next_try(delivery: Delivery) -> float:
+    """Seconds to wait: a database that fails in an unknown way may be well again soon."""
+    times = delivery.message.headers.get("x-delivery-count")
+    return min(30.0, 0.1 * 2.0 ** min(times if isinstance(times, int) else 0, 20))
 
 
 class Slot:

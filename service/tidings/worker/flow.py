@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from secrets import token_hex
 from time import perf_counter
@@ -25,18 +25,19 @@ from tidings.delivery.outcome import (
     Outcome,
     Paused,
     Reason,
+    RetryLater,
     Scheduled,
     Undeliverable,
     Unsettled,
 )
-from tidings.delivery.ports import Channel, SendRequest
-from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee
+from tidings.delivery.ports import Channel, Content, SendRequest
+from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
 from tidings.ledger.ledger import ClaimRequest, Ledger, Record
 from tidings.telemetry.attempt_log import log_attempt
 from tidings.telemetry.metrics import ChannelMetrics
 from tidings.templates import Templates
 from tidings.worker.content import content_of
-from tidings.worker.patience import patiently
+from tidings.worker.patience import patiently, persistently
 from tidings.worker.settle import Settler
 
 log = structlog.get_logger(__name__)
@@ -55,6 +56,8 @@ class Try:
     started_at: datetime
     duration: float
     """Seconds."""
+    asked: bool
+    """Whether the provider was asked at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +66,14 @@ class Flow:
 
     Args:
         policy: Gives the policy for a category.
-        shortest: The tier in which a message waits that another worker holds.
+        tiers: Every delay there is a queue for, shortest first; in the shortest one waits what another
+            worker holds.
         lease_margin: Seconds that a lease outlasts its send.
     """
 
     channel: Channel
     policy: Callable[[str], DeliveryPolicy]
-    shortest: Delay
+    tiers: tuple[Delay, ...]
     lease_margin: float
     ledger: Ledger
     settler: Settler
@@ -83,7 +87,7 @@ class Flow:
             release: Called once sending is over: somebody else may send.
 
         Returns:
-            What came of sending; None where nothing was sent. `Paused` means that the channel is
+            What came of sending; None where nobody was asked to send. `Paused` means that the channel is
             at fault: nothing was spent, and the message is still in hand.
 
         Raises:
@@ -104,11 +108,13 @@ class Flow:
             release()
             await self._unclaimed(delivery, attempt, claim)
             return None
+        if claim.accepted_at is not None:
+            attempt = replace(attempt, first_seen=claim.accepted_at)
         tried = await self._try(attempt, claim, policy)
         if isinstance(tried.outcome, Paused):  # keeps its place: nobody else should try just now
             self.metrics.attempt(tried.outcome, tried.duration, 0)
             why = tried.outcome.failure.message
-            await patiently(delivery, lambda: self.ledger.release(attempt, token, why))
+            await persistently(delivery, lambda: self.ledger.release(attempt, token, why))
             return tried.outcome
         release()
         record = Record(
@@ -121,7 +127,7 @@ class Flow:
         )
         await self._record(delivery, record)
         await self.settler.settle(delivery, attempt, tried.outcome)
-        return tried.outcome
+        return tried.outcome if tried.asked else None
 
     async def _claim(
         self, delivery: Delivery, attempt: Attempt, policy: DeliveryPolicy, token: str
@@ -141,14 +147,22 @@ class Flow:
                 delivery.ack()
             case Held():
                 self.metrics.parked()
-                await self.settler.park(delivery, self.shortest)
+                await self.settler.park(delivery, self.tiers[0])
             case Unsettled(outcome=outcome):
-                await self.settler.settle(delivery, attempt, outcome)
+                await self.settler.settle(delivery, attempt, self._still_possible(outcome))
             case NeverIssued(epoch=epoch):
                 forged = MalformedNotification(
                     f"header x-tidings-epoch: no replay ever began epoch {epoch}; leave x-tidings- headers out"
                 )
                 await self._malformed(delivery, forged)
+
+    def _still_possible(self, outcome: RetryLater | Undeliverable) -> RetryLater | Undeliverable:
+        """What was recorded under settings that may have changed: its tier may be gone."""
+        match outcome:
+            case RetryLater(delay=delay):
+                return replace(outcome, delay=RetryPolicy(self.tiers).at_least(delay.seconds))
+            case Undeliverable():
+                return outcome
 
     async def _malformed(self, delivery: Delivery, error: MalformedNotification) -> None:
         self.metrics.malformed()
@@ -156,41 +170,61 @@ class Flow:
         await self.settler.bury_unread(delivery, error)
 
     async def _try(self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy) -> Try:
-        """Send, unless it is too late or nobody may send it again unasked."""
+        """Send, unless it is too late, or nobody may send it again unasked, or there are no words."""
         started_at, clock = datetime.now(UTC), perf_counter()
-        outcome: Outcome | Paused | None = policy.expired(attempt, started_at)
-        if (
-            outcome is None
-            and claim.possible_duplicate
-            and policy.guarantee is Guarantee.AT_MOST_ONCE
-        ):
-            outcome = _interrupted()
-        if outcome is None:
-            outcome = await self._send(attempt, policy)
-        return Try(outcome, started_at, perf_counter() - clock)
+        content = self._content(attempt, claim, policy)
+        asked = isinstance(content, Content)
+        outcome = (
+            await self._send(attempt, content, policy) if isinstance(content, Content) else content
+        )
+        return Try(outcome, started_at, perf_counter() - clock, asked)
 
-    async def _send(self, attempt: Attempt, policy: DeliveryPolicy) -> Outcome | Paused:
+    def _content(
+        self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy
+    ) -> Content | Outcome | Paused:
+        """What to send, or why nothing is sent."""
+        now = datetime.now(UTC)
+        if (late := policy.expired(attempt, now)) is not None:
+            return late
+        if claim.possible_duplicate and policy.guarantee is Guarantee.AT_MOST_ONCE:
+            return _interrupted()
+        try:
+            return content_of(attempt.notification, self.channel.template_parts, self.templates)
+        except DeliveryError as error:
+            return policy.decide(error, attempt, now)
+        except Exception as surprise:
+            log.exception("unexpected error while writing", id=str(attempt.id))
+            return policy.decide(surprise, attempt, now)
+
+    async def _send(
+        self, attempt: Attempt, content: Content, policy: DeliveryPolicy
+    ) -> Outcome | Paused:
         """Send once; whatever is raised becomes an outcome."""
         try:
-            content = content_of(attempt.notification, self.channel.template_parts, self.templates)
-            request = SendRequest(attempt, content, policy.send_timeout)
             async with asyncio.timeout(policy.send_timeout + OVERTIME):
-                return await self.channel.send(request)
-        except TimeoutError:
-            error: Exception = OutcomeUnknown(
-                f"the channel did not return within {policy.send_timeout + OVERTIME:g} s"
-            )
+                return await self.channel.send(SendRequest(attempt, content, policy.send_timeout))
         except DeliveryError as failure:
             error = failure
+        except TimeoutError:
+            error = OutcomeUnknown(
+                f"the channel did not return within {policy.send_timeout + OVERTIME:g} s"
+            )
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            error = OutcomeUnknown("the channel was cut off by something of its own")
         except Exception as surprise:
+            # Nobody knows how far it came: the guarantee decides, as after a lost reply.
             log.exception(
                 "unexpected error while sending", id=str(attempt.id), channel=self.channel.name
             )
-            error = surprise
+            error = OutcomeUnknown(
+                f"{type(surprise).__name__} in our own code while sending; the log has its traceback"
+            )
         return policy.decide(error, attempt, datetime.now(UTC))
 
     async def _record(self, delivery: Delivery, record: Record) -> None:
-        if not await patiently(delivery, lambda: self.ledger.record(record)):
+        if not await persistently(delivery, lambda: self.ledger.record(record)):
             log.warning("recorded after its lease ran out", id=str(record.attempt.id))
         waited = (record.started_at - record.attempt.wanted_since).total_seconds()
         self.metrics.attempt(record.outcome, record.duration, waited + record.duration)

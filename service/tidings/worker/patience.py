@@ -20,11 +20,22 @@ class Abandoned(Exception):  # named for what happened to the message
 
 
 async def patiently(delivery: Delivery, work: Callable[[], Awaitable[Result]]) -> Result:
-    """Do `work` until it succeeds.
+    """Do `work` until it succeeds, or the message is no longer ours.
 
     Raises:
         Abandoned: The delivery's channel is gone, so the broker delivers it again.
     """
+    return await _until_done(delivery, work, lambda: delivery.alive)
+
+
+async def persistently(delivery: Delivery, work: Callable[[], Awaitable[Result]]) -> Result:
+    """Do `work` until it succeeds, whoever has the message by now: it tells what nobody else knows."""
+    return await _until_done(delivery, work, lambda: True)
+
+
+async def _until_done(
+    delivery: Delivery, work: Callable[[], Awaitable[Result]], still_ours: Callable[[], bool]
+) -> Result:
     backoff = Backoff(longest=5)
     told = False
     while True:
@@ -36,6 +47,6 @@ async def patiently(delivery: Delivery, work: Callable[[], Awaitable[Result]]) -
                     "holding a message until this passes", queue=delivery.queue, error=str(error)
                 )
                 told = True
-        if not delivery.alive:
+        if not still_ours():
             raise Abandoned
         await asyncio.sleep(backoff.next())

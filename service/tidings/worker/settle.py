@@ -82,11 +82,17 @@ class Settler:
         *,
         content_type: str | None = None,
     ) -> None:
-        written_as = content_type or "application/json"
+        written_as = _short(content_type or "application/json")
         await patiently(
-            delivery, lambda: self._publisher.publish(exchange, key, body, headers, written_as)
+            delivery,
+            lambda: self._publisher.publish(exchange, _short(key), body, headers, written_as),
         )
         delivery.ack()
+
+
+def _short(text: str) -> str:
+    """As much as AMQP takes, which counts bytes: what was not UTF-8 has grown when it was read."""
+    return text.encode("utf-8", "replace")[:255].decode("utf-8", "ignore")
 
 
 def _headers(attempt: Attempt, number: int) -> dict[str, str | int]:

@@ -48,7 +48,7 @@ class Worker:
                 Flow(
                     channel=channel,
                     policy=lru_cache(maxsize=1000)(partial(settings.policy, name)),
-                    shortest=settings.delays(name)[0],
+                    tiers=settings.delays(name),
                     lease_margin=settings.worker.lease_margin,
                     ledger=ledger,
                     settler=settler,

@@ -98,7 +98,7 @@ async def test_a_routing_key_nobody_reads_is_kept_as_unroutable(
     [letter] = await letters(rig)
     assert (letter["reason"], letter["notification_id"]) == ("unroutable", id)
     assert "fax.high" in str(letter["message"])
-    assert await rig.state(id) == "failed"
+    assert await rig.state(id) is None  # the good copy may still come
 
 
 async def test_a_routing_key_that_contradicts_the_body_is_refused_with_the_right_one(

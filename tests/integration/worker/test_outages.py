@@ -144,3 +144,22 @@ async def test_stopping_lets_go_of_what_was_not_begun(rig: Rig) -> None:
     async with rig.working(quick, "second"):
         await all_reach(rig, ids, "sent")
     assert sum(quick.sent.values()) == 120 - begun
+
+
+async def test_what_was_sent_while_broker_and_database_were_away_is_recorded_all_the_same(
+    make_rig: MakeRig, management: Management, own_postgresql: PostgreSQL
+) -> None:
+    database = own_postgresql.create_database("blip")
+    await migrate(database)
+    rig = await make_rig(TIDINGS_DATABASE_URL=database, TIDINGS_DATABASE_TIMEOUT="2s")
+    channel = ScriptedChannel(script=lambda *_: 4.0)
+    async with rig.working(channel):
+        ids = await rig.publish_many(5)
+        await eventually(lambda: channel.under_way == 5)
+        await asyncio.to_thread(own_postgresql.kill)
+        await eventually(management.close_connections)
+        await eventually(lambda: len(channel.sent) == 5)
+        await asyncio.to_thread(own_postgresql.start)
+        await all_reach(rig, ids, "sent", within=60)
+    assert len(channel.requests) == 5
+    own_postgresql.drop_database("blip")
