@@ -20,7 +20,7 @@ def tolerate_odd_values() -> None:
     """Read properties leniently from now on, in this process. May be called again."""
     methods: dict[str, Any] = decode.METHODS
     in_tables: dict[bytes, Any] = decode.TABLE_MAPPING
-    methods |= {"shortstr": _short_string, "timestamp": _timestamp, "table": _table}
+    methods |= {"shortstr": _short_string, "timestamp": _timestamp, "table": _headers}
     in_tables |= {b"T": _timestamp, b"F": _table}
 
 
@@ -34,6 +34,14 @@ def _timestamp(value: bytes) -> tuple[int, datetime]:
         return decode.timestamp(value)
     except (ValueError, OverflowError, OSError):
         return 8, FURTHEST
+
+
+def _headers(value: bytes) -> tuple[int, dict[str, Any]]:
+    """A message's headers; none where they nest deeper than Python goes, as no header of ours does."""
+    try:
+        return _table(value)
+    except RecursionError:
+        return 4 + int(struct.unpack_from(">I", value)[0]), {}
 
 
 def _table(value: bytes) -> tuple[int, dict[str, Any]]:
