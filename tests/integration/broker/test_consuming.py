@@ -1,11 +1,17 @@
 """Taking messages from a real RabbitMQ, through everything that ends a consumer."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import aio_pika
+import aiormq
+from aiormq.abc import ChannelFrame
+from pamqp.body import ContentBody
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 from tests.support.broker_rig import LANE, SMALL, BrokerRig, settings_of
 from tests.support.relay import Relay
 from tests.support.worker_rig import eventually
@@ -216,7 +222,7 @@ async def test_a_queue_that_is_deleted_and_declared_again_is_consumed_again(
         await consumer.has(1)
         await declared.channel.queue_delete(LANE)
         await eventually(lambda: not consumer.consumer.ready)
-        assert not consumer.deliveries[0].alive
+        await eventually(lambda: not consumer.deliveries[0].alive)
         await declared.publish("email.low", b"meanwhile")
         await consumer.has(2)
         await declared.declare()
@@ -327,3 +333,45 @@ async def test_acks_and_new_messages_flow_while_another_queue_is_gone(
         await consumer.has(20)
     assert consumer.bodies == list(numbered(20))
     await left(declared, 0, "tidings.email.low")
+
+
+# What a hostile producer may write.
+
+
+async def test_headers_that_nest_without_end_take_no_connection_and_no_neighbour_down(
+    broker_url: str, declared: BrokerRig
+) -> None:
+    async with taking(declared) as consumer:
+        await declared.publish("email.high", b"before")
+        await publish_nested(broker_url, depth=2000)
+        await declared.publish("email.high", b"after")
+        await consumer.has(3)
+        assert all(one.alive for one in consumer.deliveries)
+    assert consumer.bodies == [b"before", b"nested", b"after"]
+    assert consumer.deliveries[1].message.headers == {}
+
+
+class RawHeader(ContentHeader):
+    """Headers as another client writes them: this one's would not nest so deep."""
+
+    wire = b""
+
+    def marshal(self) -> bytes:
+        return struct.pack(">HxxQ", Basic.frame_id, self.body_size) + self.wire
+
+
+async def publish_nested(url: str, depth: int) -> None:
+    value = b""
+    for _ in range(depth):
+        value = b"A" + struct.pack(">I", len(value)) + value
+    table = b"\x01x" + value
+    header = RawHeader(body_size=len(b"nested"))
+    header.wire = struct.pack(">HI", 1 << 13, len(table)) + table
+    publish = Basic.Publish(exchange="tidings.notifications", routing_key="email.high")
+    async with aiormq.connect(url) as connection:
+        channel = await connection.channel(publisher_confirms=False)
+        frames = [publish, header, ContentBody(b"nested")]
+        await channel.write_queue.put(
+            ChannelFrame.marshall(channel_number=channel.number, frames=frames)
+        )
+        await channel.basic_qos(prefetch_count=1)  # its answer says that the rest has arrived

@@ -87,6 +87,14 @@ def test_the_share_goes_to_whoever_has_waited_longest_behind_the_most_urgent() -
     assert went == ["low"] * 3 + ["normal"] * 3 + ["high"] * 3
 
 
+def test_the_share_is_not_the_most_urgent_s_even_where_it_has_waited_longest() -> None:
+    lanes = Lanes(low_share=0.25)
+    for place in range(100):
+        lanes.put("urgent", delivery(place, name="urgent"))
+        lanes.put("low", delivery(1000 + place, name="low"))
+    assert Counter(turns(lanes, 40)) == Counter({"urgent": 30, "low": 10})
+
+
 def test_a_lane_alone_has_every_turn() -> None:
     assert set(turns(filled(0.5, {"low": 100}), 100)) == {"low"}
 
