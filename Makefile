@@ -26,7 +26,7 @@ run: install ## the whole stack on this machine, with a tour (ONCE=1: exit after
 
 test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it starts itself
 	@$(BIN)/python -m tidings.local.packages
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: install ## lint, format, types, import rules, generated files
 	@$(BIN)/ruff check .
