@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, Generic, Self, TypeVar
 
-from tidings.delivery.errors import LedgerUnavailable
+from tidings.delivery.errors import LedgerUnavailable, TidingsError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -121,12 +121,27 @@ class Batcher(Generic[Item, Result]):
                 for one in batch:
                     await self._work([one])
         else:
-            for (item, future), result in zip(batch, results, strict=True):
-                if not future.done():
-                    future.set_result(result)
-                elif self._undo is not None:
-                    with suppress(LedgerUnavailable):  # then its lease runs out
-                        await self._undo(item, result)
+            unwanted = _answer(batch, results)
+            for item, result in unwanted:
+                await self._take_back(item, result)
+
+    async def _take_back(self, item: Item, result: Result) -> None:
+        if self._undo is not None:
+            with suppress(TidingsError):  # then its lease runs out
+                await self._undo(item, result)
+
+
+def _answer(
+    batch: "Sequence[tuple[Item, asyncio.Future[Result]]]", results: Sequence[Result]
+) -> list[tuple[Item, Result]]:
+    """Tell everybody; what was done for those who are gone."""
+    unwanted: list[tuple[Item, Result]] = []
+    for (item, future), result in zip(batch, results, strict=True):
+        if future.done():
+            unwanted.append((item, result))
+        else:
+            future.set_result(result)
+    return unwanted
 
 
 def _fail(batch: "Sequence[tuple[Item, asyncio.Future[Result]]]", error: Exception) -> None:
