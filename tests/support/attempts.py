@@ -36,6 +36,7 @@ def message_of(
     headers: Mapping[str, object] | None = None,
     content_type: str | None = "application/json",
     content_encoding: str | None = None,
+    timestamp: datetime | None = None,
     **fields: Any,
 ) -> Message:
     """A message as the broker hands it over."""
@@ -45,6 +46,7 @@ def message_of(
         headers or {},
         content_type,
         content_encoding,
+        timestamp=timestamp,
     )
 
 

@@ -20,7 +20,7 @@ from tests.support.ledger_rig import (
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.delay import Delay
-from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
+from tidings.delivery.errors import ConfigurationError, LedgerRefused, LedgerUnavailable
 from tidings.delivery.outcome import (
     Claim,
     Claimed,
@@ -163,6 +163,36 @@ async def test_the_attempt_after_a_taken_over_one_is_no_possible_duplicate(
     await ledger.claimed(attempt, "next")
     await ledger.records.record([record_of(attempt, "next", RETRY)])
     assert await answer(ledger, request_of(again(attempt, 2))) == Claimed(possible_duplicate=False)
+
+
+async def test_a_possible_duplicate_stays_one_when_its_claim_is_given_back(
+    ledger: LedgerRig,
+) -> None:
+    attempt = attempt_of()
+    await ledger.claimed(attempt, "gone", lease=-1.0)
+    await ledger.claimed(attempt, "second")
+    await ledger.records.release(attempt, "second", "wrong password")
+    assert await answer(ledger, request_of(attempt)) == Claimed(possible_duplicate=True)
+
+
+async def test_the_attempt_after_a_lost_reply_is_a_possible_duplicate(ledger: LedgerRig) -> None:
+    attempt = attempt_of()
+    lost = RetryLater(type(FAILURE)("outcome_unknown", "the reply was lost"), Delay(1), 2)
+    await ledger.claimed(attempt, "first")
+    await ledger.records.record([record_of(attempt, "first", lost)])
+    second = again(attempt, 2)
+    assert await answer(ledger, request_of(second, "second")) == Claimed(possible_duplicate=True)
+    await ledger.records.record([record_of(second, "second", RETRY)])
+    assert await answer(ledger, request_of(again(attempt, 3))) == Claimed(possible_duplicate=False)
+
+
+async def test_a_claim_says_when_the_notification_was_first_seen(ledger: LedgerRig) -> None:
+    attempt = attempt_of()
+    await ledger.claimed(attempt, "gone", lease=-1.0)
+    later = Attempt(attempt.notification, attempt.body, attempt.lane, 0, 1, datetime.now(UTC))
+    claim = await answer(ledger, request_of(later))
+    assert isinstance(claim, Claimed)
+    assert claim.accepted_at == attempt.first_seen
 
 
 async def test_an_earlier_attempt_does_not_take_over_a_later_one(ledger: LedgerRig) -> None:
@@ -531,4 +561,31 @@ async def test_a_poisoned_request_fails_alone(shared_database_url: str) -> None:
             *(ledger.claim(request_of(one)) for one in [*fine, poison]), return_exceptions=True
         )
     assert answers[:-1] == [Claimed()] * 5
-    assert isinstance(answers[-1], Exception)
+    assert isinstance(answers[-1], LedgerRefused)
+
+
+async def test_a_claim_whose_worker_was_cancelled_meanwhile_is_given_back(
+    ledger: LedgerRig, shared_database_url: str
+) -> None:
+    attempt, blocked = attempt_of(), attempt_of()
+    await ledger.claimed(blocked, lease=-1.0)
+    async with Ledger(settings_of(shared_database_url), actor="worker a") as worker:
+        async with ledger.database.transaction() as blocking:
+            await blocking.execute("SELECT FROM notifications WHERE id = $1 FOR UPDATE", blocked.id)
+            tasks = [
+                asyncio.create_task(worker.claim(request_of(one))) for one in (attempt, blocked)
+            ]
+            await waits_for_a_lock(ledger)
+            tasks[0].cancel()
+        assert await tasks[1] == Claimed(possible_duplicate=True)
+    row = await ledger.row(attempt.id)
+    assert (row["state"], row["attempt"], row["lease_holder"]) == ("queued", 0, None)
+
+
+async def waits_for_a_lock(ledger: LedgerRig) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            [row] = await ledger.fetch("SELECT count(*) AS n FROM pg_locks WHERE NOT granted")
+            if row["n"]:
+                return
+            await asyncio.sleep(0.01)

@@ -11,6 +11,7 @@ from tests.support.ledger_rig import BOUNCE, LedgerRig, record_of, request_of
 from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.states import State
 from tidings.ledger.changes import Changes
+from tidings.ledger.dispatch import HEAVIEST
 
 
 @pytest.fixture
@@ -71,6 +72,36 @@ async def test_what_was_due_first_goes_first_and_no_more_than_asked_for(
         await falls_due(ledger, attempt.id, ago=10.0 - age)
     assert set(await taken(ledger, limit=3)) == {one.id for one in attempts[:3]}
     assert set(await taken(ledger, limit=3)) == {one.id for one in attempts[3:]}
+
+
+async def test_no_more_bytes_are_taken_at_once_than_fit_in_memory(ledger: LedgerRig) -> None:
+    attempts = [await stored(ledger) for _ in range(6)]
+    for age, attempt in enumerate(attempts):
+        await falls_due(ledger, attempt.id, ago=10.0 - age)
+    large, ids = HEAVIEST // 2, [one.id for one in attempts]
+    for id_ in (ids[0], ids[1], ids[2]):
+        await ledger.execute(
+            "UPDATE notifications SET body = convert_to(repeat('x', $2), 'UTF8') WHERE id = $1",
+            id_,
+            large,
+        )
+    assert set(await taken(ledger)) == set(ids[:2])
+    assert set(await taken(ledger)) == set(ids[2:])
+
+
+async def test_one_that_is_larger_than_all_that_is_taken_at_once_is_taken_alone(
+    ledger: LedgerRig,
+) -> None:
+    first, second = await stored(ledger), await stored(ledger)
+    await falls_due(ledger, first.id, ago=10.0)
+    await falls_due(ledger, second.id, ago=5.0)
+    await ledger.execute(
+        "UPDATE notifications SET body = convert_to(repeat('x', $2), 'UTF8') WHERE id = $1",
+        first.id,
+        HEAVIEST + 1,
+    )
+    assert await taken(ledger) == [first.id]
+    assert await taken(ledger) == [second.id]
 
 
 async def test_two_schedulers_at_once_take_disjoint_sets_and_together_all(

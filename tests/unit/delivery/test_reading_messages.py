@@ -70,6 +70,35 @@ def test_without_a_clock_given_it_is_first_seen_by_our_own() -> None:
     assert before <= read(message_of()).first_seen <= datetime.now(UTC)
 
 
+@pytest.mark.parametrize(
+    ("waited", "believed"),
+    [
+        (timedelta(), True),
+        (timedelta(minutes=5), True),
+        (timedelta(days=7), True),
+        (timedelta(days=7, seconds=1), False),
+        (timedelta(seconds=-1), False),
+        (timedelta(days=-3_000), False),
+    ],
+)
+def test_what_its_producer_says_of_its_age_is_believed_within_reason(
+    waited: timedelta, believed: bool
+) -> None:
+    attempt = read(message_of(timestamp=NOW - waited), now=NOW)
+    assert attempt.first_seen == (NOW - waited if believed else NOW)
+
+
+def test_a_producer_s_time_without_an_offset_is_not_believed() -> None:
+    assert read(message_of(timestamp=NOW.replace(tzinfo=None)), now=NOW).first_seen == NOW
+
+
+def test_our_own_header_is_believed_before_the_producer_s_time() -> None:
+    seen = NOW - timedelta(hours=3)
+    headers = {Headers.FIRST_SEEN: seen.isoformat()}
+    message = message_of(headers=headers, timestamp=NOW - timedelta(hours=1))
+    assert read(message, now=NOW).first_seen == seen
+
+
 FORGED: list[object] = [
     -1,
     10_001,

@@ -144,6 +144,24 @@ def test_retry_after_gives_no_further_attempt() -> None:
     assert outcome == Undeliverable(Reason.EXHAUSTED, describe(error))
 
 
+def test_retry_after_chooses_from_all_tiers_of_its_channel() -> None:
+    tiers = (Delay(5), Delay(60), Delay(3600))
+    urgent = DeliveryPolicy(
+        RetryPolicy((Delay(5), Delay(60))), Guarantee.AT_LEAST_ONCE, 30.0, tiers=tiers
+    )
+    outcome = urgent.decide(Throttled("slow", retry_after=600.0), attempt_of(), NOW)
+    assert isinstance(outcome, RetryLater)
+    assert outcome.delay == Delay(3600)
+
+
+def test_a_wait_that_the_provider_did_not_ask_for_is_the_policy_s_own() -> None:
+    tiers = (Delay(1), Delay(60))
+    plain = DeliveryPolicy(RetryPolicy((Delay(60),)), Guarantee.AT_LEAST_ONCE, 30.0, tiers=tiers)
+    outcome = plain.decide(Throttled("slow"), attempt_of(), NOW)
+    assert isinstance(outcome, RetryLater)
+    assert outcome.delay == Delay(60)
+
+
 # Expiry.
 
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from tidings.delivery.errors import LedgerUnavailable
-from tidings.ledger.batcher import Batcher
+from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, TidingsError
+from tidings.ledger.batcher import HEAVIEST, Batcher
 
 
 class Statement:
@@ -194,6 +194,82 @@ async def test_who_is_cancelled_takes_nobody_along_where_the_batch_fails_either(
         LedgerUnavailable,
         LedgerUnavailable,
     ]
+
+
+async def test_what_was_done_for_somebody_who_is_gone_is_undone_after_everybody_was_told() -> None:
+    statement = Statement(held=True)
+    told: list[bool] = []
+    undone: list[tuple[int, int]] = []
+
+    async def undo(item: int, result: int) -> None:
+        await settle()
+        told.append(all(task.done() for task in tasks))
+        undone.append((item, result))
+
+    async with Batcher(statement.run, size=100, undo=undo) as batcher:
+        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(5)]
+        await until(lambda: statement.batches)
+        tasks[0].cancel()
+        tasks[3].cancel()
+        await settle()
+        statement.go_on.set()
+    assert undone == [(0, 0), (3, 6)]
+    assert told == [True, True]
+
+
+@pytest.mark.parametrize("error", [LedgerUnavailable("away"), ConfigurationError("tables")])
+async def test_what_can_t_be_undone_takes_nobody_along(error: TidingsError) -> None:
+    statement = Statement(held=True)
+
+    async def undo(_: int, __: int) -> None:
+        raise error
+
+    async with Batcher(statement.run, size=100, undo=undo) as batcher:
+        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(3)]
+        await until(lambda: statement.batches)
+        tasks[0].cancel()
+        await settle()
+        statement.go_on.set()
+        assert await asyncio.gather(*tasks[1:]) == [2, 4]
+
+
+async def test_who_was_cancelled_before_the_batch_began_is_not_in_it() -> None:
+    statement = Statement(held=True)
+    async with Batcher(statement.run, size=100) as batcher:
+        first = submitting(batcher, [0])
+        await until(lambda: statement.batches)
+        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(1, 4)]
+        await settle()
+        tasks[1].cancel()
+        await settle()
+        statement.go_on.set()
+        await asyncio.gather(first, *tasks, return_exceptions=True)
+    assert statement.batches == [[0], [1, 3]]
+
+
+async def test_where_everybody_was_cancelled_there_is_nothing_to_run() -> None:
+    statement = Statement(held=True)
+    async with Batcher(statement.run, size=100) as batcher:
+        first = submitting(batcher, [0])
+        await until(lambda: statement.batches)
+        task = asyncio.create_task(batcher.submit(1))
+        await settle()
+        task.cancel()
+        await settle()
+        statement.go_on.set()
+        await first
+        assert await batcher.submit(2) == 4
+    assert statement.batches == [[0], [2]]
+
+
+async def test_a_batch_takes_only_as_many_bytes_as_get_through_in_time() -> None:
+    statement = Statement()
+    weights = [HEAVIEST // 2, HEAVIEST // 2, 1, HEAVIEST * 3, HEAVIEST, 5, 6]
+    async with Batcher(statement.run, size=100, weigh=lambda item: item) as batcher:
+        assert await submitting(batcher, weights) == [2 * weight for weight in weights]
+    assert [item for batch in statement.batches for item in batch] == weights
+    assert all(len(batch) == 1 or sum(batch) <= HEAVIEST for batch in statement.batches)
+    assert len(statement.batches) < len(weights)
 
 
 async def test_closing_waits_for_what_was_submitted() -> None:

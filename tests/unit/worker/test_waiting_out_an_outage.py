@@ -13,7 +13,7 @@ from tidings.delivery.errors import (
     LedgerUnavailable,
     TidingsError,
 )
-from tidings.worker.patience import Abandoned, patiently
+from tidings.worker.patience import Abandoned, patiently, persistently
 
 
 @dataclass
@@ -72,6 +72,17 @@ async def test_it_is_given_up_once_the_channel_is_lost_meanwhile() -> None:
     with pytest.raises(Abandoned):
         await patiently(delivery(channel), work)
     assert tries == 2
+
+
+async def test_what_nobody_else_knows_is_told_even_where_the_broker_took_the_message_back() -> None:
+    left = [LedgerUnavailable("no answer")] * 2
+
+    async def work() -> str:
+        if left:
+            raise left.pop()
+        return "recorded"
+
+    assert await persistently(delivery(AChannel(is_closed=True)), work) == "recorded"
 
 
 async def test_an_error_that_time_does_not_mend_is_raised_at_once() -> None:
