@@ -19,7 +19,7 @@ async def test_the_tour_shows_delivery_retry_and_replay_and_leaves_nothing_runni
     environment = server_directory / "data" / "env"
     assert stat.S_IMODE(environment.stat().st_mode) == 0o600
     assert "export TIDINGS_AMQP_URL=" in environment.read_text()
-    assert not [one for one in _command_lines() if str(server_directory) in one]
+    assert not [one for one in _command_lines() if str(server_directory / "data") in one]
 
 
 def _command_lines() -> list[str]:

@@ -106,7 +106,7 @@ def _notification(fields: Any) -> Notification:
 
 def _refuse(problems: Sequence[str]) -> NoReturn:
     for problem in problems:
-        err.print(f"[bold red]Error:[/] {escape(problem)}")
+        err.print(f"[bold red]Error:[/] {escape(problem)}", soft_wrap=True)
     raise typer.Exit(USAGE)
 
 

@@ -120,10 +120,12 @@ def _publish(notifications: Sequence[Notification], *, as_json: bool, single: bo
         failed = {notification.id for notification, _ in error.failures}
         _tell([one for one in notifications if one.id not in failed], as_json=as_json, single=False)
         for notification, why in error.failures:
-            err.print(f"[bold red]Not published:[/] {notification.id}: {escape(str(why))}")
+            err.print(
+                f"[bold red]Not published:[/] {notification.id}: {escape(str(why))}", soft_wrap=True
+            )
         raise typer.Exit(_exit_code(error.failures[0][1])) from None
     except TidingsEventsError as error:
-        err.print(f"[bold red]Error:[/] {escape(str(error))}")
+        err.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(_exit_code(error)) from None
     _tell(notifications, as_json=as_json, single=single)
 

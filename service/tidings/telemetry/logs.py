@@ -4,7 +4,8 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any, Final, TextIO
+from io import TextIOBase
+from typing import Any, Final, TextIO, cast
 
 import pydantic_core
 import structlog
@@ -33,6 +34,19 @@ _FLOORS: Final = {
 }
 
 
+class _StandardError(TextIOBase):
+    """Whatever standard error is by then: loggers outlive a stream that a test or a host replaces."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+
 def configure(
     level: str = "info",
     format: str = "auto",
@@ -45,7 +59,7 @@ def configure(
         format: `json`, `console`, or `auto`: console where the stream is a terminal.
         stream: Standard error where None.
     """
-    stream = stream or sys.stderr
+    stream = stream or cast(TextIO, _StandardError())
     console = format == "console" or (format == "auto" and stream.isatty())
     rendering = _for_people(colors=stream.isatty()) if console else _for_machines()
     structlog.configure(

@@ -134,10 +134,8 @@ class ChannelWorker:
             case None:
                 self._gate.withdrew()
             case Paused(failure=failure):
-                self._pause(failure)
-                self._lanes.put(
-                    self._priorities[delivery.queue], delivery
-                )  # another one probes next
+                self._lanes.put(self._priorities[delivery.queue], delivery)
+                self._pause(failure)  # at the end of its lane, so that another one probes next
             case Sent() | RetryLater() | Undeliverable():
                 if self._gate.passed():
                     log.warning("channel resumed", channel=self._flow.channel.name)
