@@ -100,7 +100,7 @@ def test_secrets_are_readable_by_their_owner_only(own_rabbitmq: RabbitMQ) -> Non
 def test_rabbitmqctl_speaks_to_it(own_rabbitmq: RabbitMQ) -> None:
     assert own_rabbitmq.user in own_rabbitmq.rabbitmqctl("list_users")
     with pytest.raises(
-        LocalStackError, match=r"rabbitmqctl delete_user nobody failed: .*\n.*not exist"
+        LocalStackError, match=r"rabbitmqctl delete_user nobody failed: (?s:.*)not exist"
     ):
         own_rabbitmq.rabbitmqctl("delete_user", "nobody")
 
