@@ -132,6 +132,7 @@ async def test_a_replay_that_is_killed_and_two_at_once_send_each_letter_once(
         "--all",
         "--rate",
         "20/s",
+        "--yes",
         env={**env, "PATH": "/usr/bin:/bin"},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
