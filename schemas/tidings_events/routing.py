@@ -27,6 +27,7 @@ class Headers:
     PROVIDER: Final = "x-tidings-provider"
     WORKER: Final = "x-tidings-worker"
     LETTER: Final = "x-tidings-letter"
+    ORIGINAL_HEADERS: Final = "x-tidings-original-headers"
 
 
 def routing_key(notification: BaseNotification) -> str:

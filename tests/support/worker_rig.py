@@ -186,6 +186,14 @@ class Rig:
         await eventually(arrived, within)
         return found[0]
 
+    async def drained(self) -> bool:
+        """Whether nothing waits in a lane or a tier, nor is on its way between them."""
+        waiting = [queue.name for queue in self.topology.queues if queue.name != DEAD]
+        for _ in range(2):
+            if any([await self.depth(name) for name in waiting]):
+                return False
+        return True
+
     async def depth(self, queue: str) -> int:
         """Messages ready in a queue."""
         declared = await self._broker.declare_queue(queue, passive=True)

@@ -1,10 +1,13 @@
 """Step six for what can't be delivered: what is written on the outside of a dead letter."""
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, TypeAlias
 from uuid import UUID, uuid4, uuid5
 
+from tidings.broker.storable import Json, bounded, storable
 from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.errors import MalformedNotification
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
@@ -14,6 +17,8 @@ MessageHeaders: TypeAlias = dict[str, str | int]
 
 LONGEST_MESSAGE: Final = 1_000
 LONGEST_WORD: Final = 200
+LONGEST_ORIGINALS: Final = 20_000
+"""Characters of the original headers that a letter carries: all headers have to fit one AMQP frame of 128 KiB."""
 
 _LETTERS: Final = UUID("6f0c52a6-43a5-5d0e-9d5b-6c3d0f1e7a11")
 """The namespace of dead letters' ids."""
@@ -36,13 +41,41 @@ def headers_of(attempt: Attempt, outcome: Undeliverable, worker: str) -> Message
 def headers_of_unread(
     message: Message, error: MalformedNotification, worker: str
 ) -> MessageHeaders:
-    """The headers under which a message that can't be read is published to the dead letters."""
+    """The headers under which a message that can't be read is published to the dead letters.
+
+    Its own headers go along as text, not as headers: RabbitMQ takes a copied `x-death` for a cycle.
+    """
     failure = Failure("malformed", str(error))
     return {
         **_told(Reason.MALFORMED, failure, worker),
         Headers.FIRST_SEEN: datetime.now(UTC).isoformat(),
         Headers.LETTER: str(unread_letter_id(message)),
+        Headers.ORIGINAL_HEADERS: _packed(storable(message.headers)),
     }
+
+
+def _packed(headers: dict[str, Json]) -> str:
+    """As many of the headers as fit, and a count of the others."""
+    kept: dict[str, Json] = {}
+    room = LONGEST_ORIGINALS
+    for name, value in headers.items():
+        length = len(json.dumps({name: value}, ensure_ascii=False))
+        if length <= room:
+            room -= length
+            kept[name] = value
+    if left := len(headers) - len(kept):
+        kept["…"] = f"{left} more"
+    return json.dumps(kept, ensure_ascii=False)
+
+
+def with_originals(headers: Mapping[str, object]) -> Mapping[str, object]:
+    """A letter's headers, with those of the message that could not be read unpacked again."""
+    packed = headers.get(Headers.ORIGINAL_HEADERS)
+    try:
+        unpacked = json.loads(packed) if isinstance(packed, str) else None
+    except ValueError:
+        return headers
+    return {**headers, Headers.ORIGINAL_HEADERS: unpacked} if unpacked is not None else headers
 
 
 def letter_id(notification: UUID, epoch: int) -> UUID:
@@ -71,9 +104,3 @@ def _told(reason: Reason, failure: Failure, worker: str) -> MessageHeaders:
         Headers.PROVIDER: bounded(failure.provider, LONGEST_WORD),
         Headers.WORKER: bounded(worker, LONGEST_WORD),
     }
-
-
-def bounded(text: str, longest: int) -> str:
-    """Text that AMQP and PostgreSQL both take: no NUL, no lone surrogate, at most so long."""
-    fit = text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
-    return fit if len(fit) <= longest else f"{fit[: longest - 1]}…"

@@ -14,7 +14,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from tidings.broker.burial import LONGEST_MESSAGE, LONGEST_WORD, letter_id, unread_letter_id
+from tidings.broker.burial import (
+    LONGEST_MESSAGE,
+    LONGEST_WORD,
+    letter_id,
+    unread_letter_id,
+    with_originals,
+)
 from tidings.broker.consumer import Delivery
 from tidings.broker.storable import storable, text_of
 from tidings.broker.topology import DELIVERY_LIMIT, PRIORITIES
@@ -62,7 +68,7 @@ def read_letter(
         exchange=text_of(delivery.exchange, LONGEST_WORD),
         routing_key=text_of(message.routing_key, LONGEST_MESSAGE),
         content_type=text_of(message.content_type, LONGEST_WORD) or None,
-        headers=storable(message.headers),
+        headers=storable(with_originals(message.headers)),
     )
 
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
 
-from tidings.broker.burial import bounded
-
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 DEEPEST: Final = 8
@@ -26,6 +24,12 @@ def text_of(value: object, longest: int) -> str:
     if isinstance(value, bytes | bytearray):
         value = bytes(value).decode("utf-8", "replace")
     return bounded(value, longest) if isinstance(value, str) else ""
+
+
+def bounded(text: str, longest: int) -> str:
+    """Text that AMQP and PostgreSQL both take: no NUL, no lone surrogate, at most so long."""
+    fit = text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    return fit if len(fit) <= longest else f"{fit[: longest - 1]}…"
 
 
 def _value(value: object, depth: int) -> Json:

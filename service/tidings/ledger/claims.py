@@ -52,9 +52,11 @@ WITH claimed AS (
               n.lapses > 0 OR n.failure_kind = 'outcome_unknown' AS perhaps_sent
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-    SELECT id, epoch, 'sending', 'sending', lease_holder,
-           'the lease of attempt ' || attempt || ' ran out: its worker is gone, and it may have been sent'
-      FROM claimed WHERE lapses > 0
+    SELECT id, epoch, 'sending', 'sending', lease_holder, lapsed
+      FROM claimed, LATERAL (SELECT 'the lease of attempt ' || attempt
+           || ' ran out: its worker is gone, and it may have been sent') AS said (lapsed)
+     WHERE lapses > (SELECT count(*) FROM transitions AS t
+                      WHERE (t.notification_id, t.epoch, t.reason) = (claimed.id, claimed.epoch, lapsed))
 )
 SELECT id, accepted_at, coalesce(perhaps_sent, false) AS perhaps_sent FROM claimed
 """

@@ -125,8 +125,10 @@ class Flow:
             tried.duration,
             claim.possible_duplicate,
         )
-        await self._record(delivery, record)
-        await self.settler.settle(delivery, attempt, tried.outcome)
+        if await self._record(delivery, record):
+            await self.settler.settle(delivery, attempt, tried.outcome)
+        else:  # whoever took over holds a copy, and goes on from what the ledger says
+            delivery.ack()
         return tried.outcome if tried.asked else None
 
     async def _claim(
@@ -223,8 +225,10 @@ class Flow:
             )
         return policy.decide(error, attempt, datetime.now(UTC))
 
-    async def _record(self, delivery: Delivery, record: Record) -> None:
-        if not await persistently(delivery, lambda: self.ledger.record(record)):
+    async def _record(self, delivery: Delivery, record: Record) -> bool:
+        """Whether the attempt counts: its lease was still ours."""
+        ours = await persistently(delivery, lambda: self.ledger.record(record))
+        if not ours:
             log.warning("recorded after its lease ran out", id=str(record.attempt.id))
         waited = (record.started_at - record.attempt.wanted_since).total_seconds()
         self.metrics.attempt(record.outcome, record.duration, waited + record.duration)
@@ -234,6 +238,7 @@ class Flow:
             duration=record.duration,
             possible_duplicate=record.possible_duplicate,
         )
+        return ours
 
 
 def _interrupted() -> Undeliverable:

@@ -153,6 +153,7 @@ async def test_a_possible_duplicate_stays_one_however_often_it_is_taken_over_or_
     assert await answer(ledger, second) == Claimed(possible_duplicate=True)
     assert await answer(ledger, request_of(attempt, "third")) == Claimed(possible_duplicate=True)
     assert (await ledger.row(attempt.id))["lapses"] == 2
+    assert len(await ledger.history(attempt.id)) == 2  # one for each take-over, none for asking
 
 
 async def test_the_attempt_after_a_taken_over_one_is_no_possible_duplicate(
@@ -173,6 +174,8 @@ async def test_a_possible_duplicate_stays_one_when_its_claim_is_given_back(
     await ledger.claimed(attempt, "second")
     await ledger.records.release(attempt, "second", "wrong password")
     assert await answer(ledger, request_of(attempt)) == Claimed(possible_duplicate=True)
+    lapses = [reason for *_, reason in await ledger.history(attempt.id) if "ran out" in reason]
+    assert len(lapses) == 1
 
 
 async def test_the_attempt_after_a_lost_reply_is_a_possible_duplicate(ledger: LedgerRig) -> None:

@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 
 from tests.support.worker_rig import Rig, eventually
 
+from tidings.broker.topology import DEAD
 from tidings.delivery.errors import Misconfigured, OutcomeUnknown, Rejected, Throttled, Unavailable
-from tidings.delivery.outcome import Claim
+from tidings.delivery.outcome import Claim, Sent
 from tidings.delivery.ports import SendRequest
 from tidings.ledger.ledger import ClaimRequest, Ledger
 from tidings.testing import ScriptedChannel
@@ -202,8 +203,8 @@ async def test_a_retry_that_would_come_too_late_is_not_waited_for(rig: Rig) -> N
 
 async def test_what_is_scheduled_is_stored_and_published_within_a_second_of_due(rig: Rig) -> None:
     channel = ScriptedChannel()
-    due = datetime.now(UTC) + timedelta(seconds=2)
     async with rig.working(channel), rig.scheduling():
+        due = datetime.now(UTC) + timedelta(seconds=2)
         id = await rig.publish(scheduled_at=due.isoformat())
         await rig.reaches(id, "scheduled")
         assert await rig.depth("tidings.email.normal") == 0
@@ -245,9 +246,46 @@ async def test_what_another_worker_holds_waits_without_spending_an_attempt(rig: 
             for _ in range(4):
                 await rig.publish(id=str(id))
             await rig.reaches(id, "sent")
-            await eventually(lambda: rig_lane_is_empty(rig))
+            await eventually(rig.drained)
     assert first.sent[id] + second.sent[id] == 1
     assert [row["attempt"] for row in await rig.fetch("SELECT attempt FROM attempts")] == [1]
+
+
+class Overdue(ScriptedChannel):
+    """Outlasts its lease, and fails for good once it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+
+    async def send(self, request: SendRequest) -> Sent:
+        self.requests.append(request)
+        await self.let.wait()
+        raise Rejected("no such mailbox", provider="overdue", code="550")
+
+
+async def test_who_was_taken_over_leaves_the_rest_to_who_took_over(make_rig) -> None:
+    rig = await make_rig(
+        TIDINGS_EMAIL_SEND_TIMEOUT="100ms",
+        TIDINGS_LEASE_MARGIN="100ms",
+        TIDINGS_EMAIL_CONCURRENCY="1",
+        TIDINGS_EMAIL_PREFETCH="1",
+    )
+    overdue, second = Overdue(), ScriptedChannel()
+    async with rig.working(overdue, "first"):
+        id = await rig.publish()
+        await eventually(lambda: overdue.requests)
+        async with rig.working(second, "second"):
+            await rig.publish(id=str(id))
+            await eventually(lambda: second.sent)
+            await rig.reaches(id, "sent")
+            overdue.let.set()
+    await eventually(rig.drained)
+    assert await rig.depth(DEAD) == 0
+    notes = await rig.fetch("SELECT reason FROM transitions WHERE notification_id = $1", id)
+    assert any("another worker had taken over" in str(note["reason"]) for note in notes)
+    attempts = await rig.fetch("SELECT attempt, state FROM attempts")
+    assert [tuple(row.values()) for row in attempts] == [(1, "sent")]
 
 
 async def test_a_misconfigured_channel_rests_and_spends_no_attempts(make_rig) -> None:

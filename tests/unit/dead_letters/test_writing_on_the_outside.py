@@ -48,6 +48,31 @@ def test_an_unread_message_says_nothing_of_epochs() -> None:
     assert headers[Headers.ERROR_MESSAGE] == "body: no"
 
 
+def test_the_headers_of_an_unread_message_go_along_as_text() -> None:
+    wild = {"tenant": "acme", "x-death": [{"queue": "q"}], "raw": b"\xff", "long": "é" * 30_000}
+    many = {f"h{number}": "x" * 3_000 for number in range(100)}
+    for headers in (wild, many, {**wild, **many}):
+        message = Message(b"{", "email.high", headers)
+        written = burial.headers_of_unread(message, MalformedNotification("body: no"), "w")
+        assert set(written).isdisjoint(headers)
+        assert len(json.dumps(written, ensure_ascii=False).encode()) < 100_000
+        original = burial.with_originals(written)[Headers.ORIGINAL_HEADERS]
+        assert isinstance(original, dict)
+        assert set(original) - {"…"} <= set(headers)
+    written = burial.headers_of_unread(
+        Message(b"{", "email.high", wild), MalformedNotification("body: no"), "w"
+    )
+    original = burial.with_originals(written)[Headers.ORIGINAL_HEADERS]
+    assert isinstance(original, dict)
+    assert (original["tenant"], original["x-death"]) == ("acme", [{"queue": "q"}])
+
+
+def test_headers_that_only_look_like_packed_ones_stay_as_they_are() -> None:
+    for forged in ("{", 7, None):
+        headers = {Headers.ORIGINAL_HEADERS: forged}
+        assert burial.with_originals(headers) == headers
+
+
 def test_headers_of_any_kind_become_json() -> None:
     deep: object = "bottom"
     for _ in range(DEEPEST + 5):
