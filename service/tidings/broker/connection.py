@@ -12,9 +12,10 @@ from typing import Self
 import structlog
 from aio_pika.abc import AbstractConnection
 
-from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, broker_errors, connect, explain
+from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, broker_errors, explain
 from tidings.broker.consumer import Consumer
 from tidings.broker.declaration import declare
+from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology import Topology
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.settings import BrokerSettings
@@ -31,6 +32,7 @@ class Connection:
         topology: Declared on each new connection. Where that fails, the connection is dropped
             and tried again.
         consumers: Started on each new connection.
+        surroundings: Say how to connect.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class Connection:
         *,
         topology: Topology | None = None,
         consumers: Sequence[Consumer] = (),
+        surroundings: Surroundings = MACHINE,
     ) -> None:
         self._settings = settings
         self._name = name
         self._topology = topology
         self._consumers = consumers
+        self._connect = surroundings.connect
         self._live: AbstractConnection | None = None
         self._changed = asyncio.Condition()
         self._supervisor: asyncio.Task[None] | None = None
@@ -126,7 +130,7 @@ class Connection:
 
     @asynccontextmanager
     async def _connected(self, url: str) -> AsyncIterator[AbstractConnection]:
-        connection = await connect(url, self._settings, self._name)
+        connection = await self._connect(url, self._settings, self._name)
         try:
             if self._topology is not None:
                 await declare(connection, self._topology, self._settings.amqp_timeout)

@@ -78,6 +78,7 @@ class Consumer:
         subscriptions: What to consume.
         receive: Called with each delivery, at once; it must only take it and return.
         timeout: Seconds to wait for the broker's answers.
+        clock: That of `Delivery.received`.
     """
 
     def __init__(
@@ -85,10 +86,12 @@ class Consumer:
         subscriptions: Sequence[Subscription],
         receive: Callable[[Delivery], None],
         timeout: float,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._subscriptions = subscriptions
         self._receive = receive
         self._timeout = timeout
+        self._clock = clock
         self._mend: Mend = _nothing
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -179,7 +182,7 @@ class Consumer:
         self, channel: AbstractChannel, settlement: Settlement, subscription: Subscription
     ) -> str:
         async def receive(delivered: DeliveredMessage) -> None:  # aiormq wants a coroutine
-            self._receive(_delivery(delivered, subscription.queue, settlement))
+            self._receive(_delivery(delivered, subscription.queue, settlement, self._clock()))
 
         await channel.basic_qos(prefetch_count=subscription.prefetch, timeout=self._timeout)
         begun = await channel.basic_consume(subscription.queue, receive, timeout=self._timeout)
@@ -214,7 +217,9 @@ async def _first(*events: asyncio.Event) -> None:
             wait.cancel()
 
 
-def _delivery(delivered: DeliveredMessage, queue: str, settlement: Settlement) -> Delivery:
+def _delivery(
+    delivered: DeliveredMessage, queue: str, settlement: Settlement, received: float
+) -> Delivery:
     frame = delivered.delivery
     assert isinstance(frame, spec.Basic.Deliver)  # noqa: S101  # consumers are given nothing else
     properties = delivered.header.properties
@@ -234,4 +239,5 @@ def _delivery(delivered: DeliveredMessage, queue: str, settlement: Settlement) -
         redelivered=bool(frame.redelivered),
         tag=frame.delivery_tag or 0,
         settlement=settlement,
+        received=received,
     )

@@ -12,6 +12,7 @@ from tidings.broker.amqp import Backoff
 from tidings.broker.connection import Connection
 from tidings.broker.consumer import Consumer, Delivery, Subscription
 from tidings.broker.letters import read_letter
+from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology import DEAD, Topology
 from tidings.dead_letters.announcement import announce
 from tidings.dead_letters.escalation import Escalation, escalation_of
@@ -55,7 +56,12 @@ class Archive:
     """
 
     def __init__(
-        self, settings: Settings, topology: Topology, ledger: Ledger, metrics: Metrics
+        self,
+        settings: Settings,
+        topology: Topology,
+        ledger: Ledger,
+        metrics: Metrics,
+        surroundings: Surroundings = MACHINE,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -70,7 +76,11 @@ class Archive:
             [Subscription(DEAD, PREFETCH)], self._receive, settings.broker.amqp_timeout
         )
         self._connection = Connection(
-            settings.broker, f"{name} (consume)", topology=topology, consumers=[self._consumer]
+            settings.broker,
+            f"{name} (consume)",
+            topology=topology,
+            consumers=[self._consumer],
+            surroundings=surroundings,
         )
         self._escalation: Escalation = escalation_of(settings, ledger, name)
         bury = ledger.letters.burials.bury

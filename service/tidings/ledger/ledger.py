@@ -23,12 +23,15 @@ class Ledger:
 
     Args:
         settings: Where it is, and how statements are batched.
+        database: Another than the settings' own.
         actor: Names this process in leases and history, e.g. `worker web-1:4242:7f3a`; unlike any other.
     """
 
-    def __init__(self, settings: LedgerSettings, *, actor: str) -> None:
+    def __init__(
+        self, settings: LedgerSettings, *, actor: str, database: Database | None = None
+    ) -> None:
         self.actor = actor
-        self.database = Database(settings, application=f"tidings {actor}"[:63])
+        self.database = database or Database(settings, application=f"tidings {actor}"[:63])
         self.outbox = Outbox(self.database)
         self.reports = Reports(self.database)
         self.changes = Changes(self.database)

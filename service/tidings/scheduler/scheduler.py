@@ -14,6 +14,7 @@ from tidings.broker.amqp import Backoff
 from tidings.broker.connection import Connection
 from tidings.broker.dispatching import publish_dispatches
 from tidings.broker.publisher import Publisher
+from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology import Topology
 from tidings.delivery.errors import TidingsError
 from tidings.ledger.claims import DUE
@@ -33,11 +34,21 @@ class Scheduler:
     """Publishes scheduled notifications when they are due, until stopped."""
 
     def __init__(
-        self, settings: Settings, topology: Topology, ledger: Ledger, metrics: Metrics
+        self,
+        settings: Settings,
+        topology: Topology,
+        ledger: Ledger,
+        metrics: Metrics,
+        surroundings: Surroundings = MACHINE,
     ) -> None:
         self._ledger = ledger
         self._metrics = metrics
-        self._connection = Connection(settings.broker, f"tidings {ledger.actor}", topology=topology)
+        self._connection = Connection(
+            settings.broker,
+            f"tidings {ledger.actor}",
+            topology=topology,
+            surroundings=surroundings,
+        )
         self._publisher = Publisher(settings.broker, self._connection)
         self._watching = False
 

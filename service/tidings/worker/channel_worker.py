@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -31,21 +32,31 @@ class ChannelWorker:
         flow: What happens to each message.
         settings: Concurrency, prefetch, rate and shares.
         timeout: Seconds to wait for the broker's answers.
+        clock: Seconds, by which pauses and rates are measured.
     """
 
-    def __init__(self, flow: Flow, settings: ChannelSettings, timeout: float) -> None:
+    def __init__(
+        self,
+        flow: Flow,
+        settings: ChannelSettings,
+        timeout: float,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._flow = flow
         self._free = settings.concurrency
-        self._lanes = Lanes(settings.low_share)
-        self._rate = RateLimit(settings.rate)
-        self._gate = Gate(settings.pause)
+        self._lanes = Lanes(settings.low_share, clock)
+        self._rate = RateLimit(settings.rate, clock)
+        self._gate = Gate(settings.pause, clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self._priorities = {lane_queue(Lane(flow.channel.name, one)): one for one in PRIORITIES}
         prefetch = max(settings.prefetch, settings.concurrency)
         self.consumer = Consumer(
-            [Subscription(queue, prefetch) for queue in self._priorities], self.receive, timeout
+            [Subscription(queue, prefetch) for queue in self._priorities],
+            self.receive,
+            timeout,
+            clock,
         )
 
     def receive(self, delivery: Delivery) -> None:

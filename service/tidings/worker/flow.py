@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from secrets import token_hex
 from time import perf_counter
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from tidings.broker.consumer import Delivery
+from tidings.broker.surroundings import utc_now
 from tidings.delivery.attempt import Attempt, read
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import DeliveryError, MalformedNotification, OutcomeUnknown
@@ -79,6 +80,7 @@ class Flow:
     settler: Settler
     templates: Templates
     metrics: ChannelMetrics
+    now: Callable[[], datetime] = utc_now
 
     async def handle(self, delivery: Delivery, release: Release) -> Outcome | Paused | None:
         """Take one message from here to its ack.
@@ -94,7 +96,7 @@ class Flow:
             Abandoned: The broker took the message back; the ledger knows how far it came.
         """
         try:
-            attempt = read(delivery.message)
+            attempt = read(delivery.message, now=self.now())
         except MalformedNotification as error:
             release()
             await self._malformed(delivery, error)
@@ -173,7 +175,7 @@ class Flow:
 
     async def _try(self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy) -> Try:
         """Send, unless it is too late, or nobody may send it again unasked, or there are no words."""
-        started_at, clock = datetime.now(UTC), perf_counter()
+        started_at, clock = self.now(), perf_counter()
         content = self._content(attempt, claim, policy)
         asked = isinstance(content, Content)
         outcome = (
@@ -185,7 +187,7 @@ class Flow:
         self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy
     ) -> Content | Outcome | Paused:
         """What to send, or why nothing is sent."""
-        now = datetime.now(UTC)
+        now = self.now()
         if (late := policy.expired(attempt, now)) is not None:
             return late
         if claim.possible_duplicate and policy.guarantee is Guarantee.AT_MOST_ONCE:
@@ -223,7 +225,7 @@ class Flow:
             error = OutcomeUnknown(
                 f"{type(surprise).__name__} in our own code while sending; the log has its traceback"
             )
-        return policy.decide(error, attempt, datetime.now(UTC))
+        return policy.decide(error, attempt, self.now())
 
     async def _record(self, delivery: Delivery, record: Record) -> bool:
         """Whether the attempt counts: its lease was still ours."""

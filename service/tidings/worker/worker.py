@@ -9,6 +9,7 @@ import structlog
 
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
+from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology import Topology
 from tidings.delivery.ports import Channel
 from tidings.ledger.ledger import Ledger
@@ -27,6 +28,7 @@ class Worker:
 
     Args:
         channels: What to serve; closed at the end.
+        surroundings: The way to the broker, and the clocks.
     """
 
     def __init__(
@@ -37,11 +39,14 @@ class Worker:
         channels: Mapping[str, Channel],
         templates: Templates,
         metrics: Metrics,
+        surroundings: Surroundings = MACHINE,
     ) -> None:
         self._settings = settings
         self._channels = channels
         name = f"tidings {ledger.actor}"
-        self._publishing = Connection(settings.broker, f"{name} (publish)", topology=topology)
+        self._publishing = Connection(
+            settings.broker, f"{name} (publish)", topology=topology, surroundings=surroundings
+        )
         settler = Settler(Publisher(settings.broker, self._publishing), worker=ledger.actor)
         self._workers = [
             ChannelWorker(
@@ -54,9 +59,11 @@ class Worker:
                     settler=settler,
                     templates=templates,
                     metrics=metrics.channel(name),
+                    now=surroundings.now,
                 ),
                 settings.channels[name],
                 settings.broker.amqp_timeout,
+                surroundings.clock,
             )
             for name, channel in channels.items()
         ]
@@ -65,6 +72,7 @@ class Worker:
             f"{name} (consume)",
             topology=topology,
             consumers=[worker.consumer for worker in self._workers],
+            surroundings=surroundings,
         )
 
     @property

@@ -1,0 +1,34 @@
+"""What a role takes from the machine it runs on: its way to the broker and its clocks."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Final, TypeAlias
+
+from aio_pika.abc import AbstractConnection
+
+from tidings.broker.amqp import connect
+from tidings.settings import BrokerSettings
+
+Connect: TypeAlias = Callable[[str, BrokerSettings, str], Awaitable[AbstractConnection]]
+"""Given a URL, settings and a name: one connection, now. Raises `BrokerUnavailable`."""
+
+
+def utc_now() -> datetime:
+    """The time of day."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The machine's own, unless a simulation gives others (`tidings.testing.simulation`)."""
+
+    connect: Connect = connect
+    now: Callable[[], datetime] = utc_now
+    """By which notifications expire."""
+    clock: Callable[[], float] = monotonic
+    """Seconds, by which pauses and rates are measured."""
+
+
+MACHINE: Final = Surroundings()
