@@ -7,7 +7,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from ssl import SSLContext
+from ssl import SSLCertVerificationError, SSLContext
 from typing import cast
 
 import aiormq
@@ -106,7 +106,7 @@ class Link:
             except TimeoutError:
                 self.trouble = f"{_shown(url)}: no answer"
             except _REFUSALS as error:
-                self.trouble = f"{_shown(url)}: {str(error) or type(error).__name__}"
+                self.trouble = f"{_shown(url)}: {_explained(error)}"
             else:
                 self.trouble = ""
                 return True
@@ -148,6 +148,16 @@ def _checked(text: str) -> URL:
         raise ValueError("a broker URL looks like amqp://user:password@host:5672/vhost")
     # aiormq's own default takes over two minutes to notice a dead peer.
     return url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT_SECONDS)
+
+
+def _explained(error: Exception) -> str:
+    said = str(error) or type(error).__name__
+    if not isinstance(error.__cause__, SSLCertVerificationError):
+        return said
+    return (
+        f"{said}; where its authority is your own, pass "
+        "ssl_context=ssl.create_default_context(cafile=…)"
+    )
 
 
 def _shown(url: URL) -> str:

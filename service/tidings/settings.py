@@ -1,7 +1,8 @@
 """Every environment variable Tidings reads, in frozen sections, each with its meaning and default.
 
 A value may also come from a file named like the variable in `TIDINGS_SECRETS_DIR` (Docker and
-Kubernetes secrets). Nothing else in the service reads the environment.
+Kubernetes secrets), and a secret from the file that `TIDINGS_…_FILE` names. Nothing else in the service
+reads these variables.
 """
 
 import os
@@ -27,6 +28,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 from tidings.delivery.delay import Delay, seconds
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
+from tidings.secret_files import secrets_in_files
 
 
 def _duration(value: object) -> object:
@@ -174,7 +176,8 @@ class LedgerSettings(BaseSettings):
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr(
         "postgresql://tidings@localhost:5432/tidings"
     )
-    """`postgresql://user:password@host:port/database?sslmode=verify-full`."""
+    """`postgresql://user:password@host:port/database`. The certificate of another machine is verified:
+    add `?sslrootcert=FILE` for an authority of your own, `?sslmode=disable` to do without TLS."""
     database_pool_size: int = Field(default=6, ge=2, le=100)
     """Connections a process may hold."""
     database_timeout: Duration = 10.0
@@ -431,7 +434,7 @@ def _read(section: type[_Section]) -> _Section:
     if secrets is not None and not Path(secrets).is_dir():
         raise ConfigurationError(f"TIDINGS_SECRETS_DIR: {secrets} is not a folder")
     try:
-        return section(_secrets_dir=secrets)
+        return section(_secrets_dir=secrets, **secrets_in_files(section, os.environ))
     except ValidationError as invalid:
         prefix = str(section.model_config["env_prefix"])
         faults = (

@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.retry_policy import Guarantee
+from tidings.secret_files import secret_names
 from tidings.settings import CHANNEL_SECTIONS, SECTIONS, CategorySettings, Settings
 
 MakeSettings = Callable[..., Settings]
@@ -255,6 +256,55 @@ def test_a_secret_may_be_a_file(environment: MakeSettings, tmp_path: Path) -> No
     settings = environment(TIDINGS_SECRETS_DIR=str(tmp_path))
     assert section_of(settings, "EmailSettings").password == SECRET
     assert settings.broker.urls == ("amqp://me:hunter2@host/",)
+
+
+SECRETS = [
+    pytest.param(section, field, name, id=name)
+    for section in SECTIONS
+    for field, name in secret_names(section)
+]
+
+
+def test_what_is_hidden_is_what_may_be_a_file() -> None:
+    assert {name for *_, name in (param.values for param in SECRETS)} == {
+        "TIDINGS_AMQP_URL",
+        "TIDINGS_DATABASE_URL",
+        "TIDINGS_EMAIL_PASSWORD",
+        "TIDINGS_ESCALATION_URL",
+        "TIDINGS_MANAGEMENT_URL",
+        "TIDINGS_TWILIO_API_SECRET",
+        "TIDINGS_TWILIO_AUTH_TOKEN",
+        "TIDINGS_WEBHOOK_SECRET",
+    }
+
+
+@pytest.mark.parametrize(("section", "field", "name"), SECRETS)
+def test_every_secret_may_be_a_file_of_any_name(
+    environment: MakeSettings, tmp_path: Path, section: type, field: str, name: str
+) -> None:
+    text, value = WRITTEN[section.__name__][field]
+    path = tmp_path / "some-secret"
+    path.write_text(f"{text}\n")
+    settings = environment(**{f"{name}_FILE": str(path)})
+    assert getattr(section_of(settings, section.__name__), field) == value
+
+
+def test_a_secret_given_twice_is_refused(environment: MakeSettings, tmp_path: Path) -> None:
+    given = {"TIDINGS_EMAIL_PASSWORD": "hunter2", "TIDINGS_EMAIL_PASSWORD_FILE": str(tmp_path)}
+    with pytest.raises(ConfigurationError, match="unset one of them") as caught:
+        environment(**given).check()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_a_file_that_holds_no_secret_is_refused_by_its_variable(
+    environment: MakeSettings, tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"^TIDINGS_DATABASE_URL_FILE: "):
+        environment(TIDINGS_DATABASE_URL_FILE=str(path)).check()
 
 
 def test_a_variable_wins_over_a_file(environment: MakeSettings, tmp_path: Path) -> None:

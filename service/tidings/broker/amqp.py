@@ -15,8 +15,11 @@ from pamqp.exceptions import PAMQPException
 from yarl import URL
 
 from tidings.broker.tolerance import tolerate_odd_values
+from tidings.certificates import distrust, verifying
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.settings import BrokerSettings
+
+AUTHORITY: Final = "TIDINGS_AMQP_CA_FILE"
 
 CONNECTION_ERRORS: Final = (
     AMQPError,
@@ -89,6 +92,7 @@ async def connect(url: str, settings: BrokerSettings, name: str) -> AbstractConn
 
     Raises:
         BrokerUnavailable: It could not be had within the time limit.
+        ConfigurationError: The file of a certificate authority can't be read.
     """
     tolerate_odd_values()
     target = URL(url).update_query(name=name, heartbeat=str(settings.amqp_heartbeat))
@@ -99,7 +103,7 @@ async def connect(url: str, settings: BrokerSettings, name: str) -> AbstractConn
             )
     except CONNECTION_ERRORS as error:
         raise BrokerUnavailable(
-            f"{target.host}:{target.port or 'default port'}: {explain(error)}"
+            f"{target.host}:{target.port or 'default port'}: {_distrust(error) or explain(error)}"
         ) from error
 
 
@@ -126,4 +130,8 @@ def explain(error: BaseException) -> str:
 def _tls(url: URL, settings: BrokerSettings) -> ssl.SSLContext | None:
     if url.scheme != "amqps":
         return None
-    return ssl.create_default_context(cafile=settings.amqp_ca_file)
+    return verifying(settings.amqp_ca_file, AUTHORITY)
+
+
+def _distrust(error: BaseException) -> str | None:
+    return distrust(error, address="TIDINGS_AMQP_URL", authority=AUTHORITY)

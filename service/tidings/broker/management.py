@@ -8,7 +8,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from yarl import URL
 
+from tidings.broker.amqp import AUTHORITY
 from tidings.broker.topology import Binding
+from tidings.certificates import verifying
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.settings import BrokerSettings
 
@@ -96,7 +98,7 @@ class Management:
     def _tls(self) -> ssl.SSLContext | bool:
         if self._base.scheme != "https":
             return True
-        return ssl.create_default_context(cafile=self._ca_file)
+        return verifying(self._ca_file, AUTHORITY)
 
 
 def vhost_of(url: str) -> str:

@@ -36,7 +36,8 @@ def settings(
 ) -> None:
     """Show every environment variable: what it means, its default, what it is now. Secrets are hidden.
 
-    A value may also come from a file named like the variable in the folder TIDINGS_SECRETS_DIR.
+    A value may also come from a file named like the variable in the folder TIDINGS_SECRETS_DIR,
+    and a secret from the file that the variable with _FILE at its end names.
 
     Example: [bold]tidings settings --changed[/]
     """

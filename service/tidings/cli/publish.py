@@ -1,6 +1,5 @@
 """`tidings publish`: sends a notification from the terminal, as any producer would."""
 
-import ssl
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -9,6 +8,7 @@ from uuid import UUID
 import typer
 from rich.markup import escape
 
+from tidings.certificates import verifying
 from tidings.cli import drafts
 from tidings.cli.console import FAULT, UNAVAILABLE, err, guarded, print_json, run
 from tidings.cli.options import AsJson
@@ -131,7 +131,7 @@ def _publish(notifications: Sequence[Notification], *, as_json: bool, single: bo
 
 
 async def _send(settings: BrokerSettings, notifications: Sequence[Notification]) -> None:
-    tls = ssl.create_default_context(cafile=settings.amqp_ca_file)
+    tls = verifying(settings.amqp_ca_file, "TIDINGS_AMQP_CA_FILE")
     producer = Producer(
         settings.urls, timeout=settings.amqp_timeout, ssl_context=tls, name="tidings publish"
     )

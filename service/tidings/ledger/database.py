@@ -9,6 +9,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from tidings.delivery.errors import ConfigurationError, LedgerRefused, LedgerUnavailable
+from tidings.ledger.encryption import address_of, trouble
 from tidings.settings import LedgerSettings
 
 VALUES: Final = (
@@ -111,8 +112,10 @@ class Database:
     async def _open(self) -> "asyncpg.Pool[asyncpg.Record]":
         async with self._opening:
             if self._pool is None:
+                address = address_of(self._settings.database_url.get_secret_value())
                 self._pool = await asyncpg.create_pool(
-                    self._settings.database_url.get_secret_value(),
+                    address.url,
+                    ssl=address.tls,
                     min_size=0,
                     max_size=self._settings.database_pool_size,
                     timeout=self._settings.database_timeout,
@@ -130,4 +133,4 @@ async def _keep(_: object) -> None:
 def _explain(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    return str(error) or type(error).__name__
+    return trouble(error) or str(error) or type(error).__name__

@@ -11,6 +11,7 @@ import asyncpg
 
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
 from tidings.ledger.database import AWAY, SETUP
+from tidings.ledger.encryption import address_of, trouble
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 LATEST: Final = max(path.stem.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
@@ -49,7 +50,8 @@ async def migrate(database_url: str) -> MigrationState:
 async def migration_state(database_url: str) -> MigrationState:
     """Which version the tables have. Raises like `migrate`."""
     with _our_errors():
-        connection = await asyncpg.connect(database_url, timeout=10)
+        address = address_of(database_url)
+        connection = await asyncpg.connect(address.url, ssl=address.tls, timeout=10)
         try:
             known = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
             current = (
@@ -70,7 +72,7 @@ def _our_errors() -> Iterator[None]:
         raise ConfigurationError(f"PostgreSQL refuses us: {error}; {_remedy(error)}") from error
     except AWAY as error:
         raise LedgerUnavailable(
-            f"PostgreSQL can't be reached: {str(error) or type(error).__name__}"
+            f"PostgreSQL can't be reached: {trouble(error) or str(error) or type(error).__name__}"
         ) from error
     except ValueError as error:
         raise ConfigurationError(f"TIDINGS_DATABASE_URL is not a PostgreSQL URL: {error}") from None

@@ -31,6 +31,7 @@ OPTION = re.compile(r"(?<!\S)--[a-z-]+")
 
 ELSEWHERE = {
     "TIDINGS_PUSH",  # the channel that docs/adding-a-channel.md makes up
+    "TIDINGS_EMAIL_PASSWORD_FILE",  # as an example of every secret's
     "TIDINGS_SECRETS_DIR",
     "TIDINGS_TEST_AMQP_URL",
     "TIDINGS_TEST_MANAGEMENT_URL",

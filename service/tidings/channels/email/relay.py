@@ -4,11 +4,11 @@ import asyncio
 import ipaddress
 import re
 import socket
-import ssl
 from typing import cast
 
 from aiosmtplib import SMTP, SMTPHeloError
 
+from tidings.certificates import verifying
 from tidings.channels.email.connection import Connection, Progress
 from tidings.channels.email.replies import Stage
 from tidings.delivery.errors import ConfigurationError
@@ -27,7 +27,9 @@ class Relay:
 
     def __init__(self, settings: EmailSettings) -> None:
         self._settings = settings
-        self._tls = None if settings.tls == "none" else _trusting(settings)
+        self._tls = (
+            None if settings.tls == "none" else verifying(settings.ca_file, "TIDINGS_EMAIL_CA_FILE")
+        )
         self._helo = _name(settings.helo)
         self.provider = f"smtp:{settings.host}"
 
@@ -83,19 +85,6 @@ class Relay:
             return
         progress.stage = Stage.LOGIN
         await smtp.login(self._settings.username, self._settings.password.get_secret_value())
-
-
-def _trusting(settings: EmailSettings) -> ssl.SSLContext:
-    """Verifies certificate and name, by the system's authorities or by `ca_file` instead of them."""
-    if settings.ca_file is None:
-        return ssl.create_default_context()
-    try:
-        return ssl.create_default_context(cafile=str(settings.ca_file))
-    except OSError as unreadable:
-        raise ConfigurationError(
-            f"TIDINGS_EMAIL_CA_FILE: {settings.ca_file} can't be read as certificates in PEM "
-            f"({unreadable.strerror or unreadable})"
-        ) from None
 
 
 def _name(setting: str) -> str:

@@ -8,6 +8,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from tidings.ledger.encryption import address_of
+
 LOCK = 7_482_910_233
 """Any number that nothing else in the database locks: two migrating processes wait for each other."""
 
@@ -20,12 +22,10 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _run() -> None:
-    url: str = context.config.attributes["database_url"]
+    address = address_of(context.config.attributes["database_url"])
 
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(
-            url
-        )  # libpq's URL syntax, sslmode included, is asyncpg's to read
+        return await asyncpg.connect(address.url, ssl=address.tls)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     async with engine.begin() as connection:
