@@ -49,7 +49,7 @@ def distrust(error: BaseException, *, address: str, authority: str) -> str | Non
                 f"its certificate is not trusted ({why}); let {authority} name the file of the "
                 "authority that signed it"
             )
-        case ssl.SSLError(reason=why):
+        case ssl.SSLError(strerror=why):
             return f"the TLS handshake failed ({why}); see that {address} leads to a port for TLS"
 
 
