@@ -4,12 +4,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ONCE   ?=
+PEERS  := .venv-bench
+SCALE  ?= 1
+ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix schemas definitions requirements clean
+.PHONY: help install run test check fix schemas definitions requirements bench bench-quick bench-requirements clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## a virtual environment with the pinned dependencies and both packages
 
@@ -56,5 +59,23 @@ requirements: ## resolve and pin the dependencies again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  requirements/runtime.txt requirements/build.txt requirements/dev.in -o requirements/dev.txt
 
+bench: install $(PEERS)/.installed ## measure Tidings beside its peers; writes docs/performance.* (SCALE=0.1 ONLY="W1 W5")
+	@$(BIN)/python -m tidings.local.packages
+	@$(BIN)/python -m benchmarks --scale $(SCALE) --only "$(ONLY)" $(ARGS)
+
+bench-quick: install $(PEERS)/.installed ## three minutes: fails where W1 falls under its ratios
+	@$(BIN)/python -m tidings.local.packages
+	@$(BIN)/python -m benchmarks --quick
+
+$(PEERS)/.installed: benchmarks/requirements.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "installing what Tidings is compared with into $(PEERS) …"
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.txt
+	@touch $@
+
+bench-requirements: ## resolve and pin what Tidings is compared with again
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  benchmarks/requirements.in -o benchmarks/requirements.txt
+
 clean: ## remove the virtual environment and the laptop's own stack's data
-	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,6 +1,6 @@
 """Measures the email channel: mails built a second, and mails handed to a relay that costs nothing.
 
-    python benchmarks/email_throughput.py [--mails 5000] [--connections 10] [--concurrency 50]
+    python -m benchmarks.email_throughput [--mails 5000] [--connections 10] [--concurrency 50]
 
 The relay is a process of its own that takes everything and keeps nothing.
 """
@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import uvloop
 
+from benchmarks.own_sink import Session
 from tidings.channels.email.addresses import Mailbox
 from tidings.channels.email.channel import EmailChannel
 from tidings.channels.email.message import compose
@@ -36,44 +37,11 @@ CONTENTS = {
 }
 
 
-class Sink(asyncio.Protocol):
-    """A relay that says yes to everything."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greets."""
-        assert hasattr(transport, "write")
-        self._transport = transport
-        self._taking = False
-        self._rest = b""
-        self._write(b"220 sink\r\n")
-
-    def data_received(self, data: bytes) -> None:
-        """Answers each line, and each payload."""
-        data = self._rest + data
-        if self._taking:
-            if not data.endswith(b"\r\n.\r\n"):
-                self._rest = data
-                return
-            self._taking, self._rest = False, b""
-            self._write(b"250 2.0.0 Ok: queued as 1\r\n")
-            return
-        self._rest = b""
-        verb = data[:4]
-        self._taking = verb == b"DATA"
-        self._write(_REPLIES.get(verb, b"250 Ok\r\n"))
-
-    def _write(self, data: bytes) -> None:
-        self._transport.write(data)
-
-
-_REPLIES = {b"DATA": b"354 go on\r\n", b"EHLO": b"250-sink\r\n250 SIZE 20000000\r\n"}
-
-
 def serve(port: Connection) -> None:
     """The sink's process."""
 
     async def run() -> None:
-        server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(lambda: Session({}), "127.0.0.1", 0)
         port.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 

@@ -1,0 +1,103 @@
+"""`python -m benchmarks`: measures, shows a table, and writes the report."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders.base import PEERS_PYTHON, ROOT, Contender
+from benchmarks.plot import plot
+from benchmarks.report import report
+from benchmarks.results import Results, save
+from benchmarks.run import Plan, run
+from benchmarks.table import show
+from benchmarks.targets import QUICK, TARGETS, judge, missed
+from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads.base import Workload
+from tidings.local.errors import LocalStackError
+
+QUICK_CONTENDERS = ("Tidings", "bare loop", "Dramatiq")
+QUICK_SCALE = 0.5
+QUICK_REPEATS = 3
+QUICK_LIMIT = 150.0
+
+
+def main() -> int:
+    """Runs what was asked for; 1 where `--quick` finds a target missed, 2 where it can't run."""
+    options = _options()
+    if not Path(PEERS_PYTHON).exists():
+        sys.stderr.write("error: the peers are not installed: run it by `make bench`\n")
+        return 2
+    try:
+        return quick(options.data) if options.quick else full(options)
+    except LocalStackError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+
+
+def quick(data: Path) -> int:
+    """W1 of Tidings, the bare loop and the best peer; writes nothing."""
+    contenders = [one for one in CONTENDERS if one.about.name in QUICK_CONTENDERS]
+    workloads = [one for one in WORKLOADS if one.name == "W1"]
+    results = run(Plan(workloads, contenders, QUICK_SCALE, QUICK_LIMIT, data, QUICK_REPEATS), print)
+    verdicts = judge(results, QUICK)
+    show(results, workloads, verdicts)
+    return 1 if missed(verdicts) else 0
+
+
+def full(options: argparse.Namespace) -> int:
+    """The chosen workloads; writes the page, the figures and the plot."""
+    workloads, contenders = _workloads(options.only), _contenders(options.contenders)
+    plan = Plan(
+        workloads, contenders, options.scale, options.minutes * 60, options.data, options.repeats
+    )
+    results = run(plan, print)
+    show(
+        results, workloads, judge(results, [it for it in TARGETS if it.workload in _names(results)])
+    )
+    _write(results, options.out)
+    print(f"written: {options.out}/performance.md, performance.json, performance.svg")
+    return 0
+
+
+def _write(results: Results, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    save(results, folder / "performance.json")
+    (folder / "performance.md").write_text(report(results, WORKLOADS), "utf-8")
+    (folder / "performance.svg").write_text(plot(results, WORKLOADS), "utf-8")
+
+
+def _names(results: Results) -> set[str]:
+    return {*results.workloads(), "all"}
+
+
+def _workloads(names: str) -> Sequence[Workload]:
+    wanted = names.replace(",", " ").split() or [one.name for one in WORKLOADS]
+    if unknown := set(wanted) - {one.name for one in WORKLOADS}:
+        raise SystemExit(f"error: there is no workload {', '.join(sorted(unknown))}")
+    return [one for one in WORKLOADS if one.name in wanted]
+
+
+def _contenders(names: str) -> Sequence[Contender]:
+    wanted = [one.strip() for one in names.split(",") if one.strip()]
+    if unknown := set(wanted) - {one.about.name for one in CONTENDERS}:
+        raise SystemExit(f"error: there is no contender {', '.join(sorted(unknown))}")
+    return [one for one in CONTENDERS if not wanted or one.about.name in wanted]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="W1 only, against its ratios")
+    parser.add_argument("--scale", type=float, default=1.0, help="1 is the real thing")
+    parser.add_argument("--only", default="", help='workloads, e.g. "W1 W5"')
+    parser.add_argument("--contenders", default="", help='e.g. "Tidings,bare loop"')
+    parser.add_argument("--repeats", type=int, help="instead of each workload's own")
+    parser.add_argument("--minutes", type=float, default=30, help="begin nothing new after these")
+    parser.add_argument("--data", type=Path, default=ROOT / ".local" / "bench")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Writes docs/performance.md: what was measured, on what, how everyone was set up, and each target. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from benchmarks.results import Participant, Results, Summary
+from benchmarks.targets import Verdict, judge
+from benchmarks.workloads.base import Column, Workload
+
+NOTE = "<!-- Written by `make bench`; changes here are lost. -->"
+
+INTRODUCTION = """\
+# Performance
+
+Tidings beside what people would use instead: every contender on the same RabbitMQ and PostgreSQL, with the
+same messages and the same work, on one machine in one run. The absolute figures are this machine's; what
+holds elsewhere is the ratios. `make bench` measures again and writes this page, [the figures](performance.json)
+and the plot. `make bench-quick` takes three minutes and fails where W1 falls under its ratios.
+
+![Rates of all contenders](performance.svg)
+"""
+
+METHOD = """\
+## How it is measured
+
+- Repeats are interleaved: each contender once, then all again beginning with another one. Tables show the
+  median, and after ± half of what lies between the lowest and the highest where there are several.
+- Everyone gets the same JSON, in the envelope of its own protocol, and validates it with the same pydantic
+  model. The ledger is emptied and PostgreSQL checkpointed before each measurement. PostgreSQL runs with
+  fsync on, all queues are quorum queues, all messages are persistent, and logs are at warning.
+- A rate is the slope of the queue's depth between the first tenth and the last twentieth, or until 12 s have
+  passed. Rows are counted afterwards: who takes messages without recording them has no result.
+- CPU is that of the contender's whole process tree, from /proc, without RabbitMQ and PostgreSQL, which share
+  the cores. Memory is the sum of the processes' highest resident sizes.
+- The two bare loops only show what the client library costs: they lose what Tidings keeps.
+"""
+
+
+def report(results: Results, workloads: Sequence[Workload]) -> str:
+    """The whole page."""
+    return "\n".join(
+        [
+            NOTE,
+            INTRODUCTION,
+            *_targets(judge(results)),
+            *_workloads(results, workloads),
+            METHOD,
+            *_contenders(results),
+            *_machine(results),
+        ]
+    )
+
+
+def _targets(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    yield "## Targets\n"
+    yield from _table(
+        ("", "Wanted", "Measured", "", "Margin"),
+        ((one.workload, one.wanted, one.measured, _mark(one), _margin(one)) for one in verdicts),
+    )
+
+
+def _mark(one: Verdict) -> str:
+    return {True: "met", False: "**not met**", None: "—"}[one.met]
+
+
+def _margin(one: Verdict) -> str:
+    return "" if one.margin is None else f"{one.margin:+.0%}"
+
+
+def _workloads(results: Results, workloads: Sequence[Workload]) -> Iterator[str]:
+    for workload in workloads:
+        if workload.name in results.workloads():
+            yield f"## {workload.name}: {workload.title}\n"
+            yield f"{workload.what}\n"
+            yield from _table(_heads(results, workload), _rows(results, workload))
+            yield from _gaps(results, workload)
+
+
+def _heads(results: Results, workload: Workload) -> Sequence[str]:
+    variant = ["Variant"] if _varied(results, workload) else []
+    return ["", *variant, *(column.title for column in workload.columns)]
+
+
+def _varied(results: Results, workload: Workload) -> bool:
+    return any(one.variant for one in results.measurements if one.workload == workload.name)
+
+
+def _rows(results: Results, workload: Workload) -> Iterator[Sequence[str]]:
+    for one in results.participants:
+        for variant in results.variants(workload.name, one.name):
+            cells = (_cell(results, workload, one.name, variant, it) for it in workload.columns)
+            yield [one.name, *([variant] if _varied(results, workload) else []), *cells]
+
+
+def _cell(results: Results, workload: Workload, name: str, variant: str, column: Column) -> str:
+    summary = results.of(workload.name, name, column.value, variant)
+    return "" if summary is None else shown(summary, column.form)
+
+
+def shown(summary: Summary, form: str) -> str:
+    """`5,012 ± 2 %`."""
+    spread = f" ± {summary.spread:.0%}".replace("%", " %") if summary.count > 1 else ""
+    return f"{summary.median:{form}}{spread}"
+
+
+def _gaps(results: Results, workload: Workload) -> Iterator[str]:
+    found = [one for one in results.gaps if one.workload == workload.name]
+    for one in found:
+        yield f"- {one.contender}: {one.why}."
+    if found:
+        yield ""
+
+
+def _contenders(results: Results) -> Iterator[str]:
+    yield "## Who takes part, and how\n"
+    yield (
+        "*Shape* is processes × what each does at once: the best of those tried in W1 on two cores. "
+        "In W7 the concurrency takes its place.\n"
+    )
+    yield from _table(
+        ("", "Version", "Shape", "Tried", "Configuration"), map(_participant, results.participants)
+    )
+
+
+def _participant(one: Participant) -> Sequence[str]:
+    return (one.name, one.version, one.shape, "; ".join(one.tried), "; ".join(one.configuration))
+
+
+def _machine(results: Results) -> Iterator[str]:
+    yield "## Machine and versions\n"
+    facts = {**results.machine, **results.versions}
+    yield from _table(("", ""), facts.items())
+    yield f"Began {results.began}, took {results.minutes:g} minutes, scale {results.scale:g}."
+    yield ""
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+    yield ""

@@ -1,0 +1,213 @@
+"""What Tidings has to reach, as data, and whether a run shows it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from benchmarks.results import Results
+
+US: Final = "Tidings"
+BEST_PEER: Final = "the best peer"
+SATURATED: Final = 0.85
+"""Share of a core per process from which on the CPU and not the sends decide the rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One target, and what came of it."""
+
+    workload: str
+    wanted: str
+    measured: str
+    margin: float | None
+    """0.1 where it is a tenth better than wanted, -0.1 where worse; None where not measured."""
+
+    @property
+    def met(self) -> bool | None:
+        """None where it was not measured."""
+        return None if self.margin is None else self.margin >= 0
+
+
+class Target(Protocol):
+    """Something to be reached."""
+
+    @property
+    def workload(self) -> str:
+        """Where it is measured."""
+        ...
+
+    def judge(self, results: Results) -> Verdict:
+        """Whether it was."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Our rate is at least so many times another's."""
+
+    workload: str
+    factor: float
+    whose: str
+    """A contender, or the best peer of the same workload."""
+    theirs: str = ""
+    """The workload of the other's rate, where it is another one."""
+
+    def judge(self, results: Results) -> Verdict:
+        """By the medians."""
+        there = self.theirs or self.workload
+        where = f" in {self.theirs}" if self.theirs else ""
+        wanted = f"rate ≥ {self.factor:.3g} × {self.whose}{where}"
+        ours = results.of(self.workload, US, "rate")
+        if self.whose == BEST_PEER:
+            name, other = results.best_peer(there, "rate") or ("", None)
+        else:
+            name, other = self.whose, results.of(there, self.whose, "rate")
+        if ours is None or other is None:
+            return _not_measured(self.workload, wanted)
+        ratio = ours.median / other.median
+        measured = f"{ratio:.2f} × ({ours.median:,.0f}/s to {other.median:,.0f}/s of {name})"
+        return Verdict(self.workload, wanted, measured, ratio / self.factor - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """One of our figures is no lower."""
+
+    workload: str
+    value: str
+    limit: float
+    what: str
+    variant: str = ""
+    form: str = ",.0f"
+
+    def judge(self, results: Results) -> Verdict:
+        """By the median."""
+        wanted = f"{self.what} ≥ {self.limit:{self.form}}"
+        ours = results.of(self.workload, US, self.value, self.variant)
+        if ours is None:
+            return _not_measured(self.workload, wanted)
+        measured = format(ours.median, self.form)
+        return Verdict(self.workload, wanted, measured, ours.median / self.limit - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """One of our figures is no higher."""
+
+    workload: str
+    value: str
+    limit: float
+    what: str
+    variant: str = ""
+    form: str = ",.0f"
+
+    def judge(self, results: Results) -> Verdict:
+        """By the median."""
+        wanted = f"{self.what} ≤ {self.limit:{self.form}}"
+        ours = results.of(self.workload, US, self.value, self.variant)
+        if ours is None:
+            return _not_measured(self.workload, wanted)
+        measured = format(ours.median, self.form)
+        return Verdict(self.workload, wanted, measured, 1 - ours.median / self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeps:
+    """In one variant our rate is at least this share of that in another."""
+
+    workload: str
+    share: float
+    variant: str
+    base: str
+
+    def judge(self, results: Results) -> Verdict:
+        """By the medians."""
+        wanted = f"rate with {self.variant} ≥ {self.share:g} × with {self.base}"
+        grown = results.of(self.workload, US, "rate", self.variant)
+        base = results.of(self.workload, US, "rate", self.base)
+        if grown is None or base is None:
+            return _not_measured(self.workload, wanted)
+        ratio = grown.median / base.median
+        measured = f"{ratio:.2f} × ({grown.median:,.0f}/s to {base.median:,.0f}/s)"
+        return Verdict(self.workload, wanted, measured, ratio / self.share - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """Slow sends cost nothing but their time, as long as there is CPU left."""
+
+    workload: str
+    share: float
+
+    def judge(self, results: Results) -> Verdict:
+        """By the worst variant in which the CPU is not saturated."""
+        wanted = f"rate ≥ {self.share:g} × concurrency ÷ 0.1 s up to CPU saturation"
+        reached = []
+        for variant in results.variants(self.workload, US):
+            share = results.of(self.workload, US, "of_possible", variant)
+            busy = results.of(self.workload, US, "cpu_each", variant)
+            if share and busy and busy.median < SATURATED:
+                reached.append((share.median, variant))
+        if not reached:
+            return _not_measured(self.workload, wanted)
+        worst, variant = min(reached)
+        return Verdict(self.workload, wanted, f"{worst:.2f} × ({variant})", worst / self.share - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The most that a worker process of ours ever held."""
+
+    limit: float
+    workload: str = "all"
+
+    def judge(self, results: Results) -> Verdict:
+        """By the highest of all."""
+        wanted = f"memory of the worker ≤ {self.limit:g} MB"
+        found = [
+            one.values["memory_mb"] / one.values.get("processes", 1)
+            for one in results.measurements
+            if one.contender == US and "memory_mb" in one.values
+        ]
+        if not found:
+            return _not_measured(self.workload, wanted)
+        return Verdict(self.workload, wanted, f"{max(found):.0f} MB", 1 - max(found) / self.limit)
+
+
+QUICK: Final[Sequence[Target]] = (
+    Times("W1", 1.2, "bare loop"),
+    Times("W1", 3, BEST_PEER),
+)
+"""What a change has to keep to in review."""
+
+TARGETS: Final[Sequence[Target]] = (
+    *QUICK,
+    Times("W1", 5, "Celery"),
+    Times("W2", 1 / 3, "bare loop", theirs="W1"),
+    Times("W2", 5, BEST_PEER),
+    AtMost("W3", "p50_ms", 10, "idle p50, ms", "idle", ",.1f"),
+    AtMost("W3", "p99_ms", 40, "idle p99, ms", "idle", ",.1f"),
+    AtMost("W3", "p99_ms", 250, "p99 at 70 % load, ms", "70 % load", ",.1f"),
+    AtLeast("W4", "on_time", 0.99, "share within 300 ms of due", form=".3f"),
+    AtLeast("W4", "healthy", 0.95, "healthy traffic × without failures", form=".3f"),
+    AtMost("W5", "p99_ms", 500, "p99 of urgent, ms"),
+    Keeps("W6", 0.9, "5 million rows", "empty"),
+    Keeps("W6", 0.9, "backlog 500k", "backlog 10k"),
+    Scales("W7", 0.9),
+    AtLeast("W8", "rate", 3000, "letters/s"),
+    Memory(120),
+)
+
+
+def judge(results: Results, targets: Sequence[Target] = TARGETS) -> Sequence[Verdict]:
+    """Every target."""
+    return [target.judge(results) for target in targets]
+
+
+def missed(verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
+    """Those that were not shown to be met: a target that was not measured is one of them."""
+    return [one for one in verdicts if not one.met]
+
+
+def _not_measured(workload: str, wanted: str) -> Verdict:
+    return Verdict(workload, wanted, "not measured", None)

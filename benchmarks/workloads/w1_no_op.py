@@ -1,0 +1,36 @@
+"""W1, durable no-op: how fast a preloaded queue drains."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from benchmarks.contenders.base import Contender
+from benchmarks.drain import drain
+from benchmarks.messages import messages
+from benchmarks.results import Measurement
+from benchmarks.stage import Stage
+from benchmarks.workloads.base import RATE, Workload
+
+MESSAGES: Final = 50_000
+LONGEST: Final = 12.0
+"""Seconds: a contender that has not drained the queue by then has shown its rate."""
+
+
+def measure(
+    stage: Stage, contender: Contender, known: Sequence[Measurement]
+) -> Iterator[Measurement]:
+    """Once."""
+    waiting = list(messages(stage.sized(MESSAGES)))
+    values = drain(stage, contender, stage.job(contender), waiting, longest=LONGEST)
+    yield Measurement("W1", contender.about.name, values)
+
+
+W1: Final = Workload(
+    name="W1",
+    title="Durable no-op",
+    what="A preloaded queue of 50,000 is drained: each message is read and validated, one row for the "
+    "notification with its payload and one for the attempt are committed, and then it is acked. "
+    "Nothing is sent.",
+    columns=RATE,
+    measure=measure,
+    repeats=3,
+)

@@ -1,0 +1,36 @@
+"""W2, email: the same, and a two-part mail from a template to a relay too fast to matter."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from benchmarks.contenders.base import Contender
+from benchmarks.drain import drain
+from benchmarks.messages import messages
+from benchmarks.results import Measurement
+from benchmarks.stage import Stage
+from benchmarks.workloads.base import RATE, Workload
+
+MESSAGES: Final = 30_000
+LONGEST: Final = 12.0
+
+
+def measure(
+    stage: Stage, contender: Contender, known: Sequence[Measurement]
+) -> Iterator[Measurement]:
+    """Once."""
+    waiting = list(messages(stage.sized(MESSAGES), templated=True))
+    with stage.relay() as port:
+        job = stage.job(contender, smtp_port=port)
+        values = drain(stage, contender, job, waiting, longest=LONGEST)
+    yield Measurement("W2", contender.about.name, values)
+
+
+W2: Final = Workload(
+    name="W2",
+    title="Email",
+    what="The same, and a two-part mail made from a template is handed to an SMTP sink that keeps nothing. "
+    "The peers use Jinja and the standard library's EmailMessage, over connections that stay open.",
+    columns=RATE,
+    measure=measure,
+    repeats=2,
+)
