@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractConnection
 
 from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, broker_errors, explain
 from tidings.broker.consumer import Consumer
-from tidings.broker.declaration import declare
+from tidings.broker.declaration import ensure
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology import Topology
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
@@ -29,7 +29,8 @@ class Connection:
     Args:
         settings: URLs, heartbeat and time limits.
         name: What the management UI shows, e.g. `tidings worker web-1:4242 (consume)`.
-        topology: Declared on each new connection. Where that fails, the connection is dropped
+        topology: Declared on each new connection, or seen to be there where our user may not
+            declare. Where that fails, the connection is dropped
             and tried again.
         consumers: Started on each new connection.
         surroundings: Say how to connect.
@@ -104,7 +105,7 @@ class Connection:
                 return
             connection = await self.get()
             with broker_errors():
-                await declare(connection, self._topology, self._settings.amqp_timeout)
+                await ensure(connection, self._topology, self._settings.amqp_timeout)
             self._mended_at = asyncio.get_running_loop().time()
             log.warning("topology mended", connection=self._name)
 
@@ -133,7 +134,7 @@ class Connection:
         connection = await self._connect(url, self._settings, self._name)
         try:
             if self._topology is not None:
-                await declare(connection, self._topology, self._settings.amqp_timeout)
+                await ensure(connection, self._topology, self._settings.amqp_timeout)
             for consumer in self._consumers:
                 await consumer.start(connection, self.mend)
             await self._announce(connection)

@@ -1,20 +1,57 @@
 """Makes the topology so, and says where RabbitMQ's differs from ours."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
+import structlog
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
-from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
+from aiormq.exceptions import (
+    AMQPError,
+    ChannelAccessRefused,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+)
 
 from tidings.broker.amqp import open_channel
+from tidings.broker.session import Visit
 from tidings.broker.topology import Exchange, Queue, Topology
 from tidings.delivery.errors import ConfigurationError
+
+log = structlog.get_logger(__name__)
+
+
+class MayNotDeclare(ConfigurationError):
+    """Our user has no permission to declare; the message has RabbitMQ's words."""
+
+
+async def ensure(connection: AbstractConnection, topology: Topology, timeout: float) -> None:
+    """Declare everything; where we may not, see that somebody who may has done so.
+
+    Bindings can't be seen: what is published to a missing one comes back.
+
+    Raises:
+        ConfigurationError: Something has other arguments, or is missing and we may not make it.
+    """
+    try:
+        await declare(connection, topology, timeout)
+    except MayNotDeclare as refused:
+        visit = Visit(connection, timeout)
+        for exchange in topology.exchanges:
+            look = partial(_look_for_exchange, exchange.name)
+            await _see(visit, f"exchange {exchange.name}", look, refused)
+        for queue in topology.queues:
+            await _see(visit, f"queue {queue.name}", partial(_look_for_queue, queue.name), refused)
+        log.info("may not declare, and need not: every exchange and queue is there")
 
 
 async def declare(connection: AbstractConnection, topology: Topology, timeout: float) -> None:
     """Declare everything; what is there already is left as it is.
 
     Raises:
+        MayNotDeclare: We are not allowed to.
         ConfigurationError: Something there has other arguments; says what and what to do.
     """
     channel = await open_channel(connection, timeout)
@@ -26,9 +63,34 @@ async def declare(connection: AbstractConnection, topology: Topology, timeout: f
                 await _queue(channel, queue)
             for binding in topology.bindings:
                 await channel.queue_bind(binding.queue, binding.exchange, binding.key)
+    except ChannelAccessRefused as error:
+        raise MayNotDeclare(f"RabbitMQ: {error}") from error
     finally:
         if not channel.is_closed:
             await channel.close()
+
+
+async def _see(
+    visit: Visit,
+    what: str,
+    look: Callable[[AbstractChannel], Awaitable[Any]],
+    refused: MayNotDeclare,
+) -> None:
+    try:
+        await visit.ask(look)
+    except ChannelNotFoundEntity:
+        raise ConfigurationError(
+            f"the {what} is missing, and our user may not declare it ({refused}); run `tidings topology "
+            "apply` as one who may"
+        ) from None
+
+
+async def _look_for_exchange(name: str, channel: AbstractChannel) -> None:
+    await channel.exchange_declare(name, passive=True)
+
+
+async def _look_for_queue(name: str, channel: AbstractChannel) -> None:
+    await channel.queue_declare(name, passive=True)
 
 
 async def _exchange(channel: AbstractChannel, exchange: Exchange) -> None:

@@ -27,19 +27,14 @@ SELECT current_setting('server_version') AS version,
        current_setting('max_connections')::int AS max_connections
 """
 CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
-TABLES: Final = (
-    "notifications",
-    "attempts",
-    "transitions",
-    "dead_letters",
-    "idempotency_keys",
-    "escalations",
-)
+TABLES: Final = ("notifications", "dead_letters", "idempotency_keys", "escalations")
+HISTORY: Final = ("attempts", "transitions")
+"""Only ever added to."""
 PRIVILEGES: Final = """
-SELECT name FROM unnest($1::text[]) AS name
+SELECT name FROM unnest($1::text[] || $2::text[]) AS name
  WHERE to_regclass(name) IS NOT NULL
    AND NOT (has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
-            AND has_table_privilege(name, 'UPDATE'))
+            AND (name = ANY($2) OR has_table_privilege(name, 'UPDATE')))
 """
 WAITING: Final = """
 SELECT count(*) FROM notifications WHERE dispatch_at < now() - $1 * interval '1 second'
@@ -69,7 +64,7 @@ async def _diagnose(connection: Connection, state: MigrationState) -> Sequence[F
     server = await connection.fetchrow(SERVER)
     findings = [*_server(dict(server or {})), _clock(await _skew(connection)), _migrations(state)]
     if state.ok:
-        lacking = [row["name"] for row in await connection.fetch(PRIVILEGES, list(TABLES))]
+        lacking = [row["name"] for row in await connection.fetch(PRIVILEGES, TABLES, HISTORY)]
         findings += _privileges(lacking)
         if not lacking:
             findings += _scheduler(await connection.fetchval(WAITING, OVERDUE))
@@ -141,7 +136,7 @@ def _privileges(lacking: Sequence[str]) -> Iterator[Finding]:
             "PostgreSQL: privileges",
             Verdict.FAULT,
             f"we may not read and write {', '.join(lacking)}",
-            f"as the owner: GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(lacking)} TO our user",
+            f"as the owner: GRANT SELECT, INSERT, UPDATE ON {', '.join(lacking)} TO our user",
         )
 
 

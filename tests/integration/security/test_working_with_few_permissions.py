@@ -1,0 +1,192 @@
+"""Every role does its work as a user that may do no more than docs/operations.md grants it."""
+
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from aio_pika.abc import AbstractChannel
+from tests.conftest import execute
+from tests.support.dead_letter_rig import DeadLetterRig
+
+from tidings.broker.connection import Connection
+from tidings.broker.declaration import declare
+from tidings.broker.publisher import Publisher
+from tidings.broker.session import connected
+from tidings.broker.topology import DEAD, Topology, topology_of
+from tidings.dead_letters.replay import Plan
+from tidings.delivery.errors import BrokerUnavailable, Rejected, Unavailable
+from tidings.delivery.ports import SendRequest, Verdict
+from tidings.ledger.diagnosis import diagnose
+from tidings.local.management import Management
+from tidings.settings import Settings
+from tidings.testing import ScriptedChannel
+from tidings_events import EmailNotification, Producer
+from tidings_events.routing import EXCHANGE
+
+OPERATIONS = (Path(__file__).parents[3] / "docs/operations.md").read_text("utf-8")
+PERMISSIONS: list[tuple[str, str, str, str]] = re.findall(
+    r"^rabbitmqctl set_permissions -p / (\w+) +'(.+)' +'(.+)' +'(.+)'$", OPERATIONS, re.MULTILINE
+)
+GRANTS = re.findall(r"^(?:GRANT|REVOKE) .+ app;$", OPERATIONS, re.MULTILINE)
+
+SettingsFor = Callable[[str], Settings]
+
+
+@pytest.fixture
+async def users(management: Management) -> AsyncIterator[Mapping[str, str]]:
+    """A user of RabbitMQ for each in the document, with its permissions there."""
+    names = {name: f"{name}-{secrets.token_hex(4)}" for name, *_ in PERMISSIONS}
+    for name, configure, write, read in PERMISSIONS:
+        await management.create_user(names[name], "secret")
+        await management.allow(names[name], configure, write, read)
+    yield names
+    for name in names.values():
+        await management.call("DELETE", f"users/{name}")
+
+
+@pytest.fixture
+async def app_url(database_url: str) -> AsyncIterator[str]:
+    """A database that its owner has migrated, for a role with the privileges in the document."""
+    role = f"app_{secrets.token_hex(4)}"
+    await execute(database_url, f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
+    for grant in GRANTS:
+        await execute(database_url, grant.replace(" app;", f" {role};"))
+    parts = urlsplit(database_url)
+    yield urlunsplit(parts._replace(netloc=f"{role}:secret@{parts.netloc.rpartition('@')[2]}"))
+    await execute(database_url, f"DROP OWNED BY {role}")
+    await execute(database_url, f"DROP ROLE {role}")
+
+
+@pytest.fixture
+def settings_for(
+    users: Mapping[str, str],
+    broker_url: str,
+    app_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> SettingsFor:
+    """The settings of a role: its own user of RabbitMQ, the one role of PostgreSQL."""
+    monkeypatch.setenv("TIDINGS_DATABASE_URL", app_url)
+    monkeypatch.setenv("TIDINGS_EMAIL_RETRY", "1s")
+    monkeypatch.setenv("TIDINGS_CATEGORIES", "{}")
+    parts = urlsplit(broker_url)
+    host = parts.netloc.rpartition("@")[2]
+
+    def make(role: str) -> Settings:
+        url = urlunsplit(parts._replace(netloc=f"{quote(users[role])}:secret@{host}"))
+        monkeypatch.setenv("TIDINGS_AMQP_URL", url)
+        settings = Settings()
+        assert settings.broker.urls == (url,)
+        return settings
+
+    return make
+
+
+async def apply(settings: Settings) -> Topology:
+    """Like `tidings topology apply`."""
+    wanted = topology_of(settings)
+    async with connected(settings.broker, "apply") as connection:
+        await declare(connection, wanted, settings.broker.amqp_timeout)
+    return wanted
+
+
+def rig_of(settings: Settings, tmp_path: Path) -> DeadLetterRig:
+    """A rig that publishes nothing by itself."""
+    settings.check()
+    return DeadLetterRig(settings, tmp_path, cast(AbstractChannel, None))
+
+
+def email(subject: str, **fields: object) -> EmailNotification:
+    told = {"recipient": "ada@example.com", "subject": subject, "body": "x", **fields}
+    return EmailNotification.model_validate(told)
+
+
+def script(request: SendRequest, before: int) -> Exception | None:
+    """A relay that knows one address only after it was asked twice, and another only after a replay."""
+    match request.content.subject:
+        case "retried" if not before:
+            return Unavailable("not now")
+        case "replayed" if not request.attempt.epoch:
+            return Rejected("no such user")
+        case _:
+            return None
+
+
+async def test_every_role_works_with_what_the_document_grants_it(
+    settings_for: SettingsFor, tmp_path: Path
+) -> None:
+    assert {name for name, *_ in PERMISSIONS} == {
+        "tidings",
+        "shop",
+        "worker",
+        "scheduler",
+        "archive",
+    }
+    await apply(settings_for("tidings"))
+    working, archiving, scheduling, replaying = (
+        rig_of(settings_for(role), tmp_path) for role in ("worker", "archive", "scheduler", "shop")
+    )
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    notifications = [
+        email("plain"),
+        email("retried"),
+        email("replayed"),
+        email("scheduled", scheduled_at=soon),
+        email("keyed", idempotency_key="once"),
+    ]
+    channel = ScriptedChannel(script=script)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(working.working(channel))
+        await stack.enter_async_context(archiving.archiving())
+        await stack.enter_async_context(scheduling.scheduling())
+        async with Producer(replaying.settings.broker.urls) as producer:
+            await producer.publish_many(notifications)
+        await archiving.letters(1)
+        summary = await replaying.replay(plan=Plan(watch=10))
+        assert summary.well
+        for one in notifications:
+            await working.reaches(one.id, "sent")
+    found = await diagnose(working.settings.ledger)
+    assert [one for one in found if one.verdict is Verdict.FAULT] == []
+
+
+async def test_a_role_says_what_is_missing_where_it_may_not_make_it(
+    settings_for: SettingsFor,
+) -> None:
+    settings = settings_for("worker")
+    async with Connection(settings.broker, "worker", topology=topology_of(settings)) as connection:
+        with pytest.raises(BrokerUnavailable, match=r"tidings\.notifications is missing.*apply"):
+            await connection.get(timeout=1)
+
+
+async def test_nobody_may_publish_where_it_has_no_business(settings_for: SettingsFor) -> None:
+    await apply(settings_for("tidings"))
+    for role, exchange in (("worker", EXCHANGE), ("archive", EXCHANGE), ("shop", DEAD)):
+        settings = settings_for(role)
+        async with Connection(settings.broker, role) as connection:
+            publisher = Publisher(settings.broker, connection)
+            with pytest.raises(BrokerUnavailable, match=r"access to exchange .* refused"):
+                await publisher.publish(exchange, "email.high", b"{}", {})
+
+
+async def test_the_role_of_the_database_may_neither_define_nor_delete_nor_rewrite_history(
+    app_url: str,
+) -> None:
+    for statement in (
+        "CREATE TABLE mine (id int)",
+        "ALTER TABLE notifications ADD COLUMN mine int",
+        "DROP TABLE attempts",
+        "TRUNCATE notifications",
+        "DELETE FROM notifications",
+        "UPDATE transitions SET reason = ''",
+        "UPDATE attempts SET state = 'sent'",
+        "UPDATE alembic_version SET version_num = '9999'",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await execute(app_url, statement)
