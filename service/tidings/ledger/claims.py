@@ -49,7 +49,8 @@ WITH claimed AS (
             OR n.state = 'sending' AND n.lease_until < now() AND n.attempt <= excluded.attempt
             OR n.state = 'sending' AND n.lease_holder = excluded.lease_holder)
     RETURNING n.id, n.epoch, n.attempt, n.lapses, n.lease_holder, n.accepted_at,
-              n.lapses > 0 OR n.failure_kind = 'outcome_unknown' AS perhaps_sent
+              n.lapses > 0 OR n.failure_kind = 'outcome_unknown' AS perhaps_sent,
+              n.xmax = 0 AS unheard_of
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT id, epoch, 'sending', 'sending', lease_holder, lapsed
@@ -57,6 +58,11 @@ WITH claimed AS (
            || ' ran out: its worker is gone, and it may have been sent') AS said (lapsed)
      WHERE lapses > (SELECT count(*) FROM transitions AS t
                       WHERE (t.notification_id, t.epoch, t.reason) = (claimed.id, claimed.epoch, lapsed))
+    UNION ALL
+    SELECT id, epoch, 'queued', 'sending', lease_holder,
+           'first seen as attempt ' || attempt || ' of epoch ' || epoch || ', as its headers say: what came before '
+           || 'is not known here, because the database was restored, or because its producer made it up'
+      FROM claimed WHERE unheard_of AND (epoch, attempt) <> (0, 1)
 )
 SELECT id, accepted_at, coalesce(perhaps_sent, false) AS perhaps_sent FROM claimed
 """

@@ -91,6 +91,17 @@ async def test_one_first_seen_in_a_later_attempt_or_epoch_is_claimed_as_that(
     assert await answer(ledger, request_of(attempt)) == Claimed()
     row = await ledger.row(attempt.id)
     assert (row["epoch"], row["attempt"]) == (2, 3)
+    [(before, after, reason)] = await ledger.history(attempt.id)
+    assert (before, after) == ("queued", "sending")
+    assert reason.startswith("first seen as attempt 3 of epoch 2, as its headers say")
+
+
+async def test_what_is_known_already_is_not_called_first_seen(ledger: LedgerRig) -> None:
+    attempt = attempt_of(number=2)
+    await ledger.put(again(attempt), State.RETRYING)
+    request = request_of(attempt)
+    assert await answer(ledger, request) == await answer(ledger, request) == Claimed()
+    assert await ledger.history(attempt.id) == []
 
 
 async def test_answers_come_in_the_order_of_the_requests(ledger: LedgerRig) -> None:
