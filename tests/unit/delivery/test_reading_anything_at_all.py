@@ -1,0 +1,146 @@
+"""Whatever lies in a queue is read: as an attempt, as malformed, or as a dead letter; never as a crash."""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from time import process_time
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pamqp import decode
+
+from tidings.broker.burial import headers_of_unread
+from tidings.broker.consumer import Delivery
+from tidings.broker.letters import read_letter
+from tidings.broker.settlement import Settlement
+from tidings.broker.tolerance import tolerate_odd_values
+from tidings.delivery.attempt import Attempt, Message, read
+from tidings.delivery.errors import MalformedNotification
+from tidings_events import CHANNELS
+from tidings_events.routing import EXCHANGE, Headers
+
+CORPUS = sorted((Path(__file__).parents[2] / "corpus/messages").glob("*.bin"))
+PATIENCE = 2.0
+"""Seconds of this process's time for one message, on a slow machine."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tolerant() -> None:
+    tolerate_odd_values()
+
+
+def message_of(wire: bytes, key: str = "email.normal") -> Message:
+    """A file of the corpus as the broker hands it over."""
+    used, headers = decode.METHODS["table"](wire)
+    assert isinstance(headers, dict)
+    assert wire[used:] == body_of(wire)
+    return Message(wire[used:], key, headers, "application/json")
+
+
+def body_of(wire: bytes) -> bytes:
+    """What follows the headers."""
+    return wire[4 + int(struct.unpack_from(">I", wire)[0]) :]
+
+
+def reading(message: Message) -> Attempt | MalformedNotification:
+    try:
+        return read(message)
+    except MalformedNotification as error:
+        return error
+
+
+def assert_read(message: Message, exchange: str) -> None:
+    """By the worker and by the archive, in time, with nothing that can't be passed on or stored."""
+    began = process_time()
+    found = reading(message)
+    if isinstance(found, MalformedNotification):
+        assert found.problems
+        assert all(_fit(one) for one in headers_of_unread(message, found, "worker").values())
+    settlement = cast(Settlement, None)  # reading settles nothing
+    delivery = Delivery(message, "tidings.dead", exchange, False, 1, settlement)
+    letter = read_letter(delivery, channels=CHANNELS)
+    assert letter.body == message.body
+    assert all(map(_fit, (letter.failure.message, letter.failure.kind, letter.routing_key)))
+    assert _fit(json.dumps(letter.headers, allow_nan=False).replace("\\u0000", "\x00"))
+    assert process_time() - began < PATIENCE
+
+
+def _fit(value: str | int) -> bool:
+    """Whether AMQP and PostgreSQL take it."""
+    return "\x00" not in str(value) and len(str(value).encode()) < 1_000_000
+
+
+def test_there_is_a_corpus() -> None:
+    assert len(CORPUS) > 30
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("exchange", ["", EXCHANGE])
+def test_what_once_was_odd_is_read(path: Path, exchange: str) -> None:
+    assert_read(message_of(path.read_bytes()), exchange)
+
+
+bodies = st.sampled_from([body_of(path.read_bytes())[:2_000] for path in CORPUS])
+
+
+@given(
+    body=bodies,
+    place=st.integers(0, 2_000),
+    taken=st.integers(0, 40),
+    put=st.binary(max_size=20) | st.sampled_from([b"\x00", b"\\u0000", b"\xff", b"1e999", b"[[[["]),
+)
+def test_a_message_with_some_bytes_changed_is_read(
+    body: bytes, place: int, taken: int, put: bytes
+) -> None:
+    changed = body[:place] + put + body[place + taken :]
+    assert_read(Message(changed, "email.normal"), EXCHANGE)
+
+
+def _sized(content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + content
+
+
+def _named(fields: list[tuple[bytes, bytes]]) -> bytes:
+    return _sized(b"".join(bytes([len(name)]) + name + value for name, value in fields))
+
+
+def _known() -> Iterator[bytes]:
+    yield from (each.encode() for each in vars(Headers).values() if str(each).startswith("x-"))
+    yield from (b"x-death", b"traceparent", b"queue", b"reason")
+
+
+names = st.sampled_from(sorted(_known())) | st.binary(max_size=30)
+scalars = st.one_of(
+    st.just(b"V"),
+    st.binary(max_size=30).map(lambda text: b"S" + _sized(text)),
+    st.binary(max_size=30).map(lambda text: b"x" + _sized(text)),
+    st.sampled_from([b"rejected", b"delivery_limit", b"2026-01-02T03:04:05+00:00"]).map(
+        lambda text: b"S" + _sized(text)
+    ),
+    st.binary(min_size=8, max_size=8).flatmap(
+        lambda eight: st.sampled_from([b"T", b"l", b"d"]).map(lambda tag: tag + eight)
+    ),
+    st.binary(min_size=5, max_size=5).map(lambda five: b"D" + five),
+    st.binary(min_size=4, max_size=4).map(lambda four: b"I" + four),
+    st.sampled_from([b"t\x00", b"t\x01", b"b\xff", b"B\xff", b"s\xff\xff", b"u\xff\xff"]),
+)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4).map(lambda all_: b"A" + _sized(b"".join(all_)))
+        | st.lists(st.tuples(names, inner), max_size=4).map(lambda fields: b"F" + _named(fields))
+    ),
+    max_leaves=5,
+)
+tables = st.lists(st.tuples(names, values), max_size=6).map(_named)
+
+
+@settings(max_examples=60)
+@given(
+    table=tables, body=bodies, key=st.text(max_size=40), exchange=st.sampled_from(["", EXCHANGE])
+)
+def test_any_headers_at_all_are_read(table: bytes, body: bytes, key: str, exchange: str) -> None:
+    assert_read(message_of(table + body, key), exchange)
