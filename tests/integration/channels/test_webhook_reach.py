@@ -91,6 +91,10 @@ async def refused(url: str, resolver: AbstractResolver | None = None) -> Deliver
         "127.1",
         "127.0.1",
         "0",
+        "127.0.0.1.",
+        "0177.1",
+        "0x7f.1",
+        "[0:0:0:0:0:ffff:7f00:0001]",
     ],
 )
 async def test_this_machine_is_refused_however_it_is_written(host: str) -> None:
@@ -112,7 +116,14 @@ async def test_this_machine_is_not_reached_by_any_of_its_names(name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "host", ["10.0.0.1", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "[fd00::1]"]
+    "host",
+    [
+        *("10.0.0.1", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "[fd00::1]"),
+        # The clouds' metadata, in every dress.
+        *("169.254.169.254.", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.16689662"),
+        *("[fd00:ec2::254]", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "100.100.100.200"),
+        *("[::ffff:10.0.0.1]", "[64:ff9b::10.0.0.1]", "[2002:a9fe:a9fe::]"),
+    ],
 )
 async def test_private_addresses_are_refused_at_once(host: str) -> None:
     """At once: a timeout instead would tell which addresses are in use."""
@@ -122,7 +133,10 @@ async def test_private_addresses_are_refused_at_once(host: str) -> None:
     assert type(error) is Rejected
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "10.1.2.3", "fe80::1"])
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "::ffff:127.0.0.1", "10.1.2.3", "fe80::1", "64:ff9b::7f00:1", "169.254.169.254"],
+)
 async def test_a_name_that_leads_inside_is_refused_and_not_told_where_to(address: str) -> None:
     async with serving(TAKEN) as server:
         error = await refused(f"http://example.org:{server.port}/", NameServer([address]))
