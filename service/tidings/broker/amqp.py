@@ -5,7 +5,7 @@ import random
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
@@ -14,6 +14,8 @@ from aiormq.exceptions import AMQPError
 from pamqp.exceptions import PAMQPException
 from yarl import URL
 
+from tidings.broker.frames import Frames
+from tidings.broker.stream import Transport
 from tidings.broker.tolerance import tolerate_odd_values
 from tidings.certificates import distrust, verifying
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
@@ -36,7 +38,15 @@ theirs for a channel or connection that closed meanwhile."""
 
 
 class _Connection(aio_pika.Connection):
-    """Knows when it is lost: aio-pika's own counts as open until we close it ourselves."""
+    """Lets us take messages before aiormq reads them, and knows when it is lost.
+
+    aio-pika's own counts as open until we close it ourselves.
+    """
+
+    def __init__(self, url: URL, *args: Any, **kwargs: Any) -> None:
+        super().__init__(url, *args, **kwargs)
+        self.frames = Frames()
+        self.kwargs["transport_factory"] = Transport(url.scheme, self.frames)
 
     async def _on_connection_close(self, closing: "asyncio.Future[None]") -> None:
         await super()._on_connection_close(closing)
@@ -113,6 +123,11 @@ async def open_channel(connection: AbstractConnection, timeout: float) -> Abstra
         channel = connection.channel(publisher_confirms=True, on_return_raises=True)
         await channel.initialize()
         return await channel.get_underlay_channel()
+
+
+def frames_of(connection: AbstractConnection) -> Frames | None:
+    """Where messages of this connection are taken; None where aiormq has to hand them on."""
+    return connection.frames if isinstance(connection, _Connection) else None
 
 
 def explain(error: BaseException) -> str:

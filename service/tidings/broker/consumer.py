@@ -17,7 +17,15 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp import commands as spec
 
-from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, broker_errors, explain, open_channel
+from tidings.broker.amqp import (
+    CONNECTION_ERRORS,
+    Backoff,
+    broker_errors,
+    explain,
+    frames_of,
+    open_channel,
+)
+from tidings.broker.frames import Arrival, Frames
 from tidings.broker.settlement import Settlement
 from tidings.delivery.attempt import Message
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
@@ -142,7 +150,7 @@ class Consumer:
             try:
                 with broker_errors():
                     async with _channel(connection, self._timeout) as channel:
-                        await self._consume(channel, subscription, backoff)
+                        await self._consume(channel, frames_of(connection), subscription, backoff)
                 if self._stopping.is_set():
                     return
                 log.warning("consumer lost", queue=subscription.queue)
@@ -161,14 +169,18 @@ class Consumer:
             log.warning("can't declare a queue again", queue=queue, error=str(error))
 
     async def _consume(
-        self, channel: AbstractChannel, subscription: Subscription, backoff: Backoff
+        self,
+        channel: AbstractChannel,
+        frames: Frames | None,
+        subscription: Subscription,
+        backoff: Backoff,
     ) -> None:
         lost = asyncio.Event()
         channel.on_consumer_cancel_callbacks.add(lambda _: lost.set())
         channel.closing.add_done_callback(lambda _: lost.set())
         async with Settlement(channel) as settlement:
             try:
-                tag = await self._begin(channel, settlement, subscription)
+                tag = await self._begin(channel, frames, settlement, subscription)
                 backoff.reset()
                 await _first(lost, self._stopping)
                 if not lost.is_set():
@@ -179,13 +191,32 @@ class Consumer:
                 self._consuming.discard(subscription.queue)
 
     async def _begin(
-        self, channel: AbstractChannel, settlement: Settlement, subscription: Subscription
+        self,
+        channel: AbstractChannel,
+        frames: Frames | None,
+        settlement: Settlement,
+        subscription: Subscription,
     ) -> str:
-        async def receive(delivered: DeliveredMessage) -> None:  # aiormq wants a coroutine
-            self._receive(_delivery(delivered, subscription.queue, settlement, self._clock()))
+        def take(arrival: Arrival, message: Message) -> None:
+            self._receive(
+                Delivery(
+                    message,
+                    subscription.queue,
+                    arrival.exchange,
+                    arrival.redelivered,
+                    arrival.tag,
+                    settlement,
+                    self._clock(),
+                )
+            )
 
+        async def handed_on(delivered: DeliveredMessage) -> None:
+            take(*_read(delivered))
+
+        if frames is not None:
+            frames.take(channel.number, take)
         await channel.basic_qos(prefetch_count=subscription.prefetch, timeout=self._timeout)
-        begun = await channel.basic_consume(subscription.queue, receive, timeout=self._timeout)
+        begun = await channel.basic_consume(subscription.queue, handed_on, timeout=self._timeout)
         self._consuming.add(subscription.queue)
         log.debug("consuming", queue=subscription.queue, prefetch=subscription.prefetch)
         return str(begun.consumer_tag)
@@ -196,6 +227,7 @@ async def _channel(
     connection: AbstractConnection, timeout: float
 ) -> AsyncIterator[AbstractChannel]:
     """A channel that is closed at the end: what it handed out and nobody settled comes again."""
+    frames = frames_of(connection)
     channel = await open_channel(connection, timeout)
     try:
         yield channel
@@ -205,6 +237,8 @@ async def _channel(
                 await channel.close()
         except CONNECTION_ERRORS as error:
             log.debug("closing a broken channel", error=explain(error))
+        if frames is not None:  # not before: it may be in the middle of a message
+            frames.leave(channel.number)
 
 
 async def _first(*events: asyncio.Event) -> None:
@@ -217,27 +251,24 @@ async def _first(*events: asyncio.Event) -> None:
             wait.cancel()
 
 
-def _delivery(
-    delivered: DeliveredMessage, queue: str, settlement: Settlement, received: float
-) -> Delivery:
+def _read(delivered: DeliveredMessage) -> tuple[Arrival, Message]:
+    """What aiormq read and handed on."""
     frame = delivered.delivery
     assert isinstance(frame, spec.Basic.Deliver)  # noqa: S101  # consumers are given nothing else
     properties = delivered.header.properties
     headers: dict[str, Any] = properties.headers or {}
-    return Delivery(
-        message=Message(
-            body=delivered.body,
-            routing_key=frame.routing_key or "",
-            headers=headers,
-            content_type=properties.content_type,
-            content_encoding=properties.content_encoding,
-            message_id=properties.message_id,
-            timestamp=properties.timestamp,
-        ),
-        queue=queue,
-        exchange=frame.exchange or "",
-        redelivered=bool(frame.redelivered),
+    arrival = Arrival(
         tag=frame.delivery_tag or 0,
-        settlement=settlement,
-        received=received,
+        redelivered=bool(frame.redelivered),
+        exchange=frame.exchange or "",
+        routing_key=frame.routing_key or "",
+    )
+    return arrival, Message(
+        body=delivered.body,
+        routing_key=arrival.routing_key,
+        headers=headers,
+        content_type=properties.content_type,
+        content_encoding=properties.content_encoding,
+        message_id=properties.message_id,
+        timestamp=properties.timestamp,
     )

@@ -24,6 +24,23 @@ def tolerate_odd_values() -> None:
     in_tables |= {b"T": _timestamp, b"F": _table}
 
 
+def headers_at(data: bytes, at: int) -> tuple[dict[str, Any], int]:
+    """The header table that begins there, and where it ends; empty where it can't be read."""
+    (length,) = struct.unpack_from(">I", data, at)
+    end = at + 4 + int(length)
+    if not length:
+        return {}, end
+    try:
+        return _headers(data[at:end])[1], end
+    except (ValueError, KeyError, IndexError, struct.error):
+        return {}, end
+
+
+def timestamp_at(data: bytes, at: int) -> datetime:
+    """The time that stands there."""
+    return _timestamp(data[at : at + 8])[1]
+
+
 def _short_string(value: bytes) -> tuple[int, str]:
     length = value[0]
     return length + 1, value[1 : length + 1].decode("utf-8", "replace")

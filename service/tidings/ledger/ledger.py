@@ -1,7 +1,7 @@
 """The ledger as the rest of Tidings sees it: one object, its parts opened and closed together."""
 
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import Final, Self
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Claim, Claimed
@@ -16,6 +16,9 @@ from tidings.ledger.reports import Reports
 from tidings.settings import LedgerSettings
 
 __all__ = ["ClaimRequest", "Ledger", "Record"]
+
+REST: Final = 0.003
+"""Seconds between two group commits under load; an idle ledger is not kept waiting."""
 
 
 class Ledger:
@@ -41,11 +44,12 @@ class Ledger:
         self._claiming: Batcher[ClaimRequest, Claim] = Batcher(
             claims.claim,
             size=settings.batch_size,
+            rest=REST,
             weigh=lambda request: len(request.attempt.body),
             undo=self._give_back,
         )
         self._recording: Batcher[Record, bool] = Batcher(
-            self._records.record, size=settings.batch_size
+            self._records.record, size=settings.batch_size, rest=REST
         )
         self._parts = AsyncExitStack()
 

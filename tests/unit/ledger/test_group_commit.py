@@ -63,6 +63,36 @@ async def test_one_alone_goes_at_once() -> None:
         assert await batcher.submit(21) == 42
 
 
+async def test_after_a_batch_of_several_the_next_waits_for_company_and_a_full_one_does_not() -> None:
+    statement = Statement()
+    batcher = Batcher(statement.run, size=3, rest=60)
+    await submitting(batcher, [1, 2])
+    early = submitting(batcher, [3])
+    await settle()
+    assert statement.batches == [[1, 2]]  # in company the last time: it waits
+    await asyncio.gather(early, submitting(batcher, [4, 5]))
+    assert statement.batches[1:] == [[3, 4, 5]]  # full: it goes
+    late = submitting(batcher, [6])
+    await settle()
+    assert len(statement.batches) == 2
+    await batcher.__aexit__()  # and at the end nobody is kept waiting
+    assert await late == [12]
+
+
+async def test_after_one_alone_nobody_waits() -> None:
+    statement = Statement()
+    async with Batcher(statement.run, size=3, rest=60) as batcher:
+        for item in range(3):
+            assert await batcher.submit(item) == 2 * item
+
+
+async def test_the_rest_is_over_in_time() -> None:
+    statement = Statement()
+    async with asyncio.timeout(5), Batcher(statement.run, size=3, rest=0.01) as batcher:
+        await submitting(batcher, [1, 2])
+        assert await batcher.submit(3) == 6
+
+
 async def test_who_comes_while_a_batch_is_under_way_goes_together_next_in_order() -> None:
     statement = Statement(held=True)
     async with Batcher(statement.run, size=100) as batcher:

@@ -1,0 +1,169 @@
+"""Step two, at the wire: takes whole messages out of the stream of AMQP frames.
+
+aiormq reads a message in nine awaits and three generic decodings, which is most of what a worker
+would do for it. Here the frames of the channels we consume are read where they lie, a buffer at a
+time; every other frame goes on to aiormq, byte for byte. Layouts are those of the AMQP 0-9-1
+specification, chapters 2.3.5 (frames) and 4.2 (methods, content headers, properties).
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from tidings.broker.tolerance import headers_at, timestamp_at
+from tidings.delivery.attempt import Message
+
+_METHOD: Final = 1
+_HEADER: Final = 2
+_BODY: Final = 3
+_KINDS: Final = frozenset({_METHOD, _HEADER, _BODY, 8})
+_FRAME_END: Final = 0xCE
+_AROUND: Final = 8
+"""Bytes of a frame beside its payload."""
+_DELIVER: Final = b"\x00\x3c\x00\x3c"
+"""Basic.Deliver: class 60, method 60."""
+
+_frame = struct.Struct(">BHI").unpack_from
+_tag = struct.Struct(">QB").unpack_from
+_content = struct.Struct(">QH").unpack_from
+
+_CONTENT_TYPE: Final = 1 << 15
+_CONTENT_ENCODING: Final = 1 << 14
+_HEADERS: Final = 1 << 13
+_DELIVERY_MODE: Final = 1 << 12
+_PRIORITY: Final = 1 << 11
+_SKIPPED: Final = (1 << 10, 1 << 9, 1 << 8)
+"""correlation-id, reply-to, expiration: short strings that nobody here asks for."""
+_MESSAGE_ID: Final = 1 << 7
+_TIMESTAMP: Final = 1 << 6
+
+
+@dataclass(slots=True)
+class Arrival:
+    """One message on its way in."""
+
+    tag: int
+    redelivered: bool
+    exchange: str
+    routing_key: str
+
+
+Take: TypeAlias = Callable[[Arrival, Message], None]
+"""Called with each message, at once."""
+
+
+class Frames:
+    """Splits what the broker sends: messages of the channels somebody takes, and everything else. Pure."""
+
+    def __init__(self) -> None:
+        self._channels: dict[int, _Channel] = {}
+        self._rest = b""
+        self._lost = False
+        self.taking = False
+        """Whether anything has been taken yet."""
+
+    def take(self, channel: int, take: Take) -> None:
+        """Take what is delivered on this channel from now on."""
+        self._channels[channel] = _Channel(take)
+
+    def leave(self, channel: int) -> None:
+        """Take no more on this channel: its number may be given to another."""
+        self._channels.pop(channel, None)
+
+    def feed(self, data: bytes) -> bytes:
+        """Read on: messages are handed out, and the frames of somebody else returned."""
+        if self._lost:
+            return data
+        data = self._rest + data
+        others: list[bytes] = []
+        at, end = 0, len(data)
+        while at + _AROUND <= end:
+            kind, number, size = _frame(data, at)
+            after = at + _AROUND + size
+            if kind not in _KINDS or (after <= end and data[after - 1] != _FRAME_END):
+                # Not AMQP, or not 0-9-1: aiormq says it better.
+                self._lost = True
+                return b"".join([*others, data[at:]])
+            if after > end:
+                break
+            channel = self._channels.get(number)
+            if channel is None or not channel.took(kind, data, at + 7, after - 1):
+                others.append(data[at:after])
+            at = after
+        self._rest = data[at:]
+        self.taking = self.taking or bool(self._channels)
+        return b"".join(others)
+
+
+class _Channel:
+    """Puts the messages of one channel together: a method, a header, and as many bodies as it takes."""
+
+    __slots__ = ("_arrival", "_bodies", "_header", "_missing", "_take")
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+        self._arrival: Arrival | None = None
+        self._header = b""
+        self._missing = 0
+        self._bodies: list[bytes] = []
+
+    def took(self, kind: int, data: bytes, start: int, stop: int) -> bool:
+        """Whether the frame whose payload is `data[start:stop]` is part of a message."""
+        if kind == _METHOD:
+            if data[start : start + 4] != _DELIVER:
+                return False
+            self._arrival = _arrival(data, start + 4)
+            return True
+        if self._arrival is None:
+            return False
+        if kind == _HEADER:
+            self._header = data[start:stop]
+            (self._missing,) = struct.unpack_from(">Q", data, start + 4)
+        else:
+            self._bodies.append(data[start:stop])
+            self._missing -= stop - start
+        if self._missing <= 0:
+            self._complete(self._arrival)
+        return True
+
+    def _complete(self, arrival: Arrival) -> None:
+        body = self._bodies[0] if len(self._bodies) == 1 else b"".join(self._bodies)
+        self._arrival, self._bodies = None, []
+        self._take(arrival, _message(self._header, body, arrival.routing_key))
+
+
+def _arrival(data: bytes, at: int) -> Arrival:
+    at += 1 + data[at]  # the consumer's tag: a channel has one consumer
+    tag, redelivered = _tag(data, at)
+    exchange, at = _short(data, at + 9)
+    return Arrival(tag, bool(redelivered & 1), exchange, _short(data, at)[0])
+
+
+def _short(data: bytes, at: int) -> tuple[str, int]:
+    after = at + 1 + data[at]
+    return data[at + 1 : after].decode("utf-8", "replace"), after
+
+
+def _message(header: bytes, body: bytes, routing_key: str) -> Message:
+    """Read the properties, in the order of the specification, as far as anybody asks for them."""
+    _, flags = _content(header, 4)
+    at = 14
+    content_type = content_encoding = message_id = None
+    headers: dict[str, object] = {}
+    if flags & _CONTENT_TYPE:
+        content_type, at = _short(header, at)
+    if flags & _CONTENT_ENCODING:
+        content_encoding, at = _short(header, at)
+    if flags & _HEADERS:
+        headers, at = headers_at(header, at)
+    at += bool(flags & _DELIVERY_MODE) + bool(flags & _PRIORITY)
+    for flag in _SKIPPED:
+        if flags & flag:
+            at += 1 + header[at]
+    if flags & _MESSAGE_ID:
+        message_id, at = _short(header, at)
+    timestamp = timestamp_at(header, at) if flags & _TIMESTAMP else None
+    return Message(
+        body, routing_key, headers, content_type, content_encoding, message_id, timestamp
+    )
