@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from typing import Final, Protocol
@@ -17,6 +17,7 @@ from tidings.broker.topology import topology_of
 from tidings.channels.registry import build
 from tidings.dead_letters import Archive
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
+from tidings.delivery.ports import Channel
 from tidings.ledger import Ledger, migration_state
 from tidings.scheduler import Scheduler
 from tidings.settings import Settings
@@ -24,6 +25,7 @@ from tidings.telemetry.http import HealthServer
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
 from tidings.worker import Worker
+from tidings.worker.failpoints import ChannelWithFailpoints, Failpoints, LedgerWithFailpoints
 
 log = structlog.get_logger(__name__)
 
@@ -71,8 +73,9 @@ async def _serve(
 ) -> None:
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        ledger = await stack.enter_async_context(Ledger(settings.ledger, actor=actor_name(roles)))
-        running = dict(_roles(settings, roles, channels, ledger, metrics))
+        failpoints = Failpoints.parse(settings.worker.failpoints)
+        ledger = await stack.enter_async_context(_ledger(settings, actor_name(roles), failpoints))
+        running = dict(_roles(settings, roles, channels, ledger, metrics, failpoints))
         metrics.broker_up.set_function(lambda: all(role.connected for role in running.values()))
         metrics.ledger_up.set_function(lambda: ledger.database.answers)
         if settings.worker.http_port is not None:
@@ -98,20 +101,37 @@ def _roles(
     channels: Collection[str],
     ledger: Ledger,
     metrics: Metrics,
+    failpoints: Failpoints | None,
 ) -> Iterator[tuple[str, Role]]:
     layout = topology_of(settings)
     for role in roles:
         match role:
             case "worker":
                 templates = Templates(settings.worker.templates_root)
-                served = build(settings, only=channels)
-                yield role, Worker(settings, layout, ledger, served, templates, metrics)
+                served: Mapping[str, Channel] = build(settings, only=channels)
+                if failpoints is not None:
+                    served = {
+                        name: ChannelWithFailpoints(one, failpoints) for name, one in served.items()
+                    }
+                yield (
+                    role,
+                    Worker(
+                        settings, layout, ledger, served, templates, metrics, failpoints=failpoints
+                    ),
+                )
             case "scheduler":
                 yield role, Scheduler(settings, layout, ledger, metrics)
             case "archive":
                 yield role, Archive(settings, layout, ledger, metrics)
             case _:
                 raise ConfigurationError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
+
+
+def _ledger(settings: Settings, actor: str, failpoints: Failpoints | None) -> Ledger:
+    if failpoints is None:
+        return Ledger(settings.ledger, actor=actor)
+    log.warning("failpoints are set: this process ends itself", at=settings.worker.failpoints)
+    return LedgerWithFailpoints(settings.ledger, actor=actor, failpoints=failpoints)
 
 
 async def _run(role: Role, stop: asyncio.Event) -> None:

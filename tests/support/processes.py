@@ -33,7 +33,7 @@ async def tidings(
     process = await asyncio.create_subprocess_exec(
         TIDINGS,
         *arguments,
-        env={**_environment(), **env},
+        env={**environment(), **env},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -99,7 +99,7 @@ async def running(
         process = await asyncio.create_subprocess_exec(
             TIDINGS,
             *arguments,
-            env={**_environment(), **env, "TIDINGS_HTTP_PORT": str(port)},
+            env={**environment(), **env, "TIDINGS_HTTP_PORT": str(port)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
@@ -123,6 +123,6 @@ def free_port() -> int:
         return port
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, without any setting of Tidings."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}

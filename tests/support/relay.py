@@ -1,4 +1,4 @@
-"""A wire between a client and a server that can be held, so that replies wait, and cut."""
+"""A wire between a client and a server that can be held, slowed, made to lose things, and cut."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,6 +17,9 @@ class Relay:
         self._replies.set()
         self._server: asyncio.Server | None = None
         self._replies_left = -1
+        self._losing: set[asyncio.StreamWriter] = set()
+        self.delay = 0.0
+        """Seconds by which everything is late, in both directions."""
         self.port = 0
         self.connections = 0
         """How many were ever accepted."""
@@ -44,6 +47,16 @@ class Relay:
         for writer in self._writers:
             writer.transport.abort()
 
+    def lose(self) -> None:
+        """Lose whatever either end says on the connections there are now; only a cut ends that."""
+        self._losing |= self._writers
+
+    def half_close(self) -> None:
+        """Tell everybody that the other end will say no more, and go on listening to them."""
+        for writer in self._writers:
+            if writer.can_write_eof() and not writer.is_closing():
+                writer.write_eof()
+
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -53,37 +66,52 @@ class Relay:
         assert self._server is not None
         self._server.close()
         self.let_go()
+        self.delay = 0.0
         self.cut()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        up_reader, up_writer = await asyncio.open_connection(self._url.hostname, self._url.port)
+        try:
+            up_reader, up_writer = await asyncio.open_connection(self._url.hostname, self._url.port)
+        except OSError:
+            writer.transport.abort()  # nobody is at home: neither are we
+            return
         self._writers |= {writer, up_writer}
-        for pump in (_pump(reader, up_writer), _pump(up_reader, writer, self._reply)):
+        for pump in (
+            self._pump(reader, up_writer, self._request),
+            self._pump(up_reader, writer, self._reply),
+        ):
             task = asyncio.create_task(pump)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    async def _request(self) -> None:
+        if self.delay:
+            await asyncio.sleep(self.delay)
+
     async def _reply(self) -> None:
+        await self._request()
         await self._replies.wait()
         self._replies_left -= 1
         if self._replies_left == 0:
             self.cut()
 
-
-async def _pump(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    before: Callable[[], Awaitable[None]] | None = None,
-) -> None:
-    try:
-        while data := await reader.read(65_536):
-            if before is not None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        before: Callable[[], Awaitable[None]],
+    ) -> None:
+        try:
+            while data := await reader.read(65_536):
                 await before()
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass  # cut
-    finally:
-        writer.close()
+                if writer not in self._losing:
+                    writer.write(data)
+                    await writer.drain()
+        except (ConnectionError, RuntimeError):
+            pass  # cut, or closed by half
+        finally:
+            writer.close()
+            self._writers.discard(writer)
+            self._losing.discard(writer)

@@ -17,6 +17,7 @@ from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
 from tidings.worker.channel_worker import ChannelWorker
+from tidings.worker.failpoints import Failpoints, SettlerWithFailpoints
 from tidings.worker.flow import Flow
 from tidings.worker.settle import Settler
 
@@ -29,6 +30,7 @@ class Worker:
     Args:
         channels: What to serve; closed at the end.
         surroundings: The way to the broker, and the clocks.
+        failpoints: For tests: where this process ends.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Worker:
         templates: Templates,
         metrics: Metrics,
         surroundings: Surroundings = MACHINE,
+        failpoints: Failpoints | None = None,
     ) -> None:
         self._settings = settings
         self._channels = channels
@@ -47,7 +50,12 @@ class Worker:
         self._publishing = Connection(
             settings.broker, f"{name} (publish)", topology=topology, surroundings=surroundings
         )
-        settler = Settler(Publisher(settings.broker, self._publishing), worker=ledger.actor)
+        publisher, by = Publisher(settings.broker, self._publishing), ledger.actor
+        settler = (
+            Settler(publisher, worker=by)
+            if failpoints is None
+            else SettlerWithFailpoints(publisher, worker=by, failpoints=failpoints)
+        )
         self._workers = [
             ChannelWorker(
                 Flow(

@@ -1,0 +1,115 @@
+"""The processes that are killed: `tidings worker`, `archive`, `scheduler`, as operators start them."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import time
+from typing import Final
+
+from tests.support.processes import TIDINGS, environment, free_port
+
+MUTANTS: Final = Path(__file__).with_name("mutants.py")
+
+
+class Role:
+    """One process, which may be started again after it ended.
+
+    Args:
+        name: What its log file is called.
+        arguments: As after `tidings`.
+        mutant: Start it with a protection taken out: see mutants.py.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        folder: Path,
+        *,
+        mutant: str | None = None,
+    ) -> None:
+        self.name = name
+        self.env = dict(env)
+        self.log = folder / f"{name}.log"
+        self._arguments = arguments
+        self._mutant = mutant
+        self._process: asyncio.subprocess.Process | None = None
+        self.port = 0
+        self.pids: list[int] = []
+
+    @property
+    def running(self) -> bool:
+        """Whether it is alive."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        """Of the last process started."""
+        return self.pids[-1]
+
+    async def start(self, **extra: str) -> None:
+        """Start it; returns at once."""
+        assert not self.running
+        self.port = free_port()
+        program = [str(TIDINGS)]
+        if self._mutant is not None:
+            program = [sys.executable, str(MUTANTS), self._mutant]
+        with self.log.open("ab") as sink:
+            self._process = await asyncio.create_subprocess_exec(
+                *program,
+                *self._arguments,
+                env={
+                    **environment(),
+                    **self.env,
+                    **extra,
+                    "TIDINGS_HTTP_PORT": str(self.port),
+                },
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+            )
+        self.pids.append(self._process.pid)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, where it is alive."""
+        if self.running and self._process is not None:
+            self._process.send_signal(number)
+
+    async def kill(self) -> None:
+        """SIGKILL it, and wait until it is gone."""
+        self.signal(signal.SIGKILL)
+        await self.ended()
+
+    async def ended(self, within: float = 60) -> int:
+        """Wait until it has ended; how."""
+        assert self._process is not None
+        async with asyncio.timeout(within):
+            return await self._process.wait()
+
+    async def ready(self, within: float = 40) -> None:
+        """Wait until it says that it is ready."""
+        deadline = time() + within
+        while not await self._says_ready():
+            if not self.running:
+                raise AssertionError(f"{self.name} ended: {self.last_words()}")
+            if time() > deadline:
+                raise AssertionError(f"{self.name} was not ready: {self.last_words()}")
+            await asyncio.sleep(0.05)
+
+    def last_words(self, size: int = 3000) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-size:] if self.log.exists() else ""
+
+    async def _says_ready(self) -> bool:
+        try:
+            async with asyncio.timeout(2):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
+                line = await reader.readline()
+                writer.close()
+        except (OSError, TimeoutError):
+            return False
+        return b" 200 " in line

@@ -1,0 +1,124 @@
+"""Faults of the workers: killed, stopped, frozen, crashing in a loop."""
+
+import asyncio
+import signal
+from typing import Final
+
+from tests.chaos.checker import Expectations
+from tests.chaos.load import PLAIN
+from tests.chaos.roles import Role
+from tests.chaos.scenario import scenario
+from tests.chaos.world import World
+
+STEPS: Final = (
+    "before-claim",
+    "after-claim",
+    "during-send",
+    "after-send",
+    "after-record",
+    "before-republish",
+    "after-republish",
+    "before-ack",
+    "after-ack",
+)
+
+
+async def die_at(made: World, role: Role, step: str, visit: int) -> None:
+    """Start a worker again that ends itself at a step; wait until it has, and start it as usual."""
+    if role.running:
+        await role.kill()
+        await made.noted_death(role, "worker killed")
+    await role.start(TIDINGS_FAILPOINTS=f"{step}=kill@{visit}")
+    code = await role.ended()
+    assert code == -signal.SIGKILL, f"{role.name} ended with {code} at {step}: {role.last_words()}"
+    await made.noted_death(role, f"killed {step}")
+    await role.start()
+
+
+@scenario(
+    1,
+    "killed-at-each-step",
+    "a worker is killed at each step from claim to ack",
+    "C, D",
+    count=3000,
+    mutant="ack-before-record",
+)
+async def killed_at_each_step(made: World) -> Expectations | None:
+    """Each step in turn, at a visit drawn from the seed, while the load goes on."""
+    await made.start_roles(1)
+    worker = made.workers[0]
+    made.sink.delay = 0.02
+    each = made.options.count // len(STEPS)
+    for step in STEPS:
+        passed_on = "republish" in step
+        async with made.publishing(made.writer().items(each)):
+            await die_at(made, worker, step, made.random.randint(1, 4 if passed_on else 60))
+        await worker.ready()
+    await made.recovers("the last kill")
+    return None
+
+
+@scenario(
+    12,
+    "crash-loop",
+    "a worker crashes 22 times with 200 messages in its hands",
+    "C",
+    count=1000,
+    patience=120,
+    mutant="no-delivery-limit-letter",
+)
+async def crash_loop(made: World) -> Expectations | None:
+    """What was handed out too often becomes a letter, and is delivered when it is replayed."""
+    await made.add("archive")
+    await made.add("scheduler")
+    await made.publish(made.options.count, PLAIN)
+    looping = await made.add(
+        "worker-0",
+        ready=False,
+        TIDINGS_EMAIL_PREFETCH="200",
+        TIDINGS_FAILPOINTS="after-claim=kill@1",
+    )
+    for _ in range(22):
+        await looping.ended()
+        made.fault("killed after-claim", 0)
+        await looping.start()
+    await looping.ended()
+    looping.env.pop("TIDINGS_FAILPOINTS")
+    await looping.start()
+    await looping.ready()
+    await made.recovers("the crash loop")
+    await made.until(made.nothing_left, "every message settled", 90)
+    letters = await made.fetch(
+        "SELECT count(*) AS n FROM dead_letters WHERE reason = 'delivery_limit'"
+    )
+    made.notes.append(f"{letters[0]['n']} letters with the reason delivery_limit, replayed")
+    assert letters[0]["n"], "no message was handed out often enough: this run shows nothing"
+    replayed = await made.tidings("replay", "--reason", "delivery_limit", "--yes")
+    assert replayed.code == 0, replayed.out + replayed.err
+    return None
+
+
+@scenario(
+    14,
+    "sigterm-under-load",
+    "workers are stopped with SIGTERM and started again under load",
+    "C, D = 0",
+    count=4000,
+    mutant="ack-before-record",
+)
+async def sigterm_under_load(made: World) -> Expectations | None:
+    """A rolling restart, again and again: nothing comes twice."""
+    await made.start_roles()
+    made.sink.delay = 0.05
+    async with made.publishing():
+        for _ in range(3):
+            for worker in made.workers:
+                await asyncio.sleep(made.random.uniform(0.2, 0.8))
+                worker.signal(signal.SIGTERM)
+                code = await worker.ended()
+                assert code == 0, f"{worker.name} ended with {code}: {worker.last_words()}"
+                made.fault("SIGTERM")
+                await worker.start()
+                await worker.ready()
+    await made.recovers("the last restart")
+    return Expectations(duplicates=0)
