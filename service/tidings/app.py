@@ -62,18 +62,22 @@ async def serve(settings: Settings, roles: Collection[str], channels: Collection
         ConfigurationError: A person has to act first; says how.
     """
     settings.check()
+    failpoints = Failpoints.parse(settings.worker.failpoints)
     with _stop_on_signal() as stop:
         await _tables_ready(settings, stop)
         if not stop.is_set():
-            await _serve(settings, roles, channels, stop)
+            await _serve(settings, roles, channels, stop, failpoints)
 
 
 async def _serve(
-    settings: Settings, roles: Collection[str], channels: Collection[str], stop: asyncio.Event
+    settings: Settings,
+    roles: Collection[str],
+    channels: Collection[str],
+    stop: asyncio.Event,
+    failpoints: Failpoints | None,
 ) -> None:
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        failpoints = Failpoints.parse(settings.worker.failpoints)
         ledger = await stack.enter_async_context(_ledger(settings, actor_name(roles), failpoints))
         running = dict(_roles(settings, roles, channels, ledger, metrics, failpoints))
         metrics.broker_up.set_function(lambda: all(role.connected for role in running.values()))

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import random
 import shutil
 import sys
@@ -32,6 +33,7 @@ def main() -> int:
             console.print(f"{one.number:>2} {one.name:<28} {one.checks:<10} {one.title}")
         return 0
     seed = random.SystemRandom().getrandbits(32) if asked.seed is None else asked.seed
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # its connections are cut all the time
     folder = FOLDER / datetime.now().strftime("%Y%m%d-%H%M%S")  # noqa: DTZ005  # a folder's name
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runs = runner.run(_run(chosen, asked, seed, folder))
@@ -59,6 +61,8 @@ async def _run(
                 f"  {told}, {result.verdict.confirmed:,} confirmed, {result.verdict.lost} lost, "
                 f"{result.verdict.duplicates} twice, {result.seconds:.0f} s, {result.rate:,.0f}/s"
             )
+            for line in report.complaints(runs[-1]):
+                console.print(line, style="red", markup=False, soft_wrap=True)
             if result.passed and not asked.keep:
                 shutil.rmtree(options.folder)
     return runs
@@ -71,7 +75,7 @@ def _options(one: Scenario, asked: argparse.Namespace, seed: int, folder: Path) 
     options = Options(asked.count or one.count, seed, folder.absolute() / one.name, mutant)
     if asked.kills is not None:
         options = replace(options, kills=asked.kills)
-    return replace(options, seconds=asked.seconds or options.seconds)
+    return replace(options, seconds=asked.seconds or options.seconds, patience=asked.patience)
 
 
 def _chosen(asked: argparse.Namespace) -> list[Scenario]:
@@ -119,6 +123,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="say which scenarios there are")
     parser.add_argument("--write", type=Path, metavar="FILE", help="bring a document up to date")
     parser.add_argument("--rabbitmq", type=Path, help="where another RabbitMQ is installed")
+    parser.add_argument("--patience", type=float, default=1.0, help="times that limits are longer")
     parser.add_argument("--no-fsync", action="store_true", help="a faster PostgreSQL")
     asked = parser.parse_args()
     asked.seconds = None

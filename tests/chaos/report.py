@@ -41,7 +41,7 @@ def as_data(verdict: Verdict) -> dict[str, Any]:
 
 
 def show(console: Console, runs: Sequence[Data]) -> None:
-    """The table for a terminal, and every violation below it."""
+    """The table for a terminal."""
     table = Table(box=None, pad_edge=False)
     for name in ("", "scenario", "checks", "faults", "confirmed", "ended", "lost", "twice", "s"):
         table.add_column(name, overflow="fold")
@@ -58,12 +58,10 @@ def show(console: Console, runs: Sequence[Data]) -> None:
             f"{run['seconds']:.0f}",
         )
     console.print(table)
-    for run in runs:
-        for line in _complaints(run):
-            console.print(line, style="red", markup=False, soft_wrap=True)
 
 
-def _complaints(run: Data) -> Iterator[str]:
+def complaints(run: Data) -> Iterator[str]:
+    """What is wrong with a run, line by line."""
     if run["passed"]:
         return
     yield f"\n{run['name']} (seed {run['seed']}), everything about it in {run['folder']}"

@@ -83,13 +83,13 @@ class Role:
         self.signal(signal.SIGKILL)
         await self.ended()
 
-    async def ended(self, within: float = 60) -> int:
+    async def ended(self, within: float = 180) -> int:
         """Wait until it has ended; how."""
         assert self._process is not None
         async with asyncio.timeout(within):
             return await self._process.wait()
 
-    async def ready(self, within: float = 40) -> None:
+    async def ready(self, within: float = 120) -> None:
         """Wait until it says that it is ready."""
         deadline = time() + within
         while not await self._says_ready():

@@ -164,10 +164,10 @@ def _join(node: RabbitMQ, first: RabbitMQ) -> None:
 class Servers:
     """Everything that is started once for a run of scenarios."""
 
-    def __init__(self, data: Path, *, home: Path | None = None, fsync: bool = True) -> None:
+    def __init__(self, rabbitmq: RabbitMQ, postgresql: PostgreSQL, data: Path) -> None:
         self._data = data
-        self.broker = Broker([RabbitMQ(data / "rabbitmq", home=home, statistics_interval=0.5)])
-        self.postgresql = PostgreSQL(data / "postgresql", fsync=fsync)
+        self.broker = Broker([rabbitmq])
+        self.postgresql = postgresql
         self._cluster: Broker | None = None
 
     async def start(self) -> None:
@@ -220,7 +220,11 @@ async def serving(*, home: Path | None = None, fsync: bool = True) -> AsyncItera
     directory = _reachable()
     async with AsyncExitStack() as stack:
         stack.callback(partial(shutil.rmtree, directory, ignore_errors=True))
-        servers = Servers(directory, home=home, fsync=fsync)
+        servers = Servers(
+            RabbitMQ(directory / "rabbitmq", home=home, statistics_interval=0.5),
+            PostgreSQL(directory / "postgresql", fsync=fsync),
+            directory,
+        )
         stack.callback(servers.close)
         await servers.start()
         yield servers

@@ -44,6 +44,8 @@ class Options:
     seconds: float = 60.0
     """How long a run lasts that has no end of its own."""
     kills: int = 20
+    patience: float = 1.0
+    """How much longer everything may take, on a machine that is busy with other things."""
 
 
 @dataclass
@@ -104,6 +106,14 @@ class World:
 
     async def add(self, name: str, *arguments: str, ready: bool = True, **extra: str) -> Role:
         """Start a role."""
+        role = self.prepared(name, *arguments, **extra)
+        await role.start()
+        if ready:
+            await role.ready()
+        return role
+
+    def prepared(self, name: str, *arguments: str, **extra: str) -> Role:
+        """A role that is not started yet."""
         role = Role(
             name,
             arguments or (name.partition("-")[0],),
@@ -112,9 +122,6 @@ class World:
             mutant=self.options.mutant,
         )
         self.roles.append(role)
-        await role.start()
-        if ready:
-            await role.ready()
         return role
 
     async def start_roles(self, workers: int | None = None, **extra: str) -> None:
@@ -172,6 +179,7 @@ class World:
 
     async def recovers(self, after: str, limit: float = PROGRESS) -> None:
         """Wait until something is delivered again, which has to happen in time."""
+        limit *= self.options.patience
         before, began = self.sink.total, time()
         while self.sink.total == before and time() - began < limit + 5:
             if self.load.confirmed and await self.nothing_left():
@@ -208,6 +216,7 @@ class World:
         Raises:
             AssertionError: It was not, in time.
         """
+        within *= self.options.patience
         deadline = time() + within
         while True:
             result = condition()
@@ -232,6 +241,7 @@ class World:
 
     async def drained(self, within: float) -> None:
         """Wait until nothing is left, and has been for a moment; the checker tells what is otherwise."""
+        within *= self.options.patience
         deadline, quiet = time() + within, 0
         while time() < deadline and quiet < 3:
             try:

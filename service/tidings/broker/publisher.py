@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 from uuid import uuid4
 
+import structlog
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
@@ -14,7 +16,12 @@ from tidings.broker.connection import Connection
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.settings import BrokerSettings
 
+log = structlog.get_logger(__name__)
+
 Headers = Mapping[str, str | int]
+
+RENEWED: Final = 5.0
+"""Seconds after which a channel that was refused a message is replaced, and no sooner."""
 
 
 class Publisher:
@@ -28,7 +35,9 @@ class Publisher:
         self._timeout = settings.amqp_timeout
         self._connection = connection
         self._channel: AbstractChannel | None = None
+        self._opened = 0.0
         self._opening = asyncio.Lock()
+        self._retired: set[asyncio.Task[None]] = set()
 
     async def publish(
         self,
@@ -66,6 +75,7 @@ class Publisher:
             await self._connection.mend(began)
             raise BrokerUnavailable(f"{where} led nowhere; it is declared again") from None
         except DeliveryError:
+            self._retire(channel)
             raise BrokerUnavailable(
                 f"RabbitMQ refused a message for {where}: its queue is full, or just starting"
             ) from None
@@ -82,4 +92,26 @@ class Publisher:
             if self._channel is None or self._channel.is_closed:
                 connection: AbstractConnection = await self._connection.get()
                 self._channel = await open_channel(connection, self._timeout)
+                self._opened = asyncio.get_running_loop().time()
             return self._channel
+
+    def _retire(self, channel: AbstractChannel) -> None:
+        """Publish on another channel from now on, and close this one when nobody can wait on it.
+
+        RabbitMQ (3.10 to 4.0) tells a channel that a queue is full, and where the limit is taken
+        away altogether it never tells it otherwise: it would refuse for ever.
+        """
+        loop = asyncio.get_running_loop()
+        if self._channel is channel and loop.time() - self._opened > RENEWED:
+            self._channel = None
+            closing = loop.create_task(self._close_later(channel))
+            self._retired.add(closing)
+            closing.add_done_callback(self._retired.discard)
+
+    async def _close_later(self, channel: AbstractChannel) -> None:
+        await asyncio.sleep(self._timeout)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await channel.close()
+        except CONNECTION_ERRORS as error:
+            log.debug("closing a channel that was refused a message", error=explain(error))

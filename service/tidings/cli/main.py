@@ -20,6 +20,7 @@ from tidings.cli import (
     templates,
     topology,
     up,
+    verify,
 )
 from tidings.cli.console import out
 from tidings.telemetry.logs import configure
@@ -54,6 +55,7 @@ app.add_typer(dead.app, name="dead", rich_help_panel=ASK)
 app.command(rich_help_panel=ASK)(replay.replay)
 
 app.command(rich_help_panel=SET_UP)(doctor.doctor)
+app.command(rich_help_panel=SET_UP)(verify.verify)
 app.command("migrate", rich_help_panel=SET_UP)(migrate.migrate_)
 app.command(rich_help_panel=SET_UP)(environment.settings)
 app.add_typer(topology.app, name="topology", rich_help_panel=SET_UP)

@@ -13,6 +13,7 @@ from tidings.ledger.dispatch import Outbox
 from tidings.ledger.letters import Letters
 from tidings.ledger.records import Record, Records
 from tidings.ledger.reports import Reports
+from tidings.ledger.verification import Verification
 from tidings.settings import LedgerSettings
 
 __all__ = ["ClaimRequest", "Ledger", "Record"]
@@ -38,6 +39,7 @@ class Ledger:
         self.outbox = Outbox(self.database)
         self.reports = Reports(self.database)
         self.changes = Changes(self.database)
+        self.verification = Verification(self.database)
         self.letters = Letters(self.database, actor=actor)
         self._records = Records(self.database)
         claims = Claims(self.database, worker=actor, window=settings.idempotency_window)

@@ -5,8 +5,7 @@ import signal
 from typing import Final
 
 from tests.chaos.checker import Expectations
-from tests.chaos.load import PLAIN
-from tests.chaos.roles import Role
+from tests.chaos.load import PLAIN, USUAL
 from tests.chaos.scenario import scenario
 from tests.chaos.world import World
 
@@ -23,37 +22,28 @@ STEPS: Final = (
 )
 
 
-async def die_at(made: World, role: Role, step: str, visit: int) -> None:
-    """Start a worker again that ends itself at a step; wait until it has, and start it as usual."""
-    if role.running:
-        await role.kill()
-        await made.noted_death(role, "worker killed")
-    await role.start(TIDINGS_FAILPOINTS=f"{step}=kill@{visit}")
-    code = await role.ended()
-    assert code == -signal.SIGKILL, f"{role.name} ended with {code} at {step}: {role.last_words()}"
-    await made.noted_death(role, f"killed {step}")
-    await role.start()
-
-
 @scenario(
     1,
     "killed-at-each-step",
     "a worker is killed at each step from claim to ack",
     "C, D",
-    count=3000,
+    count=2700,
     mutant="ack-before-record",
 )
 async def killed_at_each_step(made: World) -> Expectations | None:
     """Each step in turn, at a visit drawn from the seed, while the load goes on."""
-    await made.start_roles(1)
-    worker = made.workers[0]
-    made.sink.delay = 0.02
-    each = made.options.count // len(STEPS)
+    await made.start_roles(0)
+    worker = made.prepared("worker-0")
+    each = max(10, made.options.count // len(STEPS))
+    mix = {**USUAL, "plain": 68, "busy": 24}
     for step in STEPS:
-        passed_on = "republish" in step
-        async with made.publishing(made.writer().items(each)):
-            await die_at(made, worker, step, made.random.randint(1, 4 if passed_on else 60))
-        await worker.ready()
+        visit = made.random.randint(1, max(1, each // (10 if "republish" in step else 3)))
+        async with made.publishing(made.writer(mix).items(each)):
+            await worker.start(TIDINGS_FAILPOINTS=f"{step}=kill@{visit}")
+            code = await worker.ended()
+        assert code == -signal.SIGKILL, f"{step}: ended with {code}: {worker.last_words()}"
+        await made.noted_death(worker, f"killed {step}")
+    await worker.start()
     await made.recovers("the last kill")
     return None
 

@@ -15,6 +15,7 @@ from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.broker.topology import Topology
 from tidings.delivery.errors import BrokerUnavailable
+from tidings.local.management import Management
 from tidings.local.rabbitmq import RabbitMQ
 
 LIMIT = 2.0
@@ -142,6 +143,26 @@ async def test_a_full_queue_is_unavailable_and_keeps_only_what_was_confirmed(
         assert [int((await rig.take("full")).body) for _ in range(confirmed)] == [*range(confirmed)]
         assert await rig.depth("full") == 0
         await publisher.publish("", "full", b"there is room again", {})
+
+
+async def test_a_queue_whose_limit_is_taken_away_takes_messages_again(
+    broker_url: str, rig: BrokerRig, management: Management
+) -> None:
+    """RabbitMQ never tells the channel that it refused: only another channel finds out."""
+    await rig.channel.declare_queue("full", durable=True, arguments=QUORUM)
+    limit = {"max-length": 1, "overflow": "reject-publish"}
+    await management.set_policy("limit", "^full$", limit)
+    async with publishing(broker_url, topology=None) as publisher:
+
+        async def refused() -> bool:
+            return await failure(publisher, "full", b"one more") is not None
+
+        async def taken() -> bool:
+            return await failure(publisher, "full", b"there is room") is None
+
+        await eventually(refused)
+        await management.call("DELETE", f"policies/{management.vhost}/limit")
+        await eventually(taken, within=15)
 
 
 # Where the connection goes away.

@@ -1,0 +1,153 @@
+"""`tidings verify`, as installed: a sound ledger passes, and each rule broken on purpose is told."""
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from tests.integration.cli.test_asking_what_happened import REJECTED, RETRY, SENT, made
+from tests.support.processes import tidings
+
+Env = dict[str, str]
+
+
+async def change(url: str, statement: str, *parameters: object) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement, *parameters)
+    finally:
+        await connection.close()
+
+
+async def verify(env: Env, *arguments: str) -> tuple[int, dict[str, Any]]:
+    finished = await tidings("verify", "--json", *arguments, env=env)
+    return finished.code, json.loads(finished.out)
+
+
+def rules(found: dict[str, Any]) -> list[str]:
+    return [one["rule"] for one in found["broken"]]
+
+
+async def test_a_sound_ledger_passes_and_a_journal_is_found_in_it(
+    env: Env, database_url: str, tmp_path: Path
+) -> None:
+    assert (await tidings("topology", "apply", env=env)).code == 0
+    ids = [await made(database_url, SENT), await made(database_url, RETRY, SENT)]
+    journal = tmp_path / "confirmed.txt"
+    journal.write_text(f'{ids[0]} a note\n{{"id": "{ids[1]}"}}\n\n')
+    code, found = await verify(env, "--journal", str(journal), "--ended")
+    assert (code, found["broken"], found["holds"]) == (0, [], True)
+    assert found["states"] == {"sent": 2}
+    assert found["journal"] == {"states": {"sent": 2}, "unknown": 0}
+    told = await tidings("verify", "--journal", str(journal), env=env)
+    assert told.code == 0
+    assert "every rule that could be tried holds" in told.out
+
+
+async def test_what_is_lost_or_cannot_be_is_told_with_an_example(
+    env: Env, database_url: str, tmp_path: Path
+) -> None:
+    """A message that vanished, a letter that vanished, a lease nobody took over, and impossible rows."""
+    assert (await tidings("topology", "apply", env=env)).code == 0
+    vanished, unburied, held, unsent, jumped = [
+        await made(database_url, outcome) for outcome in (RETRY, REJECTED, RETRY, SENT, SENT)
+    ]
+    await change(
+        database_url,
+        "UPDATE notifications SET state = 'sending', lease_holder = 'x', "
+        "lease_until = now() - interval '1 h' WHERE id = $1",
+        held,
+    )
+    await change(database_url, "DELETE FROM attempts WHERE notification_id = $1", unsent)
+    await change(
+        database_url,
+        "INSERT INTO transitions (notification_id, epoch, before, after, actor, reason) "
+        "VALUES ($1, 0, 'cancelled', 'sending', 'nobody', 'nothing')",
+        jumped,
+    )
+    await change(database_url, "UPDATE notifications SET updated_at = now() - interval '1 h'")
+    never = uuid4()
+    journal = tmp_path / "confirmed.txt"
+    journal.write_text(f"{vanished}\n{never}\n")
+    code, found = await verify(env, "--journal", str(journal))
+    assert code == 1
+    expected = {
+        "under a lease that ran out": 1,
+        "under way by the ledger": 2,
+        "dead letter is nowhere": 1,
+        "no attempt of its epoch says so": 1,
+        "from cancelled to sending": 1,
+        "neither in the ledger nor in a lane": 1,
+    }
+    for rule, count in expected.items():
+        assert [one["count"] for one in found["broken"] if rule in one["rule"]] == [count], rule
+    assert len(found["broken"]) == len(expected), rules(found)
+    told = {example for one in found["broken"] for example in one["examples"]}
+    assert {str(unburied), str(unsent), str(jumped), str(never)} <= told
+
+
+@pytest.mark.parametrize(
+    ("ruin", "rule"),
+    [
+        ("SET finished_at = NULL", "without a time"),
+        ("SET state = 'failed'", "neither an attempt nor a dead letter made it so"),
+        ("SET state = 'cancelled'", "nobody is named"),
+        ("SET state = 'sending', finished_at = NULL", "without a lease"),
+        ("SET state = 'retrying', finished_at = NULL", "no attempt says that one failed"),
+        ("SET state = 'scheduled', finished_at = NULL", "no time at which to publish"),
+        (
+            "SET state = 'queued', finished_at = NULL, dispatch_at = now() - interval '5 m'",
+            "does a scheduler run",
+        ),
+    ],
+)
+async def test_each_rule_finds_the_row_that_breaks_it(
+    database_url: str, ruin: str, rule: str
+) -> None:
+    found = await _soundness(database_url)
+    assert found == {}
+    id = await made(database_url, SENT)
+    await change(database_url, f"UPDATE notifications {ruin}")  # the test's own
+    found = await _soundness(database_url)
+    assert [examples for name, examples in found.items() if rule in name] == [(str(id),)], found
+
+
+async def test_two_attempts_that_both_ended_an_epoch_are_found(database_url: str) -> None:
+    id = await made(database_url, RETRY, SENT)
+    await change(database_url, "UPDATE attempts SET state = 'sent'")
+    assert (await _soundness(database_url))["more than one attempt of an epoch ended it"] == (
+        str(id),
+    )
+
+
+async def test_where_the_queues_cannot_be_seen_it_says_so_and_exits_with_3(
+    env: Env, database_url: str
+) -> None:
+    await made(database_url, SENT)
+    blind = {**env, "TIDINGS_MANAGEMENT_URL": "http://tidings:hunter2@127.0.0.1:1"}
+    code, found = await verify(blind)
+    assert (code, found["holds"], found["broken"]) == (3, False, [])
+    assert "hunter2" not in json.dumps(found)
+    nowhere = {**env, "TIDINGS_DATABASE_URL": "postgresql://tidings@127.0.0.1:1/tidings"}
+    assert (await tidings("verify", env=nowhere)).code == 3
+
+
+async def test_a_journal_without_an_id_is_refused_with_its_line(env: Env, tmp_path: Path) -> None:
+    journal = tmp_path / "journal.txt"
+    journal.write_text(f"{UUID(int=7)}\nhello\n")
+    finished = await tidings("verify", "--journal", str(journal), env=env)
+    assert finished.code == 1
+    assert "line 2" in finished.err
+
+
+async def _soundness(url: str) -> dict[str, tuple[str, ...]]:
+    from datetime import UTC, datetime
+
+    from tidings.ledger import Ledger
+    from tidings.settings import LedgerSettings
+
+    async with Ledger(LedgerSettings(database_url=url), actor="test") as ledger:
+        sound = await ledger.verification.soundness(datetime(2000, 1, 1, tzinfo=UTC), 20)
+    return {one.rule: one.examples for one in sound.broken}
