@@ -9,7 +9,7 @@ SCALE  ?= 1
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix schemas definitions requirements bench bench-quick bench-requirements clean
+.PHONY: help install run test chaos check fix schemas definitions requirements bench bench-quick bench-requirements clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ run: install ## the whole stack on this machine, with a tour (ONCE=1: exit after
 test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it starts itself
 	@$(BIN)/python -m tidings.local.packages
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+chaos: install ## break everything and count: SCENARIO=4 N=… SEED=… KILLS=… RANDOM=10m MUTANTS=1 LIST=1 WRITE=1
+	@$(BIN)/python -m tests.chaos $(if $(SCENARIO),--scenario "$(SCENARIO)") $(if $(N),--count $(N)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(RANDOM),--random $(RANDOM)) \
+	  $(if $(MUTANTS),--mutants) $(if $(LIST),--list) $(if $(KEEP),--keep) \
+	  $(if $(PATIENCE),--patience $(PATIENCE)) $(if $(WRITE),--write docs/reliability.md) $(ARGS)
 
 check: install ## lint, format, types, import rules, generated files
 	@$(BIN)/ruff check .
