@@ -60,9 +60,9 @@ async def postgresql_restarts(made: World) -> Expectations | None:
     await made.start_roles()
     made.sink.delay = 0.02
     relay = made.relays["database"]
-    async with made.publishing():
+    async with made.publishing(rate=made.options.count / 15) as load:
         for number in range(4):
-            await made.until(lambda: made.sink.in_hand > 5, "sends under way", 60)
+            await made.until(lambda: made.sink.in_hand > 5 or load.done(), "sends under way")
             if number % 2:
                 relay.hold_replies()
                 await asyncio.sleep(0.1)
