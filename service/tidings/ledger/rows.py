@@ -83,4 +83,6 @@ def columns(requests: Iterable[Storable]) -> list[list[object]]:
 
 def fit(text: str) -> str:
     """Text that PostgreSQL holds: a provider may say anything, but no NUL and no half of a pair."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from secrets import token_hex
+from itertools import count
 from time import perf_counter
 from typing import Final
 
@@ -38,7 +38,7 @@ from tidings.telemetry.attempt_log import log_attempt
 from tidings.telemetry.metrics import ChannelMetrics
 from tidings.templates import Templates
 from tidings.worker.content import content_of
-from tidings.worker.patience import patiently, persistently
+from tidings.worker.patience import patiently
 from tidings.worker.settle import Settler
 
 log = structlog.get_logger(__name__)
@@ -47,6 +47,9 @@ OVERTIME: Final = 5.0
 """Seconds past its time after which a channel that doesn't return is given up."""
 
 Release = Callable[[], None]
+
+_handlings: Final = count(1)
+"""Numbers what this process handles, so that no two handlings share a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +107,19 @@ class Flow:
         policy = self.policy(attempt.notification.category)
         # Tags start again with every channel: what comes again may have the tag it had, while the
         # send that began before the loss goes on.
-        token = f"{self.ledger.actor}/{delivery.queue}/{delivery.tag}.{token_hex(4)}"
+        token = f"{self.ledger.actor}/{delivery.queue}/{delivery.tag}.{next(_handlings)}"
         claim = await self._claim(delivery, attempt, policy, token)
         if not isinstance(claim, Claimed):
             release()
             await self._unclaimed(delivery, attempt, claim)
             return None
-        if claim.accepted_at is not None:
+        if claim.accepted_at not in {None, attempt.first_seen}:
             attempt = replace(attempt, first_seen=claim.accepted_at)
         tried = await self._try(attempt, claim, policy)
         if isinstance(tried.outcome, Paused):  # keeps its place: nobody else should try just now
             self.metrics.attempt(tried.outcome, tried.duration, 0)
             why = tried.outcome.failure.message
-            await persistently(delivery, lambda: self.ledger.release(attempt, token, why))
+            await patiently(delivery, lambda: self.ledger.release(attempt, token, why), insist=True)
             return tried.outcome
         release()
         record = Record(
@@ -229,7 +232,7 @@ class Flow:
 
     async def _record(self, delivery: Delivery, record: Record) -> bool:
         """Whether the attempt counts: its lease was still ours."""
-        ours = await persistently(delivery, lambda: self.ledger.record(record))
+        ours = await patiently(delivery, lambda: self.ledger.record(record), insist=True)
         if not ours:
             log.warning("recorded after its lease ran out", id=str(record.attempt.id))
         waited = (record.started_at - record.attempt.wanted_since).total_seconds()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
@@ -14,39 +14,36 @@ log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
+OUTAGES: Final = (LedgerUnavailable, BrokerUnavailable, ConfigurationError)
+"""What passes, or a person mends."""
+
 
 class Abandoned(Exception):  # named for what happened to the message
     """The broker has taken the message back: whoever gets it next goes on from the ledger."""
 
 
-async def patiently(delivery: Delivery, work: Callable[[], Awaitable[Result]]) -> Result:
+async def patiently(
+    delivery: Delivery, work: Callable[[], Awaitable[Result]], *, insist: bool = False
+) -> Result:
     """Do `work` until it succeeds, or the message is no longer ours.
+
+    Args:
+        insist: Do it whoever has the message by now: it tells what nobody else knows.
 
     Raises:
         Abandoned: The delivery's channel is gone, so the broker delivers it again.
     """
-    return await _until_done(delivery, work, lambda: delivery.alive)
-
-
-async def persistently(delivery: Delivery, work: Callable[[], Awaitable[Result]]) -> Result:
-    """Do `work` until it succeeds, whoever has the message by now: it tells what nobody else knows."""
-    return await _until_done(delivery, work, lambda: True)
-
-
-async def _until_done(
-    delivery: Delivery, work: Callable[[], Awaitable[Result]], still_ours: Callable[[], bool]
-) -> Result:
-    backoff = Backoff(longest=5)
-    told = False
+    backoff: Backoff | None = None
     while True:
         try:
             return await work()
-        except (LedgerUnavailable, BrokerUnavailable, ConfigurationError) as error:
-            if not told:
-                log.warning(
-                    "holding a message until this passes", queue=delivery.queue, error=str(error)
-                )
-                told = True
-        if not still_ours():
+        except OUTAGES as error:
+            backoff = backoff or _told(delivery, error)
+        if not (insist or delivery.alive):
             raise Abandoned
         await asyncio.sleep(backoff.next())
+
+
+def _told(delivery: Delivery, error: Exception) -> Backoff:
+    log.warning("holding a message until this passes", queue=delivery.queue, error=str(error))
+    return Backoff(longest=5)

@@ -63,7 +63,9 @@ async def test_one_alone_goes_at_once() -> None:
         assert await batcher.submit(21) == 42
 
 
-async def test_after_a_batch_of_several_the_next_waits_for_company_and_a_full_one_does_not() -> None:
+async def test_after_a_batch_of_several_the_next_waits_for_company_and_a_full_one_does_not() -> (
+    None
+):
     statement = Statement()
     batcher = Batcher(statement.run, size=3, rest=60)
     await submitting(batcher, [1, 2])

@@ -13,7 +13,7 @@ from tidings.delivery.errors import (
     LedgerUnavailable,
     TidingsError,
 )
-from tidings.worker.patience import Abandoned, patiently, persistently
+from tidings.worker.patience import Abandoned, patiently
 
 
 @dataclass
@@ -82,7 +82,7 @@ async def test_what_nobody_else_knows_is_told_even_where_the_broker_took_the_mes
             raise left.pop()
         return "recorded"
 
-    assert await persistently(delivery(AChannel(is_closed=True)), work) == "recorded"
+    assert await patiently(delivery(AChannel(is_closed=True)), work, insist=True) == "recorded"
 
 
 async def test_an_error_that_time_does_not_mend_is_raised_at_once() -> None:
