@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, cast
 from uuid import uuid4
 
 import structlog
 from aio_pika.abc import AbstractConnection
+from aiormq import Channel
 from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 from pamqp import commands as spec
@@ -34,7 +35,7 @@ class Publisher:
     def __init__(self, settings: BrokerSettings, connection: Connection) -> None:
         self._timeout = settings.amqp_timeout
         self._connection = connection
-        self._channel: AbstractChannel | None = None
+        self._channel: Channel | None = None
         self._opened = 0.0
         self._opening = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
@@ -63,13 +64,14 @@ class Publisher:
         )
         try:
             async with asyncio.timeout(self._timeout):
-                channel = await self._open()
+                channel = self._live or await self._open()
                 await channel.basic_publish(
                     body,
                     exchange=exchange,
                     routing_key=routing_key,
                     properties=properties,
                     mandatory=True,
+                    wait=False,  # for the socket: the confirm is waited for all the same
                 )
         except (PublishError, ChannelNotFoundEntity):
             await self._connection.mend(began)
@@ -87,13 +89,20 @@ class Publisher:
             # aiormq cancels what waits for a confirm when its channel goes away
             raise BrokerUnavailable(f"not confirmed: {where}: the connection was lost") from None
 
-    async def _open(self) -> AbstractChannel:
+    @property
+    def _live(self) -> Channel | None:
+        channel = self._channel
+        return None if channel is None or channel.is_closed else channel
+
+    async def _open(self) -> Channel:
         async with self._opening:
-            if self._channel is None or self._channel.is_closed:
+            channel = self._live
+            if channel is None:
                 connection: AbstractConnection = await self._connection.get()
-                self._channel = await open_channel(connection, self._timeout)
+                opened = await open_channel(connection, self._timeout)
+                channel = self._channel = cast("Channel", opened)  # the abstract one lacks `wait`
                 self._opened = asyncio.get_running_loop().time()
-            return self._channel
+            return channel
 
     def _retire(self, channel: AbstractChannel) -> None:
         """Publish on another channel from now on, and close this one when nobody can wait on it.
