@@ -9,7 +9,7 @@ SCALE  ?= 1
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test chaos check fix schemas definitions requirements bench bench-quick bench-requirements clean
+.PHONY: help install run test chaos check fix schemas definitions requirements bench bench-quick bench-requirements audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,10 @@ $(PEERS)/.installed: benchmarks/requirements.txt
 bench-requirements: ## resolve and pin what Tidings is compared with again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  benchmarks/requirements.in -o benchmarks/requirements.txt
+
+audit: install ## ask PyPI whether a pinned dependency has a known vulnerability (needs the Internet)
+	@$(BIN)/uvx --quiet --from pip-audit==2.10.0 pip-audit --strict --disable-pip --require-hashes \
+	  --progress-spinner off -r requirements/runtime.txt
 
 clean: ## remove the virtual environment and the laptop's own stack's data
 	rm -rf $(VENV) $(PEERS) .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
