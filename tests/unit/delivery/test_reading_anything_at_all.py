@@ -10,10 +10,10 @@ from typing import cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pamqp import decode
 
 from tidings.broker.burial import headers_of_unread
 from tidings.broker.consumer import Delivery
+from tidings.broker.frames import Frames
 from tidings.broker.letters import read_letter
 from tidings.broker.settlement import Settlement
 from tidings.broker.tolerance import tolerate_odd_values
@@ -32,12 +32,30 @@ def tolerant() -> None:
     tolerate_odd_values()
 
 
-def message_of(wire: bytes, key: str = "email.normal") -> Message:
-    """A file of the corpus as the broker hands it over."""
-    used, headers = decode.METHODS["table"](wire)
-    assert isinstance(headers, dict)
-    assert wire[used:] == body_of(wire)
-    return Message(wire[used:], key, headers, "application/json")
+def message_of(wire: bytes, key: str = "email.normal", exchange: str = "") -> Message:
+    """A file of the corpus, delivered by the broker in frames."""
+    body = body_of(wire)
+    headers = wire[: len(wire) - len(body)]
+    where = b"\x04ctag" + struct.pack(">QB", 1, 0) + _short(exchange) + _short(key)
+    content = struct.pack(">HHQH", 60, 0, len(body), 1 << 13) + headers
+    stream = _frame(1, struct.pack(">HH", 60, 60) + where) + _frame(2, content)
+    stream += _frame(3, body) if body else b""
+    found: list[Message] = []
+    frames = Frames()
+    frames.take(1, lambda _, message: found.append(message))
+    assert frames.feed(stream) == b""
+    [message] = found
+    assert message.body == body
+    return message
+
+
+def _frame(kind: int, payload: bytes) -> bytes:
+    return struct.pack(">BHI", kind, 1, len(payload)) + payload + b"\xce"
+
+
+def _short(text: str) -> bytes:
+    encoded = text.encode()[:255]
+    return bytes([len(encoded)]) + encoded
 
 
 def body_of(wire: bytes) -> bytes:
