@@ -25,8 +25,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from tidings.delivery.circuit import CircuitPolicy
 from tidings.delivery.delay import Delay, seconds
 from tidings.delivery.errors import ConfigurationError
+from tidings.delivery.ports import PRIMARY
 from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
 from tidings.secret_files import secrets_in_files
 
@@ -205,8 +207,30 @@ class ChannelSettings(BaseSettings):
     """`at_least_once` or `at_most_once`, where nobody can know whether it was sent."""
     low_share: float = Field(default=0.05, ge=0, le=0.5)
     """Share of sends that goes past the most urgent to those who waited longest behind them."""
-    pause: Duration = 30.0
-    """How long a channel rests after a misconfiguration before it tries one again."""
+    circuit_failures: int = Field(default=10, ge=0)
+    """Failures in a row after which a provider counts as down: the channel rests and spends no attempts;
+    0: only a misconfiguration makes it rest."""
+    circuit_share: float = Field(default=0.75, gt=0, le=1)
+    """Or this share of sends failing within the window…"""
+    circuit_window: Duration = 60.0
+    """… of this length…"""
+    circuit_minimum: int = Field(default=20, ge=1)
+    """… with at least so many sends in it."""
+    circuit_probe: Duration = 5.0
+    """How long until one notification tries a provider that is down; twice as long each time it fails, up
+    to 60 times."""
+
+    @property
+    def circuit(self) -> CircuitPolicy:
+        """When a provider counts as down, and as recovered."""
+        return CircuitPolicy(
+            failures=self.circuit_failures,
+            share=self.circuit_share,
+            window=self.circuit_window,
+            minimum=self.circuit_minimum,
+            probe=self.circuit_probe,
+            places=self.concurrency,
+        )
 
 
 class EmailSettings(ChannelSettings):
@@ -291,6 +315,8 @@ class WebhookSettings(ChannelSettings):
     secret: SecretStr = SecretStr("")
     """Standard Webhooks signing secret, `whsec_…`; several separated by spaces while rotating."""
     send_timeout: Duration = 15.0
+    circuit_failures: int = Field(default=0, ge=0)
+    """0: every webhook goes to a server of its own, and says nothing of the others. Elsewhere as above."""
     allow_private: bool = False
     """Whether a webhook may go to loopback and private addresses."""
     max_response: int = Field(default=65_536, ge=0, le=10_485_760)
@@ -339,7 +365,7 @@ class WorkerSettings(BaseSettings):
 
 
 class EscalationSettings(BaseSettings):
-    """Telling operators that notifications reach the dead letters."""
+    """Telling operators of dead letters, and of providers that are down."""
 
     model_config = _section("TIDINGS_ESCALATION_")
 
@@ -350,7 +376,7 @@ class EscalationSettings(BaseSettings):
     recipient: str = ""
     """… and whom to tell there."""
     every: Duration = 900.0
-    """At most one message in this time, however many letters."""
+    """At most one message of each of the two in this time."""
 
 
 class Settings:
@@ -397,6 +423,11 @@ class Settings:
             expires_after=override.expires_after,
             tiers=self.delays(channel),
         )
+
+    def providers(self, channel: str) -> tuple[str, ...]:
+        """Names of those who deliver for a channel, the preferred one first."""
+        del channel
+        return (PRIMARY,)
 
     def delays(self, channel: str) -> tuple[Delay, ...]:
         """Every retry delay that may be used on a channel, shortest first: its tiers."""

@@ -42,7 +42,11 @@ PER_CHANNEL: dict[str, tuple[str, Any]] = {
     "retry": ("5s, 2m 1h", (Delay(5), Delay(120), Delay(3600))),
     "guarantee": ("at_most_once", Guarantee.AT_MOST_ONCE),
     "low_share": ("0.25", 0.25),
-    "pause": ("1m30s", 90.0),
+    "circuit_failures": ("7", 7),
+    "circuit_share": ("0.6", 0.6),
+    "circuit_window": ("2m", 120.0),
+    "circuit_minimum": ("30", 30),
+    "circuit_probe": ("1m30s", 90.0),
 }
 AT_LEAST_ONCE = {"guarantee": ("at_least_once", Guarantee.AT_LEAST_ONCE)}
 WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {

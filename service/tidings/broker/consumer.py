@@ -25,7 +25,7 @@ from tidings.broker.amqp import (
     frames_of,
     open_channel,
 )
-from tidings.broker.frames import Arrival, Frames
+from tidings.broker.frames import Arrival, Frames, Take
 from tidings.broker.settlement import Settlement
 from tidings.delivery.attempt import Message
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
@@ -104,11 +104,13 @@ class Consumer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._closing = asyncio.Event()
+        self._limit: int | None = None
+        self._limited = asyncio.Event()
         self._consuming: set[str] = set()
 
     @property
     def ready(self) -> bool:
-        """Whether every queue is being consumed."""
+        """Whether every queue is being consumed, or could be if it were not limited to nothing."""
         return len(self._consuming) == len(self._subscriptions)
 
     async def start(self, connection: AbstractConnection, mend: Mend) -> None:
@@ -125,6 +127,17 @@ class Consumer:
             )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def take(self, limit: int | None) -> None:
+        """Ask the broker for at most so many of each queue from now on; what was handed on stays ours.
+
+        Args:
+            limit: None for as many as each subscription says; 0 for nothing, until told otherwise.
+        """
+        if limit != self._limit:
+            self._limit = limit
+            self._limited.set()
+            self._limited = asyncio.Event()
 
     def stop_taking(self) -> None:
         """Ask the broker for no more, for good; what was handed on can still be settled."""
@@ -179,29 +192,24 @@ class Consumer:
         channel.on_consumer_cancel_callbacks.add(lambda _: lost.set())
         channel.closing.add_done_callback(lambda _: lost.set())
         async with Settlement(channel) as settlement:
+            take = self._handing_on(subscription.queue, settlement)
+            if frames is not None:
+                frames.take(channel.number, take)
             try:
-                tag = await self._begin(channel, frames, settlement, subscription)
-                backoff.reset()
-                await _first(lost, self._stopping)
-                if not lost.is_set():
-                    await channel.basic_cancel(tag, timeout=self._timeout)
-                    self._consuming.discard(subscription.queue)
-                    await _first(lost, self._closing)
+                while not (lost.is_set() or self._stopping.is_set()):
+                    await self._take(channel, take, subscription, lost)
+                    backoff.reset()
+                self._consuming.discard(subscription.queue)
+                await _first(lost, self._closing)
             finally:
                 self._consuming.discard(subscription.queue)
 
-    async def _begin(
-        self,
-        channel: AbstractChannel,
-        frames: Frames | None,
-        settlement: Settlement,
-        subscription: Subscription,
-    ) -> str:
+    def _handing_on(self, queue: str, settlement: Settlement) -> Take:
         def take(arrival: Arrival, message: Message) -> None:
             self._receive(
                 Delivery(
                     message,
-                    subscription.queue,
+                    queue,
                     arrival.exchange,
                     arrival.redelivered,
                     arrival.tag,
@@ -210,15 +218,28 @@ class Consumer:
                 )
             )
 
-        async def handed_on(delivered: DeliveredMessage) -> None:
+        return take
+
+    async def _take(
+        self, channel: AbstractChannel, take: Take, subscription: Subscription, lost: asyncio.Event
+    ) -> None:
+        """Consume, or rest, until something changes."""
+        limited, tag = self._limited, None
+        if (limit := self._limit) != 0:
+            most = subscription.prefetch if limit is None else min(limit, subscription.prefetch)
+            tag = await self._begin(channel, take, subscription.queue, most)
+        self._consuming.add(subscription.queue)
+        await _first(lost, self._stopping, limited)
+        if tag is not None and not lost.is_set():
+            await channel.basic_cancel(tag, timeout=self._timeout)
+
+    async def _begin(self, channel: AbstractChannel, take: Take, queue: str, prefetch: int) -> str:
+        async def handed_on(delivered: DeliveredMessage) -> None:  # aiormq wants a coroutine
             take(*_read(delivered))
 
-        if frames is not None:
-            frames.take(channel.number, take)
-        await channel.basic_qos(prefetch_count=subscription.prefetch, timeout=self._timeout)
-        begun = await channel.basic_consume(subscription.queue, handed_on, timeout=self._timeout)
-        self._consuming.add(subscription.queue)
-        log.debug("consuming", queue=subscription.queue, prefetch=subscription.prefetch)
+        await channel.basic_qos(prefetch_count=prefetch, timeout=self._timeout)
+        begun = await channel.basic_consume(queue, handed_on, timeout=self._timeout)
+        log.debug("consuming", queue=queue, prefetch=prefetch)
         return str(begun.consumer_tag)
 
 

@@ -7,6 +7,7 @@ import typer
 
 from tidings.cli import (
     cancel,
+    channels,
     dead,
     doctor,
     environment,
@@ -51,6 +52,7 @@ app.command("list", rich_help_panel=ASK)(listing.list_)
 app.command(rich_help_panel=ASK)(statistics.stats)
 app.command(rich_help_panel=ASK)(cancel.cancel)
 
+app.add_typer(channels.app, name="channels", rich_help_panel=ASK)
 app.add_typer(dead.app, name="dead", rich_help_panel=ASK)
 app.command(rich_help_panel=ASK)(replay.replay)
 

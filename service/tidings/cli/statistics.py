@@ -15,6 +15,7 @@ from rich.text import Text
 from tidings.broker.inspection import Depth, depths
 from tidings.broker.session import connected
 from tidings.broker.topology import topology_of
+from tidings.cli.conditions import DELIVERING, Condition, conditions, table
 from tidings.cli.console import UNAVAILABLE, err, print_json, run
 from tidings.cli.options import AsJson, open_ledger, paper
 from tidings.cli.show import STYLES
@@ -37,6 +38,8 @@ class Picture:
 
     statistics: Statistics | None
     depths: Sequence[Depth] | None
+    trouble: Sequence[Condition]
+    """Channels that are paused and providers that are not asked."""
     faults: tuple[str, ...]
 
 
@@ -108,18 +111,27 @@ def _frame(picture: Picture, since: str, *, roomy: bool) -> RenderableType:
 
 async def _picture(settings: Settings, ledger: Ledger, since: str) -> Picture:
     """Both servers at once; where one is away the other still tells."""
-    told_, waiting = await asyncio.gather(
-        ledger.reports.stats(moment(since)), _depths(settings), return_exceptions=True
+    told_, waiting, trouble = await asyncio.gather(
+        ledger.reports.stats(moment(since)),
+        _depths(settings),
+        _trouble(settings, ledger),
+        return_exceptions=True,
     )
-    faults = [one for one in (told_, waiting) if isinstance(one, BaseException)]
+    faults = [one for one in (told_, waiting, trouble) if isinstance(one, BaseException)]
     for fault in faults:
         if not isinstance(fault, BrokerUnavailable | LedgerUnavailable):
             raise fault
     return Picture(
         None if isinstance(told_, BaseException) else told_,
         None if isinstance(waiting, BaseException) else waiting,
-        tuple(str(fault) for fault in faults),
+        () if isinstance(trouble, BaseException) else trouble,
+        tuple(dict.fromkeys(str(fault) for fault in faults)),
     )
+
+
+async def _trouble(settings: Settings, ledger: Ledger) -> Sequence[Condition]:
+    every = await conditions(settings, ledger)
+    return [one for one in every if one.state != DELIVERING]
 
 
 async def _depths(settings: Settings) -> Sequence[Depth]:
@@ -140,6 +152,7 @@ def as_data(picture: Picture) -> dict[str, Any]:
         if known
         else None,
         "queues": None if waiting is None else [asdict(one) for one in waiting],
+        "trouble": [asdict(one) for one in picture.trouble],
         "faults": picture.faults,
     }
 
@@ -155,6 +168,8 @@ def _rates_as_data(rates: Rates) -> dict[str, Any]:
 def told(picture: Picture, *, roomy: bool) -> RenderableType:
     """The picture for people."""
     parts: list[RenderableType] = []
+    if picture.trouble:
+        parts += [table(picture.trouble), ""]
     if picture.statistics is not None:
         parts += [*_ledger(picture.statistics), ""]
     if picture.depths is not None:

@@ -1,8 +1,9 @@
-"""Tells operators that notifications reach the dead letters: at once, and then once in a while."""
+"""Tells operators of dead letters and of providers that are down: at once, and then once in a while."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Final, Self
 
 import structlog
@@ -10,10 +11,11 @@ import structlog
 from tidings.broker.amqp import Backoff
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
-from tidings.dead_letters.notice import notice
+from tidings.dead_letters.notice import Notice, notice, outage_notice
 from tidings.dead_letters.tellers import AppriseTeller, ChannelTeller, NotTold, Teller, is_our_own
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.delivery.letter import Letter
+from tidings.ledger.controls import Controls
 from tidings.ledger.escalations import Escalations, Trouble, Untold
 from tidings.ledger.ledger import Ledger
 from tidings.settings import Settings
@@ -22,16 +24,27 @@ log = structlog.get_logger(__name__)
 
 AGAIN: Final = 60.0
 """Seconds until operators are tried again where they could not be told."""
-LONGEST_SLEEP: Final = 60.0
-"""Seconds after which it looks for what another process left untold."""
+LONGEST_SLEEP: Final = 5.0
+"""Seconds after which it looks for what workers have to tell, and what another process left untold."""
+LONGEST_BACKOFF: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What operators are told of, at a pace of its own."""
+
+    untold: Escalations
+    words: Callable[[Untold], Awaitable[Notice]]
 
 
 class Escalation:
-    """Tells nobody more often than `every` seconds, however many processes archive.
+    """Tells nobody more often than `every` seconds of one subject, however many processes archive.
 
     It never holds up the archive: what fails here is logged and tried again.
 
     Args:
+        escalations: What is known of dead letters.
+        controls: What workers know of providers that are down.
         teller: Tells them; nobody is told where None.
         every: Seconds between two messages.
         gather: Seconds that a first letter waits for company.
@@ -41,6 +54,7 @@ class Escalation:
     def __init__(
         self,
         escalations: Escalations,
+        controls: Controls,
         teller: Teller | None,
         *,
         every: float,
@@ -48,6 +62,11 @@ class Escalation:
         connection: Connection | None = None,
     ) -> None:
         self._escalations = escalations
+        self._controls = controls
+        self._subjects = (
+            Subject(escalations, self._of_letters),
+            Subject(controls.escalations, self._of_outages),
+        )
         self._teller = teller
         self._every = every
         self._gather = gather
@@ -84,13 +103,14 @@ class Escalation:
             self._wake.set()
 
     async def _work(self, teller: Teller) -> None:
-        backoff = Backoff(longest=LONGEST_SLEEP)
+        backoff = Backoff(longest=LONGEST_BACKOFF)
         while True:
             self._wake.clear()
             try:
                 await self._note()
-                await self._tell(teller)
-                seconds = await self._escalations.seconds_to_next(self._every)
+                for subject in self._subjects:
+                    await self._tell(teller, subject)
+                seconds = await self._next()
                 backoff.reset()
             except TidingsError as error:
                 log.warning("can't look up what operators know", error=str(error))
@@ -98,7 +118,7 @@ class Escalation:
             except Exception:
                 log.exception("operators are not told, for a fault of our own")
                 seconds = backoff.next()
-            await _wait(self._wake, LONGEST_SLEEP if seconds is None else seconds)
+            await _wait(self._wake, seconds)
             await asyncio.sleep(self._gather)
 
     async def _note(self) -> None:
@@ -106,19 +126,34 @@ class Escalation:
             await self._escalations.note(letters)
             self._new -= letters
 
-    async def _tell(self, teller: Teller) -> None:
-        untold = await self._escalations.take(self._every)
+    async def _next(self) -> float:
+        """Seconds until there may be something to tell."""
+        times = [await one.untold.seconds_to_next(self._every) for one in self._subjects]
+        return min([LONGEST_SLEEP, *(time for time in times if time is not None)])
+
+    async def _tell(self, teller: Teller, subject: Subject) -> None:
+        untold = await subject.untold.take(self._every)
         if untold is None:
             return
         try:
-            await teller.tell(notice(untold, await self._worst(untold)))
+            await teller.tell(await subject.words(untold))
         except NotTold as error:
             log.error(  # noqa: TRY400  # foreseen: a traceback says nothing more
-                "operators could not be told", letters=untold.letters, error=str(error)
+                "operators could not be told", untold=untold.letters, error=str(error)
             )
-            await self._escalations.give_back(untold, self._every, min(AGAIN, self._every))
+            await subject.untold.give_back(untold, self._every, min(AGAIN, self._every))
         else:
-            log.info("operators told", letters=untold.letters)
+            log.info("operators told", untold=untold.letters)
+
+    async def _of_letters(self, untold: Untold) -> Notice:
+        return notice(untold, await self._worst(untold))
+
+    async def _of_outages(self, _: Untold) -> Notice:
+        try:
+            return outage_notice(await self._controls.down())
+        except TidingsError as error:
+            log.warning("operators are told without details", error=str(error))
+            return outage_notice(())
 
     async def _worst(self, untold: Untold) -> Sequence[Trouble]:
         try:
@@ -138,23 +173,23 @@ def escalation_of(settings: Settings, ledger: Ledger, name: str) -> Escalation:
         ConfigurationError: They ask for something that can't be.
     """
     wanted = settings.escalation
-    escalations = ledger.letters.escalations
+    escalations, controls = ledger.letters.escalations, ledger.controls
     if url := wanted.url.get_secret_value():
-        return Escalation(escalations, AppriseTeller(url), every=wanted.every)
+        return Escalation(escalations, controls, AppriseTeller(url), every=wanted.every)
     if not wanted.channel:
-        return Escalation(escalations, None, every=wanted.every)
+        return Escalation(escalations, controls, None, every=wanted.every)
     if not wanted.recipient:
         raise ConfigurationError(
             "TIDINGS_ESCALATION_RECIPIENT: say whom to tell, or unset the channel"
         )
     connection = Connection(settings.broker, f"{name} (escalate)")
     teller = ChannelTeller(Publisher(settings.broker, connection), wanted.channel, wanted.recipient)
-    return Escalation(escalations, teller, every=wanted.every, connection=connection)
+    return Escalation(escalations, controls, teller, every=wanted.every, connection=connection)
 
 
 async def _wait(wake: asyncio.Event, seconds: float) -> None:
     try:
-        async with asyncio.timeout(max(0.01, min(seconds, LONGEST_SLEEP))):
+        async with asyncio.timeout(max(0.01, seconds)):
             await wake.wait()
     except TimeoutError:
         return

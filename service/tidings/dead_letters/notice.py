@@ -1,8 +1,10 @@
-"""What operators are told: how many letters, of which faults, where to look; no personal data."""
+"""What operators are told: which letters of which faults, who is down, where to look; no personal data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tidings.delivery.circuit import Phase
+from tidings.ledger.controls import KnownCircuit
 from tidings.ledger.escalations import Trouble, Untold
 
 
@@ -28,6 +30,27 @@ def notice(untold: Untold, worst: Sequence[Trouble]) -> Notice:
         "`tidings replay --fingerprint …` sends a group again once its cause is mended.",
     ]
     return Notice(untold.letters, f"Tidings: {count}", "\n".join(lines))
+
+
+def outage_notice(circuits: Sequence[KnownCircuit]) -> Notice:
+    """Put into words which providers are down; nobody where they have recovered meanwhile."""
+    down = {(one.channel, one.provider): one for one in circuits if one.phase is not Phase.HELD}
+    if not down:
+        title = "Tidings: a provider was down"
+        return Notice(0, title, f"{title}, and answers again.\n`tidings channels list` shows all.")
+    channels = ", ".join(sorted({channel for channel, _ in down}))
+    lines = [
+        "Providers are down. Notifications wait in their lanes, and no attempts are spent:",
+        *(f"  {_outage(one)}" for one in down.values()),
+        "",
+        "They are tried again by themselves, one notification at a time. `tidings channels list`",
+        "shows how that goes, `tidings channels close CHANNEL PROVIDER` tries one at once.",
+    ]
+    return Notice(0, f"Tidings: provider down ({channels})", "\n".join(lines))
+
+
+def _outage(one: KnownCircuit) -> str:
+    return f"{one.channel} {one.provider} since {one.since:%Y-%m-%d %H:%M} UTC: {one.reason}"
 
 
 def _line(trouble: Trouble) -> str:

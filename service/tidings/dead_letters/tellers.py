@@ -124,7 +124,8 @@ class ChannelTeller:
                 fields |= {"subject": notice.title, "body": notice.text}
             case "webhook":
                 payload = {"letters": notice.letters, "title": notice.title, "text": notice.text}
-                fields |= {"event_type": "tidings.dead_letters", "payload": payload}
+                event = "tidings.dead_letters" if notice.letters else "tidings.provider_down"
+                fields |= {"event_type": event, "payload": payload}
             case _:
                 fields["body"] = f"{notice.title}\n{notice.text}"[:1_000]
         return pydantic_core.to_json(fields)

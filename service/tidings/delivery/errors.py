@@ -7,7 +7,8 @@ TidingsError
 │   ├── Unavailable            worth another try: timeout, connection, a 4xx reply
 │   │   └── Throttled          worth another try, not before `retry_after`
 │   ├── OutcomeUnknown         the reply was lost after the payload went out
-│   └── Misconfigured          our fault, not the notification's: pause the channel
+│   ├── Misconfigured          our fault, not the notification's: rest, spend no attempt
+│   └── OutOfService           the provider is known to be down: rest, spend no attempt
 ├── BrokerUnavailable          leave unacked, back off
 ├── LedgerUnavailable          leave unacked, back off
 ├── ConfigurationError         a setting is wrong or missing
@@ -88,6 +89,12 @@ class Misconfigured(DeliveryError):
     """The channel itself is set up wrongly (credentials, sender): no notification is to blame."""
 
     kind = "misconfigured"
+
+
+class OutOfService(DeliveryError):
+    """Nothing was sent, by no fault of this notification: the provider is known to be down."""
+
+    kind = "out_of_service"
 
 
 class BrokerUnavailable(TidingsError):

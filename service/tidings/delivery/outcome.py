@@ -75,7 +75,7 @@ class Undeliverable:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """The channel is at fault, not the notification: hold it, spend no attempt."""
+    """The provider is at fault, not the notification: hold it, spend no attempt."""
 
     failure: Failure
 

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Sent
 from tidings_events import Notification
+
+PRIMARY: Final = "primary"
+"""The provider that a channel's own settings lead to."""
 
 
 @dataclass(frozen=True, slots=True)

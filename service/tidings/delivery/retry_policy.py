@@ -12,6 +12,7 @@ from tidings.delivery.errors import (
     MalformedNotification,
     Misconfigured,
     OutcomeUnknown,
+    OutOfService,
     Rejected,
     Throttled,
 )
@@ -90,7 +91,7 @@ class DeliveryPolicy:
                 return Undeliverable(Reason.MALFORMED, failure)
             case Rejected():
                 return Undeliverable(Reason.REJECTED, failure)
-            case Misconfigured():
+            case Misconfigured() | OutOfService():
                 return Paused(failure)
             case OutcomeUnknown() if self.guarantee is Guarantee.AT_MOST_ONCE:
                 return Undeliverable(Reason.OUTCOME_UNKNOWN, failure)

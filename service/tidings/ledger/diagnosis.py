@@ -27,8 +27,14 @@ SELECT current_setting('server_version') AS version,
        current_setting('max_connections')::int AS max_connections
 """
 CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
-TABLES: Final = ("notifications", "dead_letters", "idempotency_keys", "escalations")
-HISTORY: Final = ("attempts", "transitions")
+TABLES: Final = (
+    "notifications",
+    "dead_letters",
+    "idempotency_keys",
+    "escalations",
+    "circuits",
+)
+HISTORY: Final = ("attempts", "transitions", "channel_orders")
 """Only ever added to."""
 PRIVILEGES: Final = """
 SELECT name FROM unnest($1::text[] || $2::text[]) AS name

@@ -8,6 +8,7 @@ from tidings.delivery.outcome import Claim, Claimed
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.changes import Changes
 from tidings.ledger.claims import ClaimRequest, Claims
+from tidings.ledger.controls import Controls
 from tidings.ledger.database import Database
 from tidings.ledger.dispatch import Outbox
 from tidings.ledger.letters import Letters
@@ -39,6 +40,7 @@ class Ledger:
         self.outbox = Outbox(self.database)
         self.reports = Reports(self.database)
         self.changes = Changes(self.database)
+        self.controls = Controls(self.database)
         self.verification = Verification(self.database)
         self.letters = Letters(self.database, actor=actor)
         self._records = Records(self.database)

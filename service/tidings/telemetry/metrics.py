@@ -11,6 +11,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from tidings.delivery.circuit import Phase
 from tidings.delivery.outcome import Outcome, Paused, Reason, RetryLater, Sent, Undeliverable
 
 CONTENT_TYPE: Final = prometheus_client.CONTENT_TYPE_LATEST
@@ -26,6 +27,9 @@ UNKNOWN_CHANNEL: Final = "unknown"
 """Label of a dead letter whose channel nobody can tell."""
 
 _OUTCOMES: Final = ("sent", "retry_later", "paused", *(reason.value for reason in Reason))
+_CIRCUIT_STATES: Final = MappingProxyType(
+    {Phase.CLOSED: 0, Phase.PROBING: 1, Phase.RAMPING: 1, Phase.OPEN: 2, Phase.HELD: 2}
+)
 
 
 class ChannelMetrics:
@@ -45,7 +49,12 @@ class ChannelMetrics:
         self.in_flight: Final = families.in_flight.labels(name)
         """Sends under way; `set_function` spares the hot path."""
         self.paused: Final = families.paused.labels(name)
-        """1 while the channel rests after a misconfiguration."""
+        """1 while the channel rests: paused by hand, or no provider may be asked."""
+        self._circuits = families.circuits
+
+    def circuit(self, provider: str, phase: Phase) -> None:
+        """The circuit of a provider changed."""
+        self._circuits.labels(self._name, provider).set(_CIRCUIT_STATES[phase])
 
     def attempt(self, outcome: Outcome | Paused, seconds: float, since_accepted: float) -> None:
         """An attempt ended after `seconds`, `since_accepted` seconds after it could be sent."""
@@ -116,7 +125,15 @@ class _Families:
         self.malformed = counter("tidings_malformed", "Messages that could not be read.", "channel")
         self.in_flight = gauge("tidings_in_flight", "Sends under way.", "channel")
         self.paused = gauge(
-            "tidings_channel_paused", "1 while a channel rests after a misconfiguration.", "channel"
+            "tidings_channel_paused",
+            "1 while a channel rests: paused by hand, or no provider may be asked.",
+            "channel",
+        )
+        self.circuits = gauge(
+            "tidings_circuit_state",
+            "0 while a provider is asked, 1 while it is tried out again, 2 while it is not asked.",
+            "channel",
+            "provider",
         )
         self.dead_letters = counter(
             "tidings_dead_letters", "Dead letters archived.", "channel", "reason"

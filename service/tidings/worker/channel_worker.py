@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -10,12 +11,14 @@ import structlog
 from tidings.broker.consumer import Consumer, Delivery, Subscription
 from tidings.broker.topology import PRIORITIES, lane_queue
 from tidings.delivery.attempt import Lane
-from tidings.delivery.outcome import Failure, Outcome, Paused, RetryLater, Sent, Undeliverable
+from tidings.delivery.circuit import Phase
+from tidings.delivery.outcome import Paused
 from tidings.settings import ChannelSettings
 from tidings.worker.flow import Flow
 from tidings.worker.lanes import Lanes
-from tidings.worker.pace import Gate, RateLimit
+from tidings.worker.pace import RateLimit
 from tidings.worker.patience import Abandoned
+from tidings.worker.providers import Provider, Providers, log_change
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +26,8 @@ LONGEST_HOLD: Final = 600.0
 """Seconds a message may wait unacknowledged for its turn; RabbitMQ closes the channel after 1,800."""
 SWEEP: Final = 30.0
 """Seconds between two looks for messages held too long."""
+AT_REST: Final = frozenset({Phase.OPEN, Phase.PROBING, Phase.HELD})
+"""Nobody but a probe is sent."""
 
 
 class ChannelWorker:
@@ -43,14 +48,17 @@ class ChannelWorker:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._flow = flow
-        self._free = settings.concurrency
+        self._providers = flow.providers
+        self._providers.on_change(self._changed)
+        self._concurrency = settings.concurrency
+        self._busy = 0
         self._lanes = Lanes(settings.low_share, clock)
         self._rate = RateLimit(settings.rate, clock)
-        self._gate = Gate(settings.pause, clock)
+        self._paused = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
-        self._priorities = {lane_queue(Lane(flow.channel.name, one)): one for one in PRIORITIES}
+        self._priorities = {lane_queue(Lane(flow.providers.name, one)): one for one in PRIORITIES}
         prefetch = max(settings.prefetch, settings.concurrency)
         self.consumer = Consumer(
             [Subscription(queue, prefetch) for queue in self._priorities],
@@ -58,6 +66,29 @@ class ChannelWorker:
             timeout,
             clock,
         )
+        for provider in self._providers.all:
+            flow.metrics.circuit(provider.name, provider.circuit.phase)
+
+    @property
+    def providers(self) -> Providers:
+        """Who delivers for this channel."""
+        return self._providers
+
+    @property
+    def paused(self) -> bool:
+        """Whether it takes nothing, by an operator's order."""
+        return self._paused
+
+    def pause(self) -> None:
+        """Begin nothing more until `resume`; what is under way ends."""
+        self._paused = True
+        self._regulate()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._paused = False
+        self._regulate()
+        self._pump()
 
     def receive(self, delivery: Delivery) -> None:
         """Take what the broker hands over."""
@@ -76,7 +107,7 @@ class ChannelWorker:
         """Begin nothing more and let what is under way finish; how many did not within `grace` seconds."""
         self._stopping = True
         self.consumer.stop_taking()
-        if self._gate.shut:  # going back to the lane would count against its delivery limit
+        if self._resting:  # going back to the lane would count against its delivery limit
             for delivery in list(self._lanes.take_older_than(0)):
                 self._spawn(self._park(delivery))
         self._lanes.clear()
@@ -92,22 +123,58 @@ class ChannelWorker:
 
     def _pump(self) -> None:
         """Begin as many messages as may be begun now, the most urgent first."""
-        while self._free and self._lanes and not self._stopping:
-            if (wait := self._rate.wait() or self._gate.wait()) > 0:
+        while (
+            self._busy < self._concurrency and self._lanes and not (self._paused or self._stopping)
+        ):
+            if (wait := self._wait()) > 0:
                 self._pump_again_in(wait)
-                return
+                break
             delivery = self._lanes.take()
             if delivery is None:
-                self._gate.withdrew()
-                return
-            self._free -= 1
+                break
+            self._busy += 1
             self._spawn(self._work(delivery))
+        if not self._providers.calm:
+            self._regulate()
+
+    def _wait(self) -> float:
+        """Seconds until the next one may begin; `inf` where something has to end first."""
+        if not self._providers.calm:
+            begun, places = self._busy - self._providers.under_way, self._providers.places
+            if begun >= places:
+                return inf if places else self._providers.wait()
+        return self._rate.wait()
+
+    @property
+    def _resting(self) -> bool:
+        """Whether messages are better left in their lanes."""
+        if self._paused or self._providers.calm:
+            return self._paused
+        return all(one.circuit.phase in AT_REST for one in self._providers.all)
+
+    def _regulate(self) -> None:
+        """Take from the lanes what can be begun: everything, nothing, or one to try a provider with."""
+        self._flow.metrics.paused.set(self._resting)
+        if not self._resting:
+            self.consumer.take(None)
+            return
+        wait = inf if self._paused else self._providers.wait()
+        idle = not self._lanes and self._busy == self._providers.under_way
+        self.consumer.take(1 if idle and wait == 0 else 0)
+        if idle:
+            self._pump_again_in(wait)
+
+    def _changed(self, provider: Provider, before: Phase) -> None:
+        """A circuit opened, closed, or something in between."""
+        self._flow.metrics.circuit(provider.name, provider.circuit.phase)
+        log_change(self._providers.name, provider, before)
+        self._regulate()
 
     def _pump_again_in(self, wait: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if wait != float("inf"):
+        if 0 < wait < inf:
             self._timer = asyncio.get_running_loop().call_later(wait, self._pump)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -120,13 +187,12 @@ class ChannelWorker:
         slot = Slot(self._released)
         self._flow.metrics.in_flight.inc()
         try:
-            self._learn(delivery, await self._flow.handle(delivery, slot.release))
+            if isinstance(await self._flow.handle(delivery, slot.release), Paused):
+                self._spawn(self._park(delivery))  # so that another one tries the provider next
         except Abandoned:
             log.info("message went back to the broker", queue=delivery.queue)
-            self._gate.withdrew()
         except Exception:
             log.exception("unexpected error: message given back", queue=delivery.queue)
-            self._gate.withdrew()
             slot.release()
             await asyncio.sleep(_before_the_next_try(delivery))
             delivery.give_back()
@@ -136,32 +202,8 @@ class ChannelWorker:
             self._pump()
 
     def _released(self) -> None:
-        self._free += 1
+        self._busy -= 1
         self._pump()
-
-    def _learn(self, delivery: Delivery, outcome: Outcome | Paused | None) -> None:
-        """Open or shut the gate by what came of a message."""
-        match outcome:
-            case None:
-                self._gate.withdrew()
-            case Paused(failure=failure):
-                self._lanes.put(self._priorities[delivery.queue], delivery)
-                self._pause(failure)  # at the end of its lane, so that another one probes next
-            case Sent() | RetryLater() | Undeliverable():
-                if self._gate.passed():
-                    log.warning("channel resumed", channel=self._flow.channel.name)
-                    self._flow.metrics.paused.set(0)
-
-    def _pause(self, failure: Failure) -> None:
-        rest = self._gate.failed()
-        self._flow.metrics.paused.set(1)
-        log.error(
-            "channel paused: it is misconfigured",
-            channel=self._flow.channel.name,
-            error=failure.message,
-            code=failure.code,
-            again_in=rest,
-        )
 
     async def _park(self, delivery: Delivery) -> None:
         try:

@@ -31,7 +31,7 @@ from tidings.delivery.outcome import (
     Undeliverable,
     Unsettled,
 )
-from tidings.delivery.ports import Channel, Content, SendRequest
+from tidings.delivery.ports import Content, SendRequest
 from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
 from tidings.ledger.ledger import ClaimRequest, Ledger, Record
 from tidings.telemetry.attempt_log import log_attempt
@@ -39,12 +39,10 @@ from tidings.telemetry.metrics import ChannelMetrics
 from tidings.templates import Templates
 from tidings.worker.content import content_of
 from tidings.worker.patience import patiently
+from tidings.worker.providers import Providers
 from tidings.worker.settle import Settler
 
 log = structlog.get_logger(__name__)
-
-OVERTIME: Final = 5.0
-"""Seconds past its time after which a channel that doesn't return is given up."""
 
 Release = Callable[[], None]
 
@@ -75,7 +73,7 @@ class Flow:
         lease_margin: Seconds that a lease outlasts its send.
     """
 
-    channel: Channel
+    providers: Providers
     policy: Callable[[str], DeliveryPolicy]
     tiers: tuple[Delay, ...]
     lease_margin: float
@@ -92,8 +90,8 @@ class Flow:
             release: Called once sending is over: somebody else may send.
 
         Returns:
-            What came of sending; None where nobody was asked to send. `Paused` means that the channel is
-            at fault: nothing was spent, and the message is still in hand.
+            What came of sending; None where nobody was asked to send. `Paused` means that the provider
+            is at fault: nothing was spent, and the message is still in hand.
 
         Raises:
             Abandoned: The broker took the message back; the ledger knows how far it came.
@@ -196,7 +194,7 @@ class Flow:
         if claim.possible_duplicate and policy.guarantee is Guarantee.AT_MOST_ONCE:
             return _interrupted()
         try:
-            return content_of(attempt.notification, self.channel.template_parts, self.templates)
+            return content_of(attempt.notification, self.providers.template_parts, self.templates)
         except DeliveryError as error:
             return policy.decide(error, attempt, now)
         except Exception as surprise:
@@ -208,14 +206,9 @@ class Flow:
     ) -> Outcome | Paused:
         """Send once; whatever is raised becomes an outcome."""
         try:
-            async with asyncio.timeout(policy.send_timeout + OVERTIME):
-                return await self.channel.send(SendRequest(attempt, content, policy.send_timeout))
+            return await self.providers.send(SendRequest(attempt, content, policy.send_timeout))
         except DeliveryError as failure:
             error = failure
-        except TimeoutError:
-            error = OutcomeUnknown(
-                f"the channel did not return within {policy.send_timeout + OVERTIME:g} s"
-            )
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
@@ -223,7 +216,7 @@ class Flow:
         except Exception as surprise:
             # Nobody knows how far it came: the guarantee decides, as after a lost reply.
             log.exception(
-                "unexpected error while sending", id=str(attempt.id), channel=self.channel.name
+                "unexpected error while sending", id=str(attempt.id), channel=self.providers.name
             )
             error = OutcomeUnknown(
                 f"{type(surprise).__name__} in our own code while sending; the log has its traceback"

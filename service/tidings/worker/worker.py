@@ -11,15 +11,18 @@ from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology import Topology
-from tidings.delivery.ports import Channel
+from tidings.delivery.circuit import Circuit
+from tidings.delivery.ports import PRIMARY, Channel
 from tidings.ledger.ledger import Ledger
-from tidings.settings import Settings
+from tidings.settings import ChannelSettings, Settings
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
 from tidings.worker.channel_worker import ChannelWorker
 from tidings.worker.failpoints import Failpoints, SettlerWithFailpoints
 from tidings.worker.flow import Flow
+from tidings.worker.providers import Provider, Providers
 from tidings.worker.settle import Settler
+from tidings.worker.watch import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +62,7 @@ class Worker:
         self._workers = [
             ChannelWorker(
                 Flow(
-                    channel=channel,
+                    providers=_providers(channel, settings.channels[name], surroundings),
                     policy=lru_cache(maxsize=1000)(partial(settings.policy, name)),
                     tiers=settings.delays(name),
                     lease_margin=settings.worker.lease_margin,
@@ -75,6 +78,7 @@ class Worker:
             )
             for name, channel in channels.items()
         ]
+        self._watch = Watch(ledger, self._workers, surroundings)
         self._consuming = Connection(
             settings.broker,
             f"{name} (consume)",
@@ -93,19 +97,32 @@ class Worker:
         """Whether every lane is being consumed and what fails can be published."""
         return self._publishing.up and all(worker.consumer.ready for worker in self._workers)
 
+    @property
+    def paused(self) -> tuple[str, ...]:
+        """Channels of which it takes nothing, by an operator's order."""
+        return tuple(worker.providers.name for worker in self._workers if worker.paused)
+
+    @property
+    def hears_operators(self) -> bool:
+        """Whether their orders could be asked for when it last tried."""
+        return self._watch.answered
+
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set, then finish what is under way within the grace period."""
         async with AsyncExitStack() as stack:
             for channel in self._channels.values():
                 stack.push_async_callback(channel.close)
             await stack.enter_async_context(self._publishing)
+            await self._watch.begin(stop)
             await stack.enter_async_context(self._consuming)
-            sweeps = [asyncio.create_task(worker.sweep_for_ever()) for worker in self._workers]
+            chores = [worker.sweep_for_ever() for worker in self._workers]
+            tasks = [asyncio.create_task(it) for it in (*chores, self._watch.watch_for_ever())]
             log.info("worker started", channels=sorted(self._channels))
             await stop.wait()
-            for sweep in sweeps:
-                sweep.cancel()
+            for task in tasks:
+                task.cancel()
             await self._finish()
+            await self._watch.end()
 
     async def _finish(self) -> None:
         grace = self._settings.worker.grace
@@ -117,3 +134,9 @@ class Worker:
                 "worker gave up on unfinished messages: they are delivered again", messages=left
             )
         log.info("worker stopped")
+
+
+def _providers(
+    channel: Channel, settings: ChannelSettings, surroundings: Surroundings
+) -> Providers:
+    return Providers([Provider(PRIMARY, channel, Circuit(settings.circuit, surroundings.clock))])

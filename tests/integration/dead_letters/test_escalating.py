@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
@@ -12,7 +13,10 @@ from tests.integration.dead_letters.conftest import MakeRig
 from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
 from tests.support.worker_rig import eventually
 
+from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import ConfigurationError
+from tidings.ledger import Ledger
+from tidings.ledger.controls import FoundCircuit
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"
@@ -69,6 +73,28 @@ async def test_the_first_letter_tells_at_once_and_the_next_wait_their_turn(
     assert "ada@example.com" not in first["message"]
     assert "20 dead letters since" in second["message"]
     assert "20 × email rejected 552" in second["message"]
+
+
+async def test_a_provider_that_is_down_is_told_of_once_whoever_finds_it(make_rig: MakeRig) -> None:
+    async with paging() as pager:
+        rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="1s")
+        found = FoundCircuit(
+            "email", "primary", Phase.OPEN, "454 no", datetime.now(UTC), probe_in=30.0
+        )
+        async with Ledger(rig.settings.ledger, actor="test") as ledger, rig.archiving():
+            for worker in ("one", "two", "one"):
+                await ledger.controls.say(worker, [found])
+            await eventually(lambda: pager.told)
+            await rig.bury()  # goes its own pace
+            await eventually(lambda: len(pager.told) == 2)
+            await ledger.controls.say("one", [])
+            await ledger.controls.say("two", [])
+            await ledger.controls.say("one", [found])
+            await eventually(lambda: len(pager.told) == 3)
+    titles = ["Tidings: provider down (email)", "Tidings: 1 dead letter"]
+    assert [one["title"] for one in pager.told] == [*titles, titles[0]]
+    assert "email primary since" in pager.told[0]["message"]
+    assert "454 no" in pager.told[0]["message"]
 
 
 async def test_two_archives_tell_once(make_rig: MakeRig) -> None:

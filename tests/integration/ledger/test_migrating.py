@@ -53,6 +53,8 @@ async def test_migrating_makes_every_table_and_says_so(
     assert {row["tablename"] for row in tables} == {
         "alembic_version",
         "attempts",
+        "channel_orders",
+        "circuits",
         "dead_letters",
         "escalations",
         "idempotency_keys",

@@ -289,7 +289,7 @@ async def test_who_was_taken_over_leaves_the_rest_to_who_took_over(make_rig) -> 
 
 
 async def test_a_misconfigured_channel_rests_and_spends_no_attempts(make_rig) -> None:
-    rig = await make_rig(TIDINGS_EMAIL_PAUSE="500ms", TIDINGS_EMAIL_CONCURRENCY="1")
+    rig = await make_rig(TIDINGS_EMAIL_CIRCUIT_PROBE="500ms", TIDINGS_EMAIL_CONCURRENCY="1")
     broken = [Misconfigured("535 wrong password", provider="smtp:x", code="535")] * 3
     channel = ScriptedChannel(script=lambda *_: broken.pop() if broken else None)
     async with rig.working(channel):
@@ -403,7 +403,7 @@ async def test_at_most_once_never_sends_again_after_a_bug_of_ours(make_rig) -> N
 async def test_a_channel_is_not_held_up_by_one_notification_that_looks_like_its_fault(
     make_rig,
 ) -> None:
-    rig = await make_rig(TIDINGS_EMAIL_PAUSE="200ms", TIDINGS_EMAIL_CONCURRENCY="1")
+    rig = await make_rig(TIDINGS_EMAIL_CIRCUIT_PROBE="200ms", TIDINGS_EMAIL_CONCURRENCY="1")
 
     def script(request: SendRequest, _: int) -> Exception | None:
         poison = request.notification.category == "poison"
@@ -420,7 +420,7 @@ async def test_a_channel_is_not_held_up_by_one_notification_that_looks_like_its_
 
 async def test_what_a_pause_held_back_too_long_is_not_sent_late(make_rig) -> None:
     rig = await make_rig(
-        TIDINGS_EMAIL_PAUSE="1500ms", TIDINGS_CATEGORIES='{"otp": {"expires_after": "1s"}}'
+        TIDINGS_EMAIL_CIRCUIT_PROBE="1500ms", TIDINGS_CATEGORIES='{"otp": {"expires_after": "1s"}}'
     )
     channel = ScriptedChannel(script=fails_first(1, Misconfigured("535 wrong password")))
     async with rig.working(channel):

@@ -16,7 +16,7 @@ def measured(rig: Rig, name: str, **labels: str) -> float:
 
 
 async def test_a_send_that_pauses_its_channel_is_counted_as_no_other_outcome(make_rig) -> None:
-    rig = await make_rig(TIDINGS_EMAIL_PAUSE="200ms")
+    rig = await make_rig(TIDINGS_EMAIL_CIRCUIT_PROBE="200ms")
     wrong = [Misconfigured("535 wrong password", provider="smtp:x", code="535")] * 2
     channel = ScriptedChannel(script=lambda *_: wrong.pop() if wrong else None)
     async with rig.working(channel):

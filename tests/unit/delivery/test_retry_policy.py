@@ -19,6 +19,7 @@ from tidings.delivery.errors import (
     MalformedNotification,
     Misconfigured,
     OutcomeUnknown,
+    OutOfService,
     Rejected,
     Throttled,
     Unavailable,
@@ -35,6 +36,7 @@ ERRORS = {
     Throttled: RetryLater,
     OutcomeUnknown: RetryLater,
     Misconfigured: Paused,
+    OutOfService: Paused,
 }
 """What each means for a first attempt under `at_least_once`."""
 
@@ -362,4 +364,4 @@ def test_every_decision_is_one_that_the_worker_knows_how_to_settle(
             Reason.OUTCOME_UNKNOWN,
         }
     else:
-        assert kind is Misconfigured
+        assert kind in {Misconfigured, OutOfService}

@@ -1,13 +1,12 @@
-"""How fast a channel goes, and when it does not go at all."""
+"""How fast a channel goes."""
 
 from dataclasses import dataclass
-from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.worker.pace import Gate, RateLimit
+from tidings.worker.pace import RateLimit
 
 
 @dataclass
@@ -23,9 +22,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-# The rate limit.
 
 
 def sends(limit: RateLimit, clock: Clock, seconds: float) -> list[float]:
@@ -90,84 +86,3 @@ def test_who_waits_as_long_as_told_goes(clock: Clock) -> None:
     assert wait == pytest.approx(2.0)
     clock.now += wait
     assert limit.wait() == 0
-
-
-# The gate.
-
-
-@pytest.fixture
-def gate(clock: Clock) -> Gate:
-    return Gate(30.0, clock)
-
-
-def test_an_open_gate_lets_everybody_through(gate: Gate) -> None:
-    assert [gate.wait() for _ in range(100)] == [0.0] * 100
-    assert not gate.shut
-    assert gate.passed() is False
-
-
-def test_a_failure_shuts_it_for_its_pause(gate: Gate, clock: Clock) -> None:
-    assert gate.failed() == 30.0
-    assert gate.shut
-    assert gate.wait() == 30.0
-    clock.now += 29.0
-    assert gate.wait() == 1.0
-
-
-def test_after_the_pause_one_goes_alone_and_the_others_wait_for_what_comes_of_it(
-    gate: Gate, clock: Clock
-) -> None:
-    gate.failed()
-    clock.now += 30.0
-    assert gate.wait() == 0.0
-    assert [gate.wait() for _ in range(3)] == [inf] * 3
-
-
-def test_a_probe_that_comes_through_opens_it_for_all(gate: Gate, clock: Clock) -> None:
-    gate.failed()
-    clock.now += 30.0
-    gate.wait()
-    assert gate.passed() is True
-    assert not gate.shut
-    assert [gate.wait() for _ in range(3)] == [0.0] * 3
-    assert gate.passed() is False
-
-
-def test_each_probe_that_fails_doubles_the_pause_up_to_ten_times(gate: Gate, clock: Clock) -> None:
-    pauses = [gate.failed()]
-    for _ in range(6):
-        clock.now += gate.wait()
-        assert gate.wait() == 0.0
-        pauses.append(gate.failed())
-    assert pauses == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0, 300.0]
-
-
-def test_after_a_success_the_pause_is_short_again(gate: Gate, clock: Clock) -> None:
-    for _ in range(4):
-        gate.failed()
-        clock.now += gate.wait()
-        gate.wait()
-    gate.passed()
-    assert gate.failed() == 30.0
-
-
-def test_those_who_were_under_way_when_it_shut_count_once(gate: Gate) -> None:
-    assert [gate.failed() for _ in range(50)] == [30.0] * 50
-
-
-def test_a_probe_that_turns_back_leaves_its_turn_to_another(gate: Gate, clock: Clock) -> None:
-    gate.failed()
-    clock.now += 30.0
-    assert gate.wait() == 0.0
-    gate.withdrew()
-    assert gate.shut
-    assert gate.wait() == 0.0
-    assert gate.wait() == inf
-
-
-def test_weeks_of_misconfiguration_change_nothing_but_the_time(gate: Gate, clock: Clock) -> None:
-    for _ in range(5_000):
-        assert gate.failed() <= 300.0
-        clock.now += gate.wait()
-        assert gate.wait() == 0.0
-    assert gate.failed() == 300.0

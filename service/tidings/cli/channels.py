@@ -1,0 +1,169 @@
+"""`tidings channels`: how channels and their providers fare, and an operator's word to all workers."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from tidings.channels.registry import LINES
+from tidings.cli.conditions import Condition, conditions, table
+from tidings.cli.console import err, out, print_json, run
+from tidings.cli.options import AsJson, actor, open_ledger, paper
+from tidings.cli.telling import ago
+from tidings.delivery.errors import Refused
+from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb, pausing
+from tidings.settings import Settings
+
+app = typer.Typer(
+    help="See how channels and their providers fare; pause and resume them.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+def _known(name: str) -> str:
+    if name not in LINES:
+        raise typer.BadParameter(f"there is no channel {name!r}; there are {', '.join(LINES)}")
+    return name
+
+
+Channel = Annotated[
+    str, typer.Argument(metavar="CHANNEL", callback=_known, help="E.g. email, sms.")
+]
+OfProvider = Annotated[
+    str | None,
+    typer.Argument(metavar="[PROVIDER]", help="Its name; not needed where there is only one."),
+]
+Why = Annotated[str, typer.Option("--reason", help="Kept in the history, with your name.")]
+MOST: Final = 10_000
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """Show every channel and its providers: delivering, paused by whom and why, down since when.
+
+    Example: [bold]tidings channels list[/]
+    """
+    every = run(_conditions())
+    if as_json:
+        print_json([asdict(one) for one in every])
+    elif every:
+        paper().print(table(every))
+    else:
+        err.print("No channel is switched on; `tidings doctor` says what each of them needs.")
+
+
+async def _conditions() -> list[Condition]:
+    settings = Settings()
+    async with open_ledger(settings) as ledger:
+        return list(await conditions(settings, ledger))
+
+
+@app.command()
+def pause(channel: Channel, reason: Why = "") -> None:
+    """Let no worker take anything more of a channel; what is under way ends, the rest waits in its lanes.
+
+    Lasts until it is resumed, whoever restarts meanwhile.
+
+    Example: [bold]tidings channels pause email --reason "moving to another relay"[/]
+    """
+    if run(_pause(channel, Verb.PAUSE, reason)):
+        out.print(f"{channel} is paused; workers obey within about a second.")
+    else:
+        out.print(f"{channel} was paused already; your reason is noted.")
+
+
+@app.command()
+def resume(channel: Channel, reason: Why = "") -> None:
+    """Let a paused channel go on.
+
+    Example: [bold]tidings channels resume email[/]
+    """
+    if run(_pause(channel, Verb.RESUME, reason)):
+        out.print(f"{channel} goes on within about a second.")
+    else:
+        out.print(f"{channel} was not paused.")
+
+
+async def _pause(channel: str, verb: Verb, reason: str) -> bool:
+    """Whether it changes anything."""
+    async with open_ledger(Settings()) as ledger:
+        was_paused = pausing(await ledger.controls.orders(), channel) is not None
+        changes = was_paused == (verb is Verb.RESUME)
+        if changes or verb is Verb.PAUSE:
+            await ledger.controls.give(channel, WHOLE_CHANNEL, verb, actor=actor(), reason=reason)
+        return changes
+
+
+@app.command("open")
+def open_(channel: Channel, provider: OfProvider = None, reason: Why = "") -> None:
+    """Let no worker ask a provider, until its circuit is closed by hand.
+
+    Example: [bold]tidings channels open email primary --reason "their maintenance, until 6:00"[/]
+    """
+    name = run(_order(channel, provider, Verb.OPEN, reason))
+    out.print(f"{channel} {name} is asked no more; workers obey within about a second.")
+
+
+@app.command()
+def close(channel: Channel, provider: OfProvider = None, reason: Why = "") -> None:
+    """Let workers ask a provider again at once: it was held open, or they found it down.
+
+    Example: [bold]tidings channels close email primary[/]
+    """
+    name = run(_order(channel, provider, Verb.CLOSE, reason))
+    out.print(f"{channel} {name} is asked again; workers obey within about a second.")
+
+
+async def _order(channel: str, provider: str | None, verb: Verb, reason: str) -> str:
+    settings = Settings()
+    known = settings.providers(channel)
+    if provider is None and len(known) > 1:
+        raise Refused(f"{channel} has several providers: name one of {', '.join(known)}")
+    name = provider or known[0]
+    if name not in known:
+        raise Refused(f"{channel} has no provider {name!r}; it has {', '.join(known)}")
+    async with open_ledger(settings) as ledger:
+        await ledger.controls.give(channel, name, verb, actor=actor(), reason=reason)
+    return name
+
+
+@app.command()
+def history(
+    channel: Annotated[
+        str | None, typer.Argument(metavar="[CHANNEL]", help="Only of this one.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MOST, help="How many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Show who paused, resumed, opened and closed what, when and why; the newest first.
+
+    Example: [bold]tidings channels history email[/]
+    """
+    orders = run(_history(_known(channel) if channel else None, limit))
+    if as_json:
+        print_json([asdict(one) for one in orders])
+    elif orders:
+        paper().print(_told(orders))
+    else:
+        err.print("Nobody ever did.")
+
+
+async def _history(channel: str | None, limit: int) -> list[Order]:
+    async with open_ledger(Settings()) as ledger:
+        return list(await ledger.controls.history(channel, limit))
+
+
+def _told(orders: list[Order]) -> Table:
+    now = datetime.now(UTC)
+    shown = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("When", "Order", "Who"):
+        shown.add_column(name, no_wrap=True)
+    shown.add_column("Why", overflow="fold")
+    for one in orders:
+        what = f"{one.verb} {one.channel} {one.provider}".rstrip()
+        shown.add_row(ago(one.at, now), what, escape(one.actor), escape(one.reason))
+    return shown

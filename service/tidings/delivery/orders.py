@@ -1,0 +1,43 @@
+"""What operators tell the workers: pause a channel, open a provider's circuit; the last word counts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+WHOLE_CHANNEL = ""
+"""In an order's place for a provider: it is about the channel itself."""
+
+
+class Verb(StrEnum):
+    """What is to be done."""
+
+    PAUSE = "pause"
+    """Take nothing more of this channel until `resume`."""
+    RESUME = "resume"
+    OPEN = "open"
+    """Ask this provider no more until `close`."""
+    CLOSE = "close"
+    """Ask it again at once, whatever happened before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An operator's word."""
+
+    id: int
+    channel: str
+    provider: str
+    """Whom it is about; `WHOLE_CHANNEL` for pause and resume."""
+    verb: Verb
+    actor: str
+    reason: str
+    at: datetime
+
+
+def pausing(orders: Iterable[Order], channel: str) -> Order | None:
+    """The order that pauses a channel; None where it may go on."""
+    for order in orders:
+        if order.channel == channel and order.provider == WHOLE_CHANNEL:
+            return order if order.verb is Verb.PAUSE else None
+    return None

@@ -1,0 +1,160 @@
+"""Remembers what operators ordered of channels and providers, and which providers workers find down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from tidings.delivery.circuit import Phase
+from tidings.delivery.orders import Order, Verb
+from tidings.ledger.database import Connection, Database
+from tidings.ledger.escalations import NOTE, Escalations
+from tidings.ledger.rows import fit
+
+OUTAGES: Final = "outages"
+"""What operators are told of providers that are down, as a topic of their escalations."""
+FRESH: Final = 30.0
+"""Seconds for which a worker is believed without saying it again; it says so every ten."""
+
+_ORDER: Final = "id, channel, provider, verb, actor, reason, at"
+
+GIVE: Final = f"""
+INSERT INTO channel_orders (channel, provider, verb, actor, reason) VALUES ($1, $2, $3, $4, $5)
+RETURNING {_ORDER}
+"""
+
+LAST: Final = f"""
+SELECT DISTINCT ON (channel, provider) {_ORDER} FROM channel_orders ORDER BY channel, provider, id DESC
+"""
+
+HISTORY: Final = f"""
+SELECT {_ORDER} FROM channel_orders WHERE $1::text IS NULL OR channel = $1 ORDER BY id DESC LIMIT $2
+"""
+
+ALONE: Final = "SELECT pg_advisory_xact_lock(hashtext('tidings circuits'))"
+"""Two workers that find the same provider down tell of it once."""
+
+KNOWN: Final = """
+SELECT channel, provider FROM circuits
+ WHERE phase <> 'closed' AND seen_at > now() - $1::float8 * interval '1 second'
+"""
+
+SAY: Final = """
+INSERT INTO circuits (channel, provider, worker, phase, reason, since, probe_at, seen_at)
+SELECT channel, provider, $1, phase, reason, since, now() + probe_in * interval '1 second', now()
+  FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::float8[])
+    AS said (channel, provider, phase, reason, since, probe_in)
+ON CONFLICT (channel, provider, worker) DO UPDATE
+   SET phase = excluded.phase, reason = excluded.reason, since = excluded.since,
+       probe_at = excluded.probe_at, seen_at = excluded.seen_at
+"""
+
+UNSAY: Final = """
+UPDATE circuits c SET phase = 'closed', probe_at = NULL, seen_at = now()
+ WHERE worker = $1 AND phase <> 'closed'
+   AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS said (channel, provider)
+                    WHERE said.channel = c.channel AND said.provider = c.provider)
+"""
+
+DOWN: Final = """
+SELECT channel, provider, worker, phase, reason, since, probe_at FROM circuits
+ WHERE phase <> 'closed' AND seen_at > now() - $1::float8 * interval '1 second'
+ ORDER BY channel, provider, since
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCircuit:
+    """A circuit that is not closed, as one worker has it."""
+
+    channel: str
+    provider: str
+    phase: Phase
+    reason: str
+    """What the provider said last, or who holds the circuit open."""
+    since: datetime
+    probe_in: float | None
+    """Seconds until the next probe, where there is one to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCircuit:
+    """A circuit that is not closed, as one worker said it was."""
+
+    channel: str
+    provider: str
+    worker: str
+    phase: Phase
+    reason: str
+    since: datetime
+    probe_at: datetime | None
+
+
+class Controls:
+    """What people and workers tell each other about channels and providers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.escalations = Escalations(database, topic=OUTAGES)
+
+    async def give(
+        self, channel: str, provider: str, verb: Verb, *, actor: str, reason: str
+    ) -> Order:
+        """Tell all workers; they hear of it within about a second."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(GIVE, channel, provider, verb.value, actor, fit(reason))
+        assert row is not None  # noqa: S101  # an INSERT returns what it inserted
+        return _order(dict(row))
+
+    async def orders(self) -> Sequence[Order]:
+        """The last order of each channel and provider: those that count."""
+        async with self._database.connection() as connection:
+            return [_order(dict(row)) for row in await connection.fetch(LAST)]
+
+    async def history(self, channel: str | None = None, limit: int = 100) -> Sequence[Order]:
+        """Every order, newest first; of one channel where it is named."""
+        async with self._database.connection() as connection:
+            return [_order(dict(row)) for row in await connection.fetch(HISTORY, channel, limit)]
+
+    async def say(self, worker: str, found: Sequence[FoundCircuit]) -> None:
+        """A worker says which of its circuits are not closed; that none of the others is open follows.
+
+        Where no worker said so before, operators are to be told.
+        """
+        async with self._database.transaction() as connection:
+            if found:
+                await self._note(connection, found)
+            channels, providers = [one.channel for one in found], [one.provider for one in found]
+            await connection.execute(UNSAY, worker, channels, providers)
+            await connection.execute(
+                SAY,
+                worker,
+                channels,
+                providers,
+                [one.phase.value for one in found],
+                [fit(one.reason) for one in found],
+                [one.since for one in found],
+                [one.probe_in for one in found],
+            )
+
+    async def _note(self, connection: Connection, found: Sequence[FoundCircuit]) -> None:
+        """By hand is no news to those who did it."""
+        await connection.execute(ALONE)
+        known = {tuple(row) for row in await connection.fetch(KNOWN, FRESH)}
+        news = {
+            (one.channel, one.provider)
+            for one in found
+            if one.phase is not Phase.HELD and (one.channel, one.provider) not in known
+        }
+        if news:
+            await connection.execute(NOTE, OUTAGES, len(news))
+
+    async def down(self) -> Sequence[KnownCircuit]:
+        """Every circuit that a living worker says is not closed."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(DOWN, FRESH)
+        return [KnownCircuit(**{**dict(row), "phase": Phase(row["phase"])}) for row in rows]
+
+
+def _order(row: dict[str, object]) -> Order:
+    return Order(**{**row, "verb": Verb(row["verb"])})  # type: ignore[arg-type]  # the table's types

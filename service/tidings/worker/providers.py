@@ -1,0 +1,189 @@
+"""Step four, send: asks the channel's providers, each behind its circuit, and learns from what they say."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import structlog
+
+from tidings.delivery.circuit import Circuit, Phase
+from tidings.delivery.errors import (
+    DeliveryError,
+    Misconfigured,
+    OutcomeUnknown,
+    OutOfService,
+    Rejected,
+    Throttled,
+)
+from tidings.delivery.outcome import Sent
+from tidings.delivery.ports import Channel, SendRequest, TemplateParts
+
+log = structlog.get_logger(__name__)
+
+OVERTIME: Final = 5.0
+"""Seconds past its time after which a channel that doesn't return is given up."""
+
+
+@dataclass(slots=True, eq=False)
+class Provider:
+    """Somebody who delivers for a channel."""
+
+    name: str
+    channel: Channel
+    circuit: Circuit
+    trouble: str = ""
+    """What it said last that was no success; empty where nothing is known."""
+
+
+Listener: TypeAlias = Callable[[Provider, Phase], None]
+"""Told of a provider whose circuit has changed, and of the phase it was in."""
+
+
+class Providers:
+    """Who delivers for one channel.
+
+    Args:
+        providers: At least one.
+    """
+
+    def __init__(self, providers: Sequence[Provider]) -> None:
+        self.all = tuple(providers)
+        self.calm = True
+        """Whether every circuit is closed."""
+        self._tell: Listener = _nobody
+
+    def on_change(self, tell: Listener) -> None:
+        """Whom to tell when a circuit changes."""
+        self._tell = tell
+
+    @property
+    def name(self) -> str:
+        """The channel's."""
+        return self.all[0].channel.name
+
+    @property
+    def template_parts(self) -> TemplateParts:
+        """Which files of a template the channel reads."""
+        return self.all[0].channel.template_parts
+
+    @property
+    def places(self) -> int:
+        """How many sends may begin now."""
+        return max(one.circuit.places for one in self.all)
+
+    @property
+    def under_way(self) -> int:
+        """Sends that have begun and not ended."""
+        return sum(one.circuit.under_way for one in self.all)
+
+    def wait(self) -> float:
+        """Seconds until a send may begin; `inf` where another has to end first."""
+        return min(one.circuit.wait() for one in self.all)
+
+    async def send(self, request: SendRequest) -> Sent:
+        """Deliver, once.
+
+        Raises:
+            DeliveryError: `OutOfService` where no provider may be asked, or one that was known to be
+                down still is: no fault of this notification.
+        """
+        for provider in self.all:
+            if era := self._enter(provider):
+                return await self._ask(provider, era, request)
+        raise OutOfService(self._resting())
+
+    def _enter(self, provider: Provider) -> int:
+        before = provider.circuit.phase
+        era = provider.circuit.enter()
+        self._notice(provider, before)
+        return era
+
+    async def _ask(self, provider: Provider, era: int, request: SendRequest) -> Sent:
+        try:
+            sent = await _within_its_time(provider.channel, request)
+        except DeliveryError as error:
+            raise self._judged(provider, era, error) from None
+        except BaseException:  # cancelled, or a bug of ours: the provider is not to blame
+            self._learn(provider, lambda: provider.circuit.withdrew(era))
+            raise
+        before = provider.circuit.phase
+        provider.circuit.succeeded(era)
+        self._notice(provider, before)
+        return sent
+
+    def _judged(self, provider: Provider, era: int, error: DeliveryError) -> DeliveryError:
+        """Learn from an error; what it means for the notification."""
+        before, news = provider.circuit.phase, True
+        if isinstance(error, Rejected):
+            provider.circuit.succeeded(era)
+        else:
+            provider.trouble = error.message
+            news = _failed(provider.circuit, era, error)
+        self._notice(provider, before)
+        if news or isinstance(error, Misconfigured | OutcomeUnknown):
+            return error
+        return OutOfService(error.message, provider=error.provider, code=error.code)
+
+    def hold(self, provider: Provider, reason: str) -> None:
+        """Ask this one no more, by an operator's order."""
+        provider.trouble = reason
+        self._learn(provider, provider.circuit.hold)
+
+    def reset(self, provider: Provider) -> None:
+        """Ask this one again, by an operator's order."""
+        self._learn(provider, provider.circuit.reset)
+
+    def _learn(self, provider: Provider, change: Callable[[], None]) -> None:
+        before = provider.circuit.phase
+        change()
+        self._notice(provider, before)
+
+    def _notice(self, provider: Provider, before: Phase) -> None:
+        if provider.circuit.phase is not before:
+            self.calm = all(one.circuit.phase is Phase.CLOSED for one in self.all)
+            self._tell(provider, before)
+
+    def _resting(self) -> str:
+        said = (f"{one.name} ({one.trouble})" if one.trouble else one.name for one in self.all)
+        return f"no provider may be asked just now: {', '.join(said)}"
+
+
+def log_change(channel: str, provider: Provider, before: Phase) -> None:
+    """Tell of what an operator wants to know, and of each probe only to who debugs."""
+    circuit = provider.circuit
+    told = log.bind(channel=channel, provider=provider.name)
+    match circuit.phase:
+        case Phase.OPEN:
+            told.error(
+                "provider down: no attempts are spent on it",
+                error=provider.trouble,
+                next_probe_in=round(circuit.wait(), 1),
+            )
+        case Phase.HELD:
+            told.warning("provider not asked, by an operator's order", reason=provider.trouble)
+        case Phase.PROBING:
+            told.debug("provider is tried with one notification")
+        case Phase.RAMPING:
+            told.warning("provider answers again: more is sent step by step")
+        case Phase.CLOSED:
+            told.warning("provider back to normal", before=before.value)
+
+
+async def _within_its_time(channel: Channel, request: SendRequest) -> Sent:
+    """Ask, and give up on a channel that keeps no time."""
+    limit = request.timeout + OVERTIME
+    try:
+        async with asyncio.timeout(limit):
+            return await channel.send(request)
+    except TimeoutError:
+        raise OutcomeUnknown(f"the channel did not return within {limit:g} s") from None
+
+
+def _failed(circuit: Circuit, era: int, error: DeliveryError) -> bool:
+    wait = (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0
+    return circuit.failed(era, misconfigured=isinstance(error, Misconfigured), no_sooner_than=wait)
+
+
+def _nobody(_: Provider, __: Phase) -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,142 @@
+"""Keeps up with what operators order, and tells them which providers this worker finds down."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator, Sequence
+from datetime import datetime
+from math import isinf
+from typing import Any, Final
+
+import structlog
+
+from tidings.broker.surroundings import MACHINE, Surroundings
+from tidings.delivery.circuit import Phase
+from tidings.delivery.errors import TidingsError
+from tidings.delivery.orders import Order, Verb, pausing
+from tidings.ledger.controls import FoundCircuit
+from tidings.ledger.ledger import Ledger
+from tidings.worker.channel_worker import ChannelWorker
+from tidings.worker.providers import Provider
+
+log = structlog.get_logger(__name__)
+
+EVERY: Final = 1.0
+"""Seconds between two looks: asked anew each time, nothing is missed however the connection fares."""
+REPEAT: Final = 10.0
+"""Seconds after which a circuit that is not closed is told again: its worker lives."""
+
+
+class Watch:
+    """Between the operators and the channels of one worker.
+
+    While PostgreSQL is away the last orders that were seen stay in force.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        workers: Sequence[ChannelWorker],
+        surroundings: Surroundings = MACHINE,
+    ) -> None:
+        self._clock, self._now = surroundings.clock, surroundings.now
+        self._ledger = ledger
+        self._workers = workers
+        self._obeyed: dict[tuple[str, str], int] = {}
+        self._since: dict[tuple[str, str], datetime] = {}
+        self._said: dict[tuple[str, str], Phase] = {}
+        self._said_at = 0.0
+        self.answered = True
+        """Whether PostgreSQL answered the last time."""
+
+    async def begin(self, stop: asyncio.Event) -> None:
+        """Learn what is in force before anything is taken; waits for PostgreSQL."""
+        while not (stop.is_set() or await self._look()):
+            await asyncio.sleep(EVERY)
+
+    async def watch_for_ever(self) -> None:
+        """Look again and again."""
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                if await self._look():
+                    await self._tell()
+            except Exception:
+                log.exception("unexpected error: operators' orders are asked for again")
+
+    async def end(self) -> None:
+        """This worker has nothing more to say of any provider."""
+        if self._said:
+            await self._try(self._ledger.controls.say(self._ledger.actor, []))
+
+    async def _look(self) -> bool:
+        """Obey what is new; whether PostgreSQL answered."""
+        orders: list[Order] = []
+
+        async def ask() -> None:
+            orders.extend(await self._ledger.controls.orders())
+
+        if not await self._try(ask()):
+            return False
+        for worker in self._workers:
+            self._obey(worker, orders)
+        return True
+
+    def _obey(self, worker: ChannelWorker, orders: Sequence[Order]) -> None:
+        name = worker.providers.name
+        order = pausing(orders, name)
+        if order is not None and not worker.paused:
+            log.warning("channel paused", channel=name, by=order.actor, reason=order.reason)
+            worker.pause()
+        if order is None and worker.paused:
+            log.warning("channel resumed", channel=name)
+            worker.resume()
+        for provider in worker.providers.all:
+            self._obey_about(worker, provider, orders)
+
+    def _obey_about(
+        self, worker: ChannelWorker, provider: Provider, orders: Sequence[Order]
+    ) -> None:
+        key = (worker.providers.name, provider.name)
+        order = next((one for one in orders if (one.channel, one.provider) == key), None)
+        if order is None or self._obeyed.get(key) == order.id:
+            return
+        self._obeyed[key] = order.id
+        if order.verb is Verb.OPEN:
+            worker.providers.hold(provider, f"by {order.actor}: {order.reason}")
+        elif order.verb is Verb.CLOSE:
+            worker.providers.reset(provider)
+
+    async def _tell(self) -> None:
+        """Say what changed, and now and then that it is still so."""
+        found = list(self._found())
+        phases = {(one.channel, one.provider): one.phase for one in found}
+        again = found and self._clock() - self._said_at > REPEAT
+        if (phases != self._said or again) and await self._try(
+            self._ledger.controls.say(self._ledger.actor, found)
+        ):
+            self._said, self._said_at = phases, self._clock()
+
+    def _found(self) -> Iterator[FoundCircuit]:
+        now = self._now()
+        for worker in self._workers:
+            channel = worker.providers.name
+            for one in worker.providers.all:
+                key, phase = (channel, one.name), one.circuit.phase
+                if phase is Phase.CLOSED:
+                    self._since.pop(key, None)
+                    continue
+                since, wait = self._since.setdefault(key, now), one.circuit.wait()
+                yield FoundCircuit(
+                    channel, one.name, phase, one.trouble, since, None if isinf(wait) else wait
+                )
+
+    async def _try(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Whether PostgreSQL did it; that it does not answer is logged once."""
+        try:
+            await work
+        except TidingsError as error:
+            if self.answered:
+                log.warning("operators' orders can't be asked for", error=str(error))
+            self.answered = False
+        else:
+            self.answered = True
+        return self.answered
