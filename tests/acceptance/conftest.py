@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.support.broker_rig import ONE_TIER
 from tests.support.smtp_sink import SmtpSink
 
 
@@ -24,6 +25,7 @@ def env(broker_url: str, database_url: str, sink: SmtpSink, tmp_path: Path) -> d
         "TIDINGS_EMAIL_PORT": str(sink.port),
         "TIDINGS_EMAIL_TLS": "none",
         "TIDINGS_EMAIL_SENDER": "Tidings <no-reply@example.com>",
+        **ONE_TIER,
         "TIDINGS_EMAIL_RETRY": "1s 2s",
         "TIDINGS_EMAIL_CONCURRENCY": "20",
         "TIDINGS_EMAIL_CONNECTIONS": "20",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import BrokerAddress
+from tests.support.broker_rig import ONE_TIER
 
 
 @pytest.fixture
@@ -11,6 +12,7 @@ def env(
     broker_url: str, broker_address: BrokerAddress, database_url: str, tmp_path: Path
 ) -> dict[str, str]:
     return {
+        **ONE_TIER,
         "TIDINGS_AMQP_URL": broker_url,
         "TIDINGS_MANAGEMENT_URL": broker_address.management_url,
         "TIDINGS_DATABASE_URL": database_url,

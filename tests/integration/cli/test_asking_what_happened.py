@@ -1,14 +1,14 @@
-"""`tidings show | list | stats | cancel`, as installed, on a real ledger and broker."""
+"""`tidings show | list | stats | cancel` on a real ledger and broker."""
 
 import asyncio
 import json
-import os
 import signal
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from tests.support.processes import TIDINGS, tidings
+from tests.support.forked import begun, tidings
+from tests.support.worker_rig import eventually
 
 from tidings.delivery.attempt import Attempt, Message, read
 from tidings.delivery.delay import Delay
@@ -141,23 +141,11 @@ async def test_stats_count_notifications_and_what_waits_in_every_queue(
 
 async def test_stats_are_watched_until_interrupted(env: dict[str, str], database_url: str) -> None:
     await made(database_url, SENT)
-    watching = await asyncio.create_subprocess_exec(
-        TIDINGS,
-        *("stats", "--watch", "--every", "300ms"),
-        env={"PATH": os.environ["PATH"], **env},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert watching.stdout is not None
-    try:
-        async with asyncio.timeout(30):
-            for _ in range(2):
-                await watching.stdout.readuntil(b"100 %")
-    finally:
-        watching.send_signal(signal.SIGINT)
-        _, err = await watching.communicate()
-    assert watching.returncode == 130
-    assert b"Traceback" not in err
+    async with begun("stats", "--watch", "--every", "300ms", env=env) as watching:
+        await eventually(lambda: watching.out.count(b"100 %") >= 2, within=30)
+        watching.signal(signal.SIGINT)
+        assert await watching.ended() == 130
+        assert b"Traceback" not in watching.err
 
 
 async def test_stats_tell_what_one_server_knows_where_the_other_is_away(

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from tests.conftest import execute
-from tests.support.processes import tidings
+from tests.support.forked import tidings
 from tests.support.smtp_sink import SmtpSink
 
 from tidings.local.management import Management

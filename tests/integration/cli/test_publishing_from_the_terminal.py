@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from tests.support.processes import tidings
+from tests.support.forked import tidings
 
 from tidings.local.management import Management
 from tidings_events import parse

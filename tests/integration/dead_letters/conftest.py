@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aio_pika
 import pytest
+from tests.support.broker_rig import ONE_TIER
 from tests.support.dead_letter_rig import DeadLetterRig
 
 from tidings.settings import Settings
@@ -20,7 +21,8 @@ async def make_rig(
     """`await make_rig(TIDINGS_EMAIL_RETRY="1s 2s")`: a rig with these settings, its topology declared."""
     monkeypatch.setenv("TIDINGS_AMQP_URL", broker_url)
     monkeypatch.setenv("TIDINGS_DATABASE_URL", database_url)
-    monkeypatch.setenv("TIDINGS_EMAIL_RETRY", "1s")
+    for name, value in ONE_TIER.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("TIDINGS_CATEGORIES", "{}")
     async with AsyncExitStack() as stack:
 

@@ -1,14 +1,14 @@
 """`tidings dead` and `tidings replay`, as an operator runs them."""
 
-import asyncio
 import json
-import os
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from tests.support import processes
+from tests.support import forked
+from tests.support.broker_rig import ONE_TIER
 from tests.support.dead_letter_rig import DeadLetterRig, written
 from tests.support.processes import Finished
 
@@ -25,7 +25,7 @@ def tidings(rig: DeadLetterRig) -> Tidings:
 
     async def run(*arguments: str, stdin: bytes = b"", **variables: str) -> Finished:
         env = {**_environment(rig), "COLUMNS": "200", **variables}
-        return await processes.tidings(*arguments, env=env, stdin=stdin)
+        return await forked.tidings(*arguments, env=env, stdin=stdin)
 
     return run
 
@@ -86,14 +86,11 @@ async def test_show_says_why_a_letter_can_t_be_read(rig: DeadLetterRig, tidings:
     assert "recipient: is missing" in shown.out
     shown = await tidings("dead", "show", str(binary["id"]), "--reveal")
     assert "00000010" in shown.out
-    process = await asyncio.create_subprocess_exec(
-        processes.TIDINGS,
-        *("dead", "show", str(binary["id"]), "--raw"),
-        env={**os.environ, **_environment(rig)},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    raw, _ = await process.communicate()
-    assert raw == bytes_
+    async with forked.begun(
+        "dead", "show", str(binary["id"]), "--raw", env=_environment(rig)
+    ) as raw:
+        assert await raw.ended() == 0
+        assert raw.out == bytes_
 
 
 async def test_what_a_letter_says_can_t_steer_the_terminal(
@@ -292,17 +289,13 @@ async def test_a_replay_killed_in_the_middle_loses_nothing(
 ) -> None:
     """SIGKILL at full speed, then the scheduler and a second replay: each is delivered once."""
     await rig.archived(*(written() for _ in range(200)))
-    process = await asyncio.create_subprocess_exec(
-        processes.TIDINGS,
-        *("replay", "--all", "--yes", "--rate", "100/s"),
-        env={**os.environ, **_environment(rig)},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    while not await rig.fetch("SELECT FROM dead_letters WHERE state <> 'buried'"):
-        assert process.returncode is None
-    process.kill()
-    await process.wait()
+    async with forked.begun(
+        "replay", "--all", "--yes", "--rate", "100/s", env=_environment(rig)
+    ) as replay:
+        while not await rig.fetch("SELECT FROM dead_letters WHERE state <> 'buried'"):
+            assert not replay.has_ended
+        replay.signal(signal.SIGKILL)
+        assert await replay.ended() == -signal.SIGKILL
     await rig.fetch("UPDATE notifications SET dispatch_at = now() WHERE dispatch_at IS NOT NULL")
     channel = ScriptedChannel()
     async with rig.scheduling(), rig.working(channel):
@@ -319,6 +312,7 @@ async def test_a_replay_killed_in_the_middle_loses_nothing(
 def _environment(rig: DeadLetterRig) -> dict[str, str]:
     (url,) = rig.settings.broker.urls
     return {
+        **ONE_TIER,
         "TIDINGS_AMQP_URL": url,
         "TIDINGS_DATABASE_URL": rig.settings.ledger.database_url.get_secret_value(),
         "TIDINGS_CATEGORIES": "{}",
