@@ -208,7 +208,7 @@ async def test_cancel_calls_off_what_waits_and_keeps_who_and_why(
 async def test_a_server_that_is_away_is_one_sentence_and_exit_code_3(
     command: tuple[str, ...], away: dict[str, str]
 ) -> None:
-    failed = await tidings(*command, env={**away, "TIDINGS_AMQP_TIMEOUT": "2s"})
+    failed = await tidings(*command, env={**away, "TIDINGS_AMQP_TIMEOUT": "1s"})
     assert failed.code == 3, failed.err
     assert failed.out == ""
     assert "Traceback" not in failed.err

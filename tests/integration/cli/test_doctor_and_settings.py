@@ -60,7 +60,7 @@ async def test_a_stack_in_order_has_no_fault(env: dict[str, str], tmp_path: Path
 
 
 async def test_nothing_that_answers_is_a_fault_each_with_its_remedy(away: dict[str, str]) -> None:
-    found = await findings({**away, "TIDINGS_AMQP_TIMEOUT": "2s"}, 1)
+    found = await findings({**away, "TIDINGS_AMQP_TIMEOUT": "1s"}, 1)
     (broker,) = about(found, "RabbitMQ", "fault")
     (database,) = about(found, "PostgreSQL", "fault")
     assert "TIDINGS_AMQP_URL" in broker["remedy"]
