@@ -14,7 +14,7 @@ import structlog
 
 from tidings.broker.amqp import Backoff
 from tidings.broker.topology import topology_of
-from tidings.channels.registry import build
+from tidings.channels.registry import build, configured, how_to_configure
 from tidings.dead_letters import Archive
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
 from tidings.delivery.ports import Channel
@@ -62,11 +62,20 @@ async def serve(settings: Settings, roles: Collection[str], channels: Collection
         ConfigurationError: A person has to act first; says how.
     """
     settings.check()
+    if "worker" in roles:
+        _require_a_channel(settings, channels)  # at once, not when PostgreSQL was waited for
     failpoints = Failpoints.parse(settings.worker.failpoints)
     with _stop_on_signal() as stop:
         await _tables_ready(settings, stop)
         if not stop.is_set():
             await _serve(settings, roles, channels, stop, failpoints)
+
+
+def _require_a_channel(settings: Settings, only: Collection[str]) -> None:
+    if not configured(settings, only):
+        raise ConfigurationError(
+            f"no channel is configured, so a worker has nothing to do; set one ({how_to_configure()})"
+        )
 
 
 async def _serve(

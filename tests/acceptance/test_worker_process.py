@@ -127,6 +127,15 @@ async def test_a_wrong_setting_is_named(env: Env) -> None:
     assert "Traceback" not in finished.err
 
 
+async def test_a_worker_with_nothing_to_deliver_says_what_to_set(env: Env) -> None:
+    bare = {name: value for name, value in env.items() if not name.startswith("TIDINGS_EMAIL")}
+    refused = await tidings(
+        "worker", env={**bare, "TIDINGS_DATABASE_URL": "postgresql://x@[::1]:1/x"}
+    )
+    assert refused.code == 2
+    assert "TIDINGS_EMAIL_HOST" in refused.err
+
+
 async def test_a_worker_that_starts_before_its_broker_waits_for_it(
     env: Env, sink: SmtpSink, tmp_path: Path
 ) -> None:

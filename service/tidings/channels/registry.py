@@ -39,10 +39,19 @@ def build(settings: Settings, *, only: Collection[str] = ()) -> dict[str, Channe
         ConfigurationError: A name in `only` is unknown or not configured, or a channel's
             settings contradict each other.
     """
+    return {name: LINES[name].make(settings) for name in configured(settings, only)}
+
+
+def configured(settings: Settings, only: Collection[str] = ()) -> list[str]:
+    """The names of the channels that `build` makes. Raises as it does for names in `only`."""
     for name in only:
         _require(name, settings)
-    wanted = only or [name for name, line in LINES.items() if line.configured(settings)]
-    return {name: LINES[name].make(settings) for name in LINES if name in wanted}
+    return [name for name in LINES if (name in only if only else LINES[name].configured(settings))]
+
+
+def how_to_configure() -> str:
+    """What to set, for a person who has set nothing."""
+    return "; ".join(f"{name}: {line.variable}" for name, line in LINES.items())
 
 
 def _require(name: str, settings: Settings) -> None:
