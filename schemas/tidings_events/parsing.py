@@ -5,7 +5,7 @@ from pydantic_core import from_json
 
 from tidings_events.errors import InvalidNotification
 from tidings_events.notifications import Notification
-from tidings_events.notifications.base import MAX_BODY_BYTES, READING, too_large
+from tidings_events.notifications.base import MAX_BODY_BYTES, MISSING_ID, READING, too_large
 from tidings_events.problems import describe
 
 _MANY = 10_000
@@ -28,9 +28,21 @@ def parse(body: bytes) -> Notification:
     try:
         return _adapter.validate_json(body, context=READING)
     except ValidationError as error:
-        problems = describe(error, body)
+        problems = _with_the_id(describe(error, body), body)
     # Raised out here so that the traceback does not chain pydantic's error, which holds the input.
     raise InvalidNotification(problems)
+
+
+def _with_the_id(problems: tuple[str, ...], body: bytes) -> tuple[str, ...]:
+    """Say that there is no id in the same breath: only where all else is well does the model say so."""
+    said = ": ".join(MISSING_ID)
+    try:
+        document = from_json(body)
+    except ValueError:
+        return problems
+    if not isinstance(document, dict) or "id" in document or said in problems:
+        return problems
+    return (*problems, said)
 
 
 def _refuse_a_crowd(body: bytes) -> None:

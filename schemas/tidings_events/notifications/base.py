@@ -42,6 +42,8 @@ FURTHEST_AHEAD = timedelta(days=366)
 Problem = tuple[str, str]
 """The field a rule is about, and what the rule has to say about it."""
 
+MISSING_ID: Problem = ("id", "is missing; give each notification a UUID of its own")
+
 
 class Priority(StrEnum):
     """How soon a notification goes out when others wait too."""
@@ -176,7 +178,7 @@ class BaseNotification(BaseModel):
         problems = list(self.broken_rules())
         reading = info.context is READING
         if reading and "id" not in self.model_fields_set:
-            problems.append(("id", "is missing; give each notification a UUID of its own"))
+            problems.append(MISSING_ID)
         if self.scheduled_at or self.expires_at:
             problems.extend(_broken_time_rules(self, reading=reading))
         if problems:

@@ -71,7 +71,17 @@ def test_every_problem_is_told_with_its_field_and_a_remedy() -> None:
 
 @pytest.mark.parametrize("fields", [{}, {"channel": None}])
 def test_a_missing_channel_lists_the_channels(fields: dict[str, Any]) -> None:
-    assert problems(fields) == ("channel: is missing; use one of email, sms, whatsapp, webhook",)
+    assert problems(fields) == (
+        "channel: is missing; use one of email, sms, whatsapp, webhook",
+        "id: is missing; give each notification a UUID of its own",
+    )
+
+
+def test_a_missing_id_is_told_together_with_whatever_else_is_wrong() -> None:
+    assert [said.partition(":")[0] for said in problems({"channel": "email"})] == [
+        "recipient",
+        "id",
+    ]
 
 
 @pytest.mark.parametrize("channel", ["fax", "Email", ""])
