@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from tests.integration.cli.test_asking_what_happened import REJECTED, RETRY, SENT, made
-from tests.support.processes import tidings
+from tests.support.forked import tidings
 
 Env = dict[str, str]
 

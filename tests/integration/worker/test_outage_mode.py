@@ -5,7 +5,7 @@ import os
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from tests.support.processes import tidings
+from tests.support.forked import tidings
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.circuit import Phase
