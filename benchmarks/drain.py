@@ -1,6 +1,6 @@
 """Measures how fast a contender empties a full queue: what W1, W2, W6 and W7 have in common.
 
-The rate is the slope of the queue's depth between the first tenth and the last twentieth. A full
+The rate is the slope of the queue's depth between the first tenth (at most 2,000) and the last twentieth. A full
 prefetch is outstanding at both ends, so what leaves the queue is what is settled, and neither starting
 up nor the last stragglers count.
 """
@@ -18,7 +18,8 @@ from benchmarks.stage import READY_WITHIN, NotDone, Stage, preload, wait_for
 
 EVERY: Final = 0.1
 """Seconds between two looks."""
-FROM: Final = 0.9
+WARM_UP: Final = 0.1
+MOST_WARM_UP: Final = 2_000
 TO: Final = 0.05
 GIVEN_BACK_WITHIN: Final = 10.0
 """Of all messages: where measuring begins and ends."""
@@ -68,7 +69,8 @@ def drain(
 def _watch(
     wire: Wire, queue: str, processes: Processes, total: int, longest: float
 ) -> Iterator[Look]:
-    wait_for(lambda: wire.depth(queue) < total * FROM, processes, READY_WITHIN, "draining")
+    warm = total - min(total * WARM_UP, MOST_WARM_UP)
+    wait_for(lambda: wire.depth(queue) < warm, processes, READY_WITHIN, "draining")
     deadline = time.monotonic() + longest
     while True:
         look = Look(time.monotonic(), wire.depth(queue), processes.cpu_seconds())

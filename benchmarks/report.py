@@ -27,8 +27,8 @@ METHOD = """\
 - Everyone gets the same JSON, in the envelope of its own protocol, and validates it with the same pydantic
   model. The ledger is emptied and PostgreSQL checkpointed before each measurement. PostgreSQL runs with
   fsync on, all queues are quorum queues, all messages are persistent, and logs are at warning.
-- A rate is the slope of the queue's depth between the first tenth and the last twentieth, or until 12 s have
-  passed. Rows are counted afterwards: who takes messages without recording them has no result.
+- A rate is the slope of the queue's depth from the first tenth (at most 2,000) to the last twentieth, or for
+  12 s (8 s in W6 and W7). Rows are counted afterwards: who takes messages without recording them has no result.
 - CPU is that of the contender's whole process tree, from /proc, without RabbitMQ and PostgreSQL, which share
   the cores. Memory is the sum of the processes' highest resident sizes.
 - The two bare loops only show what the client library costs: they lose what Tidings keeps.
@@ -41,6 +41,7 @@ def report(results: Results, workloads: Sequence[Workload]) -> str:
         [
             NOTE,
             INTRODUCTION,
+            *_scale(results),
             *_targets(judge(results)),
             *_workloads(results, workloads),
             METHOD,
@@ -48,6 +49,11 @@ def report(results: Results, workloads: Sequence[Workload]) -> str:
             *_machine(results),
         ]
     )
+
+
+def _scale(results: Results) -> Iterator[str]:
+    if results.scale != 1:
+        yield f"**Measured at scale {results.scale:g}**: sizes are that share of what is said below.\n"
 
 
 def _targets(verdicts: Sequence[Verdict]) -> Iterator[str]:

@@ -54,14 +54,19 @@ class Work:
         if SETTINGS.slowness:
             await asyncio.sleep(SETTINGS.slowness)
         if SETTINGS.smtp_port:
-            mail = self._mails.mail(notification)
-            relay = await self._relays.get()
+            await self._hand_over(self._mails.mail(notification))
+
+    async def _hand_over(self, mail) -> None:
+        relay = await self._relays.get()
+        try:
             if relay is None:
                 relay = aiosmtplib.SMTP(
-                    "127.0.0.1", SETTINGS.smtp_port, use_tls=False, start_tls=False
+                    hostname="127.0.0.1", port=SETTINGS.smtp_port, use_tls=False, start_tls=False
                 )
                 await relay.connect()
-            try:
-                await relay.send_message(mail)
-            finally:
-                self._relays.put_nowait(relay)
+            await relay.send_message(mail)
+        except BaseException:
+            relay = None
+            raise
+        finally:
+            self._relays.put_nowait(relay)

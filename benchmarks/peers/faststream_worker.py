@@ -10,8 +10,9 @@ from faststream.rabbit.schemas.queue import QueueType
 from benchmarks.peers.asynchronous import Work
 from benchmarks.peers.work import SETTINGS
 
-broker = RabbitBroker(SETTINGS.amqp_url, log_level=logging.DEBUG, logger=None)
-app = FastStream(broker)
+logger = logging.getLogger("bench")
+broker = RabbitBroker(SETTINGS.amqp_url, log_level=logging.DEBUG, logger=logger)
+app = FastStream(broker, logger=logger)
 _work: list[Work] = []
 
 

@@ -5,5 +5,12 @@ from typing import Final
 from benchmarks.workloads.base import Workload
 from benchmarks.workloads.w1_no_op import W1
 from benchmarks.workloads.w2_email import W2
+from benchmarks.workloads.w3_latency import W3
+from benchmarks.workloads.w4_failures import W4
+from benchmarks.workloads.w5_priority import W5
+from benchmarks.workloads.w6_growth import W6
+from benchmarks.workloads.w7_scale import W7
+from benchmarks.workloads.w8_replay import W8
+from benchmarks.workloads.w9_publish import W9
 
-WORKLOADS: Final[tuple[Workload, ...]] = (W1, W2)
+WORKLOADS: Final[tuple[Workload, ...]] = (W1, W2, W3, W4, W5, W6, W7, W8, W9)

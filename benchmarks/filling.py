@@ -1,0 +1,69 @@
+"""Fills the ledger with a past: notifications that were sent, and dead letters, straight by SQL."""
+
+from typing import Final
+
+from benchmarks.messages import messages
+from benchmarks.servers import Servers
+
+CHUNK: Final = 250_000
+
+_ID: Final = "(lpad(to_hex({time}), 12, '0') || '7000' || '8000' || lpad(to_hex(n), 12, '0'))::uuid"
+_LONG_AGO: Final = "1700000000000 + n * 10"
+_PAST: Final = _ID.format(time=_LONG_AGO)
+
+NOTIFICATIONS: Final = f"""
+INSERT INTO notifications (id, channel, priority, category, recipient, user_id, entity_type, entity_id,
+                           state, epoch, attempt, body, accepted_at, updated_at, finished_at, provider, reference)
+SELECT {_PAST}, 'email', 'normal', 'receipt', 'past-' || n || '@example.com', 'user-' || n, 'order', n::text,
+       'sent', 0, 1, $3::bytea, moment, moment, moment, 'nothing', n::text
+  FROM generate_series($1::bigint, $2::bigint) AS n,
+       LATERAL (SELECT to_timestamp(({_LONG_AGO}) / 1000.0) AS moment) AS clock
+"""
+ATTEMPTS: Final = f"""
+INSERT INTO attempts (notification_id, epoch, attempt, started_at, duration_ms, state, provider, reference, code, worker)
+SELECT {_PAST}, 0, 1, to_timestamp(({_LONG_AGO}) / 1000.0), 12.5, 'sent', 'nothing', n::text, '250', 'worker of the past'
+  FROM generate_series($1::bigint, $2::bigint) AS n
+"""
+FAILED: Final = """
+INSERT INTO notifications (id, channel, priority, category, recipient, user_id, state, epoch, attempt, body,
+                           accepted_at, finished_at, reason, failure_kind)
+SELECT id, 'email', 'normal', 'receipt', recipient, 'user', 'failed', 0, 1, body, now(), now(), 'rejected', 'rejected'
+  FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS letter (id, recipient, body)
+"""
+LETTERS: Final = """
+INSERT INTO dead_letters (id, notification_id, reason, kind, code, message, fingerprint, channel, priority, category,
+                          recipient, attempts, first_failed_at, last_failed_at, exchange, routing_key, content_type, body)
+SELECT gen_random_uuid(), id, 'rejected', 'rejected', '550', 'no such mailbox', 'benchmark', 'email', 'normal',
+       'receipt', recipient, 1, now(), now(), 'tidings.notifications', 'email.normal', 'application/json', body
+  FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS letter (id, recipient, body)
+"""
+LETTERS_AT_ONCE: Final = 5_000
+
+
+def fill_ledger(servers: Servers, have: int, want: int) -> None:
+    """Notifications that were sent long ago, with their attempts: `want` where there are `have`."""
+    body = next(messages(1)).body[:300]
+    for first in range(have + 1, want + 1, CHUNK):
+        last = min(first + CHUNK - 1, want)
+        servers.sql(NOTIFICATIONS, first, last, body)
+        servers.sql(ATTEMPTS, first, last)
+    for table in ("notifications", "attempts"):
+        servers.sql(f"VACUUM ANALYZE {table}")
+    servers.sql("CHECKPOINT")
+
+
+def bury(servers: Servers, count: int) -> None:
+    """Dead letters of notifications that failed."""
+    letters = list(messages(count))
+    for first in range(0, count, LETTERS_AT_ONCE):
+        some = letters[first : first + LETTERS_AT_ONCE]
+        columns = (
+            [one.id for one in some],
+            [one.recipient for one in some],
+            [one.body for one in some],
+        )
+        servers.sql(FAILED, *columns)
+        servers.sql(LETTERS, *columns)
+    servers.sql("ANALYZE notifications")
+    servers.sql("ANALYZE dead_letters")
+    servers.sql("CHECKPOINT")
