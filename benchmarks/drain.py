@@ -63,7 +63,7 @@ def drain(
             memory = processes.peak_memory()
         queue = contender.queue(job.priorities[0])
         _all_recorded(stage, contender, lambda: total - wire.depth(queue), before)
-    return {**_rates(looks, total), "memory_mb": memory}
+    return {**rates(looks, total), "memory_mb": memory}
 
 
 def _watch(
@@ -93,7 +93,8 @@ def _all_recorded(stage: Stage, contender: Contender, gone: Callable[[], int], b
         time.sleep(EVERY)
 
 
-def _rates(looks: Sequence[Look], total: int) -> dict[str, float]:
+def rates(looks: Sequence[Look], total: int) -> dict[str, float]:
+    """Messages a second, CPU time for each, and share of a core, from first to last look that counts. Pure."""
     within = [one for one in looks if one.depth >= total * TO]
     first, last = looks[0], within[-1] if len(within) > 1 else looks[-1]
     done, took = first.depth - last.depth, last.at - first.at

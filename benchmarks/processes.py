@@ -65,6 +65,11 @@ class Processes:
     ) -> None:
         self.stop()
 
+    @property
+    def pids(self) -> Sequence[int]:
+        """Of the commands themselves."""
+        return [process.pid for process in self._running]
+
     def check(self) -> None:
         """Raises Died where one has ended."""
         for process in self._running:

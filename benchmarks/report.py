@@ -1,6 +1,7 @@
 """Writes docs/performance.md: what was measured, on what, how everyone was set up, and each target. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 
 from benchmarks.results import Participant, Results, Summary
 from benchmarks.targets import Verdict, judge
@@ -28,7 +29,7 @@ METHOD = """\
   model. The ledger is emptied and PostgreSQL checkpointed before each measurement. PostgreSQL runs with
   fsync on, all queues are quorum queues, all messages are persistent, and logs are at warning.
 - A rate is the slope of the queue's depth from the first tenth (at most 2,000) to the last twentieth, or for
-  12 s (8 s in W6 and W7). Rows are counted afterwards: who takes messages without recording them has no result.
+  10 s (8 s in W6 and W7). Rows are counted afterwards: who takes messages without recording them has no result.
 - CPU is that of the contender's whole process tree, from /proc, without RabbitMQ and PostgreSQL, which share
   the cores. Memory is the sum of the processes' highest resident sizes.
 - The two bare loops only show what the client library costs: they lose what Tidings keeps.
@@ -73,7 +74,7 @@ def _margin(one: Verdict) -> str:
 
 
 def _workloads(results: Results, workloads: Sequence[Workload]) -> Iterator[str]:
-    for workload in workloads:
+    for workload in sorted(workloads, key=attrgetter("name")):
         if workload.name in results.workloads():
             yield f"## {workload.name}: {workload.title}\n"
             yield f"{workload.what}\n"

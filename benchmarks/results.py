@@ -78,7 +78,7 @@ class Results:
             if (one.workload, one.contender, one.variant) == (workload, contender, variant)
             and name in one.values
         ]
-        return Summary(median(found), min(found), max(found), len(found)) if found else None
+        return summary(found) if found else None
 
     def variants(self, workload: str, contender: str) -> Sequence[str]:
         """In the order in which they were measured."""
@@ -117,6 +117,11 @@ def load(path: Path) -> Results:
             "gaps": [Gap(**one) for one in data["gaps"]],
         }
     )
+
+
+def summary(values: Sequence[float]) -> Summary:
+    """Of at least one."""
+    return Summary(median(values), min(values), max(values), len(values))
 
 
 def percentile(values: Sequence[float], share: float) -> float:

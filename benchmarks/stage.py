@@ -35,8 +35,8 @@ class Stage:
     deadline: float
     """When, on the monotonic clock, nothing new is begun."""
 
-    def sized(self, count: int, least: int = 500) -> int:
-        """A number of messages at this scale."""
+    def sized(self, count: int, least: int = 2_000) -> int:
+        """A number of messages at this scale; fewer than `least` show no rate."""
         return max(least, round(count * self.scale))
 
     def seconds(self, length: float, least: float = 3.0) -> float:

@@ -1,5 +1,6 @@
 """The work for those that run in threads or child processes: each with connections of its own."""
 
+import queue
 import smtplib
 import threading
 import time
@@ -9,20 +10,23 @@ import psycopg
 
 from benchmarks.peers.work import RECORD, SETTINGS, Mails, TemporaryFailure, columns, fails, read
 
+MOST_CONNECTIONS = 40
 STATEMENT = RECORD.format(
     "%(a)s", "%(b)s", "%(c)s", "%(d)s", "%(e)s", "%(f)s", "%(g)s", "%(h)s", "%(i)s", "%(j)s"
 )
 
 
 class _Mine(threading.local):
-    """Connections of one thread, opened when first needed: after a fork, never before."""
+    """What one thread has of its own, opened when first needed: after a fork, never before."""
 
-    database = None
     relay = None
     mails = None
 
 
 _mine = _Mine()
+_connections: queue.LifoQueue = queue.LifoQueue()
+for _ in range(min(SETTINGS.at_once, MOST_CONNECTIONS)):
+    _connections.put(None)
 
 
 def do(text: str, attempt: int = 1) -> None:
@@ -34,11 +38,20 @@ def do(text: str, attempt: int = 1) -> None:
         _send(notification)
     state = "retrying" if failed else "sent"
     values = columns(notification, text, state, attempt, started_at, time.perf_counter() - clock)
-    if _mine.database is None:
-        _mine.database = psycopg.connect(SETTINGS.database_url, autocommit=True)
-    _mine.database.execute(STATEMENT, dict(zip("abcdefghij", values, strict=True)))
+    _record(dict(zip("abcdefghij", values, strict=True)))
     if failed:
         raise TemporaryFailure
+
+
+def _record(values: dict) -> None:
+    """A connection for each thread, up to a number that PostgreSQL can bear."""
+    connection = _connections.get()
+    try:
+        if connection is None:
+            connection = psycopg.connect(SETTINGS.database_url, autocommit=True)
+        connection.execute(STATEMENT, values)
+    finally:
+        _connections.put(connection)
 
 
 def _send(notification) -> None:

@@ -11,7 +11,7 @@ from benchmarks.stage import Stage
 from benchmarks.workloads.base import RATE, Workload
 
 MESSAGES: Final = 30_000
-LONGEST: Final = 12.0
+LONGEST: Final = 10.0
 
 
 def measure(
