@@ -84,7 +84,7 @@ async def test_sigkill_in_the_middle_of_sending_loses_nothing_and_says_what_may_
             )
             worker.signal(signal.SIGKILL)
             assert await worker.ended() == -signal.SIGKILL
-            in_flight += 20
+            in_flight += 40  # twenty being sent, and as many being recorded
     sink.delay = 0
     async with running("worker", env=env, log=tmp_path / "worker.log"):
         await eventually(lambda: len(sink.taken) == 200, within=60)
