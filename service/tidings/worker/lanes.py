@@ -34,10 +34,6 @@ class Lanes:
         """Wait at the end of a lane."""
         self._lanes[priority].append(delivery)
 
-    def put_back(self, priority: str, delivery: Delivery) -> None:
-        """Wait at the head of a lane: it had its turn and could not take it."""
-        self._lanes[priority].appendleft(delivery)
-
     def take(self) -> Delivery | None:
         """The next delivery whose ack would still reach the broker; None where there is none."""
         while (lane := self._next_lane()) is not None:

@@ -118,17 +118,6 @@ def test_what_the_broker_took_back_is_skipped() -> None:
     assert not len(lanes)
 
 
-def test_what_was_put_back_has_the_next_turn_of_its_lane() -> None:
-    lanes = Lanes(0.0)
-    first, second = delivery(1.0), delivery(2.0)
-    lanes.put("normal", first)
-    lanes.put("normal", second)
-    assert lanes.take() is first
-    lanes.put_back("normal", first)
-    assert lanes.take() is first
-    assert lanes.take() is second
-
-
 def test_what_was_handed_over_too_long_ago_is_taken_out() -> None:
     lanes = Lanes(0.0, clock=lambda: 1000.0)
     old, older, young = delivery(399.0), delivery(100.0), delivery(400.0)
@@ -137,16 +126,6 @@ def test_what_was_handed_over_too_long_ago_is_taken_out() -> None:
     lanes.put("low", older)
     assert set(lanes.take_older_than(600.0)) == {old, older}
     assert lanes.take() is young
-
-
-def test_having_had_a_turn_makes_nobody_younger() -> None:
-    lanes = Lanes(0.0, clock=lambda: 1000.0)
-    probe, behind = delivery(1.0), delivery(2.0)
-    lanes.put("normal", probe)
-    lanes.put("normal", behind)
-    assert lanes.take() is probe
-    lanes.put_back("normal", probe)
-    assert list(lanes.take_older_than(600.0)) == [probe, behind]
 
 
 def test_what_the_broker_took_back_is_not_handed_on_for_its_age() -> None:
