@@ -13,7 +13,8 @@ import asyncpg
 import pytest
 from tests.conftest import execute
 from tests.contract.channels.rigs.smtp_relay import Relay
-from tests.support.processes import free_port, running, tidings
+from tests.support.forked import tidings
+from tests.support.processes import free_port, running
 from tests.support.worker_rig import eventually
 
 from tidings.local.management import Management
