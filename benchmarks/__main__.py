@@ -65,7 +65,7 @@ def _write(results: Results, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save(results, folder / "performance.json")
     (folder / "performance.md").write_text(report(results, WORKLOADS), "utf-8")
-    (folder / "performance.svg").write_text(plot(results, WORKLOADS), "utf-8")
+    (folder / "performance.svg").write_text(plot(results), "utf-8")
 
 
 def _names(results: Results) -> set[str]:

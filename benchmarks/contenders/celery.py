@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from benchmarks.amqp import Envelope
+from benchmarks.amqp import Envelope, Wire
 from benchmarks.contenders.base import PEERS_BIN, About, Job, PlainQueues, Shape, peer_environment
 from benchmarks.messages import Message
 from benchmarks.processes import Command
@@ -26,6 +26,16 @@ class Celery(PlainQueues):
             "no results, no events, no remote control, gossip or mingle",
         ),
     )
+
+    def queues(self, priorities: Sequence[str]) -> Sequence[str]:
+        """Its native delayed delivery has a quorum queue for every bit of a delay."""
+        delays = [f"celery_delayed_{bit}" for bit in range(28)]
+        return [*(self.queue(one) for one in priorities), *delays]
+
+    def declare(self, wire: Wire, priorities: Sequence[str]) -> None:
+        """The delays are its own affair: it declares them when it starts."""
+        for one in priorities:
+            wire.declare_queue(self.queue(one), self.arguments)
 
     def envelope(self, message: Message) -> Envelope:
         """Celery's message protocol 2, the notification as the task's one argument."""
@@ -64,7 +74,7 @@ class Celery(PlainQueues):
                     *("--pool", pool, "--concurrency", str(job.shape.at_once)),
                     *("--loglevel", "WARNING", "--hostname", f"bench{number}@localhost"),
                     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-                    *("--queues", ",".join(self.queues(job.priorities))),
+                    *("--queues", ",".join(self.queue(one) for one in job.priorities)),
                 ],
                 peer_environment(job),
             )

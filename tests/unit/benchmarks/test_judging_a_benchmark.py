@@ -118,7 +118,7 @@ def test_the_page_tells_figures_gaps_and_misses() -> None:
 
 
 def test_the_plot_is_a_picture_with_a_bar_for_each_contender() -> None:
-    picture = ElementTree.fromstring(plot(measured(FAST), WORKLOADS))  # noqa: S314 - we have just written it
+    picture = ElementTree.fromstring(plot(measured(FAST)))  # noqa: S314 - we have just written it
     bars = [
         float(one.attrib["width"])
         for one in picture.iter("{http://www.w3.org/2000/svg}rect")
