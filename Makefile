@@ -65,7 +65,7 @@ requirements: ## resolve and pin the dependencies again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  requirements/runtime.txt requirements/build.txt requirements/dev.in -o requirements/dev.txt
 
-bench: install $(PEERS)/.installed ## measure Tidings beside its peers; writes docs/performance.* (SCALE=0.1 ONLY="W1 W5")
+bench: install $(PEERS)/.installed ## measure Tidings beside its peers: docs/performance.md (a part: SCALE=0.1 ONLY="W1 W5")
 	@$(BIN)/python -m tidings.local.packages
 	@$(BIN)/python -m benchmarks --scale $(SCALE) --only "$(ONLY)" $(ARGS)
 

@@ -56,8 +56,9 @@ def full(options: argparse.Namespace) -> int:
     show(
         results, workloads, judge(results, [it for it in TARGETS if it.workload in _names(results)])
     )
-    _write(results, options.out)
-    print(f"written: {options.out}/performance.md, performance.json, performance.svg")
+    out = _out(options)
+    _write(results, out)
+    print(f"written: {out}/performance.md, performance.json, performance.svg")
     return 0
 
 
@@ -95,8 +96,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, help="instead of each workload's own")
     parser.add_argument("--minutes", type=float, default=29, help="begin nothing new after these")
     parser.add_argument("--data", type=Path, default=ROOT / ".local" / "bench")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    parser.add_argument(
+        "--out", type=Path, help="where the report goes: docs/, or DATA/report for a part of it"
+    )
     return parser.parse_args()
+
+
+def _out(options: argparse.Namespace) -> Path:
+    """The committed page is that of a whole run: a part must not take its place unasked."""
+    whole = options.scale == 1 and not (options.only.strip() or options.contenders.strip())
+    return Path(options.out or (ROOT / "docs" if whole else options.data / "report"))
 
 
 if __name__ == "__main__":

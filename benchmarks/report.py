@@ -24,7 +24,8 @@ METHOD = """\
 ## How it is measured
 
 - Repeats are interleaved: each contender once, then all again beginning with another one. Tables show the
-  median, and after ± half of what lies between the lowest and the highest where there are several.
+  median, and after ± half of what lies between the lowest and the highest. Figures without it were
+  measured once, from as many messages as their rows say.
 - Everyone gets the same JSON, in the envelope of its own protocol, and validates it with the same pydantic
   model. The ledger is emptied and PostgreSQL checkpointed before each measurement. PostgreSQL runs with
   fsync on, all queues are quorum queues, all messages are persistent, and logs are at warning.

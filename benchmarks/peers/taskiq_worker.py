@@ -17,7 +17,10 @@ broker = AioPikaBroker(
     delay_queue=Queue(name="bench.delayed"),
 ).with_middlewares(
     SmartRetryMiddleware(
-        default_retry_count=3, default_delay=SETTINGS.retry_after, use_jitter=False
+        default_retry_count=3,
+        default_retry_label=True,
+        default_delay=SETTINGS.retry_after,
+        use_jitter=False,
     )
 )
 _work: list[Work] = []
@@ -29,7 +32,7 @@ async def start(state: TaskiqState) -> None:
     _work.append(await Work.start())
 
 
-@broker.task(task_name="deliver", retry_on_error=True)
+@broker.task(task_name="deliver")
 async def deliver(text: str, context: Annotated[Context, TaskiqDepends()]) -> None:
     """One notification."""
     await _work[0].do(text, int(context.message.labels.get("_retries", 0)) + 1)
