@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.amqp import Wire
 from benchmarks.contenders.base import Contender, Job
 from benchmarks.messages import Message
-from benchmarks.processes import Processes
+from benchmarks.processes import Processes, machine_time
 from benchmarks.stage import READY_WITHIN, NotDone, Stage, preload, wait_for
 
 EVERY: Final = 0.1
@@ -32,6 +32,11 @@ class Look:
     at: float
     depth: int
     cpu: float
+    """Seconds of the contender's own."""
+    busy: float = 0.0
+    """Seconds of all cores together, whoever used them…"""
+    passed: float = 0.0
+    """… of so many."""
 
 
 def drain(
@@ -73,7 +78,7 @@ def _watch(
     wait_for(lambda: wire.depth(queue) < warm, processes, READY_WITHIN, "draining")
     deadline = time.monotonic() + longest
     while True:
-        look = Look(time.monotonic(), wire.depth(queue), processes.cpu_seconds())
+        look = Look(time.monotonic(), wire.depth(queue), processes.cpu_seconds(), *machine_time())
         yield look
         if look.depth == 0 or look.at > deadline:
             return
@@ -94,11 +99,18 @@ def _all_recorded(stage: Stage, contender: Contender, gone: Callable[[], int], b
 
 
 def rates(looks: Sequence[Look], total: int) -> dict[str, float]:
-    """Messages a second, CPU time for each, and share of a core, from first to last look that counts. Pure."""
+    """From the first to the last look that counts: messages a second, CPU time for each, the share of a
+    core that is, and how busy the whole machine was. Pure.
+    """
     within = [one for one in looks if one.depth >= total * TO]
     first, last = looks[0], within[-1] if len(within) > 1 else looks[-1]
     done, took = first.depth - last.depth, last.at - first.at
     if done <= 0 or took <= 0:
         raise NotDone("too few messages to measure a rate: use a larger scale")
     cpu = last.cpu - first.cpu
-    return {"rate": done / took, "cpu_us": cpu / done * 1e6, "cpu_share": cpu / took}
+    return {
+        "rate": done / took,
+        "cpu_us": cpu / done * 1e6,
+        "cpu_share": cpu / took,
+        "machine_busy": (last.busy - first.busy) / max(last.passed - first.passed, 0.01),
+    }

@@ -66,6 +66,10 @@ class Processes:
         self.stop()
 
     @property
+    def _name(self) -> str:
+        return Path(self._commands[0].arguments[0]).name
+
+    @property
     def pids(self) -> Sequence[int]:
         """Of the commands themselves."""
         return [process.pid for process in self._running]
@@ -75,7 +79,7 @@ class Processes:
         for process in self._running:
             if process.poll() is not None:
                 end = self._log.read_text("utf-8", "replace")[-2000:]
-                raise Died(f"{process.args!r} ended with {process.returncode}:\n{end}")
+                raise Died(f"{self._name} ended with {process.returncode}\n{end}")
 
     def cpu_seconds(self) -> float:
         """Time on a CPU since they started, of all that still run."""
@@ -112,6 +116,14 @@ class Processes:
             pid = waiting.pop()
             yield pid
             waiting.extend(_children(pid))
+
+
+def machine_time() -> tuple[float, float]:
+    """Seconds that all cores together were busy, and that have passed for them, since the start."""
+    line = Path("/proc/stat").read_text().partition("\n")[0]
+    times = [int(word) / TICKS for word in line.split()[1:9]]
+    idle = times[3] + times[4]
+    return sum(times) - idle, sum(times)
 
 
 def _plain_environment() -> dict[str, str]:

@@ -25,7 +25,7 @@ METHOD = """\
 
 - Repeats are interleaved: each contender once, then all again beginning with another one. Tables show the
   median, and after ± half of what lies between the lowest and the highest. Figures without it were
-  measured once, from as many messages as their rows say.
+  measured once.
 - Everyone gets the same JSON, in the envelope of its own protocol, and validates it with the same pydantic
   model. The ledger is emptied and PostgreSQL checkpointed before each measurement. PostgreSQL runs with
   fsync on, all queues are quorum queues, all messages are persistent, and logs are at warning.

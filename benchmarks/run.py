@@ -82,7 +82,8 @@ def _measure(plan: Plan, workload: Workload, stage: Stage, notes: Notes) -> None
             if workload.only and name not in workload.only:
                 continue
             if (why := contender.about.cannot.get(workload.name)) is not None:
-                notes.gap(workload, contender, why)
+                if contender.about.peer:
+                    notes.gap(workload, contender, why)
             elif stage.over:
                 notes.gap(
                     workload, contender, f"out of time before repeat {repeat + 1} of {repeats}"

@@ -48,6 +48,7 @@ W7: Final = Workload(
         Column("rate", "messages/s"),
         Column("of_possible", "of what is possible", ".0%"),
         Column("cpu_each", "CPU of each process", ".0%"),
+        Column("machine_busy", "CPU of the machine", ".0%"),
         Column("memory_mb", "peak memory, MB"),
     ),
     measure=measure,

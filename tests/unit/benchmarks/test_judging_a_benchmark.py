@@ -81,13 +81,15 @@ def test_growth_is_judged_against_its_own_beginning() -> None:
     verdict = Keeps("W6", 0.9, "big", "empty").judge(grown)
     assert verdict.met is False
     assert verdict.measured.startswith("0.88 ×")
+    assert verdict.margin == pytest.approx(0.88 / 0.9 - 1)
 
 
 def test_slow_sends_are_judged_only_while_there_is_cpu_left() -> None:
     scaled = variants(
         "W7",
-        few={"of_possible": 0.97, "cpu_each": 0.3},
-        many={"of_possible": 0.60, "cpu_each": 0.99},
+        few={"of_possible": 0.97, "cpu_each": 0.3, "machine_busy": 0.5},
+        many={"of_possible": 0.60, "cpu_each": 0.99, "machine_busy": 0.8},
+        crowd={"of_possible": 0.50, "cpu_each": 0.7, "machine_busy": 0.99},
     )
     verdict = Scales("W7", 0.9).judge(scaled)
     assert verdict.met
@@ -126,6 +128,7 @@ def test_the_plot_is_a_picture_with_a_bar_for_each_contender() -> None:
     ]
     assert bars == sorted(bars, reverse=True)
     assert len(bars) == 4
+    assert bars[0] == pytest.approx(500 * 6100 / 7500, abs=0.1)  # the axis ends at 7,500
     assert bars[1] / bars[2] == pytest.approx(5000 / 1900, rel=0.01)
 
 

@@ -8,12 +8,16 @@ from benchmarks.workloads.w1_no_op import W1
 
 
 def test_the_rate_is_the_slope_before_the_last_stragglers() -> None:
-    looks = [Look(second, 9000 - 2000 * second, second * 0.5) for second in range(5)]
+    looks = [
+        Look(second, 9000 - 2000 * second, second * 0.5, 1.5 * second, 2.0 * second)
+        for second in range(5)
+    ]
     stragglers = [Look(5, 100, 2.1), Look(9, 0, 2.2)]
     assert rates([*looks, *stragglers], 10_000) == {
         "rate": pytest.approx(2000),
         "cpu_us": pytest.approx(250),
         "cpu_share": pytest.approx(0.5),
+        "machine_busy": pytest.approx(0.75),
     }
 
 
