@@ -1,0 +1,69 @@
+"""What the statements about orders and circuits do, on tables in memory: nobody gives any orders there."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from tidings.delivery.circuit import Phase
+from tidings.ledger import controls, escalations
+from tidings.testing.memory_tables import Row, Statement, Tables, unnest
+
+SAID: Final = ("channel", "provider", "phase", "reason", "since", "probe_in")
+
+
+def last_orders(tables: Tables) -> Sequence[Row]:
+    """The orders that count."""
+    del tables
+    return []
+
+
+def alone(tables: Tables) -> Sequence[Row]:
+    """In a transaction everybody is."""
+    del tables
+    return []
+
+
+def known_circuits(tables: Tables, fresh: float) -> Sequence[Row]:
+    """Those that somebody who lives says are not closed."""
+    since = tables.in_(-fresh)
+    return [
+        {"channel": channel, "provider": provider}
+        for (channel, provider, _), (phase, seen_at) in tables.circuits.items()
+        if phase != Phase.CLOSED and seen_at > since
+    ]
+
+
+def say(tables: Tables, worker: str, *columns: Sequence[Any]) -> Sequence[Row]:
+    """How a worker has its circuits."""
+    for one in unnest(SAID, columns):
+        place = (one["channel"], one["provider"], worker)
+        tables.circuits[place] = (one["phase"], tables.now())
+    return []
+
+
+def unsay(
+    tables: Tables, worker: str, channels: Sequence[str], providers: Sequence[str]
+) -> Sequence[Row]:
+    """That a worker's other circuits are closed."""
+    open_ = set(zip(channels, providers, strict=True))
+    closed: tuple[str, datetime] = (Phase.CLOSED.value, tables.now())
+    for place in tables.circuits:
+        if place[2] == worker and place[:2] not in open_:
+            tables.circuits[place] = closed
+    return []
+
+
+def note_untold(tables: Tables, topic: str, letters: int) -> Sequence[Row]:
+    """There is more to tell operators; nobody does."""
+    tables.tell(f"ledger: {letters} more to tell of {topic}")
+    return []
+
+
+CONTROL: Final[dict[str, Statement]] = {
+    controls.LAST: last_orders,
+    controls.ALONE: alone,
+    controls.KNOWN: known_circuits,
+    controls.SAY: say,
+    controls.UNSAY: unsay,
+    escalations.NOTE: note_untold,
+}

@@ -1,0 +1,205 @@
+"""What the statements about dead letters do, on tables in memory; and all statements together."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+from tidings.ledger import letter_burial, letter_replay, letter_rows
+from tidings.testing.memory_control_statements import CONTROL
+from tidings.testing.memory_statements import DELIVERY
+from tidings.testing.memory_tables import INCOMING, Row, Statement, Tables, unnest
+
+LETTER: Final = tuple(column.name for column in letter_rows.COLUMNS)
+ENDS: Final = ("end_epoch", "after", "end_reason", "kind", "code", "message", "end_provider")
+
+
+def standing(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
+    """How notifications stand."""
+    found = (tables.notifications.get(id) for id in sorted(ids))
+    return [{**row, "now": tables.now()} for row in found if row is not None]
+
+
+def known(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
+    """Which letters are stored."""
+    found = (tables.letters.get(id) for id in ids)
+    return [
+        {"id": row["id"], "content": sha256(row["body"]).digest()}
+        for row in found
+        if row is not None
+    ]
+
+
+def bury(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
+    """Store letters."""
+    stored = []
+    for one in unnest(LETTER, columns):
+        if one["id"] in tables.letters:
+            continue
+        ends = _ends(tables, one["notification_id"], one["epoch"])
+        tables.letters[one["id"]] = {
+            **one,
+            "attempts": max(one["attempts"], len(ends)),
+            "first_failed_at": min(ends, default=one["buried_at"]),
+            "last_failed_at": max(ends, default=one["buried_at"]),
+            "replay": None,
+            "replay_epoch": None,
+        }
+        tables.tell(f"ledger: letter {str(one['notification_id'])[:5]} {one['state']}")
+        stored.append({"id": one["id"]})
+    return stored
+
+
+def _ends(tables: Tables, id: UUID | None, epoch: int) -> list[datetime]:
+    return [
+        row["started_at"] + timedelta(milliseconds=row["duration_ms"])
+        for place, row in tables.attempts.items()
+        if place[:2] == (id, epoch)
+    ]
+
+
+def introduce(tables: Tables, actor: str, *columns: Sequence[Any]) -> Sequence[Row]:
+    """Store notifications that only a letter knew of, as ended."""
+    for one in unnest((*INCOMING, "attempt", *ENDS), columns):
+        added = tables.add(
+            one, attempt=one["attempt"], epoch=one["end_epoch"], **_ended(tables, one)
+        )
+        if added is not None:
+            said = f"dead letter: {one['message']}"
+            tables.note(one["id"], one["end_epoch"], "queued", one["after"], actor, said)
+    return []
+
+
+def end(tables: Tables, actor: str, *columns: Sequence[Any]) -> Sequence[Row]:
+    """End notifications that stand as they were found."""
+    for one in unnest(("before", "id", *ENDS), columns):
+        row = tables.notifications.get(one["id"])
+        found = (one["end_epoch"], one["before"])
+        if row is None or (row["epoch"], row["state"]) != found:
+            continue
+        free = {"lease_holder": None, "lease_until": None, "lapses": 0, "dispatch_at": None}
+        tables.change(row, **_ended(tables, one), **free)
+        said = f"dead letter: {one['message']}"
+        tables.note(one["id"], one["end_epoch"], one["before"], one["after"], actor, said)
+    return []
+
+
+def _ended(tables: Tables, one: Row) -> Row:
+    return {
+        "state": one["after"],
+        "finished_at": tables.now(),
+        "reason": one["end_reason"],
+        "failure_kind": one["kind"],
+        "failure_code": one["code"],
+        "failure_message": one["message"],
+        "provider": one["end_provider"] or None,
+    }
+
+
+def lock(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
+    """Letters that are to be replayed."""
+    return [row for id in sorted(ids) if (row := tables.letters.get(id)) is not None]
+
+
+def queue(
+    tables: Tables, actor: str, within: float, run: UUID, prefix: str, *columns: Sequence[Any]
+) -> Sequence[Row]:
+    """Begin the next epoch of notifications."""
+    queued = []
+    for one in unnest((*INCOMING, "letter", "before"), columns):
+        row = tables.notifications.get(one["id"])
+        if row is None or row["state"] != one["before"]:
+            continue
+        row = tables.change(row, **_begun_anew(tables, row, one, within))
+        letter = tables.letters[one["letter"]]
+        taken = {"state": "replaying", "replay": run, "replay_epoch": row["epoch"]}
+        tables.letters[one["letter"]] = {**letter, **taken, "notification_id": row["id"]}
+        said = f"{prefix}replayed from dead letter {one['letter']}"
+        tables.note(row["id"], row["epoch"], one["before"], "queued", actor, said)
+        queued.append({"id": row["id"], "epoch": row["epoch"]})
+    return queued
+
+
+def _begun_anew(tables: Tables, row: Row, one: Row, within: float) -> dict[str, Any]:
+    due = one["scheduled_at"]
+    early = due is not None and due > tables.now()
+    emptied = (
+        *("lease_holder", "lease_until", "finished_at", "provider", "reference", "reason"),
+        *("failure_kind", "failure_code", "failure_message", "retry_delay"),
+    )
+    kept = ("id", "accepted_at", "traceparent")
+    return {
+        **dict.fromkeys(emptied),
+        **{name: one[name] for name in INCOMING if name not in kept},
+        "state": "queued",
+        "epoch": row["epoch"] + 1,
+        "attempt": 0,
+        "lapses": 0,
+        "dispatch_at": due if early else tables.in_(within),
+    }
+
+
+def keys(tables: Tables, wanted: Sequence[str]) -> Sequence[Row]:
+    """Who holds idempotency keys."""
+    held = ((key, tables.keys[key]) for key in dict.fromkeys(wanted) if key in tables.keys)
+    now = tables.now()
+    return [{"key": key, "notification_id": id} for key, (id, until) in held if until > now]
+
+
+def outcomes(tables: Tables, run: UUID, ids: Sequence[UUID] | None) -> Sequence[Row]:
+    """How the notifications of a replay stand."""
+    counts: Counter[str] = Counter()
+    for letter in tables.letters.values():
+        row = tables.notifications.get(letter["notification_id"])
+        if letter["replay"] == run and row is not None and (ids is None or letter["id"] in ids):
+            counts[_outcome(tables, letter, row)] += 1
+    return [{"state": state, "count": count} for state, count in counts.items()]
+
+
+def _outcome(tables: Tables, letter: Row, row: Row) -> str:
+    if row["epoch"] > letter["replay_epoch"]:
+        return "failed"
+    due = row["scheduled_at"]
+    early = row["state"] == "queued" and due is not None and due > tables.now()
+    return "scheduled" if early else str(row["state"])
+
+
+def finish(tables: Tables) -> Sequence[Row]:
+    """Letters whose notification went on were replayed, whoever published it."""
+    for letter in list(tables.letters.values()):
+        row = tables.notifications.get(letter["notification_id"])
+        if letter["state"] != "replaying" or row is None:
+            continue
+        on_its_way = row["dispatch_at"] is None or row["state"] != "queued"
+        went_on = row["epoch"] == letter["replay_epoch"] and on_its_way
+        if went_on or row["epoch"] > letter["replay_epoch"]:
+            tables.letters[letter["id"]] = {**letter, "state": "replayed"}
+    return []
+
+
+def introduce_failed(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
+    """Store notifications that only a letter knew of, so that they can be replayed."""
+    for one in unnest((*INCOMING, "why", "kind", "message"), columns):
+        ended = {"reason": one["why"], "failure_kind": one["kind"], "finished_at": tables.now()}
+        said = {"failure_message": one["message"]}
+        tables.add(one, state="failed", epoch=0, attempt=0, **ended, **said)
+    return []
+
+
+STATEMENTS: Final[dict[str, Statement]] = {
+    **DELIVERY,
+    **CONTROL,
+    letter_rows.STANDING: standing,
+    letter_rows.INTRODUCE_FAILED: introduce_failed,
+    letter_burial.KNOWN: known,
+    letter_burial.BURY: bury,
+    letter_burial.INTRODUCE: introduce,
+    letter_burial.END: end,
+    letter_replay.LOCK: lock,
+    letter_replay.QUEUE: queue,
+    letter_replay.KEYS: keys,
+    letter_replay.OUTCOMES: outcomes,
+    letter_replay.FINISH: finish,
+}

@@ -1,0 +1,16 @@
+"""A database for the contract that PostgreSQL and its stand-in in memory both keep."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.contract.ledger.both_sides import OnPostgreSQL
+from tests.support.ledger_rig import settings_of
+
+from tidings.ledger.database import Database
+
+
+@pytest.fixture
+async def on_postgresql(database_url: str) -> AsyncIterator[OnPostgreSQL]:
+    """The ledger's parts on a database of the test's own."""
+    async with Database(settings_of(database_url)) as database:
+        yield OnPostgreSQL(database)

@@ -1,0 +1,233 @@
+"""The simulation proves something of the real ledger only as far as its own one answers alike."""
+
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from tests.contract.ledger.both_sides import InMemory, OnPostgreSQL, Side, roughly
+from tests.support.attempts import attempt_of
+from tests.support.ledger_rig import FAILURE, RETRY
+
+from tidings.broker.burial import letter_id
+from tidings.delivery.attempt import Attempt
+from tidings.delivery.delay import Delay
+from tidings.delivery.errors import Refused
+from tidings.delivery.letter import Letter, Origin
+from tidings.delivery.outcome import Failure, Held, Outcome, Reason, RetryLater, Sent, Undeliverable
+from tidings.delivery.retry_policy import Guarantee
+from tidings.delivery.states import State
+from tidings.ledger.claims import ClaimRequest
+from tidings.ledger.letter_rows import BurialRequest
+from tidings.ledger.records import Record
+
+SEEDS = range(3)
+OPERATIONS = 150
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+OUTCOMES: tuple[Outcome, ...] = (
+    Sent("smtp:relay", "4711", "250"),
+    RETRY,
+    RetryLater(Failure("outcome_unknown", "the reply was lost"), Delay(1), 2),
+    Undeliverable(Reason.REJECTED, FAILURE),
+    Undeliverable(Reason.EXPIRED, FAILURE),
+    Undeliverable(Reason.OUTCOME_UNKNOWN, FAILURE),
+)
+
+Operation = Callable[[Side], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Operations on a handful of notifications, so that they meet in every order."""
+
+    dice: random.Random
+    attempts: tuple[Attempt, ...]
+    run: UUID
+
+    def operation(self) -> tuple[str, Operation | str]:
+        """A name for the failure's message, and what to do to both."""
+        draws = (
+            *(self.claim,) * 6,
+            *(self.record,) * 5,
+            *(self.bury,) * 3,
+            *(self.replay,) * 3,
+            *(self.take,) * 2,
+            *(self.release, self.cancel, self.next, self.finish),
+            *(lambda: ("leases run out", "lease_until"),) * 2,
+            lambda: ("all falls due", "dispatch_at"),
+        )
+        return self.dice.choice(draws)()
+
+    def attempt(self) -> Attempt:
+        number, epoch = self.dice.choice((1, 1, 1, 2, 3)), self.dice.choice((0, 0, 0, 1))
+        return replace(self.dice.choice(self.attempts), number=number, epoch=epoch)
+
+    def token(self) -> str:
+        return self.dice.choice(("a", "b"))
+
+    def claim(self) -> tuple[str, Operation]:
+        requests = [
+            ClaimRequest(self.attempt(), self.token(), self.dice.choice((-1.0, 3600.0)), None)
+            for _ in range(self.dice.randint(1, 5))
+        ]
+        return f"claim {requests}", lambda side: side.claims.claim(requests)
+
+    def record(self) -> tuple[str, Operation]:
+        chosen = {(one := self.attempt()).id: one for _ in range(3)}
+        records = [
+            Record(
+                one, self.token(), self.dice.choice(OUTCOMES), NOW, 0.5, self.dice.random() < 0.5
+            )
+            for one in chosen.values()
+        ]
+        return f"record {records}", lambda side: side.records.record(records)
+
+    def release(self) -> tuple[str, Operation]:
+        attempt, token = self.attempt(), self.token()
+        return "release", lambda side: side.records.release(attempt, token, "wrong password")
+
+    def take(self) -> tuple[str, Operation]:
+        confirmed = self.dice.random() < 0.5
+
+        async def take(side: Side) -> object:
+            taken = sorted(await side.outbox.take(100, actor="s"), key=lambda one: one.id)
+            if confirmed:
+                await side.outbox.dispatched(taken)
+            return [replace(one, late=0.0) for one in taken]
+
+        return f"take, confirmed: {confirmed}", take
+
+    def next(self) -> tuple[str, Operation]:
+        async def look(side: Side) -> object:
+            seconds = await side.outbox.seconds_to_next()
+            return seconds if seconds is None else roughly(seconds)
+
+        return "next", look
+
+    def cancel(self) -> tuple[str, Operation]:
+        id = self.dice.choice(self.attempts).id
+
+        async def cancel(side: Side) -> object:
+            try:
+                return await side.changes.cancel(id, actor="a person", reason="a mistake")
+            except Refused as refused:
+                return str(refused)
+
+        return f"cancel {id}", cancel
+
+    def bury(self) -> tuple[str, Operation]:
+        requests = [
+            BurialRequest(_letter(self.attempt(), self.dice), self.dice.choice(tuple(Guarantee)))
+            for _ in range(self.dice.randint(1, 3))
+        ]
+        return f"bury {requests}", lambda side: side.letters.burials.bury(requests)
+
+    def replay(self) -> tuple[str, Operation]:
+        ids = [letter_id(self.dice.choice(self.attempts).id, self.dice.choice((0, 1)))]
+        force, run = (
+            self.dice.random() < 0.3,
+            self.dice.choice((self.run, UUID(int=self.dice.getrandbits(128)))),
+        )
+
+        async def replay(side: Side) -> object:
+            replays = side.letters.replays
+            begun = await replays.begin(ids, run, expires_at=lambda _: None, force=force)
+            return begun, await replays.outcomes(run), await replays.outcomes(run, ids)
+
+        return f"replay {ids}, by force: {force}", replay
+
+    def finish(self) -> tuple[str, Operation]:
+        return "finish", lambda side: side.letters.replays.finish()
+
+
+def _letter(attempt: Attempt, dice: random.Random) -> Letter:
+    return Letter(
+        id=letter_id(attempt.id, attempt.epoch),
+        reason=dice.choice((Reason.REJECTED, Reason.DELIVERY_LIMIT, Reason.OUTCOME_UNKNOWN)),
+        failure=FAILURE,
+        body=attempt.body,
+        notification=attempt.notification,
+        lane=attempt.lane,
+        origin=dice.choice((Origin.WORKER, Origin.LANE, Origin.ASTRAY)),
+        epoch=attempt.epoch,
+        attempt=attempt.number,
+        first_seen=attempt.first_seen,
+        buried_at=NOW,
+        exchange="tidings.dead",
+        routing_key=attempt.lane.key,
+        content_type="application/json",
+        headers={},
+    )
+
+
+def draws_of(seed: int) -> Draws:
+    dice = random.Random(seed)
+    due = datetime.now(UTC) + timedelta(hours=1)
+
+    def new(**fields: Any) -> Attempt:
+        return attempt_of(id=UUID(int=dice.getrandbits(128)), **fields)
+
+    attempts = (
+        *(new() for _ in range(4)),
+        *(new(scheduled_at=due.isoformat()) for _ in range(2)),
+        new(scheduled_at="2026-01-01T00:00:00Z", expires_at=due.isoformat()),
+        *(new(idempotency_key="the same") for _ in range(2)),
+    )
+    return Draws(dice, attempts, UUID(int=seed))
+
+
+def comparable(answer: object) -> object:
+    """Without moments: both sides are asked a little later than each other."""
+    match answer:
+        case Held():
+            return "held"
+        case datetime():
+            return "then"
+        case list() | tuple():
+            return [comparable(one) for one in answer]
+        case Mapping():
+            return {name: comparable(value) for name, value in answer.items()}
+        case _ if is_dataclass(answer):
+            values = {one.name: comparable(getattr(answer, one.name)) for one in fields(answer)}
+            return (type(answer).__name__, values)
+        case _:
+            return answer
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_whatever_is_done_to_both_they_answer_and_hold_the_same(
+    on_postgresql: OnPostgreSQL, seed: int
+) -> None:
+    in_memory, draws = InMemory(), draws_of(seed)
+    sides: Sequence[Any] = (on_postgresql, in_memory)
+    done: list[str] = []
+    for _ in range(OPERATIONS):
+        name, work = draws.operation()
+        done.append(name)
+        if isinstance(work, str):
+            for side in sides:
+                await side.past(work)
+            continue
+        real, simulated = [comparable(await work(side)) for side in sides]
+        assert simulated == real, f"operation {len(done)}: {name}"
+        assert await in_memory.holds() == await on_postgresql.holds(), (
+            f"after operation {len(done)}: {name}"
+        )
+    reached = {row["state"] for row in (await on_postgresql.holds())["notifications"].values()}
+    assert len(reached) > 1, "the operations led somewhere"
+
+
+async def test_the_operations_reach_every_state_that_a_statement_of_delivery_sets() -> None:
+    reached: set[State] = set()
+    for seed in SEEDS:
+        side, draws = InMemory(), draws_of(seed)
+        for _ in range(OPERATIONS):
+            _, work = draws.operation()
+            await (side.past(work) if isinstance(work, str) else work(side))
+        reached |= {move.after for move in side.tables.moves}
+    receipts = {State.DELIVERED, State.BOUNCED}
+    assert reached == set(State) - receipts - {State.DISCARDED}

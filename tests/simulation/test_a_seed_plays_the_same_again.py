@@ -1,0 +1,47 @@
+"""A failing seed is worth something only if it fails again, on any machine, and can be read."""
+
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+
+from tidings.testing.simulation import simulate
+from tidings.testing.simulation.__main__ import main
+
+
+def traces(hash_seed: str) -> str:
+    """The hashes of some seeds' traces, in a process of their own."""
+    command = [sys.executable, "-m", "tidings.testing.simulation", "--traces", "--count", "40"]
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "TIDINGS_EMAIL_RETRY": "7d"}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, timeout=100
+    ).stdout
+
+
+def test_in_processes_that_hash_differently_the_traces_are_the_same() -> None:
+    one, other = traces("1"), traces("2")
+    assert one == other
+    assert len(set(one.split()[1::2])) == 40, "and each seed has its own"
+
+
+def test_playing_leaves_the_dice_of_others_alone_and_is_not_moved_by_them() -> None:
+    random.seed(1)
+    first, after = simulate(7), random.random()
+    random.seed(1)
+    assert after == random.random()
+    assert simulate(7).fingerprint == first.fingerprint
+
+
+def test_one_seed_is_told_with_all_that_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seed", "1", "--logs"]) == 0
+    told = capsys.readouterr().out
+    for piece in (
+        "provider: 00001 attempt 1",
+        "sending → sent",
+        "log info: attempt",
+        "nothing is wrong",
+    ):
+        assert piece in told
+    assert simulate(1).fingerprint in told, "what is logged is no part of it"
