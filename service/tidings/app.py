@@ -14,7 +14,7 @@ import structlog
 
 from tidings.broker.amqp import Backoff
 from tidings.broker.topology import topology_of
-from tidings.channels.registry import build, configured, how_to_configure
+from tidings.channels.registry import build, configured, fallbacks, how_to_configure
 from tidings.dead_letters import Archive
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
 from tidings.delivery.ports import Channel
@@ -129,7 +129,14 @@ def _roles(
                 yield (
                     role,
                     Worker(
-                        settings, layout, ledger, served, templates, metrics, failpoints=failpoints
+                        settings,
+                        layout,
+                        ledger,
+                        served,
+                        templates,
+                        metrics,
+                        fallbacks=fallbacks(settings, served),
+                        failpoints=failpoints,
                     ),
                 )
             case "scheduler":

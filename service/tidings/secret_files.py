@@ -15,15 +15,23 @@ from tidings.delivery.errors import ConfigurationError
 SUFFIX: Final = "_FILE"
 
 
-def secret_names(section: type[BaseSettings]) -> Iterator[tuple[str, str]]:
-    """The fields of a section that hold a secret, each with its variable."""
-    prefix = str(section.model_config["env_prefix"])
+def secret_names(
+    section: type[BaseSettings], prefix: str | None = None
+) -> Iterator[tuple[str, str]]:
+    """The fields of a section that hold a secret, each with its variable.
+
+    Args:
+        prefix: Of the variables; the section's own where None.
+    """
+    prefix = prefix or str(section.model_config["env_prefix"])
     for field, info in section.model_fields.items():
         if _is_secret(info.annotation):
             yield field, f"{prefix}{field}".upper()
 
 
-def secrets_in_files(section: type[BaseSettings], environment: Mapping[str, str]) -> dict[str, Any]:
+def secrets_in_files(
+    section: type[BaseSettings], environment: Mapping[str, str], prefix: str | None = None
+) -> dict[str, Any]:
     """What the files hold that the environment names, by field; without the line's end.
 
     Raises:
@@ -31,7 +39,7 @@ def secrets_in_files(section: type[BaseSettings], environment: Mapping[str, str]
     """
     return {
         field: _read(variable, environment)
-        for field, variable in secret_names(section)
+        for field, variable in secret_names(section, prefix)
         if environment.get(variable + SUFFIX)
     }
 

@@ -113,6 +113,28 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Delays = Annotated[tuple[Delay, ...], NoDecode, BeforeValidator(_delays)]
 """Waits between attempts; written as `1m 2m 4m`."""
 
+_NAME: Final = re.compile(r"[a-z][a-z0-9]{0,30}")
+
+
+def _names(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _NAME.fullmatch(name) or name in RESERVED:
+            raise ValueError(
+                f"{name[:40]!r} can't be a name: write letters and digits, like backup or relay2, "
+                f"but none of {', '.join(sorted(RESERVED))}"
+            )
+    if len(set(names)) < len(names):
+        raise ValueError("a name is there twice")
+    return names
+
+
+RESERVED: Final = frozenset(
+    {PRIMARY, "account", "allow", "api", "auth", "ca", "circuit", "low", "max", "messages"}
+    | {"messaging", "send", "base", "status"}
+)
+"""Would make two variables of one name."""
+Fallbacks = Annotated[Words, AfterValidator(_names)]
+
 _Section = TypeVar("_Section", bound=BaseSettings)
 
 DEFAULT_RETRY: Final = RetryPolicy.exponential(initial=60, multiplier=2, maximum=1800, count=6)
@@ -258,6 +280,9 @@ class EmailSettings(ChannelSettings):
     """SMTP connections kept open."""
     messages_per_connection: int = Field(default=500, ge=1)
     """Messages after which a connection is renewed."""
+    fallbacks: Fallbacks = ()
+    """Names of further relays, in order of preference, e.g. `backup`: each with variables of its own, such
+    as `TIDINGS_EMAIL_<NAME>_HOST`."""
 
 
 class TwilioSettings(BaseSettings):
@@ -290,6 +315,9 @@ class SmsSettings(ChannelSettings):
     """From number in E.164, or an alphanumeric sender."""
     messaging_service_sid: str = ""
     """Used instead of `sender`."""
+    fallbacks: Fallbacks = ()
+    """Names of further Twilio accounts or regions, in order of preference: each with variables of its own,
+    such as `TIDINGS_SMS_<NAME>_ACCOUNT_SID` and `TIDINGS_SMS_<NAME>_SENDER`."""
 
 
 class WhatsAppSettings(ChannelSettings):
@@ -303,6 +331,8 @@ class WhatsAppSettings(ChannelSettings):
     """From number in E.164."""
     messaging_service_sid: str = ""
     """Used instead of `sender`."""
+    fallbacks: Fallbacks = ()
+    """Names of further Twilio accounts or regions, as for SMS: `TIDINGS_WHATSAPP_<NAME>_ACCOUNT_SID` …"""
 
 
 class WebhookSettings(ChannelSettings):
@@ -426,8 +456,34 @@ class Settings:
 
     def providers(self, channel: str) -> tuple[str, ...]:
         """Names of those who deliver for a channel, the preferred one first."""
-        del channel
-        return (PRIMARY,)
+        match self.channels[channel]:
+            case EmailSettings(fallbacks=names) | SmsSettings(fallbacks=names):
+                return (PRIMARY, *names)
+            case WhatsAppSettings(fallbacks=names):
+                return (PRIMARY, *names)
+            case _:
+                return (PRIMARY,)
+
+    def provider(self, channel: str, name: str) -> ChannelSettings:
+        """A channel's section as it is for one of its providers.
+
+        Raises:
+            ConfigurationError: A variable of a fallback is wrong or missing; names it.
+        """
+        section = self.channels[channel]
+        if name == PRIMARY:
+            return section
+        own = _read(type(section), prefix_of(channel, name))
+        if isinstance(own, EmailSettings):
+            _check_relay(own, name)
+        return _inherit(own, section, but=RELAY)
+
+    def account(self, channel: str, name: str) -> TwilioSettings:
+        """The Twilio account of a provider. Raises like `provider`."""
+        if name == PRIMARY:
+            return self.twilio
+        own = _read(TwilioSettings, prefix_of(channel, name))
+        return _inherit(own, self.twilio, but=ACCOUNT if own.account_sid else frozenset())
 
     def delays(self, channel: str) -> tuple[Delay, ...]:
         """Every retry delay that may be used on a channel, shortest first: its tiers."""
@@ -442,6 +498,9 @@ class Settings:
             ConfigurationError: Naming the variable that is wrong.
         """
         _ = self.broker, self.ledger, self.worker, self.twilio, self.escalation, self.channels
+        for channel in self.channels:
+            for name in self.providers(channel):
+                _ = self.provider(channel, name), self.account(channel, name)
         return self
 
 
@@ -462,14 +521,49 @@ SECTIONS: Final[tuple[type[BaseSettings], ...]] = (
 )
 
 
-def _read(section: type[_Section]) -> _Section:
+RELAY: Final = frozenset({"host", "port", "tls", "ca_file", "username", "password", "fallbacks"})
+"""What every relay has for itself: a password is not tried elsewhere."""
+TWILIO_CHANNELS: Final = frozenset({"sms", "whatsapp"})
+ACCOUNT: Final = frozenset({"account_sid", "auth_token", "api_key", "api_secret"})
+
+
+def prefix_of(channel: str, provider: str) -> str:
+    """What the variables of a fallback begin with, e.g. `TIDINGS_EMAIL_BACKUP_`."""
+    return f"TIDINGS_{channel}_{provider}_".upper()
+
+
+def _inherit(own: _Section, preferred: _Section, *, but: frozenset[str]) -> _Section:
+    """What is not set for a fallback is as for the preferred provider."""
+    missing = type(own).model_fields.keys() - own.model_fields_set - but
+    whole = own.model_copy(update={name: getattr(preferred, name) for name in missing})
+    whole.model_fields_set.difference_update(missing)
+    return whole
+
+
+def _check_relay(own: EmailSettings, name: str) -> None:
+    prefix = prefix_of("email", name)
+    if not own.host:
+        raise ConfigurationError(
+            f"{prefix}HOST: set it, or take {name} out of TIDINGS_EMAIL_FALLBACKS"
+        )
+    if own.sender:
+        raise ConfigurationError(
+            f"{prefix}SENDER: unset it; mail comes from TIDINGS_EMAIL_SENDER, whoever carries it"
+        )
+
+
+def _read(section: type[_Section], prefix: str | None = None) -> _Section:
+    prefix = prefix or str(section.model_config["env_prefix"])
     secrets = os.environ.get("TIDINGS_SECRETS_DIR") or None
     if secrets is not None and not Path(secrets).is_dir():
         raise ConfigurationError(f"TIDINGS_SECRETS_DIR: {secrets} is not a folder")
     try:
-        return section(_secrets_dir=secrets, **secrets_in_files(section, os.environ))
+        return section(
+            _secrets_dir=secrets,
+            _env_prefix=prefix,
+            **secrets_in_files(section, os.environ, prefix),
+        )
     except ValidationError as invalid:
-        prefix = str(section.model_config["env_prefix"])
         faults = (
             f"{prefix}{error['loc'][0] if error['loc'] else ''}".upper()
             + f": {error['msg'].removeprefix('Value error, ')}"
@@ -477,11 +571,10 @@ def _read(section: type[_Section]) -> _Section:
         )
         raise ConfigurationError("; ".join(faults)) from None
     except SettingsError as unreadable:
-        raise ConfigurationError(_not_json(section, str(unreadable))) from None
+        raise ConfigurationError(_not_json(section, str(unreadable), prefix)) from None
 
 
-def _not_json(section: type[BaseSettings], message: str) -> str:
+def _not_json(section: type[BaseSettings], message: str, prefix: str) -> str:
     """pydantic-settings names the field and not the variable."""
     field = next(name for name in section.model_fields if f'"{name}"' in message)
-    prefix = str(section.model_config["env_prefix"])
     return f"{prefix}{field}".upper() + ": it is not JSON"

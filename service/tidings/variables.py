@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from tidings import settings as settings_module
-from tidings.settings import SECTIONS, Settings, Written
+from tidings.settings import SECTIONS, TWILIO_CHANNELS, Settings, Written, prefix_of
 
 HIDDEN: Final = "••••••"
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
@@ -55,6 +55,28 @@ def variables(settings: Settings) -> Iterator[Variable]:
                 default=written(field, field.get_default(call_default_factory=True)),
                 value=written(field, getattr(present[section], name)),
                 is_set=name in present[section].model_fields_set,
+            )
+    for channel in settings.channels:
+        for provider in settings.providers(channel)[1:]:
+            yield from _of_fallback(settings, channel, provider)
+
+
+def _of_fallback(settings: Settings, channel: str, provider: str) -> Iterator[Variable]:
+    """Those that are set for it; all others are as for the preferred provider."""
+    sections: list[BaseSettings] = [settings.provider(channel, provider)]
+    if channel in TWILIO_CHANNELS:
+        sections.append(settings.account(channel, provider))
+    for section in sections:
+        kind = type(section)
+        for name in sorted(section.model_fields_set):
+            field = kind.model_fields[name]
+            yield Variable(
+                name=f"{prefix_of(channel, provider)}{name}".upper(),
+                section=f"{(kind.__doc__ or '').strip().rstrip('.')}: {provider}.",
+                meaning=_meaning(kind, name),
+                default=written(field, field.get_default(call_default_factory=True)),
+                value=written(field, getattr(section, name)),
+                is_set=True,
             )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -51,7 +51,11 @@ class Rig:
 
     @asynccontextmanager
     async def working(
-        self, channel: ScriptedChannel, name: str = "worker", ledger_type: type[Ledger] = Ledger
+        self,
+        channel: ScriptedChannel,
+        name: str = "worker",
+        ledger_type: type[Ledger] = Ledger,
+        fallbacks: Mapping[str, ScriptedChannel] | None = None,
     ) -> AsyncIterator[asyncio.Event]:
         """A running worker; leaving stops it gracefully."""
         async with ledger_type(self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}") as ledger:
@@ -62,6 +66,7 @@ class Rig:
                 {channel.name: channel},
                 self.templates,
                 self.metrics,
+                fallbacks={channel.name: fallbacks or {}},
             )
             self.workers.append(worker)
             stop = asyncio.Event()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,18 @@ from tidings.delivery.delay import Delay
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.retry_policy import Guarantee
 from tidings.secret_files import secret_names
-from tidings.settings import CHANNEL_SECTIONS, SECTIONS, CategorySettings, Settings
+from tidings.settings import (
+    CHANNEL_SECTIONS,
+    RESERVED,
+    SECTIONS,
+    CategorySettings,
+    EmailSettings,
+    Settings,
+    SmsSettings,
+    TwilioSettings,
+    WhatsAppSettings,
+)
+from tidings.variables import variables
 
 MakeSettings = Callable[..., Settings]
 
@@ -47,6 +59,11 @@ PER_CHANNEL: dict[str, tuple[str, Any]] = {
     "circuit_window": ("2m", 120.0),
     "circuit_minimum": ("30", 30),
     "circuit_probe": ("1m30s", 90.0),
+}
+TWILIO_SENDER: dict[str, tuple[str, Any]] = {
+    "sender": ("+15005550006", "+15005550006"),
+    "messaging_service_sid": ("MG1", "MG1"),
+    "fallbacks": ("ireland", ("ireland",)),
 }
 AT_LEAST_ONCE = {"guarantee": ("at_least_once", Guarantee.AT_LEAST_ONCE)}
 WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
@@ -97,13 +114,10 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "helo": ("mail.example.com", "mail.example.com"),
         "connections": ("3", 3),
         "messages_per_connection": ("50", 50),
+        "fallbacks": ("backup, relay2", ("backup", "relay2")),
     },
-    "SmsSettings": PER_CHANNEL
-    | AT_LEAST_ONCE
-    | {"sender": ("+15005550006", "+15005550006"), "messaging_service_sid": ("MG1", "MG1")},
-    "WhatsAppSettings": PER_CHANNEL
-    | AT_LEAST_ONCE
-    | {"sender": ("+15005550006", "+15005550006"), "messaging_service_sid": ("MG1", "MG1")},
+    "SmsSettings": PER_CHANNEL | AT_LEAST_ONCE | TWILIO_SENDER,
+    "WhatsAppSettings": PER_CHANNEL | AT_LEAST_ONCE | TWILIO_SENDER,
     "WebhookSettings": PER_CHANNEL
     | {
         "enabled": ("false", False),
@@ -403,3 +417,94 @@ def test_the_management_api_is_beside_the_first_broker_unless_told_otherwise(
     environment: MakeSettings, urls: str, management: str
 ) -> None:
     assert environment(TIDINGS_AMQP_URL=urls).broker.management == management
+
+
+# Several providers for one channel.
+
+TWO_RELAYS = {
+    "TIDINGS_EMAIL_HOST": "one.example.com",
+    "TIDINGS_EMAIL_TLS": "none",
+    "TIDINGS_EMAIL_SENDER": "Example <no-reply@example.com>",
+    "TIDINGS_EMAIL_USERNAME": "me",
+    "TIDINGS_EMAIL_PASSWORD": "hunter2",
+    "TIDINGS_EMAIL_CONNECTIONS": "3",
+    "TIDINGS_EMAIL_FALLBACKS": "backup",
+    "TIDINGS_EMAIL_BACKUP_HOST": "two.example.com",
+    "TIDINGS_EMAIL_BACKUP_CIRCUIT_FAILURES": "4",
+}
+
+
+def test_a_fallback_has_a_way_and_a_login_of_its_own_and_is_else_like_the_preferred_one(
+    environment: MakeSettings,
+) -> None:
+    settings = environment(**TWO_RELAYS).check()
+    assert settings.providers("email") == ("primary", "backup")
+    backup = settings.provider("email", "backup")
+    assert isinstance(backup, EmailSettings)
+    assert (backup.host, backup.tls, backup.username) == ("two.example.com", "starttls", "")
+    assert backup.password.get_secret_value() == ""
+    assert (backup.connections, backup.circuit.failures) == (3, 4)
+    # Message-ID is made of the sender: it is the same whoever carries the mail.
+    assert backup.sender == "Example <no-reply@example.com>"
+    assert settings.provider("email", "primary") is settings.channels["email"]
+
+
+def test_a_fallback_s_password_may_be_in_a_file(environment: MakeSettings, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("swordfish\n")
+    settings = environment(
+        **TWO_RELAYS, TIDINGS_EMAIL_BACKUP_PASSWORD_FILE=str(tmp_path / "password")
+    )
+    backup = settings.provider("email", "backup")
+    assert isinstance(backup, EmailSettings)
+    assert backup.password.get_secret_value() == "swordfish"
+    shown = {one.name: one.value for one in variables(settings)}
+    assert shown["TIDINGS_EMAIL_BACKUP_HOST"] == "two.example.com"
+    assert "swordfish" not in str(shown)
+
+
+def test_a_second_twilio_account_never_takes_the_first_one_s_credentials(
+    environment: MakeSettings,
+) -> None:
+    settings = environment(
+        TIDINGS_TWILIO_ACCOUNT_SID="AC1",
+        TIDINGS_TWILIO_AUTH_TOKEN="hunter2",
+        TIDINGS_SMS_SENDER="+15005550006",
+        TIDINGS_SMS_FALLBACKS="second ireland",
+        TIDINGS_SMS_SECOND_ACCOUNT_SID="AC2",
+        TIDINGS_SMS_IRELAND_BASE_URL="https://api.dublin.ie1.twilio.com",
+    )
+    second, ireland = settings.account("sms", "second"), settings.account("sms", "ireland")
+    assert (second.account_sid, second.auth_token.get_secret_value()) == ("AC2", "")
+    assert (ireland.account_sid, ireland.auth_token) == ("AC1", SECRET)
+    assert ireland.base_url == "https://api.dublin.ie1.twilio.com"
+    sms = settings.provider("sms", "ireland")
+    assert isinstance(sms, SmsSettings)
+    assert sms.sender == "+15005550006"
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"TIDINGS_EMAIL_BACKUP_HOST": ""}, "TIDINGS_EMAIL_BACKUP_HOST: set it"),
+        ({"TIDINGS_EMAIL_BACKUP_PORT": "99999"}, "TIDINGS_EMAIL_BACKUP_PORT: "),
+        ({"TIDINGS_EMAIL_BACKUP_SENDER": "a@b.example"}, "TIDINGS_EMAIL_BACKUP_SENDER: unset it"),
+        (
+            {"TIDINGS_EMAIL_FALLBACKS": "backup backup"},
+            "TIDINGS_EMAIL_FALLBACKS: a name is there twice",
+        ),
+        ({"TIDINGS_EMAIL_FALLBACKS": "circuit"}, "'circuit' can't be a name"),
+        ({"TIDINGS_EMAIL_FALLBACKS": "primary"}, "'primary' can't be a name"),
+        ({"TIDINGS_EMAIL_FALLBACKS": "Backup"}, "'Backup' can't be a name"),
+    ],
+)
+def test_a_fallback_that_can_t_be_is_refused_by_its_variable(
+    environment: MakeSettings, changed: dict[str, str], told: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(told)):
+        environment(**{**TWO_RELAYS, **changed}).check()
+
+
+def test_no_name_of_a_fallback_makes_two_variables_of_one_name() -> None:
+    for section in (EmailSettings, SmsSettings, WhatsAppSettings, TwilioSettings):
+        first_words = {name.split("_")[0] for name in section.model_fields if "_" in name}
+        assert first_words <= RESERVED

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from tidings.delivery.errors import ConfigurationError
-from tidings.delivery.ports import Channel
+from tidings.delivery.ports import PRIMARY, Channel
 from tidings.settings import (
     ChannelSettings,
     EmailSettings,
@@ -29,7 +29,8 @@ class Line:
     configured: Callable[[Settings], bool]
     variable: str
     """What to set where it is not configured."""
-    make: Callable[[Settings], Channel]
+    make: Callable[[Settings, str], Channel]
+    """Given the settings and a provider's name."""
 
 
 def build(settings: Settings, *, only: Collection[str] = ()) -> dict[str, Channel]:
@@ -39,7 +40,7 @@ def build(settings: Settings, *, only: Collection[str] = ()) -> dict[str, Channe
         ConfigurationError: A name in `only` is unknown or not configured, or a channel's
             settings contradict each other.
     """
-    return {name: LINES[name].make(settings) for name in configured(settings, only)}
+    return {name: LINES[name].make(settings, PRIMARY) for name in configured(settings, only)}
 
 
 def configured(settings: Settings, only: Collection[str] = ()) -> list[str]:
@@ -54,6 +55,22 @@ def how_to_configure() -> str:
     return "; ".join(f"{name}: {line.variable}" for name, line in LINES.items())
 
 
+def fallbacks(settings: Settings, channels: Collection[str]) -> dict[str, dict[str, Channel]]:
+    """Who else delivers for these channels, by channel and by provider, in order of preference.
+
+    Raises:
+        ConfigurationError: A fallback's variable is wrong or missing; names it.
+    """
+    return {
+        name: {
+            one: LINES[name].make(settings, one)
+            for one in settings.providers(name)
+            if one != PRIMARY
+        }
+        for name in channels
+    }
+
+
 def _require(name: str, settings: Settings) -> None:
     line = LINES.get(name)
     if line is None:
@@ -62,8 +79,10 @@ def _require(name: str, settings: Settings) -> None:
         raise ConfigurationError(f"channel {name} is not configured; set {line.variable}")
 
 
-def _section(settings: Settings, name: str, kind: type[_Section]) -> _Section:
-    section = settings.channels[name]
+def _section(
+    settings: Settings, name: str, kind: type[_Section], provider: str = PRIMARY
+) -> _Section:
+    section = settings.provider(name, provider)
     if not isinstance(section, kind):
         raise TypeError(f"the settings of {name} are {type(section).__name__}, not {kind.__name__}")
     return section
@@ -72,28 +91,30 @@ def _section(settings: Settings, name: str, kind: type[_Section]) -> _Section:
 # Each channel imports its vendor's library, which takes time: only those in use are loaded.
 
 
-def _email(settings: Settings) -> Channel:
+def _email(settings: Settings, provider: str) -> Channel:
     from tidings.channels.email.channel import EmailChannel
 
-    return EmailChannel(_section(settings, "email", EmailSettings))
+    return EmailChannel(_section(settings, "email", EmailSettings, provider))
 
 
-def _sms(settings: Settings) -> Channel:
+def _sms(settings: Settings, provider: str) -> Channel:
     from tidings.channels.sms import SmsChannel
 
-    return SmsChannel(_section(settings, "sms", SmsSettings), settings.twilio)
+    section = _section(settings, "sms", SmsSettings, provider)
+    return SmsChannel(section, settings.account("sms", provider))
 
 
-def _whatsapp(settings: Settings) -> Channel:
+def _whatsapp(settings: Settings, provider: str) -> Channel:
     from tidings.channels.whatsapp import WhatsAppChannel
 
-    return WhatsAppChannel(_section(settings, "whatsapp", WhatsAppSettings), settings.twilio)
+    section = _section(settings, "whatsapp", WhatsAppSettings, provider)
+    return WhatsAppChannel(section, settings.account("whatsapp", provider))
 
 
-def _webhook(settings: Settings) -> Channel:
+def _webhook(settings: Settings, provider: str) -> Channel:
     from tidings.channels.webhook import WebhookChannel
 
-    return WebhookChannel(_section(settings, "webhook", WebhookSettings))
+    return WebhookChannel(_section(settings, "webhook", WebhookSettings, provider))
 
 
 def _has_email_host(settings: Settings) -> bool:

@@ -1,8 +1,9 @@
 """`tidings doctor`: tries everything Tidings depends on, and says what to do about each fault."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Final
 
 import typer
@@ -10,11 +11,11 @@ from rich.markup import escape
 
 from tidings.broker.diagnosis import diagnose as diagnose_broker
 from tidings.broker.topology import topology_of
-from tidings.channels.registry import LINES, build
+from tidings.channels.registry import LINES, build, fallbacks
 from tidings.cli.console import FAULT, out, print_json, run
 from tidings.cli.options import AsJson
 from tidings.delivery.errors import ConfigurationError, TidingsError
-from tidings.delivery.ports import Channel, Finding, Verdict
+from tidings.delivery.ports import Channel, Finding, Verdict, labelled
 from tidings.ledger.diagnosis import diagnose as diagnose_ledger
 from tidings.settings import Settings
 
@@ -65,6 +66,7 @@ async def _examine(settings: Settings) -> Sequence[Finding]:
     try:
         settings.check()
         channels = build(settings)
+        others = list(_others(settings, channels))
     except ConfigurationError as error:
         remedy = "correct it; `tidings settings` tells what each variable means"
         return [Finding("Settings", Verdict.FAULT, str(error), remedy)]
@@ -74,16 +76,27 @@ async def _examine(settings: Settings) -> Sequence[Finding]:
             ("RabbitMQ", lambda: diagnose_broker(settings.broker, layout, list(channels))),
             ("PostgreSQL", lambda: diagnose_ledger(settings.ledger)),
             *((name, channel.check) for name, channel in channels.items()),
+            *((f"{one.name} ({name})", partial(_check, name, one)) for name, one in others),
             ("Templates", lambda: _templates(settings)),
         ]
         results = await asyncio.gather(*(_within(name, check) for name, check in checks))
     finally:
-        await _close(channels.values())
+        await _close([*channels.values(), *(one for _, one in others)])
     return [
         Finding("Settings", Verdict.OK, "every variable reads well"),
         *(finding for result in results for finding in result),
         *_switched_off(channels),
     ]
+
+
+def _others(settings: Settings, channels: Collection[str]) -> Iterator[tuple[str, Channel]]:
+    """Every provider but the preferred ones, with its name."""
+    for named in fallbacks(settings, channels).values():
+        yield from named.items()
+
+
+async def _check(provider: str, channel: Channel) -> Sequence[Finding]:
+    return labelled(provider, channel.name, await channel.check())
 
 
 async def _within(

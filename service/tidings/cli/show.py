@@ -1,6 +1,7 @@
 """`tidings show`: one notification's whole story, from accepted to its end."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
@@ -17,7 +18,7 @@ from tidings.cli.telling import clock, distance, exact, span
 from tidings.delivery.errors import Refused
 from tidings.delivery.states import State
 from tidings.ledger.reports import IdPrefix
-from tidings.ledger.stories import Burial, Change, Story, Summary, Try
+from tidings.ledger.stories import Asked, Burial, Change, Story, Summary, Try
 from tidings.settings import Settings
 
 STYLES: Final = {
@@ -143,7 +144,7 @@ def _timeline(story: Story, now: datetime) -> Table:
     for event in story.timeline:
         at = event.at if isinstance(event, Change) else event.started_at
         offset = f"+{span(max(0.0, (at - accepted).total_seconds()))}"
-        what, who = _change(event) if isinstance(event, Change) else _try(event)
+        what, who = _change(event) if isinstance(event, Change) else _try(event, story.asked)
         table.add_row(clock(at, accepted), offset, what, who)
     if story.notification.state is State.SENDING:
         table.add_row(clock(now, accepted), "", *_under_way(story.notification, now))
@@ -158,7 +159,7 @@ def _change(change: Change) -> tuple[Text, str]:
     return Text.assemble(("→ ", style), (moved, style), f": {change.reason}"), _who(change.actor)
 
 
-def _try(one: Try) -> tuple[Text, str]:
+def _try(one: Try, asked: Sequence[Asked]) -> tuple[Text, str]:
     good = one.state is State.SENT
     style = STYLES[one.state]
     epoch = f" of replay {one.epoch}" if one.epoch else ""
@@ -173,9 +174,19 @@ def _try(one: Try) -> tuple[Text, str]:
     if one.message:
         lines.append(f"\n  {one.kind}: {one.message}")
     lines.append(f"\n  {' · '.join(part for part in details if part)}", style="dim")
+    if passed := [
+        _asked(each) for each in asked if (each.epoch, each.attempt) == (one.epoch, one.attempt)
+    ]:
+        lines.append(f"\n  {' → '.join(passed)}", style="dim")
     if one.possible_duplicate:
         lines.append("\n  possibly a second time: an earlier worker vanished", style="magenta")
     return lines, _who(one.worker)
+
+
+def _asked(one: Asked) -> str:
+    """`primary unavailable 451 (1.2 s)`, `backup not asked`."""
+    took = f" ({span(one.duration_ms / 1000)})" if one.duration_ms else ""
+    return f"{one.provider} {one.kind.replace('_', ' ')} {one.code}".rstrip() + took
 
 
 def _under_way(one: Summary, now: datetime) -> tuple[Text, str]:

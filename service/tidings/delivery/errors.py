@@ -17,6 +17,8 @@ TidingsError
 
 from typing import ClassVar
 
+from tidings.delivery.tries import Tried
+
 
 class TidingsError(Exception):
     """Something Tidings could not do; the message says what, where, and what to do."""
@@ -49,6 +51,8 @@ class DeliveryError(TidingsError):
         self.message = message
         self.provider = provider
         self.code = code
+        self.tries: tuple[Tried, ...] = ()
+        """Whom else was asked, and this one; empty where there is only one provider."""
 
 
 class Rejected(DeliveryError):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from tidings.delivery.delay import Delay
 from tidings.delivery.states import State
+from tidings.delivery.tries import Tried
 
 
 class Reason(StrEnum):
@@ -42,6 +43,8 @@ class Failure:
     message: str
     provider: str = ""
     code: str = ""
+    tries: tuple[Tried, ...] = ()
+    """Every provider's part in it, where there are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Sent:
     """The provider's own id for it, e.g. a Twilio SID or an SMTP queue id."""
     code: str = ""
     """The provider's reply code, e.g. `250`."""
+    tries: tuple[Tried, ...] = ()
+    """Every provider's part in it, where others were passed over or failed before."""
 
 
 @dataclass(frozen=True, slots=True)

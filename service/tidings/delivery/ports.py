@@ -1,7 +1,7 @@
 """The seams: what delivery needs of the channels, and nothing of how they do it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -58,6 +58,23 @@ class Finding:
     verdict: Verdict
     detail: str
     remedy: str = ""
+
+
+def labelled(provider: str, channel: str, findings: Sequence[Finding]) -> Sequence[Finding]:
+    """Say of whom a finding is, and name this provider's own variables in what to do about it."""
+    if provider == PRIMARY:
+        return findings
+    own = f"TIDINGS_{channel}_{provider}_".upper()
+    return [
+        replace(
+            one,
+            subject=f"{one.subject} ({provider})",
+            remedy=one.remedy.replace(f"TIDINGS_{channel}_".upper(), own).replace(
+                "TIDINGS_TWILIO_", own
+            ),
+        )
+        for one in findings
+    ]
 
 
 @dataclass(frozen=True, slots=True)

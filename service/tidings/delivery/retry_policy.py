@@ -124,7 +124,7 @@ def describe(error: Exception) -> Failure:
     """An exception as it is recorded."""
     match error:
         case DeliveryError():
-            return Failure(error.kind, error.message, error.provider, error.code)
+            return Failure(error.kind, error.message, error.provider, error.code, error.tries)
         case MalformedNotification():
             return Failure("malformed", str(error))
         case _:

@@ -34,7 +34,7 @@ TABLES: Final = (
     "escalations",
     "circuits",
 )
-HISTORY: Final = ("attempts", "transitions", "channel_orders")
+HISTORY: Final = ("attempts", "tries", "transitions", "channel_orders")
 """Only ever added to."""
 PRIVILEGES: Final = """
 SELECT name FROM unnest($1::text[] || $2::text[]) AS name

@@ -8,6 +8,7 @@ from typing import Final
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Failure, Outcome, RetryLater, Sent, Undeliverable
 from tidings.delivery.states import State
+from tidings.delivery.tries import Tried
 from tidings.ledger.database import Database
 from tidings.ledger.rows import fit
 
@@ -54,6 +55,12 @@ SELECT id, token FROM recorded
 """
 """Those of a batch that could not be recorded: recorded before (the reply was lost), or taken over."""
 
+TRIED: Final = """
+INSERT INTO tries (notification_id, epoch, attempt, place, provider, kind, code, duration_ms)
+SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::text[], $6::text[], $7::text[], $8::float4[])
+ON CONFLICT DO NOTHING
+"""
+
 RELEASE: Final = """
 WITH released AS (
     UPDATE notifications
@@ -81,6 +88,15 @@ class Record:
     possible_duplicate: bool = False
 
     @property
+    def tries(self) -> tuple[Tried, ...]:
+        """Every provider's part in it, where there are several."""
+        match self.outcome:
+            case Sent(tries=tries):
+                return tries
+            case RetryLater(failure=failure) | Undeliverable(failure=failure):
+                return failure.tries
+
+    @property
     def state(self) -> State:
         """The state that the outcome leads to."""
         match self.outcome:
@@ -105,7 +121,9 @@ class Records:
         the notification's history, for it may have reached the recipient twice.
         """
         ordered = sorted(records, key=lambda one: one.attempt.id)
-        async with self._database.connection() as connection:
+        tried = [one for one in ordered if one.tries]
+        database = self._database
+        async with database.transaction() if tried else database.connection() as connection:
             rows = await connection.fetch(RECORD, *_columns(ordered))
             recorded = {(row["id"], row["token"]) for row in rows}
             late = [one for one in ordered if (one.attempt.id, one.token) not in recorded]
@@ -113,6 +131,8 @@ class Records:
                 ids, epochs, numbers, tokens, _, _, states, *_rest = _columns(late)
                 before = await connection.fetch(LATE, ids, epochs, numbers, tokens, states)
                 recorded |= {(row["id"], row["token"]) for row in before}
+            if ours := [one for one in tried if (one.attempt.id, one.token) in recorded]:
+                await connection.execute(TRIED, *_tries(ours))
         return [(one.attempt.id, one.token) in recorded for one in records]
 
     async def release(self, attempt: Attempt, token: str, why: str) -> None:
@@ -137,6 +157,24 @@ def _columns(records: Sequence[Record]) -> list[list[object]]:
             *_told(one.outcome),
         )
         for one in records
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _tries(records: Sequence[Record]) -> list[list[object]]:
+    rows = [
+        (
+            one.attempt.id,
+            one.attempt.epoch,
+            one.attempt.number,
+            place,
+            each.provider,
+            each.kind,
+            fit(each.code),
+            each.duration * 1000,
+        )
+        for one in records
+        for place, each in enumerate(one.tries, start=1)
     ]
     return [list(column) for column in zip(*rows, strict=True)]
 

@@ -9,7 +9,7 @@ from tidings.delivery.errors import Refused
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.statistics import Statistics, statistics
-from tidings.ledger.stories import Burial, Change, Story, Summary, Try
+from tidings.ledger.stories import Asked, Burial, Change, Story, Summary, Try
 
 SHORTEST_PREFIX: Final = 8
 MOST_CANDIDATES: Final = 10
@@ -26,6 +26,9 @@ HISTORY: Final = (
 )
 ATTEMPTS: Final = (
     f"SELECT {_columns(Try)} FROM attempts WHERE notification_id = $1 ORDER BY epoch, attempt"
+)
+ASKED: Final = (
+    f"SELECT {_columns(Asked)} FROM tries WHERE notification_id = $1 ORDER BY epoch, attempt, place"
 )
 LETTERS: Final = f"""
 SELECT {_columns(Burial)} FROM dead_letters
@@ -112,12 +115,14 @@ class Reports:
         history = await connection.fetch(HISTORY, id_)
         attempts = await connection.fetch(ATTEMPTS, id_)
         letters = await connection.fetch(LETTERS, id_, id_, 1_000)
+        asked = await connection.fetch(ASKED, id_)
         return Story(
             notification=_summary(values),
             body=body,
             history=tuple(Change(**dict(one)) for one in history),
             attempts=tuple(Try(**{**one, "state": State(one["state"])}) for one in attempts),
             letters=tuple(Burial(**dict(one)) for one in letters),
+            asked=tuple(Asked(**dict(one)) for one in asked),
         )
 
     async def letters(self, prefix: IdPrefix) -> tuple[Burial, ...]:

@@ -87,6 +87,19 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """One provider's part in an attempt, where it was not simply sent by the preferred one."""
+
+    epoch: int
+    attempt: int
+    provider: str
+    kind: str
+    """`sent`, `not_asked`, or the error's class."""
+    code: str
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Burial:
     """A dead letter of a notification, or one that never became a notification."""
 
@@ -112,6 +125,7 @@ class Story:
     history: tuple[Change, ...]
     attempts: tuple[Try, ...]
     letters: tuple[Burial, ...]
+    asked: tuple[Asked, ...] = ()
 
     @property
     def timeline(self) -> Iterator[Change | Try]:

@@ -138,7 +138,10 @@ class Flow:
         self, delivery: Delivery, attempt: Attempt, policy: DeliveryPolicy, token: str
     ) -> Claim:
         request = ClaimRequest(
-            attempt, token, policy.send_timeout + self.lease_margin, policy.expires_at(attempt)
+            attempt,
+            token,
+            policy.send_timeout * len(self.providers.all) + self.lease_margin,
+            policy.expires_at(attempt),
         )
         return await patiently(delivery, lambda: self.ledger.claim(request))
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Final, TypeAlias
 
 import structlog
@@ -15,14 +16,18 @@ from tidings.delivery.errors import (
     OutOfService,
     Rejected,
     Throttled,
+    Unavailable,
 )
 from tidings.delivery.outcome import Sent
-from tidings.delivery.ports import Channel, SendRequest, TemplateParts
+from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts, labelled
+from tidings.delivery.tries import NOT_ASKED, SENT, Tried
 
 log = structlog.get_logger(__name__)
 
 OVERTIME: Final = 5.0
 """Seconds past its time after which a channel that doesn't return is given up."""
+NOTHING_SENT: Final = (Unavailable, Misconfigured, OutOfService)
+"""Errors after which the next provider may be asked: that this one has sent nothing is certain."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,7 +49,7 @@ class Providers:
     """Who delivers for one channel.
 
     Args:
-        providers: At least one.
+        providers: At least one, the preferred one first.
     """
 
     def __init__(self, providers: Sequence[Provider]) -> None:
@@ -82,16 +87,58 @@ class Providers:
         return min(one.circuit.wait() for one in self.all)
 
     async def send(self, request: SendRequest) -> Sent:
-        """Deliver, once.
+        """Deliver, once: the first provider that may be asked, and where nothing was sent, the next.
+
+        Each has `request.timeout` seconds.
 
         Raises:
-            DeliveryError: `OutOfService` where no provider may be asked, or one that was known to be
-                down still is: no fault of this notification.
+            DeliveryError: What ended it, or what the first of them said where none could do it.
+                `OutOfService` where no provider may be asked, or those that were known to be down still
+                are: no fault of this notification.
         """
+        tries: list[Tried] = []
+        errors: list[DeliveryError] = []
         for provider in self.all:
-            if era := self._enter(provider):
-                return await self._ask(provider, era, request)
-        raise OutOfService(self._resting())
+            if not (era := self._enter(provider)):
+                tries.append(Tried(provider.name, NOT_ASKED))
+                continue
+            began = perf_counter()
+            try:
+                sent = await self._ask(provider, era, request)
+            except DeliveryError as error:
+                tries.append(Tried(provider.name, error.kind, error.code, perf_counter() - began))
+                errors.append(error)
+                if not isinstance(error, NOTHING_SENT):
+                    break
+            else:
+                return self._told(sent, provider, tries, perf_counter() - began)
+        raise self._untold(errors, tries)
+
+    def _told(
+        self, sent: Sent, provider: Provider, tries: Sequence[Tried], duration: float
+    ) -> Sent:
+        if not tries:
+            return sent
+        return replace(sent, tries=(*tries, Tried(provider.name, SENT, sent.code, duration)))
+
+    def _untold(self, errors: Sequence[DeliveryError], tries: Sequence[Tried]) -> DeliveryError:
+        """What came of it: what ended it; else the first that was news; else that nobody can be asked."""
+        ended = [one for one in errors if not isinstance(one, NOTHING_SENT)]
+        news = [one for one in errors if not isinstance(one, OutOfService)]
+        error = next(iter((*ended, *news, *errors)), None) or OutOfService(self._resting())
+        if len(self.all) > 1:
+            error.tries = tuple(tries)
+        return error
+
+    async def check(self) -> Sequence[Finding]:
+        """Try every provider without sending anything."""
+        found = [labelled(one.name, self.name, await one.channel.check()) for one in self.all]
+        return [finding for findings in found for finding in findings]
+
+    async def close(self) -> None:
+        """Give back connections."""
+        for one in self.all:
+            await one.channel.close()
 
     def _enter(self, provider: Provider) -> int:
         before = provider.circuit.phase

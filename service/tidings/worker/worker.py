@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import lru_cache, partial
+from types import MappingProxyType
 
 import structlog
 
@@ -14,7 +15,7 @@ from tidings.broker.topology import Topology
 from tidings.delivery.circuit import Circuit
 from tidings.delivery.ports import PRIMARY, Channel
 from tidings.ledger.ledger import Ledger
-from tidings.settings import ChannelSettings, Settings
+from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
 from tidings.worker.channel_worker import ChannelWorker
@@ -33,6 +34,7 @@ class Worker:
     Args:
         channels: What to serve; closed at the end.
         surroundings: The way to the broker, and the clocks.
+        fallbacks: By channel, who else delivers for it, by name in order of preference; closed too.
         failpoints: For tests: where this process ends.
     """
 
@@ -46,6 +48,7 @@ class Worker:
         metrics: Metrics,
         surroundings: Surroundings = MACHINE,
         failpoints: Failpoints | None = None,
+        fallbacks: Mapping[str, Mapping[str, Channel]] = MappingProxyType({}),
     ) -> None:
         self._settings = settings
         self._channels = channels
@@ -62,7 +65,9 @@ class Worker:
         self._workers = [
             ChannelWorker(
                 Flow(
-                    providers=_providers(channel, settings.channels[name], surroundings),
+                    providers=_providers(
+                        settings, {PRIMARY: channel, **fallbacks.get(name, {})}, surroundings
+                    ),
                     policy=lru_cache(maxsize=1000)(partial(settings.policy, name)),
                     tiers=settings.delays(name),
                     lease_margin=settings.worker.lease_margin,
@@ -110,8 +115,8 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set, then finish what is under way within the grace period."""
         async with AsyncExitStack() as stack:
-            for channel in self._channels.values():
-                stack.push_async_callback(channel.close)
+            for worker in self._workers:
+                stack.push_async_callback(worker.providers.close)
             await stack.enter_async_context(self._publishing)
             await self._watch.begin(stop)
             await stack.enter_async_context(self._consuming)
@@ -137,6 +142,13 @@ class Worker:
 
 
 def _providers(
-    channel: Channel, settings: ChannelSettings, surroundings: Surroundings
+    settings: Settings, channels: Mapping[str, Channel], surroundings: Surroundings
 ) -> Providers:
-    return Providers([Provider(PRIMARY, channel, Circuit(settings.circuit, surroundings.clock))])
+    return Providers(
+        [
+            Provider(
+                name, one, Circuit(settings.provider(one.name, name).circuit, surroundings.clock)
+            )
+            for name, one in channels.items()
+        ]
+    )

@@ -12,8 +12,8 @@ from tests.contract.channels.rig import EXPECTED, SILENT, Behaviour, Rig, Within
 
 def _rigs() -> dict[str, type[Rig]]:
     modules = sorted(path.stem for path in (Path(__file__).parent / "rigs").glob("*_rig.py"))
-    found = [import_module(f"tests.contract.channels.rigs.{name}").RIG for name in modules]
-    return {rig.name: rig for rig in found}
+    found = {name: import_module(f"tests.contract.channels.rigs.{name}").RIG for name in modules}
+    return {name.removesuffix("_rig"): rig for name, rig in found.items()}
 
 
 RIGS = _rigs()
@@ -28,8 +28,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each test with every rig, and where it takes a behaviour, with those the rig can show."""
     for argument in ("failure", "silence", "fault"):
         if argument in metafunc.fixturenames:
-            cases = [(rig, each) for rig in RIGS.values() for each in _shown(rig, argument)]
-            ids = [f"{rig.name}-{each}" for rig, each in cases]
+            shown = [(name, rig, _shown(rig, argument)) for name, rig in RIGS.items()]
+            cases = [(rig, each) for _, rig, behaviours in shown for each in behaviours]
+            ids = [f"{name}-{each}" for name, _, behaviours in shown for each in behaviours]
             metafunc.parametrize(("rig", argument), cases, indirect=["rig"], ids=ids)
             return
     if "rig" in metafunc.fixturenames:

@@ -59,6 +59,24 @@ async def test_a_stack_in_order_has_no_fault(env: dict[str, str], tmp_path: Path
     assert "Traceback" not in words.err
 
 
+async def test_every_provider_of_a_channel_is_tried(env: dict[str, str]) -> None:
+    async with SmtpSink() as sink:
+        mail = {
+            "TIDINGS_EMAIL_HOST": "127.0.0.1",
+            "TIDINGS_EMAIL_PORT": str(sink.port),
+            "TIDINGS_EMAIL_TLS": "none",
+            "TIDINGS_EMAIL_SENDER": "no-reply@example.com",
+            "TIDINGS_EMAIL_FALLBACKS": "backup",
+            "TIDINGS_EMAIL_BACKUP_HOST": "127.0.0.1",
+            "TIDINGS_EMAIL_BACKUP_PORT": "1",
+        }
+        found = await findings({**env, **mail}, 1)
+    assert about(found, "email: relay", "ok")
+    (fault,) = about(found, "email", "fault")
+    assert fault["subject"] == "email: relay (backup)"
+    assert "TIDINGS_EMAIL_BACKUP_HOST" in fault["remedy"]
+
+
 async def test_nothing_that_answers_is_a_fault_each_with_its_remedy(away: dict[str, str]) -> None:
     found = await findings({**away, "TIDINGS_AMQP_TIMEOUT": "1s"}, 1)
     (broker,) = about(found, "RabbitMQ", "fault")

@@ -60,6 +60,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "idempotency_keys",
         "notifications",
         "transitions",
+        "tries",
     }
 
 

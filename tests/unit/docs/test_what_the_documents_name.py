@@ -30,6 +30,11 @@ COMMAND = re.compile(r"(?<![\w/.])tidings ((?:[a-z]+\b ?)+)([^\n|;)]*)")
 OPTION = re.compile(r"(?<!\S)--[a-z-]+")
 
 ELSEWHERE = {
+    "TIDINGS_EMAIL_BACKUP_HOST",  # of a fallback, whose name the operator chooses
+    "TIDINGS_EMAIL_BACKUP_USERNAME",
+    "TIDINGS_EMAIL_BACKUP_PASSWORD_FILE",
+    "TIDINGS_SMS_IRELAND_BASE_URL",
+    "TIDINGS_SMS_SECOND_ACCOUNT_SID",
     "TIDINGS_PUSH",  # the channel that docs/adding-a-channel.md makes up
     "TIDINGS_EMAIL_PASSWORD_FILE",  # as an example of every secret's
     "TIDINGS_SECRETS_DIR",
