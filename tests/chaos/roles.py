@@ -13,6 +13,11 @@ from tests.support.processes import TIDINGS, environment, free_port
 MUTANTS: Final = Path(__file__).with_name("mutants.py")
 
 
+def program(mutant: str | None) -> list[str]:
+    """`tidings`, or `tidings` with a protection taken out."""
+    return [str(TIDINGS)] if mutant is None else [sys.executable, str(MUTANTS), mutant]
+
+
 class Role:
     """One process, which may be started again after it ended.
 
@@ -54,12 +59,9 @@ class Role:
         """Start it; returns at once."""
         assert not self.running
         self.port = free_port()
-        program = [str(TIDINGS)]
-        if self._mutant is not None:
-            program = [sys.executable, str(MUTANTS), self._mutant]
         with self.log.open("ab") as sink:
             self._process = await asyncio.create_subprocess_exec(
-                *program,
+                *program(self._mutant),
                 *self._arguments,
                 env={
                     **environment(),

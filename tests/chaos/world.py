@@ -15,7 +15,7 @@ from typing import Final
 import asyncpg
 from tests.chaos.evidence import Evidence, Fault, Recovery, gather
 from tests.chaos.load import USUAL, Item, Load, Writer
-from tests.chaos.roles import Role
+from tests.chaos.roles import Role, program
 from tests.chaos.servers import Broker, Servers, readable
 from tests.chaos.sink import Sink
 from tests.support.processes import Finished, tidings
@@ -134,7 +134,8 @@ class World:
 
     async def tidings(self, *arguments: str, within: float = 120) -> Finished:
         """Run a command."""
-        return await tidings(*arguments, env=self.env, within=within)
+        started = program(self.options.mutant)
+        return await tidings(*arguments, env=self.env, within=within, program=started)
 
     # ---------------------------------------------------------------- faults
 

@@ -7,7 +7,7 @@ import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +27,15 @@ class Finished:
 
 
 async def tidings(
-    *arguments: str, env: Mapping[str, str], within: float = 60, stdin: bytes = b""
+    *arguments: str,
+    env: Mapping[str, str],
+    within: float = 60,
+    stdin: bytes = b"",
+    program: Sequence[str] = (str(TIDINGS),),
 ) -> Finished:
     """Run a command to its end."""
     process = await asyncio.create_subprocess_exec(
-        TIDINGS,
+        *program,
         *arguments,
         env={**environment(), **env},
         stdin=asyncio.subprocess.PIPE,

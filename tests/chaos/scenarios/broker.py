@@ -87,7 +87,8 @@ async def binding_deleted(made: World) -> Expectations | None:
     vhost = quote(manage.vhost, safe="")
     await manage.delete_queue(TIER)  # nothing has been published: it is empty
     made.fault("retry queue deleted")
-    async with made.publishing(rate=500):
+    mix = {"plain": 85, "busy": 12, "reject": 3}
+    async with made.publishing(made.writer(mix).items(made.options.count), rate=500):
         for _ in range(3):
             await asyncio.sleep(0.7)
             rows = await manage.call("GET", f"bindings/{vhost}/e/{EXCHANGE}/q/{LANE}")

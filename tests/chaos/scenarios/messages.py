@@ -11,11 +11,18 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import aio_pika
+from tests.chaos import mutants
 from tests.chaos.checker import USUAL_END, Expectations
 from tests.chaos.clock import skewed
 from tests.chaos.load import MAIL_LOST, PLAIN, TEXTS, USUAL, Item, Writer
+from tests.chaos.roles import program
 from tests.chaos.scenario import scenario
 from tests.chaos.world import World
+from tests.support.processes import environment
+
+from tidings.delivery.errors import Refused
+from tidings.ledger import Ledger
+from tidings.settings import LedgerSettings
 
 MIB: Final = 1024 * 1024
 
@@ -81,7 +88,7 @@ async def _publish_raw(made: World, bodies: list[bytes]) -> None:
     "workers with old and new retry delays together, and a policy set under them",
     "P, C, D = 0",
     count=2000,
-    mutant="limits-as-arguments",
+    mutant="tiers-by-number",
 )
 async def settings_changed(made: World) -> Expectations | None:
     """Each declares what it needs, and nobody's queues are in anybody's way."""
@@ -125,6 +132,9 @@ async def replay_twice(made: World) -> Expectations | None:
     made.fault("replay killed")
     third = await made.tidings("replay", "--reason", "exhausted", "--yes")
     made.notes.append(f"the third replay: {third.out.strip().splitlines()[-1:]}")
+    await made.until(made.nothing_left, "every message settled", 60)
+    rows = await made.fetch("SELECT max(epoch) AS epoch FROM notifications")
+    assert rows[0]["epoch"] == 1, f"a letter was replayed {rows[0]['epoch']} times"
     return Expectations(ends={**USUAL_END, "never": frozenset({"sent"})}, duplicates=0)
 
 
@@ -138,10 +148,8 @@ def _buried(made: World, count: int) -> Any:
 
 async def _killed_midway(made: World) -> None:
     """A replay that is killed once it has begun to publish."""
-    from tests.support.processes import TIDINGS, environment
-
     process = await asyncio.create_subprocess_exec(
-        TIDINGS,
+        *program(made.options.mutant),
         "replay",
         "--reason",
         "exhausted",
@@ -165,14 +173,12 @@ async def _killed_midway(made: World) -> None:
     "scheduled notifications are cancelled as they fall due",
     "sent xor cancelled",
     count=600,
-    mutant="cancel-without-lock",
+    mutant="cancel-without-compare",
 )
 async def cancel_races_due_time(made: World) -> Expectations | None:
     """Each is sent or cancelled, never both and never neither, and whoever cancelled knows which."""
-    from tidings.delivery.errors import Refused
-    from tidings.ledger import Ledger
-    from tidings.settings import LedgerSettings
-
+    if made.options.mutant is not None:
+        mutants.apply(made.options.mutant)
     await made.start_roles()
     due = datetime.now(UTC) + timedelta(seconds=6)
     items = list(_due_at(made, due))

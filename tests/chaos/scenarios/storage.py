@@ -17,7 +17,7 @@ from tests.chaos.world import LANE, World
     "C, P",
     count=2000,
     cluster=True,
-    mutant="classic-queues",
+    mutant="single-replica",
 )
 async def leader_killed(made: World) -> Expectations | None:
     """The node that leads the lane is killed, then another one hears and says nothing for a while."""

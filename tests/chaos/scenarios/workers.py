@@ -55,7 +55,7 @@ async def killed_at_each_step(made: World) -> Expectations | None:
     "C",
     count=1000,
     patience=120,
-    mutant="no-delivery-limit-letter",
+    mutant="no-dead-letter-exchange",
 )
 async def crash_loop(made: World) -> Expectations | None:
     """What was handed out too often becomes a letter, and is delivered when it is replayed."""
@@ -94,7 +94,7 @@ async def crash_loop(made: World) -> Expectations | None:
     "workers are stopped with SIGTERM and started again under load",
     "C, D = 0",
     count=4000,
-    mutant="ack-before-record",
+    mutant="no-grace",
 )
 async def sigterm_under_load(made: World) -> Expectations | None:
     """A rolling restart, again and again: nothing comes twice."""
