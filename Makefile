@@ -9,7 +9,7 @@ SCALE  ?= 1
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test chaos check fix schemas definitions requirements bench bench-quick bench-requirements audit clean
+.PHONY: help install run test test-matrix chaos check fix schemas definitions requirements bench bench-quick bench-requirements audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,11 +31,14 @@ test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it
 	@$(BIN)/python -m tidings.local.packages
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-chaos: install ## break everything and count: SCENARIO=4 N=… SEED=… KILLS=… RANDOM=10m MUTANTS=1 LIST=1 WRITE=1
+chaos: install ## break everything and count: SCENARIO=4 N=… SEED=… KILLS=… RANDOM=10m MUTANTS=1 RABBITMQ4=1 LIST=1 WRITE=1
 	@$(BIN)/python -m tests.chaos $(if $(SCENARIO),--scenario "$(SCENARIO)") $(if $(N),--count $(N)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(RANDOM),--random $(RANDOM)) \
 	  $(if $(MUTANTS),--mutants) $(if $(LIST),--list) $(if $(KEEP),--keep) \
-	  $(if $(PATIENCE),--patience $(PATIENCE)) $(if $(WRITE),--write docs/reliability.md) $(ARGS)
+	  $(if $(RABBITMQ4),--rabbitmq-4) $(if $(PATIENCE),--patience $(PATIENCE)) $(if $(WRITE),--write docs/reliability.md) $(ARGS)
+
+test-matrix: install ## what faces the broker, on Debian 13's RabbitMQ 4 (needs root and debootstrap)
+	@$(BIN)/python -m tests.matrix $(ARGS)
 
 check: install ## lint, format, types, import rules, generated files
 	@$(BIN)/ruff check .

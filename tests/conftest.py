@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from tests.support.other_rabbitmq import RabbitMQInFolder
 
 from tidings.local.errors import NotInstalled
 from tidings.local.management import Management
@@ -117,7 +118,11 @@ def database_url(postgresql_url: str, migrated_template: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def session_rabbitmq(server_directory: Path) -> Iterator[RabbitMQ]:
-    rabbitmq = RabbitMQ(server_directory / "own-rabbitmq", statistics_interval=0.5)
+    data = server_directory / "own-rabbitmq"
+    folder = os.environ.get("TIDINGS_TEST_RABBITMQ_FOLDER")  # another version: `make test-matrix`
+    rabbitmq = (
+        RabbitMQInFolder(Path(folder), data) if folder else RabbitMQ(data, statistics_interval=0.5)
+    )
     yield rabbitmq
     rabbitmq.close()
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import random
 import shutil
 import sys
@@ -19,6 +20,7 @@ from tests.chaos.scenario import REGISTRY, Scenario, run
 from tests.chaos.scenarios import broker, messages, storage, storm, workers  # noqa: F401  # importing registers them
 from tests.chaos.servers import serving
 from tests.chaos.world import Options
+from tests.support.other_rabbitmq import build
 
 FOLDER: Final = Path(".local/chaos")
 console: Final = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
@@ -50,7 +52,7 @@ async def _run(
     chosen: Sequence[Scenario], asked: argparse.Namespace, seed: int, folder: Path
 ) -> list[dict[str, Any]]:
     runs = []
-    async with serving(home=asked.rabbitmq, fsync=not asked.no_fsync) as servers:
+    async with serving(tree=_tree(asked), fsync=not asked.no_fsync) as servers:
         for one in chosen:
             options = _options(one, asked, seed, folder)
             console.print(f"[dim]{one.number or ''} {one.name} …[/]")
@@ -97,6 +99,14 @@ def _named(words: Iterable[str], every: Sequence[Scenario]) -> Iterable[Scenario
         yield found[0]
 
 
+def _tree(asked: argparse.Namespace) -> Path | None:
+    if not asked.rabbitmq_4:
+        return None
+    tree = Path(os.environ.get("TIDINGS_TEST_RABBITMQ_FOLDER", ".local/debian-13")).absolute()
+    build(tree)
+    return tree
+
+
 def _seconds(text: str) -> float:
     from tidings.delivery.delay import seconds
 
@@ -122,7 +132,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="keep the folders of runs that passed")
     parser.add_argument("--list", action="store_true", help="say which scenarios there are")
     parser.add_argument("--write", type=Path, metavar="FILE", help="bring a document up to date")
-    parser.add_argument("--rabbitmq", type=Path, help="where another RabbitMQ is installed")
+    parser.add_argument("--rabbitmq-4", action="store_true", help="on the RabbitMQ of Debian 13")
     parser.add_argument("--patience", type=float, default=1.0, help="times that limits are longer")
     parser.add_argument("--no-fsync", action="store_true", help="a faster PostgreSQL")
     asked = parser.parse_args()

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import asyncpg
+from tests.support.other_rabbitmq import RabbitMQInFolder
 
 from tidings.local.errors import LocalStackError
 from tidings.local.management import Management
@@ -46,7 +47,9 @@ class Node(RabbitMQ):
     def _prepare(self) -> None:
         if self._identity is None:
             fresh = identity(self._directory.recall())
-            self._identity = replace(fresh, cookie=self._cookie, epmd_port=self._epmd_port)
+            self._identity = replace(
+                fresh, cookie=self._cookie, password=self._cookie.lower(), epmd_port=self._epmd_port
+            )
         super()._prepare()
 
     def _start_epmd(self, programs: RabbitMQPrograms) -> None:
@@ -215,13 +218,19 @@ class Servers:
 
 
 @asynccontextmanager
-async def serving(*, home: Path | None = None, fsync: bool = True) -> AsyncIterator[Servers]:
-    """The servers, in a directory that PostgreSQL's own user can reach; gone at the end."""
+async def serving(*, tree: Path | None = None, fsync: bool = True) -> AsyncIterator[Servers]:
+    """The servers, in a directory that PostgreSQL's own user can reach; gone at the end.
+
+    Args:
+        tree: Where another Debian's RabbitMQ is, to be used instead.
+    """
     directory = _reachable()
     async with AsyncExitStack() as stack:
         stack.callback(partial(shutil.rmtree, directory, ignore_errors=True))
         servers = Servers(
-            RabbitMQ(directory / "rabbitmq", home=home, statistics_interval=0.5),
+            RabbitMQ(directory / "rabbitmq", statistics_interval=0.5)
+            if tree is None
+            else RabbitMQInFolder(tree, directory / "rabbitmq"),
             PostgreSQL(directory / "postgresql", fsync=fsync),
             directory,
         )

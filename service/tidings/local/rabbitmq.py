@@ -115,7 +115,7 @@ class RabbitMQ:
         try:
             self._prepare()
             self._start_epmd(programs)
-            self._server = Daemon(self._server_command(programs))
+            self._server = Daemon(self._server_command())
             self._server.wait_until_ready(self._ready, self._start_limit)
         except BaseException:
             self.kill()
@@ -162,7 +162,7 @@ class RabbitMQ:
             LocalStackError: It failed; the message has what it said.
         """
         done = subprocess.run(
-            [str(self._installed.sbin / "rabbitmqctl"), "--quiet", *arguments],
+            self._invocation("rabbitmqctl", "--quiet", *arguments),
             env=self._environment(),
             cwd=self._directory.path,
             stdin=subprocess.DEVNULL,
@@ -231,10 +231,14 @@ class RabbitMQ:
             self._epmd.stop(2)
             self._epmd = None
 
-    def _server_command(self, programs: RabbitMQPrograms) -> Command:
+    def _invocation(self, program: str, *arguments: str) -> list[str]:
+        """How one of RabbitMQ's programs is started; a RabbitMQ in a folder of its own differs."""
+        return [str(self._installed.sbin / program), *arguments]
+
+    def _server_command(self) -> Command:
         return Command(
             name="RabbitMQ",
-            argv=[str(programs.sbin / "rabbitmq-server")],
+            argv=self._invocation("rabbitmq-server"),
             log=self.log,
             env=self._environment(),
             cwd=self._directory.path,

@@ -107,7 +107,7 @@ async def binding_deleted(made: World) -> Expectations | None:
         "nothing was published while there was no binding: this run shows nothing"
     )
     replayed = await made.tidings("replay", "--reason", "unroutable", "--yes")
-    assert replayed.code == 0, replayed.out + replayed.err
+    assert replayed.code in (0, 1), replayed.out + replayed.err  # 1: some failed again, as they must
     return Expectations(duplicates=0)
 
 

@@ -173,23 +173,23 @@ async def _database_killed(made: World) -> None:
 
 
 async def _wire_cut(made: World) -> None:
-    name = made.random.choice(sorted(made.relays))
+    name, before = made.random.choice(sorted(made.relays)), await made.in_flight()
     made.relays[name].cut()
-    made.fault(f"{name} cut", await made.in_flight())
+    made.fault(f"{name} cut", before + await made.in_flight())
 
 
 async def _wire_half_closed(made: World) -> None:
-    name = made.random.choice(sorted(made.relays))
+    name, before = made.random.choice(sorted(made.relays)), await made.in_flight()
     made.relays[name].half_close()
-    made.fault(f"{name} half closed", await made.in_flight())
+    made.fault(f"{name} half closed", before + await made.in_flight())
 
 
 async def _wire_loses(made: World) -> None:
-    name = made.random.choice(sorted(made.relays))
+    name, before = made.random.choice(sorted(made.relays)), await made.in_flight()
     made.relays[name].lose()
     await asyncio.sleep(made.random.uniform(0.1, 2))
     made.relays[name].cut()
-    made.fault(f"{name} lost data", await made.in_flight())
+    made.fault(f"{name} lost data", before + await made.in_flight())
 
 
 async def _wire_late(made: World) -> None:
