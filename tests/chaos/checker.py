@@ -7,11 +7,11 @@ are written out again here, from docs/lifecycle.md.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tests.chaos.evidence import Evidence
+from tests.chaos.verdict import Expectations, Verdict, Violation
 
 ENDS: Final = frozenset(
     [
@@ -66,71 +66,8 @@ MOVES: Final = frozenset(
 )
 """Every move between states that the documents allow."""
 
-USUAL_END: Final[Mapping[str, frozenset[str]]] = {
-    "plain": frozenset({"sent"}),
-    "busy": frozenset({"sent"}),
-    "lost": frozenset({"sent"}),
-    "scheduled": frozenset({"sent", "cancelled"}),
-    "reject": frozenset({"failed"}),
-    "late": frozenset({"expired", "failed"}),
-    "never": frozenset({"failed"}),
-    "twin": frozenset({"sent", "suppressed"}),
-    "sms": frozenset({"sent", "unknown"}),
-    "sms-lost": frozenset({"unknown"}),
-    "sms-reject": frozenset({"failed"}),
-}
-"""By kind, how a notification may end where a scenario doesn't say otherwise."""
-
 SHOWN: Final = 5
 """Examples named with each violation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expectations:
-    """What a scenario promises beyond the usual."""
-
-    ends: Mapping[str, frozenset[str]] = field(default_factory=lambda: USUAL_END)
-    duplicates: int | None = None
-    """Most that may have come twice; what was in flight at the faults where None."""
-    letters: Mapping[str, int] = field(default_factory=dict)
-    """Letters that belong to no confirmed notification, by reason: poison, for instance."""
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """An invariant that does not hold."""
-
-    invariant: str
-    """C, F, D or P."""
-    what: str
-    count: int
-    examples: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the checker found."""
-
-    violations: tuple[Violation, ...]
-    confirmed: int
-    ends: Mapping[str, int]
-    sends: int
-    """Messages the sink took."""
-    duplicates: int
-    in_flight: int
-    marked: int
-    """Attempts that the ledger itself marks as possibly the second of their kind."""
-    slowest_recovery: float
-
-    @property
-    def lost(self) -> int:
-        """Confirmed, and nowhere or never finished."""
-        return sum(one.count for one in self.violations if one.invariant in "CF")
-
-    @property
-    def passed(self) -> bool:
-        """Whether every invariant holds."""
-        return not self.violations
 
 
 def check(evidence: Evidence, expected: Expectations) -> Verdict:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
-from tests.chaos.checker import Verdict
+from tests.chaos.verdict import Verdict
 
 BEGIN: Final = "<!-- chaos -->"
 END: Final = "<!-- /chaos -->"

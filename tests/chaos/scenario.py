@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Any, Final
 
-from tests.chaos.checker import Expectations, Verdict, Violation, check
+from tests.chaos.checker import check
+from tests.chaos.installation import world
 from tests.chaos.report import as_data
 from tests.chaos.servers import Servers
-from tests.chaos.world import Options, World, world
+from tests.chaos.verdict import Expectations, Verdict, Violation
+from tests.chaos.world import Options, World
 
 Play = Callable[[World], Awaitable[Expectations | None]]
 

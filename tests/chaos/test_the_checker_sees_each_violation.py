@@ -6,8 +6,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.chaos.checker import Expectations, check
+from tests.chaos.checker import check
 from tests.chaos.evidence import Evidence, Fault, Recovery
+from tests.chaos.verdict import Expectations
 
 SENT, FAILED, TWICE, OFF, TEXT = (str(UUID(int=number)) for number in range(5))
 DUE = 1_000_000.0

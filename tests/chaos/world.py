@@ -5,8 +5,8 @@ import json
 import random
 import shutil
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
@@ -21,11 +21,7 @@ from tests.chaos.sink import Sink
 from tests.support.processes import Finished, tidings
 from tests.support.relay import Relay
 
-from tidings.local.errors import LocalStackError
-
 LANE: Final = "tidings.email.normal"
-BACKLOG: Final = 20_000
-"""Notifications that may be confirmed and not delivered: an endless backlog tests nothing more."""
 PROGRESS: Final = 20.0
 """Seconds after a fault has healed within which something has to be delivered again: a lease, and
 the longest wait of a worker before it tries the broker and the database again."""
@@ -294,130 +290,3 @@ class World:
                 )
         finally:
             await connection.close()
-
-
-def settings(
-    world_urls: Sequence[str], database_url: str, sink: Sink, folder: Path
-) -> dict[str, str]:
-    """Settings with short waits: a lease lasts five seconds, a retry one or two."""
-    return {
-        "TIDINGS_AMQP_URL": ",".join(world_urls),
-        "TIDINGS_AMQP_TIMEOUT": "5s",
-        "TIDINGS_AMQP_BACKOFF_MAX": "1s",
-        "TIDINGS_DATABASE_URL": database_url,
-        "TIDINGS_DATABASE_TIMEOUT": "5s",
-        "TIDINGS_EMAIL_HOST": "127.0.0.1",
-        "TIDINGS_EMAIL_PORT": str(sink.smtp_port),
-        "TIDINGS_EMAIL_TLS": "none",
-        "TIDINGS_EMAIL_SENDER": "Tidings <no-reply@example.com>",
-        "TIDINGS_EMAIL_RETRY": "1s 2s 2s 2s",
-        "TIDINGS_EMAIL_CONCURRENCY": "50",
-        "TIDINGS_EMAIL_CONNECTIONS": "50",
-        "TIDINGS_EMAIL_PREFETCH": "100",
-        "TIDINGS_EMAIL_SEND_TIMEOUT": "3s",
-        "TIDINGS_SMS_RETRY": "1s 2s",
-        "TIDINGS_SMS_SENDER": "+14155550100",
-        "TIDINGS_SMS_SEND_TIMEOUT": "3s",
-        "TIDINGS_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-        "TIDINGS_TWILIO_AUTH_TOKEN": "chaos",
-        "TIDINGS_TWILIO_BASE_URL": f"http://127.0.0.1:{sink.http_port}",
-        "TIDINGS_LEASE_MARGIN": "2s",
-        "TIDINGS_GRACE": "15s",
-        "TIDINGS_CATEGORIES": "{}",
-        "TIDINGS_TEMPLATES_ROOT": str(folder / "templates"),
-        "TIDINGS_LOG_FORMAT": "json",
-    }
-
-
-@asynccontextmanager
-async def world(
-    servers: Servers, options: Options, *, cluster: bool = False, relayed: Sequence[str] = ()
-) -> AsyncIterator[World]:
-    """An installation of its own on these servers, with nothing running in it yet.
-
-    Args:
-        relayed: What the roles reach through a relay: `amqp`, `database`, `smtp`.
-    """
-    options.folder.mkdir(parents=True, exist_ok=True)
-    broker = await servers.cluster() if cluster else servers.broker
-    await broker.fresh_vhost()
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(broker.drop_vhost)
-        database_url = await stack.enter_async_context(servers.database())
-        sink = await stack.enter_async_context(Sink(options.folder / "sink.log"))
-        env = settings(broker.urls(), database_url, sink, options.folder)
-        relays = await _relays(stack, relayed, env, sink)
-        load = Load(lambda: random.choice(broker.urls()), options.folder / "journal.tsv")
-        await stack.enter_async_context(load)
-        if options.count > BACKLOG:
-            env["TIDINGS_LOG_LEVEL"] = "warning"
-        made = World(
-            options,
-            servers,
-            broker,
-            database_url,
-            sink,
-            relays,
-            load,
-            random.Random(options.seed),
-            env,
-        )
-        stack.push_async_callback(_end, made)
-        if options.count > BACKLOG:
-            await stack.enter_async_context(_held_back(made))
-        applied = await made.tidings("topology", "apply")
-        assert applied.code == 0, applied.err
-        await broker.settle()
-        yield made
-
-
-@asynccontextmanager
-async def _held_back(made: World) -> AsyncIterator[None]:
-    """Keep the producers from running far ahead."""
-    room = asyncio.Event()
-    room.set()
-
-    async def watch() -> None:
-        while True:
-            await asyncio.sleep(0.5)
-            with suppress(LocalStackError, StopIteration):  # it is being killed
-                if sum((await made.queues()).values()) < BACKLOG:
-                    room.set()
-                else:
-                    room.clear()
-
-    made.load.limit = room.is_set
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
-
-
-async def _relays(
-    stack: AsyncExitStack, wanted: Sequence[str], env: dict[str, str], sink: Sink
-) -> dict[str, Relay]:
-    found: dict[str, Relay] = {}
-    for name in wanted:
-        match name:
-            case "amqp":
-                relay = Relay(env["TIDINGS_AMQP_URL"])
-            case "database":
-                relay = Relay(env["TIDINGS_DATABASE_URL"])
-            case _:
-                relay = Relay(f"smtp://127.0.0.1:{sink.smtp_port}")
-        found[name] = await stack.enter_async_context(relay)
-        match name:
-            case "amqp":
-                env["TIDINGS_AMQP_URL"] = relay.url
-            case "database":
-                env["TIDINGS_DATABASE_URL"] = relay.url
-            case _:
-                env["TIDINGS_EMAIL_PORT"] = str(relay.port)
-    return found
-
-
-async def _end(made: World) -> None:
-    for role in made.roles:
-        if role.running:
-            await role.kill()

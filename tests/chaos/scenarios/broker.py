@@ -5,10 +5,10 @@ from time import time
 from typing import Final
 from urllib.parse import quote
 
-from tests.chaos.checker import Expectations
 from tests.chaos.evidence import Recovery
 from tests.chaos.load import PLAIN, USUAL
 from tests.chaos.scenario import scenario
+from tests.chaos.verdict import Expectations
 from tests.chaos.world import LANE, PROGRESS, World
 
 TIER: Final = "tidings.email.retry.1s"
@@ -107,7 +107,9 @@ async def binding_deleted(made: World) -> Expectations | None:
         "nothing was published while there was no binding: this run shows nothing"
     )
     replayed = await made.tidings("replay", "--reason", "unroutable", "--yes")
-    assert replayed.code in (0, 1), replayed.out + replayed.err  # 1: some failed again, as they must
+    assert replayed.code in (0, 1), (
+        replayed.out + replayed.err
+    )  # 1: some failed again, as they must
     return Expectations(duplicates=0)
 
 

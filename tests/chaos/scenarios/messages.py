@@ -12,11 +12,11 @@ from uuid import UUID, uuid4
 
 import aio_pika
 from tests.chaos import mutants
-from tests.chaos.checker import USUAL_END, Expectations
 from tests.chaos.clock import skewed
 from tests.chaos.load import MAIL_LOST, PLAIN, TEXTS, USUAL, Item, Writer
 from tests.chaos.roles import program
 from tests.chaos.scenario import scenario
+from tests.chaos.verdict import USUAL_END, Expectations
 from tests.chaos.world import World
 from tests.support.processes import environment
 

@@ -4,9 +4,9 @@ import asyncio
 import signal
 from time import time
 
-from tests.chaos.checker import Expectations
 from tests.chaos.evidence import Recovery
 from tests.chaos.scenario import scenario
+from tests.chaos.verdict import Expectations
 from tests.chaos.world import LANE, World
 
 

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from time import time
 from typing import Final
 
-from tests.chaos.checker import Expectations
 from tests.chaos.load import USUAL
 from tests.chaos.roles import Role
 from tests.chaos.scenario import scenario
 from tests.chaos.scenarios.workers import STEPS
+from tests.chaos.verdict import Expectations
 from tests.chaos.world import World
 
 OFTEN: Final = tuple(step for step in STEPS if "republish" not in step)

@@ -4,9 +4,9 @@ import asyncio
 import signal
 from typing import Final
 
-from tests.chaos.checker import Expectations
 from tests.chaos.load import PLAIN, USUAL
 from tests.chaos.scenario import scenario
+from tests.chaos.verdict import Expectations
 from tests.chaos.world import World
 
 STEPS: Final = (
