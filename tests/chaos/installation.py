@@ -20,7 +20,7 @@ BACKLOG: Final = 20_000
 
 
 def settings(
-    world_urls: Sequence[str], database_url: str, sink: Sink, folder: Path
+    world_urls: Sequence[str], database_url: str, sink: Sink, folder: Path, count: int
 ) -> dict[str, str]:
     """Settings with short waits: a lease lasts five seconds, a retry one or two."""
     return {
@@ -36,7 +36,7 @@ def settings(
         "TIDINGS_EMAIL_RETRY": "1s 2s 2s 2s",
         "TIDINGS_EMAIL_CONCURRENCY": "50",
         "TIDINGS_EMAIL_CONNECTIONS": "50",
-        "TIDINGS_EMAIL_PREFETCH": "100",
+        "TIDINGS_EMAIL_PREFETCH": "100" if count <= BACKLOG else "400",
         "TIDINGS_EMAIL_SEND_TIMEOUT": "3s",
         "TIDINGS_SMS_RETRY": "1s 2s",
         "TIDINGS_SMS_SENDER": "+14155550100",
@@ -68,7 +68,7 @@ async def world(
         stack.push_async_callback(broker.drop_vhost)
         database_url = await stack.enter_async_context(servers.database())
         sink = await stack.enter_async_context(Sink(options.folder / "sink.log"))
-        env = settings(broker.urls(), database_url, sink, options.folder)
+        env = settings(broker.urls(), database_url, sink, options.folder, options.count)
         relays = await _relays(stack, relayed, env, sink)
         load = Load(lambda: random.choice(broker.urls()), options.folder / "journal.tsv")
         await stack.enter_async_context(load)

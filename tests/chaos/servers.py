@@ -218,17 +218,20 @@ class Servers:
 
 
 @asynccontextmanager
-async def serving(*, tree: Path | None = None, fsync: bool = True) -> AsyncIterator[Servers]:
+async def serving(
+    *, tree: Path | None = None, fsync: bool = True, statistics_interval: float = 0.5
+) -> AsyncIterator[Servers]:
     """The servers, in a directory that PostgreSQL's own user can reach; gone at the end.
 
     Args:
         tree: Where another Debian's RabbitMQ is, to be used instead.
+        statistics_interval: Seconds between two updates of what the management API tells.
     """
     directory = _reachable()
     async with AsyncExitStack() as stack:
         stack.callback(partial(shutil.rmtree, directory, ignore_errors=True))
         servers = Servers(
-            RabbitMQ(directory / "rabbitmq", statistics_interval=0.5)
+            RabbitMQ(directory / "rabbitmq", statistics_interval=statistics_interval)
             if tree is None
             else RabbitMQInFolder(tree, directory / "rabbitmq"),
             PostgreSQL(directory / "postgresql", fsync=fsync),
