@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from tests.chaos.verdict import Verdict
 
-BEGIN: Final = "<!-- chaos -->"
-END: Final = "<!-- /chaos -->"
+SCENARIOS: Final = "scenarios"
+LONG_RUN: Final = "long run"
+"""The two places for a report in a document, each between markers of its own."""
 
 Data = dict[str, Any]
 
@@ -86,11 +87,12 @@ def write(document: Path, runs: Sequence[Data], about: str) -> None:
     Raises:
         ValueError: It has no place for it.
     """
-    text = document.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    place = SCENARIOS if any(run["number"] for run in runs) else LONG_RUN
+    opening, closing = f"<!-- chaos: {place} -->", f"<!-- /chaos: {place} -->"
+    before, begin, rest = document.read_text().partition(opening)
+    _, end, after = rest.partition(closing)
     if not (begin and end):
-        raise ValueError(f"{document} has no place for the report: write {BEGIN} and {END} into it")
+        raise ValueError(f"{document} has no place for it: write {opening} and {closing} into it")
     document.write_text(f"{before}{begin}\n\n{markdown(runs, about)}\n\n{end}{after}")
 
 
@@ -99,8 +101,8 @@ def markdown(runs: Sequence[Data], about: str) -> str:
     lines = [
         about,
         "",
-        "| | scenario | checks | faults | confirmed | ended as | lost | twice | in flight |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| | scenario | checks | faults | confirmed | ended as | lost | twice | in flight | s | per s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
         *(_row(run) for run in runs),
         "",
         *_summary(runs),
@@ -121,6 +123,8 @@ def _row(run: Data) -> str:
         run["lost"] if run["passed"] else f"**{run['lost']}, FAILED**",
         run["duplicates"],
         run["in_flight"],
+        f"{run['seconds']:.0f}",
+        run["rate"],
     )
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 

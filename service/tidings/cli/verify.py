@@ -188,11 +188,19 @@ def as_data(findings: Findings) -> dict[str, Any]:
         "holds": not findings.broken and not findings.unchecked,
         "states": dict(findings.states),
         "queues": findings.queues,
-        "journal": None
-        if findings.journal is None
-        else {"states": dict(findings.journal.states), "unknown": len(findings.journal.unknown)},
+        "journal": _journal_as_data(findings.journal),
         "broken": [asdict(one) for one in findings.broken],
         "unchecked": findings.unchecked,
+    }
+
+
+def _journal_as_data(journal: Journaled | None) -> dict[str, Any] | None:
+    if journal is None:
+        return None
+    return {
+        "states": dict(journal.states),
+        "letters": journal.letters,
+        "unknown": len(journal.unknown),
     }
 
 
@@ -210,6 +218,8 @@ def _tell(findings: Findings) -> None:
         out.print(f"\nMessages in queues: {sum(findings.queues.values()):,}")
     if findings.journal is not None and (waiting := len(findings.journal.unknown)):
         out.print(f"Of the journal, not read by a worker yet: {waiting:,}")
+    if findings.journal is not None and findings.journal.letters:
+        out.print(f"Of the journal, only a dead letter: {findings.journal.letters:,}")
     for one in findings.broken:
         examples = f" (e.g. {', '.join(one.examples)})" if one.examples else ""
         out.print(f"[red]✗[/] {one.count:,} {one.rule}{examples}", soft_wrap=True)

@@ -88,6 +88,9 @@ SELECT id FROM notifications n
 """
 KNOWN: Final = """
 SELECT id, state FROM notifications WHERE id = ANY($1::uuid[])
+ UNION
+SELECT notification_id, NULL FROM dead_letters d
+ WHERE notification_id = ANY($1::uuid[]) AND NOT EXISTS (SELECT FROM notifications n WHERE n.id = d.notification_id)
 """
 
 
@@ -127,6 +130,8 @@ class Journaled:
     """What became of the notifications that a producer says were confirmed."""
 
     states: Mapping[State, int]
+    letters: int
+    """Those that are a dead letter and nothing else: no worker ever read them."""
     unknown: tuple[UUID, ...]
     """Those of which the ledger has never heard: they must still be in a lane."""
 
@@ -166,15 +171,16 @@ class Verification:
     async def journaled(self, ids: Sequence[UUID]) -> Journaled:
         """Look every one of these up. Raises like `soundness`."""
         states: Counter[State] = Counter()
-        unknown: list[UUID] = []
+        letters, unknown = 0, list[UUID]()
         async with self._database.connection() as connection:
             for start in range(0, len(ids), CHUNK):
                 chunk = ids[start : start + CHUNK]
                 rows = await connection.fetch(KNOWN, chunk)
-                known = {row["id"]: State(row["state"]) for row in rows}
-                states.update(known.values())
+                known = {row["id"]: row["state"] for row in rows}
+                states.update(State(state) for state in known.values() if state is not None)
+                letters += sum(state is None for state in known.values())
                 unknown += [id for id in chunk if id not in known]
-        return Journaled(dict(states), tuple(unknown))
+        return Journaled(dict(states), letters, tuple(unknown))
 
 
 async def _rule(connection: Connection, rule: str, since: datetime) -> Broken | None:

@@ -54,16 +54,16 @@ async def confirm_lost(made: World) -> Expectations | None:
     made.load.url = lambda: relay.url
     busy = {**USUAL, "plain": 58, "busy": 34}
     async with made.publishing(made.writer(busy).items(made.options.count)):
-        for _ in range(6):
+        for number in range(8):
             await asyncio.sleep(made.random.uniform(0.5, 1.0))
-            if made.random.random() < 0.5:
+            if number % 2:
                 relay.hold_replies()
                 await asyncio.sleep(0.3)
                 relay.cut()
                 relay.let_go()
             else:
                 relay.lose()
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(0.5)
                 relay.cut()
             made.fault("replies lost")
             await made.recovers("replies lost")
@@ -157,7 +157,7 @@ def _holding(made: World):
 )
 async def memory_alarm(made: World) -> Expectations | None:
     """What needs no publishing is still delivered and acknowledged; afterwards all goes on."""
-    made.sink.delay = 0.01
+    made.sink.delay = 0.2
     await made.publish(made.options.count, {**USUAL, "plain": 70, "busy": 22})
     await made.start_roles()
     await made.recovers("start")
@@ -166,7 +166,8 @@ async def memory_alarm(made: World) -> Expectations | None:
     # A worker that has tried to publish is blocked by now; acks have a connection of their own.
     await asyncio.sleep(1)
     before, began = (await made.queues())[LANE], time()
-    await made.until(_less(made, before), "acknowledgements during the alarm", 15)
+    assert before > 50, "nothing was left to acknowledge: this run shows nothing, give it more"
+    await made.until(_less(made, before - 20), "acknowledgements during the alarm", 15)
     made.recoveries.append(Recovery("acks during the alarm", time() - began, 15))
     await asyncio.sleep(2)
     await made.broker.ctl("set_vm_memory_high_watermark", "0.4")
@@ -176,8 +177,7 @@ async def memory_alarm(made: World) -> Expectations | None:
 
 def _less(made: World, before: int):
     async def less() -> bool:
-        now = (await made.queues())[LANE]
-        return now == 0 or now < before
+        return (await made.queues())[LANE] < before
 
     return less
 

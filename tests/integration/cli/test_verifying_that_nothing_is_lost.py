@@ -36,11 +36,19 @@ async def test_a_sound_ledger_passes_and_a_journal_is_found_in_it(
     assert (await tidings("topology", "apply", env=env)).code == 0
     ids = [await made(database_url, SENT), await made(database_url, RETRY, SENT)]
     journal = tmp_path / "confirmed.txt"
-    journal.write_text(f'{ids[0]} a note\n{{"id": "{ids[1]}"}}\n\n')
+    unroutable = uuid4()
+    journal.write_text(f'{ids[0]} a note\n{{"id": "{ids[1]}"}}\n\n{unroutable}\n')
+    await change(
+        database_url,
+        "INSERT INTO dead_letters (id, notification_id, reason, kind, message, fingerprint, "
+        "first_failed_at, last_failed_at, body) "
+        "VALUES ($1, $1, 'unroutable', 'unroutable', 'no lane', 'x', now(), now(), '')",
+        unroutable,
+    )
     code, found = await verify(env, "--journal", str(journal), "--ended")
     assert (code, found["broken"], found["holds"]) == (0, [], True)
     assert found["states"] == {"sent": 2}
-    assert found["journal"] == {"states": {"sent": 2}, "unknown": 0}
+    assert found["journal"] == {"states": {"sent": 2}, "letters": 1, "unknown": 0}
     told = await tidings("verify", "--journal", str(journal), env=env)
     assert told.code == 0
     assert "every rule that could be tried holds" in told.out
