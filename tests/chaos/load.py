@@ -121,7 +121,7 @@ class Load:
     journal: Path
     tasks: int = 200
     mandatory: bool = True
-    confirm_within: float = 8.0
+    confirm_within: float = 15.0
     limit: Callable[[], bool] = lambda: True
     confirmed: int = 0
     unroutable: int = 0
