@@ -26,7 +26,13 @@ async def test_a_worker_killed_at_each_step_loses_nothing_and_repeats_no_more_th
 
 
 async def test_a_failpoint_that_does_not_exist_is_refused_by_name() -> None:
-    finished = await tidings("worker", env={"TIDINGS_FAILPOINTS": "after-lunch=kill@3"})
+    env = {
+        "TIDINGS_EMAIL_HOST": "127.0.0.1",
+        "TIDINGS_EMAIL_TLS": "none",
+        "TIDINGS_EMAIL_SENDER": "no-reply@example.com",
+        "TIDINGS_FAILPOINTS": "after-lunch=kill@3",
+    }
+    finished = await tidings("worker", env=env)
     assert finished.code == 2
     assert "after-lunch" in finished.err
     assert "after-send" in finished.err
