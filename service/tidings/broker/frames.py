@@ -1,4 +1,4 @@
-"""Step two, at the wire: takes whole messages out of the stream of AMQP frames.
+"""At the wire: takes messages, and the broker's answers to ours, out of the stream of AMQP frames.
 
 aiormq reads a message in nine awaits and three generic decodings, which is most of what a worker
 would do for it. Here the frames of the channels we consume are read where they lie, a buffer at a
@@ -14,10 +14,10 @@ from typing import Final, TypeAlias
 from tidings.broker.tolerance import headers_at, timestamp_at
 from tidings.delivery.attempt import Message
 
-_METHOD: Final = 1
+METHOD: Final = 1
 _HEADER: Final = 2
 _BODY: Final = 3
-_KINDS: Final = frozenset({_METHOD, _HEADER, _BODY, 8})
+_KINDS: Final = frozenset({METHOD, _HEADER, _BODY, 8})
 _FRAME_END: Final = 0xCE
 _AROUND: Final = 8
 """Bytes of a frame beside its payload."""
@@ -52,12 +52,15 @@ class Arrival:
 Take: TypeAlias = Callable[[Arrival, Message], None]
 """Called with each message, at once."""
 
+Took: TypeAlias = Callable[[int, bytes, int, int], bool]
+"""Called with the kind of a frame and where its payload lies; whether it was taken."""
+
 
 class Frames:
-    """Splits what the broker sends: messages of the channels somebody takes, and everything else. Pure."""
+    """Splits what the broker sends: what somebody takes, by channel, and everything else. Pure."""
 
     def __init__(self) -> None:
-        self._channels: dict[int, _Channel] = {}
+        self._channels: dict[int, Took] = {}
         self._rest = b""
         self._lost = False
         self.taking = False
@@ -65,7 +68,11 @@ class Frames:
 
     def take(self, channel: int, take: Take) -> None:
         """Take what is delivered on this channel from now on."""
-        self._channels[channel] = _Channel(take)
+        self.watch(channel, _Deliveries(take).took)
+
+    def watch(self, channel: int, took: Took) -> None:
+        """Ask about every frame of this channel from now on."""
+        self._channels[channel] = took
 
     def leave(self, channel: int) -> None:
         """Take no more on this channel: its number may be given to another."""
@@ -87,8 +94,8 @@ class Frames:
                 return b"".join([*others, data[at:]])
             if after > end:
                 break
-            channel = self._channels.get(number)
-            if channel is None or not channel.took(kind, data, at + 7, after - 1):
+            took = self._channels.get(number)
+            if took is None or not took(kind, data, at + 7, after - 1):
                 others.append(data[at:after])
             at = after
         self._rest = data[at:]
@@ -96,41 +103,66 @@ class Frames:
         return b"".join(others)
 
 
-class _Channel:
-    """Puts the messages of one channel together: a method, a header, and as many bodies as it takes."""
+class Content:
+    """Puts together what follows a method that carries content: a header, and as many bodies as it takes."""
 
-    __slots__ = ("_arrival", "_bodies", "_header", "_missing", "_take")
+    __slots__ = ("_bodies", "_missing", "expected", "header")
 
-    def __init__(self, take: Take) -> None:
-        self._take = take
-        self._arrival: Arrival | None = None
-        self._header = b""
+    def __init__(self) -> None:
+        self.expected = False
+        """Whether it is not complete yet."""
+        self.header = b""
         self._missing = 0
         self._bodies: list[bytes] = []
 
-    def took(self, kind: int, data: bytes, start: int, stop: int) -> bool:
-        """Whether the frame whose payload is `data[start:stop]` is part of a message."""
-        if kind == _METHOD:
-            if data[start : start + 4] != _DELIVER:
-                return False
-            self._arrival = _arrival(data, start + 4)
-            return True
-        if self._arrival is None:
-            return False
+    def begin(self) -> None:
+        """Its method has arrived."""
+        self.expected = True
+        self._bodies = []
+
+    def add(self, kind: int, data: bytes, start: int, stop: int) -> bool:
+        """One frame more; whether it was the last."""
         if kind == _HEADER:
-            self._header = data[start:stop]
+            self.header = data[start:stop]
             (self._missing,) = struct.unpack_from(">Q", data, start + 4)
         else:
             self._bodies.append(data[start:stop])
             self._missing -= stop - start
-        if self._missing <= 0:
-            self._complete(self._arrival)
-        return True
+        self.expected = self._missing > 0
+        return not self.expected
 
-    def _complete(self, arrival: Arrival) -> None:
-        body = self._bodies[0] if len(self._bodies) == 1 else b"".join(self._bodies)
-        self._arrival, self._bodies = None, []
-        self._take(arrival, _message(self._header, body, arrival.routing_key))
+    @property
+    def body(self) -> bytes:
+        """All of it."""
+        return self._bodies[0] if len(self._bodies) == 1 else b"".join(self._bodies)
+
+
+class _Deliveries:
+    """The messages that one channel delivers."""
+
+    __slots__ = ("_arrival", "_content", "_take")
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+        self._arrival = Arrival(0, redelivered=False, exchange="", routing_key="")
+        self._content = Content()
+
+    def took(self, kind: int, data: bytes, start: int, stop: int) -> bool:
+        """Whether a frame is part of a message."""
+        if kind == METHOD:
+            if data[start : start + 4] != _DELIVER:
+                return False
+            self._arrival = _arrival(data, start + 4)
+            self._content.begin()
+            return True
+        if not self._content.expected:
+            return False
+        if self._content.add(kind, data, start, stop):
+            arrival = self._arrival
+            self._take(
+                arrival, read_content(self._content.header, self._content.body, arrival.routing_key)
+            )
+        return True
 
 
 def _arrival(data: bytes, at: int) -> Arrival:
@@ -145,7 +177,7 @@ def _short(data: bytes, at: int) -> tuple[str, int]:
     return data[at + 1 : after].decode("utf-8", "replace"), after
 
 
-def _message(header: bytes, body: bytes, routing_key: str) -> Message:
+def read_content(header: bytes, body: bytes, routing_key: str) -> Message:
     """Read the properties, in the order of the specification, as far as anybody asks for them."""
     _, flags = _content(header, 4)
     at = 14

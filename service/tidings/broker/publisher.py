@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final, Protocol, cast
 from uuid import uuid4
 
+import aiormq
 import structlog
 from aio_pika.abc import AbstractConnection
-from aiormq import Channel
-from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 from pamqp import commands as spec
 
-from tidings.broker.amqp import CONNECTION_ERRORS, explain, open_channel
+from tidings.broker.amqp import CONNECTION_ERRORS, explain, frames_of, open_channel
+from tidings.broker.confirms import ConfirmingChannel, Refused, Returned
 from tidings.broker.connection import Connection
+from tidings.broker.frames import Frames
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.settings import BrokerSettings
 
@@ -23,6 +24,25 @@ Headers = Mapping[str, str | int]
 
 RENEWED: Final = 5.0
 """Seconds after which a channel that was refused a message is replaced, and no sooner."""
+
+
+class Channel(Protocol):
+    """Where messages are published: our own, or aiormq's where a connection has no `Frames`."""
+
+    @property
+    def is_closed(self) -> bool: ...
+
+    async def close(self) -> None: ...
+
+    async def basic_publish(
+        self,
+        body: bytes,
+        *,
+        exchange: str,
+        routing_key: str,
+        properties: spec.Basic.Properties,
+        mandatory: bool,
+    ) -> object: ...
 
 
 class Publisher:
@@ -71,12 +91,11 @@ class Publisher:
                     routing_key=routing_key,
                     properties=properties,
                     mandatory=True,
-                    wait=False,  # for the socket: the confirm is waited for all the same
                 )
-        except (PublishError, ChannelNotFoundEntity):
+        except (Returned, PublishError, ChannelNotFoundEntity):
             await self._connection.mend(began)
             raise BrokerUnavailable(f"{where} led nowhere; it is declared again") from None
-        except DeliveryError:
+        except (Refused, DeliveryError):
             self._retire(channel)
             raise BrokerUnavailable(
                 f"RabbitMQ refused a message for {where}: its queue is full, or just starting"
@@ -100,11 +119,11 @@ class Publisher:
             if channel is None:
                 connection: AbstractConnection = await self._connection.get()
                 opened = await open_channel(connection, self._timeout)
-                channel = self._channel = cast("Channel", opened)  # the abstract one lacks `wait`
+                channel = self._channel = _confirming(opened, frames_of(connection))
                 self._opened = asyncio.get_running_loop().time()
             return channel
 
-    def _retire(self, channel: AbstractChannel) -> None:
+    def _retire(self, channel: Channel) -> None:
         """Publish on another channel from now on, and close this one when nobody can wait on it.
 
         RabbitMQ (3.10 to 4.0) tells a channel that a queue is full, and where the limit is taken
@@ -117,10 +136,16 @@ class Publisher:
             self._retired.add(closing)
             closing.add_done_callback(self._retired.discard)
 
-    async def _close_later(self, channel: AbstractChannel) -> None:
+    async def _close_later(self, channel: Channel) -> None:
         await asyncio.sleep(self._timeout)
         try:
             async with asyncio.timeout(self._timeout):
                 await channel.close()
         except CONNECTION_ERRORS as error:
             log.debug("closing a channel that was refused a message", error=explain(error))
+
+
+def _confirming(opened: object, frames: Frames | None) -> Channel:
+    if frames is None:
+        return cast("Channel", opened)
+    return ConfirmingChannel(cast("aiormq.Channel", opened), frames)

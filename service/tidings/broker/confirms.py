@@ -1,0 +1,167 @@
+"""Step six, at the wire: publishes written together, each answered for by the broker's own numbers.
+
+aiormq writes every publish by itself, behind a lock and with four futures. Here whatever is published
+at one moment goes out in one write, and an answer is looked up by its number. What was returned is told
+by its `message_id`, which has to be unlike any other's.
+"""
+
+import asyncio
+import struct
+from itertools import takewhile
+
+import pamqp.frame
+from aiormq import Channel
+from aiormq.abc import ChannelFrame
+from aiormq.exceptions import AMQPError, ChannelInvalidStateError
+from pamqp import commands as spec
+from pamqp.body import ContentBody
+from pamqp.header import ContentHeader
+
+from tidings.broker.frames import METHOD, Content, Frames, read_content
+
+_tag = struct.Struct(">QB")
+
+
+def _answer(data: bytes, at: int) -> tuple[int, int]:
+    """The number that is answered for, and the bits beside it."""
+    number, bits = _tag.unpack_from(data, at)
+    return number, bits
+
+
+class Returned(Exception):
+    """The broker knew of no queue for it."""
+
+
+class Refused(Exception):
+    """The broker took it and would not keep it: its queue is full, or has no leader."""
+
+
+class ConfirmingChannel:
+    """A channel with confirms on, of which we read the answers ourselves.
+
+    Publish nothing on `channel` by another way: its messages are numbered here.
+    """
+
+    def __init__(self, channel: Channel, frames: Frames) -> None:
+        self._channel = channel
+        self._frames = frames
+        self._count = 0
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._numbers: dict[str, int] = {}
+        self._returned = Content()
+        self._unwritten: list[bytes] = []
+        self._writing: asyncio.Task[None] | None = None
+        frames.watch(channel.number, self._took)
+        channel.closing.add_done_callback(self._lost)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be published on it any more."""
+        return self._channel.is_closed
+
+    async def close(self) -> None:
+        """Give the channel back."""
+        await self._channel.close()
+
+    async def basic_publish(
+        self,
+        body: bytes,
+        *,
+        exchange: str,
+        routing_key: str,
+        properties: spec.Basic.Properties,
+        mandatory: bool,
+    ) -> None:
+        """Publish, and wait for the broker's answer.
+
+        Raises:
+            Returned, Refused: As it answered.
+            AMQPError, ChannelInvalidStateError: The channel was lost before it did.
+        """
+        if self.is_closed:
+            raise ChannelInvalidStateError("the channel is closed")
+        method = spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
+        written = self._written(method, properties, body)
+        answer = self._expect(str(properties.message_id))
+        self._unwritten.append(written)
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write())
+        try:
+            await answer
+        finally:
+            self._numbers.pop(str(properties.message_id), None)
+
+    def _written(
+        self, method: spec.Basic.Publish, properties: spec.Basic.Properties, body: bytes
+    ) -> bytes:
+        number, most = self._channel.number, self._channel.max_content_size
+        header = ContentHeader(properties=properties, body_size=len(body))
+        frames = [pamqp.frame.marshal(method, number), pamqp.frame.marshal(header, number)]
+        for at in range(0, len(body), most):
+            frames.append(pamqp.frame.marshal(ContentBody(body[at : at + most]), number))
+        return b"".join(frames)
+
+    def _expect(self, message_id: str) -> asyncio.Future[None]:
+        self._count += 1
+        self._numbers[message_id] = self._count
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[self._count] = answer
+        return answer
+
+    async def _write(self) -> None:
+        try:
+            while self._unwritten:
+                payload = b"".join(self._unwritten)
+                self._unwritten.clear()
+                await self._channel.write_queue.put(ChannelFrame(payload, should_close=False))
+        finally:
+            self._writing = None
+
+    def _took(self, kind: int, data: bytes, start: int, stop: int) -> bool:
+        if kind != METHOD:
+            return self._took_content(kind, data, start, stop)
+        match struct.unpack_from(">I", data, start)[0]:
+            case spec.Basic.Ack.index:
+                self._settle(_answer(data, start + 4), None)
+            case spec.Basic.Nack.index:
+                self._settle(_answer(data, start + 4), Refused())
+            case spec.Basic.Return.index:
+                self._returned.begin()
+            case _:
+                return False
+        return True
+
+    def _took_content(self, kind: int, data: bytes, start: int, stop: int) -> bool:
+        if not self._returned.expected:
+            return False
+        if self._returned.add(kind, data, start, stop):
+            returned = read_content(self._returned.header, b"", "").message_id or ""
+            answer = self._waiting.get(self._numbers.get(returned, 0))
+            if answer is not None and not answer.done():
+                answer.set_exception(Returned())
+        return True
+
+    def _settle(self, numbers: tuple[int, int], error: Exception | None) -> None:
+        """The broker answers for one message, or for all up to it. What it returned, it told before."""
+        last, bits = numbers
+        up_to = takewhile(lambda number: number <= last, self._waiting)
+        for number in list(up_to) if bits & 1 else [last]:
+            answer = self._waiting.pop(number, None)
+            if answer is None or answer.done():
+                continue
+            if error is None:
+                answer.set_result(None)
+            else:
+                answer.set_exception(error)
+
+    def _lost(self, closing: "asyncio.Future[object]") -> None:
+        """Nothing will be answered any more."""
+        self._frames.leave(self._channel.number)
+        if self._writing is not None:
+            self._writing.cancel()
+        cause = None if closing.cancelled() else closing.exception()
+        error = cause if isinstance(cause, AMQPError) else None
+        waiting, self._waiting = self._waiting, {}
+        for answer in waiting.values():
+            if not answer.done():
+                answer.set_exception(error or ChannelInvalidStateError("the connection was lost"))
