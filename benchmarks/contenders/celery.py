@@ -9,18 +9,20 @@ from benchmarks.messages import Message
 from benchmarks.processes import Command
 
 TASK = "deliver"
+MOST_CHILDREN = 16
+"""Each is a process of 60 MB."""
 
 
 class Celery(PlainQueues):
-    """Prefork, late acks, quorum queues."""
+    """Processes of threads or of children, late acks, quorum queues."""
 
     about = About(
         name="Celery",
         distribution="celery",
-        shape=Shape(1, 2),
-        tried=(Shape(1, 2), Shape(1, 4), Shape(2, 2)),
+        shape=Shape(2, 20),
+        tried=(Shape(1, 2), Shape(1, 4), Shape(1, 8), Shape(1, 16), Shape(2, 20)),
         configuration=(
-            "prefork, children as stated",
+            f"prefork up to {MOST_CHILDREN} children, threads beyond",
             "acks_late, reject_on_worker_lost, confirm_publish",
             "quorum queues (per-consumer QoS), prefetch multiplier 8",
             "no results, no events, no remote control, gossip or mingle",
@@ -66,7 +68,7 @@ class Celery(PlainQueues):
 
     def commands(self, job: Job) -> Sequence[Command]:
         """`celery worker`, once for each process."""
-        pool = "threads" if job.slowness else "prefork"
+        pool = "threads" if job.shape.at_once > MOST_CHILDREN else "prefork"
         return [
             Command(
                 [
@@ -82,5 +84,5 @@ class Celery(PlainQueues):
         ]
 
     def for_concurrency(self, at_once: int, processes: int) -> Shape:
-        """Threads: a child process for each send would need gigabytes."""
+        """Threads, mostly: a child process for each send would need gigabytes."""
         return Shape(processes, at_once // processes)

@@ -21,7 +21,7 @@ class Dramatiq(PlainQueues):
         name="Dramatiq",
         distribution="dramatiq",
         shape=Shape(2, 8),
-        tried=(Shape(1, 8), Shape(1, 16), Shape(2, 4), Shape(2, 8)),
+        tried=(Shape(1, 8), Shape(1, 16), Shape(2, 4), Shape(2, 8), Shape(2, 16)),
         configuration=(
             "processes × threads as stated",
             "confirm_delivery; acks are always late",

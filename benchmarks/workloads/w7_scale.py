@@ -43,7 +43,7 @@ W7: Final = Workload(
     name="W7",
     title="Scale",
     what="W1 with sends that take 100 ms each. What is possible is the concurrency divided by 0.1 s. CPU is that "
-    "of each process, of one core. Celery runs in threads here.",
+    "of each process, of one core.",
     columns=(
         Column("rate", "messages/s"),
         Column("of_possible", "of what is possible", ".0%"),
