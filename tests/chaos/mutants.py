@@ -213,7 +213,9 @@ def tiers_by_number() -> None:
     usual = topology.tier_queue
 
     def numbered(channel: str, delay: Any) -> str:
-        return usual(channel, delay) if delay.seconds == 1 else f"tidings.{channel}.retry.second"
+        if channel != "email" or delay.seconds not in (2, 3):
+            return usual(channel, delay)
+        return "tidings.email.retry.second"
 
     topology.tier_queue = numbered
 

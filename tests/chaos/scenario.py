@@ -99,7 +99,15 @@ EMPTY: Final = Verdict((), 0, {}, 0, 0, 0, 0, 0.0)
 
 
 async def run(servers: Servers, chosen: Scenario, options: Options) -> Result:
-    """Run one scenario on servers that are up."""
+    """Run one scenario on servers that are up; whatever goes wrong is in the result."""
+    began = time()
+    try:
+        return await _run(servers, chosen, options)
+    except Exception as failure:  # noqa: BLE001  # the next scenario is run all the same
+        return Result(chosen, options, EMPTY, time() - began, {}, (), _told(failure))
+
+
+async def _run(servers: Servers, chosen: Scenario, options: Options) -> Result:
     began, error, verdict = time(), "", EMPTY
     async with world(servers, options, cluster=chosen.cluster, relayed=chosen.relayed) as made:
         try:
