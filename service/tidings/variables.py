@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from tidings import settings as settings_module
+from tidings import settings as settings_package
 from tidings.settings import SECTIONS, TWILIO_CHANNELS, Settings, Written, prefix_of
 
 HIDDEN: Final = "••••••"
@@ -106,18 +106,24 @@ def _meanings() -> Mapping[tuple[str, str], str]:
     a tenth of a second that every command would pay for.
     """
     found: dict[tuple[str, str], str] = {}
-    for section in ast.parse(inspect.getsource(settings_module)).body:
-        if isinstance(section, ast.ClassDef):
-            for statement, below in pairwise(section.body):
-                match statement, below:
-                    case (
-                        ast.AnnAssign(target=ast.Name(id=name)),
-                        ast.Expr(value=ast.Constant(value=str() as meaning)),
-                    ):
-                        found[section.name, name] = " ".join(meaning.split())
-                    case _:
-                        continue
+    modules = {inspect.getmodule(kind) for section in SECTIONS for kind in section.__mro__}
+    for module in modules:
+        if module is not None and module.__name__.startswith(settings_package.__name__):
+            found.update(_told_in(inspect.getsource(module)))
     return MappingProxyType(found)
+
+
+def _told_in(source: str) -> Iterator[tuple[tuple[str, str], str]]:
+    for section in ast.parse(source).body:
+        for statement, below in pairwise(getattr(section, "body", ())):
+            match statement, below:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str() as meaning)),
+                ) if isinstance(section, ast.ClassDef):
+                    yield (section.name, name), " ".join(meaning.split())
+                case _:
+                    continue
 
 
 def written(field: FieldInfo, value: Any) -> str:
