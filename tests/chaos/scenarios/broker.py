@@ -157,7 +157,7 @@ def _holding(made: World):
 )
 async def memory_alarm(made: World) -> Expectations | None:
     """What needs no publishing is still delivered and acknowledged; afterwards all goes on."""
-    made.sink.delay = 0.2
+    made.sink.delay = 1.0  # so that the alarm finds something left to acknowledge
     await made.publish(made.options.count, {**USUAL, "plain": 70, "busy": 22})
     await made.start_roles()
     await made.recovers("start")
@@ -171,6 +171,7 @@ async def memory_alarm(made: World) -> Expectations | None:
     made.recoveries.append(Recovery("acks during the alarm", time() - began, 15))
     await asyncio.sleep(2)
     await made.broker.ctl("set_vm_memory_high_watermark", "0.4")
+    made.sink.delay = 0.0
     await made.recovers("memory alarm over", PROGRESS)
     return None
 
