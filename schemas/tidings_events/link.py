@@ -19,6 +19,9 @@ HEARTBEAT_SECONDS = 15
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _CLOSING_TIME = 2.0
+_RENEWED = 1.0
+_RETIRED = 60.0
+"""Seconds that a channel goes on answering for what was published on it, once it is replaced."""
 _REFUSALS = (OSError, aiormq.AMQPError, EOFError, RuntimeError, StopAsyncIteration)
 """What aiormq raises where a broker cannot be reached, or will not have us."""
 
@@ -42,6 +45,8 @@ class Link:
         self._ssl_context = ssl_context
         self._connection: aiormq.Connection | None = None
         self._channel: aiormq.Channel | None = None
+        self._opened_at = 0.0
+        self._retired: set[asyncio.Task[None]] = set()
         self._opening: asyncio.Task[None] | None = None
         self._in_flight: dict[asyncio.Timeout, aiormq.Channel] = {}
         self._closed = False
@@ -83,9 +88,32 @@ class Link:
             finally:
                 del self._in_flight[scope]
 
+    def retire(self, channel: aiormq.Channel) -> None:
+        """Publish on another channel from now on, and no sooner than a second after the last change.
+
+        RabbitMQ tells a channel that a queue is full, and where the limit is taken away altogether
+        it never tells it otherwise: it would refuse for ever.
+        """
+        loop = asyncio.get_running_loop()
+        if channel is self.open_channel and loop.time() - self._opened_at > _RENEWED:
+            self._channel = None
+            closing = loop.create_task(self._close_later(channel))
+            self._retired.add(closing)
+            closing.add_done_callback(self._retired.discard)
+
+    async def _close_later(self, channel: aiormq.Channel) -> None:
+        await asyncio.sleep(_RETIRED)
+        try:
+            async with asyncio.timeout(_CLOSING_TIME):
+                await channel.close()
+        except (TimeoutError, *_REFUSALS) as error:
+            self.trouble = f"closing a channel failed: {error}"
+
     async def close(self) -> None:
         """Close the connection, and stop trying to open one."""
         self._closed = True
+        for closing in self._retired:
+            closing.cancel()
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
@@ -124,6 +152,7 @@ class Link:
         channel = cast("aiormq.Channel", opened)  # the abstract one's publish lacks `wait`
         channel.closing.add_done_callback(lambda _: self._interrupt(channel))
         self._channel = channel
+        self._opened_at = asyncio.get_running_loop().time()
 
     def _interrupt(self, lost: aiormq.Channel) -> None:
         now = asyncio.get_running_loop().time()

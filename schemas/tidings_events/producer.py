@@ -163,6 +163,9 @@ class Producer:
         try:
             async with self._link.until(deadline, channel):
                 await _send(channel, letter)
+        except NotConfirmed:
+            self._link.retire(channel)
+            raise
         except TimeoutError:
             if channel.is_closed:
                 raise _Lost from None

@@ -9,7 +9,9 @@ from time import monotonic
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
+from tests.support.worker_rig import eventually
 
+from tidings.local.management import Management
 from tidings_events import (
     NotConfirmed,
     Producer,
@@ -106,6 +108,27 @@ async def test_a_full_lane_is_not_confirmed(broker_url: str) -> None:
     async with lane(broker_url, **full), Producer(broker_url) as producer:
         with pytest.raises(NotConfirmed, match=r"the lane sms\.normal is full"):
             await publish_for_ever(producer)
+
+
+async def test_a_lane_whose_limit_is_taken_away_takes_notifications_again(
+    broker_url: str, management: Management
+) -> None:
+    """RabbitMQ never tells the channel that it refused: only another channel finds out."""
+    limit = {"max-length": 1, "overflow": "reject-publish"}
+    async with lane(broker_url), Producer(broker_url) as producer:
+        await management.set_policy("limit", "^lane$", limit)
+        with pytest.raises(NotConfirmed):
+            await publish_for_ever(producer)
+        await management.call("DELETE", f"policies/{management.vhost}/limit")
+
+        async def taken() -> bool:
+            try:
+                await producer.publish(sms())
+            except NotConfirmed:
+                return False
+            return True
+
+        await eventually(taken, within=15)
 
 
 async def test_the_same_unroutable_notification_five_times_at_once_fails_five_times(

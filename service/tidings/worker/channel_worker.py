@@ -66,6 +66,7 @@ class ChannelWorker:
             timeout,
             clock,
         )
+        flow.metrics.in_flight.set_function(lambda: self._busy)
         for provider in self._providers.all:
             flow.metrics.circuit(provider.name, provider.circuit.phase)
 
@@ -185,7 +186,6 @@ class ChannelWorker:
     async def _work(self, delivery: Delivery) -> None:
         """See one message through, giving its place to the next as soon as its send is over."""
         slot = Slot(self._released)
-        self._flow.metrics.in_flight.inc()
         try:
             if isinstance(await self._flow.handle(delivery, slot.release), Paused):
                 self._spawn(self._park(delivery))  # so that another one tries the provider next
@@ -197,7 +197,6 @@ class ChannelWorker:
             await asyncio.sleep(_before_the_next_try(delivery))
             delivery.give_back()
         finally:
-            self._flow.metrics.in_flight.dec()
             slot.release()
             self._pump()
 

@@ -27,6 +27,9 @@ class Lanes:
     )
     _credit: float = 0.0
 
+    def __bool__(self) -> bool:
+        return any(self._lanes.values())
+
     def __len__(self) -> int:
         return sum(len(lane) for lane in self._lanes.values())
 
