@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+import structlog
 from tests.support.other_rabbitmq import RabbitMQInFolder
 
 from tidings.local.errors import NotInstalled
@@ -39,6 +40,13 @@ class BrokerAddress:
 
     amqp_url: str
     management_url: str
+
+
+@pytest.fixture(autouse=True)
+def _log_as_nobody_configured() -> Iterator[None]:
+    """A command that a test runs in this process configures logging for the tests that follow."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -156,7 +156,7 @@ async def test_a_user_who_may_not_write_is_told_what_to_grant(
         await execute(database_url, f"DROP OWNED BY {name}; DROP ROLE {name}")
     (privileges,) = about(found, "PostgreSQL: privileges", "fault")
     assert "notifications" in privileges["detail"]
-    assert "GRANT SELECT, INSERT, UPDATE, DELETE" in privileges["remedy"]
+    assert "GRANT SELECT, INSERT, UPDATE ON notifications" in privileges["remedy"]
 
 
 async def test_what_is_due_and_not_published_points_at_the_scheduler(
