@@ -29,7 +29,7 @@ run: install ## the whole stack on this machine, with a tour (ONCE=1: exit after
 
 test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it starts itself
 	@$(BIN)/python -m tidings.local.packages
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: install ## break everything and count: SCENARIO=4 N=… SEED=… KILLS=… RANDOM=10m MUTANTS=1 RABBITMQ4=1 LIST=1 WRITE=1
 	@$(BIN)/python -m tests.chaos $(if $(SCENARIO),--scenario "$(SCENARIO)") $(if $(N),--count $(N)) \
