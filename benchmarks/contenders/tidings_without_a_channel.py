@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import uvloop
 
-from tidings.app import actor_name
+from tidings.app import actor_name, collect_seldom
 from tidings.broker.topology import topology_of
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.outcome import Sent
@@ -58,8 +58,9 @@ async def work(settings: Settings, channel: Channel) -> None:
     async with Ledger(settings.ledger, actor=actor_name(["worker"])) as ledger:
         templates = Templates(settings.worker.templates_root)
         layout = topology_of(settings)
-        channels = {channel.name: channel}
-        await Worker(settings, layout, ledger, channels, templates, Metrics()).run(stop)
+        worker = Worker(settings, layout, ledger, {channel.name: channel}, templates, Metrics())
+        collect_seldom()
+        await worker.run(stop)
 
 
 def main() -> None:

@@ -99,15 +99,15 @@ async def _serve(
             )
             await stack.enter_async_context(http)
             log.info("listening", host=settings.worker.http_host, port=http.port)
-        _collect_seldom()
+        collect_seldom()
         async with asyncio.TaskGroup() as group:
             for name, role in running.items():
                 group.create_task(_run(role, stop), name=name)
 
 
-def _collect_seldom() -> None:
-    """What is loaded by now stays until the end: looking through it for garbage again and again
-    would cost a fifth of a worker's time. Messages leave next to no cycles behind."""
+def collect_seldom() -> None:
+    """What is loaded by now stays until the end: looking through it for garbage again and again is a
+    good part of a worker's time under load. Messages leave next to no cycles behind."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 50)
