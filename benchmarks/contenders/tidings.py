@@ -34,8 +34,8 @@ class Tidings:
     about = About(
         name="Tidings",
         distribution="tidings",
-        shape=Shape(1, 200, 400),
-        tried=(Shape(1, 50, 100), Shape(1, 200, 400), Shape(1, 400, 800)),
+        shape=Shape(1, 400, 800),
+        tried=(Shape(1, 200, 400), Shape(1, 400, 800), Shape(1, 800, 1600)),
         configuration=(
             "one `tidings worker`",
             "TIDINGS_EMAIL_CONCURRENCY and TIDINGS_EMAIL_PREFETCH as stated",
