@@ -1,5 +1,6 @@
 """Whatever pamqp writes, in whatever pieces it arrives, is read as pamqp would read it."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from pamqp import commands as spec
 from pamqp import frame, header, heartbeat
 
 from tidings.broker.frames import Arrival, Frames
+from tidings.broker.stream import Stream
 from tidings.delivery.attempt import Message
 
 short = st.text(max_size=60)
@@ -131,3 +133,30 @@ def test_odd_properties_hold_nobody_up() -> None:
         ("\N{REPLACEMENT CHARACTER}", {}),
         ("x", {"name": "value"}),
     ]
+
+
+async def test_a_connection_that_brings_nothing_but_messages_looks_alive_to_aiormq() -> None:
+    reader, frames = asyncio.StreamReader(), Frames()
+    stream = Stream(reader, frames)
+    taken: list[Message] = []
+    frames.take(1, lambda _, message: taken.append(message))
+    reader.feed_data(b"".join(frames_of(1, 1, "email.high", spec.Basic.Properties(), b"{}", 9)))
+    async with asyncio.timeout(5):
+        assert await stream.readexactly(8) == frame.marshal(heartbeat.Heartbeat(), 0)
+    assert [message.body for message in taken] == [b"{}"]
+    reader.feed_eof()
+    with pytest.raises(asyncio.IncompleteReadError):
+        await stream.readexactly(1)
+    assert stream.at_eof()
+
+
+async def test_while_nobody_takes_anything_nothing_is_put_between() -> None:
+    reader = asyncio.StreamReader()
+    stream = Stream(reader, Frames())
+    greeting = frame.marshal(spec.Connection.Blocked("x" * 100), 0)
+    reader.feed_data(greeting[:20])
+    reading = asyncio.create_task(stream.readexactly(len(greeting)))
+    await asyncio.sleep(0)
+    reader.feed_data(greeting[20:])
+    async with asyncio.timeout(5):
+        assert await reading == greeting
