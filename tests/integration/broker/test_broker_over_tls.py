@@ -28,18 +28,6 @@ YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path: Path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return path
-
-
-@pytest.fixture(scope="module")
 def urls(
     session_rabbitmq: RabbitMQ, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, str]]:
