@@ -1,9 +1,17 @@
 """Connections to a relay are kept, shared fairly, and replaced before they do harm."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
-from tests.contract.channels.rigs.smtp_relay import Relay, and_hang_up, drop, fall_silent
+from tests.contract.channels.rigs.smtp_relay import (
+    EXTENSIONS,
+    Relay,
+    Session,
+    and_hang_up,
+    drop,
+    fall_silent,
+)
 from tests.integration.channels.email_setup import channel_to, mail
 
 from tidings.channels.email.connection import Progress
@@ -11,6 +19,8 @@ from tidings.channels.email.pool import Pool
 from tidings.channels.email.relay import Relay as Reached
 from tidings.delivery.errors import OutcomeUnknown, Rejected, Unavailable
 from tidings.settings import EmailSettings
+
+ONE_BY_ONE = tuple(each for each in EXTENSIONS if each != "PIPELINING")
 
 
 async def _until_hung_up(relay: Relay) -> None:
@@ -83,7 +93,7 @@ async def test_a_fresh_connection_that_dies_at_once_is_not_tried_again() -> None
 
 @pytest.mark.parametrize("step", ["RCPT", "DATA"])
 async def test_a_kept_connection_lost_later_is_an_error_and_not_tried_again(step: str) -> None:
-    async with Relay() as relay, channel_to(relay) as channel:
+    async with Relay(extensions=ONE_BY_ONE) as relay, channel_to(relay) as channel:
         await channel.send(mail())
         relay.once(step, drop)
 
@@ -91,6 +101,39 @@ async def test_a_kept_connection_lost_later_is_an_error_and_not_tried_again(step
             await channel.send(mail())
 
         assert relay.opened == 1
+
+
+async def test_commands_go_together_to_a_relay_that_takes_them_so_and_singly_to_others() -> None:
+    async def refuse_once_all_is_there(session: Session) -> None:
+        with suppress(TimeoutError):
+            ahead = await asyncio.wait_for(session.reader.readexactly(len(b"RCPT TO:")), 0.2)
+            together.append(ahead)
+        await session.say("451 4.3.0 not now")
+        session.writer.close()
+
+    together: list[bytes] = []
+    for extensions in (EXTENSIONS, ONE_BY_ONE):
+        async with Relay(extensions=extensions) as relay, channel_to(relay) as channel:
+            relay.once("MAIL", refuse_once_all_is_there)
+            with pytest.raises(Unavailable, match=r"451 4\.3\.0"):
+                await channel.send(mail())
+
+    assert together == [b"RCPT TO:"]
+
+
+async def test_a_relay_left_waiting_for_a_refused_mail_gets_none() -> None:
+    """RFC 2920, 3.1: DATA may be answered with 354 although nobody is left to be mailed."""
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.once("RCPT", "550 5.1.1 unknown")
+        relay.once("DATA", "354 go on", "354 go on")
+        with pytest.raises(Rejected, match=r"550 5\.1\.1"):
+            await channel.send(mail())
+        relay.todo["DATA"].clear()
+
+        await channel.send(mail())
+
+        assert relay.opened == 2
+        assert len(relay.mails) == 1
 
 
 async def test_a_kept_connection_lost_after_the_payload_leaves_the_outcome_open() -> None:
@@ -114,7 +157,7 @@ async def test_a_refused_recipient_costs_a_reset_and_no_connection() -> None:
         await channel.send(mail())
 
         assert relay.opened == 1
-        assert relay.commands[3] == "RSET"
+        assert relay.commands.count("RSET") == 1
         assert relay.mails[0].recipients == ("anna@example.org",)
 
 

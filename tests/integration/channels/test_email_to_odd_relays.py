@@ -5,6 +5,7 @@ import base64
 import os
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -188,10 +189,21 @@ async def test_after_the_final_dot_only_a_verdict_settles_the_outcome(
         await channel.send(mail())
 
 
-@pytest.mark.parametrize("step", ["EHLO", "MAIL", "RCPT", "DATA"])
-@pytest.mark.parametrize("action", [drop, fall_silent, never_end, "what?", "250-", "999 odd", "2"])
-async def test_before_the_final_dot_nothing_was_sent(step: str, action: Action) -> None:
-    async with Relay() as relay, channel_to(relay) as channel:
+@pytest.mark.parametrize(
+    ("extensions", "step", "action"),
+    [
+        *(
+            (EXTENSIONS, step, action)
+            for step in ("EHLO", "MAIL", "RCPT", "DATA")
+            for action in (drop, fall_silent, never_end, "what?", "250-", "999 odd", "2")
+        ),
+        *((EXTENSIONS[1:], step, "what?") for step in ("MAIL", "RCPT", "DATA")),
+    ],
+)
+async def test_before_the_final_dot_nothing_was_sent(
+    extensions: Sequence[str], step: str, action: Action
+) -> None:
+    async with Relay(extensions=extensions) as relay, channel_to(relay) as channel:
         relay.once(step, action)
 
         with pytest.raises(Unavailable):
@@ -222,16 +234,17 @@ async def test_a_reply_that_drips_is_bounded_by_the_whole_sends_time() -> None:
 @given(
     step=st.sampled_from(["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "PAYLOAD"]),
     said=st.binary(max_size=60) | st.from_regex(rb"[2345][0-9]{2}[ -].{0,30}\r\n", fullmatch=True),
+    extensions=st.sampled_from([EXTENSIONS, EXTENSIONS[1:]]),
 )
 async def test_no_reply_whatever_ends_in_anything_but_a_told_outcome(
-    step: str, said: bytes
+    step: str, said: bytes, extensions: Sequence[str]
 ) -> None:
     async def answer(session: Session) -> None:
         session.writer.write(said)
         await session.writer.drain()
         session.writer.close()
 
-    async with Relay() as relay, channel_to(relay) as channel:
+    async with Relay(extensions=extensions) as relay, channel_to(relay) as channel:
         relay.once(step, answer)
         [outcome] = await asyncio.gather(channel.send(mail(timeout=2)), return_exceptions=True)
 

@@ -6,12 +6,14 @@ left to write: a mail reported as unsent could arrive after all.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
-from aiosmtplib import SMTP, SMTPException, SMTPServerDisconnected
+from aiosmtplib import SMTPException, SMTPServerDisconnected
 
+from tidings.channels.email.conversation import Conversation, Garbled
 from tidings.channels.email.message import Envelope, Mail
 from tidings.channels.email.replies import Reply, Stage
 
@@ -22,6 +24,9 @@ _FAREWELL: Final = 2.0
 _LEAVING: Final = 421
 """The relay closes the connection after this reply (RFC 5321, 3.8)."""
 _GO_ON: Final = 354
+_DATA: Final = b"DATA"
+EXTENSIONS: Final = ("size", "smtputf8", "pipelining")
+"""Those that change what is said."""
 _NOT_OFFERED: Final = Reply(550, "5.6.7 SMTPUTF8 is not offered")
 
 
@@ -56,19 +61,19 @@ class Receipt:
 class Connection:
     """A connection that is open, greeted, encrypted and logged in.
 
+    Args:
+        offers: Extensions of the relay that matter here, in lower case.
+
     Raises:
         SMTPServerDisconnected: It has been lost already.
     """
 
-    def __init__(self, smtp: SMTP, *, now: float) -> None:
-        if smtp.transport is None or smtp.protocol is None:
+    def __init__(self, transport: asyncio.Transport, offers: frozenset[str], *, now: float) -> None:
+        self._transport = transport
+        self._talk = Conversation(transport)
+        if not self._talk.alive:
             raise SMTPServerDisconnected("Connection lost")
-        self._smtp = smtp
-        self._transport = cast(asyncio.Transport, smtp.transport)
-        # Waits for what has been written to leave, which aiosmtplib never does.
-        self._writer = asyncio.StreamWriter(
-            self._transport, smtp.protocol, None, asyncio.get_running_loop()
-        )
+        self._offers = offers
         self._settled = True
         self._open = False
         self.mails = 0
@@ -76,8 +81,8 @@ class Connection:
 
     @property
     def fit(self) -> bool:
-        """Whether another mail may be sent over it: alive, and nothing of the last one pending."""
-        return self._settled and self._smtp.is_connected
+        """Whether another mail may be sent over it: alive, and the last one is over."""
+        return self._settled and self._talk.alive
 
     async def carry(self, mail: Mail, progress: Progress) -> Receipt:
         """Hand over a mail.
@@ -85,30 +90,35 @@ class Connection:
         Raises:
             Refusal: The relay refused it, its sender or its recipient.
             Stale: The connection was kept, and dead; a fresh one may do.
-            SMTPException, OSError: It broke, at `progress.stage`.
+            SMTPException, OSError, Garbled: It broke, at `progress.stage`.
         """
-        await self._begin(mail, progress)
-        refused = await self._address(mail.envelope, progress)
+        wire = mail.envelope
+        progress.stage = Stage.SENDER
+        origin = self._origin(mail)
+        everyone = [_to(address) for address in (wire.recipient, *wire.copies)]
+        await self._begin(origin, *everyone, _DATA)
+        refused = await self._address(everyone, progress)
         progress.stage = Stage.DATA
         await self._announce()
         reply = await self._hand_over(mail.payload, progress)
-        return Receipt(reply, len(mail.envelope.copies), refused)
+        return Receipt(reply, len(wire.copies), refused)
 
     async def try_sender(self, sender: str, progress: Progress) -> None:
         """Ask whether the relay takes mail from this address, and leave it at that."""
         wire = Envelope(sender, "", (), override=False, international=not sender.isascii())
-        await self._begin(Mail(wire, b""), progress)
-        await self._reset()
+        progress.stage = Stage.SENDER
+        await self._begin(self._origin(Mail(wire, b"")))
+        await self._tidy()
 
     async def quit(self) -> None:
         """Take leave, where the relay is waiting for something to be said, and close."""
-        if not self.fit:
+        if not self.fit or self._talk.owed:
             self.abort()
             return
         try:
-            with suppress(SMTPException, OSError, TimeoutError):
+            with suppress(SMTPException, OSError, TimeoutError, Garbled):
                 async with asyncio.timeout(_FAREWELL):
-                    await self._smtp.execute_command(b"QUIT")
+                    await self._ask(b"QUIT")
         finally:
             self.abort()
         await asyncio.sleep(0)  # the loop closes the socket on its next turn
@@ -117,16 +127,16 @@ class Connection:
         """Close at once, sending nothing of what is left to write."""
         self._settled = False
         self._transport.abort()
-        self._smtp.close()
 
-    async def _begin(self, mail: Mail, progress: Progress) -> None:
-        """MAIL FROM, after RSET where the last mail was left half-way."""
-        progress.stage = Stage.SENDER
+    async def _begin(self, origin: bytes, *more: bytes) -> None:
+        """MAIL FROM, and where the relay takes it (RFC 2920), all that follows with it."""
         kept = self.mails > 0
         self.mails += 1
         try:
-            await self._reset()
-            await self._expect(b"MAIL", *self._origin(mail))
+            await self._tidy()
+            self._settled = False
+            self._talk.say(origin, *(more if self._pipelines else ()))
+            self._accepted(await self._talk.reply())
             self._open = True
         except (SMTPServerDisconnected, OSError) as lost:
             raise (Stale() if kept else lost) from None
@@ -135,55 +145,55 @@ class Connection:
                 raise Stale from None
             raise
 
-    async def _reset(self) -> None:
+    async def _tidy(self) -> None:
+        """Leave the last mail behind, where it stopped half-way."""
+        while self._talk.owed:
+            reply = await self._talk.reply()
+            if reply.code == _GO_ON:  # it waits for a mail that was refused to somebody
+                raise Stale
         if not self._open:
             return
-        reply = await self._say(b"RSET")
-        if not reply.positive:
+        if not (await self._ask(b"RSET")).positive:
             raise Stale
         self._open, self._settled = False, True
 
-    def _origin(self, mail: Mail) -> list[bytes]:
+    def _origin(self, mail: Mail) -> bytes:
         """Our sender, and what the relay has to know beforehand (RFC 1870, RFC 6531)."""
-        words = [f"FROM:<{mail.envelope.sender}>".encode()]
-        if self._smtp.supports_extension("size"):
-            words.append(b"SIZE=%d" % len(mail.payload))
+        command = f"MAIL FROM:<{mail.envelope.sender}>".encode()
+        if "size" in self._offers:
+            command += b" SIZE=%d" % len(mail.payload)
         if mail.envelope.international:
-            if not self._smtp.supports_extension("smtputf8"):
-                raise self._refusal(_NOT_OFFERED)
-            words += (b"BODY=8BITMIME", b"SMTPUTF8")
-        return words
+            if "smtputf8" not in self._offers:
+                raise Refusal(_NOT_OFFERED)
+            command += b" BODY=8BITMIME SMTPUTF8"
+        return command
 
-    async def _address(self, wire: Envelope, progress: Progress) -> int:
+    async def _address(self, everyone: Sequence[bytes], progress: Progress) -> int:
         """RCPT TO for everyone; returns how many copies were refused."""
         progress.stage = Stage.RECIPIENT
-        await self._expect(b"RCPT", _to(wire.recipient))
+        recipient, *copies = everyone
+        self._accepted(await self._next(recipient))
         refused = 0
-        for copy in wire.copies:
-            reply = await self._say(b"RCPT", _to(copy))
-            refused += not reply.positive
+        for copy in copies:
+            refused += not (await self._next(copy)).positive
         return refused
 
     async def _announce(self) -> None:
-        reply = await self._say(b"DATA")
+        reply = await self._next(_DATA)
         if reply.code != _GO_ON:
             raise self._refusal(reply)
 
     async def _hand_over(self, payload: bytes, progress: Progress) -> Reply:
         """The mail itself; once its final dot is out, only the relay's reply says what became of it."""
-        protocol = self._smtp.protocol
-        if protocol is None:
-            raise SMTPServerDisconnected("Connection lost")
         stuffed = payload.replace(b"\r\n.", b"\r\n..")
         if len(stuffed) > _SMALL:
             await self._write_all(stuffed)
             stuffed = b""
-        protocol.write(stuffed + b".\r\n")
+        self._talk.write(stuffed + b".\r\n", replies=1)
         progress.stage = Stage.PAYLOAD
-        reply = Reply(*await protocol.read_response())
+        reply = await self._talk.reply()
         self._open = False  # whatever the verdict, it ends the mail (RFC 5321, 4.1.1.4)
-        if not reply.positive:
-            raise self._refusal(reply)
+        self._accepted(reply)
         self._settled = True
         return reply
 
@@ -193,17 +203,27 @@ class Connection:
         self._transport.set_write_buffer_limits(high=1)
         view = memoryview(payload)
         for start in range(0, len(view), _SMALL):
-            self._writer.write(view[start : start + _SMALL])
-            await self._writer.drain()
+            self._talk.write(view[start : start + _SMALL])
+            await self._talk.drain()
 
-    async def _expect(self, *words: bytes) -> None:
-        reply = await self._say(*words)
+    @property
+    def _pipelines(self) -> bool:
+        return "pipelining" in self._offers
+
+    async def _next(self, command: bytes) -> Reply:
+        """The reply to a command of a mail, which has been said already where the relay pipelines."""
+        if self._pipelines:
+            return await self._talk.reply()
+        return await self._ask(command)
+
+    async def _ask(self, command: bytes) -> Reply:
+        self._settled = False
+        self._talk.say(command)
+        return await self._talk.reply()
+
+    def _accepted(self, reply: Reply) -> None:
         if not reply.positive:
             raise self._refusal(reply)
-
-    async def _say(self, *words: bytes) -> Reply:
-        self._settled = False
-        return Reply(*await self._smtp.execute_command(*words))
 
     def _refusal(self, reply: Reply) -> Refusal:
         """After a no in good form both sides know where they are, and the connection stays fit."""
@@ -212,4 +232,4 @@ class Connection:
 
 
 def _to(address: str) -> bytes:
-    return f"TO:<{address}>".encode()
+    return f"RCPT TO:<{address}>".encode()

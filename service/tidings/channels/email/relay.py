@@ -6,10 +6,10 @@ import re
 import socket
 from typing import cast
 
-from aiosmtplib import SMTP, SMTPHeloError
+from aiosmtplib import SMTP, SMTPHeloError, SMTPServerDisconnected
 
 from tidings.certificates import verifying
-from tidings.channels.email.connection import Connection, Progress
+from tidings.channels.email.connection import EXTENSIONS, Connection, Progress
 from tidings.channels.email.replies import Stage
 from tidings.delivery.errors import ConfigurationError
 from tidings.settings import EmailSettings
@@ -46,7 +46,7 @@ class Relay:
             await self._greet(smtp, progress)
             await self._encrypt(smtp, progress)
             await self._log_in(smtp, progress)
-            return Connection(smtp, now=asyncio.get_running_loop().time())
+            return _connection(smtp)
         except BaseException:
             _drop(smtp)
             raise
@@ -103,6 +103,15 @@ def _literal(address: str) -> str:
     """An address as a client without a name of its own greets (RFC 5321, 4.1.4)."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     return f"[IPv6:{ip}]" if ip.version == 6 else f"[{ip}]"
+
+
+def _connection(smtp: SMTP) -> Connection:
+    """What aiosmtplib has opened, to be used without it."""
+    if smtp.transport is None:
+        raise SMTPServerDisconnected("Connection lost")
+    offers = frozenset(name for name in EXTENSIONS if smtp.supports_extension(name))
+    now = asyncio.get_running_loop().time()
+    return Connection(cast(asyncio.Transport, smtp.transport), offers, now=now)
 
 
 def _drop(smtp: SMTP) -> None:

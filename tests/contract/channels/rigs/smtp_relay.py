@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
-EXTENSIONS = ("SIZE 20000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
+EXTENSIONS = ("PIPELINING", "SIZE 20000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
 
 Action: TypeAlias = "str | Callable[[Session], Awaitable[None]]"
 """A reply, or something to do instead of one."""
@@ -237,18 +237,22 @@ async def _mail(session: Session, command: str) -> None:
         await session.say("530 5.7.0 Authentication required")
         return
     session.relay.on_mail(session)
-    session.sender, _, session.parameters = command[11:].partition("> ")
-    session.sender = session.sender.rstrip(">")
-    await session.step("MAIL", "250 2.1.0 Ok")
+    if await session.step("MAIL", "250 2.1.0 Ok"):
+        sender, _, session.parameters = command[11:].partition("> ")
+        session.sender = sender.rstrip(">")
 
 
 async def _recipient(session: Session, command: str) -> None:
-    if await session.step("RCPT", "250 2.1.5 Ok"):
+    if not session.sender:
+        await session.say("503 5.5.1 Error: need MAIL command")
+    elif await session.step("RCPT", "250 2.1.5 Ok"):
         session.recipients.append(command[9:-1])
 
 
 async def _data(session: Session, command: str) -> None:
-    if not await session.step("DATA", "354 End data with <CR><LF>.<CR><LF>"):
+    go_on = "354 End data with <CR><LF>.<CR><LF>"
+    usual = go_on if session.recipients else "554 5.5.1 Error: no valid recipients"
+    if not await session.step("DATA", usual) or usual is not go_on:
         return
     stuffed = await session.reader.readuntil(b"\r\n.\r\n")
     mails = session.relay.mails
@@ -257,7 +261,7 @@ async def _data(session: Session, command: str) -> None:
     refused = _refusals(session)
     if not refused:
         mails.append(taken)
-    session.recipients.clear()
+    _forget(session)
     await session.step("PAYLOAD", f"250 2.0.0 Ok: queued as Q{len(mails):05}")
 
 
@@ -267,8 +271,13 @@ def _refusals(session: Session) -> bool:
     return isinstance(action, str) and not action.startswith("2")
 
 
-async def _reset(session: Session, command: str) -> None:
+def _forget(session: Session) -> None:
+    session.sender = ""
     session.recipients.clear()
+
+
+async def _reset(session: Session, command: str) -> None:
+    _forget(session)
     await session.step("RSET", "250 2.0.0 Ok")
 
 

@@ -1,0 +1,150 @@
+"""Speaks SMTP over a connection that aiosmtplib opened: commands out, replies in, in their order.
+
+aiosmtplib takes one reply at a time and drops what comes with it, so it can't have several commands
+under way (RFC 2920). Once it has connected, encrypted and logged in, its transport is ours.
+"""
+
+import asyncio
+import re
+from collections import deque
+from typing import Final
+
+from aiosmtplib import SMTPServerDisconnected
+
+from tidings.channels.email.replies import Reply
+
+_LINE: Final = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
+_LONGEST: Final = 65_536
+"""Bytes of a reply. RFC 5321 (4.5.3.1.5) allows a line 512."""
+_INJECTION: Final = re.compile(rb"[\r\n\0]")
+
+
+class Garbled(ValueError):
+    """What came is no reply; nothing that comes after it can be told from it."""
+
+
+class Conversation(asyncio.Protocol):
+    """One connection: what is said, and what is answered.
+
+    Args:
+        transport: An open connection on which no reply is outstanding.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._buffer = bytearray()
+        self._code = b""
+        self._lines: list[bytes] = []
+        self._replies: deque[Reply] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._over: Exception | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self.owed = 0
+        """Replies outstanding: said, and neither read nor given up."""
+        if transport.is_closing():
+            self._end(None)
+        transport.set_protocol(self)
+
+    @property
+    def alive(self) -> bool:
+        """Whether something may be said and would be understood."""
+        return self._over is None and not self._transport.is_closing()
+
+    def say(self, *commands: bytes) -> None:
+        """Send commands, all at once; each is answered.
+
+        Raises:
+            ValueError: One has a line break in it.
+            SMTPServerDisconnected: The connection is lost.
+        """
+        if any(map(_INJECTION.search, commands)):
+            raise ValueError("an SMTP command has a line break in it")
+        self.write(b"\r\n".join((*commands, b"")), replies=len(commands))
+
+    def write(self, data: bytes | memoryview, *, replies: int = 0) -> None:
+        """Send bytes as they are, which so many replies will answer.
+
+        Raises:
+            SMTPServerDisconnected: The connection is lost.
+        """
+        if not self.alive:
+            raise self._over or SMTPServerDisconnected("Connection lost")
+        self.owed += replies
+        self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until what was written has left."""
+        await self._writable.wait()
+        if self._over is not None:
+            raise self._over
+
+    async def reply(self) -> Reply:
+        """The next reply.
+
+        Raises:
+            SMTPServerDisconnected: The connection was lost before it came.
+            Garbled: What came instead is no reply.
+        """
+        while not self._replies:
+            if self._over is not None:
+                raise self._over
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        self.owed -= 1
+        return self._replies.popleft()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has come."""
+        self._buffer += data
+        *lines, rest = self._buffer.split(b"\n")
+        self._buffer = rest
+        for line in lines:
+            self._read(bytes(line))
+        if len(rest) + sum(map(len, self._lines)) > _LONGEST:
+            self._end(Garbled("a reply without end"))
+        if len(self._replies) > self.owed:  # nobody asked: it is taking leave, or lost count
+            self._end(None)
+        self._wake()
+
+    def eof_received(self) -> bool:
+        """The relay has hung up."""
+        self._end(None)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._end(None)
+
+    def pause_writing(self) -> None:
+        """More is written than can leave."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Enough has left."""
+        self._writable.set()
+
+    def _read(self, line: bytes) -> None:
+        if self._over is not None:  # after what is no reply nobody knows what answers what
+            return
+        found = _LINE.fullmatch(line.rstrip(b" \t\r"))
+        if found is None or (self._lines and found[1] != self._code):
+            self._end(Garbled("a line that is no reply"))
+            return
+        self._code = found[1]
+        self._lines.append((found[3] or b"").strip(b" \t"))
+        if found[2] != b"-":
+            text = b"\n".join(self._lines).decode("utf-8", "surrogateescape")
+            self._lines.clear()
+            self._replies.append(Reply(int(self._code), text))
+
+    def _end(self, why: Exception | None) -> None:
+        if self._over is None:
+            self._over = why or SMTPServerDisconnected("Connection lost")
+        self._writable.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
