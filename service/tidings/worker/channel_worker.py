@@ -18,6 +18,7 @@ from tidings.worker.flow import Flow
 from tidings.worker.lanes import Lanes
 from tidings.worker.pace import RateLimit
 from tidings.worker.patience import Abandoned
+from tidings.worker.places import Place, Places
 from tidings.worker.providers import Provider, Providers, log_change
 
 log = structlog.get_logger(__name__)
@@ -50,8 +51,7 @@ class ChannelWorker:
         self._flow = flow
         self._providers = flow.providers
         self._providers.on_change(self._changed)
-        self._concurrency = settings.concurrency
-        self._busy = 0
+        self._places = Places(settings.concurrency, self._pump)
         self._lanes = Lanes(settings.low_share, clock)
         self._rate = RateLimit(settings.rate, clock)
         self._paused = False
@@ -66,7 +66,7 @@ class ChannelWorker:
             timeout,
             clock,
         )
-        flow.metrics.in_flight.set_function(lambda: self._busy)
+        flow.metrics.in_flight.set_function(lambda: self._places.taken)
         for provider in self._providers.all:
             flow.metrics.circuit(provider.name, provider.circuit.phase)
 
@@ -125,7 +125,9 @@ class ChannelWorker:
     def _pump(self) -> None:
         """Begin as many messages as may be begun now, the most urgent first."""
         while (
-            self._busy < self._concurrency and self._lanes and not (self._paused or self._stopping)
+            self._lanes
+            and self._places.room(ahead=self._providers.calm)
+            and not (self._paused or self._stopping)
         ):
             if (wait := self._wait()) > 0:
                 self._pump_again_in(wait)
@@ -133,18 +135,22 @@ class ChannelWorker:
             delivery = self._lanes.take()
             if delivery is None:
                 break
-            self._busy += 1
-            self._spawn(self._work(delivery))
+            self._spawn(self._work(delivery, self._places.begin()))
         if not self._providers.calm:
             self._regulate()
 
     def _wait(self) -> float:
         """Seconds until the next one may begin; `inf` where something has to end first."""
         if not self._providers.calm:
-            begun, places = self._busy - self._providers.under_way, self._providers.places
+            begun, places = self._unasked, self._providers.places
             if begun >= places:
                 return inf if places else self._providers.wait()
         return self._rate.wait()
+
+    @property
+    def _unasked(self) -> int:
+        """Messages begun whose provider has not been asked."""
+        return self._places.begun - self._providers.under_way
 
     @property
     def _resting(self) -> bool:
@@ -160,7 +166,7 @@ class ChannelWorker:
             self.consumer.take(None)
             return
         wait = inf if self._paused else self._providers.wait()
-        idle = not self._lanes and self._busy == self._providers.under_way
+        idle = not self._lanes and not self._unasked
         self.consumer.take(1 if idle and wait == 0 else 0)
         if idle:
             self._pump_again_in(wait)
@@ -183,26 +189,21 @@ class ChannelWorker:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, delivery: Delivery) -> None:
+    async def _work(self, delivery: Delivery, place: Place) -> None:
         """See one message through, giving its place to the next as soon as its send is over."""
-        slot = Slot(self._released)
         try:
-            if isinstance(await self._flow.handle(delivery, slot.release), Paused):
+            if isinstance(await self._flow.handle(delivery, place), Paused):
                 self._spawn(self._park(delivery))  # so that another one tries the provider next
         except Abandoned:
             log.info("message went back to the broker", queue=delivery.queue)
         except Exception:
             log.exception("unexpected error: message given back", queue=delivery.queue)
-            slot.release()
+            place.release()
             await asyncio.sleep(_before_the_next_try(delivery))
             delivery.give_back()
         finally:
-            slot.release()
+            place.release()
             self._pump()
-
-    def _released(self) -> None:
-        self._busy -= 1
-        self._pump()
 
     async def _park(self, delivery: Delivery) -> None:
         try:
@@ -218,19 +219,3 @@ def _before_the_next_try(delivery: Delivery) -> float:
     """Seconds to wait: a database that fails in an unknown way may be well again soon."""
     times = delivery.message.headers.get("x-delivery-count")
     return min(30.0, 0.1 * 2.0 ** min(times if isinstance(times, int) else 0, 20))
-
-
-class Slot:
-    """A place among the sends under way, given back once."""
-
-    __slots__ = ("_give_back", "_held")
-
-    def __init__(self, give_back: Callable[[], None]) -> None:
-        self._give_back = give_back
-        self._held = True
-
-    def release(self) -> None:
-        """Give it back; again does nothing."""
-        if self._held:
-            self._held = False
-            self._give_back()

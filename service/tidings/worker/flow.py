@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
@@ -14,7 +15,12 @@ from tidings.broker.consumer import Delivery
 from tidings.broker.surroundings import utc_now
 from tidings.delivery.attempt import Attempt, read
 from tidings.delivery.delay import Delay
-from tidings.delivery.errors import DeliveryError, MalformedNotification, OutcomeUnknown
+from tidings.delivery.errors import (
+    DeliveryError,
+    LedgerUnavailable,
+    MalformedNotification,
+    OutcomeUnknown,
+)
 from tidings.delivery.outcome import (
     Claim,
     Claimed,
@@ -39,12 +45,11 @@ from tidings.telemetry.metrics import ChannelMetrics
 from tidings.templates import Templates
 from tidings.worker.content import content_of
 from tidings.worker.patience import patiently
+from tidings.worker.places import Place
 from tidings.worker.providers import Providers
 from tidings.worker.settle import Settler
 
 log = structlog.get_logger(__name__)
-
-Release = Callable[[], None]
 
 _handlings: Final = count(1)
 """Numbers what this process handles, so that no two handlings share a token."""
@@ -83,11 +88,11 @@ class Flow:
     metrics: ChannelMetrics
     now: Callable[[], datetime] = utc_now
 
-    async def handle(self, delivery: Delivery, release: Release) -> Outcome | Paused | None:
+    async def handle(self, delivery: Delivery, place: Place) -> Outcome | Paused | None:
         """Take one message from here to its ack.
 
         Args:
-            release: Called once sending is over: somebody else may send.
+            place: Taken for the send, and released as soon as it is over.
 
         Returns:
             What came of sending; None where nobody was asked to send. `Paused` means that the provider
@@ -99,7 +104,7 @@ class Flow:
         try:
             attempt = read(delivery.message, now=self.now())
         except MalformedNotification as error:
-            release()
+            place.release()
             await self._malformed(delivery, error)
             return None
         policy = self.policy(attempt.notification.category)
@@ -107,8 +112,10 @@ class Flow:
         # send that began before the loss goes on.
         token = f"{self.ledger.actor}/{delivery.queue}/{delivery.tag}.{next(_handlings)}"
         claim = await self._claim(delivery, attempt, policy, token)
+        if isinstance(claim, Claimed) and await self._grew_old(attempt, token, place):
+            claim = await self._claim(delivery, attempt, policy, token)
         if not isinstance(claim, Claimed):
-            release()
+            place.release()
             await self._unclaimed(delivery, attempt, claim)
             return None
         if claim.accepted_at not in {None, attempt.first_seen}:
@@ -119,7 +126,7 @@ class Flow:
             why = tried.outcome.failure.message
             await patiently(delivery, lambda: self.ledger.release(attempt, token, why), insist=True)
             return tried.outcome
-        release()
+        place.release()
         record = Record(
             attempt,
             token,
@@ -144,6 +151,15 @@ class Flow:
             policy.expires_at(attempt),
         )
         return await patiently(delivery, lambda: self.ledger.claim(request))
+
+    async def _grew_old(self, attempt: Attempt, token: str, place: Place) -> bool:
+        """Wait for the place; whether the claim's lease might not last for the send now."""
+        try:
+            return await place.take() > self.lease_margin / 2
+        except asyncio.CancelledError:  # nobody has been asked: not to be taken for sent
+            with suppress(LedgerUnavailable):
+                await self.ledger.release(attempt, token, "the worker stopped")
+            raise
 
     async def _unclaimed(self, delivery: Delivery, attempt: Attempt, claim: Claim) -> None:
         """Settle a message that is not to be sent."""

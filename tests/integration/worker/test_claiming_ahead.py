@@ -1,0 +1,78 @@
+"""A message is claimed while its place is still in use, and nothing is lost or sent twice by it."""
+
+from collections import Counter
+from typing import ClassVar
+from uuid import UUID
+
+from tests.integration.worker.conftest import MakeRig
+from tests.support.worker_rig import Rig, eventually
+
+from tidings.delivery.outcome import Claim
+from tidings.delivery.ports import SendRequest
+from tidings.ledger.ledger import ClaimRequest, Ledger
+from tidings.testing import ScriptedChannel
+
+SENDING = "SELECT id FROM notifications WHERE state = 'sending'"
+
+
+class CountingLedger(Ledger):
+    """Knows how often each notification was claimed."""
+
+    claims: ClassVar[Counter[UUID]] = Counter()
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        self.claims[request.attempt.id] += 1
+        return await super().claim(request)
+
+
+def slow_ones_take(seconds: float):
+    def script(request: SendRequest, _: int) -> float:
+        return seconds if request.attempt.notification.category == "slow" else 0.002
+
+    return script
+
+
+async def three_of_which_two_are_sent(rig: Rig, channel: ScriptedChannel) -> tuple[UUID, ...]:
+    """Of three slow messages, the third is claimed and waits: two are sent at once."""
+    for _ in range(10):  # from these it learns that claims take longer than sends
+        await rig.publish()
+    await eventually(lambda: len(channel.sent) == 10)
+    ids = [await rig.publish(category="slow") for _ in range(3)]
+
+    async def all_claimed() -> bool:
+        return len(await rig.fetch(SENDING)) == 3
+
+    await eventually(all_claimed)
+    assert channel.under_way == 2
+    return tuple(ids)
+
+
+async def test_who_waits_for_a_place_longer_than_its_lease_is_good_for_claims_again(
+    make_rig: MakeRig,
+) -> None:
+    rig = await make_rig(TIDINGS_EMAIL_CONCURRENCY="2", TIDINGS_LEASE_MARGIN="0.4s")
+    channel = ScriptedChannel(script=slow_ones_take(0.8))
+    async with rig.working(channel, ledger_type=CountingLedger):
+        *first, waiting = await three_of_which_two_are_sent(rig, channel)
+        await rig.reaches(waiting, "sent")
+
+    assert [CountingLedger.claims[id] for id in (*first, waiting)] == [1, 1, 2]
+    assert set(channel.sent.values()) == {1}
+    assert channel.most_at_once == 2
+
+
+async def test_who_waits_for_a_place_when_the_worker_stops_is_given_back_unspent(
+    make_rig: MakeRig,
+) -> None:
+    rig = await make_rig(TIDINGS_EMAIL_CONCURRENCY="2", TIDINGS_GRACE="0.1s")
+    channel = ScriptedChannel(script=slow_ones_take(60.0))
+    async with rig.working(channel):
+        *first, waiting = await three_of_which_two_are_sent(rig, channel)
+
+    assert {row["id"] for row in await rig.fetch(SENDING)} == set(first)
+    quick = ScriptedChannel()
+    async with rig.working(quick):
+        await rig.reaches(waiting, "sent")
+    [attempt] = await rig.fetch("SELECT attempt FROM attempts WHERE notification_id = $1", waiting)
+    assert attempt["attempt"] == 1
+    assert not set(first) & quick.sent.keys()
