@@ -7,6 +7,7 @@ by its `message_id`, which has to be unlike any other's.
 
 import asyncio
 import struct
+from functools import lru_cache
 from itertools import takewhile
 
 import pamqp.frame
@@ -26,6 +27,22 @@ def _answer(data: bytes, at: int) -> tuple[int, int]:
     """The number that is answered for, and the bits beside it."""
     number, bits = _tag.unpack_from(data, at)
     return number, bits
+
+
+@lru_cache(maxsize=256)
+def _method(number: int, exchange: str, routing_key: str, *, mandatory: bool) -> bytes:
+    """The frame that says where to: the same for all that goes to one lane or tier."""
+    method = spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
+    return pamqp.frame.marshal(method, number)
+
+
+def _content(number: int, properties: spec.Basic.Properties, body: bytes, most: int) -> bytes:
+    """The frames that say what: properties, and the body in pieces of at most so many bytes."""
+    header = ContentHeader(properties=properties, body_size=len(body))
+    frames = [pamqp.frame.marshal(header, number)]
+    for at in range(0, len(body), most):
+        frames.append(pamqp.frame.marshal(ContentBody(body[at : at + most]), number))
+    return b"".join(frames)
 
 
 class Returned(Exception):
@@ -80,8 +97,9 @@ class ConfirmingChannel:
         """
         if self.is_closed:
             raise ChannelInvalidStateError("the channel is closed")
-        method = spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
-        written = self._written(method, properties, body)
+        number = self._channel.number
+        method = _method(number, exchange, routing_key, mandatory=mandatory)
+        written = method + _content(number, properties, body, self._channel.max_content_size)
         answer = self._expect(str(properties.message_id))
         self._unwritten.append(written)
         if self._writing is None:
@@ -90,16 +108,6 @@ class ConfirmingChannel:
             await answer
         finally:
             self._numbers.pop(str(properties.message_id), None)
-
-    def _written(
-        self, method: spec.Basic.Publish, properties: spec.Basic.Properties, body: bytes
-    ) -> bytes:
-        number, most = self._channel.number, self._channel.max_content_size
-        header = ContentHeader(properties=properties, body_size=len(body))
-        frames = [pamqp.frame.marshal(method, number), pamqp.frame.marshal(header, number)]
-        for at in range(0, len(body), most):
-            frames.append(pamqp.frame.marshal(ContentBody(body[at : at + most]), number))
-        return b"".join(frames)
 
     def _expect(self, message_id: str) -> asyncio.Future[None]:
         self._count += 1

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from tidings.app import collect_seldom
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.cli import letter_options as which
@@ -204,6 +205,7 @@ async def _find(wanted: LetterFilter, ids: Sequence[str], limit: int | None) -> 
 async def _replay(selection: Selection, plan: Plan) -> Summary:
     settings = Settings()
     async with open_ledger(settings) as ledger:
+        collect_seldom()
         return await replay_letters(settings, ledger, selection, plan)
 
 
