@@ -168,7 +168,7 @@ class BaseNotification(BaseModel):
 
     def broken_rules(self) -> Iterator[Problem]:
         """Rules that span several fields. A channel adds its own."""
-        yield from self._broken_content_rules()
+        return self._broken_content_rules()
 
     def _broken_content_rules(self) -> Iterator[Problem]:
         return iter(())

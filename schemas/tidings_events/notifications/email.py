@@ -172,6 +172,10 @@ class EmailNotification(TemplatedNotification):
     def broken_rules(self) -> Iterator[Problem]:
         """Content or template; attachments of a size that mail servers take."""
         yield from super().broken_rules()
+        if self.attachments:
+            yield from self._broken_attachment_rules()
+
+    def _broken_attachment_rules(self) -> Iterator[Problem]:
         size = sum(len(attachment.content) for attachment in self.attachments)
         if size > MAX_ATTACHED_BYTES:
             allowed = f"at most {MAX_ATTACHED_BYTES:,} are allowed, so send a link"

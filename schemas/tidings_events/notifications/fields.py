@@ -5,7 +5,6 @@ A validator's message continues the sentence "<field>: <value> …", so it start
 
 import math
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from pydantic import (
 MAX_DEPTH = 64
 MAX_VALUES = 50_000
 _LONGEST_LABEL = 1024
+_CONTAINERS = (dict, list, tuple)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?")
 _OFFSET = re.compile(r"([Zz]|[+-]\d\d:?\d\d)$")
 
@@ -57,16 +57,21 @@ def storable(value: dict[str, Any]) -> dict[str, Any]:
     raise ValueError(f"is nested more than {MAX_DEPTH} deep; flatten it")
 
 
-def _containers_in(container: Any) -> Iterator[Any]:
+def _containers_in(container: Any) -> list[Any]:
+    """What is nested in it, one level deep; all else in it has been checked."""
     if isinstance(container, dict):
         for key in container:
             _check_key(key)
         container = container.values()
+    nested = []
     for item in container:
-        if isinstance(item, dict | list | tuple):
-            yield item
+        if isinstance(item, str):
+            _check_text(item)
+        elif isinstance(item, _CONTAINERS):
+            nested.append(item)
         else:
             _check_scalar(item)
+    return nested
 
 
 def _check_key(key: object) -> None:
@@ -79,8 +84,6 @@ def _check_key(key: object) -> None:
 
 def _check_scalar(value: object) -> None:
     match value:
-        case str():
-            _check_text(value)
         case bool() | int() | None:
             pass
         case float() if math.isfinite(value):
@@ -118,11 +121,13 @@ def scalar(value: object) -> object:
             raise ValueError(
                 f"is {len(value):,} characters long; at most {_LONGEST_LABEL:,} are allowed"
             )
-        case str() | bool() | int() | float():
+        case str():
+            _check_text(value)
+        case bool() | int() | float():
             _check_scalar(value)
-            return value
         case _:
             raise ValueError("must be a string, a number, true or false; nest nothing in it")
+    return value
 
 
 _ShortText = Annotated[str, StringConstraints(max_length=_LONGEST_LABEL)]
