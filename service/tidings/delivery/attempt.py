@@ -1,12 +1,13 @@
 """Step two, read: bytes and headers become an `Attempt`, or a `MalformedNotification`."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from tidings.delivery.errors import MalformedNotification
+from tidings.delivery.value import value
 from tidings_events import InvalidNotification, Notification, Priority, parse
 from tidings_events.routing import TRACEPARENT, Headers
 
@@ -22,7 +23,7 @@ LONGEST_WAIT: Final = timedelta(days=7)
 """A message that says it waited longer has a clock that is wrong, or none."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Message:
     """What a broker handed over: bytes and what was written on the outside."""
 
@@ -36,7 +37,7 @@ class Message:
     """When its producer says that it was published."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Lane:
     """A channel and a priority: where a notification waits its turn."""
 
@@ -49,7 +50,7 @@ class Lane:
         return f"{self.channel}.{self.priority}"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Attempt:
     """One try at one notification: (id, epoch, number) names it for ever."""
 

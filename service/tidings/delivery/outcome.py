@@ -9,6 +9,7 @@ from uuid import UUID
 from tidings.delivery.delay import Delay
 from tidings.delivery.states import State
 from tidings.delivery.tries import Tried
+from tidings.delivery.value import value
 
 
 class Reason(StrEnum):
@@ -47,7 +48,7 @@ class Failure:
     """Every provider's part in it, where there are several."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Sent:
     """The provider took it."""
 
@@ -92,7 +93,7 @@ Outcome: TypeAlias = Sent | RetryLater | Undeliverable
 # What the ledger answers to a claim.
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Claimed:
     """It is this worker's to send."""
 

@@ -7,13 +7,14 @@ from typing import Final, Protocol
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Sent
+from tidings.delivery.value import value
 from tidings_events import Notification
 
 PRIMARY: Final = "primary"
 """The provider that a channel's own settings lead to."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Content:
     """The words to deliver, whether the producer wrote them or a template did."""
 
@@ -22,7 +23,7 @@ class Content:
     html: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SendRequest:
     """One attempt, ready to be sent."""
 

@@ -5,7 +5,6 @@ looked up once more and classified by `classify`, which says what their message 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -27,6 +26,7 @@ from tidings.delivery.outcome import (
     Unsettled,
 )
 from tidings.delivery.states import State
+from tidings.delivery.value import value
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.rows import COLUMNS, columns
 
@@ -110,7 +110,7 @@ SELECT id, duplicate_of FROM suppressed
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ClaimRequest:
     """An attempt that a worker wants to make."""
 

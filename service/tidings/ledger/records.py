@@ -1,7 +1,6 @@
 """Step five, record: the attempt and the new state, committed before anything is passed on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -9,6 +8,7 @@ from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Failure, Outcome, RetryLater, Sent, Undeliverable
 from tidings.delivery.states import State
 from tidings.delivery.tries import Tried
+from tidings.delivery.value import value
 from tidings.ledger.database import Database
 from tidings.ledger.rows import fit
 
@@ -74,7 +74,7 @@ SELECT id, epoch, 'sending', state, $1, 'not sent, no attempt spent: ' || $5 FRO
 """
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Record:
     """What became of one attempt."""
 
