@@ -8,15 +8,18 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final
 
-from aiormq import Channel as AmqpChannel
+import structlog
 
 from tidings.broker import consumer, topology
+from tidings.broker.confirms import ConfirmingChannel
+from tidings.delivery.errors import BrokerUnavailable
 from tidings.ledger import changes, claims, letter_replay
 from tidings.worker import flow, settle, worker
 from tidings.worker.channel_worker import ChannelWorker
+
+log = structlog.get_logger(__name__)
 
 MUTANTS: Final[dict[str, Callable[[], None]]] = {}
 
@@ -73,8 +76,10 @@ def ack_before_confirm() -> None:
     ) -> None:
         delivery.ack()
         body, headers = rest
-        with suppress(Exception):
+        try:
             await self._publisher.publish(exchange, key, body, headers)
+        except BrokerUnavailable as error:
+            log.warning("not passed on", error=str(error))
 
     settle.Settler._publish = publish
 
@@ -115,12 +120,12 @@ def no_grace() -> None:
 @mutant
 def not_mandatory() -> None:
     """Publish without asking to hear of what leads nowhere."""
-    usual = AmqpChannel.basic_publish
+    usual = ConfirmingChannel.basic_publish
 
     async def publish(self: Any, *args: Any, **more: Any) -> Any:
         return await usual(self, *args, **{**more, "mandatory": False})
 
-    AmqpChannel.basic_publish = publish
+    ConfirmingChannel.basic_publish = publish
 
 
 @mutant
@@ -185,6 +190,17 @@ def no_lease() -> None:
 
 
 @mutant
+def claimed_again() -> None:
+    """Take an attempt that was made already."""
+    _replace(
+        claims,
+        "CLAIM",
+        "n.state IN ('queued', 'retrying') AND n.attempt < excluded.attempt",
+        "n.state <> 'sending' AND n.attempt <= excluded.attempt",
+    )
+
+
+@mutant
 def leases_by_own_clock() -> None:
     """Measure leases by the worker's clock."""
     usual, text = claims.Claims._taken, claims.CLAIM
@@ -231,6 +247,7 @@ def replay_without_compare() -> None:
     )
     _replace(letter_replay, "LOCK", "FOR UPDATE", "")
     _replace(letter_replay, "QUEUE", "AND n.state = i.before", "")
+    letter_replay.refusal = lambda *_, **__: None
 
 
 @mutant
