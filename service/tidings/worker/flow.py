@@ -196,7 +196,7 @@ class Flow:
     async def _try(self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy) -> Try:
         """Send, unless it is too late, or nobody may send it again unasked, or there are no words."""
         started_at, clock = self.now(), perf_counter()
-        content = self._content(attempt, claim, policy)
+        content = self._content(attempt, claim, policy, started_at)
         asked = isinstance(content, Content)
         outcome = (
             await self._send(attempt, content, policy) if isinstance(content, Content) else content
@@ -204,10 +204,9 @@ class Flow:
         return Try(outcome, started_at, perf_counter() - clock, asked)
 
     def _content(
-        self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy
+        self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy, now: datetime
     ) -> Content | Outcome | Paused:
         """What to send, or why nothing is sent."""
-        now = self.now()
         if (late := policy.expired(attempt, now)) is not None:
             return late
         if claim.possible_duplicate and policy.guarantee is Guarantee.AT_MOST_ONCE:

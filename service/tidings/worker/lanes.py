@@ -26,21 +26,21 @@ class Lanes:
         default_factory=lambda: {priority: deque() for priority in PRIORITIES}
     )
     _credit: float = 0.0
-
-    def __bool__(self) -> bool:
-        return any(self._lanes.values())
+    _waiting: int = 0
 
     def __len__(self) -> int:
-        return sum(len(lane) for lane in self._lanes.values())
+        return self._waiting
 
     def put(self, priority: str, delivery: Delivery) -> None:
         """Wait at the end of a lane."""
         self._lanes[priority].append(delivery)
+        self._waiting += 1
 
     def take(self) -> Delivery | None:
         """The next delivery whose ack would still reach the broker; None where there is none."""
         while (lane := self._next_lane()) is not None:
             delivery = lane.popleft()
+            self._waiting -= 1
             if delivery.alive:
                 return delivery
         return None
@@ -61,6 +61,7 @@ class Lanes:
         for lane in self._lanes.values():
             while lane and lane[0].received < limit:
                 delivery = lane.popleft()
+                self._waiting -= 1
                 if delivery.alive:
                     yield delivery
 
@@ -68,3 +69,4 @@ class Lanes:
         """Forget everything; unacknowledged, the broker delivers it again."""
         for lane in self._lanes.values():
             lane.clear()
+        self._waiting = 0

@@ -1,6 +1,5 @@
 """Step four, send: asks the channel's providers, each behind its circuit, and learns from what they say."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -21,6 +20,7 @@ from tidings.delivery.errors import (
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts, labelled
 from tidings.delivery.tries import NOT_ASKED, SENT, Tried
+from tidings.worker.overtime import Overtime
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +56,7 @@ class Providers:
         self.all = tuple(providers)
         self.calm = True
         """Whether every circuit is closed."""
+        self._overtime = Overtime()
         self._tell: Listener = _nobody
 
     def on_change(self, tell: Listener) -> None:
@@ -148,7 +149,7 @@ class Providers:
 
     async def _ask(self, provider: Provider, era: int, request: SendRequest) -> Sent:
         try:
-            sent = await _within_its_time(provider.channel, request)
+            sent = await self._within_its_time(provider.channel, request)
         except DeliveryError as error:
             raise self._judged(provider, era, error) from None
         except BaseException:  # cancelled, or a bug of ours: the provider is not to blame
@@ -158,6 +159,14 @@ class Providers:
         provider.circuit.succeeded(era)
         self._notice(provider, before)
         return sent
+
+    async def _within_its_time(self, channel: Channel, request: SendRequest) -> Sent:
+        """Ask, and give up on a channel that keeps no time."""
+        limit = request.timeout + OVERTIME
+        try:
+            return await self._overtime.within(limit, channel.send(request))
+        except TimeoutError:
+            raise OutcomeUnknown(f"the channel did not return within {limit:g} s") from None
 
     def _judged(self, provider: Provider, era: int, error: DeliveryError) -> DeliveryError:
         """Learn from an error; what it means for the notification."""
@@ -215,16 +224,6 @@ def log_change(channel: str, provider: Provider, before: Phase) -> None:
             told.warning("provider answers again: more is sent step by step")
         case Phase.CLOSED:
             told.warning("provider back to normal", before=before.value)
-
-
-async def _within_its_time(channel: Channel, request: SendRequest) -> Sent:
-    """Ask, and give up on a channel that keeps no time."""
-    limit = request.timeout + OVERTIME
-    try:
-        async with asyncio.timeout(limit):
-            return await channel.send(request)
-    except TimeoutError:
-        raise OutcomeUnknown(f"the channel did not return within {limit:g} s") from None
 
 
 def _failed(circuit: Circuit, era: int, error: DeliveryError) -> bool:

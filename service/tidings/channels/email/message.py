@@ -6,6 +6,7 @@ Pure: the same arguments give the same bytes.
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Final
 
 from tidings.channels.email.addresses import Mailbox, deliverable
@@ -94,7 +95,7 @@ def build(
     fields = [
         *_addressed(notification, sender),
         text_field("Subject", content.subject),
-        f"Date: {format_datetime(now)}",
+        f"Date: {_date(now.replace(microsecond=0))}",
         f"Message-ID: <{request.key}@{sender.domain}>",
         *_further(notification.headers),
         "MIME-Version: 1.0",
@@ -102,6 +103,12 @@ def build(
     whole = _content(content, notification.attachments, boundary)
     head = "\r\n".join((*fields, whole.head, ""))
     return head.encode() + whole.body
+
+
+@lru_cache(maxsize=4)
+def _date(second: datetime) -> str:
+    """RFC 5322, 3.3; the same for all mails of a second."""
+    return format_datetime(second)
 
 
 def _addressed(notification: EmailNotification, sender: Mailbox) -> list[str]:

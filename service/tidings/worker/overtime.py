@@ -1,0 +1,59 @@
+"""Step four's last resort: gives up a send whose channel keeps no time. One timer watches them all."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class Overtime:
+    """Watches work of the tasks of one event loop.
+
+    Args:
+        look: Seconds between two looks: by so much somebody may be given up late.
+    """
+
+    def __init__(self, look: float = 1.0) -> None:
+        self._interval = look
+        self._ends: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def watching(self) -> bool:
+        """Whether it will look again."""
+        return self._timer is not None
+
+    async def within(self, limit: float, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do work in the current task, which is not watched already; about `limit` seconds of it.
+
+        Raises:
+            TimeoutError: It took longer, and was cancelled.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # for the type checker: this is a coroutine
+        loop = asyncio.get_running_loop()
+        cancelled_before = task.cancelling()
+        self._ends[task] = loop.time() + limit
+        if self._timer is None:
+            self._timer = loop.call_later(self._interval, self._look, loop)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if task in self._late and task.cancelling() <= cancelled_before + 1:
+                raise TimeoutError from None
+            raise
+        finally:
+            del self._ends[task]
+            if task in self._late:
+                self._late.remove(task)
+                task.uncancel()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for task, end in self._ends.items():
+            if end <= now and task not in self._late:
+                self._late.add(task)
+                task.cancel()
+        self._timer = loop.call_later(self._interval, self._look, loop) if self._ends else None
