@@ -51,8 +51,10 @@ WITH sent AS (
 UPDATE dead_letters d
    SET state = 'replayed', replayed_at = now(), changed_at = now()
   FROM unnest($1::uuid[], $2::int[]) AS done (id, epoch)
- WHERE d.notification_id = done.id AND d.replay_epoch = done.epoch AND d.state = 'replaying'
+ WHERE d.notification_id = done.id AND d.replay_epoch = done.epoch
+   AND d.state || '' = 'replaying'
 """
+"""`|| ''` keeps PostgreSQL from going by the index of all that any replay has under way."""
 
 NEXT: Final = """
 SELECT extract(epoch FROM min(dispatch_at) - clock_timestamp())::float8
