@@ -62,6 +62,7 @@ class ConfirmingChannel:
     def __init__(self, channel: Channel, frames: Frames) -> None:
         self._channel = channel
         self._frames = frames
+        self._loop = asyncio.get_running_loop()
         self._count = 0
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._numbers: dict[str, int] = {}
@@ -103,7 +104,7 @@ class ConfirmingChannel:
         answer = self._expect(str(properties.message_id))
         self._unwritten.append(written)
         if self._writing is None:
-            self._writing = asyncio.get_running_loop().create_task(self._write())
+            self._writing = self._loop.create_task(self._write())
         try:
             await answer
         finally:
@@ -112,7 +113,7 @@ class ConfirmingChannel:
     def _expect(self, message_id: str) -> asyncio.Future[None]:
         self._count += 1
         self._numbers[message_id] = self._count
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[None] = self._loop.create_future()
         self._waiting[self._count] = answer
         return answer
 

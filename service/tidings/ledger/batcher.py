@@ -56,6 +56,7 @@ class Batcher(Generic[Item, Result]):
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._due = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._resting: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
@@ -75,7 +76,7 @@ class Batcher(Generic[Item, Result]):
         Raises:
             LedgerUnavailable: The batch could not be done; it may be submitted again.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, future))
         if not self._due:

@@ -49,9 +49,10 @@ class ChannelWorker:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._flow = flow
+        self._loop = asyncio.get_running_loop()  # asking each time costs a system call
         self._providers = flow.providers
         self._providers.on_change(self._changed)
-        self._places = Places(settings.concurrency, self._pump)
+        self._places = Places(settings.concurrency, self._pump, clock)
         self._lanes = Lanes(settings.low_share, clock)
         self._rate = RateLimit(settings.rate, clock)
         self._paused = False
@@ -182,10 +183,10 @@ class ChannelWorker:
             self._timer.cancel()
             self._timer = None
         if 0 < wait < inf:
-            self._timer = asyncio.get_running_loop().call_later(wait, self._pump)
+            self._timer = self._loop.call_later(wait, self._pump)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -19,6 +19,7 @@ class Overtime:
         self._ends: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def watching(self) -> bool:
@@ -31,9 +32,9 @@ class Overtime:
         Raises:
             TimeoutError: It took longer, and was cancelled.
         """
-        task = asyncio.current_task()
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101  # for the type checker: this is a coroutine
-        loop = asyncio.get_running_loop()
         cancelled_before = task.cancelling()
         self._ends[task] = loop.time() + limit
         if self._timer is None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from math import ceil
+from time import monotonic
 from typing import Final
 
 MARGIN: Final = 2.0
@@ -21,11 +22,15 @@ class Places:
     Args:
         most: Sends at once.
         freed: Called whenever somebody else may begin.
+        clock: Seconds.
     """
 
-    def __init__(self, most: int, freed: Callable[[], None]) -> None:
+    def __init__(
+        self, most: int, freed: Callable[[], None], clock: Callable[[], float] = monotonic
+    ) -> None:
         self._most = most
         self._freed = freed
+        self.clock = clock
         self._free = asyncio.Semaphore(most)
         self._claiming = 0.0
         self._sending = 0.0
@@ -79,7 +84,7 @@ class Place:
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        self._clock = asyncio.get_running_loop().time
+        self._clock = places.clock
         self._since = self._clock()
         self._taken = False
         self._held = True

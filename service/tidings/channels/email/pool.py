@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Final, TypeVar
 
 from tidings.channels.email.connection import Connection, Progress, Stale
@@ -78,7 +79,7 @@ class Pool:
 
     def _take(self) -> Connection | None:
         """The connection used last, so that those not needed grow old and go."""
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         while self._kept:
             connection = self._kept.pop()
             if connection.fit and now - connection.last_used < self._idle:
@@ -90,7 +91,7 @@ class Pool:
         if self._closed:
             connection.abort()
         elif connection.fit and connection.mails < self._mails:
-            connection.last_used = asyncio.get_running_loop().time()
+            connection.last_used = monotonic()
             self._kept.append(connection)
         else:
             self._dismiss(connection)

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import re
 import socket
+from time import monotonic
 from typing import cast
 
 from aiosmtplib import SMTP, SMTPHeloError, SMTPServerDisconnected
@@ -110,8 +111,7 @@ def _connection(smtp: SMTP) -> Connection:
     if smtp.transport is None:
         raise SMTPServerDisconnected("Connection lost")
     offers = frozenset(name for name in EXTENSIONS if smtp.supports_extension(name))
-    now = asyncio.get_running_loop().time()
-    return Connection(cast(asyncio.Transport, smtp.transport), offers, now=now)
+    return Connection(cast(asyncio.Transport, smtp.transport), offers, now=monotonic())
 
 
 def _drop(smtp: SMTP) -> None:
