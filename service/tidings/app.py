@@ -110,7 +110,7 @@ def collect_seldom() -> None:
     good part of a worker's time under load. Messages leave next to no cycles behind."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 50, 50)
+    gc.set_threshold(150_000, 20, 50)
 
 
 def actor_name(roles: Collection[str]) -> str:
