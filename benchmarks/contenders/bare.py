@@ -25,7 +25,7 @@ class BareLoop(PlainQueues):
     about = About(
         name="bare loop",
         distribution="aio-pika",
-        shape=Shape(1, 1, 200),
+        shape=Shape(1, 1, 1000),
         tried=(Shape(1, 1, 50), Shape(1, 1, 200), Shape(1, 1, 1000)),
         configuration=(
             "aio-pika, callback, an ack each",

@@ -20,7 +20,7 @@ class Dramatiq(PlainQueues):
     about = About(
         name="Dramatiq",
         distribution="dramatiq",
-        shape=Shape(2, 8),
+        shape=Shape(2, 16),
         tried=(Shape(1, 8), Shape(1, 16), Shape(2, 4), Shape(2, 8), Shape(2, 16)),
         configuration=(
             "processes × threads as stated",

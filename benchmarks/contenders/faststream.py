@@ -21,7 +21,7 @@ class FastStream(PlainQueues):
     about = About(
         name="FastStream",
         distribution="faststream",
-        shape=Shape(2, 1, 100),
+        shape=Shape(2, 1, 50),
         tried=(Shape(1, 1, 100), Shape(1, 1, 200), Shape(2, 1, 50), Shape(2, 1, 100)),
         configuration=(
             "processes, with a prefetch each, as stated; uvloop",

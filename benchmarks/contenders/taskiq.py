@@ -19,7 +19,7 @@ class Taskiq(PlainQueues):
     about = About(
         name="taskiq",
         distribution="taskiq-aio-pika",
-        shape=Shape(2, 100, 100),
+        shape=Shape(2, 50, 50),
         tried=(Shape(1, 100, 100), Shape(2, 50, 50), Shape(2, 100, 100)),
         configuration=(
             "workers × --max-async-tasks as stated, uvloop",
