@@ -70,6 +70,15 @@ def test_a_target_is_missed_by_what_is_lacking() -> None:
     assert peer.measured.startswith("3.33 ×")
 
 
+def test_a_review_asks_for_what_the_last_whole_run_reached_where_that_missed_the_target() -> None:
+    bare, peer = QUICK
+    last = measured({**FAST, "Tidings": [5500.0], "Dramatiq": [1100.0]})
+
+    assert bare.kept(last).factor == pytest.approx(1.1 * 0.85)
+    assert peer.kept(last) is peer
+    assert bare.kept(measured({})) is bare
+
+
 def test_what_was_not_measured_does_not_count_as_met() -> None:
     verdicts = judge(measured({"Tidings": [6000.0], "bare loop": [4000.0]}), QUICK)
     assert [one.met for one in verdicts] == [True, None]
