@@ -13,6 +13,7 @@ from aio_pika.exceptions import DeliveryError
 
 from tidings.broker.topology import DEAD, Topology, topology_of
 from tidings.dead_letters import Archive
+from tidings.delivery.orders import Verb
 from tidings.ledger import Ledger
 from tidings.scheduler import Scheduler
 from tidings.settings import Settings
@@ -105,6 +106,11 @@ class Rig:
             finally:
                 stop.set()
                 await task
+
+    async def order(self, provider: str, verb: Verb, reason: str = "") -> None:
+        """What an operator orders of the email channel by `tidings channels`."""
+        async with Ledger(self.settings.ledger, actor="cli test") as ledger:
+            await ledger.controls.give("email", provider, verb, actor="cli test", reason=reason)
 
     async def connect(self, url: str) -> None:
         """Publish and look at queues there from now on."""

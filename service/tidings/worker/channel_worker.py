@@ -13,6 +13,7 @@ from tidings.broker.topology import PRIORITIES, lane_queue
 from tidings.delivery.attempt import Lane
 from tidings.delivery.circuit import Phase
 from tidings.delivery.outcome import Paused
+from tidings.delivery.retry_policy import Guarantee
 from tidings.settings import ChannelSettings
 from tidings.worker.flow import Flow
 from tidings.worker.lanes import Lanes
@@ -60,6 +61,9 @@ class ChannelWorker:
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self._priorities = {lane_queue(Lane(flow.providers.name, one)): one for one in PRIORITIES}
+        # What waits for its place when a worker dies may have been sent, for all that the next one can
+        # know; and a rate would be spent when it is claimed.
+        self._ahead = settings.guarantee is Guarantee.AT_LEAST_ONCE and settings.rate is None
         prefetch = max(settings.prefetch, settings.concurrency)
         self.consumer = Consumer(
             [Subscription(queue, prefetch) for queue in self._priorities],
@@ -83,12 +87,13 @@ class ChannelWorker:
 
     def pause(self) -> None:
         """Begin nothing more until `resume`; what is under way ends."""
-        self._paused = True
+        self._paused = self._places.closed = True
         self._regulate()
 
     def resume(self) -> None:
         """Go on."""
         self._paused = False
+        self._places.closed = self._stopping
         self._regulate()
         self._pump()
 
@@ -107,7 +112,7 @@ class ChannelWorker:
 
     async def finish(self, grace: float) -> int:
         """Begin nothing more and let what is under way finish; how many did not within `grace` seconds."""
-        self._stopping = True
+        self._stopping = self._places.closed = True
         self.consumer.stop_taking()
         if self._resting:  # going back to the lane would count against its delivery limit
             for delivery in list(self._lanes.take_older_than(0)):
@@ -127,7 +132,7 @@ class ChannelWorker:
         """Begin as many messages as may be begun now, the most urgent first."""
         while (
             self._lanes
-            and self._places.room(ahead=self._providers.calm)
+            and self._places.room(ahead=self._ahead and self._providers.calm)
             and not (self._paused or self._stopping)
         ):
             if (wait := self._wait()) > 0:

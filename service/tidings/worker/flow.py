@@ -17,7 +17,6 @@ from tidings.delivery.attempt import Attempt, read
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import (
     DeliveryError,
-    LedgerUnavailable,
     MalformedNotification,
     OutcomeUnknown,
 )
@@ -45,7 +44,7 @@ from tidings.telemetry.metrics import ChannelMetrics
 from tidings.templates import Templates
 from tidings.worker.content import content_of
 from tidings.worker.patience import patiently
-from tidings.worker.places import Place
+from tidings.worker.places import NoTurn, Place
 from tidings.worker.providers import Providers
 from tidings.worker.settle import Settler
 
@@ -53,6 +52,9 @@ log = structlog.get_logger(__name__)
 
 _handlings: Final = count(1)
 """Numbers what this process handles, so that no two handlings share a token."""
+
+NOT_NOW: Final = Paused(Failure("not_now", "the channel was paused, or its worker stopped"))
+"""What was claimed and not begun is given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Flow:
 
         Returns:
             What came of sending; None where nobody was asked to send. `Paused` means that the provider
-            is at fault: nothing was spent, and the message is still in hand.
+            is at fault, or nothing is sent just now: nothing was spent, and the message is still in hand.
 
         Raises:
             Abandoned: The broker took the message back; the ledger knows how far it came.
@@ -111,9 +113,10 @@ class Flow:
         # Tags start again with every channel: what comes again may have the tag it had, while the
         # send that began before the loss goes on.
         token = f"{self.ledger.actor}/{delivery.queue}/{delivery.tag}.{next(_handlings)}"
-        claim = await self._claim(delivery, attempt, policy, token)
-        if isinstance(claim, Claimed) and await self._grew_old(attempt, token, place):
-            claim = await self._claim(delivery, attempt, policy, token)
+        try:
+            claim = await self._turn(delivery, attempt, policy, token, place)
+        except NoTurn:
+            return NOT_NOW
         if not isinstance(claim, Claimed):
             place.release()
             await self._unclaimed(delivery, attempt, claim)
@@ -141,6 +144,26 @@ class Flow:
             delivery.ack()
         return tried.outcome if tried.asked else None
 
+    async def _turn(
+        self, delivery: Delivery, attempt: Attempt, policy: DeliveryPolicy, token: str, place: Place
+    ) -> Claim:
+        """Claim, and wait for the place; a claim whose lease might not last for the send is made again.
+
+        Raises:
+            NoTurn: Nothing is sent just now.
+        """
+        claim = await self._claim(delivery, attempt, policy, token)
+        if not isinstance(claim, Claimed):
+            return claim
+        try:
+            if await place.take() <= self.lease_margin / 2:
+                return claim
+            return await self._claim(delivery, attempt, policy, token)
+        except BaseException:  # nobody has been asked: not to be taken for sent
+            with suppress(Exception):
+                await self.ledger.release(attempt, token, NOT_NOW.failure.message)
+            raise
+
     async def _claim(
         self, delivery: Delivery, attempt: Attempt, policy: DeliveryPolicy, token: str
     ) -> Claim:
@@ -151,15 +174,6 @@ class Flow:
             policy.expires_at(attempt),
         )
         return await patiently(delivery, lambda: self.ledger.claim(request))
-
-    async def _grew_old(self, attempt: Attempt, token: str, place: Place) -> bool:
-        """Wait for the place; whether the claim's lease might not last for the send now."""
-        try:
-            return await place.take() > self.lease_margin / 2
-        except asyncio.CancelledError:  # nobody has been asked: not to be taken for sent
-            with suppress(LedgerUnavailable):
-                await self.ledger.release(attempt, token, "the worker stopped")
-            raise
 
     async def _unclaimed(self, delivery: Delivery, attempt: Attempt, claim: Claim) -> None:
         """Settle a message that is not to be sent."""

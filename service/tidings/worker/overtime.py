@@ -38,7 +38,7 @@ class Overtime:
         cancelled_before = task.cancelling()
         self._ends[task] = loop.time() + limit
         if self._timer is None:
-            self._timer = loop.call_later(self._interval, self._look, loop)
+            self._timer = loop.call_later(self._interval, self._look)
         try:
             return await work
         except asyncio.CancelledError:
@@ -51,10 +51,11 @@ class Overtime:
                 self._late.remove(task)
                 task.uncancel()
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
         now = loop.time()
         for task, end in self._ends.items():
             if end <= now and task not in self._late:
                 self._late.add(task)
                 task.cancel()
-        self._timer = loop.call_later(self._interval, self._look, loop) if self._ends else None
+        self._timer = loop.call_later(self._interval, self._look) if self._ends else None

@@ -8,8 +8,14 @@ from typing import Final
 
 MARGIN: Final = 2.0
 """Claims come in batches: so many times more than fall due on average are claimed ahead."""
+LONGEST_CLAIM: Final = 1.0
+"""Seconds; what takes longer waits out an outage, which says nothing about the next claim."""
 MEMORY: Final = 0.05
 """Share of the newest in what is known of how long claims and sends take."""
+
+
+class NoTurn(Exception):  # named for what happened to the message
+    """Nothing more is sent just now; whoever asked is to give back what it has claimed."""
 
 
 class Places:
@@ -38,6 +44,8 @@ class Places:
         """Messages that are claimed, wait for a place or have one."""
         self.taken = 0
         """Places in use."""
+        self.closed = False
+        """Whether nobody is given one any more: the channel is paused, or its worker stops."""
 
     @property
     def ahead(self) -> int:
@@ -60,9 +68,19 @@ class Places:
         return Place(self)
 
     async def take(self, claiming: float) -> None:
-        """Wait for a place, in the order of asking; `claiming` is how many seconds the claim took."""
-        self._claiming = _blended(self._claiming, claiming)
+        """Wait for a place, in the order of asking.
+
+        Args:
+            claiming: Seconds that the claim took.
+
+        Raises:
+            NoTurn: They are closed.
+        """
+        self._claiming = _blended(self._claiming, min(claiming, LONGEST_CLAIM))
         await self._free.acquire()
+        if self.closed:
+            self._free.release()
+            raise NoTurn
         self.taken += 1
 
     def give_back(self, sending: float) -> None:
@@ -90,7 +108,11 @@ class Place:
         self._held = True
 
     async def take(self) -> float:
-        """Wait until this message may be sent; returns for how many seconds it had to."""
+        """Wait until this message may be sent; returns for how many seconds it had to.
+
+        Raises:
+            NoTurn: It may not any more.
+        """
         asked = self._clock()
         await self._places.take(asked - self._since)
         self._taken, self._since = True, self._clock()

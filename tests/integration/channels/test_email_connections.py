@@ -134,6 +134,23 @@ async def test_a_relay_left_waiting_for_a_refused_mail_gets_none() -> None:
 
         assert relay.opened == 2
         assert len(relay.mails) == 1
+        async with asyncio.timeout(5):
+            while relay.connections > 1:  # a server knows no events
+                await asyncio.sleep(0.005)
+
+
+async def test_a_relay_that_never_answers_the_rest_of_a_refused_mail_costs_one_more() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.once("RCPT", "550 5.1.1 unknown")
+        relay.once("DATA", fall_silent)
+        with pytest.raises(Rejected):
+            await channel.send(mail())
+        with pytest.raises(Unavailable, match="in time"):
+            await channel.send(mail(timeout=0.2))
+
+        await channel.send(mail())
+
+        assert relay.opened == 2
 
 
 async def test_a_kept_connection_lost_after_the_payload_leaves_the_outcome_open() -> None:

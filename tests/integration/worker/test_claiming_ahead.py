@@ -7,6 +7,7 @@ from uuid import UUID
 from tests.integration.worker.conftest import MakeRig
 from tests.support.worker_rig import Rig, eventually
 
+from tidings.delivery.orders import WHOLE_CHANNEL, Verb
 from tidings.delivery.outcome import Claim
 from tidings.delivery.ports import SendRequest
 from tidings.ledger.ledger import ClaimRequest, Ledger
@@ -34,7 +35,7 @@ def slow_ones_take(seconds: float):
 
 async def three_of_which_two_are_sent(rig: Rig, channel: ScriptedChannel) -> tuple[UUID, ...]:
     """Of three slow messages, the third is claimed and waits: two are sent at once."""
-    for _ in range(10):  # from these it learns that claims take longer than sends
+    for _ in range(10):  # from these it learns how long claims and sends take
         await rig.publish()
     await eventually(lambda: len(channel.sent) == 10)
     ids = [await rig.publish(category="slow") for _ in range(3)]
@@ -76,3 +77,38 @@ async def test_who_waits_for_a_place_when_the_worker_stops_is_given_back_unspent
     [attempt] = await rig.fetch("SELECT attempt FROM attempts WHERE notification_id = $1", waiting)
     assert attempt["attempt"] == 1
     assert not set(first) & quick.sent.keys()
+
+
+async def test_who_waits_for_a_place_when_the_channel_is_paused_is_not_sent(
+    make_rig: MakeRig,
+) -> None:
+    rig = await make_rig(TIDINGS_EMAIL_CONCURRENCY="2")
+    channel = ScriptedChannel(script=slow_ones_take(3.0))
+    async with rig.working(channel):
+        *first, waiting = await three_of_which_two_are_sent(rig, channel)
+        await rig.order(WHOLE_CHANNEL, Verb.PAUSE)
+        await eventually(lambda: rig.workers[-1].paused)
+        for id in first:
+            await rig.reaches(id, "sent")
+        await rig.reaches(waiting, "queued")
+
+        assert waiting not in channel.sent
+        await rig.order(WHOLE_CHANNEL, Verb.RESUME)
+        await rig.reaches(waiting, "sent")
+
+
+async def test_nothing_is_claimed_ahead_where_a_crash_would_leave_it_in_doubt_for_good(
+    make_rig: MakeRig,
+) -> None:
+    rig = await make_rig(TIDINGS_EMAIL_CONCURRENCY="2", TIDINGS_EMAIL_GUARANTEE="at_most_once")
+    channel = ScriptedChannel(script=slow_ones_take(0.3))
+    async with rig.working(channel):
+        for _ in range(10):
+            await rig.publish()
+        await eventually(lambda: len(channel.sent) == 10)
+        ids = [await rig.publish(category="slow") for _ in range(4)]
+        await eventually(lambda: channel.under_way == 2)
+
+        assert len(await rig.fetch(SENDING)) == 2
+        for id in ids:
+            await rig.reaches(id, "sent")

@@ -11,7 +11,7 @@ from tests.support.worker_rig import Rig, eventually
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.orders import WHOLE_CHANNEL, Verb
-from tidings.ledger import Ledger, migrate
+from tidings.ledger import migrate
 from tidings.local.management import Management
 from tidings.local.postgres import PostgreSQL
 from tidings.testing import ScriptedChannel
@@ -142,12 +142,6 @@ async def test_a_pause_by_hand_holds_every_worker_and_outlasts_a_restart(
     assert [line.split()[-1] for line in history.out.splitlines()[1:]] == ["moved", "moving"]
 
 
-async def order(rig: Rig, provider: str, verb: Verb, reason: str = "") -> None:
-    """What the command does, sooner than the command starts."""
-    async with Ledger(rig.settings.ledger, actor="cli test") as ledger:
-        await ledger.controls.give("email", provider, verb, actor="cli test", reason=reason)
-
-
 def environment() -> dict[str, str]:
     """As the rig has set it by now."""
     return dict(os.environ)
@@ -170,7 +164,7 @@ async def test_a_circuit_is_opened_and_closed_by_hand(make_rig: MakeRig) -> None
         [row] = await told(rig, "primary")
         assert (row["phase"], str(row["reason"])[-19:]) == (Phase.HELD, ": their maintenance")
         assert not channel.requests
-        await order(rig, "primary", Verb.CLOSE)
+        await rig.order("primary", Verb.CLOSE)
         await rig.reaches(id, "sent")
 
 
@@ -181,7 +175,7 @@ async def test_postgresql_going_away_resumes_nothing(
     await migrate(database)
     rig = await make_rig(TIDINGS_DATABASE_URL=database, TIDINGS_DATABASE_TIMEOUT="1s")
     async with rig.working(ScriptedChannel()):
-        await order(rig, WHOLE_CHANNEL, Verb.PAUSE)
+        await rig.order(WHOLE_CHANNEL, Verb.PAUSE)
         await eventually(lambda: rests(rig, 0), within=5)
         await asyncio.to_thread(own_postgresql.kill)
         id = await rig.publish()
@@ -190,6 +184,6 @@ async def test_postgresql_going_away_resumes_nothing(
         await asyncio.to_thread(own_postgresql.start)
         await eventually(lambda: rig.workers[0].hears_operators, within=20)
         assert await rig.depth("tidings.email.normal") == 1
-        await order(rig, WHOLE_CHANNEL, Verb.RESUME)
+        await rig.order(WHOLE_CHANNEL, Verb.RESUME)
         await rig.reaches(id, "sent", within=20)
     own_postgresql.drop_database("paused")

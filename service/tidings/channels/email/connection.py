@@ -147,15 +147,23 @@ class Connection:
 
     async def _tidy(self) -> None:
         """Leave the last mail behind, where it stopped half-way."""
-        while self._talk.owed:
-            reply = await self._talk.reply()
-            if reply.code == _GO_ON:  # it waits for a mail that was refused to somebody
-                raise Stale
+        if self._talk.owed:
+            await self._catch_up()
         if not self._open:
             return
         if not (await self._ask(b"RSET")).positive:
             raise Stale
         self._open, self._settled = False, True
+
+    async def _catch_up(self) -> None:
+        """Read what is left of the replies to a mail that was refused before the last of them."""
+        self._settled = False
+        try:
+            while self._talk.owed:
+                if (await self._talk.reply()).code == _GO_ON:  # it waits for that mail
+                    raise Stale
+        except Garbled:
+            raise Stale from None
 
     def _origin(self, mail: Mail) -> bytes:
         """Our sender, and what the relay has to know beforehand (RFC 1870, RFC 6531)."""

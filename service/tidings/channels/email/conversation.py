@@ -35,6 +35,7 @@ class Conversation(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._code = b""
+        self._length = 0
         self._lines: list[bytes] = []
         self._replies: deque[Reply] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -97,12 +98,14 @@ class Conversation(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what has come."""
+        if self._over is not None:
+            return
+        self._length += len(data)
         self._buffer += data
-        *lines, rest = self._buffer.split(b"\n")
-        self._buffer = rest
+        *lines, self._buffer = self._buffer.split(b"\n")
         for line in lines:
             self._read(bytes(line))
-        if len(rest) + sum(map(len, self._lines)) > _LONGEST:
+        if self._length > _LONGEST:
             self._end(Garbled("a reply without end"))
         if len(self._replies) > self.owed:  # nobody asked: it is taking leave, or lost count
             self._end(None)
@@ -137,6 +140,7 @@ class Conversation(asyncio.Protocol):
         if found[2] != b"-":
             text = b"\n".join(self._lines).decode("utf-8", "surrogateescape")
             self._lines.clear()
+            self._length = 0
             self._replies.append(Reply(int(self._code), text))
 
     def _end(self, why: Exception | None) -> None:
