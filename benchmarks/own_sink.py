@@ -13,7 +13,10 @@ from typing import Final, cast
 
 import uvloop
 
-_REPLIES: Final = {b"DATA": b"354 go on\r\n", b"EHLO": b"250-sink\r\n250 SIZE 20000000\r\n"}
+_REPLIES: Final = {
+    b"DATA": b"354 go on\r\n",
+    b"EHLO": b"250-sink\r\n250-PIPELINING\r\n250 SIZE 20000000\r\n",
+}
 _END: Final = b"\r\n.\r\n"
 
 

@@ -64,6 +64,11 @@ def _targets(verdicts: Sequence[Verdict]) -> Iterator[str]:
         ("", "Wanted", "Measured", "", "Margin"),
         ((one.workload, one.wanted, one.measured, _mark(one), _margin(one)) for one in verdicts),
     )
+    missed = [one for one in verdicts if one.met is False and one.why]
+    if missed:
+        yield "What stands in the way:\n"
+        yield from (f"- {one.workload}, {one.wanted}: {one.why}." for one in missed)
+        yield ""
 
 
 def _mark(one: Verdict) -> str:
