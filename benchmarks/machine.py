@@ -2,6 +2,7 @@
 
 import os
 import platform
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +17,25 @@ def machine() -> dict[str, str]:
         "kernel": platform.release(),
         "load before": f"{os.getloadavg()[0]:.1f}",
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """What all cores have done since the machine started, in clock ticks (proc(5), /proc/stat)."""
+
+    total: int
+    stolen: int
+    """Wanted here, and given by the host to other machines."""
+
+    def stolen_since(self, before: "Cores") -> float:
+        """As a share of all."""
+        return (self.stolen - before.stolen) / max(1, self.total - before.total)
+
+
+def cores() -> Cores:
+    """Until now."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return Cores(sum(ticks), ticks[7])
 
 
 def own_versions() -> dict[str, str]:

@@ -3,14 +3,14 @@
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import relays
 from benchmarks.amqp import WireError
 from benchmarks.contenders.base import PEERS_PYTHON, Contender
-from benchmarks.machine import machine, own_versions
+from benchmarks.machine import cores, machine, own_versions
 from benchmarks.processes import Died
 from benchmarks.results import Gap, Measurement, Participant, Results
 from benchmarks.servers import Servers
@@ -53,7 +53,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Results:
         say: Told of each step.
     """
     began, clock = datetime.now(UTC), time.monotonic()
-    notes, where = Notes(), machine()
+    notes, where, before = Notes(), machine(), cores()
     sink = relays.find(plan.data / "smtp-sink")
     say("starting RabbitMQ and PostgreSQL")
     with Servers(plan.data / "servers") as servers:
@@ -61,6 +61,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Results:
         stage = Stage(servers, plan.scale, plan.data / "logs", say, sink, deadline)
         for workload in plan.workloads:
             _measure(plan, workload, stage, notes)
+        where["CPU that the host took away"] = f"{cores().stolen_since(before):.1%}"
         versions = {**servers.versions, "SMTP sink": sink.name, **own_versions()}
     return Results(
         began=began.isoformat(timespec="minutes"),
@@ -93,9 +94,12 @@ def _measure(plan: Plan, workload: Workload, stage: Stage, notes: Notes) -> None
 
 
 def _once(workload: Workload, contender: Contender, stage: Stage, notes: Notes) -> None:
-    name = contender.about.name
+    name, before = contender.about.name, cores()
     try:
-        for one in workload.measure(stage, contender, notes.measurements):
+        for measured in workload.measure(stage, contender, notes.measurements):
+            after = cores()
+            values = {**measured.values, "stolen": after.stolen_since(before)}
+            one, before = replace(measured, values=values), after
             notes.measurements.append(one)
             figures = ", ".join(f"{key} {value:,.1f}" for key, value in one.values.items())
             stage.say(f"{workload.name} {name} {one.variant}: {figures}")
