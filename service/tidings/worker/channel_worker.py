@@ -120,8 +120,9 @@ class ChannelWorker:
         self._lanes.clear()
         if self._timer is not None:
             self._timer.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace)
+        until = self._loop.time() + grace
+        while self._tasks and (left := until - self._loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)  # what ends may leave something to park
         unfinished = [task for task in self._tasks if not task.done()]
         for task in unfinished:
             task.cancel()

@@ -15,11 +15,7 @@ from tidings.broker.consumer import Delivery
 from tidings.broker.surroundings import utc_now
 from tidings.delivery.attempt import Attempt, read
 from tidings.delivery.delay import Delay
-from tidings.delivery.errors import (
-    DeliveryError,
-    MalformedNotification,
-    OutcomeUnknown,
-)
+from tidings.delivery.errors import DeliveryError, MalformedNotification, OutcomeUnknown
 from tidings.delivery.outcome import (
     Claim,
     Claimed,
@@ -125,9 +121,7 @@ class Flow:
             attempt = replace(attempt, first_seen=claim.accepted_at)
         tried = await self._try(attempt, claim, policy)
         if isinstance(tried.outcome, Paused):  # keeps its place: nobody else should try just now
-            self.metrics.attempt(tried.outcome, tried.duration, 0)
-            why = tried.outcome.failure.message
-            await patiently(delivery, lambda: self.ledger.release(attempt, token, why), insist=True)
+            await self._put_off(delivery, attempt, token, tried.outcome, tried.duration)
             return tried.outcome
         place.release()
         record = Record(
@@ -174,6 +168,14 @@ class Flow:
             policy.expires_at(attempt),
         )
         return await patiently(delivery, lambda: self.ledger.claim(request))
+
+    async def _put_off(
+        self, delivery: Delivery, attempt: Attempt, token: str, paused: Paused, duration: float
+    ) -> None:
+        """Give the claim back, no attempt spent."""
+        self.metrics.attempt(paused, duration, 0)
+        why = paused.failure.message
+        await patiently(delivery, lambda: self.ledger.release(attempt, token, why), insist=True)
 
     async def _unclaimed(self, delivery: Delivery, attempt: Attempt, claim: Claim) -> None:
         """Settle a message that is not to be sent."""

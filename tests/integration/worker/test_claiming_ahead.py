@@ -4,6 +4,7 @@ from collections import Counter
 from typing import ClassVar
 from uuid import UUID
 
+import pytest
 from tests.integration.worker.conftest import MakeRig
 from tests.support.worker_rig import Rig, eventually
 
@@ -77,6 +78,20 @@ async def test_who_waits_for_a_place_when_the_worker_stops_is_given_back_unspent
     [attempt] = await rig.fetch("SELECT attempt FROM attempts WHERE notification_id = $1", waiting)
     assert attempt["attempt"] == 1
     assert not set(first) & quick.sent.keys()
+
+
+async def test_who_waits_for_a_place_when_its_worker_stops_in_peace_is_put_aside(
+    make_rig: MakeRig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rig = await make_rig(TIDINGS_EMAIL_CONCURRENCY="2")
+    channel = ScriptedChannel(script=slow_ones_take(0.5))
+    async with rig.working(channel):
+        *first, waiting = await three_of_which_two_are_sent(rig, channel)
+
+    assert set(first) < channel.sent.keys()
+    assert waiting not in channel.sent
+    await rig.reaches(waiting, "queued")
+    assert "gave up" not in capsys.readouterr().out
 
 
 async def test_who_waits_for_a_place_when_the_channel_is_paused_is_not_sent(

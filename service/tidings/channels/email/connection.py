@@ -1,8 +1,8 @@
 """One connection to a relay: hands over a mail at a time, and knows whether it is fit for another.
 
-The steps of a mail are taken one by one rather than by aiosmtplib's `sendmail`, which does not tell
-a connection lost before the final dot from one lost after it, and on closing still sends what was
-left to write: a mail reported as unsent could arrive after all.
+The steps of a mail are ours rather than aiosmtplib's `sendmail`, which does not tell a connection
+lost before the final dot from one lost after it, and on closing still sends what was left to write:
+a mail reported as unsent could arrive after all.
 """
 
 import asyncio
