@@ -41,7 +41,7 @@ class Nothing:
         attempt = request.attempt
         if attempt.number == 1 and str(attempt.notification.recipient).startswith("fail-"):
             raise Unavailable("not the first time", provider="nothing", code="451")
-        return Sent("nothing", request.key, "250")
+        return Sent("nothing", "nothing", "250")
 
     async def check(self) -> Sequence[Finding]:
         """Nothing can be wrong."""

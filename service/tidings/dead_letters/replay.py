@@ -23,8 +23,8 @@ Result = TypeVar("Result")
 AT_ONCE: Final = 500
 """Letters taken in one transaction."""
 BYTES_AT_ONCE: Final = 16 * 1024 * 1024
-LANES: Final = 2
-"""Batches under way at once: one is written down while another is published."""
+LANES: Final = 3
+"""Batches under way at once: one is written down while the others are published and noted."""
 TRIES: Final = 5
 ENOUGH: Final = 20
 """Outcomes from which a share is judged once the canaries are through."""

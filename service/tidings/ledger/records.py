@@ -10,7 +10,7 @@ from tidings.delivery.states import State
 from tidings.delivery.tries import Tried
 from tidings.delivery.value import value
 from tidings.ledger.database import Database
-from tidings.ledger.rows import fit
+from tidings.ledger.rows import fit, packed
 
 RECORD: Final = """
 WITH incoming AS (
@@ -158,7 +158,7 @@ def _columns(records: Sequence[Record]) -> list[list[object]]:
         )
         for one in records
     ]
-    return [list(column) for column in zip(*rows, strict=True)]
+    return [packed([*column]) for column in zip(*rows, strict=True)]
 
 
 def _tries(records: Sequence[Record]) -> list[list[object]]:

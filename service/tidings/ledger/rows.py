@@ -76,9 +76,14 @@ COLUMNS: Final = Columns(
 
 
 def columns(requests: Iterable[Storable]) -> list[list[object]]:
-    """One list of values per column, in the order of `COLUMNS`."""
+    """One list of values per column, in the order of `COLUMNS`, for `unnest`."""
     items = list(requests)
-    return [[column.value(one) for one in items] for column in COLUMNS]
+    return [packed([column.value(one) for one in items]) for column in COLUMNS]
+
+
+def packed(values: list[object]) -> list[object]:
+    """Nothing in place of nothing but NULL, which `unnest` puts there again: each costs as much as a value."""
+    return values if any(one is not None for one in values) else []
 
 
 def fit(text: str) -> str:

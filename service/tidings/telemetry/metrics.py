@@ -6,13 +6,14 @@ from types import MappingProxyType
 from typing import Final
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from tidings.delivery.circuit import Phase
 from tidings.delivery.outcome import Outcome, Paused, Reason, RetryLater, Sent, Undeliverable
+from tidings.telemetry.histogram import Histogram
 
 CONTENT_TYPE: Final = prometheus_client.CONTENT_TYPE_LATEST
 
@@ -97,7 +98,7 @@ class _Families:
         def histogram(
             name: str, meaning: str, buckets: tuple[float, ...], *labels: str
         ) -> Histogram:
-            return Histogram(name, meaning, labels, buckets=buckets, registry=registry)
+            return Histogram(name, meaning, labels, bounds=buckets, registry=registry)
 
         self.attempts = counter(
             "tidings_attempts", "Attempts by what became of them.", "channel", "outcome"
@@ -151,7 +152,7 @@ class _Families:
             "tidings_scheduler_lateness_seconds",
             "How long after it was due a notification was published.",
             LATENESS,
-        )
+        ).labels()
 
 
 class Metrics:

@@ -51,7 +51,9 @@ class Budget:
         """Pay for looking at the whole of a value, however deep it goes; for the next time, less."""
         kind = type(value)
         if kind is str or kind is Markup:
-            self.spend(1 + len(value) // CHARACTERS_A_STEP)
+            self.left -= 1 + len(value) // CHARACTERS_A_STEP
+            if self.left < 0:
+                self.spend(0)
         elif kind in _SCALARS:
             self.spend(1)
         elif known := self._known.get(id(value)):

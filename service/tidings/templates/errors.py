@@ -10,13 +10,13 @@ TemplateError               undeliverable: the same data and the same files fail
 No message holds a value from the notification's data: these errors are recorded and shown.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from tidings.delivery.errors import TidingsError
+from tidings.delivery.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Place:
     """Where in which template; what is not known is None."""
 

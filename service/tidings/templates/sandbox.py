@@ -100,12 +100,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """`obj.attribute`: in data, what is there under that name, before any method."""
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
         methods = _methods(obj)
         if methods is None:
             CURRENT.get().spend(_ATTRIBUTE)
             return super().getattr(obj, attribute)
-        if isinstance(obj, dict) and attribute in obj:
-            return obj[attribute]
         if bind := methods.get(attribute):
             return Method(bind(obj), obj, attribute)
         return self.undefined(obj=obj, name=attribute)

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from tidings.channels.overtime import Overtime
 from tidings.delivery.circuit import Circuit, Phase
 from tidings.delivery.errors import (
     DeliveryError,
@@ -20,7 +21,6 @@ from tidings.delivery.errors import (
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts, labelled
 from tidings.delivery.tries import NOT_ASKED, SENT, Tried
-from tidings.worker.overtime import Overtime
 
 log = structlog.get_logger(__name__)
 

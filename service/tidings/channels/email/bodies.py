@@ -3,16 +3,16 @@
 import binascii
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from tidings.channels.email.headers import LONGEST, parameter
+from tidings.delivery.value import value
 from tidings_events import Attachment
 
 _BASE64_LINE: Final = 76
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Part:
     """Lines of header that describe it, and the bytes as they travel."""
 

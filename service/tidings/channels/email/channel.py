@@ -1,6 +1,5 @@
 """The email channel: hands a notification to an SMTP relay, and says what became of it."""
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from tidings.channels.email.pool import Pool
 from tidings.channels.email.relay import Relay
 from tidings.channels.email.replies import Stage
 from tidings.channels.email.troubles import TROUBLES, explain
+from tidings.channels.overtime import Overtime
 from tidings.delivery.errors import DeliveryError
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Content, Finding, SendRequest, TemplateParts
@@ -22,6 +22,9 @@ from tidings.settings import EmailSettings
 
 _REQUIRED: Final[Mapping[str, str]] = MappingProxyType({"subject": "subject", "text": "text"})
 _OPTIONAL: Final[Mapping[str, str]] = MappingProxyType({"html": "html"})
+
+_LOOK: Final = 0.1
+"""Seconds by which a mail may be given up late."""
 
 # How Postfix, Exim, Exchange, Sendmail and Amazon SES name what they have taken.
 _REFERENCE = re.compile(
@@ -45,6 +48,7 @@ class EmailChannel:
         self._settings = settings
         self._sender = addresses.sender(settings.sender)
         self._relay = Relay(settings)
+        self._overtime = Overtime(look=_LOOK)
         self._pool = Pool(
             self._relay.open, size=settings.connections, mails=settings.messages_per_connection
         )
@@ -58,10 +62,10 @@ class EmailChannel:
         mail = compose(request, self._sender, datetime.now(UTC))
         progress = Progress()
         try:
-            async with asyncio.timeout(request.timeout):
-                receipt = await self._pool.use(
-                    progress, lambda connection: connection.carry(mail, progress)
-                )
+            receipt = await self._overtime.within(
+                request.timeout,
+                self._pool.use(progress, lambda connection: connection.carry(mail, progress)),
+            )
         except TROUBLES as trouble:
             raise self._error(trouble, progress.stage, mail, request.content) from None
         return self._sent(receipt)

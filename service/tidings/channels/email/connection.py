@@ -16,6 +16,7 @@ from aiosmtplib import SMTPException, SMTPServerDisconnected
 from tidings.channels.email.conversation import Conversation, Garbled
 from tidings.channels.email.message import Envelope, Mail
 from tidings.channels.email.replies import Reply, Stage
+from tidings.delivery.value import value
 
 _SMALL: Final = 65_536
 """Payloads up to this many bytes are written in one piece with their final dot."""
@@ -49,7 +50,7 @@ class Progress:
     stage: Stage = Stage.WAITING
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Receipt:
     """What the relay said when it took a mail, and how many copies it would not take."""
 

@@ -3,7 +3,6 @@
 Pure: the same arguments give the same bytes.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -14,12 +13,13 @@ from tidings.channels.email.bodies import Part, file_part, multipart, text_part
 from tidings.channels.email.headers import address_field, shown, text_field
 from tidings.delivery.errors import Rejected
 from tidings.delivery.ports import Content, SendRequest
+from tidings.delivery.value import value
 from tidings_events import Attachment, EmailNotification
 
 _AUTO_SUBMITTED: Final = "Auto-Submitted"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Envelope:
     """Who a mail is from and whom it is for, as the relay is told."""
 
@@ -34,7 +34,7 @@ class Envelope:
     """Whether an address is beyond ASCII, which takes SMTPUTF8 (RFC 6531)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Mail:
     """A mail ready to be handed to a relay."""
 

@@ -18,6 +18,7 @@ from tidings.delivery.errors import (
     Throttled,
     Unavailable,
 )
+from tidings.delivery.value import value
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 
@@ -42,7 +43,7 @@ class Stage(IntEnum):
     """The final dot is out: the relay may have taken it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reply:
     """What a relay said: a three-digit code and a text, of several lines perhaps."""
 

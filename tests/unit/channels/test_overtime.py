@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tidings.worker.overtime import Overtime
+from tidings.channels.overtime import Overtime
 
 
 async def forever() -> None:

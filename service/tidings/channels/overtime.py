@@ -1,4 +1,4 @@
-"""Step four's last resort: gives up a send whose channel keeps no time. One timer watches them all."""
+"""Gives up a send that takes too long: one timer watches them all, where `asyncio.timeout` sets one for each."""
 
 import asyncio
 from collections.abc import Coroutine
