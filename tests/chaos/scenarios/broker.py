@@ -53,7 +53,8 @@ async def confirm_lost(made: World) -> Expectations | None:
     direct = made.load.url
     made.load.url = lambda: relay.url
     busy = {**USUAL, "plain": 58, "busy": 34}
-    steadily = made.options.count / 10  # so that there is something to confirm at every fault
+    # So that there is something to confirm, and something to deliver, at every fault and after it.
+    steadily = made.options.count / 25
     async with made.publishing(made.writer(busy).items(made.options.count), rate=steadily):
         for number in range(8):
             await asyncio.sleep(made.random.uniform(0.5, 1.0))
