@@ -154,6 +154,7 @@ class Scales:
 
     workload: str
     share: float
+    why: str = ""
 
     def judge(self, results: Results) -> Verdict:
         """By the worst variant in which the CPU is not saturated."""
@@ -170,7 +171,8 @@ class Scales:
         if not reached:
             return _not_measured(self.workload, wanted)
         worst, variant = min(reached)
-        return Verdict(self.workload, wanted, f"{worst:.2f} × ({variant})", worst / self.share - 1)
+        measured = f"{worst:.2f} × ({variant})"
+        return Verdict(self.workload, wanted, measured, worst / self.share - 1, self.why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,15 @@ ONE_PAUSE: Final = (
     "both cores are nearly full then: a pause of PostgreSQL's disk, or of a machine that is shared, shows in full. "
     "Other runs of the same code reached it"
 )
+TWO_CORES: Final = (
+    "half of the rate at which a preloaded queue drains, published on the same machine, and a fifth of it handled "
+    "twice and published once more, fill both cores: everything waits for a few hundred milliseconds then, what is due "
+    "again like the rest, and more where RabbitMQ takes a whole core for a moment"
+)
+LONG_TURNS: Final = (
+    "next to saturation: where the worker's core is busy for more than four fifths, what has waited its 100 ms waits "
+    "for its turn of the event loop as well"
+)
 QUICK: Final[Sequence[Times]] = (
     Times("W1", 1.2, "bare loop", why=ONE_CORE),
     Times("W1", 3, BEST_PEER),
@@ -220,12 +231,12 @@ TARGETS: Final[Sequence[Target]] = (
     AtMost("W3", "p50_ms", 10, "idle p50, ms", "idle", ",.1f"),
     AtMost("W3", "p99_ms", 40, "idle p99, ms", "idle", ",.1f"),
     AtMost("W3", "p99_ms", 250, "p99 at 70 % load, ms", "70 % load", ",.1f", ONE_PAUSE),
-    AtLeast("W4", "on_time", 0.99, "share within 300 ms of due", form=".3f", why=ONE_PAUSE),
-    AtLeast("W4", "healthy", 0.95, "healthy traffic × without failures", form=".3f"),
+    AtLeast("W4", "on_time", 0.99, "share within 300 ms of due", form=".3f", why=TWO_CORES),
+    AtLeast("W4", "healthy", 0.95, "healthy traffic × without failures", form=".3f", why=TWO_CORES),
     AtMost("W5", "p99_ms", 500, "p99 of urgent, ms"),
     Keeps("W6", 0.9, "5 million rows", "empty"),
     Keeps("W6", 0.9, "backlog 500k", "backlog 10k"),
-    Scales("W7", 0.9),
+    Scales("W7", 0.9, LONG_TURNS),
     AtLeast(
         "W8",
         "rate",

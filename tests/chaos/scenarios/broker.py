@@ -134,8 +134,7 @@ async def retry_queue_full(made: World) -> Expectations | None:
     mix = {"plain": 100}
     async with made.publishing(made.writer(mix).items(made.options.count)):
         await made.until(_holding(made), "messages that can't be put aside", 40)
-        held = await made.queues()
-        assert held[LANE] > 5, held
+        await made.until(_more(made, 5), "the management API to count what is held", 20)
         await asyncio.sleep(2)
         made.sink.refuse_all = False
         await manage.call("DELETE", f"policies/{quote(manage.vhost, safe='')}/chaos-full")
@@ -177,6 +176,13 @@ async def memory_alarm(made: World) -> Expectations | None:
     made.sink.delay = 0.0
     await made.recovers("memory alarm over", PROGRESS)
     return None
+
+
+def _more(made: World, count: int):
+    async def more() -> bool:
+        return (await made.queues())[LANE] > count
+
+    return more
 
 
 def _less(made: World, before: int):
