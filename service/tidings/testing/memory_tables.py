@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -139,9 +140,9 @@ class Tables:
 
 
 def unnest(names: Iterable[str], columns: Sequence[Sequence[Any]]) -> list[Row]:
-    """Rows from one list of values per column."""
+    """Rows from one list of values per column; PostgreSQL fills shorter ones up with NULL."""
     names = tuple(names)
-    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    return [dict(zip(names, values, strict=True)) for values in zip_longest(*columns)]
 
 
 def pick(row: Row, *names: str) -> Row:
