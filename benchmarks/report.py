@@ -66,7 +66,7 @@ def _targets(verdicts: Sequence[Verdict]) -> Iterator[str]:
     )
     missed = [one for one in verdicts if one.met is False and one.why]
     if missed:
-        yield "What stands in the way:\n"
+        yield "What stands in the way, as far as is known; this run did not measure it:\n"
         yield from (f"- {one.workload}, {one.wanted}: {one.why}." for one in missed)
         yield ""
 

@@ -204,18 +204,15 @@ A_MAIL: Final = (
     "the worker's one core is full. A mail takes four times the CPU of W1: a third is writing it (templates, then "
     "MIME), an eighth the conversation with the relay"
 )
-ONE_PAUSE: Final = (
-    "both cores are nearly full then: a pause of PostgreSQL's disk, or of a machine that is shared, shows in full. "
-    "Other runs of the same code reached it"
-)
+ONE_PAUSE: Final = "both cores are nearly full then: a pause of PostgreSQL's disk, or of a machine that is shared, shows in full"
 TWO_CORES: Final = (
     "half of the rate at which a preloaded queue drains, published on the same machine, and a fifth of it handled "
-    "twice and published once more, fill both cores: everything waits for a few hundred milliseconds then, what is due "
-    "again like the rest, and more where RabbitMQ takes a whole core for a moment"
+    "twice and published once more, nearly fill both cores: everything waits for some hundred milliseconds then, what "
+    "is due again like the rest"
 )
 LONG_TURNS: Final = (
-    "next to saturation: where the worker's core is busy for more than four fifths, what has waited its 100 ms waits "
-    "for its turn of the event loop as well"
+    "next to saturation; probably what has waited its 100 ms waits for its turn of the event loop as well, where the "
+    "worker's core is busy for more than four fifths"
 )
 QUICK: Final[Sequence[Times]] = (
     Times("W1", 1.2, "bare loop", why=ONE_CORE),

@@ -51,6 +51,7 @@ class Budget:
         """Pay for looking at the whole of a value, however deep it goes; for the next time, less."""
         kind = type(value)
         if kind is str or kind is Markup:
+            # `spend` without the call: nearly all that is read is text.
             self.left -= 1 + len(value) // CHARACTERS_A_STEP
             if self.left < 0:
                 self.spend(0)
