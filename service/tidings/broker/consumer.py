@@ -197,7 +197,7 @@ class Consumer:
                 frames.take(channel.number, take)
             try:
                 while not (lost.is_set() or self._stopping.is_set()):
-                    await self._take(channel, take, subscription, lost)
+                    await self._take(channel, take, subscription, settlement, lost)
                     backoff.reset()
                 self._consuming.discard(subscription.queue)
                 await _first(lost, self._closing)
@@ -221,12 +221,18 @@ class Consumer:
         return take
 
     async def _take(
-        self, channel: AbstractChannel, take: Take, subscription: Subscription, lost: asyncio.Event
+        self,
+        channel: AbstractChannel,
+        take: Take,
+        subscription: Subscription,
+        settlement: Settlement,
+        lost: asyncio.Event,
     ) -> None:
         """Consume, or rest, until something changes."""
         limited, tag = self._limited, None
         if (limit := self._limit) != 0:
             most = subscription.prefetch if limit is None else min(limit, subscription.prefetch)
+            settlement.expect(most)
             tag = await self._begin(channel, take, subscription.queue, most)
         self._consuming.add(subscription.queue)
         await _first(lost, self._stopping, limited)

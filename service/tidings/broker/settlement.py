@@ -1,12 +1,13 @@
 """Step seven, ack: last, and many at a time.
 
 A channel's deliveries carry rising tags. What is finished is acknowledged with one frame up to the
-first unfinished tag; what finished behind a slow one is acknowledged singly a moment later, so that
-one slow send never holds up a lane.
+first unfinished tag. What finished behind a slow one is acknowledged singly when that takes long, or
+when it would hold up the lane; not at once, since each ack is an entry of its own in the log of a
+quorum queue.
 """
 
 import asyncio
-from typing import Self
+from typing import Final, Self
 
 import structlog
 from aiormq.abc import AbstractChannel
@@ -14,6 +15,13 @@ from aiormq.abc import AbstractChannel
 from tidings.broker.amqp import CONNECTION_ERRORS, explain
 
 log = structlog.get_logger(__name__)
+
+INTERVAL: Final = 0.01
+"""Seconds between two acks, unless the lane would be held up."""
+PATIENCE: Final = 0.1
+"""Seconds between two looks for what finished behind a slow one; who is there twice is acknowledged."""
+PATIENT_SHARE: Final = 1 / 2
+"""Share of the prefetch that may wait like this: the rest still keeps every send going."""
 
 
 class FinishedTags:
@@ -38,9 +46,9 @@ class FinishedTags:
         self._singled.add(tag)
 
     @property
-    def left(self) -> bool:
-        """Whether anything is still to be acknowledged."""
-        return bool(self._finished)
+    def left(self) -> int:
+        """How many are still to be acknowledged."""
+        return len(self._finished)
 
     def take_prefix(self) -> int:
         """The tag to acknowledge with everything before it; 0 where there is none."""
@@ -66,9 +74,10 @@ class FinishedTags:
 class Settlement:
     """Coalesces the acks of one consumer channel."""
 
-    def __init__(self, channel: AbstractChannel, interval: float = 0.004) -> None:
+    def __init__(self, channel: AbstractChannel) -> None:
         self._channel = channel
-        self._interval = interval
+        self._look_at = 0.0
+        self._patient = 0
         self._tags = FinishedTags()
         self._given_back: list[int] = []
         self._wake = asyncio.Event()
@@ -90,6 +99,10 @@ class Settlement:
         """Whether an ack would still reach the broker."""
         return not self._channel.is_closed
 
+    def expect(self, prefetch: int) -> None:
+        """The broker hands over at most so many that are not acknowledged."""
+        self._patient = int(prefetch * PATIENT_SHARE)
+
     def ack(self, tag: int) -> None:
         """Acknowledge soon."""
         self._tags.add(tag)
@@ -103,7 +116,8 @@ class Settlement:
     async def _flush_for_ever(self) -> None:
         while self.alive:
             await self._wake.wait()
-            await asyncio.sleep(self._interval)
+            if self._tags.left <= self._patient:
+                await asyncio.sleep(INTERVAL)
             self._wake.clear()
             await self._flush()
             if self._tags.left:
@@ -119,9 +133,17 @@ class Settlement:
                 await self._channel.basic_nack(tag, requeue=True, wait=False)
             if prefix := self._tags.take_prefix():
                 await self._channel.basic_ack(prefix, multiple=True, wait=False)
-            for tag in self._tags.take_singles(all_of_them=everything):
+            for tag in self._singles(everything=everything):
                 await self._channel.basic_ack(tag, wait=False)
         except CONNECTION_ERRORS as error:
             log.info(
                 "acks lost with their channel: those messages come again", error=explain(error)
             )
+
+    def _singles(self, *, everything: bool) -> list[int]:
+        if everything or self._tags.left > self._patient:
+            return self._tags.take_singles(all_of_them=True)
+        if (now := asyncio.get_running_loop().time()) < self._look_at:
+            return []
+        self._look_at = now + PATIENCE
+        return self._tags.take_singles()

@@ -238,24 +238,26 @@ class Flow:
     async def _send(
         self, attempt: Attempt, content: Content, policy: DeliveryPolicy
     ) -> Outcome | Paused:
-        """Send once; whatever is raised becomes an outcome."""
+        """Send once; whatever is raised becomes an outcome.
+
+        No error outlives its `except`: bound to a name here, it and this frame would hold each other
+        until the garbage collector comes, which thousands of failures make a pause that all can feel.
+        """
         try:
             return await self.providers.send(SendRequest(attempt, content, policy.send_timeout))
         except DeliveryError as failure:
-            error = failure
+            return policy.decide(failure, attempt, self.now())
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
-            error = OutcomeUnknown("the channel was cut off by something of its own")
+            unknown = "the channel was cut off by something of its own"
         except Exception as surprise:
             # Nobody knows how far it came: the guarantee decides, as after a lost reply.
             log.exception(
                 "unexpected error while sending", id=str(attempt.id), channel=self.providers.name
             )
-            error = OutcomeUnknown(
-                f"{type(surprise).__name__} in our own code while sending; the log has its traceback"
-            )
-        return policy.decide(error, attempt, self.now())
+            unknown = f"{type(surprise).__name__} in our own code while sending; the log has its traceback"
+        return policy.decide(OutcomeUnknown(unknown), attempt, self.now())
 
     async def _record(self, delivery: Delivery, record: Record) -> bool:
         """Whether the attempt counts: its lease was still ours."""

@@ -113,7 +113,10 @@ class Providers:
                     break
             else:
                 return self._told(sent, provider, tries, perf_counter() - began)
-        raise self._untold(errors, tries)
+        try:
+            raise self._untold(errors, tries)
+        finally:
+            errors.clear()  # they hold this frame: garbage that only a long pause would find
 
     def _told(
         self, sent: Sent, provider: Provider, tries: Sequence[Tried], duration: float

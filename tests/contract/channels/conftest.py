@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from tests.contract.channels.rig import EXPECTED, SILENT, Behaviour, Rig, Within
+from tests.contract.channels.rig import BROKEN, EXPECTED, SILENT, Behaviour, Rig, Within
 
 
 def _rigs() -> dict[str, type[Rig]]:
@@ -26,7 +26,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each test with every rig, and where it takes a behaviour, with those the rig can show."""
-    for argument in ("failure", "silence", "fault"):
+    for argument in ("failure", "answer", "silence", "fault"):
         if argument in metafunc.fixturenames:
             shown = [(name, rig, _shown(rig, argument)) for name, rig in RIGS.items()]
             cases = [(rig, each) for _, rig, behaviours in shown for each in behaviours]
@@ -38,7 +38,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _shown(rig: type[Rig], argument: str) -> list[Behaviour]:
-    wanted = {"failure": rig.speaks & EXPECTED.keys(), "silence": rig.speaks & SILENT}
+    failures = rig.speaks & EXPECTED.keys()
+    wanted = {
+        "failure": failures,
+        "answer": failures - BROKEN,
+        "silence": rig.speaks & SILENT,
+    }
     return sorted(wanted.get(argument, rig.faults))
 
 

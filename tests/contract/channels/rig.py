@@ -72,6 +72,9 @@ EXPECTED: Final[Mapping[Behaviour, tuple[type[DeliveryError], ...]]] = {
 }
 """The errors, by their exact class, that each behaviour may end in."""
 
+BROKEN: Final = frozenset({Behaviour.GONE, Behaviour.GARBAGE, Behaviour.ENDLESS})
+"""What is no answer: its errors come from the libraries underneath, and a circuit opens before
+there are many."""
 SILENT: Final = frozenset({Behaviour.TIMEOUT, Behaviour.REPLY_LATE})
 """Behaviours that end only by our own timeout."""
 

@@ -1,6 +1,7 @@
 """What every channel promises to delivery, whatever it speaks to its provider."""
 
 import asyncio
+import contextlib
 import dataclasses
 import gc
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.contract.channels.rig import EXPECTED, Behaviour, Rig, Within
+from tests.support.garbage import errors_that_hold_themselves
 
 from tidings.channels.registry import LINES
 from tidings.delivery.errors import DeliveryError
@@ -96,6 +98,17 @@ async def test_the_send_after_a_failure_succeeds(
     await channel.send(rig.request())
 
     assert rig.taken == before + 1
+
+
+async def test_a_failure_is_gone_once_it_is_dealt_with(
+    rig: Rig, channel: Channel, answer: Behaviour
+) -> None:
+    rig.script(answer)
+
+    with errors_that_hold_themselves() as left, contextlib.suppress(DeliveryError):
+        await channel.send(rig.request(timeout=SHORT))
+
+    assert left == []
 
 
 async def test_no_failure_is_tried_again_behind_our_back(

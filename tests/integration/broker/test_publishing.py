@@ -7,7 +7,7 @@ from time import monotonic
 
 import aio_pika
 import pytest
-from tests.support.broker_rig import QUORUM, SMALL, BrokerRig, broker_rig, settings_of
+from tests.support.broker_rig import LANE, QUORUM, SMALL, BrokerRig, broker_rig, settings_of
 from tests.support.relay import Relay
 from tests.support.worker_rig import eventually
 
@@ -270,6 +270,7 @@ async def test_a_broker_that_blocks_publishers_is_unavailable_in_time_and_then_t
 
     async with broker_rig(own_rabbitmq.amqp_url) as rig:
         await rig.declare()
+        await (await rig.channel.get_queue(LANE)).purge()  # other tests leave messages there
         async with publishing(own_rabbitmq.amqp_url, timeout=1.0) as publisher:
             await publish(publisher, b"before")
             await watermark("0.0000001")

@@ -8,10 +8,18 @@ from itertools import pairwise
 from typing import ClassVar
 from uuid import UUID, uuid4
 
+from tests.support.garbage import errors_that_hold_themselves
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.broker.topology import DEAD
-from tidings.delivery.errors import Misconfigured, OutcomeUnknown, Rejected, Throttled, Unavailable
+from tidings.delivery.errors import (
+    DeliveryError,
+    Misconfigured,
+    OutcomeUnknown,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
 from tidings.delivery.outcome import Claim, Sent
 from tidings.delivery.ports import SendRequest
 from tidings.ledger.ledger import ClaimRequest, Ledger
@@ -104,6 +112,24 @@ async def test_when_the_retries_are_used_up_it_is_dead_and_max_retries_wins_over
     assert letter.headers[Headers.ATTEMPT] == 2
     assert await rig.state(id) == "failed"
     assert len(channel.requests) == 2
+
+
+class Refusing(ScriptedChannel):
+    """Takes nothing, and keeps no error."""
+
+    async def send(self, request: SendRequest) -> Sent:
+        if request.attempt.lane.priority == "low":
+            raise Rejected("no such mailbox", provider="smtp:x", code="550 5.1.1")
+        raise Unavailable("busy", provider="smtp:x", code="451")
+
+
+async def test_a_failure_leaves_nothing_for_the_garbage_collector(rig: Rig) -> None:
+    async with rig.working(Refusing()):
+        with errors_that_hold_themselves(DeliveryError) as left:
+            rejected, retried = await rig.publish("email.low"), await rig.publish("email.high")
+            await rig.reaches(rejected, "failed")
+            await rig.reaches(retried, "retrying")
+    assert left == []
 
 
 async def test_an_exception_nobody_expected_is_tried_again(rig: Rig) -> None:

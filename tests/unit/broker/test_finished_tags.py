@@ -51,7 +51,7 @@ class Broker(RuleBasedStateMachine):
 
     @invariant()
     def what_is_left_is_what_finished_and_is_outstanding(self) -> None:
-        assert self.tags.left == bool(self.outstanding & self.finished)
+        assert self.tags.left == len(self.outstanding & self.finished)
 
     def teardown(self) -> None:
         self.flush(all_of_them=True)

@@ -1,0 +1,24 @@
+"""What holds itself: memory that only the garbage collector frees, in pauses that everybody waits for."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def errors_that_hold_themselves(
+    kind: type[BaseException] = BaseException,
+) -> Iterator[list[str]]:
+    """Filled at the end with the types of the errors that were dealt with and are not gone."""
+    left: list[str] = []
+    gc.collect()
+    gc.disable()
+    try:
+        yield left
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left += [type(one).__name__ for one in gc.garbage if isinstance(one, kind)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()

@@ -1,0 +1,89 @@
+"""Acks over one channel: few, soon, and never so late that the broker would hand over nothing more."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from time import monotonic
+
+import pytest
+from tests.support.worker_rig import eventually
+
+from tidings.broker.settlement import PATIENCE, Settlement
+
+
+class AChannel:
+    """Remembers what was acknowledged, and how."""
+
+    is_closed = False
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[int, bool]] = []
+
+    async def basic_ack(self, tag: int, *, multiple: bool = False, wait: bool) -> None:
+        assert not wait
+        self.frames.append((tag, multiple))
+
+
+@pytest.fixture
+def channel() -> AChannel:
+    return AChannel()
+
+
+@pytest.fixture
+async def settlement(channel: AChannel) -> AsyncIterator[Settlement]:
+    async with Settlement(channel) as made:  # type: ignore[arg-type]  # as much of it as is asked
+        made.expect(prefetch=20)
+        yield made
+
+
+async def test_what_finishes_in_order_is_one_frame(
+    settlement: Settlement, channel: AChannel
+) -> None:
+    for tag in (1, 3, 2):
+        settlement.ack(tag)
+    await eventually(lambda: bool(channel.frames))
+    assert channel.frames == [(3, True)]
+
+
+async def test_behind_a_slow_one_acks_wait_for_it_a_while(
+    settlement: Settlement, channel: AChannel
+) -> None:
+    began = monotonic()
+    for tag in (2, 3, 4):
+        settlement.ack(tag)
+    await asyncio.sleep(PATIENCE / 2)
+    settlement.ack(1)
+    await eventually(lambda: bool(channel.frames))
+    assert channel.frames == [(4, True)] or monotonic() - began > PATIENCE
+
+
+async def test_behind_one_that_is_slower_than_that_they_go_singly(
+    settlement: Settlement, channel: AChannel
+) -> None:
+    began = monotonic()
+    for tag in (2, 3, 4):
+        settlement.ack(tag)
+    await eventually(lambda: bool(channel.frames))
+    assert channel.frames == [(2, False), (3, False), (4, False)]
+    assert PATIENCE * 0.9 <= monotonic() - began < 10 * PATIENCE
+
+
+async def test_no_more_wait_than_the_broker_has_to_spare(
+    settlement: Settlement, channel: AChannel
+) -> None:
+    began = monotonic()
+    for tag in range(2, 13):  # eleven, where ten would do
+        settlement.ack(tag)
+    await eventually(lambda: bool(channel.frames))
+    assert len(channel.frames) == 11
+    assert monotonic() - began < PATIENCE
+
+
+async def test_with_a_prefetch_of_one_nothing_waits(
+    settlement: Settlement, channel: AChannel
+) -> None:
+    settlement.expect(prefetch=1)
+    settlement.ack(2)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert channel.frames == [(2, False)]
