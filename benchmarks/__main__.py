@@ -99,7 +99,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", help='workloads, e.g. "W1 W5"')
     parser.add_argument("--contenders", default="", help='e.g. "Tidings,bare loop"')
     parser.add_argument("--repeats", type=int, help="instead of each workload's own")
-    parser.add_argument("--minutes", type=float, default=40, help="begin nothing new after these")
+    parser.add_argument("--minutes", type=float, default=50, help="begin nothing new after these")
     parser.add_argument("--data", type=Path, default=ROOT / ".local" / "bench")
     parser.add_argument(
         "--out", type=Path, help="where the report goes: docs/, or DATA/report for a part of it"
