@@ -66,10 +66,15 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A queue to consume and how many of its messages to hold unacknowledged."""
+    """A queue to consume and how many of its messages to hold unacknowledged.
+
+    Args:
+        spare: How many of these more than are worked on at once.
+    """
 
     queue: str
     prefetch: int
+    spare: int = 0
 
 
 Mend = Callable[[float], Awaitable[None]]
@@ -232,7 +237,7 @@ class Consumer:
         limited, tag = self._limited, None
         if (limit := self._limit) != 0:
             most = subscription.prefetch if limit is None else min(limit, subscription.prefetch)
-            settlement.expect(most)
+            settlement.spare(max(0, most - (subscription.prefetch - subscription.spare)))
             tag = await self._begin(channel, take, subscription.queue, most)
         self._consuming.add(subscription.queue)
         await _first(lost, self._stopping, limited)

@@ -16,12 +16,10 @@ from tidings.broker.amqp import CONNECTION_ERRORS, explain
 
 log = structlog.get_logger(__name__)
 
-INTERVAL: Final = 0.01
-"""Seconds between two acks, unless the lane would be held up."""
+INTERVAL: Final = 0.004
+"""Seconds between two acks."""
 PATIENCE: Final = 0.1
 """Seconds between two looks for what finished behind a slow one; who is there twice is acknowledged."""
-PATIENT_SHARE: Final = 1 / 2
-"""Share of the prefetch that may wait like this: the rest still keeps every send going."""
 
 
 class FinishedTags:
@@ -77,7 +75,7 @@ class Settlement:
     def __init__(self, channel: AbstractChannel) -> None:
         self._channel = channel
         self._look_at = 0.0
-        self._patient = 0
+        self._spare = 0
         self._tags = FinishedTags()
         self._given_back: list[int] = []
         self._wake = asyncio.Event()
@@ -99,9 +97,9 @@ class Settlement:
         """Whether an ack would still reach the broker."""
         return not self._channel.is_closed
 
-    def expect(self, prefetch: int) -> None:
-        """The broker hands over at most so many that are not acknowledged."""
-        self._patient = int(prefetch * PATIENT_SHARE)
+    def spare(self, deliveries: int) -> None:
+        """So many that are finished may wait behind a slow one, and nobody is kept from working."""
+        self._spare = deliveries
 
     def ack(self, tag: int) -> None:
         """Acknowledge soon."""
@@ -116,8 +114,7 @@ class Settlement:
     async def _flush_for_ever(self) -> None:
         while self.alive:
             await self._wake.wait()
-            if self._tags.left <= self._patient:
-                await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(INTERVAL)
             self._wake.clear()
             await self._flush()
             if self._tags.left:
@@ -141,7 +138,7 @@ class Settlement:
             )
 
     def _singles(self, *, everything: bool) -> list[int]:
-        if everything or self._tags.left > self._patient:
+        if everything or self._tags.left > self._spare:
             return self._tags.take_singles(all_of_them=True)
         if (now := asyncio.get_running_loop().time()) < self._look_at:
             return []

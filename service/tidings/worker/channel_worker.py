@@ -66,7 +66,10 @@ class ChannelWorker:
         self._ahead = settings.guarantee is Guarantee.AT_LEAST_ONCE and settings.rate is None
         prefetch = max(settings.prefetch, settings.concurrency)
         self.consumer = Consumer(
-            [Subscription(queue, prefetch) for queue in self._priorities],
+            [
+                Subscription(queue, prefetch, prefetch - settings.concurrency)
+                for queue in self._priorities
+            ],
             self.receive,
             timeout,
             clock,
