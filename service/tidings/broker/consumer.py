@@ -69,7 +69,7 @@ class Subscription:
     """A queue to consume and how many of its messages to hold unacknowledged.
 
     Args:
-        spare: How many of these more than are worked on at once.
+        spare: How many of these may be finished and unacknowledged and there are still enough to work on.
     """
 
     queue: str

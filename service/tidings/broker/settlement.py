@@ -7,6 +7,7 @@ quorum queue.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Final, Self
 
 import structlog
@@ -20,6 +21,8 @@ INTERVAL: Final = 0.004
 """Seconds between two acks."""
 PATIENCE: Final = 0.1
 """Seconds between two looks for what finished behind a slow one; who is there twice is acknowledged."""
+ACKED_WITHIN: Final = 2 * PATIENCE + INTERVAL
+"""Seconds after which an ack has gone out, whoever is slow."""
 
 
 class FinishedTags:
@@ -79,17 +82,19 @@ class Settlement:
         self._tags = FinishedTags()
         self._given_back: list[int] = []
         self._wake = asyncio.Event()
+        self._closing = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._flush_for_ever(), name="settle")
+        self._task = asyncio.create_task(self._flush_until_closing(), name="settle")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Send what is left. Where the channel is gone the broker delivers it again."""
+        self._closing = True
+        self._wake.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task  # not cancelled: a tag it has taken is nobody else's to acknowledge
         await self._flush(everything=True)
 
     @property
@@ -98,8 +103,9 @@ class Settlement:
         return not self._channel.is_closed
 
     def spare(self, deliveries: int) -> None:
-        """So many that are finished may wait behind a slow one, and nobody is kept from working."""
+        """So many that are finished may wait behind a slow one without keeping others from working."""
         self._spare = deliveries
+        self._wake.set()
 
     def ack(self, tag: int) -> None:
         """Acknowledge soon."""
@@ -111,14 +117,18 @@ class Settlement:
         self._given_back.append(tag)
         self._wake.set()
 
-    async def _flush_for_ever(self) -> None:
-        while self.alive:
-            await self._wake.wait()
+    async def _flush_until_closing(self) -> None:
+        while self.alive and not self._closing:
+            await self._something_to_do()
             await asyncio.sleep(INTERVAL)
             self._wake.clear()
             await self._flush()
-            if self._tags.left:
-                self._wake.set()
+
+    async def _something_to_do(self) -> None:
+        """Wait for another ack, or until it is time to look for what waits behind a slow one."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._look_at if self._tags.left else None):
+                await self._wake.wait()
 
     async def _flush(self, *, everything: bool = False) -> None:
         if not self.alive:

@@ -65,11 +65,10 @@ class ChannelWorker:
         # know; and a rate would be spent when it is claimed.
         self._ahead = settings.guarantee is Guarantee.AT_LEAST_ONCE and settings.rate is None
         prefetch = max(settings.prefetch, settings.concurrency)
+        # Half of what is not being sent: the other half is claimed ahead, or being recorded.
+        spare = (prefetch - settings.concurrency) // 2
         self.consumer = Consumer(
-            [
-                Subscription(queue, prefetch, prefetch - settings.concurrency)
-                for queue in self._priorities
-            ],
+            [Subscription(queue, prefetch, spare) for queue in self._priorities],
             self.receive,
             timeout,
             clock,

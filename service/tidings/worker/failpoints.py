@@ -18,6 +18,7 @@ import structlog
 
 from tidings.broker.consumer import Delivery
 from tidings.broker.publisher import Headers, Publisher
+from tidings.broker.settlement import ACKED_WITHIN
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.outcome import Claim, Outcome, Sent
@@ -43,7 +44,7 @@ STEPS: Final = MappingProxyType(
 )
 """Every step at which a process can be made to end, and what is true then."""
 
-LATER: Final = MappingProxyType({"during-send": 0.005, "after-ack": 0.02})
+LATER: Final = MappingProxyType({"during-send": 0.005, "after-ack": ACKED_WITHIN + 0.02})
 """Seconds from the moment a step is reached to the middle of what it means."""
 
 _FORM: Final = re.compile(r"(?P<step>[a-z-]+)=kill(?:@(?P<visit>[1-9]\d{0,8}))?")

@@ -99,21 +99,22 @@ class Providers:
         """
         tries: list[Tried] = []
         errors: list[DeliveryError] = []
-        for provider in self.all:
-            if not (era := self._enter(provider)):
-                tries.append(Tried(provider.name, NOT_ASKED))
-                continue
-            began = perf_counter()
-            try:
-                sent = await self._ask(provider, era, request)
-            except DeliveryError as error:
-                tries.append(Tried(provider.name, error.kind, error.code, perf_counter() - began))
-                errors.append(error)
-                if not isinstance(error, NOTHING_SENT):
-                    break
-            else:
-                return self._told(sent, provider, tries, perf_counter() - began)
         try:
+            for provider in self.all:
+                if not (era := self._enter(provider)):
+                    tries.append(Tried(provider.name, NOT_ASKED))
+                    continue
+                began = perf_counter()
+                try:
+                    sent = await self._ask(provider, era, request)
+                except DeliveryError as error:
+                    took = perf_counter() - began
+                    tries.append(Tried(provider.name, error.kind, error.code, took))
+                    errors.append(error)
+                    if not isinstance(error, NOTHING_SENT):
+                        break
+                else:
+                    return self._told(sent, provider, tries, perf_counter() - began)
             raise self._untold(errors, tries)
         finally:
             errors.clear()  # they hold this frame: garbage that only a long pause would find

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import aio_pika
 import aiormq
+import pytest
 from aiormq.abc import ChannelFrame
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
@@ -45,10 +46,11 @@ async def taking(
     rig: BrokerRig,
     *queues: str,
     prefetch: int = 10,
+    spare: int = 0,
     acking: bool = False,
     url: str | None = None,
 ) -> AsyncIterator[Taking]:
-    subscriptions = [Subscription(queue, prefetch) for queue in queues or (LANE,)]
+    subscriptions = [Subscription(queue, prefetch, spare) for queue in queues or (LANE,)]
     deliveries: list[Delivery] = []
 
     def receive(delivery: Delivery) -> None:
@@ -123,6 +125,21 @@ async def test_no_more_than_the_prefetch_is_handed_over_unsettled(declared: Brok
         consumer.deliveries[0].ack()
         await consumer.has(6)
         assert consumer.bodies == list(numbered(6))
+
+
+async def test_acks_wait_for_a_slow_one_only_while_enough_is_left_to_work_on(
+    declared: BrokerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidings.broker.settlement.PATIENCE", 60.0)
+    await declared.publish("email.high", *numbered(20))
+    async with taking(declared, prefetch=10, spare=5) as consumer:
+        await consumer.has(10)
+        for delivery in consumer.deliveries[1:6]:  # the first is slow
+            delivery.ack()
+        await asyncio.sleep(0.2)
+        assert len(consumer.deliveries) == 10
+        consumer.deliveries[6].ack()
+        await consumer.has(16)
 
 
 async def waiting(rig: BrokerRig, count: int, queue: str = LANE) -> bool:

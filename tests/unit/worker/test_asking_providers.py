@@ -1,9 +1,11 @@
 """Providers are asked in order, and the next one only where it is certain that nothing was sent."""
 
 from collections import deque
+from contextlib import suppress
 
 import pytest
 from tests.support.attempts import attempt_of
+from tests.support.garbage import errors_that_hold_themselves
 
 from tidings.delivery.circuit import Circuit, CircuitPolicy, Phase
 from tidings.delivery.errors import (
@@ -15,6 +17,7 @@ from tidings.delivery.errors import (
     Throttled,
     Unavailable,
 )
+from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Content, SendRequest
 from tidings.testing import ScriptedChannel
 from tidings.worker.providers import Provider, Providers
@@ -110,6 +113,28 @@ async def test_where_all_fail_the_preferred_one_s_word_counts() -> None:
     error = await two.failure()
     assert isinstance(error, Throttled)
     assert error.retry_after == 60
+
+
+class Down(ScriptedChannel):
+    """Never takes anything, and keeps no error."""
+
+    async def send(self, request: SendRequest) -> Sent:
+        raise Unavailable("down")
+
+
+@pytest.mark.parametrize("backup", [ScriptedChannel, Down])
+async def test_a_failure_leaves_nothing_for_the_garbage_collector(
+    backup: type[ScriptedChannel],
+) -> None:
+    providers = Providers(
+        [
+            Provider(channel.__name__, channel(), Circuit(CircuitPolicy()))
+            for channel in (Down, backup)
+        ]
+    )
+    with errors_that_hold_themselves(DeliveryError) as left, suppress(DeliveryError):
+        await providers.send(REQUEST)
+    assert left == []
 
 
 async def test_one_that_is_known_to_be_down_is_passed_over_and_preferred_again_once_it_is_back() -> (
