@@ -96,7 +96,7 @@ def _measure(plan: Plan, workload: Workload, stage: Stage, notes: Notes) -> None
 def _once(workload: Workload, contender: Contender, stage: Stage, notes: Notes) -> None:
     name, before = contender.about.name, cores()
     try:
-        for measured in workload.measure(stage, contender, notes.measurements):
+        for measured in workload.measure(stage, contender):
             after = cores()
             values = {**measured.values, "stolen": after.stolen_since(before)}
             one, before = replace(measured, values=values), after

@@ -1,18 +1,16 @@
 """Where every measurement takes place: servers made clean, queues filled, processes started and ended."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 from benchmarks import relays
 from benchmarks.amqp import Wire
 from benchmarks.contenders.base import Contender, Job
 from benchmarks.messages import Message
 from benchmarks.processes import Processes
-from benchmarks.results import Measurement
 from benchmarks.servers import Servers
 
 READY_WITHIN = 60.0
@@ -108,12 +106,3 @@ def wait_for(
         if time.monotonic() > deadline:
             raise NotDone(f"{what} did not happen within {seconds:g} s")
         time.sleep(0.02)
-
-
-def peak(known: Sequence[Measurement], workload: str, contender: Contender) -> float:
-    """The contender's median rate there, 0 where it has none: what a share of its load is a share of."""
-    name = contender.about.name
-    rates = [
-        one.values["rate"] for one in known if (one.workload, one.contender) == (workload, name)
-    ]
-    return median(rates) if rates else 0.0

@@ -1,14 +1,14 @@
 """What a workload is: a name, what is done, and which figures come of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from benchmarks.contenders.base import Contender
 from benchmarks.results import Measurement
 from benchmarks.stage import Stage
 
-Measure = Callable[[Stage, Contender, Sequence[Measurement]], Iterator[Measurement]]
-"""Does it once for one contender, given what was measured so far."""
+Measure = Callable[[Stage, Contender], Iterator[Measurement]]
+"""Does it once for one contender."""
 
 
 @dataclass(frozen=True, slots=True)

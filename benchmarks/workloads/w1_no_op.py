@@ -1,6 +1,6 @@
 """W1, durable no-op: how fast a preloaded queue drains."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.contenders.base import Contender
@@ -15,13 +15,15 @@ LONGEST: Final = 10.0
 """Seconds: a contender that has not drained the queue by then has shown its rate."""
 
 
-def measure(
-    stage: Stage, contender: Contender, known: Sequence[Measurement]
-) -> Iterator[Measurement]:
+def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
     """Once."""
+    yield Measurement("W1", contender.about.name, once(stage, contender))
+
+
+def once(stage: Stage, contender: Contender) -> dict[str, float]:
+    """What came of it."""
     waiting = list(messages(stage.sized(MESSAGES)))
-    values = drain(stage, contender, stage.job(contender), waiting, longest=LONGEST)
-    yield Measurement("W1", contender.about.name, values)
+    return drain(stage, contender, stage.job(contender), waiting, longest=LONGEST)
 
 
 W1: Final = Workload(

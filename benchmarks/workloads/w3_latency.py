@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ from benchmarks.messages import Message, messages
 from benchmarks.pace import publish_evenly
 from benchmarks.processes import Processes
 from benchmarks.results import Measurement
-from benchmarks.stage import READY_WITHIN, NotDone, Stage, peak, preload, wait_for
+from benchmarks.stage import READY_WITHIN, NotDone, Stage, preload, wait_for
 from benchmarks.workloads import w2_email
 from benchmarks.workloads.base import Column, Workload
 
@@ -28,16 +28,12 @@ Published = dict[str, float]
 """Recipient → when."""
 
 
-def measure(
-    stage: Stage, contender: Contender, known: Sequence[Measurement]
-) -> Iterator[Measurement]:
+def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
     """Both, in one life of the contender; ours several times, for one pause would decide.
 
     The rate it reaches is measured once more before: minutes later a shared machine may be faster or slower.
     """
-    peaks = list(w2_email.measure(stage, contender, known))
-    yield from peaks
-    top = peak(peaks, "W2", contender)
+    top = w2_email.once(stage, contender)["rate"]
     phases = {
         "idle": (IDLE_RATE, stage.seconds(IDLE_SECONDS)),
         "70 % load": (top * LOAD, stage.seconds(LOAD_SECONDS)),
@@ -97,7 +93,7 @@ W3: Final = Workload(
     name="W3",
     title="Latency",
     what="From the moment at which a notification is published to the moment at which the SMTP sink accepts "
-    "its mail: idle (50 a second), and at 70 % of the rate that the contender itself reached in W2, just before.",
+    "its mail: idle (50 a second), and at 70 % of the rate that the contender itself reached in W2, measured once more just before.",
     columns=(
         Column("rate", "published/s"),
         Column("p50_ms", "p50, ms", ",.1f"),

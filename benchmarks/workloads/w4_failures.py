@@ -12,7 +12,7 @@ from benchmarks.messages import Message, messages
 from benchmarks.pace import publish_evenly
 from benchmarks.processes import Processes
 from benchmarks.results import Measurement, percentile
-from benchmarks.stage import READY_WITHIN, NotDone, Stage, peak, preload, wait_for
+from benchmarks.stage import READY_WITHIN, NotDone, Stage, preload, wait_for
 from benchmarks.workloads import w1_no_op
 from benchmarks.workloads.base import Column, Workload
 
@@ -36,17 +36,13 @@ class Phase:
     ended: float
 
 
-def measure(
-    stage: Stage, contender: Contender, known: Sequence[Measurement]
-) -> Iterator[Measurement]:
+def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
     """The same load without failures, and then with; ours several times, for one pause would decide.
 
     The rate it reaches is measured once more before: minutes later a shared machine may be faster or slower.
     """
     assert contender.attempts is not None
-    peaks = list(w1_no_op.measure(stage, contender, known))
-    yield from peaks
-    top = peak(peaks, "W1", contender)
+    top = w1_no_op.once(stage, contender)["rate"]
     for _ in range(1 if contender.about.peer else REPEATS):
         yield _once(stage, contender, contender.attempts, top * LOAD)
 

@@ -1,7 +1,7 @@
 """W5, priority: how long the urgent wait behind a mountain of the unimportant."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.amqp import Wire
@@ -22,9 +22,7 @@ PATIENCE: Final = 10.0
 """Seconds the last of them have; who is later counts as having waited until then."""
 
 
-def measure(
-    stage: Stage, contender: Contender, known: Sequence[Measurement]
-) -> Iterator[Measurement]:
+def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
     """Once."""
     assert contender.attempts is not None
     job = stage.job(contender, priorities=("urgent", "low"))

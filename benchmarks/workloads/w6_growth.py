@@ -1,6 +1,6 @@
 """W6, growth: W1 again with millions of rows in the ledger, and with half a million in the queue."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.contenders.base import Contender
@@ -18,9 +18,7 @@ MESSAGES: Final = 40_000
 REPEATS: Final = 2
 
 
-def measure(
-    stage: Stage, contender: Contender, known: Sequence[Measurement]
-) -> Iterator[Measurement]:
+def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
     """Growing; who keeps no ledger only meets the backlogs."""
     for variant, count in BACKLOGS.items():
         for _ in range(REPEATS if count < MESSAGES else 1):  # filling the other one takes long

@@ -1,6 +1,6 @@
 """W7, scale: sends that take 100 ms, as a real provider's do; the rate against the concurrency."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.contenders.base import Contender
@@ -20,9 +20,7 @@ SECONDS: Final = 8.0
 LONGEST: Final = 8.0
 
 
-def measure(
-    stage: Stage, contender: Contender, known: Sequence[Measurement]
-) -> Iterator[Measurement]:
+def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
     """Each concurrency once."""
     for at_once, processes in THEIRS if contender.about.peer else OURS:
         possible = at_once / SLOWNESS

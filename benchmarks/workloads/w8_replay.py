@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.contenders.base import PYTHON, Contender
@@ -17,9 +17,7 @@ LONGEST: Final = 180.0
 REPLAY: Final = "from tidings.cli.main import main; main()"
 
 
-def measure(
-    stage: Stage, contender: Contender, known: Sequence[Measurement]
-) -> Iterator[Measurement]:
+def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
     """The command that people run, from its start to its end."""
     assert isinstance(contender, Tidings)
     job, count = stage.job(contender), stage.sized(LETTERS)

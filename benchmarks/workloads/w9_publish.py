@@ -1,7 +1,7 @@
 """W9, publish: many notifications through the client, each confirmed."""
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.contenders.base import PYTHON, Contender
@@ -14,9 +14,7 @@ MESSAGES: Final = 40_000
 LONGEST: Final = 120.0
 
 
-def measure(
-    stage: Stage, contender: Contender, known: Sequence[Measurement]
-) -> Iterator[Measurement]:
+def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
     """Once."""
     assert isinstance(contender, Tidings)
     job, count = stage.job(contender), stage.sized(MESSAGES)
