@@ -21,8 +21,8 @@ INTERVAL: Final = 0.004
 """Seconds between two acks."""
 PATIENCE: Final = 0.1
 """Seconds between two looks for what finished behind a slow one; who is there twice is acknowledged."""
-ACKED_WITHIN: Final = 2 * PATIENCE + INTERVAL
-"""Seconds after which an ack has gone out, whoever is slow."""
+ACKED_WITHIN: Final = 2 * (PATIENCE + INTERVAL)
+"""Seconds after which an ack is on its way, whoever is slow."""
 
 
 class FinishedTags:
