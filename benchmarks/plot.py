@@ -41,7 +41,7 @@ class Panel:
 
 PANELS: Final = (
     Panel("W1", "rate", "", "W1 Durable no-op", "messages a second; more is better"),
-    Panel("W2", "rate", "", "W2 Email", "mails a second; more is better"),
+    Panel("W2", "rate", "", "W2 Email", "mails a second (bare loop: messages); more is better"),
     Panel("W3", "p99_ms", "70 % load", "W3 Latency at 70 % load, p99", "ms; less is better"),
     Panel("W5", "p99_ms", "", "W5 Urgent behind 100,000 low, p99", "ms; less is better"),
 )

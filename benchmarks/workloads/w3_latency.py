@@ -93,7 +93,7 @@ W3: Final = Workload(
     name="W3",
     title="Latency",
     what="From the moment at which a notification is published to the moment at which the SMTP sink accepts "
-    "its mail: idle (50 a second), and at 70 % of the rate that the contender itself reached in W2, measured once more just before.",
+    "its mail: idle (50 a second), and at 70 % of the contender's own W2 rate, measured just before.",
     columns=(
         Column("rate", "published/s"),
         Column("p50_ms", "p50, ms", ",.1f"),
