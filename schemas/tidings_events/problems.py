@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tidings_events.notifications import CHANNELS, MODELS
-from tidings_events.notifications.fields import Unquoted
+from tidings_events.notifications.fields import HALF_A_PAIR, Unquoted
 
 _LONGEST_QUOTE = 80
 _MOST_PROBLEMS = 25
@@ -203,6 +203,10 @@ def _must_be(kind: str) -> Sayer:
     return lambda _, __, ___: f"must be {kind}"
 
 
+def _half_a_pair(_: ErrorDetails, __: type[BaseModel], ___: FieldInfo | None) -> str:
+    return HALF_A_PAIR
+
+
 def _our_own_words(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
     return str(details["ctx"]["error"])
 
@@ -225,6 +229,7 @@ _SAY: Mapping[str, Sayer] = MappingProxyType(
         "too_long": _length,
         "too_short": _length,
         "string_type": _must_be("a string"),
+        "string_unicode": _half_a_pair,
         "int_type": _must_be("a whole number"),
         "dict_type": _must_be("an object, {…}"),
         "model_type": _must_be("an object, {…}"),

@@ -15,18 +15,26 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
 
 import pydantic_core
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from tidings_events.errors import InvalidNotification
 from tidings_events.notifications.fields import (
+    NO_NUL,
     Instant,
     JsonObject,
     Locale,
+    Reference,
     Scalar,
     Slug,
     TemplateName,
-    Text,
     Unquoted,
 )
 
@@ -74,9 +82,7 @@ class Entity(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     type: Slug = Field(description="Kind of thing, e.g. `order`.", examples=["order"])
-    id: Text = Field(
-        min_length=1, max_length=255, description="Its id in your system.", examples=["10042"]
-    )
+    id: Reference = Field(description="Its id in your system.", examples=["10042"])
 
 
 class BaseNotification(BaseModel):
@@ -105,10 +111,8 @@ class BaseNotification(BaseModel):
         "Preferences, retry policies and limits hang on it.",
         examples=["receipt"],
     )
-    user_id: Text | None = Field(
+    user_id: Reference | None = Field(
         default=None,
-        min_length=1,
-        max_length=255,
         description="The recipient's id in your system.",
         examples=["user-4711"],
     )
@@ -120,7 +124,11 @@ class BaseNotification(BaseModel):
         default_factory=dict, exclude_if=is_empty, description="Variables for the template."
     )
     metadata: Annotated[
-        dict[Annotated[Text, Field(min_length=1, max_length=64)], Scalar], Unquoted()
+        dict[
+            Annotated[str, StringConstraints(min_length=1, max_length=64), NO_NUL],
+            Scalar,
+        ],
+        Unquoted(),
     ] = Field(
         default_factory=dict,
         max_length=50,
@@ -128,10 +136,8 @@ class BaseNotification(BaseModel):
         description="Your own labels, stored with the notification and never sent.",
         examples=[{"campaign": "spring-2026"}],
     )
-    idempotency_key: Text | None = Field(
+    idempotency_key: Reference | None = Field(
         default=None,
-        min_length=1,
-        max_length=255,
         description="A second notification with the same key within the window (7 days unless "
         "configured) is recorded as a duplicate of the first and not sent.",
         examples=["order-10042-receipt"],

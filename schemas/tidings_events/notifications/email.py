@@ -20,7 +20,7 @@ from pydantic import (
 
 from tidings_events.notifications.addresses import EmailAddress
 from tidings_events.notifications.base import Problem, TemplatedNotification, is_empty
-from tidings_events.notifications.fields import Line, Text, Unquoted
+from tidings_events.notifications.fields import LINE_IN_SCHEMA, NO_NUL, ONE_LINE, Unquoted
 
 MAX_ATTACHMENTS = 20
 MAX_ATTACHED_BYTES = 7 * 1024 * 1024
@@ -140,17 +140,26 @@ class EmailNotification(TemplatedNotification):
     bcc: Annotated[tuple[EmailAddress, ...], FailFast()] = Field(
         default=(), max_length=50, exclude_if=is_empty, description="Also sent to, shown to nobody."
     )
-    subject: Annotated[Line, Unquoted()] | None = Field(
-        default=None, min_length=1, max_length=998, description="Subject, on one line."
-    )
-    body: Annotated[Text, Unquoted()] | None = Field(
-        default=None, min_length=1, max_length=1_000_000, description="Plain text."
-    )
-    html: Annotated[Text, Unquoted()] | None = Field(
-        default=None, min_length=1, max_length=2_000_000, description="HTML, beside or instead."
-    )
+    subject: (
+        Annotated[
+            str,
+            StringConstraints(min_length=1, max_length=998),
+            ONE_LINE,
+            LINE_IN_SCHEMA,
+            Unquoted(),
+        ]
+        | None
+    ) = Field(default=None, description="Subject, on one line.")
+    body: (
+        Annotated[str, StringConstraints(min_length=1, max_length=1_000_000), NO_NUL, Unquoted()]
+        | None
+    ) = Field(default=None, description="Plain text.")
+    html: (
+        Annotated[str, StringConstraints(min_length=1, max_length=2_000_000), NO_NUL, Unquoted()]
+        | None
+    ) = Field(default=None, description="HTML, beside or instead.")
     headers: Annotated[
-        dict[str, Annotated[Line, StringConstraints(max_length=998)]],
+        dict[str, Annotated[str, StringConstraints(max_length=998), ONE_LINE, LINE_IN_SCHEMA]],
         Field(max_length=50),
         AfterValidator(_header_names),
         Unquoted(),

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import to_json
 
+HALF_A_PAIR = "contains half of a surrogate pair; remove it"
 MAX_DEPTH = 64
 MAX_VALUES = 50_000
 _LONGEST_LABEL = 1024
@@ -114,7 +115,7 @@ def _check_text(value: str) -> None:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueError("contains half of a surrogate pair; remove it") from None
+            raise ValueError(HALF_A_PAIR) from None
 
 
 def date_time(value: object) -> object:
@@ -146,12 +147,12 @@ def scalar(value: object) -> object:
 
 _ShortText = Annotated[str, StringConstraints(max_length=_LONGEST_LABEL)]
 
-Text = Annotated[str, AfterValidator(without_nul)]
-Line = Annotated[
-    str,
-    AfterValidator(one_line),
-    Field(json_schema_extra={"pattern": "^[^\\r\\n\\u0000]*$"}),
-]
+# Limits of length go before these: pydantic checks what follows a function of ours by one of its own.
+NO_NUL = AfterValidator(without_nul)
+ONE_LINE = AfterValidator(one_line)
+LINE_IN_SCHEMA = Field(json_schema_extra={"pattern": "^[^\\r\\n\\u0000]*$"})
+
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=255), NO_NUL]
 Instant = Annotated[AwareDatetime, BeforeValidator(date_time)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(storable)]
 Slug = Annotated[

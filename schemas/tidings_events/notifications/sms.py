@@ -3,11 +3,11 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from tidings_events.notifications.addresses import PhoneNumber
 from tidings_events.notifications.base import TemplatedNotification
-from tidings_events.notifications.fields import Text, Unquoted
+from tidings_events.notifications.fields import NO_NUL, Unquoted
 
 _SENDER = r"^(\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 &._+-]{1,11})$"
 
@@ -42,9 +42,9 @@ class SmsNotification(TemplatedNotification):
         "or a name of up to 11 characters.",
         examples=["+14155550100", "Acme"],
     )
-    body: Annotated[Text, Unquoted()] | None = Field(
+    body: (
+        Annotated[str, StringConstraints(min_length=1, max_length=1600), NO_NUL, Unquoted()] | None
+    ) = Field(
         default=None,
-        min_length=1,
-        max_length=1600,
         description="The text. Long ones are sent, and charged, in parts.",
     )

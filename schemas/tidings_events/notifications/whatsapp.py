@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from tidings_events.notifications.addresses import PhoneNumber
 from tidings_events.notifications.base import Problem, TemplatedNotification, is_empty
-from tidings_events.notifications.fields import Text, Unquoted
+from tidings_events.notifications.fields import NO_NUL, Unquoted
 
 
 class WhatsAppNotification(TemplatedNotification):
@@ -34,9 +34,9 @@ class WhatsAppNotification(TemplatedNotification):
     sender: PhoneNumber | None = Field(
         default=None, description="Sender's number, where it is not the configured one."
     )
-    body: Annotated[Text, Unquoted()] | None = Field(
-        default=None, min_length=1, max_length=1600, description="The text."
-    )
+    body: (
+        Annotated[str, StringConstraints(min_length=1, max_length=1600), NO_NUL, Unquoted()] | None
+    ) = Field(default=None, description="The text.")
     content_sid: Annotated[str, StringConstraints(pattern=r"^HX[0-9a-fA-F]{32}$")] | None = Field(
         default=None,
         description="Approved content at the provider, sent instead of a text.",
@@ -45,7 +45,7 @@ class WhatsAppNotification(TemplatedNotification):
     content_variables: Annotated[
         dict[
             Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,32}$")],
-            Annotated[Text, StringConstraints(max_length=1024)],
+            Annotated[str, StringConstraints(max_length=1024), NO_NUL],
         ],
         Unquoted(),
     ] = Field(

@@ -82,7 +82,8 @@ def assert_read(message: Message, exchange: str) -> None:
     letter = read_letter(delivery, channels=CHANNELS)
     assert letter.body == message.body
     assert all(map(_fit, (letter.failure.message, letter.failure.kind, letter.routing_key)))
-    assert _fit(json.dumps(letter.headers, allow_nan=False).replace("\\u0000", "\x00"))
+    written = json.dumps(letter.headers, allow_nan=False).replace("\\\\", "")
+    assert _fit(written.replace("\\u0000", "\x00"))
     assert process_time() - began < PATIENCE
 
 

@@ -173,6 +173,13 @@ def test_half_a_surrogate_pair_is_refused() -> None:
         webhook(payload={"a": "\ud800"})
 
 
+def test_half_a_surrogate_pair_is_refused_in_words_too() -> None:
+    with pytest.raises(ValidationError) as caught:
+        EmailNotification(recipient="ada@example.com", subject="Hello", body="\ud800")
+
+    assert describe(caught.value) == ("body: contains half of a surrogate pair; remove it",)
+
+
 def test_endless_nesting_is_refused() -> None:
     endless: dict[str, Any] = {}
     endless["self"] = endless
