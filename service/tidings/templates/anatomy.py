@@ -7,9 +7,10 @@ from typing import Any, Final
 import jinja2
 from jinja2 import meta, nodes
 
+from tidings.templates.escaping import is_escaped
 from tidings.templates.library import Level, Problem
 from tidings.templates.metering import label
-from tidings.templates.sandbox import Sandbox, is_escaped, mixed
+from tidings.templates.sandbox import Sandbox, mixed
 
 _REFERENCES: Final = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 

@@ -38,8 +38,15 @@ def _read(_: Context, value: Any) -> Any:
 
 @pass_context
 def _print(_: Context, value: Any, label: str) -> Any:
-    CURRENT.get().read(value)
-    return value if type(value) is str else printable(value, label)
+    budget = CURRENT.get()
+    if type(value) is str:
+        # `read` without the call: nearly all that is printed is text.
+        budget.left -= 1 + len(value) // CHARACTERS_A_STEP
+        if budget.left < 0:
+            budget.spend(0)
+        return value
+    budget.read(value)
+    return printable(value, label)
 
 
 METERS: Final = {_TICK: _tick, _READ: _read, _PRINT: _print}

@@ -9,6 +9,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 
 from tidings.templates.budget import CURRENT, Exhausted
+from tidings.templates.escaping import Escaping, escaped, is_escaped
 from tidings.templates.filters import FILTERS, TESTS
 from tidings.templates.lines import with_line_ends
 from tidings.templates.metering import METERS, metered
@@ -30,11 +31,6 @@ class MixedEscaping(Complaint):
     """A file that is escaped and one that isn't make one message."""
 
 
-def is_escaped(path: str | None) -> bool:
-    """Whether what a file prints is HTML-escaped: `html.j2` and `*.html.j2` are."""
-    return path is not None and (path.endswith((".html.j2", "/html.j2")) or path == "html.j2")
-
-
 def _range(*bounds: int) -> range:
     numbers = range(*bounds)
     if numbers[CURRENT.get().granted :]:
@@ -50,6 +46,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
     """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
+    code_generator_class = Escaping
+    escaped = staticmethod(escaped)
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         super().__init__(

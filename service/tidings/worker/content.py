@@ -18,15 +18,15 @@ def content_of(notification: Notification, parts: TemplateParts, templates: Temp
     try:
         rendered = templates.render(
             name,
-            required=tuple(parts.required),
-            optional=tuple(parts.optional),
+            required=parts.required,
+            optional=parts.optional,
             locale=notification.locale,
             data=notification.data or {},
         )
     except TemplateError as error:
         raise Rejected(str(error), provider="templates", code=type(error).__name__) from None
-    places = {**parts.required, **parts.optional}
-    return Content(**{places[part]: text for part, text in rendered.items()})
+    places, others = parts.required, parts.optional
+    return Content(**{places.get(part) or others[part]: text for part, text in rendered.items()})
 
 
 def _as_written(notification: Notification) -> Content:
