@@ -9,6 +9,7 @@ specification, chapters 2.3.5 (frames) and 4.2 (methods, content headers, proper
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from tidings.broker.tolerance import headers_at, timestamp_at
@@ -152,7 +153,7 @@ class _Deliveries:
         if kind == METHOD:
             if data[start : start + 4] != _DELIVER:
                 return False
-            self._arrival = _arrival(data, start + 4)
+            self._arrival = _arrival(data, start + 4, stop)
             self._content.begin()
             return True
         if not self._content.expected:
@@ -165,11 +166,18 @@ class _Deliveries:
         return True
 
 
-def _arrival(data: bytes, at: int) -> Arrival:
+def _arrival(data: bytes, at: int, stop: int) -> Arrival:
     at += 1 + data[at]  # the consumer's tag: a channel has one consumer
     tag, redelivered = _tag(data, at)
-    exchange, at = _short(data, at + 9)
-    return Arrival(tag, bool(redelivered & 1), exchange, _short(data, at)[0])
+    exchange, routing_key = _source(data[at + 9 : stop])
+    return Arrival(tag, bool(redelivered & 1), exchange, routing_key)
+
+
+@lru_cache(maxsize=256)
+def _source(names: bytes) -> tuple[str, str]:
+    """The exchange and the routing key: nearly all messages of a channel have the same few."""
+    exchange, at = _short(names, 0)
+    return exchange, _short(names, at)[0]
 
 
 def _short(data: bytes, at: int) -> tuple[str, int]:

@@ -112,7 +112,8 @@ def _notification(message: Message) -> Notification:
                 f"content_type: {message.content_type[:80]!r}; publish application/json"
             )
         raise MalformedNotification(*problems) from None
-    if problems := list(_impossible_times(notification)):
+    timed = notification.scheduled_at or notification.expires_at
+    if timed and (problems := list(_impossible_times(notification))):
         raise MalformedNotification(*problems)
     return notification
 
