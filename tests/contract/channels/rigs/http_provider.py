@@ -137,8 +137,10 @@ class HttpProvider:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader()
-        transport, protocol = await loop.connect_accepted_socket(
-            lambda: asyncio.StreamReaderProtocol(reader), connection, ssl=self._tls
+        # Ours, not the one returned: under TLS uvloop returns its own, which no stream can drain.
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol, connection, ssl=self._tls
         )
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
