@@ -46,9 +46,10 @@ class Session(asyncio.Protocol):
             pass
 
     def _take_payload(self) -> bool:
-        if not self._rest.endswith(_END):
+        _, end, rest = self._rest.partition(_END)
+        if not end:
             return False
-        self._taking, self._rest = False, b""
+        self._taking, self._rest = False, rest
         self._accepted[self._recipient] = time.time()
         self._transport.write(b"250 2.0.0 Ok: queued as 1\r\n")
         return True

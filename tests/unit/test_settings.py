@@ -114,6 +114,7 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "helo": ("mail.example.com", "mail.example.com"),
         "connections": ("3", 3),
         "messages_per_connection": ("50", 50),
+        "pipelining": ("false", False),
         "fallbacks": ("backup, relay2", ("backup", "relay2")),
     },
     "SmsSettings": PER_CHANNEL | AT_LEAST_ONCE | TWILIO_SENDER,

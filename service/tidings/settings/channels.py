@@ -83,6 +83,9 @@ class EmailSettings(ChannelSettings):
     """SMTP connections kept open."""
     messages_per_connection: int = Field(default=500, ge=1)
     """Messages after which a connection is renewed."""
+    pipelining: bool = True
+    """Whether commands go together to a relay that offers it (RFC 2920); `false` for one that offers it, and
+    then loses some."""
     fallbacks: Fallbacks = ()
     """Names of further relays, in order of preference, e.g. `backup`: each with variables of its own, such
     as `TIDINGS_EMAIL_<NAME>_HOST`."""

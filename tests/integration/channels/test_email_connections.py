@@ -15,11 +15,14 @@ from tests.contract.channels.rigs.smtp_relay import (
 from tests.integration.channels.email_setup import channel_to, mail
 
 from tidings.channels.email.connection import Progress
+from tidings.channels.email.message import Envelope, Mail
 from tidings.channels.email.pool import Pool
 from tidings.channels.email.relay import Relay as Reached
 from tidings.delivery.errors import OutcomeUnknown, Rejected, Unavailable
 from tidings.settings import EmailSettings
 
+WIRE = Envelope("no-reply@example.com", "anna@example.org", (), override=False, international=False)
+MAIL = Mail(WIRE, b"Subject: hello\r\n\r\nHello\r\n")
 ONE_BY_ONE = tuple(each for each in EXTENSIONS if each != "PIPELINING")
 
 
@@ -234,11 +237,8 @@ async def test_a_connection_unused_for_long_is_replaced_before_it_is_used() -> N
         reached = Reached(EmailSettings(host="127.0.0.1", port=relay.port, tls="none"))
         pool = Pool(reached.open, size=1, mails=100, idle=0.0)
 
-        async def nothing(connection: object) -> None:
-            """Lends the connection and gives it back."""
-
-        await pool.use(Progress(), nothing)
-        await pool.use(Progress(), nothing)
+        await pool.carry(MAIL, Progress())
+        await pool.carry(MAIL, Progress())
         await pool.close()
 
         assert relay.opened == 2

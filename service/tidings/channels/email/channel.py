@@ -64,7 +64,7 @@ class EmailChannel:
         try:
             receipt = await self._overtime.within(
                 request.timeout,
-                self._pool.use(progress, lambda connection: connection.carry(mail, progress)),
+                self._pool.carry(mail, progress),
             )
         except TROUBLES as trouble:
             raise self._error(trouble, progress.stage, mail, request.content) from None

@@ -6,9 +6,10 @@ a mail reported as unsent could arrive after all.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 from aiosmtplib import SMTPException, SMTPServerDisconnected
@@ -18,6 +19,8 @@ from tidings.channels.email.message import Envelope, Mail
 from tidings.channels.email.replies import Reply, Stage
 from tidings.delivery.value import value
 
+_QUICK: Final = 0.25
+"""Seconds. Where a relay takes longer to take a mail, announcing the next would gain nothing."""
 _SMALL: Final = 65_536
 """Payloads up to this many bytes are written in one piece with their final dot."""
 _FAREWELL: Final = 2.0
@@ -26,7 +29,8 @@ _LEAVING: Final = 421
 """The relay closes the connection after this reply (RFC 5321, 3.8)."""
 _GO_ON: Final = 354
 _DATA: Final = b"DATA"
-EXTENSIONS: Final = ("size", "smtputf8", "pipelining")
+_INTERNATIONAL: Final = "smtputf8"
+EXTENSIONS: Final = ("size", _INTERNATIONAL, "pipelining")
 """Those that change what is said."""
 _NOT_OFFERED: Final = Reply(550, "5.6.7 SMTPUTF8 is not offered")
 
@@ -77,6 +81,9 @@ class Connection:
         self._offers = offers
         self._settled = True
         self._open = False
+        self.announced: Mail | None = None
+        """The next mail, where the relay knows of it already."""
+        self._quick = False
         self.mails = 0
         self.last_used = now
 
@@ -85,30 +92,39 @@ class Connection:
         """Whether another mail may be sent over it: alive, and the last one is over."""
         return self._settled and self._talk.alive
 
-    async def carry(self, mail: Mail, progress: Progress) -> Receipt:
+    def may_announce(self, mail: Mail) -> bool:
+        """Whether the relay would be told of this mail ahead: it takes such, and took the last one quickly."""
+        return self._quick and (not mail.envelope.international or _INTERNATIONAL in self._offers)
+
+    async def carry(
+        self, mail: Mail, progress: Progress, ahead: Callable[["Connection"], Mail | None]
+    ) -> Receipt:
         """Hand over a mail.
+
+        Args:
+            ahead: Which mail this connection carries next, if that is settled. A relay that pipelines is
+                told of it with the end of this one (RFC 2920, 3.1); no other may be carried then.
 
         Raises:
             Refusal: The relay refused it, its sender or its recipient.
             Stale: The connection was kept, and dead; a fresh one may do.
             SMTPException, OSError, Garbled: It broke, at `progress.stage`.
         """
-        wire = mail.envelope
         progress.stage = Stage.SENDER
-        origin = self._origin(mail)
-        everyone = [_to(address) for address in (wire.recipient, *wire.copies)]
-        await self._begin(origin, *everyone, _DATA)
+        everyone = _recipients(mail)
+        await self._begin(mail, self._origin(mail), *everyone, _DATA)
         refused = await self._address(everyone, progress)
         progress.stage = Stage.DATA
         await self._announce()
-        reply = await self._hand_over(mail.payload, progress)
-        return Receipt(reply, len(wire.copies), refused)
+        reply = await self._hand_over(mail.payload, progress, ahead)
+        return Receipt(reply, len(mail.envelope.copies), refused)
 
     async def try_sender(self, sender: str, progress: Progress) -> None:
         """Ask whether the relay takes mail from this address, and leave it at that."""
         wire = Envelope(sender, "", (), override=False, international=not sender.isascii())
         progress.stage = Stage.SENDER
-        await self._begin(self._origin(Mail(wire, b"")))
+        nothing = Mail(wire, b"")
+        await self._begin(nothing, self._origin(nothing))
         await self._tidy()
 
     async def quit(self) -> None:
@@ -129,14 +145,20 @@ class Connection:
         self._settled = False
         self._transport.abort()
 
-    async def _begin(self, origin: bytes, *more: bytes) -> None:
+    async def _begin(self, mail: Mail, origin: bytes, *more: bytes) -> None:
         """MAIL FROM, and where the relay takes it (RFC 2920), all that follows with it."""
         kept = self.mails > 0
         self.mails += 1
         try:
-            await self._tidy()
+            if self.announced is None:
+                await self._tidy()
+                self._talk.say(origin, *(more if self._pipelines else ()))
+            elif (
+                self.announced is not mail
+            ):  # the relay waits for that one, and must not get this instead
+                raise Stale
+            self.announced = None
             self._settled = False
-            self._talk.say(origin, *(more if self._pipelines else ()))
             self._accepted(await self._talk.reply())
             self._open = True
         except (SMTPServerDisconnected, OSError) as lost:
@@ -172,7 +194,7 @@ class Connection:
         if "size" in self._offers:
             command += b" SIZE=%d" % len(mail.payload)
         if mail.envelope.international:
-            if "smtputf8" not in self._offers:
+            if _INTERNATIONAL not in self._offers:
                 raise Refusal(_NOT_OFFERED)
             command += b" BODY=8BITMIME SMTPUTF8"
         return command
@@ -192,19 +214,28 @@ class Connection:
         if reply.code != _GO_ON:
             raise self._refusal(reply)
 
-    async def _hand_over(self, payload: bytes, progress: Progress) -> Reply:
+    async def _hand_over(
+        self, payload: bytes, progress: Progress, ahead: Callable[["Connection"], Mail | None]
+    ) -> Reply:
         """The mail itself; once its final dot is out, only the relay's reply says what became of it."""
         stuffed = payload.replace(b"\r\n.", b"\r\n..")
         if len(stuffed) > _SMALL:
             await self._write_all(stuffed)
             stuffed = b""
-        self._talk.write(stuffed + b".\r\n", replies=1)
+        self.announced = ahead(self) if self._pipelines else None
+        self._talk.say(*self._beginning(self.announced), payload=stuffed + b".\r\n")
         progress.stage = Stage.PAYLOAD
+        said = monotonic()
         reply = await self._talk.reply()
+        self._quick = monotonic() - said < _QUICK
         self._open = False  # whatever the verdict, it ends the mail (RFC 5321, 4.1.1.4)
         self._accepted(reply)
         self._settled = True
         return reply
+
+    def _beginning(self, mail: Mail | None) -> tuple[bytes, ...]:
+        """All that is said before the payload of a mail."""
+        return () if mail is None else (self._origin(mail), *_recipients(mail), _DATA)
 
     async def _write_all(self, payload: bytes) -> None:
         """Returns when the last byte has left: the final dot must not, while there is doubt."""
@@ -240,5 +271,7 @@ class Connection:
         return Refusal(reply)
 
 
-def _to(address: str) -> bytes:
-    return f"RCPT TO:<{address}>".encode()
+def _recipients(mail: Mail) -> list[bytes]:
+    """RCPT TO for everyone, whom it is for first."""
+    everyone = (mail.envelope.recipient, *mail.envelope.copies)
+    return [f"RCPT TO:<{address}>".encode() for address in everyone]

@@ -53,16 +53,17 @@ class Conversation(asyncio.Protocol):
         """Whether something may be said and would be understood."""
         return self._over is None and not self._transport.is_closing()
 
-    def say(self, *commands: bytes) -> None:
-        """Send commands, all at once; each is answered.
+    def say(self, *commands: bytes, payload: bytes = b"") -> None:
+        """Send commands, all at once, after the end of a payload if there is one; each is answered.
 
         Raises:
-            ValueError: One has a line break in it.
+            ValueError: A command has a line break in it.
             SMTPServerDisconnected: The connection is lost.
         """
         if any(map(_INJECTION.search, commands)):
             raise ValueError("an SMTP command has a line break in it")
-        self.write(b"\r\n".join((*commands, b"")), replies=len(commands))
+        replies = len(commands) + bool(payload)
+        self.write(payload + b"\r\n".join((*commands, b"")), replies=replies)
 
     def write(self, data: bytes | memoryview, *, replies: int = 0) -> None:
         """Send bytes as they are, which so many replies will answer.

@@ -128,7 +128,7 @@ def _addressed(notification: EmailNotification, sender: Mailbox) -> list[str]:
 def _further(headers: dict[str, str]) -> list[str]:
     """The producer's own; and a word to autoresponders not to answer (RFC 3834, 5)."""
     fields = [text_field(name, value) for name, value in headers.items()]
-    if not any(name.lower() == _AUTO_SUBMITTED.lower() for name in headers):
+    if not headers or _AUTO_SUBMITTED.lower() not in map(str.lower, headers):
         fields.append(f"{_AUTO_SUBMITTED}: auto-generated")
     return fields
 

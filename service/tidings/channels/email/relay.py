@@ -47,7 +47,7 @@ class Relay:
             await self._greet(smtp, progress)
             await self._encrypt(smtp, progress)
             await self._log_in(smtp, progress)
-            return _connection(smtp)
+            return self._connection(smtp)
         except BaseException:
             _drop(smtp)
             raise
@@ -87,6 +87,16 @@ class Relay:
         progress.stage = Stage.LOGIN
         await smtp.login(self._settings.username, self._settings.password.get_secret_value())
 
+    def _connection(self, smtp: SMTP) -> Connection:
+        """What aiosmtplib has opened, to be used without it."""
+        if smtp.transport is None:
+            raise SMTPServerDisconnected("Connection lost")
+        offers = {name for name in EXTENSIONS if smtp.supports_extension(name)}
+        if not self._settings.pipelining:
+            offers.discard("pipelining")
+        transport = cast(asyncio.Transport, smtp.transport)
+        return Connection(transport, frozenset(offers), now=monotonic())
+
 
 def _name(setting: str) -> str:
     """What to greet with: the setting, else this machine's full name, else nothing yet."""
@@ -104,14 +114,6 @@ def _literal(address: str) -> str:
     """An address as a client without a name of its own greets (RFC 5321, 4.1.4)."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     return f"[IPv6:{ip}]" if ip.version == 6 else f"[{ip}]"
-
-
-def _connection(smtp: SMTP) -> Connection:
-    """What aiosmtplib has opened, to be used without it."""
-    if smtp.transport is None:
-        raise SMTPServerDisconnected("Connection lost")
-    offers = frozenset(name for name in EXTENSIONS if smtp.supports_extension(name))
-    return Connection(cast(asyncio.Transport, smtp.transport), offers, now=monotonic())
 
 
 def _drop(smtp: SMTP) -> None:

@@ -170,6 +170,8 @@ class Relay:
         listener = socket.create_server(("127.0.0.1", 0))
         # So that a mail of megabytes does not fit into what the system buffers.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        # Or several replies on the way at once would wait for the client's delayed acknowledgements.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server = await asyncio.start_server(
             self._accept, sock=listener, ssl=context, limit=2**25
         )
@@ -201,7 +203,8 @@ class Relay:
 
 async def _converse(session: Session) -> None:
     await session.step("CONNECT", "220 relay.example ESMTP")
-    while line := await session.reader.readline():
+    # Whoever has hung up reads no more, not even what has come already.
+    while not session.writer.is_closing() and (line := await session.reader.readline()):
         command = line.decode().strip()
         session.relay.commands.append(command)
         verb = command.partition(" ")[0].upper()
