@@ -197,7 +197,7 @@ ONE_CORE: Final = (
     "bare loop spends as much on aio-pika alone"
 )
 A_MAIL: Final = (
-    "the worker's one core is full. A mail takes four times the CPU of W1: a third is writing it (templates, then "
+    "the worker's one core is full. A mail takes more than three times the CPU of W1: a third is writing it (templates, then "
     "MIME), an eighth the conversation with the relay"
 )
 ONE_PAUSE: Final = "both cores are nearly full then: a pause of PostgreSQL's disk, or of a machine that is shared, shows in full"
