@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import structlog
 
-from tidings.broker.amqp import Backoff
+from tidings.background import Backoff
 from tidings.broker.topology import topology_of
 from tidings.channels.registry import build, configured, fallbacks, how_to_configure
 from tidings.dead_letters import Archive

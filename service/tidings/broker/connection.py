@@ -12,7 +12,8 @@ from typing import Self
 import structlog
 from aio_pika.abc import AbstractConnection
 
-from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, broker_errors, explain
+from tidings.background import Backoff, end
+from tidings.broker.amqp import CONNECTION_ERRORS, broker_errors, explain
 from tidings.broker.consumer import Consumer
 from tidings.broker.declaration import ensure
 from tidings.broker.surroundings import MACHINE, Surroundings
@@ -64,9 +65,8 @@ class Connection:
 
     async def __aexit__(self, *_: object) -> None:
         self._ended = True
-        while self._supervisor is not None and not self._supervisor.done():
-            self._supervisor.cancel()  # aiormq may turn a cancellation into an error of its own: insist
-            await asyncio.wait([self._supervisor], timeout=5)
+        if self._supervisor is not None:
+            await end(self._supervisor)
 
     @property
     def up(self) -> bool:

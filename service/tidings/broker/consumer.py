@@ -17,9 +17,9 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp import commands as spec
 
+from tidings.background import Backoff
 from tidings.broker.amqp import (
     CONNECTION_ERRORS,
-    Backoff,
     broker_errors,
     explain,
     frames_of,

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from tidings.broker.amqp import Backoff
+from tidings.background import Backoff, end
 from tidings.broker.connection import Connection
 from tidings.broker.consumer import Consumer, Delivery, Subscription
 from tidings.broker.letters import read_letter
@@ -107,8 +107,7 @@ class Archive:
             tidying = asyncio.create_task(self._tidy_for_ever(), name="tidy replays")
             log.info("archive started")
             await stop.wait()
-            tidying.cancel()
-            await asyncio.gather(tidying, return_exceptions=True)
+            await end(tidying)
             await self._finish()
             log.info("archive stopped")
 

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import structlog
 
-from tidings.broker.amqp import Backoff
+from tidings.background import Backoff, end
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.dead_letters.notice import Notice, notice, outage_notice
@@ -86,8 +86,7 @@ class Escalation:
     async def __aexit__(self, *_: object) -> None:
         """Leave what is untold to the other processes, or to the next start."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
             try:
                 await self._note()
             except TidingsError as error:

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from tidings.broker.amqp import Backoff
+from tidings.background import Backoff
 from tidings.delivery.errors import TidingsError
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final, TypeAlias, TypeVar
 from uuid import UUID, uuid4
 
-from tidings.broker.amqp import Backoff
+from tidings.background import Backoff
 from tidings.broker.dispatching import publish_dispatches
 from tidings.broker.publisher import Publisher
 from tidings.dead_letters.outcomes import Outcomes

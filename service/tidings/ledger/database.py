@@ -1,8 +1,8 @@
 """The pool of PostgreSQL connections, and the one seam where the driver's errors become ours."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Final, Self, TypeAlias
 
 import asyncpg
@@ -94,19 +94,32 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def listening(self, channel: str, wake: asyncio.Event) -> AsyncIterator[None]:
-        """Set `wake` at every NOTIFY on `channel`, and where the connection is lost."""
+    async def listening(
+        self, channel: str, wake: asyncio.Event
+    ) -> AsyncIterator[Callable[[], bool]]:
+        """Set `wake` at every NOTIFY on `channel`, and where the connection is lost.
+
+        Yields:
+            Whether it still listens; once it does not, nobody else tells.
+        """
+        lost = asyncio.Event()
+
+        def notified(*_: object) -> None:
+            wake.set()
+
+        def cut(_: object) -> None:
+            lost.set()
+            wake.set()
+
         async with self.connection() as connection:
-
-            def notified(*_: object) -> None:
-                wake.set()
-
             await connection.add_listener(channel, notified)
-            connection.add_termination_listener(notified)
+            connection.add_termination_listener(cut)
             try:
-                yield
+                yield lambda: not lost.is_set()
             finally:
-                if not connection.is_closed():
+                # A connection that is gone needs none of this, and its error would hide that we are to stop.
+                with suppress(*AWAY):
+                    connection.remove_termination_listener(cut)
                     await connection.remove_listener(channel, notified)
 
     async def _open(self) -> "asyncpg.Pool[asyncpg.Record]":

@@ -5,12 +5,13 @@ due again by itself (`tidings.ledger.dispatch`).
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
-from tidings.broker.amqp import Backoff
+from tidings.background import Backoff, end
 from tidings.broker.connection import Connection
 from tidings.broker.dispatching import publish_dispatches
 from tidings.broker.publisher import Publisher
@@ -68,8 +69,7 @@ class Scheduler:
             log.info("scheduler started")
             watch = asyncio.create_task(self._watch_for_ever(), name="watch for what is due")
             await stop.wait()
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            await end(watch)
             log.info("scheduler stopped")
 
     async def _watch_for_ever(self) -> None:
@@ -77,10 +77,10 @@ class Scheduler:
         wake = asyncio.Event()
         while True:
             try:
-                async with self._ledger.database.listening(DUE, wake):
+                async with self._ledger.database.listening(DUE, wake) as listens:
                     self._watching = True
                     backoff.reset()
-                    await self._dispatch_for_ever(wake)
+                    await self._dispatch_while(listens, wake)
             except TidingsError as error:
                 log.warning("scheduler waits", error=str(error))
             except Exception:
@@ -89,14 +89,15 @@ class Scheduler:
                 self._watching = False
             await asyncio.sleep(backoff.next())
 
-    async def _dispatch_for_ever(self, wake: asyncio.Event) -> None:
-        while True:
+    async def _dispatch_while(self, listens: Callable[[], bool], wake: asyncio.Event) -> None:
+        while listens():
             wake.clear()
             await self._connection.get()
             if await self._dispatch():
                 continue
             seconds = await self._ledger.outbox.seconds_to_next()
             await _wait(wake, LONGEST_SLEEP if seconds is None else min(seconds, LONGEST_SLEEP))
+        log.warning("scheduler waits", error="PostgreSQL: the connection that listens was lost")
 
     async def _dispatch(self) -> int:
         """Publish what is due now; how many were taken."""

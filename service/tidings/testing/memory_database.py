@@ -216,11 +216,13 @@ class MemoryDatabase(Database):
             server.end(session, commit=False)
 
     @asynccontextmanager
-    async def listening(self, channel: str, wake: asyncio.Event) -> AsyncIterator[None]:
+    async def listening(
+        self, channel: str, wake: asyncio.Event
+    ) -> AsyncIterator[Callable[[], bool]]:
         """Set `wake` at every NOTIFY on `channel`."""
         async with self.connection():
             stop = self._server.listen(channel, wake)
             try:
-                yield
+                yield lambda: True
             finally:
                 stop()

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from tidings.broker.amqp import Backoff
+from tidings.background import Backoff
 from tidings.broker.consumer import Delivery
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, LedgerUnavailable
 

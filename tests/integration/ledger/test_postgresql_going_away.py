@@ -100,3 +100,28 @@ async def test_a_restart_in_the_middle_of_claims_and_records_does_nothing_twice(
 
         [counted] = await LedgerRig(ledger.database).fetch(COUNTS)
     assert counted == {"sent": 300, "attempts": 300, "changes": 0}
+
+
+async def test_whoever_listens_on_a_lost_connection_hears_of_it_and_can_be_stopped(
+    ledger: LedgerRig,
+) -> None:
+    wake, heard = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def listen() -> None:
+        async with ledger.database.listening("tidings_due", wake) as listens:
+            heard.set_result(listens)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(listen())
+    async with asyncio.timeout(10):
+        listens = await heard
+        assert listens()
+        await ledger.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+        )
+        await wake.wait()
+        assert not listens()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task

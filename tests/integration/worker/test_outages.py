@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from tests.support.worker_rig import Rig, eventually
@@ -163,3 +164,21 @@ async def test_what_was_sent_while_broker_and_database_were_away_is_recorded_all
         await all_reach(rig, ids, "sent", within=60)
     assert len(channel.requests) == 5
     own_postgresql.drop_database("blip")
+
+
+async def test_a_scheduler_that_lost_what_wakes_it_listens_again_and_stops_when_told(
+    rig: Rig,
+) -> None:
+    listener = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+
+    async def listens(*others: object) -> bool:
+        return any(row["pid"] not in others for row in await rig.fetch(f"SELECT pid {listener}"))
+
+    channel = ScriptedChannel()
+    async with asyncio.timeout(30), rig.working(channel), rig.scheduling():
+        await eventually(listens)
+        [before] = await rig.fetch(f"SELECT pid, pg_terminate_backend(pid) {listener}")
+        await eventually(lambda: listens(before["pid"]))
+        due = datetime.now(UTC) + timedelta(seconds=1)
+        id = await rig.publish(scheduled_at=due.isoformat())
+        await rig.reaches(id, "sent")

@@ -1,35 +1,12 @@
-"""How long is waited between tries, what errors become, and what of them is told."""
+"""What the errors of the broker's clients become, and what of them is told."""
 
 import asyncio
 
 import pytest
 from aiormq.exceptions import ChannelPreconditionFailed
 
-from tidings.broker.amqp import CONNECTION_ERRORS, Backoff, broker_errors, explain
+from tidings.broker.amqp import CONNECTION_ERRORS, broker_errors, explain
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError
-
-
-def test_waits_double_up_to_the_longest_each_shortened_by_at_most_half() -> None:
-    backoff = Backoff(longest=5, first=0.25)
-    for expected in (0.25, 0.5, 1, 2, 4, 5, 5, 5):
-        assert expected / 2 <= backoff.next() <= expected
-
-
-def test_waits_are_not_the_same_for_everybody() -> None:
-    assert len({Backoff(longest=5).next() for _ in range(20)}) > 1
-
-
-def test_after_a_success_the_shortest_wait_comes_again() -> None:
-    backoff = Backoff(longest=5, first=0.25)
-    for _ in range(10):
-        backoff.next()
-    backoff.reset()
-    assert backoff.next() <= 0.25
-
-
-def test_after_days_of_outage_the_wait_is_still_the_longest() -> None:
-    backoff = Backoff(longest=30)
-    assert all(backoff.next() <= 30 for _ in range(5_000))
 
 
 @pytest.mark.parametrize("kind", CONNECTION_ERRORS)
