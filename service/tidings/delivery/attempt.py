@@ -66,11 +66,11 @@ class Attempt:
     """When Tidings first read it."""
     traceparent: str | None = None
     """W3C trace context, carried through unchanged."""
+    id: UUID = field(init=False, repr=False, compare=False)
+    """The notification's id, at hand: a message's way asks for it a dozen times."""
 
-    @property
-    def id(self) -> UUID:
-        """The notification's id."""
-        return self.notification.id
+    def __post_init__(self) -> None:
+        self.id = self.notification.id  # type: ignore[misc]  # as it is made
 
     @property
     def wanted_since(self) -> datetime:

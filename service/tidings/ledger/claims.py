@@ -37,7 +37,7 @@ CLAIM: Final = f"""
 WITH claimed AS (
     INSERT INTO notifications AS n ({COLUMNS.names}, state, epoch, attempt, lease_holder, lease_until)
     SELECT {COLUMNS.names}, 'sending', epoch, attempt, token, now() + lease * interval '1 second'
-      FROM unnest({COLUMNS.parameters()}, {COLUMNS.further("int", "int", "float8", "text")})
+      FROM unnest({COLUMNS.parameters("int", "int", "float8", "text")})
         AS incoming ({COLUMNS.names}, epoch, attempt, lease, token)
     ON CONFLICT (id) DO UPDATE
        SET state = 'sending', epoch = excluded.epoch, attempt = excluded.attempt,
@@ -96,7 +96,7 @@ SUPPRESS: Final = f"""
 WITH suppressed AS (
     INSERT INTO notifications ({COLUMNS.names}, state, epoch, attempt, duplicate_of, reason, finished_at)
     SELECT {COLUMNS.names}, 'suppressed', 0, 0, first, 'duplicate', now()
-      FROM unnest({COLUMNS.parameters()}, {COLUMNS.further("uuid")}) AS incoming ({COLUMNS.names}, first)
+      FROM unnest({COLUMNS.parameters("uuid")}) AS incoming ({COLUMNS.names}, first)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, duplicate_of
 ), noted AS (
@@ -166,11 +166,13 @@ class Claims:
         attempts = [one.attempt for one in requests.values()]
         rows = await connection.fetch(
             CLAIM,
-            *columns(requests.values()),
-            [attempt.epoch for attempt in attempts],
-            [attempt.number for attempt in attempts],
-            [one.lease for one in requests.values()],
-            [one.token for one in requests.values()],
+            *columns(
+                requests.values(),
+                [attempt.epoch for attempt in attempts],
+                [attempt.number for attempt in attempts],
+                [one.lease for one in requests.values()],
+                [one.token for one in requests.values()],
+            ),
         )
         taken = {row["id"]: Claimed(row["perhaps_sent"], row["accepted_at"]) for row in rows}
         others = [attempt.id for attempt in attempts if attempt.id not in taken]
@@ -279,9 +281,12 @@ def _plain(attempt: Attempt) -> bool:
 
 def _without_repeats(requests: Sequence[ClaimRequest]) -> list[dict[int, ClaimRequest]]:
     """Split so that no id is twice in one statement, sorted so that two workers never deadlock."""
+    ordered = sorted(enumerate(requests), key=lambda item: item[1].attempt.id)
+    if len({one.attempt.id for one in requests}) == len(requests):
+        return [dict(ordered)]
     chunks: list[dict[int, ClaimRequest]] = []
     seen: list[set[UUID]] = []
-    for place, one in sorted(enumerate(requests), key=lambda item: item[1].attempt.id):
+    for place, one in ordered:
         depth = next(
             (level for level, ids in enumerate(seen) if one.attempt.id not in ids), len(seen)
         )

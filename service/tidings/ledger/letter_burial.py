@@ -43,8 +43,7 @@ WITH added AS (
     INSERT INTO notifications ({rows.COLUMNS.names}, attempt, epoch, state, finished_at,
                                reason, failure_kind, failure_code, failure_message, provider)
     SELECT {rows.COLUMNS.names}, attempt, epoch, after, now(), reason, kind, code, message, nullif(provider, '')
-      FROM unnest({rows.COLUMNS.parameters(after=1)},
-                  {rows.COLUMNS.further("int", "int", "text", "text", "text", "text", "text", "text", after=1)})
+      FROM unnest({rows.COLUMNS.parameters("int", "int", "text", "text", "text", "text", "text", "text", after=1)})
         AS incoming ({rows.COLUMNS.names}, attempt, epoch, after, reason, kind, code, message, provider)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, epoch, state, failure_message

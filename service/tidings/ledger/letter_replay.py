@@ -45,7 +45,7 @@ WITH moved AS (
            dispatch_at = CASE WHEN i.scheduled_at > now() THEN i.scheduled_at ELSE now() + $2 * interval '1 second' END,
            finished_at = NULL, provider = NULL, reference = NULL, reason = NULL, failure_kind = NULL,
            failure_code = NULL, failure_message = NULL, retry_delay = NULL, updated_at = now()
-      FROM unnest({rows.COLUMNS.parameters(after=4)}, {rows.COLUMNS.further("uuid", "text", after=4)})
+      FROM unnest({rows.COLUMNS.parameters("uuid", "text", after=4)})
         AS i ({rows.COLUMNS.names}, letter, before)
      WHERE n.id = i.id AND n.state = i.before
     RETURNING n.id, n.epoch, i.before, i.letter

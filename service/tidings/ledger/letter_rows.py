@@ -135,7 +135,7 @@ SELECT id, state, epoch, attempt, lease_until, reason, provider, failure_kind, f
 INTRODUCE_FAILED: Final = f"""
 INSERT INTO notifications ({rows.COLUMNS.names}, state, epoch, attempt, finished_at, reason, failure_kind, failure_message)
 SELECT {rows.COLUMNS.names}, 'failed', 0, 0, now(), reason, kind, message
-  FROM unnest({rows.COLUMNS.parameters()}, {rows.COLUMNS.further("text", "text", "text")})
+  FROM unnest({rows.COLUMNS.parameters("text", "text", "text")})
     AS incoming ({rows.COLUMNS.names}, reason, kind, message)
 ON CONFLICT (id) DO NOTHING
 """

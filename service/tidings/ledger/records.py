@@ -10,15 +10,18 @@ from tidings.delivery.states import State
 from tidings.delivery.tries import Tried
 from tidings.delivery.value import value
 from tidings.ledger.database import Database
-from tidings.ledger.rows import fit, packed
+from tidings.ledger.rows import fit, packed, parameters
 
-RECORD: Final = """
+_TYPES: Final = (
+    *("uuid", "int", "int", "text", "timestamptz", "float4", "text", "boolean"),
+    *("text", "text", "text", "text", "text", "int", "text"),
+)
+
+RECORD: Final = f"""
 WITH incoming AS (
-    SELECT * FROM unnest(
-        $1::uuid[], $2::int[], $3::int[], $4::text[], $5::timestamptz[], $6::float4[], $7::text[], $8::boolean[],
-        $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[], $15::text[]
-    ) AS incoming (id, epoch, attempt, token, started_at, duration_ms, state, possible_duplicate,
-                   provider, reference, code, kind, message, retry_delay, reason)
+    SELECT * FROM unnest({parameters(*_TYPES)})
+        AS incoming (id, epoch, attempt, token, started_at, duration_ms, state, possible_duplicate,
+                     provider, reference, code, kind, message, retry_delay, reason)
 ), moved AS (
     UPDATE notifications n
        SET state = i.state, lease_holder = NULL, lease_until = NULL, lapses = 0, updated_at = now(),
@@ -38,9 +41,9 @@ SELECT id, epoch, attempt, started_at, duration_ms, state, provider, reference,
 RETURNING notification_id AS id, worker AS token
 """
 
-LATE: Final = """
+LATE: Final = f"""
 WITH incoming AS (
-    SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[]) AS i (id, epoch, attempt, token, state)
+    SELECT * FROM unnest({parameters("uuid", "int", "int", "text", "text")}) AS i (id, epoch, attempt, token, state)
 ), recorded AS (
     SELECT i.id, i.token FROM attempts a JOIN incoming i
         ON a.notification_id = i.id AND a.epoch = i.epoch AND a.attempt = i.attempt AND a.worker = i.token
@@ -125,6 +128,8 @@ class Records:
         database = self._database
         async with database.transaction() if tried else database.connection() as connection:
             rows = await connection.fetch(RECORD, *_columns(ordered))
+            if len(rows) == len(ordered) and not tried:
+                return [True] * len(records)
             recorded = {(row["id"], row["token"]) for row in rows}
             late = [one for one in ordered if (one.attempt.id, one.token) not in recorded]
             if late:
@@ -158,7 +163,7 @@ def _columns(records: Sequence[Record]) -> list[list[object]]:
         )
         for one in records
     ]
-    return [packed([*column]) for column in zip(*rows, strict=True)]
+    return packed(map(list, zip(*rows, strict=True)))
 
 
 def _tries(records: Sequence[Record]) -> list[list[object]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from tidings.delivery.attempt import Attempt
@@ -35,26 +36,19 @@ class Columns(tuple[Column, ...]):
         """For an INSERT's list."""
         return ", ".join(column.name for column in self)
 
-    def parameters(self, *, after: int = 0) -> str:
-        """`$1::uuid[], $2::text[], …` for `unnest`, numbered from `after` + 1."""
-        return ", ".join(
-            f"${place}::{column.type}[]" for place, column in enumerate(self, start=after + 1)
-        )
-
-    def further(self, *types: str, after: int = 0) -> str:
-        """Parameters that follow those of `parameters(after=after)`."""
-        first = after + len(self) + 1
-        return ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(types, start=first))
+    def parameters(self, *further: str, after: int = 0) -> str:
+        """Parameters for `unnest`, numbered from `after` + 1, and further ones of these types."""
+        return parameters(*(column.type for column in self), *further, after=after)
 
 
 COLUMNS: Final = Columns(
     (
-        Column("id", "uuid", lambda one: one.attempt.id),
-        Column("channel", "text", lambda one: one.attempt.lane.channel),
-        Column("priority", "text", lambda one: one.attempt.lane.priority),
-        Column("category", "text", lambda one: one.attempt.notification.category),
+        Column("id", "uuid", attrgetter("attempt.id")),
+        Column("channel", "text", attrgetter("attempt.lane.channel")),
+        Column("priority", "text", attrgetter("attempt.lane.priority")),
+        Column("category", "text", attrgetter("attempt.notification.category")),
         Column("recipient", "text", lambda one: str(one.attempt.notification.recipient)),
-        Column("user_id", "text", lambda one: one.attempt.notification.user_id),
+        Column("user_id", "text", attrgetter("attempt.notification.user_id")),
         Column(
             "entity_type",
             "text",
@@ -65,25 +59,43 @@ COLUMNS: Final = Columns(
             "text",
             lambda one: entity.id if (entity := one.attempt.notification.entity) else None,
         ),
-        Column("body", "bytea", lambda one: one.attempt.body),
-        Column("traceparent", "text", lambda one: one.attempt.traceparent),
-        Column("idempotency_key", "text", lambda one: one.attempt.notification.idempotency_key),
-        Column("scheduled_at", "timestamptz", lambda one: one.attempt.notification.scheduled_at),
-        Column("expires_at", "timestamptz", lambda one: one.expires_at),
-        Column("accepted_at", "timestamptz", lambda one: one.attempt.first_seen),
+        Column("body", "bytea", attrgetter("attempt.body")),
+        Column("traceparent", "text", attrgetter("attempt.traceparent")),
+        Column("idempotency_key", "text", attrgetter("attempt.notification.idempotency_key")),
+        Column("scheduled_at", "timestamptz", attrgetter("attempt.notification.scheduled_at")),
+        Column("expires_at", "timestamptz", attrgetter("expires_at")),
+        Column("accepted_at", "timestamptz", attrgetter("attempt.first_seen")),
     )
 )
 
 
-def columns(requests: Iterable[Storable]) -> list[list[object]]:
-    """One list of values per column, in the order of `COLUMNS`, for `unnest`."""
+def columns(requests: Iterable[Storable], *further: list[object]) -> list[list[object]]:
+    """One list of values per column, in the order of `COLUMNS`, and further ones, for `parameters`."""
     items = list(requests)
-    return [packed([column.value(one) for one in items]) for column in COLUMNS]
+    return packed([*([*map(column.value, items)] for column in COLUMNS), *further])
 
 
-def packed(values: list[object]) -> list[object]:
-    """Nothing in place of nothing but NULL, which `unnest` puts there again: each costs as much as a value."""
-    return values if any(one is not None for one in values) else []
+def parameters(*types: str, after: int = 0) -> str:
+    """Parameters for `unnest`, of which the first has a value for each row, and others may be `packed`."""
+    first, *others = (f"${place}::{kind}[]" for place, kind in enumerate(types, start=after + 1))
+    spread = (
+        f"CASE cardinality({one}) WHEN 1 THEN array_fill(({one})[1], ARRAY[cardinality({first})]) ELSE {one} END"
+        for one in others
+    )
+    return ", ".join([first, *spread])
+
+
+def packed(columns: Iterable[list[object]]) -> list[list[object]]:
+    """The first as it is; of the others one value where all are the same, as it is in most.
+
+    Each value costs the driver half a microsecond.
+    """
+    first, *others = columns
+    return [first, *(_once(values) for values in others)]
+
+
+def _once(values: list[object]) -> list[object]:
+    return values[:1] if values and values.count(values[0]) == len(values) else values
 
 
 def fit(text: str) -> str:

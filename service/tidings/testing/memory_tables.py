@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import zip_longest
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -140,9 +139,10 @@ class Tables:
 
 
 def unnest(names: Iterable[str], columns: Sequence[Sequence[Any]]) -> list[Row]:
-    """Rows from one list of values per column; PostgreSQL fills shorter ones up with NULL."""
-    names = tuple(names)
-    return [dict(zip(names, values, strict=True)) for values in zip_longest(*columns)]
+    """Rows from one list of values per column, of which one value may stand for all (`ledger.rows.packed`)."""
+    names, rows = tuple(names), len(columns[0])
+    spread = [values * rows if len(values) == 1 else values for values in map(list, columns)]
+    return [dict(zip(names, values, strict=True)) for values in zip(*spread, strict=True)]
 
 
 def pick(row: Row, *names: str) -> Row:
