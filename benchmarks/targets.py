@@ -192,9 +192,9 @@ class Memory:
 
 
 ONE_CORE: Final = (
-    "the worker's one core is full. Of a message's CPU, encoding rows for the two group commits and reading the "
-    "answers is a fifth, validation and reading frames a tenth each, and nothing else more than a twentieth; the "
-    "bare loop spends as much on aio-pika alone"
+    "the worker's one core is full. Of a message's CPU the two group commits take a fifth, validation a seventh, "
+    "reading frames and the event loop a tenth each, and nothing else more than a twentieth; the bare loop spends as "
+    "much on aio-pika alone"
 )
 A_MAIL: Final = (
     "the worker's one core is full. A mail takes more than three times the CPU of W1: a third is writing it (templates, then "
