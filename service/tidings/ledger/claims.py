@@ -138,7 +138,7 @@ class Claims:
     async def claim(self, requests: Sequence[ClaimRequest]) -> Sequence[Claim]:
         """Answer each request, in order."""
         answers: dict[int, Claim] = {}
-        for chunk in _without_repeats(requests):
+        for chunk in _without_repeats(requests) if requests else ():
             if all(_plain(one.attempt) for one in chunk.values()):
                 async with (
                     self._database.connection() as connection

@@ -123,6 +123,8 @@ class Records:
         Where it was not, another worker had taken over: that this one sent as well is kept in
         the notification's history, for it may have reached the recipient twice.
         """
+        if not records:
+            return []
         ordered = sorted(records, key=lambda one: one.attempt.id)
         tried = [one for one in ordered if one.tries]
         database = self._database

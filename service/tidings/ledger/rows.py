@@ -1,4 +1,5 @@
-"""How a notification becomes columns: one list, shared by every statement that inserts one."""
+"""How a notification becomes columns, one list shared by every statement that inserts one; and how a batch's
+columns reach PostgreSQL."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ COLUMNS: Final = Columns(
 
 
 def columns(requests: Iterable[Storable], *further: list[object]) -> list[list[object]]:
-    """One list of values per column, in the order of `COLUMNS`, and further ones, for `parameters`."""
+    """The columns of `COLUMNS`, in their order, and further ones, packed for `parameters`."""
     items = list(requests)
     return packed([*([*map(column.value, items)] for column in COLUMNS), *further])
 

@@ -17,7 +17,7 @@ from tidings.broker.dispatching import publish_dispatches
 from tidings.broker.publisher import Publisher
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology import Topology
-from tidings.delivery.errors import TidingsError
+from tidings.delivery.errors import LedgerUnavailable, TidingsError
 from tidings.ledger.claims import DUE
 from tidings.ledger.ledger import Ledger
 from tidings.settings import Settings
@@ -90,6 +90,12 @@ class Scheduler:
             await asyncio.sleep(backoff.next())
 
     async def _dispatch_while(self, listens: Callable[[], bool], wake: asyncio.Event) -> None:
+        """Publish what comes due until nobody would tell of more.
+
+        Raises:
+            LedgerUnavailable: What listens lost its connection, or PostgreSQL is away.
+            BrokerUnavailable: RabbitMQ is.
+        """
         while listens():
             wake.clear()
             await self._connection.get()
@@ -97,7 +103,7 @@ class Scheduler:
                 continue
             seconds = await self._ledger.outbox.seconds_to_next()
             await _wait(wake, LONGEST_SLEEP if seconds is None else min(seconds, LONGEST_SLEEP))
-        log.warning("scheduler waits", error="PostgreSQL: the connection that listens was lost")
+        raise LedgerUnavailable("PostgreSQL: the connection that listens was lost")
 
     async def _dispatch(self) -> int:
         """Publish what is due now; how many were taken."""

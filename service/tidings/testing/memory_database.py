@@ -219,7 +219,7 @@ class MemoryDatabase(Database):
     async def listening(
         self, channel: str, wake: asyncio.Event
     ) -> AsyncIterator[Callable[[], bool]]:
-        """Set `wake` at every NOTIFY on `channel`."""
+        """Set `wake` at every NOTIFY on `channel`, and go on listening."""
         async with self.connection():
             stop = self._server.listen(channel, wake)
             try:

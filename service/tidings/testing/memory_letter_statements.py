@@ -10,7 +10,7 @@ from uuid import UUID
 from tidings.ledger import letter_burial, letter_replay, letter_rows
 from tidings.testing.memory_control_statements import CONTROL
 from tidings.testing.memory_statements import DELIVERY
-from tidings.testing.memory_tables import INCOMING, Row, Statement, Tables, unnest
+from tidings.testing.memory_tables import INCOMING, Row, Statement, Tables, unnest, unpacked
 
 LETTER: Final = tuple(column.name for column in letter_rows.COLUMNS)
 ENDS: Final = ("end_epoch", "after", "end_reason", "kind", "code", "message", "end_provider")
@@ -62,7 +62,7 @@ def _ends(tables: Tables, id: UUID | None, epoch: int) -> list[datetime]:
 
 def introduce(tables: Tables, actor: str, *columns: Sequence[Any]) -> Sequence[Row]:
     """Store notifications that only a letter knew of, as ended."""
-    for one in unnest((*INCOMING, "attempt", *ENDS), columns):
+    for one in unpacked((*INCOMING, "attempt", *ENDS), columns):
         added = tables.add(
             one, attempt=one["attempt"], epoch=one["end_epoch"], **_ended(tables, one)
         )
@@ -108,7 +108,7 @@ def queue(
 ) -> Sequence[Row]:
     """Begin the next epoch of notifications."""
     queued = []
-    for one in unnest((*INCOMING, "letter", "before"), columns):
+    for one in unpacked((*INCOMING, "letter", "before"), columns):
         row = tables.notifications.get(one["id"])
         if row is None or row["state"] != one["before"]:
             continue
@@ -181,7 +181,7 @@ def finish(tables: Tables) -> Sequence[Row]:
 
 def introduce_failed(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Store notifications that only a letter knew of, so that they can be replayed."""
-    for one in unnest((*INCOMING, "why", "kind", "message"), columns):
+    for one in unpacked((*INCOMING, "why", "kind", "message"), columns):
         ended = {"reason": one["why"], "failure_kind": one["kind"], "finished_at": tables.now()}
         said = {"failure_message": one["message"]}
         tables.add(one, state="failed", epoch=0, attempt=0, **ended, **said)

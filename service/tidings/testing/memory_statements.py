@@ -7,7 +7,7 @@ from uuid import UUID
 
 from tidings.delivery.errors import LedgerRefused
 from tidings.ledger import changes, claims, dispatch, records
-from tidings.testing.memory_tables import INCOMING, Row, Statement, Tables, pick, unnest
+from tidings.testing.memory_tables import INCOMING, Row, Statement, Tables, pick, unpacked
 
 NOTIFY: Final = "SELECT pg_notify($1, '')"
 
@@ -20,7 +20,7 @@ RECORDED: Final = (
 
 def claim(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Step three: the notifications that are the callers' to send."""
-    asked = unnest((*INCOMING, "number_epoch", "number", "lease", "token"), columns)
+    asked = unpacked((*INCOMING, "number_epoch", "number", "lease", "token"), columns)
     return [
         {
             **pick(row, "id", "accepted_at"),
@@ -97,7 +97,7 @@ def schedule(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Store what is not due."""
     return [
         pick(one, "id")
-        for one in unnest(INCOMING, columns)
+        for one in unpacked(INCOMING, columns)
         if tables.add(one, state="scheduled", epoch=0, attempt=0, dispatch_at=one["scheduled_at"])
     ]
 
@@ -118,7 +118,7 @@ def suppress(tables: Tables, *arguments: Any) -> Sequence[Row]:
     """Store duplicates by key."""
     *columns, actor = arguments
     stored = []
-    for one in unnest((*INCOMING, "first"), columns):
+    for one in unpacked((*INCOMING, "first"), columns):
         first = one["first"]
         ended = {"duplicate_of": first, "reason": "duplicate", "finished_at": tables.now()}
         if tables.add(one, state="suppressed", epoch=0, attempt=0, **ended):
@@ -130,7 +130,7 @@ def suppress(tables: Tables, *arguments: Any) -> Sequence[Row]:
 
 def record(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Step five: attempts whose lease is still their recorder's."""
-    return [pick(one, "id", "token") for one in unnest(RECORDED, columns) if _record(tables, one)]
+    return [pick(one, "id", "token") for one in unpacked(RECORDED, columns) if _record(tables, one)]
 
 
 def _record(tables: Tables, one: Row) -> bool:
@@ -161,7 +161,7 @@ def _record(tables: Tables, one: Row) -> bool:
 def late(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Of those that could not be recorded, those that had been before; the others are noted."""
     recorded = []
-    for one in unnest(("id", "epoch", "attempt", "token", "state"), columns):
+    for one in unpacked(("id", "epoch", "attempt", "token", "state"), columns):
         tried = tables.attempts.get((one["id"], one["epoch"], one["attempt"]))
         row = tables.notifications.get(one["id"])
         if tried is not None and tried["worker"] == one["token"]:

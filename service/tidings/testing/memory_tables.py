@@ -139,10 +139,15 @@ class Tables:
 
 
 def unnest(names: Iterable[str], columns: Sequence[Sequence[Any]]) -> list[Row]:
-    """Rows from one list of values per column, of which one value may stand for all (`ledger.rows.packed`)."""
-    names, rows = tuple(names), len(columns[0])
-    spread = [values * rows if len(values) == 1 else values for values in map(list, columns)]
-    return [dict(zip(names, values, strict=True)) for values in zip(*spread, strict=True)]
+    """Rows from one list of values per column."""
+    names = tuple(names)
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def unpacked(names: Iterable[str], columns: Sequence[Sequence[Any]]) -> list[Row]:
+    """Rows of a statement with `ledger.rows.parameters`: one value may stand for all."""
+    rows = len(columns[0])
+    return unnest(names, [[*one] * rows if len(one) == 1 else one for one in columns])
 
 
 def pick(row: Row, *names: str) -> Row:

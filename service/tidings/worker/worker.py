@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import structlog
 
+from tidings.background import end
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.broker.surroundings import MACHINE, Surroundings
@@ -124,9 +125,7 @@ class Worker:
             tasks = [asyncio.create_task(it) for it in (*chores, self._watch.watch_for_ever())]
             log.info("worker started", channels=sorted(self._channels))
             await stop.wait()
-            for task in tasks:
-                task.cancel()
-            await self._finish()
+            await asyncio.gather(self._finish(), *map(end, tasks))
             await self._watch.end()
 
     async def _finish(self) -> None:
