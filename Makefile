@@ -9,7 +9,7 @@ SCALE  ?= 1
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-matrix chaos check fix schemas definitions requirements bench bench-quick bench-requirements audit clean
+.PHONY: help install run test test-matrix test-mta chaos check fix schemas definitions requirements bench bench-quick bench-requirements audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,7 @@ run: install ## the whole stack on this machine, with a tour (ONCE=1: exit after
 
 test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it starts itself
 	@$(BIN)/python -m tidings.local.packages
+	@$(BIN)/python -m tests.mta postfix exim
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: install ## break everything and count: SCENARIO=4 N=… SEED=… KILLS=… RANDOM=10m MUTANTS=1 RABBITMQ4=1 LIST=1 WRITE=1
@@ -39,6 +40,11 @@ chaos: install ## break everything and count: SCENARIO=4 N=… SEED=… KILLS=�
 
 test-matrix: install ## what faces the broker, on Debian 13's RabbitMQ 4 (needs root and debootstrap)
 	@$(BIN)/python -m tests.matrix $(ARGS)
+
+test-mta: install ## mail through seven real mail servers: by hand, and before a release (needs root and Node 20)
+	@$(BIN)/python -m tidings.local.packages
+	@$(BIN)/python -m tests.mta
+	@$(BIN)/python -m pytest -q -n0 --timeout 300 $(if $(findstring tests/,$(ARGS)),,tests/mta/arriving.py tests/mta/refusing.py) $(ARGS)
 
 check: install ## lint, format, types, import rules, generated files
 	@$(BIN)/ruff check .

@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS peer_attempts (
 """What the peers record: the same facts, without the rest that Tidings keeps of a notification."""
 
 EMPTY: Final = """
-TRUNCATE notifications, attempts, transitions, idempotency_keys, dead_letters,
+TRUNCATE notifications, attempts, transitions, idempotency_holders, dead_letters,
          peer_notifications, peer_attempts
 """
 

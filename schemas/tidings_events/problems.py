@@ -1,10 +1,12 @@
 """What is wrong with a notification, told to whoever wrote it: where, what, and what to do instead."""
 
+import codecs
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -15,8 +17,14 @@ from tidings_events.notifications.fields import HALF_A_PAIR, Unquoted
 
 _LONGEST_QUOTE = 80
 _MOST_PROBLEMS = 25
+_PART = 1024 * 1024
 _WHOLE = "notification"
 _NOT_ABOUT_A_VALUE = {"missing", "extra_forbidden"}
+
+_PATH = re.compile(r"[A-Za-z_][\w.\[\]-]*")
+_UNKNOWN = re.compile(
+    r"(.*): (is not a field of \w+; (?:remove it|did you mean `\w+`\?))", re.DOTALL
+)
 
 Location = tuple[int | str, ...]
 
@@ -35,10 +43,30 @@ def describe(error: ValidationError, body: bytes = b"") -> tuple[str, ...]:
     return tuple(problems)
 
 
+def without_values(problem: str) -> str:
+    """A sentence of `describe` as a log may hold it: the field and what is wrong, not what was in it."""
+    if unknown := _UNKNOWN.fullmatch(problem):
+        name = unknown[1] if _PATH.fullmatch(unknown[1]) else "a name"
+        return f"{name}: {unknown[2]}"
+    path, _, said = problem.partition(": ")
+    if not _PATH.fullmatch(path):
+        return "a field breaks the contract"
+    return f"{path}: {said[_length_of_quote(said) :].lstrip()}"
+
+
+def _length_of_quote(said: str) -> int:
+    """Characters of the value at the beginning, where there is one: whole, or cut off."""
+    try:
+        return json.JSONDecoder().raw_decode(said[:_LONGEST_QUOTE])[1]
+    except ValueError:
+        cut = said.startswith('"') or said[_LONGEST_QUOTE - 1 : _LONGEST_QUOTE] == "…"
+        return _LONGEST_QUOTE if cut else 0
+
+
 def _tell(details: ErrorDetails, error: ValidationError, body: bytes) -> Iterator[str]:
     match details["type"]:
         case "json_invalid":
-            yield f"{_WHOLE}: {_not_json(details, body)}"
+            yield not_json(details["ctx"]["error"], body)
         case "union_tag_invalid" | "union_tag_not_found":
             yield _unknown_channel(details["input"])
         case "broken_rules":
@@ -49,16 +77,44 @@ def _tell(details: ErrorDetails, error: ValidationError, body: bytes) -> Iterato
             yield _about_a_field(details, error)
 
 
-def _not_json(details: ErrorDetails, body: bytes) -> str:
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return f"is not UTF-8 from byte {error.start:,} on; encode the JSON as UTF-8"
+_COMPRESSED: Final = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x78\x01", "zlib"),
+    (b"\x78\x9c", "zlib"),
+    (b"\x78\xda", "zlib"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\x00", "xz"),
+)
+"""How what was compressed begins."""
+
+
+def not_json(error: str, body: bytes) -> str:
+    """Why bytes are no JSON; `error` is what the parser says."""
+    if (
+        kind := next((name for begin, name in _COMPRESSED if body.startswith(begin)), None)
+    ) is not None:
+        return f"{_WHOLE}: is compressed ({kind}); publish plain JSON in UTF-8"
+    if (at := _first_bad_byte(body)) is not None:
+        return f"{_WHOLE}: is not UTF-8 from byte {at:,} on; encode the JSON as UTF-8"
     if body.startswith(b"\xef\xbb\xbf"):
-        return "starts with a byte order mark; leave it out"
+        return f"{_WHOLE}: starts with a byte order mark; leave it out"
     if not body.strip():
-        return "is empty; write a JSON object, {…}"
-    return f"is not valid JSON ({details['ctx']['error']}); write a JSON object, {{…}}"
+        return f"{_WHOLE}: is empty; write a JSON object, {{…}}"
+    return f"{_WHOLE}: is not valid JSON ({error}); write a JSON object, {{…}}"
+
+
+def _first_bad_byte(body: bytes) -> int | None:
+    """Where it stops being UTF-8; found in parts, since the whole could take four times its size."""
+    at = 0
+    while at < len(body):
+        try:
+            _, read = codecs.utf_8_decode(body[at : at + _PART], "strict", at + _PART >= len(body))
+        except UnicodeDecodeError as error:
+            return at + error.start
+        at += read
+    return None
 
 
 def _unknown_channel(notification: Any) -> str:
@@ -203,6 +259,25 @@ def _must_be(kind: str) -> Sayer:
     return lambda _, __, ___: f"must be {kind}"
 
 
+def _is_no(kind: str) -> Sayer:
+    def say(_: ErrorDetails, __: type[BaseModel], field: FieldInfo | None) -> str:
+        like = _like(field)
+        return f"is not {kind}; write it like {like}" if like else f"is not {kind}"
+
+    return say
+
+
+def _no_such_time(details: ErrorDetails, _: type[BaseModel], field: FieldInfo | None) -> str:
+    return f"is not a date and time: {details['ctx']['error']}; write it like {_like(field)}"
+
+
+def _beyond(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
+    limits = details["ctx"]
+    if "le" in limits:
+        return f"is too large; {limits['le']:,} is the most"
+    return f"is too small; {limits['ge']:,} is the least"
+
+
 def _half_a_pair(_: ErrorDetails, __: type[BaseModel], ___: FieldInfo | None) -> str:
     return HALF_A_PAIR
 
@@ -231,6 +306,14 @@ _SAY: Mapping[str, Sayer] = MappingProxyType(
         "string_type": _must_be("a string"),
         "string_unicode": _half_a_pair,
         "int_type": _must_be("a whole number"),
+        "int_from_float": _must_be("a whole number"),
+        "int_parsing_size": _must_be("a smaller number"),
+        "greater_than_equal": _beyond,
+        "less_than_equal": _beyond,
+        "uuid_type": _is_no("a UUID"),
+        "uuid_parsing": _is_no("a UUID"),
+        "datetime_parsing": _no_such_time,
+        "datetime_from_date_parsing": _no_such_time,
         "dict_type": _must_be("an object, {…}"),
         "model_type": _must_be("an object, {…}"),
         "model_attributes_type": _must_be("an object, {…}"),

@@ -21,9 +21,11 @@ from tidings_events.errors import (
 )
 from tidings_events.link import Link
 from tidings_events.notifications import Notification
-from tidings_events.routing import EXCHANGE, TRACEPARENT, Headers, routing_key
+from tidings_events.routing import EXCHANGE, MILLISECONDS, TRACEPARENT, Headers, routing_key
 
 _PERSISTENT = 2
+_LONGEST_SHORT_STRING = 255
+"""Bytes (AMQP 0-9-1, 4.2.5.3)."""
 
 
 class _Lost(Exception):
@@ -38,16 +40,19 @@ class _Letter:
     body: bytes
     routing_key: str
     headers: dict[str, str]
+    app_id: str | None = None
 
     def properties(self) -> aiormq.spec.Basic.Properties:
         """Fresh for each publish: aiormq tells returned messages apart by `message_id`."""
+        now = datetime.now(UTC)
         return aiormq.spec.Basic.Properties(
             content_type="application/json",
             delivery_mode=_PERSISTENT,
             message_id=uuid.uuid4().hex,
             correlation_id=self.id,
-            timestamp=datetime.now(UTC),
-            headers=dict(self.headers),
+            timestamp=now,
+            app_id=self.app_id,
+            headers={MILLISECONDS: int(now.timestamp() * 1000), **self.headers},
         )
 
 
@@ -70,14 +75,19 @@ class Producer:
         max_unconfirmed: int = 1000,
         ssl_context: SSLContext | None = None,
         name: str = "tidings producer",
+        app_id: str | None = None,
     ) -> None:
         """`urls` are tried in turn. `timeout`, in seconds, bounds each publish, connecting included.
 
         `max_unconfirmed` bounds how many notifications `publish_many` has on their way at once.
         `ssl_context` is for amqps URLs; certificates are verified by default. `name` is what the
-        broker's management UI shows. Raises ValueError where a URL is not an AMQP one.
+        broker's management UI shows. `app_id` is the AMQP property by which dead letters name their
+        producer, at most 255 bytes. Raises ValueError where it is longer, or a URL is not an AMQP one.
         """
+        if app_id is not None and len(app_id.encode()) > _LONGEST_SHORT_STRING:
+            raise ValueError("the app_id has more than 255 bytes, which AMQP does not take")
         brokers = [urls] if isinstance(urls, str) else list(urls)
+        self._app_id = app_id
         self._timeout = timeout
         self._max_unconfirmed = max_unconfirmed
         self._link = Link(
@@ -114,7 +124,7 @@ class Producer:
         `traceparent` (W3C Trace Context) links the delivery to your trace. Raises Unroutable,
         NotConfirmed or Unreachable, and InvalidNotification where it is too large.
         """
-        await self._publish(_letter(notification, headers, traceparent))
+        await self._publish(_letter(notification, headers, traceparent, self._app_id))
 
     async def publish_many(
         self,
@@ -152,7 +162,7 @@ class Producer:
             async with asyncio.timeout_at(deadline):
                 return await self._link.channel()
         except (TimeoutError, Unreachable) as error:
-            why = str(error) or f"no broker within {self._timeout:g} s ({self._link.trouble})"
+            why = str(error) or f"no broker within {self._timeout:g}s ({self._link.trouble})"
             if maybe_sent:
                 raise NotConfirmed(
                     f"the connection was lost before the confirm came, then {why}"
@@ -170,7 +180,7 @@ class Producer:
             if channel.is_closed:
                 raise _Lost from None
             raise NotConfirmed(
-                f"no confirm within {self._timeout:g} s; publish it again with the same id"
+                f"no confirm within {self._timeout:g}s; publish it again with the same id"
             ) from None
 
 
@@ -242,7 +252,10 @@ def publish_sync(
 
 
 def _letter(
-    notification: Notification, headers: Mapping[str, str] | None, traceparent: str | None
+    notification: Notification,
+    headers: Mapping[str, str] | None,
+    traceparent: str | None,
+    app_id: str | None,
 ) -> _Letter:
     own = dict(headers or {})
     for name in own:
@@ -250,7 +263,8 @@ def _letter(
             raise ValueError(f"the header {name} is Tidings' own; name yours differently")
     if traceparent is not None:
         own[TRACEPARENT] = traceparent
-    return _Letter(str(notification.id), notification.to_json(), routing_key(notification), own)
+    key = routing_key(notification)
+    return _Letter(str(notification.id), notification.to_json(), key, own, app_id)
 
 
 async def _send(channel: aiormq.Channel, letter: _Letter) -> None:

@@ -7,6 +7,10 @@ from tidings_events.notifications.base import BaseNotification, Priority
 EXCHANGE: Final = "tidings.notifications"
 """The topic exchange that producers publish to."""
 
+MILLISECONDS: Final = "timestamp_in_ms"
+"""When it was published, in milliseconds: AMQP's own timestamp counts seconds. RabbitMQ's interceptor for incoming
+messages writes the same header."""
+
 TRACEPARENT: Final = "traceparent"
 """W3C Trace Context, carried through to the delivery."""
 
@@ -20,6 +24,8 @@ class Headers:
     ATTEMPT: Final = "x-tidings-attempt"
     EPOCH: Final = "x-tidings-epoch"
     FIRST_SEEN: Final = "x-tidings-first-seen"
+    TIME_SOURCE: Final = "x-tidings-time-source"
+    PUT_OFF_SINCE: Final = "x-tidings-put-off-since"
     REASON: Final = "x-tidings-reason"
     ERROR_CLASS: Final = "x-tidings-error-class"
     ERROR_CODE: Final = "x-tidings-error-code"
@@ -28,6 +34,9 @@ class Headers:
     WORKER: Final = "x-tidings-worker"
     LETTER: Final = "x-tidings-letter"
     ORIGINAL_HEADERS: Final = "x-tidings-original-headers"
+    PROPERTIES: Final = "x-tidings-properties"
+    QUEUE: Final = "x-tidings-queue"
+    FORWARDED: Final = "x-tidings-forwarded"
 
 
 def routing_key(notification: BaseNotification) -> str:

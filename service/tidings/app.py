@@ -3,26 +3,30 @@
 import asyncio
 import gc
 import os
-import signal
 import socket
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final, Protocol
 from uuid import uuid4
 
 import structlog
 
-from tidings.background import Backoff
+from tidings.background import Backoff, Chore
+from tidings.broker.holdings import Holdings
 from tidings.broker.topology import topology_of
 from tidings.channels.registry import build, configured, fallbacks, how_to_configure
 from tidings.dead_letters import Archive
-from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
+from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, TidingsError
 from tidings.delivery.ports import Channel
+from tidings.heartbeat import beating
 from tidings.ledger import Ledger, migration_state
 from tidings.scheduler import Scheduler
+from tidings.scheduler.counting import count_for_ever
 from tidings.settings import Settings
+from tidings.stopping import AFTER_GRACE, Stop, stop_on_signal
 from tidings.telemetry.http import HealthServer
+from tidings.telemetry.log_writer import LogWriter
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
 from tidings.worker import Worker
@@ -52,12 +56,15 @@ class Role(Protocol):
         ...
 
 
-async def serve(settings: Settings, roles: Collection[str], channels: Collection[str] = ()) -> None:
-    """Run roles in this process until SIGTERM or SIGINT; a second signal ends it at once.
+async def serve(
+    settings: Settings, roles: Collection[str], channels: Collection[str], log_writer: LogWriter
+) -> None:
+    """Run roles in this process until a signal tells it to end; a second one ends it at once.
 
     Args:
         roles: Of `ROLES`.
         channels: What the worker serves; every configured channel where empty.
+        log_writer: Where everything logged goes, so that the last lines are out before it ends.
 
     Raises:
         ConfigurationError: A person has to act first; says how.
@@ -66,10 +73,12 @@ async def serve(settings: Settings, roles: Collection[str], channels: Collection
     if "worker" in roles:
         _require_a_channel(settings, channels)  # at once, not when PostgreSQL was waited for
     failpoints = Failpoints.parse(settings.worker.failpoints)
-    with _stop_on_signal() as stop:
+    stop = Stop(settings.worker.grace + AFTER_GRACE, log_writer.drain)
+    with stop_on_signal(stop):
         await _tables_ready(settings, stop)
         if not stop.is_set():
-            await _serve(settings, roles, channels, stop, failpoints)
+            metrics = Metrics(log_writer.dropped)
+            await _serve(settings, roles, channels, stop, metrics, failpoints)
 
 
 def _require_a_channel(settings: Settings, only: Collection[str]) -> None:
@@ -84,25 +93,35 @@ async def _serve(
     roles: Collection[str],
     channels: Collection[str],
     stop: asyncio.Event,
+    metrics: Metrics,
     failpoints: Failpoints | None,
 ) -> None:
-    metrics = Metrics()
     async with AsyncExitStack() as stack:
         ledger = await stack.enter_async_context(_ledger(settings, actor_name(roles), failpoints))
         running = dict(_roles(settings, roles, channels, ledger, metrics, failpoints))
         metrics.broker_up.set_function(lambda: all(role.connected for role in running.values()))
         metrics.ledger_up.set_function(lambda: ledger.database.answers)
+        metrics.expect(settings.channels)
         if settings.worker.http_port is not None:
             checks = {name: partial(_ready, role) for name, role in running.items()}
             http = HealthServer(
                 settings.worker.http_host, settings.worker.http_port, metrics, checks
             )
             await stack.enter_async_context(http)
+            if "scheduler" in roles:
+                counting = Chore("count what waits", partial(count_for_ever, ledger, metrics))
+                stack.push_async_callback(counting.end)
             log.info("listening", host=settings.worker.http_host, port=http.port)
+        worker = running.get("worker")
+        serves = (worker.channels, worker.templates) if isinstance(worker, Worker) else ((), "")
+        await stack.enter_async_context(beating(ledger, roles, *serves))
         collect_seldom()
-        async with asyncio.TaskGroup() as group:
-            for name, role in running.items():
-                group.create_task(_run(role, stop), name=name)
+        ended = await asyncio.gather(
+            *(_run(role, stop) for role in running.values()), return_exceptions=True
+        )
+        for error in ended:
+            if error is not None:
+                raise error
 
 
 def collect_seldom() -> None:
@@ -126,7 +145,7 @@ def _roles(
     metrics: Metrics,
     failpoints: Failpoints | None,
 ) -> Iterator[tuple[str, Role]]:
-    layout = topology_of(settings)
+    layout, holdings = topology_of(settings), Holdings(settings.worker.held)
     for role in roles:
         match role:
             case "worker":
@@ -147,12 +166,13 @@ def _roles(
                         metrics,
                         fallbacks=fallbacks(settings, served),
                         failpoints=failpoints,
+                        holdings=holdings,
                     ),
                 )
             case "scheduler":
                 yield role, Scheduler(settings, layout, ledger, metrics)
             case "archive":
-                yield role, Archive(settings, layout, ledger, metrics)
+                yield role, Archive(settings, layout, ledger, metrics, holdings=holdings)
             case _:
                 raise ConfigurationError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
 
@@ -168,6 +188,10 @@ async def _run(role: Role, stop: asyncio.Event) -> None:
     """A role that fails takes the others down with it, in order: a process is whole or gone."""
     try:
         await role.run(stop)
+    except Exception as error:
+        if not isinstance(error, TidingsError):
+            log.exception("unexpected error: this process ends")
+        raise
     finally:
         stop.set()
 
@@ -178,7 +202,7 @@ def _ready(role: Role) -> bool:
 
 async def _tables_ready(settings: Settings, stop: asyncio.Event) -> None:
     """Wait for PostgreSQL; its tables must be ours already."""
-    backoff = Backoff(longest=10)
+    backoff = Backoff(longest=5)
     while not stop.is_set():
         try:
             state = await migration_state(settings.ledger.database_url.get_secret_value())
@@ -200,24 +224,3 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         return
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[asyncio.Event]:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-
-    def ask(number: int) -> None:
-        if stop.is_set():
-            log.warning("second signal: ending at once", signal=signal.Signals(number).name)
-            os._exit(128 + number)
-        log.info("stopping", signal=signal.Signals(number).name)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask, number)
-    try:
-        yield stop
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

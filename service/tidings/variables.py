@@ -3,8 +3,10 @@
 import ast
 import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
 from types import MappingProxyType
@@ -16,9 +18,13 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from tidings import settings as settings_package
+from tidings.secret_files import SUFFIX, secret_names
 from tidings.settings import SECTIONS, TWILIO_CHANNELS, Settings, Written, prefix_of
 
 HIDDEN: Final = "••••••"
+KUBERNETES: Final = re.compile(
+    r"TIDINGS(?:_\w+)?_(?:SERVICE_(?:HOST|PORT)\w*|PORT(?:_\d+_(?:TCP|UDP)\w*)?)"
+)
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -59,6 +65,56 @@ def variables(settings: Settings) -> Iterator[Variable]:
     for channel in settings.channels:
         for provider in settings.providers(channel)[1:]:
             yield from _of_fallback(settings, channel, provider)
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An environment variable that looks like ours and means nothing."""
+
+    name: str
+    nearest: str | None
+    """The one it was perhaps meant to be."""
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        meant = f"; did you mean {self.nearest}?" if self.nearest else ""
+        return f"{self.name} is set and means nothing{meant}"
+
+
+def unknown(settings: Settings, environment: Mapping[str, str]) -> Iterator[Unknown]:
+    """Variables that begin as ours do and are none: what was to be changed has its default.
+
+    Raises:
+        ConfigurationError: The value of another one is wrong; names it.
+    """
+    known = set(_known(settings))
+    for name in sorted(environment):
+        if name.startswith("TIDINGS_") and name not in known and not _of_others(name):
+            yield Unknown(name, next(iter(get_close_matches(name, known, n=1, cutoff=0.75)), None))
+
+
+def _known(settings: Settings) -> Iterator[str]:
+    yield "TIDINGS_SECRETS_DIR"
+    for section in SECTIONS:
+        yield from _names(section)
+    for channel, section in ((name, type(one)) for name, one in settings.channels.items()):
+        for provider in settings.providers(channel)[1:]:
+            prefix = prefix_of(channel, provider)
+            yield from _names(section, prefix)
+            if channel in TWILIO_CHANNELS:
+                yield from _names(type(settings.twilio), prefix)
+
+
+def _names(section: type[BaseSettings], prefix: str | None = None) -> Iterator[str]:
+    prefix = prefix or str(section.model_config["env_prefix"])
+    yield from (f"{prefix}{name}".upper() for name in section.model_fields)
+    yield from (f"{variable}{SUFFIX}" for _, variable in secret_names(section, prefix))
+
+
+def _of_others(name: str) -> bool:
+    """Our tests' own, and what Kubernetes sets in every pod for a service called `tidings`."""
+    return name.startswith("TIDINGS_TEST_") or bool(KUBERNETES.fullmatch(name))
 
 
 def _of_fallback(settings: Settings, channel: str, provider: str) -> Iterator[Variable]:

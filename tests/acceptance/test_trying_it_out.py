@@ -1,25 +1,79 @@
 """What a newcomer types first: everything on one machine, with a tour of it."""
 
+import asyncio
 import stat
 from pathlib import Path
 
+from pydantic import SecretStr
 from tests.support.processes import tidings
+from tests.support.terminal import in_a_terminal
+
+from tidings.ledger import Ledger
+from tidings.local.laptop import Laptop
+from tidings.local.sinks.mail import MailSink
+from tidings.local.sinks.sms import SmsSink
+from tidings.local.tour import Tour, retried
+from tidings.settings import LedgerSettings
 
 
 async def test_the_tour_shows_delivery_retry_and_replay_and_leaves_nothing_running(
-    server_directory: Path,
+    server_directory: Path, mail_sink: MailSink, sms_sink: SmsSink
 ) -> None:
-    finished = await tidings(
-        "up", "--once", "--data", str(server_directory / "data"), env={}, within=110
-    )
-    assert finished.code == 0, finished
-    assert finished.out.count("✓") >= 4
+    """Whatever relay and account the shell names; in a narrow terminal, where no line is broken inside a word."""
+    shell = {
+        "TIDINGS_EMAIL_HOST": "127.0.0.1",
+        "TIDINGS_EMAIL_PORT": str(mail_sink.port),
+        "TIDINGS_TWILIO_ACCOUNT_SID": sms_sink.account_sid,
+        "TIDINGS_TWILIO_AUTH_TOKEN": sms_sink.auth_token,
+        "TIDINGS_TWILIO_BASE_URL": sms_sink.url,
+    }
+    up = ("up", "--once", "--data", str(server_directory / "data"))
+    code, said = await asyncio.to_thread(in_a_terminal, 60, *up, env=shell)
+    assert code == 0, said
+    assert not mail_sink.mails
+    assert not sms_sink.texts
+    assert "ignored" in said
+    assert said.count("✓") >= 4
     for seen in ("delivered", "retried", "dead-lettered", "attempt 1 of replay 1"):
-        assert seen in finished.out
+        assert seen in said
+    assert [line for line in said.splitlines() if len(line) > 60 and " " in line.strip()] == []
     environment = server_directory / "data" / "env"
     assert stat.S_IMODE(environment.stat().st_mode) == 0o600
     assert "export TIDINGS_AMQP_URL=" in environment.read_text()
     assert not [one for one in _command_lines() if str(server_directory / "data") in one]
+
+
+async def test_a_tour_is_not_told_by_what_an_interrupted_one_has_left_behind(
+    broker_url: str, database_url: str, tmp_path: Path
+) -> None:
+    """Its mail waits in a retry queue, and takes what the stand-in has to say once."""
+    given = {
+        "TIDINGS_AMQP_URL": broker_url,
+        "TIDINGS_DATABASE_URL": database_url,
+        "TIDINGS_EMAIL_RETRY": "1s",
+    }
+    async with Laptop(tmp_path, given) as laptop:
+        await laptop.start_roles()
+        settings = LedgerSettings(database_url=SecretStr(database_url))
+        async with Ledger(settings, actor="tour") as ledger:
+            await retried(Tour(laptop, ledger.reports))
+            _, what = await retried(Tour(laptop, ledger.reports))
+    assert "it waited in tidings.email.retry.1s" in what
+
+
+async def test_what_the_roles_said_last_stands_below_the_error_line_by_line(
+    broker_url: str, database_url: str, tmp_path: Path
+) -> None:
+    shell = {
+        "TIDINGS_AMQP_URL": broker_url,
+        "TIDINGS_DATABASE_URL": database_url,
+        "TIDINGS_GRACE": "banana",
+    }
+    done = await tidings("up", "--once", "--data", str(tmp_path / "data"), env=shell)
+    assert done.code == 1
+    said = done.err.splitlines()
+    assert said[0] == "Error: the roles ended at once:"
+    assert said[1].startswith("  Error: TIDINGS_GRACE: 'banana' is not a length of time")
 
 
 def _command_lines() -> list[str]:

@@ -1,6 +1,7 @@
 """Workers are stopped, killed and cut off, and everything published is counted at the end."""
 
 import asyncio
+import json
 import signal
 from collections import Counter
 from pathlib import Path
@@ -129,11 +130,13 @@ async def test_a_wrong_setting_is_named(env: Env) -> None:
 
 async def test_a_worker_with_nothing_to_deliver_says_what_to_set(env: Env) -> None:
     bare = {name: value for name, value in env.items() if not name.startswith("TIDINGS_EMAIL")}
-    refused = await tidings(
-        "worker", env={**bare, "TIDINGS_DATABASE_URL": "postgresql://x@[::1]:1/x"}
-    )
+    misspelt = {"TIDINGS_EMIAL_HOST": "mx", "TIDINGS_DATABASE_URL": "postgresql://x@[::1]:1/x"}
+    refused = await tidings("worker", env={**bare, **misspelt, "TIDINGS_LOG_FORMAT": "json"})
     assert refused.code == 2
-    assert "TIDINGS_EMAIL_HOST" in refused.err
+    warning, error = refused.err.splitlines()
+    assert json.loads(warning)["name"] == "TIDINGS_EMIAL_HOST"
+    assert json.loads(warning)["did_you_mean"] == "TIDINGS_EMAIL_HOST"
+    assert "TIDINGS_EMAIL_HOST" in error
 
 
 async def test_a_worker_that_starts_before_its_broker_waits_for_it(

@@ -4,20 +4,21 @@ import argparse
 import asyncio
 import logging
 import os
+import pkgutil
 import random
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 from rich.console import Console
-from tests.chaos import report
+from tests.chaos import report, scenarios
 from tests.chaos.scenario import REGISTRY, Scenario, run
-from tests.chaos.scenarios import broker, messages, storage, storm, workers  # noqa: F401  # importing registers them
 from tests.chaos.servers import serving
 from tests.chaos.world import Options
 from tests.support.other_rabbitmq import build
@@ -30,6 +31,8 @@ console: Final = Console(width=None if sys.stdout.isatty() else 200, highlight=F
 
 def main() -> int:
     """Run what was asked for."""
+    for module in pkgutil.iter_modules(scenarios.__path__):
+        import_module(f"{scenarios.__name__}.{module.name}")  # which registers its scenarios
     asked = _arguments()
     chosen = _chosen(asked)
     if asked.list:

@@ -66,12 +66,13 @@ MOVES: Final = frozenset(
 )
 """Every move between states that the documents allow."""
 
+MIB: Final = 1024 * 1024
 SHOWN: Final = 5
 """Examples named with each violation."""
 
 
 def check(evidence: Evidence, expected: Expectations) -> Verdict:
-    """Hold the evidence against C, F, D and P. Pure."""
+    """Hold the evidence against C, F, D, P and M. Pure."""
     confirmed = {id for id, _, _ in evidence.journal}
     ends = Counter(
         evidence.ledger[id]["state"] if id in evidence.ledger else "nowhere" for id in confirmed
@@ -86,6 +87,7 @@ def check(evidence: Evidence, expected: Expectations) -> Verdict:
             evidence, duplicates, in_flight if expected.duplicates is None else expected.duplicates
         ),
         *_went_on(evidence),
+        *_stayed_small(evidence),
     ]
     return Verdict(
         tuple(violations),
@@ -96,6 +98,7 @@ def check(evidence: Evidence, expected: Expectations) -> Verdict:
         in_flight,
         sum(row["marked"] for row in evidence.ledger.values()),
         max((one.seconds for one in evidence.recoveries), default=0.0),
+        max((peak for peak, _ in evidence.memory.values()), default=0),
     )
 
 
@@ -271,5 +274,18 @@ def _went_on(evidence: Evidence) -> Iterator[Violation]:
             f"{one.after}: {one.seconds:.1f} s, allowed {one.limit:g} s"
             for one in evidence.recoveries
             if one.seconds > one.limit
+        ),
+    )
+
+
+def _stayed_small(evidence: Evidence) -> Iterator[Violation]:
+    """M: no process took more memory than is stated for its settings."""
+    yield from _violation(
+        "M",
+        "took more memory than is stated",
+        (
+            f"{name}: {peak // MIB} MiB, stated {allowed // MIB}"
+            for name, (peak, allowed) in evidence.memory.items()
+            if peak > allowed
         ),
     )

@@ -5,7 +5,7 @@ It shares no code with the service: tables and queues are read as anybody can re
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,6 +49,8 @@ class Evidence:
     queues: Mapping[str, int]
     faults: Sequence[Fault] = ()
     recoveries: Sequence[Recovery] = ()
+    memory: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """By role, bytes that a process of it took at most, and those that it may take."""
 
 
 LEDGER: Final = """
@@ -83,6 +85,7 @@ async def gather(
     queues: Mapping[str, int],
     faults: Sequence[Fault],
     recoveries: Sequence[Recovery],
+    memory: Mapping[str, tuple[int, int]],
 ) -> Evidence:
     """Read everything there is to know."""
     taken: Counter[str] = Counter()
@@ -108,6 +111,7 @@ async def gather(
         queues,
         faults,
         recoveries,
+        memory,
     )
 
 

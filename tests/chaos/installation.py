@@ -15,6 +15,15 @@ from tests.support.relay import Relay
 
 from tidings.local.errors import LocalStackError
 
+RELAYED: Final = {
+    "amqp": "TIDINGS_AMQP_URL",
+    "database": "TIDINGS_DATABASE_URL",
+    "smtp": "TIDINGS_EMAIL_PORT",
+    "twilio": "TIDINGS_TWILIO_BASE_URL",
+}
+"""What can be reached through a relay, and the variable that leads there."""
+LOOK_EVERY: Final = 0.1
+"""Seconds: who dies of itself was looked at a moment before."""
 BACKLOG: Final = 20_000
 """Notifications that may be confirmed and not delivered: an endless backlog tests nothing more."""
 
@@ -59,7 +68,7 @@ async def world(
     """An installation of its own on these servers, with nothing running in it yet.
 
     Args:
-        relayed: What the roles reach through a relay: `amqp`, `database`, `smtp`.
+        relayed: What the roles reach through a relay: `amqp`, `database`, `smtp`, `twilio`.
     """
     options.folder.mkdir(parents=True, exist_ok=True)
     broker = await servers.cluster() if cluster else servers.broker
@@ -86,12 +95,31 @@ async def world(
             env,
         )
         stack.push_async_callback(_end, made)
+        await stack.enter_async_context(_measured(made))
         if options.count > BACKLOG:
             await stack.enter_async_context(_held_back(made))
         applied = await made.tidings("topology", "apply")
         assert applied.code == 0, applied.err
-        await broker.settle()
+        if cluster:  # its nodes are killed; whoever kills the single one has it settle before
+            await broker.settle()
         yield made
+
+
+@asynccontextmanager
+async def _measured(made: World) -> AsyncIterator[None]:
+    """Note what each process takes of memory, whoever ends it."""
+
+    async def look() -> None:
+        while True:
+            for role in made.roles:
+                role.look()
+            await asyncio.sleep(LOOK_EVERY)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
 
 
 @asynccontextmanager
@@ -123,20 +151,12 @@ async def _relays(
     found: dict[str, Relay] = {}
     for name in wanted:
         match name:
-            case "amqp":
-                relay = Relay(env["TIDINGS_AMQP_URL"])
-            case "database":
-                relay = Relay(env["TIDINGS_DATABASE_URL"])
+            case "smtp":
+                url = f"smtp://127.0.0.1:{sink.smtp_port}"
             case _:
-                relay = Relay(f"smtp://127.0.0.1:{sink.smtp_port}")
-        found[name] = await stack.enter_async_context(relay)
-        match name:
-            case "amqp":
-                env["TIDINGS_AMQP_URL"] = relay.url
-            case "database":
-                env["TIDINGS_DATABASE_URL"] = relay.url
-            case _:
-                env["TIDINGS_EMAIL_PORT"] = str(relay.port)
+                url = env[RELAYED[name]]
+        relay = found[name] = await stack.enter_async_context(Relay(url))
+        env[RELAYED[name]] = str(relay.port) if name == "smtp" else relay.url
     return found
 
 

@@ -82,7 +82,8 @@ class Writer:
                 return {**_mail("never", id), "expires_at": limit.isoformat()}, ""
             case "twin":
                 key = self._twin()
-                return {**_mail("ok", id), "idempotency_key": key}, key
+                same = {"recipient": f"ok-{key}@example.com"}  # a key is one person's
+                return {**_mail("ok", id), **same, "idempotency_key": key}, key
             case "sms" | "sms-lost" | "sms-reject":
                 digit = {"sms": "0", "sms-lost": "1", "sms-reject": "3"}[kind]
                 return {"recipient": f"+1415555267{digit}", "body": f"Hello, ref {id}"}, ""

@@ -5,6 +5,7 @@ nothing of it. Each mutant is what somebody could write by mistake.
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,12 +13,25 @@ from typing import Any, Final
 
 import structlog
 
-from tidings.broker import consumer, topology
+from tidings.broker import appetite, consumer, holdings, topology
 from tidings.broker.confirms import ConfirmingChannel
-from tidings.delivery.errors import BrokerUnavailable
-from tidings.ledger import changes, claims, letter_replay
-from tidings.worker import flow, settle, worker
+from tidings.channels import bounded_http, http_client, twilio_api
+from tidings.channels.email import relay, troubles
+from tidings.channels.webhook_receivers import Receivers, Verdict
+from tidings.channels.webhook_returns import Returns
+from tidings.delivery.errors import (
+    BrokerUnavailable,
+    Deferred,
+    MalformedNotification,
+    Misrouted,
+    Unavailable,
+)
+from tidings.ledger import changes, claims, database, dispatch, letter_choice, letter_replay
+from tidings.scheduler import recovery
+from tidings.telemetry import log_writer, logs
+from tidings.worker import flow, providers, settle, worker
 from tidings.worker.channel_worker import ChannelWorker
+from tidings_events import parsing
 
 log = structlog.get_logger(__name__)
 
@@ -224,6 +238,32 @@ def malformed_dropped() -> None:
 
 
 @mutant
+def lane_by_routing_key() -> None:
+    """Take the lane from the routing key, and refuse what contradicts it."""
+    usual = flow.read
+
+    def read(message: Any, lane: Any, **rest: Any) -> Any:
+        channel, priority, *_ = [*message.routing_key.split("."), ""]
+        try:
+            return usual(message, type(lane)(channel, priority), **rest)
+        except Misrouted as error:
+            raise MalformedNotification(*error.problems) from None
+
+    flow.read = read
+
+
+@mutant
+def nobody_looks() -> None:
+    """Wait for messages that are gone."""
+
+    async def wait(self: Any) -> None:
+        del self
+        await asyncio.Event().wait()
+
+    recovery.Recovery.run_for_ever = wait
+
+
+@mutant
 def tiers_by_number() -> None:
     """Name retry queues by their place instead of their delay."""
     usual = topology.tier_queue
@@ -247,7 +287,7 @@ def replay_without_compare() -> None:
     )
     _replace(letter_replay, "LOCK", "FOR UPDATE", "")
     _replace(letter_replay, "QUEUE", "AND n.state = i.before", "")
-    letter_replay.refusal = lambda *_, **__: None
+    letter_choice.refusal = lambda *_, **__: None
 
 
 @mutant
@@ -259,9 +299,103 @@ def cancel_without_compare() -> None:
 @mutant
 def unknown_retried() -> None:
     """Send again where nobody knows whether it was sent."""
-    import os
-
     os.environ["TIDINGS_SMS_GUARANTEE"] = "at_least_once"
+
+
+@mutant
+def keeps_connections() -> None:
+    """Use open connections to PostgreSQL again, whatever one of them said."""
+
+    async def nothing(self: Any, *_: Any) -> None:
+        del self
+
+    database.Database._renew = nothing
+
+
+@mutant
+def waits_for_ever() -> None:
+    """Wait for answers as long as it takes."""
+    for name in ("AMQP_TIMEOUT", "DATABASE_TIMEOUT", "EMAIL_SEND_TIMEOUT", "SMS_SEND_TIMEOUT"):
+        os.environ[f"TIDINGS_{name}"] = "10m"
+
+
+@mutant
+def log_blocks() -> None:
+    """Write each line at once, however long that takes."""
+
+    def write(self: Any, text: str) -> int:
+        os.write(self._descriptor, text.encode())
+        return len(text)
+
+    log_writer.LogWriter.write = write
+
+
+@mutant
+def log_raises() -> None:
+    """Write each line at once, and let whoever logs know where that fails."""
+    log_blocks()
+    logs._never_raising = lambda logger, dropped: logger
+
+
+@mutant
+def reads_at_once() -> None:
+    """Read a large body as a small one is read."""
+    parsing.HARMLESS = 1 << 30
+
+
+@mutant
+def endless_replies() -> None:
+    """Read whatever a web server sends before its reply."""
+    bounded_http.INFORMATIONAL = bounded_http.HEAD = 1 << 60
+    bounded_http.BoundedProtocol.feed_data = bounded_http.ResponseHandler.feed_data
+
+
+@mutant
+def receivers_alike() -> None:
+    """Ask every receiver at once, however it answers."""
+    Receivers.verdict = lambda *_: Verdict.ASK
+    Receivers.late = lambda *_: False
+
+
+@mutant
+def slow_ones_rest() -> None:
+    """Put off for as long as can be what a slow receiver can't be asked yet."""
+    Returns.put_off = lambda self, *_: self._waits[-1]
+
+
+@mutant
+def holds_what_comes() -> None:
+    """Hold whatever the broker hands over, as many as a prefetch allows."""
+    holdings.Holdings._fits = lambda *_: True
+    appetite.Appetite._affordable = lambda self: self._prefetch
+
+
+@mutant
+def holds_for_half_a_minute() -> None:
+    """Leave what a scheduler took to it for half a minute, whatever became of it."""
+    assert "lease" in dispatch.Outbox.take.__kwdefaults__
+    dispatch.Outbox.take.__kwdefaults__["lease"] = 30.0
+    dispatch.Outbox.keep.__defaults__ = (30.0,)
+
+
+@mutant
+def own_want_counts() -> None:
+    """Take a process that may open no more files for a provider that is down."""
+    for module in (http_client, relay, troubles, twilio_api):
+        module.shortage = lambda *_, **__: None  # type: ignore[attr-defined]
+
+
+@mutant
+def deferred_counts_as_down() -> None:
+    """Take a full mailbox for a relay that is down."""
+    meaning = providers.Providers._meaning
+
+    def counted(self: Any, provider: Any, era: int, error: Any, id: Any) -> Any:
+        if isinstance(error, Deferred):
+            error = Unavailable(error.message, provider=error.provider, code=error.code)
+        return meaning(self, provider, era, error, id)
+
+    providers.Providers._meaning = counted  # type: ignore[method-assign]
 
 
 def main() -> None:

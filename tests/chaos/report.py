@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+from tests.chaos.memory import MIB
 from tests.chaos.verdict import Verdict
 
 SCENARIOS: Final = "scenarios"
@@ -29,6 +30,7 @@ def as_data(verdict: Verdict) -> dict[str, Any]:
         "in_flight": verdict.in_flight,
         "marked": verdict.marked,
         "slowest_recovery": round(verdict.slowest_recovery, 2),
+        "peak_mib": round(verdict.peak / MIB),
         "violations": [
             {
                 "invariant": one.invariant,
@@ -44,7 +46,18 @@ def as_data(verdict: Verdict) -> dict[str, Any]:
 def show(console: Console, runs: Sequence[Data]) -> None:
     """The table for a terminal."""
     table = Table(box=None, pad_edge=False)
-    for name in ("", "scenario", "checks", "faults", "confirmed", "ended", "lost", "twice", "s"):
+    for name in (
+        "",
+        "scenario",
+        "checks",
+        "faults",
+        "confirmed",
+        "ended",
+        "lost",
+        "twice",
+        "MiB",
+        "s",
+    ):
         table.add_column(name, overflow="fold")
     for run in runs:
         table.add_row(
@@ -56,6 +69,7 @@ def show(console: Console, runs: Sequence[Data]) -> None:
             ", ".join(f"{state} {count:,}" for state, count in run["ends"].items()),
             str(run["lost"]),
             f"{run['duplicates']} (≤ {run['in_flight']})",
+            str(run["peak_mib"]),
             f"{run['seconds']:.0f}",
         )
     console.print(table)
@@ -101,8 +115,8 @@ def markdown(runs: Sequence[Data], about: str) -> str:
     lines = [
         about,
         "",
-        "| | scenario | checks | faults | confirmed | ended as | lost | twice | in flight | s | per s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| | scenario | checks | faults | confirmed | ended as | lost | twice | in flight | MiB | s | per s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
         *(_row(run) for run in runs),
         "",
         *_summary(runs),
@@ -123,6 +137,7 @@ def _row(run: Data) -> str:
         run["lost"] if run["passed"] else f"**{run['lost']}, FAILED**",
         run["duplicates"],
         run["in_flight"],
+        run["peak_mib"],
         f"{run['seconds']:.0f}",
         run["rate"],
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import time
 from typing import Final
 
+from tests.chaos.memory import memory, stated
 from tests.support.processes import TIDINGS, environment, free_port
 
 MUTANTS: Final = Path(__file__).with_name("mutants.py")
@@ -16,6 +17,10 @@ MUTANTS: Final = Path(__file__).with_name("mutants.py")
 def program(mutant: str | None) -> list[str]:
     """`tidings`, or `tidings` with a protection taken out."""
     return [str(TIDINGS)] if mutant is None else [sys.executable, str(MUTANTS), mutant]
+
+
+def _limited(address_space: int | None) -> list[str]:
+    return [] if address_space is None else ["prlimit", f"--as={address_space}"]
 
 
 class Role:
@@ -43,12 +48,23 @@ class Role:
         self._mutant = mutant
         self._process: asyncio.subprocess.Process | None = None
         self.port = 0
+        self.stderr: int | None = None
+        """Where it logs to instead of its file."""
+        self.address_space: int | None = None
+        """Bytes that it may take."""
         self.pids: list[int] = []
+        self.peak = 0
+        """Bytes that any process of it took at most, as far as was looked."""
 
     @property
     def running(self) -> bool:
         """Whether it is alive."""
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def allowed(self) -> int:
+        """Bytes that it may take at most, by what is stated."""
+        return stated(self.env)
 
     @property
     def pid(self) -> int:
@@ -61,6 +77,7 @@ class Role:
         self.port = free_port()
         with self.log.open("ab") as sink:
             self._process = await asyncio.create_subprocess_exec(
+                *_limited(self.address_space),
                 *program(self._mutant),
                 *self._arguments,
                 env={
@@ -71,12 +88,18 @@ class Role:
                 },
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=sink,
-                stderr=sink,
+                stderr=sink if self.stderr is None else self.stderr,
             )
         self.pids.append(self._process.pid)
 
+    def look(self) -> None:
+        """Note what it takes, while it can still be asked."""
+        if self.running:
+            self.peak = max(self.peak, memory(self.pid, "VmHWM"))
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, where it is alive."""
+        self.look()
         if self.running and self._process is not None:
             self._process.send_signal(number)
 

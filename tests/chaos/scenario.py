@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import time
 from typing import Any, Final
 
@@ -157,16 +157,7 @@ def _with_exits(verdict: Verdict, made: World) -> Verdict:
     if not ended:
         return verdict
     wrong = Violation("P", "a role did not end with 0 at SIGTERM", len(ended), ended)
-    return Verdict(
-        (*verdict.violations, wrong),
-        verdict.confirmed,
-        verdict.ends,
-        verdict.sends,
-        verdict.duplicates,
-        verdict.in_flight,
-        verdict.marked,
-        verdict.slowest_recovery,
-    )
+    return replace(verdict, violations=(*verdict.violations, wrong))
 
 
 def _counted(made: World) -> dict[str, int]:

@@ -89,10 +89,11 @@ class Broker:
 
     async def start(self) -> None:
         """Start every node; a cluster is joined the first time."""
-        for node in self.nodes:
-            await asyncio.to_thread(node.start)
-        for node in self.nodes[1:]:
-            await asyncio.to_thread(_join, node, self.nodes[0])
+        first, *others = self.nodes
+        await asyncio.to_thread(first.start)  # and with it the port mapper of all
+        await asyncio.gather(*(asyncio.to_thread(node.start) for node in others))
+        for node in others:
+            await asyncio.to_thread(_join, node, first)
         await self.evaluate(
             f"application:set_env(rabbit, dead_letter_worker_publisher_confirm_timeout, {HELD_AFTER})."
         )
@@ -172,6 +173,7 @@ class Servers:
         self.broker = Broker([rabbitmq])
         self.postgresql = postgresql
         self._cluster: Broker | None = None
+        self._template = ""
 
     async def start(self) -> None:
         """Start the one RabbitMQ and the PostgreSQL."""
@@ -189,18 +191,24 @@ class Servers:
     @asynccontextmanager
     async def database(self) -> AsyncIterator[str]:
         """A database of its own, migrated; its URL."""
-        from tidings.ledger import migrate
-
+        self._template = self._template or await self._migrated()
         name = f"chaos_{secrets.token_hex(4)}"
-        await self._execute(f'CREATE DATABASE "{name}"')
+        await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{self._template}"')
         try:
-            url = self.postgresql.url(name)
-            await migrate(url)
-            yield url
+            yield self.postgresql.url(name)
         finally:
             if not self.postgresql.running():
                 await asyncio.to_thread(self.postgresql.start)
             await self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    async def _migrated(self) -> str:
+        """A database to make copies of; its name."""
+        from tidings.ledger import migrate
+
+        name = f"template_{secrets.token_hex(4)}"
+        await self._execute(f'CREATE DATABASE "{name}"')
+        await migrate(self.postgresql.url(name))
+        return name
 
     async def _execute(self, statement: str) -> None:
         connection = await asyncpg.connect(self.postgresql.url())

@@ -1,7 +1,8 @@
 """The other end: an SMTP relay and a Twilio that note every message they take before they answer.
 
 Who a message is for says how it is treated: `reject…` never, `busy…` not the first time, `lost…`
-is taken and never answered the first time, `never…` is always put off, `ok…` is taken.
+is taken and never answered the first time, `never…` is always put off, `ok…` is taken. A mail for `full…`,
+`ghost…` or `foreign…` is answered at RCPT, as a relay does that knows its recipients.
 """
 
 import asyncio
@@ -16,6 +17,12 @@ from urllib.parse import parse_qs
 
 KEY: Final = re.compile(rb"^Message-ID: <([0-9a-f-]{36})\.(\d+)@", re.IGNORECASE | re.MULTILINE)
 REFERENCE: Final = re.compile(r"ref ([0-9a-f-]{36})")
+RECIPIENTS: Final = {
+    b"full": b"452 4.2.2 mailbox over quota\r\n",
+    b"ghost": b"550 5.1.1 no such user\r\n",
+    b"foreign": b"554 5.7.1 Relay access denied\r\n",
+}
+"""By the beginning of an address: what is said of it before there is a mail."""
 PHONES: Final = {"0": "ok", "1": "lost", "2": "busy", "3": "reject"}
 """By the last digit of a number: how its owner is treated."""
 
@@ -151,8 +158,9 @@ class _Smtp(asyncio.Protocol):
             case b"EHLO":
                 self._transport.write(b"250-sink\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n")
             case b"RCPT":
-                self._recipient = line.partition(b"<")[2].decode("utf-8", "replace")
-                self._transport.write(b"250 ok\r\n")
+                address = line.partition(b"<")[2]
+                self._recipient = address.decode("utf-8", "replace")
+                self._transport.write(RECIPIENTS.get(address.partition(b"-")[0], b"250 ok\r\n"))
             case b"DATA":
                 self._in_data = True
                 self._transport.write(b"354 go on\r\n")

@@ -43,6 +43,7 @@ SOUND = Evidence(
     queues={"tidings.email.normal": 0, "tidings.dead": 0},
     faults=[Fault("worker killed", 4.0, 1)],
     recoveries=[Recovery("worker killed", 3.0, 20.0)],
+    memory={"worker-0": (320, 320), "archive": (80, 320)},
 )
 
 
@@ -94,6 +95,7 @@ def test_sound_evidence_passes_and_is_counted() -> None:
         ("D", "oftener than the ledger", changed(TWICE, lapses=0)),
         ("D", "text message", replace(SOUND, taken=SOUND.taken + Counter([f"{TEXT}.0"]))),
         ("P", "in time", replace(SOUND, recoveries=[Recovery("worker killed", 21.0, 20.0)])),
+        ("M", "more memory", replace(SOUND, memory={"worker-0": (321, 320)})),
     ],
 )
 def test_each_invariant_broken_on_purpose_is_reported(

@@ -9,15 +9,19 @@ USUAL_END: Final[Mapping[str, frozenset[str]]] = {
     "busy": frozenset({"sent"}),
     "lost": frozenset({"sent"}),
     "scheduled": frozenset({"sent", "cancelled"}),
-    "reject": frozenset({"failed"}),
-    "late": frozenset({"expired", "failed"}),
-    "never": frozenset({"failed"}),
+    "reject": frozenset({"failed", "unknown"}),
+    "late": frozenset({"expired", "failed", "unknown"}),
+    "never": frozenset({"failed", "unknown"}),
+    "full": frozenset({"failed", "unknown"}),
+    "ghost": frozenset({"failed", "unknown"}),
+    "foreign": frozenset({"failed", "unknown"}),
     "twin": frozenset({"sent", "suppressed"}),
     "sms": frozenset({"sent", "unknown"}),
     "sms-lost": frozenset({"unknown"}),
-    "sms-reject": frozenset({"failed"}),
+    "sms-reject": frozenset({"failed", "unknown"}),
 }
-"""By kind, how a notification may end where a scenario doesn't say otherwise."""
+"""By kind, how a notification may end where a scenario doesn't say otherwise. What is given up after a worker
+died while sending it is `unknown`, whatever the provider says then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Violation:
     """An invariant that does not hold."""
 
     invariant: str
-    """C, F, D or P."""
+    """C, F, D, P or M."""
     what: str
     count: int
     examples: tuple[str, ...] = ()
@@ -56,6 +60,8 @@ class Verdict:
     marked: int
     """Attempts that the ledger itself marks as possibly the second of their kind."""
     slowest_recovery: float
+    peak: int = 0
+    """Bytes that a process took at most."""
 
     @property
     def lost(self) -> int:

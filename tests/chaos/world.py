@@ -18,6 +18,7 @@ from tests.chaos.load import USUAL, Item, Load, Writer
 from tests.chaos.roles import Role, program
 from tests.chaos.servers import Broker, Servers, readable
 from tests.chaos.sink import Sink
+from tests.support import forked
 from tests.support.processes import Finished, tidings
 from tests.support.relay import Relay
 
@@ -130,6 +131,8 @@ class World:
 
     async def tidings(self, *arguments: str, within: float = 120) -> Finished:
         """Run a command."""
+        if self.options.mutant is None:
+            return await forked.tidings(*arguments, env=self.env, within=within)
         started = program(self.options.mutant)
         return await tidings(*arguments, env=self.env, within=within, program=started)
 
@@ -272,6 +275,7 @@ class World:
             await self.queues(),
             self.faults,
             self.recoveries,
+            {role.name: (role.peak, role.allowed) for role in self.roles},
         )
 
     async def keep(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from time import monotonic
+from time import monotonic, time
 
 import aio_pika
 import pytest
@@ -22,7 +22,7 @@ from tidings_events import (
     parse,
     publish_sync,
 )
-from tidings_events.routing import EXCHANGE, TRACEPARENT
+from tidings_events.routing import EXCHANGE, MILLISECONDS, TRACEPARENT
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -66,6 +66,9 @@ async def test_a_published_notification_arrives_persistent_and_as_it_was(broker_
     assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
     assert message.content_type == "application/json"
     headers = {name: value for name, value in message.headers.items() if name != "x-delivery-count"}
+    published = headers.pop(MILLISECONDS)
+    assert isinstance(published, int)
+    assert abs(published / 1000 - time()) < 30
     assert headers == {TRACEPARENT: TRACE, "x-team": "billing"}
 
 
@@ -160,7 +163,7 @@ async def test_a_broker_that_accepts_and_says_nothing_is_unreachable() -> None:
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server, Producer(f"amqp://127.0.0.1:{port}", timeout=1.5) as producer:
-        with pytest.raises(Unreachable, match=r"no broker within 1\.5 s"):
+        with pytest.raises(Unreachable, match=r"no broker within 1\.5s"):
             await producer.publish(sms())
 
 
@@ -232,6 +235,12 @@ async def test_a_closed_producer_says_so(broker_url: str) -> None:
         pass
     with pytest.raises(Unreachable, match="the producer is closed"):
         await producer.publish(sms())
+
+
+async def test_an_app_id_that_amqp_can_t_carry_is_refused(broker_url: str) -> None:
+    Producer(broker_url, app_id="ü" * 127)
+    with pytest.raises(ValueError, match="more than 255 bytes"):
+        Producer(broker_url, app_id="ü" * 128)
 
 
 async def test_a_header_of_tidings_own_is_refused(broker_url: str) -> None:

@@ -157,7 +157,7 @@ async def test_a_confirm_that_never_comes_is_told_in_time_though_the_message_arr
     async with producer_on(wire, timeout=1) as producer:
         wire.silent = True
         started = monotonic()
-        with pytest.raises(NotConfirmed, match="no confirm within 1 s"):
+        with pytest.raises(NotConfirmed, match="no confirm within 1s"):
             await producer.publish(sms("second"))
         assert monotonic() - started < 3
         wire.cut()

@@ -1,19 +1,31 @@
 """Parts of a simulation with one protection taken out each, to see that it is missed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from tidings.delivery.outcome import Claim, Claimed, Sent
+from tidings.delivery.errors import DeliveryError
+from tidings.delivery.outcome import Claim, Claimed, Reason, Sent, Undeliverable
 from tidings.delivery.retry_policy import Guarantee
-from tidings.ledger import Ledger, changes, claims, dispatch, records
+from tidings.ledger import (
+    Ledger,
+    changes,
+    claims,
+    dispatch,
+    idempotency,
+    recipients,
+    records,
+    requeue,
+)
 from tidings.ledger.ledger import ClaimRequest, Record
 from tidings.testing.memory_broker import ServerConsumer, Stored
 from tidings.testing.memory_channel import MemoryChannel
 from tidings.testing.memory_letter_statements import STATEMENTS
-from tidings.testing.memory_tables import Row, Statement, Tables
+from tidings.testing.memory_tables import INCOMING, Row, Statement, Tables
+from tidings.testing.simulation.provider import SimulatedProvider
+from tidings.testing.simulation.scenario import Reply
 from tidings.testing.simulation.world import Parts
 
 
@@ -38,7 +50,7 @@ class AcknowledgedAtOnce(MemoryChannel):
     async def basic_ack(self, tag: int, *, multiple: bool = False, wait: bool = True) -> None:
         """It is done already."""
 
-    async def basic_nack(self, tag: int, *, requeue: bool, wait: bool = True) -> None:
+    async def basic_reject(self, tag: int, *, requeue: bool, wait: bool = True) -> None:
         """It is too late."""
 
 
@@ -70,9 +82,45 @@ class RecordedBeforeSent(Ledger):
         return claim
 
 
-def without(statement: str, mutant: Callable[[Statement], Statement]) -> Parts:
-    """Everything as it is, but for one statement."""
-    return Parts(statements={**STATEMENTS, statement: mutant(STATEMENTS[statement])})
+class DeniesWhatMayHaveBeen(Ledger):
+    """An attempt is written down as its last error has it, whatever came before."""
+
+    async def record(self, record: Record) -> bool:
+        match record.outcome:
+            case Undeliverable(reason=Reason.OUTCOME_UNKNOWN, failure=failure):
+                said = failure.message.partition(" after an attempt that may")[0]
+                reason = Reason(said) if said in set(Reason) else Reason.OUTCOME_UNKNOWN
+                return await super().record(replace(record, outcome=Undeliverable(reason, failure)))
+            case _:
+                return await super().record(record)
+
+
+class ExpiresBeforeItDoubts(Ledger):
+    """What may have been sent and has expired meanwhile is written down as expired."""
+
+    async def record(self, record: Record) -> bool:
+        now, expires_at = record.started_at, record.attempt.notification.expires_at
+        late = expires_at is not None and now >= expires_at
+        match record.outcome:
+            case Undeliverable(reason=Reason.OUTCOME_UNKNOWN, failure=failure) if late:
+                record = replace(record, outcome=Undeliverable(Reason.EXPIRED, failure))
+        return await super().record(record)
+
+
+def without(
+    statement: str, mutant: Callable[[Statement], Statement], *, looking: bool = True
+) -> Parts:
+    """Everything as it is, but for one statement.
+
+    Args:
+        looking: Whether the scheduler looks for lost messages, and makes up for what loses one.
+    """
+    statements = {**STATEMENTS, statement: mutant(STATEMENTS[statement])}
+    return Parts(
+        statements
+        if looking
+        else {**statements, requeue.FIND: _finds_nothing(STATEMENTS[requeue.FIND])}
+    )
 
 
 def _disguised(what: str, **as_if: Any) -> Callable[[Statement], Statement]:
@@ -110,6 +158,17 @@ def _never_doubts(sound: Statement) -> Statement:
     return claim
 
 
+def _doubts_only_the_last_attempt(sound: Statement) -> Statement:
+    def record(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
+        recorded = sound(tables, *columns)
+        for one in recorded:
+            row = tables.notifications[one["id"]]
+            tables.notifications[one["id"]] = {**row, "perhaps_sent": False}
+        return recorded
+
+    return record
+
+
 def _forgets_what_was_recorded(sound: Statement) -> Statement:
     def look_up(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
         return [
@@ -139,13 +198,69 @@ def _published_when_taken(sound: Statement) -> Statement:
 
 
 def _nobody_came_first(sound: Statement) -> Statement:
-    def remember(
-        tables: Tables, keys: Sequence[str], ids: Sequence[UUID], window: float
-    ) -> Sequence[Row]:
+    def remember(tables: Tables, *arguments: Any) -> Sequence[Row]:
         tables.keys.clear()
-        return sound(tables, keys, ids, window)
+        return sound(tables, *arguments)
 
     return remember
+
+
+def _free_before_its_holder_ends(_: Statement) -> Statement:
+    def take_over(
+        tables: Tables,
+        keys: Sequence[str],
+        addressees: Sequence[bytes],
+        ids: Sequence[UUID],
+        window: float,
+    ) -> Sequence[Row]:
+        rows = []
+        for key, addressee, id in zip(keys, addressees, ids, strict=True):
+            tables.keys[key, addressee] = (id, tables.in_(window))
+            rows.append({"key": key, "addressee": addressee, "notification_id": id})
+        return rows
+
+    return take_over
+
+
+def _finds_nothing(_: Statement) -> Statement:
+    def find(*_: Any) -> Sequence[Row]:
+        return []
+
+    return find
+
+
+def _taken_for_sent_to_all(sound: Statement) -> Statement:
+    def look_up(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
+        return [
+            {**row, "reason": None} if row["state"] == "sent" else row
+            for row in sound(tables, *columns)
+        ]
+
+    return look_up
+
+
+def _whatever_it_says(sound: Statement) -> Statement:
+    def claim(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
+        place = INCOMING.index("body")
+        came = columns[place] if len(columns[place]) > 1 else [*columns[place]] * len(columns[0])
+        known = [tables.notifications.get(id) for id in columns[0]]
+        bodies = [
+            body if row is None else row["body"] for row, body in zip(known, came, strict=True)
+        ]
+        return sound(tables, *columns[:place], bodies, *columns[place + 1 :])
+
+    return claim
+
+
+def _whatever_may_have_been(sound: Statement) -> Statement:
+    def cancel(tables: Tables, id: UUID, *rest: Any) -> Sequence[Row]:
+        told = sound(tables, id, *rest)
+        row = tables.notifications.get(id)
+        if row is not None and row["state"] == "cancelled":
+            tables.moves[-1] = replace(tables.moves[-1], row={**row, "perhaps_sent": False})
+        return told
+
+    return cancel
 
 
 def _whatever_its_state(sound: Statement) -> Statement:
@@ -157,10 +272,21 @@ def _whatever_its_state(sound: Statement) -> Statement:
     return cancel
 
 
+class TakesRecipientsForItself(SimulatedProvider):
+    """An adapter that reports a full mailbox as a provider that is down."""
+
+    @staticmethod
+    def refusal(reply: Reply) -> DeliveryError | None:
+        return SimulatedProvider.refusal(Reply.UNAVAILABLE if reply is Reply.DEFERRED else reply)
+
+
 BROKEN = {
-    "acknowledged before it is recorded": Broken(Parts(channel=AcknowledgedAtOnce), "C: "),
+    "a full mailbox taken for a provider that is down": Broken(
+        Parts(provider=TakesRecipientsForItself), "though the provider answered everybody"
+    ),
+    "acknowledged before it is recorded": Broken(Parts(channel=AcknowledgedAtOnce), "C: ", 40),
     "recorded before it is sent": Broken(Parts(ledger=RecordedBeforeSent), "it was not"),
-    "passed on without a confirm": Broken(Parts(channel=Unconfirmed), "C: "),
+    "passed on without a confirm": Broken(Parts(channel=Unconfirmed), "C: ", 30),
     "at_most_once taken for at_least_once": Broken(
         Parts(guarantee=Guarantee.AT_LEAST_ONCE), "under at_most_once"
     ),
@@ -178,17 +304,49 @@ BROKEN = {
         "under its lease",
     ),
     "never a possible duplicate": Broken(without(claims.CLAIM, _never_doubts), "D: "),
+    "a lost reply is forgotten after the next attempt": Broken(
+        without(records.RECORD, _doubts_only_the_last_attempt),
+        "says the ledger; it was sent",
+        400,
+    ),
     "what was recorded is not passed on again": Broken(
-        without(claims.LOOK_UP, _forgets_what_was_recorded), "C: ", 40
+        without(claims.LOOK_UP, _forgets_what_was_recorded, looking=False), "C: ", 60
     ),
     "a lost reply taken for a lost lease": Broken(
-        without(records.LATE, _knows_no_lost_reply), "C: ", 250
+        without(records.LATE, _knows_no_lost_reply), "C: ", 275
     ),
     "taken out of the outbox before it is confirmed": Broken(
-        without(dispatch.TAKE, _published_when_taken), "is left queued", 100
+        without(dispatch.TAKE, _published_when_taken, looking=False), "is left queued", 300
     ),
     "an idempotency key that is forgotten": Broken(
-        without(claims.REMEMBER_KEYS, _nobody_came_first), "same idempotency key", 25
+        without(idempotency.REMEMBER_KEYS, _nobody_came_first), "same idempotency key", 25
+    ),
+    "an idempotency key that is taken from a holder under way": Broken(
+        without(idempotency.TAKE_OVER, _free_before_its_holder_ends), "same idempotency key"
+    ),
+    "a message that is gone is not looked for": Broken(
+        without(requeue.FIND, _finds_nothing), "is left retrying"
+    ),
+    "who has a mail already is forgotten": Broken(
+        without(recipients.KEEP, _finds_nothing), "and nothing says so"
+    ),
+    "who has a mail already is forgotten by a replay": Broken(
+        without(recipients.REACHED, _finds_nothing), "to somebody who had it"
+    ),
+    "what a copy has missed is not passed on again": Broken(
+        without(claims.LOOK_UP, _taken_for_sent_to_all), "has no dead letter", 930
+    ),
+    "given up as its last error says, whatever came before": Broken(
+        Parts(ledger=DeniesWhatMayHaveBeen), "and may have been sent"
+    ),
+    "expired, whatever may have been sent": Broken(
+        Parts(ledger=ExpiresBeforeItDoubts), "and may have been sent"
+    ),
+    "claimed for a message with other content": Broken(
+        without(claims.CLAIM, _whatever_it_says), "with other content than the ledger has", 90
+    ),
+    "called off, whatever may have been sent": Broken(
+        without(changes.CANCEL, _whatever_may_have_been), "and may have been sent", 640
     ),
     "called off while it is sent": Broken(
         without(changes.CANCEL, _whatever_its_state), "to cancelled"

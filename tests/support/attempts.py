@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from tidings.delivery.attempt import Attempt, Lane, Message
+from tidings.delivery.attempt import Attempt, Lane, Message, read
 from tidings_events import parse
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -62,3 +62,9 @@ def attempt_of(
     """An attempt at an email."""
     body = body_of(**fields, **({"id": str(id)} if id is not None else {}))
     return Attempt(parse(body), body, Lane("email", priority), epoch, number, first_seen)
+
+
+def read_in_its_lane(message: Message, *, now: datetime | None = None) -> Attempt:
+    """Read a message as the worker does to whose lane its routing key leads."""
+    channel, priority, *_ = [*message.routing_key.split("."), ""]
+    return read(message, Lane(channel, priority), now=now)

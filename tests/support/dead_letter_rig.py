@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
 import aio_pika
+from tests.support.attempts import read_in_its_lane
+from tests.support.broker_rig import ONE_TIER
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.broker import burial
@@ -16,7 +18,7 @@ from tidings.broker.topology import DEAD
 from tidings.dead_letters import Archive
 from tidings.dead_letters.policies import Policies
 from tidings.dead_letters.replay import Plan, Replayer, Summary
-from tidings.delivery.attempt import Message, read
+from tidings.delivery.attempt import Message
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.ledger import Ledger
 from tidings.ledger.letter_search import LetterFilter
@@ -34,6 +36,17 @@ def rejected(message: str = "mailbox unavailable", code: str = "550 5.1.1") -> U
     return Undeliverable(
         Reason.REJECTED, Failure("rejected", message, "smtp:mail.example.com", code)
     )
+
+
+def environment_of(rig: "DeadLetterRig") -> dict[str, str]:
+    """The settings of a rig, for a command."""
+    (url,) = rig.settings.broker.urls
+    return {
+        **ONE_TIER,
+        "TIDINGS_AMQP_URL": url,
+        "TIDINGS_DATABASE_URL": rig.settings.ledger.database_url.get_secret_value(),
+        "TIDINGS_CATEGORIES": "{}",
+    }
 
 
 class DeadLetterRig(Rig):
@@ -74,7 +87,7 @@ class DeadLetterRig(Rig):
     ) -> UUID:
         """Publish a dead letter as a worker does; the notification's id."""
         body = written() if body is None else body
-        attempt = read(Message(body, key, headers or {}))
+        attempt = read_in_its_lane(Message(body, key, headers or {}))
         await self.publish_dead(
             body, dict(burial.headers_of(attempt, outcome or rejected(), "worker test")), key
         )

@@ -18,6 +18,7 @@ from tidings.ledger.records import Record, Records
 from tidings.settings import LedgerSettings
 
 WEEK = 7 * 86_400.0
+PATIENCE = 60.0
 HOLDER = "holder"
 FAILURE = Failure("unavailable", "busy, come back later", "smtp:relay", "450 4.2.1")
 RETRY = RetryLater(FAILURE, Delay(120), 2)
@@ -63,7 +64,7 @@ class LedgerRig:
 
     def claims(self, worker: str = "worker a", window: float = WEEK) -> Claims:
         """A worker's claims."""
-        return Claims(self.database, worker=worker, window=window)
+        return Claims(self.database, worker=worker, window=window, patience=PATIENCE)
 
     async def claim(self, *requests: ClaimRequest, worker: str = "worker a") -> Sequence[Claim]:
         """Claim in one batch."""

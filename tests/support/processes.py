@@ -95,9 +95,17 @@ class Role:
 
 @asynccontextmanager
 async def running(
-    *arguments: str, env: Mapping[str, str], log: Path, wait: bool = True
+    *arguments: str,
+    env: Mapping[str, str],
+    log: Path,
+    wait: bool = True,
+    stderr: int | None = None,
 ) -> AsyncIterator[Role]:
-    """A role as a process of its own, ready; killed at the end where it still runs."""
+    """A role as a process of its own, ready; killed at the end where it still runs.
+
+    Args:
+        stderr: A descriptor to which it logs instead of to `log`.
+    """
     port = free_port()
     with log.open("ab") as sink:
         process = await asyncio.create_subprocess_exec(
@@ -106,7 +114,7 @@ async def running(
             env={**environment(), **env, "TIDINGS_HTTP_PORT": str(port)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sink,
-            stderr=sink,
+            stderr=sink if stderr is None else stderr,
         )
     role = Role(process, port, log)
     try:

@@ -15,6 +15,8 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self._replies = asyncio.Event()
         self._replies.set()
+        self._moving = asyncio.Event()
+        self._moving.set()
         self._server: asyncio.Server | None = None
         self._replies_left = -1
         self._losing: set[asyncio.StreamWriter] = set()
@@ -30,6 +32,10 @@ class Relay:
         userinfo = self._url.netloc.rpartition("@")[0]
         return urlunsplit(self._url._replace(netloc=f"{userinfo}@127.0.0.1:{self.port}"))
 
+    def lead_to(self, url: str) -> None:
+        """Pass on to another server who connects from now on; the others stay where they are."""
+        self._url = self._url._replace(netloc=urlsplit(url).netloc)
+
     def hold_replies(self) -> None:
         """Keep what the server says from now on."""
         self._replies.clear()
@@ -37,6 +43,14 @@ class Relay:
     def let_go(self) -> None:
         """Pass on what was kept."""
         self._replies.set()
+
+    def stall(self) -> None:
+        """Pass nothing on from now on, in either direction; nobody is told, and nothing is lost."""
+        self._moving.clear()
+
+    def go_on(self) -> None:
+        """Pass on what has waited meanwhile, and what comes."""
+        self._moving.set()
 
     def cut_after(self, replies: int) -> None:
         """Cut once the server has said something so many times, the last of them unheard."""
@@ -66,6 +80,7 @@ class Relay:
         assert self._server is not None
         self._server.close()
         self.let_go()
+        self.go_on()
         self.delay = 0.0
         self.cut()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -89,6 +104,7 @@ class Relay:
     async def _request(self) -> None:
         if self.delay:
             await asyncio.sleep(self.delay)
+        await self._moving.wait()
 
     async def _reply(self) -> None:
         await self._request()

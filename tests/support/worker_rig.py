@@ -11,15 +11,16 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import DeliveryError
 
+from tidings.broker.holdings import Holdings
 from tidings.broker.topology import DEAD, Topology, topology_of
 from tidings.dead_letters import Archive
 from tidings.delivery.orders import Verb
+from tidings.delivery.ports import Channel
 from tidings.ledger import Ledger
 from tidings.scheduler import Scheduler
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
-from tidings.testing import ScriptedChannel
 from tidings.worker import Worker
 from tidings_events.routing import EXCHANGE
 
@@ -53,10 +54,11 @@ class Rig:
     @asynccontextmanager
     async def working(
         self,
-        channel: ScriptedChannel,
+        channel: Channel,
         name: str = "worker",
         ledger_type: type[Ledger] = Ledger,
-        fallbacks: Mapping[str, ScriptedChannel] | None = None,
+        fallbacks: Mapping[str, Channel] | None = None,
+        holdings: Holdings | None = None,
     ) -> AsyncIterator[asyncio.Event]:
         """A running worker; leaving stops it gracefully."""
         async with ledger_type(self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}") as ledger:
@@ -68,6 +70,7 @@ class Rig:
                 self.templates,
                 self.metrics,
                 fallbacks={channel.name: fallbacks or {}},
+                holdings=holdings,
             )
             self.workers.append(worker)
             stop = asyncio.Event()
@@ -94,10 +97,10 @@ class Rig:
                 await task
 
     @asynccontextmanager
-    async def archiving(self) -> AsyncIterator[None]:
+    async def archiving(self, holdings: Holdings | None = None) -> AsyncIterator[None]:
         """A running archive."""
         async with Ledger(self.settings.ledger, actor=f"archive {uuid4().hex[:6]}") as ledger:
-            archive = Archive(self.settings, self.topology, ledger, self.metrics)
+            archive = Archive(self.settings, self.topology, ledger, self.metrics, holdings=holdings)
             stop = asyncio.Event()
             task = asyncio.create_task(archive.run(stop))
             try:
@@ -124,6 +127,7 @@ class Rig:
         body: bytes | None = None,
         headers: dict[str, object] | None = None,
         exchange: str = EXCHANGE,
+        app_id: str | None = None,
         **fields: object,
     ) -> UUID:
         """Publish as a foreign producer would: any AMQP client, a body of JSON."""
@@ -142,9 +146,33 @@ class Rig:
             delivery_mode=2,
             content_type="application/json",
             headers=headers or {},  # type: ignore[arg-type]  # tests forge them
+            app_id=app_id,
         )
         await target.publish(message, key)
         return UUID(str(written["id"]))
+
+    async def move(self, source: str, target: str, within: float = 10) -> int:
+        """Move messages as the management UI's "Move messages" and a shovel do, once there are any; how many."""
+        queue = await self._broker.get_queue(source, ensure=False)
+
+        async def any_there() -> bool:
+            return await self.depth(source) > 0
+
+        await eventually(any_there, within)
+        moved = 0
+        while (message := await queue.get(fail=False)) is not None:
+            copy = aio_pika.Message(
+                message.body,
+                headers=message.headers,
+                content_type=message.content_type,
+                message_id=message.message_id,
+                app_id=message.app_id,
+                delivery_mode=2,
+            )
+            await self._broker.default_exchange.publish(copy, target)
+            await message.ack()
+            moved += 1
+        return moved
 
     async def publish_until_refused(self, exchange: str, key: str) -> list[UUID]:
         """Publish one after the other until the broker takes no more; what it took."""

@@ -1,11 +1,12 @@
 """How long is waited between tries, and that what goes on for ever can be ended."""
 
 import asyncio
+import threading
 
 import pytest
 
 from tidings import background
-from tidings.background import Backoff, end
+from tidings.background import Backoff, Chore, end, in_a_thread
 
 
 def test_waits_double_up_to_the_longest_each_shortened_by_at_most_half() -> None:
@@ -74,3 +75,50 @@ async def test_what_has_ended_already_is_ended() -> None:
     await task
     await end(task)
     assert not task.cancelled()
+
+
+@pytest.mark.parametrize("ending", ["an error", "somebody else's cancellation", "its own end"])
+async def test_a_chore_that_ends_is_begun_again_and_tells_meanwhile_that_it_is_not_well(
+    ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Backoff, "next", lambda _: 0.05)
+    begun = 0
+    goes_on = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 1 and ending == "an error":
+            raise KeyError
+        if begun == 1 and ending == "somebody else's cancellation":
+            raise asyncio.CancelledError
+        if begun > 1:
+            goes_on.set()
+            await asyncio.Event().wait()
+
+    chore = Chore("chore", work)
+    assert chore.well
+    async with asyncio.timeout(5):
+        while chore.well:
+            await asyncio.sleep(0)
+        await goes_on.wait()
+    assert chore.well
+    await chore.end()
+
+
+async def test_what_ends_in_a_thread_of_its_own_is_told_to_whoever_waits() -> None:
+    assert await in_a_thread("count", lambda: 1 + 1) == 2
+    with pytest.raises(ZeroDivisionError):
+        await in_a_thread("divide", lambda: 1 / 0)
+
+
+async def test_nobody_waits_for_such_a_thread_that_was_given_up() -> None:
+    let_go = threading.Event()
+    waiting = asyncio.create_task(in_a_thread("hang", let_go.wait))
+    await asyncio.sleep(0)
+
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    let_go.set()

@@ -87,6 +87,7 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "database_timeout": ("3s", 3.0),
         "batch_size": ("500", 500),
         "idempotency_window": ("14d", 14 * 86_400.0),
+        "requeue_after": ("1h", 3600.0),
     },
     "WorkerSettings": {
         "categories": (
@@ -96,6 +97,7 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "templates_root": ("/srv/templates", Path("/srv/templates")),
         "lease_margin": ("10s", 10.0),
         "grace": ("1m", 60.0),
+        "held_mib": ("128", 128),
         "http_host": ("0.0.0.0", "0.0.0.0"),  # noqa: S104  # only read
         "http_port": ("0", 0),
         "log_level": ("debug", "debug"),
@@ -213,14 +215,14 @@ def test_sections_can_t_be_changed(environment: MakeSettings) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("TIDINGS_AMQP_URL", ",", "at least 1"),
+        ("TIDINGS_AMQP_URL", ",", "must name at least 1"),
         ("TIDINGS_AMQP_URL", "localhost", "amqp://user:password@host:5672/vhost"),
         ("TIDINGS_AMQP_URL", "http://localhost", "amqp://user:password@host:5672/vhost"),
         ("TIDINGS_AMQP_URL", "amqp://a:hunter2@host:port", "amqp://user:password@host:5672/vhost"),
         ("TIDINGS_AMQP_URL", "amqp://a,amqp:///v", "amqp://user:password@host:5672/vhost"),
-        ("TIDINGS_AMQP_HEARTBEAT", "1", "greater than or equal to 5"),
+        ("TIDINGS_AMQP_HEARTBEAT", "1", "must be at least 5"),
         ("TIDINGS_AMQP_TIMEOUT", "15", "30s, 2m, 1h30m or 7d"),
-        ("TIDINGS_AMQP_TIMEOUT", "0s", "greater than 0"),
+        ("TIDINGS_AMQP_TIMEOUT", "0s", "must be greater than 0"),
         ("TIDINGS_AMQP_TIMEOUT", f"{'9' * 400}d", "finite"),
         ("TIDINGS_DATABASE_URL", "localhost", "postgresql://user:password@host:5432/database"),
         (
@@ -228,27 +230,27 @@ def test_sections_can_t_be_changed(environment: MakeSettings) -> None:
             "postgresql://a:hunter2@host:port/db",
             "postgresql://user:password@host:5432/database",
         ),
-        ("TIDINGS_BATCH_SIZE", "0", "greater than or equal to 1"),
-        ("TIDINGS_BATCH_SIZE", "many", "integer"),
+        ("TIDINGS_BATCH_SIZE", "0", "must be at least 1"),
+        ("TIDINGS_BATCH_SIZE", "many", "must be a whole number"),
         ("TIDINGS_CATEGORIES", "otp: 5s", "it is not JSON"),
-        ("TIDINGS_CATEGORIES", '{"otp": {"retry": 5}}', "tuple"),
+        ("TIDINGS_CATEGORIES", '{"otp": {"retry": 5}}', "otp.retry must be a list"),
         ("TIDINGS_CATEGORIES", '{"otp": {"retry": "soon"}}', "soon"),
-        ("TIDINGS_CATEGORIES", '{"otp": {"retries": "5s"}}', "not permitted"),
+        ("TIDINGS_CATEGORIES", '{"otp": {"retries": "5s"}}', "otp.retries is not known here"),
         ("TIDINGS_EMAIL_RETRY", "1m 2 4m", "'2' is not a length of time"),
         ("TIDINGS_EMAIL_RETRY", "500ms", "whole number of seconds"),
         ("TIDINGS_EMAIL_RETRY", "8d", "between 1s and 7d"),
         ("TIDINGS_EMAIL_RETRY", " ", "at least 1"),
         ("TIDINGS_EMAIL_RATE", "fast/s", "50/s, 100/m or 1000/h"),
         ("TIDINGS_EMAIL_RATE", "0/s", "greater than 0"),
-        ("TIDINGS_EMAIL_RATE", "5/d", "number"),
-        ("TIDINGS_EMAIL_TLS", "ssl", "pattern"),
-        ("TIDINGS_EMAIL_LOW_SHARE", "0.6", "less than or equal to 0.5"),
+        ("TIDINGS_EMAIL_RATE", "5/d", "must be a number"),
+        ("TIDINGS_EMAIL_TLS", "ssl", "must be none or starttls or implicit"),
+        ("TIDINGS_EMAIL_LOW_SHARE", "0.6", "must be at most 0.5"),
         ("TIDINGS_SMS_GUARANTEE", "exactly_once", "at_least_once"),
-        ("TIDINGS_WEBHOOK_ENABLED", "perhaps", "bool"),
+        ("TIDINGS_WEBHOOK_ENABLED", "perhaps", "must be true or false"),
         ("TIDINGS_HTTP_PORT", "65536", "65535"),
-        ("TIDINGS_LOG_LEVEL", "loud", "pattern"),
+        ("TIDINGS_LOG_LEVEL", "loud", "must be debug or info or warning or error"),
         ("TIDINGS_ESCALATION_EVERY", "-5m", "length of time"),
-        ("TIDINGS_SECRETS_DIR", "/nonexistent", "/nonexistent is not a folder"),
+        ("TIDINGS_SECRETS_DIR", "/dev/null/none", "/dev/null/none is not a folder"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_variable_s_name(
@@ -259,6 +261,7 @@ def test_a_wrong_value_is_refused_by_its_variable_s_name(
     assert str(caught.value).startswith(f"{name}: ")
     assert said in str(caught.value)
     assert "hunter2" not in str(caught.value)
+    assert not re.search(r"[Ii]nput|String should|Value should", str(caught.value))
 
 
 def test_every_wrong_value_of_a_section_is_named_at_once(environment: MakeSettings) -> None:
@@ -397,6 +400,14 @@ def test_the_tiers_of_a_channel_are_all_delays_that_any_category_may_use(
     assert settings.delays("email") == (Delay(5), Delay(60), Delay(120))
     for category in ("a", "b", "c"):
         assert set(settings.policy("email", category).retry.delays) <= set(settings.delays("email"))
+
+
+def test_a_channel_of_receivers_has_short_waits_for_what_is_not_asked(
+    environment: MakeSettings,
+) -> None:
+    settings = environment(TIDINGS_WEBHOOK_RETRY="2m", TIDINGS_CATEGORIES="{}")
+    assert settings.delays("webhook") == tuple(map(Delay, (2, 5, 10, 20, 40, 120)))
+    assert settings.policy("webhook", "any").retry.delays == (Delay(120),)
 
 
 def test_without_categories_a_channel_still_has_a_tier_to_park_in(

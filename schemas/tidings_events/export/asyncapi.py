@@ -6,7 +6,7 @@ from tidings_events.export.examples import examples_of
 from tidings_events.export.json_schemas import VERSION
 from tidings_events.notifications import CHANNELS, MODELS
 from tidings_events.notifications.base import Priority
-from tidings_events.routing import EXCHANGE, TRACEPARENT
+from tidings_events.routing import EXCHANGE, MILLISECONDS, TRACEPARENT
 
 _AMQP_BINDING = "0.3.0"
 
@@ -128,6 +128,11 @@ def _headers() -> dict[str, Any]:
                 "type": "string",
                 "description": "W3C Trace Context, carried through to the delivery.",
                 "examples": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
-            }
+            },
+            MILLISECONDS: {
+                "type": "integer",
+                "description": "When it is published, in milliseconds since 1970 (UTC): delays are measured from then on.",
+                "examples": [1796169600000],
+            },
         },
     }

@@ -1,4 +1,7 @@
-"""A JSON Schema for each channel: what producers may write, in any language."""
+"""A JSON Schema for each channel: what producers may write, in any language.
+
+What the parser refuses beyond it is listed in docs/contract.md, and a test holds the two together.
+"""
 
 from typing import Any
 
@@ -7,13 +10,14 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from tidings_events.notifications import MODELS
+from tidings_events.notifications.fields import JSON_IN_SCHEMA
 
 VERSION = 1
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class _Writers(GenerateJsonSchema):
-    """The schema of what is *written*: a field that says nothing is left out, not null."""
+    """The schema of what is *written*. That a field may be null is added at the end, for all alike."""
 
     schema_dialect = DIALECT
 
@@ -37,6 +41,13 @@ def json_schema(channel: str) -> dict[str, Any]:
     # A reader in any language needs them, so a writer in any language must give them.
     required = sorted({*schema.pop("required"), "id", "channel"}, key=list(properties).index)
     properties["channel"].pop("default")
+    definitions = schema.setdefault("$defs", {})
+    for part in properties.values():
+        if part.get("additionalProperties") is True:  # pydantic knows no more of it
+            part.update(JSON_IN_SCHEMA["JsonObject"])
+    definitions.update(JSON_IN_SCHEMA)
+    for part in (schema | {"properties": properties, "required": required}, *definitions.values()):
+        _let_be_null(part)
     rest = {name: part for name, part in schema.items() if name not in {"title", "description"}}
     return {
         "$schema": DIALECT,
@@ -47,6 +58,18 @@ def json_schema(channel: str) -> dict[str, Any]:
         "required": required,
         **rest,
     }
+
+
+def _let_be_null(schema: dict[str, Any]) -> None:
+    """What may be left out may be null: so write many serialisers what nobody has set."""
+    for name, part in schema.get("properties", {}).items():
+        if name in schema.get("required", ()):
+            continue
+        if isinstance(part.get("type"), str) and "const" not in part:
+            part["type"] = [part["type"], "null"]
+            continue
+        value = {key: part.pop(key) for key in ("$ref", "const", "type") if key in part}
+        part["anyOf"] = [value, {"type": "null"}]
 
 
 def _description(model: type[BaseModel]) -> str:

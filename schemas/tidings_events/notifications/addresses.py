@@ -1,24 +1,38 @@
 """Recipients as people write them: email addresses, phone numbers and URLs, checked without I/O."""
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 if TYPE_CHECKING:
     import phonenumbers
+    from email_validator import ValidatedEmail
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _PLAIN_EMAIL = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+[A-Za-z]{{2,63}})")
+# Browsers take dots anywhere (https://html.spec.whatwg.org/#valid-e-mail-address): Japanese carriers have
+# given out try..this@ and name.@ addresses, and people still own them. Quotes around no more than that
+# say the same (RFC 5321 §4.1.2).
+_DOTTED = re.compile(r"""\.*[A-Za-z0-9!#$%&'*+/=?^_`{|}~-][A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]*""")
+_QUOTED = re.compile(rf'"({_DOTTED.pattern})"')
 _LONGEST_EMAIL = 254
 _LONGEST_LOCAL_PART = 64
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_RENUMBERED = (
+    (re.compile(r"(\+52)1([0-9]{10})"), ("",)),  # Mexico, 2019: no 1 before mobile numbers
+    (re.compile(r"(\+55[1-9][0-9])([6-9][0-9]{7})"), ("9",)),  # Brazil, 2012 to 2016: a ninth digit
+    (re.compile(r"(\+225)([0-9]{8})"), ("01", "05", "07")),  # Côte d'Ivoire, 2021: ten, by operator
+    (re.compile(r"(\+229)([0-9]{8})"), ("01",)),  # Benin, 2024: ten
+)
+"""Mobile numbers of older plans: what stays, and what came between."""
 # The authority is spelled out because URL parsers disagree about the odd ones, and an address
 # that two parsers read differently is how requests get smuggled past a check.
 _URL = re.compile(
     r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:[/?][!-~]*)?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # else İ and ı are letters of a host, for being the other case of i
 )
 _CREDENTIALS = re.compile(r"[A-Za-z]+://[^/?#]*@")
 
@@ -38,19 +52,40 @@ def email_address(value: str) -> str:
 
 
 def _unusual_email_address(value: str) -> str:
+    local, _, domain = value.rpartition("@")
+    quoted = _QUOTED.fullmatch(local)
+    dotted = quoted[1] if quoted else local
+    if _DOTTED.fullmatch(dotted):
+        # The library refuses most dots: what it says of the domain is what is left to know.
+        checked, local = _validated(f"x@{domain}"), dotted
+    else:
+        checked = _validated(value)
+        local = checked.local_part
+    if "." not in checked.domain:
+        raise ValueError("has a domain without a dot; write the full domain, e.g. anna@example.org")
+    if checked.domain.rpartition(".")[2].isdigit():
+        # No top-level domain is all digits (RFC 3696 §2): it is an IP address, or a slip.
+        raise ValueError(
+            "has a domain that ends in a number; write its name, e.g. anna@example.org"
+        )
+    if len(local.encode()) > _LONGEST_LOCAL_PART:
+        raise ValueError(f"has more than {_LONGEST_LOCAL_PART} octets before the @; correct it")
+    if len(local.encode()) + 1 + len(checked.ascii_domain) > _LONGEST_EMAIL:
+        raise ValueError(f"is longer than {_LONGEST_EMAIL} octets; correct it")
+    return f"{local}@{checked.domain}"
+
+
+def _validated(value: str) -> "ValidatedEmail":
     from email_validator import EmailNotValidError, validate_email
 
     try:
         # Special-use domains (.test, .local) are somebody's own mail server's business.
-        checked = validate_email(value, check_deliverability=False, globally_deliverable=False)
+        return validate_email(value, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError as error:
         said = str(error).rstrip(".")
         raise ValueError(
             f"is not an email address ({said}); write only the address, e.g. anna@example.org"
         ) from None
-    if "." not in checked.domain:
-        raise ValueError("has a domain without a dot; write the full domain, e.g. anna@example.org")
-    return checked.normalized
 
 
 def phone_number(value: str) -> str:
@@ -58,6 +93,24 @@ def phone_number(value: str) -> str:
     if not _E164.fullmatch(value) or not _in_numbering_plan(value):
         raise ValueError("is not a valid phone number; write it as E.164, e.g. +14155550123")
     return value
+
+
+def whatsapp_number(value: str) -> str:
+    """A number as `phone_number`, or as WhatsApp knows it. Raises ValueError where it is neither.
+
+    WhatsApp keeps the number that somebody signed up with, and reports it so, after their country has
+    changed its plan.
+    """
+    if _E164.fullmatch(value) and any(map(_in_numbering_plan, _in_todays_plan(value))):
+        return value
+    return phone_number(value)
+
+
+def _in_todays_plan(number: str) -> Iterator[str]:
+    """What a number of an older plan may be today."""
+    for old, prefixes in _RENUMBERED:
+        if renumbered := old.fullmatch(number):
+            yield from (f"{renumbered[1]}{prefix}{renumbered[2]}" for prefix in prefixes)
 
 
 def _in_numbering_plan(number: str) -> bool:
@@ -96,16 +149,36 @@ def web_url(value: str) -> str:
     return value
 
 
+# What the library judges by tables (which letters a name may have) is any character beyond ASCII here.
+_LOCAL_IN_SCHEMA = '[^\0- "(),:;<>@\\[\\\\\\]\x7f]{1,64}'
+_ALNUM_IN_SCHEMA = "[^\0-/:-@\\[-`{-\x7f]"
+_LABEL_IN_SCHEMA = f"{_ALNUM_IN_SCHEMA}([^\0-,./:-@\\[-`{{-\x7f]{{0,61}}{_ALNUM_IN_SCHEMA})?"
+_EMAIL_IN_SCHEMA = {
+    "pattern": f'^({_LOCAL_IN_SCHEMA}|"[A-Za-z0-9!#$%&\'*+/=?^_`{{|}}~.-]{{1,64}}")@'
+    f"({_LABEL_IN_SCHEMA}[.\u3002\uff0e\uff61])+{_LABEL_IN_SCHEMA}$",
+    # Dots alone are no name, and digits alone no top-level domain.
+    "not": {"type": "string", "pattern": r'^"?\.+"?@|\.[0-9]+$'},
+}
+
 EmailAddress = Annotated[
     str,
-    StringConstraints(max_length=320),
+    StringConstraints(max_length=256),
     AfterValidator(email_address),
-    Field(json_schema_extra={"format": "idn-email"}, examples=["anna@example.org"]),
+    Field(
+        json_schema_extra=_EMAIL_IN_SCHEMA,
+        examples=["anna@example.org"],
+    ),
 ]
 PhoneNumber = Annotated[
     str,
     StringConstraints(max_length=16),
     AfterValidator(phone_number),
+    Field(json_schema_extra={"pattern": r"^\+[1-9][0-9]{6,14}$"}, examples=["+14155550123"]),
+]
+WhatsAppNumber = Annotated[
+    str,
+    StringConstraints(max_length=16),
+    AfterValidator(whatsapp_number),
     Field(json_schema_extra={"pattern": r"^\+[1-9][0-9]{6,14}$"}, examples=["+14155550123"]),
 ]
 WebUrl = Annotated[
@@ -115,7 +188,10 @@ WebUrl = Annotated[
     Field(
         json_schema_extra={
             "format": "uri",
-            "pattern": r"^[hH][tT][tT][pP][sS]?://[^/?@#\\]+([/?][^#\\]*)?$",
+            "pattern": r"^[hH][tT][tT][pP][sS]?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])"
+            r"(:(0{0,4}[1-9]|0{0,3}[1-9][0-9]|0{0,2}[1-9][0-9]{2}|0?[1-9][0-9]{3}|[1-5][0-9]{4}"
+            r"|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+            r'([/?][!-"$-\[\]-~]*)?$',
         },
         examples=["https://example.org/hooks/invoices"],
     ),

@@ -26,8 +26,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tidings_events.errors import InvalidNotification
+from tidings_events.moments import made_at
 from tidings_events.notifications.fields import (
-    NO_NUL,
+    VISIBLE,
+    VISIBLE_PATTERN,
+    WHOLE,
     Instant,
     JsonObject,
     Locale,
@@ -46,6 +49,8 @@ READING = {"reading": True}
 
 CLOCK_SKEW = timedelta(minutes=1)
 FURTHEST_AHEAD = timedelta(days=366)
+
+_UUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
 Problem = tuple[str, str]
 """The field a rule is about, and what the rule has to say about it."""
@@ -98,6 +103,9 @@ class BaseNotification(BaseModel):
         description="Identifies the notification for ever. Publishing the same id again is safe: "
         "Tidings delivers it once. UUIDv7 recommended.",
         examples=["0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d"],
+        json_schema_extra={
+            "pattern": f"^({_UUID}|urn:uuid:{_UUID}|\\{{{_UUID}\\}}|[0-9A-Fa-f]{{32}})$"
+        },
     )
     version: Literal[1] = Field(default=1, description="Version of this contract.")
     channel: str = Field(description="What carries the notification.")
@@ -118,14 +126,16 @@ class BaseNotification(BaseModel):
     )
     entity: Entity | None = Field(default=None, description="What the notification is about.")
     locale: Locale | None = Field(
-        default=None, description="BCP 47 language tag that chooses the template's translation."
+        default=None,
+        description="BCP 47 language tag that chooses the template's translation; `pt_BR` is read as "
+        "`pt-BR`.",
     )
     data: Annotated[JsonObject, Unquoted()] = Field(
         default_factory=dict, exclude_if=is_empty, description="Variables for the template."
     )
     metadata: Annotated[
         dict[
-            Annotated[str, StringConstraints(min_length=1, max_length=64), NO_NUL],
+            Annotated[str, StringConstraints(min_length=1, max_length=64), VISIBLE],
             Scalar,
         ],
         Unquoted(),
@@ -133,20 +143,21 @@ class BaseNotification(BaseModel):
         default_factory=dict,
         max_length=50,
         exclude_if=is_empty,
+        json_schema_extra={
+            "propertyNames": {"minLength": 1, "maxLength": 64, "pattern": VISIBLE_PATTERN}
+        },
         description="Your own labels, stored with the notification and never sent.",
         examples=[{"campaign": "spring-2026"}],
     )
     idempotency_key: Reference | None = Field(
         default=None,
-        description="A second notification with the same key within the window (7 days unless "
-        "configured) is recorded as a duplicate of the first and not sent.",
+        description="Per channel and recipient: a second notification with the same key within the "
+        "window (7 days unless configured) is recorded as a duplicate of the first and not sent, "
+        "unless the first ended without being sent (failed, expired, cancelled, discarded).",
         examples=["order-10042-receipt"],
     )
-    max_retries: int | None = Field(
+    max_retries: Annotated[int, Field(strict=True, ge=0, le=100), WHOLE] | None = Field(
         default=None,
-        ge=0,
-        le=100,
-        strict=True,
         description="Tries after the first one fails; the channel's policy decides if absent.",
         examples=[3],
     )
@@ -218,17 +229,25 @@ class TemplatedNotification(BaseNotification):
 def _broken_time_rules(notification: BaseNotification, *, reading: bool) -> Iterator[Problem]:
     now = datetime.now(UTC)
     starts, ends = notification.scheduled_at, notification.expires_at
-    # A worker's clock may be a little behind the producer's.
-    furthest = FURTHEST_AHEAD + (CLOCK_SKEW if reading else timedelta())
     if starts and not reading and starts < now - CLOCK_SKEW:
         yield "scheduled_at", "has passed; leave it out to send at once"
-    if starts and starts > now + furthest:
-        yield "scheduled_at", "is more than a year ahead; schedule it nearer the time"
     if ends and not reading and ends <= now:
         yield "expires_at", "has passed; it must lie ahead"
     if ends and starts and ends <= starts:
         yield "expires_at", "is not after `scheduled_at`; it must be later"
-    if ends and ends > max(starts or now, now) + furthest:
+    if not reading:
+        yield from too_far_ahead(notification, now)
+    elif (made := made_at(notification.id)) is not None:
+        # A reader's clock may be years behind: the one that made the id counts too.
+        yield from too_far_ahead(notification, max(now, made) + CLOCK_SKEW)
+
+
+def too_far_ahead(notification: BaseNotification, written: datetime) -> Iterator[Problem]:
+    """Which of its times must be mistakes, where it was written then."""
+    starts, ends = notification.scheduled_at, notification.expires_at
+    if starts and starts > written + FURTHEST_AHEAD:
+        yield "scheduled_at", "is more than a year ahead; schedule it nearer the time"
+    if ends and ends > max(starts or written, written) + FURTHEST_AHEAD:
         yield "expires_at", "is more than a year ahead; leave it out if it never expires"
 
 

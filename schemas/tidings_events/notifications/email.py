@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -20,10 +21,21 @@ from pydantic import (
 
 from tidings_events.notifications.addresses import EmailAddress
 from tidings_events.notifications.base import Problem, TemplatedNotification, is_empty
-from tidings_events.notifications.fields import LINE_IN_SCHEMA, NO_NUL, ONE_LINE, Unquoted
+from tidings_events.notifications.fields import (
+    LINE_IN_SCHEMA,
+    NO_NUL,
+    NO_NUL_IN_SCHEMA,
+    ONE_LINE,
+    Unquoted,
+    given,
+)
 
 MAX_ATTACHMENTS = 20
 MAX_ATTACHED_BYTES = 7 * 1024 * 1024
+_OCTETS = "application/octet-stream"
+_MEDIA_TYPE = "[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+"
+_BASE64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+_LONGEST_HEADER = 998
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,76}")
 _OWNED_BY_TIDINGS = re.compile(
@@ -32,15 +44,29 @@ _OWNED_BY_TIDINGS = re.compile(
     re.IGNORECASE,
 )
 
+READ_BY_PROGRAMS = re.compile(
+    r"list-.*|references|in-reply-to|feedback-id|auto-submitted|precedence|importance|priority|"
+    r"x-priority|sensitivity|expires|supersedes|disposition-notification-.*|return-receipt-to|"
+    r"errors-to|require-recipient-valid-since|tls-required|bimi-selector|autocrypt",
+    re.IGNORECASE,
+)
+"""Headers with a grammar of their own (RFC 2369, RFC 2919, RFC 5322, RFC 8058 …): never encoded (RFC 2047, 5)."""
+_PRINTABLE = re.compile(r"[ -~]*")
+
+
+def in_either_case(pattern: str) -> str:
+    """The same for JSON Schema, whose regular expressions know no flags."""
+    return re.sub("[a-z]", lambda letter: f"[{letter[0].upper()}{letter[0]}]", pattern)
+
 
 def _decoded(value: object) -> object:
     """Text is base64, as in JSON; bytes are the content itself."""
     if not isinstance(value, str):
         return value
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("is not base64; encode it by RFC 4648 with padding") from None
+    if len(value) % 4 == 0 and not value.endswith("==="):  # `strict_mode` lets excess padding pass
+        with suppress(ValueError):
+            return binascii.a2b_base64(value, strict_mode=True)  # `b64decode` would copy it first
+    raise ValueError("is not base64; encode it by RFC 4648 with padding")
 
 
 def _encoded(value: bytes) -> str:
@@ -51,6 +77,10 @@ def _file_name(value: str) -> str:
     if any(ord(c) < 32 or c in '/\\"\x7f' for c in value) or value in {".", ".."}:
         raise ValueError("is not a file name; leave out slashes, quotes and control characters")
     return value
+
+
+def _or_octets(value: object) -> object:
+    return _OCTETS if value is None else value
 
 
 def _media_type(value: str) -> str:
@@ -67,15 +97,26 @@ class Attachment(BaseModel):
     filename: Annotated[str, AfterValidator(_file_name)] = Field(
         min_length=1,
         max_length=255,
+        json_schema_extra={
+            "pattern": '^[^\0-\x1f\x7f/\\\\"]*$',
+            "not": {"enum": [".", ".."]},
+        },
         description="Name the recipient sees.",
         examples=["invoice.pdf"],
     )
     content_type: Annotated[
         str,
-        StringConstraints(pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$", max_length=127),
+        StringConstraints(pattern=f"^{_MEDIA_TYPE}$", max_length=127),
         AfterValidator(_media_type),
+        BeforeValidator(_or_octets),
     ] = Field(
-        default="application/octet-stream",
+        default=_OCTETS,
+        json_schema_extra={
+            "not": {
+                "type": "string",
+                "pattern": f"^({in_either_case('multipart|message')})/",
+            }
+        },
         description="Media type without parameters.",
         examples=["application/pdf"],
     )
@@ -83,7 +124,7 @@ class Attachment(BaseModel):
         bytes,
         BeforeValidator(_decoded),
         PlainSerializer(_encoded, return_type=str, when_used="json"),
-        WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+        WithJsonSchema({"type": "string", "contentEncoding": "base64", "pattern": f"^{_BASE64}$"}),
         Unquoted(),
     ] = Field(description="The file, base64 (RFC 4648, padded).", examples=["aGVsbG8="])
     content_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._@+-]{1,255}$")] | None = (
@@ -95,14 +136,19 @@ class Attachment(BaseModel):
     )
 
 
-def _header_names(value: dict[str, str]) -> dict[str, str]:
-    for name in value:
+def _headers(value: dict[str, str]) -> dict[str, str]:
+    for name, text in value.items():
         if not _HEADER_NAME.fullmatch(name):
             raise ValueError(
                 "has a name that is not a header's; use letters, digits and hyphens, e.g. X-Campaign"
             )
         if _OWNED_BY_TIDINGS.fullmatch(name):
             raise ValueError(f"sets {name}, which Tidings writes itself; remove it")
+        if READ_BY_PROGRAMS.fullmatch(name) and not _PRINTABLE.fullmatch(text):
+            raise ValueError(
+                f"has characters in {name} that are not printable ASCII, and programs read it to the "
+                "letter; write it in ASCII, URLs percent-encoded"
+            )
     if len({name.lower() for name in value}) < len(value):
         raise ValueError("names a header twice (case does not count); give it once")
     return value
@@ -115,13 +161,12 @@ class EmailNotification(TemplatedNotification):
         json_schema_extra={
             "oneOf": [
                 {
-                    "required": ["subject"],
-                    "anyOf": [{"required": ["body"]}, {"required": ["html"]}],
-                    "not": {"required": ["template"]},
+                    "allOf": [given("subject"), {"anyOf": [given("body"), given("html")]}],
+                    "not": given("template"),
                 },
                 {
-                    "required": ["template"],
-                    "properties": {"subject": False, "body": False, "html": False},
+                    "allOf": [given("template")],
+                    "properties": {name: {"type": "null"} for name in ("subject", "body", "html")},
                 },
             ]
         }
@@ -151,24 +196,51 @@ class EmailNotification(TemplatedNotification):
         | None
     ) = Field(default=None, description="Subject, on one line.")
     body: (
-        Annotated[str, StringConstraints(min_length=1, max_length=1_000_000), NO_NUL, Unquoted()]
+        Annotated[
+            str,
+            StringConstraints(min_length=1, max_length=1_000_000),
+            NO_NUL,
+            NO_NUL_IN_SCHEMA,
+            Unquoted(),
+        ]
         | None
     ) = Field(default=None, description="Plain text.")
     html: (
-        Annotated[str, StringConstraints(min_length=1, max_length=2_000_000), NO_NUL, Unquoted()]
+        Annotated[
+            str,
+            StringConstraints(min_length=1, max_length=2_000_000),
+            NO_NUL,
+            NO_NUL_IN_SCHEMA,
+            Unquoted(),
+        ]
         | None
     ) = Field(default=None, description="HTML, beside or instead.")
     headers: Annotated[
-        dict[str, Annotated[str, StringConstraints(max_length=998), ONE_LINE, LINE_IN_SCHEMA]],
+        dict[
+            str,
+            Annotated[str, StringConstraints(max_length=_LONGEST_HEADER), ONE_LINE, LINE_IN_SCHEMA],
+        ],
         Field(max_length=50),
-        AfterValidator(_header_names),
+        AfterValidator(_headers),
         Unquoted(),
     ] = Field(
         default_factory=dict,
         exclude_if=is_empty,
-        json_schema_extra={"propertyNames": {"pattern": f"^{_HEADER_NAME.pattern}$"}},
+        json_schema_extra={
+            "propertyNames": {
+                "pattern": f"^{_HEADER_NAME.pattern}$",
+                "not": {"pattern": f"^({in_either_case(_OWNED_BY_TIDINGS.pattern)})$"},
+            },
+            "patternProperties": {
+                f"^({in_either_case(READ_BY_PROGRAMS.pattern)})$": {
+                    "type": "string",
+                    "maxLength": _LONGEST_HEADER,
+                    "pattern": f"^{_PRINTABLE.pattern}$",
+                }
+            },
+        },
         description="Further headers, e.g. `List-Unsubscribe`. Those that address or structure "
-        "the message are Tidings' own.",
+        "the message are Tidings' own; those that programs read to the letter are printable ASCII.",
         examples=[{"X-Campaign": "spring-2026"}],
     )
     attachments: Annotated[tuple[Attachment, ...], FailFast()] = Field(

@@ -5,6 +5,7 @@ A validator's message continues the sentence "<field>: <value> …", so it start
 
 import math
 import re
+import sys
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from pydantic import (
     PlainValidator,
     StringConstraints,
     ValidationInfo,
+    WithJsonSchema,
 )
 from pydantic_core import to_json
 
@@ -26,6 +28,12 @@ _LONGEST_LABEL = 1024
 _CONTAINERS = (dict, list, tuple)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?")
 _OFFSET = re.compile(r"([Zz]|[+-]\d\d:?\d\d)$")
+_LONG = 100_000
+_STEERING = "\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+"""Controls (Unicode's category Cc), its line and paragraph separators, and what turns the direction of writing
+(UAX 9): nobody types them into an id, and whoever reads one can't see them."""
+_STEERS = re.compile(f"[{_STEERING}]")
+_HALF = re.compile(r"[\ud800-\udfff]")
 
 
 class Unquoted:
@@ -44,6 +52,13 @@ def one_line(value: str) -> str:
     if "\r" in value or "\n" in value:
         raise ValueError("contains a line break; write it on one line")
     return without_nul(value)
+
+
+def visible(value: str) -> str:
+    """A line break or an escape in an id would forge a line in whatever shows it."""
+    if value.isprintable() or (found := _STEERS.search(value)) is None:
+        return value
+    raise ValueError(f"contains the control character U+{ord(found[0]):04X}; remove it")
 
 
 def storable(value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
@@ -111,7 +126,10 @@ def _check_scalar(value: object) -> None:
 
 def _check_text(value: str) -> None:
     without_nul(value)
-    if not value.isascii():
+    if len(value) > _LONG:
+        if _HALF.search(value):  # `encode` would take as much memory again
+            raise ValueError(HALF_A_PAIR)
+    elif not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -127,6 +145,11 @@ def date_time(value: object) -> object:
     if not _OFFSET.search(value):
         raise ValueError("has no offset from UTC; add one, e.g. Z or +01:00")
     return value
+
+
+def whole(value: object) -> object:
+    """3.0 is the whole number 3, to JSON Schema and in languages that have but one kind of number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def scalar(value: object) -> object:
@@ -145,16 +168,55 @@ def scalar(value: object) -> object:
     return value
 
 
-_ShortText = Annotated[str, StringConstraints(max_length=_LONGEST_LABEL)]
+def given(name: str) -> dict[str, Any]:
+    """JSON Schema for: this field is there, and not null."""
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+
+
+# No look-around and no \u in any pattern of a schema: RE2, and so Go, knows neither. A sign stands for itself.
+NO_NUL_PATTERN = "^[^\0]*$"
+VISIBLE_PATTERN = f"^[^{_STEERING}]*$"
 
 # Limits of length go before these: pydantic checks what follows a function of ours by one of its own.
 NO_NUL = AfterValidator(without_nul)
+VISIBLE = AfterValidator(visible)
 ONE_LINE = AfterValidator(one_line)
-LINE_IN_SCHEMA = Field(json_schema_extra={"pattern": "^[^\\r\\n\\u0000]*$"})
+LINE_IN_SCHEMA = Field(json_schema_extra={"pattern": "^[^\r\n\0]*$"})
+NO_NUL_IN_SCHEMA = Field(json_schema_extra={"pattern": NO_NUL_PATTERN})
+_INSTANT_IN_SCHEMA = Field(
+    json_schema_extra={
+        "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]"
+        "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?"
+        "([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])$"
+    }
+)
 
-Reference = Annotated[str, StringConstraints(min_length=1, max_length=255), NO_NUL]
-Instant = Annotated[AwareDatetime, BeforeValidator(date_time)]
+WHOLE = BeforeValidator(whole)
+Reference = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=255),
+    VISIBLE,
+    Field(json_schema_extra={"pattern": VISIBLE_PATTERN}),
+]
+Instant = Annotated[AwareDatetime, BeforeValidator(date_time), _INSTANT_IN_SCHEMA]
 JsonObject = Annotated[dict[str, Any], AfterValidator(storable)]
+JSON_IN_SCHEMA: dict[str, dict[str, Any]] = {
+    "Json": {
+        "anyOf": [
+            {"type": ["null", "boolean"]},
+            {"type": "string", "pattern": NO_NUL_PATTERN},
+            {"type": "number", "minimum": -sys.float_info.max, "maximum": sys.float_info.max},
+            {"type": "array", "items": {"$ref": "#/$defs/Json"}},
+            {"$ref": "#/$defs/JsonObject"},
+        ]
+    },
+    "JsonObject": {
+        "type": "object",
+        "propertyNames": {"pattern": NO_NUL_PATTERN},
+        "additionalProperties": {"$ref": "#/$defs/Json"},
+    },
+}
+"""What `storable` says that JSON Schema can say too."""
 Slug = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64),
@@ -169,10 +231,19 @@ TemplateName = Annotated[
 ]
 Locale = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35),
+    StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length=100),
     Field(examples=["pt-BR"]),
 ]
 Scalar = Annotated[
     str | bool | int | float,
-    PlainValidator(scalar, json_schema_input_type=_ShortText | bool | int | float),
+    PlainValidator(scalar),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": _LONGEST_LABEL, "pattern": NO_NUL_PATTERN},
+                {"type": "boolean"},
+                {"type": "number", "minimum": -sys.float_info.max, "maximum": sys.float_info.max},
+            ]
+        }
+    ),
 ]

@@ -7,13 +7,15 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from tidings_events.notifications.addresses import PhoneNumber
 from tidings_events.notifications.base import TemplatedNotification
-from tidings_events.notifications.fields import NO_NUL, Unquoted
+from tidings_events.notifications.fields import NO_NUL, NO_NUL_IN_SCHEMA, Unquoted, given
 
-_SENDER = r"^(\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 &._+-]{1,11})$"
+_NUMBER = r"^(\+[1-9][0-9]{6,14}|[0-9]{3,8})$"
+_NAME = r"^[A-Za-z0-9 &._+-]{1,11}$"
 
 
 def _sender(value: str) -> str:
-    if not re.fullmatch(_SENDER, value):
+    name = re.fullmatch(_NAME, value) and re.search("[A-Za-z]", value)
+    if not (name or re.fullmatch(_NUMBER, value)):
         raise ValueError(
             "is not a sender; give a number in E.164, a short code, or a name of up to 11 letters "
             "and digits"
@@ -22,16 +24,25 @@ def _sender(value: str) -> str:
 
 
 Sender = Annotated[
-    str, AfterValidator(_sender), Field(max_length=16, json_schema_extra={"pattern": _SENDER})
+    str,
+    AfterValidator(_sender),
+    Field(
+        max_length=16,
+        json_schema_extra={
+            "anyOf": [
+                {"type": "null"},
+                {"pattern": _NUMBER},
+                {"allOf": [{"pattern": _NAME}, {"pattern": "[A-Za-z]"}]},
+            ]
+        },
+    ),
 ]
 
 
 class SmsNotification(TemplatedNotification):
     """A text message."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["body"]}, {"required": ["template"]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"oneOf": [given("body"), given("template")]})
     content_fields = ("body",)
 
     channel: Literal["sms"] = Field(default="sms", description="What carries it.")
@@ -43,7 +54,14 @@ class SmsNotification(TemplatedNotification):
         examples=["+14155550100", "Acme"],
     )
     body: (
-        Annotated[str, StringConstraints(min_length=1, max_length=1600), NO_NUL, Unquoted()] | None
+        Annotated[
+            str,
+            StringConstraints(min_length=1, max_length=1600),
+            NO_NUL,
+            NO_NUL_IN_SCHEMA,
+            Unquoted(),
+        ]
+        | None
     ) = Field(
         default=None,
         description="The text. Long ones are sent, and charged, in parts.",

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from tidings_events.notifications.addresses import PhoneNumber
+from tidings_events.notifications.addresses import WhatsAppNumber
 from tidings_events.notifications.base import Problem, TemplatedNotification, is_empty
-from tidings_events.notifications.fields import NO_NUL, Unquoted
+from tidings_events.notifications.fields import NO_NUL, NO_NUL_IN_SCHEMA, Unquoted, given
 
 
 class WhatsAppNotification(TemplatedNotification):
@@ -20,22 +20,35 @@ class WhatsAppNotification(TemplatedNotification):
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                {"required": ["body"]},
-                {"required": ["template"]},
-                {"required": ["content_sid"]},
+                given("body"),
+                given("template"),
+                given("content_sid"),
             ],
-            "dependentRequired": {"content_variables": ["content_sid"]},
+            "if": {
+                "required": ["content_variables"],
+                "properties": {"content_variables": {"type": "object", "minProperties": 1}},
+            },
+            "then": given("content_sid"),
         }
     )
     content_fields = ("body", "content_sid")
 
     channel: Literal["whatsapp"] = Field(default="whatsapp", description="What carries it.")
-    recipient: PhoneNumber = Field(description="Number it is sent to, in E.164.")
-    sender: PhoneNumber | None = Field(
+    recipient: WhatsAppNumber = Field(
+        description="Number it is sent to, in E.164, or as WhatsApp reports it."
+    )
+    sender: WhatsAppNumber | None = Field(
         default=None, description="Sender's number, where it is not the configured one."
     )
     body: (
-        Annotated[str, StringConstraints(min_length=1, max_length=1600), NO_NUL, Unquoted()] | None
+        Annotated[
+            str,
+            StringConstraints(min_length=1, max_length=1600),
+            NO_NUL,
+            NO_NUL_IN_SCHEMA,
+            Unquoted(),
+        ]
+        | None
     ) = Field(default=None, description="The text.")
     content_sid: Annotated[str, StringConstraints(pattern=r"^HX[0-9a-fA-F]{32}$")] | None = Field(
         default=None,
@@ -45,7 +58,7 @@ class WhatsAppNotification(TemplatedNotification):
     content_variables: Annotated[
         dict[
             Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,32}$")],
-            Annotated[str, StringConstraints(max_length=1024), NO_NUL],
+            Annotated[str, StringConstraints(max_length=1024), NO_NUL, NO_NUL_IN_SCHEMA],
         ],
         Unquoted(),
     ] = Field(

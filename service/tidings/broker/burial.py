@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 from uuid import UUID, uuid4, uuid5
 
 from tidings.broker.storable import Json, bounded, storable
-from tidings.delivery.attempt import Attempt, Message
-from tidings.delivery.errors import MalformedNotification
+from tidings.delivery.attempt import Message
+from tidings.delivery.errors import MalformedNotification, Misrouted
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings_events.routing import TRACEPARENT, Headers
 
@@ -24,7 +24,22 @@ _LETTERS: Final = UUID("6f0c52a6-43a5-5d0e-9d5b-6c3d0f1e7a11")
 """The namespace of dead letters' ids."""
 
 
-def headers_of(attempt: Attempt, outcome: Undeliverable, worker: str) -> MessageHeaders:
+class Ended(Protocol):
+    """The last attempt of a life."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def first_seen(self) -> datetime: ...
+    @property
+    def traceparent(self) -> str | None: ...
+
+
+def headers_of(attempt: Ended, outcome: Undeliverable, worker: str) -> MessageHeaders:
     """The headers under which an attempt's message is published to the dead letters."""
     headers: MessageHeaders = {
         **_told(outcome.reason, outcome.failure, worker),
@@ -39,15 +54,24 @@ def headers_of(attempt: Attempt, outcome: Undeliverable, worker: str) -> Message
 
 
 def headers_of_unread(
-    message: Message, error: MalformedNotification, worker: str
+    message: Message, error: MalformedNotification, worker: str, queue: str
 ) -> MessageHeaders:
     """The headers under which a message that can't be read is published to the dead letters.
 
+    What Tidings published itself could be read before: its notification waits for it, and ends with it. A copy
+    in another channel's lane is nobody's end.
+
+    Args:
+        queue: Where it lay.
+
     Its own headers go along as text, not as headers: RabbitMQ takes a copied `x-death` for a cycle.
     """
-    failure = Failure("malformed", str(error))
+    failure = Failure(error.kind, str(error))
+    counts = (Headers.EPOCH, Headers.ATTEMPT) if not isinstance(error, Misrouted) else ()
     return {
+        **{name: count for name in counts if isinstance(count := message.headers.get(name), int)},
         **_told(Reason.MALFORMED, failure, worker),
+        Headers.QUEUE: bounded(queue, LONGEST_WORD),
         Headers.FIRST_SEEN: datetime.now(UTC).isoformat(),
         Headers.LETTER: str(unread_letter_id(message)),
         Headers.ORIGINAL_HEADERS: _packed(storable(message.headers)),

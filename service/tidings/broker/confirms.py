@@ -7,8 +7,10 @@ by its `message_id`, which has to be unlike any other's.
 
 import asyncio
 import struct
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import takewhile
+from typing import Final
 
 import pamqp.frame
 from aiormq import Channel
@@ -19,6 +21,9 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
 from tidings.broker.frames import METHOD, Content, Frames, read_content
+
+LARGE: Final = 256 * 1024
+"""Bytes of a body that is written in pieces."""
 
 _tag = struct.Struct(">QB")
 
@@ -36,13 +41,14 @@ def _method(number: int, exchange: str, routing_key: str, *, mandatory: bool) ->
     return pamqp.frame.marshal(method, number)
 
 
-def _content(number: int, properties: spec.Basic.Properties, body: bytes, most: int) -> bytes:
+def _content(
+    number: int, properties: spec.Basic.Properties, body: bytes, most: int
+) -> Iterator[bytes]:
     """The frames that say what: properties, and the body in pieces of at most so many bytes."""
     header = ContentHeader(properties=properties, body_size=len(body))
-    frames = [pamqp.frame.marshal(header, number)]
+    yield pamqp.frame.marshal(header, number)
     for at in range(0, len(body), most):
-        frames.append(pamqp.frame.marshal(ContentBody(body[at : at + most]), number))
-    return b"".join(frames)
+        yield pamqp.frame.marshal(ContentBody(body[at : at + most]), number)
 
 
 class Returned(Exception):
@@ -67,7 +73,7 @@ class ConfirmingChannel:
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._numbers: dict[str, int] = {}
         self._returned = Content()
-        self._unwritten: list[bytes] = []
+        self._unwritten: list[bytes | Iterator[bytes]] = []
         self._writing: asyncio.Task[None] | None = None
         frames.watch(channel.number, self._took)
         channel.closing.add_done_callback(self._lost)
@@ -100,9 +106,12 @@ class ConfirmingChannel:
             raise ChannelInvalidStateError("the channel is closed")
         number = self._channel.number
         method = _method(number, exchange, routing_key, mandatory=mandatory)
-        written = method + _content(number, properties, body, self._channel.max_content_size)
+        frames = _content(number, properties, body, self._channel.max_content_size)
         answer = self._expect(str(properties.message_id))
-        self._unwritten.append(written)
+        if len(body) < LARGE:
+            self._unwritten.append(method + b"".join(frames))
+        else:
+            self._unwritten += method, frames
         if self._writing is None:
             self._writing = self._loop.create_task(self._write())
         try:
@@ -120,11 +129,34 @@ class ConfirmingChannel:
     async def _write(self) -> None:
         try:
             while self._unwritten:
-                payload = b"".join(self._unwritten)
-                self._unwritten.clear()
-                await self._channel.write_queue.put(ChannelFrame(payload, should_close=False))
+                if small := self._take_small():
+                    await self._put(b"".join(small))
+                while self._unwritten and not isinstance(frames := self._unwritten[0], bytes):
+                    del self._unwritten[0]
+                    await self._write_in_pieces(frames)
         finally:
             self._writing = None
+
+    def _take_small(self) -> list[bytes]:
+        """Whatever goes together, up to a large content."""
+        small: list[bytes] = []
+        for written in self._unwritten:
+            if not isinstance(written, bytes):
+                break
+            small.append(written)
+        del self._unwritten[: len(small)]
+        return small
+
+    async def _write_in_pieces(self, frames: Iterable[bytes]) -> None:
+        """A large content, each frame when the one before is on its way: at once they would lie in memory thrice."""
+        for frame in frames:
+            drained = self._loop.create_future()
+            await self._put(frame, drained)
+            await drained
+
+    async def _put(self, payload: bytes, drained: asyncio.Future[None] | None = None) -> None:
+        frame = ChannelFrame(payload, should_close=False, drain_future=drained)
+        await self._channel.write_queue.put(frame)
 
     def _took(self, kind: int, data: bytes, start: int, stop: int) -> bool:
         if kind != METHOD:
@@ -144,6 +176,7 @@ class ConfirmingChannel:
         if not self._returned.expected:
             return False
         if self._returned.add(kind, data, start, stop):
+            self._returned.take()
             returned = read_content(self._returned.header, b"", "").message_id or ""
             answer = self._waiting.get(self._numbers.get(returned, 0))
             if answer is not None and not answer.done():

@@ -12,7 +12,7 @@ from typing import Self
 import structlog
 from aio_pika.abc import AbstractConnection
 
-from tidings.background import Backoff, end
+from tidings.background import Backoff, Chore, told_to_end
 from tidings.broker.amqp import CONNECTION_ERRORS, broker_errors, explain
 from tidings.broker.consumer import Consumer
 from tidings.broker.declaration import ensure
@@ -53,20 +53,18 @@ class Connection:
         self._connect = surroundings.connect
         self._live: AbstractConnection | None = None
         self._changed = asyncio.Condition()
-        self._supervisor: asyncio.Task[None] | None = None
+        self._supervisor: Chore | None = None
         self._last_error = "not connected yet"
-        self._ended = False
         self._mending = asyncio.Lock()
         self._mended_at = 0.0
 
     async def __aenter__(self) -> Self:
-        self._supervisor = asyncio.create_task(self._supervise(), name=f"keep up {self._name}")
+        self._supervisor = Chore(f"keep up {self._name}", self._supervise, longest_rest=5)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._ended = True
         if self._supervisor is not None:
-            await end(self._supervisor)
+            await self._supervisor.end()
 
     @property
     def up(self) -> bool:
@@ -85,7 +83,7 @@ class Connection:
                 await self._changed.wait_for(lambda: self.up)
         except TimeoutError:
             raise BrokerUnavailable(
-                f"RabbitMQ was not reached within {limit:g} s: {self._last_error}"
+                f"RabbitMQ was not reached within {limit:g}s: {self._last_error}"
             ) from None
         assert self._live is not None  # noqa: S101  # for the type checker: `up` says so
         return self._live
@@ -112,7 +110,7 @@ class Connection:
     async def _supervise(self) -> None:
         backoff = Backoff(self._settings.amqp_backoff_max)
         tries = 0
-        while not self._ended:
+        while not told_to_end():
             url = self._settings.urls[tries % len(self._settings.urls)]
             tries += 1
             try:
@@ -125,8 +123,6 @@ class Connection:
             except TidingsError as error:
                 self._last_error = explain(error)
                 log.warning("broker unavailable", connection=self._name, error=self._last_error)
-            except Exception:
-                log.exception("unexpected error: connecting again", connection=self._name)
             await asyncio.sleep(backoff.next())
 
     @asynccontextmanager

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -17,7 +18,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp import commands as spec
 
-from tidings.background import Backoff
+from tidings.background import Backoff, told_to_end
 from tidings.broker.amqp import (
     CONNECTION_ERRORS,
     broker_errors,
@@ -25,8 +26,12 @@ from tidings.broker.amqp import (
     frames_of,
     open_channel,
 )
+from tidings.broker.appetite import Appetite
 from tidings.broker.frames import Arrival, Frames, Take
+from tidings.broker.holdings import COUNTED, Held, Holdings
+from tidings.broker.prefetch import Prefetch
 from tidings.broker.settlement import Settlement
+from tidings.broker.topology import DELIVERY_LIMIT
 from tidings.delivery.attempt import Message
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 
@@ -46,6 +51,12 @@ class Delivery:
     settlement: Settlement
     received: float = field(default_factory=monotonic)
     """When it was handed over, in seconds of the monotonic clock."""
+    lane_empty: float | None = None
+    """When its queue was last known to be empty, on the same clock; None where that is not known."""
+    held: Held | None = None
+    """Its room in what the process holds; None for a small one."""
+    settled: bool = False
+    """Whether it was acknowledged or given back; whatever comes second changes nothing."""
 
     @property
     def alive(self) -> bool:
@@ -54,14 +65,23 @@ class Delivery:
 
     def ack(self) -> None:
         """Settle it: the broker forgets it."""
-        self.settlement.ack(self.tag)
+        if not self.settled:
+            self._settle()
+            self.settlement.ack(self.tag)
 
     def give_back(self) -> None:
         """Something is wrong that no outcome covers: let it be delivered again.
 
         After as many times as the lane's delivery limit allows, it becomes a dead letter.
         """
-        self.settlement.give_back(self.tag)
+        if not self.settled:
+            self._settle()
+            self.settlement.give_back(self.tag)
+
+    def _settle(self) -> None:
+        self.settled = True
+        if self.held is not None:
+            self.held.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +90,13 @@ class Subscription:
 
     Args:
         spare: How many of these may be finished and unacknowledged and there are still enough to work on.
+        rank: Where there is no room for all, the large messages of a lower one go first.
     """
 
     queue: str
     prefetch: int
     spare: int = 0
+    rank: int = 0
 
 
 Mend = Callable[[float], Awaitable[None]]
@@ -92,6 +114,7 @@ class Consumer:
         receive: Called with each delivery, at once; it must only take it and return.
         timeout: Seconds to wait for the broker's answers.
         clock: That of `Delivery.received`.
+        holdings: What this process holds, of these queues and others.
     """
 
     def __init__(
@@ -100,6 +123,7 @@ class Consumer:
         receive: Callable[[Delivery], None],
         timeout: float,
         clock: Callable[[], float] = monotonic,
+        holdings: Holdings | None = None,
     ) -> None:
         self._subscriptions = subscriptions
         self._receive = receive
@@ -109,7 +133,12 @@ class Consumer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._closing = asyncio.Event()
+        self._holdings = holdings or Holdings()
+        for one in subscriptions:
+            self._holdings.open(one.queue, one.rank)
+        self._appetites: dict[str, Appetite] = {}
         self._limit: int | None = None
+        self._beside = 0
         self._limited = asyncio.Event()
         self._consuming: set[str] = set()
 
@@ -141,8 +170,16 @@ class Consumer:
         """
         if limit != self._limit:
             self._limit = limit
-            self._limited.set()
-            self._limited = asyncio.Event()
+            self._ask_anew()
+
+    def beside(self, count: int) -> None:
+        """So many that are in hand keep nobody waiting: ask for as many more, up to each subscription's prefetch."""
+        self._beside = count
+        self._ask_anew()
+
+    def _ask_anew(self) -> None:
+        self._limited.set()
+        self._limited = asyncio.Event()
 
     def stop_taking(self) -> None:
         """Ask the broker for no more, for good; what was handed on can still be settled."""
@@ -166,19 +203,28 @@ class Consumer:
         backoff = Backoff(longest=10)
         while not (connection.is_closed or self._stopping.is_set()):
             try:
-                with broker_errors():
-                    async with _channel(connection, self._timeout) as channel:
-                        await self._consume(channel, frames_of(connection), subscription, backoff)
-                if self._stopping.is_set():
-                    return
-                log.warning("consumer lost", queue=subscription.queue)
-            except BrokerUnavailable as error:
-                log.warning("can't consume", queue=subscription.queue, error=str(error))
-                if isinstance(error.__cause__, ChannelNotFoundEntity):
-                    await self._declare_again(subscription.queue)
-            except Exception:
+                await self._consume_once(connection, subscription, backoff)
+            except (Exception, asyncio.CancelledError):
+                if told_to_end():
+                    raise
                 log.exception("unexpected error: consuming again", queue=subscription.queue)
-            await asyncio.sleep(backoff.next())
+            if not self._stopping.is_set():
+                await asyncio.sleep(backoff.next())
+
+    async def _consume_once(
+        self, connection: AbstractConnection, subscription: Subscription, backoff: Backoff
+    ) -> None:
+        """Consume until the channel or the consumer is lost, or it is stopped."""
+        try:
+            with broker_errors():
+                async with _channel(connection, self._timeout) as channel:
+                    await self._consume(channel, frames_of(connection), subscription, backoff)
+            if not self._stopping.is_set():
+                log.warning("consumer lost", queue=subscription.queue)
+        except BrokerUnavailable as error:
+            log.warning("can't consume", queue=subscription.queue, error=str(error))
+            if isinstance(error.__cause__, ChannelNotFoundEntity):
+                await self._declare_again(subscription.queue)
 
     async def _declare_again(self, queue: str) -> None:
         try:
@@ -196,53 +242,88 @@ class Consumer:
         lost = asyncio.Event()
         channel.on_consumer_cancel_callbacks.add(lambda _: lost.set())
         channel.closing.add_done_callback(lambda _: lost.set())
-        async with Settlement(channel) as settlement:
-            take = self._handing_on(subscription.queue, settlement)
+        async with Settlement(channel, self._clock) as settlement:
+            settlement.on_end(lost.set)
+            # Anew: whoever was killed for lack of memory, or sent half of it back, starts carefully.
+            appetite = Appetite(subscription.prefetch, self._holdings.plan)
+            self._appetites[subscription.queue] = appetite
+            take = self._handing_on(subscription.queue, settlement, appetite)
             if frames is not None:
                 frames.take(channel.number, take)
+            prefetch = self._prefetch(channel, take, subscription, settlement)
             try:
                 while not (lost.is_set() or self._stopping.is_set()):
-                    await self._take(channel, take, subscription, settlement, lost)
+                    await self._take(prefetch, subscription, settlement, lost)
                     backoff.reset()
+                if not lost.is_set():
+                    await prefetch.cancel()
                 self._consuming.discard(subscription.queue)
                 await _first(lost, self._closing)
             finally:
                 self._consuming.discard(subscription.queue)
 
-    def _handing_on(self, queue: str, settlement: Settlement) -> Take:
+    def _handing_on(self, queue: str, settlement: Settlement, appetite: Appetite) -> Take:
+        idle = settlement.idle
+
         def take(arrival: Arrival, message: Message) -> None:
-            self._receive(
-                Delivery(
-                    message,
-                    queue,
-                    arrival.exchange,
-                    arrival.redelivered,
-                    arrival.tag,
-                    settlement,
-                    self._clock(),
-                )
+            now, size, held = self._clock(), len(message.body), None
+            if appetite.note(size):
+                self._ask_anew()
+            lane_empty = idle.taken(arrival.tag, now)
+            if size >= COUNTED:
+                often = _returned(message) >= DELIVERY_LIMIT // 2
+                held = self._holdings.take(queue, size, anyway=often)
+                if held is None:
+                    again = partial(settlement.ask_again, arrival.tag)
+                    self._holdings.wait(queue, size, again, lambda: settlement.alive, anyway=often)
+                    return
+            delivery = Delivery(
+                message,
+                queue,
+                arrival.exchange,
+                arrival.redelivered,
+                arrival.tag,
+                settlement,
+                now,
+                lane_empty,
+                held,
             )
+            try:
+                self._receive(delivery)
+            except Exception:  # it would end the connection, of which this is called
+                log.exception("unexpected error: message given back", queue=queue)
+                delivery.give_back()
 
         return take
 
-    async def _take(
+    def _prefetch(
         self,
         channel: AbstractChannel,
         take: Take,
         subscription: Subscription,
         settlement: Settlement,
+    ) -> Prefetch:
+        begin = partial(self._begin, channel, take, subscription.queue)
+        busy = subscription.prefetch - subscription.spare
+        return Prefetch(channel, settlement, begin, busy, self._timeout, self._clock)
+
+    async def _take(
+        self,
+        prefetch: Prefetch,
+        subscription: Subscription,
+        settlement: Settlement,
         lost: asyncio.Event,
     ) -> None:
         """Consume, or rest, until something changes."""
-        limited, tag = self._limited, None
-        if (limit := self._limit) != 0:
-            most = subscription.prefetch if limit is None else min(limit, subscription.prefetch)
-            settlement.spare(max(0, most - (subscription.prefetch - subscription.spare)))
-            tag = await self._begin(channel, take, subscription.queue, most)
+        limited, flushed = self._limited, settlement.flushed
+        flushed.clear()
+        affordable = self._appetites[subscription.queue].most + self._beside
+        most = min(subscription.prefetch, affordable)
+        limit = most if self._limit is None else self._limit
+        unfilled = await prefetch.ask(limit, most)
         self._consuming.add(subscription.queue)
-        await _first(lost, self._stopping, limited)
-        if tag is not None and not lost.is_set():
-            await channel.basic_cancel(tag, timeout=self._timeout)
+        changes = [lost, self._stopping, limited]
+        await _first(*changes, *([flushed] if unfilled else []))
 
     async def _begin(self, channel: AbstractChannel, take: Take, queue: str, prefetch: int) -> str:
         async def handed_on(delivered: DeliveredMessage) -> None:  # aiormq wants a coroutine
@@ -283,6 +364,12 @@ async def _first(*events: asyncio.Event) -> None:
             wait.cancel()
 
 
+def _returned(message: Message) -> int:
+    """How often it was delivered in vain."""
+    count = message.headers.get("x-delivery-count")
+    return count if isinstance(count, int) else 0
+
+
 def _read(delivered: DeliveredMessage) -> tuple[Arrival, Message]:
     """What aiormq read and handed on."""
     frame = delivered.delivery
@@ -303,4 +390,16 @@ def _read(delivered: DeliveredMessage) -> tuple[Arrival, Message]:
         content_encoding=properties.content_encoding,
         message_id=properties.message_id,
         timestamp=properties.timestamp,
+        further=_further(properties),
     )
+
+
+def _further(properties: spec.Basic.Properties) -> dict[str, str] | None:
+    named = {
+        "correlation_id": properties.correlation_id,
+        "expiration": properties.expiration,
+        "type": properties.message_type,
+        "user_id": properties.user_id,
+        "app_id": properties.app_id,
+    }
+    return {name: value for name, value in named.items() if value} or None

@@ -89,7 +89,7 @@ def _why_no_connection(error: str, url: str) -> str:
         )
     if "certificate" in words or "ssl" in words:
         return "check the certificate, and TIDINGS_AMQP_CA_FILE where its authority is your own"
-    return "start RabbitMQ, or set TIDINGS_AMQP_URL; `tidings up` starts one on this machine"
+    return "start RabbitMQ, or set TIDINGS_AMQP_URL; `make run` starts one on this machine"
 
 
 def _server(said: Server) -> Iterator[Finding]:
@@ -156,7 +156,7 @@ async def _allowed(connection: AbstractConnection, timeout: float) -> Finding:
             "a memory or disk alarm stops publishers: `rabbitmq-diagnostics alarms` tells",
         )
     return Finding(
-        subject, Verdict.OK, f"declared, published and consumed in {seconds * 1000:.0f} ms"
+        subject, Verdict.OK, f"declared, published and consumed in {seconds * 1000:.0f}ms"
     )
 
 

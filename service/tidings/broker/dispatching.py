@@ -1,15 +1,19 @@
-"""Publishes what the outbox holds: notifications that came due, and letters that are replayed."""
+"""Publishes what the outbox holds: what came due, what is replayed, what has lost its message."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final, Protocol, TypeVar
+from uuid import UUID
 
 import structlog
 
+from tidings.broker.burial import headers_of
 from tidings.broker.publisher import Publisher
+from tidings.broker.topology import DEAD
 from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import BrokerUnavailable
+from tidings.delivery.outcome import Undeliverable
 from tidings_events.routing import EXCHANGE, TRACEPARENT, Headers
 
 log = structlog.get_logger(__name__)
@@ -19,12 +23,18 @@ AT_ONCE: Final = 250
 
 
 class Dispatch(Protocol):
-    """A notification to publish to its lane, at the beginning of an epoch."""
+    """A notification to publish to its lane, or once it has ended to the dead letters."""
 
+    @property
+    def id(self) -> UUID: ...
     @property
     def lane(self) -> Lane: ...
     @property
     def epoch(self) -> int: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def end(self) -> Undeliverable | None: ...
     @property
     def first_seen(self) -> datetime: ...
     @property
@@ -37,11 +47,14 @@ Dispatched = TypeVar("Dispatched", bound=Dispatch)
 
 
 async def publish_dispatches(
-    publisher: Publisher, dispatches: Sequence[Dispatched], *, at_once: int = AT_ONCE
+    publisher: Publisher, dispatches: Sequence[Dispatched], *, by: str = "", at_once: int = AT_ONCE
 ) -> list[Dispatched]:
-    """Publish each to its lane and return those that were confirmed.
+    """Publish each where it belongs and return those that were confirmed.
 
     The others may have landed all the same; they stay in the outbox and are published again.
+
+    Args:
+        by: Who publishes, for the dead letters.
 
     Raises:
         BrokerUnavailable: None was confirmed.
@@ -54,7 +67,7 @@ async def publish_dispatches(
             if errors and not confirmed:
                 return  # the broker is away; one full lane would not hold up the others
             try:
-                await _publish(publisher, dispatch)
+                await _publish(publisher, dispatch, by)
                 confirmed.append(dispatch)
             except BrokerUnavailable as error:
                 errors.append(error)
@@ -69,10 +82,14 @@ async def publish_dispatches(
     return confirmed
 
 
-async def _publish(publisher: Publisher, dispatch: Dispatch) -> None:
+async def _publish(publisher: Publisher, dispatch: Dispatch, by: str) -> None:
+    if dispatch.end is not None:
+        said = headers_of(dispatch, dispatch.end, by)
+        await publisher.publish(DEAD, dispatch.lane.key, dispatch.body, said)
+        return
     headers: dict[str, str | int] = {
         Headers.EPOCH: dispatch.epoch,
-        Headers.ATTEMPT: 1,
+        Headers.ATTEMPT: dispatch.number,
         Headers.FIRST_SEEN: dispatch.first_seen.isoformat(),
     }
     if dispatch.traceparent is not None:

@@ -27,6 +27,7 @@ _DELIVER: Final = b"\x00\x3c\x00\x3c"
 
 _frame = struct.Struct(">BHI").unpack_from
 _tag = struct.Struct(">QB").unpack_from
+_size = struct.Struct(">Q").unpack_from
 _content = struct.Struct(">QH").unpack_from
 
 _CONTENT_TYPE: Final = 1 << 15
@@ -34,10 +35,12 @@ _CONTENT_ENCODING: Final = 1 << 14
 _HEADERS: Final = 1 << 13
 _DELIVERY_MODE: Final = 1 << 12
 _PRIORITY: Final = 1 << 11
-_SKIPPED: Final = (1 << 10, 1 << 9, 1 << 8)
-"""correlation-id, reply-to, expiration: short strings that nobody here asks for."""
+_BEFORE: Final = (("correlation_id", 1 << 10), ("reply_to", 1 << 9), ("expiration", 1 << 8))
 _MESSAGE_ID: Final = 1 << 7
 _TIMESTAMP: Final = 1 << 6
+_AFTER: Final = (("type", 1 << 5), ("user_id", 1 << 4), ("app_id", 1 << 3))
+_ANY_BEFORE: Final = sum(flag for _, flag in _BEFORE)
+_ANY_AFTER: Final = sum(flag for _, flag in _AFTER)
 
 
 @dataclass(slots=True)
@@ -125,17 +128,17 @@ class Content:
         """One frame more; whether it was the last."""
         if kind == _HEADER:
             self.header = data[start:stop]
-            (self._missing,) = struct.unpack_from(">Q", data, start + 4)
+            (self._missing,) = _size(data, start + 4)
         else:
             self._bodies.append(data[start:stop])
             self._missing -= stop - start
         self.expected = self._missing > 0
         return not self.expected
 
-    @property
-    def body(self) -> bytes:
-        """All of it."""
-        return self._bodies[0] if len(self._bodies) == 1 else b"".join(self._bodies)
+    def take(self) -> bytes:
+        """All of the body, which is not kept."""
+        bodies, self._bodies = self._bodies, []
+        return bodies[0] if len(bodies) == 1 else b"".join(bodies)
 
 
 class _Deliveries:
@@ -161,7 +164,8 @@ class _Deliveries:
         if self._content.add(kind, data, start, stop):
             arrival = self._arrival
             self._take(
-                arrival, read_content(self._content.header, self._content.body, arrival.routing_key)
+                arrival,
+                read_content(self._content.header, self._content.take(), arrival.routing_key),
             )
         return True
 
@@ -190,6 +194,7 @@ def read_content(header: bytes, body: bytes, routing_key: str) -> Message:
     _, flags = _content(header, 4)
     at = 14
     content_type = content_encoding = message_id = None
+    further: dict[str, str] | None = None
     headers: dict[str, object] = {}
     if flags & _CONTENT_TYPE:
         content_type, at = _short(header, at)
@@ -198,12 +203,25 @@ def read_content(header: bytes, body: bytes, routing_key: str) -> Message:
     if flags & _HEADERS:
         headers, at = headers_at(header, at)
     at += bool(flags & _DELIVERY_MODE) + bool(flags & _PRIORITY)
-    for flag in _SKIPPED:
-        if flags & flag:
-            at += 1 + header[at]
+    if flags & _ANY_BEFORE:
+        further, at = _shorts(header, at, flags, _BEFORE)
     if flags & _MESSAGE_ID:
         message_id, at = _short(header, at)
     timestamp = timestamp_at(header, at) if flags & _TIMESTAMP else None
+    if flags & _ANY_AFTER:
+        after, _ = _shorts(header, at + 8 * bool(flags & _TIMESTAMP), flags, _AFTER)
+        further = {**(further or {}), **after}
     return Message(
-        body, routing_key, headers, content_type, content_encoding, message_id, timestamp
+        body, routing_key, headers, content_type, content_encoding, message_id, timestamp, further
     )
+
+
+def _shorts(
+    header: bytes, at: int, flags: int, wanted: tuple[tuple[str, int], ...]
+) -> tuple[dict[str, str], int]:
+    """Short strings that few messages have, by name, and where they end."""
+    found: dict[str, str] = {}
+    for name, flag in wanted:
+        if flags & flag:
+            found[name], at = _short(header, at)
+    return found, at

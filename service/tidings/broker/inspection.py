@@ -92,8 +92,8 @@ async def depths(
         BrokerUnavailable: RabbitMQ went away.
         ConfigurationError: It doesn't let us look.
     """
-    visit = Visit(connection, timeout)
-    return tuple([await _depth(visit, queue) for queue in topology.queues])
+    async with Visit(connection, timeout) as visit:
+        return tuple([await _depth(visit, queue) for queue in topology.queues])
 
 
 async def _depth(visit: Visit, queue: Queue) -> Depth:

@@ -3,13 +3,14 @@
     a worker buried it       our headers say why
     it had no lane           the alternate exchange led it here: its exchange is still the producers'
     a lane gave it up        RabbitMQ's `x-death` says why
+    somebody moved it        it is one of ours, and nobody says why: a person or a shovel took it out of a queue
     somebody published it    straight to the dead letters
 
 Nothing that is read here is trusted and nothing is refused: a letter is kept whatever it says.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -26,7 +27,10 @@ from tidings.broker.storable import storable, text_of
 from tidings.broker.topology import DELIVERY_LIMIT, PRIORITIES
 from tidings.delivery.attempt import HIGHEST_COUNT, Message
 from tidings.delivery.letter import Letter, Origin, lane_of
+from tidings.delivery.lightening import lightened
 from tidings.delivery.outcome import Failure, Reason
+from tidings.delivery.particulars import NOTHING, particulars_of
+from tidings.delivery.properties import properties_of
 from tidings_events import InvalidNotification, Notification, parse
 from tidings_events.routing import EXCHANGE, Headers
 
@@ -36,6 +40,14 @@ class _Cause:
     reason: Reason
     failure: Failure
     origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class _Death:
+    queue: str
+    why: str
+    expiration: str
+    """Milliseconds, as the message itself allowed them; RabbitMQ takes the property off and notes it."""
 
 
 def read_letter(
@@ -49,17 +61,20 @@ def read_letter(
     now = now or datetime.now(UTC)
     message = delivery.message
     notification = _notification(message.body)
-    cause = _cause(delivery, notification, channels)
     epoch, attempt = _count(message, Headers.EPOCH, 0), _count(message, Headers.ATTEMPT, 1)
-    tracked = notification is not None and _tracked(cause.origin, message, epoch, attempt)
+    counted = epoch is not None and attempt is not None
+    cause = _cause(delivery, notification, channels, ours=counted and message.ours)
+    unread = NOTHING if notification is not None else particulars_of(message.body)
+    about = unread.id if notification is None else notification.id
+    tracked = about is not None and counted and _tracked(cause.origin, message)
     epoch, attempt = (epoch or 0, attempt or 1) if tracked else (0, 1)
     return Letter(
-        id=_id(message, notification, epoch, tracked=tracked),
+        id=_id(message, about if tracked else None, epoch),
         reason=cause.reason,
         failure=cause.failure,
         body=message.body,
-        notification=notification,
-        lane=lane_of(notification, message.routing_key, channels),
+        notification=notification and lightened(notification, message.body),
+        lane=lane_of(notification, _place(message), channels, unread),
         origin=cause.origin if tracked else Origin.ASTRAY,
         epoch=epoch,
         attempt=attempt,
@@ -68,7 +83,42 @@ def read_letter(
         exchange=text_of(delivery.exchange, LONGEST_WORD),
         routing_key=text_of(message.routing_key, LONGEST_MESSAGE),
         content_type=text_of(message.content_type, LONGEST_WORD) or None,
-        headers=storable(with_originals(message.headers)),
+        headers=storable(_told_apart(message.headers)),
+        properties=_with_expiration(properties_of(message), message.headers),
+        unread=unread,
+    )
+
+
+def came_by(headers: Mapping[str, Any], routing_key: str) -> str:
+    """The queue that a letter lay in, without its `tidings.`, or the key it was published with where none is known.
+
+    What a worker buried has the key of its lane.
+    """
+    death = _death(headers)
+    queue = text_of(headers.get(Headers.QUEUE), LONGEST_WORD) or (death.queue if death else "")
+    return (queue or routing_key).removeprefix("tidings.")
+
+
+def letter_of_bytes(delivery: Delivery, error: Exception) -> Letter:
+    """A letter of which nothing was read but its bytes, since reading it failed for a fault of our own."""
+    message, now = delivery.message, datetime.now(UTC)
+    said = f"reading it failed with {type(error).__name__}, a fault of Tidings: the archive's log has the traceback"
+    return Letter(
+        id=_uuid(message.headers.get(Headers.LETTER)) or unread_letter_id(message),
+        reason=Reason.MALFORMED,
+        failure=Failure("unread", said),
+        body=message.body,
+        notification=None,
+        lane=None,
+        origin=Origin.ASTRAY,
+        epoch=0,
+        attempt=1,
+        first_seen=now,
+        buried_at=now,
+        exchange="",
+        routing_key="",
+        content_type=None,
+        headers={},
     )
 
 
@@ -79,65 +129,120 @@ def _notification(body: bytes) -> Notification | None:
         return None
 
 
-def _tracked(origin: Origin, message: Message, epoch: int | None, attempt: int | None) -> bool:
+def _tracked(origin: Origin, message: Message) -> bool:
     """Whether this message stood for its notification: our own messages say which epoch they are of."""
-    counted = epoch is not None and attempt is not None
     match origin:
-        case Origin.WORKER | Origin.NO_LANE:
-            return counted and Headers.EPOCH in message.headers
+        case Origin.WORKER | Origin.NO_LANE | Origin.MOVED:
+            return message.ours
         case Origin.LANE:
-            return counted
+            return True
         case Origin.ASTRAY:
             return False
 
 
-def _id(message: Message, notification: Notification | None, epoch: int, *, tracked: bool) -> UUID:
-    if notification is not None and tracked:
-        return letter_id(notification.id, epoch)
+def _told_apart(headers: Mapping[str, object]) -> Mapping[str, object]:
+    """The headers without what is kept elsewhere."""
+    kept = {name: value for name, value in headers.items() if name != Headers.PROPERTIES}
+    return with_originals(kept)
+
+
+def _with_expiration(
+    properties: dict[str, str] | None, headers: Mapping[str, object]
+) -> dict[str, str] | None:
+    """RabbitMQ takes an expiration off where it ran out, and notes it beside the queue."""
+    death = _death(headers)
+    if death is None or not death.expiration:
+        return properties
+    return {**(properties or {}), "expiration": death.expiration}
+
+
+def _id(message: Message, tracked: UUID | None, epoch: int) -> UUID:
+    if tracked is not None:
+        return letter_id(tracked, epoch)
     return _uuid(message.headers.get(Headers.LETTER)) or unread_letter_id(message)
 
 
+def _place(message: Message) -> str:
+    """The queue it came out of, or the key it was published with: both name a lane."""
+    return text_of(message.headers.get(Headers.QUEUE), LONGEST_WORD) or message.routing_key
+
+
 def _cause(
-    delivery: Delivery, notification: Notification | None, channels: Sequence[str]
+    delivery: Delivery, notification: Notification | None, channels: Sequence[str], *, ours: bool
 ) -> _Cause:
     headers = delivery.message.headers
     if delivery.exchange == EXCHANGE:
-        return _no_lane(delivery.message.routing_key, channels)
+        return _no_lane(delivery.message, channels)
     if (death := _death(headers)) is not None:
-        return _given_up(death)
+        return _given_up(death, notification)
     try:
         return _told(Reason(text_of(headers.get(Headers.REASON), LONGEST_WORD)), headers)
     except ValueError:
+        if ours:
+            return _moved(delivery.exchange)
         return _astray(delivery.exchange, notification)
 
 
-def _no_lane(routing_key: str, channels: Sequence[str]) -> _Cause:
-    shown = text_of(routing_key, 80)
-    message = (
-        f"no lane has the key {shown!r}; publish with <channel>.<priority>, "
-        f"channel one of {', '.join(channels)}, priority one of {', '.join(PRIORITIES)}"
-    )
-    return _Cause(Reason.UNROUTABLE, Failure("unroutable", message), Origin.NO_LANE)
+def _no_lane(message: Message, channels: Sequence[str]) -> _Cause:
+    shown = text_of(message.routing_key, 80)
+    if _waited_in(message.headers) == message.routing_key:
+        said = (
+            f"it was moved by hand into {shown}, out of which no way leads to a lane; "
+            "move messages to lanes, e.g. tidings.email.normal"
+        )
+    else:
+        said = (
+            f"no lane has the key {shown!r}; publish with <channel>.<priority>, "
+            f"channel one of {', '.join(channels)}, priority one of {', '.join(PRIORITIES)}"
+        )
+    return _Cause(Reason.UNROUTABLE, Failure("unroutable", said), Origin.NO_LANE)
 
 
-def _death(headers: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Which queue gave the message up last, and why, as RabbitMQ wrote it."""
-    deaths = headers.get("x-death")
-    match deaths:
-        case [{"queue": str(queue), "reason": str(reason)}, *_]:
-            return text_of(queue, LONGEST_WORD), text_of(reason, LONGEST_WORD)
+def _waited_in(headers: Mapping[str, Any]) -> str | None:
+    """The queue whose time ran out last: moved into one by its name, a message still has that for its key."""
+    match headers.get("x-death"):
+        case [{"queue": str(queue), "reason": "expired"}, *_]:
+            return queue
         case _:
             return None
 
 
-def _given_up(death: tuple[str, str]) -> _Cause:
-    queue, why = death
+def _death(headers: Mapping[str, Any]) -> _Death | None:
+    """Which lane gave the message up last, and why, as RabbitMQ wrote it.
+
+    Where a retry queue is named it had only waited there, and went on to its lane.
+    """
+    match headers.get("x-death"):
+        case [{"queue": str(queue), "reason": str(reason), **more}, *_] if ".retry." not in queue:
+            queue, reason = text_of(queue, LONGEST_WORD), text_of(reason, LONGEST_WORD)
+            return _Death(queue, reason, text_of(more.get("original-expiration"), LONGEST_WORD))
+        case _:
+            return None
+
+
+def _given_up(death: _Death, notification: Notification | None) -> _Cause:
+    """A copy in another channel's lane is nobody's end: the good one may be in its own lane."""
+    cause = _why_given_up(death)
+    strange = notification is not None and not death.queue.startswith(
+        f"tidings.{notification.channel}."
+    )
+    return replace(cause, origin=Origin.ASTRAY) if strange else cause
+
+
+def _why_given_up(death: _Death) -> _Cause:
+    queue, why = death.queue, death.why
     match why:
         case "delivery_limit":
             reason, said = (
                 Reason.DELIVERY_LIMIT,
                 f"{queue} handed it out more than {DELIVERY_LIMIT} times and no worker finished with it: "
                 "workers crashed or lost their connection over and over",
+            )
+        case "expired" if death.expiration:
+            reason, said = (
+                Reason.EXPIRED,
+                f"its own AMQP expiration of {death.expiration}ms ran out in {queue} before a worker took it; "
+                "its producer sets that property: expires_at in the body says the same, and is recorded",
             )
         case "expired":
             reason, said = Reason.EXPIRED, f"it waited in {queue} longer than a policy there allows"
@@ -159,6 +264,15 @@ def _told(reason: Reason, headers: Mapping[str, Any]) -> _Cause:
         code=text_of(headers.get(Headers.ERROR_CODE), LONGEST_WORD),
     )
     return _Cause(reason, failure, Origin.WORKER)
+
+
+def _moved(exchange: str) -> _Cause:
+    where = text_of(exchange, 80) or "the default exchange"
+    said = (
+        f"taken out of its queue and published to the dead letters through {where}, by hand or by a shovel; "
+        "nobody gave it up before"
+    )
+    return _Cause(Reason.REJECTED, Failure("moved", said), Origin.MOVED)
 
 
 def _astray(exchange: str, notification: Notification | None) -> _Cause:

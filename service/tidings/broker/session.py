@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
@@ -61,6 +61,18 @@ class Visit:
         self._connection = connection
         self._timeout = timeout
         self._channel: AbstractChannel | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the channel back, where the connection is kept for something else."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                if self._channel is not None and not self._channel.is_closed:
+                    await self._channel.close()
+        except CONNECTION_ERRORS:
+            pass  # it went with its connection
 
     async def ask(self, question: Callable[[AbstractChannel], Awaitable[Answer]]) -> Answer:
         """The answer to one question.

@@ -7,12 +7,15 @@ quorum queue.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Final, Self
 
 import structlog
 from aiormq.abc import AbstractChannel
 
+from tidings.background import told_to_end
 from tidings.broker.amqp import CONNECTION_ERRORS, explain
 
 log = structlog.get_logger(__name__)
@@ -21,6 +24,9 @@ INTERVAL: Final = 0.004
 """Seconds between two acks."""
 PATIENCE: Final = 0.1
 """Seconds between two looks for what finished behind a slow one; who is there twice is acknowledged."""
+IDLE_AFTER: Final = 0.5
+"""Seconds without a delivery, and without an ack, after which a queue is known to be empty: the broker takes a
+millisecond, and a process that is busy may look away for as long as this."""
 ACKED_WITHIN: Final = 2 * (PATIENCE + INTERVAL)
 """Seconds after which an ack is on its way, whoever is slow."""
 
@@ -51,15 +57,21 @@ class FinishedTags:
         """How many are still to be acknowledged."""
         return len(self._finished)
 
+    def unsettled(self, last: int) -> int:
+        """How many of the deliveries up to this one the broker still holds for us."""
+        return max(0, last - self._through) - sum(tag <= last for tag in self._singled)
+
     def take_prefix(self) -> int:
         """The tag to acknowledge with everything before it; 0 where there is none."""
-        last = 0
-        while (tag := self._through + 1) in self._finished or tag in self._singled:
-            self._through = tag
-            if tag in self._finished:
+        finished, singled, tag, last = self._finished, self._singled, self._through + 1, 0
+        while tag in finished or tag in singled:
+            if tag in finished:
+                finished.remove(tag)
                 last = tag
-            self._finished.discard(tag)
-            self._singled.discard(tag)
+            if singled:
+                singled.discard(tag)
+            tag += 1
+        self._through = tag - 1
         return last
 
     def take_singles(self, *, all_of_them: bool = False) -> list[int]:
@@ -72,17 +84,70 @@ class FinishedTags:
         return singles
 
 
-class Settlement:
-    """Coalesces the acks of one consumer channel."""
+class Idle:
+    """When a consumer's queue was last known to be empty: the broker hands over at once whatever there is, as long
+    as the consumer may have more. Pure.
 
-    def __init__(self, channel: AbstractChannel) -> None:
+    Args:
+        tags: What was acknowledged.
+    """
+
+    def __init__(self, tags: FinishedTags) -> None:
+        self._tags = tags
+        self._limit = 0
+        self._unchanged_since = 0.0
+        self.last_tag = 0
+        """That of the last delivery."""
+        self._empty: float | None = None
+
+    def limit(self, deliveries: int, now: float) -> None:
+        """The consumer may hold so many from now on; 0: it takes none."""
+        self._limit = deliveries
+        self._unchanged_since = now
+
+    def settled(self, now: float) -> None:
+        """The broker was told to forget some: there may be room for others only since now."""
+        self._unchanged_since = now
+
+    def taken(self, tag: int, now: float) -> float | None:
+        """A delivery has come; when its queue was last known to be empty."""
+        if (
+            now - self._unchanged_since >= IDLE_AFTER
+            and self._tags.unsettled(self.last_tag) < self._limit
+        ):
+            self._empty = now
+        self._unchanged_since = now
+        self.last_tag = tag
+        return self._empty
+
+
+def _nobody() -> None:
+    """Nobody asked to be called."""
+
+
+class Settlement:
+    """Coalesces the acks of one consumer channel.
+
+    Args:
+        clock: That of the deliveries.
+    """
+
+    def __init__(self, channel: AbstractChannel, clock: Callable[[], float] = monotonic) -> None:
         self._channel = channel
+        self._clock = clock
         self._look_at = 0.0
         self._spare = 0
         self._tags = FinishedTags()
+        self.idle = Idle(self._tags)
+        """Whether there is anything more to take."""
+        self.flushed = asyncio.Event()
+        """Set whenever the broker was told what is settled; cleared by whoever waits for it."""
         self._given_back: list[int] = []
+        self._asked_again: list[int] = []
         self._wake = asyncio.Event()
         self._closing = False
+        self._failed = False
+        self._ended: Callable[[], object] = _nobody
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -95,12 +160,21 @@ class Settlement:
         self._wake.set()
         if self._task is not None:
             await self._task  # not cancelled: a tag it has taken is nobody else's to acknowledge
-        await self._flush(everything=True)
+        if not self._failed:
+            await self._flush(everything=True)
+
+    def on_end(self, call: Callable[[], object]) -> None:
+        """Call this should settling end before it is told to: a channel on which nothing is settled is of no use."""
+        self._ended = call
 
     @property
     def alive(self) -> bool:
         """Whether an ack would still reach the broker."""
-        return not self._channel.is_closed
+        return not (self._failed or self._channel.is_closed)
+
+    def unsettled(self, last: int) -> int:
+        """How many of the deliveries up to this one the broker still holds for us."""
+        return self._tags.unsettled(last)
 
     def spare(self, deliveries: int) -> None:
         """So many that are finished may wait behind a slow one without keeping others from working."""
@@ -117,12 +191,25 @@ class Settlement:
         self._given_back.append(tag)
         self._wake.set()
 
+    def ask_again(self, tag: int) -> None:
+        """Have it delivered again soon: nothing is wrong with it. RabbitMQ counts that only before 4.3."""
+        self._asked_again.append(tag)
+        self._wake.set()
+
     async def _flush_until_closing(self) -> None:
-        while self.alive and not self._closing:
-            await self._something_to_do()
-            await asyncio.sleep(INTERVAL)
-            self._wake.clear()
-            await self._flush()
+        try:
+            while self.alive and not self._closing:
+                await self._something_to_do()
+                await asyncio.sleep(INTERVAL)
+                self._wake.clear()
+                await self._flush()
+        except (Exception, asyncio.CancelledError):
+            self._failed = True
+            if told_to_end():
+                raise
+            log.exception("unexpected error: acks are lost, and those messages come again")
+        finally:
+            self._ended()
 
     async def _something_to_do(self) -> None:
         """Wait for another ack, or until it is time to look for what waits behind a slow one."""
@@ -133,15 +220,22 @@ class Settlement:
     async def _flush(self, *, everything: bool = False) -> None:
         if not self.alive:
             return
+        self.idle.settled(self._clock())
         try:
             while self._given_back:
                 tag = self._given_back.pop()
+                self._tags.settled(tag)
+                # Not a nack: from RabbitMQ 4.3 on that counts towards no delivery limit.
+                await self._channel.basic_reject(tag, requeue=True, wait=False)
+            while self._asked_again:
+                tag = self._asked_again.pop(0)
                 self._tags.settled(tag)
                 await self._channel.basic_nack(tag, requeue=True, wait=False)
             if prefix := self._tags.take_prefix():
                 await self._channel.basic_ack(prefix, multiple=True, wait=False)
             for tag in self._singles(everything=everything):
                 await self._channel.basic_ack(tag, wait=False)
+            self.flushed.set()
         except CONNECTION_ERRORS as error:
             log.info(
                 "acks lost with their channel: those messages come again", error=explain(error)

@@ -6,6 +6,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from tidings.delivery.attempt import Lane
@@ -127,7 +128,20 @@ def topology_of(settings: Settings) -> Topology:
 
 def lane_queue(lane: Lane) -> str:
     """`tidings.email.high`."""
-    return f"tidings.{lane.key}"
+    return lane.queue
+
+
+@lru_cache(maxsize=64)
+def lane_at(queue: str) -> Lane:
+    """The lane whose queue has this name."""
+    _, channel, priority = queue.split(".")
+    return Lane(channel, priority)
+
+
+def lanes_of(topology: Topology) -> tuple[Lane, ...]:
+    """Every lane there is."""
+    names = {one.queue for one in topology.bindings if one.exchange == NOTIFICATIONS}
+    return tuple(lane_at(queue.name) for queue in topology.queues if queue.name in names)
 
 
 def tier_queue(channel: str, delay: Delay) -> str:

@@ -16,8 +16,9 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from tidings.channels.http_client import HttpClient, Reply
+from tidings.channels.shortage import said, shortage
 from tidings.channels.twilio_verdicts import PROVIDER, accepted, illegible, refused
-from tidings.delivery.errors import ConfigurationError, DeliveryError
+from tidings.delivery.errors import ConfigurationError, DeliveryError, Hampered
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, Verdict
 from tidings.settings import TwilioSettings
@@ -82,7 +83,9 @@ class TwilioApi:
         self._settings = settings
         self._credentials = _credentials(settings)
         self._base_url = _base_url(settings.base_url)
-        self._http = HttpClient(PROVIDER, keepalive=_KEEPALIVE, resolver=resolver, tls=tls)
+        self._http = HttpClient(
+            PROVIDER, keepalive=_KEEPALIVE, chosen_by_us=True, resolver=resolver, tls=tls
+        )
 
     async def send(self, message: TwilioMessage, timeout: float) -> Sent:
         """Create the message, once.
@@ -167,7 +170,7 @@ class _Call(AsyncHttpClient):  # type: ignore[misc]  # twilio has no types
             method,
             f"{uri}?{urlencode(params)}" if params else uri,
             headers={**(headers or {}), **(_basic(*auth) if auth else {})},
-            body=urlencode(data, doseq=True).encode() if data else None,
+            body=urlencode(data, doseq=True).encode() if data else b"",
             timeout=self.timeout,
             max_reply=_MAX_REPLY,
         )
@@ -185,8 +188,11 @@ def _translated(call: _Call, *, sender: str = "", own: bool = False) -> Iterator
     except TwilioException as error:
         # Not chained: Twilio's text quotes the recipient.
         raise refused(error, call.reply, sender=sender, own=own) from None
-    except Exception:
+    except Exception as error:
         if call.reply is None:
+            # What Twilio's client loads when first used takes files; nothing was sent yet.
+            if (what := shortage(error)) is not None:
+                raise Hampered(said(what), provider=PROVIDER) from None
             raise
         # Twilio's client trusts the reply's shape. One that it can't digest is a reply lost, and
         # must not become a retry.
@@ -226,7 +232,7 @@ def _base_url(written: str) -> str:
 
 
 def _fault(error: DeliveryError) -> Finding:
-    ours = error.kind == "misconfigured"
+    ours = error.kind in {"misconfigured", "rejected"}
     remedy = (
         "compare TIDINGS_TWILIO_ACCOUNT_SID and the credentials with Twilio's console"
         if ours

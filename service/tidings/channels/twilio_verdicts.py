@@ -5,7 +5,9 @@ idempotency key. Twilio says of 500 (20500) that a request to send which is trie
 twice, and 502 and 504 come from something between that lost track of the request; all are
 `OutcomeUnknown`. Twilio says of 503 with its code 20503 to try again, so that is `Unavailable`, and a
 503 with `Retry-After` is turned away at the door, so that is `Throttled`; a bare 503 may be a proxy whose
-upstream died on the way, so that is unknown too. A 429 was never processed, says Twilio.
+upstream died on the way, so that is unknown too. A 429 was never processed, says Twilio. A 403 or 404
+of Twilio's own, with a code that we don't know, is about this one message: those about the account are
+in the table. Without a code it comes from something in between and would come for every message.
 https://www.twilio.com/docs/api/errors/20500 and …/20503, …/20429.
 """
 
@@ -18,6 +20,7 @@ from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioS
 from tidings.channels.http_client import Reply, retry_after
 from tidings.channels.twilio_codes import Meaning, meaning
 from tidings.delivery.errors import (
+    Deferred,
     DeliveryError,
     Misconfigured,
     OutcomeUnknown,
@@ -38,6 +41,8 @@ _STATUSES: Final[Mapping[int, Meaning]] = {
     429: Meaning(Throttled, "Twilio asks us to slow down"),
 }
 """Replies whose error code we don't know, or that have none."""
+_OF_ONE_MESSAGE: Final = frozenset({403, 404})
+"""Where Twilio names a reason that we don't know, it is not the account's: those we know."""
 _NOT_SENT: Final = frozenset({"failed", "undelivered", "canceled"})
 _SID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
 
@@ -95,7 +100,8 @@ def _made(verdict: Meaning, code: str, headers: Mapping[str, str]) -> DeliveryEr
 def _by_status(status: int, code: int | None, headers: Mapping[str, str]) -> Meaning:
     if status == 503 and retry_after(headers) is not None:
         return Meaning(Throttled, "Twilio is unavailable for now")
-    if status in _STATUSES:
+    of_its_own = code is not None and code != status
+    if status in _STATUSES and not (of_its_own and status in _OF_ONE_MESSAGE):
         return _STATUSES[status]
     if status < 400:
         return Meaning(Misconfigured, "the base URL redirects; set the one it leads to")
@@ -106,7 +112,7 @@ def _by_status(status: int, code: int | None, headers: Mapping[str, str]) -> Mea
 
 def _failed(code: int | None) -> Meaning:
     if code is None:
-        return Meaning(Unavailable, "Twilio failed to send the message and did not say why")
+        return Meaning(Deferred, "Twilio failed to send the message and did not say why")
     return Meaning(Rejected, f"Twilio could not send the message{_see(code)}")
 
 

@@ -7,7 +7,7 @@ answers will be the same next time: 410, by which a receiver ends it, and 301 an
 that the URL is another for good; we follow no redirect, it could lead anywhere.
 """
 
-import json
+import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -16,16 +16,23 @@ from typing import Final
 from aiohttp.abc import AbstractResolver
 
 from tidings.channels.http_client import HttpClient, Reply, retry_after
+from tidings.channels.webhook_body import body_of
+from tidings.channels.webhook_receivers import Receivers
 from tidings.channels.webhook_signature import Signer
+from tidings.channels.webhook_turns import Turns
 from tidings.delivery.errors import DeliveryError, Rejected, Throttled, Unavailable
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest, TemplateParts, Verdict
+from tidings.delivery.retry_policy import postponements
 from tidings.settings import WebhookSettings
-from tidings_events import WebhookNotification
+from tidings_events import Priority, WebhookNotification
 
 _PROVIDER: Final = "webhook"
 _KEEPALIVE: Final = 4.0
 """Many servers close idle connections after five seconds."""
+_RANKS: Final = {Priority.URGENT: 0, Priority.HIGH: 1, Priority.NORMAL: 2, Priority.LOW: 3}
+_BODY_WITHIN: Final = 1.0
+"""Seconds that the body of an answer may take: nothing depends on it but whether the connection is kept."""
 
 
 class WebhookChannel:
@@ -51,6 +58,14 @@ class WebhookChannel:
     ) -> None:
         self._settings = settings
         self._signer = Signer(settings.secret.get_secret_value())
+        receivers = Receivers(
+            settings.room_aside,
+            settings.first_tries,
+            settings.circuit_failures,
+            settings.circuit_probe,
+            postponements((*settings.retry, *settings.put_off)),
+        )
+        self._turns = Turns(_PROVIDER, receivers, settings.concurrency)
         self._agent = f"Tidings/{version('tidings')}"
         self._http = HttpClient(
             _PROVIDER,
@@ -65,15 +80,24 @@ class WebhookChannel:
         notification = request.notification
         if not isinstance(notification, WebhookNotification):
             raise TypeError(f"not a webhook: {type(notification).__name__}")
-        body = _body(notification, request)
-        reply = await self._http.request(
-            "POST",
-            notification.recipient,
-            headers={**self._signer.headers(request.key, body), **self._headers(request)},
-            body=body.encode(),
-            timeout=request.timeout,
-            max_reply=self._settings.max_response,
-        )
+        loop = asyncio.get_running_loop()
+        until = loop.time() + request.timeout
+        body = body_of(notification, request.attempt)
+        rank = _RANKS[Priority(request.attempt.lane.priority)]
+        async with self._turns.turn(notification.recipient, len(body), request.give_way, rank):
+            reply = await self._http.request(
+                "POST",
+                notification.recipient,
+                headers={
+                    **self._signer.headers(request.key, *body),
+                    **self._headers(request),
+                },
+                body=body,
+                timeout=until - loop.time(),
+                max_reply=self._settings.max_response,
+                body_within=_BODY_WITHIN,
+                repeatable=True,
+            )
         return judged(reply)
 
     def _headers(self, request: SendRequest) -> Mapping[str, str]:
@@ -112,22 +136,12 @@ class WebhookChannel:
         await self._http.close()
 
 
-def _body(notification: WebhookNotification, request: SendRequest) -> str:
-    """What is posted: as the specification recommends, and byte for byte the same on every retry."""
-    event = {
-        "type": notification.event_type,
-        "timestamp": request.attempt.first_seen.isoformat(),
-        "data": notification.payload,
-    }
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-
-
 def judged(reply: Reply) -> Sent:
     """What a receiver's answer means.
 
     Raises:
         Rejected: 410, 301 and 308.
-        Throttled: 429, and 503 with `Retry-After`.
+        Throttled: 429, and any other that is worth another try and says when, by `Retry-After`.
         Unavailable: Any other but 2xx.
     """
     if 200 <= reply.status < 300:
@@ -146,12 +160,11 @@ def _failure(reply: Reply) -> DeliveryError:
         case 429:
             said = "the receiver asks us to slow down"
             return Throttled(said, provider=_PROVIDER, code=code, retry_after=wait)
-        case 503 if wait is not None:
-            said = "the receiver is unavailable and says for how long"
-            return Throttled(said, provider=_PROVIDER, code=code, retry_after=wait)
         case _ if 300 <= reply.status < 400:
             said = "the receiver redirects elsewhere, and redirects are not followed"
-            return Unavailable(said, provider=_PROVIDER, code=code)
         case _:
             said = f"the receiver answered {code} instead of 2xx"
-            return Unavailable(said, provider=_PROVIDER, code=code)
+    if wait is None:
+        return Unavailable(said, provider=_PROVIDER, code=code)
+    said = f"{said}, and says when to come back"
+    return Throttled(said, provider=_PROVIDER, code=code, retry_after=wait)

@@ -1,32 +1,31 @@
 """`tidings channels`: how channels and their providers fare, and an operator's word to all workers."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from tidings.channels.registry import LINES
+from tidings.cli.commands import Commands, unknown
 from tidings.cli.conditions import Condition, conditions, table
 from tidings.cli.console import err, out, print_json, run
 from tidings.cli.options import AsJson, actor, open_ledger, paper
+from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.telling import ago
-from tidings.delivery.errors import Refused
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb, pausing
 from tidings.settings import Settings
 
-app = typer.Typer(
+app = Commands(
     help="See how channels and their providers fare; pause and resume them.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
 )
 
 
 def _known(name: str) -> str:
     if name not in LINES:
-        raise typer.BadParameter(f"there is no channel {name!r}; there are {', '.join(LINES)}")
+        raise typer.BadParameter(unknown(name, LINES))
     return name
 
 
@@ -37,7 +36,7 @@ OfProvider = Annotated[
     str | None,
     typer.Argument(metavar="[PROVIDER]", help="Its name; not needed where there is only one."),
 ]
-Why = Annotated[str, typer.Option("--reason", help="Kept in the history, with your name.")]
+Why = Annotated[str, typer.Option("--why", help="Kept in the history, with your name.")]
 MOST: Final = 10_000
 
 
@@ -63,71 +62,73 @@ async def _conditions() -> list[Condition]:
 
 
 @app.command()
-def pause(channel: Channel, reason: Why = "") -> None:
+def pause(channel: Channel, why: Why = "") -> None:
     """Let no worker take anything more of a channel; what is under way ends, the rest waits in its lanes.
 
     Lasts until it is resumed, whoever restarts meanwhile.
 
-    Example: [bold]tidings channels pause email --reason "moving to another relay"[/]
+    Example: [bold]tidings channels pause email --why "moving to another relay"[/]
     """
-    if run(_pause(channel, Verb.PAUSE, reason)):
+    if run(_pause(channel, Verb.PAUSE, why)):
         out.print(f"{channel} is paused; workers obey within about a second.")
     else:
         out.print(f"{channel} was paused already; your reason is noted.")
 
 
 @app.command()
-def resume(channel: Channel, reason: Why = "") -> None:
+def resume(channel: Channel, why: Why = "") -> None:
     """Let a paused channel go on.
 
     Example: [bold]tidings channels resume email[/]
     """
-    if run(_pause(channel, Verb.RESUME, reason)):
+    if run(_pause(channel, Verb.RESUME, why)):
         out.print(f"{channel} goes on within about a second.")
     else:
         out.print(f"{channel} was not paused.")
 
 
-async def _pause(channel: str, verb: Verb, reason: str) -> bool:
+async def _pause(channel: str, verb: Verb, why: str) -> bool:
     """Whether it changes anything."""
     async with open_ledger(Settings()) as ledger:
         was_paused = pausing(await ledger.controls.orders(), channel) is not None
         changes = was_paused == (verb is Verb.RESUME)
         if changes or verb is Verb.PAUSE:
-            await ledger.controls.give(channel, WHOLE_CHANNEL, verb, actor=actor(), reason=reason)
+            await ledger.controls.give(channel, WHOLE_CHANNEL, verb, actor=actor(), reason=why)
         return changes
 
 
 @app.command("open")
-def open_(channel: Channel, provider: OfProvider = None, reason: Why = "") -> None:
+def open_(channel: Channel, provider: OfProvider = None, why: Why = "") -> None:
     """Let no worker ask a provider, until its circuit is closed by hand.
 
-    Example: [bold]tidings channels open email primary --reason "their maintenance, until 6:00"[/]
+    Example: [bold]tidings channels open email primary --why "their maintenance, until 6:00"[/]
     """
-    name = run(_order(channel, provider, Verb.OPEN, reason))
+    name = run(_order(channel, provider, Verb.OPEN, why))
     out.print(f"{channel} {name} is asked no more; workers obey within about a second.")
 
 
 @app.command()
-def close(channel: Channel, provider: OfProvider = None, reason: Why = "") -> None:
+def close(channel: Channel, provider: OfProvider = None, why: Why = "") -> None:
     """Let workers ask a provider again at once: it was held open, or they found it down.
 
     Example: [bold]tidings channels close email primary[/]
     """
-    name = run(_order(channel, provider, Verb.CLOSE, reason))
+    name = run(_order(channel, provider, Verb.CLOSE, why))
     out.print(f"{channel} {name} is asked again; workers obey within about a second.")
 
 
-async def _order(channel: str, provider: str | None, verb: Verb, reason: str) -> str:
+async def _order(channel: str, provider: str | None, verb: Verb, why: str) -> str:
     settings = Settings()
     known = settings.providers(channel)
     if provider is None and len(known) > 1:
-        raise Refused(f"{channel} has several providers: name one of {', '.join(known)}")
+        raise typer.BadParameter(
+            f"{channel} has several: name one of {', '.join(known)}", param_hint="PROVIDER"
+        )
     name = provider or known[0]
     if name not in known:
-        raise Refused(f"{channel} has no provider {name!r}; it has {', '.join(known)}")
+        raise typer.BadParameter(unknown(name, known), param_hint="PROVIDER")
     async with open_ledger(settings) as ledger:
-        await ledger.controls.give(channel, name, verb, actor=actor(), reason=reason)
+        await ledger.controls.give(channel, name, verb, actor=actor(), reason=why)
     return name
 
 
@@ -157,13 +158,17 @@ async def _history(channel: str | None, limit: int) -> list[Order]:
         return list(await ledger.controls.history(channel, limit))
 
 
-def _told(orders: list[Order]) -> Table:
+def _told(orders: Sequence[Order]) -> Rows:
     now = datetime.now(UTC)
-    shown = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("When", "Order", "Who"):
-        shown.add_column(name, no_wrap=True)
-    shown.add_column("Why", overflow="fold")
-    for one in orders:
-        what = f"{one.verb} {one.channel} {one.provider}".rstrip()
-        shown.add_row(ago(one.at, now), what, escape(one.actor), escape(one.reason))
-    return shown
+    return Rows(
+        ("When", "Order", "Who"),
+        [
+            Row([cell(ago(one.at, now)), cell(_what(one)), cell(one.actor)], one.reason)
+            for one in orders
+        ],
+    )
+
+
+def _what(one: Order) -> str:
+    """`pause email`, `open email primary`."""
+    return f"{one.verb} {one.channel} {one.provider}".rstrip()

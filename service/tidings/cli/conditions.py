@@ -1,14 +1,13 @@
 """How each channel and its providers fare: what operators ordered, and what workers find."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from asyncio import gather
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from rich.markup import escape
-from rich.table import Table
-
 from tidings.channels.registry import LINES
+from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.telling import ago, span
 from tidings.delivery.circuit import Phase
 from tidings.delivery.orders import Order, pausing
@@ -17,12 +16,17 @@ from tidings.ledger.controls import KnownCircuit
 from tidings.settings import Settings
 
 DELIVERING: Final = "delivering"
+UNSERVED: Final = "no worker"
+RESTING: Final = "resting"
+"""No worker may ask any of its providers."""
 PAUSED: Final = "paused"
 HELD: Final = "held open"
 DOWN: Final = "down"
 RECOVERING: Final = "recovering"
 STYLES: Final = {
     DELIVERING: "green",
+    UNSERVED: "red",
+    RESTING: "red",
     PAUSED: "yellow",
     HELD: "yellow",
     DOWN: "red",
@@ -41,41 +45,94 @@ class Condition:
     since: datetime | None = None
     why: str = ""
     workers: int = 0
-    """How many found it so."""
+    """How many found it so…"""
+    serving: int = 0
+    """… of so many that serve the channel."""
     probe_at: datetime | None = None
     """When the next notification tries it."""
 
 
 async def conditions(settings: Settings, ledger: Ledger) -> Sequence[Condition]:
-    """Of every channel that is switched on here, or known to be in trouble."""
-    orders, circuits = await ledger.controls.orders(), await ledger.controls.down()
+    """Of every channel that is switched on here, served by a worker, or known to be in trouble."""
+    orders, circuits, processes = await gather(
+        ledger.controls.orders(), ledger.controls.down(), ledger.processes.known()
+    )
+    serving = {
+        name: {one.actor for one in processes if one.running and name in one.channels}
+        for name in LINES
+    }
     named = {*(one.channel for one in orders), *(one.channel for one in circuits)}
-    names = [name for name, line in LINES.items() if line.configured(settings) or name in named]
     return [
-        one
-        for name in names
-        for one in (_channel(name, orders), *_providers(settings, name, circuits))
+        condition
+        for name, line in LINES.items()
+        if line.configured(settings) or name in named or serving[name]
+        for condition in _of_channel(
+            name,
+            pausing(orders, name),
+            settings.providers(name),
+            [one for one in circuits if one.channel == name],
+            serving[name],
+        )
     ]
 
 
-def _channel(name: str, orders: Iterable[Order]) -> Condition:
-    order = pausing(orders, name)
-    if order is None:
-        return Condition(name, "", DELIVERING)
-    return Condition(name, "", PAUSED, order.at, f"{order.actor}: {order.reason}")
-
-
-def _providers(
-    settings: Settings, channel: str, circuits: Iterable[KnownCircuit]
+def _of_channel(
+    name: str,
+    pause: Order | None,
+    providers: Sequence[str],
+    circuits: Sequence[KnownCircuit],
+    serving: Set[str],
 ) -> Iterator[Condition]:
-    found = [one for one in circuits if one.channel == channel]
-    for name in dict.fromkeys((*settings.providers(channel), *(one.provider for one in found))):
-        told = [one for one in found if one.provider == name]
-        yield _provider(channel, name, told) if told else Condition(channel, name, DELIVERING)
+    """The channel itself, then each of its providers."""
+    known = dict.fromkeys((*providers, *(one.provider for one in circuits)))
+    every = [
+        _provider(name, provider, [one for one in circuits if one.provider == provider], serving)
+        for provider in known
+    ]
+    yield _channel(name, pause, _resting(providers, circuits, serving), serving)
+    yield from every
 
 
-def _provider(channel: str, name: str, told: Sequence[KnownCircuit]) -> Condition:
+def _resting(
+    providers: Sequence[str], circuits: Iterable[KnownCircuit], serving: Set[str]
+) -> Sequence[str]:
+    """The workers that may ask no provider of the channel; each learns by itself which are down."""
+    shut = {(one.worker, one.provider) for one in circuits if _state(one.phase) in (DOWN, HELD)}
+    return [
+        worker for worker in serving if all((worker, provider) in shut for provider in providers)
+    ]
+
+
+def _channel(
+    name: str, pause: Order | None, resting: Sequence[str], serving: Set[str]
+) -> Condition:
+    if pause is not None:
+        return Condition(
+            name, "", PAUSED, pause.at, ": ".join(filter(None, (pause.actor, pause.reason)))
+        )
+    if not serving:
+        return Condition(name, "", UNSERVED, why="no worker that runs serves it")
+    if len(resting) == len(serving):
+        return Condition(
+            name,
+            "",
+            RESTING,
+            None,
+            "none of its providers may be asked",
+            len(resting),
+            len(serving),
+        )
+    return Condition(
+        name, "", DELIVERING, workers=len(serving) - len(resting), serving=len(serving)
+    )
+
+
+def _provider(
+    channel: str, name: str, told: Sequence[KnownCircuit], serving: Set[str]
+) -> Condition:
     """As the worker has it that has known it for longest."""
+    if not told:
+        return Condition(channel, name, DELIVERING if serving else UNSERVED)
     first = min(told, key=lambda one: one.since)
     probes = [one.probe_at for one in told if one.probe_at is not None]
     return Condition(
@@ -85,6 +142,7 @@ def _provider(channel: str, name: str, told: Sequence[KnownCircuit]) -> Conditio
         first.since,
         first.reason,
         len(told),
+        len(serving),
         min(probes, default=None),
     )
 
@@ -101,24 +159,30 @@ def _state(phase: Phase) -> str:
             return DOWN
 
 
-def table(every: Sequence[Condition]) -> Table:
+def table(every: Sequence[Condition]) -> Rows:
     """For people; a channel's only provider has no line of its own while all is well."""
     now = datetime.now(UTC)
-    shown = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("Channel", "Provider", "State", "Since"):
-        shown.add_column(name, no_wrap=True)
-    shown.add_column("Why", overflow="fold")
-    for one in every:
-        state = f"[{STYLES[one.state]}]{one.state}[/]"
-        since = ago(one.since, now) if one.since else ""
-        shown.add_row(one.channel, one.provider, state, since, escape(_why(one, now)))
-    return shown
+    return Rows(
+        ("Channel", "Provider", "State", "Since"),
+        [
+            Row(
+                [
+                    cell(one.channel),
+                    cell(one.provider),
+                    cell(one.state, STYLES[one.state]),
+                    cell(ago(one.since, now) if one.since else ""),
+                ],
+                _why(one, now),
+            )
+            for one in every
+        ],
+    )
 
 
 def _why(one: Condition, now: datetime) -> str:
     parts = [one.why]
-    if one.workers > 1:
-        parts.append(f"found by {one.workers} workers")
+    if one.workers < one.serving:
+        parts.append(f"in {one.workers} of {one.serving} workers")
     if one.probe_at is not None and one.state == DOWN:
         wait = (one.probe_at - now).total_seconds()
         parts.append(f"tried again in {span(wait)}" if wait > 0 else "being tried")

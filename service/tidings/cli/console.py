@@ -4,19 +4,31 @@
 1  done, and what it found or did is not well
 2  the command line or a setting is wrong
 3  RabbitMQ or PostgreSQL can't be reached: try again later
+130  stopped with Ctrl-C
 """
 
 import asyncio
 import json
+import os
+import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any, Final, NoReturn, TypeVar
 
 import typer
 import uvloop
-from rich.console import Console
 
+from tidings.cli import make_run
+from tidings.cli.harmless import (
+    HarmlessConsole,
+    escape,
+    on_one_line,
+    printable,
+    printable_json,
+    writes_unicode,
+)
 from tidings.delivery.errors import (
     BrokerUnavailable,
     ConfigurationError,
@@ -27,9 +39,12 @@ from tidings.delivery.errors import (
 FAULT: Final = 1
 USAGE: Final = 2
 UNAVAILABLE: Final = 3
+STOPPED: Final = 130
+LONGEST: Final = 2_000
+"""Characters of an error: it may quote what was typed, and a whole file may have been."""
 
-out: Final = Console(highlight=False)
-err: Final = Console(stderr=True, highlight=False)
+out: Final = HarmlessConsole()
+err: Final = HarmlessConsole(stderr=True)
 
 Result = TypeVar("Result")
 
@@ -42,19 +57,57 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     except TidingsError as error:
         fail(error)
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(STOPPED) from None
+
+
+@contextmanager
+def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C end what is under way in good order; the second one ends it at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        err.print("[dim]Stopping after what is under way; Ctrl-C again stops at once.[/]")
+        interrupt()
+
+    loop.add_signal_handler(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 def fail(error: TidingsError) -> NoReturn:
     """Say what went wrong and exit with its code."""
-    err.print(f"[bold red]Error:[/] {_plain(str(error))}", soft_wrap=True)
+    say_error(str(error))
     match error:
         case BrokerUnavailable() | LedgerUnavailable():
-            raise typer.Exit(UNAVAILABLE)
+            end_as_unavailable()
         case ConfigurationError():
             raise typer.Exit(USAGE)
         case _:
             raise typer.Exit(FAULT)
+
+
+def end_as_unavailable() -> NoReturn:
+    """Exit as where a server can't be reached, which has been said; adds what is to be done where that is known."""
+    if hint := make_run.advice(os.environ):
+        err.print(f"[dim]{escape(hint)}[/]")
+    raise typer.Exit(UNAVAILABLE)
+
+
+def say_error(sentence: str) -> None:
+    """A sentence on standard error."""
+    err.print(f"[bold red]Error:[/] {escape(_told(sentence))}")
+
+
+def warn(sentence: str) -> None:
+    """The same about what was done all the same."""
+    err.print(f"[bold yellow]Warning:[/] {escape(_told(sentence))}")
+
+
+def _told(sentence: str) -> str:
+    return on_one_line(sentence if len(sentence) <= LONGEST else f"{sentence[:LONGEST]}…")
 
 
 def guarded(command: Callable[[], Result]) -> Result:
@@ -67,14 +120,15 @@ def guarded(command: Callable[[], Result]) -> Result:
 
 def print_json(value: object) -> None:
     """Machine-readable output: one JSON document on standard output, untouched by terminal width."""
-    sys.stdout.write(json.dumps(value, indent=2, default=_encode, ensure_ascii=False) + "\n")
+    unicode = writes_unicode(sys.stdout)
+    text = json.dumps(value, indent=2, default=_encode, ensure_ascii=not unicode)
+    sys.stdout.write(printable_json(text) + "\n")
+
+
+def print_text(text: str) -> None:
+    """A text as it is, for a file or another program; a terminal gets it harmless."""
+    sys.stdout.write((printable(text) if sys.stdout.isatty() else text) + "\n")
 
 
 def _encode(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -2,32 +2,36 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Annotated, Final
-from uuid import UUID
+from typing import Annotated
 
 import typer
 
 from tidings.cli import letter_options as which
-from tidings.cli.console import FAULT, err, out, print_json, run
+from tidings.cli import recipients
+from tidings.cli.commands import Commands
+from tidings.cli.console import err, out, print_json, run
+from tidings.cli.dead_discard import discard
 from tidings.cli.dead_edit import edit
+from tidings.cli.harmless import escape
+from tidings.cli.hints import next_page, nothing_matches
 from tidings.cli.letter_views import as_data, groups_table, letters_table, told
-from tidings.cli.options import AsJson, Reveal, open_ledger, paper
-from tidings.delivery.letter import LetterState
+from tidings.cli.options import AsJson, Before, Reveal, open_ledger
+from tidings.cli.veil import discreet
+from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.letter_search import Group, LetterFilter
+from tidings.ledger.stories import Recipient
 from tidings.settings import Settings
 
-CLOSED_AT_ONCE: Final = 1_000
-
-app = typer.Typer(
+app = Commands(
     help="What was not delivered: look at it, mend it, close it. `tidings replay` sends it again.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
 )
 
 app.command()(edit)
+app.command()(discard)
 
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")]
 
@@ -43,8 +47,11 @@ def list_(
     user: which.User = None,
     entity: which.Entity = None,
     category: which.Category = None,
+    to: which.Recipient = None,
+    id_prefix: which.WithId = None,
     state: which.States = None,
     limit: Limit = 25,
+    before: Before = None,
     as_json: AsJson = False,
     reveal: Reveal = False,
 ) -> None:
@@ -62,18 +69,20 @@ def list_(
         user=user,
         entity=entity,
         category=category,
-        states=state or which.OPEN,
+        recipient=to,
+        id_prefix=id_prefix,
+        states=which.states_of(state),
     )
-    found, count = run(_list(wanted, limit))
+    found, count = run(_list(wanted, limit, before))
     if as_json:
         print_json([as_data(one, reveal=reveal) for one in found])
     elif not found:
-        err.print("Nothing matches.")
+        nothing_matches(category, wanted.entity_type)
     else:
-        console = paper()
-        console.print(letters_table(found, datetime.now(UTC), reveal=reveal, width=console.width))
+        out.print(letters_table(found, datetime.now(UTC), reveal=reveal))
         if count > len(found):
-            err.print(f"[dim]{count - len(found):,} more: `tidings dead groups` sums them up.[/]")
+            more = f"{count - len(found):,} more: `{escape(next_page(found[-1].id))}`"
+            err.print(f"[dim]{more}; `tidings dead groups` sums them up.[/]")
 
 
 @app.command()
@@ -84,6 +93,8 @@ def groups(
     until: which.Until = None,
     max_age: which.MaxAge = None,
     category: which.Category = None,
+    to: which.Recipient = None,
+    id_prefix: which.WithId = None,
     state: which.States = None,
     limit: Limit = 25,
     as_json: AsJson = False,
@@ -102,24 +113,30 @@ def groups(
         user=None,
         entity=None,
         category=category,
-        states=state or which.OPEN,
+        recipient=to,
+        id_prefix=id_prefix,
+        states=which.states_of(state),
     )
     found = run(_groups(wanted, limit))
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json([{**asdict(one), "message": discreet(one.message)} for one in found])
     elif not found:
-        err.print("Nothing matches.")
+        nothing_matches(category, wanted.entity_type)
     else:
-        console = paper()
-        console.print(groups_table(found, datetime.now(UTC), width=console.width))
-        err.print("[dim]One group again: tidings replay --fingerprint GROUP --canary 1,10,100[/]")
+        out.print(groups_table(found, datetime.now(UTC)))
+        again = "tidings replay --fingerprint GROUP --canary 1,10,100"
+        err.print(f"[dim]One group again: `{again}`[/]")
 
 
 @app.command()
 def show(
     id: which.OneId,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Write its body to standard output, byte for byte.")
+        bool,
+        typer.Option(
+            "--raw",
+            help="Write its body byte for byte, with all that is said to whom, to a file or a pipe.",
+        ),
     ] = False,
     as_json: AsJson = False,
     reveal: Reveal = False,
@@ -130,77 +147,40 @@ def show(
       [bold]tidings dead show 1f0c52a6 --reveal[/]
       [bold]tidings dead show 1f0c52a6 --raw > letter.json[/]
     """
-    letter, body = run(which.find(id))
+    if raw and sys.stdout.isatty():
+        raise typer.BadParameter(
+            "a terminal would obey what is in it: write it to a file (> letter.json), or look at it "
+            "with --reveal",
+            param_hint="--raw",
+        )
+    letter, body, results = run(_show(id))
     if raw:
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()
     elif as_json:
         text = body.decode("utf-8", "replace") if reveal else None
-        print_json({**as_data(letter, reveal=reveal), **({"body": text} if reveal else {})})
+        named = {"recipients": recipients.as_data(results, reveal=reveal)}
+        data = {**as_data(letter, reveal=reveal), **named}
+        print_json({**data, **({"body": text} if reveal else {})})
     else:
-        out.print(told(letter, body, datetime.now(UTC), reveal=reveal))
+        out.print(told(letter, body, results, datetime.now(UTC), reveal=reveal))
 
 
-@app.command()
-def discard(
-    ids: which.Ids = None,
-    why: Annotated[
-        str, typer.Option("--why", help="Kept with the letter and in its notification's history.")
-    ] = "",
-    channel: which.Channel = None,
-    reason: which.Why = None,
-    fingerprint: which.Fingerprint = None,
-    since: which.Since = None,
-    until: which.Until = None,
-    max_age: which.MaxAge = None,
-    user: which.User = None,
-    entity: which.Entity = None,
-    category: which.Category = None,
-    yes: which.Yes = False,
-    as_json: AsJson = False,
-) -> None:
-    """Close dead letters for good: they stay readable and are never replayed.
-
-    Exits with 1 where one of those named was no longer buried.
-
-    Example: [bold]tidings dead discard --fingerprint 6b1f03 --why "test data"[/]
-    """
-    if not why.strip():
-        raise typer.BadParameter("say why, in a few words", param_hint="--why")
-    wanted = which.letter_filter(
-        channel=channel,
-        reason=reason,
-        fingerprint=fingerprint,
-        since=since,
-        until=until,
-        max_age=max_age,
-        user=user,
-        entity=entity,
-        category=category,
-        states=(LetterState.BURIED,),
-    )
-    if not (ids or wanted.selects):
-        raise typer.BadParameter("say which letters: ids or filters")
-    chosen = run(_chosen(wanted, ids or []))
-    if chosen and not (yes or ids):
-        if not sys.stdin.isatty():
-            raise typer.BadParameter(
-                f"{len(chosen):,} letters match and nobody is there to ask: give --yes"
-            )
-        typer.confirm(f"Discard {len(chosen):,} letters for good?", abort=True, err=True)
-    closed = run(_discard(chosen, why.strip()))
-    if as_json:
-        print_json(
-            {"discarded": closed, "not_buried": [one for one in chosen if one not in set(closed)]}
-        )
-    else:
-        out.print(f"Discarded {len(closed):,} of {len(chosen):,} letters.")
-    if len(closed) < len(chosen):
-        raise typer.Exit(FAULT)
-
-
-async def _list(wanted: LetterFilter, limit: int) -> tuple[Sequence[StoredLetter], int]:
+async def _show(id: IdPrefix) -> tuple[StoredLetter, bytes, tuple[Recipient, ...]]:
+    letter, body = await which.find(id)
+    if letter.notification_id is None:
+        return letter, body, ()
     async with open_ledger(Settings()) as ledger:
+        results = await ledger.reports.recipients(letter.notification_id, letter.epoch)
+    return letter, body, results
+
+
+async def _list(
+    wanted: LetterFilter, limit: int, before: IdPrefix | None
+) -> tuple[Sequence[StoredLetter], int]:
+    async with open_ledger(Settings()) as ledger:
+        older = await ledger.letters.search.resolve(before) if before else None
+        wanted = replace(wanted, before=older)
         found = await ledger.letters.search.list(wanted, limit)
         more = len(found) == limit
         return found, await ledger.letters.search.count(wanted) if more else len(found)
@@ -209,19 +189,3 @@ async def _list(wanted: LetterFilter, limit: int) -> tuple[Sequence[StoredLetter
 async def _groups(wanted: LetterFilter, limit: int) -> Sequence[Group]:
     async with open_ledger(Settings()) as ledger:
         return await ledger.letters.search.groups(wanted, limit)
-
-
-async def _chosen(wanted: LetterFilter, ids: Sequence[str]) -> Sequence[UUID]:
-    async with open_ledger(Settings()) as ledger:
-        if ids:
-            return (await which.with_ids(ledger, wanted, ids)).ids
-        return await ledger.letters.search.ids(wanted)
-
-
-async def _discard(chosen: Sequence[UUID], why: str) -> list[UUID]:
-    closed: list[UUID] = []
-    async with open_ledger(Settings()) as ledger:
-        for start in range(0, len(chosen), CLOSED_AT_ONCE):
-            some = chosen[start : start + CLOSED_AT_ONCE]
-            closed += await ledger.letters.closings.discard(some, why)
-    return closed

@@ -1,24 +1,31 @@
 """`tidings doctor`: tries everything Tidings depends on, and says what to do about each fault."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Final
 
 import typer
-from rich.markup import escape
 
 from tidings.broker.diagnosis import diagnose as diagnose_broker
 from tidings.broker.topology import topology_of
 from tidings.channels.registry import LINES, build, fallbacks
 from tidings.cli.console import FAULT, out, print_json, run
-from tidings.cli.options import AsJson
+from tidings.cli.harmless import escape
+from tidings.cli.options import AsJson, open_ledger
+from tidings.cli.ps import holding_other_templates, told_of_other_templates
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.delivery.ports import Channel, Finding, Verdict, labelled
 from tidings.ledger.diagnosis import diagnose as diagnose_ledger
 from tidings.settings import Settings
+from tidings.variables import unknown
 
+MISSED: Final = {
+    "scheduler": "what is scheduled is not sent, and lost messages are not found",
+    "archive": "dead letters stay in RabbitMQ and can't be shown or replayed",
+}
 PATIENCE: Final = 60.0
 """Seconds that any one check may take."""
 MARKS: Final = {
@@ -47,12 +54,9 @@ def doctor(as_json: AsJson = False) -> None:
 
 def _tell(findings: Sequence[Finding]) -> None:
     for one in findings:
-        out.print(
-            f"{MARKS[one.verdict]} [bold]{escape(one.subject)}[/]: {escape(one.detail)}",
-            soft_wrap=True,
-        )
+        out.print(f"{MARKS[one.verdict]} [bold]{escape(one.subject)}[/]: {escape(one.detail)}")
         if one.remedy:
-            out.print(f"    [dim]→[/] {escape(one.remedy)}", soft_wrap=True)
+            out.print(f"    [dim]→[/] {escape(one.remedy)}")
     faults = sum(one.verdict is Verdict.FAULT for one in findings)
     warnings = sum(one.verdict is Verdict.WARNING for one in findings)
     out.print()
@@ -78,12 +82,17 @@ async def _examine(settings: Settings) -> Sequence[Finding]:
             *((name, channel.check) for name, channel in channels.items()),
             *((f"{one.name} ({name})", partial(_check, name, one)) for name, one in others),
             ("Templates", lambda: _templates(settings)),
+            ("Processes", lambda: _processes(settings, channels)),
         ]
         results = await asyncio.gather(*(_within(name, check) for name, check in checks))
     finally:
         await _close([*channels.values(), *(one for _, one in others)])
     return [
         Finding("Settings", Verdict.OK, "every variable reads well"),
+        *(
+            Finding("Settings", Verdict.WARNING, one.told, "correct it, or unset it")
+            for one in unknown(settings, os.environ)
+        ),
         *(finding for result in results for finding in result),
         *_switched_off(channels),
     ]
@@ -107,7 +116,7 @@ async def _within(
         async with asyncio.timeout(PATIENCE):
             return await check()
     except TimeoutError:
-        detail = f"no answer within {PATIENCE:.0f} s"
+        detail = f"no answer within {PATIENCE:.0f}s"
         return [Finding(name, Verdict.FAULT, detail, "look at the network between it and here")]
     except TidingsError as error:
         return [Finding(name, Verdict.FAULT, str(error))]
@@ -132,6 +141,44 @@ def _switched_off(channels: Mapping[str, Channel]) -> Iterator[Finding]:
             yield Finding(name, Verdict.OK, f"off; set {line.variable} to switch it on")
 
 
+async def _processes(settings: Settings, channels: Collection[str]) -> Sequence[Finding]:
+    """Which roles are missing, and whether those that run are of one version."""
+    try:
+        async with open_ledger(settings) as ledger:
+            running = [one for one in await ledger.processes.known() if one.running]
+    except TidingsError:
+        return []  # what is wrong with PostgreSQL is told under its own name
+    roles = {role for one in running for role in one.roles}
+    served = {channel for one in running for channel in one.channels}
+    missing = [
+        *(
+            f"no {role} runs: {MISSED[role]}"
+            for role in ("scheduler", "archive")
+            if role not in roles
+        ),
+        *(
+            f"no worker serves {channel}: it waits in its lanes"
+            for channel in channels
+            if channel not in served
+        ),
+    ]
+    remedy = "start `tidings all`, or the roles one by one; `tidings ps` lists what runs"
+    found = [Finding("Processes", Verdict.WARNING, what, remedy) for what in missing]
+    if len(versions := sorted({one.version for one in running})) > 1:
+        what = f"versions differ: {', '.join(versions)}"
+        found.append(
+            Finding(
+                "Processes",
+                Verdict.WARNING,
+                what,
+                "finish the upgrade; `tidings ps` tells which is which",
+            )
+        )
+    return found or [
+        Finding("Processes", Verdict.OK, f"{len(running)} running, with every role and channel")
+    ]
+
+
 async def _templates(settings: Settings) -> Sequence[Finding]:
     from tidings.templates import Level, Templates
 
@@ -152,4 +199,14 @@ async def _templates(settings: Settings) -> Sequence[Finding]:
         for one in problems
     ]
     count = len(templates.list_templates())
+    holding = await holding_other_templates(settings, templates.digest)
+    if hint := told_of_other_templates(holding):
+        found.append(
+            Finding(
+                "Templates",
+                Verdict.WARNING,
+                hint,
+                f"restart them, if {root} is what they should use",
+            )
+        )
     return found or [Finding("Templates", Verdict.OK, f"{count} in {root}, all of them sound")]

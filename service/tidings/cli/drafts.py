@@ -1,19 +1,17 @@
 """What is written at the terminal or in a file becomes notifications, each checked as a producer's is."""
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import typer
 from pydantic import ValidationError
-from rich.markup import escape
 
-from tidings.cli.console import USAGE, err
-from tidings.delivery.delay import seconds
+from tidings.cli import telling
+from tidings.cli.commands import Unclear, unknown
+from tidings.cli.console import USAGE, say_error
+from tidings.cli.files import STDIN, contents
 from tidings_events import (
     CHANNELS,
     MODELS,
@@ -22,8 +20,6 @@ from tidings_events import (
     Notification,
     describe,
 )
-
-STDIN: Final = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +32,34 @@ class Draft:
 
 def from_flags(channel: str | None, given: Mapping[str, Any]) -> Draft:
     if channel is None:
-        raise typer.BadParameter(f"name a channel ({', '.join(CHANNELS)}), or give --file")
+        raise Unclear(f"name a channel ({', '.join(CHANNELS)}), or give --file")
     return Draft("", {"channel": channel, **given})
 
 
 def from_file(file: str, channel: str | None, given: Mapping[str, Any]) -> list[Draft]:
     if channel or given:
-        raise typer.BadParameter("give either --file or a channel with its fields, not both")
-    try:
-        text = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
-    except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}") from None
+        raise Unclear("give either --file or a channel with its fields, not both")
+    text = contents("--file", file)
     name = "standard input" if file == STDIN else file
     return list(_documents(name, text))
+
+
+def read_json(text: str | bytes) -> Any:
+    """Read JSON that a person wrote.
+
+    Raises:
+        ValueError: It is none, or nested without end; says where.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _documents(name: str, text: bytes) -> Iterator[Draft]:
     """One object, a list, or an object a line."""
     try:
-        whole = json.loads(text)
+        whole = read_json(text)
     except ValueError as error:
         lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) < 2:
@@ -69,7 +74,7 @@ def _documents(name: str, text: bytes) -> Iterator[Draft]:
 
 def _line(name: str, number: int, line: bytes) -> Any:
     try:
-        return json.loads(line)
+        return read_json(line)
     except ValueError as error:
         _refuse([f"{name}, line {number}: is not JSON ({error})"])
 
@@ -94,27 +99,28 @@ def _notification(fields: Any) -> Notification:
     channel = fields.get("channel") if isinstance(fields, dict) else None
     model = MODELS.get(channel) if isinstance(channel, str) else None
     if model is None:
-        known = ", ".join(CHANNELS)
-        raise InvalidNotification([f"channel: {channel!r} is not a channel; use one of {known}"])
+        raise InvalidNotification([f"channel: {unknown(str(channel), CHANNELS)}"])
     try:
         notification: BaseNotification = model.model_validate_json(json.dumps(fields))
         notification.to_json()
     except ValidationError as invalid:
         raise InvalidNotification(describe(invalid)) from None
+    except RecursionError:
+        raise InvalidNotification(["it is nested too deeply"]) from None
     return notification  # type: ignore[return-value]  # MODELS holds exactly the union's members
 
 
 def _refuse(problems: Sequence[str]) -> NoReturn:
     for problem in problems:
-        err.print(f"[bold red]Error:[/] {escape(problem)}", soft_wrap=True)
+        say_error(problem)
     raise typer.Exit(USAGE)
 
 
-def json_object(option: str, text: str | None) -> dict[str, Any] | None:
+def json_object(option: str, text: str | bytes | None) -> dict[str, Any] | None:
     if text is None:
         return None
     try:
-        value = json.loads(text)
+        value = read_json(text)
     except ValueError as error:
         raise typer.BadParameter(f"is not JSON: {error}", param_hint=option) from None
     if not isinstance(value, dict):
@@ -132,23 +138,12 @@ def entity(text: str | None) -> dict[str, str] | None:
 
 
 def ahead(option: str, text: str | None) -> str | None:
-    """`10m` from now, or a time as it is written: the notification's own rules judge it."""
-    if text is None:
-        return None
+    """A time to come as the notification has it; None where it is not given."""
     try:
-        return (
-            datetime.now(UTC) + timedelta(seconds=seconds(text.removeprefix("in ")))
-        ).isoformat()
-    except ValueError:
-        pass
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is no time: write it like 10m, 2h, or 2026-12-24T18:00:00+01:00",
-            param_hint=option,
-        ) from None
-    return text
+        return None if text is None else telling.ahead(text)
+    except typer.BadParameter as error:
+        error.param_hint = option
+        raise
 
 
 def pairs(settings: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -157,6 +152,6 @@ def pairs(settings: Sequence[str]) -> Iterator[tuple[str, Any]]:
         if not (name and equals):
             raise typer.BadParameter(f"{setting!r}: write it like FIELD=VALUE", param_hint="--set")
         try:
-            yield name, json.loads(text)
+            yield name, read_json(text)
         except ValueError:
             yield name, text

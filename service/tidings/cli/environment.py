@@ -1,20 +1,27 @@
 """`tidings settings`: every environment variable, its meaning, its default and what it is now."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
-from rich.markup import escape
-from rich.table import Table
+from rich.console import Group
+from rich.text import Text
 
 from tidings.cli import settings_document as document
-from tidings.cli.console import guarded, out, print_json
+from tidings.cli.console import err, guarded, out, print_json
+from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson
+from tidings.cli.rows import cell
+from tidings.cli.sentences import Sentence
 from tidings.settings import Settings
-from tidings.variables import Variable, variables
+from tidings.variables import Variable, unknown, variables
+
+MEANING: Final = Text("    ")
+"""Before what a variable means."""
 
 
 def settings(
@@ -42,6 +49,8 @@ def settings(
     Example: [bold]tidings settings --changed[/]
     """
     every = guarded(lambda: list(variables(Settings())))
+    for one in guarded(lambda: list(unknown(Settings(), os.environ))):
+        err.print(f"[yellow]![/] {escape(one.told)}")
     chosen = [one for one in every if one.is_set or not changed]
     if write is not None:
         guarded(lambda: document.write(write, every))
@@ -57,25 +66,25 @@ def _tell(chosen: Sequence[Variable], *, markdown: bool, as_json: bool) -> None:
     elif markdown:
         out.out(document.markdown(chosen), highlight=False)
     elif chosen:
-        out.print(_table(chosen))
+        out.print(Group(*_lines(chosen)))
     else:
         out.print("No variable of Tidings is set: every default holds.")
 
 
-def _table(chosen: Sequence[Variable]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(ratio=1)
+def _lines(chosen: Sequence[Variable]) -> Iterator[Sentence]:
+    """`name = value` and what it means, under the heading of each section."""
     for section, members in groupby(chosen, lambda one: one.section):
-        table.add_row(f"\n[bold]{escape(section)}[/]")
+        yield Sentence(Text(f"\n{section}", "bold"), hanging=0)
         for one in members:
-            name = f"[green]{one.name}[/]" if one.is_set else one.name
-            table.add_row(name, f"{_value(one)}\n[dim]{escape(one.meaning)}[/]")
-    return table
+            yield Sentence(
+                Text.assemble((one.name, "green" if one.is_set else ""), " = ", _value(one))
+            )
+            yield Sentence(Text(one.meaning, "dim"), MEANING, hanging=0)
 
 
-def _value(one: Variable) -> str:
-    value = escape(one.value) or "[dim]empty[/]"
+def _value(one: Variable) -> Text:
+    value = cell(one.value) if one.value else Text("empty", "dim")
     if not one.is_set:
         return value
-    return f"[green]{value}[/] [dim](default: {escape(one.default) or 'empty'})[/]"
+    default = cell(one.default or "empty")
+    return Text.assemble((value.plain, "green"), (f" (default: {default})", "dim"))

@@ -1,24 +1,32 @@
 """How dead letters look on a terminal, and to other programs."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from rich.console import Group as Stack
 from rich.console import RenderableType
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
+from tidings.broker.letters import came_by
+from tidings.cli import recipients
+from tidings.cli.harmless import on_one_line, printable, single_lines, whole
 from tidings.cli.options import shown
-from tidings.cli.telling import ago, exact
-from tidings.cli.veil import hex_dump, printable, veiled
+from tidings.cli.rows import Row, Rows, cell
+from tidings.cli.sentences import Sentence
+from tidings.cli.telling import ago, distance, exact
+from tidings.cli.timeline import facts
+from tidings.cli.veil import discreet, hex_dump, veiled, veiled_headers
+from tidings.cli.ways_on import ways_on, would_expire
 from tidings.dead_letters.editing import Unreadable, checked, readable
 from tidings.delivery.letter import LetterState
 from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.letter_search import Group
+from tidings.ledger.stories import Recipient
+from tidings_events.routing import Headers
+from tidings_events.weight import too_heavy
 
 STYLES: Final = {
     LetterState.BURIED: "red",
@@ -28,99 +36,109 @@ STYLES: Final = {
     LetterState.SUPERSEDED: "dim",
 }
 
-ROOMY: Final = 150
-"""Columns from which on there is room for whole ids and for reasons."""
-SHORT_ID: Final = 8
-"""Digits that name a letter well enough."""
+PRODUCER: Final = ("app_id", "user_id")
+"""AMQP properties that say who published it."""
+
+LONGEST_LAID_OUT: Final = 512 * 1024
+"""Bytes of a body beyond which laying it out on a terminal takes seconds, and helps nobody."""
+SAME_MOMENT: Final = timedelta(seconds=1)
+"""Times that are closer are told once: a letter is buried milliseconds after its last attempt."""
 
 
 def as_data(letter: StoredLetter, *, reveal: bool) -> dict[str, Any]:
     """A letter for other programs."""
-    data = asdict(letter)
+    data = {
+        **asdict(letter),
+        "attempts": letter.tries,
+        "came_by": came_by(letter.headers, letter.routing_key),
+    }
     failure = data.pop("failure")
-    recipient = shown(letter.recipient, reveal=reveal) if letter.recipient else None
-    return {**data, **failure, "recipient": recipient}
+    if reveal:
+        return {**data, **failure}
+    recipient = shown(letter.recipient, reveal=False) if letter.recipient else None
+    failure["message"] = discreet(failure["message"])
+    return {**data, **failure, "recipient": recipient, "headers": veiled_headers(letter.headers)}
 
 
-def letters_table(
-    letters: Sequence[StoredLetter], now: datetime, *, reveal: bool, width: int
-) -> Table:
-    """One line a letter; where there is little room, its id's first digits and no reasons."""
-    roomy = width >= ROOMY
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("ID", no_wrap=True, min_width=36 if roomy else SHORT_ID)
-    for name in ("Buried", "Channel", *(["State"] if roomy else []), "Reason"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("Group", no_wrap=True, min_width=12)
-    table.add_column("To", overflow="ellipsis", no_wrap=True)
-    if roomy:
-        table.add_column("Tries", justify="right")
-        table.add_column("Why")  # the only one that gives way: what matters is in the others
-    for one in letters:
-        table.add_row(*_cells(one, now, reveal=reveal, roomy=roomy))
-    return table
+def letters_table(letters: Sequence[StoredLetter], now: datetime, *, reveal: bool) -> Rows:
+    """For people: an id and a group to go on with, and why each was buried."""
+    return Rows(
+        ("ID", "Buried", "Came by", "State", "Reason", "Group", "To", "Tries"),
+        [Row(_cells(one, now, reveal=reveal), _fault(one)) for one in letters],
+    )
 
 
-def _cells(
-    one: StoredLetter, now: datetime, *, reveal: bool, roomy: bool
-) -> Iterator[RenderableType]:
-    yield str(one.id) if roomy else str(one.id)[:SHORT_ID]
-    yield from (ago(one.buried_at, now), _lane(one))
-    if roomy:
-        yield Text(one.state.value, style=STYLES[one.state])
-    yield from (one.reason.value, one.fingerprint)
-    yield escape(shown(one.recipient, reveal=reveal) if one.recipient else "")
-    if roomy:
-        yield str(one.attempts)
-        yield Text(printable(_fault(one)), no_wrap=True, overflow="ellipsis")
+def _cells(one: StoredLetter, now: datetime, *, reveal: bool) -> list[Text]:
+    return [
+        cell(str(one.id)),
+        cell(ago(one.buried_at, now)),
+        cell(_came_by(one)),
+        cell(one.state.value, STYLES[one.state]),
+        cell(one.reason.value),
+        cell(one.fingerprint),
+        cell(shown(one.recipient, reveal=reveal) if one.recipient else ""),
+        cell(str(one.tries)),
+    ]
 
 
-def groups_table(groups: Iterable[Group], now: datetime, *, width: int) -> Table:
-    """One line a group; where there is little room, their reasons are told on several."""
-    roomy = width >= ROOMY
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("Letters", justify="right", no_wrap=True)
-    for name in ("Group", "Channel", "Reason", *(["First"] if roomy else []), "Last"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("Why, the latest", overflow="fold")
-    for one in groups:
-        table.add_row(
-            f"{one.letters:,}",
-            one.fingerprint,
-            one.channel or "?",
-            one.reason.value,
-            *([ago(one.first_at, now)] if roomy else []),
-            ago(one.last_at, now),
-            escape(printable(" ".join(part for part in (one.code, one.message) if part))),
-        )
-    return table
+def groups_table(groups: Iterable[Group], now: datetime) -> Rows:
+    """For people: how many letters have the same fault, and which, as the latest of them tells it."""
+    return Rows(
+        ("Letters", "Group", "Channel", "Reason", "First", "Last"),
+        [
+            Row(
+                [
+                    cell(f"{one.letters:,}"),
+                    cell(one.fingerprint),
+                    cell(one.channel or "?"),
+                    cell(one.reason.value),
+                    cell(ago(one.first_at, now)),
+                    cell(ago(one.last_at, now)),
+                ],
+                _code_and_words(one.code, one.message),
+            )
+            for one in groups
+        ],
+        right=("Letters",),
+    )
 
 
-def told(letter: StoredLetter, body: bytes, now: datetime, *, reveal: bool) -> RenderableType:
-    """Everything about one letter."""
+def told(
+    letter: StoredLetter,
+    body: bytes,
+    results: Sequence[Recipient],
+    now: datetime,
+    *,
+    reveal: bool,
+) -> RenderableType:
+    """Everything about one letter.
+
+    Args:
+        results: What became of each recipient, where they did not all fare alike.
+    """
+    results = single_lines(tuple(results))
     parts: list[RenderableType] = [_head(letter, now, reveal=reveal)]
-    if letter.headers:
-        parts += ["", Text("Headers", style="dim"), _indented(json.dumps(letter.headers, indent=2))]
+    if apart := recipients.copies(results, reveal=reveal):
+        parts += ["", Text("Copies", style="dim"), apart]
+    if headers := _not_told(letter):
+        headers = headers if reveal else veiled_headers(headers)
+        text = json.dumps(headers, indent=2, ensure_ascii=False)
+        parts += ["", Text("Headers", style="dim"), _indented(text)]
     try:
         checked(body)
     except Unreadable as unreadable:
         parts += ["", Text("It can't be read:", style="red")]
-        parts += [_indented(f"· {problem}") for problem in unreadable.problems]
+        said = unreadable.problems if reveal else map(discreet, unreadable.problems)
+        parts += [Sentence(Text(on_one_line(one)), Text("  · "), hanging=0) for one in said]
     parts += ["", Text("Body", style="dim"), _indented(_body(body, reveal=reveal))]
-    if advice := _advice(letter):
-        parts += ["", advice]
+    parts += _advice(letter, body, now)
     return Stack(*parts)
 
 
-def _head(letter: StoredLetter, now: datetime, *, reveal: bool) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim")
-    grid.add_column(overflow="fold")
-    grid.add_row("State", Text(letter.state.value.upper(), style=f"bold {STYLES[letter.state]}"))
-    for label, value in _facts(letter, now, reveal=reveal):
-        if value:
-            grid.add_row(label, Text(printable(value)))
-    return grid
+def _head(letter: StoredLetter, now: datetime, *, reveal: bool) -> Stack:
+    state = Text(letter.state.value.upper(), style=f"bold {STYLES[letter.state]}")
+    known = ((name, cell(value)) for name, value in _facts(letter, now, reveal=reveal) if value)
+    return Stack(*facts((("State", state), *known)))
 
 
 def _facts(letter: StoredLetter, now: datetime, *, reveal: bool) -> Iterable[tuple[str, str]]:
@@ -130,28 +148,38 @@ def _facts(letter: StoredLetter, now: datetime, *, reveal: bool) -> Iterable[tup
     yield "Notification", f"{letter.notification_id}{epoch}" if letter.notification_id else ""
     yield "Reason", letter.reason.value
     yield "Error", " ".join(part for part in (failure.kind, failure.code) if part)
-    yield "", failure.message
+    yield "", failure.message if reveal else discreet(failure.message)
     yield "Provider", failure.provider
+    yield "Producer", _properties(letter, PRODUCER)
     yield "Group", letter.fingerprint
-    yield "Lane", _lane(letter)
+    yield "Came by", _came_by(letter)
+    yield "Lane", _lane(letter) if _lane(letter) != _came_by(letter) else ""
     yield "Category", letter.category or ""
     yield "To", shown(letter.recipient, reveal=reveal) if letter.recipient else ""
     yield "User", letter.user_id or ""
     yield "About", f"{letter.entity_type} {letter.entity_id}" if letter.entity_type else ""
-    yield "Attempts", str(letter.attempts)
-    yield "First failed", _when(letter.first_failed_at, now)
-    yield "Last failed", _when(letter.last_failed_at, now)
-    yield "Buried", _when(letter.buried_at, now)
+    yield "Attempts", str(letter.tries)
+    yield "Worker", str(letter.headers.get(Headers.WORKER, ""))
+    yield from _times(letter, now)
     yield "Replayed", _when(letter.replayed_at, now) if letter.replayed_at else ""
     yield "Note", " · ".join(part for part in (letter.note, letter.actor) if part)
     yield "In place of", str(letter.supersedes) if letter.supersedes else ""
     yield "Exchange", letter.exchange
     yield "Routing key", letter.routing_key
     yield "Content type", letter.content_type or ""
+    yield "Properties", _properties(letter, set(letter.properties) - set(PRODUCER))
     yield "Size", f"{letter.size:,} bytes"
 
 
+def _properties(letter: StoredLetter, names: Collection[str]) -> str:
+    return " · ".join(
+        f"{name} {value}" for name, value in letter.properties.items() if name in names
+    )
+
+
 def _body(body: bytes, *, reveal: bool) -> str:
+    if too_heavy(body) is not None or (reveal and len(body) > LONGEST_LAID_OUT):
+        return f"{len(body):,} bytes, too much to lay out: --raw writes them"
     if not reveal:
         return veiled(body) or f"{len(body):,} bytes that are no JSON: --reveal shows them"
     try:
@@ -161,19 +189,63 @@ def _body(body: bytes, *, reveal: bool) -> str:
     return readable(body).rstrip()
 
 
-def _advice(letter: StoredLetter) -> Text | None:
+def _advice(letter: StoredLetter, body: bytes, now: datetime) -> list[RenderableType]:
     if letter.state is not LetterState.BURIED:
-        return None
-    id_ = str(letter.id)
-    return Text.from_markup(
-        f"Once more: [bold]tidings replay {id_}[/]\n"
-        f"Mended:    [bold]tidings dead edit {id_} --replay[/]\n"
-        f'Never:     [bold]tidings dead discard {id_} --why "…"[/]'
-    )
+        return []
+    never = f'Never:     [bold]tidings dead discard {letter.id} --why "…"[/]'
+    expired = would_expire(letter, body, now)
+    ways = ways_on(letter.id, body, letter.failure.kind, expired=expired)
+    return ["", Sentence(Text.from_markup(f"{ways}\n{never}"))]
 
 
 def _indented(text: str) -> Text:
-    return Text("\n".join(f"  {line}" for line in printable(text).split("\n")))
+    return whole(Text("\n".join(f"  {line}" for line in printable(text).split("\n"))))
+
+
+def _times(letter: StoredLetter, now: datetime) -> Iterable[tuple[str, str]]:
+    """When it failed and was buried, each moment once."""
+    first, last, buried = letter.first_failed_at, letter.last_failed_at, letter.buried_at
+    if buried - first >= SAME_MOMENT:
+        yield "First failed", _when(first, now)
+    if buried - last >= SAME_MOMENT and last - first >= SAME_MOMENT:
+        yield "Last failed", _when(last, now)
+    yield "Buried", _when(buried, now)
+
+
+def _not_told(letter: StoredLetter) -> Mapping[str, Any]:
+    """The headers without those of ours that say what stands above them already."""
+    failure = letter.failure
+    told: dict[str, Any] = {
+        Headers.REASON: letter.reason.value,
+        Headers.ERROR_CLASS: failure.kind,
+        Headers.ERROR_CODE: failure.code,
+        Headers.ERROR_MESSAGE: failure.message,
+        Headers.PROVIDER: failure.provider,
+        Headers.EPOCH: letter.epoch,
+        Headers.ATTEMPT: letter.attempts,
+        Headers.LETTER: str(letter.id),
+        Headers.QUEUE: f"tidings.{_came_by(letter)}",
+        Headers.ORIGINAL_HEADERS: {},
+    }
+    by_rule = {Headers.WORKER, *([Headers.FIRST_SEEN] if _seen_first(letter) else [])}
+    return {
+        name: value
+        for name, value in letter.headers.items()
+        if name not in by_rule and (name not in told or value != told[name])
+    }
+
+
+def _seen_first(letter: StoredLetter) -> bool:
+    """Whether it was first seen when it failed, as what can't be read is."""
+    try:
+        seen = datetime.fromisoformat(str(letter.headers.get(Headers.FIRST_SEEN)))
+        return abs(letter.first_failed_at - seen) < SAME_MOMENT
+    except (ValueError, TypeError):  # no time, or one without an offset
+        return False
+
+
+def _came_by(letter: StoredLetter) -> str:
+    return came_by(letter.headers, letter.routing_key) or "?"
 
 
 def _lane(letter: StoredLetter) -> str:
@@ -181,8 +253,12 @@ def _lane(letter: StoredLetter) -> str:
 
 
 def _fault(letter: StoredLetter) -> str:
-    return " ".join(part for part in (letter.failure.code, letter.failure.message) if part)
+    return _code_and_words(letter.failure.code, letter.failure.message)
+
+
+def _code_and_words(code: str, message: str) -> str:
+    return " ".join(part for part in (code, discreet(message)) if part)
 
 
 def _when(moment: datetime, now: datetime) -> str:
-    return f"{exact(moment)} ({ago(moment, now)})"
+    return f"{exact(moment)} ({distance(moment, now)})"

@@ -1,30 +1,32 @@
 """`tidings list`: the notifications that match, newest first."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Final
-from uuid import UUID
+from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
-from tidings.cli.console import err, print_json, run
-from tidings.cli.options import AsJson, Reveal, open_ledger, paper, shown
+from tidings.cli import letter_options as which
+from tidings.cli.console import err, out, print_json, run
+from tidings.cli.harmless import escape
+from tidings.cli.hints import next_page, nothing_matches
+from tidings.cli.options import AsJson, Before, Reveal, entity_of, open_ledger, shown
+from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.show import STYLES
-from tidings.cli.telling import ago, moment
+from tidings.cli.telling import ago, exact, moment, untried
+from tidings.cli.veil import discreet
+from tidings.cli.waiting import Surroundings, surroundings, why_it_waits
+from tidings.delivery.errors import Refused
 from tidings.delivery.states import State
-from tidings.ledger.reports import Filters
+from tidings.ledger.id_prefix import IdPrefix
+from tidings.ledger.notification_search import Filters, Page
 from tidings.ledger.stories import Summary
 from tidings.settings import Settings
 
-ROOMY: Final = 110
-"""Columns from which on there is room for the reasons too."""
-
 
 def list_(
-    channel: Annotated[str | None, typer.Option("--channel", "-c", help="Of this channel.")] = None,
+    channel: which.Channel = None,
     state: Annotated[
         list[State] | None,
         typer.Option("--state", "-s", help="In this state; may be given several times."),
@@ -45,10 +47,7 @@ def list_(
         str | None, typer.Option(metavar="WHEN", help="Accepted before then, written alike.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 25,
-    before: Annotated[
-        UUID | None,
-        typer.Option(metavar="ID", help="Older than this one: goes on where a page ended."),
-    ] = None,
+    before: Before = None,
     as_json: AsJson = False,
     reveal: Reveal = False,
 ) -> None:
@@ -56,58 +55,84 @@ def list_(
 
     Example: [bold]tidings list --channel email --state failed --since 24h[/]
     """
-    type_, _, entity_id = (entity or "").partition(":")
+    type_, entity_id = entity_of(entity)
     filters = Filters(
         channel=channel,
         states=tuple(state or ()),
         category=category,
         user_id=user,
-        entity_type=type_ or None,
-        entity_id=entity_id or None,
+        entity_type=type_,
+        entity_id=entity_id,
         recipient=recipient,
-        since=moment(since) if since else None,
-        until=moment(until) if until else None,
+        since=moment(since, option="--since") if since else None,
+        until=moment(until, option="--until") if until else None,
     )
-    found = run(_find(filters, limit, before))
+    page, around = run(_find(filters, limit, before))
+    found, now = page.found, datetime.now(UTC)
     if as_json:
-        rows = (asdict(one) for one in found)
-        print_json([{**row, "recipient": shown(row["recipient"], reveal=reveal)} for row in rows])
-    elif not found:
-        err.print("Nothing matches.")
-    else:
-        console = paper()
-        console.print(_table(found, reveal=reveal, roomy=console.width >= ROOMY))
+        print_json([_as_data(one, around, now, reveal=reveal) for one in found])
+    elif not found and page.looked_back_to is None:
+        nothing_matches(category, type_)
+    elif found:
+        out.print(table(found, around, now, reveal=reveal))
         if len(found) == limit:
-            err.print(f"[dim]There may be more: --before {found[-1].id}, or a higher --limit.[/]")
+            err.print(f"[dim]There may be more: `{escape(next_page(found[-1].id))}`[/]")
+    if page.looked_back_to is not None:
+        _say_how_far(page.looked_back_to)
 
 
-async def _find(filters: Filters, limit: int, before: UUID | None) -> Sequence[Summary]:
-    async with open_ledger(Settings()) as ledger:
-        return await ledger.reports.list(filters, limit, before=before)
+def _say_how_far(reached: datetime) -> None:
+    """That what is older was not looked through, and how it is."""
+    when = reached.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    since = f"Looked through everything accepted since {exact(reached)}, and no further."
+    err.print(f"[dim]{since} For older ones: `--until {when}`[/]")
 
 
-def _table(found: Sequence[Summary], *, reveal: bool, roomy: bool) -> Table:
-    now = datetime.now(UTC)
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("ID", "Accepted", "Channel", "State"):
-        table.add_column(name, no_wrap=True, min_width=36 if name == "ID" else None)
-    if roomy:
-        table.add_column("Tries", justify="right")
-    table.add_column("To", overflow="ellipsis", no_wrap=True)
-    if roomy:
-        table.add_column("Why", overflow="ellipsis", no_wrap=True)
-    for one in found:
-        channel = f"{one.channel}.{one.priority}" if roomy else one.channel
-        state = f"[{STYLES[one.state]}]{one.state}[/]"
-        cells = [str(one.id), ago(one.accepted_at, now), channel, state]
-        to = escape(shown(one.recipient, reveal=reveal))
-        table.add_row(*cells, *([str(one.attempt), to, escape(_why(one))] if roomy else [to]))
-    return table
+async def _find(filters: Filters, limit: int, before: IdPrefix | None) -> tuple[Page, Surroundings]:
+    settings = Settings()
+    async with open_ledger(settings) as ledger:
+        older = await ledger.reports.find(before) if before else None
+        if before and older is None:
+            raise Refused(f"there is no notification {before.text} to go on from")
+        page = await ledger.reports.list(filters, limit, before=older)
+        return page, await surroundings(settings, ledger, page.found)
+
+
+def _as_data(one: Summary, around: Surroundings, now: datetime, *, reveal: bool) -> dict[str, Any]:
+    recipient = shown(one.recipient, reveal=reveal)
+    message = (
+        one.failure_message if reveal or not one.failure_message else discreet(one.failure_message)
+    )
+    told = {"recipient": recipient, "failure_message": message}
+    return {**one.data, **told, "waits": why_it_waits(one, around, now) or None}
+
+
+def table(found: Sequence[Summary], around: Surroundings, now: datetime, *, reveal: bool) -> Rows:
+    """For people: an id to go on with, and why where something went wrong or waits."""
+    return Rows(
+        ("ID", "When", "Channel", "State", "Tries", "To"),
+        [
+            Row(_cells(one, now, reveal=reveal), why_it_waits(one, around, now) or _why(one))
+            for one in found
+        ],
+    )
+
+
+def _cells(one: Summary, now: datetime, *, reveal: bool) -> list[Text]:
+    return [
+        cell(str(one.id)),
+        cell(ago(one.accepted_at, now)),
+        cell(one.channel),
+        cell(one.state.value, STYLES[one.state]),
+        cell(str(one.tries)),
+        cell(shown(one.recipient, reveal=reveal)),
+    ]
 
 
 def _why(one: Summary) -> str:
     """In a few words what went wrong, where something did."""
     if one.state in {State.SENT, State.DELIVERED, State.QUEUED, State.SCHEDULED}:
         return ""
-    parts = (one.reason, one.failure_code, one.failure_message)
-    return " · ".join(part for part in parts if part)
+    reason = untried(one.tries) if one.untried else one.reason
+    parts = (reason, one.failure_code, one.failure_message)
+    return discreet(" · ".join(part for part in parts if part))

@@ -1,7 +1,7 @@
 """`tidings`: every command, in the order a newcomer needs them."""
 
 from importlib.metadata import version
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -13,8 +13,10 @@ from tidings.cli import (
     environment,
     listing,
     migrate,
+    ps,
     publish,
     replay,
+    requeue,
     roles,
     show,
     statistics,
@@ -23,19 +25,20 @@ from tidings.cli import (
     up,
     verify,
 )
+from tidings.cli.commands import Commands
 from tidings.cli.console import out
+from tidings.cli.entry import enter
 from tidings.telemetry.logs import configure
 
 RUN: Final = "Run"
 ASK: Final = "Ask and act"
 SET_UP: Final = "Set up"
 
-app = typer.Typer(
+app = Commands(
     name="tidings",
     help="Delivers notifications and loses none.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -50,7 +53,9 @@ app.command(rich_help_panel=ASK)(publish.publish)
 app.command(rich_help_panel=ASK)(show.show)
 app.command("list", rich_help_panel=ASK)(listing.list_)
 app.command(rich_help_panel=ASK)(statistics.stats)
+app.command(rich_help_panel=ASK)(ps.ps)
 app.command(rich_help_panel=ASK)(cancel.cancel)
+app.command(rich_help_panel=ASK)(requeue.requeue)
 
 app.add_typer(channels.app, name="channels", rich_help_panel=ASK)
 app.add_typer(dead.app, name="dead", rich_help_panel=ASK)
@@ -81,6 +86,6 @@ def root(
     configure("warning")  # a command speaks for itself; the roles say more, as they are told to
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Entry point of the `tidings` script."""
-    app()
+    enter(app)

@@ -1,6 +1,6 @@
 """`tidings migrate`: brings the database's tables to the version this Tidings needs."""
 
-from tidings.cli.console import out, print_json, run
+from tidings.cli.console import err, out, print_json, run
 from tidings.cli.options import AsJson
 from tidings.ledger.migrate import MigrationState, migrate, migration_state
 from tidings.settings import Settings
@@ -23,4 +23,8 @@ def migrate_(as_json: AsJson = False) -> None:
 async def _migrate() -> tuple[MigrationState, MigrationState]:
     url = Settings().ledger.database_url.get_secret_value()
     before = await migration_state(url)
-    return before, before if before.ok else await migrate(url)
+    return before, before if before.ok else await migrate(url, waits=_say_that_it_waits)
+
+
+def _say_that_it_waits() -> None:
+    err.print("A table is in use: waiting a moment before the next try to lock it.")

@@ -1,17 +1,29 @@
 """`tidings publish`: sends a notification from the terminal, as any producer would."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final, NoReturn
 from uuid import UUID
 
 import typer
-from rich.markup import escape
 
 from tidings.certificates import verifying
 from tidings.cli import drafts
-from tidings.cli.console import FAULT, UNAVAILABLE, err, guarded, print_json, run
-from tidings.cli.options import AsJson
+from tidings.cli.console import (
+    FAULT,
+    end_as_unavailable,
+    err,
+    guarded,
+    out,
+    print_json,
+    run,
+    say_error,
+    warn,
+)
+from tidings.cli.harmless import escape
+from tidings.cli.options import AsJson, actor
+from tidings.cli.telling import counted
 from tidings.settings import BrokerSettings, Settings
 from tidings_events import (
     CHANNELS,
@@ -23,6 +35,9 @@ from tidings_events import (
     Unroutable,
 )
 from tidings_events.routing import routing_key
+
+SHOWN: Final = 5
+"""Faults of templates that are told one by one."""
 
 
 def publish(
@@ -76,17 +91,18 @@ def publish(
             help="A JSON object, a list of them, or one a line; - reads standard input.",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only check them, and say how many would be published."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Publish a notification and print its id once RabbitMQ has it safely.
 
     Examples:
-
-    [bold]tidings publish email --to jane@example.com --subject Hello --body "It works."[/]
-
-    [bold]tidings publish sms --to +14155550123 --template code --data '{"code": "4711"}' --category otp[/]
-
-    [bold]tidings publish --file notifications.json[/]
+      [bold]tidings publish email --to jane@example.com --subject Hello --body "It works."[/]
+      [bold]tidings publish sms --to +14155550123 --template otp --data '{"code": "493027"}' --category otp[/]
+      [bold]tidings publish --file notifications.json[/]
     """
     flags = {
         "id": id and str(id),
@@ -109,7 +125,11 @@ def publish(
     }
     given = {name: value for name, value in flags.items() if value is not None}
     raw = drafts.from_file(file, channel, given) if file else [drafts.from_flags(channel, given)]
-    _publish(drafts.validated(raw), as_json=as_json, single=not file)
+    notifications = drafts.validated(raw)
+    if dry_run:
+        _rehearse(notifications, as_json=as_json, single=not file)
+    else:
+        _publish(notifications, as_json=as_json, single=not file)
 
 
 def _publish(notifications: Sequence[Notification], *, as_json: bool, single: bool) -> None:
@@ -120,20 +140,38 @@ def _publish(notifications: Sequence[Notification], *, as_json: bool, single: bo
         failed = {notification.id for notification, _ in error.failures}
         _tell([one for one in notifications if one.id not in failed], as_json=as_json, single=False)
         for notification, why in error.failures:
-            err.print(
-                f"[bold red]Not published:[/] {notification.id}: {escape(str(why))}", soft_wrap=True
-            )
-        raise typer.Exit(_exit_code(error.failures[0][1])) from None
+            err.print(f"[bold red]Not published:[/] {notification.id}: {escape(str(why))}")
+        _end(error.failures[0][1])
     except TidingsEventsError as error:
-        err.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
-        raise typer.Exit(_exit_code(error)) from None
+        say_error(str(error))
+        _end(error)
     _tell(notifications, as_json=as_json, single=single)
+    _warn_of_words(notifications)
+
+
+def _rehearse(notifications: Sequence[Notification], *, as_json: bool, single: bool) -> None:
+    if as_json:
+        _tell(notifications, as_json=True, single=single)
+    else:
+        keys = Counter(map(routing_key, notifications))
+        each = ", ".join(f"{count:,} with {key}" for key, count in keys.items())
+        out.print(f"{counted(len(notifications), 'notification')} would be published: {each}")
+    _warn_of_words(notifications)
+
+
+def _app_id() -> str:
+    """Who is asking, in what AMQP has room for: 255 bytes (0-9-1, 4.2.5.3)."""
+    return actor().encode()[:255].decode(errors="ignore")
 
 
 async def _send(settings: BrokerSettings, notifications: Sequence[Notification]) -> None:
     tls = verifying(settings.amqp_ca_file, "TIDINGS_AMQP_CA_FILE")
     producer = Producer(
-        settings.urls, timeout=settings.amqp_timeout, ssl_context=tls, name="tidings publish"
+        settings.urls,
+        timeout=settings.amqp_timeout,
+        ssl_context=tls,
+        name="tidings publish",
+        app_id=_app_id(),
     )
     async with producer:
         if len(notifications) == 1:
@@ -150,9 +188,24 @@ def _tell(notifications: Sequence[Notification], *, as_json: bool, single: bool)
     for one in notifications:
         sys.stdout.write(f"{one.id}\n")
     if single and sys.stdout.isatty():
-        err.print(f"[dim]Follow it: tidings show {notifications[0].id}[/]")
+        err.print(f"[dim]Follow it: `tidings show {notifications[0].id}`[/]")
 
 
-def _exit_code(error: TidingsEventsError) -> int:
+def _warn_of_words(notifications: Sequence[Notification]) -> None:
+    """Say what of it can't be written, as far as that can be known here; it is published all the same."""
+    if not any(getattr(one, "template", None) for one in notifications):
+        return
+    from tidings.cli.rehearsal import faults  # loads the channels: only where there is a template
+
+    told = faults(Settings(), notifications)
+    for fault in told[:SHOWN]:
+        warn(f"with the templates here it becomes a dead letter: {fault}")
+    if len(told) > SHOWN:
+        warn(f"{len(told) - SHOWN} more such faults")
+
+
+def _end(error: TidingsEventsError) -> NoReturn:
     """An unroutable one needs a person; the others may go through later."""
-    return FAULT if isinstance(error, Unroutable) else UNAVAILABLE
+    if isinstance(error, Unroutable):
+        raise typer.Exit(FAULT)
+    end_as_unavailable()

@@ -4,73 +4,61 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from itertools import islice
+from typing import Any, Final
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
 from tidings.app import collect_seldom
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.cli import letter_options as which
-from tidings.cli.console import FAULT, err, out, print_json, run
-from tidings.cli.letter_views import as_data, letters_table
-from tidings.cli.options import AsJson, open_ledger, paper
+from tidings.cli import replay_options as how
+from tidings.cli.commands import Unclear
+from tidings.cli.console import FAULT, STOPPED, err, interruptible, run
+from tidings.cli.hints import say_what_is_near
+from tidings.cli.letter_views import letters_table
+from tidings.cli.options import AsJson, open_ledger
 from tidings.cli.replay_progress import watching
-from tidings.cli.replay_report import explain_left_out, left_out, show_summary
+from tidings.cli.replay_report import show_nothing, show_rehearsal, show_summary, warn_of_doubt
+from tidings.cli.telling import counted
 from tidings.dead_letters.policies import Policies
-from tidings.dead_letters.replay import Plan, Replayer, Summary
+from tidings.dead_letters.replay import (
+    INTERRUPTED,
+    Plan,
+    Rehearsal,
+    Replayer,
+    Summary,
+    doubtful,
+    rehearse,
+)
 from tidings.delivery.letter import LetterState
+from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.letter_rows import StoredLetter
-from tidings.ledger.letter_search import LetterFilter, Selection
-from tidings.settings import Duration, Rate, Settings
+from tidings.ledger.letter_search import Chosen, LetterFilter, Selection
+from tidings.ledger.steps import PATIENCE, UNHURRIED, Clock
+from tidings.settings import Settings
 
 SAMPLE: Final = 10
+LOOKED_AT: Final = 1_000
+"""Letters of which it is known whether they can be replayed when it is asked."""
 CAREFUL: Final = 0.2
 """The share of canaries that may fail again, unless said otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What would be replayed, and a few of them to look at."""
+    """What was chosen, a few of them to look at, and what would become of them."""
 
-    wanted: LetterFilter
     selection: Selection
     sample: Sequence[StoredLetter]
-
-
-def _rate(text: str) -> float:
-    return _read(Rate, text, "write it like 50/s, 100/m or 1000/h")
-
-
-def _duration(text: str) -> float:
-    return 0.0 if text in {"0", "0s"} else _read(Duration, text, "write it like 30s or 5m")
-
-
-def _read(kind: Any, text: str, advice: str) -> float:
-    try:
-        return float(TypeAdapter(kind).validate_python(text))
-    except (ValidationError, ValueError):
-        raise typer.BadParameter(f"{text!r}: {advice}") from None
-
-
-def _waves(text: str) -> tuple[int, ...]:
-    words = text.split(",")
-    if not all(word.strip().isdigit() and int(word) > 0 for word in words):
-        raise typer.BadParameter(f"{text!r}: write the sizes of the waves, like 1,10,100")
-    return tuple(int(word) for word in words)
-
-
-def _share(text: str) -> float:
-    number, percent, rest = text.partition("%")
-    try:
-        share = float(number) / (100 if percent else 1)
-    except ValueError:
-        share = -1.0
-    if rest or not 0 < share <= 1:
-        raise typer.BadParameter(f"{text!r}: write a share like 20%")
-    return share
+    rehearsal: Rehearsal | None
+    """Only where it is asked for."""
+    doubtful: int = 0
+    """How many may have been delivered before."""
+    refused: int = 0
+    """Of the first `LOOKED_AT`, those that can't be replayed; only where somebody is to be asked."""
 
 
 def replay(
@@ -84,46 +72,17 @@ def replay(
     user: which.User = None,
     entity: which.Entity = None,
     category: which.Category = None,
-    every: Annotated[bool, typer.Option("--all", help="Every buried letter.")] = False,
-    limit: Annotated[
-        int | None, typer.Option("--limit", "-n", min=1, help="At most so many, the oldest first.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say how many there are, and show some.")
-    ] = False,
-    rate: Annotated[
-        float | None, typer.Option(parser=_rate, metavar="50/s", help="No faster than this.")
-    ] = None,
-    canary: Annotated[
-        str | None,
-        typer.Option(
-            metavar="1,10,100",
-            help="Send so many, watch what becomes of them, then so many more, then the rest.",
-        ),
-    ] = None,
-    stop_at: Annotated[
-        float | None,
-        typer.Option(
-            parser=_share,
-            metavar="20%",
-            help="Stop where this share fails again. 20% with --canary, otherwise never.",
-        ),
-    ] = None,
-    watch: Annotated[
-        float,
-        typer.Option(
-            "--watch-timeout",
-            parser=_duration,
-            metavar="60s",
-            help="How long to wait for what becomes of each wave, and of all; 0 doesn't wait.",
-        ),
-    ] = "60s",  # type: ignore[assignment]  # the parser reads the default too
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force", help="Also what was replayed before: it may be sent a second time."
-        ),
-    ] = False,
+    to: which.Recipient = None,
+    id_prefix: which.WithId = None,
+    every: how.Every = False,
+    limit: how.Limit = None,
+    dry_run: how.DryRun = False,
+    whole: how.Whole = False,
+    rate: how.PerSecond = None,
+    canary: how.Canary = None,
+    stop_at: how.StopAt = None,
+    watch: how.Watch = "60s",  # type: ignore[assignment]  # the parser reads the default too
+    force: how.Force = False,
     yes: which.Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -155,19 +114,67 @@ def replay(
         user=user,
         entity=entity,
         category=category,
-        states=(LetterState.BURIED, LetterState.REPLAYED) if force else (LetterState.BURIED,),
+        recipient=to,
+        id_prefix=id_prefix,
+        states=_states(named=bool(ids), force=force),
     )
     if not (ids or wanted.selects or every):
-        raise typer.BadParameter("say which letters: ids, filters, or --all for every buried one")
-    waves = _waves(canary) if canary else ()
-    plan = Plan(force, rate, waves, CAREFUL if waves and stop_at is None else stop_at, watch)
-    found = run(_find(wanted, ids or [], limit))
-    if dry_run or not found.selection.letters:
-        _show_sample(found, as_json=as_json)
+        raise Unclear("say which letters: ids, filters, or --all for every buried one")
+    plan = _plan(canary, rate, stop_at, watch, force=force)
+    asks = not (yes or ids or dry_run) and sys.stdin.isatty()
+    patience = None if whole else PATIENCE
+    found = run(
+        _find(wanted, ids or [], limit, patience, rehearsed=dry_run, asks=asks, force=force)
+    )
+    if _ends_here(found, as_json=as_json):
+        if not found.selection.letters:
+            say_what_is_near(category, wanted.entity_type)
         return
+    warn_of_doubt(found.doubtful)
     _ask(found, yes=yes or bool(ids))
-    summary = run(_replay(found.selection, plan))
-    show_summary(summary, found.selection, as_json=as_json)
+    end(run(_replay(found.selection, plan)), found.selection, as_json=as_json)
+
+
+def _plan(
+    canary: str | None, rate: float | None, stop_at: float | None, watch: float, *, force: bool
+) -> Plan:
+    waves = how.waves_of(canary) if canary else ()
+    return Plan(force, rate, waves, CAREFUL if waves and stop_at is None else stop_at, watch)
+
+
+def _ends_here(found: Found, *, as_json: bool) -> bool:
+    """Whether nothing is to be sent, which is told: it is only rehearsed, or nothing was chosen."""
+    if found.rehearsal is not None:
+        show_rehearsal(found.rehearsal, found.selection, found.sample, as_json=as_json)
+        return True
+    if not found.selection.letters:
+        show_nothing(found.selection, as_json=as_json)
+        return True
+    return False
+
+
+def _states(*, named: bool, force: bool) -> tuple[LetterState, ...]:
+    """Which letters are chosen; of those named by their ids it is told why they are not replayed."""
+    if named:
+        return ()
+    return (LetterState.BURIED, LetterState.REPLAYED) if force else (LetterState.BURIED,)
+
+
+def end(
+    summary: Summary,
+    selection: Selection,
+    *,
+    as_json: bool = False,
+    edited: dict[str, Any] | None = None,
+) -> None:
+    """Say what a replay did, and exit with what that means.
+
+    Args:
+        edited: What was done to the letters before, for other programs.
+    """
+    show_summary(summary, selection, as_json=as_json, edited=edited)
+    if summary.stopped == INTERRUPTED:
+        raise typer.Exit(STOPPED)
     if not summary.well:
         raise typer.Exit(FAULT)
 
@@ -175,7 +182,7 @@ def replay(
 async def replay_letters(
     settings: Settings, ledger: Ledger, selection: Selection, plan: Plan
 ) -> Summary:
-    """Replay, with a progress bar where somebody watches.
+    """Replay, with a progress bar where somebody watches. Ctrl-C lets what is under way end.
 
     Raises:
         BrokerUnavailable: RabbitMQ is away: nothing was begun.
@@ -190,16 +197,45 @@ async def replay_letters(
                 Policies(settings).expires_at,
                 progress,
             )
-            return await replayer.run(selection.letters, plan)
+            with interruptible(replayer.interrupt):
+                return await replayer.run(selection.letters, plan)
 
 
-async def _find(wanted: LetterFilter, ids: Sequence[str], limit: int | None) -> Found:
-    async with open_ledger(Settings()) as ledger:
+async def _find(
+    wanted: LetterFilter,
+    ids: Sequence[IdPrefix],
+    limit: int | None,
+    patience: float | None,
+    *,
+    rehearsed: bool,
+    asks: bool,
+    force: bool,
+) -> Found:
+    settings, clock = Settings(), Clock(patience)
+    async with open_ledger(settings) as ledger:
         wanted = await which.with_ids(ledger, wanted, ids)
         selection = await ledger.letters.search.select(wanted, limit)
-        first = tuple(one.id for one in selection.letters[:SAMPLE])
-        sample = await ledger.letters.search.list(LetterFilter(ids=first), SAMPLE) if first else ()
-        return Found(wanted, selection, sample)
+        count = 0 if rehearsed else await doubtful(ledger, selection.letters, force=force)
+        if not (rehearsed or asks):
+            return Found(selection, (), None, count)
+        first = selection.letters if rehearsed else selection.letters[:LOOKED_AT]
+        expires_at = Policies(settings).expires_at
+        done = await rehearse(
+            ledger, first, expires_at, force=force, clock=clock if rehearsed else UNHURRIED
+        )
+        sample = await _sample(ledger, first[: done.looked_at], done)
+        if rehearsed:
+            return Found(selection, sample, done)
+        return Found(selection, sample, None, count, len(done.not_replayed))
+
+
+async def _sample(
+    ledger: Ledger, letters: Sequence[Chosen], done: Rehearsal
+) -> Sequence[StoredLetter]:
+    """A few of those that will go, to be shown."""
+    refused = {one.letter for one in done.not_replayed}
+    first = tuple(islice((one.id for one in letters if one.id not in refused), SAMPLE))
+    return await ledger.letters.search.list(LetterFilter(ids=first), SAMPLE) if first else ()
 
 
 async def _replay(selection: Selection, plan: Plan) -> Summary:
@@ -213,24 +249,11 @@ def _ask(found: Found, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise typer.BadParameter("nobody is there to ask: give --yes, or look first with --dry-run")
-    err.print(letters_table(found.sample, datetime.now(UTC), reveal=False, width=err.width))
-    typer.confirm(f"Replay {len(found.selection.letters):,} letters?", abort=True, err=True)
-
-
-def _show_sample(found: Found, *, as_json: bool) -> None:
-    selection = found.selection
-    if as_json:
-        sample = [as_data(one, reveal=False) for one in found.sample]
-        print_json(
-            {"would_replay": len(selection.letters), **left_out(selection), "sample": sample}
-        )
-        return
-    if found.sample:
-        console = paper()
-        console.print(
-            letters_table(found.sample, datetime.now(UTC), reveal=False, width=console.width)
-        )
-    count = len(selection.letters)
-    out.print(f"{count:,} letters would be replayed." if count else "There is nothing to replay.")
-    explain_left_out(selection)
+        raise Unclear("nobody is there to ask: give --yes, or look first with --dry-run")
+    count = len(found.selection.letters) - found.refused
+    if not count:
+        return  # it will be told why
+    err.print(letters_table(found.sample, datetime.now(UTC), reveal=False))
+    if found.refused:
+        err.print(f"{counted(found.refused, 'letter')} can't be replayed: `--dry-run` tells why.")
+    typer.confirm(f"Replay {counted(count, 'letter')}?", abort=True, err=True)

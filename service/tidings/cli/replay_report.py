@@ -1,50 +1,151 @@
-"""What a replay did, told to people and to programs."""
+"""What a replay did, or would do, told to people and to programs."""
 
+import shlex
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from rich.markup import escape
-
 from tidings.cli.console import err, out, print_json
-from tidings.cli.veil import printable
-from tidings.dead_letters.replay import Summary
+from tidings.cli.harmless import escape
+from tidings.cli.letter_views import as_data, letters_table
+from tidings.cli.telling import counted
+from tidings.cli.veil import discreet
+from tidings.dead_letters.replay import INTERRUPTED, Rehearsal, Summary
+from tidings.delivery.burying import Refusal
+from tidings.ledger.letter_choice import TAKEN, NotReplayed
+from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.letter_search import Selection
 
 SHOWN: Final = 20
+WHY: Final = {
+    Refusal.ALREADY_REPLAYED: "replayed already (--force replays them again)",
+    Refusal.BEING_REPLAYED: "taken by another replay",
+    Refusal.SUPERSEDED: "superseded: replay the letter in their place",
+    Refusal.DISCARDED: "discarded: publish a new notification instead",
+    Refusal.MALFORMED: "can't be read: mend each with `tidings dead edit ID --replay`",
+    Refusal.UNDER_WAY: "their notification is under way: wait until it has ended",
+    Refusal.ENDED: "their notification has ended otherwise: publish a new one",
+    Refusal.SENT: "their notification was sent (--force sends it again)",
+    Refusal.NEWER_EPOCH: "their notification was replayed since: replay its later letter (--force replays these)",
+    Refusal.SAME_NOTIFICATION: "another letter of the same notification goes in their place",
+    Refusal.OTHER_CONTENT: "other content is stored under their id: publish each with an id of its own (--force sends theirs in its place)",
+    Refusal.SAME_KEY: "another notification has the same idempotency key (--force sends both)",
+    Refusal.NO_SUCH_LETTER: "gone meanwhile",
+}
 
 
-def show_summary(summary: Summary, selection: Selection, *, as_json: bool) -> None:
-    """Say what a replay did."""
+def show_rehearsal(
+    done: Rehearsal, selection: Selection, sample: Sequence[StoredLetter], *, as_json: bool
+) -> None:
+    """Say what a replay would do, and show a few of the letters that it would take."""
     if as_json:
-        print_json(_as_data(summary, selection))
+        print_json(
+            {
+                "chosen": len(selection.letters),
+                "looked_at": done.looked_at,
+                "would_replay": done.replayed,
+                "would_be_stored_until_due": done.later,
+                "perhaps_delivered_before": done.doubtful,
+                **_refused_as_data(done.not_replayed),
+                **left_out(selection),
+                "sample": [as_data(one, reveal=False) for one in sample],
+            }
+        )
+        return
+    if sample:
+        out.print(letters_table(sample, datetime.now(UTC), reveal=False))
+    count, chosen = done.replayed, len(selection.letters)
+    if done.looked_at < chosen:
+        out.print(
+            f"{counted(chosen, 'letter')} chosen. Of the oldest {done.looked_at:,} that were looked at, "
+            f"{count:,} would be replayed; `--whole` looks at all."
+        )
+    else:
+        told = f"{counted(count, 'letter')} would be replayed."
+        out.print(told if count else "There is nothing to replay.")
+    if done.later:
+        out.print(f"{done.later:,} of them would be stored until they are due.")
+    warn_of_doubt(done.doubtful)
+    _show_refused(done.not_replayed)
+    explain_left_out(selection)
+
+
+def show_nothing(selection: Selection, *, as_json: bool) -> None:
+    """Say that no letter was chosen, and what was left out."""
+    show_rehearsal(Rehearsal(), selection, (), as_json=as_json)
+
+
+def show_summary(
+    summary: Summary,
+    selection: Selection,
+    *,
+    as_json: bool,
+    edited: dict[str, Any] | None = None,
+) -> None:
+    """Say what a replay did, and what was edited before."""
+    if as_json:
+        told = _as_data(summary, selection)
+        print_json({**edited, "replay": told} if edited else told)
         return
     now = summary.outcomes
     lines = (
         ("replayed", summary.replayed, ""),
-        ("delivered again", now.delivered, "green"),
+        ("delivered", now.delivered, "green"),
         ("failed again", now.failed, "red"),
         ("failed once more, tried again", now.retrying, "yellow"),
         ("still under way", now.waiting, ""),
         ("stored until they are due", summary.later, ""),
-        ("taken by another replay", summary.taken, ""),
         ("could not be replayed", len(summary.refused), "red"),
         ("left alone", summary.left, "yellow"),
     )
     for label, count, style in lines:
         if count or label == "replayed":
             out.print(f"[{style or 'default'}]{count:>8,}[/]  {label}")
-    for one in summary.refused[:SHOWN]:
-        out.print(f"  {one.letter}: {escape(printable(one.why))}")
-    if len(summary.refused) > SHOWN:
-        out.print(f"  … and {len(summary.refused) - SHOWN:,} more: --json names them all")
+    _show_refused(summary.not_replayed)
+    if summary.chosen == len(summary.notifications) == 1:
+        err.print(f"[dim]What became of it: `tidings show {summary.notifications[0]}`[/]")
     if summary.stopped:
         err.print(f"[bold yellow]Stopped:[/] {escape(summary.stopped)}")
+    if summary.stopped == INTERRUPTED and summary.left:
+        again = shlex.join(["tidings", *sys.argv[1:]])
+        err.print(f"Go on with what is left: [bold]{escape(again)}[/]")
     explain_left_out(selection)
+
+
+def _show_refused(refused: Iterable[NotReplayed]) -> None:
+    """How many for each reason with what to do, and which ones where a person has to act."""
+    by_reason: dict[Refusal, list[NotReplayed]] = defaultdict(list)
+    for one in refused:
+        by_reason[one.refusal].append(one)
+    left = SHOWN
+    for reason, same in sorted(by_reason.items(), key=lambda it: -len(it[1])):
+        out.print(f"{len(same):>8,}  not replayed: {escape(WHY[reason])}")
+        told = [] if reason in TAKEN else same
+        for one in told[:left]:
+            out.print(f"          {one.letter}: {escape(discreet(one.why))}")
+        if len(told) > left:
+            out.print(f"          … and {len(told) - left:,} more: --json names them all")
+        left = max(0, left - len(told))
+
+
+def _refused_as_data(refused: Sequence[NotReplayed]) -> dict[str, Any]:
+    return {
+        "refused_by_reason": dict(Counter(one.refusal for one in refused)),
+        "refused": [
+            {"letter": one.letter, "reason": one.refusal, "why": discreet(one.why)}
+            for one in refused
+            if not one.taken
+        ],
+    }
 
 
 def _as_data(summary: Summary, selection: Selection) -> dict[str, Any]:
     now = summary.outcomes
     return {
         "run": summary.run,
+        "first_notifications": summary.notifications,
         "chosen": summary.chosen,
         "replayed": summary.replayed,
         "delivered_again": now.delivered,
@@ -52,12 +153,23 @@ def _as_data(summary: Summary, selection: Selection) -> dict[str, Any]:
         "retrying": now.retrying,
         "under_way": now.waiting,
         "stored_until_due": summary.later,
+        "perhaps_delivered_before": summary.doubtful,
         "taken_by_another": summary.taken,
         "left_alone": summary.left,
         **left_out(selection),
-        "refused": [{"letter": one.letter, "why": one.why} for one in summary.refused],
+        **_refused_as_data(summary.not_replayed),
         "stopped": summary.stopped,
     }
+
+
+def warn_of_doubt(count: int) -> None:
+    """Say how many may have arrived before."""
+    if count:
+        err.print(
+            f"[bold yellow]Warning:[/] {count:,} of them may have been delivered before: "
+            "whom they are for may get them twice.",
+            soft_wrap=True,
+        )
 
 
 def left_out(selection: Selection) -> dict[str, int]:

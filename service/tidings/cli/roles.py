@@ -1,14 +1,22 @@
 """`tidings worker | scheduler | archive | all`: the processes that deliver."""
 
+import os
 from typing import Annotated
 
+import structlog
 import typer
 
+from tidings.cli.channel_names import known_channels
 from tidings.cli.console import guarded, run
 
 Channels = Annotated[
     list[str] | None,
-    typer.Option("--channel", "-c", help="Serve only this channel; may be given several times."),
+    typer.Option(
+        "--channel",
+        "-c",
+        callback=known_channels,
+        help="Serve only this channel; may be given several times.",
+    ),
 ]
 
 
@@ -48,9 +56,16 @@ def _serve(roles: list[str], channels: list[str] | None = None) -> None:
     # Imported here: every other command starts sooner without the whole service.
     from tidings.app import serve
     from tidings.settings import Settings
+    from tidings.telemetry.log_writer import take_over_standard_error
     from tidings.telemetry.logs import configure
+    from tidings.variables import unknown
 
     settings = Settings()
     guarded(settings.check)
-    configure(settings.worker.log_level, settings.worker.log_format)
-    run(serve(settings, roles, channels or []))
+    writer = take_over_standard_error()
+    configure(settings.worker.log_level, settings.worker.log_format, dropped=writer.dropped)
+    for one in guarded(lambda: list(unknown(settings, os.environ))):
+        structlog.get_logger(__name__).warning(
+            "unknown variable", name=one.name, did_you_mean=one.nearest
+        )
+    run(serve(settings, roles, channels or [], writer))

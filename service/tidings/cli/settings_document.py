@@ -5,6 +5,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+from tidings.cli.files import text_of, write_text
 from tidings.delivery.errors import Refused
 from tidings.variables import Variable
 
@@ -34,23 +35,17 @@ def check(path: Path, every: Iterable[Variable]) -> None:
     """See whether a document's table is current.
 
     Raises:
-        Refused: It is not, or it can't be read.
+        Refused: It is not.
+        typer.BadParameter: It can't be read.
     """
-    document = _read(path)
+    document = text_of("--check", path)
     if brought_up_to_date(document, every) != document:
         raise Refused(f"the table in {path} is not current: run `make schemas`")
 
 
 def write(path: Path, every: Iterable[Variable]) -> None:
     """Bring a document's table up to date. Raises like `check`."""
-    path.write_text(brought_up_to_date(_read(path), every), encoding="utf-8")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"{path} can't be read: {error}") from None
+    write_text("--write", path, brought_up_to_date(text_of("--write", path), every))
 
 
 def _lines(every: Iterable[Variable]) -> Iterator[str]:

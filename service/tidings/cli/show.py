@@ -8,17 +8,26 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
+from tidings.cli import recipients, show_letters
 from tidings.cli.console import print_json, run
-from tidings.cli.options import AsJson, Reveal, id_prefix, open_ledger, paper, shown
-from tidings.cli.telling import clock, distance, exact, span
+from tidings.cli.harmless import escape, single_lines, whole
+from tidings.cli.options import AsJson, OneNotification, Reveal, open_ledger, paper, shown
+from tidings.cli.sentences import Sentence
+from tidings.cli.telling import clock, distance, exact, span, untried
+from tidings.cli.timeline import Timeline, facts
+from tidings.cli.veil import discreet
+from tidings.cli.waiting import surroundings, unknown, why_it_waits
+from tidings.cli.ways_on import ways_on
+from tidings.delivery.arrival import TimeSource
 from tidings.delivery.errors import Refused
+from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger.reports import IdPrefix
-from tidings.ledger.stories import Asked, Burial, Change, Story, Summary, Try
+from tidings.ledger.conflicts import PUBLISHED_AGAIN
+from tidings.ledger.id_prefix import IdPrefix
+from tidings.ledger.steps import PATIENCE
+from tidings.ledger.stories import Asked, Change, Story, Summary, Try
 from tidings.settings import Settings
 
 STYLES: Final = {
@@ -39,12 +48,14 @@ STYLES: Final = {
 
 
 def show(
-    id: Annotated[
-        IdPrefix,
-        typer.Argument(
-            parser=id_prefix, metavar="ID", help="An id, or at least its first 8 digits."
+    id: OneNotification,
+    everywhere: Annotated[
+        bool,
+        typer.Option(
+            "--whole",
+            help="Look for its digits among all ids there are, not only for a moment among the newest.",
         ),
-    ],
+    ] = False,
     as_json: AsJson = False,
     reveal: Reveal = False,
 ) -> None:
@@ -52,67 +63,101 @@ def show(
 
     Example: [bold]tidings show 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d[/]
     """
-    story = run(_find(id))
-    if as_json:
-        print_json(as_data(story, reveal=reveal))
+    found, waits = run(_find(id, None if everywhere else PATIENCE))
+    if not isinstance(found, Story):
+        if as_json:
+            print_json(show_letters.as_data(found, reveal=reveal))
+        else:
+            paper().print(show_letters.told(found, reveal=reveal, now=datetime.now(UTC)))
+    elif as_json:
+        print_json({**as_data(found, reveal=reveal), "waits": waits or None})
     else:
-        paper().print(told(story, reveal=reveal, now=datetime.now(UTC)))
+        paper().print(told(found, reveal=reveal, now=datetime.now(UTC), waits=waits))
 
 
-async def _find(prefix: IdPrefix) -> Story:
-    async with open_ledger(Settings()) as ledger:
-        story = await ledger.reports.show(prefix)
-        if story is not None:
-            return story
-        letters = await ledger.reports.letters(prefix)
-    raise Refused(_unknown(letters))
-
-
-def _unknown(letters: tuple[Burial, ...]) -> str:
-    if letters:
-        found = ", ".join(f"`tidings dead show {letter.id}`" for letter in letters)
-        return f"it never became a notification, but there is a dead letter: {found}"
-    return (
-        "there is no such notification; one that is still waiting in its lane is known once a "
-        "worker has read it (`tidings stats` shows what waits)"
-    )
+async def _find(
+    prefix: IdPrefix, patience: float | None
+) -> tuple[Story | show_letters.Unclaimed, str]:
+    """The story of a notification and why it waits, or the letters of what never became one."""
+    settings = Settings()
+    async with open_ledger(settings) as ledger:
+        reports = ledger.reports
+        story = (
+            await reports.show(prefix, within=False)
+            or await show_letters.behind(ledger, prefix)
+            or await reports.show(prefix, patience=patience)
+        )
+        if not story:
+            raise Refused(await unknown(settings, ledger))
+        if not isinstance(story, Story):
+            return story, ""
+        around = await surroundings(settings, ledger, [story.notification])
+        return story, why_it_waits(story.notification, around, datetime.now(UTC))
 
 
 def as_data(story: Story, *, reveal: bool) -> dict[str, Any]:
     """A story for other programs."""
     data = asdict(story)
-    notification, body = data.pop("notification"), data.pop("body")
+    notification, body = story.notification.data, data.pop("body")
+    del data["notification"]
+    data["attempts"] = [asdict(one) for one in story.attempts if not one.untried]
     notification["recipient"] = shown(notification["recipient"], reveal=reveal)
+    data["recipients"] = recipients.as_data(story.recipients, reveal=reveal)
     if reveal:
         notification["body"] = json.loads(body)
+    else:
+        for one in data["letters"]:
+            one["message"] = discreet(one["message"])
+        for one in data["history"]:
+            one["reason"] = discreet(one["reason"])
     return {**notification, **data}
 
 
-def told(story: Story, *, reveal: bool, now: datetime) -> RenderableType:
+def told(story: Story, *, reveal: bool, now: datetime, waits: str = "") -> RenderableType:
     """A story for people."""
+    story = single_lines(story)
     parts: list[RenderableType] = [_head(story.notification, reveal=reveal, now=now), ""]
     parts.append(_timeline(story, now))
-    if coming := _coming(story, now):
-        parts += ["", Text.from_markup(coming)]
+    now_in = [one for one in story.recipients if one.epoch == story.notification.epoch]
+    if apart := recipients.copies(now_in, reveal=reveal):
+        parts += ["", apart]
+    queued = story.notification.state is State.QUEUED
+    if coming := f"Waits: {escape(waits)}" if queued and waits else _coming(story, now):
+        parts += ["", Sentence(Text.from_markup(coming))]
+    if again := sum(one.reason.startswith(PUBLISHED_AGAIN) for one in story.history):
+        parts += [
+            "",
+            Sentence(
+                Text(
+                    f"{_times(again)} with other content: each notification needs an id of its own.",
+                    "yellow",
+                )
+            ),
+        ]
+    for stray in show_letters.strays(story):
+        parts += ["", Sentence(stray)]
     if story.clocks_disagree:
-        parts += ["", Text("The clocks of its workers disagree: times may be off.", style="yellow")]
+        clocks = "The clocks of its workers disagree: times may be off."
+        parts += ["", Sentence(Text(clocks, style="yellow"))]
     if reveal:
-        parts += ["", Text(json.dumps(json.loads(story.body), indent=2, ensure_ascii=False))]
+        body = json.dumps(json.loads(story.body), indent=2, ensure_ascii=False)
+        parts += ["", *(whole(Text(line)) for line in body.split("\n"))]
     return Group(*parts)
 
 
+def _times(count: int) -> str:
+    return "Its id was published again" + (f" {count} times" if count > 1 else "")
+
+
 def _head(one: Summary, *, reveal: bool, now: datetime) -> RenderableType:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim")
-    grid.add_column(overflow="fold")
-    style = STYLES[one.state]
-    grid.add_row(Text("State"), Text(one.state.value.upper(), style=f"bold {style}"))
-    grid.add_row("Id", str(one.id))
-    grid.add_row("What", f"{one.channel} · {one.priority} · {escape(one.category)}")
-    grid.add_row("To", escape(shown(one.recipient, reveal=reveal)))
-    for label, value in _about(one, now):
-        grid.add_row(label, escape(value))
-    return grid
+    told = (
+        ("State", Text(one.state.value.upper(), style=f"bold {STYLES[one.state]}")),
+        ("Id", Text(str(one.id))),
+        ("What", Text(f"{one.channel} · {one.priority} · {one.category}")),
+        ("To", Text(shown(one.recipient, reveal=reveal))),
+        *((name, Text(value)) for name, value in _about(one, now)),
+    )
+    return Group(*facts(told))
 
 
 def _about(one: Summary, now: datetime) -> list[tuple[str, str]]:
@@ -120,7 +165,7 @@ def _about(one: Summary, now: datetime) -> list[tuple[str, str]]:
     rows = (
         ("User", one.user_id),
         ("About", entity),
-        ("Accepted", _when(one.accepted_at, now)),
+        ("First read" if one.only_read else "Accepted", _accepted(one, now)),
         ("Scheduled", _when(one.scheduled_at, now)),
         ("Expires", _when(one.expires_at, now)),
         ("Key", one.idempotency_key),
@@ -130,38 +175,48 @@ def _about(one: Summary, now: datetime) -> list[tuple[str, str]]:
     return [(label, value) for label, value in rows if value]
 
 
+def _accepted(one: Summary, now: datetime) -> str:
+    match one.time_source:
+        case TimeSource.ID:
+            return f"{_when(one.accepted_at, now)} as its id says"
+        case TimeSource.PRODUCER if not one.accepted_at.microsecond:  # AMQP counts whole seconds
+            return f"{_when(one.accepted_at, now)} to the second"
+        case _:
+            return _when(one.accepted_at, now)
+
+
 def _when(moment: datetime | None, now: datetime) -> str:
     return f"{exact(moment)} ({distance(moment, now)})" if moment else ""
 
 
-def _timeline(story: Story, now: datetime) -> Table:
+def _timeline(story: Story, now: datetime) -> Timeline:
     accepted = story.notification.accepted_at
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, justify="right", style="dim")
-    table.add_column(overflow="fold")
-    table.add_column(style="dim", overflow="fold")
+    events = []
     for event in story.timeline:
         at = event.at if isinstance(event, Change) else event.started_at
         offset = f"+{span(max(0.0, (at - accepted).total_seconds()))}"
         what, who = _change(event) if isinstance(event, Change) else _try(event, story.asked)
-        table.add_row(clock(at, accepted), offset, what, who)
+        events.append((clock(at, accepted), offset, what, who))
     if story.notification.state is State.SENDING:
-        table.add_row(clock(now, accepted), "", *_under_way(story.notification, now))
-    return table
+        events.append((clock(now, accepted), "", *_under_way(story.notification, now)))
+    return Timeline(events)
 
 
 def _change(change: Change) -> tuple[Text, str]:
     style = STYLES.get(State(change.after), "")
+    reason = discreet(change.reason)
     if change.before is None:
-        return Text.assemble(("· ", "dim"), change.reason), change.actor
-    moved = change.after if change.before != change.after else "still " + change.after
-    return Text.assemble(("→ ", style), (moved, style), f": {change.reason}"), _who(change.actor)
+        return Text.assemble(("· ", "dim"), reason), change.actor
+    if change.before == change.after:  # a note: it moved nothing
+        return Text.assemble(("· ", "dim"), reason), _who(change.actor)
+    return Text.assemble(("→ ", style), (change.after, style), f": {reason}"), _who(change.actor)
 
 
 def _try(one: Try, asked: Sequence[Asked]) -> tuple[Text, str]:
     good = one.state is State.SENT
     style = STYLES[one.state]
+    if one.untried:
+        return _untried(one)
     epoch = f" of replay {one.epoch}" if one.epoch else ""
     lines = Text.assemble(
         ("✓ " if good else "✗ ", style),
@@ -170,7 +225,7 @@ def _try(one: Try, asked: Sequence[Asked]) -> tuple[Text, str]:
     )
     details = [one.provider, one.code, span(one.duration_ms / 1000)]
     if one.retry_delay:
-        details.append(f"again in {span(one.retry_delay).replace('.0 s', 's')}")
+        details.append(f"again in {span(one.retry_delay)}")
     if one.message:
         lines.append(f"\n  {one.kind}: {one.message}")
     lines.append(f"\n  {' · '.join(part for part in details if part)}", style="dim")
@@ -179,8 +234,16 @@ def _try(one: Try, asked: Sequence[Asked]) -> tuple[Text, str]:
     ]:
         lines.append(f"\n  {' → '.join(passed)}", style="dim")
     if one.possible_duplicate:
-        lines.append("\n  possibly a second time: an earlier worker vanished", style="magenta")
+        lines.append(
+            "\n  possibly a second time: an earlier attempt may have been delivered",
+            style="magenta",
+        )
     return lines, _who(one.worker)
+
+
+def _untried(one: Try) -> tuple[Text, str]:
+    said = untried(one.attempt - 1)
+    return Text.assemble(("✗ ", STYLES[one.state]), f"{said}\n  {one.message}"), _who(one.worker)
 
 
 def _asked(one: Asked) -> str:
@@ -203,7 +266,7 @@ def _under_way(one: Summary, now: datetime) -> tuple[Text, str]:
 
 def _who(actor: str) -> str:
     """The process; which of its deliveries it was matters to nobody here."""
-    return escape(actor.split("/", 1)[0])
+    return actor.split("/", 1)[0]
 
 
 def _coming(story: Story, now: datetime) -> str:
@@ -217,7 +280,9 @@ def _coming(story: Story, now: datetime) -> str:
         case State.SUPPRESSED if one.duplicate_of:
             return f"Not sent: the same key as [bold]tidings show {one.duplicate_of}[/]"
         case State.FAILED | State.EXPIRED | State.UNKNOWN:
-            return _letter(story)
+            return _letter(story, now)
+        case State.SENT if one.reason == Reason.COPIES_REFUSED:
+            return _letter(story, now)
         case _:
             return ""
 
@@ -231,9 +296,13 @@ def _next_try(story: Story, now: datetime) -> str:
     return f"about {_when(due, now)}" if due > now else "as soon as a worker takes it from its lane"
 
 
-def _letter(story: Story) -> str:
-    buried = [letter for letter in story.letters if letter.state == "buried"]
+def _letter(story: Story, now: datetime) -> str:
+    reason, expires_at = story.notification.reason, story.notification.expires_at
+    open_ = [one for one in story.letters if one.state == "buried"]
+    buried = [one for one in open_ if one.reason == reason] or open_
     if not buried:
         return "Its dead letter is on its way to the archive, or was dealt with."
     letter = buried[-1].id
-    return f"Its dead letter: [bold]tidings dead show {letter}[/]; once more: [bold]tidings replay {letter}[/]"
+    expired = expires_at is not None and expires_at <= now
+    again = ways_on(letter, story.body, buried[-1].kind, expired=expired)
+    return f"Its dead letter: [bold]tidings dead show {letter}[/]\n{again}"

@@ -12,13 +12,13 @@ NOTHING: Final = "–"
 
 
 def span(length: float) -> str:
-    """A length of time in its two largest units: `203 ms`, `1.2 s`, `1m 12s`, `3d 4h`."""
+    """A length of time in its two largest units: `203ms`, `1.2s`, `12s`, `1m 12s`, `3d 4h`."""
     if length < 0:
         return f"-{span(-length)}"
-    if length < 1:
-        return f"{length * 1000:.0f} ms"
-    if length < 60:
-        return f"{length:.1f} s"
+    if length < 0.9995:
+        return f"{length * 1000:.0f}ms"
+    if length < 59.95:
+        return f"{length:.1f}s".replace(".0s", "s")
     return " ".join(_parts(round(length))[:2])
 
 
@@ -64,6 +64,16 @@ def clock(moment: datetime, reference: datetime) -> str:
     return f"{date}{local:%H:%M:%S}.{local.microsecond // 1000:03}"
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 letter`, `2,000 letters`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def untried(tries: int) -> str:
+    """What is said of what came too late to be tried, after so many tries."""
+    return "expired before it was tried again" if tries else "expired before it was tried"
+
+
 def share(part: float | None) -> str:
     """A share as a percentage, never rounded up to 100 % or down to 0."""
     if part is None:
@@ -76,8 +86,11 @@ def share(part: float | None) -> str:
     return f"{percent:.1f} %".replace(".0 %", " %")
 
 
-def moment(text: str, now: datetime | None = None) -> datetime:
+def moment(text: str, now: datetime | None = None, *, option: str | None = None) -> datetime:
     """Read a time: RFC 3339 with or without an offset (then local), or how long ago, like `24h`.
+
+    Args:
+        option: The one that it was given for.
 
     Raises:
         typer.BadParameter: It is neither.
@@ -85,13 +98,44 @@ def moment(text: str, now: datetime | None = None) -> datetime:
     now = now or datetime.now(UTC)
     try:
         return now - timedelta(seconds=seconds(text))
+    except OverflowError:
+        raise typer.BadParameter(
+            f"{_short(text)} is longer ago than there are dates", param_hint=option
+        ) from None
     except ValueError:
         pass
     try:
-        read = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{_short(text)} is not a time: write how long ago, like 30m, 24h or 7d, a date, like 2026-11-22, "
+            "or a date and time, like 2026-11-22T18:00:00+01:00",
+            param_hint=option,
+        ) from None
+
+
+def ahead(text: str, now: datetime | None = None) -> str:
+    """Read a time to come: `10m` from now, or a time as it is written, which a notification's own rules judge.
+
+    Raises:
+        typer.BadParameter: It is neither.
+    """
+    now = now or datetime.now(UTC)
+    try:
+        return (now + timedelta(seconds=seconds(text.removeprefix("in ")))).isoformat()
+    except OverflowError:
+        raise typer.BadParameter(f"{_short(text)} is further ahead than there are dates") from None
+    except ValueError:
+        pass
+    try:
+        datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is no time: write it like 2026-11-22T18:00:00+01:00, 2026-11-22, "
-            "or how long ago, like 30m, 24h or 7d"
+            f"{_short(text)} is not a time: write how long from now, like 10m or 2h, or a date and time, "
+            "like 2026-12-24T18:00:00+01:00"
         ) from None
-    return read.astimezone()
+    return text
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")

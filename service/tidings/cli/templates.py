@@ -1,17 +1,20 @@
 """`tidings templates list | check | render | init`: the words, looked at before anyone gets them."""
 
-import json
-import sys
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.markup import escape
-from rich.table import Column, Table
 
-from tidings.cli.console import FAULT, err, fail, guarded, out, print_json
+from tidings.cli.commands import Commands
+from tidings.cli.console import FAULT, err, fail, guarded, out, print_json, print_text
+from tidings.cli.drafts import json_object
+from tidings.cli.files import contents
+from tidings.cli.harmless import escape
+from tidings.cli.ps import holding_other_templates, told_of_other_templates
+from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.errors import ConfigurationError
 from tidings.settings import Settings
 from tidings.templates import (
@@ -23,10 +26,9 @@ from tidings.templates import (
     copy_starter,
 )
 
-app = typer.Typer(
+app = Commands(
     help="The words of messages: what there is, what is wrong with it, how it reads.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
 )
 
 Root = Annotated[
@@ -54,6 +56,8 @@ def list_(root: Root = None, as_json: AsJson = False) -> None:
         print_json([asdict(info) for info in infos])
     elif infos:
         out.print(_table(infos))
+        if any(one.problems for one in infos):
+            err.print("[dim]`tidings templates check` says what the problems are.[/]")
     else:
         out.print(
             f"No templates in {escape(str(templates.root))}. "
@@ -79,6 +83,9 @@ def check(
         print_json([asdict(problem) for problem in problems])
     else:
         _report(templates, problems)
+        holding = asyncio.run(holding_other_templates(Settings(), templates.digest))
+        if hint := told_of_other_templates(holding):
+            out.print(f"[yellow]![/] {escape(hint)}; restart them")
     if any(strict or problem.level is Level.ERROR for problem in problems):
         raise typer.Exit(FAULT)
 
@@ -116,7 +123,7 @@ def render(
     if as_json:
         print_json({"template": name, "parts": parts})
     elif part is not None:
-        sys.stdout.write(parts[part]["text"] + "\n")
+        print_text(parts[part]["text"])
     else:
         _show(parts)
 
@@ -153,19 +160,24 @@ def _open(root: Path | None) -> Templates:
     return Templates(folder)
 
 
-def _table(infos: Iterable[TemplateInfo]) -> Table:
-    table = Table(
-        Column("Template", no_wrap=True, style="bold"),
-        Column("Locales"),
-        Column("Parts"),
-        Column("Variables", overflow="fold", ratio=1),
+def _table(infos: Iterable[TemplateInfo]) -> Rows:
+    return Rows(
+        ("Template", "Locales", "Parts", "Problems"),
+        [
+            Row(
+                [
+                    cell(one.name, "bold"),
+                    cell(", ".join(one.locales)),
+                    cell(", ".join(one.parts)),
+                    cell(str(len(one.problems)), "yellow" if one.problems else "dim"),
+                ],
+                ", ".join(one.variables),
+            )
+            for one in infos
+        ],
+        right=("Problems",),
+        reason="Variables",
     )
-    for info in infos:
-        variables = escape(", ".join(info.variables))
-        if info.problems:
-            variables += f"\n[yellow]{len(info.problems)} problems: tidings templates check[/]"
-        table.add_row(escape(info.name), ", ".join(info.locales), ", ".join(info.parts), variables)
-    return table
 
 
 def _report(templates: Templates, problems: Iterable[Problem]) -> None:
@@ -174,8 +186,7 @@ def _report(templates: Templates, problems: Iterable[Problem]) -> None:
         colour = _COLOURS[problem.level]
         out.print(
             f"[{colour}]{problem.level}[/] [bold]{escape(problem.file)}[/]{line}: "
-            f"{escape(problem.message)}",
-            soft_wrap=True,
+            f"{escape(problem.message)}"
         )
     count = len(templates.list_templates())
     if not problems:
@@ -185,23 +196,9 @@ def _report(templates: Templates, problems: Iterable[Problem]) -> None:
 def _variables(data: str | None, data_file: str | None) -> Mapping[str, object]:
     if data is not None and data_file is not None:
         raise typer.BadParameter("give one of them, not both", param_hint="--data, --data-file")
-    source = "--data" if data_file is None else "--data-file"
-    try:
-        value = json.loads(_text(data, data_file))
-    except OSError as error:
-        problem = f"can't be read: {error.strerror}"
-        raise typer.BadParameter(problem, param_hint=source) from None
-    except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"is not JSON: {error}", param_hint=source) from None
-    if not isinstance(value, dict):
-        raise typer.BadParameter('has to be a JSON object: {"name": …}', param_hint=source)
-    return value
-
-
-def _text(data: str | None, data_file: str | None) -> str:
     if data_file is None:
-        return data or "{}"
-    return sys.stdin.read() if data_file == "-" else Path(data_file).read_text("utf-8")
+        return json_object("--data", data) or {}
+    return json_object("--data-file", contents("--data-file", data_file)) or {}
 
 
 def _rendered(

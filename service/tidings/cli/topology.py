@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from tidings.broker.declaration import declare
 from tidings.broker.inspection import (
@@ -23,16 +21,19 @@ from tidings.broker.inspection import (
 from tidings.broker.management import Management
 from tidings.broker.pruning import STATISTICS_SETTLE, Pruned, Pruner
 from tidings.broker.session import connected
-from tidings.broker.topology import Queue, Topology, topology_of
+from tidings.broker.topology import Topology, topology_of
+from tidings.cli.commands import Commands
 from tidings.cli.console import FAULT, err, fail, guarded, out, print_json, run
+from tidings.cli.files import text_of, write_text
+from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson
+from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.settings import Settings
 
-app = typer.Typer(
+app = Commands(
     help="Exchanges, queues and bindings: shown, checked, made so, tidied up.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
 )
 
 NAME: Final = "tidings topology"
@@ -68,16 +69,13 @@ def check(as_json: AsJson = False) -> None:
         print_json([asdict(one) for one in found])
     else:
         for one in found:
-            out.print(f"{MARKS.get(one.kind, '[red]✗[/]')} {_line(one)}", soft_wrap=True)
+            out.print(f"{MARKS.get(one.kind, '[red]✗[/]')} {_line(one)}")
         for advice in _advice({one.kind for one in found}):
-            out.print(f"    [dim]→[/] {advice}", soft_wrap=True)
+            out.print(f"    [dim]→[/] {advice}")
         if not found:
             out.print("[green]✓[/] RabbitMQ has what Tidings needs.")
     if unseen:
-        err.print(
-            f"[yellow]![/] Bindings and leftovers were not checked: {escape(unseen)}",
-            soft_wrap=True,
-        )
+        err.print(f"[yellow]![/] Bindings and leftovers were not checked: {escape(unseen)}")
     if any(one.kind is not Kind.LEFTOVER for one in found):
         raise typer.Exit(FAULT)
 
@@ -119,7 +117,7 @@ def prune(
         return
     for one in pruned:
         kept = f"[yellow]![/] {one.queue} is kept: {escape(one.why)}"
-        out.print(f"[green]✓[/] {one.queue} is deleted" if one.deleted else kept, soft_wrap=True)
+        out.print(f"[green]✓[/] {one.queue} is deleted" if one.deleted else kept)
     if not pruned:
         out.print("No retry queue is left over.")
 
@@ -137,9 +135,8 @@ def definitions(
     """
     text = guarded(lambda: _definitions(Settings()))
     if write is not None:
-        write.parent.mkdir(parents=True, exist_ok=True)
-        write.write_text(text, encoding="utf-8")
-    if check is not None and (not check.exists() or check.read_text(encoding="utf-8") != text):
+        write_text("--write", write, text)
+    if check is not None and (not check.exists() or text_of("--check", check) != text):
         fail(
             TidingsError(
                 f"{check} is not what these settings ask for: run `make schemas`; "
@@ -184,7 +181,7 @@ async def _leftovers(settings: Settings) -> Sequence[Difference]:
 
 async def _prune(settings: Settings) -> Sequence[Pruned]:
     def tell(count: int) -> None:
-        err.print(f"[dim]Watching {count} queues for {STATISTICS_SETTLE:.0f} s …[/]")
+        err.print(f"[dim]Watching {count} queues for {STATISTICS_SETTLE:.0f}s …[/]")
 
     wanted = topology_of(settings)
     async with connected(settings.broker, NAME) as connection:
@@ -217,34 +214,30 @@ def _line(one: Difference) -> str:
     return f"{escape(one.name)}: {escape(one.detail)}"
 
 
-def _exchanges(wanted: Topology) -> Table:
-    table = _plain("Exchange", "Type", "Arguments")
-    for one in wanted.exchanges:
-        table.add_row(one.name, one.type, _arguments(one.arguments))
-    return table
+def _exchanges(wanted: Topology) -> Rows:
+    return Rows(
+        ("Exchange", "Type"),
+        [
+            Row([cell(one.name), cell(one.type)], _arguments(one.arguments))
+            for one in wanted.exchanges
+        ],
+        reason="Arguments",
+    )
 
 
-def _queues(wanted: Topology) -> Table:
+def _queues(wanted: Topology) -> Rows:
     keys: dict[str, list[str]] = {}
     for binding in wanted.bindings:
         keys.setdefault(binding.queue, []).append(f"{binding.exchange} {binding.key}".strip())
-    table = _plain("Queue", "Bound to", "Purpose")
-    for one in wanted.queues:
-        table.add_row(one.name, ", ".join(keys.get(one.name, [])), _purpose(one))
-    return table
-
-
-def _purpose(queue: Queue) -> str:
-    ttl = queue.arguments.get("x-message-ttl")
-    return f"{queue.purpose} ({ttl / 1000:.0f} s)" if ttl else queue.purpose
+    return Rows(
+        ("Queue", "Bound to"),
+        [
+            Row([cell(one.name), cell(", ".join(keys.get(one.name, [])))], one.purpose)
+            for one in wanted.queues
+        ],
+        reason="Purpose",
+    )
 
 
 def _arguments(arguments: Any) -> str:
     return ", ".join(f"{name}={value}" for name, value in arguments.items())
-
-
-def _plain(*names: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in names:
-        table.add_column(name, overflow="fold")
-    return table

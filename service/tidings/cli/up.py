@@ -2,15 +2,17 @@
 
 import asyncio
 import os
+import shlex
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.panel import Panel
-from rich.table import Table
 
-from tidings.cli.console import FAULT, err, guarded, out, run
+from tidings.cli.console import FAULT, err, guarded, out, run, say_error
+from tidings.cli.harmless import escape
+from tidings.local.errors import LocalStackError
 
 if TYPE_CHECKING:
     from tidings.local.laptop import Laptop
@@ -32,28 +34,44 @@ def up(
 
     Example: [bold]tidings up --once[/]
     """
+    from tidings.local.last_run import LastRun
     from tidings.local.packages import ensure_installed, needed_servers
 
-    guarded(lambda: ensure_installed(out.print, needed_servers(os.environ)))
+    brought = guarded(lambda: LastRun(data).others(os.environ))
+    guarded(lambda: ensure_installed(out.print, needed_servers(brought)))
     run(_up(data, once=once))
 
 
 async def _up(data: Path, *, once: bool) -> None:
-    """The first Ctrl-C or SIGTERM stops everything in good order, whatever is going on."""
+    """The first Ctrl-C, SIGTERM or end of the terminal stops everything in good order, whatever is going on."""
     everything = asyncio.create_task(_everything(data, once=once))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, everything.cancel)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(
+            signal.SIGHUP, lambda: everything.cancelling() or everything.cancel()
+        )
     try:
         await everything
     except asyncio.CancelledError:
         out.print("stopped")
+    except LocalStackError as error:
+        sentence, *last_words = str(error).splitlines()
+        say_error(sentence)
+        for line in last_words:
+            err.print(f"  {escape(line)}", soft_wrap=True)
+        raise typer.Exit(FAULT) from None
 
 
 async def _everything(data: Path, *, once: bool) -> None:
     from tidings.local.laptop import Laptop
 
     laptop = Laptop(data, os.environ)
+    if laptop.ignored:
+        out.print(
+            f"[yellow]![/] ignored, as everything is delivered to stand-ins here: {', '.join(laptop.ignored)}"
+        )
     with out.status("starting RabbitMQ, PostgreSQL and the sinks …"):
         await laptop.__aenter__()
     try:
@@ -61,11 +79,10 @@ async def _everything(data: Path, *, once: bool) -> None:
             await laptop.start_roles()
         await _tour(laptop)
         if not once:
-            out.print(_where_to_look(laptop))
+            for line in where_to_look(laptop):
+                out.print(line)
             code = await laptop.roles_ended()
-            err.print(
-                f"[bold red]Error:[/] the roles ended by themselves with {code}: see {laptop.log}"
-            )
+            say_error(f"the roles ended by themselves with {code}: see {laptop.log}")
             raise typer.Exit(FAULT)
     finally:
         with out.status("stopping …"):
@@ -77,33 +94,37 @@ async def _tour(laptop: "Laptop") -> None:
 
     last: Seen | None = None
     async for seen in take_tour(laptop):
-        out.print(f"[green]✓[/] [bold]{seen.title}[/]  {seen.what}  [dim]{seen.seconds:.1f} s[/]")
+        out.print(f"[green]✓[/] [bold]{seen.title}[/] [dim]· {seen.seconds:.1f}s[/]")
+        out.print(f"  {escape(seen.what)}")
         last = seen
     if last is not None:
-        out.print(f"\n[dim]$ tidings show {last.id}[/]")
-        out.print(await laptop.tidings("show", str(last.id)), markup=False, highlight=False)
+        out.print(f"\n[dim]$[/] [bold]tidings show {last.id}[/]")
+        story = await laptop.tidings("show", str(last.id), width=out.width)
+        out.print(story, markup=False, soft_wrap=True)
 
 
-def _where_to_look(laptop: "Laptop") -> Panel:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+def where_to_look(laptop: "Laptop") -> Iterator[str]:
+    """What is to be typed is in bold, and so never broken: it can be pasted."""
+    yield "[bold]Tidings is running[/]; Ctrl-C ends it, and what was written stays.\n"
+    for label, value in _addresses(laptop):
+        yield f"  [bold]{label:<19}[/]  {escape(value)}"
+    yield "\nIn another terminal, in this folder:\n"
+    for command in (
+        f"source {shlex.quote(str(laptop.environment_file))}",
+        "tidings publish email --to you@example.com --subject Hello --body 'It works.'",
+        "tidings list",
+        "tidings stats",
+        "tidings dead list",
+        "tidings --help",
+    ):
+        yield f"  [bold]{escape(command)}[/]"
+
+
+def _addresses(laptop: "Laptop") -> Iterator[tuple[str, str]]:
     if laptop.rabbitmq is not None:
-        login = f"{laptop.rabbitmq.user} / {laptop.rabbitmq.password}"
-        table.add_row("RabbitMQ management", f"{laptop.rabbitmq.management_url}   {login}")
-    table.add_row("What was sent", laptop.outbox.url)
-    table.add_row(
-        "Metrics and health", f"http://127.0.0.1:{laptop.environment['TIDINGS_HTTP_PORT']}/metrics"
-    )
-    table.add_row("Log of the roles", str(laptop.log))
-    table.add_row("In another terminal", f"source {laptop.environment_file}")
-    table.add_row(
-        "", "tidings publish email --to you@example.com --subject Hello --body 'It works.'"
-    )
-    table.add_row("", "tidings list · tidings stats · tidings dead list · tidings --help")
-    return Panel(
-        table,
-        title="Tidings is running",
-        subtitle="Ctrl-C ends it; what was written stays",
-        expand=False,
-    )
+        yield "RabbitMQ management", laptop.rabbitmq.management_url
+        yield "", f"{laptop.rabbitmq.user} / {laptop.rabbitmq.password}"
+    yield "What was sent", laptop.outbox.url
+    port = laptop.environment["TIDINGS_HTTP_PORT"]
+    yield "Metrics and health", f"http://127.0.0.1:{port}/metrics"
+    yield "Log of the roles", str(laptop.log)

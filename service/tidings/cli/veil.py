@@ -1,9 +1,14 @@
 """Shows the body of a letter without giving anybody away: its shape, and what Tidings itself goes by."""
 
 import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tidings.cli.telling import counted
 from tidings.delivery.masking import mask
+from tidings_events.routing import TRACEPARENT, Headers
 
 PLAIN: Final = frozenset(
     {
@@ -25,6 +30,12 @@ PLAIN: Final = frozenset(
 )
 """Fields that say how to deliver, and nothing of what is said to whom."""
 PEOPLE: Final = frozenset({"recipient", "cc", "bcc", "reply_to", "from_address", "sender"})
+QUOTES: Final = re.compile(rf'\b(?:{"|".join(sorted(PEOPLE))})(?:\[\d+\])?: (?="|-?\d{{5}})')
+"""What stands before somebody in a sentence about a field; a telephone number may be written as a number."""
+LONGEST_QUOTE: Final = 80
+"""Characters of a value that such a sentence quotes; a longer one is cut, and has no quotation mark at its end."""
+OURS: Final = ("x-tidings-", "x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
+"""How the headers begin that Tidings and RabbitMQ write."""
 LONGEST: Final = 200
 
 
@@ -36,9 +47,51 @@ def veiled(body: bytes) -> str | None:
         return None
 
 
+def veiled_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """The headers that Tidings and RabbitMQ write; of others, which a producer's library may fill with
+    whole arguments, only their names."""
+    return {
+        _name(name): _discreet(value) if _is_ours(name) else _summary(value)
+        for name, value in headers.items()
+    }
+
+
+def _discreet(value: Any) -> Any:
+    """A sentence about a message may quote who it is for."""
+    return discreet(value) if isinstance(value, str) else value
+
+
+def _is_ours(name: str) -> bool:
+    return name == TRACEPARENT or (name.startswith(OURS) and name != Headers.ORIGINAL_HEADERS)
+
+
+def discreet(sentence: str) -> str:
+    """A sentence about a message, without the people it may quote."""
+    told, at = "", 0
+    while quotes := QUOTES.search(sentence, at):
+        value, length = _quotation(sentence[quotes.end() : quotes.end() + LONGEST_QUOTE])
+        told += sentence[at : quotes.end()] + json.dumps(mask(value), ensure_ascii=False)
+        at = quotes.end() + length
+    return told + sentence[at:]
+
+
+def _quotation(said: str) -> tuple[str, int]:
+    """The value with which it begins, and how many characters that takes: all of them where it was cut."""
+    try:
+        value, length = json.JSONDecoder().raw_decode(said)
+    except ValueError:
+        return said.strip('"…'), len(said)
+    return str(value), length
+
+
+def _name(name: str) -> str:
+    """A field's name, where it is one."""
+    return mask(name) if "@" in name or "://" in name else _short(name)
+
+
 def _veiled(value: Any, field: str) -> Any:
     if isinstance(value, dict) and field in {"", "entity"}:
-        return {_short(name): _veiled(inner, name) for name, inner in value.items()}
+        return {_name(name): _veiled(inner, name) for name, inner in value.items()}
     if field in PEOPLE:
         return [_masked(one) for one in value] if isinstance(value, list) else _masked(value)
     if field in PLAIN and not isinstance(value, dict | list):
@@ -53,11 +106,11 @@ def _masked(value: Any) -> Any:
 def _summary(value: Any) -> Any:
     match value:
         case str():
-            return f"… {len(value)} characters"
+            return f"… {counted(len(value), 'character')}"
         case list():
-            return f"… {len(value)} items"
+            return f"… {counted(len(value), 'item')}"
         case dict():
-            return f"… {len(value)} fields"
+            return f"… {counted(len(value), 'field')}"
         case None | bool():
             return value
         case _:
@@ -66,14 +119,6 @@ def _summary(value: Any) -> Any:
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-
-
-def printable(text: str) -> str:
-    """Text that somebody else wrote, without what would steer the terminal."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else f"\\u{ord(character):04x}"
-        for character in text
-    )
 
 
 def hex_dump(body: bytes, most: int = 512) -> str:
@@ -91,3 +136,29 @@ def hex_dump(body: bytes, most: int = 512) -> str:
 
 def _characters(part: bytes) -> str:
     return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+
+
+@dataclass(frozen=True, slots=True)
+class Veiled:
+    """A field's value, and how it is shown."""
+
+    value: Any = field(repr=False)
+    shown: str
+
+
+def veiled_fields(notification: Any) -> dict[str, Veiled]:
+    """Each field of a notification by its dotted path; empty where it is no JSON object."""
+    if not isinstance(notification, dict):
+        return {}
+    found: dict[str, Veiled] = {}
+    for name, value in notification.items():
+        inner = value if name == "entity" and isinstance(value, dict) else None
+        if inner is None:
+            found[_name(name)] = _shown(name, value)
+        else:
+            found |= {f"{name}.{_name(part)}": _shown(part, it) for part, it in inner.items()}
+    return found
+
+
+def _shown(name: str, value: Any) -> Veiled:
+    return Veiled(value, json.dumps(_veiled(value, name), ensure_ascii=False))

@@ -8,12 +8,13 @@ from typing import Final
 
 import structlog
 
-from tidings.background import Backoff, end
+from tidings.background import Backoff, Chore, end, told_to_end
 from tidings.broker.connection import Connection
 from tidings.broker.consumer import Consumer, Delivery, Subscription
-from tidings.broker.letters import read_letter
+from tidings.broker.holdings import Holdings
+from tidings.broker.letters import letter_of_bytes, read_letter
 from tidings.broker.surroundings import MACHINE, Surroundings
-from tidings.broker.topology import DEAD, Topology
+from tidings.broker.topology import DEAD, PRIORITIES, Topology
 from tidings.dead_letters.announcement import announce
 from tidings.dead_letters.escalation import Escalation, escalation_of
 from tidings.dead_letters.outage import Outage
@@ -27,6 +28,7 @@ from tidings.delivery.errors import (
 )
 from tidings.delivery.letter import Letter, Origin
 from tidings.delivery.outcome import Failure
+from tidings.delivery.particulars import NOTHING
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.letter_burial import Buried
@@ -39,7 +41,7 @@ log = structlog.get_logger(__name__)
 PREFETCH: Final = 200
 """Letters held unacknowledged."""
 LARGE: Final = 256 * 1024
-"""Bytes from which a body is stored by itself: two hundred large ones don't fit in one statement."""
+"""Bytes from which a body is read and stored by itself: two hundred large ones don't fit in one statement."""
 LONGEST_LOOK_AWAY: Final = 5.0
 """Seconds after which a letter that somebody may still be sending is looked at again."""
 TIDY: Final = 60.0
@@ -50,6 +52,9 @@ Answer = Buried | Wait
 
 class Archive:
     """Stores what arrives on the dead queue, until stopped. Any number may run.
+
+    Args:
+        holdings: What this process holds, where it has other roles too.
 
     Raises:
         ConfigurationError: Nobody could be told by the escalation that is set up.
@@ -62,6 +67,7 @@ class Archive:
         ledger: Ledger,
         metrics: Metrics,
         surroundings: Surroundings = MACHINE,
+        holdings: Holdings | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -69,11 +75,15 @@ class Archive:
         self._policies = Policies(settings)
         self._channels = tuple(settings.channels)
         self._outage = Outage()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Delivery] = {}
+        self._chore: Chore | None = None
         self._stopping = False
         name = f"tidings {ledger.actor}"
         self._consumer = Consumer(
-            [Subscription(DEAD, PREFETCH)], self._receive, settings.broker.amqp_timeout
+            [Subscription(DEAD, PREFETCH, rank=len(PRIORITIES))],
+            self._receive,
+            settings.broker.amqp_timeout,
+            holdings=holdings or Holdings(settings.worker.held),
         )
         self._connection = Connection(
             settings.broker,
@@ -94,8 +104,9 @@ class Archive:
 
     @property
     def ready(self) -> bool:
-        """Whether the dead queue is being consumed and letters can be stored."""
-        return self._connection.up and self._consumer.ready and not self._outage.lasts
+        """Whether the dead queue is being consumed, letters can be stored, and all chores go on."""
+        chores = self._escalation.well and (self._chore is None or self._chore.well)
+        return self._connection.up and self._consumer.ready and not self._outage.lasts and chores
 
     async def run(self, stop: asyncio.Event) -> None:
         """Archive until `stop` is set, then finish what is in hand within the grace period."""
@@ -104,21 +115,31 @@ class Archive:
             await stack.enter_async_context(self._small)
             await stack.enter_async_context(self._large)
             await stack.enter_async_context(self._connection)
-            tidying = asyncio.create_task(self._tidy_for_ever(), name="tidy replays")
+            self._chore = Chore("tidy replays", self._tidy_for_ever)
             log.info("archive started")
             await stop.wait()
-            await end(tidying)
+            await self._chore.end()
             await self._finish()
             log.info("archive stopped")
 
     def _receive(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._archive(delivery))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = delivery
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """However a task ends, its letter does not wait for ever."""
+        delivery = self._tasks.pop(task)
+        if (task.cancelled() or task.exception() is not None) and not self._stopping:
+            log.error(
+                "unexpected end: a dead letter is taken again",
+                exc_info=None if task.cancelled() else task.exception(),
+            )
+            delivery.give_back()
 
     async def _archive(self, delivery: Delivery) -> None:
         """See one letter into the ledger. What is given up stays in its queue and is delivered again."""
-        letter = read_letter(delivery, channels=self._channels)
+        letter = self._read(delivery)
         backoff = Backoff(longest=LONGEST_LOOK_AWAY)
         while delivery.alive:
             try:
@@ -131,7 +152,9 @@ class Archive:
                 letter = _bare(letter)
                 await asyncio.sleep(backoff.next())
                 continue
-            except Exception:
+            except (Exception, asyncio.CancelledError):
+                if told_to_end():
+                    raise
                 log.exception("unexpected error: a dead letter waits", letter=str(letter.id))
                 await asyncio.sleep(backoff.next())
                 continue
@@ -143,6 +166,14 @@ class Archive:
             if self._stopping:
                 return
             await asyncio.sleep(_look_away(answer, datetime.now(UTC)))
+
+    def _read(self, delivery: Delivery) -> Letter:
+        """Whatever it is, it is kept."""
+        try:
+            return read_letter(delivery, channels=self._channels)
+        except Exception as error:
+            log.exception("unexpected error: a dead letter is stored unread")
+            return letter_of_bytes(delivery, error)
 
     async def _store(self, request: BurialRequest) -> Answer:
         batcher = self._large if len(request.letter.body) >= LARGE else self._small
@@ -161,9 +192,7 @@ class Archive:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
         left = [task for task in self._tasks if not task.done()]
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*map(end, left))
         await self._consumer.close()
         if left:
             log.warning("letters stay in their queue: they are delivered again", letters=len(left))
@@ -175,8 +204,6 @@ class Archive:
                 await self._ledger.letters.replays.finish()
             except TidingsError as error:
                 log.warning("replays could not be tidied", error=str(error))
-            except Exception:
-                log.exception("replays are not tidied, for a fault of our own")
 
 
 def _look_away(wait: Wait, now: datetime) -> float:
@@ -192,8 +219,14 @@ def _bare(letter: Letter) -> Letter:
     said = f"{letter.failure.kind}; what else was known of it could not be stored: the archive's log says why"
     failure = Failure("unstorable", said.encode("ascii", "replace").decode())
     bare = replace(
-        letter, headers={}, exchange="", routing_key="", content_type=None, failure=failure
+        letter,
+        headers={},
+        properties={},
+        exchange="",
+        routing_key="",
+        content_type=None,
+        failure=failure,
     )
     if letter.failure.kind != failure.kind:
         return bare
-    return replace(bare, notification=None, lane=None, origin=Origin.ASTRAY)
+    return replace(bare, notification=None, unread=NOTHING, lane=None, origin=Origin.ASTRAY)

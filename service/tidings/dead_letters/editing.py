@@ -1,12 +1,13 @@
 """Edits the body of a letter: one field at a time, or the whole of it. Pure."""
 
 import difflib
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tidings.dead_letters.numbers import NumbersAsWritten
 from tidings.delivery.errors import Refused
 from tidings_events import InvalidNotification, Notification, parse
+from tidings_events.weight import too_heavy
 
 
 class Unreadable(Refused):
@@ -18,33 +19,52 @@ class Unreadable(Refused):
 
 
 def readable(body: bytes) -> str:
-    """The body as a person edits it: JSON laid out, other text as it is, what is not UTF-8 marked."""
+    """The body as a person edits it: JSON laid out, other text as it is, what is not UTF-8 marked.
+
+    JSON that would take too much memory is left as it is.
+    """
+    if too_heavy(body) is not None:
+        return body.decode("utf-8", "replace")
+    numbers = NumbersAsWritten()
     try:
-        return json.dumps(json.loads(body), indent=2, ensure_ascii=False) + "\n"
+        return numbers.dumps(numbers.loads(body), indent=2) + "\n"
     except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")
 
 
-def with_fields(body: bytes, assignments: Iterable[str]) -> bytes:
+def with_fields(body: bytes, assignments: Iterable[str], unset: Iterable[str] = ()) -> bytes:
     """The body with fields set: `recipient=ada@example.com`, `entity.id="7"`, `expires_at=null`.
+    It is the same, byte for byte, where all of them are so already.
 
     A value that is JSON is taken as such, anything else as text. A dotted path leads into
     objects, and makes them where they are missing.
 
+    Args:
+        unset: Fields that are taken out; a dotted path leads into objects.
+
     Raises:
-        Refused: The body is no JSON object, or an assignment leads nowhere.
+        Refused: The body is no JSON object, or too heavy a one, or an assignment leads nowhere.
     """
+    if (heavy := too_heavy(body)) is not None:
+        raise Refused(
+            f"its body can't be edited by the field: {heavy}; write a whole one with --file"
+        )
+    numbers = NumbersAsWritten()
     try:
-        notification = json.loads(body)
+        notification = numbers.loads(body)
     except (ValueError, RecursionError):
         notification = None
     if not isinstance(notification, dict):
         raise Refused(
             "its body is no JSON object: write a whole new one with --file or in the editor"
         )
+    before = _written(notification, numbers)
+    for path in unset:
+        _remove(notification, path)
     for assignment in assignments:
-        _assign(notification, assignment)
-    return json.dumps(notification, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        _assign(notification, assignment, numbers)
+    after = _written(notification, numbers)
+    return body if after == before else after
 
 
 def checked(body: bytes) -> Notification:
@@ -66,7 +86,18 @@ def difference(before: bytes, after: bytes) -> Iterator[str]:
     )
 
 
-def _assign(notification: dict[str, Any], assignment: str) -> None:
+def _remove(notification: dict[str, Any], path: str) -> None:
+    *parents, last = path.strip().split(".")
+    if not last or not all(parents):
+        raise Refused(f"--unset {path!r}: write it like expires_at or entity.id")
+    place: Any = notification
+    for parent in parents:
+        place = place.get(parent) if isinstance(place, dict) else None
+    if isinstance(place, dict):
+        place.pop(last, None)
+
+
+def _assign(notification: dict[str, Any], assignment: str, numbers: NumbersAsWritten) -> None:
     path, equals, value = assignment.partition("=")
     *parents, last = path.strip().split(".")
     if not equals or not last or not all(parents):
@@ -77,11 +108,20 @@ def _assign(notification: dict[str, Any], assignment: str) -> None:
         if not isinstance(inner, dict):
             raise Refused(f"--set {assignment!r}: {parent} is no object")
         place = inner
-    place[last] = _value(value)
+    place[last] = _value(value, numbers)
 
 
-def _value(text: str) -> Any:
+def _value(text: str, numbers: NumbersAsWritten) -> Any:
     try:
-        return json.loads(text)
+        return numbers.loads(text)
     except ValueError:
         return text
+    except RecursionError:
+        raise Refused("--set: its value is nested too deeply") from None
+
+
+def _written(notification: dict[str, Any], numbers: NumbersAsWritten) -> bytes:
+    try:
+        return numbers.dumps(notification).encode("utf-8", "surrogatepass")
+    except RecursionError:
+        raise Refused("the edited letter is nested too deeply") from None

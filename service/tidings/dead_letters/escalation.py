@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Self
 
 import structlog
 
-from tidings.background import Backoff, end
+from tidings.background import Backoff, Chore
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.dead_letters.notice import Notice, notice, outage_notice
@@ -74,19 +75,19 @@ class Escalation:
         self._new = 0
         self._wake = asyncio.Event()
         self._parts = AsyncExitStack()
-        self._task: asyncio.Task[None] | None = None
+        self._task: Chore | None = None
 
     async def __aenter__(self) -> Self:
         if self._connection is not None:
             await self._parts.enter_async_context(self._connection)
         if self._teller is not None:
-            self._task = asyncio.create_task(self._work(self._teller), name="escalate")
+            self._task = Chore("escalate", partial(self._work, self._teller))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Leave what is untold to the other processes, or to the next start."""
         if self._task is not None:
-            await end(self._task)
+            await self._task.end()
             try:
                 await self._note()
             except TidingsError as error:
@@ -94,6 +95,11 @@ class Escalation:
                     "letters that operators are not told of", letters=self._new, error=str(error)
                 )
         await self._parts.aclose()
+
+    @property
+    def well(self) -> bool:
+        """Whether it goes on, where there is anybody to tell."""
+        return self._task is None or self._task.well
 
     def noted(self, letter: Letter) -> None:
         """A letter was buried."""
@@ -113,9 +119,6 @@ class Escalation:
                 backoff.reset()
             except TidingsError as error:
                 log.warning("can't look up what operators know", error=str(error))
-                seconds = backoff.next()
-            except Exception:
-                log.exception("operators are not told, for a fault of our own")
                 seconds = backoff.next()
             await _wait(self._wake, seconds)
             await asyncio.sleep(self._gather)

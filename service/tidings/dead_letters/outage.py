@@ -14,7 +14,7 @@ class Outage:
     """Pauses that grow while it lasts."""
 
     def __init__(self) -> None:
-        self._backoff = Backoff(longest=10)
+        self._backoff = Backoff(longest=5)
         self._pause: asyncio.Task[None] | None = None
         self.lasts = False
         """Whether the last statement failed."""

@@ -27,7 +27,7 @@ class Policies:
             return bare
         attempt = bare.attempt
         policy = self._of(attempt)
-        return BurialRequest(letter, policy.guarantee, policy.expires_at(attempt))
+        return BurialRequest(letter, policy.expires_at(attempt))
 
     def _of(self, attempt: Attempt) -> DeliveryPolicy:
         return self._policy(attempt.lane.channel, attempt.notification.category)

@@ -1,7 +1,8 @@
 """Sends letters back to their lanes: a few first, then more, stopping where too many fail again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from time import monotonic
@@ -12,24 +13,27 @@ from tidings.background import Backoff
 from tidings.broker.dispatching import publish_dispatches
 from tidings.broker.publisher import Publisher
 from tidings.dead_letters.outcomes import Outcomes
+from tidings.dead_letters.pacing import FEW, LOOK, Pace, batches
 from tidings.delivery.errors import LedgerUnavailable, TidingsError
 from tidings.ledger.dispatch import Dispatch
+from tidings.ledger.holding import holding
 from tidings.ledger.ledger import Ledger
-from tidings.ledger.letter_replay import ExpiresAt, NotReplayed
+from tidings.ledger.letter_choice import NotReplayed
+from tidings.ledger.letter_rows import ExpiresAt
 from tidings.ledger.letter_search import Chosen
+from tidings.ledger.steps import UNHURRIED, Clock
 
 Result = TypeVar("Result")
 
-AT_ONCE: Final = 500
-"""Letters taken in one transaction."""
-BYTES_AT_ONCE: Final = 16 * 1024 * 1024
 LANES: Final = 3
 """Batches under way at once: one is written down while the others are published and noted."""
 TRIES: Final = 5
+NAMED: Final = 20
+"""Notifications that a summary names."""
 ENOUGH: Final = 20
 """Outcomes from which a share is judged once the canaries are through."""
-LOOK: Final = 0.5
-"""Seconds between two looks at what became of what was sent."""
+INTERRUPTED: Final = "interrupted"
+"""Why the rest is left alone where a person wants it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,10 @@ class Summary:
     """Back in their lanes, or about to be: a scheduler publishes what was not confirmed."""
     later: int = 0
     """Of these, stored until their `scheduled_at`."""
+    doubtful: int = 0
+    """Of these, those that may have been delivered before, and now a second time."""
+    notifications: list[UUID] = field(default_factory=list)
+    """The first few that were published."""
     outcomes: Outcomes = field(default_factory=Outcomes)
     not_replayed: list[NotReplayed] = field(default_factory=list)
     stopped: str | None = None
@@ -99,6 +107,64 @@ def _nobody(_: Summary) -> None:
     """Nobody is watching."""
 
 
+@dataclass(slots=True)
+class Rehearsal:
+    """What a replay would do."""
+
+    replayed: int = 0
+    """Would be back in their lanes."""
+    later: int = 0
+    """Of these, stored until their `scheduled_at`."""
+    doubtful: int = 0
+    """Of these, those that may have been delivered before, and would be a second time."""
+    not_replayed: list[NotReplayed] = field(default_factory=list)
+    looked_at: int = 0
+    """Letters that all of this is said of: the first of those chosen."""
+
+
+async def rehearse(
+    ledger: Ledger,
+    letters: Sequence[Chosen],
+    expires_at: ExpiresAt,
+    *,
+    force: bool,
+    clock: Clock = UNHURRIED,
+) -> Rehearsal:
+    """Have the ledger decide as it would for a replay of these letters; nothing changes.
+
+    Args:
+        clock: When it is over, no more are looked at; some are in any case.
+
+    Raises:
+        LedgerUnavailable: PostgreSQL is away.
+    """
+    rehearsal, begun = Rehearsal(), set[UUID]()
+    for batch in batches(letters, None, FEW):
+        if rehearsal.looked_at and clock.over:
+            break
+        rehearsal.looked_at += len(batch)
+        done = await ledger.letters.replays.rehearse(
+            [one.id for one in batch], expires_at=expires_at, force=force, but=begun
+        )
+        begun.update(done.notifications)
+        rehearsal.replayed += len(done.notifications)
+        rehearsal.later += done.later
+        rehearsal.doubtful += done.doubtful
+        rehearsal.not_replayed += done.not_replayed
+    return rehearsal
+
+
+async def doubtful(ledger: Ledger, letters: Sequence[Chosen], *, force: bool) -> int:
+    """How many of these may have been delivered before, and arrive a second time where they are replayed.
+
+    Raises:
+        LedgerUnavailable: PostgreSQL is away.
+    """
+    replays = ledger.letters.replays
+    ids = ([one.id for one in batch] for batch in batches(letters, None))
+    return sum([await replays.doubtful(batch, force=force) for batch in ids])
+
+
 class Replayer:
     """Replays letters.
 
@@ -117,6 +183,11 @@ class Replayer:
         self._publisher = publisher
         self._expires_at = expires_at
         self._progress = progress
+        self._interrupted = asyncio.Event()
+
+    def interrupt(self) -> None:
+        """Take no more letters; what is under way is finished, and `run` returns its summary."""
+        self._interrupted.set()
 
     async def run(self, letters: Sequence[Chosen], plan: Plan) -> Summary:
         """Replay letters, in this order. Safe to kill, and to run twice at once.
@@ -134,18 +205,22 @@ class Replayer:
                 summary.stop(await self._judge(wave, plan, summary))
         await self._send(list(waiting), plan, pace, summary)
         await self._watch_all(plan, summary)
+        if self._interrupted.is_set():
+            summary.stop(INTERRUPTED)
         return summary
 
     async def _send(
-        self, letters: Sequence[Chosen], plan: Plan, pace: "Pace", summary: Summary
+        self, letters: Sequence[Chosen], plan: Plan, pace: Pace, summary: Summary
     ) -> None:
-        batches = _batches(letters, plan.rate)
+        waiting = batches(letters, plan.rate)
 
         async def lane() -> None:
-            for batch in batches:
+            for batch in waiting:
+                await self._rest(pace.turn(len(batch)))
+                if self._interrupted.is_set():
+                    summary.stop(INTERRUPTED)
                 if summary.stopped is not None:
                     return
-                await pace.turn(len(batch))
                 try:
                     await self._replay(batch, plan, summary)
                     summary.stop(await self._look(plan, pace, summary))
@@ -165,12 +240,18 @@ class Replayer:
         )
         summary.replayed += len(begun.dispatches) + begun.later
         summary.later += begun.later
+        summary.doubtful += begun.doubtful
         summary.not_replayed += begun.not_replayed
+        named = [one.id for one in begun.dispatches]
+        summary.notifications += named[: NAMED - len(summary.notifications)]
         if begun.dispatches:
-            confirmed: list[Dispatch] = await publish_dispatches(self._publisher, begun.dispatches)
+            async with holding(self._ledger.outbox, begun.dispatches):
+                confirmed: list[Dispatch] = await publish_dispatches(
+                    self._publisher, begun.dispatches
+                )
             await _persistently(lambda: self._ledger.outbox.dispatched(confirmed))
 
-    async def _look(self, plan: Plan, pace: "Pace", summary: Summary) -> str | None:
+    async def _look(self, plan: Plan, pace: Pace, summary: Summary) -> str | None:
         """Why to stop in the middle of a wave; None to go on."""
         if plan.stop_at is None or not pace.time_to_look():
             return None
@@ -191,9 +272,11 @@ class Replayer:
             return str(error)
         if limit is not None and _exceeds(now, limit, now.total):
             return _too_many(now.trouble, now.total, limit)
+        if self._interrupted.is_set():
+            return INTERRUPTED
         if now.waiting:
             return (
-                f"{now.waiting} of {now.total} were not tried within {plan.watch:g} s: is a worker "
+                f"{now.waiting} of {now.total} were not tried within {plan.watch:g}s: is a worker "
                 "running, and are its lanes free?"
             )
         return None
@@ -221,9 +304,17 @@ class Replayer:
             now = await self._outcomes(summary, letters)
             self._progress(summary)
             left = deadline - monotonic()
-            if not now.waiting or enough(now) or left <= 0:
+            if not now.waiting or enough(now) or left <= 0 or self._interrupted.is_set():
                 return now
-            await asyncio.sleep(min(LOOK, left))
+            await self._rest(min(LOOK, left))
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, unless interrupted."""
+        if seconds <= 0:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._interrupted.wait()
 
     async def _outcomes(self, summary: Summary, letters: Sequence[UUID] | None = None) -> Outcomes:
         replays = self._ledger.letters.replays
@@ -231,49 +322,6 @@ class Replayer:
         if letters is None:
             return summary.outcomes
         return Outcomes.of(await _persistently(lambda: replays.outcomes(summary.run, letters)))
-
-
-class Pace:
-    """Spreads letters evenly over time.
-
-    Args:
-        rate: Letters a second; None for no limit.
-    """
-
-    def __init__(self, rate: float | None) -> None:
-        self._rate = rate
-        self._next = 0.0
-        self._looked = 0.0
-
-    async def turn(self, letters: int) -> None:
-        """Wait until so many may go."""
-        if self._rate is None:
-            return
-        begins = max(self._next, monotonic())
-        self._next = begins + letters / self._rate
-        await asyncio.sleep(begins - monotonic())
-
-    def time_to_look(self) -> bool:
-        """Whether the last look was a while ago."""
-        if monotonic() - self._looked < LOOK:
-            return False
-        self._looked = monotonic()
-        return True
-
-
-def _batches(letters: Sequence[Chosen], rate: float | None) -> Iterator[list[Chosen]]:
-    """As many as go together: bounded in number, in bytes, and so that a rate is kept smoothly."""
-    most = AT_ONCE if rate is None else max(1, min(AT_ONCE, int(rate / 5)))
-    batch: list[Chosen] = []
-    size = 0
-    for letter in letters:
-        if batch and (len(batch) >= most or size + letter.size > BYTES_AT_ONCE):
-            yield batch
-            batch, size = [], 0
-        batch.append(letter)
-        size += letter.size
-    if batch:
-        yield batch
 
 
 def _exceeds(now: Outcomes, limit: float | None, total: int) -> bool:

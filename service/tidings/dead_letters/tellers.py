@@ -1,12 +1,12 @@
 """The ways to tell operators: a service that the Apprise library knows, or one of our own channels."""
 
 import asyncio
-import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 import pydantic_core
 
+from tidings.background import in_a_thread
 from tidings.broker.publisher import Publisher
 from tidings.dead_letters.notice import Notice
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, TidingsError
@@ -64,9 +64,9 @@ class AppriseTeller:
         """Tell, in a thread: Apprise waits for its service."""
         try:
             async with asyncio.timeout(self._timeout + 1):
-                told = await _in_a_thread(lambda: self._notify(notice))
+                told = await in_a_thread("tell operators", lambda: self._notify(notice))
         except TimeoutError:
-            raise NotTold(f"no answer within {self._timeout:g} s") from None
+            raise NotTold(f"no answer within {self._timeout:g}s") from None
         except Exception as error:
             raise NotTold(f"Apprise failed: {type(error).__name__}") from error
         if not told:
@@ -138,29 +138,3 @@ def is_our_own(letter: Letter) -> bool:
         return False
     name, value = MARK
     return notification.metadata.get(name) == value
-
-
-async def _in_a_thread(work: Any) -> bool:
-    """Like `asyncio.to_thread`, in a thread that nobody waits for when the process ends."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[bool] = loop.create_future()
-
-    def settle(result: bool | None, error: Exception | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(bool(result))
-
-    def run() -> None:
-        result, trouble = None, None
-        try:
-            result = work()
-        except Exception as error:  # noqa: BLE001  # handed to whoever waits
-            trouble = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, trouble)
-
-    threading.Thread(target=run, name="tell operators", daemon=True).start()
-    return await done

@@ -2,25 +2,33 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from tidings.delivery.errors import MalformedNotification
+from tidings.delivery.arrival import TimeSource, arrival
+from tidings.delivery.errors import MalformedNotification, Misrouted
+from tidings.delivery.properties import producer_of
 from tidings.delivery.value import value
-from tidings_events import InvalidNotification, Notification, Priority, parse
-from tidings_events.routing import TRACEPARENT, Headers
+from tidings_events import InvalidNotification, Notification, parse
+from tidings_events.moments import in_milliseconds, made_at
+from tidings_events.notifications.base import CLOCK_SKEW, too_far_ahead
+from tidings_events.routing import MILLISECONDS, TRACEPARENT, Headers
 
+_TIME_SOURCES: Final = frozenset(TimeSource)
 HIGHEST_COUNT: Final = 10_000
 """No notification is tried or replayed more often: a larger number in a header is forged."""
 
-_PRIORITIES: Final = frozenset(Priority)
+AS_IT_IS: Final = frozenset({"", "identity", "utf-8", "utf8"})
+"""Content encodings that change nothing, in lower case: Spring's converters set `UTF-8` on all they publish."""
+JSON: Final = frozenset({"", "application/json"})
+COPIES: Final = "CC"
+"""RabbitMQ's sender-selected distribution: a header that leads copies to further queues. `BCC` does too, and is
+taken off before anybody receives them."""
 YEARS: Final = range(2000, 3000)
 """Times in other years are mistakes, and the first and the last of the calendar can't be stored."""
-
-
-LONGEST_WAIT: Final = timedelta(days=7)
-"""A message that says it waited longer has a clock that is wrong, or none."""
+UNSET: Final = 1970
+"""The year of a clock that nobody has set: what it writes into our headers is a time too."""
 
 
 @value(frozen=True, slots=True)
@@ -35,6 +43,21 @@ class Message:
     message_id: str | None = None
     timestamp: datetime | None = None
     """When its producer says that it was published."""
+    further: Mapping[str, str] | None = None
+    """`app_id`, `user_id`, `correlation_id`, `type` and `expiration`, where it has any of these AMQP properties."""
+
+    @property
+    def published_at(self) -> datetime | None:
+        """When it was published, as it says itself, to the millisecond where it does."""
+        if (exact := in_milliseconds(self.headers.get(MILLISECONDS))) is not None:
+            return exact
+        said = self.timestamp
+        return None if said is None or said.tzinfo is None else said
+
+    @property
+    def ours(self) -> bool:
+        """Whether Tidings published it: a retry, a replay, what was due or had to wait; not a producer."""
+        return Headers.EPOCH in self.headers
 
 
 @value(frozen=True, slots=True)
@@ -48,6 +71,11 @@ class Lane:
     def key(self) -> str:
         """The routing key, e.g. `email.high`."""
         return f"{self.channel}.{self.priority}"
+
+    @property
+    def queue(self) -> str:
+        """The name of its queue, e.g. `tidings.email.high`."""
+        return f"tidings.{self.channel}.{self.priority}"
 
 
 @value(frozen=True, slots=True)
@@ -63,9 +91,17 @@ class Attempt:
     number: int
     """1 for the first try of an epoch."""
     first_seen: datetime
-    """When Tidings first read it."""
+    """Since when it waits: since it was published, as far as that is known, or else since it was first read."""
     traceparent: str | None = None
     """W3C trace context, carried through unchanged."""
+    time_source: TimeSource | None = field(default=None, compare=False)
+    """Who says `first_seen`; None where an earlier version stored it."""
+    producer: str | None = field(default=None, compare=False)
+    """Who published it first, as far as that is said."""
+    put_off_since: datetime | None = field(default=None, compare=False)
+    """Since when nobody was asked for it, because of its receiver; None where that is not so."""
+    message: Message | None = field(default=None, repr=False, compare=False)
+    """What it was read from; None where it comes out of the ledger."""
     id: UUID = field(init=False, repr=False, compare=False)
     """The notification's id, at hand: a message's way asks for it a dozen times."""
 
@@ -79,76 +115,121 @@ class Attempt:
         return self.first_seen if due is None else max(self.first_seen, due)
 
 
-def read(message: Message, *, now: datetime | None = None) -> Attempt:
-    """Read a message from a lane.
+def read(
+    message: Message,
+    lane: Lane,
+    *,
+    now: datetime | None = None,
+    not_before: datetime | None = None,
+) -> Attempt:
+    """Read a message.
+
+    Args:
+        lane: That of the queue it was taken from. Its routing key may be another: what was moved by hand has
+            the queue's name, a copy that its producer asked for has the first one's.
+        now: When it was taken from there.
+        not_before: When its lane was last known to be empty; None where that says nothing of this message.
 
     Raises:
+        Misrouted: It is for another channel than its lane.
         MalformedNotification: With every problem found, each saying where and what to do.
     """
     notification = _notification(message)
-    now = now or datetime.now(UTC)
+    if (first_seen := _moment(message.headers, Headers.FIRST_SEEN)) is not None:
+        seen, source = first_seen, _source(message.headers)
+    else:
+        seen, source = arrival(
+            message.published_at, notification.id, now or datetime.now(UTC), not_before
+        )
     return Attempt(
         notification=notification,
         body=message.body,
-        lane=_lane(message.routing_key, notification),
+        lane=_its_own(lane, message, notification),
         epoch=_count(message.headers, Headers.EPOCH, lowest=0),
         number=_count(message.headers, Headers.ATTEMPT, lowest=1),
-        first_seen=_moment(message.headers, Headers.FIRST_SEEN) or _published(message, now),
+        first_seen=seen,
+        time_source=source,
         traceparent=_text(message.headers, TRACEPARENT),
+        producer=producer_of(message),
+        put_off_since=_moment(message.headers, Headers.PUT_OFF_SINCE),
+        message=message,
     )
 
 
 def _notification(message: Message) -> Notification:
-    if message.content_encoding not in {None, "", "identity", "utf-8"}:
+    encoding = message.content_encoding
+    if encoding is not None and encoding.strip().lower() not in AS_IT_IS:
         raise MalformedNotification(
-            f"content_encoding: {message.content_encoding[:40]!r} is not supported; publish plain JSON"
+            f"content_encoding: {encoding[:40]!r} is how the body came; publish plain JSON in UTF-8, not compressed or "
+            "encoded otherwise, and leave content_encoding out"
         )
     try:
         notification = parse(message.body)
     except InvalidNotification as invalid:
         problems = list(invalid.problems)
-        if message.content_type not in {None, "", "application/json"}:
-            problems.append(
-                f"content_type: {message.content_type[:80]!r}; publish application/json"
-            )
+        if (kind := message.content_type) is not None and not _is_json(kind):
+            problems.append(f"content_type: {kind[:80]!r}; publish application/json")
         raise MalformedNotification(*problems) from None
     timed = notification.scheduled_at or notification.expires_at
-    if timed and (problems := list(_impossible_times(notification))):
+    if timed and (problems := list(_impossible_times(notification, message))):
         raise MalformedNotification(*problems)
     return notification
 
 
-def _impossible_times(notification: Notification) -> Iterator[str]:
+def _is_json(content_type: str) -> bool:
+    """Whether it says JSON in UTF-8: `Application/JSON; charset="utf-8"` does too (RFC 9110, section 8.3.1)."""
+    kind, _, parameters = content_type.lower().partition(";")
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip().strip('"')
+    return kind.strip() in JSON and charset in AS_IT_IS
+
+
+def _impossible_times(notification: Notification, message: Message) -> Iterator[str]:
+    """Times that can't be meant, whatever our own clock says.
+
+    Of one whose id tells when it was made, the contract knows which are too far ahead; of any other only its
+    message can tell. Where nobody can, they may be right: it is our clock that may be years behind.
+    """
+    said = message.published_at
+    if said is not None and made_at(notification.id) is None:
+        written = max(said, datetime.now(UTC)) + CLOCK_SKEW
+        yield from (f"{field}: {what}" for field, what in too_far_ahead(notification, written))
     for name in ("scheduled_at", "expires_at"):
         moment: datetime | None = getattr(notification, name)
         if moment is not None and moment.year not in YEARS:
             yield f"{name}: {moment.isoformat()} is not a time of this millennium; mend the year"
 
 
-def _lane(routing_key: str, notification: Notification) -> Lane:
-    """The lane it was published to, which the body must not contradict."""
-    channel, _, rest = routing_key.partition(".")
-    priority = rest.partition(".")[0]
-    if channel != notification.channel:
-        raise MalformedNotification(
-            f"channel: the body says {notification.channel!r} and the routing key {routing_key[:80]!r} "
-            f"says {channel[:40]!r}; publish it with the key {notification.channel}.{notification.priority}"
+def _its_own(lane: Lane, message: Message, notification: Notification) -> Lane:
+    """The lane, which has to be of the notification's channel. Of priorities the queue's counts, not the body's:
+    whoever moves messages to another queue means it."""
+    if lane.channel != notification.channel:
+        raise Misrouted(notification.channel, _how_it_strayed(lane, message, notification))
+    return lane
+
+
+def _how_it_strayed(lane: Lane, message: Message, notification: Notification) -> str:
+    own = f"{notification.channel}.{notification.priority}"
+    key = message.routing_key
+    if (copies := message.headers.get(COPIES)) is not None:
+        return (
+            f"channel: the body says {notification.channel!r}, and this copy came out of {lane.queue}: its header "
+            f"CC: {_shown(copies)} makes RabbitMQ put copies into further queues; leave CC and BCC out"
         )
-    if "priority" in notification.model_fields_set and priority != notification.priority:
-        raise MalformedNotification(
-            f"priority: the body says {str(notification.priority)!r} and the routing key "
-            f"{routing_key[:80]!r} says {priority[:40]!r}; make them agree, or leave priority out"
+    if key.startswith(f"{lane.channel}."):
+        return (
+            f"channel: the body says {notification.channel!r} and the routing key {key[:80]!r} "
+            f"says {lane.channel!r}; publish it with the key {own}"
         )
-    if priority not in _PRIORITIES:
-        raise MalformedNotification(
-            f"priority: the routing key {routing_key[:80]!r} names none; publish with the key "
-            f"{notification.channel}.{notification.priority}"
-        )
-    return Lane(channel, priority)
+    return (
+        f"channel: the body says {notification.channel!r}, and it came out of {lane.queue}, where it was moved, or "
+        f"copied by a header BCC; move it to tidings.{own}, or publish it with the key {own}"
+    )
 
 
 def _count(headers: Mapping[str, object], name: str, *, lowest: int) -> int:
-    value = headers.get(name, lowest)
+    if name not in headers:
+        return lowest
+    value = headers[name]
     if (
         isinstance(value, bool)
         or not isinstance(value, int)
@@ -161,12 +242,10 @@ def _count(headers: Mapping[str, object], name: str, *, lowest: int) -> int:
     return value
 
 
-def _published(message: Message, now: datetime) -> datetime:
-    """Since when it waits: as its producer says, where that can be, or else since now."""
-    said = message.timestamp
-    if said is None or said.tzinfo is None or not now - LONGEST_WAIT <= said <= now:
-        return now
-    return said
+def _source(headers: Mapping[str, object]) -> TimeSource | None:
+    """Who says the time of the first read that a message carries along."""
+    said = headers.get(Headers.TIME_SOURCE)
+    return TimeSource(said) if isinstance(said, str) and said in _TIME_SOURCES else None
 
 
 def _moment(headers: Mapping[str, object], name: str) -> datetime | None:
@@ -177,9 +256,9 @@ def _moment(headers: Mapping[str, object], name: str) -> datetime | None:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None or moment.year not in YEARS:
+    if moment is None or moment.tzinfo is None or not UNSET <= moment.year < YEARS.stop:
         raise MalformedNotification(
-            f"header {name}: {_shown(value)} is not a time of this millennium with an offset; "
+            f"header {name}: {_shown(value)} is not a time from {UNSET} to {YEARS.stop - 1} with an offset; "
             "x-tidings- headers are set by Tidings: leave them out"
         )
     return moment

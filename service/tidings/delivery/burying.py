@@ -6,11 +6,13 @@ were given up by RabbitMQ, and what the ledger knows of them says how far they h
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
+from tidings.delivery.doubt import undenied
 from tidings.delivery.letter import Letter, LetterState, Origin
-from tidings.delivery.outcome import Failure, Reason
-from tidings.delivery.retry_policy import Guarantee
+from tidings.delivery.outcome import OUTCOME_UNKNOWN, Failure, Reason
 from tidings.delivery.states import FINISHED, State, may_become
 
 REPLAYABLE: Final = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
@@ -28,6 +30,18 @@ class Standing:
     lease_until: datetime | None = None
     reason: Reason | None = None
     failure: Failure | None = None
+    perhaps_sent: bool = False
+    """Whether an attempt of this epoch may have been delivered."""
+    reached: bool = False
+    """Whether its recipient has it, and it is only for copies."""
+    content: bytes | None = None
+    """The SHA-256 of its body; None where that is not known."""
+
+    @property
+    def replayable(self) -> bool:
+        """Whether it ended so that a replay begins it anew without being forced."""
+        lacks_copies = self.state is State.SENT and self.reason is Reason.COPIES_REFUSED
+        return self.state in REPLAYABLE or lacks_copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +64,12 @@ class Wait:
     until: datetime
 
 
-def decide(
-    letter: Letter, standing: Standing | None, guarantee: Guarantee, now: datetime
-) -> Bury | Wait:
+def decide(letter: Letter, standing: Standing | None, now: datetime) -> Bury | Wait:
     """What to do with a letter.
 
     Args:
         letter: As it arrived.
         standing: Its notification in the ledger; None where it has none.
-        guarantee: What its channel does where nobody can know whether it was sent.
     """
     if standing is None:
         # A stray stays a letter alone: the good copy may be in its lane, or published yet.
@@ -70,37 +81,54 @@ def decide(
         return _closed(
             letter, f"was replayed since, and is {standing.state} in epoch {standing.epoch}"
         )
-    if standing.state in REPLAYABLE:
+    if standing.replayable:
         return Bury(_as_recorded(letter, standing))
     if standing.state in FINISHED or standing.state is State.SCHEDULED:
         return _closed(letter, f"is {standing.state}")
-    return _unfinished(letter, standing, guarantee, now)
+    return _unfinished(letter, standing, now)
 
 
-def _unfinished(
-    letter: Letter, standing: Standing, guarantee: Guarantee, now: datetime
-) -> Bury | Wait:
+def _unfinished(letter: Letter, standing: Standing, now: datetime) -> Bury | Wait:
     """Its notification is queued, retrying or being sent in the letter's own epoch."""
+    if standing.content not in {None, sha256(letter.body).digest()}:
+        return _closed(
+            letter, f"is {standing.state} with other content, which has a message of its own"
+        )
     if standing.attempt > letter.attempt:
         return _closed(letter, f"went on to attempt {standing.attempt}")
+    doubt = "an earlier attempt may have been delivered" if standing.perhaps_sent else ""
     if standing.state is State.SENDING:
         if standing.lease_until is not None and standing.lease_until > now:
             return Wait(standing.lease_until)
-        return _interrupted(letter, standing, guarantee)
-    if standing.attempt == letter.attempt and letter.origin is Origin.WORKER:
+        doubt = "its worker is gone and may have sent it"
+    elif standing.attempt == letter.attempt and letter.origin is Origin.WORKER:
         # Its lease had run out: whoever took over recorded this attempt and holds a copy.
         return _closed(letter, f"is {standing.state}: another worker made attempt {letter.attempt}")
     # A copy that still waits in a tier finds its notification ended and adds nothing.
-    return _ended(letter, standing)
+    return _ended(_of_copies(letter) if standing.reached else _undenied(letter, doubt), standing)
 
 
-def _interrupted(letter: Letter, standing: Standing, guarantee: Guarantee) -> Bury:
-    """Its last worker is gone, and may have sent it."""
-    if guarantee is Guarantee.AT_LEAST_ONCE:
-        return _ended(letter, standing)
-    said = f"its worker is gone and may have sent it, and this channel sends at most once; {letter.failure.message}"
-    failure = replace(letter.failure, kind="outcome_unknown", message=said)
-    return _ended(replace(letter, reason=Reason.OUTCOME_UNKNOWN, failure=failure), standing)
+def _of_copies(letter: Letter) -> Letter:
+    """Given up when only copies were left to send: its recipient has the mail."""
+    failure = replace(letter.failure, message=f"sent; copies given up: {letter.failure.message}")
+    return replace(letter, reason=Reason.COPIES_REFUSED, failure=failure)
+
+
+def _undenied(letter: Letter, doubt: str) -> Letter:
+    """Whatever the channel's guarantee, nobody may be told that it was not sent.
+
+    Args:
+        doubt: Why it may have been; empty where it was not.
+    """
+    reason = undenied(letter.reason, perhaps_sent=bool(doubt))
+    if not doubt or reason is Reason.COPIES_REFUSED:
+        return letter
+    said = f"{doubt}; {letter.failure.message}"
+    return replace(
+        letter,
+        reason=reason,
+        failure=replace(letter.failure, kind=OUTCOME_UNKNOWN, message=said),
+    )
 
 
 def _ended(letter: Letter, standing: Standing) -> Bury:
@@ -120,20 +148,56 @@ def _closed(letter: Letter, what: str) -> Bury:
     return Bury(letter, LetterState.DISCARDED, f"nothing to replay: the notification {what}")
 
 
-def refusal(standing: Standing, letter_epoch: int, *, force: bool) -> str | None:
+class Refusal(StrEnum):
+    """Why a letter is not replayed, as replays count it."""
+
+    ALREADY_REPLAYED = "already_replayed"
+    BEING_REPLAYED = "being_replayed"
+    SUPERSEDED = "superseded"
+    DISCARDED = "discarded"
+    MALFORMED = "malformed"
+    UNDER_WAY = "under_way"
+    """Its notification has not ended."""
+    ENDED = "ended"
+    """Its notification ended so that it can't be sent again, e.g. cancelled."""
+    SENT = "sent"
+    NEWER_EPOCH = "newer_epoch"
+    """Its notification was replayed since."""
+    SAME_NOTIFICATION = "same_notification"
+    """Another letter of it is replayed instead."""
+    OTHER_CONTENT = "other_content"
+    """Its notification is stored with other content: the id was given twice."""
+    SAME_KEY = "same_key"
+    """Another notification has its idempotency key."""
+    NO_SUCH_LETTER = "no_such_letter"
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why one letter is not replayed, in words too."""
+
+    refusal: Refusal
+    why: str
+
+
+def refusal(standing: Standing, letter_epoch: int, *, force: bool) -> Objection | None:
     """Why a letter's notification can't be replayed; None where it can.
 
     Args:
         force: Whether the letter may have been replayed before, and the notification sent.
     """
+    its = f"its notification is {standing.state}"
     if standing.state not in FINISHED:
-        return f"its notification is {standing.state}: wait until it has ended"
+        return Objection(Refusal.UNDER_WAY, its)
     if not may_become(standing.state, State.QUEUED):
-        return f"its notification is {standing.state}: publish a new one instead"
+        return Objection(Refusal.ENDED, its)
     if force:
         return None
-    if standing.state not in REPLAYABLE:
-        return f"its notification is {standing.state}: --force sends it again"
+    if not standing.replayable:
+        return Objection(Refusal.SENT, its)
     if standing.epoch > letter_epoch:
-        return f"its notification was replayed since and is {standing.state}: replay its later letter, or --force this one"
+        return Objection(
+            Refusal.NEWER_EPOCH,
+            f"its notification was replayed since and is {standing.state}",
+        )
     return None

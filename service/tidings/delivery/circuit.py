@@ -21,6 +21,11 @@ LONGEST: Final = 60.0
 """How many times its first length an interval between probes may grow to."""
 
 
+DOUBTFUL: Final = 0.1
+"""Share of the first interval after which the next one is tried, where it may have been the notification's
+fault: no provider is left alone for long on the word of one recipient's mailbox."""
+
+
 class Phase(StrEnum):
     """What a circuit lets through."""
 
@@ -125,6 +130,11 @@ class Circuit:
         self.under_way = 0
         """Places taken, of whatever era."""
 
+    @property
+    def well(self) -> bool:
+        """Whether the provider has answered since it was last given up, if it ever was."""
+        return self.phase in {Phase.CLOSED, Phase.RAMPING}
+
     def wait(self) -> float:
         """Seconds until there may be a place; `inf` where something else has to happen first."""
         match self.phase:
@@ -182,11 +192,19 @@ class Circuit:
             case Phase.OPEN | Phase.HELD:
                 pass
 
-    def failed(self, era: int, *, misconfigured: bool = False, no_sooner_than: float = 0.0) -> bool:
+    def failed(
+        self,
+        era: int,
+        *,
+        misconfigured: bool = False,
+        doubtful: bool = False,
+        no_sooner_than: float = 0.0,
+    ) -> bool:
         """The provider could not be asked, did not answer, or said that it can't.
 
         Args:
-            misconfigured: It refuses us: no use waiting for more of that.
+            misconfigured: It refuses us: no use waiting for more of that, unless it took others lately.
+            doubtful: It may have been for what it was asked only: another is tried soon.
             no_sooner_than: Seconds for which it wants to be left alone.
 
         Returns:
@@ -197,9 +215,9 @@ class Circuit:
             return True
         if not self._leave(era):
             return False
-        news = self.phase in {Phase.CLOSED, Phase.RAMPING}
-        if misconfigured or self._enough():
-            self._open(no_sooner_than)
+        news = self.well
+        if self._enough() or (misconfigured and self._sent_nothing_lately()):
+            self._open(no_sooner_than, doubtful=doubtful)
         return news
 
     def hold(self) -> None:
@@ -233,16 +251,22 @@ class Circuit:
             case Phase.PROBING | Phase.OPEN | Phase.HELD:
                 return self.phase is Phase.PROBING
 
+    def _sent_nothing_lately(self) -> bool:
+        return self.phase is Phase.CLOSED and self._recently.sent == self._recently.failed
+
     def _most_fail(self) -> bool:
         sent, failed = self._recently.sent, self._recently.failed
         return sent >= self._policy.minimum and failed >= self._policy.share * sent
 
-    def _open(self, no_sooner_than: float) -> None:
+    def _open(self, no_sooner_than: float, *, doubtful: bool) -> None:
         first = self._policy.probe
-        grown = first * min(2.0**self._openings, LONGEST)
-        interval = max(grown, min(no_sooner_than, first * LONGEST))
+        if doubtful:
+            interval = first * DOUBTFUL
+        else:
+            grown = first * min(2.0**self._openings, LONGEST)
+            interval = max(grown, min(no_sooner_than, first * LONGEST))
+            self._openings = min(self._openings + 1, 20)
         self.probe_at = self._clock() + interval * (1.0 + JITTER * self._jitter())
-        self._openings = min(self._openings + 1, 20)
         self._begin(Phase.OPEN)
 
     def _close(self) -> None:

@@ -2,13 +2,16 @@
 
 TidingsError
 ├── MalformedNotification      can't be read: undeliverable at once, bytes kept
+│   └── Misrouted              can be read, and lies in another channel's lane
 ├── DeliveryError              raised only by channels
 │   ├── Rejected               no use trying again: bad address, opted out, a 5xx reply
 │   ├── Unavailable            worth another try: timeout, connection, a 4xx reply
-│   │   └── Throttled          worth another try, not before `retry_after`
+│   │   ├── Throttled          worth another try, not before `retry_after`
+│   │   └── Deferred           worth another try; the provider is well, it is only this notification
 │   ├── OutcomeUnknown         the reply was lost after the payload went out
 │   ├── Misconfigured          our fault, not the notification's: rest, spend no attempt
 │   └── OutOfService           the provider is known to be down: rest, spend no attempt
+│       └── Postponed          not asked: this receiver, or too many like it, keep others waiting
 ├── BrokerUnavailable          leave unacked, back off
 ├── LedgerUnavailable          leave unacked, back off
 ├── ConfigurationError         a setting is wrong or missing
@@ -27,9 +30,25 @@ class TidingsError(Exception):
 class MalformedNotification(TidingsError):
     """A message that can't be read as a notification. Its bytes go to the dead letters intact."""
 
+    kind: ClassVar[str] = "malformed"
+
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class Misrouted(MalformedNotification):
+    """A message in the lane of a channel that it is not for: nothing for this lane's worker to claim.
+
+    Args:
+        channel: Whose it is.
+    """
+
+    kind = "misrouted"
+
+    def __init__(self, channel: str, problem: str) -> None:
+        super().__init__(problem)
+        self.channel = channel
 
 
 class DeliveryError(TidingsError):
@@ -83,6 +102,15 @@ class Throttled(Unavailable):
         self.retry_after = retry_after
 
 
+class Deferred(Unavailable):
+    """The provider is well and puts off this one notification: a full mailbox, a busy number.
+
+    It says nothing of others: the attempt is spent, and the provider's circuit counts an answer.
+    """
+
+    kind = "deferred"
+
+
 class OutcomeUnknown(DeliveryError):
     """The payload went out and the reply was lost: it may have been delivered."""
 
@@ -90,15 +118,60 @@ class OutcomeUnknown(DeliveryError):
 
 
 class Misconfigured(DeliveryError):
-    """The channel itself is set up wrongly (credentials, sender): no notification is to blame."""
+    """The channel itself is set up wrongly (credentials, sender): no notification is to blame.
+
+    Args:
+        doubtful: Whether it may be about this notification only, for all that is known yet.
+    """
 
     kind = "misconfigured"
+
+    def __init__(
+        self, message: str, *, provider: str = "", code: str = "", doubtful: bool = False
+    ) -> None:
+        super().__init__(message, provider=provider, code=code)
+        self.doubtful = doubtful
 
 
 class OutOfService(DeliveryError):
     """Nothing was sent, by no fault of this notification: the provider is known to be down."""
 
     kind = "out_of_service"
+
+
+class Hampered(OutOfService):
+    """Nothing was sent, for want of something of our own: open files, memory, threads. Nobody else is to blame."""
+
+    kind = "hampered"
+
+
+class Postponed(OutOfService):
+    """Nobody was asked: the receiver of this notification, or too many like it, would keep others waiting.
+
+    No attempt is spent where the receiver answers, nor before it was put off for as long as all retries would take.
+
+    Args:
+        wait: Seconds until it is worth while to ask.
+        answers: Whether the receiver answers, if slowly: its turn will come.
+        no_later: Whether its turn may come then, so that it should be back; else it should come no sooner.
+    """
+
+    kind = "postponed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str = "",
+        code: str = "",
+        wait: float = 0.0,
+        answers: bool = False,
+        no_later: bool = False,
+    ) -> None:
+        super().__init__(message, provider=provider, code=code)
+        self.wait = wait
+        self.answers = answers
+        self.no_later = no_later
 
 
 class BrokerUnavailable(TidingsError):

@@ -7,7 +7,7 @@ buried ──replay──▶ replaying ──published──▶ replayed ──r
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from uuid import UUID
 
 from tidings.delivery.attempt import Lane
 from tidings.delivery.outcome import Failure, Reason
+from tidings.delivery.particulars import NOTHING, Particulars
 from tidings_events import Notification, Priority
 
 
@@ -32,6 +33,10 @@ class LetterState(StrEnum):
     """Closed, with a reason."""
     SUPERSEDED = "superseded"
     """Edited: another letter stands in its place."""
+
+
+OPEN: Final = (LetterState.BURIED, LetterState.REPLAYING)
+"""Not dealt with yet."""
 
 
 L = LetterState
@@ -57,6 +62,8 @@ class Origin(StrEnum):
     """RabbitMQ took it from its lane."""
     NO_LANE = "no_lane"
     """It is ours, and its lane is gone."""
+    MOVED = "moved"
+    """It is ours, and somebody moved it here from a queue of ours."""
     ASTRAY = "astray"
     """A producer sent or wrote it wrongly: a good copy of the same notification may be on its way."""
 
@@ -86,6 +93,20 @@ class Letter:
     content_type: str | None
     headers: Mapping[str, Any]
     """As received, made fit for JSON."""
+    properties: Mapping[str, str] | None = field(default_factory=dict)
+    """AMQP properties as its producer set them; None where it is one of ours that doesn't say."""
+    unread: Particulars = NOTHING
+    """What can be told of a body that can't be read."""
+
+    @property
+    def particulars(self) -> Particulars:
+        """What it is found by."""
+        return self.unread if self.notification is None else Particulars.of(self.notification)
+
+    @property
+    def notification_id(self) -> UUID | None:
+        """Whose letter it is, as far as its body tells."""
+        return self.unread.id if self.notification is None else self.notification.id
 
     @property
     def channel(self) -> str | None:
@@ -104,15 +125,23 @@ class Letter:
 
 
 def lane_of(
-    notification: Notification | None, routing_key: str, channels: Collection[str]
+    notification: Notification | None,
+    routing_key: str,
+    channels: Collection[str],
+    unread: Particulars = NOTHING,
 ) -> Lane | None:
-    """The lane in which a message belongs: its body says, and its routing key where the body doesn't."""
-    channel, _, rest = routing_key.partition(".")
+    """The lane in which a message belongs: its body says, and its routing key where the body doesn't.
+
+    What was moved by hand has the name of a queue for its routing key.
+    """
+    channel, _, rest = routing_key.removeprefix("tidings.").partition(".")
     priority = rest.partition(".")[0]
     known = priority in set(Priority)
     if notification is None:
         fallback = priority if known else Priority.NORMAL.value
-        return Lane(channel, fallback) if channel in channels else None
+        named = (one for one in (unread.channel, channel) if one is not None and one in channels)
+        own = next(named, None)
+        return None if own is None else Lane(own, fallback)
     if known and "priority" not in notification.model_fields_set:
         return Lane(notification.channel, priority)
     return Lane(notification.channel, notification.priority.value)

@@ -3,13 +3,21 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from tidings.delivery.delay import Delay
+from tidings.delivery.recipients import RecipientResult
 from tidings.delivery.states import State
 from tidings.delivery.tries import Tried
 from tidings.delivery.value import value
+
+OUTCOME_UNKNOWN: Final = "outcome_unknown"
+"""The kind of a failure that may have been a delivery."""
+
+
+UNTRIED: Final = "expired"
+"""The kind of the failure of an attempt that came too late to ask anybody."""
 
 
 class Reason(StrEnum):
@@ -22,6 +30,8 @@ class Reason(StrEnum):
     DELIVERY_LIMIT = "delivery_limit"
     EXPIRED = "expired"
     OUTCOME_UNKNOWN = "outcome_unknown"
+    COPIES_REFUSED = "copies_refused"
+    """Its recipient has it, and a copy can't be sent."""
 
     @property
     def state(self) -> State:
@@ -31,6 +41,8 @@ class Reason(StrEnum):
                 return State.EXPIRED
             case Reason.OUTCOME_UNKNOWN:
                 return State.UNKNOWN
+            case Reason.COPIES_REFUSED:
+                return State.SENT
             case _:
                 return State.FAILED
 
@@ -46,6 +58,10 @@ class Failure:
     code: str = ""
     tries: tuple[Tried, ...] = ()
     """Every provider's part in it, where there are several."""
+    reference: str = ""
+    """The provider's own id for what it took all the same, where only copies failed."""
+    recipients: tuple[RecipientResult, ...] = ()
+    """What this attempt settled of each recipient, where they did not all fare alike."""
 
 
 @value(frozen=True, slots=True)
@@ -60,6 +76,8 @@ class Sent:
     """The provider's reply code, e.g. `250`."""
     tries: tuple[Tried, ...] = ()
     """Every provider's part in it, where others were passed over or failed before."""
+    recipients: tuple[RecipientResult, ...] = ()
+    """What became of each who was asked; empty where all are taken, and were asked at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +102,10 @@ class Paused:
     """The provider is at fault, not the notification: hold it, spend no attempt."""
 
     failure: Failure
+    delay: Delay | None = None
+    """For how long; until it is its turn again where None."""
+    since: datetime | None = None
+    """Since when it is put off, time and again, where that counts."""
 
 
 Outcome: TypeAlias = Sent | RetryLater | Undeliverable
@@ -100,7 +122,9 @@ class Claimed:
     possible_duplicate: bool = False
     """It may have been sent already: an earlier holder vanished, or an earlier reply was lost."""
     accepted_at: datetime | None = field(default=None, compare=False)
-    """When Tidings first read it, however often it has come since."""
+    """Since when it waits, as the ledger has known it before; None where it is new."""
+    recipients: tuple[RecipientResult, ...] = ()
+    """What earlier attempts settled of each recipient, where they did not all fare alike."""
 
 
 @dataclass(frozen=True, slots=True)

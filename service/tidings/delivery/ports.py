@@ -1,12 +1,13 @@
 """The seams: what delivery needs of the channels, and nothing of how they do it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Sent
+from tidings.delivery.recipients import RecipientResult
 from tidings.delivery.value import value
 from tidings_events import Notification
 
@@ -23,6 +24,10 @@ class Content:
     html: str | None = None
 
 
+def _keep_its_place() -> None:
+    """Nobody else waits for it."""
+
+
 @value(frozen=True, slots=True)
 class SendRequest:
     """One attempt, ready to be sent."""
@@ -31,6 +36,10 @@ class SendRequest:
     content: Content
     timeout: float
     """Seconds within which `Channel.send` has to return or raise."""
+    recipients: tuple[RecipientResult, ...] = ()
+    """What earlier attempts settled of each recipient: only the others are asked."""
+    give_way: Callable[[], None] = field(default=_keep_its_place, compare=False)
+    """Lets another notification be sent in its place while this one waits for its receiver; again does nothing."""
 
     @property
     def notification(self) -> Notification:

@@ -1,9 +1,10 @@
 """Decides what a failure means: another try and when, or the dead letters."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.delay import Delay
@@ -13,10 +14,38 @@ from tidings.delivery.errors import (
     Misconfigured,
     OutcomeUnknown,
     OutOfService,
+    Postponed,
     Rejected,
     Throttled,
 )
-from tidings.delivery.outcome import Failure, Paused, Reason, RetryLater, Undeliverable
+from tidings.delivery.outcome import (
+    OUTCOME_UNKNOWN,
+    UNTRIED,
+    Failure,
+    Outcome,
+    Paused,
+    Reason,
+    RetryLater,
+    Sent,
+    Undeliverable,
+)
+from tidings.delivery.recipients import (
+    MISSED,
+    RecipientResult,
+    RecipientState,
+    has_it,
+    merged,
+    told,
+)
+
+LONGEST_POSTPONEMENT: Final = 300
+"""Seconds: long before what waits without an attempt may be taken for gone (`TIDINGS_REQUEUE_AFTER`)."""
+
+
+def postponements(delays: Iterable[Delay]) -> tuple[float, ...]:
+    """Seconds for which one may be put off that waits without an attempt, the shortest first."""
+    short = sorted({each.seconds for each in delays})
+    return tuple(each for each in short if each <= LONGEST_POSTPONEMENT) or (short[0],)
 
 
 class Guarantee(StrEnum):
@@ -72,14 +101,32 @@ class DeliveryPolicy:
         wanted = notification.scheduled_at or attempt.first_seen
         return wanted + timedelta(seconds=self.expires_after)
 
-    def expired(self, attempt: Attempt, now: datetime) -> Undeliverable | None:
-        """The outcome of an attempt that comes too late; None while it is in time."""
+    def withheld(
+        self, attempt: Attempt, now: datetime, *, perhaps_sent: bool
+    ) -> Undeliverable | None:
+        """Why an attempt is not to be made at all; None where it is. Pure.
+
+        Doubt comes before the time: what has expired meanwhile may have arrived all the same.
+
+        Args:
+            perhaps_sent: Whether an earlier attempt of this epoch may have been delivered.
+        """
+        if perhaps_sent and self.guarantee is Guarantee.AT_MOST_ONCE:
+            return Undeliverable(
+                Reason.OUTCOME_UNKNOWN,
+                Failure(
+                    OUTCOME_UNKNOWN,
+                    "it may have been sent already: its worker is gone, or an earlier attempt is not known "
+                    "here; and this channel sends at most once",
+                ),
+            )
+        return self._too_late(attempt, now)
+
+    def _too_late(self, attempt: Attempt, now: datetime) -> Undeliverable | None:
         expires_at = self.expires_at(attempt)
         if expires_at is None or now < expires_at:
             return None
-        return _expired(
-            Failure("expired", f"not delivered before {expires_at:%Y-%m-%d %H:%M:%S%z}")
-        )
+        return _expired(Failure(UNTRIED, f"not delivered before {expires_at:%Y-%m-%d %H:%M:%S%z}"))
 
     def decide(
         self, error: Exception, attempt: Attempt, now: datetime
@@ -92,13 +139,79 @@ class DeliveryPolicy:
             case Rejected():
                 return Undeliverable(Reason.REJECTED, failure)
             case Misconfigured() | OutOfService():
-                return Paused(failure)
+                return self._not_its_fault(error, attempt, failure, now)
             case OutcomeUnknown() if self.guarantee is Guarantee.AT_MOST_ONCE:
                 return Undeliverable(Reason.OUTCOME_UNKNOWN, failure)
             case Throttled(retry_after=float() | int() as wait):
                 return self._again(attempt, failure, self._no_sooner_than(wait), now)
             case _:
                 return self._again(attempt, failure, None, now)
+
+    def judge(
+        self,
+        sent: Sent,
+        attempt: Attempt,
+        earlier: Sequence[RecipientResult],
+        now: datetime,
+        *,
+        perhaps_sent: bool = False,
+    ) -> Outcome:
+        """What it means that the provider took it, though not for all its copies perhaps. Pure.
+
+        Args:
+            earlier: What earlier attempts settled of each recipient.
+            perhaps_sent: Whether an earlier attempt of this epoch may have been delivered.
+        """
+        results = [self._admitted(one, perhaps_sent=perhaps_sent) for one in sent.recipients]
+        everybody = merged(earlier, results)
+        waiting = [one for one in everybody if not one.settled]
+        if waiting:
+            again = self._again(attempt, _missed(sent, attempt, results, waiting), None, now)
+            if isinstance(again, RetryLater):
+                return again
+            given_up = [
+                replace(one, state=_end(RecipientState.GIVEN_UP, one.kind, perhaps_sent))
+                for one in waiting
+            ]
+            results, everybody = merged(results, given_up), merged(everybody, given_up)
+        if missed := [one for one in everybody if one.state in MISSED]:
+            failure = _missed(sent, attempt, results, missed)
+            return Undeliverable(Reason.COPIES_REFUSED, failure)
+        return replace(sent, recipients=tuple(results))
+
+    def _admitted(self, one: RecipientResult, *, perhaps_sent: bool) -> RecipientResult:
+        """A result that does not deny what may have been, nor asks again where that may not be done unasked."""
+        lost = not one.settled and one.kind == OUTCOME_UNKNOWN
+        refused = one.state is RecipientState.REFUSED
+        if (refused and perhaps_sent) or (lost and self.guarantee is Guarantee.AT_MOST_ONCE):
+            return replace(one, state=RecipientState.UNKNOWN)
+        return one
+
+    def _not_its_fault(
+        self, error: Exception, attempt: Attempt, failure: Failure, now: datetime
+    ) -> RetryLater | Undeliverable | Paused:
+        """Not asked, it waits with no attempt spent while its receiver answers others; if not, for as long as all
+        its retries would take, and from then on each time spends one, or it would not end."""
+        if not isinstance(error, Postponed):
+            return Paused(failure)
+        since = min(attempt.put_off_since or now, now)
+        patience = timedelta(seconds=sum(delay.seconds for delay in self.retry.delays))
+        if not self.retry.delays or (not error.answers and now - since >= patience):
+            own = self.retry.delay(attempt.number).seconds if self.retry.delays else 0
+            return self._again(attempt, failure, self._no_sooner_than(max(error.wait, own)), now)
+        return Paused(failure, self._meanwhile(error), since)
+
+    def _meanwhile(self, error: Postponed) -> Delay:
+        """The last that is no longer than it takes until this one's turn, so that those that wait don't all come
+        back at once; the first that is as long as the receiver rests, where it does."""
+        choice = self.tiers or self.retry.delays
+        short = [delay for delay in choice if delay.seconds <= LONGEST_POSTPONEMENT]
+        if error.no_later:
+            early = [delay for delay in short if delay.seconds <= error.wait]
+            return max(early, default=min(choice))
+        # One that does not rest is looked at again no sooner than one that has failed.
+        wait = max(error.wait, min(self.retry.delays).seconds)
+        return RetryPolicy(tuple(short) or (min(choice),)).at_least(wait)
 
     def _no_sooner_than(self, wait: float) -> Delay | None:
         """The first tier that is long enough; the longest where none is."""
@@ -118,6 +231,70 @@ class DeliveryPolicy:
         if expires_at is not None and now + timedelta(seconds=delay.seconds) >= expires_at:
             return _expired(failure)
         return RetryLater(failure, delay, attempt.number + 1)
+
+
+def recipient_spared(
+    outcome: Outcome | Paused,
+    attempt: Attempt,
+    earlier: Sequence[RecipientResult],
+    *,
+    perhaps_sent: bool = False,
+) -> Outcome | Paused:
+    """What the failure of an attempt means that was only for copies: its recipient has the mail. Pure.
+
+    Args:
+        earlier: What earlier attempts settled of each recipient.
+        perhaps_sent: Whether an earlier attempt of this epoch may have been delivered.
+    """
+    match outcome:
+        case Undeliverable(reason=reason, failure=failure) if (
+            reason is not Reason.COPIES_REFUSED and has_it(attempt.notification, earlier)
+        ):
+            refused = reason is Reason.REJECTED
+            state = RecipientState.REFUSED if refused else RecipientState.GIVEN_UP
+            state = _end(state, failure.kind, perhaps_sent)
+            results = [
+                replace(
+                    one,
+                    state=state,
+                    kind=failure.kind,
+                    code=failure.code,
+                    message=failure.message,
+                )
+                for one in earlier
+                if not one.settled
+            ]
+            missed = [one for one in merged(earlier, results) if one.state in MISSED]
+            sent = Sent(failure.provider, failure.reference, failure.code, failure.tries)
+            if not missed:  # everybody has it: its letter was edited so
+                return sent
+            return Undeliverable(Reason.COPIES_REFUSED, _missed(sent, attempt, results, missed))
+        case _:
+            return outcome
+
+
+def _end(state: RecipientState, kind: str, perhaps_sent: bool) -> RecipientState:
+    """How a copy ends that is asked no more: never denied where it may have been delivered."""
+    return RecipientState.UNKNOWN if perhaps_sent or kind == OUTCOME_UNKNOWN else state
+
+
+def _missed(
+    sent: Sent,
+    attempt: Attempt,
+    results: Sequence[RecipientResult],
+    missed: Sequence[RecipientResult],
+) -> Failure:
+    """What is recorded of a mail that some have not got; the first of them speaks for all."""
+    first = missed[0]
+    return Failure(
+        first.kind,
+        told(attempt.notification, missed),
+        sent.provider,
+        first.code,
+        sent.tries,
+        sent.reference,
+        tuple(results),
+    )
 
 
 def describe(error: Exception) -> Failure:

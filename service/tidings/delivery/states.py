@@ -29,7 +29,7 @@ class State(StrEnum):
     FAILED = "failed"
     """Given up; its dead letter can be replayed."""
     CANCELLED = "cancelled"
-    """Called off before it was sent."""
+    """Called off by a person: nothing more is sent. Its history says where an attempt before may have arrived."""
     SUPPRESSED = "suppressed"
     """Deliberately not sent, e.g. a second notification with the same idempotency key."""
     EXPIRED = "expired"
@@ -45,7 +45,9 @@ S = State
 TRANSITIONS: Final = MappingProxyType(
     {
         S.SCHEDULED: frozenset({S.QUEUED, S.CANCELLED, S.EXPIRED}),
-        S.QUEUED: frozenset({S.SENDING, S.SUPPRESSED, S.EXPIRED, S.FAILED, S.CANCELLED}),
+        S.QUEUED: frozenset(
+            {S.SENDING, S.SENT, S.SUPPRESSED, S.EXPIRED, S.FAILED, S.UNKNOWN, S.CANCELLED}
+        ),
         S.SENDING: frozenset(
             {
                 S.SENDING,  # a lease ran out and another worker took over
@@ -58,7 +60,7 @@ TRANSITIONS: Final = MappingProxyType(
                 S.SUPPRESSED,
             }
         ),
-        S.RETRYING: frozenset({S.SENDING, S.FAILED, S.EXPIRED, S.CANCELLED}),
+        S.RETRYING: frozenset({S.SENDING, S.SENT, S.FAILED, S.EXPIRED, S.UNKNOWN, S.CANCELLED}),
         S.SENT: frozenset({S.DELIVERED, S.BOUNCED, S.QUEUED}),  # queued: `replay --force`
         S.DELIVERED: frozenset({S.BOUNCED}),
         S.BOUNCED: frozenset({S.DELIVERED}),

@@ -16,10 +16,6 @@ HEAVIEST: Final = 4 * 1024 * 1024
 """Bytes in one statement: two hundred large bodies would not get through in time."""
 
 
-def _weightless(_: object) -> int:
-    return 0
-
-
 class Batcher(Generic[Item, Result]):
     """Coalesces concurrent `submit` calls into calls of `run`.
 
@@ -33,7 +29,7 @@ class Batcher(Generic[Item, Result]):
         size: Most items in a batch.
         lanes: Batches under way at once.
         rest: Seconds that a batch waits for company after one that had some.
-        weigh: An item's bytes; a batch takes no more than `HEAVIEST`, or a single heavier one.
+        weigh: An item's bytes, where they count; a batch takes no more than `HEAVIEST`, or a single heavier one.
         undo: Called with what was done for somebody who was cancelled meanwhile.
     """
 
@@ -44,7 +40,7 @@ class Batcher(Generic[Item, Result]):
         size: int,
         lanes: int = 2,
         rest: float = 0.0,
-        weigh: Callable[[Item], int] = _weightless,
+        weigh: Callable[[Item], int] | None = None,
         undo: Callable[[Item, Result], Awaitable[None]] | None = None,
     ) -> None:
         self._run = run
@@ -70,11 +66,10 @@ class Batcher(Generic[Item, Result]):
             self._start()
             await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def submit(self, item: Item) -> Result:
-        """Have this item done with the next batch.
+    def submit(self, item: Item) -> "asyncio.Future[Result]":
+        """Have this item done with the next batch; what comes of it is to be awaited.
 
-        Raises:
-            LedgerUnavailable: The batch could not be done; it may be submitted again.
+        It is `LedgerUnavailable` where the batch could not be done; then it may be submitted again.
         """
         loop = self._loop = self._loop or asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
@@ -82,7 +77,7 @@ class Batcher(Generic[Item, Result]):
         if not self._due:
             self._due = True
             loop.call_soon(self._start)  # after everyone who is ready now has submitted too
-        return await future
+        return future
 
     def _start(self) -> None:
         self._due = False
@@ -98,9 +93,10 @@ class Batcher(Generic[Item, Result]):
         weight = 0
         while self._waiting and len(batch) < self._size:
             item, future = self._waiting[0]
-            weight += self._weigh(item)
-            if batch and weight > HEAVIEST:
-                break
+            if self._weigh is not None:
+                weight += self._weigh(item)
+                if batch and weight > HEAVIEST:
+                    break
             self._waiting.popleft()
             if not future.done():
                 batch.append((item, future))
@@ -128,9 +124,15 @@ class Batcher(Generic[Item, Result]):
         self._start()
 
     async def _work(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
+        """Run a batch, and answer everybody in it, whatever ends this task."""
+        try:
+            if batch:
+                await self._done(batch)
+        finally:
+            _fail(batch, LedgerUnavailable("PostgreSQL: the statement was cut off"))
+
+    async def _done(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
         """Run a batch; where it fails for a reason of its own, find the item that is to blame."""
-        if not batch:
-            return
         try:
             results = await self._run([item for item, _ in batch])
         except LedgerUnavailable as error:

@@ -1,5 +1,6 @@
 """What a person changes about a notification that is still on its way."""
 
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -9,19 +10,33 @@ from tidings.ledger.database import Database
 
 CANCEL: Final = """
 WITH found AS (
-    SELECT id, epoch, state, finished_at FROM notifications WHERE id = $1 FOR UPDATE
+    SELECT id, epoch, state, perhaps_sent OR lapses > 0 OR failure_kind = 'outcome_unknown' AS perhaps_sent,
+           EXISTS (SELECT FROM recipient_results r
+                    WHERE r.notification_id = n.id AND r.epoch = n.epoch AND r.address = n.recipient AND r.state = 'sent') AS reached
+      FROM notifications n WHERE id = $1 FOR UPDATE
 ), cancelled AS (
     UPDATE notifications n
-       SET state = 'cancelled', reason = 'cancelled', dispatch_at = NULL, finished_at = now(), updated_at = now()
+       SET state = 'cancelled', perhaps_sent = coalesce(found.perhaps_sent, false), reason = 'cancelled', dispatch_at = NULL, finished_at = now(), updated_at = now()
       FROM found
-     WHERE n.id = found.id AND found.state = ANY($2::text[])
+     WHERE n.id = found.id AND found.state = ANY($2::text[]) AND NOT found.reached
     RETURNING n.id
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-    SELECT id, epoch, found.state, 'cancelled', $3, $4 FROM found JOIN cancelled USING (id)
+    SELECT id, epoch, found.state, 'cancelled', $3,
+           CASE WHEN perhaps_sent THEN $4::text || '; an earlier attempt may have been delivered' ELSE $4 END
+      FROM found JOIN cancelled USING (id)
 )
-SELECT state, EXISTS (SELECT FROM cancelled) AS cancelled FROM found
+SELECT state, reached, coalesce(perhaps_sent, false) AS perhaps_sent, EXISTS (SELECT FROM cancelled) AS cancelled FROM found
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A notification that was called off."""
+
+    was: State
+    perhaps_sent: bool
+    """An earlier attempt may have been delivered: its reply was lost, or its worker."""
 
 
 class Changes:
@@ -30,8 +45,8 @@ class Changes:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def cancel(self, id: UUID, *, actor: str, reason: str) -> State:
-        """Call a notification off that has not been sent; the state it was in.
+    async def cancel(self, id: UUID, *, actor: str, reason: str) -> Cancelled:
+        """Call a notification off that is not known to be sent; how it stood.
 
         A message of it that is still in a queue is recognised when it is claimed, and forgotten.
 
@@ -50,13 +65,15 @@ class Changes:
             )
         was = State(row["state"])
         if not row["cancelled"]:
-            raise Refused(f"{id} can't be cancelled: {_why_not(was)}")
-        return was
+            raise Refused(f"{id} can't be cancelled: {_why_not(was, reached=row['reached'])}")
+        return Cancelled(was, row["perhaps_sent"])
 
 
-def _why_not(state: State) -> str:
+def _why_not(state: State, *, reached: bool) -> str:
     if state is State.CANCELLED:
         return "it is cancelled already"
     if state in FINISHED:
         return f"it has ended as {state}"
+    if reached:
+        return "its recipient has it already, and only copies are still tried"
     return "it is being sent at this moment; try again when the attempt has ended"

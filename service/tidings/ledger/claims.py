@@ -4,7 +4,9 @@ One statement serves a whole batch. Most rows are new or due for exactly this at
 looked up once more and classified by `classify`, which says what their message means.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -25,31 +27,34 @@ from tidings.delivery.outcome import (
     Undeliverable,
     Unsettled,
 )
+from tidings.delivery.properties import properties_of
 from tidings.delivery.states import State
 from tidings.delivery.value import value
+from tidings.ledger import recipients
+from tidings.ledger.conflicts import note_conflicts, unlike
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.rows import COLUMNS, columns
-
-DUE: Final = "tidings_due"
-"""NOTIFY channel that wakes the schedulers."""
+from tidings.ledger.dispatch import DUE, NOTIFY
+from tidings.ledger.idempotency import Use, hold
+from tidings.ledger.requeue import NOT_LATELY, OVERDUE_SINCE, Stranded, requeue
+from tidings.ledger.rows import COLUMNS, by_itself, columns
 
 CLAIM: Final = f"""
 WITH claimed AS (
-    INSERT INTO notifications AS n ({COLUMNS.names}, state, epoch, attempt, lease_holder, lease_until)
-    SELECT {COLUMNS.names}, 'sending', epoch, attempt, token, now() + lease * interval '1 second'
+    INSERT INTO notifications AS n ({COLUMNS.names}, state, epoch, attempt, lease_holder, lease_until, perhaps_sent)
+    SELECT {COLUMNS.names}, 'sending', epoch, attempt, token, now() + lease * interval '1 second', attempt > 1
       FROM unnest({COLUMNS.parameters("int", "int", "float8", "text")})
         AS incoming ({COLUMNS.names}, epoch, attempt, lease, token)
     ON CONFLICT (id) DO UPDATE
-       SET state = 'sending', epoch = excluded.epoch, attempt = excluded.attempt,
+       SET state = 'sending', epoch = excluded.epoch, attempt = excluded.attempt, priority = excluded.priority,
            lease_holder = excluded.lease_holder, lease_until = excluded.lease_until,
            lapses = n.lapses + (n.state = 'sending' AND n.lease_holder <> excluded.lease_holder)::int,
-           dispatch_at = NULL, updated_at = now()
-     WHERE n.epoch = excluded.epoch
+           perhaps_sent = n.perhaps_sent OR excluded.attempt > n.attempt + 1, dispatch_at = NULL, updated_at = now()
+     WHERE n.epoch = excluded.epoch AND n.body = excluded.body
        AND (n.state IN ('queued', 'retrying') AND n.attempt < excluded.attempt
             OR n.state = 'sending' AND n.lease_until < now() AND n.attempt <= excluded.attempt
             OR n.state = 'sending' AND n.lease_holder = excluded.lease_holder)
-    RETURNING n.id, n.epoch, n.attempt, n.lapses, n.lease_holder, n.accepted_at,
-              n.lapses > 0 OR n.failure_kind = 'outcome_unknown' AS perhaps_sent,
+    RETURNING n.id, n.epoch, n.attempt, n.lapses, n.lease_holder, CASE WHEN n.xmax <> 0 THEN n.accepted_at END AS accepted_at,
+              n.perhaps_sent OR n.lapses > 0 OR n.failure_kind = 'outcome_unknown' AS perhaps_sent,
               n.xmax = 0 AS unheard_of
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
@@ -66,30 +71,24 @@ WITH claimed AS (
 )
 SELECT id, accepted_at, coalesce(perhaps_sent, false) AS perhaps_sent FROM claimed
 """
+"""An attempt is published once the one before it is recorded. One that leaves some out, or comes first and is not the
+first, tells of a ledger that has lost what it knew (restored, or failed over to a standby that lagged): the attempts
+that are not known, and this very one, may have been delivered."""
 
-LOOK_UP: Final = """
-SELECT id, state, epoch, attempt, lease_until, lease_until < now() AS lapsed, retry_delay, reason, provider,
-       failure_kind, failure_code, failure_message
-  FROM notifications WHERE id = ANY($1::uuid[])
+LOOK_UP: Final = f"""
+SELECT id, channel, state, epoch, attempt, lease_until, lease_until < now() AS lapsed, retry_delay, reason, provider,
+       sha256(body) AS content, failure_kind, failure_code, failure_message,
+       state IN ('queued', 'retrying', 'sending') AND {NOT_LATELY.format(least="$2::float8")}
+           AND {OVERDUE_SINCE} < now() - $2::float8 * interval '1 second' AS stranded
+  FROM notifications n WHERE id = ANY($1::uuid[])
 """
 
 SCHEDULE: Final = f"""
-INSERT INTO notifications ({COLUMNS.names}, state, epoch, attempt, dispatch_at)
-SELECT {COLUMNS.names}, 'scheduled', 0, 0, scheduled_at
-  FROM unnest({COLUMNS.parameters()}) AS incoming ({COLUMNS.names})
+INSERT INTO notifications ({COLUMNS.names}, properties, state, epoch, attempt, dispatch_at)
+SELECT {COLUMNS.names}, properties, 'scheduled', 0, 0, scheduled_at
+  FROM unnest({COLUMNS.parameters("jsonb")}) AS incoming ({COLUMNS.names}, properties)
 ON CONFLICT (id) DO NOTHING
 RETURNING id
-"""
-
-REMEMBER_KEYS: Final = """
-INSERT INTO idempotency_keys AS k (key, notification_id, expires_at)
-SELECT DISTINCT ON (key) key, id, now() + $3 * interval '1 second'
-  FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS incoming (key, id, place)
- ORDER BY key, place
-ON CONFLICT (key) DO UPDATE
-   SET notification_id = CASE WHEN k.expires_at < now() THEN excluded.notification_id ELSE k.notification_id END,
-       expires_at      = CASE WHEN k.expires_at < now() THEN excluded.expires_at ELSE k.expires_at END
-RETURNING key, notification_id
 """
 
 SUPPRESS: Final = f"""
@@ -106,6 +105,11 @@ WITH suppressed AS (
 )
 SELECT id, duplicate_of FROM suppressed
 """
+
+PUBLISHED_AGAIN: Final = "its producer sent it once more"
+
+NEW: Final = Claimed()
+"""What nearly every claim brings."""
 
 Row = Mapping[str, Any]
 
@@ -128,12 +132,15 @@ class Claims:
     Args:
         worker: Names this process in leases and history, unlike any other.
         window: Seconds for which an idempotency key is remembered.
+        patience: Seconds by which a notification's message must be late before one that comes in its place
+            (its producer published it again) is taken for a sign that it is lost.
     """
 
-    def __init__(self, database: Database, *, worker: str, window: float) -> None:
+    def __init__(self, database: Database, *, worker: str, window: float, patience: float) -> None:
         self._database = database
         self._worker = worker
         self._window = window
+        self._patience = patience
 
     async def claim(self, requests: Sequence[ClaimRequest]) -> Sequence[Claim]:
         """Answer each request, in order."""
@@ -164,27 +171,54 @@ class Claims:
         if not requests:
             return {}
         attempts = [one.attempt for one in requests.values()]
-        rows = await connection.fetch(
-            CLAIM,
-            *columns(
-                requests.values(),
-                [attempt.epoch for attempt in attempts],
-                [attempt.number for attempt in attempts],
-                [one.lease for one in requests.values()],
-                [one.token for one in requests.values()],
-            ),
+        values = columns(
+            requests.values(),
+            [attempt.epoch for attempt in attempts],
+            [attempt.number for attempt in attempts],
+            [one.lease for one in requests.values()],
+            [one.token for one in requests.values()],
         )
-        taken = {row["id"]: Claimed(row["perhaps_sent"], row["accepted_at"]) for row in rows}
-        others = [attempt.id for attempt in attempts if attempt.id not in taken]
-        known = (
-            {row["id"]: dict(row) for row in await connection.fetch(LOOK_UP, others)}
-            if others
-            else {}
-        )
-        return {
-            place: taken.get(one.attempt.id) or classify(known[one.attempt.id], one.attempt)
+        rows = await connection.fetch(*by_itself(CLAIM, *values))
+        if _all_new(rows, attempts):
+            return dict.fromkeys(requests, NEW)
+        taken = {row["id"]: _claimed(row["accepted_at"], doubt=row["perhaps_sent"]) for row in rows}
+        goes_on = [one for one in attempts if recipients.may_go_on(one) and one.id in taken]
+        for id, found in (await recipients.results(connection, goes_on)).items():
+            taken[id] = replace(taken[id], recipients=found)
+        answers: dict[int, Claim] = {
+            place: claimed
             for place, one in requests.items()
+            if (claimed := taken.get(one.attempt.id)) is not None
         }
+        if len(answers) == len(requests):
+            return answers
+        others = {place: one for place, one in requests.items() if place not in answers}
+        return answers | await self._known(connection, others)
+
+    async def _known(
+        self, connection: Connection, requests: Mapping[int, ClaimRequest]
+    ) -> dict[int, Claim]:
+        """What messages mean whose notification is stored, and could not be claimed for them."""
+        attempts = [one.attempt for one in requests.values()]
+        rows = await connection.fetch(LOOK_UP, [one.id for one in attempts], self._patience)
+        known = {row["id"]: dict(row) for row in rows}
+        if stranded := [Stranded.of(row) for row in known.values() if row["stranded"]]:
+            await requeue(connection, stranded, actor=self._worker, why=PUBLISHED_AGAIN)
+        different = {one.attempt.id: one for one in await unlike(connection, attempts, known)}
+        if conflicts := [one for one in different.values() if not one.alike]:
+            await note_conflicts(connection, conflicts, known, self._worker)
+        # Only written otherwise: the claim is the stored notification's.
+        as_stored = {
+            place: replace(one, attempt=replace(one.attempt, body=different[one.attempt.id].stored))
+            for place, one in requests.items()
+            if (found := different.get(one.attempt.id)) is not None and found.alike
+        }
+        refused = {one.attempt.id for one in conflicts}
+        return {
+            place: classify(known[one.attempt.id], one.attempt, conflict=one.attempt.id in refused)
+            for place, one in requests.items()
+            if place not in as_stored
+        } | await self._taken(connection, as_stored)
 
     async def _scheduled(
         self, connection: Connection, requests: Mapping[int, ClaimRequest]
@@ -200,9 +234,10 @@ class Claims:
         }
         if not early:
             return {}
-        rows = await connection.fetch(SCHEDULE, *columns(early.values()))
+        values = columns(early.values(), [_properties(one) for one in early.values()])
+        rows = await connection.fetch(*by_itself(SCHEDULE, *values))
         stored = {row["id"] for row in rows}
-        await connection.execute("SELECT pg_notify($1, '')", DUE)
+        await connection.execute(NOTIFY, DUE)
         return {
             place: Scheduled(one.attempt.notification.scheduled_at)
             for place, one in early.items()
@@ -213,19 +248,17 @@ class Claims:
         self, connection: Connection, requests: Mapping[int, ClaimRequest]
     ) -> dict[int, Claim]:
         keyed = {
-            place: key
+            place: use
             for place, one in sorted(requests.items())  # who came first, is first
-            if (key := one.attempt.notification.idempotency_key) is not None
+            if (use := Use.of(one.attempt.notification)) is not None
         }
         if not keyed:
             return {}
-        ids = [requests[place].attempt.id for place in keyed]
-        rows = await connection.fetch(REMEMBER_KEYS, list(keyed.values()), ids, self._window)
-        first: dict[str, UUID] = {row["key"]: row["notification_id"] for row in rows}
+        holders = await hold(connection, list(keyed.values()), self._window)
         repeated = {
-            place: original
-            for place, one in requests.items()
-            if place in keyed and (original := first[keyed[place]]) != one.attempt.id
+            place: holder
+            for place in requests
+            if (use := keyed.get(place)) is not None and (holder := holders[use.place]) != use.id
         }
         return await self._suppressed(connection, requests, repeated) if repeated else {}
 
@@ -237,20 +270,26 @@ class Claims:
     ) -> dict[int, Claim]:
         """Store duplicates. What is known already is none: its key was taken over after the window."""
         duplicates = [requests[place] for place in repeated]
+        values = columns(duplicates)
         rows = await connection.fetch(
-            SUPPRESS, *columns(duplicates), list(repeated.values()), self._worker
+            *by_itself(SUPPRESS, *values, list(repeated.values()), self._worker)
         )
         stored = {row["id"]: DuplicateOf(row["duplicate_of"]) for row in rows}
         ids = {place: requests[place].attempt.id for place in repeated}
         return {place: stored[id_] for place, id_ in ids.items() if id_ in stored}
 
 
-def classify(row: Row, attempt: Attempt) -> Claim:
-    """What a message means whose notification could not be claimed for it. Pure."""
+def classify(row: Row, attempt: Attempt, *, conflict: bool = False) -> Claim:
+    """What a message means whose notification could not be claimed for it. Pure.
+
+    Args:
+        conflict: Whether it says something else than what is stored: the notification has a message of its
+            own, and nothing is left to do for this one.
+    """
     state = State(row["state"])
     if row["epoch"] < attempt.epoch:
         return NeverIssued(attempt.epoch)
-    if row["epoch"] > attempt.epoch or row["attempt"] > attempt.number:
+    if conflict or row["epoch"] > attempt.epoch or row["attempt"] > attempt.number:
         return Finished(state)
     match state:
         case State.SENDING | State.QUEUED:
@@ -258,10 +297,30 @@ def classify(row: Row, attempt: Attempt) -> Claim:
         case State.RETRYING:
             delay = Delay(row["retry_delay"])
             return Unsettled(RetryLater(_failure(row), delay, row["attempt"] + 1))
-        case State.FAILED | State.EXPIRED | State.UNKNOWN:
+        case State.FAILED | State.EXPIRED | State.UNKNOWN | State.SENT if row["reason"]:
             return Unsettled(Undeliverable(Reason(row["reason"]), _failure(row)))
         case _:
             return Finished(state)
+
+
+def _all_new(rows: Sequence[Any], attempts: Sequence[Attempt]) -> bool:
+    """Whether these are all that were asked for, and nothing is known of any: as of nearly every batch."""
+    return (
+        len(rows) == len(attempts)
+        and all(row["accepted_at"] is None and not row["perhaps_sent"] for row in rows)
+        and not any(map(recipients.may_go_on, attempts))
+    )
+
+
+def _claimed(accepted_at: datetime | None, *, doubt: bool) -> Claimed:
+    return NEW if accepted_at is None and not doubt else Claimed(doubt, accepted_at)
+
+
+def _properties(request: ClaimRequest) -> str | None:
+    """What its producer set: the message that a scheduler publishes is another one."""
+    message = request.attempt.message
+    properties = properties_of(message) if message is not None else None
+    return json.dumps(properties) if properties else None
 
 
 def _failure(row: Row) -> Failure:
@@ -281,8 +340,8 @@ def _plain(attempt: Attempt) -> bool:
 
 def _without_repeats(requests: Sequence[ClaimRequest]) -> list[dict[int, ClaimRequest]]:
     """Split so that no id is twice in one statement, sorted so that two workers never deadlock."""
-    ordered = sorted(enumerate(requests), key=lambda item: item[1].attempt.id)
-    if len({one.attempt.id for one in requests}) == len(requests):
+    ordered = sorted(enumerate(requests), key=lambda item: item[1].attempt.id.int)
+    if len({one.attempt.id.int for one in requests}) == len(requests):
         return [dict(ordered)]
     chunks: list[dict[int, ClaimRequest]] = []
     seen: list[set[UUID]] = []

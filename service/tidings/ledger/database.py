@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
+from weakref import WeakSet
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from tidings.delivery.errors import ConfigurationError, LedgerRefused, LedgerUnavailable
-from tidings.ledger.encryption import address_of, trouble
+from tidings.ledger.connecting import Session, connect
+from tidings.ledger.encryption import place_of, trouble
 from tidings.settings import LedgerSettings
 
 VALUES: Final = (
@@ -39,6 +41,15 @@ SETUP: Final = (
 )
 """What it raises where a person has to do something first."""
 
+NOT_THE_PRIMARY: Final = frozenset({"25006", "55000"})
+"""The codes of a server that takes no writes: a standby, or a primary that was demoted."""
+
+SUSPECT: Final = (OSError, asyncpg.PostgresError)
+"""What may say that every connection that is open leads to the wrong server, or to none; a TimeoutError is an OSError."""
+
+RELEASE: Final = 2.0
+"""Seconds that a statement which was given up has to be cancelled; after them its connection is cut."""
+
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 
@@ -47,9 +58,17 @@ class Database:
 
     def __init__(self, settings: LedgerSettings, *, application: str = "tidings") -> None:
         self._settings = settings
+        self._place = place_of(settings.database_url.get_secret_value())
         self._application = application
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
+        self._looking = asyncio.Lock()
+        self._known = False
+        """Whether no pooler that mixes sessions is in between."""
+        self._listeners: set[Callable[[], None]] = set()
+        self._sessions: WeakSet[Session] = WeakSet()
+        self._in_use: set[int] = set()
+        """The sessions that somebody works with, by their process in PostgreSQL."""
         self.answers = True
         """Whether PostgreSQL answered when it was last asked; nobody asks while nothing happens."""
 
@@ -76,16 +95,38 @@ class Database:
         """
         try:
             pool = await self._open()
-            async with pool.acquire(timeout=self._settings.database_timeout) as connection:
+            connection = await pool.acquire(timeout=self._settings.database_timeout)
+            process = connection.get_server_pid()
+            self._in_use.add(process)
+            try:
                 yield connection
+            except SUSPECT as error:
+                if _is_about_the_server(error):
+                    await self._renew(pool, error)
+                raise
+            finally:
+                self._in_use.discard(process)
+                await pool.release(connection, timeout=RELEASE)
             self.answers = True
         except SETUP as error:
-            raise ConfigurationError(f"PostgreSQL: {error}; run `tidings doctor`") from error
+            raise ConfigurationError(f"{self._place}: {error}; run `tidings doctor`") from error
         except VALUES as error:
-            raise LedgerRefused(f"PostgreSQL: {_explain(error)}") from error
+            # Without what asyncpg raised, whose text quotes the value: a traceback of ours may be logged.
+            raise LedgerRefused(f"{self._place}: {explain(error)}") from None
         except AWAY as error:
             self.answers = False
-            raise LedgerUnavailable(f"PostgreSQL: {_explain(error)}") from error
+            raise LedgerUnavailable(f"{self._place}: {explain(error)}") from error
+
+    async def _renew(self, pool: "asyncpg.Pool[asyncpg.Record]", error: Exception) -> None:
+        """Use no open connection again: after a failover each would have to find out for itself."""
+        await pool.expire_connections()  # those in use are closed when they are released
+        for session in list(self._sessions):
+            # One that was cut is remembered until the garbage collector comes, and knows no process any more.
+            if not session.is_closed() and session.get_server_pid() not in self._in_use:
+                session.terminate()  # taking leave of a server that is gone would never end
+        if _takes_no_writes(error):
+            for cut in list(self._listeners):
+                cut()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -107,16 +148,18 @@ class Database:
         def notified(*_: object) -> None:
             wake.set()
 
-        def cut(_: object) -> None:
+        def cut(*_: object) -> None:
             lost.set()
             wake.set()
 
         async with self.connection() as connection:
             await connection.add_listener(channel, notified)
             connection.add_termination_listener(cut)
+            self._listeners.add(cut)
             try:
                 yield lambda: not lost.is_set()
             finally:
+                self._listeners.discard(cut)
                 # A connection that is gone needs none of this, and its error would hide that we are to stop.
                 with suppress(*AWAY):
                     connection.remove_termination_listener(cut)
@@ -125,10 +168,8 @@ class Database:
     async def _open(self) -> "asyncpg.Pool[asyncpg.Record]":
         async with self._opening:
             if self._pool is None:
-                address = address_of(self._settings.database_url.get_secret_value())
                 self._pool = await asyncpg.create_pool(
-                    address.url,
-                    ssl=address.tls,
+                    connect=self._connect,
                     min_size=0,
                     max_size=self._settings.database_pool_size,
                     timeout=self._settings.database_timeout,
@@ -138,12 +179,41 @@ class Database:
                 )
             return self._pool
 
+    async def _connect(self, *_: Any, **options: Any) -> Session:
+        """Until one was opened, one at a time: what is in between is looked at with further sessions."""
+        url = self._settings.database_url.get_secret_value()
+        if self._known:
+            session = await connect(url, known=True, **options)
+        else:
+            async with self._looking:
+                session = await connect(url, known=self._known, **options)
+                self._known = True
+        self._sessions.add(session)
+        return session
+
+
+def _takes_no_writes(error: Exception) -> bool:
+    return isinstance(error, asyncpg.PostgresError) and error.sqlstate in NOT_THE_PRIMARY
+
+
+def _is_about_the_server(error: Exception) -> bool:
+    return isinstance(error, OSError | asyncpg.PostgresConnectionError) or _takes_no_writes(error)
+
 
 async def _keep(_: object) -> None:
     """We leave no state behind in a session, so a round trip to reset it would be for nothing."""
 
 
-def _explain(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return trouble(error) or str(error) or type(error).__name__
+def explain(error: BaseException) -> str:
+    """What went wrong on the way to PostgreSQL, in a few words; of a value that it refused, none of it."""
+    match error:
+        case _ if isinstance(error, VALUES):
+            return str(error.args[0]).partition(": ")[0]
+        case TimeoutError():
+            return "no answer in time"
+        case asyncpg.TargetServerAttributeNotMatched():
+            return "no host that TIDINGS_DATABASE_URL names takes writes"
+        case OSError(strerror=str() as said) if trouble(error) is None:
+            return said
+        case _:
+            return trouble(error) or str(error) or type(error).__name__

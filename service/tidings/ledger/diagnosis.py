@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
 from tidings.delivery.ports import Finding, Verdict
+from tidings.ledger.connecting import MixedSessions
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.migrate import MigrationState, migration_state
 from tidings.settings import LedgerSettings
@@ -30,9 +31,10 @@ CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 TABLES: Final = (
     "notifications",
     "dead_letters",
-    "idempotency_keys",
+    "idempotency_holders",
     "escalations",
     "circuits",
+    "recipient_results",
 )
 HISTORY: Final = ("attempts", "tries", "transitions", "channel_orders")
 """Only ever added to."""
@@ -58,9 +60,11 @@ async def diagnose(settings: LedgerSettings) -> Sequence[Finding]:
             return await _diagnose(connection, state)
     except LedgerUnavailable as error:
         remedy = (
-            "start PostgreSQL, or set TIDINGS_DATABASE_URL; `tidings up` starts one on this machine"
+            "start PostgreSQL, or set TIDINGS_DATABASE_URL; `make run` starts one on this machine"
         )
         return [Finding("PostgreSQL", Verdict.FAULT, str(error), remedy)]
+    except MixedSessions as error:
+        return [Finding("PostgreSQL", Verdict.FAULT, error.what, error.remedy)]
     except ConfigurationError as error:
         remedy = "check the user, the password and the database's name in TIDINGS_DATABASE_URL"
         return [Finding("PostgreSQL", Verdict.FAULT, str(error), remedy)]
@@ -114,11 +118,11 @@ def _clock(skew: float) -> Finding:
     subject = "PostgreSQL: clock"
     ahead = "ahead of" if skew > 0 else "behind"
     if abs(skew) < SKEW_NOTED:
-        return Finding(subject, Verdict.OK, f"{abs(skew) * 1000:.0f} ms {ahead} ours")
+        return Finding(subject, Verdict.OK, f"{abs(skew) * 1000:.0f}ms {ahead} ours")
     return Finding(
         subject,
         Verdict.FAULT if abs(skew) >= SKEW_HARMFUL else Verdict.WARNING,
-        f"{abs(skew):.1f} s {ahead} ours",
+        f"{abs(skew):.1f}s {ahead} ours",
         "let both machines keep time by NTP",
     )
 
@@ -151,6 +155,6 @@ def _scheduler(overdue: int) -> Iterator[Finding]:
         yield Finding(
             "PostgreSQL: outbox",
             Verdict.WARNING,
-            f"notifications due for more than {OVERDUE:.0f} s and not published: {overdue:,}",
+            f"notifications due for more than {OVERDUE:.0f}s and not published: {overdue:,}",
             "start `tidings scheduler`; where one runs, its log says what holds it up",
         )

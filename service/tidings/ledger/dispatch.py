@@ -1,18 +1,28 @@
-"""The outbox: what somebody has to publish, because it is due or was being replayed.
+"""The outbox: what somebody has to publish, because it is due, was being replayed, or its message is gone.
 
-`dispatch_at` says when. Taking a row moves it a little into the future before it is published, and
-a confirm clears it: whoever dies in between leaves it to the next scheduler, and the claim
-recognises what was published twice.
+`dispatch_at` says when. Taking a row moves it a few seconds into the future before it is published, and again
+for as long as that lasts (`tidings.ledger.holding`), and a confirm clears it: whoever dies in between leaves it to the
+next scheduler, and the claim recognises what was published twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, Self
 from uuid import UUID
 
 from tidings.delivery.attempt import Lane
+from tidings.delivery.doubt import undenied
+from tidings.delivery.outcome import Failure, Reason, Undeliverable
+from tidings.delivery.states import FINISHED, State
 from tidings.ledger.database import Database
+
+DUE: Final = "tidings_due"
+"""NOTIFY channel that wakes the schedulers."""
+NOTIFY: Final = "SELECT pg_notify($1, '')"
+
+LEASE: Final = 4.0
+"""Seconds for which what was taken is left to whoever took it: after that long somebody else publishes it."""
 
 HEAVIEST: Final = 16 * 1024 * 1024
 """Bytes of bodies taken in one go, or a single larger one."""
@@ -20,7 +30,9 @@ HEAVIEST: Final = 16 * 1024 * 1024
 TAKE: Final = """
 WITH locked AS (
     SELECT id, state, dispatch_at, octet_length(body) AS size FROM notifications
-     WHERE dispatch_at <= now() AND state IN ('scheduled', 'queued')
+     WHERE dispatch_at <= now()
+       AND (state IN ('scheduled', 'queued', 'retrying', 'failed', 'expired', 'unknown')
+            OR state = 'sending' AND lease_until < now() OR state = 'sent' AND reason = 'copies_refused')
      ORDER BY dispatch_at
      LIMIT $1
        FOR UPDATE SKIP LOCKED
@@ -30,10 +42,13 @@ WITH locked AS (
      WHERE before < $4
 ), taken AS (
     UPDATE notifications n
-       SET state = 'queued', dispatch_at = now() + $2 * interval '1 second', updated_at = now()
+       SET state = CASE due.state WHEN 'scheduled' THEN 'queued' ELSE due.state END,
+           updated_at = CASE due.state WHEN 'scheduled' THEN now() ELSE n.updated_at END,
+           dispatch_at = now() + $2 * interval '1 second'
       FROM due
      WHERE n.id = due.id
-    RETURNING n.id, n.channel, n.priority, n.epoch, n.accepted_at, n.traceparent, n.body, due.state AS was,
+    RETURNING n.id, n.channel, n.priority, n.state, n.epoch, n.attempt, n.accepted_at, n.traceparent, n.body,
+              n.reason, n.provider, n.failure_kind, n.failure_code, n.failure_message, due.state AS was,
               extract(epoch FROM clock_timestamp() - due.dispatch_at)::float8 AS late
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
@@ -43,10 +58,14 @@ SELECT * FROM taken
 """
 
 DISPATCHED: Final = """
-WITH sent AS (
-    UPDATE notifications n SET dispatch_at = NULL
-      FROM unnest($1::uuid[], $2::int[]) AS done (id, epoch)
-     WHERE n.id = done.id AND n.epoch = done.epoch AND n.state = 'queued'
+WITH locked AS (
+    SELECT n.id FROM unnest($1::uuid[], $2::int[]) AS done (id, epoch)
+      JOIN notifications n ON n.id = done.id AND n.epoch = done.epoch
+     WHERE n.state <> 'scheduled'
+     ORDER BY n.id
+       FOR NO KEY UPDATE OF n
+), sent AS (
+    UPDATE notifications n SET dispatch_at = NULL FROM locked WHERE n.id = locked.id
 )
 UPDATE dead_letters d
    SET state = 'replayed', replayed_at = now(), changed_at = now()
@@ -54,18 +73,34 @@ UPDATE dead_letters d
  WHERE d.notification_id = done.id AND d.replay_epoch = done.epoch
    AND d.state || '' = 'replaying'
 """
-"""`|| ''` keeps PostgreSQL from going by the index of all that any replay has under way."""
+"""Locks by id, as claims do: in the order in which they fell due it might wait for a claim that waits for it.
+`|| ''` keeps PostgreSQL from going by the index of all that any replay has under way."""
+
+KEEP: Final = """
+WITH locked AS (
+    SELECT n.id FROM unnest($1::uuid[], $2::int[]) AS held (id, epoch)
+      JOIN notifications n ON n.id = held.id AND n.epoch = held.epoch
+     WHERE n.dispatch_at > now()
+     ORDER BY n.id
+       FOR NO KEY UPDATE OF n SKIP LOCKED
+)
+UPDATE notifications n SET dispatch_at = now() + $3 * interval '1 second' FROM locked WHERE n.id = locked.id
+"""
+"""What has been published, or has run out, is left alone, and so is what somebody changes just now, a claim most
+likely: waiting for it, with others locked, might be waiting for each other."""
 
 NEXT: Final = """
 SELECT extract(epoch FROM min(dispatch_at) - clock_timestamp())::float8
   FROM notifications
- WHERE dispatch_at IS NOT NULL AND state IN ('scheduled', 'queued')
+ WHERE dispatch_at IS NOT NULL
+   AND (state IN ('scheduled', 'queued', 'retrying', 'failed', 'expired', 'unknown')
+        OR state = 'sending' AND lease_until < now() OR state = 'sent' AND reason = 'copies_refused')
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """A notification to publish to its lane."""
+    """A notification to publish to its lane, or once it has ended to the dead letters."""
 
     id: UUID
     lane: Lane
@@ -73,8 +108,41 @@ class Dispatch:
     first_seen: datetime
     traceparent: str | None
     body: bytes
+    number: int = 1
+    """The attempt that its message is to begin, or that was the last one."""
+    end: Undeliverable | None = None
+    """Why it ended, where its dead letter never arrived."""
     late: float = 0.0
     """Seconds after it was due that it was taken."""
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Read a row of `TAKE`."""
+        state, number = State(row["state"]), row["attempt"]
+        return cls(
+            row["id"],
+            Lane(row["channel"], row["priority"]),
+            row["epoch"],
+            row["accepted_at"],
+            row["traceparent"],
+            row["body"],
+            number + 1 if state in {State.QUEUED, State.RETRYING} else number,
+            _end(row, state) if state in FINISHED else None,
+            row["late"],
+        )
+
+
+def _end(row: Mapping[str, Any], state: State) -> Undeliverable:
+    failure = Failure(
+        row["failure_kind"] or "unknown",
+        row["failure_message"] or "",
+        row["provider"] or "",
+        row["failure_code"] or "",
+    )
+    unsure = state is State.UNKNOWN
+    return Undeliverable(
+        undenied(Reason(row["reason"] or Reason.EXHAUSTED), perhaps_sent=unsure), failure
+    )
 
 
 class Outbox:
@@ -83,22 +151,18 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take(self, limit: int, *, actor: str, lease: float = 30.0) -> Sequence[Dispatch]:
+    async def take(self, limit: int, *, actor: str, lease: float = LEASE) -> Sequence[Dispatch]:
         """What is due, at most `limit`, ours for `lease` seconds; other schedulers skip it."""
         async with self._database.transaction() as connection:
             rows = await connection.fetch(TAKE, limit, lease, actor, HEAVIEST)
-        return [
-            Dispatch(
-                row["id"],
-                Lane(row["channel"], row["priority"]),
-                row["epoch"],
-                row["accepted_at"],
-                row["traceparent"],
-                row["body"],
-                row["late"],
+        return [Dispatch.of(dict(row)) for row in rows]
+
+    async def keep(self, taken: Sequence[Dispatch], lease: float = LEASE) -> None:
+        """Hold what was taken for `lease` seconds more: publishing it takes a while."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                KEEP, [one.id for one in taken], [one.epoch for one in taken], lease
             )
-            for row in rows
-        ]
 
     async def dispatched(self, done: Sequence[Dispatch]) -> None:
         """These were confirmed by the broker."""

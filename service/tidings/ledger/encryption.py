@@ -50,6 +50,24 @@ def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address
     return Address(url if mode else f"{url}{'&' if query else '?'}sslmode={VERIFY}", None)
 
 
+def place_of(url: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Which server a URL names, for an error: `PostgreSQL at db.example.com:5432`. No password."""
+    try:
+        netloc = urlsplit(url).netloc.rpartition("@")[2]
+        query = dict(parse_qsl(urlsplit(url).query))
+    except ValueError:
+        return "PostgreSQL"
+    hosts = unquote(netloc) or query.get("host") or environment.get("PGHOST") or "localhost"
+    port = query.get("port") or environment.get("PGPORT") or "5432"
+    return f"PostgreSQL at {', '.join(_with_port(host, port) for host in hosts.split(','))}"
+
+
+def _with_port(host: str, port: str) -> str:
+    """A socket's folder has none."""
+    known = host.startswith("/") or ":" in host.rpartition("]")[2]
+    return host if known else f"{host}:{port}"
+
+
 def trouble(error: BaseException) -> str | None:
     """What is wrong with the encryption, and what to do; None where nothing is."""
     if isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error):

@@ -1,5 +1,6 @@
 """The ledger as the rest of Tidings sees it: one object, its parts opened and closed together."""
 
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Final, Self
 
@@ -12,8 +13,10 @@ from tidings.ledger.controls import Controls
 from tidings.ledger.database import Database
 from tidings.ledger.dispatch import Outbox
 from tidings.ledger.letters import Letters
+from tidings.ledger.processes import Processes
 from tidings.ledger.records import Record, Records
 from tidings.ledger.reports import Reports
+from tidings.ledger.requeue import Requeues
 from tidings.ledger.verification import Verification
 from tidings.settings import LedgerSettings
 
@@ -41,10 +44,17 @@ class Ledger:
         self.reports = Reports(self.database)
         self.changes = Changes(self.database)
         self.controls = Controls(self.database)
+        self.processes = Processes(self.database)
         self.verification = Verification(self.database)
-        self.letters = Letters(self.database, actor=actor)
+        self.letters = Letters(self.database, actor=actor, window=settings.idempotency_window)
         self._records = Records(self.database)
-        claims = Claims(self.database, worker=actor, window=settings.idempotency_window)
+        self.requeues = Requeues(self.database, actor=actor, after=settings.requeue_after)
+        claims = Claims(
+            self.database,
+            worker=actor,
+            window=settings.idempotency_window,
+            patience=settings.requeue_after / 15,
+        )
         self._claiming: Batcher[ClaimRequest, Claim] = Batcher(
             claims.claim,
             size=settings.batch_size,
@@ -66,26 +76,26 @@ class Ledger:
     async def __aexit__(self, *_: object) -> None:
         await self._parts.aclose()
 
-    async def claim(self, request: ClaimRequest) -> Claim:
+    def claim(self, request: ClaimRequest) -> Awaitable[Claim]:
         """Take a notification under a lease, together with whoever else is asking just now.
 
         Raises:
             LedgerUnavailable: PostgreSQL is away; ask again.
         """
-        return await self._claiming.submit(request)
+        return self._claiming.submit(request)
 
     async def _give_back(self, request: ClaimRequest, claim: Claim) -> None:
         """Whoever asked was cancelled before the answer came: nobody is going to send it."""
         if isinstance(claim, Claimed):
             await self.release(request.attempt, request.token, "the worker stopped")
 
-    async def record(self, record: Record) -> bool:
+    def record(self, record: Record) -> Awaitable[bool]:
         """Store an attempt and its notification's new state; False where the lease had been lost.
 
         Raises:
             LedgerUnavailable: PostgreSQL is away; submit it again.
         """
-        return await self._recording.submit(record)
+        return self._recording.submit(record)
 
     async def release(self, attempt: Attempt, token: str, why: str) -> None:
         """Give a claim back, no attempt spent."""

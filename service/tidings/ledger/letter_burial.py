@@ -25,9 +25,18 @@ from tidings.ledger.letter_rows import (
 
 KNOWN: Final = "SELECT id, sha256(body) AS content FROM dead_letters WHERE id = ANY($1::uuid[])"
 
+PROPERTIES: Final = """
+       coalesce(properties,
+                (SELECT n.properties FROM notifications n WHERE n.id = incoming.notification_id),
+                (SELECT d.properties FROM dead_letters d
+                  WHERE d.notification_id = incoming.notification_id AND d.properties <> '{}' ORDER BY d.buried_at LIMIT 1),
+                '{}')
+"""
+"""What was replayed, or waited for its time, comes without those that its producer set: they are here already."""
+
 BURY: Final = f"""
 INSERT INTO dead_letters ({NAMES}, first_failed_at, last_failed_at)
-SELECT {NAMES.replace("attempts", "greatest(attempts, made.count)")},
+SELECT {NAMES.replace("attempts", "greatest(attempts, made.count)").replace("properties", PROPERTIES)},
        coalesce(made.first, buried_at), coalesce(made.last, buried_at)
   FROM unnest({PARAMETERS}) AS incoming ({NAMES}),
        LATERAL (SELECT count(*)::int AS count, min(ended) AS first, max(ended) AS last
@@ -56,7 +65,7 @@ END: Final = """
 WITH moved AS (
     UPDATE notifications n
        SET state = after, finished_at = now(), updated_at = now(), lease_holder = NULL, lease_until = NULL, lapses = 0,
-           dispatch_at = NULL, reason = ended.reason, failure_kind = kind, failure_code = code,
+           perhaps_sent = n.perhaps_sent OR ended.reason = 'outcome_unknown', dispatch_at = NULL, reason = ended.reason, failure_kind = kind, failure_code = code,
            failure_message = message, provider = nullif(ended.provider, '')
       FROM unnest($2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
         AS ended (before, id, epoch, after, reason, kind, code, message, provider)
@@ -123,13 +132,14 @@ class Burials:
             stored = [Introduced(case.request.attempt, case.request.expires_at) for case in new]
             _, epochs, *ends = _columns(new)
             attempts = [one.attempt.number for one in stored]
+            values = rows.columns(stored)
             await connection.execute(
-                INTRODUCE, self._actor, *rows.columns(stored), attempts, epochs, *ends
+                *rows.by_itself(INTRODUCE, self._actor, *values, attempts, epochs, *ends)
             )
 
 
 async def _decide(connection: Connection, requests: Sequence[BurialRequest]) -> list[_Case | Wait]:
-    ids = {one.letter.notification.id for one in requests if one.letter.notification is not None}
+    ids = {id for one in requests if (id := one.letter.notification_id) is not None}
     found = await connection.fetch(STANDING, sorted(ids))
     now = found[0]["now"] if found else datetime.now(UTC)
     standings: dict[UUID, Standing] = {row["id"]: standing(row) for row in found}
@@ -141,9 +151,9 @@ def _decide_one(
 ) -> _Case | Wait:
     """Decide, and let the next letter of the same notification see what this one changed."""
     letter = request.letter
-    key = letter.notification.id if letter.notification is not None else None
+    key = letter.notification_id
     before = standings.get(key) if key is not None else None
-    decision = decide(letter, before, request.guarantee, now)
+    decision = decide(letter, before, now)
     if isinstance(decision, Wait):
         return decision
     if decision.becomes is not None and key is not None:
@@ -171,7 +181,7 @@ async def _store(connection: Connection, graves: Sequence[Grave]) -> Sequence[Bu
         stored.append(Buried(chosen, new=chosen.id not in known))
         known[chosen.id] = content
     new = [one.grave for one in stored if one.new]
-    if new and len(await connection.fetch(BURY, *columns(new))) < len(new):
+    if new and len(await connection.fetch(*rows.by_itself(BURY, *columns(new)))) < len(new):
         raise LedgerUnavailable("another archive stored one of these letters just now; once more")
     return stored
 
@@ -184,7 +194,7 @@ def _columns(cases: Sequence[_Case]) -> list[list[object]]:
     """id, epoch, state, reason, kind, code, message, provider."""
     ends = [
         (
-            letter.notification.id if letter.notification is not None else None,
+            letter.notification_id,
             letter.epoch,
             str(case.decision.becomes),
             letter.reason.value,

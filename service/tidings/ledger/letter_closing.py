@@ -1,21 +1,11 @@
-"""Closes dead letters: discarded with a reason, or superseded by an edited one."""
+"""Closes dead letters for good, with a reason."""
 
 from collections.abc import Sequence
-from typing import Any, Final
-from uuid import UUID, uuid4
+from typing import Final
+from uuid import UUID
 
-from asyncpg import Record
-
-from tidings.delivery.attempt import Attempt
-from tidings.delivery.burying import REPLAYABLE, Standing
-from tidings.delivery.errors import Refused
-from tidings.delivery.letter import LetterState, lane_of
 from tidings.delivery.states import State, sources
-from tidings.ledger import rows
-from tidings.ledger.database import Connection, Database
-from tidings.ledger.letter_replay import ExpiresAt
-from tidings.ledger.letter_rows import INTRODUCE_FAILED, STANDING, Introduced, standing
-from tidings_events import Notification, parse
+from tidings.ledger.database import Database
 
 DISCARD: Final = """
 WITH open AS (
@@ -42,43 +32,6 @@ WITH open AS (
 SELECT id FROM closed
 """
 
-LOCK: Final = """
-SELECT id, state, notification_id, epoch, reason, kind, message, routing_key, buried_at
-  FROM dead_letters WHERE id = $1 FOR UPDATE
-"""
-
-REWRITE: Final = f"""
-UPDATE notifications n
-   SET channel = i.channel, priority = i.priority, category = i.category, recipient = i.recipient,
-       user_id = i.user_id, entity_type = i.entity_type, entity_id = i.entity_id, body = i.body,
-       idempotency_key = i.idempotency_key, scheduled_at = i.scheduled_at, expires_at = i.expires_at,
-       updated_at = now()
-  FROM unnest({rows.COLUMNS.parameters()}) AS i ({rows.COLUMNS.names})
- WHERE n.id = i.id
-"""
-
-SUPERSEDE: Final = """
-WITH old AS (
-    UPDATE dead_letters SET state = 'superseded', note = 'edited: ' || $2::uuid || ' stands in its place', actor = $3,
-           changed_at = now()
-     WHERE id = $1
-    RETURNING *
-)
-INSERT INTO dead_letters (id, notification_id, epoch, state, reason, kind, code, message, provider, fingerprint,
-                          channel, priority, category, recipient, user_id, entity_type, entity_id, attempts,
-                          first_failed_at, last_failed_at, buried_at, exchange, routing_key, content_type, headers,
-                          body, actor, note, supersedes)
-SELECT $2, $4, $5, 'buried', reason, kind, code, message, provider, fingerprint,
-       $6, $7, $8, $9, $10, $11, $12, attempts,
-       first_failed_at, last_failed_at, buried_at, exchange, $13, 'application/json', headers,
-       $14, $3, 'edited', id
-  FROM old
-"""
-
-NOTE: Final = """
-INSERT INTO transitions (notification_id, epoch, before, after, actor, reason) VALUES ($1, $2, $3, $3, $4, $5)
-"""
-
 
 class Closings:
     """Closes letters, each by compare-and-set.
@@ -98,105 +51,3 @@ class Closings:
                 DISCARD, sorted(letters), why, self._actor, list(sources(State.DISCARDED))
             )
         return [row["id"] for row in closed]
-
-    async def supersede(self, letter: UUID, body: bytes, *, expires_at: ExpiresAt) -> UUID:
-        """Bury an edited letter in place of one; the new letter's id.
-
-        Args:
-            body: The whole notification. It keeps its id, where it had one that could be read.
-
-        Raises:
-            InvalidNotification: The body can't be read.
-            Refused: The letter is not buried any more, or its notification has moved on.
-        """
-        notification = parse(body)
-        async with self._database.transaction() as connection:
-            old = await self._locked(connection, letter, notification)
-            epoch = await self._rewrite(connection, old, notification, body, expires_at)
-            new = uuid4()
-            await connection.execute(
-                SUPERSEDE,
-                letter,
-                new,
-                self._actor,
-                notification.id,
-                epoch,
-                *_told(old, notification),
-                body,
-            )
-        return new
-
-    async def _locked(
-        self, connection: Connection, letter: UUID, notification: Notification
-    ) -> Record:
-        old = await connection.fetchrow(LOCK, letter)
-        if old is None:
-            raise Refused(f"there is no dead letter {letter}")
-        if old["state"] != LetterState.BURIED:
-            raise Refused(
-                f"dead letter {letter} is {old['state']}: only a buried one can be edited"
-            )
-        if old["notification_id"] not in {None, notification.id}:
-            raise Refused(
-                f"the id has to stay {old['notification_id']}: for another notification, publish it"
-            )
-        return old
-
-    async def _rewrite(
-        self,
-        connection: Connection,
-        old: Record,
-        notification: Notification,
-        body: bytes,
-        expires_at: ExpiresAt,
-    ) -> int:
-        """Give the notification its new body; the epoch it is in."""
-        row = await connection.fetchrow(STANDING, [notification.id])
-        accepted_at = row["accepted_at"] if row is not None else old["buried_at"]
-        lane = lane_of(notification, old["routing_key"], ())
-        assert lane is not None  # noqa: S101  # for the type checker: what can be read has a lane
-        attempt = Attempt(notification, body, lane, 0, 0, accepted_at)
-        values = rows.columns([Introduced(attempt, expires_at(attempt))])
-        if row is None:
-            failure = [[old[name]] for name in ("reason", "kind", "message")]
-            await connection.execute(INTRODUCE_FAILED, *values, *failure)
-            return 0
-        now = standing(row)
-        _check(old, notification, now)
-        await connection.execute(REWRITE, *values)
-        said = f"dead letter {old['id']} edited"
-        await connection.execute(
-            NOTE, notification.id, now.epoch, now.state.value, self._actor, said
-        )
-        return now.epoch
-
-
-def _check(old: Record, notification: Notification, now: Standing) -> None:
-    """Whether an edited letter may change this notification."""
-    if old["notification_id"] is None:
-        raise Refused(
-            f"there is a notification {notification.id} already, and it is {now.state}: "
-            "give this one an id of its own, or discard its letter"
-        )
-    if now.state not in REPLAYABLE or now.epoch != old["epoch"]:
-        raise Refused(
-            f"notification {notification.id} is {now.state} in epoch {now.epoch}: "
-            "a letter can be edited while its notification has failed and was not replayed since"
-        )
-
-
-def _told(old: Record, notification: Notification) -> list[Any]:
-    """channel, priority, category, recipient, user_id, entity_type, entity_id, routing_key."""
-    lane = lane_of(notification, old["routing_key"], ())
-    assert lane is not None  # noqa: S101  # for the type checker: what can be read has a lane
-    entity = notification.entity
-    return [
-        lane.channel,
-        lane.priority,
-        notification.category,
-        notification.recipient,
-        notification.user_id,
-        entity.type if entity else None,
-        entity.id if entity else None,
-        lane.key,
-    ]

@@ -5,40 +5,44 @@ a replay that is killed is finished by the next scheduler. State changes are com
 row locks: whoever comes second finds the letter taken.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, TypeAlias
-from uuid import UUID
+from hashlib import sha256
+from typing import Final
+from uuid import UUID, uuid4
 
 from asyncpg import Record
 
-from tidings.delivery.attempt import Attempt
-from tidings.delivery.burying import refusal
-from tidings.delivery.letter import LetterState, lane_of
+from tidings.delivery.arrival import TimeSource
+from tidings.delivery.burying import Refusal
 from tidings.delivery.states import State
-from tidings.ledger import rows
-from tidings.ledger.claims import DUE
+from tidings.ledger import recipients, rows
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.dispatch import Dispatch
-from tidings.ledger.letter_rows import INTRODUCE_FAILED, STANDING, Introduced, standing
-from tidings_events import InvalidNotification, Notification, parse
-
-ExpiresAt: TypeAlias = Callable[[Attempt], datetime | None]
-"""When an attempt's notification stops being worth delivering."""
-
-PUBLISH_WITHIN: Final = 30.0
-"""Seconds after which a scheduler publishes what its replay has not."""
+from tidings.ledger.dispatch import DUE, LEASE, NOTIFY, Dispatch
+from tidings.ledger.doubt import OF_LETTERS, doubtful
+from tidings.ledger.idempotency import Use, hold
+from tidings.ledger.letter_choice import (
+    Candidate,
+    NotReplayed,
+    Readable,
+    choose,
+    one_of_each,
+    read,
+    same_notification,
+)
+from tidings.ledger.letter_rows import INTRODUCE_FAILED, STANDING, ExpiresAt, Introduced
 
 LOCK: Final = """
-SELECT id, notification_id, epoch, state, replay, reason, kind, message, routing_key, buried_at, body FROM dead_letters
+SELECT id, notification_id, epoch, state, replay, reason, kind, message, routing_key, buried_at,
+       properties, body
+  FROM dead_letters
  WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
 """
 
 QUEUE: Final = f"""
 WITH moved AS (
     UPDATE notifications n
-       SET state = 'queued', epoch = n.epoch + 1, attempt = 0, lapses = 0, lease_holder = NULL, lease_until = NULL,
+       SET state = 'queued', epoch = n.epoch + 1, attempt = 0, lapses = 0, perhaps_sent = false, lease_holder = NULL, lease_until = NULL,
            channel = i.channel, priority = i.priority, category = i.category, recipient = i.recipient,
            user_id = i.user_id, entity_type = i.entity_type, entity_id = i.entity_id, body = i.body,
            idempotency_key = i.idempotency_key, scheduled_at = i.scheduled_at, expires_at = i.expires_at,
@@ -61,12 +65,16 @@ WITH moved AS (
 SELECT id, epoch FROM moved
 """
 
-KEYS: Final = """
-SELECT key, notification_id FROM idempotency_keys WHERE key = ANY($1::text[]) AND expires_at > now()
+STORED: Final = """
+SELECT of.letter, n.body
+  FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS of (letter, id, content) JOIN notifications n USING (id)
+ WHERE sha256(n.body) <> of.content
 """
+"""What is stored of notifications whose letters have other bodies."""
 
 OUTCOMES: Final = """
 SELECT CASE WHEN n.epoch > d.replay_epoch THEN 'failed'
+            WHEN n.state = 'sent' AND d.reason = 'copies_refused' AND n.reason = d.reason THEN 'failed'
             WHEN n.state = 'queued' AND n.scheduled_at > now() THEN 'scheduled'
             ELSE n.state END AS state, count(*)
   FROM dead_letters d JOIN notifications n ON n.id = d.notification_id
@@ -86,16 +94,6 @@ UPDATE dead_letters d
 
 
 @dataclass(frozen=True, slots=True)
-class NotReplayed:
-    """A letter that stays as it is."""
-
-    letter: UUID
-    why: str
-    taken: bool = False
-    """Another replay has it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Begun:
     """What is to be published now, and what is not."""
 
@@ -104,32 +102,33 @@ class Begun:
     """A scheduler publishes them: at their `scheduled_at`, or soon where they were begun before and
     the reply was lost."""
     not_replayed: tuple[NotReplayed, ...]
+    doubtful: int = 0
+    """Notifications among them that may have been delivered before."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Readable:
-    """A letter whose body is a notification."""
+class Rehearsed:
+    """What `begin` would have done."""
 
-    row: Record
-    notification: Notification
-
-    def attempt(self, accepted_at: datetime, traceparent: str | None) -> Attempt:
-        """As its notification is stored and published."""
-        lane = lane_of(self.notification, self.row["routing_key"], ())
-        assert lane is not None  # noqa: S101  # for the type checker: what can be read has a lane
-        return Attempt(self.notification, self.row["body"], lane, 0, 0, accepted_at, traceparent)
+    notifications: tuple[UUID, ...]
+    """Would be queued."""
+    later: int
+    """Of these, those that would be stored until their `scheduled_at`."""
+    not_replayed: tuple[NotReplayed, ...]
+    doubtful: int = 0
+    """Of `notifications`, those that may have been delivered before."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A letter to be replayed, and its notification as it was."""
+class _Decided:
+    """What becomes of each letter."""
 
-    letter: UUID
-    before: State
-    attempt: Attempt
-    expires_at: datetime | None
-    early: bool
-    """It is not due yet."""
+    candidates: list[Candidate]
+    not_replayed: list[NotReplayed]
+    begun: int
+    """Taken by this very replay before; the reply was lost."""
+    doubtful: frozenset[UUID]
+    """Notifications of candidates that may have been delivered before."""
 
 
 class Replays:
@@ -137,11 +136,13 @@ class Replays:
 
     Args:
         actor: Named in the history of their notifications.
+        window: Seconds for which an idempotency key is remembered.
     """
 
-    def __init__(self, database: Database, *, actor: str) -> None:
+    def __init__(self, database: Database, *, actor: str, window: float) -> None:
         self._database = database
         self._actor = actor
+        self._window = window
 
     async def begin(
         self, letters: Sequence[UUID], run: UUID, *, expires_at: ExpiresAt, force: bool = False
@@ -156,24 +157,84 @@ class Replays:
             LedgerUnavailable: PostgreSQL is away: nothing was taken.
         """
         async with self._database.transaction() as connection:
-            locked = await connection.fetch(LOCK, sorted(set(letters)))
-            begun = [row for row in locked if row["state"] == "replaying" and row["replay"] == run]
-            found = [row for row in locked if row not in begun]
-            readable, not_replayed = _read(found, force=force)
-            standings = await _stand(connection, readable, expires_at)
-            holders = {} if force else await _holders(connection, readable)
-            candidates, refused = _choose(readable, standings, holders, expires_at, force=force)
-            epochs = await self._queue(connection, candidates, run, forced=force)
-        known = {row["id"] for row in locked}
-        missing = [
-            NotReplayed(one, "there is no such letter") for one in letters if one not in known
-        ]
-        due = [one for one in candidates if not one.early]
+            decided = await self._decide(connection, letters, run, expires_at, force=force)
+            epochs = await self._queue(connection, decided.candidates, run, forced=force)
+        due = [one for one in decided.candidates if not one.early]
         return Begun(
             tuple(_dispatch(one, epochs[one.attempt.id]) for one in due),
-            len(candidates) - len(due) + len(begun),
-            (*not_replayed, *refused, *missing),
+            len(decided.candidates) - len(due) + decided.begun,
+            tuple(decided.not_replayed),
+            len(decided.doubtful),
         )
+
+    async def rehearse(
+        self,
+        letters: Sequence[UUID],
+        *,
+        expires_at: ExpiresAt,
+        force: bool = False,
+        but: Collection[UUID] = (),
+    ) -> Rehearsed:
+        """Decide as `begin` does, and take everything back.
+
+        Args:
+            but: Notifications for which letters were chosen before.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is away.
+        """
+        async with self._database.connection() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                decided = await self._decide(connection, letters, uuid4(), expires_at, force=force)
+            finally:
+                await transaction.rollback()
+        again = [one for one in decided.candidates if one.attempt.id in but]
+        chosen = [one for one in decided.candidates if one.attempt.id not in but]
+        return Rehearsed(
+            tuple(one.attempt.id for one in chosen),
+            sum(one.early for one in chosen),
+            (*decided.not_replayed, *(same_notification(one.letter) for one in again)),
+            sum(one.attempt.id in decided.doubtful for one in chosen),
+        )
+
+    async def _decide(
+        self,
+        connection: Connection,
+        letters: Sequence[UUID],
+        run: UUID,
+        expires_at: ExpiresAt,
+        *,
+        force: bool,
+    ) -> _Decided:
+        """Lock letters, their keys and their notifications, and decide about each."""
+        locked = await connection.fetch(LOCK, sorted(set(letters)))
+        begun = [row for row in locked if row["state"] == "replaying" and row["replay"] == run]
+        found = [row for row in locked if row not in begun]
+        readable, not_replayed = read(found, force=force)
+        stored = {} if force else await _stored(connection, readable)
+        readable, unfit = one_of_each(readable, stored)
+        uses = [use for one in readable if (use := Use.of(one.notification)) and not force]
+        # Keys before notifications: in the order in which a claim locks them.
+        holders = await hold(connection, uses, self._window) if uses else {}
+        standings = await _stand(connection, readable, expires_at)
+        candidates, refused = choose(readable, standings, holders, expires_at, force=force)
+        known = {row["id"] for row in locked}
+        missing = [
+            NotReplayed(one, Refusal.NO_SUCH_LETTER, "there is no such letter")
+            for one in letters
+            if one not in known
+        ]
+        again = await doubtful(connection, [one.attempt.id for one in candidates], to_all=force)
+        left = [*not_replayed, *unfit, *refused, *missing]
+        return _Decided(candidates, left, len(begun), again)
+
+    async def doubtful(self, letters: Sequence[UUID], *, force: bool) -> int:
+        """How many notifications of these letters may have been delivered before."""
+        async with self._database.connection() as connection:
+            count: int = await connection.fetchval(OF_LETTERS, letters, force)
+        return count
 
     async def outcomes(
         self, run: UUID, letters: Sequence[UUID] | None = None
@@ -189,65 +250,46 @@ class Replays:
             await connection.execute(FINISH)
 
     async def _queue(
-        self, connection: Connection, candidates: Sequence[_Candidate], run: UUID, *, forced: bool
+        self, connection: Connection, candidates: Sequence[Candidate], run: UUID, *, forced: bool
     ) -> dict[UUID, int]:
         if not candidates:
             return {}
         queued = await connection.fetch(
             QUEUE,
             self._actor,
-            PUBLISH_WITHIN,
+            LEASE,
             run,
             "forced: " if forced else "",
             *rows.columns(candidates),
             [one.letter for one in candidates],
             [one.before.value for one in candidates],
         )
-        if any(one.early for one in candidates):
-            await connection.execute("SELECT pg_notify($1, '')", DUE)
+        if not forced:
+            begun = [row["id"] for row in queued], [row["epoch"] for row in queued]
+            await recipients.begin_epoch(connection, *begun)
+        await connection.execute(NOTIFY, DUE)  # also for whoever has to publish it in our place
         return {row["id"]: row["epoch"] for row in queued}
 
 
-def _read(found: Sequence[Record], *, force: bool) -> tuple[list[_Readable], list[NotReplayed]]:
-    readable: dict[UUID, _Readable] = {}
-    not_replayed = []
-    for row in found:
-        one = _read_one(row, force=force)
-        if isinstance(one, _Readable) and one.notification.id in readable:
-            why = "another letter of the same notification is being replayed"
-            not_replayed.append(NotReplayed(row["id"], why))
-        elif isinstance(one, _Readable):
-            readable[one.notification.id] = one
-        else:
-            not_replayed.append(one)
-    return list(readable.values()), not_replayed
+async def _stored(connection: Connection, readable: Sequence[Readable]) -> dict[UUID, bytes]:
+    """By letter, the body of its notification where that is not, byte for byte, the letter's."""
+    of = [(one.row["id"], one.notification.id, _content(one)) for one in readable]
+    rows = await connection.fetch(STORED, *map(list, zip(*of, strict=True))) if of else []
+    return {row["letter"]: bytes(row["body"]) for row in rows}
 
 
-def _read_one(row: Record, *, force: bool) -> _Readable | NotReplayed:
-    state = LetterState(row["state"])
-    if state is LetterState.REPLAYED and not force:
-        return NotReplayed(
-            row["id"], "it was replayed already: --force replays it again", taken=True
-        )
-    if state not in {LetterState.BURIED, LetterState.REPLAYED}:
-        taken = state is LetterState.REPLAYING
-        return NotReplayed(row["id"], f"it is {state}", taken=taken)
-    try:
-        return _Readable(row, parse(row["body"]))
-    except InvalidNotification as invalid:
-        return NotReplayed(
-            row["id"], f"can't be read ({invalid}): mend it with `tidings dead edit {row['id']}`"
-        )
+def _content(one: Readable) -> bytes:
+    return sha256(one.row["body"]).digest()
 
 
 async def _stand(
-    connection: Connection, readable: Sequence[_Readable], expires_at: ExpiresAt
+    connection: Connection, readable: Sequence[Readable], expires_at: ExpiresAt
 ) -> dict[UUID, Record]:
     """How their notifications stand. A letter that could not be read before may have none yet."""
     ids = sorted(one.notification.id for one in readable)
     known = {row["id"]: row for row in await connection.fetch(STANDING, ids)}
     if new := [one for one in readable if one.notification.id not in known]:
-        attempts = [one.attempt(one.row["buried_at"], None) for one in new]
+        attempts = [one.attempt(one.row["buried_at"], None, TimeSource.READ) for one in new]
         storable = [Introduced(one, expires_at(one)) for one in attempts]
         failures = ([one.row[name] for one in new] for name in ("reason", "kind", "message"))
         await connection.execute(INTRODUCE_FAILED, *rows.columns(storable), *failures)
@@ -256,40 +298,7 @@ async def _stand(
     return known
 
 
-async def _holders(connection: Connection, readable: Sequence[_Readable]) -> dict[str | None, UUID]:
-    """Which notification holds each idempotency key: it was sent, or will be, instead of these."""
-    keys = [key for one in readable if (key := one.notification.idempotency_key) is not None]
-    found = await connection.fetch(KEYS, keys) if keys else []
-    return {row["key"]: row["notification_id"] for row in found}
-
-
-def _choose(
-    readable: Sequence[_Readable],
-    standings: Mapping[UUID, Record],
-    holders: Mapping[str | None, UUID],
-    expires_at: ExpiresAt,
-    *,
-    force: bool,
-) -> tuple[list[_Candidate], list[NotReplayed]]:
-    candidates, refused = [], []
-    for one in readable:
-        row = standings[one.notification.id]
-        now = standing(row)
-        why = refusal(now, one.row["epoch"], force=force)
-        holder = holders.get(one.notification.idempotency_key, one.notification.id)
-        if why is None and holder != one.notification.id:
-            why = f"notification {holder} has the same idempotency key: --force sends this one too"
-        if why is not None:
-            refused.append(NotReplayed(one.row["id"], why))
-            continue
-        attempt = one.attempt(row["accepted_at"], row["traceparent"])
-        due = one.notification.scheduled_at
-        early = due is not None and due > row["now"]
-        candidates.append(_Candidate(one.row["id"], now.state, attempt, expires_at(attempt), early))
-    return candidates, refused
-
-
-def _dispatch(one: _Candidate, epoch: int) -> Dispatch:
+def _dispatch(one: Candidate, epoch: int) -> Dispatch:
     attempt = one.attempt
     return Dispatch(
         attempt.id, attempt.lane, epoch, attempt.first_seen, attempt.traceparent, attempt.body

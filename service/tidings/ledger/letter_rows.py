@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 from uuid import UUID
 
 from asyncpg import Record
@@ -13,11 +13,14 @@ from tidings.delivery.attempt import Attempt
 from tidings.delivery.burying import Standing
 from tidings.delivery.fingerprint import fingerprint
 from tidings.delivery.letter import Letter, LetterState
-from tidings.delivery.outcome import Failure, Reason
-from tidings.delivery.retry_policy import Guarantee
+from tidings.delivery.outcome import UNTRIED, Failure, Reason
+from tidings.delivery.properties import signed
 from tidings.delivery.states import State
 from tidings.ledger import rows
 from tidings_events.routing import TRACEPARENT
+
+ExpiresAt: TypeAlias = Callable[[Attempt], datetime | None]
+"""When an attempt's notification stops being worth delivering."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,6 @@ class BurialRequest:
     """A letter to be stored."""
 
     letter: Letter
-    guarantee: Guarantee = Guarantee.AT_LEAST_ONCE
-    """Its channel's."""
     expires_at: datetime | None = None
     """When its notification stops being worth delivering."""
 
@@ -45,6 +46,7 @@ class BurialRequest:
             number=letter.attempts,
             first_seen=letter.first_seen,
             traceparent=traceparent if isinstance(traceparent, str) else None,
+            producer=signed(letter.properties),
         )
 
 
@@ -90,6 +92,7 @@ class StoredLetter:
     entity_type: str | None
     entity_id: str | None
     attempts: int
+    """The number of the last one in its epoch."""
     first_failed_at: datetime
     last_failed_at: datetime
     buried_at: datetime
@@ -97,6 +100,8 @@ class StoredLetter:
     routing_key: str
     content_type: str | None
     headers: Mapping[str, Any]
+    properties: Mapping[str, str]
+    """AMQP properties as its producer set them."""
     changed_at: datetime
     actor: str | None
     note: str | None
@@ -106,12 +111,18 @@ class StoredLetter:
     size: int
     """Bytes of the body."""
 
+    @property
+    def tries(self) -> int:
+        """How often somebody was asked to deliver it in its epoch."""
+        return max(0, self.attempts - (self.failure.kind == UNTRIED))
+
     @classmethod
     def of(cls, row: Mapping[str, Any] | Record) -> Self:
         """Read a row of `LETTER`."""
         values = dict(row)
         failure = Failure(*(values.pop(name) for name in ("kind", "message", "provider", "code")))
-        values["headers"] = json.loads(values["headers"])
+        for name in ("headers", "properties"):
+            values[name] = json.loads(values[name])
         values["state"] = LetterState(values["state"])
         values["reason"] = Reason(values["reason"])
         return cls(failure=failure, **values)
@@ -121,25 +132,37 @@ LETTER: Final = """
 d.id, d.notification_id, d.epoch, d.state, d.reason, d.kind, d.message, d.provider, d.code, d.fingerprint,
 d.channel, d.priority, d.category, d.recipient, d.user_id, d.entity_type, d.entity_id, d.attempts,
 d.first_failed_at, d.last_failed_at, d.buried_at, d.exchange, d.routing_key, d.content_type, d.headers,
+d.properties,
 d.changed_at, d.actor, d.note, d.supersedes, d.replay_epoch, d.replayed_at, octet_length(d.body) AS size
 """
 """A StoredLetter's columns of `dead_letters d`."""
 
 STANDING: Final = """
 SELECT id, state, epoch, attempt, lease_until, reason, provider, failure_kind, failure_code, failure_message,
-       accepted_at, traceparent, now() AS now
-  FROM notifications WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+       perhaps_sent OR lapses > 0 OR failure_kind = 'outcome_unknown' AS perhaps_sent,
+       EXISTS (SELECT FROM recipient_results r
+                WHERE r.notification_id = n.id AND r.epoch = n.epoch AND r.address = n.recipient AND r.state = 'sent') AS reached,
+       accepted_at, traceparent, sha256(body) AS content, now() AS now
+  FROM notifications n WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
 """How notifications stand, locked in the order in which everybody locks them."""
 
+ARCHIVE: Final = "archive"
+"""Who refused what only a dead letter knew of: which process it was is not kept."""
+
 INTRODUCE_FAILED: Final = f"""
-INSERT INTO notifications ({rows.COLUMNS.names}, state, epoch, attempt, finished_at, reason, failure_kind, failure_message)
-SELECT {rows.COLUMNS.names}, 'failed', 0, 0, now(), reason, kind, message
-  FROM unnest({rows.COLUMNS.parameters("text", "text", "text")})
-    AS incoming ({rows.COLUMNS.names}, reason, kind, message)
-ON CONFLICT (id) DO NOTHING
+WITH added AS (
+    INSERT INTO notifications ({rows.COLUMNS.names}, state, epoch, attempt, finished_at, reason, failure_kind, failure_message)
+    SELECT {rows.COLUMNS.names}, 'failed', 0, 0, now(), reason, kind, message
+      FROM unnest({rows.COLUMNS.parameters("text", "text", "text")})
+        AS incoming ({rows.COLUMNS.names}, reason, kind, message)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, accepted_at, failure_message
+)
+INSERT INTO transitions (notification_id, epoch, at, before, after, actor, reason)
+SELECT id, 0, accepted_at, 'queued', 'failed', '{ARCHIVE}', 'dead letter: ' || failure_message FROM added
 """
-"""Stores notifications that only a dead letter knew of."""
+"""Stores notifications that only a dead letter knew of, and that they were refused when it was buried."""
 
 
 def standing(row: Record) -> Standing:
@@ -151,6 +174,9 @@ def standing(row: Record) -> Standing:
         lease_until=row["lease_until"],
         reason=_reason(row["reason"]),
         failure=_failure(row),
+        perhaps_sent=bool(row["perhaps_sent"]),
+        reached=row["reached"],
+        content=row["content"],
     )
 
 
@@ -181,7 +207,7 @@ class Column:
 
 COLUMNS: Final = (
     Column("id", "uuid", lambda one: one.id),
-    Column("notification_id", "uuid", lambda one: getattr(one.letter.notification, "id", None)),
+    Column("notification_id", "uuid", lambda one: one.letter.notification_id),
     Column("epoch", "int", lambda one: one.letter.epoch),
     Column("state", "text", lambda one: one.state.value),
     Column("reason", "text", lambda one: one.letter.reason.value),
@@ -192,17 +218,18 @@ COLUMNS: Final = (
     Column("fingerprint", "text", lambda one: one.fingerprint),
     Column("channel", "text", lambda one: one.letter.channel),
     Column("priority", "text", lambda one: one.letter.lane.priority if one.letter.lane else None),
-    Column("category", "text", lambda one: getattr(one.letter.notification, "category", None)),
-    Column("recipient", "text", lambda one: getattr(one.letter.notification, "recipient", None)),
-    Column("user_id", "text", lambda one: getattr(one.letter.notification, "user_id", None)),
-    Column("entity_type", "text", lambda one: _entity(one, "type")),
-    Column("entity_id", "text", lambda one: _entity(one, "id")),
+    Column("category", "text", lambda one: one.letter.particulars.category),
+    Column("recipient", "text", lambda one: one.letter.particulars.recipient),
+    Column("user_id", "text", lambda one: one.letter.particulars.user_id),
+    Column("entity_type", "text", lambda one: one.letter.particulars.entity_type),
+    Column("entity_id", "text", lambda one: one.letter.particulars.entity_id),
     Column("attempts", "int", lambda one: one.letter.attempts),
     Column("buried_at", "timestamptz", lambda one: one.letter.buried_at),
     Column("exchange", "text", lambda one: one.letter.exchange),
     Column("routing_key", "text", lambda one: one.letter.routing_key),
     Column("content_type", "text", lambda one: one.letter.content_type),
     Column("headers", "jsonb", lambda one: json.dumps(one.letter.headers)),
+    Column("properties", "jsonb", lambda one: _json(one.letter.properties)),
     Column("body", "bytea", lambda one: one.letter.body),
     Column("note", "text", lambda one: one.note),
 )
@@ -220,5 +247,10 @@ def columns(graves: Iterable[Grave]) -> list[list[object]]:
     return [[column.value(one) for one in items] for column in COLUMNS]
 
 
-def _entity(grave: Grave, part: str) -> object:
-    return getattr(getattr(grave.letter.notification, "entity", None), part, None)
+def producer_of(row: Record) -> str | None:
+    """Who published what a letter of `dead_letters` holds."""
+    return signed(json.loads(row["properties"]))
+
+
+def _json(properties: Mapping[str, str] | None) -> str | None:
+    return None if properties is None else json.dumps(properties)

@@ -3,17 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
-from tidings.delivery.errors import Refused
-from tidings.delivery.letter import LetterState
-from tidings.delivery.outcome import Reason
-from tidings.ledger.database import Database
-from tidings.ledger.letter_rows import LETTER, StoredLetter
+from asyncpg import Record
 
-SHORTEST_PREFIX: Final = 4
-MOST_CANDIDATES: Final = 5
+from tidings.delivery.errors import Refused
+from tidings.delivery.letter import OPEN, LetterState
+from tidings.delivery.outcome import Reason
+from tidings.ledger.database import Connection, Database
+from tidings.ledger.id_prefix import IdPrefix, holding, several
+from tidings.ledger.letter_rows import LETTER, StoredLetter
 
 FIND: Final = """
 SELECT id FROM dead_letters WHERE id BETWEEN $1 AND $2
@@ -21,6 +22,20 @@ SELECT id FROM dead_letters WHERE id BETWEEN $1 AND $2
 SELECT id FROM dead_letters WHERE notification_id = $1 AND $1 = $2 AND state <> 'superseded'
  LIMIT $3
 """
+OF_NOTIFICATION: Final = """
+SELECT id FROM dead_letters WHERE notification_id BETWEEN $1 AND $2 AND state <> 'superseded' LIMIT $3
+"""
+HOLDING: Final = f"""
+SELECT id FROM dead_letters
+ WHERE {holding("id", "$1")} OR {holding("notification_id", "$1")} AND state <> 'superseded' LIMIT $2
+"""
+
+ALIKE: Final = """
+SELECT id, notification_id, state FROM dead_letters WHERE id = ANY($1::uuid[])
+ ORDER BY epoch DESC, buried_at DESC, id
+"""
+ALIKE_AT_MOST: Final = 100
+"""Letters that are looked at to see whether they are all of one notification."""
 
 TOO_LATE: Final = (
     "(d.reason = 'expired' AND d.supersedes IS NULL OR coalesce(n.expires_at <= now(), false))"
@@ -44,7 +59,13 @@ class LetterFilter:
     user_id: str | None = None
     entity_type: str | None = None
     entity_id: str | None = None
+    recipient: str | None = None
+    """In full."""
+    id_prefix: IdPrefix | None = None
+    """Some digits of a letter's id or of its notification's, or all of them."""
     states: tuple[LetterState, ...] = ()
+    before: UUID | None = None
+    """Older than this letter, as `list` sorts them."""
 
     @property
     def selects(self) -> bool:
@@ -54,7 +75,7 @@ class LetterFilter:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A letter to be replayed."""
+    """A letter to be replayed or edited."""
 
     id: UUID
     size: int
@@ -96,23 +117,27 @@ class LetterSearch:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def resolve(self, text: str) -> UUID:
-        """A letter's id from its beginning, or from its notification's whole id.
+    async def resolve(self, prefix: IdPrefix) -> UUID:
+        """A letter's id from its beginning, from its notification's id or the beginning of that, or
+        from any digits of either in a row. Of the letters of one notification it is the only open
+        one, or the newest where none is open.
 
         Raises:
-            Refused: None begins so, several do, or it is no id.
+            Refused: No letter has them, or several do.
         """
-        lowest, highest = _range(text)
         async with self._database.connection() as connection:
-            rows = await connection.fetch(FIND, lowest, highest, MOST_CANDIDATES + 1)
-        match [str(row["id"]) for row in rows]:
+            found = await _with_digits(connection, prefix)
+            alike = await connection.fetch(ALIKE, found) if len(found) > 1 else []
+        match _of_one_notification(alike) or found:
             case []:
-                raise Refused(f"there is no dead letter {text}; `tidings dead list` shows them")
+                raise Refused(
+                    f"there is no dead letter {prefix.text}; `tidings dead list` shows them"
+                )
             case [only]:
-                return UUID(only)
-            case several:
-                shown = ", ".join(sorted(several)[:MOST_CANDIDATES])
-                raise Refused(f"{text} means several letters: {shown}, …; give more digits")
+                return only
+            case _:
+                named = sorted(f"{row['id']} ({row['state']})" for row in alike)
+                raise Refused(several(prefix, "letters", named))
 
     async def get(self, letter: UUID) -> tuple[StoredLetter, bytes] | None:
         """A letter and its body."""
@@ -130,7 +155,7 @@ class LetterSearch:
         where, values = _where(wanted)
         statement = f"""
             SELECT {LETTER} FROM dead_letters d WHERE {where}
-             ORDER BY d.buried_at DESC, d.id LIMIT ${len(values) + 1}
+             ORDER BY d.buried_at DESC, d.id DESC LIMIT ${len(values) + 1}
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(statement, *values, limit)
@@ -156,6 +181,17 @@ class LetterSearch:
             rows = await connection.fetch(statement, *values, limit)
         return [row["id"] for row in rows]
 
+    async def chosen(self, wanted: LetterFilter, limit: int | None = None) -> Sequence[Chosen]:
+        """Those that match with their sizes, oldest first."""
+        where, values = _where(wanted)
+        statement = f"""
+            SELECT d.id, octet_length(d.body) AS size FROM dead_letters d WHERE {where}
+             ORDER BY d.buried_at, d.id LIMIT ${len(values) + 1}
+        """
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(statement, *values, limit)
+        return [Chosen(row["id"], row["size"]) for row in rows]
+
     async def select(self, wanted: LetterFilter, limit: int | None = None) -> Selection:
         """Those to be replayed. Where neither ids nor the reason are asked for, what was perhaps
         delivered and what would expire again is left out and counted."""
@@ -167,20 +203,17 @@ class LetterSearch:
         joined = (
             f"dead_letters d LEFT JOIN notifications n ON n.id = d.notification_id WHERE {where}"
         )
-        counts = f"""
-            SELECT count(*) FILTER (WHERE {uncertain}) AS uncertain,
-                   count(*) FILTER (WHERE {too_late} AND NOT {uncertain}) AS too_late FROM {joined}
-        """
-        chosen = f"""
-            SELECT d.id, octet_length(d.body) AS size FROM {joined} AND NOT {uncertain} AND NOT {too_late}
-             ORDER BY d.buried_at, d.id LIMIT ${len(values) + 1}
-        """
+        statement = f"""
+            SELECT d.id, octet_length(d.body) AS size, {uncertain} AS uncertain, {too_late} AS too_late FROM {joined}
+             ORDER BY d.buried_at, d.id
+        """  # once: of each its notification is read, and those lie scattered
         async with self._database.connection() as connection:
-            left_out = await connection.fetchrow(counts, *values)
-            rows = await connection.fetch(chosen, *values, limit)
-        assert left_out is not None  # noqa: S101  # for the type checker: an aggregate has a row
-        letters = tuple(Chosen(row["id"], row["size"]) for row in rows)
-        return Selection(letters, left_out["uncertain"], left_out["too_late"])
+            rows = await connection.fetch(statement, *values)
+        uncertain_ones = sum(row["uncertain"] for row in rows)
+        late_ones = sum(row["too_late"] and not row["uncertain"] for row in rows)
+        chosen = (row for row in rows if not (row["uncertain"] or row["too_late"]))
+        letters = tuple(Chosen(row["id"], row["size"]) for row in islice(chosen, limit))
+        return Selection(letters, uncertain_ones, late_ones)
 
     async def groups(self, wanted: LetterFilter, limit: int) -> Sequence[Group]:
         """The largest groups that match."""
@@ -207,13 +240,25 @@ def _said(wanted: LetterFilter, reason: Reason) -> str:
     return "true" if wanted.ids or wanted.reason is reason else "false"
 
 
-def _range(text: str) -> tuple[UUID, UUID]:
-    digits = text.strip().lower().replace("-", "")
-    if not SHORTEST_PREFIX <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
-        raise Refused(
-            f"{text!r} is not an id: write a UUID, or at least its first {SHORTEST_PREFIX} digits"
-        )
-    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+async def _with_digits(connection: Connection, prefix: IdPrefix) -> list[UUID]:
+    """Those that begin so, before those with these digits elsewhere."""
+    most = ALIKE_AT_MOST + 1
+    rows = await connection.fetch(FIND, prefix.lowest, prefix.highest, most)
+    if not rows and not prefix.whole:
+        rows = await connection.fetch(OF_NOTIFICATION, prefix.lowest, prefix.highest, most)
+    if not rows and prefix.findable_within:
+        rows = await connection.fetch(HOLDING, prefix.within, most)
+    return [row["id"] for row in rows]
+
+
+def _of_one_notification(alike: Sequence[Record]) -> Sequence[UUID]:
+    """Of letters, newest first: the one that is meant where all are of one notification."""
+    about = {row["notification_id"] for row in alike}
+    if len(about) != 1 or None in about or len(alike) > ALIKE_AT_MOST:
+        return []
+    still_open = [row["id"] for row in alike if row["state"] in OPEN]
+    newest: Sequence[UUID] = [alike[0]["id"]]
+    return still_open[:1] if len(still_open) == 1 else [] if still_open else newest
 
 
 def _where(wanted: LetterFilter) -> tuple[str, list[object]]:
@@ -240,5 +285,14 @@ def _asked(wanted: LetterFilter, *, states: bool) -> Iterator[tuple[str, Any]]:
     yield "d.user_id = {}", wanted.user_id
     yield "d.entity_type = {}", wanted.entity_type
     yield "d.entity_id = {}", wanted.entity_id
+    yield "d.recipient = {}", wanted.recipient
+    yield (
+        f"({holding('d.notification_id', '{0}')} OR {holding('d.id', '{0}')})",
+        wanted.id_prefix and wanted.id_prefix.within,
+    )
+    yield (
+        "(d.buried_at, d.id) < (SELECT buried_at, id FROM dead_letters WHERE id = {})",
+        wanted.before,
+    )
     if states:
         yield "d.state = ANY({}::text[])", [state.value for state in wanted.states]

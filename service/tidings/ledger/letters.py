@@ -4,6 +4,7 @@ from tidings.ledger.database import Database
 from tidings.ledger.escalations import Escalations
 from tidings.ledger.letter_burial import Burials
 from tidings.ledger.letter_closing import Closings
+from tidings.ledger.letter_editing import Editing
 from tidings.ledger.letter_replay import Replays
 from tidings.ledger.letter_search import LetterSearch
 
@@ -13,11 +14,13 @@ class Letters:
 
     Args:
         actor: Named in letters and in the history of their notifications.
+        window: Seconds for which an idempotency key is remembered.
     """
 
-    def __init__(self, database: Database, *, actor: str) -> None:
+    def __init__(self, database: Database, *, actor: str, window: float) -> None:
         self.burials = Burials(database, actor=actor)
         self.search = LetterSearch(database)
         self.closings = Closings(database, actor=actor)
-        self.replays = Replays(database, actor=actor)
+        self.editing = Editing(database, actor=actor)
+        self.replays = Replays(database, actor=actor, window=window)
         self.escalations = Escalations(database)

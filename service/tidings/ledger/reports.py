@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final
 from uuid import UUID
 
 from tidings.delivery.errors import Refused
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
+from tidings.ledger.id_prefix import MOST_CANDIDATES, IdPrefix, several
+from tidings.ledger.id_search import with_digits
+from tidings.ledger.notification_search import Filters, Page, page, summary
 from tidings.ledger.statistics import Statistics, statistics
-from tidings.ledger.stories import Asked, Burial, Change, Story, Summary, Try
-
-SHORTEST_PREFIX: Final = 8
-MOST_CANDIDATES: Final = 10
+from tidings.ledger.steps import PATIENCE
+from tidings.ledger.stories import Asked, Burial, Change, Recipient, Story, Summary, Try
 
 
 def _columns(kind: type) -> str:
@@ -35,47 +36,26 @@ SELECT {_columns(Burial)} FROM dead_letters
  WHERE notification_id BETWEEN $1 AND $2 OR id BETWEEN $1 AND $2
  ORDER BY buried_at LIMIT $3
 """
-OLDER: Final = "(accepted_at, id) < (SELECT accepted_at, id FROM notifications WHERE id = {})"
+RESULTS: Final = f"""
+SELECT {_columns(Recipient)} FROM recipient_results WHERE notification_id = $1 ORDER BY epoch, role DESC, address
+"""
+WORDS: Final = """
+SELECT array_agg(DISTINCT category) AS categories, array_agg(DISTINCT entity_type) AS entity_types FROM (
+    (SELECT category, entity_type FROM notifications ORDER BY accepted_at DESC LIMIT $1)
+     UNION ALL
+    (SELECT category, entity_type FROM dead_letters ORDER BY buried_at DESC LIMIT $1)
+) recent
+"""
+RECENT: Final = 10_000
+"""Notifications, and letters, whose words are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
-class IdPrefix:
-    """The first digits of an id, or all of them."""
+class Words:
+    """What producers call things."""
 
-    lowest: UUID
-    highest: UUID
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read an id or its first digits, with or without dashes.
-
-        Raises:
-            ValueError: Too few digits, too many, or not hexadecimal.
-        """
-        digits = text.strip().lower().replace("-", "")
-        if not SHORTEST_PREFIX <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
-            raise ValueError(
-                f"{text!r} is not an id: write a UUID, or at least its first {SHORTEST_PREFIX} digits"
-            )
-        return cls(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")))
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which notifications; what is None says nothing."""
-
-    channel: str | None = None
-    states: tuple[State, ...] = ()
-    category: str | None = None
-    user_id: str | None = None
-    entity_type: str | None = None
-    entity_id: str | None = None
-    recipient: str | None = None
-    """In full."""
-    since: datetime | None = None
-    """Accepted at this time or later."""
-    until: datetime | None = None
-    """Accepted before."""
+    categories: frozenset[str]
+    entity_types: frozenset[str]
 
 
 class Reports:
@@ -84,27 +64,35 @@ class Reports:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, prefix: IdPrefix) -> UUID | None:
-        """The one notification whose id begins so.
+    async def find(
+        self, prefix: IdPrefix, *, within: bool = True, patience: float | None = PATIENCE
+    ) -> UUID | None:
+        """The one notification whose id begins so; or else, the one that has these digits in a row.
+
+        Args:
+            within: Whether to look for digits that no id begins with.
+            patience: Seconds, about, for which to look for them, newest first; until the end where None.
 
         Raises:
-            Refused: Several do; names them.
+            Refused: Several do, and it names them; or not all were looked through, so that nobody can tell.
         """
+        most = MOST_CANDIDATES + 1
         async with self._database.connection() as connection:
-            rows = await connection.fetch(FIND, prefix.lowest, prefix.highest, MOST_CANDIDATES + 1)
+            rows = await connection.fetch(FIND, prefix.lowest, prefix.highest, most)
+            if not rows and within and prefix.findable_within:
+                return await with_digits(connection, prefix, patience)
         if len(rows) > 1:
-            shown = ", ".join(str(row["id"]) for row in rows[:MOST_CANDIDATES])
-            more = " and more" if len(rows) > MOST_CANDIDATES else ""
-            raise Refused(f"several notifications begin so: {shown}{more}; give more digits")
+            raise Refused(several(prefix, "notifications", [row["id"] for row in rows]))
         return rows[0]["id"] if rows else None
 
-    async def show(self, id: UUID | IdPrefix) -> Story | None:
-        """Everything about one notification; None where there is none.
-
-        Raises:
-            Refused: Several begin with this prefix; names them.
-        """
-        found = await self.find(id) if isinstance(id, IdPrefix) else id
+    async def show(
+        self, id: UUID | IdPrefix, *, within: bool = True, patience: float | None = PATIENCE
+    ) -> Story | None:
+        """Everything about one notification; None where there is none. For a part of an id see `find`."""
+        if isinstance(id, IdPrefix):
+            found = await self.find(id, within=within, patience=patience)
+        else:
+            found = id
         async with self._database.connection() as connection:
             row = await connection.fetchrow(NOTIFICATION, found) if found else None
             return None if row is None else await self._story(connection, row)
@@ -116,13 +104,15 @@ class Reports:
         attempts = await connection.fetch(ATTEMPTS, id_)
         letters = await connection.fetch(LETTERS, id_, id_, 1_000)
         asked = await connection.fetch(ASKED, id_)
+        results = await connection.fetch(RESULTS, id_)
         return Story(
-            notification=_summary(values),
+            notification=summary(values),
             body=body,
             history=tuple(Change(**dict(one)) for one in history),
             attempts=tuple(Try(**{**one, "state": State(one["state"])}) for one in attempts),
             letters=tuple(Burial(**dict(one)) for one in letters),
             asked=tuple(Asked(**dict(one)) for one in asked),
+            recipients=tuple(Recipient(**dict(one)) for one in results),
         )
 
     async def letters(self, prefix: IdPrefix) -> tuple[Burial, ...]:
@@ -131,46 +121,44 @@ class Reports:
             rows = await connection.fetch(LETTERS, prefix.lowest, prefix.highest, MOST_CANDIDATES)
         return tuple(Burial(**dict(row)) for row in rows)
 
+    async def recipients(self, id: UUID, epoch: int) -> tuple[Recipient, ...]:
+        """What became of each recipient in an epoch; empty where they all fared alike."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(RESULTS, id)
+        return tuple(one for row in rows if (one := Recipient(**dict(row))).epoch == epoch)
+
     async def list(
-        self, filters: Filters, limit: int, *, before: UUID | None = None
-    ) -> tuple[Summary, ...]:
-        """The newest that match, newest first; those accepted before the notification `before` where given."""
-        where, values = _conditions(filters, before)
-        statement = f"""
-        SELECT {_columns(Summary)} FROM notifications
-         WHERE {where}
-         ORDER BY accepted_at DESC, id DESC LIMIT ${len(values) + 1}
+        self,
+        filters: Filters,
+        limit: int,
+        *,
+        before: UUID | None = None,
+        patience: float = PATIENCE,
+    ) -> Page:
+        """The newest that match, newest first; those accepted before the notification `before` where given.
+
+        Args:
+            patience: Seconds, about, for which to look; where that is over, the page says how far it got.
         """
         async with self._database.connection() as connection:
-            rows = await connection.fetch(statement, *values, limit)
-        return tuple(_summary(dict(row)) for row in rows)
+            return await page(connection, filters, limit, before, patience)
 
-    async def stats(self, since: datetime, until: datetime | None = None) -> Statistics:
-        """Numbers about everything accepted since then."""
+    async def words(self) -> Words:
+        """Those of late."""
         async with self._database.connection() as connection:
-            return await statistics(connection, since, until)
+            row = await connection.fetchrow(WORDS, RECENT)
+        found = dict(row or {})
+        return Words(
+            *(frozenset(filter(None, found[name] or ())) for name in ("categories", "entity_types"))
+        )
 
+    async def stats(
+        self, since: datetime, until: datetime | None = None, *, whole: bool = False
+    ) -> Statistics:
+        """Numbers about everything accepted since then, or about the newest of it where that is very much.
 
-def _summary(values: dict[str, Any]) -> Summary:
-    return Summary(**{**values, "state": State(values["state"])})
-
-
-def _conditions(filters: Filters, before: UUID | None) -> tuple[str, list[object]]:
-    """Only what was asked: the planner sees plain comparisons and uses the indexes."""
-    asked = (
-        ("channel = {}", filters.channel),
-        ("state = ANY({}::text[])", [str(state) for state in filters.states] or None),
-        ("category = {}", filters.category),
-        ("user_id = {}", filters.user_id),
-        ("entity_type = {}", filters.entity_type),
-        ("entity_id = {}", filters.entity_id),
-        ("recipient = {}", filters.recipient),
-        ("accepted_at >= {}", filters.since),
-        ("accepted_at < {}", filters.until),
-        (OLDER, before),
-    )
-    given = [(condition, value) for condition, value in asked if value is not None]
-    conditions = (
-        condition.format(f"${place}") for place, (condition, _) in enumerate(given, start=1)
-    )
-    return " AND ".join(conditions) or "true", [value for _, value in given]
+        Args:
+            whole: About everything in any case, however long it takes.
+        """
+        async with self._database.connection() as connection:
+            return await statistics(connection, since, until, whole=whole)

@@ -66,6 +66,8 @@ COLUMNS: Final = Columns(
         Column("scheduled_at", "timestamptz", attrgetter("attempt.notification.scheduled_at")),
         Column("expires_at", "timestamptz", attrgetter("expires_at")),
         Column("accepted_at", "timestamptz", attrgetter("attempt.first_seen")),
+        Column("time_source", "text", attrgetter("attempt.time_source")),
+        Column("producer", "text", attrgetter("attempt.producer")),
     )
 )
 
@@ -97,6 +99,24 @@ def packed(columns: Iterable[list[object]]) -> list[list[object]]:
 
 def _once(values: list[object]) -> list[object]:
     return values[:1] if values and values.count(values[0]) == len(values) else values
+
+
+LARGE: Final = 1024 * 1024
+"""Bytes of a body that is worth a statement of its own kind."""
+
+
+def by_itself(statement: str, *arguments: object) -> tuple[str, *tuple[object, ...]]:
+    """A statement and its arguments, where an array of one large body becomes a value.
+
+    The driver writes an array to one buffer and copies it to another: a body would be in memory twice more.
+    """
+    found = list(arguments)
+    for place, values in enumerate(arguments, start=1):
+        match values:
+            case [bytes(body)] if len(body) >= LARGE:
+                found[place - 1] = body
+                statement = statement.replace(f"${place}::bytea[]", f"ARRAY[${place}::bytea]")
+    return statement, *found
 
 
 def fit(text: str) -> str:

@@ -7,12 +7,25 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
+from tidings.delivery.outcome import UNTRIED
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection
 
 SUCCEEDED: Final = (State.SENT, State.DELIVERED)
 CALLED_OFF: Final = (State.CANCELLED, State.SUPPRESSED)
 """Ended as somebody wanted: neither a success nor a failure."""
+
+MOST: Final = 100_000
+"""Notifications that are counted unless more are asked for: a quarter of a second's work where they are in memory, and
+enough for every share and percentile."""
+LONGEST: Final = 600.0
+"""Seconds that counting all of them may take."""
+
+OLDEST: Final = """
+SELECT accepted_at FROM notifications WHERE accepted_at >= $1 AND ($2::timestamptz IS NULL OR accepted_at < $2)
+ ORDER BY accepted_at DESC OFFSET $3 LIMIT 1
+"""
+"""Read from the index alone, as a rule."""
 
 _WINDOW: Final = "accepted_at >= $1 AND ($2::timestamptz IS NULL OR accepted_at < $2)"
 
@@ -22,17 +35,22 @@ SELECT channel, state, count(*) AS count
  GROUP BY channel, state
 """
 
+_TRIES: Final = (
+    f"(attempt - (finished_at IS NOT NULL AND coalesce(failure_kind, '') = '{UNTRIED}')::int)"
+)
+"""How often somebody was asked to deliver it in its present epoch."""
+
 RATES: Final = f"""
 SELECT channel,
        count(*) AS accepted,
        count(*) FILTER (WHERE state = ANY($3::text[])) AS succeeded,
        count(*) FILTER (WHERE finished_at IS NOT NULL AND state <> ALL($4::text[])) AS finished,
-       count(*) FILTER (WHERE attempt > 0) AS tried,
-       count(*) FILTER (WHERE attempt > 1 OR state = 'retrying') AS retried,
-       (avg(attempt) FILTER (WHERE attempt > 0))::float8 AS attempts,
+       count(*) FILTER (WHERE {_TRIES} > 0) AS tried,
+       count(*) FILTER (WHERE {_TRIES} > 1 OR state = 'retrying') AS retried,
+       (avg({_TRIES}) FILTER (WHERE {_TRIES} > 0))::float8 AS attempts,
        percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (
            ORDER BY extract(epoch FROM finished_at - greatest(accepted_at, scheduled_at))::float8
-       ) FILTER (WHERE state = ANY($3::text[])) AS seconds
+       ) FILTER (WHERE state = ANY($3::text[]) AND epoch = 0) AS seconds
   FROM notifications WHERE {_WINDOW}
  GROUP BY GROUPING SETS ((channel), ())
 """
@@ -51,7 +69,7 @@ class Rates:
     attempts: float | None
     """Average per notification that was tried, in its present epoch."""
     p50: float | None
-    """Seconds from accepted, or due, to sent: half are faster."""
+    """Seconds from accepted, or due, to sent: half are faster. What was replayed is left out, for it waited for a person."""
     p99: float | None
     """99 of 100 are faster."""
 
@@ -75,17 +93,29 @@ class Statistics:
 
     since: datetime
     until: datetime | None
+    complete: bool
+    """False where `since` is later than was asked for: only the newest `MOST` are counted."""
     states: Mapping[str, Mapping[State, int]]
     """How many are in each state, by channel."""
     channels: Mapping[str, Rates]
     total: Rates
 
 
-async def statistics(connection: Connection, since: datetime, until: datetime | None) -> Statistics:
-    """Read the numbers, all of them at one moment."""
+async def statistics(
+    connection: Connection, since: datetime, until: datetime | None, *, whole: bool = False
+) -> Statistics:
+    """Read the numbers, all of them at one moment.
+
+    Args:
+        whole: Count them all, however many and however long it takes.
+    """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        states = await connection.fetch(STATES, since, until)
-        rates = await connection.fetch(RATES, since, until, list(SUCCEEDED), list(CALLED_OFF))
+        later = None if whole else await connection.fetchval(OLDEST, since, until, MOST)
+        since, complete = max(since, later or since), later is None
+        states = await connection.fetch(STATES, since, until, timeout=LONGEST)
+        rates = await connection.fetch(
+            RATES, since, until, list(SUCCEEDED), list(CALLED_OFF), timeout=LONGEST
+        )
     counts: dict[str, dict[State, int]] = defaultdict(dict)
     for row in states:
         counts[row["channel"]][State(row["state"])] = row["count"]
@@ -94,6 +124,7 @@ async def statistics(connection: Connection, since: datetime, until: datetime | 
     return Statistics(
         since,
         until,
+        complete,
         MappingProxyType({name: MappingProxyType(counts[name]) for name in sorted(counts)}),
         MappingProxyType({name: by_channel[name] for name in sorted(by_channel)}),
         total,

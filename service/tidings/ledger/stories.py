@@ -1,11 +1,14 @@
 """What is remembered of one notification, as it is told: values without SQL."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
+from tidings.delivery.arrival import TimeSource
+from tidings.delivery.outcome import UNTRIED
 from tidings.delivery.states import State
 
 
@@ -24,7 +27,7 @@ class Summary:
     state: State
     epoch: int
     attempt: int
-    """The last one in this epoch; 0 before the first."""
+    """The number of the last one in this epoch; 0 before the first."""
     accepted_at: datetime
     updated_at: datetime
     finished_at: datetime | None
@@ -44,6 +47,35 @@ class Summary:
     traceparent: str | None
     lease_holder: str | None
     lease_until: datetime | None
+    time_source: str | None = None
+    """Who says `accepted_at`: `producer`, `id`, or `read` where nobody does and it is when it was first read."""
+    producer: str | None = None
+    """Who published it, by its AMQP `app_id` and `user_id`; None where neither says so."""
+
+    @property
+    def only_read(self) -> bool:
+        """Whether nobody knows when it was accepted, but when it was first read."""
+        return self.time_source == TimeSource.READ
+
+    @property
+    def untried(self) -> bool:
+        """Whether its last attempt asked nobody, for it had expired."""
+        return self.finished_at is not None and self.failure_kind == UNTRIED
+
+    @property
+    def tries(self) -> int:
+        """How often somebody was asked to deliver it in this epoch."""
+        return self.attempt - 1 if self.untried and self.attempt else self.attempt
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """For other programs. What was first read at a time is not said to be accepted then, and what asked
+        nobody not to be an attempt."""
+        told = {**asdict(self), "attempt": self.tries}
+        read_at = told["accepted_at"] if self.only_read else None
+        if self.only_read:
+            told["accepted_at"] = None
+        return {**told, "first_read_at": read_at}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +117,11 @@ class Try:
     possible_duplicate: bool
     worker: str
 
+    @property
+    def untried(self) -> bool:
+        """Whether nobody was asked, for it had expired."""
+        return self.kind == UNTRIED
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -97,6 +134,24 @@ class Asked:
     """`sent`, `not_asked`, or the error's class."""
     code: str
     duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What became of one recipient of a mail that was not taken alike for all."""
+
+    epoch: int
+    attempt: int
+    """The last that said so; 0: an earlier epoch did."""
+    address: str
+    role: str
+    """`to`, `cc` or `bcc`."""
+    state: str
+    """`sent`, `deferred`, `refused`, `given_up` or `unknown`."""
+    kind: str
+    code: str
+    message: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +181,7 @@ class Story:
     attempts: tuple[Try, ...]
     letters: tuple[Burial, ...]
     asked: tuple[Asked, ...] = ()
+    recipients: tuple[Recipient, ...] = ()
 
     @property
     def timeline(self) -> Iterator[Change | Try]:

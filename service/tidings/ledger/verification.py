@@ -1,7 +1,7 @@
 """Whether the ledger is sound: every notification in one state, with the history that leads to it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -10,18 +10,42 @@ from uuid import UUID
 
 from tidings.delivery.states import FINISHED, State, may_become
 from tidings.ledger.database import Connection, Database
+from tidings.ledger.steps import Clock, steps
 
 EXAMPLES: Final = 5
 """Ids that are named with each rule that is broken."""
 CHUNK: Final = 10_000
 """Ids looked up in one statement."""
 
-_IN: Final = "n.accepted_at >= $1"
+NOWHERE: Final = "ended badly, and its dead letter is nowhere"
+
+STEP: Final = 20_000
+"""Notifications that one statement looks through: a sixth of a second where they are in memory."""
+
+LOOK: Final = """
+SELECT state, count(*) AS count, array_agg(id) FILTER (WHERE NOT plain) AS odd
+  FROM (SELECT n.id, n.state,
+               n.state = 'sent' AND n.finished_at IS NOT NULL AND n.reason IS NULL
+               AND n.lease_holder IS NULL AND n.lease_until IS NULL
+               AND NOT EXISTS (SELECT FROM transitions t WHERE t.notification_id = n.id OFFSET 0)
+               AND coalesce((SELECT bool_and(a.state IN ('sent', 'retrying'))
+                                AND count(*) FILTER (WHERE a.state = 'sent') = 1
+                                AND bool_or(a.state = 'sent' AND a.epoch = n.epoch)
+                               FROM attempts a WHERE a.notification_id = n.id OFFSET 0), false) AS plain
+          FROM notifications n
+         WHERE n.accepted_at >= coalesce($1::timestamptz, '-infinity') AND n.accepted_at < coalesce($2::timestamptz, 'infinity')) AS seen
+ GROUP BY state
+"""
+"""Nearly all were simply sent: one attempt of the present epoch says so, others before it were tried again, and
+nothing else happened. None of those breaks a rule; the others are looked at rule by rule."""
+
+_IN: Final = "n.id = ANY($1::uuid[])"
 _ATTEMPT: Final = "SELECT FROM attempts a WHERE a.notification_id = n.id AND a.epoch = n.epoch AND"
 _CHANGE: Final = (
     "SELECT FROM transitions t WHERE t.notification_id = n.id AND t.epoch = n.epoch AND"
 )
 
+# `OFFSET 0` below keeps PostgreSQL from reading all attempts there are, in order to join them with a few notifications.
 RULES: Final = MappingProxyType(
     {
         "ended, without a time at which it ended, or the other way round": f"""
@@ -29,29 +53,30 @@ RULES: Final = MappingProxyType(
              WHERE {_IN} AND (state = ANY($2::text[])) <> (finished_at IS NOT NULL)""",
         "sent, and no attempt of its epoch says so": f"""
             SELECT id FROM notifications n
-             WHERE {_IN} AND state = 'sent' AND NOT EXISTS ({_ATTEMPT} a.state = 'sent')""",
+             WHERE {_IN} AND state = 'sent' AND NOT EXISTS ({_ATTEMPT} a.state = 'sent' OFFSET 0)
+               AND NOT EXISTS ({_CHANGE} t.after = 'sent' OFFSET 0)""",
         "more than one attempt of an epoch ended it": f"""
-            SELECT n.id FROM notifications n JOIN attempts a ON a.notification_id = n.id
-             WHERE {_IN} AND a.state = ANY($2::text[])
-             GROUP BY n.id, a.epoch HAVING count(*) > 1""",
+            SELECT id FROM notifications n
+             WHERE {_IN} AND EXISTS (SELECT FROM attempts a WHERE a.notification_id = n.id AND a.state = ANY($2::text[])
+                                      GROUP BY a.epoch HAVING count(*) > 1)""",
         "failed, expired or unknown, and neither an attempt nor a dead letter made it so": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND state IN ('failed', 'expired', 'unknown')
-               AND NOT EXISTS ({_ATTEMPT} a.state = n.state)
-               AND NOT EXISTS ({_CHANGE} t.after = n.state)""",
+               AND NOT EXISTS ({_ATTEMPT} a.state = n.state OFFSET 0)
+               AND NOT EXISTS ({_CHANGE} t.after = n.state OFFSET 0)""",
         "cancelled, suppressed or discarded, and nobody is named who did it": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND state IN ('cancelled', 'suppressed', 'discarded')
-               AND NOT EXISTS ({_ATTEMPT} a.state = n.state)
-               AND NOT EXISTS ({_CHANGE} t.after = n.state)""",
+               AND NOT EXISTS ({_ATTEMPT} a.state = n.state OFFSET 0)
+               AND NOT EXISTS ({_CHANGE} t.after = n.state OFFSET 0)""",
         "being sent without a lease, or holding one without being sent": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND (state = 'sending') <> (lease_holder IS NOT NULL AND lease_until IS NOT NULL)""",
         "waiting for another try, and no attempt says that one failed": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND state = 'retrying'
-               AND NOT EXISTS ({_ATTEMPT} a.state = 'retrying')
-               AND NOT EXISTS ({_CHANGE} t.after = 'retrying')""",
+               AND NOT EXISTS ({_ATTEMPT} a.state = 'retrying' OFFSET 0)
+               AND NOT EXISTS ({_CHANGE} t.after = 'retrying' OFFSET 0)""",
         "scheduled, and no time at which to publish it": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND state = 'scheduled' AND dispatch_at IS NULL""",
@@ -60,31 +85,34 @@ RULES: Final = MappingProxyType(
              WHERE {_IN} AND state IN ('scheduled', 'queued') AND dispatch_at < now() - interval '1 minute'""",
     }
 )
-"""What must be true of no notification, and how those are found of which it is. The first parameter
-is since when, the second the states in which a notification has ended."""
+"""What must be true of no notification, and how those are found of which it is. The first parameter is the ids that
+are looked at, the second the states in which a notification has ended."""
 
-MOVES: Final = """
+MOVES: Final = f"""
 SELECT h.before, h.after, count(*) AS count, (array_agg(n.id))[1:5] AS ids
-  FROM history h JOIN notifications n ON n.id = h.notification_id
- WHERE n.accepted_at >= $1 AND h.before <> h.after
+  FROM notifications n,
+       LATERAL (SELECT before, after FROM history WHERE notification_id = n.id AND before <> after OFFSET 0) AS h
+ WHERE {_IN}
  GROUP BY h.before, h.after
 """
-STATES: Final = (
-    "SELECT state, count(*) AS count FROM notifications n WHERE accepted_at >= $1 GROUP BY state"
-)
 
-UNDER_WAY: Final = """
+UNDER_WAY: Final = f"""
 SELECT channel, count(*) AS under_way,
        count(*) FILTER (WHERE state = 'sending' AND lease_until < now()) AS lapsed
-  FROM notifications
- WHERE (state IN ('sending', 'retrying') OR state = 'queued' AND dispatch_at IS NULL)
-   AND updated_at < now() - $1 * interval '1 second'
+  FROM notifications n
+ WHERE {_IN} AND (state IN ('sending', 'retrying') OR state = 'queued' AND dispatch_at IS NULL)
+   AND updated_at < now() - $2 * interval '1 second'
  GROUP BY channel
 """
-UNBURIED: Final = """
+UNBURIED: Final = f"""
 SELECT id FROM notifications n
- WHERE state IN ('failed', 'expired', 'unknown') AND updated_at < now() - $1 * interval '1 second'
-   AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.notification_id = n.id)
+ WHERE {_IN} AND reason IS NOT NULL AND (state IN ('failed', 'expired', 'unknown') OR state = 'sent' AND reason = 'copies_refused')
+   AND updated_at < now() - $2 * interval '1 second'
+   AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.notification_id = n.id OFFSET 0)
+"""
+NAMELESS: Final = """
+SELECT count(*) FROM dead_letters
+ WHERE notification_id IS NULL AND state <> 'superseded' AND buried_at >= coalesce($1::timestamptz, '-infinity')
 """
 KNOWN: Final = """
 SELECT id, state FROM notifications WHERE id = ANY($1::uuid[])
@@ -123,6 +151,10 @@ class Soundness:
     """By channel."""
     unburied: Broken | None
     """Ended badly, and their letters are not archived: they must be on their way."""
+    nameless: int
+    """Dead letters out of whose bodies no id can be read: they may be anybody's."""
+    looked_back_to: datetime | None = None
+    """What was accepted before was not looked at; None where all that was asked for was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,31 +174,39 @@ class Verification:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def soundness(self, since: datetime, settled: float) -> Soundness:
-        """Hold every notification accepted since then against the rules, all at one moment.
+    async def soundness(
+        self,
+        since: datetime | None,
+        settled: float,
+        *,
+        patience: float | None = None,
+        progress: Callable[[int, datetime | None], None] = lambda *_: None,
+    ) -> Soundness:
+        """Hold every notification accepted since then against the rules, newest first, all at one moment.
 
         Args:
+            since: All there are where None.
             settled: Seconds for which a notification must not have changed before its message, or
                 its letter, is missed.
+            patience: Seconds, about, for which to look; until the end where None.
+            progress: Told after each step how many were looked at, and since when all of them were.
 
         Raises:
             LedgerUnavailable: PostgreSQL is away.
         """
+        clock, found, reached = Clock(patience), _Found(), None
         async with (
             self._database.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            states = await connection.fetch(STATES, since)
-            broken = [await _rule(connection, rule, since) for rule in RULES]
-            moves = await _moves(connection, since)
-            under_way = await connection.fetch(UNDER_WAY, settled)
-            unburied = [row["id"] for row in await connection.fetch(UNBURIED, settled)]
-        return Soundness(
-            {State(row["state"]): row["count"] for row in states},
-            tuple(one for one in (*broken, *moves) if one is not None),
-            {row["channel"]: Waiting(row["under_way"], row["lapsed"]) for row in under_way},
-            _broken("ended badly, and its dead letter is nowhere", unburied),
-        )
+            async for from_, until in steps(connection, since, None, size=STEP):
+                await found.look(connection, from_, until, settled)
+                progress(found.seen, from_)
+                if from_ != since and clock.over:
+                    reached = from_
+                    break
+            nameless = await connection.fetchval(NAMELESS, since)
+        return found.soundness(nameless, reached)
 
     async def journaled(self, ids: Sequence[UUID]) -> Journaled:
         """Look every one of these up. Raises like `soundness`."""
@@ -183,25 +223,57 @@ class Verification:
         return Journaled(dict(states), letters, tuple(unknown))
 
 
-async def _rule(connection: Connection, rule: str, since: datetime) -> Broken | None:
-    query = RULES[rule]
-    parameters: list[object] = [since]
-    if "$2" in query:
-        parameters.append(sorted(FINISHED))
-    return _broken(rule, [row["id"] for row in await connection.fetch(query, *parameters)])
+class _Found:
+    """What was found so far."""
 
+    def __init__(self) -> None:
+        self._states: Counter[State] = Counter()
+        self._broken: dict[str, Broken] = {}
+        self._under_way: Counter[str] = Counter()
+        self._lapsed: Counter[str] = Counter()
 
-async def _moves(connection: Connection, since: datetime) -> list[Broken]:
-    """Moves in the history that the table of states doesn't allow."""
-    broken: list[Broken] = []
-    for row in await connection.fetch(MOVES, since):
-        if not may_become(State(row["before"]), State(row["after"])):
-            move = f"went from {row['before']} to {row['after']}, which is no move there is"
-            broken.append(Broken(move, row["count"], tuple(map(str, row["ids"]))))
-    return broken
+    async def look(
+        self, connection: Connection, since: datetime | None, until: datetime | None, settled: float
+    ) -> None:
+        """Hold those accepted in between against the rules."""
+        odd: list[UUID] = []
+        for row in await connection.fetch(LOOK, since, until):
+            self._states[State(row["state"])] += row["count"]
+            odd += row["odd"] or ()
+        if odd:
+            await self._hold_against_rules(connection, odd, settled)
 
+    async def _hold_against_rules(
+        self, connection: Connection, odd: Sequence[UUID], settled: float
+    ) -> None:
+        for rule, query in RULES.items():
+            further = [sorted(FINISHED)] if "$2" in query else []
+            rows = await connection.fetch(query, odd, *further)
+            self._add(rule, len(rows), [row["id"] for row in rows[:EXAMPLES]])
+        for row in await connection.fetch(MOVES, odd):
+            if not may_become(State(row["before"]), State(row["after"])):
+                move = f"went from {row['before']} to {row['after']}, which is no move there is"
+                self._add(move, row["count"], row["ids"])
+        for row in await connection.fetch(UNDER_WAY, odd, settled):
+            self._under_way[row["channel"]] += row["under_way"]
+            self._lapsed[row["channel"]] += row["lapsed"]
+        rows = await connection.fetch(UNBURIED, odd, settled)
+        self._add(NOWHERE, len(rows), [row["id"] for row in rows[:EXAMPLES]])
 
-def _broken(rule: str, ids: Sequence[UUID]) -> Broken | None:
-    if not ids:
-        return None
-    return Broken(rule, len(ids), tuple(str(id) for id in ids[:EXAMPLES]))
+    def _add(self, rule: str, count: int, ids: Sequence[UUID]) -> None:
+        if count:
+            before = self._broken.get(rule, Broken(rule, 0))
+            examples = (*before.examples, *map(str, ids))[:EXAMPLES]
+            self._broken[rule] = Broken(rule, before.count + count, examples)
+
+    @property
+    def seen(self) -> int:
+        """How many were looked at."""
+        return self._states.total()
+
+    def soundness(self, nameless: int, reached: datetime | None) -> Soundness:
+        """All of it."""
+        unburied = self._broken.pop(NOWHERE, None)
+        waiting = {name: Waiting(n, self._lapsed[name]) for name, n in self._under_way.items()}
+        broken = tuple(self._broken.values())
+        return Soundness(dict(self._states), broken, waiting, unburied, nameless, reached)

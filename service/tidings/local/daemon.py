@@ -49,6 +49,29 @@ class Command:
     stop_signal: signal.Signals = field(default=signal.SIGTERM)
 
 
+class Guard:
+    """Asks a process to end where this one dies without a chance to do so.
+
+    Args:
+        pid: The process.
+        stop_signal: What asks it to end in good order.
+    """
+
+    def __init__(self, pid: int, stop_signal: signal.Signals = signal.SIGTERM) -> None:
+        self._shell = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, stop_signal.name.removeprefix("SIG"), str(pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def dismiss(self) -> None:
+        """The process has ended."""
+        if self._shell.poll() is None:
+            self._shell.communicate(b"done\n")
+
+
 class Daemon:
     """A running server process."""
 
@@ -58,7 +81,7 @@ class Daemon:
         with command.log.open("ab") as log:
             self._started_at = log.tell()
             self._process = self._spawn(log.fileno())
-        self._guard = self._spawn_guard()
+        self._guard = Guard(self.pid, command.stop_signal)
 
     @property
     def pid(self) -> int:
@@ -78,7 +101,7 @@ class Daemon:
         if not self.running():
             raise StartFailed(self._failure(f"ended with status {self._process.returncode}"))
         if not ready():
-            raise StartFailed(self._failure(f"was not ready within {seconds:g} s"))
+            raise StartFailed(self._failure(f"was not ready within {seconds:g}s"))
 
     def stop(self, grace: float) -> None:
         """Asks the server to end, and makes it end after so many seconds."""
@@ -122,20 +145,9 @@ class Daemon:
             extra_groups=[] if account else None,
         )
 
-    def _spawn_guard(self) -> "subprocess.Popen[bytes]":
-        signal_name = self._command.stop_signal.name.removeprefix("SIG")
-        return subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, signal_name, str(self.pid)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
     def _reap(self) -> None:
         self._process.wait()
-        if self._guard.poll() is None:
-            self._guard.communicate(b"done\n")
+        self._guard.dismiss()
 
     def _failure(self, what: str) -> str:
         words = self.last_words() or "(it wrote nothing)"

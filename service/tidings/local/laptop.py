@@ -9,12 +9,16 @@ import sys
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 from urllib.request import urlopen
 
+from tidings.local.daemon import Guard
+from tidings.local.data_directory import write_private
 from tidings.local.errors import LocalStackError
-from tidings.local.ports import free_port
+from tidings.local.inherited import inherited
+from tidings.local.last_run import LastRun
 from tidings.local.postgres import PostgreSQL
 from tidings.local.rabbitmq import RabbitMQ
 from tidings.local.sinks.mail import MailSink
@@ -33,17 +37,25 @@ class Laptop:
     """A whole Tidings under one folder. Use it with `async with`; `environment` leads to it.
 
     Args:
-        data: The folder for everything that is written. Starting again goes on with it.
+        data: The folder for everything that is written. Starting again goes on with it, at the
+            same ports and with the same secrets.
         environment: Where `TIDINGS_AMQP_URL` or `TIDINGS_DATABASE_URL` is set in it, that server
-            is used instead of a private one.
+            is used instead of a private one. Of the other variables only those are used that
+            lead to nobody: see `tidings.local.inherited`.
+
+    Raises:
+        LocalStackError: One of these servers is on another machine.
     """
 
     def __init__(self, data: Path, environment: Mapping[str, str]) -> None:
         self.data = data
-        self.mail = MailSink()
-        self.sms = SmsSink()
-        self.webhooks = WebhookSink()
-        self.outbox = Outbox(self.mail, self.sms, self.webhooks)
+        self._last = LastRun(data)
+        environment = self._last.others(environment)
+        token = self._last.secret("TIDINGS_TWILIO_AUTH_TOKEN", partial(secrets.token_hex, 16))
+        self.mail = MailSink(port=self._last.port("mail"))
+        self.sms = SmsSink(port=self._last.port("sms"), auth_token=token)
+        self.webhooks = WebhookSink(port=self._last.port("webhooks"))
+        self.outbox = Outbox(self.mail, self.sms, self.webhooks, self._last.port("outbox"))
         self.rabbitmq: RabbitMQ | None = None
         self.postgresql: PostgreSQL | None = None
         if not environment.get("TIDINGS_AMQP_URL"):
@@ -52,11 +64,15 @@ class Laptop:
             self.postgresql = PostgreSQL(data / "postgresql")
         self.environment: dict[str, str] = {}
         """Every `TIDINGS_` variable that leads to what runs here."""
-        self._given = {
-            name: value for name, value in environment.items() if name.startswith("TIDINGS_")
-        }
+        self._inherited = inherited(environment)
         self._parts = AsyncExitStack()
         self._roles: asyncio.subprocess.Process | None = None
+        self._guard: Guard | None = None
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Variables of the shell that would lead elsewhere than to the stand-ins."""
+        return self._inherited.ignored
 
     @property
     def log(self) -> Path:
@@ -73,7 +89,9 @@ class Laptop:
             await self._start_servers()
             for sink in (self.mail, self.sms, self.webhooks, self.outbox):
                 await self._parts.enter_async_context(sink)
-            self.environment = self._settings()
+            settings = self._settings()
+            self._last.remember(settings)
+            self.environment = {**settings, **self._inherited.taken}
             self._write_environment()
         except BaseException:
             await self._parts.aclose()
@@ -101,17 +119,21 @@ class Laptop:
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
             )
+        self._guard = Guard(self._roles.pid)
         try:
             async with asyncio.timeout(PATIENCE):
                 while not await self._ready():
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise LocalStackError(
-                f"the roles are not ready after {PATIENCE:g} s: see {self.log}"
+                f"the roles are not ready after {PATIENCE:g}s: see {self.log}"
             ) from None
 
-    async def tidings(self, *arguments: str) -> str:
+    async def tidings(self, *arguments: str, width: int | None = None) -> str:
         """Run a command as a user would, and return what it printed.
+
+        Args:
+            width: Columns of the terminal that it is for; as wide as its lines where None.
 
         Raises:
             LocalStackError: It failed; says what it said.
@@ -119,7 +141,7 @@ class Laptop:
         process = await asyncio.create_subprocess_exec(
             *COMMAND,
             *arguments,
-            env=self._process_environment(),
+            env={**self._process_environment(), **({"COLUMNS": str(width)} if width else {})},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -163,18 +185,18 @@ class Laptop:
             "TIDINGS_TWILIO_ACCOUNT_SID": self.sms.account_sid,
             "TIDINGS_TWILIO_AUTH_TOKEN": self.sms.auth_token,
             "TIDINGS_TWILIO_BASE_URL": self.sms.url,
-            "TIDINGS_WEBHOOK_SECRET": f"whsec_{b64encode(secrets.token_bytes(24)).decode()}",
+            "TIDINGS_WEBHOOK_SECRET": self._last.secret("TIDINGS_WEBHOOK_SECRET", _signing_secret),
             "TIDINGS_WEBHOOK_ALLOW_PRIVATE": "true",
             "TIDINGS_WEBHOOK_RETRY": "2s 5s 15s 1m",
             "TIDINGS_TEMPLATES_ROOT": str(templates.resolve()),
-            "TIDINGS_HTTP_PORT": str(free_port()),
+            "TIDINGS_HTTP_PORT": str(self._last.port("http")),
         }
         if self.rabbitmq is not None:
             settings["TIDINGS_AMQP_URL"] = self.rabbitmq.amqp_url
             settings["TIDINGS_MANAGEMENT_URL"] = self.rabbitmq.management_login_url
         if self.postgresql is not None:
             settings["TIDINGS_DATABASE_URL"] = self._database()
-        return {**settings, **self._given}
+        return settings
 
     def _database(self) -> str:
         assert self.postgresql is not None  # noqa: S101  # asked by whoever just checked
@@ -184,16 +206,17 @@ class Laptop:
 
     def _write_environment(self) -> None:
         """Readable by this user alone: there are passwords in it."""
-        lines = [
+        lines = [f"unset {name}\n" for name in self.ignored]
+        lines += [
             f"export {name}={shlex.quote(value)}\n"
             for name, value in sorted(self.environment.items())
         ]
         lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n')
-        self.environment_file.touch(mode=0o600)
-        self.environment_file.write_text("".join(lines))
+        write_private(self.environment_file, "".join(lines))
 
     def _process_environment(self) -> dict[str, str]:
-        return {**os.environ, **self.environment}
+        given = {name: value for name, value in os.environ.items() if name not in self.ignored}
+        return {**given, **self.environment}
 
     async def _ready(self) -> bool:
         if self._roles is not None and self._roles.returncode is not None:
@@ -204,15 +227,20 @@ class Laptop:
         )
 
     async def _stop_roles(self) -> None:
-        if self._roles is None or self._roles.returncode is not None:
-            return
-        self._roles.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(PATIENCE):
+        if self._roles is not None and self._roles.returncode is None:
+            self._roles.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await self._roles.wait()
+            except TimeoutError:
+                self._roles.kill()
                 await self._roles.wait()
-        except TimeoutError:
-            self._roles.kill()
-            await self._roles.wait()
+        if self._guard is not None:
+            self._guard.dismiss()
+
+
+def _signing_secret() -> str:
+    return f"whsec_{b64encode(secrets.token_bytes(24)).decode()}"
 
 
 def _answers(url: str) -> bool:

@@ -157,7 +157,7 @@ class Management:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise LocalStackError(
-                f"{len(connections)} of {count} connections to {self.vhost} within {seconds:g} s"
+                f"{len(connections)} of {count} connections to {self.vhost} within {seconds:g}s"
             ) from None
         return connections
 

@@ -1,4 +1,5 @@
-"""The scheduler role: sleeps until something is due, publishes it, and sleeps again.
+"""The scheduler role: sleeps until something is due, publishes it, and sleeps again; meanwhile it looks for
+notifications whose message is gone.
 
 Any number may run. Each takes rows that no other has locked, and a row whose publisher died comes
 due again by itself (`tidings.ledger.dispatch`).
@@ -11,15 +12,17 @@ from typing import Final
 
 import structlog
 
-from tidings.background import Backoff, end
+from tidings.background import Backoff, Chore
 from tidings.broker.connection import Connection
 from tidings.broker.dispatching import publish_dispatches
 from tidings.broker.publisher import Publisher
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology import Topology
 from tidings.delivery.errors import LedgerUnavailable, TidingsError
-from tidings.ledger.claims import DUE
+from tidings.ledger.dispatch import DUE
+from tidings.ledger.holding import holding
 from tidings.ledger.ledger import Ledger
+from tidings.scheduler.recovery import Recovery
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
 
@@ -52,6 +55,17 @@ class Scheduler:
         )
         self._publisher = Publisher(settings.broker, self._connection)
         self._watching = False
+        self._chores: list[Chore] = []
+        self._wake = asyncio.Event()
+        self._recovery = Recovery(
+            topology,
+            ledger,
+            metrics,
+            self._connection,
+            settings.broker.amqp_timeout,
+            self._wake.set,
+            surroundings.clock,
+        )
 
     @property
     def connected(self) -> bool:
@@ -60,21 +74,25 @@ class Scheduler:
 
     @property
     def ready(self) -> bool:
-        """Whether what is due could be published now."""
-        return self._connection.up and self._watching
+        """Whether what is due could be published now, and all chores go on."""
+        return self._connection.up and self._watching and all(one.well for one in self._chores)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish what is due until `stop` is set."""
         async with self._connection:
             log.info("scheduler started")
-            watch = asyncio.create_task(self._watch_for_ever(), name="watch for what is due")
+            self._chores = [
+                Chore("watch for what is due", self._watch_for_ever),
+                Chore("look for lost messages", self._recovery.run_for_ever),
+            ]
             await stop.wait()
-            await end(watch)
+            for chore in reversed(self._chores):
+                await chore.end()
             log.info("scheduler stopped")
 
     async def _watch_for_ever(self) -> None:
-        backoff = Backoff(longest=10)
-        wake = asyncio.Event()
+        backoff = Backoff(longest=5)
+        wake = self._wake
         while True:
             try:
                 async with self._ledger.database.listening(DUE, wake) as listens:
@@ -83,8 +101,6 @@ class Scheduler:
                     await self._dispatch_while(listens, wake)
             except TidingsError as error:
                 log.warning("scheduler waits", error=str(error))
-            except Exception:
-                log.exception("unexpected error: the scheduler goes on")
             finally:
                 self._watching = False
             await asyncio.sleep(backoff.next())
@@ -109,7 +125,8 @@ class Scheduler:
         """Publish what is due now; how many were taken."""
         taken = await self._ledger.outbox.take(AT_ONCE, actor=self._ledger.actor)
         if taken:
-            confirmed = await publish_dispatches(self._publisher, taken)
+            async with holding(self._ledger.outbox, taken):
+                confirmed = await publish_dispatches(self._publisher, taken, by=self._ledger.actor)
             await self._ledger.outbox.dispatched(confirmed)
             for one in confirmed:
                 self._metrics.dispatched(one.late)

@@ -1,5 +1,6 @@
 """What a channel can be told: pace, retries, circuit, and what its own medium needs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -7,6 +8,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
 from tidings.delivery.circuit import CircuitPolicy
+from tidings.delivery.delay import Delay
 from tidings.delivery.retry_policy import Guarantee, RetryPolicy
 from tidings.settings.fallbacks import Fallbacks
 from tidings.settings.reading import section
@@ -46,6 +48,16 @@ class ChannelSettings(BaseSettings):
     to 60 times."""
 
     @property
+    def put_off(self) -> tuple[Delay, ...]:
+        """Waits beside those of `retry`, for what is not asked because of its receiver."""
+        return ()
+
+    @property
+    def aside(self) -> int:
+        """Messages held beyond `prefetch`: they wait for receivers that are slow, without a place."""
+        return 0
+
+    @property
     def circuit(self) -> CircuitPolicy:
         """When a provider counts as down, and as recovered."""
         return CircuitPolicy(
@@ -79,8 +91,8 @@ class EmailSettings(ChannelSettings):
     """From address, e.g. `Example <no-reply@example.com>`."""
     helo: str = ""
     """Name to greet the relay with; this machine's where empty."""
-    connections: int = Field(default=10, ge=1, le=500)
-    """SMTP connections kept open."""
+    connections: int = Field(default=20, ge=1, le=500)
+    """SMTP connections at most; where the relay takes fewer, so many."""
     messages_per_connection: int = Field(default=500, ge=1)
     """Messages after which a connection is renewed."""
     pipelining: bool = True
@@ -151,12 +163,49 @@ class WebhookSettings(ChannelSettings):
     secret: SecretStr = SecretStr("")
     """Standard Webhooks signing secret, `whsec_…`; several separated by spaces while rotating."""
     send_timeout: Duration = 15.0
-    circuit_failures: int = Field(default=0, ge=0)
-    """0: every webhook goes to a server of its own, and says nothing of the others. Elsewhere as above."""
+    circuit_failures: int = Field(default=5, ge=0)
+    """Webhooks in a row that one receiver leaves unanswered, after which it rests for `circuit_probe`, and longer each
+    time, before one of them tries it again; the others to it wait in a retry queue, with no attempt spent; 0: never.
+    The channel itself never rests for a receiver."""
+    circuit_share: float = Field(default=0.75, gt=0, le=1)
+    """Of no use for webhooks: a share of them may be for receivers that are down, and no other waits for that."""
+    circuit_window: Duration = 60.0
+    """Of no use for webhooks, likewise."""
+    circuit_minimum: int = Field(default=20, ge=1)
+    """Of no use for webhooks, likewise."""
+    circuit_probe: Duration = 5.0
+    """How long a receiver rests that leaves webhooks unanswered, until one of them tries it; twice as long each time,
+    up to 60 times."""
     allow_private: bool = False
     """Whether a webhook may go to loopback and private addresses."""
     max_response: int = Field(default=65_536, ge=0, le=10_485_760)
     """Bytes of a reply that are read before the connection is closed."""
+
+    @property
+    def room_aside(self) -> int:
+        """How many webhooks may wait for receivers that don't answer soon, beyond `concurrency`."""
+        return 2 * self.concurrency
+
+    @property
+    def first_tries(self) -> int:
+        """How many may be aside beside them that are the first to receivers of which nothing is known."""
+        return 8 * self.concurrency
+
+    @property
+    def aside(self) -> int:
+        """Those, as many again that turn out late, and as many as `concurrency` that wait until one may."""
+        return 2 * self.room_aside + self.first_tries + self.concurrency
+
+    @property
+    def put_off(self) -> tuple[Delay, ...]:
+        """For receivers that are slow and well: a minute would bring all back at once to one that could have
+        answered most of them meanwhile."""
+        return tuple(map(Delay, (2, 5, 10, 20, 40)))
+
+    @property
+    def circuit(self) -> CircuitPolicy:
+        """Never opened by failures: one receiver says nothing of the others."""
+        return replace(super().circuit, failures=0)
 
 
 CHANNEL_SECTIONS: Final[dict[str, type[ChannelSettings]]] = {

@@ -112,7 +112,12 @@ class Settings:
     def delays(self, channel: str) -> tuple[Delay, ...]:
         """Every retry delay that may be used on a channel, shortest first: its tiers."""
         overrides = (category.retry or () for category in self.worker.categories.values())
-        used = {*self.channels[channel].retry, *(delay for delays in overrides for delay in delays)}
+        section = self.channels[channel]
+        used = {
+            *section.retry,
+            *section.put_off,
+            *(each for delays in overrides for each in delays),
+        }
         return tuple(sorted(used))
 
     def check(self) -> Self:

@@ -38,6 +38,9 @@ class WorkerSettings(BaseSettings):
     a vanished worker was sending is taken over."""
     grace: Duration = 45.0
     """How long a process finishes what it has begun after SIGTERM."""
+    held_mib: int = Field(default=64, ge=8, le=65_536)
+    """MiB of messages that a process holds at once, of all its queues together; it takes twice as much,
+    and 192 MiB for all else."""
     http_host: str = "127.0.0.1"
     """Where `/metrics`, `/healthz` and `/readyz` listen."""
     http_port: int | None = Field(default=None, ge=0, le=65535)
@@ -48,6 +51,11 @@ class WorkerSettings(BaseSettings):
     """`json`, `console`, or `auto`: console on a terminal."""
     failpoints: str = ""
     """For tests only: steps of a message at which a worker ends itself, e.g. `after-send=kill@17`."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of messages that a process holds at once."""
+        return self.held_mib * 1024 * 1024
 
 
 class EscalationSettings(BaseSettings):

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from tidings.delivery.errors import ConfigurationError
 from tidings.secret_files import secrets_in_files
+from tidings.settings.faults import fault
 
 Section = TypeVar("Section", bound=BaseSettings)
 
@@ -45,8 +46,7 @@ def read(section: type[Section], prefix: str | None = None) -> Section:
         )
     except ValidationError as invalid:
         faults = (
-            f"{prefix}{error['loc'][0] if error['loc'] else ''}".upper()
-            + f": {error['msg'].removeprefix('Value error, ')}"
+            f"{prefix}{error['loc'][0] if error['loc'] else ''}".upper() + fault(error)
             for error in invalid.errors(include_input=False, include_url=False)
         )
         raise ConfigurationError("; ".join(faults)) from None

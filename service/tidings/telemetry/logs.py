@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOBase
 from typing import Any, Final, TextIO, cast
 
@@ -11,6 +12,7 @@ import pydantic_core
 import structlog
 from structlog.typing import EventDict, Processor
 
+from tidings.telemetry.log_writer import NOT_RENDERED, NOT_WRITTEN, DroppedLines
 from tidings.telemetry.redaction import redact
 
 LEVELS: Final = {
@@ -35,40 +37,84 @@ _FLOORS: Final = {
 
 
 class _StandardError(TextIOBase):
-    """Whatever standard error is by then: loggers outlive a stream that a test or a host replaces."""
+    """Whatever standard error is by then: loggers outlive a stream that a test or a host replaces.
+
+    What can't be written there is dropped and counted: no log line is worth the work it interrupts.
+    """
+
+    def __init__(self, dropped: DroppedLines) -> None:
+        self._dropped = dropped
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        try:
+            sys.stderr.write(text)
+        except (OSError, ValueError, AttributeError):  # full, closed, or never there
+            self._dropped.add(NOT_WRITTEN)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.flush()
 
     def isatty(self) -> bool:
-        return sys.stderr.isatty()
+        return sys.stderr is not None and sys.stderr.isatty()
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Raises nothing, whatever is in a record."""
+
+    def __init__(self, stream: TextIO, dropped: DroppedLines) -> None:
+        super().__init__(stream)
+        self._dropped = dropped
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        try:
+            return bool(super().handle(record))
+        except Exception:  # noqa: BLE001  # a filter's; counted
+            self._dropped.add(NOT_RENDERED)
+            return False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the library's name
+        self._dropped.add(NOT_RENDERED)
 
 
 def configure(
     level: str = "info",
     format: str = "auto",
     stream: TextIO | None = None,
+    dropped: DroppedLines | None = None,
 ) -> None:
-    """Send structlog and the standard library's logging to one stream in one shape.
+    """Send structlog and the standard library's logging to one stream in one shape. Logging raises nothing.
 
     Args:
         level: `debug`, `info`, `warning` or `error`.
         format: `json`, `console`, or `auto`: console where the stream is a terminal.
         stream: Standard error where None.
+        dropped: Counts the lines that can't be written.
     """
-    stream = stream or cast(TextIO, _StandardError())
+    dropped = dropped or DroppedLines()
+    stream = stream or cast(TextIO, _StandardError(dropped))
     console = format == "console" or (format == "auto" and stream.isatty())
     rendering = _for_people(colors=stream.isatty()) if console else _for_machines()
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *_common(), *rendering],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        wrapper_class=_never_raising(structlog.make_filtering_bound_logger(LEVELS[level]), dropped),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=True,
     )
-    _route_standard_logging(stream, LEVELS[level], rendering)
+    _route_standard_logging(_Handler(stream, dropped), LEVELS[level], rendering)
+
+
+def _never_raising(logger: Any, dropped: DroppedLines) -> Any:
+    """A class of loggers like `logger` that drop a line which can't be rendered, and count it."""
+
+    def _proxy_to_logger(self: Any, name: str, event: str | None = None, /, **values: Any) -> None:
+        try:
+            logger._proxy_to_logger(self, name, event, **values)  # noqa: SLF001  # made to be replaced
+        except Exception:  # noqa: BLE001  # what a value's `repr` or a broken traceback raises
+            dropped.add(NOT_RENDERED)
+
+    return type("Logger", (logger,), {"_proxy_to_logger": _proxy_to_logger})
 
 
 def _common() -> list[Processor]:
@@ -87,21 +133,58 @@ def _for_people(*, colors: bool) -> list[Processor]:
     renderer = structlog.dev.ConsoleRenderer(
         colors=colors, exception_formatter=structlog.dev.plain_traceback
     )
-    return [structlog.processors.format_exc_info, redact, renderer]
+    return [structlog.processors.format_exc_info, redact, _on_one_line, renderer]
+
+
+class _Quoted:
+    """A text that the renderer writes as Python does."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return repr(self._text)
+
+
+def _on_one_line(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor: nothing that a producer or a provider wrote begins a line, or steers a terminal.
+
+    A traceback has lines of its own, all of them indented.
+    """
+    for name, value in event.items():
+        if not isinstance(value, str) or value.isprintable():
+            continue
+        match name:
+            case "exception" | "stack":
+                lines = (f"    {_visible(line)}" for line in value.split("\n"))
+                event[name] = "\n".join(lines)
+            case "event":
+                event[name] = _visible(value)
+            case _:
+                event[name] = _Quoted(value)
+    return event
+
+
+def _visible(text: str) -> str:
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def _to_json(_logger: object, _method: str, event: EventDict) -> str:
     first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
     line = {**first, **event}
     try:
-        return pydantic_core.to_json(line, fallback=repr).decode()
+        text = pydantic_core.to_json(line, fallback=repr).decode()
     except (ValueError, UnicodeError):  # bytes or lone surrogates: rare, and still to be told
         return json.dumps(line, default=repr)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
-def _route_standard_logging(stream: TextIO, level: int, rendering: Sequence[Processor]) -> None:
+def _route_standard_logging(
+    handler: logging.Handler, level: int, rendering: Sequence[Processor]
+) -> None:
     """Libraries log with the standard library: same stream, same shape."""
-    handler = logging.StreamHandler(stream)
     handler.addFilter(_tame)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

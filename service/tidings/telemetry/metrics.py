@@ -1,6 +1,6 @@
 """What Prometheus is told, counted on objects made beforehand: the hot path looks nothing up."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Final
@@ -8,12 +8,27 @@ from typing import Final
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from tidings.delivery.circuit import Phase
+from tidings.delivery.errors import (
+    Deferred,
+    Hampered,
+    MalformedNotification,
+    Misconfigured,
+    OutcomeUnknown,
+    OutOfService,
+    Postponed,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
 from tidings.delivery.outcome import Outcome, Paused, Reason, RetryLater, Sent, Undeliverable
 from tidings.telemetry.histogram import Histogram
+from tidings.telemetry.log_writer import DroppedLines
 
 CONTENT_TYPE: Final = prometheus_client.CONTENT_TYPE_LATEST
 
@@ -28,6 +43,15 @@ UNKNOWN_CHANNEL: Final = "unknown"
 """Label of a dead letter whose channel nobody can tell."""
 
 _OUTCOMES: Final = ("sent", "retry_later", "paused", *(reason.value for reason in Reason))
+KINDS: Final = (
+    *(error.kind for error in (Rejected, Unavailable, Throttled, Deferred, OutcomeUnknown)),
+    *(
+        error.kind
+        for error in (Misconfigured, OutOfService, Postponed, Hampered, MalformedNotification)
+    ),
+    *("expired", "not_now", "unexpected"),
+)
+"""Classes of error that an attempt may end with."""
 _CIRCUIT_STATES: Final = MappingProxyType(
     {Phase.CLOSED: 0, Phase.PROBING: 1, Phase.RAMPING: 1, Phase.OPEN: 2, Phase.HELD: 2}
 )
@@ -40,10 +64,12 @@ class ChannelMetrics:
         self._attempts: Mapping[str, Counter] = MappingProxyType(
             {outcome: families.attempts.labels(name, outcome) for outcome in _OUTCOMES}
         )
-        self._failures = families.failures
+        self._failures = {kind: families.failures.labels(name, kind) for kind in KINDS}
+        self._failures_of_any_kind = families.failures
         self._name = name
         self._send_seconds = families.send_seconds.labels(name)
         self._delivery_seconds = families.delivery_seconds.labels(name)
+        self._replay_seconds = families.replay_seconds.labels(name)
         self._duplicates = families.duplicates.labels(name)
         self._parked = families.parked.labels(name)
         self._malformed = families.malformed.labels(name)
@@ -57,22 +83,39 @@ class ChannelMetrics:
         """The circuit of a provider changed."""
         self._circuits.labels(self._name, provider).set(_CIRCUIT_STATES[phase])
 
-    def attempt(self, outcome: Outcome | Paused, seconds: float, since_accepted: float) -> None:
-        """An attempt ended after `seconds`, `since_accepted` seconds after it could be sent."""
+    def attempt(
+        self,
+        outcome: Outcome | Paused,
+        seconds: float,
+        since_accepted: float | None,
+        *,
+        replayed: bool = False,
+    ) -> None:
+        """An attempt ended after `seconds`, `since_accepted` seconds after it could be sent, where that is known.
+
+        Args:
+            replayed: It was a dead letter before, perhaps for days, which says nothing of how fast delivery is.
+        """
         self._send_seconds.observe(seconds)
         match outcome:
             case Sent():
                 self._attempts["sent"].inc()
-                self._delivery_seconds.observe(since_accepted)
+                took = self._replay_seconds if replayed else self._delivery_seconds
+                if since_accepted is not None:
+                    took.observe(since_accepted)
             case RetryLater(failure=failure):
                 self._attempts["retry_later"].inc()
-                self._failures.labels(self._name, failure.kind).inc()
+                self._failed(failure.kind)
             case Undeliverable(reason=reason, failure=failure):
                 self._attempts[reason.value].inc()
-                self._failures.labels(self._name, failure.kind).inc()
+                self._failed(failure.kind)
             case Paused(failure=failure):
                 self._attempts["paused"].inc()
-                self._failures.labels(self._name, failure.kind).inc()
+                self._failed(failure.kind)
+
+    def _failed(self, kind: str) -> None:
+        counter = self._failures.get(kind)
+        (counter or self._failures_of_any_kind.labels(self._name, kind)).inc()
 
     def duplicate(self) -> None:
         """A message was acknowledged without a send: its notification had moved on already."""
@@ -111,7 +154,13 @@ class _Families:
         )
         self.delivery_seconds = histogram(
             "tidings_delivery_seconds",
-            "From first read, or due, to accepted by the provider.",
+            "From accepted, or due, to accepted by the provider; without those of which only the first read is known.",
+            DELIVERIES,
+            "channel",
+        )
+        self.replay_seconds = histogram(
+            "tidings_replay_delivery_seconds",
+            "The same of what was a dead letter and was replayed.",
             DELIVERIES,
             "channel",
         )
@@ -139,6 +188,24 @@ class _Families:
         self.dead_letters = counter(
             "tidings_dead_letters", "Dead letters archived.", "channel", "reason"
         )
+        self.open_dead_letters = gauge(
+            "tidings_dead_letters_open",
+            "Dead letters that nobody has replayed or discarded; told by schedulers.",
+            "channel",
+            "reason",
+        )
+        self.oldest_dead_letter = gauge(
+            "tidings_dead_letters_oldest_seconds",
+            "Age of the oldest open one; told by schedulers.",
+            "channel",
+        )
+        self.scheduled = gauge(
+            "tidings_scheduled", "Notifications that wait for their time; told by schedulers."
+        )
+        self.overdue = gauge(
+            "tidings_scheduled_overdue",
+            "Notifications due for more than a minute and not published; told by schedulers.",
+        )
         self.broker_up = gauge(
             "tidings_broker_up", "1 while this process is connected to RabbitMQ."
         )
@@ -148,6 +215,11 @@ class _Families:
         self.dispatched = counter(
             "tidings_scheduler_dispatched", "Notifications published when due."
         )
+        self.requeued = counter(
+            "tidings_requeued",
+            "Notifications published again because their message was gone.",
+            "channel",
+        )
         self.lateness = histogram(
             "tidings_scheduler_lateness_seconds",
             "How long after it was due a notification was published.",
@@ -155,10 +227,32 @@ class _Families:
         ).labels()
 
 
-class Metrics:
-    """The metrics of one process, in a registry of their own."""
+class _LogLines(Collector):
+    """What was dropped of the log, read where it is counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: DroppedLines) -> None:
+        self._dropped = dropped
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "tidings_log_lines_dropped",
+            "Log lines that reached nobody: logging never holds up delivery.",
+            labels=["reason"],
+        )
+        for reason, lines in self._dropped.counts.items():
+            family.add_metric([reason], lines)
+        yield family
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own.
+
+    Args:
+        dropped: Where its log counts the lines that nobody gets.
+    """
+
+    def __init__(self, dropped: DroppedLines | None = None) -> None:
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series, and nobody reads them
         self.registry = CollectorRegistry()
         self._families = _Families(self.registry)
         self._channels: dict[str, ChannelMetrics] = {}
@@ -166,6 +260,7 @@ class Metrics:
         self.ledger_up: Final = self._families.ledger_up
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
+        self.registry.register(_LogLines(dropped or DroppedLines()))
         build = Gauge(
             "tidings_build_info", "Which version runs.", ["version"], registry=self.registry
         )
@@ -181,10 +276,40 @@ class Metrics:
         """Letters were archived."""
         self._families.dead_letters.labels(channel or UNKNOWN_CHANNEL, reason.value).inc(count)
 
+    def expect(self, channels: Iterable[str]) -> None:
+        """Begin every counter of these channels at 0: Prometheus sees no rise from nothing to one."""
+        for channel in (*channels, UNKNOWN_CHANNEL):
+            for reason in Reason:
+                self._families.dead_letters.labels(channel, reason.value)
+            self._families.requeued.labels(channel)
+
+    def waiting(self, scheduled: int, overdue: int) -> None:
+        """So many notifications wait for their time, or should have been published."""
+        self._families.scheduled.set(scheduled)
+        self._families.overdue.set(overdue)
+
+    def open_dead_letters(self, found: Mapping[tuple[str, str], tuple[int, float]]) -> None:
+        """By channel and reason, how many dead letters are open, and the seconds that the oldest has been."""
+        counts, ages = self._families.open_dead_letters, self._families.oldest_dead_letter
+        for gauge in (counts, ages):  # a group that was settled is 0, not gone
+            for family in gauge.collect():
+                for sample in family.samples:
+                    gauge.labels(**sample.labels).set(0)
+        oldest: dict[str, float] = {}
+        for (channel, reason), (count, age) in found.items():
+            counts.labels(channel or UNKNOWN_CHANNEL, reason).set(count)
+            oldest[channel] = max(age, oldest.get(channel, 0.0))
+        for channel, age in oldest.items():
+            ages.labels(channel or UNKNOWN_CHANNEL).set(age)
+
     def dispatched(self, lateness: float) -> None:
         """The scheduler published a notification, `lateness` seconds after it was due."""
         self._families.dispatched.inc()
         self._families.lateness.observe(max(0.0, lateness))
+
+    def requeued(self, channel: str) -> None:
+        """A notification is published again: its message was gone."""
+        self._families.requeued.labels(channel).inc()
 
     def render(self) -> bytes:
         """Everything in Prometheus' text format, to be served as `CONTENT_TYPE`."""

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -56,6 +57,14 @@ class Library:
     templates: Mapping[str, Mapping[str, Folder]] = field(default_factory=dict)
     """Name → locale → part → path."""
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Twelve digits that differ where any file does; the same wherever the folder is."""
+        whole = sha256()
+        for path, text in sorted(self.sources.items()):
+            whole.update(f"{path}\0{len(text)}\0{text}".encode())
+        return whole.hexdigest()[:12]
 
 
 def read_library(root: Path) -> Library:

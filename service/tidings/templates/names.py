@@ -10,7 +10,7 @@ DEFAULT: Final = "default"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9][A-Za-z0-9_-]*)*")
 _LOCALE: Final = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*")
 _LONGEST_NAME: Final = 128
-_LONGEST_LOCALE: Final = 35
+_LONGEST_LOCALE: Final = 100
 
 NAME_RULE: Final = (
     "a template's name is letters, digits, - and _, with . or / between words, at most "
@@ -32,11 +32,16 @@ def is_locale(locale: str) -> bool:
 
 
 def canonical(locale: str) -> str:
-    """The usual spelling of a language tag: `pt_br` → `pt-BR`, `ZH-hant-tw` → `zh-Hant-TW`."""
+    """The usual spelling of a language tag: `pt_br` → `pt-BR`, `ZH-hant-tw` → `zh-Hant-TW`.
+
+    What follows a single letter is an extension, and in lower case (RFC 5646 §2.1.1).
+    """
     if locale == DEFAULT:
         return DEFAULT
     language, *rest = locale.replace("_", "-").split("-")
-    return "-".join([language.lower(), *map(_subtag, rest)])
+    extensions = next((n for n, tag in enumerate(rest) if len(tag) == 1), len(rest))
+    plain, extended = rest[:extensions], rest[extensions:]
+    return "-".join([language.lower(), *map(_subtag, plain), *map(str.lower, extended)])
 
 
 def _subtag(tag: str) -> str:

@@ -126,6 +126,11 @@ class Templates:
         """
         return _choose(self._current().library, name, locale, required)[0]
 
+    @property
+    def digest(self) -> str:
+        """What the files come to that were read: see `Library.digest`."""
+        return self._current().library.digest
+
     def list_templates(self) -> tuple[TemplateInfo, ...]:
         """Every template, by name: its locales, parts, variables and what is wrong with it."""
         edition = self._current()
@@ -197,7 +202,9 @@ def _unknown(library: Library, name: str) -> TemplateNotFound:
             f"there can be no such template: {NAME_RULE}", Place(shown(name)[1:-1])
         )
     close = get_close_matches(name, library.templates, n=1)
-    cure = f'Did you mean "{close[0]}"' if close else "`tidings templates list` shows what there is"
+    cure = (
+        f'Did you mean "{close[0]}"?' if close else "`tidings templates list` shows what there is"
+    )
     return TemplateNotFound(f"there is no such template in {library.root}", Place(name), cure)
 
 

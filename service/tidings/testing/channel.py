@@ -9,8 +9,9 @@ from uuid import UUID
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest, TemplateParts, Verdict
 
-Script: TypeAlias = Callable[[SendRequest, int], float | Exception | None]
-"""Given a request and how often this notification was sent before: seconds to take, or what to raise."""
+Script: TypeAlias = Callable[[SendRequest, int], float | Exception | Sent | None]
+"""Given a request and how often this notification was sent before: seconds to take, what to raise, or what
+to say of it."""
 
 
 def always_sent(request: SendRequest, before: int) -> None:
@@ -52,6 +53,9 @@ class ScriptedChannel:
                     pass
                 case Exception() as error:
                     raise error
+                case Sent() as sent:
+                    self.sent[request.attempt.id] += 1
+                    return sent
                 case seconds:
                     await asyncio.sleep(seconds)
         finally:

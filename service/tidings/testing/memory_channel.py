@@ -57,10 +57,20 @@ class MemoryChannel:
         self._usable()
         self._broker.declare_exchange(name, exchange_type, arguments)
 
-    async def queue_declare(self, name: str, *, arguments: dict[str, Any], **_: bool) -> None:
-        """Have a queue."""
+    async def queue_declare(
+        self,
+        name: str,
+        *,
+        arguments: dict[str, Any] | None = None,
+        passive: bool = False,
+        **_: bool,
+    ) -> spec.Queue.DeclareOk:
+        """Have a queue, or look how full it is."""
         self._usable()
-        self._broker.declare_queue(name, arguments)
+        if not passive:
+            self._broker.declare_queue(name, arguments or {})
+        queue = self._broker.queues[name]
+        return spec.Queue.DeclareOk(name, len(queue.ready), len(queue.consumers))
 
     async def queue_bind(self, queue: str, exchange: str, key: str) -> None:
         """Have a binding."""
@@ -92,11 +102,15 @@ class MemoryChannel:
         self._usable()
         self._connection.to_server.send(lambda: self._settle(tag, multiple=multiple))
 
-    async def basic_nack(self, tag: int, *, requeue: bool, wait: bool = True) -> None:
+    async def basic_reject(self, tag: int, *, requeue: bool, wait: bool = True) -> None:
         """Give a message back."""
         del wait, requeue
         self._usable()
         self._connection.to_server.send(lambda: self._give_back(tag))
+
+    async def basic_nack(self, tag: int, *, requeue: bool, wait: bool = True) -> None:
+        """Give a message back: RabbitMQ counts it as `basic_reject`, up to 4.2."""
+        await self.basic_reject(tag, requeue=requeue, wait=wait)
 
     async def basic_publish(
         self,

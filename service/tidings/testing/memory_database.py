@@ -50,6 +50,10 @@ class MemoryServer:
         else:
             self._waiting.append(work)
 
+    def holds(self, session: "_Session") -> bool:
+        """Whether it has a transaction open."""
+        return self._holder is session
+
     def begin(self, session: "_Session") -> None:
         """Open a transaction."""
         self._holder, self._undo = session, self.tables.snapshot()
@@ -155,6 +159,12 @@ class _Request(Generic[Result]):
         process = self._session.process
         return not self.answer.done() and (process is None or process.alive)
 
+    @property
+    def _too_late(self) -> bool:
+        if self._name == "begin":
+            return not self.wanted
+        return self._session.in_transaction and not self._server.holds(self._session)
+
     def _later(
         self, trouble: str, step: Callable[[*Arguments], object], *arguments: *Arguments
     ) -> None:
@@ -164,7 +174,7 @@ class _Request(Generic[Result]):
         self._loop.call_later(late, step, *arguments, context=Context())
 
     def _run(self) -> None:
-        if self._name == "begin" and not self.wanted:  # its connection is closed
+        if self._too_late:  # its connection is closed, and its transaction with it
             self._server.under_way -= 1
             return
         try:

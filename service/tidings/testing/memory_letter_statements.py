@@ -7,9 +7,19 @@ from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
-from tidings.ledger import letter_burial, letter_replay, letter_rows
+from tidings.delivery.outcome import OUTCOME_UNKNOWN
+from tidings.ledger import letter_burial, letter_replay, letter_rows, requeue
+from tidings.ledger import recipients as ledger_recipients
 from tidings.testing.memory_control_statements import CONTROL
-from tidings.testing.memory_statements import DELIVERY
+from tidings.testing.memory_statements import (
+    DELIVERY,
+    is_stranded,
+    lacks_copies,
+    not_lately,
+    overdue_since,
+    perhaps_sent,
+)
+from tidings.testing.memory_statements import reached as has_it
 from tidings.testing.memory_tables import INCOMING, Row, Statement, Tables, unnest, unpacked
 
 LETTER: Final = tuple(column.name for column in letter_rows.COLUMNS)
@@ -19,7 +29,17 @@ ENDS: Final = ("end_epoch", "after", "end_reason", "kind", "code", "message", "e
 def standing(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
     """How notifications stand."""
     found = (tables.notifications.get(id) for id in sorted(ids))
-    return [{**row, "now": tables.now()} for row in found if row is not None]
+    return [
+        {
+            **row,
+            "perhaps_sent": perhaps_sent(row),
+            "reached": has_it(tables, row),
+            "content": sha256(row["body"]).digest(),
+            "now": tables.now(),
+        }
+        for row in found
+        if row is not None
+    ]
 
 
 def known(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
@@ -41,6 +61,7 @@ def bury(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
         ends = _ends(tables, one["notification_id"], one["epoch"])
         tables.letters[one["id"]] = {
             **one,
+            "properties": one["properties"] or "{}",
             "attempts": max(one["attempts"], len(ends)),
             "first_failed_at": min(ends, default=one["buried_at"]),
             "last_failed_at": max(ends, default=one["buried_at"]),
@@ -80,7 +101,8 @@ def end(tables: Tables, actor: str, *columns: Sequence[Any]) -> Sequence[Row]:
         if row is None or (row["epoch"], row["state"]) != found:
             continue
         free = {"lease_holder": None, "lease_until": None, "lapses": 0, "dispatch_at": None}
-        tables.change(row, **_ended(tables, one), **free)
+        doubt = row["perhaps_sent"] or one["end_reason"] == OUTCOME_UNKNOWN
+        tables.change(row, **_ended(tables, one), **free, perhaps_sent=doubt)
         said = f"dead letter: {one['message']}"
         tables.note(one["id"], one["end_epoch"], one["before"], one["after"], actor, said)
     return []
@@ -129,7 +151,7 @@ def _begun_anew(tables: Tables, row: Row, one: Row, within: float) -> dict[str, 
         *("lease_holder", "lease_until", "finished_at", "provider", "reference", "reason"),
         *("failure_kind", "failure_code", "failure_message", "retry_delay"),
     )
-    kept = ("id", "accepted_at", "traceparent")
+    kept = ("id", "accepted_at", "time_source", "traceparent", "producer")
     return {
         **dict.fromkeys(emptied),
         **{name: one[name] for name in INCOMING if name not in kept},
@@ -137,15 +159,30 @@ def _begun_anew(tables: Tables, row: Row, one: Row, within: float) -> dict[str, 
         "epoch": row["epoch"] + 1,
         "attempt": 0,
         "lapses": 0,
+        "perhaps_sent": False,
         "dispatch_at": due if early else tables.in_(within),
     }
 
 
-def keys(tables: Tables, wanted: Sequence[str]) -> Sequence[Row]:
-    """Who holds idempotency keys."""
-    held = ((key, tables.keys[key]) for key in dict.fromkeys(wanted) if key in tables.keys)
-    now = tables.now()
-    return [{"key": key, "notification_id": id} for key, (id, until) in held if until > now]
+def reached(tables: Tables, ids: Sequence[UUID], epochs: Sequence[int]) -> Sequence[Row]:
+    """Whoever has the mail is not asked again in the epoch that begins."""
+    begun = dict(zip(ids, epochs, strict=True))
+    for (id, epoch, address), row in list(tables.results.items()):
+        if begun.get(id) == epoch + 1 and row["state"] == "sent":
+            tables.results[id, epoch + 1, address] = {**row, "epoch": epoch + 1, "attempt": 0}
+    return []
+
+
+def stored_otherwise(
+    tables: Tables, letters: Sequence[UUID], ids: Sequence[UUID], contents: Sequence[bytes]
+) -> Sequence[Row]:
+    """Bodies of notifications whose letters have others."""
+    return [
+        {"letter": letter, "body": row["body"]}
+        for letter, id, content in zip(letters, ids, contents, strict=True)
+        if (row := tables.notifications.get(id)) is not None
+        and sha256(row["body"]).digest() != content
+    ]
 
 
 def outcomes(tables: Tables, run: UUID, ids: Sequence[UUID] | None) -> Sequence[Row]:
@@ -160,6 +197,8 @@ def outcomes(tables: Tables, run: UUID, ids: Sequence[UUID] | None) -> Sequence[
 
 def _outcome(tables: Tables, letter: Row, row: Row) -> str:
     if row["epoch"] > letter["replay_epoch"]:
+        return "failed"
+    if row["state"] == "sent" and letter["reason"] == row["reason"] == "copies_refused":
         return "failed"
     due = row["scheduled_at"]
     early = row["state"] == "queued" and due is not None and due > tables.now()
@@ -184,13 +223,86 @@ def introduce_failed(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     for one in unpacked((*INCOMING, "why", "kind", "message"), columns):
         ended = {"reason": one["why"], "failure_kind": one["kind"], "finished_at": tables.now()}
         said = {"failure_message": one["message"]}
-        tables.add(one, state="failed", epoch=0, attempt=0, **ended, **said)
+        if tables.add(one, state="failed", epoch=0, attempt=0, **ended, **said) is not None:
+            why = f"dead letter: {one['message']}"
+            tables.note(one["id"], 0, "queued", "failed", letter_rows.ARCHIVE, why)
     return []
+
+
+def pages(_: Tables) -> Sequence[Row]:
+    """How many pages the notifications fill."""
+    return [{"pages": 1}]
+
+
+def find_stranded(
+    tables: Tables,
+    _: object,
+    __: object,
+    channels: Sequence[str],
+    priorities: Sequence[str],
+    overdue: Sequence[float],
+    dead_overdue: float | None,
+    least: float,
+    limit: int,
+) -> Sequence[Row]:
+    """Notifications whose message, or dead letter, is gone for all that can be told."""
+    lanes = dict(zip(zip(channels, priorities, strict=True), overdue, strict=True))
+    found = []
+    for row in tables.notifications.values():
+        ended = row["state"] in requeue.ENDED or lacks_copies(row)
+        late = dead_overdue if ended else lanes.get((row["channel"], row["priority"]))
+        if late is not None and (
+            _without_letter(tables, row, late, least)
+            if ended
+            else is_stranded(tables, row, late, least)
+        ):
+            found.append(row)
+    return sorted(found, key=overdue_since)[:limit]
+
+
+def select_stranded(
+    tables: Tables,
+    _: object,
+    __: object,
+    states: Sequence[str],
+    channel: str | None,
+    overdue: float,
+    limit: int,
+) -> Sequence[Row]:
+    """Notifications that have waited too long, whatever may be in their lanes."""
+    before = tables.in_(-overdue)
+    found = [
+        row
+        for row in tables.notifications.values()
+        if row["state"] in states
+        and channel in {None, row["channel"]}
+        and row["dispatch_at"] is None
+        and overdue_since(row) < before
+        and not (row["state"] in requeue.ENDED and _has_letter(tables, row))
+    ]
+    return sorted(found, key=lambda row: row["id"])[:limit]
+
+
+def _without_letter(tables: Tables, row: Row, late: float, least: float) -> bool:
+    late_by_now = row["updated_at"] < tables.in_(-late)
+    return late_by_now and not_lately(tables, row, least) and not _has_letter(tables, row)
+
+
+def _has_letter(tables: Tables, row: Row) -> bool:
+    life = (row["id"], row["epoch"])
+    return any(
+        (one["notification_id"], one["epoch"]) == life
+        for one in tables.letters.values()
+        if one["state"] != "discarded"
+    )
 
 
 STATEMENTS: Final[dict[str, Statement]] = {
     **DELIVERY,
     **CONTROL,
+    requeue.PAGES: pages,
+    requeue.FIND: find_stranded,
+    requeue.SELECT: select_stranded,
     letter_rows.STANDING: standing,
     letter_rows.INTRODUCE_FAILED: introduce_failed,
     letter_burial.KNOWN: known,
@@ -199,7 +311,8 @@ STATEMENTS: Final[dict[str, Statement]] = {
     letter_burial.END: end,
     letter_replay.LOCK: lock,
     letter_replay.QUEUE: queue,
-    letter_replay.KEYS: keys,
+    ledger_recipients.REACHED: reached,
+    letter_replay.STORED: stored_otherwise,
     letter_replay.OUTCOMES: outcomes,
     letter_replay.FINISH: finish,
 }

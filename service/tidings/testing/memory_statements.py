@@ -1,20 +1,36 @@
 """What the ledger's statements do, on tables in memory. One contract suite holds them to PostgreSQL's answers."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
 from tidings.delivery.errors import LedgerRefused
-from tidings.ledger import changes, claims, dispatch, records
-from tidings.testing.memory_tables import INCOMING, Row, Statement, Tables, pick, unpacked
-
-NOTIFY: Final = "SELECT pg_notify($1, '')"
+from tidings.delivery.outcome import OUTCOME_UNKNOWN, Reason
+from tidings.ledger import changes, claims, conflicts, dispatch, doubt, idempotency, records
+from tidings.ledger import recipients as ledger_recipients
+from tidings.ledger import requeue as requeue_
+from tidings.testing.memory_tables import (
+    INCOMING,
+    Row,
+    Statement,
+    Tables,
+    Transition,
+    pick,
+    unnest,
+    unpacked,
+)
 
 RECORDED: Final = (
     *("id", "epoch", "attempt", "token", "started_at", "duration_ms", "state"),
     *("possible_duplicate", "provider", "reference", "code", "kind", "message"),
     *("retry_delay", "reason"),
+)
+
+RESULT: Final = (
+    *("notification_id", "epoch", "attempt", "address", "role", "state"),
+    *("kind", "code", "message"),
 )
 
 
@@ -23,10 +39,12 @@ def claim(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     asked = unpacked((*INCOMING, "number_epoch", "number", "lease", "token"), columns)
     return [
         {
-            **pick(row, "id", "accepted_at"),
-            "perhaps_sent": row["lapses"] > 0 or row["failure_kind"] == "outcome_unknown",
+            "id": row["id"],
+            "accepted_at": row["accepted_at"] if known else None,
+            "perhaps_sent": perhaps_sent(row),
         }
         for one in asked
+        for known in (one["id"] in tables.notifications,)
         if (row := _claim(tables, one)) is not None
     ]
 
@@ -36,23 +54,26 @@ def _claim(tables: Tables, one: Row) -> Row | None:
         "state": "sending",
         "epoch": one["number_epoch"],
         "attempt": one["number"],
+        "priority": one["priority"],
         "lease_holder": one["token"],
         "lease_until": tables.in_(one["lease"]),
     }
     row = tables.notifications.get(one["id"])
     if row is None:
         _note_unheard_of(tables, one)
-        return tables.add(one, **taken)
+        return tables.add(one, **taken, perhaps_sent=one["number"] > 1)
     if not _may_claim(row, one, tables.now()):
         return None
     lapsed = row["state"] == "sending" and row["lease_holder"] != one["token"]
-    row = tables.change(row, **taken, lapses=row["lapses"] + lapsed, dispatch_at=None)
+    doubt = row["perhaps_sent"] or one["number"] > row["attempt"] + 1
+    lapses = row["lapses"] + lapsed
+    row = tables.change(row, **taken, lapses=lapses, perhaps_sent=doubt, dispatch_at=None)
     _note_lapses(tables, row)
     return row
 
 
 def _may_claim(row: Row, one: Row, now: datetime) -> bool:
-    if row["epoch"] != one["number_epoch"]:
+    if (row["epoch"], row["body"]) != (one["number_epoch"], one["body"]):
         return False
     if row["state"] in {"queued", "retrying"}:
         return bool(row["attempt"] < one["number"])
@@ -83,35 +104,181 @@ def _note_lapses(tables: Tables, row: Row) -> None:
         tables.note(row["id"], row["epoch"], "sending", "sending", row["lease_holder"], said)
 
 
-def look_up(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
+def perhaps_sent(row: Row) -> bool:
+    """Whether an attempt of this epoch may have been delivered, as far as its row tells."""
+    unknown = row["failure_kind"] == OUTCOME_UNKNOWN
+    return bool(row["perhaps_sent"] or row["lapses"] > 0 or unknown)
+
+
+def look_up(tables: Tables, ids: Sequence[UUID], patience: float) -> Sequence[Row]:
     """How notifications stand that were not claimed."""
     now = tables.now()
     return [
-        {**row, "lapsed": row["lease_until"] is not None and row["lease_until"] < now}
+        {
+            **row,
+            "content": sha256(row["body"]).digest(),
+            "lapsed": row["lease_until"] is not None and row["lease_until"] < now,
+            "stranded": is_stranded(tables, row, patience, patience),
+        }
         for id in dict.fromkeys(ids)
         if (row := tables.notifications.get(id)) is not None
     ]
+
+
+def is_stranded(tables: Tables, row: Row, overdue: float, least: float) -> bool:
+    """Whether a message of a notification that is under way seems to be lost."""
+    if row["state"] not in {"queued", "retrying", "sending"}:
+        return False
+    return not_lately(tables, row, least) and overdue_since(row) < tables.in_(-overdue)
+
+
+def overdue_since(row: Row) -> datetime:
+    """When its message should have come at the latest."""
+    match row["state"]:
+        case "sending":
+            since: datetime = row["lease_until"]
+        case "retrying":
+            since = row["updated_at"] + timedelta(seconds=row["retry_delay"] or 0)
+        case _:
+            since = row["updated_at"]
+    return since
+
+
+def not_lately(tables: Tables, row: Row, least: float) -> bool:
+    """Whether the last guess at a loss, if any, is long enough ago."""
+    last, changed = row["requeued_at"], row["updated_at"]
+    if row["dispatch_at"] is not None:
+        return False
+    if last is None or last < changed:
+        return True
+    return bool(tables.now() - last >= max(timedelta(seconds=least), last - changed))
+
+
+def requeue(
+    tables: Tables,
+    ids: Sequence[UUID],
+    epochs: Sequence[int],
+    attempts: Sequence[int],
+    states: Sequence[str],
+    actor: str,
+    why: str,
+) -> Sequence[Row]:
+    """Have notifications published again that stand as they were found."""
+    requeued = []
+    for id, *found in zip(ids, epochs, attempts, states, strict=True):
+        row = tables.notifications.get(id)
+        if row is None or [row[name] for name in ("epoch", "attempt", "state")] != found:
+            continue
+        held = row["state"] == "sending" and row["lease_until"] >= tables.now()
+        if row["dispatch_at"] is None and not held:
+            now = tables.now()
+            row = tables.change(row, dispatch_at=now, requeued_at=now)
+            said = f"{_lost(row)}: published again{why}"
+            tables.note(id, row["epoch"], row["state"], row["state"], actor, said)
+            requeued.append(pick(row, "id", "channel", "state"))
+    return requeued
+
+
+def _lost(row: Row) -> str:
+    match row["state"]:
+        case "sending":
+            attempt = row["attempt"]
+            return f"its message is gone, and so is the worker that had attempt {attempt}"
+        case "queued" | "retrying":
+            return "its message is gone"
+        case _:
+            return "its dead letter never arrived"
 
 
 def schedule(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Store what is not due."""
     return [
         pick(one, "id")
-        for one in unpacked(INCOMING, columns)
+        for one in unpacked((*INCOMING, "properties"), columns)
         if tables.add(one, state="scheduled", epoch=0, attempt=0, dispatch_at=one["scheduled_at"])
     ]
 
 
 def remember_keys(
-    tables: Tables, keys: Sequence[str], ids: Sequence[UUID], window: float
+    tables: Tables,
+    keys: Sequence[str],
+    addressees: Sequence[bytes],
+    ids: Sequence[UUID],
+    window: float,
 ) -> Sequence[Row]:
     """Who used an idempotency key first."""
-    incoming = dict(reversed(list(zip(keys, ids, strict=True))))  # the first of each
-    for key, id in incoming.items():
-        held = tables.keys.get(key)
+    for place, id in zip(zip(keys, addressees, strict=True), ids, strict=True):
+        held = tables.keys.get(place)
         if held is None or held[1] < tables.now():
-            tables.keys[key] = (id, tables.in_(window))
-    return [{"key": key, "notification_id": tables.keys[key][0]} for key in incoming]
+            tables.keys[place] = (id, tables.in_(window))
+    return [_held(tables, place) for place in zip(keys, addressees, strict=True)]
+
+
+def take_over_keys(
+    tables: Tables,
+    keys: Sequence[str],
+    addressees: Sequence[bytes],
+    ids: Sequence[UUID],
+    window: float,
+) -> Sequence[Row]:
+    """Keys whose holder ended and was not sent are the next one's."""
+    taken = []
+    for place, id in zip(zip(keys, addressees, strict=True), ids, strict=True):
+        holder = tables.notifications.get(tables.keys[place][0])
+        if holder is not None and _ended_unsent(tables, holder):
+            tables.keys[place] = (id, tables.in_(window))
+            taken.append(_held(tables, place))
+    return taken
+
+
+def forget_keys(
+    tables: Tables, keys: Sequence[str], addressees: Sequence[bytes], ids: Sequence[UUID]
+) -> Sequence[Row]:
+    """Let go of keys."""
+    for place, id in zip(zip(keys, addressees, strict=True), ids, strict=True):
+        if place in tables.keys and tables.keys[place][0] == id:
+            del tables.keys[place]
+    return []
+
+
+def _ended_unsent(tables: Tables, row: Row) -> bool:
+    ended = row["state"] in {"failed", "expired", "cancelled", "suppressed", "discarded"}
+    return ended and not ever_perhaps_sent(tables, row)
+
+
+def ever_perhaps_sent(tables: Tables, row: Row) -> bool:
+    """Whether an attempt of any epoch may have been delivered."""
+    return (
+        row["state"] == "unknown"
+        or perhaps_sent(row)
+        or any(
+            one.id == row["id"] and one.after == "queued" and _had_it(one)
+            for one in tables.transitions
+        )
+    )
+
+
+def _had_it(replay: Transition) -> bool:
+    forced = replay.reason.startswith("forced: ")
+    sent = replay.before in {"sent", "delivered", "bounced"}
+    return replay.before == "unknown" or (sent and forced)
+
+
+def doubtful(
+    tables: Tables, ids: Sequence[UUID], to_all: bool
+) -> Sequence[Row]:  # as the statement
+    """Notifications that may arrive a second time if they are sent again."""
+    found = (tables.notifications.get(id) for id in ids)
+    sent = {"sent", "delivered", "bounced"} if to_all else set[str]()
+    return [
+        pick(row, "id")
+        for row in found
+        if row is not None and (row["state"] in sent or ever_perhaps_sent(tables, row))
+    ]
+
+
+def _held(tables: Tables, place: tuple[str, bytes]) -> Row:
+    return {"key": place[0], "addressee": place[1], "notification_id": tables.keys[place][0]}
 
 
 def suppress(tables: Tables, *arguments: Any) -> Sequence[Row]:
@@ -148,14 +315,35 @@ def _record(tables: Tables, one: Row) -> bool:
         lease_holder=None,
         lease_until=None,
         lapses=0,
+        dispatch_at=None,
+        perhaps_sent=perhaps_sent(row) or one["kind"] == OUTCOME_UNKNOWN,
         finished_at=None if one["state"] == "retrying" else tables.now(),
         failure_kind=one["kind"],
         failure_code=one["code"],
         failure_message=one["message"],
-        **pick(one, "provider", "reference", "reason", "retry_delay"),
+        provider=one["provider"] if row["reference"] is None else row["provider"],
+        reference=row["reference"] or one["reference"],
+        **pick(one, "reason", "retry_delay"),
     )
-    tables.attempts[place] = {**one, "worker": one["token"]}
+    started_at = datetime.fromtimestamp(one["started_at"], UTC)
+    tables.attempts[place] = {**one, "started_at": started_at, "worker": one["token"]}
     return True
+
+
+def keep_recipients(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
+    """What an attempt settled of each recipient."""
+    for one in unnest(RESULT, columns):
+        place = (one["notification_id"], one["epoch"], one["address"])
+        before = tables.results.get(place)
+        if before is None or before["attempt"] <= one["attempt"]:
+            tables.results[place] = one
+    return []
+
+
+def results(tables: Tables, ids: Sequence[UUID], epochs: Sequence[int]) -> Sequence[Row]:
+    """What earlier attempts settled of each recipient."""
+    asked = set(zip(ids, epochs, strict=True))
+    return [row for place, row in tables.results.items() if place[:2] in asked]
 
 
 def late(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
@@ -208,17 +396,28 @@ def _taken(tables: Tables, row: Row, lease: float, actor: str) -> Row:
     if row["state"] == "scheduled":
         tables.note(row["id"], row["epoch"], "scheduled", "queued", actor, "due")
     before = row["dispatch_at"]
-    fields = {"dispatch_at": tables.in_(lease)}
+    fields: dict[str, Any] = {"dispatch_at": tables.in_(lease)}
     if row["state"] == "scheduled":
-        fields["state"] = "queued"  # type: ignore[assignment]  # a row of anything
+        fields["state"] = "queued"
     return {**tables.change(row, **fields), "dispatch_at_before": before}
+
+
+def keep(tables: Tables, ids: Sequence[UUID], epochs: Sequence[int], lease: float) -> Sequence[Row]:
+    """Hold what is being published."""
+    for id, epoch in zip(ids, epochs, strict=True):
+        row = tables.notifications.get(id)
+        if row is None or row["epoch"] != epoch or row["dispatch_at"] is None:
+            continue
+        if row["dispatch_at"] > tables.now():
+            tables.change(row, dispatch_at=tables.in_(lease))
+    return []
 
 
 def dispatched(tables: Tables, ids: Sequence[UUID], epochs: Sequence[int]) -> Sequence[Row]:
     """These were confirmed."""
     for id, epoch in zip(ids, epochs, strict=True):
         row = tables.notifications.get(id)
-        if row is not None and (row["epoch"], row["state"]) == (epoch, "queued"):
+        if row is not None and row["epoch"] == epoch and row["state"] != "scheduled":
             tables.change(row, dispatch_at=None)
         for letter in list(tables.letters.values()):
             named = (letter["notification_id"], letter["replay_epoch"], letter["state"])
@@ -237,8 +436,20 @@ def _dispatchable(tables: Tables) -> list[Row]:
     return [
         row
         for row in tables.notifications.values()
-        if row["dispatch_at"] is not None and row["state"] in {"scheduled", "queued"}
+        if row["dispatch_at"] is not None and _publishable(tables, row)
     ]
+
+
+def _publishable(tables: Tables, row: Row) -> bool:
+    if row["state"] == "sending":
+        return bool(row["lease_until"] < tables.now())
+    states = {"scheduled", "queued", "retrying", "failed", "expired", "unknown"}
+    return row["state"] in states or lacks_copies(row)
+
+
+def lacks_copies(row: Row) -> bool:
+    """Whether it was sent, and a dead letter names who has not got it."""
+    return bool(row["state"] == "sent" and row["reason"] == Reason.COPIES_REFUSED)
 
 
 def cancel(
@@ -248,12 +459,40 @@ def cancel(
     row = tables.notifications.get(id)
     if row is None:
         return []
-    cancelled = row["state"] in sources
+    has_it, doubt = reached(tables, row), perhaps_sent(row)
+    cancelled = row["state"] in sources and not has_it
     if cancelled:
         ended = {"reason": "cancelled", "dispatch_at": None, "finished_at": tables.now()}
-        tables.change(row, state="cancelled", **ended)
-        tables.note(id, row["epoch"], row["state"], "cancelled", actor, reason)
-    return [{"state": row["state"], "cancelled": cancelled}]
+        tables.change(row, state="cancelled", perhaps_sent=doubt, **ended)
+        said = f"{reason}; an earlier attempt may have been delivered" if doubt else reason
+        tables.note(id, row["epoch"], row["state"], "cancelled", actor, said)
+    told = {"perhaps_sent": doubt, "reached": has_it, "cancelled": cancelled}
+    return [{"state": row["state"], **told}]
+
+
+def reached(tables: Tables, row: Row) -> bool:
+    """Whether its recipient has it, and it is only for copies."""
+    result = tables.results.get((row["id"], row["epoch"], row["recipient"]))
+    return result is not None and result["state"] == "sent"
+
+
+def bodies(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
+    """What is stored of notifications."""
+    found = (tables.notifications.get(id) for id in dict.fromkeys(ids))
+    return [pick(row, "id", "body") for row in found if row is not None]
+
+
+def note_conflicts(
+    tables: Tables, actor: str, ids: Sequence[UUID], notes: Sequence[str]
+) -> Sequence[Row]:
+    """What was published again with other content."""
+    for id, said in zip(ids, notes, strict=True):
+        row = tables.notifications[id]
+        before = [one.reason for one in tables.transitions if one.id == id]
+        alike = sum(reason.startswith(conflicts.PUBLISHED_AGAIN) for reason in before)
+        if said not in before and alike < conflicts.MOST:
+            tables.note(id, row["epoch"], row["state"], row["state"], actor, said)
+    return []
 
 
 def notify(tables: Tables, channel: str) -> Sequence[Row]:
@@ -265,15 +504,24 @@ def notify(tables: Tables, channel: str) -> Sequence[Row]:
 DELIVERY: Final[dict[str, Statement]] = {
     claims.CLAIM: claim,
     claims.LOOK_UP: look_up,
+    ledger_recipients.RESULTS: results,
     claims.SCHEDULE: schedule,
-    claims.REMEMBER_KEYS: remember_keys,
+    idempotency.REMEMBER_KEYS: remember_keys,
+    idempotency.TAKE_OVER: take_over_keys,
+    idempotency.FORGET: forget_keys,
+    doubt.DOUBTFUL: doubtful,
+    requeue_.REQUEUE: requeue,
     claims.SUPPRESS: suppress,
     records.RECORD: record,
     records.LATE: late,
+    ledger_recipients.KEEP: keep_recipients,
     records.RELEASE: release,
     dispatch.TAKE: take,
+    dispatch.KEEP: keep,
     dispatch.DISPATCHED: dispatched,
     dispatch.NEXT: seconds_to_next,
     changes.CANCEL: cancel,
-    NOTIFY: notify,
+    conflicts.BODIES: bodies,
+    conflicts.NOTE: note_conflicts,
+    dispatch.NOTIFY: notify,
 }

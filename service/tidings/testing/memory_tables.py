@@ -20,6 +20,9 @@ BLANK: Row = {
     "lease_holder": None,
     "lease_until": None,
     "lapses": 0,
+    "perhaps_sent": False,
+    "requeued_at": None,
+    "updated_at": None,
     "provider": None,
     "reference": None,
     "reason": None,
@@ -71,8 +74,11 @@ class Tables:
     tell: Callable[[str], None] = lambda _: None
     notifications: dict[UUID, Row] = field(default_factory=dict)
     attempts: dict[tuple[UUID, int, int], Row] = field(default_factory=dict)
+    results: dict[tuple[UUID, int, str], Row] = field(default_factory=dict)
+    """What became of recipients, by notification, epoch and address."""
     letters: dict[UUID, Row] = field(default_factory=dict)
-    keys: dict[str, tuple[UUID, datetime]] = field(default_factory=dict)
+    keys: dict[tuple[str, bytes], tuple[UUID, datetime]] = field(default_factory=dict)
+    """By key and addressee: who holds it, and until when."""
     circuits: dict[tuple[str, str, str], tuple[str, datetime]] = field(default_factory=dict)
     """By channel, provider and worker: phase, and when it was last said."""
     transitions: list[Transition] = field(default_factory=list)
@@ -85,6 +91,7 @@ class Tables:
         kept = (
             dict(self.notifications),
             dict(self.attempts),
+            dict(self.results),
             dict(self.letters),
             dict(self.keys),
             dict(self.circuits),
@@ -97,6 +104,7 @@ class Tables:
             (
                 self.notifications,
                 self.attempts,
+                self.results,
                 self.letters,
                 self.keys,
                 self.circuits,
@@ -115,7 +123,12 @@ class Tables:
         """Store a notification; None where its id is known."""
         if row["id"] in self.notifications:
             return None
-        stored = {**BLANK, **{name: row[name] for name in INCOMING}, **fields}
+        stored = {
+            **BLANK,
+            **{name: row[name] for name in INCOMING},
+            "updated_at": self.now(),
+            **fields,
+        }
         self.notifications[row["id"]] = stored
         self._moved(None, stored)
         return stored
@@ -123,6 +136,8 @@ class Tables:
     def change(self, row: Row, **fields: Any) -> Row:
         """Change a notification."""
         changed = {**row, **fields}
+        if "state" in fields:
+            changed["updated_at"] = self.now()
         self.notifications[row["id"]] = changed
         if "state" in fields:
             self._moved(row["state"], changed)

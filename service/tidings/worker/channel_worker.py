@@ -8,19 +8,22 @@ from typing import Final
 
 import structlog
 
+from tidings.background import end, told_to_end
 from tidings.broker.consumer import Consumer, Delivery, Subscription
+from tidings.broker.holdings import Holdings
 from tidings.broker.topology import PRIORITIES, lane_queue
+from tidings.channels.shortage import shortage
 from tidings.delivery.attempt import Lane
 from tidings.delivery.circuit import Phase
 from tidings.delivery.outcome import Paused
 from tidings.delivery.retry_policy import Guarantee
 from tidings.settings import ChannelSettings
-from tidings.worker.flow import Flow
+from tidings.worker.flow import NOT_NOW, Flow
 from tidings.worker.lanes import Lanes
 from tidings.worker.pace import RateLimit
 from tidings.worker.patience import Abandoned
 from tidings.worker.places import Place, Places
-from tidings.worker.providers import Provider, Providers, log_change
+from tidings.worker.providers import REMEMBERED, Provider, Providers, log_change
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,7 @@ class ChannelWorker:
         settings: Concurrency, prefetch, rate and shares.
         timeout: Seconds to wait for the broker's answers.
         clock: Seconds, by which pauses and rates are measured.
+        holdings: What this process holds, of this channel and others.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class ChannelWorker:
         settings: ChannelSettings,
         timeout: float,
         clock: Callable[[], float] = monotonic,
+        holdings: Holdings | None = None,
     ) -> None:
         self._flow = flow
         self._loop = asyncio.get_running_loop()  # asking each time costs a system call
@@ -57,21 +62,28 @@ class ChannelWorker:
         self._lanes = Lanes(settings.low_share, clock)
         self._rate = RateLimit(settings.rate, clock)
         self._paused = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._beside = 0
+        self._tried: dict[int, int] = {}
+        """How often a provider was tried in vain with a message, by the hash of its body."""
+        self._tasks: dict[asyncio.Task[None], Delivery] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self._priorities = {lane_queue(Lane(flow.providers.name, one)): one for one in PRIORITIES}
         # What waits for its place when a worker dies may have been sent, for all that the next one can
         # know; and a rate would be spent when it is claimed.
         self._ahead = settings.guarantee is Guarantee.AT_LEAST_ONCE and settings.rate is None
-        prefetch = max(settings.prefetch, settings.concurrency)
+        prefetch = max(settings.prefetch, settings.concurrency) + settings.aside
         # Half of what is not being sent: the other half is claimed ahead, or being recorded.
         spare = (prefetch - settings.concurrency) // 2
         self.consumer = Consumer(
-            [Subscription(queue, prefetch, spare) for queue in self._priorities],
+            [
+                Subscription(queue, prefetch, spare, rank)
+                for rank, queue in enumerate(self._priorities)
+            ],
             self.receive,
             timeout,
             clock,
+            holdings,
         )
         flow.metrics.in_flight.set_function(lambda: self._places.taken)
         for provider in self._providers.all:
@@ -110,7 +122,7 @@ class ChannelWorker:
         while True:
             await asyncio.sleep(SWEEP)
             for delivery in list(self._lanes.take_older_than(LONGEST_HOLD)):
-                self._spawn(self._park(delivery))
+                self._spawn(self._park(delivery), delivery)
 
     async def finish(self, grace: float) -> int:
         """Begin nothing more and let what is under way finish; how many did not within `grace` seconds."""
@@ -118,7 +130,7 @@ class ChannelWorker:
         self.consumer.stop_taking()
         if self._resting:  # going back to the lane would count against its delivery limit
             for delivery in list(self._lanes.take_older_than(0)):
-                self._spawn(self._park(delivery))
+                self._spawn(self._park(delivery), delivery)
         self._lanes.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -126,27 +138,35 @@ class ChannelWorker:
         while self._tasks and (left := until - self._loop.time()) > 0:
             await asyncio.wait(self._tasks, timeout=left)  # what ends may leave something to park
         unfinished = [task for task in self._tasks if not task.done()]
-        for task in unfinished:
-            task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
+        await asyncio.gather(*map(end, unfinished))
         return len(unfinished)
 
     def _pump(self) -> None:
         """Begin as many messages as may be begun now, the most urgent first."""
         while (
-            self._lanes
+            self._lanes.waiting
             and self._places.room(ahead=self._ahead and self._providers.calm)
             and not (self._paused or self._stopping)
         ):
             if (wait := self._wait()) > 0:
                 self._pump_again_in(wait)
                 break
-            delivery = self._lanes.take()
+            delivery = self._next()
             if delivery is None:
                 break
-            self._spawn(self._work(delivery, self._places.begin()))
+            self._spawn(self._work(delivery, self._places.begin()), delivery)
         if not self._providers.calm:
             self._regulate()
+        aside = self._places.aside
+        if aside > self._beside or aside * 4 < self._beside:  # seldom: each time consumers begin
+            self._beside = 2 * aside
+            self.consumer.beside(self._beside)
+
+    def _next(self) -> Delivery | None:
+        """The most urgent; to try a provider with, one that did not fail to the last time."""
+        if self._tried and self._resting:
+            return self._lanes.take_least_tried(self._tried)
+        return self._lanes.take()
 
     def _wait(self) -> float:
         """Seconds until the next one may begin; `inf` where something has to end first."""
@@ -159,7 +179,7 @@ class ChannelWorker:
     @property
     def _unasked(self) -> int:
         """Messages begun whose provider has not been asked."""
-        return self._places.begun - self._providers.under_way
+        return self._places.begun + self._places.aside - self._providers.under_way
 
     @property
     def _resting(self) -> bool:
@@ -174,8 +194,10 @@ class ChannelWorker:
         if not self._resting:
             self.consumer.take(None)
             return
+        for delivery in list(self._lanes.take_large()):  # other channels may need the room
+            self._spawn(self._park(delivery), delivery)
         wait = inf if self._paused else self._providers.wait()
-        idle = not self._lanes and not self._unasked
+        idle = not self._lanes.waiting and not self._unasked
         self.consumer.take(1 if idle and wait == 0 else 0)
         if idle:
             self._pump_again_in(wait)
@@ -193,33 +215,61 @@ class ChannelWorker:
         if 0 < wait < inf:
             self._timer = self._loop.call_later(wait, self._pump)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None], delivery: Delivery) -> None:
         task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = delivery
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """However a task ends, its message does not wait for ever."""
+        delivery = self._tasks.pop(task)
+        if (task.cancelled() or task.exception() is not None) and not self._stopping:
+            delivery.give_back()
+            log.error(
+                "unexpected end: message given back",
+                queue=delivery.queue,
+                exc_info=None if task.cancelled() else task.exception(),
+            )
 
     async def _work(self, delivery: Delivery, place: Place) -> None:
         """See one message through, giving its place to the next as soon as its send is over."""
         try:
-            if isinstance(await self._flow.handle(delivery, place), Paused):
-                self._spawn(self._park(delivery))  # so that another one tries the provider next
+            outcome = await self._flow.handle(delivery, place)
+            if isinstance(outcome, Paused):
+                if outcome is not NOT_NOW:
+                    self._remember(delivery)
+                # So that another one tries the provider next.
+                self._spawn(self._park(delivery, outcome), delivery)
         except Abandoned:
             log.info("message went back to the broker", queue=delivery.queue)
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if told_to_end():
+                raise
             log.exception("unexpected error: message given back", queue=delivery.queue)
             place.release()
             await asyncio.sleep(_before_the_next_try(delivery))
-            delivery.give_back()
+            if shortage(error) is None:
+                delivery.give_back()
+            else:  # no fault of the message: a requeue would count against its delivery limit
+                self._spawn(self._park(delivery), delivery)
         finally:
             place.release()
-            self._pump()
 
-    async def _park(self, delivery: Delivery) -> None:
+    def _remember(self, delivery: Delivery) -> None:
+        """A provider was tried with it in vain."""
+        key = hash(delivery.message.body)
+        self._tried[key] = self._tried.pop(key, 0) + 1
+        if len(self._tried) > REMEMBERED:
+            del self._tried[next(iter(self._tried))]
+
+    async def _park(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
         try:
-            await self._flow.settler.park(delivery, self._flow.tiers[0])
+            await self._flow.park(delivery, paused)
         except Abandoned:
             log.info("message went back to the broker", queue=delivery.queue)
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            if told_to_end():
+                raise
             log.exception("unexpected error: message given back", queue=delivery.queue)
             delivery.give_back()
 

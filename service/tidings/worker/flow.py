@@ -1,21 +1,25 @@
 """One message from its lane to its settlement: read, claim, send, record, settle. The order is the guarantee."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Final
 
 import structlog
 
 from tidings.broker.consumer import Delivery
 from tidings.broker.surroundings import utc_now
+from tidings.broker.topology import lane_at
+from tidings.delivery.arrival import TimeSource, arrival
 from tidings.delivery.attempt import Attempt, read
 from tidings.delivery.delay import Delay
-from tidings.delivery.errors import DeliveryError, MalformedNotification, OutcomeUnknown
+from tidings.delivery.doubt import admitted
+from tidings.delivery.errors import DeliveryError, MalformedNotification, Misrouted, OutcomeUnknown
+from tidings.delivery.lightening import light, whole
 from tidings.delivery.outcome import (
     Claim,
     Claimed,
@@ -26,14 +30,15 @@ from tidings.delivery.outcome import (
     NeverIssued,
     Outcome,
     Paused,
-    Reason,
     RetryLater,
     Scheduled,
     Undeliverable,
     Unsettled,
 )
+from tidings.delivery.particulars import particulars_of
 from tidings.delivery.ports import Content, SendRequest
-from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
+from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy, recipient_spared
+from tidings.delivery.value import value
 from tidings.ledger.ledger import ClaimRequest, Ledger, Record
 from tidings.telemetry.attempt_log import log_attempt
 from tidings.telemetry.metrics import ChannelMetrics
@@ -43,6 +48,8 @@ from tidings.worker.patience import patiently
 from tidings.worker.places import NoTurn, Place
 from tidings.worker.providers import Providers
 from tidings.worker.settle import Settler
+from tidings_events.problems import without_values
+from tidings_events.routing import Headers
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +60,7 @@ NOT_NOW: Final = Paused(Failure("not_now", "the channel was paused, or its worke
 """What was claimed and not begun is given back."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Try:
     """What came of sending once."""
 
@@ -85,6 +92,8 @@ class Flow:
     templates: Templates
     metrics: ChannelMetrics
     now: Callable[[], datetime] = utc_now
+    clock: Callable[[], float] = monotonic
+    """That of `Delivery.received`."""
 
     async def handle(self, delivery: Delivery, place: Place) -> Outcome | Paused | None:
         """Take one message from here to its ack.
@@ -100,7 +109,13 @@ class Flow:
             Abandoned: The broker took the message back; the ledger knows how far it came.
         """
         try:
-            attempt = read(delivery.message, now=self.now())
+            now, not_before = self._times(delivery)
+            lane = lane_at(delivery.queue)
+            attempt = light(read(delivery.message, lane, now=now, not_before=not_before))
+        except Misrouted as error:
+            place.release()
+            await self._misrouted(delivery, error)
+            return None
         except MalformedNotification as error:
             place.release()
             await self._malformed(delivery, error)
@@ -117,26 +132,40 @@ class Flow:
             place.release()
             await self._unclaimed(delivery, attempt, claim)
             return None
-        if claim.accepted_at not in {None, attempt.first_seen}:
+        if claim.accepted_at is not None and claim.accepted_at != attempt.first_seen:
             attempt = replace(attempt, first_seen=claim.accepted_at)
-        tried = await self._try(attempt, claim, policy)
+        tried = await self._try(attempt, claim, policy, place)
         if isinstance(tried.outcome, Paused):  # keeps its place: nobody else should try just now
             await self._put_off(delivery, attempt, token, tried.outcome, tried.duration)
             return tried.outcome
         place.release()
+        outcome = admitted(tried.outcome, perhaps_sent=claim.possible_duplicate)
         record = Record(
             attempt,
             token,
-            tried.outcome,
+            outcome,
             tried.started_at,
             tried.duration,
             claim.possible_duplicate,
         )
         if await self._record(delivery, record):
-            await self.settler.settle(delivery, attempt, tried.outcome)
+            await self.settler.settle(delivery, attempt, outcome)
         else:  # whoever took over holds a copy, and goes on from what the ledger says
             delivery.ack()
-        return tried.outcome if tried.asked else None
+        return outcome if tried.asked else None
+
+    async def park(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
+        """Let a message wait a turn, or for as long as is said, no attempt spent. Raises like `Settler.park`."""
+        said, id_ = delivery.message.published_at, particulars_of(delivery.message.body).id
+        seen = arrival(said, id_, *self._times(delivery))
+        await self.settler.park(delivery, paused.delay or self.tiers[0], seen, paused.since)
+
+    def _times(self, delivery: Delivery) -> tuple[datetime, datetime | None]:
+        """When a message was taken from its lane, and when that was last known to be empty."""
+        now = self.now() - timedelta(0, self.clock() - delivery.received)
+        if delivery.lane_empty is None or not _new(delivery):
+            return now, None
+        return now, now - timedelta(0, delivery.received - delivery.lane_empty)
 
     async def _turn(
         self, delivery: Delivery, attempt: Attempt, policy: DeliveryPolicy, token: str, place: Place
@@ -158,16 +187,16 @@ class Flow:
                 await self.ledger.release(attempt, token, NOT_NOW.failure.message)
             raise
 
-    async def _claim(
+    def _claim(
         self, delivery: Delivery, attempt: Attempt, policy: DeliveryPolicy, token: str
-    ) -> Claim:
+    ) -> Awaitable[Claim]:
         request = ClaimRequest(
             attempt,
             token,
             policy.send_timeout * len(self.providers.all) + self.lease_margin,
             policy.expires_at(attempt),
         )
-        return await patiently(delivery, lambda: self.ledger.claim(request))
+        return patiently(delivery, lambda: self.ledger.claim(request))
 
     async def _put_off(
         self, delivery: Delivery, attempt: Attempt, token: str, paused: Paused, duration: float
@@ -187,7 +216,7 @@ class Flow:
                 delivery.ack()
             case Held():
                 self.metrics.parked()
-                await self.settler.park(delivery, self.tiers[0])
+                await self.park(delivery)
             case Unsettled(outcome=outcome):
                 await self.settler.settle(delivery, attempt, self._still_possible(outcome))
             case NeverIssued(epoch=epoch):
@@ -204,29 +233,47 @@ class Flow:
             case Undeliverable():
                 return outcome
 
+    async def _misrouted(self, delivery: Delivery, error: Misrouted) -> None:
+        """Send home what is ours and was moved here: its notification waits for it. Anything else is a copy of
+        what may lie in its own lane too, and never becomes more than a dead letter."""
+        message = delivery.message
+        if message.ours and Headers.FORWARDED not in message.headers:
+            log.warning("sent to its own lane", queue=delivery.queue, channel=error.channel)
+            await self.settler.forward(delivery, error.channel)
+        else:
+            await self._malformed(delivery, error)
+
     async def _malformed(self, delivery: Delivery, error: MalformedNotification) -> None:
         self.metrics.malformed()
-        log.warning("malformed message", queue=delivery.queue, error=str(error))
+        said = "; ".join(map(without_values, error.problems))
+        log.warning("malformed message", queue=delivery.queue, error=said)
         await self.settler.bury_unread(delivery, error)
 
-    async def _try(self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy) -> Try:
-        """Send, unless it is too late, or nobody may send it again unasked, or there are no words."""
-        started_at, clock = self.now(), perf_counter()
+    async def _try(
+        self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy, place: Place
+    ) -> Try:
+        """Send, unless nobody may send it again unasked, or it is too late, or there are no words."""
+        attempt, started_at, clock = whole(attempt), self.now(), perf_counter()
         content = self._content(attempt, claim, policy, started_at)
         asked = isinstance(content, Content)
         outcome = (
-            await self._send(attempt, content, policy) if isinstance(content, Content) else content
+            await self._send(attempt, content, policy, claim, place)
+            if isinstance(content, Content)
+            else content
         )
+        if claim.recipients:
+            outcome = recipient_spared(
+                outcome, attempt, claim.recipients, perhaps_sent=claim.possible_duplicate
+            )
         return Try(outcome, started_at, perf_counter() - clock, asked)
 
     def _content(
         self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy, now: datetime
     ) -> Content | Outcome | Paused:
         """What to send, or why nothing is sent."""
-        if (late := policy.expired(attempt, now)) is not None:
-            return late
-        if claim.possible_duplicate and policy.guarantee is Guarantee.AT_MOST_ONCE:
-            return _interrupted()
+        withheld = policy.withheld(attempt, now, perhaps_sent=claim.possible_duplicate)
+        if withheld is not None:
+            return withheld
         try:
             return content_of(attempt.notification, self.providers.template_parts, self.templates)
         except DeliveryError as error:
@@ -236,7 +283,12 @@ class Flow:
             return policy.decide(surprise, attempt, now)
 
     async def _send(
-        self, attempt: Attempt, content: Content, policy: DeliveryPolicy
+        self,
+        attempt: Attempt,
+        content: Content,
+        policy: DeliveryPolicy,
+        claim: Claimed,
+        place: Place,
     ) -> Outcome | Paused:
         """Send once; whatever is raised becomes an outcome.
 
@@ -244,7 +296,12 @@ class Flow:
         until the garbage collector comes, which thousands of failures make a pause that all can feel.
         """
         try:
-            return await self.providers.send(SendRequest(attempt, content, policy.send_timeout))
+            earlier, doubt = claim.recipients, claim.possible_duplicate
+            request = SendRequest(attempt, content, policy.send_timeout, earlier, place.give_way)
+            sent = await self.providers.send(request)
+            if not (sent.recipients or earlier):  # taken for everybody, as nearly always
+                return sent
+            return policy.judge(sent, attempt, earlier, self.now(), perhaps_sent=doubt)
         except DeliveryError as failure:
             return policy.decide(failure, attempt, self.now())
         except asyncio.CancelledError:
@@ -265,7 +322,10 @@ class Flow:
         if not ours:
             log.warning("recorded after its lease ran out", id=str(record.attempt.id))
         waited = (record.started_at - record.attempt.wanted_since).total_seconds()
-        self.metrics.attempt(record.outcome, record.duration, waited + record.duration)
+        known = record.attempt.time_source is not TimeSource.READ
+        since = waited + record.duration if known else None
+        again = record.attempt.epoch > 0
+        self.metrics.attempt(record.outcome, record.duration, since, replayed=again)
         log_attempt(
             record.attempt,
             record.outcome,
@@ -275,11 +335,7 @@ class Flow:
         return ours
 
 
-def _interrupted() -> Undeliverable:
-    return Undeliverable(
-        Reason.OUTCOME_UNKNOWN,
-        Failure(
-            "outcome_unknown",
-            "the worker that was sending it is gone, and this channel sends at most once",
-        ),
-    )
+def _new(delivery: Delivery) -> bool:
+    """Whether a message has come into its lane straight from its producer."""
+    message = delivery.message
+    return not (delivery.redelivered or message.ours or "x-death" in message.headers)

@@ -1,7 +1,7 @@
 """Whose turn it is: the most urgent waiting message, and now and then one that others would starve."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -26,21 +26,41 @@ class Lanes:
         default_factory=lambda: {priority: deque() for priority in PRIORITIES}
     )
     _credit: float = 0.0
-    _waiting: int = 0
-
-    def __len__(self) -> int:
-        return self._waiting
+    waiting: int = 0
+    """How many they are."""
 
     def put(self, priority: str, delivery: Delivery) -> None:
         """Wait at the end of a lane."""
         self._lanes[priority].append(delivery)
-        self._waiting += 1
+        self.waiting += 1
+
+    def take_least_tried(self, tried: Mapping[int, int]) -> Delivery | None:
+        """The most urgent of those that were tried least often; None where there is none.
+
+        Args:
+            tried: How often, by the hash of the message's body.
+        """
+        waiting = (
+            (tried.get(hash(delivery.message.body), 0), place, number)
+            for place, lane in enumerate(self._lanes.values())
+            for number, delivery in enumerate(lane)
+            if delivery.alive
+        )
+        if (least := min(waiting, default=None)) is None:
+            self.clear()
+            return None
+        _, place, number = least
+        lane = list(self._lanes.values())[place]
+        delivery = lane[number]
+        del lane[number]
+        self.waiting -= 1
+        return delivery
 
     def take(self) -> Delivery | None:
         """The next delivery whose ack would still reach the broker; None where there is none."""
         while (lane := self._next_lane()) is not None:
             delivery = lane.popleft()
-            self._waiting -= 1
+            self.waiting -= 1
             if delivery.alive:
                 return delivery
         return None
@@ -61,12 +81,21 @@ class Lanes:
         for lane in self._lanes.values():
             while lane and lane[0].received < limit:
                 delivery = lane.popleft()
-                self._waiting -= 1
+                self.waiting -= 1
                 if delivery.alive:
                     yield delivery
+
+    def take_large(self) -> Iterator[Delivery]:
+        """Remove and yield what takes room in what the process holds."""
+        for priority, lane in self._lanes.items():
+            large = [delivery for delivery in lane if delivery.held is not None]
+            if large:
+                self._lanes[priority] = deque(one for one in lane if one.held is None)
+                self.waiting -= len(large)
+                yield from (delivery for delivery in large if delivery.alive)
 
     def clear(self) -> None:
         """Forget everything; unacknowledged, the broker delivers it again."""
         for lane in self._lanes.values():
             lane.clear()
-        self._waiting = 0
+        self.waiting = 0

@@ -1,6 +1,7 @@
 """Sends at once: a place for each, and messages claimed meanwhile so that no place waits for the ledger."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from math import ceil
 from time import monotonic
@@ -37,13 +38,16 @@ class Places:
         self._most = most
         self._freed = freed
         self.clock = clock
-        self._free = asyncio.Semaphore(most)
+        self._turns: deque[asyncio.Future[None]] = deque()
+        """Who waits for a place, while there is none."""
         self._claiming = 0.0
         self._sending = 0.0
         self.begun = 0
         """Messages that are claimed, wait for a place or have one."""
         self.taken = 0
         """Places in use."""
+        self.aside = 0
+        """Messages that are being sent and have given their place away."""
         self.closed = False
         """Whether nobody is given one any more: the channel is paused, or its worker stops."""
 
@@ -60,7 +64,7 @@ class Places:
         Args:
             ahead: Whether it may have to wait for its place.
         """
-        return self.begun < self._most + (self.ahead if ahead else 0)
+        return self.begun < self._most or (ahead and self.begun < self._most + self.ahead)
 
     def begin(self) -> "Place":
         """Begin a message."""
@@ -77,28 +81,53 @@ class Places:
             NoTurn: They are closed.
         """
         self._claiming = _blended(self._claiming, min(claiming, LONGEST_CLAIM))
-        await self._free.acquire()
+        if self.taken < self._most:
+            self.taken += 1
+        else:
+            await self._turn()
         if self.closed:
-            self._free.release()
+            self._hand_on()
             raise NoTurn
-        self.taken += 1
+
+    async def _turn(self) -> None:
+        """Wait until somebody hands a place on."""
+        turn = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it was handed on in that very moment
+                self._hand_on()
+            raise
+
+    def _hand_on(self) -> None:
+        """A place is for whoever has waited longest, or free."""
+        while self._turns:
+            if not (turn := self._turns.popleft()).done():
+                turn.set_result(None)
+                return
+        self.taken -= 1
 
     def give_back(self, sending: float) -> None:
         """Somebody else's place now; `sending` is how many seconds the send took."""
         self._sending = _blended(self._sending, sending)
-        self.taken -= 1
-        self._free.release()
+        self._hand_on()
 
     def end(self) -> None:
         """Somebody else may begin."""
         self.begun -= 1
         self._freed()
 
+    def come_back(self) -> None:
+        """A message that gave its place away needs none any more."""
+        self.aside -= 1
+        self._freed()
+
 
 class Place:
     """One message's: begun without, taken for its send, released once."""
 
-    __slots__ = ("_clock", "_held", "_places", "_since", "_taken")
+    __slots__ = ("_aside", "_clock", "_held", "_places", "_since", "_taken")
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -106,6 +135,7 @@ class Place:
         self._since = self._clock()
         self._taken = False
         self._held = True
+        self._aside = False
 
     async def take(self) -> float:
         """Wait until this message may be sent; returns for how many seconds it had to.
@@ -118,8 +148,21 @@ class Place:
         self._taken, self._since = True, self._clock()
         return self._since - asked
 
+    def give_way(self) -> None:
+        """Somebody else's place now, though this message goes on being sent; again does nothing."""
+        if self._held:
+            self._aside = True
+            self._places.aside += 1
+            self._free()
+
     def release(self) -> None:
         """The message needs no place, or none any more; again does nothing."""
+        if self._aside:
+            self._aside = False
+            self._places.come_back()
+        self._free()
+
+    def _free(self) -> None:
         if not self._held:
             return
         self._held = False

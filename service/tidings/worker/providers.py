@@ -1,16 +1,20 @@
 """Step four, send: asks the channel's providers, each behind its circuit, and learns from what they say."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from time import perf_counter
+from dataclasses import dataclass, field, replace
+from math import inf
+from time import monotonic, perf_counter
 from typing import Final, TypeAlias
+from uuid import UUID
 
 import structlog
 
 from tidings.channels.overtime import Overtime
 from tidings.delivery.circuit import Circuit, Phase
 from tidings.delivery.errors import (
+    Deferred,
     DeliveryError,
+    Hampered,
     Misconfigured,
     OutcomeUnknown,
     OutOfService,
@@ -24,10 +28,33 @@ from tidings.delivery.tries import NOT_ASKED, SENT, Tried
 
 log = structlog.get_logger(__name__)
 
+LATELY: Final = 15.0
+"""Seconds for which a worker counts as hampered after it was: while it is, something is tried more often."""
 OVERTIME: Final = 5.0
 """Seconds past its time after which a channel that doesn't return is given up."""
+REMEMBERED: Final = 10_000
+"""Notifications whose failures are remembered."""
 NOTHING_SENT: Final = (Unavailable, Misconfigured, OutOfService)
 """Errors after which the next provider may be asked: that this one has sent nothing is certain."""
+
+
+class Suspects:
+    """Notifications that a provider failed for, and how many it had sent by then.
+
+    One that fails again although others were sent in between has itself to blame, unless the provider is
+    known to be down: what it meets says nothing of how the provider is. Only the newest are remembered.
+    """
+
+    def __init__(self) -> None:
+        self._failed_at: dict[UUID, int] = {}
+
+    def again(self, id: UUID, sent: int) -> bool:
+        """It failed, after so many were sent; whether it did before, and others were sent since."""
+        before = self._failed_at.pop(id, sent)
+        self._failed_at[id] = sent
+        if len(self._failed_at) > REMEMBERED:
+            del self._failed_at[next(iter(self._failed_at))]
+        return sent > before
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +66,11 @@ class Provider:
     circuit: Circuit
     trouble: str = ""
     """What it said last that was no success; empty where nothing is known."""
+    sent: int = 0
+    """Notifications it took."""
+    suspects: Suspects = field(default_factory=Suspects)
+    hampered_at: float = -inf
+    """When it last could not be asked for want of something of our own, in seconds of a monotonic clock."""
 
 
 Listener: TypeAlias = Callable[[Provider, Phase], None]
@@ -72,6 +104,11 @@ class Providers:
     def template_parts(self) -> TemplateParts:
         """Which files of a template the channel reads."""
         return self.all[0].channel.template_parts
+
+    @property
+    def hampered(self) -> bool:
+        """Whether somebody could not be asked lately, for want of something of our own."""
+        return any(monotonic() - one.hampered_at < LATELY for one in self.all)
 
     @property
     def places(self) -> int:
@@ -152,36 +189,57 @@ class Providers:
         return era
 
     async def _ask(self, provider: Provider, era: int, request: SendRequest) -> Sent:
+        limit = request.timeout + OVERTIME  # for a channel that keeps no time
         try:
-            sent = await self._within_its_time(provider.channel, request)
+            sent = await self._overtime.within(limit, provider.channel.send(request))
+        except TimeoutError:
+            late = OutcomeUnknown(f"the channel did not return within {limit:g}s")
+            raise self._judged(provider, era, late, request.attempt.id) from None
         except DeliveryError as error:
-            raise self._judged(provider, era, error) from None
+            raise self._judged(provider, era, error, request.attempt.id) from None
         except BaseException:  # cancelled, or a bug of ours: the provider is not to blame
             self._learn(provider, lambda: provider.circuit.withdrew(era))
             raise
         before = provider.circuit.phase
         provider.circuit.succeeded(era)
+        provider.hampered_at = -inf
+        provider.sent += 1
         self._notice(provider, before)
         return sent
 
-    async def _within_its_time(self, channel: Channel, request: SendRequest) -> Sent:
-        """Ask, and give up on a channel that keeps no time."""
-        limit = request.timeout + OVERTIME
-        try:
-            return await self._overtime.within(limit, channel.send(request))
-        except TimeoutError:
-            raise OutcomeUnknown(f"the channel did not return within {limit:g} s") from None
-
-    def _judged(self, provider: Provider, era: int, error: DeliveryError) -> DeliveryError:
+    def _judged(
+        self, provider: Provider, era: int, error: DeliveryError, id: UUID
+    ) -> DeliveryError:
         """Learn from an error; what it means for the notification."""
-        before, news = provider.circuit.phase, True
-        if isinstance(error, Rejected):
-            provider.circuit.succeeded(era)
-        else:
-            provider.trouble = error.message
-            news = _failed(provider.circuit, era, error)
+        before = provider.circuit.phase
+        meaning = self._meaning(provider, era, error, id)
         self._notice(provider, before)
-        if news or isinstance(error, Misconfigured | OutcomeUnknown):
+        return meaning
+
+    def _meaning(
+        self, provider: Provider, era: int, error: DeliveryError, id: UUID
+    ) -> DeliveryError:
+        if isinstance(error, Rejected | Deferred):
+            provider.circuit.succeeded(era)
+            return error
+        if isinstance(
+            error, Hampered
+        ):  # a rest is all that helps; known from the first, so a short one
+            provider.trouble, provider.hampered_at = error.message, monotonic()
+            provider.circuit.failed(era, misconfigured=True, doubtful=True)
+            return error
+        if isinstance(error, OutOfService):  # no connection became free: it was not asked
+            provider.circuit.withdrew(era)
+            return error
+        again = provider.suspects.again(id, provider.sent) and not isinstance(error, Throttled)
+        if again and provider.circuit.well:
+            provider.circuit.withdrew(era)
+            return _its_own(error)
+        # A suspect that fails while nobody else is served: which of the two is to blame, the next one shows.
+        provider.trouble = error.message
+        if _failed(provider.circuit, era, error, doubtful=again) or isinstance(
+            error, Misconfigured | OutcomeUnknown
+        ):
             return error
         return OutOfService(error.message, provider=error.provider, code=error.code)
 
@@ -214,6 +272,12 @@ def log_change(channel: str, provider: Provider, before: Phase) -> None:
     circuit = provider.circuit
     told = log.bind(channel=channel, provider=provider.name)
     match circuit.phase:
+        case Phase.OPEN if before is Phase.PROBING:
+            told.info(
+                "provider still down",
+                error=provider.trouble,
+                next_probe_in=round(circuit.wait(), 1),
+            )
         case Phase.OPEN:
             told.error(
                 "provider down: no attempts are spent on it",
@@ -230,9 +294,21 @@ def log_change(channel: str, provider: Provider, before: Phase) -> None:
             told.warning("provider back to normal", before=before.value)
 
 
-def _failed(circuit: Circuit, era: int, error: DeliveryError) -> bool:
-    wait = (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0
-    return circuit.failed(era, misconfigured=isinstance(error, Misconfigured), no_sooner_than=wait)
+def _failed(circuit: Circuit, era: int, error: DeliveryError, *, doubtful: bool) -> bool:
+    match error:
+        case Misconfigured(doubtful=of_one):
+            return circuit.failed(era, misconfigured=True, doubtful=of_one or doubtful)
+        case Throttled(retry_after=wait):
+            return circuit.failed(era, no_sooner_than=wait or 0.0)
+        case _:
+            return circuit.failed(era, doubtful=doubtful)
+
+
+def _its_own(error: DeliveryError) -> DeliveryError:
+    """What is wrong with this notification only, in a form that spends its attempt."""
+    if isinstance(error, Misconfigured):
+        return Deferred(error.message, provider=error.provider, code=error.code)
+    return error
 
 
 def _nobody(_: Provider, __: Phase) -> None:

@@ -6,15 +6,26 @@ from typing import Final
 from tidings.broker import burial
 from tidings.broker.consumer import Delivery
 from tidings.broker.publisher import Publisher
-from tidings.broker.topology import DEAD, RETRY, tier_key
-from tidings.delivery.attempt import Attempt, Message
+from tidings.broker.topology import DEAD, RETRY, lane_at, tier_key
+from tidings.delivery.arrival import Arrival, TimeSource
+from tidings.delivery.attempt import Attempt, Lane, Message
 from tidings.delivery.delay import Delay
-from tidings.delivery.errors import MalformedNotification
-from tidings.delivery.outcome import Outcome, RetryLater, Sent, Undeliverable
+from tidings.delivery.errors import MalformedNotification, Postponed
+from tidings.delivery.outcome import Failure, Outcome, RetryLater, Sent, Undeliverable
+from tidings.delivery.properties import carried
 from tidings.worker.patience import patiently
-from tidings_events.routing import TRACEPARENT, Headers
+from tidings_events.routing import EXCHANGE, TRACEPARENT, Headers
 
-CARRIED: Final = (Headers.ATTEMPT, Headers.EPOCH, Headers.FIRST_SEEN, TRACEPARENT)
+CARRIED: Final = (
+    *(
+        Headers.ATTEMPT,
+        Headers.EPOCH,
+        Headers.FIRST_SEEN,
+        Headers.TIME_SOURCE,
+        Headers.PUT_OFF_SINCE,
+    ),
+    TRACEPARENT,
+)
 """What a message takes along when it waits a turn; nothing else is ever copied."""
 
 
@@ -38,13 +49,13 @@ class Settler:
         match outcome:
             case Sent():
                 delivery.ack()
-            case RetryLater(delay=delay, next_attempt=number):
+            case RetryLater(delay=delay, next_attempt=number, failure=failure):
                 await self._publish(
                     delivery,
                     RETRY,
                     tier_key(attempt.lane, delay),
                     attempt.body,
-                    _headers(attempt, number),
+                    {**_headers(attempt, number), **_put_off_still(attempt, failure)},
                 )
             case Undeliverable():
                 headers = burial.headers_of(attempt, outcome, self._worker)
@@ -53,7 +64,7 @@ class Settler:
     async def bury_unread(self, delivery: Delivery, error: MalformedNotification) -> None:
         """What can't be read goes to the dead letters, bytes intact. Raises like `settle`."""
         message = delivery.message
-        headers = burial.headers_of_unread(message, error, self._worker)
+        headers = burial.headers_of_unread(message, error, self._worker, delivery.queue)
         await self._publish(
             delivery,
             DEAD,
@@ -63,13 +74,30 @@ class Settler:
             content_type=message.content_type,
         )
 
-    async def park(self, delivery: Delivery, tier: Delay) -> None:
-        """Let it wait in a tier without spending an attempt. Raises like `settle`."""
-        message = delivery.message
-        channel, priority, *_ = [*message.routing_key.split("."), ""]
-        key = f"{channel}.{priority}.{tier.name}"
+    async def park(
+        self, delivery: Delivery, tier: Delay, seen: Arrival, put_off: datetime | None = None
+    ) -> None:
+        """Let it wait in a tier without spending an attempt. Raises like `settle`.
+
+        Args:
+            seen: Since when it waits: it must not look younger when it comes again.
+            put_off: Since when it is put off because of its receiver.
+        """
+        message, key = delivery.message, tier_key(lane_at(delivery.queue), tier)
+        headers = {**_told(seen.at, seen.source), **_carried(message), **_put_off(put_off)}
         await self._publish(
-            delivery, RETRY, key, message.body, _carried(message), content_type=message.content_type
+            delivery, RETRY, key, message.body, headers, content_type=message.content_type
+        )
+
+    async def forward(self, delivery: Delivery, channel: str) -> None:
+        """Send it to the lane of its own channel, with the priority of the one it is in. Raises like `settle`.
+
+        Once only: where somebody bound a queue to another channel's key, each copy would bring two.
+        """
+        message, lane = delivery.message, Lane(channel, lane_at(delivery.queue).priority)
+        headers = {**_carried(message), Headers.FORWARDED: 1}
+        await self._publish(
+            delivery, EXCHANGE, lane.key, message.body, headers, content_type=message.content_type
         )
 
     async def _publish(
@@ -82,6 +110,7 @@ class Settler:
         *,
         content_type: str | None = None,
     ) -> None:
+        headers = {**headers, **carried(delivery.message)}
         written_as = _short(content_type or "application/json")
         await patiently(
             delivery,
@@ -99,18 +128,32 @@ def _headers(attempt: Attempt, number: int) -> dict[str, str | int]:
     headers: dict[str, str | int] = {
         Headers.ATTEMPT: number,
         Headers.EPOCH: attempt.epoch,
-        Headers.FIRST_SEEN: _written(attempt.first_seen),
+        **_told(attempt.first_seen, attempt.time_source),
     }
     if attempt.traceparent:
         headers[TRACEPARENT] = attempt.traceparent
     return headers
 
 
+def _put_off(since: datetime | None) -> dict[str, str]:
+    return (
+        {} if since is None else {Headers.PUT_OFF_SINCE: since.isoformat(timespec="milliseconds")}
+    )
+
+
+def _put_off_still(attempt: Attempt, failure: Failure) -> dict[str, str]:
+    """Whatever was asked begins anew, and so does a replay, which takes none of this along."""
+    return _put_off(attempt.put_off_since) if failure.kind == Postponed.kind else {}
+
+
 def _carried(message: Message) -> dict[str, str | int]:
-    return {
+    """That it is ours from now on is always said: moved by hand, it is told from what a producer sent astray."""
+    first: dict[str, str | int] = {Headers.EPOCH: 0, Headers.ATTEMPT: 1}
+    return first | {
         name: value for name in CARRIED if isinstance(value := message.headers.get(name), str | int)
     }
 
 
-def _written(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")
+def _told(seen: datetime, source: TimeSource | None) -> dict[str, str | int]:
+    told: dict[str, str | int] = {Headers.FIRST_SEEN: seen.isoformat(timespec="milliseconds")}
+    return told if source is None else {**told, Headers.TIME_SOURCE: source.value}

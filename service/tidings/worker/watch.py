@@ -56,11 +56,8 @@ class Watch:
         """Look again and again."""
         while True:
             await asyncio.sleep(EVERY)
-            try:
-                if await self._look():
-                    await self._tell()
-            except Exception:
-                log.exception("unexpected error: operators' orders are asked for again")
+            if await self._look():
+                await self._tell()
 
     async def end(self) -> None:
         """This worker has nothing more to say of any provider."""

@@ -1,15 +1,16 @@
 """The worker role: every channel it serves, on one connection to consume and one to publish."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import lru_cache, partial
 from types import MappingProxyType
 
 import structlog
 
-from tidings.background import end
+from tidings.background import Chore
 from tidings.broker.connection import Connection
+from tidings.broker.holdings import Holdings
 from tidings.broker.publisher import Publisher
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology import Topology
@@ -37,6 +38,7 @@ class Worker:
         surroundings: The way to the broker, and the clocks.
         fallbacks: By channel, who else delivers for it, by name in order of preference; closed too.
         failpoints: For tests: where this process ends.
+        holdings: What this process holds, where it has other roles too.
     """
 
     def __init__(
@@ -50,9 +52,11 @@ class Worker:
         surroundings: Surroundings = MACHINE,
         failpoints: Failpoints | None = None,
         fallbacks: Mapping[str, Mapping[str, Channel]] = MappingProxyType({}),
+        holdings: Holdings | None = None,
     ) -> None:
         self._settings = settings
         self._channels = channels
+        self._templates = templates
         name = f"tidings {ledger.actor}"
         self._publishing = Connection(
             settings.broker, f"{name} (publish)", topology=topology, surroundings=surroundings
@@ -63,6 +67,7 @@ class Worker:
             if failpoints is None
             else SettlerWithFailpoints(publisher, worker=by, failpoints=failpoints)
         )
+        holdings = holdings or Holdings(settings.worker.held)
         self._workers = [
             ChannelWorker(
                 Flow(
@@ -77,13 +82,16 @@ class Worker:
                     templates=templates,
                     metrics=metrics.channel(name),
                     now=surroundings.now,
+                    clock=surroundings.clock,
                 ),
                 settings.channels[name],
                 settings.broker.amqp_timeout,
                 surroundings.clock,
+                holdings,
             )
             for name, channel in channels.items()
         ]
+        self._chores: list[Chore] = []
         self._watch = Watch(ledger, self._workers, surroundings)
         self._consuming = Connection(
             settings.broker,
@@ -94,14 +102,28 @@ class Worker:
         )
 
     @property
+    def channels(self) -> Sequence[str]:
+        """The names of those that it serves."""
+        return list(self._channels)
+
+    @property
+    def templates(self) -> str:
+        """What the templates come to that it has read: see `Library.digest`."""
+        return self._templates.digest
+
+    @property
     def connected(self) -> bool:
         """Whether RabbitMQ is connected."""
         return self._publishing.up and self._consuming.up
 
     @property
     def ready(self) -> bool:
-        """Whether every lane is being consumed and what fails can be published."""
-        return self._publishing.up and all(worker.consumer.ready for worker in self._workers)
+        """Whether every lane is being consumed, what fails can be published, all chores go on, and nothing of our
+        own is wanting (open files, memory, threads)."""
+        consuming = all(
+            worker.consumer.ready and not worker.providers.hampered for worker in self._workers
+        )
+        return self._publishing.up and consuming and all(chore.well for chore in self._chores)
 
     @property
     def paused(self) -> tuple[str, ...]:
@@ -121,11 +143,16 @@ class Worker:
             await stack.enter_async_context(self._publishing)
             await self._watch.begin(stop)
             await stack.enter_async_context(self._consuming)
-            chores = [worker.sweep_for_ever() for worker in self._workers]
-            tasks = [asyncio.create_task(it) for it in (*chores, self._watch.watch_for_ever())]
+            self._chores = [
+                *(
+                    Chore("look for what waits too long", one.sweep_for_ever)
+                    for one in self._workers
+                ),
+                Chore("ask for operators' orders", self._watch.watch_for_ever),
+            ]
             log.info("worker started", channels=sorted(self._channels))
             await stop.wait()
-            await asyncio.gather(self._finish(), *map(end, tasks))
+            await asyncio.gather(self._finish(), *(chore.end() for chore in self._chores))
             await self._watch.end()
 
     async def _finish(self) -> None:

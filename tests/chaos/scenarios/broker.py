@@ -1,6 +1,7 @@
 """Faults of RabbitMQ: connections cut, confirms lost, queues and exchanges deleted or full, alarms."""
 
 import asyncio
+from collections.abc import Sequence
 from time import time
 from typing import Final
 from urllib.parse import quote
@@ -152,30 +153,37 @@ def _holding(made: World):
 @scenario(
     6,
     "memory-alarm",
-    "RabbitMQ blocks publishers for want of memory",
+    "RabbitMQ blocks publishers for want of memory, then of disk",
     "P, acks flow",
     count=3000,
     mutant="one-connection",
 )
 async def memory_alarm(made: World) -> Expectations | None:
     """What needs no publishing is still delivered and acknowledged; afterwards all goes on."""
-    made.sink.delay = 1.0  # so that the alarm finds something left to acknowledge
+    made.sink.delay = 1.0  # so that an alarm finds something left to acknowledge
     await made.publish(made.options.count, {**USUAL, "plain": 70, "busy": 22})
     await made.start_roles()
     await made.recovers("start")
-    await made.broker.ctl("set_vm_memory_high_watermark", "0.00001")
-    made.fault("memory alarm")
+    await _alarmed(made, "memory", ("set_vm_memory_high_watermark", "0.00001"))
+    await made.broker.ctl("set_vm_memory_high_watermark", "0.4")
+    await made.recovers("memory alarm over", PROGRESS)
+    await _alarmed(made, "disk", ("set_disk_free_limit", "10000GB"))
+    await made.broker.ctl("set_disk_free_limit", "50MB")
+    made.sink.delay = 0.0
+    await made.recovers("disk alarm over", PROGRESS)
+    return None
+
+
+async def _alarmed(made: World, what: str, command: Sequence[str]) -> None:
+    await made.broker.ctl(*command)
+    made.fault(f"{what} alarm")
     # A worker that has tried to publish is blocked by now; acks have a connection of their own.
     await asyncio.sleep(1)
     before, began = (await made.queues())[LANE], time()
     assert before > 50, "nothing was left to acknowledge: this run shows nothing, give it more"
-    await made.until(_less(made, before - 20), "acknowledgements during the alarm", 15)
-    made.recoveries.append(Recovery("acks during the alarm", time() - began, 15))
+    await made.until(_less(made, before - 20), f"acknowledgements during the {what} alarm", 15)
+    made.recoveries.append(Recovery(f"acks during the {what} alarm", time() - began, 15))
     await asyncio.sleep(2)
-    await made.broker.ctl("set_vm_memory_high_watermark", "0.4")
-    made.sink.delay = 0.0
-    await made.recovers("memory alarm over", PROGRESS)
-    return None
 
 
 def _more(made: World, count: int):

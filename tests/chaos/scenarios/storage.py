@@ -1,14 +1,31 @@
 """Faults of what remembers: PostgreSQL, and a cluster of RabbitMQ."""
 
 import asyncio
+import json
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from time import time
+from typing import Final
+from urllib.parse import urlsplit
 
+from tests.chaos.disks import full, small_disk
 from tests.chaos.evidence import Recovery
 from tests.chaos.scenario import scenario
 from tests.chaos.verdict import Expectations
 from tests.chaos.world import LANE, World
+
+from tidings.local.postgres_programs import unprivileged_account
+
+CUT_OFF: Final = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'"
+LOCKED: Final = 7
+"""Seconds: longer than `TIDINGS_DATABASE_TIMEOUT` in these runs."""
+REPAIRED: Final = 10.0
+"""Seconds after which everything works again, once the database takes writes."""
 
 
 @scenario(
@@ -86,3 +103,142 @@ async def _killed_with_a_worker(made: World) -> None:
     await asyncio.to_thread(made.servers.postgresql.start)
     made.fault("PostgreSQL killed, then a worker", in_flight + await made.in_flight())
     await worker.start()
+
+
+@scenario(
+    20,
+    "database-demoted",
+    "the database's name leads to a server that takes no writes, then to one that does",
+    "C, P",
+    count=2000,
+    mutant="keeps-connections",
+)
+async def database_demoted(made: World) -> Expectations | None:
+    """Who connects meanwhile gets a session that can't write; afterwards nobody may keep one."""
+    await made.start_roles()
+    database = urlsplit(made.database_url).path.removeprefix("/")
+    psql = partial(asyncio.to_thread, made.servers.postgresql.psql)
+    async with made.publishing(rate=made.options.count / 20):
+        await made.recovers("start")
+        in_flight = await made.in_flight()
+        await psql(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+        await psql(CUT_OFF.format(database))
+        await asyncio.sleep(made.random.uniform(3, 6))
+        await psql(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+        made.fault("database demoted", in_flight + await made.in_flight())
+        await made.recovers("database promoted", REPAIRED)
+        await asyncio.sleep(REPAIRED)
+        repaired = datetime.now(UTC)
+        await made.delivered(made.sink.total + made.options.count // 20)
+        late = sum(_refused_since(role.log, repaired) for role in made.roles)
+        assert not late, f"{late} statements still went to a server that takes no writes"
+    return None
+
+
+def _refused_since(log: Path, moment: datetime) -> int:
+    lines = (json.loads(line) for line in log.read_text().splitlines() if "read-only" in line)
+    return sum(datetime.fromisoformat(line["timestamp"]) > moment for line in lines)
+
+
+@scenario(
+    22,
+    "database-slow",
+    "statements wait for a lock longer than they may, then are cancelled by a time limit of the server's",
+    "C, D, P",
+    count=2000,
+    mutant="ack-before-record",
+)
+async def database_slow(made: World) -> Expectations | None:
+    """A statement that was given up may have been carried out; what it was for is done once all the same."""
+    await made.start_roles()
+    database = urlsplit(made.database_url).path.removeprefix("/")
+    psql = partial(asyncio.to_thread, made.servers.postgresql.psql)
+    async with made.publishing(rate=made.options.count / 20):
+        await made.recovers("start")
+        before = await made.in_flight()
+        await psql(f"BEGIN; LOCK TABLE notifications; SELECT pg_sleep({LOCKED}); COMMIT", database)
+        made.fault("table locked", before + await made.in_flight())
+        await made.recovers("table locked")
+        before = await made.in_flight()
+        await psql(f"ALTER DATABASE {database} SET statement_timeout = '2ms'")
+        await psql(CUT_OFF.format(database))
+        worker = made.workers[0]
+        await worker.kill()  # what it had in flight meets the same limit
+        await asyncio.sleep(made.random.uniform(2, 4))
+        made.fault("statements cancelled, a worker killed", before + await made.in_flight())
+        await psql(f"ALTER DATABASE {database} RESET statement_timeout")
+        await psql(CUT_OFF.format(database))
+        await worker.start()
+        await made.recovers("statements cancelled")
+    return None
+
+
+@scenario(
+    29,
+    "database-disk-full",
+    "the disk of the tables is full, a worker is killed, and there is room again",
+    "C, P",
+    count=2000,
+    mutant="ack-before-record",
+)
+async def database_disk_full(made: World) -> Expectations | None:
+    """What can't be recorded is not acknowledged, and what waits is neither an attempt nor a dead letter."""
+    postgresql = made.servers.postgresql
+    account = unprivileged_account()
+    owner = str(account.uid if account else os.geteuid())
+    # Beside the server's data, since its user can't reach a run's folder.
+    place = postgresql.directory / "small"
+    async with small_disk(place, "64m", uid=owner, mode="700"), _tables_on(made, place):
+        await made.start_roles()
+        await _full_twice(made, place)
+        await made.until(made.nothing_left, "every message settled", 60)
+    logs = [role.log.read_text() for role in made.roles]
+    assert any("No space left on device" in log for log in logs), "nobody met the full disk"
+    return None
+
+
+async def _full_twice(made: World, disk: Path) -> None:
+    """Each worker dies in the middle of its sends while no outcome can be recorded."""
+    async with made.publishing(rate=made.options.count / 25):
+        await made.recovers("start")
+        filler = disk / "filler"
+        made.sink.delay = 1.0
+        for worker in made.workers:
+            await made.until(lambda: made.sink.in_hand > 5, "sends under way")
+            in_flight = await made.in_flight()
+            await asyncio.to_thread(_fill, filler)
+            await made.until(lambda: full(disk), "the disk of the tables is full")
+            await asyncio.sleep(made.random.uniform(0.2, 0.8))
+            await worker.kill()
+            made.fault("disk full, a worker killed", in_flight + await made.in_flight())
+            await asyncio.sleep(made.random.uniform(2, 4))
+            filler.unlink()
+            await worker.start()
+            await made.recovers("room on the disk of the tables")
+        made.sink.delay = 0.0
+
+
+@asynccontextmanager
+async def _tables_on(made: World, disk: Path) -> AsyncIterator[None]:
+    """The tables that every notification is written to lie on that disk meanwhile."""
+    database = urlsplit(made.database_url).path.removeprefix("/")
+    psql = partial(asyncio.to_thread, made.servers.postgresql.psql)
+
+    async def move(space: str) -> None:
+        for table in ("notifications", "attempts", "transitions"):
+            await psql(f"ALTER TABLE {table} SET TABLESPACE {space}", database)
+
+    await psql(f"CREATE TABLESPACE small LOCATION '{disk}'")
+    await move("small")
+    try:
+        yield
+    finally:
+        await move("pg_default")
+        await psql("DROP TABLESPACE small")
+
+
+def _fill(file: Path) -> None:
+    """Take all the room there is."""
+    with suppress(OSError), file.open("wb") as filler:
+        while True:
+            filler.write(bytes(65536))

@@ -51,7 +51,7 @@ async def killed_at_each_step(made: World) -> Expectations | None:
 @scenario(
     12,
     "crash-loop",
-    "a worker crashes 22 times with 200 messages in its hands",
+    "a worker crashes 22 times with all in its hands that it takes at first",
     "C",
     count=1000,
     patience=120,
@@ -66,11 +66,11 @@ async def crash_loop(made: World) -> Expectations | None:
         "worker-0",
         ready=False,
         TIDINGS_EMAIL_PREFETCH="200",
-        TIDINGS_FAILPOINTS="after-claim=kill@1",
+        TIDINGS_FAILPOINTS="before-claim=kill@1",
     )
     for _ in range(22):
         await looping.ended()
-        made.fault("killed after-claim", 0)
+        made.fault("killed before-claim", 0)
         await looping.start()
     await looping.ended()
     looping.env.pop("TIDINGS_FAILPOINTS")

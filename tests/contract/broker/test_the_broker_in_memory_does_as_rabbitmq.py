@@ -135,7 +135,7 @@ async def test_what_comes_back_is_counted_and_at_its_limit_a_dead_letter(
         message, frame = await lane.next()
         assert (message.header.properties.headers or {}).get("x-delivery-count", 0) == times
         assert frame.redelivered == (times > 0)
-        await lane.channel.basic_nack(frame.delivery_tag or 0, requeue=True, wait=False)
+        await lane.channel.basic_reject(frame.delivery_tag or 0, requeue=True, wait=False)
     message, frame = await dead.next()
     assert (message.body, frame.routing_key) == (b"poison", "email.high")
     assert deaths(message) == [(LANE, "delivery_limit")]

@@ -12,19 +12,30 @@ from tidings.ledger.database import Database
 from tidings.ledger.dispatch import Outbox
 from tidings.ledger.letters import Letters
 from tidings.ledger.records import Records
+from tidings.ledger.requeue import Requeues
 from tidings.testing.memory_database import MemoryDatabase, MemoryServer
 from tidings.testing.memory_tables import Tables
 from tidings.testing.trouble import calm
 
 WEEK = 7 * 86_400.0
+PATIENCE = 300.0
 
 NOTIFICATION = (
     *("id", "channel", "priority", "recipient", "body", "idempotency_key", "scheduled_at"),
-    *("expires_at", "accepted_at", "state", "epoch", "attempt", "duplicate_of"),
-    *("lease_holder", "lapses", "provider", "reference", "reason", "failure_kind"),
+    *(
+        "expires_at",
+        "accepted_at",
+        "time_source",
+        "producer",
+        "state",
+        "epoch",
+        "attempt",
+        "duplicate_of",
+    ),
+    *("lease_holder", "lapses", "perhaps_sent", "provider", "reference", "reason", "failure_kind"),
     *("failure_code", "failure_message", "retry_delay"),
 )
-MOMENTS = ("lease_until", "dispatch_at", "finished_at")
+MOMENTS = ("lease_until", "dispatch_at", "finished_at", "requeued_at")
 ATTEMPT = (
     *("epoch", "attempt", "state", "provider", "reference", "code", "kind", "message"),
     *("retry_delay", "possible_duplicate", "worker"),
@@ -32,6 +43,10 @@ ATTEMPT = (
 LETTER = (
     *("id", "notification_id", "epoch", "state", "reason", "kind", "message", "attempts"),
     *("note", "replay", "replay_epoch", "first_failed_at", "last_failed_at"),
+)
+RESULT = (
+    *("notification_id", "epoch", "attempt", "address", "role", "state"),
+    *("kind", "code", "message"),
 )
 TRANSITION = ("epoch", "before", "after", "actor", "reason")
 
@@ -43,11 +58,12 @@ class Side:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.claims = Claims(database, worker="worker", window=WEEK)
+        self.claims = Claims(database, worker="worker", window=WEEK, patience=PATIENCE)
         self.records = Records(database)
         self.outbox = Outbox(database)
+        self.requeues = Requeues(database, actor="scheduler", after=PATIENCE)
         self.changes = Changes(database)
-        self.letters = Letters(database, actor="a person")
+        self.letters = Letters(database, actor="a person", window=WEEK)
 
 
 class Backdoor(Protocol):
@@ -76,7 +92,11 @@ class OnPostgreSQL(Side):
             [(row["notification_id"], row) for row in await self._all("attempts")],
             await self._all("dead_letters"),
             [(row["notification_id"], row) for row in await self._all("transitions")],
-            {row["key"]: row["notification_id"] for row in await self._all("idempotency_keys")},
+            {
+                (row["key"], row["addressee"]): row["notification_id"]
+                for row in await self._all("idempotency_holders")
+            },
+            await self._all("recipient_results"),
         )
 
     async def _all(self, table: str) -> list[dict[str, Any]]:
@@ -107,7 +127,8 @@ class InMemory(Side):
             [(place[0], row) for place, row in self.tables.attempts.items()],
             list(self.tables.letters.values()),
             transitions,
-            {key: id for key, (id, _) in self.tables.keys.items()},
+            {place: id for place, (id, _) in self.tables.keys.items()},
+            list(self.tables.results.values()),
         )
 
 
@@ -116,7 +137,8 @@ def _told(
     attempts: Sequence[tuple[UUID, Mapping[str, Any]]],
     letters: Sequence[Mapping[str, Any]],
     transitions: Sequence[tuple[UUID, Mapping[str, Any]]],
-    keys: Mapping[str, UUID],
+    keys: Mapping[tuple[str, bytes], UUID],
+    results: Sequence[Mapping[str, Any]],
 ) -> Held:
     return {
         "notifications": {row["id"]: _notification(row) for row in notifications},
@@ -124,6 +146,7 @@ def _told(
         "letters": {tuple(_whole(row[name]) for name in LETTER) for row in letters},
         "history": Counter((id, *(row[name] for name in TRANSITION)) for id, row in transitions),
         "keys": dict(keys),
+        "results": {tuple(row[name] for name in RESULT) for row in results},
     }
 
 

@@ -5,6 +5,10 @@ import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from errno import ENOSPC
+from itertools import chain, repeat
+from unittest.mock import Mock
+from urllib.parse import quote
 
 import aio_pika
 import aiormq
@@ -153,6 +157,102 @@ async def test_each_queue_has_its_own_prefetch(declared: BrokerRig) -> None:
         await consumer.has(6)
         counts = [one.queue for one in consumer.deliveries]
         assert (counts.count(LANE), counts.count("tidings.email.low")) == (3, 3)
+
+
+LOW = "tidings.email.low"
+
+
+@dataclass
+class Held:
+    """What a consumer holds of each queue unsettled, and the most it ever held."""
+
+    now: dict[str, list[Delivery]] = field(default_factory=lambda: {LANE: [], LOW: []})
+    most: dict[str, int] = field(default_factory=lambda: {LANE: 0, LOW: 0})
+    seen: int = 0
+    acking: set[str] = field(default_factory=set)
+
+    def receive(self, delivery: Delivery) -> None:
+        self.seen += 1
+        self.now[delivery.queue].append(delivery)
+        self.most[delivery.queue] = max(self.most[delivery.queue], len(self.now[delivery.queue]))
+        if delivery.queue in self.acking:
+            self.ack(delivery.queue)
+
+    def ack(self, queue: str, count: int | None = None) -> None:
+        """Settle the oldest of a queue, or all."""
+        for delivery in self.now[queue][:count]:
+            self.now[queue].remove(delivery)
+            delivery.ack()
+
+
+@asynccontextmanager
+async def holding(
+    rig: BrokerRig, *queues: str, prefetch: int
+) -> AsyncIterator[tuple[Consumer, Held]]:
+    held = Held()
+    consumer = Consumer([Subscription(queue, prefetch) for queue in queues], held.receive, TIMEOUT)
+    connection = Connection(rig.settings, "holding", topology=SMALL, consumers=[consumer])
+    async with connection:
+        await eventually(lambda: consumer.ready)
+        yield consumer, held
+        await consumer.close()
+
+
+async def test_large_messages_of_one_queue_make_no_other_hold_more_than_its_prefetch(
+    declared: BrokerRig, management: Management, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidings.broker.appetite.WINDOW", 8)
+    small, large = numbered(8), b"x" * 1024 * 1024
+    await declared.publish("email.low", *numbered(300))
+    async with holding(declared, LANE, LOW, prefetch=100) as (_, held):
+        held.acking.add(LANE)  # and of the other one, for now, nothing is finished
+        await eventually(lambda: len(held.now[LOW]) >= 100)
+        for _ in range(4):
+            seen = held.seen
+            await declared.publish("email.high", large)
+            await eventually(lambda: held.seen >= seen + 1)  # noqa: B023
+            await eventually(lambda: asked_for(management, LOW, 32))
+            await declared.publish("email.high", *small)
+            await eventually(lambda: held.seen >= seen + 9)  # noqa: B023
+        assert len(held.now[LOW]) == 100
+        held.ack(LOW, 60)
+        await eventually(lambda: len(held.now[LOW]) >= 100)
+        held.ack(LOW)
+        await eventually(lambda: len(held.now[LOW]) >= 100)
+        held.acking.add(LOW)
+        held.ack(LOW)
+        await eventually(lambda: held.seen >= 300 + 4 * 9)
+    assert held.most[LOW] == 100
+    await left(declared, 0, LOW)
+
+
+async def asked_for(management: Management, queue: str, most: int) -> bool:
+    """Whether its consumers ask for no more than this between them."""
+    found = await management.call("GET", f"consumers/{quote(management.vhost, safe='')}")
+    return sum(one["prefetch_count"] for one in found if one["queue"]["name"] == queue) <= most
+
+
+async def test_taking_nothing_for_a_while_makes_a_queue_hold_no_more_than_its_prefetch(
+    declared: BrokerRig, management: Management
+) -> None:
+    await declared.publish("email.high", *numbered(60))
+    async with holding(declared, LANE, prefetch=10) as (consumer, held):
+        for taken in range(10, 40, 10):
+            await eventually(lambda: held.seen >= taken)  # noqa: B023
+            consumer.take(0)
+            await eventually(lambda: asked_for(management, LANE, 0))
+            held.ack(LANE, 4)
+            consumer.take(1)  # to try a provider with
+            await eventually(lambda: held.seen >= taken + 1)  # noqa: B023
+            held.now[LANE].pop().ack()
+            await eventually(lambda: held.seen >= taken + 2)  # noqa: B023
+            consumer.take(None)
+            held.ack(LANE, 5)
+        held.acking.add(LANE)
+        held.ack(LANE)
+        await eventually(lambda: held.seen >= 60)
+    assert held.most[LANE] == 10
+    await left(declared, 0)
 
 
 # Settling.
@@ -392,3 +492,41 @@ async def publish_nested(url: str, depth: int) -> None:
             ChannelFrame.marshall(channel_number=channel.number, frames=frames)
         )
         await channel.basic_qos(prefetch_count=1)  # its answer says that the rest has arrived
+
+
+async def test_a_message_that_can_t_be_taken_is_given_back_and_its_connection_stays(
+    declared: BrokerRig,
+) -> None:
+    taken: list[Delivery] = []
+
+    def receive(delivery: Delivery) -> None:
+        if not delivery.redelivered:
+            raise KeyError("nobody foresaw this")
+        taken.append(delivery)
+        delivery.ack()
+
+    consumer = Consumer([Subscription(LANE, 10)], receive, TIMEOUT)
+    connection = Connection(declared.settings, "taking", topology=SMALL, consumers=[consumer])
+    async with connection:
+        await eventually(lambda: consumer.ready)
+        live = await connection.get()
+        await declared.publish("email.high", *numbered(3))
+        await eventually(lambda: len(taken) == 3)
+        assert await connection.get() is live
+        await consumer.close()
+
+
+async def test_an_error_while_an_error_is_told_does_not_end_the_task_that_consumes(
+    declared: BrokerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OSError(ENOSPC, "No space left on device")
+    told = Mock(side_effect=chain([None, full], repeat(None)))
+    async with taking(declared) as consumer:
+        monkeypatch.setattr("tidings.broker.consumer.log.warning", told)
+        for _ in range(2):  # a queue that is deleted ends its consumer
+            await declared.channel.queue_delete(LANE)
+            await eventually(lambda: not consumer.consumer.ready)
+            await eventually(lambda: consumer.consumer.ready, within=20)
+        assert told.called
+        await declared.publish("email.high", b"x")
+        await consumer.has(1)

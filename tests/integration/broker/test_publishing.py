@@ -298,3 +298,14 @@ async def published(publisher: Publisher, body: bytes) -> bool:
     except BrokerUnavailable:
         return False
     return True
+
+
+async def test_large_messages_among_small_ones_arrive_whole(
+    broker_url: str, rig: BrokerRig
+) -> None:
+    sizes = (1, 3_000_000, 10, 131_064, 131_065, 262_144, 100, 9_000_000, 0, 1_000)
+    bodies = [bytes([65 + place]) * size for place, size in enumerate(sizes)]
+    async with publishing(broker_url, timeout=20.0) as publisher:
+        await asyncio.gather(*(publish(publisher, body) for body in bodies))
+    arrived = [(await rig.take(within=20)).body for _ in bodies]
+    assert sorted(arrived) == sorted(bodies)

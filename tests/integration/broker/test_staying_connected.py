@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from errno import ENOSPC
+from itertools import chain, repeat
 from time import monotonic
+from unittest.mock import Mock
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -53,6 +56,18 @@ async def test_several_urls_are_tried_in_turn(broker_url: str, unused_tcp_port: 
         assert connection.up
 
 
+async def test_an_error_while_an_error_is_told_does_not_end_the_task_that_connects(
+    broker_url: str, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Mock(side_effect=chain([OSError(ENOSPC, "No space left on device")], repeat(None)))
+    monkeypatch.setattr("tidings.broker.connection.log.warning", told)
+    settings = settings_of(f"amqp://127.0.0.1:{unused_tcp_port}/", broker_url)
+    async with Connection(settings, "test") as connection:
+        await eventually(lambda: told.call_count > 1)  # the first URL is tried first again
+        await connection.get()
+        assert connection.up
+
+
 async def test_no_broker_at_all_is_said_with_its_address_and_no_password(
     unused_tcp_port: int,
 ) -> None:
@@ -60,7 +75,7 @@ async def test_no_broker_at_all_is_said_with_its_address_and_no_password(
     async with Connection(settings, "test") as connection:
         with pytest.raises(BrokerUnavailable, match=f"127.0.0.1:{unused_tcp_port}") as caught:
             await connection.get(timeout=0.5)
-    assert "within 0.5 s" in str(caught.value)
+    assert "within 0.5s" in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 

@@ -17,6 +17,10 @@ class RawServer:
     pause: float = 0.0
     """Seconds between."""
     read_body: bool = True
+    then: tuple[bytes, ...] = ()
+    """What it says to further requests of the same connection, which it keeps so long."""
+    at_work: float = 0.0
+    """Seconds it takes for each of those."""
     port: int = 0
     heads: list[str] = field(default_factory=list)
     """First line and headers of each request."""
@@ -25,6 +29,8 @@ class RawServer:
     """Bytes written."""
     connections: int = 0
     """Open right now."""
+    opened: int = 0
+    """Ever."""
 
     @property
     def url(self) -> str:
@@ -34,9 +40,14 @@ class RawServer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         self.connections += 1
+        self.opened += 1
         try:
             await self._hear(reader)
             await self._say(writer, self.reply)
+            for words in self.then:
+                await self._hear(reader)
+                await asyncio.sleep(self.at_work)
+                await self._say(writer, words)
             while self.again:
                 await self._say(writer, self.again)
                 await asyncio.sleep(self.pause)

@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 from tests.contract.channels.rigs.smtp_relay import (
     EXTENSIONS,
+    Action,
     Relay,
     Session,
     and_hang_up,
@@ -17,8 +18,16 @@ from tests.integration.channels.email_setup import channel_to, mail
 from tidings.channels.email.connection import Progress
 from tidings.channels.email.message import Envelope, Mail
 from tidings.channels.email.pool import Pool
+from tidings.channels.email.relay import GREETINGS
 from tidings.channels.email.relay import Relay as Reached
-from tidings.delivery.errors import OutcomeUnknown, Rejected, Unavailable
+from tidings.delivery.errors import (
+    DeliveryError,
+    OutcomeUnknown,
+    OutOfService,
+    Rejected,
+    Unavailable,
+)
+from tidings.delivery.ports import Verdict
 from tidings.settings import EmailSettings
 
 WIRE = Envelope("no-reply@example.com", "anna@example.org", (), override=False, international=False)
@@ -95,15 +104,18 @@ async def test_a_fresh_connection_that_dies_at_once_is_not_tried_again() -> None
 
 
 @pytest.mark.parametrize("step", ["RCPT", "DATA"])
-async def test_a_kept_connection_lost_later_is_an_error_and_not_tried_again(step: str) -> None:
+async def test_a_kept_connection_lost_before_the_mail_is_out_is_replaced_once(step: str) -> None:
     async with Relay(extensions=ONE_BY_ONE) as relay, channel_to(relay) as channel:
         await channel.send(mail())
         relay.once(step, drop)
+        await channel.send(mail())
+        relay.once(step, drop, drop)
 
         with pytest.raises(Unavailable, match="connection to the relay was lost"):
             await channel.send(mail())
 
-        assert relay.opened == 1
+        assert relay.opened == 3
+        assert len(relay.mails) == 2
 
 
 async def test_commands_go_together_to_a_relay_that_takes_them_so_and_singly_to_others() -> None:
@@ -223,7 +235,7 @@ async def test_a_send_that_gets_no_turn_in_time_says_so_and_sends_nothing() -> N
             while not relay.silent:  # a server knows no events
                 await asyncio.sleep(0.005)
 
-        with pytest.raises(Unavailable, match="no connection to the relay became free in time"):
+        with pytest.raises(OutOfService, match="no connection to the relay became free in time"):
             await channel.send(mail(timeout=0.1))
 
         holding.cancel()
@@ -285,3 +297,153 @@ async def test_closing_during_a_send_lets_it_end_and_keeps_nothing() -> None:
         with pytest.raises(OutcomeUnknown):
             await sending
         await _until_hung_up(relay)
+
+
+# Whoever opened a connection takes leave on it.
+
+
+def slowly(reply: str) -> Action:
+    """A reply that comes when the mail has been given up."""
+
+    async def act(session: Session) -> None:
+        await asyncio.sleep(0.4)
+        await session.say(reply)
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("step", "reply"),
+    [
+        ("CONNECT", "220 relay.example ESMTP"),
+        ("EHLO", "250 relay.example"),
+        ("MAIL", "250 2.1.0 Ok"),
+        ("RCPT", "250 2.1.5 Ok"),
+    ],
+)
+@pytest.mark.parametrize("extensions", [EXTENSIONS, ONE_BY_ONE], ids=["piped", "one by one"])
+async def test_a_mail_that_is_given_up_half_way_leaves_no_connection_without_a_farewell(
+    extensions: tuple[str, ...], step: str, reply: str
+) -> None:
+    async with Relay(extensions=extensions) as relay:
+        relay.once(step, slowly(reply))
+        async with channel_to(relay) as channel:
+            with pytest.raises(Unavailable):
+                await channel.send(mail(timeout=0.1))
+
+        assert relay.opened == 1
+        assert relay.mails == []
+        assert relay.commands[-1] == "QUIT"
+
+
+async def test_nothing_is_said_to_a_relay_that_would_take_it_for_a_part_of_a_mail_given_up() -> (
+    None
+):
+    async with Relay() as relay:
+        relay.once("RCPT", slowly("250 2.1.5 Ok"))
+        relay.once("DATA", "354 go on")
+        async with channel_to(relay) as channel:
+            with pytest.raises(Unavailable):
+                await channel.send(mail(timeout=0.1))
+
+        assert relay.mails == []
+        assert relay.commands[-1] == "DATA"
+
+
+async def test_a_mail_that_waits_for_its_connection_is_no_longer_delayed_by_one_given_up() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.once("CONNECT", fall_silent)
+        with pytest.raises(Unavailable):
+            await channel.send(mail(timeout=0.1))
+
+        await channel.send(mail(timeout=0.5))
+
+        assert relay.opened == 2
+
+
+async def test_closing_while_a_connection_is_being_opened_takes_leave_on_it() -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.once("CONNECT", slowly("220 relay.example ESMTP"))
+        sending = asyncio.create_task(channel.send(mail()))
+        async with asyncio.timeout(5):
+            while not relay.connections:  # a server knows no events
+                await asyncio.sleep(0.005)
+
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        await channel.close()
+
+        assert relay.commands[-1] == "QUIT"
+
+
+@pytest.mark.parametrize(
+    ("step", "reply"),
+    [("CONNECT", "220 relay.example ESMTP"), ("MAIL", "250 2.1.0 Ok"), ("RCPT", "250 2.1.5 Ok")],
+)
+async def test_doctor_takes_leave_of_a_relay_that_it_has_no_more_time_for(
+    step: str, reply: str
+) -> None:
+    async with Relay() as relay, channel_to(relay, send_timeout=0.1) as channel:
+        relay.once(step, slowly(reply))
+
+        findings = await channel.check()
+
+        assert findings[-1].verdict is Verdict.FAULT
+        assert relay.commands[-1] == "QUIT"
+
+
+@pytest.mark.parametrize(
+    ("step", "reply"),
+    [
+        ("CONNECT", "554 5.7.1 no service for you"),
+        ("EHLO", "550 5.7.1 no"),
+        ("EHLO", "451 4.3.0 not now"),
+    ],
+)
+async def test_a_relay_that_refuses_a_connection_politely_is_taken_leave_of(
+    step: str, reply: str
+) -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.once(step, reply)
+        relay.once("HELO", reply)
+
+        with pytest.raises(DeliveryError):
+            await channel.send(mail())
+
+        assert relay.commands[-1] == "QUIT"
+
+
+async def test_no_more_connections_than_a_small_backlog_holds_wait_for_their_greeting() -> None:
+    most = waiting = 0
+
+    async def greet_together(session: Session) -> None:
+        nonlocal most, waiting
+        waiting += 1
+        most = max(most, waiting)
+        await asyncio.sleep(0.05)
+        waiting -= 1
+        await session.say("220 relay.example ESMTP")
+
+    async with Relay() as relay, channel_to(relay, connections=20) as channel:
+        relay.once("CONNECT", *[greet_together] * 20)
+        await asyncio.gather(*(channel.send(mail()) for _ in range(20)))
+
+        assert relay.opened == 20
+    assert most == GREETINGS
+
+
+async def test_a_relay_that_greets_late_on_purpose_is_not_waited_for_by_one_after_the_other() -> (
+    None
+):
+    async with Relay() as relay, channel_to(relay, connections=6) as channel:
+        relay.once("CONNECT", *[fall_silent] * GREETINGS)
+        waiting = [asyncio.create_task(channel.send(mail(timeout=8))) for _ in range(GREETINGS)]
+        async with asyncio.timeout(5):
+            while relay.silent < GREETINGS:  # a server knows no events
+                await asyncio.sleep(0.005)
+
+        await channel.send(mail(timeout=3))
+
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

@@ -105,7 +105,7 @@ async def test_a_relay_that_offers_no_encryption_is_told_nothing() -> None:
         with pytest.raises(Misconfigured, match="does not offer STARTTLS"):
             await channel.send(mail())
 
-        assert [each.partition(" ")[0] for each in relay.commands] == ["EHLO"]
+        assert [each.partition(" ")[0] for each in relay.commands] == ["EHLO", "QUIT"]
 
 
 async def test_a_relay_that_does_not_start_with_tls_is_told_by_the_setting() -> None:

@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import trustme
@@ -24,12 +25,14 @@ from tidings.delivery.errors import (
     ConfigurationError,
     DeliveryError,
     OutcomeUnknown,
+    Postponed,
     Rejected,
     Throttled,
     Unavailable,
 )
 from tidings.delivery.ports import Content, SendRequest, Verdict
 from tidings.settings import WebhookSettings
+from tidings_events import parse
 
 SECRET = "whsec_" + "c2VjcmV0" * 5
 OLD_SECRET = "whsec_" + "b2xkIG9sZCBv" * 3
@@ -154,6 +157,106 @@ class TestWhatIsPosted:
 
         assert proxy.heads == []
 
+    @pytest.mark.parametrize(
+        "target",
+        [
+            "/hook?sig=rX7AnN6H6BGSzb%2FXCC2w%3D",
+            "/hook?email=smooth%40criminal",
+            "/a%3Ab/c%2Fd",
+            "/a/../b",
+            "/foo%27bar",
+            "/?next=https%3A%2F%2Fexample.com%2Fx",
+            '/%7Euser/%e2%9c%93?q=a+b%20c&empty=&[x]={y}|z^`"<>',
+            "//double//slashes/./",
+            "/100%",
+        ],
+    )
+    async def test_the_url_is_requested_byte_for_byte(self, target: str) -> None:
+        async with serving(TAKEN) as server, sending() as channel:
+            await channel.send(webhook(f"{server.url}{target}"))
+
+        assert server.heads[0].startswith(f"POST {target} HTTP/1.1\r\n")
+
+    async def test_a_query_right_behind_the_host_gets_its_slash(self) -> None:
+        async with serving(TAKEN) as server, sending() as channel:
+            await channel.send(webhook(f"{server.url}?a=%2F"))
+
+        assert server.heads[0].startswith("POST /?a=%2F HTTP/1.1\r\n")
+
+    async def test_an_empty_query_alone_is_left_out(self) -> None:
+        async with serving(TAKEN) as server, sending() as channel:
+            await channel.send(webhook(f"{server.url}/a?"))
+
+        assert server.heads[0].startswith("POST /a HTTP/1.1\r\n")
+
+    async def test_the_payload_is_posted_as_it_was_written(self) -> None:
+        payload = (
+            '{"total":123456789012345.123456,"rate":1.000000000000000005,"n":1E6,"price":1.50,'
+            '"tiny":123e-10000000, "text":"caf\\u00e9\\/", "zero":-0.0}'
+        )
+        body = (
+            f'{{"payload":{{"a":1}}, "id":"{uuid4()}","channel":"webhook","event_type":"a.b",'
+            f' "payload" : {payload} ,"recipient":"%s"}}'
+        )
+        async with serving(TAKEN) as server, sending() as channel:
+            written = (body % server.url).encode()
+            request = webhook(server.url)
+            attempt = dataclasses.replace(
+                request.attempt, notification=parse(written), body=written
+            )
+            await channel.send(dataclasses.replace(request, attempt=attempt))
+
+        assert server.bodies[0].endswith(f'"data":{payload}}}'.encode())
+        assert Webhook(SECRET).verify(server.bodies[0], headers(server))
+
+
+HELD = b"HTTP/1.1 204 No Content\r\n\r\n"
+"""Taken, and the connection stays."""
+
+
+class TestConnectionsThatAreKept:
+    async def test_one_that_closes_in_that_moment_is_replaced_at_once(self) -> None:
+        async with serving(HELD, then=(b"",)) as server, sending() as channel:
+            await channel.send(webhook(server.url))
+            sent = await channel.send(webhook(server.url))
+
+        assert sent.code == "204"
+        assert server.opened == 2
+        assert headers(server, 1)["webhook-id"] == headers(server, 2)["webhook-id"]
+        assert server.bodies[1] == server.bodies[2]
+
+    async def test_one_that_begins_to_answer_leaves_open_whether_it_arrived(self) -> None:
+        async with serving(HELD, then=(b"HTTP/1.1 2",)) as server, sending() as channel:
+            await channel.send(webhook(server.url))
+            with pytest.raises(OutcomeUnknown):
+                await channel.send(webhook(server.url))
+
+        assert server.opened == 1
+
+    async def test_one_that_closes_much_later_had_somebody_at_work(self) -> None:
+        async with serving(HELD, then=(b"",), at_work=1.1) as server, sending() as channel:
+            await channel.send(webhook(server.url))
+            with pytest.raises(OutcomeUnknown):
+                await channel.send(webhook(server.url))
+
+        assert server.opened == 1
+
+    async def test_a_new_one_that_closes_is_not_tried_twice(self) -> None:
+        async with serving(b"") as server, sending() as channel:
+            with pytest.raises(OutcomeUnknown):
+                await channel.send(webhook(server.url))
+
+        assert server.opened == 1
+
+    async def test_the_second_try_is_the_last(self) -> None:
+        async with serving(HELD, then=(b"",)) as server, sending() as channel:
+            await channel.send(webhook(server.url))
+            server.reply = b""
+            with pytest.raises(OutcomeUnknown):
+                await channel.send(webhook(server.url))
+
+        assert server.opened == 2
+
 
 class TestReceiversThatMisbehave:
     async def test_a_redirect_into_the_cloud_is_not_followed(self) -> None:
@@ -199,6 +302,14 @@ class TestReceiversThatMisbehave:
 
         assert sent.code == "202"
         assert 0.4 < time.monotonic() - began < 1
+
+    async def test_an_answer_that_dribbles_takes_little_longer_than_its_status(self) -> None:
+        head = b"HTTP/1.1 202 Accepted\r\nContent-Length: 1000000\r\n\r\n"
+        async with serving(head, again=b".", pause=0.02) as server, sending() as channel:
+            began = time.monotonic()
+            await channel.send(webhook(server.url, timeout=10))
+
+        assert time.monotonic() - began < 3
 
     async def test_an_answer_cut_short_counts_by_its_status(self) -> None:
         async with serving(http("200 OK", b"half", length=4000)) as server, sending() as channel:
@@ -274,6 +385,36 @@ class TestReceiversThatMisbehave:
             outcomes = await asyncio.gather(*waiting, return_exceptions=True)
 
         assert {type(each) for each in outcomes} == {OutcomeUnknown}
+
+    async def test_one_that_fell_silent_is_not_asked_for_a_while_and_takes_no_places(self) -> None:
+        silent = await asyncio.start_server(_say_nothing, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+        async with serving(TAKEN) as server, sending(circuit_failures=5) as channel, silent:
+            for outcome in await asyncio.gather(
+                *(channel.send(webhook(url, timeout=0.2)) for _ in range(5)), return_exceptions=True
+            ):
+                assert type(outcome) is OutcomeUnknown
+            began = time.monotonic()
+            outcomes = await asyncio.gather(
+                *(channel.send(webhook(url, timeout=3)) for _ in range(20)), return_exceptions=True
+            )
+            await channel.send(webhook(server.url))
+
+        assert time.monotonic() - began < 1
+        assert {type(one) for one in outcomes} == {Postponed}
+
+    async def test_a_webhook_whose_receiver_is_late_gives_its_place_away(self) -> None:
+        gave_way = asyncio.Event()
+        async with serving(http("204 No Content"), at_work=1.5, then=(TAKEN,)) as server:
+            server.reply = HELD
+            async with sending() as channel:
+                await channel.send(webhook(server.url))
+                late = dataclasses.replace(webhook(server.url), give_way=gave_way.set)
+                sent = asyncio.create_task(channel.send(late))
+                async with asyncio.timeout(1.4):
+                    await gave_way.wait()
+                assert not sent.done()
+                await sent
 
     async def test_a_receiver_that_is_busy_says_when_to_come_back(self) -> None:
         async with serving(http("503 Busy", b"", "Retry-After: 33")) as server:

@@ -134,6 +134,16 @@ async def test_private_addresses_are_refused_at_once(host: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "host", ["[:::]", "[1.2.3.4]", "[::1:]", "[1:2]", ".", "..", "a..b", f"{'a' * 64}.com", "[.]"]
+)
+async def test_what_is_no_host_is_refused_for_good(host: str) -> None:
+    error = await refused(f"http://{host}/")
+
+    assert type(error) is Rejected
+    assert "its host is not one" in error.message
+
+
+@pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "::ffff:127.0.0.1", "10.1.2.3", "fe80::1", "64:ff9b::7f00:1", "169.254.169.254"],
 )

@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+import re
 import signal
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from tests.support.attempts import body_of, read_in_its_lane
 from tests.support.forked import begun, tidings
 from tests.support.worker_rig import eventually
 
-from tidings.delivery.attempt import Attempt, Message, read
+from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.delay import Delay
 from tidings.delivery.outcome import Failure, Outcome, Reason, RetryLater, Sent, Undeliverable
 from tidings.ledger import Ledger
@@ -33,7 +35,7 @@ def email(number: int = 1, id_: UUID | None = None) -> Attempt:
     }
     first_seen = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     headers = {"x-tidings-attempt": number, "x-tidings-first-seen": first_seen}
-    return read(Message(json.dumps(body).encode(), "email.high", headers))
+    return read_in_its_lane(Message(json.dumps(body).encode(), "email.high", headers))
 
 
 async def made(url: str, *outcomes: Outcome) -> UUID:
@@ -69,6 +71,30 @@ async def test_show_tells_the_story_in_words_and_in_json(
     assert json.loads(revealed.out)["body"]["body"] == "there"
 
 
+async def test_show_names_the_producer_as_its_message_did(
+    env: dict[str, str], database_url: str
+) -> None:
+    id_ = await claimed(database_url, app_id="shop-node", user_id="shop")
+    nobody = await claimed(database_url)
+    named, unnamed, as_json = await asyncio.gather(
+        tidings("show", str(id_), env=env),
+        tidings("show", str(nobody), env=env),
+        tidings("show", str(id_), "--json", env=env),
+    )
+    assert re.search(r"first read\s+(by )?shop-node \(user shop\) *\n", named.out), named.out
+    assert re.search(r"first read\s+(by )?producer *\n", unnamed.out), unnamed.out
+    assert json.loads(as_json.out)["producer"] == "shop-node (user shop)"
+
+
+async def claimed(url: str, **further: str) -> UUID:
+    """A notification that a worker has just read, with these AMQP properties."""
+    id_ = uuid4()
+    said = read_in_its_lane(Message(body_of(id=str(id_)), "email.normal", further=further or None))
+    async with Ledger(LedgerSettings(database_url=url), actor="worker test:1:abc") as ledger:
+        await ledger.claim(ClaimRequest(said, "worker test:1:abc/lane/1", 30, None))
+    return id_
+
+
 async def test_show_of_what_is_not_there_says_so_and_exits_with_1(env: dict[str, str]) -> None:
     unknown, garbage = await asyncio.gather(
         tidings("show", str(uuid4()), env=env), tidings("show", "order-1", env=env)
@@ -76,7 +102,26 @@ async def test_show_of_what_is_not_there_says_so_and_exits_with_1(env: dict[str,
     assert (unknown.code, unknown.out) == (1, "")
     assert "no such notification" in unknown.err
     assert garbage.code == 2
-    assert "first 8 digits" in garbage.err
+    assert "at least the first 4 of its digits" in garbage.err
+
+
+async def test_show_of_what_no_worker_has_read_says_what_may_hold_it_up(
+    env: dict[str, str],
+) -> None:
+    bare = await tidings("show", str(uuid4()), env=env)
+    assert "lanes are missing" in bare.err
+    assert (await tidings("topology", "apply", env=env)).code == 0
+    empty = await tidings("show", str(uuid4()), env=env)
+    assert "no message waits in a lane" in empty.err
+    assert (await tidings("channels", "pause", "email", env=env)).code == 0
+    hello = ("email", "--to", "a@example.com", "--subject", "s", "--body", "b")
+    published = await tidings("publish", *hello, env=env)
+    for command in (("show",), ("cancel", "--why", "wrong customer")):
+        told = await tidings(*command, published.out.strip(), env=env)
+        assert (told.code, told.out) == (1, "")
+        assert "no such notification" in told.err
+        assert re.search(r"email was paused (\S+ ago|now) by cli [^:;]+;", told.err), told.err
+        assert "1 message waits: 1 in tidings.email.normal" in told.err
 
 
 async def test_list_finds_what_matches_newest_first(env: dict[str, str], database_url: str) -> None:
@@ -94,7 +139,12 @@ async def test_list_finds_what_matches_newest_first(env: dict[str, str], databas
     assert [one["id"] for one in json.loads(page.out)] == [str(first)]
     assert str(failed) in table.out
     assert "rejected · 550 · no such user" in table.out
-    assert f"--before {failed}" in table.err
+    assert f"`tidings list --limit 1 --before {failed}`" in table.err
+    for part in (str(failed)[:13], str(failed)[-12:]):
+        older = await tidings("list", "--before", part, "--json", env=env)
+        assert [one["id"] for one in json.loads(older.out)] == [str(first)]
+    unknown = await tidings("list", "--before", str(UUID(int=7)), env=env)
+    assert (unknown.code, "there is no notification" in unknown.err) == (1, True)
 
 
 async def test_list_of_nothing_is_empty_and_well(env: dict[str, str]) -> None:
@@ -136,6 +186,7 @@ async def test_stats_count_notifications_and_what_waits_in_every_queue(
     assert depths["tidings.dead"] == 0
     assert words.code == 0
     assert "50 %" in words.out
+    assert "p50, p99: from accepted, or due, to sent; without replays" in words.out
     assert "tidings.email.normal" in words.out
 
 
@@ -214,6 +265,7 @@ async def test_a_server_that_is_away_is_one_sentence_and_exit_code_3(
     assert "Traceback" not in failed.err
     assert "hunter2" not in failed.err
     assert failed.err.startswith("Error: ")
+    assert "127.0.0.1:1" in failed.err
 
 
 async def test_a_database_without_tables_is_told_what_to_run(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from uuid import UUID, uuid4
 import pytest
 from tests.support.forked import tidings
 
+from tidings.cli.options import actor
 from tidings.local.management import Management
+from tidings.templates import copy_starter
 from tidings_events import parse
 
 HELLO = ("publish", "email", "--to", "jane@example.com", "--subject", "Hi", "--body", "there")
@@ -46,6 +49,30 @@ async def test_flags_become_a_notification_and_its_id_is_printed(
     ahead = datetime.fromisoformat(body["expires_at"]) - datetime.now(UTC)
     assert timedelta(hours=1.9) < ahead < timedelta(hours=2.1)
     parse(json.dumps(body).encode())
+
+
+async def test_a_rehearsal_says_how_many_would_be_published_and_publishes_none(
+    ready: dict[str, str], management: Management, tmp_path: Path
+) -> None:
+    email = {"channel": "email", "recipient": "jane@example.com", "subject": "s", "body": "b"}
+    file = tmp_path / "several.json"
+    file.write_text(json.dumps([email, email, {**email, "priority": "high"}]))
+    done = await tidings("publish", "--file", str(file), "--dry-run", env=ready)
+    said = "3 notifications would be published: 2 with email.normal, 1 with email.high"
+    assert (done.code, done.out.strip(), done.err) == (0, said, "")
+    told = await tidings(*HELLO, "--dry-run", "--json", env=ready)
+    assert json.loads(told.out)["routing_key"] == "email.normal"
+    wrong = await tidings(*HELLO, "--to", "nobody", "--dry-run", env=ready)
+    assert (wrong.code, "recipient" in wrong.err) == (2, True)
+    assert set((await management.depths()).values()) == {0}
+
+
+async def test_a_message_from_the_terminal_names_who_published_it(
+    ready: dict[str, str], management: Management
+) -> None:
+    assert (await tidings(*HELLO, env=ready)).code == 0
+    (message,) = await management.peek("tidings.email.normal")
+    assert message["properties"]["app_id"] == actor()
 
 
 async def test_a_template_with_data_and_a_given_id_and_time(
@@ -93,7 +120,7 @@ async def test_what_breaks_the_contract_is_told_field_by_field_and_nothing_is_pu
     text = " ".join(done.err.split())
     assert "mixed.json, number 2: recipient" in text
     assert "did you mean `body`?" in text
-    assert "number 3: channel: 'pigeon' is not a channel; use one of email" in text
+    assert "number 3: channel: 'pigeon' is unknown; known are email" in text
     assert "number 4: " in text
     assert await waiting(management, "tidings.sms.normal") == []
 
@@ -102,13 +129,14 @@ async def test_what_breaks_the_contract_is_told_field_by_field_and_nothing_is_pu
     ("arguments", "said"),
     [
         ((), "name a channel"),
-        (("pigeon", "--to", "x"), "is not a channel"),
+        (("pigeon", "--to", "x"), "'pigeon' is unknown"),
+        (("emial", "--to", "x"), "did you mean 'email'"),
         (("email", "--file", "x.json"), "not both"),
         (("--file", "/nowhere/x.json"), "No such file"),
         (("sms", "--to", "+14155550123", "--body", "x", "--data", "["), "is not JSON"),
         (("sms", "--to", "+14155550123", "--body", "x", "--data", "[]"), "JSON object"),
         (("sms", "--to", "+14155550123", "--body", "x", "--entity", "order"), "order:10042"),
-        (("sms", "--to", "+14155550123", "--body", "x", "--at", "soon"), "is no time"),
+        (("sms", "--to", "+14155550123", "--body", "x", "--at", "soon"), "is not a time"),
         (("sms", "--to", "+14155550123", "--body", "x", "--at", "2020-01-01T00:00:00Z"), "passed"),
         (("sms", "--to", "+14155550123", "--body", "x", "--set", "x"), "FIELD=VALUE"),
         (("sms", "--to", "+14155550123"), "body"),
@@ -136,3 +164,59 @@ async def test_without_the_topology_it_is_unroutable_and_says_so(env: dict[str, 
     failed = await tidings(*HELLO, env=env)
     assert (failed.code, failed.out) == (1, "")
     assert "Error: " in failed.err
+
+
+@pytest.fixture
+def with_templates(ready: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The starter's templates, as a worker here would have them, and sms switched on."""
+    copy_starter(tmp_path / "templates")
+    return {
+        **ready,
+        "TIDINGS_TEMPLATES_ROOT": str(tmp_path / "templates"),
+        "TIDINGS_TWILIO_ACCOUNT_SID": f"AC{'0' * 32}",
+        "TIDINGS_TWILIO_AUTH_TOKEN": "0" * 32,
+        "TIDINGS_SMS_SENDER": "+15005550006",
+    }
+
+
+TEXT = ("publish", "sms", "--to", "+14155550123", "--template")
+
+
+@pytest.mark.parametrize(
+    ("words", "warned"),
+    [
+        (("otpp", "--data", '{"code": "493027"}'), 'Did you mean "otp"'),
+        (("otp", "--data", '{"kode": "493027"}'), 'variable "code" is missing from data'),
+        (("welcome",), "none of default has sms.j2"),
+    ],
+    ids=["a misspelt template", "a missing variable", "a template of mails"],
+)
+async def test_what_no_worker_could_write_is_published_with_a_warning(
+    with_templates: dict[str, str], management: Management, words: tuple[str, ...], warned: str
+) -> None:
+    done = await tidings(*TEXT, *words, env=with_templates)
+    (body,) = await waiting(management, "tidings.sms.normal")
+    assert (done.code, done.out.strip()) == (0, body["id"])
+    assert done.err.startswith("Warning: with the templates here it becomes a dead letter: ")
+    assert warned in done.err
+    assert done.err.count("\n") == 1
+
+
+async def test_what_can_be_written_and_what_cannot_be_told_here_is_published_without_a_warning(
+    with_templates: dict[str, str], tmp_path: Path
+) -> None:
+    good = await tidings(*TEXT, "otp", "--data", '{"code": "493027"}', env=with_templates)
+    assert (good.code, good.err) == (0, "")
+    elsewhere = {**with_templates, "TIDINGS_TEMPLATES_ROOT": str(tmp_path / "nowhere")}
+    unseen = await tidings(*TEXT, "otpp", env=elsewhere)
+    assert (unseen.code, unseen.err) == (0, "")
+    off = {name: value for name, value in with_templates.items() if "SMS" not in name}
+    assert (await tidings(*TEXT, "otpp", env=off)).err == ""
+
+
+async def test_the_templates_in_the_help_s_examples_exist(tmp_path: Path) -> None:
+    said = (await tidings("publish", "--help", env={})).out
+    named = re.findall(r"--template ([a-z]+)", said)
+    copy_starter(tmp_path)
+    assert named
+    assert {one for one in named if not (tmp_path / one).is_dir()} == set()

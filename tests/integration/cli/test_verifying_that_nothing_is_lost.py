@@ -1,6 +1,8 @@
 """`tidings verify`, as installed: a sound ledger passes, and each rule broken on purpose is told."""
 
+import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -52,6 +54,52 @@ async def test_a_sound_ledger_passes_and_a_journal_is_found_in_it(
     told = await tidings("verify", "--journal", str(journal), env=env)
     assert told.code == 0
     assert "every rule that could be tried holds" in told.out
+
+
+async def test_a_channel_that_is_paused_while_messages_wait_in_it_is_told_and_is_no_loss(
+    env: Env,
+) -> None:
+    await tidings("topology", "apply", env=env)
+    await tidings("channels", "pause", "email", env=env)
+    assert "paused" not in (await tidings("verify", env=env)).out
+    published = await tidings(
+        "publish", "email", "--to", "jane@example.com", "--subject", "x", "--body", "y", env=env
+    )
+    assert published.code == 0, published.err
+    async with asyncio.timeout(20):  # the management API's numbers come late
+        while "paused" not in (told := await tidings("verify", env=env)).out:
+            await asyncio.sleep(0.2)
+    assert told.code == 0
+    assert re.search(r"! email was paused .* by cli .*; 1 message in its queues", told.out)
+    code, found = await verify(env)
+    assert (code, len(found["held_up"]), found["broken"]) == (0, 1, [])
+
+
+async def test_letters_without_an_id_are_counted_and_may_be_what_the_journal_misses(
+    env: Env, database_url: str, tmp_path: Path
+) -> None:
+    assert (await tidings("topology", "apply", env=env)).code == 0
+    statement = (
+        "INSERT INTO dead_letters (id, notification_id, reason, kind, message, fingerprint, "
+        "first_failed_at, last_failed_at, body) "
+        "VALUES ($1, $2, 'malformed', 'malformed', 'unknown field', 'x', now(), now(), '')"
+    )
+    named, never, also = uuid4(), uuid4(), uuid4()
+    await change(database_url, statement, uuid4(), named)
+    await change(database_url, statement, uuid4(), None)
+    journal = tmp_path / "confirmed.txt"
+    journal.write_text(f"{named}\n{never}\n")
+    code, found = await verify(env, "--journal", str(journal))
+    assert (code, found["letters_without_id"], found["broken"]) == (3, 1, [])
+    assert found["journal"] == {"states": {}, "letters": 1, "unknown": 1}
+    assert str(never) in found["unchecked"][0]
+    assert "may be among the 1 dead letters without an id" in found["unchecked"][0]
+    journal.write_text(f"{named}\n{never}\n{also}\n")
+    code, found = await verify(env, "--journal", str(journal))
+    assert code == 1
+    assert [one["count"] for one in found["broken"]] == [1]
+    told = await tidings("verify", env=env)
+    assert "no id can be read: 1" in told.out
 
 
 async def test_what_is_lost_or_cannot_be_is_told_with_an_example(

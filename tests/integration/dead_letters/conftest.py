@@ -6,12 +6,15 @@ from pathlib import Path
 
 import aio_pika
 import pytest
+from tests.support import forked
 from tests.support.broker_rig import ONE_TIER
-from tests.support.dead_letter_rig import DeadLetterRig
+from tests.support.dead_letter_rig import DeadLetterRig, environment_of
+from tests.support.processes import Finished
 
 from tidings.settings import Settings
 
 MakeRig = Callable[..., Awaitable[DeadLetterRig]]
+Tidings = Callable[..., Awaitable[Finished]]
 
 
 @pytest.fixture
@@ -43,3 +46,14 @@ async def make_rig(
 async def rig(make_rig: MakeRig) -> DeadLetterRig:
     """A rig with one retry, after a second."""
     return await make_rig()
+
+
+@pytest.fixture
+def tidings(rig: DeadLetterRig) -> Tidings:
+    """Run a command in a process of its own, with the settings of the rig."""
+
+    async def run(*arguments: str, stdin: bytes = b"", **variables: str) -> Finished:
+        env = {**environment_of(rig), "COLUMNS": "200", **variables}
+        return await forked.tidings(*arguments, env=env, stdin=stdin)
+
+    return run

@@ -9,6 +9,7 @@ from tests.integration.dead_letters.conftest import MakeRig
 from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
 from tests.support.worker_rig import eventually
 
+from tidings.broker.appetite import WINDOW
 from tidings.broker.topology import DEAD
 from tidings.ledger import migrate
 from tidings.local.management import Management
@@ -31,8 +32,9 @@ async def test_letters_wait_in_their_queue_while_postgresql_is_away(
 ) -> None:
     rig = await make_rig(TIDINGS_DATABASE_URL=own_database_url, TIDINGS_DATABASE_TIMEOUT="2s")
     async with rig.archiving() as archive:
-        await rig.bury()
-        await rig.letters(1)
+        for _ in range(WINDOW + 1):  # after so many small ones it holds as many as it may
+            await rig.bury()
+        await rig.letters(WINDOW + 1)
         await asyncio.to_thread(own_postgresql.kill)
         for _ in range(50):
             await rig.bury()
@@ -43,9 +45,9 @@ async def test_letters_wait_in_their_queue_while_postgresql_is_away(
 
         await eventually(held, within=30)
         await asyncio.to_thread(own_postgresql.start)
-        await rig.letters(51, within=30)
+        await rig.letters(WINDOW + 51, within=30)
         await eventually(lambda: archive.ready)
-    assert len(await rig.letters(51)) == 51
+    assert len(await rig.letters(WINDOW + 51)) == WINDOW + 51
     assert await rig.depth(DEAD) == 0
 
 

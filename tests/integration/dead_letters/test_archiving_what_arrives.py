@@ -195,7 +195,7 @@ async def test_unread_messages_with_an_id_are_one_letter_and_without_one_each_it
     nameless = Message(b"{", "email.high")
     async with rig.archiving():
         for message in (named, named, nameless, nameless):
-            headers = dict(burial.headers_of_unread(message, error, "worker"))
+            headers = dict(burial.headers_of_unread(message, error, "worker", "tidings.email.high"))
             await rig.publish_dead(message.body, headers, message.routing_key)
         letters = await rig.letters(3)
         await eventually(lambda: _empty(rig))
@@ -229,9 +229,11 @@ async def test_a_notification_that_was_sent_closes_the_letter_of_its_lane(
 
 
 async def test_a_live_lease_is_waited_for(rig: DeadLetterRig) -> None:
-    id = await rig.publish("email.low")
+    id = uuid4()
+    body = written(id)
+    await rig.publish("email.low", body=body)
     await _exhaust_the_delivery_limit(rig, "tidings.email.low")
-    await _remember(rig, id, "sending", attempt=1, lease="30 seconds")
+    await _remember(rig, id, "sending", attempt=1, lease="30 seconds", body=body)
     async with rig.archiving() as archive:
         other = await rig.bury()
         (letter,) = await rig.letters()
@@ -242,27 +244,31 @@ async def test_a_live_lease_is_waited_for(rig: DeadLetterRig) -> None:
     assert {one["state"] for one in letters} == {"buried", "discarded"}
 
 
-async def test_a_lapsed_lease_ends_the_notification(rig: DeadLetterRig) -> None:
-    id = await rig.publish("email.low")
-    await _exhaust_the_delivery_limit(rig, "tidings.email.low")
-    await _remember(rig, id, "sending", attempt=1, lease="-1 second")
-    async with rig.archiving():
-        await rig.letters()
-    assert await rig.state(id) == "failed"
-
-
-async def test_a_lapsed_lease_is_unknown_where_a_channel_sends_at_most_once(
+async def test_a_lapsed_lease_leaves_the_notification_unknown_whatever_its_guarantee(
     rig: DeadLetterRig,
 ) -> None:
     id = uuid4()
-    body = written(id, channel="sms", recipient="+41791234567")
-    await rig.publish("sms.low", body=body)
-    await _exhaust_the_delivery_limit(rig, "tidings.sms.low")
-    await _remember(rig, id, "sending", attempt=1, lease="-1 second", channel="sms")
+    body = written(id)
+    await rig.publish("email.low", body=body)
+    await _exhaust_the_delivery_limit(rig, "tidings.email.low")
+    await _remember(rig, id, "sending", attempt=1, lease="-1 second", body=body)
     async with rig.archiving():
         (letter,) = await rig.letters()
     assert letter["reason"] == "outcome_unknown"
     assert await rig.state(id) == "unknown"
+
+
+async def test_a_copy_with_other_content_leaves_a_notification_alone_that_is_on_its_way(
+    rig: DeadLetterRig,
+) -> None:
+    id = uuid4()
+    await rig.publish("email.low", body=written(id, subject="Another"))
+    await _exhaust_the_delivery_limit(rig, "tidings.email.low")
+    await _remember(rig, id, "retrying", attempt=1, body=written(id))
+    async with rig.archiving():
+        (letter,) = await rig.letters()
+    assert (letter["state"], await rig.state(id)) == ("discarded", "retrying")
+    assert "other content" in str(letter["note"])
 
 
 async def test_a_malformed_copy_leaves_a_notification_alone_that_is_on_its_way(
@@ -298,16 +304,18 @@ async def _remember(
     attempt: int,
     lease: str | None = None,
     channel: str = "email",
+    body: bytes = b"",
 ) -> None:
     await rig.fetch(
         """INSERT INTO notifications (id, channel, priority, category, recipient, state, epoch, attempt, body,
                                       accepted_at, lease_holder, lease_until)
-           VALUES ($1, $5, 'low', 'transactional', 'x', $2, 0, $3, '', now(), 'w', now() + $4::text::interval)""",
+           VALUES ($1, $5, 'low', 'transactional', 'x', $2, 0, $3, $6, now(), 'w', now() + $4::text::interval)""",
         id,
         state,
         attempt,
         lease,
         channel,
+        body,
     )
 
 

@@ -147,7 +147,7 @@ async def test_a_malformed_letter_can_t_take_another_notifications_place(
 
 async def _supersede(rig: DeadLetterRig, letter: UUID, body: bytes) -> UUID:
     async with rig.ledger() as ledger:
-        return await ledger.letters.closings.supersede(
+        return await ledger.letters.editing.supersede(
             letter, body, expires_at=Policies(rig.settings).expires_at
         )
 

@@ -1,33 +1,22 @@
 """`tidings dead` and `tidings replay`, as an operator runs them."""
 
+import asyncio
 import json
 import signal
-from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from tests.integration.dead_letters.conftest import Tidings
 from tests.support import forked
-from tests.support.broker_rig import ONE_TIER
-from tests.support.dead_letter_rig import DeadLetterRig, written
-from tests.support.processes import Finished
+from tests.support.dead_letter_rig import DeadLetterRig, environment_of, written
+from tests.support.terminal import in_a_terminal
+from tests.support.worker_rig import eventually
 
 from tidings.delivery.errors import Rejected
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.testing import ScriptedChannel
-
-Tidings = Callable[..., Awaitable[Finished]]
-
-
-@pytest.fixture
-def tidings(rig: DeadLetterRig) -> Tidings:
-    """Run a command in a process of its own, with the settings of the rig."""
-
-    async def run(*arguments: str, stdin: bytes = b"", **variables: str) -> Finished:
-        env = {**_environment(rig), "COLUMNS": "200", **variables}
-        return await forked.tidings(*arguments, env=env, stdin=stdin)
-
-    return run
 
 
 async def test_list_shows_what_is_open_and_masks_who_it_was_for(
@@ -87,7 +76,7 @@ async def test_show_says_why_a_letter_can_t_be_read(rig: DeadLetterRig, tidings:
     shown = await tidings("dead", "show", str(binary["id"]), "--reveal")
     assert "00000010" in shown.out
     async with forked.begun(
-        "dead", "show", str(binary["id"]), "--raw", env=_environment(rig)
+        "dead", "show", str(binary["id"]), "--raw", env=environment_of(rig)
     ) as raw:
         assert await raw.ended() == 0
         assert raw.out == bytes_
@@ -150,10 +139,33 @@ async def test_discard_closes_letters_with_a_reason(rig: DeadLetterRig, tidings:
     assert (done.code, "Discarded 1 of 1" in done.out) == (0, True)
     again = await tidings("dead", "discard", str(letters[0]), "--why", "test data")
     assert again.code == 1
+    assert f"{letters[0]}: it was discarded already" in again.err
     unasked = await tidings("dead", "discard", "--channel", "email", "--why", "all")
     assert (unasked.code, "--yes" in unasked.err) == (2, True)
+    for state, count in (("all", 3), ("discarded", 1), ("buried", 2)):
+        listed = await tidings("dead", "list", "--state", state, "--json")
+        assert len(json.loads(listed.out)) == count, state
+        grouped = await tidings("dead", "groups", "--state", state, "--json")
+        assert sum(one["letters"] for one in json.loads(grouped.out)) == count, state
     rest = await tidings("dead", "discard", "--channel", "email", "--why", "all", "--yes", "--json")
     assert set(json.loads(rest.out)["discarded"]) == {str(letter) for letter in letters[1:]}
+
+
+async def test_discard_says_first_what_it_would_close(rig: DeadLetterRig, tidings: Tidings) -> None:
+    letters = await rig.archived(written(), written(), written())
+    await tidings("dead", "discard", str(letters[0]), "--why", "test data")
+    some = await tidings("dead", "discard", "--channel", "email", "--dry-run")
+    assert (some.code, some.out.splitlines()[-1]) == (0, "2 letters would be discarded.")
+    assert {str(one) in some.out for one in letters[1:]} == {True}
+    named = await tidings("dead", "discard", *map(str, letters[:2]), "--dry-run")
+    assert (named.code, "1 letter would be discarded." in named.out) == (1, True)
+    assert f"{letters[0]}: it was discarded already" in named.err
+    told = await tidings("dead", "discard", str(letters[1]), "--dry-run", "--why", "x", "--json")
+    assert json.loads(told.out) == {"would_discard": [str(letters[1])], "not_buried": []}
+    none = await tidings("dead", "discard", "--channel", "sms", "--dry-run")
+    assert (none.code, none.out.strip()) == (0, "There is nothing to discard.")
+    left = json.loads((await tidings("dead", "list", "--json")).out)
+    assert {one["id"] for one in left} == {str(one) for one in letters[1:]}
 
 
 async def test_edit_sets_fields_shows_the_difference_and_replays(
@@ -175,9 +187,10 @@ async def test_edit_sets_fields_shows_the_difference_and_replays(
             "--replay",
         )
     assert done.code == 0, done.err + done.out
-    assert '-  "recipient": "ada@example.com",' in done.out
-    assert '+  "recipient": "grace@example.com",' in done.out
-    assert "delivered again" in done.out
+    assert '-  "recipient": "a…@example.com"' in done.out
+    assert '+  "recipient": "g…@example.com"' in done.out
+    assert '+  "entity.id": "A7"' in done.out
+    assert "1  delivered\n" in done.out
     (request,) = channel.requests
     assert request.notification.recipient == "grace@example.com"
     assert request.notification.entity is not None
@@ -213,7 +226,21 @@ async def test_edit_opens_the_editor_until_the_letter_can_be_read(
     done = await tidings("dead", "edit", str(letter), stdin=b"y\n", EDITOR=str(editor))
     assert done.code == 0, done.err
     assert "subject" in done.err
-    assert '+  "subject": "mended",' in done.out
+    assert '-  "subject": "… 5 characters"' in done.out
+    assert '+  "subject": "… 6 characters"' in done.out
+
+
+@pytest.mark.parametrize("reveal", [False, True])
+async def test_edit_quotes_whom_it_is_for_only_where_asked(
+    rig: DeadLetterRig, tidings: Tidings, reveal: bool
+) -> None:
+    id = uuid4()
+    (letter,) = await rig.archived(written(id))
+    asked = ("dead", "edit", str(letter), "--file", "-", *(["--reveal"] if reveal else []))
+    done = await tidings(*asked, stdin=written(id, recipient="jane@@example"))
+    assert done.code == 1
+    assert "is not an email address" in done.err
+    assert ("jane@@example" in done.err) is reveal
 
 
 async def test_a_dry_run_counts_and_changes_nothing(rig: DeadLetterRig, tidings: Tidings) -> None:
@@ -227,6 +254,97 @@ async def test_a_dry_run_counts_and_changes_nothing(rig: DeadLetterRig, tidings:
     assert {row["state"] for row in await rig.letters(2)} == {"buried"}
 
 
+async def test_a_dry_run_shows_what_would_be_replayed_however_much_would_not(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    async with rig.archiving():
+        for number in range(11):
+            await rig.publish_dead(b"{" * (number + 1), {})
+        await rig.letters(11)
+        id = await rig.bury()
+        (good,) = [row["id"] for row in await rig.letters(12) if row["notification_id"] == id]
+    tried = await tidings("replay", "--all", "--dry-run")
+    assert "1 letter would be replayed" in tried.out
+    assert str(good) in tried.out.partition("would be replayed")[0]
+
+
+async def test_who_is_asked_sees_the_letters_that_would_go(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    async with rig.archiving():
+        for number in range(11):
+            await rig.publish_dead(b"{" * (number + 1), {})
+        await rig.letters(11)
+        id = await rig.bury()
+        (good,) = [row["id"] for row in await rig.letters(12) if row["notification_id"] == id]
+    ask = partial(in_a_terminal, 80, "replay", "--all", env=environment_of(rig), typed=b"n\n")
+    code, said = await asyncio.to_thread(ask)
+    assert code == 1
+    assert str(good) in said
+    assert said.count("buried") == 1
+    assert "11 letters can't be replayed" in said
+    assert "Replay 1 letter?" in said
+
+
+async def test_what_is_to_be_done_is_said_once_however_many_letters_it_is_true_of(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    async with rig.archiving():
+        for number in range(3):
+            await rig.publish_dead(b"{" * (number + 1), {})
+        rows = await rig.letters(3)
+    done = await tidings("replay", "--all", "--yes")
+    assert done.code == 1
+    assert done.out.count("tidings dead edit") == 1
+    assert "3  not replayed: can't be read: mend each" in done.out
+    assert all(f"{row['id']}: notification: is not valid JSON" in done.out for row in rows)
+    assert done.out.count("can't be read") == 1
+
+
+async def test_a_replay_of_one_letter_names_its_notification(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    (letter,) = await rig.archived(written(id := uuid4()))
+    async with rig.working(ScriptedChannel()):
+        done = await tidings("replay", str(letter))
+    assert f"`tidings show {id}`" in done.err
+
+
+async def test_an_edit_that_gives_a_letter_the_id_of_a_notification_names_it(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    async with rig.archiving():
+        await rig.publish_dead(json.dumps({**json.loads(written()), "id": "order-17"}).encode(), {})
+        (row,) = await rig.letters()
+        given = f"id={(id := uuid4())}"
+        async with rig.working(ScriptedChannel()):
+            done = await tidings("dead", "edit", str(row["id"]), "--set", given, "--replay")
+    assert done.code == 0, done.err
+    assert f"it is {id} now: tidings show {id}" in done.out
+
+
+async def test_a_page_of_letters_goes_on_where_the_last_one_ended(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    letters = set(map(str, await rig.archived(*(written() for _ in range(5)))))
+    seen: list[str] = []
+    typed = ["dead", "list", "--channel", "email", "-n", "2"]
+    for left in (3, 1, 0):
+        page = await tidings(*typed)
+        seen += [one for one in letters if one in page.out]
+        if not left:
+            assert page.err == ""
+            break
+        (said,) = page.err.splitlines()
+        assert said.startswith(f"{left} more: `tidings dead list --channel email -n 2 --before ")
+        last = said.split("--before ")[1].split("`")[0]
+        assert last == seen[-1] or last in page.out
+        typed = ["dead", "list", "--channel", "email", "-n", "2", "--before", last[:13]]
+    assert sorted(seen) == sorted(letters)
+    unknown = await tidings("dead", "list", "--before", "deadbeef")
+    assert (unknown.code, "no dead letter deadbeef" in unknown.err) == (1, True)
+
+
 async def test_replay_says_what_was_delivered_again(rig: DeadLetterRig, tidings: Tidings) -> None:
     await rig.archived(*(written() for _ in range(5)))
     unasked = await tidings("replay", "--all")
@@ -238,6 +356,20 @@ async def test_replay_says_what_was_delivered_again(rig: DeadLetterRig, tidings:
     assert (summary["replayed"], summary["delivered_again"], summary["failed_again"]) == (5, 5, 0)
     nothing = await tidings("replay", "--all", "--yes")
     assert (nothing.code, "nothing to replay" in nothing.out) == (0, True)
+
+
+async def test_replay_of_one_that_was_replayed_says_so_once(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    (letter,) = await rig.archived(written())
+    async with rig.working(ScriptedChannel()):
+        assert (await tidings("replay", str(letter))).code == 0
+    again = await tidings("replay", str(letter))
+    assert again.code == 0, again.err
+    assert [line.split() for line in again.out.splitlines()] == [
+        ["0", "replayed"],
+        ["1", "not", "replayed:", "replayed", "already", "(--force", "replays", "them", "again)"],
+    ]
 
 
 async def test_replay_exits_with_1_where_letters_failed_again_and_stopped(
@@ -268,6 +400,47 @@ async def test_replay_says_what_it_left_to_a_person(rig: DeadLetterRig, tidings:
     assert "1 skipped: their expires_at has passed" in done.err
 
 
+async def test_who_replays_what_may_have_arrived_is_warned(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    """In the epoch that ended, and in every later one."""
+    lost = Undeliverable(Reason.OUTCOME_UNKNOWN, Failure("outcome_unknown", "reply lost"))
+    warning = "Warning: 1 of them may have been delivered before"
+    async with rig.archiving(), rig.working(ScriptedChannel(script=lambda *_: Rejected("550"))):
+        id = await rig.bury(outcome=lost)
+        await rig.bury()
+        letters = [str(row["id"]) for row in await rig.letters(2)]
+        tried = await tidings("replay", *letters, "--dry-run", "--json")
+        assert json.loads(tried.out)["perhaps_delivered_before"] == 1
+        done = await tidings("replay", *letters, "--json")
+        assert warning in done.err
+        assert json.loads(done.out)["perhaps_delivered_before"] == 1
+        await rig.letters(4)
+        (again,) = await rig.fetch(
+            "SELECT id FROM dead_letters WHERE notification_id = $1 AND epoch = 1", id
+        )
+        await eventually(lambda: _settled(rig, id))
+        mended = ("dead", "edit", str(again["id"]), "--set", "subject=Again", "--replay")
+        edited = await tidings(*mended, "--json")
+        assert warning in edited.err
+        assert json.loads(edited.out)["replay"]["perhaps_delivered_before"] == 1
+
+
+async def _settled(rig: DeadLetterRig, id: UUID) -> bool:
+    return await rig.state(id) == "failed"
+
+
+async def test_what_was_sent_and_is_forced_is_warned_of_too(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    (letter,) = await rig.archived(written())
+    async with rig.working(ScriptedChannel()):
+        first = await tidings("replay", str(letter))
+        assert (first.code, "Warning" in first.err) == (0, False)
+        forced = await tidings("replay", str(letter), "--force")
+    assert "may have been delivered before" in forced.err
+
+
 async def test_a_replay_without_a_broker_begins_nothing(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
@@ -290,7 +463,7 @@ async def test_a_replay_killed_in_the_middle_loses_nothing(
     """SIGKILL at full speed, then the scheduler and a second replay: each is delivered once."""
     await rig.archived(*(written() for _ in range(200)))
     async with forked.begun(
-        "replay", "--all", "--yes", "--rate", "100/s", env=_environment(rig)
+        "replay", "--all", "--yes", "--rate", "100/s", env=environment_of(rig)
     ) as replay:
         while not await rig.fetch("SELECT FROM dead_letters WHERE state <> 'buried'"):
             assert not replay.has_ended
@@ -309,11 +482,172 @@ async def test_a_replay_killed_in_the_middle_loses_nothing(
     assert set(channel.sent.values()) == {1}
 
 
-def _environment(rig: DeadLetterRig) -> dict[str, str]:
-    (url,) = rig.settings.broker.urls
-    return {
-        **ONE_TIER,
-        "TIDINGS_AMQP_URL": url,
-        "TIDINGS_DATABASE_URL": rig.settings.ledger.database_url.get_secret_value(),
-        "TIDINGS_CATEGORIES": "{}",
-    }
+async def test_show_names_the_producer_and_list_finds_by_recipient_and_by_a_part_of_the_id(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    id = uuid4()
+    async with rig.archiving():
+        set_ = {"app_id": "shop", "message_id": "m-1", "correlation_id": "c\x1b[31m"}
+        await rig.publish_dead(written(id, unknown=1, recipient="+1555"), {}, **set_)
+        await rig.publish_dead(written(), {})
+        await rig.letters(2)
+    shown = await tidings("dead", "show", str(id))
+    assert "app_id shop" in shown.out
+    assert "message_id m-1 · correlation_id c" in shown.out
+    assert "\x1b[31m" not in shown.out
+    as_json = json.loads((await tidings("dead", "show", str(id), "--json")).out)
+    assert as_json["properties"] == set_
+    for options in (("--to", "+1555"), ("--id", str(id)[:9]), ("--id", str(id))):
+        found = await tidings("dead", "list", "--json", *options)
+        assert [one["notification_id"] for one in json.loads(found.out)] == [str(id)], options
+    assert json.loads((await tidings("dead", "list", "--json", "--to", "+1556")).out) == []
+    wrong = await tidings("dead", "list", "--id", "xyz")
+    assert wrong.code == 2
+    assert "is not an id" in wrong.err
+    closed = await tidings("dead", "discard", "--to", "+1555", "--why", "a test", "--yes")
+    assert "Discarded 1 of 1" in closed.out
+
+
+async def test_the_story_of_what_never_became_a_notification_goes_up_to_its_dead_letter(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    id = uuid4()
+    async with rig.archiving(), rig.working(ScriptedChannel()):
+        await rig.publish(body=written(id, unknown=1, user_id="u1"))
+        await rig.publish(body=b"{")
+        letters = await rig.letters(2)
+    (letter,) = (one for one in letters if one["notification_id"] == id)
+    for prefix in (str(id), str(id)[:9]):
+        shown = await tidings("show", prefix)
+        assert shown.code == 0, shown.err
+        assert "NO NOTIFICATION" in shown.out
+        assert "with the key email.normal" in shown.out
+        assert "unknown: is not a field of EmailNotification" in shown.out
+        assert f"tidings dead show {letter['id']}" in shown.out
+        assert "ada@example.com" not in shown.out
+    as_json = json.loads((await tidings("show", str(id), "--json")).out)
+    assert (as_json["id"], as_json["state"]) == (str(id), None)
+    assert [one["reason"] for one in as_json["letters"]] == ["malformed"]
+    (nameless,) = (one for one in letters if one["notification_id"] is None)
+    its_own = await tidings("show", str(nameless["id"])[:8])
+    assert its_own.code == 0, its_own.err
+    assert "NO NOTIFICATION" in its_own.out
+    assert f"tidings dead show {nameless['id']}" in its_own.out
+    assert "None" not in its_own.out
+    assert "no such notification" in (await tidings("show", str(uuid4()))).err
+
+
+async def test_show_of_a_letter_s_id_tells_its_notification_s_story(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    body = written()
+    (buried,) = await rig.archived(body)
+    id = json.loads(body)["id"]
+
+    async def shown(letter: str) -> str:
+        told = await tidings("show", letter[:8])
+        assert told.code == 0, told.err
+        assert id in told.out
+        assert "NO NOTIFICATION" not in told.out
+        return told.out
+
+    assert "FAILED" in await shown(str(buried))
+    await tidings("dead", "edit", str(buried), "--set", "subject=Mended")
+    (mended,) = json.loads((await tidings("dead", "list", "--json")).out)
+    for letter in (str(buried), mended["id"]):
+        assert "FAILED" in await shown(letter)
+    async with rig.working(ScriptedChannel()):
+        replayed = await tidings("replay", mended["id"])
+    assert replayed.code == 0, replayed.err
+    for letter in (str(buried), mended["id"]):
+        told = await shown(letter)
+        assert "SENT" in told
+        assert f"replayed from dead letter {mended['id']}" in told
+
+
+async def test_show_tells_of_a_stray_with_the_id_of_a_notification(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    async with rig.archiving(), rig.working(ScriptedChannel()):
+        id = await rig.publish()
+        await rig.reaches(id, "sent")
+        await rig.publish(body=written(id, unknown=1))
+        (letter,) = await rig.letters()
+    shown = await tidings("show", str(id))
+    assert "SENT" in shown.out
+    assert "Another message with this id is a dead letter (malformed)" in shown.out
+    assert f"tidings dead show {letter['id']}" in shown.out
+
+
+async def test_the_story_of_what_was_mended_tells_the_refusal_the_edit_and_the_replay(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    id = uuid4()
+    async with rig.archiving(), rig.working(ScriptedChannel()):
+        await rig.publish(body=written(id, max_retries="many"), app_id="shop-node")
+        (letter,) = await rig.letters()
+        mended = await tidings("dead", "edit", str(letter["id"]), "--set", "max_retries=3")
+        assert mended.code == 0, mended.err
+        replayed = await tidings("replay", "--all", "--yes")
+        assert replayed.code == 0, replayed.err
+    shown = await tidings("show", str(id))
+    assert "SENT" in shown.out
+    assert "Another message" not in shown.out
+    assert "accepted" not in shown.out
+    told = [
+        *("first read", "shop-node", "failed: dead letter: ", "max_retries", "archive"),
+        *("· dead letter", "edited: max_retries", "cli "),
+        *("queued: replayed from dead letter", "cli ", "attempt 1 of replay 1", "sent"),
+    ]
+    place = 0
+    for one in told:
+        assert one in shown.out[place:], (one, shown.out)
+        place = shown.out.index(one, place)
+
+
+async def test_the_story_names_the_fields_that_were_edited_and_not_their_values(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    body = written(subject="Hello")
+    (letter,) = await rig.archived(body)
+    set_ = ("--set", "recipient=grace@example.com", "--set", 'entity={"type": "order", "id": "7"}')
+    edited = await tidings("dead", "edit", str(letter), *set_)
+    assert edited.code == 0, edited.err
+    shown = await tidings("show", str(json.loads(body)["id"]))
+    assert f"dead letter {letter} edited: entity.id, entity.type, recipient" in shown.out
+    assert "grace@" not in shown.out
+
+
+async def test_show_tells_where_an_id_was_published_again_with_other_content(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    id = uuid4()
+    async with rig.working(ScriptedChannel()):
+        await rig.publish(body=written(id))
+        await rig.reaches(id, "sent")
+        await rig.publish(body=written(id, subject="Another"))
+        await eventually(lambda: _noted(rig, id))
+    shown = await tidings("show", str(id))
+    assert "· published again with other content by a producer" in shown.out
+    assert "the other content is not sent" in shown.out
+    assert (
+        "Its id was published again with other content: each notification needs an id" in shown.out
+    )
+
+
+async def _noted(rig: DeadLetterRig, id: UUID) -> bool:
+    return bool(await rig.fetch("SELECT FROM transitions WHERE notification_id = $1", id))
+
+
+async def test_a_word_that_nobody_uses_is_told_where_nothing_matches(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    await rig.archived(written(category="receipt", entity={"type": "order", "id": "7"}))
+    for typed in (("list",), ("dead", "list"), ("dead", "groups"), ("replay", "--dry-run")):
+        misspelt = await tidings(*typed, "--category", "reciept")
+        assert misspelt.code == 0
+        assert "did you mean 'receipt'?" in misspelt.err, typed
+    entity = await tidings("dead", "list", "--entity", "oder:7")
+    assert "did you mean 'order'?" in entity.err
+    other = await tidings("dead", "list", "--entity", "order:8")
+    assert "did you mean" not in other.err

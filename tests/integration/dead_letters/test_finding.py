@@ -1,6 +1,7 @@
 """Letters are found by what they have in common."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
@@ -8,6 +9,7 @@ from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
 from tidings.delivery.errors import Refused
 from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Reason
+from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.letter_search import LetterFilter
 
 
@@ -77,23 +79,47 @@ async def test_a_letter_is_named_by_a_few_digits_or_by_its_notification(
     (row,) = await rig.letters()
     async with rig.ledger() as ledger:
         resolve = ledger.letters.search.resolve
-        assert await resolve(str(letter)) == letter
-        assert await resolve(str(letter)[:8].upper()) == letter
-        assert await resolve(str(row["notification_id"])) == letter
+        whole, notification = str(letter), str(row["notification_id"])
+        parts = (whole, whole[:8].upper(), whole[:4], whole[-12:])
+        for typed in (*parts, notification, notification[:13], notification[-12:]):
+            assert await resolve(IdPrefix.parse(typed)) == letter, typed
         with pytest.raises(Refused, match="no dead letter"):
-            await resolve("00000000")
-        with pytest.raises(Refused, match="is not an id"):
-            await resolve("xyz")
-        with pytest.raises(Refused, match="is not an id"):
-            await resolve("ab")
+            await resolve(IdPrefix.parse("00000000"))
+        for digits, found in ((whole[:4], [letter]), (whole[-4:], []), (whole[-6:], [letter])):
+            wanted = LetterFilter(id_prefix=IdPrefix.parse(digits))
+            assert [one.id for one in await ledger.letters.search.list(wanted, 9)] == found, digits
 
 
 async def test_what_means_several_letters_is_refused_with_their_ids(rig: DeadLetterRig) -> None:
-    from uuid import uuid4
-
     id = uuid4()
     letters = await rig.archived(written(id, subject="one"), written(id, subject="two"))
     async with rig.ledger() as ledger:
         with pytest.raises(Refused, match="several letters") as refused:
-            await ledger.letters.search.resolve(str(id))
-    assert all(str(letter) in str(refused.value) for letter in letters)
+            await ledger.letters.search.resolve(IdPrefix.parse(str(id)))
+    assert all(f"{letter} (buried)" in str(refused.value) for letter in letters)
+
+
+async def test_of_the_letters_of_a_notification_the_only_open_one_is_meant_or_else_the_newest(
+    rig: DeadLetterRig,
+) -> None:
+    id = uuid4()
+    first, second = await rig.archived(written(id, subject="one"), written(id, subject="two"))
+    typed = [str(id), str(id)[:8], str(id)[-12:]]
+    async with rig.ledger() as ledger:
+        for closed, meant in ((first, second), (second, second)):
+            await ledger.letters.closings.discard([closed], "dealt with")
+            for text in typed:
+                found = await ledger.letters.search.resolve(IdPrefix.parse(text))
+                assert found == meant, text
+        assert await ledger.letters.search.resolve(IdPrefix.parse(str(first))) == first
+
+
+async def test_an_open_letter_is_not_guessed_among_those_of_several_notifications(
+    rig: DeadLetterRig,
+) -> None:
+    ids = [UUID(f"0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c{last}") for last in ("01", "02")]
+    closed, _ = await rig.archived(*(written(id) for id in ids))
+    async with rig.ledger() as ledger:
+        await ledger.letters.closings.discard([closed], "dealt with")
+        with pytest.raises(Refused, match=r"\(discarded\)"):
+            await ledger.letters.search.resolve(IdPrefix.parse("0192f0c1"))

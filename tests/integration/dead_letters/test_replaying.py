@@ -1,6 +1,7 @@
 """Letters go back to their lanes: once, completely, and stopping where they fail again."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from tidings.broker.topology import DEAD, lane_queue
 from tidings.dead_letters.policies import Policies
 from tidings.dead_letters.replay import Plan
 from tidings.delivery.attempt import Lane
+from tidings.delivery.burying import Refusal
 from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
@@ -78,10 +80,9 @@ async def test_a_replay_that_was_killed_is_finished_by_the_scheduler(rig: DeadLe
         expires_at = Policies(rig.settings).expires_at
         begun = await ledger.letters.replays.begin(letters, uuid4(), expires_at=expires_at)
     assert len(begun.dispatches) == 2
-    await rig.fetch("UPDATE notifications SET dispatch_at = now()")  # half a minute later
     channel = ScriptedChannel()
     async with rig.scheduling(), rig.working(channel):
-        await eventually(lambda: len(channel.sent) == 2)
+        await eventually(lambda: len(channel.sent) == 2)  # seconds later
 
         async def replayed() -> bool:
             return {row["state"] for row in await rig.letters(2)} == {"replayed"}
@@ -181,13 +182,16 @@ async def test_a_rate_is_kept(rig: DeadLetterRig) -> None:
     assert took >= 0.7  # twenty at twenty a second, the first four at once
 
 
-async def test_what_can_t_be_read_is_refused_and_says_how_to_mend_it(rig: DeadLetterRig) -> None:
+async def test_what_can_t_be_read_is_refused_and_says_what_is_wrong_with_it(
+    rig: DeadLetterRig,
+) -> None:
     async with rig.archiving():
         await rig.publish_dead(b"{", {})
         await rig.letters()
     summary = await rig.replay(BURIED)
     (refused,) = summary.refused
-    assert f"tidings dead edit {refused.letter}" in refused.why
+    assert refused.refusal is Refusal.MALFORMED
+    assert "is not valid JSON" in refused.why
     assert (await rig.letters())[0]["state"] == "buried"
 
 
@@ -245,6 +249,49 @@ async def test_two_letters_of_one_notification_are_not_both_replayed(rig: DeadLe
     assert await rig.depth(NORMAL) == 1
 
 
+async def test_a_letter_with_other_content_takes_its_notification_s_place_only_where_forced(
+    rig: DeadLetterRig,
+) -> None:
+    """The same id published again to a wrong key: what is sent is what was stored first."""
+
+    def refuse(_: SendRequest, before: int) -> Exception | None:
+        return Rejected("no such user") if before < 2 else None
+
+    channel = ScriptedChannel(script=refuse)
+    async with rig.archiving(), rig.working(channel):
+        id = await rig.publish(subject="one")
+        await rig.reaches(id, "failed")
+        await rig.publish("emial.high", id=str(id), subject="two")
+        letters = await rig.letters(2)
+        (stray,) = (one["id"] for one in letters if one["reason"] == "unroutable")
+        for wanted in (BURIED, LetterFilter(reason=Reason.UNROUTABLE)):
+            summary = await rig.replay(wanted, Plan(watch=10))
+            (refused,) = summary.refused
+            assert (str(refused.letter), refused.refusal) == (str(stray), Refusal.OTHER_CONTENT)
+        assert [one.content.subject for one in channel.requests] == ["one", "one"]
+        only = LetterFilter(ids=(UUID(str(stray)),))
+        forced = await rig.replay(only, Plan(force=True, watch=10))
+    assert forced.outcomes.delivered == 1
+    assert [one.content.subject for one in channel.requests] == ["one", "one", "two"]
+
+
+async def test_a_letter_that_is_only_written_otherwise_is_its_notification_s(
+    rig: DeadLetterRig,
+) -> None:
+    channel = ScriptedChannel(script=lambda _, before: None if before else Rejected("not yet"))
+    body = written(uuid4())
+    otherwise = json.dumps(dict(reversed(json.loads(body).items())), indent=1).encode()
+    async with rig.archiving(), rig.working(channel):
+        await rig.publish(body=body)
+        await eventually(lambda: channel.requests)
+        await rig.letters()
+        await rig.publish("emial.high", body=otherwise)
+        letters = await rig.letters(2)
+        (stray,) = (one["id"] for one in letters if one["reason"] == "unroutable")
+        summary = await rig.replay(LetterFilter(ids=(UUID(str(stray)),)), Plan(watch=10))
+    assert (list(summary.refused), summary.outcomes.delivered) == ([], 1)
+
+
 async def test_a_letter_whose_key_another_notification_holds_is_replayed_only_where_forced(
     rig: DeadLetterRig,
 ) -> None:
@@ -260,6 +307,18 @@ async def test_a_letter_whose_key_another_notification_holds_is_replayed_only_wh
         assert str(sent) in refused.why
         forced = await rig.replay(wanted, Plan(force=True, watch=10))
     assert forced.outcomes.delivered == 1
+
+
+async def test_of_several_given_up_under_one_key_the_first_replayed_stands_for_all(
+    rig: DeadLetterRig,
+) -> None:
+    async with rig.archiving():
+        await rig.bury(written(uuid4(), idempotency_key="k1"))
+        await rig.bury(written(uuid4(), idempotency_key="k1"))
+        await rig.letters(2)
+    summary = await rig.replay(BURIED)
+    assert (summary.replayed, len(summary.refused)) == (1, 1)
+    assert "has the same idempotency key" in summary.refused[0].why
 
 
 async def test_what_was_perhaps_delivered_is_left_to_a_person(rig: DeadLetterRig) -> None:

@@ -36,6 +36,6 @@ async def ledger_alone(emptied_database_url: str) -> AsyncIterator[LedgerRig]:
     async with Database(settings_of(emptied_database_url)) as database:
         rig = LedgerRig(database)
         await rig.execute(
-            "TRUNCATE notifications, attempts, transitions, idempotency_keys, dead_letters"
+            "TRUNCATE notifications, attempts, transitions, idempotency_holders, dead_letters, processes"
         )
         yield rig

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from traceback import format_exception
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.attempts import attempt_of
 from tests.support.ledger_rig import (
     FAILURE,
     RETRY,
+    WEEK,
     LedgerRig,
     record_of,
     request_of,
@@ -38,6 +40,7 @@ from tidings.delivery.states import FINISHED, State
 from tidings.ledger import Ledger
 from tidings.ledger.claims import ClaimRequest
 from tidings.ledger.database import Database
+from tidings.ledger.idempotency import Use, hold
 
 
 async def answer(ledger: LedgerRig, request: ClaimRequest) -> Claim:
@@ -88,12 +91,37 @@ async def test_one_first_seen_in_a_later_attempt_or_epoch_is_claimed_as_that(
 ) -> None:
     # The ledger was restored from a backup, or is new: the queues know more than it does.
     attempt = attempt_of(number=3, epoch=2)
-    assert await answer(ledger, request_of(attempt)) == Claimed()
+    assert await answer(ledger, request_of(attempt)) == Claimed(possible_duplicate=True)
     row = await ledger.row(attempt.id)
     assert (row["epoch"], row["attempt"]) == (2, 3)
     [(before, after, reason)] = await ledger.history(attempt.id)
     assert (before, after) == ("queued", "sending")
     assert reason.startswith("first seen as attempt 3 of epoch 2, as its headers say")
+
+
+@pytest.mark.parametrize(
+    ("state", "known", "comes", "doubt"),
+    [
+        (State.RETRYING, 1, 2, False),
+        (State.RETRYING, 1, 3, True),
+        (State.QUEUED, 0, 1, False),
+        (State.QUEUED, 0, 2, True),
+    ],
+)
+async def test_attempts_that_are_not_known_may_have_been_delivered(
+    ledger: LedgerRig, state: State, known: int, comes: int, doubt: bool
+) -> None:
+    attempt = attempt_of()
+    await ledger.put(attempt, state)
+    assert (await ledger.row(attempt.id))["attempt"] == known
+    request = request_of(again(attempt, comes))
+    assert await answer(ledger, request) == Claimed(possible_duplicate=doubt)
+    await ledger.records.release(request.attempt, request.token, "the circuit is open")
+    assert await answer(ledger, request) == Claimed(possible_duplicate=doubt)
+
+
+async def test_a_replay_that_is_not_known_begins_anew(ledger: LedgerRig) -> None:
+    assert await answer(ledger, request_of(attempt_of(epoch=1))) == Claimed()
 
 
 async def test_what_is_known_already_is_not_called_first_seen(ledger: LedgerRig) -> None:
@@ -167,14 +195,14 @@ async def test_a_possible_duplicate_stays_one_however_often_it_is_taken_over_or_
     assert len(await ledger.history(attempt.id)) == 2  # one for each take-over, none for asking
 
 
-async def test_the_attempt_after_a_taken_over_one_is_no_possible_duplicate(
+async def test_every_attempt_after_a_taken_over_one_is_a_possible_duplicate(
     ledger: LedgerRig,
 ) -> None:
     attempt = attempt_of()
     await ledger.claimed(attempt, "gone", lease=-1.0)
     await ledger.claimed(attempt, "next")
     await ledger.records.record([record_of(attempt, "next", RETRY)])
-    assert await answer(ledger, request_of(again(attempt, 2))) == Claimed(possible_duplicate=False)
+    assert await answer(ledger, request_of(again(attempt, 2))) == Claimed(possible_duplicate=True)
 
 
 async def test_a_possible_duplicate_stays_one_when_its_claim_is_given_back(
@@ -189,7 +217,7 @@ async def test_a_possible_duplicate_stays_one_when_its_claim_is_given_back(
     assert len(lapses) == 1
 
 
-async def test_the_attempt_after_a_lost_reply_is_a_possible_duplicate(ledger: LedgerRig) -> None:
+async def test_every_attempt_after_a_lost_reply_is_a_possible_duplicate(ledger: LedgerRig) -> None:
     attempt = attempt_of()
     lost = RetryLater(type(FAILURE)("outcome_unknown", "the reply was lost"), Delay(1), 2)
     await ledger.claimed(attempt, "first")
@@ -197,7 +225,7 @@ async def test_the_attempt_after_a_lost_reply_is_a_possible_duplicate(ledger: Le
     second = again(attempt, 2)
     assert await answer(ledger, request_of(second, "second")) == Claimed(possible_duplicate=True)
     await ledger.records.record([record_of(second, "second", RETRY)])
-    assert await answer(ledger, request_of(again(attempt, 3))) == Claimed(possible_duplicate=False)
+    assert await answer(ledger, request_of(again(attempt, 3))) == Claimed(possible_duplicate=True)
 
 
 async def test_a_claim_says_when_the_notification_was_first_seen(ledger: LedgerRig) -> None:
@@ -350,10 +378,13 @@ async def test_what_was_dispatched_is_sent_whatever_our_clock_says(ledger: Ledge
 @pytest.mark.parametrize(("number", "epoch"), [(2, 0), (1, 1)])
 async def test_only_a_first_sight_is_scheduled(ledger: LedgerRig, number: int, epoch: int) -> None:
     attempt = attempt_of(scheduled_at=in_an_hour().isoformat(), number=number, epoch=epoch)
-    assert await answer(ledger, request_of(attempt)) == Claimed()
+    assert isinstance(await answer(ledger, request_of(attempt)), Claimed)
 
 
 # Idempotency keys.
+
+
+UNSENT = {State.FAILED, State.EXPIRED, State.CANCELLED, State.DISCARDED, State.SUPPRESSED}
 
 
 @pytest.fixture
@@ -470,6 +501,96 @@ async def test_workers_with_the_same_keys_agree_on_who_is_first(
     assert {row["state"]: row["n"] for row in rows} == {"sending": 50, "suppressed": 150}
 
 
+@pytest.mark.parametrize(
+    "ended", [State.FAILED, State.EXPIRED, State.CANCELLED, State.DISCARDED, State.SUPPRESSED]
+)
+async def test_a_key_is_free_again_once_its_holder_ended_without_being_sent(
+    ledger: LedgerRig, key: str, ended: State
+) -> None:
+    first, second, third = keyed(key), keyed(key), keyed(key)
+    await ledger.put(first, ended)
+    assert await answer(ledger, request_of(second)) == Claimed()
+    assert await answer(ledger, request_of(third)) == DuplicateOf(second.id)
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - UNSENT))
+async def test_a_key_is_not_free_while_its_holder_is_under_way_or_may_have_arrived(
+    ledger: LedgerRig, key: str, state: State
+) -> None:
+    first = keyed(key)
+    await ledger.put(first, state)
+    assert await answer(ledger, request_of(keyed(key))) == DuplicateOf(first.id)
+
+
+@pytest.mark.parametrize("ended", [State.CANCELLED, State.DISCARDED])
+async def test_a_key_stays_with_a_holder_that_was_given_up_and_may_have_arrived(
+    ledger: LedgerRig, key: str, ended: State
+) -> None:
+    first = keyed(key)
+    await ledger.put(first, ended)
+    await ledger.execute("UPDATE notifications SET perhaps_sent = true WHERE id = $1", first.id)
+    assert await answer(ledger, request_of(keyed(key))) == DuplicateOf(first.id)
+
+
+async def test_a_key_stays_with_a_holder_that_may_have_arrived_in_an_earlier_epoch(
+    ledger: LedgerRig, key: str
+) -> None:
+    first = keyed(key)
+    await ledger.put(first, State.FAILED)
+    await ledger.execute(
+        "INSERT INTO transitions (notification_id, epoch, before, after, actor, reason) "
+        "VALUES ($1, 1, 'unknown', 'queued', 'a person', 'replayed from dead letter x')",
+        first.id,
+    )
+    assert await answer(ledger, request_of(keyed(key))) == DuplicateOf(first.id)
+
+
+async def test_a_key_means_something_to_one_recipient_of_one_channel(
+    ledger: LedgerRig, key: str
+) -> None:
+    first, other = keyed(key), keyed(key, recipient="grace@example.com")
+    note = {"subject": None, "body": None, "event_type": "a.b", "payload": {}}
+    hook = keyed(key, channel="webhook", recipient="https://example.com/ada", **note)
+    answers = await ledger.claim(*map(request_of, (first, other, hook, keyed(key))))
+    assert answers == [Claimed()] * 3 + [DuplicateOf(first.id)]
+
+
+async def test_of_many_that_find_a_key_free_at_once_one_gets_it(
+    ledger: LedgerRig, key: str
+) -> None:
+    first = keyed(key)
+    await ledger.put(first, State.FAILED)
+    others = [keyed(key) for _ in range(8)]
+    answers = await asyncio.gather(*(ledger.claim(request_of(one)) for one in others))
+    assert [one for (one,) in answers].count(Claimed()) == 1
+
+
+async def test_a_key_is_not_taken_from_a_holder_that_is_being_replayed(
+    ledger: LedgerRig, key: str
+) -> None:
+    first, second = keyed(key), keyed(key)
+    await ledger.put(first, State.FAILED)
+    async with ledger.database.transaction() as replay:
+        use = Use.of(first.notification)
+        assert use is not None
+        await hold(replay, [use], WEEK)
+        claiming = asyncio.ensure_future(ledger.claim(request_of(second)))
+        await until_somebody_waits(ledger)
+        await replay.execute(
+            "UPDATE notifications SET state = 'queued', epoch = 1, attempt = 0 WHERE id = $1",
+            first.id,
+        )
+    assert await claiming == [DuplicateOf(first.id)]
+
+
+async def until_somebody_waits(ledger: LedgerRig) -> None:
+    """For a lock."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(10):
+        while not await ledger.fetch(waiting):
+            await asyncio.sleep(0.01)
+
+
 # Repeats and crowds.
 
 
@@ -578,6 +699,15 @@ async def test_a_poisoned_request_fails_alone(shared_database_url: str) -> None:
     assert isinstance(answers[-1], LedgerRefused)
 
 
+@pytest.mark.parametrize("query", ["SELECT $1::int", "SELECT $1::text::uuid"])
+async def test_a_refused_value_stands_in_no_traceback(ledger: LedgerRig, query: str) -> None:
+    who = "@".join(("grace", "example.org"))
+    with pytest.raises(LedgerRefused, match="invalid input") as caught:
+        async with ledger.database.transaction() as connection:
+            await connection.fetch(query, who)
+    assert who not in "".join(format_exception(caught.value))
+
+
 async def test_a_claim_whose_worker_was_cancelled_meanwhile_is_given_back(
     ledger: LedgerRig, shared_database_url: str
 ) -> None:
@@ -587,7 +717,7 @@ async def test_a_claim_whose_worker_was_cancelled_meanwhile_is_given_back(
         async with ledger.database.transaction() as blocking:
             await blocking.execute("SELECT FROM notifications WHERE id = $1 FOR UPDATE", blocked.id)
             tasks = [
-                asyncio.create_task(worker.claim(request_of(one))) for one in (attempt, blocked)
+                asyncio.ensure_future(worker.claim(request_of(one))) for one in (attempt, blocked)
             ]
             await waits_for_a_lock(ledger)
             tasks[0].cancel()

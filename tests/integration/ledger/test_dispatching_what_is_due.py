@@ -1,6 +1,7 @@
 """The outbox on PostgreSQL: what is due is taken once, and again where whoever took it is gone."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -11,13 +12,20 @@ from tests.support.ledger_rig import BOUNCE, LedgerRig, record_of, request_of
 from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.states import State
 from tidings.ledger.changes import Changes
-from tidings.ledger.dispatch import HEAVIEST
+from tidings.ledger.dispatch import HEAVIEST, LEASE, Dispatch
+from tidings.ledger.holding import holding
 
 
 @pytest.fixture
 def ledger(ledger_alone: LedgerRig) -> LedgerRig:
     """Nobody else's notifications are due."""
     return ledger_alone
+
+
+PUBLISHED = {
+    *(State.SCHEDULED, State.QUEUED, State.RETRYING),
+    *(State.FAILED, State.EXPIRED, State.UNKNOWN),  # to the dead letters
+}
 
 
 def due_in(seconds: float) -> datetime:
@@ -148,6 +156,75 @@ async def test_what_was_taken_and_not_confirmed_is_due_again_after_the_lease(
     assert len(await ledger.history(attempt.id)) == 1, "it became queued once"
 
 
+async def test_what_is_held_is_left_alone_until_it_is_let_go(ledger: LedgerRig) -> None:
+    """Longer than a lease lasts by itself; and no longer once nobody holds it."""
+    attempt = await stored(ledger)
+    await falls_due(ledger, attempt.id)
+    async with asyncio.timeout(20):
+        [dispatch] = await ledger.outbox.take(100, actor="one", lease=LEASE)
+        async with holding(ledger.outbox, [dispatch]):
+            until = time.monotonic() + 1.5 * LEASE
+            while time.monotonic() < until:
+                assert await taken(ledger) == []
+                await asyncio.sleep(0.1)
+        while not await taken(ledger):
+            await asyncio.sleep(0.1)
+        assert time.monotonic() - until <= LEASE + 1
+
+
+async def test_holding_brings_nothing_back_that_was_published(ledger: LedgerRig) -> None:
+    attempt = await stored(ledger)
+    await falls_due(ledger, attempt.id)
+    [dispatch] = await ledger.outbox.take(100, actor="one")
+    await ledger.outbox.dispatched([dispatch])
+    await ledger.outbox.keep([dispatch])
+    assert (await ledger.row(attempt.id))["dispatch_at"] is None
+
+
+async def due_against_the_order_of_ids(ledger: LedgerRig) -> list[Dispatch]:
+    """Two that were taken; the one with the larger id was due first."""
+    smaller, larger = sorted([(await stored(ledger)).id for _ in range(2)])
+    await falls_due(ledger, larger, ago=2.0)
+    await falls_due(ledger, smaller, ago=1.0)
+    dispatches = await ledger.outbox.take(100, actor="one")
+    assert {one.id for one in dispatches} == {smaller, larger}
+    return sorted(dispatches, key=lambda one: one.id, reverse=True)
+
+
+LOCK = "SELECT FROM notifications WHERE id = $1 FOR UPDATE NOWAIT"
+
+
+async def test_holding_waits_for_nobody_who_has_one_of_them(ledger: LedgerRig) -> None:
+    dispatches = await due_against_the_order_of_ids(ledger)
+    larger, smaller = (one.id for one in dispatches)
+    before = [(await ledger.row(id))["dispatch_at"] for id in (larger, smaller)]
+    async with ledger.database.transaction() as claiming:
+        await claiming.execute(LOCK, smaller)
+        async with asyncio.timeout(5):
+            await ledger.outbox.keep(dispatches, 600.0)
+    after = [(await ledger.row(id))["dispatch_at"] for id in (larger, smaller)]
+    assert after[0] > before[0]
+    assert after[1] == before[1]
+
+
+async def test_a_confirm_waits_with_nothing_that_others_wait_for(ledger: LedgerRig) -> None:
+    dispatches = await due_against_the_order_of_ids(ledger)
+    larger, smaller = (one.id for one in dispatches)
+    async with ledger.database.transaction() as claiming:
+        await claiming.execute(LOCK, smaller)
+        confirming = asyncio.create_task(ledger.outbox.dispatched(dispatches))
+        await waits_for_a_lock(ledger)
+        await claiming.execute(LOCK, larger)
+    await confirming
+    assert [(await ledger.row(id))["dispatch_at"] for id in (larger, smaller)] == [None, None]
+
+
+async def waits_for_a_lock(ledger: LedgerRig) -> None:
+    async with asyncio.timeout(10):
+        while not await ledger.fetch("SELECT FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+
+
 async def test_a_confirm_clears_it(ledger: LedgerRig) -> None:
     attempt = await stored(ledger)
     await falls_due(ledger, attempt.id)
@@ -248,7 +325,7 @@ async def test_what_was_taken_is_looked_at_again_when_its_lease_ends(ledger: Led
 async def test_what_can_t_be_taken_any_more_keeps_nobody_awake(ledger: LedgerRig) -> None:
     attempt = await stored(ledger)
     await falls_due(ledger, attempt.id)
-    for state in set(State) - {State.SCHEDULED, State.QUEUED}:
+    for state in set(State) - PUBLISHED:
         await ledger.execute(
             "UPDATE notifications SET state = $2 WHERE id = $1", attempt.id, state.value
         )

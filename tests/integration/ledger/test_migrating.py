@@ -57,9 +57,12 @@ async def test_migrating_makes_every_table_and_says_so(
         "circuits",
         "dead_letters",
         "escalations",
+        "idempotency_holders",
         "idempotency_keys",
         "notifications",
+        "processes",
         "transitions",
+        "recipient_results",
         "tries",
     }
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from tests.support.attempts import attempt_of
-from tests.support.ledger_rig import FAILURE, HOLDER, RETRY, LedgerRig, record_of, request_of
+from tests.support.ledger_rig import FAILURE, HOLDER, RETRY, WEEK, LedgerRig, record_of, request_of
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.errors import Refused
@@ -110,7 +110,7 @@ def letter_of(attempt: Attempt, reason: Reason, origin: Origin) -> Letter:
 
 def burying(reason: Reason, origin: Origin) -> Operation:
     async def work(ledger: LedgerRig, attempt: Attempt) -> None:
-        letters = Letters(ledger.database, actor="archive")
+        letters = Letters(ledger.database, actor="archive", window=WEEK)
         await letters.burials.bury([BurialRequest(letter_of(attempt, reason, origin))])
 
     return work
@@ -118,7 +118,7 @@ def burying(reason: Reason, origin: Origin) -> Operation:
 
 async def buried(ledger: LedgerRig, attempt: Attempt) -> tuple[Letters, Letter]:
     """A letter that lies open whatever its notification's state."""
-    letters = Letters(ledger.database, actor="a person")
+    letters = Letters(ledger.database, actor="a person", window=WEEK)
     letter = letter_of(attempt, Reason.REJECTED, Origin.ASTRAY)
     await letters.burials.bury([BurialRequest(letter)])
     return letters, letter
@@ -161,8 +161,6 @@ def burials() -> Iterator[Case]:
     unfinished = (S.QUEUED, S.RETRYING)
     for reason in Reason:
         by_lane = moves(reason.state, *unfinished)
-        if reason is Reason.OUTCOME_UNKNOWN:
-            by_lane = moves(S.FAILED, *unfinished)
         yield Case(f"bury {reason} of a lane", burying(reason, Origin.LANE), by_lane)
         by_worker = {before: after for before, after in by_lane.items() if before is S.QUEUED}
         yield Case(f"bury {reason} of a worker", burying(reason, Origin.WORKER), by_worker)

@@ -64,7 +64,7 @@ async def test_connections_that_do_not_come_are_not_waited_for_for_ever(
     management: Management,
 ) -> None:
     assert await management.close_connections() == 0
-    with pytest.raises(LocalStackError, match=r"0 of 1 connections .* within 0\.1 s"):
+    with pytest.raises(LocalStackError, match=r"0 of 1 connections .* within 0\.1s"):
         await management.close_connections(at_least=1, timeout=0.1)
 
 

@@ -147,7 +147,7 @@ def test_a_server_that_ends_at_once_is_quoted(tmp_path: Path, broken_home: Path)
 def test_a_server_that_never_becomes_ready_is_ended(tmp_path: Path, broken_home: Path) -> None:
     write_server(broken_home, f"echo $$ > {tmp_path}/pid; exec sleep 60")
     rabbitmq = RabbitMQ(tmp_path / "data", home=broken_home, start_limit=0.5)
-    with pytest.raises(StartFailed, match=r"was not ready within 0\.5 s"):
+    with pytest.raises(StartFailed, match=r"was not ready within 0\.5s"):
         rabbitmq.start()
     assert is_gone(int((tmp_path / "pid").read_text()))
 

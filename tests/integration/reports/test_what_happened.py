@@ -7,8 +7,9 @@ from itertools import pairwise
 from uuid import UUID, uuid4
 
 import pytest
+from tests.support.attempts import read_in_its_lane
 
-from tidings.delivery.attempt import Attempt, Message, read
+from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import Refused
 from tidings.delivery.outcome import (
@@ -24,8 +25,10 @@ from tidings.delivery.outcome import (
 )
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
+from tidings.ledger.changes import Cancelled
+from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import ClaimRequest, Record
-from tidings.ledger.reports import Filters, IdPrefix
+from tidings.ledger.notification_search import Filters
 from tidings.ledger.stories import Change, Try
 from tidings.settings import LedgerSettings
 
@@ -46,7 +49,7 @@ def an_attempt(number: int = 1, *, channel: str = "sms", **fields: object) -> At
     body = {"id": str(uuid4()), "channel": channel, "recipient": recipient, **text, **fields}
     first_seen = datetime.now(UTC) - timedelta(seconds=1)
     headers = {"x-tidings-attempt": number, "x-tidings-first-seen": first_seen.isoformat()}
-    return read(Message(json.dumps(body).encode(), f"{channel}.normal", headers))
+    return read_in_its_lane(Message(json.dumps(body).encode(), f"{channel}.normal", headers))
 
 
 def again(attempt: Attempt, number: int) -> Attempt:
@@ -54,7 +57,7 @@ def again(attempt: Attempt, number: int) -> Attempt:
         "x-tidings-attempt": number,
         "x-tidings-first-seen": attempt.first_seen.isoformat(),
     }
-    return read(Message(attempt.body, attempt.lane.key, headers))
+    return read_in_its_lane(Message(attempt.body, attempt.lane.key, headers))
 
 
 async def made(ledger: Ledger, attempt: Attempt, *outcomes: Outcome) -> UUID:
@@ -110,6 +113,30 @@ async def test_an_id_is_found_by_its_first_digits(ledger: Ledger) -> None:
     assert story.notification.id == attempt.id
 
 
+async def test_four_digits_name_an_id_that_only_begins_so(ledger: Ledger) -> None:
+    for one in ("7a3f0000-0000-4000-8000-000000000001", "11117a3f-0000-4000-8000-00000000beef"):
+        await made(ledger, an_attempt(id=one), Sent("twilio"))
+    find = ledger.reports.find
+    assert str(await find(IdPrefix.parse("7A3f"))).endswith("0001")
+    assert await find(IdPrefix.parse("beef")) is None, (
+        "too few digits to look for in the middle of ids"
+    )
+    assert str(await find(IdPrefix.parse("00beef"))).endswith("beef")
+
+
+async def test_ids_of_the_same_minute_are_told_apart_by_any_of_their_later_digits(
+    ledger: Ledger,
+) -> None:
+    ids = [f"0193a5c4-2c00-7{number}-8000-000000{number}041" for number in (123, 456)]
+    for one in ids:
+        await made(ledger, an_attempt(id=one), Sent("twilio"))
+    for typed in (ids[1], ids[1][24:], ids[1][-18:], ids[1][9:18], "c00-7456-8"):
+        assert str(await ledger.reports.find(IdPrefix.parse(typed))) == ids[1]
+    with pytest.raises(Refused, match="the last group"):
+        await ledger.reports.find(IdPrefix.parse("0193a5c4"))
+    assert await ledger.reports.find(IdPrefix.parse("00009041")) is None
+
+
 async def test_digits_that_several_ids_begin_with_are_refused_and_all_are_named(
     ledger: Ledger,
 ) -> None:
@@ -121,9 +148,9 @@ async def test_digits_that_several_ids_begin_with_are_refused_and_all_are_named(
     assert all(twin in str(refused.value) for twin in twins)
 
 
-@pytest.mark.parametrize("text", ["", "0192f0c", "not-an-id-at-all", "0" * 33, "0192f0c1?"])
+@pytest.mark.parametrize("text", ["", "019", "not-an-id-at-all", "0" * 33, "0192f0c1?"])
 def test_what_is_no_id_is_refused_in_words(text: str) -> None:
-    with pytest.raises(ValueError, match="at least its first 8 digits"):
+    with pytest.raises(ValueError, match="at least the first 4 of its digits"):
         IdPrefix.parse(text)
 
 
@@ -158,8 +185,8 @@ async def test_each_filter_finds_the_one_and_leaves_the_other(
     await made(ledger, other, Undeliverable(Reason.REJECTED, Failure("rejected", "no")))
     await accepted_at(ledger, wanted.id, datetime(2026, 6, 2, tzinfo=UTC))
     await accepted_at(ledger, other.id, datetime(2026, 5, 2, tzinfo=UTC))
-    found = await ledger.reports.list(filters, 10)
-    assert [one.id for one in found] == [wanted.id]
+    page = await ledger.reports.list(filters, 10)
+    assert [one.id for one in page.found] == [wanted.id]
 
 
 async def test_a_list_is_newest_first_and_goes_on_where_the_last_page_ended(
@@ -170,9 +197,11 @@ async def test_a_list_is_newest_first_and_goes_on_where_the_last_page_ended(
     for place, id_ in enumerate(ids):
         await accepted_at(ledger, id_, moment + timedelta(seconds=place // 2))  # ties too
     pages: list[UUID] = []
-    while page := await ledger.reports.list(Filters(), 2, before=pages[-1] if pages else None):
+    before: UUID | None = None
+    while page := (await ledger.reports.list(Filters(), 2, before=before)).found:
         assert len(page) <= 2
         pages += [one.id for one in page]
+        before = pages[-1]
     assert len(pages) == len(set(pages)) == 5
     assert pages[0] == ids[4]
     assert set(pages[3:]) == set(ids[:2])
@@ -202,6 +231,20 @@ async def test_statistics_count_and_divide(ledger: Ledger) -> None:
     assert sms.p50 is None
 
 
+async def test_statistics_count_no_try_of_what_expired_before_it_was_tried(ledger: Ledger) -> None:
+    late = Undeliverable(Reason.EXPIRED, Failure("expired", "not delivered before noon"))
+    await made(ledger, an_attempt(channel="email"), Sent("smtp"))
+    await made(ledger, an_attempt(channel="email"), late)
+    untried = await made(ledger, an_attempt(channel="sms"), late)
+    stats = await ledger.reports.stats(datetime.now(UTC) - timedelta(hours=1))
+    email, sms = stats.channels["email"], stats.channels["sms"]
+    assert (email.attempts, email.tried) == (1, 1)
+    assert (sms.attempts, sms.tried, sms.retry_rate) == (None, 0, None)
+    story = await ledger.reports.show(untried)
+    assert story is not None
+    assert (story.notification.tries, story.notification.data["attempt"]) == (0, 0)
+
+
 async def test_time_to_delivery_counts_from_when_it_was_due(ledger: Ledger) -> None:
     now = datetime.now(UTC)
     ids = [await made(ledger, an_attempt(), Sent("twilio")) for _ in range(3)]
@@ -217,6 +260,21 @@ async def test_time_to_delivery_counts_from_when_it_was_due(ledger: Ledger) -> N
     stats = await ledger.reports.stats(now - timedelta(hours=1))
     assert stats.total.p50 == pytest.approx(2)
     assert stats.total.p99 == pytest.approx(600, rel=0.05)
+
+
+async def test_time_to_delivery_leaves_out_what_was_replayed(ledger: Ledger) -> None:
+    """It waited for a person, for hours perhaps, and says nothing of how fast Tidings is."""
+    at_once, replayed = [await made(ledger, an_attempt(), Sent("twilio")) for _ in range(2)]
+    async with ledger.database.connection() as connection:
+        for id_, epoch, hours in ((at_once, 0, 0), (replayed, 1, 5)):
+            await connection.execute(
+                "UPDATE notifications SET epoch = $2, finished_at = accepted_at + make_interval(secs => 2, hours => $3)"
+                " WHERE id = $1",
+                *(id_, epoch, hours),
+            )
+    stats = await ledger.reports.stats(datetime.now(UTC) - timedelta(hours=1))
+    assert (stats.total.p50, stats.total.p99) == (2, 2)
+    assert (stats.total.accepted, stats.total.succeeded) == (2, 2)
 
 
 async def test_statistics_of_nothing_divide_by_nothing(ledger: Ledger) -> None:
@@ -235,7 +293,7 @@ async def test_what_waits_to_be_retried_can_be_cancelled_and_its_message_is_then
     attempt = an_attempt()
     await made(ledger, attempt, RetryLater(GREYLISTED, Delay(60), 2))
     was = await ledger.changes.cancel(attempt.id, actor="cli jane@desk", reason="wrong customer")
-    assert was is State.RETRYING
+    assert was == Cancelled(State.RETRYING, perhaps_sent=False)
     answer = await claim(ledger, again(attempt, 2))
     assert answer == Finished(State.CANCELLED)
     story = await ledger.reports.show(attempt.id)
@@ -250,7 +308,9 @@ async def test_what_is_scheduled_can_be_cancelled_and_is_never_due(ledger: Ledge
     attempt = an_attempt(scheduled_at=due.isoformat())
     await claim(ledger, attempt)
     assert await ledger.outbox.seconds_to_next() is not None
-    assert await ledger.changes.cancel(attempt.id, actor="cli", reason="x") is State.SCHEDULED
+    assert await ledger.changes.cancel(attempt.id, actor="cli", reason="x") == Cancelled(
+        State.SCHEDULED, perhaps_sent=False
+    )
     assert await ledger.outbox.seconds_to_next() is None
 
 

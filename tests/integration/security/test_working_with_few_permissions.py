@@ -32,7 +32,9 @@ from tidings_events.routing import EXCHANGE
 
 OPERATIONS = (Path(__file__).parents[3] / "docs/operations.md").read_text("utf-8")
 PERMISSIONS: list[tuple[str, str, str, str]] = re.findall(
-    r"^rabbitmqctl set_permissions -p / (\w+) +'(.+)' +'(.+)' +'(.+)'$", OPERATIONS, re.MULTILINE
+    r"^rabbitmqctl set_permissions -p / (\w+) +(?:\\\n +)?'(.+)' +'(.+)' +'(.+)'$",
+    OPERATIONS,
+    re.MULTILINE,
 )
 GRANTS = re.findall(r"^(?:GRANT|REVOKE) .+ app;$", OPERATIONS, re.MULTILINE)
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.testing import ScriptedChannel
@@ -85,6 +86,21 @@ async def test_each_is_kept_with_its_reason_and_holds_nobody_up(
     assert set(channel.sent) == set(fine)
 
 
+async def test_what_it_holds_is_kept_with_the_letter_and_stands_in_no_log_line(rig: Rig) -> None:
+    with capture_logs() as lines:
+        async with rig.working(ScriptedChannel()), rig.archiving():
+            await rig.publish(body=body(recipient="Eve <eve.adams@example.com>"))
+
+            async def told() -> bool:
+                return {"malformed message", "dead letter"} <= {line["event"] for line in lines}
+
+            await eventually(told)
+    [letter] = await letters(rig)
+    assert "eve.adams@example.com" in str(letter["message"])
+    assert "recipient: is not an email address" in str(lines)
+    assert "eve.adams" not in str(lines)
+
+
 async def test_a_routing_key_nobody_reads_is_kept_as_unroutable(
     archived: tuple[Rig, ScriptedChannel],
 ) -> None:
@@ -101,21 +117,30 @@ async def test_a_routing_key_nobody_reads_is_kept_as_unroutable(
     assert await rig.state(id) is None  # the good copy may still come
 
 
-async def test_a_routing_key_that_contradicts_the_body_is_refused_with_the_right_one(
+async def test_a_routing_key_of_another_channel_than_the_body_s_is_refused_with_the_right_one(
     archived: tuple[Rig, ScriptedChannel],
 ) -> None:
     rig, channel = archived
-    await rig.publish("sms.high", channel="email")
-    await rig.publish("email.low", priority="urgent")
+    await rig.publish("email.high", channel="sms", recipient="+14155552671", subject=None)
+    text = {"channel": "sms", "recipient": "+14155552671", "body": "Hello", "id": str(uuid4())}
+    await rig.publish("email.high", body=json.dumps(text).encode())
 
     async def arrived() -> bool:
-        # nobody serves sms here, so the first waits in its lane
-        return len(await letters(rig)) == 1
+        return len(await letters(rig)) == 2
 
     await eventually(arrived)
-    [letter] = await letters(rig)
-    assert "urgent" in str(letter["message"])
+    (letter,) = (one for one in await letters(rig) if one["kind"] == "misrouted")
+    assert "publish it with the key sms.normal" in str(letter["message"])
     assert not channel.sent
+
+
+async def test_of_two_priorities_the_routing_key_s_counts(
+    archived: tuple[Rig, ScriptedChannel],
+) -> None:
+    rig, channel = archived
+    id = await rig.publish("email.low", priority="urgent")
+    await rig.reaches(id, "sent")
+    assert [one.attempt.lane.priority for one in channel.requests] == ["low"]
 
 
 @pytest.mark.parametrize(

@@ -123,9 +123,7 @@ async def test_a_pause_by_hand_holds_every_worker_and_outlasts_a_restart(
     first, second = ScriptedChannel(), ScriptedChannel()
     async with rig.working(first, "first"):
         async with rig.working(second, "second"):
-            done = await tidings(
-                "channels", "pause", "email", "--reason", "moving", env=environment()
-            )
+            done = await tidings("channels", "pause", "email", "--why", "moving", env=environment())
             assert done.code == 0, done.err
             await eventually(lambda: all(rests(rig, place) for place in (0, 1)), within=5)
             ids = await rig.publish_many(10)
@@ -136,7 +134,7 @@ async def test_a_pause_by_hand_holds_every_worker_and_outlasts_a_restart(
             assert '"state": "paused"' in listed.out
             assert ": moving" in listed.out
             assert first.requests + second.requests == []
-            await tidings("channels", "resume", "email", "--reason", "moved", env=environment())
+            await tidings("channels", "resume", "email", "--why", "moved", env=environment())
             await eventually(lambda: all_sent(rig, ids), within=10)
     history = await tidings("channels", "history", "email", env=environment())
     assert [line.split()[-1] for line in history.out.splitlines()[1:]] == ["moved", "moving"]
@@ -155,9 +153,7 @@ async def test_a_circuit_is_opened_and_closed_by_hand(make_rig: MakeRig) -> None
     rig = await make_rig()
     channel = ScriptedChannel()
     async with rig.working(channel):
-        await tidings(
-            "channels", "open", "email", "--reason", "their maintenance", env=environment()
-        )
+        await tidings("channels", "open", "email", "--why", "their maintenance", env=environment())
         await eventually(lambda: state(rig) == 2, within=5)
         id = await rig.publish()
         await eventually(lambda: told(rig, "primary"))

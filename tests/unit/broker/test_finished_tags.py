@@ -53,6 +53,12 @@ class Broker(RuleBasedStateMachine):
     def what_is_left_is_what_finished_and_is_outstanding(self) -> None:
         assert self.tags.left == len(self.outstanding & self.finished)
 
+    @invariant()
+    def what_is_unsettled_up_to_any_of_them_is_outstanding(self) -> None:
+        for last in range(self.last + 1):
+            expected = sum(tag <= last for tag in self.outstanding)
+            assert self.tags.unsettled(last) == expected
+
     def teardown(self) -> None:
         self.flush(all_of_them=True)
         assert not self.outstanding & self.finished

@@ -36,6 +36,7 @@ properties = st.builds(
     message_id=optional,
     timestamp=st.none() | st.just(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
     message_type=optional,
+    user_id=optional,
     app_id=optional,
 )
 
@@ -48,6 +49,12 @@ def frames_of(
     yield frame.marshal(header.ContentHeader(0, len(body), told), channel)
     for at in range(0, len(body), piece):
         yield frame.marshal(pamqp_body.ContentBody(body[at : at + piece]), channel)
+
+
+def further_of(told: spec.Basic.Properties) -> dict[str, str] | None:
+    named = ("correlation_id", "reply_to", "expiration", "user_id", "app_id")
+    found = {name: value for name in named if (value := getattr(told, name))}
+    return {**found, **({"type": told.message_type} if told.message_type else {})} or None
 
 
 OTHERS = [
@@ -95,6 +102,7 @@ def test_messages_arrive_whole_and_everything_else_goes_on_unchanged(
             told.content_encoding,
             told.message_id,
             told.timestamp,
+            further_of(told),
         )
 
 

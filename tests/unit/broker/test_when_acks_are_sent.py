@@ -7,7 +7,9 @@ from time import monotonic
 import pytest
 from tests.support.worker_rig import eventually
 
+from tidings.broker.consumer import Delivery
 from tidings.broker.settlement import INTERVAL, PATIENCE, Settlement
+from tidings.delivery.attempt import Message
 
 
 class AChannel:
@@ -118,3 +120,39 @@ async def test_closing_amid_many_acks_loses_none() -> None:
             settlement.ack(tag)
         await eventually(lambda: bool(channel.frames))
     assert channel.frames == [(tag, False) for tag in range(2, 52)]
+
+
+class ABrokenChannel(AChannel):
+    """Fails in a way that no client library is known to."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    async def basic_ack(self, tag: int, *, multiple: bool = False, wait: bool) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [KeyError(), asyncio.CancelledError()])
+async def test_where_acks_can_t_be_sent_for_a_fault_of_ours_its_channel_is_given_up(
+    error: BaseException,
+) -> None:
+    ended = asyncio.Event()
+    async with Settlement(ABrokenChannel(error)) as settlement:  # type: ignore[arg-type]  # as above
+        settlement.on_end(ended.set)
+        assert settlement.alive
+        settlement.ack(1)
+        async with asyncio.timeout(5):
+            await ended.wait()
+        assert not settlement.alive
+
+
+async def test_a_delivery_is_settled_once_whoever_tries_again(
+    settlement: Settlement, channel: AChannel
+) -> None:
+    delivery = Delivery(Message(b"", ""), "", "", False, 1, settlement)
+    delivery.ack()
+    delivery.give_back()
+    delivery.ack()
+    await eventually(lambda: bool(channel.frames))
+    assert channel.frames == [(1, True)]

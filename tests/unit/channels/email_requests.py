@@ -12,6 +12,7 @@ from uuid import uuid4
 import pydantic_core
 
 from tidings.channels.email.addresses import Mailbox
+from tidings.channels.email.bodies import Payload
 from tidings.channels.email.message import Mail, compose
 from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.ports import Content, SendRequest
@@ -31,12 +32,13 @@ def request(content: Content, *, epoch: int = 0, number: int = 1, **fields: Any)
 
 def mail(content: Content, sender: Mailbox = SENDER, **fields: Any) -> Mail:
     """The mail that is made of it."""
-    return compose(request(content, **fields), sender, NOW)
+    [made] = compose(request(content, **fields), sender, NOW)
+    return made
 
 
-def read(payload: bytes) -> EmailMessage:
+def read(payload: Payload) -> EmailMessage:
     """As a mail program reads it."""
-    message = email.message_from_bytes(payload, policy=email.policy.default)
+    message = email.message_from_bytes(bytes(payload), policy=email.policy.default)
     assert isinstance(message, EmailMessage)
     return message
 
@@ -53,8 +55,10 @@ def base64(content: bytes) -> str:
     return b64encode(content).decode()
 
 
-def assert_well_formed(payload: bytes) -> None:
+def assert_well_formed(written: Payload) -> None:
     """Seven bits, whole line ends and no line longer than RFC 5322 has it."""
+    payload = bytes(written)
+    assert len(payload) == len(written)
     assert payload.isascii()
     assert b"\0" not in payload
     assert payload.endswith(b"\r\n")

@@ -14,6 +14,10 @@ from tidings.delivery.errors import ConfigurationError
         ("anna@straße.example", "anna@xn--strae-oqa.example"),
         ("jürgen@bücher.example", "jürgen@xn--bcher-kva.example"),
         ("tidings@localhost", "tidings@localhost"),
+        ("try..this@docomo.ne.jp", '"try..this"@docomo.ne.jp'),
+        ("name.@ezweb.ne.jp", '"name."@ezweb.ne.jp'),
+        (".jürgen@bücher.example", '".jürgen"@xn--bcher-kva.example'),
+        ('"quoted"@example.org', '"quoted"@example.org'),
     ],
 )
 def test_a_domain_is_written_in_ascii_and_a_local_part_kept(address: str, written: str) -> None:

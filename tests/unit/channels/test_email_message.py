@@ -1,5 +1,6 @@
 """What is made of a notification: parts, addresses, dates and names; and what no mail is made of."""
 
+import re
 from collections.abc import Mapping
 from email import message_from_bytes
 from email.header import decode_header, make_header
@@ -31,6 +32,8 @@ from tidings.delivery.ports import Content
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n")))
 @example("=?utf-8?q?literal?= =?x")
+@example("=?x?B?two words?=")
+@example("why=?because=? and =?so?on")
 @example("tab\there, a bell\a, \x85 and \u2028")
 @example("ends in a space of its own kind\xa0")
 def test_any_subject_is_read_as_it_was_written(subject: str) -> None:
@@ -55,7 +58,7 @@ def test_any_name_of_the_sender_is_read_as_it_was_written(name: str) -> None:
     assert_well_formed(payload)
 
 
-@pytest.mark.parametrize("text", ["From the start\n.\n..\nx ", "a" * 998, "line\r\nline\rline\n"])
+@pytest.mark.parametrize("text", ["From the start\n.\n..\nx ", "a" * 899, "line\r\nline\rline\n"])
 def test_ascii_text_travels_as_it_is(text: str) -> None:
     payload = mail(Content(text, "s")).payload
 
@@ -66,7 +69,7 @@ def test_ascii_text_travels_as_it_is(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "encoding"),
     [
-        ("a" * 999, b"quoted-printable"),
+        ("a" * 900, b"quoted-printable"),
         ("mostly plain, one é", b"quoted-printable"),
         ("日本語のお知らせ", b"base64"),
     ],
@@ -83,7 +86,7 @@ def test_text_that_holds_the_boundary_ends_no_part() -> None:
     text = f"--=_{identity.hex}_a--\n--=_{identity.hex}_m"
     asked = request(Content(text, "s", "<p>"), id=str(identity))
 
-    message = read(compose(asked, SENDER, NOW).payload)
+    message = read(compose(asked, SENDER, NOW)[0].payload)
 
     plain, html = message.iter_parts()
     assert isinstance(plain, EmailMessage)
@@ -150,7 +153,7 @@ def test_the_message_id_stays_the_same_for_a_retry_and_changes_for_a_replay() ->
 
     def named(**where: int) -> str:
         asked = request(Content("text", "s"), id=identity, **where)
-        return str(read(compose(asked, SENDER, NOW).payload)["Message-ID"])
+        return str(read(compose(asked, SENDER, NOW)[0].payload)["Message-ID"])
 
     assert named(number=1) == named(number=2) == f"<{identity}.0@tidings.example>"
     assert named(epoch=1) == f"<{identity}.1@tidings.example>"
@@ -181,7 +184,7 @@ def test_an_international_domain_is_written_in_ascii() -> None:
     assert made.payload.isascii()
 
 
-@pytest.mark.parametrize("field", ["recipient", "reply_to", "from_address"])
+@pytest.mark.parametrize("field", ["recipient", "from_address"])
 def test_a_local_part_beyond_ascii_takes_smtputf8(field: str) -> None:
     fields: dict[str, Any] = {field: "jürgen@example.org"}
 
@@ -189,6 +192,102 @@ def test_a_local_part_beyond_ascii_takes_smtputf8(field: str) -> None:
 
     assert made.envelope.international
     assert "jürgen@example.org".encode() in made.payload
+
+
+@pytest.mark.parametrize("times", [1, 9])
+def test_a_reply_to_beyond_ascii_takes_no_smtputf8_and_is_shown_as_a_name(times: int) -> None:
+    address = f"{'jürgen' * times}@example.org"
+
+    made = mail(Content("t", "s"), reply_to=address)
+
+    assert not made.envelope.international
+    assert_well_formed(made.payload)
+    [group] = read(made.payload)["Reply-To"].groups
+    assert group.addresses == ()
+    lines = header_lines(made.payload, "Reply-To")
+    assert max(map(len, lines)) <= 78
+    [field] = re.findall("^Reply-To: (.*) :;$", "".join(lines))
+    assert str(make_header(decode_header(field))) == address
+
+
+def test_a_reply_to_beyond_ascii_stands_as_it_is_where_the_mail_takes_smtputf8_anyway() -> None:
+    made = mail(
+        Content("t", "s"), recipient="jürgen@example.org", reply_to="δοκιμή@παράδειγμα.example"
+    )
+
+    assert made.envelope.international
+    assert "Reply-To: δοκιμή@xn--hxajbheg2az3al.example\r\n".encode() in made.payload
+
+
+UNSUBSCRIBE = (
+    "<https://example.com/u/dG9rZW4=?list=news>, <mailto:u@example.com?subject=dG9rZW4=?=>"
+)
+
+
+def header_lines(payload: bytes, name: str) -> list[str]:
+    """The lines of a header as they travel."""
+    head = payload.partition(b"\r\n\r\n")[0].decode().replace("\r\n", "\n")
+    [field] = re.findall(rf"^{name}:.*(?:\n[ \t].*)*", head, re.MULTILINE)
+    return str(field).split("\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("List-Unsubscribe", UNSUBSCRIBE),
+        ("List-Unsubscribe", f"<https://example.com/u?{'x' * 931}>"),
+        ("List-Unsubscribe", f"<https://example.com/u?{'x' * 973}>"),
+        ("List-Unsubscribe", "<https://example.com/=?utf-8?q?whole?=>"),
+        ("list-id", "=?utf-8?q?Gr=C3=BC=C3=9Fe?= <news.example.com>"),
+        ("References", " ".join(f"<{number}@example.com>" for number in range(50))),
+        ("In-Reply-To", "<=?utf-8?q?1?=@example.com>"),
+        ("Feedback-ID", "spring:=?:shop:example"),
+        ("X-Query", "a=?b=?c"),
+    ],
+)
+def test_a_header_that_programs_read_arrives_as_it_was_published(name: str, value: str) -> None:
+    payload = mail(Content("t", "s"), headers={name: value}).payload
+
+    lines = header_lines(payload, name)
+    assert "".join(lines) == f"{name}: {value}"
+    assert max(map(len, lines)) <= 998
+
+
+def test_a_long_word_gets_a_line_of_its_own_before_a_server_breaks_it() -> None:
+    value = f"<https://example.com/u?{'x' * 940}>"
+
+    lines = header_lines(
+        mail(Content("t", "s"), headers={"List-Unsubscribe": value}).payload, "List-Unsubscribe"
+    )
+
+    assert lines == ["List-Unsubscribe:", f" {value}"]
+
+
+@pytest.mark.parametrize("length", [899, 900, 989, 998])
+def test_a_long_word_for_people_never_makes_a_line_that_a_server_breaks(length: int) -> None:
+    payload = mail(Content("t", "s"), headers={"X-Note": "x" * length}).payload
+
+    assert max(map(len, payload.split(b"\r\n"))) < 960
+    assert read(payload)["X-Note"] == "x" * length
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"List-Unsubscribe": "<https://example.com/ü>"}, "List-Unsubscribe has characters"),
+        ({"Feedback-ID": "a\tb"}, "Feedback-ID has characters"),
+        ({"References": "x" * 998}, "References has 998 characters without a space"),
+    ],
+)
+def test_a_header_that_would_have_to_be_encoded_and_must_not_is_refused(
+    headers: dict[str, str], said: str
+) -> None:
+    asked = request(Content("t", "s"))
+    past_the_contract = asked.notification.model_copy(update={"headers": headers})
+    object.__setattr__(asked.attempt, "notification", past_the_contract)
+
+    with pytest.raises(Rejected, match=said):
+        compose(asked, SENDER, NOW)
 
 
 @pytest.mark.parametrize("subject", ["a\r\nBcc: eve@example.net", "a\nb", "a\rb"])

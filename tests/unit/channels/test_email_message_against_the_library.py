@@ -25,7 +25,7 @@ LINE = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_s
     lambda value: "=?" not in value
 )
 """Without what the library can't write: control characters, and `=?` that is meant as such."""
-BODY = ANYTHING | st.lists(st.sampled_from([".", "..", " ", "\t", "x" * 997, "é", "\r", "\n"])).map(
+BODY = ANYTHING | st.lists(st.sampled_from([".", "..", " ", "\t", "x" * 898, "é", "\r", "\n"])).map(
     "".join
 )
 FILES: st.SearchStrategy[dict[str, Any]] = st.builds(
@@ -34,7 +34,10 @@ FILES: st.SearchStrategy[dict[str, Any]] = st.builds(
         st.characters(exclude_categories=["Cs", "Cc"], exclude_characters='/\\"'),
         min_size=1,
         max_size=120,
-    ).filter(lambda name: name not in {".", ".."} and name == name.strip()),
+    ).filter(
+        # The library takes a name like `=?…?=` for an encoded word, and reads it as something else.
+        lambda name: name not in {".", ".."} and name == name.strip() and "=?" not in name
+    ),
     content_type=st.sampled_from(["application/pdf", "image/png", "application/octet-stream"]),
     content=st.binary(max_size=300),
     content_id=st.none() | st.uuids().map(lambda each: f"{each.hex}@tidings"),
@@ -67,7 +70,7 @@ def test_what_a_mail_program_reads_is_what_the_library_would_have_written(
     notification = asked.notification
     assert isinstance(notification, EmailNotification)
 
-    payload = compose(asked, SENDER, NOW).payload
+    payload = compose(asked, SENDER, NOW)[0].payload
 
     expected = _told(_by_the_library(notification, content), HEADERS)
     assert _told(read(payload), HEADERS) == expected

@@ -1,12 +1,15 @@
-"""The table of Twilio's error codes."""
+"""The table of Twilio's error codes, held against what Twilio's own list says of each."""
 
+import csv
 import re
+from pathlib import Path
 
 import pytest
 
 from tidings.channels import twilio_codes
 from tidings.channels.twilio_codes import CODES, meaning
 from tidings.delivery.errors import (
+    Deferred,
     DeliveryError,
     Misconfigured,
     OutcomeUnknown,
@@ -15,7 +18,49 @@ from tidings.delivery.errors import (
     Unavailable,
 )
 
-OURS = {Rejected, Unavailable, Throttled, OutcomeUnknown, Misconfigured}
+OURS = {Rejected, Deferred, Unavailable, Throttled, OutcomeUnknown, Misconfigured}
+DICTIONARY = Path(__file__).with_name("twilio_dictionary.csv")
+"""Every code that https://www.twilio.com/docs/api/errors lists (read in 2026) where messages meet theirs,
+20000 to 20599, 21600 to 21999, 30001 to 30046 and 63000 to 63199, and those of elsewhere that a message can
+bring about: what it is about, whether it lasts, and whether something may have been sent. `elsewhere` is what
+creating a message of text or content never gets: numbers, media, registrations, tokens."""
+ERRORS = {
+    ("account", "good", "no"): Misconfigured,
+    ("sender", "good", "no"): Misconfigured,
+    ("recipient", "good", "no"): Rejected,
+    ("content", "good", "no"): Rejected,
+    ("recipient", "now", "no"): Deferred,
+    ("content", "now", "no"): Deferred,
+    ("platform", "now", "no"): Unavailable,
+    ("limit", "now", "no"): Throttled,
+    ("platform", "now", "maybe"): OutcomeUnknown,
+}
+"""What each combination of facts is to us."""
+
+
+def published() -> dict[int, tuple[str, str, str]]:
+    with DICTIONARY.open(newline="") as file:
+        return {
+            int(row["code"]): (row["about"], row["lasts"], row["sent"])
+            for row in csv.DictReader(file)
+        }
+
+
+def test_the_table_has_the_codes_that_a_message_can_bring_about_and_no_other() -> None:
+    met = {code for code, facts in published().items() if facts[0] != "elsewhere"}
+
+    assert CODES.keys() == met
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_becomes_what_twilios_list_says_of_it(code: int) -> None:
+    assert CODES[code].error is ERRORS[published()[code]]
+
+
+def test_what_is_said_of_a_sender_is_in_the_senders_group() -> None:
+    of_senders = {code for code, facts in published().items() if facts[0] == "sender"}
+
+    assert twilio_codes._SENDER.keys() == of_senders
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -36,6 +81,7 @@ def test_no_code_is_in_two_groups() -> None:
         twilio_codes._ACCOUNT,
         twilio_codes._SENDER,
         twilio_codes._REJECTED,
+        twilio_codes._DEFERRED,
         twilio_codes._UNAVAILABLE,
         twilio_codes._THROTTLED,
         twilio_codes._UNKNOWN,
@@ -61,6 +107,13 @@ def test_no_code_is_in_two_groups() -> None:
         (63016, Rejected),
         (63018, Throttled),
         (63038, Throttled),
+        # Those that were wrong, or not there.
+        *((code, Throttled) for code in (30454, 63119)),
+        *((code, Deferred) for code in (30036, 63053)),
+        (63117, Unavailable),
+        *((code, OutcomeUnknown) for code in (20504, 30046, 30500)),
+        *((code, Misconfigured) for code in (20012, 20426, 21663, 21668, 21715, 30037)),
+        *((code, Misconfigured) for code in (63056, 63059, 63109, 63111, 63113, 63120)),
     ],
 )
 def test_the_codes_met_most_mean_what_twilio_documents(
@@ -106,6 +159,14 @@ def test_wrong_credentials_stay_our_fault_whoever_named_the_sender() -> None:
 
     assert known is not None
     assert known.error is Misconfigured
+
+
+@pytest.mark.parametrize("code", [21611, 30001, 63018])
+def test_a_limit_of_a_sender_that_the_notification_named_slows_no_other(code: int) -> None:
+    ours = meaning(code, sender="+14155550100", own=False)
+    theirs = meaning(code, sender="+14155550100", own=True)
+
+    assert (ours and ours.error, theirs and theirs.error) == (Throttled, Deferred)
 
 
 def test_an_unheard_of_code_has_no_meaning() -> None:

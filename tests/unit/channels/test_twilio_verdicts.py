@@ -12,6 +12,7 @@ from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioS
 from tidings.channels.http_client import Reply
 from tidings.channels.twilio_verdicts import accepted, refused
 from tidings.delivery.errors import (
+    Deferred,
     DeliveryError,
     Misconfigured,
     OutcomeUnknown,
@@ -99,8 +100,16 @@ def test_a_status_without_a_code_we_know_is_judged_by_itself(
 
     assert type(bare) is expected
     assert bare.code == str(status)
-    assert type(unheard_of) is expected
+    assert type(unheard_of) is (Rejected if status in {403, 404} else expected)
     assert unheard_of.code == "99999"
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refusal_for_a_reason_that_twilio_names_is_about_this_message(status: int) -> None:
+    error = refused(rest(status, 99999), reply(status))
+
+    assert type(error) is Rejected
+    assert "https://www.twilio.com/docs/api/errors/99999" in str(error)
 
 
 def test_a_503_of_twilios_own_was_not_sent() -> None:
@@ -191,5 +200,5 @@ def test_a_message_created_with_an_error_is_judged_by_its_code(
 
 @pytest.mark.parametrize("status", ["failed", "undelivered", "canceled"])
 def test_a_message_created_as_failed_for_no_reason_is_worth_another_try(status: str) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(Deferred):
         accepted(created(status=status), reply(201), sender="", own=False)

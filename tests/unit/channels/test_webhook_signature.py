@@ -17,7 +17,7 @@ def secret(fill: bytes = b"k", length: int = 32) -> str:
 
 
 def test_receivers_can_verify_with_the_specifications_own_library() -> None:
-    headers = Signer(secret()).headers(KEY, '{"type":"a"}')
+    headers = Signer(secret()).headers(KEY, b'{"type":"a"}')
 
     assert Webhook(secret()).verify('{"type":"a"}', dict(headers)) == {"type": "a"}
 
@@ -27,14 +27,14 @@ def test_the_specifications_example_is_signed_as_it_says() -> None:
     signer = Signer("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     now = datetime.fromtimestamp(1614265330, UTC)
 
-    headers = signer.headers("p5jXN8AQM9LWM0D4loKWxJek", '{"test": 2432232314}', now)
+    headers = signer.headers("p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}', now=now)
 
     assert headers["webhook-timestamp"] == "1614265330"
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_while_a_secret_is_replaced_both_verify() -> None:
-    headers = dict(Signer(f"{secret(b'a')} {secret(b'b')}").headers(KEY, "{}"))
+    headers = dict(Signer(f"{secret(b'a')} {secret(b'b')}").headers(KEY, b"{}"))
 
     assert Webhook(secret(b"a")).verify("{}", headers) == {}
     assert Webhook(secret(b"b")).verify("{}", headers) == {}
@@ -46,21 +46,21 @@ def test_while_a_secret_is_replaced_both_verify() -> None:
 def test_the_id_is_the_same_on_every_try_and_another_after_a_replay() -> None:
     signer = Signer(secret())
 
-    first, again = signer.headers("id.0", "{}"), signer.headers("id.0", "{}")
+    first, again = signer.headers("id.0", b"{}"), signer.headers("id.0", b"{}")
 
     assert first["webhook-id"] == again["webhook-id"]
-    assert first["webhook-id"] != signer.headers("id.1", "{}")["webhook-id"]
+    assert first["webhook-id"] != signer.headers("id.1", b"{}")["webhook-id"]
 
 
 def test_the_id_has_no_full_stop_since_that_separates_what_is_signed() -> None:
-    assert "." not in Signer(secret()).headers(KEY, "{}")["webhook-id"]
+    assert "." not in Signer(secret()).headers(KEY, b"{}")["webhook-id"]
 
 
 @pytest.mark.parametrize(
     "written", [secret(), secret().removeprefix("whsec_"), secret().rstrip("=")]
 )
 def test_a_secret_may_lack_its_prefix_and_its_padding(written: str) -> None:
-    headers = Signer(written).headers(KEY, "{}")
+    headers = Signer(written).headers(KEY, b"{}")
 
     assert Webhook(secret()).verify("{}", dict(headers)) == {}
 

@@ -43,12 +43,18 @@ def test_anything_else_is_tried_again_but_what_is_for_good(
     assert caught.value.code == str(status)
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [302, 303, 307, 404, 413, 425, 429, 500, 502, 503])
 def test_a_receiver_may_say_when_to_come_back(status: int) -> None:
     with pytest.raises(Throttled) as caught:
         judged(reply(status, {"Retry-After": "40"}))
 
     assert caught.value.retry_after == 40
+
+
+@pytest.mark.parametrize("status", [301, 308, 410])
+def test_what_is_for_good_is_so_whenever_we_would_come_back(status: int) -> None:
+    with pytest.raises(Rejected):
+        judged(reply(status, {"Retry-After": "40"}))
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 410, 429, 500])

@@ -1,11 +1,14 @@
 """Every command says what it does and shows how it is typed."""
 
+import re
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import typer.main
 
+from tidings.cli.console import out
 from tidings.cli.main import app
 
 
@@ -36,3 +39,67 @@ def test_its_help_has_an_example_of_itself(name: str) -> None:
 def test_each_of_its_options_is_explained(name: str) -> None:
     silent = [one.name for one in EVERY[name].params if not getattr(one, "help", None)]
     assert silent == []
+
+
+def helped(
+    path: str, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> str:
+    monkeypatch.setattr(out, "_width", width)
+    typer.main.get_command(app).main([*path.split()[1:], "--help"], standalone_mode=False)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("name", EVERY)
+def test_its_examples_fit_into_a_terminal_and_can_be_pasted(
+    name: str, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = helped(name, width, capsys, monkeypatch)
+    assert [line for line in said.splitlines() if len(line) > width] == []
+    joined = re.sub(r" \\\n +", " ", said)
+    for example in re.findall(r"\[bold\](.*)\[/\]", EVERY[name].help):
+        assert f"Example: {example}" in said or f"  {example}" in joined
+    for goes_on in re.findall(r"^( +.+) \\$", said, re.MULTILINE):
+        assert shlex.split(goes_on)  # raises where a word in quotes is broken
+
+
+def test_what_may_be_left_out_or_repeated_is_in_brackets_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path, usage in (
+        ("tidings replay", "replay [OPTIONS] [ID]..."),
+        ("tidings show", "show [OPTIONS] ID"),
+        ("tidings channels open", "channels open [OPTIONS] CHANNEL [PROVIDER]"),
+        ("tidings dead", "dead [OPTIONS] COMMAND [ARGS]..."),
+    ):
+        first, *_ = helped(path, 80, capsys, monkeypatch).splitlines()
+        assert first.endswith(usage)
+
+
+def test_no_two_blank_lines_follow_each_other(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (*EVERY, "tidings", "tidings dead"):
+        assert "\n\n\n" not in helped(path, 80, capsys, monkeypatch)
+
+
+def test_what_changes_many_things_can_be_looked_at_first() -> None:
+    asks = {"-y", "--yes", "--all", "--file"}
+    several = [
+        name
+        for name, one in EVERY.items()
+        if any(asks & set(param.opts) or param.nargs == -1 for param in one.params)
+    ]
+    assert {"tidings dead discard", "tidings publish", "tidings requeue"} < set(several)
+    assert [
+        name for name in several if not any("--dry-run" in one.opts for one in EVERY[name].params)
+    ] == []
+
+
+def test_each_heading_stands_once_above_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    typer.main.get_command(app).main(["--help"], standalone_mode=False)
+    said = capsys.readouterr().out.splitlines()
+    headings = [line for line in said if line and not line.startswith(" ")]
+    assert len(headings) == len(set(headings))
+    assert {"Run", "Ask and act", "Set up"} < set(headings)
+    assert len([line for line in said if line.startswith("  dead ")]) == 1

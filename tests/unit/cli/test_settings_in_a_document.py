@@ -59,5 +59,5 @@ def test_a_document_without_a_place_for_it_is_left_alone(document: Path, text: s
 
 def test_a_document_that_is_not_there_is_named(tmp_path: Path) -> None:
     code, said = run("--check", str(tmp_path / "missing.md"))
-    assert code == 1
+    assert code == 2
     assert "can't be read" in said

@@ -1,21 +1,23 @@
 """What `tidings show` says: every attempt, every change, and what comes next."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from rich.console import Console
+from tests.support.attempts import body_of
 
 from tidings.cli.show import as_data, told
 from tidings.delivery.states import State
-from tidings.ledger.stories import Burial, Change, Story, Summary, Try
+from tidings.ledger.stories import Burial, Change, Recipient, Story, Summary, Try
 
 NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
 ACCEPTED = NOW - timedelta(minutes=5)
 WORKER = "worker web-1:4242:7f3a/tidings.email.high/12"
-BODY = b'{"recipient": "jane@example.com", "body": "[bold]Hi[/bold]"}'
+BODY = body_of(recipient="jane@example.com", body="[bold]Hi[/bold]")
 
 
 def a_summary(**fields: Any) -> Summary:
@@ -62,12 +64,12 @@ def a_story(summary: Summary, *tries: Try, changes: tuple[Change, ...] = (), **p
         )
     ]
     ordered = sorted((begun, *views, *changes), key=lambda one: (one.epoch, one.at, one.step))
-    return Story(summary, BODY, tuple(ordered), tries, parts.get("letters", ()))
+    return Story(summary, parts.get("body", BODY), tuple(ordered), tries, parts.get("letters", ()))
 
 
-def said(story: Story, *, reveal: bool = False) -> str:
+def said(story: Story, *, reveal: bool = False, width: int = 160) -> str:
     sheet = io.StringIO()
-    Console(file=sheet, width=160, highlight=False).print(told(story, reveal=reveal, now=NOW))
+    Console(file=sheet, width=width, highlight=False).print(told(story, reveal=reveal, now=NOW))
     return sheet.getvalue()
 
 
@@ -81,6 +83,32 @@ def test_it_begins_with_what_and_whom_and_masks_the_recipient() -> None:
     assert "jane@" not in text
 
 
+def a_result(role: str, address: str, state: str, **fields: Any) -> Recipient:
+    blank: dict[str, Any] = {"epoch": 0, "attempt": 1, "kind": "", "code": "", "message": ""}
+    return Recipient(
+        **{**blank, "role": role, "address": address, "state": state, "at": NOW, **fields}
+    )
+
+
+def test_copies_that_did_not_go_out_are_named_and_masked_and_the_others_are_not() -> None:
+    story = replace(
+        a_story(a_summary(reason="copies_refused")),
+        recipients=(
+            a_result("to", "jane@example.com", "sent"),
+            a_result("cc", "robert@example.com", "refused", kind="rejected", code="550 5.1.1"),
+            a_result("bcc", "evelyn@example.net", "given_up", kind="deferred", message="later"),
+            a_result("bcc", "zoe@example.net", "refused", kind="rejected", epoch=1),
+        ),
+    )
+
+    assert "cc   r…@example.com  refused   550 5.1.1" in said(story)
+    assert "bcc  e…@example.net  given up  later" in said(story)
+    assert "robert@example.com" in said(story, reveal=True)
+    assert said(story).count("@example.net") == 1
+    masked = [one["address"] for one in as_data(story, reveal=False)["recipients"]]
+    assert masked == ["j…@example.com", "r…@example.com", "e…@example.net", "z…@example.net"]
+
+
 def test_each_attempt_is_told_once_with_provider_code_and_duration() -> None:
     text = said(
         a_story(
@@ -91,7 +119,7 @@ def test_each_attempt_is_told_once_with_provider_code_and_duration() -> None:
     )  # fmt: skip
     assert text.count("attempt 1") == 1
     assert "unavailable: greylisted" in text
-    assert "smtp:mx.example.com · 451 4.7.1 · 203 ms · again in 1m" in text
+    assert "smtp:mx.example.com · 451 4.7.1 · 203ms · again in 1m" in text
     assert "✓ attempt 2 → sent" in text
     assert "+1m 2s" in text
     assert "worker web-1:4242:7f3a" in text
@@ -103,6 +131,15 @@ def test_a_change_names_who_made_it_and_why() -> None:
     text = said(a_story(a_summary(state=State.CANCELLED), changes=(change,)))
     assert "→ cancelled: wrong [customer]" in text
     assert "cli jane@desk" in text
+
+
+def test_what_is_published_again_during_an_attempt_says_nothing_against_its_outcome() -> None:
+    why = "published again with other content by app_id 'shop': the other content is not sent"
+    again = Change(0, ACCEPTED + timedelta(seconds=1.1), "sending", "sending", WORKER, why, 1)
+    text = said(a_story(a_summary(), a_try(1, State.SENT), changes=(again,)))
+    assert "attempt 1 → sent" in text
+    assert f"· {why}" in text
+    assert "still" not in text
 
 
 def test_a_possible_duplicate_is_said_to_be_one() -> None:
@@ -126,7 +163,7 @@ def test_a_replay_s_attempts_are_told_apart() -> None:
         ({"state": State.RETRYING, "attempt": 0}, "when its channel works again"),
         (
             {"state": State.SENDING, "lease_until": NOW + timedelta(seconds=30)},
-            "is under way, for at most 30.0 s more",
+            "is under way, for at most 30s more",
         ),
         (
             {"state": State.SENDING, "lease_until": NOW - timedelta(seconds=1)},
@@ -158,6 +195,49 @@ def test_a_dead_letter_is_named_with_what_can_be_done() -> None:
     assert f"tidings replay {letter.id}" in text
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "expires_at", "offered"),
+    [
+        ("rejected", BODY, None, ("Once more: tidings replay {}", "tidings dead edit {} --replay")),
+        ("rejected", b"{}", None, ("tidings dead edit {} --replay",)),
+        ("rejected", BODY, ACCEPTED, ("tidings dead edit {} --set expires_at=… --replay",)),
+        ("expired", BODY, ACCEPTED, ("tidings dead edit {} --set expires_at=… --replay",)),
+        ("broker_expired", BODY, None, ("Once more: tidings replay {}",)),
+        ("template_not_found", BODY, None, ("edit {} --set template=… --replay", "replay {}")),
+        ("template_syntax", BODY, None, ("Once the template is mended: tidings replay {}",)),
+    ],
+)
+def test_only_what_can_work_for_this_letter_is_offered(
+    kind: str, body: bytes, expires_at: datetime | None, offered: tuple[str, ...]
+) -> None:
+    letter = Burial(UUID(int=3), UUID(int=7), 0, "buried", "expired", kind, "", "no", NOW, None)
+    summary = a_summary(state=State.FAILED, reason="expired", expires_at=expires_at)
+    text = said(a_story(summary, letters=(letter,), body=body))
+    assert all(one.format(letter.id) in text for one in offered)
+    assert text.count(f"tidings replay {letter.id}") == sum("replay {}" in one for one in offered)
+
+
+def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
+    expired = {"kind": "expired", "message": "not delivered before noon", "provider": None}
+    summary = a_summary(
+        state=State.EXPIRED, finished_at=NOW, failure_kind="expired", reason="expired"
+    )
+    story = a_story(summary, a_try(1, State.EXPIRED, **expired))
+    text = said(story)
+    assert "✗ expired before it was tried" in text
+    assert "not delivered before noon" in text
+    assert "attempt 1" not in text
+    told_json = as_data(story, reveal=False)
+    assert (told_json["attempt"], told_json["attempts"]) == (0, [])
+    once = a_story(
+        replace(summary, attempt=2),
+        a_try(1, State.RETRYING, kind="unavailable", retry_delay=60),
+        a_try(2, State.EXPIRED, 70, **expired),
+    )
+    assert "✗ expired before it was tried again" in said(once)
+    assert as_data(once, reveal=False)["attempt"] == 1
+
+
 def test_clocks_that_disagree_are_mentioned() -> None:
     story = a_story(a_summary(), a_try(1, State.RETRYING, 60), a_try(2, State.SENT, 30))
     assert "clocks of its workers disagree" in said(story)
@@ -175,3 +255,88 @@ def test_for_programs_the_body_is_there_only_when_revealed() -> None:
     assert "body" not in as_data(story, reveal=False)
     assert as_data(story, reveal=True)["body"]["recipient"] == "jane@example.com"
     assert as_data(story, reveal=False)["attempts"][0]["duration_ms"] == 203
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_in_a_narrow_terminal_what_goes_on_begins_below_its_text_and_no_id_is_cut(
+    width: int,
+) -> None:
+    long = "the relay can't take mail for the recipient now, and says that it may be able to later"
+    letter = Burial(
+        UUID(int=3), UUID(int=7), 0, "buried", "rejected", "rejected", "550", "no", NOW, None
+    )
+    why = f"dead letter {letter.id} replayed, by cli jane@desk, as the mailbox is there again"
+    story = a_story(
+        a_summary(state=State.FAILED, attempt=2, traceparent=f"00-{'a' * 32}-{'b' * 16}-01"),
+        a_try(1, State.RETRYING, kind="deferred", message=long, code="451 4.3.0", retry_delay=60),
+        a_try(2, State.FAILED, 61, kind="rejected", message=long, code="550 5.1.1"),
+        changes=(Change(0, NOW, "failed", "failed", "cli jane@desk", why, 9),),
+        letters=(letter,),
+    )
+    lines = said(story, width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    starts = {len(line) - len(line.lstrip()) for line in lines if line.startswith(" ")}
+    text = lines[next(place for place, line in enumerate(lines) if "attempt 1" in line)]
+    column = text.index("attempt 1")
+    moved = (
+        {2, 5, 6} if width == 60 else set()
+    )  # a command, the traceparent, the command's 2nd line
+    assert starts - {column} == moved
+    told = "\n".join(lines).replace(" \\\n     ", "")
+    for whole in (
+        str(UUID(int=7)),
+        f"tidings dead show {letter.id}",
+        f"tidings replay {letter.id}",
+        "worker web-1:4242:7f3a",
+        story.notification.traceparent or "",
+    ):
+        assert whole in told
+    assert " ".join(long.split()) in " ".join(told.split())
+
+
+@pytest.mark.parametrize("width", [100, 120, 160])
+def test_who_did_it_stands_beside_it_only_where_there_is_room_for_what_it_was(width: int) -> None:
+    long = "the relay can't take mail for the recipient now, and says that it may be able to later"
+    text = said(a_story(a_summary(), a_try(1, State.SENT, kind="x", message=long)), width=width)
+    [line] = [one for one in text.splitlines() if "worker web-1:4242:7f3a" in one]
+    assert ("attempt 1" in line) == (width > 110)
+    assert line.endswith("worker web-1:4242:7f3a")
+    goes_on = [one for one in text.splitlines() if one.strip() and one.startswith(" ")]
+    assert {len(one) - len(one.lstrip()) for one in goes_on} == {22}
+
+
+@pytest.mark.parametrize("width", [160, 100_000])
+def test_who_did_it_is_told_with_by_in_a_wide_terminal_and_below_it_in_a_file(width: int) -> None:
+    lines = said(a_story(a_summary(), a_try(1, State.SENT)), width=width).splitlines()
+    [line] = [one for one in lines if "by worker web-1:4242:7f3a" in one]
+    assert ("attempt 1" in line) == (width == 160)
+    assert max(map(len, lines)) < 120
+
+
+def test_a_time_of_whole_seconds_is_told_to_the_second() -> None:
+    def accepted(**fields: Any) -> str:
+        return next(
+            line for line in said(a_story(a_summary(**fields))).splitlines() if "Accepted" in line
+        )
+
+    assert "to the second" in accepted(time_source="producer")
+    assert "to the second" not in accepted(
+        time_source="producer", accepted_at=ACCEPTED + timedelta(milliseconds=3)
+    )
+    assert "to the second" not in accepted(time_source=None)
+
+
+@pytest.mark.parametrize("width", [60, 61, 62, 64, 66, 80])
+@pytest.mark.parametrize("seconds", [0.2, 72, 7_300, 90_061], ids=str)
+def test_a_line_with_an_id_begins_where_the_others_do(width: int, seconds: float) -> None:
+    letter = UUID(int=3)
+    why = f"replayed from dead letter {letter}, as the mailbox is there again and takes what comes"
+    at = ACCEPTED + timedelta(seconds=seconds)
+    change = Change(0, at, "retrying", "cancelled", "cli jane@desk", why, 1)
+    lines = said(a_story(a_summary(), changes=(change,)), width=width).splitlines()
+    [begins] = [place for place, line in enumerate(lines) if "→ cancelled" in line]
+    column = lines[begins].index("→")
+    goes_on = [line for line in lines[begins + 1 :] if line.startswith("  ")]
+    assert any(str(letter) in line for line in goes_on) or str(letter) in lines[begins]
+    assert {len(line) - len(line.lstrip()) for line in goes_on} == {column + 2}
+    assert max(map(len, lines)) <= width

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from tidings.cli.telling import ago, clock, distance, exact, moment, share, span
+from tidings.cli.telling import ago, ahead, clock, distance, exact, moment, share, span
 
 NOW = datetime(2026, 11, 22, 18, 6, 17, 123_456, tzinfo=UTC)
 
@@ -13,11 +13,14 @@ NOW = datetime(2026, 11, 22, 18, 6, 17, 123_456, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (0, "0 ms"),
-        (0.0035, "4 ms"),
-        (0.999, "999 ms"),
-        (1.25, "1.2 s"),
-        (59, "59.0 s"),
+        (0, "0ms"),
+        (0.0035, "4ms"),
+        (0.999, "999ms"),
+        (0.9997, "1s"),
+        (1.25, "1.2s"),
+        (2, "2s"),
+        (59, "59s"),
+        (59.98, "1m"),
         (60, "1m"),
         (72, "1m 12s"),
         (3600, "1h"),
@@ -86,3 +89,20 @@ def test_a_time_is_read_as_how_long_ago_or_as_written() -> None:
 def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="how long ago"):
         moment(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["99999999d", f"{'9' * 400}d", "0001-01-01", "9999-12-31T23:59:59-23:59"]
+)
+def test_a_time_that_no_calendar_has_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        moment(text, NOW)
+
+
+def test_a_time_to_come_is_read_as_how_far_ahead_or_as_written() -> None:
+    assert ahead("in 10m", NOW) == (NOW + timedelta(minutes=10)).isoformat()
+    assert ahead("2026-12-24T18:00:00+01:00") == "2026-12-24T18:00:00+01:00"
+    for text in ("99999999d", "tomorrow", "9" * 500):
+        with pytest.raises(typer.BadParameter) as refusal:
+            ahead(text, NOW)
+        assert len(str(refusal.value.message)) < 200

@@ -1,16 +1,17 @@
 """Waves, batches, pace and sums of a replay."""
 
-import asyncio
 from uuid import UUID, uuid4
 
 import pytest
 
 from tidings.dead_letters.notice import notice
 from tidings.dead_letters.outcomes import Outcomes
-from tidings.dead_letters.replay import AT_ONCE, BYTES_AT_ONCE, Pace, Summary, _batches
+from tidings.dead_letters.pacing import AT_ONCE, BYTES_AT_ONCE, Pace, batches
+from tidings.dead_letters.replay import Summary
+from tidings.delivery.burying import Refusal
 from tidings.delivery.states import State
 from tidings.ledger.escalations import Trouble, Untold
-from tidings.ledger.letter_replay import NotReplayed
+from tidings.ledger.letter_choice import NotReplayed
 from tidings.ledger.letter_search import Chosen
 
 
@@ -20,20 +21,20 @@ def chosen(count: int, size: int = 100) -> list[Chosen]:
 
 def test_batches_keep_the_order_and_leave_nobody_out() -> None:
     letters = chosen(AT_ONCE * 2 + 1)
-    batches = list(_batches(letters, None))
-    assert [len(batch) for batch in batches] == [AT_ONCE, AT_ONCE, 1]
-    assert [one for batch in batches for one in batch] == letters
+    divided = list(batches(letters, None))
+    assert [len(batch) for batch in divided] == [AT_ONCE, AT_ONCE, 1]
+    assert [one for batch in divided for one in batch] == letters
 
 
-def test_large_letters_go_in_small_batches() -> None:
-    batches = list(_batches(chosen(5, BYTES_AT_ONCE // 2), None))
-    assert [len(batch) for batch in batches] == [2, 2, 1]
-    assert [len(batch) for batch in _batches(chosen(2, BYTES_AT_ONCE * 2), None)] == [1, 1]
+def test_large_letters_go_in_smallbatches() -> None:
+    divided = list(batches(chosen(5, BYTES_AT_ONCE // 2), None))
+    assert [len(batch) for batch in divided] == [2, 2, 1]
+    assert [len(batch) for batch in batches(chosen(2, BYTES_AT_ONCE * 2), None)] == [1, 1]
 
 
 @pytest.mark.parametrize(("rate", "largest"), [(0.5, 1), (5, 1), (50, 10), (100_000, AT_ONCE)])
 def test_a_rate_makes_batches_small(rate: float, largest: int) -> None:
-    assert max(len(batch) for batch in _batches(chosen(1_000), rate)) == largest
+    assert max(len(batch) for batch in batches(chosen(1_000), rate)) == largest
 
 
 def test_every_state_is_counted_once() -> None:
@@ -48,23 +49,19 @@ def test_what_was_not_tried_is_not_settled() -> None:
     assert (counts.settled, counts.waiting, counts.total) == (1, 3, 4)
 
 
-async def test_pace_lets_the_first_go_at_once_and_spreads_the_others() -> None:
+def test_pace_lets_the_first_go_at_once_and_spreads_the_others() -> None:
     pace = Pace(100)
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    await pace.turn(5)
-    assert loop.time() - began < 0.04
-    await pace.turn(5)
-    assert loop.time() - began >= 0.04
-    await asyncio.gather(pace.turn(5), pace.turn(5))
-    assert loop.time() - began >= 0.14
+    waits = [pace.turn(5) for _ in range(4)]
+    assert waits[0] == 0
+    assert waits[1:] == pytest.approx([0.05, 0.10, 0.15], abs=0.02)
+    assert Pace(None).turn(1_000) == 0
 
 
 def test_a_summary_adds_up() -> None:
     summary = Summary(uuid4(), 10, replayed=5)
     summary.not_replayed = [
-        NotReplayed(uuid4(), "can't be read"),
-        NotReplayed(uuid4(), "taken", taken=True),
+        NotReplayed(uuid4(), Refusal.MALFORMED, "can't be read"),
+        NotReplayed(uuid4(), Refusal.BEING_REPLAYED, "it is replaying"),
     ]
     assert (len(summary.refused), summary.taken, summary.left) == (1, 1, 3)
     assert not summary.well

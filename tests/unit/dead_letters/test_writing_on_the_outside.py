@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID, uuid4
 
+from tests.support.attempts import read_in_its_lane
+
 from tidings.broker import burial
 from tidings.broker.storable import DEEPEST, LONGEST_TEXT, MOST_ITEMS, storable, text_of
-from tidings.delivery.attempt import Message, read
-from tidings.delivery.errors import MalformedNotification
+from tidings.delivery.attempt import Message
+from tidings.delivery.errors import MalformedNotification, Misrouted
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings_events.routing import Headers
 
@@ -24,7 +26,7 @@ BODY = json.dumps(
 
 
 def test_what_a_worker_says_is_bounded_and_fit_for_postgresql() -> None:
-    attempt = read(Message(BODY, "email.high", {Headers.EPOCH: 3, Headers.ATTEMPT: 2}))
+    attempt = read_in_its_lane(Message(BODY, "email.high", {Headers.EPOCH: 3, Headers.ATTEMPT: 2}))
     failure = Failure("rejected\x00", "x" * 100_000, "smtp:\ud800", "5" * 999)
     headers = burial.headers_of(attempt, Undeliverable(Reason.REJECTED, failure), "w" * 999)
     assert all(len(value) <= 1_000 for value in headers.values() if isinstance(value, str))
@@ -40,11 +42,27 @@ def test_each_life_of_a_notification_has_one_letter() -> None:
     assert burial.letter_id(id, 0) != burial.letter_id(id, 1)
 
 
-def test_an_unread_message_says_nothing_of_epochs() -> None:
+def test_an_unread_message_of_a_producer_or_in_a_strange_lane_says_nothing_of_epochs() -> None:
+    home = Message(b"{", "email.high", {Headers.EPOCH: 7, Headers.ATTEMPT: 2})
+    strange = Misrouted("sms", "channel: no")
+    for message, error in (
+        (Message(b"{", "email.high"), MalformedNotification("body: no")),
+        (home, strange),
+    ):
+        headers = burial.headers_of_unread(message, error, "w", "tidings.email.high")
+        assert Headers.EPOCH not in headers
+        assert headers[Headers.ERROR_CLASS] == error.kind
+        assert headers[Headers.QUEUE] == "tidings.email.high"
+
+
+def test_an_unread_message_of_ours_says_whose_attempt_it_was() -> None:
     headers = burial.headers_of_unread(
-        Message(b"{", "email.high", {Headers.EPOCH: 7}), MalformedNotification("body: no"), "w"
+        Message(b"{", "email.high", {Headers.EPOCH: 7}),
+        MalformedNotification("body: no"),
+        "w",
+        "tidings.email.high",
     )
-    assert Headers.EPOCH not in headers
+    assert headers[Headers.EPOCH] == 7
     assert headers[Headers.ERROR_MESSAGE] == "body: no"
 
 
@@ -53,14 +71,19 @@ def test_the_headers_of_an_unread_message_go_along_as_text() -> None:
     many = {f"h{number}": "x" * 3_000 for number in range(100)}
     for headers in (wild, many, {**wild, **many}):
         message = Message(b"{", "email.high", headers)
-        written = burial.headers_of_unread(message, MalformedNotification("body: no"), "w")
+        written = burial.headers_of_unread(
+            message, MalformedNotification("body: no"), "w", "tidings.email.high"
+        )
         assert set(written).isdisjoint(headers)
         assert len(json.dumps(written, ensure_ascii=False).encode()) < 100_000
         original = burial.with_originals(written)[Headers.ORIGINAL_HEADERS]
         assert isinstance(original, dict)
         assert set(original) - {"…"} <= set(headers)
     written = burial.headers_of_unread(
-        Message(b"{", "email.high", wild), MalformedNotification("body: no"), "w"
+        Message(b"{", "email.high", wild),
+        MalformedNotification("body: no"),
+        "w",
+        "tidings.email.high",
     )
     original = burial.with_originals(written)[Headers.ORIGINAL_HEADERS]
     assert isinstance(original, dict)

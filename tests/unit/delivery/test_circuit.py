@@ -59,6 +59,31 @@ def test_failures_in_a_row_open_it_and_each_of_them_is_news(circuit: Circuit) ->
     assert circuit.wait() == 5.0
 
 
+def test_a_misconfiguration_opens_it_at_once_unless_others_were_sent_lately(
+    circuit: Circuit, clock: Clock
+) -> None:
+    succeed(circuit)
+    for _ in range(2):
+        circuit.failed(circuit.enter(), misconfigured=True)
+        assert circuit.phase is Phase.CLOSED  # it may be about this one only
+    circuit.failed(circuit.enter(), misconfigured=True)
+    assert circuit.phase is Phase.OPEN
+    circuit.reset()
+    succeed(circuit)
+    clock.now += 120.0
+    circuit.failed(circuit.enter(), misconfigured=True)
+    assert circuit.phase is Phase.OPEN
+
+
+def test_where_only_the_notification_may_be_refused_another_is_tried_soon_each_time(
+    circuit: Circuit, clock: Clock
+) -> None:
+    for _ in range(20):
+        circuit.failed(circuit.enter(), misconfigured=True, doubtful=True)
+        assert (circuit.phase, circuit.wait()) == (Phase.OPEN, 0.5)
+        reach_probe(circuit, clock)
+
+
 def test_a_success_between_failures_begins_the_row_anew(circuit: Circuit) -> None:
     for _ in range(3):
         fail(circuit, 2)

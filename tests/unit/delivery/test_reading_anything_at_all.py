@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.attempts import read_in_its_lane
 
 from tidings.broker.burial import headers_of_unread
 from tidings.broker.consumer import Delivery
@@ -17,7 +18,7 @@ from tidings.broker.frames import Frames
 from tidings.broker.letters import read_letter
 from tidings.broker.settlement import Settlement
 from tidings.broker.tolerance import tolerate_odd_values
-from tidings.delivery.attempt import Attempt, Message, read
+from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.errors import MalformedNotification
 from tidings_events import CHANNELS
 from tidings_events.routing import EXCHANGE, Headers
@@ -65,7 +66,7 @@ def body_of(wire: bytes) -> bytes:
 
 def reading(message: Message) -> Attempt | MalformedNotification:
     try:
-        return read(message)
+        return read_in_its_lane(message)
     except MalformedNotification as error:
         return error
 
@@ -76,7 +77,10 @@ def assert_read(message: Message, exchange: str) -> None:
     found = reading(message)
     if isinstance(found, MalformedNotification):
         assert found.problems
-        assert all(_fit(one) for one in headers_of_unread(message, found, "worker").values())
+        assert all(
+            _fit(one)
+            for one in headers_of_unread(message, found, "worker", "tidings.email.normal").values()
+        )
     settlement = cast(Settlement, None)  # reading settles nothing
     delivery = Delivery(message, "tidings.dead", exchange, False, 1, settlement)
     letter = read_letter(delivery, channels=CHANNELS)

@@ -1,7 +1,8 @@
 """What a failure means: every error, every attempt, every limit."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise, product
 
@@ -14,18 +15,27 @@ from tidings.delivery import errors
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import (
     BrokerUnavailable,
+    Deferred,
     DeliveryError,
+    Hampered,
     LedgerUnavailable,
     MalformedNotification,
     Misconfigured,
     OutcomeUnknown,
     OutOfService,
+    Postponed,
     Rejected,
     Throttled,
     Unavailable,
 )
 from tidings.delivery.outcome import Failure, Paused, Reason, RetryLater, Undeliverable
-from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy, describe
+from tidings.delivery.retry_policy import (
+    DeliveryPolicy,
+    Guarantee,
+    RetryPolicy,
+    describe,
+    postponements,
+)
 
 DELAYS = (Delay(60), Delay(120), Delay(240))
 BOTH = list(Guarantee)
@@ -34,9 +44,12 @@ ERRORS = {
     Rejected: Reason.REJECTED,
     Unavailable: RetryLater,
     Throttled: RetryLater,
+    Deferred: RetryLater,
     OutcomeUnknown: RetryLater,
     Misconfigured: Paused,
     OutOfService: Paused,
+    Hampered: Paused,
+    Postponed: Paused,
 }
 """What each means for a first attempt under `at_least_once`."""
 
@@ -113,6 +126,110 @@ def test_a_policy_without_delays_has_no_tier_to_wait_in(number: int) -> None:
     for error in (Unavailable("no"), Throttled("no", retry_after=1.0)):
         outcome = policy(delays=()).decide(error, attempt, NOW)
         assert outcome == Undeliverable(Reason.EXHAUSTED, describe(error))
+
+
+# Not asked at all.
+
+
+@pytest.mark.parametrize(
+    ("wait", "seconds"), [(0, 60), (5.0, 60), (61, 120), (150, 240), (10_000, 240)]
+)
+def test_what_was_not_asked_waits_as_long_as_its_receiver_rests_but_no_more_than_five_minutes(
+    wait: float, seconds: int
+) -> None:
+    delays = tuple(map(Delay, (60, 120, 240, 480, 1800)))
+    outcome = policy(delays=delays).decide(Postponed("no", wait=wait), attempt_of(number=3), NOW)
+
+    assert outcome == Paused(outcome.failure, Delay(seconds), NOW)
+
+
+@pytest.mark.parametrize(
+    ("wait", "seconds"), [(0, 5), (9.9, 5), (10, 10), (39, 20), (200, 120), (10_000, 240)]
+)
+@pytest.mark.parametrize("answers", [True, False])
+def test_what_may_have_its_turn_then_comes_back_before(
+    wait: float, seconds: int, answers: bool
+) -> None:
+    tiers = tuple(map(Delay, (5, 10, 20, 60, 120, 240, 480)))
+    own = DeliveryPolicy(RetryPolicy(DELAYS), Guarantee.AT_LEAST_ONCE, 30.0, tiers=tiers)
+    error = Postponed("no", wait=wait, answers=answers, no_later=True)
+    outcome = own.decide(error, attempt_of(), NOW)
+
+    assert outcome == Paused(outcome.failure, Delay(seconds), NOW)
+
+
+@pytest.mark.parametrize(
+    ("delays", "expected"), [((60, 2, 300, 60, 301), (2, 60, 300)), ((900, 3600), (900,))]
+)
+def test_one_may_be_put_off_for_as_long_as_there_are_queues_up_to_five_minutes(
+    delays: Sequence[int], expected: Sequence[float]
+) -> None:
+    assert postponements(map(Delay, delays)) == expected
+
+
+def test_where_every_retry_waits_longer_it_waits_for_the_shortest() -> None:
+    delays = (Delay(3600), Delay(900))
+    outcome = policy(delays=delays).decide(Postponed("no", wait=5.0), attempt_of(), NOW)
+
+    assert outcome == Paused(outcome.failure, Delay(900), NOW)
+
+
+@pytest.mark.parametrize(
+    ("put_off", "spends"), [(0, False), (419, False), (420, True), (9e6, True)]
+)
+def test_it_spends_no_attempt_for_as_long_as_all_its_retries_would_take(
+    put_off: float, spends: bool
+) -> None:
+    since = NOW - timedelta(seconds=put_off)
+    attempt = replace(attempt_of(number=2), put_off_since=since)
+    outcome = policy().decide(Postponed("no", wait=0.0), attempt, NOW)
+
+    expected = RetryLater(outcome.failure, DELAYS[1], 3) if spends else None
+    assert outcome == (expected or Paused(outcome.failure, DELAYS[0], since))
+
+
+def test_that_counts_from_when_it_was_put_off_first_however_old_it_is() -> None:
+    later_on = NOW + timedelta(days=30)
+    outcome = policy().decide(Postponed("no"), attempt_of(), later_on)
+
+    assert outcome == Paused(outcome.failure, DELAYS[0], later_on)
+
+
+def test_a_time_ahead_of_ours_counts_from_now() -> None:
+    attempt = replace(attempt_of(), put_off_since=NOW + timedelta(days=1))
+    outcome = policy().decide(Postponed("no"), attempt, NOW)
+
+    assert outcome == Paused(outcome.failure, DELAYS[0], NOW)
+
+
+def test_it_never_spends_one_while_its_receiver_answers_others() -> None:
+    attempt = replace(attempt_of(number=4), put_off_since=NOW - timedelta(days=1))
+    outcome = policy().decide(Postponed("no", wait=1.0, answers=True), attempt, NOW)
+
+    assert isinstance(outcome, Paused)
+
+
+def test_a_spent_one_waits_as_long_as_its_receiver_rests_and_no_less_than_after_a_failure() -> None:
+    attempt = replace(attempt_of(number=2), put_off_since=NOW - timedelta(days=1))
+    waits = [policy().decide(Postponed("no", wait=wait), attempt, NOW) for wait in (0.0, 200.0)]
+
+    assert [one.delay for one in waits if isinstance(one, RetryLater)] == [DELAYS[1], DELAYS[2]]
+
+
+def test_what_is_never_asked_ends_all_the_same() -> None:
+    now, attempt, rounds = NOW, attempt_of(), 0
+    while not isinstance(outcome := policy().decide(Postponed("no"), attempt, now), Undeliverable):
+        delay = outcome.delay
+        assert delay is not None
+        now, rounds = now + timedelta(seconds=delay.seconds), rounds + 1
+        match outcome:
+            case RetryLater(next_attempt=number):
+                attempt = replace(attempt, number=number)
+            case Paused(since=since):
+                attempt = replace(attempt, put_off_since=since)
+
+    assert outcome.reason is Reason.EXHAUSTED
+    assert rounds < 20
 
 
 # Retry-After.
@@ -221,7 +338,7 @@ def test_the_notification_s_own_expiry_wins_over_the_category_s() -> None:
 @pytest.mark.parametrize(("after", "expired"), [(-0.001, False), (0, True), (1, True)])
 def test_an_attempt_that_comes_too_late_is_not_sent(after: float, expired: bool) -> None:
     attempt = attempt_of(expires_at=later(0))
-    outcome = policy().expired(attempt, NOW + timedelta(seconds=after))
+    outcome = policy().withheld(attempt, NOW + timedelta(seconds=after), perhaps_sent=False)
     assert (outcome is not None) == expired
     if outcome is not None:
         assert outcome.reason is Reason.EXPIRED
@@ -229,7 +346,7 @@ def test_an_attempt_that_comes_too_late_is_not_sent(after: float, expired: bool)
 
 
 def test_what_never_expires_is_always_in_time() -> None:
-    assert policy().expired(attempt_of(), NOW + timedelta(days=3650)) is None
+    assert policy().withheld(attempt_of(), NOW + timedelta(days=3650), perhaps_sent=False) is None
 
 
 # Guarantees.
@@ -247,7 +364,7 @@ def test_sending_at_most_once_leaves_a_lost_reply_to_a_person(
     assert outcome == Undeliverable(Reason.OUTCOME_UNKNOWN, describe(error))
 
 
-@pytest.mark.parametrize("kind", [Unavailable, Throttled, Rejected, Misconfigured])
+@pytest.mark.parametrize("kind", [Unavailable, Throttled, Deferred, Rejected, Misconfigured])
 def test_the_guarantee_matters_only_where_nobody_knows(kind: type[DeliveryError]) -> None:
     decisions = [policy(guarantee).decide(kind("no"), attempt_of(), NOW) for guarantee in BOTH]
     assert decisions[0] == decisions[1]
@@ -364,4 +481,5 @@ def test_every_decision_is_one_that_the_worker_knows_how_to_settle(
             Reason.OUTCOME_UNKNOWN,
         }
     else:
-        assert kind in {Misconfigured, OutOfService}
+        assert kind in {Misconfigured, OutOfService, Hampered, Postponed}
+        assert outcome.delay in {None, *delays}

@@ -29,6 +29,10 @@ METRIC = re.compile(r"\btidings_[a-z_]+[a-z]\b")
 COMMAND = re.compile(r"(?<![\w/.])tidings ((?:[a-z]+\b ?)+)([^\n|;)]*)")
 OPTION = re.compile(r"(?<!\S)--[a-z-]+")
 
+BLOCK = re.compile(r"^ *```\w*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+WIDEST = 100
+"""Columns of a line in a block: beyond it a page scrolls sideways and a terminal wraps."""
+
 ELSEWHERE = {
     "TIDINGS_EMAIL_BACKUP_HOST",  # of a fallback, whose name the operator chooses
     "TIDINGS_EMAIL_BACKUP_USERNAME",
@@ -89,6 +93,25 @@ def test_variables_exist(document: Path) -> None:
     assert of_any - set(ChannelSettings.model_fields) == set()
 
 
+def test_how_long_a_process_may_take_to_stop_is_told_alike_everywhere() -> None:
+    grace = next(one.default for one in variables(Settings()) if one.name == "TIDINGS_GRACE")
+    told = {
+        f"{seconds}s"
+        for path in (*DOCUMENTS, ROOT / "deploy" / "Dockerfile", ROOT / "deploy" / "compose.yaml")
+        for seconds in re.findall(r"TIDINGS_GRACE\W{0,4}(\d+) ?s", path.read_text("utf-8"))
+    }
+    assert told == {grace}
+
+
+def test_every_table_is_told_to_operators() -> None:
+    told = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    listed = told[told.index("its tables are") : told.index("and a view `history`")]
+    migrations = (ROOT / "service/tidings/ledger/migrations/versions").glob("*.py")
+    text = "\n".join(path.read_text("utf-8") for path in migrations)
+    made = set(re.findall(r"CREATE TABLE (\w+)", text)) - set(re.findall(r"DROP TABLE (\w+)", text))
+    assert {name for name in made - {"idempotency_keys"} if f"`{name}`" not in listed} == set()
+
+
 def test_metrics_exist(document: Path) -> None:
     shown = Metrics().render().decode()
     named = {one for span in code(document) for one in METRIC.findall(span)} - {PACKAGE}
@@ -121,3 +144,9 @@ def test_commands_and_their_options_exist(document: Path) -> None:
 
 def options(command: Any) -> set[str]:
     return {"--help", *(name for one in command.params for name in one.opts)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_that_is_typed_is_wider_than_a_page(name: str) -> None:
+    blocks = "\n".join(BLOCK.findall((ROOT / name).read_text()))
+    assert [line for line in blocks.splitlines() if len(line) > WIDEST] == []

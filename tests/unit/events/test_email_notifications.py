@@ -37,6 +37,11 @@ class TestEmailHeaders:
         with pytest.raises(ValidationError, match=r"headers\.X-A"):
             email(headers={"X-A": value})
 
+    @pytest.mark.parametrize("name", ["List-Unsubscribe", "feedback-id", "References"])
+    def test_a_header_that_programs_read_is_plain_ascii(self, name: str) -> None:
+        with pytest.raises(ValidationError, match=f"characters in {name} that are not printable"):
+            email(headers={name: "<https://example.com/ü>"})
+
     def test_a_header_is_given_once(self) -> None:
         with pytest.raises(ValidationError, match="names a header twice"):
             email(headers={"X-A": "1", "x-a": "2"})

@@ -5,7 +5,12 @@ import random
 import phonenumbers
 import pytest
 
-from tidings_events.notifications.addresses import email_address, phone_number, web_url
+from tidings_events.notifications.addresses import (
+    email_address,
+    phone_number,
+    web_url,
+    whatsapp_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +25,15 @@ from tidings_events.notifications.addresses import email_address, phone_number, 
         ("用户@例子.广告", "用户@例子.广告"),
         ("anna@xn--mller-kva.example", "anna@müller.example"),
         (f"{'a' * 64}@example.org", f"{'a' * 64}@example.org"),
+        (f"{'ü' * 32}@example.org", f"{'ü' * 32}@example.org"),
+        (f"{'a' * 64}@{('b' * 61 + '.') * 3}dee", f"{'a' * 64}@{('b' * 61 + '.') * 3}dee"),
+        # Dots where RFC 5321 has none: carriers gave such addresses out, and browsers take them.
+        ("try..this@docomo.ne.jp", "try..this@docomo.ne.jp"),
+        ("name.@ezweb.ne.jp", "name.@ezweb.ne.jp"),
+        (".anna@example.org", ".anna@example.org"),
+        # Quotes that say nothing.
+        ('"try..this"@docomo.ne.jp', "try..this@docomo.ne.jp"),
+        ('"quoted"@Example.com', "quoted@example.com"),
     ],
 )
 def test_an_address_is_kept_with_its_domain_in_lower_case(written: str, kept: str) -> None:
@@ -31,14 +45,33 @@ def test_an_address_is_kept_with_its_domain_in_lower_case(written: str, kept: st
     [
         "", "anna", "anna@", "@example.org", "a b@example.org", "anna@example", "anna@localhost",
         "Anna <anna@example.org>", "anna@example.org\n", "anna@example.org\r\nBcc: eve@example.org",
-        "a@b@example.org", ".anna@example.org", "anna..s@example.org", "anna@-example.org",
-        "anna@exa_mple.org", "anna@[127.0.0.1]", '"anna"@example.org', "anna@example..org",
+        "a@b@example.org", "..@example.org", "anna@-example.org",
+        "anna@exa_mple.org", "anna@[127.0.0.1]", "anna@[IPv6:2001:db8::1]", "anna@example..org",
+        '"anna smith"@example.org', '"a@b"@example.org', '""@example.org', '"anna@example.org',
         f"a@{'b' * 250}.org", "anna@example.org,eve@example.org",
         "anna@example.org\0", "anna@xn--a.example",
     ],
 )  # fmt: skip
 def test_what_is_not_an_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"is not an email address|has a domain without a dot"):
+        email_address(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("user@192.168.0.1", "ends in a number"),
+        ("test@255.255.255.255", "ends in a number"),
+        ("user@example.123", "ends in a number"),
+        ('"user"@example.123', "ends in a number"),
+        (f"{'x' * 65}@example.com", "more than 64 octets"),
+        (f"{'ü' * 33}@example.com", "more than 64 octets"),
+        (f"{'a' * 64}@{('b' * 61 + '.') * 3}deee", "longer than 254 octets"),
+        (f"{'a' * 64}@{('b' * 61 + '.') * 3}müller", "longer than 254 octets"),
+    ],
+)
+def test_what_no_mail_server_can_deliver_to_is_refused(address: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         email_address(address)
 
 
@@ -60,6 +93,31 @@ def test_a_number_in_its_countrys_plan_is_kept(number: str) -> None:
 def test_a_number_nobody_can_have_is_refused(number: str) -> None:
     with pytest.raises(ValueError, match=r"write it as E\.164, e\.g\. \+14155550123"):
         phone_number(number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["+5215512345678", "+551187654321", "+22507123456", "+22997123456", "+14155550123"],
+)
+def test_a_number_that_whatsapp_reports_from_an_older_plan_is_kept(number: str) -> None:
+    assert whatsapp_number(number) == number
+
+
+@pytest.mark.parametrize(
+    "number", ["+5215512345678", "+551187654321", "+22507123456", "+22997123456"]
+)
+def test_such_a_number_takes_no_text_message(number: str) -> None:
+    with pytest.raises(ValueError, match="is not a valid phone number"):
+        phone_number(number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["+5211234567890", "+521551234567", "+550087654321", "+22597123456789", "+15551234567", "x"],
+)
+def test_a_number_of_no_plan_is_no_whatsapp_number(number: str) -> None:
+    with pytest.raises(ValueError, match="is not a valid phone number"):
+        whatsapp_number(number)
 
 
 def test_the_shortcut_past_the_librarys_parser_judges_as_the_library_does() -> None:
@@ -120,6 +178,9 @@ def test_an_absolute_http_url_is_kept_as_written(url: str) -> None:
         ("https://example.org/\r\nX: y", "is not an http"),
         ("https://example.org\\.evil.example/", "is not an http"),
         ("https://müller.example/", "is not an http"),
+        ("https://İexample.org/", "is not an http"),
+        ("https://ſafe.example/", "is not an http"),
+        ("httpſ://example.org/", "is not an http"),
         ("https://[::1", "is not an http"),
         ("https://example.org/\n", "is not an http"),
     ],

@@ -46,7 +46,7 @@ async def until(condition: Callable[[], object]) -> None:
 def submitting(
     batcher: Batcher[int, int], items: Sequence[int]
 ) -> Awaitable[list[int | BaseException]]:
-    tasks = [asyncio.create_task(batcher.submit(item)) for item in items]
+    tasks = [asyncio.ensure_future(batcher.submit(item)) for item in items]
     return asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -197,7 +197,7 @@ async def test_after_a_failure_the_next_batch_is_done() -> None:
 async def test_who_is_cancelled_while_waiting_takes_nobody_along() -> None:
     statement = Statement(held=True)
     async with Batcher(statement.run, size=100) as batcher:
-        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(5)]
+        tasks = [asyncio.ensure_future(batcher.submit(item)) for item in range(5)]
         await until(lambda: statement.batches)
         tasks[2].cancel()
         await settle()
@@ -215,7 +215,7 @@ async def test_who_is_cancelled_takes_nobody_along_where_the_batch_fails_either(
         raise LedgerUnavailable("away")
 
     async with Batcher(run, size=100) as batcher:
-        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(3)]
+        tasks = [asyncio.ensure_future(batcher.submit(item)) for item in range(3)]
         await settle()
         tasks[0].cancel()
         await settle()
@@ -239,7 +239,7 @@ async def test_what_was_done_for_somebody_who_is_gone_is_undone_after_everybody_
         undone.append((item, result))
 
     async with Batcher(statement.run, size=100, undo=undo) as batcher:
-        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(5)]
+        tasks = [asyncio.ensure_future(batcher.submit(item)) for item in range(5)]
         await until(lambda: statement.batches)
         tasks[0].cancel()
         tasks[3].cancel()
@@ -257,7 +257,7 @@ async def test_what_can_t_be_undone_takes_nobody_along(error: TidingsError) -> N
         raise error
 
     async with Batcher(statement.run, size=100, undo=undo) as batcher:
-        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(3)]
+        tasks = [asyncio.ensure_future(batcher.submit(item)) for item in range(3)]
         await until(lambda: statement.batches)
         tasks[0].cancel()
         await settle()
@@ -270,7 +270,7 @@ async def test_who_was_cancelled_before_the_batch_began_is_not_in_it() -> None:
     async with Batcher(statement.run, size=100) as batcher:
         first = submitting(batcher, [0])
         await until(lambda: statement.batches)
-        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(1, 4)]
+        tasks = [asyncio.ensure_future(batcher.submit(item)) for item in range(1, 4)]
         await settle()
         tasks[1].cancel()
         await settle()
@@ -284,7 +284,7 @@ async def test_where_everybody_was_cancelled_there_is_nothing_to_run() -> None:
     async with Batcher(statement.run, size=100) as batcher:
         first = submitting(batcher, [0])
         await until(lambda: statement.batches)
-        task = asyncio.create_task(batcher.submit(1))
+        task = asyncio.ensure_future(batcher.submit(1))
         await settle()
         task.cancel()
         await settle()
@@ -318,3 +318,26 @@ async def test_closing_waits_for_what_was_submitted() -> None:
 async def test_closing_an_idle_one_waits_for_nobody() -> None:
     async with asyncio.timeout(1), Batcher(Statement().run, size=3):
         pass
+
+
+@pytest.mark.parametrize("fault", [asyncio.CancelledError, RuntimeError, MemoryError])
+async def test_whatever_cuts_a_batch_off_everybody_in_it_is_answered(
+    fault: type[BaseException],
+) -> None:
+    async def cut_off(items: Sequence[int]) -> Sequence[int]:
+        raise fault
+
+    async with asyncio.timeout(5), Batcher(cut_off, size=10) as batcher:
+        answers = await submitting(batcher, range(4))
+    expected = LedgerUnavailable if fault is asyncio.CancelledError else fault
+    assert [type(answer) for answer in answers] == [expected] * 4
+
+
+async def test_who_gets_no_result_of_a_batch_is_told_so() -> None:
+    async def forgetful(items: Sequence[int]) -> Sequence[int]:
+        return list(items)[:-1]
+
+    async with asyncio.timeout(5), Batcher(forgetful, size=10) as batcher:
+        answers = await submitting(batcher, range(3))
+    assert answers[:2] == [0, 1]
+    assert isinstance(answers[2], LedgerUnavailable)

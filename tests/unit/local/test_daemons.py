@@ -47,8 +47,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_a_daemon_is_asked_to_end_by_its_own_signal(start: Start, tmp_path: Path) -> None:
-    script = f"trap 'echo bye > {tmp_path}/bye; exit' INT; echo ready; while :; do sleep 0.05; done"
-    daemon = start(script, stop_signal=signal.SIGINT)
+    script = (
+        f"trap 'echo bye > {tmp_path}/bye; exit' USR2; echo ready; while :; do sleep 0.05; done"
+    )
+    daemon = start(script, stop_signal=signal.SIGUSR2)
     daemon.wait_until_ready(lambda: "ready" in daemon.last_words(), 5)
     daemon.stop(grace=5)
     assert (tmp_path / "bye").exists()

@@ -68,7 +68,7 @@ async def test_a_box_wakes_who_waits_for_the_right_thing() -> None:
 async def test_a_box_says_how_many_came_when_too_few_did() -> None:
     box: Box[int] = Box()
     box.add(1)
-    with pytest.raises(TimeoutError, match=r"1 of 2 came within 0\.01 s, and 1 in all"):
+    with pytest.raises(TimeoutError, match=r"1 of 2 came within 0\.01s, and 1 in all"):
         await box.wait_for(2, timeout=0.01)
 
 

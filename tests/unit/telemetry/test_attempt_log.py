@@ -8,8 +8,9 @@ from uuid import UUID
 import pytest
 import structlog
 from structlog.testing import capture_logs
+from tests.support.attempts import read_in_its_lane
 
-from tidings.delivery.attempt import Attempt, Message, read
+from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.delay import Delay
 from tidings.delivery.outcome import (
     Failure,
@@ -37,7 +38,7 @@ def attempt() -> Attempt:
         "entity": {"type": "order", "id": "10042"},
     }
     headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "x-tidings-attempt": 2}
-    return read(
+    return read_in_its_lane(
         Message(json.dumps(body).encode(), "email.high", headers),
         now=datetime.now(UTC) - timedelta(seconds=3),
     )

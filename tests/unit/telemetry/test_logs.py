@@ -10,22 +10,15 @@ from uuid import UUID
 
 import pytest
 import structlog
+from tests.unit.telemetry.logging_put_back import logging_put_back
 
 from tidings.telemetry.logs import configure
 
 
 @pytest.fixture(autouse=True)
 def _put_back() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    floors = {name: logging.getLogger(name).level for name in ("aiormq", "aio_pika", "twilio")}
-    yield
-    structlog.reset_defaults()
-    logging.captureWarnings(capture=False)
-    root.handlers = handlers
-    root.setLevel(level)
-    for name, floor in floors.items():
-        logging.getLogger(name).setLevel(floor)
+    with logging_put_back():
+        yield
 
 
 def fail(error: Exception) -> None:
@@ -55,6 +48,12 @@ def test_our_own_line_begins_with_when_how_bad_and_what() -> None:
     assert lines.only["event"] == "broker connected"
     assert lines.only["connection"] == "worker"
     assert lines.only["id"] == str(UUID(int=1))
+
+
+def test_a_line_may_have_a_field_that_is_called_name() -> None:
+    lines = Lines()
+    structlog.get_logger("tidings").warning("unknown variable", name="TIDINGS_EMIAL_HOST")
+    assert lines.only["name"] == "TIDINGS_EMIAL_HOST"
 
 
 def test_a_library_s_line_has_the_same_shape_and_its_logger_s_name() -> None:
@@ -164,3 +163,42 @@ def test_lines_go_to_standard_error_unless_told_otherwise(
     assert captured.out == ""
     assert "hello" in captured.err
     assert sys.stderr is not sys.stdout
+
+
+FORGED = "2026-11-28 [info     ] all is well"
+HOSTILE = [
+    *(f"a{end}{FORGED}" for end in ("\n", "\r", "\x85", "\u2028", "\v", "\r\n")),
+    "a\x1b[2K",
+    "a\u202eb",
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_a_line_stays_one_line_whatever_somebody_wrote_into_it(format: str, hostile: str) -> None:
+    stream = io.StringIO()
+    configure("info", format, stream)
+    structlog.get_logger().info("sent", code=hostile, error=hostile, labels={hostile: [hostile]})
+    structlog.get_logger().info(hostile)
+    logging.getLogger("library").warning("said %s", hostile)
+    written = stream.getvalue()
+    lines = written.splitlines()
+    assert len(lines) == 3
+    assert not any(line.startswith(FORGED) for line in lines)
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
+def test_no_line_of_a_traceback_begins_as_a_line_of_ours_does(hostile: str) -> None:
+    stream = io.StringIO()
+    configure("info", "console", stream)
+    try:
+        fail(ValueError(hostile))
+    except ValueError:
+        structlog.get_logger().exception("failed")
+        logging.getLogger("library").exception("failed")
+    written = stream.getvalue()
+    assert "Traceback" in written
+    assert "ValueError: a" in written
+    assert not any(line.startswith(FORGED) for line in written.splitlines())
+    assert written.replace("\n", "").isprintable()

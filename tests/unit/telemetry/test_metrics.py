@@ -1,11 +1,12 @@
 """What Prometheus reads."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tidings.delivery.delay import Delay
+from tidings.delivery.errors import DeliveryError
 from tidings.delivery.outcome import (
     Failure,
     Outcome,
@@ -15,7 +16,7 @@ from tidings.delivery.outcome import (
     Sent,
     Undeliverable,
 )
-from tidings.telemetry.metrics import Metrics
+from tidings.telemetry.metrics import KINDS, Metrics
 
 FAILURE = Failure("throttled", "slow down")
 
@@ -42,7 +43,7 @@ def test_an_attempt_is_counted_by_what_became_of_it(outcome: Outcome | Paused, l
     assert value(metrics, "tidings_send_seconds_sum", of) == pytest.approx(0.2)
     assert value(metrics, "tidings_delivery_seconds_count", of) == (0 if failed else 1)
     kinds = value(metrics, "tidings_failures_total", {**of, "kind": "throttled"})
-    assert kinds == (1 if failed else None)
+    assert kinds == (1 if failed else 0)
 
 
 def test_every_outcome_is_there_from_the_start_so_that_a_rate_over_it_is_zero_and_not_absent() -> (
@@ -53,6 +54,72 @@ def test_every_outcome_is_there_from_the_start_so_that_a_rate_over_it_is_zero_an
     for outcome in ("sent", "retry_later", "paused", *Reason):
         labels = {"channel": "sms", "outcome": str(outcome)}
         assert value(metrics, "tidings_attempts_total", labels) == 0
+
+
+def test_every_counter_that_may_rise_is_there_at_zero_before_it_does() -> None:
+    """`increase()` of what rises from nothing to one is 0: the first failure would go unseen."""
+    metrics = Metrics()
+    metrics.expect(["sms"])
+    metrics.channel("sms")
+    for kind in ("unavailable", "deferred", "rejected", "outcome_unknown", "unexpected"):
+        labels = {"channel": "sms", "kind": kind}
+        assert value(metrics, "tidings_failures_total", labels) == 0
+    for channel in ("sms", "unknown"):
+        for reason in Reason:
+            labels = {"channel": channel, "reason": reason.value}
+            assert value(metrics, "tidings_dead_letters_total", labels) == 0
+    counters = [
+        family
+        for family in text_string_to_metric_families(metrics.render().decode())
+        if family.type == "counter" and family.name.startswith("tidings_")
+    ]
+    assert [family.name for family in counters if not family.samples] == []
+    assert {sample.value for family in counters for sample in family.samples} == {0}
+
+
+def test_every_error_of_a_channel_has_its_counter() -> None:
+    def kinds(error: type[DeliveryError]) -> Iterator[str]:
+        for below in error.__subclasses__():
+            yield below.kind
+            yield from kinds(below)
+
+    assert set(kinds(DeliveryError)) <= set(KINDS)
+
+
+def test_an_error_of_a_kind_that_nobody_foresaw_is_counted_all_the_same() -> None:
+    metrics = Metrics()
+    metrics.channel("sms").attempt(Paused(Failure("lunar", "full moon")), 0.1, 0)
+    labels = {"channel": "sms", "kind": "lunar"}
+    assert value(metrics, "tidings_failures_total", labels) == 1
+
+
+def test_no_series_tells_when_another_was_created() -> None:
+    metrics = Metrics()
+    metrics.channel("sms")
+    assert b"_created" not in metrics.render()
+
+
+def test_how_long_a_replay_took_says_nothing_of_how_fast_delivery_is() -> None:
+    metrics = Metrics()
+    channel, of = metrics.channel("sms"), {"channel": "sms"}
+    channel.attempt(Sent("twilio"), 0.1, 0.5)
+    channel.attempt(Sent("twilio"), 0.1, 3 * 86_400.0, replayed=True)
+    assert value(metrics, "tidings_delivery_seconds_sum", of) == pytest.approx(0.5)
+    assert value(metrics, "tidings_replay_delivery_seconds_count", of) == 1
+
+
+def test_dead_letters_that_were_settled_count_as_none_and_do_not_vanish() -> None:
+    metrics = Metrics()
+    metrics.open_dead_letters(
+        {("sms", "rejected"): (3, 60.0), ("sms", "expired"): (1, 90.0), ("", "malformed"): (2, 5.0)}
+    )
+    name, rejected = "tidings_dead_letters_open", {"channel": "sms", "reason": "rejected"}
+    assert value(metrics, name, rejected) == 3
+    assert value(metrics, name, {"channel": "unknown", "reason": "malformed"}) == 2
+    assert value(metrics, "tidings_dead_letters_oldest_seconds", {"channel": "sms"}) == 90
+    metrics.open_dead_letters({})
+    assert value(metrics, name, rejected) == 0
+    assert value(metrics, "tidings_dead_letters_oldest_seconds", {"channel": "sms"}) == 0
 
 
 def test_a_channel_s_other_events_are_counted() -> None:

@@ -19,6 +19,13 @@ from tidings.templates.names import canonical, fallback, is_locale, is_name
         ("zh-hant-tw", ("zh-Hant-TW", "zh-Hant", "zh", "default")),
         ("es-419", ("es-419", "es", "default")),
         ("en-x-twain", ("en-x-twain", "en", "default")),
+        ("pt_br", ("pt-BR", "pt", "default")),
+        ("pt_BR", ("pt-BR", "pt", "default")),
+        ("en-u-ca-gregory", ("en-u-ca-gregory", "en-u-ca", "en", "default")),
+        (
+            "de-DE-u-co-phonebk",
+            ("de-DE-u-co-phonebk", "de-DE-u-co", "de-DE", "de", "default"),
+        ),
     ],
 )
 def test_a_locale_falls_back_one_subtag_at_a_time(locale, chain):
@@ -26,7 +33,7 @@ def test_a_locale_falls_back_one_subtag_at_a_time(locale, chain):
 
 
 @pytest.mark.parametrize(
-    "locale", ["", "p", "portuguese", "pt-", "-pt", "pt--BR", "pt/BR", "../pt", "pt-BR" + "-a" * 20]
+    "locale", ["", "p", "portuguese", "pt-", "-pt", "pt--BR", "pt/BR", "../pt", "pt-BR" + "-a" * 50]
 )
 def test_what_is_no_language_tag_is_refused(make, locale):
     templates = make({"a/default/sms.j2": "a"})

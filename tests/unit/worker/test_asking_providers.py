@@ -9,6 +9,7 @@ from tests.support.garbage import errors_that_hold_themselves
 
 from tidings.delivery.circuit import Circuit, CircuitPolicy, Phase
 from tidings.delivery.errors import (
+    Deferred,
     DeliveryError,
     Misconfigured,
     OutcomeUnknown,
@@ -23,6 +24,11 @@ from tidings.testing import ScriptedChannel
 from tidings.worker.providers import Provider, Providers
 
 REQUEST = SendRequest(attempt_of(), Content("Hello"), 5.0)
+
+
+def another() -> SendRequest:
+    """A notification that nobody has seen before."""
+    return SendRequest(attempt_of(), Content("Hello"), 5.0)
 
 
 class Clock:
@@ -58,12 +64,12 @@ class Two:
 
     async def send(self) -> list[tuple[str, str]]:
         """Who was asked and what came of it; nothing where the preferred one simply sent it."""
-        sent = await self.providers.send(REQUEST)
+        sent = await self.providers.send(another())
         return [(one.provider, one.kind) for one in sent.tries]
 
-    async def failure(self) -> DeliveryError:
+    async def failure(self, request: SendRequest | None = None) -> DeliveryError:
         with pytest.raises(DeliveryError) as caught:
-            await self.providers.send(REQUEST)
+            await self.providers.send(request or another())
         return caught.value
 
 
@@ -73,7 +79,9 @@ async def test_while_all_is_well_only_the_preferred_one_is_asked() -> None:
     assert two.asked == [5, 0]
 
 
-@pytest.mark.parametrize("error", [Unavailable("451"), Throttled("slow"), Misconfigured("535")])
+@pytest.mark.parametrize(
+    "error", [Unavailable("451"), Deferred("452"), Throttled("slow"), Misconfigured("535")]
+)
 async def test_where_nothing_was_sent_the_next_one_is_asked_in_the_same_attempt(
     error: DeliveryError,
 ) -> None:
@@ -113,6 +121,134 @@ async def test_where_all_fail_the_preferred_one_s_word_counts() -> None:
     error = await two.failure()
     assert isinstance(error, Throttled)
     assert error.retry_after == 60
+
+
+@pytest.mark.parametrize("answer", [Deferred("mailbox full"), Rejected("no such user")])
+async def test_what_is_said_of_one_notification_opens_no_circuit_and_is_its_own_result(
+    answer: DeliveryError,
+) -> None:
+    two = Two(failures=2)
+    two.troubles["primary"].extend([answer] * 100)
+    two.troubles["backup"].extend([answer] * 100)
+    assert {type(await two.failure()) for _ in range(100)} == {type(answer)}
+    assert two.primary.phase is Phase.CLOSED
+
+
+@pytest.mark.parametrize("answer", [Deferred("mailbox full"), Rejected("no such user")])
+async def test_a_probe_that_is_answered_for_itself_shows_that_the_provider_is_back(
+    answer: DeliveryError,
+) -> None:
+    two = Two(failures=1)
+    two.troubles["primary"].extend([Unavailable("down"), answer])
+    two.troubles["backup"].extend([Unavailable("down"), answer])
+    await two.failure()
+    two.clock.now += 5.0
+    assert type(await two.failure()) is type(answer)
+    assert two.primary.phase is Phase.CLOSED
+
+
+class Only:
+    """One provider without a fallback, that fails as long as it has an error to fail with."""
+
+    def __init__(self, error: DeliveryError | None = None, failures: int = 1) -> None:
+        self.error, self.clock = error, Clock()
+        policy = CircuitPolicy(failures=failures, probe=5.0, places=1)
+        self.circuit = Circuit(policy, self.clock, lambda: 0.0)
+        channel = ScriptedChannel(script=lambda *_: self.error)
+        self.providers = Providers([Provider("primary", channel, self.circuit)])
+
+    async def send(self, request: SendRequest) -> type[DeliveryError] | None:
+        """What came of it; None where it was sent."""
+        try:
+            await self.providers.send(request)
+        except DeliveryError as error:
+            return type(error)
+        return None
+
+    async def send_another(self) -> type[DeliveryError] | None:
+        """The same for a notification that nobody has seen before, and which is well."""
+        error, self.error = self.error, None
+        try:
+            return await self.send(another())
+        finally:
+            self.error = error
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (Unavailable("451"), Unavailable),
+        (Misconfigured("554 relay access denied"), Deferred),
+        (OutcomeUnknown("lost"), OutcomeUnknown),
+    ],
+)
+async def test_one_that_fails_again_while_others_are_sent_opens_no_circuit_and_spends_its_attempt(
+    error: DeliveryError, meaning: type[DeliveryError]
+) -> None:
+    only, odd = Only(error), another()
+    await only.send(odd)
+    assert only.circuit.phase is Phase.OPEN
+    only.clock.now += 5.0
+    for _ in range(3):
+        assert await only.send_another() is None
+        assert await only.send(odd) is meaning
+        assert only.circuit.phase is Phase.CLOSED
+
+
+async def test_a_suspect_that_fails_as_a_probe_keeps_its_attempt_and_another_is_tried_soon() -> (
+    None
+):
+    only, odd = Only(Unavailable("down")), another()
+    await only.send(odd)
+    only.clock.now += 5.0
+    await only.send_another()
+    assert await only.send(another()) is Unavailable
+    only.clock.now += 5.0
+    assert await only.send(odd) is OutOfService
+    assert (only.circuit.phase, only.circuit.wait()) == (Phase.OPEN, 0.5)
+    only.clock.now += 0.5
+    assert await only.send_another() is None
+    assert await only.send(odd) is Unavailable  # others are sent again: it has itself to blame
+
+
+async def test_an_outage_spends_no_attempt_of_those_that_failed_in_an_earlier_one() -> None:
+    only, suspects = Only(Unavailable("down"), failures=10), [another() for _ in range(300)]
+    for one in suspects:
+        await only.send(one)
+        await only.send_another()
+    while only.circuit.phase is not Phase.OPEN:
+        await only.send(another())
+    pauses = []
+    for one in suspects:
+        pauses.append(only.circuit.wait())
+        only.clock.now += only.circuit.wait()
+        assert await only.send(one) is OutOfService
+    assert pauses == [5.0] + [0.5] * 299
+
+
+async def test_one_that_fails_again_with_nothing_sent_in_between_is_not_to_blame() -> None:
+    only, same = Only(Unavailable("down")), another()
+    assert await only.send(same) is Unavailable
+    for wait in (5.0, 10.0, 20.0):
+        only.clock.now += wait
+        assert await only.send(same) is OutOfService
+    assert (only.circuit.phase, only.circuit.wait()) == (Phase.OPEN, 40.0)
+
+
+async def test_a_provider_that_throttles_now_and_then_is_believed_each_time() -> None:
+    only, same = Only(Throttled("slow down"), failures=2), another()
+    for _ in range(2):
+        assert await only.send_another() is None
+        assert await only.send(same) is Throttled
+        assert await only.send(same) is Throttled
+        assert only.circuit.phase is Phase.OPEN
+        only.clock.now += 5.0
+
+
+async def test_a_send_for_which_no_connection_became_free_says_nothing_of_the_provider() -> None:
+    only = Only(OutOfService("no connection became free"))
+    assert {await only.send(another()) for _ in range(20)} == {OutOfService}
+    assert only.circuit.phase is Phase.CLOSED
 
 
 class Down(ScriptedChannel):

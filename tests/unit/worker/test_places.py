@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tidings.worker.places import Place, Places
+from tidings.worker.places import NoTurn, Place, Places
 
 
 def nobody() -> None:
@@ -72,3 +72,53 @@ async def test_places_are_taken_in_the_order_of_asking_and_given_back_once() -> 
     await asyncio.gather(*waiting)
 
     assert (made.begun, made.taken, order) == (0, 0, [0, 1, 2])
+
+
+@pytest.mark.parametrize("moment", ["while it waits", "as a place is handed on"])
+async def test_a_place_is_never_lost_with_somebody_who_is_cancelled(moment: str) -> None:
+    made = Places(1, nobody)
+    first, second, third = made.begin(), made.begin(), made.begin()
+    await first.take()
+    cancelled, waits = [asyncio.create_task(one.take()) for one in (second, third)]
+    await asyncio.sleep(0)
+
+    if moment == "while it waits":
+        cancelled.cancel()
+        first.release()
+    else:
+        first.release()
+        cancelled.cancel()
+
+    async with asyncio.timeout(5):
+        await waits
+    assert cancelled.cancelled()
+    assert made.taken == 1
+
+
+async def test_whoever_gets_a_place_after_they_are_closed_hands_it_on() -> None:
+    made = Places(1, nobody)
+    first, second, third = made.begin(), made.begin(), made.begin()
+    await first.take()
+    waiting = [asyncio.create_task(one.take()) for one in (second, third)]
+    await asyncio.sleep(0)
+
+    made.closed = True
+    first.release()
+
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in answers] == [NoTurn, NoTurn]
+    assert made.taken == 0
+
+
+async def test_whoever_gave_its_place_away_says_so_when_it_is_over() -> None:
+    freed: list[tuple[int, int]] = []
+    made = Places(1, lambda: freed.append((made.begun, made.aside)))
+    place = made.begin()
+    await place.take()
+
+    place.give_way()
+    place.release()
+    place.release()
+
+    assert freed == [(0, 1), (0, 0)]

@@ -115,7 +115,7 @@ def test_what_the_broker_took_back_is_skipped() -> None:
     assert taken is not None
     assert taken.alive
     assert lanes.take() is None
-    assert not len(lanes)
+    assert not lanes.waiting
 
 
 def test_what_was_handed_over_too_long_ago_is_taken_out() -> None:
@@ -132,13 +132,13 @@ def test_what_the_broker_took_back_is_not_handed_on_for_its_age() -> None:
     lanes = Lanes(0.0, clock=lambda: 1000.0)
     lanes.put("normal", delivery(1.0, dead=True))
     assert list(lanes.take_older_than(600.0)) == []
-    assert not len(lanes)
+    assert not lanes.waiting
 
 
 def test_clearing_forgets_everything() -> None:
     lanes = filled(0.5, {"urgent": 3, "low": 3})
     lanes.clear()
-    assert not len(lanes)
+    assert not lanes.waiting
     assert lanes.take() is None
 
 
@@ -152,9 +152,30 @@ def test_everything_alive_has_exactly_one_turn(
     put = [delivery(place, name=name, dead=dead) for place, (name, dead) in enumerate(waiting)]
     for one in put:
         lanes.put(one.queue, one)
-    assert len(lanes) == len(put)
+    assert lanes.waiting == len(put)
     taken = []
     while (one_ := lanes.take()) is not None:
         taken.append(one_)
     assert Counter(map(id, taken)) == Counter(id(one) for one in put if one.alive)
-    assert not len(lanes)
+    assert not lanes.waiting
+
+
+def test_a_provider_is_tried_with_the_most_urgent_of_those_tried_least() -> None:
+    lanes = Lanes(low_share=0.0)
+    waiting = {name: delivery(name=name) for name in ("urgent", "normal", "low")}
+    for name, one in waiting.items():
+        lanes.put(name, one)
+    tried = {hash(waiting["urgent"].message.body): 2, hash(waiting["low"].message.body): 1}
+    order = [lanes.take_least_tried(tried) for _ in range(4)]
+    assert order == [waiting["normal"], waiting["low"], waiting["urgent"], None]
+    assert not lanes.waiting
+
+
+def test_what_the_broker_has_taken_back_is_no_provider_tried_with() -> None:
+    lanes = Lanes(low_share=0.0)
+    gone, left = delivery(dead=True), delivery()
+    lanes.put("urgent", gone)
+    lanes.put("low", left)
+    assert lanes.take_least_tried({1: 1}) is left
+    assert lanes.take_least_tried({1: 1}) is None
+    assert not lanes.waiting

@@ -1,5 +1,6 @@
-"""Email over SMTP: `message` writes the bytes, `pool` keeps connections, `replies` reads the answers.
+"""Email over SMTP: `message` writes the bytes, `pool` keeps connections, `reply_rules` says what answers mean.
 
 One mail goes `channel` → `message` (`headers`, `bodies`, `addresses`) → `pool` → `connection`,
-which `relay` opened and which speaks through `conversation`; whatever goes wrong on the way is named by `replies`.
+which `relay` opened and which speaks through `conversation`. What goes wrong on the way is about that connection
+(`wear`), or else named by `troubles` and `reply_rules`.
 """

@@ -28,8 +28,8 @@ class Mailbox:
 def on_the_wire(address: str) -> str:
     """The address with an internationalised domain as A-labels (RFC 5891), which every server takes.
 
-    A local part beyond ASCII stays as it is: it has no other spelling, and takes SMTPUTF8
-    (RFC 6531).
+    Dots where none may be, as in `name.@ezweb.ne.jp`, are put into quotes (RFC 5321 §4.1.2). A local
+    part beyond ASCII stays as it is: it has no other spelling, and takes SMTPUTF8 (RFC 6531).
 
     Raises:
         ValueError: It can't be written on an SMTP command line.
@@ -39,8 +39,10 @@ def on_the_wire(address: str) -> str:
     local, at, domain = address.rpartition("@")
     if not (local and at and domain):
         raise ValueError("an address has no @ with something on both sides")
+    if ".." in local or local[0] == "." or local[-1] == ".":
+        local = f'"{local}"'
     if domain.isascii():
-        return address
+        return f"{local}@{domain}"
     try:
         return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
     except idna.IDNAError:

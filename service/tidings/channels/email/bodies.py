@@ -1,15 +1,61 @@
-"""Parts of a mail: text in the encoding that suits it, files in base64, and parts put together."""
+"""Parts of a mail: text in the encoding that suits it, files in base64, and parts put together.
+
+A file may be most of a mail, so it is encoded only while it is sent.
+"""
 
 import binascii
 from base64 import b64encode
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TypeAlias
 
-from tidings.channels.email.headers import LONGEST, parameter
+from tidings.channels.email.headers import TOO_LONG, parameter
 from tidings.delivery.value import value
 from tidings_events import Attachment
 
 _BASE64_LINE: Final = 76
+_OCTETS: Final = 57
+"""Of which a line of base64 is made."""
+_AT_ONCE: Final = _OCTETS * 1024
+"""Bytes of a file that are encoded at once."""
+
+
+@value(frozen=True, slots=True)
+class File:
+    """A file that becomes base64 on its way; `len` is that of the base64."""
+
+    octets: bytes
+
+    def __len__(self) -> int:
+        size = len(self.octets)
+        return (size + 2) // 3 * 4 + 2 * ((size + _OCTETS - 1) // _OCTETS)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self.octets), _AT_ONCE):
+            yield _base64(self.octets[start : start + _AT_ONCE])
+
+
+@value(frozen=True, slots=True)
+class Pieces:
+    """Bytes with files among them, in their order; no bytes follow bytes. `bytes` puts them together."""
+
+    pieces: tuple[bytes | File, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.pieces))
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self.pieces:
+            if isinstance(piece, File):
+                yield from piece
+            else:
+                yield piece
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self)
+
+
+Payload: TypeAlias = bytes | Pieces
+"""Of a mail or of a part of one; bytes where there is no file in it."""
 
 
 @value(frozen=True, slots=True)
@@ -17,7 +63,29 @@ class Part:
     """Lines of header that describe it, and the bytes as they travel."""
 
     head: str
-    body: bytes
+    body: Payload
+
+
+def joined(payloads: Iterable[Payload]) -> Payload:
+    """One behind the other."""
+    pieces: list[bytes | File] = []
+    together: list[bytes] = []
+    for payload in payloads:
+        for piece in payload.pieces if isinstance(payload, Pieces) else (payload,):
+            if isinstance(piece, bytes):
+                together.append(piece)
+                continue
+            if together:
+                pieces.append(b"".join(together))
+                together = []
+            pieces.append(piece)
+    if together:
+        pieces.append(b"".join(together))
+    match pieces:
+        case [bytes(whole)]:
+            return whole
+        case _:
+            return Pieces(tuple(pieces))
 
 
 def text_part(kind: str, text: str, boundary: str) -> Part:
@@ -48,20 +116,18 @@ def file_part(file: Attachment, *, inline: bool) -> Part:
     )
     if file.content_id:
         head += f"Content-ID: <{file.content_id}>\r\n"
-    return Part(head, _base64(file.content))
+    return Part(head, Pieces((File(file.content),)))
 
 
 def multipart(kind: str, parts: Sequence[Part], boundary: str, *, extra: str = "") -> Part:
     """`multipart/<kind>` (RFC 2046, 5.1), `extra` being further parameters of its type."""
     delimiter = b"--" + boundary.encode("ascii")
-    pieces = [
-        b"".join((delimiter, b"\r\n", part.head.encode("ascii"), b"\r\n", part.body))
-        for part in parts
-    ]
-    return Part(
-        f'Content-Type: multipart/{kind}; boundary="{boundary}"{extra}\r\n',
-        b"\r\n".join((*pieces, delimiter + b"--\r\n")),
-    )
+    pieces: list[Payload] = []
+    for part in parts:
+        pieces += (delimiter, b"\r\n", part.head.encode("ascii"), b"\r\n", part.body, b"\r\n")
+    pieces.append(delimiter + b"--\r\n")
+    head = f'Content-Type: multipart/{kind}; boundary="{boundary}"{extra}\r\n'
+    return Part(head, joined(pieces))
 
 
 def _encoded(octets: bytes, boundary: bytes) -> tuple[str, bytes]:
@@ -81,7 +147,7 @@ def _plain(octets: bytes, boundary: bytes) -> bool:
         octets.isascii()
         and b"\0" not in octets
         and boundary not in octets
-        and len(max(octets.split(b"\n"), key=len)) <= LONGEST
+        and len(max(octets.split(b"\n"), key=len)) < TOO_LONG
     )
 
 

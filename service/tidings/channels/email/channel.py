@@ -1,23 +1,26 @@
 """The email channel: hands a notification to an SMTP relay, and says what became of it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
 from tidings.channels.email import addresses, checkup
-from tidings.channels.email.connection import Progress, Receipt
-from tidings.channels.email.discretion import discreet
+from tidings.channels.email.addresses import deliverable
+from tidings.channels.email.connection import Progress
+from tidings.channels.email.discretion import addressless, discreet
+from tidings.channels.email.mailing import Mailing
 from tidings.channels.email.message import Mail, compose
 from tidings.channels.email.pool import Pool
 from tidings.channels.email.relay import Relay
-from tidings.channels.email.replies import Stage
+from tidings.channels.email.replies import Reply
 from tidings.channels.email.troubles import TROUBLES, explain
 from tidings.channels.overtime import Overtime
-from tidings.delivery.errors import DeliveryError
+from tidings.delivery.errors import DeliveryError, Misconfigured, Rejected
 from tidings.delivery.outcome import Sent
-from tidings.delivery.ports import Content, Finding, SendRequest, TemplateParts
+from tidings.delivery.ports import Finding, SendRequest, TemplateParts
+from tidings.delivery.recipients import RecipientResult, RecipientState, roles
 from tidings.settings import EmailSettings
 
 _REQUIRED: Final[Mapping[str, str]] = MappingProxyType({"subject": "subject", "text": "text"})
@@ -56,19 +59,42 @@ class EmailChannel:
     async def send(self, request: SendRequest) -> Sent:
         """Hand the mail over, once.
 
-        Where the relay takes the mail for its recipient but refuses some of the copies (cc, bcc),
-        it is sent, and `Sent.code` says how many were refused: `250, 1 of 3 copies refused`.
+        Where the relay takes the mail for its recipient and not for all copies (cc, bcc), it is sent, and
+        `Sent.recipients` says what became of each.
         """
-        mail = compose(request, self._sender, datetime.now(UTC))
-        progress = Progress()
+        mails = compose(request, self._sender, datetime.now(UTC))
+        if request.recipients or len(mails) > 1 or mails[0].envelope.copies:
+            return await self._send_to_several(mails, request)
+        [mail], progress = mails, Progress()
         try:
-            receipt = await self._overtime.within(
-                request.timeout,
-                self._pool.carry(mail, progress),
-            )
+            reply = await self._overtime.within(request.timeout, self._pool.carry(mail, progress))
         except TROUBLES as trouble:
-            raise self._error(trouble, progress.stage, mail, request.content) from None
-        return self._sent(receipt)
+            raise self._error(trouble, progress, request) from None
+        return Sent(self._relay.provider, reference(reply.text), str(reply.code))
+
+    async def _send_to_several(self, mails: Sequence[Mail], request: SendRequest) -> Sent:
+        if not mails:  # a letter whose copies were all taken out
+            return Sent(self._relay.provider)
+
+        def explain(trouble: Exception, progress: Progress) -> DeliveryError:
+            return self._error(trouble, progress, request)
+
+        mailing = Mailing(mails, self._pool, explain)
+        try:
+            await self._overtime.within(request.timeout, mailing.run())
+        except TROUBLES as trouble:
+            if not mailing.begun:
+                raise explain(trouble, mailing.progress) from None
+            mailing.give_up(trouble)
+        reply = mailing.taken or Reply(0, "")
+        results = tuple(_results(request, mailing.results))
+        alike = not request.recipients and all(one.kind == "" for one in results)
+        return Sent(
+            self._relay.provider,
+            reference(reply.text),
+            str(reply.code or ""),
+            recipients=() if alike else results,
+        )
 
     async def check(self) -> Sequence[Finding]:
         """Connect, encrypt, log in, and ask whether our sender is welcome."""
@@ -78,23 +104,37 @@ class EmailChannel:
         """Take leave of the relay."""
         await self._pool.close()
 
-    def _sent(self, receipt: Receipt) -> Sent:
-        code = str(receipt.reply.code)
-        if receipt.refused:
-            code += f", {receipt.refused} of {receipt.copies} copies refused"
-        return Sent(self._relay.provider, reference(receipt.reply.text), code)
-
-    def _error(
-        self, trouble: Exception, stage: Stage, mail: Mail, content: Content
-    ) -> DeliveryError:
-        told = (mail.envelope.recipient, *mail.envelope.copies)
+    def _error(self, trouble: Exception, progress: Progress, request: SendRequest) -> DeliveryError:
+        told = [deliverable(address) for address in roles(request.notification)]
         found = explain(
             trouble,
-            stage,
-            lambda text: discreet(text, told, content),
-            override=mail.envelope.override,
+            progress.stage,
+            lambda text: discreet(text, told, request.content),
+            hide=lambda text: addressless(text, told),
+            override=getattr(request.notification, "from_address", None) is not None,
+            welcome=progress.welcome,
         )
-        return found.reading.error(found.sentence, provider=self._relay.provider, code=found.codes)
+        reading, provider = found.reading, self._relay.provider
+        if reading.doubtful:
+            return Misconfigured(found.sentence, provider=provider, code=found.codes, doubtful=True)
+        return reading.error(found.sentence, provider=provider, code=found.codes)
+
+
+def _results(
+    request: SendRequest, errors: Mapping[str, DeliveryError | None]
+) -> Iterator[RecipientResult]:
+    """What became of each who was asked for, under the address that the notification has."""
+    for address, role in roles(request.notification).items():
+        wire = deliverable(address)
+        if wire not in errors:
+            continue
+        match errors[wire]:
+            case None:
+                yield RecipientResult(address, role, RecipientState.SENT)
+            case error:
+                refused = isinstance(error, Rejected)
+                state = RecipientState.REFUSED if refused else RecipientState.DEFERRED
+                yield RecipientResult(address, role, state, error.kind, error.code, error.message)
 
 
 def reference(text: str) -> str:

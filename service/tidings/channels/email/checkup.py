@@ -7,10 +7,12 @@ from typing import Final
 
 from tidings.channels.email.addresses import Mailbox
 from tidings.channels.email.connection import Progress
-from tidings.channels.email.discretion import discreet
+from tidings.channels.email.discretion import addressless, discreet
+from tidings.channels.email.farewells import Farewells
 from tidings.channels.email.relay import Relay
 from tidings.channels.email.replies import Stage
-from tidings.channels.email.troubles import TROUBLES, explain
+from tidings.channels.email.troubles import TROUBLES, Explanation, explain
+from tidings.delivery.errors import Deferred, Rejected
 from tidings.delivery.ports import Content, Finding, Verdict
 from tidings.settings import EmailSettings
 
@@ -24,6 +26,7 @@ _SUBJECTS: Final[Mapping[Stage, str]] = MappingProxyType(
         Stage.TLS: "email: encryption",
         Stage.LOGIN: "email: login",
         Stage.SENDER: "email: sender",
+        Stage.RECIPIENT: "email: sender",
     }
 )
 _REMEDIES: Final[Mapping[Stage, str]] = MappingProxyType(
@@ -33,23 +36,34 @@ _REMEDIES: Final[Mapping[Stage, str]] = MappingProxyType(
         Stage.TLS: "check TIDINGS_EMAIL_TLS",
     }
 )
+_ABOUT_THE_RECIPIENT: Final = (Rejected, Deferred)
+"""A sender that takes no mail may send all the same."""
 _ASK: Final = "try again later; if it stays so, ask whoever runs the relay"
 _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 async def check(relay: Relay, settings: EmailSettings, sender: Mailbox) -> Sequence[Finding]:
-    """Connect, encrypt, log in, name our sender and take it back; stops at the first fault."""
-    progress = Progress()
+    """Connect, encrypt, log in, begin a mail from our sender to itself and take it back; stops at the first fault."""
+    progress, farewells = Progress(), Farewells()
     try:
         async with asyncio.timeout(min(PATIENCE, settings.send_timeout)):
-            connection = await relay.open(progress)
+            connection = await farewells.opened(relay.open(progress))
             try:
                 await connection.try_sender(sender.address, progress)
             finally:
-                await connection.quit()
+                farewells.dismiss(connection)
     except TROUBLES as trouble:
-        return [*_passed(progress.stage, settings), _fault(trouble, progress.stage)]
-    return _passed(Stage.RECIPIENT, settings)
+        found = explain(
+            trouble,
+            progress.stage,
+            lambda text: discreet(text, (sender.address,), Content()),
+            hide=lambda text: addressless(text, (sender.address,)),
+        )
+        if not issubclass(found.reading.error, _ABOUT_THE_RECIPIENT):
+            return [*_passed(progress.stage, settings), _fault(found, progress.stage)]
+    finally:
+        await farewells.all()
+    return _passed(Stage.DATA, settings)
 
 
 def _passed(reached: Stage, settings: EmailSettings) -> list[Finding]:
@@ -60,7 +74,7 @@ def _passed(reached: Stage, settings: EmailSettings) -> list[Finding]:
         Stage.HELLO: answers,
         Stage.TLS: encryption(settings),
         Stage.LOGIN: Finding("email: login", Verdict.OK, login),
-        Stage.SENDER: Finding("email: sender", Verdict.OK, "the relay takes mail from it"),
+        Stage.RECIPIENT: Finding("email: sender", Verdict.OK, "the relay takes mail from it"),
     }
     return [finding for stage, finding in findings.items() if stage < reached]
 
@@ -79,8 +93,7 @@ def encryption(settings: EmailSettings) -> Finding:
     )
 
 
-def _fault(trouble: Exception, stage: Stage) -> Finding:
-    found = explain(trouble, stage, lambda text: discreet(text, (), Content()))
+def _fault(found: Explanation, stage: Stage) -> Finding:
     return Finding(
         _SUBJECTS[stage],
         Verdict.FAULT,

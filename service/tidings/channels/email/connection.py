@@ -6,27 +6,37 @@ a mail reported as unsent could arrive after all.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from time import monotonic
 from typing import Final
 
+import structlog
 from aiosmtplib import SMTPException, SMTPServerDisconnected
 
+from tidings.channels.email import wear
+from tidings.channels.email.bodies import Payload
 from tidings.channels.email.conversation import Conversation, Garbled
 from tidings.channels.email.message import Envelope, Mail
-from tidings.channels.email.replies import Reply, Stage
-from tidings.delivery.value import value
+from tidings.channels.email.replies import Reply, Stage, Welcome
+from tidings.channels.email.standing import Login
+from tidings.channels.email.wear import LEAVING, REFUSALS, Crowded, Refusal, Stale, TookLeave
 
-_QUICK: Final = 0.25
-"""Seconds. Where a relay takes longer to take a mail, announcing the next would gain nothing."""
+log = structlog.get_logger(__name__)
+
 _SMALL: Final = 65_536
 """Payloads up to this many bytes are written in one piece with their final dot."""
-_FAREWELL: Final = 2.0
-"""Seconds that a relay has to answer to QUIT."""
-_LEAVING: Final = 421
-"""The relay closes the connection after this reply (RFC 5321, 3.8)."""
+FAREWELL: Final = 2.0
+"""Seconds that a relay has to come to a point at which leave can be taken, and to answer to QUIT."""
+_PIPED: Final = 5.0
+"""Seconds between the first and the second reply to commands sent together, on a connection that never
+answered such before: a relay that drops what comes behind a command stays silent."""
+_PIPED_BEHIND: Final = frozenset({Stage.RECIPIENT, Stage.DATA})
+"""Stages at which the reply is one to a command that was sent behind another."""
+_DISTRUST: Final = 600.0
+"""Seconds for which such silence is remembered; it may have been a slow moment of the relay."""
 _GO_ON: Final = 354
 _DATA: Final = b"DATA"
 _INTERNATIONAL: Final = "smtputf8"
@@ -35,16 +45,26 @@ EXTENSIONS: Final = ("size", _INTERNATIONAL, "pipelining")
 _NOT_OFFERED: Final = Reply(550, "5.6.7 SMTPUTF8 is not offered")
 
 
-class Refusal(Exception):
-    """The relay answered, and it was no success."""
+class Pipelining:
+    """Whether a relay that offers it (RFC 2920) is sent the commands of a mail together."""
 
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.codes)
-        self.reply = reply
+    def __init__(self, *, wanted: bool) -> None:
+        self._since = 0.0 if wanted else inf
 
+    @property
+    def trusted(self) -> bool:
+        """Whether it is."""
+        return monotonic() >= self._since
 
-class Stale(Exception):
-    """The relay had hung up on a kept connection before anything was asked of it."""
+    def distrust(self, why: str, seconds: float = inf) -> None:
+        """Not any more, or not for a time: it seems to offer what it can't do."""
+        if self.trusted:
+            self._since = monotonic() + seconds
+            log.warning(
+                "the relay offers PIPELINING and seems not to understand it: commands are sent one by one",
+                why=why,
+                remedy="if it happens again, set TIDINGS_EMAIL_PIPELINING=false",
+            )
 
 
 @dataclass(slots=True)
@@ -52,15 +72,10 @@ class Progress:
     """How far a mail has come, for whoever has to explain where it stopped."""
 
     stage: Stage = Stage.WAITING
-
-
-@value(frozen=True, slots=True)
-class Receipt:
-    """What the relay said when it took a mail, and how many copies it would not take."""
-
-    reply: Reply
-    copies: int
-    refused: int
+    replies: dict[str, Reply] = field(default_factory=dict)
+    """What the relay said of each recipient it was asked for."""
+    welcome: Welcome = Welcome.NO
+    """Whether the relay passes mail on for us, by all that was known then."""
 
 
 class Connection:
@@ -68,22 +83,41 @@ class Connection:
 
     Args:
         offers: Extensions of the relay that matter here, in lower case.
+        pipelining: What is known of the relay that offers it.
+        login: What it meets here.
 
     Raises:
         SMTPServerDisconnected: It has been lost already.
     """
 
-    def __init__(self, transport: asyncio.Transport, offers: frozenset[str], *, now: float) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        offers: frozenset[str],
+        pipelining: Pipelining,
+        login: Login,
+        *,
+        now: float,
+    ) -> None:
         self._transport = transport
         self._talk = Conversation(transport)
         if not self._talk.alive:
             raise SMTPServerDisconnected("Connection lost")
         self._offers = offers
+        self._pipelining = pipelining
+        self._login = login
+        self._piped = False
+        """Whether the commands of the mail under way went together."""
+        self._pipes = False
+        """Whether commands that went together were all answered once."""
         self._settled = True
         self._open = False
-        self.announced: Mail | None = None
-        """The next mail, where the relay knows of it already."""
-        self._quick = False
+        self._awaited = False
+        """Whether the relay takes whatever comes for a part of the mail."""
+        self._proven = False
+        """Whether the relay took our sender once."""
+        self._refused = 0
+        """Mails and copies refused in a row."""
         self.mails = 0
         self.last_used = now
 
@@ -92,49 +126,115 @@ class Connection:
         """Whether another mail may be sent over it: alive, and the last one is over."""
         return self._settled and self._talk.alive
 
-    def may_announce(self, mail: Mail) -> bool:
-        """Whether the relay would be told of this mail ahead: it takes such, and took the last one quickly."""
-        return self._quick and (not mail.envelope.international or _INTERNATIONAL in self._offers)
+    @property
+    def alive(self) -> bool:
+        """Whether neither end has hung up."""
+        return self._talk.alive
 
-    async def carry(
-        self, mail: Mail, progress: Progress, ahead: Callable[["Connection"], Mail | None]
-    ) -> Receipt:
-        """Hand over a mail.
+    @property
+    def may_quit(self) -> bool:
+        """Whether QUIT would be understood, once all is answered that was said."""
+        return self._talk.alive and not self._awaited
 
-        Args:
-            ahead: Which mail this connection carries next, if that is settled. A relay that pipelines is
-                told of it with the end of this one (RFC 2920, 3.1); no other may be carried then.
+    @property
+    def tired(self) -> bool:
+        """Whether it had so many refusals in a row that the relay may slow it down."""
+        return self._refused >= REFUSALS
+
+    async def carry(self, mail: Mail, progress: Progress) -> Reply:
+        """Hand over a mail; what the relay said when it took it.
+
+        It is taken for those of whom `progress.replies` says so: where several copies were refused, the
+        relay is not asked for the others.
 
         Raises:
-            Refusal: The relay refused it, its sender or its recipient.
-            Stale: The connection was kept, and dead; a fresh one may do.
+            Refusal: The relay refused it, its sender, its recipient, or everybody.
+            Stale: This connection would not do, and nothing was sent; a fresh one may do.
+            Crowded: The relay wants fewer connections of ours, and took nothing.
             SMTPException, OSError, Garbled: It broke, at `progress.stage`.
         """
+        kept, proven = self.mails > 0, self._proven and not mail.envelope.override
+        self.mails += 1
+        try:
+            reply = await self._carry(mail, progress)
+            self._login.accepted(_taken(progress))
+        except TookLeave as left:
+            raise self._judged(left, left.reply, progress.stage, kept=kept, proven=proven) from None
+        except (SMTPServerDisconnected, ConnectionError) as lost:
+            raise (Stale() if kept and progress.stage < Stage.PAYLOAD else lost) from None
+        except Refusal as refusal:
+            self._refused += max(1, _refusals(progress))
+            if self._met(refusal.reply, mail, progress):
+                raise Stale from None
+            raise self._judged(
+                refusal, refusal.reply, progress.stage, kept=kept, proven=proven
+            ) from None
+        finally:
+            progress.welcome = self._login.welcome
+        self._refused = _refusals(progress) if mail.envelope.copies else 0
+        return reply
+
+    def _met(self, reply: Reply, mail: Mail, progress: Progress) -> bool:
+        """Learn from a refusal; whether a new login has to be asked before it is believed."""
+        if taken := _taken(progress):
+            self._login.accepted(taken)
+            return False
+        return self._login.refused(progress.stage, reply, mail.envelope.everyone)
+
+    def _judged(
+        self, trouble: Exception, reply: Reply, stage: Stage, *, kept: bool, proven: bool
+    ) -> Exception:
+        """What a refusal is about: this connection, one connection too many, or none of both."""
+        if wear.crowded(stage, reply):
+            return Crowded(trouble)
+        if self._piped and stage in _PIPED_BEHIND and wear.out_of_step(reply):
+            self._pipelining.distrust(reply.codes)
+            return Stale()
+        return Stale() if kept and wear.worn(stage, reply, own_sender=proven) else trouble
+
+    async def _carry(self, mail: Mail, progress: Progress) -> Reply:
         progress.stage = Stage.SENDER
-        everyone = _recipients(mail)
-        await self._begin(mail, self._origin(mail), *everyone, _DATA)
-        refused = await self._address(everyone, progress)
+        progress.replies.clear()
+        everyone = mail.envelope.everyone
+        asked, others = everyone[:REFUSALS], everyone[REFUSALS:]
+        await self._begin(mail, *_asking(asked, others))
+        progress.stage = Stage.RECIPIENT
+        await self._address(mail, asked, progress)
+        while others and (room := REFUSALS - _refusals(progress)) > 0:
+            asked, others = others[:room], others[room:]
+            if self._piped:
+                self._talk.say(*_asking(asked, others))
+            await self._address(mail, asked, progress)
+        if not mail.envelope.recipient:
+            self._accepted(_best(progress))
         progress.stage = Stage.DATA
-        await self._announce()
-        reply = await self._hand_over(mail.payload, progress, ahead)
-        return Receipt(reply, len(mail.envelope.copies), refused)
+        await self._begin_payload(said=self._piped and not others)
+        return await self._hand_over(mail.payload, progress)
 
     async def try_sender(self, sender: str, progress: Progress) -> None:
-        """Ask whether the relay takes mail from this address, and leave it at that."""
-        wire = Envelope(sender, "", (), override=False, international=not sender.isascii())
-        progress.stage = Stage.SENDER
+        """Ask whether the relay takes mail from this address, to itself, and leave it at that.
+
+        Postfix says what it has against a client, its name and its sender only once there is a recipient
+        (`smtpd_delay_reject`).
+        """
+        wire = Envelope(sender, sender, (), override=False, international=not sender.isascii())
         nothing = Mail(wire, b"")
-        await self._begin(nothing, self._origin(nothing))
+        progress.stage = Stage.SENDER
+        await self._begin(nothing)
+        progress.stage = Stage.RECIPIENT
+        self._piped = False
+        self._accepted(await self._ask(_recipient(sender)))
         await self._tidy()
 
     async def quit(self) -> None:
-        """Take leave, where the relay is waiting for something to be said, and close."""
-        if not self.fit or self._talk.owed:
+        """Take leave where that is understood, and close."""
+        if not self.may_quit:
             self.abort()
             return
         try:
-            with suppress(SMTPException, OSError, TimeoutError, Garbled):
-                async with asyncio.timeout(_FAREWELL):
+            with suppress(SMTPException, OSError, TimeoutError, Garbled, Stale):
+                async with asyncio.timeout(FAREWELL):
+                    await self._catch_up()
                     await self._ask(b"QUIT")
         finally:
             self.abort()
@@ -145,33 +245,20 @@ class Connection:
         self._settled = False
         self._transport.abort()
 
-    async def _begin(self, mail: Mail, origin: bytes, *more: bytes) -> None:
+    async def _begin(self, mail: Mail, *more: bytes) -> None:
         """MAIL FROM, and where the relay takes it (RFC 2920), all that follows with it."""
-        kept = self.mails > 0
-        self.mails += 1
-        try:
-            if self.announced is None:
-                await self._tidy()
-                self._talk.say(origin, *(more if self._pipelines else ()))
-            elif (
-                self.announced is not mail
-            ):  # the relay waits for that one, and must not get this instead
-                raise Stale
-            self.announced = None
-            self._settled = False
-            self._accepted(await self._talk.reply())
-            self._open = True
-        except (SMTPServerDisconnected, OSError) as lost:
-            raise (Stale() if kept else lost) from None
-        except Refusal as refusal:
-            if kept and refusal.reply.code == _LEAVING:
-                raise Stale from None
-            raise
+        origin = self._origin(mail)
+        await self._tidy()
+        self._piped = self._pipelines and bool(more)
+        self._settled = False
+        self._talk.say(origin, *(more if self._piped else ()))
+        self._accepted(await self._talk.reply())
+        self._open = True
+        self._proven = self._proven or not mail.envelope.override
 
     async def _tidy(self) -> None:
         """Leave the last mail behind, where it stopped half-way."""
-        if self._talk.owed:
-            await self._catch_up()
+        await self._catch_up()
         if not self._open:
             return
         if not (await self._ask(b"RSET")).positive:
@@ -180,10 +267,13 @@ class Connection:
 
     async def _catch_up(self) -> None:
         """Read what is left of the replies to a mail that was refused before the last of them."""
+        if not self._talk.owed:
+            return
         self._settled = False
         try:
             while self._talk.owed:
                 if (await self._talk.reply()).code == _GO_ON:  # it waits for that mail
+                    self._awaited = True
                     raise Stale
         except Garbled:
             raise Stale from None
@@ -199,62 +289,68 @@ class Connection:
             command += b" BODY=8BITMIME SMTPUTF8"
         return command
 
-    async def _address(self, everyone: Sequence[bytes], progress: Progress) -> int:
-        """RCPT TO for everyone; returns how many copies were refused."""
-        progress.stage = Stage.RECIPIENT
-        recipient, *copies = everyone
-        self._accepted(await self._next(recipient))
-        refused = 0
-        for copy in copies:
-            refused += not (await self._next(copy)).positive
-        return refused
+    async def _address(self, mail: Mail, asked: Sequence[str], progress: Progress) -> None:
+        """RCPT TO for some of its recipients; whom it is for has to be accepted."""
+        for address in asked:
+            reply = await (self._next_piped() if self._piped else self._ask(_recipient(address)))
+            progress.replies[address] = reply
+            if address == mail.envelope.recipient or reply.code == LEAVING:
+                self._accepted(reply)
 
-    async def _announce(self) -> None:
-        reply = await self._next(_DATA)
+    async def _next_piped(self) -> Reply:
+        """The next reply to a command that was sent behind another."""
+        if self._pipes:
+            return await self._talk.reply()
+        try:
+            async with asyncio.timeout(_PIPED):
+                reply = await self._talk.reply()
+        except TimeoutError:
+            self._pipelining.distrust(f"no reply within {_PIPED:g}s", _DISTRUST)
+            raise Stale from None
+        self._pipes = True
+        return reply
+
+    async def _begin_payload(self, *, said: bool) -> None:
+        """DATA, unless it was said already."""
+        reply = await (self._talk.reply() if said else self._ask(_DATA))
         if reply.code != _GO_ON:
             raise self._refusal(reply)
+        self._awaited = True
 
-    async def _hand_over(
-        self, payload: bytes, progress: Progress, ahead: Callable[["Connection"], Mail | None]
-    ) -> Reply:
+    async def _hand_over(self, payload: Payload, progress: Progress) -> Reply:
         """The mail itself; once its final dot is out, only the relay's reply says what became of it."""
-        stuffed = payload.replace(b"\r\n.", b"\r\n..")
-        if len(stuffed) > _SMALL:
-            await self._write_all(stuffed)
-            stuffed = b""
-        self.announced = ahead(self) if self._pipelines else None
-        self._talk.say(*self._beginning(self.announced), payload=stuffed + b".\r\n")
+        rest = b""
+        if isinstance(payload, bytes) and len(payload) <= _SMALL:
+            rest = _stuffed(payload)
+        else:
+            await self._write_all((payload,) if isinstance(payload, bytes) else payload)
+        self._talk.write(rest + b".\r\n", replies=1)
         progress.stage = Stage.PAYLOAD
-        said = monotonic()
         reply = await self._talk.reply()
-        self._quick = monotonic() - said < _QUICK
-        self._open = False  # whatever the verdict, it ends the mail (RFC 5321, 4.1.1.4)
+        self._open = self._awaited = (
+            False  # whatever the verdict, it ends the mail (RFC 5321, 4.1.1.4)
+        )
         self._accepted(reply)
         self._settled = True
         return reply
 
-    def _beginning(self, mail: Mail | None) -> tuple[bytes, ...]:
-        """All that is said before the payload of a mail."""
-        return () if mail is None else (self._origin(mail), *_recipients(mail), _DATA)
+    async def _write_all(self, pieces: Iterable[bytes]) -> None:
+        """Returns when the last byte has left: the final dot must not, while there is doubt.
 
-    async def _write_all(self, payload: bytes) -> None:
-        """Returns when the last byte has left: the final dot must not, while there is doubt."""
+        Args:
+            pieces: Each begins where no dot is at the beginning of a line.
+        """
         # A limit of 0 would pause TLS transports that have nothing left to write, for good.
         self._transport.set_write_buffer_limits(high=1)
-        view = memoryview(payload)
-        for start in range(0, len(view), _SMALL):
-            self._talk.write(view[start : start + _SMALL])
-            await self._talk.drain()
+        for piece in pieces:
+            view = memoryview(_stuffed(piece))
+            for start in range(0, len(view), _SMALL):
+                self._talk.write(view[start : start + _SMALL])
+                await self._talk.drain()
 
     @property
     def _pipelines(self) -> bool:
-        return "pipelining" in self._offers
-
-    async def _next(self, command: bytes) -> Reply:
-        """The reply to a command of a mail, which has been said already where the relay pipelines."""
-        if self._pipelines:
-            return await self._talk.reply()
-        return await self._ask(command)
+        return self._pipelining.trusted and "pipelining" in self._offers
 
     async def _ask(self, command: bytes) -> Reply:
         self._settled = False
@@ -267,11 +363,35 @@ class Connection:
 
     def _refusal(self, reply: Reply) -> Refusal:
         """After a no in good form both sides know where they are, and the connection stays fit."""
-        self._settled = reply.negative and reply.code != _LEAVING
+        self._settled = reply.negative and reply.code != LEAVING
         return Refusal(reply)
 
 
-def _recipients(mail: Mail) -> list[bytes]:
-    """RCPT TO for everyone, whom it is for first."""
-    everyone = (mail.envelope.recipient, *mail.envelope.copies)
-    return [f"RCPT TO:<{address}>".encode() for address in everyone]
+def _asking(asked: Sequence[str], others: Sequence[str]) -> Iterator[bytes]:
+    """RCPT TO for some recipients, and DATA where there are no others."""
+    yield from map(_recipient, asked)
+    if not others:
+        yield _DATA
+
+
+def _stuffed(text: bytes) -> bytes:
+    """With a dot more where a line begins with one (RFC 5321, 4.5.2)."""
+    return text.replace(b"\r\n.", b"\r\n..")
+
+
+def _recipient(address: str) -> bytes:
+    return f"RCPT TO:<{address}>".encode()
+
+
+def _refusals(progress: Progress) -> int:
+    return sum(not reply.positive for reply in progress.replies.values())
+
+
+def _taken(progress: Progress) -> list[str]:
+    return [address for address, reply in progress.replies.items() if reply.positive]
+
+
+def _best(progress: Progress) -> Reply:
+    """A reply that accepts somebody; the first where none does."""
+    replies = list(progress.replies.values())
+    return next((reply for reply in replies if reply.positive), replies[0])

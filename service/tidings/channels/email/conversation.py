@@ -12,11 +12,13 @@ from typing import Final
 from aiosmtplib import SMTPServerDisconnected
 
 from tidings.channels.email.replies import Reply
+from tidings.channels.email.wear import LEAVING, TookLeave
 
 _LINE: Final = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
+_CODES: Final = {b"%d " % code: code for code in range(200, 600)}
+"""What the last line of a reply begins with, which most replies have only."""
 _LONGEST: Final = 65_536
 """Bytes of a reply. RFC 5321 (4.5.3.1.5) allows a line 512."""
-_INJECTION: Final = re.compile(rb"[\r\n\0]")
 
 
 class Garbled(ValueError):
@@ -33,7 +35,7 @@ class Conversation(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
-        self._buffer = bytearray()
+        self._buffer = b""
         self._code = b""
         self._length = 0
         self._lines: list[bytes] = []
@@ -53,17 +55,17 @@ class Conversation(asyncio.Protocol):
         """Whether something may be said and would be understood."""
         return self._over is None and not self._transport.is_closing()
 
-    def say(self, *commands: bytes, payload: bytes = b"") -> None:
-        """Send commands, all at once, after the end of a payload if there is one; each is answered.
+    def say(self, *commands: bytes) -> None:
+        """Send commands, all at once; each is answered.
 
         Raises:
             ValueError: A command has a line break in it.
             SMTPServerDisconnected: The connection is lost.
         """
-        if any(map(_INJECTION.search, commands)):
+        lines, ends = b"\r\n".join((*commands, b"")), len(commands)
+        if not lines.count(b"\n") == lines.count(b"\r") == ends or b"\0" in lines:
             raise ValueError("an SMTP command has a line break in it")
-        replies = len(commands) + bool(payload)
-        self.write(payload + b"\r\n".join((*commands, b"")), replies=replies)
+        self.write(lines, replies=ends)
 
     def write(self, data: bytes | memoryview, *, replies: int = 0) -> None:
         """Send bytes as they are, which so many replies will answer.
@@ -102,14 +104,14 @@ class Conversation(asyncio.Protocol):
         if self._over is not None:
             return
         self._length += len(data)
-        self._buffer += data
-        *lines, self._buffer = self._buffer.split(b"\n")
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
-            self._read(bytes(line))
+            self._read(line)
         if self._length > _LONGEST:
             self._end(Garbled("a reply without end"))
         if len(self._replies) > self.owed:  # nobody asked: it is taking leave, or lost count
-            self._end(None)
+            unasked = self._replies[self.owed]
+            self._end(TookLeave(unasked) if unasked.code == LEAVING else None)
         self._wake()
 
     def eof_received(self) -> bool:
@@ -131,6 +133,11 @@ class Conversation(asyncio.Protocol):
 
     def _read(self, line: bytes) -> None:
         if self._over is not None:  # after what is no reply nobody knows what answers what
+            return
+        if not self._lines and (code := _CODES.get(line[:4])) is not None:
+            self._length = 0
+            text = line[4:].strip(b" \t\r").decode("utf-8", "surrogateescape")
+            self._replies.append(Reply(code, text))
             return
         found = _LINE.fullmatch(line.rstrip(b" \t\r"))
         if found is None or (self._lines and found[1] != self._code):

@@ -21,6 +21,11 @@ def discreet(text: str, addresses: Iterable[str], content: Content) -> str:
     """The reply on one line, shortened, with addresses and words of the content taken out."""
     if len(content.text) + len(content.html or "") > _READABLE:
         return ""
+    return _without(addressless(text, addresses), content)[:LONGEST]
+
+
+def addressless(text: str, addresses: Iterable[str]) -> str:
+    """The reply on one line, with addresses taken out: what it says, whoever it is about."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     line = line[: LONGEST * 5]
     for address in addresses:
@@ -28,8 +33,7 @@ def discreet(text: str, addresses: Iterable[str], content: Content) -> str:
         local = address.rpartition("@")[0]
         if len(local) > 2:
             line = re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", _HIDDEN, line, flags=re.IGNORECASE)
-    line = _ADDRESS.sub(_HIDDEN, line)
-    return _without(line, content)[:LONGEST]
+    return _ADDRESS.sub(_HIDDEN, line)
 
 
 def _without(line: str, content: Content) -> str:

@@ -3,14 +3,23 @@
 Pure: the same arguments give the same bytes.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import Final
 
 from tidings.channels.email.addresses import Mailbox, deliverable
-from tidings.channels.email.bodies import Part, file_part, multipart, text_part
-from tidings.channels.email.headers import address_field, shown, text_field
+from tidings.channels.email.bodies import (
+    Part,
+    Payload,
+    file_part,
+    joined,
+    multipart,
+    text_part,
+)
+from tidings.channels.email.headers import address_field, name_only, shown, text_field
 from tidings.delivery.errors import Rejected
 from tidings.delivery.ports import Content, SendRequest
 from tidings.delivery.value import value
@@ -25,7 +34,7 @@ class Envelope:
 
     sender: str
     recipient: str
-    """Whom the notification is for."""
+    """Whom the notification is for; empty where it is only for copies."""
     copies: tuple[str, ...]
     """Cc and bcc, each once."""
     override: bool
@@ -33,17 +42,38 @@ class Envelope:
     international: bool
     """Whether an address is beyond ASCII, which takes SMTPUTF8 (RFC 6531)."""
 
+    @property
+    def everyone(self) -> tuple[str, ...]:
+        """Whom it is for, and then its copies."""
+        return (self.recipient, *self.copies) if self.recipient else self.copies
+
+    def only(self, some: Sequence[str]) -> "Envelope":
+        """The same for some of its recipients."""
+        recipient = self.recipient if self.recipient in some else ""
+        copies = tuple(each for each in some if each != recipient)
+        return replace(self, recipient=recipient, copies=copies)
+
 
 @value(frozen=True, slots=True)
 class Mail:
     """A mail ready to be handed to a relay."""
 
     envelope: Envelope
-    payload: bytes
+    payload: Payload
+
+    def only(self, some: Sequence[str]) -> "Mail":
+        """The same for some of its recipients."""
+        return (
+            self if some == self.envelope.everyone else Mail(self.envelope.only(some), self.payload)
+        )
 
 
-def compose(request: SendRequest, sender: Mailbox, now: datetime) -> Mail:
-    """The mail for this attempt.
+def compose(request: SendRequest, sender: Mailbox, now: datetime) -> tuple[Mail, ...]:
+    """The mail for this attempt: for those of whom no earlier one has settled what becomes of them.
+
+    Where only copies have addresses beyond ASCII they get a mail apart: many a relay, or the one behind it, can't
+    pass such an address on, and would refuse the mail for everybody whom it could reach. For the same reason a
+    `reply_to` beyond ASCII takes SMTPUTF8 only where the mail takes it anyway.
 
     Raises:
         Rejected: No mail can be made of it: a line break in a header, an impossible address.
@@ -51,36 +81,51 @@ def compose(request: SendRequest, sender: Mailbox, now: datetime) -> Mail:
     notification = request.notification
     if not isinstance(notification, EmailNotification):
         raise Rejected(f"this is a notification for {notification.channel}, not for email")
-    wire = envelope(notification, sender)
     try:
-        return Mail(wire, build(request, notification, sender, now))
+        return tuple(
+            Mail(wire, build(request, notification, sender, now, ascii_only=not wire.international))
+            for wire in envelopes(request, notification, sender)
+        )
     except UnicodeEncodeError:
         raise Rejected("the text has half of a surrogate pair in it; correct it") from None
     except ValueError as invalid:
         raise Rejected(str(invalid)) from None
 
 
-def envelope(notification: EmailNotification, sender: Mailbox) -> Envelope:
+def envelopes(
+    request: SendRequest, notification: EmailNotification, sender: Mailbox
+) -> Iterator[Envelope]:
     """Whom the relay is told about; raises Rejected for an address that it could not take."""
     own = notification.from_address
     origin = deliverable(own) if own else sender.address
     recipient = deliverable(notification.recipient)
     others = (deliverable(each) for each in (*notification.cc, *notification.bcc))
     copies = tuple(dict.fromkeys(each for each in others if each != recipient))
-    replies = notification.reply_to or ""
-    named = (origin, recipient, *copies, deliverable(replies) if replies else "")
-    return Envelope(
+    whole = Envelope(
         sender=origin,
         recipient=recipient,
         copies=copies,
         override=own is not None,
-        international=not "".join(named).isascii(),
+        international=not f"{origin}{recipient}".isascii(),
     )
+    if request.recipients:
+        settled = {deliverable(one.address) for one in request.recipients if one.settled}
+        whole = whole.only([each for each in whole.everyone if each not in settled])
+    if whole.international or "".join(copies).isascii():
+        return iter((whole,) if whole.everyone else ())
+    plain = whole.only([each for each in whole.everyone if each.isascii()])
+    apart = whole.only([each for each in whole.everyone if not each.isascii()])
+    return (one for one in (plain, replace(apart, international=True)) if one.everyone)
 
 
 def build(
-    request: SendRequest, notification: EmailNotification, sender: Mailbox, now: datetime
-) -> bytes:
+    request: SendRequest,
+    notification: EmailNotification,
+    sender: Mailbox,
+    now: datetime,
+    *,
+    ascii_only: bool,
+) -> Payload:
     """The mail as it travels, but for the dots that SMTP doubles.
 
     `Message-ID` names the notification and its epoch, so that every retry carries the same one and
@@ -88,12 +133,15 @@ def build(
     attempt: one that waited in a retry tier or was replayed days later would otherwise sort below
     newer mail and look stale to spam filters, and nothing tells repeats apart by it.
 
+    Args:
+        ascii_only: Whether addresses beyond ASCII are shown as names, those of copies and where replies go.
+
     Raises:
         ValueError: A header has a line break or an impossible name.
     """
     content, boundary = request.content, f"=_{notification.id.hex}"
     fields = [
-        *_addressed(notification, sender),
+        *_addressed(notification, sender, ascii_only=ascii_only),
         text_field("Subject", content.subject),
         f"Date: {_date(now.replace(microsecond=0))}",
         f"Message-ID: <{request.key}@{sender.domain}>",
@@ -102,7 +150,7 @@ def build(
     ]
     whole = _content(content, notification.attachments, boundary)
     head = "\r\n".join((*fields, whole.head, ""))
-    return head.encode() + whole.body
+    return joined((head.encode(), whole.body))
 
 
 @lru_cache(maxsize=4)
@@ -111,7 +159,7 @@ def _date(second: datetime) -> str:
     return format_datetime(second)
 
 
-def _addressed(notification: EmailNotification, sender: Mailbox) -> list[str]:
+def _addressed(notification: EmailNotification, sender: Mailbox, *, ascii_only: bool) -> list[str]:
     """From, To, Cc and Reply-To; whom it is blind-copied to is nobody's business."""
     own = notification.from_address
     fields = [
@@ -119,9 +167,13 @@ def _addressed(notification: EmailNotification, sender: Mailbox) -> list[str]:
         f"To: {deliverable(notification.recipient)}",
     ]
     if notification.cc:
-        fields.append(address_field("Cc", map(deliverable, notification.cc)))
+        copies = map(deliverable, notification.cc)
+        fields.append(
+            address_field("Cc", (name_only("Cc", each) if ascii_only else each for each in copies))
+        )
     if notification.reply_to:
-        fields.append(f"Reply-To: {deliverable(notification.reply_to)}")
+        replies = deliverable(notification.reply_to)
+        fields.append(f"Reply-To: {name_only('Reply-To', replies) if ascii_only else replies}")
     return fields
 
 

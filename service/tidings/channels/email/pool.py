@@ -1,40 +1,105 @@
 """Keeps a few connections to the relay; each carries one mail at a time, and who waits is served in order.
 
-Where more mails wait than there are connections, and the relay answers quickly, the next is announced to it
-together with the end of the one before it (RFC 2920, 3.1): one write and one reply a mail instead of two.
-Else a mail bound to a connection might have gone sooner with another.
+A relay may take fewer connections than we would open. Then the pool shrinks to what it takes, the mails wait in
+line for those, and now and then it tries whether there is room for one more.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from time import monotonic
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import structlog
 
-from tidings.channels.email.connection import Connection, Progress, Receipt, Stale
+from tidings.channels.email.connection import Connection, Progress
+from tidings.channels.email.farewells import Farewells
 from tidings.channels.email.message import Mail
+from tidings.channels.email.replies import Reply, Stage
+from tidings.channels.email.wear import Crowded, Stale, turned_away
 
 log = structlog.get_logger(__name__)
 
 IDLE: Final = 60.0
 """Seconds a connection may lie unused: relays and firewalls forget those that do, silently."""
-
-_LOOK: Final = 0.5
-"""Seconds between two looks at what was announced."""
-_PATIENCE: Final = 1.0
-"""Seconds after which an announced mail waits no longer for the one before it, which may never end."""
+ROOM: Final = 0.5
+"""Seconds until a pool that met a limit tries one more connection; twice as long each time it is refused …"""
+LONGEST: Final = 60.0
+"""… up to so many."""
+_RENEWALS: Final = 2
+"""How often a mail goes on with a new connection, where the one before would not do."""
 
 _Turn: TypeAlias = asyncio.Future[Connection | None]
 """A mail's turn, when it comes: with a kept connection, or to open one."""
 
 
-_NOBODY: Final = (None, None, 0.0)
-
-
 class Closed(Exception):
     """The pool has been closed."""
+
+
+class Growth:
+    """How a pool that met a limit of the relay goes on: turns that it may not use now, and when it tries again.
+
+    Args:
+        give_turn: Somebody may open a connection more.
+        room: Seconds until the first try.
+    """
+
+    def __init__(self, give_turn: Callable[[], None], room: float) -> None:
+        self._give_turn = give_turn
+        self._room = self._pause = room
+        self._timer: asyncio.TimerHandle | None = None
+        self._trying = False
+        self._step = 1
+        """Turns to give at the next try: twice as many each time that there was room."""
+        self._met = 0
+        self.retired = 0
+        """Turns not in use."""
+
+    def refused(self, connections: int) -> None:
+        """There is no room beside so many connections: the turn is not to be used for now."""
+        if not self.retired:
+            log.warning(
+                "the relay takes fewer connections than TIDINGS_EMAIL_CONNECTIONS: mails wait for those",
+                connections=connections,
+            )
+        self.retired += 1
+        self._met = connections
+        self._step = 1
+        if self._trying:
+            self._trying = False
+            self._pause = min(2 * self._pause, LONGEST)
+        self._try_later()
+
+    def opened(self, connections: int) -> None:
+        """A connection was opened, which makes so many."""
+        if connections <= self._met:
+            return
+        waited, self._pause = self._pause, self._room
+        if self._trying:
+            self._trying, self._step = False, 2 * self._step
+        if (
+            waited > self._room
+        ):  # else it is due soon: who renews connections often would never come to it
+            self._try_later()
+
+    def stop(self) -> None:
+        """Try no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _try_later(self) -> None:
+        self.stop()
+        if self.retired:
+            self._timer = asyncio.get_running_loop().call_later(self._pause, self._try)
+
+    def _try(self) -> None:
+        self._trying = True
+        for _ in range(min(self._step, self.retired)):
+            self.retired -= 1
+            self._give_turn()
+        self._try_later()
 
 
 class Pool:
@@ -44,68 +109,65 @@ class Pool:
         open_one: Opens a connection.
         mails: How many mails a connection carries before it is renewed.
         idle: Seconds it may lie unused before it is.
+        room: Seconds until a pool that met a limit of the relay tries one more connection.
     """
 
     def __init__(
         self,
-        open_one: Callable[[Progress], Awaitable[Connection]],
+        open_one: Callable[[Progress], Coroutine[Any, Any, Connection]],
         *,
         size: int,
         mails: int,
         idle: float = IDLE,
+        room: float = ROOM,
     ) -> None:
         self._open = open_one
-        self._size = size
-        self._free = size
+        self._size = self._free = size
         self._mails = mails
         self._idle = idle
-        self._line: deque[tuple[Mail, _Turn]] = deque()
-        self._announced: dict[Connection, tuple[Mail, _Turn, float]] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._trial: Connection | None = None
-        self._understood: bool | None = None
-        """Whether the relay reads on behind the end of a mail; unknown until it has done so once."""
+        self._line: deque[_Turn] = deque()
+        self._turned_away: deque[_Turn] = deque()
+        """Those for whom there was no room; they had their turn, and go first."""
         self._kept: list[Connection] = []
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._mine: set[Connection] = set()
+        """Those in use, and those kept."""
+        self._opening = 0
+        self._farewells = Farewells()
+        self._growth = Growth(self._next, room)
         self._closed = False
 
-    async def carry(self, mail: Mail, progress: Progress) -> Receipt:
+    async def carry(self, mail: Mail, progress: Progress) -> Reply:
         """Hand over a mail with a connection: the one used last, or a new one.
 
-        Where the one used last turns out to have died meanwhile, it is done once more with a new
-        one, without waiting for another turn.
+        Where that turns out to be stale, it is done again with a new one, without waiting for another
+        turn; where the relay has no room for one more, the mail waits for one of the others.
 
         Raises:
             Closed: The pool has been closed.
-            Refusal, Stale, SMTPException, OSError, ValueError: As `Connection.carry` and opening.
+            Refusal, Stale, SpeaksLMTP, SMTPException, OSError, ValueError: As `Connection.carry` and opening.
         """
-        connection = await self._turn(mail)
-        try:
-            if connection is not None:
-                try:
-                    return await connection.carry(mail, progress, self._ahead)
-                except Stale:
-                    connection.abort()
-            if self._closed:
-                raise Closed
-            connection = await self._open(progress)
-            return await connection.carry(mail, progress, self._ahead)
-        finally:
-            self._pass_on(connection)
+        connection = await self._turn(self._line)
+        while True:
+            try:
+                return await self._carry(connection, mail, progress)
+            except Crowded:
+                progress.stage = Stage.WAITING
+            connection = await self._turn(self._turned_away)
 
     async def close(self) -> None:
         """Take leave on every connection, and wait for those already leaving."""
         self._closed = True
+        self._growth.stop()
         while self._kept:
             self._dismiss(self._kept.pop())
-        await asyncio.gather(*self._leaving)
+        await self._farewells.all()
 
-    async def _turn(self, mail: Mail) -> Connection | None:
+    async def _turn(self, line: deque[_Turn]) -> Connection | None:
         if self._free:
             self._free -= 1
             return self._take()
         turn: _Turn = asyncio.get_running_loop().create_future()
-        self._line.append((mail, turn))
+        line.append(turn)
         try:
             return await turn
         except asyncio.CancelledError:
@@ -113,71 +175,80 @@ class Pool:
                 self._pass_on(turn.result())
             raise
 
-    def _ahead(self, connection: Connection) -> Mail | None:
-        """The mail that this connection carries next, where that may be settled already."""
-        line = self._line
-        while line and line[0][1].done():
-            line.popleft()
-        if self._closed or connection.mails >= self._mails or len(line) <= self._size:
-            return None
-        if not (self._may_announce() and connection.may_announce(line[0][0])):
-            return None
-        if self._understood is None:
-            self._trial = connection
-        mail, turn = line.popleft()
-        self._announced[connection] = mail, turn, monotonic()
-        self._look_again()
-        return mail
+    async def _carry(self, connection: Connection | None, mail: Mail, progress: Progress) -> Reply:
+        """One turn.
 
-    def _may_announce(self) -> bool:
-        """One at first: a relay that offers pipelining, and does not read on, would not even take that mail."""
-        return self._understood or (self._understood is None and self._trial is None)
+        Raises:
+            Crowded: There is no room beside our other connections; the turn is given up.
+        """
+        retire = False
+        try:
+            for _ in range(_RENEWALS):
+                connection = connection or await self._opened(progress)
+                try:
+                    return await connection.carry(mail, progress)
+                except Stale:
+                    self._dismiss(connection)
+                    connection = None
+            connection = await self._opened(progress)
+            return await connection.carry(mail, progress)
+        except Crowded as crowded:
+            retire = self._others(connection)
+            if retire:
+                raise
+            raise crowded.trouble from None  # it is the only one: so the relay takes none
+        finally:
+            if retire:
+                self._retire(connection)
+            else:
+                self._pass_on(connection)
 
-    def _judge(self, connection: Connection) -> None:
-        self._trial, self._understood = None, connection.fit
-        if not self._understood:
-            log.warning(
-                "the relay did not answer where a mail was announced with the end of another: no more are",
-                remedy="if it offers PIPELINING and can't, set TIDINGS_EMAIL_PIPELINING=false",
-            )
+    async def _opened(self, progress: Progress) -> Connection:
+        if self._closed:
+            raise Closed
+        while (
+            self._farewells.prompt and self._is_full
+        ):  # those that leave count until they are gone
+            await self._farewells.one()
+        self._opening += 1
+        try:
+            connection = await self._farewells.opened(self._open(progress))
+        except Exception as trouble:
+            if turned_away(progress.stage, trouble):
+                raise Crowded(trouble) from None
+            raise
+        finally:
+            self._opening -= 1
+        self._mine.add(connection)
+        self._growth.opened(len(self._mine))
+        return connection
 
-    def _look_again(self) -> None:
-        if self._timer is None and self._announced:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK, self._look)
+    @property
+    def _is_full(self) -> bool:
+        """Whether one more would be too many for us, or for a relay whose limit was met."""
+        connections = len(self._mine) + self._opening + self._farewells.prompt
+        return bool(self._growth.retired) or connections >= self._size
 
-    def _look(self) -> None:
-        """Let what was announced too long ago go first with another connection; its own is given up."""
-        self._timer = None
-        limit = monotonic() - _PATIENCE
-        late = [one for one, (_, _, since) in self._announced.items() if since < limit]
-        for connection in reversed(late):
-            mail, turn, _ = self._announced.pop(connection)
-            self._line.appendleft((mail, turn))
-        while self._free and self._line:
-            self._free -= 1
-            self._next()
-        self._look_again()
+    def _others(self, connection: Connection | None) -> bool:
+        """Whether there are connections of ours besides this one, or will be in a moment, or were just now."""
+        return bool(self._opening or self._farewells.any) or any(
+            one.alive for one in self._mine if one is not connection
+        )
+
+    def _retire(self, connection: Connection | None) -> None:
+        if connection is not None:
+            self._dismiss(connection)
+        self._growth.refused(len(self._mine))
 
     def _pass_on(self, connection: Connection | None) -> None:
         """Give the turn to who is next, and with it this connection, if it may carry another mail."""
-        if connection is None:
-            self._next()
-            return
-        if connection is self._trial:
-            self._judge(connection)
-        _, turn, _ = self._announced.pop(connection, _NOBODY)
-        if turn is None or turn.done():
+        if connection is not None:
             self._take_back(connection)
-            self._next()
-        elif connection.fit and not self._closed:
-            turn.set_result(connection)
-        else:
-            connection.abort()
-            turn.set_result(None)
+        self._next()
 
     def _next(self) -> None:
-        while self._line:
-            _, turn = self._line.popleft()
+        while line := self._turned_away or self._line:
+            turn = line.popleft()
             if not turn.done():
                 turn.set_result(self._take())
                 return
@@ -194,19 +265,14 @@ class Pool:
         return None
 
     def _take_back(self, connection: Connection) -> None:
-        if self._closed or connection.announced is not None:
-            connection.abort()
-        elif connection.fit and connection.mails < self._mails:
+        worn = connection.tired or connection.mails >= self._mails
+        if self._closed or worn or not connection.fit:
+            self._dismiss(connection)
+        else:
             connection.last_used = monotonic()
             self._kept.append(connection)
-        else:
-            self._dismiss(connection)
 
     def _dismiss(self, connection: Connection) -> None:
-        """Take leave in the background; at once of one that is in no state to answer."""
-        if not connection.fit:
-            connection.abort()
-            return
-        task = asyncio.create_task(connection.quit())
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        """Take leave in the background."""
+        self._mine.discard(connection)
+        self._farewells.dismiss(connection)

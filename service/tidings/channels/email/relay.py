@@ -1,22 +1,55 @@
 """How to reach the relay: opens connections that are greeted, encrypted and logged in."""
 
 import asyncio
+import errno
 import ipaddress
 import re
 import socket
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
-from typing import cast
+from typing import Final, cast
 
-from aiosmtplib import SMTP, SMTPHeloError, SMTPServerDisconnected
+from aiosmtplib import (
+    SMTP,
+    SMTPConnectResponseError,
+    SMTPException,
+    SMTPHeloError,
+    SMTPServerDisconnected,
+)
+from aiosmtplib.protocol import SMTPProtocol
 
 from tidings.certificates import verifying
-from tidings.channels.email.connection import EXTENSIONS, Connection, Progress
+from tidings.channels.email.connection import (
+    EXTENSIONS,
+    FAREWELL,
+    Connection,
+    Pipelining,
+    Progress,
+)
 from tidings.channels.email.replies import Stage
+from tidings.channels.email.standing import Login, Standing
+from tidings.channels.email.wear import LEAVING, reply_in
+from tidings.channels.lookups import Lookups, numeric
+from tidings.channels.shortage import shortage
 from tidings.delivery.errors import ConfigurationError
 from tidings.settings import EmailSettings
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+")
 _GREETING = re.compile(r"[!-~]{1,255}")
+_READY: Final = 220
+
+GREETINGS: Final = 4
+"""Connections that wait for their greeting at once. Where more come than a server has room to queue (OpenSMTPD: 5),
+and the kernel answers with SYN cookies, a connection seems open to us and does not exist for the server. As
+nobody speaks before the greeting, that is never found out."""
+TURN: Final = 1.0
+"""Seconds after which those are not waited for any longer: a server may be slow to greet on purpose."""
+
+
+class SpeaksLMTP(Exception):
+    """The port is for local delivery (RFC 2033), which is another protocol."""
 
 
 class Relay:
@@ -32,25 +65,86 @@ class Relay:
             None if settings.tls == "none" else verifying(settings.ca_file, "TIDINGS_EMAIL_CA_FILE")
         )
         self._helo = _name(settings.helo)
+        self._pipelining = Pipelining(wanted=settings.pipelining)
+        self._standing = Standing()
+        self._lookups = Lookups()
+        self._greetings = asyncio.Semaphore(GREETINGS)
         self.provider = f"smtp:{settings.host}"
 
     async def open(self, progress: Progress) -> Connection:
         """A new connection.
 
         Raises:
+            SpeaksLMTP: There is no SMTP server on this port.
             SMTPException, OSError, ValueError: It failed, at `progress.stage`.
         """
         progress.stage = Stage.CONNECT
         smtp = self._client()
         try:
-            await smtp.connect()
-            await self._greet(smtp, progress)
-            await self._encrypt(smtp, progress)
-            await self._log_in(smtp, progress)
+            await self._set_up(smtp, progress)
             return self._connection(smtp)
         except BaseException:
             _drop(smtp)
             raise
+
+    async def _set_up(self, smtp: SMTP, progress: Progress) -> None:
+        try:
+            await self._connect(smtp)
+            await self._greet(smtp, progress)
+            await self._encrypt(smtp, progress)
+            await self._log_in(smtp, progress)
+        except (SMTPException, SpeaksLMTP) as trouble:
+            if (reply := reply_in(trouble)) is None or reply.code != LEAVING:
+                await _take_leave(smtp)
+            raise
+
+    async def _connect(self, smtp: SMTP) -> None:
+        """Connect, and hear the greeting: aiosmtplib's own way hangs up on a relay that greets with a refusal."""
+        addresses = await self._look_up()
+        async with self._turn():
+            smtp.transport, smtp.protocol = await self._reach(addresses)
+            greeting = await smtp.protocol.read_response()
+        if greeting.code != _READY:
+            raise SMTPConnectResponseError(greeting.code, greeting.message)
+
+    async def _look_up(self) -> list[str]:
+        try:
+            return [numeric(each) for each in await self._lookups.find(self._settings.host)]
+        except RuntimeError as error:  # it takes a thread
+            raise (OSError(errno.ENOMEM, str(error)) if shortage(error) else error) from None
+
+    async def _reach(self, addresses: Sequence[str]) -> tuple[asyncio.Transport, SMTPProtocol]:
+        """A connection to the first address that takes one."""
+        loop = asyncio.get_running_loop()
+        implicit = self._settings.tls == "implicit"
+        trouble = OSError("the name has no address")
+        for address in addresses:
+            try:
+                return await loop.create_connection(
+                    lambda: SMTPProtocol(loop),
+                    address,
+                    self._settings.port,
+                    ssl=self._tls if implicit else None,
+                    server_hostname=self._settings.host if implicit else None,
+                )
+            except ssl.SSLError:
+                raise
+            except OSError as error:
+                trouble = error
+        raise trouble
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of the few that wait for a greeting, or one more where those wait for long."""
+        held = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TURN):
+                held = await self._greetings.acquire()
+        try:
+            yield
+        finally:
+            if held:
+                self._greetings.release()
 
     def _client(self) -> SMTP:
         return SMTP(
@@ -72,7 +166,18 @@ class Relay:
         except SMTPHeloError as refused:
             if refused.code // 100 != 5 or not smtp.is_connected:
                 raise
+            await self._greet_as_of_old(smtp)
+
+    async def _greet_as_of_old(self, smtp: SMTP) -> None:
+        """HELO; who knows neither may speak another language (RFC 2033)."""
+        try:
             await smtp.helo()
+        except SMTPHeloError:
+            if smtp.is_connected:
+                reply = await smtp.execute_command(b"LHLO", (smtp.local_hostname or "").encode())
+                if reply.code // 100 == 2:
+                    raise SpeaksLMTP from None
+            raise
 
     async def _encrypt(self, smtp: SMTP, progress: Progress) -> None:
         if self._settings.tls != "starttls":
@@ -92,10 +197,9 @@ class Relay:
         if smtp.transport is None:
             raise SMTPServerDisconnected("Connection lost")
         offers = {name for name in EXTENSIONS if smtp.supports_extension(name)}
-        if not self._settings.pipelining:
-            offers.discard("pipelining")
         transport = cast(asyncio.Transport, smtp.transport)
-        return Connection(transport, frozenset(offers), now=monotonic())
+        login = Login(self._standing)
+        return Connection(transport, frozenset(offers), self._pipelining, login, now=monotonic())
 
 
 def _name(setting: str) -> str:
@@ -114,6 +218,12 @@ def _literal(address: str) -> str:
     """An address as a client without a name of its own greets (RFC 5321, 4.1.4)."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     return f"[IPv6:{ip}]" if ip.version == 6 else f"[{ip}]"
+
+
+async def _take_leave(smtp: SMTP) -> None:
+    if smtp.is_connected:
+        with suppress(SMTPException, OSError):
+            await smtp.execute_command(b"QUIT", timeout=FAREWELL)
 
 
 def _drop(smtp: SMTP) -> None:

@@ -8,15 +8,23 @@ from typing import Final
 
 from aiosmtplib import SMTPConnectError, SMTPException, SMTPResponseException
 
-from tidings.channels.email import replies
-from tidings.channels.email.connection import Refusal, Stale
+from tidings.channels.email import replies, reply_rules
 from tidings.channels.email.pool import Closed
-from tidings.channels.email.replies import Reading, Reply, Stage
-from tidings.delivery.errors import Misconfigured, Unavailable
+from tidings.channels.email.relay import SpeaksLMTP
+from tidings.channels.email.replies import Reading, Reply, Stage, Welcome
+from tidings.channels.email.wear import Refusal, Stale, reply_in
+from tidings.channels.shortage import said, shortage
+from tidings.delivery.errors import Hampered, Misconfigured, Unavailable
 
-TROUBLES: Final = (Refusal, Stale, Closed, SMTPException, OSError, ValueError)
+TROUBLES: Final = (Refusal, Stale, Closed, SpeaksLMTP, SMTPException, OSError, ValueError)
 """Everything that sending can raise; `TimeoutError` is an `OSError`."""
 
+_CLOSED: Final = Reading(Unavailable, "the channel has been closed")
+_LMTP: Final = Reading(
+    Misconfigured,
+    "the relay's port is for local delivery (LMTP)",
+    "set TIDINGS_EMAIL_PORT to the port on which it speaks SMTP: 587, 465 or 25",
+)
 _PLAINTEXT_REASONS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
 
 
@@ -41,38 +49,39 @@ class Explanation:
 
 
 def explain(
-    trouble: Exception, stage: Stage, discretion: Callable[[str], str], *, override: bool = False
+    trouble: Exception,
+    stage: Stage,
+    discretion: Callable[[str], str],
+    *,
+    hide: Callable[[str], str] | None = None,
+    override: bool = False,
+    welcome: Welcome = Welcome.NO,
 ) -> Explanation:
     """What an exception at some stage means.
 
     Args:
         discretion: Takes out of a reply what must not be told.
+        hide: Takes out addresses only: by what it leaves the reply is understood. As `discretion` where
+            there is none.
         override: Whether the notification named its own sender.
+        welcome: Whether the relay passes mail on for us, as far as is known.
     """
-    reply = _reply_in(trouble)
+    reply = reply_in(trouble)
     if reply is None:
-        return Explanation(_reading(trouble, stage))
-    said = discretion(reply.text.removeprefix(reply.enhanced))
-    reading = replies.refusal(
-        stage, Reply(reply.code, f"{reply.enhanced} {said}"), override=override
-    )
-    return Explanation(reading, reply.codes, said)
-
-
-def _reply_in(trouble: Exception) -> Reply | None:
-    match trouble:
-        case Refusal(reply=reply):
-            return reply
-        case SMTPResponseException(code=int(code), message=str(text)) if code > 0:
-            return Reply(code, text)
-        case _:
-            return None
+        what = shortage(trouble, chosen_by_us=True) if stage is Stage.CONNECT else None
+        return Explanation(
+            _reading(trouble, stage) if what is None else Reading(Hampered, said(what))
+        )
+    text = reply.text.removeprefix(reply.enhanced)
+    understood = Reply(reply.code, f"{reply.enhanced} {(hide or discretion)(text)}")
+    reading = reply_rules.refusal(stage, understood, override=override, welcome=welcome)
+    return Explanation(reading, reply.codes, discretion(text))
 
 
 def _reading(trouble: Exception, stage: Stage) -> Reading:
     match trouble:
-        case Closed():
-            return Reading(Unavailable, "the channel has been closed")
+        case Closed() | SpeaksLMTP():
+            return _CLOSED if isinstance(trouble, Closed) else _LMTP
         case Stale():
             return replies.lost(stage)
         case TimeoutError():

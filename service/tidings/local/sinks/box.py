@@ -60,6 +60,6 @@ class Box(Generic[T]):
                     await self._changed.wait()
         except TimeoutError:
             raise TimeoutError(
-                f"{len(found)} of {count} came within {timeout:g} s, and {len(self)} in all"
+                f"{len(found)} of {count} came within {timeout:g}s, and {len(self)} in all"
             ) from None
         return found

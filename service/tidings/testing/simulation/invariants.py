@@ -17,10 +17,12 @@ from uuid import UUID
 
 from tidings.broker.burial import letter_id
 from tidings.delivery.burying import REPLAYABLE
+from tidings.delivery.outcome import Reason
 from tidings.delivery.retry_policy import Guarantee
 from tidings.delivery.states import FINISHED, State, may_become
 from tidings.testing.memory_tables import Move
 from tidings.testing.simulation.provider import Sending
+from tidings.testing.simulation.scenario import ANSWERS, Reply
 from tidings.testing.simulation.world import World
 
 BEGINNINGS: Final = frozenset({State.QUEUED, State.SCHEDULED})
@@ -32,7 +34,20 @@ Life = tuple[UUID, int]
 
 def violations(world: World) -> list[str]:
     """Everything that must not be, in words."""
-    checks = (_conserved, _moved, _leased, _buried, _counted, _sent, _repeated, _timely, _behaved)
+    checks = (
+        _conserved,
+        _moved,
+        _leased,
+        _buried,
+        _counted,
+        _sent,
+        _genuine,
+        _copies,
+        _repeated,
+        _timely,
+        _spared,
+        _behaved,
+    )
     return [said for check in checks for said in check(world)]
 
 
@@ -97,22 +112,26 @@ def _recorded_by_another(world: World, held: Move) -> Iterator[str]:
 
 def _buried(world: World) -> Iterator[str]:
     """Who failed has one letter, and nobody else has an open one."""
-    last = _ends(world)
+    ends = _last(world)
     letters = world.tables.letters
-    for (id, epoch), state in last.items():
-        letter = letters.get(letter_id(id, epoch))
-        if state in REPLAYABLE and (letter is None or letter["state"] not in OPEN):
+    for (id, epoch), end in ends.items():
+        state, letter = end.after, letters.get(letter_id(id, epoch))
+        if _wants_letter(end) and (letter is None or letter["state"] not in OPEN):
             yield f"C: {_short(id)} is {state} in epoch {epoch} and has no dead letter"
     for letter in letters.values():
         life = (letter["notification_id"], letter["epoch"])
-        if letter["state"] in OPEN and last.get(life) not in REPLAYABLE:
-            yield f"C: {_short(life[0])} has a dead letter and is {last.get(life)} in epoch {life[1]}"
+        ended = ends.get(life)
+        if letter["state"] in OPEN and not (ended and _wants_letter(ended)):
+            yield f"C: {_short(life[0])} has a dead letter and is {ended and ended.after} in epoch {life[1]}"
 
 
-def _ends(world: World) -> dict[Life, State]:
-    return {
-        (move.id, move.epoch): move.after for move in world.tables.moves if move.after in FINISHED
-    }
+def _wants_letter(end: Move) -> bool:
+    """Whether somebody has to decide what becomes of it, or of a copy."""
+    return end.after in REPLAYABLE or end.row["reason"] == Reason.COPIES_REFUSED
+
+
+def _last(world: World) -> dict[Life, Move]:
+    return {(move.id, move.epoch): move for move in world.tables.moves if move.after in FINISHED}
 
 
 def _counted(world: World) -> Iterator[str]:
@@ -130,25 +149,105 @@ def _counted(world: World) -> Iterator[str]:
             yield f"D: {_short(life[0])} was sent {count} times and claimed {begun[life]} times"
 
 
+def _spared(world: World) -> Iterator[str]:
+    """A recipient that is put off spends an attempt, and no circuit opens where only recipients are at fault."""
+    for one in world.provider.sendings:
+        place = (one.id, one.epoch, one.number)
+        put_off = one.reply is Reply.DEFERRED and one.over and one.process.alive
+        if put_off and place not in world.tables.attempts:
+            yield f"P: attempt {one.number} of {_short(one.id)} was put off and is not spent"
+    if world.tables.circuits and all(one.reply in ANSWERS for one in world.provider.sendings):
+        yield "P: a circuit opened though the provider answered everybody"
+
+
 def _sent(world: World) -> Iterator[str]:
     """What is recorded as sent was sent, and what was sent for all to know is recorded."""
     took = {(one.id, one.epoch) for one in world.provider.sendings if one.took is not None}
-    for life, state in _ends(world).items():
-        if state is State.SENT and life not in took:
+    doubtful = {(one.id, one.epoch) for one in world.provider.sendings if _unanswered(one)}
+    for life, end in _last(world).items():
+        if end.after is State.SENT and life not in took and not _reached_before(world, life):
             yield f"D: {_short(life[0])} is sent in epoch {life[1]}, says the ledger; it was not"
+        if end.after in {State.FAILED, State.EXPIRED} and life in took:
+            yield f"D: {_short(life[0])} is {end.after} in epoch {life[1]}, says the ledger; it was sent"
+        if life in doubtful and _denied(end):
+            yield f"D: {_short(life[0])} is {end.after} in epoch {life[1]}, and may have been sent"
     for one in world.provider.sendings:
         if one.told and one.process.alive and not _known(world, one):
             yield f"D: {one.process} sent attempt {one.number} of {_short(one.id)}; nothing tells of it"
+
+
+def _genuine(world: World) -> Iterator[str]:
+    """What is sent is what the ledger has, whoever publishes something else under the same id."""
+    for one in world.provider.sendings:
+        if one.body != world.tables.notifications[one.id]["body"]:
+            yield f"D: {_short(one.id)} was sent with other content than the ledger has"
+
+
+def _unanswered(sending: Sending) -> bool:
+    """Whether whoever sent could not know what came of it: no reply, or nobody alive to hear it."""
+    lost = sending.took is not None and not sending.told
+    return lost or sending.reply is Reply.NOTHING or not sending.over
+
+
+def _denied(end: Move) -> bool:
+    """Whether an end says that nothing can have arrived. One that a person made says so by its mark."""
+    unmarked = not end.row["perhaps_sent"]
+    return end.after in {State.FAILED, State.EXPIRED} or (
+        end.after in {State.CANCELLED, State.DISCARDED} and unmarked
+    )
+
+
+def _reached_before(world: World, life: Life) -> bool:
+    """Whether whoever it is for has it since an earlier epoch, and this one is for copies."""
+    return any(
+        place[:2] == life and (row["role"], row["attempt"]) == ("to", 0)
+        for place, row in world.tables.results.items()
+    )
+
+
+def _copies(world: World) -> Iterator[str]:
+    """What is recorded of each recipient is what became of it."""
+    got = {
+        (one.id, address)
+        for one in world.provider.sendings
+        if one.took is not None
+        for address in one.reached
+    }
+    for (id, epoch, address), row in world.tables.results.items():
+        if row["state"] == "sent" and (id, address) not in got:
+            yield f"D: a recipient of {_short(id)} has it in epoch {epoch}, says the ledger; and has not"
+        denied = row["state"] in {"refused", "given_up"}
+        if denied and any(
+            address in one.reached and one.took is not None
+            for one in world.provider.sendings
+            if (one.id, one.epoch) == (id, epoch)
+        ):
+            yield f"D: a recipient of {_short(id)} has it not in epoch {epoch}, says the ledger; and has"
+    yield from _asked_again(world)
+
+
+def _asked_again(world: World) -> Iterator[str]:
+    """Nobody who is known to have it is asked for again by the next epoch, which was not forced."""
+    for one in world.provider.sendings:
+        for address in one.asked:
+            before = world.tables.results.get((one.id, one.epoch - 1, address))
+            if before is not None and before["state"] == "sent":
+                yield f"D: {_short(one.id)} went out in epoch {one.epoch} to somebody who had it"
 
 
 def _known(world: World, sending: Sending) -> bool:
     """Recorded by whoever sent it, or noted where another had taken over."""
     tried = world.tables.attempts.get((sending.id, sending.epoch, sending.number))
     by = f"{sending.process.name}/"
-    if tried is not None and tried["state"] == "sent" and tried["worker"].startswith(by):
+    told = tried is not None and (tried["state"] == "sent" or tried["reference"] is not None)
+    if tried is not None and told and tried["worker"].startswith(by):
         return True
+    taken = sending.asked == sending.reached
+    said = ("ended as sent after",) if taken else ("ended as sent after", "ended as retrying after")
     noted = any(
-        note.id == sending.id and note.actor.startswith(by) and "ended as sent after" in note.reason
+        note.id == sending.id
+        and note.actor.startswith(by)
+        and any(each in note.reason for each in said)
         for note in world.tables.transitions
     )
     return noted and _lost(world, sending)
@@ -185,11 +284,12 @@ def _repeated(world: World) -> Iterator[str]:
         if move.before is State.SENDING and move.after is State.SENT
     }
     for life, sendings in lives.items():
-        took = [one for one in sendings if one.took is not None]
-        if len(took) > 1 and world.scenario.guarantee is Guarantee.AT_MOST_ONCE:
-            yield f"D: {_short(life[0])} was sent {len(took)} times in epoch {life[1]} under at_most_once"
-        if len(took) > 1 and not _admitted(world, life):
-            yield f"D: {_short(life[0])} was sent {len(took)} times in epoch {life[1]}, and nothing says so"
+        got = Counter(each for one in sendings if one.took is not None for each in one.reached)
+        most = max(got.values(), default=0)
+        if most > 1 and world.scenario.guarantee is Guarantee.AT_MOST_ONCE:
+            yield f"D: {_short(life[0])} was sent {most} times in epoch {life[1]} under at_most_once"
+        if most > 1 and not _admitted(world, life):
+            yield f"D: {_short(life[0])} was sent {most} times in epoch {life[1]}, and nothing says so"
         if any(one.began > recorded.get(life, one.began) for one in sendings):
             yield f"D: {_short(life[0])} was sent again in epoch {life[1]} after it was recorded as sent"
 
@@ -222,7 +322,8 @@ def _timely(world: World) -> Iterator[str]:
             if at > cancelled.get(order.id, at):
                 yield f"D: {_short(order.id)} was sent after it had been called off"
     keyed = {order.id for order in world.scenario.orders if order.key is not None}
-    if len(keyed & set(began)) > 1:
+    took = {one.id for one in world.provider.sendings if one.took is not None}
+    if len(keyed & took) > 1:  # one that was never sent leaves its key to the next
         yield "D: two notifications with the same idempotency key were sent"
 
 

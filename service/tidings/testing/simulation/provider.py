@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
 from tidings.delivery.errors import (
+    Deferred,
     DeliveryError,
     Misconfigured,
     OutcomeUnknown,
@@ -18,11 +20,24 @@ from tidings.delivery.errors import (
 )
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest, TemplateParts, Verdict
+from tidings.delivery.recipients import RecipientResult, RecipientState, roles
 from tidings.testing.loop import PROCESS, Process
 from tidings.testing.simulation.scenario import Order, Reply
 from tidings.testing.trouble import Trouble
 
 FOREVER: Final = 10_000.0
+
+REFUSALS: Final[Mapping[Reply, Callable[[], DeliveryError]]] = MappingProxyType(
+    {
+        Reply.UNAVAILABLE: lambda: Unavailable("busy"),
+        Reply.DEFERRED: lambda: Deferred("mailbox full"),
+        Reply.THROTTLED: lambda: Throttled("slower", retry_after=2.0),
+        Reply.REJECTED: lambda: Rejected("no such user"),
+        Reply.MISCONFIGURED: lambda: Misconfigured("wrong password"),
+        Reply.NOTHING: lambda: OutcomeUnknown("the reply was lost"),
+    }
+)
+"""What is raised where nothing was sent; anything else was taken."""
 
 
 @dataclass(slots=True)
@@ -39,6 +54,13 @@ class Sending:
     told: bool = False
     """Whether the worker was told so."""
     over: bool = False
+    reply: Reply = Reply.SENT
+    asked: tuple[str, ...] = ()
+    """For whom it was."""
+    reached: tuple[str, ...] = ()
+    """Who of them got it, if it was taken."""
+    body: bytes = b""
+    """What was to be sent."""
 
 
 class SimulatedProvider:
@@ -46,6 +68,7 @@ class SimulatedProvider:
 
     Args:
         crash: Ends the process that is sending.
+        outages: When nobody can reach it.
     """
 
     name = "email"
@@ -58,10 +81,14 @@ class SimulatedProvider:
         now: Callable[[], datetime],
         crash: Callable[[Process], None],
         tell: Callable[[str], None],
+        outages: Sequence[tuple[datetime, datetime]] = (),
     ) -> None:
+        self._outages = outages
         self.sendings: list[Sending] = []
         self._replies = {order.id: order.replies for order in orders}
+        self._mailboxes = {order.id: dict(order.mailboxes) for order in orders}
         self._calls: Counter[UUID] = Counter()
+        self._asked: Counter[tuple[UUID, str]] = Counter()
         self._trouble = trouble
         self._now = now
         self._crash = crash
@@ -78,23 +105,29 @@ class SimulatedProvider:
         assert process is not None  # noqa: S101  # only workers send
         attempt = request.attempt
         sending = Sending(attempt.id, attempt.epoch, attempt.number, process, self._now())
+        sending.body = request.attempt.body
         self.sendings.append(sending)
-        reply = self._reply(attempt.id)
+        reply = sending.reply = self._reply(attempt.id)
         self._tell(f"provider: {str(attempt.id)[:5]} attempt {attempt.number}: {reply}")
         try:
             await self._wait(process)
-            return await self._do(reply, sending)
+            return await self._do(reply, sending, request)
         finally:
             sending.over = True
 
     def _reply(self, id: UUID) -> Reply:
+        if any(begin <= self._now() < end for begin, end in self._outages):
+            return Reply.UNAVAILABLE
         place, replies = self._calls[id], self._replies[id]
         self._calls[id] += 1
         return replies[place] if place < len(replies) else Reply.SENT
 
-    async def _do(self, reply: Reply, sending: Sending) -> Sent:
-        if (error := _refusal(reply)) is not None:
+    async def _do(self, reply: Reply, sending: Sending, request: SendRequest) -> Sent:
+        if (error := self.refusal(reply)) is not None:
             raise error
+        results = tuple(self._results(request))
+        sending.asked = tuple(one.address for one in results)
+        sending.reached = tuple(one.address for one in results if one.state is RecipientState.SENT)
         sending.took = self._now()
         match reply:
             case Reply.LOST:
@@ -108,12 +141,31 @@ class SimulatedProvider:
             case _:
                 await self._wait(sending.process)
         sending.told = True
-        return Sent("simulated", str(sending.id), "250")
+        alike = not request.recipients and sending.asked == sending.reached
+        return Sent("simulated", str(sending.id), "250", recipients=() if alike else results)
+
+    def _results(self, request: SendRequest) -> Iterator[RecipientResult]:
+        """What it says of each who is still to be asked for."""
+        id = request.attempt.id
+        settled = {one.address for one in request.recipients if one.settled}
+        for address, role in roles(request.notification).items():
+            if address not in settled:
+                answers, place = self._mailboxes[id].get(address, ()), self._asked[id, address]
+                self._asked[id, address] += 1
+                state = answers[place] if place < len(answers) else RecipientState.SENT
+                kind = "" if state is RecipientState.SENT else state.value
+                yield RecipientResult(address, role, state, kind, "", kind)
 
     async def _wait(self, process: Process) -> None:
         if self._trouble.strikes("crash while sending", str(process)):
             self._crash(process)
         await asyncio.sleep(self._trouble.latency())
+
+    @staticmethod
+    def refusal(reply: Reply) -> DeliveryError | None:
+        """What is raised where nothing was sent."""
+        made = REFUSALS.get(reply)
+        return made() if made is not None else None
 
     async def check(self) -> Sequence[Finding]:
         """There is nothing that could be wrong."""
@@ -121,20 +173,3 @@ class SimulatedProvider:
 
     async def close(self) -> None:
         """Nothing is open."""
-
-
-def _refusal(reply: Reply) -> DeliveryError | None:
-    """What is raised where nothing was sent."""
-    match reply:
-        case Reply.UNAVAILABLE:
-            return Unavailable("busy")
-        case Reply.THROTTLED:
-            return Throttled("slower", retry_after=2.0)
-        case Reply.REJECTED:
-            return Rejected("no such user")
-        case Reply.MISCONFIGURED:
-            return Misconfigured("wrong password")
-        case Reply.NOTHING:
-            return OutcomeUnknown("the reply was lost")
-        case Reply.SENT | Reply.SLOW | Reply.LOST | Reply.HANGS | Reply.BREAKS:
-            return None

@@ -1,7 +1,8 @@
 """What a seed stands for: notifications, what their provider does, and how much goes wrong meanwhile."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from random import Random
@@ -9,6 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from tidings.delivery.delay import Delay
+from tidings.delivery.recipients import RecipientState
 from tidings.delivery.retry_policy import Guarantee
 
 EPOCH: Final = (datetime.now(UTC) + timedelta(days=30)).replace(
@@ -31,8 +33,13 @@ class Reply(StrEnum):
     HANGS = "sent, and never returns"
     BREAKS = "sent, and then our code breaks"
     MISCONFIGURED = "misconfigured"
+    DEFERRED = "deferred"
 
 
+ODD: Final = (Reply.DEFERRED, Reply.UNAVAILABLE, Reply.MISCONFIGURED)
+"""What a recipient whose mailbox is odd is told each time, whoever else is well."""
+ANSWERS: Final = frozenset({Reply.SENT, Reply.REJECTED, Reply.DEFERRED, Reply.BREAKS})
+"""Replies of a provider that is well, and in time."""
 ODDS: Final = {
     Reply.SENT: 50,
     Reply.SLOW: 6,
@@ -78,6 +85,15 @@ class Order:
     due: datetime | None
     expires_at: datetime | None
     cancel_at: float | None
+    mailboxes: tuple[tuple[str, tuple[RecipientState, ...]], ...]
+    """What the provider says of each copy, one answer after the other; afterwards it takes it."""
+    impostor_at: float | None = None
+    """When somebody publishes other content under the same id."""
+
+    @property
+    def impostor(self) -> bytes:
+        """That content."""
+        return self.body.replace(b'"Hello"', b'"Something else"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +112,10 @@ class Scenario:
     delivery_limit: int
     budget: int
     incidents: tuple[tuple[float, str], ...]
-    """When what happens to whom: `cut`, `restart`, `consumers cancelled`, `stop`, `crash`."""
+    """When what happens to whom: `cut`, `restart`, `consumers cancelled`, `stop`, `crash`, `purge`."""
     replay: bool
+    outages: tuple[tuple[float, float], ...] = ()
+    """From when until when the provider can't be reached by anybody, in seconds after the beginning."""
 
     def __str__(self) -> str:
         lines = [
@@ -107,6 +125,7 @@ class Scenario:
             f"{self.circuit_failures} failures to an outage, delivery limit {self.delivery_limit}, {self.budget} troubles at most, "
             f"{'any' if self.shuffle else 'first'} callback first{', replayed at the end' if self.replay else ''}",
             *(f"  incident at {at:.3f}: {what}" for at, what in self.incidents),
+            *(f"  provider away from {begin:.3f} to {end:.3f}" for begin, end in self.outages),
             *(_told(order) for order in self.orders),
         ]
         return "\n".join(lines)
@@ -130,15 +149,40 @@ def draw(seed: int) -> tuple[Scenario, Random]:
         shuffle=dice.random() < 0.5,
         delivery_limit=dice.choice((1, 2, 20)),
         budget=budget,
-        incidents=tuple(_incidents(dice, min(budget, 3))),
+        incidents=tuple(sorted([*_incidents(dice, min(budget, 3)), *_purges(seed)])),
         replay=dice.random() < 0.2,
     )
-    return scenario, dice
+    return _with_odd_mailboxes(scenario), dice
+
+
+def _with_odd_mailboxes(scenario: Scenario) -> Scenario:
+    """Some recipients are told the same each time, some are put off for themselves, and now and then the
+    provider is away from everybody; by dice of their own."""
+    dice = Random(f"mailboxes of {scenario.seed}")  # noqa: S311  # no secret
+    orders = tuple(replace(order, replies=_odd(dice, order.replies)) for order in scenario.orders)
+    begin = dice.uniform(0, 4)
+    outages = ((begin, begin + dice.uniform(0.5, 4)),) if dice.random() < 0.12 else ()
+    return replace(scenario, orders=orders, outages=outages)
+
+
+def _odd(dice: Random, replies: tuple[Reply, ...]) -> tuple[Reply, ...]:
+    if dice.random() < 0.15:
+        return (dice.choice(ODD),) * dice.randint(2, 6)
+    return tuple(
+        Reply.DEFERRED if one is Reply.UNAVAILABLE and dice.random() < 0.4 else one
+        for one in replies
+    )
 
 
 def _incidents(dice: Random, most: int) -> list[tuple[float, str]]:
     kinds = ("cut", "cut", "restart", "consumers cancelled", "stop", "crash", "crash")
     return sorted((dice.uniform(0, 8), dice.choice(kinds)) for _ in range(dice.randint(0, most)))
+
+
+def _purges(seed: int) -> list[tuple[float, str]]:
+    """When somebody empties the retry queues; by dice of their own, so that all else stays as it was."""
+    dice = Random(f"purges of {seed}")  # noqa: S311  # no secret
+    return [(dice.uniform(0, 12), "purge")] if dice.random() < 0.15 else []
 
 
 def _order(dice: Random, seed: int, number: int, *, keyed: bool, slow: bool) -> Order:
@@ -149,10 +193,11 @@ def _order(dice: Random, seed: int, number: int, *, keyed: bool, slow: bool) -> 
     due = EPOCH + timedelta(seconds=dice.uniform(1, 6)) if dice.random() < 0.12 else None
     expires_at = EPOCH + timedelta(seconds=dice.uniform(7, 15)) if dice.random() < 0.1 else None
     replies = dice.choices(tuple(odds), tuple(odds.values()), k=dice.choice((1, 2, 3, 4)))
+    mailboxes = _mailboxes(id)
     return Order(
         id=id,
         priority=priority,
-        body=_body(id, key, due, expires_at),
+        body=_body(id, key, due, expires_at, [address for address, _ in mailboxes]),
         at=dice.choice((0.0, 0.0, dice.uniform(0, 3))),
         copies=dice.choice((1, 2, 2) if slow else (1, 1, 1, 2)),
         replies=tuple(replies),
@@ -160,10 +205,36 @@ def _order(dice: Random, seed: int, number: int, *, keyed: bool, slow: bool) -> 
         due=due,
         expires_at=expires_at,
         cancel_at=dice.uniform(0, 6) if dice.random() < 0.08 else None,
+        mailboxes=mailboxes,
+        impostor_at=_impostor(id),
     )
 
 
-def _body(id: UUID, key: str | None, due: datetime | None, expires_at: datetime | None) -> bytes:
+def _impostor(id: UUID) -> float | None:
+    """By dice of their own, so that all else stays as it was."""
+    dice = Random(f"impostor of {id}")  # noqa: S311  # no secret
+    return dice.uniform(0, 6) if dice.random() < 0.06 else None
+
+
+def _mailboxes(id: UUID) -> tuple[tuple[str, tuple[RecipientState, ...]], ...]:
+    """Copies of some mails, drawn for themselves: a scenario is what it was before there were any."""
+    dice = Random(id.int)  # noqa: S311  # no secret
+    if dice.random() < 0.7:
+        return ()
+    answers = (RecipientState.DEFERRED, RecipientState.DEFERRED, RecipientState.REFUSED)
+    return tuple(
+        (address, tuple(dice.choices(answers, k=dice.choice((0, 1, 1, 2, 4)))))
+        for address in ("bob@example.com", "eve@example.com")[: dice.choice((1, 2))]
+    )
+
+
+def _body(
+    id: UUID,
+    key: str | None,
+    due: datetime | None,
+    expires_at: datetime | None,
+    copies: Sequence[str],
+) -> bytes:
     written: dict[str, Any] = {
         "id": str(id),
         "version": 1,
@@ -174,6 +245,7 @@ def _body(id: UUID, key: str | None, due: datetime | None, expires_at: datetime 
         "idempotency_key": key,
         "scheduled_at": due.isoformat() if due is not None else None,
         "expires_at": expires_at.isoformat() if expires_at is not None else None,
+        "cc": copies or None,
     }
     return json.dumps(
         {name: value for name, value in written.items() if value is not None}
@@ -187,7 +259,9 @@ def _told(order: Order) -> str:
         f"key {order.key!r}" if order.key else "",
         f"due {(order.due - EPOCH).total_seconds():.3f}" if order.due else "",
         f"expires {(order.expires_at - EPOCH).total_seconds():.3f}" if order.expires_at else "",
+        f"impostor at {order.impostor_at:.3f}" if order.impostor_at is not None else "",
         f"cancelled at {order.cancel_at:.3f}" if order.cancel_at is not None else "",
         f"| {', '.join(order.replies)}",
+        *(f"| {copy}: {', '.join(answers)}" for copy, answers in order.mailboxes),
     ]
     return " ".join(word for word in words if word)

@@ -32,7 +32,7 @@ class SimulatedSettings(Settings):
             amqp_url=(SecretStr("amqp://memory/"),), amqp_timeout=4.0, amqp_backoff_max=5.0
         )
         self.__dict__["ledger"] = LedgerSettings.model_construct(
-            database_url=SecretStr("postgresql://memory/"), database_timeout=3.0
+            database_url=SecretStr("postgresql://memory/"), database_timeout=3.0, requeue_after=15.0
         )
         self.__dict__["worker"] = WorkerSettings.model_construct(
             categories={}, lease_margin=lease_margin, grace=6.0

@@ -1,7 +1,7 @@
 """Processes, broker, ledger and provider of one simulation, and what happens to them."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -51,6 +51,7 @@ class Parts:
     statements: Mapping[str, Statement] = field(default_factory=lambda: STATEMENTS)
     channel: type[MemoryChannel] = MemoryChannel
     ledger: type[Ledger] = Ledger
+    provider: type[SimulatedProvider] = SimulatedProvider
     guarantee: Guarantee | None = None
     """The workers' belief, where it is not the scenario's."""
 
@@ -73,8 +74,8 @@ class World:
         self.server = MemoryServer(self.tables, self.trouble, parts.statements)
         self.broker = MemoryBroker(self.loop, self.trouble, trace.tell)
         self.network = MemoryNetwork(self.loop, self.broker, self.trouble, parts.channel)
-        self.provider = SimulatedProvider(
-            scenario.orders, self.trouble, self.now, self.kill, trace.tell
+        self.provider = parts.provider(
+            scenario.orders, self.trouble, self.now, self.kill, trace.tell, _times(scenario.outages)
         )
         self.confirmed: set[Order] = set()
         self.deaths: dict[Process, datetime] = {}
@@ -107,6 +108,10 @@ class World:
         for order in self.scenario.orders:
             for _ in range(order.copies):
                 self.visit("producer", partial(self._publish, order), order.at)
+            if (at := order.impostor_at) is not None:
+                self.visit(
+                    "impostor", partial(self._publish, replace(order, body=order.impostor)), at
+                )
         for at, what in self.scenario.incidents:
             self.loop.call_later(at, self._happens, what, context=Context())
 
@@ -248,8 +253,22 @@ class World:
                     channel.cancel_consumers()
             case "stop" if self._living:
                 dice.choice(list(self._living.values()))[1].set()
+            case "purge":
+                self._purge()
             case "crash" if self._living:
                 self.kill(dice.choice(list(self._living)))
+
+    def _purge(self) -> None:
+        """Somebody empties the retry queues."""
+        for name, queue in self.broker.queues.items():
+            if ".retry." in name:
+                queue.ready.clear()
+
+
+def _times(outages: Sequence[tuple[float, float]]) -> list[tuple[datetime, datetime]]:
+    return [
+        (EPOCH + timedelta(seconds=begin), EPOCH + timedelta(seconds=end)) for begin, end in outages
+    ]
 
 
 def _limited(settings: object, limit: int) -> Topology:

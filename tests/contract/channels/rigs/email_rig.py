@@ -28,6 +28,7 @@ _PLANS: Mapping[Behaviour, tuple[str, Action]] = {
     Behaviour.ENDLESS: ("RCPT", smtp_relay.never_end),
     Behaviour.MISCONFIGURED: ("MAIL", f"553 5.7.1 sender not owned by user, {_QUOTED}"),
 }
+_MET_AGAIN = {Behaviour.UNAVAILABLE, Behaviour.GONE, Behaviour.MISCONFIGURED}
 
 
 class EmailRig:
@@ -44,6 +45,8 @@ class EmailRig:
         self._relay = Relay()
         self._relay.on_mail = self._plan
         self._behaviours: deque[Behaviour] = deque()
+        self._again: deque[Behaviour] = deque()
+        self._known: set[Session] = set()
 
     async def __aenter__(self) -> Self:
         await self._relay.__aenter__()
@@ -101,7 +104,15 @@ class EmailRig:
         return self._relay.connections
 
     def _plan(self, session: Session) -> None:
-        behaviour = self._behaviours.popleft() if self._behaviours else Behaviour.DELIVERED
+        """What a kept connection may be to blame for is met by the mail's fresh connection as well."""
+        fresh = session not in self._known
+        self._known.add(session)
+        if fresh and self._again:
+            behaviour = self._again.popleft()
+        else:
+            behaviour = self._behaviours.popleft() if self._behaviours else Behaviour.DELIVERED
+            if not fresh and behaviour in _MET_AGAIN:
+                self._again.append(behaviour)
         session.plan = dict([_PLANS[behaviour]] if behaviour in _PLANS else [])
 
 

@@ -17,9 +17,16 @@ from tidings.worker.providers import Provider, Providers
 class Steadfast(Circuit):
     """Never opens, so that each send is like the first; what opening means is tested elsewhere."""
 
-    def failed(self, era: int, *, misconfigured: bool = False, no_sooner_than: float = 0.0) -> bool:
+    def failed(
+        self,
+        era: int,
+        *,
+        misconfigured: bool = False,
+        doubtful: bool = False,
+        no_sooner_than: float = 0.0,
+    ) -> bool:
         """Takes no notice."""
-        del misconfigured, no_sooner_than
+        del misconfigured, doubtful, no_sooner_than
         self.withdrew(era)
         return True
 

@@ -5,8 +5,8 @@ import base64
 import socket
 import ssl
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
@@ -38,6 +38,7 @@ class Session:
     sender: str = ""
     parameters: str = ""
     recipients: list[str] = field(default_factory=list)
+    errors: int = 0
     plan: dict[str, Action] = field(default_factory=dict)
     """What to do at the steps of the mail under way."""
 
@@ -133,6 +134,16 @@ class Relay:
         self.late: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.todo: dict[str, deque[Action]] = defaultdict(deque)
         self.on_mail: Callable[[Session], None] = lambda _: None
+        self.mailboxes: dict[str, str] = {}
+        """Replies to RCPT by address; it takes mail for everybody else."""
+        self.most_recipients = 1_000
+        """Of one mail."""
+        self.most_errors = 1_000
+        """Addresses that a connection may name in vain, mails taken or not."""
+        self.room: int | None = None
+        """Connections it takes at once; any number where None."""
+        self.full: Action = and_hang_up("421 4.7.0 Error: too many connections from 127.0.0.1")
+        """What it does with one more."""
         self._implicit = implicit
         self._extensions = extensions
         self._sessions: dict[Session, asyncio.Task[None] | None] = {}
@@ -166,8 +177,21 @@ class Relay:
         return "\n".join(f"250 {word}" for word in words)
 
     async def __aenter__(self) -> Self:
+        await self._listen(0)
+        return self
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Hangs up on everybody and refuses every connection meanwhile."""
+        port = self.port
+        self._server.close()
+        self.hang_up()
+        yield
+        await self._listen(port)
+
+    async def _listen(self, port: int) -> None:
         context = self.tls if self._implicit else None
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = socket.create_server(("127.0.0.1", port))
         # So that a mail of megabytes does not fit into what the system buffers.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         # Or several replies on the way at once would wait for the client's delayed acknowledgements.
@@ -175,7 +199,6 @@ class Relay:
         self._server = await asyncio.start_server(
             self._accept, sock=listener, ssl=context, limit=2**25
         )
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
@@ -202,6 +225,9 @@ class Relay:
 
 
 async def _converse(session: Session) -> None:
+    relay = session.relay
+    if relay.room is not None and relay.connections > relay.room:
+        relay.todo["CONNECT"].append(relay.full)
     await session.step("CONNECT", "220 relay.example ESMTP")
     # Whoever has hung up reads no more, not even what has come already.
     while not session.writer.is_closing() and (line := await session.reader.readline()):
@@ -213,6 +239,10 @@ async def _converse(session: Session) -> None:
 
 async def _hello(session: Session, command: str) -> None:
     await session.step(command[:4].upper(), session.relay.offers(session))
+
+
+async def _hello_of_lmtp(session: Session, command: str) -> None:
+    await session.step("LHLO", "502 5.5.2 Error: command not recognized")
 
 
 async def _start_tls(session: Session, command: str) -> None:
@@ -248,8 +278,17 @@ async def _mail(session: Session, command: str) -> None:
 async def _recipient(session: Session, command: str) -> None:
     if not session.sender:
         await session.say("503 5.5.1 Error: need MAIL command")
-    elif await session.step("RCPT", "250 2.1.5 Ok"):
-        session.recipients.append(command[9:-1])
+        return
+    relay, address = session.relay, command[9:-1]
+    usual = relay.mailboxes.get(address, "250 2.1.5 Ok")
+    if len(session.recipients) >= relay.most_recipients:
+        usual = "452 4.5.3 Error: too many recipients"
+    session.errors += not usual.startswith("2")
+    if session.errors > relay.most_errors:
+        await session.say("421 4.7.0 Error: too many errors")
+        session.writer.close()
+    elif await session.step("RCPT", usual) and usual.startswith("2"):
+        session.recipients.append(address)
 
 
 async def _data(session: Session, command: str) -> None:
@@ -300,6 +339,7 @@ async def _unknown(session: Session, command: str) -> None:
 _ANSWERS: dict[str, Callable[[Session, str], Awaitable[None]]] = {
     "EHLO": _hello,
     "HELO": _hello,
+    "LHLO": _hello_of_lmtp,
     "STARTTLS": _start_tls,
     "AUTH": _log_in,
     "MAIL": _mail,

@@ -29,7 +29,8 @@ def answers(behaviour: Behaviour, asked: Asked) -> bytes:
     if behaviour is Behaviour.DELIVERED:
         return b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
     echo = asked.target.encode() + asked.body
-    return answer(_STATUSES[behaviour], echo, "Retry-After: 7")
+    when = ["Retry-After: 7"] if behaviour is Behaviour.THROTTLED else []
+    return answer(_STATUSES[behaviour], echo, *when)
 
 
 class WebhookRig:

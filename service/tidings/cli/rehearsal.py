@@ -1,0 +1,39 @@
+"""Writes what is published as a worker would, to say at once what would keep it from being sent."""
+
+from collections.abc import Iterator, Sequence
+
+from tidings.channels import registry
+from tidings.delivery.errors import ConfigurationError, Rejected
+from tidings.delivery.ports import TemplateParts
+from tidings.settings import Settings
+from tidings.templates import Templates
+from tidings.worker.content import content_of
+from tidings_events import Notification
+
+
+def faults(settings: Settings, notifications: Sequence[Notification]) -> list[str]:
+    """Why some of them can't be written, each fault once; none if the templates or the channel are not set up here."""
+    try:
+        if not settings.worker.templates_root.is_dir():
+            return []
+        return list(dict.fromkeys(_faults(settings, notifications)))
+    except (
+        ConfigurationError
+    ):  # no worker would run with these settings: `tidings doctor` tells of them
+        return []
+
+
+def _faults(settings: Settings, notifications: Sequence[Notification]) -> Iterator[str]:
+    templates = Templates(settings.worker.templates_root)
+    here = registry.configured(settings)
+    parts: dict[str, TemplateParts] = {}
+    for one in notifications:
+        if getattr(one, "template", None) is None or one.channel not in here:
+            continue
+        if one.channel not in parts:
+            channel = registry.build(settings, only=[one.channel])[one.channel]
+            parts[one.channel] = channel.template_parts
+        try:
+            content_of(one, parts[one.channel], templates)
+        except Rejected as error:
+            yield str(error)

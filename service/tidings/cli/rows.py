@@ -1,0 +1,114 @@
+"""Lays out every table: one thing a row, as many of its values side by side as fit, the others beneath it.
+
+Nothing is cut and nothing left out, however narrow the terminal: what stands beneath is told with the heading
+of its column. A file or a pipe has room for everything, and so gets one row a line.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from tidings.cli.harmless import on_one_line, whole
+from tidings.cli.sentences import Sentence
+
+GAP: Final = 2
+"""Columns between two cells; one where only so everything fits."""
+ROOM: Final = 30
+"""Columns in which a sentence that is too long for them reads well on two lines."""
+BENEATH: Final = Text("  ")
+"""Before what stands beneath a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing: its name, what else is known of it, and what takes a sentence, like why it is so."""
+
+    cells: Sequence[Text]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A table without lines, to be printed."""
+
+    names: Sequence[str]
+    """Headings of the cells."""
+    rows: Sequence[Row]
+    right: Collection[str] = ()
+    """Headings of the cells that are numbers: they end below each other."""
+    reason: str = "Why"
+    """The heading of the sentences."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
+        widths = [self._width(place) for place in range(len(self.names))]
+        count, gap = _that_fit(widths, width)
+        at = sum(widths[:count]) + gap * count
+        beside = count == len(self.names) and self._reasons_fit(width - at)
+        headings = Row([Text(name, "dim") for name in self.names], self.reason)
+        for row in (headings, *self.rows):
+            why = Text(on_one_line(row.why), "dim" if row is headings else "")
+            line = self._side_by_side(row.cells[:count], widths, gap)
+            if beside and why:
+                line.append(" " * (at - line.cell_len))
+                yield Sentence(why, line, hanging=0)
+            else:
+                yield whole(line) if count > 1 else Sentence(line)
+            if row is not headings:
+                beneath = [*zip(self.names[count:], row.cells[count:], strict=True)]
+                yield from _beneath(beneath if beside else [*beneath, (self.reason, why)], width)
+
+    def _width(self, place: int) -> int:
+        cells = (row.cells[place].cell_len for row in self.rows)
+        return max(cell_len(self.names[place]), *cells, 0)
+
+    def _reasons_fit(self, room: int) -> bool:
+        """Whether they may stand in the last column: there they take no more lines than beneath."""
+        longest = max((cell_len(on_one_line(row.why)) for row in self.rows), default=0)
+        return 0 < longest <= (room * 3 // 2 if room >= ROOM else room)
+
+    def _side_by_side(self, cells: Sequence[Text], widths: Sequence[int], gap: int) -> Text:
+        """Without blanks at the end."""
+        line, at = Text(), 0
+        for cell, width, name in zip(cells, widths, self.names, strict=False):
+            start = at + (width - cell.cell_len if name in self.right else 0)
+            line.append(" " * (start - line.cell_len))
+            line.append_text(cell)
+            at += width + gap
+        line.rstrip()
+        return line
+
+
+def _that_fit(widths: Sequence[int], width: int) -> tuple[int, int]:
+    """How many cells stand side by side, at least one; and how far apart."""
+    for count, gap in ((len(widths), GAP), (len(widths), 1)):
+        if sum(widths) + gap * (count - 1) <= width:
+            return count, gap
+    count = len(widths)
+    while count > 1 and sum(widths[:count]) + GAP * (count - 1) > width:
+        count -= 1
+    return count, GAP
+
+
+def _beneath(values: Iterable[tuple[str, Text]], width: int) -> Iterator[Sentence]:
+    """Values with their headings, as many in a line as fit."""
+    line = Text()
+    for name, value in values:
+        told = Text.assemble((f"{name} ", "dim"), value) if value else Text()
+        longer = Text(" · ", "dim").join(one for one in (line, told) if one)
+        if not (line and told) or BENEATH.cell_len + longer.cell_len <= width:
+            line = longer
+        else:
+            yield Sentence(line, BENEATH)
+            line = told
+    if line:
+        yield Sentence(line, BENEATH)
+
+
+def cell(text: str, style: str = "") -> Text:
+    """A value on one line."""
+    return Text(on_one_line(text), style)

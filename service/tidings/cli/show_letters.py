@@ -1,0 +1,142 @@
+"""What `tidings show` tells of a message that no worker could take: how it came to its dead letter."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tidings.cli import letter_views
+from tidings.cli.harmless import single_lines
+from tidings.cli.options import shown
+from tidings.cli.sentences import Sentence
+from tidings.cli.telling import clock
+from tidings.cli.timeline import Timeline, facts
+from tidings.cli.veil import discreet
+from tidings.cli.ways_on import ways_on, would_expire
+from tidings.delivery.attempt import YEARS
+from tidings.delivery.errors import Refused
+from tidings.delivery.letter import LetterState
+from tidings.delivery.outcome import Reason
+from tidings.delivery.properties import producer
+from tidings.ledger.id_prefix import IdPrefix
+from tidings.ledger.ledger import Ledger
+from tidings.ledger.letter_rows import StoredLetter
+from tidings.ledger.stories import Burial, Story
+
+NO_WORKER_TOOK: frozenset[str] = frozenset({Reason.MALFORMED, Reason.UNROUTABLE})
+
+
+Unclaimed: TypeAlias = tuple[tuple[StoredLetter, bytes], ...]
+"""Letters of what never became a notification, each with its body, oldest first."""
+
+
+async def behind(ledger: Ledger, prefix: IdPrefix) -> Story | Unclaimed:
+    """What an id stands for that is no notification's: the notification of that dead letter, or the
+    letters of what never became one, oldest first; nothing where it is not known at all.
+
+    Raises:
+        Refused: There are letters of several.
+    """
+    found = await ledger.reports.letters(prefix)
+    ids = {one.notification_id for one in found}
+    if not found:
+        return ()
+    if len(ids) > 1 or (None in ids and len(found) > 1):
+        commands = ", ".join(f"`tidings dead show {letter.id}`" for letter in found)
+        raise Refused(f"it is no notification; dead letters begin so: {commands}")
+    (id_,) = ids
+    if id_ is not None:
+        if (story := await ledger.reports.show(id_)) is not None:
+            return story
+        found = await ledger.reports.letters(IdPrefix.parse(str(id_)))
+    read = [await ledger.letters.search.get(one.id) for one in found]
+    return tuple(one for one in read if one is not None)
+
+
+def as_data(found: Unclaimed, *, reveal: bool) -> dict[str, Any]:
+    """For other programs: no notification, and its letters."""
+    told = [letter_views.as_data(one, reveal=reveal) for one, _ in found]
+    return {"id": found[0][0].notification_id, "state": None, "letters": told}
+
+
+def told(found: Unclaimed, *, reveal: bool, now: datetime) -> RenderableType:
+    """For people."""
+    letters = single_lines(tuple(one for one, _ in found))
+    last = letters[-1]
+    open_ = [one for one in found if one[0].state is LetterState.BURIED]
+    parts: list[RenderableType] = [_head(last, reveal=reveal), "", _timeline(letters)]
+    if open_:
+        parts += ["", Sentence(Text.from_markup(_advice(*open_[-1], now)))]
+    return Group(*parts)
+
+
+def _head(one: StoredLetter, *, reveal: bool) -> Group:
+    entity = " ".join(part for part in (one.entity_type, one.entity_id) if part)
+    known = (
+        ("Id", str(one.notification_id or "")),
+        ("What", " · ".join(part for part in (one.channel, one.category) if part)),
+        ("To", shown(one.recipient, reveal=reveal) if one.recipient else ""),
+        ("User", one.user_id or ""),
+        ("About", entity),
+    )
+    state = ("State", Text("NO NOTIFICATION: A DEAD LETTER", style="bold red"))
+    return Group(*facts([state, *((name, Text(value)) for name, value in known if value)]))
+
+
+def _timeline(letters: Sequence[StoredLetter]) -> Timeline:
+    """Who published it is told with it, as no worker made anything of it."""
+    return Timeline(
+        [
+            (clock(at, letters[0].buried_at), "", what, "")
+            for one in letters
+            for at, what in _events(one)
+        ]
+    )
+
+
+def _events(one: StoredLetter) -> Iterator[tuple[datetime, Text]]:
+    key = f" with the key {one.routing_key}" if one.routing_key else ""
+    published = Text(f"· published by {producer(one.properties)}{key}")
+    yield _published_at(one), published
+    style = letter_views.STYLES[one.state]
+    text = Text.assemble(
+        ("✗ ", style), (one.reason.value, style), f": {discreet(one.failure.message)}"
+    )
+    about = [f"dead letter {one.id}", one.state.value, discreet(one.note or "")]
+    yield one.buried_at, text.append(f"\n  {' · '.join(filter(None, about))}", style="dim")
+
+
+def _published_at(one: StoredLetter) -> datetime:
+    """As its producer said, where that can be; else when we first saw it."""
+    try:
+        said = datetime.fromisoformat(one.properties.get("timestamp", ""))
+    except ValueError:
+        return one.first_failed_at
+    return said if said.tzinfo is not None and said.year in YEARS else one.first_failed_at
+
+
+def _advice(letter: StoredLetter, body: bytes, now: datetime) -> str:
+    expired = would_expire(letter, body, now)
+    ways = ways_on(letter.id, body, letter.failure.kind, expired=expired)
+    return f"All of it: [bold]tidings dead show {letter.id}[/]\n{ways}"
+
+
+def strays(story: Story) -> Iterator[Text]:
+    """Other messages with the id of a notification, which no worker could take and nobody has dealt with.
+
+    What was edited or replayed may have become this very notification.
+    """
+    for one in story.letters:
+        other = one.reason in NO_WORKER_TOOK and one.reason != story.notification.reason
+        if other and one.state == LetterState.BURIED:
+            yield Text.assemble(
+                ("Another message with this id is a dead letter", "yellow"),
+                f" ({_kind(one)}): {discreet(one.message)}\n  ",
+                (f"tidings dead show {one.id}", "bold"),
+            )
+
+
+def _kind(one: Burial) -> str:
+    return one.reason if one.reason == one.kind else f"{one.reason}, {one.kind}"

@@ -1,0 +1,91 @@
+"""Lays out a story: when, how long after it began, what happened, and who did it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from tidings.cli.sentences import HANGING, Sentence
+
+ROOM: Final = 60
+"""Columns for what happened from which on there is room for who did it beside it; with fewer it stands below."""
+WIDEST: Final = 200
+"""Columns up to which who did it is seen beside it. A file or a pipe is wider: it stands below there too."""
+GAP: Final = 2
+"""Columns between two of them."""
+ID: Final = HANGING + len("01a22503-9dd1-71d7-bde5-a2c09aa33d96,")
+"""Columns of an id that stands below the beginning of what happened, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What happened, a line or a few each."""
+
+    events: Sequence[tuple[str, str, Text, str]]
+    """When, how long after it was accepted, what, and who; all but what may be empty."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        who = max((cell_len(_by(who)) for *_, who in self.events), default=0)
+        left = options.max_width - GAP - who
+        if left >= self._column(GAP) + ROOM and options.max_width <= WIDEST:
+            yield from self._beside(left)
+        elif (gap := self._gap(options.max_width)) is not None:
+            yield from self._below(options.max_width, gap)
+        else:
+            yield from self._beneath(options.max_width)
+
+    def _beside(self, width: int) -> Iterator[Text]:
+        told = [list(Sentence(what, when).lines(width)) for when, what, _ in self._told(GAP)]
+        widest = max((line.cell_len for lines in told for line in lines), default=0)
+        for (first, *others), (*_, who) in zip(told, self.events, strict=True):
+            if who:
+                first.append(" " * (widest + GAP - first.cell_len)).append(_by(who), "dim")
+            yield from (first, *others)
+
+    def _below(self, width: int, gap: int) -> Iterator[Text]:
+        """Who did it stands below what."""
+        for when, what, who in self._told(gap):
+            yield from Sentence(_with(what, who), when).lines(width)
+
+    def _beneath(self, width: int) -> Iterator[Text]:
+        """What happened stands below when it did."""
+        for when, what, who in self._told(GAP):
+            when.rstrip()
+            yield when
+            yield from Sentence(_with(what, who), Text("  ")).lines(width)
+
+    def _gap(self, width: int) -> int | None:
+        """How far apart the columns stand so that an id fits beside when it was; None if it does not."""
+        return next((gap for gap in (GAP, 1) if width - self._column(gap) >= ID), None)
+
+    def _column(self, gap: int) -> int:
+        return max((when.cell_len for when, *_ in self._told(gap)), default=0)
+
+    def _told(self, gap: int) -> Iterator[tuple[Text, Text, str]]:
+        """When each was, one below the other, what, and who."""
+        moment = max((len(at) for at, *_ in self.events), default=0)
+        length = max((len(offset) for _, offset, *_ in self.events), default=0)
+        for at, offset, what, who in self.events:
+            when = Text(f"{at:<{moment}}{' ' * gap}")
+            if length:
+                when.append(f"{offset:>{length}}{' ' * gap}", "dim")
+            yield when, what, who
+
+
+def _with(what: Text, who: str) -> Text:
+    return what.copy().append(f"\n  {_by(who)}", "dim") if who else what
+
+
+def _by(who: str) -> str:
+    return f"by {who}" if who else ""
+
+
+def facts(rows: Iterable[tuple[str, Text]]) -> Iterator[Sentence]:
+    """What is known of something, each under its name."""
+    listed = list(rows)
+    widest = max((len(name) for name, _ in listed), default=0)
+    for name, value in listed:
+        yield Sentence(value, Text(f"{name:<{widest}}  ", "dim"), hanging=0)

@@ -1,0 +1,160 @@
+"""Why a notification waits: what its time, its channel, its providers and its lane say of it."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from tidings.broker.inspection import Depth, depths
+from tidings.broker.session import connected
+from tidings.broker.topology import lane_queue, lanes_of, topology_of
+from tidings.cli.conditions import DOWN, HELD, PAUSED, RESTING, UNSERVED, Condition, conditions
+from tidings.cli.telling import ago, distance
+from tidings.delivery.attempt import Lane
+from tidings.delivery.errors import TidingsError
+from tidings.delivery.states import State
+from tidings.ledger import Ledger
+from tidings.ledger.stories import Summary
+from tidings.settings import Settings
+
+UNKNOWN: Final = (
+    "there is no such notification; one that is still waiting in its lane is known once a worker has "
+    "read it (`tidings stats` shows what waits)"
+)
+PATIENCE: Final = 2.0
+"""Seconds to look at the lanes: what is known without them is shown anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """How channels, providers and lanes fare."""
+
+    conditions: Sequence[Condition] = ()
+    lanes: Mapping[str, Depth] = field(default_factory=dict)
+    """By the queue's name; empty where RabbitMQ can't be asked."""
+
+
+async def surroundings(
+    settings: Settings, ledger: Ledger, listed: Collection[Summary]
+) -> Surroundings:
+    """What has to be known of these; nothing is asked where none of them waits in a lane."""
+    queues = {_queue(one) for one in listed if one.state is State.QUEUED}
+    if not queues:
+        return Surroundings()
+    known, lanes = await asyncio.gather(conditions(settings, ledger), _lanes(settings, queues))
+    return Surroundings(known, lanes)
+
+
+async def _lanes(settings: Settings, queues: Collection[str]) -> Mapping[str, Depth]:
+    topology = topology_of(settings)
+    wanted = replace(topology, queues=tuple(one for one in topology.queues if one.name in queues))
+    try:
+        async with asyncio.timeout(PATIENCE), connected(settings.broker, "tidings") as connection:
+            return {one.queue: one for one in await depths(connection, wanted, PATIENCE)}
+    except (TidingsError, TimeoutError):  # `tidings doctor` tells of it; here it only adds
+        return {}
+
+
+async def unknown(settings: Settings, ledger: Ledger) -> str:
+    """Why nothing is known of an id: what may hold it up."""
+    return f"{UNKNOWN}: {await what_waits(settings, ledger, datetime.now(UTC))}"
+
+
+async def what_waits(settings: Settings, ledger: Ledger, now: datetime) -> str:
+    """What may hold up what no worker has read yet: channels that don't deliver, and what is in the lanes."""
+    queues = {lane_queue(lane) for lane in lanes_of(topology_of(settings))}
+    known, lanes = await asyncio.gather(conditions(settings, ledger), _lanes(settings, queues))
+    return held_up(Surroundings(known, lanes), now)
+
+
+def held_up(around: Surroundings, now: datetime) -> str:
+    """The same in words: `email was paused 29s ago by cli jane@desk: moving; 2 messages wait: …`."""
+    channels = [one for one in around.conditions if not one.provider]
+    return "; ".join([*not_delivering(channels, now), _in_lanes(around.lanes.values())])
+
+
+def not_delivering(channels: Sequence[Condition], now: datetime) -> list[str]:
+    """Why some of these channels deliver nothing just now, in words."""
+    paused = [one for one in channels if one.state == PAUSED]
+    parts = [f"{one.channel} was paused{_when(one, now)} by {one.why}" for one in paused]
+    for state, said in (
+        (UNSERVED, "no worker runs for {}"),
+        (RESTING, "no provider of {} may be asked"),
+    ):
+        if named := [one.channel for one in channels if one.state == state]:
+            parts.append(said.format(", ".join(named)))
+    return parts
+
+
+def _when(one: Condition, now: datetime) -> str:
+    return f" {distance(one.since, now)}" if one.since else ""
+
+
+def _in_lanes(lanes: Collection[Depth]) -> str:
+    if not lanes:
+        return "RabbitMQ does not tell what waits in the lanes"
+    if missing := [one.queue for one in lanes if one.messages is None]:
+        return f"{len(missing)} lanes are missing: `tidings topology apply` makes them"
+    waiting = [one for one in lanes if one.messages]
+    if not waiting:
+        return "no message waits in a lane"
+    total = sum(one.messages or 0 for one in waiting)
+    each = ", ".join(f"{one.messages:,} in {one.queue}" for one in waiting)
+    return f"{total:,} {'messages wait' if total > 1 else 'message waits'}: {each}"
+
+
+def why_it_waits(one: Summary, around: Surroundings, now: datetime) -> str:
+    """In a few words; empty for what does not wait."""
+    match one.state:
+        case State.SCHEDULED:
+            return f"due {distance(one.dispatch_at or one.scheduled_at or now, now)}"
+        case State.QUEUED if one.scheduled_at is not None and one.scheduled_at > now:
+            return f"due {distance(one.scheduled_at, now)}"
+        case State.QUEUED:
+            return _paused(one, around, now) or _down(one, around, now) or _in_lane(one, around)
+        case _:
+            return ""
+
+
+def _paused(one: Summary, around: Surroundings, now: datetime) -> str:
+    for known in around.conditions:
+        if known.channel == one.channel and not known.provider and known.state == PAUSED:
+            since = f" ({ago(known.since, now)})" if known.since else ""
+            return f"{one.channel} is {known.state}{since}{_told(known.why)}"
+    return ""
+
+
+def _down(one: Summary, around: Surroundings, now: datetime) -> str:
+    """Where none of its providers is asked: the one that is asked again first."""
+    providers = [it for it in around.conditions if it.channel == one.channel and it.provider]
+    down = [it for it in providers if it.state in {DOWN, HELD}]
+    if not down or len(down) < len(providers):
+        return ""
+    first = min(down, key=lambda it: it.probe_at.timestamp() if it.probe_at else float("inf"))
+    again = f", tried again {ago(first.probe_at, now)}" if first.probe_at else ""
+    return f"{one.channel} {first.provider} is {first.state}{again}{_told(first.why)}"
+
+
+def _in_lane(one: Summary, around: Surroundings) -> str:
+    queue = _queue(one)
+    lane = around.lanes.get(queue)
+    if lane is None:
+        return "waiting for a worker"
+    if lane.messages is None:
+        return f"its lane {queue} is missing: `tidings topology apply` makes it"
+    if not lane.consumers:
+        return f"no worker runs for {queue}"
+    return (
+        f"waiting for a worker: {lane.messages:,} in {queue}"
+        if lane.messages
+        else ("waiting for a worker")
+    )
+
+
+def _told(why: str) -> str:
+    return f": {why}" if why else ""
+
+
+def _queue(one: Summary) -> str:
+    return lane_queue(Lane(one.channel, one.priority))

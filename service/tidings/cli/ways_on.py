@@ -1,0 +1,55 @@
+"""Says what a person can do with a dead letter: only what can work for this very one."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from tidings.dead_letters.editing import Unreadable, checked
+from tidings.delivery.outcome import Reason
+from tidings.ledger.letter_rows import StoredLetter
+
+BROKER_EXPIRED: Final = "broker_expired"
+"""The kind of what its message's own AMQP `expiration` ended."""
+NO_SUCH_TEMPLATE: Final = "template_not_found"
+TEMPLATE: Final = "template_"
+"""How the kinds of error begin that a template made."""
+
+
+def ways_on(letter: UUID, body: bytes, kind: str, *, expired: bool) -> str:
+    """Sentences with markup: the commands by which it is sent again.
+
+    Args:
+        body: Its own, as it would be sent.
+        kind: What went wrong.
+        expired: Whether it would expire again.
+    """
+    again, edit = f"tidings replay {letter}", f"tidings dead edit {letter}"
+    try:
+        checked(body)
+    except Unreadable:
+        return f"Mended:    [bold]{edit} --replay[/]"
+    if expired:
+        return f"Mended:    [bold]{edit} --set expires_at=… --replay[/]"
+    if kind == NO_SUCH_TEMPLATE:
+        return (
+            f"Mended:    [bold]{edit} --set template=… --replay[/]\n"
+            f"Once there is such a template: [bold]{again}[/]"
+        )
+    if kind.startswith(TEMPLATE):
+        return f"Mended:    [bold]{edit} --replay[/]\nOnce the template is mended: [bold]{again}[/]"
+    return f"Once more: [bold]{again}[/]\nMended:    [bold]{edit} --replay[/]"
+
+
+def would_expire(letter: StoredLetter, body: bytes, now: datetime) -> bool:
+    """Whether a letter would come too late again: by its own `expires_at`, or else as it did before it was edited.
+
+    What its message's own AMQP `expiration` ended has none any more once Tidings publishes it.
+    """
+    try:
+        said = checked(body).expires_at
+    except Unreadable:
+        return False
+    if said is not None:
+        return said <= now
+    ended_so = letter.reason is Reason.EXPIRED and letter.failure.kind != BROKER_EXPIRED
+    return ended_so and letter.supersedes is None

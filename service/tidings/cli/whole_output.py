@@ -1,0 +1,67 @@
+"""What a command prints arrives, all of it, or the command fails: Python writes once and may not look how much was taken.
+
+So it is where `PYTHONUNBUFFERED` is set, as in our image, and where whoever else has the pipe made it non-blocking.
+"""
+
+import os
+import select
+from io import BufferedWriter, RawIOBase, TextIOWrapper
+from typing import TYPE_CHECKING, TextIO
+
+from tidings.cli.harmless import INSTEAD
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class WholeWriter(RawIOBase):
+    """Writes to a descriptor until everything was taken, however long that takes.
+
+    Args:
+        name: Of the stream, for an error.
+    """
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor = descriptor
+        self._name = name
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Write all of it.
+
+        Raises:
+            OSError: It can't be written; names the stream.
+        """
+        left = memoryview(data)
+        size = len(left)
+        while left:
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except BlockingIOError:
+                poll = select.poll()
+                poll.register(self._descriptor, select.POLLOUT)
+                poll.poll()
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, self._name) from None
+        return size
+
+
+def whole(stream: TextIO, name: str) -> TextIO:
+    """A stream that leads where this one does, and writes everything it is given."""
+    if not isinstance(stream, TextIOWrapper):  # a test's, or a host's
+        return stream
+    stream.flush()
+    return TextIOWrapper(
+        BufferedWriter(WholeWriter(stream.fileno(), name)),
+        encoding=stream.encoding,
+        errors=INSTEAD,
+        line_buffering=stream.line_buffering or stream.write_through,
+    )

@@ -1,0 +1,94 @@
+"""Whom and what a message is about, as far as its body tells: found again even where it can't be read."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from uuid import UUID
+
+from pydantic_core import from_json
+
+from tidings_events import Notification
+from tidings_events.weight import HARMLESS, too_heavy
+
+LONGEST: Final = 2_048
+"""Characters of a recipient or a name; the longest recipient is a URL of so many."""
+
+_LOGIN: Final = re.compile(r"^(\s*[a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Particulars:
+    """What letters are found by."""
+
+    id: UUID | None = None
+    channel: str | None = None
+    category: str | None = None
+    recipient: str | None = None
+    user_id: str | None = None
+    entity_type: str | None = None
+    entity_id: str | None = None
+
+    @classmethod
+    def of(cls, notification: Notification) -> Self:
+        """Of a notification."""
+        entity = notification.entity
+        return cls(
+            notification.id,
+            notification.channel,
+            notification.category,
+            str(notification.recipient),
+            notification.user_id,
+            entity.type if entity else None,
+            entity.id if entity else None,
+        )
+
+
+NOTHING: Final = Particulars()
+
+
+def particulars_of(body: bytes) -> Particulars:
+    """Of a body that is no notification: whatever is there and looks like it, where it is a JSON object."""
+    document = _document(body)
+    if not isinstance(document, dict):
+        return NOTHING
+    entity = document.get("entity")
+    entity = entity if isinstance(entity, dict) else {}
+    return Particulars(
+        id=_id(document.get("id")),
+        channel=_text(document.get("channel")),
+        category=_text(document.get("category")),
+        recipient=_text(_without_login(document.get("recipient"))),
+        user_id=_text(document.get("user_id")),
+        entity_type=_text(entity.get("type")),
+        entity_id=_text(entity.get("id")),
+    )
+
+
+def _document(body: bytes) -> Any:
+    """The JSON that it is, None where it is none; only its beginning where the whole would take too much memory."""
+    heavy = too_heavy(body) is not None
+    try:
+        return from_json(body[:HARMLESS], allow_partial=True) if heavy else from_json(body)
+    except ValueError:
+        return None
+
+
+def _id(value: Any) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _without_login(value: Any) -> Any:
+    """A URL is refused for the login in it, which is no part of whom it is for, and a secret."""
+    return _LOGIN.sub(r"\1", value) if isinstance(value, str) else value
+
+
+def _text(value: Any) -> str | None:
+    """Text, or a number for which text was meant, that PostgreSQL holds."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    text = str(value) if isinstance(value, str) or value.bit_length() < 64 else ""
+    fit = text[:LONGEST].replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return fit.encode("utf-8", "replace").decode() or None

@@ -1,0 +1,61 @@
+"""Says now and then that this process runs, so that `tidings ps` and `tidings doctor` know."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from typing import Final
+
+import structlog
+
+from tidings.background import Chore
+from tidings.delivery.errors import TidingsError
+from tidings.ledger import Ledger
+from tidings.ledger.processes import Process
+
+log = structlog.get_logger(__name__)
+
+EVERY: Final = 10.0
+"""Seconds between two beats."""
+FAREWELL: Final = 2.0
+"""Seconds that PostgreSQL has to note that this process ends."""
+
+
+@asynccontextmanager
+async def beating(
+    ledger: Ledger, roles: Collection[str], channels: Sequence[str], templates: str
+) -> AsyncIterator[None]:
+    """Say that this process runs until the block is left, then that it ends.
+
+    Args:
+        channels: Those that its worker serves.
+        templates: What the templates come to that it read.
+    """
+    process = Process(
+        ledger.actor,
+        sorted(roles),
+        socket.gethostname(),
+        os.getpid(),
+        version("tidings"),
+        list(channels),
+        templates,
+    )
+    beat = Chore("say that this process runs", lambda: _beat_for_ever(ledger, process))
+    try:
+        yield
+    finally:
+        await beat.end()
+        with suppress(TidingsError, TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await ledger.processes.end(process.actor)
+
+
+async def _beat_for_ever(ledger: Ledger, process: Process) -> None:
+    while True:
+        try:
+            await ledger.processes.say(process)
+        except TidingsError as error:  # who delivers has told already
+            log.debug("nobody hears that this process runs", error=str(error))
+        await asyncio.sleep(EVERY)

@@ -1,0 +1,118 @@
+"""The same id with other content: never sent, and noted in the notification's history, once for each content and
+producer.
+
+What is sent is what was stored first, or what a person made of it by editing its dead letter. Only messages that
+could not be claimed are looked at: a claim takes none that differs from what is stored.
+"""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from tidings.delivery.attempt import Attempt
+from tidings.delivery.lightening import whole
+from tidings.delivery.properties import producer, properties_of
+from tidings.delivery.states import FINISHED, State
+from tidings.ledger.database import Connection
+from tidings.ledger.idempotency import Use, forget
+from tidings_events import InvalidNotification, parse
+
+PUBLISHED_AGAIN: Final = "published again with other content"
+"""How every such note begins."""
+MOST: Final = 20
+"""Notes for one notification: a producer that has but one id makes no history without end."""
+_SHOWN: Final = 16
+"""Digits of a hash."""
+
+BODIES: Final = "SELECT id, body FROM notifications WHERE id = ANY($1::uuid[])"
+
+NOTE: Final = f"""
+INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
+SELECT n.id, n.epoch, n.state, n.state, $1::text, said
+  FROM notifications n JOIN unnest($2::uuid[], $3::text[]) AS conflict (id, said) USING (id)
+ WHERE NOT EXISTS (SELECT FROM transitions t WHERE t.notification_id = n.id AND t.reason = said)
+   AND (SELECT count(*) FROM transitions t
+         WHERE t.notification_id = n.id AND t.reason LIKE '{PUBLISHED_AGAIN}%') < {MOST}
+"""
+
+
+class Unlike(NamedTuple):
+    """A message that differs from the notification that is stored under its id."""
+
+    attempt: Attempt
+    stored: bytes
+    """The body."""
+
+    @property
+    def alike(self) -> bool:
+        """Whether it is only written otherwise: a client may order its fields differently each time."""
+        try:
+            return parse(self.stored) == whole(self.attempt).notification
+        except InvalidNotification:
+            return False
+
+
+async def unlike(
+    connection: Connection, attempts: Sequence[Attempt], known: Mapping[UUID, Mapping[str, Any]]
+) -> list[Unlike]:
+    """Which of these messages are not, byte for byte, what is stored.
+
+    Args:
+        attempts: Of notifications that are stored, and were not claimed by these messages.
+        known: How they stand.
+    """
+    contents = {one.id: sha256(one.body).digest() for one in attempts}
+    other = {one.id: one for one in attempts if known[one.id]["content"] != contents[one.id]}
+    if not other:
+        return []
+    found = await connection.fetch(BODIES, list(other))
+    return [Unlike(other[row["id"]], bytes(row["body"])) for row in found]
+
+
+async def note_conflicts(
+    connection: Connection,
+    conflicts: Sequence[Unlike],
+    known: Mapping[UUID, Mapping[str, Any]],
+    actor: str,
+) -> None:
+    """Note what is not sent, and let go of keys that only it would have held.
+
+    Args:
+        conflicts: Messages that say something else than what is stored.
+        known: How the notifications stand.
+        actor: Named in the history.
+    """
+    notes = {
+        one.attempt.id: _said(one) for one in conflicts if not _outdated(one, known[one.attempt.id])
+    }
+    if notes:
+        await connection.execute(NOTE, actor, list(notes), list(notes.values()))
+    await forget(connection, [use for one in conflicts if (use := _its_own_key(one)) is not None])
+
+
+def _outdated(one: Unlike, row: Mapping[str, Any]) -> bool:
+    """Whether it is a message of ours from before its dead letter was edited."""
+    message = one.attempt.message
+    if message is None or not message.ours:
+        return False
+    return row["epoch"] != one.attempt.epoch or State(row["state"]) in FINISHED
+
+
+def _its_own_key(one: Unlike) -> Use | None:
+    """An idempotency key that is not the stored notification's, with the same recipient."""
+    use = Use.of(one.attempt.notification)
+    try:
+        return None if use == Use.of(parse(one.stored)) else use
+    except InvalidNotification:
+        return use
+
+
+def _said(one: Unlike) -> str:
+    message = one.attempt.message
+    properties = properties_of(message) if message is not None else None
+    new, old = (sha256(body).hexdigest()[:_SHOWN] for body in (one.attempt.body, one.stored))
+    return (
+        f"{PUBLISHED_AGAIN} by {producer(properties)}: "
+        f"sha256 {new}…, where {old}… is stored; the other content is not sent"
+    )

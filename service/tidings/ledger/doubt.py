@@ -1,0 +1,42 @@
+"""Which notifications may have reached their recipients: in the present epoch, or in one before it."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from tidings.ledger.database import Connection
+
+IN_THIS_EPOCH: Final = """
+(n.state = 'unknown' OR n.perhaps_sent OR n.lapses > 0 OR coalesce(n.failure_kind = 'outcome_unknown', false))
+"""
+
+BEFORE: Final = """
+EXISTS (SELECT FROM transitions t
+         WHERE t.notification_id = n.id AND t.after = 'queued'
+           AND (t.before = 'unknown' OR t.before IN ('sent', 'delivered', 'bounced') AND t.reason LIKE 'forced: %'))
+"""
+"""A replay begins a new epoch, and its first step says how the one before had ended. One that was sent and is
+replayed unforced goes to those alone who have not got it."""
+
+EVER: Final = f"({IN_THIS_EPOCH} OR {BEFORE})"
+"""Of `notifications n`."""
+
+DOUBTFUL: Final = f"""
+SELECT n.id FROM notifications n
+ WHERE n.id = ANY($1::uuid[]) AND ({EVER} OR $2::boolean AND n.state IN ('sent', 'delivered', 'bounced'))
+"""
+
+OF_LETTERS: Final = f"""
+SELECT count(DISTINCT n.id) FROM dead_letters d JOIN notifications n ON n.id = d.notification_id
+ WHERE d.id = ANY($1::uuid[]) AND ({EVER} OR $2::boolean AND n.state IN ('sent', 'delivered', 'bounced'))
+"""
+
+
+async def doubtful(connection: Connection, ids: Sequence[UUID], *, to_all: bool) -> frozenset[UUID]:
+    """Those of these notifications that may arrive a second time if they are sent again.
+
+    Args:
+        to_all: Whether also to whoever is known to have it.
+    """
+    rows = await connection.fetch(DOUBTFUL, ids, to_all) if ids else []
+    return frozenset(row["id"] for row in rows)

@@ -1,0 +1,41 @@
+"""What an edit of a dead letter changed, as history tells it: the fields' names, and never their values."""
+
+import json
+import re
+from typing import Any, Final
+
+NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}(\.[A-Za-z_][A-Za-z0-9_]{0,39})?")
+"""What is told: anything else between a producer's quotes may be a person, or a text."""
+MOST: Final = 10
+"""Names that are told."""
+
+
+def edited_fields(before: bytes, after: bytes) -> str:
+    """The fields that are different: `recipient, entity.id`."""
+    was, now = _fields(before), _fields(after)
+    if was is None or now is None:
+        return "all of it"
+    changed = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+    if not changed:
+        return "only how it is written"
+    told = [name for name in changed if NAME.fullmatch(name)][:MOST]
+    rest = len(changed) - len(told)
+    further = [f"{rest} {'more' if told else 'of its fields'}"] if rest else []
+    return ", ".join([*told, *further])
+
+
+def _fields(body: bytes) -> dict[str, str] | None:
+    """Each field's value as JSON, which tells `1` from `true`; None where it is no JSON object."""
+    try:
+        read = json.loads(body)
+        return dict(_flat(read)) if isinstance(read, dict) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _flat(read: dict[str, Any]) -> list[tuple[str, str]]:
+    inner = read.get("entity")
+    parts = inner if isinstance(inner, dict) else {}
+    plain = {name: value for name, value in read.items() if name != "entity" or not parts}
+    named = {**plain, **{f"entity.{name}": value for name, value in parts.items()}}
+    return [(name, json.dumps(value, sort_keys=True)) for name, value in named.items()]

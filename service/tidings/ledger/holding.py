@@ -1,0 +1,32 @@
+"""Holds what was taken from the outbox while it is published, so that nobody else publishes it too."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+from tidings.background import Chore
+from tidings.delivery.errors import TidingsError
+from tidings.ledger.dispatch import LEASE, Dispatch, Outbox
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def holding(outbox: Outbox, taken: Sequence[Dispatch]) -> AsyncIterator[None]:
+    """Keep these for as long as the block lasts. Whoever dies in it holds nothing for longer than `LEASE`."""
+
+    async def keep_for_ever() -> None:
+        while True:
+            await asyncio.sleep(LEASE / 3)
+            try:
+                await outbox.keep(taken)
+            except TidingsError as error:  # nobody else gets at them either
+                log.warning("what is being published can't be held", error=str(error))
+
+    chore = Chore("hold what is being published", keep_for_ever)
+    try:
+        yield
+    finally:
+        await chore.end()

@@ -1,0 +1,173 @@
+"""Decides which letters a replay takes, and why not the others. Reads and writes nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from asyncpg import Record
+
+from tidings.delivery.arrival import TimeSource
+from tidings.delivery.attempt import Attempt
+from tidings.delivery.burying import Objection, Refusal, refusal
+from tidings.delivery.letter import LetterState, lane_of
+from tidings.delivery.states import State
+from tidings.ledger.idempotency import Use
+from tidings.ledger.letter_rows import ExpiresAt, producer_of, standing
+from tidings_events import InvalidNotification, Notification, parse
+
+
+@dataclass(frozen=True, slots=True)
+class NotReplayed:
+    """A letter that stays as it is."""
+
+    letter: UUID
+    refusal: Refusal
+    why: str
+
+    @property
+    def taken(self) -> bool:
+        """Whether another replay had it, so that nothing is wrong."""
+        return self.refusal in TAKEN
+
+
+TAKEN: Final = frozenset({Refusal.ALREADY_REPLAYED, Refusal.BEING_REPLAYED})
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A letter whose body is a notification."""
+
+    row: Record
+    notification: Notification
+
+    def attempt(
+        self,
+        accepted_at: datetime,
+        traceparent: str | None,
+        time_source: TimeSource | None = None,
+    ) -> Attempt:
+        """As its notification is stored and published."""
+        lane = lane_of(self.notification, self.row["routing_key"], ())
+        assert lane is not None  # noqa: S101  # for the type checker: what can be read has a lane
+        body = self.row["body"]
+        who = producer_of(self.row)
+        return Attempt(
+            self.notification, body, lane, 0, 0, accepted_at, traceparent, time_source, who
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A letter to be replayed, and its notification as it was."""
+
+    letter: UUID
+    before: State
+    attempt: Attempt
+    expires_at: datetime | None
+    early: bool
+    """It is not due yet."""
+
+
+def read(found: Sequence[Record], *, force: bool) -> tuple[list[Readable], list[NotReplayed]]:
+    read = [_read_one(row, force=force) for row in sorted(found, key=_latest_first)]
+    readable = [one for one in read if isinstance(one, Readable)]
+    return readable, [one for one in read if isinstance(one, NotReplayed)]
+
+
+def one_of_each(
+    readable: Sequence[Readable], stored: Mapping[UUID, bytes]
+) -> tuple[list[Readable], list[NotReplayed]]:
+    """Of each notification the first letter that says what is stored of it.
+
+    Args:
+        stored: By letter, the body of its notification where that is not, byte for byte, the letter's.
+    """
+    chosen: dict[UUID, Readable] = {}
+    not_replayed = []
+    for one in readable:
+        letter, id_ = one.row["id"], one.notification.id
+        if letter in stored and not _alike(one.notification, stored[letter]):
+            not_replayed.append(NotReplayed(letter, Refusal.OTHER_CONTENT, _other_content(id_)))
+        elif id_ in chosen:
+            not_replayed.append(same_notification(letter))
+        else:
+            chosen[id_] = one
+    return list(chosen.values()), not_replayed
+
+
+def _alike(notification: Notification, body: bytes) -> bool:
+    try:
+        return parse(body) == notification
+    except InvalidNotification:
+        return False
+
+
+def _other_content(id_: UUID) -> str:
+    return f"notification {id_} is stored with other content"
+
+
+def _latest_first(row: Record) -> int:
+    """Of several letters of a notification only the latest may be replayed."""
+    return -int(row["epoch"])
+
+
+def same_notification(letter: UUID) -> NotReplayed:
+    why = "another letter of the same notification is being replayed"
+    return NotReplayed(letter, Refusal.SAME_NOTIFICATION, why)
+
+
+def _read_one(row: Record, *, force: bool) -> Readable | NotReplayed:
+    if (closed := _closed(LetterState(row["state"]), force=force)) is not None:
+        return NotReplayed(row["id"], closed.refusal, closed.why)
+    try:
+        return Readable(row, parse(row["body"]))
+    except InvalidNotification as invalid:
+        return NotReplayed(row["id"], Refusal.MALFORMED, str(invalid))
+
+
+def _closed(state: LetterState, *, force: bool) -> Objection | None:
+    """Why a letter in this state is not replayed."""
+    match state:
+        case LetterState.BURIED:
+            return None
+        case LetterState.REPLAYED:
+            again = Objection(Refusal.ALREADY_REPLAYED, "it was replayed already")
+            return None if force else again
+        case LetterState.REPLAYING:
+            return Objection(Refusal.BEING_REPLAYED, "it is replaying")
+        case LetterState.DISCARDED:
+            return Objection(Refusal.DISCARDED, "it is discarded")
+        case LetterState.SUPERSEDED:
+            return Objection(Refusal.SUPERSEDED, "it is superseded")
+
+
+def choose(
+    readable: Sequence[Readable],
+    standings: Mapping[UUID, Record],
+    holders: Mapping[tuple[str, bytes], UUID],
+    expires_at: ExpiresAt,
+    *,
+    force: bool,
+) -> tuple[list[Candidate], list[NotReplayed]]:
+    candidates, refused = [], []
+    for one in readable:
+        row = standings[one.notification.id]
+        now = standing(row)
+        why = refusal(now, one.row["epoch"], force=force)
+        use = Use.of(one.notification)
+        holder = holders.get(use.place, use.id) if use is not None else one.notification.id
+        if why is None and holder != one.notification.id:
+            why = Objection(
+                Refusal.SAME_KEY,
+                f"notification {holder} has the same idempotency key",
+            )
+        if why is not None:
+            refused.append(NotReplayed(one.row["id"], why.refusal, why.why))
+            continue
+        attempt = one.attempt(row["accepted_at"], row["traceparent"])
+        due = one.notification.scheduled_at
+        early = due is not None and due > row["now"]
+        candidates.append(Candidate(one.row["id"], now.state, attempt, expires_at(attempt), early))
+    return candidates, refused

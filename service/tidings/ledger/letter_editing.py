@@ -1,0 +1,337 @@
+"""Edits dead letters: each is superseded by another one, which stands in its place with another body."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
+from uuid import UUID, uuid4
+
+from asyncpg import Record
+
+from tidings.delivery.arrival import TimeSource
+from tidings.delivery.attempt import Attempt
+from tidings.delivery.burying import Standing
+from tidings.delivery.errors import Refused
+from tidings.delivery.letter import LetterState, lane_of
+from tidings.delivery.outcome import Reason
+from tidings.delivery.states import State
+from tidings.ledger import rows
+from tidings.ledger.database import Connection, Database
+from tidings.ledger.edit_notes import edited_fields
+from tidings.ledger.letter_rows import (
+    INTRODUCE_FAILED,
+    STANDING,
+    ExpiresAt,
+    Introduced,
+    producer_of,
+    standing,
+)
+from tidings_events import InvalidNotification, Notification, parse
+
+Change: TypeAlias = Callable[[bytes], bytes]
+"""Makes one body of another; may raise `Refused`."""
+
+LOCK: Final = """
+SELECT id, state, notification_id, epoch, reason, kind, message, routing_key, buried_at, supersedes,
+       properties, body
+  FROM dead_letters WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+"""
+
+REWRITE: Final = f"""
+UPDATE notifications n
+   SET channel = i.channel, priority = i.priority, category = i.category, recipient = i.recipient,
+       user_id = i.user_id, entity_type = i.entity_type, entity_id = i.entity_id, body = i.body,
+       idempotency_key = i.idempotency_key, scheduled_at = i.scheduled_at, expires_at = i.expires_at,
+       updated_at = now()
+  FROM unnest({rows.COLUMNS.parameters()}) AS i ({rows.COLUMNS.names})
+ WHERE n.id = i.id
+"""
+
+SUPERSEDE: Final = """
+WITH i AS (
+    SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[],
+                         $10::text[], $11::text[], $12::text[], $13::text[], $14::bytea[])
+        AS i (letter, new, notification_id, epoch, channel, priority, category, recipient,
+              user_id, entity_type, entity_id, routing_key, body)
+), old AS (
+    UPDATE dead_letters d SET state = 'superseded', note = 'edited: ' || i.new || ' stands in its place', actor = $1,
+           changed_at = now()
+      FROM i WHERE d.id = i.letter
+    RETURNING d.*
+)
+INSERT INTO dead_letters (id, notification_id, epoch, state, reason, kind, code, message, provider, fingerprint,
+                          channel, priority, category, recipient, user_id, entity_type, entity_id, attempts,
+                          first_failed_at, last_failed_at, buried_at, exchange, routing_key, content_type, headers,
+                          properties, body, actor, note, supersedes)
+SELECT i.new, i.notification_id, i.epoch, 'buried', old.reason, old.kind, old.code, old.message, old.provider,
+       old.fingerprint, i.channel, i.priority, i.category, i.recipient, i.user_id, i.entity_type, i.entity_id,
+       old.attempts, old.first_failed_at, old.last_failed_at, old.buried_at, old.exchange, i.routing_key,
+       'application/json', old.headers, old.properties, i.body, $1, 'edited', old.id
+  FROM old JOIN i ON i.letter = old.id
+"""
+
+NOTE: Final = """
+INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
+SELECT id, epoch, state, state, $1, 'dead letter ' || letter || ' edited: ' || fields
+  FROM unnest($2::uuid[], $3::int[], $4::text[], $5::uuid[], $6::text[]) AS i (id, epoch, state, letter, fields)
+"""
+
+
+class NoEdit(StrEnum):
+    """Why a letter stays as it is, as edits count it."""
+
+    UNCHANGED = "unchanged"
+    NOT_OPEN = "not_open"
+    """It is no longer buried."""
+    MALFORMED = "malformed"
+    """What would stand in its place can't be read, or it can't be changed so."""
+    OTHER_ID = "other_id"
+    MOVED_ON = "moved_on"
+    """Its notification has not failed, or was replayed since."""
+    NO_SUCH_LETTER = "no_such_letter"
+
+
+@dataclass(frozen=True, slots=True)
+class NotEdited:
+    """A letter that stays as it is."""
+
+    letter: UUID
+    reason: NoEdit
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A letter, the one in its place, and what is different."""
+
+    letter: UUID
+    new: UUID
+    before: bytes
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What became of letters."""
+
+    edited: tuple[Edited, ...]
+    not_edited: tuple[NotEdited, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A letter with its new body, which can be read."""
+
+    old: Record
+    body: bytes
+    notification: Notification
+    new: UUID
+
+    def attempt(self, row: Record | None) -> Attempt:
+        """As its notification is stored."""
+        lane = lane_of(self.notification, self.old["routing_key"], ())
+        assert lane is not None  # noqa: S101  # for the type checker: what can be read has a lane
+        if row is None:
+            first, source = self.old["buried_at"], TimeSource.READ
+            return Attempt(
+                self.notification,
+                self.body,
+                lane,
+                0,
+                0,
+                first,
+                time_source=source,
+                producer=producer_of(self.old),
+            )
+        return Attempt(self.notification, self.body, lane, 0, 0, row["accepted_at"])
+
+    @property
+    def fields(self) -> str:
+        """The names of those that are different."""
+        return edited_fields(self.old["body"], self.body)
+
+    def columns(self, epoch: int) -> tuple[Any, ...]:
+        """What `SUPERSEDE` takes."""
+        one, entity, lane = self.notification, self.notification.entity, self.attempt(None).lane
+        about = (entity.type, entity.id) if entity else (None, None)
+        return (
+            *(self.old["id"], self.new, one.id, epoch, lane.channel, lane.priority, one.category),
+            *(one.recipient, one.user_id, *about, lane.key, self.body),
+        )
+
+
+class Editing:
+    """Edits letters, each by compare-and-set.
+
+    Args:
+        actor: Named in the letters and in the history of their notifications.
+    """
+
+    def __init__(self, database: Database, *, actor: str) -> None:
+        self._database = database
+        self._actor = actor
+
+    async def edit(
+        self,
+        letters: Sequence[UUID],
+        change: Change,
+        *,
+        expires_at: ExpiresAt,
+        rehearsed: bool = False,
+    ) -> Edits:
+        """Bury edited letters in the place of these, in one transaction.
+
+        Args:
+            change: What is to be different. The notification keeps its id, where that could be read.
+            rehearsed: Take everything back at the end.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is away: nothing has changed.
+        """
+        async with self._database.connection() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                done = await self._edit(connection, letters, change, expires_at)
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await (transaction.rollback() if rehearsed else transaction.commit())
+        return done
+
+    async def supersede(self, letter: UUID, body: bytes, *, expires_at: ExpiresAt) -> UUID:
+        """Bury a letter with this body in the place of one; the new letter's id.
+
+        Raises:
+            InvalidNotification: The body can't be read.
+            Refused: The letter is not buried any more, or its notification has moved on.
+        """
+        parse(body)
+        done = await self.edit([letter], lambda _: body, expires_at=expires_at)
+        for one in done.not_edited:
+            raise Refused(one.why)
+        return done.edited[0].new
+
+    async def _edit(
+        self, connection: Connection, letters: Sequence[UUID], change: Change, expires_at: ExpiresAt
+    ) -> Edits:
+        locked = await connection.fetch(LOCK, sorted(set(letters)))
+        known = {row["id"] for row in locked}
+        not_edited = [
+            NotEdited(one, NoEdit.NO_SUCH_LETTER, f"there is no dead letter {one}")
+            for one in letters
+            if one not in known
+        ]
+        made = [_draft(row, change) for row in locked]
+        drafts = [one for one in made if isinstance(one, _Draft)]
+        not_edited += [one for one in made if isinstance(one, NotEdited)]
+        ids = sorted({one.notification.id for one in drafts})
+        found = {row["id"]: row for row in await connection.fetch(STANDING, ids)}
+        kept, refused = _fitting(drafts, found)
+        await self._write(connection, kept, found, expires_at)
+        done = (Edited(one.old["id"], one.new, one.old["body"], one.body) for one in kept)
+        return Edits(tuple(done), (*not_edited, *refused))
+
+    async def _write(
+        self,
+        connection: Connection,
+        drafts: Sequence[_Draft],
+        found: dict[UUID, Record],
+        expires_at: ExpiresAt,
+    ) -> None:
+        """Give the notifications their new bodies, and the letters others in their place."""
+        if not drafts:
+            return
+        latest = {one.notification.id: one for one in drafts}
+        old = [one for id_, one in latest.items() if id_ in found]
+        new = [one for id_, one in latest.items() if id_ not in found]
+        if old:
+            await connection.execute(REWRITE, *_stored(old, found, expires_at))
+        if new:
+            failures = ([one.old[name] for one in new] for name in ("reason", "kind", "message"))
+            await connection.execute(INTRODUCE_FAILED, *_stored(new, found, expires_at), *failures)
+        epochs = {id_: row["epoch"] for id_, row in found.items()}
+        values = [one.columns(epochs.get(one.notification.id, 0)) for one in drafts]
+        await connection.execute(SUPERSEDE, self._actor, *map(list, zip(*values, strict=True)))
+        await connection.execute(NOTE, self._actor, *_notes(drafts, found))
+
+
+def _draft(old: Record, change: Change) -> _Draft | NotEdited:
+    letter = old["id"]
+    if old["state"] != LetterState.BURIED:
+        why = f"dead letter {letter} is {old['state']}: only a buried one can be edited"
+        return NotEdited(letter, NoEdit.NOT_OPEN, why)
+    try:
+        body = change(old["body"])
+        notification = parse(body)
+    except (Refused, InvalidNotification) as refused:
+        return NotEdited(letter, NoEdit.MALFORMED, str(refused))
+    if body == old["body"]:
+        return NotEdited(letter, NoEdit.UNCHANGED, "it is so already")
+    unread = old["reason"] == Reason.MALFORMED and old["supersedes"] is None
+    if old["notification_id"] not in {None, notification.id} and not unread:
+        return NotEdited(
+            letter,
+            NoEdit.OTHER_ID,
+            f"the id has to stay {old['notification_id']}: for another notification, publish it",
+        )
+    return _Draft(old, body, notification, uuid4())
+
+
+def _fitting(
+    drafts: Sequence[_Draft], found: dict[UUID, Record]
+) -> tuple[list[_Draft], list[NotEdited]]:
+    """Those whose notification is still where the letter left it."""
+    kept, refused, introduced = [], [], set[UUID]()
+    for one in drafts:
+        row, id_ = found.get(one.notification.id), one.notification.id
+        now = standing(row) if row is not None else None
+        if id_ in introduced:
+            why: tuple[NoEdit, str] | None = (NoEdit.OTHER_ID, f"another letter becomes {id_}")
+        else:
+            why = next(_objections(one, now), None)
+        if why is not None:
+            refused.append(NotEdited(one.old["id"], *why))
+            continue
+        if now is None:
+            introduced.add(id_)
+        kept.append(one)
+    return kept, refused
+
+
+def _objections(one: _Draft, now: Standing | None) -> Iterator[tuple[NoEdit, str]]:
+    if now is None:
+        return
+    id_ = one.notification.id
+    if one.old["notification_id"] != id_:
+        yield (
+            NoEdit.OTHER_ID,
+            f"there is a notification {id_} already, and it is {now.state}: "
+            "give this one an id of its own, or discard its letter",
+        )
+    if not now.replayable or now.epoch != one.old["epoch"]:
+        yield (
+            NoEdit.MOVED_ON,
+            f"notification {id_} is {now.state} in epoch {now.epoch}: "
+            "a letter can be edited while its notification, or a copy of it, has failed and was not "
+            "replayed since",
+        )
+
+
+def _notes(drafts: Sequence[_Draft], found: dict[UUID, Record]) -> list[list[Any]]:
+    """What `NOTE` takes: also of notifications that were stored only just now."""
+    stand = [found.get(one.notification.id) for one in drafts]
+    return [
+        [one.notification.id for one in drafts],
+        [row["epoch"] if row is not None else 0 for row in stand],
+        [row["state"] if row is not None else State.FAILED.value for row in stand],
+        [one.old["id"] for one in drafts],
+        [one.fields for one in drafts],
+    ]
+
+
+def _stored(
+    drafts: Sequence[_Draft], found: dict[UUID, Record], expires_at: ExpiresAt
+) -> list[list[object]]:
+    attempts = [one.attempt(found.get(one.notification.id)) for one in drafts]
+    return rows.columns([Introduced(one, expires_at(one)) for one in attempts])

@@ -1,0 +1,105 @@
+"""Remembers which processes run: each says so now and then, and once that it ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from tidings.ledger.database import Database
+
+FRESH: Final = 35.0
+"""Seconds for which a process is believed to run without saying it again; it says so every ten."""
+FORGOTTEN: Final = 86_400.0
+"""Seconds after which the row of a process that is gone may be used again: rows are never deleted."""
+
+AGAIN: Final = """
+UPDATE processes SET seen_at = now() WHERE actor = $1 RETURNING actor
+"""
+
+_ROW: Final = "actor, roles, host, pid, version, channels, templates"
+
+FIRST: Final = f"""
+WITH reused AS (
+    UPDATE processes
+       SET ({_ROW}, since, seen_at, ended_at) = ($1, $2, $3, $4, $5, $6, $7, now(), now(), NULL)
+     WHERE actor = (SELECT actor FROM processes WHERE seen_at < now() - $8::float8 * interval '1 second'
+                     ORDER BY seen_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING actor)
+INSERT INTO processes ({_ROW})
+SELECT $1, $2, $3, $4, $5, $6, $7 WHERE NOT EXISTS (SELECT FROM reused)
+"""
+
+END: Final = "UPDATE processes SET ended_at = now(), seen_at = now() WHERE actor = $1"
+
+KNOWN: Final = f"""
+SELECT {_ROW}, since, seen_at,
+       seen_at > now() - $1::float8 * interval '1 second' AS running
+  FROM processes
+ WHERE ended_at IS NULL AND seen_at > now() - $2::float8 * interval '1 second'
+ ORDER BY roles, host, since
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process, as it describes itself."""
+
+    actor: str
+    """Unlike any other's: the name it has in leases, history and circuits."""
+    roles: Sequence[str]
+    host: str
+    pid: int
+    version: str
+    channels: Sequence[str]
+    """Those that its worker serves."""
+    templates: str
+    """What the templates come to that it read; empty where it reads none."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownProcess(Process):
+    """A process that has not said that it ended."""
+
+    since: datetime
+    seen_at: datetime
+    """When it last said that it runs."""
+    running: bool
+    """Whether that was a moment ago. If not, it was killed, hangs, or can't reach PostgreSQL."""
+
+
+class Processes:
+    """Which processes there are."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def say(self, process: Process) -> None:
+        """A process says that it runs.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is away.
+        """
+        async with self._database.connection() as connection:
+            if await connection.fetchval(AGAIN, process.actor) is None:
+                await connection.execute(
+                    FIRST,
+                    process.actor,
+                    process.roles,
+                    process.host,
+                    process.pid,
+                    process.version,
+                    process.channels,
+                    process.templates,
+                    FORGOTTEN,
+                )
+
+    async def end(self, actor: str) -> None:
+        """A process says that it ends. Raises like `say`."""
+        async with self._database.connection() as connection:
+            await connection.execute(END, actor)
+
+    async def known(self) -> Sequence[KnownProcess]:
+        """Those that run, and those that vanished within the last day. Raises like `say`."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(KNOWN, FRESH, FORGOTTEN)
+        return [KnownProcess(**dict(row)) for row in rows]

@@ -1,0 +1,60 @@
+"""What waits in the ledger for its time or for a person, in numbers for the metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tidings.ledger.database import Database
+
+OVERDUE: Final = 60.0
+"""Seconds after which what was due should long have been published."""
+
+OPEN: Final = """
+SELECT coalesce(channel, '') AS channel, reason, count(*) AS count,
+       extract(epoch FROM now() - min(buried_at))::float8 AS oldest
+  FROM dead_letters WHERE state = 'buried'
+ GROUP BY 1, 2
+"""
+DUE: Final = """
+SELECT count(*) AS scheduled, count(*) FILTER (WHERE dispatch_at < now() - $1 * interval '1 second') AS overdue
+  FROM notifications WHERE dispatch_at IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDeadLetters:
+    """Those of one channel and reason that nobody has replayed or discarded."""
+
+    count: int
+    oldest: float
+    """Seconds since the first of them was archived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What waits at one moment."""
+
+    scheduled: int
+    """Notifications whose time has not come, or which wait to be published again."""
+    overdue: int
+    """Those due for more than `OVERDUE`."""
+    open: Mapping[tuple[str, str], OpenDeadLetters]
+    """By channel, empty where nobody can tell it, and reason."""
+
+
+async def standing(database: Database) -> Standing:
+    """Count what waits; both statements read small partial indexes.
+
+    Raises:
+        LedgerUnavailable: PostgreSQL is away.
+    """
+    async with database.connection() as connection:
+        due = await connection.fetchrow(DUE, OVERDUE)
+        letters = await connection.fetch(OPEN)
+    return Standing(
+        **dict(due or {}),
+        open={
+            (row["channel"], row["reason"]): OpenDeadLetters(row["count"], row["oldest"])
+            for row in letters
+        },
+    )

@@ -1,0 +1,35 @@
+"""Counts now and then what waits in the ledger, for whoever reads this process's metrics."""
+
+import asyncio
+from time import perf_counter
+from typing import Final
+
+import structlog
+
+from tidings.delivery.errors import TidingsError
+from tidings.ledger.ledger import Ledger
+from tidings.ledger.standing import standing
+from tidings.telemetry.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+EVERY: Final = 15.0
+"""Seconds between two counts: as often as Prometheus usually looks."""
+SHARE: Final = 100
+"""How many times as long as a count takes the next one waits at least: with millions of dead letters it takes a while."""
+
+
+async def count_for_ever(ledger: Ledger, metrics: Metrics) -> None:
+    """Keep the gauges current. While PostgreSQL is away they keep what was counted last."""
+    while True:
+        began = perf_counter()
+        try:
+            found = await standing(ledger.database)
+        except TidingsError as error:
+            log.warning("what waits can't be counted", error=str(error))
+        else:
+            metrics.waiting(found.scheduled, found.overdue)
+            metrics.open_dead_letters(
+                {place: (one.count, one.oldest) for place, one in found.open.items()}
+            )
+        await asyncio.sleep(max(EVERY, SHARE * (perf_counter() - began)))

@@ -1,0 +1,80 @@
+"""Whose name server does not answer delays nobody else, on any channel."""
+
+import asyncio
+import base64
+import threading
+
+import pytest
+from tests.contract.channels.rig import request_for
+from tests.contract.channels.rigs.smtp_relay import Relay
+from tests.integration.channels.email_setup import channel_to, mail
+from tests.integration.channels.raw_server import http, serving
+from tests.support.hanging_names import TAIL, hanging_names
+
+from tidings.channels.webhook import WebhookChannel
+from tidings.delivery.errors import Unavailable
+from tidings.delivery.ports import Content, SendRequest
+from tidings.settings import WebhookSettings
+
+SECRET = "whsec_" + base64.b64encode(b"hanging" * 4).decode()
+
+
+def webhook(url: str, timeout: float) -> SendRequest:
+    written = {"channel": "webhook", "recipient": url, "event_type": "e", "payload": {}}
+    return request_for(written, Content(""), timeout=timeout)
+
+
+async def test_webhooks_beside_a_hundred_whose_names_hang_are_sent_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = WebhookSettings(secret=SECRET, allow_private=True, concurrency=50)
+    channel = WebhookChannel(settings)
+    async with serving(http("204 No Content")) as receiver:
+        with hanging_names(monkeypatch) as resolver:
+            waiting = [
+                asyncio.create_task(
+                    channel.send(webhook(f"https://x{number % 20}{TAIL}/{number}", 4.0))
+                )
+                for number in range(100)
+            ]
+            async with asyncio.timeout(5):
+                while resolver.hanging < 6:  # threads know no events
+                    await asyncio.sleep(0.005)
+
+            for _ in range(10):
+                request = webhook(f"http://localhost:{receiver.port}/", 10.0)
+                async with asyncio.timeout(1):
+                    await channel.send(request)
+
+            told = await asyncio.gather(*waiting, return_exceptions=True)
+        await channel.close()
+    assert all(isinstance(each, Unavailable) for each in told), told
+
+
+async def test_a_relay_is_found_though_every_thread_of_the_loop_is_taken() -> None:
+    loop, let_go = asyncio.get_running_loop(), threading.Event()
+    taken = [loop.run_in_executor(None, let_go.wait, 20) for _ in range(64)]
+    try:
+        async with Relay() as relay, channel_to(relay, host="localhost") as channel:
+            await channel.send(mail(timeout=2))
+
+            assert len(relay.mails) == 1
+    finally:
+        let_go.set()
+        await asyncio.gather(*taken)
+
+
+async def test_a_relay_whose_name_hangs_is_unavailable_and_looked_up_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with hanging_names(monkeypatch) as resolver:
+        async with (
+            Relay() as relay,
+            channel_to(relay, host=f"relay{TAIL}", connections=10) as channel,
+        ):
+            mails = (channel.send(mail(timeout=0.2)) for _ in range(10))
+            told = await asyncio.gather(*mails, return_exceptions=True)
+            resolver.let_go.set()
+
+    assert all(isinstance(each, Unavailable) for each in told), told
+    assert resolver.most == 1

@@ -1,0 +1,159 @@
+"""Every command that lists something is whole at any width, as it is typed: nothing cut, nothing past the edge."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import aio_pika
+import pytest
+import typer.main
+from tests.integration.cli.test_asking_what_happened import RETRY, SENT, made
+from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
+from tests.support.forked import tidings
+from tests.support.terminal import in_a_terminal
+
+from tidings.cli.main import app
+from tidings.ledger.processes import Process
+from tidings.settings import Settings
+
+WIDTHS: Final = (60, 80, 120)
+WHOLE: Final = re.compile(r"`[^`]+`|\S+")
+ID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+PASSING: Final = re.compile(r"\b(\d+ms|\d+(\.\d)?s|now|ago)\b")
+"""Ages, which change their unit while one command runs after another: `940ms`, `1.2s`; `now`, `1s ago`."""
+WHY: Final = (
+    "the relay refuses the recipient; see https://docs.example.com/refusals/no-such-mailbox, "
+    "mend it with `tidings dead edit ID --set recipient=…`, and tell its owner"
+)
+LISTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "list": (),
+    "stats": (),
+    "ps": (),
+    "requeue": ("--all", "--dry-run"),
+    "replay": ("--all", "--dry-run"),
+    "verify": (),
+    "settings": (),
+    "channels list": (),
+    "channels history": (),
+    "dead list": (),
+    "dead groups": (),
+    "topology show": (),
+    "templates list": (),
+}
+NO_LISTS: Final = {
+    "cancel",
+    "dead discard",
+    "dead edit",
+    "dead show",
+    "doctor",
+    "migrate",
+    "publish",
+    "show",
+    "templates check",
+    "templates render",
+    "topology check",
+    "topology prune",
+}
+"""They tell a story or sentences, which have tests of their own."""
+
+ROWS: Final = {"list": ID, "dead list": ID, "dead groups": re.compile("email")}
+"""What each line of a file has, but for the headings."""
+
+Env = dict[str, str]
+
+
+def reporting(command: Any, path: str = "") -> set[str]:
+    """The commands that answer: each of them can do so as JSON."""
+    if below := getattr(command, "commands", None):
+        return {one for name in below for one in reporting(below[name], f"{path} {name}".lstrip())}
+    return {path} if any(one.name == "as_json" for one in command.params) else set()
+
+
+def test_every_command_that_reports_is_known_here() -> None:
+    assert reporting(typer.main.get_command(app)) == {*LISTS, *NO_LISTS}
+
+
+@pytest.fixture
+async def stocked(
+    env: Env, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Env]:
+    """An environment with something in every list."""
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    for outcome in (RETRY, SENT):
+        await made(database_url, outcome)
+    async with await aio_pika.connect(env["TIDINGS_AMQP_URL"]) as connection:
+        rig = DeadLetterRig(Settings(), tmp_path, await connection.channel())
+        async with rig.declared():
+            long = written(recipient="somebody@a-department.of-a-subsidiary.example.com")
+            async with rig.archiving():
+                for body in (written(), long):
+                    await rig.bury(body, outcome=rejected(WHY))
+                await rig.letters(2)
+        async with rig.ledger() as ledger:
+            await ledger.processes.say(
+                Process(
+                    "worker a",
+                    ("archive", "scheduler", "worker"),
+                    "tidings-worker-7d9c5b6f4-x2x9q.notifications",
+                    1_234_567,
+                    "0.1.0",
+                    ("email", "sms", "whatsapp", "webhook"),
+                    "",
+                )
+            )
+        for command in (
+            ("channels", "pause", "email", "--why", WHY),
+            ("templates", "init", str(tmp_path / "templates")),
+        ):
+            assert (await tidings(*command, env=env)).code == 0
+        yield env
+
+
+async def printed(env: Env, command: str, columns: int | None = None) -> str:
+    width = {} if columns is None else {"COLUMNS": str(columns)}
+    done = await tidings(*command.split(), *LISTS[command], env={**env, **width})
+    assert "Traceback" not in done.err
+    assert done.out, done.err
+    return done.out
+
+
+def words(text: str) -> set[str]:
+    """Those that are the same a second later."""
+    lasting = PASSING.sub("", text)
+    return {word for word in lasting.split() if not re.search(r"\d", word)} | set(ID.findall(text))
+
+
+def past_the_edge(text: str, columns: int) -> list[str]:
+    """Lines that are too long, but for what is one word or command and so must not be broken."""
+    too_long = [line.strip() for line in text.splitlines() if len(line) > columns]
+    return [line for line in too_long if not WHOLE.fullmatch(line)]
+
+
+async def test_nothing_is_lost_and_nothing_runs_past_the_edge(
+    stocked: Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    for command in LISTS:
+        everything, *narrow = await asyncio.gather(
+            *(printed(stocked, command, width) for width in (None, *WIDTHS))
+        )
+        for width, said in zip(WIDTHS, narrow, strict=True):
+            assert past_the_edge(said, width) == [], command
+            assert words(everything) - words(said) == set(), (command, width)
+        if row := ROWS.get(command):
+            lines = everything.splitlines()[1:]
+            assert [line for line in lines if not row.search(line)] == [], command
+
+
+async def test_a_terminal_is_as_wide_as_it_is(stocked: Env) -> None:
+    for command in ("list", "dead list", "settings"):
+        code, said = await asyncio.to_thread(in_a_terminal, 60, *command.split(), env=stocked)
+        assert code == 0
+        assert past_the_edge(said, 60) == [], command
+    lines = said.splitlines()
+    [place] = [place for place, line in enumerate(lines) if line.startswith("TIDINGS_LOG_LEVEL")]
+    assert lines[place].startswith("TIDINGS_LOG_LEVEL = ")
+    assert lines[place + 1].startswith("    `debug`, ")

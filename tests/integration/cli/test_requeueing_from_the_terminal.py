@@ -1,0 +1,68 @@
+"""`tidings requeue`: what is published again, what is refused and why, and who did it."""
+
+import json
+from uuid import uuid4
+
+from tests.integration.cli.test_asking_what_happened import REJECTED, RETRY, SENT, made
+from tests.support.forked import tidings
+
+from tidings.ledger import Ledger
+from tidings.ledger.id_prefix import IdPrefix
+from tidings.settings import LedgerSettings
+
+
+async def test_what_waits_is_published_again_by_id_and_the_rest_says_why_not(
+    env: dict[str, str], database_url: str
+) -> None:
+    waiting, lost_letter, sent = [
+        await made(database_url, outcome) for outcome in (RETRY, REJECTED, SENT)
+    ]
+    unknown = uuid4()
+    ids = [str(one) for one in (waiting, lost_letter, sent, unknown)]
+    tried = await tidings("requeue", *ids, "--dry-run", env=env)
+    assert "Would be published again: 2 (1 failed, 1 retrying)." in tried.out
+    done = await tidings("requeue", *ids, "--why", "the queue was purged", "--json", env=env)
+    assert done.code == 1
+    report = json.loads(done.out)
+    assert {one["id"]: one["state"] for one in report["requeued"]} == {
+        str(waiting): "retrying",
+        str(lost_letter): "failed",
+    }
+    assert report["refused"] == {
+        str(sent): "it is sent",
+        str(unknown): "there is no such notification",
+    }
+    async with Ledger(LedgerSettings(database_url=database_url), actor="test") as ledger:
+        story = await ledger.reports.show(IdPrefix.parse(str(waiting)))
+        taken = await ledger.outbox.take(10, actor="scheduler")
+    assert story is not None
+    [change] = [one for one in story.history if not one.of_an_attempt and one.before]
+    assert change.actor.startswith("cli ")
+    assert change.reason == ("its message is gone: published again (by hand: the queue was purged)")
+    published = {one.id: (one.number, one.end) for one in taken}
+    assert published == {waiting: (2, None), lost_letter: (1, REJECTED)}
+
+
+async def test_filters_take_only_what_is_late_and_nothing_is_taken_unasked(
+    env: dict[str, str], database_url: str
+) -> None:
+    waiting = await made(database_url, RETRY)  # again in a minute
+    for filters in (["--channel", "email"], ["--all"], ["--state", "retrying", "--overdue", "1m"]):
+        assert (
+            "Nothing would be published again."
+            in (await tidings("requeue", *filters, "--dry-run", env=env)).out
+        )
+    unasked = await tidings("requeue", env=env)
+    assert (unasked.code, "say which notifications" in unasked.err) == (2, True)
+    ended = await tidings("requeue", "--state", "sent", env=env)
+    assert (ended.code, "waits for no message" in ended.err) == (2, True)
+    async with (
+        Ledger(LedgerSettings(database_url=database_url), actor="test") as ledger,
+        ledger.database.connection() as connection,
+    ):
+        await connection.execute(
+            "UPDATE notifications SET updated_at = now() - interval '1 hour' WHERE id = $1",
+            waiting,
+        )
+    done = await tidings("requeue", "--channel", "email", env=env)
+    assert "Requeued: 1 (1 retrying); the scheduler publishes them" in done.out

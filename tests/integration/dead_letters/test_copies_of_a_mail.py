@@ -1,0 +1,198 @@
+"""A copy that can't be sent is retried for itself, leaves a dead letter that names it, and is replayed alone."""
+
+import json
+from dataclasses import replace
+
+from tests.integration.dead_letters.conftest import MakeRig, Tidings
+from tests.support.dead_letter_rig import DeadLetterRig
+
+from tidings.cli.recipients import copies
+from tidings.dead_letters.replay import Plan
+from tidings.delivery.errors import Unavailable
+from tidings.delivery.letter import LetterState
+from tidings.delivery.outcome import Sent
+from tidings.delivery.ports import SendRequest
+from tidings.delivery.recipients import RecipientResult, RecipientState, roles
+from tidings.ledger.letter_search import LetterFilter
+from tidings.testing import ScriptedChannel
+
+BOB, EVE = "bob@example.com", "eve@example.com"
+BURIED = LetterFilter(states=(LetterState.BURIED,))
+
+
+def asked(request: SendRequest) -> list[str]:
+    """Whom a channel has to ask: those of whom nothing is settled yet."""
+    settled = {one.address for one in request.recipients if one.settled}
+    return [address for address in roles(request.notification) if address not in settled]
+
+
+def answering(**states: RecipientState) -> "Mailboxes":
+    return Mailboxes({f"{name}@example.com": state for name, state in states.items()})
+
+
+class Mailboxes:
+    """A script: what a relay says of each address; everybody else's mail is taken."""
+
+    def __init__(self, states: dict[str, RecipientState]) -> None:
+        self.states = states
+        self.asked: list[list[str]] = []
+
+    def __call__(self, request: SendRequest, _: int) -> Sent:
+        everybody = asked(request)
+        self.asked.append(everybody)
+        results = tuple(self._result(request, address) for address in everybody)
+        alike = all(one.state is RecipientState.SENT for one in results)
+        told = () if alike and not request.recipients else results
+        return Sent("smtp:relay", f"Q{len(self.asked)}", "250", recipients=told)
+
+    def _result(self, request: SendRequest, address: str) -> RecipientResult:
+        state = self.states.get(address, RecipientState.SENT)
+        result = RecipientResult(address, roles(request.notification)[address], state)
+        if state is RecipientState.SENT:
+            return result
+        return replace(result, kind="rejected", code="550 5.1.1", message="nobody here")
+
+
+async def test_a_copy_put_off_is_asked_again_alone(rig: DeadLetterRig) -> None:
+    mailboxes = answering(bob=RecipientState.DEFERRED)
+    channel = ScriptedChannel(script=mailboxes)
+    async with rig.working(channel):
+        id = await rig.publish(cc=[BOB], bcc=[EVE])
+        await rig.reaches(id, "retrying")
+        mailboxes.states.clear()
+        await rig.reaches(id, "sent")
+
+    assert mailboxes.asked == [["ada@example.com", BOB, EVE], [BOB]]
+    attempts = await rig.fetch("SELECT state, reference FROM attempts ORDER BY attempt")
+    assert [tuple(row.values()) for row in attempts] == [("retrying", "Q1"), ("sent", "Q2")]
+    [row] = await rig.fetch("SELECT reference, reason FROM notifications")
+    assert (row["reference"], row["reason"]) == ("Q1", None)
+
+
+async def test_a_relay_that_is_down_for_the_copies_makes_no_failure_of_the_mail(
+    rig: DeadLetterRig,
+) -> None:
+    mailboxes = answering(bob=RecipientState.DEFERRED)
+
+    def then_down(request: SendRequest, before: int) -> Sent | Exception:
+        return Unavailable("busy") if before else mailboxes(request, before)
+
+    async with rig.working(ScriptedChannel(script=then_down)), rig.archiving():
+        id = await rig.publish(cc=[BOB])
+        await rig.reaches(id, "sent")
+        [letter] = await rig.letters()
+
+    assert (letter["reason"], letter["kind"]) == ("copies_refused", "unavailable")
+    assert letter["message"] == "sent; 1 of 1 copies given up: busy"
+
+
+async def test_a_copy_refused_for_good_is_a_dead_letter_that_names_it(rig: DeadLetterRig) -> None:
+    mailboxes = answering(eve=RecipientState.REFUSED)
+    async with rig.working(ScriptedChannel(script=mailboxes)), rig.archiving():
+        id = await rig.publish(cc=[BOB], bcc=[EVE])
+        await rig.reaches(id, "sent")
+        [letter] = await rig.letters()
+        async with rig.ledger() as ledger:
+            story = await ledger.reports.show(id)
+            named = await ledger.reports.recipients(id, 0)
+            soundness = await ledger.verification.soundness(letter["first_failed_at"], 0.0)  # type: ignore[arg-type]  # a time
+
+    assert (letter["state"], letter["reason"], letter["code"]) == (
+        "buried",
+        "copies_refused",
+        "550 5.1.1",
+    )
+    assert letter["message"] == "sent; 1 of 2 copies refused: nobody here"
+    assert [one.address for one in named if one.state == "refused"] == [EVE]
+    assert story is not None
+    assert story.recipients == named
+    lines = copies(named, reveal=True)
+    assert lines is not None
+    assert len(lines.renderables) == 1
+    assert (soundness.broken, soundness.unburied) == ((), None)
+
+
+async def test_the_terminal_names_who_has_not_got_it_and_masks_them(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    mailboxes = answering(eve=RecipientState.REFUSED)
+    async with rig.working(ScriptedChannel(script=mailboxes)), rig.archiving():
+        id = await rig.publish(cc=[BOB], bcc=[EVE])
+        [letter] = await rig.letters()
+    for command in (("show", str(id)), ("dead", "show", str(letter["id"]))):
+        shown = await tidings(*command)
+        assert "bcc  e…@example.com  refused  550 5.1.1 nobody here" in shown.out
+        assert EVE not in shown.out
+        assert "b…@example.com" not in shown.out.partition("Body")[0]
+        assert EVE in (await tidings(*command, "--reveal")).out
+        named = json.loads((await tidings(*command, "--json")).out)["recipients"]
+        assert [one["state"] for one in named] == ["sent", "sent", "refused"]
+    listed = await tidings("dead", "list", "--reason", "copies_refused")
+    assert str(letter["id"])[:8] in listed.out
+    planned = await tidings("replay", "--reason", "copies_refused", "--dry-run")
+    assert planned.code == 0, planned.err
+
+
+async def test_a_mail_that_its_recipient_has_is_not_called_off(
+    make_rig: MakeRig, tidings: Tidings
+) -> None:
+    rig = await make_rig(TIDINGS_EMAIL_RETRY="1m")
+    async with rig.working(ScriptedChannel(script=answering(bob=RecipientState.DEFERRED))):
+        id = await rig.publish(cc=[BOB])
+        await rig.reaches(id, "retrying")
+        refused = await tidings("cancel", str(id), "--why", "a mistake")
+    assert refused.code == 1
+    assert "its recipient has it already, and only copies are still tried" in refused.err
+
+
+async def test_a_replay_of_a_copys_letter_reaches_only_whom_the_mail_has_not_reached(
+    rig: DeadLetterRig,
+) -> None:
+    mailboxes = answering(eve=RecipientState.REFUSED)
+    async with rig.working(ScriptedChannel(script=mailboxes)), rig.archiving():
+        id = await rig.publish(cc=[BOB], bcc=[EVE])
+        await rig.letters()
+        again = await rig.replay(BURIED, Plan(watch=10))
+        await rig.letters(2)
+        mailboxes.states.clear()
+        well = await rig.replay(BURIED, Plan(watch=10))
+        assert await rig.state(id) == "sent"
+        forced = await rig.replay(LetterFilter(), Plan(watch=10, force=True))
+
+    assert mailboxes.asked[1:] == [[EVE], [EVE], ["ada@example.com", BOB, EVE]]
+    assert (again.outcomes.failed, again.outcomes.delivered) == (1, 0)
+    assert (well.outcomes.failed, well.outcomes.delivered) == (0, 1)
+    assert forced.replayed == 1
+
+
+async def test_a_mended_copy_is_sent_to_its_new_address_alone(rig: DeadLetterRig) -> None:
+    mailboxes = answering(eve=RecipientState.REFUSED)
+    async with rig.working(ScriptedChannel(script=mailboxes)), rig.archiving():
+        id = await rig.publish(cc=[BOB], bcc=[EVE])
+        [letter] = await rig.letters()
+        body = letter["body"].replace(EVE.encode(), b"eva@example.com")  # type: ignore[attr-defined]  # bytes
+        async with rig.ledger() as ledger:
+            await ledger.letters.editing.supersede(
+                letter["id"],  # type: ignore[arg-type]  # a UUID
+                body,
+                expires_at=lambda _: None,
+            )
+        await rig.replay(BURIED, Plan(watch=10))
+        assert await rig.state(id) == "sent"
+
+    assert mailboxes.asked[1:] == [["eva@example.com"]]
+
+
+async def test_a_letter_of_a_copy_that_is_closed_leaves_the_mail_as_sent(
+    rig: DeadLetterRig,
+) -> None:
+    async with (
+        rig.working(ScriptedChannel(script=answering(bob=RecipientState.REFUSED))),
+        rig.archiving(),
+    ):
+        id = await rig.publish(cc=[BOB])
+        [letter] = await rig.letters()
+        async with rig.ledger() as ledger:
+            await ledger.letters.closings.discard([letter["id"]], "a typing error")  # type: ignore[list-item]  # a UUID
+
+    assert await rig.state(id) == "sent"

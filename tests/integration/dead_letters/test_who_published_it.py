@@ -1,0 +1,187 @@
+"""Which producer it was: its AMQP properties come with a dead letter, by whatever way it arrives."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aio_pika
+import pytest
+from tests.integration.dead_letters.conftest import MakeRig
+from tests.support.dead_letter_rig import DeadLetterRig, written
+from tests.support.worker_rig import eventually
+
+from tidings.broker.topology import DEAD
+from tidings.delivery.errors import Rejected, Unavailable
+from tidings.delivery.ports import SendRequest
+from tidings.ledger.id_prefix import IdPrefix
+from tidings.ledger.letter_search import LetterFilter
+from tidings.testing import ScriptedChannel
+from tidings_events.routing import EXCHANGE
+
+WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SET: dict[str, Any] = {
+    "app_id": "shop",
+    "message_id": "m-1",
+    "correlation_id": "c-1",
+    "type": "OrderShipped",
+    "content_encoding": "UTF-8",
+    "timestamp": WHEN,
+}
+KEPT = {**SET, "timestamp": "2026-01-02T03:04:05+00:00"}
+
+
+async def publish(rig: DeadLetterRig, body: bytes, key: str = "email.normal", **more: Any) -> None:
+    """As the user who is connected, whom RabbitMQ lets set no other `user_id`."""
+    exchange = await rig._broker.get_exchange(EXCHANGE, ensure=False)
+    await exchange.publish(aio_pika.Message(body, delivery_mode=2, **{**SET, **more}), key)
+
+
+def user_of(rig: DeadLetterRig) -> str:
+    from yarl import URL
+
+    return URL(rig.settings.broker.urls[0]).user or "guest"
+
+
+def told(letter: Mapping[str, object]) -> dict[str, str]:
+    found: dict[str, str] = json.loads(str(letter["properties"]))
+    return found
+
+
+def never(request: SendRequest, before: int) -> Exception:
+    """One more try, and no more."""
+    del request
+    return Unavailable("451 later") if before == 0 else Rejected("550 no such user")
+
+
+async def test_a_worker_s_letter_has_them_after_retries_too(rig: DeadLetterRig) -> None:
+    user = user_of(rig)
+    async with rig.archiving(), rig.working(ScriptedChannel(script=never)):
+        await publish(rig, written(), user_id=user)
+        (letter,) = await rig.letters()
+        assert letter["attempts"] == 2
+        await publish(rig, b"{", "email.low", user_id=user)
+        letters = await rig.letters(2)
+    assert [told(one) for one in letters] == [{**KEPT, "user_id": user}] * 2
+    assert all("x-tidings-properties" not in json.loads(str(one["headers"])) for one in letters)
+
+
+async def test_what_rabbitmq_gives_up_or_leads_here_has_its_own(rig: DeadLetterRig) -> None:
+    await publish(rig, written(), "emial.high")
+    await publish(rig, written(), "email.low")
+    queue = await rig._broker.get_queue("tidings.email.low", ensure=False)
+    await (await queue.get()).reject(requeue=False)
+    async with rig.archiving():
+        letters = await rig.letters(2)
+    assert {str(one["reason"]) for one in letters} == {"unroutable", "rejected"}
+    assert [told(one) for one in letters] == [KEPT] * 2
+
+
+async def test_what_died_of_its_own_expiration_says_so(rig: DeadLetterRig) -> None:
+    body = written()
+    await publish(rig, body, "email.low", expiration=timedelta(milliseconds=50))
+    async with rig.archiving():
+        (letter,) = await rig.letters()
+        await rig.reaches(letter["notification_id"], "expired")  # type: ignore[arg-type]
+    assert (letter["reason"], letter["kind"]) == ("expired", "broker_expired")
+    assert "its own AMQP expiration of 50ms ran out in tidings.email.low" in str(letter["message"])
+    assert told(letter) == {**KEPT, "expiration": "50"}
+
+
+async def test_what_a_policy_let_expire_in_its_lane_says_that_instead(rig: DeadLetterRig) -> None:
+    """Whoever goes through a retry queue has died there too, and is no letter for that."""
+    died = {"x-death": [{"queue": "tidings.email.low", "reason": "expired"}]}
+    async with rig.archiving():
+        await rig.publish_dead(written(), died)
+        (letter,) = await rig.letters()
+    assert "longer than a policy there allows" in str(letter["message"])
+
+
+async def test_what_fails_again_after_a_replay_or_waited_for_its_time_still_has_them(
+    make_rig: MakeRig,
+) -> None:
+    rig = await make_rig(TIDINGS_EMAIL_RETRY="1s")
+    due = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    refused = ScriptedChannel(script=lambda *_: Rejected("550 no such user"))
+    async with rig.archiving(), rig.scheduling(), rig.working(refused):
+        await publish(rig, written(scheduled_at=due))
+        (first,) = await rig.letters()
+        await rig.replay(LetterFilter(ids=(first["id"],)))  # type: ignore[arg-type]
+        letters = await rig.letters(2)
+    assert [(one["epoch"], told(one)) for one in letters] == [(0, KEPT), (1, KEPT)]
+
+
+async def test_what_is_edited_keeps_them(rig: DeadLetterRig) -> None:
+    async with rig.archiving():
+        await publish(rig, written(), "emial.high")
+        (row,) = await rig.letters()
+    async with rig.ledger() as ledger:
+        body = written(row["notification_id"], subject="Mended")  # type: ignore[arg-type]
+        await ledger.letters.editing.supersede(row["id"], body, expires_at=lambda _: None)  # type: ignore[arg-type]
+    assert [told(one) for one in await rig.letters(2)] == [KEPT] * 2
+
+
+@pytest.mark.parametrize("key", ["email.normal", "tidings"])
+async def test_what_can_t_be_read_is_found_by_whom_it_is_about(
+    rig: DeadLetterRig, key: str
+) -> None:
+    body = written(
+        channel="sms",
+        recipient="+1555",
+        user_id="u1",
+        entity={"type": "order", "id": "7"},
+        category="otp",
+        recipent="+15550100",
+    )
+    id = json.loads(body)["id"]
+    async with rig.archiving(), rig.working(ScriptedChannel()):
+        await rig.publish(key, body=body)
+        await rig.publish(body=written(recipent="somebody else"))
+        letters = await rig.letters(2)
+    (letter,) = (one for one in letters if str(one["notification_id"]) == id)
+    assert (letter["channel"], letter["recipient"], letter["category"]) == ("sms", "+1555", "otp")
+    async with rig.ledger() as ledger:
+        search = ledger.letters.search
+        for wanted in (
+            LetterFilter(recipient="+1555"),
+            LetterFilter(id_prefix=IdPrefix.parse(id)),
+            LetterFilter(id_prefix=IdPrefix.parse(id[:10])),
+            LetterFilter(id_prefix=IdPrefix.parse(str(letter["id"])[:10])),
+            LetterFilter(user_id="u1", entity_type="order", entity_id="7"),
+        ):
+            assert list(await search.ids(wanted)) == [letter["id"]], wanted
+            assert wanted.selects
+        assert await search.resolve(IdPrefix.parse(id)) == letter["id"]
+        assert list(await search.ids(LetterFilter(recipient="+15550100"))) == []
+
+
+async def test_a_retry_that_can_t_be_read_any_more_ends_its_notification(
+    rig: DeadLetterRig,
+) -> None:
+    """A version that reads more strictly, say; nobody else would ever end it."""
+    channel = ScriptedChannel(script=lambda *_: Unavailable("451 later"))
+    async with rig.working(channel):
+        id = await rig.publish()
+        await rig.reaches(id, "retrying")
+    broken = written(id, unknown="field")
+    await rig.fetch("UPDATE notifications SET body = $1", broken)  # as that version took it
+    await rig.publish(body=broken, headers={"x-tidings-epoch": 0, "x-tidings-attempt": 2})
+    async with rig.archiving(), rig.working(ScriptedChannel()):
+        letters = await rig.letters()
+        await eventually(lambda: _is(rig, "failed"))
+    assert [(one["notification_id"], one["reason"]) for one in letters] == [(id, "malformed")]
+
+
+async def _is(rig: DeadLetterRig, state: str) -> bool:
+    return {row["state"] for row in await rig.fetch("SELECT state FROM notifications")} == {state}
+
+
+async def test_a_malformed_copy_ends_nobody_else_s_notification(rig: DeadLetterRig) -> None:
+    channel = ScriptedChannel()
+    async with rig.archiving(), rig.working(channel):
+        id = await rig.publish()
+        await rig.reaches(id, "sent")
+        await rig.publish(body=written(id, unknown="field"))
+        await rig.letters()
+        assert await rig.state(id) == "sent"
+    assert await rig.depth(DEAD) == 0

@@ -1,0 +1,123 @@
+"""Migrating a running system: nobody is held up for long, and where it can't be done, whole versions are left."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from tidings.delivery.errors import LedgerUnavailable
+from tidings.ledger.migrate import LATEST, migrate, migration_state, upgrade
+from tidings.ledger.migrations.locking import LOCK_TIMEOUT
+
+HAS_COLUMN = (
+    "SELECT count(*) FROM information_schema.columns WHERE (table_name, column_name) = ($1, $2)"
+)
+VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('dead_letters_recipient')"
+LETTER = """
+INSERT INTO dead_letters (id, reason, kind, message, fingerprint, first_failed_at, last_failed_at, body)
+VALUES (gen_random_uuid(), 'rejected', 'rejected', '', 'abc', now(), now(), '')
+"""
+
+
+@asynccontextmanager
+async def session(
+    url: str, name: str = "test"
+) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(url, server_settings={"application_name": name})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def longest_wait(url: str, statement: str, until: asyncio.Event) -> float:
+    """Run a statement again and again, as a worker does; how long the slowest took."""
+    longest = 0.0
+    async with session(url) as connection:
+        while not until.is_set():
+            began = time.monotonic()
+            await connection.execute(statement)
+            longest = max(longest, time.monotonic() - began)
+            await asyncio.sleep(0.01)
+    return longest
+
+
+async def test_a_long_query_holds_up_the_migration_and_nobody_else(empty_database_url: str) -> None:
+    await asyncio.to_thread(upgrade, empty_database_url, "0003")
+    refused, done = asyncio.Event(), asyncio.Event()
+    async with session(empty_database_url) as report, asyncio.TaskGroup() as tasks:
+        reading = report.transaction()
+        await reading.start()
+        await report.fetch("SELECT count(*) FROM notifications")
+        migrating = tasks.create_task(migrate(empty_database_url, waits=refused.set))
+        worker = tasks.create_task(
+            longest_wait(empty_database_url, "SELECT FROM notifications LIMIT 1", done)
+        )
+        async with asyncio.timeout(30):
+            await refused.wait()
+            await reading.rollback()
+            assert (await migrating).current == LATEST
+        done.set()
+        assert await worker < LOCK_TIMEOUT + 1.5
+
+
+async def test_a_table_that_stays_locked_leaves_whole_versions_and_is_told_with_who_has_it(
+    empty_database_url: str,
+) -> None:
+    """Version 0007 changes dead_letters, and then notifications."""
+    await asyncio.to_thread(upgrade, empty_database_url, "0005")
+    async with session(empty_database_url, "nightly report") as report, report.transaction():
+        await report.fetch("SELECT count(*) FROM notifications")
+        process = await report.fetchval("SELECT pg_backend_pid()")
+        with pytest.raises(LedgerUnavailable) as caught:
+            await migrate(empty_database_url, patience=0)
+    said = str(caught.value)
+    assert f"process {process} (nightly report, idle in transaction, in a transaction for" in said
+    assert f"the tables are at version 0006, and {LATEST} is needed" in said
+    assert "run `tidings migrate` again" in said
+    assert (await migration_state(empty_database_url)).current == "0006"
+    async with session(empty_database_url) as connection:
+        assert await connection.fetchval(HAS_COLUMN, "dead_letters", "properties") == 0
+    assert (await migrate(empty_database_url)).current == LATEST
+
+
+async def test_a_migration_that_fails_leaves_those_before_it(empty_database_url: str) -> None:
+    async with session(empty_database_url) as connection:
+        await connection.execute("CREATE TABLE processes (in_the_way int)")
+        with pytest.raises(Exception, match="processes"):
+            await migrate(empty_database_url)
+        assert (await migration_state(empty_database_url)).current == "0009"
+        await connection.execute("DROP TABLE processes")
+    assert (await migrate(empty_database_url)).current == LATEST
+
+
+async def test_an_index_is_built_while_its_table_is_written_to(empty_database_url: str) -> None:
+    await asyncio.to_thread(upgrade, empty_database_url, "0010")
+    done = asyncio.Event()
+    async with session(empty_database_url) as archive, asyncio.TaskGroup() as tasks:
+        burying = archive.transaction()
+        await burying.start()
+        await archive.execute(LETTER)
+        migrating = tasks.create_task(migrate(empty_database_url, patience=0))
+        others = tasks.create_task(longest_wait(empty_database_url, LETTER, done))
+        await asyncio.sleep(LOCK_TIMEOUT + 0.5)
+        assert not migrating.done()
+        await burying.commit()
+        async with asyncio.timeout(30):
+            assert (await migrating).current == LATEST
+        done.set()
+        assert await others < 1.0
+
+
+async def test_an_index_that_was_left_half_built_is_built_again(empty_database_url: str) -> None:
+    await asyncio.to_thread(upgrade, empty_database_url, "0010")
+    async with session(empty_database_url) as connection:
+        await connection.execute("CREATE INDEX dead_letters_recipient ON dead_letters (recipient)")
+        await connection.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'dead_letters_recipient'::regclass"
+        )
+        await migrate(empty_database_url)
+        assert await connection.fetchval(VALID)

@@ -1,0 +1,368 @@
+"""No command reads a large ledger whole: of the rows there are, few are read, and what was left out is said."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import asyncpg
+import pytest
+from tests.conftest import fresh_database, run_apart
+from tests.support.ledger_rig import settings_of
+
+from tidings.dead_letters.mending import mend
+from tidings.dead_letters.pacing import FEW as FEW_LETTERS
+from tidings.dead_letters.replay import rehearse
+from tidings.delivery.errors import Refused
+from tidings.delivery.states import State
+from tidings.ledger import id_search, requeue, statistics, steps, verification
+from tidings.ledger.database import Database
+from tidings.ledger.id_prefix import IdPrefix
+from tidings.ledger.ledger import Ledger
+from tidings.ledger.letter_search import LetterFilter
+from tidings.ledger.notification_search import Filters
+from tidings.ledger.reports import Reports
+from tidings.ledger.requeue import Requeues, Selected
+from tidings.ledger.standing import standing
+from tidings.ledger.steps import Clock
+from tidings.ledger.verification import Soundness, Verification
+
+T = TypeVar("T")
+
+ROWS = 12_000
+STEP = 1_000
+FEW = 4 * STEP
+FILL = """
+INSERT INTO notifications (id, channel, priority, category, recipient, user_id, entity_type, entity_id, state, epoch,
+                           attempt, body, accepted_at, updated_at, finished_at, reason, failure_kind, lease_holder, lease_until)
+SELECT (lpad(to_hex(n), 8, '0') || '-0000-4000-8000-' || lpad(to_hex(n), 12, 'ab'))::uuid, 'email', 'normal', 'welcome',
+       CASE n % 2 WHEN 0 THEN 'everybody' ELSE 'user-' || n % 2000 END, 'u' || n % 2000, 'order', n % 2000, state,
+       0, 1, '', now() - (12000 - n) * interval '1 minute', now() - interval '1 hour', CASE WHEN state NOT IN ('retrying', 'sending') THEN now() END,
+       CASE WHEN state IN ('unknown', 'failed') THEN 'rejected' END, CASE WHEN state <> 'sent' THEN 'rejected' END,
+       CASE state WHEN 'sending' THEN 'worker' END, CASE state WHEN 'sending' THEN now() END
+  FROM (SELECT n, CASE n % 600 WHEN 1 THEN 'unknown' WHEN 2 THEN 'failed' WHEN 3 THEN 'retrying' ELSE 'sent' END AS state
+          FROM generate_series(1, 12000) AS n) AS numbered;
+INSERT INTO attempts (notification_id, epoch, attempt, started_at, duration_ms, state, worker)
+SELECT id, 0, 1, accepted_at, 1, state, 'worker' FROM notifications;
+INSERT INTO dead_letters (id, notification_id, reason, kind, message, fingerprint, channel, first_failed_at, last_failed_at, body)
+SELECT gen_random_uuid(), gen_random_uuid(), 'rejected', 'rejected', '', n % 7, 'email', now(), now(), ''
+  FROM generate_series(1, 3000) AS n;
+INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
+SELECT gen_random_uuid(), 0, 'queued', 'cancelled', 'somebody', '' FROM generate_series(1, 3000);
+UPDATE dead_letters SET state = 'discarded' WHERE fingerprint <> '3';
+"""
+READ = """
+SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS rows, seq_scan + idx_scan AS scans
+  FROM pg_stat_user_tables
+ WHERE relname IN ('notifications', 'attempts', 'dead_letters')
+"""
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def large(postgresql_url: str, migrated_template: str) -> Iterator[str]:
+    """Twelve thousand notifications, one a minute; few of them fared badly."""
+
+    async def fill(url: str) -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute(FILL)
+        await connection.execute("VACUUM ANALYZE")
+        await connection.close()
+
+    with fresh_database(postgresql_url, template=migrated_template) as url:
+        run_apart(fill(url))
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "STEP", STEP)
+    monkeypatch.setattr(steps, "SCATTERED", STEP // 5)
+    monkeypatch.setattr(verification, "STEP", STEP)
+    monkeypatch.setattr(id_search, "AT_ONCE", STEP)
+    monkeypatch.setattr(statistics, "MOST", STEP)
+
+
+async def rows_read(url: str, work: Callable[[Database], Awaitable[T]]) -> tuple[T, dict[str, int]]:
+    """What came of it, and how many rows PostgreSQL read of each table, as it counts when a session ends."""
+    watching = await asyncpg.connect(url)
+
+    async def counted() -> dict[str, asyncpg.Record]:
+        return {row["relname"]: row for row in await watching.fetch(READ)}
+
+    before = await counted()
+    async with Database(settings_of(url)) as database:
+        result = await work(database)
+    async with asyncio.timeout(20):
+        while (after := await counted()) == before:
+            await asyncio.sleep(0.05)
+    await watching.close()
+    return result, {name: after[name]["rows"] - before[name]["rows"] for name in after}
+
+
+def _named(parameter: object) -> str:
+    """The same in every process that collects it: no time is in it."""
+    if not isinstance(parameter, Filters):
+        return str(parameter)
+    given = [one.name for one in fields(Filters) if getattr(parameter, one.name)]
+    return ", ".join(given) or "no filter"
+
+
+def last(n: int) -> str:
+    """The last group of the id of the nth notification."""
+    digits = f"{n:x}"
+    return ("ab" * 6)[: 12 - len(digits)] + digits
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (Filters(), 25),
+        (Filters(channel="email"), 25),
+        (Filters(states=(State.SENT,)), 25),
+        (Filters(states=(State.UNKNOWN,)), 20),
+        (Filters(states=(State.FAILED, State.RETRYING)), 25),
+        (Filters(states=(State.UNKNOWN,), channel="sms"), 0),
+        (Filters(states=(State.SCHEDULED,)), 0),
+        (Filters(user_id="u7"), 6),
+        (Filters(user_id="nobody"), 0),
+        (Filters(entity_type="order", entity_id="7"), 6),
+        (Filters(recipient="user-7"), 6),
+        (Filters(since=NOW - timedelta(hours=1), channel="sms"), 0),
+    ],
+    ids=_named,
+)
+async def test_a_list_reads_few_rows_and_finds_all_there_are(
+    large: str, filters: Filters, found: int
+) -> None:
+    page, read = await rows_read(large, lambda it: Reports(it).list(filters, 25, patience=0))
+    assert (len(page.found), page.looked_back_to) == (found, None)
+    assert read["notifications"] <= FEW
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        Filters(channel="sms"),
+        Filters(category="rare"),
+        Filters(states=(State.QUEUED,)),
+        Filters(states=(State.SENDING, State.FAILED), category="rare"),
+        Filters(entity_type="parcel"),
+        Filters(recipient="everybody", category="rare"),
+        Filters(recipient="everybody", states=(State.QUEUED,)),
+    ],
+    ids=_named,
+)
+async def test_a_list_that_no_index_leads_to_says_how_far_it_looked(
+    large: str, filters: Filters
+) -> None:
+    page, read = await rows_read(large, lambda it: Reports(it).list(filters, 25, patience=0))
+    assert page.found == ()
+    assert page.looked_back_to is not None
+    assert read["notifications"] <= FEW
+
+
+def _indexes(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each table of a plan, and by which index it is read; or how, where by none."""
+    if "Index Name" in plan and "Relation Name" not in plan:  # the index of a bitmap scan
+        yield "", plan["Index Name"]
+    if "Relation Name" in plan:
+        yield plan["Relation Name"], plan.get("Index Name", plan["Node Type"])
+    for part in plan.get("Plans", ()):
+        yield from _indexes(part)
+
+
+@pytest.mark.parametrize(
+    ("statement", "arguments", "read"),
+    [
+        (
+            id_search.HAVING,
+            (None, STEP, *IdPrefix.parse("fedcba987654").sought),
+            {("notifications", "notifications_newest")},
+        ),
+        (
+            verification.LOOK,
+            (NOW - timedelta(hours=1), None),
+            {
+                ("notifications", "notifications_newest"),
+                ("attempts", "attempts_pkey"),
+                ("transitions", "transitions_notification_id"),
+            },
+        ),
+        (
+            requeue.SELECT_NEWEST,
+            (NOW - timedelta(hours=1), None, ["queued", "sending"], None, 900.0, 10),
+            {
+                ("notifications", "notifications_newest"),
+                ("dead_letters", "dead_letters_notification_id"),
+            },
+        ),
+        (
+            requeue.SELECT_TROUBLED,
+            (NOW - timedelta(days=1), None, ["retrying"], None, 900.0, 10),
+            {
+                ("notifications", "notifications_troubled"),
+                ("dead_letters", "dead_letters_notification_id"),
+            },
+        ),
+    ],
+    ids=["last digits", "verify", "requeue", "requeue what fared badly"],
+)
+async def test_a_statement_goes_by_its_index(
+    large: str, statement: str, arguments: tuple[object, ...], read: set[tuple[str, str]]
+) -> None:
+    connection = await asyncpg.connect(large)
+    [explained] = await connection.fetchrow(f"EXPLAIN (FORMAT JSON) {statement}", *arguments)
+    await connection.close()
+    [plan] = json.loads(explained)
+    assert set(_indexes(plan["Plan"])) == read
+
+
+async def test_a_list_goes_on_step_by_step_while_there_is_time(large: str) -> None:
+    async with Database(settings_of(large)) as database:
+        rare = await Reports(database).list(Filters(states=(State.QUEUED,)), 25, patience=60)
+        assert (rare.found, rare.looked_back_to) == ((), None)
+        whole = await Reports(database).list(Filters(channel="email"), 10_000, patience=60)
+        assert len({one.id for one in whole.found}) == 10_000
+        again = Filters(channel="email", until=whole.found[-1].accepted_at)
+        assert (
+            len((await Reports(database).list(again, 10_000, patience=60)).found) == ROWS - 10_000
+        )
+
+
+async def test_verifying_what_is_recent_reads_only_that(large: str) -> None:
+    since = NOW - timedelta(hours=1)
+    sound, read = await rows_read(large, lambda it: Verification(it).soundness(since, 20.0))
+    assert 50 < sum(sound.states.values()) < 70
+    assert read["notifications"] < 70 * 40
+    assert read["attempts"] < 70 * 20
+
+
+async def test_verifying_everything_goes_step_by_step_and_finds_the_same(large: str) -> None:
+    async with Database(settings_of(large)) as database:
+        sound = await Verification(database).soundness(NOW - timedelta(days=60), 20.0)
+    assert sum(sound.states.values()) == ROWS
+    assert sound.unburied is not None
+    assert sound.unburied.count == sound.states[State.UNKNOWN] + sound.states[State.FAILED] == 40
+    assert sound.waiting["email"].under_way == sound.states[State.RETRYING] == 20
+
+
+async def test_verifying_for_a_moment_says_how_far_it_came(large: str) -> None:
+    told: list[tuple[int, datetime | None]] = []
+
+    async def look(database: Database) -> Soundness:
+        return await Verification(database).soundness(
+            None, 20.0, patience=0, progress=lambda seen, since: told.append((seen, since))
+        )
+
+    sound, read = await rows_read(large, look)
+    assert sum(sound.states.values()) == STEP + 1
+    assert sound.looked_back_to is not None
+    assert told == [(STEP + 1, sound.looked_back_to)]
+    assert read["notifications"] <= FEW
+    assert read["attempts"] <= FEW
+
+
+@pytest.mark.parametrize("age", [5, 11_000], ids=["new", "old"])
+async def test_the_last_digits_of_an_id_are_looked_for_among_the_newest(
+    large: str, age: int
+) -> None:
+    n = ROWS - age
+    digits = IdPrefix.parse(last(n))
+    async with Database(settings_of(large)) as database:
+        reports = Reports(database)
+        everywhere = await reports.find(digits, patience=None)
+        assert everywhere is not None
+        assert str(everywhere).endswith(digits.text)
+        if age < STEP:
+            assert await reports.find(digits, patience=0) == everywhere
+            return
+        with pytest.raises(Refused, match="older ones were not looked through"):
+            await reports.find(digits, patience=0)
+
+
+async def test_looking_for_last_digits_reads_no_rows(large: str) -> None:
+    nobody = IdPrefix.parse("fedcba987654")
+
+    async def look(database: Database) -> UUID | None:
+        return await Reports(database).find(nobody, patience=None)
+
+    found, read = await rows_read(large, look)
+    assert found is None
+    assert read["notifications"] <= FEW
+
+
+async def test_few_digits_that_only_one_of_the_newest_has_are_not_enough(large: str) -> None:
+    """Another one further back may have them too: it might be cancelled in its place."""
+    few = IdPrefix.parse(last(ROWS - 5)[-8:])
+    async with Database(settings_of(large)) as database:
+        with pytest.raises(Refused, match=r"only .* has these digits"):
+            await Reports(database).find(few, patience=0)
+        assert await Reports(database).find(few, patience=None) is not None
+
+
+@pytest.mark.parametrize(
+    "states", [(State.QUEUED, State.RETRYING), (State.RETRYING,)], ids=["any", "troubled"]
+)
+async def test_what_waits_for_its_message_is_looked_for_among_the_newest(
+    large: str, states: tuple[State, ...]
+) -> None:
+    def requeues(database: Database) -> Requeues:
+        return Requeues(database, actor="test", after=900.0)
+
+    async def moment(database: Database) -> Selected:
+        return await requeues(database).select_newest(states, None, 60.0, 100, patience=0)
+
+    some, read = await rows_read(large, moment)
+    assert some.looked_back_to is not None or states == (State.RETRYING,)
+    assert read["notifications"] <= FEW
+    async with Database(settings_of(large)) as database:
+        whole = await requeues(database).select_newest(states, None, 60.0, 100, patience=60)
+        every = await requeues(database).select(states, None, 60.0, 100)
+    assert whole.looked_back_to is None
+    assert sorted(one.id for one in whole.found) == [one.id for one in every]
+    assert set(some.found) <= set(whole.found)
+    assert len(every) == 20
+
+
+async def test_a_rehearsal_looks_at_some_letters_and_says_at_how_many(large: str) -> None:
+    async with Ledger(settings_of(large), actor="test") as ledger:
+        chosen = (await ledger.letters.search.select(LetterFilter(fingerprint="3"))).letters
+        some, every = [
+            await rehearse(ledger, chosen, lambda _: None, force=False, clock=Clock(patience))
+            for patience in (0, None)
+        ]
+        mended = await mend(
+            ledger,
+            chosen,
+            lambda body: body,
+            lambda _: None,
+            rehearsed=True,
+            interrupted=asyncio.Event(),
+            clock=Clock(0),
+        )
+    assert (some.looked_at, len(some.not_replayed)) == (FEW_LETTERS, FEW_LETTERS)
+    assert (every.looked_at, len(every.not_replayed)) == (429, 429)
+    assert (mended.cut_short, mended.left) == (True, 429 - FEW_LETTERS)
+
+
+async def test_statistics_count_the_newest_unless_the_whole_is_wanted(large: str) -> None:
+    since = NOW - timedelta(days=60)
+    newest, read = await rows_read(large, lambda it: Reports(it).stats(since))
+    assert (newest.complete, newest.total.accepted) == (False, STEP + 1)
+    assert newest.since > since
+    assert read["notifications"] <= FEW
+    async with Database(settings_of(large)) as database:
+        whole = await Reports(database).stats(since, whole=True)
+        recent = await Reports(database).stats(NOW - timedelta(hours=1))
+    assert (whole.complete, whole.total.accepted) == (True, ROWS)
+    assert recent.complete
+
+
+async def test_what_stands_open_is_counted_without_the_closed_letters(large: str) -> None:
+    now, read = await rows_read(large, standing)
+    assert sum(one.count for one in now.open.values()) == 429
+    assert read["dead_letters"] <= 429

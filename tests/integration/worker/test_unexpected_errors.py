@@ -1,0 +1,152 @@
+"""Whatever step dies of an error that nobody foresaw, its message is settled and its neighbours are delivered."""
+
+import asyncio
+import errno
+from collections.abc import Sequence
+
+import pytest
+from tests.integration.worker.conftest import MakeRig
+from tests.support.worker_rig import Rig, eventually
+
+from tidings.broker.topology import DEAD
+from tidings.delivery.attempt import Attempt
+from tidings.delivery.errors import Hampered, Unavailable
+from tidings.delivery.orders import Order
+from tidings.delivery.outcome import Claim
+from tidings.ledger import Ledger
+from tidings.ledger.controls import Controls
+from tidings.ledger.ledger import ClaimRequest, Record
+from tidings.testing import ScriptedChannel
+from tidings_events.routing import Headers
+
+LANE = "tidings.email.normal"
+DEATHS: list[tuple[str, type[BaseException]]] = [
+    ("claim", RuntimeError),
+    ("claim", asyncio.CancelledError),
+    ("before record", RuntimeError),
+    ("after record", asyncio.CancelledError),
+    ("after record", MemoryError),
+]
+
+
+def breaking(step: str, fault: type[BaseException]) -> type[Ledger]:
+    """A ledger of which each message's first visit at one step fails."""
+
+    class Breaking(Ledger):
+        def __init__(self, *arguments: object, **named: object) -> None:
+            super().__init__(*arguments, **named)  # type: ignore[arg-type]  # as they come
+            self.visited: set[object] = set()
+
+        def once(self, at: str, id: object) -> None:
+            if at == step and id not in self.visited:
+                self.visited.add(id)
+                raise fault
+
+        async def claim(self, request: ClaimRequest) -> Claim:
+            self.once("claim", request.attempt.id)
+            return await super().claim(request)
+
+        async def record(self, record: Record) -> bool:
+            self.once("before record", record.attempt.id)
+            ours = await super().record(record)
+            self.once("after record", record.attempt.id)
+            return ours
+
+        async def release(self, attempt: Attempt, token: str, why: str) -> None:
+            self.once("release", attempt.id)
+            await super().release(attempt, token, why)
+
+    return Breaking
+
+
+@pytest.mark.parametrize(("step", "fault"), DEATHS)
+async def test_a_message_whose_step_dies_is_given_back_and_delivered(
+    make_rig: MakeRig, step: str, fault: type[BaseException]
+) -> None:
+    rig = await make_rig(TIDINGS_EMAIL_SEND_TIMEOUT="1s", TIDINGS_LEASE_MARGIN="1s")
+    channel = ScriptedChannel()
+    async with rig.working(channel, ledger_type=breaking(step, fault)):
+        ids = await rig.publish_many(5)
+        await eventually(lambda: all(channel.sent[id] for id in ids))
+        for id in ids:
+            await rig.reaches(id, "sent", within=30)
+        await eventually(lambda: is_empty(rig, LANE))
+    assert await rig.depth(DEAD) == 0
+
+
+async def test_a_message_whose_claim_could_not_be_given_back_comes_again(make_rig: MakeRig) -> None:
+    rig = await make_rig(TIDINGS_EMAIL_SEND_TIMEOUT="1s", TIDINGS_LEASE_MARGIN="1s")
+    channel = ScriptedChannel(script=lambda _, before: None if before else Unavailable("down"))
+    async with rig.working(channel, ledger_type=breaking("release", RuntimeError)):
+        id = await rig.publish()
+        await rig.reaches(id, "sent", within=20)
+        await eventually(lambda: is_empty(rig, LANE))
+
+
+async def is_empty(rig: Rig, queue: str) -> bool:
+    return await rig.depth(queue) == 0
+
+
+async def test_a_chore_that_dies_makes_its_worker_not_ready_until_it_goes_on(rig: Rig) -> None:
+    broken = asyncio.Event()
+
+    class Dying(Controls):
+        async def orders(self) -> Sequence[Order]:
+            if broken.is_set():
+                raise RuntimeError("nobody foresaw this")
+            return await super().orders()
+
+    class DyingLedger(Ledger):
+        def __init__(self, *arguments: object, **named: object) -> None:
+            super().__init__(*arguments, **named)  # type: ignore[arg-type]  # as they come
+            self.controls = Dying(self.database)
+
+    channel = ScriptedChannel()
+    async with rig.working(channel, ledger_type=DyingLedger):
+        [worker] = rig.workers
+        broken.set()
+        await eventually(lambda: not worker.ready)
+        id = await rig.publish()  # the rest of it goes on
+        await rig.reaches(id, "sent")
+        broken.clear()
+        await eventually(lambda: worker.ready, within=20)
+
+
+class ShortOfFiles(Ledger):
+    """Can't open a file twice, before it does anything else."""
+
+    left = 2
+
+    async def claim(self, request: ClaimRequest) -> Claim:
+        if type(self).left:
+            type(self).left -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return await super().claim(request)
+
+
+async def test_our_own_want_counts_nothing_against_a_message(rig: Rig) -> None:
+    channel = ScriptedChannel()
+    async with rig.working(channel, ledger_type=ShortOfFiles):
+        id = await rig.publish()
+        await rig.reaches(id, "sent")
+    (request,) = channel.requests
+    assert request.attempt.number == 1
+    assert request.attempt.message is not None
+    assert "x-delivery-count" not in request.attempt.message.headers
+    assert Headers.FIRST_SEEN in request.attempt.message.headers, "it waited a turn"
+
+
+async def test_a_worker_that_is_short_of_its_own_means_is_not_ready_and_spends_no_attempt(
+    make_rig: MakeRig,
+) -> None:
+    rig = await make_rig(TIDINGS_EMAIL_CIRCUIT_PROBE="500ms")
+    short = Hampered("too many open files")
+    channel = ScriptedChannel(script=lambda _, before: short if before < 3 else None)
+    async with rig.working(channel):
+        (worker,) = rig.workers
+        id = await rig.publish(max_retries=0)
+        await eventually(lambda: channel.requests and not worker.ready)
+        await rig.reaches(id, "sent", within=20)
+        await eventually(lambda: worker.ready)
+    attempts = await rig.fetch("SELECT attempt, state FROM attempts")
+    assert [(one["attempt"], one["state"]) for one in attempts] == [(1, "sent")]

@@ -1,0 +1,228 @@
+"""`tidings dead show` and `dead list` say where a letter came from, and everything once."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+from uuid import UUID
+
+import pytest
+from tests.support.attempts import body_of
+
+from tidings.cli.harmless import HarmlessConsole
+from tidings.cli.letter_options import OPEN, WhichState, states_of
+from tidings.cli.letter_views import as_data, letters_table, told
+from tidings.delivery.letter import LetterState
+from tidings.ledger.letter_rows import StoredLetter
+from tidings_events.routing import Headers
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+BURIED = NOW - timedelta(minutes=3)
+ID = UUID("1600b796-ea13-5b3a-aeb8-28fe46668aa3")
+SAID = 'recipient: "jane@example.com" has no mailbox'
+
+
+def letter(headers: dict[str, Any] | None = None, **fields: Any) -> StoredLetter:
+    row = dict.fromkeys(StoredLetter.__slots__)
+    del row["failure"]
+    usual = {
+        "id": ID,
+        "epoch": 0,
+        "state": "discarded",
+        "reason": "rejected",
+        "kind": "rejected",
+        "code": "550",
+        "message": SAID,
+        "provider": "smtp:relay",
+        "fingerprint": "3e6c7556e063",
+        "channel": "sms",
+        "priority": "normal",
+        "first_failed_at": BURIED - timedelta(milliseconds=5),
+        "last_failed_at": BURIED - timedelta(milliseconds=5),
+        "buried_at": BURIED,
+        "attempts": 1,
+        "exchange": "tidings.dead",
+        "routing_key": "sms.normal",
+        "properties": "{}",
+        "size": 2,
+    }
+    found = StoredLetter.of({**row, **usual, "headers": "{}", **fields})
+    object.__setattr__(found, "headers", headers or {})
+    return found
+
+
+def shown(one: StoredLetter, body: bytes = b"{}", *, reveal: bool = False, width: int = 200) -> str:
+    return _printed(told(one, body, (), NOW, reveal=reveal), width)
+
+
+def _printed(what: Any, width: int = 200) -> str:
+    paper = StringIO()
+    console = HarmlessConsole(file=paper)
+    console.width = width
+    console.print(what)
+    return paper.getvalue()
+
+
+OURS: dict[str, Any] = {
+    Headers.REASON: "rejected",
+    Headers.ERROR_CLASS: "rejected",
+    Headers.ERROR_CODE: "550",
+    Headers.ERROR_MESSAGE: SAID,
+    Headers.PROVIDER: "smtp:relay",
+    Headers.WORKER: "worker desk:7:abc",
+    Headers.EPOCH: 0,
+    Headers.ATTEMPT: 1,
+    Headers.LETTER: str(ID),
+    Headers.FIRST_SEEN: BURIED.isoformat(),
+}
+
+
+@pytest.mark.parametrize("reveal", [False, True])
+def test_headers_of_ours_that_repeat_what_stands_above_are_not_printed(reveal: bool) -> None:
+    text = shown(letter(OURS), reveal=reveal)
+    assert "x-tidings-" not in text
+    assert "Headers" not in text
+    assert "worker desk:7:abc" in text
+    assert as_data(letter(OURS), reveal=True)["headers"] == OURS
+
+
+def test_headers_that_say_something_else_stay() -> None:
+    other = {
+        Headers.ERROR_CODE: "551",
+        Headers.ATTEMPT: 4,
+        Headers.FIRST_SEEN: "2026-11-20T12:00:00+00:00",
+        "x-shop": "7",
+    }
+    text = shown(letter({**OURS, **other}))
+    assert text.count("x-tidings-") == 3
+    assert all(name in text for name in other)
+
+
+@pytest.mark.parametrize("seen", ["", 7, "yesterday", "2026-11-22T11:57:00"])
+def test_a_forged_time_of_the_first_read_is_printed_as_it_is(seen: object) -> None:
+    assert Headers.FIRST_SEEN in shown(letter({Headers.FIRST_SEEN: seen}))
+
+
+def test_headers_of_ours_give_nobody_away() -> None:
+    quoting = {Headers.ERROR_MESSAGE: f"again: {SAID}"}
+    assert "jane@" not in shown(letter(quoting))
+    assert "jane@" not in str(as_data(letter(quoting), reveal=False))
+    assert "jane@" in shown(letter(quoting), reveal=True)
+
+
+def test_headers_a_producer_did_not_give_are_not_counted() -> None:
+    assert "original-headers" not in shown(letter({Headers.ORIGINAL_HEADERS: {}}))
+    assert '"… 1 field"' in shown(letter({Headers.ORIGINAL_HEADERS: {"x-shop": "7"}}))
+
+
+def test_one_character_is_one() -> None:
+    text = shown(letter(), b'{"subject": "x", "body": "xy"}')
+    assert '"… 1 character"' in text
+    assert '"… 2 characters"' in text
+
+
+PAST, AHEAD = (NOW - timedelta(hours=1)).isoformat(), (NOW + timedelta(hours=1)).isoformat()
+EXPIRED: dict[str, Any] = {"reason": "expired", "kind": "expired"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "body", "mended", "again"),
+    [
+        ({}, body_of(), "", True),
+        ({"reason": "malformed"}, b"{}", "", False),
+        ({"reason": "unroutable"}, b"{}", "", False),
+        ({"reason": "unroutable"}, body_of(), "", True),
+        ({}, body_of(expires_at=PAST), "--set expires_at=… ", False),
+        (EXPIRED, body_of(), "--set expires_at=… ", False),
+        (EXPIRED, body_of(expires_at=AHEAD), "", True),
+        ({**EXPIRED, "supersedes": ID}, body_of(), "", True),
+        ({**EXPIRED, "kind": "broker_expired"}, body_of(), "", True),
+        ({"kind": "template_not_found"}, body_of(), "--set template=… ", True),
+    ],
+)
+def test_only_what_can_work_for_this_letter_is_offered(
+    fields: dict[str, Any], body: bytes, mended: str, again: bool
+) -> None:
+    text = shown(letter(state="buried", **fields), body)
+    assert f"tidings dead edit {ID} {mended}--replay" in text
+    assert f"tidings dead discard {ID}" in text
+    assert (f"tidings replay {ID}" in text) is again
+
+
+def test_what_expired_before_it_was_tried_had_no_attempt() -> None:
+    assert re.search(r"Attempts +0\n", shown(letter(**EXPIRED)))
+    assert as_data(letter(**EXPIRED), reveal=False)["attempts"] == 0
+    assert re.search(r"Attempts +1\n", shown(letter(reason="expired", kind="unavailable")))
+
+
+def test_why_it_can_t_be_read_is_broken_at_its_words() -> None:
+    text = shown(letter(), b'{"channel": "letter by a horse", "id": 7}', width=50)
+    said = text[text.index("It can't be read:") : text.index("Body")].splitlines()[1:]
+    wrapped = [line for line in said if line.strip()]
+    assert len(wrapped) > 1
+    assert all(line.startswith(("  · ", "    ")) and len(line) <= 50 for line in wrapped)
+
+
+def test_a_moment_is_told_once() -> None:
+    text = shown(letter())
+    assert text.count("11:57") == 1
+    assert "Buried" in text
+    assert "failed " not in text
+
+
+def test_moments_that_differ_are_all_told() -> None:
+    first, last = BURIED - timedelta(hours=2), BURIED - timedelta(hours=1)
+    three = shown(letter(first_failed_at=first, last_failed_at=last))
+    assert [label for label in ("First failed", "Last failed", "Buried") if label in three] == [
+        "First failed",
+        "Last failed",
+        "Buried",
+    ]
+    two = shown(letter(first_failed_at=first, last_failed_at=BURIED))
+    assert "Last failed" not in two
+
+
+@pytest.mark.parametrize(
+    ("headers", "key", "came_by"),
+    [
+        ({}, "sms.normal", "sms.normal"),
+        ({}, "sms.high", "sms.high"),
+        ({}, "tidings.sms.high", "sms.high"),
+        ({Headers.QUEUE: "tidings.email.high"}, "email.high", "email.high"),
+        (
+            {"x-death": [{"queue": "tidings.email.low", "reason": "expired"}]},
+            "sms.normal",
+            "email.low",
+        ),
+        ({"x-death": [{"queue": "elsewhere", "reason": "rejected"}]}, "sms.normal", "elsewhere"),
+        (
+            {"x-death": [{"queue": "tidings.sms.retry.60", "reason": "expired"}]},
+            "sms.low",
+            "sms.low",
+        ),
+        ({}, "shop.orders", "shop.orders"),
+        ({}, "", "?"),
+    ],
+)
+def test_a_letter_says_by_which_queue_or_key_it_came(
+    headers: dict[str, Any], key: str, came_by: str
+) -> None:
+    """Its body may name another channel, or another priority."""
+    one = letter(headers, routing_key=key)
+    listed = _printed(letters_table([one], NOW, reveal=False))
+    head, row = listed.splitlines()
+    assert "Channel" not in head
+    assert row[head.index("Came by") :].split()[0] == came_by
+    text = shown(one)
+    assert re.search(rf"^Came by +{re.escape(came_by)} *$", text, re.MULTILINE), text
+    assert ("Lane " in text) is (came_by != "sms.normal")
+
+
+def test_every_state_of_a_letter_can_be_asked_for_and_all_of_them_at_once() -> None:
+    assert {one.value for one in WhichState} == {*map(str, LetterState), "all"}
+    assert states_of(None) == states_of([]) == OPEN
+    assert states_of([WhichState.ALL]) == tuple(LetterState)
+    assert states_of([WhichState.REPLAYED, WhichState.BURIED]) == (
+        LetterState.BURIED,
+        LetterState.REPLAYED,
+    )

@@ -1,0 +1,323 @@
+"""Every table is whole at any width: nothing is cut or left out, nothing runs past the edge, and each value
+keeps its heading. A table that is added later has to be shown here."""
+
+import ast
+import importlib
+import inspect
+import io
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+
+import tidings.cli
+from tidings.broker.inspection import Depth
+from tidings.broker.topology import topology_of
+from tidings.cli import (
+    channels,
+    conditions,
+    letter_views,
+    listing,
+    ps,
+    requeue,
+    statistics,
+    templates,
+    topology,
+    verify,
+)
+from tidings.cli.harmless import HarmlessConsole
+from tidings.cli.rows import Row, Rows, cell
+from tidings.cli.waiting import Surroundings
+from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
+from tidings.delivery.outcome import Reason
+from tidings.delivery.states import State
+from tidings.ledger.letter_rows import StoredLetter
+from tidings.ledger.letter_search import Group
+from tidings.ledger.processes import KnownProcess
+from tidings.ledger.requeue import Stranded
+from tidings.ledger.standing import OpenDeadLetters, Standing
+from tidings.ledger.statistics import Rates, Statistics
+from tidings.ledger.stories import Summary
+from tidings.ledger.verification import Journaled
+from tidings.settings import Settings
+from tidings.templates import Level, Problem, TemplateInfo
+
+NOW: Final = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
+ID: Final = UUID("1600b796-ea13-5b3a-aeb8-28fe46668aa3")
+WHY: Final = (
+    "TemplateNotFound template “welcom”: there is no such template in /var/lib/tidings/templates-of-the-shop; "
+    "see `tidings templates list`, and https://docs.example.com/templates/which-there-are"
+)
+WIDTHS: Final = (40, 60, 80, 100, 120, 150, 200)
+WORD: Final = re.compile(r"`[^`]+`|\S+")
+
+
+@pytest.fixture(autouse=True)
+def no_width_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is as wide as its lines unless COLUMNS, which a test runner may set, says otherwise."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def notification(**fields: Any) -> Summary:
+    known: dict[str, Any] = {
+        "id": ID,
+        "channel": "whatsapp",
+        "priority": "urgent",
+        "recipient": "somebody@a-department.of-a-subsidiary.example.com",
+        "state": State.FAILED,
+        "attempt": 12,
+        "accepted_at": NOW - timedelta(hours=23),
+        "reason": "outcome_unknown",
+        "failure_code": "550 5.1.1",
+        "failure_message": WHY,
+    }
+    return Summary(**{**dict.fromkeys(Summary.__dataclass_fields__), **known, **fields})
+
+
+def letter() -> StoredLetter:
+    row = dict.fromkeys(StoredLetter.__slots__)
+    del row["failure"]
+    told = {
+        "id": ID,
+        "state": "superseded",
+        "reason": "outcome_unknown",
+        "kind": "rejected",
+        "code": "550 5.1.1",
+        "message": WHY,
+        "provider": "smtp:relay",
+        "fingerprint": "3e6c7556e063",
+        "channel": "whatsapp",
+        "priority": "urgent",
+        "recipient": "somebody@a-department.of-a-subsidiary.example.com",
+        "buried_at": NOW - timedelta(hours=23),
+        "attempts": 7,
+        "headers": "{}",
+        "properties": "{}",
+        "routing_key": "whatsapp.urgent",
+    }
+    return StoredLetter.of({**row, **told})
+
+
+def group() -> Group:
+    return Group(
+        fingerprint="3e6c7556e063",
+        letters=1_234_567,
+        channel="whatsapp",
+        reason=Reason.OUTCOME_UNKNOWN,
+        kind="rejected",
+        code="550 5.1.1",
+        message=WHY,
+        first_at=NOW - timedelta(hours=23),
+        last_at=NOW - timedelta(minutes=59),
+        example=ID,
+    )
+
+
+PROCESS: Final = KnownProcess(
+    actor="worker a",
+    roles=("archive", "scheduler", "worker"),
+    host="tidings-worker-7d9c5b6f4-x2x9q.notifications.svc.cluster.local",
+    pid=1_234_567,
+    version="0.1.0",
+    channels=("email", "sms", "whatsapp", "webhook"),
+    templates="",
+    since=NOW,
+    seen_at=NOW,
+    running=False,
+)
+CONDITION: Final = conditions.Condition(
+    "whatsapp", "their-primary-account", conditions.DELIVERING, NOW, WHY, workers=1, serving=2
+)
+ORDER: Final = Order(
+    1, "whatsapp", "their-primary-account", Verb.CLOSE, "cli somebody@desk.example.com", WHY, NOW
+)
+RATES: Final = Rates(1_234_567, 999, 1_000, 3, 2, 1.11, 0.203, 824.0)
+COUNTS: Final = dict.fromkeys(State, 1_234_567)
+KNOWN: Final = Statistics(
+    NOW, None, True, {"whatsapp": COUNTS, "sms": {}}, {"whatsapp": RATES}, RATES
+)
+TEMPLATE: Final = TemplateInfo(
+    "order-shipped",
+    ("default", "de", "de-AT", "fr", "pt-BR"),
+    ("html", "sms", "subject", "text", "whatsapp"),
+    ("customer.first_name", "order.currency", "order.lines", "tracking.carrier", "tracking.url"),
+    (Problem(Level.ERROR, "order-shipped/de/text.j2", "is empty"),),
+)
+EMPTY: Final = replace(TEMPLATE, name="otp", variables=(), problems=())
+JOURNAL: Final = Journaled(COUNTS, 0, ())
+SOUND: Final = verify.Findings(COUNTS, None, JOURNAL, ())
+
+TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
+    ps._table: lambda: ps._table([PROCESS, replace(PROCESS, host="vm", running=True)]),
+    listing.table: lambda: listing.table(
+        [notification(), notification(state=State.SENT)], Surroundings(), NOW, reveal=True
+    ),
+    letter_views.letters_table: lambda: letter_views.letters_table([letter()], NOW, reveal=True),
+    letter_views.groups_table: lambda: letter_views.groups_table([group()] * 2, NOW),
+    conditions.table: lambda: conditions.table([CONDITION, replace(CONDITION, provider="")]),
+    channels._told: lambda: channels._told([ORDER, replace(ORDER, provider=WHOLE_CHANNEL)]),
+    topology._exchanges: lambda: topology._exchanges(topology_of(Settings())),
+    topology._queues: lambda: topology._queues(topology_of(Settings())),
+    templates._table: lambda: templates._table([TEMPLATE, EMPTY]),
+    statistics._rates: lambda: statistics._rates(KNOWN),
+    statistics._states: lambda: statistics._states(KNOWN),
+    statistics._open_letters: lambda: statistics._open_letters(
+        Standing(0, 0, {("whatsapp", "outcome_unknown"): OpenDeadLetters(1_234_567, 9e7)})
+    ),
+    statistics._busy: lambda: statistics._busy(
+        [
+            Depth("tidings.whatsapp.urgent", "urgent whatsapp waiting to be sent", 1_234_567, 300),
+            Depth("tidings.whatsapp.retry.16m", "whatsapp to be tried again in 16m", None, None),
+        ]
+    ),
+    requeue._table: lambda: requeue._table([Stranded(ID, 0, 1, State.RETRYING, "whatsapp")]),
+    verify._states: lambda: verify._states(SOUND),
+}
+NAMES: Final = [f"{one.__module__.rpartition('.')[2]}.{one.__name__}" for one in TABLES]
+
+
+def printed(table: Rows, width: int | None) -> list[str]:
+    paper = io.StringIO()
+    console = HarmlessConsole(file=paper)
+    if width is not None:
+        console.width = width
+    console.print(table)
+    return paper.getvalue().splitlines()
+
+
+def words(lines: list[str]) -> set[str]:
+    return {word for line in lines for word in line.split()}
+
+
+def modules() -> Iterator[Any]:
+    for one in pkgutil.iter_modules(tidings.cli.__path__):
+        yield importlib.import_module(f"tidings.cli.{one.name}")
+
+
+@dataclass(frozen=True)
+class Laid:
+    """A table as it was printed, and which of its headings stand above."""
+
+    table: Rows
+    lines: list[str]
+
+    @property
+    def above(self) -> list[str]:
+        """The headings in the first line, which are the first few of all."""
+        first, every = self.lines[0].split(), [*self.table.names, self.table.reason]
+        known = [every[:count] for count in range(len(every), 0, -1)]
+        return next(names for names in known if " ".join(names).split() == first)
+
+    def stands_below_its_heading(self, name: str, value: str) -> bool:
+        start = self.lines[0].index(name)
+        if name in self.table.right:
+            end = start + len(name)
+            return any(line[:end].endswith(value) for line in self.lines[1:])
+        return any(line[start:].startswith(value) for line in self.lines[1:])
+
+    def stands_behind_its_heading(self, name: str, value: str) -> bool:
+        return " ".join(f"{name} {value}".split()) in " ".join(" ".join(self.lines).split())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("made", TABLES.values(), ids=NAMES)
+def test_nothing_is_cut_and_nothing_runs_past_the_edge(
+    made: Callable[[], Rows], width: int
+) -> None:
+    table = made()
+    lines = printed(table, width)
+    too_long = [line.strip() for line in lines if len(line) > width]
+    assert [line for line in too_long if not WORD.fullmatch(line)] == []
+    assert words(printed(table, None)) - words(lines) == set()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("made", TABLES.values(), ids=NAMES)
+def test_each_value_keeps_its_heading(made: Callable[[], Rows], width: int) -> None:
+    table = made()
+    laid = Laid(table, printed(table, width))
+    for row in table.rows:
+        for name, value in zip(table.names, row.cells, strict=True):
+            if name in laid.above:
+                assert laid.stands_below_its_heading(name, value.plain) or len(laid.above) == 1
+            elif value.plain:
+                assert laid.stands_behind_its_heading(name, value.plain)
+        if row.why and table.reason not in laid.above:
+            assert laid.stands_behind_its_heading(table.reason, row.why)
+
+
+@pytest.mark.parametrize("made", TABLES.values(), ids=NAMES)
+def test_in_a_file_each_row_is_one_line(made: Callable[[], Rows]) -> None:
+    table = made()
+    lines = printed(table, None)
+    assert len(lines) == 1 + len(table.rows)
+    for row, line in zip(table.rows, lines[1:], strict=True):
+        shown = [one.plain for one in row.cells] + [row.why]
+        assert line.split() == " ".join(shown).split()
+
+
+def test_every_table_is_shown_here() -> None:
+    made = {
+        function
+        for module in modules()
+        for _, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__
+        and inspect.signature(function).return_annotation is Rows
+    }
+    assert made == set(TABLES)
+
+
+@pytest.mark.parametrize("module", [Path(one.__file__).stem for one in modules()])
+def test_no_table_is_laid_out_in_another_way(module: str) -> None:
+    """`timeline` and `helping` lay out a story and a help; they have their own tests."""
+    path = Path(tidings.cli.__path__[0], f"{module}.py")
+    tree = ast.parse(path.read_text())
+    imported = {one.module for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)}
+    assert not imported & {"rich.table", "rich.columns", "rich.panel"} or module in {
+        "timeline",
+        "helping",
+    }
+    tables = [
+        one
+        for one in ast.walk(tree)
+        if isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id == "Rows"
+    ]
+    returned = [
+        one
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        and isinstance(function.returns, ast.Name)
+        and function.returns.id == "Rows"
+        for one in ast.walk(function)
+        if one in tables
+    ]
+    assert returned == tables, "a function that is annotated to return Rows makes each table"
+
+
+def test_a_sentence_stands_in_its_row_where_there_it_takes_no_more_lines() -> None:
+    table = Rows(("ID",), [Row([cell("7")], "it is one that takes forty-nine columns of them")])
+    assert printed(table, 60)[1].startswith("7   it is one that")
+    assert printed(table, 40)[1:] == ["7   it is one that takes forty-nine", "    columns of them"]
+    assert printed(table, 30)[1:] == ["7", "  Why it is one that takes", "    forty-nine columns of them"]  # fmt: skip
+
+
+def test_values_beneath_a_row_share_their_lines() -> None:
+    row = Row([cell("a" * 30), cell("email"), cell(""), cell("3")], "refused")
+    table = Rows(("ID", "Channel", "Key", "Tries"), [row])
+    assert printed(table, 30)[1:] == ["a" * 30, "  Channel email · Tries 3", "  Why refused"]
+    assert printed(table, 44)[1:] == ["a" * 30 + "  email", "  Tries 3 · Why refused"]
+
+
+def test_numbers_end_below_each_other() -> None:
+    table = Rows(("Queue", "Messages"), [Row([cell("a"), cell("12,345")]), Row([cell("b"), cell("7")])], right=("Messages",))  # fmt: skip
+    assert printed(table, 80) == ["Queue  Messages", "a        12,345", "b             7"]
+
+
+def test_a_table_without_rows_is_its_headings() -> None:
+    assert printed(Rows(("state", "notifications"), []), 80) == ["state  notifications"]

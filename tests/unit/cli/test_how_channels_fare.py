@@ -1,0 +1,75 @@
+"""`tidings channels list` says `delivering` only if some worker delivers."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from tidings.cli.conditions import Condition, _of_channel
+from tidings.delivery.circuit import Phase
+from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
+from tidings.ledger.controls import KnownCircuit
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PAUSE = Order(1, "email", WHOLE_CHANNEL, Verb.PAUSE, "cli jane@desk", "moving", NOW)
+
+
+def circuit(worker: str, provider: str = "primary", phase: Phase = Phase.OPEN) -> KnownCircuit:
+    return KnownCircuit(
+        "email", provider, worker, phase, "451 try later", NOW, NOW + timedelta(seconds=5)
+    )
+
+
+def fares(
+    circuits: Sequence[KnownCircuit] = (),
+    serving: frozenset[str] = frozenset({"a", "b"}),
+    providers: Sequence[str] = ("primary",),
+    pause: Order | None = None,
+) -> list[Condition]:
+    return list(_of_channel("email", pause, providers, circuits, serving))
+
+
+def test_with_all_well_it_delivers() -> None:
+    assert [one.state for one in fares()] == ["delivering", "delivering"]
+
+
+def test_a_pause_without_a_reason_names_who_ordered_it_and_nothing_more() -> None:
+    assert fares(pause=PAUSE)[0].why == "cli jane@desk: moving"
+    assert fares(pause=replace(PAUSE, reason=""))[0].why == "cli jane@desk"
+
+
+def test_without_a_worker_it_does_not() -> None:
+    assert [one.state for one in fares(serving=frozenset())] == ["no worker", "no worker"]
+
+
+def test_with_its_only_provider_down_everywhere_it_rests() -> None:
+    channel, provider = fares([circuit("a"), circuit("b", phase=Phase.PROBING)])
+    assert (channel.state, channel.workers, channel.serving) == ("resting", 2, 2)
+    assert (provider.state, provider.workers, provider.serving) == ("down", 2, 2)
+
+
+def test_with_its_provider_down_for_one_worker_the_other_delivers() -> None:
+    channel, provider = fares([circuit("a")])
+    assert (channel.state, channel.workers, channel.serving) == ("delivering", 1, 2)
+    assert (provider.state, provider.workers, provider.serving) == ("down", 1, 2)
+
+
+def test_with_a_fallback_left_it_delivers() -> None:
+    providers = ("primary", "backup")
+    channel, *others = fares([circuit("a"), circuit("b")], providers=providers)
+    assert channel.state == "delivering"
+    assert [one.state for one in others] == ["down", "delivering"]
+
+
+def test_a_provider_held_open_by_hand_counts_as_one_that_is_not_asked() -> None:
+    channel, provider = fares([circuit("a", phase=Phase.HELD)], serving=frozenset({"a"}))
+    assert (channel.state, provider.state) == ("resting", "held open")
+
+
+def test_what_was_found_by_a_worker_that_is_gone_stops_nobody() -> None:
+    channel, _ = fares([circuit("gone")], serving=frozenset({"a"}))
+    assert channel.state == "delivering"
+
+
+def test_a_pause_is_told_before_all_else() -> None:
+    channel, _ = fares([circuit("a"), circuit("b")], pause=PAUSE)
+    assert (channel.state, channel.why) == ("paused", "cli jane@desk: moving")

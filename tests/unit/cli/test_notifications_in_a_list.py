@@ -1,0 +1,138 @@
+"""`tidings list` keeps id, state, channel, recipient and time at any width, whatever the reasons."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tidings.broker.inspection import Depth
+from tidings.cli.conditions import DELIVERING, DOWN, PAUSED, Condition
+from tidings.cli.harmless import HarmlessConsole
+from tidings.cli.listing import table
+from tidings.cli.waiting import Surroundings, why_it_waits
+from tidings.delivery.states import State
+from tidings.ledger.stories import Summary
+
+NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
+LONG = (
+    "the relay refuses the recipient (550 5.1.1 No such mailbox here; see https://example.com/why)"
+)
+LANE = "tidings.email.high"
+
+
+def one(number: int = 7, **fields: Any) -> Summary:
+    known: dict[str, Any] = {
+        "id": UUID(int=number + (0x0193A5C42C007000 << 64)),
+        "channel": "email",
+        "priority": "high",
+        "category": "receipt",
+        "recipient": "jane@example.com",
+        "state": State.FAILED,
+        "attempt": 3,
+        "accepted_at": NOW - timedelta(minutes=59),
+        "reason": "rejected",
+        "failure_code": "550 5.1.1",
+        "failure_message": LONG,
+    }
+    return Summary(**{**dict.fromkeys(Summary.__dataclass_fields__), **known, **fields})
+
+
+def printed(*summaries: Summary, width: int | None, reveal: bool = False) -> str:
+    paper = io.StringIO()
+    console = HarmlessConsole(file=paper)
+    if width is not None:
+        console.width = width
+    console.print(table(summaries, Surroundings(), NOW, reveal=reveal))
+    return paper.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 81, 100, 120, 160, 200, None])
+def test_what_one_goes_on_with_is_whole_at_any_width_and_any_reason(width: int | None) -> None:
+    listed = [
+        one(1),
+        one(2, state=State.SUPPRESSED, channel="whatsapp", recipient="+4915112345678"),
+        one(3, recipient="https://hooks.example.com/T0/B0?key=secret", reason=None),
+        one(4, state=State.SENT),
+    ]
+    said = printed(*listed, width=width)
+    for it in listed:
+        assert str(it.id) in said
+        assert it.state.value in said
+        assert it.channel in said
+    assert said.count("59m ago") == 4
+    assert "j…@example.com" in said
+    assert "https://hooks.example.com/…" in said
+    assert "secret" not in said
+
+
+def test_eighty_columns_hold_a_row_and_its_reason_stands_below() -> None:
+    said = printed(one(1), one(2, state=State.CANCELLED), width=80).splitlines()
+    assert len(said[1]) <= 80
+    assert said[0].split() == ["ID", "When", "Channel", "State", "Tries"]
+    assert said[2] == "  To j…@example.com"
+    told = " ".join(" ".join(said[3:5]).split())
+    assert told == f"Why rejected · 550 5.1.1 · {LONG}"
+
+
+def test_in_a_file_every_reason_is_whole_and_in_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    said = printed(one(1), one(2), width=None).splitlines()
+    assert len(said) == 3
+    assert all(line.endswith(LONG) for line in said[1:])
+
+
+def test_a_reason_can_t_begin_a_row_of_its_own() -> None:
+    said = printed(one(1, failure_message="x\n0193a5c4-2c00-7000  SENT"), width=80)
+    assert "\\n0193a5c4" in said
+
+
+def around(
+    *conditions: Condition, lane: tuple[int | None, int | None] | None = None
+) -> Surroundings:
+    return Surroundings(conditions, {LANE: Depth(LANE, "", *lane)} if lane else {})
+
+
+PAUSE = Condition("email", "", PAUSED, NOW - timedelta(minutes=5), "cli jane@desk: new relay")
+FINE = Condition("email", "", DELIVERING)
+AWAY = Condition(
+    "email", "primary", DOWN, NOW, "451 later", 1, probe_at=NOW + timedelta(seconds=30)
+)
+BACKUP = Condition("email", "backup", DELIVERING)
+
+
+@pytest.mark.parametrize(
+    ("surroundings", "fields", "said"),
+    [
+        (around(PAUSE, AWAY), {}, "email is paused (5m ago): cli jane@desk: new relay"),
+        (around(FINE, AWAY), {}, "email primary is down, tried again in 30s: 451 later"),
+        (around(FINE, AWAY, BACKUP), {}, "waiting for a worker"),
+        (around(FINE, lane=(7, 0)), {}, f"no worker runs for {LANE}"),
+        (around(FINE, lane=(7, 2)), {}, f"waiting for a worker: 7 in {LANE}"),
+        (around(FINE, lane=(0, 2)), {}, "waiting for a worker"),
+        (around(FINE, lane=(None, None)), {}, f"its lane {LANE} is missing: `tidings topology apply` makes it"),
+        (around(PAUSE), {"scheduled_at": NOW + timedelta(hours=2)}, "due in 2h"),
+        (around(), {"state": State.SCHEDULED, "dispatch_at": NOW + timedelta(hours=3)}, "due in 3h"),
+        (around(PAUSE), {"state": State.SENT}, ""),
+    ],
+)  # fmt: skip
+def test_queued_mail_says_why_it_waits(
+    surroundings: Surroundings, fields: dict[str, Any], said: str
+) -> None:
+    assert why_it_waits(one(**{"state": State.QUEUED, **fields}), surroundings, NOW) == said
+
+
+def test_what_expired_before_it_was_tried_has_no_tries() -> None:
+    late = one(
+        state=State.EXPIRED,
+        attempt=1,
+        finished_at=NOW,
+        reason="expired",
+        failure_kind="expired",
+        failure_code=None,
+        failure_message="not delivered before noon",
+    )
+    heading, row, *why = printed(late, width=100).splitlines()
+    assert row[heading.index("Tries")] == "0"
+    assert "expired before it was tried · not delivered before noon" in " ".join(why)

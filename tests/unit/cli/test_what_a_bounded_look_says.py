@@ -1,0 +1,52 @@
+"""A command that did not look at everything says so, and how everything is looked at."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from tidings.cli import edit_report, replay_report, requeue, verify
+from tidings.dead_letters.mending import Mended
+from tidings.dead_letters.replay import Rehearsal
+from tidings.delivery.states import State
+from tidings.ledger.letter_search import Chosen, Selection
+
+LETTERS = tuple(Chosen(UUID(int=n), 1) for n in range(1_000))
+REACHED = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def _words(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(" ".join(capsys.readouterr()).split())
+
+
+def test_of_a_replay(capsys: pytest.CaptureFixture[str]) -> None:
+    selection = Selection(LETTERS, 0, 0)
+    done = Rehearsal(replayed=198, looked_at=200)
+    replay_report.show_rehearsal(done, selection, (), as_json=False)
+    said = _words(capsys)
+    assert "1,000 letters chosen. Of the oldest 200 that were looked at, 198 would be" in said
+    assert "`--whole` looks at all" in said
+    done.looked_at = 1_000
+    replay_report.show_rehearsal(done, selection, (), as_json=False)
+    assert "198 letters would be replayed." in _words(capsys)
+
+
+def test_of_an_edit(capsys: pytest.CaptureFixture[str]) -> None:
+    done = Mended(1_000, new=[UUID(int=1)] * 200, cut_short=True)
+    edit_report.show_mended(done, rehearsed=True, reveal=False)
+    assert "800 not looked at: `--whole` does" in _words(capsys)
+    assert edit_report.mended_as_data(done, rehearsed=True)["not_looked_at"] == 800
+
+
+def test_of_a_requeue(capsys: pytest.CaptureFixture[str]) -> None:
+    requeue._tell(requeue.Report((), {}, REACHED), dry_run=True, as_json=False)
+    said = _words(capsys)
+    assert "since 2026-11-28 12:00:00.000 +00:00, and no further. `--whole` looks through" in said
+
+
+def test_of_verifying(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = verify.Findings({State.SENT: 3}, None, None, (), looked_back_to=REACHED)
+    verify._tell(findings)
+    said = _words(capsys)
+    assert "holds for everything accepted since 2026-11-28 12:00:00.000 +00:00" in said
+    assert "`--whole`" in said

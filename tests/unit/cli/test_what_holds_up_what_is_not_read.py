@@ -1,0 +1,34 @@
+"""What is told of an id that no worker has read: channels that don't deliver, and what is in the lanes."""
+
+from datetime import UTC, datetime, timedelta
+
+from tidings.broker.inspection import Depth
+from tidings.cli.conditions import DELIVERING, PAUSED, RESTING, UNSERVED, Condition
+from tidings.cli.waiting import Surroundings, held_up
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_each_channel_that_does_not_deliver_is_named_and_what_waits_is_counted() -> None:
+    known = (
+        Condition("email", "", PAUSED, NOW - timedelta(seconds=29), "cli jane@desk: moving"),
+        Condition("email", "primary", UNSERVED),
+        Condition("sms", "", UNSERVED),
+        Condition("webhook", "", UNSERVED),
+        Condition("whatsapp", "", RESTING),
+        Condition("push", "", DELIVERING),
+    )
+    lanes = {
+        name: Depth(name, "", count, 0)
+        for name, count in (("tidings.email.high", 1_200), ("tidings.sms.low", 0))
+    }
+    assert held_up(Surroundings(known, lanes), NOW) == (
+        "email was paused 29s ago by cli jane@desk: moving; no worker runs for sms, webhook; "
+        "no provider of whatsapp may be asked; 1,200 messages wait: 1,200 in tidings.email.high"
+    )
+
+
+def test_where_rabbitmq_is_away_nothing_is_said_to_wait() -> None:
+    assert held_up(Surroundings(), NOW) == "RabbitMQ does not tell what waits in the lanes"
+    lanes = {"tidings.sms.low": Depth("tidings.sms.low", "", 0, 1)}
+    assert held_up(Surroundings((), lanes), NOW) == "no message waits in a lane"

@@ -1,0 +1,198 @@
+"""An empty value or a misspelt word is refused, by every command alike."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+import typer.main
+
+from tidings.cli.helping import prose
+from tidings.cli.main import app
+
+
+def commands(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if below := getattr(command, "commands", None):
+        for name, inner in below.items():
+            yield from commands(inner, *path, name)
+    else:
+        yield path, command
+
+
+ROOT = typer.main.get_command(app)
+EVERY = dict(commands(ROOT))
+TAKES_A_VALUE = [
+    (path, param)
+    for path, command in EVERY.items()
+    for param in command.params
+    if not getattr(param, "is_flag", False)
+]
+
+
+NUMBERS = [
+    (path, param)
+    for path, param in TAKES_A_VALUE
+    if getattr(getattr(param, "type_descriptor", None), "annotation", None) is int
+]
+
+
+def refused(*arguments: str) -> str:
+    with pytest.raises(typer.BadParameter) as refusal:
+        ROOT.main([*arguments], standalone_mode=False)
+    assert refusal.value.exit_code == 2
+    return refusal.value.format_message()
+
+
+@pytest.mark.parametrize(
+    ("path", "param"),
+    TAKES_A_VALUE,
+    ids=lambda one: " ".join(one) if isinstance(one, tuple) else one.opts[0],
+)
+def test_an_empty_value_is_refused(path: tuple[str, ...], param: Any) -> None:
+    if param.param_type_name == "argument":
+        said = refused(*path, *([] if param.name != "provider" else ["email"]), "")
+    else:
+        said = refused(*path, f"{param.opts[0]}=")
+    assert "is empty" in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (("list", "--state", "sen"), "sent"),
+        (("dead", "list", "--reason", "reject"), "rejected"),
+        (("dead", "list", "--state", "berried"), "buried"),
+        (("publish", "sms", "--priority", "urgend"), "urgent"),
+        (("list", "--channel", "emial"), "email"),
+        (("dead", "list", "--channel", "webhok"), "webhook"),
+        (("replay", "--channel", "smss"), "sms"),
+        (("worker", "--channel", "email", "--channel", "whatsap"), "whatsapp"),
+        (("channels", "pause", "emial"), "email"),
+    ],
+)
+def test_a_misspelt_word_is_told_from_its_neighbour(typed: tuple[str, ...], meant: str) -> None:
+    assert f"did you mean {meant!r}?" in refused(*typed)
+
+
+TAKES_A_CHANNEL = [
+    path
+    for path, command in EVERY.items()
+    if any("--channel" in param.opts for param in command.params)
+]
+
+
+@pytest.mark.parametrize("path", TAKES_A_CHANNEL, ids=" ".join)
+def test_every_command_that_takes_a_channel_refuses_one_that_there_is_not(
+    path: tuple[str, ...],
+) -> None:
+    why = ["--why", "x"] if any("--why" in param.opts for param in EVERY[path].params) else []
+    assert "did you mean 'email'?" in refused(*path, "--channel", "emial", *why)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("list -s sent,failed", "'sent,failed' is several: give it once for each, `--state sent --state failed`"),
+        ("dead list --state buried,replayed", "`--state buried --state replayed`"),
+        ("worker --channel email,sms", "give it once for each, `--channel email --channel sms`"),
+        ("dead list --reason rejected,expired", "'rejected,expired' is several: it takes one"),
+        ("list --channel email,sms", "'email,sms' is several: it takes one"),
+        ("replay 1f0c52a6,1f0c52a7 --yes", "'1f0c52a6,1f0c52a7' is several: write `1f0c52a6 1f0c52a7`"),
+        ("show 1f0c52a6,1f0c52a7", "'1f0c52a6,1f0c52a7' is several: it takes one"),
+    ],
+)  # fmt: skip
+def test_what_is_several_words_in_one_is_told_how_they_are_written(typed: str, said: str) -> None:
+    assert said in refused(*typed.split())
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("list --sate sent", "'--state'"),
+        ("channels pause email --reason x", "'--why'"),
+        ("channels open email --reason x", "'--why'"),
+        ("cancel 1f0c52a6 --reason x", "'--why'"),
+        ("requeue --all --reason x", "'--why'"),
+        ("dead list --why rejected", "'--reason'"),
+        ("replay --why rejected", "'--reason'"),
+        ("dead discard 1f0c52a6 --note x", "'--why'"),
+        ("list --recipient jane@example.com", "'--to'"),
+        ("replay --dry", "'--dry-run'"),
+        ("lst", "'list'"),
+        ("dead lst", "'list'"),
+        ("edit 1f0c52a6", "`tidings dead edit`"),
+        ("dead replay 1f0c52a6", "`tidings replay`"),
+        ("pause email", "`tidings channels pause`"),
+    ],
+)
+def test_an_option_or_a_command_that_there_is_not_is_told_from_its_neighbour(
+    typed: str, meant: str
+) -> None:
+    said = refused(*typed.split())
+    assert said.startswith(("there is no option ", "there is no command "))
+    assert "(did you mean " in said
+    assert f"{meant.removeprefix('`tidings')}?)" in said
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_every_command_names_an_option_that_it_does_not_have(path: tuple[str, ...]) -> None:
+    assert refused(*path, "--no-such-option").startswith("there is no option --no-such-option")
+
+
+@pytest.mark.parametrize(("path", "param"), NUMBERS, ids=lambda one: str(getattr(one, "name", one)))
+def test_a_number_that_is_none_is_quoted_with_its_option(path: tuple[str, ...], param: Any) -> None:
+    option = param.opts[0]
+    assert f"'{option}'" in (said := refused(*path, option, "many"))
+    assert "'many' is not a whole number" in said
+    assert "-1 is too few: at least" in refused(*path, f"{option}=-1")
+
+
+@pytest.mark.parametrize(
+    ("typed", "option"),
+    [("replay --all --canary a", "--canary"), ("stats --every 0x", "--every")],
+)
+def test_a_value_that_is_read_late_is_refused_with_its_option(typed: str, option: str) -> None:
+    assert refused(*typed.split()).startswith(f"Invalid value for {option}: ")
+
+
+def test_why_an_operator_does_something_is_called_the_same_everywhere() -> None:
+    kept = [
+        one for command in EVERY.values() for one in command.params if "Kept" in (one.help or "")
+    ]
+    assert {one.opts[0] for one in kept} == {"--why"}
+    assert len(kept) == 7
+
+
+def test_a_word_like_none_is_answered_with_all_there_are() -> None:
+    said = refused("list", "--state", "xyz")
+    assert "did you mean" not in said
+    assert "scheduled, queued, sending" in said
+
+
+def test_help_has_paragraphs_as_whole_lines_and_examples_as_they_are_typed() -> None:
+    text = "One\nsentence.\n\nExamples:\n  [bold]tidings a[/]\n  [bold]tidings b[/]\n\nExample: [bold]c[/]"
+    assert list(prose(text)) == [
+        "One sentence.", "", "Examples:", "  [bold]tidings a[/]", "  [bold]tidings b[/]", "", "Example: [bold]c[/]",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("entity", [":", ":7", "order:"])
+@pytest.mark.parametrize(
+    "command", [("list",), ("dead", "list"), ("replay",), ("dead", "discard", "--why", "x")]
+)
+def test_an_entity_of_which_a_part_is_empty_is_refused(
+    command: tuple[str, ...], entity: str
+) -> None:
+    assert "write it like order" in refused(*command, "--entity", entity)
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_every_option_is_in_its_help(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    ROOT.main([*path, "--help"], standalone_mode=False)
+    said = capsys.readouterr().out
+    assert f"tidings {' '.join(path)}" in said.replace("pytest", "tidings")
+    for param in EVERY[path].params:
+        assert param.opts[-1] in said or param.param_type_name == "argument"
