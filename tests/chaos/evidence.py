@@ -53,6 +53,7 @@ class Evidence:
     """By role, bytes that a process of it took at most, and those that it may take."""
 
 
+UNLIMITED: Final = {"statement_timeout": "0", "lock_timeout": "0"}
 LEDGER: Final = """
 SELECT n.id::text, n.state, n.epoch, n.attempt, n.duplicate_of::text,
        coalesce(a.tries, 0) AS tries, coalesce(a.sent, 0) AS sent, coalesce(a.marked, 0) AS marked,
@@ -78,6 +79,11 @@ SELECT reason, count(*) AS count FROM dead_letters d
 """
 
 
+async def looking(database_url: str) -> asyncpg.Connection:
+    """A connection that a scenario's own limits of the database don't cut off: to look, not to work."""
+    return await asyncpg.connect(database_url, timeout=10, server_settings=UNLIMITED)
+
+
 async def gather(
     journal: Path,
     sink_log: Path,
@@ -94,7 +100,7 @@ async def gather(
         at, key = line.split()
         taken[key] += 1
         first.setdefault(key, float(at))
-    connection = await asyncpg.connect(database_url, timeout=30)
+    connection = await looking(database_url)
     try:
         ledger = {row["id"]: row for row in await connection.fetch(LEDGER)}
         edges = [tuple(row) for row in await connection.fetch(EDGES)]

@@ -13,7 +13,7 @@ from time import time
 from typing import Final
 
 import asyncpg
-from tests.chaos.evidence import Evidence, Fault, Recovery, gather
+from tests.chaos.evidence import Evidence, Fault, Recovery, gather, looking
 from tests.chaos.load import USUAL, Item, Load, Writer
 from tests.chaos.roles import Role, program
 from tests.chaos.servers import Broker, Servers, readable
@@ -196,7 +196,7 @@ class World:
         deadline = time() + 60
         while True:
             try:
-                connection = await asyncpg.connect(self.database_url, timeout=10)
+                connection = await looking(self.database_url)
                 try:
                     return list(await connection.fetch(query, *arguments))
                 finally:
@@ -288,7 +288,7 @@ class World:
         for node in self.broker.nodes:
             shutil.copy(node.log, folder / f"rabbitmq-{node.amqp_port}.log")
         shutil.copy(self.servers.postgresql.log, folder / "postgresql.log")
-        connection = await asyncpg.connect(self.database_url)
+        connection = await looking(self.database_url)
         try:
             for table in ("notifications", "attempts", "transitions", "dead_letters"):
                 await connection.copy_from_table(
