@@ -64,6 +64,9 @@ async def _run(
             options = _options(one, asked, seed, folder)
             console.print(f"[dim]{one.number or ''} {one.name} …[/]")
             result = await run(servers, one, options)
+            if result.could_not_be_played and options.mutant is None:
+                console.print(f"  could not be played, so once more: {result.error}", markup=False)
+                result = await run(servers, one, options)
             runs.append(result.as_data())
             told = "[green]passed[/]" if result.passed else "[red]failed[/]"
             console.print(

@@ -51,6 +51,8 @@ class Result:
     notes: Sequence[str] = ()
     error: str = ""
     """Why the run itself failed."""
+    harness_failed: bool = False
+    """Whether it failed of something else than a claim that does not hold."""
     rate: float = 0.0
     """Notifications per second, from the first confirm to the last delivery."""
 
@@ -58,6 +60,11 @@ class Result:
     def passed(self) -> bool:
         """Whether the run came to its end and every invariant held."""
         return not self.error and self.verdict.passed
+
+    @property
+    def could_not_be_played(self) -> bool:
+        """Whether the harness failed, not the product: nothing that is claimed is known not to hold."""
+        return self.harness_failed and self.verdict.passed
 
     def as_data(self) -> dict[str, Any]:
         """For a report."""
@@ -108,13 +115,14 @@ async def run(servers: Servers, chosen: Scenario, options: Options) -> Result:
 
 
 async def _run(servers: Servers, chosen: Scenario, options: Options) -> Result:
-    began, error, verdict = time(), "", EMPTY
+    began, error, verdict, harness_failed = time(), "", EMPTY, False
     async with world(servers, options, cluster=chosen.cluster, relayed=chosen.relayed) as made:
         try:
             expected = await chosen.play(made) or Expectations()
             await _wind_up(made, chosen)
         except Exception as failure:  # noqa: BLE001  # whatever it was, the evidence is looked at
             error = _told(failure)
+            harness_failed = not isinstance(failure, AssertionError | ExceptionGroup)
             expected = Expectations()
         try:
             await _heal(made)
@@ -129,6 +137,7 @@ async def _run(servers: Servers, chosen: Scenario, options: Options) -> Result:
             _counted(made),
             tuple(made.notes),
             error,
+            harness_failed,
             _rate(made),
         )
         if not result.passed:
