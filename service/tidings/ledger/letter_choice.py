@@ -8,13 +8,12 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from tidings.delivery.arrival import TimeSource
-from tidings.delivery.attempt import Attempt
+from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.burying import Objection, Refusal, refusal
 from tidings.delivery.letter import LetterState, lane_of
 from tidings.delivery.states import State
 from tidings.ledger.idempotency import Use
-from tidings.ledger.letter_rows import ExpiresAt, producer_of, standing
+from tidings.ledger.letter_rows import ExpiresAt, first_attempt, standing
 from tidings_events import InvalidNotification, Notification, parse
 
 
@@ -42,20 +41,20 @@ class Readable:
     row: Record
     notification: Notification
 
-    def attempt(
-        self,
-        accepted_at: datetime,
-        traceparent: str | None,
-        time_source: TimeSource | None = None,
-    ) -> Attempt:
-        """As its notification is stored and published."""
+    def attempt(self, accepted_at: datetime, traceparent: str | None) -> Attempt:
+        """As its notification is published."""
+        body = self.row["body"]
+        return Attempt(self.notification, body, self._lane, 0, 0, accepted_at, traceparent)
+
+    def first_attempt(self) -> Attempt:
+        """As its notification is stored, where only the letter knew of it."""
+        return first_attempt(self.row, self.notification, self.row["body"], self._lane)
+
+    @property
+    def _lane(self) -> Lane:
         lane = lane_of(self.notification, self.row["routing_key"], ())
         assert lane is not None  # noqa: S101  # for the type checker: what can be read has a lane
-        body = self.row["body"]
-        who = producer_of(self.row)
-        return Attempt(
-            self.notification, body, lane, 0, 0, accepted_at, traceparent, time_source, who
-        )
+        return lane
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 
 from asyncpg import Record
 
-from tidings.delivery.arrival import TimeSource
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.burying import Standing
 from tidings.delivery.errors import Refused
@@ -23,7 +22,7 @@ from tidings.ledger.letter_rows import (
     STANDING,
     ExpiresAt,
     Introduced,
-    producer_of,
+    first_attempt,
     standing,
 )
 from tidings_events import InvalidNotification, Notification, parse
@@ -33,7 +32,7 @@ Change: TypeAlias = Callable[[bytes], bytes]
 
 LOCK: Final = """
 SELECT id, state, notification_id, epoch, reason, kind, message, routing_key, buried_at, supersedes,
-       properties, body
+       headers, properties, body
   FROM dead_letters WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
 """
 
@@ -132,17 +131,7 @@ class _Draft:
         lane = lane_of(self.notification, self.old["routing_key"], ())
         assert lane is not None  # noqa: S101  # for the type checker: what can be read has a lane
         if row is None:
-            first, source = self.old["buried_at"], TimeSource.READ
-            return Attempt(
-                self.notification,
-                self.body,
-                lane,
-                0,
-                0,
-                first,
-                time_source=source,
-                producer=producer_of(self.old),
-            )
+            return first_attempt(self.old, self.notification, self.body, lane)
         return Attempt(self.notification, self.body, lane, 0, 0, row["accepted_at"])
 
     @property

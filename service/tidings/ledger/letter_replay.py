@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 
 from asyncpg import Record
 
-from tidings.delivery.arrival import TimeSource
 from tidings.delivery.burying import Refusal
 from tidings.delivery.states import State
 from tidings.ledger import recipients, rows
@@ -34,7 +33,7 @@ from tidings.ledger.letter_rows import INTRODUCE_FAILED, STANDING, ExpiresAt, In
 
 LOCK: Final = """
 SELECT id, notification_id, epoch, state, replay, reason, kind, message, routing_key, buried_at,
-       properties, body
+       headers, properties, body
   FROM dead_letters
  WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
 """
@@ -289,7 +288,7 @@ async def _stand(
     ids = sorted(one.notification.id for one in readable)
     known = {row["id"]: row for row in await connection.fetch(STANDING, ids)}
     if new := [one for one in readable if one.notification.id not in known]:
-        attempts = [one.attempt(one.row["buried_at"], None, TimeSource.READ) for one in new]
+        attempts = [one.first_attempt() for one in new]
         storable = [Introduced(one, expires_at(one)) for one in attempts]
         failures = ([one.row[name] for one in new] for name in ("reason", "kind", "message"))
         await connection.execute(INTRODUCE_FAILED, *rows.columns(storable), *failures)

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from tidings.delivery.attempt import Attempt
+from tidings.delivery.arrival import arrival
+from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.burying import Standing
 from tidings.delivery.fingerprint import fingerprint
 from tidings.delivery.letter import Letter, LetterState
@@ -17,7 +18,8 @@ from tidings.delivery.outcome import UNTRIED, Failure, Reason
 from tidings.delivery.properties import signed
 from tidings.delivery.states import State
 from tidings.ledger import rows
-from tidings_events.routing import TRACEPARENT
+from tidings_events import Notification
+from tidings_events.routing import TRACEPARENT, Headers
 
 ExpiresAt: TypeAlias = Callable[[Attempt], datetime | None]
 """When an attempt's notification stops being worth delivering."""
@@ -37,7 +39,6 @@ class BurialRequest:
         letter = self.letter
         assert letter.notification is not None  # noqa: S101  # for the type checker
         assert letter.lane is not None  # noqa: S101  # for the type checker
-        traceparent = letter.headers.get(TRACEPARENT)
         return Attempt(
             notification=letter.notification,
             body=letter.body,
@@ -45,7 +46,7 @@ class BurialRequest:
             epoch=letter.epoch,
             number=letter.attempts,
             first_seen=letter.first_seen,
-            traceparent=traceparent if isinstance(traceparent, str) else None,
+            traceparent=_traceparent(letter.headers),
             producer=signed(letter.properties),
         )
 
@@ -250,6 +251,34 @@ def columns(graves: Iterable[Grave]) -> list[list[object]]:
 def producer_of(row: Record) -> str | None:
     """Who published what a letter of `dead_letters` holds."""
     return signed(json.loads(row["properties"]))
+
+
+def first_attempt(row: Record, notification: Notification, body: bytes, lane: Lane) -> Attempt:
+    """As a notification is stored that only this letter of `dead_letters` knew of.
+
+    It counts from when its producer says that it was published, as any other does.
+    """
+    said = _moment(json.loads(row["properties"]).get("timestamp", ""))
+    at, source = arrival(said, notification.id, row["buried_at"])
+    traceparent = _traceparent(json.loads(row["headers"]))
+    return Attempt(
+        notification, body, lane, 0, 0, at, traceparent, source, producer=producer_of(row)
+    )
+
+
+def _moment(said: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(said)
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment
+
+
+def _traceparent(headers: Mapping[str, Any]) -> str | None:
+    """A worker that could not read a message has put that one's headers into one of its own."""
+    originals = headers.get(Headers.ORIGINAL_HEADERS)
+    found = {**(originals if isinstance(originals, dict) else {}), **headers}.get(TRACEPARENT)
+    return found if isinstance(found, str) else None
 
 
 def _json(properties: Mapping[str, str] | None) -> str | None:

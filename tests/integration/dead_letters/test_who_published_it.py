@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 import aio_pika
 import pytest
@@ -19,6 +20,7 @@ from tidings.ledger.letter_search import LetterFilter
 from tidings.testing import ScriptedChannel
 from tidings_events.routing import EXCHANGE
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SET: dict[str, Any] = {
     "app_id": "shop",
@@ -119,6 +121,44 @@ async def test_what_is_edited_keeps_them(rig: DeadLetterRig) -> None:
         body = written(row["notification_id"], subject="Mended")  # type: ignore[arg-type]
         await ledger.letters.editing.supersede(row["id"], body, expires_at=lambda _: None)  # type: ignore[arg-type]
     assert [told(one) for one in await rig.letters(2)] == [KEPT] * 2
+
+
+@pytest.mark.parametrize("edited", [True, False])
+async def test_what_is_mended_or_led_back_is_as_it_was_published(
+    rig: DeadLetterRig, edited: bool
+) -> None:
+    said = datetime.now(UTC).replace(microsecond=7_000) - timedelta(seconds=90)
+    headers = {"timestamp_in_ms": round(said.timestamp() * 1000), "traceparent": TRACE}
+    id, channel = uuid4(), ScriptedChannel()
+    async with rig.archiving(), rig.working(channel):
+        body, key = (written(id, recipent="a"), "email.low") if edited else (written(id), "e.low")
+        await publish(rig, body, key, headers=headers)
+        (letter,) = await rig.letters()
+        mended = UUID(str(letter["id"]))
+        if edited:
+            async with rig.ledger() as ledger:
+                mended = await ledger.letters.editing.supersede(
+                    mended, written(id), expires_at=lambda _: None
+                )
+        await rig.replay(LetterFilter(ids=(mended,)))
+        await rig.reaches(id, "sent")
+    (stored,) = await rig.fetch("SELECT accepted_at, time_source FROM notifications")
+    assert stored == {"accepted_at": said, "time_source": "producer"}
+    (sent,) = (one.attempt for one in channel.requests)
+    assert (sent.first_seen, sent.traceparent) == (said, TRACE)
+
+
+@pytest.mark.parametrize("said", ["2026-01-02T03:04:05", "yesterday", "9999-12-31T23:59:59-14:00"])
+async def test_what_no_time_can_be_made_of_counts_from_when_its_letter_came(
+    rig: DeadLetterRig, said: str
+) -> None:
+    await publish(rig, written(), "e.low")
+    async with rig.archiving():
+        (letter,) = await rig.letters()
+    await rig.fetch("UPDATE dead_letters SET properties = $1", json.dumps({"timestamp": said}))
+    await rig.replay(LetterFilter())
+    (stored,) = await rig.fetch("SELECT accepted_at, time_source FROM notifications")
+    assert stored == {"accepted_at": letter["buried_at"], "time_source": "read"}
 
 
 @pytest.mark.parametrize("key", ["email.normal", "tidings"])
