@@ -207,6 +207,8 @@ class ChannelWorker:
         self._flow.metrics.circuit(provider.name, provider.circuit.phase)
         log_change(self._providers.name, provider, before)
         self._regulate()
+        if not self._resting:  # by an operator's order: nothing ends that would let the next begin
+            self._pump()
 
     def _pump_again_in(self, wait: float) -> None:
         if self._timer is not None:

@@ -164,6 +164,23 @@ async def test_a_circuit_is_opened_and_closed_by_hand(make_rig: MakeRig) -> None
         await rig.reaches(id, "sent")
 
 
+async def test_what_a_worker_has_in_hand_is_sent_as_soon_as_its_circuit_is_closed_by_hand(
+    make_rig: MakeRig,
+) -> None:
+    rig = await make_rig(TIDINGS_EMAIL_CONCURRENCY="1")
+    channel = ScriptedChannel(script=lambda *_: 0.5)
+    async with rig.working(channel):
+        ids = await rig.publish_many(5)
+        await eventually(lambda: channel.requests)
+        await rig.order("primary", Verb.OPEN, "their maintenance")
+        await eventually(lambda: state(rig) == 2)
+        await asyncio.sleep(0.6)  # what was being sent has ended
+        assert len(channel.requests) < len(ids)
+        assert await rig.depth("tidings.email.normal") == 0  # nothing comes that would wake it
+        await rig.order("primary", Verb.CLOSE)
+        await eventually(lambda: all_sent(rig, ids))
+
+
 async def test_postgresql_going_away_resumes_nothing(
     make_rig: MakeRig, own_postgresql: PostgreSQL
 ) -> None:
