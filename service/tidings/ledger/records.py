@@ -71,7 +71,7 @@ ON CONFLICT DO NOTHING
 RELEASE: Final = """
 WITH released AS (
     UPDATE notifications
-       SET state = CASE WHEN attempt > 1 THEN 'retrying' ELSE 'queued' END, attempt = attempt - 1,
+       SET state = CASE WHEN attempt > 1 AND retry_delay IS NOT NULL THEN 'retrying' ELSE 'queued' END, attempt = attempt - 1,
            lease_holder = NULL, lease_until = NULL, updated_at = now(), failure_message = $5
      WHERE id = $2 AND epoch = $3 AND attempt = $4 AND state = 'sending' AND lease_holder = $1
     RETURNING id, epoch, state
@@ -79,6 +79,7 @@ WITH released AS (
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
 SELECT id, epoch, 'sending', state, $1, 'not sent, no attempt spent: ' || $5 FROM released
 """
+"""Where no attempt of its epoch is recorded, none says in which tier it waits: it is queued, whatever its number."""
 
 
 @value(frozen=True, slots=True)

@@ -371,7 +371,7 @@ def release(
     ours = (token, epoch, number, "sending")
     names = ("lease_holder", "epoch", "attempt", "state")
     if row is not None and tuple(row[name] for name in names) == ours:
-        after = "retrying" if number > 1 else "queued"
+        after = "retrying" if number > 1 and row["retry_delay"] is not None else "queued"
         free = {"lease_holder": None, "lease_until": None, "failure_message": why}
         tables.change(row, state=after, attempt=number - 1, **free)
         said = f"not sent, no attempt spent: {why}"

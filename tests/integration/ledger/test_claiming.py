@@ -120,6 +120,18 @@ async def test_attempts_that_are_not_known_may_have_been_delivered(
     assert await answer(ledger, request) == Claimed(possible_duplicate=doubt)
 
 
+async def test_an_attempt_that_was_given_back_keeps_earlier_ones_waiting_that_were_never_recorded(
+    ledger: LedgerRig,
+) -> None:
+    attempt = attempt_of()
+    later = request_of(again(attempt, 2))
+    assert await answer(ledger, later) == Claimed(possible_duplicate=True)
+    await ledger.records.release(later.attempt, later.token, "the circuit is open")
+    assert await ledger.state(attempt.id) is State.QUEUED
+    assert isinstance(await answer(ledger, request_of(attempt)), Held)
+    assert await answer(ledger, later) == Claimed(possible_duplicate=True)
+
+
 async def test_a_replay_that_is_not_known_begins_anew(ledger: LedgerRig) -> None:
     assert await answer(ledger, request_of(attempt_of(epoch=1))) == Claimed()
 
