@@ -79,11 +79,10 @@ SELECT n.id, n.epoch, n.attempt, n.state, n.channel FROM notifications n
 """
 SELECT: Final = _SELECT.format(among="n.ctid >= $1 AND n.ctid < $2", order="n.id")
 """In a range of pages, as `FIND`: a statement that read them all would not end in time in a large ledger."""
-SELECT_NEWEST: Final = _SELECT.format(
-    among="n.accepted_at >= coalesce($1::timestamptz, '-infinity') AND n.accepted_at < coalesce($2::timestamptz, 'infinity')",
-    order="n.accepted_at DESC",
-)
-SELECT_TROUBLED: Final = SELECT_NEWEST.replace("WHERE n.", f"WHERE {TROUBLED} AND n.", 1)
+_ACCEPTED: Final = "n.accepted_at >= coalesce($1::timestamptz, '-infinity') AND n.accepted_at < coalesce($2::timestamptz, 'infinity')"
+_NEWEST: Final = "n.accepted_at DESC"
+SELECT_NEWEST: Final = _SELECT.format(among=_ACCEPTED, order=_NEWEST)
+SELECT_TROUBLED: Final = _SELECT.format(among=f"{TROUBLED} AND {_ACCEPTED}", order=_NEWEST)
 """Accepted in a while: all, or those that fared badly, of which there is an index."""
 
 BY_ID: Final = f"""
