@@ -1,0 +1,26 @@
+"""Several roles in one process share what there is of it once."""
+
+import pytest
+
+from tidings import app
+from tidings.broker.holdings import Holdings
+from tidings.ledger import Ledger
+from tidings.settings import Settings
+from tidings.telemetry.metrics import Metrics
+
+
+async def test_a_worker_and_an_archive_in_one_process_hold_messages_on_one_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[Holdings] = []
+
+    def role(*_: object, holdings: Holdings, **__: object) -> None:
+        given.append(holdings)
+
+    monkeypatch.setattr(app, "Worker", role)
+    monkeypatch.setattr(app, "Archive", role)
+    settings = Settings()
+    ledger = Ledger(settings.ledger, actor="a test")
+    list(app._roles(settings, ("worker", "archive"), (), ledger, Metrics(), None))
+    worker, archive = given
+    assert worker is archive
