@@ -16,7 +16,7 @@ from tidings.delivery.properties import producer, properties_of
 from tidings.delivery.states import FINISHED, State
 from tidings.ledger.database import Connection
 from tidings.ledger.idempotency import Use, forget
-from tidings_events import InvalidNotification, parse
+from tidings_events import InvalidNotification, Notification, parse
 
 PUBLISHED_AGAIN: Final = "published again with other content"
 """How every such note begins."""
@@ -47,10 +47,15 @@ class Unlike(NamedTuple):
     @property
     def alike(self) -> bool:
         """Whether it is only written otherwise: a client may order its fields differently each time."""
-        try:
-            return parse(self.stored) == whole(self.attempt).notification
-        except InvalidNotification:
-            return False
+        return is_body_of(whole(self.attempt).notification, self.stored)
+
+
+def is_body_of(notification: Notification, body: bytes) -> bool:
+    """Whether a body says the same, however it is written."""
+    try:
+        return parse(body) == notification
+    except InvalidNotification:
+        return False
 
 
 async def unlike(

@@ -12,6 +12,7 @@ from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.burying import Objection, Refusal, refusal
 from tidings.delivery.letter import LetterState, lane_of
 from tidings.delivery.states import State
+from tidings.ledger.conflicts import is_body_of
 from tidings.ledger.idempotency import Use
 from tidings.ledger.letter_rows import ExpiresAt, first_attempt, standing
 from tidings_events import InvalidNotification, Notification, parse
@@ -87,20 +88,13 @@ def one_of_each(
     not_replayed = []
     for one in readable:
         letter, id_ = one.row["id"], one.notification.id
-        if letter in stored and not _alike(one.notification, stored[letter]):
+        if letter in stored and not is_body_of(one.notification, stored[letter]):
             not_replayed.append(NotReplayed(letter, Refusal.OTHER_CONTENT, _other_content(id_)))
         elif id_ in chosen:
             not_replayed.append(same_notification(letter))
         else:
             chosen[id_] = one
     return list(chosen.values()), not_replayed
-
-
-def _alike(notification: Notification, body: bytes) -> bool:
-    try:
-        return parse(body) == notification
-    except InvalidNotification:
-        return False
 
 
 def _other_content(id_: UUID) -> str:
