@@ -72,7 +72,8 @@ def pause(channel: Channel, why: Why = "") -> None:
     if run(_pause(channel, Verb.PAUSE, why)):
         out.print(f"{channel} is paused; workers obey within about a second.")
     else:
-        out.print(f"{channel} was paused already; your reason is noted.")
+        noted = "; your reason is noted" if why.strip() else ""
+        out.print(f"{channel} was paused already{noted}.")
 
 
 @app.command()
@@ -92,7 +93,7 @@ async def _pause(channel: str, verb: Verb, why: str) -> bool:
     async with open_ledger(Settings()) as ledger:
         was_paused = pausing(await ledger.controls.orders(), channel) is not None
         changes = was_paused == (verb is Verb.RESUME)
-        if changes or verb is Verb.PAUSE:
+        if changes or (verb is Verb.PAUSE and why.strip()):
             await ledger.controls.give(channel, WHOLE_CHANNEL, verb, actor=actor(), reason=why)
         return changes
 

@@ -69,7 +69,7 @@ async def what_waits(settings: Settings, ledger: Ledger, now: datetime) -> str:
 
 
 def held_up(around: Surroundings, now: datetime) -> str:
-    """The same in words: `email was paused 29s ago by cli jane@desk: moving; 2 messages wait: …`."""
+    """The same in words: `email was paused 29s ago (cli jane@desk: moving); 2 messages wait: …`."""
     channels = [one for one in around.conditions if not one.provider]
     return "; ".join([*not_delivering(channels, now), _in_lanes(around.lanes.values())])
 
@@ -77,7 +77,7 @@ def held_up(around: Surroundings, now: datetime) -> str:
 def not_delivering(channels: Sequence[Condition], now: datetime) -> list[str]:
     """Why some of these channels deliver nothing just now, in words."""
     paused = [one for one in channels if one.state == PAUSED]
-    parts = [f"{one.channel} was paused{_when(one, now)} by {one.why}" for one in paused]
+    parts = [f"{one.channel} was paused{_when(one, now)} ({one.why})" for one in paused]
     for state, said in (
         (UNSERVED, "no worker runs for {}"),
         (RESTING, "no provider of {} may be asked"),

@@ -23,8 +23,15 @@ INSERT INTO channel_orders (channel, provider, verb, actor, reason) VALUES ($1, 
 RETURNING {_ORDER}
 """
 
-LAST: Final = f"""
-SELECT DISTINCT ON (channel, provider) {_ORDER} FROM channel_orders ORDER BY channel, provider, id DESC
+LAST: Final = """
+SELECT id, channel, provider, verb, actor, reason,
+       (SELECT min(at) FROM channel_orders one
+         WHERE (one.channel, one.provider) = (last.channel, last.provider)
+           AND id > (SELECT coalesce(max(id), 0) FROM channel_orders other
+                      WHERE (other.channel, other.provider) = (last.channel, last.provider)
+                        AND other.verb <> last.verb)) AS at
+  FROM (SELECT DISTINCT ON (channel, provider) * FROM channel_orders
+         ORDER BY channel, provider, id DESC) AS last
 """
 
 HISTORY: Final = f"""
@@ -107,7 +114,8 @@ class Controls:
         return _order(dict(row))
 
     async def orders(self) -> Sequence[Order]:
-        """The last order of each channel and provider: those that count."""
+        """The last order of each channel and provider: those that count. Its time is that of the first of the same
+        in a row: a channel that is paused twice is paused since the first time."""
         async with self._database.connection() as connection:
             return [_order(dict(row)) for row in await connection.fetch(LAST)]
 

@@ -120,7 +120,7 @@ async def test_show_of_what_no_worker_has_read_says_what_may_hold_it_up(
         told = await tidings(*command, published.out.strip(), env=env)
         assert (told.code, told.out) == (1, "")
         assert "no such notification" in told.err
-        assert re.search(r"email was paused (\S+ ago|now) by cli [^:;]+;", told.err), told.err
+        assert re.search(r"email was paused (\S+ ago|now) \(cli [^:;]+\);", told.err), told.err
         assert "1 message waits: 1 in tidings.email.normal" in told.err
 
 

@@ -70,7 +70,7 @@ async def test_a_channel_that_is_paused_while_messages_wait_in_it_is_told_and_is
         while "paused" not in (told := await tidings("verify", env=env)).out:
             await asyncio.sleep(0.2)
     assert told.code == 0
-    assert re.search(r"! email was paused .* by cli .*; 1 message in its queues", told.out)
+    assert re.search(r"! email was paused .* \(cli .*\); 1 message in its queues", told.out)
     code, found = await verify(env)
     assert (code, len(found["held_up"]), found["broken"]) == (0, 1, [])
 

@@ -23,7 +23,7 @@ def test_each_channel_that_does_not_deliver_is_named_and_what_waits_is_counted()
         for name, count in (("tidings.email.high", 1_200), ("tidings.sms.low", 0))
     }
     assert held_up(Surroundings(known, lanes), NOW) == (
-        "email was paused 29s ago by cli jane@desk: moving; no worker runs for sms, webhook; "
+        "email was paused 29s ago (cli jane@desk: moving); no worker runs for sms, webhook; "
         "no provider of whatsapp may be asked; 1,200 messages wait: 1,200 in tidings.email.high"
     )
 

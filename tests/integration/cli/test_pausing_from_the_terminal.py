@@ -1,0 +1,43 @@
+"""`tidings channels pause`, as an operator types it."""
+
+import asyncio
+import json
+from datetime import datetime
+from typing import Any
+
+from tests.support.forked import tidings
+
+
+async def email(env: dict[str, str]) -> dict[str, Any]:
+    """How the channel fares."""
+    (found,) = (
+        one
+        for one in json.loads((await tidings("channels", "list", "--json", env=env)).out)
+        if one["channel"] == "email" and not one["provider"]
+    )
+    return dict(found)
+
+
+async def test_a_channel_that_is_paused_twice_is_paused_since_the_first_time(
+    env: dict[str, str],
+) -> None:
+    await tidings("channels", "pause", "email", "--why", "moving", env=env)
+    first = await email(env)
+    await asyncio.sleep(0.01)
+    again = await tidings("channels", "pause", "email", "--why", "moving, until 6:00", env=env)
+    then = await email(env)
+    assert again.out == "email was paused already; your reason is noted.\n"
+    assert then["since"] == first["since"]
+    assert then["why"].endswith(": moving, until 6:00")
+    await tidings("channels", "resume", "email", env=env)
+    await tidings("channels", "pause", "email", env=env)
+    assert datetime.fromisoformat((await email(env))["since"]) > datetime.fromisoformat(
+        first["since"]
+    )
+
+
+async def test_a_second_pause_that_says_nothing_takes_no_reason_away(env: dict[str, str]) -> None:
+    await tidings("channels", "pause", "email", "--why", "moving", env=env)
+    again = await tidings("channels", "pause", "email", env=env)
+    assert again.out == "email was paused already.\n"
+    assert (await email(env))["why"].endswith(": moving")
