@@ -19,6 +19,7 @@ from tidings.cli.hints import next_page, nothing_matches
 from tidings.cli.letter_views import as_data, groups_table, letters_table, told
 from tidings.cli.options import AsJson, Before, Reveal, open_ledger
 from tidings.cli.veil import discreet
+from tidings.cli.ways_on import ways_of_groups
 from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.letter_search import Group, LetterFilter
@@ -77,7 +78,7 @@ def list_(
     if as_json:
         print_json([as_data(one, reveal=reveal) for one in found])
     elif not found:
-        nothing_matches(category, wanted.entity_type)
+        nothing_matches(category, wanted.entity_type, otherwise=_none(wanted, state, before))
     else:
         out.print(letters_table(found, datetime.now(UTC), reveal=reveal))
         if count > len(found):
@@ -121,11 +122,11 @@ def groups(
     if as_json:
         print_json([{**asdict(one), "message": discreet(one.message)} for one in found])
     elif not found:
-        nothing_matches(category, wanted.entity_type)
+        nothing_matches(category, wanted.entity_type, otherwise=_none(wanted, state))
     else:
         out.print(groups_table(found, datetime.now(UTC)))
-        again = "tidings replay --fingerprint GROUP --canary 1,10,100"
-        err.print(f"[dim]One group again: `{again}`[/]")
+        for how in ways_of_groups([one.reason for one in found]):
+            err.print(f"[dim]{how}[/]")
 
 
 @app.command()
@@ -164,6 +165,15 @@ def show(
         print_json({**data, **({"body": text} if reveal else {})})
     else:
         out.print(told(letter, body, results, datetime.now(UTC), reveal=reveal))
+
+
+def _none(
+    wanted: LetterFilter,
+    state: Sequence[which.WhichState] | None,
+    before: IdPrefix | None = None,
+) -> str | None:
+    """What is said of an empty list where nothing was asked for."""
+    return None if wanted.selects or state or before else "No dead letter is open."
 
 
 async def _show(id: IdPrefix) -> tuple[StoredLetter, bytes, tuple[Recipient, ...]]:

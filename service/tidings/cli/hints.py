@@ -2,21 +2,39 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 from tidings.cli.commands import did_you_mean
 from tidings.cli.console import err, run
 from tidings.cli.harmless import escape
 from tidings.cli.options import open_ledger
+from tidings.cli.telling import counted
+from tidings.delivery.outcome import Reason
 from tidings.ledger.reports import Words
 from tidings.settings import Settings
 
 
-def nothing_matches(category: str | None, entity_type: str | None) -> None:
-    """Say so, and whether one of these words was never used."""
-    err.print("Nothing matches.")
+def nothing_matches(
+    category: str | None, entity_type: str | None, *, otherwise: str | None = None
+) -> None:
+    """Say so, and whether one of these words was never used.
+
+    Args:
+        otherwise: What is said instead, where nothing was asked for that could match.
+    """
+    err.print(otherwise or "Nothing matches.")
     say_what_is_near(category, entity_type)
+
+
+def say_what_never_became_a_notification(letters: Mapping[Reason, int]) -> None:
+    """How many open dead letters no list of notifications has, and how they are listed."""
+    told = [
+        f"{counted(count, f'{reason} dead letter')}: `tidings dead list --reason {reason}`"
+        for reason, count in letters.items()
+    ]
+    if told:
+        err.print(f"[dim]Not listed, for they never became notifications: {'; '.join(told)}[/]")
 
 
 def say_what_is_near(category: str | None, entity_type: str | None) -> None:

@@ -1,8 +1,8 @@
 """`tidings list`: the notifications that match, newest first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.text import Text
@@ -10,7 +10,7 @@ from rich.text import Text
 from tidings.cli import letter_options as which
 from tidings.cli.console import err, out, print_json, run
 from tidings.cli.harmless import escape
-from tidings.cli.hints import next_page, nothing_matches
+from tidings.cli.hints import next_page, nothing_matches, say_what_never_became_a_notification
 from tidings.cli.options import AsJson, Before, Reveal, entity_of, open_ledger, shown
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.show import STYLES
@@ -18,11 +18,15 @@ from tidings.cli.telling import ago, exact, moment, untried
 from tidings.cli.veil import discreet
 from tidings.cli.waiting import Surroundings, surroundings, why_it_waits
 from tidings.delivery.errors import Refused
+from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.notification_search import Filters, Page
 from tidings.ledger.stories import Summary
 from tidings.settings import Settings
+
+LEAST: Final = {"When": len("59m ago"), "Channel": len("whatsapp"), "State": len("suppressed")}
+"""Columns of what differs from call to call, so that the others stand where they stood."""
 
 
 def list_(
@@ -67,18 +71,21 @@ def list_(
         since=moment(since, option="--since") if since else None,
         until=moment(until, option="--until") if until else None,
     )
-    page, around = run(_find(filters, limit, before))
+    page, around, letters = run(_find(filters, limit, before))
     found, now = page.found, datetime.now(UTC)
     if as_json:
         print_json([_as_data(one, around, now, reveal=reveal) for one in found])
     elif not found and page.looked_back_to is None:
-        nothing_matches(category, type_)
+        none = "There is no notification yet." if filters == Filters() and not before else None
+        nothing_matches(category, type_, otherwise=none)
     elif found:
         out.print(table(found, around, now, reveal=reveal))
         if len(found) == limit:
             err.print(f"[dim]There may be more: `{escape(next_page(found[-1].id))}`[/]")
     if page.looked_back_to is not None:
         _say_how_far(page.looked_back_to)
+    if not as_json:
+        say_what_never_became_a_notification(letters)
 
 
 def _say_how_far(reached: datetime) -> None:
@@ -88,14 +95,19 @@ def _say_how_far(reached: datetime) -> None:
     err.print(f"[dim]{since} For older ones: `--until {when}`[/]")
 
 
-async def _find(filters: Filters, limit: int, before: IdPrefix | None) -> tuple[Page, Surroundings]:
+async def _find(
+    filters: Filters, limit: int, before: IdPrefix | None
+) -> tuple[Page, Surroundings, Mapping[Reason, int]]:
+    """What matches, what has to be known of it, and the letters that the whole list, or an empty one, lacks."""
     settings = Settings()
     async with open_ledger(settings) as ledger:
         older = await ledger.reports.find(before) if before else None
         if before and older is None:
             raise Refused(f"there is no notification {before.text} to go on from")
         page = await ledger.reports.list(filters, limit, before=older)
-        return page, await surroundings(settings, ledger, page.found)
+        alone = not page.found or (filters == Filters() and not before)
+        letters = await ledger.reports.letters_alone() if alone else {}
+        return page, await surroundings(settings, ledger, page.found), letters
 
 
 def _as_data(one: Summary, around: Surroundings, now: datetime, *, reveal: bool) -> dict[str, Any]:
@@ -115,6 +127,7 @@ def table(found: Sequence[Summary], around: Surroundings, now: datetime, *, reve
             Row(_cells(one, now, reveal=reveal), why_it_waits(one, around, now) or _why(one))
             for one in found
         ],
+        least=LEAST,
     )
 
 

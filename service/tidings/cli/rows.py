@@ -4,8 +4,8 @@ Nothing is cut and nothing left out, however narrow the terminal: what stands be
 of its column. A file or a pipe has room for everything, and so gets one row a line.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from rich.cells import cell_len
@@ -40,6 +40,8 @@ class Rows:
     rows: Sequence[Row]
     right: Collection[str] = ()
     """Headings of the cells that are numbers: they end below each other."""
+    least: Mapping[str, int] = field(default_factory=dict)
+    """By heading, the columns that its cells take at least."""
     reason: str = "Why"
     """The heading of the sentences."""
 
@@ -64,7 +66,8 @@ class Rows:
 
     def _width(self, place: int) -> int:
         cells = (row.cells[place].cell_len for row in self.rows)
-        return max(cell_len(self.names[place]), *cells, 0)
+        name = self.names[place]
+        return max(cell_len(name), self.least.get(name, 0), *cells)
 
     def _reasons_fit(self, room: int) -> bool:
         """Whether they may stand in the last column: there they take no more lines than beneath."""

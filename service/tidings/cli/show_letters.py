@@ -18,15 +18,12 @@ from tidings.cli.ways_on import ways_on, would_expire
 from tidings.delivery.attempt import YEARS
 from tidings.delivery.errors import Refused
 from tidings.delivery.letter import LetterState
-from tidings.delivery.outcome import Reason
 from tidings.delivery.properties import producer
 from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.letter_rows import StoredLetter
+from tidings.ledger.reports import NO_NOTIFICATION
 from tidings.ledger.stories import Burial, Story
-
-NO_WORKER_TOOK: frozenset[str] = frozenset({Reason.MALFORMED, Reason.UNROUTABLE})
-
 
 Unclaimed: TypeAlias = tuple[tuple[StoredLetter, bytes], ...]
 """Letters of what never became a notification, each with its body, oldest first."""
@@ -129,7 +126,7 @@ def strays(story: Story) -> Iterator[Text]:
     What was edited or replayed may have become this very notification.
     """
     for one in story.letters:
-        other = one.reason in NO_WORKER_TOOK and one.reason != story.notification.reason
+        other = one.reason in NO_NOTIFICATION and one.reason != story.notification.reason
         if other and one.state == LetterState.BURIED:
             yield Text.assemble(
                 ("Another message with this id is a dead letter", "yellow"),

@@ -13,6 +13,7 @@ from tidings.cli.conditions import DOWN, HELD, PAUSED, RESTING, UNSERVED, Condit
 from tidings.cli.telling import ago, distance
 from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import TidingsError
+from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
 from tidings.ledger.stories import Summary
@@ -58,7 +59,10 @@ async def _lanes(settings: Settings, queues: Collection[str]) -> Mapping[str, De
 
 async def unknown(settings: Settings, ledger: Ledger) -> str:
     """Why nothing is known of an id: what may hold it up."""
-    return f"{UNKNOWN}: {await what_waits(settings, ledger, datetime.now(UTC))}"
+    waits = await what_waits(settings, ledger, datetime.now(UTC))
+    unread = Reason.MALFORMED in await ledger.reports.letters_alone()
+    unread_too = "; or its message can't be read: `tidings dead list --reason malformed`"
+    return f"{UNKNOWN}: {waits}{unread_too if unread else ''}"
 
 
 async def what_waits(settings: Settings, ledger: Ledger, now: datetime) -> str:

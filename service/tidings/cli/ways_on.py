@@ -1,5 +1,6 @@
 """Says what a person can do with a dead letter: only what can work for this very one."""
 
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -38,6 +39,16 @@ def ways_on(letter: UUID, body: bytes, kind: str, *, expired: bool) -> str:
     if kind.startswith(TEMPLATE):
         return f"Mended:    [bold]{edit} --replay[/]\nOnce the template is mended: [bold]{again}[/]"
     return f"Once more: [bold]{again}[/]\nMended:    [bold]{edit} --replay[/]"
+
+
+def ways_of_groups(reasons: Collection[Reason]) -> Iterator[str]:
+    """Sentences with the commands for groups that were buried for these reasons."""
+    if any(reason not in (Reason.MALFORMED, Reason.EXPIRED) for reason in reasons):
+        yield "One group again: `tidings replay --fingerprint GROUP --canary 1,10,100`"
+    if Reason.MALFORMED in reasons:
+        yield "What is malformed, mended: `tidings dead edit --fingerprint GROUP --set FIELD=VALUE --replay`"
+    if Reason.EXPIRED in reasons:
+        yield "What expired, with more time: `tidings dead edit --fingerprint GROUP --set expires_at=… --replay`"
 
 
 def would_expire(letter: StoredLetter, body: bytes, now: datetime) -> bool:

@@ -30,10 +30,12 @@ class IdPrefix:
             ValueError: Too few digits, too many, or not hexadecimal.
         """
         digits = text.strip().lower().replace("-", "")
-        if not SHORTEST <= len(digits) <= 32 or set(digits) - DIGITS:
+        others = set(digits) - DIGITS
+        if not SHORTEST <= len(digits) <= 32 or others:
+            dead = "; a message whose id is no UUID is a dead letter: `tidings dead list --reason malformed`"
             raise ValueError(
                 f"{text[:60]!r} is not an id: write a UUID, at least the first {SHORTEST} of its digits, or "
-                "its last group"
+                f"its last group{dead if others else ''}"
             )
         return cls(text.strip(), digits)
 

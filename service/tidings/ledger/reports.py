@@ -1,11 +1,13 @@
 """Answers what happened: to one notification, to those that match, to all in a while."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from tidings.delivery.errors import Refused
+from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.id_prefix import MOST_CANDIDATES, IdPrefix, several
@@ -14,6 +16,7 @@ from tidings.ledger.notification_search import Filters, Page, page, summary
 from tidings.ledger.statistics import Statistics, statistics
 from tidings.ledger.steps import PATIENCE
 from tidings.ledger.stories import Asked, Burial, Change, Recipient, Story, Summary, Try
+from tidings_events import CHANNELS
 
 
 def _columns(kind: type) -> str:
@@ -39,6 +42,27 @@ SELECT {_columns(Burial)} FROM dead_letters
 RESULTS: Final = f"""
 SELECT {_columns(Recipient)} FROM recipient_results WHERE notification_id = $1 ORDER BY epoch, role DESC, address
 """
+NO_NOTIFICATION: Final = (Reason.MALFORMED, Reason.UNROUTABLE)
+"""Reasons of what no worker could take."""
+LOOKED_AT: Final = 1_000
+"""Letters of each channel and reason that are looked at to count those without a notification."""
+_OLDEST: Final = """
+LATERAL (SELECT reason, notification_id FROM dead_letters WHERE state = 'buried' AND channel {channel}
+            AND (reason, buried_at) >= (r.reason, '-infinity') AND (reason, buried_at) <= (r.reason, 'infinity')
+          ORDER BY reason, buried_at LIMIT $3) AS oldest
+"""
+"""Compared as rows, they are read from the index of open letters by channel and reason, and from no other: one by time
+alone would be read to its end for what is rare."""
+LETTERS_ALONE: Final = f"""
+SELECT reason, count(*) AS letters FROM (
+    SELECT oldest.* FROM unnest($1::text[]) AS c (channel), unnest($2::text[]) AS r (reason), {_OLDEST.format(channel="= c.channel")}
+     UNION ALL
+    SELECT oldest.* FROM unnest($2::text[]) AS r (reason), {_OLDEST.format(channel="IS NULL")}
+) AS looked_at
+ WHERE NOT EXISTS (SELECT FROM notifications n WHERE n.id = looked_at.notification_id)
+ GROUP BY reason ORDER BY reason
+"""
+
 WORDS: Final = """
 SELECT array_agg(DISTINCT category) AS categories, array_agg(DISTINCT entity_type) AS entity_types FROM (
     (SELECT category, entity_type FROM notifications ORDER BY accepted_at DESC LIMIT $1)
@@ -120,6 +144,13 @@ class Reports:
         async with self._database.connection() as connection:
             rows = await connection.fetch(LETTERS, prefix.lowest, prefix.highest, MOST_CANDIDATES)
         return tuple(Burial(**dict(row)) for row in rows)
+
+    async def letters_alone(self) -> Mapping[Reason, int]:
+        """How many open dead letters never became a notification, by reason; as far as the oldest of them tell."""
+        reasons = [one.value for one in NO_NOTIFICATION]
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(LETTERS_ALONE, list(CHANNELS), reasons, LOOKED_AT)
+        return {Reason(row["reason"]): row["letters"] for row in rows}
 
     async def recipients(self, id: UUID, epoch: int) -> tuple[Recipient, ...]:
         """What became of each recipient in an epoch; empty where they all fared alike."""

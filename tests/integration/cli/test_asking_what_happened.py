@@ -103,6 +103,7 @@ async def test_show_of_what_is_not_there_says_so_and_exits_with_1(env: dict[str,
     assert "no such notification" in unknown.err
     assert garbage.code == 2
     assert "at least the first 4 of its digits" in garbage.err
+    assert "`tidings dead list --reason malformed`" in garbage.err
 
 
 async def test_show_of_what_no_worker_has_read_says_what_may_hold_it_up(
@@ -152,8 +153,16 @@ async def test_list_of_nothing_is_empty_and_well(env: dict[str, str]) -> None:
         tidings("list", "--channel", "sms", env=env),
         tidings("list", "--channel", "sms", "--json", env=env),
     )
-    assert (words.code, words.out) == (0, "")
+    assert (words.code, words.out, words.err) == (0, "", "Nothing matches.\n")
     assert json.loads(as_json.out) == []
+    for command, said in (
+        (("list",), "There is no notification yet.\n"),
+        (("dead", "list"), "No dead letter is open.\n"),
+        (("dead", "groups"), "No dead letter is open.\n"),
+        (("dead", "list", "--state", "all"), "Nothing matches.\n"),
+    ):
+        empty = await tidings(*command, env=env)
+        assert (empty.code, empty.out, empty.err) == (0, "", said), command
 
 
 @pytest.mark.parametrize("option", ["--since", "--until"])

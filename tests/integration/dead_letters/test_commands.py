@@ -651,3 +651,40 @@ async def test_a_word_that_nobody_uses_is_told_where_nothing_matches(
     assert "did you mean 'order'?" in entity.err
     other = await tidings("dead", "list", "--entity", "order:8")
     assert "did you mean" not in other.err
+
+
+async def test_a_list_of_notifications_tells_which_dead_letters_it_lacks(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    async with rig.archiving():
+        await rig.publish_dead(b"{", {})
+        await rig.publish_dead(written(), {})
+        await rig.bury()
+        await rig.letters(3)
+    every = await tidings("list")
+    assert every.err == (
+        "Not listed, for they never became notifications: "
+        "1 malformed dead letter: `tidings dead list --reason malformed`; "
+        "1 unroutable dead letter: `tidings dead list --reason unroutable`\n"
+    )
+    found, none = await tidings("list", "-c", "email"), await tidings("list", "--to", "nobody")
+    assert (found.err, none.err) == ("", f"Nothing matches.\n{every.err}")
+    unknown = await tidings("show", str(uuid4()))
+    assert "can't be read: `tidings dead list --reason malformed`" in unknown.err
+
+
+async def test_groups_are_told_only_what_can_work_for_them(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    async with rig.archiving():
+        await rig.publish_dead(b"{", {})
+        await rig.bury(outcome=Undeliverable(Reason.EXPIRED, Failure("expired", "too late")))
+        await rig.letters(2)
+        unreplayable = await tidings("dead", "groups")
+        await rig.bury()
+        await rig.letters(3)
+        every = await tidings("dead", "groups")
+    assert "tidings replay" not in unreplayable.err
+    assert "tidings dead edit --fingerprint GROUP --set FIELD=VALUE --replay" in unreplayable.err
+    assert "tidings dead edit --fingerprint GROUP --set expires_at=… --replay" in unreplayable.err
+    assert "One group again: `tidings replay --fingerprint GROUP" in every.err

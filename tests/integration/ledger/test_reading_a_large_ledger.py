@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from tidings.dead_letters.mending import mend
 from tidings.dead_letters.pacing import FEW as FEW_LETTERS
 from tidings.dead_letters.replay import rehearse
 from tidings.delivery.errors import Refused
+from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger import id_search, requeue, statistics, steps, verification
 from tidings.ledger.database import Database
@@ -366,3 +367,29 @@ async def test_what_stands_open_is_counted_without_the_closed_letters(large: str
     now, read = await rows_read(large, standing)
     assert sum(one.count for one in now.open.values()) == 429
     assert read["dead_letters"] <= 429
+
+
+async def test_letters_that_never_became_notifications_are_counted_without_the_others(
+    large: str,
+) -> None:
+    add = """
+    INSERT INTO dead_letters (id, notification_id, reason, kind, message, fingerprint, channel, first_failed_at,
+                              last_failed_at, body)
+    SELECT gen_random_uuid(), id, reason, '', '', '3', channel, now(), now(), ''
+      FROM (VALUES (NULL, 'malformed', NULL), (gen_random_uuid(), 'malformed', 'sms'),
+                   (gen_random_uuid(), 'unroutable', 'email'),
+                   ((SELECT id FROM notifications LIMIT 1), 'malformed', 'email')) AS new (id, reason, channel)
+    """
+
+    async def counted(database: Database) -> Mapping[Reason, int]:
+        return await Reports(database).letters_alone()
+
+    async with Database(settings_of(large)) as database, database.transaction() as connection:
+        await connection.execute(add)
+    try:
+        found, read = await rows_read(large, counted)
+    finally:
+        async with Database(settings_of(large)) as database, database.connection() as connection:
+            await connection.execute("DELETE FROM dead_letters WHERE reason <> 'rejected'")
+    assert found == {Reason.MALFORMED: 2, Reason.UNROUTABLE: 1}
+    assert read["dead_letters"] <= 4

@@ -136,3 +136,11 @@ def test_what_expired_before_it_was_tried_has_no_tries() -> None:
     heading, row, *why = printed(late, width=100).splitlines()
     assert row[heading.index("Tries")] == "0"
     assert "expired before it was tried · not delivered before noon" in " ".join(why)
+
+
+@pytest.mark.parametrize("width", [80, 120, None])
+def test_a_value_stands_in_the_same_column_from_call_to_call(width: int | None) -> None:
+    early = one(accepted_at=NOW, state=State.SENT, channel="sms", recipient="+4915112345678")
+    late = one(state=State.SUPPRESSED, channel="whatsapp", recipient="+4915112345678")
+    first, then = (printed(it, width=width).splitlines()[0].split("Why")[0] for it in (early, late))
+    assert first.rstrip() == then.rstrip()
