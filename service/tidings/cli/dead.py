@@ -20,6 +20,7 @@ from tidings.cli.letter_views import as_data, groups_table, letters_table, told
 from tidings.cli.options import AsJson, Before, Reveal, open_ledger
 from tidings.cli.veil import discreet
 from tidings.cli.ways_on import ways_of_groups
+from tidings.delivery.burying import refusal
 from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.letter_search import Group, LetterFilter
@@ -154,7 +155,7 @@ def show(
             "with --reveal",
             param_hint="--raw",
         )
-    letter, body, results = run(_show(id))
+    letter, body, results, closed = run(_show(id))
     if raw:
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()
@@ -164,7 +165,8 @@ def show(
         data = {**as_data(letter, reveal=reveal), **named}
         print_json({**data, **({"body": text} if reveal else {})})
     else:
-        out.print(told(letter, body, results, datetime.now(UTC), reveal=reveal))
+        now = datetime.now(UTC)
+        out.print(told(letter, body, results, now, reveal=reveal, closed=closed))
 
 
 def _none(
@@ -176,13 +178,18 @@ def _none(
     return None if wanted.selects or state or before else "No dead letter is open."
 
 
-async def _show(id: IdPrefix) -> tuple[StoredLetter, bytes, tuple[Recipient, ...]]:
+async def _show(
+    id: IdPrefix,
+) -> tuple[StoredLetter, bytes, tuple[Recipient, ...], str | None]:
+    """A letter, its body, what became of each recipient, and why it can't be sent again, whatever is in it."""
     letter, body = await which.find(id)
     if letter.notification_id is None:
-        return letter, body, ()
+        return letter, body, (), None
     async with open_ledger(Settings()) as ledger:
         results = await ledger.reports.recipients(letter.notification_id, letter.epoch)
-    return letter, body, results
+        standing = await ledger.reports.standing(letter.notification_id)
+    closed = refusal(standing, letter.epoch, force=False) if standing else None
+    return letter, body, results, closed.why if closed else None
 
 
 async def _list(

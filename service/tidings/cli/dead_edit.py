@@ -32,6 +32,7 @@ from tidings.cli.replay import end, replay_letters
 from tidings.cli.replay_report import warn_of_doubt
 from tidings.cli.telling import counted
 from tidings.cli.veil import discreet
+from tidings.cli.ways_on import not_text
 from tidings.dead_letters.editing import Unreadable, checked, readable, with_fields
 from tidings.dead_letters.mending import Mended, mend
 from tidings.dead_letters.policies import Policies
@@ -172,6 +173,8 @@ def _one(
         out.print(f"It had no id of a notification; it is {id_} now: [bold]tidings show {id_}[/]")
     if replay:
         end(*run(_sent_again([new])))
+    else:
+        err.print(f"[dim]Send it: `tidings replay {new}`[/]")
 
 
 def _many(
@@ -201,6 +204,9 @@ def _many(
         print_json(mended_as_data(done, rehearsed=dry_run))
     elif not as_json:
         show_mended(done, rehearsed=dry_run, reveal=reveal)
+        if done.new and not (dry_run or replay):
+            which_ = f"`tidings replay {' '.join(map(str, done.new))}`"
+            err.print(f"[dim]Send them: {which_ if ids else 'the same command with `--replay`'}[/]")
     if done.stopped == INTERRUPTED:
         raise typer.Exit(STOPPED)
     if ready:
@@ -255,6 +261,10 @@ def _edited(
 
 def _in_the_editor(before: bytes, *, reveal: bool) -> bytes:
     """Until it can be read, or its editor gives up."""
+    if not_text(before):
+        fail(
+            Refused("its body is no text that an editor could mend: write a whole one with --file")
+        )
     first = text = readable(before)
     while True:
         text = guarded(partial(edit_text, text, "letter.json"))

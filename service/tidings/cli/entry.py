@@ -46,7 +46,9 @@ def _code(app: CommandLine) -> int:
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
-    except typer.Abort:
+    except typer.Abort as abort:
+        if isinstance(abort.__context__, KeyboardInterrupt | EOFError):
+            err.print()  # nobody ended the line of the question
         err.print("Aborted.")
         return FAULT
     except typer.TyperException as error:

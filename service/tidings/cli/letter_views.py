@@ -21,6 +21,7 @@ from tidings.cli.timeline import facts
 from tidings.cli.veil import discreet, hex_dump, veiled, veiled_headers
 from tidings.cli.ways_on import ways_on, would_expire
 from tidings.dead_letters.editing import Unreadable, checked, readable
+from tidings.delivery.attempt import YEARS
 from tidings.delivery.letter import LetterState
 from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.letter_search import Group
@@ -110,11 +111,13 @@ def told(
     now: datetime,
     *,
     reveal: bool,
+    closed: str | None = None,
 ) -> RenderableType:
     """Everything about one letter.
 
     Args:
         results: What became of each recipient, where they did not all fare alike.
+        closed: Why it can't be sent again, whatever is in it.
     """
     results = single_lines(tuple(results))
     parts: list[RenderableType] = [_head(letter, now, reveal=reveal)]
@@ -131,7 +134,7 @@ def told(
         said = unreadable.problems if reveal else map(discreet, unreadable.problems)
         parts += [Sentence(Text(on_one_line(one)), Text("  · "), hanging=0) for one in said]
     parts += ["", Text("Body", style="dim"), _indented(_body(body, reveal=reveal))]
-    parts += _advice(letter, body, now)
+    parts += _advice(letter, body, now, closed)
     return Stack(*parts)
 
 
@@ -160,6 +163,8 @@ def _facts(letter: StoredLetter, now: datetime, *, reveal: bool) -> Iterable[tup
     yield "About", f"{letter.entity_type} {letter.entity_id}" if letter.entity_type else ""
     yield "Attempts", str(letter.tries)
     yield "Worker", str(letter.headers.get(Headers.WORKER, ""))
+    published = published_at(letter)
+    yield "Published", _when(published, now) if published else ""
     yield from _times(letter, now)
     yield "Replayed", _when(letter.replayed_at, now) if letter.replayed_at else ""
     yield "Note", " · ".join(part for part in (letter.note, letter.actor) if part)
@@ -167,7 +172,8 @@ def _facts(letter: StoredLetter, now: datetime, *, reveal: bool) -> Iterable[tup
     yield "Exchange", letter.exchange
     yield "Routing key", letter.routing_key
     yield "Content type", letter.content_type or ""
-    yield "Properties", _properties(letter, set(letter.properties) - set(PRODUCER))
+    told = {*PRODUCER, *(["timestamp"] if published else [])}
+    yield "Properties", _properties(letter, set(letter.properties) - told)
     yield "Size", f"{letter.size:,} bytes"
 
 
@@ -175,6 +181,15 @@ def _properties(letter: StoredLetter, names: Collection[str]) -> str:
     return " · ".join(
         f"{name} {value}" for name, value in letter.properties.items() if name in names
     )
+
+
+def published_at(letter: StoredLetter) -> datetime | None:
+    """When its producer said that it published it, in its header or its AMQP timestamp."""
+    try:
+        said = datetime.fromisoformat(letter.properties.get("timestamp", ""))
+    except ValueError:
+        return None
+    return said if said.tzinfo is not None and said.year in YEARS else None
 
 
 def _body(body: bytes, *, reveal: bool) -> str:
@@ -189,10 +204,15 @@ def _body(body: bytes, *, reveal: bool) -> str:
     return readable(body).rstrip()
 
 
-def _advice(letter: StoredLetter, body: bytes, now: datetime) -> list[RenderableType]:
+def _advice(
+    letter: StoredLetter, body: bytes, now: datetime, closed: str | None
+) -> list[RenderableType]:
     if letter.state is not LetterState.BURIED:
         return []
     never = f'Never:     [bold]tidings dead discard {letter.id} --why "…"[/]'
+    if closed is not None:
+        known = f"[bold]tidings show {letter.notification_id}[/]"
+        return ["", Sentence(Text.from_markup(f"Not again: {closed}: {known}\n{never}"))]
     expired = would_expire(letter, body, now)
     ways = ways_on(letter.id, body, letter.failure.kind, expired=expired)
     return ["", Sentence(Text.from_markup(f"{ways}\n{never}"))]

@@ -190,7 +190,7 @@ async def replay_letters(
     name = f"tidings replay ({ledger.actor})"
     async with Connection(settings.broker, name) as connection:
         await connection.get()
-        with watching(len(selection.letters)) as progress:
+        with watching(len(selection.letters), len(plan.canary)) as progress:
             replayer = Replayer(
                 ledger,
                 Publisher(settings.broker, connection),

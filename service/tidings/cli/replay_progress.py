@@ -11,8 +11,12 @@ from tidings.dead_letters.replay import Summary
 
 
 @contextmanager
-def watching(letters: int) -> Iterator[Told]:
-    """Shows how a replay is going, where a terminal does."""
+def watching(letters: int, waves: int) -> Iterator[Told]:
+    """Shows how a replay is going, where a terminal does.
+
+    Args:
+        waves: How many go out and are watched before the rest.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -29,6 +33,8 @@ def watching(letters: int) -> Iterator[Told]:
             done = summary.replayed + len(summary.not_replayed)
             now = summary.outcomes
             description = "watching" if done >= letters or summary.stopped else "replaying"
+            if len(summary.waves) < waves and not summary.stopped:
+                description = f"wave {len(summary.waves) + 1} of {waves}"
             bar.update(
                 task,
                 completed=done,

@@ -97,12 +97,15 @@ def show_summary(
         ("failed once more, tried again", now.retrying, "yellow"),
         ("still under way", now.waiting, ""),
         ("stored until they are due", summary.later, ""),
-        ("could not be replayed", len(summary.refused), "red"),
+        ("could not be replayed", _refused_for_several_reasons(summary), "red"),
         ("left alone", summary.left, "yellow"),
     )
     for label, count, style in lines:
         if count or label == "replayed":
             out.print(f"[{style or 'default'}]{count:>8,}[/]  {label}")
+    if summary.waves:
+        each = ", ".join(f"{one.delivered:,} of {one.total:,}" for one in summary.waves)
+        out.print(f"Delivered of each wave: {each}.")
     _show_refused(summary.not_replayed)
     if summary.chosen == len(summary.notifications) == 1:
         err.print(f"[dim]What became of it: `tidings show {summary.notifications[0]}`[/]")
@@ -112,6 +115,11 @@ def show_summary(
         again = shlex.join(["tidings", *sys.argv[1:]])
         err.print(f"Go on with what is left: [bold]{escape(again)}[/]")
     explain_left_out(selection)
+
+
+def _refused_for_several_reasons(summary: Summary) -> int:
+    """All of them; where there is but one reason, its own line counts them."""
+    return len(summary.refused) if len({one.refusal for one in summary.refused}) > 1 else 0
 
 
 def _show_refused(refused: Iterable[NotReplayed]) -> None:
@@ -153,6 +161,15 @@ def _as_data(summary: Summary, selection: Selection) -> dict[str, Any]:
         "retrying": now.retrying,
         "under_way": now.waiting,
         "stored_until_due": summary.later,
+        "waves": [
+            {
+                "sent": one.total,
+                "delivered_again": one.delivered,
+                "failed_again": one.failed,
+                "retrying": one.retrying,
+            }
+            for one in summary.waves
+        ],
         "perhaps_delivered_before": summary.doubtful,
         "taken_by_another": summary.taken,
         "left_alone": summary.left,

@@ -15,7 +15,6 @@ from tidings.cli.telling import clock
 from tidings.cli.timeline import Timeline, facts
 from tidings.cli.veil import discreet
 from tidings.cli.ways_on import ways_on, would_expire
-from tidings.delivery.attempt import YEARS
 from tidings.delivery.errors import Refused
 from tidings.delivery.letter import LetterState
 from tidings.delivery.properties import producer
@@ -96,22 +95,13 @@ def _timeline(letters: Sequence[StoredLetter]) -> Timeline:
 def _events(one: StoredLetter) -> Iterator[tuple[datetime, Text]]:
     key = f" with the key {one.routing_key}" if one.routing_key else ""
     published = Text(f"· published by {producer(one.properties)}{key}")
-    yield _published_at(one), published
+    yield letter_views.published_at(one) or one.first_failed_at, published
     style = letter_views.STYLES[one.state]
     text = Text.assemble(
         ("✗ ", style), (one.reason.value, style), f": {discreet(one.failure.message)}"
     )
     about = [f"dead letter {one.id}", one.state.value, discreet(one.note or "")]
     yield one.buried_at, text.append(f"\n  {' · '.join(filter(None, about))}", style="dim")
-
-
-def _published_at(one: StoredLetter) -> datetime:
-    """As its producer said, where that can be; else when we first saw it."""
-    try:
-        said = datetime.fromisoformat(one.properties.get("timestamp", ""))
-    except ValueError:
-        return one.first_failed_at
-    return said if said.tzinfo is not None and said.year in YEARS else one.first_failed_at
 
 
 def _advice(letter: StoredLetter, body: bytes, now: datetime) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tidings.cli.telling import counted
 from tidings.delivery.masking import mask
-from tidings_events.routing import TRACEPARENT, Headers
+from tidings_events.routing import MILLISECONDS, TRACEPARENT, Headers
 
 PLAIN: Final = frozenset(
     {
@@ -50,10 +50,15 @@ def veiled(body: bytes) -> str | None:
 def veiled_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     """The headers that Tidings and RabbitMQ write; of others, which a producer's library may fill with
     whole arguments, only their names."""
-    return {
-        _name(name): _discreet(value) if _is_ours(name) else _summary(value)
-        for name, value in headers.items()
-    }
+    return {_name(name): _veiled_header(name, value) for name, value in headers.items()}
+
+
+def _veiled_header(name: str, value: Any) -> Any:
+    if name == Headers.ORIGINAL_HEADERS and isinstance(value, dict):
+        return veiled_headers(value)
+    if name == MILLISECONDS and isinstance(value, int):
+        return value
+    return _discreet(value) if _is_ours(name) else _summary(value)
 
 
 def _discreet(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Says what a person can do with a dead letter: only what can work for this very one."""
 
+import re
 from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Final
@@ -11,6 +12,9 @@ from tidings.ledger.letter_rows import StoredLetter
 
 BROKER_EXPIRED: Final = "broker_expired"
 """The kind of what its message's own AMQP `expiration` ended."""
+CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+GZIP: Final = b"\x1f\x8b"
+"""How it begins (RFC 1952, 2.3.1)."""
 NO_SUCH_TEMPLATE: Final = "template_not_found"
 TEMPLATE: Final = "template_"
 """How the kinds of error begin that a template made."""
@@ -28,7 +32,10 @@ def ways_on(letter: UUID, body: bytes, kind: str, *, expired: bool) -> str:
     try:
         checked(body)
     except Unreadable:
-        return f"Mended:    [bold]{edit} --replay[/]"
+        if body.startswith(GZIP):
+            unpacked = f"tidings dead show {letter} --raw | gunzip | {edit} --file - --replay"
+            return f"Unpacked:  [bold]{unpacked}[/]"
+        return f"Mended:    [bold]{edit} {'--file FILE ' if not_text(body) else ''}--replay[/]"
     if expired:
         return f"Mended:    [bold]{edit} --set expires_at=… --replay[/]"
     if kind == NO_SUCH_TEMPLATE:
@@ -39,6 +46,11 @@ def ways_on(letter: UUID, body: bytes, kind: str, *, expired: bool) -> str:
     if kind.startswith(TEMPLATE):
         return f"Mended:    [bold]{edit} --replay[/]\nOnce the template is mended: [bold]{again}[/]"
     return f"Once more: [bold]{again}[/]\nMended:    [bold]{edit} --replay[/]"
+
+
+def not_text(body: bytes) -> bool:
+    """Whether it has characters that neither JSON nor any other text has, as what is packed does."""
+    return CONTROLS.search(body) is not None
 
 
 def ways_of_groups(reasons: Collection[Reason]) -> Iterator[str]:

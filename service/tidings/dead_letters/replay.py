@@ -70,6 +70,8 @@ class Summary:
     notifications: list[UUID] = field(default_factory=list)
     """The first few that were published."""
     outcomes: Outcomes = field(default_factory=Outcomes)
+    waves: list[Outcomes] = field(default_factory=list)
+    """Of the first ones, each as it stood when the next was decided on."""
     not_replayed: list[NotReplayed] = field(default_factory=list)
     stopped: str | None = None
     """Why the rest was left alone."""
@@ -270,6 +272,7 @@ class Replayer:
             )
         except LedgerUnavailable as error:
             return str(error)
+        summary.waves.append(now)
         if limit is not None and _exceeds(now, limit, now.total):
             return _too_many(now.trouble, now.total, limit)
         if self._interrupted.is_set():

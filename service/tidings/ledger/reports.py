@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from tidings.delivery.burying import Standing
 from tidings.delivery.errors import Refused
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
@@ -25,6 +26,7 @@ def _columns(kind: type) -> str:
 
 FIND: Final = "SELECT id FROM notifications WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3"
 NOTIFICATION: Final = f"SELECT {_columns(Summary)}, body FROM notifications WHERE id = $1"
+STANDING: Final = "SELECT state, epoch, attempt, reason FROM notifications WHERE id = $1"
 HISTORY: Final = (
     f"SELECT {_columns(Change)} FROM history WHERE notification_id = $1 ORDER BY epoch, at, step"
 )
@@ -151,6 +153,15 @@ class Reports:
         async with self._database.connection() as connection:
             rows = await connection.fetch(LETTERS_ALONE, list(CHANNELS), reasons, LOOKED_AT)
         return {Reason(row["reason"]): row["letters"] for row in rows}
+
+    async def standing(self, id: UUID) -> Standing | None:
+        """How a notification stands, as far as that decides whether it can be replayed; None where there is none."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(STANDING, id)
+        if row is None:
+            return None
+        reason = Reason(row["reason"]) if row["reason"] in set(Reason) else None
+        return Standing(State(row["state"]), row["epoch"], row["attempt"], reason=reason)
 
     async def recipients(self, id: UUID, epoch: int) -> tuple[Recipient, ...]:
         """What became of each recipient in an epoch; empty where they all fared alike."""

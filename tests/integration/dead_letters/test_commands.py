@@ -1,6 +1,7 @@
 """`tidings dead` and `tidings replay`, as an operator runs them."""
 
 import asyncio
+import gzip
 import json
 import signal
 from functools import partial
@@ -394,7 +395,8 @@ async def test_replay_says_what_it_left_to_a_person(rig: DeadLetterRig, tidings:
         await rig.letters(3)
     done = await tidings("replay", "--all", "--yes", "--watch-timeout", "0")
     assert done.code == 1
-    assert "1  could not be replayed" in done.out
+    assert "1  not replayed: can't be read" in done.out
+    assert "could not be replayed" not in done.out
     assert "tidings dead edit" in done.out
     assert "1 skipped: perhaps delivered" in done.err
     assert "1 skipped: their expires_at has passed" in done.err
@@ -688,3 +690,83 @@ async def test_groups_are_told_only_what_can_work_for_them(
     assert "tidings dead edit --fingerprint GROUP --set FIELD=VALUE --replay" in unreplayable.err
     assert "tidings dead edit --fingerprint GROUP --set expires_at=… --replay" in unreplayable.err
     assert "One group again: `tidings replay --fingerprint GROUP" in every.err
+
+
+async def test_letters_refused_for_several_reasons_are_counted_together_too(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    async with rig.archiving():
+        await rig.bury()
+        await rig.publish_dead(b"{", {})
+        letters = [str(row["id"]) for row in await rig.letters(2)]
+        discarded = await tidings("dead", "discard", letters[0], "--why", "test data")
+    assert discarded.code == 0, discarded.err
+    done = await tidings("replay", *letters)
+    assert "2  could not be replayed" in done.out
+    assert "1  not replayed: discarded" in done.out
+
+
+async def test_a_replay_in_waves_tells_what_became_of_each(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    await rig.archived(*(written() for _ in range(5)))
+    async with rig.working(ScriptedChannel()):
+        words = await tidings("replay", "--all", "--yes", "--canary", "1,2")
+        assert "Delivered of each wave: 1 of 1, 2 of 2.\n" in words.out
+        again = await tidings("replay", "--all", "--yes", "--force", "--canary", "1", "--json")
+    well = {"sent": 1, "delivered_again": 1, "failed_again": 0, "retrying": 0}
+    assert json.loads(again.out)["waves"] == [well]
+
+
+async def test_an_edit_that_sends_nothing_says_how_it_is_sent(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    letters = [str(one) for one in await rig.archived(written(), written(), written())]
+    one = await tidings("dead", "edit", letters[0], "--set", "subject=One")
+    (new,) = await rig.fetch("SELECT id FROM dead_letters WHERE supersedes = $1", UUID(letters[0]))
+    assert one.err == f"Send it: `tidings replay {new['id']}`\n"
+    two = await tidings("dead", "edit", *letters[1:], "--set", "subject=Two")
+    rows = await rig.fetch("SELECT id FROM dead_letters WHERE note = 'edited'")
+    told = {str(row["id"]) for row in rows} - {str(new["id"])}
+    assert set(two.err.removeprefix("Send them: `tidings replay ").rstrip("`\n").split()) == told
+    many = ("dead", "edit", "--channel", "email", "--set", "subject=Three", "--yes")
+    assert (await tidings(*many)).err == "Send them: the same command with `--replay`\n"
+    assert "Send" not in (await tidings(*many, "--dry-run")).err
+
+
+async def test_no_editor_is_opened_for_what_is_no_text(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    async with rig.archiving():
+        await rig.publish_dead(gzip.compress(written()), {}, content_encoding="gzip")
+        (row,) = await rig.letters()
+    refused = await tidings("dead", "edit", str(row["id"]), EDITOR="false")
+    assert (refused.code, "no text that an editor could mend" in refused.err) == (1, True)
+    packed = bytes(row["body"])  # type: ignore[call-overload]
+    mended = await tidings(
+        "dead", "edit", str(row["id"]), "--file", "-", stdin=gzip.decompress(packed)
+    )
+    assert mended.code == 0, mended.err
+
+
+async def test_what_is_aborted_says_so_on_a_line_of_its_own(rig: DeadLetterRig) -> None:
+    await rig.archived(written())
+    ask = partial(in_a_terminal, 80, "replay", "--all", env=environment_of(rig), typed=b"\x04")
+    code, said = await asyncio.to_thread(ask)
+    assert code == 1
+    assert "Replay 1 letter? [y/N]: \nAborted.\n" in said, said
+
+
+async def test_show_offers_no_replay_of_a_letter_whose_notification_was_sent(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    async with rig.archiving(), rig.working(ScriptedChannel()):
+        id = await rig.publish()
+        await rig.reaches(id, "sent")
+        await rig.publish_dead(written(id), {})
+        (row,) = await rig.letters()
+        shown = await tidings("dead", "show", str(row["id"]))
+    assert f"Not again: its notification is sent: tidings show {id}\n" in shown.out
+    assert "tidings replay" not in shown.out
+    assert "tidings dead edit" not in shown.out
+    assert f"tidings dead discard {row['id']}" in shown.out

@@ -1,5 +1,7 @@
 """`tidings dead show` and `dead list` say where a letter came from, and everything once."""
 
+import gzip
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -112,7 +114,9 @@ def test_headers_of_ours_give_nobody_away() -> None:
 
 def test_headers_a_producer_did_not_give_are_not_counted() -> None:
     assert "original-headers" not in shown(letter({Headers.ORIGINAL_HEADERS: {}}))
-    assert '"… 1 field"' in shown(letter({Headers.ORIGINAL_HEADERS: {"x-shop": "7"}}))
+    told = shown(letter({Headers.ORIGINAL_HEADERS: {"x-shop": "7", "timestamp_in_ms": 7_000}}))
+    assert '"x-shop": "… 1 character"' in told
+    assert '"timestamp_in_ms": 7000' in told
 
 
 def test_one_character_is_one() -> None:
@@ -168,6 +172,34 @@ def test_a_moment_is_told_once() -> None:
     assert text.count("11:57") == 1
     assert "Buried" in text
     assert "failed " not in text
+
+
+def test_when_it_was_published_is_told_as_the_other_times_are() -> None:
+    said = (BURIED - timedelta(milliseconds=1_500)).isoformat()
+    properties = json.dumps({"app_id": "shop", "type": "welcome", "timestamp": said})
+    text = shown(letter(properties=properties))
+    assert re.search(r"Published +\S+ 11:56:58\.500 \+00:00 \(3m 2s ago\)\n", text), text
+    assert re.search(r"Properties +type welcome\n", text), text
+
+
+def test_a_time_of_publishing_that_is_none_stays_as_it_was_written() -> None:
+    text = shown(letter(properties=json.dumps({"timestamp": "yesterday"})))
+    assert re.search(r"Properties +timestamp yesterday\n", text), text
+
+
+@pytest.mark.parametrize(
+    ("body", "way"),
+    [
+        (
+            gzip.compress(body_of()),
+            f"Unpacked:  tidings dead show {ID} --raw | gunzip | tidings dead edit {ID} --file - --replay\n",
+        ),
+        (b"\x00\x01", f"Mended:    tidings dead edit {ID} --file FILE --replay\n"),
+        (b'{"body": "caf\xe9"}', f"Mended:    tidings dead edit {ID} --replay\n"),
+    ],
+)
+def test_what_is_no_text_is_not_offered_to_an_editor(body: bytes, way: str) -> None:
+    assert way in shown(letter(state="buried", reason="malformed"), body)
 
 
 def test_moments_that_differ_are_all_told() -> None:
