@@ -1,14 +1,17 @@
 """What a newcomer types first: everything on one machine, with a tour of it."""
 
 import asyncio
+import signal
 import stat
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 from tests.support.processes import tidings
 from tests.support.terminal import in_a_terminal
 
 from tidings.ledger import Ledger
+from tidings.local.errors import LocalStackError
 from tidings.local.laptop import Laptop
 from tidings.local.sinks.mail import MailSink
 from tidings.local.sinks.sms import SmsSink
@@ -74,6 +77,21 @@ async def test_what_the_roles_said_last_stands_below_the_error_line_by_line(
     said = done.err.splitlines()
     assert said[0] == "Error: the roles ended at once:"
     assert said[1].startswith("  Error: TIDINGS_GRACE: 'banana' is not a length of time")
+
+
+@pytest.mark.parametrize(
+    ("by", "told"), [(signal.SIGKILL, "from outside, by SIGKILL"), (signal.SIGTERM, "with 0; the")]
+)
+async def test_roles_that_end_meanwhile_are_told_of(
+    broker_url: str, database_url: str, tmp_path: Path, by: signal.Signals, told: str
+) -> None:
+    given = {"TIDINGS_AMQP_URL": broker_url, "TIDINGS_DATABASE_URL": database_url}
+    async with Laptop(tmp_path, given) as laptop:
+        await laptop.start_roles()
+        assert laptop._roles is not None
+        laptop._roles.send_signal(by)
+        with pytest.raises(LocalStackError, match=told):
+            await laptop.roles_end()
 
 
 def _command_lines() -> list[str]:

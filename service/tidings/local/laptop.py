@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 from urllib.request import urlopen
 
 from tidings.local.daemon import Guard
@@ -151,10 +151,22 @@ class Laptop:
             raise LocalStackError(f"`tidings {shlex.join(arguments)}` failed: {said}")
         return out.decode()
 
-    async def roles_ended(self) -> int:
-        """Wait until the roles end by themselves, which they should not; their exit code."""
+    async def roles_end(self) -> NoReturn:
+        """Wait until the roles end by themselves, which they should not.
+
+        Raises:
+            LocalStackError: They ended; says how.
+        """
         assert self._roles is not None  # noqa: S101  # only asked once they run
-        return await self._roles.wait()
+        code = await self._roles.wait()
+        if code >= 0:
+            raise LocalStackError(
+                f"the roles ended by themselves with {code}; the end of {self.log}:\n{self._last_words()}"
+            )
+        raise LocalStackError(
+            f"the roles were ended from outside, by {signal.Signals(-code).name}: somebody did that, or the system for "
+            "want of memory; start again, and they go on with what they left"
+        )
 
     async def _start_servers(self) -> None:
         servers = [server for server in (self.rabbitmq, self.postgresql) if server is not None]
@@ -220,11 +232,13 @@ class Laptop:
 
     async def _ready(self) -> bool:
         if self._roles is not None and self._roles.returncode is not None:
-            last = self.log.read_text(errors="replace").splitlines()[-15:]
-            raise LocalStackError("the roles ended at once:\n" + "\n".join(last))
+            raise LocalStackError(f"the roles ended at once:\n{self._last_words()}")
         return await asyncio.to_thread(
             _answers, f"http://127.0.0.1:{self.environment['TIDINGS_HTTP_PORT']}/readyz"
         )
+
+    def _last_words(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
 
     async def _stop_roles(self) -> None:
         if self._roles is not None and self._roles.returncode is None:
