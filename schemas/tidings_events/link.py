@@ -180,7 +180,7 @@ def _checked(text: str) -> URL:
 
 
 def _explained(error: Exception) -> str:
-    said = str(error) or type(error).__name__
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if not isinstance(error.__cause__, SSLCertVerificationError):
         return said
     return (

@@ -114,6 +114,8 @@ def explain(error: BaseException) -> str:
     """An AMQP error in one line, its type where it has no words; never a URL with its password."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:  # aiormq's own errors of the connection too
+        return error.strerror
     text = " ".join(str(argument) for argument in error.args if argument) or str(error)
     if isinstance(error, TidingsError):
         return text

@@ -108,7 +108,18 @@ class TwilioApi:
             with _translated(call):
                 return [await self._asked(call)]
         except DeliveryError as error:
-            return [_fault(error)]
+            return [self._fault(error)]
+
+    def _fault(self, error: DeliveryError) -> Finding:
+        if error.kind in {"misconfigured", "rejected"}:
+            remedy = "compare TIDINGS_TWILIO_ACCOUNT_SID and the credentials with Twilio's console"
+        else:
+            remedy = "check the network and TIDINGS_TWILIO_BASE_URL"
+            if (urlsplit(self._base_url).hostname or "").endswith(".twilio.com"):
+                remedy += "; see https://status.twilio.com"
+        code = f" (code {error.code})" if error.code else ""
+        # What may have been sent is of no interest: nothing was.
+        return Finding("Twilio", Verdict.FAULT, f"{error.message.partition(';')[0]}{code}", remedy)
 
     async def close(self) -> None:
         """Give back connections."""
@@ -229,15 +240,3 @@ def _base_url(written: str) -> str:
             "TIDINGS_TWILIO_BASE_URL is not the URL of a server; write it like https://api.twilio.com"
         )
     return written
-
-
-def _fault(error: DeliveryError) -> Finding:
-    ours = error.kind in {"misconfigured", "rejected"}
-    remedy = (
-        "compare TIDINGS_TWILIO_ACCOUNT_SID and the credentials with Twilio's console"
-        if ours
-        else "check the network and TIDINGS_TWILIO_BASE_URL; see https://status.twilio.com"
-    )
-    code = f" (code {error.code})" if error.code else ""
-    # What may have been sent is of no interest: nothing was.
-    return Finding("Twilio", Verdict.FAULT, f"{error.message.partition(';')[0]}{code}", remedy)

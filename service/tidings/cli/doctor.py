@@ -12,7 +12,8 @@ import typer
 from tidings.broker.diagnosis import diagnose as diagnose_broker
 from tidings.broker.topology import topology_of
 from tidings.channels.registry import LINES, build, fallbacks
-from tidings.cli.console import FAULT, out, print_json, run
+from tidings.cli import make_run
+from tidings.cli.console import FAULT, err, out, print_json, run
 from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson, open_ledger
 from tidings.cli.ps import holding_other_templates, told_of_other_templates
@@ -49,6 +50,8 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         _tell(findings)
     if any(one.verdict is Verdict.FAULT for one in findings):
+        if hint := make_run.advice(os.environ):
+            err.print(f"[dim]{escape(hint)}[/]")
         raise typer.Exit(FAULT)
 
 
@@ -87,7 +90,7 @@ async def _examine(settings: Settings) -> Sequence[Finding]:
         results = await asyncio.gather(*(_within(name, check) for name, check in checks))
     finally:
         await _close([*channels.values(), *(one for _, one in others)])
-    return [
+    findings = [
         Finding("Settings", Verdict.OK, "every variable reads well"),
         *(
             Finding("Settings", Verdict.WARNING, one.told, "correct it, or unset it")
@@ -96,6 +99,7 @@ async def _examine(settings: Settings) -> Sequence[Finding]:
         *(finding for result in results for finding in result),
         *_switched_off(channels),
     ]
+    return list(dict.fromkeys(findings))  # channels with one account find the same of it
 
 
 def _others(settings: Settings, channels: Collection[str]) -> Iterator[tuple[str, Channel]]:

@@ -1,9 +1,11 @@
 """`tidings publish`: sends a notification from the terminal, as any producer would."""
 
+import asyncio
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Final, NoReturn
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import typer
@@ -36,6 +38,8 @@ from tidings_events import (
 )
 from tidings_events.routing import routing_key
 
+PATIENCE: Final = 1.5
+"""Seconds of silence."""
 SHOWN: Final = 5
 """Faults of templates that are told one by one."""
 
@@ -173,11 +177,23 @@ async def _send(settings: BrokerSettings, notifications: Sequence[Notification])
         name="tidings publish",
         app_id=_app_id(),
     )
-    async with producer:
-        if len(notifications) == 1:
-            await producer.publish(notifications[0])
-        else:
-            await producer.publish_many(notifications)
+    waiting = asyncio.get_running_loop().call_later(PATIENCE, _say_what_it_waits_for, settings)
+    try:
+        async with producer:
+            if len(notifications) == 1:
+                await producer.publish(notifications[0])
+            else:
+                await producer.publish_many(notifications)
+    finally:
+        waiting.cancel()
+
+
+def _say_what_it_waits_for(settings: BrokerSettings) -> None:
+    brokers = ", ".join(urlsplit(url).netloc.rpartition("@")[2] for url in settings.urls)
+    told = (
+        f"Waiting for RabbitMQ at {brokers}; gives up after {settings.amqp_timeout:g}s without it …"
+    )
+    err.print(f"[dim]{escape(told)}[/]")
 
 
 def _tell(notifications: Sequence[Notification], *, as_json: bool, single: bool) -> None:

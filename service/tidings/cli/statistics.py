@@ -15,8 +15,7 @@ from tidings.broker.inspection import Depth, depths
 from tidings.broker.session import connected
 from tidings.broker.topology import topology_of
 from tidings.cli.conditions import DELIVERING, Condition, conditions, table
-from tidings.cli.console import end_as_unavailable, err, print_json, run
-from tidings.cli.harmless import escape
+from tidings.cli.console import end_as_unavailable, print_json, run, say_error
 from tidings.cli.options import AsJson, open_ledger, paper
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.sentences import Sentence
@@ -83,7 +82,7 @@ def stats(
         paper().print(told(picture))
     if picture.faults:
         for fault in picture.faults:
-            err.print(f"[red]{escape(fault)}[/]")
+            say_error(fault)
         end_as_unavailable()
 
 

@@ -49,8 +49,39 @@ async def test_a_command_that_finds_nobody_asks_whether_it_still_runs(
 ) -> None:
     done = await tidings(*typed, env={**sourced, "TIDINGS_AMQP_TIMEOUT": "1s"})
     assert done.code == 3
-    assert done.err.splitlines()[-1] == ASKED
+    *errors, asked = done.err.splitlines()
+    assert asked == ASKED
+    assert all(one.startswith("Error: ") for one in errors)
+    assert "Connection refused" in done.err
+    assert "111" not in done.err
     assert "secret" not in done.err
+
+
+async def test_doctor_asks_so_too_and_sends_nobody_to_twilio_s_own_pages(
+    sourced: dict[str, str], refusing: int
+) -> None:
+    twilio = {
+        "TIDINGS_TWILIO_ACCOUNT_SID": f"AC{'0' * 32}",
+        "TIDINGS_TWILIO_AUTH_TOKEN": "secret",
+        "TIDINGS_TWILIO_BASE_URL": f"http://127.0.0.1:{refusing}",
+        "TIDINGS_SMS_SENDER": "+15005550006",
+        "TIDINGS_WHATSAPP_SENDER": "+15005550006",
+    }
+    done = await tidings("doctor", env={**sourced, **twilio})
+    assert done.code == 1
+    assert done.out.count("Twilio: the connection failed: Connection refused") == 1
+    assert "status.twilio.com" not in done.out
+    assert done.err.splitlines() == [ASKED]
+
+
+async def test_publish_says_what_it_waits_for(sourced: dict[str, str], refusing: int) -> None:
+    typed = ("publish", "sms", "--to", "+14155550123", "--body", "Hi")
+    done = await tidings(*typed, env={**sourced, "TIDINGS_AMQP_TIMEOUT": "2s"})
+    assert done.err.splitlines() == [
+        f"Waiting for RabbitMQ at 127.0.0.1:{refusing}; gives up after 2s without it …",
+        f"Error: no broker within 2s (amqp://127.0.0.1:{refusing}/: Connection refused)",
+        ASKED,
+    ]
 
 
 def test_it_is_not_asked_of_servers_that_are_there_or_of_others(
