@@ -85,9 +85,8 @@ class Lookups:
                 async with asyncio.timeout(LIMIT):
                     return await in_a_thread("look a name up", lambda: _addresses(key))
         finally:
-            del self._pending[
-                key
-            ]  # in this moment: whoever asks now must not get what nobody waited for
+            # In this moment: whoever asks now must not get what nobody waited for.
+            del self._pending[key]
 
     @asynccontextmanager
     async def _place(self, zone: str) -> AsyncIterator[None]:

@@ -21,7 +21,14 @@ from tidings.channels.email.message import Envelope, Mail
 from tidings.channels.email.pool import Growth, Pool
 from tidings.channels.email.relay import Relay as Reached
 from tidings.channels.email.replies import Reply
-from tidings.delivery.errors import DeliveryError, Misconfigured, Rejected, Throttled, Unavailable
+from tidings.delivery.errors import (
+    Deferred,
+    DeliveryError,
+    Misconfigured,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
 from tidings.delivery.outcome import Sent
 from tidings.settings import EmailSettings
 
@@ -303,6 +310,43 @@ async def test_mails_turned_away_go_first_and_in_their_order() -> None:
         assert _taken(relay) == _to(30)
 
 
+@pytest.mark.parametrize(
+    ("step", "address", "reply"),
+    [
+        ("RCPT", "concurrent@example.org", "450 4.1.1 <concurrent@example.org>: mailbox busy"),
+        ("RCPT", "bea@example.org", "432 4.3.2 STOREDRV.Deliver; recipient thread limit exceeded"),
+        (
+            "PAYLOAD",
+            "bea@example.org",
+            "432 4.3.2 STOREDRV.Deliver; recipient thread limit exceeded",
+        ),
+        (
+            "RCPT",
+            "bea@example.org",
+            "450 4.2.0 <bea@example.org>: Greylisted: too many connections",
+        ),
+        (
+            "RCPT",
+            "bea@example.org",
+            "450 4.1.1 <bea@example.org>: Recipient address rejected: unverified address: host "
+            "mx.example.org[192.0.2.1] said: 421 4.7.0 too many connections (in reply to HELO command)",
+        ),
+    ],
+)
+async def test_a_reply_about_one_recipient_takes_no_connection_from_the_others(
+    step: str, address: str, reply: str
+) -> None:
+    async with Relay() as relay, channel_to(relay, connections=10) as channel:
+        await _send(channel, _to(10))
+        relay.on_mail = lambda session: session.plan.update({step: reply})
+
+        [told] = await _send(channel, [address])
+
+        assert type(told) is Deferred
+        assert channel._pool._growth.retired == 0
+        assert relay.connections == 10
+
+
 # Commands that go together within one mail.
 
 
@@ -356,6 +400,20 @@ async def test_a_relay_that_can_not_pipeline_is_found_out_and_nothing_is_lost_or
         assert [one for one in told if not isinstance(one, Sent)] == []
         assert sorted(_taken(relay)) == sorted(_to(30))
         assert relay.opened <= 4
+
+
+async def test_commands_still_go_together_after_a_refusal_that_quotes_an_address_with_that_word() -> (
+    None
+):
+    address = "pipelining@pipelines.example"
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.mailboxes[address] = f"550 5.1.1 <{address}>: unknown at pipelines.example"
+
+        [told] = await _send(channel, [address])
+
+        assert type(told) is Rejected
+        assert channel._relay._pipelining.trusted
+        assert relay.opened == 1
 
 
 @pytest.mark.parametrize("behind", ["answers 503", "discards", "hangs up"])

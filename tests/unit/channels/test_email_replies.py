@@ -239,6 +239,27 @@ THE_NOTIFICATION = [
         "4.1.1 <a>: Recipient address rejected: unverified address: in progress",
         Deferred,
     ),
+    (
+        Stage.RECIPIENT,
+        450,
+        "4.1.1 <a>: Recipient address rejected: unverified address: host mx said: 421 4.7.0 too many "
+        "connections from your network",
+        Deferred,
+    ),
+    (
+        Stage.RECIPIENT,
+        550,
+        "5.1.1 <a>: Recipient address rejected: undeliverable address: host mx said: 550 5.7.1 daily "
+        "sending quota exceeded",
+        Rejected,
+    ),
+    (
+        Stage.RECIPIENT,
+        550,
+        "5.7.1 <a>: Recipient address rejected: undeliverable address: host mx said: 550 5.7.1 "
+        "Relaying denied",
+        Rejected,
+    ),
     (Stage.RECIPIENT, 450, "4.2.0 <a>: Recipient address rejected: Greylisted", Deferred),
     (Stage.RECIPIENT, 450, "4.7.1 Greylisting in action, please come back later", Deferred),
     (Stage.RECIPIENT, 451, "4.7.1 Greylisted", Deferred),

@@ -19,6 +19,7 @@ from aiosmtplib import SMTPException, SMTPServerDisconnected
 from tidings.channels.email import wear
 from tidings.channels.email.bodies import Payload
 from tidings.channels.email.conversation import Conversation, Garbled
+from tidings.channels.email.discretion import addressless
 from tidings.channels.email.message import Envelope, Mail
 from tidings.channels.email.replies import Reply, Stage, Welcome
 from tidings.channels.email.standing import Login
@@ -159,7 +160,7 @@ class Connection:
             reply = await self._carry(mail, progress)
             self._login.accepted(_taken(progress))
         except TookLeave as left:
-            raise self._judged(left, left.reply, progress.stage, kept=kept, proven=proven) from None
+            raise self._judged(left, left.reply, mail, progress, kept=kept, proven=proven) from None
         except (SMTPServerDisconnected, ConnectionError) as lost:
             raise (Stale() if kept and progress.stage < Stage.PAYLOAD else lost) from None
         except Refusal as refusal:
@@ -167,7 +168,7 @@ class Connection:
             if self._met(refusal.reply, mail, progress):
                 raise Stale from None
             raise self._judged(
-                refusal, refusal.reply, progress.stage, kept=kept, proven=proven
+                refusal, refusal.reply, mail, progress, kept=kept, proven=proven
             ) from None
         finally:
             progress.welcome = self._login.welcome
@@ -182,9 +183,19 @@ class Connection:
         return self._login.refused(progress.stage, reply, mail.envelope.everyone)
 
     def _judged(
-        self, trouble: Exception, reply: Reply, stage: Stage, *, kept: bool, proven: bool
+        self,
+        trouble: Exception,
+        said: Reply,
+        mail: Mail,
+        progress: Progress,
+        *,
+        kept: bool,
+        proven: bool,
     ) -> Exception:
         """What a refusal is about: this connection, one connection too many, or none of both."""
+        stage = progress.stage
+        # An address in it may hold a word that says something else.
+        reply = Reply(said.code, addressless(said.text, mail.envelope.everyone))
         if wear.crowded(stage, reply):
             return Crowded(trouble)
         if self._piped and stage in _PIPED_BEHIND and wear.out_of_step(reply):
@@ -327,9 +338,8 @@ class Connection:
         self._talk.write(rest + b".\r\n", replies=1)
         progress.stage = Stage.PAYLOAD
         reply = await self._talk.reply()
-        self._open = self._awaited = (
-            False  # whatever the verdict, it ends the mail (RFC 5321, 4.1.1.4)
-        )
+        # Whatever the verdict, it ends the mail (RFC 5321, 4.1.1.4).
+        self._open = self._awaited = False
         self._accepted(reply)
         self._settled = True
         return reply

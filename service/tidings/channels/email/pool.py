@@ -78,9 +78,8 @@ class Growth:
         waited, self._pause = self._pause, self._room
         if self._trying:
             self._trying, self._step = False, 2 * self._step
-        if (
-            waited > self._room
-        ):  # else it is due soon: who renews connections often would never come to it
+        # Otherwise it is due soon: who renews connections often would never come to it.
+        if waited > self._room:
             self._try_later()
 
     def stop(self) -> None:
@@ -206,9 +205,8 @@ class Pool:
     async def _opened(self, progress: Progress) -> Connection:
         if self._closed:
             raise Closed
-        while (
-            self._farewells.prompt and self._is_full
-        ):  # those that leave count until they are gone
+        # Those that leave count until they are gone.
+        while self._farewells.prompt and self._is_full:
             await self._farewells.one()
         self._opening += 1
         try:

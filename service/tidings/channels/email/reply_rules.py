@@ -78,6 +78,8 @@ _MACHINE_REFUSED: Final = (
 )
 _DENIED: Final = r"^\s*(5\.7\.1 )?\s*(<\S*>\.\.\. )?(access denied|administrative prohibition)\b"
 """Sendmail's and Exim's words for a machine that they don't let in, where they keep them until there is a recipient."""
+_VERIFIED: Final = r"recipient address rejected: (undeliverable|unverified) address"
+"""Postfix asked the recipient's own host, and quotes whatever that said, of itself or of our relay."""
 _BUSY: Final = (
     r"(system|server) (problem|error|busy|storage|configuration)|insufficient|resources|lookup (failure|error)"
     r"|service (is )?(currently |temporarily )?(un|not )available|service failure|queue file"
@@ -143,6 +145,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(_MAIL, r"552( 5\.3\.4)?|5\d\d 5\.(3\.4|2\.3)", _TOO_LARGE),
     Rule(_MAIL, r"55[03] 5\.6\.7", _INTERNATIONAL),
     # What is about the recipient although it sounds like more.
+    Rule(_RECIPIENT, r"4\d\d.*", _RECIPIENT_LATER, _VERIFIED),
+    Rule(_RECIPIENT, r"5\d\d.*", _BAD_RECIPIENT, _VERIFIED),
     Rule(_ADDRESSED, r"4\d\d.*", _RECIPIENT_LATER, _GREYLISTED),
     Rule(_ADDRESSED, r"4\d\d.*", _RECIPIENT_LATER, _THEIR_RATE),
     Rule(_ADDRESSED, r"4\d\d 4\.2\.2", _RECIPIENT_LATER),

@@ -11,7 +11,9 @@ from typing import Final
 
 from aiosmtplib import SMTPConnectError, SMTPResponseException, SMTPServerDisconnected
 
+from tidings.channels.email import reply_rules
 from tidings.channels.email.replies import Reply, Stage
+from tidings.delivery.errors import Deferred
 
 LEAVING: Final = 421
 """The relay closes the connection after this reply (RFC 5321, 3.8)."""
@@ -37,7 +39,7 @@ _TOO_MANY: Final = re.compile(
     re.IGNORECASE,
 )
 _OUT_OF_STEP: Final = frozenset({500, 503})
-_SYNCHRONIZATION: Final = re.compile(r"pipelin|synchroni[sz]ation", re.IGNORECASE)
+_SYNCHRONIZATION: Final = re.compile(r"\bpipelining\b|\bsynchroni[sz]ation\b", re.IGNORECASE)
 
 
 class Refusal(Exception):
@@ -97,10 +99,15 @@ def worn(stage: Stage, reply: Reply, *, own_sender: bool) -> bool:
 
 
 def crowded(stage: Stage, reply: Reply) -> bool:
-    """Whether a reply says that we have too many connections, or may while we have others."""
+    """Whether a reply says that we have too many connections, or may while we have others.
+
+    Not where it says so of those to the recipient, or of all that they get (`recipient thread limit exceeded`).
+    """
     if stage < Stage.SENDER and reply.code == LEAVING:
         return True
-    return 400 <= reply.code < 500 and _TOO_MANY.search(reply.text) is not None
+    if not 400 <= reply.code < 500 or _TOO_MANY.search(reply.text) is None:
+        return False
+    return not issubclass(reply_rules.refusal(stage, reply).error, Deferred)
 
 
 def turned_away(stage: Stage, trouble: Exception) -> bool:
