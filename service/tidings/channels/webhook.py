@@ -23,7 +23,7 @@ from tidings.channels.webhook_turns import Turns
 from tidings.delivery.errors import DeliveryError, Rejected, Throttled, Unavailable
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest, TemplateParts, Verdict
-from tidings.delivery.retry_policy import postponements
+from tidings.delivery.retry_policy import Guarantee, postponements
 from tidings.settings import WebhookSettings
 from tidings_events import Priority, WebhookNotification
 
@@ -96,7 +96,7 @@ class WebhookChannel:
                 timeout=until - loop.time(),
                 max_reply=self._settings.max_response,
                 body_within=_BODY_WITHIN,
-                repeatable=True,
+                repeatable=self._settings.guarantee is not Guarantee.AT_MOST_ONCE,
             )
         return judged(reply)
 

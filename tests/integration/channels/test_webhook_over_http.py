@@ -31,6 +31,7 @@ from tidings.delivery.errors import (
     Unavailable,
 )
 from tidings.delivery.ports import Content, SendRequest, Verdict
+from tidings.delivery.retry_policy import Guarantee
 from tidings.settings import WebhookSettings
 from tidings_events import parse
 
@@ -224,6 +225,22 @@ class TestConnectionsThatAreKept:
         assert server.opened == 2
         assert headers(server, 1)["webhook-id"] == headers(server, 2)["webhook-id"]
         assert server.bodies[1] == server.bodies[2]
+
+    async def test_one_that_closes_is_not_replaced_where_a_webhook_goes_out_at_most_once(
+        self,
+    ) -> None:
+        """Its server may have read it, and fallen over it."""
+        once = Guarantee.AT_MOST_ONCE
+        async with (
+            serving(HELD, then=(b"",)) as server,
+            sending(guarantee=once) as channel,
+        ):
+            await channel.send(webhook(server.url))
+            with pytest.raises(OutcomeUnknown):
+                await channel.send(webhook(server.url))
+
+        assert len(server.bodies) == 2
+        assert server.opened == 1
 
     async def test_one_that_begins_to_answer_leaves_open_whether_it_arrived(self) -> None:
         async with serving(HELD, then=(b"HTTP/1.1 2",)) as server, sending() as channel:
