@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
-from tests.contract.channels.rigs.smtp_relay import EXTENSIONS, Relay, drop, fall_silent
+from tests.contract.channels.rigs.smtp_relay import EXTENSIONS, Action, Relay, drop, fall_silent
 from tests.integration.channels.email_setup import RECIPIENT, channel_to, mail
 from tests.unit.channels.email_requests import read
 
@@ -214,6 +214,22 @@ async def test_trouble_with_the_second_transaction_concerns_those_it_is_for(
     assert {one.kind for one in late} == {kind}
     assert set(states(last).values()) == {S}
     assert reached(relay).count(RECIPIENT) == 1
+
+
+@pytest.mark.parametrize("trouble", [drop, fall_silent])
+async def test_a_copy_that_was_refused_before_a_reply_was_lost_is_told_as_refused(
+    trouble: Action,
+) -> None:
+    async with Relay() as relay, channel_to(relay) as channel:
+        relay.most_recipients = 3
+        relay.mailboxes = {"copy2@example.org": UNKNOWN}
+        relay.once("PAYLOAD", "250 2.0.0 Ok", trouble)
+
+        sent = await channel.send(mail(timeout=1.0, cc=copies(4)))
+
+    told = {one.address: (one.state, one.kind) for one in sent.recipients}
+    assert told["copy2@example.org"] == (R, "rejected")
+    assert told["copy3@example.org"] == (D, "outcome_unknown")
 
 
 async def test_a_lost_reply_leaves_the_first_transaction_as_unknown_as_ever() -> None:

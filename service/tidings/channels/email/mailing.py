@@ -72,7 +72,7 @@ class Mailing:
 
     def give_up(self, trouble: Exception) -> None:
         """What became of all who have no result yet, when time ran out."""
-        self._failed(self._asked, self._explain(trouble, self.progress))
+        self._lost(trouble)
         for mail in self._mails:
             self._failed(mail.envelope.everyone, Unavailable(_NOT_ASKED))
 
@@ -113,8 +113,14 @@ class Mailing:
             return True
         if not self.begun:
             return False
-        self._failed(self._asked, self._explain(trouble, self.progress))
+        self._lost(trouble)
         return True
+
+    def _lost(self, trouble: Exception) -> None:
+        """Nothing is known of the transaction under way but whom the relay refused before it was handed over."""
+        if self.progress.stage > Stage.RECIPIENT:
+            self._settle(accepted=False)
+        self._failed(self._asked, self._explain(trouble, self.progress))
 
 
 def _is_final(reply: Reply) -> bool:
