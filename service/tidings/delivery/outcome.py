@@ -96,6 +96,11 @@ class Undeliverable:
     reason: Reason
     failure: Failure
 
+    @property
+    def untried(self) -> bool:
+        """Whether nobody was asked, for it had expired."""
+        return self.failure.kind == UNTRIED
+
 
 @dataclass(frozen=True, slots=True)
 class Paused:

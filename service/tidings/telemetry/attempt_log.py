@@ -1,4 +1,4 @@
-"""One wide line per attempt: everything that is asked first when somebody asks what happened."""
+"""One wide line per attempt, or for what came too late for one: everything that is asked first when somebody asks what happened."""
 
 import logging
 from datetime import UTC, datetime
@@ -28,7 +28,11 @@ def log_attempt(
     """
     level = logging.WARNING if isinstance(outcome, Undeliverable | Paused) else logging.INFO
     if log.is_enabled_for(level):
-        log.log(level, "attempt", **_fields(attempt, outcome, duration, possible_duplicate))
+        untried = isinstance(outcome, Undeliverable) and outcome.untried
+        fields = _fields(attempt, outcome, duration, possible_duplicate)
+        if untried:
+            fields["attempt"] -= 1  # the last that somebody was asked in
+        log.log(level, "expired before an attempt" if untried else "attempt", **fields)
 
 
 def _fields(

@@ -96,6 +96,8 @@ class ChannelMetrics:
         Args:
             replayed: It was a dead letter before, perhaps for days, which says nothing of how fast delivery is.
         """
+        if isinstance(outcome, Undeliverable) and outcome.untried:
+            return  # no attempt, and its dead letter is counted
         self._send_seconds.observe(seconds)
         match outcome:
             case Sent():

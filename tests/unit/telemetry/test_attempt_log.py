@@ -13,6 +13,7 @@ from tests.support.attempts import read_in_its_lane
 from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.delay import Delay
 from tidings.delivery.outcome import (
+    UNTRIED,
     Failure,
     Outcome,
     Paused,
@@ -91,6 +92,14 @@ def test_a_failure_says_what_failed_and_is_a_warning_where_nothing_more_is_tried
     assert (line["log_level"], line["outcome"]) == (level, told)
     assert (line["error_kind"], line["error"]) == ("unavailable", "greylisted")
     assert (line["provider"], line["code"]) == ("smtp:mx.example.com", "451 4.7.1")
+
+
+def test_what_expired_before_it_was_tried_is_told_of_the_last_attempt_there_was() -> None:
+    line = logged(Undeliverable(Reason.EXPIRED, Failure(UNTRIED, "not delivered before noon")))
+    assert (line["event"], line["attempt"]) == ("expired before an attempt", 1)
+    assert (line["log_level"], line["outcome"]) == ("warning", "expired")
+    tried = logged(Undeliverable(Reason.EXPIRED, FAILURE))
+    assert (tried["event"], tried["attempt"]) == ("attempt", 2)
 
 
 def test_where_its_level_is_not_logged_nothing_is_even_built() -> None:

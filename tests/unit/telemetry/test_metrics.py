@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import DeliveryError
 from tidings.delivery.outcome import (
+    UNTRIED,
     Failure,
     Outcome,
     Paused,
@@ -44,6 +45,16 @@ def test_an_attempt_is_counted_by_what_became_of_it(outcome: Outcome | Paused, l
     assert value(metrics, "tidings_delivery_seconds_count", of) == (0 if failed else 1)
     kinds = value(metrics, "tidings_failures_total", {**of, "kind": "throttled"})
     assert kinds == (1 if failed else 0)
+
+
+def test_what_expired_before_it_was_tried_counts_as_no_attempt() -> None:
+    metrics = Metrics()
+    late = Undeliverable(Reason.EXPIRED, Failure(UNTRIED, "not delivered before noon"))
+    metrics.channel("email").attempt(late, 0.0, None)
+    of = {"channel": "email"}
+    assert value(metrics, "tidings_attempts_total", {**of, "outcome": "expired"}) == 0
+    assert value(metrics, "tidings_send_seconds_count", of) == 0
+    assert not value(metrics, "tidings_failures_total", {**of, "kind": UNTRIED})
 
 
 def test_every_outcome_is_there_from_the_start_so_that_a_rate_over_it_is_zero_and_not_absent() -> (
