@@ -26,6 +26,7 @@ from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.conflicts import PUBLISHED_AGAIN
 from tidings.ledger.id_prefix import IdPrefix
+from tidings.ledger.records import PUT_OFF
 from tidings.ledger.steps import PATIENCE
 from tidings.ledger.stories import Asked, Change, Story, Summary, Try
 from tidings.settings import Settings
@@ -293,7 +294,17 @@ def _next_try(story: Story, now: datetime) -> str:
     last = story.attempts[-1]
     wait = last.duration_ms / 1000 + (last.retry_delay or 0)
     due = last.started_at + timedelta(seconds=wait)
-    return f"about {_when(due, now)}" if due > now else "as soon as a worker takes it from its lane"
+    if due > now:
+        return f"about {_when(due, now)}"
+    put_off = [
+        one.at
+        for one in story.history
+        if one.at > last.started_at and one.reason.startswith(PUT_OFF)
+    ]
+    if put_off:
+        since = distance(put_off[-1], now)
+        return f"by itself: it was put off {since}, and waits in a retry queue or its lane"
+    return "as soon as a worker takes it from its lane"
 
 
 def _letter(story: Story, now: datetime) -> str:

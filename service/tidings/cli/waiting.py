@@ -11,6 +11,7 @@ from tidings.broker.session import connected
 from tidings.broker.topology import lane_queue, lanes_of, topology_of
 from tidings.cli.conditions import DOWN, HELD, PAUSED, RESTING, UNSERVED, Condition, conditions
 from tidings.cli.telling import ago, distance
+from tidings.cli.veil import discreet
 from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import TidingsError
 from tidings.delivery.outcome import Reason
@@ -149,11 +150,11 @@ def _in_lane(one: Summary, around: Surroundings) -> str:
         return f"its lane {queue} is missing: `tidings topology apply` makes it"
     if not lane.consumers:
         return f"no worker runs for {queue}"
-    return (
-        f"waiting for a worker: {lane.messages:,} in {queue}"
-        if lane.messages
-        else ("waiting for a worker")
-    )
+    if lane.messages:
+        return f"waiting for a worker: {lane.messages:,} in {queue}"
+    if one.failure_message:
+        return f"put off, in a retry queue or its lane: {discreet(one.failure_message)}"
+    return "waiting for a worker"
 
 
 def _told(why: str) -> str:

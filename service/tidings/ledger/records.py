@@ -68,7 +68,9 @@ SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::text[], $6
 ON CONFLICT DO NOTHING
 """
 
-RELEASE: Final = """
+PUT_OFF: Final = "not sent, no attempt spent"
+"""How the note of a claim that was given back begins."""
+RELEASE: Final = f"""
 WITH released AS (
     UPDATE notifications
        SET state = CASE WHEN attempt > 1 AND retry_delay IS NOT NULL THEN 'retrying' ELSE 'queued' END, attempt = attempt - 1,
@@ -77,7 +79,7 @@ WITH released AS (
     RETURNING id, epoch, state
 )
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-SELECT id, epoch, 'sending', state, $1, 'not sent, no attempt spent: ' || $5 FROM released
+SELECT id, epoch, 'sending', state, $1, '{PUT_OFF}: ' || $5 FROM released
 """
 """Where no attempt of its epoch is recorded, none says in which tier it waits: it is queued, whatever its number."""
 

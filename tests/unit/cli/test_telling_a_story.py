@@ -186,6 +186,22 @@ def test_the_next_attempt_is_foretold_and_then_expected() -> None:
     assert "as soon as a worker takes it" in said(behind)
 
 
+def test_what_was_put_off_since_its_last_attempt_is_said_to_wait_so() -> None:
+    put_off = Change(
+        0,
+        NOW - timedelta(seconds=90),
+        "sending",
+        "retrying",
+        "worker",
+        "not sent, no attempt spent: its receiver is busy",
+        0,
+    )
+    story = a_story(a_summary(state=State.RETRYING), a_try(1, State.RETRYING, 1, retry_delay=60))
+    text = said(replace(story, history=(*story.history, put_off)))
+    assert "by itself: it was put off 1m 30s ago, and waits in a retry queue or its lane" in text
+    assert "as soon as a worker" not in text
+
+
 def test_a_dead_letter_is_named_with_what_can_be_done() -> None:
     letter = Burial(
         UUID(int=3), UUID(int=7), 0, "buried", "rejected", "rejected", "550", "no", NOW, None
