@@ -30,7 +30,10 @@ from tidings.ledger.statistics import MOST, Rates, Statistics
 from tidings.settings import Settings
 
 TOTAL: Final = "all"
-OF_WHAT: Final = "p50, p99: from accepted, or due, to sent; without replays"
+OF_WHAT: Final = (
+    "Sent: of those that ended. Retried: of those tried.\n"
+    "p50, p99: from accepted, or due, to sent; without replays"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,13 @@ def _ledger(known: Statistics) -> list[RenderableType]:
     if not known.channels:
         return [Sentence(Text(f"Nothing was accepted since {exact(known.since)}."))]
     bound = () if known.complete else (_bound(known),)
-    return [_rates(known), Sentence(Text(OF_WHAT, style="dim")), "", _states(known), *bound]
+    return [
+        _rates(known),
+        Sentence(Text(OF_WHAT, style="dim"), hanging=0),
+        "",
+        _states(known),
+        *bound,
+    ]
 
 
 def _bound(known: Statistics) -> Sentence:

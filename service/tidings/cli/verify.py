@@ -184,7 +184,7 @@ async def _look(
         looked_back_to=soundness.looked_back_to,
     )
     if held is None:
-        return replace(found, unchecked=(f"the queues were not looked at: {fault}",))
+        return replace(found, unchecked=tuple(_untried(fault, journal, ended=extent.ended)))
     if any(held.values()):
         fares = await conditions(settings, ledger)
         found = replace(found, held_up=tuple(_held_up(fares, held, datetime.now(UTC))))
@@ -192,6 +192,17 @@ async def _look(
     lost, doubt = (None, None) if journal is None else _lost(journal, held, soundness.nameless)
     broken = (*found.broken, *_missing(soundness, held), *([lost] if lost else []), *over)
     return replace(found, broken=broken, unchecked=(doubt,) if doubt else ())
+
+
+def _untried(fault: str, journal: Journaled | None, *, ended: bool) -> Iterator[str]:
+    """The rules that can't be tried without the queues."""
+    yield f"the queues could not be looked at, so it is not known whether anything is lost: {fault}"
+    yield "not tried: what is under way has a message in a queue"
+    yield "not tried: what failed has its dead letter, or that is in its queue"
+    if journal is not None:
+        yield "not tried: what the journal names is in the ledger, or in a lane"
+    if ended:
+        yield "not tried: nothing is under way, and every queue is empty"
 
 
 async def _held(settings: Settings) -> tuple[Held | None, str]:
@@ -297,7 +308,8 @@ def _tell(findings: Findings) -> None:
         of_what = f" for everything accepted since {exact(findings.looked_back_to)}"
         err.print("[dim]Older ones were not looked at: `--whole`, or `--since` with a time.[/]")
     if not findings.broken:
-        out.print(f"[green]✓[/] every rule that could be tried holds{of_what}")
+        rules = "every rule that could be tried" if findings.unchecked else "every rule"
+        out.print(f"[green]✓[/] {rules} holds{of_what}")
 
 
 def _counts(findings: Findings) -> Iterator[str]:
@@ -305,7 +317,7 @@ def _counts(findings: Findings) -> Iterator[str]:
     if findings.queues is not None:
         yield f"\nMessages in queues: {sum(findings.queues.values()):,}"
     if journal is not None and journal.unknown:
-        yield f"Of the journal, not read by a worker yet: {len(journal.unknown):,}"
+        yield f"Of the journal, not in the ledger: {len(journal.unknown):,}"
     if journal is not None and journal.letters:
         yield f"Of the journal, only a dead letter: {journal.letters:,}"
     if findings.nameless:

@@ -205,6 +205,14 @@ async def test_settings_tell_every_variable_and_no_secret(away: dict[str, str]) 
     assert "| `TIDINGS_AMQP_TIMEOUT` | `15s` | How long to wait" in markdown.out
 
 
+async def test_settings_begin_and_end_with_a_line_that_says_something() -> None:
+    for typed in (("settings",), ("settings", "--changed")):
+        told = await tidings(*typed, env={"TIDINGS_EMAIL_RATE": "5/s"})
+        assert told.out.splitlines()[0].endswith("."), typed
+        assert told.out.splitlines()[-1].strip(), typed
+    assert "\n\n" in (await tidings("settings", env={})).out
+
+
 async def test_settings_name_the_variable_that_is_wrong() -> None:
     refused = await tidings("settings", env={"TIDINGS_EMAIL_RATE": "fast"})
     assert refused.code == 2

@@ -53,7 +53,7 @@ async def test_a_sound_ledger_passes_and_a_journal_is_found_in_it(
     assert found["journal"] == {"states": {"sent": 2}, "letters": 1, "unknown": 0}
     told = await tidings("verify", "--journal", str(journal), env=env)
     assert told.code == 0
-    assert "every rule that could be tried holds" in told.out
+    assert told.out.endswith("\n✓ every rule holds\n")
 
 
 async def test_a_channel_that_is_paused_while_messages_wait_in_it_is_told_and_is_no_loss(
@@ -98,6 +98,9 @@ async def test_letters_without_an_id_are_counted_and_may_be_what_the_journal_mis
     code, found = await verify(env, "--journal", str(journal))
     assert code == 1
     assert [one["count"] for one in found["broken"]] == [1]
+    counted = await tidings("verify", "--journal", str(journal), env=env)
+    assert "Of the journal, not in the ledger: 2\n" in counted.out
+    assert "not read by a worker yet" not in counted.out
     told = await tidings("verify", env=env)
     assert "no id can be read: 1" in told.out
 
@@ -186,6 +189,11 @@ async def test_where_the_queues_cannot_be_seen_it_says_so_and_exits_with_3(
     code, found = await verify(blind)
     assert (code, found["holds"], found["broken"]) == (3, False, [])
     assert "hunter2" not in json.dumps(found)
+    told = await tidings("verify", env=blind)
+    assert "✓ every rule that could be tried holds" in told.out
+    assert "! the queues could not be looked at" in told.err
+    assert "! not tried: what is under way has a message in a queue\n" in told.err
+    assert "journal" not in told.err
     nowhere = {**env, "TIDINGS_DATABASE_URL": "postgresql://tidings@127.0.0.1:1/tidings"}
     assert (await tidings("verify", env=nowhere)).code == 3
 
