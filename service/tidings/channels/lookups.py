@@ -6,8 +6,8 @@ anybody may put into a webhook, and nothing connects, not even to RabbitMQ.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final, TypeAlias
@@ -15,9 +15,13 @@ from typing import Any, Final, TypeAlias
 from tidings.background import in_a_thread
 
 MOST: Final = 128
-"""Names that are looked up at once."""
+"""Names that are looked up at once of domains that are known to answer, and as many of others."""
 OF_A_ZONE: Final = 8
 """Of those, names of one domain: its name servers answer for all of them, or for none."""
+SOON: Final = 2.0
+"""Seconds within which name servers answer: those of a domain that took longer are not known to."""
+KNOWN: Final = 10_000
+"""Domains remembered whose name servers answered soon, the last time."""
 LIMIT: Final = 30.0
 """Seconds after which a look-up counts as failed, though its thread may go on."""
 
@@ -41,6 +45,9 @@ class Lookups:
         self._pending: dict[_Key, asyncio.Task[list[Address]]] = {}
         self._waiting: dict[_Key, int] = {}
         self._places = asyncio.Semaphore(MOST)
+        self._known_places = asyncio.Semaphore(MOST)
+        """For domains that are known to answer: however many others hang, they wait for none."""
+        self._known: dict[str, None] = {}
         self._lines: dict[str, _Line] = {}
 
     async def find(
@@ -78,12 +85,14 @@ class Lookups:
             task.cancel()
 
     async def _look_up(self, key: _Key) -> list[Address]:
+        domain = zone(key[0])
         try:
-            async with self._place(zone(key[0])):
+            async with self._place(domain):
                 if key not in self._waiting:
                     raise TimeoutError("nobody waits for this name any more")
-                async with asyncio.timeout(LIMIT):
-                    return await in_a_thread("look a name up", lambda: _addresses(key))
+                with self._learning(domain):
+                    async with asyncio.timeout(LIMIT):
+                        return await in_a_thread("look a name up", lambda: _addresses(key))
         finally:
             # In this moment: whoever asks now must not get what nobody waited for.
             del self._pending[key]
@@ -93,12 +102,28 @@ class Lookups:
         line = self._lines.setdefault(zone, _Line())
         line.users += 1
         try:
-            async with line.places, self._places:
+            async with line.places, self._known_places if zone in self._known else self._places:
                 yield
         finally:
             line.users -= 1
             if not line.users:
                 del self._lines[zone]
+
+    @contextmanager
+    def _learning(self, zone: str) -> Iterator[None]:
+        """Learn whether the name servers of a domain answer soon, from a look-up."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        late = loop.call_later(SOON, self._known.pop, zone, None)
+        try:
+            yield
+        finally:
+            late.cancel()
+            if loop.time() - began < SOON:
+                self._known.pop(zone, None)
+                self._known[zone] = None
+                if len(self._known) > KNOWN:
+                    del self._known[next(iter(self._known))]
 
 
 def _noticed(task: asyncio.Task[list[Address]]) -> None:

@@ -9,8 +9,9 @@ from tests.contract.channels.rig import request_for
 from tests.contract.channels.rigs.smtp_relay import Relay
 from tests.integration.channels.email_setup import channel_to, mail
 from tests.integration.channels.raw_server import http, serving
-from tests.support.hanging_names import TAIL, hanging_names
+from tests.support.hanging_names import HANGS, TAIL, hanging_names
 
+from tidings.channels.lookups import MOST
 from tidings.channels.webhook import WebhookChannel
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.ports import Content, SendRequest
@@ -46,6 +47,31 @@ async def test_webhooks_beside_a_hundred_whose_names_hang_are_sent_at_once(
                 async with asyncio.timeout(1):
                     await channel.send(request)
 
+            told = await asyncio.gather(*waiting, return_exceptions=True)
+        await channel.close()
+    assert all(isinstance(each, Unavailable) for each in told), told
+
+
+async def test_names_of_two_hundred_domains_that_hang_delay_no_receiver_whose_name_was_found_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    channel = WebhookChannel(WebhookSettings(secret=SECRET, allow_private=True))
+    async with serving(http("204 No Content")) as receiver:  # no connection is kept
+        with hanging_names(monkeypatch) as resolver:
+            await channel.send(webhook(f"http://localhost:{receiver.port}/", 10.0))
+            waiting = [
+                asyncio.create_task(channel.send(webhook(f"https://www.d{number}{HANGS}/", 4.0)))
+                for number in range(200)
+            ]
+            async with asyncio.timeout(5):
+                while resolver.hanging < MOST:  # threads know no events
+                    await asyncio.sleep(0.005)
+
+            for name in ("localhost", "LOCALHOST"):  # aiohttp would remember the first
+                async with asyncio.timeout(1):
+                    await channel.send(webhook(f"http://{name}:{receiver.port}/", 10.0))
+
+            resolver.let_go.set()
             told = await asyncio.gather(*waiting, return_exceptions=True)
         await channel.close()
     assert all(isinstance(each, Unavailable) for each in told), told

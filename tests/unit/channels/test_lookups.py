@@ -101,6 +101,36 @@ async def test_a_look_up_has_a_limit_and_its_place_is_free_again(
     assert resolver.asked[HANGS] == 2 * OF_A_ZONE
 
 
+async def test_domains_that_fall_silent_take_no_places_from_those_known_to_answer_any_more(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "SOON", 0.02)
+    names = Lookups()
+    await names.find("localhost")
+    names._known["hangs.example"] = None
+    waiting = asyncio.create_task(names.find(HANGS))
+    await eventually_hanging(resolver, 1)
+    await asyncio.sleep(0.05)
+
+    assert list(names._known) == ["localhost"]
+    resolver.let_go.set()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert list(names._known) == ["localhost"]
+
+
+async def test_of_the_domains_known_to_answer_the_last_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lookups, "KNOWN", 2)
+    monkeypatch.setattr(lookups, "_addresses", lambda _: [])
+    names = Lookups()
+
+    for name in ("a.example", "b.example", "www.a.example", "c.example"):
+        await names.find(name)
+
+    assert list(names._known) == ["a.example", "c.example"]
+
+
 async def test_an_address_needs_no_look_up(resolver: Resolver) -> None:
     names = Lookups()
 
