@@ -34,12 +34,16 @@ class Stop(asyncio.Event):
 
     def set(self) -> None:
         """End."""
-        if not self.is_set():
-            # A thread: what hangs may be the event loop.
-            overdue = Timer(self._within, self._overdue)
-            overdue.daemon = True
-            overdue.start()
+        if self.is_set():
+            return
         super().set()
+        # A thread: what hangs may be the event loop.
+        overdue = Timer(self._within, self._overdue)
+        overdue.daemon = True
+        try:
+            overdue.start()
+        except RuntimeError as error:  # it ends all the same, if nothing hangs
+            log.warning("nothing watches that this process ends in time", error=str(error))
 
     def end_at_once(self, code: int) -> NoReturn:
         """End without waiting for anything."""

@@ -7,9 +7,12 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from threading import Timer
 from time import monotonic
 
 import pytest
+
+from tidings.stopping import Stop
 
 HANGS = {
     "the event loop": "time.sleep(60)",
@@ -54,6 +57,18 @@ def test_what_hangs_is_left_behind_when_its_time_is_up(what: str) -> None:
     assert ran.returncode == 1
     assert b"ending at once" in ran.stderr
     assert monotonic() - started < 20
+
+
+def test_a_process_that_can_start_no_thread_is_told_to_end_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none_left(_: Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Timer, "start", none_left)
+    stop = Stop(60, lambda _: None)
+    stop.set()
+    assert stop.is_set()
 
 
 ENDS_IN_GOOD_ORDER = """
