@@ -26,7 +26,8 @@ from tidings.delivery.letter import LetterState
 from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.letter_search import Group
 from tidings.ledger.stories import Recipient
-from tidings_events.routing import Headers
+from tidings_events.moments import in_milliseconds
+from tidings_events.routing import MILLISECONDS, Headers
 from tidings_events.weight import too_heavy
 
 STYLES: Final = {
@@ -248,11 +249,22 @@ def _not_told(letter: StoredLetter) -> Mapping[str, Any]:
         Headers.ORIGINAL_HEADERS: {},
     }
     by_rule = {Headers.WORKER, *([Headers.FIRST_SEEN] if _seen_first(letter) else [])}
+    headers = _without_its_time(letter.headers, published_at(letter))
+    if isinstance(originals := headers.get(Headers.ORIGINAL_HEADERS), dict):
+        originals = _without_its_time(originals, published_at(letter))
+        headers = {**headers, Headers.ORIGINAL_HEADERS: originals}
     return {
         name: value
-        for name, value in letter.headers.items()
+        for name, value in headers.items()
         if name not in by_rule and (name not in told or value != told[name])
     }
+
+
+def _without_its_time(headers: Mapping[str, Any], published: datetime | None) -> Mapping[str, Any]:
+    """Without the header that says when it was published, where that is told already."""
+    said = in_milliseconds(headers.get(MILLISECONDS))
+    told = said is not None and said == published
+    return {name: value for name, value in headers.items() if not (told and name == MILLISECONDS)}
 
 
 def _seen_first(letter: StoredLetter) -> bool:

@@ -58,7 +58,10 @@ def ways_of_groups(reasons: Collection[Reason]) -> Iterator[str]:
     if any(reason not in (Reason.MALFORMED, Reason.EXPIRED) for reason in reasons):
         yield "One group again: `tidings replay --fingerprint GROUP --canary 1,10,100`"
     if Reason.MALFORMED in reasons:
-        yield "What is malformed, mended: `tidings dead edit --fingerprint GROUP --set FIELD=VALUE --replay`"
+        yield (
+            "What is malformed is mended first, each by its id or all of a group alike: "
+            "`tidings dead edit --fingerprint GROUP --set FIELD=VALUE --replay`"
+        )
     if Reason.EXPIRED in reasons:
         yield "What expired, with more time: `tidings dead edit --fingerprint GROUP --set expires_at=… --replay`"
 

@@ -182,6 +182,18 @@ def test_when_it_was_published_is_told_as_the_other_times_are() -> None:
     assert re.search(r"Properties +type welcome\n", text), text
 
 
+def test_the_header_of_the_publishing_time_is_told_once() -> None:
+    at = BURIED - timedelta(milliseconds=1_500)
+    in_ms = {"timestamp_in_ms": int(at.timestamp() * 1000)}
+    properties = json.dumps({"timestamp": at.isoformat()})
+    for headers in (in_ms, {Headers.ORIGINAL_HEADERS: in_ms}):
+        text = shown(letter(headers, properties=properties))
+        assert "Headers" not in text
+        assert "Published" in text
+    other = {"timestamp_in_ms": 7, "x-shop": "7"}
+    assert "timestamp_in_ms" in shown(letter(other, properties=properties))
+
+
 def test_a_time_of_publishing_that_is_none_stays_as_it_was_written() -> None:
     text = shown(letter(properties=json.dumps({"timestamp": "yesterday"})))
     assert re.search(r"Properties +timestamp yesterday\n", text), text
