@@ -144,6 +144,9 @@ class Escalation:
                 "operators could not be told", untold=untold.letters, error=str(error)
             )
             await subject.untold.give_back(untold, self._every, min(AGAIN, self._every))
+        except BaseException:  # cut off, perhaps told: better twice than never
+            await subject.untold.give_back(untold, self._every, min(AGAIN, self._every))
+            raise
         else:
             log.info("operators told", untold=untold.letters)
 

@@ -138,6 +138,29 @@ async def test_a_service_that_hangs_never_holds_up_the_archive(make_rig: MakeRig
         pager.patience.set()
 
 
+async def test_what_operators_were_being_told_when_the_archive_stopped_is_told_by_the_next_one(
+    make_rig: MakeRig,
+) -> None:
+    async with paging() as pager:
+        pager.patience.clear()
+        rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="3s")
+
+        async def being_told() -> bool:
+            rows = await rig.fetch("SELECT FROM escalations WHERE told_at > '-infinity'")
+            return bool(rows)
+
+        async with rig.archiving("one"):
+            await rig.bury()
+            await eventually(being_told)
+        (row,) = await rig.fetch("SELECT untold FROM escalations")
+        assert row["untold"] == 1
+        pager.patience.set()
+        await eventually(lambda: pager.told)  # the thread of the first still gets through
+        async with rig.archiving("two"):
+            await eventually(lambda: len(pager.told) == 2, within=20)
+    assert {one["title"] for one in pager.told} == {"Tidings: 1 dead letter"}
+
+
 async def test_our_own_channel_carries_the_message_and_its_failure_tells_nobody(
     make_rig: MakeRig,
 ) -> None:
