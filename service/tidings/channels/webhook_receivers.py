@@ -51,6 +51,8 @@ class Verdict(Enum):
     """Yes, and the place is for others."""
     TRY = auto()
     """Likewise, as the first: nothing is known of it."""
+    PROBE = auto()
+    """Likewise, to see whether it answers again."""
     WAIT = auto()
     """Not before others have ended: it is not known yet, and there is no room."""
     PUT_OFF = auto()
@@ -94,6 +96,8 @@ class Receivers:
     ) -> None:
         self._room = Room(room)
         self._tries = Room(tries)
+        self._probes = Room(max(1, room // 2))
+        """For those that left everything unanswered: however many come due together, they take nobody else's."""
         self._try_takes = soon
         self._untried = Returns(waits)
         self._waits = waits
@@ -119,9 +123,9 @@ class Receivers:
         receiver = self._known.get(where) or Receiver(where)
         if self._silent(receiver):
             due = not receiver.under_way and self._clock() >= receiver.rests_until
-            return Verdict.ASK_ASIDE if due else Verdict.PUT_OFF
+            return Verdict.PROBE if due and self._probes.fits(size) else Verdict.PUT_OFF
         untried = receiver.unknown and not receiver.under_way
-        if untried and self._tries.fits(size, self._tries.most):
+        if untried and self._tries.fits(size):
             return Verdict.TRY
         if self.full and (receiver.late or self._doubtful(receiver)):
             return Verdict.PUT_OFF
@@ -167,8 +171,8 @@ class Receivers:
             self._forget_the_oldest()
         turn = Turn(receiver, size, self._clock())
         match verdict:
-            case Verdict.TRY:
-                turn.room = self._tries
+            case Verdict.TRY | Verdict.PROBE:
+                turn.room = self._tries if verdict is Verdict.TRY else self._probes
                 turn.room.enter(size)
             case Verdict.ASK_ASIDE:
                 self._put_aside(turn)

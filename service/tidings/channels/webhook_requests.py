@@ -21,9 +21,11 @@ class Room:
     size: int = 0
     """Bytes of all in it."""
 
-    def fits(self, size: int, most: int) -> bool:
+    def fits(self, size: int, most: int | None = None) -> bool:
         """Whether another one may come in, where there may be so many."""
-        return self.used < most and (not self.size or self.size + size <= BYTES_ASIDE)
+        return self.used < (self.most if most is None else most) and (
+            not self.size or self.size + size <= BYTES_ASIDE
+        )
 
     def enter(self, size: int) -> None:
         """It comes in."""

@@ -83,7 +83,7 @@ class Turns:
     def _now(self, where: str, size: int) -> Turn | None:
         """A turn, if there is one; None where it has to be waited for."""
         match self._receivers.verdict(where, size):
-            case Verdict.ASK | Verdict.ASK_ASIDE | Verdict.TRY as verdict:
+            case Verdict.ASK | Verdict.ASK_ASIDE | Verdict.TRY | Verdict.PROBE as verdict:
                 return self._receivers.begin(where, size, verdict)
             case Verdict.PUT_OFF:
                 raise self._put_off(where)

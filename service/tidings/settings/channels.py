@@ -193,8 +193,9 @@ class WebhookSettings(ChannelSettings):
 
     @property
     def aside(self) -> int:
-        """Those, as many again that turn out late, and as many as `concurrency` that wait until one may."""
-        return 2 * self.room_aside + self.first_tries + self.concurrency
+        """Those, as many again that turn out late, half as many that are asked whether they answer again, and as many
+        as `concurrency` that wait until one may."""
+        return 2 * self.room_aside + self.room_aside // 2 + self.first_tries + self.concurrency
 
     @property
     def put_off(self) -> tuple[Delay, ...]:

@@ -398,6 +398,27 @@ def test_one_that_left_five_unanswered_rests_and_then_one_tries_it(rig: Rig) -> 
     assert rig.asked() is Verdict.PUT_OFF
 
 
+def test_many_that_are_tried_again_together_take_nothing_from_one_that_answers_slowly(
+    rig: Rig,
+) -> None:
+    silent = [f"https://{number}.example" for number in range(5 * ROOM)]
+    for _ in range(5):
+        turns = [rig.receivers.begin(where, 100, Verdict.ASK) for where in silent]
+        for turn in turns:
+            rig.receivers.end(turn, Answer.UNANSWERED)
+    rig.answers("https://slow.example", times=5, after=3.0)
+    rig.clock.now += 5
+
+    probes = [turn for where in silent if isinstance(turn := rig.asked(where), Turn)]
+
+    assert len(probes) == ROOM / 2
+    assert not rig.receivers.full
+    assert isinstance(rig.asked("https://slow.example"), Turn)
+    for probe in probes:
+        rig.receivers.end(probe, Answer.ANSWERED)
+    assert sum(isinstance(rig.asked(where), Turn) for where in silent[ROOM:]) == ROOM / 2
+
+
 def test_it_rests_twice_as_long_each_time_up_to_five_minutes(rig: Rig) -> None:
     rig.is_silent(times=5)
     rests = []
