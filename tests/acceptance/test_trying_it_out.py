@@ -3,8 +3,10 @@
 import asyncio
 import signal
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import pytest
 from pydantic import SecretStr
 from tests.support.processes import tidings
@@ -15,7 +17,8 @@ from tidings.local.errors import LocalStackError
 from tidings.local.laptop import Laptop
 from tidings.local.sinks.mail import MailSink
 from tidings.local.sinks.sms import SmsSink
-from tidings.local.tour import Tour, retried
+from tidings.local.sinks.twilio_replies import ReceivedText
+from tidings.local.tour import PHONE, Tour, retried
 from tidings.settings import LedgerSettings
 
 
@@ -77,6 +80,19 @@ async def test_what_the_roles_said_last_stands_below_the_error_line_by_line(
     said = done.err.splitlines()
     assert said[0] == "Error: the roles ended at once:"
     assert said[1].startswith("  Error: TIDINGS_GRACE: 'banana' is not a length of time")
+
+
+async def test_what_was_sent_is_still_there_after_a_restart(
+    broker_url: str, database_url: str, tmp_path: Path
+) -> None:
+    given = {"TIDINGS_AMQP_URL": broker_url, "TIDINGS_DATABASE_URL": database_url}
+    text = ReceivedText(datetime.now(UTC), "SM1", "AC1", PHONE, PHONE, "", "Hello", "", "", "")
+    async with Laptop(tmp_path, given) as laptop:
+        laptop.sms.texts.add(text)
+    async with Laptop(tmp_path, given) as laptop:
+        assert laptop.sms.texts.numbered() == [(1, text)]
+        async with aiohttp.ClientSession(laptop.outbox.url) as http, http.get("/texts/1") as page:
+            assert "Hello" in await page.text()
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,10 @@ from tidings.local.postgres import PostgreSQL
 from tidings.local.rabbitmq import RabbitMQ
 from tidings.local.sinks.mail import MailSink
 from tidings.local.sinks.outbox import Outbox
+from tidings.local.sinks.received_mail import ReceivedMail
 from tidings.local.sinks.sms import SmsSink
-from tidings.local.sinks.webhook import WebhookSink
+from tidings.local.sinks.twilio_replies import ReceivedText
+from tidings.local.sinks.webhook import ReceivedRequest, WebhookSink
 from tidings.templates import copy_starter
 
 COMMAND: Final = (sys.executable, "-c", "from tidings.cli.main import main; main()")
@@ -87,6 +89,7 @@ class Laptop:
     async def __aenter__(self) -> Self:
         try:
             await self._start_servers()
+            self._bring_back_what_was_sent()
             for sink in (self.mail, self.sms, self.webhooks, self.outbox):
                 await self._parts.enter_async_context(sink)
             settings = self._settings()
@@ -167,6 +170,13 @@ class Laptop:
             f"the roles were ended from outside, by {signal.Signals(-code).name}: somebody did that, or the system for "
             "want of memory; start again, and they go on with what they left"
         )
+
+    def _bring_back_what_was_sent(self) -> None:
+        """Once the servers are ours: until then somebody else may be writing it."""
+        sent = self.data / "sent"
+        self.mail.mails.keep_in(sent / "mails", ReceivedMail)
+        self.sms.texts.keep_in(sent / "texts", ReceivedText)
+        self.webhooks.requests.keep_in(sent / "webhooks", ReceivedRequest)
 
     async def _start_servers(self) -> None:
         servers = [server for server in (self.rabbitmq, self.postgresql) if server is not None]

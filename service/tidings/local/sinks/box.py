@@ -3,7 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Generic, TypeVar
+
+from tidings.local.sinks.store import Store
 
 T = TypeVar("T")
 
@@ -12,7 +15,9 @@ class Box(Generic[T]):
     """What was received, oldest first; the oldest are forgotten beyond the limit."""
 
     def __init__(self, limit: int = 1000) -> None:
+        self._limit = limit
         self._items: deque[tuple[int, T]] = deque(maxlen=limit)
+        self._store: Store[T] | None = None
         self._changed = asyncio.Event()
         self.received = 0
         """How many were ever received: the last one's number."""
@@ -34,10 +39,21 @@ class Box(Generic[T]):
         """The one with this number, while it is kept."""
         return next((item for its, item in self._items if its == number), None)
 
+    def keep_in(self, file: Path, kind: type[T]) -> None:
+        """Brings back what was kept in a file, and keeps there too what comes from now on."""
+        self._store = Store(file, kind)
+        self._items.extend(self._store.read())
+        self._store.write(self._items)
+        self.received = self._items[-1][0] if self._items else 0
+
     def add(self, item: T) -> None:
         """Keeps one more and wakes who waits."""
         self.received += 1
         self._items.append((self.received, item))
+        if self._store is not None:
+            self._store.append(self._items[-1])
+            if self.received % self._limit == 0:
+                self._store.write(self._items)  # it forgets as the box does, but not at each turn
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 

@@ -124,7 +124,8 @@ class Outbox:
     async def _list(self, request: web.Request) -> web.StreamResponse:
         kind = request.query.get("kind")
         entries = [entry for entry in self._entries() if kind in {None, entry.kind}]
-        return self._page("list.html", entries=entries, here=request.path_qs)
+        today = datetime.now().astimezone().date()
+        return self._page("list.html", entries=entries, here=request.path_qs, today=today)
 
     async def _mail(self, request: web.Request) -> web.StreamResponse:
         number, mail = _found(self._mails, request)
