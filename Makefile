@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+RUNS   := $(VENV)/.runs
 ONCE   ?=
 PEERS  := .venv-bench
 SCALE  ?= 1
@@ -17,14 +18,22 @@ help: ## show this list
 install: $(STAMP) ## a virtual environment with the pinned dependencies and both packages
 
 $(STAMP): requirements/dev.txt pyproject.toml schemas/pyproject.toml
+	$(call installed,-r requirements/dev.txt)
+
+# The tools of developers take as long again as what runs.
+$(RUNS): requirements/runtime.txt requirements/build.txt pyproject.toml schemas/pyproject.toml
+	$(call installed,-r requirements/runtime.txt -r requirements/build.txt)
+
+define installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tidings needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing dependencies into $(VENV) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes $(1)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./schemas -e .
 	@touch $@
+endef
 
-run: install ## the whole stack on this machine, with a tour (ONCE=1: exit after the tour)
+run: $(if $(wildcard $(STAMP)),$(STAMP),$(RUNS)) ## the whole stack on this machine, with a tour (ONCE=1: exit after the tour)
 	@$(BIN)/tidings up $(if $(ONCE),--once)
 
 test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it starts itself

@@ -103,7 +103,7 @@ async def _tour(laptop: "Laptop") -> None:
 
 def where_to_look(laptop: "Laptop") -> Iterator[str]:
     """What is to be typed is in bold, and so never broken: it can be pasted."""
-    yield "[bold]Tidings is running[/]; Ctrl-C ends it, and what was written stays.\n"
+    yield "[bold]Tidings is running[/]; Ctrl-C ends it. What was written stays, these samples too.\n"
     for label, value in _addresses(laptop):
         yield f"  [bold]{label:<19}[/]  {escape(value)}"
     yield "\nIn another terminal, in this folder:\n"
@@ -123,6 +123,7 @@ def _addresses(laptop: "Laptop") -> Iterator[tuple[str, str]]:
         yield "RabbitMQ management", laptop.rabbitmq.management_url
         yield "", f"{laptop.rabbitmq.user} / {laptop.rabbitmq.password}"
     yield "What was sent", laptop.outbox.url
+    yield "Takes webhooks", f"{laptop.webhooks.url}/"
     port = laptop.environment["TIDINGS_HTTP_PORT"]
     yield "Metrics and health", f"http://127.0.0.1:{port}/metrics"
     yield "Log of the roles", str(laptop.log)

@@ -20,6 +20,7 @@ LAPTOP = cast(
             management_url="http://127.0.0.1:15672", user="tidings", password="f" * 24
         ),
         outbox=SimpleNamespace(url="http://127.0.0.1:8025/"),
+        webhooks=SimpleNamespace(url="http://127.0.0.1:8026"),
         environment={"TIDINGS_HTTP_PORT": "9100"},
         environment_file=Path(".local/env"),
         log=Path(".local/tidings.log"),
@@ -47,6 +48,7 @@ def test_no_command_address_or_login_is_broken_or_framed(width: int) -> None:
     for url in (
         "http://127.0.0.1:15672",
         "http://127.0.0.1:8025/",
+        "http://127.0.0.1:8026/",
         "http://127.0.0.1:9100/metrics",
     ):
         assert any(line.endswith(url) for line in lines)

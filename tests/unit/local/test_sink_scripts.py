@@ -1,11 +1,16 @@
 """What a name can tell a sink to do."""
 
 import asyncio
+import re
+from pathlib import Path
 
 import pytest
 
 from tidings.local.sinks.box import Box
 from tidings.local.sinks.script import Behaviour, Script, Scripts, read_script
+from tidings.local.sinks.sms import CODES, NUMBERS
+
+README = Path(__file__).parents[3] / "README.md"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,20 @@ def test_what_a_test_tells_wins_over_the_name_and_starts_to_count_anew() -> None
     scripts.tell("fail@example.com", Behaviour.REJECT, times=1)
     assert scripts.next("fail@example.com", "fail") is Behaviour.REJECT
     assert scripts.next("fail@example.com", "fail") is Behaviour.ACCEPT
+
+
+def test_the_readme_lists_each_word_and_number_with_what_it_does() -> None:
+    listed = README.read_text("utf-8").partition("### Addresses that fail")[2].partition("## ")[0]
+    often = {1: "once", None: "always"}
+    words = {
+        (script.behaviour.value, often[script.times])
+        for script in map(read_script, set(Behaviour))
+        if script is not None
+    }
+    assert words == set(re.findall(r"^\| `([a-z]+)` .* (\w+) \|$", listed, re.M))
+    assert dict(re.findall(r"^\| `(\d{4})` .*\(`([a-z-]+)`\)", listed, re.M)) == NUMBERS
+    (codes,) = re.findall(r"^\| ((?:`\d{4}` ){2,})", listed, re.M)
+    assert set(CODES) == set(re.findall(r"\d{4}", codes))
 
 
 async def test_a_box_wakes_who_waits_for_the_right_thing() -> None:
