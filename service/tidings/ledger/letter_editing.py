@@ -19,6 +19,7 @@ from tidings.ledger.database import Connection, Database
 from tidings.ledger.edit_notes import edited_fields
 from tidings.ledger.letter_rows import (
     INTRODUCE_FAILED,
+    SAID,
     STANDING,
     ExpiresAt,
     Introduced,
@@ -237,7 +238,7 @@ class Editing:
         if old:
             await connection.execute(REWRITE, *_stored(old, found, expires_at))
         if new:
-            failures = ([one.old[name] for one in new] for name in ("reason", "kind", "message"))
+            failures = ([one.old[name] for one in new] for name in SAID)
             await connection.execute(INTRODUCE_FAILED, *_stored(new, found, expires_at), *failures)
         epochs = {id_: row["epoch"] for id_, row in found.items()}
         values = [one.columns(epochs.get(one.notification.id, 0)) for one in drafts]

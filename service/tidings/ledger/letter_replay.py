@@ -29,7 +29,7 @@ from tidings.ledger.letter_choice import (
     read,
     same_notification,
 )
-from tidings.ledger.letter_rows import INTRODUCE_FAILED, STANDING, ExpiresAt, Introduced
+from tidings.ledger.letter_rows import INTRODUCE_FAILED, SAID, STANDING, ExpiresAt, Introduced
 
 LOCK: Final = """
 SELECT id, notification_id, epoch, state, replay, reason, kind, message, routing_key, buried_at,
@@ -290,7 +290,7 @@ async def _stand(
     if new := [one for one in readable if one.notification.id not in known]:
         attempts = [one.first_attempt() for one in new]
         storable = [Introduced(one, expires_at(one)) for one in attempts]
-        failures = ([one.row[name] for one in new] for name in ("reason", "kind", "message"))
+        failures = ([one.row[name] for one in new] for name in SAID)
         await connection.execute(INTRODUCE_FAILED, *rows.columns(storable), *failures)
         added = sorted(one.notification.id for one in new)
         known |= {row["id"]: row for row in await connection.fetch(STANDING, added)}

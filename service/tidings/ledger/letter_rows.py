@@ -148,20 +148,23 @@ SELECT id, state, epoch, attempt, lease_until, reason, provider, failure_kind, f
 """
 """How notifications stand, locked in the order in which everybody locks them."""
 
+SAID: Final = ("reason", "kind", "message", "buried_at")
+"""What a letter says of the end of its notification."""
 ARCHIVE: Final = "archive"
 """Who refused what only a dead letter knew of: which process it was is not kept."""
 
 INTRODUCE_FAILED: Final = f"""
-WITH added AS (
+WITH incoming AS (
+    SELECT * FROM unnest({rows.COLUMNS.parameters("text", "text", "text", "timestamptz")})
+        AS i ({rows.COLUMNS.names}, reason, kind, message, buried_at)
+), added AS (
     INSERT INTO notifications ({rows.COLUMNS.names}, state, epoch, attempt, finished_at, reason, failure_kind, failure_message)
-    SELECT {rows.COLUMNS.names}, 'failed', 0, 0, now(), reason, kind, message
-      FROM unnest({rows.COLUMNS.parameters("text", "text", "text")})
-        AS incoming ({rows.COLUMNS.names}, reason, kind, message)
+    SELECT {rows.COLUMNS.names}, 'failed', 0, 0, now(), reason, kind, message FROM incoming
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, accepted_at, failure_message
+    RETURNING id
 )
 INSERT INTO transitions (notification_id, epoch, at, before, after, actor, reason)
-SELECT id, 0, accepted_at, 'queued', 'failed', '{ARCHIVE}', 'dead letter: ' || failure_message FROM added
+SELECT id, 0, buried_at, 'queued', 'failed', '{ARCHIVE}', 'dead letter: ' || message FROM added JOIN incoming USING (id)
 """
 """Stores notifications that only a dead letter knew of, and that they were refused when it was buried."""
 

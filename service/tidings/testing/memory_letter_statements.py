@@ -220,7 +220,7 @@ def finish(tables: Tables) -> Sequence[Row]:
 
 def introduce_failed(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Store notifications that only a letter knew of, so that they can be replayed."""
-    for one in unpacked((*INCOMING, "why", "kind", "message"), columns):
+    for one in unpacked((*INCOMING, "why", "kind", "message", "buried_at"), columns):
         ended = {"reason": one["why"], "failure_kind": one["kind"], "finished_at": tables.now()}
         said = {"failure_message": one["message"]}
         if tables.add(one, state="failed", epoch=0, attempt=0, **ended, **said) is not None:

@@ -144,6 +144,8 @@ async def test_what_is_mended_or_led_back_is_as_it_was_published(
         await rig.reaches(id, "sent")
     (stored,) = await rig.fetch("SELECT accepted_at, time_source FROM notifications")
     assert stored == {"accepted_at": said, "time_source": "producer"}
+    failed, *_ = await rig.fetch("SELECT at, after FROM transitions ORDER BY at")
+    assert failed == {"at": letter["buried_at"], "after": "failed"}
     (sent,) = (one.attempt for one in channel.requests)
     assert (sent.first_seen, sent.traceparent) == (said, TRACE)
 
