@@ -226,10 +226,30 @@ async def test_large_messages_of_one_queue_make_no_other_hold_more_than_its_pref
     await left(declared, 0, LOW)
 
 
+async def test_a_queue_whose_messages_turn_out_small_has_one_consumer_for_all_of_them(
+    declared: BrokerRig, management: Management
+) -> None:
+    await declared.publish("email.high", *numbered(300))
+    async with holding(declared, LANE, prefetch=100) as (_, held):
+        held.acking.add(LANE)
+        held.ack(LANE)
+        await eventually(lambda: held.seen >= 300)
+        await eventually(lambda: prefetches_are(management, LANE, [100]))
+
+
+async def prefetches_are(management: Management, queue: str, wanted: list[int]) -> bool:
+    return await prefetches(management, queue) == wanted
+
+
 async def asked_for(management: Management, queue: str, most: int) -> bool:
     """Whether its consumers ask for no more than this between them."""
+    return sum(await prefetches(management, queue)) <= most
+
+
+async def prefetches(management: Management, queue: str) -> list[int]:
+    """Of each of its consumers."""
     found = await management.call("GET", f"consumers/{quote(management.vhost, safe='')}")
-    return sum(one["prefetch_count"] for one in found if one["queue"]["name"] == queue) <= most
+    return [one["prefetch_count"] for one in found if one["queue"]["name"] == queue]
 
 
 async def test_taking_nothing_for_a_while_makes_a_queue_hold_no_more_than_its_prefetch(
