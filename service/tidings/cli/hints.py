@@ -11,7 +11,7 @@ from tidings.cli.harmless import escape
 from tidings.cli.options import open_ledger
 from tidings.cli.telling import counted
 from tidings.delivery.outcome import Reason
-from tidings.ledger.reports import Words
+from tidings.ledger.reports import LOOKED_AT, Words
 from tidings.settings import Settings
 
 
@@ -30,7 +30,8 @@ def nothing_matches(
 def say_what_never_became_a_notification(letters: Mapping[Reason, int]) -> None:
     """How many open dead letters no list of notifications has, and how they are listed."""
     told = [
-        f"{counted(count, f'{reason} dead letter')}: `tidings dead list --reason {reason}`"
+        f"{counted(count, f'{reason} dead letter')}{' or more' if count >= LOOKED_AT else ''}: "
+        f"`tidings dead list --reason {reason}`"
         for reason, count in letters.items()
     ]
     if told:

@@ -6,8 +6,10 @@ from uuid import UUID
 import pytest
 
 from tidings.cli import edit_report, replay_report, requeue, verify
+from tidings.cli.hints import say_what_never_became_a_notification
 from tidings.dead_letters.mending import Mended
 from tidings.dead_letters.replay import Rehearsal
+from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.letter_search import Chosen, Selection
 
@@ -50,3 +52,14 @@ def test_of_verifying(capsys: pytest.CaptureFixture[str]) -> None:
     said = _words(capsys)
     assert "holds for everything accepted since 2026-11-28 12:00:00.000 +00:00" in said
     assert "`--whole`" in said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, "1 malformed dead letter: "), (1_003, "1,003 malformed dead letters or more: ")],
+)
+def test_letters_that_were_counted_up_to_a_bound_may_be_more(
+    count: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_what_never_became_a_notification({Reason.MALFORMED: count})
+    assert said in _words(capsys)
