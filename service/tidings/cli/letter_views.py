@@ -215,7 +215,7 @@ def _advice(
         known = f"[bold]tidings show {letter.notification_id}[/]"
         return ["", Sentence(Text.from_markup(f"Not again: {closed}: {known}\n{never}"))]
     expired = would_expire(letter, body, now)
-    ways = ways_on(letter.id, body, letter.failure.kind, expired=expired)
+    ways = ways_on(letter.id, body, letter.failure.code, expired=expired)
     return ["", Sentence(Text.from_markup(f"{ways}\n{never}"))]
 
 

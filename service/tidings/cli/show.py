@@ -315,5 +315,5 @@ def _letter(story: Story, now: datetime) -> str:
         return "Its dead letter is on its way to the archive, or was dealt with."
     letter = buried[-1].id
     expired = expires_at is not None and expires_at <= now
-    again = ways_on(letter, story.body, buried[-1].kind, expired=expired)
+    again = ways_on(letter, story.body, buried[-1].code, expired=expired)
     return f"Its dead letter: [bold]tidings dead show {letter}[/]\n{again}"

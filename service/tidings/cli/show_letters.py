@@ -106,7 +106,7 @@ def _events(one: StoredLetter) -> Iterator[tuple[datetime, Text]]:
 
 def _advice(letter: StoredLetter, body: bytes, now: datetime) -> str:
     expired = would_expire(letter, body, now)
-    ways = ways_on(letter.id, body, letter.failure.kind, expired=expired)
+    ways = ways_on(letter.id, body, letter.failure.code, expired=expired)
     return f"All of it: [bold]tidings dead show {letter.id}[/]\n{ways}"
 
 

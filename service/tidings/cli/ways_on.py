@@ -15,17 +15,19 @@ BROKER_EXPIRED: Final = "broker_expired"
 CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 GZIP: Final = b"\x1f\x8b"
 """How it begins (RFC 1952, 2.3.1)."""
-NO_SUCH_TEMPLATE: Final = "template_not_found"
-TEMPLATE: Final = "template_"
-"""How the kinds of error begin that a template made."""
+NO_SUCH_TEMPLATE: Final = "TemplateNotFound"
+OF_TEMPLATES: Final = frozenset(
+    {"MissingVariable", "TemplateFailed", "TemplateSyntax", "TemplateTooExpensive"}
+)
+"""Codes of what else goes wrong with a template."""
 
 
-def ways_on(letter: UUID, body: bytes, kind: str, *, expired: bool) -> str:
+def ways_on(letter: UUID, body: bytes, code: str, *, expired: bool) -> str:
     """Sentences with markup: the commands by which it is sent again.
 
     Args:
         body: Its own, as it would be sent.
-        kind: What went wrong.
+        code: Of what went wrong: the provider's, or the name of what a template met.
         expired: Whether it would expire again.
     """
     again, edit = f"tidings replay {letter}", f"tidings dead edit {letter}"
@@ -38,12 +40,12 @@ def ways_on(letter: UUID, body: bytes, kind: str, *, expired: bool) -> str:
         return f"Mended:    [bold]{edit} {'--file FILE ' if not_text(body) else ''}--replay[/]"
     if expired:
         return f"Mended:    [bold]{edit} --set expires_at=… --replay[/]"
-    if kind == NO_SUCH_TEMPLATE:
+    if code == NO_SUCH_TEMPLATE:
         return (
             f"Mended:    [bold]{edit} --set template=… --replay[/]\n"
             f"Once there is such a template: [bold]{again}[/]"
         )
-    if kind.startswith(TEMPLATE):
+    if code in OF_TEMPLATES:
         return f"Mended:    [bold]{edit} --replay[/]\nOnce the template is mended: [bold]{again}[/]"
     return f"Once more: [bold]{again}[/]\nMended:    [bold]{edit} --replay[/]"
 

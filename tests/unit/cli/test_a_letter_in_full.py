@@ -141,7 +141,7 @@ EXPIRED: dict[str, Any] = {"reason": "expired", "kind": "expired"}
         (EXPIRED, body_of(expires_at=AHEAD), "", True),
         ({**EXPIRED, "supersedes": ID}, body_of(), "", True),
         ({**EXPIRED, "kind": "broker_expired"}, body_of(), "", True),
-        ({"kind": "template_not_found"}, body_of(), "--set template=… ", True),
+        ({"code": "TemplateNotFound"}, body_of(), "--set template=… ", True),
     ],
 )
 def test_only_what_can_work_for_this_letter_is_offered(

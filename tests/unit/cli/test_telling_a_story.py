@@ -212,21 +212,23 @@ def test_a_dead_letter_is_named_with_what_can_be_done() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "body", "expires_at", "offered"),
+    ("code", "body", "expires_at", "offered"),
     [
-        ("rejected", BODY, None, ("Once more: tidings replay {}", "tidings dead edit {} --replay")),
-        ("rejected", b"{}", None, ("tidings dead edit {} --replay",)),
-        ("rejected", BODY, ACCEPTED, ("tidings dead edit {} --set expires_at=… --replay",)),
-        ("expired", BODY, ACCEPTED, ("tidings dead edit {} --set expires_at=… --replay",)),
-        ("broker_expired", BODY, None, ("Once more: tidings replay {}",)),
-        ("template_not_found", BODY, None, ("edit {} --set template=… --replay", "replay {}")),
-        ("template_syntax", BODY, None, ("Once the template is mended: tidings replay {}",)),
+        ("550", BODY, None, ("Once more: tidings replay {}", "tidings dead edit {} --replay")),
+        ("550", b"{}", None, ("tidings dead edit {} --replay",)),
+        ("550", BODY, ACCEPTED, ("tidings dead edit {} --set expires_at=… --replay",)),
+        ("", BODY, ACCEPTED, ("tidings dead edit {} --set expires_at=… --replay",)),
+        ("", BODY, None, ("Once more: tidings replay {}",)),
+        ("TemplateNotFound", BODY, None, ("edit {} --set template=… --replay", "replay {}")),
+        ("TemplateSyntax", BODY, None, ("Once the template is mended: tidings replay {}",)),
     ],
 )
 def test_only_what_can_work_for_this_letter_is_offered(
-    kind: str, body: bytes, expires_at: datetime | None, offered: tuple[str, ...]
+    code: str, body: bytes, expires_at: datetime | None, offered: tuple[str, ...]
 ) -> None:
-    letter = Burial(UUID(int=3), UUID(int=7), 0, "buried", "expired", kind, "", "no", NOW, None)
+    letter = Burial(
+        UUID(int=3), UUID(int=7), 0, "buried", "expired", "rejected", code, "no", NOW, None
+    )
     summary = a_summary(state=State.FAILED, reason="expired", expires_at=expires_at)
     text = said(a_story(summary, letters=(letter,), body=body))
     assert all(one.format(letter.id) in text for one in offered)
