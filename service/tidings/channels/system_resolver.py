@@ -1,10 +1,16 @@
 """What aiohttp resolves names with: the system, by look-ups that wait for no other."""
 
+import asyncio
 import socket
+from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tidings.channels.lookups import Lookups, numeric
+
+PATIENCE: Final = 10.0
+"""Seconds after which nobody waits for an answer any more: a request has given up connecting by then, of which aiohttp
+says nothing here."""
 
 
 class SystemResolver(AbstractResolver):
@@ -21,7 +27,8 @@ class SystemResolver(AbstractResolver):
         Raises:
             OSError: It has none, or nobody could tell in time.
         """
-        found = await self._lookups.find(host, family=family, flags=socket.AI_ADDRCONFIG)
+        async with asyncio.timeout(PATIENCE):
+            found = await self._lookups.find(host, family=family, flags=socket.AI_ADDRCONFIG)
         return [
             ResolveResult(
                 hostname=host,

@@ -11,7 +11,7 @@ from tests.integration.channels.email_setup import channel_to, mail
 from tests.integration.channels.raw_server import http, serving
 from tests.support.hanging_names import HANGS, TAIL, hanging_names
 
-from tidings.channels.lookups import MOST
+from tidings.channels.lookups import MOST, OF_A_ZONE
 from tidings.channels.webhook import WebhookChannel
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.ports import Content, SendRequest
@@ -75,6 +75,25 @@ async def test_names_of_two_hundred_domains_that_hang_delay_no_receiver_whose_na
             told = await asyncio.gather(*waiting, return_exceptions=True)
         await channel.close()
     assert all(isinstance(each, Unavailable) for each in told), told
+
+
+async def test_names_of_webhooks_that_were_given_up_are_not_looked_up_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tidings.channels.system_resolver.PATIENCE", 0.3, raising=False)
+    channel = WebhookChannel(WebhookSettings(secret=SECRET, allow_private=True))
+    with hanging_names(monkeypatch) as resolver:
+        sends = (channel.send(webhook(f"https://x{n}{TAIL}/", 0.4)) for n in range(60))
+        told = await asyncio.gather(*sends, return_exceptions=True)
+        await asyncio.sleep(0.4)
+        resolver.let_go.set()
+        async with asyncio.timeout(5):
+            while len(asyncio.all_tasks()) > 1:
+                await asyncio.sleep(0.01)
+        await channel.close()
+
+    assert all(isinstance(each, Unavailable) for each in told), told
+    assert len(resolver.asked) == OF_A_ZONE
 
 
 async def test_a_relay_is_found_though_every_thread_of_the_loop_is_taken() -> None:
