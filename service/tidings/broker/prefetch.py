@@ -57,8 +57,8 @@ class Prefetch:
         if self._asked > limit or self._asked + self._left > most:
             await self.cancel()
         missing = min(limit, most) - self._asked
-        if 0 < self._asked <= missing:
-            await self._make_room()
+        if 0 < self._asked <= missing and not self._left:
+            await self._make_room()  # of which half at least is there: enough to ask for again
             missing = min(limit, most)
         room = min(missing, most - self._asked - self._left)
         if room > 0 and room * 2 >= missing:  # each at least halves it, so that consumers stay few
