@@ -15,6 +15,7 @@ from tidings.broker.topology import PRIORITIES, lane_queue
 from tidings.channels.shortage import shortage
 from tidings.delivery.attempt import Lane
 from tidings.delivery.circuit import Phase
+from tidings.delivery.errors import Postponed
 from tidings.delivery.outcome import Paused
 from tidings.delivery.retry_policy import Guarantee
 from tidings.settings import ChannelSettings
@@ -237,7 +238,11 @@ class ChannelWorker:
         """See one message through, giving its place to the next as soon as its send is over."""
         try:
             outcome = await self._flow.handle(delivery, place)
-            if isinstance(outcome, Paused):
+            if outcome is None:
+                self._give_turn_back()
+            elif isinstance(outcome, Paused):
+                if outcome is NOT_NOW or outcome.failure.kind == Postponed.kind:
+                    self._give_turn_back()
                 if outcome is not NOT_NOW:
                     self._remember(delivery)
                 # So that another one tries the provider next.
@@ -256,6 +261,12 @@ class ChannelWorker:
                 self._spawn(self._park(delivery), delivery)
         finally:
             place.release()
+
+    def _give_turn_back(self) -> None:
+        """Nobody was asked: whoever waits for the rate need not wait for this one."""
+        if self._rate.limited:
+            self._rate.give_back()
+            self._pump()
 
     def _remember(self, delivery: Delivery) -> None:
         """A provider was tried with it in vain."""

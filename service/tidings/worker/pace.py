@@ -22,6 +22,11 @@ class RateLimit:
         self._tokens = self._burst
         self._filled = clock()
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit."""
+        return self._rate is not None
+
     def wait(self) -> float:
         """Seconds until the next send may start; 0 takes the turn."""
         if self._rate is None:
@@ -33,3 +38,7 @@ class RateLimit:
             self._tokens -= 1.0
             return 0.0
         return (1.0 - self._tokens) / self._rate
+
+    def give_back(self) -> None:
+        """A turn that was taken and nothing was sent in."""
+        self._tokens = min(self._burst, self._tokens + 1.0)

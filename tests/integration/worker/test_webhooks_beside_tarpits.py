@@ -99,6 +99,23 @@ async def test_neighbours_are_sent_at_once_beside_many_receivers_that_never_answ
         assert await rig.fetch("SELECT 1 FROM attempts WHERE state <> 'sent'") == []
 
 
+async def test_what_is_put_off_takes_nothing_of_the_rate_at_which_neighbours_are_sent(
+    make_rig: MakeRig,
+) -> None:
+    rig = await make_rig(
+        **SETTINGS | {"TIDINGS_WEBHOOK_RATE": "2/s", "TIDINGS_WEBHOOK_CIRCUIT_FAILURES": "1"}
+    )
+    async with tarpits(1) as [gone]:
+        pass  # nobody listens there any more
+    async with rig.working(WebhookChannel(WebhookSettings())):
+        pass  # the queues are there now
+    async with serving(http("204 No Content")) as good:
+        await published(rig, gone, "high", count=60)
+        ids = await published(rig, good.url, count=2)
+        async with rig.working(WebhookChannel(WebhookSettings())):
+            await sent(rig, ids, 10)
+
+
 async def test_neighbours_are_sent_at_once_beside_a_hundred_whose_names_no_server_answers_for(
     make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,3 +86,14 @@ def test_who_waits_as_long_as_told_goes(clock: Clock) -> None:
     assert wait == pytest.approx(2.0)
     clock.now += wait
     assert limit.wait() == 0
+
+
+def test_a_turn_that_was_given_back_is_the_next_ones_and_no_more_go_at_once_than_ever(
+    clock: Clock,
+) -> None:
+    limit = RateLimit(2.0, clock)
+    limit.give_back()
+    assert [limit.wait() > 0 for _ in range(3)] == [False, False, True]
+    limit.give_back()
+    assert limit.wait() == 0.0
+    assert limit.wait() == 0.5
