@@ -3,7 +3,9 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -11,6 +13,7 @@ from pydantic import SecretStr
 from tests.contract.channels.rig import request_for
 from tests.integration.channels.raw_server import RawServer, http, serving
 
+from tidings.channels.public_addresses import MOST, CarefulResolver
 from tidings.channels.webhook import WebhookChannel
 from tidings.delivery.errors import DeliveryError, Rejected, Unavailable
 from tidings.delivery.ports import Content, SendRequest
@@ -179,6 +182,51 @@ async def test_a_name_inside_is_reached_where_that_is_allowed() -> None:
 
     assert server.heads[0].startswith("POST / ")
     assert f"Host: inside.example.org:{server.port}" in server.heads[0]
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_of_many_addresses_that_are_silent_a_few_are_tried() -> None:
+    """A socket for each, at once."""
+    silent = [f"127.0.1.{number}" for number in range(1, 21)]
+    names, tried = NameServer(silent), 0
+    with ExitStack() as stack:
+        port = 0
+        for address in silent:
+            listener = stack.enter_context(socket.socket())
+            listener.bind((address, port))
+            port = listener.getsockname()[1]
+            listener.listen(0)
+            for _ in range(2):  # there is no room for another
+                full = stack.enter_context(socket.socket())
+                full.setblocking(False)
+                full.connect_ex((address, port))
+        async with sending(names, allow_private=True) as channel:
+            before = _open_files()
+            waiting = asyncio.create_task(
+                channel.send(webhook(f"http://many.example.org:{port}/", 6.0))
+            )
+            while not waiting.done():
+                await asyncio.sleep(0.05)
+                tried = max(tried, _open_files() - before)
+            with pytest.raises(Unavailable, match="no connection in time"):
+                await waiting
+
+    assert 1 < tried <= MOST
+
+
+async def test_both_families_of_addresses_are_tried() -> None:
+    names = NameServer([f"192.0.2.{number}" for number in range(9)])
+    found = await names.resolve("both.example.org")
+    found += [{**one, "host": "2001:db8::1", "family": socket.AF_INET6} for one in found[:1]]
+    careful = CarefulResolver(names, public_only=False)
+    names.resolve = AsyncMock(return_value=found)  # type: ignore[method-assign]
+
+    tried = await careful.resolve("both.example.org")
+
+    assert [one["host"] for one in tried] == ["192.0.2.0", "2001:db8::1", "192.0.2.1", "192.0.2.2"]
 
 
 async def test_cookies_are_not_kept() -> None:
