@@ -1,7 +1,8 @@
 """Connections to a relay are kept, shared fairly, and replaced before they do harm."""
 
 import asyncio
-from contextlib import suppress
+import socket
+from contextlib import ExitStack, suppress
 
 import pytest
 from tests.contract.channels.rigs.smtp_relay import (
@@ -447,3 +448,26 @@ async def test_a_relay_that_greets_late_on_purpose_is_not_waited_for_by_one_afte
         for one in waiting:
             one.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_relay_of_two_addresses_is_reached_though_the_first_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def addresses(_: object) -> list[tuple[object, ...]]:
+        found = (("127.0.1.1", relay.port), ("127.0.0.1", relay.port))
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in found]
+
+    monkeypatch.setattr("tidings.channels.lookups._addresses", addresses)
+    async with Relay() as relay:
+        with ExitStack() as stack:
+            silent = stack.enter_context(socket.socket())
+            silent.bind(("127.0.1.1", relay.port))
+            silent.listen(0)
+            for _ in range(2):  # there is no room for another
+                full = stack.enter_context(socket.socket())
+                full.setblocking(False)
+                full.connect_ex(silent.getsockname())
+            async with channel_to(relay, host="relay.example") as channel:
+                await channel.send(mail(timeout=6.0))
+
+        assert len(relay.mails) == 1

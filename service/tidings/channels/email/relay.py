@@ -47,6 +47,9 @@ nobody speaks before the greeting, that is never found out."""
 TURN: Final = 1.0
 """Seconds after which those are not waited for any longer: a server may be slow to greet on purpose."""
 
+SILENCE: Final = 2.0
+"""Seconds after which the next address of a name is tried: one of several machines may be down, and say nothing."""
+
 
 class SpeaksLMTP(Exception):
     """The port is for local delivery (RFC 2033), which is another protocol."""
@@ -118,15 +121,16 @@ class Relay:
         loop = asyncio.get_running_loop()
         implicit = self._settings.tls == "implicit"
         trouble = OSError("the name has no address")
-        for address in addresses:
+        for number, address in enumerate(addresses, start=1):
             try:
-                return await loop.create_connection(
-                    lambda: SMTPProtocol(loop),
-                    address,
-                    self._settings.port,
-                    ssl=self._tls if implicit else None,
-                    server_hostname=self._settings.host if implicit else None,
-                )
+                async with asyncio.timeout(None if number == len(addresses) else SILENCE):
+                    return await loop.create_connection(
+                        lambda: SMTPProtocol(loop),
+                        address,
+                        self._settings.port,
+                        ssl=self._tls if implicit else None,
+                        server_hostname=self._settings.host if implicit else None,
+                    )
             except ssl.SSLError:
                 raise
             except OSError as error:
