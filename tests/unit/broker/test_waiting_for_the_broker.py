@@ -51,7 +51,7 @@ async def test_being_cancelled_ourselves_is_one() -> None:
     ("error", "told"),
     [
         (TimeoutError(), "no answer in time"),
-        (ConnectionRefusedError(111, "Connection refused"), "111 Connection refused"),
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
         (RuntimeError(), "RuntimeError"),
         (ChannelPreconditionFailed("inequivalent arg"), "ChannelPreconditionFailed: inequiv"),
         (BrokerUnavailable("localhost:5672: no answer"), "localhost:5672: no answer"),
