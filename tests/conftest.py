@@ -23,7 +23,7 @@ import pytest
 import structlog
 from tests.support.other_rabbitmq import RabbitMQInFolder
 
-from tidings.local.errors import NotInstalled
+from tidings.local.errors import NotInstalled, StartFailed
 from tidings.local.management import Management
 from tidings.local.postgres import PostgreSQL
 from tidings.local.rabbitmq import RabbitMQ
@@ -40,6 +40,8 @@ class BrokerAddress:
 
     amqp_url: str
     management_url: str
+    server: RabbitMQ | None = None
+    """Where we started it."""
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +69,11 @@ def broker_address(request: pytest.FixtureRequest) -> Iterator[BrokerAddress]:
         return
     directory: Path = request.getfixturevalue("server_directory")
     rabbitmq = RabbitMQ(directory / "rabbitmq", statistics_interval=0.5)
-    rabbitmq.start()
-    yield BrokerAddress(rabbitmq.amqp_url, rabbitmq.management_login_url)
+    try:
+        rabbitmq.start()
+    except StartFailed:  # somebody else took one of its ports: it takes others
+        rabbitmq.start()
+    yield BrokerAddress(rabbitmq.amqp_url, rabbitmq.management_login_url, rabbitmq)
     rabbitmq.close()
 
 
@@ -88,6 +93,11 @@ def postgresql_url(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def management(broker_address: BrokerAddress) -> Iterator[Management]:
     """The test's own virtual host, as an administrator sees it."""
+    server = broker_address.server
+    if server is not None and not server.running():  # one test tells of it, and the others go on
+        words = "\n".join(server.log.read_text("utf-8", "replace").splitlines()[-30:])
+        server.restart()
+        pytest.fail(f"the RabbitMQ that the tests share had ended, and was started again:\n{words}")
     vhost = Management(broker_address.management_url, f"test-{secrets.token_hex(6)}")
     run_apart(vhost.create())
     yield vhost

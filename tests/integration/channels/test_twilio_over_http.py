@@ -372,7 +372,7 @@ class TestChecking:
             (http("200 OK", b'{"status": "suspended"}'), "console"),
             (http("401 Unauthorized", b'{"code": 20003, "message": ""}'), "ACCOUNT_SID"),
             (http("404 Not Found"), "ACCOUNT_SID"),
-            (http("500 Oops"), "status.twilio.com"),
+            (http("500 Oops"), "check the network"),
             (http("302 Found", b"", "Location: https://example.org/"), "BASE_URL"),
             (http("200 OK", b"<html>"), "BASE_URL"),
             (http("200 OK", b"{}"), "BASE_URL"),
