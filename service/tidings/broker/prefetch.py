@@ -3,7 +3,7 @@
 A consumer's prefetch can't be changed (RabbitMQ applies `basic.qos` to consumers that begin after it), and what a
 cancelled one left unacknowledged counts for no other. So less is asked for by cancelling them all and leaving room for
 what they left, and more by one consumer more, or by one in their place where what they left is soon settled: a
-quorum queue settles by consumer, so a second one costs a sixth of the rate.
+quorum queue settles by consumer, so a second one costs it rate.
 """
 
 import asyncio

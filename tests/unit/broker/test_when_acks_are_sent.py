@@ -92,6 +92,18 @@ async def test_no_more_wait_than_there_are_to_spare(
     assert len(channel.frames) == 11
 
 
+async def test_a_batch_that_is_done_before_the_one_ahead_is_acknowledged_with_it(
+    settlement: Settlement, channel: AChannel
+) -> None:
+    for tag in range(21, 41):  # more than there are to spare
+        settlement.ack(tag)
+    await asyncio.sleep(3 * INTERVAL)
+    for tag in range(1, 21):
+        settlement.ack(tag)
+    await eventually(lambda: bool(channel.frames))
+    assert channel.frames == [(40, True)]
+
+
 async def test_with_nothing_to_spare_nothing_waits(
     settlement: Settlement, channel: AChannel, patient: None
 ) -> None:
