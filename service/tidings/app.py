@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import structlog
 
-from tidings.background import Backoff, Chore
 from tidings.broker.holdings import Holdings
 from tidings.broker.topology import topology_of
 from tidings.channels.registry import build, configured, fallbacks, how_to_configure
@@ -21,10 +20,11 @@ from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, Tidin
 from tidings.delivery.ports import Channel
 from tidings.heartbeat import beating
 from tidings.ledger import Ledger, migration_state
+from tidings.runtime.background import Backoff, Chore
+from tidings.runtime.stopping import AFTER_GRACE, Stop, stop_on_signal
 from tidings.scheduler import Scheduler
 from tidings.scheduler.counting import count_for_ever
 from tidings.settings import Settings
-from tidings.stopping import AFTER_GRACE, Stop, stop_on_signal
 from tidings.telemetry.http import HealthServer
 from tidings.telemetry.log_writer import LogWriter
 from tidings.telemetry.metrics import Metrics

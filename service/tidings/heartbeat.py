@@ -10,10 +10,10 @@ from typing import Final
 
 import structlog
 
-from tidings.background import Chore
 from tidings.delivery.errors import TidingsError
 from tidings.ledger import Ledger
 from tidings.ledger.processes import Process
+from tidings.runtime.background import Chore
 
 log = structlog.get_logger(__name__)
 

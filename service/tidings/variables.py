@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from tidings import settings as settings_package
-from tidings.secret_files import SUFFIX, secret_names
+from tidings.runtime.secret_files import SUFFIX, secret_names
 from tidings.settings import SECTIONS, TWILIO_CHANNELS, Settings, Written, prefix_of
 
 HIDDEN: Final = "••••••"

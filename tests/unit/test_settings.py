@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.retry_policy import Guarantee
-from tidings.secret_files import secret_names
+from tidings.runtime.secret_files import secret_names
 from tidings.settings import (
     CHANNEL_SECTIONS,
     RESERVED,

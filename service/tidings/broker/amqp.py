@@ -16,8 +16,8 @@ from yarl import URL
 from tidings.broker.frames import Frames
 from tidings.broker.stream import Transport
 from tidings.broker.tolerance import tolerate_odd_values
-from tidings.certificates import distrust, verifying
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
+from tidings.runtime.certificates import distrust, verifying
 from tidings.settings import BrokerSettings
 
 AUTHORITY: Final = "TIDINGS_AMQP_CA_FILE"

@@ -18,7 +18,6 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp import commands as spec
 
-from tidings.background import Backoff, told_to_end
 from tidings.broker.amqp import (
     CONNECTION_ERRORS,
     broker_errors,
@@ -34,6 +33,7 @@ from tidings.broker.settlement import Settlement
 from tidings.broker.topology import DELIVERY_LIMIT
 from tidings.delivery.attempt import Message
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
+from tidings.runtime.background import Backoff, told_to_end
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from yarl import URL
 
 from tidings.broker.amqp import AUTHORITY
 from tidings.broker.topology import Binding
-from tidings.certificates import verifying
 from tidings.delivery.errors import BrokerUnavailable
+from tidings.runtime.certificates import verifying
 from tidings.settings import BrokerSettings
 
 

@@ -15,8 +15,8 @@ from typing import Final, Self
 import structlog
 from aiormq.abc import AbstractChannel
 
-from tidings.background import told_to_end
 from tidings.broker.amqp import CONNECTION_ERRORS, explain
+from tidings.runtime.background import told_to_end
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final, TypeAlias
 
-from tidings.background import in_a_thread
+from tidings.runtime.background import in_a_thread
 
 MOST: Final = 128
 """Names that are looked up at once of domains that are known to answer, and as many of others."""

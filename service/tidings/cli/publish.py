@@ -10,7 +10,6 @@ from uuid import UUID
 
 import typer
 
-from tidings.certificates import verifying
 from tidings.cli import drafts
 from tidings.cli.console import (
     FAULT,
@@ -26,6 +25,7 @@ from tidings.cli.console import (
 from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson, actor
 from tidings.cli.telling import counted
+from tidings.runtime.certificates import verifying
 from tidings.settings import BrokerSettings, Settings
 from tidings_events import (
     CHANNELS,

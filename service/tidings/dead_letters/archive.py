@@ -8,7 +8,6 @@ from typing import Final
 
 import structlog
 
-from tidings.background import Backoff, Chore, end, told_to_end
 from tidings.broker.connection import Connection
 from tidings.broker.consumer import Consumer, Delivery, Subscription
 from tidings.broker.holdings import Holdings
@@ -33,6 +32,7 @@ from tidings.ledger.batcher import Batcher
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.letter_burial import Buried
 from tidings.ledger.letter_rows import BurialRequest
+from tidings.runtime.background import Backoff, Chore, end, told_to_end
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
 

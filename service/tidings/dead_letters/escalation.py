@@ -9,7 +9,6 @@ from typing import Final, Self
 
 import structlog
 
-from tidings.background import Backoff, Chore
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.dead_letters.notice import Notice, notice, outage_notice
@@ -19,6 +18,7 @@ from tidings.delivery.letter import Letter
 from tidings.ledger.controls import Controls
 from tidings.ledger.escalations import Escalations, Trouble, Untold
 from tidings.ledger.ledger import Ledger
+from tidings.runtime.background import Backoff, Chore
 from tidings.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -4,8 +4,8 @@ import asyncio
 
 import structlog
 
-from tidings.background import Backoff
 from tidings.delivery.errors import TidingsError
+from tidings.runtime.background import Backoff
 
 log = structlog.get_logger(__name__)
 

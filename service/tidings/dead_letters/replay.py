@@ -9,7 +9,6 @@ from time import monotonic
 from typing import Final, TypeAlias, TypeVar
 from uuid import UUID, uuid4
 
-from tidings.background import Backoff
 from tidings.broker.dispatching import publish_dispatches
 from tidings.broker.publisher import Publisher
 from tidings.dead_letters.outcomes import Outcomes
@@ -22,6 +21,7 @@ from tidings.ledger.letter_choice import NotReplayed
 from tidings.ledger.letter_rows import ExpiresAt
 from tidings.ledger.letter_search import Chosen
 from tidings.ledger.steps import UNHURRIED, Clock
+from tidings.runtime.background import Backoff
 
 Result = TypeVar("Result")
 

@@ -6,11 +6,11 @@ from typing import Any, Final, Protocol
 
 import pydantic_core
 
-from tidings.background import in_a_thread
 from tidings.broker.publisher import Publisher
 from tidings.dead_letters.notice import Notice
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, TidingsError
 from tidings.delivery.letter import Letter
+from tidings.runtime.background import in_a_thread
 from tidings_events import InvalidNotification, Priority, parse
 from tidings_events.notifications.base import new_id
 from tidings_events.routing import EXCHANGE, routing_key

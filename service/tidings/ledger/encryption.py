@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tidings.certificates import distrust, verifying
+from tidings.runtime.certificates import distrust, verifying
 
 VARIABLE: Final = "TIDINGS_DATABASE_URL"
 AUTHORITY: Final = f"sslrootcert in {VARIABLE}"

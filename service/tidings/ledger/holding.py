@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from tidings.background import Chore
 from tidings.delivery.errors import TidingsError
 from tidings.ledger.dispatch import LEASE, Dispatch, Outbox
+from tidings.runtime.background import Chore
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,6 @@ from typing import Final
 
 import structlog
 
-from tidings.background import Backoff, Chore
 from tidings.broker.connection import Connection
 from tidings.broker.dispatching import publish_dispatches
 from tidings.broker.publisher import Publisher
@@ -22,6 +21,7 @@ from tidings.delivery.errors import LedgerUnavailable, TidingsError
 from tidings.ledger.dispatch import DUE
 from tidings.ledger.holding import holding
 from tidings.ledger.ledger import Ledger
+from tidings.runtime.background import Backoff, Chore
 from tidings.scheduler.recovery import Recovery
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics

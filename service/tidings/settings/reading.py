@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from tidings.delivery.errors import ConfigurationError
-from tidings.secret_files import secrets_in_files
+from tidings.runtime.secret_files import secrets_in_files
 from tidings.settings.faults import fault
 
 Section = TypeVar("Section", bound=BaseSettings)

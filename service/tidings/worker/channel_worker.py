@@ -8,7 +8,6 @@ from typing import Final
 
 import structlog
 
-from tidings.background import end, told_to_end
 from tidings.broker.consumer import Consumer, Delivery, Subscription
 from tidings.broker.holdings import Holdings
 from tidings.broker.topology import PRIORITIES, lane_queue
@@ -18,6 +17,7 @@ from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import Postponed
 from tidings.delivery.outcome import Paused
 from tidings.delivery.retry_policy import Guarantee
+from tidings.runtime.background import end, told_to_end
 from tidings.settings import ChannelSettings
 from tidings.worker.flow import NOT_NOW, Flow
 from tidings.worker.lanes import Lanes

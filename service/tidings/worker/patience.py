@@ -6,9 +6,9 @@ from typing import Final, TypeVar
 
 import structlog
 
-from tidings.background import Backoff
 from tidings.broker.consumer import Delivery
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, LedgerUnavailable
+from tidings.runtime.background import Backoff
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 import structlog
 
-from tidings.background import Chore
 from tidings.broker.connection import Connection
 from tidings.broker.holdings import Holdings
 from tidings.broker.publisher import Publisher
@@ -17,6 +16,7 @@ from tidings.broker.topology import Topology
 from tidings.delivery.circuit import Circuit
 from tidings.delivery.ports import PRIMARY, Channel
 from tidings.ledger.ledger import Ledger
+from tidings.runtime.background import Chore
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates

@@ -20,7 +20,6 @@ from aiosmtplib import (
 )
 from aiosmtplib.protocol import SMTPProtocol
 
-from tidings.certificates import verifying
 from tidings.channels.email.connection import (
     EXTENSIONS,
     FAREWELL,
@@ -34,6 +33,7 @@ from tidings.channels.email.wear import LEAVING, reply_in
 from tidings.channels.lookups import Lookups, numeric
 from tidings.channels.shortage import shortage
 from tidings.delivery.errors import ConfigurationError
+from tidings.runtime.certificates import verifying
 from tidings.settings import EmailSettings
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+")

@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from tidings.certificates import distrust
+from tidings.runtime.certificates import distrust
 
 
 def trouble(error: BaseException) -> str | None:

@@ -12,7 +12,7 @@ from time import monotonic
 
 import pytest
 
-from tidings.stopping import Stop
+from tidings.runtime.stopping import Stop
 
 HANGS = {
     "the event loop": "time.sleep(60)",
@@ -25,7 +25,7 @@ HANGS = {
 def test_what_hangs_is_left_behind_when_its_time_is_up(what: str) -> None:
     program = f"""
         import asyncio, os, signal, time
-        from tidings.stopping import Stop, stop_on_signal
+        from tidings.runtime.stopping import Stop, stop_on_signal
         from tidings.telemetry.log_writer import take_over_standard_error
         from tidings.telemetry.logs import configure
 
@@ -73,7 +73,7 @@ def test_a_process_that_can_start_no_thread_is_told_to_end_all_the_same(
 
 ENDS_IN_GOOD_ORDER = """
 import asyncio, sys, structlog
-from tidings.stopping import Stop, stop_on_signal
+from tidings.runtime.stopping import Stop, stop_on_signal
 
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 

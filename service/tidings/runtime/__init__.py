@@ -1,0 +1,1 @@
+"""What every process needs of its machine: chores, backoff, TLS, secrets in files, a decent end."""
