@@ -21,7 +21,7 @@ from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.delivery.ports import Channel, Finding, Verdict, labelled
 from tidings.ledger.diagnosis import diagnose as diagnose_ledger
 from tidings.settings import Settings
-from tidings.variables import unknown
+from tidings.settings.variables import unknown
 
 MISSED: Final = {
     "scheduler": "what is scheduled is not sent, and lost messages are not found",

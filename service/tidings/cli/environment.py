@@ -18,7 +18,7 @@ from tidings.cli.options import AsJson
 from tidings.cli.rows import cell
 from tidings.cli.sentences import Sentence
 from tidings.settings import Settings
-from tidings.variables import Variable, unknown, variables
+from tidings.settings.variables import Variable, unknown, variables
 
 MEANING: Final = Text("    ")
 """Before what a variable means."""

@@ -56,9 +56,9 @@ def _serve(roles: list[str], channels: list[str] | None = None) -> None:
     # Imported here: every other command starts sooner without the whole service.
     from tidings.app import serve
     from tidings.settings import Settings
+    from tidings.settings.variables import unknown
     from tidings.telemetry.log_writer import take_over_standard_error
     from tidings.telemetry.logs import configure
-    from tidings.variables import unknown
 
     settings = Settings()
     guarded(settings.check)

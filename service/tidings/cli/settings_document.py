@@ -7,7 +7,7 @@ from typing import Final
 
 from tidings.cli.files import text_of, write_text
 from tidings.delivery.errors import Refused
-from tidings.variables import Variable
+from tidings.settings.variables import Variable
 
 BEGIN: Final = "<!-- settings -->"
 END: Final = "<!-- /settings -->"

@@ -10,8 +10,8 @@ import typer.main
 
 from tidings.cli.main import app
 from tidings.settings import ChannelSettings, Settings
+from tidings.settings.variables import variables
 from tidings.telemetry.metrics import Metrics
-from tidings.variables import variables
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted(

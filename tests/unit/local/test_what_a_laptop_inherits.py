@@ -11,7 +11,7 @@ from tidings.local.laptop import Laptop
 from tidings.local.last_run import LastRun
 from tidings.local.packages import Server, needed_servers
 from tidings.settings import Settings
-from tidings.variables import variables
+from tidings.settings.variables import variables
 
 ELSEWHERE = {
     "TIDINGS_EMAIL_HOST": "smtp.example.com",

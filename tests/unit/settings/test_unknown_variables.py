@@ -3,7 +3,7 @@
 import pytest
 
 from tidings.settings import Settings
-from tidings.variables import unknown, variables
+from tidings.settings.variables import unknown, variables
 
 
 def found(**environment: str) -> dict[str, str | None]:

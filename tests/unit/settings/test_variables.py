@@ -4,7 +4,7 @@ import pytest
 
 from tidings.delivery.errors import ConfigurationError
 from tidings.settings import SECTIONS, Settings
-from tidings.variables import HIDDEN, Variable, variables
+from tidings.settings.variables import HIDDEN, Variable, variables
 
 
 def told() -> dict[str, Variable]:

@@ -25,7 +25,7 @@ from tidings.settings import (
     TwilioSettings,
     WhatsAppSettings,
 )
-from tidings.variables import variables
+from tidings.settings.variables import variables
 
 MakeSettings = Callable[..., Settings]
 
