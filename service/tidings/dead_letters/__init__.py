@@ -1,4 +1,4 @@
-"""Archives dead letters, tells operators of them, and sends them on their way again."""
+"""Archives dead letters, and sends them on their way again."""
 
 from tidings.dead_letters.archive import Archive
 

@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tidings.dead_letters.notice import notice
+from tidings.alerts.notice import notice
 from tidings.dead_letters.outcomes import Outcomes
 from tidings.dead_letters.pacing import AT_ONCE, BYTES_AT_ONCE, Pace, batches
 from tidings.dead_letters.replay import Summary

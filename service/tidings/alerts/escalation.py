@@ -9,10 +9,10 @@ from typing import Final, Self
 
 import structlog
 
+from tidings.alerts.notice import Notice, notice, outage_notice
+from tidings.alerts.tellers import AppriseTeller, ChannelTeller, NotTold, Teller, is_our_own
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
-from tidings.dead_letters.notice import Notice, notice, outage_notice
-from tidings.dead_letters.tellers import AppriseTeller, ChannelTeller, NotTold, Teller, is_our_own
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.delivery.letter import Letter
 from tidings.ledger.controls import Controls

@@ -6,8 +6,8 @@ from typing import Any, Final, Protocol
 
 import pydantic_core
 
+from tidings.alerts.notice import Notice
 from tidings.broker.publisher import Publisher
-from tidings.dead_letters.notice import Notice
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, TidingsError
 from tidings.delivery.letter import Letter
 from tidings.runtime.background import in_a_thread

@@ -1,0 +1,1 @@
+"""Tells operators what they must hear: of dead letters, and of providers that are down."""
