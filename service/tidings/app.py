@@ -12,10 +12,10 @@ from uuid import uuid4
 
 import structlog
 
+from tidings.archive import Archive
 from tidings.broker.holdings import Holdings
 from tidings.broker.topology import topology_of
 from tidings.channels.registry import build, configured, fallbacks, how_to_configure
-from tidings.dead_letters import Archive
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, TidingsError
 from tidings.delivery.ports import Channel
 from tidings.heartbeat import beating

@@ -11,11 +11,11 @@ from tests.support.attempts import read_in_its_lane
 from tests.support.broker_rig import ONE_TIER
 from tests.support.worker_rig import Rig, eventually
 
+from tidings.archive import Archive
 from tidings.broker import burial
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.broker.topology import DEAD
-from tidings.dead_letters import Archive
 from tidings.dead_letters.policies import Policies
 from tidings.dead_letters.replay import Plan, Replayer, Summary
 from tidings.delivery.attempt import Message

@@ -11,9 +11,9 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import DeliveryError
 
+from tidings.archive import Archive
 from tidings.broker.holdings import Holdings
 from tidings.broker.topology import DEAD, Topology, topology_of
-from tidings.dead_letters import Archive
 from tidings.delivery.orders import Verb
 from tidings.delivery.ports import Channel
 from tidings.ledger import Ledger

@@ -10,11 +10,11 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from tidings.archive import Archive
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.broker.surroundings import Surroundings
 from tidings.broker.topology import DELIVERY_LIMIT, Topology, topology_of
-from tidings.dead_letters import Archive
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.delivery.retry_policy import Guarantee
 from tidings.delivery.states import UNFINISHED

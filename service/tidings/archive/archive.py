@@ -9,14 +9,14 @@ from typing import Final
 import structlog
 
 from tidings.alerts.escalation import Escalation, escalation_of
+from tidings.archive.announcement import announce
+from tidings.archive.outage import Outage
 from tidings.broker.connection import Connection
 from tidings.broker.consumer import Consumer, Delivery, Subscription
 from tidings.broker.holdings import Holdings
 from tidings.broker.letters import letter_of_bytes, read_letter
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology import DEAD, PRIORITIES, Topology
-from tidings.dead_letters.announcement import announce
-from tidings.dead_letters.outage import Outage
 from tidings.dead_letters.policies import Policies
 from tidings.delivery.burying import Wait
 from tidings.delivery.errors import (
