@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from tidings.broker import appetite, consumer, holdings, topology
-from tidings.broker.confirms import ConfirmingChannel
+from tidings.broker.wire.confirms import ConfirmingChannel
 from tidings.channels import bounded_http, http_client, twilio_api
 from tidings.channels.email import relay, troubles
 from tidings.channels.webhook_receivers import Receivers, Verdict

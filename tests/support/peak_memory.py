@@ -20,7 +20,7 @@ from tests.support.heavy_bodies import HEAVY
 
 from tidings.broker.consumer import Delivery
 from tidings.broker.letters import read_letter
-from tidings.broker.settlement import Settlement
+from tidings.broker.wire.settlement import Settlement
 from tidings.cli.letter_views import told
 from tidings.dead_letters.editing import checked, difference, readable, with_fields
 from tidings.delivery.attempt import Lane, Message, read

@@ -18,19 +18,19 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp import commands as spec
 
-from tidings.broker.amqp import (
+from tidings.broker.appetite import Appetite
+from tidings.broker.holdings import COUNTED, Held, Holdings
+from tidings.broker.topology import DELIVERY_LIMIT
+from tidings.broker.wire.amqp import (
     CONNECTION_ERRORS,
     broker_errors,
     explain,
     frames_of,
     open_channel,
 )
-from tidings.broker.appetite import Appetite
-from tidings.broker.frames import Arrival, Frames, Take
-from tidings.broker.holdings import COUNTED, Held, Holdings
-from tidings.broker.prefetch import Prefetch
-from tidings.broker.settlement import Settlement
-from tidings.broker.topology import DELIVERY_LIMIT
+from tidings.broker.wire.frames import Arrival, Frames, Take
+from tidings.broker.wire.prefetch import Prefetch
+from tidings.broker.wire.settlement import Settlement
 from tidings.delivery.attempt import Message
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.runtime.background import Backoff, told_to_end

@@ -15,9 +15,9 @@ from aiormq.exceptions import (
     ChannelPreconditionFailed,
 )
 
-from tidings.broker.amqp import open_channel
-from tidings.broker.session import Visit
 from tidings.broker.topology import Exchange, Queue, Topology
+from tidings.broker.wire.amqp import open_channel
+from tidings.broker.wire.session import Visit
 from tidings.delivery.errors import ConfigurationError
 
 log = structlog.get_logger(__name__)

@@ -5,7 +5,6 @@ from typing import Final
 
 from aio_pika.abc import AbstractConnection
 
-from tidings.broker.amqp import connect
 from tidings.broker.inspection import (
     Depth,
     Difference,
@@ -20,8 +19,9 @@ from tidings.broker.inspection import (
 )
 from tidings.broker.management import Management, vhost_of
 from tidings.broker.probe import round_trip
-from tidings.broker.session import connected
 from tidings.broker.topology import DEAD, Topology
+from tidings.broker.wire.amqp import connect
+from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError
 from tidings.delivery.ports import Finding, Verdict
 from tidings.settings import BrokerSettings

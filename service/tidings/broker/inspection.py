@@ -12,8 +12,8 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from tidings.broker.management import Listed
-from tidings.broker.session import Visit
 from tidings.broker.topology import Binding, Exchange, Queue, Topology
+from tidings.broker.wire.session import Visit
 from tidings.delivery.errors import ConfigurationError
 
 _INEQUIVALENT: Final = re.compile(

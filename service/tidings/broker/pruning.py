@@ -20,8 +20,8 @@ from aiormq.exceptions import ChannelNotFoundEntity
 
 from tidings.broker.inspection import leftovers
 from tidings.broker.management import Listed, Management
-from tidings.broker.session import Visit
 from tidings.broker.topology import Binding, Topology
+from tidings.broker.wire.session import Visit
 
 Change: TypeAlias = Callable[[Binding, AbstractChannel], Awaitable[None]]
 

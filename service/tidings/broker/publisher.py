@@ -11,10 +11,10 @@ from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 from pamqp import commands as spec
 
-from tidings.broker.amqp import CONNECTION_ERRORS, explain, frames_of, open_channel
-from tidings.broker.confirms import ConfirmingChannel, Refused, Returned
 from tidings.broker.connection import Connection
-from tidings.broker.frames import Frames
+from tidings.broker.wire.amqp import CONNECTION_ERRORS, explain, frames_of, open_channel
+from tidings.broker.wire.confirms import ConfirmingChannel, Refused, Returned
+from tidings.broker.wire.frames import Frames
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.settings import BrokerSettings
 

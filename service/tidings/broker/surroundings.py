@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from aio_pika.abc import AbstractConnection
 
-from tidings.broker.amqp import connect
+from tidings.broker.wire.amqp import connect
 from tidings.settings import BrokerSettings
 
 Connect: TypeAlias = Callable[[str, BrokerSettings, str], Awaitable[AbstractConnection]]

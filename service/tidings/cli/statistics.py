@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.text import Text
 
 from tidings.broker.inspection import Depth, depths
-from tidings.broker.session import connected
 from tidings.broker.topology import topology_of
+from tidings.broker.wire.session import connected
 from tidings.cli.conditions import DELIVERING, Condition, conditions, table
 from tidings.cli.console import end_as_unavailable, print_json, run, say_error
 from tidings.cli.options import AsJson, open_ledger, paper

@@ -20,8 +20,8 @@ from tidings.broker.inspection import (
 )
 from tidings.broker.management import Management
 from tidings.broker.pruning import STATISTICS_SETTLE, Pruned, Pruner
-from tidings.broker.session import connected
 from tidings.broker.topology import Topology, topology_of
+from tidings.broker.wire.session import connected
 from tidings.cli.commands import Commands
 from tidings.cli.console import FAULT, err, fail, guarded, out, print_json, run
 from tidings.cli.files import text_of, write_text

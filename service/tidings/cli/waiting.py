@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tidings.broker.inspection import Depth, depths
-from tidings.broker.session import connected
 from tidings.broker.topology import lane_queue, lanes_of, topology_of
+from tidings.broker.wire.session import connected
 from tidings.cli.conditions import DOWN, HELD, PAUSED, RESTING, UNSERVED, Condition, conditions
 from tidings.cli.telling import ago, distance
 from tidings.cli.veil import discreet

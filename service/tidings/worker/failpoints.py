@@ -18,7 +18,7 @@ import structlog
 
 from tidings.broker.consumer import Delivery
 from tidings.broker.publisher import Headers, Publisher
-from tidings.broker.settlement import ACKED_WITHIN
+from tidings.broker.wire.settlement import ACKED_WITHIN
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.outcome import Claim, Outcome, Sent

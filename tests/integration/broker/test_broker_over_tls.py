@@ -10,10 +10,10 @@ import trustme
 from tests.conftest import start_or_skip
 from tests.support.broker_rig import SMALL, settings_of
 
-from tidings.broker.amqp import connect
 from tidings.broker.connection import Connection
 from tidings.broker.diagnosis import diagnose
 from tidings.broker.publisher import Publisher
+from tidings.broker.wire.amqp import connect
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError
 from tidings.delivery.ports import Verdict
 from tidings.local.ports import LOOPBACK, free_port

@@ -134,7 +134,7 @@ async def test_no_more_than_the_prefetch_is_handed_over_unsettled(declared: Brok
 async def test_acks_wait_for_a_slow_one_only_while_enough_is_left_to_work_on(
     declared: BrokerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidings.broker.settlement.PATIENCE", 60.0)
+    monkeypatch.setattr("tidings.broker.wire.settlement.PATIENCE", 60.0)
     await declared.publish("email.high", *numbered(20))
     async with taking(declared, prefetch=10, spare=5) as consumer:
         await consumer.has(10)

@@ -10,7 +10,6 @@ from aiormq.exceptions import AMQPError
 from tests.conftest import BrokerAddress
 from tests.support.worker_rig import eventually
 
-from tidings.broker.amqp import open_channel
 from tidings.broker.declaration import declare
 from tidings.broker.inspection import (
     Depth,
@@ -24,8 +23,9 @@ from tidings.broker.inspection import (
 )
 from tidings.broker.management import Management
 from tidings.broker.pruning import Pruned, Pruner
-from tidings.broker.session import connected
 from tidings.broker.topology import Topology, topology
+from tidings.broker.wire.amqp import open_channel
+from tidings.broker.wire.session import connected
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.local.management import Management as Administrator

@@ -10,8 +10,8 @@ from tests.support.worker_rig import eventually
 
 from tidings.broker.inspection import differences, unbound
 from tidings.broker.management import Management as Api
-from tidings.broker.session import connected
 from tidings.broker.topology import topology_of
+from tidings.broker.wire.session import connected
 from tidings.local.management import Management
 from tidings.settings import BrokerSettings, Settings
 

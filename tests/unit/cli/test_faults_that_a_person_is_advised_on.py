@@ -8,7 +8,7 @@ import pytest
 
 from tidings.broker.consumer import Delivery
 from tidings.broker.letters import read_letter
-from tidings.broker.settlement import Settlement
+from tidings.broker.wire.settlement import Settlement
 from tidings.cli.ways_on import BROKER_EXPIRED, NO_SUCH_TEMPLATE, OF_TEMPLATES
 from tidings.delivery.attempt import Message
 from tidings.delivery.errors import Rejected

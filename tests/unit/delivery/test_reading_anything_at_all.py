@@ -14,10 +14,10 @@ from tests.support.attempts import read_in_its_lane
 
 from tidings.broker.burial import headers_of_unread
 from tidings.broker.consumer import Delivery
-from tidings.broker.frames import Frames
 from tidings.broker.letters import read_letter
-from tidings.broker.settlement import Settlement
-from tidings.broker.tolerance import tolerate_odd_values
+from tidings.broker.wire.frames import Frames
+from tidings.broker.wire.settlement import Settlement
+from tidings.broker.wire.tolerance import tolerate_odd_values
 from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.errors import MalformedNotification
 from tidings_events import CHANNELS

@@ -6,7 +6,7 @@ import pytest
 from tests.support.attempts import message_of
 
 from tidings.broker.consumer import Delivery
-from tidings.broker.settlement import Settlement
+from tidings.broker.wire.settlement import Settlement
 from tidings.delivery.errors import (
     BrokerUnavailable,
     ConfigurationError,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.support.attempts import message_of
 
 from tidings.broker.consumer import Delivery
-from tidings.broker.settlement import Settlement
 from tidings.broker.topology import PRIORITIES
+from tidings.broker.wire.settlement import Settlement
 from tidings.worker.lanes import Lanes
 
 

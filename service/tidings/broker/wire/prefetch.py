@@ -13,7 +13,7 @@ from typing import Final
 
 from aiormq.abc import AbstractChannel
 
-from tidings.broker.settlement import Settlement
+from tidings.broker.wire.settlement import Settlement
 
 MOMENT: Final = 0.2
 """Seconds for which nothing is asked for while what is in hand is settled."""

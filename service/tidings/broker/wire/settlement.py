@@ -15,7 +15,7 @@ from typing import Final, Self
 import structlog
 from aiormq.abc import AbstractChannel
 
-from tidings.broker.amqp import CONNECTION_ERRORS, explain
+from tidings.broker.wire.amqp import CONNECTION_ERRORS, explain
 from tidings.runtime.background import told_to_end
 
 log = structlog.get_logger(__name__)

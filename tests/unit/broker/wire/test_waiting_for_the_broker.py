@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiormq.exceptions import ChannelPreconditionFailed
 
-from tidings.broker.amqp import CONNECTION_ERRORS, broker_errors, explain
+from tidings.broker.wire.amqp import CONNECTION_ERRORS, broker_errors, explain
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError
 
 

@@ -11,8 +11,8 @@ from pamqp import body as pamqp_body
 from pamqp import commands as spec
 from pamqp import frame, header, heartbeat
 
-from tidings.broker.frames import Arrival, Frames
-from tidings.broker.stream import Stream
+from tidings.broker.wire.frames import Arrival, Frames
+from tidings.broker.wire.stream import Stream
 from tidings.delivery.attempt import Message
 
 short = st.text(max_size=60)

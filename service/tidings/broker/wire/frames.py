@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from tidings.broker.tolerance import headers_at, timestamp_at
+from tidings.broker.wire.tolerance import headers_at, timestamp_at
 from tidings.delivery.attempt import Message
 
 METHOD: Final = 1

@@ -10,7 +10,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal, unmarshal
 from pamqp.header import ContentHeader
 
-from tidings.broker.tolerance import FURTHEST, tolerate_odd_values
+from tidings.broker.wire.tolerance import FURTHEST, tolerate_odd_values
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from pamqp import commands as spec
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
-from tidings.broker.frames import METHOD, Content, Frames, read_content
+from tidings.broker.wire.frames import METHOD, Content, Frames, read_content
 
 LARGE: Final = 256 * 1024
 """Bytes of a body that is written in pieces."""

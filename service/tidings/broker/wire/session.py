@@ -14,7 +14,7 @@ from aiormq.exceptions import (
     ChannelPreconditionFailed,
 )
 
-from tidings.broker.amqp import CONNECTION_ERRORS, connect, explain, open_channel
+from tidings.broker.wire.amqp import CONNECTION_ERRORS, connect, explain, open_channel
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError
 from tidings.settings import BrokerSettings
 

@@ -13,9 +13,9 @@ from aiormq.exceptions import AMQPError
 from pamqp.exceptions import PAMQPException
 from yarl import URL
 
-from tidings.broker.frames import Frames
-from tidings.broker.stream import Transport
-from tidings.broker.tolerance import tolerate_odd_values
+from tidings.broker.wire.frames import Frames
+from tidings.broker.wire.stream import Transport
+from tidings.broker.wire.tolerance import tolerate_odd_values
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.runtime.certificates import distrust, verifying
 from tidings.settings import BrokerSettings

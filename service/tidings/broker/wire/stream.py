@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from yarl import URL
 
-from tidings.broker.frames import Frames
+from tidings.broker.wire.frames import Frames
 
 CHUNK: Final = 256 * 1024
 """Most bytes read at once."""

@@ -8,7 +8,7 @@ import pytest
 from tests.support.worker_rig import eventually
 
 from tidings.broker.consumer import Delivery
-from tidings.broker.settlement import INTERVAL, PATIENCE, Settlement
+from tidings.broker.wire.settlement import INTERVAL, PATIENCE, Settlement
 from tidings.delivery.attempt import Message
 
 
@@ -36,7 +36,7 @@ class ASlowChannel(AChannel):
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """So long that nothing goes for the time that it waited."""
-    monkeypatch.setattr("tidings.broker.settlement.PATIENCE", 60.0)
+    monkeypatch.setattr("tidings.broker.wire.settlement.PATIENCE", 60.0)
 
 
 @pytest.fixture

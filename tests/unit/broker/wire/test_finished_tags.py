@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tidings.broker.settlement import FinishedTags
+from tidings.broker.wire.settlement import FinishedTags
 
 
 class Broker(RuleBasedStateMachine):
