@@ -15,7 +15,7 @@ from benchmarks.contenders.base import (
 )
 from benchmarks.messages import Message
 from benchmarks.processes import Command
-from tidings.broker.topology import Topology, lane_queue, topology
+from tidings.broker.topology.layout import Topology, lane_queue, topology
 from tidings.delivery.attempt import Lane
 from tidings.delivery.delay import Delay
 from tidings_events.routing import EXCHANGE

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import uvloop
 
 from tidings.app import actor_name, collect_seldom
-from tidings.broker.topology import topology_of
+from tidings.broker.topology.layout import topology_of
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts, Verdict

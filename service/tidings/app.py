@@ -14,7 +14,7 @@ import structlog
 
 from tidings.archive import Archive
 from tidings.broker.holdings import Holdings
-from tidings.broker.topology import topology_of
+from tidings.broker.topology.layout import topology_of
 from tidings.channels.registry import build, configured, fallbacks, how_to_configure
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, TidingsError
 from tidings.delivery.ports import Channel

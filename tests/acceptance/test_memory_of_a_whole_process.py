@@ -15,7 +15,7 @@ import aio_pika
 from tests.support.processes import Role, running
 from tests.support.worker_rig import eventually
 
-from tidings.broker.topology import DEAD
+from tidings.broker.topology.layout import DEAD
 from tidings_events.notifications.email import MAX_ATTACHED_BYTES
 from tidings_events.routing import EXCHANGE
 

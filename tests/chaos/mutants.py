@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import structlog
 
-from tidings.broker import appetite, consumer, holdings, topology
+from tidings.broker import appetite, consumer, holdings
+from tidings.broker.topology import layout
 from tidings.broker.wire.confirms import ConfirmingChannel
 from tidings.channels import bounded_http, http_client, twilio_api
 from tidings.channels.email import relay, troubles
@@ -158,8 +159,8 @@ def one_connection() -> None:
 @mutant
 def single_replica() -> None:
     """Keep each queue on one node."""
-    usual = topology._quorum
-    topology._quorum = lambda **arguments: usual(**arguments, **{"x-quorum-initial-group-size": 1})
+    usual = layout._quorum
+    layout._quorum = lambda **arguments: usual(**arguments, **{"x-quorum-initial-group-size": 1})
 
 
 @mutant
@@ -175,7 +176,7 @@ def no_dead_letter_exchange() -> None:
 
 
 def _without(argument: str, only_where: str = "") -> None:
-    usual = topology._quorum
+    usual = layout._quorum
 
     def quorum(**arguments: Any) -> dict[str, Any]:
         made = usual(**arguments)
@@ -184,7 +185,7 @@ def _without(argument: str, only_where: str = "") -> None:
             made.pop("x-dead-letter-strategy", None)
         return made
 
-    topology._quorum = quorum
+    layout._quorum = quorum
 
 
 @mutant
@@ -266,14 +267,14 @@ def nobody_looks() -> None:
 @mutant
 def tiers_by_number() -> None:
     """Name retry queues by their place instead of their delay."""
-    usual = topology.tier_queue
+    usual = layout.tier_queue
 
     def numbered(channel: str, delay: Any) -> str:
         if channel != "email" or delay.seconds not in (2, 3):
             return usual(channel, delay)
         return "tidings.email.retry.second"
 
-    topology.tier_queue = numbered
+    layout.tier_queue = numbered
 
 
 @mutant

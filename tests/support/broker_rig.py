@@ -9,8 +9,8 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pydantic import SecretStr
 from tests.support.worker_rig import eventually
 
-from tidings.broker.declaration import declare
-from tidings.broker.topology import Topology, topology
+from tidings.broker.topology.declaration import declare
+from tidings.broker.topology.layout import Topology, topology
 from tidings.broker.wire.amqp import connect
 from tidings.delivery.delay import Delay
 from tidings.settings import BrokerSettings

@@ -15,7 +15,7 @@ from tidings.archive import Archive
 from tidings.broker import burial
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
-from tidings.broker.topology import DEAD
+from tidings.broker.topology.layout import DEAD
 from tidings.dead_letters.policies import Policies
 from tidings.dead_letters.replay import Plan, Replayer, Summary
 from tidings.delivery.attempt import Message

@@ -13,7 +13,7 @@ from aio_pika.exceptions import DeliveryError
 
 from tidings.archive import Archive
 from tidings.broker.holdings import Holdings
-from tidings.broker.topology import DEAD, Topology, topology_of
+from tidings.broker.topology.layout import DEAD, Topology, topology_of
 from tidings.delivery.orders import Verb
 from tidings.delivery.ports import Channel
 from tidings.ledger import Ledger

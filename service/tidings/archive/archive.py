@@ -16,7 +16,7 @@ from tidings.broker.consumer import Consumer, Delivery, Subscription
 from tidings.broker.holdings import Holdings
 from tidings.broker.letters import letter_of_bytes, read_letter
 from tidings.broker.surroundings import MACHINE, Surroundings
-from tidings.broker.topology import DEAD, PRIORITIES, Topology
+from tidings.broker.topology.layout import DEAD, PRIORITIES, Topology
 from tidings.dead_letters.policies import Policies
 from tidings.delivery.burying import Wait
 from tidings.delivery.errors import (

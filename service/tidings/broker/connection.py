@@ -13,9 +13,9 @@ import structlog
 from aio_pika.abc import AbstractConnection
 
 from tidings.broker.consumer import Consumer
-from tidings.broker.declaration import ensure
 from tidings.broker.surroundings import MACHINE, Surroundings
-from tidings.broker.topology import Topology
+from tidings.broker.topology.declaration import ensure
+from tidings.broker.topology.layout import Topology
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, broker_errors, explain
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.runtime.background import Backoff, Chore, told_to_end

@@ -20,7 +20,7 @@ from pamqp import commands as spec
 
 from tidings.broker.appetite import Appetite
 from tidings.broker.holdings import COUNTED, Held, Holdings
-from tidings.broker.topology import DELIVERY_LIMIT
+from tidings.broker.topology.layout import DELIVERY_LIMIT
 from tidings.broker.wire.amqp import (
     CONNECTION_ERRORS,
     broker_errors,

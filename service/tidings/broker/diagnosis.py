@@ -5,7 +5,8 @@ from typing import Final
 
 from aio_pika.abc import AbstractConnection
 
-from tidings.broker.inspection import (
+from tidings.broker.probe import round_trip
+from tidings.broker.topology.inspection import (
     Depth,
     Difference,
     Kind,
@@ -17,9 +18,8 @@ from tidings.broker.inspection import (
     server,
     unbound,
 )
-from tidings.broker.management import Management, vhost_of
-from tidings.broker.probe import round_trip
-from tidings.broker.topology import DEAD, Topology
+from tidings.broker.topology.layout import DEAD, Topology
+from tidings.broker.topology.management import Management, vhost_of
 from tidings.broker.wire.amqp import connect
 from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError

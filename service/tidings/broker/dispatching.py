@@ -10,7 +10,7 @@ import structlog
 
 from tidings.broker.burial import headers_of
 from tidings.broker.publisher import Publisher
-from tidings.broker.topology import DEAD
+from tidings.broker.topology.layout import DEAD
 from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.delivery.outcome import Undeliverable

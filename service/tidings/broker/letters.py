@@ -24,7 +24,7 @@ from tidings.broker.burial import (
 )
 from tidings.broker.consumer import Delivery
 from tidings.broker.storable import storable, text_of
-from tidings.broker.topology import DELIVERY_LIMIT, PRIORITIES
+from tidings.broker.topology.layout import DELIVERY_LIMIT, PRIORITIES
 from tidings.delivery.attempt import HIGHEST_COUNT, Message
 from tidings.delivery.letter import Letter, Origin, lane_of
 from tidings.delivery.lightening import lightened

@@ -9,7 +9,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import ChannelAccessRefused, DeliveryError
 from pamqp import commands as spec
 
-from tidings.broker.topology import DEAD, RETRY
+from tidings.broker.topology.layout import DEAD, RETRY
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, explain, open_channel
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError
 from tidings_events.routing import EXCHANGE as NOTIFICATIONS

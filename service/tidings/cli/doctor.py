@@ -10,7 +10,7 @@ from typing import Final
 import typer
 
 from tidings.broker.diagnosis import diagnose as diagnose_broker
-from tidings.broker.topology import topology_of
+from tidings.broker.topology.layout import topology_of
 from tidings.channels.registry import LINES, build, fallbacks
 from tidings.cli import make_run
 from tidings.cli.console import FAULT, err, out, print_json, run

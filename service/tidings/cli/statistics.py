@@ -11,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from tidings.broker.inspection import Depth, depths
-from tidings.broker.topology import topology_of
+from tidings.broker.topology.inspection import Depth, depths
+from tidings.broker.topology.layout import topology_of
 from tidings.broker.wire.session import connected
 from tidings.cli.conditions import DELIVERING, Condition, conditions, table
 from tidings.cli.console import end_as_unavailable, print_json, run, say_error

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from tidings.broker.declaration import declare
-from tidings.broker.inspection import (
+from tidings.broker.topology.declaration import declare
+from tidings.broker.topology.inspection import (
     Difference,
     Kind,
     differences,
@@ -18,9 +18,9 @@ from tidings.broker.inspection import (
     leftovers,
     unbound,
 )
-from tidings.broker.management import Management
-from tidings.broker.pruning import STATISTICS_SETTLE, Pruned, Pruner
-from tidings.broker.topology import Topology, topology_of
+from tidings.broker.topology.layout import Topology, topology_of
+from tidings.broker.topology.management import Management
+from tidings.broker.topology.pruning import STATISTICS_SETTLE, Pruned, Pruner
 from tidings.broker.wire.session import connected
 from tidings.cli.commands import Commands
 from tidings.cli.console import FAULT, err, fail, guarded, out, print_json, run

@@ -12,8 +12,8 @@ from uuid import UUID
 import typer
 from rich.status import Status
 
-from tidings.broker.management import Management
-from tidings.broker.topology import DEAD, PRIORITIES, lane_queue
+from tidings.broker.topology.layout import DEAD, PRIORITIES, lane_queue
+from tidings.broker.topology.management import Management
 from tidings.cli.commands import Unclear
 from tidings.cli.conditions import Condition, conditions
 from tidings.cli.console import FAULT, UNAVAILABLE, err, guarded, out, print_json, run

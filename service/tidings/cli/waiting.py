@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from tidings.broker.inspection import Depth, depths
-from tidings.broker.topology import lane_queue, lanes_of, topology_of
+from tidings.broker.topology.inspection import Depth, depths
+from tidings.broker.topology.layout import lane_queue, lanes_of, topology_of
 from tidings.broker.wire.session import connected
 from tidings.cli.conditions import DOWN, HELD, PAUSED, RESTING, UNSERVED, Condition, conditions
 from tidings.cli.telling import ago, distance

@@ -12,8 +12,8 @@ from typing import Final
 import structlog
 
 from tidings.broker.connection import Connection
-from tidings.broker.inspection import Depth, depths
-from tidings.broker.topology import DEAD, Topology, lanes_of
+from tidings.broker.topology.inspection import Depth, depths
+from tidings.broker.topology.layout import DEAD, Topology, lanes_of
 from tidings.delivery.errors import TidingsError
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.requeue import Stranded

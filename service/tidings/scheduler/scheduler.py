@@ -16,7 +16,7 @@ from tidings.broker.connection import Connection
 from tidings.broker.dispatching import publish_dispatches
 from tidings.broker.publisher import Publisher
 from tidings.broker.surroundings import MACHINE, Surroundings
-from tidings.broker.topology import Topology
+from tidings.broker.topology.layout import Topology
 from tidings.delivery.errors import LedgerUnavailable, TidingsError
 from tidings.ledger.dispatch import DUE
 from tidings.ledger.holding import holding

@@ -10,7 +10,7 @@ import structlog
 
 from tidings.broker.consumer import Consumer, Delivery, Subscription
 from tidings.broker.holdings import Holdings
-from tidings.broker.topology import PRIORITIES, lane_queue
+from tidings.broker.topology.layout import PRIORITIES, lane_queue
 from tidings.channels.shortage import shortage
 from tidings.delivery.attempt import Lane
 from tidings.delivery.circuit import Phase

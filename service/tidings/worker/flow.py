@@ -13,7 +13,7 @@ import structlog
 
 from tidings.broker.consumer import Delivery
 from tidings.broker.surroundings import utc_now
-from tidings.broker.topology import lane_at
+from tidings.broker.topology.layout import lane_at
 from tidings.delivery.arrival import TimeSource, arrival
 from tidings.delivery.attempt import Attempt, read
 from tidings.delivery.delay import Delay

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from tidings.broker.consumer import Delivery
-from tidings.broker.topology import PRIORITIES
+from tidings.broker.topology.layout import PRIORITIES
 from tidings.worker.pace import ROUNDING
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from tidings.broker import burial
 from tidings.broker.consumer import Delivery
 from tidings.broker.publisher import Publisher
-from tidings.broker.topology import DEAD, RETRY, lane_at, tier_key
+from tidings.broker.topology.layout import DEAD, RETRY, lane_at, tier_key
 from tidings.delivery.arrival import Arrival, TimeSource
 from tidings.delivery.attempt import Attempt, Lane, Message
 from tidings.delivery.delay import Delay

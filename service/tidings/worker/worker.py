@@ -12,7 +12,7 @@ from tidings.broker.connection import Connection
 from tidings.broker.holdings import Holdings
 from tidings.broker.publisher import Publisher
 from tidings.broker.surroundings import MACHINE, Surroundings
-from tidings.broker.topology import Topology
+from tidings.broker.topology.layout import Topology
 from tidings.delivery.circuit import Circuit
 from tidings.delivery.ports import PRIMARY, Channel
 from tidings.ledger.ledger import Ledger

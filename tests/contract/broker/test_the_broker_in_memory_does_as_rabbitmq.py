@@ -12,8 +12,8 @@ from aiormq.exceptions import PublishError
 from pamqp import commands as spec
 from tests.support.broker_rig import LANE, SMALL, settings_of
 
-from tidings.broker.declaration import declare
-from tidings.broker.topology import DEAD, RETRY, Topology
+from tidings.broker.topology.declaration import declare
+from tidings.broker.topology.layout import DEAD, RETRY, Topology
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, connect, open_channel
 from tidings.settings import BrokerSettings
 from tidings.testing.memory_broker import MemoryBroker

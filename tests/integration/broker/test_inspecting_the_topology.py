@@ -10,8 +10,8 @@ from aiormq.exceptions import AMQPError
 from tests.conftest import BrokerAddress
 from tests.support.worker_rig import eventually
 
-from tidings.broker.declaration import declare
-from tidings.broker.inspection import (
+from tidings.broker.topology.declaration import declare
+from tidings.broker.topology.inspection import (
     Depth,
     Difference,
     Kind,
@@ -21,9 +21,9 @@ from tidings.broker.inspection import (
     server,
     unbound,
 )
-from tidings.broker.management import Management
-from tidings.broker.pruning import Pruned, Pruner
-from tidings.broker.topology import Topology, topology
+from tidings.broker.topology.layout import Topology, topology
+from tidings.broker.topology.management import Management
+from tidings.broker.topology.pruning import Pruned, Pruner
 from tidings.broker.wire.amqp import open_channel
 from tidings.broker.wire.session import connected
 from tidings.delivery.delay import Delay

@@ -13,7 +13,7 @@ from tests.support.worker_rig import eventually
 
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
-from tidings.broker.topology import Topology
+from tidings.broker.topology.layout import Topology
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.local.management import Management
 from tidings.local.rabbitmq import RabbitMQ

@@ -8,9 +8,9 @@ import pytest
 from tests.support.broker_rig import LANE, QUORUM, SMALL, BrokerRig
 from tests.support.worker_rig import eventually
 
-from tidings.broker.declaration import declare
-from tidings.broker.inspection import differences
-from tidings.broker.topology import DELIVERY_LIMIT, Binding, topology
+from tidings.broker.topology.declaration import declare
+from tidings.broker.topology.inspection import differences
+from tidings.broker.topology.layout import DELIVERY_LIMIT, Binding, topology
 from tidings.broker.wire.amqp import connect
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import ConfigurationError

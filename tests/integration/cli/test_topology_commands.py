@@ -8,9 +8,9 @@ import pytest
 from tests.support.forked import tidings
 from tests.support.worker_rig import eventually
 
-from tidings.broker.inspection import differences, unbound
-from tidings.broker.management import Management as Api
-from tidings.broker.topology import topology_of
+from tidings.broker.topology.inspection import differences, unbound
+from tidings.broker.topology.layout import topology_of
+from tidings.broker.topology.management import Management as Api
 from tidings.broker.wire.session import connected
 from tidings.local.management import Management
 from tidings.settings import BrokerSettings, Settings

@@ -10,7 +10,7 @@ from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
 from tests.support.worker_rig import eventually
 
 from tidings.broker.appetite import WINDOW
-from tidings.broker.topology import DEAD
+from tidings.broker.topology.layout import DEAD
 from tidings.ledger import migrate
 from tidings.local.management import Management
 from tidings.local.postgres import PostgreSQL

@@ -8,7 +8,7 @@ from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
 from tests.support.worker_rig import eventually
 
 from tidings.broker import burial
-from tidings.broker.topology import DEAD, lane_queue
+from tidings.broker.topology.layout import DEAD, lane_queue
 from tidings.delivery.attempt import Lane, Message
 from tidings.delivery.errors import MalformedNotification
 from tidings_events.routing import Headers

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from tests.support.dead_letter_rig import DeadLetterRig, written
 from tests.support.worker_rig import eventually
 
-from tidings.broker.topology import DEAD, lane_queue
+from tidings.broker.topology.layout import DEAD, lane_queue
 from tidings.dead_letters.policies import Policies
 from tidings.dead_letters.replay import Plan
 from tidings.delivery.attempt import Lane

@@ -12,7 +12,7 @@ from tests.integration.dead_letters.conftest import MakeRig
 from tests.support.dead_letter_rig import DeadLetterRig, written
 from tests.support.worker_rig import eventually
 
-from tidings.broker.topology import DEAD
+from tidings.broker.topology.layout import DEAD
 from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.ports import SendRequest
 from tidings.ledger.id_prefix import IdPrefix

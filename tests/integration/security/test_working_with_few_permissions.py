@@ -16,9 +16,9 @@ from tests.conftest import execute
 from tests.support.dead_letter_rig import DeadLetterRig
 
 from tidings.broker.connection import Connection
-from tidings.broker.declaration import declare
 from tidings.broker.publisher import Publisher
-from tidings.broker.topology import DEAD, Topology, topology_of
+from tidings.broker.topology.declaration import declare
+from tidings.broker.topology.layout import DEAD, Topology, topology_of
 from tidings.broker.wire.session import connected
 from tidings.dead_letters.replay import Plan
 from tidings.delivery.errors import BrokerUnavailable, Rejected, Unavailable

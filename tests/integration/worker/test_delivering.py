@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from tests.support.garbage import errors_that_hold_themselves
 from tests.support.worker_rig import Rig, eventually
 
-from tidings.broker.topology import DEAD
+from tidings.broker.topology.layout import DEAD
 from tidings.delivery.errors import (
     DeliveryError,
     Misconfigured,

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from tests.support.worker_rig import Rig, eventually
 
-from tidings.broker.topology import DEAD
+from tidings.broker.topology.layout import DEAD
 from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.orders import Verb
 from tidings.delivery.ports import SendRequest

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.worker.conftest import MakeRig
 from tests.support.worker_rig import Rig, eventually
 
-from tidings.broker.topology import DEAD
+from tidings.broker.topology.layout import DEAD
 from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.ports import SendRequest
 from tidings.testing import ScriptedChannel

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.worker.conftest import MakeRig
 from tests.support.worker_rig import Rig, eventually
 
-from tidings.broker.topology import DEAD
+from tidings.broker.topology.layout import DEAD
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.errors import Hampered, Unavailable
 from tidings.delivery.orders import Order

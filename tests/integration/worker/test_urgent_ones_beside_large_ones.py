@@ -7,7 +7,7 @@ from itertools import groupby
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.broker.holdings import Holdings
-from tidings.broker.topology import DEAD
+from tidings.broker.topology.layout import DEAD
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import SendRequest
 from tidings.testing import ScriptedChannel

@@ -3,8 +3,8 @@
 import pytest
 
 from tidings.broker import diagnosis
-from tidings.broker.inspection import Depth, Difference, Kind, Server
-from tidings.broker.topology import topology
+from tidings.broker.topology.inspection import Depth, Difference, Kind, Server
+from tidings.broker.topology.layout import topology
 from tidings.delivery.delay import Delay
 from tidings.delivery.ports import Finding, Verdict
 

@@ -17,8 +17,8 @@ from uuid import UUID
 import pytest
 
 import tidings.cli
-from tidings.broker.inspection import Depth
-from tidings.broker.topology import topology_of
+from tidings.broker.topology.inspection import Depth
+from tidings.broker.topology.layout import topology_of
 from tidings.cli import (
     channels,
     conditions,

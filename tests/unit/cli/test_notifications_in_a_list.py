@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from tidings.broker.inspection import Depth
+from tidings.broker.topology.inspection import Depth
 from tidings.cli.conditions import DELIVERING, DOWN, PAUSED, Condition
 from tidings.cli.harmless import HarmlessConsole
 from tidings.cli.listing import table

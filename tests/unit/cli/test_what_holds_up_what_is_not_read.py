@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from tidings.broker.inspection import Depth
+from tidings.broker.topology.inspection import Depth
 from tidings.cli.conditions import DELIVERING, PAUSED, RESTING, UNSERVED, Condition
 from tidings.cli.waiting import Surroundings, held_up
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.attempts import message_of
 
 from tidings.broker.consumer import Delivery
-from tidings.broker.topology import PRIORITIES
+from tidings.broker.topology.layout import PRIORITIES
 from tidings.broker.wire.settlement import Settlement
 from tidings.worker.lanes import Lanes
 

@@ -14,7 +14,7 @@ from tidings.archive import Archive
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.broker.surroundings import Surroundings
-from tidings.broker.topology import DELIVERY_LIMIT, Topology, topology_of
+from tidings.broker.topology.layout import DELIVERY_LIMIT, Topology, topology_of
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.delivery.retry_policy import Guarantee
 from tidings.delivery.states import UNFINISHED

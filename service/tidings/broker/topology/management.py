@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from yarl import URL
 
-from tidings.broker.topology import Binding
+from tidings.broker.topology.layout import Binding
 from tidings.broker.wire.amqp import AUTHORITY
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.runtime.certificates import verifying

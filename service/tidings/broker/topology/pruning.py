@@ -18,9 +18,9 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelNotFoundEntity
 
-from tidings.broker.inspection import leftovers
-from tidings.broker.management import Listed, Management
-from tidings.broker.topology import Binding, Topology
+from tidings.broker.topology.inspection import leftovers
+from tidings.broker.topology.layout import Binding, Topology
+from tidings.broker.topology.management import Listed, Management
 from tidings.broker.wire.session import Visit
 
 Change: TypeAlias = Callable[[Binding, AbstractChannel], Awaitable[None]]

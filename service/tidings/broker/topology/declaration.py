@@ -15,7 +15,7 @@ from aiormq.exceptions import (
     ChannelPreconditionFailed,
 )
 
-from tidings.broker.topology import Exchange, Queue, Topology
+from tidings.broker.topology.layout import Exchange, Queue, Topology
 from tidings.broker.wire.amqp import open_channel
 from tidings.broker.wire.session import Visit
 from tidings.delivery.errors import ConfigurationError

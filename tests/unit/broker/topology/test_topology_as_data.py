@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tidings.broker.topology import (
+from tidings.broker.topology.layout import (
     PRIORITIES,
     Binding,
     Exchange,

@@ -11,8 +11,8 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
-from tidings.broker.management import Listed
-from tidings.broker.topology import Binding, Exchange, Queue, Topology
+from tidings.broker.topology.layout import Binding, Exchange, Queue, Topology
+from tidings.broker.topology.management import Listed
 from tidings.broker.wire.session import Visit
 from tidings.delivery.errors import ConfigurationError
 
