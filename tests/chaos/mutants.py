@@ -27,7 +27,8 @@ from tidings.delivery.errors import (
     Misrouted,
     Unavailable,
 )
-from tidings.ledger import changes, claims, database, dispatch, letter_choice, letter_replay
+from tidings.ledger import database, letter_choice, letter_replay
+from tidings.ledger.notifications import changes, claims, dispatch
 from tidings.scheduler import recovery
 from tidings.telemetry import log_writer, logs
 from tidings.worker import flow, providers, settle, worker

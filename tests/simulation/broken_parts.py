@@ -9,8 +9,9 @@ from uuid import UUID
 from tidings.delivery.errors import DeliveryError
 from tidings.delivery.outcome import Claim, Claimed, Reason, Sent, Undeliverable
 from tidings.delivery.retry_policy import Guarantee
-from tidings.ledger import (
-    Ledger,
+from tidings.ledger import Ledger
+from tidings.ledger.ledger import ClaimRequest, Record
+from tidings.ledger.notifications import (
     changes,
     claims,
     dispatch,
@@ -19,7 +20,6 @@ from tidings.ledger import (
     records,
     requeue,
 )
-from tidings.ledger.ledger import ClaimRequest, Record
 from tidings.testing.memory_broker import ServerConsumer, Stored
 from tidings.testing.memory_channel import MemoryChannel
 from tidings.testing.memory_letter_statements import STATEMENTS

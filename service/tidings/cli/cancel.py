@@ -10,8 +10,8 @@ from tidings.cli.options import AsJson, OneNotification, actor, open_ledger
 from tidings.cli.waiting import unknown
 from tidings.delivery.errors import Refused
 from tidings.delivery.states import State
-from tidings.ledger.changes import Cancelled
 from tidings.ledger.id_prefix import IdPrefix
+from tidings.ledger.notifications.changes import Cancelled
 from tidings.settings import Settings
 
 

@@ -24,7 +24,7 @@ from tidings.delivery.burying import refusal
 from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.letter_search import Group, LetterFilter
-from tidings.ledger.stories import Recipient
+from tidings.ledger.notifications.stories import Recipient
 from tidings.settings import Settings
 
 app = Commands(

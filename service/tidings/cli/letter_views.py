@@ -25,7 +25,7 @@ from tidings.delivery.attempt import YEARS
 from tidings.delivery.letter import LetterState
 from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.letter_search import Group
-from tidings.ledger.stories import Recipient
+from tidings.ledger.notifications.stories import Recipient
 from tidings_events.moments import in_milliseconds
 from tidings_events.routing import MILLISECONDS, Headers
 from tidings_events.weight import too_heavy

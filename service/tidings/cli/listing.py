@@ -21,8 +21,8 @@ from tidings.delivery.errors import Refused
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.id_prefix import IdPrefix
-from tidings.ledger.notification_search import Filters, Page
-from tidings.ledger.stories import Summary
+from tidings.ledger.notifications.search import Filters, Page
+from tidings.ledger.notifications.stories import Summary
 from tidings.settings import Settings
 
 LEAST: Final = {"When": len("59m ago"), "Channel": len("whatsapp"), "State": len("suppressed")}

@@ -18,7 +18,7 @@ from tidings.cli.telling import exact
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
 from tidings.ledger.id_prefix import SHORTEST, IdPrefix
-from tidings.ledger.requeue import Stranded
+from tidings.ledger.notifications.requeue import Stranded
 from tidings.settings import Duration, Settings
 
 STATES: Final = (

@@ -24,11 +24,11 @@ from tidings.delivery.arrival import TimeSource
 from tidings.delivery.errors import Refused
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger.conflicts import PUBLISHED_AGAIN
 from tidings.ledger.id_prefix import IdPrefix
-from tidings.ledger.records import PUT_OFF
+from tidings.ledger.notifications.conflicts import PUBLISHED_AGAIN
+from tidings.ledger.notifications.records import PUT_OFF
+from tidings.ledger.notifications.stories import Asked, Change, Story, Summary, Try
 from tidings.ledger.steps import PATIENCE
-from tidings.ledger.stories import Asked, Change, Story, Summary, Try
 from tidings.settings import Settings
 
 STYLES: Final = {

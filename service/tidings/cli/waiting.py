@@ -17,7 +17,7 @@ from tidings.delivery.errors import TidingsError
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
-from tidings.ledger.stories import Summary
+from tidings.ledger.notifications.stories import Summary
 from tidings.settings import Settings
 
 UNKNOWN: Final = (

@@ -9,7 +9,7 @@ from tidings.delivery.circuit import Phase
 from tidings.delivery.orders import Order, Verb
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.escalations import NOTE, Escalations
-from tidings.ledger.rows import fit
+from tidings.ledger.notifications.rows import fit
 
 OUTAGES: Final = "outages"
 """What operators are told of providers that are down, as a topic of their escalations."""

@@ -7,16 +7,16 @@ from typing import Final, Self
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Claim, Claimed
 from tidings.ledger.batcher import Batcher
-from tidings.ledger.changes import Changes
-from tidings.ledger.claims import ClaimRequest, Claims
 from tidings.ledger.controls import Controls
 from tidings.ledger.database import Database
-from tidings.ledger.dispatch import Outbox
 from tidings.ledger.letters import Letters
+from tidings.ledger.notifications.changes import Changes
+from tidings.ledger.notifications.claims import ClaimRequest, Claims
+from tidings.ledger.notifications.dispatch import Outbox
+from tidings.ledger.notifications.records import Record, Records
+from tidings.ledger.notifications.requeue import Requeues
 from tidings.ledger.processes import Processes
-from tidings.ledger.records import Record, Records
 from tidings.ledger.reports import Reports
-from tidings.ledger.requeue import Requeues
 from tidings.ledger.verification import Verification
 from tidings.settings import LedgerSettings
 

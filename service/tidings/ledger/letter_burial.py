@@ -10,7 +10,6 @@ from uuid import UUID, uuid5
 from tidings.delivery.burying import Bury, Standing, Wait, decide
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.letter import LetterState
-from tidings.ledger import rows
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.letter_rows import (
     NAMES,
@@ -22,6 +21,7 @@ from tidings.ledger.letter_rows import (
     columns,
     standing,
 )
+from tidings.ledger.notifications import rows
 
 KNOWN: Final = "SELECT id, sha256(body) AS content FROM dead_letters WHERE id = ANY($1::uuid[])"
 

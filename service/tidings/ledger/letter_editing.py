@@ -14,7 +14,6 @@ from tidings.delivery.errors import Refused
 from tidings.delivery.letter import LetterState, lane_of
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger import rows
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.edit_notes import edited_fields
 from tidings.ledger.letter_rows import (
@@ -26,6 +25,7 @@ from tidings.ledger.letter_rows import (
     first_attempt,
     standing,
 )
+from tidings.ledger.notifications import rows
 from tidings_events import InvalidNotification, Notification, parse
 
 Change: TypeAlias = Callable[[bytes], bytes]

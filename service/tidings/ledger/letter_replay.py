@@ -1,6 +1,6 @@
 """Replays: letters go back to their lanes in a new epoch of their notifications.
 
-What is to be published is written down first (`dispatch_at`, see `tidings.ledger.dispatch`), so that
+What is to be published is written down first (`dispatch_at`, see `tidings.ledger.notifications.dispatch`), so that
 a replay that is killed is finished by the next scheduler. State changes are compare-and-set under
 row locks: whoever comes second finds the letter taken.
 """
@@ -15,11 +15,7 @@ from asyncpg import Record
 
 from tidings.delivery.burying import Refusal
 from tidings.delivery.states import State
-from tidings.ledger import recipients, rows
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.dispatch import DUE, LEASE, NOTIFY, Dispatch
-from tidings.ledger.doubt import OF_LETTERS, doubtful
-from tidings.ledger.idempotency import Use, hold
 from tidings.ledger.letter_choice import (
     Candidate,
     NotReplayed,
@@ -30,6 +26,10 @@ from tidings.ledger.letter_choice import (
     same_notification,
 )
 from tidings.ledger.letter_rows import INTRODUCE_FAILED, SAID, STANDING, ExpiresAt, Introduced
+from tidings.ledger.notifications import recipients, rows
+from tidings.ledger.notifications.dispatch import DUE, LEASE, NOTIFY, Dispatch
+from tidings.ledger.notifications.doubt import OF_LETTERS, doubtful
+from tidings.ledger.notifications.idempotency import Use, hold
 
 LOCK: Final = """
 SELECT id, notification_id, epoch, state, replay, reason, kind, message, routing_key, buried_at,

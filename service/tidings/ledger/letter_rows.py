@@ -17,7 +17,7 @@ from tidings.delivery.letter import Letter, LetterState
 from tidings.delivery.outcome import UNTRIED, Failure, Reason
 from tidings.delivery.properties import signed
 from tidings.delivery.states import State
-from tidings.ledger import rows
+from tidings.ledger.notifications import rows
 from tidings_events import Notification
 from tidings_events.routing import TRACEPARENT, Headers
 

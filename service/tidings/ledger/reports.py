@@ -12,11 +12,19 @@ from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.id_prefix import MOST_CANDIDATES, IdPrefix, several
-from tidings.ledger.id_search import with_digits
-from tidings.ledger.notification_search import Filters, Page, page, summary
+from tidings.ledger.notifications.id_search import with_digits
+from tidings.ledger.notifications.search import Filters, Page, page, summary
+from tidings.ledger.notifications.stories import (
+    Asked,
+    Burial,
+    Change,
+    Recipient,
+    Story,
+    Summary,
+    Try,
+)
 from tidings.ledger.statistics import Statistics, statistics
 from tidings.ledger.steps import PATIENCE
-from tidings.ledger.stories import Asked, Burial, Change, Recipient, Story, Summary, Try
 from tidings_events import CHANNELS
 
 

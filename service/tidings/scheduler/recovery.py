@@ -16,7 +16,7 @@ from tidings.broker.topology.inspection import Depth, depths
 from tidings.broker.topology.layout import DEAD, Topology, lanes_of
 from tidings.delivery.errors import TidingsError
 from tidings.ledger.ledger import Ledger
-from tidings.ledger.requeue import Stranded
+from tidings.ledger.notifications.requeue import Stranded
 from tidings.scheduler.sweep import Sweep
 from tidings.telemetry.metrics import Metrics
 

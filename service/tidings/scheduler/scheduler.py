@@ -2,7 +2,7 @@
 notifications whose message is gone.
 
 Any number may run. Each takes rows that no other has locked, and a row whose publisher died comes
-due again by itself (`tidings.ledger.dispatch`).
+due again by itself (`tidings.ledger.notifications.dispatch`).
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from tidings.broker.publisher import Publisher
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology.layout import Topology
 from tidings.delivery.errors import LedgerUnavailable, TidingsError
-from tidings.ledger.dispatch import DUE
-from tidings.ledger.holding import holding
 from tidings.ledger.ledger import Ledger
+from tidings.ledger.notifications.dispatch import DUE
+from tidings.ledger.notifications.holding import holding
 from tidings.runtime.background import Backoff, Chore
 from tidings.scheduler.recovery import Recovery
 from tidings.settings import Settings

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Final
 
-from tidings.ledger.requeue import RANGE
+from tidings.ledger.notifications.requeue import RANGE
 
 AT_ONCE: Final = 500
 MOST: Final = 5_000

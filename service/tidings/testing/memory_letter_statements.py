@@ -8,8 +8,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from tidings.delivery.outcome import OUTCOME_UNKNOWN
-from tidings.ledger import letter_burial, letter_replay, letter_rows, requeue
-from tidings.ledger import recipients as ledger_recipients
+from tidings.ledger import letter_burial, letter_replay, letter_rows
+from tidings.ledger.notifications import recipients as ledger_recipients
+from tidings.ledger.notifications import requeue
 from tidings.testing.memory_control_statements import CONTROL
 from tidings.testing.memory_statements import (
     DELIVERY,

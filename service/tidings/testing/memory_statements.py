@@ -8,9 +8,17 @@ from uuid import UUID
 
 from tidings.delivery.errors import LedgerRefused
 from tidings.delivery.outcome import OUTCOME_UNKNOWN, Reason
-from tidings.ledger import changes, claims, conflicts, dispatch, doubt, idempotency, records
-from tidings.ledger import recipients as ledger_recipients
-from tidings.ledger import requeue as requeue_
+from tidings.ledger.notifications import (
+    changes,
+    claims,
+    conflicts,
+    dispatch,
+    doubt,
+    idempotency,
+    records,
+)
+from tidings.ledger.notifications import recipients as ledger_recipients
+from tidings.ledger.notifications import requeue as requeue_
 from tidings.testing.memory_tables import (
     INCOMING,
     Row,

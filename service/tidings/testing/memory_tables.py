@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from tidings.delivery.states import State
-from tidings.ledger.rows import COLUMNS
+from tidings.ledger.notifications.rows import COLUMNS
 
 Row: TypeAlias = Mapping[str, Any]
 Statement: TypeAlias = Callable[..., Sequence[Row]]

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from tidings.ledger.changes import Changes
-from tidings.ledger.claims import Claims
 from tidings.ledger.database import Database
-from tidings.ledger.dispatch import Outbox
 from tidings.ledger.letters import Letters
-from tidings.ledger.records import Records
-from tidings.ledger.requeue import Requeues
+from tidings.ledger.notifications.changes import Changes
+from tidings.ledger.notifications.claims import Claims
+from tidings.ledger.notifications.dispatch import Outbox
+from tidings.ledger.notifications.records import Records
+from tidings.ledger.notifications.requeue import Requeues
 from tidings.testing.memory_database import MemoryDatabase, MemoryServer
 from tidings.testing.memory_tables import Tables
 from tidings.testing.trouble import calm

@@ -38,9 +38,9 @@ from tidings.delivery.outcome import (
 )
 from tidings.delivery.states import FINISHED, State
 from tidings.ledger import Ledger
-from tidings.ledger.claims import ClaimRequest
 from tidings.ledger.database import Database
-from tidings.ledger.idempotency import Use, hold
+from tidings.ledger.notifications.claims import ClaimRequest
+from tidings.ledger.notifications.idempotency import Use, hold
 
 
 async def answer(ledger: LedgerRig, request: ClaimRequest) -> Claim:

@@ -11,9 +11,9 @@ from tests.support.ledger_rig import BOUNCE, LedgerRig, record_of, request_of
 
 from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.states import State
-from tidings.ledger.changes import Changes
-from tidings.ledger.dispatch import HEAVIEST, LEASE, Dispatch
-from tidings.ledger.holding import holding
+from tidings.ledger.notifications.changes import Changes
+from tidings.ledger.notifications.dispatch import HEAVIEST, LEASE, Dispatch
+from tidings.ledger.notifications.holding import holding
 
 
 @pytest.fixture

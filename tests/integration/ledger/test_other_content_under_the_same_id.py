@@ -11,7 +11,7 @@ from tests.support.ledger_rig import LedgerRig, request_of
 from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.outcome import Claimed, Finished
 from tidings.delivery.states import State
-from tidings.ledger.conflicts import MOST, PUBLISHED_AGAIN
+from tidings.ledger.notifications.conflicts import MOST, PUBLISHED_AGAIN
 from tidings_events import parse
 from tidings_events.routing import Headers
 

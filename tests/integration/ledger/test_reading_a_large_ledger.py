@@ -19,14 +19,15 @@ from tidings.dead_letters.replay import rehearse
 from tidings.delivery.errors import Refused
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger import id_search, requeue, statistics, steps, verification
+from tidings.ledger import statistics, steps, verification
 from tidings.ledger.database import Database
 from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.letter_search import LetterFilter
-from tidings.ledger.notification_search import Filters
+from tidings.ledger.notifications import id_search, requeue
+from tidings.ledger.notifications.requeue import Requeues, Selected
+from tidings.ledger.notifications.search import Filters
 from tidings.ledger.reports import Reports
-from tidings.ledger.requeue import Requeues, Selected
 from tidings.ledger.standing import standing
 from tidings.ledger.steps import Clock
 from tidings.ledger.verification import Soundness, Verification

@@ -18,7 +18,7 @@ from tidings.delivery.outcome import (
     Unsettled,
 )
 from tidings.delivery.recipients import RecipientResult, RecipientState, Role
-from tidings.ledger.requeue import Requeues
+from tidings.ledger.notifications.requeue import Requeues
 
 ADA = RecipientResult("ada@example.com", Role.TO, RecipientState.SENT)
 LATER = RecipientResult(

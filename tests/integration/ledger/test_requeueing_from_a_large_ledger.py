@@ -8,8 +8,8 @@ import pytest
 from tests.support.ledger_rig import LedgerRig
 
 from tidings.delivery.states import State
-from tidings.ledger import requeue
-from tidings.ledger.requeue import Requeues, newest_first
+from tidings.ledger.notifications import requeue
+from tidings.ledger.notifications.requeue import Requeues, newest_first
 
 ROWS = 2_000
 FILL = """

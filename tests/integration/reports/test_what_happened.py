@@ -25,11 +25,11 @@ from tidings.delivery.outcome import (
 )
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
-from tidings.ledger.changes import Cancelled
 from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import ClaimRequest, Record
-from tidings.ledger.notification_search import Filters
-from tidings.ledger.stories import Change, Try
+from tidings.ledger.notifications.changes import Cancelled
+from tidings.ledger.notifications.search import Filters
+from tidings.ledger.notifications.stories import Change, Try
 from tidings.settings import LedgerSettings
 
 TOKEN = "worker test:1:abc"

@@ -7,7 +7,7 @@ from tests.support import forked
 from tests.support.broker_rig import ONE_TIER
 from tests.support.worker_rig import Rig, eventually
 
-from tidings.ledger.dispatch import LEASE
+from tidings.ledger.notifications.dispatch import LEASE
 from tidings.testing import ScriptedChannel
 
 MANY = 600

@@ -39,11 +39,11 @@ from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.letter_search import Group
+from tidings.ledger.notifications.requeue import Stranded
+from tidings.ledger.notifications.stories import Summary
 from tidings.ledger.processes import KnownProcess
-from tidings.ledger.requeue import Stranded
 from tidings.ledger.standing import OpenDeadLetters, Standing
 from tidings.ledger.statistics import Rates, Statistics
-from tidings.ledger.stories import Summary
 from tidings.ledger.verification import Journaled
 from tidings.settings import Settings
 from tidings.templates import Level, Problem, TemplateInfo

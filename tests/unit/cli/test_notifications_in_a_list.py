@@ -13,7 +13,7 @@ from tidings.cli.harmless import HarmlessConsole
 from tidings.cli.listing import table
 from tidings.cli.waiting import Surroundings, why_it_waits
 from tidings.delivery.states import State
-from tidings.ledger.stories import Summary
+from tidings.ledger.notifications.stories import Summary
 
 NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
 LONG = (

@@ -12,7 +12,7 @@ from tests.support.attempts import body_of
 
 from tidings.cli.show import as_data, told
 from tidings.delivery.states import State
-from tidings.ledger.stories import Burial, Change, Recipient, Story, Summary, Try
+from tidings.ledger.notifications.stories import Burial, Change, Recipient, Story, Summary, Try
 
 NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
 ACCEPTED = NOW - timedelta(minutes=5)

@@ -21,7 +21,7 @@ from tidings.delivery.letter import Letter, Origin
 from tidings.delivery.outcome import Failure, Paused, Reason, RetryLater, Sent, Undeliverable
 from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
 from tidings.delivery.states import UNFINISHED, State
-from tidings.ledger.dispatch import Dispatch
+from tidings.ledger.notifications.dispatch import Dispatch
 from tidings_events import parse
 
 DENYING = frozenset({State.FAILED, State.EXPIRED})

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tidings.ledger.requeue import RANGE
+from tidings.ledger.notifications.requeue import RANGE
 from tidings.scheduler.sweep import AT_ONCE, MOST, Sweep
 
 PAGES = 4 * RANGE + 100

@@ -15,7 +15,7 @@ from tidings.delivery.lightening import whole
 from tidings.delivery.properties import producer, properties_of
 from tidings.delivery.states import FINISHED, State
 from tidings.ledger.database import Connection
-from tidings.ledger.idempotency import Use, forget
+from tidings.ledger.notifications.idempotency import Use, forget
 from tidings_events import InvalidNotification, Notification, parse
 
 PUBLISHED_AGAIN: Final = "published again with other content"

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from tidings.ledger.database import Connection
-from tidings.ledger.doubt import EVER
+from tidings.ledger.notifications.doubt import EVER
 from tidings_events import Notification
 
 REMEMBER_KEYS: Final = """

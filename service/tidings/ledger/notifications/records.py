@@ -10,9 +10,9 @@ from tidings.delivery.recipients import RecipientResult
 from tidings.delivery.states import State
 from tidings.delivery.tries import Tried
 from tidings.delivery.value import value
-from tidings.ledger import recipients
 from tidings.ledger.database import Database
-from tidings.ledger.rows import fit, packed, parameters
+from tidings.ledger.notifications import recipients
+from tidings.ledger.notifications.rows import fit, packed, parameters
 
 _TYPES: Final = (
     *("uuid", "int", "int", "text", "float8", "float4", "text", "boolean"),

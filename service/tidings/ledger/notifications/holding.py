@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from tidings.delivery.errors import TidingsError
-from tidings.ledger.dispatch import LEASE, Dispatch, Outbox
+from tidings.ledger.notifications.dispatch import LEASE, Dispatch, Outbox
 from tidings.runtime.background import Chore
 
 log = structlog.get_logger(__name__)

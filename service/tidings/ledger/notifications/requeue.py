@@ -15,9 +15,9 @@ from uuid import UUID
 from tidings.delivery.attempt import Lane
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.dispatch import DUE, NOTIFY
+from tidings.ledger.notifications.dispatch import DUE, NOTIFY
+from tidings.ledger.notifications.troubled import TROUBLED, TROUBLED_STATES
 from tidings.ledger.steps import PATIENCE, Clock, steps
-from tidings.ledger.troubled import TROUBLED, TROUBLED_STATES
 
 RANGE: Final = 4_096
 """Pages of `notifications` that one statement reads: 32 MB, well within a statement's time where none is cached."""

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection
+from tidings.ledger.notifications.stories import Summary
+from tidings.ledger.notifications.troubled import TROUBLED, TROUBLED_STATES
 from tidings.ledger.steps import PATIENCE, Clock, steps
-from tidings.ledger.stories import Summary
-from tidings.ledger.troubled import TROUBLED, TROUBLED_STATES
 
 _SUMMARY: Final = ", ".join(field.name for field in fields(Summary))
 _OLDER: Final = "(accepted_at, id) < (SELECT accepted_at, id FROM notifications WHERE id = {})"

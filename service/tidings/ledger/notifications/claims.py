@@ -30,13 +30,13 @@ from tidings.delivery.outcome import (
 from tidings.delivery.properties import properties_of
 from tidings.delivery.states import State
 from tidings.delivery.value import value
-from tidings.ledger import recipients
-from tidings.ledger.conflicts import note_conflicts, unlike
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.dispatch import DUE, NOTIFY
-from tidings.ledger.idempotency import Use, hold
-from tidings.ledger.requeue import NOT_LATELY, OVERDUE_SINCE, Stranded, requeue
-from tidings.ledger.rows import COLUMNS, by_itself, columns
+from tidings.ledger.notifications import recipients
+from tidings.ledger.notifications.conflicts import note_conflicts, unlike
+from tidings.ledger.notifications.dispatch import DUE, NOTIFY
+from tidings.ledger.notifications.idempotency import Use, hold
+from tidings.ledger.notifications.requeue import NOT_LATELY, OVERDUE_SINCE, Stranded, requeue
+from tidings.ledger.notifications.rows import COLUMNS, by_itself, columns
 
 CLAIM: Final = f"""
 WITH claimed AS (

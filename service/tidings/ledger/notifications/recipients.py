@@ -13,7 +13,7 @@ from tidings.delivery.recipients import (
     may_have_copies,
 )
 from tidings.ledger.database import Connection
-from tidings.ledger.rows import fit
+from tidings.ledger.notifications.rows import fit
 
 KEEP: Final = """
 INSERT INTO recipient_results AS r (notification_id, epoch, attempt, address, role, state, kind, code, message)

@@ -1,7 +1,7 @@
 """The outbox: what somebody has to publish, because it is due, was being replayed, or its message is gone.
 
 `dispatch_at` says when. Taking a row moves it a few seconds into the future before it is published, and again
-for as long as that lasts (`tidings.ledger.holding`), and a confirm clears it: whoever dies in between leaves it to the
+for as long as that lasts (`tidings.ledger.notifications.holding`), and a confirm clears it: whoever dies in between leaves it to the
 next scheduler, and the claim recognises what was published twice.
 """
 
