@@ -12,7 +12,7 @@ import structlog
 
 from tidings.delivery.errors import TidingsError
 from tidings.ledger import Ledger
-from tidings.ledger.processes import Process
+from tidings.ledger.operators.processes import Process
 from tidings.runtime.background import Chore
 
 log = structlog.get_logger(__name__)

@@ -15,9 +15,9 @@ from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.delivery.letter import Letter
-from tidings.ledger.controls import Controls
-from tidings.ledger.escalations import Escalations, Trouble, Untold
 from tidings.ledger.ledger import Ledger
+from tidings.ledger.operators.controls import Controls
+from tidings.ledger.operators.escalations import Escalations, Trouble, Untold
 from tidings.runtime.background import Backoff, Chore
 from tidings.settings import Settings
 

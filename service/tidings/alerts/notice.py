@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidings.delivery.circuit import Phase
-from tidings.ledger.controls import KnownCircuit
-from tidings.ledger.escalations import Trouble, Untold
+from tidings.ledger.operators.controls import KnownCircuit
+from tidings.ledger.operators.escalations import Trouble, Untold
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tidings.cli.telling import ago, span
 from tidings.delivery.circuit import Phase
 from tidings.delivery.orders import Order, pausing
 from tidings.ledger import Ledger
-from tidings.ledger.controls import KnownCircuit
+from tidings.ledger.operators.controls import KnownCircuit
 from tidings.settings import Settings
 
 DELIVERING: Final = "delivering"

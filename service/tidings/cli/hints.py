@@ -11,7 +11,7 @@ from tidings.cli.harmless import escape
 from tidings.cli.options import open_ledger
 from tidings.cli.telling import counted
 from tidings.delivery.outcome import Reason
-from tidings.ledger.reports import LOOKED_AT, Words
+from tidings.ledger.operators.reports import LOOKED_AT, Words
 from tidings.settings import Settings
 
 

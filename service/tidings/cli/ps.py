@@ -12,7 +12,7 @@ from tidings.cli.options import AsJson, open_ledger
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.telling import ago
 from tidings.delivery.errors import TidingsError
-from tidings.ledger.processes import KnownProcess
+from tidings.ledger.operators.processes import KnownProcess
 from tidings.settings import Settings
 
 PATIENCE: Final = 2.0

@@ -22,7 +22,7 @@ from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.notifications.stories import Burial, Story
-from tidings.ledger.reports import NO_NOTIFICATION
+from tidings.ledger.operators.reports import NO_NOTIFICATION
 
 Unclaimed: TypeAlias = tuple[tuple[StoredLetter, bytes], ...]
 """Letters of what never became a notification, each with its body, oldest first."""

@@ -25,8 +25,8 @@ from tidings.delivery.delay import seconds
 from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
-from tidings.ledger.standing import Standing, standing
-from tidings.ledger.statistics import MOST, Rates, Statistics
+from tidings.ledger.operators.standing import Standing, standing
+from tidings.ledger.operators.statistics import MOST, Rates, Statistics
 from tidings.settings import Settings
 
 TOTAL: Final = "all"

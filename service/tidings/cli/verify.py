@@ -26,8 +26,8 @@ from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import BrokerUnavailable, Refused
 from tidings.delivery.states import UNFINISHED, State
 from tidings.ledger import Ledger
+from tidings.ledger.operators.verification import Broken, Journaled, Soundness
 from tidings.ledger.steps import PATIENCE
-from tidings.ledger.verification import Broken, Journaled, Soundness
 from tidings.settings import Settings
 
 SETTLED: Final = 20.0

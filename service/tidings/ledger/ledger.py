@@ -7,7 +7,6 @@ from typing import Final, Self
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Claim, Claimed
 from tidings.ledger.batcher import Batcher
-from tidings.ledger.controls import Controls
 from tidings.ledger.database import Database
 from tidings.ledger.letters import Letters
 from tidings.ledger.notifications.changes import Changes
@@ -15,9 +14,10 @@ from tidings.ledger.notifications.claims import ClaimRequest, Claims
 from tidings.ledger.notifications.dispatch import Outbox
 from tidings.ledger.notifications.records import Record, Records
 from tidings.ledger.notifications.requeue import Requeues
-from tidings.ledger.processes import Processes
-from tidings.ledger.reports import Reports
-from tidings.ledger.verification import Verification
+from tidings.ledger.operators.controls import Controls
+from tidings.ledger.operators.processes import Processes
+from tidings.ledger.operators.reports import Reports
+from tidings.ledger.operators.verification import Verification
 from tidings.settings import LedgerSettings
 
 __all__ = ["ClaimRequest", "Ledger", "Record"]

@@ -1,12 +1,12 @@
 """Dead letters as the rest of Tidings sees them: stored, found, closed, replayed, told of."""
 
 from tidings.ledger.database import Database
-from tidings.ledger.escalations import Escalations
 from tidings.ledger.letter_burial import Burials
 from tidings.ledger.letter_closing import Closings
 from tidings.ledger.letter_editing import Editing
 from tidings.ledger.letter_replay import Replays
 from tidings.ledger.letter_search import LetterSearch
+from tidings.ledger.operators.escalations import Escalations
 
 
 class Letters:

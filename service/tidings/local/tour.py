@@ -17,7 +17,7 @@ from tidings.delivery.errors import TidingsError
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
 from tidings.ledger.notifications.stories import Story
-from tidings.ledger.reports import Reports
+from tidings.ledger.operators.reports import Reports
 from tidings.local.errors import LocalStackError
 from tidings.local.laptop import Laptop
 from tidings.settings import LedgerSettings

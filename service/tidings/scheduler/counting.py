@@ -8,7 +8,7 @@ import structlog
 
 from tidings.delivery.errors import TidingsError
 from tidings.ledger.ledger import Ledger
-from tidings.ledger.standing import standing
+from tidings.ledger.operators.standing import standing
 from tidings.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from tidings.delivery.circuit import Phase
-from tidings.ledger import controls, escalations
+from tidings.ledger.operators import controls, escalations
 from tidings.testing.memory_tables import Row, Statement, Tables, unnest
 
 SAID: Final = ("channel", "provider", "phase", "reason", "since", "probe_in")

@@ -15,7 +15,7 @@ from tests.support.forked import tidings
 from tests.support.terminal import in_a_terminal
 
 from tidings.cli.main import app
-from tidings.ledger.processes import Process
+from tidings.ledger.operators.processes import Process
 from tidings.settings import Settings
 
 WIDTHS: Final = (60, 80, 120)

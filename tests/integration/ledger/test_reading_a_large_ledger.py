@@ -19,7 +19,7 @@ from tidings.dead_letters.replay import rehearse
 from tidings.delivery.errors import Refused
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger import statistics, steps, verification
+from tidings.ledger import steps
 from tidings.ledger.database import Database
 from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import Ledger
@@ -27,10 +27,11 @@ from tidings.ledger.letter_search import LetterFilter
 from tidings.ledger.notifications import id_search, requeue
 from tidings.ledger.notifications.requeue import Requeues, Selected
 from tidings.ledger.notifications.search import Filters
-from tidings.ledger.reports import Reports
-from tidings.ledger.standing import standing
+from tidings.ledger.operators import statistics, verification
+from tidings.ledger.operators.reports import Reports
+from tidings.ledger.operators.standing import standing
+from tidings.ledger.operators.verification import Soundness, Verification
 from tidings.ledger.steps import Clock
-from tidings.ledger.verification import Soundness, Verification
 
 T = TypeVar("T")
 

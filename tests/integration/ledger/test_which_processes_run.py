@@ -4,7 +4,7 @@ import asyncio
 
 from tests.support.ledger_rig import LedgerRig
 
-from tidings.ledger.processes import Process, Processes
+from tidings.ledger.operators.processes import Process, Processes
 
 
 def process(actor: str, **fields: object) -> Process:

@@ -41,10 +41,10 @@ from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.letter_search import Group
 from tidings.ledger.notifications.requeue import Stranded
 from tidings.ledger.notifications.stories import Summary
-from tidings.ledger.processes import KnownProcess
-from tidings.ledger.standing import OpenDeadLetters, Standing
-from tidings.ledger.statistics import Rates, Statistics
-from tidings.ledger.verification import Journaled
+from tidings.ledger.operators.processes import KnownProcess
+from tidings.ledger.operators.standing import OpenDeadLetters, Standing
+from tidings.ledger.operators.statistics import Rates, Statistics
+from tidings.ledger.operators.verification import Journaled
 from tidings.settings import Settings
 from tidings.templates import Level, Problem, TemplateInfo
 

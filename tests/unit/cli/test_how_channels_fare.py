@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from tidings.cli.conditions import Condition, _of_channel
 from tidings.delivery.circuit import Phase
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
-from tidings.ledger.controls import KnownCircuit
+from tidings.ledger.operators.controls import KnownCircuit
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PAUSE = Order(1, "email", WHOLE_CHANNEL, Verb.PAUSE, "cli jane@desk", "moving", NOW)

@@ -10,9 +10,9 @@ from tidings.dead_letters.pacing import AT_ONCE, BYTES_AT_ONCE, Pace, batches
 from tidings.dead_letters.replay import Summary
 from tidings.delivery.burying import Refusal
 from tidings.delivery.states import State
-from tidings.ledger.escalations import Trouble, Untold
 from tidings.ledger.letter_choice import NotReplayed
 from tidings.ledger.letter_search import Chosen
+from tidings.ledger.operators.escalations import Trouble, Untold
 
 
 def chosen(count: int, size: int = 100) -> list[Chosen]:

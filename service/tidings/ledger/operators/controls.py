@@ -8,8 +8,8 @@ from typing import Final
 from tidings.delivery.circuit import Phase
 from tidings.delivery.orders import Order, Verb
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.escalations import NOTE, Escalations
 from tidings.ledger.notifications.rows import fit
+from tidings.ledger.operators.escalations import NOTE, Escalations
 
 OUTAGES: Final = "outages"
 """What operators are told of providers that are down, as a topic of their escalations."""

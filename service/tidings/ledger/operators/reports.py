@@ -23,7 +23,7 @@ from tidings.ledger.notifications.stories import (
     Summary,
     Try,
 )
-from tidings.ledger.statistics import Statistics, statistics
+from tidings.ledger.operators.statistics import Statistics, statistics
 from tidings.ledger.steps import PATIENCE
 from tidings_events import CHANNELS
 

@@ -1,0 +1,1 @@
+"""Remembers what operators order, and answers what they ask of the ledger as a whole."""
