@@ -27,7 +27,8 @@ from tidings.delivery.errors import (
     Misrouted,
     Unavailable,
 )
-from tidings.ledger import database, letter_choice, letter_replay
+from tidings.ledger import database
+from tidings.ledger.dead_letters import choice, replay
 from tidings.ledger.notifications import changes, claims, dispatch
 from tidings.scheduler import recovery
 from tidings.telemetry import log_writer, logs
@@ -282,14 +283,14 @@ def tiers_by_number() -> None:
 def replay_without_compare() -> None:
     """Replay a letter whatever became of it meanwhile."""
     _replace(
-        letter_replay,
+        replay,
         "LOCK",
         "epoch, state, replay,",
         "epoch, 'buried' AS state, NULL::uuid AS replay,",
     )
-    _replace(letter_replay, "LOCK", "FOR UPDATE", "")
-    _replace(letter_replay, "QUEUE", "AND n.state = i.before", "")
-    letter_choice.refusal = lambda *_, **__: None
+    _replace(replay, "LOCK", "FOR UPDATE", "")
+    _replace(replay, "QUEUE", "AND n.state = i.before", "")
+    choice.refusal = lambda *_, **__: None
 
 
 @mutant

@@ -21,7 +21,7 @@ from tidings.dead_letters.replay import Plan, Replayer, Summary
 from tidings.delivery.attempt import Message
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.ledger import Ledger
-from tidings.ledger.letter_search import LetterFilter
+from tidings.ledger.dead_letters.search import LetterFilter
 
 
 def written(id: UUID | None = None, **fields: object) -> bytes:

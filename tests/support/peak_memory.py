@@ -25,7 +25,7 @@ from tidings.cli.letter_views import told
 from tidings.dead_letters.editing import checked, difference, readable, with_fields
 from tidings.delivery.attempt import Lane, Message, read
 from tidings.delivery.errors import MalformedNotification, Refused
-from tidings.ledger.letter_rows import StoredLetter
+from tidings.ledger.dead_letters.rows import StoredLetter
 
 NOW: Final = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MIB: Final = 1024 * 1024

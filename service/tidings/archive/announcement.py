@@ -6,7 +6,7 @@ import structlog
 
 from tidings.delivery.errors import MalformedNotification, Misrouted
 from tidings.delivery.letter import LetterState, Origin
-from tidings.ledger.letter_rows import Grave
+from tidings.ledger.dead_letters.rows import Grave
 
 log = structlog.get_logger(__name__)
 

@@ -29,9 +29,9 @@ from tidings.delivery.letter import Letter, Origin
 from tidings.delivery.outcome import Failure
 from tidings.delivery.particulars import NOTHING
 from tidings.ledger.batcher import Batcher
+from tidings.ledger.dead_letters.rows import BurialRequest
+from tidings.ledger.dead_letters.storing import Buried
 from tidings.ledger.ledger import Ledger
-from tidings.ledger.letter_burial import Buried
-from tidings.ledger.letter_rows import BurialRequest
 from tidings.runtime.background import Backoff, Chore, end, told_to_end
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics

@@ -21,9 +21,9 @@ from tidings.cli.options import AsJson, Before, Reveal, open_ledger
 from tidings.cli.veil import discreet
 from tidings.cli.ways_on import ways_of_groups
 from tidings.delivery.burying import refusal
+from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.search import Group, LetterFilter
 from tidings.ledger.id_prefix import IdPrefix
-from tidings.ledger.letter_rows import StoredLetter
-from tidings.ledger.letter_search import Group, LetterFilter
 from tidings.ledger.notifications.stories import Recipient
 from tidings.settings import Settings
 

@@ -16,9 +16,9 @@ from tidings.cli.letter_views import letters_table
 from tidings.cli.options import AsJson, open_ledger
 from tidings.cli.telling import counted
 from tidings.delivery.letter import LetterState
+from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.search import LetterFilter
 from tidings.ledger.id_prefix import IdPrefix
-from tidings.ledger.letter_rows import StoredLetter
-from tidings.ledger.letter_search import LetterFilter
 from tidings.settings import Settings
 
 CLOSED_AT_ONCE: Final = 1_000

@@ -39,8 +39,8 @@ from tidings.dead_letters.policies import Policies
 from tidings.dead_letters.replay import INTERRUPTED, Plan, Summary, doubtful
 from tidings.delivery.errors import Refused
 from tidings.delivery.letter import LetterState
+from tidings.ledger.dead_letters.search import Chosen, LetterFilter, Selection
 from tidings.ledger.id_prefix import IdPrefix
-from tidings.ledger.letter_search import Chosen, LetterFilter, Selection
 from tidings.ledger.steps import PATIENCE, Clock
 from tidings.settings import Settings
 

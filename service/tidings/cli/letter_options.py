@@ -16,9 +16,9 @@ from tidings.delivery.errors import Refused
 from tidings.delivery.letter import OPEN, LetterState
 from tidings.delivery.outcome import Reason
 from tidings.ledger import Ledger
+from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.search import LetterFilter
 from tidings.ledger.id_prefix import IdPrefix
-from tidings.ledger.letter_rows import StoredLetter
-from tidings.ledger.letter_search import LetterFilter
 from tidings.settings import Settings
 
 

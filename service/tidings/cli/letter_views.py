@@ -23,8 +23,8 @@ from tidings.cli.ways_on import ways_on, would_expire
 from tidings.dead_letters.editing import Unreadable, checked, readable
 from tidings.delivery.attempt import YEARS
 from tidings.delivery.letter import LetterState
-from tidings.ledger.letter_rows import StoredLetter
-from tidings.ledger.letter_search import Group
+from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.search import Group
 from tidings.ledger.notifications.stories import Recipient
 from tidings_events.moments import in_milliseconds
 from tidings_events.routing import MILLISECONDS, Headers

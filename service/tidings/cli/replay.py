@@ -33,10 +33,10 @@ from tidings.dead_letters.replay import (
     rehearse,
 )
 from tidings.delivery.letter import LetterState
+from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.search import Chosen, LetterFilter, Selection
 from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import Ledger
-from tidings.ledger.letter_rows import StoredLetter
-from tidings.ledger.letter_search import Chosen, LetterFilter, Selection
 from tidings.ledger.steps import PATIENCE, UNHURRIED, Clock
 from tidings.settings import Settings
 

@@ -14,9 +14,9 @@ from tidings.cli.telling import counted
 from tidings.cli.veil import discreet
 from tidings.dead_letters.replay import INTERRUPTED, Rehearsal, Summary
 from tidings.delivery.burying import Refusal
-from tidings.ledger.letter_choice import TAKEN, NotReplayed
-from tidings.ledger.letter_rows import StoredLetter
-from tidings.ledger.letter_search import Selection
+from tidings.ledger.dead_letters.choice import TAKEN, NotReplayed
+from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.search import Selection
 
 SHOWN: Final = 20
 WHY: Final = {

@@ -18,9 +18,9 @@ from tidings.cli.ways_on import ways_on, would_expire
 from tidings.delivery.errors import Refused
 from tidings.delivery.letter import LetterState
 from tidings.delivery.properties import producer
+from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import Ledger
-from tidings.ledger.letter_rows import StoredLetter
 from tidings.ledger.notifications.stories import Burial, Story
 from tidings.ledger.operators.reports import NO_NOTIFICATION
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from tidings.dead_letters.editing import Unreadable, checked
 from tidings.delivery.outcome import Reason
-from tidings.ledger.letter_rows import StoredLetter
+from tidings.ledger.dead_letters.rows import StoredLetter
 
 BROKER_EXPIRED: Final = "broker_expired"
 """The kind of what its message's own AMQP `expiration` ended."""

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from tidings.dead_letters.pacing import AT_ONCE, FEW, batches
 from tidings.delivery.errors import TidingsError
+from tidings.ledger.dead_letters.editing import Change, Edited, NoEdit, NotEdited
+from tidings.ledger.dead_letters.rows import ExpiresAt
+from tidings.ledger.dead_letters.search import Chosen
 from tidings.ledger.ledger import Ledger
-from tidings.ledger.letter_editing import Change, Edited, NoEdit, NotEdited
-from tidings.ledger.letter_rows import ExpiresAt
-from tidings.ledger.letter_search import Chosen
 from tidings.ledger.steps import UNHURRIED, Clock
 
 SAMPLE = 3

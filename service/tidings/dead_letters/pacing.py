@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Final
 
-from tidings.ledger.letter_search import Chosen
+from tidings.ledger.dead_letters.search import Chosen
 
 AT_ONCE: Final = 500
 """Letters taken in one transaction."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.letter import Letter
 from tidings.delivery.retry_policy import DeliveryPolicy
-from tidings.ledger.letter_rows import BurialRequest
+from tidings.ledger.dead_letters.rows import BurialRequest
 from tidings.settings import Settings
 
 

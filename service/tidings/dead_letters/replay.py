@@ -14,10 +14,10 @@ from tidings.broker.publisher import Publisher
 from tidings.dead_letters.outcomes import Outcomes
 from tidings.dead_letters.pacing import FEW, LOOK, Pace, batches
 from tidings.delivery.errors import LedgerUnavailable, TidingsError
+from tidings.ledger.dead_letters.choice import NotReplayed
+from tidings.ledger.dead_letters.rows import ExpiresAt
+from tidings.ledger.dead_letters.search import Chosen
 from tidings.ledger.ledger import Ledger
-from tidings.ledger.letter_choice import NotReplayed
-from tidings.ledger.letter_rows import ExpiresAt
-from tidings.ledger.letter_search import Chosen
 from tidings.ledger.notifications.dispatch import Dispatch
 from tidings.ledger.notifications.holding import holding
 from tidings.ledger.steps import UNHURRIED, Clock

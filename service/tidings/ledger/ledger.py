@@ -8,7 +8,7 @@ from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Claim, Claimed
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.database import Database
-from tidings.ledger.letters import Letters
+from tidings.ledger.dead_letters.dead_letters import Letters
 from tidings.ledger.notifications.changes import Changes
 from tidings.ledger.notifications.claims import ClaimRequest, Claims
 from tidings.ledger.notifications.dispatch import Outbox

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from tidings.delivery.outcome import OUTCOME_UNKNOWN
-from tidings.ledger import letter_burial, letter_replay, letter_rows
+from tidings.ledger.dead_letters import replay, rows, storing
 from tidings.ledger.notifications import recipients as ledger_recipients
 from tidings.ledger.notifications import requeue
 from tidings.testing.memory_control_statements import CONTROL
@@ -23,7 +23,7 @@ from tidings.testing.memory_statements import (
 from tidings.testing.memory_statements import reached as has_it
 from tidings.testing.memory_tables import INCOMING, Row, Statement, Tables, unnest, unpacked
 
-LETTER: Final = tuple(column.name for column in letter_rows.COLUMNS)
+LETTER: Final = tuple(column.name for column in rows.COLUMNS)
 ENDS: Final = ("end_epoch", "after", "end_reason", "kind", "code", "message", "end_provider")
 
 
@@ -226,7 +226,7 @@ def introduce_failed(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
         said = {"failure_message": one["message"]}
         if tables.add(one, state="failed", epoch=0, attempt=0, **ended, **said) is not None:
             why = f"dead letter: {one['message']}"
-            tables.note(one["id"], 0, "queued", "failed", letter_rows.ARCHIVE, why)
+            tables.note(one["id"], 0, "queued", "failed", rows.ARCHIVE, why)
     return []
 
 
@@ -304,16 +304,16 @@ STATEMENTS: Final[dict[str, Statement]] = {
     requeue.PAGES: pages,
     requeue.FIND: find_stranded,
     requeue.SELECT: select_stranded,
-    letter_rows.STANDING: standing,
-    letter_rows.INTRODUCE_FAILED: introduce_failed,
-    letter_burial.KNOWN: known,
-    letter_burial.BURY: bury,
-    letter_burial.INTRODUCE: introduce,
-    letter_burial.END: end,
-    letter_replay.LOCK: lock,
-    letter_replay.QUEUE: queue,
+    rows.STANDING: standing,
+    rows.INTRODUCE_FAILED: introduce_failed,
+    storing.KNOWN: known,
+    storing.BURY: bury,
+    storing.INTRODUCE: introduce,
+    storing.END: end,
+    replay.LOCK: lock,
+    replay.QUEUE: queue,
     ledger_recipients.REACHED: reached,
-    letter_replay.STORED: stored_otherwise,
-    letter_replay.OUTCOMES: outcomes,
-    letter_replay.FINISH: finish,
+    replay.STORED: stored_otherwise,
+    replay.OUTCOMES: outcomes,
+    replay.FINISH: finish,
 }

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from tidings.ledger.database import Database
-from tidings.ledger.letters import Letters
+from tidings.ledger.dead_letters.dead_letters import Letters
 from tidings.ledger.notifications.changes import Changes
 from tidings.ledger.notifications.claims import Claims
 from tidings.ledger.notifications.dispatch import Outbox

@@ -11,7 +11,7 @@ from tidings.dead_letters.policies import Policies
 from tidings.dead_letters.replay import Plan
 from tidings.delivery.errors import Refused
 from tidings.delivery.letter import LetterState
-from tidings.ledger.letter_search import LetterFilter
+from tidings.ledger.dead_letters.search import LetterFilter
 from tidings.testing import ScriptedChannel
 from tidings_events import InvalidNotification
 

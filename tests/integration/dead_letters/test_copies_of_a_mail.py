@@ -13,7 +13,7 @@ from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import SendRequest
 from tidings.delivery.recipients import RecipientResult, RecipientState, roles
-from tidings.ledger.letter_search import LetterFilter
+from tidings.ledger.dead_letters.search import LetterFilter
 from tidings.testing import ScriptedChannel
 
 BOB, EVE = "bob@example.com", "eve@example.com"

@@ -9,8 +9,8 @@ from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
 from tidings.delivery.errors import Refused
 from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Reason
+from tidings.ledger.dead_letters.search import LetterFilter
 from tidings.ledger.id_prefix import IdPrefix
-from tidings.ledger.letter_search import LetterFilter
 
 
 async def test_every_filter_finds_what_it_says_and_nothing_else(rig: DeadLetterRig) -> None:

@@ -19,7 +19,7 @@ from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.delivery.ports import SendRequest
-from tidings.ledger.letter_search import LetterFilter
+from tidings.ledger.dead_letters.search import LetterFilter
 from tidings.testing import ScriptedChannel
 from tidings_events.routing import Headers
 

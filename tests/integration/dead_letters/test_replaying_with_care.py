@@ -64,7 +64,7 @@ async def test_a_dry_run_across_batches_counts_a_notification_once(
     from tidings.dead_letters import pacing
     from tidings.dead_letters.policies import Policies
     from tidings.dead_letters.replay import rehearse
-    from tidings.ledger.letter_search import LetterFilter
+    from tidings.ledger.dead_letters.search import LetterFilter
 
     monkeypatch.setattr(pacing, "AT_ONCE", 1)
     id = uuid4()

@@ -15,8 +15,8 @@ from tests.support.worker_rig import eventually
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.ports import SendRequest
+from tidings.ledger.dead_letters.search import LetterFilter
 from tidings.ledger.id_prefix import IdPrefix
-from tidings.ledger.letter_search import LetterFilter
 from tidings.testing import ScriptedChannel
 from tidings_events.routing import EXCHANGE
 

@@ -21,9 +21,9 @@ from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger import steps
 from tidings.ledger.database import Database
+from tidings.ledger.dead_letters.search import LetterFilter
 from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import Ledger
-from tidings.ledger.letter_search import LetterFilter
 from tidings.ledger.notifications import id_search, requeue
 from tidings.ledger.notifications.requeue import Requeues, Selected
 from tidings.ledger.notifications.search import Filters

@@ -16,8 +16,8 @@ from tidings.delivery.errors import Refused
 from tidings.delivery.letter import Letter, Origin
 from tidings.delivery.outcome import Outcome, Reason, Sent, Undeliverable
 from tidings.delivery.states import State, may_become
-from tidings.ledger.letter_rows import BurialRequest
-from tidings.ledger.letters import Letters
+from tidings.ledger.dead_letters.dead_letters import Letters
+from tidings.ledger.dead_letters.rows import BurialRequest
 from tidings.ledger.notifications.changes import Changes
 
 S = State

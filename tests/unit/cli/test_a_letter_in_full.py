@@ -15,7 +15,7 @@ from tidings.cli.harmless import HarmlessConsole
 from tidings.cli.letter_options import OPEN, WhichState, states_of
 from tidings.cli.letter_views import as_data, letters_table, told
 from tidings.delivery.letter import LetterState
-from tidings.ledger.letter_rows import StoredLetter
+from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings_events.routing import Headers
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

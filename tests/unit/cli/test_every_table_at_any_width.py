@@ -37,8 +37,8 @@ from tidings.cli.waiting import Surroundings
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger.letter_rows import StoredLetter
-from tidings.ledger.letter_search import Group
+from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.search import Group
 from tidings.ledger.notifications.requeue import Stranded
 from tidings.ledger.notifications.stories import Summary
 from tidings.ledger.operators.processes import KnownProcess

@@ -10,8 +10,8 @@ from tidings.cli.harmless import HarmlessConsole
 from tidings.cli.letter_views import groups_table, letters_table
 from tidings.cli.rows import Rows
 from tidings.delivery.outcome import Reason
-from tidings.ledger.letter_rows import StoredLetter
-from tidings.ledger.letter_search import Group
+from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.search import Group
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ID = UUID("1600b796-ea13-5b3a-aeb8-28fe46668aa3")

@@ -11,7 +11,7 @@ from tidings.dead_letters.mending import Mended
 from tidings.dead_letters.replay import Rehearsal
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger.letter_search import Chosen, Selection
+from tidings.ledger.dead_letters.search import Chosen, Selection
 
 LETTERS = tuple(Chosen(UUID(int=n), 1) for n in range(1_000))
 REACHED = datetime(2026, 11, 28, 12, tzinfo=UTC)

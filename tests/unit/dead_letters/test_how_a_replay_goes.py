@@ -10,8 +10,8 @@ from tidings.dead_letters.pacing import AT_ONCE, BYTES_AT_ONCE, Pace, batches
 from tidings.dead_letters.replay import Summary
 from tidings.delivery.burying import Refusal
 from tidings.delivery.states import State
-from tidings.ledger.letter_choice import NotReplayed
-from tidings.ledger.letter_search import Chosen
+from tidings.ledger.dead_letters.choice import NotReplayed
+from tidings.ledger.dead_letters.search import Chosen
 from tidings.ledger.operators.escalations import Trouble, Untold
 
 

@@ -10,7 +10,7 @@ from tidings.broker.publisher import Publisher
 from tidings.dead_letters.policies import Policies
 from tidings.dead_letters.replay import Plan, Replayer
 from tidings.delivery.errors import LedgerUnavailable, Refused
-from tidings.ledger.letter_search import Chosen
+from tidings.ledger.dead_letters.search import Chosen
 from tidings.testing.loop import Process, Stuck
 from tidings.testing.simulation.invariants import violations
 from tidings.testing.simulation.scenario import Order, draw

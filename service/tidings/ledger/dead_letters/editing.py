@@ -15,8 +15,8 @@ from tidings.delivery.letter import LetterState, lane_of
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.edit_notes import edited_fields
-from tidings.ledger.letter_rows import (
+from tidings.ledger.dead_letters.edit_notes import edited_fields
+from tidings.ledger.dead_letters.rows import (
     INTRODUCE_FAILED,
     SAID,
     STANDING,

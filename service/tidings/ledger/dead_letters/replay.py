@@ -16,7 +16,7 @@ from asyncpg import Record
 from tidings.delivery.burying import Refusal
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.letter_choice import (
+from tidings.ledger.dead_letters.choice import (
     Candidate,
     NotReplayed,
     Readable,
@@ -25,7 +25,7 @@ from tidings.ledger.letter_choice import (
     read,
     same_notification,
 )
-from tidings.ledger.letter_rows import INTRODUCE_FAILED, SAID, STANDING, ExpiresAt, Introduced
+from tidings.ledger.dead_letters.rows import INTRODUCE_FAILED, SAID, STANDING, ExpiresAt, Introduced
 from tidings.ledger.notifications import recipients, rows
 from tidings.ledger.notifications.dispatch import DUE, LEASE, NOTIFY, Dispatch
 from tidings.ledger.notifications.doubt import OF_LETTERS, doubtful

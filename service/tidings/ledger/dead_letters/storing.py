@@ -11,7 +11,7 @@ from tidings.delivery.burying import Bury, Standing, Wait, decide
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.letter import LetterState
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.letter_rows import (
+from tidings.ledger.dead_letters.rows import (
     NAMES,
     PARAMETERS,
     STANDING,

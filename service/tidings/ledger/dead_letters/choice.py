@@ -12,7 +12,7 @@ from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.burying import Objection, Refusal, refusal
 from tidings.delivery.letter import LetterState, lane_of
 from tidings.delivery.states import State
-from tidings.ledger.letter_rows import ExpiresAt, first_attempt, standing
+from tidings.ledger.dead_letters.rows import ExpiresAt, first_attempt, standing
 from tidings.ledger.notifications.conflicts import is_body_of
 from tidings.ledger.notifications.idempotency import Use
 from tidings_events import InvalidNotification, Notification, parse

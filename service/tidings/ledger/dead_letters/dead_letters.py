@@ -1,11 +1,11 @@
 """Dead letters as the rest of Tidings sees them: stored, found, closed, replayed, told of."""
 
 from tidings.ledger.database import Database
-from tidings.ledger.letter_burial import Burials
-from tidings.ledger.letter_closing import Closings
-from tidings.ledger.letter_editing import Editing
-from tidings.ledger.letter_replay import Replays
-from tidings.ledger.letter_search import LetterSearch
+from tidings.ledger.dead_letters.closing import Closings
+from tidings.ledger.dead_letters.editing import Editing
+from tidings.ledger.dead_letters.replay import Replays
+from tidings.ledger.dead_letters.search import LetterSearch
+from tidings.ledger.dead_letters.storing import Burials
 from tidings.ledger.operators.escalations import Escalations
 
 

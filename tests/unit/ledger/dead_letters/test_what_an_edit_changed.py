@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidings.ledger.edit_notes import MOST, edited_fields
+from tidings.ledger.dead_letters.edit_notes import MOST, edited_fields
 
 
 @pytest.mark.parametrize(

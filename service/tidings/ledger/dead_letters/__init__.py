@@ -1,0 +1,1 @@
+"""Remembers dead letters: stored, found, closed, edited, replayed."""
