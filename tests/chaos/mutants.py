@@ -16,8 +16,9 @@ import structlog
 from tidings.broker import appetite, consumer, holdings
 from tidings.broker.topology import layout
 from tidings.broker.wire.confirms import ConfirmingChannel
-from tidings.channels import bounded_http, http_client, twilio_api
+from tidings.channels import bounded_http, http_client
 from tidings.channels.email import relay, troubles
+from tidings.channels.twilio import api
 from tidings.channels.webhook_receivers import Receivers, Verdict
 from tidings.channels.webhook_returns import Returns
 from tidings.delivery.errors import (
@@ -384,7 +385,7 @@ def holds_for_half_a_minute() -> None:
 @mutant
 def own_want_counts() -> None:
     """Take a process that may open no more files for a provider that is down."""
-    for module in (http_client, relay, troubles, twilio_api):
+    for module in (http_client, relay, troubles, api):
         module.shortage = lambda *_, **__: None  # type: ignore[attr-defined]
 
 

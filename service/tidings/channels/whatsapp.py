@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp.abc import AbstractResolver
 
-from tidings.channels.twilio_api import TwilioApi, TwilioMessage
+from tidings.channels.twilio.api import TwilioApi, TwilioMessage
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest, TemplateParts, Verdict

@@ -17,7 +17,7 @@ from twilio.rest import Client
 
 from tidings.channels.http_client import HttpClient, Reply
 from tidings.channels.shortage import said, shortage
-from tidings.channels.twilio_verdicts import PROVIDER, accepted, illegible, refused
+from tidings.channels.twilio.verdicts import PROVIDER, accepted, illegible, refused
 from tidings.delivery.errors import ConfigurationError, DeliveryError, Hampered
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, Verdict
@@ -91,7 +91,7 @@ class TwilioApi:
         """Create the message, once.
 
         Raises:
-            DeliveryError: By the rules of `twilio_verdicts`.
+            DeliveryError: By the rules of `verdicts`.
         """
         call = _Call(self._http, timeout)
         fields = message.fields()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tidings.channels import twilio_codes
-from tidings.channels.twilio_codes import CODES, meaning
+from tidings.channels.twilio import codes
+from tidings.channels.twilio.codes import CODES, meaning
 from tidings.delivery.errors import (
     Deferred,
     DeliveryError,
@@ -60,7 +60,7 @@ def test_every_code_becomes_what_twilios_list_says_of_it(code: int) -> None:
 def test_what_is_said_of_a_sender_is_in_the_senders_group() -> None:
     of_senders = {code for code, facts in published().items() if facts[0] == "sender"}
 
-    assert twilio_codes._SENDER.keys() == of_senders
+    assert codes._SENDER.keys() == of_senders
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -78,13 +78,13 @@ def test_every_code_is_told_in_a_sentence_of_our_own(code: int) -> None:
 
 def test_no_code_is_in_two_groups() -> None:
     groups = [
-        twilio_codes._ACCOUNT,
-        twilio_codes._SENDER,
-        twilio_codes._REJECTED,
-        twilio_codes._DEFERRED,
-        twilio_codes._UNAVAILABLE,
-        twilio_codes._THROTTLED,
-        twilio_codes._UNKNOWN,
+        codes._ACCOUNT,
+        codes._SENDER,
+        codes._REJECTED,
+        codes._DEFERRED,
+        codes._UNAVAILABLE,
+        codes._THROTTLED,
+        codes._UNKNOWN,
     ]
 
     assert sum(map(len, groups)) == len(CODES)
@@ -125,7 +125,7 @@ def test_the_codes_met_most_mean_what_twilio_documents(
     assert known.error is error
 
 
-@pytest.mark.parametrize("code", twilio_codes._SENDER)
+@pytest.mark.parametrize("code", codes._SENDER)
 def test_a_wrong_sender_is_the_fault_of_the_notification_that_names_it(code: int) -> None:
     ours = meaning(code, sender="+14155550100", own=False)
     theirs = meaning(code, sender="+14155550100", own=True)

@@ -18,7 +18,7 @@ from typing import Any, Final
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 
 from tidings.channels.http_client import Reply, retry_after
-from tidings.channels.twilio_codes import Meaning, meaning
+from tidings.channels.twilio.codes import Meaning, meaning
 from tidings.delivery.errors import (
     Deferred,
     DeliveryError,

@@ -1,0 +1,1 @@
+"""Speaks Twilio's API, for every channel that goes through it."""
