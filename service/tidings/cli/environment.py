@@ -74,7 +74,7 @@ def _tell(chosen: Sequence[Variable], *, markdown: bool, as_json: bool) -> None:
 def _lines(chosen: Sequence[Variable]) -> Iterator[Sentence]:
     """`name = value` and what it means, under the heading of each section."""
     for place, (section, members) in enumerate(groupby(chosen, lambda one: one.section)):
-        yield Sentence(Text(f"{chr(10) if place else ''}{section}", "bold"), hanging=0)
+        yield Sentence(Text("\n" * bool(place) + section, "bold"), hanging=0)
         for one in members:
             yield Sentence(
                 Text.assemble((one.name, "green" if one.is_set else ""), " = ", _value(one))

@@ -21,9 +21,8 @@ from tidings.cli.timeline import facts
 from tidings.cli.veil import discreet, hex_dump, veiled, veiled_headers
 from tidings.cli.ways_on import ways_on, would_expire
 from tidings.dead_letters.editing import Unreadable, checked, readable
-from tidings.delivery.attempt import YEARS
 from tidings.delivery.letter import LetterState
-from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.rows import StoredLetter, published_at
 from tidings.ledger.dead_letters.search import Group
 from tidings.ledger.notifications.stories import Recipient
 from tidings_events.moments import in_milliseconds
@@ -164,7 +163,7 @@ def _facts(letter: StoredLetter, now: datetime, *, reveal: bool) -> Iterable[tup
     yield "About", f"{letter.entity_type} {letter.entity_id}" if letter.entity_type else ""
     yield "Attempts", str(letter.tries)
     yield "Worker", str(letter.headers.get(Headers.WORKER, ""))
-    published = published_at(letter)
+    published = published_at(letter.properties)
     yield "Published", _when(published, now) if published else ""
     yield from _times(letter, now)
     yield "Replayed", _when(letter.replayed_at, now) if letter.replayed_at else ""
@@ -182,15 +181,6 @@ def _properties(letter: StoredLetter, names: Collection[str]) -> str:
     return " · ".join(
         f"{name} {value}" for name, value in letter.properties.items() if name in names
     )
-
-
-def published_at(letter: StoredLetter) -> datetime | None:
-    """When its producer said that it published it, in its header or its AMQP timestamp."""
-    try:
-        said = datetime.fromisoformat(letter.properties.get("timestamp", ""))
-    except ValueError:
-        return None
-    return said if said.tzinfo is not None and said.year in YEARS else None
 
 
 def _body(body: bytes, *, reveal: bool) -> str:
@@ -249,9 +239,9 @@ def _not_told(letter: StoredLetter) -> Mapping[str, Any]:
         Headers.ORIGINAL_HEADERS: {},
     }
     by_rule = {Headers.WORKER, *([Headers.FIRST_SEEN] if _seen_first(letter) else [])}
-    headers = _without_its_time(letter.headers, published_at(letter))
+    headers = _without_its_time(letter.headers, published_at(letter.properties))
     if isinstance(originals := headers.get(Headers.ORIGINAL_HEADERS), dict):
-        originals = _without_its_time(originals, published_at(letter))
+        originals = _without_its_time(originals, published_at(letter.properties))
         headers = {**headers, Headers.ORIGINAL_HEADERS: originals}
     return {
         name: value

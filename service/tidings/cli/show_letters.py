@@ -18,7 +18,7 @@ from tidings.cli.ways_on import ways_on, would_expire
 from tidings.delivery.errors import Refused
 from tidings.delivery.letter import LetterState
 from tidings.delivery.properties import producer
-from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.rows import StoredLetter, published_at
 from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.notifications.stories import Burial, Story
@@ -95,7 +95,7 @@ def _timeline(letters: Sequence[StoredLetter]) -> Timeline:
 def _events(one: StoredLetter) -> Iterator[tuple[datetime, Text]]:
     key = f" with the key {one.routing_key}" if one.routing_key else ""
     published = Text(f"· published by {producer(one.properties)}{key}")
-    yield letter_views.published_at(one) or one.first_failed_at, published
+    yield published_at(one.properties) or one.first_failed_at, published
     style = letter_views.STYLES[one.state]
     text = Text.assemble(
         ("✗ ", style), (one.reason.value, style), f": {discreet(one.failure.message)}"

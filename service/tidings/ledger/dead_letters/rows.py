@@ -10,7 +10,7 @@ from uuid import UUID
 from asyncpg import Record
 
 from tidings.delivery.arrival import arrival
-from tidings.delivery.attempt import Attempt, Lane
+from tidings.delivery.attempt import YEARS, Attempt, Lane
 from tidings.delivery.burying import Standing
 from tidings.delivery.fingerprint import fingerprint
 from tidings.delivery.letter import Letter, LetterState
@@ -261,7 +261,7 @@ def first_attempt(row: Record, notification: Notification, body: bytes, lane: La
 
     It counts from when its producer says that it was published, as any other does.
     """
-    said = _moment(json.loads(row["properties"]).get("timestamp", ""))
+    said = published_at(json.loads(row["properties"]))
     at, source = arrival(said, notification.id, row["buried_at"])
     traceparent = _traceparent(json.loads(row["headers"]))
     return Attempt(
@@ -269,12 +269,13 @@ def first_attempt(row: Record, notification: Notification, body: bytes, lane: La
     )
 
 
-def _moment(said: str) -> datetime | None:
+def published_at(properties: Mapping[str, str]) -> datetime | None:
+    """When a letter's producer said that it published it, in its header or its AMQP timestamp."""
     try:
-        moment = datetime.fromisoformat(said)
+        said = datetime.fromisoformat(properties.get("timestamp", ""))
     except ValueError:
         return None
-    return None if moment.tzinfo is None else moment
+    return said if said.tzinfo is not None and said.year in YEARS else None
 
 
 def _traceparent(headers: Mapping[str, Any]) -> str | None:
