@@ -1,0 +1,20 @@
+"""Who asks for an operation, as history keeps it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Whoever an operation is done for, e.g. `cli jane@desk`.
+
+    Args:
+        face: Which way the request came in: `cli`.
+        name: Who they are there.
+    """
+
+    face: str
+    name: str
+
+    def __str__(self) -> str:
+        """As history keeps it."""
+        return f"{self.face} {self.name}"

@@ -1,0 +1,44 @@
+"""The connections that operations use: PostgreSQL for all of them, RabbitMQ for those that ask for it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tidings.broker.connection import Connection
+from tidings.ledger import Ledger
+from tidings.settings import Settings
+
+
+class Backend:
+    """What stands behind a face: opened once by a process, and passed to each operation.
+
+    Args:
+        settings: The process's.
+        ledger: Open.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self.settings = settings
+        self.ledger = ledger
+
+    @asynccontextmanager
+    async def broker(self, purpose: str) -> AsyncIterator[Connection]:
+        """A connection to RabbitMQ, named for its purpose in the management UI: `tidings PURPOSE (…)`.
+
+        Raises:
+            BrokerUnavailable: RabbitMQ was not reached in time.
+        """
+        name = f"tidings {purpose} ({self.ledger.actor})"
+        async with Connection(self.settings.broker, name) as connection:
+            await connection.get()
+            yield connection
+
+
+@asynccontextmanager
+async def opened(settings: Settings, name: str) -> AsyncIterator[Backend]:
+    """A backend for one process, which it is named after in the servers' lists of connections.
+
+    Raises:
+        LedgerUnavailable: PostgreSQL was not reached in time.
+    """
+    async with Ledger(settings.ledger, actor=name) as ledger:
+        yield Backend(settings, ledger)
