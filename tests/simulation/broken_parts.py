@@ -6,6 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from tests.doubles.memory_broker import ServerConsumer, Stored
+from tests.doubles.memory_channel import MemoryChannel
+from tests.doubles.memory_letter_statements import STATEMENTS
+from tests.doubles.memory_tables import INCOMING, Row, Statement, Tables
+from tests.simulation.provider import SimulatedProvider
+from tests.simulation.scenario import Reply
+from tests.simulation.world import Parts
+
 from tidings.delivery.errors import DeliveryError
 from tidings.delivery.outcome import Claim, Claimed, Reason, Sent, Undeliverable
 from tidings.delivery.retry_policy import Guarantee
@@ -20,13 +28,6 @@ from tidings.ledger.notifications import (
     records,
     requeue,
 )
-from tidings.testing.memory_broker import ServerConsumer, Stored
-from tidings.testing.memory_channel import MemoryChannel
-from tidings.testing.memory_letter_statements import STATEMENTS
-from tidings.testing.memory_tables import INCOMING, Row, Statement, Tables
-from tidings.testing.simulation.provider import SimulatedProvider
-from tidings.testing.simulation.scenario import Reply
-from tidings.testing.simulation.world import Parts
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,11 @@ class Unconfirmed(MemoryChannel):
             properties.content_type,
             properties.message_id,
         )
-        self._connection.to_server.send(lambda: self._take_in(message) and None)
+
+        def take_in() -> None:
+            self._take_in(message)
+
+        self._connection.to_server.send(take_in)
 
 
 class RecordedBeforeSent(Ledger):

@@ -2,7 +2,7 @@
 
 import os
 
-from tidings.testing.simulation import simulate
+from tests.simulation.run import simulate
 
 CHUNKS = 20
 FIRST, COUNT = (int(number) for number in os.environ.get("SIMULATION_SEEDS", "0:2000").split(":"))

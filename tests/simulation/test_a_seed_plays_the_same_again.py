@@ -6,14 +6,13 @@ import subprocess
 import sys
 
 import pytest
-
-from tidings.testing.simulation import simulate
-from tidings.testing.simulation.__main__ import main
+from tests.simulation.__main__ import main
+from tests.simulation.run import simulate
 
 
 def traces(hash_seed: str) -> str:
     """The hashes of some seeds' traces, in a process of their own."""
-    command = [sys.executable, "-m", "tidings.testing.simulation", "--traces", "--count", "40"]
+    command = [sys.executable, "-m", "tests.simulation", "--traces", "--count", "40"]
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "TIDINGS_EMAIL_RETRY": "7d"}
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, check=True, timeout=100

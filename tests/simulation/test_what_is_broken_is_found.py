@@ -2,8 +2,7 @@
 
 import pytest
 from tests.simulation.broken_parts import BROKEN
-
-from tidings.testing.simulation import simulate
+from tests.simulation.run import simulate
 
 WITHIN = 400
 """Seeds."""

@@ -22,7 +22,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The machine's own, unless a simulation gives others (`tidings.testing.simulation`)."""
+    """The machine's own, unless a simulation gives others."""
 
     connect: Connect = connect
     now: Callable[[], datetime] = utc_now

@@ -10,16 +10,16 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import PublishError
 from pamqp import commands as spec
+from tests.doubles.memory_broker import MemoryBroker
+from tests.doubles.memory_channel import MemoryChannel
+from tests.doubles.memory_network import MemoryNetwork
+from tests.doubles.trouble import calm
 from tests.support.broker_rig import LANE, SMALL, settings_of
 
 from tidings.broker.topology.declaration import declare
 from tidings.broker.topology.layout import DEAD, RETRY, Topology
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, connect, open_channel
 from tidings.settings import BrokerSettings
-from tidings.testing.memory_broker import MemoryBroker
-from tidings.testing.memory_channel import MemoryChannel
-from tidings.testing.memory_network import MemoryNetwork
-from tidings.testing.trouble import calm
 from tidings_events.routing import EXCHANGE
 
 LIMIT = 2

@@ -6,6 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from tests.doubles.memory_database import MemoryDatabase, MemoryServer
+from tests.doubles.memory_tables import Tables
+from tests.doubles.trouble import calm
+
 from tidings.ledger.database import Database
 from tidings.ledger.dead_letters.dead_letters import Letters
 from tidings.ledger.notifications.changes import Changes
@@ -13,9 +17,6 @@ from tidings.ledger.notifications.claims import Claims
 from tidings.ledger.notifications.dispatch import Outbox
 from tidings.ledger.notifications.records import Records
 from tidings.ledger.notifications.requeue import Requeues
-from tidings.testing.memory_database import MemoryDatabase, MemoryServer
-from tidings.testing.memory_tables import Tables
-from tidings.testing.trouble import calm
 
 WEEK = 7 * 86_400.0
 PATIENCE = 300.0

@@ -5,6 +5,7 @@ import json
 from uuid import UUID, uuid4
 
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.support.dead_letter_rig import DeadLetterRig, written
 
 from tidings.dead_letters.policies import Policies
@@ -12,7 +13,6 @@ from tidings.dead_letters.replay import Plan
 from tidings.delivery.errors import Refused
 from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.testing import ScriptedChannel
 from tidings_events import InvalidNotification
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.integration.dead_letters.conftest import Tidings
 from tests.support import forked
 from tests.support.dead_letter_rig import DeadLetterRig, environment_of, written
@@ -17,7 +18,6 @@ from tests.support.worker_rig import eventually
 
 from tidings.delivery.errors import Rejected
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
-from tidings.testing import ScriptedChannel
 
 
 async def test_list_shows_what_is_open_and_masks_who_it_was_for(

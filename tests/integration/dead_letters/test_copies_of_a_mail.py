@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+from tests.doubles.channel import ScriptedChannel
 from tests.integration.dead_letters.conftest import MakeRig, Tidings
 from tests.support.dead_letter_rig import DeadLetterRig
 
@@ -14,7 +15,6 @@ from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import SendRequest
 from tidings.delivery.recipients import RecipientResult, RecipientState, roles
 from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.testing import ScriptedChannel
 
 BOB, EVE = "bob@example.com", "eve@example.com"
 BURIED = LetterFilter(states=(LetterState.BURIED,))

@@ -4,11 +4,10 @@ import json
 import signal
 from uuid import uuid4
 
+from tests.doubles.channel import ScriptedChannel
 from tests.integration.dead_letters.conftest import Tidings
 from tests.support import forked
 from tests.support.dead_letter_rig import DeadLetterRig, environment_of, written
-
-from tidings.testing import ScriptedChannel
 
 
 async def fingerprint(rig: DeadLetterRig) -> str:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+from tests.doubles.channel import ScriptedChannel
 from tests.support.dead_letter_rig import DeadLetterRig, written
 from tests.support.worker_rig import eventually
 
@@ -20,7 +21,6 @@ from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.delivery.ports import SendRequest
 from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.testing import ScriptedChannel
 from tidings_events.routing import Headers
 
 BURIED = LetterFilter(states=(LetterState.BURIED,))

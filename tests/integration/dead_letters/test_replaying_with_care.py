@@ -5,11 +5,10 @@ import signal
 from uuid import UUID, uuid4
 
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.integration.dead_letters.conftest import Tidings
 from tests.support import forked
 from tests.support.dead_letter_rig import DeadLetterRig, environment_of, written
-
-from tidings.testing import ScriptedChannel
 
 
 async def one_of_each(rig: DeadLetterRig) -> list[UUID]:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import aio_pika
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.integration.dead_letters.conftest import MakeRig
 from tests.support.dead_letter_rig import DeadLetterRig, written
 from tests.support.worker_rig import eventually
@@ -17,7 +18,6 @@ from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.ports import SendRequest
 from tidings.ledger.dead_letters.search import LetterFilter
 from tidings.ledger.id_prefix import IdPrefix
-from tidings.testing import ScriptedChannel
 from tidings_events.routing import EXCHANGE
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 from aio_pika.abc import AbstractChannel
 from tests.conftest import execute
+from tests.doubles.channel import ScriptedChannel
 from tests.support.dead_letter_rig import DeadLetterRig
 
 from tidings.broker.connection import Connection
@@ -26,7 +27,6 @@ from tidings.delivery.ports import SendRequest, Verdict
 from tidings.ledger.diagnosis import diagnose
 from tidings.local.management import Management
 from tidings.settings import Settings
-from tidings.testing import ScriptedChannel
 from tidings_events import EmailNotification, Producer
 from tidings_events.routing import EXCHANGE
 

@@ -3,12 +3,12 @@
 import signal
 from datetime import UTC, datetime, timedelta
 
+from tests.doubles.channel import ScriptedChannel
 from tests.support import forked
 from tests.support.broker_rig import ONE_TIER
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.ledger.notifications.dispatch import LEASE
-from tidings.testing import ScriptedChannel
 
 MANY = 600
 HELD = (

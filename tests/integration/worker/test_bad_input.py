@@ -6,9 +6,8 @@ from uuid import uuid4
 
 import pytest
 from structlog.testing import capture_logs
+from tests.doubles.channel import ScriptedChannel
 from tests.support.worker_rig import Rig, eventually
-
-from tidings.testing import ScriptedChannel
 
 
 def body(**fields: object) -> bytes:

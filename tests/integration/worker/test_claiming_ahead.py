@@ -5,6 +5,7 @@ from typing import ClassVar
 from uuid import UUID
 
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.integration.worker.conftest import MakeRig
 from tests.support.worker_rig import Rig, eventually
 
@@ -12,7 +13,6 @@ from tidings.delivery.orders import WHOLE_CHANNEL, Verb
 from tidings.delivery.outcome import Claim
 from tidings.delivery.ports import SendRequest
 from tidings.ledger.ledger import ClaimRequest, Ledger
-from tidings.testing import ScriptedChannel
 
 SENDING = "SELECT id FROM notifications WHERE state = 'sending'"
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import ClassVar
 from uuid import UUID, uuid4
 
+from tests.doubles.channel import ScriptedChannel
 from tests.support.garbage import errors_that_hold_themselves
 from tests.support.worker_rig import Rig, eventually
 
@@ -23,7 +24,6 @@ from tidings.delivery.errors import (
 from tidings.delivery.outcome import Claim, Sent
 from tidings.delivery.ports import SendRequest
 from tidings.ledger.ledger import ClaimRequest, Ledger
-from tidings.testing import ScriptedChannel
 from tidings_events.routing import Headers
 
 

@@ -1,9 +1,9 @@
 """Many large messages together are held a few at a time, and small ones beside them go on."""
 
+from tests.doubles.channel import ScriptedChannel
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.ports import SendRequest
-from tidings.testing import ScriptedChannel
 
 MIB = 1024 * 1024
 LARGE = 7 * MIB

@@ -4,13 +4,13 @@ import asyncio
 from uuid import UUID
 
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.orders import Verb
 from tidings.delivery.ports import SendRequest
-from tidings.testing import ScriptedChannel
 
 SOON = {"TIDINGS_REQUEUE_AFTER": "3s", "TIDINGS_EMAIL_RETRY": "1s 1s 1s"}
 NEVER = {"TIDINGS_REQUEUE_AFTER": "1d", "TIDINGS_EMAIL_RETRY": "1s 1s 1s"}

@@ -6,13 +6,13 @@ from contextlib import AsyncExitStack
 from uuid import UUID
 
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.integration.worker.conftest import MakeRig
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.ports import SendRequest
-from tidings.testing import ScriptedChannel
 
 LONG = {"TIDINGS_EMAIL_RETRY": "5m", "TIDINGS_WEBHOOK_RETRY": "5m"}
 """What waits in a retry queue for so long comes out of it in time only where somebody moves it."""

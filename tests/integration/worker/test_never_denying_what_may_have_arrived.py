@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.support.attempts import message_of, read_in_its_lane
 from tests.support.worker_rig import Rig
 
@@ -12,7 +13,6 @@ from tidings.delivery.outcome import Claimed
 from tidings.delivery.ports import SendRequest
 from tidings.ledger import Ledger
 from tidings.ledger.ledger import ClaimRequest
-from tidings.testing import ScriptedChannel
 from tidings_events.routing import Headers
 
 LOST = OutcomeUnknown("no reply after the final dot")

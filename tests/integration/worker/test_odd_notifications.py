@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.errors import Deferred, DeliveryError, Misconfigured, Unavailable
-from tidings.testing import ScriptedChannel
 
 MakeRig = Callable[..., Awaitable[Rig]]
 ODD = "odd@example.com"

@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
+from tests.doubles.channel import ScriptedChannel
 from tests.support.forked import tidings
 from tests.support.worker_rig import Rig, eventually
 
@@ -14,7 +15,6 @@ from tidings.delivery.orders import WHOLE_CHANNEL, Verb
 from tidings.ledger import migrate
 from tidings.local.management import Management
 from tidings.local.postgres import PostgreSQL
-from tidings.testing import ScriptedChannel
 
 MakeRig = Callable[..., Awaitable[Rig]]
 EMAIL = {"channel": "email", "provider": "primary"}

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from tests.doubles.channel import ScriptedChannel
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.errors import Unavailable
@@ -12,7 +13,6 @@ from tidings.ledger import migrate
 from tidings.local.management import Management
 from tidings.local.postgres import PostgreSQL
 from tidings.local.rabbitmq import RabbitMQ
-from tidings.testing import ScriptedChannel
 
 MakeRig = Callable[..., Awaitable[Rig]]
 

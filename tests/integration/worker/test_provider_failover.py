@@ -3,11 +3,11 @@
 import os
 from collections.abc import Awaitable, Callable
 
+from tests.doubles.channel import ScriptedChannel
 from tests.support.processes import tidings
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.errors import OutcomeUnknown, Unavailable
-from tidings.testing import ScriptedChannel
 
 MakeRig = Callable[..., Awaitable[Rig]]
 DOWN = Unavailable("421 closing down", provider="smtp:one", code="421")

@@ -5,6 +5,7 @@ import errno
 from collections.abc import Sequence
 
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.integration.worker.conftest import MakeRig
 from tests.support.worker_rig import Rig, eventually
 
@@ -16,7 +17,6 @@ from tidings.delivery.outcome import Claim
 from tidings.ledger import Ledger
 from tidings.ledger.ledger import ClaimRequest, Record
 from tidings.ledger.operators.controls import Controls
-from tidings.testing import ScriptedChannel
 from tidings_events.routing import Headers
 
 LANE = "tidings.email.normal"

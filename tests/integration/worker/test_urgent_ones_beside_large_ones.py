@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable
 from itertools import groupby
 
+from tests.doubles.channel import ScriptedChannel
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.broker.holdings import Holdings
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import SendRequest
-from tidings.testing import ScriptedChannel
 
 MIB = 1024 * 1024
 LARGE = 19 * MIB // 10

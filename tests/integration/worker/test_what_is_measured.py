@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.errors import Misconfigured
-from tidings.testing import ScriptedChannel
 
 EMAIL = {"channel": "email"}
 

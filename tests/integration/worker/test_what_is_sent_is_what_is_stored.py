@@ -2,11 +2,11 @@
 
 import json
 
+from tests.doubles.channel import ScriptedChannel
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.ports import SendRequest
-from tidings.testing import ScriptedChannel
 from tidings_events.routing import Headers
 
 

@@ -5,12 +5,12 @@ from uuid import UUID, uuid4
 
 import aio_pika
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.support.attempts import body_of
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.errors import Misconfigured
 from tidings.delivery.orders import Verb
-from tidings.testing import ScriptedChannel
 from tidings_events import EmailNotification, Producer
 from tidings_events.routing import EXCHANGE
 

@@ -4,6 +4,7 @@ from collections import deque
 from contextlib import suppress
 
 import pytest
+from tests.doubles.channel import ScriptedChannel
 from tests.support.attempts import attempt_of
 from tests.support.garbage import errors_that_hold_themselves
 
@@ -20,7 +21,6 @@ from tidings.delivery.errors import (
 )
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Content, SendRequest
-from tidings.testing import ScriptedChannel
 from tidings.worker.providers import Provider, Providers
 
 REQUEST = SendRequest(attempt_of(), Content("Hello"), 5.0)

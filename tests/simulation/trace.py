@@ -8,8 +8,7 @@ from logging import CRITICAL, DEBUG
 from typing import Any
 
 import structlog
-
-from tidings.testing.loop import PROCESS
+from tests.doubles.loop import PROCESS
 
 
 class Trace:

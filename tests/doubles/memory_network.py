@@ -8,12 +8,12 @@ from typing import Protocol, cast
 
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ConnectionClosed
+from tests.doubles.loop import PROCESS, Process
+from tests.doubles.memory_broker import MemoryBroker
+from tests.doubles.trouble import Trouble
 
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.settings import BrokerSettings
-from tidings.testing.loop import PROCESS, Process
-from tidings.testing.memory_broker import MemoryBroker
-from tidings.testing.trouble import Trouble
 
 
 class ChannelEnds(Protocol):

@@ -10,6 +10,19 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from tests.doubles.loop import PROCESS, Process, SimulatedLoop
+from tests.doubles.memory_broker import MemoryBroker
+from tests.doubles.memory_channel import MemoryChannel
+from tests.doubles.memory_database import MemoryDatabase, MemoryServer
+from tests.doubles.memory_letter_statements import STATEMENTS
+from tests.doubles.memory_network import MemoryNetwork
+from tests.doubles.memory_tables import Statement, Tables
+from tests.doubles.trouble import Trouble
+from tests.simulation.provider import SimulatedProvider
+from tests.simulation.scenario import EPOCH, RATES, Order, Scenario
+from tests.simulation.settings import settings_of
+from tests.simulation.trace import Trace
+
 from tidings.archive import Archive
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
@@ -22,18 +35,6 @@ from tidings.ledger import Ledger
 from tidings.scheduler import Scheduler
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
-from tidings.testing.loop import PROCESS, Process, SimulatedLoop
-from tidings.testing.memory_broker import MemoryBroker
-from tidings.testing.memory_channel import MemoryChannel
-from tidings.testing.memory_database import MemoryDatabase, MemoryServer
-from tidings.testing.memory_letter_statements import STATEMENTS
-from tidings.testing.memory_network import MemoryNetwork
-from tidings.testing.memory_tables import Statement, Tables
-from tidings.testing.simulation.provider import SimulatedProvider
-from tidings.testing.simulation.scenario import EPOCH, RATES, Order, Scenario
-from tidings.testing.simulation.settings import settings_of
-from tidings.testing.simulation.trace import Trace
-from tidings.testing.trouble import Trouble
 from tidings.worker import Worker
 from tidings_events.routing import EXCHANGE
 

@@ -7,12 +7,8 @@ from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
-from tidings.delivery.outcome import OUTCOME_UNKNOWN
-from tidings.ledger.dead_letters import replay, rows, storing
-from tidings.ledger.notifications import recipients as ledger_recipients
-from tidings.ledger.notifications import requeue
-from tidings.testing.memory_control_statements import CONTROL
-from tidings.testing.memory_statements import (
+from tests.doubles.memory_control_statements import CONTROL
+from tests.doubles.memory_statements import (
     DELIVERY,
     is_stranded,
     lacks_copies,
@@ -20,8 +16,13 @@ from tidings.testing.memory_statements import (
     overdue_since,
     perhaps_sent,
 )
-from tidings.testing.memory_statements import reached as has_it
-from tidings.testing.memory_tables import INCOMING, Row, Statement, Tables, unnest, unpacked
+from tests.doubles.memory_statements import reached as has_it
+from tests.doubles.memory_tables import INCOMING, Row, Statement, Tables, unnest, unpacked
+
+from tidings.delivery.outcome import OUTCOME_UNKNOWN
+from tidings.ledger.dead_letters import replay, rows, storing
+from tidings.ledger.notifications import recipients as ledger_recipients
+from tidings.ledger.notifications import requeue
 
 LETTER: Final = tuple(column.name for column in rows.COLUMNS)
 ENDS: Final = ("end_epoch", "after", "end_reason", "kind", "code", "message", "end_provider")

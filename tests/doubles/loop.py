@@ -181,7 +181,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Forget everything that is under way, and run none of it."""
         with self._running():
             for task in self._tasks:  # grows while coroutines are closed
-                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  # as asyncio.gather does
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio.gather does
                 if not task.done():
                     _close(task.get_coro())
         self._tasks.clear()
@@ -209,7 +209,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         if handle.cancelled() or (process is not None and not process.alive):
             return
         self.steps += 1
-        handle._run()  # noqa: SLF001  # what a loop does with its handles
+        handle._run()  # what a loop does with its handles
         if process is not None and self.after_step is not None:
             self.after_step(process)
 

@@ -6,6 +6,17 @@ from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
+from tests.doubles.memory_tables import (
+    INCOMING,
+    Row,
+    Statement,
+    Tables,
+    Transition,
+    pick,
+    unnest,
+    unpacked,
+)
+
 from tidings.delivery.errors import LedgerRefused
 from tidings.delivery.outcome import OUTCOME_UNKNOWN, Reason
 from tidings.ledger.notifications import (
@@ -19,16 +30,6 @@ from tidings.ledger.notifications import (
 )
 from tidings.ledger.notifications import recipients as ledger_recipients
 from tidings.ledger.notifications import requeue as requeue_
-from tidings.testing.memory_tables import (
-    INCOMING,
-    Row,
-    Statement,
-    Tables,
-    Transition,
-    pick,
-    unnest,
-    unpacked,
-)
 
 RECORDED: Final = (
     *("id", "epoch", "attempt", "token", "started_at", "duration_ms", "state"),

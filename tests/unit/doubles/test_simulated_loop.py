@@ -7,8 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-
-from tidings.testing.loop import PROCESS, Process, SimulatedLoop, Stuck
+from tests.doubles.loop import PROCESS, Process, SimulatedLoop, Stuck
 
 
 def loop_of(seed: int = 0, *, shuffle: bool = False) -> SimulatedLoop:

@@ -1,11 +1,11 @@
-"""`python -m tidings.testing.simulation`: many seeds, or one with all that happened."""
+"""`python -m tests.simulation`: many seeds, or one with all that happened."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from time import monotonic
 
-from tidings.testing.simulation.run import Report, simulate
+from tests.simulation.run import Report, simulate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,9 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tidings.testing.simulation", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="play this one and show what happened")
     parser.add_argument("--logs", action="store_true", help="show what the code logs as well")
     parser.add_argument("--first", type=int, default=0, help="the first of many (default: 0)")

@@ -15,15 +15,16 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
+from tests.doubles.memory_tables import Move
+from tests.simulation.provider import Sending
+from tests.simulation.scenario import ANSWERS, Reply
+from tests.simulation.world import World
+
 from tidings.broker.burial import letter_id
 from tidings.delivery.burying import REPLAYABLE
 from tidings.delivery.outcome import Reason
 from tidings.delivery.retry_policy import Guarantee
 from tidings.delivery.states import FINISHED, State, may_become
-from tidings.testing.memory_tables import Move
-from tidings.testing.simulation.provider import Sending
-from tidings.testing.simulation.scenario import ANSWERS, Reply
-from tidings.testing.simulation.world import World
 
 BEGINNINGS: Final = frozenset({State.QUEUED, State.SCHEDULED})
 OPEN: Final = frozenset({"buried", "replaying", "replayed"})

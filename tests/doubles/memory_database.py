@@ -12,14 +12,14 @@ from contextvars import Context, copy_context
 from typing import Any, Generic, TypeVar, TypeVarTuple, cast
 
 from pydantic import SecretStr
+from tests.doubles.loop import PROCESS, Process
+from tests.doubles.memory_letter_statements import STATEMENTS
+from tests.doubles.memory_tables import Row, Statement, Tables
+from tests.doubles.trouble import Trouble
 
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.ledger.database import Connection, Database
 from tidings.settings import LedgerSettings
-from tidings.testing.loop import PROCESS, Process
-from tidings.testing.memory_letter_statements import STATEMENTS
-from tidings.testing.memory_tables import Row, Statement, Tables
-from tidings.testing.trouble import Trouble
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")

@@ -133,7 +133,7 @@ class Scenario:
 
 def draw(seed: int) -> tuple[Scenario, Random]:
     """A seed's scenario, and the dice with which it is played."""
-    dice = Random(seed)  # noqa: S311  # no secret
+    dice = Random(seed)  # no secret
     keyed, slow = dice.random() < 0.08, dice.random() < 0.12
     count = dice.choice((1, 1, 2, 2, 3, 4))
     budget = dice.choice((0, 2, 3, 4, 5, 6, 8, 10))
@@ -158,7 +158,7 @@ def draw(seed: int) -> tuple[Scenario, Random]:
 def _with_odd_mailboxes(scenario: Scenario) -> Scenario:
     """Some recipients are told the same each time, some are put off for themselves, and now and then the
     provider is away from everybody; by dice of their own."""
-    dice = Random(f"mailboxes of {scenario.seed}")  # noqa: S311  # no secret
+    dice = Random(f"mailboxes of {scenario.seed}")  # no secret
     orders = tuple(replace(order, replies=_odd(dice, order.replies)) for order in scenario.orders)
     begin = dice.uniform(0, 4)
     outages = ((begin, begin + dice.uniform(0.5, 4)),) if dice.random() < 0.12 else ()
@@ -181,7 +181,7 @@ def _incidents(dice: Random, most: int) -> list[tuple[float, str]]:
 
 def _purges(seed: int) -> list[tuple[float, str]]:
     """When somebody empties the retry queues; by dice of their own, so that all else stays as it was."""
-    dice = Random(f"purges of {seed}")  # noqa: S311  # no secret
+    dice = Random(f"purges of {seed}")  # no secret
     return [(dice.uniform(0, 12), "purge")] if dice.random() < 0.15 else []
 
 
@@ -212,13 +212,13 @@ def _order(dice: Random, seed: int, number: int, *, keyed: bool, slow: bool) -> 
 
 def _impostor(id: UUID) -> float | None:
     """By dice of their own, so that all else stays as it was."""
-    dice = Random(f"impostor of {id}")  # noqa: S311  # no secret
+    dice = Random(f"impostor of {id}")  # no secret
     return dice.uniform(0, 6) if dice.random() < 0.06 else None
 
 
 def _mailboxes(id: UUID) -> tuple[tuple[str, tuple[RecipientState, ...]], ...]:
     """Copies of some mails, drawn for themselves: a scenario is what it was before there were any."""
-    dice = Random(id.int)  # noqa: S311  # no secret
+    dice = Random(id.int)  # no secret
     if dice.random() < 0.7:
         return ()
     answers = (RecipientState.DEFERRED, RecipientState.DEFERRED, RecipientState.REFUSED)

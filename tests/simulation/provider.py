@@ -9,6 +9,10 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
+from tests.doubles.loop import PROCESS, Process
+from tests.doubles.trouble import Trouble
+from tests.simulation.scenario import Order, Reply
+
 from tidings.delivery.errors import (
     Deferred,
     DeliveryError,
@@ -21,9 +25,6 @@ from tidings.delivery.errors import (
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest, TemplateParts, Verdict
 from tidings.delivery.recipients import RecipientResult, RecipientState, roles
-from tidings.testing.loop import PROCESS, Process
-from tidings.testing.simulation.scenario import Order, Reply
-from tidings.testing.trouble import Trouble
 
 FOREVER: Final = 10_000.0
 
@@ -102,7 +103,7 @@ class SimulatedProvider:
     async def send(self, request: SendRequest) -> Sent:
         """Do what the scenario says."""
         process = PROCESS.get()
-        assert process is not None  # noqa: S101  # only workers send
+        assert process is not None  # only workers send
         attempt = request.attempt
         sending = Sending(attempt.id, attempt.epoch, attempt.number, process, self._now())
         sending.body = request.attempt.body

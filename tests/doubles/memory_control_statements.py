@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from tests.doubles.memory_tables import Row, Statement, Tables, unnest
+
 from tidings.delivery.circuit import Phase
 from tidings.ledger.operators import controls, escalations
-from tidings.testing.memory_tables import Row, Statement, Tables, unnest
 
 SAID: Final = ("channel", "provider", "phase", "reason", "since", "probe_in")
 

@@ -13,9 +13,8 @@ from aiormq.exceptions import (
     PublishError,
 )
 from pamqp import commands as spec
-
-from tidings.testing.memory_broker import Answer, MemoryQueue, ServerConsumer, Stored
-from tidings.testing.memory_network import MemoryConnection
+from tests.doubles.memory_broker import Answer, MemoryQueue, ServerConsumer, Stored
+from tests.doubles.memory_network import MemoryConnection
 
 Result = TypeVar("Result")
 Receive = Callable[[DeliveredMessage], Awaitable[None]]

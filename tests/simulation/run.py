@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
+from tests.doubles.loop import Process, Stuck
+from tests.simulation.invariants import violations
+from tests.simulation.scenario import Order, draw
+from tests.simulation.trace import Trace
+from tests.simulation.world import Parts, World
+
 from tidings.broker.publisher import Publisher
 from tidings.dead_letters.policies import Policies
 from tidings.dead_letters.replay import Plan, Replayer
 from tidings.delivery.errors import LedgerUnavailable, Refused
 from tidings.ledger.dead_letters.search import Chosen
-from tidings.testing.loop import Process, Stuck
-from tidings.testing.simulation.invariants import violations
-from tidings.testing.simulation.scenario import Order, draw
-from tidings.testing.simulation.trace import Trace
-from tidings.testing.simulation.world import Parts, World
 
 LONGEST: float = 600.0
 """Virtual seconds within which everything has to come to rest."""
@@ -40,7 +41,7 @@ class Report:
     @property
     def command(self) -> str:
         """Shows what happened."""
-        return f"python -m tidings.testing.simulation --seed {self.seed}"
+        return f"python -m tests.simulation --seed {self.seed}"
 
     @property
     def summary(self) -> str:
