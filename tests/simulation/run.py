@@ -13,10 +13,10 @@ from tests.simulation.trace import Trace
 from tests.simulation.world import Parts, World
 
 from tidings.broker.publisher import Publisher
-from tidings.dead_letters.policies import Policies
-from tidings.dead_letters.replay import Plan, Replayer
 from tidings.delivery.errors import LedgerUnavailable, Refused
+from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import Chosen
+from tidings.operations.dead_letters.replayer import Plan, Replayer
 
 LONGEST: float = 600.0
 """Virtual seconds within which everything has to come to rest."""

@@ -16,12 +16,12 @@ from tidings.broker import burial
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.broker.topology.layout import DEAD
-from tidings.dead_letters.policies import Policies
-from tidings.dead_letters.replay import Plan, Replayer, Summary
 from tidings.delivery.attempt import Message
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.ledger import Ledger
+from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import LetterFilter
+from tidings.operations.dead_letters.replayer import Plan, Replayer, Summary
 
 
 def written(id: UUID | None = None, **fields: object) -> bytes:

@@ -22,10 +22,10 @@ from tidings.broker.consumer import Delivery
 from tidings.broker.letters import read_letter
 from tidings.broker.wire.settlement import Settlement
 from tidings.cli.letter_views import told
-from tidings.dead_letters.editing import checked, difference, readable, with_fields
 from tidings.delivery.attempt import Lane, Message, read
 from tidings.delivery.errors import MalformedNotification, Refused
 from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.operations.dead_letters.body import checked, difference, readable, with_fields
 
 NOW: Final = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MIB: Final = 1024 * 1024

@@ -17,7 +17,6 @@ from tidings.broker.holdings import Holdings
 from tidings.broker.letters import letter_of_bytes, read_letter
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology.layout import DEAD, PRIORITIES, Topology
-from tidings.dead_letters.policies import Policies
 from tidings.delivery.burying import Wait
 from tidings.delivery.errors import (
     ConfigurationError,
@@ -29,6 +28,7 @@ from tidings.delivery.letter import Letter, Origin
 from tidings.delivery.outcome import Failure
 from tidings.delivery.particulars import NOTHING
 from tidings.ledger.batcher import Batcher
+from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.rows import BurialRequest
 from tidings.ledger.dead_letters.storing import Buried
 from tidings.ledger.ledger import Ledger

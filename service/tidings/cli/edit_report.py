@@ -10,9 +10,9 @@ from typing import Any, Final
 from tidings.cli.console import err, out
 from tidings.cli.harmless import escape
 from tidings.cli.veil import discreet, veiled_fields
-from tidings.dead_letters.editing import difference, readable
-from tidings.dead_letters.mending import Mended
-from tidings.dead_letters.replay import INTERRUPTED
+from tidings.operations.dead_letters.body import difference, readable
+from tidings.operations.dead_letters.edits import Mended
+from tidings.operations.dead_letters.replayer import INTERRUPTED
 from tidings_events.weight import too_heavy
 
 STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}

@@ -12,11 +12,11 @@ from tidings.cli.harmless import escape
 from tidings.cli.letter_views import as_data, letters_table
 from tidings.cli.telling import counted
 from tidings.cli.veil import discreet
-from tidings.dead_letters.replay import INTERRUPTED, Rehearsal, Summary
 from tidings.delivery.burying import Refusal
 from tidings.ledger.dead_letters.choice import TAKEN, NotReplayed
 from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.ledger.dead_letters.search import Selection
+from tidings.operations.dead_letters.replayer import INTERRUPTED, Rehearsal, Summary
 
 SHOWN: Final = 20
 WHY: Final = {

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from tidings.dead_letters.editing import Unreadable, checked
 from tidings.delivery.outcome import Reason
 from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.operations.dead_letters.body import Unreadable, checked
 
 BROKER_EXPIRED: Final = "broker_expired"
 """The kind of what its message's own AMQP `expiration` ended."""

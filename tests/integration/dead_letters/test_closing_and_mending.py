@@ -8,11 +8,11 @@ import pytest
 from tests.doubles.channel import ScriptedChannel
 from tests.support.dead_letter_rig import DeadLetterRig, written
 
-from tidings.dead_letters.policies import Policies
-from tidings.dead_letters.replay import Plan
 from tidings.delivery.errors import Refused
 from tidings.delivery.letter import LetterState
+from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import LetterFilter
+from tidings.operations.dead_letters.replayer import Plan
 from tidings_events import InvalidNotification
 
 

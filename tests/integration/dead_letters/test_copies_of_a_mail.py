@@ -8,13 +8,13 @@ from tests.integration.dead_letters.conftest import MakeRig, Tidings
 from tests.support.dead_letter_rig import DeadLetterRig
 
 from tidings.cli.recipients import copies
-from tidings.dead_letters.replay import Plan
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import SendRequest
 from tidings.delivery.recipients import RecipientResult, RecipientState, roles
 from tidings.ledger.dead_letters.search import LetterFilter
+from tidings.operations.dead_letters.replayer import Plan
 
 BOB, EVE = "bob@example.com", "eve@example.com"
 BURIED = LetterFilter(states=(LetterState.BURIED,))

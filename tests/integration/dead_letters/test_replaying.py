@@ -12,15 +12,15 @@ from tests.support.dead_letter_rig import DeadLetterRig, written
 from tests.support.worker_rig import eventually
 
 from tidings.broker.topology.layout import DEAD, lane_queue
-from tidings.dead_letters.policies import Policies
-from tidings.dead_letters.replay import Plan
 from tidings.delivery.attempt import Lane
 from tidings.delivery.burying import Refusal
 from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.delivery.ports import SendRequest
+from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import LetterFilter
+from tidings.operations.dead_letters.replayer import Plan
 from tidings_events.routing import Headers
 
 BURIED = LetterFilter(states=(LetterState.BURIED,))

@@ -60,10 +60,10 @@ async def test_a_dry_run_says_how_many_are_refused_and_why_as_the_replay_then_do
 async def test_a_dry_run_across_batches_counts_a_notification_once(
     rig: DeadLetterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tidings.dead_letters import pacing
-    from tidings.dead_letters.policies import Policies
-    from tidings.dead_letters.replay import rehearse
+    from tidings.ledger.dead_letters.policies import Policies
     from tidings.ledger.dead_letters.search import LetterFilter
+    from tidings.operations.dead_letters import pacing
+    from tidings.operations.dead_letters.replayer import rehearse
 
     monkeypatch.setattr(pacing, "AT_ONCE", 1)
     id = uuid4()

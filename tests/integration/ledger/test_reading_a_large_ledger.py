@@ -13,9 +13,6 @@ import pytest
 from tests.conftest import fresh_database, run_apart
 from tests.support.ledger_rig import settings_of
 
-from tidings.dead_letters.mending import mend
-from tidings.dead_letters.pacing import FEW as FEW_LETTERS
-from tidings.dead_letters.replay import rehearse
 from tidings.delivery.errors import Refused
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
@@ -32,6 +29,9 @@ from tidings.ledger.operators.reports import Reports
 from tidings.ledger.operators.standing import standing
 from tidings.ledger.operators.verification import Soundness, Verification
 from tidings.ledger.steps import Clock
+from tidings.operations.dead_letters.edits import mend
+from tidings.operations.dead_letters.pacing import FEW as FEW_LETTERS
+from tidings.operations.dead_letters.replayer import rehearse
 
 T = TypeVar("T")
 

@@ -21,11 +21,11 @@ from tidings.broker.publisher import Publisher
 from tidings.broker.topology.declaration import declare
 from tidings.broker.topology.layout import DEAD, Topology, topology_of
 from tidings.broker.wire.session import connected
-from tidings.dead_letters.replay import Plan
 from tidings.delivery.errors import BrokerUnavailable, Rejected, Unavailable
 from tidings.delivery.ports import SendRequest, Verdict
 from tidings.ledger.diagnosis import diagnose
 from tidings.local.management import Management
+from tidings.operations.dead_letters.replayer import Plan
 from tidings.settings import Settings
 from tidings_events import EmailNotification, Producer
 from tidings_events.routing import EXCHANGE

@@ -7,11 +7,11 @@ import pytest
 
 from tidings.cli import edit_report, replay_report, requeue, verify
 from tidings.cli.hints import say_what_never_became_a_notification
-from tidings.dead_letters.mending import Mended
-from tidings.dead_letters.replay import Rehearsal
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.search import Chosen, Selection
+from tidings.operations.dead_letters.edits import Mended
+from tidings.operations.dead_letters.replayer import Rehearsal
 
 LETTERS = tuple(Chosen(UUID(int=n), 1) for n in range(1_000))
 REACHED = datetime(2026, 11, 28, 12, tzinfo=UTC)

@@ -5,14 +5,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from tidings.alerts.notice import notice
-from tidings.dead_letters.outcomes import Outcomes
-from tidings.dead_letters.pacing import AT_ONCE, BYTES_AT_ONCE, Pace, batches
-from tidings.dead_letters.replay import Summary
 from tidings.delivery.burying import Refusal
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.choice import NotReplayed
 from tidings.ledger.dead_letters.search import Chosen
 from tidings.ledger.operators.escalations import Trouble, Untold
+from tidings.operations.dead_letters.outcomes import Outcomes
+from tidings.operations.dead_letters.pacing import AT_ONCE, BYTES_AT_ONCE, Pace, batches
+from tidings.operations.dead_letters.replayer import Summary
 
 
 def chosen(count: int, size: int = 100) -> list[Chosen]:

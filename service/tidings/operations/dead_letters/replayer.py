@@ -11,8 +11,6 @@ from uuid import UUID, uuid4
 
 from tidings.broker.dispatching import publish_dispatches
 from tidings.broker.publisher import Publisher
-from tidings.dead_letters.outcomes import Outcomes
-from tidings.dead_letters.pacing import FEW, LOOK, Pace, batches
 from tidings.delivery.errors import LedgerUnavailable, TidingsError
 from tidings.ledger.dead_letters.choice import NotReplayed
 from tidings.ledger.dead_letters.rows import ExpiresAt
@@ -21,6 +19,8 @@ from tidings.ledger.ledger import Ledger
 from tidings.ledger.notifications.dispatch import Dispatch
 from tidings.ledger.notifications.holding import holding
 from tidings.ledger.steps import UNHURRIED, Clock
+from tidings.operations.dead_letters.outcomes import Outcomes
+from tidings.operations.dead_letters.pacing import FEW, LOOK, Pace, batches
 from tidings.runtime.background import Backoff
 
 Result = TypeVar("Result")

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from tidings.dead_letters.pacing import AT_ONCE, FEW, batches
 from tidings.delivery.errors import TidingsError
 from tidings.ledger.dead_letters.editing import Change, Edited, NoEdit, NotEdited
 from tidings.ledger.dead_letters.rows import ExpiresAt
 from tidings.ledger.dead_letters.search import Chosen
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.steps import UNHURRIED, Clock
+from tidings.operations.dead_letters.pacing import AT_ONCE, FEW, batches
 
 SAMPLE = 3
 """Edits that are kept to be shown."""

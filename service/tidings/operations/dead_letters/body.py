@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tidings.dead_letters.numbers import NumbersAsWritten
 from tidings.delivery.errors import Refused
+from tidings.operations.dead_letters.numbers import NumbersAsWritten
 from tidings_events import InvalidNotification, Notification, parse
 from tidings_events.weight import too_heavy
 

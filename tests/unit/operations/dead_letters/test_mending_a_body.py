@@ -6,8 +6,14 @@ import pytest
 
 from tidings.cli.harmless import printable
 from tidings.cli.veil import hex_dump, veiled
-from tidings.dead_letters.editing import Unreadable, checked, difference, readable, with_fields
 from tidings.delivery.errors import Refused
+from tidings.operations.dead_letters.body import (
+    Unreadable,
+    checked,
+    difference,
+    readable,
+    with_fields,
+)
 
 BODY = b'{"id": "x", "recipient": "a@example.com", "entity": {"type": "order"}, "subject": "Hi"}'
 
