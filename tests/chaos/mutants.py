@@ -16,11 +16,11 @@ import structlog
 from tidings.broker import appetite, consumer, holdings
 from tidings.broker.topology import layout
 from tidings.broker.wire.confirms import ConfirmingChannel
-from tidings.channels import bounded_http, http_client
 from tidings.channels.email import relay, troubles
+from tidings.channels.network import bounded_http, http_client
 from tidings.channels.twilio import api
-from tidings.channels.webhook_receivers import Receivers, Verdict
-from tidings.channels.webhook_returns import Returns
+from tidings.channels.webhook.receivers import Receivers, Verdict
+from tidings.channels.webhook.returns import Returns
 from tidings.delivery.errors import (
     BrokerUnavailable,
     Deferred,

@@ -98,21 +98,21 @@ def _email(settings: Settings, provider: str) -> Channel:
 
 
 def _sms(settings: Settings, provider: str) -> Channel:
-    from tidings.channels.sms import SmsChannel
+    from tidings.channels.sms.channel import SmsChannel
 
     section = _section(settings, "sms", SmsSettings, provider)
     return SmsChannel(section, settings.account("sms", provider))
 
 
 def _whatsapp(settings: Settings, provider: str) -> Channel:
-    from tidings.channels.whatsapp import WhatsAppChannel
+    from tidings.channels.whatsapp.channel import WhatsAppChannel
 
     section = _section(settings, "whatsapp", WhatsAppSettings, provider)
     return WhatsAppChannel(section, settings.account("whatsapp", provider))
 
 
 def _webhook(settings: Settings, provider: str) -> Channel:
-    from tidings.channels.webhook import WebhookChannel
+    from tidings.channels.webhook.channel import WebhookChannel
 
     return WebhookChannel(_section(settings, "webhook", WebhookSettings, provider))
 

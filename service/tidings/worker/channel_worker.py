@@ -11,13 +11,13 @@ import structlog
 from tidings.broker.consumer import Consumer, Delivery, Subscription
 from tidings.broker.holdings import Holdings
 from tidings.broker.topology.layout import PRIORITIES, lane_queue
-from tidings.channels.shortage import shortage
 from tidings.delivery.attempt import Lane
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import Postponed
 from tidings.delivery.outcome import Paused
 from tidings.delivery.retry_policy import Guarantee
 from tidings.runtime.background import end, told_to_end
+from tidings.runtime.shortage import shortage
 from tidings.settings import ChannelSettings
 from tidings.worker.flow import NOT_NOW, Flow
 from tidings.worker.lanes import Lanes

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import structlog
 
-from tidings.channels.overtime import Overtime
 from tidings.delivery.circuit import Circuit, Phase
 from tidings.delivery.errors import (
     Deferred,
@@ -25,6 +24,7 @@ from tidings.delivery.errors import (
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts, labelled
 from tidings.delivery.tries import NOT_ASKED, SENT, Tried
+from tidings.runtime.overtime import Overtime
 
 log = structlog.get_logger(__name__)
 

@@ -457,7 +457,7 @@ async def test_a_relay_of_two_addresses_is_reached_though_the_first_is_silent(
         found = (("127.0.1.1", relay.port), ("127.0.0.1", relay.port))
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where) for where in found]
 
-    monkeypatch.setattr("tidings.channels.lookups._addresses", addresses)
+    monkeypatch.setattr("tidings.channels.network.lookups._addresses", addresses)
     async with Relay() as relay:
         with ExitStack() as stack:
             silent = stack.enter_context(socket.socket())

@@ -11,8 +11,8 @@ from tests.integration.channels.email_setup import channel_to, mail
 from tests.integration.channels.raw_server import http, serving
 from tests.support.hanging_names import HANGS, TAIL, hanging_names
 
-from tidings.channels.lookups import MOST, OF_A_ZONE
-from tidings.channels.webhook import WebhookChannel
+from tidings.channels.network.lookups import MOST, OF_A_ZONE
+from tidings.channels.webhook.channel import WebhookChannel
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.ports import Content, SendRequest
 from tidings.settings import WebhookSettings
@@ -80,7 +80,7 @@ async def test_names_of_two_hundred_domains_that_hang_delay_no_receiver_whose_na
 async def test_names_of_webhooks_that_were_given_up_are_not_looked_up_any_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tidings.channels.system_resolver.PATIENCE", 0.3, raising=False)
+    monkeypatch.setattr("tidings.channels.network.system_resolver.PATIENCE", 0.3, raising=False)
     channel = WebhookChannel(WebhookSettings(secret=SECRET, allow_private=True))
     with hanging_names(monkeypatch) as resolver:
         sends = (channel.send(webhook(f"https://x{n}{TAIL}/", 0.4)) for n in range(60))

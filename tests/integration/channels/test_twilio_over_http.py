@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from tests.contract.channels.rig import request_for
 from tests.integration.channels.raw_server import http, serving
 
-from tidings.channels.sms import SmsChannel
-from tidings.channels.whatsapp import WhatsAppChannel
+from tidings.channels.sms.channel import SmsChannel
+from tidings.channels.whatsapp.channel import WhatsAppChannel
 from tidings.delivery.errors import (
     ConfigurationError,
     DeliveryError,

@@ -20,7 +20,7 @@ from standardwebhooks import Webhook
 from tests.contract.channels.rig import request_for
 from tests.integration.channels.raw_server import RawServer, http, serving
 
-from tidings.channels.webhook import WebhookChannel
+from tidings.channels.webhook.channel import WebhookChannel
 from tidings.delivery.errors import (
     ConfigurationError,
     DeliveryError,

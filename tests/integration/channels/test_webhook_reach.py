@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from tests.contract.channels.rig import request_for
 from tests.integration.channels.raw_server import RawServer, http, serving
 
-from tidings.channels.public_addresses import MOST, CarefulResolver
-from tidings.channels.webhook import WebhookChannel
+from tidings.channels.network.public_addresses import MOST, CarefulResolver
+from tidings.channels.webhook.channel import WebhookChannel
 from tidings.delivery.errors import DeliveryError, Rejected, Unavailable
 from tidings.delivery.ports import Content, SendRequest
 from tidings.settings import WebhookSettings

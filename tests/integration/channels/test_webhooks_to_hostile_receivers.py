@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 from tests.contract.channels.rig import request_for
 
-from tidings.channels.webhook import WebhookChannel
+from tidings.channels.webhook.channel import WebhookChannel
 from tidings.delivery.errors import DeliveryError, OutcomeUnknown, Unavailable
 from tidings.delivery.ports import Content, SendRequest
 from tidings.settings import WebhookSettings

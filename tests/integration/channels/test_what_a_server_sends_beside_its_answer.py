@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.integration.channels.raw_server import RawServer, http, serving
 
-from tidings.channels.bounded_http import FRAMING, HEAD, INFORMATIONAL
-from tidings.channels.http_client import HttpClient, Reply
+from tidings.channels.network.bounded_http import FRAMING, HEAD, INFORMATIONAL
+from tidings.channels.network.http_client import HttpClient, Reply
 from tidings.delivery.errors import OutcomeUnknown
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.integration.channels.short_of_open_files import TRIES
 
-from tidings.channels.shortage import shortage
+from tidings.runtime.shortage import shortage
 
 ROOT = Path(__file__).parents[3]
 

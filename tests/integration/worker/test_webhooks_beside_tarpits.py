@@ -12,7 +12,7 @@ from tests.integration.channels.raw_server import http, serving
 from tests.support.hanging_names import TAIL, hanging_names
 from tests.support.worker_rig import Rig, eventually
 
-from tidings.channels.webhook import WebhookChannel
+from tidings.channels.webhook.channel import WebhookChannel
 from tidings.settings import WebhookSettings
 
 MakeRig = Callable[..., Awaitable[Rig]]

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from tidings.channels.http_client import failure, retry_after
-from tidings.channels.public_addresses import RefusedAddress
+from tidings.channels.network.http_client import failure, retry_after
+from tidings.channels.network.public_addresses import RefusedAddress
 from tidings.delivery.errors import OutcomeUnknown, Rejected, Unavailable
 
 HOST = "wilhelmina.example.org"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from tests.support.hanging_names import TAIL, Resolver, hanging_names
 
-from tidings.channels import lookups
-from tidings.channels.lookups import MOST, OF_A_ZONE, Lookups, numeric, zone
-from tidings.channels.system_resolver import SystemResolver
+from tidings.channels.network import lookups
+from tidings.channels.network.lookups import MOST, OF_A_ZONE, Lookups, numeric, zone
+from tidings.channels.network.system_resolver import SystemResolver
 
 HANGS = f"www{TAIL}"
 

@@ -8,7 +8,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.channels.public_addresses import (
+from tidings.channels.network.public_addresses import (
     CarefulResolver,
     RefusedAddress,
     is_public,

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tidings.channels.webhook_receivers import (
+from tidings.channels.webhook.receivers import (
     CREDIT,
     LONGEST_REST,
     REMEMBERED,
@@ -19,7 +19,7 @@ from tidings.channels.webhook_receivers import (
     Verdict,
     origin,
 )
-from tidings.channels.webhook_requests import BYTES_ASIDE, Receiver, Turn
+from tidings.channels.webhook.requests import BYTES_ASIDE, Receiver, Turn
 
 HOST = "https://one.example"
 ROOM = 100

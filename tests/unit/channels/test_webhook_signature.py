@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tidings.channels.webhook_signature import Signer
+from tidings.channels.webhook.signature import Signer
 from tidings.delivery.errors import ConfigurationError
 
 KEY = "0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d.0"

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tidings.channels.webhook_receivers import Receivers
-from tidings.channels.webhook_turns import Turns
+from tidings.channels.webhook.receivers import Receivers
+from tidings.channels.webhook.turns import Turns
 from tidings.delivery.errors import OutcomeUnknown, Postponed, Rejected, Unavailable
 from tidings.settings import WebhookSettings
 

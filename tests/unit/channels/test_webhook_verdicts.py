@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from tidings.channels.http_client import Reply
-from tidings.channels.webhook import judged
+from tidings.channels.network.http_client import Reply
+from tidings.channels.webhook.channel import judged
 from tidings.delivery.errors import DeliveryError, Rejected, Throttled, Unavailable
 
 ELSEWHERE = "http://169.254.169.254/latest/meta-data"

@@ -16,11 +16,11 @@ from tidings.channels.email.pool import Pool
 from tidings.channels.email.relay import Relay
 from tidings.channels.email.replies import Reply
 from tidings.channels.email.troubles import TROUBLES, explain
-from tidings.channels.overtime import Overtime
 from tidings.delivery.errors import DeliveryError, Misconfigured, Rejected
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest, TemplateParts
 from tidings.delivery.recipients import RecipientResult, RecipientState, roles
+from tidings.runtime.overtime import Overtime
 from tidings.settings import EmailSettings
 
 _REQUIRED: Final[Mapping[str, str]] = MappingProxyType({"subject": "subject", "text": "text"})

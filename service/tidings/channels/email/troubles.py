@@ -13,8 +13,8 @@ from tidings.channels.email.pool import Closed
 from tidings.channels.email.relay import SpeaksLMTP
 from tidings.channels.email.replies import Reading, Reply, Stage, Welcome
 from tidings.channels.email.wear import Refusal, Stale, reply_in
-from tidings.channels.shortage import said, shortage
 from tidings.delivery.errors import Hampered, Misconfigured, Unavailable
+from tidings.runtime.shortage import said, shortage
 
 TROUBLES: Final = (Refusal, Stale, Closed, SpeaksLMTP, SMTPException, OSError, ValueError)
 """Everything that sending can raise; `TimeoutError` is an `OSError`."""

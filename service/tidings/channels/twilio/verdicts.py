@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 
-from tidings.channels.http_client import Reply, retry_after
+from tidings.channels.network.http_client import Reply, retry_after
 from tidings.channels.twilio.codes import Meaning, meaning
 from tidings.delivery.errors import (
     Deferred,

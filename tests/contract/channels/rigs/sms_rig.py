@@ -3,7 +3,7 @@
 from tests.contract.channels.rigs.http_provider import client_tls
 from tests.contract.channels.rigs.twilio_provider import SENDER, TwilioRig
 
-from tidings.channels.sms import SmsChannel
+from tidings.channels.sms.channel import SmsChannel
 from tidings.settings import SmsSettings
 
 

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from tests.contract.channels.rig import PERSONAL, WORDS, Behaviour, request_for
 from tests.contract.channels.rigs.http_provider import Asked, HttpProvider, answer, client_tls
 
-from tidings.channels.webhook import WebhookChannel
+from tidings.channels.webhook.channel import WebhookChannel
 from tidings.delivery.ports import Content, SendRequest
 from tidings.settings import WebhookSettings
 

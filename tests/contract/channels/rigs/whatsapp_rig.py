@@ -3,7 +3,7 @@
 from tests.contract.channels.rigs.http_provider import client_tls
 from tests.contract.channels.rigs.twilio_provider import SENDER, TwilioRig
 
-from tidings.channels.whatsapp import WhatsAppChannel
+from tidings.channels.whatsapp.channel import WhatsAppChannel
 from tidings.settings import WhatsAppSettings
 
 

@@ -9,7 +9,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from twilio.base import exceptions
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 
-from tidings.channels.http_client import Reply
+from tidings.channels.network.http_client import Reply
 from tidings.channels.twilio.verdicts import accepted, refused
 from tidings.delivery.errors import (
     Deferred,

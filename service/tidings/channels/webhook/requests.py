@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from tidings.channels.webhook_returns import Returns
+from tidings.channels.webhook.returns import Returns
 
 SOON: Final = 1.0
 """Seconds."""

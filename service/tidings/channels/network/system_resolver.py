@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from tidings.channels.lookups import Lookups, numeric
+from tidings.channels.network.lookups import Lookups, numeric
 
 PATIENCE: Final = 10.0
 """Seconds after which nobody waits for an answer any more: a request has given up connecting by then, of which aiohttp

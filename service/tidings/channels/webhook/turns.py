@@ -1,6 +1,6 @@
 """Keeps a receiver that doesn't answer from taking the places of everybody else's webhooks.
 
-Who may be asked decides `webhook_receivers`; here is waited for it.
+`receivers` decides who may be asked; here is waited for it.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
-from tidings.channels.webhook_receivers import (
+from tidings.channels.webhook.receivers import (
     Answer,
     Receivers,
     Verdict,
     origin,
 )
-from tidings.channels.webhook_requests import Turn
+from tidings.channels.webhook.requests import Turn
 from tidings.delivery.errors import OutcomeUnknown, Postponed, Unavailable
 
 

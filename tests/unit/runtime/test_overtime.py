@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tidings.channels.overtime import Overtime
+from tidings.runtime.overtime import Overtime
 
 
 async def forever() -> None:

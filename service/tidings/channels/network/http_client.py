@@ -18,11 +18,11 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from tidings.channels.bounded_http import BoundedConnector, TooMuch
-from tidings.channels.public_addresses import CarefulResolver, RefusedAddress, public_socket
-from tidings.channels.shortage import said, shortage
-from tidings.channels.system_resolver import SystemResolver
+from tidings.channels.network.bounded_http import BoundedConnector, TooMuch
+from tidings.channels.network.public_addresses import CarefulResolver, RefusedAddress, public_socket
+from tidings.channels.network.system_resolver import SystemResolver
 from tidings.delivery.errors import DeliveryError, Hampered, OutcomeUnknown, Rejected, Unavailable
+from tidings.runtime.shortage import said, shortage
 
 _CONNECT_TIMEOUT: Final = 10.0
 """Seconds to connect in, at most; never more than half of a request's time, so that a slow

@@ -15,11 +15,11 @@ from typing import Final
 
 from aiohttp.abc import AbstractResolver
 
-from tidings.channels.http_client import HttpClient, Reply, retry_after
-from tidings.channels.webhook_body import body_of
-from tidings.channels.webhook_receivers import Receivers
-from tidings.channels.webhook_signature import Signer
-from tidings.channels.webhook_turns import Turns
+from tidings.channels.network.http_client import HttpClient, Reply, retry_after
+from tidings.channels.webhook.body import body_of
+from tidings.channels.webhook.receivers import Receivers
+from tidings.channels.webhook.signature import Signer
+from tidings.channels.webhook.turns import Turns
 from tidings.delivery.errors import DeliveryError, Rejected, Throttled, Unavailable
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest, TemplateParts, Verdict

@@ -1,0 +1,1 @@
+"""Webhooks: signed POSTs to servers that are trusted with nothing."""
