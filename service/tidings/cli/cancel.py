@@ -9,8 +9,8 @@ from tidings.cli.console import out, print_json, run
 from tidings.cli.options import AsJson, OneNotification, actor, open_ledger
 from tidings.cli.waiting import unknown
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.states import State
-from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.notifications.changes import Cancelled
 from tidings.settings import Settings
 

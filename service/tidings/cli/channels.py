@@ -13,8 +13,8 @@ from tidings.cli.conditions import Condition, conditions, table
 from tidings.cli.console import err, out, print_json, run
 from tidings.cli.options import AsJson, actor, open_ledger, paper
 from tidings.cli.rows import Row, Rows, cell
-from tidings.cli.telling import ago
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb, pausing
+from tidings.operations.times import ago
 from tidings.settings import Settings
 
 app = Commands(

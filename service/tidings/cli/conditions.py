@@ -8,11 +8,11 @@ from typing import Final
 
 from tidings.channels.registry import LINES
 from tidings.cli.rows import Row, Rows, cell
-from tidings.cli.telling import ago, span
 from tidings.delivery.circuit import Phase
 from tidings.delivery.orders import Order, pausing
 from tidings.ledger import Ledger
 from tidings.ledger.operators.controls import KnownCircuit
+from tidings.operations.times import ago, span
 from tidings.settings import Settings
 
 DELIVERING: Final = "delivering"

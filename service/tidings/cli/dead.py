@@ -18,13 +18,13 @@ from tidings.cli.harmless import escape
 from tidings.cli.hints import next_page, nothing_matches
 from tidings.cli.letter_views import as_data, groups_table, letters_table, told
 from tidings.cli.options import AsJson, Before, Reveal, open_ledger
-from tidings.cli.veil import discreet
 from tidings.cli.ways_on import ways_of_groups
 from tidings.delivery.burying import refusal
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.ledger.dead_letters.search import Group, LetterFilter
-from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.notifications.stories import Recipient
+from tidings.operations.masks import discreet
 from tidings.settings import Settings
 
 app = Commands(

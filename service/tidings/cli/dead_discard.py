@@ -14,11 +14,11 @@ from tidings.cli.console import FAULT, err, out, print_json, run
 from tidings.cli.hints import say_what_is_near
 from tidings.cli.letter_views import letters_table
 from tidings.cli.options import AsJson, open_ledger
-from tidings.cli.telling import counted
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.ledger.id_prefix import IdPrefix
+from tidings.operations.times import counted
 from tidings.settings import Settings
 
 CLOSED_AT_ONCE: Final = 1_000

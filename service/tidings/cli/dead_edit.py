@@ -30,18 +30,18 @@ from tidings.cli.hints import say_what_is_near
 from tidings.cli.options import AsJson, Reveal, open_ledger
 from tidings.cli.replay import end, replay_letters
 from tidings.cli.replay_report import warn_of_doubt
-from tidings.cli.telling import counted
-from tidings.cli.veil import discreet
 from tidings.cli.ways_on import not_text
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import Chosen, LetterFilter, Selection
-from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.steps import PATIENCE, Clock
 from tidings.operations.dead_letters.body import Unreadable, checked, readable, with_fields
 from tidings.operations.dead_letters.edits import Mended, mend
 from tidings.operations.dead_letters.replayer import INTERRUPTED, Plan, Summary, doubtful
+from tidings.operations.masks import discreet
+from tidings.operations.times import counted
 from tidings.settings import Settings
 
 Set = Annotated[

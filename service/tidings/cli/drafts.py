@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 import typer
 from pydantic import ValidationError
 
-from tidings.cli import telling
 from tidings.cli.commands import Unclear, unknown
 from tidings.cli.console import USAGE, say_error
 from tidings.cli.files import STDIN, contents
+from tidings.operations import times as telling
 from tidings_events import (
     CHANNELS,
     MODELS,

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from tidings.cli.console import err, out
 from tidings.cli.harmless import escape
-from tidings.cli.veil import discreet, veiled_fields
 from tidings.operations.dead_letters.body import difference, readable
 from tidings.operations.dead_letters.edits import Mended
 from tidings.operations.dead_letters.replayer import INTERRUPTED
+from tidings.operations.masks import discreet, veiled_fields
 from tidings_events.weight import too_heavy
 
 STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}

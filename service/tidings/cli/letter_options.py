@@ -11,14 +11,14 @@ import typer
 from tidings.cli.channel_names import known_channel
 from tidings.cli.commands import Unclear
 from tidings.cli.options import entity_of, id_prefix, open_ledger
-from tidings.cli.telling import moment
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.letter import OPEN, LetterState
 from tidings.delivery.outcome import Reason
 from tidings.ledger import Ledger
 from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.ledger.id_prefix import IdPrefix
+from tidings.operations.times import moment
 from tidings.settings import Settings
 
 

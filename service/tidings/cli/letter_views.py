@@ -16,15 +16,15 @@ from tidings.cli.harmless import on_one_line, printable, single_lines, whole
 from tidings.cli.options import shown
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.sentences import Sentence
-from tidings.cli.telling import ago, distance, exact
 from tidings.cli.timeline import facts
-from tidings.cli.veil import discreet, hex_dump, veiled, veiled_headers
 from tidings.cli.ways_on import ways_on, would_expire
 from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.rows import StoredLetter, published_at
 from tidings.ledger.dead_letters.search import Group
 from tidings.ledger.notifications.stories import Recipient
 from tidings.operations.dead_letters.body import Unreadable, checked, readable
+from tidings.operations.masks import discreet, hex_dump, veiled, veiled_headers
+from tidings.operations.times import ago, distance, exact
 from tidings_events.moments import in_milliseconds
 from tidings_events.routing import MILLISECONDS, Headers
 from tidings_events.weight import too_heavy

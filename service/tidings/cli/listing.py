@@ -14,15 +14,15 @@ from tidings.cli.hints import next_page, nothing_matches, say_what_never_became_
 from tidings.cli.options import AsJson, Before, Reveal, entity_of, open_ledger, shown
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.show import STYLES
-from tidings.cli.telling import ago, exact, moment, untried
-from tidings.cli.veil import discreet
 from tidings.cli.waiting import Surroundings, surroundings, why_it_waits
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.notifications.search import Filters, Page
 from tidings.ledger.notifications.stories import Summary
+from tidings.operations.masks import discreet
+from tidings.operations.times import ago, exact, moment, untried
 from tidings.settings import Settings
 
 LEAST: Final = {"When": len("59m ago"), "Channel": len("whatsapp"), "State": len("suppressed")}

@@ -10,9 +10,9 @@ import typer
 
 from tidings.cli.console import out
 from tidings.cli.harmless import HarmlessConsole
+from tidings.delivery.id_prefix import SHORTEST, IdPrefix
 from tidings.delivery.masking import mask
 from tidings.ledger import Ledger
-from tidings.ledger.id_prefix import SHORTEST, IdPrefix
 from tidings.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]

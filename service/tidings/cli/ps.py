@@ -10,9 +10,9 @@ from typing import Final
 from tidings.cli.console import err, out, print_json, run
 from tidings.cli.options import AsJson, open_ledger
 from tidings.cli.rows import Row, Rows, cell
-from tidings.cli.telling import ago
 from tidings.delivery.errors import TidingsError
 from tidings.ledger.operators.processes import KnownProcess
+from tidings.operations.times import ago
 from tidings.settings import Settings
 
 PATIENCE: Final = 2.0

@@ -24,7 +24,7 @@ from tidings.cli.console import (
 )
 from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson, actor
-from tidings.cli.telling import counted
+from tidings.operations.times import counted
 from tidings.runtime.certificates import verifying
 from tidings.settings import BrokerSettings, Settings
 from tidings_events import (

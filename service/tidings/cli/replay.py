@@ -21,12 +21,11 @@ from tidings.cli.letter_views import letters_table
 from tidings.cli.options import AsJson, open_ledger
 from tidings.cli.replay_progress import watching
 from tidings.cli.replay_report import show_nothing, show_rehearsal, show_summary, warn_of_doubt
-from tidings.cli.telling import counted
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.ledger.dead_letters.search import Chosen, LetterFilter, Selection
-from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.steps import PATIENCE, UNHURRIED, Clock
 from tidings.operations.dead_letters.replayer import (
@@ -38,6 +37,7 @@ from tidings.operations.dead_letters.replayer import (
     doubtful,
     rehearse,
 )
+from tidings.operations.times import counted
 from tidings.settings import Settings
 
 SAMPLE: Final = 10

@@ -10,13 +10,13 @@ from typing import Any, Final
 from tidings.cli.console import err, out, print_json
 from tidings.cli.harmless import escape
 from tidings.cli.letter_views import as_data, letters_table
-from tidings.cli.telling import counted
-from tidings.cli.veil import discreet
 from tidings.delivery.burying import Refusal
 from tidings.ledger.dead_letters.choice import TAKEN, NotReplayed
 from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.ledger.dead_letters.search import Selection
 from tidings.operations.dead_letters.replayer import INTERRUPTED, Rehearsal, Summary
+from tidings.operations.masks import discreet
+from tidings.operations.times import counted
 
 SHOWN: Final = 20
 WHY: Final = {

@@ -14,11 +14,11 @@ from tidings.cli.commands import Unclear
 from tidings.cli.console import FAULT, err, out, print_json, run
 from tidings.cli.options import AsJson, id_prefix, open_ledger
 from tidings.cli.rows import Row, Rows, cell
-from tidings.cli.telling import exact
+from tidings.delivery.id_prefix import SHORTEST, IdPrefix
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
-from tidings.ledger.id_prefix import SHORTEST, IdPrefix
 from tidings.ledger.notifications.requeue import Stranded
+from tidings.operations.times import exact
 from tidings.settings import Duration, Settings
 
 STATES: Final = (

@@ -15,20 +15,20 @@ from tidings.cli.console import print_json, run
 from tidings.cli.harmless import escape, single_lines, whole
 from tidings.cli.options import AsJson, OneNotification, Reveal, open_ledger, paper, shown
 from tidings.cli.sentences import Sentence
-from tidings.cli.telling import clock, distance, exact, span, untried
 from tidings.cli.timeline import Timeline, facts
-from tidings.cli.veil import discreet
 from tidings.cli.waiting import surroundings, unknown, why_it_waits
 from tidings.cli.ways_on import ways_on
 from tidings.delivery.arrival import TimeSource
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.notifications.conflicts import PUBLISHED_AGAIN
 from tidings.ledger.notifications.records import PUT_OFF
 from tidings.ledger.notifications.stories import Asked, Change, Story, Summary, Try
 from tidings.ledger.steps import PATIENCE
+from tidings.operations.masks import discreet
+from tidings.operations.times import clock, distance, exact, span, untried
 from tidings.settings import Settings
 
 STYLES: Final = {

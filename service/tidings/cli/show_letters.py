@@ -11,18 +11,18 @@ from tidings.cli import letter_views
 from tidings.cli.harmless import single_lines
 from tidings.cli.options import shown
 from tidings.cli.sentences import Sentence
-from tidings.cli.telling import clock
 from tidings.cli.timeline import Timeline, facts
-from tidings.cli.veil import discreet
 from tidings.cli.ways_on import ways_on, would_expire
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.letter import LetterState
 from tidings.delivery.properties import producer
 from tidings.ledger.dead_letters.rows import StoredLetter, published_at
-from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.notifications.stories import Burial, Story
 from tidings.ledger.operators.reports import NO_NOTIFICATION
+from tidings.operations.masks import discreet
+from tidings.operations.times import clock
 
 Unclaimed: TypeAlias = tuple[tuple[StoredLetter, bytes], ...]
 """Letters of what never became a notification, each with its body, oldest first."""

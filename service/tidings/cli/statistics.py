@@ -20,13 +20,13 @@ from tidings.cli.options import AsJson, open_ledger, paper
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.sentences import Sentence
 from tidings.cli.show import STYLES
-from tidings.cli.telling import NOTHING, exact, moment, share, span
 from tidings.delivery.delay import seconds
 from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
 from tidings.ledger.operators.standing import Standing, standing
 from tidings.ledger.operators.statistics import MOST, Rates, Statistics
+from tidings.operations.times import NOTHING, exact, moment, share, span
 from tidings.settings import Settings
 
 TOTAL: Final = "all"

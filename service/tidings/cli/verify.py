@@ -20,7 +20,6 @@ from tidings.cli.console import FAULT, UNAVAILABLE, err, guarded, out, print_jso
 from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson, open_ledger, paper
 from tidings.cli.rows import Row, Rows, cell
-from tidings.cli.telling import counted, exact, moment
 from tidings.cli.waiting import not_delivering
 from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import BrokerUnavailable, Refused
@@ -28,6 +27,7 @@ from tidings.delivery.states import UNFINISHED, State
 from tidings.ledger import Ledger
 from tidings.ledger.operators.verification import Broken, Journaled, Soundness
 from tidings.ledger.steps import PATIENCE
+from tidings.operations.times import counted, exact, moment
 from tidings.settings import Settings
 
 SETTLED: Final = 20.0

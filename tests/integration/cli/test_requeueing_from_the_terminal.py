@@ -6,8 +6,8 @@ from uuid import uuid4
 from tests.integration.cli.test_asking_what_happened import REJECTED, RETRY, SENT, made
 from tests.support.forked import tidings
 
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.ledger import Ledger
-from tidings.ledger.id_prefix import IdPrefix
 from tidings.settings import LedgerSettings
 
 

@@ -7,10 +7,10 @@ import pytest
 from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
 
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Reason
 from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.ledger.id_prefix import IdPrefix
 
 
 async def test_every_filter_finds_what_it_says_and_nothing_else(rig: DeadLetterRig) -> None:

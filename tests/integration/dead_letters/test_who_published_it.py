@@ -15,9 +15,9 @@ from tests.support.worker_rig import eventually
 
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.errors import Rejected, Unavailable
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.ports import SendRequest
 from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.ledger.id_prefix import IdPrefix
 from tidings_events.routing import EXCHANGE
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

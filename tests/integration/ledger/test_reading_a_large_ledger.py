@@ -14,12 +14,12 @@ from tests.conftest import fresh_database, run_apart
 from tests.support.ledger_rig import settings_of
 
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger import steps
 from tidings.ledger.database import Database
 from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.notifications import id_search, requeue
 from tidings.ledger.notifications.requeue import Requeues, Selected

@@ -12,6 +12,7 @@ from tests.support.attempts import read_in_its_lane
 from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import (
     Claim,
     Claimed,
@@ -25,7 +26,6 @@ from tidings.delivery.outcome import (
 )
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
-from tidings.ledger.id_prefix import IdPrefix
 from tidings.ledger.ledger import ClaimRequest, Record
 from tidings.ledger.notifications.changes import Cancelled
 from tidings.ledger.notifications.search import Filters

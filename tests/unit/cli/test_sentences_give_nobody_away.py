@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tidings.cli.veil import discreet
+from tidings.operations.masks import discreet
 from tidings_events import InvalidNotification, parse
 
 

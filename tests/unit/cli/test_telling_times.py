@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from tidings.cli.telling import ago, ahead, clock, distance, exact, moment, share, span
+from tidings.operations.times import ago, ahead, clock, distance, exact, moment, share, span
 
 NOW = datetime(2026, 11, 22, 18, 6, 17, 123_456, tzinfo=UTC)
 

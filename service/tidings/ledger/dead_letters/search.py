@@ -10,11 +10,11 @@ from uuid import UUID
 from asyncpg import Record
 
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix, holding, several
 from tidings.delivery.letter import OPEN, LetterState
 from tidings.delivery.outcome import Reason
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.rows import LETTER, StoredLetter
-from tidings.ledger.id_prefix import IdPrefix, holding, several
 
 FIND: Final = """
 SELECT id FROM dead_letters WHERE id BETWEEN $1 AND $2

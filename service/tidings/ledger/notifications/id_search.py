@@ -5,8 +5,8 @@ from typing import Final
 from uuid import UUID
 
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import MOST_CANDIDATES, IdPrefix, having, several
 from tidings.ledger.database import Connection
-from tidings.ledger.id_prefix import MOST_CANDIDATES, IdPrefix, having, several
 from tidings.ledger.steps import Clock
 
 AT_ONCE: Final = 250_000

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from tidings.delivery.burying import Standing
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import MOST_CANDIDATES, IdPrefix, several
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.id_prefix import MOST_CANDIDATES, IdPrefix, several
 from tidings.ledger.notifications.id_search import with_digits
 from tidings.ledger.notifications.search import Filters, Page, page, summary
 from tidings.ledger.notifications.stories import (

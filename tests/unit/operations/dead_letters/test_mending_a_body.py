@@ -5,7 +5,6 @@ import json
 import pytest
 
 from tidings.cli.harmless import printable
-from tidings.cli.veil import hex_dump, veiled
 from tidings.delivery.errors import Refused
 from tidings.operations.dead_letters.body import (
     Unreadable,
@@ -14,6 +13,7 @@ from tidings.operations.dead_letters.body import (
     readable,
     with_fields,
 )
+from tidings.operations.masks import hex_dump, veiled
 
 BODY = b'{"id": "x", "recipient": "a@example.com", "entity": {"type": "order"}, "subject": "Hi"}'
 

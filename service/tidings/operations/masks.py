@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tidings.cli.telling import counted
 from tidings.delivery.masking import mask
+from tidings.operations.times import counted
 from tidings_events.routing import MILLISECONDS, TRACEPARENT, Headers
 
 PLAIN: Final = frozenset(
