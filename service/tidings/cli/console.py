@@ -8,13 +8,11 @@
 """
 
 import asyncio
-import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from datetime import date
 from typing import Any, Final, NoReturn, TypeVar
 
 import typer
@@ -35,6 +33,7 @@ from tidings.delivery.errors import (
     LedgerUnavailable,
     TidingsError,
 )
+from tidings.operations.shapes import as_json
 
 FAULT: Final = 1
 USAGE: Final = 2
@@ -120,15 +119,10 @@ def guarded(command: Callable[[], Result]) -> Result:
 
 def print_json(value: object) -> None:
     """Machine-readable output: one JSON document on standard output, untouched by terminal width."""
-    unicode = writes_unicode(sys.stdout)
-    text = json.dumps(value, indent=2, default=_encode, ensure_ascii=not unicode)
+    text = as_json(value, ascii_only=not writes_unicode(sys.stdout))
     sys.stdout.write(printable_json(text) + "\n")
 
 
 def print_text(text: str) -> None:
     """A text as it is, for a file or another program; a terminal gets it harmless."""
     sys.stdout.write((printable(text) if sys.stdout.isatty() else text) + "\n")
-
-
-def _encode(value: object) -> object:
-    return value.isoformat() if isinstance(value, date) else str(value)

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from tidings.cli.commands import Unclear, unknown
 from tidings.cli.console import USAGE, say_error
 from tidings.cli.files import STDIN, contents
-from tidings.operations import times as telling
+from tidings.cli.options import parsed
+from tidings.operations import times
 from tidings_events import (
     CHANNELS,
     MODELS,
@@ -139,11 +140,7 @@ def entity(text: str | None) -> dict[str, str] | None:
 
 def ahead(option: str, text: str | None) -> str | None:
     """A time to come as the notification has it; None where it is not given."""
-    try:
-        return None if text is None else telling.ahead(text)
-    except typer.BadParameter as error:
-        error.param_hint = option
-        raise
+    return None if text is None else parsed(times.ahead, text, option)
 
 
 def pairs(settings: Sequence[str]) -> Iterator[tuple[str, Any]]:

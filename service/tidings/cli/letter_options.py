@@ -10,7 +10,7 @@ import typer
 
 from tidings.cli.channel_names import known_channel
 from tidings.cli.commands import Unclear
-from tidings.cli.options import entity_of, id_prefix, open_ledger
+from tidings.cli.options import entity_of, id_prefix, open_ledger, parsed
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.letter import OPEN, LetterState
@@ -134,10 +134,10 @@ def letter_filter(
         channel=channel,
         reason=reason,
         fingerprint=fingerprint,
-        since=moment(begins.removesuffix(" ago"), option="--since" if since else "--max-age")
+        since=parsed(moment, begins.removesuffix(" ago"), "--since" if since else "--max-age")
         if begins
         else None,
-        until=moment(until.removesuffix(" ago"), option="--until") if until else None,
+        until=parsed(moment, until.removesuffix(" ago"), "--until") if until else None,
         user_id=user,
         entity_type=type_,
         entity_id=entity_id,

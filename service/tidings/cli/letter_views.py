@@ -13,7 +13,7 @@ from rich.text import Text
 from tidings.broker.letters import came_by
 from tidings.cli import recipients
 from tidings.cli.harmless import on_one_line, printable, single_lines, whole
-from tidings.cli.options import shown
+from tidings.cli.hex_dump import hex_dump
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.sentences import Sentence
 from tidings.cli.timeline import facts
@@ -23,7 +23,7 @@ from tidings.ledger.dead_letters.rows import StoredLetter, published_at
 from tidings.ledger.dead_letters.search import Group
 from tidings.ledger.notifications.stories import Recipient
 from tidings.operations.dead_letters.body import Unreadable, checked, readable
-from tidings.operations.masks import discreet, hex_dump, veiled, veiled_headers
+from tidings.operations.masks import discreet, shown, veiled, veiled_headers
 from tidings.operations.times import ago, distance, exact
 from tidings_events.moments import in_milliseconds
 from tidings_events.routing import MILLISECONDS, Headers

@@ -11,7 +11,7 @@ from tidings.cli import letter_options as which
 from tidings.cli.console import err, out, print_json, run
 from tidings.cli.harmless import escape
 from tidings.cli.hints import next_page, nothing_matches, say_what_never_became_a_notification
-from tidings.cli.options import AsJson, Before, Reveal, entity_of, open_ledger, shown
+from tidings.cli.options import AsJson, Before, Reveal, entity_of, open_ledger, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.show import STYLES
 from tidings.cli.waiting import Surroundings, surroundings, why_it_waits
@@ -21,7 +21,7 @@ from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.notifications.search import Filters, Page
 from tidings.ledger.notifications.stories import Summary
-from tidings.operations.masks import discreet
+from tidings.operations.masks import discreet, shown
 from tidings.operations.times import ago, exact, moment, untried
 from tidings.settings import Settings
 
@@ -68,8 +68,8 @@ def list_(
         entity_type=type_,
         entity_id=entity_id,
         recipient=recipient,
-        since=moment(since, option="--since") if since else None,
-        until=moment(until, option="--until") if until else None,
+        since=parsed(moment, since, "--since") if since else None,
+        until=parsed(moment, until, "--until") if until else None,
     )
     page, around, letters = run(_find(filters, limit, before))
     found, now = page.found, datetime.now(UTC)

@@ -1,19 +1,21 @@
-"""What several commands share: options, who is asking, and how a recipient is shown."""
+"""What several commands share: options, how they are read, and who is asking."""
 
 import getpass
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from tidings.cli.console import out
 from tidings.cli.harmless import HarmlessConsole
 from tidings.delivery.id_prefix import SHORTEST, IdPrefix
-from tidings.delivery.masking import mask
 from tidings.ledger import Ledger
+from tidings.operations.filters import entity
 from tidings.settings import Settings
+
+Value = TypeVar("Value")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 Reveal = Annotated[
@@ -43,10 +45,7 @@ def id_prefix(text: str) -> IdPrefix:
     Raises:
         typer.BadParameter: It is neither.
     """
-    try:
-        return IdPrefix.parse(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    return parsed(IdPrefix.parse, text)
 
 
 OneNotification = Annotated[
@@ -71,24 +70,23 @@ Before = Annotated[
 
 
 def entity_of(text: str | None) -> tuple[str | None, str | None]:
-    """Type and id of what is asked about, e.g. `order:10042`; no id means any.
+    """Type and id of an entity; none where it is not given. Raises like `parsed`."""
+    return (None, None) if text is None else parsed(entity, text, "--entity")
+
+
+def parsed(parse: Callable[[str], Value], text: str, option: str | None = None) -> Value:
+    """A value as `parse` reads it.
+
+    Args:
+        option: The option that it was given for.
 
     Raises:
-        typer.BadParameter: A part of it is empty: a script's variable is not set.
+        typer.BadParameter: `parse` raised a `ValueError`.
     """
-    if text is None:
-        return None, None
-    type_, colon, id_ = text.partition(":")
-    if not type_ or (colon and not id_):
-        raise typer.BadParameter(
-            f"{text!r}: write it like order, or order:10042", param_hint="--entity"
-        )
-    return type_, id_ or None
-
-
-def shown(recipient: str, *, reveal: bool) -> str:
-    """A recipient, masked unless it is to be revealed."""
-    return recipient if reveal else mask(recipient)
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def paper() -> HarmlessConsole:

@@ -7,10 +7,10 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from tidings.cli.options import shown
 from tidings.cli.rows import GAP
 from tidings.cli.sentences import Sentence
 from tidings.ledger.notifications.stories import Recipient
+from tidings.operations.masks import shown
 
 
 def as_data(results: Sequence[Recipient], *, reveal: bool) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from rich.text import Text
 from tidings.cli import recipients, show_letters
 from tidings.cli.console import print_json, run
 from tidings.cli.harmless import escape, single_lines, whole
-from tidings.cli.options import AsJson, OneNotification, Reveal, open_ledger, paper, shown
+from tidings.cli.options import AsJson, OneNotification, Reveal, open_ledger, paper
 from tidings.cli.sentences import Sentence
 from tidings.cli.timeline import Timeline, facts
 from tidings.cli.waiting import surroundings, unknown, why_it_waits
@@ -27,7 +27,7 @@ from tidings.ledger.notifications.conflicts import PUBLISHED_AGAIN
 from tidings.ledger.notifications.records import PUT_OFF
 from tidings.ledger.notifications.stories import Asked, Change, Story, Summary, Try
 from tidings.ledger.steps import PATIENCE
-from tidings.operations.masks import discreet
+from tidings.operations.masks import discreet, shown
 from tidings.operations.times import clock, distance, exact, span, untried
 from tidings.settings import Settings
 

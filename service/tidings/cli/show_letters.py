@@ -9,7 +9,6 @@ from rich.text import Text
 
 from tidings.cli import letter_views
 from tidings.cli.harmless import single_lines
-from tidings.cli.options import shown
 from tidings.cli.sentences import Sentence
 from tidings.cli.timeline import Timeline, facts
 from tidings.cli.ways_on import ways_on, would_expire
@@ -21,7 +20,7 @@ from tidings.ledger.dead_letters.rows import StoredLetter, published_at
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.notifications.stories import Burial, Story
 from tidings.ledger.operators.reports import NO_NOTIFICATION
-from tidings.operations.masks import discreet
+from tidings.operations.masks import discreet, shown
 from tidings.operations.times import clock
 
 Unclaimed: TypeAlias = tuple[tuple[StoredLetter, bytes], ...]

@@ -16,7 +16,7 @@ from tidings.broker.topology.layout import topology_of
 from tidings.broker.wire.session import connected
 from tidings.cli.conditions import DELIVERING, Condition, conditions, table
 from tidings.cli.console import end_as_unavailable, print_json, run, say_error
-from tidings.cli.options import AsJson, open_ledger, paper
+from tidings.cli.options import AsJson, open_ledger, paper, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.sentences import Sentence
 from tidings.cli.show import STYLES
@@ -72,7 +72,7 @@ def stats(
 
     Example: [bold]tidings stats --since 1h --watch[/]
     """
-    moment(since, option="--since")
+    parsed(moment, since, "--since")
     pause = _pause(every)
     settings = Settings()
     if watch:
@@ -90,10 +90,7 @@ def stats(
 
 
 def _pause(text: str) -> float:
-    try:
-        return max(0.2, seconds(text))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--every") from None
+    return max(0.2, parsed(seconds, text, "--every"))
 
 
 async def _look(settings: Settings, since: str, *, whole: bool) -> Picture:

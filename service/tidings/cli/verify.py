@@ -18,7 +18,7 @@ from tidings.cli.commands import Unclear
 from tidings.cli.conditions import Condition, conditions
 from tidings.cli.console import FAULT, UNAVAILABLE, err, guarded, out, print_json, run
 from tidings.cli.harmless import escape
-from tidings.cli.options import AsJson, open_ledger, paper
+from tidings.cli.options import AsJson, open_ledger, paper, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.waiting import not_delivering
 from tidings.delivery.attempt import Lane
@@ -113,7 +113,7 @@ def verify(
     ids = [] if journal is None else guarded(lambda: _read(journal))
     if since is not None and (whole or ended):
         raise Unclear(f"give --since or {'--whole' if whole else '--ended'}, not both")
-    from_ = None if since is None else moment(since, option="--since")
+    from_ = None if since is None else parsed(moment, since, "--since")
     newest = from_ is None and not (whole or ended)
     extent = Extent(from_, PATIENCE if newest else None, ended)
     findings = run(_examine(Settings(), extent, None if journal is None else ids))

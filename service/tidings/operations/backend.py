@@ -22,7 +22,7 @@ class Backend:
 
     @asynccontextmanager
     async def broker(self, purpose: str) -> AsyncIterator[Connection]:
-        """A connection to RabbitMQ, named for its purpose in the management UI: `tidings PURPOSE (…)`.
+        """A connection to RabbitMQ that is kept up, for publishing; in the management UI: `tidings PURPOSE (…)`.
 
         Raises:
             BrokerUnavailable: RabbitMQ was not reached in time.
@@ -35,10 +35,9 @@ class Backend:
 
 @asynccontextmanager
 async def opened(settings: Settings, name: str) -> AsyncIterator[Backend]:
-    """A backend for one process, which it is named after in the servers' lists of connections.
+    """A backend for one process, whose name stands in the servers' lists of connections.
 
-    Raises:
-        LedgerUnavailable: PostgreSQL was not reached in time.
+    Neither server is reached yet: an operation that needs one raises `LedgerUnavailable` or `BrokerUnavailable`.
     """
     async with Ledger(settings.ledger, actor=name) as ledger:
         yield Backend(settings, ledger)

@@ -1,4 +1,4 @@
-"""Shows the body of a letter without giving anybody away: its shape, and what Tidings itself goes by."""
+"""Shows recipients and messages without personal data: masked addresses, and the shape of a body."""
 
 import json
 import re
@@ -37,6 +37,11 @@ LONGEST_QUOTE: Final = 80
 OURS: Final = ("x-tidings-", "x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
 """How the headers begin that Tidings and RabbitMQ write."""
 LONGEST: Final = 200
+
+
+def shown(recipient: str, *, reveal: bool) -> str:
+    """A recipient, masked unless it is to be revealed."""
+    return recipient if reveal else mask(recipient)
 
 
 def veiled(body: bytes) -> str | None:
@@ -124,23 +129,6 @@ def _summary(value: Any) -> Any:
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-
-
-def hex_dump(body: bytes, most: int = 512) -> str:
-    """The first bytes as numbers and as characters, sixteen a line."""
-    lines = [
-        f"{at:08x}  {part.hex(' '):<47}  {_characters(part)}"
-        for at in range(0, min(len(body), most), 16)
-        for part in (body[at : min(at + 16, most)],)
-    ]
-    rest = len(body) - most
-    return "\n".join(
-        [*lines, f"… {rest:,} bytes more: --raw writes all of them"] if rest > 0 else lines
-    )
-
-
-def _characters(part: bytes) -> str:
-    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,7 @@
-"""How the terminal says times, lengths of time, counts and shares; and how it reads a time."""
+"""Times and lengths of time, as people read and write them; and counts and shares beside them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
-
-import typer
 
 from tidings.delivery.delay import seconds
 
@@ -86,31 +84,24 @@ def share(part: float | None) -> str:
     return f"{percent:.1f} %".replace(".0 %", " %")
 
 
-def moment(text: str, now: datetime | None = None, *, option: str | None = None) -> datetime:
+def moment(text: str, now: datetime | None = None) -> datetime:
     """Read a time: RFC 3339 with or without an offset (then local), or how long ago, like `24h`.
 
-    Args:
-        option: The one that it was given for.
-
     Raises:
-        typer.BadParameter: It is neither.
+        ValueError: It is neither.
     """
     now = now or datetime.now(UTC)
-    try:
-        return now - timedelta(seconds=seconds(text))
-    except OverflowError:
-        raise typer.BadParameter(
-            f"{_short(text)} is longer ago than there are dates", param_hint=option
-        ) from None
-    except ValueError:
-        pass
+    if (length := _length(text)) is not None:
+        try:
+            return now - timedelta(seconds=length)
+        except OverflowError:
+            raise ValueError(f"{_short(text)} is longer ago than there are dates") from None
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
-        raise typer.BadParameter(
+        raise ValueError(
             f"{_short(text)} is not a time: write how long ago, like 30m, 24h or 7d, a date, like 2026-11-22, "
-            "or a date and time, like 2026-11-22T18:00:00+01:00",
-            param_hint=option,
+            "or a date and time, like 2026-11-22T18:00:00+01:00"
         ) from None
 
 
@@ -118,23 +109,30 @@ def ahead(text: str, now: datetime | None = None) -> str:
     """Read a time to come: `10m` from now, or a time as it is written, which a notification's own rules judge.
 
     Raises:
-        typer.BadParameter: It is neither.
+        ValueError: It is neither.
     """
     now = now or datetime.now(UTC)
-    try:
-        return (now + timedelta(seconds=seconds(text.removeprefix("in ")))).isoformat()
-    except OverflowError:
-        raise typer.BadParameter(f"{_short(text)} is further ahead than there are dates") from None
-    except ValueError:
-        pass
+    if (length := _length(text.removeprefix("in "))) is not None:
+        try:
+            return (now + timedelta(seconds=length)).isoformat()
+        except OverflowError:
+            raise ValueError(f"{_short(text)} is further ahead than there are dates") from None
     try:
         datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(
+        raise ValueError(
             f"{_short(text)} is not a time: write how long from now, like 10m or 2h, or a date and time, "
             "like 2026-12-24T18:00:00+01:00"
         ) from None
     return text
+
+
+def _length(text: str) -> float | None:
+    """Seconds; None for what is no length of time."""
+    try:
+        return seconds(text)
+    except ValueError:
+        return None
 
 
 def _short(text: str) -> str:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tidings.cli.harmless import printable
+from tidings.cli.hex_dump import hex_dump
 from tidings.delivery.errors import Refused
 from tidings.operations.dead_letters.body import (
     Unreadable,
@@ -13,7 +14,7 @@ from tidings.operations.dead_letters.body import (
     readable,
     with_fields,
 )
-from tidings.operations.masks import hex_dump, veiled
+from tidings.operations.masks import veiled
 
 BODY = b'{"id": "x", "recipient": "a@example.com", "entity": {"type": "order"}, "subject": "Hi"}'
 

@@ -1,9 +1,8 @@
-"""Times, lengths of time and shares, as the terminal says them."""
+"""Times, lengths of time and shares, as people read and write them."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import typer
 
 from tidings.operations.times import ago, ahead, clock, distance, exact, moment, share, span
 
@@ -87,7 +86,7 @@ def test_a_time_is_read_as_how_long_ago_or_as_written() -> None:
 
 @pytest.mark.parametrize("text", ["", "yesterday", "24", "2026-13-01"])
 def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="how long ago"):
+    with pytest.raises(ValueError, match="how long ago"):
         moment(text)
 
 
@@ -95,7 +94,7 @@ def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
     "text", ["99999999d", f"{'9' * 400}d", "0001-01-01", "9999-12-31T23:59:59-23:59"]
 )
 def test_a_time_that_no_calendar_has_is_refused(text: str) -> None:
-    with pytest.raises(typer.BadParameter):
+    with pytest.raises(ValueError, match=r"dates|not a time"):
         moment(text, NOW)
 
 
@@ -103,6 +102,6 @@ def test_a_time_to_come_is_read_as_how_far_ahead_or_as_written() -> None:
     assert ahead("in 10m", NOW) == (NOW + timedelta(minutes=10)).isoformat()
     assert ahead("2026-12-24T18:00:00+01:00") == "2026-12-24T18:00:00+01:00"
     for text in ("99999999d", "tomorrow", "9" * 500):
-        with pytest.raises(typer.BadParameter) as refusal:
+        with pytest.raises(ValueError, match=r"dates|not a time") as refusal:
             ahead(text, NOW)
-        assert len(str(refusal.value.message)) < 200
+        assert len(str(refusal.value)) < 200

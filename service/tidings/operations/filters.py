@@ -1,0 +1,13 @@
+"""Reads the values that lists are narrowed down by."""
+
+
+def entity(text: str) -> tuple[str, str | None]:
+    """Type and id of an entity, e.g. `order:10042`; no id means any.
+
+    Raises:
+        ValueError: A part of it is empty: a script's variable is not set.
+    """
+    type_, colon, id_ = text.partition(":")
+    if not type_ or (colon and not id_):
+        raise ValueError(f"{text!r}: write it like order, or order:10042")
+    return type_, id_ or None
