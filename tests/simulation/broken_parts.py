@@ -16,9 +16,9 @@ from tests.simulation.world import Parts
 
 from tidings.delivery.errors import DeliveryError
 from tidings.delivery.outcome import Claim, Claimed, Reason, Sent, Undeliverable
+from tidings.delivery.ports import ClaimRequest, Record
 from tidings.delivery.retry_policy import Guarantee
 from tidings.ledger import Ledger
-from tidings.ledger.ledger import ClaimRequest, Record
 from tidings.ledger.notifications import (
     changes,
     claims,

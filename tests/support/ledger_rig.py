@@ -10,11 +10,12 @@ from pydantic import SecretStr
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.delay import Delay
 from tidings.delivery.outcome import Claim, Failure, Outcome, Reason, RetryLater, Undeliverable
+from tidings.delivery.ports import ClaimRequest, Record
 from tidings.delivery.states import FINISHED, State
 from tidings.ledger.database import Database
-from tidings.ledger.notifications.claims import ClaimRequest, Claims
+from tidings.ledger.notifications.claims import Claims
 from tidings.ledger.notifications.dispatch import Outbox
-from tidings.ledger.notifications.records import Record, Records
+from tidings.ledger.notifications.records import Records
 from tidings.settings import LedgerSettings
 
 WEEK = 7 * 86_400.0

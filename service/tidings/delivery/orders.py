@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from tidings.delivery.circuit import Phase
+
 WHOLE_CHANNEL = ""
 """In an order's place for a provider: it is about the channel itself."""
 
@@ -33,6 +35,20 @@ class Order:
     actor: str
     reason: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCircuit:
+    """A circuit that is not closed, as one worker has it."""
+
+    channel: str
+    provider: str
+    phase: Phase
+    reason: str
+    """What the provider said last, or who holds the circuit open."""
+    since: datetime
+    probe_in: float | None
+    """Seconds until the next probe, where there is one to come."""
 
 
 def pausing(orders: Iterable[Order], channel: str) -> Order | None:

@@ -1,13 +1,17 @@
-"""The seams: what delivery needs of the channels, and nothing of how they do it."""
+"""The seams: what delivery needs of broker, ledger, channels and clock, and nothing of how they do it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
-from tidings.delivery.attempt import Attempt
-from tidings.delivery.outcome import Sent
+from tidings.delivery.attempt import Attempt, Message
+from tidings.delivery.orders import FoundCircuit, Order
+from tidings.delivery.outcome import Claim, Outcome, RetryLater, Sent, Undeliverable
 from tidings.delivery.recipients import RecipientResult
+from tidings.delivery.states import State
+from tidings.delivery.tries import Tried
 from tidings.delivery.value import value
 from tidings_events import Notification
 
@@ -118,4 +122,188 @@ class Channel(Protocol):
 
     async def close(self) -> None:
         """Give back connections; nothing is sent afterwards."""
+        ...
+
+
+@value(frozen=True, slots=True)
+class ClaimRequest:
+    """An attempt that a worker wants to make."""
+
+    attempt: Attempt
+    token: str
+    """Names this one handling of this one message: asked again after a lost reply, it is still ours."""
+    lease: float
+    """Seconds for which nobody else may send it."""
+    expires_at: datetime | None
+
+
+@value(frozen=True, slots=True)
+class Record:
+    """What became of one attempt."""
+
+    attempt: Attempt
+    token: str
+    """The claim's."""
+    outcome: Outcome
+    started_at: datetime
+    duration: float
+    """Seconds."""
+    possible_duplicate: bool = False
+
+    @property
+    def tries(self) -> tuple[Tried, ...]:
+        """Every provider's part in it, where there are several."""
+        match self.outcome:
+            case Sent(tries=tries):
+                return tries
+            case RetryLater(failure=failure) | Undeliverable(failure=failure):
+                return failure.tries
+
+    @property
+    def recipients(self) -> tuple[RecipientResult, ...]:
+        """What it settled of each recipient, where they did not all fare alike."""
+        match self.outcome:
+            case Sent(recipients=results):
+                return results
+            case RetryLater(failure=failure) | Undeliverable(failure=failure):
+                return failure.recipients
+
+    @property
+    def state(self) -> State:
+        """The state that the outcome leads to."""
+        match self.outcome:
+            case Sent():
+                return State.SENT
+            case RetryLater():
+                return State.RETRYING
+            case Undeliverable(reason=reason):
+                return reason.state
+
+
+class Ledger(Protocol):
+    """Remembers every attempt: what is claimed for it, what became of it, what operators order."""
+
+    @property
+    def actor(self) -> str:
+        """Names this process in leases and history, unlike any other."""
+        ...
+
+    @property
+    def controls(self) -> "Controls":
+        """Between operators and workers."""
+        ...
+
+    def claim(self, request: ClaimRequest) -> Awaitable[Claim]:
+        """Take a notification under a lease.
+
+        Raises:
+            LedgerUnavailable: It can't be reached; ask again.
+        """
+        ...
+
+    def record(self, record: Record) -> Awaitable[bool]:
+        """Store an attempt and its notification's new state; False if the lease had been lost.
+
+        Raises:
+            LedgerUnavailable: It can't be reached; submit it again.
+        """
+        ...
+
+    async def release(self, attempt: Attempt, token: str, why: str) -> None:
+        """Give a claim back, no attempt spent."""
+        ...
+
+
+class Controls(Protocol):
+    """Operators' orders, and the circuits that workers find not closed."""
+
+    async def orders(self) -> Sequence[Order]:
+        """The last order for each channel and each provider."""
+        ...
+
+    async def say(self, worker: str, found: Sequence[FoundCircuit]) -> None:
+        """All circuits of this worker that are not closed, now."""
+        ...
+
+
+class Delivery(Protocol):
+    """A message in hand: the broker keeps it until `ack`."""
+
+    @property
+    def message(self) -> Message:
+        """Body, headers and properties."""
+        ...
+
+    @property
+    def queue(self) -> str:
+        """The queue that it was taken from."""
+        ...
+
+    @property
+    def exchange(self) -> str:
+        """The exchange that it was published to; empty if the broker doesn't say."""
+        ...
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether it was delivered before."""
+        ...
+
+    @property
+    def tag(self) -> int:
+        """Its number on the channel that delivered it; another channel counts from 1 again."""
+        ...
+
+    @property
+    def received(self) -> float:
+        """When it was taken, in seconds of `Clock.seconds`."""
+        ...
+
+    @property
+    def lane_empty(self) -> float | None:
+        """When its queue was last known to be empty, on the same clock; None if that is not known."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is still ours to settle; if not, the broker delivers it again."""
+        ...
+
+    def ack(self) -> None:
+        """Settle it: the broker forgets it. Settling twice changes nothing."""
+        ...
+
+    def give_back(self) -> None:
+        """Have it delivered again, counted against the queue's delivery limit."""
+        ...
+
+
+class Publisher(Protocol):
+    """Hands messages to the broker."""
+
+    async def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        headers: Mapping[str, str | int],
+        content_type: str = "application/json",
+    ) -> None:
+        """Publish one message, persistent and mandatory, and return once the broker has confirmed it.
+
+        Raises:
+            BrokerUnavailable: It is not confirmed. It may have landed all the same.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """What time it is."""
+
+    def now(self) -> datetime:
+        """The time of day, by which notifications expire."""
+        ...
+
+    def seconds(self) -> float:
+        """Seconds since some moment, never set back: for waits, rates and durations."""
         ...

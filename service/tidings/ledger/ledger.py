@@ -6,21 +6,20 @@ from typing import Final, Self
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Claim, Claimed
+from tidings.delivery.ports import ClaimRequest, Record
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.database import Database
 from tidings.ledger.dead_letters.dead_letters import Letters
 from tidings.ledger.notifications.changes import Changes
-from tidings.ledger.notifications.claims import ClaimRequest, Claims
+from tidings.ledger.notifications.claims import Claims
 from tidings.ledger.notifications.dispatch import Outbox
-from tidings.ledger.notifications.records import Record, Records
+from tidings.ledger.notifications.records import Records
 from tidings.ledger.notifications.requeue import Requeues
 from tidings.ledger.operators.controls import Controls
 from tidings.ledger.operators.processes import Processes
 from tidings.ledger.operators.reports import Reports
 from tidings.ledger.operators.verification import Verification
 from tidings.settings import LedgerSettings
-
-__all__ = ["ClaimRequest", "Ledger", "Record"]
 
 REST: Final = 0.003
 """Seconds between two group commits under load; an idle ledger is not kept waiting."""

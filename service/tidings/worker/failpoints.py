@@ -22,8 +22,8 @@ from tidings.broker.wire.settlement import ACKED_WITHIN
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.outcome import Claim, Outcome, Sent
-from tidings.delivery.ports import Channel, Finding, SendRequest
-from tidings.ledger.ledger import ClaimRequest, Ledger, Record
+from tidings.delivery.ports import Channel, ClaimRequest, Finding, Record, SendRequest
+from tidings.ledger.ledger import Ledger
 from tidings.settings import LedgerSettings
 from tidings.worker.settle import Settler
 

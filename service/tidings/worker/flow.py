@@ -36,10 +36,10 @@ from tidings.delivery.outcome import (
     Unsettled,
 )
 from tidings.delivery.particulars import particulars_of
-from tidings.delivery.ports import Content, SendRequest
+from tidings.delivery.ports import ClaimRequest, Content, Record, SendRequest
 from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy, recipient_spared
 from tidings.delivery.value import value
-from tidings.ledger.ledger import ClaimRequest, Ledger, Record
+from tidings.ledger.ledger import Ledger
 from tidings.telemetry.attempt_log import log_attempt
 from tidings.telemetry.metrics import ChannelMetrics
 from tidings.templates import Templates

@@ -11,9 +11,8 @@ import structlog
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import TidingsError
-from tidings.delivery.orders import Order, Verb, pausing
+from tidings.delivery.orders import FoundCircuit, Order, Verb, pausing
 from tidings.ledger.ledger import Ledger
-from tidings.ledger.operators.controls import FoundCircuit
 from tidings.worker.channel_worker import ChannelWorker
 from tidings.worker.providers import Provider
 

@@ -18,11 +18,10 @@ from tidings.delivery.delay import Delay
 from tidings.delivery.errors import Refused
 from tidings.delivery.letter import Letter, Origin
 from tidings.delivery.outcome import Failure, Held, Outcome, Reason, RetryLater, Sent, Undeliverable
+from tidings.delivery.ports import ClaimRequest, Record
 from tidings.delivery.recipients import RecipientResult, RecipientState, Role
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.rows import BurialRequest
-from tidings.ledger.notifications.claims import ClaimRequest
-from tidings.ledger.notifications.records import Record
 from tidings_events import parse
 
 SEEDS = range(3)

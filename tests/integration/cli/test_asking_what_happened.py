@@ -15,8 +15,8 @@ from tests.support.worker_rig import eventually
 from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.delay import Delay
 from tidings.delivery.outcome import Failure, Outcome, Reason, RetryLater, Sent, Undeliverable
+from tidings.delivery.ports import ClaimRequest, Record
 from tidings.ledger import Ledger
-from tidings.ledger.ledger import ClaimRequest, Record
 from tidings.settings import LedgerSettings
 
 GREYLISTED = Failure("unavailable", "greylisted", "smtp:mx.example.com", "451 4.7.1")

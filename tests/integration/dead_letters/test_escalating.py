@@ -15,8 +15,8 @@ from tests.support.worker_rig import eventually
 
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import ConfigurationError
+from tidings.delivery.orders import FoundCircuit
 from tidings.ledger import Ledger
-from tidings.ledger.operators.controls import FoundCircuit
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"

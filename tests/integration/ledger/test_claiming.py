@@ -36,10 +36,10 @@ from tidings.delivery.outcome import (
     Undeliverable,
     Unsettled,
 )
+from tidings.delivery.ports import ClaimRequest
 from tidings.delivery.states import FINISHED, State
 from tidings.ledger import Ledger
 from tidings.ledger.database import Database
-from tidings.ledger.notifications.claims import ClaimRequest
 from tidings.ledger.notifications.idempotency import Use, hold
 
 

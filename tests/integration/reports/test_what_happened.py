@@ -24,9 +24,9 @@ from tidings.delivery.outcome import (
     Sent,
     Undeliverable,
 )
+from tidings.delivery.ports import ClaimRequest, Record
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
-from tidings.ledger.ledger import ClaimRequest, Record
 from tidings.ledger.notifications.changes import Cancelled
 from tidings.ledger.notifications.search import Filters
 from tidings.ledger.notifications.stories import Change, Try

@@ -11,8 +11,8 @@ from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.orders import WHOLE_CHANNEL, Verb
 from tidings.delivery.outcome import Claim
-from tidings.delivery.ports import SendRequest
-from tidings.ledger.ledger import ClaimRequest, Ledger
+from tidings.delivery.ports import ClaimRequest, SendRequest
+from tidings.ledger.ledger import Ledger
 
 SENDING = "SELECT id FROM notifications WHERE state = 'sending'"
 

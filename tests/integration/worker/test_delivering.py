@@ -22,8 +22,8 @@ from tidings.delivery.errors import (
     Unavailable,
 )
 from tidings.delivery.outcome import Claim, Sent
-from tidings.delivery.ports import SendRequest
-from tidings.ledger.ledger import ClaimRequest, Ledger
+from tidings.delivery.ports import ClaimRequest, SendRequest
+from tidings.ledger.ledger import Ledger
 from tidings_events.routing import Headers
 
 

@@ -10,9 +10,8 @@ from tests.support.worker_rig import Rig
 
 from tidings.delivery.errors import DeliveryError, OutcomeUnknown, Rejected, Unavailable
 from tidings.delivery.outcome import Claimed
-from tidings.delivery.ports import SendRequest
+from tidings.delivery.ports import ClaimRequest, SendRequest
 from tidings.ledger import Ledger
-from tidings.ledger.ledger import ClaimRequest
 from tidings_events.routing import Headers
 
 LOST = OutcomeUnknown("no reply after the final dot")

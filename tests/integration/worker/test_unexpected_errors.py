@@ -14,8 +14,8 @@ from tidings.delivery.attempt import Attempt
 from tidings.delivery.errors import Hampered, Unavailable
 from tidings.delivery.orders import Order
 from tidings.delivery.outcome import Claim
+from tidings.delivery.ports import ClaimRequest, Record
 from tidings.ledger import Ledger
-from tidings.ledger.ledger import ClaimRequest, Record
 from tidings.ledger.operators.controls import Controls
 from tidings_events.routing import Headers
 

@@ -27,9 +27,9 @@ from tidings.delivery.outcome import (
     Undeliverable,
     Unsettled,
 )
+from tidings.delivery.ports import ClaimRequest
 from tidings.delivery.properties import properties_of
 from tidings.delivery.states import State
-from tidings.delivery.value import value
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications import recipients
 from tidings.ledger.notifications.conflicts import note_conflicts, unlike
@@ -112,18 +112,6 @@ NEW: Final = Claimed()
 """What nearly every claim brings."""
 
 Row = Mapping[str, Any]
-
-
-@value(frozen=True, slots=True)
-class ClaimRequest:
-    """An attempt that a worker wants to make."""
-
-    attempt: Attempt
-    token: str
-    """Names this one handling of this one message: asked again after a lost reply, it is still ours."""
-    lease: float
-    """Seconds for which nobody else may send it."""
-    expires_at: datetime | None
 
 
 class Claims:

@@ -1,15 +1,11 @@
 """Step five, record: the attempt and the new state, committed before anything is passed on."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Failure, Outcome, RetryLater, Sent, Undeliverable
-from tidings.delivery.recipients import RecipientResult
-from tidings.delivery.states import State
-from tidings.delivery.tries import Tried
-from tidings.delivery.value import value
+from tidings.delivery.ports import Record
 from tidings.ledger.database import Database
 from tidings.ledger.notifications import recipients
 from tidings.ledger.notifications.rows import fit, packed, parameters
@@ -82,49 +78,6 @@ INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
 SELECT id, epoch, 'sending', state, $1, '{PUT_OFF}: ' || $5 FROM released
 """
 """Where no attempt of its epoch is recorded, none says in which tier it waits: it is queued, whatever its number."""
-
-
-@value(frozen=True, slots=True)
-class Record:
-    """What became of one attempt."""
-
-    attempt: Attempt
-    token: str
-    """The claim's."""
-    outcome: Outcome
-    started_at: datetime
-    duration: float
-    """Seconds."""
-    possible_duplicate: bool = False
-
-    @property
-    def tries(self) -> tuple[Tried, ...]:
-        """Every provider's part in it, where there are several."""
-        match self.outcome:
-            case Sent(tries=tries):
-                return tries
-            case RetryLater(failure=failure) | Undeliverable(failure=failure):
-                return failure.tries
-
-    @property
-    def recipients(self) -> tuple[RecipientResult, ...]:
-        """What it settled of each recipient, where they did not all fare alike."""
-        match self.outcome:
-            case Sent(recipients=results):
-                return results
-            case RetryLater(failure=failure) | Undeliverable(failure=failure):
-                return failure.recipients
-
-    @property
-    def state(self) -> State:
-        """The state that the outcome leads to."""
-        match self.outcome:
-            case Sent():
-                return State.SENT
-            case RetryLater():
-                return State.RETRYING
-            case Undeliverable(reason=reason):
-                return reason.state
 
 
 class Records:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from tidings.delivery.circuit import Phase
-from tidings.delivery.orders import Order, Verb
+from tidings.delivery.orders import FoundCircuit, Order, Verb
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications.rows import fit
 from tidings.ledger.operators.escalations import NOTE, Escalations
@@ -68,20 +68,6 @@ SELECT channel, provider, worker, phase, reason, since, probe_at FROM circuits
  WHERE phase <> 'closed' AND seen_at > now() - $1::float8 * interval '1 second'
  ORDER BY channel, provider, since
 """
-
-
-@dataclass(frozen=True, slots=True)
-class FoundCircuit:
-    """A circuit that is not closed, as one worker has it."""
-
-    channel: str
-    provider: str
-    phase: Phase
-    reason: str
-    """What the provider said last, or who holds the circuit open."""
-    since: datetime
-    probe_in: float | None
-    """Seconds until the next probe, where there is one to come."""
 
 
 @dataclass(frozen=True, slots=True)
