@@ -12,7 +12,7 @@ from tidings.alerts.escalation import Escalation, escalation_of
 from tidings.archive.announcement import announce
 from tidings.archive.outage import Outage
 from tidings.broker.connection import Connection
-from tidings.broker.consumer import Consumer, Delivery, Subscription
+from tidings.broker.consumer import Consumer, Subscription
 from tidings.broker.holdings import Holdings
 from tidings.broker.letters import letter_of_bytes, read_letter
 from tidings.broker.surroundings import MACHINE, Surroundings
@@ -27,6 +27,7 @@ from tidings.delivery.errors import (
 from tidings.delivery.letter import Letter, Origin
 from tidings.delivery.outcome import Failure
 from tidings.delivery.particulars import NOTHING
+from tidings.delivery.ports import Delivery
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.rows import BurialRequest

@@ -59,6 +59,11 @@ class Delivery:
     """Whether it was acknowledged or given back; whatever comes second changes nothing."""
 
     @property
+    def large(self) -> bool:
+        """Whether it takes of the room that all messages in hand share."""
+        return self.held is not None
+
+    @property
     def alive(self) -> bool:
         """Whether it is still ours to settle; if not, the broker delivers it again."""
         return self.settlement.alive

@@ -22,7 +22,6 @@ from tidings.broker.burial import (
     unread_letter_id,
     with_originals,
 )
-from tidings.broker.consumer import Delivery
 from tidings.broker.storable import storable, text_of
 from tidings.broker.topology.layout import DELIVERY_LIMIT, PRIORITIES
 from tidings.delivery.attempt import HIGHEST_COUNT, Message
@@ -30,6 +29,7 @@ from tidings.delivery.letter import Letter, Origin, lane_of
 from tidings.delivery.lightening import lightened
 from tidings.delivery.outcome import Failure, Reason
 from tidings.delivery.particulars import NOTHING, particulars_of
+from tidings.delivery.ports import Delivery
 from tidings.delivery.properties import properties_of
 from tidings_events import InvalidNotification, Notification, parse
 from tidings_events.routing import EXCHANGE, Headers

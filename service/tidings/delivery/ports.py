@@ -265,6 +265,11 @@ class Delivery(Protocol):
         ...
 
     @property
+    def large(self) -> bool:
+        """Whether it takes of the room that all messages in hand share."""
+        ...
+
+    @property
     def alive(self) -> bool:
         """Whether it is still ours to settle; if not, the broker delivers it again."""
         ...

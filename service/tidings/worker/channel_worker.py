@@ -8,13 +8,14 @@ from typing import Final
 
 import structlog
 
-from tidings.broker.consumer import Consumer, Delivery, Subscription
+from tidings.broker.consumer import Consumer, Subscription
 from tidings.broker.holdings import Holdings
 from tidings.broker.topology.layout import PRIORITIES, lane_queue
 from tidings.delivery.attempt import Lane
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import Postponed
 from tidings.delivery.outcome import Paused
+from tidings.delivery.ports import Delivery
 from tidings.delivery.retry_policy import Guarantee
 from tidings.runtime.background import end, told_to_end
 from tidings.runtime.shortage import shortage

@@ -16,13 +16,12 @@ from typing import Final, Self
 
 import structlog
 
-from tidings.broker.consumer import Delivery
 from tidings.broker.publisher import Headers, Publisher
 from tidings.broker.wire.settlement import ACKED_WITHIN
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.outcome import Claim, Outcome, Sent
-from tidings.delivery.ports import Channel, ClaimRequest, Finding, Record, SendRequest
+from tidings.delivery.ports import Channel, ClaimRequest, Delivery, Finding, Record, SendRequest
 from tidings.ledger.ledger import Ledger
 from tidings.settings import LedgerSettings
 from tidings.worker.settle import Settler

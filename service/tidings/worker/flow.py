@@ -11,7 +11,6 @@ from typing import Final
 
 import structlog
 
-from tidings.broker.consumer import Delivery
 from tidings.broker.surroundings import utc_now
 from tidings.broker.topology.layout import lane_at
 from tidings.delivery.arrival import TimeSource, arrival
@@ -36,10 +35,9 @@ from tidings.delivery.outcome import (
     Unsettled,
 )
 from tidings.delivery.particulars import particulars_of
-from tidings.delivery.ports import ClaimRequest, Content, Record, SendRequest
+from tidings.delivery.ports import ClaimRequest, Content, Delivery, Ledger, Record, SendRequest
 from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy, recipient_spared
 from tidings.delivery.value import value
-from tidings.ledger.ledger import Ledger
 from tidings.telemetry.attempt_log import log_attempt
 from tidings.telemetry.metrics import ChannelMetrics
 from tidings.templates import Templates

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
-from tidings.broker.consumer import Delivery
 from tidings.broker.topology.layout import PRIORITIES
+from tidings.delivery.ports import Delivery
 from tidings.worker.pace import ROUNDING
 
 
@@ -88,9 +88,9 @@ class Lanes:
     def take_large(self) -> Iterator[Delivery]:
         """Remove and yield what takes room in what the process holds."""
         for priority, lane in self._lanes.items():
-            large = [delivery for delivery in lane if delivery.held is not None]
+            large = [delivery for delivery in lane if delivery.large]
             if large:
-                self._lanes[priority] = deque(one for one in lane if one.held is None)
+                self._lanes[priority] = deque(delivery for delivery in lane if not delivery.large)
                 self.waiting -= len(large)
                 yield from (delivery for delivery in large if delivery.alive)
 

@@ -6,8 +6,8 @@ from typing import Final, TypeVar
 
 import structlog
 
-from tidings.broker.consumer import Delivery
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, LedgerUnavailable
+from tidings.delivery.ports import Delivery
 from tidings.runtime.background import Backoff
 
 log = structlog.get_logger(__name__)

@@ -4,14 +4,13 @@ from datetime import datetime
 from typing import Final
 
 from tidings.broker import burial
-from tidings.broker.consumer import Delivery
-from tidings.broker.publisher import Publisher
 from tidings.broker.topology.layout import DEAD, RETRY, lane_at, tier_key
 from tidings.delivery.arrival import Arrival, TimeSource
 from tidings.delivery.attempt import Attempt, Lane, Message
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import MalformedNotification, Postponed
 from tidings.delivery.outcome import Failure, Outcome, RetryLater, Sent, Undeliverable
+from tidings.delivery.ports import Delivery, Publisher
 from tidings.delivery.properties import carried
 from tidings.worker.patience import patiently
 from tidings_events.routing import EXCHANGE, TRACEPARENT, Headers

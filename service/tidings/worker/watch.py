@@ -12,7 +12,7 @@ from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import TidingsError
 from tidings.delivery.orders import FoundCircuit, Order, Verb, pausing
-from tidings.ledger.ledger import Ledger
+from tidings.delivery.ports import Ledger
 from tidings.worker.channel_worker import ChannelWorker
 from tidings.worker.providers import Provider
 

@@ -14,8 +14,7 @@ from tidings.broker.publisher import Publisher
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology.layout import Topology
 from tidings.delivery.circuit import Circuit
-from tidings.delivery.ports import PRIMARY, Channel
-from tidings.ledger.ledger import Ledger
+from tidings.delivery.ports import PRIMARY, Channel, Ledger
 from tidings.runtime.background import Chore
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
