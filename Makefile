@@ -41,13 +41,13 @@ test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it
 	@$(BIN)/python -m tests.mta postfix exim
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-chaos: install ## break everything and count: SCENARIO=4 N=… SEED=… KILLS=… RANDOM=10m MUTANTS=1 RABBITMQ4=1 LIST=1 WRITE=1
+chaos: install ## break everything and count: SCENARIO=4 N=… SEED=… KILLS=… RANDOM=10m MUTANTS=1 DEBIAN=14 LIST=1 WRITE=1
 	@$(BIN)/python -m tests.chaos $(if $(SCENARIO),--scenario "$(SCENARIO)") $(if $(N),--count $(N)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(RANDOM),--random $(RANDOM)) \
 	  $(if $(MUTANTS),--mutants) $(if $(LIST),--list) $(if $(KEEP),--keep) \
-	  $(if $(RABBITMQ4),--rabbitmq-4) $(if $(PATIENCE),--patience $(PATIENCE)) $(if $(WRITE),--write docs/reliability.md) $(ARGS)
+	  $(if $(DEBIAN),--debian $(DEBIAN)) $(if $(PATIENCE),--patience $(PATIENCE)) $(if $(WRITE),--write docs/reliability.md) $(ARGS)
 
-test-matrix: install ## what faces the broker, on Debian 13's RabbitMQ 4 (needs root and debootstrap)
+test-matrix: install ## what faces the servers, on Debian 13's and 14's (needs root and debootstrap)
 	@$(BIN)/python -m tests.matrix $(ARGS)
 
 test-mta: install ## mail through seven real mail servers: by hand, and before a release (needs root and Node 20)

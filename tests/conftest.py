@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 import pytest
 import structlog
-from tests.support.other_rabbitmq import RabbitMQInFolder
+from tests.support.other_debian import RabbitMQInFolder, folder_of, postgresql_home
 
 from tidings.local.errors import NotInstalled, StartFailed
 from tidings.local.management import Management
@@ -134,20 +134,25 @@ def database_url(postgresql_url: str, migrated_template: str) -> Iterator[str]:
         yield url
 
 
+def other_debian() -> Path | None:
+    """Where other versions of the servers are, if they are to be tested: `make test-matrix`."""
+    number = os.environ.get("TIDINGS_TEST_DEBIAN")
+    return folder_of(int(number)) if number else None
+
+
 @pytest.fixture(scope="session")
 def session_rabbitmq(server_directory: Path) -> Iterator[RabbitMQ]:
     data = server_directory / "own-rabbitmq"
-    folder = os.environ.get("TIDINGS_TEST_RABBITMQ_FOLDER")  # another version: `make test-matrix`
-    rabbitmq = (
-        RabbitMQInFolder(Path(folder), data) if folder else RabbitMQ(data, statistics_interval=0.5)
-    )
+    tree = other_debian()
+    rabbitmq = RabbitMQInFolder(tree, data) if tree else RabbitMQ(data, statistics_interval=0.5)
     yield rabbitmq
     rabbitmq.close()
 
 
 @pytest.fixture(scope="session")
 def session_postgresql(server_directory: Path) -> Iterator[PostgreSQL]:
-    postgresql = PostgreSQL(server_directory / "own-postgresql", fsync=False)
+    home = postgresql_home(tree) if (tree := other_debian()) else None
+    postgresql = PostgreSQL(server_directory / "own-postgresql", home=home, fsync=False)
     yield postgresql
     postgresql.close()
 

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import logging
-import os
 import pkgutil
 import random
 import shutil
@@ -21,7 +20,7 @@ from tests.chaos import report, scenarios
 from tests.chaos.scenario import REGISTRY, Scenario, run
 from tests.chaos.servers import serving
 from tests.chaos.world import Options
-from tests.support.other_rabbitmq import build
+from tests.support.other_debian import folder_of
 
 FOLDER: Final = Path(".local/chaos")
 LONG: Final = 100_000
@@ -110,11 +109,7 @@ def _named(words: Iterable[str], every: Sequence[Scenario]) -> Iterable[Scenario
 
 
 def _tree(asked: argparse.Namespace) -> Path | None:
-    if not asked.rabbitmq_4:
-        return None
-    tree = Path(os.environ.get("TIDINGS_TEST_RABBITMQ_FOLDER", ".local/debian-13")).absolute()
-    build(tree)
-    return tree
+    return None if asked.debian is None else folder_of(asked.debian)
 
 
 def _seconds(text: str) -> float:
@@ -142,7 +137,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="keep the folders of runs that passed")
     parser.add_argument("--list", action="store_true", help="say which scenarios there are")
     parser.add_argument("--write", type=Path, metavar="FILE", help="bring a document up to date")
-    parser.add_argument("--rabbitmq-4", action="store_true", help="on the RabbitMQ of Debian 13")
+    parser.add_argument("--debian", type=int, help="with the servers of this Debian: 13 or 14")
     parser.add_argument("--patience", type=float, default=1.0, help="times that limits are longer")
     parser.add_argument("--no-fsync", action="store_true", help="a faster PostgreSQL")
     asked = parser.parse_args()

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import asyncpg
-from tests.support.other_rabbitmq import RabbitMQInFolder
+from tests.support.other_debian import RabbitMQInFolder, postgresql_home
 
 from tidings.local.errors import LocalStackError
 from tidings.local.management import Management
@@ -232,7 +232,7 @@ async def serving(
     """The servers, in a directory that PostgreSQL's own user can reach; gone at the end.
 
     Args:
-        tree: Where another Debian's RabbitMQ is, to be used instead.
+        tree: Where another Debian's servers are, to be used instead.
         statistics_interval: Seconds between two updates of what the management API tells.
     """
     directory = _reachable()
@@ -242,7 +242,9 @@ async def serving(
             RabbitMQ(directory / "rabbitmq", statistics_interval=statistics_interval)
             if tree is None
             else RabbitMQInFolder(tree, directory / "rabbitmq"),
-            PostgreSQL(directory / "postgresql", fsync=fsync),
+            PostgreSQL(
+                directory / "postgresql", home=postgresql_home(tree) if tree else None, fsync=fsync
+            ),
             directory,
         )
         stack.callback(servers.close)

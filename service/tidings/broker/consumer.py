@@ -370,8 +370,9 @@ async def _first(*events: asyncio.Event) -> None:
 
 
 def _returned(message: Message) -> int:
-    """How often it was delivered in vain."""
-    count = message.headers.get("x-delivery-count")
+    """How often it was delivered in vain. From RabbitMQ 4.3 on the delivery count leaves out what was only not wanted yet."""
+    headers = message.headers
+    count = headers.get("x-acquired-count", headers.get("x-delivery-count"))
     return count if isinstance(count, int) else 0
 
 

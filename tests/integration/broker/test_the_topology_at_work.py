@@ -171,7 +171,7 @@ async def test_what_crashes_worker_after_worker_ends_among_the_dead_letters(
         nonlocal deliveries
         if message := await lane.get(fail=False):
             deliveries += 1
-            await message.nack(requeue=True)
+            await message.reject(requeue=True)
         return await declared.depth("tidings.dead") == 1
 
     await eventually(given_up, within=20)

@@ -1,17 +1,19 @@
-"""A RabbitMQ of another Debian, which lives in a folder with everything it needs."""
+"""The RabbitMQ and PostgreSQL of another Debian, which live in a folder with everything they need."""
 
 import shutil
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from tidings.local.errors import LocalStackError
 from tidings.local.rabbitmq import RabbitMQ
 from tidings.local.rabbitmq_programs import RabbitMQPrograms, find_rabbitmq
 
-RELEASE: Final = "trixie"
-"""Debian 13, whose RabbitMQ is a 4."""
+RELEASES: Final = MappingProxyType({13: "trixie", 14: "forky"})
+"""By Debian's number, its name: 13 has RabbitMQ 4.0 and PostgreSQL 17, 14 RabbitMQ 4.3 and PostgreSQL 18."""
 
 ENTER: Final = """
 set -e
@@ -56,23 +58,57 @@ class RabbitMQInFolder(RabbitMQ):
         return [*alone, *folders, *inside]
 
 
-def build(tree: Path) -> None:
-    """Make the folder with debootstrap, from the mirror that this machine's apt uses; or find it made.
+def folder_of(debian: int) -> Path:
+    """A folder with the servers of one of `RELEASES`; made by debootstrap the first time.
 
     Raises:
         LocalStackError: It can't be made here; says why.
     """
-    if (tree / "usr/lib/rabbitmq").exists():
-        return
-    mirror = _mirror()
-    command = [_found("debootstrap"), "--variant=minbase", "--include=rabbitmq-server", RELEASE]
+    tree = Path(f".local/debian-{debian}").absolute()
+    if (tree / "etc/hosts").exists():
+        return tree
+    packages = "--include=rabbitmq-server,postgresql"
+    command = [_found("debootstrap"), "--variant=minbase", packages, RELEASES[debian], str(tree)]
+    # debootstrap may be older than the release; the script of all of them is the same.
+    script = "/usr/share/debootstrap/scripts/sid"
     done = subprocess.run(
-        [*command, str(tree), mirror], check=False, capture_output=True, text=True
+        [*command, _mirror(), script], check=False, capture_output=True, text=True
     )
     if done.returncode != 0:
         raise LocalStackError(
             f"debootstrap could not make {tree}: {done.stdout[-500:]}{done.stderr}"
         )
+    # Without it the node of RabbitMQ 4.3 does not find its own machine.
+    (tree / "etc/hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
+    return tree
+
+
+def postgresql_home(tree: Path) -> Path:
+    """A folder with PostgreSQL's programs for `PostgreSQL(home=…)`, made of what is in `tree`.
+
+    Each program is a script that starts the one in `tree` with the C library that is there too. A
+    program finds its data from the path it was started by, so the folder looks like the place where
+    it was installed. No root is needed.
+    """
+    [programs] = tree.glob("usr/lib/postgresql/*/bin")
+    home = tree / "postgresql" / programs.parent.relative_to(tree / "usr")
+    loader = tree / "lib64/ld-linux-x86-64.so.2"
+    libraries = f"{tree}/usr/lib/x86_64-linux-gnu"
+    (home / "bin").mkdir(parents=True, exist_ok=True)
+    for program in programs.iterdir():
+        script = home / "bin" / program.name
+        script.write_text(
+            f'#!/bin/sh\nexec {loader} --library-path {libraries} --argv0 "$0" {program} "$@"\n'
+        )
+        script.chmod(0o755)
+    _link(home / "lib", programs.parent / "lib")
+    _link(tree / "postgresql/share", tree / "usr/share")
+    return home
+
+
+def _link(link: Path, target: Path) -> None:
+    if not link.is_symlink():
+        link.symlink_to(target)
 
 
 def _mirror() -> str:
