@@ -34,7 +34,14 @@ QUOTES: Final = re.compile(rf'\b(?:{"|".join(sorted(PEOPLE))})(?:\[\d+\])?: (?="
 """What stands before somebody in a sentence about a field; a telephone number may be written as a number."""
 LONGEST_QUOTE: Final = 80
 """Characters of a value that such a sentence quotes; a longer one is cut, and has no quotation mark at its end."""
-OURS: Final = ("x-tidings-", "x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
+OURS: Final = (
+    "x-tidings-",
+    "x-death",
+    "x-first-death-",
+    "x-last-death-",
+    "x-delivery-count",
+    "x-acquired-count",
+)
 """How the headers begin that Tidings and RabbitMQ write."""
 LONGEST: Final = 200
 
