@@ -9,22 +9,18 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import Context, copy_context
-from typing import Any, Generic, TypeVar, TypeVarTuple, cast
+from typing import Any, Generic, Self, TypeVar, TypeVarTuple, cast
 
-from pydantic import SecretStr
 from tests.doubles.loop import PROCESS, Process
 from tests.doubles.memory_letter_statements import STATEMENTS
 from tests.doubles.memory_tables import Row, Statement, Tables
 from tests.doubles.trouble import Trouble
 
 from tidings.delivery.errors import LedgerUnavailable
-from tidings.ledger.database import Connection, Database
-from tidings.settings import LedgerSettings
+from tidings.ledger.database import Connection
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
-
-URL = SecretStr("postgresql://memory/")
 
 
 class MemoryServer:
@@ -199,13 +195,19 @@ class _Request(Generic[Result]):
             self.answer.set_result(result)
 
 
-class MemoryDatabase(Database):
+class MemoryDatabase:
     """One process's way to the server."""
 
     def __init__(self, server: MemoryServer, timeout: float = 10.0) -> None:
-        super().__init__(LedgerSettings.model_construct(database_url=URL))
+        self.answers = True
         self._server = server
         self._timeout = timeout
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is open."""
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

@@ -1,11 +1,13 @@
 """Parts of a simulation with one protection taken out each, to see that it is missed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from tests.doubles.ledger import ChangedLedger
 from tests.doubles.memory_broker import ServerConsumer, Stored
 from tests.doubles.memory_channel import MemoryChannel
 from tests.doubles.memory_letter_statements import STATEMENTS
@@ -16,9 +18,8 @@ from tests.simulation.world import Parts
 
 from tidings.delivery.errors import DeliveryError
 from tidings.delivery.outcome import Claim, Claimed, Reason, Sent, Undeliverable
-from tidings.delivery.ports import ClaimRequest, Record
+from tidings.delivery.ports import ClaimRequest, Ledger, Record
 from tidings.delivery.retry_policy import Guarantee
-from tidings.ledger import Ledger
 from tidings.ledger.notifications import (
     changes,
     claims,
@@ -76,40 +77,43 @@ class Unconfirmed(MemoryChannel):
         self._connection.to_server.send(take_in)
 
 
-class RecordedBeforeSent(Ledger):
+async def _recorded_before_it_is_sent(ledger: Ledger, request: ClaimRequest) -> Claim:
     """The attempt is written down as sent when it is claimed."""
-
-    async def claim(self, request: ClaimRequest) -> Claim:
-        claim = await super().claim(request)
-        if isinstance(claim, Claimed):
-            sent = Sent("simulated", "", "250")
-            await self.record(Record(request.attempt, request.token, sent, datetime.now(UTC), 0.0))
-        return claim
+    claim = await ledger.claim(request)
+    if isinstance(claim, Claimed):
+        sent = Sent("simulated", "", "250")
+        await ledger.record(Record(request.attempt, request.token, sent, datetime.now(UTC), 0.0))
+    return claim
 
 
-class DeniesWhatMayHaveBeen(Ledger):
+def _denies_what_may_have_been(ledger: Ledger, record: Record) -> Awaitable[bool]:
     """An attempt is written down as its last error has it, whatever came before."""
-
-    async def record(self, record: Record) -> bool:
-        match record.outcome:
-            case Undeliverable(reason=Reason.OUTCOME_UNKNOWN, failure=failure):
-                said = failure.message.partition(" after an attempt that may")[0]
-                reason = Reason(said) if said in set(Reason) else Reason.OUTCOME_UNKNOWN
-                return await super().record(replace(record, outcome=Undeliverable(reason, failure)))
-            case _:
-                return await super().record(record)
+    outcome = record.outcome
+    if isinstance(outcome, Undeliverable) and outcome.reason is Reason.OUTCOME_UNKNOWN:
+        said = outcome.failure.message.partition(" after an attempt that may")[0]
+        reason = Reason(said) if said in set(Reason) else Reason.OUTCOME_UNKNOWN
+        record = replace(record, outcome=Undeliverable(reason, outcome.failure))
+    return ledger.record(record)
 
 
-class ExpiresBeforeItDoubts(Ledger):
+def _expires_before_it_doubts(ledger: Ledger, record: Record) -> Awaitable[bool]:
     """What may have been sent and has expired meanwhile is written down as expired."""
+    now, expires_at = record.started_at, record.attempt.notification.expires_at
+    late = expires_at is not None and now >= expires_at
+    match record.outcome:
+        case Undeliverable(reason=Reason.OUTCOME_UNKNOWN, failure=failure) if late:
+            record = replace(record, outcome=Undeliverable(Reason.EXPIRED, failure))
+    return ledger.record(record)
 
-    async def record(self, record: Record) -> bool:
-        now, expires_at = record.started_at, record.attempt.notification.expires_at
-        late = expires_at is not None and now >= expires_at
-        match record.outcome:
-            case Undeliverable(reason=Reason.OUTCOME_UNKNOWN, failure=failure) if late:
-                record = replace(record, outcome=Undeliverable(Reason.EXPIRED, failure))
-        return await super().record(record)
+
+def claiming(claim: Callable[[Ledger, ClaimRequest], Awaitable[Claim]]) -> Parts:
+    """Everything as it is, but for how workers claim."""
+    return Parts(ledger=partial(ChangedLedger, claiming=claim))
+
+
+def recording(record: Callable[[Ledger, Record], Awaitable[bool]]) -> Parts:
+    """Everything as it is, but for how workers record."""
+    return Parts(ledger=partial(ChangedLedger, recording=record))
 
 
 def without(
@@ -290,7 +294,7 @@ BROKEN = {
         Parts(provider=TakesRecipientsForItself), "though the provider answered everybody"
     ),
     "acknowledged before it is recorded": Broken(Parts(channel=AcknowledgedAtOnce), "C: ", 40),
-    "recorded before it is sent": Broken(Parts(ledger=RecordedBeforeSent), "it was not"),
+    "recorded before it is sent": Broken(claiming(_recorded_before_it_is_sent), "it was not"),
     "passed on without a confirm": Broken(Parts(channel=Unconfirmed), "C: ", 30),
     "at_most_once taken for at_least_once": Broken(
         Parts(guarantee=Guarantee.AT_LEAST_ONCE), "under at_most_once"
@@ -342,10 +346,10 @@ BROKEN = {
         without(claims.LOOK_UP, _taken_for_sent_to_all), "has no dead letter", 930
     ),
     "given up as its last error says, whatever came before": Broken(
-        Parts(ledger=DeniesWhatMayHaveBeen), "and may have been sent"
+        recording(_denies_what_may_have_been), "and may have been sent"
     ),
     "expired, whatever may have been sent": Broken(
-        Parts(ledger=ExpiresBeforeItDoubts), "and may have been sent"
+        recording(_expires_before_it_doubts), "and may have been sent"
     ),
     "claimed for a message with other content": Broken(
         without(claims.CLAIM, _whatever_it_says), "with other content than the ledger has", 90

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from tests.doubles.ledger import unchanged
 from tests.doubles.loop import PROCESS, Process, SimulatedLoop
 from tests.doubles.memory_broker import MemoryBroker
 from tests.doubles.memory_channel import MemoryChannel
@@ -28,6 +29,7 @@ from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.broker.surroundings import Surroundings
 from tidings.broker.topology.layout import DELIVERY_LIMIT, Topology, topology_of
+from tidings.delivery import ports
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.delivery.retry_policy import Guarantee
 from tidings.delivery.states import UNFINISHED
@@ -51,7 +53,8 @@ class Parts:
 
     statements: Mapping[str, Statement] = field(default_factory=lambda: STATEMENTS)
     channel: type[MemoryChannel] = MemoryChannel
-    ledger: type[Ledger] = Ledger
+    ledger: Callable[[ports.Ledger], ports.Ledger] = unchanged
+    """What the workers are given of theirs."""
     provider: type[SimulatedProvider] = SimulatedProvider
     guarantee: Guarantee | None = None
     """The workers' belief, where it is not the scenario's."""
@@ -144,7 +147,7 @@ class World:
     def ledger(self, process: Process) -> Ledger:
         """A process's ledger."""
         database = MemoryDatabase(self.server, self.settings.ledger.database_timeout)
-        return self.parts.ledger(self.settings.ledger, actor=process.name, database=database)
+        return Ledger(self.settings.ledger, actor=process.name, database=database)
 
     def connection(self, process: Process) -> Connection:
         """A process's connection to publish on."""
@@ -201,16 +204,23 @@ class World:
             await self._role(role, ledger).run(stop)
 
     def _role(self, role: str, ledger: Ledger) -> Worker | Scheduler | Archive:
-        common = (self.settings, self.topology, ledger)
         match role:
             case "worker":
                 return Worker(
-                    *common, {"email": self.provider}, _templates(), _metrics(), self._surroundings
+                    self.settings,
+                    self.topology,
+                    self.parts.ledger(ledger),
+                    {"email": self.provider},
+                    _templates(),
+                    _metrics(),
+                    self._surroundings,
                 )
             case "scheduler":
-                return Scheduler(*common, _metrics(), self._surroundings)
+                return Scheduler(
+                    self.settings, self.topology, ledger, _metrics(), self._surroundings
+                )
             case _:
-                return Archive(*common, _metrics(), self._surroundings)
+                return Archive(self.settings, self.topology, ledger, _metrics(), self._surroundings)
 
     async def _publish(self, order: Order, process: Process) -> None:
         """As a producer does it: again, until it is confirmed."""

@@ -10,10 +10,12 @@ from uuid import UUID, uuid4
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import DeliveryError
+from tests.doubles.ledger import unchanged
 
 from tidings.archive import Archive
 from tidings.broker.holdings import Holdings
 from tidings.broker.topology.layout import DEAD, Topology, topology_of
+from tidings.delivery import ports
 from tidings.delivery.orders import Verb
 from tidings.delivery.ports import Channel
 from tidings.ledger import Ledger
@@ -56,16 +58,16 @@ class Rig:
         self,
         channel: Channel,
         name: str = "worker",
-        ledger_type: type[Ledger] = Ledger,
+        changed: Callable[[ports.Ledger], ports.Ledger] = unchanged,
         fallbacks: Mapping[str, Channel] | None = None,
         holdings: Holdings | None = None,
     ) -> AsyncIterator[asyncio.Event]:
         """A running worker; leaving stops it gracefully."""
-        async with ledger_type(self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}") as ledger:
+        async with Ledger(self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}") as ledger:
             worker = Worker(
                 self.settings,
                 self.topology,
-                ledger,
+                changed(ledger),
                 {channel.name: channel},
                 self.templates,
                 self.metrics,

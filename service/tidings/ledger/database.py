@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, Self, TypeAlias
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any, Final, Protocol, Self, TypeAlias
 from weakref import WeakSet
 
 import asyncpg
@@ -53,7 +53,44 @@ RELEASE: Final = 2.0
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 
-class Database:
+class Database(Protocol):
+    """What the ledger's statements need."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether PostgreSQL answered when it was last asked."""
+        ...
+
+    async def __aenter__(self) -> object: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection for a statement or a transaction.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is away; the same may succeed later.
+            LedgerRefused: It can't hold a value, now or later.
+            ConfigurationError: A person has to act; says how.
+        """
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection inside a transaction, committed at the end. Raises like `connection`."""
+        ...
+
+    def listening(
+        self, channel: str, wake: asyncio.Event
+    ) -> AbstractAsyncContextManager[Callable[[], bool]]:
+        """Set `wake` at every NOTIFY on `channel`, and if the connection is lost.
+
+        Yields:
+            Whether it still listens; once it does not, nothing else tells.
+        """
+        ...
+
+
+class PostgresDatabase:
     """Connections on demand. Opening it needs no PostgreSQL: the first statement does."""
 
     def __init__(self, settings: LedgerSettings, *, application: str = "tidings") -> None:
@@ -86,13 +123,7 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for a statement or a transaction.
-
-        Raises:
-            LedgerUnavailable: PostgreSQL is away; the same may succeed later.
-            LedgerRefused: It can't hold a value, now or later.
-            ConfigurationError: A person has to act; says how.
-        """
+        """One of the pool; the driver's errors become ours."""
         try:
             pool = await self._open()
             connection = await pool.acquire(timeout=self._settings.database_timeout)
@@ -130,7 +161,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection inside a transaction, committed at the end. Raises like `connection`."""
+        """A connection inside a transaction."""
         async with self.connection() as connection, connection.transaction():
             yield connection
 
@@ -138,11 +169,7 @@ class Database:
     async def listening(
         self, channel: str, wake: asyncio.Event
     ) -> AsyncIterator[Callable[[], bool]]:
-        """Set `wake` at every NOTIFY on `channel`, and where the connection is lost.
-
-        Yields:
-            Whether it still listens; once it does not, nobody else tells.
-        """
+        """A connection that is kept for NOTIFY alone."""
         lost = asyncio.Event()
 
         def notified(*_: object) -> None:

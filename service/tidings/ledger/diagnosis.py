@@ -7,7 +7,7 @@ from typing import Any, Final
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
 from tidings.delivery.ports import Finding, Verdict
 from tidings.ledger.connecting import MixedSessions
-from tidings.ledger.database import Connection, Database
+from tidings.ledger.database import Connection, PostgresDatabase
 from tidings.ledger.migrate import MigrationState, migration_state
 from tidings.settings import LedgerSettings
 
@@ -54,7 +54,7 @@ async def diagnose(settings: LedgerSettings) -> Sequence[Finding]:
     try:
         state = await migration_state(settings.database_url.get_secret_value())
         async with (
-            Database(settings, application="tidings doctor") as database,
+            PostgresDatabase(settings, application="tidings doctor") as database,
             database.connection() as connection,
         ):
             return await _diagnose(connection, state)

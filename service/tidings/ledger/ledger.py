@@ -8,7 +8,7 @@ from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Claim, Claimed
 from tidings.delivery.ports import ClaimRequest, Record
 from tidings.ledger.batcher import Batcher
-from tidings.ledger.database import Database
+from tidings.ledger.database import Database, PostgresDatabase
 from tidings.ledger.dead_letters.dead_letters import Letters
 from tidings.ledger.notifications.changes import Changes
 from tidings.ledger.notifications.claims import Claims
@@ -38,7 +38,7 @@ class Ledger:
         self, settings: LedgerSettings, *, actor: str, database: Database | None = None
     ) -> None:
         self.actor = actor
-        self.database = database or Database(settings, application=f"tidings {actor}"[:63])
+        self.database = database or PostgresDatabase(settings, application=f"tidings {actor}"[:63])
         self.outbox = Outbox(self.database)
         self.reports = Reports(self.database)
         self.changes = Changes(self.database)

@@ -6,11 +6,11 @@ import pytest
 from tests.contract.ledger.both_sides import OnPostgreSQL
 from tests.support.ledger_rig import settings_of
 
-from tidings.ledger.database import Database
+from tidings.ledger.database import PostgresDatabase
 
 
 @pytest.fixture
 async def on_postgresql(database_url: str) -> AsyncIterator[OnPostgreSQL]:
     """The ledger's parts on a database of the test's own."""
-    async with Database(settings_of(database_url)) as database:
+    async with PostgresDatabase(settings_of(database_url)) as database:
         yield OnPostgreSQL(database)

@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import fresh_database
 from tests.support.ledger_rig import LedgerRig, settings_of
 
-from tidings.ledger.database import Database
+from tidings.ledger.database import PostgresDatabase
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def shared_database_url(postgresql_url: str, migrated_template: str) -> Iterator
 @pytest.fixture
 async def ledger(shared_database_url: str) -> AsyncIterator[LedgerRig]:
     """The parts that a worker has, sharing a pool; others have left rows in the tables."""
-    async with Database(settings_of(shared_database_url)) as database:
+    async with PostgresDatabase(settings_of(shared_database_url)) as database:
         yield LedgerRig(database)
 
 
@@ -33,7 +33,7 @@ def emptied_database_url(postgresql_url: str, migrated_template: str) -> Iterato
 @pytest.fixture
 async def ledger_alone(emptied_database_url: str) -> AsyncIterator[LedgerRig]:
     """The same parts, and the tables are empty."""
-    async with Database(settings_of(emptied_database_url)) as database:
+    async with PostgresDatabase(settings_of(emptied_database_url)) as database:
         rig = LedgerRig(database)
         await rig.execute(
             "TRUNCATE notifications, attempts, transitions, idempotency_holders, dead_letters, processes"

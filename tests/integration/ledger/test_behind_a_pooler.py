@@ -14,7 +14,7 @@ from tidings.delivery.outcome import Claimed
 from tidings.delivery.ports import Verdict
 from tidings.ledger import Ledger, migrate, migration_state
 from tidings.ledger.connecting import MixedSessions, connect
-from tidings.ledger.database import Database
+from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.diagnosis import diagnose
 
 PREPARED = "SELECT count(*) FROM pg_prepared_statements"
@@ -53,7 +53,7 @@ async def test_a_pooler_with_no_more_sessions_than_our_pool_is_enough(
 ) -> None:
     with pgbouncer(server_directory, database_url, "session", sessions=6) as pooled:
         settings = settings_of(pooled, database_pool_size=6, database_timeout=10.0)
-        async with Database(settings) as database, AsyncExitStack() as stack:
+        async with PostgresDatabase(settings) as database, AsyncExitStack() as stack:
             every = [stack.enter_async_context(database.connection()) for _ in range(6)]
             for connection in await asyncio.gather(*every):
                 assert await connection.fetchval("SELECT 1") == 1

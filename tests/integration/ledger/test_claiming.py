@@ -39,7 +39,7 @@ from tidings.delivery.outcome import (
 from tidings.delivery.ports import ClaimRequest
 from tidings.delivery.states import FINISHED, State
 from tidings.ledger import Ledger
-from tidings.ledger.database import Database
+from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.notifications.idempotency import Use, hold
 
 
@@ -691,7 +691,7 @@ async def test_a_statement_that_takes_too_long_is_unavailable(
     attempt = attempt_of()
     await ledger.claimed(attempt, lease=-1.0)
     settings = settings_of(shared_database_url, database_timeout=0.3)
-    async with ledger.database.transaction() as blocking, Database(settings) as database:
+    async with ledger.database.transaction() as blocking, PostgresDatabase(settings) as database:
         await blocking.execute("SELECT FROM notifications WHERE id = $1 FOR UPDATE", attempt.id)
         with pytest.raises(LedgerUnavailable, match="no answer in time"):
             await LedgerRig(database).claim(request_of(attempt, "another"))

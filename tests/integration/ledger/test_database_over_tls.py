@@ -13,7 +13,7 @@ from tests.conftest import start_or_skip
 
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
 from tidings.ledger import migrate
-from tidings.ledger.database import Connection, Database
+from tidings.ledger.database import Connection, PostgresDatabase
 from tidings.ledger.encryption import address_of
 from tidings.local.ports import LOOPBACK
 from tidings.local.postgres import PostgreSQL
@@ -56,7 +56,7 @@ def elsewhere(url: str) -> str:
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Connection]:
     settings = LedgerSettings(database_url=SecretStr(url), database_timeout=5)
-    async with Database(settings) as database, database.connection() as connection:
+    async with PostgresDatabase(settings) as database, database.connection() as connection:
         yield connection
 
 

@@ -20,7 +20,7 @@ from tests.support.standby import Standby, let_replicate
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.outcome import Claimed
 from tidings.ledger import Ledger, migrate
-from tidings.ledger.database import Connection, Database
+from tidings.ledger.database import Connection, Database, PostgresDatabase
 from tidings.local.postgres import PostgreSQL
 
 RECOVERY = 10.0
@@ -160,7 +160,7 @@ async def test_a_host_that_is_switched_off_does_not_use_up_the_time_of_the_next(
         settings = settings_of(of_both(host, postgresql_url), database_timeout=20.0)
         async with (
             asyncio.timeout(5),
-            Database(settings) as database,
+            PostgresDatabase(settings) as database,
             database.connection() as connection,
         ):
             assert await connection.fetchval("SELECT 1") == 1
@@ -182,7 +182,7 @@ async def test_statements_that_wait_on_a_dead_wire_do_not_fail_one_after_another
 async def test_a_lock_that_was_waited_for_in_vain_says_nothing_of_the_server(
     database_url: str,
 ) -> None:
-    async with Database(settings_of(database_url)) as database:
+    async with PostgresDatabase(settings_of(database_url)) as database:
         async with database.connection() as connection:
             process = connection.get_server_pid()
         wake = asyncio.Event()

@@ -18,7 +18,7 @@ from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger import steps
-from tidings.ledger.database import Database
+from tidings.ledger.database import Database, PostgresDatabase
 from tidings.ledger.dead_letters.search import LetterFilter
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.notifications import id_search, requeue
@@ -97,7 +97,7 @@ async def rows_read(url: str, work: Callable[[Database], Awaitable[T]]) -> tuple
         return {row["relname"]: row for row in await watching.fetch(READ)}
 
     before = await counted()
-    async with Database(settings_of(url)) as database:
+    async with PostgresDatabase(settings_of(url)) as database:
         result = await work(database)
     async with asyncio.timeout(20):
         while (after := await counted()) == before:
@@ -225,7 +225,7 @@ async def test_a_statement_goes_by_its_index(
 
 
 async def test_a_list_goes_on_step_by_step_while_there_is_time(large: str) -> None:
-    async with Database(settings_of(large)) as database:
+    async with PostgresDatabase(settings_of(large)) as database:
         rare = await Reports(database).list(Filters(states=(State.QUEUED,)), 25, patience=60)
         assert (rare.found, rare.looked_back_to) == ((), None)
         whole = await Reports(database).list(Filters(channel="email"), 10_000, patience=60)
@@ -245,7 +245,7 @@ async def test_verifying_what_is_recent_reads_only_that(large: str) -> None:
 
 
 async def test_verifying_everything_goes_step_by_step_and_finds_the_same(large: str) -> None:
-    async with Database(settings_of(large)) as database:
+    async with PostgresDatabase(settings_of(large)) as database:
         sound = await Verification(database).soundness(NOW - timedelta(days=60), 20.0)
     assert sum(sound.states.values()) == ROWS
     assert sound.unburied is not None
@@ -275,7 +275,7 @@ async def test_the_last_digits_of_an_id_are_looked_for_among_the_newest(
 ) -> None:
     n = ROWS - age
     digits = IdPrefix.parse(last(n))
-    async with Database(settings_of(large)) as database:
+    async with PostgresDatabase(settings_of(large)) as database:
         reports = Reports(database)
         everywhere = await reports.find(digits, patience=None)
         assert everywhere is not None
@@ -301,7 +301,7 @@ async def test_looking_for_last_digits_reads_no_rows(large: str) -> None:
 async def test_few_digits_that_only_one_of_the_newest_has_are_not_enough(large: str) -> None:
     """Another one further back may have them too: it might be cancelled in its place."""
     few = IdPrefix.parse(last(ROWS - 5)[-8:])
-    async with Database(settings_of(large)) as database:
+    async with PostgresDatabase(settings_of(large)) as database:
         with pytest.raises(Refused, match=r"only .* has these digits"):
             await Reports(database).find(few, patience=0)
         assert await Reports(database).find(few, patience=None) is not None
@@ -322,7 +322,7 @@ async def test_what_waits_for_its_message_is_looked_for_among_the_newest(
     some, read = await rows_read(large, moment)
     assert some.looked_back_to is not None or states == (State.RETRYING,)
     assert read["notifications"] <= FEW
-    async with Database(settings_of(large)) as database:
+    async with PostgresDatabase(settings_of(large)) as database:
         whole = await requeues(database).select_newest(states, None, 60.0, 100, patience=60)
         every = await requeues(database).select(states, None, 60.0, 100)
     assert whole.looked_back_to is None
@@ -358,7 +358,7 @@ async def test_statistics_count_the_newest_unless_the_whole_is_wanted(large: str
     assert (newest.complete, newest.total.accepted) == (False, STEP + 1)
     assert newest.since > since
     assert read["notifications"] <= FEW
-    async with Database(settings_of(large)) as database:
+    async with PostgresDatabase(settings_of(large)) as database:
         whole = await Reports(database).stats(since, whole=True)
         recent = await Reports(database).stats(NOW - timedelta(hours=1))
     assert (whole.complete, whole.total.accepted) == (True, ROWS)
@@ -386,12 +386,18 @@ async def test_letters_that_never_became_notifications_are_counted_without_the_o
     async def counted(database: Database) -> Mapping[Reason, int]:
         return await Reports(database).letters_alone()
 
-    async with Database(settings_of(large)) as database, database.transaction() as connection:
+    async with (
+        PostgresDatabase(settings_of(large)) as database,
+        database.transaction() as connection,
+    ):
         await connection.execute(add)
     try:
         found, read = await rows_read(large, counted)
     finally:
-        async with Database(settings_of(large)) as database, database.connection() as connection:
+        async with (
+            PostgresDatabase(settings_of(large)) as database,
+            database.connection() as connection,
+        ):
             await connection.execute("DELETE FROM dead_letters WHERE reason <> 'rejected'")
     assert found == {Reason.MALFORMED: 2, Reason.UNROUTABLE: 1}
     assert read["dead_letters"] <= 4

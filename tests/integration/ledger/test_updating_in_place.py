@@ -7,7 +7,7 @@ from tests.support.attempts import attempt_of
 from tests.support.ledger_rig import LedgerRig, record_of, request_of, settings_of
 
 from tidings.delivery.outcome import Sent
-from tidings.ledger.database import Database
+from tidings.ledger.database import PostgresDatabase
 
 UPDATES = """
 SELECT n_tup_upd AS updated, n_tup_hot_upd AS in_place FROM pg_stat_user_tables WHERE relname = 'notifications'
@@ -20,7 +20,7 @@ UNDER_WAY = 4
 
 async def test_recording_that_it_was_sent_touches_no_index(database_url: str) -> None:
     watching = await asyncpg.connect(database_url)
-    async with Database(settings_of(database_url)) as database:
+    async with PostgresDatabase(settings_of(database_url)) as database:
         ledger = LedgerRig(database)
         batches = [[attempt_of(body="x" * 250) for _ in range(SIZE)] for _ in range(BATCHES)]
         for place in range(BATCHES + UNDER_WAY):

@@ -1,30 +1,31 @@
 """A message is claimed while its place is still in use, and nothing is lost or sent twice by it."""
 
 from collections import Counter
-from typing import ClassVar
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 import pytest
 from tests.doubles.channel import ScriptedChannel
+from tests.doubles.ledger import ChangedLedger
 from tests.integration.worker.conftest import MakeRig
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.orders import WHOLE_CHANNEL, Verb
 from tidings.delivery.outcome import Claim
-from tidings.delivery.ports import ClaimRequest, SendRequest
-from tidings.ledger.ledger import Ledger
+from tidings.delivery.ports import ClaimRequest, Ledger, SendRequest
 
 SENDING = "SELECT id FROM notifications WHERE state = 'sending'"
 
 
-class CountingLedger(Ledger):
-    """Knows how often each notification was claimed."""
+def counting(claims: Counter[UUID]) -> Callable[[Ledger], Ledger]:
+    """A ledger that counts how often each notification is claimed."""
 
-    claims: ClassVar[Counter[UUID]] = Counter()
+    async def claim(ledger: Ledger, request: ClaimRequest) -> Claim:
+        claims[request.attempt.id] += 1
+        return await ledger.claim(request)
 
-    async def claim(self, request: ClaimRequest) -> Claim:
-        self.claims[request.attempt.id] += 1
-        return await super().claim(request)
+    return partial(ChangedLedger, claiming=claim)
 
 
 def slow_ones_take(seconds: float):
@@ -54,11 +55,12 @@ async def test_who_waits_for_a_place_longer_than_its_lease_is_good_for_claims_ag
 ) -> None:
     rig = await make_rig(TIDINGS_EMAIL_CONCURRENCY="2", TIDINGS_LEASE_MARGIN="0.4s")
     channel = ScriptedChannel(script=slow_ones_take(0.8))
-    async with rig.working(channel, ledger_type=CountingLedger):
+    claims: Counter[UUID] = Counter()
+    async with rig.working(channel, changed=counting(claims)):
         *first, waiting = await three_of_which_two_are_sent(rig, channel)
         await rig.reaches(waiting, "sent")
 
-    assert [CountingLedger.claims[id] for id in (*first, waiting)] == [1, 1, 2]
+    assert [claims[id] for id in (*first, waiting)] == [1, 1, 2]
     assert set(channel.sent.values()) == {1}
     assert channel.most_at_once == 2
 

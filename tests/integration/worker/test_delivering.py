@@ -4,11 +4,12 @@ import asyncio
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
-from typing import ClassVar
 from uuid import UUID, uuid4
 
 from tests.doubles.channel import ScriptedChannel
+from tests.doubles.ledger import ChangedLedger
 from tests.support.garbage import errors_that_hold_themselves
 from tests.support.worker_rig import Rig, eventually
 
@@ -22,8 +23,7 @@ from tidings.delivery.errors import (
     Unavailable,
 )
 from tidings.delivery.outcome import Claim, Sent
-from tidings.delivery.ports import ClaimRequest, SendRequest
-from tidings.ledger.ledger import Ledger
+from tidings.delivery.ports import ClaimRequest, Ledger, SendRequest
 from tidings_events.routing import Headers
 
 
@@ -370,25 +370,22 @@ async def test_a_rate_limit_holds_back_what_exceeds_it(make_rig) -> None:
         assert asyncio.get_running_loop().time() - began >= 1.4
 
 
-class LedgerWithABug(Ledger):
-    """Fails on some notifications in a way that nobody thought of."""
-
-    asked: ClassVar[Counter[UUID]] = Counter()
-
-    async def claim(self, request: ClaimRequest) -> Claim:
-        if request.attempt.notification.category == "cursed":
-            self.asked[request.attempt.id] += 1
-            raise TypeError("a bug of ours")
-        return await super().claim(request)
-
-
 async def test_a_bug_of_ours_gives_the_message_back_and_holds_nobody_up(rig: Rig) -> None:
-    async with rig.working(ScriptedChannel(), ledger_type=LedgerWithABug):
+    claims: Counter[UUID] = Counter()
+
+    async def fail_if_cursed(ledger: Ledger, request: ClaimRequest) -> Claim:
+        if request.attempt.notification.category == "cursed":
+            claims[request.attempt.id] += 1
+            raise TypeError("a bug of ours")
+        return await ledger.claim(request)
+
+    changed = partial(ChangedLedger, claiming=fail_if_cursed)
+    async with rig.working(ScriptedChannel(), changed=changed):
         cursed = await rig.publish(category="cursed")
         fine = await rig.publish()
         await rig.reaches(fine, "sent")
         # again and again, until the lane's delivery limit makes it a dead letter
-        await eventually(lambda: LedgerWithABug.asked[cursed] >= 3)
+        await eventually(lambda: claims[cursed] >= 3)
     assert await rig.state(cursed) is None
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 from tests.doubles.channel import ScriptedChannel
+from tests.doubles.ledger import ChangedLedger
 from tests.integration.worker.conftest import MakeRig
 from tests.support.worker_rig import Rig, eventually
 
@@ -14,9 +16,7 @@ from tidings.delivery.attempt import Attempt
 from tidings.delivery.errors import Hampered, Unavailable
 from tidings.delivery.orders import Order
 from tidings.delivery.outcome import Claim
-from tidings.delivery.ports import ClaimRequest, Record
-from tidings.ledger import Ledger
-from tidings.ledger.operators.controls import Controls
+from tidings.delivery.ports import ClaimRequest, Controls, Ledger, Record
 from tidings_events.routing import Headers
 
 LANE = "tidings.email.normal"
@@ -29,34 +29,28 @@ DEATHS: list[tuple[str, type[BaseException]]] = [
 ]
 
 
-def breaking(step: str, fault: type[BaseException]) -> type[Ledger]:
+def breaking(step: str, fault: type[BaseException]) -> Callable[[Ledger], Ledger]:
     """A ledger of which each message's first visit at one step fails."""
+    visited: set[object] = set()
 
-    class Breaking(Ledger):
-        def __init__(self, *arguments: object, **named: object) -> None:
-            super().__init__(*arguments, **named)  # type: ignore[arg-type]  # as they come
-            self.visited: set[object] = set()
+    def once(at: str, attempt: Attempt) -> None:
+        if at == step and attempt.id not in visited:
+            visited.add(attempt.id)
+            raise fault
 
-        def once(self, at: str, id: object) -> None:
-            if at == step and id not in self.visited:
-                self.visited.add(id)
-                raise fault
+    async def claim(ledger: Ledger, request: ClaimRequest) -> Claim:
+        once("claim", request.attempt)
+        return await ledger.claim(request)
 
-        async def claim(self, request: ClaimRequest) -> Claim:
-            self.once("claim", request.attempt.id)
-            return await super().claim(request)
+    async def record(ledger: Ledger, record: Record) -> bool:
+        once("before record", record.attempt)
+        ours = await ledger.record(record)
+        once("after record", record.attempt)
+        return ours
 
-        async def record(self, record: Record) -> bool:
-            self.once("before record", record.attempt.id)
-            ours = await super().record(record)
-            self.once("after record", record.attempt.id)
-            return ours
-
-        async def release(self, attempt: Attempt, token: str, why: str) -> None:
-            self.once("release", attempt.id)
-            await super().release(attempt, token, why)
-
-    return Breaking
+    return partial(
+        ChangedLedger, claiming=claim, recording=record, releasing=partial(once, "release")
+    )
 
 
 @pytest.mark.parametrize(("step", "fault"), DEATHS)
@@ -65,7 +59,7 @@ async def test_a_message_whose_step_dies_is_given_back_and_delivered(
 ) -> None:
     rig = await make_rig(TIDINGS_EMAIL_SEND_TIMEOUT="1s", TIDINGS_LEASE_MARGIN="1s")
     channel = ScriptedChannel()
-    async with rig.working(channel, ledger_type=breaking(step, fault)):
+    async with rig.working(channel, changed=breaking(step, fault)):
         ids = await rig.publish_many(5)
         await eventually(lambda: all(channel.sent[id] for id in ids))
         for id in ids:
@@ -77,7 +71,7 @@ async def test_a_message_whose_step_dies_is_given_back_and_delivered(
 async def test_a_message_whose_claim_could_not_be_given_back_comes_again(make_rig: MakeRig) -> None:
     rig = await make_rig(TIDINGS_EMAIL_SEND_TIMEOUT="1s", TIDINGS_LEASE_MARGIN="1s")
     channel = ScriptedChannel(script=lambda _, before: None if before else Unavailable("down"))
-    async with rig.working(channel, ledger_type=breaking("release", RuntimeError)):
+    async with rig.working(channel, changed=breaking("release", RuntimeError)):
         id = await rig.publish()
         await rig.reaches(id, "sent", within=20)
         await eventually(lambda: is_empty(rig, LANE))
@@ -90,19 +84,21 @@ async def is_empty(rig: Rig, queue: str) -> bool:
 async def test_a_chore_that_dies_makes_its_worker_not_ready_until_it_goes_on(rig: Rig) -> None:
     broken = asyncio.Event()
 
-    class Dying(Controls):
+    class Dying:
+        def __init__(self, controls: Controls) -> None:
+            self.controls = controls
+            self.say = controls.say
+
         async def orders(self) -> Sequence[Order]:
             if broken.is_set():
                 raise RuntimeError("nobody foresaw this")
-            return await super().orders()
+            return await self.controls.orders()
 
-    class DyingLedger(Ledger):
-        def __init__(self, *arguments: object, **named: object) -> None:
-            super().__init__(*arguments, **named)  # type: ignore[arg-type]  # as they come
-            self.controls = Dying(self.database)
+    def dying(ledger: Ledger) -> Ledger:
+        return ChangedLedger(ledger, watched=Dying(ledger.controls))
 
     channel = ScriptedChannel()
-    async with rig.working(channel, ledger_type=DyingLedger):
+    async with rig.working(channel, changed=dying):
         [worker] = rig.workers
         broken.set()
         await eventually(lambda: not worker.ready)
@@ -112,21 +108,16 @@ async def test_a_chore_that_dies_makes_its_worker_not_ready_until_it_goes_on(rig
         await eventually(lambda: worker.ready, within=20)
 
 
-class ShortOfFiles(Ledger):
-    """Can't open a file twice, before it does anything else."""
-
-    left = 2
-
-    async def claim(self, request: ClaimRequest) -> Claim:
-        if type(self).left:
-            type(self).left -= 1
-            raise OSError(errno.EMFILE, "Too many open files")
-        return await super().claim(request)
-
-
 async def test_our_own_want_counts_nothing_against_a_message(rig: Rig) -> None:
+    shortages = [OSError(errno.EMFILE, "Too many open files") for _ in range(2)]
+
+    async def claim(ledger: Ledger, request: ClaimRequest) -> Claim:
+        if shortages:
+            raise shortages.pop()
+        return await ledger.claim(request)
+
     channel = ScriptedChannel()
-    async with rig.working(channel, ledger_type=ShortOfFiles):
+    async with rig.working(channel, changed=partial(ChangedLedger, claiming=claim)):
         id = await rig.publish()
         await rig.reaches(id, "sent")
     (request,) = channel.requests
