@@ -124,5 +124,7 @@ def _replay_all(world: World) -> None:
 async def _replay(world: World, letters: list[UUID], process: Process) -> None:
     async with world.ledger(process) as ledger, world.connection(process) as connection:
         publisher = Publisher(world.settings.broker, connection)
-        replayer = Replayer(ledger, publisher, Policies(world.settings).expires_at)
+        replayer = Replayer(
+            ledger, publisher, Policies(world.settings).expires_at, actor=process.name
+        )
         await replayer.run([Chosen(id, 1) for id in letters], Plan(watch=0))

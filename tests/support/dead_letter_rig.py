@@ -142,5 +142,6 @@ class DeadLetterRig(Rig):
                 ledger,
                 Publisher(self.settings.broker, connection),
                 Policies(self.settings).expires_at,
+                actor=ledger.actor,
             )
             return await replayer.run(selection.letters, plan or Plan(watch=0))

@@ -13,7 +13,7 @@ from tidings.cli.commands import Unclear
 from tidings.cli.console import FAULT, err, out, print_json, run
 from tidings.cli.hints import say_what_is_near
 from tidings.cli.letter_views import letters_table
-from tidings.cli.options import AsJson, open_ledger
+from tidings.cli.options import AsJson, actor, open_ledger
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.rows import StoredLetter
@@ -168,5 +168,5 @@ async def _discard(chosen: Sequence[UUID], why: str) -> list[UUID]:
     async with open_ledger(Settings()) as ledger:
         for start in range(0, len(chosen), CLOSED_AT_ONCE):
             some = chosen[start : start + CLOSED_AT_ONCE]
-            closed += await ledger.letters.closings.discard(some, why)
+            closed += await ledger.letters.closings.discard(some, why, actor=actor())
     return closed

@@ -27,7 +27,7 @@ from tidings.cli.editor import edit_text
 from tidings.cli.files import contents
 from tidings.cli.harmless import escape
 from tidings.cli.hints import say_what_is_near
-from tidings.cli.options import AsJson, Reveal, open_ledger
+from tidings.cli.options import AsJson, Reveal, actor, open_ledger
 from tidings.cli.replay import end, replay_letters
 from tidings.cli.replay_report import warn_of_doubt
 from tidings.cli.ways_on import not_text
@@ -236,6 +236,7 @@ async def _mended(
                 letters,
                 change,
                 Policies(settings).expires_at,
+                actor=actor(),
                 rehearsed=rehearsed,
                 interrupted=interrupted,
                 clock=Clock(patience),
@@ -290,7 +291,7 @@ async def _supersede(letter: UUID, body: bytes) -> UUID:
     settings = Settings()
     async with open_ledger(settings) as ledger:
         return await ledger.letters.editing.supersede(
-            letter, body, expires_at=Policies(settings).expires_at
+            letter, body, expires_at=Policies(settings).expires_at, actor=actor()
         )
 
 

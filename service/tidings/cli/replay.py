@@ -195,7 +195,8 @@ async def replay_letters(
                 ledger,
                 Publisher(settings.broker, connection),
                 Policies(settings).expires_at,
-                progress,
+                actor=ledger.actor,
+                progress=progress,
             )
             with interruptible(replayer.interrupt):
                 return await replayer.run(selection.letters, plan)

@@ -164,7 +164,9 @@ class Draws:
 
         async def replay(side: Side) -> object:
             replays = side.letters.replays
-            begun = await replays.begin(ids, run, expires_at=lambda _: None, force=force)
+            begun = await replays.begin(
+                ids, run, expires_at=lambda _: None, actor="test", force=force
+            )
             # Else its lease would run out amid the operations, on one side before the other.
             await side.outbox.keep(begun.dispatches, 600.0)
             return begun, await replays.outcomes(run), await replays.outcomes(run, ids)

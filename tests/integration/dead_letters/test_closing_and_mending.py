@@ -19,7 +19,9 @@ from tidings_events import InvalidNotification
 async def test_a_discarded_letter_ends_its_notification_with_the_reason(rig: DeadLetterRig) -> None:
     (letter,) = await rig.archived(written())
     async with rig.ledger("cli jane") as ledger:
-        assert await ledger.letters.closings.discard([letter], "test data") == [letter]
+        assert await ledger.letters.closings.discard([letter], "test data", actor=ledger.actor) == [
+            letter
+        ]
     (row,) = await rig.letters()
     assert (row["state"], row["note"]) == ("discarded", "test data")
     assert str(row["actor"]).startswith("cli jane")
@@ -33,9 +35,9 @@ async def test_a_notification_with_another_open_letter_is_not_ended(rig: DeadLet
     id = uuid4()
     letters = await rig.archived(written(id, subject="one"), written(id, subject="two"))
     async with rig.ledger() as ledger:
-        await ledger.letters.closings.discard(letters[:1], "the wrong one")
+        await ledger.letters.closings.discard(letters[:1], "the wrong one", actor="test")
         assert await rig.state(id) == "failed"
-        await ledger.letters.closings.discard(letters[1:], "this too")
+        await ledger.letters.closings.discard(letters[1:], "this too", actor="test")
         assert await rig.state(id) == "discarded"
 
 
@@ -43,7 +45,7 @@ async def test_a_letter_is_either_discarded_or_replayed(rig: DeadLetterRig) -> N
     letters = await rig.archived(*(written() for _ in range(20)))
     async with rig.ledger() as ledger:
         closed, summary = await asyncio.gather(
-            ledger.letters.closings.discard(letters, "no"), rig.replay(LetterFilter())
+            ledger.letters.closings.discard(letters, "no", actor="test"), rig.replay(LetterFilter())
         )
     assert len(closed) + summary.replayed == 20
     states = [row["state"] for row in await rig.letters(20)]
@@ -54,8 +56,8 @@ async def test_a_letter_is_either_discarded_or_replayed(rig: DeadLetterRig) -> N
 async def test_a_discarded_letter_is_never_replayed(rig: DeadLetterRig) -> None:
     (letter,) = await rig.archived(written())
     async with rig.ledger() as ledger:
-        await ledger.letters.closings.discard([letter], "no")
-        assert await ledger.letters.closings.discard([letter], "again") == []
+        await ledger.letters.closings.discard([letter], "no", actor="test")
+        assert await ledger.letters.closings.discard([letter], "again", actor="test") == []
     forced = await rig.replay(LetterFilter(ids=(letter,)), Plan(force=True, watch=0))
     assert (forced.replayed, len(forced.refused)) == (0, 1)
 
@@ -148,7 +150,7 @@ async def test_a_malformed_letter_can_t_take_another_notifications_place(
 async def _supersede(rig: DeadLetterRig, letter: UUID, body: bytes) -> UUID:
     async with rig.ledger() as ledger:
         return await ledger.letters.editing.supersede(
-            letter, body, expires_at=Policies(rig.settings).expires_at
+            letter, body, expires_at=Policies(rig.settings).expires_at, actor="test"
         )
 
 

@@ -176,6 +176,7 @@ async def test_a_mended_copy_is_sent_to_its_new_address_alone(rig: DeadLetterRig
                 letter["id"],  # type: ignore[arg-type]  # a UUID
                 body,
                 expires_at=lambda _: None,
+                actor="test",
             )
         await rig.replay(BURIED, Plan(watch=10))
         assert await rig.state(id) == "sent"
@@ -193,6 +194,6 @@ async def test_a_letter_of_a_copy_that_is_closed_leaves_the_mail_as_sent(
         id = await rig.publish(cc=[BOB])
         [letter] = await rig.letters()
         async with rig.ledger() as ledger:
-            await ledger.letters.closings.discard([letter["id"]], "a typing error")  # type: ignore[list-item]  # a UUID
+            await ledger.letters.closings.discard([letter["id"]], "a typing error", actor="test")  # type: ignore[list-item]  # a UUID
 
     assert await rig.state(id) == "sent"

@@ -107,7 +107,7 @@ async def test_of_the_letters_of_a_notification_the_only_open_one_is_meant_or_el
     typed = [str(id), str(id)[:8], str(id)[-12:]]
     async with rig.ledger() as ledger:
         for closed, meant in ((first, second), (second, second)):
-            await ledger.letters.closings.discard([closed], "dealt with")
+            await ledger.letters.closings.discard([closed], "dealt with", actor="test")
             for text in typed:
                 found = await ledger.letters.search.resolve(IdPrefix.parse(text))
                 assert found == meant, text
@@ -120,6 +120,6 @@ async def test_an_open_letter_is_not_guessed_among_those_of_several_notification
     ids = [UUID(f"0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c{last}") for last in ("01", "02")]
     closed, _ = await rig.archived(*(written(id) for id in ids))
     async with rig.ledger() as ledger:
-        await ledger.letters.closings.discard([closed], "dealt with")
+        await ledger.letters.closings.discard([closed], "dealt with", actor="test")
         with pytest.raises(Refused, match=r"\(discarded\)"):
             await ledger.letters.search.resolve(IdPrefix.parse("0192f0c1"))

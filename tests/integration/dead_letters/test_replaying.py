@@ -78,7 +78,9 @@ async def test_a_replay_that_was_killed_is_finished_by_the_scheduler(rig: DeadLe
     letters = await rig.archived(written(), written())
     async with rig.ledger("killed") as ledger:
         expires_at = Policies(rig.settings).expires_at
-        begun = await ledger.letters.replays.begin(letters, uuid4(), expires_at=expires_at)
+        begun = await ledger.letters.replays.begin(
+            letters, uuid4(), expires_at=expires_at, actor="test"
+        )
     assert len(begun.dispatches) == 2
     channel = ScriptedChannel()
     async with rig.scheduling(), rig.working(channel):
@@ -96,9 +98,15 @@ async def test_a_batch_begun_again_after_its_reply_was_lost_is_still_its_own(
     letters = await rig.archived(written(), written())
     run, expires_at = uuid4(), Policies(rig.settings).expires_at
     async with rig.ledger() as ledger:
-        first = await ledger.letters.replays.begin(letters, run, expires_at=expires_at)
-        again = await ledger.letters.replays.begin(letters, run, expires_at=expires_at)
-        other = await ledger.letters.replays.begin(letters, uuid4(), expires_at=expires_at)
+        first = await ledger.letters.replays.begin(
+            letters, run, expires_at=expires_at, actor="test"
+        )
+        again = await ledger.letters.replays.begin(
+            letters, run, expires_at=expires_at, actor="test"
+        )
+        other = await ledger.letters.replays.begin(
+            letters, uuid4(), expires_at=expires_at, actor="test"
+        )
     assert len(first.dispatches) == 2
     assert (again.dispatches, again.later, again.not_replayed) == ((), 2, ())
     assert [one.taken for one in other.not_replayed] == [True, True]
@@ -108,7 +116,7 @@ async def test_a_confirm_that_was_not_recorded_is_made_up_for(rig: DeadLetterRig
     letters = await rig.archived(written())
     async with rig.ledger("killed") as ledger:
         expires_at = Policies(rig.settings).expires_at
-        await ledger.letters.replays.begin(letters, uuid4(), expires_at=expires_at)
+        await ledger.letters.replays.begin(letters, uuid4(), expires_at=expires_at, actor="test")
         await ledger.letters.replays.finish()
         assert (await rig.letters())[0]["state"] == "replaying"
         await rig.fetch("UPDATE notifications SET state = 'sent', dispatch_at = NULL")  # claimed

@@ -119,7 +119,9 @@ async def test_what_is_edited_keeps_them(rig: DeadLetterRig) -> None:
         (row,) = await rig.letters()
     async with rig.ledger() as ledger:
         body = written(row["notification_id"], subject="Mended")  # type: ignore[arg-type]
-        await ledger.letters.editing.supersede(row["id"], body, expires_at=lambda _: None)  # type: ignore[arg-type]
+        await ledger.letters.editing.supersede(
+            row["id"], body, expires_at=lambda _: None, actor="test"
+        )  # type: ignore[arg-type]
     assert [told(one) for one in await rig.letters(2)] == [KEPT] * 2
 
 
@@ -138,7 +140,7 @@ async def test_what_is_mended_or_led_back_is_as_it_was_published(
         if edited:
             async with rig.ledger() as ledger:
                 mended = await ledger.letters.editing.supersede(
-                    mended, written(id), expires_at=lambda _: None
+                    mended, written(id), expires_at=lambda _: None, actor="test"
                 )
         await rig.replay(LetterFilter(ids=(mended,)))
         await rig.reaches(id, "sent")

@@ -343,6 +343,7 @@ async def test_a_rehearsal_looks_at_some_letters_and_says_at_how_many(large: str
             chosen,
             lambda body: body,
             lambda _: None,
+            actor="test",
             rehearsed=True,
             interrupted=asyncio.Event(),
             clock=Clock(0),

@@ -126,13 +126,15 @@ async def buried(ledger: LedgerRig, attempt: Attempt) -> tuple[Letters, Letter]:
 
 async def discard(ledger: LedgerRig, attempt: Attempt) -> None:
     letters, letter = await buried(ledger, attempt)
-    await letters.closings.discard([letter.id], "not worth it")
+    await letters.closings.discard([letter.id], "not worth it", actor="test")
 
 
 def replaying(*, force: bool) -> Operation:
     async def work(ledger: LedgerRig, attempt: Attempt) -> None:
         letters, letter = await buried(ledger, attempt)
-        await letters.replays.begin([letter.id], uuid4(), expires_at=lambda _: None, force=force)
+        await letters.replays.begin(
+            [letter.id], uuid4(), expires_at=lambda _: None, actor="test", force=force
+        )
 
     return work
 

@@ -34,20 +34,19 @@ SELECT id FROM closed
 
 
 class Closings:
-    """Closes letters, each by compare-and-set.
+    """Closes letters, each by compare-and-set."""
 
-    Args:
-        actor: Named in the letters and in the history of their notifications.
-    """
-
-    def __init__(self, database: Database, *, actor: str) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._actor = actor
 
-    async def discard(self, letters: Sequence[UUID], why: str) -> Sequence[UUID]:
-        """Close letters for good; those that were closed. The others were no longer buried."""
+    async def discard(self, letters: Sequence[UUID], why: str, *, actor: str) -> Sequence[UUID]:
+        """Close letters for good; those that were closed. The others were no longer buried.
+
+        Args:
+            actor: Named in the letters and in the history of their notifications.
+        """
         async with self._database.transaction() as connection:
             closed = await connection.fetch(
-                DISCARD, sorted(letters), why, self._actor, list(sources(State.DISCARDED))
+                DISCARD, sorted(letters), why, actor, list(sources(State.DISCARDED))
             )
         return [row["id"] for row in closed]

@@ -13,14 +13,14 @@ class Letters:
     """Everything that is remembered of dead letters.
 
     Args:
-        actor: Named in letters and in the history of their notifications.
+        actor: Who buries: named in letters and in the history of their notifications.
         window: Seconds for which an idempotency key is remembered.
     """
 
     def __init__(self, database: Database, *, actor: str, window: float) -> None:
         self.burials = Burials(database, actor=actor)
         self.search = LetterSearch(database)
-        self.closings = Closings(database, actor=actor)
-        self.editing = Editing(database, actor=actor)
-        self.replays = Replays(database, actor=actor, window=window)
+        self.closings = Closings(database)
+        self.editing = Editing(database)
+        self.replays = Replays(database, window=window)
         self.escalations = Escalations(database)

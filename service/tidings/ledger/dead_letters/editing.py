@@ -151,15 +151,10 @@ class _Draft:
 
 
 class Editing:
-    """Edits letters, each by compare-and-set.
+    """Edits letters, each by compare-and-set."""
 
-    Args:
-        actor: Named in the letters and in the history of their notifications.
-    """
-
-    def __init__(self, database: Database, *, actor: str) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._actor = actor
 
     async def edit(
         self,
@@ -167,12 +162,14 @@ class Editing:
         change: Change,
         *,
         expires_at: ExpiresAt,
+        actor: str,
         rehearsed: bool = False,
     ) -> Edits:
         """Bury edited letters in the place of these, in one transaction.
 
         Args:
             change: What is to be different. The notification keeps its id, where that could be read.
+            actor: Named in the letters and in the history of their notifications.
             rehearsed: Take everything back at the end.
 
         Raises:
@@ -182,14 +179,16 @@ class Editing:
             transaction = connection.transaction()
             await transaction.start()
             try:
-                done = await self._edit(connection, letters, change, expires_at)
+                done = await self._edit(connection, letters, change, expires_at, actor)
             except BaseException:
                 await transaction.rollback()
                 raise
             await (transaction.rollback() if rehearsed else transaction.commit())
         return done
 
-    async def supersede(self, letter: UUID, body: bytes, *, expires_at: ExpiresAt) -> UUID:
+    async def supersede(
+        self, letter: UUID, body: bytes, *, expires_at: ExpiresAt, actor: str
+    ) -> UUID:
         """Bury a letter with this body in the place of one; the new letter's id.
 
         Raises:
@@ -197,13 +196,18 @@ class Editing:
             Refused: The letter is not buried any more, or its notification has moved on.
         """
         parse(body)
-        done = await self.edit([letter], lambda _: body, expires_at=expires_at)
+        done = await self.edit([letter], lambda _: body, expires_at=expires_at, actor=actor)
         for one in done.not_edited:
             raise Refused(one.why)
         return done.edited[0].new
 
     async def _edit(
-        self, connection: Connection, letters: Sequence[UUID], change: Change, expires_at: ExpiresAt
+        self,
+        connection: Connection,
+        letters: Sequence[UUID],
+        change: Change,
+        expires_at: ExpiresAt,
+        actor: str,
     ) -> Edits:
         locked = await connection.fetch(LOCK, sorted(set(letters)))
         known = {row["id"] for row in locked}
@@ -218,7 +222,7 @@ class Editing:
         ids = sorted({one.notification.id for one in drafts})
         found = {row["id"]: row for row in await connection.fetch(STANDING, ids)}
         kept, refused = _fitting(drafts, found)
-        await self._write(connection, kept, found, expires_at)
+        await self._write(connection, kept, found, expires_at, actor)
         done = (Edited(one.old["id"], one.new, one.old["body"], one.body) for one in kept)
         return Edits(tuple(done), (*not_edited, *refused))
 
@@ -228,6 +232,7 @@ class Editing:
         drafts: Sequence[_Draft],
         found: dict[UUID, Record],
         expires_at: ExpiresAt,
+        actor: str,
     ) -> None:
         """Give the notifications their new bodies, and the letters others in their place."""
         if not drafts:
@@ -242,8 +247,8 @@ class Editing:
             await connection.execute(INTRODUCE_FAILED, *_stored(new, found, expires_at), *failures)
         epochs = {id_: row["epoch"] for id_, row in found.items()}
         values = [one.columns(epochs.get(one.notification.id, 0)) for one in drafts]
-        await connection.execute(SUPERSEDE, self._actor, *map(list, zip(*values, strict=True)))
-        await connection.execute(NOTE, self._actor, *_notes(drafts, found))
+        await connection.execute(SUPERSEDE, actor, *map(list, zip(*values, strict=True)))
+        await connection.execute(NOTE, actor, *_notes(drafts, found))
 
 
 def _draft(old: Record, change: Change) -> _Draft | NotEdited:

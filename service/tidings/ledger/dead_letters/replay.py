@@ -134,22 +134,27 @@ class Replays:
     """Sends letters on their way again.
 
     Args:
-        actor: Named in the history of their notifications.
         window: Seconds for which an idempotency key is remembered.
     """
 
-    def __init__(self, database: Database, *, actor: str, window: float) -> None:
+    def __init__(self, database: Database, *, window: float) -> None:
         self._database = database
-        self._actor = actor
         self._window = window
 
     async def begin(
-        self, letters: Sequence[UUID], run: UUID, *, expires_at: ExpiresAt, force: bool = False
+        self,
+        letters: Sequence[UUID],
+        run: UUID,
+        *,
+        expires_at: ExpiresAt,
+        actor: str,
+        force: bool = False,
     ) -> Begun:
         """Take letters and queue their notifications in a new epoch, in one transaction.
 
         Args:
             run: Names this replay, for `outcomes`.
+            actor: Named in the history of their notifications.
             force: Also take letters that were replayed before, and send again what was sent.
 
         Raises:
@@ -157,7 +162,7 @@ class Replays:
         """
         async with self._database.transaction() as connection:
             decided = await self._decide(connection, letters, run, expires_at, force=force)
-            epochs = await self._queue(connection, decided.candidates, run, forced=force)
+            epochs = await self._queue(connection, decided.candidates, run, actor, forced=force)
         due = [one for one in decided.candidates if not one.early]
         return Begun(
             tuple(_dispatch(one, epochs[one.attempt.id]) for one in due),
@@ -249,13 +254,19 @@ class Replays:
             await connection.execute(FINISH)
 
     async def _queue(
-        self, connection: Connection, candidates: Sequence[Candidate], run: UUID, *, forced: bool
+        self,
+        connection: Connection,
+        candidates: Sequence[Candidate],
+        run: UUID,
+        actor: str,
+        *,
+        forced: bool,
     ) -> dict[UUID, int]:
         if not candidates:
             return {}
         queued = await connection.fetch(
             QUEUE,
-            self._actor,
+            actor,
             LEASE,
             run,
             "forced: " if forced else "",

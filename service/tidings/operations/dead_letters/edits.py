@@ -50,6 +50,7 @@ async def mend(
     change: Change,
     expires_at: ExpiresAt,
     *,
+    actor: str,
     rehearsed: bool,
     interrupted: asyncio.Event,
     clock: Clock = UNHURRIED,
@@ -57,6 +58,7 @@ async def mend(
     """Edit letters, each for itself: one that can't be edited is told of and stays as it was.
 
     Args:
+        actor: Named in the letters and in the history of their notifications.
         rehearsed: Change nothing.
         interrupted: Ends it after the batch that is under way.
         clock: Ends a rehearsal, after some at least.
@@ -71,7 +73,11 @@ async def mend(
             break
         try:
             edits = await ledger.letters.editing.edit(
-                [one.id for one in batch], change, expires_at=expires_at, rehearsed=rehearsed
+                [one.id for one in batch],
+                change,
+                expires_at=expires_at,
+                actor=actor,
+                rehearsed=rehearsed,
             )
         except TidingsError as error:
             done.stopped = str(error)

@@ -171,6 +171,7 @@ class Replayer:
     """Replays letters.
 
     Args:
+        actor: Named in the history of what is replayed.
         progress: Told how it is going.
     """
 
@@ -179,11 +180,14 @@ class Replayer:
         ledger: Ledger,
         publisher: Publisher,
         expires_at: ExpiresAt,
+        *,
+        actor: str,
         progress: Progress = _nobody,
     ) -> None:
         self._ledger = ledger
         self._publisher = publisher
         self._expires_at = expires_at
+        self._actor = actor
         self._progress = progress
         self._interrupted = asyncio.Event()
 
@@ -237,7 +241,11 @@ class Replayer:
         ids = [one.id for one in batch]
         begun = await _persistently(
             lambda: self._ledger.letters.replays.begin(
-                ids, summary.run, expires_at=self._expires_at, force=plan.force
+                ids,
+                summary.run,
+                expires_at=self._expires_at,
+                actor=self._actor,
+                force=plan.force,
             )
         )
         summary.replayed += len(begun.dispatches) + begun.later
