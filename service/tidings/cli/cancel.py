@@ -7,11 +7,11 @@ import typer
 
 from tidings.cli.console import out, print_json, run
 from tidings.cli.options import AsJson, OneNotification, actor, open_ledger
-from tidings.cli.waiting import unknown
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.states import State
 from tidings.ledger.notifications.changes import Cancelled
+from tidings.operations.waiting import unknown
 from tidings.settings import Settings
 
 

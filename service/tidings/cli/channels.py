@@ -9,13 +9,33 @@ import typer
 
 from tidings.channels.registry import LINES
 from tidings.cli.commands import Commands, unknown
-from tidings.cli.conditions import Condition, conditions, table
 from tidings.cli.console import err, out, print_json, run
 from tidings.cli.options import AsJson, actor, open_ledger, paper
 from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb, pausing
-from tidings.operations.times import ago
+from tidings.operations.channels import (
+    DELIVERING,
+    DOWN,
+    HELD,
+    PAUSED,
+    RECOVERING,
+    RESTING,
+    UNSERVED,
+    Condition,
+    conditions,
+)
+from tidings.operations.times import ago, span
 from tidings.settings import Settings
+
+STYLES: Final = {
+    DELIVERING: "green",
+    UNSERVED: "red",
+    RESTING: "red",
+    PAUSED: "yellow",
+    HELD: "yellow",
+    DOWN: "red",
+    RECOVERING: "cyan",
+}
 
 app = Commands(
     help="See how channels and their providers fare; pause and resume them.",
@@ -173,3 +193,33 @@ def _told(orders: Sequence[Order]) -> Rows:
 def _what(one: Order) -> str:
     """`pause email`, `open email primary`."""
     return f"{one.verb} {one.channel} {one.provider}".rstrip()
+
+
+def table(every: Sequence[Condition]) -> Rows:
+    """For people; a channel's only provider has no line of its own while all is well."""
+    now = datetime.now(UTC)
+    return Rows(
+        ("Channel", "Provider", "State", "Since"),
+        [
+            Row(
+                [
+                    cell(one.channel),
+                    cell(one.provider),
+                    cell(one.state, STYLES[one.state]),
+                    cell(ago(one.since, now) if one.since else ""),
+                ],
+                _why(one, now),
+            )
+            for one in every
+        ],
+    )
+
+
+def _why(one: Condition, now: datetime) -> str:
+    parts = [one.why]
+    if one.workers < one.serving:
+        parts.append(f"in {one.workers} of {one.serving} workers")
+    if one.probe_at is not None and one.state == DOWN:
+        wait = (one.probe_at - now).total_seconds()
+        parts.append(f"tried again in {span(wait)}" if wait > 0 else "being tried")
+    return " · ".join(part for part in parts if part)

@@ -14,7 +14,6 @@ from tidings.cli.hints import next_page, nothing_matches, say_what_never_became_
 from tidings.cli.options import AsJson, Before, Reveal, entity_of, open_ledger, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.show import STYLES
-from tidings.cli.waiting import Surroundings, surroundings, why_it_waits
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
@@ -23,6 +22,7 @@ from tidings.ledger.notifications.search import Filters, Page
 from tidings.ledger.notifications.stories import Summary
 from tidings.operations.masks import discreet, shown
 from tidings.operations.times import ago, exact, moment, untried
+from tidings.operations.waiting import Surroundings, surroundings, why_it_waits
 from tidings.settings import Settings
 
 LEAST: Final = {"When": len("59m ago"), "Channel": len("whatsapp"), "State": len("suppressed")}

@@ -16,7 +16,6 @@ from tidings.cli.harmless import escape, single_lines, whole
 from tidings.cli.options import AsJson, OneNotification, Reveal, open_ledger, paper
 from tidings.cli.sentences import Sentence
 from tidings.cli.timeline import Timeline, facts
-from tidings.cli.waiting import surroundings, unknown, why_it_waits
 from tidings.cli.ways_on import ways_on
 from tidings.delivery.arrival import TimeSource
 from tidings.delivery.errors import Refused
@@ -29,6 +28,7 @@ from tidings.ledger.notifications.stories import Asked, Change, Story, Summary, 
 from tidings.ledger.steps import PATIENCE
 from tidings.operations.masks import discreet, shown
 from tidings.operations.times import clock, distance, exact, span, untried
+from tidings.operations.waiting import surroundings, unknown, why_it_waits
 from tidings.settings import Settings
 
 STYLES: Final = {

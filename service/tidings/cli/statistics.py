@@ -14,7 +14,7 @@ from rich.text import Text
 from tidings.broker.topology.inspection import Depth, depths
 from tidings.broker.topology.layout import topology_of
 from tidings.broker.wire.session import connected
-from tidings.cli.conditions import DELIVERING, Condition, conditions, table
+from tidings.cli.channels import table
 from tidings.cli.console import end_as_unavailable, print_json, run, say_error
 from tidings.cli.options import AsJson, open_ledger, paper, parsed
 from tidings.cli.rows import Row, Rows, cell
@@ -26,6 +26,7 @@ from tidings.delivery.states import State
 from tidings.ledger import Ledger
 from tidings.ledger.operators.standing import Standing, standing
 from tidings.ledger.operators.statistics import MOST, Rates, Statistics
+from tidings.operations.channels import DELIVERING, Condition, conditions
 from tidings.operations.times import NOTHING, exact, moment, share, span
 from tidings.settings import Settings
 

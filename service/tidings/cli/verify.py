@@ -15,19 +15,19 @@ from rich.status import Status
 from tidings.broker.topology.layout import DEAD, PRIORITIES, lane_queue
 from tidings.broker.topology.management import Management
 from tidings.cli.commands import Unclear
-from tidings.cli.conditions import Condition, conditions
 from tidings.cli.console import FAULT, UNAVAILABLE, err, guarded, out, print_json, run
 from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson, open_ledger, paper, parsed
 from tidings.cli.rows import Row, Rows, cell
-from tidings.cli.waiting import not_delivering
 from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import BrokerUnavailable, Refused
 from tidings.delivery.states import UNFINISHED, State
 from tidings.ledger import Ledger
 from tidings.ledger.operators.verification import Broken, Journaled, Soundness
 from tidings.ledger.steps import PATIENCE
+from tidings.operations.channels import Condition, conditions
 from tidings.operations.times import counted, exact, moment
+from tidings.operations.waiting import not_delivering
 from tidings.settings import Settings
 
 SETTLED: Final = 20.0

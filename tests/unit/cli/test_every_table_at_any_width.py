@@ -21,7 +21,6 @@ from tidings.broker.topology.inspection import Depth
 from tidings.broker.topology.layout import topology_of
 from tidings.cli import (
     channels,
-    conditions,
     letter_views,
     listing,
     ps,
@@ -33,7 +32,6 @@ from tidings.cli import (
 )
 from tidings.cli.harmless import HarmlessConsole
 from tidings.cli.rows import Row, Rows, cell
-from tidings.cli.waiting import Surroundings
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
@@ -45,6 +43,8 @@ from tidings.ledger.operators.processes import KnownProcess
 from tidings.ledger.operators.standing import OpenDeadLetters, Standing
 from tidings.ledger.operators.statistics import Rates, Statistics
 from tidings.ledger.operators.verification import Journaled
+from tidings.operations.channels import DELIVERING, Condition
+from tidings.operations.waiting import Surroundings
 from tidings.settings import Settings
 from tidings.templates import Level, Problem, TemplateInfo
 
@@ -131,8 +131,8 @@ PROCESS: Final = KnownProcess(
     seen_at=NOW,
     running=False,
 )
-CONDITION: Final = conditions.Condition(
-    "whatsapp", "their-primary-account", conditions.DELIVERING, NOW, WHY, workers=1, serving=2
+CONDITION: Final = Condition(
+    "whatsapp", "their-primary-account", DELIVERING, NOW, WHY, workers=1, serving=2
 )
 ORDER: Final = Order(
     1, "whatsapp", "their-primary-account", Verb.CLOSE, "cli somebody@desk.example.com", WHY, NOW
@@ -160,7 +160,7 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     ),
     letter_views.letters_table: lambda: letter_views.letters_table([letter()], NOW, reveal=True),
     letter_views.groups_table: lambda: letter_views.groups_table([group()] * 2, NOW),
-    conditions.table: lambda: conditions.table([CONDITION, replace(CONDITION, provider="")]),
+    channels.table: lambda: channels.table([CONDITION, replace(CONDITION, provider="")]),
     channels._told: lambda: channels._told([ORDER, replace(ORDER, provider=WHOLE_CHANNEL)]),
     topology._exchanges: lambda: topology._exchanges(topology_of(Settings())),
     topology._queues: lambda: topology._queues(topology_of(Settings())),

@@ -8,12 +8,12 @@ from uuid import UUID
 import pytest
 
 from tidings.broker.topology.inspection import Depth
-from tidings.cli.conditions import DELIVERING, DOWN, PAUSED, Condition
 from tidings.cli.harmless import HarmlessConsole
 from tidings.cli.listing import table
-from tidings.cli.waiting import Surroundings, why_it_waits
 from tidings.delivery.states import State
 from tidings.ledger.notifications.stories import Summary
+from tidings.operations.channels import DELIVERING, DOWN, PAUSED, Condition
+from tidings.operations.waiting import Surroundings, why_it_waits
 
 NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
 LONG = (

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tidings.cli.conditions import Condition, _of_channel
 from tidings.delivery.circuit import Phase
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
 from tidings.ledger.operators.controls import KnownCircuit
+from tidings.operations.channels import Condition, _of_channel
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PAUSE = Order(1, "email", WHOLE_CHANNEL, Verb.PAUSE, "cli jane@desk", "moving", NOW)

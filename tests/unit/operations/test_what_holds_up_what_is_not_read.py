@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from tidings.broker.topology.inspection import Depth
-from tidings.cli.conditions import DELIVERING, PAUSED, RESTING, UNSERVED, Condition
-from tidings.cli.waiting import Surroundings, held_up
+from tidings.operations.channels import DELIVERING, PAUSED, RESTING, UNSERVED, Condition
+from tidings.operations.waiting import Surroundings, held_up
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

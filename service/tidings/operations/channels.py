@@ -3,16 +3,14 @@
 from asyncio import gather
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from tidings.channels.registry import LINES
-from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.circuit import Phase
 from tidings.delivery.orders import Order, pausing
 from tidings.ledger import Ledger
 from tidings.ledger.operators.controls import KnownCircuit
-from tidings.operations.times import ago, span
 from tidings.settings import Settings
 
 DELIVERING: Final = "delivering"
@@ -23,15 +21,6 @@ PAUSED: Final = "paused"
 HELD: Final = "held open"
 DOWN: Final = "down"
 RECOVERING: Final = "recovering"
-STYLES: Final = {
-    DELIVERING: "green",
-    UNSERVED: "red",
-    RESTING: "red",
-    PAUSED: "yellow",
-    HELD: "yellow",
-    DOWN: "red",
-    RECOVERING: "cyan",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,33 +146,3 @@ def _state(phase: Phase) -> str:
             return HELD
         case Phase.OPEN | Phase.PROBING:
             return DOWN
-
-
-def table(every: Sequence[Condition]) -> Rows:
-    """For people; a channel's only provider has no line of its own while all is well."""
-    now = datetime.now(UTC)
-    return Rows(
-        ("Channel", "Provider", "State", "Since"),
-        [
-            Row(
-                [
-                    cell(one.channel),
-                    cell(one.provider),
-                    cell(one.state, STYLES[one.state]),
-                    cell(ago(one.since, now) if one.since else ""),
-                ],
-                _why(one, now),
-            )
-            for one in every
-        ],
-    )
-
-
-def _why(one: Condition, now: datetime) -> str:
-    parts = [one.why]
-    if one.workers < one.serving:
-        parts.append(f"in {one.workers} of {one.serving} workers")
-    if one.probe_at is not None and one.state == DOWN:
-        wait = (one.probe_at - now).total_seconds()
-        parts.append(f"tried again in {span(wait)}" if wait > 0 else "being tried")
-    return " · ".join(part for part in parts if part)

@@ -9,13 +9,13 @@ from typing import Final
 from tidings.broker.topology.inspection import Depth, depths
 from tidings.broker.topology.layout import lane_queue, lanes_of, topology_of
 from tidings.broker.wire.session import connected
-from tidings.cli.conditions import DOWN, HELD, PAUSED, RESTING, UNSERVED, Condition, conditions
 from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import TidingsError
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
 from tidings.ledger.notifications.stories import Summary
+from tidings.operations.channels import DOWN, HELD, PAUSED, RESTING, UNSERVED, Condition, conditions
 from tidings.operations.masks import discreet
 from tidings.operations.times import ago, distance
 from tidings.settings import Settings
