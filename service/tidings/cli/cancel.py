@@ -1,18 +1,12 @@
 """`tidings cancel`: calls a notification off before it is sent."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from tidings.cli.console import out, print_json, run
-from tidings.cli.options import AsJson, OneNotification, actor, open_ledger
-from tidings.delivery.errors import Refused
-from tidings.delivery.id_prefix import IdPrefix
-from tidings.delivery.states import State
-from tidings.ledger.notifications.changes import Cancelled
-from tidings.operations.waiting import unknown
-from tidings.settings import Settings
+from tidings.cli.console import out, print_json
+from tidings.cli.options import AsJson, OneNotification, actor, ask
+from tidings.operations import notifications
 
 
 def cancel(
@@ -26,23 +20,13 @@ def cancel(
 
     Example: [bold]tidings cancel 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d --why "wrong customer"[/]
     """
-    if not why.strip():
-        raise typer.BadParameter("it is empty; say why, in a few words", param_hint="--why")
-    found, off = run(_cancel(id, why.strip()))
+    request = notifications.CancelRequest(id, why)
+    view = ask(lambda backend: notifications.cancel(backend, actor(), request))
     if as_json:
-        print_json({"id": found, "state": State.CANCELLED, **asdict(off)})
+        print_json(view.as_data())
         return
-    out.print(f"Cancelled {found}; it was {off.was}.")
-    if off.perhaps_sent:
+    out.print(f"Cancelled {view.id}; it was {view.cancelled.was}.")
+    if view.cancelled.perhaps_sent:
         out.print(
             "An earlier attempt may have been delivered: its reply was lost.", style="magenta"
         )
-
-
-async def _cancel(prefix: IdPrefix, why: str) -> tuple[str, Cancelled]:
-    settings = Settings()
-    async with open_ledger(settings) as ledger:
-        found = await ledger.reports.find(prefix)
-        if found is None:
-            raise Refused(await unknown(settings, ledger))
-        return str(found), await ledger.changes.cancel(found, actor=actor(), reason=why)

@@ -9,10 +9,11 @@ import typer
 
 from tidings.channels.registry import LINES
 from tidings.cli.commands import Commands, unknown
-from tidings.cli.console import err, out, print_json, run
-from tidings.cli.options import AsJson, actor, open_ledger, paper
+from tidings.cli.console import err, out, print_json
+from tidings.cli.options import AsJson, actor, ask, paper
 from tidings.cli.rows import Row, Rows, cell
-from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb, pausing
+from tidings.delivery.orders import Order
+from tidings.operations import channels
 from tidings.operations.channels import (
     DELIVERING,
     DOWN,
@@ -22,10 +23,8 @@ from tidings.operations.channels import (
     RESTING,
     UNSERVED,
     Condition,
-    conditions,
 )
 from tidings.operations.times import ago, span
-from tidings.settings import Settings
 
 STYLES: Final = {
     DELIVERING: "green",
@@ -66,19 +65,13 @@ def list_(as_json: AsJson = False) -> None:
 
     Example: [bold]tidings channels list[/]
     """
-    every = run(_conditions())
+    every = ask(channels.conditions)
     if as_json:
         print_json([asdict(one) for one in every])
     elif every:
         paper().print(table(every))
     else:
         err.print("No channel is switched on; `tidings doctor` says what each of them needs.")
-
-
-async def _conditions() -> list[Condition]:
-    settings = Settings()
-    async with open_ledger(settings) as ledger:
-        return list(await conditions(settings, ledger))
 
 
 @app.command()
@@ -89,7 +82,8 @@ def pause(channel: Channel, why: Why = "") -> None:
 
     Example: [bold]tidings channels pause email --why "moving to another relay"[/]
     """
-    if run(_pause(channel, Verb.PAUSE, why)):
+    request = channels.OrderRequest(channel, reason=why)
+    if ask(lambda backend: channels.pause(backend, actor(), request)).changed:
         out.print(f"{channel} is paused; workers obey within about a second.")
     else:
         noted = "; your reason is noted" if why.strip() else ""
@@ -102,20 +96,11 @@ def resume(channel: Channel, why: Why = "") -> None:
 
     Example: [bold]tidings channels resume email[/]
     """
-    if run(_pause(channel, Verb.RESUME, why)):
+    request = channels.OrderRequest(channel, reason=why)
+    if ask(lambda backend: channels.resume(backend, actor(), request)).changed:
         out.print(f"{channel} goes on within about a second.")
     else:
         out.print(f"{channel} was not paused.")
-
-
-async def _pause(channel: str, verb: Verb, why: str) -> bool:
-    """Whether it changes anything."""
-    async with open_ledger(Settings()) as ledger:
-        was_paused = pausing(await ledger.controls.orders(), channel) is not None
-        changes = was_paused == (verb is Verb.RESUME)
-        if changes or (verb is Verb.PAUSE and why.strip()):
-            await ledger.controls.give(channel, WHOLE_CHANNEL, verb, actor=actor(), reason=why)
-        return changes
 
 
 @app.command("open")
@@ -124,8 +109,9 @@ def open_(channel: Channel, provider: OfProvider = None, why: Why = "") -> None:
 
     Example: [bold]tidings channels open email primary --why "their maintenance, until 6:00"[/]
     """
-    name = run(_order(channel, provider, Verb.OPEN, why))
-    out.print(f"{channel} {name} is asked no more; workers obey within about a second.")
+    request = channels.OrderRequest(channel, provider, why)
+    order = ask(lambda backend: channels.disable_provider(backend, actor(), request))
+    out.print(f"{channel} {order.provider} is asked no more; workers obey within about a second.")
 
 
 @app.command()
@@ -134,23 +120,9 @@ def close(channel: Channel, provider: OfProvider = None, why: Why = "") -> None:
 
     Example: [bold]tidings channels close email primary[/]
     """
-    name = run(_order(channel, provider, Verb.CLOSE, why))
-    out.print(f"{channel} {name} is asked again; workers obey within about a second.")
-
-
-async def _order(channel: str, provider: str | None, verb: Verb, why: str) -> str:
-    settings = Settings()
-    known = settings.providers(channel)
-    if provider is None and len(known) > 1:
-        raise typer.BadParameter(
-            f"{channel} has several: name one of {', '.join(known)}", param_hint="PROVIDER"
-        )
-    name = provider or known[0]
-    if name not in known:
-        raise typer.BadParameter(unknown(name, known), param_hint="PROVIDER")
-    async with open_ledger(settings) as ledger:
-        await ledger.controls.give(channel, name, verb, actor=actor(), reason=why)
-    return name
+    request = channels.OrderRequest(channel, provider, why)
+    order = ask(lambda backend: channels.enable_provider(backend, actor(), request))
+    out.print(f"{channel} {order.provider} is asked again; workers obey within about a second.")
 
 
 @app.command()
@@ -165,18 +137,13 @@ def history(
 
     Example: [bold]tidings channels history email[/]
     """
-    orders = run(_history(_known(channel) if channel else None, limit))
+    orders = ask(lambda backend: channels.history(backend, channel, limit))
     if as_json:
         print_json([asdict(one) for one in orders])
     elif orders:
         paper().print(_told(orders))
     else:
         err.print("Nobody ever did.")
-
-
-async def _history(channel: str | None, limit: int) -> list[Order]:
-    async with open_ledger(Settings()) as ledger:
-        return list(await ledger.controls.history(channel, limit))
 
 
 def _told(orders: Sequence[Order]) -> Rows:

@@ -4,7 +4,6 @@ import builtins
 import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
-from difflib import get_close_matches
 from enum import Enum
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -12,6 +11,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from tidings.cli.helping import show_help
+from tidings.operations import suggestions
+from tidings.operations.suggestions import did_you_mean
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -203,10 +204,4 @@ def unknown(value: str, known: Collection[str], *, repeated: str | None = None) 
     if len(words) > 1 and all(word in known for word in words):
         each = f"give it once for each, `{' '.join(f'{repeated} {word}' for word in words)}`"
         return f"{value!r} is several: {each if repeated else 'it takes one'}"
-    return f"{value!r} is unknown{did_you_mean(value, known)}; known are {', '.join(known)}"
-
-
-def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """` (did you mean 'email'?)`, where something is near; otherwise nothing."""
-    near = get_close_matches(value.lower(), list(known), n=1, cutoff=0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    return suggestions.unknown(value, known)

@@ -30,6 +30,7 @@ from tidings.cli.harmless import (
 from tidings.delivery.errors import (
     BrokerUnavailable,
     ConfigurationError,
+    InvalidRequest,
     LedgerUnavailable,
     TidingsError,
 )
@@ -39,6 +40,8 @@ FAULT: Final = 1
 USAGE: Final = 2
 UNAVAILABLE: Final = 3
 STOPPED: Final = 130
+ARGUMENTS: Final = frozenset({"channel", "provider", "id", "ids"})
+"""Fields of a request that are arguments on the command line; the others are options."""
 LONGEST: Final = 2_000
 """Characters of an error: it may quote what was typed, and a whole file may have been."""
 
@@ -53,10 +56,18 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(work)
+    except InvalidRequest as error:
+        raise _misused(error) from None
     except TidingsError as error:
         fail(error)
     except KeyboardInterrupt:
         raise typer.Exit(STOPPED) from None
+
+
+def _misused(error: InvalidRequest) -> typer.BadParameter:
+    """A usage error that names the option or the argument."""
+    name = error.field.upper() if error.field in ARGUMENTS else f"--{error.field.replace('_', '-')}"
+    return typer.BadParameter(str(error), param_hint=name if error.field else None)
 
 
 @contextmanager

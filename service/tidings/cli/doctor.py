@@ -15,11 +15,11 @@ from tidings.channels.registry import LINES, build, fallbacks
 from tidings.cli import make_run
 from tidings.cli.console import FAULT, err, out, print_json, run
 from tidings.cli.harmless import escape
-from tidings.cli.options import AsJson, open_ledger
-from tidings.cli.ps import holding_other_templates, told_of_other_templates
+from tidings.cli.options import AsJson, actor, open_ledger
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.delivery.ports import Channel, Finding, Verdict, labelled
 from tidings.ledger.diagnosis import diagnose as diagnose_ledger
+from tidings.operations.processes import note_on_other_templates
 from tidings.settings import Settings
 from tidings.settings.variables import unknown
 
@@ -203,8 +203,7 @@ async def _templates(settings: Settings) -> Sequence[Finding]:
         for one in problems
     ]
     count = len(templates.list_templates())
-    holding = await holding_other_templates(settings, templates.digest)
-    if hint := told_of_other_templates(holding):
+    if hint := await note_on_other_templates(settings, actor(), templates.digest):
         found.append(
             Finding(
                 "Templates",

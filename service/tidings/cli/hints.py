@@ -5,12 +5,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
-from tidings.cli.commands import did_you_mean
 from tidings.cli.console import err, run
 from tidings.cli.harmless import escape
 from tidings.cli.options import open_ledger
 from tidings.delivery.outcome import Reason
 from tidings.ledger.operators.reports import LOOKED_AT, Words
+from tidings.operations.suggestions import did_you_mean
 from tidings.operations.times import counted
 from tidings.settings import Settings
 

@@ -20,6 +20,7 @@ from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.notifications.search import Filters, Page
 from tidings.ledger.notifications.stories import Summary
+from tidings.operations.backend import Backend
 from tidings.operations.masks import discreet, shown
 from tidings.operations.times import ago, exact, moment, untried
 from tidings.operations.waiting import Surroundings, surroundings, why_it_waits
@@ -107,7 +108,7 @@ async def _find(
         page = await ledger.reports.list(filters, limit, before=older)
         alone = not page.found or (filters == Filters() and not before)
         letters = await ledger.reports.letters_alone() if alone else {}
-        return page, await surroundings(settings, ledger, page.found), letters
+        return page, await surroundings(Backend(settings, ledger), page.found), letters
 
 
 def _as_data(one: Summary, around: Surroundings, now: datetime, *, reveal: bool) -> dict[str, Any]:

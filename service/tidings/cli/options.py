@@ -2,16 +2,18 @@
 
 import getpass
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, TypeVar
 
 import typer
 
-from tidings.cli.console import out
+from tidings.cli.console import out, run
 from tidings.cli.harmless import HarmlessConsole
 from tidings.delivery.id_prefix import SHORTEST, IdPrefix
 from tidings.ledger import Ledger
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend, opened
 from tidings.operations.filters import entity
 from tidings.settings import Settings
 
@@ -23,19 +25,29 @@ Reveal = Annotated[
 ]
 
 
-def actor() -> str:
-    """Who is asking, as history keeps it: `cli jane@desk`."""
+def actor() -> Actor:
+    """Whoever typed the command, as history keeps it: `cli jane@desk`."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         user = "?"
-    return f"cli {user}@{socket.gethostname()}"
+    return Actor("cli", f"{user}@{socket.gethostname()}")
+
+
+def ask(operation: Callable[[Backend], Awaitable[Value]]) -> Value:
+    """Run one operation to its end; our own errors end the command with a sentence and an exit code."""
+
+    async def work() -> Value:
+        async with opened(Settings(), str(actor())) as backend:
+            return await operation(backend)
+
+    return run(work())
 
 
 @asynccontextmanager
 async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
     """The ledger, for one command."""
-    async with Ledger(settings.ledger, actor=actor()) as ledger:
+    async with Ledger(settings.ledger, actor=str(actor())) as ledger:
         yield ledger
 
 

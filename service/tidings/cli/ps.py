@@ -1,22 +1,17 @@
 """`tidings ps`: which processes run, and which vanished."""
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Final
 
-from tidings.cli.console import err, out, print_json, run
-from tidings.cli.options import AsJson, open_ledger
+from tidings.cli.console import err, out, print_json
+from tidings.cli.options import AsJson, ask
 from tidings.cli.rows import Row, Rows, cell
-from tidings.delivery.errors import TidingsError
-from tidings.ledger.operators.processes import KnownProcess
+from tidings.operations import processes
+from tidings.operations.processes import KnownProcess
 from tidings.operations.times import ago
-from tidings.settings import Settings
 
-PATIENCE: Final = 2.0
-"""Seconds that PostgreSQL has to answer where its answer only adds a hint."""
 GONE: Final = "it did not say that it ended: it was killed, hangs, or can't reach PostgreSQL; nothing it held is lost"
 
 
@@ -27,18 +22,13 @@ def ps(as_json: AsJson = False) -> None:
 
     Example: [bold]tidings ps[/]
     """
-    known = run(_known(Settings()))
+    known = ask(processes.list_)
     if as_json:
         print_json([asdict(one) for one in known])
     elif known:
         out.print(_table(known))
     else:
         err.print("No process runs. `tidings all` starts worker, scheduler and archive in one.")
-
-
-async def _known(settings: Settings) -> Sequence[KnownProcess]:
-    async with open_ledger(settings) as ledger:
-        return await ledger.processes.known()
 
 
 def _table(known: Sequence[KnownProcess]) -> Rows:
@@ -57,20 +47,3 @@ def _row(one: KnownProcess, now: datetime) -> Row:
         cell(" ".join(one.channels)),
     )
     return Row(cells, "" if one.running else GONE)
-
-
-async def holding_other_templates(settings: Settings, digest: str) -> Sequence[KnownProcess]:
-    """The workers that run and have read other templates than these; none where PostgreSQL can't be asked."""
-    with suppress(TidingsError, TimeoutError):
-        async with asyncio.timeout(PATIENCE):
-            known = await _known(settings)
-            return [one for one in known if one.running and one.templates not in {"", digest}]
-    return []
-
-
-def told_of_other_templates(holding: Sequence[KnownProcess]) -> str:
-    """A hint for people; empty where there is nothing to tell."""
-    if not holding:
-        return ""
-    where = ", ".join(f"{one.host}:{one.pid}" for one in holding)
-    return f"workers hold other templates than these, as they read them when they start: {where}"

@@ -165,7 +165,7 @@ def _rehearse(notifications: Sequence[Notification], *, as_json: bool, single: b
 
 def _app_id() -> str:
     """Who is asking, in what AMQP has room for: 255 bytes (0-9-1, 4.2.5.3)."""
-    return actor().encode()[:255].decode(errors="ignore")
+    return str(actor()).encode()[:255].decode(errors="ignore")
 
 
 async def _send(settings: BrokerSettings, notifications: Sequence[Notification]) -> None:

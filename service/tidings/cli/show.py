@@ -26,6 +26,7 @@ from tidings.ledger.notifications.conflicts import PUBLISHED_AGAIN
 from tidings.ledger.notifications.records import PUT_OFF
 from tidings.ledger.notifications.stories import Asked, Change, Story, Summary, Try
 from tidings.ledger.steps import PATIENCE
+from tidings.operations.backend import Backend
 from tidings.operations.masks import discreet, shown
 from tidings.operations.times import clock, distance, exact, span, untried
 from tidings.operations.waiting import surroundings, unknown, why_it_waits
@@ -89,10 +90,10 @@ async def _find(
             or await reports.show(prefix, patience=patience)
         )
         if not story:
-            raise Refused(await unknown(settings, ledger))
+            raise Refused(await unknown(Backend(settings, ledger)))
         if not isinstance(story, Story):
             return story, ""
-        around = await surroundings(settings, ledger, [story.notification])
+        around = await surroundings(Backend(settings, ledger), [story.notification])
         return story, why_it_waits(story.notification, around, datetime.now(UTC))
 
 

@@ -26,6 +26,7 @@ from tidings.delivery.states import State
 from tidings.ledger import Ledger
 from tidings.ledger.operators.standing import Standing, standing
 from tidings.ledger.operators.statistics import MOST, Rates, Statistics
+from tidings.operations.backend import Backend
 from tidings.operations.channels import DELIVERING, Condition, conditions
 from tidings.operations.times import NOTHING, exact, moment, share, span
 from tidings.settings import Settings
@@ -144,7 +145,7 @@ async def _picture(
 
 
 async def _trouble(settings: Settings, ledger: Ledger) -> Sequence[Condition]:
-    every = await conditions(settings, ledger)
+    every = await conditions(Backend(settings, ledger))
     return [one for one in every if one.state != DELIVERING]
 
 

@@ -1,6 +1,5 @@
 """`tidings templates list | check | render | init`: the words, looked at before anyone gets them."""
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -9,13 +8,14 @@ from typing import Annotated, Any, Final
 import typer
 
 from tidings.cli.commands import Commands
-from tidings.cli.console import FAULT, err, fail, guarded, out, print_json, print_text
+from tidings.cli.console import FAULT, err, fail, guarded, out, print_json, print_text, run
 from tidings.cli.drafts import json_object
 from tidings.cli.files import contents
 from tidings.cli.harmless import escape
-from tidings.cli.ps import holding_other_templates, told_of_other_templates
+from tidings.cli.options import actor
 from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.errors import ConfigurationError
+from tidings.operations.processes import note_on_other_templates
 from tidings.settings import Settings
 from tidings.templates import (
     Level,
@@ -83,8 +83,7 @@ def check(
         print_json([asdict(problem) for problem in problems])
     else:
         _report(templates, problems)
-        holding = asyncio.run(holding_other_templates(Settings(), templates.digest))
-        if hint := told_of_other_templates(holding):
+        if hint := run(note_on_other_templates(Settings(), actor(), templates.digest)):
             out.print(f"[yellow]![/] {escape(hint)}; restart them")
     if any(strict or problem.level is Level.ERROR for problem in problems):
         raise typer.Exit(FAULT)

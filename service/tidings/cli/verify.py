@@ -25,6 +25,7 @@ from tidings.delivery.states import UNFINISHED, State
 from tidings.ledger import Ledger
 from tidings.ledger.operators.verification import Broken, Journaled, Soundness
 from tidings.ledger.steps import PATIENCE
+from tidings.operations.backend import Backend
 from tidings.operations.channels import Condition, conditions
 from tidings.operations.times import counted, exact, moment
 from tidings.operations.waiting import not_delivering
@@ -186,7 +187,7 @@ async def _look(
     if held is None:
         return replace(found, unchecked=tuple(_untried(fault, journal, ended=extent.ended)))
     if any(held.values()):
-        fares = await conditions(settings, ledger)
+        fares = await conditions(Backend(settings, ledger))
         found = replace(found, held_up=tuple(_held_up(fares, held, datetime.now(UTC))))
     over = tuple(_left(soundness, held)) if extent.ended else ()
     lost, doubt = (None, None) if journal is None else _lost(journal, held, soundness.nameless)

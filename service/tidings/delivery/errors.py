@@ -15,7 +15,8 @@ TidingsError
 ├── BrokerUnavailable          leave unacked, back off
 ├── LedgerUnavailable          leave unacked, back off
 ├── ConfigurationError         a setting is wrong or missing
-└── Refused                    a command was understood and can't be done
+├── InvalidRequest             a request to an operation has a value that can't be meant so
+└── Refused                    a request was understood and can't be done
 """
 
 from typing import ClassVar
@@ -190,5 +191,17 @@ class ConfigurationError(TidingsError):
     """A setting is wrong or missing; the message names it."""
 
 
+class InvalidRequest(TidingsError):
+    """A request to an operation has a value that can't be meant so; the message says why.
+
+    Args:
+        field: The value's name in the request; empty if the fault is that some don't go together.
+    """
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class Refused(TidingsError):
-    """A command was understood and can't be carried out; the message says why."""
+    """A request was understood and can't be carried out; the message says why."""

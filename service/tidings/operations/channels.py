@@ -1,4 +1,4 @@
-"""How each channel and its providers fare: what operators ordered, and what workers find."""
+"""Channels and their providers: how each fares, and orders to all workers."""
 
 from asyncio import gather
 from collections.abc import Iterable, Iterator, Sequence, Set
@@ -8,10 +8,12 @@ from typing import Final
 
 from tidings.channels.registry import LINES
 from tidings.delivery.circuit import Phase
-from tidings.delivery.orders import Order, pausing
-from tidings.ledger import Ledger
+from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb, pausing
 from tidings.ledger.operators.controls import KnownCircuit
-from tidings.settings import Settings
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.suggestions import unknown
 
 DELIVERING: Final = "delivering"
 UNSERVED: Final = "no worker"
@@ -41,8 +43,31 @@ class Condition:
     """When the next notification tries it."""
 
 
-async def conditions(settings: Settings, ledger: Ledger) -> Sequence[Condition]:
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """An order to all workers about a channel, or about one of its providers."""
+
+    channel: str
+    provider: str | None = None
+    """Its name; may be left out if the channel has only one."""
+    reason: str = ""
+    """Kept in the history."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """What an order came to."""
+
+    channel: str
+    provider: str
+    """Empty: the channel itself."""
+    changed: bool
+    """Whether anything is other than before."""
+
+
+async def conditions(backend: Backend) -> Sequence[Condition]:
     """Of every channel that is switched on here, served by a worker, or known to be in trouble."""
+    settings, ledger = backend.settings, backend.ledger
     orders, circuits, processes = await gather(
         ledger.controls.orders(), ledger.controls.down(), ledger.processes.known()
     )
@@ -63,6 +88,66 @@ async def conditions(settings: Settings, ledger: Ledger) -> Sequence[Condition]:
             serving[name],
         )
     ]
+
+
+async def pause(backend: Backend, actor: Actor, request: OrderRequest) -> OrderView:
+    """Let no worker take anything more of a channel; a further reason is noted, if it is paused already."""
+    return await _order_channel(backend, actor, request, Verb.PAUSE)
+
+
+async def resume(backend: Backend, actor: Actor, request: OrderRequest) -> OrderView:
+    """Let a paused channel go on."""
+    return await _order_channel(backend, actor, request, Verb.RESUME)
+
+
+async def _order_channel(
+    backend: Backend, actor: Actor, request: OrderRequest, verb: Verb
+) -> OrderView:
+    channel, controls = _known(request.channel), backend.ledger.controls
+    paused = pausing(await controls.orders(), channel) is not None
+    changes = paused == (verb is Verb.RESUME)
+    if changes or (verb is Verb.PAUSE and request.reason.strip()):
+        await controls.give(channel, WHOLE_CHANNEL, verb, actor=str(actor), reason=request.reason)
+    return OrderView(channel, WHOLE_CHANNEL, changes)
+
+
+async def disable_provider(backend: Backend, actor: Actor, request: OrderRequest) -> OrderView:
+    """Let no worker ask a provider until it is enabled again."""
+    return await _order_provider(backend, actor, request, Verb.OPEN)
+
+
+async def enable_provider(backend: Backend, actor: Actor, request: OrderRequest) -> OrderView:
+    """Let workers ask a provider again at once: it was disabled, or they found it down."""
+    return await _order_provider(backend, actor, request, Verb.CLOSE)
+
+
+async def _order_provider(
+    backend: Backend, actor: Actor, request: OrderRequest, verb: Verb
+) -> OrderView:
+    channel = _known(request.channel)
+    known = backend.settings.providers(channel)
+    if request.provider is None and len(known) > 1:
+        raise InvalidRequest(
+            f"{channel} has several: name one of {', '.join(known)}", field="provider"
+        )
+    provider = request.provider or known[0]
+    if provider not in known:
+        raise InvalidRequest(unknown(provider, known), field="provider")
+    await backend.ledger.controls.give(
+        channel, provider, verb, actor=str(actor), reason=request.reason
+    )
+    return OrderView(channel, provider, changed=True)
+
+
+async def history(backend: Backend, channel: str | None, limit: int) -> Sequence[Order]:
+    """Every order, newest first; of one channel if it is named."""
+    return await backend.ledger.controls.history(channel and _known(channel), limit)
+
+
+def _known(channel: str) -> str:
+    if channel not in LINES:
+        raise InvalidRequest(unknown(channel, LINES), field="channel")
+    return channel
 
 
 def _of_channel(

@@ -13,8 +13,8 @@ from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import TidingsError
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger import Ledger
 from tidings.ledger.notifications.stories import Summary
+from tidings.operations.backend import Backend
 from tidings.operations.channels import DOWN, HELD, PAUSED, RESTING, UNSERVED, Condition, conditions
 from tidings.operations.masks import discreet
 from tidings.operations.times import ago, distance
@@ -37,14 +37,12 @@ class Surroundings:
     """By the queue's name; empty where RabbitMQ can't be asked."""
 
 
-async def surroundings(
-    settings: Settings, ledger: Ledger, listed: Collection[Summary]
-) -> Surroundings:
+async def surroundings(backend: Backend, listed: Collection[Summary]) -> Surroundings:
     """What has to be known of these; nothing is asked where none of them waits in a lane."""
     queues = {_queue(one) for one in listed if one.state is State.QUEUED}
     if not queues:
         return Surroundings()
-    known, lanes = await asyncio.gather(conditions(settings, ledger), _lanes(settings, queues))
+    known, lanes = await asyncio.gather(conditions(backend), _lanes(backend.settings, queues))
     return Surroundings(known, lanes)
 
 
@@ -58,18 +56,18 @@ async def _lanes(settings: Settings, queues: Collection[str]) -> Mapping[str, De
         return {}
 
 
-async def unknown(settings: Settings, ledger: Ledger) -> str:
+async def unknown(backend: Backend) -> str:
     """Why nothing is known of an id: what may hold it up."""
-    waits = await what_waits(settings, ledger, datetime.now(UTC))
-    unread = Reason.MALFORMED in await ledger.reports.letters_alone()
+    waits = await what_waits(backend, datetime.now(UTC))
+    unread = Reason.MALFORMED in await backend.ledger.reports.letters_alone()
     unread_too = "; or its message can't be read: `tidings dead list --reason malformed`"
     return f"{UNKNOWN}: {waits}{unread_too if unread else ''}"
 
 
-async def what_waits(settings: Settings, ledger: Ledger, now: datetime) -> str:
+async def what_waits(backend: Backend, now: datetime) -> str:
     """What may hold up what no worker has read yet: channels that don't deliver, and what is in the lanes."""
-    queues = {lane_queue(lane) for lane in lanes_of(topology_of(settings))}
-    known, lanes = await asyncio.gather(conditions(settings, ledger), _lanes(settings, queues))
+    queues = {lane_queue(lane) for lane in lanes_of(topology_of(backend.settings))}
+    known, lanes = await asyncio.gather(conditions(backend), _lanes(backend.settings, queues))
     return held_up(Surroundings(known, lanes), now)
 
 

@@ -72,7 +72,7 @@ async def test_a_message_from_the_terminal_names_who_published_it(
 ) -> None:
     assert (await tidings(*HELLO, env=ready)).code == 0
     (message,) = await management.peek("tidings.email.normal")
-    assert message["properties"]["app_id"] == actor()
+    assert message["properties"]["app_id"] == str(actor())
 
 
 async def test_a_template_with_data_and_a_given_id_and_time(

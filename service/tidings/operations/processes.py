@@ -1,0 +1,34 @@
+"""The processes that run, and those that vanished."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from tidings.delivery.errors import TidingsError
+from tidings.ledger.operators.processes import KnownProcess
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend, opened
+from tidings.settings import Settings
+
+__all__ = ["KnownProcess", "list_", "note_on_other_templates"]
+
+PATIENCE: Final = 2.0
+"""Seconds that PostgreSQL has to answer, if its answer only adds a hint."""
+
+
+async def list_(backend: Backend) -> Sequence[KnownProcess]:
+    """Every process that runs, or that vanished within a day."""
+    return await backend.ledger.processes.known()
+
+
+async def note_on_other_templates(settings: Settings, actor: Actor, digest: str) -> str:
+    """Which running workers have read other templates than these; empty if none has, or PostgreSQL is away."""
+    with suppress(TidingsError, TimeoutError):
+        async with asyncio.timeout(PATIENCE), opened(settings, str(actor)) as backend:
+            known = await list_(backend)
+            holding = [one for one in known if one.running and one.templates not in {"", digest}]
+            where = ", ".join(f"{one.host}:{one.pid}" for one in holding)
+            note = "workers hold other templates than these, as they read them when they start"
+            return f"{note}: {where}" if holding else ""
+    return ""
