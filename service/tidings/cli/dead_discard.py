@@ -168,5 +168,5 @@ async def _discard(chosen: Sequence[UUID], why: str) -> list[UUID]:
     async with open_ledger(Settings()) as ledger:
         for start in range(0, len(chosen), CLOSED_AT_ONCE):
             some = chosen[start : start + CLOSED_AT_ONCE]
-            closed += await ledger.letters.closings.discard(some, why, actor=actor())
+            closed += await ledger.letters.closings.discard(some, why, actor=str(actor()))
     return closed

@@ -236,7 +236,7 @@ async def _mended(
                 letters,
                 change,
                 Policies(settings).expires_at,
-                actor=actor(),
+                actor=str(actor()),
                 rehearsed=rehearsed,
                 interrupted=interrupted,
                 clock=Clock(patience),
@@ -291,7 +291,7 @@ async def _supersede(letter: UUID, body: bytes) -> UUID:
     settings = Settings()
     async with open_ledger(settings) as ledger:
         return await ledger.letters.editing.supersede(
-            letter, body, expires_at=Policies(settings).expires_at, actor=actor()
+            letter, body, expires_at=Policies(settings).expires_at, actor=str(actor())
         )
 
 
