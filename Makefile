@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 RUNS   := $(VENV)/.runs
 ONCE   ?=
+DISTRIBUTIONS := pyproject.toml schemas/pyproject.toml deploy/local/pyproject.toml
 PEERS  := .venv-bench
 SCALE  ?= 1
 ONLY   ?=
@@ -15,21 +16,21 @@ ONLY   ?=
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## a virtual environment with the pinned dependencies and both packages
+install: $(STAMP) ## a virtual environment with the pinned dependencies and every package
 
-$(STAMP): requirements/dev.txt pyproject.toml schemas/pyproject.toml
+$(STAMP): requirements/dev.txt $(DISTRIBUTIONS)
 	$(call installed,-r requirements/dev.txt)
 
 # The tools of developers take as long again as what runs.
-$(RUNS): requirements/runtime.txt requirements/build.txt pyproject.toml schemas/pyproject.toml
-	$(call installed,-r requirements/runtime.txt -r requirements/build.txt)
+$(RUNS): requirements/local.txt requirements/build.txt $(DISTRIBUTIONS)
+	$(call installed,-r requirements/local.txt -r requirements/build.txt)
 
 define installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tidings needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing dependencies into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes $(1)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./schemas -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./schemas -e . -e ./deploy/local
 	@touch $@
 endef
 
@@ -37,7 +38,7 @@ run: $(if $(wildcard $(STAMP)),$(STAMP),$(RUNS)) ## the whole stack on this mach
 	@$(BIN)/tidings up $(if $(ONCE),--once)
 
 test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it starts itself
-	@$(BIN)/python -m tidings.local.packages
+	@$(BIN)/python -m tidings_local.packages
 	@$(BIN)/python -m tests.mta postfix exim
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
@@ -51,7 +52,7 @@ test-matrix: install ## what faces the servers, on Debian 13's and 14's (needs r
 	@$(BIN)/python -m tests.matrix $(ARGS)
 
 test-mta: install ## mail through seven real mail servers: by hand, and before a release (needs root and Node 20)
-	@$(BIN)/python -m tidings.local.packages
+	@$(BIN)/python -m tidings_local.packages
 	@$(BIN)/python -m tests.mta
 	@$(BIN)/python -m pytest -q -n0 --timeout 300 $(if $(findstring tests/,$(ARGS)),,tests/mta/arriving.py tests/mta/refusing.py) $(ARGS)
 
@@ -77,18 +78,21 @@ schemas: install ## write what is generated: published schemas, RabbitMQ definit
 
 requirements: ## resolve and pin the dependencies again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
-	  pyproject.toml schemas/pyproject.toml --extra local --no-emit-package tidings-events -o requirements/runtime.txt
+	  pyproject.toml schemas/pyproject.toml --no-emit-package tidings-events -o requirements/runtime.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  requirements/runtime.txt deploy/local/pyproject.toml --no-emit-package tidings --no-emit-package tidings-events \
+	  -o requirements/local.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  requirements/build.in -o requirements/build.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
-	  requirements/runtime.txt requirements/build.txt requirements/dev.in -o requirements/dev.txt
+	  requirements/local.txt requirements/build.txt requirements/dev.in -o requirements/dev.txt
 
 bench: install $(PEERS)/.installed ## measure Tidings beside its peers: docs/performance.md (a part: SCALE=0.1 ONLY="W1 W5")
-	@$(BIN)/python -m tidings.local.packages
+	@$(BIN)/python -m tidings_local.packages
 	@$(BIN)/python -m benchmarks --scale $(SCALE) --only "$(ONLY)" $(ARGS)
 
 bench-quick: install $(PEERS)/.installed ## three minutes: fails where W1 falls under its ratios
-	@$(BIN)/python -m tidings.local.packages
+	@$(BIN)/python -m tidings_local.packages
 	@$(BIN)/python -m benchmarks --quick
 
 $(PEERS)/.installed: benchmarks/requirements.txt

@@ -15,7 +15,7 @@ from benchmarks.table import show
 from benchmarks.targets import QUICK, TARGETS, judge, missed
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.base import Workload
-from tidings.local.errors import LocalStackError
+from tidings_local.errors import LocalStackError
 
 QUICK_CONTENDERS = ("Tidings", "bare loop", "Dramatiq")
 LAST = ROOT / "docs" / "performance.json"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.processes import Command, Died, Processes
-from tidings.local.ports import LOOPBACK, free_port
+from tidings_local.ports import LOOPBACK, free_port
 
 BACKLOG: Final = "1000"
 STARTS_WITHIN: Final = 10.0

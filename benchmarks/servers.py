@@ -10,8 +10,8 @@ from urllib.parse import quote
 import asyncpg
 
 from tidings.ledger import migrate
-from tidings.local.management import Management
-from tidings.local.stack import Stack
+from tidings_local.management import Management
+from tidings_local.stack import Stack
 
 DATABASE: Final = "bench"
 QUORUM_VHOST: Final = "quorum"

@@ -1,7 +1,7 @@
 """Real servers for the tests: RabbitMQ and PostgreSQL, started once a session when first asked for.
 
 With TIDINGS_TEST_AMQP_URL, TIDINGS_TEST_MANAGEMENT_URL and TIDINGS_TEST_DATABASE_URL set
-(`python -m tidings.local.stack` prints them) a running stack is used instead. Every test has a
+(`python -m tidings_local.stack` prints them) a running stack is used instead. Every test has a
 virtual host and a database of its own, so tests don't see each other either way.
 """
 
@@ -23,13 +23,13 @@ import pytest
 import structlog
 from tests.support.other_debian import RabbitMQInFolder, folder_of, postgresql_home
 
-from tidings.local.errors import NotInstalled, StartFailed
-from tidings.local.management import Management
-from tidings.local.postgres import PostgreSQL
-from tidings.local.rabbitmq import RabbitMQ
-from tidings.local.sinks.mail import MailSink
-from tidings.local.sinks.sms import SmsSink
-from tidings.local.sinks.webhook import WebhookSink
+from tidings_local.errors import NotInstalled, StartFailed
+from tidings_local.management import Management
+from tidings_local.postgres import PostgreSQL
+from tidings_local.rabbitmq import RabbitMQ
+from tidings_local.sinks.mail import MailSink
+from tidings_local.sinks.sms import SmsSink
+from tidings_local.sinks.webhook import WebhookSink
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ import aio_pika
 import pytest
 from tests.conftest import BrokerAddress
 
-from tidings.local.laptop import Laptop
-from tidings.local.management import Management
 from tidings_events.moments import in_milliseconds
+from tidings_local.laptop import Laptop
+from tidings_local.management import Management
 
 README = Path(__file__).parents[2] / "README.md"
 CONTRACT = README.parent / "docs" / "contract.md"

@@ -17,10 +17,10 @@ from tests.support.forked import tidings
 from tests.support.processes import free_port, running
 from tests.support.worker_rig import eventually
 
-from tidings.local.management import Management
-from tidings.local.sinks.sms import SmsSink
-from tidings.local.sinks.webhook import WebhookSink
 from tidings_events.routing import EXCHANGE
+from tidings_local.management import Management
+from tidings_local.sinks.sms import SmsSink
+from tidings_local.sinks.webhook import WebhookSink
 
 MARKS = {
     name: f"{name}{secrets.token_hex(6)}"

@@ -13,13 +13,13 @@ from tests.support.processes import tidings
 from tests.support.terminal import in_a_terminal
 
 from tidings.ledger import Ledger
-from tidings.local.errors import LocalStackError
-from tidings.local.laptop import Laptop
-from tidings.local.sinks.mail import MailSink
-from tidings.local.sinks.sms import SmsSink
-from tidings.local.sinks.twilio_replies import ReceivedText
-from tidings.local.tour import PHONE, Tour, retried
 from tidings.settings import LedgerSettings
+from tidings_local.errors import LocalStackError
+from tidings_local.laptop import Laptop
+from tidings_local.sinks.mail import MailSink
+from tidings_local.sinks.sms import SmsSink
+from tidings_local.sinks.twilio_replies import ReceivedText
+from tidings_local.tour import PHONE, Tour, retried
 
 
 async def test_the_tour_shows_delivery_retry_and_replay_and_leaves_nothing_running(

@@ -9,9 +9,9 @@ from tests.support.processes import Role, running
 from tests.support.worker_rig import eventually
 
 from tidings.ledger import migrate
-from tidings.local.management import Management
-from tidings.local.postgres import PostgreSQL
 from tidings_events import EmailNotification, Producer
+from tidings_local.management import Management
+from tidings_local.postgres import PostgreSQL
 
 Env = dict[str, str]
 

@@ -13,7 +13,7 @@ from tests.chaos.sink import Sink
 from tests.chaos.world import Options, World
 from tests.support.relay import Relay
 
-from tidings.local.errors import LocalStackError
+from tidings_local.errors import LocalStackError
 
 RELAYED: Final = {
     "amqp": "TIDINGS_AMQP_URL",

@@ -16,13 +16,13 @@ from urllib.parse import quote
 import asyncpg
 from tests.support.other_debian import RabbitMQInFolder, postgresql_home
 
-from tidings.local.errors import LocalStackError
-from tidings.local.management import Management
-from tidings.local.ports import answers, free_port
-from tidings.local.postgres import PostgreSQL
-from tidings.local.rabbitmq import RabbitMQ
-from tidings.local.rabbitmq_identity import identity
-from tidings.local.rabbitmq_programs import RabbitMQPrograms
+from tidings_local.errors import LocalStackError
+from tidings_local.management import Management
+from tidings_local.ports import answers, free_port
+from tidings_local.postgres import PostgreSQL
+from tidings_local.rabbitmq import RabbitMQ
+from tidings_local.rabbitmq_identity import identity
+from tidings_local.rabbitmq_programs import RabbitMQPrograms
 
 HELD_AFTER = 4_000
 """Milliseconds after which RabbitMQ tries again to pass on a dead letter that found no queue.

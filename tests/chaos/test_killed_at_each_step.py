@@ -9,8 +9,8 @@ from tests.chaos.servers import Servers
 from tests.chaos.world import Options
 from tests.support.processes import tidings
 
-from tidings.local.postgres import PostgreSQL
-from tidings.local.rabbitmq import RabbitMQ
+from tidings_local.postgres import PostgreSQL
+from tidings_local.rabbitmq import RabbitMQ
 
 
 @pytest.mark.timeout(300)

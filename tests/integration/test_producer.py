@@ -11,7 +11,6 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 from tests.support.worker_rig import eventually
 
-from tidings.local.management import Management
 from tidings_events import (
     NotConfirmed,
     Producer,
@@ -23,6 +22,7 @@ from tidings_events import (
     publish_sync,
 )
 from tidings_events.routing import EXCHANGE, MILLISECONDS, TRACEPARENT
+from tidings_local.management import Management
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -10,9 +10,9 @@ import pytest
 from aio_pika.abc import AbstractQueue
 from yarl import URL
 
-from tidings.local.management import Management
 from tidings_events import NotConfirmed, Producer, SmsNotification, parse
 from tidings_events.routing import EXCHANGE
+from tidings_local.management import Management
 
 
 class Wire:

@@ -11,8 +11,8 @@ from typing import Final
 
 from tests.support.other_debian import RELEASES, RabbitMQInFolder, folder_of, postgresql_home
 
-from tidings.local.errors import LocalStackError
-from tidings.local.postgres import PostgreSQL
+from tidings_local.errors import LocalStackError
+from tidings_local.postgres import PostgreSQL
 
 TESTS: Final = (
     "tests/contract/broker",

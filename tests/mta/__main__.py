@@ -6,7 +6,7 @@ import sys
 from tests.mta.folder import ROOT
 from tests.mta.servers import SERVERS
 
-from tidings.local.errors import LocalStackError
+from tidings_local.errors import LocalStackError
 
 
 def main() -> int:

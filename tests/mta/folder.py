@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tidings.local.errors import LocalStackError
+from tidings_local.errors import LocalStackError
 
 ROOT: Final = Path(__file__).parents[2] / ".local/mta"
 """Where folders are made; they stay until `make clean`."""

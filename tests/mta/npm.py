@@ -10,7 +10,7 @@ from typing import Final
 from tests.mta.folder import ROOT
 from tests.mta.server import MailServer, Manners
 
-from tidings.local.errors import LocalStackError
+from tidings_local.errors import LocalStackError
 
 OURS: Final = Path(__file__).with_name("node")
 """Their versions, and what of them is ours."""

@@ -27,8 +27,8 @@ from typing import ClassVar, Final
 from tests.mta.folder import Folder
 from tests.support.processes import free_port
 
-from tidings.local.daemon import Command, Daemon, minimal_environment
-from tidings.local.waiting import wait_until
+from tidings_local.daemon import Command, Daemon, minimal_environment
+from tidings_local.waiting import wait_until
 
 _MESSAGE_ID: Final = re.compile(
     r"^Message-ID:\s*<([0-9a-f-]{36})\.\d+@", re.IGNORECASE | re.MULTILINE

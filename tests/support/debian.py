@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tidings.local.errors import LocalStackError
+from tidings_local.errors import LocalStackError
 
 PACKAGES: Final = Path(".local/packages")
 """Kept between runs."""

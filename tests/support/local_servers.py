@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tidings.local.ports import answers
+from tidings_local.ports import answers
 
 
 def processes_about(directory: Path) -> list[str]:

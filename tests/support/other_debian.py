@@ -8,9 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from tidings.local.errors import LocalStackError
-from tidings.local.rabbitmq import RabbitMQ
-from tidings.local.rabbitmq_programs import RabbitMQPrograms, find_rabbitmq
+from tidings_local.errors import LocalStackError
+from tidings_local.rabbitmq import RabbitMQ
+from tidings_local.rabbitmq_programs import RabbitMQPrograms, find_rabbitmq
 
 RELEASES: Final = MappingProxyType({13: "trixie", 14: "forky"})
 """By Debian's number, its name: 13 has RabbitMQ 4.0 and PostgreSQL 17, 14 RabbitMQ 4.3 and PostgreSQL 18."""

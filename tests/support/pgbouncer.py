@@ -9,9 +9,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tests.support.debian import libraries_in, unpacked
 
-from tidings.local.daemon import Command, Daemon, minimal_environment
-from tidings.local.ports import LOOPBACK, answers, free_port
-from tidings.local.postgres_programs import unprivileged_account
+from tidings_local.daemon import Command, Daemon, minimal_environment
+from tidings_local.ports import LOOPBACK, answers, free_port
+from tidings_local.postgres_programs import unprivileged_account
 
 CONFIG: Final = """\
 [databases]

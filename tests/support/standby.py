@@ -4,12 +4,12 @@ import os
 import subprocess
 from pathlib import Path
 
-from tidings.local.daemon import minimal_environment
-from tidings.local.errors import StartFailed
-from tidings.local.ports import LOOPBACK, free_port
-from tidings.local.postgres import USER, PostgreSQL
-from tidings.local.postgres_cluster import cluster_version, write_settings
-from tidings.local.postgres_programs import PostgreSQLPrograms
+from tidings_local.daemon import minimal_environment
+from tidings_local.errors import StartFailed
+from tidings_local.ports import LOOPBACK, free_port
+from tidings_local.postgres import USER, PostgreSQL
+from tidings_local.postgres_cluster import cluster_version, write_settings
+from tidings_local.postgres_programs import PostgreSQLPrograms
 
 
 def let_replicate(primary: PostgreSQL) -> None:

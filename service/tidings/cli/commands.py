@@ -26,6 +26,10 @@ OTHERWISE_CALLED: Final = {
 }
 """What an option is perhaps meant to be that no command has, or that is called otherwise here: `--why` is why
 an operator does something, `--reason` why something failed."""
+ELSEWHERE: Final = {
+    "up": ": it is in the distribution tidings-local, which `make run` installs in a checkout of Tidings"
+}
+"""What is said of a command that another distribution brings."""
 ID_LIKE: Final = re.compile(r"[0-9a-fA-F-]{4,36}")
 
 
@@ -95,7 +99,8 @@ class Group(TyperGroup):
             typer.BadParameter: There is none.
         """
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise Unclear(f"there is no command {args[0]}{_meant(args[0], self, ctx)}", ctx=ctx)
+            meant = ELSEWHERE.get(args[0]) or _meant(args[0], self, ctx)
+            raise Unclear(f"there is no command {args[0]}{meant}", ctx=ctx)
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import typer
 import uvloop
 
-from tidings.cli import make_run
+from tidings.cli import installed
 from tidings.cli.harmless import (
     HarmlessConsole,
     escape,
@@ -101,7 +101,7 @@ def fail(error: TidingsError) -> NoReturn:
 
 def end_as_unavailable() -> NoReturn:
     """Exit as where a server can't be reached, which has been said; adds what is to be done where that is known."""
-    if hint := make_run.advice(os.environ):
+    for hint in installed.hints(os.environ):
         err.print(f"[dim]{escape(hint)}[/]")
     raise typer.Exit(UNAVAILABLE)
 

@@ -12,7 +12,7 @@ import typer
 from tidings.broker.diagnosis import diagnose as diagnose_broker
 from tidings.broker.topology.layout import topology_of
 from tidings.channels.registry import LINES, build, fallbacks
-from tidings.cli import make_run
+from tidings.cli import installed
 from tidings.cli.console import FAULT, err, out, print_json, run
 from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson, actor, open_ledger
@@ -50,7 +50,7 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         _tell(findings)
     if any(one.verdict is Verdict.FAULT for one in findings):
-        if hint := make_run.advice(os.environ):
+        for hint in installed.hints(os.environ):
             err.print(f"[dim]{escape(hint)}[/]")
         raise typer.Exit(FAULT)
 

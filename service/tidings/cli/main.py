@@ -11,6 +11,7 @@ from tidings.cli import (
     dead,
     doctor,
     environment,
+    installed,
     listing,
     migrate,
     ps,
@@ -22,7 +23,6 @@ from tidings.cli import (
     statistics,
     templates,
     topology,
-    up,
     verify,
 )
 from tidings.cli.commands import Commands
@@ -43,7 +43,8 @@ app = Commands(
 )
 
 
-app.command(rich_help_panel=RUN)(up.up)
+for name, command in installed.commands():
+    app.command(name, rich_help_panel=RUN)(command)
 app.command(rich_help_panel=RUN)(roles.worker)
 app.command(rich_help_panel=RUN)(roles.scheduler)
 app.command(rich_help_panel=RUN)(roles.archive)

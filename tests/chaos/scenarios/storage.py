@@ -19,7 +19,7 @@ from tests.chaos.scenario import scenario
 from tests.chaos.verdict import Expectations
 from tests.chaos.world import LANE, World
 
-from tidings.local.postgres_programs import unprivileged_account
+from tidings_local.postgres_programs import unprivileged_account
 
 CUT_OFF: Final = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'"
 LOCKED: Final = 7

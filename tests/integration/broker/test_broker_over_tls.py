@@ -16,9 +16,9 @@ from tidings.broker.publisher import Publisher
 from tidings.broker.wire.amqp import connect
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError
 from tidings.delivery.ports import Verdict
-from tidings.local.ports import LOOPBACK, free_port
-from tidings.local.rabbitmq import USER, RabbitMQ
 from tidings_events import Producer, SmsNotification, Unreachable
+from tidings_local.ports import LOOPBACK, free_port
+from tidings_local.rabbitmq import USER, RabbitMQ
 
 LISTEN = (
     "{{ok, _}} = application:ensure_all_started(ssl), ok = rabbit_networking:start_ssl_listener("

@@ -23,7 +23,7 @@ from tests.support.worker_rig import eventually
 
 from tidings.broker.connection import Connection
 from tidings.broker.consumer import Consumer, Delivery, Subscription
-from tidings.local.management import Management
+from tidings_local.management import Management
 
 TIMEOUT = 5.0
 

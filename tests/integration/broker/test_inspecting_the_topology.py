@@ -28,8 +28,8 @@ from tidings.broker.wire.amqp import open_channel
 from tidings.broker.wire.session import connected
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import BrokerUnavailable
-from tidings.local.management import Management as Administrator
 from tidings.settings import BrokerSettings
+from tidings_local.management import Management as Administrator
 
 TIMEOUT = 10.0
 SETTLE = 1.0

@@ -15,8 +15,8 @@ from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.broker.topology.layout import Topology
 from tidings.delivery.errors import BrokerUnavailable
-from tidings.local.management import Management
-from tidings.local.rabbitmq import RabbitMQ
+from tidings_local.management import Management
+from tidings_local.rabbitmq import RabbitMQ
 
 LIMIT = 2.0
 

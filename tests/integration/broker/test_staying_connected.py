@@ -17,7 +17,7 @@ from tests.support.worker_rig import eventually
 from tidings.broker.connection import Connection
 from tidings.broker.consumer import Consumer, Delivery, Subscription
 from tidings.delivery.errors import BrokerUnavailable
-from tidings.local.management import Management
+from tidings_local.management import Management
 
 
 async def test_it_is_up_once_the_topology_is_declared(broker_url: str, rig: BrokerRig) -> None:

@@ -14,7 +14,7 @@ from tidings.broker.topology.layout import DELIVERY_LIMIT, Binding, topology
 from tidings.broker.wire.amqp import connect
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import ConfigurationError
-from tidings.local.management import Management
+from tidings_local.management import Management
 
 
 async def present(management: Management) -> tuple[dict[str, Any], dict[str, Any], set[Binding]]:

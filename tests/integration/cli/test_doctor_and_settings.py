@@ -12,7 +12,7 @@ from tests.conftest import execute
 from tests.support.forked import tidings
 from tests.support.smtp_sink import SmtpSink
 
-from tidings.local.management import Management
+from tidings_local.management import Management
 
 
 async def findings(env: dict[str, str], code: int) -> list[dict[str, Any]]:

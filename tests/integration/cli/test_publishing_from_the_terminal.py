@@ -12,9 +12,9 @@ import pytest
 from tests.support.forked import tidings
 
 from tidings.cli.options import actor
-from tidings.local.management import Management
 from tidings.templates import copy_starter
 from tidings_events import parse
+from tidings_local.management import Management
 
 HELLO = ("publish", "email", "--to", "jane@example.com", "--subject", "Hi", "--body", "there")
 

@@ -12,8 +12,8 @@ from tidings.broker.topology.inspection import differences, unbound
 from tidings.broker.topology.layout import topology_of
 from tidings.broker.topology.management import Management as Api
 from tidings.broker.wire.session import connected
-from tidings.local.management import Management
 from tidings.settings import BrokerSettings, Settings
+from tidings_local.management import Management
 
 
 async def test_apply_makes_what_check_misses(env: dict[str, str]) -> None:

@@ -12,8 +12,8 @@ from tests.support.worker_rig import eventually
 from tidings.broker.appetite import WINDOW
 from tidings.broker.topology.layout import DEAD
 from tidings.ledger import migrate
-from tidings.local.management import Management
-from tidings.local.postgres import PostgreSQL
+from tidings_local.management import Management
+from tidings_local.postgres import PostgreSQL
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
 from tidings.ledger import migrate
 from tidings.ledger.database import Connection, PostgresDatabase
 from tidings.ledger.encryption import address_of
-from tidings.local.ports import LOOPBACK
-from tidings.local.postgres import PostgreSQL
 from tidings.settings import LedgerSettings
+from tidings_local.ports import LOOPBACK
+from tidings_local.postgres import PostgreSQL
 
 ELSEWHERE = "127.1"
 """A name that is not known to be this machine, and yet leads to it."""

@@ -21,7 +21,7 @@ from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.outcome import Claimed
 from tidings.ledger import Ledger, migrate
 from tidings.ledger.database import Connection, Database, PostgresDatabase
-from tidings.local.postgres import PostgreSQL
+from tidings_local.postgres import PostgreSQL
 
 RECOVERY = 10.0
 """Seconds after which everything works again, once the database takes writes."""

@@ -13,7 +13,7 @@ from tidings.delivery.attempt import Attempt
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.outcome import Claimed, Sent
 from tidings.ledger import Ledger, migrate
-from tidings.local.postgres import PostgreSQL
+from tidings_local.postgres import PostgreSQL
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

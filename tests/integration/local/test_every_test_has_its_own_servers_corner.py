@@ -6,7 +6,7 @@ import aio_pika
 import asyncpg
 import pytest
 
-from tidings.local.management import Management
+from tidings_local.management import Management
 
 
 @pytest.mark.parametrize("turn", [1, 2])

@@ -2,15 +2,13 @@
 
 import asyncio
 import ssl
-import subprocess
-import sys
 
 import aiosmtplib
 import pytest
 import trustme
 
-from tidings.local.sinks.mail import MailSink
-from tidings.local.sinks.script import Behaviour
+from tidings_local.sinks.mail import MailSink
+from tidings_local.sinks.script import Behaviour
 
 MAIL = (
     b"From: Shop <shop@example.com>\r\nTo: anna@example.com\r\nSubject: =?utf-8?b?R3LDvMOfZQ==?=\r\n"
@@ -163,11 +161,3 @@ async def test_names_in_any_script_are_taken(mail_sink: MailSink) -> None:
             "shop@example.com", ["δοκιμή@παράδειγμα.δοκιμή"], MAIL, mail_options=["SMTPUTF8"]
         )
     assert mail_sink.mails[0].recipients == ("δοκιμή@παράδειγμα.δοκιμή",)
-
-
-def test_where_its_library_is_missing_the_way_out_is_named() -> None:
-    program = "import sys; sys.modules['aiosmtpd'] = None; import tidings.local.sinks.mail"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1].endswith(
-        "LocalStackError: the mail sink needs the package aiosmtpd: pip install 'tidings[local]'"
-    )

@@ -5,9 +5,9 @@ import asyncio
 import aio_pika
 import pytest
 
-from tidings.local.errors import LocalStackError
-from tidings.local.management import Management
-from tidings.local.ports import free_port
+from tidings_local.errors import LocalStackError
+from tidings_local.management import Management
+from tidings_local.ports import free_port
 
 
 async def declare(broker_url: str, queue: str) -> None:

@@ -7,12 +7,12 @@ from email.message import EmailMessage
 import aiohttp
 import pytest
 
-from tidings.local.sinks.mail import MailSink
-from tidings.local.sinks.outbox import Outbox
-from tidings.local.sinks.received_mail import ReceivedMail
-from tidings.local.sinks.sms import SmsSink
-from tidings.local.sinks.twilio_replies import ReceivedText
-from tidings.local.sinks.webhook import ReceivedRequest, WebhookSink
+from tidings_local.sinks.mail import MailSink
+from tidings_local.sinks.outbox import Outbox
+from tidings_local.sinks.received_mail import ReceivedMail
+from tidings_local.sinks.sms import SmsSink
+from tidings_local.sinks.twilio_replies import ReceivedText
+from tidings_local.sinks.webhook import ReceivedRequest, WebhookSink
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TEXT = ReceivedText(NOW, "SM1", "AC1", "+14155552671", "+14155550100", "", "Grüße", "", "", "")

@@ -11,10 +11,10 @@ import asyncpg
 import pytest
 from tests.support.local_servers import listening_addresses, processes_about, silent
 
-from tidings.local.errors import LocalStackError, NotInstalled, StartFailed
-from tidings.local.ports import LOOPBACK
-from tidings.local.postgres import PostgreSQL
-from tidings.local.waiting import wait_until
+from tidings_local.errors import LocalStackError, NotInstalled, StartFailed
+from tidings_local.ports import LOOPBACK
+from tidings_local.postgres import PostgreSQL
+from tidings_local.waiting import wait_until
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as another user")
 
@@ -146,7 +146,7 @@ def test_data_that_is_damaged_is_named_by_the_server(directory: Path) -> None:
 
 
 def test_where_it_is_not_installed_the_way_out_is_named(directory: Path) -> None:
-    with pytest.raises(NotInstalled, match=r"PostgreSQL 13 or newer .*tidings\.local\.packages"):
+    with pytest.raises(NotInstalled, match=r"PostgreSQL 13 or newer .*tidings_local\.packages"):
         PostgreSQL(directory, home=directory).start()
 
 

@@ -11,10 +11,10 @@ import aio_pika
 import pytest
 from tests.support.local_servers import is_gone, listening_addresses, processes_about, silent
 
-from tidings.local.errors import LocalStackError, NotInstalled, StartFailed
-from tidings.local.ports import LOOPBACK
-from tidings.local.rabbitmq import RabbitMQ
-from tidings.local.waiting import wait_until
+from tidings_local.errors import LocalStackError, NotInstalled, StartFailed
+from tidings_local.ports import LOOPBACK
+from tidings_local.rabbitmq import RabbitMQ
+from tidings_local.waiting import wait_until
 
 QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}
 
@@ -154,7 +154,7 @@ def test_a_server_that_never_becomes_ready_is_ended(tmp_path: Path, broken_home:
 
 def test_where_it_is_not_installed_the_way_out_is_named(tmp_path: Path) -> None:
     rabbitmq = RabbitMQ(tmp_path / "data", home=tmp_path)
-    with pytest.raises(NotInstalled, match=r"RabbitMQ is not installed .*tidings\.local\.packages"):
+    with pytest.raises(NotInstalled, match=r"RabbitMQ is not installed .*tidings_local\.packages"):
         rabbitmq.start()
 
 

@@ -12,9 +12,9 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
-from tidings.local.sinks.script import Behaviour
-from tidings.local.sinks.sms import SmsSink
-from tidings.local.sinks.webhook import WebhookSink
+from tidings_local.sinks.script import Behaviour
+from tidings_local.sinks.sms import SmsSink
+from tidings_local.sinks.webhook import WebhookSink
 
 FROM, TO = "+14155550100", "+14155552671"
 Call = Callable[..., Any]

@@ -1,4 +1,4 @@
-"""`python -m tidings.local.stack`, as a person or a script runs it."""
+"""`python -m tidings_local.stack`, as a person or a script runs it."""
 
 import os
 import re
@@ -14,9 +14,10 @@ import pytest
 from tests.support.local_servers import processes_about, silent
 
 import tidings
-from tidings.local.waiting import wait_until
+import tidings_local
+from tidings_local.waiting import wait_until
 
-SOURCES = Path(tidings.__file__).parent.parent
+SOURCES = [Path(package.__file__).parent.parent for package in (tidings, tidings_local)]
 NOBODY = 65534
 
 
@@ -25,14 +26,14 @@ def stack(
     data: Path, *, python: str = sys.executable, user: int | None = None
 ) -> Iterator["subprocess.Popen[str]"]:
     with subprocess.Popen(
-        [python, "-m", "tidings.local.stack", "--data", str(data)],
+        [python, "-m", "tidings_local.stack", "--data", str(data)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd="/",
         env={
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(SOURCES),
+            "PYTHONPATH": os.pathsep.join(map(str, SOURCES)),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         user=user,
@@ -95,7 +96,7 @@ def test_nothing_outlives_it_when_it_is_killed(server_directory: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 def test_somebody_who_is_not_root_can_run_it(server_directory: Path) -> None:
     python = python_for_anyone()
-    if python is None or not can(NOBODY, "test", "-r", str(SOURCES / "tidings" / "__init__.py")):
+    if python is None or not can(NOBODY, "test", "-r", str(SOURCES[0] / "tidings" / "__init__.py")):
         pytest.skip("no Python, or no checkout, that the user nobody may use")
     data = server_directory / "nobodys"
     data.mkdir()

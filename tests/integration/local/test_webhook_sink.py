@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tidings.local.errors import LocalStackError
-from tidings.local.ports import free_port
-from tidings.local.sinks.script import Behaviour
-from tidings.local.sinks.webhook import WebhookSink
+from tidings_local.errors import LocalStackError
+from tidings_local.ports import free_port
+from tidings_local.sinks.script import Behaviour
+from tidings_local.sinks.webhook import WebhookSink
 
 
 @pytest.fixture

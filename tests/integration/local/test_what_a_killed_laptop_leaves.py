@@ -6,12 +6,12 @@ from pathlib import Path
 
 from tests.support.processes import environment
 
-from tidings.local.waiting import wait_until
+from tidings_local.waiting import wait_until
 
 STARTS_ROLES = """
 import asyncio, os, sys
 from pathlib import Path
-from tidings.local.laptop import Laptop
+from tidings_local.laptop import Laptop
 
 async def main():
     async with Laptop(Path(sys.argv[1]), os.environ) as laptop:

@@ -24,11 +24,11 @@ from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable, Rejected, Unavailable
 from tidings.delivery.ports import SendRequest, Verdict
 from tidings.ledger.diagnosis import diagnose
-from tidings.local.management import Management
 from tidings.operations.dead_letters.replayer import Plan
 from tidings.settings import Settings
 from tidings_events import EmailNotification, Producer
 from tidings_events.routing import EXCHANGE
+from tidings_local.management import Management
 
 OPERATIONS = (Path(__file__).parents[3] / "docs/operations.md").read_text("utf-8")
 PERMISSIONS: list[tuple[str, str, str, str]] = re.findall(

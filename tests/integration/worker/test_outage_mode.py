@@ -13,8 +13,8 @@ from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.orders import WHOLE_CHANNEL, Verb
 from tidings.ledger import migrate
-from tidings.local.management import Management
-from tidings.local.postgres import PostgreSQL
+from tidings_local.management import Management
+from tidings_local.postgres import PostgreSQL
 
 MakeRig = Callable[..., Awaitable[Rig]]
 EMAIL = {"channel": "email", "provider": "primary"}

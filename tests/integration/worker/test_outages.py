@@ -10,9 +10,9 @@ from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.errors import Unavailable
 from tidings.ledger import migrate
-from tidings.local.management import Management
-from tidings.local.postgres import PostgreSQL
-from tidings.local.rabbitmq import RabbitMQ
+from tidings_local.management import Management
+from tidings_local.postgres import PostgreSQL
+from tidings_local.rabbitmq import RabbitMQ
 
 MakeRig = Callable[..., Awaitable[Rig]]
 

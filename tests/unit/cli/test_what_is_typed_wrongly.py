@@ -7,6 +7,7 @@ import pytest
 import typer
 import typer.main
 
+from tidings.cli.commands import Commands
 from tidings.cli.helping import prose
 from tidings.cli.main import app
 
@@ -196,3 +197,11 @@ def test_every_option_is_in_its_help(
     assert f"tidings {' '.join(path)}" in said.replace("pytest", "tidings")
     for param in EVERY[path].params:
         assert param.opts[-1] in said or param.param_type_name == "argument"
+
+
+def test_a_command_of_a_distribution_that_is_not_installed_says_which() -> None:
+    product = Commands()
+    product.callback()(lambda: None)
+    with pytest.raises(typer.BadParameter) as refusal:
+        typer.main.get_group(product).main(["up"], standalone_mode=False)
+    assert "it is in the distribution tidings-local" in refusal.value.format_message()

@@ -12,11 +12,12 @@ import pytest
 from tests.support.local_servers import is_gone
 
 import tidings
-from tidings.local.daemon import Command, Daemon, minimal_environment
-from tidings.local.data_directory import DataDirectory
-from tidings.local.errors import AlreadyRunning, LocalStackError, StartFailed
-from tidings.local.ports import LOOPBACK, answers, free_port, is_free
-from tidings.local.waiting import wait_until
+import tidings_local
+from tidings_local.daemon import Command, Daemon, minimal_environment
+from tidings_local.data_directory import DataDirectory
+from tidings_local.errors import AlreadyRunning, LocalStackError, StartFailed
+from tidings_local.ports import LOOPBACK, answers, free_port, is_free
+from tidings_local.waiting import wait_until
 
 Start = Callable[..., Daemon]
 
@@ -90,8 +91,8 @@ def test_a_daemon_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
     program = f"""
 import sys, time
 from pathlib import Path
-sys.path.insert(0, {str(Path(tidings.__file__).parent.parent)!r})
-from tidings.local.daemon import *
+sys.path[:0] = {[str(Path(package.__file__).parent.parent) for package in (tidings, tidings_local)]!r}
+from tidings_local.daemon import *
 it = Daemon(Command("it", ["/bin/sleep", "60"], Path("log"), minimal_environment(), Path()))
 print(it.pid, flush=True)
 time.sleep(60)

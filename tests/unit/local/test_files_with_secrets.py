@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidings.local.data_directory import write_private
+from tidings_local.data_directory import write_private
 
 
 @pytest.mark.parametrize("before", [None, 0o644, 0o666])

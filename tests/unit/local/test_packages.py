@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tidings.local.errors import LocalStackError, NotInstalled
-from tidings.local.package_managers import APT, BREW, DNF, Manager, Server
-from tidings.local.packages import Machine, advice, ensure_installed, needed_servers
-from tidings.local.quiet_installation import installing_without_starting
-from tidings.local.rabbitmq_programs import find_rabbitmq, version_key
+from tidings_local.errors import LocalStackError, NotInstalled
+from tidings_local.package_managers import APT, BREW, DNF, Manager, Server
+from tidings_local.packages import Machine, advice, ensure_installed, needed_servers
+from tidings_local.quiet_installation import installing_without_starting
+from tidings_local.rabbitmq_programs import find_rabbitmq, version_key
 
 BOTH = list(Server)
 

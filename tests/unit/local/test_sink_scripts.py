@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tidings.local.sinks.box import Box
-from tidings.local.sinks.script import Behaviour, Script, Scripts, read_script
-from tidings.local.sinks.sms import CODES, NUMBERS
+from tidings_local.sinks.box import Box
+from tidings_local.sinks.script import Behaviour, Script, Scripts, read_script
+from tidings_local.sinks.sms import CODES, NUMBERS
 
 README = Path(__file__).parents[3] / "README.md"
 

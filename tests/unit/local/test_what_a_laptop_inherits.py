@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tidings.local.errors import LocalStackError
-from tidings.local.inherited import inherited
-from tidings.local.laptop import Laptop
-from tidings.local.last_run import LastRun
-from tidings.local.packages import Server, needed_servers
 from tidings.settings import Settings
 from tidings.settings.variables import variables
+from tidings_local.errors import LocalStackError
+from tidings_local.inherited import inherited
+from tidings_local.laptop import Laptop
+from tidings_local.last_run import LastRun
+from tidings_local.packages import Server, needed_servers
 
 ELSEWHERE = {
     "TIDINGS_EMAIL_HOST": "smtp.example.com",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tidings.local.sinks.box import Box
-from tidings.local.sinks.received_mail import ReceivedMail
-from tidings.local.sinks.webhook import ReceivedRequest
+from tidings_local.sinks.box import Box
+from tidings_local.sinks.received_mail import ReceivedMail
+from tidings_local.sinks.webhook import ReceivedRequest
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 7, tzinfo=UTC)
 

@@ -1,0 +1,65 @@
+"""Finds TCP ports on loopback that nobody else will take, and looks who answers on them."""
+
+import http.client
+import random
+import socket
+import urllib.request
+from base64 import b64encode
+from collections.abc import Collection
+
+from tidings_local.errors import LocalStackError
+
+LOOPBACK = "127.0.0.1"
+
+# Below what Linux, macOS and Windows hand out to outgoing connections: a client that reconnects
+# while its server restarts must never be given the server's own port.
+_CANDIDATES = range(20_000, 32_000)
+
+
+def free_port(preferred: int | None = None, avoid: Collection[int] = ()) -> int:
+    """A port nobody listens on: the preferred one where it is free.
+
+    Raises:
+        LocalStackError: Thousands of ports were tried and all are taken.
+    """
+    if preferred is not None and preferred not in avoid and is_free(preferred):
+        return preferred
+    for port in random.SystemRandom().sample(_CANDIDATES, len(_CANDIDATES)):
+        if port not in avoid and is_free(port):
+            return port
+    raise LocalStackError(
+        f"no free port on {LOOPBACK} between {_CANDIDATES.start} and {_CANDIDATES.stop}: "
+        "stop some of what listens there"
+    )
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def answers(port: int) -> bool:
+    """Whether a server accepts connections on this port now."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def accepts_login(url: str, user: str, password: str) -> bool:
+    """Whether an HTTP server of ours answers, and knows this user."""
+    token = b64encode(f"{user}:{password}".encode()).decode()
+    request = urllib.request.Request(  # noqa: S310 - our own http:// address
+        url, headers={"Authorization": f"Basic {token}"}
+    )
+    without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with without_proxy.open(request, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (OSError, http.client.HTTPException):
+        return False

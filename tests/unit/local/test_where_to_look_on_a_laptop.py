@@ -1,0 +1,55 @@
+"""What `make run` ends with can be pasted from a terminal of any width."""
+
+import io
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from tidings.cli.sentences import Sentence
+from tidings_local.up import where_to_look
+
+LAPTOP = cast(
+    "Any",
+    SimpleNamespace(
+        rabbitmq=SimpleNamespace(
+            management_url="http://127.0.0.1:15672", user="tidings", password="f" * 24
+        ),
+        outbox=SimpleNamespace(url="http://127.0.0.1:8025/"),
+        webhooks=SimpleNamespace(url="http://127.0.0.1:8026"),
+        environment={"TIDINGS_HTTP_PORT": "9100"},
+        environment_file=Path(".local/env"),
+        log=Path(".local/tidings.log"),
+    ),
+)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_no_command_address_or_login_is_broken_or_framed(width: int) -> None:
+    paper = io.StringIO()
+    console = Console(file=paper, width=width, highlight=False)
+    for line in where_to_look(LAPTOP):
+        console.print(Sentence(Text.from_markup(line)), crop=False)
+    said = paper.getvalue()
+    assert max(map(len, said.splitlines())) <= width
+    lines = [line.strip() for line in re.sub(r" \\\n +", " ", said).splitlines()]
+    assert re.search(r"^  tidings publish ", said, re.MULTILINE)
+    for typed in (
+        "source .local/env",
+        "tidings publish email --to you@example.com --subject Hello --body 'It works.'",
+        "tidings list",
+        f"tidings / {'f' * 24}",
+    ):
+        assert typed in lines
+    for url in (
+        "http://127.0.0.1:15672",
+        "http://127.0.0.1:8025/",
+        "http://127.0.0.1:8026/",
+        "http://127.0.0.1:9100/metrics",
+    ):
+        assert any(line.endswith(url) for line in lines)
+    assert not set("│╭╰┃") & set(said)
