@@ -9,14 +9,13 @@ from typing import Annotated
 import typer
 
 from tidings.cli import letter_options as which
-from tidings.cli import recipients
 from tidings.cli.commands import Commands
 from tidings.cli.console import err, out, print_json, run
 from tidings.cli.dead_discard import discard
 from tidings.cli.dead_edit import edit
 from tidings.cli.harmless import escape
 from tidings.cli.hints import next_page, nothing_matches
-from tidings.cli.letter_views import as_data, groups_table, letters_table, told
+from tidings.cli.letter_views import groups_table, letters_table, told
 from tidings.cli.options import AsJson, Before, Reveal, open_ledger
 from tidings.cli.ways_on import ways_of_groups
 from tidings.delivery.burying import refusal
@@ -24,7 +23,9 @@ from tidings.delivery.id_prefix import IdPrefix
 from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.ledger.dead_letters.search import Group, LetterFilter
 from tidings.ledger.notifications.stories import Recipient
+from tidings.operations.dead_letters.views import letter_as_data
 from tidings.operations.masks import discreet
+from tidings.operations.recipients import recipients_as_data
 from tidings.settings import Settings
 
 app = Commands(
@@ -77,7 +78,7 @@ def list_(
     )
     found, count = run(_list(wanted, limit, before))
     if as_json:
-        print_json([as_data(one, reveal=reveal) for one in found])
+        print_json([letter_as_data(one, reveal=reveal) for one in found])
     elif not found:
         nothing_matches(category, wanted.entity_type, otherwise=_none(wanted, state, before))
     else:
@@ -161,8 +162,8 @@ def show(
         sys.stdout.buffer.flush()
     elif as_json:
         text = body.decode("utf-8", "replace") if reveal else None
-        named = {"recipients": recipients.as_data(results, reveal=reveal)}
-        data = {**as_data(letter, reveal=reveal), **named}
+        named = {"recipients": recipients_as_data(results, reveal=reveal)}
+        data = {**letter_as_data(letter, reveal=reveal), **named}
         print_json({**data, **({"body": text} if reveal else {})})
     else:
         now = datetime.now(UTC)

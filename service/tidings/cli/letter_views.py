@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -44,21 +43,6 @@ LONGEST_LAID_OUT: Final = 512 * 1024
 """Bytes of a body beyond which laying it out on a terminal takes seconds, and helps nobody."""
 SAME_MOMENT: Final = timedelta(seconds=1)
 """Times that are closer are told once: a letter is buried milliseconds after its last attempt."""
-
-
-def as_data(letter: StoredLetter, *, reveal: bool) -> dict[str, Any]:
-    """A letter for other programs."""
-    data = {
-        **asdict(letter),
-        "attempts": letter.tries,
-        "came_by": came_by(letter.headers, letter.routing_key),
-    }
-    failure = data.pop("failure")
-    if reveal:
-        return {**data, **failure}
-    recipient = shown(letter.recipient, reveal=False) if letter.recipient else None
-    failure["message"] = discreet(failure["message"])
-    return {**data, **failure, "recipient": recipient, "headers": veiled_headers(letter.headers)}
 
 
 def letters_table(letters: Sequence[StoredLetter], now: datetime, *, reveal: bool) -> Rows:

@@ -1,8 +1,6 @@
 """Names whom a mail has not reached, though its recipient has it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from rich.console import Group
 from rich.text import Text
@@ -11,11 +9,6 @@ from tidings.cli.rows import GAP
 from tidings.cli.sentences import Sentence
 from tidings.ledger.notifications.stories import Recipient
 from tidings.operations.masks import shown
-
-
-def as_data(results: Sequence[Recipient], *, reveal: bool) -> list[dict[str, Any]]:
-    """For other programs."""
-    return [{**asdict(one), "address": shown(one.address, reveal=reveal)} for one in results]
 
 
 def copies(results: Sequence[Recipient], *, reveal: bool) -> Group | None:

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from tidings.cli.console import err, out, print_json
 from tidings.cli.harmless import escape
-from tidings.cli.letter_views import as_data, letters_table
+from tidings.cli.letter_views import letters_table
 from tidings.delivery.burying import Refusal
 from tidings.ledger.dead_letters.choice import TAKEN, NotReplayed
 from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.ledger.dead_letters.search import Selection
 from tidings.operations.dead_letters.replayer import INTERRUPTED, Rehearsal, Summary
+from tidings.operations.dead_letters.views import letter_as_data
 from tidings.operations.masks import discreet
 from tidings.operations.times import counted
 
@@ -50,7 +51,7 @@ def show_rehearsal(
                 "perhaps_delivered_before": done.doubtful,
                 **_refused_as_data(done.not_replayed),
                 **left_out(selection),
-                "sample": [as_data(one, reveal=False) for one in sample],
+                "sample": [letter_as_data(one, reveal=False) for one in sample],
             }
         )
         return

@@ -28,6 +28,7 @@ from tidings.ledger.notifications.stories import Asked, Change, Story, Summary, 
 from tidings.ledger.steps import PATIENCE
 from tidings.operations.backend import Backend
 from tidings.operations.masks import discreet, shown
+from tidings.operations.recipients import recipients_as_data
 from tidings.operations.times import clock, distance, exact, span, untried
 from tidings.operations.waiting import surroundings, unknown, why_it_waits
 from tidings.settings import Settings
@@ -104,7 +105,7 @@ def as_data(story: Story, *, reveal: bool) -> dict[str, Any]:
     del data["notification"]
     data["attempts"] = [asdict(one) for one in story.attempts if not one.untried]
     notification["recipient"] = shown(notification["recipient"], reveal=reveal)
-    data["recipients"] = recipients.as_data(story.recipients, reveal=reveal)
+    data["recipients"] = recipients_as_data(story.recipients, reveal=reveal)
     if reveal:
         notification["body"] = json.loads(body)
     else:

@@ -20,6 +20,7 @@ from tidings.ledger.dead_letters.rows import StoredLetter, published_at
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.notifications.stories import Burial, Story
 from tidings.ledger.operators.reports import NO_NOTIFICATION
+from tidings.operations.dead_letters.views import letter_as_data
 from tidings.operations.masks import discreet, shown
 from tidings.operations.times import clock
 
@@ -52,7 +53,7 @@ async def behind(ledger: Ledger, prefix: IdPrefix) -> Story | Unclaimed:
 
 def as_data(found: Unclaimed, *, reveal: bool) -> dict[str, Any]:
     """For other programs: no notification, and its letters."""
-    told = [letter_views.as_data(one, reveal=reveal) for one, _ in found]
+    told = [letter_as_data(one, reveal=reveal) for one, _ in found]
     return {"id": found[0][0].notification_id, "state": None, "letters": told}
 
 
