@@ -22,9 +22,9 @@ from benchmarks.own_sink import Session
 from tidings.channels.email.addresses import Mailbox
 from tidings.channels.email.channel import EmailChannel
 from tidings.channels.email.message import compose
+from tidings.channels.email.settings import EmailSettings
 from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.ports import Content, SendRequest
-from tidings.settings import EmailSettings
 from tidings_events import EmailNotification
 
 SENDER = Mailbox("no-reply@tidings.example", "Tidings")

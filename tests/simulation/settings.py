@@ -4,12 +4,12 @@ from functools import lru_cache
 
 from pydantic import SecretStr
 
+from tidings.channels.email.settings import EmailSettings
 from tidings.delivery.delay import Delay
 from tidings.delivery.retry_policy import Guarantee
 from tidings.settings import (
     BrokerSettings,
     ChannelSettings,
-    EmailSettings,
     EscalationSettings,
     LedgerSettings,
     Settings,

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from tidings.settings import CHANNEL_SECTIONS, ChannelSettings, LedgerSettings, WorkerSettings
+from tidings.settings import ChannelSettings, LedgerSettings, WorkerSettings
 from tidings.settings.broker import BrokerSettings
+from tidings_events import CHANNELS
 from tidings_local.errors import LocalStackError
 
 PREFIX: Final = "TIDINGS_"
@@ -22,11 +23,7 @@ HARMLESS: Final = frozenset(
             for section in (BrokerSettings, LedgerSettings, WorkerSettings)
             for field in section.model_fields
         ),
-        *(
-            f"{channel}_{field}"
-            for channel in CHANNEL_SECTIONS
-            for field in ChannelSettings.model_fields
-        ),
+        *(f"{channel}_{field}" for channel in CHANNELS for field in ChannelSettings.model_fields),
     )
 )
 """Servers, processes, and the pace of each channel. A relay, an account, a fallback or a place where operators are

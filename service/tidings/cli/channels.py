@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from tidings.channels.registry import LINES
+from tidings.channels.registry import SPECS
 from tidings.cli.commands import Commands, unknown
 from tidings.cli.console import err, out, print_json
 from tidings.cli.options import AsJson, actor, ask, paper
@@ -43,8 +43,8 @@ app = Commands(
 
 
 def _known(name: str) -> str:
-    if name not in LINES:
-        raise typer.BadParameter(unknown(name, LINES))
+    if name not in SPECS:
+        raise typer.BadParameter(unknown(name, SPECS))
     return name
 
 

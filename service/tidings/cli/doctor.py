@@ -11,7 +11,7 @@ import typer
 
 from tidings.broker.diagnosis import diagnose as diagnose_broker
 from tidings.broker.topology.layout import topology_of
-from tidings.channels.registry import LINES, build, fallbacks
+from tidings.channels.registry import SPECS, build, fallbacks
 from tidings.cli import installed
 from tidings.cli.console import FAULT, err, out, print_json, run
 from tidings.cli.harmless import escape
@@ -133,16 +133,16 @@ async def _close(channels: Iterable[Channel]) -> None:
 
 def _switched_off(channels: Mapping[str, Channel]) -> Iterator[Finding]:
     if not channels:
-        first = next(iter(LINES.values()))
+        first = next(iter(SPECS.values()))
         yield Finding(
             "Channels",
             Verdict.WARNING,
             "none is switched on: nothing can be delivered",
-            f"set {first.variable}, for one; below is what each of them needs",
+            f"set {first.variables}, for one; below is what each of them needs",
         )
-    for name, line in LINES.items():
+    for name, spec in SPECS.items():
         if name not in channels:
-            yield Finding(name, Verdict.OK, f"off; set {line.variable} to switch it on")
+            yield Finding(name, Verdict.OK, f"off; set {spec.variables} to switch it on")
 
 
 async def _processes(settings: Settings, channels: Collection[str]) -> Sequence[Finding]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from tidings.channels.registry import LINES
+from tidings.channels.registry import SPECS, is_configured
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb, pausing
@@ -73,13 +73,13 @@ async def conditions(backend: Backend) -> Sequence[Condition]:
     )
     serving = {
         name: {one.actor for one in processes if one.running and name in one.channels}
-        for name in LINES
+        for name in SPECS
     }
     named = {*(one.channel for one in orders), *(one.channel for one in circuits)}
     return [
         condition
-        for name, line in LINES.items()
-        if line.configured(settings) or name in named or serving[name]
+        for name in SPECS
+        if is_configured(settings, name) or name in named or serving[name]
         for condition in _of_channel(
             name,
             pausing(orders, name),
@@ -145,8 +145,8 @@ async def history(backend: Backend, channel: str | None, limit: int) -> Sequence
 
 
 def _known(channel: str) -> str:
-    if channel not in LINES:
-        raise InvalidRequest(unknown(channel, LINES), field="channel")
+    if channel not in SPECS:
+        raise InvalidRequest(unknown(channel, SPECS), field="channel")
     return channel
 
 

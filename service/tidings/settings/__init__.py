@@ -5,46 +5,26 @@ Kubernetes secrets), and a secret from the file that `TIDINGS_…_FILE` names. N
 reads these variables.
 """
 
+from tidings.channels.fallbacks import prefix_of
+from tidings.channels.settings import DEFAULT_RETRY, ChannelSettings
+from tidings.runtime.environment.written import Duration, Rate, Written
 from tidings.settings.broker import BrokerSettings
-from tidings.settings.channels import (
-    CHANNEL_SECTIONS,
-    DEFAULT_RETRY,
-    TWILIO_CHANNELS,
-    ChannelSettings,
-    EmailSettings,
-    SmsSettings,
-    TwilioSettings,
-    WebhookSettings,
-    WhatsAppSettings,
-)
-from tidings.settings.everything import SECTIONS, Settings
-from tidings.settings.fallbacks import ACCOUNT, RELAY, RESERVED, prefix_of
+from tidings.settings.everything import Settings, sections
 from tidings.settings.ledger import LedgerSettings
 from tidings.settings.processes import CategorySettings, EscalationSettings, WorkerSettings
-from tidings.settings.written import Duration, Rate, Written
 
 __all__ = [
-    "ACCOUNT",
-    "CHANNEL_SECTIONS",
     "DEFAULT_RETRY",
-    "RELAY",
-    "RESERVED",
-    "SECTIONS",
-    "TWILIO_CHANNELS",
     "BrokerSettings",
     "CategorySettings",
     "ChannelSettings",
     "Duration",
-    "EmailSettings",
     "EscalationSettings",
     "LedgerSettings",
     "Rate",
     "Settings",
-    "SmsSettings",
-    "TwilioSettings",
-    "WebhookSettings",
-    "WhatsAppSettings",
     "WorkerSettings",
     "Written",
     "prefix_of",
+    "sections",
 ]

@@ -1,36 +1,38 @@
 """All settings, each section read when it is first asked for."""
 
 from functools import cached_property
-from typing import Final, Self
+from typing import Self
 
 from pydantic_settings import BaseSettings
 
+from tidings.channels import registry
+from tidings.channels.fallbacks import inherit, prefix_of
+from tidings.channels.settings import AccountSettings, ChannelSettings
 from tidings.delivery.delay import Delay
-from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.ports import PRIMARY
 from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy
+from tidings.runtime.environment.reading import read
 from tidings.settings.broker import BrokerSettings
-from tidings.settings.channels import (
-    CHANNEL_SECTIONS,
-    ChannelSettings,
-    EmailSettings,
-    SmsSettings,
-    TwilioSettings,
-    WhatsAppSettings,
-)
-from tidings.settings.fallbacks import ACCOUNT, RELAY, inherit, prefix_of
 from tidings.settings.ledger import LedgerSettings
 from tidings.settings.processes import CategorySettings, EscalationSettings, WorkerSettings
-from tidings.settings.reading import read
 
-SECTIONS: Final[tuple[type[BaseSettings], ...]] = (
-    BrokerSettings,
-    LedgerSettings,
-    WorkerSettings,
-    *CHANNEL_SECTIONS.values(),
-    TwilioSettings,
-    EscalationSettings,
-)
+
+def sections() -> tuple[type[BaseSettings], ...]:
+    """Every section there is, those of the channels among them."""
+    return (
+        BrokerSettings,
+        LedgerSettings,
+        WorkerSettings,
+        *(spec.settings for spec in registry.SPECS.values()),
+        *_accounts(),
+        EscalationSettings,
+    )
+
+
+def _accounts() -> tuple[type[AccountSettings], ...]:
+    """Those that channels share, each once."""
+    shared = (spec.account for spec in registry.SPECS.values())
+    return tuple(dict.fromkeys(account for account in shared if account is not None))
 
 
 class Settings:
@@ -52,11 +54,6 @@ class Settings:
         return read(WorkerSettings)
 
     @cached_property
-    def twilio(self) -> TwilioSettings:
-        """The Twilio account."""
-        return read(TwilioSettings)
-
-    @cached_property
     def escalation(self) -> EscalationSettings:
         """Telling operators."""
         return read(EscalationSettings)
@@ -64,7 +61,12 @@ class Settings:
     @cached_property
     def channels(self) -> dict[str, ChannelSettings]:
         """Every channel's section by its name."""
-        return {name: read(section) for name, section in CHANNEL_SECTIONS.items()}
+        return {name: read(spec.settings) for name, spec in registry.SPECS.items()}
+
+    @cached_property
+    def accounts(self) -> dict[type[AccountSettings], AccountSettings]:
+        """Every section that channels share, by its class."""
+        return {account: read(account) for account in _accounts()}
 
     def policy(self, channel: str, category: str) -> DeliveryPolicy:
         """How a channel treats a category."""
@@ -80,13 +82,7 @@ class Settings:
 
     def providers(self, channel: str) -> tuple[str, ...]:
         """Names of those who deliver for a channel, the preferred one first."""
-        match self.channels[channel]:
-            case EmailSettings(fallbacks=names) | SmsSettings(fallbacks=names):
-                return (PRIMARY, *names)
-            case WhatsAppSettings(fallbacks=names):
-                return (PRIMARY, *names)
-            case _:
-                return (PRIMARY,)
+        return self.channels[channel].providers
 
     def provider(self, channel: str, name: str) -> ChannelSettings:
         """A channel's section as it is for one of its providers.
@@ -94,20 +90,27 @@ class Settings:
         Raises:
             ConfigurationError: A variable of a fallback is wrong or missing; names it.
         """
-        section = self.channels[channel]
+        preferred = self.channels[channel]
         if name == PRIMARY:
-            return section
-        own = read(type(section), prefix_of(channel, name))
-        if isinstance(own, EmailSettings):
-            _check_relay(own, name)
-        return inherit(own, section, but=RELAY)
+            return preferred
+        section = read(type(preferred), prefix_of(channel, name))
+        section.check_fallback(name)
+        return inherit(section, preferred, but=section.own)
 
-    def account(self, channel: str, name: str) -> TwilioSettings:
-        """The Twilio account of a provider. Raises like `provider`."""
+    def account(self, channel: str, name: str) -> AccountSettings | None:
+        """The section that a channel shares with others, as it is for one of its providers; None where it has none.
+
+        Raises:
+            ConfigurationError: A variable of a fallback is wrong; names it.
+        """
+        kind: type[AccountSettings] | None = registry.SPECS[channel].account
+        if kind is None:
+            return None
+        preferred = self.accounts[kind]
         if name == PRIMARY:
-            return self.twilio
-        own = read(TwilioSettings, prefix_of(channel, name))
-        return inherit(own, self.twilio, but=ACCOUNT if own.account_sid else frozenset())
+            return preferred
+        account = read(kind, prefix_of(channel, name))
+        return inherit(account, preferred, but=account.own)
 
     def delays(self, channel: str) -> tuple[Delay, ...]:
         """Every retry delay that may be used on a channel, shortest first: its tiers."""
@@ -126,20 +129,8 @@ class Settings:
         Raises:
             ConfigurationError: Naming the variable that is wrong.
         """
-        _ = self.broker, self.ledger, self.worker, self.twilio, self.escalation, self.channels
+        _ = self.broker, self.ledger, self.worker, self.accounts, self.escalation, self.channels
         for channel in self.channels:
             for name in self.providers(channel):
                 _ = self.provider(channel, name), self.account(channel, name)
         return self
-
-
-def _check_relay(own: EmailSettings, name: str) -> None:
-    prefix = prefix_of("email", name)
-    if not own.host:
-        raise ConfigurationError(
-            f"{prefix}HOST: set it, or take {name} out of TIDINGS_EMAIL_FALLBACKS"
-        )
-    if own.sender:
-        raise ConfigurationError(
-            f"{prefix}SENDER: unset it; mail comes from TIDINGS_EMAIL_SENDER, whoever carries it"
-        )

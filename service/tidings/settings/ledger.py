@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from tidings.settings.reading import section
-from tidings.settings.written import Duration, is_url
+from tidings.runtime.environment.reading import section
+from tidings.runtime.environment.written import Duration, is_url
 
 
 def _database_url(url: SecretStr) -> SecretStr:

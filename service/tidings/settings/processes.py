@@ -5,8 +5,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from tidings.settings.reading import section
-from tidings.settings.written import Delays, Duration
+from tidings.runtime.environment.reading import section
+from tidings.runtime.environment.written import Delays, Duration
 
 
 class CategorySettings(BaseModel):

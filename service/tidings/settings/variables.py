@@ -4,12 +4,13 @@ import ast
 import inspect
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Annotated, Any, Final, get_args, get_origin
 from urllib.parse import urlsplit
 
@@ -17,9 +18,8 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from tidings import settings as settings_package
 from tidings.runtime.secret_files import SUFFIX, secret_names
-from tidings.settings import SECTIONS, TWILIO_CHANNELS, Settings, Written, prefix_of
+from tidings.settings import Settings, Written, prefix_of, sections
 
 HIDDEN: Final = "••••••"
 KUBERNETES: Final = re.compile(
@@ -51,7 +51,7 @@ def variables(settings: Settings) -> Iterator[Variable]:
         ConfigurationError: A value is wrong; names the variable.
     """
     present = _sections(settings)
-    for section in SECTIONS:
+    for section in sections():
         prefix = str(section.model_config["env_prefix"])
         for name, field in section.model_fields.items():
             yield Variable(
@@ -96,14 +96,14 @@ def unknown(settings: Settings, environment: Mapping[str, str]) -> Iterator[Unkn
 
 def _known(settings: Settings) -> Iterator[str]:
     yield "TIDINGS_SECRETS_DIR"
-    for section in SECTIONS:
+    for section in sections():
         yield from _names(section)
     for channel, section in ((name, type(one)) for name, one in settings.channels.items()):
         for provider in settings.providers(channel)[1:]:
             prefix = prefix_of(channel, provider)
             yield from _names(section, prefix)
-            if channel in TWILIO_CHANNELS:
-                yield from _names(type(settings.twilio), prefix)
+            if (account := settings.account(channel, provider)) is not None:
+                yield from _names(type(account), prefix)
 
 
 def _names(section: type[BaseSettings], prefix: str | None = None) -> Iterator[str]:
@@ -119,10 +119,10 @@ def _of_others(name: str) -> bool:
 
 def _of_fallback(settings: Settings, channel: str, provider: str) -> Iterator[Variable]:
     """Those that are set for it; all others are as for the preferred provider."""
-    sections: list[BaseSettings] = [settings.provider(channel, provider)]
-    if channel in TWILIO_CHANNELS:
-        sections.append(settings.account(channel, provider))
-    for section in sections:
+    present: list[BaseSettings] = [settings.provider(channel, provider)]
+    if (account := settings.account(channel, provider)) is not None:
+        present.append(account)
+    for section in present:
         kind = type(section)
         for name in sorted(section.model_fields_set):
             field = kind.model_fields[name]
@@ -141,32 +141,28 @@ def _sections(settings: Settings) -> Mapping[type[BaseSettings], BaseSettings]:
         settings.broker,
         settings.ledger,
         settings.worker,
-        settings.twilio,
         settings.escalation,
         *settings.channels.values(),
+        *settings.accounts.values(),
     ]
     return {type(section): section for section in present}
 
 
 def _meaning(section: type[BaseModel], name: str) -> str:
     """Its own words, or those of the section it inherits from, on one line."""
-    told = (_meanings().get((kind.__name__, name)) for kind in section.__mro__)
+    ours = (kind for kind in section.__mro__ if not kind.__module__.startswith("pydantic"))
+    told = (_meanings(sys.modules[kind.__module__]).get((kind.__name__, name)) for kind in ours)
     return next((meaning for meaning in told if meaning), "")
 
 
 @cache
-def _meanings() -> Mapping[tuple[str, str], str]:
-    """The sentence below each field, by class and field.
+def _meanings(module: ModuleType) -> Mapping[tuple[str, str], str]:
+    """The sentence below each field of the sections in a module, by class and field.
 
     Pydantic can read them too, but does so by parsing the file anew for every class, at import:
     a tenth of a second that every command would pay for.
     """
-    found: dict[tuple[str, str], str] = {}
-    modules = {inspect.getmodule(kind) for section in SECTIONS for kind in section.__mro__}
-    for module in modules:
-        if module is not None and module.__name__.startswith(settings_package.__name__):
-            found.update(_told_in(inspect.getsource(module)))
-    return MappingProxyType(found)
+    return MappingProxyType(dict(_told_in(inspect.getsource(module))))
 
 
 def _told_in(source: str) -> Iterator[tuple[tuple[str, str], str]]:

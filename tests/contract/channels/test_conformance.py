@@ -13,7 +13,7 @@ import pytest
 from tests.contract.channels.rig import EXPECTED, Behaviour, Rig, Within
 from tests.support.garbage import errors_that_hold_themselves
 
-from tidings.channels.registry import LINES
+from tidings.channels.registry import SPECS
 from tidings.delivery.errors import DeliveryError
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Content, Verdict
@@ -35,7 +35,7 @@ async def channel(rig: Rig) -> AsyncIterator[Channel]:
 def test_every_channel_is_put_through_this_suite() -> None:
     rigs = (Path(__file__).parent / "rigs").glob("*_rig.py")
 
-    assert {path.stem.removesuffix("_rig") for path in rigs} == {*LINES, "failover"}
+    assert {path.stem.removesuffix("_rig") for path in rigs} == {*SPECS, "failover"}
 
 
 async def _failure(channel: Channel, rig: Rig, *, timeout: float = SHORT) -> DeliveryError:

@@ -8,8 +8,8 @@ from tests.contract.channels.rig import request_for
 from tests.contract.channels.rigs.smtp_relay import Relay
 
 from tidings.channels.email.channel import EmailChannel
+from tidings.channels.email.settings import EmailSettings
 from tidings.delivery.ports import Content, SendRequest
-from tidings.settings import EmailSettings
 
 RECIPIENT = "anna@example.org"
 

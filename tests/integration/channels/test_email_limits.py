@@ -21,6 +21,7 @@ from tidings.channels.email.message import Envelope, Mail
 from tidings.channels.email.pool import Growth, Pool
 from tidings.channels.email.relay import Relay as Reached
 from tidings.channels.email.replies import Reply
+from tidings.channels.email.settings import EmailSettings
 from tidings.delivery.errors import (
     Deferred,
     DeliveryError,
@@ -30,7 +31,6 @@ from tidings.delivery.errors import (
     Unavailable,
 )
 from tidings.delivery.outcome import Sent
-from tidings.settings import EmailSettings
 
 WIRE = Envelope("no-reply@example.com", "anna@example.org", (), override=False, international=False)
 MAIL = Mail(WIRE, b"Subject: hello\r\n\r\nHello\r\n")

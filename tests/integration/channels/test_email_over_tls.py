@@ -10,9 +10,9 @@ from tests.contract.channels.rigs.smtp_relay import Relay, and_hang_up, fall_sil
 from tests.integration.channels.email_setup import channel_to, mail
 
 from tidings.channels.email.channel import EmailChannel
+from tidings.channels.email.settings import EmailSettings
 from tidings.delivery.errors import ConfigurationError, Misconfigured, Throttled, Unavailable
 from tidings.delivery.ports import Finding, Verdict
-from tidings.settings import EmailSettings
 
 LOGIN = ("mailer", "päss")
 CREDENTIALS = {"username": LOGIN[0], "password": LOGIN[1]}

@@ -13,9 +13,9 @@ from tests.support.hanging_names import HANGS, TAIL, hanging_names
 
 from tidings.channels.network.lookups import MOST, OF_A_ZONE
 from tidings.channels.webhook.channel import WebhookChannel
+from tidings.channels.webhook.settings import WebhookSettings
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.ports import Content, SendRequest
-from tidings.settings import WebhookSettings
 
 SECRET = "whsec_" + base64.b64encode(b"hanging" * 4).decode()
 

@@ -17,7 +17,10 @@ from tests.contract.channels.rig import request_for
 from tests.integration.channels.raw_server import http, serving
 
 from tidings.channels.sms.channel import SmsChannel
+from tidings.channels.sms.settings import SmsSettings
+from tidings.channels.twilio.settings import TwilioSettings
 from tidings.channels.whatsapp.channel import WhatsAppChannel
+from tidings.channels.whatsapp.settings import WhatsAppSettings
 from tidings.delivery.errors import (
     ConfigurationError,
     DeliveryError,
@@ -28,7 +31,6 @@ from tidings.delivery.errors import (
     Unavailable,
 )
 from tidings.delivery.ports import Content, Finding, SendRequest, Verdict
-from tidings.settings import SmsSettings, TwilioSettings, WhatsAppSettings
 
 ACCOUNT = "AC00000000000000000000000000000000"
 SERVICE = "MG00000000000000000000000000000000"

@@ -21,6 +21,7 @@ from tests.contract.channels.rig import request_for
 from tests.integration.channels.raw_server import RawServer, http, serving
 
 from tidings.channels.webhook.channel import WebhookChannel
+from tidings.channels.webhook.settings import WebhookSettings
 from tidings.delivery.errors import (
     ConfigurationError,
     DeliveryError,
@@ -32,7 +33,6 @@ from tidings.delivery.errors import (
 )
 from tidings.delivery.ports import Content, SendRequest, Verdict
 from tidings.delivery.retry_policy import Guarantee
-from tidings.settings import WebhookSettings
 from tidings_events import parse
 
 SECRET = "whsec_" + "c2VjcmV0" * 5

@@ -15,9 +15,9 @@ from tests.integration.channels.raw_server import RawServer, http, serving
 
 from tidings.channels.network.public_addresses import MOST, CarefulResolver
 from tidings.channels.webhook.channel import WebhookChannel
+from tidings.channels.webhook.settings import WebhookSettings
 from tidings.delivery.errors import DeliveryError, Rejected, Unavailable
 from tidings.delivery.ports import Content, SendRequest
-from tidings.settings import WebhookSettings
 
 TAKEN = http("204 No Content")
 

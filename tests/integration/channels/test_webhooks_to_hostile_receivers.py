@@ -14,9 +14,9 @@ import pytest
 from tests.contract.channels.rig import request_for
 
 from tidings.channels.webhook.channel import WebhookChannel
+from tidings.channels.webhook.settings import WebhookSettings
 from tidings.delivery.errors import DeliveryError, OutcomeUnknown, Unavailable
 from tidings.delivery.ports import Content, SendRequest
-from tidings.settings import WebhookSettings
 
 MIB: Final = 1024 * 1024
 TIMEOUT: Final = 0.8

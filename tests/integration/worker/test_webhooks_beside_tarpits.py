@@ -13,7 +13,7 @@ from tests.support.hanging_names import TAIL, hanging_names
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.channels.webhook.channel import WebhookChannel
-from tidings.settings import WebhookSettings
+from tidings.channels.webhook.settings import WebhookSettings
 
 MakeRig = Callable[..., Awaitable[Rig]]
 PLACES = 4

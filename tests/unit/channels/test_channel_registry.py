@@ -2,9 +2,9 @@
 
 import pytest
 
-from tidings.channels.registry import LINES, build
+from tidings.channels.registry import SPECS, build
 from tidings.delivery.errors import ConfigurationError
-from tidings.settings import CHANNEL_SECTIONS, Settings
+from tidings.settings import Settings
 from tidings_events import CHANNELS
 
 
@@ -24,9 +24,9 @@ def email(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDINGS_EMAIL_SENDER", "a@example.com")
 
 
-def test_every_channel_of_the_contract_has_a_line_and_a_section() -> None:
-    assert set(CHANNELS) <= set(LINES)
-    assert set(LINES) == set(CHANNEL_SECTIONS)
+def test_every_channel_of_the_contract_has_a_package_with_a_spec() -> None:
+    assert tuple(SPECS) == CHANNELS
+    assert all(spec.name == name for name, spec in SPECS.items())
 
 
 async def test_nothing_configured_makes_no_channel() -> None:
@@ -53,7 +53,7 @@ def test_an_unknown_channel_is_told_with_those_there_are() -> None:
         build(Settings(), only=["pigeon"])
 
 
-@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize("name", SPECS)
 def test_a_channel_that_is_not_configured_is_told_with_what_to_set(name: str) -> None:
     with pytest.raises(
         ConfigurationError, match=rf"channel {name} is not configured; set TIDINGS_"

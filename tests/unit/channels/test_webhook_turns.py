@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from tidings.channels.webhook.receivers import Receivers
+from tidings.channels.webhook.settings import WebhookSettings
 from tidings.channels.webhook.turns import Turns
 from tidings.delivery.errors import OutcomeUnknown, Postponed, Rejected, Unavailable
-from tidings.settings import WebhookSettings
 
 SILENT = "https://silent.example/hooks"
 OTHER = "https://other.example/hooks"

@@ -10,21 +10,17 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from tidings.channels.email.settings import EmailSettings
+from tidings.channels.fallbacks import RESERVED
+from tidings.channels.registry import SPECS
+from tidings.channels.sms.settings import SmsSettings
+from tidings.channels.twilio.settings import TwilioSettings
+from tidings.channels.whatsapp.settings import WhatsAppSettings
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.retry_policy import Guarantee
 from tidings.runtime.secret_files import secret_names
-from tidings.settings import (
-    CHANNEL_SECTIONS,
-    RESERVED,
-    SECTIONS,
-    CategorySettings,
-    EmailSettings,
-    Settings,
-    SmsSettings,
-    TwilioSettings,
-    WhatsAppSettings,
-)
+from tidings.settings import CategorySettings, Settings, sections
 from tidings.settings.variables import variables
 
 MakeSettings = Callable[..., Settings]
@@ -143,7 +139,7 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "every": ("5m", 300.0),
     },
 }
-BY_NAME = {section.__name__: section for section in SECTIONS}
+BY_NAME = {section.__name__: section for section in sections()}
 EVERY_VARIABLE = [
     pytest.param(section, field, *values, id=f"{section}.{field}")
     for section, fields in WRITTEN.items()
@@ -157,9 +153,9 @@ def section_of(settings: Settings, name: str) -> Any:
         settings.broker,
         settings.ledger,
         settings.worker,
-        settings.twilio,
         settings.escalation,
         *settings.channels.values(),
+        *settings.accounts.values(),
     ]
     return next(part for part in parts if type(part).__name__ == name)
 
@@ -170,7 +166,7 @@ def variable(section: str, field: str) -> str:
 
 def test_the_table_below_has_every_variable() -> None:
     assert {name: set(fields) for name, fields in WRITTEN.items()} == {
-        section.__name__: set(section.model_fields) for section in SECTIONS
+        section.__name__: set(section.model_fields) for section in sections()
     }
 
 
@@ -192,7 +188,7 @@ def test_no_default_is_what_the_table_writes(
 def test_a_variable_of_one_channel_changes_no_other(environment: MakeSettings) -> None:
     channels = environment(TIDINGS_SMS_CONCURRENCY="7").channels
     assert {name: one.concurrency for name, one in channels.items()} == {
-        name: 7 if name == "sms" else 50 for name in CHANNEL_SECTIONS
+        name: 7 if name == "sms" else 50 for name in SPECS
     }
 
 
@@ -283,7 +279,7 @@ def test_a_secret_may_be_a_file(environment: MakeSettings, tmp_path: Path) -> No
 
 SECRETS = [
     pytest.param(section, field, name, id=name)
-    for section in SECTIONS
+    for section in sections()
     for field, name in secret_names(section)
 ]
 
@@ -365,7 +361,7 @@ def test_messages_that_cost_are_sent_at_most_once_unless_told_otherwise(
     environment: MakeSettings,
 ) -> None:
     settings = environment()
-    assert {name: settings.policy(name, "x").guarantee for name in CHANNEL_SECTIONS} == {
+    assert {name: settings.policy(name, "x").guarantee for name in SPECS} == {
         "email": Guarantee.AT_LEAST_ONCE,
         "webhook": Guarantee.AT_LEAST_ONCE,
         "sms": Guarantee.AT_MOST_ONCE,

@@ -3,7 +3,7 @@
 import pytest
 
 from tidings.delivery.errors import ConfigurationError
-from tidings.settings import SECTIONS, Settings
+from tidings.settings import Settings, sections
 from tidings.settings.variables import HIDDEN, Variable, variables
 
 
@@ -16,7 +16,7 @@ def test_every_variable_has_a_meaning_of_its_own_or_inherited() -> None:
 
 
 def test_there_is_one_for_every_field_of_every_section() -> None:
-    assert len(told()) == sum(len(section.model_fields) for section in SECTIONS)
+    assert len(told()) == sum(len(section.model_fields) for section in sections())
 
 
 def test_a_default_can_be_written_into_the_environment_as_it_is_told(

@@ -4,3 +4,7 @@ One mail goes `channel` → `message` (`headers`, `bodies`, `addresses`) → `po
 which `relay` opened and which speaks through `conversation`. What goes wrong on the way is about that connection
 (`wear`), or else named by `troubles` and `reply_rules`.
 """
+
+from tidings.channels.email.spec import SPEC
+
+__all__ = ["SPEC"]

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Final
 
 from tidings.channels.email import addresses, checkup
@@ -15,16 +14,14 @@ from tidings.channels.email.message import Mail, compose
 from tidings.channels.email.pool import Pool
 from tidings.channels.email.relay import Relay
 from tidings.channels.email.replies import Reply
+from tidings.channels.email.settings import EmailSettings
+from tidings.channels.email.spec import SPEC
 from tidings.channels.email.troubles import TROUBLES, explain
 from tidings.delivery.errors import DeliveryError, Misconfigured, Rejected
 from tidings.delivery.outcome import Sent
-from tidings.delivery.ports import Finding, SendRequest, TemplateParts
+from tidings.delivery.ports import Finding, SendRequest
 from tidings.delivery.recipients import RecipientResult, RecipientState, roles
 from tidings.runtime.overtime import Overtime
-from tidings.settings import EmailSettings
-
-_REQUIRED: Final[Mapping[str, str]] = MappingProxyType({"subject": "subject", "text": "text"})
-_OPTIONAL: Final[Mapping[str, str]] = MappingProxyType({"html": "html"})
 
 _LOOK: Final = 0.1
 """Seconds by which a mail may be given up late."""
@@ -44,8 +41,8 @@ class EmailChannel:
         ConfigurationError: The sender is missing or no address, or a file can't be read.
     """
 
-    name = "email"
-    template_parts = TemplateParts(required=_REQUIRED, optional=_OPTIONAL)
+    name = SPEC.name
+    template_parts = SPEC.template_parts
 
     def __init__(self, settings: EmailSettings) -> None:
         self._settings = settings

@@ -11,10 +11,10 @@ from tidings.channels.email.discretion import addressless, discreet
 from tidings.channels.email.farewells import Farewells
 from tidings.channels.email.relay import Relay
 from tidings.channels.email.replies import Stage
+from tidings.channels.email.settings import EmailSettings
 from tidings.channels.email.troubles import TROUBLES, Explanation, explain
 from tidings.delivery.errors import Deferred, Rejected
 from tidings.delivery.ports import Content, Finding, Verdict
-from tidings.settings import EmailSettings
 
 PATIENCE: Final = 10.0
 """Seconds that a check takes at most."""

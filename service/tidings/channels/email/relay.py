@@ -28,13 +28,13 @@ from tidings.channels.email.connection import (
     Progress,
 )
 from tidings.channels.email.replies import Stage
+from tidings.channels.email.settings import EmailSettings
 from tidings.channels.email.standing import Login, Standing
 from tidings.channels.email.wear import LEAVING, reply_in
 from tidings.channels.network.lookups import Lookups, numeric
 from tidings.delivery.errors import ConfigurationError
 from tidings.runtime.certificates import verifying
 from tidings.runtime.shortage import shortage
-from tidings.settings import EmailSettings
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+")
 _GREETING = re.compile(r"[!-~]{1,255}")

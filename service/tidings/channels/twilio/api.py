@@ -16,12 +16,12 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from tidings.channels.network.http_client import HttpClient, Reply
+from tidings.channels.twilio.settings import TwilioSettings
 from tidings.channels.twilio.verdicts import PROVIDER, accepted, illegible, refused
 from tidings.delivery.errors import ConfigurationError, DeliveryError, Hampered
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, Verdict
 from tidings.runtime.shortage import said, shortage
-from tidings.settings import TwilioSettings
 
 _MAX_REPLY: Final = 262_144
 """Bytes of a reply that are read; Twilio's are two kilobytes."""

@@ -18,13 +18,14 @@ from aiohttp.abc import AbstractResolver
 from tidings.channels.network.http_client import HttpClient, Reply, retry_after
 from tidings.channels.webhook.body import body_of
 from tidings.channels.webhook.receivers import Receivers
+from tidings.channels.webhook.settings import WebhookSettings
 from tidings.channels.webhook.signature import Signer
+from tidings.channels.webhook.spec import SPEC
 from tidings.channels.webhook.turns import Turns
 from tidings.delivery.errors import DeliveryError, Rejected, Throttled, Unavailable
 from tidings.delivery.outcome import Sent
-from tidings.delivery.ports import Finding, SendRequest, TemplateParts, Verdict
+from tidings.delivery.ports import Finding, SendRequest, Verdict
 from tidings.delivery.retry_policy import Guarantee, postponements
-from tidings.settings import WebhookSettings
 from tidings_events import Priority, WebhookNotification
 
 _PROVIDER: Final = "webhook"
@@ -46,8 +47,8 @@ class WebhookChannel:
         ConfigurationError: The signing secret is missing or malformed.
     """
 
-    name = "webhook"
-    template_parts = TemplateParts()
+    name = SPEC.name
+    template_parts = SPEC.template_parts
 
     def __init__(
         self,

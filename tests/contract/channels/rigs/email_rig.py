@@ -10,8 +10,8 @@ from tests.contract.channels.rigs import smtp_relay
 from tests.contract.channels.rigs.smtp_relay import Action, Relay, Session
 
 from tidings.channels.email.channel import EmailChannel
+from tidings.channels.email.settings import EmailSettings
 from tidings.delivery.ports import Channel, Content, SendRequest
-from tidings.settings import EmailSettings
 
 RECIPIENT = "wilhelmina.harker@carfax.example"
 _QUOTED = f"<{RECIPIENT}>: wilhelmina.harker said no to {WORDS.subject}: {WORDS.text}"

@@ -8,9 +8,9 @@ from tests.contract.channels.rigs.email_rig import RECIPIENT, EmailRig
 from tests.contract.channels.rigs.smtp_relay import Relay, Session
 
 from tidings.channels.email.channel import EmailChannel
+from tidings.channels.email.settings import EmailSettings
 from tidings.delivery.circuit import Circuit, CircuitPolicy
 from tidings.delivery.ports import PRIMARY, Channel
-from tidings.settings import EmailSettings
 from tidings.worker.providers import Provider, Providers
 
 

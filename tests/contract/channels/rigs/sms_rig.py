@@ -4,7 +4,7 @@ from tests.contract.channels.rigs.http_provider import client_tls
 from tests.contract.channels.rigs.twilio_provider import SENDER, TwilioRig
 
 from tidings.channels.sms.channel import SmsChannel
-from tidings.settings import SmsSettings
+from tidings.channels.sms.settings import SmsSettings
 
 
 class SmsRig(TwilioRig):

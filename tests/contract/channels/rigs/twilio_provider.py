@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 from tests.contract.channels.rig import PERSONAL, WORDS, Behaviour, request_for
 from tests.contract.channels.rigs.http_provider import Asked, HttpProvider, answer
 
+from tidings.channels.twilio.settings import TwilioSettings
 from tidings.delivery.ports import Content, SendRequest
-from tidings.settings import TwilioSettings
 
 ACCOUNT = "AC00000000000000000000000000000000"
 MESSAGE = "SM00000000000000000000000000000001"

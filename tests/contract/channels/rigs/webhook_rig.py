@@ -8,8 +8,8 @@ from tests.contract.channels.rig import PERSONAL, WORDS, Behaviour, request_for
 from tests.contract.channels.rigs.http_provider import Asked, HttpProvider, answer, client_tls
 
 from tidings.channels.webhook.channel import WebhookChannel
+from tidings.channels.webhook.settings import WebhookSettings
 from tidings.delivery.ports import Content, SendRequest
-from tidings.settings import WebhookSettings
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
 _PATH = "/hooks/for-wilhelmina"

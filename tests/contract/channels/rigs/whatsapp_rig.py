@@ -4,7 +4,7 @@ from tests.contract.channels.rigs.http_provider import client_tls
 from tests.contract.channels.rigs.twilio_provider import SENDER, TwilioRig
 
 from tidings.channels.whatsapp.channel import WhatsAppChannel
-from tidings.settings import WhatsAppSettings
+from tidings.channels.whatsapp.settings import WhatsAppSettings
 
 
 class WhatsAppRig(TwilioRig):

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from tidings.delivery.errors import ConfigurationError
+from tidings.runtime.environment.faults import fault
 from tidings.runtime.secret_files import secrets_in_files
-from tidings.settings.faults import fault
 
 Section = TypeVar("Section", bound=BaseSettings)
 

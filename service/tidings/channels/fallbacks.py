@@ -1,13 +1,14 @@
 """Names of fallback providers, and what they share with the preferred one."""
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
 from tidings.delivery.ports import PRIMARY
-from tidings.settings.reading import Section
-from tidings.settings.written import Words
+from tidings.runtime.environment.reading import Section
+from tidings.runtime.environment.written import Words
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]{0,30}")
 
@@ -31,19 +32,15 @@ RESERVED: Final = frozenset(
 """Would make two variables of one name."""
 Fallbacks = Annotated[Words, AfterValidator(_names)]
 
-RELAY: Final = frozenset({"host", "port", "tls", "ca_file", "username", "password", "fallbacks"})
-"""What every relay has for itself: a password is not tried elsewhere."""
-ACCOUNT: Final = frozenset({"account_sid", "auth_token", "api_key", "api_secret"})
-
 
 def prefix_of(channel: str, provider: str) -> str:
     """What the variables of a fallback begin with, e.g. `TIDINGS_EMAIL_BACKUP_`."""
     return f"TIDINGS_{channel}_{provider}_".upper()
 
 
-def inherit(own: Section, preferred: Section, *, but: frozenset[str]) -> Section:
+def inherit(own: Section, preferred: Section, *, but: Collection[str]) -> Section:
     """What is not set for a fallback is as for the preferred provider."""
-    missing = type(own).model_fields.keys() - own.model_fields_set - but
+    missing = type(own).model_fields.keys() - own.model_fields_set - set(but)
     whole = own.model_copy(update={name: getattr(preferred, name) for name in missing})
     whole.model_fields_set.difference_update(missing)
     return whole

@@ -1,0 +1,25 @@
+"""What text messages say of themselves."""
+
+from tidings.channels.sms.settings import SmsSettings
+from tidings.channels.spec import ChannelSpec
+from tidings.channels.twilio.settings import TwilioSettings, has_sender
+from tidings.delivery.ports import Channel, TemplateParts
+from tidings_events import SmsNotification
+
+
+def _build(settings: SmsSettings, account: TwilioSettings) -> Channel:
+    from tidings.channels.sms.channel import SmsChannel
+
+    return SmsChannel(settings, account)
+
+
+SPEC = ChannelSpec(
+    notification=SmsNotification,
+    settings=SmsSettings,
+    account=TwilioSettings,
+    configured=has_sender,
+    variables="TIDINGS_TWILIO_ACCOUNT_SID and TIDINGS_SMS_SENDER",
+    build=_build,
+    template_parts=TemplateParts(required={"sms": "text"}),
+    people=frozenset({"sender"}),
+)

@@ -1,0 +1,51 @@
+"""The Twilio account, and the settings that its channels have alike."""
+
+from pydantic import SecretStr
+
+from tidings.channels.fallbacks import Fallbacks
+from tidings.channels.settings import AccountSettings, ChannelSettings
+from tidings.delivery.retry_policy import Guarantee
+from tidings.runtime.environment.reading import section
+
+
+class TwilioSettings(AccountSettings):
+    """The Twilio account that SMS and WhatsApp share."""
+
+    model_config = section("TIDINGS_TWILIO_")
+
+    account_sid: str = ""
+    """SMS and WhatsApp are off where empty."""
+    auth_token: SecretStr = SecretStr("")
+    """The account's token; not needed with an API key."""
+    api_key: str = ""
+    """An API key's SID, used with `api_secret` instead of the auth token."""
+    api_secret: SecretStr = SecretStr("")
+    """The API key's secret."""
+    base_url: str = "https://api.twilio.com"
+    """Another server that speaks Twilio's API, e.g. the local sink."""
+    status_callback: str = ""
+    """URL that Twilio reports receipts to."""
+
+    @property
+    def own(self) -> frozenset[str]:
+        """Another account has credentials of its own; another region or server of one account shares them."""
+        credentials = {"account_sid", "auth_token", "api_key", "api_secret"}
+        return frozenset(credentials if self.account_sid else ())
+
+
+class TwilioChannelSettings(ChannelSettings):
+    """What the channels of Twilio have alike."""
+
+    guarantee: Guarantee = Guarantee.AT_MOST_ONCE
+    """A second message costs money and trust, and Twilio has no idempotency key."""
+    sender: str = ""
+    """From number in E.164."""
+    messaging_service_sid: str = ""
+    """Used instead of `sender`."""
+    fallbacks: Fallbacks = ()
+    """Names of further Twilio accounts or regions, in order of preference."""
+
+
+def has_sender(settings: TwilioChannelSettings, account: TwilioSettings) -> bool:
+    """Whether a channel is configured: an account says nothing of which of its channels is wanted, the sender does."""
+    return bool(account.account_sid and (settings.sender or settings.messaging_service_sid))

@@ -1,0 +1,26 @@
+"""What WhatsApp says of itself."""
+
+from tidings.channels.spec import ChannelSpec
+from tidings.channels.twilio.settings import TwilioSettings, has_sender
+from tidings.channels.whatsapp.settings import WhatsAppSettings
+from tidings.delivery.ports import Channel, TemplateParts
+from tidings_events import WhatsAppNotification
+
+
+def _build(settings: WhatsAppSettings, account: TwilioSettings) -> Channel:
+    from tidings.channels.whatsapp.channel import WhatsAppChannel
+
+    return WhatsAppChannel(settings, account)
+
+
+SPEC = ChannelSpec(
+    notification=WhatsAppNotification,
+    settings=WhatsAppSettings,
+    account=TwilioSettings,
+    configured=has_sender,
+    variables="TIDINGS_TWILIO_ACCOUNT_SID and TIDINGS_WHATSAPP_SENDER",
+    build=_build,
+    template_parts=TemplateParts(required={"whatsapp": "text"}),
+    people=frozenset({"sender"}),
+    plain=frozenset({"content_sid"}),
+)
