@@ -97,6 +97,9 @@ class BaseNotification(BaseModel):
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=False
     )
     content_fields: ClassVar[tuple[str, ...]] = ()
+    """What a template takes the place of."""
+    copy_fields: ClassVar[tuple[str, ...]] = ()
+    """Lists of addresses, beside the recipient, that it is sent to as well: `cc`, `bcc`."""
 
     id: uuid.UUID = Field(
         default_factory=new_id,

@@ -172,6 +172,7 @@ class EmailNotification(TemplatedNotification):
         }
     )
     content_fields = ("subject", "body", "html")
+    copy_fields = ("cc", "bcc")
 
     channel: Literal["email"] = Field(default="email", description="What carries it.")
     recipient: EmailAddress = Field(description="Address it is sent to, without a display name.")

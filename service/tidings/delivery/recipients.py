@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from tidings_events import EmailNotification, Notification
+from tidings_events import Notification
 
 
 class Role(StrEnum):
@@ -72,23 +72,21 @@ class RecipientResult:
 
 def roles(notification: Notification) -> Mapping[str, Role]:
     """Everybody a mail is for, each once, whom it is for first."""
-    if not isinstance(notification, EmailNotification):
-        return {str(notification.recipient): Role.TO}
-    everybody = {notification.recipient: Role.TO}
-    for role, addresses in ((Role.CC, notification.cc), (Role.BCC, notification.bcc)):
-        for address in addresses:
-            everybody.setdefault(address, role)
+    everybody = {str(notification.recipient): Role.TO}
+    for field in notification.copy_fields:
+        for address in getattr(notification, field):
+            everybody.setdefault(address, Role(field))
     return everybody
 
 
 def may_have_copies(notification: Notification) -> bool:
     """Whether such notifications can be for others than their recipient."""
-    return isinstance(notification, EmailNotification)
+    return bool(notification.copy_fields)
 
 
 def has_copies(notification: Notification) -> bool:
     """Whether it is for others than its recipient too."""
-    return isinstance(notification, EmailNotification) and bool(notification.cc or notification.bcc)
+    return any(getattr(notification, field) for field in notification.copy_fields)
 
 
 def merged(
