@@ -8,6 +8,8 @@ import pydantic_core
 
 from tidings.alerts.notice import Notice
 from tidings.broker.publisher import Publisher
+from tidings.channels.registry import SPECS
+from tidings.channels.spec import Announcement
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, TidingsError
 from tidings.delivery.letter import Letter
 from tidings.runtime.background import in_a_thread
@@ -119,15 +121,11 @@ class ChannelTeller:
             "metadata": dict([MARK]),
             "expires_at": datetime.now(UTC) + WORTH,
         }
-        match self._channel:
-            case "email":
-                fields |= {"subject": notice.title, "body": notice.text}
-            case "webhook":
-                payload = {"letters": notice.letters, "title": notice.title, "text": notice.text}
-                event = "tidings.dead_letters" if notice.letters else "tidings.provider_down"
-                fields |= {"event_type": event, "payload": payload}
-            case _:
-                fields["body"] = f"{notice.title}\n{notice.text}"[:1_000]
+        if (spec := SPECS.get(self._channel)) is not None:
+            event = "tidings.dead_letters" if notice.letters else "tidings.provider_down"
+            fields |= spec.announce(
+                Announcement(notice.title, notice.text, event, {"letters": notice.letters})
+            )
         return pydantic_core.to_json(fields)
 
 

@@ -25,8 +25,13 @@ from tidings.operations.masks import discreet, shown
 from tidings.operations.times import ago, exact, moment, untried
 from tidings.operations.waiting import Surroundings, surroundings, why_it_waits
 from tidings.settings import Settings
+from tidings_events import CHANNELS
 
-LEAST: Final = {"When": len("59m ago"), "Channel": len("whatsapp"), "State": len("suppressed")}
+LEAST: Final = {
+    "When": len("59m ago"),
+    "Channel": max(map(len, CHANNELS)),
+    "State": len("suppressed"),
+}
 """Columns of what differs from call to call, so that the others stand where they stood."""
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from tidings.channels import registry
 from tidings.delivery.errors import ConfigurationError, Rejected
-from tidings.delivery.ports import TemplateParts
 from tidings.settings import Settings
 from tidings.templates import Templates
 from tidings.worker.content import content_of
@@ -26,14 +25,10 @@ def faults(settings: Settings, notifications: Sequence[Notification]) -> list[st
 def _faults(settings: Settings, notifications: Sequence[Notification]) -> Iterator[str]:
     templates = Templates(settings.worker.templates_root)
     here = registry.configured(settings)
-    parts: dict[str, TemplateParts] = {}
     for one in notifications:
         if getattr(one, "template", None) is None or one.channel not in here:
             continue
-        if one.channel not in parts:
-            channel = registry.build(settings, only=[one.channel])[one.channel]
-            parts[one.channel] = channel.template_parts
         try:
-            content_of(one, parts[one.channel], templates)
+            content_of(one, registry.SPECS[one.channel].template_parts, templates)
         except Rejected as error:
             yield str(error)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tidings.channels.registry import SPECS
 from tidings.delivery.masking import mask
 from tidings.operations.times import counted
 from tidings_events.routing import MILLISECONDS, TRACEPARENT, Headers
@@ -23,13 +24,11 @@ PLAIN: Final = frozenset(
         "max_retries",
         "scheduled_at",
         "expires_at",
-        "event_type",
-        "content_sid",
         "type",
     }
-)
+).union(*(spec.plain for spec in SPECS.values()))
 """Fields that say how to deliver, and nothing of what is said to whom."""
-PEOPLE: Final = frozenset({"recipient", "cc", "bcc", "reply_to", "from_address", "sender"})
+PEOPLE: Final = frozenset({"recipient"}).union(*(spec.people for spec in SPECS.values()))
 QUOTES: Final = re.compile(rf'\b(?:{"|".join(sorted(PEOPLE))})(?:\[\d+\])?: (?="|-?\d{{5}})')
 """What stands before somebody in a sentence about a field; a telephone number may be written as a number."""
 LONGEST_QUOTE: Final = 80

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tidings.channels.registry import SPECS
 from tidings.templates.anatomy import Anatomy, dissect
 from tidings.templates.library import Folder, Level, Library, Problem
 from tidings.templates.names import DEFAULT
@@ -83,7 +84,7 @@ def _unlike(
         there = ", ".join(sorted(folders))
         yield _warning(name, name, f"has no {DEFAULT} folder: only {there} can be written")
     for locale, folder in folders.items():
-        yield from _incomplete_mail(name, locale, folder)
+        yield from _incomplete(name, locale, folder)
         if model is not None and locale != DEFAULT:
             yield from _lacking(name, locale, folder, model)
             yield from _strange(name, folder, model, files)
@@ -93,11 +94,20 @@ def _warning(template: str, file: str, message: str) -> Problem:
     return Problem(Level.WARNING, file, message, template=template)
 
 
-def _incomplete_mail(name: str, locale: str, folder: Folder) -> Iterator[Problem]:
-    lacking = [part for part in ("subject", "text") if part not in folder]
-    if lacking and not {"subject", "html"}.isdisjoint(folder):
-        files = " and ".join(f"{part}.j2" for part in lacking)
-        yield _warning(name, f"{name}/{locale}", f"lacks {files}, which every email needs")
+def _incomplete(name: str, locale: str, folder: Folder) -> Iterator[Problem]:
+    """Whether a channel that it is meant for lacks a file. A body alone may be meant for any of them."""
+    for spec in SPECS.values():
+        parts = spec.template_parts
+        meant = {
+            part
+            for part, field in (*parts.required.items(), *parts.optional.items())
+            if field != "text"
+        }
+        lacking = [part for part in parts.required if part not in folder]
+        if lacking and not meant.isdisjoint(folder):
+            files = " and ".join(f"{part}.j2" for part in lacking)
+            message = f"lacks {files}, which every {spec.name} needs"
+            yield _warning(name, f"{name}/{locale}", message)
 
 
 def _lacking(name: str, locale: str, folder: Folder, model: Folder) -> Iterator[Problem]:
