@@ -5,14 +5,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
-from tidings.cli.console import err, run
+from tidings.cli.console import err
 from tidings.cli.harmless import escape
-from tidings.cli.options import open_ledger
+from tidings.cli.options import ask
 from tidings.delivery.outcome import Reason
-from tidings.ledger.operators.reports import LOOKED_AT, Words
-from tidings.operations.suggestions import did_you_mean
+from tidings.operations.notifications import LOOKED_AT, unused_words
 from tidings.operations.times import counted
-from tidings.settings import Settings
 
 
 def nothing_matches(
@@ -42,9 +40,8 @@ def say_what_is_near(category: str | None, entity_type: str | None) -> None:
     """Whether one of these words was never used, and which one was perhaps meant."""
     if category is None and entity_type is None:
         return
-    words = run(_words())
-    _say("category", category, words.categories)
-    _say("entity", entity_type, words.entity_types)
+    for sentence in ask(lambda backend: unused_words(backend, category, entity_type)):
+        err.print(f"[dim]{escape(sentence)}[/]")
 
 
 def next_page(last: UUID) -> str:
@@ -59,15 +56,3 @@ def _without_before(typed: Sequence[str]) -> Iterator[str]:
             next(words, None)
         elif not word.startswith("--before="):
             yield word
-
-
-def _say(what: str, given: str | None, known: frozenset[str]) -> None:
-    if given is not None and given not in known:
-        near = did_you_mean(given, known)
-        err.print(f"[dim]Nothing recent has the {what} {escape(repr(given))}{near}.[/]")
-
-
-async def _words() -> Words:
-    settings = Settings()
-    async with open_ledger(settings) as ledger:
-        return await ledger.reports.words()

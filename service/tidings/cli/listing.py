@@ -1,30 +1,24 @@
 """`tidings list`: the notifications that match, newest first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.text import Text
 
 from tidings.cli import letter_options as which
-from tidings.cli.console import err, out, print_json, run
+from tidings.cli.console import err, out, print_json
 from tidings.cli.harmless import escape
 from tidings.cli.hints import next_page, nothing_matches, say_what_never_became_a_notification
-from tidings.cli.options import AsJson, Before, Reveal, entity_of, open_ledger, parsed
+from tidings.cli.options import AsJson, Before, Reveal, ask, entity_of, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.show import STYLES
-from tidings.delivery.errors import Refused
-from tidings.delivery.id_prefix import IdPrefix
-from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger.notifications.search import Filters, Page
-from tidings.ledger.notifications.stories import Summary
-from tidings.operations.backend import Backend
+from tidings.operations import notifications
 from tidings.operations.masks import discreet, shown
+from tidings.operations.notifications import Filters, ListedView, ListRequest, Summary
 from tidings.operations.times import ago, exact, moment, untried
-from tidings.operations.waiting import Surroundings, surroundings, why_it_waits
-from tidings.settings import Settings
 from tidings_events import CHANNELS
 
 LEAST: Final = {
@@ -77,21 +71,22 @@ def list_(
         since=parsed(moment, since, "--since") if since else None,
         until=parsed(moment, until, "--until") if until else None,
     )
-    page, around, letters = run(_find(filters, limit, before))
-    found, now = page.found, datetime.now(UTC)
+    request = ListRequest(filters, limit, before)
+    page = ask(lambda backend: notifications.list_(backend, request))
+    found = page.found
     if as_json:
-        print_json([_as_data(one, around, now, reveal=reveal) for one in found])
+        print_json(page.as_data(reveal=reveal))
     elif not found and page.looked_back_to is None:
         none = "There is no notification yet." if filters == Filters() and not before else None
         nothing_matches(category, type_, otherwise=none)
     elif found:
-        out.print(table(found, around, now, reveal=reveal))
+        out.print(table(found, datetime.now(UTC), reveal=reveal))
         if len(found) == limit:
-            err.print(f"[dim]There may be more: `{escape(next_page(found[-1].id))}`[/]")
+            err.print(f"[dim]There may be more: `{escape(next_page(found[-1].summary.id))}`[/]")
     if page.looked_back_to is not None:
         _say_how_far(page.looked_back_to)
     if not as_json:
-        say_what_never_became_a_notification(letters)
+        say_what_never_became_a_notification(page.letters_alone)
 
 
 def _say_how_far(reached: datetime) -> None:
@@ -101,36 +96,12 @@ def _say_how_far(reached: datetime) -> None:
     err.print(f"[dim]{since} For older ones: `--until {when}`[/]")
 
 
-async def _find(
-    filters: Filters, limit: int, before: IdPrefix | None
-) -> tuple[Page, Surroundings, Mapping[Reason, int]]:
-    """What matches, what has to be known of it, and the letters that the whole list, or an empty one, lacks."""
-    settings = Settings()
-    async with open_ledger(settings) as ledger:
-        older = await ledger.reports.find(before) if before else None
-        if before and older is None:
-            raise Refused(f"there is no notification {before.text} to go on from")
-        page = await ledger.reports.list(filters, limit, before=older)
-        alone = not page.found or (filters == Filters() and not before)
-        letters = await ledger.reports.letters_alone() if alone else {}
-        return page, await surroundings(Backend(settings, ledger), page.found), letters
-
-
-def _as_data(one: Summary, around: Surroundings, now: datetime, *, reveal: bool) -> dict[str, Any]:
-    recipient = shown(one.recipient, reveal=reveal)
-    message = (
-        one.failure_message if reveal or not one.failure_message else discreet(one.failure_message)
-    )
-    told = {"recipient": recipient, "failure_message": message}
-    return {**one.data, **told, "waits": why_it_waits(one, around, now) or None}
-
-
-def table(found: Sequence[Summary], around: Surroundings, now: datetime, *, reveal: bool) -> Rows:
+def table(found: Sequence[ListedView], now: datetime, *, reveal: bool) -> Rows:
     """For people: an id to go on with, and why where something went wrong or waits."""
     return Rows(
         ("ID", "When", "Channel", "State", "Tries", "To"),
         [
-            Row(_cells(one, now, reveal=reveal), why_it_waits(one, around, now) or _why(one))
+            Row(_cells(one.summary, now, reveal=reveal), one.waits or _why(one.summary))
             for one in found
         ],
         least=LEAST,

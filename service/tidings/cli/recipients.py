@@ -7,8 +7,8 @@ from rich.text import Text
 
 from tidings.cli.rows import GAP
 from tidings.cli.sentences import Sentence
-from tidings.ledger.notifications.stories import Recipient
 from tidings.operations.masks import shown
+from tidings.operations.notifications import Recipient
 
 
 def copies(results: Sequence[Recipient], *, reveal: bool) -> Group | None:

@@ -2,36 +2,36 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tidings.cli import recipients, show_letters
-from tidings.cli.console import print_json, run
+from tidings.cli.console import print_json
 from tidings.cli.harmless import escape, single_lines, whole
-from tidings.cli.options import AsJson, OneNotification, Reveal, open_ledger, paper
+from tidings.cli.options import AsJson, OneNotification, Reveal, ask, paper
 from tidings.cli.sentences import Sentence
 from tidings.cli.timeline import Timeline, facts
 from tidings.cli.ways_on import ways_on
 from tidings.delivery.arrival import TimeSource
-from tidings.delivery.errors import Refused
-from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger.notifications.conflicts import PUBLISHED_AGAIN
-from tidings.ledger.notifications.records import PUT_OFF
-from tidings.ledger.notifications.stories import Asked, Change, Story, Summary, Try
-from tidings.ledger.steps import PATIENCE
-from tidings.operations.backend import Backend
+from tidings.operations import notifications
 from tidings.operations.masks import discreet, shown
-from tidings.operations.recipients import recipients_as_data
+from tidings.operations.notifications import (
+    Asked,
+    Change,
+    ShowRequest,
+    Story,
+    StoryView,
+    Summary,
+    Try,
+    UnclaimedView,
+)
 from tidings.operations.times import clock, distance, exact, span, untried
-from tidings.operations.waiting import surroundings, unknown, why_it_waits
-from tidings.settings import Settings
 
 STYLES: Final = {
     State.SCHEDULED: "cyan",
@@ -66,68 +66,30 @@ def show(
 
     Example: [bold]tidings show 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d[/]
     """
-    found, waits = run(_find(id, None if everywhere else PATIENCE))
-    if not isinstance(found, Story):
-        if as_json:
-            print_json(show_letters.as_data(found, reveal=reveal))
-        else:
-            paper().print(show_letters.told(found, reveal=reveal, now=datetime.now(UTC)))
-    elif as_json:
-        print_json({**as_data(found, reveal=reveal), "waits": waits or None})
-    else:
-        paper().print(told(found, reveal=reveal, now=datetime.now(UTC), waits=waits))
+    view = ask(lambda backend: notifications.show(backend, ShowRequest(id, everywhere)))
+    if as_json:
+        print_json(view.as_data(reveal=reveal))
+        return
+    match view:
+        case StoryView():
+            paper().print(told(view, reveal=reveal, now=datetime.now(UTC)))
+        case UnclaimedView():
+            paper().print(show_letters.told(view, reveal=reveal, now=datetime.now(UTC)))
 
 
-async def _find(
-    prefix: IdPrefix, patience: float | None
-) -> tuple[Story | show_letters.Unclaimed, str]:
-    """The story of a notification and why it waits, or the letters of what never became one."""
-    settings = Settings()
-    async with open_ledger(settings) as ledger:
-        reports = ledger.reports
-        story = (
-            await reports.show(prefix, within=False)
-            or await show_letters.behind(ledger, prefix)
-            or await reports.show(prefix, patience=patience)
-        )
-        if not story:
-            raise Refused(await unknown(Backend(settings, ledger)))
-        if not isinstance(story, Story):
-            return story, ""
-        around = await surroundings(Backend(settings, ledger), [story.notification])
-        return story, why_it_waits(story.notification, around, datetime.now(UTC))
-
-
-def as_data(story: Story, *, reveal: bool) -> dict[str, Any]:
-    """A story for other programs."""
-    data = asdict(story)
-    notification, body = story.notification.data, data.pop("body")
-    del data["notification"]
-    data["attempts"] = [asdict(one) for one in story.attempts if not one.untried]
-    notification["recipient"] = shown(notification["recipient"], reveal=reveal)
-    data["recipients"] = recipients_as_data(story.recipients, reveal=reveal)
-    if reveal:
-        notification["body"] = json.loads(body)
-    else:
-        for one in data["letters"]:
-            one["message"] = discreet(one["message"])
-        for one in data["history"]:
-            one["reason"] = discreet(one["reason"])
-    return {**notification, **data}
-
-
-def told(story: Story, *, reveal: bool, now: datetime, waits: str = "") -> RenderableType:
+def told(view: StoryView, *, reveal: bool, now: datetime) -> RenderableType:
     """A story for people."""
-    story = single_lines(story)
+    view = single_lines(view)
+    story, waits = view.story, view.waits
     parts: list[RenderableType] = [_head(story.notification, reveal=reveal, now=now), ""]
     parts.append(_timeline(story, now))
     now_in = [one for one in story.recipients if one.epoch == story.notification.epoch]
     if apart := recipients.copies(now_in, reveal=reveal):
         parts += ["", apart]
     queued = story.notification.state is State.QUEUED
-    if coming := f"Waits: {escape(waits)}" if queued and waits else _coming(story, now):
+    if coming := f"Waits: {escape(waits)}" if queued and waits else _coming(view, now):
         parts += ["", Sentence(Text.from_markup(coming))]
-    if again := sum(one.reason.startswith(PUBLISHED_AGAIN) for one in story.history):
+    if again := view.published_again:
         parts += [
             "",
             Sentence(
@@ -137,7 +99,7 @@ def told(story: Story, *, reveal: bool, now: datetime, waits: str = "") -> Rende
                 )
             ),
         ]
-    for stray in show_letters.strays(story):
+    for stray in show_letters.strays(view):
         parts += ["", Sentence(stray)]
     if story.clocks_disagree:
         clocks = "The clocks of its workers disagree: times may be off."
@@ -272,14 +234,14 @@ def _who(actor: str) -> str:
     return actor.split("/", 1)[0]
 
 
-def _coming(story: Story, now: datetime) -> str:
+def _coming(view: StoryView, now: datetime) -> str:
     """What happens next, or what a person can do."""
-    one = story.notification
+    story, one = view.story, view.story.notification
     match one.state:
         case State.SCHEDULED:
             return f"Goes out {_when(one.dispatch_at or one.scheduled_at, now)}."
         case State.RETRYING:
-            return f"Attempt {one.attempt + 1} comes {_next_try(story, now)}."
+            return f"Attempt {one.attempt + 1} comes {_next_try(view, now)}."
         case State.SUPPRESSED if one.duplicate_of:
             return f"Not sent: the same key as [bold]tidings show {one.duplicate_of}[/]"
         case State.FAILED | State.EXPIRED | State.UNKNOWN:
@@ -290,21 +252,17 @@ def _coming(story: Story, now: datetime) -> str:
             return ""
 
 
-def _next_try(story: Story, now: datetime) -> str:
-    if not story.attempts:
+def _next_try(view: StoryView, now: datetime) -> str:
+    attempts = view.story.attempts
+    if not attempts:
         return "when its channel works again"
-    last = story.attempts[-1]
+    last = attempts[-1]
     wait = last.duration_ms / 1000 + (last.retry_delay or 0)
     due = last.started_at + timedelta(seconds=wait)
     if due > now:
         return f"about {_when(due, now)}"
-    put_off = [
-        one.at
-        for one in story.history
-        if one.at > last.started_at and one.reason.startswith(PUT_OFF)
-    ]
-    if put_off:
-        since = distance(put_off[-1], now)
+    if view.put_off_at is not None:
+        since = distance(view.put_off_at, now)
         return f"by itself: it was put off {since}, and waits in a retry queue or its lane"
     return "as soon as a worker takes it from its lane"
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -12,53 +11,17 @@ from tidings.cli.harmless import single_lines
 from tidings.cli.sentences import Sentence
 from tidings.cli.timeline import Timeline, facts
 from tidings.cli.ways_on import ways_on, would_expire
-from tidings.delivery.errors import Refused
-from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.letter import LetterState
 from tidings.delivery.properties import producer
 from tidings.ledger.dead_letters.rows import StoredLetter, published_at
-from tidings.ledger.ledger import Ledger
-from tidings.ledger.notifications.stories import Burial, Story
-from tidings.ledger.operators.reports import NO_NOTIFICATION
-from tidings.operations.dead_letters.views import letter_as_data
 from tidings.operations.masks import discreet, shown
+from tidings.operations.notifications import Burial, StoryView, UnclaimedView
 from tidings.operations.times import clock
 
-Unclaimed: TypeAlias = tuple[tuple[StoredLetter, bytes], ...]
-"""Letters of what never became a notification, each with its body, oldest first."""
 
-
-async def behind(ledger: Ledger, prefix: IdPrefix) -> Story | Unclaimed:
-    """What an id stands for that is no notification's: the notification of that dead letter, or the
-    letters of what never became one, oldest first; nothing where it is not known at all.
-
-    Raises:
-        Refused: There are letters of several.
-    """
-    found = await ledger.reports.letters(prefix)
-    ids = {one.notification_id for one in found}
-    if not found:
-        return ()
-    if len(ids) > 1 or (None in ids and len(found) > 1):
-        commands = ", ".join(f"`tidings dead show {letter.id}`" for letter in found)
-        raise Refused(f"it is no notification; dead letters begin so: {commands}")
-    (id_,) = ids
-    if id_ is not None:
-        if (story := await ledger.reports.show(id_)) is not None:
-            return story
-        found = await ledger.reports.letters(IdPrefix.parse(str(id_)))
-    read = [await ledger.letters.search.get(one.id) for one in found]
-    return tuple(one for one in read if one is not None)
-
-
-def as_data(found: Unclaimed, *, reveal: bool) -> dict[str, Any]:
-    """For other programs: no notification, and its letters."""
-    told = [letter_as_data(one, reveal=reveal) for one, _ in found]
-    return {"id": found[0][0].notification_id, "state": None, "letters": told}
-
-
-def told(found: Unclaimed, *, reveal: bool, now: datetime) -> RenderableType:
+def told(view: UnclaimedView, *, reveal: bool, now: datetime) -> RenderableType:
     """For people."""
+    found = view.letters
     letters = single_lines(tuple(one for one, _ in found))
     last = letters[-1]
     open_ = [one for one in found if one[0].state is LetterState.BURIED]
@@ -110,19 +73,14 @@ def _advice(letter: StoredLetter, body: bytes, now: datetime) -> str:
     return f"All of it: [bold]tidings dead show {letter.id}[/]\n{ways}"
 
 
-def strays(story: Story) -> Iterator[Text]:
-    """Other messages with the id of a notification, which no worker could take and nobody has dealt with.
-
-    What was edited or replayed may have become this very notification.
-    """
-    for one in story.letters:
-        other = one.reason in NO_NOTIFICATION and one.reason != story.notification.reason
-        if other and one.state == LetterState.BURIED:
-            yield Text.assemble(
-                ("Another message with this id is a dead letter", "yellow"),
-                f" ({_kind(one)}): {discreet(one.message)}\n  ",
-                (f"tidings dead show {one.id}", "bold"),
-            )
+def strays(view: StoryView) -> Iterator[Text]:
+    """Other messages with the id of a notification, which no worker could take."""
+    for one in view.strays:
+        yield Text.assemble(
+            ("Another message with this id is a dead letter", "yellow"),
+            f" ({_kind(one)}): {discreet(one.message)}\n  ",
+            (f"tidings dead show {one.id}", "bold"),
+        )
 
 
 def _kind(one: Burial) -> str:

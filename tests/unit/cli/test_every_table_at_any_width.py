@@ -44,7 +44,7 @@ from tidings.ledger.operators.standing import OpenDeadLetters, Standing
 from tidings.ledger.operators.statistics import Rates, Statistics
 from tidings.ledger.operators.verification import Journaled
 from tidings.operations.channels import DELIVERING, Condition
-from tidings.operations.waiting import Surroundings
+from tidings.operations.notifications import ListedView
 from tidings.settings import Settings
 from tidings.templates import Level, Problem, TemplateInfo
 
@@ -156,7 +156,9 @@ SOUND: Final = verify.Findings(COUNTS, None, JOURNAL, ())
 TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     ps._table: lambda: ps._table([PROCESS, replace(PROCESS, host="vm", running=True)]),
     listing.table: lambda: listing.table(
-        [notification(), notification(state=State.SENT)], Surroundings(), NOW, reveal=True
+        [ListedView(notification(), ""), ListedView(notification(state=State.SENT), "")],
+        NOW,
+        reveal=True,
     ),
     letter_views.letters_table: lambda: letter_views.letters_table([letter()], NOW, reveal=True),
     letter_views.groups_table: lambda: letter_views.groups_table([group()] * 2, NOW),

@@ -13,6 +13,7 @@ from tidings.cli.listing import table
 from tidings.delivery.states import State
 from tidings.ledger.notifications.stories import Summary
 from tidings.operations.channels import DELIVERING, DOWN, PAUSED, Condition
+from tidings.operations.notifications import ListedView
 from tidings.operations.waiting import Surroundings, why_it_waits
 
 NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
@@ -44,7 +45,7 @@ def printed(*summaries: Summary, width: int | None, reveal: bool = False) -> str
     console = HarmlessConsole(file=paper)
     if width is not None:
         console.width = width
-    console.print(table(summaries, Surroundings(), NOW, reveal=reveal))
+    console.print(table([ListedView(it, "") for it in summaries], NOW, reveal=reveal))
     return paper.getvalue()
 
 

@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 from tests.support.attempts import body_of
 
-from tidings.cli.show import as_data, told
+from tidings.cli.show import told
 from tidings.delivery.states import State
 from tidings.ledger.notifications.stories import Burial, Change, Recipient, Story, Summary, Try
+from tidings.operations.notifications import StoryView
 
 NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
 ACCEPTED = NOW - timedelta(minutes=5)
@@ -69,7 +70,9 @@ def a_story(summary: Summary, *tries: Try, changes: tuple[Change, ...] = (), **p
 
 def said(story: Story, *, reveal: bool = False, width: int = 160) -> str:
     sheet = io.StringIO()
-    Console(file=sheet, width=width, highlight=False).print(told(story, reveal=reveal, now=NOW))
+    Console(file=sheet, width=width, highlight=False).print(
+        told(StoryView(story, ""), reveal=reveal, now=NOW)
+    )
     return sheet.getvalue()
 
 
@@ -105,7 +108,7 @@ def test_copies_that_did_not_go_out_are_named_and_masked_and_the_others_are_not(
     assert "bcc  e…@example.net  given up  later" in said(story)
     assert "robert@example.com" in said(story, reveal=True)
     assert said(story).count("@example.net") == 1
-    masked = [one["address"] for one in as_data(story, reveal=False)["recipients"]]
+    masked = [one["address"] for one in StoryView(story, "").as_data(reveal=False)["recipients"]]
     assert masked == ["j…@example.com", "r…@example.com", "e…@example.net", "z…@example.net"]
 
 
@@ -245,7 +248,7 @@ def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
     assert "✗ expired before it was tried" in text
     assert "not delivered before noon" in text
     assert "attempt 1" not in text
-    told_json = as_data(story, reveal=False)
+    told_json = StoryView(story, "").as_data(reveal=False)
     assert (told_json["attempt"], told_json["attempts"]) == (0, [])
     once = a_story(
         replace(summary, attempt=2),
@@ -253,7 +256,7 @@ def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
         a_try(2, State.EXPIRED, 70, **expired),
     )
     assert "✗ expired before it was tried again" in said(once)
-    assert as_data(once, reveal=False)["attempt"] == 1
+    assert StoryView(once, "").as_data(reveal=False)["attempt"] == 1
 
 
 def test_clocks_that_disagree_are_mentioned() -> None:
@@ -269,10 +272,10 @@ def test_revealed_it_shows_the_recipient_and_the_words_as_they_are() -> None:
 
 def test_for_programs_the_body_is_there_only_when_revealed() -> None:
     story = a_story(a_summary(), a_try(1, State.SENT))
-    assert as_data(story, reveal=False)["recipient"] == "j…@example.com"
-    assert "body" not in as_data(story, reveal=False)
-    assert as_data(story, reveal=True)["body"]["recipient"] == "jane@example.com"
-    assert as_data(story, reveal=False)["attempts"][0]["duration_ms"] == 203
+    assert StoryView(story, "").as_data(reveal=False)["recipient"] == "j…@example.com"
+    assert "body" not in StoryView(story, "").as_data(reveal=False)
+    assert StoryView(story, "").as_data(reveal=True)["body"]["recipient"] == "jane@example.com"
+    assert StoryView(story, "").as_data(reveal=False)["attempts"][0]["duration_ms"] == 203
 
 
 @pytest.mark.parametrize("width", [60, 80])
