@@ -2,52 +2,40 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from tidings.broker.topology.inspection import Depth, depths
-from tidings.broker.topology.layout import topology_of
-from tidings.broker.wire.session import connected
 from tidings.cli.channels import table
-from tidings.cli.console import end_as_unavailable, print_json, run, say_error
-from tidings.cli.options import AsJson, open_ledger, paper, parsed
+from tidings.cli.console import end_as_unavailable, print_json, say_error
+from tidings.cli.options import AsJson, ask, paper, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.sentences import Sentence
 from tidings.cli.show import STYLES
 from tidings.delivery.delay import seconds
-from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable
 from tidings.delivery.states import State
-from tidings.ledger import Ledger
-from tidings.ledger.operators.standing import Standing, standing
-from tidings.ledger.operators.statistics import MOST, Rates, Statistics
 from tidings.operations.backend import Backend
-from tidings.operations.channels import DELIVERING, Condition, conditions
+from tidings.operations.statistics import (
+    MOST,
+    Depth,
+    Rates,
+    Standing,
+    Statistics,
+    StatisticsRequest,
+    StatisticsView,
+    look,
+)
 from tidings.operations.times import NOTHING, exact, moment, share, span
-from tidings.settings import Settings
 
 TOTAL: Final = "all"
 OF_WHAT: Final = (
     "Sent: of those that ended. Retried: of those tried.\n"
     "p50, p99: from accepted, or due, to sent; without replays"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What is known at one moment; None where one of the two servers can't be asked."""
-
-    statistics: Statistics | None
-    standing: Standing | None
-    depths: Sequence[Depth] | None
-    trouble: Sequence[Condition]
-    """Channels that are paused and providers that are not asked."""
-    faults: tuple[str, ...]
 
 
 def stats(
@@ -76,17 +64,16 @@ def stats(
     """
     parsed(moment, since, "--since")
     pause = _pause(every)
-    settings = Settings()
     if watch:
-        run(_watch(settings, since, pause, whole=whole))
+        ask(lambda backend: _watch(backend, since, pause, whole=whole))
         return
-    picture = run(_look(settings, since, whole=whole))
+    view = ask(lambda backend: look(backend, StatisticsRequest(moment(since), whole)))
     if as_json:
-        print_json(as_data(picture))
+        print_json(view.as_data())
     else:
-        paper().print(told(picture))
-    if picture.faults:
-        for fault in picture.faults:
+        paper().print(told(view))
+    if view.faults:
+        for fault in view.faults:
             say_error(fault)
         end_as_unavailable()
 
@@ -95,119 +82,36 @@ def _pause(text: str) -> float:
     return max(0.2, parsed(seconds, text, "--every"))
 
 
-async def _look(settings: Settings, since: str, *, whole: bool) -> Picture:
-    async with open_ledger(settings) as ledger:
-        return await _picture(settings, ledger, since, whole=whole)
-
-
-async def _watch(settings: Settings, since: str, pause: float, *, whole: bool) -> None:
+async def _watch(backend: Backend, since: str, pause: float, *, whole: bool) -> None:
     console = paper()
-    async with open_ledger(settings) as ledger:
-        with Live(console=console, auto_refresh=False) as live:
-            while True:
-                picture = await _picture(settings, ledger, since, whole=whole)
-                frame = _frame(picture, since)
-                if console.is_terminal:
-                    live.update(frame, refresh=True)
-                else:  # a log of pictures, one below the other
-                    console.print(frame)
-                await asyncio.sleep(pause)
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            view = await look(backend, StatisticsRequest(moment(since), whole))
+            frame = _frame(view, since)
+            if console.is_terminal:
+                live.update(frame, refresh=True)
+            else:  # a log of views, one below the other
+                console.print(frame)
+            await asyncio.sleep(pause)
 
 
-def _frame(picture: Picture, since: str) -> RenderableType:
-    faults = (Sentence(Text(fault, style="red")) for fault in picture.faults)
+def _frame(view: StatisticsView, since: str) -> RenderableType:
+    faults = (Sentence(Text(fault, style="red")) for fault in view.faults)
     now = Text(f"{exact(datetime.now(UTC))}, since {since}", style="dim")
-    return Group(told(picture), *faults, now)
+    return Group(told(view), *faults, now)
 
 
-async def _picture(
-    settings: Settings, ledger: Ledger, since: str, *, whole: bool = False
-) -> Picture:
-    """Both servers at once; where one is away the other still tells."""
-    told_, now, waiting, trouble = await asyncio.gather(
-        ledger.reports.stats(moment(since), whole=whole),
-        standing(ledger.database),
-        _depths(settings),
-        _trouble(settings, ledger),
-        return_exceptions=True,
-    )
-    faults = [one for one in (told_, now, waiting, trouble) if isinstance(one, BaseException)]
-    for fault in faults:
-        if not isinstance(fault, BrokerUnavailable | LedgerUnavailable):
-            raise fault
-    return Picture(
-        None if isinstance(told_, BaseException) else told_,
-        None if isinstance(now, BaseException) else now,
-        None if isinstance(waiting, BaseException) else waiting,
-        () if isinstance(trouble, BaseException) else trouble,
-        tuple(dict.fromkeys(str(fault) for fault in faults)),
-    )
-
-
-async def _trouble(settings: Settings, ledger: Ledger) -> Sequence[Condition]:
-    every = await conditions(Backend(settings, ledger))
-    return [one for one in every if one.state != DELIVERING]
-
-
-async def _depths(settings: Settings) -> Sequence[Depth]:
-    async with connected(settings.broker, "tidings stats") as connection:
-        return await depths(connection, topology_of(settings), settings.broker.amqp_timeout)
-
-
-def as_data(picture: Picture) -> dict[str, Any]:
-    """The picture for other programs."""
-    known, waiting = picture.statistics, picture.depths
-    return {
-        "since": known.since if known else None,
-        "complete": known.complete if known else None,
-        "total": _rates_as_data(known.total) if known else None,
-        "channels": {
-            name: {**_rates_as_data(rates), "states": dict(known.states.get(name, {}))}
-            for name, rates in known.channels.items()
-        }
-        if known
-        else None,
-        "dead_letters": None if picture.standing is None else _open_as_data(picture.standing),
-        "scheduled": picture.standing.scheduled if picture.standing else None,
-        "overdue": picture.standing.overdue if picture.standing else None,
-        "queues": None if waiting is None else [asdict(one) for one in waiting],
-        "trouble": [asdict(one) for one in picture.trouble],
-        "faults": picture.faults,
-    }
-
-
-def _rates_as_data(rates: Rates) -> dict[str, Any]:
-    return {
-        **asdict(rates),
-        "success_rate": rates.success_rate,
-        "retry_rate": rates.retry_rate,
-    }
-
-
-def _open_as_data(standing: Standing) -> list[dict[str, Any]]:
-    """The open dead letters, whenever they were accepted."""
-    return [
-        {
-            "channel": channel or None,
-            "reason": reason,
-            "open": one.count,
-            "oldest_seconds": one.oldest,
-        }
-        for (channel, reason), one in standing.open.items()
-    ]
-
-
-def told(picture: Picture) -> RenderableType:
-    """The picture for people."""
+def told(view: StatisticsView) -> RenderableType:
+    """The numbers for people."""
     parts: list[RenderableType] = []
-    if picture.trouble:
-        parts += [table(picture.trouble), ""]
-    if picture.statistics is not None:
-        parts += [*_ledger(picture.statistics), ""]
-    if picture.standing is not None:
-        parts += _standing(picture.standing)
-    if picture.depths is not None:
-        parts += _queues(picture.depths)
+    if view.trouble:
+        parts += [table(view.trouble), ""]
+    if view.statistics is not None:
+        parts += [*_ledger(view.statistics), ""]
+    if view.standing is not None:
+        parts += _standing(view.standing)
+    if view.depths is not None:
+        parts += _queues(view.depths)
     return Group(*parts)
 
 

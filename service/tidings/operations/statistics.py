@@ -1,0 +1,122 @@
+"""How much, how well, how fast, and how much waits."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from tidings.broker.topology.inspection import Depth, depths
+from tidings.broker.topology.layout import topology_of
+from tidings.broker.wire.session import connected
+from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable
+from tidings.ledger.operators.standing import Standing, standing
+from tidings.ledger.operators.statistics import MOST, Rates, Statistics
+from tidings.operations.backend import Backend
+from tidings.operations.channels import DELIVERING, Condition, conditions
+from tidings.settings import Settings
+
+__all__ = [
+    "MOST",
+    "Depth",
+    "Rates",
+    "Standing",
+    "Statistics",
+    "StatisticsRequest",
+    "StatisticsView",
+    "look",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsRequest:
+    """Numbers about notifications accepted since a time."""
+
+    since: datetime
+    whole: bool = False
+    """Count all of them, not only the newest `MOST`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsView:
+    """What is known at one moment; None for what a server that is away would tell."""
+
+    statistics: Statistics | None
+    standing: Standing | None
+    depths: Sequence[Depth] | None
+    trouble: Sequence[Condition]
+    """Channels that are paused and providers that are not asked."""
+    faults: tuple[str, ...]
+    """Why a server can't tell."""
+
+    def as_data(self) -> dict[str, Any]:
+        """For other programs."""
+        known = self.statistics
+        return {
+            "since": known.since if known else None,
+            "complete": known.complete if known else None,
+            "total": _rates_as_data(known.total) if known else None,
+            "channels": {
+                name: {**_rates_as_data(rates), "states": dict(known.states.get(name, {}))}
+                for name, rates in known.channels.items()
+            }
+            if known
+            else None,
+            "dead_letters": None if self.standing is None else _open_as_data(self.standing),
+            "scheduled": self.standing.scheduled if self.standing else None,
+            "overdue": self.standing.overdue if self.standing else None,
+            "queues": None if self.depths is None else [asdict(one) for one in self.depths],
+            "trouble": [asdict(one) for one in self.trouble],
+            "faults": self.faults,
+        }
+
+
+def _rates_as_data(rates: Rates) -> dict[str, Any]:
+    return {
+        **asdict(rates),
+        "success_rate": rates.success_rate,
+        "retry_rate": rates.retry_rate,
+    }
+
+
+def _open_as_data(standing: Standing) -> list[dict[str, Any]]:
+    """The open dead letters, whenever they were accepted."""
+    return [
+        {
+            "channel": channel or None,
+            "reason": reason,
+            "open": one.count,
+            "oldest_seconds": one.oldest,
+        }
+        for (channel, reason), one in standing.open.items()
+    ]
+
+
+async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
+    """Ask both servers at once; if one is away, the other still tells."""
+    numbers, waiting, queues, channels = await asyncio.gather(
+        backend.ledger.reports.stats(request.since, whole=request.whole),
+        standing(backend.ledger.database),
+        _depths(backend.settings),
+        conditions(backend),
+        return_exceptions=True,
+    )
+    results = (numbers, waiting, queues, channels)
+    faults = [one for one in results if isinstance(one, BaseException)]
+    for fault in faults:
+        if not isinstance(fault, BrokerUnavailable | LedgerUnavailable):
+            raise fault
+    return StatisticsView(
+        None if isinstance(numbers, BaseException) else numbers,
+        None if isinstance(waiting, BaseException) else waiting,
+        None if isinstance(queues, BaseException) else queues,
+        ()
+        if isinstance(channels, BaseException)
+        else [one for one in channels if one.state != DELIVERING],
+        tuple(dict.fromkeys(str(fault) for fault in faults)),
+    )
+
+
+async def _depths(settings: Settings) -> Sequence[Depth]:
+    async with connected(settings.broker, "tidings stats") as connection:
+        return await depths(connection, topology_of(settings), settings.broker.amqp_timeout)
