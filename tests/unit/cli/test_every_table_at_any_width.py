@@ -43,6 +43,7 @@ from tidings.ledger.operators.processes import KnownProcess
 from tidings.ledger.operators.standing import OpenDeadLetters, Standing
 from tidings.ledger.operators.statistics import Rates, Statistics
 from tidings.ledger.operators.verification import Journaled
+from tidings.operations.audit import AuditView
 from tidings.operations.channels import DELIVERING, Condition
 from tidings.operations.notifications import ListedView
 from tidings.settings import Settings
@@ -151,7 +152,7 @@ TEMPLATE: Final = TemplateInfo(
 )
 EMPTY: Final = replace(TEMPLATE, name="otp", variables=(), problems=())
 JOURNAL: Final = Journaled(COUNTS, 0, ())
-SOUND: Final = verify.Findings(COUNTS, None, JOURNAL, ())
+SOUND: Final = AuditView(COUNTS, None, JOURNAL, ())
 
 TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     ps._table: lambda: ps._table([PROCESS, replace(PROCESS, host="vm", running=True)]),

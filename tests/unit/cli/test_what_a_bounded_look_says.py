@@ -10,6 +10,7 @@ from tidings.cli.hints import say_what_never_became_a_notification
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.search import Chosen, Selection
+from tidings.operations.audit import AuditView
 from tidings.operations.dead_letters.edits import Mended
 from tidings.operations.dead_letters.replayer import Rehearsal
 
@@ -47,7 +48,7 @@ def test_of_a_requeue(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_of_verifying(capsys: pytest.CaptureFixture[str]) -> None:
-    findings = verify.Findings({State.SENT: 3}, None, None, (), looked_back_to=REACHED)
+    findings = AuditView({State.SENT: 3}, None, None, (), looked_back_to=REACHED)
     verify._tell(findings)
     said = _words(capsys)
     assert "holds for everything accepted since 2026-11-28 12:00:00.000 +00:00" in said
