@@ -47,7 +47,7 @@ class Ledger:
         self.verification = Verification(self.database)
         self.letters = Letters(self.database, actor=actor, window=settings.idempotency_window)
         self._records = Records(self.database)
-        self.requeues = Requeues(self.database, actor=actor, after=settings.requeue_after)
+        self.requeues = Requeues(self.database, after=settings.requeue_after)
         claims = Claims(
             self.database,
             worker=actor,

@@ -81,7 +81,7 @@ class Recovery:
 
         async def look(first: int, past: int, limit: int) -> int:
             found = await requeues.find(first, past, lanes, overdue.get(DEAD), limit)
-            self._tell(await requeues.requeue(found))
+            self._tell(await requeues.requeue(found, actor=self._ledger.actor))
             return len(found)
 
         await self._sweep.round(await requeues.pages(), look)

@@ -62,7 +62,7 @@ class Side:
         self.claims = Claims(database, worker="worker", window=WEEK, patience=PATIENCE)
         self.records = Records(database)
         self.outbox = Outbox(database)
-        self.requeues = Requeues(database, actor="scheduler", after=PATIENCE)
+        self.requeues = Requeues(database, after=PATIENCE)
         self.changes = Changes(database)
         self.letters = Letters(database, actor="a person", window=WEEK)
 

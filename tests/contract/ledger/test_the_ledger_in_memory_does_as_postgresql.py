@@ -180,7 +180,7 @@ class Draws:
         async def requeue(side: Side) -> object:
             found = await side.requeues.find(0, 10_000, lanes, dead, 100)
             by_id = sorted(found, key=lambda one: one.id)
-            return by_id, await side.requeues.requeue(by_id)
+            return by_id, await side.requeues.requeue(by_id, actor="scheduler")
 
         return f"requeue, dead letters: {dead}", requeue
 

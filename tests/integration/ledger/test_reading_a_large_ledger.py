@@ -314,7 +314,7 @@ async def test_what_waits_for_its_message_is_looked_for_among_the_newest(
     large: str, states: tuple[State, ...]
 ) -> None:
     def requeues(database: Database) -> Requeues:
-        return Requeues(database, actor="test", after=900.0)
+        return Requeues(database, after=900.0)
 
     async def moment(database: Database) -> Selected:
         return await requeues(database).select_newest(states, None, 60.0, 100, patience=0)

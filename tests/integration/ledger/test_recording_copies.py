@@ -130,10 +130,10 @@ async def test_a_copys_dead_letter_that_never_arrived_is_published_again(
     await ledger.execute(
         "UPDATE notifications SET updated_at = now() - interval '1 hour' WHERE id = $1", attempt.id
     )
-    requeues = Requeues(ledger.database, actor="scheduler", after=60.0)
+    requeues = Requeues(ledger.database, after=60.0)
 
     found = await requeues.find(0, await requeues.pages(), {}, 600.0, 1_000)
-    await requeues.requeue([one for one in found if one.id == attempt.id])
+    await requeues.requeue([one for one in found if one.id == attempt.id], actor="scheduler")
     taken = await ledger.outbox.take(1_000, actor="scheduler")
 
     [dispatch] = [one for one in taken if one.id == attempt.id]

@@ -28,7 +28,7 @@ async def requeues(ledger_alone: LedgerRig, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(requeue, "RANGE", 16)
     await ledger_alone.execute(FILL, ROWS)
     await ledger_alone.execute("ANALYZE notifications")
-    found = Requeues(ledger_alone.database, actor="test", after=900.0)
+    found = Requeues(ledger_alone.database, after=900.0)
     assert await found.pages() > 3 * 16
     return found
 

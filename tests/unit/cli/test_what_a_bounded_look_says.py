@@ -13,6 +13,7 @@ from tidings.ledger.dead_letters.search import Chosen, Selection
 from tidings.operations.audit import AuditView
 from tidings.operations.dead_letters.edits import Mended
 from tidings.operations.dead_letters.replayer import Rehearsal
+from tidings.operations.requeues import RequeueView
 
 LETTERS = tuple(Chosen(UUID(int=n), 1) for n in range(1_000))
 REACHED = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -42,7 +43,7 @@ def test_of_an_edit(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_of_a_requeue(capsys: pytest.CaptureFixture[str]) -> None:
-    requeue._tell(requeue.Report((), {}, REACHED), dry_run=True, as_json=False)
+    requeue._tell(RequeueView((), {}, REACHED, dry_run=True))
     said = _words(capsys)
     assert "since 2026-11-28 12:00:00.000 +00:00, and no further. `--whole` looks through" in said
 

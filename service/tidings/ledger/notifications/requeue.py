@@ -158,13 +158,11 @@ class Requeues:
     """Has notifications published again whose message is gone.
 
     Args:
-        actor: Named in their history.
         after: Seconds after which a message that hasn't come may be lost.
     """
 
-    def __init__(self, database: Database, *, actor: str, after: float) -> None:
+    def __init__(self, database: Database, *, after: float) -> None:
         self._database = database
-        self._actor = actor
         self.after = after
 
     async def pages(self) -> int:
@@ -259,16 +257,19 @@ class Requeues:
         known = [dict(row) for row in rows]
         return [Standing(Stranded.of(row), _refusal(row)) for row in known]
 
-    async def requeue(self, found: Sequence[Stranded], *, why: str = "") -> Sequence[Stranded]:
+    async def requeue(
+        self, found: Sequence[Stranded], *, actor: str, why: str = ""
+    ) -> Sequence[Stranded]:
         """Have these published again by the scheduler; those for which it was still time.
 
         Args:
+            actor: Named in their history.
             why: A person's reason, kept in the history.
         """
         if not found:
             return []
         async with self._database.transaction() as connection:
-            return await requeue(connection, found, actor=self._actor, why=why)
+            return await requeue(connection, found, actor=actor, why=why)
 
 
 async def requeue(
