@@ -58,7 +58,6 @@ class ServerConsumer:
     holder: Holder
     prefetch: int
     held: int = 0
-    receive: Any = None
 
 
 @dataclass(slots=True, eq=False)

@@ -1,23 +1,29 @@
-"""As much of aiormq's channels as Tidings uses, on a broker in memory: the client's end and the broker's."""
+"""As much of aiormq's channels as Tidings uses, on a broker in memory: the client's end and the broker's.
+
+Deliveries, publishes and the broker's answers to them are AMQP frames, as on a real connection: written by
+pamqp here, and read by `Frames` and `ConfirmingChannel` at the client's end.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from aiormq.abc import DeliveredMessage
-from aiormq.exceptions import (
-    ChannelInvalidStateError,
-    ChannelNotFoundEntity,
-    DeliveryError,
-    PublishError,
-)
+import pamqp.frame
+from aiormq.abc import ChannelFrame
+from aiormq.exceptions import ChannelInvalidStateError, ChannelNotFoundEntity
 from pamqp import commands as spec
+from pamqp.base import Frame
+from pamqp.body import ContentBody
+from pamqp.frame import FrameTypes
+from pamqp.header import ContentHeader
 from tests.doubles.memory_broker import Answer, MemoryQueue, ServerConsumer, Stored
 from tests.doubles.memory_network import MemoryConnection
 
 Result = TypeVar("Result")
-Receive = Callable[[DeliveredMessage], Awaitable[None]]
+
+MAX_CONTENT = 131_064
+"""Bytes of a body in one frame: RabbitMQ's `frame_max` of 128 KiB."""
 
 
 class MemoryChannel:
@@ -32,6 +38,12 @@ class MemoryChannel:
         self._network = connection.network
         self._broker = connection.network.broker
         self._waiting: dict[asyncio.Future[Any], None] = {}
+        self.number = len(connection.channels) + 1
+        self.max_content_size = MAX_CONTENT
+        self.write_queue = SimpleNamespace(put=self.write)
+        """The way of `ConfirmingChannel` past aiormq."""
+        self._publish = _Publish()
+        self._published = 0
         self._prefetch = 0
         self._tag = 0
         self._begun = 0
@@ -83,11 +95,12 @@ class MemoryChannel:
         self._prefetch = prefetch_count
 
     async def basic_consume(
-        self, queue: str, receive: Receive, *, timeout: float
+        self, queue: str, receive: object, *, timeout: float
     ) -> SimpleNamespace:
-        """Begin to receive."""
+        """Begin to receive: frames, whatever aiormq would call."""
+        del receive
         async with asyncio.timeout(timeout):
-            tag = await self._ask(lambda: self._consume(queue, receive))
+            tag = await self._ask(lambda: self._consume(queue))
         return SimpleNamespace(consumer_tag=tag)
 
     async def basic_cancel(self, tag: str, *, timeout: float) -> None:
@@ -111,37 +124,11 @@ class MemoryChannel:
         """Give a message back: RabbitMQ counts it as `basic_reject`, up to 4.2."""
         await self.basic_reject(tag, requeue=requeue, wait=wait)
 
-    async def basic_publish(
-        self,
-        body: bytes,
-        *,
-        exchange: str,
-        routing_key: str,
-        properties: spec.Basic.Properties,
-        mandatory: bool,
-        wait: bool = True,
-    ) -> None:
-        """Publish and wait for the confirm."""
-        del mandatory, wait
-        message = Stored(
-            body,
-            exchange,
-            routing_key,
-            dict(properties.headers or {}),
-            properties.content_type,
-            properties.message_id,
-        )
-        answer = await self._ask(lambda: self._take_in(message))
-        match answer:
-            case Answer.TAKEN:
-                return
-            case Answer.REFUSED:
-                raise DeliveryError(None, spec.Basic.Nack())
-            case Answer.RETURNED:
-                frame = spec.Basic.Return(312, "NO_ROUTE", exchange, routing_key)
-                raise PublishError(SimpleNamespace(delivery=frame), frame)  # type: ignore[arg-type]  # as much as it reads
-            case Answer.NO_EXCHANGE:
-                raise ChannelNotFoundEntity(f"no exchange {exchange!r}")
+    async def write(self, frame: ChannelFrame) -> None:
+        """Send what is published; as on a socket, nobody hears at once that it is closed."""
+        self._connection.to_server.send(lambda: self._read(frame.payload))
+        if frame.drain_future is not None and not frame.drain_future.done():
+            frame.drain_future.set_result(None)
 
     async def close(self) -> None:
         """Give it back."""
@@ -185,8 +172,13 @@ class MemoryChannel:
         self._tag += 1
         queue, _ = self._consumers[consumer.tag]
         self._unsettled[self._tag] = (queue, consumer, message)
-        delivered = _delivered(consumer.tag, self._tag, message)
-        self._connection.to_client.send(lambda: self._receive(consumer.receive, delivered))
+        headers = dict(message.headers)
+        if message.returns:
+            headers["x-delivery-count"] = message.returns
+        deliver = spec.Basic.Deliver(
+            consumer.tag, self._tag, message.returns > 0, message.exchange, message.key
+        )
+        self._connection.send_to_client(self._content(deliver, message, headers))
 
     def cancel_consumers(self) -> None:
         """The broker takes its queues away from this channel, as it does where a leader changes."""
@@ -210,25 +202,67 @@ class MemoryChannel:
             lambda: None if future.done() else future.set_result(result)
         )
 
-    def _receive(self, receive: Receive, delivered: DeliveredMessage) -> None:
-        if not self.is_closed:
-            asyncio.get_running_loop().create_task(receive(delivered))  # type: ignore[arg-type]  # a coroutine
-
     def _told_of_cancel(self) -> None:
         for callback in list(self.on_consumer_cancel_callbacks):
             callback(None)
+
+    def _read(self, data: bytes) -> None:
+        """Publishes have arrived."""
+        while data and not self._gone:
+            consumed, _, frame = pamqp.frame.unmarshal(data)
+            data = data[consumed:]
+            if (message := self._publish.add(frame)) is not None:
+                self._published += 1
+                self._answer_for(message, self._take_in(message))
 
     def _take_in(self, message: Stored) -> Answer:
         if self._network.trouble.strikes("queue full", message.key):
             return Answer.REFUSED
         return self._broker.publish(message)
 
-    def _consume(self, name: str, receive: Receive) -> str:
+    def _answer_for(self, message: Stored, answer: Answer) -> None:
+        """Say what became of a publish."""
+        match answer:
+            case Answer.TAKEN:
+                self.answer(spec.Basic.Ack(self._published))
+            case Answer.REFUSED:
+                self.answer(spec.Basic.Nack(self._published))
+            case Answer.RETURNED:
+                back = spec.Basic.Return(312, "NO_ROUTE", message.exchange, message.key)
+                self.answer(
+                    spec.Basic.Ack(self._published), self._content(back, message, message.headers)
+                )
+            case Answer.NO_EXCHANGE:
+                self.gone()
+                error = ChannelNotFoundEntity(f"no exchange {message.exchange!r}")
+                self._connection.to_client.send(lambda: self.lose(error))
+
+    def answer(self, frame: Frame, before: bytes = b"") -> None:
+        """Tell the client."""
+        self._connection.send_to_client(before + pamqp.frame.marshal(frame, self.number))
+
+    def _content(self, method: Frame, message: Stored, headers: Mapping[str, Any]) -> bytes:
+        """A message, and what is done with it, in frames."""
+        properties = spec.Basic.Properties(
+            content_type=message.content_type,
+            delivery_mode=2,
+            message_id=message.message_id,
+            headers=dict(headers),
+        )
+        frames: list[FrameTypes] = [
+            method,
+            ContentHeader(properties=properties, body_size=len(message.body)),
+        ]
+        for at in range(0, len(message.body), MAX_CONTENT):
+            frames.append(ContentBody(message.body[at : at + MAX_CONTENT]))
+        return b"".join(pamqp.frame.marshal(frame, self.number) for frame in frames)
+
+    def _consume(self, name: str) -> str:
         self._begun += 1
         tag = f"{name} {self._begun}"
         if not self._gone:
             queue = self._broker.queues[name]
-            consumer = ServerConsumer(tag, self, self._prefetch, receive=receive)
+            consumer = ServerConsumer(tag, self, self._prefetch)
             self._consumers[tag] = (queue, consumer)
             self._network.loop.call_soon(self._begin, queue, consumer)  # after the answer
         return tag
@@ -272,20 +306,34 @@ class MemoryChannel:
         self._connection.to_client.send(lambda: self.lose(error))
 
 
-def _delivered(consumer: str, tag: int, message: Stored) -> DeliveredMessage:
-    headers = dict(message.headers)
-    if message.returns:
-        headers["x-delivery-count"] = message.returns
-    properties = spec.Basic.Properties(
-        content_type=message.content_type,
-        delivery_mode=2,
-        message_id=message.message_id,
-        headers=headers,
-    )
-    frame = spec.Basic.Deliver(consumer, tag, message.returns > 0, message.exchange, message.key)
-    return DeliveredMessage(
-        delivery=frame,
-        header=cast(Any, SimpleNamespace(properties=properties)),
-        body=message.body,
-        channel=cast(Any, None),
-    )
+class _Publish:
+    """Puts together the frames of one publish."""
+
+    def __init__(self) -> None:
+        self._method = spec.Basic.Publish()
+        self._header = ContentHeader()
+        self._body = b""
+
+    def add(self, frame: FrameTypes) -> Stored | None:
+        """One frame more; the message once it is complete."""
+        match frame:
+            case spec.Basic.Publish():
+                self._method = frame
+                return None
+            case ContentHeader():
+                self._header, self._body = frame, b""
+            case ContentBody():
+                self._body += frame.value
+            case _:
+                raise TypeError(f"a publish has no {frame.name}")
+        if len(self._body) < self._header.body_size:
+            return None
+        properties = self._header.properties
+        return Stored(
+            self._body,
+            self._method.exchange,
+            self._method.routing_key,
+            properties.headers or {},
+            properties.content_type,
+            properties.message_id,
+        )

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Protocol, cast
 
-from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ConnectionClosed
 from tests.doubles.loop import PROCESS, Process
 from tests.doubles.memory_broker import MemoryBroker
 from tests.doubles.trouble import Trouble
 
+from tidings.broker.wire.amqp import FramedConnection
+from tidings.broker.wire.frames import Frames
+from tidings.broker.wire.tolerance import tolerate_odd_values
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.settings import BrokerSettings
 
@@ -87,8 +89,9 @@ class MemoryNetwork:
         """What a real broker closes a channel for."""
         self.connections: list[MemoryConnection] = []
         self.channel = channel
+        tolerate_odd_values()  # as every connection to RabbitMQ has it done
 
-    async def connect(self, url: str, settings: BrokerSettings, name: str) -> AbstractConnection:
+    async def connect(self, url: str, settings: BrokerSettings, name: str) -> FramedConnection:
         """A connection, now. Raises `BrokerUnavailable`."""
         del url, settings
         await asyncio.sleep(self.trouble.latency())
@@ -96,7 +99,7 @@ class MemoryNetwork:
             raise BrokerUnavailable("refused")
         connection = MemoryConnection(self, name, PROCESS.get())
         self.connections.append(connection)
-        return cast(AbstractConnection, connection)
+        return cast(FramedConnection, connection)
 
     def process_died(self, process: Process) -> None:
         """What it had sent still arrives; then the broker sees that nobody is there any more."""
@@ -105,13 +108,17 @@ class MemoryNetwork:
 
 
 class MemoryConnection:
-    """A connection as its client sees it; `channels` is what the broker keeps of it."""
+    """A connection as its client sees it; `channels` is what the broker keeps of it.
+
+    What concerns messages passes it as AMQP frames, read by the same code as RabbitMQ's; the rest, as calls.
+    """
 
     def __init__(self, network: MemoryNetwork, name: str, process: Process | None) -> None:
         self.network = network
         self.name = name
         self.process = process
         self.is_closed = False
+        self.frames = Frames()
         self.channels: list[ChannelEnds] = []
         self.to_server = Pipe(network, Context())
         self.to_client = Pipe(network, copy_context())
@@ -122,6 +129,14 @@ class MemoryConnection:
         channel = self.network.channel(self)
         self.channels.append(channel)
         return channel
+
+    def send_to_client(self, data: bytes) -> None:
+        """Have frames arrive at the client."""
+        self.to_client.send(lambda: self._arrived(data))
+
+    def _arrived(self, data: bytes) -> None:
+        if not self.is_closed:
+            self.frames.feed(data)
 
     async def closed(self) -> bool:
         """Wait for the end of it."""

@@ -10,13 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 import structlog
-from aio_pika.abc import AbstractConnection
 
 from tidings.broker.consumer import Consumer
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology.declaration import ensure
 from tidings.broker.topology.layout import Topology
-from tidings.broker.wire.amqp import CONNECTION_ERRORS, broker_errors, explain
+from tidings.broker.wire.amqp import CONNECTION_ERRORS, FramedConnection, broker_errors, explain
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.runtime.background import Backoff, Chore, told_to_end
 from tidings.settings import BrokerSettings
@@ -51,7 +50,7 @@ class Connection:
         self._topology = topology
         self._consumers = consumers
         self._connect = surroundings.connect
-        self._live: AbstractConnection | None = None
+        self._live: FramedConnection | None = None
         self._changed = asyncio.Condition()
         self._supervisor: Chore | None = None
         self._last_error = "not connected yet"
@@ -71,7 +70,7 @@ class Connection:
         """Whether it is connected and prepared at this moment."""
         return self._live is not None and not self._live.is_closed
 
-    async def get(self, timeout: float | None = None) -> AbstractConnection:
+    async def get(self, timeout: float | None = None) -> FramedConnection:
         """The live connection, waited for if need be.
 
         Raises:
@@ -126,7 +125,7 @@ class Connection:
             await asyncio.sleep(backoff.next())
 
     @asynccontextmanager
-    async def _connected(self, url: str) -> AsyncIterator[AbstractConnection]:
+    async def _connected(self, url: str) -> AsyncIterator[FramedConnection]:
         connection = await self._connect(url, self._settings, self._name)
         try:
             if self._topology is not None:
@@ -139,14 +138,14 @@ class Connection:
             self._live = None
             await _close(connection)
 
-    async def _announce(self, connection: AbstractConnection) -> None:
+    async def _announce(self, connection: FramedConnection) -> None:
         async with self._changed:
             self._live = connection
             self._changed.notify_all()
         log.info("broker connected", connection=self._name)
 
 
-async def _close(connection: AbstractConnection) -> None:
+async def _close(connection: FramedConnection) -> None:
     try:
         async with asyncio.timeout(5):
             await connection.close()

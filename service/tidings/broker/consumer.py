@@ -10,22 +10,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Any
 
 import structlog
-from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import ChannelNotFoundEntity
-from pamqp import commands as spec
 
 from tidings.broker.appetite import Appetite
 from tidings.broker.holdings import COUNTED, Held, Holdings
 from tidings.broker.topology.layout import DELIVERY_LIMIT
 from tidings.broker.wire.amqp import (
     CONNECTION_ERRORS,
+    FramedConnection,
     broker_errors,
     explain,
-    frames_of,
     open_channel,
 )
 from tidings.broker.wire.frames import Arrival, Frames, Take
@@ -152,7 +149,7 @@ class Consumer:
         """Whether every queue is being consumed, or could be if it were not limited to nothing."""
         return len(self._consuming) == len(self._subscriptions)
 
-    async def start(self, connection: AbstractConnection, mend: Mend) -> None:
+    async def start(self, connection: FramedConnection, mend: Mend) -> None:
         """Begin on a new connection, unless stopped; what ran on the last one is ended.
 
         Args:
@@ -204,7 +201,7 @@ class Consumer:
                 task.cancel()
             await asyncio.wait(self._tasks, timeout=1)
 
-    async def _keep_up(self, connection: AbstractConnection, subscription: Subscription) -> None:
+    async def _keep_up(self, connection: FramedConnection, subscription: Subscription) -> None:
         backoff = Backoff(longest=10)
         while not (connection.is_closed or self._stopping.is_set()):
             try:
@@ -217,13 +214,13 @@ class Consumer:
                 await asyncio.sleep(backoff.next())
 
     async def _consume_once(
-        self, connection: AbstractConnection, subscription: Subscription, backoff: Backoff
+        self, connection: FramedConnection, subscription: Subscription, backoff: Backoff
     ) -> None:
         """Consume until the channel or the consumer is lost, or it is stopped."""
         try:
             with broker_errors():
                 async with _channel(connection, self._timeout) as channel:
-                    await self._consume(channel, frames_of(connection), subscription, backoff)
+                    await self._consume(channel, connection.frames, subscription, backoff)
             if not self._stopping.is_set():
                 log.warning("consumer lost", queue=subscription.queue)
         except BrokerUnavailable as error:
@@ -240,7 +237,7 @@ class Consumer:
     async def _consume(
         self,
         channel: AbstractChannel,
-        frames: Frames | None,
+        frames: Frames,
         subscription: Subscription,
         backoff: Backoff,
     ) -> None:
@@ -253,9 +250,15 @@ class Consumer:
             appetite = Appetite(subscription.prefetch, self._holdings.plan)
             self._appetites[subscription.queue] = appetite
             take = self._handing_on(subscription.queue, settlement, appetite)
-            if frames is not None:
-                frames.take(channel.number, take)
-            prefetch = self._prefetch(channel, take, subscription, settlement)
+            frames.take(channel.number, take)
+            prefetch = Prefetch(
+                channel,
+                settlement,
+                partial(self._begin, channel, subscription.queue),
+                subscription.prefetch - subscription.spare,
+                self._timeout,
+                self._clock,
+            )
             try:
                 while not (lost.is_set() or self._stopping.is_set()):
                     await self._take(prefetch, subscription, settlement, lost)
@@ -301,17 +304,6 @@ class Consumer:
 
         return take
 
-    def _prefetch(
-        self,
-        channel: AbstractChannel,
-        take: Take,
-        subscription: Subscription,
-        settlement: Settlement,
-    ) -> Prefetch:
-        begin = partial(self._begin, channel, take, subscription.queue)
-        busy = subscription.prefetch - subscription.spare
-        return Prefetch(channel, settlement, begin, busy, self._timeout, self._clock)
-
     async def _take(
         self,
         prefetch: Prefetch,
@@ -330,22 +322,16 @@ class Consumer:
         changes = [lost, self._stopping, limited]
         await _first(*changes, *([flushed] if unfilled else []))
 
-    async def _begin(self, channel: AbstractChannel, take: Take, queue: str, prefetch: int) -> str:
-        async def handed_on(delivered: DeliveredMessage) -> None:  # aiormq wants a coroutine
-            take(*_read(delivered))
-
+    async def _begin(self, channel: AbstractChannel, queue: str, prefetch: int) -> str:
         await channel.basic_qos(prefetch_count=prefetch, timeout=self._timeout)
-        begun = await channel.basic_consume(queue, handed_on, timeout=self._timeout)
+        begun = await channel.basic_consume(queue, _taken_before, timeout=self._timeout)
         log.debug("consuming", queue=queue, prefetch=prefetch)
         return str(begun.consumer_tag)
 
 
 @asynccontextmanager
-async def _channel(
-    connection: AbstractConnection, timeout: float
-) -> AsyncIterator[AbstractChannel]:
+async def _channel(connection: FramedConnection, timeout: float) -> AsyncIterator[AbstractChannel]:
     """A channel that is closed at the end: what it handed out and nobody settled comes again."""
-    frames = frames_of(connection)
     channel = await open_channel(connection, timeout)
     try:
         yield channel
@@ -355,8 +341,7 @@ async def _channel(
                 await channel.close()
         except CONNECTION_ERRORS as error:
             log.debug("closing a broken channel", error=explain(error))
-        if frames is not None:  # not before: it may be in the middle of a message
-            frames.leave(channel.number)
+        connection.frames.leave(channel.number)  # not before: it may be in the middle of a message
 
 
 async def _first(*events: asyncio.Event) -> None:
@@ -376,36 +361,5 @@ def _returned(message: Message) -> int:
     return count if isinstance(count, int) else 0
 
 
-def _read(delivered: DeliveredMessage) -> tuple[Arrival, Message]:
-    """What aiormq read and handed on."""
-    frame = delivered.delivery
-    assert isinstance(frame, spec.Basic.Deliver)  # noqa: S101  # consumers are given nothing else
-    properties = delivered.header.properties
-    headers: dict[str, Any] = properties.headers or {}
-    arrival = Arrival(
-        tag=frame.delivery_tag or 0,
-        redelivered=bool(frame.redelivered),
-        exchange=frame.exchange or "",
-        routing_key=frame.routing_key or "",
-    )
-    return arrival, Message(
-        body=delivered.body,
-        routing_key=arrival.routing_key,
-        headers=headers,
-        content_type=properties.content_type,
-        content_encoding=properties.content_encoding,
-        message_id=properties.message_id,
-        timestamp=properties.timestamp,
-        further=_further(properties),
-    )
-
-
-def _further(properties: spec.Basic.Properties) -> dict[str, str] | None:
-    named = {
-        "correlation_id": properties.correlation_id,
-        "expiration": properties.expiration,
-        "type": properties.message_type,
-        "user_id": properties.user_id,
-        "app_id": properties.app_id,
-    }
-    return {name: value for name, value in named.items() if value} or None
+async def _taken_before(_: DeliveredMessage) -> None:
+    """For aiormq, which never has a message to call it with: `Frames` takes them all."""

@@ -2,19 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final, Protocol, cast
+from typing import Final
 from uuid import uuid4
 
-import aiormq
 import structlog
-from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
+from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp import commands as spec
 
 from tidings.broker.connection import Connection
-from tidings.broker.wire.amqp import CONNECTION_ERRORS, explain, frames_of, open_channel
+from tidings.broker.wire.amqp import CONNECTION_ERRORS, explain, open_channel
 from tidings.broker.wire.confirms import ConfirmingChannel, Refused, Returned
-from tidings.broker.wire.frames import Frames
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.settings import BrokerSettings
 
@@ -24,25 +21,6 @@ Headers = Mapping[str, str | int]
 
 RENEWED: Final = 5.0
 """Seconds after which a channel that was refused a message is replaced, and no sooner."""
-
-
-class Channel(Protocol):
-    """Where messages are published: our own, or aiormq's where a connection has no `Frames`."""
-
-    @property
-    def is_closed(self) -> bool: ...
-
-    async def close(self) -> None: ...
-
-    async def basic_publish(
-        self,
-        body: bytes,
-        *,
-        exchange: str,
-        routing_key: str,
-        properties: spec.Basic.Properties,
-        mandatory: bool,
-    ) -> object: ...
 
 
 class Publisher:
@@ -55,7 +33,7 @@ class Publisher:
     def __init__(self, settings: BrokerSettings, connection: Connection) -> None:
         self._timeout = settings.amqp_timeout
         self._connection = connection
-        self._channel: Channel | None = None
+        self._channel: ConfirmingChannel | None = None
         self._opened = 0.0
         self._opening = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
@@ -79,7 +57,7 @@ class Publisher:
         properties = spec.Basic.Properties(
             content_type=content_type,
             delivery_mode=2,
-            message_id=uuid4().hex,  # unique per publish: aiormq matches returns by it
+            message_id=uuid4().hex,  # unique per publish: returns are matched by it
             headers=dict(headers),
         )
         try:
@@ -92,10 +70,10 @@ class Publisher:
                     properties=properties,
                     mandatory=True,
                 )
-        except (Returned, PublishError, ChannelNotFoundEntity):
+        except (Returned, ChannelNotFoundEntity):
             await self._connection.mend(began)
             raise BrokerUnavailable(f"{where} led nowhere; it is declared again") from None
-        except (Refused, DeliveryError):
+        except Refused:
             self._retire(channel)
             raise BrokerUnavailable(
                 f"RabbitMQ refused a message for {where}: its queue is full, or just starting"
@@ -105,25 +83,25 @@ class Publisher:
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
-            # aiormq cancels what waits for a confirm when its channel goes away
+            # aiormq cancels who waits for a channel to open when the connection goes away
             raise BrokerUnavailable(f"not confirmed: {where}: the connection was lost") from None
 
     @property
-    def _live(self) -> Channel | None:
+    def _live(self) -> ConfirmingChannel | None:
         channel = self._channel
         return None if channel is None or channel.is_closed else channel
 
-    async def _open(self) -> Channel:
+    async def _open(self) -> ConfirmingChannel:
         async with self._opening:
             channel = self._live
             if channel is None:
-                connection: AbstractConnection = await self._connection.get()
+                connection = await self._connection.get()
                 opened = await open_channel(connection, self._timeout)
-                channel = self._channel = _confirming(opened, frames_of(connection))
+                channel = self._channel = ConfirmingChannel(opened, connection.frames)
                 self._opened = asyncio.get_running_loop().time()
             return channel
 
-    def _retire(self, channel: Channel) -> None:
+    def _retire(self, channel: ConfirmingChannel) -> None:
         """Publish on another channel from now on, and close this one when nobody can wait on it.
 
         RabbitMQ (3.10 to 4.0) tells a channel that a queue is full, and where the limit is taken
@@ -136,16 +114,10 @@ class Publisher:
             self._retired.add(closing)
             closing.add_done_callback(self._retired.discard)
 
-    async def _close_later(self, channel: Channel) -> None:
+    async def _close_later(self, channel: ConfirmingChannel) -> None:
         await asyncio.sleep(self._timeout)
         try:
             async with asyncio.timeout(self._timeout):
                 await channel.close()
         except CONNECTION_ERRORS as error:
             log.debug("closing a channel that was refused a message", error=explain(error))
-
-
-def _confirming(opened: object, frames: Frames | None) -> Channel:
-    if frames is None:
-        return cast("Channel", opened)
-    return ConfirmingChannel(cast("aiormq.Channel", opened), frames)

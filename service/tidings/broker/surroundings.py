@@ -6,12 +6,10 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Final, TypeAlias
 
-from aio_pika.abc import AbstractConnection
-
-from tidings.broker.wire.amqp import connect
+from tidings.broker.wire.amqp import FramedConnection, connect
 from tidings.settings import BrokerSettings
 
-Connect: TypeAlias = Callable[[str, BrokerSettings, str], Awaitable[AbstractConnection]]
+Connect: TypeAlias = Callable[[str, BrokerSettings, str], Awaitable[FramedConnection]]
 """Given a URL, settings and a name: one connection, now. Raises `BrokerUnavailable`."""
 
 

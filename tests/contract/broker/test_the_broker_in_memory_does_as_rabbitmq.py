@@ -6,9 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
-from aiormq.exceptions import PublishError
 from pamqp import commands as spec
 from tests.doubles.memory_broker import MemoryBroker
 from tests.doubles.memory_channel import MemoryChannel
@@ -18,7 +16,10 @@ from tests.support.broker_rig import LANE, SMALL, settings_of
 
 from tidings.broker.topology.declaration import declare
 from tidings.broker.topology.layout import DEAD, RETRY, Topology
-from tidings.broker.wire.amqp import CONNECTION_ERRORS, connect, open_channel
+from tidings.broker.wire.amqp import CONNECTION_ERRORS, FramedConnection, connect, open_channel
+from tidings.broker.wire.confirms import ConfirmingChannel, Returned
+from tidings.broker.wire.frames import Arrival
+from tidings.delivery.attempt import Message
 from tidings.settings import BrokerSettings
 from tidings_events.routing import EXCHANGE
 
@@ -39,7 +40,7 @@ def limited() -> Topology:
 @pytest.fixture(params=["RabbitMQ", "in memory"])
 async def connection(
     request: pytest.FixtureRequest, broker_url: str
-) -> AsyncIterator[AbstractConnection]:
+) -> AsyncIterator[FramedConnection]:
     """To either broker, the topology declared."""
     settings: BrokerSettings = settings_of(broker_url)
     trouble = calm()
@@ -54,43 +55,48 @@ async def connection(
 
 
 class Reader:
-    """Takes a queue's messages on a channel of its own."""
+    """Takes a queue's messages on a channel of its own, as a consumer does."""
 
     def __init__(self, channel: AbstractChannel) -> None:
         self.channel = channel
-        self._arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        self._arrived: asyncio.Queue[tuple[Message, Arrival]] = asyncio.Queue()
 
     @classmethod
-    async def of(cls, connection: AbstractConnection, queue: str) -> "Reader":
+    async def of(cls, connection: FramedConnection, queue: str) -> "Reader":
         reader = cls(await open_channel(connection, 5))
+        connection.frames.take(
+            reader.channel.number,
+            lambda arrival, message: reader._arrived.put_nowait((message, arrival)),
+        )
         await reader.channel.basic_qos(prefetch_count=10, timeout=5)
-        await reader.channel.basic_consume(queue, reader._arrived.put, timeout=5)
+        await reader.channel.basic_consume(queue, never, timeout=5)
         return reader
 
-    async def next(self) -> tuple[DeliveredMessage, spec.Basic.Deliver]:
+    async def next(self) -> tuple[Message, Arrival]:
         async with asyncio.timeout(10):
-            message = await self._arrived.get()
-        assert isinstance(message.delivery, spec.Basic.Deliver)
-        return message, message.delivery
+            return await self._arrived.get()
 
 
-async def publish(connection: AbstractConnection, exchange: str, key: str, body: bytes) -> None:
-    channel = await open_channel(connection, 5)
+async def never(_: DeliveredMessage) -> None:
+    """`Frames` takes every message before aiormq sees it."""
+
+
+async def publish(connection: FramedConnection, exchange: str, key: str, body: bytes) -> None:
+    channel = ConfirmingChannel(await open_channel(connection, 5), connection.frames)
     properties = spec.Basic.Properties(
-        delivery_mode=2, message_id=f"{key} {body!r}", headers={"x-tidings-attempt": 1}
+        delivery_mode=2, message_id=f"{key} {body[:20]!r}", headers={"x-tidings-attempt": 1}
     )
     await channel.basic_publish(
         body, exchange=exchange, routing_key=key, properties=properties, mandatory=True
     )
 
 
-def deaths(message: DeliveredMessage) -> list[tuple[str, str]]:
-    headers = message.header.properties.headers or {}
-    return [(death["queue"], death["reason"]) for death in headers.get("x-death", [])]
+def deaths(message: Message) -> list[tuple[str, str]]:
+    return [(death["queue"], death["reason"]) for death in message.headers.get("x-death", [])]
 
 
 async def test_a_key_leads_to_its_lane_and_what_has_none_to_the_dead_letters(
-    connection: AbstractConnection,
+    connection: FramedConnection,
 ) -> None:
     await publish(connection, EXCHANGE, "email.high.and.more", b"lane")
     await publish(connection, EXCHANGE, "fax.high", b"nowhere")
@@ -99,67 +105,74 @@ async def test_a_key_leads_to_its_lane_and_what_has_none_to_the_dead_letters(
         (lane, "email.high.and.more", b"lane"),
         (dead, "fax.high", b"nowhere"),
     ):
-        message, frame = await reader.next()
-        assert (message.body, frame.exchange, frame.routing_key) == (body, EXCHANGE, key)
-        assert (frame.redelivered, deaths(message)) == (False, [])
+        message, arrival = await reader.next()
+        assert (message.body, arrival.exchange, arrival.routing_key) == (body, EXCHANGE, key)
+        assert (arrival.redelivered, deaths(message)) == (False, [])
 
 
-async def test_what_leads_nowhere_at_all_is_returned(connection: AbstractConnection) -> None:
-    with pytest.raises(PublishError):
+async def test_a_body_larger_than_a_frame_arrives_whole(connection: FramedConnection) -> None:
+    body = b"0123456789abcdef" * 20_000
+    await publish(connection, EXCHANGE, "email.high", body)
+    message, _ = await (await Reader.of(connection, LANE)).next()
+    assert message.body == body
+
+
+async def test_what_leads_nowhere_at_all_is_returned(connection: FramedConnection) -> None:
+    with pytest.raises(Returned):
         await publish(connection, RETRY, "email.high.7d", b"no such tier")
 
 
 async def test_a_tier_s_message_comes_back_to_its_lane_when_its_time_is_over(
-    connection: AbstractConnection,
+    connection: FramedConnection,
 ) -> None:
     lane = await Reader.of(connection, LANE)
     await publish(connection, RETRY, "email.high.1s", b"again")
     began = asyncio.get_running_loop().time()
-    message, frame = await lane.next()
+    message, arrival = await lane.next()
     assert asyncio.get_running_loop().time() - began > 0.8
-    assert (message.body, frame.exchange, frame.routing_key) == (
+    assert (message.body, arrival.exchange, arrival.routing_key) == (
         b"again",
         EXCHANGE,
         "email.high.1s",
     )
     assert deaths(message) == [("tidings.email.retry.1s", "expired")]
-    assert (message.header.properties.headers or {})["x-tidings-attempt"] == 1
+    assert message.headers["x-tidings-attempt"] == 1
 
 
 async def test_what_comes_back_is_counted_and_at_its_limit_a_dead_letter(
-    connection: AbstractConnection,
+    connection: FramedConnection,
 ) -> None:
     lane, dead = await Reader.of(connection, LANE), await Reader.of(connection, DEAD)
     await publish(connection, EXCHANGE, "email.high", b"poison")
     for times in range(LIMIT + 1):
-        message, frame = await lane.next()
-        assert (message.header.properties.headers or {}).get("x-delivery-count", 0) == times
-        assert frame.redelivered == (times > 0)
-        await lane.channel.basic_reject(frame.delivery_tag or 0, requeue=True, wait=False)
-    message, frame = await dead.next()
-    assert (message.body, frame.routing_key) == (b"poison", "email.high")
+        message, arrival = await lane.next()
+        assert message.headers.get("x-delivery-count", 0) == times
+        assert arrival.redelivered == (times > 0)
+        await lane.channel.basic_reject(arrival.tag, requeue=True, wait=False)
+    message, arrival = await dead.next()
+    assert (message.body, arrival.routing_key) == (b"poison", "email.high")
     assert deaths(message) == [(LANE, "delivery_limit")]
 
 
 async def test_what_a_closed_channel_held_goes_to_the_next_and_what_was_settled_does_not(
-    connection: AbstractConnection,
+    connection: FramedConnection,
 ) -> None:
     first = await Reader.of(connection, LANE)
     for body in (b"one", b"two", b"three"):
         await publish(connection, EXCHANGE, "email.high", body)
-    tags = [(await first.next())[1].delivery_tag or 0 for _ in range(3)]
+    tags = [(await first.next())[1].tag for _ in range(3)]
     await first.channel.basic_ack(tags[1], multiple=True, wait=False)
     await first.channel.close()
     second = await Reader.of(connection, LANE)
-    message, frame = await second.next()
-    assert (message.body, frame.redelivered) == (b"three", True)
+    message, arrival = await second.next()
+    assert (message.body, arrival.redelivered) == (b"three", True)
 
 
-async def test_settling_twice_closes_the_channel(connection: AbstractConnection) -> None:
+async def test_settling_twice_closes_the_channel(connection: FramedConnection) -> None:
     reader = await Reader.of(connection, LANE)
     await publish(connection, EXCHANGE, "email.high", b"once")
-    _, frame = await reader.next()
+    _, arrival = await reader.next()
     for _ in range(2):
-        await reader.channel.basic_ack(frame.delivery_tag or 0, wait=False)
+        await reader.channel.basic_ack(arrival.tag, wait=False)
     await asyncio.wait([reader.channel.closing], timeout=10)
     assert reader.channel.is_closed

@@ -4,11 +4,11 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aio_pika
+import aiormq
 from aio_pika.abc import AbstractConnection
-from aiormq.abc import AbstractChannel
 from aiormq.exceptions import AMQPError
 from pamqp.exceptions import PAMQPException
 from yarl import URL
@@ -36,7 +36,7 @@ CONNECTION_ERRORS: Final = (
 theirs for a channel or connection that closed meanwhile."""
 
 
-class _Connection(aio_pika.Connection):
+class FramedConnection(aio_pika.Connection):
     """Lets us take messages before aiormq reads them, and knows when it is lost.
 
     aio-pika's own counts as open until we close it ourselves.
@@ -77,7 +77,7 @@ def broker_errors() -> Iterator[None]:
         raise BrokerUnavailable("the connection was lost") from None
 
 
-async def connect(url: str, settings: BrokerSettings, name: str) -> AbstractConnection:
+async def connect(url: str, settings: BrokerSettings, name: str) -> FramedConnection:
     """One connection, now.
 
     Raises:
@@ -89,25 +89,21 @@ async def connect(url: str, settings: BrokerSettings, name: str) -> AbstractConn
     try:
         async with asyncio.timeout(settings.amqp_timeout):
             return await aio_pika.connect(
-                target, ssl_context=_tls(target, settings), connection_class=_Connection
+                target, ssl_context=_tls(target, settings), connection_class=FramedConnection
             )
+
     except CONNECTION_ERRORS as error:
         raise BrokerUnavailable(
             f"{target.host}:{target.port or 'default port'}: {_distrust(error) or explain(error)}"
         ) from error
 
 
-async def open_channel(connection: AbstractConnection, timeout: float) -> AbstractChannel:
+async def open_channel(connection: AbstractConnection, timeout: float) -> aiormq.Channel:
     """An aiormq channel, for the hot path: confirms on, returns raised."""
     async with asyncio.timeout(timeout):
         channel = connection.channel(publisher_confirms=True, on_return_raises=True)
         await channel.initialize()
-        return await channel.get_underlay_channel()
-
-
-def frames_of(connection: AbstractConnection) -> Frames | None:
-    """Where messages of this connection are taken; None where aiormq has to hand them on."""
-    return connection.frames if isinstance(connection, _Connection) else None
+        return cast("aiormq.Channel", await channel.get_underlay_channel())
 
 
 def explain(error: BaseException) -> str:
