@@ -30,7 +30,7 @@ from tidings.telemetry.log_writer import LogWriter
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
 from tidings.worker import Worker
-from tidings.worker.failpoints import ChannelWithFailpoints, Failpoints, LedgerWithFailpoints
+from tidings.worker.parts import USUAL, Parts
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,11 @@ class Role(Protocol):
 
 
 async def serve(
-    settings: Settings, roles: Collection[str], channels: Collection[str], log_writer: LogWriter
+    settings: Settings,
+    roles: Collection[str],
+    channels: Collection[str],
+    log_writer: LogWriter,
+    parts: Parts = USUAL,
 ) -> None:
     """Run roles in this process until a signal tells it to end; a second one ends it at once.
 
@@ -65,6 +69,7 @@ async def serve(
         roles: Of `ROLES`.
         channels: What the worker serves; every configured channel where empty.
         log_writer: Where everything logged goes, so that the last lines are out before it ends.
+        parts: What is put around a worker's parts.
 
     Raises:
         ConfigurationError: A person has to act first; says how.
@@ -72,13 +77,12 @@ async def serve(
     settings.check()
     if "worker" in roles:
         _require_a_channel(settings, channels)  # at once, not when PostgreSQL was waited for
-    failpoints = Failpoints.parse(settings.worker.failpoints)
     stop = Stop(settings.worker.grace + AFTER_GRACE, log_writer.drain)
     with stop_on_signal(stop):
         await _tables_ready(settings, stop)
         if not stop.is_set():
             metrics = Metrics(log_writer.dropped)
-            await _serve(settings, roles, channels, stop, metrics, failpoints)
+            await _serve(settings, roles, channels, stop, metrics, parts)
 
 
 def _require_a_channel(settings: Settings, only: Collection[str]) -> None:
@@ -94,11 +98,11 @@ async def _serve(
     channels: Collection[str],
     stop: asyncio.Event,
     metrics: Metrics,
-    failpoints: Failpoints | None,
+    parts: Parts,
 ) -> None:
     async with AsyncExitStack() as stack:
-        ledger = await stack.enter_async_context(_ledger(settings, actor_name(roles), failpoints))
-        running = dict(_roles(settings, roles, channels, ledger, metrics, failpoints))
+        ledger = await stack.enter_async_context(Ledger(settings.ledger, actor=actor_name(roles)))
+        running = dict(_roles(settings, roles, channels, ledger, metrics, parts))
         metrics.broker_up.set_function(lambda: all(role.connected for role in running.values()))
         metrics.ledger_up.set_function(lambda: ledger.database.answers)
         metrics.expect(settings.channels)
@@ -143,7 +147,7 @@ def _roles(
     channels: Collection[str],
     ledger: Ledger,
     metrics: Metrics,
-    failpoints: Failpoints | None,
+    parts: Parts,
 ) -> Iterator[tuple[str, Role]]:
     layout, holdings = topology_of(settings), Holdings(settings.worker.held)
     for role in roles:
@@ -151,10 +155,6 @@ def _roles(
             case "worker":
                 templates = Templates(settings.worker.templates_root)
                 served: Mapping[str, Channel] = build(settings, only=channels)
-                if failpoints is not None:
-                    served = {
-                        name: ChannelWithFailpoints(one, failpoints) for name, one in served.items()
-                    }
                 yield (
                     role,
                     Worker(
@@ -165,7 +165,7 @@ def _roles(
                         templates,
                         metrics,
                         fallbacks=fallbacks(settings, served),
-                        failpoints=failpoints,
+                        parts=parts,
                         holdings=holdings,
                     ),
                 )
@@ -175,13 +175,6 @@ def _roles(
                 yield role, Archive(settings, layout, ledger, metrics, holdings=holdings)
             case _:
                 raise ConfigurationError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
-
-
-def _ledger(settings: Settings, actor: str, failpoints: Failpoints | None) -> Ledger:
-    if failpoints is None:
-        return Ledger(settings.ledger, actor=actor)
-    log.warning("failpoints are set: this process ends itself", at=settings.worker.failpoints)
-    return LedgerWithFailpoints(settings.ledger, actor=actor, failpoints=failpoints)
 
 
 async def _run(role: Role, stop: asyncio.Event) -> None:

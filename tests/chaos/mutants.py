@@ -1,7 +1,6 @@
 """`tidings` with one protection taken out: what shows that a scenario can fail at all.
 
-Only the fault harness starts it, with `python tests/chaos/mutants.py NAME worker`; the service knows
-nothing of it. Each mutant is what somebody could write by mistake.
+Only the fault harness starts it; the service knows nothing of it. Each mutant is what somebody could write by mistake.
 """
 
 import asyncio
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
+from tests.chaos import failpoints
 
 from tidings.broker import appetite, consumer, holdings
 from tidings.broker.topology import layout
@@ -21,6 +21,7 @@ from tidings.channels.network import bounded_http, http_client
 from tidings.channels.twilio import api
 from tidings.channels.webhook.receivers import Receivers, Verdict
 from tidings.channels.webhook.returns import Returns
+from tidings.cli.main import main as tidings
 from tidings.delivery.errors import (
     BrokerUnavailable,
     Deferred,
@@ -403,13 +404,9 @@ def deferred_counts_as_down() -> None:
 
 
 def main() -> None:
-    """`mutants.py NAME COMMAND …` is `tidings COMMAND …`, with that protection taken out."""
-    name = sys.argv.pop(1)
-    apply(name)
-    from tidings.cli.main import main as tidings
-
-    tidings()
-
-
-if __name__ == "__main__":
-    main()
+    """`NAME COMMAND …` is `tidings COMMAND …`, with that protection taken out."""
+    apply(sys.argv.pop(1))
+    if failpoints.VARIABLE in os.environ:
+        failpoints.main()
+    else:
+        tidings()

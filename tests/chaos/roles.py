@@ -8,15 +8,22 @@ from pathlib import Path
 from time import time
 from typing import Final
 
+from tests.chaos.failpoints import VARIABLE
 from tests.chaos.memory import memory, stated
 from tests.support.processes import TIDINGS, environment, free_port
 
-MUTANTS: Final = Path(__file__).with_name("mutants.py")
+ROOT: Final = str(Path(__file__).parents[2])
 
 
-def program(mutant: str | None) -> list[str]:
-    """`tidings`, or `tidings` with a protection taken out."""
-    return [str(TIDINGS)] if mutant is None else [sys.executable, str(MUTANTS), mutant]
+def program(mutant: str | None, *, failpoints: bool = False) -> list[str]:
+    """`tidings`, or `tidings` with a protection taken out, or a worker that ends itself."""
+    if mutant is None and not failpoints:
+        return [str(TIDINGS)]
+    module = "failpoints" if mutant is None else "mutants"
+    code = (
+        f"import sys; sys.path.insert(0, {ROOT!r}); from tests.chaos.{module} import main; main()"
+    )
+    return [sys.executable, "-c", code, *([] if mutant is None else [mutant])]
 
 
 def _limited(address_space: int | None) -> list[str]:
@@ -75,17 +82,13 @@ class Role:
         """Start it; returns at once."""
         assert not self.running
         self.port = free_port()
+        env = {**environment(), **self.env, **extra, "TIDINGS_HTTP_PORT": str(self.port)}
         with self.log.open("ab") as sink:
             self._process = await asyncio.create_subprocess_exec(
                 *_limited(self.address_space),
-                *program(self._mutant),
+                *program(self._mutant, failpoints=VARIABLE in env),
                 *self._arguments,
-                env={
-                    **environment(),
-                    **self.env,
-                    **extra,
-                    "TIDINGS_HTTP_PORT": str(self.port),
-                },
+                env=env,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink if self.stderr is None else self.stderr,

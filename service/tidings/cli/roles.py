@@ -1,13 +1,17 @@
 """`tidings worker | scheduler | archive | all`: the processes that deliver."""
 
 import os
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 
 from tidings.cli.channel_names import known_channels
 from tidings.cli.console import guarded, run
+
+if TYPE_CHECKING:
+    from tidings.worker.parts import Parts
 
 Channels = Annotated[
     list[str] | None,
@@ -25,7 +29,7 @@ def worker(channel: Channels = None) -> None:
 
     Example: [bold]tidings worker --channel email --channel sms[/]
     """
-    _serve(["worker"], channel or [])
+    start(["worker"], channel or [])
 
 
 def scheduler() -> None:
@@ -33,7 +37,7 @@ def scheduler() -> None:
 
     Example: [bold]tidings scheduler[/]
     """
-    _serve(["scheduler"])
+    start(["scheduler"])
 
 
 def archive() -> None:
@@ -41,7 +45,7 @@ def archive() -> None:
 
     Example: [bold]tidings archive[/]
     """
-    _serve(["archive"])
+    start(["archive"])
 
 
 def all_roles(channel: Channels = None) -> None:
@@ -49,16 +53,20 @@ def all_roles(channel: Channels = None) -> None:
 
     Example: [bold]tidings all --channel email[/]
     """
-    _serve(["worker", "scheduler", "archive"], channel or [])
+    start(["worker", "scheduler", "archive"], channel or [])
 
 
-def _serve(roles: list[str], channels: list[str] | None = None) -> None:
+def start(
+    roles: Sequence[str], channels: Sequence[str] | None = None, parts: "Parts | None" = None
+) -> None:
+    """Run roles in this process, with its settings and its log, until a signal ends it."""
     # Imported here: every other command starts sooner without the whole service.
     from tidings.app import serve
     from tidings.settings import Settings
     from tidings.settings.variables import unknown
     from tidings.telemetry.log_writer import take_over_standard_error
     from tidings.telemetry.logs import configure
+    from tidings.worker.parts import USUAL
 
     settings = Settings()
     guarded(settings.check)
@@ -68,4 +76,4 @@ def _serve(roles: list[str], channels: list[str] | None = None) -> None:
         structlog.get_logger(__name__).warning(
             "unknown variable", name=one.name, did_you_mean=one.nearest
         )
-    run(serve(settings, roles, channels or [], writer))
+    run(serve(settings, roles, channels or [], writer, parts or USUAL))

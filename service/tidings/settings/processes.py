@@ -49,8 +49,6 @@ class WorkerSettings(BaseSettings):
     """`debug`, `info`, `warning` or `error`; each attempt is a line at `info`."""
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
     """`json`, `console`, or `auto`: console on a terminal."""
-    failpoints: str = ""
-    """For tests only: steps of a message at which a worker ends itself, e.g. `after-send=kill@17`."""
 
     @property
     def held(self) -> int:

@@ -20,8 +20,8 @@ from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
 from tidings.worker.channel_worker import ChannelWorker
-from tidings.worker.failpoints import Failpoints, SettlerWithFailpoints
 from tidings.worker.flow import Flow
+from tidings.worker.parts import USUAL, Parts
 from tidings.worker.providers import Provider, Providers
 from tidings.worker.settle import Settler
 from tidings.worker.watch import Watch
@@ -36,7 +36,7 @@ class Worker:
         channels: What to serve; closed at the end.
         surroundings: The way to the broker, and the clocks.
         fallbacks: By channel, who else delivers for it, by name in order of preference; closed too.
-        failpoints: For tests: where this process ends.
+        parts: What is put around ledger, channels and publisher.
         holdings: What this process holds, where it has other roles too.
     """
 
@@ -49,7 +49,7 @@ class Worker:
         templates: Templates,
         metrics: Metrics,
         surroundings: Surroundings = MACHINE,
-        failpoints: Failpoints | None = None,
+        parts: Parts = USUAL,
         fallbacks: Mapping[str, Mapping[str, Channel]] = MappingProxyType({}),
         holdings: Holdings | None = None,
     ) -> None:
@@ -60,18 +60,15 @@ class Worker:
         self._publishing = Connection(
             settings.broker, f"{name} (publish)", topology=topology, surroundings=surroundings
         )
-        publisher, by = Publisher(settings.broker, self._publishing), ledger.actor
-        settler = (
-            Settler(publisher, worker=by)
-            if failpoints is None
-            else SettlerWithFailpoints(publisher, worker=by, failpoints=failpoints)
-        )
+        ledger = parts.ledger(ledger)
+        publisher = parts.publisher(Publisher(settings.broker, self._publishing))
+        settler = Settler(publisher, worker=ledger.actor)
         holdings = holdings or Holdings(settings.worker.held)
         self._workers = [
             ChannelWorker(
                 Flow(
                     providers=_providers(
-                        settings, {PRIMARY: channel, **fallbacks.get(name, {})}, surroundings
+                        settings, {PRIMARY: channel, **fallbacks.get(name, {})}, surroundings, parts
                     ),
                     policy=lru_cache(maxsize=1000)(partial(settings.policy, name)),
                     tiers=settings.delays(name),
@@ -167,12 +164,14 @@ class Worker:
 
 
 def _providers(
-    settings: Settings, channels: Mapping[str, Channel], surroundings: Surroundings
+    settings: Settings, channels: Mapping[str, Channel], surroundings: Surroundings, parts: Parts
 ) -> Providers:
     return Providers(
         [
             Provider(
-                name, one, Circuit(settings.provider(one.name, name).circuit, surroundings.clock)
+                name,
+                parts.channel(one),
+                Circuit(settings.provider(one.name, name).circuit, surroundings.clock),
             )
             for name, one in channels.items()
         ]

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from time import time
 from typing import Final
 
+from tests.chaos.failpoints import STEPS
 from tests.chaos.load import USUAL
 from tests.chaos.roles import Role
 from tests.chaos.scenario import scenario
-from tests.chaos.scenarios.workers import STEPS
 from tests.chaos.verdict import Expectations
 from tests.chaos.world import World
 
@@ -83,7 +83,7 @@ async def _kill_worker(made: World, worker: Role) -> None:
     failpoint: dict[str, str] = {}
     if made.random.random() < 0.5:
         step, visit = made.random.choice(OFTEN), made.random.randint(500, 4000)
-        failpoint = {"TIDINGS_FAILPOINTS": f"{step}=kill@{visit}"}
+        failpoint = {"FAILPOINTS": f"{step}=kill@{visit}"}
     await worker.start(**failpoint)
 
 
@@ -121,7 +121,7 @@ async def _worker_ends_itself(made: World) -> None:
     worker, step = made.random.choice(made.workers), made.random.choice(OFTEN)
     await worker.kill()
     await made.noted_death(worker, "worker killed")
-    await worker.start(TIDINGS_FAILPOINTS=f"{step}=kill@{made.random.randint(1, 40)}")
+    await worker.start(FAILPOINTS=f"{step}=kill@{made.random.randint(1, 40)}")
     for _ in range(100):
         if not worker.running:
             await made.noted_death(worker, f"killed {step}")

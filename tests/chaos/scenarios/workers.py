@@ -2,24 +2,12 @@
 
 import asyncio
 import signal
-from typing import Final
 
+from tests.chaos.failpoints import STEPS
 from tests.chaos.load import PLAIN, USUAL
 from tests.chaos.scenario import scenario
 from tests.chaos.verdict import Expectations
 from tests.chaos.world import World
-
-STEPS: Final = (
-    "before-claim",
-    "after-claim",
-    "during-send",
-    "after-send",
-    "after-record",
-    "before-republish",
-    "after-republish",
-    "before-ack",
-    "after-ack",
-)
 
 
 @scenario(
@@ -39,7 +27,7 @@ async def killed_at_each_step(made: World) -> Expectations | None:
     for step in STEPS:
         visit = made.random.randint(1, max(1, each // (10 if "republish" in step else 3)))
         async with made.publishing(made.writer(mix).items(each)):
-            await worker.start(TIDINGS_FAILPOINTS=f"{step}=kill@{visit}")
+            await worker.start(FAILPOINTS=f"{step}=kill@{visit}")
             code = await worker.ended()
         assert code == -signal.SIGKILL, f"{step}: ended with {code}: {worker.last_words()}"
         await made.noted_death(worker, f"killed {step}")
@@ -66,14 +54,14 @@ async def crash_loop(made: World) -> Expectations | None:
         "worker-0",
         ready=False,
         TIDINGS_EMAIL_PREFETCH="200",
-        TIDINGS_FAILPOINTS="before-claim=kill@1",
+        FAILPOINTS="before-claim=kill@1",
     )
     for _ in range(22):
         await looping.ended()
         made.fault("killed before-claim", 0)
         await looping.start()
     await looping.ended()
-    looping.env.pop("TIDINGS_FAILPOINTS")
+    looping.env.pop("FAILPOINTS")
     await looping.start()
     await looping.ready()
     await made.recovers("the crash loop")

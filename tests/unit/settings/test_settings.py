@@ -98,7 +98,6 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "http_port": ("0", 0),
         "log_level": ("debug", "debug"),
         "log_format": ("json", "json"),
-        "failpoints": ("after-send=kill", "after-send=kill"),
     },
     "EmailSettings": PER_CHANNEL
     | {
