@@ -1,7 +1,7 @@
 """The seams: what delivery needs of broker, ledger, channels and clock, and nothing of how they do it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
@@ -72,23 +72,6 @@ class Finding:
     verdict: Verdict
     detail: str
     remedy: str = ""
-
-
-def labelled(provider: str, channel: str, findings: Sequence[Finding]) -> Sequence[Finding]:
-    """Say of whom a finding is, and name this provider's own variables in what to do about it."""
-    if provider == PRIMARY:
-        return findings
-    own = f"TIDINGS_{channel}_{provider}_".upper()
-    return [
-        replace(
-            one,
-            subject=f"{one.subject} ({provider})",
-            remedy=one.remedy.replace(f"TIDINGS_{channel}_".upper(), own).replace(
-                "TIDINGS_TWILIO_", own
-            ),
-        )
-        for one in findings
-    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from tidings.channels.fallbacks import labelled
 from tidings.delivery.circuit import Circuit, Phase
 from tidings.delivery.errors import (
     Deferred,
@@ -22,7 +23,7 @@ from tidings.delivery.errors import (
     Unavailable,
 )
 from tidings.delivery.outcome import Sent
-from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts, labelled
+from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts
 from tidings.delivery.tries import NOT_ASKED, SENT, Tried
 from tidings.runtime.overtime import Overtime
 

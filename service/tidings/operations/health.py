@@ -1,0 +1,179 @@
+"""Tries everything Tidings depends on, and says what to do about each fault; nothing is sent."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from tidings.broker.diagnosis import diagnose as diagnose_broker
+from tidings.broker.topology.layout import topology_of
+from tidings.channels.fallbacks import labelled
+from tidings.channels.registry import SPECS, build, fallbacks
+from tidings.delivery.errors import ConfigurationError, TidingsError
+from tidings.delivery.ports import Channel, Finding, Verdict
+from tidings.ledger.diagnosis import diagnose as diagnose_ledger
+from tidings.operations.actor import Actor
+from tidings.operations.backend import opened
+from tidings.operations.processes import list_, note_on_other_templates
+from tidings.settings import Settings
+from tidings.settings.variables import unknown
+
+MISSED: Final = {
+    "scheduler": "what is scheduled is not sent, and lost messages are not found",
+    "archive": "dead letters stay in RabbitMQ and can't be shown or replayed",
+}
+PATIENCE: Final = 60.0
+"""Seconds that any one check may take."""
+
+
+async def examine(settings: Settings, actor: Actor) -> Sequence[Finding]:
+    """A finding for each thing that was tried.
+
+    It takes settings, not a backend: a wrong setting is a finding too.
+    """
+    try:
+        settings.check()
+        channels = build(settings)
+        others = list(_others(settings, channels))
+    except ConfigurationError as error:
+        remedy = "correct it; `tidings settings` tells what each variable means"
+        return [Finding("Settings", Verdict.FAULT, str(error), remedy)]
+    try:
+        layout = topology_of(settings)
+        checks: list[tuple[str, Callable[[], Awaitable[Sequence[Finding]]]]] = [
+            ("RabbitMQ", lambda: diagnose_broker(settings.broker, layout, list(channels))),
+            ("PostgreSQL", lambda: diagnose_ledger(settings.ledger)),
+            *((name, channel.check) for name, channel in channels.items()),
+            *((f"{one.name} ({name})", partial(_check, name, one)) for name, one in others),
+            ("Templates", lambda: _templates(settings, actor)),
+            ("Processes", lambda: _processes(settings, actor, channels)),
+        ]
+        results = await asyncio.gather(*(_within(name, check) for name, check in checks))
+    finally:
+        await _close([*channels.values(), *(one for _, one in others)])
+    findings = [
+        Finding("Settings", Verdict.OK, "every variable reads well"),
+        *(
+            Finding("Settings", Verdict.WARNING, one.told, "correct it, or unset it")
+            for one in unknown(settings, os.environ)
+        ),
+        *(finding for result in results for finding in result),
+        *_switched_off(channels),
+    ]
+    return list(dict.fromkeys(findings))  # channels with one account find the same of it
+
+
+def _others(settings: Settings, channels: Collection[str]) -> Iterator[tuple[str, Channel]]:
+    """Every provider but the preferred ones, with its name."""
+    for named in fallbacks(settings, channels).values():
+        yield from named.items()
+
+
+async def _check(provider: str, channel: Channel) -> Sequence[Finding]:
+    return labelled(provider, channel.name, await channel.check())
+
+
+async def _within(
+    name: str, check: Callable[[], Awaitable[Sequence[Finding]]]
+) -> Sequence[Finding]:
+    """A check that ends; where it can't answer, that is a finding too."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await check()
+    except TimeoutError:
+        detail = f"no answer within {PATIENCE:.0f}s"
+        return [Finding(name, Verdict.FAULT, detail, "look at the network between it and here")]
+    except TidingsError as error:
+        return [Finding(name, Verdict.FAULT, str(error))]
+
+
+async def _close(channels: Iterable[Channel]) -> None:
+    for channel in channels:
+        await channel.close()
+
+
+def _switched_off(channels: Mapping[str, Channel]) -> Iterator[Finding]:
+    if not channels:
+        first = next(iter(SPECS.values()))
+        yield Finding(
+            "Channels",
+            Verdict.WARNING,
+            "none is switched on: nothing can be delivered",
+            f"set {first.variables}, for one; below is what each of them needs",
+        )
+    for name, spec in SPECS.items():
+        if name not in channels:
+            yield Finding(name, Verdict.OK, f"off; set {spec.variables} to switch it on")
+
+
+async def _processes(
+    settings: Settings, actor: Actor, channels: Collection[str]
+) -> Sequence[Finding]:
+    """Which roles are missing, and whether those that run are of one version."""
+    try:
+        async with opened(settings, str(actor)) as backend:
+            running = [one for one in await list_(backend) if one.running]
+    except TidingsError:
+        return []  # what is wrong with PostgreSQL is told under its own name
+    roles = {role for one in running for role in one.roles}
+    served = {channel for one in running for channel in one.channels}
+    missing = [
+        *(
+            f"no {role} runs: {MISSED[role]}"
+            for role in ("scheduler", "archive")
+            if role not in roles
+        ),
+        *(
+            f"no worker serves {channel}: it waits in its lanes"
+            for channel in channels
+            if channel not in served
+        ),
+    ]
+    remedy = "start `tidings all`, or the roles one by one; `tidings ps` lists what runs"
+    found = [Finding("Processes", Verdict.WARNING, what, remedy) for what in missing]
+    if len(versions := sorted({one.version for one in running})) > 1:
+        what = f"versions differ: {', '.join(versions)}"
+        found.append(
+            Finding(
+                "Processes",
+                Verdict.WARNING,
+                what,
+                "finish the upgrade; `tidings ps` tells which is which",
+            )
+        )
+    return found or [
+        Finding("Processes", Verdict.OK, f"{len(running)} running, with every role and channel")
+    ]
+
+
+async def _templates(settings: Settings, actor: Actor) -> Sequence[Finding]:
+    from tidings.templates import Level, Templates
+
+    root = settings.worker.templates_root
+    if not root.is_dir():
+        remedy = "`tidings templates init` makes a first one; set TIDINGS_TEMPLATES_ROOT where they are elsewhere"
+        return [Finding("Templates", Verdict.WARNING, f"there is no folder {root}", remedy)]
+    templates = Templates(root)
+    problems = templates.check()
+    verdicts = {Level.ERROR: Verdict.FAULT, Level.WARNING: Verdict.WARNING}
+    found = [
+        Finding(
+            "Templates",
+            verdicts[one.level],
+            f"{one.file}{f', line {one.line}' if one.line else ''}: {one.message}",
+            "`tidings templates check` tells all",
+        )
+        for one in problems
+    ]
+    count = len(templates.list_templates())
+    if hint := await note_on_other_templates(settings, actor, templates.digest):
+        found.append(
+            Finding(
+                "Templates",
+                Verdict.WARNING,
+                hint,
+                f"restart them, if {root} is what they should use",
+            )
+        )
+    return found or [Finding("Templates", Verdict.OK, f"{count} in {root}, all of them sound")]
