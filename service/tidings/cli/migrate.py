@@ -2,7 +2,7 @@
 
 from tidings.cli.console import err, out, print_json, run
 from tidings.cli.options import AsJson
-from tidings.ledger.migrate import MigrationState, migrate, migration_state
+from tidings.operations.tables import update
 from tidings.settings import Settings
 
 
@@ -11,19 +11,13 @@ def migrate_(as_json: AsJson = False) -> None:
 
     Example: [bold]TIDINGS_DATABASE_URL=postgresql://tidings@db/tidings tidings migrate[/]
     """
-    before, after = run(_migrate())
+    view = run(update(Settings(), _say_that_it_waits))
     if as_json:
-        print_json({"before": before.current, "after": after.current, "needed": after.needed})
-    elif before.current == after.current:
-        out.print(f"The tables are at version {after.current} already.")
+        print_json(view.as_data())
+    elif view.before == view.after:
+        out.print(f"The tables are at version {view.after} already.")
     else:
-        out.print(f"The tables went from version {before.current or 'none'} to {after.current}.")
-
-
-async def _migrate() -> tuple[MigrationState, MigrationState]:
-    url = Settings().ledger.database_url.get_secret_value()
-    before = await migration_state(url)
-    return before, before if before.ok else await migrate(url, waits=_say_that_it_waits)
+        out.print(f"The tables went from version {view.before or 'none'} to {view.after}.")
 
 
 def _say_that_it_waits() -> None:

@@ -1,6 +1,5 @@
 """`tidings topology`: what Tidings needs in RabbitMQ, compared, made so, tidied up."""
 
-import json
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
@@ -9,26 +8,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from tidings.broker.topology.declaration import declare
-from tidings.broker.topology.inspection import (
-    Difference,
-    Kind,
-    differences,
-    left_over,
-    leftovers,
-    unbound,
-)
-from tidings.broker.topology.layout import Topology, topology_of
-from tidings.broker.topology.management import Management
-from tidings.broker.topology.pruning import STATISTICS_SETTLE, Pruned, Pruner
-from tidings.broker.wire.session import connected
 from tidings.cli.commands import Commands
-from tidings.cli.console import FAULT, err, fail, guarded, out, print_json, run
+from tidings.cli.console import FAULT, err, fail, guarded, out, print_json
 from tidings.cli.files import text_of, write_text
 from tidings.cli.harmless import escape
-from tidings.cli.options import AsJson
+from tidings.cli.options import AsJson, ask
 from tidings.cli.rows import Row, Rows, cell
-from tidings.delivery.errors import BrokerUnavailable, TidingsError
+from tidings.delivery.errors import TidingsError
+from tidings.operations import topology
+from tidings.operations.topology import Difference, Kind, Topology, topology_of
 from tidings.settings import Settings
 
 app = Commands(
@@ -36,7 +24,6 @@ app = Commands(
     no_args_is_help=True,
 )
 
-NAME: Final = "tidings topology"
 MARKS: Final = {Kind.LEFTOVER: "[yellow]![/]"}
 
 
@@ -64,9 +51,10 @@ def check(as_json: AsJson = False) -> None:
 
     Example: [bold]tidings topology check[/]
     """
-    found, unseen = run(_check(Settings()))
+    view = ask(topology.compare)
+    found = view.differences
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json(view.as_data())
     else:
         for one in found:
             out.print(f"{MARKS.get(one.kind, '[red]✗[/]')} {_line(one)}")
@@ -74,9 +62,9 @@ def check(as_json: AsJson = False) -> None:
             out.print(f"    [dim]→[/] {advice}")
         if not found:
             out.print("[green]✓[/] RabbitMQ has what Tidings needs.")
-    if unseen:
-        err.print(f"[yellow]![/] Bindings and leftovers were not checked: {escape(unseen)}")
-    if any(one.kind is not Kind.LEFTOVER for one in found):
+    if view.unseen:
+        err.print(f"[yellow]![/] Bindings and leftovers were not checked: {escape(view.unseen)}")
+    if view.faulty:
         raise typer.Exit(FAULT)
 
 
@@ -86,7 +74,7 @@ def apply() -> None:
 
     Example: [bold]tidings topology apply[/]
     """
-    wanted = run(_apply(Settings()))
+    wanted = ask(topology.apply)
     out.print(
         f"[green]✓[/] {len(wanted.exchanges)} exchanges, {len(wanted.queues)} queues and "
         f"{len(wanted.bindings)} bindings are in place."
@@ -107,11 +95,10 @@ def prune(
 
     Example: [bold]tidings topology prune --dry-run[/]
     """
-    settings = Settings()
     if dry_run:
-        _tell_leftovers(run(_leftovers(settings)), as_json=as_json)
+        _tell_leftovers(ask(topology.list_leftovers), as_json=as_json)
         return
-    pruned = run(_prune(settings))
+    pruned = ask(lambda backend: topology.prune(backend, _say_it_watches))
     if as_json:
         print_json([asdict(one) for one in pruned])
         return
@@ -133,7 +120,7 @@ def definitions(
 
     Example: [bold]tidings topology definitions --write deploy/rabbitmq/definitions.json[/]
     """
-    text = guarded(lambda: _definitions(Settings()))
+    text = guarded(lambda: topology.definitions(Settings()))
     if write is not None:
         write_text("--write", write, text)
     if check is not None and (not check.exists() or text_of("--check", check) != text):
@@ -147,47 +134,8 @@ def definitions(
         sys.stdout.write(text)
 
 
-def _definitions(settings: Settings) -> str:
-    return json.dumps(topology_of(settings).definitions(), indent=2) + "\n"
-
-
-async def _check(settings: Settings) -> tuple[Sequence[Difference], str]:
-    """What differs, and why some of it could not be seen."""
-    wanted = topology_of(settings)
-    async with connected(settings.broker, NAME) as connection:
-        found = [*await differences(connection, wanted, settings.broker.amqp_timeout)]
-    management = Management.of(settings.broker)
-    missing = {one.name for one in found if one.kind is Kind.MISSING}
-    try:
-        loose = unbound(wanted, await management.bindings())
-        found += [one for one in loose if one.name not in missing]
-        found += [left_over(queue) for queue in leftovers(wanted, await management.queues())]
-    except BrokerUnavailable as error:
-        return found, str(error)
-    return found, ""
-
-
-async def _apply(settings: Settings) -> Topology:
-    wanted = topology_of(settings)
-    async with connected(settings.broker, NAME) as connection:
-        await declare(connection, wanted, settings.broker.amqp_timeout)
-    return wanted
-
-
-async def _leftovers(settings: Settings) -> Sequence[Difference]:
-    queues = await Management.of(settings.broker).queues()
-    return [left_over(queue) for queue in leftovers(topology_of(settings), queues)]
-
-
-async def _prune(settings: Settings) -> Sequence[Pruned]:
-    def tell(count: int) -> None:
-        err.print(f"[dim]Watching {count} queues for {STATISTICS_SETTLE:.0f}s …[/]")
-
-    wanted = topology_of(settings)
-    async with connected(settings.broker, NAME) as connection:
-        management = Management.of(settings.broker)
-        pruner = Pruner(connection, management, settings.broker.amqp_timeout, tell=tell)
-        return await pruner.prune(wanted)
+def _say_it_watches(count: int) -> None:
+    err.print(f"[dim]Watching {count} queues for {topology.STATISTICS_SETTLE:.0f}s …[/]")
 
 
 def _tell_leftovers(found: Sequence[Difference], *, as_json: bool) -> None:
