@@ -13,7 +13,7 @@ from tidings.cli.timeline import Timeline, facts
 from tidings.cli.ways_on import ways_on, would_expire
 from tidings.delivery.letter import LetterState
 from tidings.delivery.properties import producer
-from tidings.ledger.dead_letters.rows import StoredLetter, published_at
+from tidings.operations.dead_letters.views import StoredLetter, published_at
 from tidings.operations.masks import discreet, shown
 from tidings.operations.notifications import Burial, StoryView, UnclaimedView
 from tidings.operations.times import clock

@@ -4,8 +4,10 @@ from dataclasses import asdict
 from typing import Any
 
 from tidings.broker.letters import came_by
-from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.rows import StoredLetter, published_at
 from tidings.operations.masks import discreet, shown, veiled_headers
+
+__all__ = ["StoredLetter", "letter_as_data", "published_at"]
 
 
 def letter_as_data(letter: StoredLetter, *, reveal: bool) -> dict[str, Any]:
