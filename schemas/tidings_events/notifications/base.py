@@ -27,6 +27,7 @@ from pydantic_core import PydanticCustomError
 
 from tidings_events.errors import InvalidNotification
 from tidings_events.moments import made_at
+from tidings_events.notifications.examples import Examples
 from tidings_events.notifications.fields import (
     VISIBLE,
     VISIBLE_PATTERN,
@@ -100,6 +101,8 @@ class BaseNotification(BaseModel):
     """What a template takes the place of."""
     copy_fields: ClassVar[tuple[str, ...]] = ()
     """Lists of addresses, beside the recipient, that it is sent to as well: `cc`, `bcc`."""
+    examples: ClassVar[Examples] = {}
+    """The shortest first. They are published: none is ever changed or removed."""
 
     id: uuid.UUID = Field(
         default_factory=new_id,

@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +21,7 @@ from pydantic import (
 
 from tidings_events.notifications.addresses import EmailAddress
 from tidings_events.notifications.base import Problem, TemplatedNotification, is_empty
+from tidings_events.notifications.examples import COMMON, SCHEDULED, Examples
 from tidings_events.notifications.fields import (
     LINE_IN_SCHEMA,
     NO_NUL,
@@ -173,6 +174,65 @@ class EmailNotification(TemplatedNotification):
     )
     content_fields = ("subject", "body", "html")
     copy_fields = ("cc", "bcc")
+    examples: ClassVar[Examples] = {
+        "minimal": {
+            "recipient": "anna@example.org",
+            "subject": "Welcome",
+            "body": "Hello Anna, good to have you here.",
+        },
+        "full": {
+            "recipient": "anna@example.org",
+            **COMMON,
+            "idempotency_key": "order-10042-receipt-email",
+            "locale": "en-GB",
+            "from_address": "billing@example.org",
+            "reply_to": "help@example.org",
+            "cc": ["accounts@example.org"],
+            "bcc": ["archive@example.org"],
+            "subject": "Your receipt for order 10042",
+            "body": "Hello Anna,\n\nthank you for your order. The receipt is attached.\n",
+            "html": "<p>Hello Anna,</p><p>thank you for your order. The receipt is attached.</p>"
+            '<p><img src="cid:logo" alt=""></p>',
+            "headers": {
+                "List-Unsubscribe": "<https://example.org/unsubscribe>",
+                "X-Shop": "books",
+            },
+            "attachments": [
+                {
+                    "filename": "receipt.txt",
+                    "content_type": "text/plain",
+                    "content": "T3JkZXIgMTAwNDI6IDEyLjUwIEVVUgo=",
+                },
+                {
+                    "filename": "logo.gif",
+                    "content_type": "image/gif",
+                    "content": "R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs=",
+                    "content_id": "logo",
+                },
+            ],
+        },
+        "template": {
+            "recipient": "anna@example.org",
+            "template": "receipt",
+            "locale": "pt-BR",
+            "data": {
+                "name": "Anna",
+                "order": {"id": 10042, "total": "12.50", "currency": "EUR"},
+            },
+        },
+        "scheduled": {
+            "recipient": "anna@example.org",
+            **SCHEDULED,
+            "category": "marketing",
+            "subject": "Tonight",
+            "body": "The doors open at eight.",
+        },
+        "international": {
+            "recipient": "jörg@müller.example",
+            "subject": "Grüße aus Köln",
+            "body": "Schöne Grüße! 🎉",
+        },
+    }
 
     channel: Literal["email"] = Field(default="email", description="What carries it.")
     recipient: EmailAddress = Field(description="Address it is sent to, without a display name.")

@@ -1,12 +1,13 @@
 """A notification sent as a text message."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from tidings_events.notifications.addresses import PhoneNumber
 from tidings_events.notifications.base import TemplatedNotification
+from tidings_events.notifications.examples import COMMON, PHONE, SCHEDULED, Examples
 from tidings_events.notifications.fields import NO_NUL, NO_NUL_IN_SCHEMA, Unquoted, given
 
 _NUMBER = r"^(\+[1-9][0-9]{6,14}|[0-9]{3,8})$"
@@ -44,6 +45,26 @@ class SmsNotification(TemplatedNotification):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [given("body"), given("template")]})
     content_fields = ("body",)
+    examples: ClassVar[Examples] = {
+        "minimal": {"recipient": PHONE, "body": "Your parcel arrives today."},
+        "full": {
+            "recipient": PHONE,
+            **COMMON,
+            "idempotency_key": "order-10042-receipt-sms",
+            "locale": "en",
+            "sender": "Acme",
+            "body": "Thank you for order 10042.",
+        },
+        "template": {
+            "recipient": PHONE,
+            "priority": "urgent",
+            "category": "otp",
+            "expires_at": "2026-12-24T18:05:00+01:00",
+            "template": "otp",
+            "data": {"code": "493027"},
+        },
+        "scheduled": {"recipient": PHONE, **SCHEDULED, "body": "The doors open at eight."},
+    }
 
     channel: Literal["sms"] = Field(default="sms", description="What carries it.")
     recipient: PhoneNumber = Field(description="Number it is sent to, in E.164.")

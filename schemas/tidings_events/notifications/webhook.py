@@ -1,16 +1,45 @@
 """A notification posted to somebody's web server."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
 from tidings_events.notifications.addresses import WebUrl
 from tidings_events.notifications.base import BaseNotification
+from tidings_events.notifications.examples import COMMON, SCHEDULED, Examples
 from tidings_events.notifications.fields import JsonObject, Unquoted
+
+_HOOK = "https://example.org/hooks/invoices"
 
 
 class WebhookNotification(BaseNotification):
     """A signed HTTP request (Standard Webhooks)."""
+
+    examples: ClassVar[Examples] = {
+        "minimal": {
+            "recipient": _HOOK,
+            "event_type": "invoice.paid",
+            "payload": {"invoice": "10042"},
+        },
+        "full": {
+            "recipient": _HOOK,
+            **COMMON,
+            "idempotency_key": "invoice-10042-paid",
+            "event_type": "invoice.paid",
+            "payload": {
+                "invoice": "10042",
+                "amount": {"value": "12.50", "currency": "EUR"},
+                "lines": [{"sku": "B-1", "quantity": 2}, {"sku": "B-7", "quantity": 1}],
+                "note": None,
+            },
+        },
+        "scheduled": {
+            "recipient": _HOOK,
+            **SCHEDULED,
+            "event_type": "sale.started",
+            "payload": {"sale": "winter"},
+        },
+    }
 
     channel: Literal["webhook"] = Field(default="webhook", description="What carries it.")
     recipient: Annotated[WebUrl, Unquoted()] = Field(

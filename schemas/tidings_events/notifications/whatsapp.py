@@ -1,12 +1,13 @@
 """A notification sent over WhatsApp."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
 from tidings_events.notifications.addresses import WhatsAppNumber
 from tidings_events.notifications.base import Problem, TemplatedNotification, is_empty
+from tidings_events.notifications.examples import COMMON, PHONE, SCHEDULED, Examples
 from tidings_events.notifications.fields import NO_NUL, NO_NUL_IN_SCHEMA, Unquoted, given
 
 
@@ -32,6 +33,24 @@ class WhatsAppNotification(TemplatedNotification):
         }
     )
     content_fields = ("body", "content_sid")
+    examples: ClassVar[Examples] = {
+        "minimal": {"recipient": PHONE, "body": "Your table is booked for eight o'clock."},
+        "full": {
+            "recipient": PHONE,
+            **COMMON,
+            "idempotency_key": "order-10042-receipt-whatsapp",
+            "locale": "en",
+            "sender": "+14155550100",
+            "content_sid": "HX0123456789abcdef0123456789abcdef",
+            "content_variables": {"1": "Anna", "2": "10042"},
+        },
+        "template": {
+            "recipient": PHONE,
+            "template": "receipt",
+            "data": {"name": "Anna", "order": 10042},
+        },
+        "scheduled": {"recipient": PHONE, **SCHEDULED, "body": "The doors open at eight."},
+    }
 
     channel: Literal["whatsapp"] = Field(default="whatsapp", description="What carries it.")
     recipient: WhatsAppNumber = Field(
