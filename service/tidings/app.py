@@ -18,9 +18,10 @@ from tidings.broker.topology.layout import topology_of
 from tidings.channels.registry import build, configured, fallbacks, how_to_configure
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, TidingsError
 from tidings.delivery.ports import Channel
-from tidings.heartbeat import beating
 from tidings.ledger import Ledger, migration_state
-from tidings.runtime.background import Backoff, Chore
+from tidings.ledger.operators.heartbeat import beating
+from tidings.runtime.background import Chore
+from tidings.runtime.backoff import Backoff
 from tidings.runtime.stopping import AFTER_GRACE, Stop, stop_on_signal
 from tidings.scheduler import Scheduler
 from tidings.scheduler.counting import count_for_ever
@@ -118,7 +119,7 @@ async def _serve(
             log.info("listening", host=settings.worker.http_host, port=http.port)
         worker = running.get("worker")
         serves = (worker.channels, worker.templates) if isinstance(worker, Worker) else ((), "")
-        await stack.enter_async_context(beating(ledger, roles, *serves))
+        await stack.enter_async_context(beating(ledger.processes, ledger.actor, roles, *serves))
         collect_seldom()
         ended = await asyncio.gather(
             *(_run(role, stop) for role in running.values()), return_exceptions=True

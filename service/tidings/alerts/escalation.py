@@ -18,7 +18,8 @@ from tidings.delivery.letter import Letter
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.operators.controls import Controls
 from tidings.ledger.operators.escalations import Escalations, Trouble, Untold
-from tidings.runtime.background import Backoff, Chore
+from tidings.runtime.background import Chore
+from tidings.runtime.backoff import Backoff
 from tidings.settings import Settings
 
 log = structlog.get_logger(__name__)

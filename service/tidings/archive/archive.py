@@ -33,7 +33,8 @@ from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.rows import BurialRequest
 from tidings.ledger.dead_letters.storing import Buried
 from tidings.ledger.ledger import Ledger
-from tidings.runtime.background import Backoff, Chore, end, told_to_end
+from tidings.runtime.background import Chore, end, told_to_end
+from tidings.runtime.backoff import Backoff
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
 

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from tidings.delivery.errors import TidingsError
-from tidings.runtime.background import Backoff
+from tidings.runtime.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 

@@ -17,7 +17,8 @@ from tidings.broker.topology.declaration import ensure
 from tidings.broker.topology.layout import Topology
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, FramedConnection, broker_errors, explain
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
-from tidings.runtime.background import Backoff, Chore, told_to_end
+from tidings.runtime.background import Chore, told_to_end
+from tidings.runtime.backoff import Backoff
 from tidings.settings import BrokerSettings
 
 log = structlog.get_logger(__name__)

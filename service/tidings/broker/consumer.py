@@ -30,7 +30,8 @@ from tidings.broker.wire.prefetch import Prefetch
 from tidings.broker.wire.settlement import Settlement
 from tidings.delivery.attempt import Message
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
-from tidings.runtime.background import Backoff, told_to_end
+from tidings.runtime.background import told_to_end
+from tidings.runtime.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 

@@ -2,20 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from time import monotonic
 from typing import Final, TypeAlias
 
 from tidings.broker.wire.amqp import FramedConnection, connect
+from tidings.runtime.clock import utc_now
 from tidings.settings import BrokerSettings
 
 Connect: TypeAlias = Callable[[str, BrokerSettings, str], Awaitable[FramedConnection]]
 """Given a URL, settings and a name: one connection, now. Raises `BrokerUnavailable`."""
-
-
-def utc_now() -> datetime:
-    """The time of day."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""What every process needs of its machine: chores, backoff, TLS, secrets in files, a decent end."""
+"""What every process needs of its machine: chores, clock, backoff, deadlines, TLS, secrets in files, a decent end."""

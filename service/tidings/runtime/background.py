@@ -1,7 +1,6 @@
-"""Work that goes on in the background for ever: how long it waits between tries, and how it is ended."""
+"""Work that goes on in the background for ever, and how it is ended."""
 
 import asyncio
-import random
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -10,31 +9,14 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from tidings.runtime.backoff import Backoff
+
 log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
 _INSIST: Final = 5.0
 """Seconds after which a task that goes on is cancelled once more."""
-
-
-class Backoff:
-    """Waits that double up to a limit, each shortened at random so that workers don't knock together."""
-
-    def __init__(self, longest: float, first: float = 0.25) -> None:
-        self._first = first
-        self._longest = longest
-        self._tries = 0
-
-    def reset(self) -> None:
-        """It worked: start from the shortest wait next time."""
-        self._tries = 0
-
-    def next(self) -> float:
-        """Seconds to wait before the next try."""
-        wait: float = min(self._longest, self._first * 2.0 ** min(self._tries, 20))
-        self._tries += 1
-        return wait * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
 
 
 class Chore:

@@ -21,7 +21,8 @@ from tidings.delivery.errors import LedgerUnavailable, TidingsError
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.notifications.dispatch import DUE
 from tidings.ledger.notifications.holding import holding
-from tidings.runtime.background import Backoff, Chore
+from tidings.runtime.background import Chore
+from tidings.runtime.backoff import Backoff
 from tidings.scheduler.recovery import Recovery
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics

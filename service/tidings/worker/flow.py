@@ -11,7 +11,6 @@ from typing import Final
 
 import structlog
 
-from tidings.broker.surroundings import utc_now
 from tidings.broker.topology.layout import lane_at
 from tidings.delivery.arrival import TimeSource, arrival
 from tidings.delivery.attempt import Attempt, read
@@ -38,6 +37,7 @@ from tidings.delivery.particulars import particulars_of
 from tidings.delivery.ports import ClaimRequest, Content, Delivery, Ledger, Record, SendRequest
 from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy, recipient_spared
 from tidings.delivery.value import value
+from tidings.runtime.clock import utc_now
 from tidings.telemetry.attempt_log import log_attempt
 from tidings.telemetry.metrics import ChannelMetrics
 from tidings.templates import Templates

@@ -8,7 +8,7 @@ import structlog
 
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, LedgerUnavailable
 from tidings.delivery.ports import Delivery
-from tidings.runtime.background import Backoff
+from tidings.runtime.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 

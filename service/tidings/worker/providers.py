@@ -25,7 +25,7 @@ from tidings.delivery.errors import (
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts
 from tidings.delivery.tries import NOT_ASKED, SENT, Tried
-from tidings.runtime.overtime import Overtime
+from tidings.runtime.deadlines import Overtime
 
 log = structlog.get_logger(__name__)
 

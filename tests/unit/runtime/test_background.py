@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from tidings.runtime import background
-from tidings.runtime.background import Backoff, Chore, end, in_a_thread
+from tidings.runtime.background import Chore, end, in_a_thread
+from tidings.runtime.backoff import Backoff
 
 
 def test_waits_double_up_to_the_longest_each_shortened_by_at_most_half() -> None:

@@ -21,7 +21,7 @@ from tidings.delivery.errors import DeliveryError, Misconfigured, Rejected
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest
 from tidings.delivery.recipients import RecipientResult, RecipientState, roles
-from tidings.runtime.overtime import Overtime
+from tidings.runtime.deadlines import Overtime
 
 _LOOK: Final = 0.1
 """Seconds by which a mail may be given up late."""

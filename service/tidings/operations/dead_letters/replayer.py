@@ -21,7 +21,7 @@ from tidings.ledger.notifications.holding import holding
 from tidings.ledger.steps import UNHURRIED, Clock
 from tidings.operations.dead_letters.outcomes import Outcomes
 from tidings.operations.dead_letters.pacing import FEW, LOOK, Pace, batches
-from tidings.runtime.background import Backoff
+from tidings.runtime.backoff import Backoff
 
 Result = TypeVar("Result")
 

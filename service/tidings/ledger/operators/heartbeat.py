@@ -11,8 +11,7 @@ from typing import Final
 import structlog
 
 from tidings.delivery.errors import TidingsError
-from tidings.ledger import Ledger
-from tidings.ledger.operators.processes import Process
+from tidings.ledger.operators.processes import Process, Processes
 from tidings.runtime.background import Chore
 
 log = structlog.get_logger(__name__)
@@ -25,16 +24,21 @@ FAREWELL: Final = 2.0
 
 @asynccontextmanager
 async def beating(
-    ledger: Ledger, roles: Collection[str], channels: Sequence[str], templates: str
+    processes: Processes,
+    actor: str,
+    roles: Collection[str],
+    channels: Sequence[str],
+    templates: str,
 ) -> AsyncIterator[None]:
     """Say that this process runs until the block is left, then that it ends.
 
     Args:
+        actor: This process's name, unlike any other's.
         channels: Those that its worker serves.
         templates: What the templates come to that it read.
     """
     process = Process(
-        ledger.actor,
+        actor,
         sorted(roles),
         socket.gethostname(),
         os.getpid(),
@@ -42,20 +46,20 @@ async def beating(
         list(channels),
         templates,
     )
-    beat = Chore("say that this process runs", lambda: _beat_for_ever(ledger, process))
+    beat = Chore("say that this process runs", lambda: _beat_for_ever(processes, process))
     try:
         yield
     finally:
         await beat.end()
         with suppress(TidingsError, TimeoutError):
             async with asyncio.timeout(FAREWELL):
-                await ledger.processes.end(process.actor)
+                await processes.end(actor)
 
 
-async def _beat_for_ever(ledger: Ledger, process: Process) -> None:
+async def _beat_for_ever(processes: Processes, process: Process) -> None:
     while True:
         try:
-            await ledger.processes.say(process)
+            await processes.say(process)
         except TidingsError as error:  # who delivers has told already
             log.debug("nobody hears that this process runs", error=str(error))
         await asyncio.sleep(EVERY)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tidings.runtime.overtime import Overtime
+from tidings.runtime.deadlines import Overtime
 
 
 async def forever() -> None:
