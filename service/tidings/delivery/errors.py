@@ -19,6 +19,7 @@ TidingsError
 └── Refused                    a request was understood and can't be done
 """
 
+from enum import StrEnum
 from typing import ClassVar
 
 from tidings.delivery.tries import Tried
@@ -75,10 +76,34 @@ class DeliveryError(TidingsError):
         """Whom else was asked, and this one; empty where there is only one provider."""
 
 
+class Suppression(StrEnum):
+    """Why a recipient should not be written to again through a channel."""
+
+    NO_SUCH_RECIPIENT = "no_such_recipient"
+    """No mailbox, phone or account that could receive it is behind the address."""
+    OPTED_OUT = "opted_out"
+    """They want no more."""
+
+
 class Rejected(DeliveryError):
-    """The provider, or a rule, refuses this notification for good."""
+    """The provider, or a rule, refuses this notification for good.
+
+    Args:
+        suppress: Why no other notification should go to this recipient either; None if that is not known.
+    """
 
     kind = "rejected"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str = "",
+        code: str = "",
+        suppress: Suppression | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, code=code)
+        self.suppress = suppress
 
 
 class Unavailable(DeliveryError):

@@ -62,6 +62,8 @@ class Failure:
     """The provider's own id for what it took all the same, where only copies failed."""
     recipients: tuple[RecipientResult, ...] = ()
     """What this attempt settled of each recipient, where they did not all fare alike."""
+    suppress: str = field(default="", compare=False)
+    """Why the recipient should not be written to again, a `Suppression`; logged, and not stored."""
 
 
 @value(frozen=True, slots=True)

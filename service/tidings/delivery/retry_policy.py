@@ -301,7 +301,15 @@ def describe(error: Exception) -> Failure:
     """An exception as it is recorded."""
     match error:
         case DeliveryError():
-            return Failure(error.kind, error.message, error.provider, error.code, error.tries)
+            suppress = error.suppress if isinstance(error, Rejected) else None
+            return Failure(
+                error.kind,
+                error.message,
+                error.provider,
+                error.code,
+                error.tries,
+                suppress=suppress or "",
+            )
         case MalformedNotification():
             return Failure("malformed", str(error))
         case _:

@@ -78,6 +78,7 @@ def _failed(failure: Failure) -> dict[str, Any]:
         "code": failure.code,
         "error_kind": failure.kind,
         "error": failure.message,
+        **({"suppress": failure.suppress} if failure.suppress else {}),
     }
 
 

@@ -37,7 +37,7 @@ class Behaviour(StrEnum):
     DELIVERED = "delivered"
     """Takes it."""
     REJECTED = "rejected"
-    """Refuses this notification for good."""
+    """Refuses this notification for good, because of its recipient: unknown, or wants no more."""
     UNAVAILABLE = "unavailable"
     """Says that it can't now."""
     GONE = "gone"

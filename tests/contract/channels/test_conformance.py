@@ -14,7 +14,7 @@ from tests.contract.channels.rig import EXPECTED, Behaviour, Rig, Within
 from tests.support.garbage import errors_that_hold_themselves
 
 from tidings.channels.registry import SPECS
-from tidings.delivery.errors import DeliveryError
+from tidings.delivery.errors import DeliveryError, Rejected, Suppression
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Content, Verdict
 
@@ -77,6 +77,17 @@ async def test_each_failure_is_told_by_its_own_error(
     assert type(error) in EXPECTED[failure]
     assert error.message
     assert error.provider
+
+
+async def test_a_refusal_of_the_recipient_says_why_to_suppress_them(
+    rig: Rig, channel: Channel
+) -> None:
+    rig.script(Behaviour.REJECTED)
+
+    error = await _failure(channel, rig)
+
+    assert isinstance(error, Rejected)
+    assert error.suppress in Suppression
 
 
 async def test_each_failure_is_told_alike_after_a_success(

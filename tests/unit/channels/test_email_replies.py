@@ -14,6 +14,7 @@ from tidings.delivery.errors import (
     Misconfigured,
     OutcomeUnknown,
     Rejected,
+    Suppression,
     Throttled,
     Unavailable,
 )
@@ -434,3 +435,33 @@ def test_a_misconfiguration_says_which_setting_to_look_at() -> None:
 
     assert "TIDINGS_EMAIL_PASSWORD" in found.sentence
     assert found.codes == "535 5.7.8"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "suppressed"),
+    [
+        (550, "5.1.1 <a>: Recipient address rejected: User unknown in local recipient table", True),
+        (550, "5.1.10 RESOLVER.ADR.RecipientNotFound; not found", True),
+        (556, "5.1.10 the domain takes no mail", True),
+        (551, "5.1.6 the mailbox has moved", True),
+        (550, "5.2.1 The email account that you tried to reach is disabled", True),
+        (550, "5.2.1 is receiving mail at a rate that prevents additional messages", False),
+        (550, "No such user here", True),
+        (553, "sorry, that recipient is unknown", True),
+        (550, "Administrative prohibition", False),
+        (550, "5.7.1 no such user may send", False),
+        (552, "5.2.2 mailbox full", False),
+        (450, "4.1.1 User unknown", False),
+    ],
+)
+def test_a_mailbox_that_does_not_exist_is_one_to_suppress(
+    code: int, text: str, suppressed: bool
+) -> None:
+    reading = refusal(Stage.RECIPIENT, Reply(code, text), welcome=Welcome.YES)
+
+    assert reading.suppress is (Suppression.NO_SUCH_RECIPIENT if suppressed else None)
+
+
+@pytest.mark.parametrize("stage", [Stage.SENDER, Stage.PAYLOAD])
+def test_only_a_refusal_of_the_recipient_is_one_to_suppress(stage: Stage) -> None:
+    assert refusal(stage, Reply(550, "5.1.1 no such user")).suppress is None

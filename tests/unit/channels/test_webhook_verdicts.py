@@ -7,7 +7,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from tidings.channels.network.http_client import Reply
 from tidings.channels.webhook.channel import judged
-from tidings.delivery.errors import DeliveryError, Rejected, Throttled, Unavailable
+from tidings.delivery.errors import DeliveryError, Rejected, Suppression, Throttled, Unavailable
 
 ELSEWHERE = "http://169.254.169.254/latest/meta-data"
 
@@ -64,6 +64,15 @@ def test_nothing_that_a_receiver_wrote_is_repeated(status: int) -> None:
 
     assert "169.254" not in str(caught.value)
     assert "Wilhelmina" not in str(caught.value)
+
+
+def test_a_receiver_that_is_gone_is_one_to_suppress_and_one_that_moved_is_not() -> None:
+    with pytest.raises(Rejected) as gone:
+        judged(reply(410))
+    with pytest.raises(Rejected) as moved:
+        judged(reply(301))
+
+    assert (gone.value.suppress, moved.value.suppress) == (Suppression.OPTED_OUT, None)
 
 
 @pytest.mark.parametrize("status", [301, 302])

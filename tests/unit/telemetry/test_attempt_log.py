@@ -12,6 +12,7 @@ from tests.support.attempts import read_in_its_lane
 
 from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.delay import Delay
+from tidings.delivery.errors import Rejected, Suppression
 from tidings.delivery.outcome import (
     UNTRIED,
     Failure,
@@ -22,6 +23,7 @@ from tidings.delivery.outcome import (
     Sent,
     Undeliverable,
 )
+from tidings.delivery.retry_policy import describe
 from tidings.telemetry.attempt_log import log_attempt, trace_id_of
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -92,6 +94,13 @@ def test_a_failure_says_what_failed_and_is_a_warning_where_nothing_more_is_tried
     assert (line["log_level"], line["outcome"]) == (level, told)
     assert (line["error_kind"], line["error"]) == ("unavailable", "greylisted")
     assert (line["provider"], line["code"]) == ("smtp:mx.example.com", "451 4.7.1")
+
+
+def test_a_recipient_to_suppress_is_told_with_the_reason() -> None:
+    error = Rejected("no such mailbox", suppress=Suppression.NO_SUCH_RECIPIENT)
+    line = logged(Undeliverable(Reason.REJECTED, describe(error)))
+    assert line["suppress"] == "no_such_recipient"
+    assert "suppress" not in logged(Undeliverable(Reason.EXHAUSTED, FAILURE))
 
 
 def test_what_expired_before_it_was_tried_is_told_of_the_last_attempt_there_was() -> None:

@@ -114,6 +114,10 @@ class EmailChannel:
         reading, provider = found.reading, self._relay.provider
         if reading.doubtful:
             return Misconfigured(found.sentence, provider=provider, code=found.codes, doubtful=True)
+        if reading.suppress is not None:
+            return Rejected(
+                found.sentence, provider=provider, code=found.codes, suppress=reading.suppress
+            )
         return reading.error(found.sentence, provider=provider, code=found.codes)
 
 

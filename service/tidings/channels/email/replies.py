@@ -8,6 +8,7 @@ from tidings.delivery.errors import (
     DeliveryError,
     OutcomeUnknown,
     OutOfService,
+    Suppression,
     Unavailable,
 )
 from tidings.delivery.value import value
@@ -84,6 +85,8 @@ class Reading:
     """What an operator can do about it."""
     doubtful: bool = False
     """Whether it may be about this mail only, although it sounds like us."""
+    suppress: Suppression | None = None
+    """Why the recipient should not be written to again."""
 
 
 def nonsense(stage: Stage) -> Reading:

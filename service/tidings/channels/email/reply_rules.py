@@ -11,11 +11,18 @@ OpenSMTPD 7, and the SMTP error references of Gmail, Exchange Online and Amazon 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tidings.channels.email.replies import Reading, Reply, Stage, Welcome, nonsense
-from tidings.delivery.errors import Deferred, Misconfigured, Rejected, Throttled, Unavailable
+from tidings.delivery.errors import (
+    Deferred,
+    Misconfigured,
+    Rejected,
+    Suppression,
+    Throttled,
+    Unavailable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,10 @@ _DENIED: Final = r"^\s*(5\.7\.1 )?\s*(<\S*>\.\.\. )?(access denied|administrativ
 """Sendmail's and Exim's words for a machine that they don't let in, where they keep them until there is a recipient."""
 _VERIFIED: Final = r"recipient address rejected: (undeliverable|unverified) address"
 """Postfix asked the recipient's own host, and quotes whatever that said, of itself or of our relay."""
+_UNKNOWN_MAILBOX: Final = (
+    r"no such (user|mailbox|recipient|address)|unknown (user|mailbox|recipient)"
+    r"|(user|mailbox|recipient|address) (is )?(unknown|not found|does(n't| not) exist)"
+)
 _BUSY: Final = (
     r"(system|server) (problem|error|busy|storage|configuration)|insufficient|resources|lookup (failure|error)"
     r"|service (is )?(currently |temporarily )?(un|not )available|service failure|queue file"
@@ -135,6 +146,7 @@ _INTERNATIONAL = Reading(
 )
 _OUT_OF_STEP = Reading(Unavailable, "the conversation with the relay got out of step")
 _BAD_RECIPIENT = Reading(Rejected, "the relay refuses the recipient")
+_NO_SUCH_RECIPIENT = replace(_BAD_RECIPIENT, suppress=Suppression.NO_SUCH_RECIPIENT)
 _BAD_MAIL = Reading(Rejected, "the relay refuses the mail")
 _NOT_NOW = Reading(Unavailable, "the relay can't take it now")
 _RECIPIENT_LATER = Reading(Deferred, "the relay can't take mail for the recipient now")
@@ -189,6 +201,16 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
+SUPPRESSED: Final[tuple[Rule, ...]] = (
+    # RFC 3463: no such mailbox; moved; RFC 7505: the domain takes no mail.
+    Rule(_RECIPIENT, r"5\d\d 5\.1\.(1|6|10)", _NO_SUCH_RECIPIENT),
+    Rule(_RECIPIENT, r"5\d\d 5\.2\.1", _NO_SUCH_RECIPIENT, r"\b(disabled|inactive)\b"),
+    # Many a server sends no enhanced code.
+    Rule(_RECIPIENT, r"55[0134]", _NO_SUCH_RECIPIENT, _UNKNOWN_MAILBOX),
+)
+"""Which refusals of a recipient hold for whatever else is sent there."""
+
+
 def refusal(
     stage: Stage, reply: Reply, *, override: bool = False, welcome: Welcome = Welcome.NO
 ) -> Reading:
@@ -212,6 +234,8 @@ def refusal(
     if reading.doubtful and welcome is Welcome.YES:
         meaning = "the relay does not pass mail on to the recipient"
         return _BAD_RECIPIENT if reading is _SHUT_OUT else _its_own(reply, meaning)
+    if reading is _BAD_RECIPIENT and any(rule.covers(stage, reply) for rule in SUPPRESSED):
+        return _NO_SUCH_RECIPIENT
     return reading
 
 

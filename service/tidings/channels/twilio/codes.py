@@ -20,6 +20,7 @@ from tidings.delivery.errors import (
     Misconfigured,
     OutcomeUnknown,
     Rejected,
+    Suppression,
     Throttled,
     Unavailable,
 )
@@ -31,6 +32,8 @@ class Meaning:
 
     error: type[DeliveryError]
     said: str
+    suppress: Suppression | None = None
+    """Why the recipient should not be written to again."""
 
 
 _ACCOUNT: Final[Mapping[int, str]] = {
@@ -208,9 +211,18 @@ _UNKNOWN: Final[Mapping[int, str]] = {
     63023: "WhatsApp had an error; it may have been delivered",
 }
 
+_SUPPRESSED: Final[Mapping[int, Suppression]] = {
+    **dict.fromkeys(
+        (21211, 21217, 21401, 21614, 21635, 30005, 30006, 63003, 63024),
+        Suppression.NO_SUCH_RECIPIENT,
+    ),
+    **dict.fromkeys((21610, 30630, 63014), Suppression.OPTED_OUT),
+}
+"""What holds for whatever else is sent to the same recipient. Opting out of marketing alone (63050) does not."""
+
 CODES: Final[Mapping[int, Meaning]] = MappingProxyType(
     {
-        code: Meaning(error, said)
+        code: Meaning(error, said, _SUPPRESSED.get(code))
         for error, group in (
             (Misconfigured, _ACCOUNT),
             (Misconfigured, _SENDER),

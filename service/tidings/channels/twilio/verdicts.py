@@ -94,6 +94,8 @@ def _made(verdict: Meaning, code: str, headers: Mapping[str, str]) -> DeliveryEr
     if issubclass(verdict.error, Throttled):
         wait = retry_after(headers)
         return verdict.error(verdict.said, provider=PROVIDER, code=code, retry_after=wait)
+    if issubclass(verdict.error, Rejected):
+        return verdict.error(verdict.said, provider=PROVIDER, code=code, suppress=verdict.suppress)
     return verdict.error(verdict.said, provider=PROVIDER, code=code)
 
 

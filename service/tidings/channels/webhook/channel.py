@@ -22,7 +22,7 @@ from tidings.channels.webhook.settings import WebhookSettings
 from tidings.channels.webhook.signature import Signer
 from tidings.channels.webhook.spec import SPEC
 from tidings.channels.webhook.turns import Turns
-from tidings.delivery.errors import DeliveryError, Rejected, Throttled, Unavailable
+from tidings.delivery.errors import DeliveryError, Rejected, Suppression, Throttled, Unavailable
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest, Verdict
 from tidings.delivery.retry_policy import Guarantee, postponements
@@ -154,7 +154,8 @@ def _failure(reply: Reply) -> DeliveryError:
     code, wait = str(reply.status), retry_after(reply.headers)
     match reply.status:
         case 410:
-            return Rejected("the receiver wants no more (gone)", provider=_PROVIDER, code=code)
+            said = "the receiver wants no more (gone)"
+            return Rejected(said, provider=_PROVIDER, code=code, suppress=Suppression.OPTED_OUT)
         case 301 | 308:
             said = "the receiver has moved for good; redirects are not followed, so change the URL"
             return Rejected(said, provider=_PROVIDER, code=code)

@@ -14,6 +14,7 @@ from tidings.delivery.errors import (
     Misconfigured,
     OutcomeUnknown,
     Rejected,
+    Suppression,
     Throttled,
     Unavailable,
 )
@@ -171,3 +172,13 @@ def test_a_limit_of_a_sender_that_the_notification_named_slows_no_other(code: in
 
 def test_an_unheard_of_code_has_no_meaning() -> None:
     assert meaning(99999, sender="", own=False) is None
+
+
+def test_a_code_that_suppresses_a_recipient_refuses_the_message_for_good() -> None:
+    suppressing = {code for code, known in CODES.items() if known.suppress}
+
+    assert suppressing == codes._SUPPRESSED.keys()
+    assert {CODES[code].error for code in suppressing} == {Rejected}
+    assert {published()[code][0] for code in suppressing} == {"recipient"}
+    assert CODES[21610].suppress is Suppression.OPTED_OUT
+    assert CODES[63050].suppress is None  # marketing alone

@@ -17,6 +17,7 @@ from tidings.delivery.errors import (
     Misconfigured,
     OutcomeUnknown,
     Rejected,
+    Suppression,
     Throttled,
     Unavailable,
 )
@@ -146,6 +147,13 @@ def test_a_code_that_is_none_is_not_repeated(code: object) -> None:
 
     assert type(error) is Rejected
     assert error.code == "400"
+
+
+def test_an_opted_out_recipient_is_one_to_suppress() -> None:
+    error = refused(rest(400, 21610), reply(400))
+
+    assert isinstance(error, Rejected)
+    assert error.suppress is Suppression.OPTED_OUT
 
 
 def test_an_unheard_of_code_says_where_to_read_about_it() -> None:
