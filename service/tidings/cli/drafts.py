@@ -6,21 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import typer
-from pydantic import ValidationError
 
-from tidings.cli.commands import Unclear, unknown
+from tidings.cli.commands import Unclear
 from tidings.cli.console import USAGE, say_error
 from tidings.cli.files import STDIN, contents
 from tidings.cli.options import parsed
 from tidings.operations import times
-from tidings_events import (
-    CHANNELS,
-    MODELS,
-    BaseNotification,
-    InvalidNotification,
-    Notification,
-    describe,
-)
+from tidings.operations.publishing import notification_of
+from tidings_events import CHANNELS, InvalidNotification, Notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +79,7 @@ def validated(raw: Sequence[Draft]) -> list[Notification]:
     problems: list[str] = []
     for one in raw:
         try:
-            notifications.append(_notification(one.fields))
+            notifications.append(notification_of(one.fields))
         except InvalidNotification as invalid:
             problems += [f"{one.where}{problem}" for problem in invalid.problems]
     if problems:
@@ -94,21 +87,6 @@ def validated(raw: Sequence[Draft]) -> list[Notification]:
     if not notifications:
         _refuse(["there is no notification in it"])
     return notifications
-
-
-def _notification(fields: Any) -> Notification:
-    channel = fields.get("channel") if isinstance(fields, dict) else None
-    model = MODELS.get(channel) if isinstance(channel, str) else None
-    if model is None:
-        raise InvalidNotification([f"channel: {unknown(str(channel), CHANNELS)}"])
-    try:
-        notification: BaseNotification = model.model_validate_json(json.dumps(fields))
-        notification.to_json()
-    except ValidationError as invalid:
-        raise InvalidNotification(describe(invalid)) from None
-    except RecursionError:
-        raise InvalidNotification(["it is nested too deeply"]) from None
-    return notification  # type: ignore[return-value]  # MODELS holds exactly the union's members
 
 
 def _refuse(problems: Sequence[str]) -> NoReturn:

@@ -24,14 +24,13 @@ from tidings.cli.console import (
 )
 from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson, actor
+from tidings.operations import publishing
 from tidings.operations.times import counted
-from tidings.runtime.certificates import verifying
 from tidings.settings import BrokerSettings, Settings
 from tidings_events import (
     CHANNELS,
     Notification,
     Priority,
-    Producer,
     SomeNotPublished,
     TidingsEventsError,
     Unroutable,
@@ -163,27 +162,11 @@ def _rehearse(notifications: Sequence[Notification], *, as_json: bool, single: b
     _warn_of_words(notifications)
 
 
-def _app_id() -> str:
-    """Who is asking, in what AMQP has room for: 255 bytes (0-9-1, 4.2.5.3)."""
-    return str(actor()).encode()[:255].decode(errors="ignore")
-
-
 async def _send(settings: BrokerSettings, notifications: Sequence[Notification]) -> None:
-    tls = verifying(settings.amqp_ca_file, "TIDINGS_AMQP_CA_FILE")
-    producer = Producer(
-        settings.urls,
-        timeout=settings.amqp_timeout,
-        ssl_context=tls,
-        name="tidings publish",
-        app_id=_app_id(),
-    )
-    waiting = asyncio.get_running_loop().call_later(PATIENCE, _say_what_it_waits_for, settings)
+    loop = asyncio.get_running_loop()
+    waiting = loop.call_later(PATIENCE, _say_what_it_waits_for, settings)
     try:
-        async with producer:
-            if len(notifications) == 1:
-                await producer.publish(notifications[0])
-            else:
-                await producer.publish_many(notifications)
+        await publishing.publish(settings, actor(), notifications)
     finally:
         waiting.cancel()
 
@@ -197,9 +180,9 @@ def _say_what_it_waits_for(settings: BrokerSettings) -> None:
 
 
 def _tell(notifications: Sequence[Notification], *, as_json: bool, single: bool) -> None:
-    told = [{"id": one.id, "routing_key": routing_key(one)} for one in notifications]
     if as_json:
-        print_json(told[0] if single else told)
+        data = [publishing.published_as_data(one) for one in notifications]
+        print_json(data[0] if single else data)
         return
     for one in notifications:
         sys.stdout.write(f"{one.id}\n")
@@ -211,7 +194,9 @@ def _warn_of_words(notifications: Sequence[Notification]) -> None:
     """Say what of it can't be written, as far as that can be known here; it is published all the same."""
     if not any(getattr(one, "template", None) for one in notifications):
         return
-    from tidings.cli.rehearsal import faults  # loads the channels: only where there is a template
+    from tidings.operations.rehearsal import (
+        faults,  # loads the channels: only where there is a template
+    )
 
     told = faults(Settings(), notifications)
     for fault in told[:SHOWN]:
