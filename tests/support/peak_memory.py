@@ -26,6 +26,7 @@ from tidings.delivery.attempt import Lane, Message, read
 from tidings.delivery.errors import MalformedNotification, Refused
 from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.operations.dead_letters.body import checked, difference, readable, with_fields
+from tidings.operations.dead_letters.looks import in_full
 
 NOW: Final = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MIB: Final = 1024 * 1024
@@ -65,7 +66,7 @@ def _show(body: bytes) -> None:
     letter = StoredLetter.of(row)
     with Path(os.devnull).open("w") as nowhere:
         for reveal in (False, True):
-            Console(file=nowhere).print(told(letter, body, [], NOW, reveal=reveal))
+            Console(file=nowhere).print(told(in_full(letter, body, [], NOW, reveal=reveal), NOW))
 
 
 def _edit(body: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from tidings.cli.console import Unclear
 from tidings.cli.helping import show_help
 from tidings.operations import suggestions
 from tidings.operations.suggestions import did_you_mean
@@ -42,14 +43,6 @@ class Commands(typer.Typer):
     def command(self, name: str | None = None, **how: Any) -> Callable[[Function], Function]:
         """Add a command, as `typer.Typer.command` does."""
         return super().command(name, **{"cls": Command, **how})
-
-
-class Unclear(typer.BadParameter):
-    """Options that are missing, or don't go together: none of them has a value that is wrong."""
-
-    def format_message(self) -> str:
-        """The sentence alone."""
-        return self.message
 
 
 class Command(TyperCommand):

@@ -51,6 +51,14 @@ err: Final = HarmlessConsole(stderr=True)
 Result = TypeVar("Result")
 
 
+class Unclear(typer.BadParameter):
+    """Options that are missing, or don't go together: none of them has a value that is wrong."""
+
+    def format_message(self) -> str:
+        """The sentence alone."""
+        return self.message
+
+
 def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a command's coroutine; our own errors end it with a sentence and an exit code, no traceback."""
     try:
@@ -65,9 +73,11 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def _misused(error: InvalidRequest) -> typer.BadParameter:
-    """A usage error that names the option or the argument."""
+    """A usage error that names the option or the argument, if one of them is at fault."""
+    if not error.field:
+        return Unclear(str(error))
     name = error.field.upper() if error.field in ARGUMENTS else f"--{error.field.replace('_', '-')}"
-    return typer.BadParameter(str(error), param_hint=name if error.field else None)
+    return typer.BadParameter(str(error), param_hint=name)
 
 
 @contextmanager
@@ -124,6 +134,8 @@ def guarded(command: Callable[[], Result]) -> Result:
     """Call something synchronous that may raise our errors."""
     try:
         return command()
+    except InvalidRequest as error:
+        raise _misused(error) from None
     except TidingsError as error:
         fail(error)
 

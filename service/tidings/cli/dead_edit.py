@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -10,39 +10,36 @@ from uuid import UUID
 import typer
 
 from tidings.cli import letter_options as which
-from tidings.cli.commands import Unclear
 from tidings.cli.console import (
     FAULT,
     STOPPED,
+    Unclear,
     err,
     fail,
     guarded,
     interruptible,
     out,
     print_json,
-    run,
 )
-from tidings.cli.edit_report import mended_as_data, show_difference, show_mended
+from tidings.cli.edit_report import show_changes, show_mended
 from tidings.cli.editor import edit_text
 from tidings.cli.files import contents
 from tidings.cli.harmless import escape
 from tidings.cli.hints import say_what_is_near
-from tidings.cli.options import AsJson, Reveal, actor, open_ledger
-from tidings.cli.replay import end, replay_letters
+from tidings.cli.options import AsJson, Reveal, actor, ask
+from tidings.cli.replay import end, send_again
 from tidings.cli.replay_report import warn_of_doubt
-from tidings.cli.ways_on import not_text
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.delivery.letter import LetterState
-from tidings.ledger.dead_letters.policies import Policies
-from tidings.ledger.dead_letters.search import Chosen, LetterFilter, Selection
-from tidings.ledger.steps import PATIENCE, Clock
-from tidings.operations.dead_letters.body import Unreadable, checked, readable, with_fields
-from tidings.operations.dead_letters.edits import Mended, mend
-from tidings.operations.dead_letters.replayer import INTERRUPTED, Plan, Summary, doubtful
+from tidings.operations.backend import Backend
+from tidings.operations.dead_letters import edits, replays
+from tidings.operations.dead_letters.body import Unreadable, changes, checked, readable
+from tidings.operations.dead_letters.edits import EditRequest, FieldChange, Mended
+from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.dead_letters.remedies import not_text
+from tidings.operations.dead_letters.replays import INTERRUPTED, Plan, ReplayRequest, ReplayView
 from tidings.operations.masks import discreet
 from tidings.operations.times import counted
-from tidings.settings import Settings
 
 Set = Annotated[
     list[str] | None,
@@ -65,25 +62,16 @@ Unset = Annotated[
 ]
 
 
+@which.about_letters(ids=True)
 def edit(
-    ids: which.Ids = None,
+    *,
     assignments: Set = None,
     unset: Unset = None,
     file: Annotated[
         str | None,
         typer.Option("--file", help="Take the whole body from this file; - is standard input."),
     ] = None,
-    channel: which.Channel = None,
-    reason: which.Why = None,
-    fingerprint: which.Fingerprint = None,
-    since: which.Since = None,
-    until: which.Until = None,
-    max_age: which.MaxAge = None,
-    user: which.User = None,
-    entity: which.Entity = None,
-    category: which.Category = None,
-    to: which.Recipient = None,
-    id_prefix: which.WithId = None,
+    query: DeadLetterQuery,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be different, and of how many.")
     ] = False,
@@ -116,136 +104,92 @@ def edit(
       [bold]tidings dead edit 1f0c52a6 --file mended.json[/]
       [bold]tidings dead edit --fingerprint 6b1f03 --set locale=de --unset expires_at --dry-run[/]
     """
-    wanted = which.letter_filter(
-        channel=channel,
-        reason=reason,
-        fingerprint=fingerprint,
-        since=since,
-        until=until,
-        max_age=max_age,
-        user=user,
-        entity=entity,
-        category=category,
-        recipient=to,
-        id_prefix=id_prefix,
-        states=(LetterState.BURIED,),
-    )
-    if not (ids or wanted.selects):
+    if not query.selects:
         raise Unclear("say which letters: ids or filters")
-    fields = bool(assignments or unset)
-    if fields and file is not None:
+    change = FieldChange(tuple(assignments or ()), tuple(unset or ()))
+    if change and file is not None:
         raise Unclear("give --set and --unset, or --file, not both")
-    change = partial(with_fields, assignments=assignments or [], unset=unset or [])
     try:
-        change(b"{}")  # what is typed wrongly is wrong for every letter
+        change.check()  # what is typed wrongly is wrong for every letter
     except Refused as refused:
         raise typer.BadParameter(str(refused)) from None
-    if len(ids or []) == 1 and not (wanted.selects or as_json):
-        _one((ids or [])[0], change if fields else None, file, dry_run, replay, reveal)
+    if len(query.ids) == 1 and not (query.narrowed.selects or as_json):
+        _one(query.ids[0], change if change else None, file, dry_run, replay, reveal)
         return
-    if not fields:
+    if not change:
         raise Unclear("for more than one letter, and for --json, give --set or --unset")
-    patience = PATIENCE if dry_run and not whole else None
-    _many(wanted, ids or [], change, patience, dry_run, replay, yes, as_json, reveal)
+    letters = ask(lambda backend: edits.choose(backend, query))
+    if not letters:
+        say_what_is_near(query.narrowed.category, query.narrowed.entity_type)
+    if letters and not (dry_run or yes or query.ids):
+        _confirm(len(letters))
+    request = EditRequest(letters, change, rehearsed=dry_run, whole=whole, reveal=reveal)
+    _many(request, replay, named=bool(query.ids), as_json=as_json)
 
 
 def _one(
     id: IdPrefix,
-    change: Callable[[bytes], bytes] | None,
+    change: FieldChange | None,
     file: str | None,
     dry_run: bool,
     replay: bool,
     reveal: bool,
 ) -> None:
-    letter, before = run(which.find(id))
-    if letter.state is not LetterState.BURIED:
-        fail(Refused(f"letter {letter.id} is {letter.state}: only a buried one can be edited"))
-    after = _edited(before, change, file, reveal=reveal)
-    if not show_difference(before, after, reveal=reveal):
+    letter = ask(lambda backend: edits.open_letter(backend, id))
+    after = _edited(letter.body, change, file, reveal=reveal)
+    lines = changes(letter.body, after, reveal=reveal)
+    if lines is None:
         out.print("Nothing changed.")
         return
+    show_changes(lines)
     if dry_run:
         out.print("It would stand in the place of the letter.")
         return
-    new = run(_supersede(letter.id, after))
+    new = ask(lambda backend: edits.supersede(backend, actor(), letter.id, after))
     out.print(f"Letter {new} stands in the place of {letter.id}.")
     if letter.notification_id != (id_ := checked(after).id):
         out.print(f"It had no id of a notification; it is {id_} now: [bold]tidings show {id_}[/]")
     if replay:
-        end(*run(_sent_again([new])))
+        end(_sent_again([new]))
     else:
         err.print(f"[dim]Send it: `tidings replay {new}`[/]")
 
 
-def _many(
-    wanted: LetterFilter,
-    ids: Sequence[IdPrefix],
-    change: Callable[[bytes], bytes],
-    patience: float | None,
-    dry_run: bool,
-    replay: bool,
-    yes: bool,
-    as_json: bool,
-    reveal: bool,
-) -> None:
-    letters = run(_chosen(wanted, ids))
-    if not letters:
-        say_what_is_near(wanted.category, wanted.entity_type)
-    if letters and not (dry_run or yes or ids):
-        if not sys.stdin.isatty():
-            raise Unclear(
-                f"{counted(len(letters), 'letter')} would be edited and nobody is there to ask: give --yes, or look first "
-                "with --dry-run"
-            )
-        typer.confirm(f"Edit {counted(len(letters), 'letter')}?", abort=True, err=True)
-    done = run(_mended(letters, change, patience, rehearsed=dry_run))
-    ready = [*done.new, *done.unchanged] if replay and not (dry_run or done.stopped) else []
+def _confirm(count: int) -> None:
+    if not sys.stdin.isatty():
+        raise Unclear(
+            f"{counted(count, 'letter')} would be edited and nobody is there to ask: give --yes, or look first "
+            "with --dry-run"
+        )
+    typer.confirm(f"Edit {counted(count, 'letter')}?", abort=True, err=True)
+
+
+def _many(request: EditRequest, replay: bool, *, named: bool, as_json: bool) -> None:
+    async def interruptibly(backend: Backend) -> Mended:
+        interrupted = asyncio.Event()
+        with interruptible(interrupted.set):
+            return await edits.edit(backend, actor(), request, interrupted)
+
+    done = ask(interruptibly)
+    ready = [*done.new, *done.unchanged] if replay and not (done.rehearsed or done.stopped) else []
     if as_json and not ready:
-        print_json(mended_as_data(done, rehearsed=dry_run))
+        print_json(done.as_data())
     elif not as_json:
-        show_mended(done, rehearsed=dry_run, reveal=reveal)
-        if done.new and not (dry_run or replay):
-            which_ = f"`tidings replay {' '.join(map(str, done.new))}`"
-            err.print(f"[dim]Send them: {which_ if ids else 'the same command with `--replay`'}[/]")
+        show_mended(done)
+        if done.new and not (done.rehearsed or replay):
+            again = f"`tidings replay {' '.join(map(str, done.new))}`"
+            err.print(
+                f"[dim]Send them: {again if named else 'the same command with `--replay`'}[/]"
+            )
     if done.stopped == INTERRUPTED:
         raise typer.Exit(STOPPED)
     if ready:
-        edited = mended_as_data(done, rehearsed=False) if as_json else None
-        end(*run(_sent_again(ready)), as_json=as_json, edited=edited)
+        end(_sent_again(ready), as_json=as_json, edited=done.as_data() if as_json else None)
     if not done.well:
         raise typer.Exit(FAULT)
 
 
-async def _chosen(wanted: LetterFilter, ids: Sequence[IdPrefix]) -> Sequence[Chosen]:
-    async with open_ledger(Settings()) as ledger:
-        return await ledger.letters.search.chosen(await which.with_ids(ledger, wanted, ids))
-
-
-async def _mended(
-    letters: Sequence[Chosen],
-    change: Callable[[bytes], bytes],
-    patience: float | None,
-    *,
-    rehearsed: bool,
-) -> Mended:
-    settings, interrupted = Settings(), asyncio.Event()
-    async with open_ledger(settings) as ledger:
-        with interruptible(interrupted.set):
-            return await mend(
-                ledger,
-                letters,
-                change,
-                Policies(settings).expires_at,
-                actor=str(actor()),
-                rehearsed=rehearsed,
-                interrupted=interrupted,
-                clock=Clock(patience),
-            )
-
-
-def _edited(
-    before: bytes, change: Callable[[bytes], bytes] | None, file: str | None, *, reveal: bool
-) -> bytes:
+def _edited(before: bytes, change: FieldChange | None, file: str | None, *, reveal: bool) -> bytes:
     try:
         if file is not None:
             after = contents("--file", file)
@@ -287,17 +231,8 @@ def _explain(unreadable: Unreadable, *, reveal: bool) -> None:
         err.print(f"  · {escape(problem if reveal else discreet(problem))}")
 
 
-async def _supersede(letter: UUID, body: bytes) -> UUID:
-    settings = Settings()
-    async with open_ledger(settings) as ledger:
-        return await ledger.letters.editing.supersede(
-            letter, body, expires_at=Policies(settings).expires_at, actor=str(actor())
-        )
-
-
-async def _sent_again(letters: Sequence[UUID]) -> tuple[Summary, Selection]:
-    settings = Settings()
-    async with open_ledger(settings) as ledger:
-        selection = await ledger.letters.search.select(LetterFilter(ids=tuple(letters)))
-        warn_of_doubt(await doubtful(ledger, selection.letters, force=False))
-        return await replay_letters(settings, ledger, selection, Plan()), selection
+def _sent_again(letters: Sequence[UUID]) -> ReplayView:
+    request = ReplayRequest(DeadLetterQuery.of(letters))
+    choice = ask(lambda backend: replays.choose(backend, request, preview=False))
+    warn_of_doubt(choice.doubtful)
+    return send_again(choice.selection, Plan())

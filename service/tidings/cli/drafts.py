@@ -7,8 +7,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from tidings.cli.commands import Unclear
-from tidings.cli.console import USAGE, say_error
+from tidings.cli.console import USAGE, Unclear, say_error
 from tidings.cli.files import STDIN, contents
 from tidings.cli.options import parsed
 from tidings.operations import times

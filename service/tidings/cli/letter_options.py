@@ -1,25 +1,22 @@
 """Which dead letters a command is about: the options that `tidings dead` and `tidings replay` share."""
 
-import re
-from collections.abc import Iterable
-from dataclasses import replace
+import inspect
+from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Annotated
+from functools import update_wrapper
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
 
 from tidings.cli.channel_names import known_channel
-from tidings.cli.commands import Unclear
-from tidings.cli.options import entity_of, id_prefix, open_ledger, parsed
-from tidings.delivery.errors import Refused
+from tidings.cli.console import guarded
+from tidings.cli.options import id_prefix
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.letter import OPEN, LetterState
 from tidings.delivery.outcome import Reason
-from tidings.ledger import Ledger
-from tidings.ledger.dead_letters.rows import StoredLetter
-from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.operations.times import moment
-from tidings.settings import Settings
+from tidings.operations.dead_letters.query import DeadLetterQuery
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class WhichState(StrEnum):
@@ -104,68 +101,52 @@ def states_of(chosen: Iterable[WhichState] | None) -> tuple[LetterState, ...]:
     return tuple(one for one in LetterState if WhichState.ALL in named or one.value in named)
 
 
-def letter_filter(
-    *,
-    channel: str | None,
-    reason: Reason | None,
-    fingerprint: str | None,
-    since: str | None,
-    until: str | None,
-    max_age: str | None,
-    user: str | None,
-    entity: str | None,
-    category: str | None,
-    recipient: str | None,
-    id_prefix: IdPrefix | None,
-    states: Iterable[LetterState],
-) -> LetterFilter:
-    """What the options ask for.
+def about_letters(*, ids: bool = False, state: bool = False) -> Callable[[Function], Function]:
+    """Give a command the options that say which dead letters it is about; it takes them as one `query`.
 
-    Raises:
-        typer.BadParameter: One of them can't be read, or two contradict each other.
+    Args:
+        ids: Letters may be named as well.
+        state: Their states may be chosen; otherwise the command's operation knows which it means.
     """
-    if since and max_age:
-        raise Unclear("give --since or --max-age, not both")
-    if fingerprint and not re.fullmatch(r"[0-9a-f]{1,64}", fingerprint):
-        raise typer.BadParameter(f"{fingerprint!r}: a fingerprint is hexadecimal", param_hint="-f")
-    type_, entity_id = entity_of(entity)
-    begins = since or max_age
-    return LetterFilter(
-        channel=channel,
-        reason=reason,
-        fingerprint=fingerprint,
-        since=parsed(moment, begins.removesuffix(" ago"), "--since" if since else "--max-age")
-        if begins
-        else None,
-        until=parsed(moment, until.removesuffix(" ago"), "--until") if until else None,
-        user_id=user,
-        entity_type=type_,
-        entity_id=entity_id,
-        category=category,
-        recipient=recipient,
-        id_prefix=id_prefix,
-        states=tuple(states),
-    )
+    options: dict[str, Any] = {
+        **({"ids": Ids} if ids else {}),
+        "channel": Channel,
+        "reason": Why,
+        "fingerprint": Fingerprint,
+        "since": Since,
+        "until": Until,
+        "max_age": MaxAge,
+        "user": User,
+        "entity": Entity,
+        "category": Category,
+        "to": Recipient,
+        "id_prefix": WithId,
+        **({"state": States} if state else {}),
+    }
+
+    def decorated(command: Function) -> Function:
+        def called(**given: Any) -> object:
+            values = {name: given.pop(name) for name in options}
+            if state:
+                values["states"] = states_of(values.pop("state"))
+            query = guarded(lambda: DeadLetterQuery.read(**values))
+            return command(**given, query=query)
+
+        signature = inspect.signature(command)
+        parameters = [
+            each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in signature.parameters.values()
+            for each in (_parameters(options) if parameter.name == "query" else [parameter])
+        ]
+        called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # Typer reads it
+        return cast(Function, update_wrapper(called, command))
+
+    return decorated
 
 
-async def with_ids(ledger: Ledger, wanted: LetterFilter, ids: Iterable[IdPrefix]) -> LetterFilter:
-    """The same, of these letters only.
-
-    Raises:
-        Refused: One of them is not known, or means several.
-    """
-    found = [await ledger.letters.search.resolve(one) for one in ids]
-    return replace(wanted, ids=tuple(dict.fromkeys(found)))
-
-
-async def find(id: IdPrefix) -> tuple[StoredLetter, bytes]:
-    """A letter and its body, by what a person typed.
-
-    Raises:
-        Refused: There is none, or there are several.
-    """
-    async with open_ledger(Settings()) as ledger:
-        found = await ledger.letters.search.get(await ledger.letters.search.resolve(id))
-    if found is None:
-        raise Refused(f"there is no dead letter {id.text}")
-    return found
+def _parameters(options: dict[str, Any]) -> list[inspect.Parameter]:
+    """One that is not given is None."""
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        for name, option in options.items()
+    ]

@@ -1,4 +1,4 @@
-"""How dead letters look on a terminal, and to other programs."""
+"""How dead letters look on a terminal."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,24 +9,21 @@ from rich.console import Group as Stack
 from rich.console import RenderableType
 from rich.text import Text
 
-from tidings.broker.letters import came_by
 from tidings.cli import recipients
 from tidings.cli.harmless import on_one_line, printable, single_lines, whole
 from tidings.cli.hex_dump import hex_dump
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.sentences import Sentence
 from tidings.cli.timeline import facts
-from tidings.cli.ways_on import ways_on, would_expire
+from tidings.cli.ways_on import ways_on
 from tidings.delivery.letter import LetterState
-from tidings.ledger.dead_letters.rows import StoredLetter, published_at
-from tidings.ledger.dead_letters.search import Group
-from tidings.ledger.notifications.stories import Recipient
-from tidings.operations.dead_letters.body import Unreadable, checked, readable
-from tidings.operations.masks import discreet, shown, veiled, veiled_headers
+from tidings.delivery.outcome import UNTRIED
+from tidings.operations.dead_letters.body import readable
+from tidings.operations.dead_letters.looks import DeadLetterGroups
+from tidings.operations.dead_letters.views import DeadLetterInFull, DeadLetterView, published_at
 from tidings.operations.times import ago, distance, exact
 from tidings_events.moments import in_milliseconds
 from tidings_events.routing import MILLISECONDS, Headers
-from tidings_events.weight import too_heavy
 
 STYLES: Final = {
     LetterState.BURIED: "red",
@@ -45,28 +42,28 @@ SAME_MOMENT: Final = timedelta(seconds=1)
 """Times that are closer are told once: a letter is buried milliseconds after its last attempt."""
 
 
-def letters_table(letters: Sequence[StoredLetter], now: datetime, *, reveal: bool) -> Rows:
+def letters_table(letters: Sequence[DeadLetterView], now: datetime) -> Rows:
     """For people: an id and a group to go on with, and why each was buried."""
     return Rows(
         ("ID", "Buried", "Came by", "State", "Reason", "Group", "To", "Tries"),
-        [Row(_cells(one, now, reveal=reveal), _fault(one)) for one in letters],
+        [Row(_cells(one, now), _code_and_words(one.code, one.message)) for one in letters],
     )
 
 
-def _cells(one: StoredLetter, now: datetime, *, reveal: bool) -> list[Text]:
+def _cells(one: DeadLetterView, now: datetime) -> list[Text]:
     return [
         cell(str(one.id)),
         cell(ago(one.buried_at, now)),
-        cell(_came_by(one)),
+        cell(one.came_by or "?"),
         cell(one.state.value, STYLES[one.state]),
         cell(one.reason.value),
         cell(one.fingerprint),
-        cell(shown(one.recipient, reveal=reveal) if one.recipient else ""),
-        cell(str(one.tries)),
+        cell(one.recipient or ""),
+        cell(str(one.attempts)),
     ]
 
 
-def groups_table(groups: Iterable[Group], now: datetime) -> Rows:
+def groups_table(found: DeadLetterGroups, now: datetime) -> Rows:
     """For people: how many letters have the same fault, and which, as the latest of them tells it."""
     return Rows(
         ("Letters", "Group", "Channel", "Reason", "First", "Last"),
@@ -82,70 +79,53 @@ def groups_table(groups: Iterable[Group], now: datetime) -> Rows:
                 ],
                 _code_and_words(one.code, one.message),
             )
-            for one in groups
+            for one in found.groups
         ],
         right=("Letters",),
     )
 
 
-def told(
-    letter: StoredLetter,
-    body: bytes,
-    results: Sequence[Recipient],
-    now: datetime,
-    *,
-    reveal: bool,
-    closed: str | None = None,
-) -> RenderableType:
-    """Everything about one letter.
-
-    Args:
-        results: What became of each recipient, where they did not all fare alike.
-        closed: Why it can't be sent again, whatever is in it.
-    """
-    results = single_lines(tuple(results))
-    parts: list[RenderableType] = [_head(letter, now, reveal=reveal)]
-    if apart := recipients.copies(results, reveal=reveal):
+def told(found: DeadLetterInFull, now: datetime) -> RenderableType:
+    """Everything about one letter."""
+    letter, results = found.letter, single_lines(found.recipients)
+    parts: list[RenderableType] = [_head(letter, now)]
+    if apart := recipients.copies(results, reveal=True):  # masked already
         parts += ["", Text("Copies", style="dim"), apart]
     if headers := _not_told(letter):
-        headers = headers if reveal else veiled_headers(headers)
         text = json.dumps(headers, indent=2, ensure_ascii=False)
         parts += ["", Text("Headers", style="dim"), _indented(text)]
-    try:
-        checked(body)
-    except Unreadable as unreadable:
+    if found.problems:
         parts += ["", Text("It can't be read:", style="red")]
-        said = unreadable.problems if reveal else map(discreet, unreadable.problems)
-        parts += [Sentence(Text(on_one_line(one)), Text("  · "), hanging=0) for one in said]
-    parts += ["", Text("Body", style="dim"), _indented(_body(body, reveal=reveal))]
-    parts += _advice(letter, body, now, closed)
+        problems = map(on_one_line, found.problems)
+        parts += [Sentence(Text(one), Text("  · "), hanging=0) for one in problems]
+    parts += ["", Text("Body", style="dim"), _indented(_body(found))]
+    parts += _advice(found)
     return Stack(*parts)
 
 
-def _head(letter: StoredLetter, now: datetime, *, reveal: bool) -> Stack:
+def _head(letter: DeadLetterView, now: datetime) -> Stack:
     state = Text(letter.state.value.upper(), style=f"bold {STYLES[letter.state]}")
-    known = ((name, cell(value)) for name, value in _facts(letter, now, reveal=reveal) if value)
+    known = ((name, cell(value)) for name, value in _facts(letter, now) if value)
     return Stack(*facts((("State", state), *known)))
 
 
-def _facts(letter: StoredLetter, now: datetime, *, reveal: bool) -> Iterable[tuple[str, str]]:
-    failure = letter.failure
+def _facts(letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, str]]:
     epoch = f" (epoch {letter.epoch})" if letter.epoch else ""
     yield "Letter", str(letter.id)
     yield "Notification", f"{letter.notification_id}{epoch}" if letter.notification_id else ""
     yield "Reason", letter.reason.value
-    yield "Error", " ".join(part for part in (failure.kind, failure.code) if part)
-    yield "", failure.message if reveal else discreet(failure.message)
-    yield "Provider", failure.provider
+    yield "Error", " ".join(part for part in (letter.kind, letter.code) if part)
+    yield "", letter.message
+    yield "Provider", letter.provider
     yield "Producer", _properties(letter, PRODUCER)
     yield "Group", letter.fingerprint
-    yield "Came by", _came_by(letter)
-    yield "Lane", _lane(letter) if _lane(letter) != _came_by(letter) else ""
+    yield "Came by", letter.came_by or "?"
+    yield "Lane", _lane(letter) if _lane(letter) != (letter.came_by or "?") else ""
     yield "Category", letter.category or ""
-    yield "To", shown(letter.recipient, reveal=reveal) if letter.recipient else ""
+    yield "To", letter.recipient or ""
     yield "User", letter.user_id or ""
     yield "About", f"{letter.entity_type} {letter.entity_id}" if letter.entity_type else ""
-    yield "Attempts", str(letter.tries)
+    yield "Attempts", str(letter.attempts)
     yield "Worker", str(letter.headers.get(Headers.WORKER, ""))
     published = published_at(letter.properties)
     yield "Published", _when(published, now) if published else ""
@@ -161,17 +141,18 @@ def _facts(letter: StoredLetter, now: datetime, *, reveal: bool) -> Iterable[tup
     yield "Size", f"{letter.size:,} bytes"
 
 
-def _properties(letter: StoredLetter, names: Collection[str]) -> str:
+def _properties(letter: DeadLetterView, names: Collection[str]) -> str:
     return " · ".join(
         f"{name} {value}" for name, value in letter.properties.items() if name in names
     )
 
 
-def _body(body: bytes, *, reveal: bool) -> str:
-    if too_heavy(body) is not None or (reveal and len(body) > LONGEST_LAID_OUT):
-        return f"{len(body):,} bytes, too much to lay out: --raw writes them"
-    if not reveal:
-        return veiled(body) or f"{len(body):,} bytes that are no JSON: --reveal shows them"
+def _body(found: DeadLetterInFull) -> str:
+    size, body = found.letter.size, found.body
+    if found.too_heavy or (body is not None and len(body) > LONGEST_LAID_OUT):
+        return f"{size:,} bytes, too much to lay out: --raw writes them"
+    if body is None:
+        return found.outline or f"{size:,} bytes that are no JSON: --reveal shows them"
     try:
         body.decode("utf-8")
     except UnicodeDecodeError:
@@ -179,25 +160,22 @@ def _body(body: bytes, *, reveal: bool) -> str:
     return readable(body).rstrip()
 
 
-def _advice(
-    letter: StoredLetter, body: bytes, now: datetime, closed: str | None
-) -> list[RenderableType]:
+def _advice(found: DeadLetterInFull) -> list[RenderableType]:
+    letter = found.letter
     if letter.state is not LetterState.BURIED:
         return []
     never = f'Never:     [bold]tidings dead discard {letter.id} --why "…"[/]'
-    if closed is not None:
+    if found.remedy is None:
         known = f"[bold]tidings show {letter.notification_id}[/]"
-        return ["", Sentence(Text.from_markup(f"Not again: {closed}: {known}\n{never}"))]
-    expired = would_expire(letter, body, now)
-    ways = ways_on(letter.id, body, letter.failure.code, expired=expired)
-    return ["", Sentence(Text.from_markup(f"{ways}\n{never}"))]
+        return ["", Sentence(Text.from_markup(f"Not again: {found.refused}: {known}\n{never}"))]
+    return ["", Sentence(Text.from_markup(f"{ways_on(letter.id, found.remedy)}\n{never}"))]
 
 
 def _indented(text: str) -> Text:
     return whole(Text("\n".join(f"  {line}" for line in printable(text).split("\n"))))
 
 
-def _times(letter: StoredLetter, now: datetime) -> Iterable[tuple[str, str]]:
+def _times(letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, str]]:
     """When it failed and was buried, each moment once."""
     first, last, buried = letter.first_failed_at, letter.last_failed_at, letter.buried_at
     if buried - first >= SAME_MOMENT:
@@ -207,19 +185,18 @@ def _times(letter: StoredLetter, now: datetime) -> Iterable[tuple[str, str]]:
     yield "Buried", _when(buried, now)
 
 
-def _not_told(letter: StoredLetter) -> Mapping[str, Any]:
+def _not_told(letter: DeadLetterView) -> Mapping[str, Any]:
     """The headers without those of ours that say what stands above them already."""
-    failure = letter.failure
     told: dict[str, Any] = {
         Headers.REASON: letter.reason.value,
-        Headers.ERROR_CLASS: failure.kind,
-        Headers.ERROR_CODE: failure.code,
-        Headers.ERROR_MESSAGE: failure.message,
-        Headers.PROVIDER: failure.provider,
+        Headers.ERROR_CLASS: letter.kind,
+        Headers.ERROR_CODE: letter.code,
+        Headers.ERROR_MESSAGE: letter.message,
+        Headers.PROVIDER: letter.provider,
         Headers.EPOCH: letter.epoch,
-        Headers.ATTEMPT: letter.attempts,
+        Headers.ATTEMPT: letter.attempts + (letter.kind == UNTRIED),
         Headers.LETTER: str(letter.id),
-        Headers.QUEUE: f"tidings.{_came_by(letter)}",
+        Headers.QUEUE: f"tidings.{letter.came_by}",
         Headers.ORIGINAL_HEADERS: {},
     }
     by_rule = {Headers.WORKER, *([Headers.FIRST_SEEN] if _seen_first(letter) else [])}
@@ -241,7 +218,7 @@ def _without_its_time(headers: Mapping[str, Any], published: datetime | None) ->
     return {name: value for name, value in headers.items() if not (told and name == MILLISECONDS)}
 
 
-def _seen_first(letter: StoredLetter) -> bool:
+def _seen_first(letter: DeadLetterView) -> bool:
     """Whether it was first seen when it failed, as what can't be read is."""
     try:
         seen = datetime.fromisoformat(str(letter.headers.get(Headers.FIRST_SEEN)))
@@ -250,20 +227,12 @@ def _seen_first(letter: StoredLetter) -> bool:
         return False
 
 
-def _came_by(letter: StoredLetter) -> str:
-    return came_by(letter.headers, letter.routing_key) or "?"
-
-
-def _lane(letter: StoredLetter) -> str:
+def _lane(letter: DeadLetterView) -> str:
     return f"{letter.channel}.{letter.priority}" if letter.channel else "?"
 
 
-def _fault(letter: StoredLetter) -> str:
-    return _code_and_words(letter.failure.code, letter.failure.message)
-
-
 def _code_and_words(code: str, message: str) -> str:
-    return " ".join(part for part in (code, discreet(message)) if part)
+    return " ".join(part for part in (code, message) if part)
 
 
 def _when(moment: datetime, now: datetime) -> str:

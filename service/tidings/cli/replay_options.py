@@ -1,51 +1,29 @@
 """How a replay goes: the options of `tidings replay`, and how their values are written."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
-from tidings.settings import Duration, Rate
-
-
-def _rate(text: str) -> float:
-    return _read(Rate, text, "write it like 50/s, 100/m or 1000/h")
+from tidings.cli.options import parsed
+from tidings.operations.dead_letters import replays
+from tidings.operations.dead_letters.replays import CAREFUL, Plan
 
 
-def _duration(text: str) -> float:
-    return 0.0 if text in {"0", "0s"} else _read(Duration, text, "write it like 30s or 5m")
+def _parser(parse: Callable[[str], float]) -> Callable[[str], float]:
+    return lambda text: parsed(parse, text)
 
 
-def _read(kind: Any, text: str, advice: str) -> float:
-    try:
-        return float(TypeAdapter(kind).validate_python(text))
-    except (ValidationError, ValueError):
-        raise typer.BadParameter(f"{text!r}: {advice}") from None
-
-
-def waves_of(text: str) -> tuple[int, ...]:
-    """How many go out in each wave, as `--canary` says it.
+def plan_of(
+    canary: str | None, rate: float | None, stop_at: float | None, watch: float, *, force: bool
+) -> Plan:
+    """How these options say a replay goes.
 
     Raises:
-        typer.BadParameter: It is no list of sizes.
+        typer.BadParameter: `--canary` is no list of sizes.
     """
-    words = text.split(",")
-    if not all(word.strip().isdigit() and int(word) > 0 for word in words):
-        raise typer.BadParameter(
-            f"{text!r}: write the sizes of the waves, like 1,10,100", param_hint="--canary"
-        )
-    return tuple(int(word) for word in words)
-
-
-def _share(text: str) -> float:
-    number, percent, rest = text.partition("%")
-    try:
-        share = float(number) / (100 if percent else 1)
-    except ValueError:
-        share = -1.0
-    if rest or not 0 < share <= 1:
-        raise typer.BadParameter(f"{text!r}: write a share like 20%")
-    return share
+    waves = parsed(replays.waves, canary, "--canary") if canary else ()
+    return Plan(force, rate, waves, CAREFUL if waves and stop_at is None else stop_at, watch)
 
 
 Every = Annotated[bool, typer.Option("--all", help="Every buried letter.")]
@@ -67,7 +45,8 @@ Whole = Annotated[
     ),
 ]
 PerSecond = Annotated[
-    float | None, typer.Option(parser=_rate, metavar="50/s", help="No faster than this.")
+    float | None,
+    typer.Option(parser=_parser(replays.rate), metavar="50/s", help="No faster than this."),
 ]
 Canary = Annotated[
     str | None,
@@ -79,7 +58,7 @@ Canary = Annotated[
 StopAt = Annotated[
     float | None,
     typer.Option(
-        parser=_share,
+        parser=_parser(replays.share),
         metavar="20%",
         help="Stop where this share fails again. 20% with --canary, otherwise never.",
     ),
@@ -88,7 +67,7 @@ Watch = Annotated[
     float,
     typer.Option(
         "--watch-timeout",
-        parser=_duration,
+        parser=_parser(replays.length),
         metavar="60s",
         help="How long to wait for what becomes of each wave, and of all; 0 doesn't wait.",
     ),

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tidings.cli.console import err
-from tidings.operations.dead_letters.replayer import Progress as Told
-from tidings.operations.dead_letters.replayer import Summary
+from tidings.operations.dead_letters.replays import Progress as Told
+from tidings.operations.dead_letters.replays import Summary
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 import shlex
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,12 +11,14 @@ from tidings.cli.console import err, out, print_json
 from tidings.cli.harmless import escape
 from tidings.cli.letter_views import letters_table
 from tidings.delivery.burying import Refusal
-from tidings.ledger.dead_letters.choice import TAKEN, NotReplayed
-from tidings.ledger.dead_letters.rows import StoredLetter
-from tidings.ledger.dead_letters.search import Selection
-from tidings.operations.dead_letters.replayer import INTERRUPTED, Rehearsal, Summary
-from tidings.operations.dead_letters.views import letter_as_data
-from tidings.operations.masks import discreet
+from tidings.operations.dead_letters.replays import (
+    INTERRUPTED,
+    NotReplayed,
+    ReplayRehearsal,
+    ReplayView,
+    Selection,
+    Summary,
+)
 from tidings.operations.times import counted
 
 SHOWN: Final = 20
@@ -37,27 +39,14 @@ WHY: Final = {
 }
 
 
-def show_rehearsal(
-    done: Rehearsal, selection: Selection, sample: Sequence[StoredLetter], *, as_json: bool
-) -> None:
+def show_rehearsal(done: ReplayRehearsal, *, as_json: bool) -> None:
     """Say what a replay would do, and show a few of the letters that it would take."""
     if as_json:
-        print_json(
-            {
-                "chosen": len(selection.letters),
-                "looked_at": done.looked_at,
-                "would_replay": done.replayed,
-                "would_be_stored_until_due": done.later,
-                "perhaps_delivered_before": done.doubtful,
-                **_refused_as_data(done.not_replayed),
-                **left_out(selection),
-                "sample": [letter_as_data(one, reveal=False) for one in sample],
-            }
-        )
+        print_json(done.as_data())
         return
-    if sample:
-        out.print(letters_table(sample, datetime.now(UTC), reveal=False))
-    count, chosen = done.replayed, len(selection.letters)
+    if done.sample:
+        out.print(letters_table(done.sample, datetime.now(UTC)))
+    count, chosen = done.replayed, done.chosen
     if done.looked_at < chosen:
         out.print(
             f"{counted(chosen, 'letter')} chosen. Of the oldest {done.looked_at:,} that were looked at, "
@@ -70,27 +59,16 @@ def show_rehearsal(
         out.print(f"{done.later:,} of them would be stored until they are due.")
     warn_of_doubt(done.doubtful)
     _show_refused(done.not_replayed)
-    explain_left_out(selection)
+    explain_left_out(done.selection)
 
 
-def show_nothing(selection: Selection, *, as_json: bool) -> None:
-    """Say that no letter was chosen, and what was left out."""
-    show_rehearsal(Rehearsal(), selection, (), as_json=as_json)
-
-
-def show_summary(
-    summary: Summary,
-    selection: Selection,
-    *,
-    as_json: bool,
-    edited: dict[str, Any] | None = None,
-) -> None:
+def show_summary(done: ReplayView, *, as_json: bool, edited: dict[str, Any] | None = None) -> None:
     """Say what a replay did, and what was edited before."""
     if as_json:
-        told = _as_data(summary, selection)
+        told = done.as_data()
         print_json({**edited, "replay": told} if edited else told)
         return
-    now = summary.outcomes
+    summary, now = done.summary, done.summary.outcomes
     lines = (
         ("replayed", summary.replayed, ""),
         ("delivered", now.delivered, "green"),
@@ -115,7 +93,7 @@ def show_summary(
     if summary.stopped == INTERRUPTED and summary.left:
         again = shlex.join(["tidings", *sys.argv[1:]])
         err.print(f"Go on with what is left: [bold]{escape(again)}[/]")
-    explain_left_out(selection)
+    explain_left_out(done.selection)
 
 
 def _refused_for_several_reasons(summary: Summary) -> int:
@@ -131,53 +109,12 @@ def _show_refused(refused: Iterable[NotReplayed]) -> None:
     left = SHOWN
     for reason, same in sorted(by_reason.items(), key=lambda it: -len(it[1])):
         out.print(f"{len(same):>8,}  not replayed: {escape(WHY[reason])}")
-        told = [] if reason in TAKEN else same
+        told = [one for one in same if not one.taken]
         for one in told[:left]:
-            out.print(f"          {one.letter}: {escape(discreet(one.why))}")
+            out.print(f"          {one.letter}: {escape(one.why)}")
         if len(told) > left:
             out.print(f"          … and {len(told) - left:,} more: --json names them all")
         left = max(0, left - len(told))
-
-
-def _refused_as_data(refused: Sequence[NotReplayed]) -> dict[str, Any]:
-    return {
-        "refused_by_reason": dict(Counter(one.refusal for one in refused)),
-        "refused": [
-            {"letter": one.letter, "reason": one.refusal, "why": discreet(one.why)}
-            for one in refused
-            if not one.taken
-        ],
-    }
-
-
-def _as_data(summary: Summary, selection: Selection) -> dict[str, Any]:
-    now = summary.outcomes
-    return {
-        "run": summary.run,
-        "first_notifications": summary.notifications,
-        "chosen": summary.chosen,
-        "replayed": summary.replayed,
-        "delivered_again": now.delivered,
-        "failed_again": now.failed,
-        "retrying": now.retrying,
-        "under_way": now.waiting,
-        "stored_until_due": summary.later,
-        "waves": [
-            {
-                "sent": one.total,
-                "delivered_again": one.delivered,
-                "failed_again": one.failed,
-                "retrying": one.retrying,
-            }
-            for one in summary.waves
-        ],
-        "perhaps_delivered_before": summary.doubtful,
-        "taken_by_another": summary.taken,
-        "left_alone": summary.left,
-        **left_out(selection),
-        **_refused_as_data(summary.not_replayed),
-        "stopped": summary.stopped,
-    }
 
 
 def warn_of_doubt(count: int) -> None:
@@ -188,14 +125,6 @@ def warn_of_doubt(count: int) -> None:
             "whom they are for may get them twice.",
             soft_wrap=True,
         )
-
-
-def left_out(selection: Selection) -> dict[str, int]:
-    """Letters for a person to decide, for other programs."""
-    return {
-        "skipped_outcome_unknown": selection.uncertain,
-        "skipped_too_late": selection.too_late,
-    }
 
 
 def explain_left_out(selection: Selection) -> None:

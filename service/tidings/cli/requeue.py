@@ -7,8 +7,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from tidings.cli import letter_options as which
-from tidings.cli.commands import Unclear
-from tidings.cli.console import FAULT, err, out, print_json
+from tidings.cli.console import FAULT, Unclear, err, out, print_json
 from tidings.cli.options import AsJson, actor, ask, id_prefix
 from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.id_prefix import SHORTEST, IdPrefix

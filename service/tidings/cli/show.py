@@ -20,6 +20,7 @@ from tidings.delivery.arrival import TimeSource
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.operations import notifications
+from tidings.operations.dead_letters.remedies import remedy_of
 from tidings.operations.masks import discreet, shown
 from tidings.operations.notifications import (
     Asked,
@@ -275,5 +276,5 @@ def _letter(story: Story, now: datetime) -> str:
         return "Its dead letter is on its way to the archive, or was dealt with."
     letter = buried[-1].id
     expired = expires_at is not None and expires_at <= now
-    again = ways_on(letter, story.body, buried[-1].code, expired=expired)
+    again = ways_on(letter, remedy_of(story.body, buried[-1].code, expired=expired))
     return f"Its dead letter: [bold]tidings dead show {letter}[/]\n{again}"

@@ -10,33 +10,34 @@ from tidings.cli import letter_views
 from tidings.cli.harmless import single_lines
 from tidings.cli.sentences import Sentence
 from tidings.cli.timeline import Timeline, facts
-from tidings.cli.ways_on import ways_on, would_expire
-from tidings.delivery.letter import LetterState
+from tidings.cli.ways_on import ways_on
 from tidings.delivery.properties import producer
-from tidings.operations.dead_letters.views import StoredLetter, published_at
-from tidings.operations.masks import discreet, shown
+from tidings.operations.dead_letters.looks import in_full
+from tidings.operations.dead_letters.views import DeadLetterView, published_at
+from tidings.operations.masks import discreet
 from tidings.operations.notifications import Burial, StoryView, UnclaimedView
 from tidings.operations.times import clock
 
 
 def told(view: UnclaimedView, *, reveal: bool, now: datetime) -> RenderableType:
     """For people."""
-    found = view.letters
-    letters = single_lines(tuple(one for one, _ in found))
-    last = letters[-1]
-    open_ = [one for one in found if one[0].state is LetterState.BURIED]
-    parts: list[RenderableType] = [_head(last, reveal=reveal), "", _timeline(letters)]
-    if open_:
-        parts += ["", Sentence(Text.from_markup(_advice(*open_[-1], now)))]
+    found = [in_full(one, body, (), now, reveal=reveal) for one, body in view.letters]
+    letters = single_lines(tuple(one.letter for one in found))
+    ways = [(one.letter.id, ways_on(one.letter.id, one.remedy)) for one in found if one.remedy]
+    parts: list[RenderableType] = [_head(letters[-1]), "", _timeline(letters)]
+    if ways:
+        last, known = ways[-1]
+        advice = f"All of it: [bold]tidings dead show {last}[/]\n{known}"
+        parts += ["", Sentence(Text.from_markup(advice))]
     return Group(*parts)
 
 
-def _head(one: StoredLetter, *, reveal: bool) -> Group:
+def _head(one: DeadLetterView) -> Group:
     entity = " ".join(part for part in (one.entity_type, one.entity_id) if part)
     known = (
         ("Id", str(one.notification_id or "")),
         ("What", " · ".join(part for part in (one.channel, one.category) if part)),
-        ("To", shown(one.recipient, reveal=reveal) if one.recipient else ""),
+        ("To", one.recipient or ""),
         ("User", one.user_id or ""),
         ("About", entity),
     )
@@ -44,7 +45,7 @@ def _head(one: StoredLetter, *, reveal: bool) -> Group:
     return Group(*facts([state, *((name, Text(value)) for name, value in known if value)]))
 
 
-def _timeline(letters: Sequence[StoredLetter]) -> Timeline:
+def _timeline(letters: Sequence[DeadLetterView]) -> Timeline:
     """Who published it is told with it, as no worker made anything of it."""
     return Timeline(
         [
@@ -55,22 +56,14 @@ def _timeline(letters: Sequence[StoredLetter]) -> Timeline:
     )
 
 
-def _events(one: StoredLetter) -> Iterator[tuple[datetime, Text]]:
+def _events(one: DeadLetterView) -> Iterator[tuple[datetime, Text]]:
     key = f" with the key {one.routing_key}" if one.routing_key else ""
     published = Text(f"· published by {producer(one.properties)}{key}")
     yield published_at(one.properties) or one.first_failed_at, published
     style = letter_views.STYLES[one.state]
-    text = Text.assemble(
-        ("✗ ", style), (one.reason.value, style), f": {discreet(one.failure.message)}"
-    )
+    text = Text.assemble(("✗ ", style), (one.reason.value, style), f": {one.message}")
     about = [f"dead letter {one.id}", one.state.value, discreet(one.note or "")]
     yield one.buried_at, text.append(f"\n  {' · '.join(filter(None, about))}", style="dim")
-
-
-def _advice(letter: StoredLetter, body: bytes, now: datetime) -> str:
-    expired = would_expire(letter, body, now)
-    ways = ways_on(letter.id, body, letter.failure.code, expired=expired)
-    return f"All of it: [bold]tidings dead show {letter.id}[/]\n{ways}"
 
 
 def strays(view: StoryView) -> Iterator[Text]:

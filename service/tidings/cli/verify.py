@@ -9,8 +9,7 @@ from uuid import UUID
 
 import typer
 
-from tidings.cli.commands import Unclear
-from tidings.cli.console import FAULT, UNAVAILABLE, err, guarded, out, print_json
+from tidings.cli.console import FAULT, UNAVAILABLE, Unclear, err, guarded, out, print_json
 from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson, ask, paper, parsed
 from tidings.cli.rows import Row, Rows, cell

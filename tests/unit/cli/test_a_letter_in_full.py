@@ -16,7 +16,8 @@ from tidings.cli.letter_options import OPEN, WhichState, states_of
 from tidings.cli.letter_views import letters_table, told
 from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.rows import StoredLetter
-from tidings.operations.dead_letters.views import letter_as_data
+from tidings.operations.dead_letters.looks import in_full
+from tidings.operations.dead_letters.views import DeadLetterView, letter_as_data
 from tidings_events.routing import Headers
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -55,7 +56,7 @@ def letter(headers: dict[str, Any] | None = None, **fields: Any) -> StoredLetter
 
 
 def shown(one: StoredLetter, body: bytes = b"{}", *, reveal: bool = False, width: int = 200) -> str:
-    return _printed(told(one, body, (), NOW, reveal=reveal), width)
+    return _printed(told(in_full(one, body, (), NOW, reveal=reveal), NOW), width)
 
 
 def _printed(what: Any, width: int = 200) -> str:
@@ -254,7 +255,7 @@ def test_a_letter_says_by_which_queue_or_key_it_came(
 ) -> None:
     """Its body may name another channel, or another priority."""
     one = letter(headers, routing_key=key)
-    listed = _printed(letters_table([one], NOW, reveal=False))
+    listed = _printed(letters_table([DeadLetterView.of(one, reveal=False)], NOW))
     head, row = listed.splitlines()
     assert "Channel" not in head
     assert row[head.index("Came by") :].split()[0] == came_by

@@ -45,6 +45,8 @@ from tidings.ledger.operators.statistics import Rates, Statistics
 from tidings.ledger.operators.verification import Journaled
 from tidings.operations.audit import AuditView
 from tidings.operations.channels import DELIVERING, Condition
+from tidings.operations.dead_letters.looks import DeadLetterGroups
+from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.notifications import ListedView
 from tidings.settings import Settings
 from tidings.templates import Level, Problem, TemplateInfo
@@ -161,8 +163,12 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
         NOW,
         reveal=True,
     ),
-    letter_views.letters_table: lambda: letter_views.letters_table([letter()], NOW, reveal=True),
-    letter_views.groups_table: lambda: letter_views.groups_table([group()] * 2, NOW),
+    letter_views.letters_table: lambda: letter_views.letters_table(
+        [DeadLetterView.of(letter(), reveal=True)], NOW
+    ),
+    letter_views.groups_table: lambda: letter_views.groups_table(
+        DeadLetterGroups((group(),) * 2), NOW
+    ),
     channels.table: lambda: channels.table([CONDITION, replace(CONDITION, provider="")]),
     channels._told: lambda: channels._told([ORDER, replace(ORDER, provider=WHOLE_CHANNEL)]),
     topology._exchanges: lambda: topology._exchanges(topology_of(Settings())),

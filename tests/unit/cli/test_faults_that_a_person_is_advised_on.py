@@ -9,10 +9,14 @@ import pytest
 from tidings.broker.consumer import Delivery
 from tidings.broker.letters import read_letter
 from tidings.broker.wire.settlement import Settlement
-from tidings.cli.ways_on import BROKER_EXPIRED, NO_SUCH_TEMPLATE, OF_TEMPLATES
 from tidings.delivery.attempt import Message
 from tidings.delivery.errors import Rejected
 from tidings.delivery.ports import TemplateParts
+from tidings.operations.dead_letters.remedies import (
+    BROKER_EXPIRED,
+    NO_SUCH_TEMPLATE,
+    OF_TEMPLATES,
+)
 from tidings.templates import TemplateError, Templates
 from tidings.worker.content import content_of
 from tidings_events import SmsNotification

@@ -12,6 +12,8 @@ from tidings.cli.rows import Rows
 from tidings.delivery.outcome import Reason
 from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.ledger.dead_letters.search import Group
+from tidings.operations.dead_letters.looks import DeadLetterGroups
+from tidings.operations.dead_letters.views import DeadLetterView
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ID = UUID("1600b796-ea13-5b3a-aeb8-28fe46668aa3")
@@ -20,7 +22,7 @@ WHY = "the relay refuses the recipient (550 5.1.1 No such mailbox)"
 LONGEST = ("outcome_unknown", "whatsapp", "whatsapp.urgent")
 
 
-def letter() -> StoredLetter:
+def letter() -> DeadLetterView:
     row = dict.fromkeys(StoredLetter.__slots__)
     del row["failure"]
     told = {
@@ -41,7 +43,7 @@ def letter() -> StoredLetter:
         "headers": "{}",
         "properties": "{}",
     }
-    return StoredLetter.of({**row, **told})
+    return DeadLetterView.of(StoredLetter.of({**row, **told}), reveal=False)
 
 
 def group() -> Group:
@@ -69,8 +71,8 @@ def printed(table: Rows, width: int) -> str:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 149, 150, 200])
 def test_what_one_replays_by_is_whole_at_any_width(width: int) -> None:
-    letters = printed(letters_table([letter()], NOW, reveal=False), width)
-    groups = printed(groups_table([group()], NOW), width)
+    letters = printed(letters_table([letter()], NOW), width)
+    groups = printed(groups_table(DeadLetterGroups((group(),)), NOW), width)
     assert str(ID) in letters
     assert GROUP in letters
     assert GROUP in groups
@@ -81,11 +83,11 @@ def test_what_one_replays_by_is_whole_at_any_width(width: int) -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 150, 200])
 def test_a_terminal_cuts_nothing_of_a_letter(width: int) -> None:
-    letters = " ".join(printed(letters_table([letter()], NOW, reveal=False), width).split())
+    letters = " ".join(printed(letters_table([letter()], NOW), width).split())
     assert [word for word in (*LONGEST, "23h ago", f"550 5.1.1 {WHY}") if word not in letters] == []
 
 
 def test_why_a_group_was_buried_has_the_width_of_the_terminal() -> None:
-    lines = printed(groups_table([group()] * 17, NOW), 80).splitlines()
+    lines = printed(groups_table(DeadLetterGroups((group(),) * 17), NOW), 80).splitlines()
     assert lines[2] == f"  Why 550 5.1.1 {WHY}"
     assert len(lines) == 1 + 17 * 2

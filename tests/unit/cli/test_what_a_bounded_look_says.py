@@ -13,6 +13,7 @@ from tidings.ledger.dead_letters.search import Chosen, Selection
 from tidings.operations.audit import AuditView
 from tidings.operations.dead_letters.edits import Mended
 from tidings.operations.dead_letters.replayer import Rehearsal
+from tidings.operations.dead_letters.replays import ReplayRehearsal
 from tidings.operations.requeues import RequeueView
 
 LETTERS = tuple(Chosen(UUID(int=n), 1) for n in range(1_000))
@@ -26,20 +27,20 @@ def _words(capsys: pytest.CaptureFixture[str]) -> str:
 def test_of_a_replay(capsys: pytest.CaptureFixture[str]) -> None:
     selection = Selection(LETTERS, 0, 0)
     done = Rehearsal(replayed=198, looked_at=200)
-    replay_report.show_rehearsal(done, selection, (), as_json=False)
+    replay_report.show_rehearsal(ReplayRehearsal.of(done, selection), as_json=False)
     said = _words(capsys)
     assert "1,000 letters chosen. Of the oldest 200 that were looked at, 198 would be" in said
     assert "`--whole` looks at all" in said
     done.looked_at = 1_000
-    replay_report.show_rehearsal(done, selection, (), as_json=False)
+    replay_report.show_rehearsal(ReplayRehearsal.of(done, selection), as_json=False)
     assert "198 letters would be replayed." in _words(capsys)
 
 
 def test_of_an_edit(capsys: pytest.CaptureFixture[str]) -> None:
-    done = Mended(1_000, new=[UUID(int=1)] * 200, cut_short=True)
-    edit_report.show_mended(done, rehearsed=True, reveal=False)
+    done = Mended(1_000, new=[UUID(int=1)] * 200, cut_short=True, rehearsed=True)
+    edit_report.show_mended(done)
     assert "800 not looked at: `--whole` does" in _words(capsys)
-    assert edit_report.mended_as_data(done, rehearsed=True)["not_looked_at"] == 800
+    assert done.as_data()["not_looked_at"] == 800
 
 
 def test_of_a_requeue(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,13 @@
 """Edits the body of a letter: one field at a time, or the whole of it. Pure."""
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tidings.delivery.errors import Refused
 from tidings.operations.dead_letters.numbers import NumbersAsWritten
+from tidings.operations.masks import veiled_fields
 from tidings_events import InvalidNotification, Notification, parse
 from tidings_events.weight import too_heavy
 
@@ -84,6 +86,38 @@ def difference(before: bytes, after: bytes) -> Iterator[str]:
     return difflib.unified_diff(
         readable(before).splitlines(), readable(after).splitlines(), "buried", "edited", lineterm=""
     )
+
+
+def changes(before: bytes, after: bytes, *, reveal: bool) -> list[str] | None:
+    """What an edit changes, line by line; None if nothing but how it is written.
+
+    Args:
+        reveal: Lines of `difference`, instead of each field without what is said to whom; those are
+            empty if the fields can't be told apart.
+    """
+    if readable(before) == readable(after):
+        return None
+    return list(difference(before, after) if reveal else _veiled_difference(before, after))
+
+
+def _veiled_difference(before: bytes, after: bytes) -> Iterator[str]:
+    """The fields that differ, each as it was and as it is."""
+    old, new = veiled_fields(_json(before)), veiled_fields(_json(after))
+    for path in dict.fromkeys((*old, *new)):
+        was, now = old.get(path), new.get(path)
+        if was is not None and now is not None and was.value == now.value:
+            continue
+        if was is not None:
+            yield f'-  "{path}": {was.shown}'
+        if now is not None:
+            yield f'+  "{path}": {now.shown}'
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return None if too_heavy(body) is not None else json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _remove(notification: dict[str, Any], path: str) -> None:

@@ -1,20 +1,84 @@
-"""Edits many letters alike, a batch at a time."""
+"""Edits dead letters: each is superseded by an edited one. One alone, or many alike, a batch at a time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 from uuid import UUID
 
-from tidings.delivery.errors import TidingsError
-from tidings.ledger.dead_letters.editing import Change, Edited, NoEdit, NotEdited
+from tidings.delivery.errors import InvalidRequest, Refused, TidingsError
+from tidings.delivery.id_prefix import IdPrefix
+from tidings.delivery.letter import LetterState
+from tidings.ledger.dead_letters.editing import Change, NoEdit, NotEdited
+from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.rows import ExpiresAt
 from tidings.ledger.dead_letters.search import Chosen
 from tidings.ledger.ledger import Ledger
-from tidings.ledger.steps import UNHURRIED, Clock
+from tidings.ledger.steps import PATIENCE, UNHURRIED, Clock
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.body import changes, with_fields
+from tidings.operations.dead_letters.looks import stored
 from tidings.operations.dead_letters.pacing import AT_ONCE, FEW, batches
+from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.masks import discreet
 
-SAMPLE = 3
-"""Edits that are kept to be shown."""
+SAMPLE: Final = 3
+"""Edits of which it is shown what they change."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """Fields to be set, like `recipient=ada@example.com`, and fields to be taken out."""
+
+    assignments: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
+
+    def __call__(self, body: bytes) -> bytes:
+        """The body with that change. Raises like `with_fields`."""
+        return with_fields(body, self.assignments, self.unset)
+
+    def __bool__(self) -> bool:
+        """Whether it changes anything."""
+        return bool(self.assignments or self.unset)
+
+    def check(self) -> None:
+        """Raises:
+        Refused: It is written wrongly, whatever it is to change.
+        """
+        self(b"{}")
+
+
+@dataclass(frozen=True, slots=True)
+class EditableLetter:
+    """An open dead letter, with all that is in it."""
+
+    id: UUID
+    notification_id: UUID | None
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EditRequest:
+    """Dead letters to be edited alike."""
+
+    letters: Sequence[Chosen]
+    change: FieldChange
+    rehearsed: bool = False
+    """Change nothing."""
+    whole: bool = False
+    """Rehearse it on every one, not only for a moment on the oldest."""
+    reveal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EditSample:
+    """What an edit changes in one dead letter."""
+
+    letter: UUID
+    changes: Sequence[str] | None
+    """As `body.changes`."""
 
 
 @dataclass(slots=True)
@@ -24,7 +88,7 @@ class Mended:
     chosen: int
     new: list[UUID] = field(default_factory=list)
     """Letters that stand in the place of others."""
-    sample: list[Edited] = field(default_factory=list)
+    sample: list[EditSample] = field(default_factory=list)
     unchanged: list[UUID] = field(default_factory=list)
     """Letters that were so already."""
     refused: list[NotEdited] = field(default_factory=list)
@@ -32,6 +96,8 @@ class Mended:
     """Why the rest was left alone."""
     cut_short: bool = False
     """Whether the rest was left out for want of patience."""
+    rehearsed: bool = False
+    """Whether nothing was changed."""
 
     @property
     def left(self) -> int:
@@ -42,6 +108,80 @@ class Mended:
     def well(self) -> bool:
         """Whether nothing calls for a person."""
         return not (self.refused or self.stopped)
+
+    def as_data(self) -> dict[str, Any]:
+        """For other programs."""
+        return {
+            "chosen": self.chosen,
+            "would_edit" if self.rehearsed else "edited": len(self.new),
+            "letters": [] if self.rehearsed else self.new,
+            "unchanged": len(self.unchanged),
+            "not_looked_at" if self.cut_short else "left_alone": self.left,
+            "refused_by_reason": dict(Counter(one.reason for one in self.refused)),
+            "refused": [
+                {"letter": one.letter, "reason": one.reason, "why": one.why} for one in self.refused
+            ],
+            "stopped": self.stopped,
+        }
+
+
+async def choose(backend: Backend, query: DeadLetterQuery) -> Sequence[Chosen]:
+    """Open dead letters to be edited.
+
+    Raises:
+        InvalidRequest: The query chooses nothing in particular.
+        Refused: An id is not known, or means several.
+    """
+    if not query.selects:
+        raise InvalidRequest("say which letters: ids or filters")
+    search = backend.ledger.letters.search
+    return await search.chosen(await query.resolved(search, LetterState.BURIED))
+
+
+async def edit(
+    backend: Backend, actor: Actor, request: EditRequest, interrupted: asyncio.Event
+) -> Mended:
+    """Edit dead letters alike, each for itself: one that can't be edited is told of and stays as it was.
+
+    Args:
+        interrupted: Ends it after the batch that is under way.
+    """
+    hurried = request.rehearsed and not request.whole
+    return await mend(
+        backend.ledger,
+        request.letters,
+        request.change,
+        Policies(backend.settings).expires_at,
+        actor=str(actor),
+        rehearsed=request.rehearsed,
+        interrupted=interrupted,
+        clock=Clock(PATIENCE) if hurried else UNHURRIED,
+        reveal=request.reveal,
+    )
+
+
+async def open_letter(backend: Backend, id: IdPrefix) -> EditableLetter:
+    """One dead letter, to be edited.
+
+    Raises:
+        Refused: There is none, there are several, or it is no longer open.
+    """
+    letter, body = await stored(backend, id)
+    if letter.state is not LetterState.BURIED:
+        raise Refused(f"letter {letter.id} is {letter.state}: only a buried one can be edited")
+    return EditableLetter(letter.id, letter.notification_id, body)
+
+
+async def supersede(backend: Backend, actor: Actor, letter: UUID, body: bytes) -> UUID:
+    """Put a dead letter with this body, which can be read, in the place of one; the new one's id.
+
+    Raises:
+        Refused: The letter is not open any more, or its notification has moved on.
+    """
+    expires_at = Policies(backend.settings).expires_at
+    return await backend.ledger.letters.editing.supersede(
+        letter, body, expires_at=expires_at, actor=str(actor)
+    )
 
 
 async def mend(
@@ -54,8 +194,9 @@ async def mend(
     rehearsed: bool,
     interrupted: asyncio.Event,
     clock: Clock = UNHURRIED,
+    reveal: bool = False,
 ) -> Mended:
-    """Edit letters, each for itself: one that can't be edited is told of and stays as it was.
+    """As `edit`.
 
     Args:
         actor: Named in the letters and in the history of their notifications.
@@ -63,7 +204,7 @@ async def mend(
         interrupted: Ends it after the batch that is under way.
         clock: Ends a rehearsal, after some at least.
     """
-    done = Mended(len(letters))
+    done = Mended(len(letters), rehearsed=rehearsed)
     for batch in batches(letters, None, FEW if rehearsed else AT_ONCE):
         if rehearsed and done.left < done.chosen and clock.over:
             done.cut_short = True
@@ -83,10 +224,13 @@ async def mend(
             done.stopped = str(error)
             break
         done.new += [one.new for one in edits.edited]
-        done.sample += edits.edited[: SAMPLE - len(done.sample)]
+        done.sample += [
+            EditSample(one.letter, changes(one.before, one.after, reveal=reveal))
+            for one in edits.edited[: SAMPLE - len(done.sample)]
+        ]
         for one in edits.not_edited:
             if one.reason is NoEdit.UNCHANGED:
                 done.unchanged.append(one.letter)
             else:
-                done.refused.append(one)
+                done.refused.append(replace(one, why=discreet(one.why)))
     return done

@@ -105,7 +105,7 @@ Progress: TypeAlias = Callable[[Summary], None]
 """Is told how a replay is going, whenever something changed."""
 
 
-def _nobody(_: Summary) -> None:
+def unwatched(_: Summary) -> None:
     """Nobody is watching."""
 
 
@@ -173,6 +173,7 @@ class Replayer:
     Args:
         actor: Named in the history of what is replayed.
         progress: Told how it is going.
+        interrupted: Ends it: what is under way is finished, and `run` returns its summary.
     """
 
     def __init__(
@@ -182,18 +183,15 @@ class Replayer:
         expires_at: ExpiresAt,
         *,
         actor: str,
-        progress: Progress = _nobody,
+        progress: Progress = unwatched,
+        interrupted: asyncio.Event | None = None,
     ) -> None:
         self._ledger = ledger
         self._publisher = publisher
         self._expires_at = expires_at
         self._actor = actor
         self._progress = progress
-        self._interrupted = asyncio.Event()
-
-    def interrupt(self) -> None:
-        """Take no more letters; what is under way is finished, and `run` returns its summary."""
-        self._interrupted.set()
+        self._interrupted = interrupted or asyncio.Event()
 
     async def run(self, letters: Sequence[Chosen], plan: Plan) -> Summary:
         """Replay letters, in this order. Safe to kill, and to run twice at once.

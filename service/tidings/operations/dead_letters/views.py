@@ -1,25 +1,134 @@
-"""What a face shows of dead letters, masked unless it is to be revealed."""
+"""What is shown of dead letters: the fields of their JSON, with people and contents masked unless they are to be revealed."""
 
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
 
 from tidings.broker.letters import came_by
+from tidings.delivery.letter import LetterState
+from tidings.delivery.outcome import Reason
 from tidings.ledger.dead_letters.rows import StoredLetter, published_at
+from tidings.ledger.notifications.stories import Recipient
+from tidings.operations.dead_letters.remedies import Remedy
 from tidings.operations.masks import discreet, shown, veiled_headers
 
-__all__ = ["StoredLetter", "letter_as_data", "published_at"]
+__all__ = [
+    "DeadLetterInFull",
+    "DeadLetterPage",
+    "DeadLetterView",
+    "letter_as_data",
+    "published_at",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterView:
+    """One dead letter."""
+
+    id: UUID
+    notification_id: UUID | None
+    epoch: int
+    state: LetterState
+    reason: Reason
+    fingerprint: str
+    channel: str | None
+    priority: str | None
+    category: str | None
+    recipient: str | None
+    user_id: str | None
+    entity_type: str | None
+    entity_id: str | None
+    attempts: int
+    """Those in which a provider was asked."""
+    first_failed_at: datetime
+    last_failed_at: datetime
+    buried_at: datetime
+    exchange: str
+    routing_key: str
+    content_type: str | None
+    headers: Mapping[str, Any]
+    properties: Mapping[str, str]
+    changed_at: datetime
+    actor: str | None
+    note: str | None
+    supersedes: UUID | None
+    replay_epoch: int | None
+    replayed_at: datetime | None
+    size: int
+    """Bytes of its body."""
+    came_by: str
+    """The queue it lay in, or the key it was published with."""
+    kind: str
+    message: str
+    provider: str
+    code: str
+
+    @classmethod
+    def of(cls, letter: StoredLetter, *, reveal: bool) -> Self:
+        """What is shown of a stored one."""
+        stored = {name: getattr(letter, name) for name in StoredLetter.__slots__}
+        failure = stored.pop("failure")
+        stored |= {
+            "attempts": letter.tries,
+            "came_by": came_by(letter.headers, letter.routing_key),
+            **{name: getattr(failure, name) for name in ("kind", "message", "provider", "code")},
+        }
+        if not reveal:
+            recipient = letter.recipient and shown(letter.recipient, reveal=False)
+            stored |= {
+                "message": discreet(failure.message),
+                "recipient": recipient,
+                "headers": veiled_headers(letter.headers),
+            }
+        return cls(**stored)
+
+    def as_data(self) -> dict[str, Any]:
+        """For other programs."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterPage:
+    """The newest that match, newest first."""
+
+    letters: tuple[DeadLetterView, ...]
+    count: int
+    """All that match."""
+
+    def as_data(self) -> list[dict[str, Any]]:
+        """For other programs."""
+        return [one.as_data() for one in self.letters]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterInFull:
+    """Everything about one dead letter."""
+
+    letter: DeadLetterView
+    recipients: tuple[Recipient, ...]
+    """What became of each, if its notification is known."""
+    body: bytes | None
+    """Only if it is to be revealed."""
+    outline: str | None
+    """The body as JSON with people masked and contents left out; None if it is no JSON, too heavy, or revealed."""
+    too_heavy: bool
+    """Whether laying it out would take too much memory."""
+    problems: tuple[str, ...]
+    """Why its body can't be read as a notification."""
+    remedy: Remedy | None
+    """What would send it on its way; None if it is closed, or can't be sent again."""
+    refused: str | None
+    """Why it can't be sent again, whatever is in it."""
+
+    def as_data(self) -> dict[str, Any]:
+        """For other programs."""
+        data = {**self.letter.as_data(), "recipients": [asdict(one) for one in self.recipients]}
+        body = self.body
+        return data if body is None else {**data, "body": body.decode("utf-8", "replace")}
 
 
 def letter_as_data(letter: StoredLetter, *, reveal: bool) -> dict[str, Any]:
-    """A letter for other programs."""
-    data = {
-        **asdict(letter),
-        "attempts": letter.tries,
-        "came_by": came_by(letter.headers, letter.routing_key),
-    }
-    failure = data.pop("failure")
-    if reveal:
-        return {**data, **failure}
-    recipient = shown(letter.recipient, reveal=False) if letter.recipient else None
-    failure["message"] = discreet(failure["message"])
-    return {**data, **failure, "recipient": recipient, "headers": veiled_headers(letter.headers)}
+    """A stored dead letter for other programs."""
+    return DeadLetterView.of(letter, reveal=reveal).as_data()

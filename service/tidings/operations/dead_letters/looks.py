@@ -1,0 +1,148 @@
+"""Looks at dead letters: listed, counted in groups, one in full."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tidings.delivery.burying import refusal
+from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix
+from tidings.delivery.letter import LetterState
+from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.search import Group
+from tidings.ledger.notifications.stories import Recipient
+from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.body import Unreadable, checked
+from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.dead_letters.remedies import remedy_of, would_expire
+from tidings.operations.dead_letters.views import (
+    DeadLetterInFull,
+    DeadLetterPage,
+    DeadLetterView,
+)
+from tidings.operations.masks import discreet, veiled
+from tidings.operations.recipients import masked_recipients
+from tidings_events.weight import too_heavy
+
+__all__ = [
+    "DeadLetterGroups",
+    "DeadLetterListRequest",
+    "Group",
+    "groups",
+    "in_full",
+    "list_",
+    "raw",
+    "show",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterListRequest:
+    """A page of dead letters."""
+
+    query: DeadLetterQuery
+    limit: int
+    before: IdPrefix | None = None
+    """Older than this one."""
+    reveal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterGroups:
+    """Dead letters with the same fault, the largest groups first."""
+
+    groups: tuple[Group, ...]
+
+    def as_data(self) -> list[dict[str, Any]]:
+        """For other programs."""
+        return [asdict(one) for one in self.groups]
+
+
+async def list_(backend: Backend, request: DeadLetterListRequest) -> DeadLetterPage:
+    """The newest that match, and how many there are.
+
+    Raises:
+        Refused: `before`, or one of the ids, is not known or means several.
+    """
+    search = backend.ledger.letters.search
+    before = await search.resolve(request.before) if request.before else None
+    wanted = replace(await request.query.resolved(search), before=before)
+    found = await search.list(wanted, request.limit)
+    count = await search.count(wanted) if len(found) == request.limit else len(found)
+    letters = tuple(DeadLetterView.of(one, reveal=request.reveal) for one in found)
+    return DeadLetterPage(letters, count)
+
+
+async def groups(backend: Backend, query: DeadLetterQuery, limit: int) -> DeadLetterGroups:
+    """The largest groups that match."""
+    search = backend.ledger.letters.search
+    found = await search.groups(await query.resolved(search), limit)
+    return DeadLetterGroups(tuple(replace(one, message=discreet(one.message)) for one in found))
+
+
+async def show(backend: Backend, id: IdPrefix, *, reveal: bool) -> DeadLetterInFull:
+    """Everything about one dead letter.
+
+    Raises:
+        Refused: There is none, or there are several.
+    """
+    letter, body = await stored(backend, id)
+    recipients: Sequence[Recipient] = ()
+    refused: str | None = None
+    if (about := letter.notification_id) is not None:
+        recipients = await backend.ledger.reports.recipients(about, letter.epoch)
+        standing = await backend.ledger.reports.standing(about)
+        objection = refusal(standing, letter.epoch, force=False) if standing else None
+        refused = objection.why if objection else None
+    return in_full(letter, body, recipients, datetime.now(UTC), reveal=reveal, refused=refused)
+
+
+async def raw(backend: Backend, id: IdPrefix) -> bytes:
+    """The body of one dead letter, byte for byte. Raises like `show`."""
+    return (await stored(backend, id))[1]
+
+
+async def stored(backend: Backend, id: IdPrefix) -> tuple[StoredLetter, bytes]:
+    """A dead letter and its body. Raises like `show`."""
+    search = backend.ledger.letters.search
+    found = await search.get(await search.resolve(id))
+    if found is None:
+        raise Refused(f"there is no dead letter {id.text}")
+    return found
+
+
+def in_full(
+    letter: StoredLetter,
+    body: bytes,
+    recipients: Sequence[Recipient],
+    now: datetime,
+    *,
+    reveal: bool,
+    refused: str | None = None,
+) -> DeadLetterInFull:
+    """The view of a stored one.
+
+    Args:
+        refused: Why it can't be sent again, whatever is in it.
+    """
+    problems: Sequence[str] = ()
+    try:
+        checked(body)
+    except Unreadable as unreadable:
+        problems = unreadable.problems if reveal else [*map(discreet, unreadable.problems)]
+    heavy = too_heavy(body) is not None
+    remedy = None
+    if letter.state is LetterState.BURIED and refused is None:
+        expired = would_expire(letter, body, now)
+        remedy = remedy_of(body, letter.failure.code, expired=expired)
+    return DeadLetterInFull(
+        DeadLetterView.of(letter, reveal=reveal),
+        masked_recipients(recipients, reveal=reveal),
+        body if reveal else None,
+        veiled(body) if not (reveal or heavy) else None,
+        heavy,
+        tuple(problems),
+        remedy,
+        refused,
+    )

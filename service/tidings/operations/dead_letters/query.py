@@ -1,0 +1,114 @@
+"""Which dead letters an operation is about: a filter, as any face reads it."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Self, TypeVar
+from uuid import UUID
+
+from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.id_prefix import IdPrefix
+from tidings.delivery.letter import LetterState
+from tidings.delivery.outcome import Reason
+from tidings.ledger.dead_letters.search import LetterFilter, LetterSearch
+from tidings.operations import filters
+from tidings.operations.times import moment
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterQuery:
+    """Which dead letters, by their ids, by a filter, or by both."""
+
+    ids: tuple[IdPrefix, ...] = ()
+    """Of dead letters or of their notifications."""
+    narrowed: LetterFilter = field(default_factory=LetterFilter)
+
+    @classmethod
+    def read(
+        cls,
+        *,
+        ids: Iterable[IdPrefix] | None = None,
+        channel: str | None = None,
+        reason: Reason | None = None,
+        fingerprint: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        max_age: str | None = None,
+        user: str | None = None,
+        entity: str | None = None,
+        category: str | None = None,
+        to: str | None = None,
+        id_prefix: IdPrefix | None = None,
+        states: Iterable[LetterState] = (),
+    ) -> Self:
+        """Read a filter as it is written; what is None says nothing.
+
+        Raises:
+            InvalidRequest: A value can't be read, or two contradict each other.
+        """
+        if since is not None and max_age is not None:
+            raise InvalidRequest("give --since or --max-age, not both")
+        if fingerprint is not None and not re.fullmatch(r"[0-9a-f]{1,64}", fingerprint):
+            raise InvalidRequest(
+                f"{fingerprint!r}: a fingerprint is hexadecimal", field="fingerprint"
+            )
+        type_, id_ = _read(filters.entity, entity, "entity") or (None, None)
+        narrowed = LetterFilter(
+            channel=channel,
+            reason=reason,
+            fingerprint=fingerprint,
+            since=_read(_moment, since, "since") or _read(_moment, max_age, "max_age"),
+            until=_read(_moment, until, "until"),
+            user_id=user,
+            entity_type=type_,
+            entity_id=id_,
+            category=category,
+            recipient=to,
+            id_prefix=id_prefix,
+            states=tuple(states),
+        )
+        return cls(tuple(ids or ()), narrowed)
+
+    @classmethod
+    def of(cls, letters: Iterable[UUID]) -> Self:
+        """These very ones, by their own ids."""
+        return cls(narrowed=LetterFilter(ids=tuple(letters)))
+
+    @property
+    def named(self) -> bool:
+        """Whether it names each of them."""
+        return bool(self.ids or self.narrowed.ids)
+
+    @property
+    def selects(self) -> bool:
+        """Whether it says anything but which states."""
+        return bool(self.ids) or self.narrowed.selects
+
+    async def resolved(self, search: LetterSearch, *states: LetterState) -> LetterFilter:
+        """The filter that the ledger takes.
+
+        Args:
+            states: In one of these, whatever the query says.
+
+        Raises:
+            Refused: One of the ids is not known, or means several.
+        """
+        found = [await search.resolve(one) for one in self.ids]
+        ids = dict.fromkeys((*self.narrowed.ids, *found))
+        return replace(self.narrowed, ids=tuple(ids), states=states or self.narrowed.states)
+
+
+def _read(parse: Callable[[str], Value], text: str | None, name: str) -> Value | None:
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise InvalidRequest(str(error), field=name) from None
+
+
+def _moment(text: str) -> datetime:
+    return moment(text.removesuffix(" ago"))

@@ -1,0 +1,81 @@
+"""What would send a dead letter on its way: only what can work for this very one. Pure."""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from tidings.delivery.outcome import Reason
+from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.operations.dead_letters.body import Unreadable, checked
+
+BROKER_EXPIRED: Final = "broker_expired"
+"""The kind of what its message's own AMQP `expiration` ended."""
+CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+GZIP: Final = b"\x1f\x8b"
+"""How it begins (RFC 1952, 2.3.1)."""
+NO_SUCH_TEMPLATE: Final = "TemplateNotFound"
+OF_TEMPLATES: Final = frozenset(
+    {"MissingVariable", "TemplateFailed", "TemplateSyntax", "TemplateTooExpensive"}
+)
+"""Codes of what else goes wrong with a template."""
+
+
+class Remedy(StrEnum):
+    """What would send a dead letter on its way."""
+
+    REPLAY = "replay"
+    """As it is; or edited."""
+    EDIT = "edit"
+    """Its body can't be read as a notification."""
+    REWRITE = "rewrite"
+    """Its body is no text: a whole one takes its place."""
+    UNPACK = "unpack"
+    """Its body is compressed."""
+    EXTEND = "extend"
+    """It would expire again: it needs another `expires_at`."""
+    OTHER_TEMPLATE = "other_template"
+    """It names a template that there is not."""
+    MEND_TEMPLATE = "mend_template"
+    """Its template and its data don't go together."""
+
+
+def remedy_of(body: bytes, code: str, *, expired: bool) -> Remedy:
+    """What would send a dead letter on its way.
+
+    Args:
+        body: Its own, as it would be sent.
+        code: Of what went wrong: the provider's, or the name of what a template met.
+        expired: Whether it would expire again.
+    """
+    try:
+        checked(body)
+    except Unreadable:
+        if body.startswith(GZIP):
+            return Remedy.UNPACK
+        return Remedy.REWRITE if not_text(body) else Remedy.EDIT
+    if expired:
+        return Remedy.EXTEND
+    if code == NO_SUCH_TEMPLATE:
+        return Remedy.OTHER_TEMPLATE
+    return Remedy.MEND_TEMPLATE if code in OF_TEMPLATES else Remedy.REPLAY
+
+
+def not_text(body: bytes) -> bool:
+    """Whether it has characters that neither JSON nor any other text has, as what is packed does."""
+    return CONTROLS.search(body) is not None
+
+
+def would_expire(letter: StoredLetter, body: bytes, now: datetime) -> bool:
+    """Whether a letter would come too late again: by its own `expires_at`, or else as it did before it was edited.
+
+    What its message's own AMQP `expiration` ended has none any more once Tidings publishes it.
+    """
+    try:
+        expires_at = checked(body).expires_at
+    except Unreadable:
+        return False
+    if expires_at is not None:
+        return expires_at <= now
+    ended_so = letter.reason is Reason.EXPIRED and letter.failure.kind != BROKER_EXPIRED
+    return ended_so and letter.supersedes is None

@@ -1,0 +1,324 @@
+"""Replays: dead letters chosen, rehearsed, and sent on their way again."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Final, Self, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
+
+from tidings.broker.publisher import Publisher
+from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.letter import LetterState
+from tidings.ledger.dead_letters.choice import NotReplayed
+from tidings.ledger.dead_letters.policies import Policies
+from tidings.ledger.dead_letters.search import Chosen, LetterFilter, Selection
+from tidings.ledger.steps import PATIENCE, UNHURRIED, Clock
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.dead_letters.replayer import (
+    INTERRUPTED,
+    Plan,
+    Progress,
+    Rehearsal,
+    Replayer,
+    Summary,
+    doubtful,
+    rehearse,
+    unwatched,
+)
+from tidings.operations.dead_letters.views import DeadLetterView
+from tidings.operations.masks import discreet
+from tidings.settings import Duration, Rate
+
+__all__ = ["INTERRUPTED", "NotReplayed", "Plan", "Progress", "Selection", "Summary"]
+
+SAMPLE: Final = 10
+LOOKED_AT: Final = 1_000
+"""Of those chosen, so many are rehearsed before a person decides."""
+CAREFUL: Final = 0.2
+"""The share of canaries that may fail again, unless said otherwise."""
+
+Watch: TypeAlias = Callable[[Callable[[], None]], AbstractContextManager[Progress]]
+"""Entered when a replay begins: is given what interrupts it, and returns what is told how it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """Dead letters to be sent on their way again."""
+
+    query: DeadLetterQuery
+    every: bool = False
+    """Every open one, if the query names none in particular."""
+    limit: int | None = None
+    """At most so many, the oldest first."""
+    force: bool = False
+    """Also those that were replayed before: their notifications may be sent a second time."""
+
+    @property
+    def states(self) -> tuple[LetterState, ...]:
+        """Those that a filter chooses from; of one that is named it is told why it is not replayed."""
+        if self.query.named:
+            return ()
+        replayed = (LetterState.REPLAYED,) if self.force else ()
+        return (LetterState.BURIED, *replayed)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayChoice:
+    """What was chosen to be replayed, and what a person has to know to decide."""
+
+    selection: Selection
+    doubtful: int
+    """How many may have been delivered before."""
+    sample: tuple[DeadLetterView, ...] = ()
+    """A few of those that will go; only in a preview."""
+    refused: int = 0
+    """Of the first `LOOKED_AT`, those that can't be replayed; only in a preview."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRehearsal:
+    """What a replay would do."""
+
+    chosen: int
+    looked_at: int
+    """All of this is said of so many, the oldest of those chosen."""
+    replayed: int
+    later: int
+    """Of these, stored until their `scheduled_at`."""
+    doubtful: int
+    """Of these, those that may have been delivered before."""
+    not_replayed: tuple[NotReplayed, ...]
+    selection: Selection
+    sample: tuple[DeadLetterView, ...]
+
+    @classmethod
+    def of(
+        cls, done: Rehearsal, selection: Selection, sample: Sequence[DeadLetterView] = ()
+    ) -> Self:
+        """Sum it up."""
+        return cls(
+            len(selection.letters),
+            done.looked_at,
+            done.replayed,
+            done.later,
+            done.doubtful,
+            tuple(map(_masked, done.not_replayed)),
+            selection,
+            tuple(sample),
+        )
+
+    @classmethod
+    def of_nothing(cls, selection: Selection) -> Self:
+        """Nothing was chosen; some may have been left out."""
+        return cls.of(Rehearsal(), selection)
+
+    def as_data(self) -> dict[str, Any]:
+        """For other programs."""
+        return {
+            "chosen": self.chosen,
+            "looked_at": self.looked_at,
+            "would_replay": self.replayed,
+            "would_be_stored_until_due": self.later,
+            "perhaps_delivered_before": self.doubtful,
+            **_refused(self.not_replayed),
+            **_left_out(self.selection),
+            "sample": [one.as_data() for one in self.sample],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayView:
+    """What a replay did."""
+
+    summary: Summary
+    selection: Selection
+
+    def as_data(self) -> dict[str, Any]:
+        """For other programs."""
+        summary, outcomes = self.summary, self.summary.outcomes
+        return {
+            "run": summary.run,
+            "first_notifications": summary.notifications,
+            "chosen": summary.chosen,
+            "replayed": summary.replayed,
+            "delivered_again": outcomes.delivered,
+            "failed_again": outcomes.failed,
+            "retrying": outcomes.retrying,
+            "under_way": outcomes.waiting,
+            "stored_until_due": summary.later,
+            "waves": [
+                {
+                    "sent": wave.total,
+                    "delivered_again": wave.delivered,
+                    "failed_again": wave.failed,
+                    "retrying": wave.retrying,
+                }
+                for wave in summary.waves
+            ],
+            "perhaps_delivered_before": summary.doubtful,
+            "taken_by_another": summary.taken,
+            "left_alone": summary.left,
+            **_left_out(self.selection),
+            **_refused(summary.not_replayed),
+            "stopped": summary.stopped,
+        }
+
+
+async def choose(backend: Backend, request: ReplayRequest, *, preview: bool) -> ReplayChoice:
+    """Choose what a replay takes.
+
+    Args:
+        preview: Also look at the first of them, for whoever is to be asked.
+
+    Raises:
+        InvalidRequest: The query chooses nothing in particular.
+        Refused: An id is not known, or means several.
+    """
+    selection = await _select(backend, request)
+    letters, force = selection.letters, request.force
+    count = await doubtful(backend.ledger, letters, force=force)
+    if not preview:
+        return ReplayChoice(selection, count)
+    first = letters[:LOOKED_AT]
+    done = await _rehearsed(backend, first, UNHURRIED, force=force)
+    sample = await _sample(backend, first, done)
+    return ReplayChoice(selection, count, sample, len(done.not_replayed))
+
+
+async def rehearse_replay(
+    backend: Backend, request: ReplayRequest, *, whole: bool
+) -> ReplayRehearsal:
+    """Say what a replay would do; nothing changes. Raises like `choose`.
+
+    Args:
+        whole: Look at every one, not only for a moment at the oldest.
+    """
+    clock = Clock(None if whole else PATIENCE)
+    selection = await _select(backend, request)
+    done = await _rehearsed(backend, selection.letters, clock, force=request.force)
+    sample = await _sample(backend, selection.letters[: done.looked_at], done)
+    return ReplayRehearsal.of(done, selection, sample)
+
+
+async def replay(
+    backend: Backend, actor: Actor, selection: Selection, plan: Plan, watch: Watch | None = None
+) -> ReplayView:
+    """Send dead letters on their way again. Safe to kill, and to run twice at once.
+
+    Args:
+        selection: As `choose` chose it.
+
+    Raises:
+        BrokerUnavailable: RabbitMQ is away: nothing was begun.
+    """
+    async with backend.broker("replay") as connection:
+        interrupted = asyncio.Event()
+        watched = watch(interrupted.set) if watch else nullcontext(unwatched)
+        with watched as progress:
+            replayer = Replayer(
+                backend.ledger,
+                Publisher(backend.settings.broker, connection),
+                Policies(backend.settings).expires_at,
+                actor=str(actor),
+                progress=progress,
+                interrupted=interrupted,
+            )
+            summary = await replayer.run(selection.letters, plan)
+    summary.not_replayed = [*map(_masked, summary.not_replayed)]
+    return ReplayView(summary, selection)
+
+
+def rate(text: str) -> float:
+    """Read `50/s`, `100/m` or `1000/h` as letters a second.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    return _read(Rate, text, "write it like 50/s, 100/m or 1000/h")
+
+
+def length(text: str) -> float:
+    """Read `30s` or `5m` as seconds; 0 is nothing. Raises like `rate`."""
+    return 0.0 if text in {"0", "0s"} else _read(Duration, text, "write it like 30s or 5m")
+
+
+def share(text: str) -> float:
+    """Read `20%` or `0.2`. Raises like `rate`."""
+    number, percent, rest = text.partition("%")
+    try:
+        part = float(number) / (100 if percent else 1)
+    except ValueError:
+        part = -1.0
+    if rest or not 0 < part <= 1:
+        raise ValueError(f"{text!r}: write a share like 20%")
+    return part
+
+
+def waves(text: str) -> tuple[int, ...]:
+    """Read the sizes of the first waves, like `1,10,100`. Raises like `rate`."""
+    words = text.split(",")
+    if not all(word.strip().isdigit() and int(word) > 0 for word in words):
+        raise ValueError(f"{text!r}: write the sizes of the waves, like 1,10,100")
+    return tuple(int(word) for word in words)
+
+
+def _read(kind: Any, text: str, advice: str) -> float:
+    try:
+        return float(TypeAdapter(kind).validate_python(text))
+    except (ValidationError, ValueError):
+        raise ValueError(f"{text!r}: {advice}") from None
+
+
+async def _select(backend: Backend, request: ReplayRequest) -> Selection:
+    if not (request.query.selects or request.every):
+        raise InvalidRequest("say which letters: ids, filters, or --all for every buried one")
+    search = backend.ledger.letters.search
+    wanted = await request.query.resolved(search, *request.states)
+    return await search.select(wanted, request.limit)
+
+
+async def _rehearsed(
+    backend: Backend, letters: Sequence[Chosen], clock: Clock, *, force: bool
+) -> Rehearsal:
+    expires_at = Policies(backend.settings).expires_at
+    return await rehearse(backend.ledger, letters, expires_at, force=force, clock=clock)
+
+
+async def _sample(
+    backend: Backend, letters: Sequence[Chosen], done: Rehearsal
+) -> tuple[DeadLetterView, ...]:
+    """A few of those that will go."""
+    refused = {one.letter for one in done.not_replayed}
+    first = tuple(islice((one.id for one in letters if one.id not in refused), SAMPLE))
+    search = backend.ledger.letters.search
+    found = await search.list(LetterFilter(ids=first), SAMPLE) if first else ()
+    return tuple(DeadLetterView.of(one, reveal=False) for one in found)
+
+
+def _masked(one: NotReplayed) -> NotReplayed:
+    return replace(one, why=discreet(one.why))
+
+
+def _refused(refused: Sequence[NotReplayed]) -> dict[str, Any]:
+    return {
+        "refused_by_reason": dict(Counter(one.refusal for one in refused)),
+        "refused": [
+            {"letter": one.letter, "reason": one.refusal, "why": one.why}
+            for one in refused
+            if not one.taken
+        ],
+    }
+
+
+def _left_out(selection: Selection) -> dict[str, int]:
+    """Those for a person to decide."""
+    return {
+        "skipped_outcome_unknown": selection.uncertain,
+        "skipped_too_late": selection.too_late,
+    }
