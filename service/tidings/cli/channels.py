@@ -1,7 +1,6 @@
 """`tidings channels`: how channels and their providers fare, and an operator's word to all workers."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -67,7 +66,7 @@ def list_(as_json: AsJson = False) -> None:
     """
     every = ask(channels.conditions)
     if as_json:
-        print_json([asdict(one) for one in every])
+        print_json(every)
     elif every:
         paper().print(table(every))
     else:
@@ -139,7 +138,7 @@ def history(
     """
     orders = ask(lambda backend: channels.history(backend, channel, limit))
     if as_json:
-        print_json([asdict(one) for one in orders])
+        print_json(orders)
     elif orders:
         paper().print(_told(orders))
     else:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Final
 
 import typer
@@ -32,7 +31,7 @@ def doctor(as_json: AsJson = False) -> None:
     """
     findings = run(examine(Settings(), actor()))
     if as_json:
-        print_json([asdict(one) for one in findings])
+        print_json(findings)
     else:
         _tell(findings)
     if any(one.verdict is Verdict.FAULT for one in findings):

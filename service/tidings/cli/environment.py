@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Final
@@ -62,7 +61,7 @@ def settings(
 
 def _tell(chosen: Sequence[Variable], *, markdown: bool, as_json: bool) -> None:
     if as_json:
-        print_json([asdict(one) for one in chosen])
+        print_json(chosen)
     elif markdown:
         out.out(document.markdown(chosen), highlight=False)
     elif chosen:

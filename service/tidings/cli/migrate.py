@@ -13,7 +13,7 @@ def migrate_(as_json: AsJson = False) -> None:
     """
     view = run(update(Settings(), _say_that_it_waits))
     if as_json:
-        print_json(view.as_data())
+        print_json(view)
     elif view.before == view.after:
         out.print(f"The tables are at version {view.after} already.")
     else:

@@ -1,7 +1,6 @@
 """`tidings ps`: which processes run, and which vanished."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Final
 
@@ -24,7 +23,7 @@ def ps(as_json: AsJson = False) -> None:
     """
     known = ask(processes.list_)
     if as_json:
-        print_json([asdict(one) for one in known])
+        print_json(known)
     elif known:
         out.print(_table(known))
     else:

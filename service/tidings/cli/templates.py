@@ -1,7 +1,6 @@
 """`tidings templates list | check | render | init`: the words, looked at before anyone gets them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -53,7 +52,7 @@ def list_(root: Root = None, as_json: AsJson = False) -> None:
     templates = _open(root)
     infos = templates.list_templates()
     if as_json:
-        print_json([asdict(info) for info in infos])
+        print_json(infos)
     elif infos:
         out.print(_table(infos))
         if any(one.problems for one in infos):
@@ -80,7 +79,7 @@ def check(
     templates = _open(root)
     problems = templates.check()
     if as_json:
-        print_json([asdict(problem) for problem in problems])
+        print_json(problems)
     else:
         _report(templates, problems)
         if hint := run(note_on_other_templates(Settings(), actor(), templates.digest)):

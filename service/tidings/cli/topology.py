@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -35,7 +34,7 @@ def show(as_json: AsJson = False) -> None:
     """
     wanted = guarded(lambda: topology_of(Settings()))
     if as_json:
-        print_json(asdict(wanted))
+        print_json(wanted)
     else:
         out.print(_exchanges(wanted))
         out.print()
@@ -54,7 +53,7 @@ def check(as_json: AsJson = False) -> None:
     view = ask(topology.compare)
     found = view.differences
     if as_json:
-        print_json(view.as_data())
+        print_json(found)
     else:
         for one in found:
             out.print(f"{MARKS.get(one.kind, '[red]✗[/]')} {_line(one)}")
@@ -100,7 +99,7 @@ def prune(
         return
     pruned = ask(lambda backend: topology.prune(backend, _say_it_watches))
     if as_json:
-        print_json([asdict(one) for one in pruned])
+        print_json(pruned)
         return
     for one in pruned:
         kept = f"[yellow]![/] {one.queue} is kept: {escape(one.why)}"
@@ -140,7 +139,7 @@ def _say_it_watches(count: int) -> None:
 
 def _tell_leftovers(found: Sequence[Difference], *, as_json: bool) -> None:
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json(found)
     for one in found if not as_json else []:
         out.print(f"{MARKS[Kind.LEFTOVER]} {_line(one)}")
     if not found and not as_json:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from tidings.ledger.migrate import migrate, migration_state
 from tidings.settings import Settings
@@ -16,10 +15,6 @@ class MigrationView:
     """None: there were no tables."""
     after: str | None
     needed: str
-
-    def as_data(self) -> dict[str, Any]:
-        """For other programs."""
-        return {"before": self.before, "after": self.after, "needed": self.needed}
 
 
 async def update(settings: Settings, waits: Callable[[], None]) -> MigrationView:

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from tidings.broker.topology.declaration import declare
 from tidings.broker.topology.inspection import (
@@ -53,10 +53,6 @@ class Comparison:
     def faulty(self) -> bool:
         """Whether anything has to be mended: a leftover queue does no harm."""
         return any(one.kind is not Kind.LEFTOVER for one in self.differences)
-
-    def as_data(self) -> list[dict[str, Any]]:
-        """For other programs."""
-        return [asdict(one) for one in self.differences]
 
 
 def definitions(settings: Settings) -> str:
