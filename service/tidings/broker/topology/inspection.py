@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
@@ -13,6 +13,7 @@ from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from tidings.broker.topology.layout import Binding, Exchange, Queue, Topology
 from tidings.broker.topology.management import Listed
+from tidings.broker.wire.amqp import FramedConnection
 from tidings.broker.wire.session import Visit
 from tidings.delivery.errors import ConfigurationError
 
@@ -70,10 +71,9 @@ class Server:
         return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
 
 
-def server(connection: AbstractConnection) -> Server:
+def server(connection: FramedConnection) -> Server:
     """What the broker at the other end says of itself."""
-    transport = connection.transport
-    properties: dict[str, Any] = dict(transport.connection.server_properties) if transport else {}
+    properties = connection.server_properties
     capabilities: dict[str, bool] = properties.get("capabilities", {})
     return Server(
         str(properties.get("product", "unknown")),

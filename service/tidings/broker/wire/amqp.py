@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -46,6 +46,11 @@ class FramedConnection(aio_pika.Connection):
         super().__init__(url, *args, **kwargs)
         self.frames = Frames()
         self.kwargs["transport_factory"] = Transport(url.scheme, self.frames)
+
+    @property
+    def server_properties(self) -> Mapping[str, Any]:
+        """What the broker says of itself; empty before it is connected."""
+        return {} if self.transport is None else self.transport.connection.server_properties
 
     async def _on_connection_close(self, closing: "asyncio.Future[None]") -> None:
         await super()._on_connection_close(closing)

@@ -14,7 +14,13 @@ from aiormq.exceptions import (
     ChannelPreconditionFailed,
 )
 
-from tidings.broker.wire.amqp import CONNECTION_ERRORS, connect, explain, open_channel
+from tidings.broker.wire.amqp import (
+    CONNECTION_ERRORS,
+    FramedConnection,
+    connect,
+    explain,
+    open_channel,
+)
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError
 from tidings.settings import BrokerSettings
 
@@ -22,7 +28,7 @@ Answer = TypeVar("Answer")
 
 
 @asynccontextmanager
-async def connected(settings: BrokerSettings, name: str) -> AsyncIterator[AbstractConnection]:
+async def connected(settings: BrokerSettings, name: str) -> AsyncIterator[FramedConnection]:
     """A connection to the first URL that answers.
 
     Raises:
@@ -39,7 +45,7 @@ async def connected(settings: BrokerSettings, name: str) -> AsyncIterator[Abstra
             pass  # it was lost: there is nothing left to close
 
 
-async def _first(settings: BrokerSettings, name: str) -> AbstractConnection:
+async def _first(settings: BrokerSettings, name: str) -> FramedConnection:
     faults: list[str] = []
     for url in settings.urls:
         try:
