@@ -2,8 +2,7 @@
 
 import getpass
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
@@ -11,7 +10,6 @@ import typer
 from tidings.cli.console import out, run
 from tidings.cli.harmless import HarmlessConsole
 from tidings.delivery.id_prefix import SHORTEST, IdPrefix
-from tidings.ledger import Ledger
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend, opened
 from tidings.operations.filters import entity
@@ -42,13 +40,6 @@ def ask(operation: Callable[[Backend], Awaitable[Value]]) -> Value:
             return await operation(backend)
 
     return run(work())
-
-
-@asynccontextmanager
-async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
-    """The ledger, for one command."""
-    async with Ledger(settings.ledger, actor=str(actor())) as ledger:
-        yield ledger
 
 
 def id_prefix(text: str) -> IdPrefix:
