@@ -24,7 +24,7 @@ Reveal = Annotated[
 
 
 def actor() -> Actor:
-    """Whoever typed the command, as history keeps it: `cli jane@desk`."""
+    """The person who typed the command, as history keeps it: `cli jane@desk`."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Whoever an operation is done for, e.g. `cli jane@desk`.
+    """The person or program that an operation is done for, e.g. `cli jane@desk`.
 
     Args:
         face: Which way the request came in: `cli`.
-        name: Who they are there.
+        name: Its name there.
     """
 
     face: str

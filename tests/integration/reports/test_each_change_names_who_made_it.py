@@ -1,0 +1,42 @@
+"""Several people change things through one backend, and each change names the one who made it."""
+
+import pytest
+from tests.integration.cli.test_asking_what_happened import RETRY, made
+
+from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.id_prefix import IdPrefix
+from tidings.operations import channels, notifications
+from tidings.operations.actor import Actor
+from tidings.operations.backend import opened
+from tidings.operations.channels import OrderRequest
+from tidings.operations.notifications import CancelRequest, ShowRequest, StoryView
+from tidings.operations.requeues import RequeueRequest, requeue
+from tidings.settings import Settings
+
+JANE = Actor("console", "jane")
+SHOP = Actor("api-key", "shop")
+
+
+async def test_each_change_names_the_person_or_key_that_made_it(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDINGS_DATABASE_URL", database_url)
+    id_ = await made(database_url, RETRY)
+    prefix = IdPrefix.parse(str(id_))
+    async with opened(Settings(), "api") as backend:
+        requeued = await requeue(backend, JANE, RequeueRequest(ids=[prefix]))
+        cancelled = await notifications.cancel(backend, SHOP, CancelRequest(prefix, "sold out"))
+        await channels.pause(backend, JANE, OrderRequest("email", reason="new relay"))
+        await channels.resume(backend, SHOP, OrderRequest("email"))
+        view = await notifications.show(backend, ShowRequest(prefix))
+        orders = await channels.history(backend, "email", 2)
+        with pytest.raises(InvalidRequest) as refusal:
+            await channels.disable_provider(backend, JANE, OrderRequest("email", "backup"))
+    assert isinstance(view, StoryView)
+    changes = [one for one in view.story.history if not one.of_an_attempt and one.before]
+    assert [one.actor for one in changes] == ["console jane", "api-key shop"]
+    assert [one.actor for one in orders] == ["api-key shop", "console jane"]
+    assert requeued.as_data()["requeued"] == [{"id": id_, "state": "retrying"}]
+    assert cancelled.as_data()["state"] == "cancelled"
+    assert "body" not in view.as_data(reveal=False)
+    assert refusal.value.field == "provider"
