@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, cast
 import typer
 
 from tidings.cli.channel_names import known_channel
-from tidings.cli.console import guarded
+from tidings.cli.console import Unclear, guarded
 from tidings.cli.options import id_prefix
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.letter import OPEN, LetterState
@@ -127,6 +127,8 @@ def about_letters(*, ids: bool = False, state: bool = False) -> Callable[[Functi
     def decorated(command: Function) -> Function:
         def called(**given: Any) -> object:
             values = {name: given.pop(name) for name in options}
+            if values["since"] and values["max_age"]:
+                raise Unclear("give --since or --max-age, not both")
             if state:
                 values["states"] = states_of(values.pop("state"))
             query = guarded(lambda: DeadLetterQuery.read(**values))

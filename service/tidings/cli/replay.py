@@ -65,6 +65,8 @@ def replay(
       [bold]tidings replay --channel email --reason exhausted --max-age 24h --rate 50/s[/]
       [bold]tidings replay --all --dry-run[/]
     """
+    if not (query.selects or every):
+        raise Unclear("say which letters: ids, filters, or --all for every buried one")
     request = ReplayRequest(query, every, limit, force)
     plan = how.plan_of(canary, rate, stop_at, watch, force=force)
     if dry_run:

@@ -32,12 +32,12 @@ class DiscardRehearsal:
     @property
     def ready(self) -> list[UUID]:
         """Those that would be closed."""
-        return [one for one in self.chosen if self._is_open(one)]
+        return [letter for letter in self.chosen if self._is_open(letter)]
 
     @property
     def left(self) -> list[UUID]:
         """Those that are no longer open."""
-        return [one for one in self.chosen if not self._is_open(one)]
+        return [letter for letter in self.chosen if not self._is_open(letter)]
 
     def _is_open(self, letter: UUID) -> bool:
         return self.states.get(letter, LetterState.BURIED) is LetterState.BURIED
@@ -85,11 +85,11 @@ async def rehearse_discard(backend: Backend, query: DeadLetterQuery) -> DiscardR
     chosen = wanted.ids or tuple(await search.ids(wanted))
     looked_at = chosen if wanted.ids else chosen[:SAMPLE]
     some = await search.list(LetterFilter(ids=looked_at), len(looked_at)) if looked_at else ()
-    open_ = [one for one in some if one.state is LetterState.BURIED][:SAMPLE]
+    open_ = [letter for letter in some if letter.state is LetterState.BURIED][:SAMPLE]
     return DiscardRehearsal(
         chosen,
-        {one.id: one.state for one in some},
-        tuple(DeadLetterView.of(one, reveal=False) for one in open_),
+        {letter.id: letter.state for letter in some},
+        tuple(DeadLetterView.of(letter, reveal=False) for letter in open_),
     )
 
 
@@ -106,7 +106,7 @@ async def discard(backend: Backend, actor: Actor, request: DiscardRequest) -> Di
         some = request.letters[start : start + CLOSED_AT_ONCE]
         closed += await letters.closings.discard(some, why, actor=str(actor))
     done = set(closed)
-    left = tuple(one for one in request.letters if one not in done)
+    left = tuple(letter for letter in request.letters if letter not in done)
     explained = tuple(sorted(left)[:EXPLAINED])
     found = await letters.search.list(LetterFilter(ids=explained), EXPLAINED) if left else ()
-    return Discarded(tuple(closed), left, {one.id: one.state for one in found})
+    return Discarded(tuple(closed), left, {letter.id: letter.state for letter in found})

@@ -117,9 +117,10 @@ class Mended:
             "letters": [] if self.rehearsed else self.new,
             "unchanged": len(self.unchanged),
             "not_looked_at" if self.cut_short else "left_alone": self.left,
-            "refused_by_reason": dict(Counter(one.reason for one in self.refused)),
+            "refused_by_reason": dict(Counter(refusal.reason for refusal in self.refused)),
             "refused": [
-                {"letter": one.letter, "reason": one.reason, "why": one.why} for one in self.refused
+                {"letter": refusal.letter, "reason": refusal.reason, "why": refusal.why}
+                for refusal in self.refused
             ],
             "stopped": self.stopped,
         }
@@ -141,7 +142,7 @@ async def choose(backend: Backend, query: DeadLetterQuery) -> Sequence[Chosen]:
 async def edit(
     backend: Backend, actor: Actor, request: EditRequest, interrupted: asyncio.Event
 ) -> Mended:
-    """Edit dead letters alike, each for itself: one that can't be edited is told of and stays as it was.
+    """Edit dead letters alike, each for itself: if it can't be edited it stays as it was, with the reason.
 
     Args:
         interrupted: Ends it after the batch that is under way.
@@ -214,7 +215,7 @@ async def mend(
             break
         try:
             edits = await ledger.letters.editing.edit(
-                [one.id for one in batch],
+                [letter.id for letter in batch],
                 change,
                 expires_at=expires_at,
                 actor=actor,
@@ -223,14 +224,14 @@ async def mend(
         except TidingsError as error:
             done.stopped = str(error)
             break
-        done.new += [one.new for one in edits.edited]
+        done.new += [edited.new for edited in edits.edited]
         done.sample += [
-            EditSample(one.letter, changes(one.before, one.after, reveal=reveal))
-            for one in edits.edited[: SAMPLE - len(done.sample)]
+            EditSample(edited.letter, changes(edited.before, edited.after, reveal=reveal))
+            for edited in edits.edited[: SAMPLE - len(done.sample)]
         ]
-        for one in edits.not_edited:
-            if one.reason is NoEdit.UNCHANGED:
-                done.unchanged.append(one.letter)
+        for refusal in edits.not_edited:
+            if refusal.reason is NoEdit.UNCHANGED:
+                done.unchanged.append(refusal.letter)
             else:
-                done.refused.append(replace(one, why=discreet(one.why)))
+                done.refused.append(replace(refusal, why=discreet(refusal.why)))
     return done

@@ -56,7 +56,7 @@ class DeadLetterGroups:
 
     def as_data(self) -> list[dict[str, Any]]:
         """For other programs."""
-        return [asdict(one) for one in self.groups]
+        return [asdict(group) for group in self.groups]
 
 
 async def list_(backend: Backend, request: DeadLetterListRequest) -> DeadLetterPage:
@@ -70,7 +70,7 @@ async def list_(backend: Backend, request: DeadLetterListRequest) -> DeadLetterP
     wanted = replace(await request.query.resolved(search), before=before)
     found = await search.list(wanted, request.limit)
     count = await search.count(wanted) if len(found) == request.limit else len(found)
-    letters = tuple(DeadLetterView.of(one, reveal=request.reveal) for one in found)
+    letters = tuple(DeadLetterView.of(letter, reveal=request.reveal) for letter in found)
     return DeadLetterPage(letters, count)
 
 
@@ -78,7 +78,9 @@ async def groups(backend: Backend, query: DeadLetterQuery, limit: int) -> DeadLe
     """The largest groups that match."""
     search = backend.ledger.letters.search
     found = await search.groups(await query.resolved(search), limit)
-    return DeadLetterGroups(tuple(replace(one, message=discreet(one.message)) for one in found))
+    return DeadLetterGroups(
+        tuple(replace(group, message=discreet(group.message)) for group in found)
+    )
 
 
 async def show(backend: Backend, id: IdPrefix, *, reveal: bool) -> DeadLetterInFull:

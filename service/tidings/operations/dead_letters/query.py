@@ -50,7 +50,7 @@ class DeadLetterQuery:
             InvalidRequest: A value can't be read, or two contradict each other.
         """
         if since is not None and max_age is not None:
-            raise InvalidRequest("give --since or --max-age, not both")
+            raise InvalidRequest("since and max_age exclude each other")
         if fingerprint is not None and not re.fullmatch(r"[0-9a-f]{1,64}", fingerprint):
             raise InvalidRequest(
                 f"{fingerprint!r}: a fingerprint is hexadecimal", field="fingerprint"
@@ -96,7 +96,7 @@ class DeadLetterQuery:
         Raises:
             Refused: One of the ids is not known, or means several.
         """
-        found = [await search.resolve(one) for one in self.ids]
+        found = [await search.resolve(prefix) for prefix in self.ids]
         ids = dict.fromkeys((*self.narrowed.ids, *found))
         return replace(self.narrowed, ids=tuple(ids), states=states or self.narrowed.states)
 

@@ -41,10 +41,10 @@ SAMPLE: Final = 10
 LOOKED_AT: Final = 1_000
 """Of those chosen, so many are rehearsed before a person decides."""
 CAREFUL: Final = 0.2
-"""The share of canaries that may fail again, unless said otherwise."""
+"""The share of canaries that may fail again, unless the plan says otherwise."""
 
 Watch: TypeAlias = Callable[[Callable[[], None]], AbstractContextManager[Progress]]
-"""Entered when a replay begins: is given what interrupts it, and returns what is told how it goes."""
+"""Entered when a replay begins, with a function that interrupts it; gives a function that is called with its progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class ReplayRequest:
 
     @property
     def states(self) -> tuple[LetterState, ...]:
-        """Those that a filter chooses from; of one that is named it is told why it is not replayed."""
+        """Those that a filter chooses from; if they are named, the reason is given for each that is not replayed."""
         if self.query.named:
             return ()
         replayed = (LetterState.REPLAYED,) if self.force else ()
@@ -87,7 +87,7 @@ class ReplayRehearsal:
 
     chosen: int
     looked_at: int
-    """All of this is said of so many, the oldest of those chosen."""
+    """The counts are of so many, the oldest of those chosen."""
     replayed: int
     later: int
     """Of these, stored until their `scheduled_at`."""
@@ -128,7 +128,7 @@ class ReplayRehearsal:
             "perhaps_delivered_before": self.doubtful,
             **_refused(self.not_replayed),
             **_left_out(self.selection),
-            "sample": [one.as_data() for one in self.sample],
+            "sample": [letter.as_data() for letter in self.sample],
         }
 
 
@@ -174,7 +174,7 @@ async def choose(backend: Backend, request: ReplayRequest, *, preview: bool) -> 
     """Choose what a replay takes.
 
     Args:
-        preview: Also look at the first of them, for whoever is to be asked.
+        preview: Also look at the first of them, for the person who decides.
 
     Raises:
         InvalidRequest: The query chooses nothing in particular.
@@ -277,7 +277,7 @@ def _read(kind: Any, text: str, advice: str) -> float:
 
 async def _select(backend: Backend, request: ReplayRequest) -> Selection:
     if not (request.query.selects or request.every):
-        raise InvalidRequest("say which letters: ids, filters, or --all for every buried one")
+        raise InvalidRequest("say which letters: ids, filters, or every open one")
     search = backend.ledger.letters.search
     wanted = await request.query.resolved(search, *request.states)
     return await search.select(wanted, request.limit)
@@ -294,24 +294,24 @@ async def _sample(
     backend: Backend, letters: Sequence[Chosen], done: Rehearsal
 ) -> tuple[DeadLetterView, ...]:
     """A few of those that will go."""
-    refused = {one.letter for one in done.not_replayed}
-    first = tuple(islice((one.id for one in letters if one.id not in refused), SAMPLE))
+    refused = {refusal.letter for refusal in done.not_replayed}
+    first = tuple(islice((letter.id for letter in letters if letter.id not in refused), SAMPLE))
     search = backend.ledger.letters.search
     found = await search.list(LetterFilter(ids=first), SAMPLE) if first else ()
-    return tuple(DeadLetterView.of(one, reveal=False) for one in found)
+    return tuple(DeadLetterView.of(letter, reveal=False) for letter in found)
 
 
-def _masked(one: NotReplayed) -> NotReplayed:
-    return replace(one, why=discreet(one.why))
+def _masked(refusal: NotReplayed) -> NotReplayed:
+    return replace(refusal, why=discreet(refusal.why))
 
 
 def _refused(refused: Sequence[NotReplayed]) -> dict[str, Any]:
     return {
-        "refused_by_reason": dict(Counter(one.refusal for one in refused)),
+        "refused_by_reason": dict(Counter(refusal.refusal for refusal in refused)),
         "refused": [
-            {"letter": one.letter, "reason": one.refusal, "why": one.why}
-            for one in refused
-            if not one.taken
+            {"letter": refusal.letter, "reason": refusal.refusal, "why": refusal.why}
+            for refusal in refused
+            if not refusal.taken
         ],
     }
 

@@ -99,7 +99,7 @@ class DeadLetterPage:
 
     def as_data(self) -> list[dict[str, Any]]:
         """For other programs."""
-        return [one.as_data() for one in self.letters]
+        return [letter.as_data() for letter in self.letters]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,10 @@ class DeadLetterInFull:
 
     def as_data(self) -> dict[str, Any]:
         """For other programs."""
-        data = {**self.letter.as_data(), "recipients": [asdict(one) for one in self.recipients]}
+        data = {
+            **self.letter.as_data(),
+            "recipients": [asdict(recipient) for recipient in self.recipients],
+        }
         body = self.body
         return data if body is None else {**data, "body": body.decode("utf-8", "replace")}
 

@@ -1,0 +1,93 @@
+"""Any face reads a filter, a rate and the waves of a replay alike, and hears which value is wrong."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.letter import LetterState
+from tidings.operations.dead_letters import replays
+from tidings.operations.dead_letters.discards import DiscardRehearsal
+from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.dead_letters.replays import ReplayRequest
+
+LETTER, OTHER = UUID(int=1), UUID(int=2)
+
+
+def test_a_filter_is_read_from_words() -> None:
+    query = DeadLetterQuery.read(max_age="24h", entity="order:7", to="ada@example.com")
+    assert query.narrowed.since is not None
+    age = datetime.now(UTC) - query.narrowed.since
+    assert age - timedelta(hours=24) < timedelta(minutes=1)
+    assert (query.narrowed.entity_type, query.narrowed.entity_id) == ("order", "7")
+    assert query.selects
+    assert not query.named
+
+
+def test_states_alone_choose_no_dead_letter_in_particular() -> None:
+    assert not DeadLetterQuery.read(states=[LetterState.BURIED]).selects
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"since": "yesterday"}, "since"),
+        ({"max_age": "old"}, "max_age"),
+        ({"until": ""}, "until"),
+        ({"fingerprint": "%"}, "fingerprint"),
+        ({"entity": ":7"}, "entity"),
+        ({"since": "1h", "max_age": "1h"}, ""),
+    ],
+)
+def test_a_value_that_can_t_be_read_is_named(given: dict[str, str], field: str) -> None:
+    with pytest.raises(InvalidRequest) as invalid:
+        DeadLetterQuery.read(**given)  # type: ignore[arg-type]  # all of these are texts
+    assert invalid.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("read", "written", "value"),
+    [
+        (replays.rate, "100/m", 100 / 60),
+        (replays.length, "0", 0.0),
+        (replays.length, "5m", 300.0),
+        (replays.share, "20%", 0.2),
+        (replays.share, "0.2", 0.2),
+    ],
+)
+def test_a_replay_s_numbers_are_read(
+    read: Callable[[str], float], written: str, value: float
+) -> None:
+    assert read(written) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("read", "written"),
+    [
+        (replays.rate, "fast"),
+        (replays.length, "long"),
+        (replays.share, "0%"),
+        (replays.share, "20%x"),
+        (replays.waves, "1,0"),
+    ],
+)
+def test_what_is_no_number_of_a_replay_is_refused(
+    read: Callable[[str], object], written: str
+) -> None:
+    with pytest.raises(ValueError, match="write"):
+        read(written)
+
+
+def test_only_force_replays_again_unless_a_letter_is_named() -> None:
+    any_ = DeadLetterQuery()
+    assert ReplayRequest(any_).states == (LetterState.BURIED,)
+    assert LetterState.REPLAYED in ReplayRequest(any_, force=True).states
+    assert ReplayRequest(DeadLetterQuery.of([LETTER])).states == ()
+
+
+def test_a_rehearsed_discard_parts_open_letters_from_closed_ones() -> None:
+    states = {LETTER: LetterState.REPLAYED}
+    rehearsal = DiscardRehearsal((LETTER, OTHER), states, ())
+    assert rehearsal.as_data() == {"would_discard": [OTHER], "not_buried": [LETTER]}
