@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import uvloop
 
-from tidings.app import actor_name, collect_seldom
+from tidings.app import actor_name
 from tidings.broker.topology.layout import topology_of
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts, Verdict
 from tidings.ledger import Ledger
+from tidings.runtime.garbage import collect_seldom
 from tidings.settings import Settings
 from tidings.telemetry.logs import configure
 from tidings.telemetry.metrics import Metrics

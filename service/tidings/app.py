@@ -1,7 +1,6 @@
 """Wires it all together: settings in, roles running, until a signal."""
 
 import asyncio
-import gc
 import os
 import socket
 from collections.abc import Collection, Iterator, Mapping
@@ -22,6 +21,7 @@ from tidings.ledger import Ledger, migration_state
 from tidings.ledger.operators.heartbeat import beating
 from tidings.runtime.background import Chore
 from tidings.runtime.backoff import Backoff
+from tidings.runtime.garbage import collect_seldom
 from tidings.runtime.stopping import AFTER_GRACE, Stop, stop_on_signal
 from tidings.scheduler import Scheduler
 from tidings.scheduler.counting import count_for_ever
@@ -127,14 +127,6 @@ async def _serve(
         for error in ended:
             if error is not None:
                 raise error
-
-
-def collect_seldom() -> None:
-    """What is loaded by now stays until the end: looking through it for garbage again and again is a
-    good part of a worker's time under load. Messages leave next to no cycles behind."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(150_000, 20, 50)
 
 
 def actor_name(roles: Collection[str]) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import typer
 
-from tidings.app import collect_seldom
 from tidings.cli import letter_options as which
 from tidings.cli import replay_options as how
 from tidings.cli.console import FAULT, STOPPED, Unclear, err, interruptible
@@ -30,6 +29,7 @@ from tidings.operations.dead_letters.replays import (
     Selection,
 )
 from tidings.operations.times import counted
+from tidings.runtime.garbage import collect_seldom
 
 
 @which.about_letters(ids=True)
