@@ -16,7 +16,8 @@ from tidings.broker.publisher import Publisher
 from tidings.delivery.errors import LedgerUnavailable, Refused
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import Chosen
-from tidings.operations.dead_letters.replayer import Plan, Replayer
+from tidings.operations.dead_letters.plan import Plan
+from tidings.operations.dead_letters.replayer import Replayer
 
 LONGEST: float = 600.0
 """Virtual seconds within which everything has to come to rest."""

@@ -21,7 +21,8 @@ from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.ledger import Ledger
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.operations.dead_letters.replayer import Plan, Replayer, Summary
+from tidings.operations.dead_letters.plan import Plan
+from tidings.operations.dead_letters.replayer import Replayer, Summary
 
 
 def written(id: UUID | None = None, **fields: object) -> bytes:

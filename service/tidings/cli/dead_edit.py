@@ -35,9 +35,10 @@ from tidings.operations.backend import Backend
 from tidings.operations.dead_letters import edits, replays
 from tidings.operations.dead_letters.body import Unreadable, changes, checked, readable
 from tidings.operations.dead_letters.edits import EditRequest, FieldChange, Mended
+from tidings.operations.dead_letters.plan import Plan
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.remedies import not_text
-from tidings.operations.dead_letters.replays import INTERRUPTED, Plan, ReplayRequest, ReplayView
+from tidings.operations.dead_letters.replays import INTERRUPTED, ReplayRequest, ReplayView
 from tidings.operations.masks import discreet
 from tidings.operations.times import counted
 

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from tidings.cli.options import parsed
-from tidings.operations.dead_letters import replays
-from tidings.operations.dead_letters.replays import CAREFUL, Plan
+from tidings.operations.dead_letters import plan
+from tidings.operations.dead_letters.plan import CAREFUL, Plan
 
 
 def _parser(parse: Callable[[str], float]) -> Callable[[str], float]:
@@ -22,7 +22,7 @@ def plan_of(
     Raises:
         typer.BadParameter: `--canary` is no list of sizes.
     """
-    waves = parsed(replays.waves, canary, "--canary") if canary else ()
+    waves = parsed(plan.waves, canary, "--canary") if canary else ()
     return Plan(force, rate, waves, CAREFUL if waves and stop_at is None else stop_at, watch)
 
 
@@ -46,7 +46,7 @@ Whole = Annotated[
 ]
 PerSecond = Annotated[
     float | None,
-    typer.Option(parser=_parser(replays.rate), metavar="50/s", help="No faster than this."),
+    typer.Option(parser=_parser(plan.rate), metavar="50/s", help="No faster than this."),
 ]
 Canary = Annotated[
     str | None,
@@ -58,7 +58,7 @@ Canary = Annotated[
 StopAt = Annotated[
     float | None,
     typer.Option(
-        parser=_parser(replays.share),
+        parser=_parser(plan.share),
         metavar="20%",
         help="Stop where this share fails again. 20% with --canary, otherwise never.",
     ),
@@ -67,7 +67,7 @@ Watch = Annotated[
     float,
     typer.Option(
         "--watch-timeout",
-        parser=_parser(replays.length),
+        parser=_parser(plan.length),
         metavar="60s",
         help="How long to wait for what becomes of each wave, and of all; 0 doesn't wait.",
     ),

@@ -12,7 +12,7 @@ from tidings.delivery.errors import Refused
 from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.operations.dead_letters.replayer import Plan
+from tidings.operations.dead_letters.plan import Plan
 from tidings_events import InvalidNotification
 
 

@@ -14,7 +14,7 @@ from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import SendRequest
 from tidings.delivery.recipients import RecipientResult, RecipientState, roles
 from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.operations.dead_letters.replayer import Plan
+from tidings.operations.dead_letters.plan import Plan
 
 BOB, EVE = "bob@example.com", "eve@example.com"
 BURIED = LetterFilter(states=(LetterState.BURIED,))

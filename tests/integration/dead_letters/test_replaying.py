@@ -20,7 +20,7 @@ from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.delivery.ports import SendRequest
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import LetterFilter
-from tidings.operations.dead_letters.replayer import Plan
+from tidings.operations.dead_letters.plan import Plan
 from tidings_events.routing import Headers
 
 BURIED = LetterFilter(states=(LetterState.BURIED,))

@@ -31,7 +31,7 @@ from tidings.ledger.operators.verification import Soundness, Verification
 from tidings.ledger.steps import Clock
 from tidings.operations.dead_letters.edits import mend
 from tidings.operations.dead_letters.pacing import FEW as FEW_LETTERS
-from tidings.operations.dead_letters.replayer import rehearse
+from tidings.operations.dead_letters.rehearsal import rehearse
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable, Rejected, Unavailable
 from tidings.delivery.ports import SendRequest, Verdict
 from tidings.ledger.diagnosis import diagnose
-from tidings.operations.dead_letters.replayer import Plan
+from tidings.operations.dead_letters.plan import Plan
 from tidings.settings import Settings
 from tidings_events import EmailNotification, Producer
 from tidings_events.routing import EXCHANGE

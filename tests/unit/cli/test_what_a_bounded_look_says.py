@@ -12,7 +12,7 @@ from tidings.delivery.states import State
 from tidings.ledger.dead_letters.search import Chosen, Selection
 from tidings.operations.audit import AuditView
 from tidings.operations.dead_letters.edits import Mended
-from tidings.operations.dead_letters.replayer import Rehearsal
+from tidings.operations.dead_letters.rehearsal import Rehearsal
 from tidings.operations.dead_letters.replays import ReplayRehearsal
 from tidings.operations.requeues import RequeueView
 

@@ -5,8 +5,9 @@ views       what is shown of them, and what is masked
 looks       listed, counted in groups, one in full
 remedies    what can work for this very one
 discards    closed for good
-body        a body edited, checked, compared
-edits       one or many superseded by edited ones
+edits       one or many superseded by edited ones; body edits, checks and compares
 replays     a replay chosen, rehearsed and run
-replayer    waves, batches and their outcomes
+plan        how fast, in which waves, when it stops
+rehearsal   what a replay would do
+replayer    waves and batches sent, and their outcomes
 """

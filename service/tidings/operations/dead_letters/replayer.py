@@ -18,9 +18,9 @@ from tidings.ledger.dead_letters.search import Chosen
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.notifications.dispatch import Dispatch
 from tidings.ledger.notifications.holding import holding
-from tidings.ledger.steps import UNHURRIED, Clock
 from tidings.operations.dead_letters.outcomes import Outcomes
-from tidings.operations.dead_letters.pacing import FEW, LOOK, Pace, batches
+from tidings.operations.dead_letters.pacing import LOOK, Pace, batches
+from tidings.operations.dead_letters.plan import Plan
 from tidings.runtime.backoff import Backoff
 
 Result = TypeVar("Result")
@@ -34,25 +34,6 @@ ENOUGH: Final = 20
 """Outcomes from which a share is judged once the canaries are through."""
 INTERRUPTED: Final = "interrupted"
 """Why the rest is left alone where a person wants it so."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How to replay.
-
-    Args:
-        force: Also replay what was replayed before.
-        rate: Letters a second; as fast as can be where None.
-        canary: Sizes of the first waves, each watched before the next goes out.
-        stop_at: Share of letters that may fail again, from 0 to 1, before the rest is left alone.
-        watch: Seconds to wait for what becomes of a wave, and of all at the end.
-    """
-
-    force: bool = False
-    rate: float | None = None
-    canary: tuple[int, ...] = ()
-    stop_at: float | None = None
-    watch: float = 60.0
 
 
 @dataclass(slots=True)
@@ -107,64 +88,6 @@ Progress: TypeAlias = Callable[[Summary], None]
 
 def unwatched(_: Summary) -> None:
     """Nobody is watching."""
-
-
-@dataclass(slots=True)
-class Rehearsal:
-    """What a replay would do."""
-
-    replayed: int = 0
-    """Would be back in their lanes."""
-    later: int = 0
-    """Of these, stored until their `scheduled_at`."""
-    doubtful: int = 0
-    """Of these, those that may have been delivered before, and would be a second time."""
-    not_replayed: list[NotReplayed] = field(default_factory=list)
-    looked_at: int = 0
-    """Letters that all of this is said of: the first of those chosen."""
-
-
-async def rehearse(
-    ledger: Ledger,
-    letters: Sequence[Chosen],
-    expires_at: ExpiresAt,
-    *,
-    force: bool,
-    clock: Clock = UNHURRIED,
-) -> Rehearsal:
-    """Have the ledger decide as it would for a replay of these letters; nothing changes.
-
-    Args:
-        clock: When it is over, no more are looked at; some are in any case.
-
-    Raises:
-        LedgerUnavailable: PostgreSQL is away.
-    """
-    rehearsal, begun = Rehearsal(), set[UUID]()
-    for batch in batches(letters, None, FEW):
-        if rehearsal.looked_at and clock.over:
-            break
-        rehearsal.looked_at += len(batch)
-        done = await ledger.letters.replays.rehearse(
-            [one.id for one in batch], expires_at=expires_at, force=force, but=begun
-        )
-        begun.update(done.notifications)
-        rehearsal.replayed += len(done.notifications)
-        rehearsal.later += done.later
-        rehearsal.doubtful += done.doubtful
-        rehearsal.not_replayed += done.not_replayed
-    return rehearsal
-
-
-async def doubtful(ledger: Ledger, letters: Sequence[Chosen], *, force: bool) -> int:
-    """How many of these may have been delivered before, and arrive a second time where they are replayed.
-
-    Raises:
-        LedgerUnavailable: PostgreSQL is away.
-    """
-    replays = ledger.letters.replays
-    ids = ([one.id for one in batch] for batch in batches(letters, None))
-    return sum([await replays.doubtful(batch, force=force) for batch in ids])
 
 
 class Replayer:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final, Self, TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
-
 from tidings.broker.publisher import Publisher
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.letter import LetterState
@@ -19,29 +17,24 @@ from tidings.ledger.dead_letters.search import Chosen, LetterFilter, Selection
 from tidings.ledger.steps import PATIENCE, UNHURRIED, Clock
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.plan import Plan
 from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.dead_letters.rehearsal import Rehearsal, doubtful, rehearse
 from tidings.operations.dead_letters.replayer import (
     INTERRUPTED,
-    Plan,
     Progress,
-    Rehearsal,
     Replayer,
     Summary,
-    doubtful,
-    rehearse,
     unwatched,
 )
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.masks import discreet
-from tidings.settings import Duration, Rate
 
-__all__ = ["INTERRUPTED", "NotReplayed", "Plan", "Progress", "Selection", "Summary"]
+__all__ = ["INTERRUPTED", "NotReplayed", "Progress", "Selection", "Summary"]
 
 SAMPLE: Final = 10
 LOOKED_AT: Final = 1_000
 """Of those chosen, so many are rehearsed before a person decides."""
-CAREFUL: Final = 0.2
-"""The share of canaries that may fail again, unless the plan says otherwise."""
 
 Watch: TypeAlias = Callable[[Callable[[], None]], AbstractContextManager[Progress]]
 """Entered when a replay begins, with a function that interrupts it; gives a function that is called with its progress."""
@@ -232,47 +225,6 @@ async def replay(
             summary = await replayer.run(selection.letters, plan)
     summary.not_replayed = [*map(_masked, summary.not_replayed)]
     return ReplayView(summary, selection)
-
-
-def rate(text: str) -> float:
-    """Read `50/s`, `100/m` or `1000/h` as letters a second.
-
-    Raises:
-        ValueError: It is none of these.
-    """
-    return _read(Rate, text, "write it like 50/s, 100/m or 1000/h")
-
-
-def length(text: str) -> float:
-    """Read `30s` or `5m` as seconds; 0 is nothing. Raises like `rate`."""
-    return 0.0 if text in {"0", "0s"} else _read(Duration, text, "write it like 30s or 5m")
-
-
-def share(text: str) -> float:
-    """Read `20%` or `0.2`. Raises like `rate`."""
-    number, percent, rest = text.partition("%")
-    try:
-        part = float(number) / (100 if percent else 1)
-    except ValueError:
-        part = -1.0
-    if rest or not 0 < part <= 1:
-        raise ValueError(f"{text!r}: write a share like 20%")
-    return part
-
-
-def waves(text: str) -> tuple[int, ...]:
-    """Read the sizes of the first waves, like `1,10,100`. Raises like `rate`."""
-    words = text.split(",")
-    if not all(word.strip().isdigit() and int(word) > 0 for word in words):
-        raise ValueError(f"{text!r}: write the sizes of the waves, like 1,10,100")
-    return tuple(int(word) for word in words)
-
-
-def _read(kind: Any, text: str, advice: str) -> float:
-    try:
-        return float(TypeAdapter(kind).validate_python(text))
-    except (ValidationError, ValueError):
-        raise ValueError(f"{text!r}: {advice}") from None
 
 
 async def _select(backend: Backend, request: ReplayRequest) -> Selection:

@@ -8,7 +8,7 @@ import pytest
 
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.letter import LetterState
-from tidings.operations.dead_letters import replays
+from tidings.operations.dead_letters import plan
 from tidings.operations.dead_letters.discards import DiscardRehearsal
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.replays import ReplayRequest
@@ -50,11 +50,11 @@ def test_a_value_that_can_t_be_read_is_named(given: dict[str, str], field: str) 
 @pytest.mark.parametrize(
     ("read", "written", "value"),
     [
-        (replays.rate, "100/m", 100 / 60),
-        (replays.length, "0", 0.0),
-        (replays.length, "5m", 300.0),
-        (replays.share, "20%", 0.2),
-        (replays.share, "0.2", 0.2),
+        (plan.rate, "100/m", 100 / 60),
+        (plan.length, "0", 0.0),
+        (plan.length, "5m", 300.0),
+        (plan.share, "20%", 0.2),
+        (plan.share, "0.2", 0.2),
     ],
 )
 def test_a_replay_s_numbers_are_read(
@@ -66,11 +66,11 @@ def test_a_replay_s_numbers_are_read(
 @pytest.mark.parametrize(
     ("read", "written"),
     [
-        (replays.rate, "fast"),
-        (replays.length, "long"),
-        (replays.share, "0%"),
-        (replays.share, "20%x"),
-        (replays.waves, "1,0"),
+        (plan.rate, "fast"),
+        (plan.length, "long"),
+        (plan.share, "0%"),
+        (plan.share, "20%x"),
+        (plan.waves, "1,0"),
     ],
 )
 def test_what_is_no_number_of_a_replay_is_refused(

@@ -1,0 +1,70 @@
+"""Has the ledger decide as it would for a replay, and changes nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from tidings.ledger.dead_letters.choice import NotReplayed
+from tidings.ledger.dead_letters.rows import ExpiresAt
+from tidings.ledger.dead_letters.search import Chosen
+from tidings.ledger.ledger import Ledger
+from tidings.ledger.steps import UNHURRIED, Clock
+from tidings.operations.dead_letters.pacing import FEW, batches
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """What a replay would do."""
+
+    replayed: int = 0
+    """Would be back in their lanes."""
+    later: int = 0
+    """Of these, stored until their `scheduled_at`."""
+    doubtful: int = 0
+    """Of these, those that may have been delivered before, and would be a second time."""
+    not_replayed: list[NotReplayed] = field(default_factory=list)
+    looked_at: int = 0
+    """Letters that all of this is said of: the first of those chosen."""
+
+
+async def rehearse(
+    ledger: Ledger,
+    letters: Sequence[Chosen],
+    expires_at: ExpiresAt,
+    *,
+    force: bool,
+    clock: Clock = UNHURRIED,
+) -> Rehearsal:
+    """Have the ledger decide as it would for a replay of these letters; nothing changes.
+
+    Args:
+        clock: When it is over, no more are looked at; some are in any case.
+
+    Raises:
+        LedgerUnavailable: PostgreSQL is away.
+    """
+    rehearsal, begun = Rehearsal(), set[UUID]()
+    for batch in batches(letters, None, FEW):
+        if rehearsal.looked_at and clock.over:
+            break
+        rehearsal.looked_at += len(batch)
+        done = await ledger.letters.replays.rehearse(
+            [one.id for one in batch], expires_at=expires_at, force=force, but=begun
+        )
+        begun.update(done.notifications)
+        rehearsal.replayed += len(done.notifications)
+        rehearsal.later += done.later
+        rehearsal.doubtful += done.doubtful
+        rehearsal.not_replayed += done.not_replayed
+    return rehearsal
+
+
+async def doubtful(ledger: Ledger, letters: Sequence[Chosen], *, force: bool) -> int:
+    """How many of these may have been delivered before, and arrive a second time where they are replayed.
+
+    Raises:
+        LedgerUnavailable: PostgreSQL is away.
+    """
+    replays = ledger.letters.replays
+    ids = ([one.id for one in batch] for batch in batches(letters, None))
+    return sum([await replays.doubtful(batch, force=force) for batch in ids])
