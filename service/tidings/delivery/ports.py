@@ -28,7 +28,7 @@ class Content:
     html: str | None = None
 
 
-def _keep_its_place() -> None:
+def keep_its_place() -> None:
     """Nobody else waits for it."""
 
 
@@ -42,7 +42,7 @@ class SendRequest:
     """Seconds within which `Channel.send` has to return or raise."""
     recipients: tuple[RecipientResult, ...] = ()
     """What earlier attempts settled of each recipient: only the others are asked."""
-    give_way: Callable[[], None] = field(default=_keep_its_place, compare=False)
+    give_way: Callable[[], None] = field(default=keep_its_place, compare=False)
     """Lets another notification be sent in its place while this one waits for its receiver; again does nothing."""
 
     @property

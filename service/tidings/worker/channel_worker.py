@@ -26,6 +26,7 @@ from tidings.worker.pace import RateLimit
 from tidings.worker.patience import Abandoned
 from tidings.worker.places import Place, Places
 from tidings.worker.providers import REMEMBERED, Provider, Providers, log_change
+from tidings.worker.turn import Turn
 
 log = structlog.get_logger(__name__)
 
@@ -238,7 +239,7 @@ class ChannelWorker:
     async def _work(self, delivery: Delivery, place: Place) -> None:
         """See one message through, giving its place to the next as soon as its send is over."""
         try:
-            outcome = await self._flow.handle(delivery, place)
+            outcome = await Turn(self._flow, place).handle(delivery)
             if outcome is None:
                 self._give_turn_back()
             elif isinstance(outcome, Paused):

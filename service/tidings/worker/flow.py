@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 from time import monotonic, perf_counter
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -34,7 +33,15 @@ from tidings.delivery.outcome import (
     Unsettled,
 )
 from tidings.delivery.particulars import particulars_of
-from tidings.delivery.ports import ClaimRequest, Content, Delivery, Ledger, Record, SendRequest
+from tidings.delivery.ports import (
+    ClaimRequest,
+    Content,
+    Delivery,
+    Ledger,
+    Record,
+    SendRequest,
+    keep_its_place,
+)
 from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy, recipient_spared
 from tidings.delivery.value import value
 from tidings.runtime.clock import utc_now
@@ -43,7 +50,6 @@ from tidings.telemetry.metrics import ChannelMetrics
 from tidings.templates import Templates
 from tidings.worker.content import content_of
 from tidings.worker.patience import patiently
-from tidings.worker.places import NoTurn, Place
 from tidings.worker.providers import Providers
 from tidings.worker.settle import Settler
 from tidings_events.problems import without_values
@@ -70,6 +76,25 @@ class Try:
     """Whether the provider was asked at all."""
 
 
+@value(frozen=True, slots=True)
+class Work:
+    """One message that could be read, and what it takes to see it through."""
+
+    delivery: Delivery
+    attempt: Attempt
+    policy: DeliveryPolicy
+    token: str
+    """Names its claim."""
+
+
+class Steps(Protocol):
+    """Steps of a flow that may have to wait for a turn."""
+
+    async def bury_unread(self, delivery: Delivery, error: MalformedNotification) -> None: ...
+    def claim(self, work: Work) -> Awaitable[Claim]: ...
+    async def send(self, work: Work, claim: Claimed) -> Try: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Sees messages of one channel through.
@@ -93,61 +118,38 @@ class Flow:
     clock: Callable[[], float] = monotonic
     """That of `Delivery.received`."""
 
-    async def handle(self, delivery: Delivery, place: Place) -> Outcome | Paused | None:
-        """Take one message from here to its ack.
+    async def handle(self, delivery: Delivery, steps: Steps) -> Outcome | Paused | None:
+        """Take one message from here to its ack: read, claim, send, record, settle.
 
         Args:
-            place: Taken for the send, and released as soon as it is over.
+            steps: Those of this flow, or what makes them wait for their turn.
 
         Returns:
-            What came of sending; None where nobody was asked to send. `Paused` means that the provider
+            What came of sending; None if no provider was asked. `Paused` means that the provider
             is at fault, or nothing is sent just now: nothing was spent, and the message is still in hand.
 
         Raises:
             Abandoned: The broker took the message back; the ledger knows how far it came.
         """
         try:
-            now, not_before = self._times(delivery)
-            lane = lane_at(delivery.queue)
-            attempt = light(read(delivery.message, lane, now=now, not_before=not_before))
-        except Misrouted as error:
-            place.release()
-            await self._misrouted(delivery, error)
-            return None
+            work = self._read(delivery)
         except MalformedNotification as error:
-            place.release()
-            await self._malformed(delivery, error)
+            await steps.bury_unread(delivery, error)
             return None
-        policy = self.policy(attempt.notification.category)
-        # Tags start again with every channel: what comes again may have the tag it had, while the
-        # send that began before the loss goes on.
-        token = f"{self.ledger.actor}/{delivery.queue}/{delivery.tag}.{next(_handlings)}"
-        try:
-            claim = await self._turn(delivery, attempt, policy, token, place)
-        except NoTurn:
-            return NOT_NOW
+        claim = await steps.claim(work)
         if not isinstance(claim, Claimed):
-            place.release()
-            await self._unclaimed(delivery, attempt, claim)
+            await self._unclaimed(work, claim)
             return None
-        if claim.accepted_at is not None and claim.accepted_at != attempt.first_seen:
-            attempt = replace(attempt, first_seen=claim.accepted_at)
-        tried = await self._try(attempt, claim, policy, place)
-        if isinstance(tried.outcome, Paused):  # keeps its place: nobody else should try just now
-            await self._put_off(delivery, attempt, token, tried.outcome, tried.duration)
+        if claim.accepted_at is not None and claim.accepted_at != work.attempt.first_seen:
+            work = replace(work, attempt=replace(work.attempt, first_seen=claim.accepted_at))
+        tried = await steps.send(work, claim)
+        if isinstance(tried.outcome, Paused):
+            self.metrics.attempt(tried.outcome, tried.duration, 0)
+            await self.release(work, tried.outcome)
             return tried.outcome
-        place.release()
         outcome = admitted(tried.outcome, perhaps_sent=claim.possible_duplicate)
-        record = Record(
-            attempt,
-            token,
-            outcome,
-            tried.started_at,
-            tried.duration,
-            claim.possible_duplicate,
-        )
-        if await self._record(delivery, record):
-            await self.settler.settle(delivery, attempt, outcome)
+        if await self._record(work, tried, outcome, possible_duplicate=claim.possible_duplicate):
+            await self.settler.settle(delivery, work.attempt, outcome)
         else:  # whoever took over holds a copy, and goes on from what the ledger says
             delivery.ack()
         return outcome if tried.asked else None
@@ -165,47 +167,37 @@ class Flow:
             return now, None
         return now, now - timedelta(0, delivery.received - delivery.lane_empty)
 
-    async def _turn(
-        self, delivery: Delivery, attempt: Attempt, policy: DeliveryPolicy, token: str, place: Place
-    ) -> Claim:
-        """Claim, and wait for the place; a claim whose lease might not last for the send is made again.
+    def _read(self, delivery: Delivery) -> Work:
+        """Raises `MalformedNotification`."""
+        now, not_before = self._times(delivery)
+        lane = lane_at(delivery.queue)
+        attempt = light(read(delivery.message, lane, now=now, not_before=not_before))
+        # Tags start again with every channel: what comes again may have the tag it had, while the
+        # send that began before the loss goes on.
+        token = f"{self.ledger.actor}/{delivery.queue}/{delivery.tag}.{next(_handlings)}"
+        return Work(delivery, attempt, self.policy(attempt.notification.category), token)
 
-        Raises:
-            NoTurn: Nothing is sent just now.
-        """
-        claim = await self._claim(delivery, attempt, policy, token)
-        if not isinstance(claim, Claimed):
-            return claim
-        try:
-            if await place.take() <= self.lease_margin / 2:
-                return claim
-            return await self._claim(delivery, attempt, policy, token)
-        except BaseException:  # nobody has been asked: not to be taken for sent
-            with suppress(Exception):
-                await self.ledger.release(attempt, token, NOT_NOW.failure.message)
-            raise
-
-    def _claim(
-        self, delivery: Delivery, attempt: Attempt, policy: DeliveryPolicy, token: str
-    ) -> Awaitable[Claim]:
+    def claim(self, work: Work) -> Awaitable[Claim]:
+        """Take the notification under a lease that lasts for its send."""
+        policy, attempt = work.policy, work.attempt
         request = ClaimRequest(
             attempt,
-            token,
+            work.token,
             policy.send_timeout * len(self.providers.all) + self.lease_margin,
             policy.expires_at(attempt),
         )
-        return patiently(delivery, lambda: self.ledger.claim(request))
+        return patiently(work.delivery, lambda: self.ledger.claim(request))
 
-    async def _put_off(
-        self, delivery: Delivery, attempt: Attempt, token: str, paused: Paused, duration: float
-    ) -> None:
+    async def release(self, work: Work, paused: Paused) -> None:
         """Give the claim back, no attempt spent."""
-        self.metrics.attempt(paused, duration, 0)
         why = paused.failure.message
-        await patiently(delivery, lambda: self.ledger.release(attempt, token, why), insist=True)
+        await patiently(
+            work.delivery, lambda: self.ledger.release(work.attempt, work.token, why), insist=True
+        )
 
-    async def _unclaimed(self, delivery: Delivery, attempt: Attempt, claim: Claim) -> None:
+    async def _unclaimed(self, work: Work, claim: Claim) -> None:
         """Settle a message that is not to be sent."""
+        delivery = work.delivery
         match claim:
             case Finished() | DuplicateOf():
                 self.metrics.duplicate()
@@ -216,7 +208,7 @@ class Flow:
                 self.metrics.parked()
                 await self.park(delivery)
             case Unsettled(outcome=outcome):
-                await self.settler.settle(delivery, attempt, self._still_possible(outcome))
+                await self.settler.settle(delivery, work.attempt, self._still_possible(outcome))
             case NeverIssued(epoch=epoch):
                 forged = MalformedNotification(
                     f"header x-tidings-epoch: no replay ever began epoch {epoch}; leave x-tidings- headers out"
@@ -231,11 +223,15 @@ class Flow:
             case Undeliverable():
                 return outcome
 
-    async def _misrouted(self, delivery: Delivery, error: Misrouted) -> None:
-        """Send home what is ours and was moved here: its notification waits for it. Anything else is a copy of
-        what may lie in its own lane too, and never becomes more than a dead letter."""
+    async def bury_unread(self, delivery: Delivery, error: MalformedNotification) -> None:
+        """Settle a message that can't be read.
+
+        Send home what is ours and was moved here: its notification waits for it. Anything else is a copy of
+        what may lie in its own lane too, and never becomes more than a dead letter.
+        """
         message = delivery.message
-        if message.ours and Headers.FORWARDED not in message.headers:
+        ours = message.ours and Headers.FORWARDED not in message.headers
+        if isinstance(error, Misrouted) and ours:
             log.warning("sent to its own lane", queue=delivery.queue, channel=error.channel)
             await self.settler.forward(delivery, error.channel)
         else:
@@ -247,15 +243,20 @@ class Flow:
         log.warning("malformed message", queue=delivery.queue, error=said)
         await self.settler.bury_unread(delivery, error)
 
-    async def _try(
-        self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy, place: Place
+    async def send(
+        self, work: Work, claim: Claimed, give_way: Callable[[], None] = keep_its_place
     ) -> Try:
-        """Send, unless nobody may send it again unasked, or it is too late, or there are no words."""
-        attempt, started_at, clock = whole(attempt), self.now(), perf_counter()
+        """Send, unless nobody may send it again unasked, or it is too late, or there are no words.
+
+        Args:
+            give_way: See `SendRequest`.
+        """
+        attempt, policy = whole(work.attempt), work.policy
+        started_at, clock = self.now(), perf_counter()
         content = self._content(attempt, claim, policy, started_at)
         asked = isinstance(content, Content)
         outcome = (
-            await self._send(attempt, content, policy, claim, place)
+            await self._ask(attempt, content, policy, claim, give_way)
             if isinstance(content, Content)
             else content
         )
@@ -280,22 +281,22 @@ class Flow:
             log.exception("unexpected error while writing", id=str(attempt.id))
             return policy.decide(surprise, attempt, now)
 
-    async def _send(
+    async def _ask(
         self,
         attempt: Attempt,
         content: Content,
         policy: DeliveryPolicy,
         claim: Claimed,
-        place: Place,
+        give_way: Callable[[], None],
     ) -> Outcome | Paused:
-        """Send once; whatever is raised becomes an outcome.
+        """Ask the providers once; whatever is raised becomes an outcome.
 
         No error outlives its `except`: bound to a name here, it and this frame would hold each other
         until the garbage collector comes, which thousands of failures make a pause that all can feel.
         """
         try:
             earlier, doubt = claim.recipients, claim.possible_duplicate
-            request = SendRequest(attempt, content, policy.send_timeout, earlier, place.give_way)
+            request = SendRequest(attempt, content, policy.send_timeout, earlier, give_way)
             sent = await self.providers.send(request)
             if not (sent.recipients or earlier):  # taken for everybody, as nearly always
                 return sent
@@ -314,22 +315,23 @@ class Flow:
             unknown = f"{type(surprise).__name__} in our own code while sending; the log has its traceback"
         return policy.decide(OutcomeUnknown(unknown), attempt, self.now())
 
-    async def _record(self, delivery: Delivery, record: Record) -> bool:
+    async def _record(
+        self, work: Work, tried: Try, outcome: Outcome, *, possible_duplicate: bool
+    ) -> bool:
         """Whether the attempt counts: its lease was still ours."""
-        ours = await patiently(delivery, lambda: self.ledger.record(record), insist=True)
-        if not ours:
-            log.warning("recorded after its lease ran out", id=str(record.attempt.id))
-        waited = (record.started_at - record.attempt.wanted_since).total_seconds()
-        known = record.attempt.time_source is not TimeSource.READ
-        since = waited + record.duration if known else None
-        again = record.attempt.epoch > 0
-        self.metrics.attempt(record.outcome, record.duration, since, replayed=again)
-        log_attempt(
-            record.attempt,
-            record.outcome,
-            duration=record.duration,
-            possible_duplicate=record.possible_duplicate,
+        attempt, duration = work.attempt, tried.duration
+        record = Record(
+            attempt, work.token, outcome, tried.started_at, duration, possible_duplicate
         )
+        ours = await patiently(work.delivery, lambda: self.ledger.record(record), insist=True)
+        if not ours:
+            log.warning("recorded after its lease ran out", id=str(attempt.id))
+        waited = (tried.started_at - attempt.wanted_since).total_seconds()
+        known = attempt.time_source is not TimeSource.READ
+        self.metrics.attempt(
+            outcome, duration, waited + duration if known else None, replayed=attempt.epoch > 0
+        )
+        log_attempt(attempt, outcome, duration=duration, possible_duplicate=possible_duplicate)
         return ours
 
 
