@@ -20,7 +20,7 @@ from tests.simulation.provider import Sending
 from tests.simulation.scenario import ANSWERS, Reply
 from tests.simulation.world import World
 
-from tidings.broker.burial import letter_id
+from tidings.broker.dead_letter_headers import letter_id
 from tidings.delivery.burying import REPLAYABLE
 from tidings.delivery.outcome import Reason
 from tidings.delivery.retry_policy import Guarantee

@@ -12,7 +12,7 @@ from tests.support.broker_rig import ONE_TIER
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.archive import Archive
-from tidings.broker import burial
+from tidings.broker import dead_letter_headers
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import Publisher
 from tidings.broker.topology.layout import DEAD
@@ -90,7 +90,9 @@ class DeadLetterRig(Rig):
         body = written() if body is None else body
         attempt = read_in_its_lane(Message(body, key, headers or {}))
         await self.publish_dead(
-            body, dict(burial.headers_of(attempt, outcome or rejected(), "worker test")), key
+            body,
+            dict(dead_letter_headers.headers_of(attempt, outcome or rejected(), "worker test")),
+            key,
         )
         return attempt.id
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from tidings.broker.burial import headers_of
+from tidings.broker.dead_letter_headers import headers_of
 from tidings.broker.publisher import Publisher
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.attempt import Lane

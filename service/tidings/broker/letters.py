@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from tidings.broker.burial import (
+from tidings.broker.dead_letter_headers import (
     LONGEST_MESSAGE,
     LONGEST_WORD,
     letter_id,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from tidings.broker import burial
+from tidings.broker import dead_letter_headers
 from tidings.broker.topology.layout import DEAD, RETRY, lane_at, tier_key
 from tidings.delivery.arrival import Arrival, TimeSource
 from tidings.delivery.attempt import Attempt, Lane, Message
@@ -57,13 +57,15 @@ class Settler:
                     {**_headers(attempt, number), **_put_off_still(attempt, failure)},
                 )
             case Undeliverable():
-                headers = burial.headers_of(attempt, outcome, self._worker)
+                headers = dead_letter_headers.headers_of(attempt, outcome, self._worker)
                 await self._publish(delivery, DEAD, attempt.lane.key, attempt.body, headers)
 
     async def bury_unread(self, delivery: Delivery, error: MalformedNotification) -> None:
         """What can't be read goes to the dead letters, bytes intact. Raises like `settle`."""
         message = delivery.message
-        headers = burial.headers_of_unread(message, error, self._worker, delivery.queue)
+        headers = dead_letter_headers.headers_of_unread(
+            message, error, self._worker, delivery.queue
+        )
         await self._publish(
             delivery,
             DEAD,

@@ -12,7 +12,7 @@ from tests.contract.ledger.both_sides import InMemory, OnPostgreSQL, Side, rough
 from tests.support.attempts import attempt_of
 from tests.support.ledger_rig import FAILURE, RETRY
 
-from tidings.broker.burial import letter_id
+from tidings.broker.dead_letter_headers import letter_id
 from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import Refused

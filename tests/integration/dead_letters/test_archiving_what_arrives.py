@@ -7,7 +7,7 @@ import pytest
 from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
 from tests.support.worker_rig import eventually
 
-from tidings.broker import burial
+from tidings.broker import dead_letter_headers
 from tidings.broker.topology.layout import DEAD, lane_queue
 from tidings.delivery.attempt import Lane, Message
 from tidings.delivery.errors import MalformedNotification
@@ -21,7 +21,7 @@ async def test_a_workers_letter_is_kept_with_its_reason_and_its_bytes(rig: DeadL
         (letter,) = await rig.letters()
         await eventually(lambda: _empty(rig))
     assert letter["notification_id"] == id
-    assert letter["id"] == burial.letter_id(id, 0)
+    assert letter["id"] == dead_letter_headers.letter_id(id, 0)
     assert (letter["state"], letter["reason"], letter["kind"], letter["code"]) == (
         "buried",
         "rejected",
@@ -195,7 +195,11 @@ async def test_unread_messages_with_an_id_are_one_letter_and_without_one_each_it
     nameless = Message(b"{", "email.high")
     async with rig.archiving():
         for message in (named, named, nameless, nameless):
-            headers = dict(burial.headers_of_unread(message, error, "worker", "tidings.email.high"))
+            headers = dict(
+                dead_letter_headers.headers_of_unread(
+                    message, error, "worker", "tidings.email.high"
+                )
+            )
             await rig.publish_dead(message.body, headers, message.routing_key)
         letters = await rig.letters(3)
         await eventually(lambda: _empty(rig))

@@ -420,7 +420,7 @@ async def _in_the_ledger(rig: DeadLetterRig, count: int) -> None:
     async with AsyncExitStack() as stack:
         ledger = await stack.enter_async_context(rig.ledger())
         policies = Policies(rig.settings)
-        from tidings.broker import burial
+        from tidings.broker import dead_letter_headers
         from tidings.delivery.letter import Letter, Origin
         from tidings_events import parse
 
@@ -431,7 +431,7 @@ async def _in_the_ledger(rig: DeadLetterRig, count: int) -> None:
             notification = parse(body)
             letters.append(
                 Letter(
-                    id=burial.letter_id(notification.id, 0),
+                    id=dead_letter_headers.letter_id(notification.id, 0),
                     reason=Reason.REJECTED,
                     failure=Failure("rejected", "no"),
                     body=body,

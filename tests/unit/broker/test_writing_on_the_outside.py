@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from tests.support.attempts import read_in_its_lane
 
-from tidings.broker import burial
+from tidings.broker import dead_letter_headers
 from tidings.broker.storable import DEEPEST, LONGEST_TEXT, MOST_ITEMS, storable, text_of
 from tidings.delivery.attempt import Message
 from tidings.delivery.errors import MalformedNotification, Misrouted
@@ -28,18 +28,20 @@ BODY = json.dumps(
 def test_what_a_worker_says_is_bounded_and_fit_for_postgresql() -> None:
     attempt = read_in_its_lane(Message(BODY, "email.high", {Headers.EPOCH: 3, Headers.ATTEMPT: 2}))
     failure = Failure("rejected\x00", "x" * 100_000, "smtp:\ud800", "5" * 999)
-    headers = burial.headers_of(attempt, Undeliverable(Reason.REJECTED, failure), "w" * 999)
+    headers = dead_letter_headers.headers_of(
+        attempt, Undeliverable(Reason.REJECTED, failure), "w" * 999
+    )
     assert all(len(value) <= 1_000 for value in headers.values() if isinstance(value, str))
     assert not any("\x00" in value for value in headers.values() if isinstance(value, str))
     json.dumps(headers).encode()
     assert (headers[Headers.EPOCH], headers[Headers.ATTEMPT]) == (3, 2)
-    assert headers[Headers.LETTER] == str(burial.letter_id(attempt.id, 3))
+    assert headers[Headers.LETTER] == str(dead_letter_headers.letter_id(attempt.id, 3))
 
 
 def test_each_life_of_a_notification_has_one_letter() -> None:
     id = uuid4()
-    assert burial.letter_id(id, 0) == burial.letter_id(UUID(str(id)), 0)
-    assert burial.letter_id(id, 0) != burial.letter_id(id, 1)
+    assert dead_letter_headers.letter_id(id, 0) == burial.letter_id(UUID(str(id)), 0)
+    assert dead_letter_headers.letter_id(id, 0) != burial.letter_id(id, 1)
 
 
 def test_an_unread_message_of_a_producer_or_in_a_strange_lane_says_nothing_of_epochs() -> None:
@@ -49,14 +51,14 @@ def test_an_unread_message_of_a_producer_or_in_a_strange_lane_says_nothing_of_ep
         (Message(b"{", "email.high"), MalformedNotification("body: no")),
         (home, strange),
     ):
-        headers = burial.headers_of_unread(message, error, "w", "tidings.email.high")
+        headers = dead_letter_headers.headers_of_unread(message, error, "w", "tidings.email.high")
         assert Headers.EPOCH not in headers
         assert headers[Headers.ERROR_CLASS] == error.kind
         assert headers[Headers.QUEUE] == "tidings.email.high"
 
 
 def test_an_unread_message_of_ours_says_whose_attempt_it_was() -> None:
-    headers = burial.headers_of_unread(
+    headers = dead_letter_headers.headers_of_unread(
         Message(b"{", "email.high", {Headers.EPOCH: 7}),
         MalformedNotification("body: no"),
         "w",
@@ -71,21 +73,21 @@ def test_the_headers_of_an_unread_message_go_along_as_text() -> None:
     many = {f"h{number}": "x" * 3_000 for number in range(100)}
     for headers in (wild, many, {**wild, **many}):
         message = Message(b"{", "email.high", headers)
-        written = burial.headers_of_unread(
+        written = dead_letter_headers.headers_of_unread(
             message, MalformedNotification("body: no"), "w", "tidings.email.high"
         )
         assert set(written).isdisjoint(headers)
         assert len(json.dumps(written, ensure_ascii=False).encode()) < 100_000
-        original = burial.with_originals(written)[Headers.ORIGINAL_HEADERS]
+        original = dead_letter_headers.with_originals(written)[Headers.ORIGINAL_HEADERS]
         assert isinstance(original, dict)
         assert set(original) - {"…"} <= set(headers)
-    written = burial.headers_of_unread(
+    written = dead_letter_headers.headers_of_unread(
         Message(b"{", "email.high", wild),
         MalformedNotification("body: no"),
         "w",
         "tidings.email.high",
     )
-    original = burial.with_originals(written)[Headers.ORIGINAL_HEADERS]
+    original = dead_letter_headers.with_originals(written)[Headers.ORIGINAL_HEADERS]
     assert isinstance(original, dict)
     assert (original["tenant"], original["x-death"]) == ("acme", [{"queue": "q"}])
 
@@ -93,7 +95,7 @@ def test_the_headers_of_an_unread_message_go_along_as_text() -> None:
 def test_headers_that_only_look_like_packed_ones_stay_as_they_are() -> None:
     for forged in ("{", 7, None):
         headers = {Headers.ORIGINAL_HEADERS: forged}
-        assert burial.with_originals(headers) == headers
+        assert dead_letter_headers.with_originals(headers) == headers
 
 
 def test_headers_of_any_kind_become_json() -> None:

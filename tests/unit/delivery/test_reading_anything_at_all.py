@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.attempts import read_in_its_lane
 
-from tidings.broker.burial import headers_of_unread
 from tidings.broker.consumer import Delivery
+from tidings.broker.dead_letter_headers import headers_of_unread
 from tidings.broker.letters import read_letter
 from tidings.broker.wire.frames import Frames
 from tidings.broker.wire.settlement import Settlement
