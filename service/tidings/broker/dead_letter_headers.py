@@ -1,14 +1,18 @@
-"""Step six for what can't be delivered: what is written on the outside of a dead letter."""
+"""What is written on the outside of a dead letter, and read from it again.
+
+Workers write it in step six, for what can't be delivered; the archive reads it in step eight.
+"""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, Self, TypeAlias
 from uuid import UUID, uuid4, uuid5
 
-from tidings.broker.storable import Json, bounded, storable
-from tidings.delivery.attempt import Message
+from tidings.broker.storable import Json, bounded, storable, text_of
+from tidings.delivery.attempt import HIGHEST_COUNT, Message
 from tidings.delivery.errors import MalformedNotification, Misrouted
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings_events.routing import TRACEPARENT, Headers
@@ -102,6 +106,56 @@ def with_originals(headers: Mapping[str, object]) -> Mapping[str, object]:
     return {**headers, Headers.ORIGINAL_HEADERS: unpacked} if unpacked is not None else headers
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetterHeaders:
+    """Our own headers of a dead letter, as far as they can be read: anybody may have written them."""
+
+    reason: Reason | None
+    """None if no worker says why: then the failure says nothing either."""
+    failure: Failure
+    epoch: int | None
+    """0 if it is not given, None if it is forged."""
+    attempt: int | None
+    """1 if it is not given, None if it is forged."""
+    first_seen: datetime | None
+    letter: UUID | None
+    queue: str
+    """Where it lay, if it could not be read."""
+
+    @classmethod
+    def of(cls, headers: Mapping[str, object]) -> Self:
+        """Read them. Raises nothing."""
+        reason = text_of(headers.get(Headers.REASON), LONGEST_WORD)
+        return cls(
+            reason=Reason(reason) if reason in set(Reason) else None,
+            failure=Failure(
+                kind=text_of(headers.get(Headers.ERROR_CLASS), LONGEST_WORD) or "unknown",
+                message=text_of(headers.get(Headers.ERROR_MESSAGE), LONGEST_MESSAGE),
+                provider=text_of(headers.get(Headers.PROVIDER), LONGEST_WORD),
+                code=text_of(headers.get(Headers.ERROR_CODE), LONGEST_WORD),
+            ),
+            epoch=_count(headers.get(Headers.EPOCH, 0), 0),
+            attempt=_count(headers.get(Headers.ATTEMPT, 1), 1),
+            first_seen=_moment(headers.get(Headers.FIRST_SEEN)),
+            letter=letter_in(headers),
+            queue=queue_in(headers),
+        )
+
+
+def letter_in(headers: Mapping[str, object]) -> UUID | None:
+    """The letter's id, if its headers say it."""
+    value = headers.get(Headers.LETTER)
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def queue_in(headers: Mapping[str, object]) -> str:
+    """Where it lay, if its headers say it."""
+    return text_of(headers.get(Headers.QUEUE), LONGEST_WORD)
+
+
 def letter_id(notification: UUID, epoch: int) -> UUID:
     """The one letter of this life of this notification, however often it is published."""
     return uuid5(_LETTERS, f"{notification}.{epoch}")
@@ -128,3 +182,19 @@ def _told(reason: Reason, failure: Failure, worker: str) -> MessageHeaders:
         Headers.PROVIDER: bounded(failure.provider, LONGEST_WORD),
         Headers.WORKER: bounded(worker, LONGEST_WORD),
     }
+
+
+def _count(value: object, lowest: int) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if lowest <= value <= HIGHEST_COUNT else None
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    if moment is None or moment.tzinfo is None:
+        return None
+    return moment if 2000 < moment.year < 3000 else None  # others don't fit PostgreSQL's arithmetic

@@ -13,18 +13,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from tidings.broker.dead_letter_headers import (
     LONGEST_MESSAGE,
     LONGEST_WORD,
+    DeadLetterHeaders,
     letter_id,
+    letter_in,
+    queue_in,
     unread_letter_id,
     with_originals,
 )
 from tidings.broker.storable import storable, text_of
 from tidings.broker.topology.layout import DELIVERY_LIMIT, PRIORITIES
-from tidings.delivery.attempt import HIGHEST_COUNT, Message
+from tidings.delivery.attempt import Message
 from tidings.delivery.letter import Letter, Origin, lane_of
 from tidings.delivery.lightening import lightened
 from tidings.delivery.outcome import Failure, Reason
@@ -61,24 +63,26 @@ def read_letter(
     now = now or datetime.now(UTC)
     message = delivery.message
     notification = _notification(message.body)
-    epoch, attempt = _count(message, Headers.EPOCH, 0), _count(message, Headers.ATTEMPT, 1)
-    counted = epoch is not None and attempt is not None
-    cause = _cause(delivery, notification, channels, ours=counted and message.ours)
+    said = DeadLetterHeaders.of(message.headers)
+    counted = said.epoch is not None and said.attempt is not None
+    cause = _cause(delivery, said, notification, channels, ours=counted and message.ours)
     unread = NOTHING if notification is not None else particulars_of(message.body)
     about = unread.id if notification is None else notification.id
     tracked = about is not None and counted and _tracked(cause.origin, message)
-    epoch, attempt = (epoch or 0, attempt or 1) if tracked else (0, 1)
+    epoch, attempt = (said.epoch or 0, said.attempt or 1) if tracked else (0, 1)
     return Letter(
-        id=_id(message, about if tracked else None, epoch),
+        id=letter_id(about, epoch)
+        if about is not None and tracked
+        else said.letter or unread_letter_id(message),
         reason=cause.reason,
         failure=cause.failure,
         body=message.body,
         notification=notification and lightened(notification, message.body),
-        lane=lane_of(notification, _place(message), channels, unread),
+        lane=lane_of(notification, said.queue or message.routing_key, channels, unread),
         origin=cause.origin if tracked else Origin.ASTRAY,
         epoch=epoch,
         attempt=attempt,
-        first_seen=_moment(message.headers.get(Headers.FIRST_SEEN)) or now,
+        first_seen=said.first_seen or now,
         buried_at=now,
         exchange=text_of(delivery.exchange, LONGEST_WORD),
         routing_key=text_of(message.routing_key, LONGEST_MESSAGE),
@@ -95,7 +99,7 @@ def came_by(headers: Mapping[str, Any], routing_key: str) -> str:
     What a worker buried has the key of its lane.
     """
     death = _death(headers)
-    queue = text_of(headers.get(Headers.QUEUE), LONGEST_WORD) or (death.queue if death else "")
+    queue = queue_in(headers) or (death.queue if death else "")
     return (queue or routing_key).removeprefix("tidings.")
 
 
@@ -104,7 +108,7 @@ def letter_of_bytes(delivery: Delivery, error: Exception) -> Letter:
     message, now = delivery.message, datetime.now(UTC)
     said = f"reading it failed with {type(error).__name__}, a fault of Tidings: the archive's log has the traceback"
     return Letter(
-        id=_uuid(message.headers.get(Headers.LETTER)) or unread_letter_id(message),
+        id=letter_in(message.headers) or unread_letter_id(message),
         reason=Reason.MALFORMED,
         failure=Failure("unread", said),
         body=message.body,
@@ -156,31 +160,22 @@ def _with_expiration(
     return {**(properties or {}), "expiration": death.expiration}
 
 
-def _id(message: Message, tracked: UUID | None, epoch: int) -> UUID:
-    if tracked is not None:
-        return letter_id(tracked, epoch)
-    return _uuid(message.headers.get(Headers.LETTER)) or unread_letter_id(message)
-
-
-def _place(message: Message) -> str:
-    """The queue it came out of, or the key it was published with: both name a lane."""
-    return text_of(message.headers.get(Headers.QUEUE), LONGEST_WORD) or message.routing_key
-
-
 def _cause(
-    delivery: Delivery, notification: Notification | None, channels: Sequence[str], *, ours: bool
+    delivery: Delivery,
+    said: DeadLetterHeaders,
+    notification: Notification | None,
+    channels: Sequence[str],
+    *,
+    ours: bool,
 ) -> _Cause:
     headers = delivery.message.headers
     if delivery.exchange == EXCHANGE:
         return _no_lane(delivery.message, channels)
     if (death := _death(headers)) is not None:
         return _given_up(death, notification)
-    try:
-        return _told(Reason(text_of(headers.get(Headers.REASON), LONGEST_WORD)), headers)
-    except ValueError:
-        if ours:
-            return _moved(delivery.exchange)
-        return _astray(delivery.exchange, notification)
+    if said.reason is not None:
+        return _Cause(said.reason, said.failure, Origin.WORKER)
+    return _moved(delivery.exchange) if ours else _astray(delivery.exchange, notification)
 
 
 def _no_lane(message: Message, channels: Sequence[str]) -> _Cause:
@@ -256,16 +251,6 @@ def _why_given_up(death: _Death) -> _Cause:
     return _Cause(reason, Failure(f"broker_{why}"[:LONGEST_WORD], said), Origin.LANE)
 
 
-def _told(reason: Reason, headers: Mapping[str, Any]) -> _Cause:
-    failure = Failure(
-        kind=text_of(headers.get(Headers.ERROR_CLASS), LONGEST_WORD) or "unknown",
-        message=text_of(headers.get(Headers.ERROR_MESSAGE), LONGEST_MESSAGE),
-        provider=text_of(headers.get(Headers.PROVIDER), LONGEST_WORD),
-        code=text_of(headers.get(Headers.ERROR_CODE), LONGEST_WORD),
-    )
-    return _Cause(reason, failure, Origin.WORKER)
-
-
 def _moved(exchange: str) -> _Cause:
     where = text_of(exchange, 80) or "the default exchange"
     said = (
@@ -283,28 +268,3 @@ def _astray(exchange: str, notification: Notification | None) -> _Cause:
         return _Cause(Reason.MALFORMED, failure, Origin.ASTRAY)
     failure = Failure("unroutable", f"{said}publish it to {EXCHANGE}")
     return _Cause(Reason.UNROUTABLE, failure, Origin.ASTRAY)
-
-
-def _count(message: Message, name: str, lowest: int) -> int | None:
-    """A count from our own headers, the lowest where it is not given, None where it is forged."""
-    value = message.headers.get(name, lowest)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if lowest <= value <= HIGHEST_COUNT else None
-
-
-def _moment(value: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    if moment is None or moment.tzinfo is None:
-        return None
-    return moment if 2000 < moment.year < 3000 else None  # others don't fit PostgreSQL's arithmetic
-
-
-def _uuid(value: object) -> UUID | None:
-    try:
-        return UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        return None

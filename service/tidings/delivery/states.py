@@ -1,7 +1,9 @@
 """The states of a notification and the only moves between them.
 
-Nothing else sets a state: the ledger's statements take theirs from here, and a test walks the
-whole table. docs/lifecycle.md draws it.
+The ledger's statements name the states that they move between in SQL, beside their conditions on epoch,
+attempt and lease; cancelling and discarding take theirs from `sources`. That no statement moves a state
+in another way is checked from outside: a test runs each on a row in every state, the simulation compares
+every move with this table, and so does the audit of a running ledger. docs/lifecycle.md draws it.
 """
 
 from enum import StrEnum

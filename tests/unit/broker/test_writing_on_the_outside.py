@@ -38,10 +38,27 @@ def test_what_a_worker_says_is_bounded_and_fit_for_postgresql() -> None:
     assert headers[Headers.LETTER] == str(dead_letter_headers.letter_id(attempt.id, 3))
 
 
+def test_what_a_worker_says_is_read_as_it_was_written() -> None:
+    attempt = read_in_its_lane(Message(BODY, "email.high", {Headers.EPOCH: 3, Headers.ATTEMPT: 2}))
+    failure = Failure("rejected", "no such mailbox", "smtp:relay", "550")
+    headers = dead_letter_headers.headers_of(attempt, Undeliverable(Reason.REJECTED, failure), "w")
+    assert dead_letter_headers.DeadLetterHeaders.of(headers) == (
+        dead_letter_headers.DeadLetterHeaders(
+            reason=Reason.REJECTED,
+            failure=failure,
+            epoch=3,
+            attempt=2,
+            first_seen=attempt.first_seen,
+            letter=dead_letter_headers.letter_id(attempt.id, 3),
+            queue="",
+        )
+    )
+
+
 def test_each_life_of_a_notification_has_one_letter() -> None:
     id = uuid4()
-    assert dead_letter_headers.letter_id(id, 0) == burial.letter_id(UUID(str(id)), 0)
-    assert dead_letter_headers.letter_id(id, 0) != burial.letter_id(id, 1)
+    assert dead_letter_headers.letter_id(id, 0) == dead_letter_headers.letter_id(UUID(str(id)), 0)
+    assert dead_letter_headers.letter_id(id, 0) != dead_letter_headers.letter_id(id, 1)
 
 
 def test_an_unread_message_of_a_producer_or_in_a_strange_lane_says_nothing_of_epochs() -> None:
