@@ -60,6 +60,17 @@ class Parts:
     """The workers' belief, where it is not the scenario's."""
 
 
+class SimulatedClock:
+    """The loop's time, for every process."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.seconds = loop.time
+
+    def now(self) -> datetime:
+        """The time of day."""
+        return EPOCH + timedelta(seconds=self.seconds())
+
+
 class World:
     """Everything of one simulation.
 
@@ -72,6 +83,8 @@ class World:
         self.parts = parts
         self.loop = SimulatedLoop(dice, shuffle=scenario.shuffle)  # type: ignore[abstract]  # only typeshed says so
         self.trace = trace
+        self.clock = SimulatedClock(self.loop)
+        self.now = self.clock.now
         trace.time = self.loop.time
         self.trouble = Trouble(dice, scenario.budget, RATES, trace.tell)
         self.tables = Tables(self.now, trace.tell)
@@ -94,16 +107,12 @@ class World:
             scenario.circuit_failures,
         )
         self.topology = _limited(self.settings, scenario.delivery_limit)
-        self._surroundings = Surroundings(self.network.connect, self.now, self.loop.time)
+        self._surroundings = Surroundings(self.network.connect, self.clock)
         self._living: dict[Process, tuple[str, asyncio.Event]] = {}
         self._busy = 0
         self._started = 0
         self._steps_left = self._next_crash()
         self.loop.after_step = self._after_step
-
-    def now(self) -> datetime:
-        """The time of day, for everybody."""
-        return EPOCH + timedelta(seconds=self.loop.time())
 
     def begin(self) -> None:
         """Start everybody, and arrange for everything that is to happen."""

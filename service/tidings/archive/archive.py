@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -73,6 +73,7 @@ class Archive:
     ) -> None:
         self._settings = settings
         self._ledger = ledger
+        self._clock = surroundings.clock
         self._metrics = metrics
         self._policies = Policies(settings)
         self._channels = tuple(settings.channels)
@@ -85,6 +86,7 @@ class Archive:
             [Subscription(DEAD, PREFETCH, rank=len(PRIORITIES))],
             self._receive,
             settings.broker.amqp_timeout,
+            surroundings.clock.seconds,
             holdings=holdings or Holdings(settings.worker.held),
         )
         self._connection = Connection(
@@ -167,12 +169,12 @@ class Archive:
                 return
             if self._stopping:
                 return
-            await asyncio.sleep(_look_away(answer, datetime.now(UTC)))
+            await asyncio.sleep(_look_away(answer, self._clock.now()))
 
     def _read(self, delivery: Delivery) -> Letter:
         """Whatever it is, it is kept."""
         try:
-            return read_letter(delivery, channels=self._channels)
+            return read_letter(delivery, channels=self._channels, now=self._clock.now())
         except Exception as error:
             log.exception("unexpected error: a dead letter is stored unread")
             return letter_of_bytes(delivery, error)

@@ -2,12 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
-from time import monotonic
 from typing import Final, TypeAlias
 
 from tidings.broker.wire.amqp import FramedConnection, connect
-from tidings.runtime.clock import utc_now
+from tidings.delivery.ports import Clock
+from tidings.runtime.clock import CLOCK
 from tidings.settings import BrokerSettings
 
 Connect: TypeAlias = Callable[[str, BrokerSettings, str], Awaitable[FramedConnection]]
@@ -19,10 +18,7 @@ class Surroundings:
     """The machine's own, unless a simulation gives others."""
 
     connect: Connect = connect
-    now: Callable[[], datetime] = utc_now
-    """By which notifications expire."""
-    clock: Callable[[], float] = monotonic
-    """Seconds, by which pauses and rates are measured."""
+    clock: Clock = CLOCK
 
 
 MACHINE: Final = Surroundings()

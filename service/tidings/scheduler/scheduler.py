@@ -7,7 +7,6 @@ due again by itself (`tidings.ledger.notifications.dispatch`).
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -47,6 +46,7 @@ class Scheduler:
         surroundings: Surroundings = MACHINE,
     ) -> None:
         self._ledger = ledger
+        self._clock = surroundings.clock
         self._metrics = metrics
         self._connection = Connection(
             settings.broker,
@@ -65,7 +65,7 @@ class Scheduler:
             self._connection,
             settings.broker.amqp_timeout,
             self._wake.set,
-            surroundings.clock,
+            surroundings.clock.seconds,
         )
 
     @property
@@ -131,7 +131,7 @@ class Scheduler:
             await self._ledger.outbox.dispatched(confirmed)
             for one in confirmed:
                 self._metrics.dispatched(one.late)
-            log.info("dispatched", due=len(taken), confirmed=len(confirmed), at=datetime.now(UTC))
+            log.info("dispatched", due=len(taken), confirmed=len(confirmed), at=self._clock.now())
         return len(taken)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import Final, Protocol
 
 import structlog
@@ -35,6 +35,7 @@ from tidings.delivery.outcome import (
 from tidings.delivery.particulars import particulars_of
 from tidings.delivery.ports import (
     ClaimRequest,
+    Clock,
     Content,
     Delivery,
     Ledger,
@@ -44,7 +45,7 @@ from tidings.delivery.ports import (
 )
 from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy, recipient_spared
 from tidings.delivery.value import value
-from tidings.runtime.clock import utc_now
+from tidings.runtime.clock import CLOCK
 from tidings.telemetry.attempt_log import log_attempt
 from tidings.telemetry.metrics import ChannelMetrics
 from tidings.templates import Templates
@@ -114,8 +115,7 @@ class Flow:
     settler: Settler
     templates: Templates
     metrics: ChannelMetrics
-    now: Callable[[], datetime] = utc_now
-    clock: Callable[[], float] = monotonic
+    clock: Clock = CLOCK
     """That of `Delivery.received`."""
 
     async def handle(self, delivery: Delivery, steps: Steps) -> Outcome | Paused | None:
@@ -162,7 +162,7 @@ class Flow:
 
     def _times(self, delivery: Delivery) -> tuple[datetime, datetime | None]:
         """When a message was taken from its lane, and when that was last known to be empty."""
-        now = self.now() - timedelta(0, self.clock() - delivery.received)
+        now = self.clock.now() - timedelta(0, self.clock.seconds() - delivery.received)
         if delivery.lane_empty is None or not _new(delivery):
             return now, None
         return now, now - timedelta(0, delivery.received - delivery.lane_empty)
@@ -252,7 +252,7 @@ class Flow:
             give_way: See `SendRequest`.
         """
         attempt, policy = whole(work.attempt), work.policy
-        started_at, clock = self.now(), perf_counter()
+        started_at, clock = self.clock.now(), perf_counter()
         content = self._content(attempt, claim, policy, started_at)
         asked = isinstance(content, Content)
         outcome = (
@@ -300,9 +300,9 @@ class Flow:
             sent = await self.providers.send(request)
             if not (sent.recipients or earlier):  # taken for everybody, as nearly always
                 return sent
-            return policy.judge(sent, attempt, earlier, self.now(), perhaps_sent=doubt)
+            return policy.judge(sent, attempt, earlier, self.clock.now(), perhaps_sent=doubt)
         except DeliveryError as failure:
-            return policy.decide(failure, attempt, self.now())
+            return policy.decide(failure, attempt, self.clock.now())
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
@@ -313,7 +313,7 @@ class Flow:
                 "unexpected error while sending", id=str(attempt.id), channel=self.providers.name
             )
             unknown = f"{type(surprise).__name__} in our own code while sending; the log has its traceback"
-        return policy.decide(OutcomeUnknown(unknown), attempt, self.now())
+        return policy.decide(OutcomeUnknown(unknown), attempt, self.clock.now())
 
     async def _record(
         self, work: Work, tried: Try, outcome: Outcome, *, possible_duplicate: bool

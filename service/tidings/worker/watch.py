@@ -36,7 +36,7 @@ class Watch:
         workers: Sequence[ChannelWorker],
         surroundings: Surroundings = MACHINE,
     ) -> None:
-        self._clock, self._now = surroundings.clock, surroundings.now
+        self._clock = surroundings.clock
         self._ledger = ledger
         self._workers = workers
         self._obeyed: dict[tuple[str, str], int] = {}
@@ -105,14 +105,14 @@ class Watch:
         """Say what changed, and now and then that it is still so."""
         found = list(self._found())
         phases = {(one.channel, one.provider): one.phase for one in found}
-        again = found and self._clock() - self._said_at > REPEAT
+        again = found and self._clock.seconds() - self._said_at > REPEAT
         if (phases != self._said or again) and await self._try(
             self._ledger.controls.say(self._ledger.actor, found)
         ):
-            self._said, self._said_at = phases, self._clock()
+            self._said, self._said_at = phases, self._clock.seconds()
 
     def _found(self) -> Iterator[FoundCircuit]:
-        now = self._now()
+        now = self._clock.now()
         for worker in self._workers:
             channel = worker.providers.name
             for one in worker.providers.all:

@@ -77,12 +77,11 @@ class Worker:
                     settler=settler,
                     templates=templates,
                     metrics=metrics.channel(name),
-                    now=surroundings.now,
                     clock=surroundings.clock,
                 ),
                 settings.channels[name],
                 settings.broker.amqp_timeout,
-                surroundings.clock,
+                surroundings.clock.seconds,
                 holdings,
             )
             for name, channel in channels.items()
@@ -171,7 +170,7 @@ def _providers(
             Provider(
                 name,
                 parts.channel(one),
-                Circuit(settings.provider(one.name, name).circuit, surroundings.clock),
+                Circuit(settings.provider(one.name, name).circuit, surroundings.clock.seconds),
             )
             for name, one in channels.items()
         ]
