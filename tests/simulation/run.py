@@ -12,7 +12,7 @@ from tests.simulation.scenario import Order, draw
 from tests.simulation.trace import Trace
 from tests.simulation.world import Parts, World
 
-from tidings.broker.publisher import Publisher
+from tidings.broker.publisher import BrokerPublisher
 from tidings.delivery.errors import LedgerUnavailable, Refused
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import Chosen
@@ -124,7 +124,7 @@ def _replay_all(world: World) -> None:
 
 async def _replay(world: World, letters: list[UUID], process: Process) -> None:
     async with world.ledger(process) as ledger, world.connection(process) as connection:
-        publisher = Publisher(world.settings.broker, connection)
+        publisher = BrokerPublisher(world.settings.broker, connection)
         replayer = Replayer(
             ledger, publisher, Policies(world.settings).expires_at, actor=process.name
         )

@@ -26,7 +26,7 @@ from tests.simulation.trace import Trace
 
 from tidings.archive import Archive
 from tidings.broker.connection import Connection
-from tidings.broker.publisher import Publisher
+from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.surroundings import Surroundings
 from tidings.broker.topology.layout import DELIVERY_LIMIT, Topology, topology_of
 from tidings.delivery import ports
@@ -234,7 +234,7 @@ class World:
     async def _publish(self, order: Order, process: Process) -> None:
         """As a producer does it: again, until it is confirmed."""
         async with self.connection(process) as connection:
-            publisher = Publisher(self.settings.broker, connection)
+            publisher = BrokerPublisher(self.settings.broker, connection)
             key = f"email.{order.priority}"
             while True:
                 try:

@@ -14,7 +14,7 @@ from tests.support.worker_rig import Rig, eventually
 from tidings.archive import Archive
 from tidings.broker import dead_letter_headers
 from tidings.broker.connection import Connection
-from tidings.broker.publisher import Publisher
+from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.attempt import Message
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
@@ -143,7 +143,7 @@ class DeadLetterRig(Rig):
             selection = await ledger.letters.search.select(wanted or LetterFilter())
             replayer = Replayer(
                 ledger,
-                Publisher(self.settings.broker, connection),
+                BrokerPublisher(self.settings.broker, connection),
                 Policies(self.settings).expires_at,
                 actor=ledger.actor,
             )

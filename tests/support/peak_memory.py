@@ -18,7 +18,7 @@ from uuid import UUID
 from rich.console import Console
 from tests.support.heavy_bodies import HEAVY
 
-from tidings.broker.consumer import Delivery
+from tidings.broker.consumer import BrokerDelivery
 from tidings.broker.letters import read_letter
 from tidings.broker.wire.settlement import Settlement
 from tidings.cli.letter_views import told
@@ -42,7 +42,9 @@ def _archive(body: bytes) -> None:
     message = Message(body, "email.normal")
     # Whoever reads settles nothing.
     settlement: Settlement = object.__new__(Settlement)
-    read_letter(Delivery(message, "tidings.dead", "", False, 1, settlement), channels=["email"])
+    read_letter(
+        BrokerDelivery(message, "tidings.dead", "", False, 1, settlement), channels=["email"]
+    )
 
 
 def _show(body: bytes) -> None:

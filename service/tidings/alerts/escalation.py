@@ -12,11 +12,11 @@ import structlog
 from tidings.alerts.notice import Notice, notice, outage_notice
 from tidings.alerts.tellers import AppriseTeller, ChannelTeller, NotTold, Teller, is_our_own
 from tidings.broker.connection import Connection
-from tidings.broker.publisher import Publisher
+from tidings.broker.publisher import BrokerPublisher
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.delivery.letter import Letter
 from tidings.ledger.ledger import Ledger
-from tidings.ledger.operators.controls import Controls
+from tidings.ledger.operators.controls import LedgerControls
 from tidings.ledger.operators.escalations import Escalations, Trouble, Untold
 from tidings.runtime.background import Chore
 from tidings.runtime.backoff import Backoff
@@ -56,7 +56,7 @@ class Escalation:
     def __init__(
         self,
         escalations: Escalations,
-        controls: Controls,
+        controls: LedgerControls,
         teller: Teller | None,
         *,
         every: float,
@@ -189,7 +189,9 @@ def escalation_of(settings: Settings, ledger: Ledger, name: str) -> Escalation:
             "TIDINGS_ESCALATION_RECIPIENT: say whom to tell, or unset the channel"
         )
     connection = Connection(settings.broker, f"{name} (escalate)")
-    teller = ChannelTeller(Publisher(settings.broker, connection), wanted.channel, wanted.recipient)
+    teller = ChannelTeller(
+        BrokerPublisher(settings.broker, connection), wanted.channel, wanted.recipient
+    )
     return Escalation(escalations, controls, teller, every=wanted.every, connection=connection)
 
 

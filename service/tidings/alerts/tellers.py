@@ -7,11 +7,11 @@ from typing import Any, Final, Protocol
 import pydantic_core
 
 from tidings.alerts.notice import Notice
-from tidings.broker.publisher import Publisher
 from tidings.channels.registry import SPECS
 from tidings.channels.spec import Announcement
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, TidingsError
 from tidings.delivery.letter import Letter
+from tidings.delivery.ports import Publisher
 from tidings.runtime.background import in_a_thread
 from tidings_events import InvalidNotification, Priority, parse
 from tidings_events.notifications.base import new_id

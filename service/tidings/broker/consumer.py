@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class Delivery:
+class BrokerDelivery:
     """A message handed over by the broker, unacknowledged until `ack`."""
 
     message: Message
@@ -123,7 +123,7 @@ class Consumer:
     def __init__(
         self,
         subscriptions: Sequence[Subscription],
-        receive: Callable[[Delivery], None],
+        receive: Callable[[BrokerDelivery], None],
         timeout: float,
         clock: Callable[[], float] = monotonic,
         holdings: Holdings | None = None,
@@ -286,7 +286,7 @@ class Consumer:
                     again = partial(settlement.ask_again, arrival.tag)
                     self._holdings.wait(queue, size, again, lambda: settlement.alive, anyway=often)
                     return
-            delivery = Delivery(
+            delivery = BrokerDelivery(
                 message,
                 queue,
                 arrival.exchange,

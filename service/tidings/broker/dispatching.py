@@ -9,11 +9,11 @@ from uuid import UUID
 import structlog
 
 from tidings.broker.dead_letter_headers import headers_of
-from tidings.broker.publisher import Publisher
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.delivery.outcome import Undeliverable
+from tidings.delivery.ports import Publisher
 from tidings_events.routing import EXCHANGE, TRACEPARENT, Headers
 
 log = structlog.get_logger(__name__)

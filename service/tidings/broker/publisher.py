@@ -23,7 +23,7 @@ RENEWED: Final = 5.0
 """Seconds after which a channel that was refused a message is replaced, and no sooner."""
 
 
-class Publisher:
+class BrokerPublisher:
     """Publishes on a connection of its own: a broker that blocks publishers must not hold back acks.
 
     Each message is built afresh. Headers of the one it follows, `x-death` above all, are never

@@ -15,7 +15,7 @@ from tidings.ledger.notifications.claims import Claims
 from tidings.ledger.notifications.dispatch import Outbox
 from tidings.ledger.notifications.records import Records
 from tidings.ledger.notifications.requeue import Requeues
-from tidings.ledger.operators.controls import Controls
+from tidings.ledger.operators.controls import LedgerControls
 from tidings.ledger.operators.processes import Processes
 from tidings.ledger.operators.reports import Reports
 from tidings.ledger.operators.verification import Verification
@@ -42,7 +42,7 @@ class Ledger:
         self.outbox = Outbox(self.database)
         self.reports = Reports(self.database)
         self.changes = Changes(self.database)
-        self.controls = Controls(self.database)
+        self.controls = LedgerControls(self.database)
         self.processes = Processes(self.database)
         self.verification = Verification(self.database)
         self.letters = Letters(self.database, actor=actor, window=settings.idempotency_window)

@@ -13,7 +13,7 @@ import structlog
 
 from tidings.broker.connection import Connection
 from tidings.broker.dispatching import publish_dispatches
-from tidings.broker.publisher import Publisher
+from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology.layout import Topology
 from tidings.delivery.errors import LedgerUnavailable, TidingsError
@@ -54,7 +54,7 @@ class Scheduler:
             topology=topology,
             surroundings=surroundings,
         )
-        self._publisher = Publisher(settings.broker, self._connection)
+        self._publisher = BrokerPublisher(settings.broker, self._connection)
         self._watching = False
         self._chores: list[Chore] = []
         self._wake = asyncio.Event()

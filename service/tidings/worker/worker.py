@@ -10,7 +10,7 @@ import structlog
 
 from tidings.broker.connection import Connection
 from tidings.broker.holdings import Holdings
-from tidings.broker.publisher import Publisher
+from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology.layout import Topology
 from tidings.delivery.circuit import Circuit
@@ -61,7 +61,7 @@ class Worker:
             settings.broker, f"{name} (publish)", topology=topology, surroundings=surroundings
         )
         ledger = parts.ledger(ledger)
-        publisher = parts.publisher(Publisher(settings.broker, self._publishing))
+        publisher = parts.publisher(BrokerPublisher(settings.broker, self._publishing))
         settler = Settler(publisher, worker=ledger.actor)
         holdings = holdings or Holdings(settings.worker.held)
         self._workers = [

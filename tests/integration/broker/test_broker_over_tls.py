@@ -12,7 +12,7 @@ from tests.support.broker_rig import SMALL, settings_of
 
 from tidings.broker.connection import Connection
 from tidings.broker.diagnosis import diagnose
-from tidings.broker.publisher import Publisher
+from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.wire.amqp import connect
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError
 from tidings.delivery.ports import Verdict
@@ -65,7 +65,7 @@ async def test_a_broker_with_a_certificate_from_the_given_authority_is_worked_wi
 ) -> None:
     settings = settings_of(urls["right"], amqp_ca_file=ca_file)
     async with Connection(settings, "tls", topology=SMALL) as connection:
-        publisher = Publisher(settings, connection)
+        publisher = BrokerPublisher(settings, connection)
         await publisher.publish("tidings.notifications", "email.high", b"{}", {})
         trusting = ssl.create_default_context(cafile=ca_file)
         async with Producer(urls["right"], ssl_context=trusting) as producer:

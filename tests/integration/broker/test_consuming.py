@@ -22,7 +22,7 @@ from tests.support.relay import Relay
 from tests.support.worker_rig import eventually
 
 from tidings.broker.connection import Connection
-from tidings.broker.consumer import Consumer, Delivery, Subscription
+from tidings.broker.consumer import BrokerDelivery, Consumer, Subscription
 from tidings_local.management import Management
 
 TIMEOUT = 5.0
@@ -34,7 +34,7 @@ class Taking:
 
     connection: Connection
     consumer: Consumer
-    deliveries: list[Delivery] = field(default_factory=list)
+    deliveries: list[BrokerDelivery] = field(default_factory=list)
 
     @property
     def bodies(self) -> list[bytes]:
@@ -55,9 +55,9 @@ async def taking(
     url: str | None = None,
 ) -> AsyncIterator[Taking]:
     subscriptions = [Subscription(queue, prefetch, spare) for queue in queues or (LANE,)]
-    deliveries: list[Delivery] = []
+    deliveries: list[BrokerDelivery] = []
 
-    def receive(delivery: Delivery) -> None:
+    def receive(delivery: BrokerDelivery) -> None:
         deliveries.append(delivery)
         if acking:
             delivery.ack()
@@ -166,12 +166,12 @@ LOW = "tidings.email.low"
 class Held:
     """What a consumer holds of each queue unsettled, and the most it ever held."""
 
-    now: dict[str, list[Delivery]] = field(default_factory=lambda: {LANE: [], LOW: []})
+    now: dict[str, list[BrokerDelivery]] = field(default_factory=lambda: {LANE: [], LOW: []})
     most: dict[str, int] = field(default_factory=lambda: {LANE: 0, LOW: 0})
     seen: int = 0
     acking: set[str] = field(default_factory=set)
 
-    def receive(self, delivery: Delivery) -> None:
+    def receive(self, delivery: BrokerDelivery) -> None:
         self.seen += 1
         self.now[delivery.queue].append(delivery)
         self.most[delivery.queue] = max(self.most[delivery.queue], len(self.now[delivery.queue]))
@@ -517,9 +517,9 @@ async def publish_nested(url: str, depth: int) -> None:
 async def test_a_message_that_can_t_be_taken_is_given_back_and_its_connection_stays(
     declared: BrokerRig,
 ) -> None:
-    taken: list[Delivery] = []
+    taken: list[BrokerDelivery] = []
 
-    def receive(delivery: Delivery) -> None:
+    def receive(delivery: BrokerDelivery) -> None:
         if not delivery.redelivered:
             raise KeyError("nobody foresaw this")
         taken.append(delivery)

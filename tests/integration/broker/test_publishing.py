@@ -12,7 +12,7 @@ from tests.support.relay import Relay
 from tests.support.worker_rig import eventually
 
 from tidings.broker.connection import Connection
-from tidings.broker.publisher import Publisher
+from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.topology.layout import Topology
 from tidings.delivery.errors import BrokerUnavailable
 from tidings_local.management import Management
@@ -24,14 +24,14 @@ LIMIT = 2.0
 @asynccontextmanager
 async def publishing(
     url: str, *, topology: Topology | None = SMALL, timeout: float = LIMIT
-) -> AsyncIterator[Publisher]:
+) -> AsyncIterator[BrokerPublisher]:
     settings = settings_of(url, timeout=timeout)
     async with Connection(settings, "publishing", topology=topology) as connection:
         await connection.get(timeout=10)
-        yield Publisher(settings, connection)
+        yield BrokerPublisher(settings, connection)
 
 
-async def publish(publisher: Publisher, body: bytes = b"x", key: str = "email.high") -> None:
+async def publish(publisher: BrokerPublisher, body: bytes = b"x", key: str = "email.high") -> None:
     await publisher.publish("tidings.notifications", key, body, {"x-tidings-attempt": 2})
 
 
@@ -90,7 +90,7 @@ async def test_a_key_that_no_tier_has_is_unavailable_each_time(broker_url: str) 
 async def test_returns_of_publishes_at_once_are_not_mixed_up(
     broker_url: str, declared: BrokerRig
 ) -> None:
-    async def outcome(publisher: Publisher, number: int) -> bool:
+    async def outcome(publisher: BrokerPublisher, number: int) -> bool:
         bound = number % 3 > 0
         try:
             key = "email.high.1s" if bound else "email.high.9m"
@@ -118,7 +118,7 @@ async def test_an_exchange_that_is_missing_is_unavailable_and_costs_only_a_chann
 # Where the queue is full.
 
 
-async def failure(publisher: Publisher, queue: str, body: bytes) -> BrokerUnavailable | None:
+async def failure(publisher: BrokerPublisher, queue: str, body: bytes) -> BrokerUnavailable | None:
     """Why it was not confirmed; None where it was."""
     try:
         await publisher.publish("", queue, body, {})
@@ -198,7 +198,7 @@ async def test_a_wire_that_is_cut_under_load_loses_nothing_that_was_confirmed(
     failed: list[BrokerUnavailable] = []
     enough = asyncio.Event()
 
-    async def keep_publishing(publisher: Publisher, name: int) -> None:
+    async def keep_publishing(publisher: BrokerPublisher, name: int) -> None:
         number = 0
         while not enough.is_set():
             number += 1
@@ -231,7 +231,7 @@ async def test_without_a_connection_it_is_unavailable_within_the_time_limit(
     async with Connection(settings, "publishing") as connection:
         started = monotonic()
         with pytest.raises(BrokerUnavailable):
-            await publish(Publisher(settings, connection))
+            await publish(BrokerPublisher(settings, connection))
         assert monotonic() - started < 2
 
 
@@ -292,7 +292,7 @@ async def test_a_broker_that_blocks_publishers_is_unavailable_in_time_and_then_t
             await rig.channel.queue_delete(queue.name)
 
 
-async def published(publisher: Publisher, body: bytes) -> bool:
+async def published(publisher: BrokerPublisher, body: bytes) -> bool:
     try:
         await publish(publisher, body)
     except BrokerUnavailable:

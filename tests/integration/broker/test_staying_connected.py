@@ -15,7 +15,7 @@ from tests.support.relay import Relay
 from tests.support.worker_rig import eventually
 
 from tidings.broker.connection import Connection
-from tidings.broker.consumer import Consumer, Delivery, Subscription
+from tidings.broker.consumer import BrokerDelivery, Consumer, Subscription
 from tidings.delivery.errors import BrokerUnavailable
 from tidings_local.management import Management
 
@@ -144,8 +144,8 @@ async def test_whoever_waits_is_told_when_it_is_up_again(broker_url: str) -> Non
 
 
 @asynccontextmanager
-async def consuming(url: str) -> AsyncIterator[tuple[Connection, Consumer, list[Delivery]]]:
-    deliveries: list[Delivery] = []
+async def consuming(url: str) -> AsyncIterator[tuple[Connection, Consumer, list[BrokerDelivery]]]:
+    deliveries: list[BrokerDelivery] = []
     consumer = Consumer([Subscription(LANE, 10)], deliveries.append, 5.0)
     connection = Connection(settings_of(url), "test", topology=SMALL, consumers=[consumer])
     async with connection:
@@ -167,7 +167,7 @@ async def test_a_wire_cut_again_and_again_is_connected_again(
         assert relay.connections >= 6
 
 
-def number_of(got: list[Delivery], number: int) -> bool:
+def number_of(got: list[BrokerDelivery], number: int) -> bool:
     return bool(got) and got[-1].message.body == str(number).encode()
 
 

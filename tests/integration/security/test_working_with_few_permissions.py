@@ -17,7 +17,7 @@ from tests.doubles.channel import ScriptedChannel
 from tests.support.dead_letter_rig import DeadLetterRig
 
 from tidings.broker.connection import Connection
-from tidings.broker.publisher import Publisher
+from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.topology.declaration import declare
 from tidings.broker.topology.layout import DEAD, Topology, topology_of
 from tidings.broker.wire.session import connected
@@ -172,7 +172,7 @@ async def test_nobody_may_publish_where_it_has_no_business(settings_for: Setting
     for role, exchange in (("worker", EXCHANGE), ("archive", EXCHANGE), ("shop", DEAD)):
         settings = settings_for(role)
         async with Connection(settings.broker, role) as connection:
-            publisher = Publisher(settings.broker, connection)
+            publisher = BrokerPublisher(settings.broker, connection)
             with pytest.raises(BrokerUnavailable, match=r"access to exchange .* refused"):
                 await publisher.publish(exchange, "email.high", b"{}", {})
 

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from tidings.broker.consumer import Delivery
+from tidings.broker.consumer import BrokerDelivery
 from tidings.broker.letters import read_letter
 from tidings.broker.wire.settlement import Settlement
 from tidings.delivery.attempt import Message
@@ -45,5 +45,7 @@ def test_what_its_own_amqp_expiration_ended_is_recorded_as_the_kind_it_is_known_
     death = {"queue": "tidings.sms.normal", "reason": "expired", "original-expiration": "1000"}
     message = Message(b"{}", "sms.normal", {"x-death": [death]})
     nobody = cast(Settlement, None)  # reading settles nothing
-    letter = read_letter(Delivery(message, "tidings.dead", "", False, 1, nobody), channels=["sms"])
+    letter = read_letter(
+        BrokerDelivery(message, "tidings.dead", "", False, 1, nobody), channels=["sms"]
+    )
     assert letter.failure.kind == BROKER_EXPIRED

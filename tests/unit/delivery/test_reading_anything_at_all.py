@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.attempts import read_in_its_lane
 
-from tidings.broker.consumer import Delivery
+from tidings.broker.consumer import BrokerDelivery
 from tidings.broker.dead_letter_headers import headers_of_unread
 from tidings.broker.letters import read_letter
 from tidings.broker.wire.frames import Frames
@@ -82,7 +82,7 @@ def assert_read(message: Message, exchange: str) -> None:
             for one in headers_of_unread(message, found, "worker", "tidings.email.normal").values()
         )
     settlement = cast(Settlement, None)  # reading settles nothing
-    delivery = Delivery(message, "tidings.dead", exchange, False, 1, settlement)
+    delivery = BrokerDelivery(message, "tidings.dead", exchange, False, 1, settlement)
     letter = read_letter(delivery, channels=CHANNELS)
     assert letter.body == message.body
     assert all(map(_fit, (letter.failure.message, letter.failure.kind, letter.routing_key)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 from tests.support.attempts import message_of
 
-from tidings.broker.consumer import Delivery
+from tidings.broker.consumer import BrokerDelivery
 from tidings.broker.wire.settlement import Settlement
 from tidings.delivery.errors import (
     BrokerUnavailable,
@@ -23,9 +23,9 @@ class AChannel:
     is_closed: bool = False
 
 
-def delivery(channel: AChannel) -> Delivery:
+def delivery(channel: AChannel) -> BrokerDelivery:
     settlement = Settlement(channel)  # type: ignore[arg-type]  # never flushed
-    return Delivery(message_of(), "tidings.email.normal", "", False, 1, settlement)
+    return BrokerDelivery(message_of(), "tidings.email.normal", "", False, 1, settlement)
 
 
 AWAY = [LedgerUnavailable("no answer"), BrokerUnavailable("blocked"), ConfigurationError("tables")]

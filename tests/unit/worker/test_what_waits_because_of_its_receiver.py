@@ -6,12 +6,11 @@ from typing import Any, cast
 import pytest
 from tests.support.attempts import NOW, attempt_of
 
-from tidings.broker.consumer import Delivery
-from tidings.broker.publisher import Publisher
 from tidings.delivery.arrival import Arrival, TimeSource
 from tidings.delivery.attempt import Lane, Message, read
 from tidings.delivery.delay import Delay
 from tidings.delivery.outcome import Failure, RetryLater
+from tidings.delivery.ports import Delivery, Publisher
 from tidings.worker.settle import Settler
 from tidings_events.routing import Headers
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.attempts import message_of
 
-from tidings.broker.consumer import Delivery
+from tidings.broker.consumer import BrokerDelivery
 from tidings.broker.topology.layout import PRIORITIES
 from tidings.broker.wire.settlement import Settlement
 from tidings.worker.lanes import Lanes
@@ -23,9 +23,11 @@ class AChannel:
     is_closed: bool = False
 
 
-def delivery(received: float = 0.0, *, name: str = "email.normal", dead: bool = False) -> Delivery:
+def delivery(
+    received: float = 0.0, *, name: str = "email.normal", dead: bool = False
+) -> BrokerDelivery:
     settlement = Settlement(AChannel(dead))  # type: ignore[arg-type]  # never flushed
-    return Delivery(message_of(key=name), name, "", False, 1, settlement, received)
+    return BrokerDelivery(message_of(key=name), name, "", False, 1, settlement, received)
 
 
 def filled(low_share: float, counts: dict[str, int]) -> Lanes:

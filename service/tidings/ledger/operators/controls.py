@@ -83,7 +83,7 @@ class KnownCircuit:
     probe_at: datetime | None
 
 
-class Controls:
+class LedgerControls:
     """What people and workers tell each other about channels and providers."""
 
     def __init__(self, database: Database) -> None:

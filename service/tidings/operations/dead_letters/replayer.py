@@ -10,8 +10,8 @@ from typing import Final, TypeAlias, TypeVar
 from uuid import UUID, uuid4
 
 from tidings.broker.dispatching import publish_dispatches
-from tidings.broker.publisher import Publisher
 from tidings.delivery.errors import LedgerUnavailable, TidingsError
+from tidings.delivery.ports import Publisher
 from tidings.ledger.dead_letters.choice import NotReplayed
 from tidings.ledger.dead_letters.rows import ExpiresAt
 from tidings.ledger.dead_letters.search import Chosen

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final, Self, TypeAlias
 
-from tidings.broker.publisher import Publisher
+from tidings.broker.publisher import BrokerPublisher
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.choice import NotReplayed
@@ -216,7 +216,7 @@ async def replay(
         with watched as progress:
             replayer = Replayer(
                 backend.ledger,
-                Publisher(backend.settings.broker, connection),
+                BrokerPublisher(backend.settings.broker, connection),
                 Policies(backend.settings).expires_at,
                 actor=str(actor),
                 progress=progress,

@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 from tests.support.worker_rig import eventually
 
-from tidings.broker.consumer import Delivery
+from tidings.broker.consumer import BrokerDelivery
 from tidings.broker.wire.settlement import INTERVAL, PATIENCE, Settlement
 from tidings.delivery.attempt import Message
 
@@ -162,7 +162,7 @@ async def test_where_acks_can_t_be_sent_for_a_fault_of_ours_its_channel_is_given
 async def test_a_delivery_is_settled_once_whoever_tries_again(
     settlement: Settlement, channel: AChannel
 ) -> None:
-    delivery = Delivery(Message(b"", ""), "", "", False, 1, settlement)
+    delivery = BrokerDelivery(Message(b"", ""), "", "", False, 1, settlement)
     delivery.ack()
     delivery.give_back()
     delivery.ack()
