@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
 import structlog
@@ -147,7 +146,8 @@ class Archive:
         backoff = Backoff(longest=LONGEST_LOOK_AWAY)
         while delivery.alive:
             try:
-                answer = await self._store(self._policies.request(letter))
+                batcher = self._large if len(letter.body) >= LARGE else self._small
+                answer = await batcher.submit(self._policies.request(letter))
             except (LedgerUnavailable, ConfigurationError) as error:
                 await self._outage.wait(error)
                 continue
@@ -169,7 +169,8 @@ class Archive:
                 return
             if self._stopping:
                 return
-            await asyncio.sleep(_look_away(answer, self._clock.now()))
+            left = (answer.until - self._clock.now()).total_seconds()
+            await asyncio.sleep(min(max(0.1, left), LONGEST_LOOK_AWAY))
 
     def _read(self, delivery: Delivery) -> Letter:
         """Whatever it is, it is kept."""
@@ -178,10 +179,6 @@ class Archive:
         except Exception as error:
             log.exception("unexpected error: a dead letter is stored unread")
             return letter_of_bytes(delivery, error)
-
-    async def _store(self, request: BurialRequest) -> Answer:
-        batcher = self._large if len(request.letter.body) >= LARGE else self._small
-        return await batcher.submit(request)
 
     def _tell(self, buried: Buried) -> None:
         if buried.new and announce(buried.grave):
@@ -208,10 +205,6 @@ class Archive:
                 await self._ledger.letters.replays.finish()
             except TidingsError as error:
                 log.warning("replays could not be tidied", error=str(error))
-
-
-def _look_away(wait: Wait, now: datetime) -> float:
-    return min(max(0.1, (wait.until - now).total_seconds()), LONGEST_LOOK_AWAY)
 
 
 def _bare(letter: Letter) -> Letter:

@@ -133,17 +133,14 @@ class Connection:
                 await ensure(connection, self._topology, self._settings.amqp_timeout)
             for consumer in self._consumers:
                 await consumer.start(connection, self.mend)
-            await self._announce(connection)
+            async with self._changed:
+                self._live = connection
+                self._changed.notify_all()
+            log.info("broker connected", connection=self._name)
             yield connection
         finally:
             self._live = None
             await _close(connection)
-
-    async def _announce(self, connection: FramedConnection) -> None:
-        async with self._changed:
-            self._live = connection
-            self._changed.notify_all()
-        log.info("broker connected", connection=self._name)
 
 
 async def _close(connection: FramedConnection) -> None:

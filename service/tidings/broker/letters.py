@@ -87,7 +87,15 @@ def read_letter(
         exchange=text_of(delivery.exchange, LONGEST_WORD),
         routing_key=text_of(message.routing_key, LONGEST_MESSAGE),
         content_type=text_of(message.content_type, LONGEST_WORD) or None,
-        headers=storable(_told_apart(message.headers)),
+        headers=storable(
+            with_originals(
+                {
+                    name: value
+                    for name, value in message.headers.items()
+                    if name != Headers.PROPERTIES
+                }
+            )
+        ),
         properties=_with_expiration(properties_of(message), message.headers),
         unread=unread,
     )
@@ -142,12 +150,6 @@ def _tracked(origin: Origin, message: Message) -> bool:
             return True
         case Origin.ASTRAY:
             return False
-
-
-def _told_apart(headers: Mapping[str, object]) -> Mapping[str, object]:
-    """The headers without what is kept elsewhere."""
-    kept = {name: value for name, value in headers.items() if name != Headers.PROPERTIES}
-    return with_originals(kept)
 
 
 def _with_expiration(

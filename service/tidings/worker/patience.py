@@ -38,12 +38,11 @@ async def patiently(
         try:
             return await work()
         except OUTAGES as error:
-            backoff = backoff or _told(delivery, error)
+            if backoff is None:
+                log.warning(
+                    "holding a message until this passes", queue=delivery.queue, error=str(error)
+                )
+                backoff = Backoff(longest=5)
         if not (insist or delivery.alive):
             raise Abandoned
         await asyncio.sleep(backoff.next())
-
-
-def _told(delivery: Delivery, error: Exception) -> Backoff:
-    log.warning("holding a message until this passes", queue=delivery.queue, error=str(error))
-    return Backoff(longest=5)

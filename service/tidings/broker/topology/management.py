@@ -1,6 +1,5 @@
 """What AMQP can't tell: which queues and bindings there are. Asked of RabbitMQ's management API, read only."""
 
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -80,12 +79,13 @@ class Management:
         user, password = self._base.user or "guest", self._base.password or "guest"
         login = {"Authorization": aiohttp.encode_basic_auth(user, password)}
         url = URL(f"{self._base.with_user(None).with_path('')}{path}", encoded=True)
+        tls = verifying(self._ca_file, AUTHORITY) if url.scheme == "https" else True
         try:
             async with (
                 aiohttp.ClientSession(
                     headers=login, timeout=aiohttp.ClientTimeout(total=self._timeout)
                 ) as http,
-                http.get(url, ssl=self._tls(), allow_redirects=False) as reply,
+                http.get(url, ssl=tls, allow_redirects=False) as reply,
             ):
                 if reply.status != 200:
                     raise BrokerUnavailable(f"{self.address} {_meaning(reply.status)}")
@@ -94,11 +94,6 @@ class Management:
             raise BrokerUnavailable(
                 f"{self.address} can't be asked: {str(error) or type(error).__name__}"
             ) from error
-
-    def _tls(self) -> ssl.SSLContext | bool:
-        if self._base.scheme != "https":
-            return True
-        return verifying(self._ca_file, AUTHORITY)
 
 
 def vhost_of(url: str) -> str:

@@ -1,7 +1,6 @@
 """One connection or channel, now, with a limit on every wait; and what the clients raise, in a line."""
 
 import asyncio
-import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -94,12 +93,18 @@ async def connect(url: str, settings: BrokerSettings, name: str) -> FramedConnec
     try:
         async with asyncio.timeout(settings.amqp_timeout):
             return await aio_pika.connect(
-                target, ssl_context=_tls(target, settings), connection_class=FramedConnection
+                target,
+                ssl_context=(
+                    verifying(settings.amqp_ca_file, AUTHORITY)
+                    if target.scheme == "amqps"
+                    else None
+                ),
+                connection_class=FramedConnection,
             )
-
     except CONNECTION_ERRORS as error:
+        untrusted = distrust(error, address="TIDINGS_AMQP_URL", authority=AUTHORITY)
         raise BrokerUnavailable(
-            f"{target.host}:{target.port or 'default port'}: {_distrust(error) or explain(error)}"
+            f"{target.host}:{target.port or 'default port'}: {untrusted or explain(error)}"
         ) from error
 
 
@@ -123,13 +128,3 @@ def explain(error: BaseException) -> str:
     if "Connection.OpenOk" in text:  # aiormq keeps RabbitMQ's own words to itself
         return "RabbitMQ knows no such virtual host, or its user may not enter it"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _tls(url: URL, settings: BrokerSettings) -> ssl.SSLContext | None:
-    if url.scheme != "amqps":
-        return None
-    return verifying(settings.amqp_ca_file, AUTHORITY)
-
-
-def _distrust(error: BaseException) -> str | None:
-    return distrust(error, address="TIDINGS_AMQP_URL", authority=AUTHORITY)
