@@ -38,7 +38,7 @@ SELECT gen_random_uuid(), id, 'rejected', 'rejected', '550', 'no such mailbox', 
   FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS letter (id, recipient, body)
 """
 INDEXES: Final = """
-SELECT indexname, indexdef FROM pg_indexes
+SELECT indexname, replace(indexdef, ' ON ONLY ', ' ON ') AS indexdef FROM pg_indexes
  WHERE tablename IN ('notifications', 'attempts') AND indexname NOT LIKE '%pkey'
 """
 LETTERS_AT_ONCE: Final = 5_000

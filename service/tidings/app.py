@@ -25,6 +25,7 @@ from tidings.runtime.garbage import collect_seldom
 from tidings.runtime.stopping import AFTER_GRACE, Stop, stop_on_signal
 from tidings.scheduler import Scheduler
 from tidings.scheduler.counting import count_for_ever
+from tidings.scheduler.housekeeping import keep_house_for_ever
 from tidings.settings import Settings
 from tidings.telemetry.http import HealthServer
 from tidings.telemetry.log_writer import LogWriter
@@ -117,6 +118,9 @@ async def _serve(
                 counting = Chore("count what waits", partial(count_for_ever, ledger, metrics))
                 stack.push_async_callback(counting.end)
             log.info("listening", host=settings.worker.http_host, port=http.port)
+        if "scheduler" in roles:
+            keeping = Chore("keep the partitions", partial(keep_house_for_ever, ledger))
+            stack.push_async_callback(keeping.end)
         worker = running.get("worker")
         serves = (worker.channels, worker.templates) if isinstance(worker, Worker) else ((), "")
         await stack.enter_async_context(beating(ledger.processes, ledger.actor, roles, *serves))

@@ -47,6 +47,9 @@ NOT_THE_PRIMARY: Final = frozenset({"25006", "55000"})
 SUSPECT: Final = (OSError, asyncpg.PostgresError)
 """What may say that every connection that is open leads to the wrong server, or to none; a TimeoutError is an OSError."""
 
+MOVING: Final = "tidings_moving"
+"""A constraint that is there for the moments in which rows move from one partition to another."""
+
 RELEASE: Final = 2.0
 """Seconds that a statement which was given up has to be cancelled; after them its connection is cut."""
 
@@ -142,6 +145,10 @@ class PostgresDatabase:
         except SETUP as error:
             raise ConfigurationError(f"{self._place}: {error}; run `tidings doctor`") from error
         except VALUES as error:
+            if getattr(error, "constraint_name", None) == MOVING:
+                raise LedgerUnavailable(
+                    f"{self._place}: rows are moving to another partition"
+                ) from error
             # Without what asyncpg raised, whose text quotes the value: a traceback of ours may be logged.
             raise LedgerRefused(f"{self._place}: {explain(error)}") from None
         except AWAY as error:

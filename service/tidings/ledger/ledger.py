@@ -19,6 +19,7 @@ from tidings.ledger.operators.controls import LedgerControls
 from tidings.ledger.operators.processes import Processes
 from tidings.ledger.operators.reports import Reports
 from tidings.ledger.operators.verification import Verification
+from tidings.ledger.partitions import Partitions
 from tidings.settings import LedgerSettings
 
 REST: Final = 0.003
@@ -45,6 +46,7 @@ class Ledger:
         self.controls = LedgerControls(self.database)
         self.processes = Processes(self.database)
         self.verification = Verification(self.database)
+        self.partitions = Partitions(self.database)
         self.letters = Letters(self.database, actor=actor, window=settings.idempotency_window)
         self._records = Records(self.database)
         self.requeues = Requeues(self.database, after=settings.requeue_after)

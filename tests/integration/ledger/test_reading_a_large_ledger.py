@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -58,9 +59,11 @@ SELECT gen_random_uuid(), 0, 'queued', 'cancelled', 'somebody', '' FROM generate
 UPDATE dead_letters SET state = 'discarded' WHERE fingerprint <> '3';
 """
 READ = """
-SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS rows, seq_scan + idx_scan AS scans
+SELECT kind AS relname, sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int AS rows,
+       sum(seq_scan + idx_scan)::int AS scans
   FROM pg_stat_user_tables
- WHERE relname IN ('notifications', 'attempts', 'dead_letters')
+  JOIN unnest(ARRAY['notifications', 'attempts', 'dead_letters']) AS kind ON relname LIKE kind || '%'
+ GROUP BY kind
 """
 NOW = datetime.now(UTC)
 
@@ -192,7 +195,7 @@ def _indexes(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
             {
                 ("notifications", "notifications_newest"),
                 ("attempts", "attempts_pkey"),
-                ("transitions", "transitions_notification_id"),
+                ("transitions", "transitions_pkey"),
             },
         ),
         (
@@ -221,7 +224,12 @@ async def test_a_statement_goes_by_its_index(
     [explained] = await connection.fetchrow(f"EXPLAIN (FORMAT JSON) {statement}", *arguments)
     await connection.close()
     [plan] = json.loads(explained)
-    assert set(_indexes(plan["Plan"])) == read
+    full = {  # the partitions of weeks are empty, and read otherwise
+        (table.removesuffix("_default"), index.replace("_default", ""))
+        for table, index in _indexes(plan["Plan"])
+        if not re.search(r"_\d{8}", table + index)
+    }
+    assert full == read
 
 
 async def test_a_list_goes_on_step_by_step_while_there_is_time(large: str) -> None:

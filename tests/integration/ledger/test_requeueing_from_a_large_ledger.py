@@ -56,7 +56,7 @@ async def test_a_statement_scans_a_range_of_pages_and_never_the_whole_table(
         f"EXPLAIN (FORMAT JSON) {statement}", (first, 0), (past, 0), *arguments
     )
     [explained] = json.loads(row["QUERY PLAN"])
-    kinds = {kind for table, kind in scans(explained["Plan"]) if table == "notifications"}
+    kinds = {kind for table, kind in scans(explained["Plan"]) if table == "notifications_default"}
     assert kinds == {"Tid Range Scan"}
 
 

@@ -10,7 +10,8 @@ from tidings.delivery.outcome import Sent
 from tidings.ledger.database import PostgresDatabase
 
 UPDATES = """
-SELECT n_tup_upd AS updated, n_tup_hot_upd AS in_place FROM pg_stat_user_tables WHERE relname = 'notifications'
+SELECT sum(n_tup_upd)::int AS updated, sum(n_tup_hot_upd)::int AS in_place
+  FROM pg_stat_user_tables WHERE relname LIKE 'notifications_%'
 """
 SENT = Sent("smtp:relay", "0193a5c42c007000800000000001", "250 2.0.0 Ok: queued as 4XhS")
 BATCHES, SIZE = 12, 100

@@ -15,15 +15,18 @@ from aio_pika.abc import AbstractChannel
 from tests.conftest import execute
 from tests.doubles.channel import ScriptedChannel
 from tests.support.dead_letter_rig import DeadLetterRig
+from tests.support.ledger_rig import settings_of
 
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.topology.declaration import declare
 from tidings.broker.topology.layout import DEAD, Topology, topology_of
 from tidings.broker.wire.session import connected
-from tidings.delivery.errors import BrokerUnavailable, Rejected, Unavailable
+from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, Rejected, Unavailable
 from tidings.delivery.ports import SendRequest, Verdict
+from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.diagnosis import diagnose
+from tidings.ledger.partitions import Partitions
 from tidings.operations.dead_letters.plan import Plan
 from tidings.settings import Settings
 from tidings_events import EmailNotification, Producer
@@ -36,7 +39,8 @@ PERMISSIONS: list[tuple[str, str, str, str]] = re.findall(
     OPERATIONS,
     re.MULTILINE,
 )
-GRANTS = re.findall(r"^(?:GRANT|REVOKE) .+ app;$", OPERATIONS, re.MULTILINE)
+GRANTS = re.findall(r"^GRANT .+ app;$", OPERATIONS, re.MULTILINE)
+TO_A_SCHEDULER = re.findall(r"^GRANT EXECUTE .+ scheduler;$", OPERATIONS, re.MULTILINE)
 
 SettingsFor = Callable[[str], Settings]
 
@@ -188,7 +192,24 @@ async def test_the_role_of_the_database_may_neither_define_nor_delete_nor_rewrit
         "DELETE FROM notifications",
         "UPDATE transitions SET reason = ''",
         "UPDATE attempts SET state = 'sent'",
+        "UPDATE attempts_default SET state = 'sent'",
+        "SELECT tidings_add_partition('notifications', '2001-01-01', '2001-01-08')",
         "UPDATE alembic_version SET version_num = '9999'",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await execute(app_url, statement)
+
+
+async def test_a_scheduler_makes_partitions_where_it_was_granted_to(
+    database_url: str, app_url: str
+) -> None:
+    later = datetime.now(UTC).date() + timedelta(weeks=1)
+    role = urlsplit(app_url).username
+    async with PostgresDatabase(settings_of(app_url)) as database:
+        with pytest.raises(ConfigurationError, match="permission denied for function"):
+            await Partitions(database).add_missing(later)
+        for grant in TO_A_SCHEDULER:
+            await execute(database_url, grant.replace(" scheduler;", f" {role};"))
+        assert await Partitions(database).add_missing(later)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await execute(app_url, "DELETE FROM notifications_default")

@@ -1,5 +1,7 @@
 """How migrations get the locks they need from a system that is running."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from alembic import op
@@ -11,26 +13,32 @@ INDEX_PATIENCE: Final = 600
 """Seconds that an index waits for older transactions to end; nobody waits behind it."""
 
 
-def create_index(name: str, definition: str) -> None:
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """For statements that take long and lock no one out: each commits by itself, and what was done before it too."""
+    with op.get_context().autocommit_block():
+        op.execute(f"SET lock_timeout = '{INDEX_PATIENCE}s'")
+        yield
+        op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}s'")
+
+
+def create_index(name: str, definition: str, *, unique: bool = False) -> None:
     """Build an index while the table is written to: `CREATE INDEX CONCURRENTLY name ON definition`.
 
     It commits what its migration did before, so it is the only thing in its migration, or all of it may be run twice.
     Where it is cut off, the index is there and not valid: the next run takes it away and begins again.
     """
-    with op.get_context().autocommit_block():
-        op.execute(f"SET lock_timeout = '{INDEX_PATIENCE}s'")
+    with without_waiting():
         if not _is_valid(name):
+            kind = "UNIQUE INDEX" if unique else "INDEX"
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
-        op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}s'")
+            op.execute(f"CREATE {kind} CONCURRENTLY {name} ON {definition}")
 
 
 def drop_index(name: str) -> None:
     """Drop an index while the table is used. Commits like `create_index`."""
-    with op.get_context().autocommit_block():
-        op.execute(f"SET lock_timeout = '{INDEX_PATIENCE}s'")
+    with without_waiting():
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-        op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}s'")
 
 
 def _is_valid(name: str) -> bool:

@@ -47,15 +47,15 @@ WITH claimed AS (
     ON CONFLICT (id) DO UPDATE
        SET state = 'sending', epoch = excluded.epoch, attempt = excluded.attempt, priority = excluded.priority,
            lease_holder = excluded.lease_holder, lease_until = excluded.lease_until,
-           lapses = n.lapses + (n.state = 'sending' AND n.lease_holder <> excluded.lease_holder)::int,
+           lapses = n.lapses + (n.state = 'sending' AND n.lease_holder <> excluded.lease_holder)::int, claimed_again = true,
            perhaps_sent = n.perhaps_sent OR excluded.attempt > n.attempt + 1, dispatch_at = NULL, updated_at = now()
      WHERE n.epoch = excluded.epoch AND n.body = excluded.body
        AND (n.state IN ('queued', 'retrying') AND n.attempt < excluded.attempt
             OR n.state = 'sending' AND n.lease_until < now() AND n.attempt <= excluded.attempt
             OR n.state = 'sending' AND n.lease_holder = excluded.lease_holder)
-    RETURNING n.id, n.epoch, n.attempt, n.lapses, n.lease_holder, CASE WHEN n.xmax <> 0 THEN n.accepted_at END AS accepted_at,
+    RETURNING n.id, n.epoch, n.attempt, n.lapses, n.lease_holder, CASE WHEN n.claimed_again THEN n.accepted_at END AS accepted_at,
               n.perhaps_sent OR n.lapses > 0 OR n.failure_kind = 'outcome_unknown' AS perhaps_sent,
-              n.xmax = 0 AS unheard_of
+              NOT n.claimed_again AS unheard_of
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT id, epoch, 'sending', 'sending', lease_holder, lapsed

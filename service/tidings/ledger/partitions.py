@@ -1,0 +1,113 @@
+"""The partitions of what is stored: one for each week of notifications, by their ids, and one for every other id."""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, Self
+from uuid import UUID
+
+from tidings.ledger.database import Connection, Database
+
+WEEK: Final = timedelta(weeks=1)
+AHEAD: Final = 2
+"""Weeks after the present one that have their partitions."""
+SCANNING: Final = 600.0
+"""Seconds that a default partition, which may be large, may be read for until a new one is attached."""
+
+PARTITIONS: Final = """
+SELECT p.relname AS table, c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bounds
+  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
+ WHERE p.relkind = 'p' AND p.relnamespace = current_schema()::regnamespace
+ ORDER BY p.relname, c.relname
+"""
+TABLES: Final = "SELECT name, key FROM tidings_partitioned()"
+STORED: Final = """
+SELECT EXISTS (SELECT FROM notifications WHERE id >= tidings_lowest_id($1) AND id < tidings_lowest_id($2))
+"""
+MAKE_ROOM: Final = "SELECT tidings_make_room($1, $2, $3)"
+ADD: Final = "SELECT tidings_add_partition($1, $2, $3)"
+ONLY_ONE: Final = "SELECT pg_try_advisory_lock(7482910234)"
+NO_MORE: Final = "SELECT pg_advisory_unlock(7482910234)"
+"""Any number that nothing else in the database locks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A table's rows of some days."""
+
+    table: str
+    name: str
+    since: date
+    until: date
+    """The first day after it."""
+
+    @classmethod
+    def read(cls, table: str, name: str, bounds: str) -> Self | None:
+        """As PostgreSQL describes it; None for a default partition."""
+        ids = [UUID(found) for found in re.findall(r"'([0-9a-f-]{36})'", bounds)]
+        if len(ids) != 2:
+            return None
+        since, until = (datetime.fromtimestamp((id.int >> 80) / 1000, UTC).date() for id in ids)
+        return cls(table, name, since, until)
+
+
+def weeks_from(today: date) -> Iterator[tuple[date, date]]:
+    """The present week and those ahead, each with the day after it. Weeks begin on Mondays, UTC."""
+    monday = today - timedelta(days=today.weekday())
+    for week in range(AHEAD + 1):
+        yield monday + week * WEEK, monday + (week + 1) * WEEK
+
+
+class Partitions:
+    """Which there are, and those to come."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def all(self) -> Sequence[Partition]:
+        """Those of weeks, by table and time."""
+        async with self._database.connection() as connection:
+            return await partitions(connection)
+
+    async def add_missing(self, today: date) -> Sequence[Partition]:
+        """Make those of this week and the weeks ahead; the ones that were missing. Another process that is at it
+        is left to do it.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is away, or a table was in use for too long: ask again.
+            ConfigurationError: We may not; says who may.
+        """
+        async with self._database.connection() as connection:
+            if not await connection.fetchval(ONLY_ONE):
+                return []
+            try:
+                return [one async for one in _added(connection, today)]
+            finally:
+                await connection.execute(NO_MORE)
+
+
+async def partitions(connection: Connection) -> Sequence[Partition]:
+    """Those of weeks, by table and time."""
+    rows = await connection.fetch(PARTITIONS)
+    found = (Partition.read(row["table"], row["name"], row["bounds"]) for row in rows)
+    return [one for one in found if one is not None]
+
+
+async def _added(connection: Connection, today: date) -> AsyncIterator[Partition]:
+    known = await partitions(connection)
+    tables = [row["name"] for row in await connection.fetch(TABLES)]
+    for since, until in weeks_from(today):
+        missing = [
+            table
+            for table in tables
+            if not any(
+                one.table == table and one.since < until and since < one.until for one in known
+            )
+        ]
+        if since <= today and missing == tables and await connection.fetchval(STORED, since, until):
+            continue  # it had begun before there were partitions: its rows stay where they are
+        for table in missing:
+            await connection.execute(MAKE_ROOM, table, since, until)
+            await connection.execute(ADD, table, since, until, timeout=SCANNING)
+            yield Partition(table, f"{table}_{since:%Y%m%d}", since, until)
