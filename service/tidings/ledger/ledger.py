@@ -20,6 +20,7 @@ from tidings.ledger.operators.processes import Processes
 from tidings.ledger.operators.reports import Reports
 from tidings.ledger.operators.verification import Verification
 from tidings.ledger.partitions import Partitions
+from tidings.ledger.retention import Periods, Retention
 from tidings.settings import LedgerSettings
 
 REST: Final = 0.003
@@ -47,6 +48,7 @@ class Ledger:
         self.processes = Processes(self.database)
         self.verification = Verification(self.database)
         self.partitions = Partitions(self.database)
+        self.retention = Retention(self.database, Periods.read(settings))
         self.letters = Letters(self.database, actor=actor, window=settings.idempotency_window)
         self._records = Records(self.database)
         self.requeues = Requeues(self.database, after=settings.requeue_after)

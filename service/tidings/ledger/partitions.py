@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Self
@@ -78,13 +79,19 @@ class Partitions:
             LedgerUnavailable: PostgreSQL is away, or a table was in use for too long: ask again.
             ConfigurationError: We may not; says who may.
         """
-        async with self._database.connection() as connection:
-            if not await connection.fetchval(ONLY_ONE):
-                return []
-            try:
-                return [one async for one in _added(connection, today)]
-            finally:
-                await connection.execute(NO_MORE)
+        async with self._database.connection() as connection, only_one(connection) as ours:
+            return [one async for one in _added(connection, today)] if ours else []
+
+
+@asynccontextmanager
+async def only_one(connection: Connection) -> AsyncIterator[bool]:
+    """Whether no other process is at the partitions; if so, none is until the block ends."""
+    ours: bool = await connection.fetchval(ONLY_ONE)
+    try:
+        yield ours
+    finally:
+        if ours:
+            await connection.execute(NO_MORE)
 
 
 async def partitions(connection: Connection) -> Sequence[Partition]:

@@ -1,6 +1,7 @@
-"""Keeps the ledger's partitions in order: makes those of the weeks ahead."""
+"""Keeps the ledger in order: makes the partitions of the weeks ahead, and deletes what is over."""
 
 import asyncio
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,11 +21,12 @@ AGAIN: Final = 60.0
 async def keep_house_for_ever(ledger: Ledger) -> None:
     """Round after round. Any number of schedulers may do it: one of them does the work."""
     while True:
-        await asyncio.sleep(EVERY if await keep_house(ledger) else AGAIN)
+        well = await add_partitions(ledger) and await delete_over(ledger)
+        await asyncio.sleep(EVERY if well else AGAIN)
 
 
-async def keep_house(ledger: Ledger) -> bool:
-    """One round; False if it could not be finished."""
+async def add_partitions(ledger: Ledger) -> bool:
+    """Make those that are missing; False if it is worth another try soon."""
     try:
         added = await ledger.partitions.add_missing(datetime.now(UTC).date())
     except TidingsError as error:
@@ -32,4 +34,16 @@ async def keep_house(ledger: Ledger) -> bool:
         return isinstance(error, ConfigurationError)  # soon again is no use: a person has to act
     if added:
         log.info("partitions made", names=[one.name for one in added])
+    return True
+
+
+async def delete_over(ledger: Ledger) -> bool:
+    """Delete what is over; False if it is worth another try soon."""
+    try:
+        async for done in ledger.retention.run(datetime.now(UTC).date()):
+            if done.deleted != 0:
+                log.info("deleted what was over", **asdict(done))
+    except TidingsError as error:
+        log.warning("what is over can't be deleted", error=str(error))
+        return isinstance(error, ConfigurationError)
     return True

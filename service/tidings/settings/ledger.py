@@ -2,17 +2,51 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings
 
+from tidings.delivery.delay import seconds
+from tidings.delivery.states import FINISHED
 from tidings.runtime.environment.reading import section
-from tidings.runtime.environment.written import Duration, is_url
+from tidings.runtime.environment.written import Duration, Written, is_url
+
+DAY = 86_400.0
 
 
 def _database_url(url: SecretStr) -> SecretStr:
     if not is_url(url.get_secret_value(), "postgresql", "postgres"):
         raise ValueError("write it like postgresql://user:password@host:5432/database")
     return url
+
+
+def _period(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return 0.0 if value.strip() in {"0", "none"} else seconds(value)
+
+
+def _a_day_at_least(period: float) -> float:
+    if 0 < period < DAY:
+        raise ValueError("write a day (1d) or longer, or 0 to keep it for ever")
+    return period
+
+
+def _of_states_that_end(periods: dict[str, float]) -> dict[str, float]:
+    if unknown := periods.keys() - FINISHED:
+        raise ValueError(
+            f"{', '.join(sorted(unknown))}: no state in which a notification ends; these are {', '.join(sorted(FINISHED))}"
+        )
+    return periods
+
+
+Period = Annotated[
+    float,
+    BeforeValidator(_period),
+    Field(ge=0, allow_inf_nan=False),
+    AfterValidator(_a_day_at_least),
+    Written.LENGTH_OF_TIME,
+]
+"""Seconds for which something is kept; 0: for ever."""
 
 
 class LedgerSettings(BaseSettings):
@@ -36,3 +70,11 @@ class LedgerSettings(BaseSettings):
     requeue_after: Duration = 900.0
     """How long a notification waits for a message that does not come, past its retry delay and its lane's
     backlog, until the message is taken for lost and published again. Longer than workers keep one in hand (10m)."""
+    retention: Period = 30 * DAY
+    """How long a notification is kept after it has ended, and a dead letter after it was closed; `0`: for ever. What is
+    unfinished, or has an open dead letter, is kept whatever its age. The row is what recognises a duplicate: keep it for
+    longer than any message may be under way, or be published again."""
+    retention_by_state: Annotated[dict[str, Period], AfterValidator(_of_states_that_end)] = Field(
+        default_factory=dict
+    )
+    """Other periods for notifications that have ended in some states, as JSON: `{"failed": "90d", "cancelled": "7d"}`."""

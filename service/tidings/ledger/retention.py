@@ -1,0 +1,173 @@
+"""Deletes what is over: a week's partitions at once, and row by row what lies elsewhere, or goes before its week."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from time import monotonic
+from typing import Final, Self
+from uuid import UUID
+
+from tidings.delivery.states import FINISHED
+from tidings.ledger.database import Connection, Database
+from tidings.ledger.notifications.troubled import TROUBLED_STATES
+from tidings.ledger.partitions import SCANNING, Partition, only_one, partitions
+from tidings.settings import LedgerSettings
+
+NEVER: Final = 1e11
+"""Seconds after which nothing that is kept for ever is over."""
+ANY: Final = "*"
+MOST_MOVED: Final = 10_000
+"""Notifications that may be moved out of a week's partition while its tables are locked: half a second or so."""
+AT_ONCE: Final = 500
+"""Notifications looked at, to delete those that are over, in one statement."""
+NOTIFICATIONS: Final = "notifications"
+DEFAULT: Final = "notifications_default"
+
+CLOSE: Final = "SELECT tidings_close_partition($1)"
+RETIRE: Final = "SELECT tidings_retire_partition($1, $2::jsonb, $3)"
+DROP: Final = "SELECT tidings_drop_retired()"
+DELETE: Final = (
+    "SELECT at, last, looked, deleted FROM tidings_delete_over($1, $2::jsonb, $3, $4, $5, $6, $7)"
+)
+TIDY: Final = "SELECT tidings_tidy($1, $2)"
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """For how many seconds what has ended is kept."""
+
+    usual: float
+    """0: for ever."""
+    by_state: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, settings: LedgerSettings) -> Self:
+        """As they are set."""
+        return cls(settings.retention, settings.retention_by_state)
+
+    def of(self, state: str) -> float:
+        """Seconds for which what has ended so is kept; `NEVER` where for ever."""
+        return self.by_state.get(state, self.usual) or NEVER
+
+    @property
+    def of_most(self) -> float:
+        """Those of nearly all: what was sent."""
+        return self.of("sent")
+
+    @property
+    def of_troubled(self) -> float:
+        """The shortest of those that fared badly."""
+        return min(self.of(state) for state in TROUBLED_STATES & FINISHED)
+
+    @property
+    def shortest(self) -> float:
+        """Of all."""
+        return min(self.of(state) for state in FINISHED)
+
+    @property
+    def json(self) -> str:
+        """By tenant and state."""
+        return json.dumps(
+            {ANY: {ANY: self.usual or NEVER} | {str(state): self.of(state) for state in FINISHED}}
+        )
+
+    def ended(self, partition: Partition, today: date) -> bool:
+        """Whether a week is as long ago as most of its notifications are kept."""
+        if self.of_most >= NEVER:
+            return False
+        return partition.until + timedelta(seconds=self.of_most) <= today
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one step deleted."""
+
+    place: str
+    """A partition, or `dead letters and keys`."""
+    deleted: int | None = None
+    """Notifications, or rows; None where a whole partition went."""
+    moved: int = 0
+    """Notifications that lived on, and are in the default partition now."""
+
+
+class Retention:
+    """Deletes what is over.
+
+    Args:
+        share: Part of the time that deleting row by row may take.
+    """
+
+    def __init__(self, database: Database, periods: Periods, *, share: float = 0.2) -> None:
+        self._database = database
+        self.periods = periods
+        self._share = share
+
+    async def run(self, today: date) -> AsyncIterator[Done]:
+        """One round, unless another process is at it.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is away, or a table was in use for too long: ask again.
+            ConfigurationError: We may not; says who may.
+        """
+        async with self._database.connection() as connection, only_one(connection) as ours:
+            if ours:
+                async for done in self._round(connection, today):
+                    yield done
+
+    async def _round(self, connection: Connection, today: date) -> AsyncIterator[Done]:
+        await _drop_retired(connection)  # of a round that was cut off
+        periods = self.periods
+        for week in await partitions(connection):
+            if week.table != NOTIFICATIONS:
+                continue
+            if periods.ended(week, today):
+                yield await self._end(connection, week)
+            elif periods.of_troubled < min(periods.of_most, (today - week.since).total_seconds()):
+                age = periods.of_troubled
+                yield await self._delete(connection, week.name, age, troubled=True)
+        if periods.shortest < NEVER:
+            yield await self._delete(connection, DEFAULT, periods.shortest)
+        yield Done("dead letters and keys", await self._tidy(connection))
+
+    async def _end(self, connection: Connection, week: Partition) -> Done:
+        await connection.execute(CLOSE, week.since)
+        moved = await connection.fetchval(
+            RETIRE, week.since, self.periods.json, MOST_MOVED, timeout=SCANNING
+        )
+        if moved is None:
+            return await self._delete(connection, week.name, self.periods.shortest)
+        await _drop_retired(connection)
+        return Done(week.name, moved=moved)
+
+    async def _delete(
+        self, connection: Connection, place: str, age: float, *, troubled: bool = False
+    ) -> Done:
+        at: datetime | None = None
+        last: UUID | None = None
+        deleted = 0
+        while True:
+            began = monotonic()
+            row = await connection.fetchrow(
+                DELETE, place, self.periods.json, troubled, age, at, last, AT_ONCE
+            )
+            assert row is not None  # noqa: S101  # for the type checker: a function has a row
+            at, last = row["at"], row["last"]
+            deleted += row["deleted"]
+            if row["looked"] < AT_ONCE:
+                return Done(place, deleted)
+            await asyncio.sleep((monotonic() - began) * (1 / self._share - 1))
+
+    async def _tidy(self, connection: Connection) -> int:
+        total = 0
+        while True:
+            deleted: int = await connection.fetchval(TIDY, self.periods.usual or NEVER, AT_ONCE)
+            total += deleted
+            if deleted < AT_ONCE:
+                return total
+
+
+async def _drop_retired(connection: Connection) -> None:
+    while await connection.fetchval(DROP, timeout=SCANNING):
+        pass

@@ -1,0 +1,185 @@
+"""What is over goes with its week, or row by row; what is unfinished or has an open dead letter stays, whatever its age."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from tests.support.attempts import attempt_of
+from tests.support.ids import id_at
+from tests.support.ledger_rig import LedgerRig, settings_of
+
+from tidings.delivery.states import State
+from tidings.ledger import retention
+from tidings.ledger.database import PostgresDatabase
+from tidings.ledger.partitions import Partitions
+from tidings.ledger.retention import Done, Periods, Retention
+
+DAY = 86_400.0
+NOW = datetime.now(UTC)
+LONG_AGO = NOW - timedelta(weeks=10)
+CHILDREN = (
+    "INSERT INTO attempts (notification_id, epoch, attempt, started_at, duration_ms, state, worker)"
+    " VALUES ($1, 0, 1, now(), 1, 'sent', 'w')",
+    "INSERT INTO transitions (notification_id, epoch, after, actor, reason) VALUES ($1, 0, 'sent', 'w', '')",
+)
+AGE = """
+UPDATE notifications SET accepted_at = $2, finished_at = CASE WHEN finished_at IS NULL THEN NULL ELSE $2::timestamptz END WHERE id = $1
+"""
+LETTER = """
+INSERT INTO dead_letters (id, notification_id, state, reason, kind, message, fingerprint, first_failed_at, last_failed_at, body, changed_at)
+VALUES ($1, $2, $3, 'rejected', 'rejected', '', 'f', now(), now(), '', $4)
+"""
+PLACES = "SELECT id, tableoid::regclass::text AS place FROM notifications"
+
+
+@pytest.fixture
+async def rig(database_url: str) -> AsyncIterator[LedgerRig]:
+    """With partitions for a week of long ago."""
+    async with PostgresDatabase(settings_of(database_url)) as database:
+        await Partitions(database).add_missing(LONG_AGO.date())
+        yield LedgerRig(database)
+
+
+async def put(
+    rig: LedgerRig, state: State, accepted: datetime = LONG_AGO, *, id: UUID | None = None
+) -> UUID:
+    """A notification of that time, with an attempt and a transition."""
+    attempt = attempt_of(id=id or id_at(accepted))
+    await rig.put(attempt, state)
+    await rig.execute(AGE, attempt.id, accepted)
+    for statement in CHILDREN:
+        await rig.execute(statement, attempt.id)
+    return attempt.id
+
+
+async def bury(rig: LedgerRig, notification: UUID | None, state: str) -> UUID:
+    letter = uuid4()
+    await rig.execute(LETTER, letter, notification, state, LONG_AGO)
+    return letter
+
+
+async def places(rig: LedgerRig) -> dict[UUID, str]:
+    found = {row["id"]: row["place"] for row in await rig.fetch(PLACES)}
+    for table in ("attempts", "transitions"):
+        rows = await rig.fetch(f"SELECT notification_id AS id FROM {table}")  # noqa: S608
+        assert {row["id"] for row in rows} == found.keys()
+    return found
+
+
+async def run(rig: LedgerRig, periods: Periods) -> list[Done]:
+    return [done async for done in Retention(rig.database, periods).run(NOW.date())]
+
+
+async def weeks(rig: LedgerRig) -> int:
+    return len({one.since for one in await Partitions(rig.database).all()})
+
+
+async def test_a_week_that_is_over_goes_and_what_must_live_on_moves(rig: LedgerRig) -> None:
+    await put(rig, State.SENT)
+    gone = await put(rig, State.FAILED)
+    waiting, open_ = await put(rig, State.RETRYING), await put(rig, State.FAILED)
+    longer, young = await put(rig, State.CANCELLED), await put(rig, State.SENT, NOW)
+    await bury(rig, gone, "discarded")
+    await bury(rig, open_, "buried")
+    before = await weeks(rig)
+    done = await run(rig, Periods(30 * DAY, {"cancelled": 365 * DAY}))
+    assert [one.moved for one in done if one.deleted is None] == [3, 0, 0]
+    found = await places(rig)
+    assert {id for id, place in found.items() if place == "notifications_default"} == {
+        waiting,
+        open_,
+        longer,
+    }
+    assert found.keys() == {waiting, open_, longer, young}
+    assert await weeks(rig) == before - 3
+    left = await rig.fetch(
+        "SELECT relname FROM pg_class WHERE relname LIKE $1", f"%{LONG_AGO:_%Y%m}%"
+    )
+    assert left == []
+    assert (await rig.fetch("SELECT state FROM dead_letters")) == [{"state": "buried"}]
+
+
+async def test_what_is_in_the_default_partition_goes_row_by_row(
+    rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    for _ in range(5):
+        await put(rig, State.SENT, id=uuid4())
+    kept = [
+        await put(rig, State.RETRYING, id=uuid4()),
+        await put(rig, State.SENT, NOW - timedelta(days=29), id=uuid4()),
+    ]
+    done = await run(rig, Periods(30 * DAY))
+    assert Done("notifications_default", 5) in done
+    assert sorted(await places(rig)) == sorted(kept)
+
+
+async def test_a_state_with_a_shorter_period_goes_before_its_week(rig: LedgerRig) -> None:
+    await put(rig, State.CANCELLED)
+    sent = await put(rig, State.SENT)
+    await rig.execute("UPDATE notifications SET reason = state WHERE state = 'cancelled'")
+    before = await weeks(rig)
+    await run(rig, Periods(365 * DAY, {"cancelled": 7 * DAY}))
+    assert list(await places(rig)) == [sent]
+    assert await weeks(rig) == before
+
+
+async def test_a_week_of_which_much_lives_on_stays_and_loses_what_is_over(
+    rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "MOST_MOVED", 1)
+    await put(rig, State.SENT)
+    kept = [await put(rig, State.RETRYING), await put(rig, State.QUEUED)]
+    await run(rig, Periods(30 * DAY))
+    found = await places(rig)
+    assert sorted(found) == sorted(kept)
+    assert "notifications_default" not in found.values()
+    await rig.put(attempt_of(id=id_at(LONG_AGO)), State.SENT)  # and is open for others again
+
+
+async def test_nothing_goes_where_all_is_kept_for_ever(rig: LedgerRig) -> None:
+    ids = [await put(rig, State.SENT), await put(rig, State.SENT, id=uuid4())]
+    await bury(rig, None, "replayed")
+    await run(rig, Periods(0))
+    assert sorted(await places(rig)) == sorted(ids)
+    assert len(await rig.fetch("SELECT FROM dead_letters")) == 1
+
+
+async def test_what_ended_today_stays_whatever_period_is_asked_for(rig: LedgerRig) -> None:
+    sent = await put(rig, State.SENT, NOW)
+    await rig.fetch(
+        "SELECT tidings_retire_partition($1, $2::jsonb, 10)",
+        NOW.date() - timedelta(days=NOW.weekday()),
+        Periods(1).json,
+    )
+    assert await places(rig) == {sent: "notifications_default"}
+
+
+async def test_a_round_that_was_cut_off_is_finished_by_the_next(rig: LedgerRig) -> None:
+    waiting = await put(rig, State.RETRYING)
+    await put(rig, State.SENT)
+    monday = LONG_AGO.date() - timedelta(days=LONG_AGO.weekday())
+    await rig.fetch("SELECT tidings_close_partition($1)", monday)
+    await rig.fetch(
+        "SELECT tidings_retire_partition($1, $2::jsonb, 10)", monday, Periods(30 * DAY).json
+    )
+    await run(rig, Periods(30 * DAY))
+    assert list(await places(rig)) == [waiting]
+    assert not await rig.fetch(
+        "SELECT FROM pg_class WHERE relname = $1", f"notifications_{monday:%Y%m%d}"
+    )
+
+
+async def test_keys_and_workers_that_are_gone_are_forgotten(rig: LedgerRig) -> None:
+    await rig.execute(
+        "INSERT INTO idempotency_holders VALUES ('old', '', $1, now() - interval '2 days'), ('new', '', $1, now())",
+        uuid4(),
+    )
+    await rig.execute(
+        "INSERT INTO circuits SELECT 'email', 'p', w, 'open', '', now(), NULL, now() - a * interval '1 day'"
+        " FROM (VALUES ('old', 2), ('new', 0)) AS v (w, a)"
+    )
+    await run(rig, Periods(0))
+    assert await rig.fetch("SELECT key FROM idempotency_holders") == [{"key": "new"}]
+    assert await rig.fetch("SELECT worker FROM circuits") == [{"worker": "new"}]
