@@ -30,6 +30,8 @@ class Stored:
     message_id: str | None = None
     returns: int = 0
     """How often it came back unsettled."""
+    failures: int = 0
+    """How many of these count towards the delivery limit."""
 
 
 class Answer(Enum):
@@ -90,6 +92,8 @@ class MemoryBroker:
     Args:
         trouble: Decides which consumer is next and where a message comes back.
         tell: Is told what happens to messages.
+        counts_nacks: Whether a nack counts towards the delivery limit, as up to RabbitMQ 4.2. From 4.3 on
+            only a rejection and a lost channel do, and a header of its own counts all.
     """
 
     def __init__(
@@ -97,7 +101,10 @@ class MemoryBroker:
         loop: asyncio.AbstractEventLoop,
         trouble: Trouble,
         tell: Callable[[str], None] = lambda _: None,
+        *,
+        counts_nacks: bool = True,
     ) -> None:
+        self.counts_nacks = counts_nacks
         self.queues: dict[str, MemoryQueue] = {}
         self._loop = loop
         self._trouble = trouble
@@ -160,12 +167,14 @@ class MemoryBroker:
         queue.held -= 1
         self.hand_out(queue)
 
-    def come_back(self, queue: MemoryQueue, message: Stored) -> None:
+    def come_back(self, queue: MemoryQueue, message: Stored, *, nacked: bool = False) -> None:
         """One that was in somebody's hands is not done with."""
         queue.held -= 1
-        message = replace(message, returns=message.returns + 1)
+        failed = self.counts_nacks or not nacked
+        failures = message.failures + failed
+        message = replace(message, returns=message.returns + 1, failures=failures)
         limit = queue.arguments.get("x-delivery-limit")
-        if limit is not None and message.returns > limit:
+        if failed and limit is not None and failures > limit:
             self._bury(queue, message, "delivery_limit")
             return
         self._tell(f"{queue.name}: comes again {_of(message)}")
@@ -177,7 +186,7 @@ class MemoryBroker:
 
     def _put(self, queue: MemoryQueue, message: Stored) -> None:
         self._tell(f"{queue.name}: takes {_of(message)}")
-        message = replace(message, returns=0)
+        message = replace(message, returns=0, failures=0)
         queue.ready.append(message)
         if (ttl := queue.arguments.get("x-message-ttl")) is not None:
             self._loop.call_later(ttl / 1000, self._expire, queue, message)

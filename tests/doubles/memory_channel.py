@@ -121,8 +121,10 @@ class MemoryChannel:
         self._connection.to_server.send(lambda: self._give_back(tag))
 
     async def basic_nack(self, tag: int, *, requeue: bool, wait: bool = True) -> None:
-        """Give a message back: RabbitMQ counts it as `basic_reject`, up to 4.2."""
-        await self.basic_reject(tag, requeue=requeue, wait=wait)
+        """Give a message back, with which nothing is wrong."""
+        del wait, requeue
+        self._usable()
+        self._connection.to_server.send(lambda: self._give_back(tag, nacked=True))
 
     async def write(self, frame: ChannelFrame) -> None:
         """Send what is published; as on a socket, nobody hears at once that it is closed."""
@@ -173,8 +175,10 @@ class MemoryChannel:
         queue, _ = self._consumers[consumer.tag]
         self._unsettled[self._tag] = (queue, consumer, message)
         headers = dict(message.headers)
-        if message.returns:
-            headers["x-delivery-count"] = message.returns
+        if message.failures:
+            headers["x-delivery-count"] = message.failures
+        if message.returns and not self._broker.counts_nacks:
+            headers["x-acquired-count"] = message.returns
         deliver = spec.Basic.Deliver(
             consumer.tag, self._tag, message.returns > 0, message.exchange, message.key
         )
@@ -288,7 +292,7 @@ class MemoryChannel:
             consumer.held -= 1
             self._broker.settled(queue)
 
-    def _give_back(self, tag: int) -> None:
+    def _give_back(self, tag: int, *, nacked: bool = False) -> None:
         if self._gone:
             return
         if tag not in self._unsettled:
@@ -296,7 +300,7 @@ class MemoryChannel:
             return
         queue, consumer, message = self._unsettled.pop(tag)
         consumer.held -= 1
-        self._broker.come_back(queue, message)
+        self._broker.come_back(queue, message, nacked=nacked)
 
     def _misused(self, tag: int) -> None:
         """406 PRECONDITION_FAILED - unknown delivery tag."""

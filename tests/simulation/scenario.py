@@ -116,13 +116,15 @@ class Scenario:
     replay: bool
     outages: tuple[tuple[float, float], ...] = ()
     """From when until when the provider can't be reached by anybody, in seconds after the beginning."""
+    counts_nacks: bool = True
+    """What the broker does: see `MemoryBroker`."""
 
     def __str__(self) -> str:
         lines = [
             f"seed {self.seed}: {self.guarantee}, retries after "
             f"{' '.join(tier.name for tier in self.tiers)}, {self.workers} workers × {self.concurrency}, "
             f"lease margin {self.lease_margin:g} s, "
-            f"{self.circuit_failures} failures to an outage, delivery limit {self.delivery_limit}, {self.budget} troubles at most, "
+            f"{self.circuit_failures} failures to an outage, delivery limit {self.delivery_limit}{'' if self.counts_nacks else ' without nacks'}, {self.budget} troubles at most, "
             f"{'any' if self.shuffle else 'first'} callback first{', replayed at the end' if self.replay else ''}",
             *(f"  incident at {at:.3f}: {what}" for at, what in self.incidents),
             *(f"  provider away from {begin:.3f} to {end:.3f}" for begin, end in self.outages),
@@ -151,6 +153,7 @@ def draw(seed: int) -> tuple[Scenario, Random]:
         budget=budget,
         incidents=tuple(sorted([*_incidents(dice, min(budget, 3)), *_purges(seed)])),
         replay=dice.random() < 0.2,
+        counts_nacks=Random(f"broker of {seed}").random() < 0.5,  # no secret
     )
     return _with_odd_mailboxes(scenario), dice
 

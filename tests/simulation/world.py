@@ -89,7 +89,9 @@ class World:
         self.trouble = Trouble(dice, scenario.budget, RATES, trace.tell)
         self.tables = Tables(self.now, trace.tell)
         self.server = MemoryServer(self.tables, self.trouble, parts.statements)
-        self.broker = MemoryBroker(self.loop, self.trouble, trace.tell)
+        self.broker = MemoryBroker(
+            self.loop, self.trouble, trace.tell, counts_nacks=scenario.counts_nacks
+        )
         self.network = MemoryNetwork(self.loop, self.broker, self.trouble, parts.channel)
         self.provider = parts.provider(
             scenario.orders, self.trouble, self.now, self.kill, trace.tell, _times(scenario.outages)

@@ -37,7 +37,11 @@ def limited() -> Topology:
     return replace(SMALL, queues=queues)
 
 
-@pytest.fixture(params=["RabbitMQ", "in memory"])
+IN_MEMORY = {"in memory": True, "in memory, as 4.3": False}
+"""Whether it counts nacks."""
+
+
+@pytest.fixture(params=["RabbitMQ", *IN_MEMORY])
 async def connection(
     request: pytest.FixtureRequest, broker_url: str
 ) -> AsyncIterator[FramedConnection]:
@@ -45,7 +49,8 @@ async def connection(
     settings: BrokerSettings = settings_of(broker_url)
     trouble = calm()
     loop = asyncio.get_running_loop()
-    network = MemoryNetwork(loop, MemoryBroker(loop, trouble), trouble, MemoryChannel)
+    broker = MemoryBroker(loop, trouble, counts_nacks=IN_MEMORY.get(request.param, True))
+    network = MemoryNetwork(loop, broker, trouble, MemoryChannel)
     way = connect if request.param == "RabbitMQ" else network.connect
     connection = await way(broker_url, settings, "contract")
     await declare(connection, limited(), settings.amqp_timeout)
@@ -152,6 +157,24 @@ async def test_what_comes_back_is_counted_and_at_its_limit_a_dead_letter(
     message, arrival = await dead.next()
     assert (message.body, arrival.routing_key) == (b"poison", "email.high")
     assert deaths(message) == [(LANE, "delivery_limit")]
+
+
+async def test_a_nack_counts_towards_the_limit_up_to_rabbitmq_4_2(
+    connection: FramedConnection,
+) -> None:
+    lane = await Reader.of(connection, LANE)
+    await publish(connection, EXCHANGE, "email.high", b"later")
+    for times in range(LIMIT + 1):
+        message, arrival = await lane.next()
+        counted = message.headers.get("x-delivery-count", 0)
+        acquired = message.headers.get("x-acquired-count")
+        assert (counted, acquired) in {(times, None), (0, times or None)}
+        await lane.channel.basic_nack(arrival.tag, requeue=True, wait=False)
+    if acquired is None:
+        message, _ = await (await Reader.of(connection, DEAD)).next()
+        assert deaths(message) == [(LANE, "delivery_limit")]
+    else:
+        assert (await lane.next())[0].headers["x-acquired-count"] == LIMIT + 1
 
 
 async def test_what_a_closed_channel_held_goes_to_the_next_and_what_was_settled_does_not(
