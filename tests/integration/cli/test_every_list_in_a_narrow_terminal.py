@@ -104,6 +104,9 @@ async def stocked(
                     "",
                 )
             )
+            async with ledger.database.connection() as database:
+                # else its message is missed once it has waited for 20 seconds, which is no list
+                await database.execute("UPDATE notifications SET updated_at = now() + '1h'")
         for command in (
             ("channels", "pause", "email", "--why", WHY),
             ("templates", "init", str(tmp_path / "templates")),
