@@ -1,11 +1,10 @@
 """What a channel says of itself: all that Tidings knows of it without loading it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from tidings.channels.settings import AccountSettings, ChannelSettings
-from tidings.delivery.errors import DeliveryError
 from tidings.delivery.ports import Channel, TemplateParts
 from tidings_events import BaseNotification
 
@@ -22,17 +21,6 @@ class Announcement:
     event: str
     """What happened, as words joined by full stops."""
     details: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class KnownReply:
-    """One reply of a provider that a channel knows, and what becomes of a notification that gets it."""
-
-    code: str
-    error: type[DeliveryError]
-    meaning: str
-    suppress: bool = False
-    """Whether the recipient should not be written to again."""
 
 
 def _text_alone(announcement: Announcement) -> dict[str, Any]:
@@ -63,8 +51,6 @@ class ChannelSpec(Generic[SectionT, AccountT]):
     """Fields of its own that are shown as they are; of all others only the length is."""
     announce: Callable[[Announcement], Mapping[str, Any]] = _text_alone
     """The fields of a notification that tells operators something."""
-    replies: Callable[[], Sequence[KnownReply]] | None = None
-    """The table by which its provider's replies are read, where it has one."""
     receipts: Callable[[Mapping[str, str], bytes], Any] | None = None
     """Reads a receipt, headers and body, that the provider posts; None where none is read."""
 

@@ -10,6 +10,8 @@ import pytest
 from tests.support.forked import tidings
 from tests.support.processes import TIDINGS, environment
 
+from tidings_events import CHANNELS
+
 DEEP = "[" * 100_000
 EMAIL = ("publish", "email", "--to", "a@example.com", "--subject", "s", "--body", "b")
 
@@ -57,7 +59,7 @@ SAID: Sequence[tuple[tuple[str, ...], str]] = [
     (("dead", "edit", "--set", "user_id=7"), "say which letters: ids or filters"),
     (("replay",), "say which letters: ids, filters, or --all for every buried one"),
     (("requeue",), "say which notifications: ids, filters, or --all"),
-    (("publish",), "name a channel (email, sms, whatsapp, webhook), or give --file"),
+    (("publish",), f"name a channel ({', '.join(CHANNELS)}), or give --file"),
     (
         ("dead", "list", "--since", "1h", "--max-age", "1h"),
         "give --since or --max-age, not both",

@@ -49,7 +49,7 @@ async def test_only_what_was_asked_for_is_made(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_unknown_channel_is_told_with_those_there_are() -> None:
-    with pytest.raises(ConfigurationError, match=r"'pigeon'.*email, sms, whatsapp, webhook"):
+    with pytest.raises(ConfigurationError, match=f"'pigeon'.*{', '.join(CHANNELS)}"):
         build(Settings(), only=["pigeon"])
 
 

@@ -40,6 +40,7 @@ ELSEWHERE = {
     "TIDINGS_SMS_IRELAND_BASE_URL",
     "TIDINGS_SMS_SECOND_ACCOUNT_SID",
     "TIDINGS_PUSH",  # the channel that docs/adding-a-channel.md makes up
+    "TIDINGS_PUSH_URL",
     "TIDINGS_EMAIL_PASSWORD_FILE",  # as an example of every secret's
     "TIDINGS_SECRETS_DIR",
     "TIDINGS_TEST_AMQP_URL",

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from tidings_events import (
+    CHANNELS,
     EmailNotification,
     InvalidNotification,
     Priority,
@@ -78,7 +79,7 @@ def test_every_problem_is_told_with_its_field_and_a_remedy() -> None:
 @pytest.mark.parametrize("fields", [{}, {"channel": None}])
 def test_a_missing_channel_lists_the_channels(fields: dict[str, Any]) -> None:
     assert problems(fields) == (
-        "channel: is missing; use one of email, sms, whatsapp, webhook",
+        f"channel: is missing; use one of {', '.join(CHANNELS)}",
         "id: is missing; give each notification a UUID of its own",
     )
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import trustme
 from tests.contract.channels.rig import Behaviour
@@ -209,3 +209,47 @@ async def _request(reader: asyncio.StreamReader) -> Asked | None:
     method, target, _ = first.split(" ")
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     return Asked(method, target, headers, body)
+
+
+class HttpRig:
+    """What the rigs of channels over HTTP have alike; each brings a name, `answers`, a channel and requests."""
+
+    speaks: ClassVar[frozenset[Behaviour]] = frozenset(Behaviour)
+    answers: ClassVar[Callable[[Behaviour, Asked], bytes]]
+    """The reply to a request under a behaviour that has one."""
+    endless: ClassVar[tuple[bytes, bytes]]
+    """What comes before, and what over and over, where the answer never ends."""
+
+    def __init__(self) -> None:
+        self.provider = HttpProvider(type(self).answers, self.endless)
+
+    async def __aenter__(self) -> Self:
+        await self.provider.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.provider.__aexit__(kind, error, trace)
+
+    def script(self, *behaviours: Behaviour) -> None:
+        """What the provider does next."""
+        self.provider.script(*behaviours)
+
+    @property
+    def taken(self) -> int:
+        """Notifications taken."""
+        return self.provider.taken
+
+    @property
+    def silent(self) -> int:
+        """Sends without an answer."""
+        return self.provider.silent
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return self.provider.connections

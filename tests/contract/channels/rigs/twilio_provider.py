@@ -1,12 +1,11 @@
 """A server that speaks Twilio's API as far as sending and checking need it."""
 
 import json
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 from tests.contract.channels.rig import PERSONAL, WORDS, Behaviour, request_for
-from tests.contract.channels.rigs.http_provider import Asked, HttpProvider, answer
+from tests.contract.channels.rigs.http_provider import Asked, HttpRig, answer
 
 from tidings.channels.twilio.settings import TwilioSettings
 from tidings.delivery.ports import Content, SendRequest
@@ -57,30 +56,17 @@ def answers(behaviour: Behaviour, asked: Asked) -> bytes:
             return _created(asked) if asked.method == "POST" else _account(asked)
 
 
-class TwilioRig:
+class TwilioRig(HttpRig):
     """What the rigs of both of Twilio's channels share."""
 
     name: ClassVar[str]
-    speaks: ClassVar[frozenset[Behaviour]] = frozenset(Behaviour)
     faults: ClassVar[frozenset[Behaviour]] = frozenset(
         {Behaviour.MISCONFIGURED, Behaviour.UNAVAILABLE, Behaviour.GONE, Behaviour.GARBAGE}
     )
     personal: ClassVar[tuple[str, ...]] = (*PERSONAL, RECIPIENT, RECIPIENT.removeprefix("+"))
 
-    def __init__(self) -> None:
-        self.provider = HttpProvider(answers, _ENDLESS)
-
-    async def __aenter__(self) -> Self:
-        await self.provider.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.provider.__aexit__(kind, error, trace)
+    answers = staticmethod(answers)
+    endless = _ENDLESS
 
     def account(self, **settings: Any) -> TwilioSettings:
         """Settings that lead to this provider."""
@@ -93,22 +79,3 @@ class TwilioRig:
         """A new notification."""
         fields = {"channel": self.name, "recipient": RECIPIENT, "body": WORDS.text}
         return request_for(fields, Content(text=WORDS.text), timeout=timeout)
-
-    def script(self, *behaviours: Behaviour) -> None:
-        """What the provider does next."""
-        self.provider.script(*behaviours)
-
-    @property
-    def taken(self) -> int:
-        """Messages taken."""
-        return self.provider.taken
-
-    @property
-    def silent(self) -> int:
-        """Sends without an answer."""
-        return self.provider.silent
-
-    @property
-    def connections(self) -> int:
-        """Open connections."""
-        return self.provider.connections

@@ -1,11 +1,10 @@
 """Somebody's web server."""
 
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from pydantic import SecretStr
 from tests.contract.channels.rig import PERSONAL, WORDS, Behaviour, request_for
-from tests.contract.channels.rigs.http_provider import Asked, HttpProvider, answer, client_tls
+from tests.contract.channels.rigs.http_provider import Asked, HttpRig, answer, client_tls
 
 from tidings.channels.webhook.channel import WebhookChannel
 from tidings.channels.webhook.settings import WebhookSettings
@@ -33,7 +32,7 @@ def answers(behaviour: Behaviour, asked: Asked) -> bytes:
     return answer(_STATUSES[behaviour], echo, *when)
 
 
-class WebhookRig:
+class WebhookRig(HttpRig):
     """A receiver of webhooks."""
 
     name: ClassVar[str] = "webhook"
@@ -42,20 +41,8 @@ class WebhookRig:
     faults: ClassVar[frozenset[Behaviour]] = frozenset()
     personal: ClassVar[tuple[str, ...]] = (*PERSONAL, _PATH)
 
-    def __init__(self) -> None:
-        self.provider = HttpProvider(answers, _ENDLESS)
-
-    async def __aenter__(self) -> Self:
-        await self.provider.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.provider.__aexit__(kind, error, trace)
+    answers = staticmethod(answers)
+    endless = _ENDLESS
 
     async def channel(self, **settings: Any) -> WebhookChannel:
         """A new channel."""
@@ -71,25 +58,6 @@ class WebhookRig:
             "payload": {"text": WORDS.text},
         }
         return request_for(fields, Content(), timeout=timeout)
-
-    def script(self, *behaviours: Behaviour) -> None:
-        """What the provider does next."""
-        self.provider.script(*behaviours)
-
-    @property
-    def taken(self) -> int:
-        """Webhooks taken."""
-        return self.provider.taken
-
-    @property
-    def silent(self) -> int:
-        """Sends without an answer."""
-        return self.provider.silent
-
-    @property
-    def connections(self) -> int:
-        """Open connections."""
-        return self.provider.connections
 
 
 RIG = WebhookRig
