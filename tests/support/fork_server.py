@@ -42,8 +42,11 @@ def main() -> None:
 
 def preload() -> None:
     """Import what no command then has to."""
-    for name in ("tidings.cli.main", *NEEDED_LATE):
+    for name in NEEDED_LATE:
         import_module(name)
+    commands = import_module("tidings.cli.main").Root.listed
+    for command in commands:
+        import_module(f"tidings.cli.{command.place.split(':')[0]}")
     for name in list(sys.modules):
         if name.startswith(READ_THE_ENVIRONMENT):
             del sys.modules[name]

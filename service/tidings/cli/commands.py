@@ -38,7 +38,7 @@ class Commands(typer.Typer):
     """A group of commands."""
 
     def __init__(self, **how: Any) -> None:
-        super().__init__(cls=Group, **how)
+        super().__init__(**{"cls": Group, **how})
 
     def command(self, name: str | None = None, **how: Any) -> Callable[[Function], Function]:
         """Add a command, as `typer.Typer.command` does."""

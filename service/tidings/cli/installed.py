@@ -2,12 +2,21 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
+from typing import cast
 
 
-def commands() -> Iterator[tuple[str, Callable[..., None]]]:
-    """Each name and function of the group `tidings.commands`."""
-    for entry in entry_points(group="tidings.commands"):
-        yield entry.name, entry.load()
+def names() -> list[str]:
+    """The commands of the group `tidings.commands`."""
+    return [entry.name for entry in entry_points(group="tidings.commands")]
+
+
+def command(name: str) -> Callable[..., None]:
+    """A command's function.
+
+    Raises:
+        KeyError: No distribution adds such a command.
+    """
+    return cast(Callable[..., None], entry_points(group="tidings.commands")[name].load())
 
 
 def hints(environment: Mapping[str, str]) -> Iterator[str]:

@@ -1,41 +1,130 @@
 """`tidings`: every command, in the order a newcomer needs them."""
 
-from importlib.metadata import version
 from typing import Annotated, Final, NoReturn
 
 import typer
 
-from tidings.cli import (
-    cancel,
-    channels,
-    dead,
-    doctor,
-    environment,
-    installed,
-    listing,
-    migrate,
-    ps,
-    publish,
-    replay,
-    requeue,
-    roles,
-    show,
-    statistics,
-    templates,
-    topology,
-    verify,
-)
 from tidings.cli.commands import Commands
 from tidings.cli.console import out
 from tidings.cli.entry import enter
-from tidings.telemetry.logs import configure
+from tidings.cli.loading import RUN, LateGroup, Listed
 
-RUN: Final = "Run"
 ASK: Final = "Ask and act"
 SET_UP: Final = "Set up"
 
+
+class Root(LateGroup):
+    """Every command of Tidings. A command's line is the first sentence of its docstring; a test compares them."""
+
+    listed = (
+        Listed(
+            RUN,
+            "worker",
+            "roles:worker",
+            "Deliver notifications, of every configured channel or of those named.",
+        ),
+        Listed(
+            RUN, "scheduler", "roles:scheduler", "Publish what is due; run as many as you like."
+        ),
+        Listed(RUN, "archive", "roles:archive", "Keep the dead letters in PostgreSQL."),
+        Listed(RUN, "all", "roles:all_roles", "Run worker, scheduler and archive in one process."),
+        Listed(
+            ASK,
+            "publish",
+            "publish:publish",
+            "Publish a notification and print its id once RabbitMQ has it safely.",
+        ),
+        Listed(
+            ASK,
+            "show",
+            "show:show",
+            "Tell what happened to one notification: accepted, every attempt, every change and who made it.",
+        ),
+        Listed(ASK, "list", "listing:list_", "List notifications, newest first."),
+        Listed(
+            ASK,
+            "stats",
+            "statistics:stats",
+            "Count notifications by channel and state, and the messages in every queue.",
+        ),
+        Listed(
+            ASK,
+            "ps",
+            "ps:ps",
+            "List the processes that run: roles, host, process id, version, channels.",
+        ),
+        Listed(
+            ASK,
+            "cancel",
+            "cancel:cancel",
+            "Call off a notification that is scheduled, waiting, or between two attempts.",
+        ),
+        Listed(
+            ASK,
+            "requeue",
+            "requeue:requeue",
+            "Publish notifications again whose message is gone: by id, by filters, or --all.",
+        ),
+        Listed(
+            ASK,
+            "channels",
+            "channels:app",
+            "See how channels and their providers fare; pause and resume them.",
+        ),
+        Listed(
+            ASK,
+            "dead",
+            "dead:app",
+            "What was not delivered: look at it, mend it, close it. `tidings replay` sends it again.",
+        ),
+        Listed(
+            ASK,
+            "replay",
+            "replay:replay",
+            "Send dead letters on their way again: by id, by filters, or --all.",
+        ),
+        Listed(
+            SET_UP,
+            "doctor",
+            "doctor:doctor",
+            "Check RabbitMQ, PostgreSQL, every channel's provider and the templates; nothing is sent.",
+        ),
+        Listed(
+            SET_UP,
+            "verify",
+            "verify:verify",
+            "Hold ledger and queues against each other: is anything lost, or in a state that can't be?",
+        ),
+        Listed(
+            SET_UP,
+            "migrate",
+            "migrate:migrate_",
+            "Create or update PostgreSQL's tables. Safe to run at every start, and from several places at once.",
+        ),
+        Listed(
+            SET_UP,
+            "settings",
+            "environment:settings",
+            "Show every environment variable: what it means, its default, what it is now. Secrets are hidden.",
+        ),
+        Listed(
+            SET_UP,
+            "topology",
+            "topology:app",
+            "Exchanges, queues and bindings: shown, checked, made so, tidied up.",
+        ),
+        Listed(
+            SET_UP,
+            "templates",
+            "templates:app",
+            "The words of messages: what there is, what is wrong with it, how it reads.",
+        ),
+    )
+
+
 app = Commands(
     name="tidings",
+    cls=Root,
     help="Delivers notifications and loses none.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -43,35 +132,10 @@ app = Commands(
 )
 
 
-for name, command in installed.commands():
-    app.command(name, rich_help_panel=RUN)(command)
-app.command(rich_help_panel=RUN)(roles.worker)
-app.command(rich_help_panel=RUN)(roles.scheduler)
-app.command(rich_help_panel=RUN)(roles.archive)
-app.command("all", rich_help_panel=RUN)(roles.all_roles)
-
-app.command(rich_help_panel=ASK)(publish.publish)
-app.command(rich_help_panel=ASK)(show.show)
-app.command("list", rich_help_panel=ASK)(listing.list_)
-app.command(rich_help_panel=ASK)(statistics.stats)
-app.command(rich_help_panel=ASK)(ps.ps)
-app.command(rich_help_panel=ASK)(cancel.cancel)
-app.command(rich_help_panel=ASK)(requeue.requeue)
-
-app.add_typer(channels.app, name="channels", rich_help_panel=ASK)
-app.add_typer(dead.app, name="dead", rich_help_panel=ASK)
-app.command(rich_help_panel=ASK)(replay.replay)
-
-app.command(rich_help_panel=SET_UP)(doctor.doctor)
-app.command(rich_help_panel=SET_UP)(verify.verify)
-app.command("migrate", rich_help_panel=SET_UP)(migrate.migrate_)
-app.command(rich_help_panel=SET_UP)(environment.settings)
-app.add_typer(topology.app, name="topology", rich_help_panel=SET_UP)
-app.add_typer(templates.app, name="templates", rich_help_panel=SET_UP)
-
-
 def _show_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         out.print(version("tidings"))
         raise typer.Exit
 
@@ -84,6 +148,8 @@ def root(
     ] = False,
 ) -> None:
     """Delivers notifications and loses none."""
+    from tidings.telemetry.logs import configure
+
     configure("warning")  # a command speaks for itself; the roles say more, as they are told to
 
 

@@ -9,7 +9,9 @@ import pytest
 import typer.main
 
 from tidings.cli.console import out
-from tidings.cli.main import app
+from tidings.cli.helping import prose
+from tidings.cli.loading import Listed
+from tidings.cli.main import Root, app
 
 
 def commands(command: Any, path: str = "tidings") -> Iterator[tuple[str, Any]]:
@@ -33,6 +35,13 @@ def test_its_help_has_an_example_of_itself(name: str) -> None:
     text = EVERY[name].help or ""
     assert "Example" in text
     assert name in text
+
+
+@pytest.mark.parametrize("listed", Root.listed, ids=lambda one: one.name)
+def test_the_line_that_it_is_listed_with_begins_its_help(listed: Listed) -> None:
+    command = typer.main.get_group(app).commands[listed.name]
+    assert listed.line == next(prose(command.help or ""))
+    assert listed.panel == command.rich_help_panel
 
 
 @pytest.mark.parametrize("name", EVERY)

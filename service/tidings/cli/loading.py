@@ -1,0 +1,85 @@
+"""Loads a command when it is called: help and completion need only its name and its line."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+import typer.main
+
+from tidings.cli import installed
+from tidings.cli.commands import Command, Commands, Group
+
+RUN: Final = "Run"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A command that is not loaded yet."""
+
+    panel: str
+    """The heading in the help under which it stands."""
+    name: str
+    place: str
+    """Its function or group, as `module:attribute` below `tidings.cli`."""
+    line: str
+    """The first sentence of its help."""
+
+
+class Loaded(Mapping[str, Any]):
+    """The commands by name, those of other distributions first; each is loaded when it is looked up."""
+
+    def __init__(self, listed: Sequence[Listed]) -> None:
+        self._listed = {command.name: command for command in listed}
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def _load(self, name: str) -> Any:
+        holder = Commands(add_completion=False)
+        if (listed := self._listed.get(name)) is None:
+            holder.command(name, rich_help_panel=RUN)(installed.command(name))
+        else:
+            module, attribute = listed.place.split(":")
+            found = getattr(import_module(f"tidings.cli.{module}"), attribute)
+            if isinstance(found, typer.Typer):
+                holder.add_typer(found, name=name, rich_help_panel=listed.panel)
+            else:
+                holder.command(name, rich_help_panel=listed.panel)(found)
+        return typer.main.get_group(holder).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from installed.names()
+        yield from self._listed
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class LateGroup(Group):
+    """A group whose own commands are `listed`, and loaded late."""
+
+    listed: Sequence[Listed] = ()
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**how)
+        self.commands: Any = Loaded(self.listed)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return list(self.commands)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command as help and completion show it."""
+        for one in self.listed:
+            if one.name == cmd_name:
+                return Command(one.name, help=one.line, rich_help_panel=one.panel)
+        return self.commands.get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """A command as it runs. Raises as `Group.resolve_command` does."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found and self.commands[name], rest
