@@ -1,1 +1,1 @@
-"""Speaks: one file or folder a channel, each to its own kind of provider; vendor libraries only here."""
+"""Speaks: one package a channel, which exports a `SPEC`; the libraries that speak to providers are imported only here."""

@@ -1,13 +1,12 @@
-"""Names of fallback providers, what they share with the preferred one, and what is found of them."""
+"""Names of fallback providers, and what they share with the preferred one."""
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection
 from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
-from tidings.delivery.ports import PRIMARY, Finding
+from tidings.delivery.ports import PRIMARY
 from tidings.runtime.environment.reading import Section
 from tidings.runtime.environment.written import Words
 
@@ -45,20 +44,3 @@ def inherit(own: Section, preferred: Section, *, but: Collection[str]) -> Sectio
     whole = own.model_copy(update={name: getattr(preferred, name) for name in missing})
     whole.model_fields_set.difference_update(missing)
     return whole
-
-
-def labelled(provider: str, channel: str, findings: Sequence[Finding]) -> Sequence[Finding]:
-    """Say of whom a finding is, and name this provider's own variables in what to do about it."""
-    if provider == PRIMARY:
-        return findings
-    own = prefix_of(channel, provider)
-    return [
-        replace(
-            one,
-            subject=f"{one.subject} ({provider})",
-            remedy=one.remedy.replace(f"TIDINGS_{channel}_".upper(), own).replace(
-                "TIDINGS_TWILIO_", own
-            ),
-        )
-        for one in findings
-    ]

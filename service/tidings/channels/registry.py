@@ -3,15 +3,18 @@
 Each channel of the contract has a package of its name beside this file, which exports a `SPEC`.
 """
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
 
+from tidings.channels.fallbacks import prefix_of
 from tidings.channels.settings import AccountSettings, ChannelSettings
 from tidings.channels.spec import ChannelSpec
 from tidings.delivery.errors import ConfigurationError
-from tidings.delivery.ports import PRIMARY, Channel
+from tidings.delivery.ports import PRIMARY, Channel, Finding
 from tidings_events import CHANNELS
 
 Spec: TypeAlias = ChannelSpec[Any, Any]
@@ -88,6 +91,25 @@ def fallbacks(
         }
         for name in channels
     }
+
+
+def labelled(provider: str, channel: str, findings: Sequence[Finding]) -> Sequence[Finding]:
+    """Say of whom a finding is, and name this provider's own variables in what to do about it."""
+    if provider == PRIMARY:
+        return findings
+    own, account = prefix_of(channel, provider), SPECS[channel].account
+    shared = (
+        f"TIDINGS_{channel}_".upper(),
+        *([account.model_config["env_prefix"]] if account else ()),
+    )
+    return [
+        replace(
+            finding,
+            subject=f"{finding.subject} ({provider})",
+            remedy=re.sub("|".join(map(re.escape, shared)), own, finding.remedy),
+        )
+        for finding in findings
+    ]
 
 
 def _made(settings: ChannelConfiguration, name: str, provider: str) -> Channel:

@@ -8,8 +8,7 @@ from typing import Final
 
 from tidings.broker.diagnosis import diagnose as diagnose_broker
 from tidings.broker.topology.layout import topology_of
-from tidings.channels.fallbacks import labelled
-from tidings.channels.registry import SPECS, build, fallbacks
+from tidings.channels.registry import SPECS, build, fallbacks, labelled
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.delivery.ports import Channel, Finding, Verdict
 from tidings.ledger.diagnosis import diagnose as diagnose_ledger

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from tidings.channels.fallbacks import labelled
+from tidings.channels.registry import labelled
 from tidings.delivery.circuit import Circuit, Phase
 from tidings.delivery.errors import (
     Deferred,

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tidings.channels.registry import SPECS, build
+from tidings.channels.registry import SPECS, build, labelled
 from tidings.delivery.errors import ConfigurationError
+from tidings.delivery.ports import Finding, Verdict
 from tidings.settings import Settings
 from tidings_events import CHANNELS
 
@@ -68,3 +69,14 @@ def test_a_channel_half_configured_is_told_with_what_is_missing(
 
     with pytest.raises(ConfigurationError, match="TIDINGS_EMAIL_SENDER"):
         build(Settings())
+
+
+def test_what_is_found_of_a_fallback_names_its_own_variables() -> None:
+    remedy = "check TIDINGS_TWILIO_AUTH_TOKEN and TIDINGS_SMS_SENDER"
+    found = [Finding("Twilio", Verdict.FAULT, "refused", remedy)]
+
+    (told,) = labelled("ireland", "sms", found)
+
+    assert told.subject == "Twilio (ireland)"
+    assert told.remedy == "check TIDINGS_SMS_IRELAND_AUTH_TOKEN and TIDINGS_SMS_IRELAND_SENDER"
+    assert labelled("primary", "sms", found) is found
