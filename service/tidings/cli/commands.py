@@ -109,8 +109,6 @@ def _values(given: object) -> Iterator[str]:
 
 def _meant(word: str, group: Any, ctx: Any) -> str:
     """The command that was perhaps meant: one of these, or one that is called so elsewhere."""
-    if near := did_you_mean(word, group.commands):
-        return near
     root = ctx.find_root()
     elsewhere = [
         f"`{root.command_path} {name} {word}`"
@@ -119,7 +117,9 @@ def _meant(word: str, group: Any, ctx: Any) -> str:
     ]
     if group is not root.command and word in root.command.commands:
         elsewhere.append(f"`{root.command_path} {word}`")
-    return f" (did you mean {' or '.join(elsewhere)}?)" if elsewhere else ""
+    if elsewhere:
+        return f" (did you mean {' or '.join(elsewhere)}?)"
+    return did_you_mean(word, group.commands)
 
 
 def _explain(error: typer.TyperException, ctx: Any, params: Iterable[Any]) -> NoReturn:

@@ -67,6 +67,12 @@ class Root(LateGroup):
         ),
         Listed(
             ASK,
+            "erase",
+            "erase:erase",
+            "Erase a person: addresses, contents and headers of what has ended, and of dead letters.",
+        ),
+        Listed(
+            ASK,
             "channels",
             "channels:app",
             "See how channels and their providers fare; pause and resume them.",
@@ -100,6 +106,12 @@ class Root(LateGroup):
             "migrate",
             "migrate:migrate_",
             "Create or update PostgreSQL's tables. Safe to run at every start, and from several places at once.",
+        ),
+        Listed(
+            SET_UP,
+            "retention",
+            "retention:app",
+            "What is kept for how long, and deleting what is over.",
         ),
         Listed(
             SET_UP,

@@ -10,6 +10,7 @@ from tidings.delivery.ports import ClaimRequest, Record
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.database import Database, PostgresDatabase
 from tidings.ledger.dead_letters.dead_letters import Letters
+from tidings.ledger.erasure import Erasures
 from tidings.ledger.notifications.changes import Changes
 from tidings.ledger.notifications.claims import Claims
 from tidings.ledger.notifications.dispatch import Outbox
@@ -48,6 +49,7 @@ class Ledger:
         self.processes = Processes(self.database)
         self.verification = Verification(self.database)
         self.partitions = Partitions(self.database)
+        self.erasures = Erasures(self.database)
         self.retention = Retention(self.database, Periods.read(settings))
         self.letters = Letters(self.database, actor=actor, window=settings.idempotency_window)
         self._records = Records(self.database)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from time import monotonic
@@ -32,6 +32,20 @@ DELETE: Final = (
     "SELECT at, last, looked, deleted FROM tidings_delete_over($1, $2::jsonb, $3, $4, $5, $6, $7)"
 )
 TIDY: Final = "SELECT tidings_tidy($1, $2)"
+SIZES: Final = """
+SELECT c.relname AS name, pg_total_relation_size(c.oid) AS size
+  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
+ WHERE p.relkind = 'p' AND p.relnamespace = current_schema()::regnamespace
+"""
+OVER: Final = """
+SELECT n.tableoid::regclass::text AS place, count(*) AS stored,
+       count(*) FILTER (WHERE n.finished_at < now() - greatest(86400, p.seconds) * interval '1 second'
+                          AND n.id NOT IN (SELECT d.notification_id FROM dead_letters d WHERE d.notification_id IS NOT NULL
+                                              AND d.state NOT IN ('replayed', 'discarded', 'superseded'))) AS over
+  FROM notifications n LEFT JOIN unnest($1::text[], $2::float8[]) AS p (state, seconds) USING (state)
+ GROUP BY 1
+"""
+"""What a round would delete, as the functions that do it decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,29 @@ class Done:
     """Notifications that lived on, and are in the default partition now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A week, or everything else."""
+
+    name: str
+    since: date | None
+    """None: the default partition."""
+    until: date | None
+    size: int
+    """Bytes, with all that hangs on its notifications, and indexes."""
+    drops_at: date | None
+    """When the next round after it drops the week; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Notifications of a place."""
+
+    stored: int
+    over: int
+    """Those that a round would delete, or leave out of the week that it drops."""
+
+
 class Retention:
     """Deletes what is over.
 
@@ -115,6 +152,39 @@ class Retention:
             if ours:
                 async for done in self._round(connection, today):
                     yield done
+
+    async def places(self) -> Sequence[Place]:
+        """Where notifications are, the oldest first, the default partition last.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is away.
+        """
+        async with self._database.connection() as connection:
+            sizes = {row["name"]: row["size"] for row in await connection.fetch(SIZES)}
+            found = await partitions(connection)
+        weeks = [one for one in found if one.table == NOTIFICATIONS]
+        tables = {one.table for one in found} | {NOTIFICATIONS}
+        of_default = sum(sizes.get(DEFAULT.replace(NOTIFICATIONS, table), 0) for table in tables)
+        return [
+            *(
+                self._place(week, sum(sizes[one.name] for one in found if one.since == week.since))
+                for week in weeks
+            ),
+            Place(DEFAULT, None, None, of_default, None),
+        ]
+
+    def _place(self, week: Partition, size: int) -> Place:
+        most = self.periods.of_most
+        drops_at = None if most >= NEVER else week.until + timedelta(seconds=most)
+        return Place(week.name, week.since, week.until, size, drops_at)
+
+    async def counts(self) -> Mapping[str, Count]:
+        """By place, what a round would delete of it now. Reads every notification. Raises like `places`."""
+        states = sorted(FINISHED)
+        async with self._database.connection() as connection:
+            seconds = [self.periods.of(state) for state in states]
+            rows = await connection.fetch(OVER, states, seconds, timeout=SCANNING)
+        return {row["place"]: Count(row["stored"], row["over"]) for row in rows}
 
     async def _round(self, connection: Connection, today: date) -> AsyncIterator[Done]:
         await _drop_retired(connection)  # of a round that was cut off

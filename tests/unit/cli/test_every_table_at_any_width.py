@@ -25,6 +25,7 @@ from tidings.cli import (
     listing,
     ps,
     requeue,
+    retention,
     statistics,
     templates,
     topology,
@@ -48,6 +49,7 @@ from tidings.operations.channels import DELIVERING, Condition
 from tidings.operations.dead_letters.looks import DeadLetterGroups
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.notifications import ListedView
+from tidings.operations.retention import Place, RehearsedPlace
 from tidings.settings import Settings
 from tidings.templates import Level, Problem, TemplateInfo
 
@@ -186,6 +188,15 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
         ]
     ),
     requeue._table: lambda: requeue._table([Stranded(ID, 0, 1, State.RETRYING, "whatsapp")]),
+    retention._places: lambda: retention._places(
+        [
+            Place("notifications_20261116", NOW.date(), NOW.date(), 7_000_000_000, NOW.date()),
+            Place("notifications_default", None, None, 1_000_000, None),
+        ]
+    ),
+    retention._rehearsal: lambda: retention._rehearsal(
+        [RehearsedPlace("notifications_20261116", 5_000_000, 4_999_000, dropped=True)]
+    ),
     verify._states: lambda: verify._states(SOUND),
 }
 NAMES: Final = [f"{one.__module__.rpartition('.')[2]}.{one.__name__}" for one in TABLES]

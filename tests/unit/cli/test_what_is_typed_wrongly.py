@@ -161,7 +161,7 @@ def test_why_an_operator_does_something_is_called_the_same_everywhere() -> None:
         one for command in EVERY.values() for one in command.params if "Kept" in (one.help or "")
     ]
     assert {one.opts[0] for one in kept} == {"--why"}
-    assert len(kept) == 7
+    assert len(kept) == 8
 
 
 def test_a_word_like_none_is_answered_with_all_there_are() -> None:

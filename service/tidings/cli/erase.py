@@ -1,0 +1,65 @@
+"""`tidings erase`: erases a person from what is stored."""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from tidings.cli.console import Unclear, out, print_json
+from tidings.cli.letter_options import Yes
+from tidings.cli.options import AsJson, actor, ask
+from tidings.operations import erasure
+from tidings.operations.erasure import EraseRequest, ErasureView
+from tidings.operations.times import counted
+
+
+def erase(
+    recipient: Annotated[
+        str | None,
+        typer.Option(
+            "--recipient", metavar="ADDRESS", help="Whom: an address in full, as it was written."
+        ),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="ID", help="Whom: a producer's `user_id`.")
+    ] = None,
+    why: Annotated[
+        str | None,
+        typer.Option(
+            "--why", help="Kept in each history with your name; must not name the person."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count what would be erased.")
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a person: addresses, contents and headers of what has ended, and of dead letters.
+
+    Open dead letters are discarded first. Nothing is erased while something of theirs is unfinished (exit code 1).
+    States, times and attempts stay.
+
+    Examples:
+      [bold]tidings erase --recipient jane@example.com --dry-run[/]
+      [bold]tidings erase --user 4711 --why "request 2026-118"[/]
+    """
+    if why is None and not dry_run:
+        raise Unclear("Missing option '--why'.")
+    request = EraseRequest(recipient, user, why, dry_run)
+    if not (yes or dry_run):
+        found = ask(lambda backend: erasure.erase(backend, actor(), replace(request, dry_run=True)))
+        typer.confirm(f"Erase {_what(found)} for good?", abort=True, err=True)
+    view = ask(lambda backend: erasure.erase(backend, actor(), request))
+    if as_json:
+        print_json(view)
+        return
+    out.print(f"{'Would erase' if dry_run else 'Erased'} {_what(view)}.")
+    if view.unfinished:
+        out.print(f"{counted(view.unfinished, 'notification')} of theirs must end first.")
+
+
+def _what(view: ErasureView) -> str:
+    letters = counted(view.dead_letters, "dead letter")
+    discarded = f" ({view.discarded:,} of them discarded first)" if view.discarded else ""
+    return f"{counted(view.notifications, 'notification')} and {letters}{discarded}"

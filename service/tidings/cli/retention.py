@@ -1,0 +1,101 @@
+"""`tidings retention`: what is kept for how long, and a round of deleting what is over."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from tidings.cli.commands import Commands
+from tidings.cli.console import out, print_json
+from tidings.cli.options import AsJson, ask
+from tidings.cli.rows import Row, Rows, cell
+from tidings.operations import retention
+from tidings.operations.retention import Done, Place, RehearsedPlace
+from tidings.operations.times import counted, span
+
+MIB = 1024 * 1024
+
+app = Commands(help="What is kept for how long, and deleting what is over.", no_args_is_help=True)
+
+
+@app.command()
+def show(as_json: AsJson = False) -> None:
+    """Show how long what has ended is kept, and which weeks are stored.
+
+    Example: [bold]tidings retention show[/]
+    """
+    view = ask(retention.show)
+    if as_json:
+        print_json(view)
+        return
+    out.print(f"What has ended is kept {_period(view.period)}.")
+    for state, period in view.by_state.items():
+        out.print(f"What has ended as {state} is kept {_period(period)}.")
+    out.print(_places(view.places))
+
+
+@app.command()
+def run(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count what would be deleted; reads everything.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete what is over now, as a scheduler does once an hour.
+
+    What is unfinished or has an open dead letter stays, whatever its age.
+
+    Examples:
+      [bold]tidings retention run --dry-run[/]
+      [bold]tidings retention run[/]
+    """
+    if dry_run:
+        rehearsed = ask(retention.rehearse)
+        if as_json:
+            print_json([one.as_data() for one in rehearsed])
+        else:
+            out.print(_rehearsal(rehearsed))
+        return
+    done = ask(retention.run)
+    if as_json:
+        print_json(done)
+    for one in () if as_json else done:
+        out.print(_done(one))
+    if not done and not as_json:
+        out.print("A scheduler is deleting at this moment.")
+
+
+def _period(seconds: float) -> str:
+    return f"for {span(seconds)}" if seconds else "for ever"
+
+
+def _day(day: date | None, otherwise: str) -> str:
+    return otherwise if day is None else day.isoformat()
+
+
+def _places(places: Sequence[Place]) -> Rows:
+    names = ("Partition", "From", "Until", "MiB", "Drops")
+    return Rows(names, [_place(one) for one in places], right=("MiB",))
+
+
+def _place(one: Place) -> Row:
+    drops = "row by row" if one.since is None else _day(one.drops_at, "never")
+    cells = (one.name, _day(one.since, "–"), _day(one.until, "–"), f"{one.size / MIB:,.0f}", drops)
+    return Row([cell(text) for text in cells])
+
+
+def _rehearsal(places: Sequence[RehearsedPlace]) -> Rows:
+    names = ("Partition", "Stored", "Deleted", "How")
+    return Rows(names, [_rehearsed(one) for one in places], right=("Stored", "Deleted"))
+
+
+def _rehearsed(one: RehearsedPlace) -> Row:
+    how = "the week is dropped" if one.dropped else "row by row"
+    return Row([cell(text) for text in (one.name, f"{one.stored:,}", f"{one.deleted:,}", how)])
+
+
+def _done(one: Done) -> str:
+    if one.deleted is None:
+        return f"{one.place}: dropped; {counted(one.moved, 'notification')} moved"
+    return f"{one.place}: {counted(one.deleted, 'row')} deleted"

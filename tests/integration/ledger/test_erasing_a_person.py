@@ -1,0 +1,122 @@
+"""`tidings erase`: nothing of a person is left in what has ended, and its history says who erased it."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import pytest
+from tests.support.attempts import attempt_of
+from tests.support.ledger_rig import BOUNCE, LedgerRig, record_of, settings_of
+
+from tidings.delivery.errors import InvalidRequest, Refused
+from tidings.delivery.states import State
+from tidings.ledger import Ledger
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.erasure import EraseRequest, ErasureView, erase
+from tidings.operations.retention import rehearse, run, show
+from tidings.settings import Settings
+
+JANE, BOB = "jane@example.com", "bob@example.com"
+ACTOR = Actor("cli", "ada@desk")
+LETTER = """
+INSERT INTO dead_letters (id, notification_id, state, reason, kind, message, fingerprint, recipient, user_id,
+                          first_failed_at, last_failed_at, headers, body)
+VALUES (gen_random_uuid(), $1, $2, 'rejected', 'rejected', '', 'f', 'jane@example.com', 'j', now(), now(), '{"to": "jane@example.com"}',
+        'to jane@example.com')
+"""
+LEFT = """
+SELECT count(*) AS n FROM (
+    SELECT n::text AS row FROM notifications n UNION ALL SELECT d::text FROM dead_letters d UNION ALL
+    SELECT t::text FROM transitions t UNION ALL SELECT r::text FROM recipient_results r) AS rows
+ WHERE row LIKE '%jane@%' OR row LIKE '%' || encode('jane@', 'hex') || '%'
+"""
+
+
+@pytest.fixture
+async def backend(database_url: str) -> AsyncIterator[Backend]:
+    async with Ledger(settings_of(database_url), actor=str(ACTOR)) as ledger:
+        yield Backend(Settings(), ledger)
+
+
+@pytest.fixture
+def rig(backend: Backend) -> LedgerRig:
+    return LedgerRig(backend.ledger.database)
+
+
+async def put(rig: LedgerRig, state: State, recipient: str, **fields: object) -> UUID:
+    attempt = attempt_of(recipient=recipient, **fields)
+    await rig.put(attempt, state)
+    return attempt.id
+
+
+def request(recipient: str | None = JANE, **fields: object) -> EraseRequest:
+    return EraseRequest(**{"recipient": recipient, "user": None, "why": "request 118", **fields})  # type: ignore[arg-type]
+
+
+async def test_a_person_is_erased_from_what_has_ended(backend: Backend, rig: LedgerRig) -> None:
+    sent = await put(rig, State.SENT, JANE, user_id="j")
+    copied = await put(rig, State.SENT, BOB, cc=[JANE])
+    other = await put(rig, State.SENT, BOB)
+    failed = attempt_of(recipient=JANE)
+    await rig.claimed(failed, "t")
+    await rig.records.record([record_of(failed, "t", BOUNCE)])
+    await rig.execute(LETTER, failed.id, "buried")
+    await rig.execute(LETTER, None, "discarded")
+    await rig.execute(
+        "INSERT INTO recipient_results VALUES ($1, 0, 1, $2, 'cc', 'refused', 'rejected', '', '')",
+        copied,
+        JANE,
+    )
+    view = ErasureView(3, 2, 1, 0, dry_run=True)
+    assert await erase(backend, ACTOR, request(why=None, dry_run=True)) == view
+    await erase(backend, ACTOR, request())
+    assert await rig.fetch(LEFT) == [{"n": 0}]
+    assert await rig.history(sent) == [("sent", "sent", "erased: request 118")]
+    assert await rig.state(failed.id) is State.DISCARDED
+    assert (await rig.row(other))["recipient"] == BOB
+    assert (await erase(backend, ACTOR, request())).notifications == 0
+
+
+async def test_a_user_is_erased_by_the_id_that_a_producer_gave_them(
+    backend: Backend, rig: LedgerRig
+) -> None:
+    await put(rig, State.SENT, JANE, user_id="j")
+    view = await erase(backend, ACTOR, request(None, user="j"))
+    assert view.notifications == 1
+    assert await rig.fetch(LEFT) == [{"n": 0}]
+
+
+async def test_what_is_unfinished_is_named_and_nothing_is_erased(
+    backend: Backend, rig: LedgerRig
+) -> None:
+    await put(rig, State.SENT, JANE)
+    waiting = await put(rig, State.RETRYING, JANE)
+    with pytest.raises(Refused, match=f"{waiting} is unfinished: .*tidings cancel"):
+        await erase(backend, ACTOR, request())
+    assert (await rig.fetch(LEFT))[0]["n"] == 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"recipient": None}, {"user": "j"}, {"why": " "}, {"why": f"{JANE} asked"}]
+)
+async def test_a_request_names_one_person_and_a_reason_that_does_not(
+    backend: Backend, wrong: dict[str, object]
+) -> None:
+    with pytest.raises(InvalidRequest):
+        await erase(backend, ACTOR, request(**wrong))  # type: ignore[arg-type]
+
+
+async def test_retention_is_shown_counted_and_run_by_hand(backend: Backend, rig: LedgerRig) -> None:
+    sent = await put(rig, State.SENT, JANE, id=uuid4())
+    await rig.execute(
+        "UPDATE notifications SET accepted_at = now() - interval '40 days', finished_at = now() - interval '40 days'"
+        " WHERE id = $1",
+        sent,
+    )
+    view = await show(backend)
+    assert view.period == 30 * 86_400
+    assert [one.since is None for one in view.places] == [False, False, False, True]
+    assert all(one.size > 0 for one in view.places)
+    [rehearsed] = await rehearse(backend)
+    assert (rehearsed.name, rehearsed.stored, rehearsed.deleted) == ("notifications_default", 1, 1)
+    assert [one.deleted for one in await run(backend)] == [1, 0]
