@@ -1,5 +1,7 @@
 """What producers write to Tidings: the notification models, their schemas, a confirmed publisher."""
 
+from typing import TYPE_CHECKING, Any
+
 from tidings_events import notifications
 from tidings_events.errors import (
     InvalidNotification,
@@ -15,7 +17,9 @@ from tidings_events.notifications.base import MAX_BODY_BYTES, Entity, Priority
 from tidings_events.notifications.email import Attachment
 from tidings_events.parsing import parse
 from tidings_events.problems import describe
-from tidings_events.producer import Producer, publish_sync
+
+if TYPE_CHECKING:
+    from tidings_events.producer import Producer, publish_sync
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -35,3 +39,12 @@ __all__ = [
     "publish_sync",
 ]
 __all__ += notifications.__all__
+
+
+def __getattr__(name: str) -> Any:
+    """The publisher is loaded when it is used: who only reads notifications needs no AMQP."""
+    if name in {"Producer", "publish_sync"}:
+        from tidings_events import producer
+
+        return getattr(producer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

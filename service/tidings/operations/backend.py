@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from tidings.broker.connection import Connection
 from tidings.ledger import Ledger
 from tidings.settings import Settings
+
+if TYPE_CHECKING:
+    from tidings.broker.connection import Connection
 
 
 class Backend:
@@ -21,12 +24,14 @@ class Backend:
         self.ledger = ledger
 
     @asynccontextmanager
-    async def broker(self, purpose: str) -> AsyncIterator[Connection]:
+    async def broker(self, purpose: str) -> AsyncIterator["Connection"]:
         """A connection to RabbitMQ that is kept up, for publishing; in the management UI: `tidings PURPOSE (…)`.
 
         Raises:
             BrokerUnavailable: RabbitMQ was not reached in time.
         """
+        from tidings.broker.connection import Connection  # most operations ask PostgreSQL alone
+
         name = f"tidings {purpose} ({self.ledger.actor})"
         async with Connection(self.settings.broker, name) as connection:
             await connection.get()

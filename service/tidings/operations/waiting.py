@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tidings.broker.topology.inspection import Depth, depths
 from tidings.broker.topology.layout import lane_queue, lanes_of, topology_of
-from tidings.broker.wire.session import connected
 from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import TidingsError
 from tidings.delivery.outcome import Reason
@@ -19,6 +17,9 @@ from tidings.operations.channels import DOWN, HELD, PAUSED, RESTING, UNSERVED, C
 from tidings.operations.masks import discreet
 from tidings.operations.times import ago, distance
 from tidings.settings import Settings
+
+if TYPE_CHECKING:
+    from tidings.broker.topology.inspection import Depth
 
 UNKNOWN: Final = (
     "there is no such notification; one that is still waiting in its lane is known once a worker has "
@@ -33,7 +34,7 @@ class Surroundings:
     """How channels, providers and lanes fare."""
 
     conditions: Sequence[Condition] = ()
-    lanes: Mapping[str, Depth] = field(default_factory=dict)
+    lanes: Mapping[str, "Depth"] = field(default_factory=dict)
     """By the queue's name; empty where RabbitMQ can't be asked."""
 
 
@@ -46,7 +47,11 @@ async def surroundings(backend: Backend, listed: Collection[Summary]) -> Surroun
     return Surroundings(known, lanes)
 
 
-async def _lanes(settings: Settings, queues: Collection[str]) -> Mapping[str, Depth]:
+async def _lanes(settings: Settings, queues: Collection[str]) -> Mapping[str, "Depth"]:
+    # Imported here: most notifications wait in no lane.
+    from tidings.broker.topology.inspection import depths
+    from tidings.broker.wire.session import connected
+
     topology = topology_of(settings)
     wanted = replace(topology, queues=tuple(one for one in topology.queues if one.name in queues))
     try:
@@ -94,7 +99,7 @@ def _when(one: Condition, now: datetime) -> str:
     return f" {distance(one.since, now)}" if one.since else ""
 
 
-def _in_lanes(lanes: Collection[Depth]) -> str:
+def _in_lanes(lanes: Collection["Depth"]) -> str:
     if not lanes:
         return "RabbitMQ does not tell what waits in the lanes"
     if missing := [one.queue for one in lanes if one.messages is None]:

@@ -16,10 +16,16 @@ SERVICE: Final = {
     "jinja2",
     "prometheus_client",
     "sqlalchemy",
-    "structlog",
     "twilio",
 }
-QUESTIONS: Final = {"asyncpg", "pydantic", "pydantic_settings", "rich.table", "tidings.ledger"}
+QUESTIONS: Final = {
+    "asyncpg",
+    "structlog",
+    "pydantic",
+    "pydantic_settings",
+    "rich.table",
+    "tidings.ledger",
+}
 LISTS_WHAT_IT_LOADS: Final = """
 import atexit, sys
 from tidings.cli.main import main
@@ -37,7 +43,8 @@ def loaded(*arguments: str, **variables: str) -> set[str]:
         text=True,
         check=False,
     )
-    return set(ended.stderr.splitlines()[-1].split())
+    *_, modules = ended.stderr.splitlines()
+    return set(modules.split())
 
 
 @pytest.mark.parametrize(
@@ -49,3 +56,9 @@ def test_help_and_completion_load_no_command(variables: dict[str, str]) -> None:
     modules = loaded(*([] if variables else ["--help"]), **variables)
     assert modules & {*SERVICE, *QUESTIONS} == set()
     assert "tidings.cli.show" not in modules
+
+
+def test_a_question_to_postgresql_loads_no_other_client() -> None:
+    modules = loaded("show", "0192f0c1", TIDINGS_DATABASE_URL="postgresql://127.0.0.1:1/tidings")
+    assert "tidings.ledger" in modules
+    assert modules & {*SERVICE, "email_validator", "phonenumbers"} == set()
