@@ -91,7 +91,7 @@ bench: install $(PEERS)/.installed ## measure Tidings beside its peers: docs/per
 	@$(BIN)/python -m tidings_local.packages
 	@$(BIN)/python -m benchmarks --scale $(SCALE) --only "$(ONLY)" $(ARGS)
 
-bench-quick: install $(PEERS)/.installed ## three minutes: fails where W1 falls under its ratios
+bench-quick: install $(PEERS)/.installed ## three minutes: fails if W1 falls under its ratios or a command starts slowly
 	@$(BIN)/python -m tidings_local.packages
 	@$(BIN)/python -m benchmarks --quick
 

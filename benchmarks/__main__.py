@@ -11,6 +11,7 @@ from benchmarks.plot import plot
 from benchmarks.report import report
 from benchmarks.results import Results, load, save
 from benchmarks.run import Plan, run
+from benchmarks.starting import starts
 from benchmarks.table import show
 from benchmarks.targets import QUICK, TARGETS, judge, missed
 from benchmarks.workloads import WORKLOADS
@@ -38,7 +39,7 @@ def main() -> int:
 
 
 def quick(data: Path) -> int:
-    """W1 of Tidings, the bare loop and the best peer; writes nothing.
+    """W1 of Tidings, the bare loop and the best peer, and the start of two commands; writes nothing.
 
     Measured against the targets, and where the last whole run missed one, against what that run reached.
     """
@@ -46,7 +47,7 @@ def quick(data: Path) -> int:
     workloads = [one for one in WORKLOADS if one.name == "W1"]
     results = run(Plan(workloads, contenders, QUICK_SCALE, QUICK_LIMIT, data, QUICK_REPEATS), print)
     last = load(LAST) if LAST.exists() else results
-    verdicts = judge(results, [target.kept(last) for target in QUICK])
+    verdicts = [*judge(results, [target.kept(last) for target in QUICK]), *starts()]
     show(results, workloads, verdicts)
     return 1 if missed(verdicts) else 0
 
@@ -94,7 +95,11 @@ def _contenders(names: str) -> Sequence[Contender]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="W1 only, against its ratios")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="W1 and the start of two commands, against their targets",
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="1 is the real thing")
     parser.add_argument("--only", default="", help='workloads, e.g. "W1 W5"')
     parser.add_argument("--contenders", default="", help='e.g. "Tidings,bare loop"')

@@ -15,7 +15,7 @@ INTRODUCTION = """\
 Tidings beside what people would use instead: every contender on the same RabbitMQ and PostgreSQL, with the
 same messages and the same work, on one machine in one run. The absolute figures are this machine's; what
 holds elsewhere is the ratios. `make bench` measures again and writes this page, [the figures](performance.json)
-and the plot. `make bench-quick` takes three minutes and fails where W1 falls under its ratios.
+and the plot. `make bench-quick` takes three minutes and fails if W1 falls under its ratios, or a command takes more than 0.35 s of CPU to start.
 
 ![Rates of all contenders](performance.svg)
 """
