@@ -11,6 +11,7 @@ from uuid import UUID
 from tidings.ledger.database import Connection, Database
 
 WEEK: Final = timedelta(weeks=1)
+FIRST_MONDAY: Final = date(1970, 1, 5)
 AHEAD: Final = 2
 """Weeks after the present one that have their partitions."""
 SCANNING: Final = 600.0
@@ -53,11 +54,28 @@ class Partition:
         return cls(table, name, since, until)
 
 
-def weeks_from(today: date) -> Iterator[tuple[date, date]]:
-    """The present week and those ahead, each with the day after it. Weeks begin on Mondays, UTC."""
-    monday = today - timedelta(days=today.weekday())
-    for week in range(AHEAD + 1):
-        yield monday + week * WEEK, monday + (week + 1) * WEEK
+def spans(
+    taken: Sequence[tuple[date, date]], today: date, weeks: int = 1
+) -> Iterator[tuple[date, date]]:
+    """What no partition has of the present week and those ahead, each with the day after it. Weeks begin on Mondays, UTC.
+
+    Args:
+        taken: What is covered.
+        weeks: How many a new partition has, counted from the same week for ever.
+    """
+    begin = today - timedelta(days=today.weekday())
+    end = begin + (AHEAD + 1) * WEEK
+    while begin < end:
+        until = next((until for since, until in taken if since <= begin < until), None)
+        if until is None:
+            past = (begin - FIRST_MONDAY) // WEEK % weeks
+            until = min(
+                begin + (weeks - past) * WEEK,
+                *(since for since, _ in taken if since > begin),
+                date.max,
+            )
+            yield begin, until
+        begin = until
 
 
 class Partitions:
@@ -71,16 +89,19 @@ class Partitions:
         async with self._database.connection() as connection:
             return await partitions(connection)
 
-    async def add_missing(self, today: date) -> Sequence[Partition]:
+    async def add_missing(self, today: date, weeks: int = 1) -> Sequence[Partition]:
         """Make those of this week and the weeks ahead; the ones that were missing. Another process that is at it
         is left to do it.
+
+        Args:
+            weeks: How many each has.
 
         Raises:
             LedgerUnavailable: PostgreSQL is away, or a table was in use for too long: ask again.
             ConfigurationError: We may not; says who may.
         """
         async with self._database.connection() as connection, only_one(connection) as ours:
-            return [one async for one in _added(connection, today)] if ours else []
+            return [one async for one in _added(connection, today, weeks)] if ours else []
 
 
 @asynccontextmanager
@@ -101,20 +122,18 @@ async def partitions(connection: Connection) -> Sequence[Partition]:
     return [one for one in found if one is not None]
 
 
-async def _added(connection: Connection, today: date) -> AsyncIterator[Partition]:
-    known = await partitions(connection)
+async def _added(connection: Connection, today: date, weeks: int) -> AsyncIterator[Partition]:
     tables = [row["name"] for row in await connection.fetch(TABLES)]
-    for since, until in weeks_from(today):
-        missing = [
-            table
-            for table in tables
-            if not any(
-                one.table == table and one.since < until and since < one.until for one in known
-            )
-        ]
-        if since <= today and missing == tables and await connection.fetchval(STORED, since, until):
-            continue  # it had begun before there were partitions: its rows stay where they are
-        for table in missing:
+    known = await partitions(connection)
+    taken = [(one.since, one.until) for one in known if one.table == tables[0]]
+    present = today - timedelta(days=today.weekday())
+    covered = any(since <= present < until for since, until in taken)
+    if not covered and await connection.fetchval(STORED, present, present + WEEK):
+        taken.append((present, present + WEEK))  # without a partition: its rows stay where they are
+    for since, until in spans(taken, today, weeks):
+        for table in reversed(
+            tables
+        ):  # the notifications last: what was cut off is seen as missing
             await connection.execute(MAKE_ROOM, table, since, until)
             await connection.execute(ADD, table, since, until, timeout=SCANNING)
             yield Partition(table, f"{table}_{since:%Y%m%d}", since, until)

@@ -12,7 +12,7 @@ from uuid import UUID
 from tidings.delivery.states import FINISHED
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications.troubled import TROUBLED_STATES
-from tidings.ledger.partitions import SCANNING, Partition, only_one, partitions
+from tidings.ledger.partitions import SCANNING, WEEK, Partition, only_one, partitions
 from tidings.settings import LedgerSettings
 
 NEVER: Final = 1e11
@@ -74,6 +74,11 @@ class Periods:
     def of_troubled(self) -> float:
         """The shortest of those that fared badly."""
         return min(self.of(state) for state in TROUBLED_STATES & FINISHED)
+
+    @property
+    def weeks(self) -> int:
+        """How many weeks a partition has, so that about eight are alive: a statement costs more the more there are."""
+        return min(52, max(1, round(self.of_most / (8 * WEEK.total_seconds()))))
 
     @property
     def shortest(self) -> float:

@@ -28,7 +28,8 @@ async def keep_house_for_ever(ledger: Ledger) -> None:
 async def add_partitions(ledger: Ledger) -> bool:
     """Make those that are missing; False if it is worth another try soon."""
     try:
-        added = await ledger.partitions.add_missing(datetime.now(UTC).date())
+        today, weeks = datetime.now(UTC).date(), ledger.retention.periods.weeks
+        added = await ledger.partitions.add_missing(today, weeks)
     except TidingsError as error:
         log.warning("partitions can't be made: rows go to the default ones", error=str(error))
         return isinstance(error, ConfigurationError)  # soon again is no use: a person has to act

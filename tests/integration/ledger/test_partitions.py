@@ -1,6 +1,7 @@
 """Partitions by week: rows lie in that of their id, and a ledger that was filled before there were any keeps all of its own."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -15,11 +16,12 @@ from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.outcome import Claimed, Sent
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.migrate import LATEST, migrate, upgrade
-from tidings.ledger.partitions import Partitions, weeks_from
+from tidings.ledger.partitions import Partitions
 
 SENT = Sent("smtp:relay", "4XhS")
 TODAY = datetime.now(UTC)
-WEEKS = list(weeks_from(TODAY.date()))
+MONDAY = TODAY.date() - timedelta(days=TODAY.weekday())
+AHEAD = {(MONDAY + timedelta(weeks=n), MONDAY + timedelta(weeks=n + 1)) for n in (1, 2)}
 BEFORE = "0015"
 """The last version that knew nothing of partitions."""
 FILL = """
@@ -129,7 +131,7 @@ async def test_what_is_stored_ahead_of_its_week_moves_into_its_partition(
     async with PostgresDatabase(settings_of(empty_database_url)) as database:
         made = await Partitions(database).add_missing(TODAY.date())
         again = await Partitions(database).add_missing(TODAY.date())
-    assert {(one.since, one.until) for one in made} == set(WEEKS[1:])
+    assert {(one.since, one.until) for one in made} == AHEAD
     assert again == []
     places = {row["id"]: row["place"] for row in await connection.fetch(WHERE)}
     assert places == {now: "notifications_default", ahead: named(TODAY + timedelta(weeks=1))}
@@ -162,10 +164,12 @@ async def test_a_notification_waits_while_rows_of_its_week_move(database_url: st
         await rig.claimed(attempt)
 
 
-def test_weeks_begin_on_mondays() -> None:
-    sunday = datetime(2026, 11, 29, tzinfo=UTC).date()
-    assert [f"{since:%a %d} {until:%a %d}" for since, until in weeks_from(sunday)] == [
-        "Mon 23 Mon 30",
-        "Mon 30 Mon 07",
-        "Mon 07 Mon 14",
-    ]
+async def test_partitions_of_several_weeks_begin_where_those_of_one_end(database_url: str) -> None:
+    """As where the retention is made longer."""
+    async with PostgresDatabase(settings_of(database_url)) as database:
+        await Partitions(database).add_missing(MONDAY + timedelta(weeks=3), 4)
+        found = {(one.since, one.until) for one in await Partitions(database).all()}
+    spans = sorted(found)
+    assert all(until == since for (_, until), (since, _) in itertools.pairwise(spans))
+    assert spans[-1][1] >= MONDAY + timedelta(weeks=6)
+    assert len(spans) < 6
