@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from tidings_events.errors import InvalidNotification
@@ -14,7 +14,7 @@ from tidings_events.weight import HARMLESS, too_heavy
 
 _MOST_FIELDS: Final = 100
 
-_adapter: TypeAdapter[Notification] = TypeAdapter(Notification)
+_adapter: TypeAdapter[Notification] = TypeAdapter(Notification, config=ConfigDict(defer_build=True))
 
 
 def parse(body: bytes) -> Notification:

@@ -95,7 +95,11 @@ class BaseNotification(BaseModel):
     """The fields common to all channels."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=False
+        defer_build=True,  # who reads none needs no validator
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=False,
     )
     content_fields: ClassVar[tuple[str, ...]] = ()
     """What a template takes the place of."""

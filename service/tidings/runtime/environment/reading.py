@@ -17,6 +17,7 @@ Section = TypeVar("Section", bound=BaseSettings)
 def section(prefix: str) -> SettingsConfigDict:
     """What every section has in common; its variables begin with `prefix`."""
     return SettingsConfigDict(
+        defer_build=True,  # a command reads a few of many sections
         env_prefix=prefix,
         frozen=True,
         extra="ignore",
