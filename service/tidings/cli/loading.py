@@ -1,8 +1,6 @@
 """Loads a command when it is called: help and completion need only its name and its line."""
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
@@ -46,8 +44,7 @@ class Loaded(Mapping[str, Any]):
             holder.command(name, rich_help_panel=RUN)(installed.command(name))
         else:
             module, attribute = listed.place.split(":")
-            with _kept():
-                found = getattr(import_module(f"tidings.cli.{module}"), attribute)
+            found = getattr(import_module(f"tidings.cli.{module}"), attribute)
             if isinstance(found, typer.Typer):
                 holder.add_typer(found, name=name, rich_help_panel=listed.panel)
             else:
@@ -60,18 +57,6 @@ class Loaded(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-@contextmanager
-def _kept() -> Iterator[None]:
-    """What is loaded stays until the end: to look through it for garbage, while it is loaded and when the
-    process ends, is a quarter of a command's time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 class LateGroup(Group):
