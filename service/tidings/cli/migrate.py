@@ -1,8 +1,8 @@
 """`tidings migrate`: brings the database's tables to the version this Tidings needs."""
 
 from tidings.cli.console import err, out, print_json, run
-from tidings.cli.options import AsJson
-from tidings.operations.tables import update
+from tidings.cli.options import AsJson, actor
+from tidings.operations.migrations import update
 from tidings.settings import Settings
 
 
@@ -11,7 +11,7 @@ def migrate_(as_json: AsJson = False) -> None:
 
     Example: [bold]TIDINGS_DATABASE_URL=postgresql://tidings@db/tidings tidings migrate[/]
     """
-    view = run(update(Settings(), _say_that_it_waits))
+    view = run(update(Settings(), actor(), _say_that_it_waits))
     if as_json:
         print_json(view)
     elif view.before == view.after:

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from tidings.cli.commands import Commands
-from tidings.cli.console import FAULT, err, fail, guarded, out, print_json
+from tidings.cli.console import FAULT, err, fail, guarded, out, print_json, run
 from tidings.cli.files import text_of, write_text
 from tidings.cli.harmless import escape
-from tidings.cli.options import AsJson, ask
+from tidings.cli.options import AsJson, actor
 from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.errors import TidingsError
 from tidings.operations import topology
@@ -50,7 +50,7 @@ def check(as_json: AsJson = False) -> None:
 
     Example: [bold]tidings topology check[/]
     """
-    view = ask(topology.compare)
+    view = run(topology.compare(Settings()))
     found = view.differences
     if as_json:
         print_json(found)
@@ -73,7 +73,7 @@ def apply() -> None:
 
     Example: [bold]tidings topology apply[/]
     """
-    wanted = ask(topology.apply)
+    wanted = run(topology.apply(Settings(), actor()))
     out.print(
         f"[green]✓[/] {len(wanted.exchanges)} exchanges, {len(wanted.queues)} queues and "
         f"{len(wanted.bindings)} bindings are in place."
@@ -95,9 +95,9 @@ def prune(
     Example: [bold]tidings topology prune --dry-run[/]
     """
     if dry_run:
-        _tell_leftovers(ask(topology.list_leftovers), as_json=as_json)
+        _tell_leftovers(run(topology.list_leftovers(Settings())), as_json=as_json)
         return
-    pruned = ask(lambda backend: topology.prune(backend, _say_it_watches))
+    pruned = run(topology.prune(Settings(), actor(), _say_it_watches))
     if as_json:
         print_json(pruned)
         return

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from tidings.broker.topology.declaration import declare
 from tidings.broker.topology.inspection import (
     Difference,
@@ -19,7 +21,7 @@ from tidings.broker.topology.management import Management
 from tidings.broker.topology.pruning import STATISTICS_SETTLE, Pruned, Pruner
 from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable
-from tidings.operations.backend import Backend
+from tidings.operations.actor import Actor
 from tidings.settings import Settings
 
 __all__ = [
@@ -36,6 +38,8 @@ __all__ = [
     "prune",
     "topology_of",
 ]
+
+log = structlog.get_logger(__name__)
 
 NAME: Final = "tidings topology"
 """Of the connection, in RabbitMQ's management UI."""
@@ -60,12 +64,12 @@ def definitions(settings: Settings) -> str:
     return json.dumps(topology_of(settings).definitions(), indent=2) + "\n"
 
 
-async def compare(backend: Backend) -> Comparison:
+async def compare(settings: Settings) -> Comparison:
     """Compare RabbitMQ with what the settings ask for; changes nothing."""
-    settings, wanted = backend.settings.broker, topology_of(backend.settings)
-    async with connected(settings, NAME) as connection:
-        found = [*await differences(connection, wanted, settings.amqp_timeout)]
-    management = Management.of(settings)
+    wanted = topology_of(settings)
+    async with connected(settings.broker, NAME) as connection:
+        found = [*await differences(connection, wanted, settings.broker.amqp_timeout)]
+    management = Management.of(settings.broker)
     missing = {one.name for one in found if one.kind is Kind.MISSING}
     try:
         loose = unbound(wanted, await management.bindings())
@@ -76,32 +80,37 @@ async def compare(backend: Backend) -> Comparison:
     return Comparison(found, "")
 
 
-async def apply(backend: Backend) -> Topology:
-    """Make what is missing; what exists is left as it is.
+async def apply(settings: Settings, actor: Actor) -> Topology:
+    """Make what is missing; what exists is left as it is. The log keeps the actor.
 
     Raises:
         ConfigurationError: Something exists with other arguments; names it.
     """
-    settings, wanted = backend.settings.broker, topology_of(backend.settings)
-    async with connected(settings, NAME) as connection:
-        await declare(connection, wanted, settings.amqp_timeout)
+    wanted = topology_of(settings)
+    async with connected(settings.broker, f"{NAME} ({actor})") as connection:
+        await declare(connection, wanted, settings.broker.amqp_timeout)
+    log.info("topology applied", actor=str(actor))
     return wanted
 
 
-async def list_leftovers(backend: Backend) -> Sequence[Difference]:
+async def list_leftovers(settings: Settings) -> Sequence[Difference]:
     """Retry queues that no policy leads to any more."""
-    queues = await Management.of(backend.settings.broker).queues()
-    return [left_over(queue) for queue in leftovers(topology_of(backend.settings), queues)]
+    queues = await Management.of(settings.broker).queues()
+    return [left_over(queue) for queue in leftovers(topology_of(settings), queues)]
 
 
-async def prune(backend: Backend, progress: Callable[[int], None]) -> Sequence[Pruned]:
-    """Delete leftover retry queues that are empty and that nobody uses.
+async def prune(
+    settings: Settings, actor: Actor, progress: Callable[[int], None]
+) -> Sequence[Pruned]:
+    """Delete leftover retry queues that are empty and unused. The log keeps the actor.
 
     Args:
         progress: Told how many are watched, for `STATISTICS_SETTLE` seconds.
     """
-    settings, wanted = backend.settings.broker, topology_of(backend.settings)
-    async with connected(settings, NAME) as connection:
-        management = Management.of(settings)
-        pruner = Pruner(connection, management, settings.amqp_timeout, tell=progress)
-        return await pruner.prune(wanted)
+    broker, wanted = settings.broker, topology_of(settings)
+    async with connected(broker, f"{NAME} ({actor})") as connection:
+        pruner = Pruner(connection, Management.of(broker), broker.amqp_timeout, tell=progress)
+        pruned = await pruner.prune(wanted)
+    deleted = [queue.queue for queue in pruned if queue.deleted]
+    log.info("topology pruned", actor=str(actor), deleted=deleted)
+    return pruned

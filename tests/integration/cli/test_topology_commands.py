@@ -141,6 +141,16 @@ async def test_a_setting_that_is_wrong_is_named_before_anything_is_asked(command
     assert "Traceback" not in refused.err
 
 
+@pytest.mark.parametrize("command", [("check",), ("apply",), ("prune",), ("prune", "--dry-run")])
+async def test_the_topology_needs_no_database(
+    away: dict[str, str], command: tuple[str, ...]
+) -> None:
+    env = {**away, "TIDINGS_DATABASE_URL": "mysql://x"}
+    asked = await tidings("topology", *command, env=env)
+    assert asked.code == 3, asked.err
+    assert "TIDINGS_DATABASE_URL" not in asked.err
+
+
 async def declared(management: Management, queue: str, arguments: dict[str, str]) -> None:
     body = {"durable": True, "auto_delete": False, "arguments": arguments}
     await management.call("PUT", f"queues/{management.vhost}/{queue}", body)

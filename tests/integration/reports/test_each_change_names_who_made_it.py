@@ -1,11 +1,12 @@
 """Several people change things through one backend, and each change names the one who made it."""
 
 import pytest
+from structlog.testing import capture_logs
 from tests.integration.cli.test_asking_what_happened import RETRY, made
 
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.operations import channels, notifications
+from tidings.operations import channels, notifications, topology
 from tidings.operations.actor import Actor
 from tidings.operations.backend import opened
 from tidings.operations.channels import OrderRequest
@@ -40,3 +41,14 @@ async def test_each_change_names_the_person_or_key_that_made_it(
     assert cancelled.as_data()["state"] == "cancelled"
     assert "body" not in view.as_data(reveal=False)
     assert refusal.value.field == "provider"
+
+
+async def test_a_change_that_no_row_keeps_is_logged_with_its_actor(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDINGS_AMQP_URL", broker_url)
+    with capture_logs() as lines:
+        await topology.apply(Settings(), JANE)
+    assert [line["actor"] for line in lines if line["event"] == "topology applied"] == [
+        "console jane"
+    ]

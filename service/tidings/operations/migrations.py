@@ -3,8 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from tidings.ledger.migrate import migrate, migration_state
+from tidings.operations.actor import Actor
 from tidings.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +22,16 @@ class MigrationView:
     needed: str
 
 
-async def update(settings: Settings, waits: Callable[[], None]) -> MigrationView:
-    """Create or update the tables; safe at every start, and from several places at once.
+async def update(settings: Settings, actor: Actor, waits: Callable[[], None]) -> MigrationView:
+    """Create or update the tables; safe at every start, and from several places at once. The log keeps the actor.
 
     Args:
         waits: Called before each further try to lock a table that is in use.
     """
     url = settings.ledger.database_url.get_secret_value()
     before = await migration_state(url)
-    after = before if before.ok else await migrate(url, waits=waits)
+    if before.ok:
+        return MigrationView(before.current, before.current, before.needed)
+    after = await migrate(url, waits=waits)
+    log.info("tables migrated", actor=str(actor), before=before.current, after=after.current)
     return MigrationView(before.current, after.current, after.needed)
