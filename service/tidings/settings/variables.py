@@ -150,7 +150,11 @@ def _sections(settings: Settings) -> Mapping[type[BaseSettings], BaseSettings]:
 
 def _meaning(section: type[BaseModel], name: str) -> str:
     """Its own words, or those of the section it inherits from, on one line."""
-    ours = (kind for kind in section.__mro__ if not kind.__module__.startswith("pydantic"))
+    ours = (
+        kind
+        for kind in section.__mro__
+        if kind is not object and not kind.__module__.startswith("pydantic")
+    )
     told = (_meanings(sys.modules[kind.__module__]).get((kind.__name__, name)) for kind in ours)
     return next((meaning for meaning in told if meaning), "")
 

@@ -31,6 +31,7 @@ class PigeonSettings(ChannelSettings):
 
     loft: str = ""
     """Where they start; the channel is off where empty."""
+    ringed: bool = False
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +66,12 @@ def test_its_variables_are_known_and_documented() -> None:
     assert [one.nearest for one in unknown(Settings(), {"TIDINGS_PIGEON_LOFTS": "x"})] == [
         "TIDINGS_PIGEON_LOFT"
     ]
+
+
+def test_a_variable_without_a_sentence_has_no_meaning() -> None:
+    found = {one.name: one for one in variables(Settings())}
+
+    assert found["TIDINGS_PIGEON_RINGED"].meaning == ""
 
 
 def test_it_has_lanes_and_retry_queues() -> None:
