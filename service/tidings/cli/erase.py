@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli.console import Unclear, out, print_json
+from tidings.cli.console import FAULT, Unclear, out, print_json
 from tidings.cli.letter_options import Yes
 from tidings.cli.options import AsJson, actor, ask
 from tidings.operations import erasure
@@ -38,7 +38,7 @@ def erase(
     """Erase a person: addresses, contents and headers of what has ended, and of dead letters.
 
     Open dead letters are discarded first. Nothing is erased while something of theirs is unfinished (exit code 1).
-    States, times and attempts stay.
+    States, times and attempts stay. If it is interrupted, give it again: it goes on with the rest.
 
     Examples:
       [bold]tidings erase --recipient jane@example.com --dry-run[/]
@@ -49,17 +49,23 @@ def erase(
     request = EraseRequest(recipient, user, why, dry_run)
     if not (yes or dry_run):
         found = ask(lambda backend: erasure.erase(backend, actor(), replace(request, dry_run=True)))
-        typer.confirm(f"Erase {_what(found)} for good?", abort=True, err=True)
+        typer.confirm(f"Erase {_what(found)}{_whose(found)} for good?", abort=True, err=True)
     view = ask(lambda backend: erasure.erase(backend, actor(), request))
     if as_json:
         print_json(view)
-        return
-    out.print(f"{'Would erase' if dry_run else 'Erased'} {_what(view)}.")
-    if view.unfinished:
-        out.print(f"{counted(view.unfinished, 'notification')} of theirs must end first.")
+    else:
+        out.print(f"{'Would erase' if dry_run else 'Erased'} {_what(view)}{_whose(view)}.")
+        if view.unfinished:
+            out.print(f"{counted(view.unfinished, 'notification')} of theirs must end first.")
+    if view.unfinished and not dry_run:
+        raise typer.Exit(FAULT)
 
 
 def _what(view: ErasureView) -> str:
     letters = counted(view.dead_letters, "dead letter")
     discarded = f" ({view.discarded:,} of them discarded first)" if view.discarded else ""
     return f"{counted(view.notifications, 'notification')} and {letters}{discarded}"
+
+
+def _whose(view: ErasureView) -> str:
+    return f", addressed to {', '.join(view.recipients)}" if view.recipients else ""

@@ -36,7 +36,7 @@ TABLES: Final = (
     "circuits",
     "recipient_results",
 )
-HISTORY: Final = ("attempts", "tries", "transitions", "channel_orders")
+HISTORY: Final = ("attempts", "tries", "transitions", "channel_orders", "operator_actions")
 """Only ever added to."""
 PRIVILEGES: Final = """
 SELECT name FROM unnest($1::text[] || $2::text[]) AS name

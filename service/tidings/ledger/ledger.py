@@ -16,6 +16,7 @@ from tidings.ledger.notifications.claims import Claims
 from tidings.ledger.notifications.dispatch import Outbox
 from tidings.ledger.notifications.records import Records
 from tidings.ledger.notifications.requeue import Requeues
+from tidings.ledger.operators.actions import Actions
 from tidings.ledger.operators.controls import LedgerControls
 from tidings.ledger.operators.processes import Processes
 from tidings.ledger.operators.reports import Reports
@@ -49,6 +50,7 @@ class Ledger:
         self.processes = Processes(self.database)
         self.verification = Verification(self.database)
         self.partitions = Partitions(self.database)
+        self.actions = Actions(self.database)
         self.erasures = Erasures(self.database)
         self.retention = Retention(self.database, Periods.read(settings))
         self.letters = Letters(self.database, actor=actor, window=settings.idempotency_window)

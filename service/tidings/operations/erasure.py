@@ -1,15 +1,23 @@
 """Erasing a person from what is stored."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
+import structlog
+
 from tidings.delivery.errors import InvalidRequest, Refused
+from tidings.delivery.masking import mask
 from tidings.ledger.erasure import Person, Traces
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.masks import PEOPLE
+
+log = structlog.get_logger(__name__)
 
 EXAMPLES: Final = 5
-"""Ids that are named with a refusal."""
+"""Ids that are named with a refusal, and recipients before a confirmation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,45 +40,93 @@ class ErasureView:
     discarded: int
     """Dead letters that were open: they are discarded first."""
     unfinished: int
-    """Notifications, or replays, that stand in the way; 0 once it is done."""
+    """Notifications, or replays, that stand in the way: they must end first."""
+    keys: int
+    """Idempotency keys that were deleted; not counted by a dry run."""
+    recipients: Sequence[str]
+    """Some of those whom all this is for, masked: others too, if the address is in a copy's field or a text."""
     dry_run: bool
 
 
 async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> ErasureView:
     """Erase a person from what has ended, and from their dead letters, of which those that are open are discarded.
 
+    It may be asked for again after it was interrupted: what is left is found again.
+
     Raises:
         InvalidRequest: It names no one, or two, or no reason.
         Refused: Something of theirs is unfinished, and nothing was erased.
     """
-    person = _person(request)
+    person, why = _read(request)
     found = await backend.ledger.erasures.find(person)
     view = ErasureView(
         len(found.ended),
         len(found.closed) + len(found.open),
         len(found.open),
         len(found.unfinished) + len(found.replaying),
+        0,
+        sorted({mask(one) for one in found.recipients - {""}})[:EXAMPLES],
         request.dry_run,
     )
     if request.dry_run:
         return view
     _check_that_all_has_ended(found)
-    why = (request.why or "").strip()
-    if found.open:
-        await backend.ledger.letters.closings.discard(found.open, why, actor=str(actor))
-    await backend.ledger.erasures.erase(found, actor=str(actor), why=why)
+    await backend.ledger.erasures.check()
+    by = "recipient" if person.user_id is None else "user"
+    found_so_far = {
+        "by": by,
+        "notifications": view.notifications,
+        "dead_letters": view.dead_letters,
+    }
+    await backend.ledger.actions.note(str(actor), "erase", why, {"began": found_so_far})
+    view = await _erase(backend, actor, person, why, found, view)
+    done = {
+        name: value for name, value in asdict(view).items() if name not in {"recipients", "dry_run"}
+    }
+    await backend.ledger.actions.note(str(actor), "erase", why, {"ended": {"by": by, **done}})
+    log.warning("erased a person", actor=str(actor), why=why, by=by, **done)
     return view
 
 
-def _person(request: EraseRequest) -> Person:
+async def _erase(
+    backend: Backend, actor: Actor, person: Person, why: str, found: Traces, view: ErasureView
+) -> ErasureView:
+    """Until nothing is found any more: something may have been under way when it was looked for."""
+    ledger = backend.ledger
+    view = replace(view, notifications=0, dead_letters=0, discarded=0)
+    while found.ended or found.closed or found.open:
+        discarded = await ledger.letters.closings.discard(found.open, why, actor=str(actor))
+        erased = await ledger.erasures.erase(found, actor=str(actor), why=why)
+        view = replace(
+            view,
+            notifications=view.notifications + erased.notifications,
+            dead_letters=view.dead_letters + erased.dead_letters,
+            discarded=view.discarded + len(discarded),
+            keys=view.keys + erased.keys,
+        )
+        if not (erased.notifications or erased.dead_letters):
+            break
+        found = await ledger.erasures.find(person)
+    return replace(view, unfinished=len(found.unfinished) + len(found.replaying))
+
+
+def _read(request: EraseRequest) -> tuple[Person, str]:
     if (request.recipient is None) == (request.user is None):
         raise InvalidRequest("give --recipient or --user, and one of them only")
+    name, value = (
+        ("recipient", request.recipient) if request.user is None else ("user", request.user)
+    )
+    value = (value or "").strip()
+    if not value:
+        raise InvalidRequest("is blank; write it in full", field=name)
     why = (request.why or "").strip()
     if not why and not request.dry_run:
         raise InvalidRequest("say why, in a few words that don't name the person", field="why")
-    if request.recipient and request.recipient in why:
-        raise InvalidRequest("it is kept, so it must not hold the address", field="why")
-    return Person(request.recipient, request.user)
+    if re.search(rf"(?<!\w){re.escape(value)}(?!\w)", why, re.IGNORECASE):
+        raise InvalidRequest("it is kept, so it must not name the person", field="why")
+    if name == "user":
+        return Person(user_id=value), why
+    return Person(value, fields=PEOPLE), why
 
 
 def _check_that_all_has_ended(found: Traces) -> None:
@@ -85,7 +141,7 @@ def _check_that_all_has_ended(found: Traces) -> None:
         )
 
 
-def _named(ids: tuple[object, ...]) -> str:
+def _named(ids: Sequence[object]) -> str:
     shown = ", ".join(map(str, ids[:EXAMPLES]))
     more = f" and {len(ids) - EXAMPLES:,} more" if len(ids) > EXAMPLES else ""
     return f"{shown}{more} {'is' if len(ids) == 1 else 'are'}"

@@ -1,15 +1,19 @@
 """`tidings erase`: nothing of a person is left in what has ended, and its history says who erased it."""
 
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from tests.support.attempts import attempt_of
-from tests.support.ledger_rig import BOUNCE, LedgerRig, record_of, settings_of
+from tests.support.ledger_rig import BOUNCE, LedgerRig, record_of, request_of, settings_of
 
-from tidings.delivery.errors import InvalidRequest, Refused
+from tidings.delivery.errors import InvalidRequest, LedgerRefused, Refused
 from tidings.delivery.states import State
-from tidings.ledger import Ledger
+from tidings.ledger import Ledger, erasure
+from tidings.ledger.erasure import Erased
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.erasure import EraseRequest, ErasureView, erase
@@ -67,14 +71,94 @@ async def test_a_person_is_erased_from_what_has_ended(backend: Backend, rig: Led
         copied,
         JANE,
     )
-    view = ErasureView(3, 2, 1, 0, dry_run=True)
+    masked = ["b…@example.com", "j…@example.com"]
+    view = ErasureView(3, 2, 1, 0, 0, masked, dry_run=True)
     assert await erase(backend, ACTOR, request(why=None, dry_run=True)) == view
-    await erase(backend, ACTOR, request())
+    assert await erase(backend, ACTOR, request()) == replace(view, dry_run=False)
     assert await rig.fetch(LEFT) == [{"n": 0}]
     assert await rig.history(sent) == [("sent", "sent", "erased: request 118")]
     assert await rig.state(failed.id) is State.DISCARDED
     assert (await rig.row(other))["recipient"] == BOB
     assert (await erase(backend, ACTOR, request())).notifications == 0
+
+
+async def test_those_whose_addresses_end_alike_are_left_alone(
+    backend: Backend, rig: LedgerRig
+) -> None:
+    dan = await put(rig, State.SENT, "dan@example.com", cc=["susan@example.com"])
+    failed = await put(rig, State.FAILED, "susan@example.com")
+    await rig.execute(LETTER.replace("jane", "susan"), failed, "buried")
+    view = await erase(backend, ACTOR, request("an@example.com"))
+    assert (view.notifications, view.dead_letters) == (0, 0)
+    assert (await rig.row(dan))["recipient"] == "dan@example.com"
+
+
+async def test_an_address_is_found_however_json_writes_it(backend: Backend, rig: LedgerRig) -> None:
+    attempt = attempt_of(recipient=BOB, cc=["jürgen@example.com"])
+    body = json.dumps(json.loads(attempt.body))  # as most producers write it
+    await rig.put(replace(attempt, body=body.encode()), State.SENT)
+    assert (await erase(backend, ACTOR, request("jürgen@EXAMPLE.com"))).notifications == 1
+
+
+async def test_an_erasure_that_was_cut_off_is_finished_by_the_next(
+    backend: Backend, rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = await put(rig, State.FAILED, JANE)
+    await rig.execute(LETTER.replace("jane", "her.other.address"), failed, "buried")
+    monkeypatch.setattr(erasure, "ERASE", "SELECT 1 / 0, $1::uuid[], $2::text, $3::text")
+    with pytest.raises(LedgerRefused):
+        await erase(backend, ACTOR, request())
+    monkeypatch.undo()
+    view = await erase(backend, ACTOR, request())
+    assert (view.notifications, view.dead_letters) == (1, 0)
+    assert await rig.fetch("SELECT recipient, state FROM dead_letters") == [
+        {"recipient": "erased", "state": "discarded"}
+    ]
+
+
+async def test_a_replay_that_begins_meanwhile_is_counted_as_unfinished(
+    backend: Backend, rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, replayed = await put(rig, State.SENT, JANE), await put(rig, State.FAILED, JANE)
+    erasing = backend.ledger.erasures.erase
+
+    async def beginning_a_replay(*arguments: Any, **named: Any) -> Erased:
+        await rig.execute(
+            "UPDATE notifications SET state = 'queued', finished_at = NULL WHERE id = $1", replayed
+        )
+        return await erasing(*arguments, **named)
+
+    monkeypatch.setattr(backend.ledger.erasures, "erase", beginning_a_replay)
+    view = await erase(backend, ACTOR, request())
+    assert (view.notifications, view.unfinished) == (1, 1)
+    assert (await rig.row(gone))["recipient"] == "erased"
+
+
+async def test_idempotency_keys_that_name_a_person_go_with_them(
+    backend: Backend, rig: LedgerRig
+) -> None:
+    hers = attempt_of(recipient=JANE, idempotency_key=f"welcome:{JANE}")
+    other = attempt_of(recipient=BOB, idempotency_key="welcome:bob")
+    for attempt in (hers, other):
+        await rig.claim(request_of(attempt))
+    await rig.execute("UPDATE notifications SET state = 'sent', finished_at = now()")
+    assert (await erase(backend, ACTOR, request())).keys == 1
+    assert await rig.fetch("SELECT key FROM idempotency_holders") == [{"key": "welcome:bob"}]
+
+
+async def test_who_erased_how_much_and_why_is_kept_without_whom(
+    backend: Backend, rig: LedgerRig
+) -> None:
+    await put(rig, State.SENT, JANE)
+    await erase(backend, ACTOR, request())
+    began, ended = await rig.fetch("SELECT * FROM operator_actions ORDER BY id")
+    assert (ended["actor"], ended["action"], ended["reason"]) == (
+        str(ACTOR),
+        "erase",
+        "request 118",
+    )
+    assert '"notifications": 1' in ended["details"]
+    assert JANE not in str([began, ended])
 
 
 async def test_a_user_is_erased_by_the_id_that_a_producer_gave_them(
@@ -97,7 +181,16 @@ async def test_what_is_unfinished_is_named_and_nothing_is_erased(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"recipient": None}, {"user": "j"}, {"why": " "}, {"why": f"{JANE} asked"}]
+    "wrong",
+    [
+        {"recipient": None},
+        {"recipient": " ", "why": None, "dry_run": True},
+        {"recipient": None, "user": ""},
+        {"user": "j"},
+        {"why": " "},
+        {"why": f"{JANE.upper()} asked"},
+        {"recipient": None, "user": "4711", "why": "user 4711 asked"},
+    ],
 )
 async def test_a_request_names_one_person_and_a_reason_that_does_not(
     backend: Backend, wrong: dict[str, object]

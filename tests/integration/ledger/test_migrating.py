@@ -57,6 +57,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "alembic_version",
         "attempts",
         "channel_orders",
+        "operator_actions",
         "circuits",
         "dead_letters",
         "escalations",

@@ -1,0 +1,31 @@
+"""Remembers which operator erased or deleted what, and why, after it is gone."""
+
+import json
+from typing import Final
+
+from tidings.ledger.database import Database
+
+NOTE: Final = (
+    "INSERT INTO operator_actions (actor, action, reason, details) VALUES ($1, $2, $3, $4::jsonb)"
+)
+
+
+class Actions:
+    """What operators erased and deleted: only ever added to, and left alone by retention."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def note(self, actor: str, action: str, reason: str, details: object) -> None:
+        """Keep an action.
+
+        Args:
+            reason: As it was typed.
+            details: What JSON can say; names no person.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is away.
+            ConfigurationError: The database's user may not.
+        """
+        async with self._database.connection() as connection:
+            await connection.execute(NOTE, actor, action, reason, json.dumps(details))
