@@ -89,7 +89,7 @@ def told(found: DeadLetterInFull, now: datetime) -> RenderableType:
     """Everything about one letter."""
     letter, results = found.letter, single_lines(found.recipients)
     parts: list[RenderableType] = [_head(letter, now)]
-    if apart := recipients.copies(results, reveal=True):  # masked already
+    if apart := recipients.copies(results):
         parts += ["", Text("Copies", style="dim"), apart]
     if headers := _not_told(letter):
         text = json.dumps(headers, indent=2, ensure_ascii=False)

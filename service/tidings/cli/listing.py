@@ -16,7 +16,6 @@ from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.show import STYLES
 from tidings.delivery.states import State
 from tidings.operations import notifications
-from tidings.operations.masks import discreet, shown
 from tidings.operations.notifications import Filters, ListedView, ListRequest, Summary
 from tidings.operations.times import ago, exact, moment, untried
 from tidings_events import CHANNELS
@@ -71,16 +70,16 @@ def list_(
         since=parsed(moment, since, "--since") if since else None,
         until=parsed(moment, until, "--until") if until else None,
     )
-    request = ListRequest(filters, limit, before)
+    request = ListRequest(filters, limit, before, reveal)
     page = ask(lambda backend: notifications.list_(backend, request))
     found = page.found
     if as_json:
-        print_json(page.as_data(reveal=reveal))
+        print_json(page.as_data())
     elif not found and page.looked_back_to is None:
         none = "There is no notification yet." if filters == Filters() and not before else None
         nothing_matches(category, type_, otherwise=none)
     elif found:
-        out.print(table(found, datetime.now(UTC), reveal=reveal))
+        out.print(table(found, datetime.now(UTC)))
         if len(found) == limit:
             err.print(f"[dim]There may be more: `{escape(next_page(found[-1].summary.id))}`[/]")
     if page.looked_back_to is not None:
@@ -96,26 +95,23 @@ def _say_how_far(reached: datetime) -> None:
     err.print(f"[dim]{since} For older ones: `--until {when}`[/]")
 
 
-def table(found: Sequence[ListedView], now: datetime, *, reveal: bool) -> Rows:
+def table(found: Sequence[ListedView], now: datetime) -> Rows:
     """For people: an id to go on with, and why where something went wrong or waits."""
     return Rows(
         ("ID", "When", "Channel", "State", "Tries", "To"),
-        [
-            Row(_cells(one.summary, now, reveal=reveal), one.waits or _why(one.summary))
-            for one in found
-        ],
+        [Row(_cells(one.summary, now), one.waits or _why(one.summary)) for one in found],
         least=LEAST,
     )
 
 
-def _cells(one: Summary, now: datetime, *, reveal: bool) -> list[Text]:
+def _cells(one: Summary, now: datetime) -> list[Text]:
     return [
         cell(str(one.id)),
         cell(ago(one.accepted_at, now)),
         cell(one.channel),
         cell(one.state.value, STYLES[one.state]),
         cell(str(one.tries)),
-        cell(shown(one.recipient, reveal=reveal)),
+        cell(one.recipient),
     ]
 
 
@@ -125,4 +121,4 @@ def _why(one: Summary) -> str:
         return ""
     reason = untried(one.tries) if one.untried else one.reason
     parts = (reason, one.failure_code, one.failure_message)
-    return discreet(" · ".join(part for part in parts if part))
+    return " · ".join(part for part in parts if part)

@@ -7,14 +7,13 @@ from rich.text import Text
 
 from tidings.cli.rows import GAP
 from tidings.cli.sentences import Sentence
-from tidings.operations.masks import shown
 from tidings.operations.notifications import Recipient
 
 
-def copies(results: Sequence[Recipient], *, reveal: bool) -> Group | None:
+def copies(results: Sequence[Recipient]) -> Group | None:
     """One line for each who has not got it, or not at once; None where there is nobody."""
     apart = [
-        (one.role, shown(one.address, reveal=reveal), one.state.replace("_", " "), _why(one))
+        (one.role, one.address, one.state.replace("_", " "), _why(one))
         for one in results
         if one.state != "sent" or one.kind
     ]

@@ -20,8 +20,6 @@ from tidings.delivery.arrival import TimeSource
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.operations import notifications
-from tidings.operations.dead_letters.remedies import remedy_of
-from tidings.operations.masks import discreet, shown
 from tidings.operations.notifications import (
     Asked,
     Change,
@@ -67,25 +65,26 @@ def show(
 
     Example: [bold]tidings show 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d[/]
     """
-    view = ask(lambda backend: notifications.show(backend, ShowRequest(id, everywhere)))
+    request = ShowRequest(id, everywhere, reveal)
+    view = ask(lambda backend: notifications.show(backend, request))
     if as_json:
-        print_json(view.as_data(reveal=reveal))
+        print_json(view.as_data())
         return
     match view:
         case StoryView():
-            paper().print(told(view, reveal=reveal, now=datetime.now(UTC)))
+            paper().print(told(view, datetime.now(UTC)))
         case UnclaimedView():
-            paper().print(show_letters.told(view, reveal=reveal, now=datetime.now(UTC)))
+            paper().print(show_letters.told(view))
 
 
-def told(view: StoryView, *, reveal: bool, now: datetime) -> RenderableType:
+def told(view: StoryView, now: datetime) -> RenderableType:
     """A story for people."""
     view = single_lines(view)
     story, waits = view.story, view.waits
-    parts: list[RenderableType] = [_head(story.notification, reveal=reveal, now=now), ""]
+    parts: list[RenderableType] = [_head(story.notification, now), ""]
     parts.append(_timeline(story, now))
     now_in = [one for one in story.recipients if one.epoch == story.notification.epoch]
-    if apart := recipients.copies(now_in, reveal=reveal):
+    if apart := recipients.copies(now_in):
         parts += ["", apart]
     queued = story.notification.state is State.QUEUED
     if coming := f"Waits: {escape(waits)}" if queued and waits else _coming(view, now):
@@ -105,7 +104,7 @@ def told(view: StoryView, *, reveal: bool, now: datetime) -> RenderableType:
     if story.clocks_disagree:
         clocks = "The clocks of its workers disagree: times may be off."
         parts += ["", Sentence(Text(clocks, style="yellow"))]
-    if reveal:
+    if story.body:
         body = json.dumps(json.loads(story.body), indent=2, ensure_ascii=False)
         parts += ["", *(whole(Text(line)) for line in body.split("\n"))]
     return Group(*parts)
@@ -115,12 +114,12 @@ def _times(count: int) -> str:
     return "Its id was published again" + (f" {count} times" if count > 1 else "")
 
 
-def _head(one: Summary, *, reveal: bool, now: datetime) -> RenderableType:
+def _head(one: Summary, now: datetime) -> RenderableType:
     told = (
         ("State", Text(one.state.value.upper(), style=f"bold {STYLES[one.state]}")),
         ("Id", Text(str(one.id))),
         ("What", Text(f"{one.channel} · {one.priority} · {one.category}")),
-        ("To", Text(shown(one.recipient, reveal=reveal))),
+        ("To", Text(one.recipient)),
         *((name, Text(value)) for name, value in _about(one, now)),
     )
     return Group(*facts(told))
@@ -170,7 +169,7 @@ def _timeline(story: Story, now: datetime) -> Timeline:
 
 def _change(change: Change) -> tuple[Text, str]:
     style = STYLES.get(State(change.after), "")
-    reason = discreet(change.reason)
+    reason = change.reason
     if change.before is None:
         return Text.assemble(("· ", "dim"), reason), change.actor
     if change.before == change.after:  # a note: it moved nothing
@@ -237,7 +236,7 @@ def _who(actor: str) -> str:
 
 def _coming(view: StoryView, now: datetime) -> str:
     """What happens next, or what a person can do."""
-    story, one = view.story, view.story.notification
+    one = view.story.notification
     match one.state:
         case State.SCHEDULED:
             return f"Goes out {_when(one.dispatch_at or one.scheduled_at, now)}."
@@ -246,9 +245,9 @@ def _coming(view: StoryView, now: datetime) -> str:
         case State.SUPPRESSED if one.duplicate_of:
             return f"Not sent: the same key as [bold]tidings show {one.duplicate_of}[/]"
         case State.FAILED | State.EXPIRED | State.UNKNOWN:
-            return _letter(story, now)
+            return _letter(view)
         case State.SENT if one.reason == Reason.COPIES_REFUSED:
-            return _letter(story, now)
+            return _letter(view)
         case _:
             return ""
 
@@ -268,13 +267,8 @@ def _next_try(view: StoryView, now: datetime) -> str:
     return "as soon as a worker takes it from its lane"
 
 
-def _letter(story: Story, now: datetime) -> str:
-    reason, expires_at = story.notification.reason, story.notification.expires_at
-    open_ = [one for one in story.letters if one.state == "buried"]
-    buried = [one for one in open_ if one.reason == reason] or open_
-    if not buried:
+def _letter(view: StoryView) -> str:
+    letter = view.dead_letter
+    if letter is None or view.remedy is None:
         return "Its dead letter is on its way to the archive, or was dealt with."
-    letter = buried[-1].id
-    expired = expires_at is not None and expires_at <= now
-    again = ways_on(letter, remedy_of(story.body, buried[-1].code, expired=expired))
-    return f"Its dead letter: [bold]tidings dead show {letter}[/]\n{again}"
+    return f"Its dead letter: [bold]tidings dead show {letter}[/]\n{ways_on(letter, view.remedy)}"

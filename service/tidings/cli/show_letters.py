@@ -12,18 +12,17 @@ from tidings.cli.sentences import Sentence
 from tidings.cli.timeline import Timeline, facts
 from tidings.cli.ways_on import ways_on
 from tidings.delivery.properties import producer
-from tidings.operations.dead_letters.looks import in_full
 from tidings.operations.dead_letters.views import DeadLetterView, published_at
-from tidings.operations.masks import discreet
 from tidings.operations.notifications import Burial, StoryView, UnclaimedView
 from tidings.operations.times import clock
 
 
-def told(view: UnclaimedView, *, reveal: bool, now: datetime) -> RenderableType:
+def told(view: UnclaimedView) -> RenderableType:
     """For people."""
-    found = [in_full(one, body, (), now, reveal=reveal) for one, body in view.letters]
-    letters = single_lines(tuple(one.letter for one in found))
-    ways = [(one.letter.id, ways_on(one.letter.id, one.remedy)) for one in found if one.remedy]
+    letters = single_lines(tuple(one.letter for one in view.letters))
+    ways = [
+        (one.letter.id, ways_on(one.letter.id, one.remedy)) for one in view.letters if one.remedy
+    ]
     parts: list[RenderableType] = [_head(letters[-1]), "", _timeline(letters)]
     if ways:
         last, known = ways[-1]
@@ -62,7 +61,7 @@ def _events(one: DeadLetterView) -> Iterator[tuple[datetime, Text]]:
     yield published_at(one.properties) or one.first_failed_at, published
     style = letter_views.STYLES[one.state]
     text = Text.assemble(("✗ ", style), (one.reason.value, style), f": {one.message}")
-    about = [f"dead letter {one.id}", one.state.value, discreet(one.note or "")]
+    about = [f"dead letter {one.id}", one.state.value, one.note or ""]
     yield one.buried_at, text.append(f"\n  {' · '.join(filter(None, about))}", style="dim")
 
 
@@ -71,7 +70,7 @@ def strays(view: StoryView) -> Iterator[Text]:
     for one in view.strays:
         yield Text.assemble(
             ("Another message with this id is a dead letter", "yellow"),
-            f" ({_kind(one)}): {discreet(one.message)}\n  ",
+            f" ({_kind(one)}): {one.message}\n  ",
             (f"tidings dead show {one.id}", "bold"),
         )
 

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from tidings.delivery.errors import InvalidRequest, Refused
@@ -13,7 +13,6 @@ from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
-from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.ledger.notifications.changes import Cancelled
 from tidings.ledger.notifications.conflicts import PUBLISHED_AGAIN
 from tidings.ledger.notifications.records import PUT_OFF
@@ -32,9 +31,11 @@ from tidings.ledger.steps import PATIENCE
 from tidings.operations import waiting
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
-from tidings.operations.dead_letters.views import letter_as_data
+from tidings.operations.dead_letters.looks import in_full
+from tidings.operations.dead_letters.remedies import Remedy, remedy_of
+from tidings.operations.dead_letters.views import DeadLetterInFull
 from tidings.operations.masks import discreet, shown
-from tidings.operations.recipients import recipients_as_data
+from tidings.operations.recipients import masked_recipients
 from tidings.operations.suggestions import did_you_mean
 
 __all__ = [
@@ -69,6 +70,8 @@ class ShowRequest:
     id: IdPrefix
     whole: bool = False
     """Look for its digits among all ids, not only for a moment among the newest."""
+    reveal: bool = False
+    """Show recipients and contents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,26 @@ class StoryView:
     """A notification's whole story."""
 
     story: Story
+    """With people masked and an empty body, unless they are to be revealed."""
     waits: str
     """Why it waits; empty if it does not."""
+    dead_letter: UUID | None = None
+    """The open one of its end, or else the last open one."""
+    remedy: Remedy | None = None
+    """What would send that one on its way."""
+
+    @classmethod
+    def of(cls, story: Story, waits: str, now: datetime, *, reveal: bool) -> Self:
+        """What is shown of a story."""
+        notification = story.notification
+        open_ = [one for one in story.letters if one.state == LetterState.BURIED]
+        of_its_end = [one for one in open_ if one.reason == notification.reason] or open_
+        remedy = None
+        if of_its_end:
+            expired = notification.expires_at is not None and notification.expires_at <= now
+            remedy = remedy_of(story.body, of_its_end[-1].code, expired=expired)
+        letter = of_its_end[-1].id if of_its_end else None
+        return cls(story if reveal else _masked_story(story), waits, letter, remedy)
 
     @property
     def published_again(self) -> int:
@@ -105,34 +126,57 @@ class StoryView:
             and one.state == LetterState.BURIED
         ]
 
-    def as_data(self, *, reveal: bool) -> dict[str, Any]:
+    def as_data(self) -> dict[str, Any]:
         """For other programs."""
         data = asdict(self.story)
         notification, body = self.story.notification.data, data.pop("body")
         del data["notification"]
         data["attempts"] = [asdict(one) for one in self.story.attempts if not one.untried]
-        notification["recipient"] = shown(notification["recipient"], reveal=reveal)
-        data["recipients"] = recipients_as_data(self.story.recipients, reveal=reveal)
-        if reveal:
+        if body:
             notification["body"] = json.loads(body)
-        else:
-            for one in data["letters"]:
-                one["message"] = discreet(one["message"])
-            for one in data["history"]:
-                one["reason"] = discreet(one["reason"])
         return {**notification, **data, "waits": self.waits or None}
+
+
+def _masked_story(story: Story) -> Story:
+    return replace(
+        story,
+        notification=_masked(story.notification),
+        body=b"",
+        history=tuple(replace(one, reason=discreet(one.reason)) for one in story.history),
+        attempts=tuple(
+            replace(one, message=one.message and discreet(one.message)) for one in story.attempts
+        ),
+        letters=tuple(
+            replace(one, message=discreet(one.message), note=one.note and discreet(one.note))
+            for one in story.letters
+        ),
+        recipients=masked_recipients(story.recipients, reveal=False),
+    )
+
+
+def _masked(summary: Summary) -> Summary:
+    return replace(
+        summary,
+        recipient=shown(summary.recipient, reveal=False),
+        reason=summary.reason and discreet(summary.reason),
+        failure_message=summary.failure_message and discreet(summary.failure_message),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class UnclaimedView:
-    """The dead letters of a message that never became a notification, each with its body, oldest first."""
+    """The dead letters of a message that never became a notification, oldest first."""
 
-    letters: tuple[tuple[StoredLetter, bytes], ...]
+    letters: tuple[DeadLetterInFull, ...]
 
-    def as_data(self, *, reveal: bool) -> dict[str, Any]:
+    def as_data(self) -> dict[str, Any]:
         """For other programs: no notification, and its letters."""
-        letters = [letter_as_data(one, reveal=reveal) for one, _ in self.letters]
-        return {"id": self.letters[0][0].notification_id, "state": None, "letters": letters}
+        letters = [one.letter for one in self.letters]
+        return {
+            "id": letters[0].notification_id,
+            "state": None,
+            "letters": [letter.as_data() for letter in letters],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +187,8 @@ class ListRequest:
     limit: int = 25
     before: IdPrefix | None = None
     """Only those older than this one."""
+    reveal: bool = False
+    """Show recipients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +196,18 @@ class ListedView:
     """One notification in a list."""
 
     summary: Summary
+    """With people masked, unless they are to be revealed."""
     waits: str
     """Why it waits; empty if it does not."""
 
-    def as_data(self, *, reveal: bool) -> dict[str, Any]:
+    @classmethod
+    def of(cls, summary: Summary, waits: str, *, reveal: bool) -> Self:
+        """What is shown of one."""
+        return cls(summary if reveal else _masked(summary), waits)
+
+    def as_data(self) -> dict[str, Any]:
         """For other programs."""
-        message = self.summary.failure_message
-        return {
-            **self.summary.data,
-            "recipient": shown(self.summary.recipient, reveal=reveal),
-            "failure_message": message if reveal or not message else discreet(message),
-            "waits": self.waits or None,
-        }
+        return {**self.summary.data, "waits": self.waits or None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +220,9 @@ class PageView:
     letters_alone: Mapping[Reason, int]
     """Open dead letters that never became notifications, if a list lacks them: counted up to `LOOKED_AT`."""
 
-    def as_data(self, *, reveal: bool) -> list[dict[str, Any]]:
+    def as_data(self) -> list[dict[str, Any]]:
         """For other programs."""
-        return [one.as_data(reveal=reveal) for one in self.found]
+        return [one.as_data() for one in self.found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +255,7 @@ async def show(backend: Backend, request: ShowRequest) -> StoryView | UnclaimedV
     reports, patience = backend.ledger.reports, None if request.whole else PATIENCE
     found = (
         await reports.show(request.id, within=False)
-        or await _behind(backend.ledger, request.id)
+        or await _behind(backend.ledger, request)
         or await reports.show(request.id, patience=patience)
     )
     match found:
@@ -220,13 +266,14 @@ async def show(backend: Backend, request: ShowRequest) -> StoryView | UnclaimedV
         case story:
             around = await waiting.surroundings(backend, [story.notification])
             now = datetime.now(UTC)
-            return StoryView(story, waiting.why_it_waits(story.notification, around, now))
+            waits = waiting.why_it_waits(story.notification, around, now)
+            return StoryView.of(story, waits, now, reveal=request.reveal)
 
 
-async def _behind(ledger: Ledger, prefix: IdPrefix) -> Story | UnclaimedView | None:
+async def _behind(ledger: Ledger, request: ShowRequest) -> Story | UnclaimedView | None:
     """What an id stands for that is no notification's: the notification of that dead letter, or the letters of
     a message that never became one."""
-    found = await ledger.reports.letters(prefix)
+    found = await ledger.reports.letters(request.id)
     ids = {one.notification_id for one in found}
     if not found:
         return None
@@ -239,7 +286,9 @@ async def _behind(ledger: Ledger, prefix: IdPrefix) -> Story | UnclaimedView | N
             return story
         found = await ledger.reports.letters(IdPrefix.parse(str(id_)))
     read = [await ledger.letters.search.get(one.id) for one in found]
-    return UnclaimedView(tuple(one for one in read if one is not None)) if any(read) else None
+    now, reveal = datetime.now(UTC), request.reveal
+    views = [in_full(*one, (), now, reveal=reveal) for one in read if one is not None]
+    return UnclaimedView(tuple(views)) if views else None
 
 
 async def list_(backend: Backend, request: ListRequest) -> PageView:
@@ -256,7 +305,10 @@ async def list_(backend: Backend, request: ListRequest) -> PageView:
     everything = request.filters == Filters() and not before
     letters = await reports.letters_alone() if everything or not page.found else {}
     around, now = await waiting.surroundings(backend, page.found), datetime.now(UTC)
-    listed = (ListedView(one, waiting.why_it_waits(one, around, now)) for one in page.found)
+    listed = [
+        ListedView.of(one, waiting.why_it_waits(one, around, now), reveal=request.reveal)
+        for one in page.found
+    ]
     return PageView(tuple(listed), page.looked_back_to, letters)
 
 

@@ -1,8 +1,7 @@
 """What became of each recipient of a mail."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 from tidings.ledger.notifications.stories import Recipient
 from tidings.operations.masks import shown
@@ -11,8 +10,3 @@ from tidings.operations.masks import shown
 def masked_recipients(recipients: Sequence[Recipient], *, reveal: bool) -> tuple[Recipient, ...]:
     """Each with its address masked, unless it is to be revealed."""
     return tuple(replace(one, address=shown(one.address, reveal=reveal)) for one in recipients)
-
-
-def recipients_as_data(results: Sequence[Recipient], *, reveal: bool) -> list[dict[str, Any]]:
-    """For other programs."""
-    return [asdict(one) for one in masked_recipients(results, reveal=reveal)]

@@ -106,7 +106,7 @@ async def test_a_copy_refused_for_good_is_a_dead_letter_that_names_it(rig: DeadL
     assert [one.address for one in named if one.state == "refused"] == [EVE]
     assert story is not None
     assert story.recipients == named
-    lines = copies(named, reveal=True)
+    lines = copies(named)
     assert lines is not None
     assert len(lines.renderables) == 1
     assert (soundness.broken, soundness.unburied) == ((), None)

@@ -39,7 +39,7 @@ async def test_each_change_names_the_person_or_key_that_made_it(
     assert [one.actor for one in orders] == ["api-key shop", "console jane"]
     assert requeued.as_data()["requeued"] == [{"id": id_, "state": "retrying"}]
     assert cancelled.as_data()["state"] == "cancelled"
-    assert "body" not in view.as_data(reveal=False)
+    assert "body" not in view.as_data()
     assert refusal.value.field == "provider"
 
 

@@ -17,7 +17,7 @@ from tidings.cli.letter_views import letters_table, told
 from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.rows import StoredLetter
 from tidings.operations.dead_letters.looks import in_full
-from tidings.operations.dead_letters.views import DeadLetterView, letter_as_data
+from tidings.operations.dead_letters.views import DeadLetterView
 from tidings_events.routing import Headers
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -87,7 +87,7 @@ def test_headers_of_ours_that_repeat_what_stands_above_are_not_printed(reveal: b
     assert "x-tidings-" not in text
     assert "Headers" not in text
     assert "worker desk:7:abc" in text
-    assert letter_as_data(letter(OURS), reveal=True)["headers"] == OURS
+    assert DeadLetterView.of(letter(OURS), reveal=True).as_data()["headers"] == OURS
 
 
 def test_headers_that_say_something_else_stay() -> None:
@@ -110,7 +110,7 @@ def test_a_forged_time_of_the_first_read_is_printed_as_it_is(seen: object) -> No
 def test_headers_of_ours_give_nobody_away() -> None:
     quoting = {Headers.ERROR_MESSAGE: f"again: {SAID}"}
     assert "jane@" not in shown(letter(quoting))
-    assert "jane@" not in str(letter_as_data(letter(quoting), reveal=False))
+    assert "jane@" not in str(DeadLetterView.of(letter(quoting), reveal=False).as_data())
     assert "jane@" in shown(letter(quoting), reveal=True)
 
 
@@ -157,7 +157,7 @@ def test_only_what_can_work_for_this_letter_is_offered(
 
 def test_what_expired_before_it_was_tried_had_no_attempt() -> None:
     assert re.search(r"Attempts +0\n", shown(letter(**EXPIRED)))
-    assert letter_as_data(letter(**EXPIRED), reveal=False)["attempts"] == 0
+    assert DeadLetterView.of(letter(**EXPIRED), reveal=False).as_data()["attempts"] == 0
     assert re.search(r"Attempts +1\n", shown(letter(reason="expired", kind="unavailable")))
 
 

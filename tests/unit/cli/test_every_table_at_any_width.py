@@ -163,7 +163,6 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     listing.table: lambda: listing.table(
         [ListedView(notification(), ""), ListedView(notification(state=State.SENT), "")],
         NOW,
-        reveal=True,
     ),
     letter_views.letters_table: lambda: letter_views.letters_table(
         [DeadLetterView.of(letter(), reveal=True)], NOW

@@ -41,7 +41,8 @@ def printed(*summaries: Summary, width: int | None, reveal: bool = False) -> str
     console = HarmlessConsole(file=paper)
     if width is not None:
         console.width = width
-    console.print(table([ListedView(it, "") for it in summaries], NOW, reveal=reveal))
+    listed = [ListedView.of(it, "", reveal=reveal) for it in summaries]
+    console.print(table(listed, NOW))
     return paper.getvalue()
 
 

@@ -71,7 +71,7 @@ def a_story(summary: Summary, *tries: Try, changes: tuple[Change, ...] = (), **p
 def said(story: Story, *, reveal: bool = False, width: int = 160) -> str:
     sheet = io.StringIO()
     Console(file=sheet, width=width, highlight=False).print(
-        told(StoryView(story, ""), reveal=reveal, now=NOW)
+        told(StoryView.of(story, "", NOW, reveal=reveal), NOW)
     )
     return sheet.getvalue()
 
@@ -108,7 +108,9 @@ def test_copies_that_did_not_go_out_are_named_and_masked_and_the_others_are_not(
     assert "bcc  e…@example.net  given up  later" in said(story)
     assert "robert@example.com" in said(story, reveal=True)
     assert said(story).count("@example.net") == 1
-    masked = [one["address"] for one in StoryView(story, "").as_data(reveal=False)["recipients"]]
+    masked = [
+        one["address"] for one in StoryView.of(story, "", NOW, reveal=False).as_data()["recipients"]
+    ]
     assert masked == ["j…@example.com", "r…@example.com", "e…@example.net", "z…@example.net"]
 
 
@@ -248,7 +250,7 @@ def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
     assert "✗ expired before it was tried" in text
     assert "not delivered before noon" in text
     assert "attempt 1" not in text
-    told_json = StoryView(story, "").as_data(reveal=False)
+    told_json = StoryView.of(story, "", NOW, reveal=False).as_data()
     assert (told_json["attempt"], told_json["attempts"]) == (0, [])
     once = a_story(
         replace(summary, attempt=2),
@@ -256,7 +258,7 @@ def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
         a_try(2, State.EXPIRED, 70, **expired),
     )
     assert "✗ expired before it was tried again" in said(once)
-    assert StoryView(once, "").as_data(reveal=False)["attempt"] == 1
+    assert StoryView.of(once, "", NOW, reveal=False).as_data()["attempt"] == 1
 
 
 def test_clocks_that_disagree_are_mentioned() -> None:
@@ -270,12 +272,23 @@ def test_revealed_it_shows_the_recipient_and_the_words_as_they_are() -> None:
     assert "[bold]Hi[/bold]" in text
 
 
+def test_a_view_that_is_not_to_reveal_anything_holds_no_recipient() -> None:
+    quoting = Change(0, NOW, "queued", "failed", WORKER, 'recipient: "jane@example.com" is odd', 1)
+    story = a_story(a_summary(reason='recipient: "jane@example.com"'), changes=(quoting,))
+
+    assert "jane@" not in repr(StoryView.of(story, "", NOW, reveal=False))
+    assert "jane@" in repr(StoryView.of(story, "", NOW, reveal=True))
+
+
 def test_for_programs_the_body_is_there_only_when_revealed() -> None:
     story = a_story(a_summary(), a_try(1, State.SENT))
-    assert StoryView(story, "").as_data(reveal=False)["recipient"] == "j…@example.com"
-    assert "body" not in StoryView(story, "").as_data(reveal=False)
-    assert StoryView(story, "").as_data(reveal=True)["body"]["recipient"] == "jane@example.com"
-    assert StoryView(story, "").as_data(reveal=False)["attempts"][0]["duration_ms"] == 203
+    assert StoryView.of(story, "", NOW, reveal=False).as_data()["recipient"] == "j…@example.com"
+    assert "body" not in StoryView.of(story, "", NOW, reveal=False).as_data()
+    assert (
+        StoryView.of(story, "", NOW, reveal=True).as_data()["body"]["recipient"]
+        == "jane@example.com"
+    )
+    assert StoryView.of(story, "", NOW, reveal=False).as_data()["attempts"][0]["duration_ms"] == 203
 
 
 @pytest.mark.parametrize("width", [60, 80])

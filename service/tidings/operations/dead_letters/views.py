@@ -18,7 +18,6 @@ __all__ = [
     "DeadLetterInFull",
     "DeadLetterPage",
     "DeadLetterView",
-    "letter_as_data",
     "published_at",
 ]
 
@@ -79,6 +78,7 @@ class DeadLetterView:
             recipient = letter.recipient and shown(letter.recipient, reveal=False)
             stored |= {
                 "message": discreet(failure.message),
+                "note": letter.note and discreet(letter.note),
                 "recipient": recipient,
                 "headers": veiled_headers(letter.headers),
             }
@@ -130,8 +130,3 @@ class DeadLetterInFull:
         }
         body = self.body
         return data if body is None else {**data, "body": body.decode("utf-8", "replace")}
-
-
-def letter_as_data(letter: StoredLetter, *, reveal: bool) -> dict[str, Any]:
-    """A stored dead letter for other programs."""
-    return DeadLetterView.of(letter, reveal=reveal).as_data()
