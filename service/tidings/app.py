@@ -123,7 +123,10 @@ async def _serve(
             stack.push_async_callback(keeping.end)
         worker = running.get("worker")
         serves = (worker.channels, worker.templates) if isinstance(worker, Worker) else ((), "")
-        await stack.enter_async_context(beating(ledger.processes, ledger.actor, roles, *serves))
+        kept = ledger.retention.periods.stated if "scheduler" in roles else None
+        await stack.enter_async_context(
+            beating(ledger.processes, ledger.actor, roles, *serves, kept)
+        )
         collect_seldom()
         ended = await asyncio.gather(
             *(_run(role, stop) for role in running.values()), return_exceptions=True

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from tidings.cli.commands import Commands
-from tidings.cli.console import out, print_json
-from tidings.cli.options import AsJson, ask
+from tidings.cli.console import err, out, print_json
+from tidings.cli.letter_options import Yes
+from tidings.cli.options import AsJson, actor, ask
 from tidings.cli.rows import Row, Rows, cell
 from tidings.operations import retention
 from tidings.operations.retention import Done, Place, RehearsedPlace
-from tidings.operations.times import counted, span
+from tidings.operations.times import counted
 
 MIB = 1024 * 1024
 
@@ -29,9 +30,9 @@ def show(as_json: AsJson = False) -> None:
     if as_json:
         print_json(view)
         return
-    out.print(f"What has ended is kept {_period(view.period)}.")
+    out.print(f"What has ended is kept {retention.in_words(view.period)}.")
     for state, period in view.by_state.items():
-        out.print(f"What has ended as {state} is kept {_period(period)}.")
+        out.print(f"What has ended as {state} is kept {retention.in_words(period)}.")
     out.print(_places(view.places))
 
 
@@ -40,11 +41,13 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only count what would be deleted; reads everything.")
     ] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete what is over now, as a scheduler does once an hour.
 
-    What is unfinished or has an open dead letter stays, whatever its age.
+    What is unfinished or has an open dead letter stays, whatever its age. Before it deletes anything it says for how
+    long what has ended is kept, and counts. Nothing is deleted if a scheduler that runs has other periods (exit code 1).
 
     Examples:
       [bold]tidings retention run --dry-run[/]
@@ -57,17 +60,20 @@ def run(
         else:
             out.print(_rehearsal(rehearsed))
         return
-    done = ask(retention.run)
+    if not yes:
+        kept, rehearsed = ask(retention.prepare)
+        err.print(_rehearsal(rehearsed))
+        many = counted(sum(one.deleted for one in rehearsed), "notification")
+        typer.confirm(
+            f"Keep what has ended {kept}, and delete {many} for good?", abort=True, err=True
+        )
+    done = ask(lambda backend: retention.run(backend, actor()))
     if as_json:
         print_json(done)
     for one in () if as_json else done:
         out.print(_done(one))
     if not done and not as_json:
         out.print("A scheduler is deleting at this moment.")
-
-
-def _period(seconds: float) -> str:
-    return f"for {span(seconds)}" if seconds else "for ever"
 
 
 def _day(day: date | None, otherwise: str) -> str:

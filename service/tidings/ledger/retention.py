@@ -66,6 +66,12 @@ class Periods:
         return self.by_state.get(state, self.usual) or NEVER
 
     @property
+    def stated(self) -> Mapping[str, float]:
+        """As set, by state, `*` for the others; equal where the settings mean the same."""
+        others = {state: period for state, period in self.by_state.items() if period != self.usual}
+        return {ANY: self.usual, **others}
+
+    @property
     def of_most(self) -> float:
         """Those of nearly all: what was sent."""
         return self.of("sent")

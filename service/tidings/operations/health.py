@@ -141,6 +141,10 @@ async def _processes(
                 "finish the upgrade; `tidings ps` tells which is which",
             )
         )
+    if len({str(sorted(one.retention.items())) for one in running if one.retention}) > 1:
+        what = "schedulers keep what has ended for different times: the shortest counts"
+        remedy = "give them the same TIDINGS_RETENTION and TIDINGS_RETENTION_BY_STATE"
+        found.append(Finding("Processes", Verdict.WARNING, what, remedy))
     return found or [
         Finding("Processes", Verdict.OK, f"{len(running)} running, with every role and channel")
     ]

@@ -1,13 +1,20 @@
 """Retention: what is kept for how long, and a round of deleting what is over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from tidings.ledger.retention import Done, Place
-from tidings.operations.backend import Backend
+import structlog
 
-__all__ = ["Done", "Place", "RehearsedPlace", "RetentionView", "rehearse", "run", "show"]
+from tidings.delivery.errors import Refused
+from tidings.ledger.retention import ANY, Done, Place
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.times import span
+
+__all__ = ["Done", "Place", "RehearsedPlace", "RetentionView", "prepare", "rehearse", "run", "show"]
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +66,52 @@ async def rehearse(backend: Backend) -> Sequence[RehearsedPlace]:
     ]
 
 
-async def run(backend: Backend) -> Sequence[Done]:
-    """One round, now; nothing if a scheduler is at it.
+async def prepare(backend: Backend) -> tuple[str, Sequence[RehearsedPlace]]:
+    """How long a round would keep what has ended, and what it would delete, for a person to confirm.
 
     Raises:
+        Refused: As `run`.
+    """
+    await _check_that_schedulers_agree(backend)
+    return kept(backend.ledger.retention.periods.stated), await rehearse(backend)
+
+
+async def run(backend: Backend, actor: Actor) -> Sequence[Done]:
+    """One round, now; nothing if a scheduler is at it. Who ran it, with which periods, is kept.
+
+    Raises:
+        Refused: A scheduler that runs keeps what has ended for another time than these settings say.
         LedgerUnavailable: A table was in use for too long: ask again.
         ConfigurationError: The database's user may not.
     """
-    return [done async for done in backend.ledger.retention.run(datetime.now(UTC).date())]
+    await _check_that_schedulers_agree(backend)
+    retention, note = backend.ledger.retention, backend.ledger.actions.note
+    periods = dict(retention.periods.stated)
+    await note(str(actor), "retention run", "", {"began": periods})
+    done = [step async for step in retention.run(datetime.now(UTC).date())]
+    steps = [asdict(step) for step in done]
+    await note(str(actor), "retention run", "", {"ended": steps})
+    log.warning("retention was run by hand", actor=str(actor), periods=periods, done=steps)
+    return done
+
+
+def kept(periods: Mapping[str, float]) -> str:
+    """For how long what has ended is kept, in words: `for 30d; failed: for 90d`."""
+    others = [f"{state}: {in_words(period)}" for state, period in periods.items() if state != ANY]
+    return "; ".join([in_words(periods[ANY]), *others])
+
+
+def in_words(seconds: float) -> str:
+    """`for 30d`, or `for ever`."""
+    return f"for {span(seconds)}" if seconds else "for ever"
+
+
+async def _check_that_schedulers_agree(backend: Backend) -> None:
+    ours = backend.ledger.retention.periods.stated
+    for process in await backend.ledger.processes.known():
+        if process.running and process.retention is not None and process.retention != ours:
+            raise Refused(
+                f"the scheduler {process.host}:{process.pid} keeps what has ended {kept(process.retention)}, and this "
+                f"command would keep it {kept(ours)}: give it the scheduler's TIDINGS_RETENTION and "
+                "TIDINGS_RETENTION_BY_STATE; nothing was deleted"
+            )

@@ -105,6 +105,7 @@ async def stocked(
                     "0.1.0",
                     ("email", "sms", "whatsapp", "webhook"),
                     "",
+                    {"*": 2_592_000.0},
                 )
             )
             async with ledger.database.connection() as database:

@@ -14,10 +14,11 @@ from tidings.delivery.errors import InvalidRequest, LedgerRefused, Refused
 from tidings.delivery.states import State
 from tidings.ledger import Ledger, erasure
 from tidings.ledger.erasure import Erased
+from tidings.ledger.operators.processes import Process
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.erasure import EraseRequest, ErasureView, erase
-from tidings.operations.retention import rehearse, run, show
+from tidings.operations.retention import prepare, rehearse, run, show
 from tidings.settings import Settings
 
 JANE, BOB = "jane@example.com", "bob@example.com"
@@ -202,7 +203,8 @@ async def test_a_request_names_one_person_and_a_reason_that_does_not(
 async def test_retention_is_shown_counted_and_run_by_hand(backend: Backend, rig: LedgerRig) -> None:
     sent = await put(rig, State.SENT, JANE, id=uuid4())
     await rig.execute(
-        "UPDATE notifications SET accepted_at = now() - interval '40 days', finished_at = now() - interval '40 days'"
+        "UPDATE notifications SET accepted_at = now() - interval '40 days', finished_at = now() - interval '40 days',"
+        " updated_at = now() - interval '40 days'"
         " WHERE id = $1",
         sent,
     )
@@ -212,4 +214,20 @@ async def test_retention_is_shown_counted_and_run_by_hand(backend: Backend, rig:
     assert all(one.size > 0 for one in view.places)
     [rehearsed] = await rehearse(backend)
     assert (rehearsed.name, rehearsed.stored, rehearsed.deleted) == ("notifications_default", 1, 1)
-    assert [one.deleted for one in await run(backend)] == [1, 0]
+    await backend.ledger.processes.say(scheduler(keeping=365 * 86_400.0))
+    with pytest.raises(
+        Refused, match=r"web-1:7 keeps .* for 365d, and this command would keep it for 30d"
+    ):
+        await run(backend, ACTOR)
+    await rig.execute("DELETE FROM processes")
+    await backend.ledger.processes.say(scheduler(keeping=30 * 86_400.0))
+    assert await prepare(backend) == ("for 30d", [rehearsed])
+    assert [one.deleted for one in await run(backend, ACTOR)] == [1, 0]
+    began, ended = await rig.fetch("SELECT * FROM operator_actions ORDER BY id")
+    assert (began["actor"], began["action"]) == (str(ACTOR), "retention run")
+    assert '{"*": 2592000.0}' in began["details"]
+    assert '"deleted": 1' in ended["details"]
+
+
+def scheduler(keeping: float) -> Process:
+    return Process("s", ["scheduler"], "web-1", 7, "1.0", [], "", {"*": keeping})

@@ -17,6 +17,7 @@ def process(actor: str, **fields: object) -> Process:
             "version": "1.0",
             "channels": ["email"],
             "templates": "",
+            "retention": None,
             **fields,
         }  # type: ignore[arg-type]  # a test's shorthand
     )

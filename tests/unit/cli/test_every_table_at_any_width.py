@@ -132,6 +132,7 @@ PROCESS: Final = KnownProcess(
     version="0.1.0",
     channels=("email", "sms", "whatsapp", "webhook"),
     templates="",
+    retention=None,
     since=NOW,
     seen_at=NOW,
     running=False,

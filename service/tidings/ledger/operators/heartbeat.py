@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Final
@@ -29,6 +29,7 @@ async def beating(
     roles: Collection[str],
     channels: Sequence[str],
     templates: str,
+    retention: Mapping[str, float] | None,
 ) -> AsyncIterator[None]:
     """Say that this process runs until the block is left, then that it ends.
 
@@ -36,6 +37,7 @@ async def beating(
         actor: This process's name, unlike any other's.
         channels: Those that its worker serves.
         templates: What the templates come to that it read.
+        retention: Of a scheduler: for how long it keeps what has ended.
     """
     process = Process(
         actor,
@@ -45,6 +47,7 @@ async def beating(
         version("tidings"),
         list(channels),
         templates,
+        retention,
     )
     beat = Chore("say that this process runs", lambda: _beat_for_ever(processes, process))
     try:

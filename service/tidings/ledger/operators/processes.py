@@ -1,6 +1,7 @@
 """Remembers which processes run: each says so now and then, and once that it ends."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,17 +17,17 @@ AGAIN: Final = """
 UPDATE processes SET seen_at = now() WHERE actor = $1 RETURNING actor
 """
 
-_ROW: Final = "actor, roles, host, pid, version, channels, templates"
+_ROW: Final = "actor, roles, host, pid, version, channels, templates, retention"
 
 FIRST: Final = f"""
 WITH reused AS (
     UPDATE processes
-       SET ({_ROW}, since, seen_at, ended_at) = ($1, $2, $3, $4, $5, $6, $7, now(), now(), NULL)
-     WHERE actor = (SELECT actor FROM processes WHERE seen_at < now() - $8::float8 * interval '1 second'
+       SET ({_ROW}, since, seen_at, ended_at) = ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, now(), now(), NULL)
+     WHERE actor = (SELECT actor FROM processes WHERE seen_at < now() - $9::float8 * interval '1 second'
                      ORDER BY seen_at LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING actor)
 INSERT INTO processes ({_ROW})
-SELECT $1, $2, $3, $4, $5, $6, $7 WHERE NOT EXISTS (SELECT FROM reused)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8::jsonb WHERE NOT EXISTS (SELECT FROM reused)
 """
 
 END: Final = "UPDATE processes SET ended_at = now(), seen_at = now() WHERE actor = $1"
@@ -54,6 +55,8 @@ class Process:
     """Those that its worker serves."""
     templates: str
     """What the templates come to that it read; empty where it reads none."""
+    retention: Mapping[str, float] | None
+    """Of a scheduler: for how many seconds it keeps what has ended, by state, `*` for the others; 0: for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class Processes:
                     process.version,
                     process.channels,
                     process.templates,
+                    None if process.retention is None else json.dumps(process.retention),
                     FORGOTTEN,
                 )
 
@@ -102,4 +106,7 @@ class Processes:
         """Those that run, and those that vanished within the last day. Raises like `say`."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(KNOWN, FRESH, FORGOTTEN)
-        return [KnownProcess(**dict(row)) for row in rows]
+        return [
+            KnownProcess(**{**row, "retention": json.loads(row["retention"] or "null")})
+            for row in rows
+        ]
