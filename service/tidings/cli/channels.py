@@ -81,7 +81,7 @@ def pause(channel: Channel, why: Why = "") -> None:
 
     Example: [bold]tidings channels pause email --why "moving to another relay"[/]
     """
-    request = channels.OrderRequest(channel, reason=why)
+    request = channels.OrderRequest(channel, note=why)
     if ask(lambda backend: channels.pause(backend, actor(), request)).changed:
         out.print(f"{channel} is paused; workers obey within about a second.")
     else:
@@ -95,7 +95,7 @@ def resume(channel: Channel, why: Why = "") -> None:
 
     Example: [bold]tidings channels resume email[/]
     """
-    request = channels.OrderRequest(channel, reason=why)
+    request = channels.OrderRequest(channel, note=why)
     if ask(lambda backend: channels.resume(backend, actor(), request)).changed:
         out.print(f"{channel} goes on within about a second.")
     else:
@@ -136,7 +136,8 @@ def history(
 
     Example: [bold]tidings channels history email[/]
     """
-    orders = ask(lambda backend: channels.history(backend, channel, limit))
+    request = channels.HistoryRequest(channel, limit)
+    orders = ask(lambda backend: channels.history(backend, request))
     if as_json:
         print_json(orders)
     elif orders:

@@ -40,6 +40,8 @@ FAULT: Final = 1
 USAGE: Final = 2
 UNAVAILABLE: Final = 3
 STOPPED: Final = 130
+OPTIONS: Final = {"assignments": "--set", "note": "--why", "states": "--state"}
+"""Options that have another name than their field of a request."""
 ARGUMENTS: Final = frozenset({"channel", "provider", "id", "ids"})
 """Fields of a request that are arguments on the command line; the others are options."""
 LONGEST: Final = 2_000
@@ -76,8 +78,10 @@ def _misused(error: InvalidRequest) -> typer.BadParameter:
     """A usage error that names the option or the argument, if one of them is at fault."""
     if not error.field:
         return Unclear(str(error))
-    name = error.field.upper() if error.field in ARGUMENTS else f"--{error.field.replace('_', '-')}"
-    return typer.BadParameter(str(error), param_hint=name)
+    if error.field in ARGUMENTS:
+        return typer.BadParameter(str(error), param_hint=error.field.upper())
+    option = OPTIONS.get(error.field) or f"--{error.field.replace('_', '-')}"
+    return typer.BadParameter(str(error), param_hint=option)
 
 
 @contextmanager

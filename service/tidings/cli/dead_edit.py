@@ -21,7 +21,7 @@ from tidings.cli.console import (
     out,
     print_json,
 )
-from tidings.cli.edit_report import show_changes, show_mended
+from tidings.cli.edit_report import show_changes, show_edits
 from tidings.cli.editor import edit_text
 from tidings.cli.files import contents
 from tidings.cli.harmless import escape
@@ -33,12 +33,18 @@ from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters import edits, replays
-from tidings.operations.dead_letters.body import Unreadable, changes, checked, readable
-from tidings.operations.dead_letters.edits import EditRequest, FieldChange, Mended
+from tidings.operations.dead_letters.body import NoFields, Unreadable, changes, checked, readable
+from tidings.operations.dead_letters.edits import (
+    EditRequest,
+    EditView,
+    FieldChange,
+    SupersedeRequest,
+)
+from tidings.operations.dead_letters.pacing import INTERRUPTED
 from tidings.operations.dead_letters.plan import Plan
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.remedies import not_text
-from tidings.operations.dead_letters.replays import INTERRUPTED, ReplayRequest, ReplayView
+from tidings.operations.dead_letters.replays import ReplayRequest, ReplayView
 from tidings.operations.masks import discreet
 from tidings.operations.times import counted
 
@@ -110,10 +116,7 @@ def edit(
     change = FieldChange(tuple(assignments or ()), tuple(unset or ()))
     if change and file is not None:
         raise Unclear("give --set and --unset, or --file, not both")
-    try:
-        change.check()  # what is typed wrongly is wrong for every letter
-    except Refused as refused:
-        raise typer.BadParameter(str(refused)) from None
+    guarded(change.check)  # what is typed wrongly is wrong for every letter
     if len(query.ids) == 1 and not (query.narrowed.selects or as_json):
         _one(query.ids[0], change if change else None, file, dry_run, replay, reveal)
         return
@@ -146,7 +149,8 @@ def _one(
     if dry_run:
         out.print("It would stand in the place of the letter.")
         return
-    new = ask(lambda backend: edits.supersede(backend, actor(), letter.id, after))
+    request = SupersedeRequest(letter.id, after)
+    new = ask(lambda backend: edits.supersede(backend, actor(), request))
     out.print(f"Letter {new} stands in the place of {letter.id}.")
     if letter.notification_id != (id_ := checked(after).id):
         out.print(f"It had no id of a notification; it is {id_} now: [bold]tidings show {id_}[/]")
@@ -166,7 +170,7 @@ def _confirm(count: int) -> None:
 
 
 def _many(request: EditRequest, replay: bool, *, named: bool, as_json: bool) -> None:
-    async def interruptibly(backend: Backend) -> Mended:
+    async def interruptibly(backend: Backend) -> EditView:
         interrupted = asyncio.Event()
         with interruptible(interrupted.set):
             return await edits.edit(backend, actor(), request, interrupted)
@@ -176,7 +180,7 @@ def _many(request: EditRequest, replay: bool, *, named: bool, as_json: bool) -> 
     if as_json and not ready:
         print_json(done.as_data())
     elif not as_json:
-        show_mended(done)
+        show_edits(done)
         if done.new and not (done.rehearsed or replay):
             again = f"`tidings replay {' '.join(map(str, done.new))}`"
             err.print(
@@ -195,13 +199,17 @@ def _edited(before: bytes, change: FieldChange | None, file: str | None, *, reve
         if file is not None:
             after = contents("--file", file)
         elif change is not None:
-            after = guarded(lambda: change(before))
+            after = change(before)
         else:
             return _in_the_editor(before, reveal=reveal)
         checked(after)
+    except NoFields as refused:
+        fail(Refused(f"{refused}: write a whole one with --file or in the editor"))
     except Unreadable as unreadable:
         _explain(unreadable, reveal=reveal)
         raise typer.Exit(FAULT) from None
+    except Refused as refused:
+        fail(refused)
     return after
 
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from tidings.cli.console import err, out
 from tidings.cli.harmless import escape
-from tidings.operations.dead_letters.edits import Mended
-from tidings.operations.dead_letters.replayer import INTERRUPTED
+from tidings.operations.dead_letters.edits import EditView
+from tidings.operations.dead_letters.pacing import INTERRUPTED
 
 STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
 SHOWN: Final = 20
@@ -22,7 +22,7 @@ def show_changes(lines: Sequence[str]) -> None:
         out.print(f"[{style}]{escape(line)}[/]", soft_wrap=True)
 
 
-def show_mended(done: Mended) -> None:
+def show_edits(done: EditView) -> None:
     """Say what an edit of many letters did, or would do."""
     for one in done.sample:
         out.print(f"[dim]Letter {one.letter}[/]")
@@ -44,7 +44,7 @@ def show_mended(done: Mended) -> None:
         err.print(f"Go on with what is left: [bold]{escape(again)}[/]")
 
 
-def _show_refused(done: Mended) -> None:
+def _show_refused(done: EditView) -> None:
     for reason, count in Counter(one.reason for one in done.refused).most_common():
         out.print(f"[red]{count:>8,}[/]  can't be edited so: {reason.replace('_', ' ')}")
     for one in done.refused[:SHOWN]:

@@ -17,10 +17,10 @@ from tidings.cli.options import AsJson, actor, ask
 from tidings.cli.replay_progress import watching
 from tidings.cli.replay_report import show_rehearsal, show_summary, warn_of_doubt
 from tidings.operations.dead_letters import replays
+from tidings.operations.dead_letters.pacing import INTERRUPTED
 from tidings.operations.dead_letters.plan import Plan
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.replays import (
-    INTERRUPTED,
     Progress,
     ReplayChoice,
     ReplayRehearsal,

@@ -11,8 +11,8 @@ from tidings.cli.console import err, out, print_json
 from tidings.cli.harmless import escape
 from tidings.cli.letter_views import letters_table
 from tidings.delivery.burying import Refusal
+from tidings.operations.dead_letters.pacing import INTERRUPTED
 from tidings.operations.dead_letters.replays import (
-    INTERRUPTED,
     NotReplayed,
     ReplayRehearsal,
     ReplayView,

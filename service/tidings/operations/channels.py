@@ -50,8 +50,17 @@ class OrderRequest:
     channel: str
     provider: str | None = None
     """Its name; may be left out if the channel has only one."""
-    reason: str = ""
+    note: str = ""
     """Kept in the history."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRequest:
+    """The newest orders."""
+
+    channel: str | None = None
+    """Only those about this one."""
+    limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +115,8 @@ async def _order_channel(
     channel, controls = _known(request.channel), backend.ledger.controls
     paused = pausing(await controls.orders(), channel) is not None
     changes = paused == (verb is Verb.RESUME)
-    if changes or (verb is Verb.PAUSE and request.reason.strip()):
-        await controls.give(channel, WHOLE_CHANNEL, verb, actor=str(actor), reason=request.reason)
+    if changes or (verb is Verb.PAUSE and request.note.strip()):
+        await controls.give(channel, WHOLE_CHANNEL, verb, actor=str(actor), reason=request.note)
     return OrderView(channel, WHOLE_CHANNEL, changes)
 
 
@@ -134,14 +143,15 @@ async def _order_provider(
     if provider not in known:
         raise InvalidRequest(unknown(provider, known), field="provider")
     await backend.ledger.controls.give(
-        channel, provider, verb, actor=str(actor), reason=request.reason
+        channel, provider, verb, actor=str(actor), reason=request.note
     )
     return OrderView(channel, provider, changed=True)
 
 
-async def history(backend: Backend, channel: str | None, limit: int) -> Sequence[Order]:
-    """Every order, newest first; of one channel if it is named."""
-    return await backend.ledger.controls.history(channel and _known(channel), limit)
+async def history(backend: Backend, request: HistoryRequest) -> Sequence[Order]:
+    """Orders, newest first."""
+    channel = request.channel and _known(request.channel)
+    return await backend.ledger.controls.history(channel, request.limit)
 
 
 def _known(channel: str) -> str:

@@ -230,7 +230,7 @@ class CancelRequest:
     """A notification to be called off."""
 
     id: IdPrefix
-    why: str
+    note: str
     """Kept in its history."""
 
 
@@ -329,13 +329,13 @@ async def cancel(backend: Backend, actor: Actor, request: CancelRequest) -> Canc
     """Call off a notification that is scheduled, waiting, or between two attempts.
 
     Raises:
-        InvalidRequest: No reason is given.
+        InvalidRequest: The note is empty.
         Refused: It is not known, is being sent, or has ended; says which.
     """
-    if not (why := request.why.strip()):
-        raise InvalidRequest("it is empty; say why, in a few words", field="why")
+    if not (note := request.note.strip()):
+        raise InvalidRequest("it is empty; say why, in a few words", field="note")
     found = await backend.ledger.reports.find(request.id)
     if found is None:
         raise Refused(await waiting.unknown(backend))
-    cancelled = await backend.ledger.changes.cancel(found, actor=str(actor), reason=why)
+    cancelled = await backend.ledger.changes.cancel(found, actor=str(actor), reason=note)
     return CancelView(found, cancelled)

@@ -35,7 +35,7 @@ class RequeueRequest:
     limit: int = 10_000
     whole: bool = False
     """Look through all notifications, not only for a moment among the newest."""
-    why: str = ""
+    note: str = ""
     """Kept in their history."""
     dry_run: bool = False
 
@@ -78,11 +78,11 @@ async def requeue(backend: Backend, actor: Actor, request: RequeueRequest) -> Re
         InvalidRequest: One of the states waits for no message.
     """
     if wrong := [one for one in request.states if one not in STATES]:
-        raise InvalidRequest(f"what is {wrong[0]} waits for no message", field="state")
+        raise InvalidRequest(f"what is {wrong[0]} waits for no message", field="states")
     chosen = await (_named(backend, request) if request.ids else _matching(backend, request))
     if request.dry_run:
         return chosen
-    why = f"by hand: {reason}" if (reason := request.why.strip()) else "by hand"
+    why = f"by hand: {note}" if (note := request.note.strip()) else "by hand"
     requeues = backend.ledger.requeues
     requeued = await requeues.requeue(chosen.requeued, actor=str(actor), why=why)
     moved_on = {one.id for one in chosen.requeued} - {one.id for one in requeued}

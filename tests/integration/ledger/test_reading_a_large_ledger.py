@@ -30,9 +30,13 @@ from tidings.ledger.operators.reports import Reports
 from tidings.ledger.operators.standing import standing
 from tidings.ledger.operators.verification import Soundness, Verification
 from tidings.ledger.steps import Clock
-from tidings.operations.dead_letters.edits import mend
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.dead_letters import edits
+from tidings.operations.dead_letters.edits import EditRequest, FieldChange
 from tidings.operations.dead_letters.pacing import FEW as FEW_LETTERS
 from tidings.operations.dead_letters.rehearsal import rehearse
+from tidings.settings import Settings
 
 T = TypeVar("T")
 
@@ -339,23 +343,19 @@ async def test_what_waits_for_its_message_is_looked_for_among_the_newest(
     assert len(every) == 20
 
 
-async def test_a_rehearsal_looks_at_some_letters_and_says_at_how_many(large: str) -> None:
+async def test_a_rehearsal_looks_at_some_letters_and_says_at_how_many(
+    large: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edits, "PATIENCE", 0)
     async with Ledger(settings_of(large), actor="test") as ledger:
         chosen = (await ledger.letters.search.select(LetterFilter(fingerprint="3"))).letters
         some, every = [
             await rehearse(ledger, chosen, lambda _: None, force=False, clock=Clock(patience))
             for patience in (0, None)
         ]
-        mended = await mend(
-            ledger,
-            chosen,
-            lambda body: body,
-            lambda _: None,
-            actor="test",
-            rehearsed=True,
-            interrupted=asyncio.Event(),
-            clock=Clock(0),
-        )
+        request = EditRequest(chosen, FieldChange(("locale=de",)), rehearsed=True)
+        backend, actor = Backend(Settings(), ledger), Actor("test", "test")
+        mended = await edits.edit(backend, actor, request, asyncio.Event())
     assert (some.looked_at, len(some.not_replayed)) == (FEW_LETTERS, FEW_LETTERS)
     assert (every.looked_at, len(every.not_replayed)) == (429, 429)
     assert (mended.cut_short, mended.left) == (True, 429 - FEW_LETTERS)

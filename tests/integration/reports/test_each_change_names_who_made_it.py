@@ -9,7 +9,7 @@ from tidings.delivery.id_prefix import IdPrefix
 from tidings.operations import channels, notifications, topology
 from tidings.operations.actor import Actor
 from tidings.operations.backend import opened
-from tidings.operations.channels import OrderRequest
+from tidings.operations.channels import HistoryRequest, OrderRequest
 from tidings.operations.notifications import CancelRequest, ShowRequest, StoryView
 from tidings.operations.requeues import RequeueRequest, requeue
 from tidings.settings import Settings
@@ -27,10 +27,10 @@ async def test_each_change_names_the_person_or_key_that_made_it(
     async with opened(Settings(), "api") as backend:
         requeued = await requeue(backend, JANE, RequeueRequest(ids=[prefix]))
         cancelled = await notifications.cancel(backend, SHOP, CancelRequest(prefix, "sold out"))
-        await channels.pause(backend, JANE, OrderRequest("email", reason="new relay"))
+        await channels.pause(backend, JANE, OrderRequest("email", note="new relay"))
         await channels.resume(backend, SHOP, OrderRequest("email"))
         view = await notifications.show(backend, ShowRequest(prefix))
-        orders = await channels.history(backend, "email", 2)
+        orders = await channels.history(backend, HistoryRequest("email", 2))
         with pytest.raises(InvalidRequest) as refusal:
             await channels.disable_provider(backend, JANE, OrderRequest("email", "backup"))
     assert isinstance(view, StoryView)

@@ -11,7 +11,7 @@ from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.search import Chosen, Selection
 from tidings.operations.audit import AuditView
-from tidings.operations.dead_letters.edits import Mended
+from tidings.operations.dead_letters.edits import EditView
 from tidings.operations.dead_letters.rehearsal import Rehearsal
 from tidings.operations.dead_letters.replays import ReplayRehearsal
 from tidings.operations.requeues import RequeueView
@@ -37,8 +37,8 @@ def test_of_a_replay(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_of_an_edit(capsys: pytest.CaptureFixture[str]) -> None:
-    done = Mended(1_000, new=[UUID(int=1)] * 200, cut_short=True, rehearsed=True)
-    edit_report.show_mended(done)
+    done = EditView(1_000, new=[UUID(int=1)] * 200, cut_short=True, rehearsed=True)
+    edit_report.show_edits(done)
     assert "800 not looked at: `--whole` does" in _words(capsys)
     assert done.as_data()["not_looked_at"] == 800
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tidings.delivery.errors import Refused
+from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.operations.dead_letters.numbers import NumbersAsWritten
 from tidings.operations.masks import veiled_fields
 from tidings_events import InvalidNotification, Notification, parse
@@ -18,6 +18,10 @@ class Unreadable(Refused):
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("the edited letter can't be read: " + "; ".join(self.problems))
+
+
+class NoFields(Refused):
+    """A body has no fields that could be set one by one: only a whole new one can take its place."""
 
 
 def readable(body: bytes) -> str:
@@ -45,21 +49,19 @@ def with_fields(body: bytes, assignments: Iterable[str], unset: Iterable[str] = 
         unset: Fields that are taken out; a dotted path leads into objects.
 
     Raises:
-        Refused: The body is no JSON object, or too heavy a one, or an assignment leads nowhere.
+        NoFields: The body is no JSON object, or too heavy a one.
+        Refused: An assignment leads nowhere in this body.
+        InvalidRequest: An assignment, or a field in `unset`, is written wrongly.
     """
     if (heavy := too_heavy(body)) is not None:
-        raise Refused(
-            f"its body can't be edited by the field: {heavy}; write a whole one with --file"
-        )
+        raise NoFields(f"its body can't be edited by the field: {heavy}")
     numbers = NumbersAsWritten()
     try:
         notification = numbers.loads(body)
     except (ValueError, RecursionError):
         notification = None
     if not isinstance(notification, dict):
-        raise Refused(
-            "its body is no JSON object: write a whole new one with --file or in the editor"
-        )
+        raise NoFields("its body is no JSON object")
     before = _written(notification, numbers)
     for path in unset:
         _remove(notification, path)
@@ -123,7 +125,7 @@ def _json(body: bytes) -> Any:
 def _remove(notification: dict[str, Any], path: str) -> None:
     *parents, last = path.strip().split(".")
     if not last or not all(parents):
-        raise Refused(f"--unset {path!r}: write it like expires_at or entity.id")
+        raise InvalidRequest(f"{path!r}: write it like expires_at or entity.id", field="unset")
     place: Any = notification
     for parent in parents:
         place = place.get(parent) if isinstance(place, dict) else None
@@ -135,12 +137,14 @@ def _assign(notification: dict[str, Any], assignment: str, numbers: NumbersAsWri
     path, equals, value = assignment.partition("=")
     *parents, last = path.strip().split(".")
     if not equals or not last or not all(parents):
-        raise Refused(f"--set {assignment!r}: write it like recipient=ada@example.com")
+        raise InvalidRequest(
+            f"{assignment!r}: write it like recipient=ada@example.com", field="assignments"
+        )
     place = notification
     for parent in parents:
         inner = place.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise Refused(f"--set {assignment!r}: {parent} is no object")
+            raise Refused(f"{assignment!r}: {parent} is no object")
         place = inner
     place[last] = _value(value, numbers)
 
@@ -151,7 +155,7 @@ def _value(text: str, numbers: NumbersAsWritten) -> Any:
     except ValueError:
         return text
     except RecursionError:
-        raise Refused("--set: its value is nested too deeply") from None
+        raise InvalidRequest("a value is nested too deeply", field="assignments") from None
 
 
 def _written(notification: dict[str, Any], numbers: NumbersAsWritten) -> bytes:

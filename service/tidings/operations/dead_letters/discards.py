@@ -52,7 +52,7 @@ class DiscardRequest:
     """Dead letters to be closed."""
 
     letters: Sequence[UUID]
-    why: str
+    note: str
     """Kept with them and in the history of their notifications."""
 
 
@@ -97,14 +97,14 @@ async def discard(backend: Backend, actor: Actor, request: DiscardRequest) -> Di
     """Close dead letters for good; one that is no longer open stays as it is.
 
     Raises:
-        InvalidRequest: No reason is given.
+        InvalidRequest: The note is empty.
     """
-    if not (why := request.why.strip()):
-        raise InvalidRequest("it is empty; say why, in a few words", field="why")
+    if not (note := request.note.strip()):
+        raise InvalidRequest("it is empty; say why, in a few words", field="note")
     letters, closed = backend.ledger.letters, list[UUID]()
     for start in range(0, len(request.letters), CLOSED_AT_ONCE):
         some = request.letters[start : start + CLOSED_AT_ONCE]
-        closed += await letters.closings.discard(some, why, actor=str(actor))
+        closed += await letters.closings.discard(some, note, actor=str(actor))
     done = set(closed)
     left = tuple(letter for letter in request.letters if letter not in done)
     explained = tuple(sorted(left)[:EXPLAINED])

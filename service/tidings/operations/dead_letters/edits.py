@@ -10,17 +10,15 @@ from uuid import UUID
 from tidings.delivery.errors import InvalidRequest, Refused, TidingsError
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.letter import LetterState
-from tidings.ledger.dead_letters.editing import Change, NoEdit, NotEdited
+from tidings.ledger.dead_letters.editing import NoEdit, NotEdited
 from tidings.ledger.dead_letters.policies import Policies
-from tidings.ledger.dead_letters.rows import ExpiresAt
 from tidings.ledger.dead_letters.search import Chosen
-from tidings.ledger.ledger import Ledger
 from tidings.ledger.steps import PATIENCE, UNHURRIED, Clock
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.body import changes, with_fields
 from tidings.operations.dead_letters.looks import stored
-from tidings.operations.dead_letters.pacing import AT_ONCE, FEW, batches
+from tidings.operations.dead_letters.pacing import AT_ONCE, FEW, INTERRUPTED, batches
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.masks import discreet
 
@@ -45,9 +43,12 @@ class FieldChange:
 
     def check(self) -> None:
         """Raises:
-        Refused: It is written wrongly, whatever it is to change.
+        InvalidRequest: It is written wrongly, whatever it is to change.
         """
-        self(b"{}")
+        try:
+            self(b"{}")
+        except Refused as refused:  # one assignment leads into the value of another
+            raise InvalidRequest(str(refused), field="assignments") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,14 @@ class EditRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SupersedeRequest:
+    """A dead letter and the body, which can be read, of the one to stand in its place."""
+
+    letter: UUID
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class EditSample:
     """What an edit changes in one dead letter."""
 
@@ -82,8 +91,8 @@ class EditSample:
 
 
 @dataclass(slots=True)
-class Mended:
-    """What became of letters."""
+class EditView:
+    """What became of letters that were edited alike."""
 
     chosen: int
     new: list[UUID] = field(default_factory=list)
@@ -141,24 +150,48 @@ async def choose(backend: Backend, query: DeadLetterQuery) -> Sequence[Chosen]:
 
 async def edit(
     backend: Backend, actor: Actor, request: EditRequest, interrupted: asyncio.Event
-) -> Mended:
+) -> EditView:
     """Edit dead letters alike, each for itself: if it can't be edited it stays as it was, with the reason.
 
     Args:
         interrupted: Ends it after the batch that is under way.
+
+    Raises:
+        InvalidRequest: The change is written wrongly, whatever it is to change.
     """
-    hurried = request.rehearsed and not request.whole
-    return await mend(
-        backend.ledger,
-        request.letters,
-        request.change,
-        Policies(backend.settings).expires_at,
-        actor=str(actor),
-        rehearsed=request.rehearsed,
-        interrupted=interrupted,
-        clock=Clock(PATIENCE) if hurried else UNHURRIED,
-        reveal=request.reveal,
-    )
+    request.change.check()
+    rehearsed = request.rehearsed
+    clock = Clock(PATIENCE) if rehearsed and not request.whole else UNHURRIED
+    done = EditView(len(request.letters), rehearsed=rehearsed)
+    for batch in batches(request.letters, None, FEW if rehearsed else AT_ONCE):
+        if rehearsed and done.left < done.chosen and clock.over:
+            done.cut_short = True
+            break
+        if interrupted.is_set():
+            done.stopped = INTERRUPTED
+            break
+        try:
+            edits = await backend.ledger.letters.editing.edit(
+                [letter.id for letter in batch],
+                request.change,
+                expires_at=Policies(backend.settings).expires_at,
+                actor=str(actor),
+                rehearsed=rehearsed,
+            )
+        except TidingsError as error:
+            done.stopped = str(error)
+            break
+        done.new += [edited.new for edited in edits.edited]
+        done.sample += [
+            EditSample(edited.letter, changes(edited.before, edited.after, reveal=request.reveal))
+            for edited in edits.edited[: SAMPLE - len(done.sample)]
+        ]
+        for refusal in edits.not_edited:
+            if refusal.reason is NoEdit.UNCHANGED:
+                done.unchanged.append(refusal.letter)
+            else:
+                done.refused.append(replace(refusal, why=discreet(refusal.why)))
+    return done
 
 
 async def open_letter(backend: Backend, id: IdPrefix) -> EditableLetter:
@@ -173,65 +206,13 @@ async def open_letter(backend: Backend, id: IdPrefix) -> EditableLetter:
     return EditableLetter(letter.id, letter.notification_id, body)
 
 
-async def supersede(backend: Backend, actor: Actor, letter: UUID, body: bytes) -> UUID:
-    """Put a dead letter with this body, which can be read, in the place of one; the new one's id.
+async def supersede(backend: Backend, actor: Actor, request: SupersedeRequest) -> UUID:
+    """Put another dead letter in the place of one; the new one's id.
 
     Raises:
         Refused: The letter is not open any more, or its notification has moved on.
     """
     expires_at = Policies(backend.settings).expires_at
     return await backend.ledger.letters.editing.supersede(
-        letter, body, expires_at=expires_at, actor=str(actor)
+        request.letter, request.body, expires_at=expires_at, actor=str(actor)
     )
-
-
-async def mend(
-    ledger: Ledger,
-    letters: Sequence[Chosen],
-    change: Change,
-    expires_at: ExpiresAt,
-    *,
-    actor: str,
-    rehearsed: bool,
-    interrupted: asyncio.Event,
-    clock: Clock = UNHURRIED,
-    reveal: bool = False,
-) -> Mended:
-    """As `edit`.
-
-    Args:
-        actor: Named in the letters and in the history of their notifications.
-        rehearsed: Change nothing.
-        interrupted: Ends it after the batch that is under way.
-        clock: Ends a rehearsal, after some at least.
-    """
-    done = Mended(len(letters), rehearsed=rehearsed)
-    for batch in batches(letters, None, FEW if rehearsed else AT_ONCE):
-        if rehearsed and done.left < done.chosen and clock.over:
-            done.cut_short = True
-            break
-        if interrupted.is_set():
-            done.stopped = "interrupted"
-            break
-        try:
-            edits = await ledger.letters.editing.edit(
-                [letter.id for letter in batch],
-                change,
-                expires_at=expires_at,
-                actor=actor,
-                rehearsed=rehearsed,
-            )
-        except TidingsError as error:
-            done.stopped = str(error)
-            break
-        done.new += [edited.new for edited in edits.edited]
-        done.sample += [
-            EditSample(edited.letter, changes(edited.before, edited.after, reveal=reveal))
-            for edited in edits.edited[: SAMPLE - len(done.sample)]
-        ]
-        for refusal in edits.not_edited:
-            if refusal.reason is NoEdit.UNCHANGED:
-                done.unchanged.append(refusal.letter)
-            else:
-                done.refused.append(replace(refusal, why=discreet(refusal.why)))
-    return done

@@ -13,6 +13,8 @@ FEW: Final = 200
 BYTES_AT_ONCE: Final = 16 * 1024 * 1024
 LOOK: Final = 0.5
 """Seconds between two looks at what became of what was sent."""
+INTERRUPTED: Final = "interrupted"
+"""Why the rest is left alone where a person wants it so."""
 
 
 class Pace:

@@ -19,7 +19,7 @@ from tidings.ledger.ledger import Ledger
 from tidings.ledger.notifications.dispatch import Dispatch
 from tidings.ledger.notifications.holding import holding
 from tidings.operations.dead_letters.outcomes import Outcomes
-from tidings.operations.dead_letters.pacing import LOOK, Pace, batches
+from tidings.operations.dead_letters.pacing import INTERRUPTED, LOOK, Pace, batches
 from tidings.operations.dead_letters.plan import Plan
 from tidings.runtime.backoff import Backoff
 
@@ -32,8 +32,6 @@ NAMED: Final = 20
 """Notifications that a summary names."""
 ENOUGH: Final = 20
 """Outcomes from which a share is judged once the canaries are through."""
-INTERRUPTED: Final = "interrupted"
-"""Why the rest is left alone where a person wants it so."""
 
 
 @dataclass(slots=True)

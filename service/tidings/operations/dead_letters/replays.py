@@ -21,7 +21,6 @@ from tidings.operations.dead_letters.plan import Plan
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.rehearsal import Rehearsal, doubtful, rehearse
 from tidings.operations.dead_letters.replayer import (
-    INTERRUPTED,
     Progress,
     Replayer,
     Summary,
@@ -30,7 +29,7 @@ from tidings.operations.dead_letters.replayer import (
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.masks import discreet
 
-__all__ = ["INTERRUPTED", "NotReplayed", "Progress", "Selection", "Summary"]
+__all__ = ["NotReplayed", "Progress", "Selection", "Summary"]
 
 SAMPLE: Final = 10
 LOOKED_AT: Final = 1_000

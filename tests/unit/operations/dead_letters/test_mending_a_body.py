@@ -1,12 +1,13 @@
 """Bodies are edited field by field, checked, and compared."""
 
 import json
+import re
 
 import pytest
 
 from tidings.cli.harmless import printable
 from tidings.cli.hex_dump import hex_dump
-from tidings.delivery.errors import Refused
+from tidings.delivery.errors import InvalidRequest, Refused, TidingsError
 from tidings.operations.dead_letters.body import (
     Unreadable,
     checked,
@@ -14,6 +15,7 @@ from tidings.operations.dead_letters.body import (
     readable,
     with_fields,
 )
+from tidings.operations.dead_letters.edits import FieldChange
 from tidings.operations.masks import veiled
 
 BODY = b'{"id": "x", "recipient": "a@example.com", "entity": {"type": "order"}, "subject": "Hi"}'
@@ -44,8 +46,26 @@ def test_a_field_is_set_to_json_or_else_to_text(
 
 @pytest.mark.parametrize("assignment", ["recipient", "=x", "a..b=1", ".a=1", "subject.inner=1"])
 def test_an_assignment_that_leads_nowhere_is_refused(assignment: str) -> None:
-    with pytest.raises(Refused, match="--set"):
+    with pytest.raises(TidingsError, match=re.escape(repr(assignment))) as refusal:
         with_fields(BODY, [assignment])
+    assert "--" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (FieldChange(("recipient",)), "assignments"),
+        (FieldChange(("a=1", "a.b=2")), "assignments"),
+        (FieldChange(unset=("a..b",)), "unset"),
+    ],
+)
+def test_a_change_that_is_written_wrongly_names_the_field_of_the_request(
+    change: FieldChange, field: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        change.check()
+    assert refusal.value.field == field
+    assert "--" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"null", b"[" * 10_000])
