@@ -92,7 +92,8 @@ class Group(TyperGroup):
             typer.BadParameter: There is none.
         """
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            meant = ELSEWHERE.get(args[0]) or _meant(args[0], self, ctx)
+            elsewhere = ELSEWHERE.get(args[0]) if ctx.parent is None else None
+            meant = elsewhere or _meant(args[0], self, ctx)
             raise Unclear(f"there is no command {args[0]}{meant}", ctx=ctx)
         return super().resolve_command(ctx, args)
 

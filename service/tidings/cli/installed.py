@@ -2,25 +2,25 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import cast
+from typing import Any
 
 
-def names() -> list[str]:
-    """The commands of the group `tidings.commands`."""
-    return [entry.name for entry in entry_points(group="tidings.commands")]
-
-
-def command(name: str) -> Callable[..., None]:
-    """A command's function.
-
-    Raises:
-        KeyError: No distribution adds such a command.
-    """
-    return cast(Callable[..., None], entry_points(group="tidings.commands")[name].load())
+def commands() -> Mapping[str, Callable[..., None]]:
+    """The commands of the group `tidings.commands`, by name."""
+    return dict(_loaded("tidings.commands"))
 
 
 def hints(environment: Mapping[str, str]) -> Iterator[str]:
     """What those of the group `tidings.hints` can say, by the environment, of a server that does not answer."""
-    for entry in entry_points(group="tidings.hints"):
-        if hint := entry.load()(environment):
+    for _, hint_of in _loaded("tidings.hints"):
+        if hint := hint_of(environment):
             yield hint
+
+
+def _loaded(group: str) -> Iterator[tuple[str, Any]]:
+    for entry in entry_points(group=group):
+        try:
+            loaded = entry.load()
+        except (ImportError, AttributeError):
+            continue  # its code was removed or renamed, and its metadata was left behind
+        yield entry.name, loaded

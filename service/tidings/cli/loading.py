@@ -41,7 +41,7 @@ class Loaded(Mapping[str, Any]):
     def _load(self, name: str) -> Any:
         holder = Commands(add_completion=False)
         if (listed := self._listed.get(name)) is None:
-            holder.command(name, rich_help_panel=RUN)(installed.command(name))
+            holder.command(name, rich_help_panel=RUN)(installed.commands()[name])
         else:
             module, attribute = listed.place.split(":")
             found = getattr(import_module(f"tidings.cli.{module}"), attribute)
@@ -52,7 +52,7 @@ class Loaded(Mapping[str, Any]):
         return typer.main.get_group(holder).commands[name]
 
     def __iter__(self) -> Iterator[str]:
-        yield from installed.names()
+        yield from installed.commands()
         yield from self._listed
 
     def __len__(self) -> int:

@@ -1,14 +1,17 @@
 """An empty value or a misspelt word is refused, by every command alike."""
 
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
 import typer
 import typer.main
 
+from tidings.cli import installed
 from tidings.cli.commands import Commands
 from tidings.cli.helping import prose
+from tidings.cli.loading import Loaded
 from tidings.cli.main import app
 
 
@@ -205,3 +208,29 @@ def test_a_command_of_a_distribution_that_is_not_installed_says_which() -> None:
     with pytest.raises(typer.BadParameter) as refusal:
         typer.main.get_group(product).main(["up"], standalone_mode=False)
     assert "it is in the distribution tidings-local" in refusal.value.format_message()
+
+
+def test_only_the_outermost_group_names_the_distribution_of_a_command() -> None:
+    assert "tidings-local" not in refused("dead", "up")
+
+
+@pytest.mark.parametrize("place", ["tidings_gone.up:up", "tidings.cli.main:gone"])
+def test_a_command_whose_distribution_is_gone_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(installed, "entry_points", lambda group: [EntryPoint("up", place, group)])
+    assert list(Loaded(())) == []
+    assert "up" not in Loaded(())
+    assert list(installed.hints({})) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "option"),
+    [
+        ("requeue --state sent", "--state"),
+        ("dead edit 1f0c52a6 --set x", "--set"),
+        ("dead edit 1f0c52a6 --unset a..b", "--unset"),
+    ],
+)
+def test_a_request_that_an_operation_refuses_names_the_option(typed: str, option: str) -> None:
+    assert f"Invalid value for {option}" in refused(*typed.split())
