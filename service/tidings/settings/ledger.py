@@ -2,7 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings
 
 from tidings.delivery.delay import seconds
@@ -59,8 +66,8 @@ class LedgerSettings(BaseSettings):
     )
     """`postgresql://user:password@host:port/database`. The certificate of another machine is verified:
     add `?sslrootcert=FILE` for an authority of your own, `?sslmode=disable` to do without TLS."""
-    database_pool_size: int = Field(default=6, ge=2, le=100)
-    """Connections a process may hold."""
+    database_pool_size: int = Field(default=6, ge=3, le=100)
+    """Connections a process may hold. A scheduler keeps one to be woken by, and one while it deletes what is over."""
     database_timeout: Duration = 10.0
     """How long one statement may take."""
     batch_size: int = Field(default=200, ge=1, le=1000)
@@ -70,7 +77,7 @@ class LedgerSettings(BaseSettings):
     requeue_after: Duration = 900.0
     """How long a notification waits for a message that does not come, past its retry delay and its lane's
     backlog, until the message is taken for lost and published again. Longer than workers keep one in hand (10m)."""
-    retention: Period = 30 * DAY
+    retention: Period = Field(default=30 * DAY, validate_default=True)
     """How long a notification is kept after it has ended, and a dead letter after it was closed; `0`: for ever. What is
     unfinished, or has an open dead letter, is kept whatever its age. The row is what recognises a duplicate: keep it for
     longer than any message may be under way, or be published again."""
@@ -78,3 +85,18 @@ class LedgerSettings(BaseSettings):
         default_factory=dict
     )
     """Other periods for notifications that have ended in some states, as JSON: `{"failed": "90d", "cancelled": "7d"}`."""
+
+    @field_validator("retention", "retention_by_state")
+    @classmethod
+    def _keys_outlive_no_holder(
+        cls, value: float | dict[str, float], info: ValidationInfo
+    ) -> float | dict[str, float]:
+        """A key whose holder is deleted could not be taken over by the notification that is sent in its place."""
+        window = info.data.get("idempotency_window", 0.0)
+        periods = value.values() if isinstance(value, dict) else (value,)
+        if any(0 < period < window for period in periods):
+            raise ValueError(
+                f"write TIDINGS_IDEMPOTENCY_WINDOW ({window / DAY:g}d) or longer, or 0 to keep it for ever:"
+                " a notification is kept as long as its idempotency key"
+            )
+        return value

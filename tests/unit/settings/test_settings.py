@@ -545,3 +545,20 @@ def test_no_name_of_a_fallback_makes_two_variables_of_one_name() -> None:
     for section in (EmailSettings, SmsSettings, WhatsAppSettings, TwilioSettings):
         first_words = {name.split("_")[0] for name in section.model_fields if "_" in name}
         assert first_words <= RESERVED
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"RETENTION": "6d"},
+        {"RETENTION_BY_STATE": '{"cancelled": "1d"}'},
+        {"IDEMPOTENCY_WINDOW": "40d"},
+    ],
+)
+def test_no_notification_is_deleted_before_its_idempotency_key(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"TIDINGS_{name}", value)
+    with pytest.raises(ConfigurationError, match="TIDINGS_RETENTION.*TIDINGS_IDEMPOTENCY_WINDOW"):
+        _ = Settings().ledger
