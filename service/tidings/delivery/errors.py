@@ -14,6 +14,7 @@ TidingsError
 │       └── Postponed          not asked: this receiver, or too many like it, keep others waiting
 ├── BrokerUnavailable          leave unacked, back off
 ├── LedgerUnavailable          leave unacked, back off
+│   └── RowsMoving             this notification alone; others go on
 ├── ConfigurationError         a setting is wrong or missing
 ├── InvalidRequest             a request to an operation has a value that can't be meant so
 └── Refused                    a request was understood and can't be done
@@ -206,6 +207,10 @@ class BrokerUnavailable(TidingsError):
 
 class LedgerUnavailable(TidingsError):
     """PostgreSQL can't be reached, or did not answer in time."""
+
+
+class RowsMoving(LedgerUnavailable):
+    """Rows of these ids are moving to another partition; those of others are not held up."""
 
 
 class LedgerRefused(TidingsError):

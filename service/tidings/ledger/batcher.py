@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, Generic, Self, TypeVar
 
-from tidings.delivery.errors import LedgerUnavailable, TidingsError
+from tidings.delivery.errors import LedgerUnavailable, RowsMoving, TidingsError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -135,10 +135,9 @@ class Batcher(Generic[Item, Result]):
         """Run a batch; where it fails for a reason of its own, find the item that is to blame."""
         try:
             results = await self._run([item for item, _ in batch])
-        except LedgerUnavailable as error:
-            _fail(batch, error)
         except Exception as error:  # noqa: BLE001  # handed to whoever submitted it
-            if len(batch) == 1:
+            away = isinstance(error, LedgerUnavailable) and not isinstance(error, RowsMoving)
+            if away or len(batch) == 1:
                 _fail(batch, error)
             else:
                 for one in batch:

@@ -9,7 +9,7 @@ from weakref import WeakSet
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from tidings.delivery.errors import ConfigurationError, LedgerRefused, LedgerUnavailable
+from tidings.delivery.errors import ConfigurationError, LedgerRefused, LedgerUnavailable, RowsMoving
 from tidings.ledger.connecting import Session, connect
 from tidings.ledger.encryption import place_of, trouble
 from tidings.settings import LedgerSettings
@@ -146,9 +146,7 @@ class PostgresDatabase:
             raise ConfigurationError(f"{self._place}: {error}; run `tidings doctor`") from error
         except VALUES as error:
             if getattr(error, "constraint_name", None) == MOVING:
-                raise LedgerUnavailable(
-                    f"{self._place}: rows are moving to another partition"
-                ) from error
+                raise RowsMoving(f"{self._place}: rows are moving to another partition") from error
             # Without what asyncpg raised, whose text quotes the value: a traceback of ours may be logged.
             raise LedgerRefused(f"{self._place}: {explain(error)}") from None
         except AWAY as error:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, TidingsError
+from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, RowsMoving, TidingsError
 from tidings.ledger.batcher import HEAVIEST, Batcher
 
 
@@ -341,3 +341,15 @@ async def test_who_gets_no_result_of_a_batch_is_told_so() -> None:
         answers = await submitting(batcher, range(3))
     assert answers[:2] == [0, 1]
     assert isinstance(answers[2], LedgerUnavailable)
+
+
+async def test_one_whose_rows_are_moving_holds_up_no_one_else() -> None:
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        if 3 in items:
+            raise RowsMoving("rows are moving")
+        return items
+
+    async with Batcher(run, size=100) as batcher:
+        answers = await submitting(batcher, range(5))
+    assert [answer for answer in answers if not isinstance(answer, BaseException)] == [0, 1, 2, 4]
+    assert isinstance(answers[3], LedgerUnavailable)
