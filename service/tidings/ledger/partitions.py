@@ -20,13 +20,13 @@ SCANNING: Final = 600.0
 PARTITIONS: Final = """
 SELECT p.relname AS table, c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bounds
   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
- WHERE p.relkind = 'p' AND p.relnamespace = current_schema()::regnamespace
+ WHERE p.relname IN (SELECT name FROM tidings_partitioned()) AND p.relnamespace = current_schema()::regnamespace
  ORDER BY p.relname, c.relname
 """
 TABLES: Final = "SELECT name, key FROM tidings_partitioned()"
-STORED: Final = """
-SELECT EXISTS (SELECT FROM notifications WHERE id >= tidings_lowest_id($1) AND id < tidings_lowest_id($2))
-"""
+STORED: Final = "SELECT EXISTS (SELECT FROM notifications_default)"
+LARGE: Final = "SELECT pg_relation_size(to_regclass($1 || '_default')) > 64 * 1024 * 1024"
+"""What is smaller is read while it is locked, in a moment, and claims need not fail for any longer."""
 MAKE_ROOM: Final = "SELECT tidings_make_room($1, $2, $3)"
 ADD: Final = "SELECT tidings_add_partition($1, $2, $3)"
 ONLY_ONE: Final = "SELECT pg_try_advisory_lock(7482910234)"
@@ -128,12 +128,13 @@ async def _added(connection: Connection, today: date, weeks: int) -> AsyncIterat
     taken = [(one.since, one.until) for one in known if one.table == tables[0]]
     present = today - timedelta(days=today.weekday())
     covered = any(since <= present < until for since, until in taken)
-    if not covered and await connection.fetchval(STORED, present, present + WEEK):
+    if not covered and await connection.fetchval(STORED):
         taken.append((present, present + WEEK))  # without a partition: its rows stay where they are
     for since, until in spans(taken, today, weeks):
         for table in reversed(
             tables
         ):  # the notifications last: what was cut off is seen as missing
-            await connection.execute(MAKE_ROOM, table, since, until)
+            if since > today and await connection.fetchval(LARGE, table):
+                await connection.execute(MAKE_ROOM, table, since, until)
             await connection.execute(ADD, table, since, until, timeout=SCANNING)
             yield Partition(table, f"{table}_{since:%Y%m%d}", since, until)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from time import monotonic
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from tidings.delivery.states import FINISHED
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.notifications.troubled import TROUBLED_STATES
+from tidings.ledger.notifications.troubled import TROUBLED, TROUBLED_STATES
 from tidings.ledger.partitions import SCANNING, WEEK, Partition, only_one, partitions
 from tidings.settings import LedgerSettings
 
@@ -25,7 +25,7 @@ AT_ONCE: Final = 500
 NOTIFICATIONS: Final = "notifications"
 DEFAULT: Final = "notifications_default"
 
-CLOSE: Final = "SELECT tidings_close_partition($1)"
+WATCH: Final = "SELECT tidings_watch_partition($1)"
 RETIRE: Final = "SELECT tidings_retire_partition($1, $2::jsonb, $3)"
 DROP: Final = "SELECT tidings_drop_retired()"
 DELETE: Final = (
@@ -37,15 +37,17 @@ SELECT c.relname AS name, pg_total_relation_size(c.oid) AS size
   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
  WHERE p.relkind = 'p' AND p.relnamespace = current_schema()::regnamespace
 """
-OVER: Final = """
+OVER: Final = f"""
 SELECT n.tableoid::regclass::text AS place, count(*) AS stored,
-       count(*) FILTER (WHERE n.finished_at < now() - greatest(86400, p.seconds) * interval '1 second'
-                          AND n.id NOT IN (SELECT d.notification_id FROM dead_letters d WHERE d.notification_id IS NOT NULL
-                                              AND d.state NOT IN ('replayed', 'discarded', 'superseded'))) AS over
-  FROM notifications n LEFT JOIN unnest($1::text[], $2::float8[]) AS p (state, seconds) USING (state)
+       count(*) FILTER (WHERE over) AS over, count(*) FILTER (WHERE over AND {TROUBLED}) AS troubled
+  FROM notifications n LEFT JOIN unnest($1::text[], $2::float8[]) AS p (state, seconds) USING (state),
+       LATERAL (SELECT n.finished_at IS NOT NULL AND n.dispatch_at IS NULL
+                   AND greatest(n.finished_at, n.updated_at) < now() - greatest(86400, p.seconds) * interval '1 second'
+                   AND n.id NOT IN (SELECT d.notification_id FROM dead_letters d WHERE d.notification_id IS NOT NULL
+                                       AND d.state NOT IN ('replayed', 'discarded', 'superseded'))) AS judged (over)
  GROUP BY 1
 """
-"""What a round would delete, as the functions that do it decide."""
+"""What is over, as the functions that delete it decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,14 @@ class Periods:
         if self.of_most >= NEVER:
             return False
         return partition.until + timedelta(seconds=self.of_most) <= today
+
+    def of_some(self, partition: Partition, today: date) -> Iterator[tuple[float, bool]]:
+        """How old what is deleted row by row of a partition that has not ended is at least, and whether it fared badly."""
+        age = (today - partition.since).total_seconds()
+        if self.of_most <= age - WEEK.total_seconds():  # the partition has more weeks than one
+            yield self.of_most, False
+        if self.of_troubled < min(self.of_most, age):
+            yield self.of_troubled, True
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +199,23 @@ class Retention:
         drops_at = None if most >= NEVER else week.until + timedelta(seconds=most)
         return Place(week.name, week.since, week.until, size, drops_at)
 
-    async def counts(self) -> Mapping[str, Count]:
+    async def counts(self, today: date) -> Mapping[str, Count]:
         """By place, what a round would delete of it now. Reads every notification. Raises like `places`."""
+        periods = self.periods
         states = sorted(FINISHED)
         async with self._database.connection() as connection:
-            seconds = [self.periods.of(state) for state in states]
+            weeks = {one.name: one for one in await partitions(connection)}
+            seconds = [periods.of(state) for state in states]
             rows = await connection.fetch(OVER, states, seconds, timeout=SCANNING)
-        return {row["place"]: Count(row["stored"], row["over"]) for row in rows}
+        counts = {}
+        for row in rows:
+            week = weeks.get(row["place"])
+            over = row["over"]
+            if week is not None and not periods.ended(week, today):
+                some = [troubled for _, troubled in periods.of_some(week, today)]
+                over = 0 if not some else row["troubled"] if all(some) else over
+            counts[row["place"]] = Count(row["stored"], over)
+        return counts
 
     async def _round(self, connection: Connection, today: date) -> AsyncIterator[Done]:
         await _drop_retired(connection)  # of a round that was cut off
@@ -205,18 +225,22 @@ class Retention:
                 continue
             if periods.ended(week, today):
                 yield await self._end(connection, week)
-            elif periods.of_troubled < min(periods.of_most, (today - week.since).total_seconds()):
-                age = periods.of_troubled
-                yield await self._delete(connection, week.name, age, troubled=True)
+                continue
+            for age, troubled in periods.of_some(week, today):
+                yield await self._delete(connection, week.name, age, troubled=troubled)
         if periods.shortest < NEVER:
             yield await self._delete(connection, DEFAULT, periods.shortest)
         yield Done("dead letters and keys", await self._tidy(connection))
 
     async def _end(self, connection: Connection, week: Partition) -> Done:
-        await connection.execute(CLOSE, week.since)
-        moved = await connection.fetchval(
-            RETIRE, week.since, self.periods.json, MOST_MOVED, timeout=SCANNING
-        )
+        await connection.execute(WATCH, week.since)
+        async with connection.transaction():
+            await connection.execute(
+                "SET LOCAL statement_timeout = 0"
+            )  # whatever our user has been given
+            moved = await connection.fetchval(
+                RETIRE, week.since, self.periods.json, MOST_MOVED, timeout=SCANNING
+            )
         if moved is None:
             return await self._delete(connection, week.name, self.periods.shortest)
         await _drop_retired(connection)

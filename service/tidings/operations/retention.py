@@ -53,7 +53,7 @@ async def show(backend: Backend) -> RetentionView:
 async def rehearse(backend: Backend) -> Sequence[RehearsedPlace]:
     """What a round would delete now; reads every notification."""
     retention, today = backend.ledger.retention, datetime.now(UTC).date()
-    counts = await retention.counts()
+    counts = await retention.counts(today)
     return [
         RehearsedPlace(
             one.name,

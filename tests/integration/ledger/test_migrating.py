@@ -65,6 +65,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "idempotency_keys",
         "notifications",
         "processes",
+        "retiring_changes",
         "transitions",
         "recipient_results",
         "tries",

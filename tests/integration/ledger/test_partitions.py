@@ -34,6 +34,7 @@ FILL_MORE = (
     "INSERT INTO transitions (notification_id, epoch, after, actor, reason)"
     " SELECT id, 0, 'queued', 'old', 'before' FROM unnest($1::uuid[]) AS id",
 )
+OURS = "SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')"
 WHERE = "SELECT id, tableoid::regclass::text AS place FROM notifications"
 TABLES = ("notifications", "attempts", "transitions")
 
@@ -117,6 +118,30 @@ async def test_a_ledger_with_rows_keeps_them_and_its_privileges(
     finally:
         await connection.execute("RESET ROLE")
         await connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+async def test_a_superuser_migrates_tables_of_another_owner(
+    connection: "asyncpg.Connection[asyncpg.Record]", empty_database_url: str
+) -> None:
+    """All that is new is the owner's, and works with the owner's rights alone."""
+    await asyncio.to_thread(upgrade, empty_database_url, BEFORE)
+    owner = f"owner_{uuid4().hex[:8]}"
+    await connection.execute(f"CREATE ROLE {owner}")
+    await connection.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {owner}")
+    for row in await connection.fetch(OURS):
+        await connection.execute(f"ALTER TABLE {row['name']} OWNER TO {owner}")
+    try:
+        assert (await migrate(empty_database_url)).current == LATEST
+        others = await connection.fetch(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relowner <> $1::regrole"
+            " UNION SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proowner <> $1::regrole",
+            owner,
+        )
+        assert others == []
+        async with PostgresDatabase(settings_of(empty_database_url)) as database:
+            assert await Partitions(database).add_missing(MONDAY + timedelta(weeks=4))
+    finally:
+        await connection.execute(f"DROP OWNED BY {owner}; DROP ROLE {owner}")
 
 
 async def test_what_is_stored_ahead_of_its_week_moves_into_its_partition(

@@ -1,19 +1,23 @@
 """What is over goes with its week, or row by row; what is unfinished or has an open dead letter stays, whatever its age."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from tests.support.attempts import attempt_of
 from tests.support.ids import id_at
 from tests.support.ledger_rig import LedgerRig, settings_of
 
+from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.states import State
 from tidings.ledger import retention
 from tidings.ledger.database import PostgresDatabase
+from tidings.ledger.dead_letters.closing import Closings
 from tidings.ledger.partitions import Partitions
-from tidings.ledger.retention import Done, Periods, Retention
+from tidings.ledger.retention import Count, Done, Periods, Retention
 
 DAY = 86_400.0
 NOW = datetime.now(UTC)
@@ -24,12 +28,13 @@ CHILDREN = (
     "INSERT INTO transitions (notification_id, epoch, after, actor, reason) VALUES ($1, 0, 'sent', 'w', '')",
 )
 AGE = """
-UPDATE notifications SET accepted_at = $2, finished_at = CASE WHEN finished_at IS NULL THEN NULL ELSE $2::timestamptz END WHERE id = $1
+UPDATE notifications SET accepted_at = $2, updated_at = $2, finished_at = CASE WHEN finished_at IS NULL THEN NULL ELSE $2::timestamptz END WHERE id = $1
 """
 LETTER = """
 INSERT INTO dead_letters (id, notification_id, state, reason, kind, message, fingerprint, first_failed_at, last_failed_at, body, changed_at)
 VALUES ($1, $2, $3, 'rejected', 'rejected', '', 'f', now(), now(), '', $4)
 """
+MONDAY = LONG_AGO.date() - timedelta(days=LONG_AGO.weekday())
 PLACES = "SELECT id, tableoid::regclass::text AS place FROM notifications"
 
 
@@ -69,6 +74,10 @@ async def places(rig: LedgerRig) -> dict[UUID, str]:
 
 async def run(rig: LedgerRig, periods: Periods) -> list[Done]:
     return [done async for done in Retention(rig.database, periods).run(NOW.date())]
+
+
+async def counts(rig: LedgerRig, periods: Periods) -> Mapping[str, Count]:
+    return await Retention(rig.database, periods).counts(NOW.date())
 
 
 async def weeks(rig: LedgerRig) -> int:
@@ -146,29 +155,157 @@ async def test_nothing_goes_where_all_is_kept_for_ever(rig: LedgerRig) -> None:
     assert len(await rig.fetch("SELECT FROM dead_letters")) == 1
 
 
-async def test_what_ended_today_stays_whatever_period_is_asked_for(rig: LedgerRig) -> None:
-    sent = await put(rig, State.SENT, NOW)
-    await rig.fetch(
-        "SELECT tidings_retire_partition($1, $2::jsonb, 10)",
-        NOW.date() - timedelta(days=NOW.weekday()),
-        Periods(1).json,
-    )
-    assert await places(rig) == {sent: "notifications_default"}
+async def test_what_ended_or_was_discarded_today_stays_whatever_period_is_asked_for(
+    rig: LedgerRig,
+) -> None:
+    ended, discarded = await put(rig, State.SENT), await put(rig, State.FAILED)
+    await rig.execute("UPDATE notifications SET finished_at = now() WHERE id = $1", ended)
+    letter = await bury(rig, discarded, "buried")
+    await Closings(rig.database).discard([letter], "no use", actor="jane")
+    await run(rig, Periods(1))
+    assert sorted(await places(rig)) == sorted([ended, discarded])
+
+
+async def test_what_waits_to_be_published_again_stays_until_it_is(rig: LedgerRig) -> None:
+    """Its dead letter never arrived: the row is the last copy."""
+    pending = [await put(rig, State.FAILED), await put(rig, State.FAILED, id=uuid4())]
+    await rig.execute("UPDATE notifications SET dispatch_at = now()")
+    assert {count.over for count in (await counts(rig, Periods(30 * DAY))).values()} == {0}
+    await run(rig, Periods(30 * DAY))
+    assert sorted(await places(rig)) == sorted(pending)
+
+
+@pytest.mark.parametrize(
+    "statement", ["watch_partition($1)", "retire_partition($1, $2::jsonb, 10)"]
+)
+async def test_no_function_takes_a_week_that_has_not_ended(rig: LedgerRig, statement: str) -> None:
+    monday = NOW.date() - timedelta(days=NOW.weekday())
+    values = (monday, Periods(1).json)[: statement.count("$")]
+    with pytest.raises(LedgerUnavailable, match="no partition that has ended"):
+        await rig.fetch(f"SELECT tidings_{statement}", *values)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "tidings_retire_partition($1::date, '{}', 10)",
+        "tidings_delete_over('notifications' || to_char($1::date, '_YYYYMMDD'), '{}', false, 1, NULL, NULL, 9)",
+    ],
+)
+async def test_no_function_deletes_without_periods(rig: LedgerRig, statement: str) -> None:
+    with pytest.raises(LedgerUnavailable, match="periods"):
+        await rig.fetch(f"SELECT {statement}", MONDAY)
+
+
+async def test_a_week_in_use_stays_open_and_goes_later(rig: LedgerRig, database_url: str) -> None:
+    """A transaction that read one table, and is idle since, keeps the round waiting, and nobody else after it."""
+    waiting = await put(rig, State.SCHEDULED)
+    idle = await asyncpg.connect(database_url)
+    await idle.execute("BEGIN; SELECT FROM attempts_default")
+    try:
+        with pytest.raises(LedgerUnavailable):
+            await run(rig, Periods(30 * DAY))
+        [due] = await rig.outbox.take(10, actor="scheduler")
+        assert due.id == waiting
+        await rig.claimed(attempt_of(id=id_at(LONG_AGO)))
+    finally:
+        await idle.close()
+    await run(rig, Periods(30 * DAY))
+    found = await rig.fetch(PLACES)
+    assert {row["place"] for row in found} == {"notifications_default"}
+    assert len(found) == 2
+
+
+async def test_what_changes_while_a_week_is_read_lives_on(
+    rig: LedgerRig, database_url: str
+) -> None:
+    """Also what is changed by a transaction that the lock has to wait for, and gets a dead letter by it."""
+    await put(rig, State.FAILED)
+    replayed, buried = await put(rig, State.FAILED), await put(rig, State.FAILED)
+    await rig.fetch("SELECT tidings_watch_partition($1)", MONDAY)
+    other = await asyncpg.connect(database_url)
+    try:
+        await other.execute("BEGIN")
+        await other.execute("SELECT FROM notifications WHERE id = $1 FOR NO KEY UPDATE", buried)
+        await other.execute(LETTER, uuid4(), buried, "buried", LONG_AGO)
+        await other.execute(
+            "UPDATE notifications SET state = 'queued', finished_at = NULL WHERE id = $1", replayed
+        )
+        async with asyncio.TaskGroup() as group:
+            retiring = group.create_task(
+                rig.fetch(
+                    "SELECT tidings_retire_partition($1, $2::jsonb, 10)",
+                    MONDAY,
+                    Periods(30 * DAY).json,
+                )
+            )
+            await asyncio.sleep(0.5)
+            assert not retiring.done()
+            await other.execute("COMMIT")
+    finally:
+        await other.close()
+    await run(rig, Periods(30 * DAY))
+    assert sorted(await places(rig)) == sorted([replayed, buried])
 
 
 async def test_a_round_that_was_cut_off_is_finished_by_the_next(rig: LedgerRig) -> None:
     waiting = await put(rig, State.RETRYING)
     await put(rig, State.SENT)
-    monday = LONG_AGO.date() - timedelta(days=LONG_AGO.weekday())
-    await rig.fetch("SELECT tidings_close_partition($1)", monday)
+    await rig.fetch("SELECT tidings_watch_partition($1)", MONDAY)
+    changed = await put(rig, State.QUEUED)
     await rig.fetch(
-        "SELECT tidings_retire_partition($1, $2::jsonb, 10)", monday, Periods(30 * DAY).json
+        "SELECT tidings_retire_partition($1, $2::jsonb, 10)", MONDAY, Periods(30 * DAY).json
     )
     await run(rig, Periods(30 * DAY))
-    assert list(await places(rig)) == [waiting]
+    assert sorted(await places(rig)) == sorted([waiting, changed])
     assert not await rig.fetch(
-        "SELECT FROM pg_class WHERE relname = $1", f"notifications_{monday:%Y%m%d}"
+        "SELECT FROM pg_class WHERE relname ~ $1", f"^notifications_{MONDAY:%Y%m%d}(_retired)?$"
     )
+
+
+async def test_only_what_was_retired_is_dropped(rig: LedgerRig) -> None:
+    """Beside tables of others, partitioned too, and copies that a person made."""
+    others = ["events_20240101", "notifications_20240101"]
+    await rig.execute(
+        "CREATE TABLE events (id uuid) PARTITION BY RANGE (id);"
+        "CREATE TABLE events_default PARTITION OF events DEFAULT;"
+        + "".join(f"CREATE TABLE {name} (id uuid);" for name in others)
+    )
+    await run(rig, Periods(30 * DAY))
+    await Partitions(rig.database).add_missing(NOW.date() + timedelta(weeks=4))
+    left = await rig.fetch("SELECT relname FROM pg_class WHERE relname = ANY($1)", others)
+    assert len(left) == 2
+    assert not await rig.fetch(
+        "SELECT FROM pg_class WHERE relname LIKE 'events_2%' AND relispartition"
+    )
+
+
+async def test_a_partition_of_many_weeks_loses_row_by_row_what_is_over(rig: LedgerRig) -> None:
+    """As where the retention was made shorter."""
+    since = NOW.date() - timedelta(weeks=26)
+    for table in ("notifications", "attempts", "transitions"):
+        await rig.fetch("SELECT tidings_add_partition($1, $2, $3)", table, since, MONDAY)
+    gone = await put(rig, State.SENT, NOW - timedelta(weeks=20))
+    unfinished = await put(rig, State.RETRYING, NOW - timedelta(weeks=20))
+    name = f"notifications_{since:%Y%m%d}"
+    periods = Periods(12 * 7 * DAY)
+    counted = (await counts(rig, periods))[name]
+    assert Done(name, 1) in await run(rig, periods)
+    assert (counted.stored, counted.over) == (2, 1)
+    assert list(await places(rig)) == [unfinished]
+    assert gone
+
+
+async def test_a_closed_dead_letter_stays_for_as_long_as_it_would_be_missed(rig: LedgerRig) -> None:
+    for days in (7, 9):
+        letter = await bury(rig, None, "discarded")
+        await rig.execute(
+            "UPDATE dead_letters SET changed_at = now() - $2 * interval '1 day' WHERE id = $1",
+            letter,
+            days,
+        )
+    await run(rig, Periods(DAY))
+    assert len(await rig.fetch("SELECT FROM dead_letters")) == 1
 
 
 async def test_keys_and_workers_that_are_gone_are_forgotten(rig: LedgerRig) -> None:

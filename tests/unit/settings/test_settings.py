@@ -560,5 +560,5 @@ def test_no_notification_is_deleted_before_its_idempotency_key(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(f"TIDINGS_{name}", value)
-    with pytest.raises(ConfigurationError, match="TIDINGS_RETENTION.*TIDINGS_IDEMPOTENCY_WINDOW"):
+    with pytest.raises(ConfigurationError, match=r"TIDINGS_RETENTION.*TIDINGS_IDEMPOTENCY_WINDOW"):
         _ = Settings().ledger

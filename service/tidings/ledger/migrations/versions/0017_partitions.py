@@ -24,6 +24,7 @@ LOCK TABLE {", ".join(TABLES)} IN ACCESS EXCLUSIVE MODE;
 ALTER TABLE notifications ADD COLUMN claimed_again boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN notifications.claimed_again IS 'false until a claim finds the row stored already';
 CREATE SEQUENCE transitions_ids;
+SELECT pg_temp.owned_like('transitions', 'SEQUENCE', 'transitions_ids');
 SELECT setval('transitions_ids', nextval(pg_get_serial_sequence('transitions', 'id')));
 ALTER TABLE transitions DROP CONSTRAINT transitions_pkey;
 ALTER TABLE transitions ADD CONSTRAINT transitions_pkey PRIMARY KEY USING INDEX transitions_key;
@@ -33,7 +34,7 @@ ALTER TABLE transitions ALTER COLUMN id SET DEFAULT nextval('transitions_ids')
 """`claimed_again` says what `xmax` said, which can't be returned from a partitioned table; and only PostgreSQL 17
 has identity columns in one."""
 
-ATTACH = """
+FUNCTIONS = """
 CREATE FUNCTION pg_temp.grant_as(old regclass, new regclass) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     one record;
@@ -47,10 +48,14 @@ BEGIN
     END LOOP;
 END $$;
 
+CREATE FUNCTION pg_temp.owned_like(old regclass, kind text, new text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('ALTER %s %I OWNER TO %I', kind, new, (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = old));
+END $$;
+
 CREATE FUNCTION pg_temp.partition(old text, key text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     rest text := old || '_default';
-    owner text := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = old::regclass);
     primary_key text := (SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = old::regclass AND contype = 'p');
     indexes text[] := ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = old::regclass AND NOT indisprimary);
     index text;
@@ -61,7 +66,7 @@ BEGIN
     EXECUTE format('ALTER TABLE %I RENAME TO %I', old, rest);
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMMENTS INCLUDING STORAGE) '
                    'PARTITION BY RANGE (%I)', old, rest, key);
-    EXECUTE format('ALTER TABLE %I OWNER TO %I', old, owner);
+    PERFORM pg_temp.owned_like(rest::regclass, 'TABLE', old);
     EXECUTE format('ALTER TABLE %I ADD CONSTRAINT %I %s', old, old || '_pkey', primary_key);
     FOREACH index IN ARRAY indexes LOOP
         EXECUTE index;
@@ -90,6 +95,7 @@ CREATE VIEW history AS
  UNION ALL
     SELECT notification_id, epoch, at, 1, before, after, actor, reason
       FROM transitions;
+SELECT pg_temp.owned_like('history_before', 'VIEW', 'history');
 SELECT pg_temp.grant_as('history_before', 'history');
 DROP VIEW history_before;
 ALTER SEQUENCE transitions_ids OWNED BY transitions.id;
@@ -99,10 +105,10 @@ GRANT USAGE ON SEQUENCE transitions_ids TO PUBLIC
 
 
 def upgrade() -> None:
+    for function in FUNCTIONS.split(";\n\n"):
+        op.execute(function)
     for statement in PREPARE.split(";\n"):
         op.execute(statement)
-    for function in ATTACH.split(";\n\n"):
-        op.execute(function)
     op.execute("ALTER VIEW history RENAME TO history_before")
     for table, key in TABLES.items():
         op.execute(f"SELECT pg_temp.partition('{table}', '{key}')")

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from alembic import op
 
+from tidings.ledger.migrations.owning import define
+
 revision = "0018"
 down_revision = "0017"
 
@@ -15,28 +17,29 @@ $$
 """The UUIDv7 ids of a day begin here (UTC)."""
 
 PARTITIONED = """
-CREATE FUNCTION tidings_partitioned() RETURNS TABLE (name text, key text) LANGUAGE sql STABLE AS $$
-    SELECT c.relname::text, a.attname::text
-      FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid
-      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
-     WHERE c.relnamespace = current_schema()::regnamespace AND to_regclass(quote_ident(c.relname || '_default')) IS NOT NULL
-     ORDER BY a.attname <> 'id', c.oid
+CREATE FUNCTION tidings_partitioned() RETURNS TABLE (name text, key text) LANGUAGE sql IMMUTABLE AS $$
+    VALUES ('notifications', 'id'), ('attempts', 'notification_id'), ('tries', 'notification_id'),
+           ('recipient_results', 'notification_id'), ('transitions', 'notification_id')
 $$
 """
-"""The notifications first, then what hangs on them."""
+"""Ours alone: a schema may hold partitioned tables of others. The notifications first, then what hangs on them."""
 
 MAKE_ROOM = """
 CREATE FUNCTION tidings_make_room(relation text, since date, until date) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     key text;
 BEGIN
+    IF since <= (now() AT TIME ZONE 'UTC')::date OR until > (now() AT TIME ZONE 'UTC')::date + 420 THEN
+        RAISE EXCEPTION 'room is made for weeks ahead alone, not for % to %', since, until;
+    END IF;
     SELECT p.key INTO STRICT key FROM tidings_partitioned() p WHERE p.name = relation;
     EXECUTE format('ALTER TABLE %1$I DROP CONSTRAINT IF EXISTS tidings_moving, ADD CONSTRAINT tidings_moving '
                    'CHECK (%2$I < %3$L OR %2$I >= %4$L) NOT VALID',
                    relation || '_default', key, tidings_lowest_id(since), tidings_lowest_id(until));
 END $$
 """
-"""No row of these days comes to the default partition from now on: whoever has one waits for its own."""
+"""No row of these days comes to the default partition from now on: a claim of one waits for their own. Days that have
+begun are refused: their claims are those of now."""
 
 ADD_PARTITION = """
 CREATE FUNCTION tidings_add_partition(relation text, since date, until date) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -48,6 +51,9 @@ DECLARE
 BEGIN
     SELECT p.key INTO STRICT key FROM tidings_partitioned() p WHERE p.name = relation;
     IF to_regclass(quote_ident(added)) IS NULL THEN
+        IF NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = rest::regclass AND conname = 'tidings_moving') THEN
+            EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', rest);
+        END IF;
         SELECT 'WITH (' || array_to_string(reloptions, ', ') || ')' INTO options FROM pg_class WHERE oid = rest::regclass;
         EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL) %s', added, relation, coalesce(options, ''));
         EXECUTE format('WITH moved AS (DELETE FROM %1$I WHERE %2$I >= %3$L AND %2$I < %4$L RETURNING *) INSERT INTO %5$I SELECT * FROM moved',
@@ -71,14 +77,10 @@ FUNCTIONS = {
 
 
 def upgrade() -> None:
-    schema = op.get_bind().exec_driver_sql("SELECT quote_ident(current_schema())").scalar()
-    op.execute(LOWEST_ID)
-    op.execute(PARTITIONED)
+    define("tidings_lowest_id(date)", LOWEST_ID, privileged=False)
+    define("tidings_partitioned()", PARTITIONED, privileged=False)
     for signature, body in FUNCTIONS.items():
-        op.execute(body)
-        op.execute(f"ALTER FUNCTION {signature} SET search_path = {schema}, pg_temp")
-        op.execute(f"ALTER FUNCTION {signature} SET lock_timeout = '2s'")
-        op.execute(f"REVOKE EXECUTE ON FUNCTION {signature} FROM PUBLIC")
+        define(signature, body)
     _begin_with_this_week()
 
 

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from tidings.ledger.migrations.owning import define, leave_to_owner
+
 revision = "0020"
 down_revision = "0019"
 
@@ -40,9 +42,7 @@ END $$
 
 
 def upgrade() -> None:
-    schema = op.get_bind().exec_driver_sql("SELECT quote_ident(current_schema())").scalar()
     for statement in OPERATOR_ACTIONS.split(";\n"):
         op.execute(statement)
-    op.execute(ERASE_KEYS)
-    op.execute(f"ALTER FUNCTION tidings_erase_keys(uuid[]) SET search_path = {schema}, pg_temp")
-    op.execute("REVOKE EXECUTE ON FUNCTION tidings_erase_keys(uuid[]) FROM PUBLIC")
+    leave_to_owner("TABLE operator_actions")
+    define("tidings_erase_keys(uuid[])", ERASE_KEYS)
