@@ -95,7 +95,7 @@ class OnPostgreSQL(Side):
             [(row["notification_id"], row) for row in await self._all("transitions")],
             {
                 (row["key"], row["addressee"]): row["notification_id"]
-                for row in await self._all("idempotency_holders")
+                for row in await self._all("idempotency_holders WHERE expires_at > now()")
             },
             await self._all("recipient_results"),
         )

@@ -8,14 +8,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote, urlsplit, urlunsplit
+from uuid import uuid4
 
 import asyncpg
 import pytest
 from aio_pika.abc import AbstractChannel
 from tests.conftest import execute
 from tests.doubles.channel import ScriptedChannel
+from tests.support.attempts import attempt_of
 from tests.support.dead_letter_rig import DeadLetterRig
-from tests.support.ledger_rig import settings_of
+from tests.support.ledger_rig import LedgerRig, request_of, settings_of
 
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import BrokerPublisher
@@ -23,6 +25,7 @@ from tidings.broker.topology.declaration import declare
 from tidings.broker.topology.layout import DEAD, Topology, topology_of
 from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, Rejected, Unavailable
+from tidings.delivery.outcome import Claimed
 from tidings.delivery.ports import SendRequest, Verdict
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.diagnosis import diagnose
@@ -198,6 +201,15 @@ async def test_the_role_of_the_database_may_neither_define_nor_delete_nor_rewrit
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await execute(app_url, statement)
+
+
+async def test_a_worker_lets_go_of_a_key_that_other_content_would_have_held(app_url: str) -> None:
+    id = uuid4()
+    async with PostgresDatabase(settings_of(app_url)) as database:
+        rig = LedgerRig(database)
+        for attempt in (attempt_of(id=id), attempt_of(id=id, idempotency_key="k")):
+            await rig.claim(request_of(attempt))
+        assert await rig.claim(request_of(attempt_of(idempotency_key="k"))) == [Claimed()]
 
 
 async def test_a_scheduler_makes_partitions_where_it_was_granted_to(

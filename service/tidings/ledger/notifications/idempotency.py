@@ -37,9 +37,11 @@ of a holder locks its key too, before the holder is queued again.
 """
 
 FORGET: Final = """
-DELETE FROM idempotency_holders k USING unnest($1::text[], $2::bytea[], $3::uuid[]) AS held (key, addressee, id)
+UPDATE idempotency_holders k SET expires_at = 'epoch'
+  FROM unnest($1::text[], $2::bytea[], $3::uuid[]) AS held (key, addressee, id)
  WHERE (k.key, k.addressee, k.notification_id) = (held.key, held.addressee, held.id)
 """
+"""The next notification with the key takes it over. A worker may delete nothing."""
 
 
 class Use(NamedTuple):
