@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
@@ -9,6 +10,7 @@ from tidings.delivery.ports import Finding, Verdict
 from tidings.ledger.connecting import MixedSessions
 from tidings.ledger.database import Connection, PostgresDatabase
 from tidings.ledger.migrate import MigrationState, migration_state
+from tidings.ledger.partitions import WEEK, partitions, seconds_left
 from tidings.settings import LedgerSettings
 
 OLDEST: Final = 13
@@ -78,6 +80,7 @@ async def _diagnose(connection: Connection, state: MigrationState) -> Sequence[F
         findings += _privileges(lacking)
         if not lacking:
             findings += _scheduler(await connection.fetchval(WAITING, OVERDUE))
+            findings += _partitions(seconds_left(await partitions(connection), datetime.now(UTC)))
     return findings
 
 
@@ -157,4 +160,14 @@ def _scheduler(overdue: int) -> Iterator[Finding]:
             Verdict.WARNING,
             f"notifications due for more than {OVERDUE:.0f}s and not published: {overdue:,}",
             "start `tidings scheduler`; where one runs, its log says what holds it up",
+        )
+
+
+def _partitions(left: float) -> Iterator[Finding]:
+    if left < WEEK.total_seconds():
+        yield Finding(
+            "PostgreSQL: partitions",
+            Verdict.WARNING,
+            "the next week has no partition: what it brings goes to the default one, which is never dropped",
+            "start `tidings scheduler`, and as the owner: GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO its user",
         )

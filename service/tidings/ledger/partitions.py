@@ -78,6 +78,12 @@ def spans(
         begin = until
 
 
+def seconds_left(found: Sequence[Partition], now: datetime) -> float:
+    """Until the last week ends that has a partition; 0 where there is none any more."""
+    last = max((one.until for one in found), default=date.min)
+    return max(0.0, (datetime(last.year, last.month, last.day, tzinfo=UTC) - now).total_seconds())
+
+
 class Partitions:
     """Which there are, and those to come."""
 

@@ -1,6 +1,7 @@
 """Counts now and then what waits in the ledger, for whoever reads this process's metrics."""
 
 import asyncio
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Final
 
@@ -9,6 +10,7 @@ import structlog
 from tidings.delivery.errors import TidingsError
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.operators.standing import standing
+from tidings.ledger.partitions import seconds_left
 from tidings.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -25,10 +27,12 @@ async def count_for_ever(ledger: Ledger, metrics: Metrics) -> None:
         began = perf_counter()
         try:
             found = await standing(ledger.database)
+            left = seconds_left(await ledger.partitions.all(), datetime.now(UTC))
         except TidingsError as error:
             log.warning("what waits can't be counted", error=str(error))
         else:
             metrics.waiting(found.scheduled, found.overdue)
+            metrics.partitions_end(left)
             metrics.open_dead_letters(
                 {place: (one.count, one.oldest) for place, one in found.open.items()}
             )

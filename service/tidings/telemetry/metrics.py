@@ -208,6 +208,10 @@ class _Families:
             "tidings_scheduled_overdue",
             "Notifications due for more than a minute and not published; told by schedulers.",
         )
+        self.partitions_end = gauge(
+            "tidings_partitions_end_seconds",
+            "Seconds until the last week ends that has a partition; told by schedulers.",
+        )
         self.broker_up = gauge(
             "tidings_broker_up", "1 while this process is connected to RabbitMQ."
         )
@@ -289,6 +293,10 @@ class Metrics:
         """So many notifications wait for their time, or should have been published."""
         self._families.scheduled.set(scheduled)
         self._families.overdue.set(overdue)
+
+    def partitions_end(self, seconds: float) -> None:
+        """In so many seconds the last week ends that has a partition."""
+        self._families.partitions_end.set(seconds)
 
     def open_dead_letters(self, found: Mapping[tuple[str, str], tuple[int, float]]) -> None:
         """By channel and reason, how many dead letters are open, and the seconds that the oldest has been."""

@@ -49,6 +49,7 @@ async def test_what_is_scheduled_overdue_or_a_dead_letter_is_counted(
         counting.cancel()
     assert value("tidings_scheduled") == 4
     assert value("tidings_scheduled_overdue") == 1
+    assert 14 * 86_400 <= value("tidings_partitions_end_seconds") < 22 * 86_400
     assert value("tidings_dead_letters_open", channel="email", reason="rejected") == 2
     assert value("tidings_dead_letters_open", channel="unknown", reason="malformed") == 1
     assert value("tidings_dead_letters_open", channel="sms", reason="rejected") == 0

@@ -66,3 +66,10 @@ def test_tables_must_be_as_new_as_the_code(current: str, verdict: Verdict) -> No
 
 def test_no_tables_at_all_are_a_fault_that_migrate_mends() -> None:
     assert diagnosis._migrations(MigrationState(None, "0001")).remedy == "run `tidings migrate`"
+
+
+def test_a_next_week_without_a_partition_is_a_warning() -> None:
+    (finding,) = diagnosis._partitions(6 * 86_400.0)
+    assert finding.verdict is Verdict.WARNING
+    assert "GRANT EXECUTE" in finding.remedy
+    assert list(diagnosis._partitions(14 * 86_400.0)) == []
