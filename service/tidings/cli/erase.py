@@ -64,7 +64,8 @@ def erase(
 def _what(view: ErasureView) -> str:
     letters = counted(view.dead_letters, "dead letter")
     discarded = f" ({view.discarded:,} of them discarded first)" if view.discarded else ""
-    return f"{counted(view.notifications, 'notification')} and {letters}{discarded}"
+    keys = f", with {counted(view.keys, 'idempotency key')}" if view.keys else ""
+    return f"{counted(view.notifications, 'notification')} and {letters}{discarded}{keys}"
 
 
 def _whose(view: ErasureView) -> str:

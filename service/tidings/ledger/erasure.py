@@ -20,7 +20,7 @@ FETCHED: Final = 20
 
 BY_ADDRESS: Final = """
 SELECT id, finished_at IS NOT NULL AS ended, recipient, body FROM notifications
- WHERE (recipient = $1 OR position(convert_to($2, 'UTF8') IN body) > 0)
+ WHERE (recipient = $1 OR position(convert_to($2, 'UTF8') IN body) > 0) AND recipient <> 'erased'
    AND accepted_at >= coalesce($3::timestamptz, '-infinity') AND accepted_at < coalesce($4::timestamptz, 'infinity')
 """
 BY_USER: Final = (

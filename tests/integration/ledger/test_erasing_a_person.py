@@ -66,7 +66,10 @@ async def test_a_person_is_erased_from_what_has_ended(backend: Backend, rig: Led
     await rig.claimed(failed, "t")
     await rig.records.record([record_of(failed, "t", BOUNCE)])
     await rig.execute(LETTER, failed.id, "buried")
-    await rig.execute(LETTER, None, "discarded")
+    quoting = LETTER.replace(
+        "'rejected', ''", f"'malformed', 'recipient: \"{JANE}\" is no address'"
+    )
+    await rig.execute(quoting, None, "discarded")
     await rig.execute(
         "INSERT INTO recipient_results VALUES ($1, 0, 1, $2, 'cc', 'refused', 'rejected', '', '')",
         copied,
@@ -80,7 +83,8 @@ async def test_a_person_is_erased_from_what_has_ended(backend: Backend, rig: Led
     assert await rig.history(sent) == [("sent", "sent", "erased: request 118")]
     assert await rig.state(failed.id) is State.DISCARDED
     assert (await rig.row(other))["recipient"] == BOB
-    assert (await erase(backend, ACTOR, request())).notifications == 0
+    for again in (JANE, "erased"):
+        assert (await erase(backend, ACTOR, request(again))).notifications == 0
 
 
 async def test_those_whose_addresses_end_alike_are_left_alone(

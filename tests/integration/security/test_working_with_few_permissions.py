@@ -27,10 +27,15 @@ from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, Rejected, Unavailable
 from tidings.delivery.outcome import Claimed
 from tidings.delivery.ports import SendRequest, Verdict
+from tidings.delivery.states import State
+from tidings.ledger import Ledger
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.diagnosis import diagnose
 from tidings.ledger.partitions import Partitions
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.plan import Plan
+from tidings.operations.erasure import EraseRequest, erase
 from tidings.settings import Settings
 from tidings_events import EmailNotification, Producer
 from tidings_events.routing import EXCHANGE
@@ -210,6 +215,24 @@ async def test_a_worker_lets_go_of_a_key_that_other_content_would_have_held(app_
         for attempt in (attempt_of(id=id), attempt_of(id=id, idempotency_key="k")):
             await rig.claim(request_of(attempt))
         assert await rig.claim(request_of(attempt_of(idempotency_key="k"))) == [Claimed()]
+
+
+async def test_a_person_is_erased_with_what_a_scheduler_was_granted_and_else_nothing_is(
+    database_url: str, app_url: str
+) -> None:
+    attempt, request = attempt_of(), EraseRequest("ada@example.com", None, "request 118")
+    async with Ledger(settings_of(app_url), actor="test") as ledger:
+        await LedgerRig(ledger.database).put(attempt, State.SENT)
+        backend, actor = Backend(Settings(), ledger), Actor("cli", "jane@desk")
+        with pytest.raises(ConfigurationError, match="permission denied for function"):
+            await erase(backend, actor, request)
+        for grant in TO_A_SCHEDULER:
+            await execute(
+                database_url, grant.replace(" scheduler;", f" {urlsplit(app_url).username};")
+            )
+        assert (await erase(backend, actor, request)).notifications == 1
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await execute(app_url, "UPDATE operator_actions SET actor = ''")
 
 
 async def test_a_scheduler_makes_partitions_where_it_was_granted_to(
