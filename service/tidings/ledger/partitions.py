@@ -24,7 +24,8 @@ SELECT p.relname AS table, c.relname AS name, pg_get_expr(c.relpartbound, c.oid)
  ORDER BY p.relname, c.relname
 """
 TABLES: Final = "SELECT name, key FROM tidings_partitioned()"
-STORED: Final = "SELECT EXISTS (SELECT FROM notifications_default)"
+STORED: Final = "SELECT pg_relation_size('notifications_default') > 0"
+"""Whether the default partition has, or had, any row: roles may not read it by its name."""
 LARGE: Final = "SELECT pg_relation_size(to_regclass($1 || '_default')) > 64 * 1024 * 1024"
 """What is smaller is read while it is locked, in a moment, and claims need not fail for any longer."""
 MAKE_ROOM: Final = "SELECT tidings_make_room($1, $2, $3)"
@@ -135,7 +136,8 @@ async def _added(connection: Connection, today: date, weeks: int) -> AsyncIterat
     present = today - timedelta(days=today.weekday())
     covered = any(since <= present < until for since, until in taken)
     if not covered and await connection.fetchval(STORED):
-        taken.append((present, present + WEEK))  # without a partition: its rows stay where they are
+        # It may hold rows of this week, whose claims are those of now: they stay where they are.
+        taken.append((present, present + WEEK))
     for since, until in spans(taken, today, weeks):
         for table in reversed(
             tables

@@ -175,6 +175,25 @@ async def test_what_waits_to_be_published_again_stays_until_it_is(rig: LedgerRig
     assert sorted(await places(rig)) == sorted(pending)
 
 
+async def test_what_is_being_archived_is_left_alone(rig: LedgerRig, database_url: str) -> None:
+    archived = await put(rig, State.FAILED, id=uuid4())
+    archive = await asyncpg.connect(database_url)
+    try:
+        await archive.execute("BEGIN")
+        await archive.execute("SELECT FROM notifications WHERE id = $1 FOR NO KEY UPDATE", archived)
+        await archive.execute(LETTER, uuid4(), archived, "buried", LONG_AGO)
+        [row] = await rig.fetch(
+            "SELECT deleted FROM tidings_delete_over('notifications_default', $1::jsonb, false, 1, NULL, NULL, 10)",
+            Periods(30 * DAY).json,
+        )
+        assert row["deleted"] == 0
+        await archive.execute("COMMIT")
+    finally:
+        await archive.close()
+    await run(rig, Periods(30 * DAY))
+    assert list(await places(rig)) == [archived]
+
+
 @pytest.mark.parametrize(
     "statement", ["watch_partition($1)", "retire_partition($1, $2::jsonb, 10)"]
 )

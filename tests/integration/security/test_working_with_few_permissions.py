@@ -17,7 +17,8 @@ from tests.conftest import execute
 from tests.doubles.channel import ScriptedChannel
 from tests.support.attempts import attempt_of
 from tests.support.dead_letter_rig import DeadLetterRig
-from tests.support.ledger_rig import LedgerRig, request_of, settings_of
+from tests.support.ids import id_at
+from tests.support.ledger_rig import HOLDER, LedgerRig, record_of, request_of, settings_of
 
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import BrokerPublisher
@@ -25,13 +26,14 @@ from tidings.broker.topology.declaration import declare
 from tidings.broker.topology.layout import DEAD, Topology, topology_of
 from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, Rejected, Unavailable
-from tidings.delivery.outcome import Claimed
+from tidings.delivery.outcome import Claimed, Sent
 from tidings.delivery.ports import SendRequest, Verdict
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.diagnosis import diagnose
 from tidings.ledger.partitions import Partitions
+from tidings.ledger.retention import Periods, Retention
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.plan import Plan
@@ -248,3 +250,25 @@ async def test_a_scheduler_makes_partitions_where_it_was_granted_to(
         assert await Partitions(database).add_missing(later)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await execute(app_url, "DELETE FROM notifications_default")
+
+
+async def test_a_scheduler_retires_a_week_while_workers_change_it(
+    database_url: str, app_url: str
+) -> None:
+    long_ago = datetime.now(UTC) - timedelta(weeks=10)
+    monday = long_ago.date() - timedelta(days=long_ago.weekday())
+    role = urlsplit(app_url).username
+    for grant in TO_A_SCHEDULER:
+        await execute(database_url, grant.replace(" scheduler;", f" {role};"))
+    async with PostgresDatabase(settings_of(app_url)) as database:
+        rig = LedgerRig(database)
+        await Partitions(database).add_missing(monday)
+        await rig.fetch("SELECT tidings_watch_partition($1)", monday)
+        attempt = attempt_of(id=id_at(long_ago))
+        await rig.claimed(attempt)
+        retention = Retention(database, Periods(30 * 86_400.0))
+        [moved, *_] = [step.moved async for step in retention.run(datetime.now(UTC).date())]
+        assert moved == 1
+        assert await rig.records.record([record_of(attempt, HOLDER, Sent("smtp:relay", "x"))]) == [
+            True
+        ]
