@@ -19,7 +19,7 @@ import structlog
 import typer
 from tests.doubles.ledger import ChangedLedger
 
-from tidings.broker.wire.settlement import ACKED_WITHIN
+from tidings.broker.wire.settlement import INTERVAL, PATIENCE
 from tidings.cli.roles import start
 from tidings.delivery.outcome import Claim, Sent
 from tidings.delivery.ports import (
@@ -51,6 +51,8 @@ STEPS: Final = MappingProxyType(
 )
 """Every step at which a process can be made to end, and what is true then."""
 
+ACKED_WITHIN: Final = 2 * (PATIENCE + INTERVAL)
+"""Seconds after which an ack is on its way, however slow its neighbours are."""
 LATER: Final = MappingProxyType({"during-send": 0.005, "after-ack": ACKED_WITHIN + 0.02})
 """Seconds from the moment a step is reached to the middle of what it means."""
 

@@ -23,6 +23,7 @@ from tidings.broker.wire.amqp import (
     FramedConnection,
     broker_errors,
     explain,
+    lost_event,
     open_channel,
 )
 from tidings.broker.wire.frames import Arrival, Frames, Take
@@ -242,9 +243,7 @@ class Consumer:
         subscription: Subscription,
         backoff: Backoff,
     ) -> None:
-        lost = asyncio.Event()
-        channel.on_consumer_cancel_callbacks.add(lambda _: lost.set())
-        channel.closing.add_done_callback(lambda _: lost.set())
+        lost = lost_event(channel)
         async with Settlement(channel, self._clock) as settlement:
             settlement.on_end(lost.set)
             # Anew: whoever was killed for lack of memory, or sent half of it back, starts carefully.

@@ -1,4 +1,4 @@
-"""What a worker asks for everything outside it, each of which whoever starts it may put something around."""
+"""Wrappers around a worker's ledger, publisher and each provider's channel; by default none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ def _itself(part: Part) -> Part:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What each is given as, by default itself."""
+    """One wrapper for each."""
 
     ledger: Callable[[Ledger], Ledger] = _itself
     channel: Callable[[Channel], Channel] = _itself

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 import aio_pika
 import aiormq
 from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel
 from aiormq.exceptions import AMQPError
 from pamqp.exceptions import PAMQPException
 from yarl import URL
@@ -114,6 +115,14 @@ async def open_channel(connection: AbstractConnection, timeout: float) -> aiormq
         channel = connection.channel(publisher_confirms=True, on_return_raises=True)
         await channel.initialize()
         return cast("aiormq.Channel", await channel.get_underlay_channel())
+
+
+def lost_event(channel: AbstractChannel) -> asyncio.Event:
+    """It is set once the broker cancels a consumer of the channel, or the channel closes."""
+    lost = asyncio.Event()
+    channel.on_consumer_cancel_callbacks.add(lambda _: lost.set())
+    channel.closing.add_done_callback(lambda _: lost.set())
+    return lost
 
 
 def explain(error: BaseException) -> str:

@@ -30,8 +30,6 @@ ahead of it waits for that a few milliseconds, and hundreds of acks cost RabbitM
 IDLE_AFTER: Final = 0.5
 """Seconds without a delivery, and without an ack, after which a queue is known to be empty: the broker takes a
 millisecond, and a process that is busy may look away for as long as this."""
-ACKED_WITHIN: Final = 2 * (PATIENCE + INTERVAL)
-"""Seconds after which an ack is on its way, whoever is slow."""
 
 
 class FinishedTags:

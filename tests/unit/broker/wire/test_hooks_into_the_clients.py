@@ -83,6 +83,12 @@ HOOKS: dict[str, Callable[[], bool]] = {
         issubclass(aiormq.exceptions.ChannelInvalidStateError, RuntimeError)
         and issubclass(aiormq.exceptions.AMQPConnectionError, OSError)
     ),
+    "aiormq.Channel has on_consumer_cancel_callbacks": lambda: set_in(
+        aiormq.Channel, "on_consumer_cancel_callbacks"
+    ),
+    "aiormq.Channel has closing, a future": lambda: (
+        "asyncio.Future" in getsource(aiormq.Channel.closing.fget)  # type: ignore[attr-defined]
+    ),
     # wire/stream.py
     "aiormq's transport factories open a socket by create(url, **kwargs)": lambda: all(
         [*signature(made.create).parameters] == ["self", "url", "kwargs"]
@@ -95,15 +101,9 @@ HOOKS: dict[str, Callable[[], bool]] = {
     "pamqp reads our heartbeat as one": lambda: isinstance(
         pamqp.frame.unmarshal(HEARTBEAT)[2], Heartbeat
     ),
-    # wire/confirms.py
-    "aiormq.Channel has number, write_queue, max_content_size, on_consumer_cancel_callbacks": lambda: (
-        set_in(
-            aiormq.Channel,
-            *("number", "write_queue", "max_content_size", "on_consumer_cancel_callbacks"),
-        )
-    ),
-    "aiormq.Channel has closing, a future": lambda: (
-        "asyncio.Future" in getsource(aiormq.Channel.closing.fget)  # type: ignore[attr-defined]
+    # wire/confirms.py; the number names a channel to wire/frames.py
+    "aiormq.Channel has number, write_queue, max_content_size": lambda: set_in(
+        aiormq.Channel, "number", "write_queue", "max_content_size"
     ),
     "aiormq writes a ChannelFrame's payload and sets its drain_future": lambda: (
         takes(ChannelFrame, "payload", "should_close", "drain_future") and drained()
