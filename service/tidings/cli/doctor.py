@@ -29,7 +29,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     Example: [bold]tidings doctor[/]
     """
-    findings = run(examine(Settings(), actor()))
+    findings = run(examine(Settings(), actor(), os.environ))
     if as_json:
         print_json(findings)
     else:

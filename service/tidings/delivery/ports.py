@@ -84,7 +84,7 @@ class TemplateParts:
 
 
 class Channel(Protocol):
-    """Delivers by one medium. A file of its own in `channels/`; every one passes the same suite.
+    """Delivers by one medium. A package in `channels/` that exports a `ChannelSpec`; each passes the same suite.
 
     `send` ends by itself within `request.timeout` seconds. It raises only `DeliveryError`s and
     `asyncio.CancelledError`: `Unavailable` where the payload had not gone out when time ran out,

@@ -1,7 +1,6 @@
 """Tries everything Tidings depends on, and says what to do about each fault; nothing is sent."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -26,10 +25,15 @@ PATIENCE: Final = 60.0
 """Seconds that any one check may take."""
 
 
-async def examine(settings: Settings, actor: Actor) -> Sequence[Finding]:
+async def examine(
+    settings: Settings, actor: Actor, environment: Mapping[str, str]
+) -> Sequence[Finding]:
     """A finding for each thing that was tried.
 
     It takes settings, not a backend: a wrong setting is a finding too.
+
+    Args:
+        environment: The variables in which misspelt settings are looked for.
     """
     try:
         settings.check()
@@ -55,7 +59,7 @@ async def examine(settings: Settings, actor: Actor) -> Sequence[Finding]:
         Finding("Settings", Verdict.OK, "every variable reads well"),
         *(
             Finding("Settings", Verdict.WARNING, one.told, "correct it, or unset it")
-            for one in unknown(settings, os.environ)
+            for one in unknown(settings, environment)
         ),
         *(finding for result in results for finding in result),
         *_switched_off(channels),
