@@ -24,8 +24,13 @@ SELECT p.relname AS table, c.relname AS name, pg_get_expr(c.relpartbound, c.oid)
  ORDER BY p.relname, c.relname
 """
 TABLES: Final = "SELECT name, key FROM tidings_partitioned()"
-STORED: Final = "SELECT pg_relation_size('notifications_default') > 0"
-"""Whether the default partition has, or had, any row: roles may not read it by its name."""
+STORED: Final = """
+SELECT pg_relation_size('notifications_default') > 0
+   AND NOT EXISTS (SELECT FROM pg_constraint JOIN tidings_partitioned() ON conrelid = to_regclass(name || '_default')
+                    WHERE conname = 'tidings_moving')
+"""
+"""Whether the default partition has, or had, any row: roles may not read it by its name. Not if it was closed for
+some days already by a scheduler that is gone: then their partition is made, and it is open again."""
 LARGE: Final = "SELECT pg_relation_size(to_regclass($1 || '_default')) > 64 * 1024 * 1024"
 """What is smaller is read while it is locked, in a moment, and claims need not fail for any longer."""
 MAKE_ROOM: Final = "SELECT tidings_make_room($1, $2, $3)"

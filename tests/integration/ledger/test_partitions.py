@@ -14,6 +14,7 @@ from tests.support.ledger_rig import LedgerRig, record_of, request_of, settings_
 
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.outcome import Claimed, Sent
+from tidings.delivery.states import State
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.migrate import LATEST, migrate, upgrade
 from tidings.ledger.partitions import Partitions
@@ -179,14 +180,19 @@ async def test_a_notification_waits_while_rows_of_its_week_move(database_url: st
     since = far - timedelta(days=far.weekday())
     async with PostgresDatabase(settings_of(database_url)) as database:
         rig = LedgerRig(database)
+        due = [attempt_of(id=id_at(TODAY + timedelta(weeks=3))), attempt_of(id=uuid4())]
+        for attempt in due:
+            await rig.put(attempt, State.SCHEDULED)
         await rig.fetch(
             "SELECT tidings_make_room('notifications', $1, $2)", since, since + timedelta(weeks=1)
         )
+        assert [one.id for one in await rig.outbox.take(10, actor="scheduler")] == [due[1].id]
         attempt = attempt_of(id=id_at(TODAY + timedelta(weeks=3)))
         with pytest.raises(LedgerUnavailable, match="moving"):
             await rig.claim(request_of(attempt))
         await Partitions(database).add_missing(far)
         await rig.claimed(attempt)
+        assert [one.id for one in await rig.outbox.take(10, actor="scheduler")] == [due[0].id]
 
 
 async def test_partitions_of_several_weeks_begin_where_those_of_one_end(database_url: str) -> None:

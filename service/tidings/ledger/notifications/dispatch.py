@@ -13,6 +13,7 @@ from uuid import UUID
 
 from tidings.delivery.attempt import Lane
 from tidings.delivery.doubt import undenied
+from tidings.delivery.errors import RowsMoving
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.delivery.states import FINISHED, State
 from tidings.ledger.database import Database
@@ -56,6 +57,13 @@ WITH locked AS (
 )
 SELECT * FROM taken
 """
+
+TAKE_BUT_AHEAD: Final = TAKE.replace(
+    "WHERE dispatch_at <= now()",
+    """WHERE dispatch_at <= now()
+       AND NOT (id >= tidings_lowest_id(current_date + 1) AND id < tidings_lowest_id(current_date + 430))""",
+)
+"""The same, but for ids of days to come, of which partitions are made."""
 
 DISPATCHED: Final = """
 WITH locked AS (
@@ -153,8 +161,13 @@ class Outbox:
 
     async def take(self, limit: int, *, actor: str, lease: float = LEASE) -> Sequence[Dispatch]:
         """What is due, at most `limit`, ours for `lease` seconds; other schedulers skip it."""
-        async with self._database.transaction() as connection:
-            rows = await connection.fetch(TAKE, limit, lease, actor, HEAVIEST)
+        values = (limit, lease, actor, HEAVIEST)
+        try:
+            async with self._database.transaction() as connection:
+                rows = await connection.fetch(TAKE, *values)
+        except RowsMoving:
+            async with self._database.transaction() as connection:
+                rows = await connection.fetch(TAKE_BUT_AHEAD, *values)
         return [Dispatch.of(dict(row)) for row in rows]
 
     async def keep(self, taken: Sequence[Dispatch], lease: float = LEASE) -> None:
