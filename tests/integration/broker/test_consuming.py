@@ -138,6 +138,7 @@ async def test_acks_wait_for_a_slow_one_only_while_enough_is_left_to_work_on(
     await declared.publish("email.high", *numbered(20))
     async with taking(declared, prefetch=10, spare=5) as consumer:
         await consumer.has(10)
+        await asyncio.sleep(0.2)  # it has looked once: the next look is PATIENCE away
         for delivery in consumer.deliveries[1:6]:  # the first is slow
             delivery.ack()
         await asyncio.sleep(0.2)
