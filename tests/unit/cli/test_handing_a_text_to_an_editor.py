@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 
+from tidings.cli import dead_edit
 from tidings.cli.editor import edit_text
 from tidings.delivery.errors import Refused
+from tidings.operations.dead_letters.edits import FieldChange
 
 
 def test_an_editor_that_is_missing_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,3 +63,9 @@ def test_a_signal_in_the_middle_leaves_nothing_of_the_letter(
         process.send_signal(number)
         assert process.wait(30) == 128 + number
     assert not list(place.iterdir())
+
+
+def test_a_body_without_fields_has_to_be_written_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit):
+        dead_edit._edited(b"[]", FieldChange(("subject=Hi",)), None, reveal=False)
+    assert "write a whole one with --file" in " ".join(capsys.readouterr().err.split())
