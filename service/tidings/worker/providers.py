@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from tidings.channels.registry import labelled
 from tidings.delivery.circuit import Circuit, Phase
 from tidings.delivery.errors import (
     Deferred,
@@ -22,7 +23,7 @@ from tidings.delivery.errors import (
     Unavailable,
 )
 from tidings.delivery.outcome import Sent
-from tidings.delivery.ports import Channel, SendRequest, TemplateParts
+from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts
 from tidings.delivery.tries import NOT_ASKED, SENT, Tried
 from tidings.runtime.deadlines import Overtime
 
@@ -171,6 +172,11 @@ class Providers:
         if len(self.all) > 1:
             error.tries = tuple(tries)
         return error
+
+    async def check(self) -> Sequence[Finding]:
+        """Try every provider without sending anything."""
+        found = [labelled(one.name, self.name, await one.channel.check()) for one in self.all]
+        return [finding for findings in found for finding in findings]
 
     async def close(self) -> None:
         """Give back connections."""
