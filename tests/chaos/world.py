@@ -291,8 +291,11 @@ class World:
         connection = await looking(self.database_url)
         try:
             for table in ("notifications", "attempts", "transitions", "dead_letters"):
-                await connection.copy_from_table(
-                    table, output=str(folder / f"{table}.csv"), format="csv", header=True
+                await connection.copy_from_query(  # COPY knows no partitioned table
+                    f"TABLE {table}",
+                    output=str(folder / f"{table}.csv"),
+                    format="csv",
+                    header=True,
                 )
         finally:
             await connection.close()

@@ -226,7 +226,10 @@ async def _tables_on(made: World, disk: Path) -> AsyncIterator[None]:
 
     async def move(space: str) -> None:
         for table in ("notifications", "attempts", "transitions"):
-            await psql(f"ALTER TABLE {table} SET TABLESPACE {space}", database)
+            # With its partitions, and those that a scheduler makes meanwhile.
+            tree = f"SELECT relid::regclass FROM pg_partition_tree('{table}')"  # noqa: S608
+            for part in (await psql(tree, database)).split():
+                await psql(f"ALTER TABLE {part} SET TABLESPACE {space}", database)
 
     await psql(f"CREATE TABLESPACE small LOCATION '{disk}'")
     await move("small")
