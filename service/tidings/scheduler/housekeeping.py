@@ -21,8 +21,17 @@ AGAIN: Final = 60.0
 async def keep_house_for_ever(ledger: Ledger) -> None:
     """Round after round. Any number of schedulers may do it: one of them does the work."""
     while True:
-        well = await add_partitions(ledger) and await delete_over(ledger)
-        await asyncio.sleep(EVERY if well else AGAIN)
+        await asyncio.sleep(EVERY if await keep_house(ledger) else AGAIN)
+
+
+async def keep_house(ledger: Ledger) -> bool:
+    """One round; False if it is worth another try soon.
+
+    Each part by itself: what is over is deleted while a table in use keeps partitions from being made.
+    """
+    added = await add_partitions(ledger)
+    deleted = await delete_over(ledger)
+    return added and deleted
 
 
 async def add_partitions(ledger: Ledger) -> bool:

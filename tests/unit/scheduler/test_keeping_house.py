@@ -1,0 +1,52 @@
+"""A round of housekeeping: one part that fails does not keep the other from being done."""
+
+from collections.abc import AsyncIterator
+from datetime import date
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tidings.delivery.errors import LedgerUnavailable
+from tidings.ledger.ledger import Ledger
+from tidings.ledger.retention import Done
+from tidings.scheduler.housekeeping import keep_house
+
+
+class House:
+    """A ledger of which one part fails, or none."""
+
+    def __init__(self, failing: str) -> None:
+        self.failing = failing
+        self.done: list[str] = []
+        self.periods = SimpleNamespace(weeks=1)
+
+    async def add_missing(self, today: date, weeks: int) -> tuple[Any, ...]:
+        self._do("partitions")
+        return ()
+
+    async def run(self, today: date) -> AsyncIterator[Done]:
+        self._do("retention")
+        yield Done("a place", 1)
+
+    def _do(self, part: str) -> None:
+        if part == self.failing:
+            raise LedgerUnavailable("a table was in use")
+        self.done.append(part)
+
+
+@pytest.mark.parametrize(
+    ("failing", "done"),
+    [
+        ("", ["partitions", "retention"]),
+        ("partitions", ["retention"]),
+        ("retention", ["partitions"]),
+    ],
+)
+async def test_each_part_is_done_though_the_other_fails(failing: str, done: list[str]) -> None:
+    house = House(failing)
+    ledger = cast(Ledger, SimpleNamespace(partitions=house, retention=house))
+
+    well = await keep_house(ledger)
+
+    assert (house.done, well) == (done, not failing)
