@@ -46,7 +46,7 @@ def erase(
     """
     if why is None and not dry_run:
         raise Unclear("Missing option '--why'.")
-    request = EraseRequest(recipient, user, why, dry_run)
+    request = EraseRequest(recipient, user, note=why, dry_run=dry_run)
     if not (yes or dry_run):
         found = ask(lambda backend: erasure.erase(backend, actor(), replace(request, dry_run=True)))
         typer.confirm(f"Erase {_what(found)}{_whose(found)} for good?", abort=True, err=True)

@@ -22,12 +22,12 @@ EXAMPLES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class EraseRequest:
-    """Whom to erase, by one of the two, and why."""
+    """Whom to erase, by one of the two."""
 
     recipient: str | None
     user: str | None
-    why: str | None
-    """Needed unless it is a dry run; kept, so it must not name the person."""
+    note: str | None
+    """Why. Needed unless it is a dry run; kept, so it must not name the person."""
     dry_run: bool = False
 
 
@@ -112,18 +112,18 @@ async def _erase(
 
 def _read(request: EraseRequest) -> tuple[Person, str]:
     if (request.recipient is None) == (request.user is None):
-        raise InvalidRequest("give --recipient or --user, and one of them only")
+        raise InvalidRequest("name a recipient or a user, and one of them only")
     name, value = (
         ("recipient", request.recipient) if request.user is None else ("user", request.user)
     )
     value = (value or "").strip()
     if not value:
         raise InvalidRequest("is blank; write it in full", field=name)
-    why = (request.why or "").strip()
+    why = (request.note or "").strip()
     if not why and not request.dry_run:
-        raise InvalidRequest("say why, in a few words that don't name the person", field="why")
+        raise InvalidRequest("say why, in a few words that don't name the person", field="note")
     if re.search(rf"(?<!\w){re.escape(value)}(?!\w)", why, re.IGNORECASE):
-        raise InvalidRequest("it is kept, so it must not name the person", field="why")
+        raise InvalidRequest("it is kept, so it must not name the person", field="note")
     if name == "user":
         return Person(user_id=value), why
     return Person(value, fields=PEOPLE), why

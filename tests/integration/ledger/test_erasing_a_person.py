@@ -55,7 +55,7 @@ async def put(rig: LedgerRig, state: State, recipient: str, **fields: object) ->
 
 
 def request(recipient: str | None = JANE, **fields: object) -> EraseRequest:
-    return EraseRequest(**{"recipient": recipient, "user": None, "why": "request 118", **fields})  # type: ignore[arg-type]
+    return EraseRequest(**{"recipient": recipient, "user": None, "note": "request 118", **fields})  # type: ignore[arg-type]
 
 
 async def test_a_person_is_erased_from_what_has_ended(backend: Backend, rig: LedgerRig) -> None:
@@ -77,7 +77,7 @@ async def test_a_person_is_erased_from_what_has_ended(backend: Backend, rig: Led
     )
     masked = ["b…@example.com", "j…@example.com"]
     view = ErasureView(3, 2, 1, 0, 0, masked, dry_run=True)
-    assert await erase(backend, ACTOR, request(why=None, dry_run=True)) == view
+    assert await erase(backend, ACTOR, request(note=None, dry_run=True)) == view
     assert await erase(backend, ACTOR, request()) == replace(view, dry_run=False)
     assert await rig.fetch(LEFT) == [{"n": 0}]
     assert await rig.history(sent) == [("sent", "sent", "erased: request 118")]
@@ -189,12 +189,12 @@ async def test_what_is_unfinished_is_named_and_nothing_is_erased(
     "wrong",
     [
         {"recipient": None},
-        {"recipient": " ", "why": None, "dry_run": True},
+        {"recipient": " ", "note": None, "dry_run": True},
         {"recipient": None, "user": ""},
         {"user": "j"},
-        {"why": " "},
-        {"why": f"{JANE.upper()} asked"},
-        {"recipient": None, "user": "4711", "why": "user 4711 asked"},
+        {"note": " "},
+        {"note": f"{JANE.upper()} asked"},
+        {"recipient": None, "user": "4711", "note": "user 4711 asked"},
     ],
 )
 async def test_a_request_names_one_person_and_a_reason_that_does_not(
