@@ -201,16 +201,21 @@ class _Families:
             "Age of the oldest open one; told by schedulers.",
             "channel",
         )
-        self.scheduled = gauge(
-            "tidings_scheduled", "Notifications that wait for their time; told by schedulers."
+        # Registered once a scheduler tells them: the 0 of a worker would hide that no scheduler runs.
+        self.scheduled = Gauge(
+            "tidings_scheduled",
+            "Notifications that wait for their time; told by schedulers.",
+            registry=None,
         )
-        self.overdue = gauge(
+        self.overdue = Gauge(
             "tidings_scheduled_overdue",
             "Notifications due for more than a minute and not published; told by schedulers.",
+            registry=None,
         )
-        self.partitions_end = gauge(
+        self.partitions_end = Gauge(
             "tidings_partitions_end_seconds",
             "Seconds until the last week ends that has a partition; told by schedulers.",
+            registry=None,
         )
         self.broker_up = gauge(
             "tidings_broker_up", "1 while this process is connected to RabbitMQ."
@@ -262,6 +267,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._families = _Families(self.registry)
         self._channels: dict[str, ChannelMetrics] = {}
+        self._told: set[Gauge] = set()
         self.broker_up: Final = self._families.broker_up
         self.ledger_up: Final = self._families.ledger_up
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -291,12 +297,18 @@ class Metrics:
 
     def waiting(self, scheduled: int, overdue: int) -> None:
         """So many notifications wait for their time, or should have been published."""
-        self._families.scheduled.set(scheduled)
-        self._families.overdue.set(overdue)
+        self._told_by_scheduler(self._families.scheduled, scheduled)
+        self._told_by_scheduler(self._families.overdue, overdue)
 
     def partitions_end(self, seconds: float) -> None:
         """In so many seconds the last week ends that has a partition."""
-        self._families.partitions_end.set(seconds)
+        self._told_by_scheduler(self._families.partitions_end, seconds)
+
+    def _told_by_scheduler(self, gauge: Gauge, value: float) -> None:
+        if gauge not in self._told:
+            self._told.add(gauge)
+            self.registry.register(gauge)
+        gauge.set(value)
 
     def open_dead_letters(self, found: Mapping[tuple[str, str], tuple[int, float]]) -> None:
         """By channel and reason, how many dead letters are open, and the seconds that the oldest has been."""

@@ -116,7 +116,10 @@ def test_prometheus_understands_every_query_of_the_dashboard(
 
 
 def test_rules_and_dashboard_name_only_metrics_that_exist() -> None:
-    shown = Metrics().render().decode()
+    metrics = Metrics()
+    metrics.waiting(0, 0)  # as a scheduler's process does
+    metrics.partitions_end(0)
+    shown = metrics.render().decode()
     known = set(re.findall(r"^# HELP (tidings_\w+) ", shown, re.MULTILINE))
     histograms = set(re.findall(r"^# TYPE (tidings_\w+) histogram", shown, re.MULTILINE))
     known |= {f"{name}_bucket" for name in histograms}

@@ -183,3 +183,13 @@ def test_what_is_rendered_can_be_read_and_says_which_version_runs() -> None:
     assert {"tidings_attempts", "tidings_broker_up", "process_open_fds"} <= set(families)
     assert families["tidings_build_info"].samples[0].labels["version"]
     assert all(family.documentation for family in families.values())
+
+
+def test_a_process_without_a_scheduler_says_nothing_of_schedules() -> None:
+    metrics = Metrics()
+    assert "tidings_scheduled" not in metrics.render().decode()
+
+    metrics.waiting(0, 0)
+    metrics.waiting(3, 1)
+
+    assert "tidings_scheduled 3.0" in metrics.render().decode()
