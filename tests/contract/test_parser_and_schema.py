@@ -152,9 +152,15 @@ REFUSED_BY_BOTH: list[dict[str, Any]] = [
 TAKEN_BY_BOTH: list[dict[str, Any]] = [
     {**WRITTEN, "max_retries": 3.0},
     {**WRITTEN, "version": 1.0},
-    *({**WRITTEN, name: None} for name in ("cc", "bcc", "data", "metadata", "headers", "priority")),
-    *({**WRITTEN, name: None} for name in ("attachments", "user_id", "locale", "html", "template")),
-    *({**WRITTEN, name: None} for name in ("category", "version", "entity", "max_retries")),
+    *(
+        {**WRITTEN, name: None}
+        for name in ("cc", "bcc", "data", "metadata", "headers", "locale", "priority")
+    ),
+    *(
+        {**WRITTEN, name: None}
+        for name in ("attachments", "user_id", "html", "template", "max_retries")
+    ),
+    *({**WRITTEN, name: None} for name in ("category", "version", "entity", "tenant")),
     {**WRITTEN, "attachments": [{**FILE, "content_type": None, "content_id": None}]},
     {**WRITTEN, "attachments": [{**FILE, "content": ""}]},
     {**TEMPLATED, "subject": None, "body": None},

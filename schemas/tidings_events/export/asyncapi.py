@@ -12,9 +12,9 @@ _AMQP_BINDING = "0.3.0"
 
 
 def asyncapi() -> dict[str, Any]:
-    """An AsyncAPI 3.0 document, from the point of view of Tidings, which receives."""
+    """An AsyncAPI 3.1 document, from the point of view of Tidings, which receives."""
     return {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": _info(),
         "defaultContentType": "application/json",
         "servers": {"rabbitmq": _server()},

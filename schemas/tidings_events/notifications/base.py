@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 import pydantic_core
 from pydantic import (
@@ -53,6 +53,9 @@ FURTHEST_AHEAD = timedelta(days=366)
 
 _UUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
+DEFAULT_TENANT: Final = "default"
+"""The tenant of a notification that names none."""
+
 Problem = tuple[str, str]
 """The field a rule is about, and what the rule has to say about it."""
 
@@ -80,6 +83,11 @@ def new_id() -> uuid.UUID:
 def is_empty(value: object) -> bool:
     """Left out of the JSON: an empty list or object says nothing."""
     return not value
+
+
+def is_default_tenant(value: str) -> bool:
+    """Left out of the JSON, so that a service from before there were tenants reads it too."""
+    return value == DEFAULT_TENANT
 
 
 class Entity(BaseModel):
@@ -128,6 +136,12 @@ class BaseNotification(BaseModel):
         description="What kind of notification this is, e.g. `otp`, `receipt`, `marketing`. "
         "Preferences, retry policies and limits hang on it.",
         examples=["receipt"],
+    )
+    tenant: Slug = Field(
+        default=DEFAULT_TENANT,
+        exclude_if=is_default_tenant,
+        description="The customer or product that it belongs to, if you serve several.",
+        examples=["acme"],
     )
     user_id: Reference | None = Field(
         default=None,

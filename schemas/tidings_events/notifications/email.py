@@ -232,6 +232,12 @@ class EmailNotification(TemplatedNotification):
             "subject": "Grüße aus Köln",
             "body": "Schöne Grüße! 🎉",
         },
+        "tenant": {
+            "tenant": "acme",
+            "recipient": "anna@example.org",
+            "subject": "Welcome to Acme",
+            "body": "Hello Anna, good to have you here.",
+        },
     }
 
     channel: Literal["email"] = Field(default="email", description="What carries it.")

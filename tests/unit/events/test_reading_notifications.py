@@ -51,6 +51,7 @@ def test_a_minimal_email_gets_the_defaults() -> None:
     assert notification.id == UUID(ID)
     assert notification.priority is Priority.NORMAL
     assert notification.category == "transactional"
+    assert notification.tenant == "default"
     assert (notification.cc, notification.data, notification.scheduled_at) == ((), {}, None)
 
 
@@ -61,6 +62,7 @@ def test_every_problem_is_told_with_its_field_and_a_remedy() -> None:
             priority="asap",
             max_retries="3",
             locale="Portuguese",
+            tenant="Acme Inc.",
             entity={"type": "Big Order"},
             cc=["bob@example.org", "bob at example"],
         )
@@ -70,10 +72,11 @@ def test_every_problem_is_told_with_its_field_and_a_remedy() -> None:
     assert "priority: \"asap\" is not allowed; use 'low', 'normal', 'high' or 'urgent'" in told
     assert 'max_retries: "3" must be a whole number' in told
     assert 'locale: "Portuguese" is not of the right form; write it like pt-BR' in told
+    assert 'tenant: "Acme Inc." is not of the right form; write it like acme' in told
     assert 'entity.type: "Big Order" is not of the right form' in told
     assert "entity.id: is missing" in told
     assert 'cc[1]: "bob at example" is not an email address' in told
-    assert len(found) == 7
+    assert len(found) == 8
 
 
 @pytest.mark.parametrize("fields", [{}, {"channel": None}])
@@ -117,7 +120,8 @@ def test_a_locale_is_read_as_many_write_it(locale: str) -> None:
 
 
 NULLABLE = (
-    *("version", "priority", "category", "user_id", "entity", "locale", "data", "metadata"),
+    *("version", "priority", "category", "tenant", "user_id", "entity", "locale", "data"),
+    "metadata",
     *("idempotency_key", "max_retries", "scheduled_at", "expires_at", "template", "from_address"),
     *("reply_to", "cc", "bcc", "html", "headers", "attachments"),
 )

@@ -68,6 +68,7 @@ FULL = [
         user_id="4711",
         entity=Entity(type="order", id="10042"),
         category="receipt",
+        tenant="acme",
         locale="pt-BR",
         data={"a": [None, 1, 1.5, True, {"b": "ü"}]},
         metadata={"campaign": "spring", "n": 1, "x": 1.5, "y": True},
