@@ -28,20 +28,20 @@ FAILED: Final = """
 INSERT INTO notifications (id, channel, priority, category, recipient, user_id, state, epoch, attempt, body,
                            accepted_at, finished_at, reason, failure_kind)
 SELECT id, 'email', 'normal', 'receipt', recipient, 'user', 'failed', 0, 1, body, now(), now(), 'rejected', 'rejected'
-  FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS letter (id, recipient, body)
+  FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS dead_letter (id, recipient, body)
 """
-LETTERS: Final = """
+DEAD_LETTERS: Final = """
 INSERT INTO dead_letters (id, notification_id, reason, kind, code, message, fingerprint, channel, priority, category,
                           recipient, attempts, first_failed_at, last_failed_at, exchange, routing_key, content_type, body)
 SELECT gen_random_uuid(), id, 'rejected', 'rejected', '550', 'no such mailbox', 'benchmark', 'email', 'normal',
        'receipt', recipient, 1, now(), now(), 'tidings.notifications', 'email.normal', 'application/json', body
-  FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS letter (id, recipient, body)
+  FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS dead_letter (id, recipient, body)
 """
 INDEXES: Final = """
 SELECT indexname, replace(indexdef, ' ON ONLY ', ' ON ') AS indexdef FROM pg_indexes
  WHERE tablename IN ('notifications', 'attempts') AND indexname NOT LIKE '%pkey'
 """
-LETTERS_AT_ONCE: Final = 5_000
+DEAD_LETTERS_AT_ONCE: Final = 5_000
 
 
 def fill_ledger(servers: Servers, have: int, want: int) -> None:
@@ -66,16 +66,16 @@ def fill_ledger(servers: Servers, have: int, want: int) -> None:
 
 def bury(servers: Servers, count: int) -> None:
     """Dead letters of notifications that failed."""
-    letters = list(messages(count))
-    for first in range(0, count, LETTERS_AT_ONCE):
-        some = letters[first : first + LETTERS_AT_ONCE]
+    dead_letters = list(messages(count))
+    for first in range(0, count, DEAD_LETTERS_AT_ONCE):
+        some = dead_letters[first : first + DEAD_LETTERS_AT_ONCE]
         columns = (
             [one.id for one in some],
             [one.recipient for one in some],
             [one.body for one in some],
         )
         servers.sql(FAILED, *columns)
-        servers.sql(LETTERS, *columns)
+        servers.sql(DEAD_LETTERS, *columns)
     servers.sql("ANALYZE notifications")
     servers.sql("ANALYZE dead_letters")
     servers.sql("CHECKPOINT")

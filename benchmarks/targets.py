@@ -238,9 +238,9 @@ TARGETS: Final[Sequence[Target]] = (
         "W8",
         "rate",
         3000,
-        "letters/s",
+        "dead letters/s",
         why="the replaying process is at two thirds of a core, of which a fifth "
-        "is validating letters again and a third publishing; PostgreSQL at half a core",
+        "is validating dead letters again and a third publishing; PostgreSQL at half a core",
     ),
     Memory(120),
 )

@@ -12,7 +12,7 @@ from benchmarks.results import Measurement
 from benchmarks.stage import NotDone, Stage
 from benchmarks.workloads.base import Column, Workload
 
-LETTERS: Final = 100_000
+DEAD_LETTERS: Final = 100_000
 LONGEST: Final = 180.0
 REPLAY: Final = "from tidings.cli.main import main; main()"
 
@@ -20,7 +20,7 @@ REPLAY: Final = "from tidings.cli.main import main; main()"
 def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
     """The command that people run, from its start to its end."""
     assert isinstance(contender, Tidings)
-    job, count = stage.job(contender), stage.sized(LETTERS)
+    job, count = stage.job(contender), stage.sized(DEAD_LETTERS)
     with stage.prepared(contender, job) as wire:
         bury(stage.servers, count)
         began = time.monotonic()
@@ -36,7 +36,7 @@ def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
         took = time.monotonic() - began
         arrived = wire.depth(contender.queue("normal"))
     if done.returncode != 0 or arrived != count:
-        raise NotDone(f"{arrived} of {count} letters came back: {done.stderr.strip()[-300:]}")
+        raise NotDone(f"{arrived} of {count} dead letters came back: {done.stderr.strip()[-300:]}")
     yield Measurement("W8", contender.about.name, {"rate": count / took, "seconds": took})
 
 
@@ -45,7 +45,7 @@ W8: Final = Workload(
     title="Replay",
     what="`tidings replay --all --yes` of 100,000 dead letters, from the command's start to its end: each begins a "
     "new epoch in the ledger, is published, confirmed and closed. Nobody else has such a thing.",
-    columns=(Column("rate", "letters/s"), Column("seconds", "seconds", ",.1f")),
+    columns=(Column("rate", "dead letters/s"), Column("seconds", "seconds", ",.1f")),
     measure=measure,
     only=frozenset({"Tidings"}),
 )

@@ -32,7 +32,7 @@ class Headers:
     ERROR_MESSAGE: Final = "x-tidings-error-message"
     PROVIDER: Final = "x-tidings-provider"
     WORKER: Final = "x-tidings-worker"
-    LETTER: Final = "x-tidings-letter"
+    DEAD_LETTER: Final = "x-tidings-dead-letter"
     ORIGINAL_HEADERS: Final = "x-tidings-original-headers"
     PROPERTIES: Final = "x-tidings-properties"
     QUEUE: Final = "x-tidings-queue"

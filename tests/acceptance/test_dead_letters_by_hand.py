@@ -61,10 +61,10 @@ async def test_from_a_failure_to_its_delivery(env: Env, sink: SmtpSink) -> None:
     await bury(env, sink, 5)
 
     [group] = await answer(env, "dead", "groups")
-    assert (group["letters"], group["reason"]) == (5, "rejected")
-    letters = await answer(env, "dead", "list", "--fingerprint", group["fingerprint"][:8])
-    assert len(letters) == 5
-    shown = await tidings("dead", "show", letters[0]["id"], env=env)
+    assert (group["dead_letters"], group["reason"]) == (5, "rejected")
+    dead_letters = await answer(env, "dead", "list", "--fingerprint", group["fingerprint"][:8])
+    assert len(dead_letters) == 5
+    shown = await tidings("dead", "show", dead_letters[0]["id"], env=env)
     assert shown.code == 0
     assert "550 5.1.1" in shown.out
 
@@ -78,7 +78,7 @@ async def test_from_a_failure_to_its_delivery(env: Env, sink: SmtpSink) -> None:
     assert sink.taken.total() == len(sink.taken) == 5
     assert await answer(env, "dead", "list") == []
 
-    story = await answer(env, "show", letters[0]["notification_id"])
+    story = await answer(env, "show", dead_letters[0]["notification_id"])
     assert story["state"] == "sent"
     assert story["epoch"] == 1
 
@@ -88,11 +88,11 @@ async def test_one_that_is_mended_is_delivered_to_where_it_was_mended_to(
     env: Env, sink: SmtpSink
 ) -> None:
     await bury(env, sink, 1)
-    [letter] = await answer(env, "dead", "list")
+    [dead_letter] = await answer(env, "dead", "list")
     edited = await tidings(
         "dead",
         "edit",
-        letter["id"],
+        dead_letter["id"],
         "--set",
         "recipient=grace@example.com",
         "--replay",
@@ -122,7 +122,7 @@ async def test_a_canary_stops_where_too_many_fail_again(env: Env, sink: SmtpSink
 
 
 @pytest.mark.usefixtures("roles")
-async def test_a_replay_that_is_killed_and_two_at_once_send_each_letter_once(
+async def test_a_replay_that_is_killed_and_two_at_once_send_each_dead_letter_once(
     env: Env, sink: SmtpSink
 ) -> None:
     await bury(env, sink, 80)

@@ -142,12 +142,12 @@ def _conserved(evidence: Evidence, expected: Expectations) -> Iterator[Violation
         (f"{name}: {count}" for name, count in evidence.queues.items() if count),
     )
     wrong = {
-        reason: evidence.orphans.get(reason, 0) - expected.letters.get(reason, 0)
-        for reason in {*evidence.orphans, *expected.letters}
+        reason: evidence.orphans.get(reason, 0) - expected.dead_letters.get(reason, 0)
+        for reason in {*evidence.orphans, *expected.dead_letters}
     }
     yield from _violation(
         "C",
-        "letters of no notification, other than were to be expected",
+        "dead letters of no notification, other than were to be expected",
         (f"{reason}: {count:+d}" for reason, count in wrong.items() if count),
     )
 
@@ -175,12 +175,12 @@ def _justified(evidence: Evidence) -> Iterator[Violation]:
     )
     yield from _violation(
         "C",
-        "failed, expired or unknown, without a letter for each time",
+        "failed, expired or unknown, without a dead letter for each time",
         (
-            f"{id} {row['state']}: {row['letters']} letters in {row['epoch'] + 1} epochs"
+            f"{id} {row['state']}: {row['dead_letters']} dead letters in {row['epoch'] + 1} epochs"
             for id, row in rows
             if row["state"] in {"failed", "expired", "unknown"}
-            and row["letters"] != row["epoch"] + 1
+            and row["dead_letters"] != row["epoch"] + 1
         ),
     )
     firsts = Counter(

@@ -41,11 +41,11 @@ class Evidence:
     """By `id.epoch`, how often the sink took it."""
     first_taken: Mapping[str, float]
     ledger: Mapping[str, Mapping[str, Any]]
-    """By id: state, epoch, attempt, attempts recorded, lapses noted, letters."""
+    """By id: state, epoch, attempt, attempts recorded, lapses noted, dead letters."""
     edges: Sequence[tuple[str | None, str, int, str]]
     """before, after, how many, and the id of one."""
     orphans: Mapping[str, int]
-    """Letters without a notification, by reason."""
+    """Dead letters without a notification, by reason."""
     queues: Mapping[str, int]
     faults: Sequence[Fault] = ()
     recoveries: Sequence[Recovery] = ()
@@ -57,7 +57,7 @@ UNLIMITED: Final = {"statement_timeout": "0", "lock_timeout": "0"}
 LEDGER: Final = """
 SELECT n.id::text, n.state, n.epoch, n.attempt, n.duplicate_of::text,
        coalesce(a.tries, 0) AS tries, coalesce(a.sent, 0) AS sent, coalesce(a.marked, 0) AS marked,
-       coalesce(a.asked, 0) AS asked, coalesce(t.lapses, 0) AS lapses, coalesce(d.letters, 0) AS letters
+       coalesce(a.asked, 0) AS asked, coalesce(t.lapses, 0) AS lapses, coalesce(d.dead_letters, 0) AS dead_letters
   FROM notifications n
   LEFT JOIN (SELECT notification_id, count(*) AS tries, count(*) FILTER (WHERE state = 'sent') AS sent,
                     count(*) FILTER (WHERE possible_duplicate) AS marked,
@@ -65,7 +65,7 @@ SELECT n.id::text, n.state, n.epoch, n.attempt, n.duplicate_of::text,
                FROM attempts GROUP BY 1) a ON a.notification_id = n.id
   LEFT JOIN (SELECT notification_id, count(*) AS lapses FROM transitions
               WHERE before = after GROUP BY 1) t ON t.notification_id = n.id
-  LEFT JOIN (SELECT notification_id, count(*) AS letters FROM dead_letters
+  LEFT JOIN (SELECT notification_id, count(*) AS dead_letters FROM dead_letters
               WHERE state <> 'superseded' GROUP BY 1) d ON d.notification_id = n.id
 """
 EDGES: Final = """

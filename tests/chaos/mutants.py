@@ -283,7 +283,7 @@ def tiers_by_number() -> None:
 
 @mutant
 def replay_without_compare() -> None:
-    """Replay a letter whatever became of it meanwhile."""
+    """Replay a dead letter whatever became of it meanwhile."""
     _replace(
         replay,
         "LOCK",

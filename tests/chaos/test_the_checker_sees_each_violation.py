@@ -16,7 +16,7 @@ DUE = 1_000_000.0
 
 def row(state: str, **fields: Any) -> dict[str, Any]:
     """A notification as the ledger has it, after one attempt."""
-    usual = {"epoch": 0, "attempt": 1, "tries": 1, "marked": 0, "lapses": 0, "letters": 0}
+    usual = {"epoch": 0, "attempt": 1, "tries": 1, "marked": 0, "lapses": 0, "dead_letters": 0}
     sent = int(state == "sent")
     return {"state": state, "sent": sent, "asked": sent, "duplicate_of": None, **usual, **fields}
 
@@ -33,10 +33,10 @@ SOUND = Evidence(
     first_taken={f"{SENT}.0": DUE + 0.2, f"{TWICE}.0": 5.0, f"{TEXT}.0": 5.0},
     ledger={
         SENT: row("sent"),
-        FAILED: row("failed", letters=1),
+        FAILED: row("failed", dead_letters=1),
         TWICE: row("sent", lapses=1, marked=1),
         OFF: row("suppressed", tries=0),
-        TEXT: row("unknown", asked=1, letters=1),
+        TEXT: row("unknown", asked=1, dead_letters=1),
     },
     edges=[(None, "queued", 5, SENT), ("queued", "sending", 4, SENT), ("sending", "sent", 2, SENT)],
     orphans={},
@@ -68,12 +68,12 @@ def test_sound_evidence_passes_and_is_counted() -> None:
         ("C", "terminal", changed(SENT, state="sending")),
         ("C", "as its kind may not", changed(FAILED, state="sent", sent=1)),
         ("C", "left in a queue", replace(SOUND, queues={"tidings.email.retry.1s": 1})),
-        ("C", "letters of no notification", replace(SOUND, orphans={"malformed": 1})),
+        ("C", "dead letters of no notification", replace(SOUND, orphans={"malformed": 1})),
         ("C", "a move", replace(SOUND, edges=[*SOUND.edges, ("failed", "sent", 1, FAILED)])),
         ("C", "exactly one attempt", changed(SENT, sent=2)),
         ("C", "exactly one attempt", changed(SENT, sent=0)),
-        ("C", "without a letter", changed(FAILED, letters=0)),
-        ("C", "without a letter", changed(FAILED, letters=2)),
+        ("C", "without a dead letter", changed(FAILED, dead_letters=0)),
+        ("C", "without a dead letter", changed(FAILED, dead_letters=2)),
         (
             "C",
             "one idempotency key",
@@ -106,6 +106,6 @@ def test_each_invariant_broken_on_purpose_is_reported(
 
 
 def test_what_a_scenario_promises_beyond_the_usual_is_held_against_it() -> None:
-    verdict = check(SOUND, Expectations(duplicates=0, letters={"malformed": 3}))
+    verdict = check(SOUND, Expectations(duplicates=0, dead_letters={"malformed": 3}))
     assert [one.invariant for one in verdict.violations] == ["C", "D"]
     assert verdict.violations[0].examples == ("malformed: -3",)

@@ -31,8 +31,8 @@ class Expectations:
     ends: Mapping[str, frozenset[str]] = field(default_factory=lambda: USUAL_END)
     duplicates: int | None = None
     """Most that may have come twice; what was in flight at the faults where None."""
-    letters: Mapping[str, int] = field(default_factory=dict)
-    """Letters that belong to no confirmed notification, by reason: poison, for instance."""
+    dead_letters: Mapping[str, int] = field(default_factory=dict)
+    """Dead letters that belong to no confirmed notification, by reason: poison, for instance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,9 @@ def unsay(
     return []
 
 
-def note_untold(tables: Tables, topic: str, letters: int) -> Sequence[Row]:
+def note_untold(tables: Tables, topic: str, dead_letters: int) -> Sequence[Row]:
     """There is more to tell operators; nobody does."""
-    tables.tell(f"ledger: {letters} more to tell of {topic}")
+    tables.tell(f"ledger: {dead_letters} more to tell of {topic}")
     return []
 
 

@@ -12,7 +12,7 @@ from contextvars import Context, copy_context
 from typing import Any, Generic, Self, TypeVar, TypeVarTuple, cast
 
 from tests.doubles.loop import PROCESS, Process
-from tests.doubles.memory_letter_statements import STATEMENTS
+from tests.doubles.memory_dead_letter_statements import STATEMENTS
 from tests.doubles.memory_tables import Row, Statement, Tables
 from tests.doubles.trouble import Trouble
 

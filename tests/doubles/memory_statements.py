@@ -428,10 +428,14 @@ def dispatched(tables: Tables, ids: Sequence[UUID], epochs: Sequence[int]) -> Se
         row = tables.notifications.get(id)
         if row is not None and row["epoch"] == epoch and row["state"] != "scheduled":
             tables.change(row, dispatch_at=None)
-        for letter in list(tables.letters.values()):
-            named = (letter["notification_id"], letter["replay_epoch"], letter["state"])
+        for dead_letter in list(tables.dead_letters.values()):
+            named = (
+                dead_letter["notification_id"],
+                dead_letter["replay_epoch"],
+                dead_letter["state"],
+            )
             if named == (id, epoch, "replaying"):
-                tables.letters[letter["id"]] = {**letter, "state": "replayed"}
+                tables.dead_letters[dead_letter["id"]] = {**dead_letter, "state": "replayed"}
     return []
 
 

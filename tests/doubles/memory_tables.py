@@ -76,7 +76,7 @@ class Tables:
     attempts: dict[tuple[UUID, int, int], Row] = field(default_factory=dict)
     results: dict[tuple[UUID, int, str], Row] = field(default_factory=dict)
     """What became of recipients, by notification, epoch and address."""
-    letters: dict[UUID, Row] = field(default_factory=dict)
+    dead_letters: dict[UUID, Row] = field(default_factory=dict)
     keys: dict[tuple[str, bytes], tuple[UUID, datetime]] = field(default_factory=dict)
     """By key and addressee: who holds it, and until when."""
     circuits: dict[tuple[str, str, str], tuple[str, datetime]] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Tables:
             dict(self.notifications),
             dict(self.attempts),
             dict(self.results),
-            dict(self.letters),
+            dict(self.dead_letters),
             dict(self.keys),
             dict(self.circuits),
             list(self.transitions),
@@ -105,7 +105,7 @@ class Tables:
                 self.notifications,
                 self.attempts,
                 self.results,
-                self.letters,
+                self.dead_letters,
                 self.keys,
                 self.circuits,
                 self.transitions,

@@ -14,7 +14,7 @@ from pamqp.base import Frame
 from tests.doubles.ledger import ChangedLedger
 from tests.doubles.memory_broker import ServerConsumer, Stored
 from tests.doubles.memory_channel import MemoryChannel
-from tests.doubles.memory_letter_statements import STATEMENTS
+from tests.doubles.memory_dead_letter_statements import STATEMENTS
 from tests.doubles.memory_tables import INCOMING, Row, Statement, Tables
 from tests.simulation.provider import SimulatedProvider
 from tests.simulation.scenario import Reply

@@ -1,6 +1,6 @@
 """What has to be true when everything is at rest, whatever went wrong on the way.
 
-C  every confirmed notification is in exactly one terminal state, its letter is buried where it has
+C  every confirmed notification is in exactly one terminal state, its dead letter is buried where it has
    to have one, and no queue holds anything
 F  nothing was confirmed that is not there
 D  what was sent is recorded, and sent twice only where nobody could know; never under at_most_once
@@ -20,7 +20,7 @@ from tests.simulation.provider import Sending
 from tests.simulation.scenario import ANSWERS, Reply
 from tests.simulation.world import World
 
-from tidings.broker.dead_letter_headers import letter_id
+from tidings.broker.dead_letter_headers import dead_letter_id
 from tidings.delivery.burying import REPLAYABLE
 from tidings.delivery.outcome import Reason
 from tidings.delivery.retry_policy import Guarantee
@@ -112,21 +112,21 @@ def _recorded_by_another(world: World, held: Move) -> Iterator[str]:
 
 
 def _buried(world: World) -> Iterator[str]:
-    """Who failed has one letter, and nobody else has an open one."""
+    """Who failed has one dead letter, and nobody else has an open one."""
     ends = _last(world)
-    letters = world.tables.letters
+    dead_letters = world.tables.dead_letters
     for (id, epoch), end in ends.items():
-        state, letter = end.after, letters.get(letter_id(id, epoch))
-        if _wants_letter(end) and (letter is None or letter["state"] not in OPEN):
+        state, dead_letter = end.after, dead_letters.get(dead_letter_id(id, epoch))
+        if _wants_dead_letter(end) and (dead_letter is None or dead_letter["state"] not in OPEN):
             yield f"C: {_short(id)} is {state} in epoch {epoch} and has no dead letter"
-    for letter in letters.values():
-        life = (letter["notification_id"], letter["epoch"])
+    for dead_letter in dead_letters.values():
+        life = (dead_letter["notification_id"], dead_letter["epoch"])
         ended = ends.get(life)
-        if letter["state"] in OPEN and not (ended and _wants_letter(ended)):
+        if dead_letter["state"] in OPEN and not (ended and _wants_dead_letter(ended)):
             yield f"C: {_short(life[0])} has a dead letter and is {ended and ended.after} in epoch {life[1]}"
 
 
-def _wants_letter(end: Move) -> bool:
+def _wants_dead_letter(end: Move) -> bool:
     """Whether somebody has to decide what becomes of it, or of a copy."""
     return end.after in REPLAYABLE or end.row["reason"] == Reason.COPIES_REFUSED
 

@@ -117,15 +117,15 @@ def _cancel(world: World, order: Order) -> None:
 
 def _replay_all(world: World) -> None:
     """Two people at once, which must do no harm."""
-    letters = [id for id, row in world.tables.letters.items() if row["state"] == "buried"]
-    for _ in range(2 if letters else 0):
-        world.visit("replay", partial(_replay, world, letters))
+    dead_letters = [id for id, row in world.tables.dead_letters.items() if row["state"] == "buried"]
+    for _ in range(2 if dead_letters else 0):
+        world.visit("replay", partial(_replay, world, dead_letters))
 
 
-async def _replay(world: World, letters: list[UUID], process: Process) -> None:
+async def _replay(world: World, dead_letters: list[UUID], process: Process) -> None:
     async with world.ledger(process) as ledger, world.connection(process) as connection:
         publisher = BrokerPublisher(world.settings.broker, connection)
         replayer = Replayer(
             ledger, publisher, Policies(world.settings).expires_at, actor=process.name
         )
-        await replayer.run([Chosen(id, 1) for id in letters], Plan(watch=0))
+        await replayer.run([Chosen(id, 1) for id in dead_letters], Plan(watch=0))

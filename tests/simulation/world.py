@@ -15,7 +15,7 @@ from tests.doubles.loop import PROCESS, Process, SimulatedLoop
 from tests.doubles.memory_broker import MemoryBroker
 from tests.doubles.memory_channel import MemoryChannel
 from tests.doubles.memory_database import MemoryDatabase, MemoryServer
-from tests.doubles.memory_letter_statements import STATEMENTS
+from tests.doubles.memory_dead_letter_statements import STATEMENTS
 from tests.doubles.memory_network import MemoryNetwork
 from tests.doubles.memory_tables import Statement, Tables
 from tests.doubles.trouble import Trouble

@@ -20,7 +20,7 @@ from tidings.delivery.attempt import Message
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.ledger import Ledger
 from tidings.ledger.dead_letters.policies import Policies
-from tidings.ledger.dead_letters.search import LetterFilter
+from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.operations.dead_letters.plan import Plan
 from tidings.operations.dead_letters.replayer import Replayer, Summary
 
@@ -113,7 +113,7 @@ class DeadLetterRig(Rig):
         )
         await exchange.publish(message, key)
 
-    async def letters(self, count: int = 1, within: float = 15) -> list[dict[str, object]]:
+    async def dead_letters(self, count: int = 1, within: float = 15) -> list[dict[str, object]]:
         """The dead letters in the ledger, once there are so many, oldest first."""
         found: list[dict[str, object]] = []
 
@@ -125,26 +125,28 @@ class DeadLetterRig(Rig):
         return found
 
     async def archived(self, *bodies: bytes) -> list[UUID]:
-        """Bury letters, archive them, and return their ids."""
+        """Bury dead letters, archive them, and return their ids."""
         async with self.archiving():
             for body in bodies:
                 await self.bury(body)
-            found = await self.letters(len(bodies))
+            found = await self.dead_letters(len(bodies))
         places = {body: place for place, body in enumerate(bodies)}
         ordered = sorted(found, key=lambda row: places.get(row["body"], -1))  # type: ignore[call-overload]
         return [UUID(str(row["id"])) for row in ordered]
 
-    async def replay(self, wanted: LetterFilter | None = None, plan: Plan | None = None) -> Summary:
+    async def replay(
+        self, wanted: DeadLetterFilter | None = None, plan: Plan | None = None
+    ) -> Summary:
         """Replay as the command does."""
         async with (
             self.ledger("cli") as ledger,
             Connection(self.settings.broker, "replay") as connection,
         ):
-            selection = await ledger.letters.search.select(wanted or LetterFilter())
+            selection = await ledger.dead_letters.search.select(wanted or DeadLetterFilter())
             replayer = Replayer(
                 ledger,
                 BrokerPublisher(self.settings.broker, connection),
                 Policies(self.settings).expires_at,
                 actor=ledger.actor,
             )
-            return await replayer.run(selection.letters, plan or Plan(watch=0))
+            return await replayer.run(selection.dead_letters, plan or Plan(watch=0))

@@ -19,12 +19,12 @@ from rich.console import Console
 from tests.support.heavy_bodies import HEAVY
 
 from tidings.broker.consumer import BrokerDelivery
-from tidings.broker.letters import read_letter
+from tidings.broker.dead_letters import read_dead_letter
 from tidings.broker.wire.settlement import Settlement
-from tidings.cli.letter_views import told
+from tidings.cli.dead_letter_views import told
 from tidings.delivery.attempt import Lane, Message, read
 from tidings.delivery.errors import MalformedNotification, Refused
-from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.operations.dead_letters.body import checked, difference, readable, with_fields
 from tidings.operations.dead_letters.looks import in_full
 
@@ -42,13 +42,13 @@ def _archive(body: bytes) -> None:
     message = Message(body, "email.normal")
     # Whoever reads settles nothing.
     settlement: Settlement = object.__new__(Settlement)
-    read_letter(
+    read_dead_letter(
         BrokerDelivery(message, "tidings.dead", "", False, 1, settlement), channels=["email"]
     )
 
 
 def _show(body: bytes) -> None:
-    row: dict[str, object] = dict.fromkeys(StoredLetter.__slots__)
+    row: dict[str, object] = dict.fromkeys(StoredDeadLetter.__slots__)
     del row["failure"]
     row |= {
         "id": UUID(int=1),
@@ -65,10 +65,12 @@ def _show(body: bytes) -> None:
         **dict.fromkeys(("first_failed_at", "last_failed_at", "buried_at", "changed_at"), NOW),
         **dict.fromkeys(("exchange", "routing_key", "fingerprint"), ""),
     }
-    letter = StoredLetter.of(row)
+    dead_letter = StoredDeadLetter.of(row)
     with Path(os.devnull).open("w") as nowhere:
         for reveal in (False, True):
-            Console(file=nowhere).print(told(in_full(letter, body, [], NOW, reveal=reveal), NOW))
+            Console(file=nowhere).print(
+                told(in_full(dead_letter, body, [], NOW, reveal=reveal), NOW)
+            )
 
 
 def _edit(body: bytes) -> None:

@@ -128,14 +128,14 @@ async def buried_and_replayed(tour: Tour) -> tuple[UUID, str]:
         "--body",
         "Hello!",
     )
-    story = await _until(tour, id, lambda story: bool(story.letters))
-    [letter] = story.letters
-    await tour.laptop.tidings("replay", str(letter.id), "--yes")
+    story = await _until(tour, id, lambda story: bool(story.dead_letters))
+    [dead_letter] = story.dead_letters
+    await tour.laptop.tidings("replay", str(dead_letter.id), "--yes")
     await _until(tour, id, _is(State.SENT))
     await _in_the_box(tour, id)
     return (
         id,
-        f"no such mailbox ({letter.code}): kept as a dead letter, replayed, delivered",
+        f"no such mailbox ({dead_letter.code}): kept as a dead letter, replayed, delivered",
     )
 
 

@@ -13,8 +13,8 @@ from tidings.alerts.notice import Notice, notice, outage_notice
 from tidings.alerts.tellers import AppriseTeller, ChannelTeller, NotTold, Teller, is_our_own
 from tidings.broker.connection import Connection
 from tidings.broker.publisher import BrokerPublisher
+from tidings.delivery.dead_letter import DeadLetter
 from tidings.delivery.errors import ConfigurationError, TidingsError
-from tidings.delivery.letter import Letter
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.operators.controls import LedgerControls
 from tidings.ledger.operators.escalations import Escalations, Trouble, Untold
@@ -49,7 +49,7 @@ class Escalation:
         controls: What workers know of providers that are down.
         teller: Tells them; nobody is told where None.
         every: Seconds between two messages.
-        gather: Seconds that a first letter waits for company.
+        gather: Seconds that a first dead letter waits for company.
         connection: Opened as long as it runs, where the teller needs one.
     """
 
@@ -66,7 +66,7 @@ class Escalation:
         self._escalations = escalations
         self._controls = controls
         self._subjects = (
-            Subject(escalations, self._of_letters),
+            Subject(escalations, self._of_dead_letters),
             Subject(controls.escalations, self._of_outages),
         )
         self._teller = teller
@@ -93,7 +93,9 @@ class Escalation:
                 await self._note()
             except TidingsError as error:
                 log.warning(
-                    "letters that operators are not told of", letters=self._new, error=str(error)
+                    "dead letters that operators are not told of",
+                    dead_letters=self._new,
+                    error=str(error),
                 )
         await self._parts.aclose()
 
@@ -102,9 +104,9 @@ class Escalation:
         """Whether it goes on, where there is anybody to tell."""
         return self._task is None or self._task.well
 
-    def noted(self, letter: Letter) -> None:
-        """A letter was buried."""
-        if self._teller is not None and not is_our_own(letter):
+    def noted(self, dead_letter: DeadLetter) -> None:
+        """A dead letter was buried."""
+        if self._teller is not None and not is_our_own(dead_letter):
             self._new += 1
             self._wake.set()
 
@@ -125,9 +127,9 @@ class Escalation:
             await asyncio.sleep(self._gather)
 
     async def _note(self) -> None:
-        if letters := self._new:
-            await self._escalations.note(letters)
-            self._new -= letters
+        if dead_letters := self._new:
+            await self._escalations.note(dead_letters)
+            self._new -= dead_letters
 
     async def _next(self) -> float:
         """Seconds until there may be something to tell."""
@@ -142,16 +144,16 @@ class Escalation:
             await teller.tell(await subject.words(untold))
         except NotTold as error:
             log.error(  # noqa: TRY400  # foreseen: a traceback says nothing more
-                "operators could not be told", untold=untold.letters, error=str(error)
+                "operators could not be told", untold=untold.dead_letters, error=str(error)
             )
             await subject.untold.give_back(untold, self._every, min(AGAIN, self._every))
         except BaseException:  # cut off, perhaps told: better twice than never
             await subject.untold.give_back(untold, self._every, min(AGAIN, self._every))
             raise
         else:
-            log.info("operators told", untold=untold.letters)
+            log.info("operators told", untold=untold.dead_letters)
 
-    async def _of_letters(self, untold: Untold) -> Notice:
+    async def _of_dead_letters(self, untold: Untold) -> Notice:
         return notice(untold, await self._worst(untold))
 
     async def _of_outages(self, _: Untold) -> Notice:
@@ -179,7 +181,7 @@ def escalation_of(settings: Settings, ledger: Ledger, name: str) -> Escalation:
         ConfigurationError: They ask for something that can't be.
     """
     wanted = settings.escalation
-    escalations, controls = ledger.letters.escalations, ledger.controls
+    escalations, controls = ledger.dead_letters.escalations, ledger.controls
     if url := wanted.url.get_secret_value():
         return Escalation(escalations, controls, AppriseTeller(url), every=wanted.every)
     if not wanted.channel:

@@ -1,4 +1,4 @@
-"""What operators are told: which letters of which faults, who is down, where to look; no personal data."""
+"""What operators are told: which dead letters of which faults, who is down, where to look; no personal data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from tidings.ledger.operators.escalations import Trouble, Untold
 class Notice:
     """A message to operators."""
 
-    letters: int
+    dead_letters: int
     title: str
     text: str
 
 
 def notice(untold: Untold, worst: Sequence[Trouble]) -> Notice:
     """Put into words what operators don't know yet."""
-    count = f"{untold.letters:,} dead letter{'' if untold.letters == 1 else 's'}"
+    count = f"{untold.dead_letters:,} dead letter{'' if untold.dead_letters == 1 else 's'}"
     since = f" since {untold.since:%Y-%m-%d %H:%M} UTC" if untold.since is not None else ""
     lines = [
         f"{count}{since}: notifications that were not delivered.",
@@ -29,7 +29,7 @@ def notice(untold: Untold, worst: Sequence[Trouble]) -> Notice:
         "`tidings dead groups` shows all of them, `tidings dead show ID` one,",
         "`tidings replay --fingerprint …` sends a group again once its cause is mended.",
     ]
-    return Notice(untold.letters, f"Tidings: {count}", "\n".join(lines))
+    return Notice(untold.dead_letters, f"Tidings: {count}", "\n".join(lines))
 
 
 def outage_notice(circuits: Sequence[KnownCircuit]) -> Notice:
@@ -63,4 +63,4 @@ def _line(trouble: Trouble) -> str:
         what,
         f"[{trouble.fingerprint}]",
     ]
-    return f"  {trouble.letters:>6,} × {' '.join(word for word in words if word)}"
+    return f"  {trouble.dead_letters:>6,} × {' '.join(word for word in words if word)}"

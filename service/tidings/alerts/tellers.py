@@ -9,8 +9,8 @@ import pydantic_core
 from tidings.alerts.notice import Notice
 from tidings.channels.registry import SPECS
 from tidings.channels.spec import Announcement
+from tidings.delivery.dead_letter import DeadLetter
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, TidingsError
-from tidings.delivery.letter import Letter
 from tidings.delivery.ports import Publisher
 from tidings.runtime.background import in_a_thread
 from tidings_events import InvalidNotification, Priority, parse
@@ -122,16 +122,18 @@ class ChannelTeller:
             "expires_at": datetime.now(UTC) + WORTH,
         }
         if (spec := SPECS.get(self._channel)) is not None:
-            event = "tidings.dead_letters" if notice.letters else "tidings.provider_down"
+            event = "tidings.dead_letters" if notice.dead_letters else "tidings.provider_down"
             fields |= spec.announce(
-                Announcement(notice.title, notice.text, event, {"letters": notice.letters})
+                Announcement(
+                    notice.title, notice.text, event, {"dead_letters": notice.dead_letters}
+                )
             )
         return pydantic_core.to_json(fields)
 
 
-def is_our_own(letter: Letter) -> bool:
-    """Whether this letter was itself a message to operators: telling of it would go round in circles."""
-    notification = letter.notification
+def is_our_own(dead_letter: DeadLetter) -> bool:
+    """Whether this dead letter was itself a message to operators: telling of it would go round in circles."""
+    notification = dead_letter.notification
     if notification is None or notification.category != CATEGORY:
         return False
     name, value = MARK

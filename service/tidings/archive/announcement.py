@@ -1,22 +1,22 @@
-"""One structured line per letter, without personal data."""
+"""One structured line per dead letter, without personal data."""
 
 from typing import Any, Final
 
 import structlog
 
+from tidings.delivery.dead_letter import DeadLetterState, Origin
 from tidings.delivery.errors import MalformedNotification, Misrouted
-from tidings.delivery.letter import LetterState, Origin
 from tidings.ledger.dead_letters.rows import Grave
 
 log = structlog.get_logger(__name__)
 
 QUOTING: Final = frozenset({MalformedNotification.kind, Misrouted.kind})
-"""Errors that quote what somebody wrote; so does what is said of a letter that no worker made."""
+"""Errors that quote what somebody wrote; so does what is said of a dead letter that no worker made."""
 
 
 def announce(grave: Grave) -> bool:
-    """Log a letter that was just stored; whether it needs anybody's attention."""
-    if grave.state is LetterState.BURIED:
+    """Log a dead letter that was just stored; whether it needs anybody's attention."""
+    if grave.state is DeadLetterState.BURIED:
         log.warning("dead letter", **_fields(grave))
         return True
     log.info("dead letter closed at once", **_fields(grave), note=grave.note)
@@ -24,22 +24,22 @@ def announce(grave: Grave) -> bool:
 
 
 def _fields(grave: Grave) -> dict[str, Any]:
-    letter, failure = grave.letter, grave.letter.failure
+    dead_letter, failure = grave.dead_letter, grave.dead_letter.failure
     fields: dict[str, Any] = {
-        "letter": str(grave.id),
-        "id": str(letter.notification_id) if letter.notification_id is not None else None,
-        "reason": letter.reason.value,
+        "dead_letter": str(grave.id),
+        "id": str(dead_letter.notification_id) if dead_letter.notification_id is not None else None,
+        "reason": dead_letter.reason.value,
         "fingerprint": grave.fingerprint,
-        "channel": letter.channel,
-        "priority": letter.lane.priority if letter.lane is not None else None,
-        "category": letter.particulars.category,
-        "epoch": letter.epoch,
-        "attempts": letter.attempts,
+        "channel": dead_letter.channel,
+        "priority": dead_letter.lane.priority if dead_letter.lane is not None else None,
+        "category": dead_letter.particulars.category,
+        "epoch": dead_letter.epoch,
+        "attempts": dead_letter.attempts,
         "provider": failure.provider,
         "code": failure.code,
         "error_kind": failure.kind,
-        "bytes": len(letter.body),
+        "bytes": len(dead_letter.body),
     }
-    if letter.origin is Origin.WORKER and failure.kind not in QUOTING:
+    if dead_letter.origin is Origin.WORKER and failure.kind not in QUOTING:
         fields["error"] = failure.message
     return fields

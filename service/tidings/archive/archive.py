@@ -12,18 +12,18 @@ from tidings.archive.announcement import announce
 from tidings.archive.outage import Outage
 from tidings.broker.connection import Connection
 from tidings.broker.consumer import Consumer, Subscription
+from tidings.broker.dead_letters import dead_letter_of_bytes, read_dead_letter
 from tidings.broker.holdings import Holdings
-from tidings.broker.letters import letter_of_bytes, read_letter
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology.layout import DEAD, PRIORITIES, Topology
 from tidings.delivery.burying import Wait
+from tidings.delivery.dead_letter import DeadLetter, Origin
 from tidings.delivery.errors import (
     ConfigurationError,
     LedgerRefused,
     LedgerUnavailable,
     TidingsError,
 )
-from tidings.delivery.letter import Letter, Origin
 from tidings.delivery.outcome import Failure
 from tidings.delivery.particulars import NOTHING
 from tidings.delivery.ports import Delivery
@@ -40,11 +40,11 @@ from tidings.telemetry.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 PREFETCH: Final = 200
-"""Letters held unacknowledged."""
+"""Dead letters held unacknowledged."""
 LARGE: Final = 256 * 1024
 """Bytes from which a body is read and stored by itself: two hundred large ones don't fit in one statement."""
 LONGEST_LOOK_AWAY: Final = 5.0
-"""Seconds after which a letter that somebody may still be sending is looked at again."""
+"""Seconds after which a dead letter that somebody may still be sending is looked at again."""
 TIDY: Final = 60.0
 """Seconds between two looks for replays whose confirm was not recorded."""
 
@@ -96,7 +96,7 @@ class Archive:
             surroundings=surroundings,
         )
         self._escalation: Escalation = escalation_of(settings, ledger, name)
-        bury = ledger.letters.burials.bury
+        bury = ledger.dead_letters.burials.bury
         self._small: Batcher[BurialRequest, Answer] = Batcher(bury, size=PREFETCH)
         self._large: Batcher[BurialRequest, Answer] = Batcher(bury, size=1, lanes=1)
 
@@ -107,7 +107,7 @@ class Archive:
 
     @property
     def ready(self) -> bool:
-        """Whether the dead queue is being consumed, letters can be stored, and all chores go on."""
+        """Whether the dead queue is being consumed, dead letters can be stored, and all chores go on."""
         chores = self._escalation.well and (self._chore is None or self._chore.well)
         return self._connection.up and self._consumer.ready and not self._outage.lasts and chores
 
@@ -131,7 +131,7 @@ class Archive:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """However a task ends, its letter does not wait for ever."""
+        """However a task ends, its dead letter does not wait for ever."""
         delivery = self._tasks.pop(task)
         if (task.cancelled() or task.exception() is not None) and not self._stopping:
             log.error(
@@ -141,25 +141,29 @@ class Archive:
             delivery.give_back()
 
     async def _archive(self, delivery: Delivery) -> None:
-        """See one letter into the ledger. What is given up stays in its queue and is delivered again."""
-        letter = self._read(delivery)
+        """See one dead letter into the ledger. What is given up stays in its queue and is delivered again."""
+        dead_letter = self._read(delivery)
         backoff = Backoff(longest=LONGEST_LOOK_AWAY)
         while delivery.alive:
             try:
-                batcher = self._large if len(letter.body) >= LARGE else self._small
-                answer = await batcher.submit(self._policies.request(letter))
+                batcher = self._large if len(dead_letter.body) >= LARGE else self._small
+                answer = await batcher.submit(self._policies.request(dead_letter))
             except (LedgerUnavailable, ConfigurationError) as error:
                 await self._outage.wait(error)
                 continue
             except LedgerRefused:
-                log.exception("a dead letter can't be stored as it is", letter=str(letter.id))
-                letter = _bare(letter)
+                log.exception(
+                    "a dead letter can't be stored as it is", dead_letter=str(dead_letter.id)
+                )
+                dead_letter = _bare(dead_letter)
                 await asyncio.sleep(backoff.next())
                 continue
             except (Exception, asyncio.CancelledError):
                 if told_to_end():
                     raise
-                log.exception("unexpected error: a dead letter waits", letter=str(letter.id))
+                log.exception(
+                    "unexpected error: a dead letter waits", dead_letter=str(dead_letter.id)
+                )
                 await asyncio.sleep(backoff.next())
                 continue
             self._outage.over()
@@ -172,19 +176,19 @@ class Archive:
             left = (answer.until - self._clock.now()).total_seconds()
             await asyncio.sleep(min(max(0.1, left), LONGEST_LOOK_AWAY))
 
-    def _read(self, delivery: Delivery) -> Letter:
+    def _read(self, delivery: Delivery) -> DeadLetter:
         """Whatever it is, it is kept."""
         try:
-            return read_letter(delivery, channels=self._channels, now=self._clock.now())
+            return read_dead_letter(delivery, channels=self._channels, now=self._clock.now())
         except Exception as error:
             log.exception("unexpected error: a dead letter is stored unread")
-            return letter_of_bytes(delivery, error)
+            return dead_letter_of_bytes(delivery, error)
 
     def _tell(self, buried: Buried) -> None:
         if buried.new and announce(buried.grave):
-            letter = buried.grave.letter
-            self._metrics.dead_letter(letter.channel, letter.reason)
-            self._escalation.noted(letter)
+            dead_letter = buried.grave.dead_letter
+            self._metrics.dead_letter(dead_letter.channel, dead_letter.reason)
+            self._escalation.noted(dead_letter)
 
     async def _finish(self) -> None:
         self._stopping = True
@@ -196,27 +200,29 @@ class Archive:
         await asyncio.gather(*map(end, left))
         await self._consumer.close()
         if left:
-            log.warning("letters stay in their queue: they are delivered again", letters=len(left))
+            log.warning(
+                "dead letters stay in their queue: they are delivered again", dead_letters=len(left)
+            )
 
     async def _tidy_for_ever(self) -> None:
         while True:
             await asyncio.sleep(TIDY)
             try:
-                await self._ledger.letters.replays.finish()
+                await self._ledger.dead_letters.replays.finish()
             except TidingsError as error:
                 log.warning("replays could not be tidied", error=str(error))
 
 
-def _bare(letter: Letter) -> Letter:
+def _bare(dead_letter: DeadLetter) -> DeadLetter:
     """Its bytes and as little else as can be: whatever could not be stored is not worth losing it.
 
     First without what only describes it, so that its notification is still ended; where that
     could not be stored either, as bytes of nobody.
     """
-    said = f"{letter.failure.kind}; what else was known of it could not be stored: the archive's log says why"
+    said = f"{dead_letter.failure.kind}; what else was known of it could not be stored: the archive's log says why"
     failure = Failure("unstorable", said.encode("ascii", "replace").decode())
     bare = replace(
-        letter,
+        dead_letter,
         headers={},
         properties={},
         exchange="",
@@ -224,6 +230,6 @@ def _bare(letter: Letter) -> Letter:
         content_type=None,
         failure=failure,
     )
-    if letter.failure.kind != failure.kind:
+    if dead_letter.failure.kind != failure.kind:
         return bare
     return replace(bare, notification=None, unread=NOTHING, lane=None, origin=Origin.ASTRAY)

@@ -22,9 +22,9 @@ MessageHeaders: TypeAlias = dict[str, str | int]
 LONGEST_MESSAGE: Final = 1_000
 LONGEST_WORD: Final = 200
 LONGEST_ORIGINALS: Final = 20_000
-"""Characters of the original headers that a letter carries: all headers have to fit one AMQP frame of 128 KiB."""
+"""Characters of the original headers that a dead letter carries: all headers have to fit one AMQP frame of 128 KiB."""
 
-_LETTERS: Final = UUID("6f0c52a6-43a5-5d0e-9d5b-6c3d0f1e7a11")
+_DEAD_LETTERS: Final = UUID("6f0c52a6-43a5-5d0e-9d5b-6c3d0f1e7a11")
 """The namespace of dead letters' ids."""
 
 
@@ -50,7 +50,7 @@ def headers_of(attempt: Ended, outcome: Undeliverable, worker: str) -> MessageHe
         Headers.EPOCH: attempt.epoch,
         Headers.ATTEMPT: attempt.number,
         Headers.FIRST_SEEN: attempt.first_seen.isoformat(),
-        Headers.LETTER: str(letter_id(attempt.id, attempt.epoch)),
+        Headers.DEAD_LETTER: str(dead_letter_id(attempt.id, attempt.epoch)),
     }
     if attempt.traceparent is not None:
         headers[TRACEPARENT] = attempt.traceparent
@@ -77,7 +77,7 @@ def headers_of_unread(
         **_told(Reason.MALFORMED, failure, worker),
         Headers.QUEUE: bounded(queue, LONGEST_WORD),
         Headers.FIRST_SEEN: datetime.now(UTC).isoformat(),
-        Headers.LETTER: str(unread_letter_id(message)),
+        Headers.DEAD_LETTER: str(unread_dead_letter_id(message)),
         Headers.ORIGINAL_HEADERS: _packed(storable(message.headers)),
     }
 
@@ -97,7 +97,7 @@ def _packed(headers: dict[str, Json]) -> str:
 
 
 def with_originals(headers: Mapping[str, object]) -> Mapping[str, object]:
-    """A letter's headers, with those of the message that could not be read unpacked again."""
+    """A dead letter's headers, with those of the message that could not be read unpacked again."""
     packed = headers.get(Headers.ORIGINAL_HEADERS)
     try:
         unpacked = json.loads(packed) if isinstance(packed, str) else None
@@ -118,7 +118,7 @@ class DeadLetterHeaders:
     attempt: int | None
     """1 if it is not given, None if it is forged."""
     first_seen: datetime | None
-    letter: UUID | None
+    dead_letter: UUID | None
     queue: str
     """Where it lay, if it could not be read."""
 
@@ -137,14 +137,14 @@ class DeadLetterHeaders:
             epoch=_count(headers.get(Headers.EPOCH, 0), 0),
             attempt=_count(headers.get(Headers.ATTEMPT, 1), 1),
             first_seen=_moment(headers.get(Headers.FIRST_SEEN)),
-            letter=letter_in(headers),
+            dead_letter=dead_letter_in(headers),
             queue=queue_in(headers),
         )
 
 
-def letter_in(headers: Mapping[str, object]) -> UUID | None:
-    """The letter's id, if its headers say it."""
-    value = headers.get(Headers.LETTER)
+def dead_letter_in(headers: Mapping[str, object]) -> UUID | None:
+    """The dead letter's id, if its headers say it."""
+    value = headers.get(Headers.DEAD_LETTER)
     try:
         return UUID(value) if isinstance(value, str) else None
     except ValueError:
@@ -156,21 +156,21 @@ def queue_in(headers: Mapping[str, object]) -> str:
     return text_of(headers.get(Headers.QUEUE), LONGEST_WORD)
 
 
-def letter_id(notification: UUID, epoch: int) -> UUID:
-    """The one letter of this life of this notification, however often it is published."""
-    return uuid5(_LETTERS, f"{notification}.{epoch}")
+def dead_letter_id(notification: UUID, epoch: int) -> UUID:
+    """The one dead letter of this life of this notification, however often it is published."""
+    return uuid5(_DEAD_LETTERS, f"{notification}.{epoch}")
 
 
-def unread_letter_id(message: Message) -> UUID:
-    """A letter's id where its notification's is not known.
+def unread_dead_letter_id(message: Message) -> UUID:
+    """A dead letter's id where its notification's is not known.
 
-    A message with an id of its own keeps the same letter when it comes again; one without can't
-    be told from the next, so each is a letter of its own.
+    A message with an id of its own keeps the same dead letter when it comes again; one without can't
+    be told from the next, so each is a dead letter of its own.
     """
     if not message.message_id:
         return uuid4()
     content = sha256(message.body).hexdigest()
-    return uuid5(_LETTERS, f"{message.message_id}/{message.routing_key}/{content}")
+    return uuid5(_DEAD_LETTERS, f"{message.message_id}/{message.routing_key}/{content}")
 
 
 def _told(reason: Reason, failure: Failure, worker: str) -> MessageHeaders:

@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli import letter_options as which
+from tidings.cli import dead_letter_options as which
 from tidings.cli.commands import Commands
 from tidings.cli.console import err, out, print_json
 from tidings.cli.dead_discard import discard
 from tidings.cli.dead_edit import edit
+from tidings.cli.dead_letter_views import dead_letters_table, groups_table, told
 from tidings.cli.harmless import escape
 from tidings.cli.hints import next_page, nothing_matches
-from tidings.cli.letter_views import groups_table, letters_table, told
 from tidings.cli.options import AsJson, Before, Reveal, ask
 from tidings.cli.ways_on import ways_of_groups
-from tidings.delivery.letter import OPEN
+from tidings.delivery.dead_letter import OPEN
 from tidings.operations.dead_letters import looks
 from tidings.operations.dead_letters.looks import DeadLetterListRequest
 from tidings.operations.dead_letters.query import DeadLetterQuery
@@ -33,7 +33,7 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At
 
 
 @app.command("list")
-@which.about_letters(state=True)
+@which.about_dead_letters(state=True)
 def list_(
     query: DeadLetterQuery,
     limit: Limit = 25,
@@ -49,18 +49,18 @@ def list_(
     page = ask(lambda backend: looks.list_(backend, request))
     if as_json:
         print_json(page.as_data())
-    elif not page.letters:
+    elif not page.dead_letters:
         _say_none(query, narrowed=before is not None)
     else:
-        out.print(letters_table(page.letters, datetime.now(UTC)))
-        if page.count > len(page.letters):
-            rest = page.count - len(page.letters)
-            more = f"{rest:,} more: `{escape(next_page(page.letters[-1].id))}`"
+        out.print(dead_letters_table(page.dead_letters, datetime.now(UTC)))
+        if page.count > len(page.dead_letters):
+            rest = page.count - len(page.dead_letters)
+            more = f"{rest:,} more: `{escape(next_page(page.dead_letters[-1].id))}`"
             err.print(f"[dim]{more}; `tidings dead groups` sums them up.[/]")
 
 
 @app.command()
-@which.about_letters(state=True)
+@which.about_dead_letters(state=True)
 def groups(query: DeadLetterQuery, limit: Limit = 25, as_json: AsJson = False) -> None:
     """Sum up dead letters that died of the same fault, the most frequent first.
 
@@ -94,12 +94,12 @@ def show(
 
     Examples:
       [bold]tidings dead show 1f0c52a6 --reveal[/]
-      [bold]tidings dead show 1f0c52a6 --raw > letter.json[/]
+      [bold]tidings dead show 1f0c52a6 --raw > message.json[/]
     """
     if raw:
         if sys.stdout.isatty():
             raise typer.BadParameter(
-                "a terminal would obey what is in it: write it to a file (> letter.json), or look at it "
+                "a terminal would obey what is in it: write it to a file (> message.json), or look at it "
                 "with --reveal",
                 param_hint="--raw",
             )

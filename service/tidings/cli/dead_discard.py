@@ -1,4 +1,4 @@
-"""`tidings dead discard`: closes letters for good."""
+"""`tidings dead discard`: closes dead letters for good."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,35 +8,35 @@ from uuid import UUID
 
 import typer
 
-from tidings.cli import letter_options as which
+from tidings.cli import dead_letter_options as which
 from tidings.cli.console import FAULT, Unclear, err, out, print_json
+from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.hints import say_what_is_near
-from tidings.cli.letter_views import letters_table
 from tidings.cli.options import AsJson, actor, ask
-from tidings.delivery.letter import LetterState
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.operations.dead_letters import discards
 from tidings.operations.dead_letters.discards import DiscardRehearsal, DiscardRequest
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.times import counted
 
 NOT_BURIED: Final = {
-    LetterState.BURIED: "it was taken by another command for a moment: try again",
-    LetterState.REPLAYING: "it is being replayed",
-    LetterState.REPLAYED: "it was replayed already",
-    LetterState.DISCARDED: "it was discarded already",
-    LetterState.SUPERSEDED: "it was edited: discard the letter that stands in its place",
+    DeadLetterState.BURIED: "it was taken by another command for a moment: try again",
+    DeadLetterState.REPLAYING: "it is being replayed",
+    DeadLetterState.REPLAYED: "it was replayed already",
+    DeadLetterState.DISCARDED: "it was discarded already",
+    DeadLetterState.SUPERSEDED: "it was edited: discard the dead letter that stands in its place",
 }
-"""Why a letter is not discarded, by its state."""
+"""Why a dead letter is not discarded, by its state."""
 
 
-@which.about_letters(ids=True)
+@which.about_dead_letters(ids=True)
 def discard(
     *,
     why: Annotated[
         str | None,
         typer.Option(
             "--why",
-            help="Kept with the letter and in its notification's history. Needed, but for --dry-run.",
+            help="Kept with the dead letter and in its notification's history. Needed, but for --dry-run.",
         ),
     ] = None,
     query: DeadLetterQuery,
@@ -66,7 +66,7 @@ def discard(
         _rehearse(found, as_json=as_json)
         return
     if found.chosen and not (yes or query.ids):
-        many = counted(len(found.chosen), "letter")
+        many = counted(len(found.chosen), "dead letter")
         if not sys.stdin.isatty():
             raise Unclear(
                 f"{many} would be discarded and nobody is there to ask: give --yes, "
@@ -78,7 +78,7 @@ def discard(
     if as_json:
         print_json(done.as_data())
     else:
-        out.print(f"Discarded {len(done.closed):,} of {counted(len(found.chosen), 'letter')}.")
+        out.print(f"Discarded {len(done.closed):,} of {counted(len(found.chosen), 'dead letter')}.")
         _say_why_not(sorted(done.left), done.states)
     if done.left:
         raise typer.Exit(FAULT)
@@ -90,16 +90,16 @@ def _rehearse(found: DiscardRehearsal, *, as_json: bool) -> None:
         print_json(found.as_data())
     else:
         if found.ready:
-            out.print(letters_table(found.sample, datetime.now(UTC)))
-        many = counted(len(found.ready), "letter")
+            out.print(dead_letters_table(found.sample, datetime.now(UTC)))
+        many = counted(len(found.ready), "dead letter")
         out.print(f"{many} would be discarded." if found.ready else "There is nothing to discard.")
         _say_why_not(found.left, found.states)
     if found.left:
         raise typer.Exit(FAULT)
 
 
-def _say_why_not(left: Sequence[UUID], states: Mapping[UUID, LetterState]) -> None:
-    """What the letters are that are left as they are."""
+def _say_why_not(left: Sequence[UUID], states: Mapping[UUID, DeadLetterState]) -> None:
+    """What the dead letters are that are left as they are."""
     for one in left[: discards.EXPLAINED]:
         err.print(
             f"  {one}: {NOT_BURIED[states[one]]}" if one in states else f"  {one}: it is gone"

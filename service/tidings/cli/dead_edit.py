@@ -1,4 +1,4 @@
-"""`tidings dead edit`: mends letters, one or many alike, and keeps those they were."""
+"""`tidings dead edit`: mends dead letters, one or many alike, and keeps those they were."""
 
 import asyncio
 import sys
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from tidings.cli import letter_options as which
+from tidings.cli import dead_letter_options as which
 from tidings.cli.console import (
     FAULT,
     STOPPED,
@@ -69,7 +69,7 @@ Unset = Annotated[
 ]
 
 
-@which.about_letters(ids=True)
+@which.about_dead_letters(ids=True)
 def edit(
     *,
     assignments: Set = None,
@@ -86,7 +86,7 @@ def edit(
         bool,
         typer.Option(
             "--whole",
-            help="With --dry-run: try it on every letter, not only for a moment on the oldest.",
+            help="With --dry-run: try it on every dead letter, not only for a moment on the oldest.",
         ),
     ] = False,
     replay: Annotated[
@@ -98,12 +98,12 @@ def edit(
 ) -> None:
     """Mend a dead letter in your editor, field by field, or from a file; or many alike, field by field.
 
-    The edited letter stands in the place of the old one, which stays
+    The edited dead letter stands in the place of the old one, which stays
     readable as superseded. It has to be a notification that can be read,
     with the id it had. The difference is shown without what is said to
     whom; --reveal shows it whole.
 
-    Exits with 1 where a letter could not be edited, or failed again.
+    Exits with 1 where a dead letter could not be edited, or failed again.
 
     Examples:
       [bold]tidings dead edit 1f0c52a6[/]
@@ -112,22 +112,22 @@ def edit(
       [bold]tidings dead edit --fingerprint 6b1f03 --set locale=de --unset expires_at --dry-run[/]
     """
     if not query.selects:
-        raise Unclear("say which letters: ids or filters")
+        raise Unclear("say which dead letters: ids or filters")
     change = FieldChange(tuple(assignments or ()), tuple(unset or ()))
     if change and file is not None:
         raise Unclear("give --set and --unset, or --file, not both")
-    guarded(change.check)  # what is typed wrongly is wrong for every letter
+    guarded(change.check)  # what is typed wrongly is wrong for every dead letter
     if len(query.ids) == 1 and not (query.narrowed.selects or as_json):
         _one(query.ids[0], change if change else None, file, dry_run, replay, reveal)
         return
     if not change:
-        raise Unclear("for more than one letter, and for --json, give --set or --unset")
-    letters = ask(lambda backend: edits.choose(backend, query))
-    if not letters:
+        raise Unclear("for more than one dead letter, and for --json, give --set or --unset")
+    dead_letters = ask(lambda backend: edits.choose(backend, query))
+    if not dead_letters:
         say_what_is_near(query.narrowed.category, query.narrowed.entity_type)
-    if letters and not (dry_run or yes or query.ids):
-        _confirm(len(letters))
-    request = EditRequest(letters, change, rehearsed=dry_run, whole=whole, reveal=reveal)
+    if dead_letters and not (dry_run or yes or query.ids):
+        _confirm(len(dead_letters))
+    request = EditRequest(dead_letters, change, rehearsed=dry_run, whole=whole, reveal=reveal)
     _many(request, replay, named=bool(query.ids), as_json=as_json)
 
 
@@ -139,20 +139,20 @@ def _one(
     replay: bool,
     reveal: bool,
 ) -> None:
-    letter = ask(lambda backend: edits.open_letter(backend, id))
-    after = _edited(letter.body, change, file, reveal=reveal)
-    lines = changes(letter.body, after, reveal=reveal)
+    dead_letter = ask(lambda backend: edits.open_dead_letter(backend, id))
+    after = _edited(dead_letter.body, change, file, reveal=reveal)
+    lines = changes(dead_letter.body, after, reveal=reveal)
     if lines is None:
         out.print("Nothing changed.")
         return
     show_changes(lines)
     if dry_run:
-        out.print("It would stand in the place of the letter.")
+        out.print("It would stand in the place of the dead letter.")
         return
-    request = SupersedeRequest(letter.id, after)
+    request = SupersedeRequest(dead_letter.id, after)
     new = ask(lambda backend: edits.supersede(backend, actor(), request))
-    out.print(f"Letter {new} stands in the place of {letter.id}.")
-    if letter.notification_id != (id_ := checked(after).id):
+    out.print(f"Dead letter {new} stands in the place of {dead_letter.id}.")
+    if dead_letter.notification_id != (id_ := checked(after).id):
         out.print(f"It had no id of a notification; it is {id_} now: [bold]tidings show {id_}[/]")
     if replay:
         end(_sent_again([new]))
@@ -163,10 +163,10 @@ def _one(
 def _confirm(count: int) -> None:
     if not sys.stdin.isatty():
         raise Unclear(
-            f"{counted(count, 'letter')} would be edited and nobody is there to ask: give --yes, or look first "
+            f"{counted(count, 'dead letter')} would be edited and nobody is there to ask: give --yes, or look first "
             "with --dry-run"
         )
-    typer.confirm(f"Edit {counted(count, 'letter')}?", abort=True, err=True)
+    typer.confirm(f"Edit {counted(count, 'dead letter')}?", abort=True, err=True)
 
 
 def _many(request: EditRequest, replay: bool, *, named: bool, as_json: bool) -> None:
@@ -221,7 +221,7 @@ def _in_the_editor(before: bytes, *, reveal: bool) -> bytes:
         )
     first = text = readable(before)
     while True:
-        text = guarded(partial(edit_text, text, "letter.json"))
+        text = guarded(partial(edit_text, text, "dead letter.json"))
         if text == first:
             return before
         after = text.encode("utf-8", "surrogateescape")
@@ -240,8 +240,8 @@ def _explain(unreadable: Unreadable, *, reveal: bool) -> None:
         err.print(f"  · {escape(problem if reveal else discreet(problem))}")
 
 
-def _sent_again(letters: Sequence[UUID]) -> ReplayView:
-    request = ReplayRequest(DeadLetterQuery.of(letters))
+def _sent_again(dead_letters: Sequence[UUID]) -> ReplayView:
+    request = ReplayRequest(DeadLetterQuery.of(dead_letters))
     choice = ask(lambda backend: replays.choose(backend, request, preview=False))
     warn_of_doubt(choice.doubtful)
     return send_again(choice.selection, Plan())

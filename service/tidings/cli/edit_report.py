@@ -23,9 +23,9 @@ def show_changes(lines: Sequence[str]) -> None:
 
 
 def show_edits(done: EditView) -> None:
-    """Say what an edit of many letters did, or would do."""
+    """Say what an edit of many dead letters did, or would do."""
     for one in done.sample:
-        out.print(f"[dim]Letter {one.letter}[/]")
+        out.print(f"[dim]Dead letter {one.dead_letter}[/]")
         if one.changes is not None:
             show_changes(one.changes)
     lines = (
@@ -48,7 +48,7 @@ def _show_refused(done: EditView) -> None:
     for reason, count in Counter(one.reason for one in done.refused).most_common():
         out.print(f"[red]{count:>8,}[/]  can't be edited so: {reason.replace('_', ' ')}")
     for one in done.refused[:SHOWN]:
-        out.print(f"          {one.letter}: {escape(one.why)}")
+        out.print(f"          {one.dead_letter}: {escape(one.why)}")
     if len(done.refused) > SHOWN:
         rest = len(done.refused) - SHOWN
         out.print(f"          … and {rest:,} more: --json names them all")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tidings.cli.console import FAULT, Unclear, out, print_json
-from tidings.cli.letter_options import Yes
+from tidings.cli.dead_letter_options import Yes
 from tidings.cli.options import AsJson, actor, ask
 from tidings.operations import erasure
 from tidings.operations.erasure import EraseRequest, ErasureView
@@ -62,10 +62,10 @@ def erase(
 
 
 def _what(view: ErasureView) -> str:
-    letters = counted(view.dead_letters, "dead letter")
+    dead_letters = counted(view.dead_letters, "dead letter")
     discarded = f" ({view.discarded:,} of them discarded first)" if view.discarded else ""
     keys = f", with {counted(view.keys, 'idempotency key')}" if view.keys else ""
-    return f"{counted(view.notifications, 'notification')} and {letters}{discarded}{keys}"
+    return f"{counted(view.notifications, 'notification')} and {dead_letters}{discarded}{keys}"
 
 
 def _whose(view: ErasureView) -> str:

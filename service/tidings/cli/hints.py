@@ -25,12 +25,12 @@ def nothing_matches(
     say_what_is_near(category, entity_type)
 
 
-def say_what_never_became_a_notification(letters: Mapping[Reason, int]) -> None:
+def say_what_never_became_a_notification(dead_letters: Mapping[Reason, int]) -> None:
     """How many open dead letters no list of notifications has, and how they are listed."""
     told = [
         f"{counted(count, f'{reason} dead letter')}{' or more' if count >= LOOKED_AT else ''}: "
         f"`tidings dead list --reason {reason}`"
-        for reason, count in letters.items()
+        for reason, count in dead_letters.items()
     ]
     if told:
         err.print(f"[dim]Not listed, for they never became notifications: {'; '.join(told)}[/]")

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 from rich.text import Text
 
-from tidings.cli import letter_options as which
+from tidings.cli import dead_letter_options as which
 from tidings.cli.console import err, out, print_json
 from tidings.cli.harmless import escape
 from tidings.cli.hints import next_page, nothing_matches, say_what_never_became_a_notification
@@ -85,7 +85,7 @@ def list_(
     if page.looked_back_to is not None:
         _say_how_far(page.looked_back_to)
     if not as_json:
-        say_what_never_became_a_notification(page.letters_alone)
+        say_what_never_became_a_notification(page.dead_letters_alone)
 
 
 def _say_how_far(reached: datetime) -> None:

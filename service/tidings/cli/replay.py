@@ -8,11 +8,11 @@ from typing import Any
 
 import typer
 
-from tidings.cli import letter_options as which
+from tidings.cli import dead_letter_options as which
 from tidings.cli import replay_options as how
 from tidings.cli.console import FAULT, STOPPED, Unclear, err, interruptible
+from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.hints import say_what_is_near
-from tidings.cli.letter_views import letters_table
 from tidings.cli.options import AsJson, actor, ask
 from tidings.cli.replay_progress import watching
 from tidings.cli.replay_report import show_rehearsal, show_summary, warn_of_doubt
@@ -32,7 +32,7 @@ from tidings.operations.times import counted
 from tidings.runtime.garbage import collect_seldom
 
 
-@which.about_letters(ids=True)
+@which.about_dead_letters(ids=True)
 def replay(
     query: DeadLetterQuery,
     every: how.Every = False,
@@ -54,9 +54,9 @@ def replay(
     is left out unless it is asked for by its id or its --reason.
 
     Safe to kill: what was begun is finished by the scheduler.
-    Safe to run twice at once: no letter is sent by both.
+    Safe to run twice at once: no dead letter is sent by both.
 
-    Exits with 1 where letters failed again, could not be replayed,
+    Exits with 1 where dead letters failed again, could not be replayed,
     or the replay stopped early.
 
     Examples:
@@ -66,7 +66,7 @@ def replay(
       [bold]tidings replay --all --dry-run[/]
     """
     if not (query.selects or every):
-        raise Unclear("say which letters: ids, filters, or --all for every buried one")
+        raise Unclear("say which dead letters: ids, filters, or --all for every buried one")
     request = ReplayRequest(query, every, limit, force)
     plan = how.plan_of(canary, rate, stop_at, watch, force=force)
     if dry_run:
@@ -76,7 +76,7 @@ def replay(
     asks = not (yes or query.named)
     preview = asks and sys.stdin.isatty()
     choice = ask(lambda backend: replays.choose(backend, request, preview=preview))
-    if not choice.selection.letters:
+    if not choice.selection.dead_letters:
         _show(ReplayRehearsal.of_nothing(choice.selection), query, as_json=as_json)
         return
     warn_of_doubt(choice.doubtful)
@@ -96,13 +96,15 @@ def _show(rehearsal: ReplayRehearsal, query: DeadLetterQuery, *, as_json: bool) 
 def _confirm(choice: ReplayChoice) -> None:
     if not sys.stdin.isatty():
         raise Unclear("nobody is there to ask: give --yes, or look first with --dry-run")
-    count = len(choice.selection.letters) - choice.refused
+    count = len(choice.selection.dead_letters) - choice.refused
     if not count:
         return  # it will be told why
-    err.print(letters_table(choice.sample, datetime.now(UTC)))
+    err.print(dead_letters_table(choice.sample, datetime.now(UTC)))
     if choice.refused:
-        err.print(f"{counted(choice.refused, 'letter')} can't be replayed: `--dry-run` tells why.")
-    typer.confirm(f"Replay {counted(count, 'letter')}?", abort=True, err=True)
+        err.print(
+            f"{counted(choice.refused, 'dead letter')} can't be replayed: `--dry-run` tells why."
+        )
+    typer.confirm(f"Replay {counted(count, 'dead letter')}?", abort=True, err=True)
 
 
 def send_again(selection: Selection, plan: Plan) -> ReplayView:
@@ -110,7 +112,7 @@ def send_again(selection: Selection, plan: Plan) -> ReplayView:
 
     @contextmanager
     def watched(interrupt: Callable[[], None]) -> Iterator[Progress]:
-        bar = watching(len(selection.letters), len(plan.canary))
+        bar = watching(len(selection.dead_letters), len(plan.canary))
         with bar as progress, interruptible(interrupt):
             yield progress
 
@@ -121,7 +123,7 @@ def end(done: ReplayView, *, as_json: bool = False, edited: dict[str, Any] | Non
     """Say what a replay did, and exit with what that means.
 
     Args:
-        edited: What was done to the letters before, for other programs.
+        edited: What was done to the dead letters before, for other programs.
     """
     show_summary(done, as_json=as_json, edited=edited)
     if done.summary.stopped == INTERRUPTED:

@@ -26,7 +26,7 @@ def plan_of(
     return Plan(force, rate, waves, CAREFUL if waves and stop_at is None else stop_at, watch)
 
 
-Every = Annotated[bool, typer.Option("--all", help="Every buried letter.")]
+Every = Annotated[bool, typer.Option("--all", help="Every buried dead letter.")]
 Limit = Annotated[
     int | None, typer.Option("--limit", "-n", min=1, help="At most so many, the oldest first.")
 ]
@@ -41,7 +41,7 @@ Whole = Annotated[
     bool,
     typer.Option(
         "--whole",
-        help="With --dry-run: look at every letter, not only for a moment at the oldest.",
+        help="With --dry-run: look at every dead letter, not only for a moment at the oldest.",
     ),
 ]
 PerSecond = Annotated[

@@ -11,7 +11,7 @@ from tidings.operations.dead_letters.replays import Summary
 
 
 @contextmanager
-def watching(letters: int, waves: int) -> Iterator[Told]:
+def watching(dead_letters: int, waves: int) -> Iterator[Told]:
     """Shows how a replay is going, where a terminal does.
 
     Args:
@@ -27,12 +27,12 @@ def watching(letters: int, waves: int) -> Iterator[Told]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task("replaying", total=letters, delivered=0, failed=0)
+        task = bar.add_task("replaying", total=dead_letters, delivered=0, failed=0)
 
         def show(summary: Summary) -> None:
             done = summary.replayed + len(summary.not_replayed)
             now = summary.outcomes
-            description = "watching" if done >= letters or summary.stopped else "replaying"
+            description = "watching" if done >= dead_letters or summary.stopped else "replaying"
             if len(summary.waves) < waves and not summary.stopped:
                 description = f"wave {len(summary.waves) + 1} of {waves}"
             bar.update(

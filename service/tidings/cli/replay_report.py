@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from tidings.cli.console import err, out, print_json
+from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.harmless import escape
-from tidings.cli.letter_views import letters_table
 from tidings.delivery.burying import Refusal
 from tidings.operations.dead_letters.pacing import INTERRUPTED
 from tidings.operations.dead_letters.replays import (
@@ -25,35 +25,35 @@ SHOWN: Final = 20
 WHY: Final = {
     Refusal.ALREADY_REPLAYED: "replayed already (--force replays them again)",
     Refusal.BEING_REPLAYED: "taken by another replay",
-    Refusal.SUPERSEDED: "superseded: replay the letter in their place",
+    Refusal.SUPERSEDED: "superseded: replay the dead letter in their place",
     Refusal.DISCARDED: "discarded: publish a new notification instead",
     Refusal.MALFORMED: "can't be read: mend each with `tidings dead edit ID --replay`",
     Refusal.UNDER_WAY: "their notification is under way: wait until it has ended",
     Refusal.ENDED: "their notification has ended otherwise: publish a new one",
     Refusal.SENT: "their notification was sent (--force sends it again)",
-    Refusal.NEWER_EPOCH: "their notification was replayed since: replay its later letter (--force replays these)",
-    Refusal.SAME_NOTIFICATION: "another letter of the same notification goes in their place",
+    Refusal.NEWER_EPOCH: "their notification was replayed since: replay its later dead letter (--force replays these)",
+    Refusal.SAME_NOTIFICATION: "another dead letter of the same notification goes in their place",
     Refusal.OTHER_CONTENT: "other content is stored under their id: publish each with an id of its own (--force sends theirs in its place)",
     Refusal.SAME_KEY: "another notification has the same idempotency key (--force sends both)",
-    Refusal.NO_SUCH_LETTER: "gone meanwhile",
+    Refusal.NO_SUCH_DEAD_LETTER: "gone meanwhile",
 }
 
 
 def show_rehearsal(done: ReplayRehearsal, *, as_json: bool) -> None:
-    """Say what a replay would do, and show a few of the letters that it would take."""
+    """Say what a replay would do, and show a few of the dead letters that it would take."""
     if as_json:
         print_json(done.as_data())
         return
     if done.sample:
-        out.print(letters_table(done.sample, datetime.now(UTC)))
+        out.print(dead_letters_table(done.sample, datetime.now(UTC)))
     count, chosen = done.replayed, done.chosen
     if done.looked_at < chosen:
         out.print(
-            f"{counted(chosen, 'letter')} chosen. Of the oldest {done.looked_at:,} that were looked at, "
+            f"{counted(chosen, 'dead letter')} chosen. Of the oldest {done.looked_at:,} that were looked at, "
             f"{count:,} would be replayed; `--whole` looks at all."
         )
     else:
-        told = f"{counted(count, 'letter')} would be replayed."
+        told = f"{counted(count, 'dead letter')} would be replayed."
         out.print(told if count else "There is nothing to replay.")
     if done.later:
         out.print(f"{done.later:,} of them would be stored until they are due.")
@@ -111,7 +111,7 @@ def _show_refused(refused: Iterable[NotReplayed]) -> None:
         out.print(f"{len(same):>8,}  not replayed: {escape(WHY[reason])}")
         told = [one for one in same if not one.taken]
         for one in told[:left]:
-            out.print(f"          {one.letter}: {escape(one.why)}")
+            out.print(f"          {one.dead_letter}: {escape(one.why)}")
         if len(told) > left:
             out.print(f"          … and {len(told) - left:,} more: --json names them all")
         left = max(0, left - len(told))
@@ -128,7 +128,7 @@ def warn_of_doubt(count: int) -> None:
 
 
 def explain_left_out(selection: Selection) -> None:
-    """Say which letters are for a person to decide, and how."""
+    """Say which dead letters are for a person to decide, and how."""
     if selection.uncertain:
         err.print(
             f"[dim]{selection.uncertain:,} skipped: perhaps delivered already, so a person decides: "

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from tidings.cli import letter_options as which
+from tidings.cli import dead_letter_options as which
 from tidings.cli.console import FAULT, Unclear, err, out, print_json
 from tidings.cli.options import AsJson, actor, ask, id_prefix
 from tidings.cli.rows import Row, Rows, cell

@@ -8,7 +8,7 @@ import typer
 
 from tidings.cli.commands import Commands
 from tidings.cli.console import err, out, print_json
-from tidings.cli.letter_options import Yes
+from tidings.cli.dead_letter_options import Yes
 from tidings.cli.options import AsJson, actor, ask
 from tidings.cli.rows import Row, Rows, cell
 from tidings.operations import retention

@@ -9,7 +9,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tidings.cli import recipients, show_letters
+from tidings.cli import recipients, show_dead_letters
 from tidings.cli.console import print_json
 from tidings.cli.harmless import escape, single_lines, whole
 from tidings.cli.options import AsJson, OneNotification, Reveal, ask, paper
@@ -74,7 +74,7 @@ def show(
         case StoryView():
             paper().print(told(view, datetime.now(UTC)))
         case UnclaimedView():
-            paper().print(show_letters.told(view))
+            paper().print(show_dead_letters.told(view))
 
 
 def told(view: StoryView, now: datetime) -> RenderableType:
@@ -99,7 +99,7 @@ def told(view: StoryView, now: datetime) -> RenderableType:
                 )
             ),
         ]
-    for stray in show_letters.strays(view):
+    for stray in show_dead_letters.strays(view):
         parts += ["", Sentence(stray)]
     if story.clocks_disagree:
         clocks = "The clocks of its workers disagree: times may be off."
@@ -245,9 +245,9 @@ def _coming(view: StoryView, now: datetime) -> str:
         case State.SUPPRESSED if one.duplicate_of:
             return f"Not sent: the same key as [bold]tidings show {one.duplicate_of}[/]"
         case State.FAILED | State.EXPIRED | State.UNKNOWN:
-            return _letter(view)
+            return _dead_letter(view)
         case State.SENT if one.reason == Reason.COPIES_REFUSED:
-            return _letter(view)
+            return _dead_letter(view)
         case _:
             return ""
 
@@ -267,8 +267,8 @@ def _next_try(view: StoryView, now: datetime) -> str:
     return "as soon as a worker takes it from its lane"
 
 
-def _letter(view: StoryView) -> str:
-    letter = view.dead_letter
-    if letter is None or view.remedy is None:
+def _dead_letter(view: StoryView) -> str:
+    dead_letter = view.dead_letter
+    if dead_letter is None or view.remedy is None:
         return "Its dead letter is on its way to the archive, or was dealt with."
-    return f"Its dead letter: [bold]tidings dead show {letter}[/]\n{ways_on(letter, view.remedy)}"
+    return f"Its dead letter: [bold]tidings dead show {dead_letter}[/]\n{ways_on(dead_letter, view.remedy)}"

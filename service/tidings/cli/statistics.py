@@ -167,7 +167,7 @@ def _standing(standing: Standing) -> list[RenderableType]:
     """What is open or waits now, whenever it was accepted."""
     parts: list[RenderableType] = []
     if standing.open:
-        parts += [_open_letters(standing), ""]
+        parts += [_open_dead_letters(standing), ""]
     if standing.scheduled:
         overdue = f", {standing.overdue:,} of them overdue: `tidings doctor`"
         told = f"{standing.scheduled:,} scheduled{overdue if standing.overdue else ''}"
@@ -175,7 +175,7 @@ def _standing(standing: Standing) -> list[RenderableType]:
     return parts
 
 
-def _open_letters(standing: Standing) -> Rows:
+def _open_dead_letters(standing: Standing) -> Rows:
     rows = [
         Row(
             [

@@ -135,8 +135,8 @@ def _counts(view: AuditView) -> Iterator[str]:
         yield f"\nMessages in queues: {sum(view.queues.values()):,}"
     if journal is not None and journal.unknown:
         yield f"Of the journal, not in the ledger: {len(journal.unknown):,}"
-    if journal is not None and journal.letters:
-        yield f"Of the journal, only a dead letter: {journal.letters:,}"
+    if journal is not None and journal.dead_letters:
+        yield f"Of the journal, only a dead letter: {journal.dead_letters:,}"
     if view.nameless:
         yield f"Dead letters out of which no id can be read: {view.nameless:,}"
 

@@ -7,10 +7,10 @@ from tidings.delivery.outcome import Reason
 from tidings.operations.dead_letters.remedies import Remedy
 
 
-def ways_on(letter: UUID, remedy: Remedy) -> str:
+def ways_on(dead_letter: UUID, remedy: Remedy) -> str:
     """Sentences with markup: the commands by which it is sent again."""
-    again, edit = f"tidings replay {letter}", f"tidings dead edit {letter}"
-    unpacked = f"tidings dead show {letter} --raw | gunzip | {edit} --file - --replay"
+    again, edit = f"tidings replay {dead_letter}", f"tidings dead edit {dead_letter}"
+    unpacked = f"tidings dead show {dead_letter} --raw | gunzip | {edit} --file - --replay"
     ways = {
         Remedy.UNPACK: f"Unpacked:  [bold]{unpacked}[/]",
         Remedy.REWRITE: f"Mended:    [bold]{edit} --file FILE --replay[/]",

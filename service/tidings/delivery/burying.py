@@ -1,6 +1,6 @@
 """Decides what a dead letter means for its notification. Pure.
 
-Most notifications have ended by the time their letter arrives: the worker recorded it first. The rest
+Most notifications have ended by the time their dead letter arrives: the worker recorded it first. The rest
 were given up by RabbitMQ, and what the ledger knows of them says how far they had come.
 """
 
@@ -10,8 +10,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 
+from tidings.delivery.dead_letter import DeadLetter, DeadLetterState, Origin
 from tidings.delivery.doubt import undenied
-from tidings.delivery.letter import Letter, LetterState, Origin
 from tidings.delivery.outcome import OUTCOME_UNKNOWN, Failure, Reason
 from tidings.delivery.states import FINISHED, State, may_become
 
@@ -46,11 +46,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """Keep the letter."""
+    """Keep the dead letter."""
 
-    letter: Letter
+    dead_letter: DeadLetter
     """With what the ledger knows better."""
-    state: LetterState = LetterState.BURIED
+    state: DeadLetterState = DeadLetterState.BURIED
     note: str | None = None
     """Why it is closed from the start."""
     becomes: State | None = None
@@ -64,92 +64,100 @@ class Wait:
     until: datetime
 
 
-def decide(letter: Letter, standing: Standing | None, now: datetime) -> Bury | Wait:
-    """What to do with a letter.
+def decide(dead_letter: DeadLetter, standing: Standing | None, now: datetime) -> Bury | Wait:
+    """What to do with a dead letter.
 
     Args:
-        letter: As it arrived.
+        dead letter: As it arrived.
         standing: Its notification in the ledger; None where it has none.
     """
     if standing is None:
-        # A stray stays a letter alone: the good copy may be in its lane, or published yet.
-        tracked = letter.tracked and letter.notification is not None
-        return Bury(letter, becomes=letter.reason.state if tracked else None)
-    if not letter.tracked or letter.epoch > standing.epoch:
-        return Bury(letter)
-    if letter.epoch < standing.epoch:
+        # A stray stays a dead letter alone: the good copy may be in its lane, or published yet.
+        tracked = dead_letter.tracked and dead_letter.notification is not None
+        return Bury(dead_letter, becomes=dead_letter.reason.state if tracked else None)
+    if not dead_letter.tracked or dead_letter.epoch > standing.epoch:
+        return Bury(dead_letter)
+    if dead_letter.epoch < standing.epoch:
         return _closed(
-            letter, f"was replayed since, and is {standing.state} in epoch {standing.epoch}"
+            dead_letter, f"was replayed since, and is {standing.state} in epoch {standing.epoch}"
         )
     if standing.replayable:
-        return Bury(_as_recorded(letter, standing))
+        return Bury(_as_recorded(dead_letter, standing))
     if standing.state in FINISHED or standing.state is State.SCHEDULED:
-        return _closed(letter, f"is {standing.state}")
-    return _unfinished(letter, standing, now)
+        return _closed(dead_letter, f"is {standing.state}")
+    return _unfinished(dead_letter, standing, now)
 
 
-def _unfinished(letter: Letter, standing: Standing, now: datetime) -> Bury | Wait:
-    """Its notification is queued, retrying or being sent in the letter's own epoch."""
-    if standing.content not in {None, sha256(letter.body).digest()}:
+def _unfinished(dead_letter: DeadLetter, standing: Standing, now: datetime) -> Bury | Wait:
+    """Its notification is queued, retrying or being sent in the dead letter's own epoch."""
+    if standing.content not in {None, sha256(dead_letter.body).digest()}:
         return _closed(
-            letter, f"is {standing.state} with other content, which has a message of its own"
+            dead_letter, f"is {standing.state} with other content, which has a message of its own"
         )
-    if standing.attempt > letter.attempt:
-        return _closed(letter, f"went on to attempt {standing.attempt}")
+    if standing.attempt > dead_letter.attempt:
+        return _closed(dead_letter, f"went on to attempt {standing.attempt}")
     doubt = "an earlier attempt may have been delivered" if standing.perhaps_sent else ""
     if standing.state is State.SENDING:
         if standing.lease_until is not None and standing.lease_until > now:
             return Wait(standing.lease_until)
         doubt = "its worker is gone and may have sent it"
-    elif standing.attempt == letter.attempt and letter.origin is Origin.WORKER:
+    elif standing.attempt == dead_letter.attempt and dead_letter.origin is Origin.WORKER:
         # Its lease had run out: whoever took over recorded this attempt and holds a copy.
-        return _closed(letter, f"is {standing.state}: another worker made attempt {letter.attempt}")
+        return _closed(
+            dead_letter, f"is {standing.state}: another worker made attempt {dead_letter.attempt}"
+        )
     # A copy that still waits in a tier finds its notification ended and adds nothing.
-    return _ended(_of_copies(letter) if standing.reached else _undenied(letter, doubt), standing)
+    return _ended(
+        _of_copies(dead_letter) if standing.reached else _undenied(dead_letter, doubt), standing
+    )
 
 
-def _of_copies(letter: Letter) -> Letter:
+def _of_copies(dead_letter: DeadLetter) -> DeadLetter:
     """Given up when only copies were left to send: its recipient has the mail."""
-    failure = replace(letter.failure, message=f"sent; copies given up: {letter.failure.message}")
-    return replace(letter, reason=Reason.COPIES_REFUSED, failure=failure)
+    failure = replace(
+        dead_letter.failure, message=f"sent; copies given up: {dead_letter.failure.message}"
+    )
+    return replace(dead_letter, reason=Reason.COPIES_REFUSED, failure=failure)
 
 
-def _undenied(letter: Letter, doubt: str) -> Letter:
+def _undenied(dead_letter: DeadLetter, doubt: str) -> DeadLetter:
     """Whatever the channel's guarantee, nobody may be told that it was not sent.
 
     Args:
         doubt: Why it may have been; empty where it was not.
     """
-    reason = undenied(letter.reason, perhaps_sent=bool(doubt))
+    reason = undenied(dead_letter.reason, perhaps_sent=bool(doubt))
     if not doubt or reason is Reason.COPIES_REFUSED:
-        return letter
-    said = f"{doubt}; {letter.failure.message}"
+        return dead_letter
+    said = f"{doubt}; {dead_letter.failure.message}"
     return replace(
-        letter,
+        dead_letter,
         reason=reason,
-        failure=replace(letter.failure, kind=OUTCOME_UNKNOWN, message=said),
+        failure=replace(dead_letter.failure, kind=OUTCOME_UNKNOWN, message=said),
     )
 
 
-def _ended(letter: Letter, standing: Standing) -> Bury:
-    wanted = letter.reason.state
+def _ended(dead_letter: DeadLetter, standing: Standing) -> Bury:
+    wanted = dead_letter.reason.state
     allowed = may_become(standing.state, wanted)
-    return Bury(letter, becomes=wanted if allowed else State.FAILED)
+    return Bury(dead_letter, becomes=wanted if allowed else State.FAILED)
 
 
-def _as_recorded(letter: Letter, standing: Standing) -> Letter:
+def _as_recorded(dead_letter: DeadLetter, standing: Standing) -> DeadLetter:
     """RabbitMQ only knows that it gave a message up; the attempt that failed knows why."""
-    if letter.origin is Origin.WORKER or standing.reason is None or standing.failure is None:
-        return letter
-    return replace(letter, reason=standing.reason, failure=standing.failure)
+    if dead_letter.origin is Origin.WORKER or standing.reason is None or standing.failure is None:
+        return dead_letter
+    return replace(dead_letter, reason=standing.reason, failure=standing.failure)
 
 
-def _closed(letter: Letter, what: str) -> Bury:
-    return Bury(letter, LetterState.DISCARDED, f"nothing to replay: the notification {what}")
+def _closed(dead_letter: DeadLetter, what: str) -> Bury:
+    return Bury(
+        dead_letter, DeadLetterState.DISCARDED, f"nothing to replay: the notification {what}"
+    )
 
 
 class Refusal(StrEnum):
-    """Why a letter is not replayed, as replays count it."""
+    """Why a dead letter is not replayed, as replays count it."""
 
     ALREADY_REPLAYED = "already_replayed"
     BEING_REPLAYED = "being_replayed"
@@ -164,27 +172,27 @@ class Refusal(StrEnum):
     NEWER_EPOCH = "newer_epoch"
     """Its notification was replayed since."""
     SAME_NOTIFICATION = "same_notification"
-    """Another letter of it is replayed instead."""
+    """Another dead letter of it is replayed instead."""
     OTHER_CONTENT = "other_content"
     """Its notification is stored with other content: the id was given twice."""
     SAME_KEY = "same_key"
     """Another notification has its idempotency key."""
-    NO_SUCH_LETTER = "no_such_letter"
+    NO_SUCH_DEAD_LETTER = "no_such_dead_letter"
 
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why one letter is not replayed, in words too."""
+    """Why one dead letter is not replayed, in words too."""
 
     refusal: Refusal
     why: str
 
 
-def refusal(standing: Standing, letter_epoch: int, *, force: bool) -> Objection | None:
-    """Why a letter's notification can't be replayed; None where it can.
+def refusal(standing: Standing, dead_letter_epoch: int, *, force: bool) -> Objection | None:
+    """Why a dead letter's notification can't be replayed; None where it can.
 
     Args:
-        force: Whether the letter may have been replayed before, and the notification sent.
+        force: Whether the dead letter may have been replayed before, and the notification sent.
     """
     its = f"its notification is {standing.state}"
     if standing.state not in FINISHED:
@@ -195,7 +203,7 @@ def refusal(standing: Standing, letter_epoch: int, *, force: bool) -> Objection 
         return None
     if not standing.replayable:
         return Objection(Refusal.SENT, its)
-    if standing.epoch > letter_epoch:
+    if standing.epoch > dead_letter_epoch:
         return Objection(
             Refusal.NEWER_EPOCH,
             f"its notification was replayed since and is {standing.state}",

@@ -21,7 +21,7 @@ _DETAILS: Final = (
 
 
 def fingerprint(channel: str | None, reason: Reason, failure: Failure) -> str:
-    """Twelve hex digits, the same for letters that died of the same fault."""
+    """Twelve hex digits, the same for dead letters that died of the same fault."""
     parts = (channel or "", reason.value, failure.kind, failure.code, normalised(failure.message))
     return sha256("\x00".join(parts).encode()).hexdigest()[:LENGTH]
 

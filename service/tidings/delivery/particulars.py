@@ -18,7 +18,7 @@ _LOGIN: Final = re.compile(r"^(\s*[a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Particulars:
-    """What letters are found by."""
+    """What dead letters are found by."""
 
     id: UUID | None = None
     channel: str | None = None

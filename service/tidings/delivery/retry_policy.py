@@ -266,7 +266,7 @@ def recipient_spared(
             ]
             missed = [one for one in merged(earlier, results) if one.state in MISSED]
             sent = Sent(failure.provider, failure.reference, failure.code, failure.tries)
-            if not missed:  # everybody has it: its letter was edited so
+            if not missed:  # everybody has it: its dead letter was edited so
                 return sent
             return Undeliverable(Reason.COPIES_REFUSED, _missed(sent, attempt, results, missed))
         case _:

@@ -26,7 +26,7 @@ SELECT id, finished_at IS NOT NULL AS ended, recipient, body FROM notifications
 BY_USER: Final = (
     "SELECT id, finished_at IS NOT NULL AS ended, recipient FROM notifications WHERE user_id = $1"
 )
-LETTERS: Final = """
+DEAD_LETTERS: Final = """
 SELECT id, state, recipient, body, convert_to(jsonb_build_array(headers, properties)::text, 'UTF8') AS headers,
        notification_id = ANY($4::uuid[]) OR recipient = $1 OR user_id = $2 AS theirs
   FROM dead_letters
@@ -48,7 +48,7 @@ WITH erased AS (
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
 SELECT id, epoch, state, state, $2, 'erased: ' || $3::text FROM erased
 """
-ERASE_LETTERS: Final = """
+ERASE_DEAD_LETTERS: Final = """
 UPDATE dead_letters SET recipient = 'erased', user_id = NULL, body = '{}', headers = '{}', properties = '{}',
        message = CASE WHEN kind IN ('malformed', 'misrouted') THEN 'erased' ELSE message END,
        note = 'erased: ' || $3::text, actor = $2, changed_at = now()
@@ -189,7 +189,7 @@ class Erasures:
             places = {"buried": traces.open, "replaying": traces.replaying}
             known = [*traces.ended, *traces.unfinished]
             who = (person.recipient, person.user_id, person.longest_word, known)
-            async for row in _rows(connection, LETTERS, *who):
+            async for row in _rows(connection, DEAD_LETTERS, *who):
                 if row["theirs"] or any(map(person.is_in, (row["body"], row["headers"]))):
                     places.get(row["state"], traces.closed).append(row["id"])
                     traces.recipients.add(row["recipient"] or "")
@@ -201,15 +201,17 @@ class Erasures:
         In this order because some dead letters are found by their notification alone: whatever interrupts it,
         the rest is found again.
         """
-        letters = notifications = keys = 0
+        dead_letters = notifications = keys = 0
         for ids in _batches([*traces.closed, *traces.open]):
             async with self._database.connection() as connection:
-                letters += _count(await connection.execute(ERASE_LETTERS, ids, actor, why))
+                dead_letters += _count(
+                    await connection.execute(ERASE_DEAD_LETTERS, ids, actor, why)
+                )
         for ids in _batches(traces.ended):
             async with self._database.transaction() as connection:
                 keys += await connection.fetchval(ERASE_KEYS, ids)
                 notifications += _count(await connection.execute(ERASE, ids, actor, why))
-        return Erased(notifications, letters, keys)
+        return Erased(notifications, dead_letters, keys)
 
     async def check(self) -> None:
         """Raises `ConfigurationError` if the database's user may not erase."""

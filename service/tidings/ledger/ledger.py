@@ -9,7 +9,7 @@ from tidings.delivery.outcome import Claim, Claimed
 from tidings.delivery.ports import ClaimRequest, Record
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.database import Database, PostgresDatabase
-from tidings.ledger.dead_letters.dead_letters import Letters
+from tidings.ledger.dead_letters.dead_letters import DeadLetters
 from tidings.ledger.erasure import Erasures
 from tidings.ledger.notifications.changes import Changes
 from tidings.ledger.notifications.claims import Claims
@@ -53,7 +53,9 @@ class Ledger:
         self.actions = Actions(self.database)
         self.erasures = Erasures(self.database)
         self.retention = Retention(self.database, Periods.read(settings))
-        self.letters = Letters(self.database, actor=actor, window=settings.idempotency_window)
+        self.dead_letters = DeadLetters(
+            self.database, actor=actor, window=settings.idempotency_window
+        )
         self._records = Records(self.database)
         self.requeues = Requeues(self.database, after=settings.requeue_after)
         claims = Claims(

@@ -79,7 +79,7 @@ class AuditView:
             "states": dict(self.states),
             "queues": self.queues,
             "journal": _journal_as_data(self.journal),
-            "letters_without_id": self.nameless,
+            "dead_letters_without_id": self.nameless,
             "broken": [asdict(one) for one in self.broken],
             "unchecked": self.unchecked,
             "held_up": self.held_up,
@@ -92,7 +92,7 @@ def _journal_as_data(journal: Journaled | None) -> dict[str, Any] | None:
         return None
     return {
         "states": dict(journal.states),
-        "letters": journal.letters,
+        "dead_letters": journal.dead_letters,
         "unknown": len(journal.unknown),
     }
 
@@ -190,7 +190,7 @@ def _missing(soundness: Soundness, messages: Counter[str], dead: int) -> Iterato
 
 
 def _lost(journal: Journaled, held: Held, nameless: int) -> tuple[Broken | None, str | None]:
-    """What was confirmed and is nowhere; or may be among letters of which nobody can tell whose they are."""
+    """What was confirmed and is nowhere; or may be among dead letters of which nobody can tell whose they are."""
     missed = len(journal.unknown) - _in_lanes(held)
     if missed > nameless:
         rule = "confirmed by the journal, and neither in the ledger nor in a lane"
@@ -199,7 +199,7 @@ def _lost(journal: Journaled, held: Held, nameless: int) -> tuple[Broken | None,
     if missed > 0:
         return None, (
             f"{missed:,} of the journal are neither in the ledger nor in a lane, and may be among the {nameless:,} dead "
-            f"letters without an id, e.g. {journal.unknown[0]}: `tidings dead list --reason malformed --reveal`"
+            f"dead letters without an id, e.g. {journal.unknown[0]}: `tidings dead list --reason malformed --reveal`"
         )
     return None, None
 

@@ -95,7 +95,7 @@ async def _erase(
     ledger = backend.ledger
     view = replace(view, notifications=0, dead_letters=0, discarded=0)
     while found.ended or found.closed or found.open:
-        discarded = await ledger.letters.closings.discard(found.open, why, actor=str(actor))
+        discarded = await ledger.dead_letters.closings.discard(found.open, why, actor=str(actor))
         erased = await ledger.erasures.erase(found, actor=str(actor), why=why)
         view = replace(
             view,

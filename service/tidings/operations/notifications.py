@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID
 
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger import Ledger
@@ -91,14 +91,14 @@ class StoryView:
     def of(cls, story: Story, waits: str, now: datetime, *, reveal: bool) -> Self:
         """What is shown of a story."""
         notification = story.notification
-        open_ = [one for one in story.letters if one.state == LetterState.BURIED]
+        open_ = [one for one in story.dead_letters if one.state == DeadLetterState.BURIED]
         of_its_end = [one for one in open_ if one.reason == notification.reason] or open_
         remedy = None
         if of_its_end:
             expired = notification.expires_at is not None and notification.expires_at <= now
             remedy = remedy_of(story.body, of_its_end[-1].code, expired=expired)
-        letter = of_its_end[-1].id if of_its_end else None
-        return cls(story if reveal else _masked_story(story), waits, letter, remedy)
+        dead_letter = of_its_end[-1].id if of_its_end else None
+        return cls(story if reveal else _masked_story(story), waits, dead_letter, remedy)
 
     @property
     def published_again(self) -> int:
@@ -120,10 +120,10 @@ class StoryView:
         """
         return [
             one
-            for one in self.story.letters
+            for one in self.story.dead_letters
             if one.reason in NO_NOTIFICATION
             and one.reason != self.story.notification.reason
-            and one.state == LetterState.BURIED
+            and one.state == DeadLetterState.BURIED
         ]
 
     def as_data(self) -> dict[str, Any]:
@@ -146,9 +146,9 @@ def _masked_story(story: Story) -> Story:
         attempts=tuple(
             replace(one, message=one.message and discreet(one.message)) for one in story.attempts
         ),
-        letters=tuple(
+        dead_letters=tuple(
             replace(one, message=discreet(one.message), note=one.note and discreet(one.note))
-            for one in story.letters
+            for one in story.dead_letters
         ),
         recipients=masked_recipients(story.recipients, reveal=False),
     )
@@ -167,15 +167,15 @@ def _masked(summary: Summary) -> Summary:
 class UnclaimedView:
     """The dead letters of a message that never became a notification, oldest first."""
 
-    letters: tuple[DeadLetterInFull, ...]
+    dead_letters: tuple[DeadLetterInFull, ...]
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs: no notification, and its letters."""
-        letters = [one.letter for one in self.letters]
+        """For other programs: no notification, and its dead letters."""
+        dead_letters = [one.dead_letter for one in self.dead_letters]
         return {
-            "id": letters[0].notification_id,
+            "id": dead_letters[0].notification_id,
             "state": None,
-            "letters": [letter.as_data() for letter in letters],
+            "dead_letters": [dead_letter.as_data() for dead_letter in dead_letters],
         }
 
 
@@ -217,7 +217,7 @@ class PageView:
     found: tuple[ListedView, ...]
     looked_back_to: datetime | None
     """There may be more that were accepted before: it would have taken too long to look."""
-    letters_alone: Mapping[Reason, int]
+    dead_letters_alone: Mapping[Reason, int]
     """Open dead letters that never became notifications, if a list lacks them: counted up to `LOOKED_AT`."""
 
     def as_data(self) -> list[dict[str, Any]]:
@@ -271,21 +271,21 @@ async def show(backend: Backend, request: ShowRequest) -> StoryView | UnclaimedV
 
 
 async def _behind(ledger: Ledger, request: ShowRequest) -> Story | UnclaimedView | None:
-    """What an id stands for that is no notification's: the notification of that dead letter, or the letters of
+    """What an id stands for that is no notification's: the notification of that dead letter, or the dead letters of
     a message that never became one."""
-    found = await ledger.reports.letters(request.id)
+    found = await ledger.reports.dead_letters(request.id)
     ids = {one.notification_id for one in found}
     if not found:
         return None
     if len(ids) > 1 or (None in ids and len(found) > 1):
-        commands = ", ".join(f"`tidings dead show {letter.id}`" for letter in found)
+        commands = ", ".join(f"`tidings dead show {dead_letter.id}`" for dead_letter in found)
         raise Refused(f"it is no notification; dead letters begin so: {commands}")
     (id_,) = ids
     if id_ is not None:
         if (story := await ledger.reports.show(id_)) is not None:
             return story
-        found = await ledger.reports.letters(IdPrefix.parse(str(id_)))
-    read = [await ledger.letters.search.get(one.id) for one in found]
+        found = await ledger.reports.dead_letters(IdPrefix.parse(str(id_)))
+    read = [await ledger.dead_letters.search.get(one.id) for one in found]
     now, reveal = datetime.now(UTC), request.reveal
     views = [in_full(*one, (), now, reveal=reveal) for one in read if one is not None]
     return UnclaimedView(tuple(views)) if views else None
@@ -303,13 +303,13 @@ async def list_(backend: Backend, request: ListRequest) -> PageView:
         raise Refused(f"there is no notification {before.text} to go on from")
     page = await reports.list(request.filters, request.limit, before=older)
     everything = request.filters == Filters() and not before
-    letters = await reports.letters_alone() if everything or not page.found else {}
+    dead_letters = await reports.dead_letters_alone() if everything or not page.found else {}
     around, now = await waiting.surroundings(backend, page.found), datetime.now(UTC)
     listed = [
         ListedView.of(one, waiting.why_it_waits(one, around, now), reveal=request.reveal)
         for one in page.found
     ]
-    return PageView(tuple(listed), page.looked_back_to, letters)
+    return PageView(tuple(listed), page.looked_back_to, dead_letters)
 
 
 async def unused_words(

@@ -63,7 +63,7 @@ def clock(moment: datetime, reference: datetime) -> str:
 
 
 def counted(count: int, thing: str) -> str:
-    """`1 letter`, `2,000 letters`."""
+    """`1 dead letter`, `2,000 dead letters`."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 

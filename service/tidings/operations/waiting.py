@@ -64,7 +64,7 @@ async def _lanes(settings: Settings, queues: Collection[str]) -> Mapping[str, "D
 async def unknown(backend: Backend) -> str:
     """Why nothing is known of an id: what may hold it up."""
     waits = await what_waits(backend, datetime.now(UTC))
-    unread = Reason.MALFORMED in await backend.ledger.reports.letters_alone()
+    unread = Reason.MALFORMED in await backend.ledger.reports.dead_letters_alone()
     unread_too = "; or its message can't be read: `tidings dead list --reason malformed`"
     return f"{UNKNOWN}: {waits}{unread_too if unread else ''}"
 

@@ -285,7 +285,7 @@ class Metrics:
         return self._channels[name]
 
     def dead_letter(self, channel: str | None, reason: Reason, count: int = 1) -> None:
-        """Letters were archived."""
+        """Dead letters were archived."""
         self._families.dead_letters.labels(channel or UNKNOWN_CHANNEL, reason.value).inc(count)
 
     def expect(self, channels: Iterable[str]) -> None:

@@ -91,9 +91,9 @@ def part_of_date(value: object, part: str, tz: str | None = None) -> int:
         raise Complaint(f"date_part: there is {', '.join(_PARTS)}") from None
 
 
-def _directive(letter: str) -> Callable[[dt.datetime], str]:
+def _directive(dead_letter: str) -> Callable[[dt.datetime], str]:
     try:
-        return _DIRECTIVES[letter]
+        return _DIRECTIVES[dead_letter]
     except KeyError:
         known = " ".join(f"%{each}" for each in _DIRECTIVES)
         raise Complaint(f"date: its format may have {known}, and nothing else after a %") from None

@@ -34,7 +34,7 @@ def is_locale(locale: str) -> bool:
 def canonical(locale: str) -> str:
     """The usual spelling of a language tag: `pt_br` → `pt-BR`, `ZH-hant-tw` → `zh-Hant-TW`.
 
-    What follows a single letter is an extension, and in lower case (RFC 5646 §2.1.1).
+    What follows a single dead letter is an extension, and in lower case (RFC 5646 §2.1.1).
     """
     if locale == DEFAULT:
         return DEFAULT

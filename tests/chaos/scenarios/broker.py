@@ -105,9 +105,11 @@ async def binding_deleted(made: World) -> Expectations | None:
             assert applied.code == 0, applied.err
     await made.recovers("bindings restored")
     await made.until(made.nothing_left, "every message settled", 60)
-    letters = await made.fetch("SELECT count(*) AS n FROM dead_letters WHERE reason = 'unroutable'")
-    made.notes.append(f"{letters[0]['n']} letters with the reason unroutable, replayed")
-    assert letters[0]["n"], (
+    dead_letters = await made.fetch(
+        "SELECT count(*) AS n FROM dead_letters WHERE reason = 'unroutable'"
+    )
+    made.notes.append(f"{dead_letters[0]['n']} dead letters with the reason unroutable, replayed")
+    assert dead_letters[0]["n"], (
         "nothing was published while there was no binding: this run shows nothing"
     )
     replayed = await made.tidings("replay", "--reason", "unroutable", "--yes")

@@ -38,20 +38,20 @@ YEAR: Final = 400 * 86_400
     mutant="malformed-dropped",
 )
 async def poison_and_oversize(made: World) -> Expectations | None:
-    """Each becomes a letter with its bytes; the good ones beside them are delivered."""
+    """Each becomes a dead letter with its bytes; the good ones beside them are delivered."""
     await made.start_roles()
     poison = list(_poison(made.random))
     async with made.publishing():
         await _publish_raw(made, poison)
         made.fault(f"{len(poison)} poison messages")
     await made.recovers("poison")
-    found = await made.until(_letters(made, len(poison)), "a letter for each", 60)
+    found = await made.until(_dead_letters(made, len(poison)), "a dead letter for each", 60)
     del found
     rows = await made.fetch("SELECT body FROM dead_letters WHERE reason = 'malformed'")
     kept = Counter(bytes(row["body"]) for row in rows)
     lost = Counter(poison) - kept
     assert not lost, f"{lost.total()} poison messages whose bytes were not kept"
-    return Expectations(duplicates=0, letters={"malformed": len(poison)})
+    return Expectations(duplicates=0, dead_letters={"malformed": len(poison)})
 
 
 def _poison(chance: random.Random) -> Any:
@@ -66,12 +66,12 @@ def _poison(chance: random.Random) -> Any:
         yield b'{"id": "' + b"y" * (11 * MIB)
 
 
-def _letters(made: World, count: int) -> Any:
-    async def letters() -> bool:
+def _dead_letters(made: World, count: int) -> Any:
+    async def dead_letters() -> bool:
         rows = await made.fetch("SELECT count(*) AS n FROM dead_letters WHERE reason = 'malformed'")
         return bool(rows[0]["n"] >= count)
 
-    return letters
+    return dead_letters
 
 
 async def _publish_raw(made: World, bodies: list[bytes]) -> None:
@@ -126,10 +126,10 @@ REPLAY: Final = ("replay", "--reason", "exhausted", "--yes")
     mutant="replay-without-compare",
 )
 async def replay_twice(made: World) -> Expectations | None:
-    """However often it is asked for, each letter is delivered once."""
+    """However often it is asked for, each dead letter is delivered once."""
     await made.start_roles(TIDINGS_EMAIL_CIRCUIT_FAILURES="0")  # else hardly anything is tried
     await made.publish(made.options.count, {"never": 100})
-    await made.until(_buried(made, made.options.count), "a letter for each", 90)
+    await made.until(_buried(made, made.options.count), "a dead letter for each", 90)
     made.sink.treatment = lambda who, key: "take"  # type: ignore[method-assign]  # they are well now
     first = asyncio.create_task(_killed_midway(made))
     second = asyncio.create_task(made.tidings(*REPLAY, "--rate", "200/s"))
@@ -139,7 +139,7 @@ async def replay_twice(made: World) -> Expectations | None:
     made.notes.append(f"the third replay: {third.out.strip().splitlines()[-1:]}")
     await made.until(made.nothing_left, "every message settled", 60)
     rows = await made.fetch("SELECT max(epoch) AS epoch FROM notifications")
-    assert rows[0]["epoch"] == 1, f"a letter was replayed {rows[0]['epoch']} times"
+    assert rows[0]["epoch"] == 1, f"a dead letter was replayed {rows[0]['epoch']} times"
     return Expectations(ends={**USUAL_END, "never": frozenset({"sent"})}, duplicates=0)
 
 

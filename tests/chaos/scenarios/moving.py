@@ -46,7 +46,7 @@ async def moved_messages(made: World) -> Expectations | None:
     made.fault(f"{shovel.moved.total()} messages moved, {shovel.died} of them twice")
     await made.until(made.nothing_left, "every message settled", 60)
     await _held_apart(made, copies, shovel)
-    # A copy that is no notification's end leaves its letter to the notification that was sent.
+    # A copy that is no notification's end leaves its dead letter to the notification that was sent.
     return Expectations(ends={**USUAL_END, "busy": frozenset({"sent", "failed"})}, duplicates=0)
 
 
@@ -62,13 +62,17 @@ async def _copied(made: World, channel: AbstractChannel) -> list[Item]:
 
 
 async def _held_apart(made: World, copies: list[Item], shovel: "Shovel") -> None:
-    """Each copy is a letter that says so and harms nobody; what was moved to the dead letters ended there."""
+    """Each copy is a dead letter that says so and harms nobody; what was moved to the dead letters ended there."""
     rows = await made.fetch("SELECT reason, kind, count(*) AS n FROM dead_letters GROUP BY 1, 2")
-    letters = {(row["reason"], row["kind"]): row["n"] for row in rows}
-    assert letters.pop(("malformed", "misrouted"), 0) == COPIES, f"letters of copies: {letters}"
-    assert letters.pop(("rejected", "moved"), 0) == shovel.moved[DEAD], f"{letters}, {shovel.moved}"
-    assert set(letters) <= {("rejected", "rejected")}, (
-        f"letters of nothing that was done: {letters}"
+    dead_letters = {(row["reason"], row["kind"]): row["n"] for row in rows}
+    assert dead_letters.pop(("malformed", "misrouted"), 0) == COPIES, (
+        f"dead letters of copies: {dead_letters}"
+    )
+    assert dead_letters.pop(("rejected", "moved"), 0) == shovel.moved[DEAD], (
+        f"{dead_letters}, {shovel.moved}"
+    )
+    assert set(dead_letters) <= {("rejected", "rejected")}, (
+        f"dead letters of nothing that was done: {dead_letters}"
     )
     ids = [item.id for item in copies]
     states = Counter(

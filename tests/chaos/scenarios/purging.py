@@ -25,10 +25,10 @@ async def queues_purged(made: World) -> Expectations | None:
     await made.start_roles(TIDINGS_REQUEUE_AFTER="5s")
     purged = await _purged_while_publishing(made)
     assert purged > 0, "no retry was waiting when its queue was purged"
-    lost = await _letters_lost(made)
+    lost = await _dead_letters_lost(made)
     made.fault(f"{purged} retries and {lost} dead letters purged")
     await made.until(made.nothing_left, "every notification ended", 90)
-    await made.until(_every_letter(made), "a letter for each that failed", 60)
+    await made.until(_every_dead_letter(made), "a dead letter for each that failed", 60)
     rows = await made.fetch(
         "SELECT count(*) AS n FROM transitions WHERE reason LIKE '%: published again'"
     )
@@ -49,7 +49,7 @@ async def _purged_while_publishing(made: World) -> int:
     return purged
 
 
-async def _letters_lost(made: World) -> int:
+async def _dead_letters_lost(made: World) -> int:
     """Dead letters that were waiting for an archive that was away."""
     archive = made.role("archive")
     archive.signal(signal.SIGTERM)
@@ -67,7 +67,7 @@ async def _letters_lost(made: World) -> int:
     return lost
 
 
-def _every_letter(made: World):
+def _every_dead_letter(made: World):
     async def stored() -> bool:
         rows = await made.fetch(
             "SELECT EXISTS (SELECT FROM notifications n WHERE state = 'failed' AND NOT EXISTS"

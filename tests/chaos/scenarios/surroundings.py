@@ -135,7 +135,7 @@ async def _logging_to(made: World, name: str, descriptor: int) -> None:
     mutant="reads-at-once",
 )
 async def poison_in_little_memory(made: World) -> Expectations | None:
-    """Each becomes a letter by itself: nobody dies of it, and no neighbour is handed out too often."""
+    """Each becomes a dead letter by itself: nobody dies of it, and no neighbour is handed out too often."""
     await made.add("scheduler")
     for name in ("archive", "worker-0"):
         idle = await made.add(name)
@@ -154,7 +154,7 @@ async def poison_in_little_memory(made: World) -> Expectations | None:
     for role in made.roles:
         assert len(role.pids) <= 2, f"{role.name} died"
         assert role.running, f"{role.name} died: {role.last_words()}"
-    return Expectations(duplicates=0, letters={"malformed": len(poison)})
+    return Expectations(duplicates=0, dead_letters={"malformed": len(poison)})
 
 
 @scenario(

@@ -46,7 +46,7 @@ async def killed_at_each_step(made: World) -> Expectations | None:
     mutant="no-dead-letter-exchange",
 )
 async def crash_loop(made: World) -> Expectations | None:
-    """What was handed out too often becomes a letter, and is delivered when it is replayed."""
+    """What was handed out too often becomes a dead letter, and is delivered when it is replayed."""
     await made.add("archive")
     await made.add("scheduler")
     await made.publish(made.options.count, PLAIN)
@@ -66,11 +66,13 @@ async def crash_loop(made: World) -> Expectations | None:
     await looping.ready()
     await made.recovers("the crash loop")
     await made.until(made.nothing_left, "every message settled", 90)
-    letters = await made.fetch(
+    dead_letters = await made.fetch(
         "SELECT count(*) AS n FROM dead_letters WHERE reason = 'delivery_limit'"
     )
-    made.notes.append(f"{letters[0]['n']} letters with the reason delivery_limit, replayed")
-    assert letters[0]["n"], "no message was handed out often enough: this run shows nothing"
+    made.notes.append(
+        f"{dead_letters[0]['n']} dead letters with the reason delivery_limit, replayed"
+    )
+    assert dead_letters[0]["n"], "no message was handed out often enough: this run shows nothing"
     replayed = await made.tidings("replay", "--reason", "delivery_limit", "--yes")
     assert replayed.code == 0, replayed.out + replayed.err
     return None

@@ -11,7 +11,7 @@ from tests.doubles.memory_tables import Tables
 from tests.doubles.trouble import calm
 
 from tidings.ledger.database import Database
-from tidings.ledger.dead_letters.dead_letters import Letters
+from tidings.ledger.dead_letters.dead_letters import DeadLetters
 from tidings.ledger.notifications.changes import Changes
 from tidings.ledger.notifications.claims import Claims
 from tidings.ledger.notifications.dispatch import Outbox
@@ -41,7 +41,7 @@ ATTEMPT = (
     *("epoch", "attempt", "state", "provider", "reference", "code", "kind", "message"),
     *("retry_delay", "possible_duplicate", "worker"),
 )
-LETTER = (
+DEAD_LETTER = (
     *("id", "notification_id", "epoch", "state", "reason", "kind", "message", "attempts"),
     *("note", "replay", "replay_epoch", "first_failed_at", "last_failed_at"),
 )
@@ -64,7 +64,7 @@ class Side:
         self.outbox = Outbox(database)
         self.requeues = Requeues(database, after=PATIENCE)
         self.changes = Changes(database)
-        self.letters = Letters(database, actor="a person", window=WEEK)
+        self.dead_letters = DeadLetters(database, actor="a person", window=WEEK)
 
 
 class Backdoor(Protocol):
@@ -126,7 +126,7 @@ class InMemory(Side):
         return _told(
             list(self.tables.notifications.values()),
             [(place[0], row) for place, row in self.tables.attempts.items()],
-            list(self.tables.letters.values()),
+            list(self.tables.dead_letters.values()),
             transitions,
             {place: id for place, (id, _) in self.tables.keys.items()},
             list(self.tables.results.values()),
@@ -136,7 +136,7 @@ class InMemory(Side):
 def _told(
     notifications: Sequence[Mapping[str, Any]],
     attempts: Sequence[tuple[UUID, Mapping[str, Any]]],
-    letters: Sequence[Mapping[str, Any]],
+    dead_letters: Sequence[Mapping[str, Any]],
     transitions: Sequence[tuple[UUID, Mapping[str, Any]]],
     keys: Mapping[tuple[str, bytes], UUID],
     results: Sequence[Mapping[str, Any]],
@@ -144,7 +144,7 @@ def _told(
     return {
         "notifications": {row["id"]: _notification(row) for row in notifications},
         "attempts": {(id, *(row[name] for name in ATTEMPT)) for id, row in attempts},
-        "letters": {tuple(_whole(row[name]) for name in LETTER) for row in letters},
+        "dead_letters": {tuple(_whole(row[name]) for name in DEAD_LETTER) for row in dead_letters},
         "history": Counter((id, *(row[name] for name in TRANSITION)) for id, row in transitions),
         "keys": dict(keys),
         "results": {tuple(row[name] for name in RESULT) for row in results},

@@ -12,11 +12,11 @@ from tests.contract.ledger.both_sides import InMemory, OnPostgreSQL, Side, rough
 from tests.support.attempts import attempt_of
 from tests.support.ledger_rig import FAILURE, RETRY
 
-from tidings.broker.dead_letter_headers import letter_id
+from tidings.broker.dead_letter_headers import dead_letter_id
 from tidings.delivery.attempt import Attempt, Message
+from tidings.delivery.dead_letter import DeadLetter, Origin
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import Refused
-from tidings.delivery.letter import Letter, Origin
 from tidings.delivery.outcome import Failure, Held, Outcome, Reason, RetryLater, Sent, Undeliverable
 from tidings.delivery.ports import ClaimRequest, Record
 from tidings.delivery.recipients import RecipientResult, RecipientState, Role
@@ -47,7 +47,7 @@ OUTCOMES: tuple[Outcome, ...] = (
 )
 
 WAITING = (State.QUEUED, State.RETRYING, State.SENDING)
-LETTERLESS = (State.FAILED, State.EXPIRED, State.UNKNOWN)
+DEAD_LETTERLESS = (State.FAILED, State.EXPIRED, State.UNKNOWN)
 
 Operation = Callable[[Side], Awaitable[object]]
 
@@ -150,20 +150,20 @@ class Draws:
 
     def bury(self) -> tuple[str, Operation]:
         requests = [
-            BurialRequest(_letter(self.attempt(), self.dice))
+            BurialRequest(_dead_letter(self.attempt(), self.dice))
             for _ in range(self.dice.randint(1, 3))
         ]
-        return f"bury {requests}", lambda side: side.letters.burials.bury(requests)
+        return f"bury {requests}", lambda side: side.dead_letters.burials.bury(requests)
 
     def replay(self) -> tuple[str, Operation]:
-        ids = [letter_id(self.dice.choice(self.attempts).id, self.dice.choice((0, 1)))]
+        ids = [dead_letter_id(self.dice.choice(self.attempts).id, self.dice.choice((0, 1)))]
         force, run = (
             self.dice.random() < 0.3,
             self.dice.choice((self.run, UUID(int=self.dice.getrandbits(128)))),
         )
 
         async def replay(side: Side) -> object:
-            replays = side.letters.replays
+            replays = side.dead_letters.replays
             begun = await replays.begin(
                 ids, run, expires_at=lambda _: None, actor="test", force=force
             )
@@ -185,7 +185,7 @@ class Draws:
         return f"requeue, dead letters: {dead}", requeue
 
     def select(self) -> tuple[str, Operation]:
-        states = self.dice.sample((*WAITING, *LETTERLESS), 4)
+        states = self.dice.sample((*WAITING, *DEAD_LETTERLESS), 4)
         channel = self.dice.choice((None, "email", "sms"))
         limit = self.dice.choice((1, 100))
 
@@ -195,12 +195,12 @@ class Draws:
         return f"select {states} of {channel}, {limit} at most", select
 
     def finish(self) -> tuple[str, Operation]:
-        return "finish", lambda side: side.letters.replays.finish()
+        return "finish", lambda side: side.dead_letters.replays.finish()
 
 
-def _letter(attempt: Attempt, dice: random.Random) -> Letter:
-    return Letter(
-        id=letter_id(attempt.id, attempt.epoch),
+def _dead_letter(attempt: Attempt, dice: random.Random) -> DeadLetter:
+    return DeadLetter(
+        id=dead_letter_id(attempt.id, attempt.epoch),
         reason=dice.choice(
             (
                 *(Reason.REJECTED, Reason.DELIVERY_LIMIT),

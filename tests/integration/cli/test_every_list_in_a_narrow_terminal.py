@@ -94,7 +94,7 @@ async def stocked(
             async with rig.archiving():
                 for body in (written(), long):
                     await rig.bury(body, outcome=rejected(WHY))
-                await rig.letters(2)
+                await rig.dead_letters(2)
         async with rig.ledger() as ledger:
             await ledger.processes.say(
                 Process(

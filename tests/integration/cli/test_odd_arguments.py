@@ -55,9 +55,9 @@ SAID: Sequence[tuple[tuple[str, ...], str]] = [
         ("dead", "discard", "deadbeef", "--why", " "),
         "Invalid value for --why: it is empty; say why, in a few words",
     ),
-    (("dead", "discard", "--why", "x"), "say which letters: ids or filters"),
-    (("dead", "edit", "--set", "user_id=7"), "say which letters: ids or filters"),
-    (("replay",), "say which letters: ids, filters, or --all for every buried one"),
+    (("dead", "discard", "--why", "x"), "say which dead letters: ids or filters"),
+    (("dead", "edit", "--set", "user_id=7"), "say which dead letters: ids or filters"),
+    (("replay",), "say which dead letters: ids, filters, or --all for every buried one"),
     (("requeue",), "say which notifications: ids, filters, or --all"),
     (("publish",), f"name a channel ({', '.join(CHANNELS)}), or give --file"),
     (

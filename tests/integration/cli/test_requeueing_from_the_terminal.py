@@ -14,11 +14,11 @@ from tidings.settings import LedgerSettings
 async def test_what_waits_is_published_again_by_id_and_the_rest_says_why_not(
     env: dict[str, str], database_url: str
 ) -> None:
-    waiting, lost_letter, sent = [
+    waiting, lost_dead_letter, sent = [
         await made(database_url, outcome) for outcome in (RETRY, REJECTED, SENT)
     ]
     unknown = uuid4()
-    ids = [str(one) for one in (waiting, lost_letter, sent, unknown)]
+    ids = [str(one) for one in (waiting, lost_dead_letter, sent, unknown)]
     tried = await tidings("requeue", *ids, "--dry-run", env=env)
     assert "Would be published again: 2 (1 failed, 1 retrying)." in tried.out
     done = await tidings("requeue", *ids, "--why", "the queue was purged", "--json", env=env)
@@ -26,7 +26,7 @@ async def test_what_waits_is_published_again_by_id_and_the_rest_says_why_not(
     report = json.loads(done.out)
     assert {one["id"]: one["state"] for one in report["requeued"]} == {
         str(waiting): "retrying",
-        str(lost_letter): "failed",
+        str(lost_dead_letter): "failed",
     }
     assert report["refused"] == {
         str(sent): "it is sent",
@@ -40,7 +40,7 @@ async def test_what_waits_is_published_again_by_id_and_the_rest_says_why_not(
     assert change.actor.startswith("cli ")
     assert change.reason == ("its message is gone: published again (by hand: the queue was purged)")
     published = {one.id: (one.number, one.end) for one in taken}
-    assert published == {waiting: (2, None), lost_letter: (1, REJECTED)}
+    assert published == {waiting: (2, None), lost_dead_letter: (1, REJECTED)}
 
 
 async def test_filters_take_only_what_is_late_and_nothing_is_taken_unasked(

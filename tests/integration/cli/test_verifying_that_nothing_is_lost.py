@@ -50,7 +50,7 @@ async def test_a_sound_ledger_passes_and_a_journal_is_found_in_it(
     code, found = await verify(env, "--journal", str(journal), "--ended")
     assert (code, found["broken"], found["holds"]) == (0, [], True)
     assert found["states"] == {"sent": 2}
-    assert found["journal"] == {"states": {"sent": 2}, "letters": 1, "unknown": 0}
+    assert found["journal"] == {"states": {"sent": 2}, "dead_letters": 1, "unknown": 0}
     told = await tidings("verify", "--journal", str(journal), env=env)
     assert told.code == 0
     assert told.out.endswith("\n✓ every rule holds\n")
@@ -75,7 +75,7 @@ async def test_a_channel_that_is_paused_while_messages_wait_in_it_is_told_and_is
     assert (code, len(found["held_up"]), found["broken"]) == (0, 1, [])
 
 
-async def test_letters_without_an_id_are_counted_and_may_be_what_the_journal_misses(
+async def test_dead_letters_without_an_id_are_counted_and_may_be_what_the_journal_misses(
     env: Env, database_url: str, tmp_path: Path
 ) -> None:
     assert (await tidings("topology", "apply", env=env)).code == 0
@@ -90,8 +90,8 @@ async def test_letters_without_an_id_are_counted_and_may_be_what_the_journal_mis
     journal = tmp_path / "confirmed.txt"
     journal.write_text(f"{named}\n{never}\n")
     code, found = await verify(env, "--journal", str(journal))
-    assert (code, found["letters_without_id"], found["broken"]) == (3, 1, [])
-    assert found["journal"] == {"states": {}, "letters": 1, "unknown": 1}
+    assert (code, found["dead_letters_without_id"], found["broken"]) == (3, 1, [])
+    assert found["journal"] == {"states": {}, "dead_letters": 1, "unknown": 1}
     assert str(never) in found["unchecked"][0]
     assert "may be among the 1 dead letters without an id" in found["unchecked"][0]
     journal.write_text(f"{named}\n{never}\n{also}\n")
@@ -108,7 +108,7 @@ async def test_letters_without_an_id_are_counted_and_may_be_what_the_journal_mis
 async def test_what_is_lost_or_cannot_be_is_told_with_an_example(
     env: Env, database_url: str, tmp_path: Path
 ) -> None:
-    """A message that vanished, a letter that vanished, a lease nobody took over, and impossible rows."""
+    """A message that vanished, a dead letter that vanished, a lease nobody took over, and impossible rows."""
     assert (await tidings("topology", "apply", env=env)).code == 0
     vanished, unburied, held, unsent, jumped = [
         await made(database_url, outcome) for outcome in (RETRY, REJECTED, RETRY, SENT, SENT)

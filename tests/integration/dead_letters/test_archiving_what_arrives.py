@@ -15,38 +15,49 @@ from tidings_events import CHANNELS
 from tidings_events.routing import Headers
 
 
-async def test_a_workers_letter_is_kept_with_its_reason_and_its_bytes(rig: DeadLetterRig) -> None:
+async def test_a_workers_dead_letter_is_kept_with_its_reason_and_its_bytes(
+    rig: DeadLetterRig,
+) -> None:
     body = written(user_id="u1", entity={"type": "order", "id": "7"}, category="receipt")
     async with rig.archiving():
         id = await rig.bury(body, key="email.high")
-        (letter,) = await rig.letters()
+        (dead_letter,) = await rig.dead_letters()
         await eventually(lambda: _empty(rig))
-    assert letter["notification_id"] == id
-    assert letter["id"] == dead_letter_headers.letter_id(id, 0)
-    assert (letter["state"], letter["reason"], letter["kind"], letter["code"]) == (
+    assert dead_letter["notification_id"] == id
+    assert dead_letter["id"] == dead_letter_headers.dead_letter_id(id, 0)
+    assert (
+        dead_letter["state"],
+        dead_letter["reason"],
+        dead_letter["kind"],
+        dead_letter["code"],
+    ) == (
         "buried",
         "rejected",
         "rejected",
         "550 5.1.1",
     )
-    assert letter["message"] == "mailbox unavailable"
-    assert letter["provider"] == "smtp:mail.example.com"
-    assert (letter["channel"], letter["priority"], letter["category"]) == (
+    assert dead_letter["message"] == "mailbox unavailable"
+    assert dead_letter["provider"] == "smtp:mail.example.com"
+    assert (dead_letter["channel"], dead_letter["priority"], dead_letter["category"]) == (
         "email",
         "high",
         "receipt",
     )
-    assert (letter["user_id"], letter["entity_type"], letter["entity_id"]) == ("u1", "order", "7")
-    assert bytes(letter["body"]) == body  # type: ignore[arg-type]
-    assert letter["attempts"] == 1
+    assert (dead_letter["user_id"], dead_letter["entity_type"], dead_letter["entity_id"]) == (
+        "u1",
+        "order",
+        "7",
+    )
+    assert bytes(dead_letter["body"]) == body  # type: ignore[arg-type]
+    assert dead_letter["attempts"] == 1
 
 
-async def test_a_letter_whose_notification_the_ledger_lacks_gives_it_one(
+async def test_a_dead_letter_whose_notification_the_ledger_lacks_gives_it_one(
     rig: DeadLetterRig,
 ) -> None:
     async with rig.archiving():
         id = await rig.bury()
-        await rig.letters()
+        await rig.dead_letters()
     assert await rig.state(id) == "failed"
     (change,) = await rig.fetch("SELECT * FROM transitions WHERE notification_id = $1", id)
     assert (change["before"], change["after"]) == ("queued", "failed")
@@ -58,24 +69,24 @@ async def test_a_wrong_routing_key_is_unroutable_and_says_which_keys_there_are(
 ) -> None:
     async with rig.archiving():
         id = await rig.publish("emial.high")
-        (letter,) = await rig.letters()
-    assert letter["reason"] == "unroutable"
-    assert "'emial.high'" in str(letter["message"])
-    assert ", ".join(CHANNELS) in str(letter["message"])
-    assert "urgent, high, normal, low" in str(letter["message"])
-    assert letter["exchange"] == "tidings.notifications"
-    assert (await rig.state(id), letter["notification_id"]) == (None, id)
+        (dead_letter,) = await rig.dead_letters()
+    assert dead_letter["reason"] == "unroutable"
+    assert "'emial.high'" in str(dead_letter["message"])
+    assert ", ".join(CHANNELS) in str(dead_letter["message"])
+    assert "urgent, high, normal, low" in str(dead_letter["message"])
+    assert dead_letter["exchange"] == "tidings.notifications"
+    assert (await rig.state(id), dead_letter["notification_id"]) == (None, id)
 
 
 async def test_what_a_lane_gave_up_says_from_where(rig: DeadLetterRig) -> None:
     id = await rig.publish("email.low")
     await _exhaust_the_delivery_limit(rig, lane_queue(Lane("email", "low")))
     async with rig.archiving():
-        (letter,) = await rig.letters()
-    assert letter["reason"] == "delivery_limit"
-    assert "tidings.email.low" in str(letter["message"])
-    assert letter["notification_id"] == id
-    assert "x-death" in json.loads(str(letter["headers"]))
+        (dead_letter,) = await rig.dead_letters()
+    assert dead_letter["reason"] == "delivery_limit"
+    assert "tidings.email.low" in str(dead_letter["message"])
+    assert dead_letter["notification_id"] == id
+    assert "x-death" in json.loads(str(dead_letter["headers"]))
     assert await rig.state(id) == "failed"
 
 
@@ -85,8 +96,8 @@ async def test_a_message_taken_out_of_its_lane_by_hand_says_so(rig: DeadLetterRi
     message = await queue.get()
     await message.reject(requeue=False)
     async with rig.archiving():
-        (letter,) = await rig.letters()
-    assert (letter["reason"], letter["kind"]) == ("rejected", "broker_rejected")
+        (dead_letter,) = await rig.dead_letters()
+    assert (dead_letter["reason"], dead_letter["kind"]) == ("rejected", "broker_rejected")
 
 
 async def test_a_notification_published_straight_to_the_dead_letters_is_kept_as_astray(
@@ -95,10 +106,10 @@ async def test_a_notification_published_straight_to_the_dead_letters_is_kept_as_
     body = written()
     async with rig.archiving():
         await rig.publish_dead(body, {})
-        (letter,) = await rig.letters()
-    assert letter["reason"] == "unroutable"
-    assert "tidings.notifications" in str(letter["message"])
-    assert letter["notification_id"] is not None
+        (dead_letter,) = await rig.dead_letters()
+    assert dead_letter["reason"] == "unroutable"
+    assert "tidings.notifications" in str(dead_letter["message"])
+    assert dead_letter["notification_id"] is not None
 
 
 async def test_garbage_published_straight_to_the_dead_letters_is_kept_as_malformed(
@@ -106,9 +117,9 @@ async def test_garbage_published_straight_to_the_dead_letters_is_kept_as_malform
 ) -> None:
     async with rig.archiving():
         await rig.publish_dead(b"\xff\xfe not json", {}, "?")
-        (letter,) = await rig.letters()
-    assert (letter["reason"], letter["notification_id"]) == ("malformed", None)
-    assert bytes(letter["body"]) == b"\xff\xfe not json"  # type: ignore[arg-type]
+        (dead_letter,) = await rig.dead_letters()
+    assert (dead_letter["reason"], dead_letter["notification_id"]) == ("malformed", None)
+    assert bytes(dead_letter["body"]) == b"\xff\xfe not json"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [300_000, 16 * 1024 * 1024])
@@ -118,8 +129,8 @@ async def test_large_bodies_of_any_bytes_are_kept_byte_for_byte(
     body = (bytes(range(256)) * (size // 256 + 1))[:size]
     async with rig.archiving():
         await rig.publish_dead(body, {})
-        (letter,) = await rig.letters(within=40)
-    assert bytes(letter["body"]) == body  # type: ignore[arg-type]
+        (dead_letter,) = await rig.dead_letters(within=40)
+    assert bytes(dead_letter["body"]) == body  # type: ignore[arg-type]
 
 
 async def test_forged_headers_are_kept_made_fit_and_lose_nothing(rig: DeadLetterRig) -> None:
@@ -130,7 +141,7 @@ async def test_forged_headers_are_kept_made_fit_and_lose_nothing(rig: DeadLetter
         Headers.EPOCH: -1,
         Headers.ATTEMPT: "many",
         Headers.FIRST_SEEN: "0001-01-01T00:00:00+00:00",
-        Headers.LETTER: "not-a-uuid\x00",
+        Headers.DEAD_LETTER: "not-a-uuid\x00",
         "binary": bytearray(b"\xff\xfe\x00"),
         "deep": [[[[[[[[[[["bottom"]]]]]]]]]]],
         "x-death": "yesterday",
@@ -139,56 +150,56 @@ async def test_forged_headers_are_kept_made_fit_and_lose_nothing(rig: DeadLetter
     async with rig.archiving():
         await rig.publish_dead(written(), forged)
         await rig.publish_dead(b"{", {**forged, Headers.REASON: "rejected"})
-        letters = await rig.letters(2)
-    for letter in letters:
-        headers = json.loads(str(letter["headers"]))
+        dead_letters = await rig.dead_letters(2)
+    for dead_letter in dead_letters:
+        headers = json.loads(str(dead_letter["headers"]))
         assert headers["binary"] == {"base64": "//4A"}
         assert "\x00" not in json.dumps(headers)
-    assert {letter["reason"] for letter in letters} == {"unroutable", "rejected"}
+    assert {dead_letter["reason"] for dead_letter in dead_letters} == {"unroutable", "rejected"}
 
 
-async def test_a_forged_letter_id_never_hides_another_letter(rig: DeadLetterRig) -> None:
+async def test_a_forged_dead_letter_id_never_hides_another_dead_letter(rig: DeadLetterRig) -> None:
     async with rig.archiving():
         await rig.bury()
-        (first,) = await rig.letters()
+        (first,) = await rig.dead_letters()
         await rig.publish_dead(
-            b"something else", {Headers.REASON: "malformed", Headers.LETTER: str(first["id"])}
+            b"something else", {Headers.REASON: "malformed", Headers.DEAD_LETTER: str(first["id"])}
         )
         await rig.publish_dead(
             bytes(first["body"]),  # type: ignore[arg-type]
-            {Headers.REASON: "malformed", Headers.LETTER: str(first["id"])},
+            {Headers.REASON: "malformed", Headers.DEAD_LETTER: str(first["id"])},
         )
-        letters = await rig.letters(2)
+        dead_letters = await rig.dead_letters(2)
         await eventually(lambda: _empty(rig))
-    assert {bytes(letter["body"]) for letter in letters} == {  # type: ignore[arg-type]
+    assert {bytes(dead_letter["body"]) for dead_letter in dead_letters} == {  # type: ignore[arg-type]
         bytes(first["body"]),  # type: ignore[arg-type]
         b"something else",
     }
 
 
-async def test_the_same_letter_delivered_twice_is_stored_once(rig: DeadLetterRig) -> None:
+async def test_the_same_dead_letter_delivered_twice_is_stored_once(rig: DeadLetterRig) -> None:
     body = written()
     async with rig.archiving():
         await rig.bury(body)
         await rig.bury(body)
         await rig.bury(written())
-        await rig.letters(2)
+        await rig.dead_letters(2)
         await eventually(lambda: _empty(rig))
-        assert len(await rig.letters(2)) == 2
+        assert len(await rig.dead_letters(2)) == 2
 
 
-async def test_another_body_under_the_same_notifications_id_is_another_letter(
+async def test_another_body_under_the_same_notifications_id_is_another_dead_letter(
     rig: DeadLetterRig,
 ) -> None:
     id = uuid4()
     async with rig.archiving():
         await rig.bury(written(id, subject="one"))
         await rig.bury(written(id, subject="two"))
-        letters = await rig.letters(2)
-    assert {letter["notification_id"] for letter in letters} == {id}
+        dead_letters = await rig.dead_letters(2)
+    assert {dead_letter["notification_id"] for dead_letter in dead_letters} == {id}
 
 
-async def test_unread_messages_with_an_id_are_one_letter_and_without_one_each_its_own(
+async def test_unread_messages_with_an_id_are_one_dead_letter_and_without_one_each_its_own(
     rig: DeadLetterRig,
 ) -> None:
     error = MalformedNotification("body: not JSON")
@@ -202,10 +213,10 @@ async def test_unread_messages_with_an_id_are_one_letter_and_without_one_each_it
                 )
             )
             await rig.publish_dead(message.body, headers, message.routing_key)
-        letters = await rig.letters(3)
+        dead_letters = await rig.dead_letters(3)
         await eventually(lambda: _empty(rig))
-        assert len(await rig.letters(3)) == 3
-    assert {letter["channel"] for letter in letters} == {"email"}
+        assert len(await rig.dead_letters(3)) == 3
+    assert {dead_letter["channel"] for dead_letter in dead_letters} == {"email"}
 
 
 async def test_alike_failures_share_a_fingerprint_and_others_don_t(rig: DeadLetterRig) -> None:
@@ -216,20 +227,20 @@ async def test_alike_failures_share_a_fingerprint_and_others_don_t(rig: DeadLett
             ("quota exceeded", "552"),
         ):
             await rig.bury(outcome=rejected(message, code))
-        letters = await rig.letters(3)
-    assert len({letter["fingerprint"] for letter in letters}) == 2
+        dead_letters = await rig.dead_letters(3)
+    assert len({dead_letter["fingerprint"] for dead_letter in dead_letters}) == 2
 
 
-async def test_a_notification_that_was_sent_closes_the_letter_of_its_lane(
+async def test_a_notification_that_was_sent_closes_the_dead_letter_of_its_lane(
     rig: DeadLetterRig,
 ) -> None:
     id = await rig.publish("email.low")
     await _exhaust_the_delivery_limit(rig, "tidings.email.low")
     await _remember(rig, id, "sent", attempt=1)
     async with rig.archiving():
-        (letter,) = await rig.letters()
-    assert letter["state"] == "discarded"
-    assert "is sent" in str(letter["note"])
+        (dead_letter,) = await rig.dead_letters()
+    assert dead_letter["state"] == "discarded"
+    assert "is sent" in str(dead_letter["note"])
     assert await rig.state(id) == "sent"
 
 
@@ -241,12 +252,12 @@ async def test_a_live_lease_is_waited_for(rig: DeadLetterRig) -> None:
     await _remember(rig, id, "sending", attempt=1, lease="30 seconds", body=body)
     async with rig.archiving() as archive:
         other = await rig.bury()
-        (letter,) = await rig.letters()
-        assert letter["notification_id"] == other
+        (dead_letter,) = await rig.dead_letters()
+        assert dead_letter["notification_id"] == other
         assert archive._tasks  # still holds the one that may be being sent
         await rig.fetch("UPDATE notifications SET state = 'sent' WHERE id = $1", id)
-        letters = await rig.letters(2)
-    assert {one["state"] for one in letters} == {"buried", "discarded"}
+        dead_letters = await rig.dead_letters(2)
+    assert {one["state"] for one in dead_letters} == {"buried", "discarded"}
 
 
 async def test_a_lapsed_lease_leaves_the_notification_unknown_whatever_its_guarantee(
@@ -258,8 +269,8 @@ async def test_a_lapsed_lease_leaves_the_notification_unknown_whatever_its_guara
     await _exhaust_the_delivery_limit(rig, "tidings.email.low")
     await _remember(rig, id, "sending", attempt=1, lease="-1 second", body=body)
     async with rig.archiving():
-        (letter,) = await rig.letters()
-    assert letter["reason"] == "outcome_unknown"
+        (dead_letter,) = await rig.dead_letters()
+    assert dead_letter["reason"] == "outcome_unknown"
     assert await rig.state(id) == "unknown"
 
 
@@ -271,9 +282,9 @@ async def test_a_copy_with_other_content_leaves_a_notification_alone_that_is_on_
     await _exhaust_the_delivery_limit(rig, "tidings.email.low")
     await _remember(rig, id, "retrying", attempt=1, body=written(id))
     async with rig.archiving():
-        (letter,) = await rig.letters()
-    assert (letter["state"], await rig.state(id)) == ("discarded", "retrying")
-    assert "other content" in str(letter["note"])
+        (dead_letter,) = await rig.dead_letters()
+    assert (dead_letter["state"], await rig.state(id)) == ("discarded", "retrying")
+    assert "other content" in str(dead_letter["note"])
 
 
 async def test_a_malformed_copy_leaves_a_notification_alone_that_is_on_its_way(
@@ -283,8 +294,8 @@ async def test_a_malformed_copy_leaves_a_notification_alone_that_is_on_its_way(
     await _remember(rig, id, "retrying", attempt=1)
     async with rig.archiving():
         await rig.publish("emial.high", body=written(id))
-        (letter,) = await rig.letters()
-    assert letter["state"] == "buried"
+        (dead_letter,) = await rig.dead_letters()
+    assert dead_letter["state"] == "buried"
     assert await rig.state(id) == "retrying"
 
 

@@ -1,4 +1,4 @@
-"""Letters are discarded with a reason, or superseded by an edited one; each once."""
+"""Dead letters are discarded with a reason, or superseded by an edited one; each once."""
 
 import asyncio
 import json
@@ -8,21 +8,23 @@ import pytest
 from tests.doubles.channel import ScriptedChannel
 from tests.support.dead_letter_rig import DeadLetterRig, written
 
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import Refused
-from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.policies import Policies
-from tidings.ledger.dead_letters.search import LetterFilter
+from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.operations.dead_letters.plan import Plan
 from tidings_events import InvalidNotification
 
 
-async def test_a_discarded_letter_ends_its_notification_with_the_reason(rig: DeadLetterRig) -> None:
-    (letter,) = await rig.archived(written())
+async def test_a_discarded_dead_letter_ends_its_notification_with_the_reason(
+    rig: DeadLetterRig,
+) -> None:
+    (dead_letter,) = await rig.archived(written())
     async with rig.ledger("api") as ledger:
-        assert await ledger.letters.closings.discard(
-            [letter], "test data", actor="console jane"
-        ) == [letter]
-    (row,) = await rig.letters()
+        assert await ledger.dead_letters.closings.discard(
+            [dead_letter], "test data", actor="console jane"
+        ) == [dead_letter]
+    (row,) = await rig.dead_letters()
     assert (row["state"], row["note"]) == ("discarded", "test data")
     assert row["actor"] == "console jane"
     assert await rig.state(_id(row)) == "discarded"
@@ -31,126 +33,131 @@ async def test_a_discarded_letter_ends_its_notification_with_the_reason(rig: Dea
     assert "test data" in str(changes[-1]["reason"])
 
 
-async def test_a_notification_with_another_open_letter_is_not_ended(rig: DeadLetterRig) -> None:
+async def test_a_notification_with_another_open_dead_letter_is_not_ended(
+    rig: DeadLetterRig,
+) -> None:
     id = uuid4()
-    letters = await rig.archived(written(id, subject="one"), written(id, subject="two"))
+    dead_letters = await rig.archived(written(id, subject="one"), written(id, subject="two"))
     async with rig.ledger() as ledger:
-        await ledger.letters.closings.discard(letters[:1], "the wrong one", actor="test")
+        await ledger.dead_letters.closings.discard(dead_letters[:1], "the wrong one", actor="test")
         assert await rig.state(id) == "failed"
-        await ledger.letters.closings.discard(letters[1:], "this too", actor="test")
+        await ledger.dead_letters.closings.discard(dead_letters[1:], "this too", actor="test")
         assert await rig.state(id) == "discarded"
 
 
-async def test_a_letter_is_either_discarded_or_replayed(rig: DeadLetterRig) -> None:
-    letters = await rig.archived(*(written() for _ in range(20)))
+async def test_a_dead_letter_is_either_discarded_or_replayed(rig: DeadLetterRig) -> None:
+    dead_letters = await rig.archived(*(written() for _ in range(20)))
     async with rig.ledger() as ledger:
         closed, summary = await asyncio.gather(
-            ledger.letters.closings.discard(letters, "no", actor="test"), rig.replay(LetterFilter())
+            ledger.dead_letters.closings.discard(dead_letters, "no", actor="test"),
+            rig.replay(DeadLetterFilter()),
         )
     assert len(closed) + summary.replayed == 20
-    states = [row["state"] for row in await rig.letters(20)]
+    states = [row["state"] for row in await rig.dead_letters(20)]
     assert states.count("discarded") == len(closed)
     assert states.count("replayed") == summary.replayed
 
 
-async def test_a_discarded_letter_is_never_replayed(rig: DeadLetterRig) -> None:
-    (letter,) = await rig.archived(written())
+async def test_a_discarded_dead_letter_is_never_replayed(rig: DeadLetterRig) -> None:
+    (dead_letter,) = await rig.archived(written())
     async with rig.ledger() as ledger:
-        await ledger.letters.closings.discard([letter], "no", actor="test")
-        assert await ledger.letters.closings.discard([letter], "again", actor="test") == []
-    forced = await rig.replay(LetterFilter(ids=(letter,)), Plan(force=True, watch=0))
+        await ledger.dead_letters.closings.discard([dead_letter], "no", actor="test")
+        assert (
+            await ledger.dead_letters.closings.discard([dead_letter], "again", actor="test") == []
+        )
+    forced = await rig.replay(DeadLetterFilter(ids=(dead_letter,)), Plan(force=True, watch=0))
     assert (forced.replayed, len(forced.refused)) == (0, 1)
 
 
-async def test_an_edited_letter_supersedes_the_old_one_and_is_what_goes_out(
+async def test_an_edited_dead_letter_supersedes_the_old_one_and_is_what_goes_out(
     rig: DeadLetterRig,
 ) -> None:
     id = uuid4()
     before, after = written(id), written(id, recipient="grace@example.com", priority="urgent")
-    (letter,) = await rig.archived(before)
-    new = await _supersede(rig, letter, after)
-    rows = {_own(row): row for row in await rig.letters(2)}
-    assert (rows[letter]["state"], bytes(rows[letter]["body"])) == ("superseded", before)  # type: ignore[arg-type]
-    assert (rows[new]["state"], rows[new]["supersedes"]) == ("buried", letter)
+    (dead_letter,) = await rig.archived(before)
+    new = await _supersede(rig, dead_letter, after)
+    rows = {_own(row): row for row in await rig.dead_letters(2)}
+    assert (rows[dead_letter]["state"], bytes(rows[dead_letter]["body"])) == ("superseded", before)  # type: ignore[arg-type]
+    assert (rows[new]["state"], rows[new]["supersedes"]) == ("buried", dead_letter)
     assert (rows[new]["recipient"], rows[new]["priority"]) == ("grace@example.com", "urgent")
     (notification,) = await rig.fetch("SELECT * FROM notifications")
     assert notification["recipient"] == "grace@example.com"
     assert bytes(notification["body"]) == after  # type: ignore[arg-type]
     channel = ScriptedChannel()
     async with rig.working(channel):
-        await rig.replay(LetterFilter(states=(LetterState.BURIED,)), Plan(watch=10))
+        await rig.replay(DeadLetterFilter(states=(DeadLetterState.BURIED,)), Plan(watch=10))
     (request,) = channel.requests
     assert request.notification.recipient == "grace@example.com"
     assert request.attempt.lane.key == "email.urgent"
 
 
 async def test_an_edit_keeps_the_id(rig: DeadLetterRig) -> None:
-    (letter,) = await rig.archived(written())
+    (dead_letter,) = await rig.archived(written())
     with pytest.raises(Refused, match="the id has to stay"):
-        await _supersede(rig, letter, written())
+        await _supersede(rig, dead_letter, written())
 
 
 async def test_an_edit_that_can_t_be_read_changes_nothing(rig: DeadLetterRig) -> None:
     id = uuid4()
-    (letter,) = await rig.archived(written(id))
+    (dead_letter,) = await rig.archived(written(id))
     with pytest.raises(InvalidNotification, match="recipient"):
-        await _supersede(rig, letter, written(id, recipient="nobody"))
-    (row,) = await rig.letters()
+        await _supersede(rig, dead_letter, written(id, recipient="nobody"))
+    (row,) = await rig.dead_letters()
     assert row["state"] == "buried"
 
 
 async def test_of_two_edits_at_once_one_is_refused(rig: DeadLetterRig) -> None:
     id = uuid4()
-    (letter,) = await rig.archived(written(id))
+    (dead_letter,) = await rig.archived(written(id))
     results = await asyncio.gather(
-        *(_supersede(rig, letter, written(id, subject=subject)) for subject in ("one", "two")),
+        *(_supersede(rig, dead_letter, written(id, subject=subject)) for subject in ("one", "two")),
         return_exceptions=True,
     )
     assert sorted(type(result).__name__ for result in results) == ["Refused", "UUID"]
-    assert len(await rig.letters(2)) == 2
+    assert len(await rig.dead_letters(2)) == 2
 
 
-async def test_a_replayed_letter_can_t_be_edited(rig: DeadLetterRig) -> None:
+async def test_a_replayed_dead_letter_can_t_be_edited(rig: DeadLetterRig) -> None:
     id = uuid4()
-    (letter,) = await rig.archived(written(id))
-    await rig.replay(LetterFilter(ids=(letter,)))
+    (dead_letter,) = await rig.archived(written(id))
+    await rig.replay(DeadLetterFilter(ids=(dead_letter,)))
     with pytest.raises(Refused, match="only a buried one"):
-        await _supersede(rig, letter, written(id, subject="late"))
+        await _supersede(rig, dead_letter, written(id, subject="late"))
 
 
-async def test_a_malformed_letter_becomes_a_notification_by_being_mended(
+async def test_a_malformed_dead_letter_becomes_a_notification_by_being_mended(
     rig: DeadLetterRig,
 ) -> None:
     id = uuid4()
     async with rig.archiving():
         await rig.publish_dead(json.dumps({"id": str(id), "channel": "email"}).encode(), {})
-        (row,) = await rig.letters()
+        (row,) = await rig.dead_letters()
     new = await _supersede(rig, _own(row), written(id))
     assert await rig.state(id) == "failed"
     channel = ScriptedChannel()
     async with rig.working(channel):
-        summary = await rig.replay(LetterFilter(ids=(new,)), Plan(watch=10))
+        summary = await rig.replay(DeadLetterFilter(ids=(new,)), Plan(watch=10))
     assert summary.outcomes.delivered == 1
     assert list(channel.sent) == [id]
 
 
-async def test_a_malformed_letter_can_t_take_another_notifications_place(
+async def test_a_malformed_dead_letter_can_t_take_another_notifications_place(
     rig: DeadLetterRig,
 ) -> None:
     id = uuid4()
     await rig.archived(written(id))
     async with rig.archiving():
         await rig.publish_dead(b"{", {})
-        rows = await rig.letters(2)
+        rows = await rig.dead_letters(2)
     (malformed,) = (_own(row) for row in rows if row["notification_id"] is None)
     with pytest.raises(Refused, match="already"):
         await _supersede(rig, malformed, written(id, subject="mine now"))
 
 
-async def _supersede(rig: DeadLetterRig, letter: UUID, body: bytes) -> UUID:
+async def _supersede(rig: DeadLetterRig, dead_letter: UUID, body: bytes) -> UUID:
     async with rig.ledger() as ledger:
-        return await ledger.letters.editing.supersede(
-            letter, body, expires_at=Policies(rig.settings).expires_at, actor="test"
+        return await ledger.dead_letters.editing.supersede(
+            dead_letter, body, expires_at=Policies(rig.settings).expires_at, actor="test"
         )
 
 

@@ -23,13 +23,13 @@ from tidings.delivery.outcome import Failure, Reason, Undeliverable
 async def test_list_shows_what_is_open_and_masks_who_it_was_for(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
-    (letter,) = await rig.archived(written())
+    (dead_letter,) = await rig.archived(written())
     table = await tidings("dead", "list", "--channel", "email", "--max-age", "24h")
     assert table.code == 0, table.err
-    assert str(letter) in table.out
+    assert str(dead_letter) in table.out
     assert "ada@example.com" not in table.out
     as_json = json.loads((await tidings("dead", "list", "--json", "--reveal")).out)
-    assert [one["id"] for one in as_json] == [str(letter)]
+    assert [one["id"] for one in as_json] == [str(dead_letter)]
     assert (as_json[0]["recipient"], as_json[0]["code"]) == ("ada@example.com", "550 5.1.1")
     nothing = await tidings("dead", "list", "--channel", "sms")
     assert (nothing.code, nothing.out) == (0, "")
@@ -41,7 +41,7 @@ async def test_groups_sum_up_and_say_what_to_do(rig: DeadLetterRig, tidings: Tid
     assert "3" in shown.out
     assert "mailbox unavailable" in shown.out
     (group,) = json.loads((await tidings("dead", "groups", "--json")).out)
-    assert group["letters"] == 3
+    assert group["dead_letters"] == 3
     listed = await tidings("dead", "list", "--json", "--fingerprint", group["fingerprint"][:5])
     assert len(json.loads(listed.out)) == 3
 
@@ -50,27 +50,29 @@ async def test_show_tells_everything_but_the_message_unless_asked(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     body = written(cc=["grace@example.com"], body="Your code is 493021")
-    (letter,) = await rig.archived(body)
-    shown = await tidings("dead", "show", str(letter)[:8])
+    (dead_letter,) = await rig.archived(body)
+    shown = await tidings("dead", "show", str(dead_letter)[:8])
     assert shown.code == 0, shown.err
     for said in ("BURIED", "rejected 550 5.1.1", "mailbox unavailable", "email.normal"):
         assert said in shown.out
-    assert f"tidings replay {letter}" in shown.out
+    assert f"tidings replay {dead_letter}" in shown.out
     for secret in ("ada@example.com", "grace@example.com", "493021"):
         assert secret not in shown.out
-    revealed = await tidings("dead", "show", str(letter), "--reveal")
+    revealed = await tidings("dead", "show", str(dead_letter), "--reveal")
     assert "ada@example.com" in revealed.out
     assert "493021" in revealed.out
-    raw = await tidings("dead", "show", str(letter), "--raw")
+    raw = await tidings("dead", "show", str(dead_letter), "--raw")
     assert raw.out.encode() == body
 
 
-async def test_show_says_why_a_letter_can_t_be_read(rig: DeadLetterRig, tidings: Tidings) -> None:
+async def test_show_says_why_a_dead_letter_can_t_be_read(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
     bytes_ = bytes(range(256))
     async with rig.archiving():
         await rig.publish_dead(json.dumps({"id": str(uuid4()), "channel": "email"}).encode(), {})
         await rig.publish_dead(bytes_, {})
-        rows = await rig.letters(2)
+        rows = await rig.dead_letters(2)
     text, binary = sorted(rows, key=lambda row: len(bytes(row["body"])))  # type: ignore[call-overload]
     shown = await tidings("dead", "show", str(text["id"]))
     assert "recipient: is missing" in shown.out
@@ -83,7 +85,7 @@ async def test_show_says_why_a_letter_can_t_be_read(rig: DeadLetterRig, tidings:
         assert raw.out == bytes_
 
 
-async def test_what_a_letter_says_can_t_steer_the_terminal(
+async def test_what_a_dead_letter_says_can_t_steer_the_terminal(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     hostile = "\x1b]0;owned\x07\x9b2J[red]"
@@ -91,7 +93,7 @@ async def test_what_a_letter_says_can_t_steer_the_terminal(
         await rig.publish_dead(
             hostile.encode(), {"x-tidings-reason": "rejected", "x-tidings-error-message": hostile}
         )
-        (row,) = await rig.letters()
+        (row,) = await rig.dead_letters()
     for arguments in (
         ("list",),
         ("groups",),
@@ -104,7 +106,7 @@ async def test_what_a_letter_says_can_t_steer_the_terminal(
         assert "[red]" in shown.out
 
 
-async def test_unknown_letters_and_wrong_options_are_told_apart(tidings: Tidings) -> None:
+async def test_unknown_dead_letters_and_wrong_options_are_told_apart(tidings: Tidings) -> None:
     unknown = await tidings("dead", "show", "deadbeef")
     assert (unknown.code, "no dead letter deadbeef" in unknown.err) == (1, True)
     assert "Traceback" not in unknown.err
@@ -117,7 +119,7 @@ async def test_unknown_letters_and_wrong_options_are_told_apart(tidings: Tidings
         (("dead", "list", "--fingerprint", "%"), "hexadecimal"),
         (("dead", "list", "--since", "1h", "--max-age", "2h"), "not both"),
         (("dead", "discard", "deadbeef"), "--why"),
-        (("dead", "discard", "--why", "x"), "which letters"),
+        (("dead", "discard", "--why", "x"), "which dead letters"),
         (("dead", "edit", "deadbeef", "--set", "a=1", "--file", "x"), "not both"),
     ):
         wrong = await tidings(*arguments)
@@ -134,51 +136,57 @@ async def test_an_unreachable_database_is_said_in_a_sentence(tidings: Tidings) -
     assert "Traceback" not in away.err
 
 
-async def test_discard_closes_letters_with_a_reason(rig: DeadLetterRig, tidings: Tidings) -> None:
-    letters = await rig.archived(written(), written(), written())
-    done = await tidings("dead", "discard", str(letters[0]), "--why", "test data")
+async def test_discard_closes_dead_letters_with_a_reason(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    dead_letters = await rig.archived(written(), written(), written())
+    done = await tidings("dead", "discard", str(dead_letters[0]), "--why", "test data")
     assert (done.code, "Discarded 1 of 1" in done.out) == (0, True)
-    again = await tidings("dead", "discard", str(letters[0]), "--why", "test data")
+    again = await tidings("dead", "discard", str(dead_letters[0]), "--why", "test data")
     assert again.code == 1
-    assert f"{letters[0]}: it was discarded already" in again.err
+    assert f"{dead_letters[0]}: it was discarded already" in again.err
     unasked = await tidings("dead", "discard", "--channel", "email", "--why", "all")
     assert (unasked.code, "--yes" in unasked.err) == (2, True)
     for state, count in (("all", 3), ("discarded", 1), ("buried", 2)):
         listed = await tidings("dead", "list", "--state", state, "--json")
         assert len(json.loads(listed.out)) == count, state
         grouped = await tidings("dead", "groups", "--state", state, "--json")
-        assert sum(one["letters"] for one in json.loads(grouped.out)) == count, state
+        assert sum(one["dead_letters"] for one in json.loads(grouped.out)) == count, state
     rest = await tidings("dead", "discard", "--channel", "email", "--why", "all", "--yes", "--json")
-    assert set(json.loads(rest.out)["discarded"]) == {str(letter) for letter in letters[1:]}
+    assert set(json.loads(rest.out)["discarded"]) == {
+        str(dead_letter) for dead_letter in dead_letters[1:]
+    }
 
 
 async def test_discard_says_first_what_it_would_close(rig: DeadLetterRig, tidings: Tidings) -> None:
-    letters = await rig.archived(written(), written(), written())
-    await tidings("dead", "discard", str(letters[0]), "--why", "test data")
+    dead_letters = await rig.archived(written(), written(), written())
+    await tidings("dead", "discard", str(dead_letters[0]), "--why", "test data")
     some = await tidings("dead", "discard", "--channel", "email", "--dry-run")
-    assert (some.code, some.out.splitlines()[-1]) == (0, "2 letters would be discarded.")
-    assert {str(one) in some.out for one in letters[1:]} == {True}
-    named = await tidings("dead", "discard", *map(str, letters[:2]), "--dry-run")
-    assert (named.code, "1 letter would be discarded." in named.out) == (1, True)
-    assert f"{letters[0]}: it was discarded already" in named.err
-    told = await tidings("dead", "discard", str(letters[1]), "--dry-run", "--why", "x", "--json")
-    assert json.loads(told.out) == {"would_discard": [str(letters[1])], "not_buried": []}
+    assert (some.code, some.out.splitlines()[-1]) == (0, "2 dead letters would be discarded.")
+    assert {str(one) in some.out for one in dead_letters[1:]} == {True}
+    named = await tidings("dead", "discard", *map(str, dead_letters[:2]), "--dry-run")
+    assert (named.code, "1 dead letter would be discarded." in named.out) == (1, True)
+    assert f"{dead_letters[0]}: it was discarded already" in named.err
+    told = await tidings(
+        "dead", "discard", str(dead_letters[1]), "--dry-run", "--why", "x", "--json"
+    )
+    assert json.loads(told.out) == {"would_discard": [str(dead_letters[1])], "not_buried": []}
     none = await tidings("dead", "discard", "--channel", "sms", "--dry-run")
     assert (none.code, none.out.strip()) == (0, "There is nothing to discard.")
     left = json.loads((await tidings("dead", "list", "--json")).out)
-    assert {one["id"] for one in left} == {str(one) for one in letters[1:]}
+    assert {one["id"] for one in left} == {str(one) for one in dead_letters[1:]}
 
 
 async def test_edit_sets_fields_shows_the_difference_and_replays(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
-    (letter,) = await rig.archived(written())
+    (dead_letter,) = await rig.archived(written())
     channel = ScriptedChannel()
     async with rig.working(channel):
         done = await tidings(
             "dead",
             "edit",
-            str(letter),
+            str(dead_letter),
             "--set",
             "recipient=grace@example.com",
             "--set",
@@ -200,31 +208,33 @@ async def test_edit_sets_fields_shows_the_difference_and_replays(
 
 async def test_edit_takes_a_file_or_standard_input(rig: DeadLetterRig, tidings: Tidings) -> None:
     id = uuid4()
-    (letter,) = await rig.archived(written(id))
-    wrong = await tidings("dead", "edit", str(letter), "--file", "-", stdin=written(id, cc=["?"]))
+    (dead_letter,) = await rig.archived(written(id))
+    wrong = await tidings(
+        "dead", "edit", str(dead_letter), "--file", "-", stdin=written(id, cc=["?"])
+    )
     assert wrong.code == 1
     assert "cc[0]" in wrong.err
-    same = await tidings("dead", "edit", str(letter), "--file", "-", stdin=written(id))
+    same = await tidings("dead", "edit", str(dead_letter), "--file", "-", stdin=written(id))
     assert "Nothing changed" in same.out
     done = await tidings(
-        "dead", "edit", str(letter), "--file", "-", stdin=written(id, subject="New")
+        "dead", "edit", str(dead_letter), "--file", "-", stdin=written(id, subject="New")
     )
     assert done.code == 0, done.err
-    states = [row["state"] for row in await rig.letters(2)]
+    states = [row["state"] for row in await rig.dead_letters(2)]
     assert sorted(map(str, states)) == ["buried", "superseded"]
 
 
-async def test_edit_opens_the_editor_until_the_letter_can_be_read(
+async def test_edit_opens_the_editor_until_the_dead_letter_can_be_read(
     rig: DeadLetterRig, tidings: Tidings, tmp_path: Path
 ) -> None:
-    (letter,) = await rig.archived(written(subject="first"))
+    (dead_letter,) = await rig.archived(written(subject="first"))
     editor = tmp_path / "editor"
     editor.write_text(
         "#!/bin/sh\n"
         'if grep -q first "$1"; then sed -i "s/first//" "$1"; else sed -i \'s/"subject": ""/"subject": "mended"/\' "$1"; fi\n'
     )
     editor.chmod(0o755)
-    done = await tidings("dead", "edit", str(letter), stdin=b"y\n", EDITOR=str(editor))
+    done = await tidings("dead", "edit", str(dead_letter), stdin=b"y\n", EDITOR=str(editor))
     assert done.code == 0, done.err
     assert "subject" in done.err
     assert '-  "subject": "… 5 characters"' in done.out
@@ -236,8 +246,8 @@ async def test_edit_quotes_whom_it_is_for_only_where_asked(
     rig: DeadLetterRig, tidings: Tidings, reveal: bool
 ) -> None:
     id = uuid4()
-    (letter,) = await rig.archived(written(id))
-    asked = ("dead", "edit", str(letter), "--file", "-", *(["--reveal"] if reveal else []))
+    (dead_letter,) = await rig.archived(written(id))
+    asked = ("dead", "edit", str(dead_letter), "--file", "-", *(["--reveal"] if reveal else []))
     done = await tidings(*asked, stdin=written(id, recipient="jane@@example"))
     assert done.code == 1
     assert "is not an email address" in done.err
@@ -245,14 +255,14 @@ async def test_edit_quotes_whom_it_is_for_only_where_asked(
 
 
 async def test_a_dry_run_counts_and_changes_nothing(rig: DeadLetterRig, tidings: Tidings) -> None:
-    letters = await rig.archived(written(), written())
+    dead_letters = await rig.archived(written(), written())
     shown = await tidings("replay", "--all", "--dry-run")
     assert shown.code == 0
-    assert "2 letters would be replayed" in shown.out
-    assert all(str(letter) in shown.out for letter in letters)
+    assert "2 dead letters would be replayed" in shown.out
+    assert all(str(dead_letter) in shown.out for dead_letter in dead_letters)
     as_json = json.loads((await tidings("replay", "--all", "--dry-run", "--json", "-n", "1")).out)
     assert as_json["would_replay"] == 1
-    assert {row["state"] for row in await rig.letters(2)} == {"buried"}
+    assert {row["state"] for row in await rig.dead_letters(2)} == {"buried"}
 
 
 async def test_a_dry_run_shows_what_would_be_replayed_however_much_would_not(
@@ -261,39 +271,39 @@ async def test_a_dry_run_shows_what_would_be_replayed_however_much_would_not(
     async with rig.archiving():
         for number in range(11):
             await rig.publish_dead(b"{" * (number + 1), {})
-        await rig.letters(11)
+        await rig.dead_letters(11)
         id = await rig.bury()
-        (good,) = [row["id"] for row in await rig.letters(12) if row["notification_id"] == id]
+        (good,) = [row["id"] for row in await rig.dead_letters(12) if row["notification_id"] == id]
     tried = await tidings("replay", "--all", "--dry-run")
-    assert "1 letter would be replayed" in tried.out
+    assert "1 dead letter would be replayed" in tried.out
     assert str(good) in tried.out.partition("would be replayed")[0]
 
 
-async def test_who_is_asked_sees_the_letters_that_would_go(
+async def test_who_is_asked_sees_the_dead_letters_that_would_go(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     async with rig.archiving():
         for number in range(11):
             await rig.publish_dead(b"{" * (number + 1), {})
-        await rig.letters(11)
+        await rig.dead_letters(11)
         id = await rig.bury()
-        (good,) = [row["id"] for row in await rig.letters(12) if row["notification_id"] == id]
+        (good,) = [row["id"] for row in await rig.dead_letters(12) if row["notification_id"] == id]
     ask = partial(in_a_terminal, 80, "replay", "--all", env=environment_of(rig), typed=b"n\n")
     code, said = await asyncio.to_thread(ask)
     assert code == 1
     assert str(good) in said
     assert said.count("buried") == 1
-    assert "11 letters can't be replayed" in said
-    assert "Replay 1 letter?" in said
+    assert "11 dead letters can't be replayed" in said
+    assert "Replay 1 dead letter?" in said
 
 
-async def test_what_is_to_be_done_is_said_once_however_many_letters_it_is_true_of(
+async def test_what_is_to_be_done_is_said_once_however_many_dead_letters_it_is_true_of(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     async with rig.archiving():
         for number in range(3):
             await rig.publish_dead(b"{" * (number + 1), {})
-        rows = await rig.letters(3)
+        rows = await rig.dead_letters(3)
     done = await tidings("replay", "--all", "--yes")
     assert done.code == 1
     assert done.out.count("tidings dead edit") == 1
@@ -302,21 +312,21 @@ async def test_what_is_to_be_done_is_said_once_however_many_letters_it_is_true_o
     assert done.out.count("can't be read") == 1
 
 
-async def test_a_replay_of_one_letter_names_its_notification(
+async def test_a_replay_of_one_dead_letter_names_its_notification(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
-    (letter,) = await rig.archived(written(id := uuid4()))
+    (dead_letter,) = await rig.archived(written(id := uuid4()))
     async with rig.working(ScriptedChannel()):
-        done = await tidings("replay", str(letter))
+        done = await tidings("replay", str(dead_letter))
     assert f"`tidings show {id}`" in done.err
 
 
-async def test_an_edit_that_gives_a_letter_the_id_of_a_notification_names_it(
+async def test_an_edit_that_gives_a_dead_letter_the_id_of_a_notification_names_it(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     async with rig.archiving():
         await rig.publish_dead(json.dumps({**json.loads(written()), "id": "order-17"}).encode(), {})
-        (row,) = await rig.letters()
+        (row,) = await rig.dead_letters()
         given = f"id={(id := uuid4())}"
         async with rig.working(ScriptedChannel()):
             done = await tidings("dead", "edit", str(row["id"]), "--set", given, "--replay")
@@ -324,15 +334,15 @@ async def test_an_edit_that_gives_a_letter_the_id_of_a_notification_names_it(
     assert f"it is {id} now: tidings show {id}" in done.out
 
 
-async def test_a_page_of_letters_goes_on_where_the_last_one_ended(
+async def test_a_page_of_dead_letters_goes_on_where_the_last_one_ended(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
-    letters = set(map(str, await rig.archived(*(written() for _ in range(5)))))
+    dead_letters = set(map(str, await rig.archived(*(written() for _ in range(5)))))
     seen: list[str] = []
     typed = ["dead", "list", "--channel", "email", "-n", "2"]
     for left in (3, 1, 0):
         page = await tidings(*typed)
-        seen += [one for one in letters if one in page.out]
+        seen += [one for one in dead_letters if one in page.out]
         if not left:
             assert page.err == ""
             break
@@ -341,7 +351,7 @@ async def test_a_page_of_letters_goes_on_where_the_last_one_ended(
         last = said.split("--before ")[1].split("`")[0]
         assert last == seen[-1] or last in page.out
         typed = ["dead", "list", "--channel", "email", "-n", "2", "--before", last[:13]]
-    assert sorted(seen) == sorted(letters)
+    assert sorted(seen) == sorted(dead_letters)
     unknown = await tidings("dead", "list", "--before", "deadbeef")
     assert (unknown.code, "no dead letter deadbeef" in unknown.err) == (1, True)
 
@@ -362,10 +372,10 @@ async def test_replay_says_what_was_delivered_again(rig: DeadLetterRig, tidings:
 async def test_replay_of_one_that_was_replayed_says_so_once(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
-    (letter,) = await rig.archived(written())
+    (dead_letter,) = await rig.archived(written())
     async with rig.working(ScriptedChannel()):
-        assert (await tidings("replay", str(letter))).code == 0
-    again = await tidings("replay", str(letter))
+        assert (await tidings("replay", str(dead_letter))).code == 0
+    again = await tidings("replay", str(dead_letter))
     assert again.code == 0, again.err
     assert [line.split() for line in again.out.splitlines()] == [
         ["0", "replayed"],
@@ -373,7 +383,7 @@ async def test_replay_of_one_that_was_replayed_says_so_once(
     ]
 
 
-async def test_replay_exits_with_1_where_letters_failed_again_and_stopped(
+async def test_replay_exits_with_1_where_dead_letters_failed_again_and_stopped(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     await rig.archived(*(written() for _ in range(5)))
@@ -392,7 +402,7 @@ async def test_replay_says_what_it_left_to_a_person(rig: DeadLetterRig, tidings:
         )
         await rig.bury(outcome=Undeliverable(Reason.EXPIRED, Failure("expired", "late")))
         await rig.publish_dead(b"{", {})
-        await rig.letters(3)
+        await rig.dead_letters(3)
     done = await tidings("replay", "--all", "--yes", "--watch-timeout", "0")
     assert done.code == 1
     assert "1  not replayed: can't be read" in done.out
@@ -411,13 +421,13 @@ async def test_who_replays_what_may_have_arrived_is_warned(
     async with rig.archiving(), rig.working(ScriptedChannel(script=lambda *_: Rejected("550"))):
         id = await rig.bury(outcome=lost)
         await rig.bury()
-        letters = [str(row["id"]) for row in await rig.letters(2)]
-        tried = await tidings("replay", *letters, "--dry-run", "--json")
+        dead_letters = [str(row["id"]) for row in await rig.dead_letters(2)]
+        tried = await tidings("replay", *dead_letters, "--dry-run", "--json")
         assert json.loads(tried.out)["perhaps_delivered_before"] == 1
-        done = await tidings("replay", *letters, "--json")
+        done = await tidings("replay", *dead_letters, "--json")
         assert warning in done.err
         assert json.loads(done.out)["perhaps_delivered_before"] == 1
-        await rig.letters(4)
+        await rig.dead_letters(4)
         (again,) = await rig.fetch(
             "SELECT id FROM dead_letters WHERE notification_id = $1 AND epoch = 1", id
         )
@@ -435,27 +445,27 @@ async def _settled(rig: DeadLetterRig, id: UUID) -> bool:
 async def test_what_was_sent_and_is_forced_is_warned_of_too(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
-    (letter,) = await rig.archived(written())
+    (dead_letter,) = await rig.archived(written())
     async with rig.working(ScriptedChannel()):
-        first = await tidings("replay", str(letter))
+        first = await tidings("replay", str(dead_letter))
         assert (first.code, "Warning" in first.err) == (0, False)
-        forced = await tidings("replay", str(letter), "--force")
+        forced = await tidings("replay", str(dead_letter), "--force")
     assert "may have been delivered before" in forced.err
 
 
 async def test_a_replay_without_a_broker_begins_nothing(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
-    (letter,) = await rig.archived(written())
+    (dead_letter,) = await rig.archived(written())
     away = await tidings(
         "replay",
-        str(letter),
+        str(dead_letter),
         TIDINGS_AMQP_URL="amqp://guest:guest@127.0.0.1:9/",
         TIDINGS_AMQP_TIMEOUT="1s",
     )
     assert away.code == 3
     assert "RabbitMQ" in away.err
-    (row,) = await rig.letters()
+    (row,) = await rig.dead_letters()
     assert row["state"] == "buried"
 
 
@@ -492,7 +502,7 @@ async def test_show_names_the_producer_and_list_finds_by_recipient_and_by_a_part
         set_ = {"app_id": "shop", "message_id": "m-1", "correlation_id": "c\x1b[31m"}
         await rig.publish_dead(written(id, unknown=1, recipient="+1555"), {}, **set_)
         await rig.publish_dead(written(), {})
-        await rig.letters(2)
+        await rig.dead_letters(2)
     shown = await tidings("dead", "show", str(id))
     assert "app_id shop" in shown.out
     assert "message_id m-1 · correlation_id c" in shown.out
@@ -517,20 +527,20 @@ async def test_the_story_of_what_never_became_a_notification_goes_up_to_its_dead
     async with rig.archiving(), rig.working(ScriptedChannel()):
         await rig.publish(body=written(id, unknown=1, user_id="u1"))
         await rig.publish(body=b"{")
-        letters = await rig.letters(2)
-    (letter,) = (one for one in letters if one["notification_id"] == id)
+        dead_letters = await rig.dead_letters(2)
+    (dead_letter,) = (one for one in dead_letters if one["notification_id"] == id)
     for prefix in (str(id), str(id)[:9]):
         shown = await tidings("show", prefix)
         assert shown.code == 0, shown.err
         assert "NO NOTIFICATION" in shown.out
         assert "with the key email.normal" in shown.out
         assert "unknown: is not a field of EmailNotification" in shown.out
-        assert f"tidings dead show {letter['id']}" in shown.out
+        assert f"tidings dead show {dead_letter['id']}" in shown.out
         assert "ada@example.com" not in shown.out
     as_json = json.loads((await tidings("show", str(id), "--json")).out)
     assert (as_json["id"], as_json["state"]) == (str(id), None)
-    assert [one["reason"] for one in as_json["letters"]] == ["malformed"]
-    (nameless,) = (one for one in letters if one["notification_id"] is None)
+    assert [one["reason"] for one in as_json["dead_letters"]] == ["malformed"]
+    (nameless,) = (one for one in dead_letters if one["notification_id"] is None)
     its_own = await tidings("show", str(nameless["id"])[:8])
     assert its_own.code == 0, its_own.err
     assert "NO NOTIFICATION" in its_own.out
@@ -539,15 +549,15 @@ async def test_the_story_of_what_never_became_a_notification_goes_up_to_its_dead
     assert "no such notification" in (await tidings("show", str(uuid4()))).err
 
 
-async def test_show_of_a_letter_s_id_tells_its_notification_s_story(
+async def test_show_of_a_dead_letter_s_id_tells_its_notification_s_story(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     body = written()
     (buried,) = await rig.archived(body)
     id = json.loads(body)["id"]
 
-    async def shown(letter: str) -> str:
-        told = await tidings("show", letter[:8])
+    async def shown(dead_letter: str) -> str:
+        told = await tidings("show", dead_letter[:8])
         assert told.code == 0, told.err
         assert id in told.out
         assert "NO NOTIFICATION" not in told.out
@@ -556,13 +566,13 @@ async def test_show_of_a_letter_s_id_tells_its_notification_s_story(
     assert "FAILED" in await shown(str(buried))
     await tidings("dead", "edit", str(buried), "--set", "subject=Mended")
     (mended,) = json.loads((await tidings("dead", "list", "--json")).out)
-    for letter in (str(buried), mended["id"]):
-        assert "FAILED" in await shown(letter)
+    for dead_letter in (str(buried), mended["id"]):
+        assert "FAILED" in await shown(dead_letter)
     async with rig.working(ScriptedChannel()):
         replayed = await tidings("replay", mended["id"])
     assert replayed.code == 0, replayed.err
-    for letter in (str(buried), mended["id"]):
-        told = await shown(letter)
+    for dead_letter in (str(buried), mended["id"]):
+        told = await shown(dead_letter)
         assert "SENT" in told
         assert f"replayed from dead letter {mended['id']}" in told
 
@@ -574,11 +584,11 @@ async def test_show_tells_of_a_stray_with_the_id_of_a_notification(
         id = await rig.publish()
         await rig.reaches(id, "sent")
         await rig.publish(body=written(id, unknown=1))
-        (letter,) = await rig.letters()
+        (dead_letter,) = await rig.dead_letters()
     shown = await tidings("show", str(id))
     assert "SENT" in shown.out
     assert "Another message with this id is a dead letter (malformed)" in shown.out
-    assert f"tidings dead show {letter['id']}" in shown.out
+    assert f"tidings dead show {dead_letter['id']}" in shown.out
 
 
 async def test_the_story_of_what_was_mended_tells_the_refusal_the_edit_and_the_replay(
@@ -587,8 +597,8 @@ async def test_the_story_of_what_was_mended_tells_the_refusal_the_edit_and_the_r
     id = uuid4()
     async with rig.archiving(), rig.working(ScriptedChannel()):
         await rig.publish(body=written(id, max_retries="many"), app_id="shop-node")
-        (letter,) = await rig.letters()
-        mended = await tidings("dead", "edit", str(letter["id"]), "--set", "max_retries=3")
+        (dead_letter,) = await rig.dead_letters()
+        mended = await tidings("dead", "edit", str(dead_letter["id"]), "--set", "max_retries=3")
         assert mended.code == 0, mended.err
         replayed = await tidings("replay", "--all", "--yes")
         assert replayed.code == 0, replayed.err
@@ -611,12 +621,12 @@ async def test_the_story_names_the_fields_that_were_edited_and_not_their_values(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     body = written(subject="Hello")
-    (letter,) = await rig.archived(body)
+    (dead_letter,) = await rig.archived(body)
     set_ = ("--set", "recipient=grace@example.com", "--set", 'entity={"type": "order", "id": "7"}')
-    edited = await tidings("dead", "edit", str(letter), *set_)
+    edited = await tidings("dead", "edit", str(dead_letter), *set_)
     assert edited.code == 0, edited.err
     shown = await tidings("show", str(json.loads(body)["id"]))
-    assert f"dead letter {letter} edited: entity.id, entity.type, recipient" in shown.out
+    assert f"dead letter {dead_letter} edited: entity.id, entity.type, recipient" in shown.out
     assert "grace@" not in shown.out
 
 
@@ -662,7 +672,7 @@ async def test_a_list_of_notifications_tells_which_dead_letters_it_lacks(
         await rig.publish_dead(b"{", {})
         await rig.publish_dead(written(), {})
         await rig.bury()
-        await rig.letters(3)
+        await rig.dead_letters(3)
     every = await tidings("list")
     assert every.err == (
         "Not listed, for they never became notifications: "
@@ -681,10 +691,10 @@ async def test_groups_are_told_only_what_can_work_for_them(
     async with rig.archiving():
         await rig.publish_dead(b"{", {})
         await rig.bury(outcome=Undeliverable(Reason.EXPIRED, Failure("expired", "too late")))
-        await rig.letters(2)
+        await rig.dead_letters(2)
         unreplayable = await tidings("dead", "groups")
         await rig.bury()
-        await rig.letters(3)
+        await rig.dead_letters(3)
         every = await tidings("dead", "groups")
     assert "tidings replay" not in unreplayable.err
     assert "tidings dead edit --fingerprint GROUP --set FIELD=VALUE --replay" in unreplayable.err
@@ -692,16 +702,16 @@ async def test_groups_are_told_only_what_can_work_for_them(
     assert "One group again: `tidings replay --fingerprint GROUP" in every.err
 
 
-async def test_letters_refused_for_several_reasons_are_counted_together_too(
+async def test_dead_letters_refused_for_several_reasons_are_counted_together_too(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     async with rig.archiving():
         await rig.bury()
         await rig.publish_dead(b"{", {})
-        letters = [str(row["id"]) for row in await rig.letters(2)]
-        discarded = await tidings("dead", "discard", letters[0], "--why", "test data")
+        dead_letters = [str(row["id"]) for row in await rig.dead_letters(2)]
+        discarded = await tidings("dead", "discard", dead_letters[0], "--why", "test data")
     assert discarded.code == 0, discarded.err
-    done = await tidings("replay", *letters)
+    done = await tidings("replay", *dead_letters)
     assert "2  could not be replayed" in done.out
     assert "1  not replayed: discarded" in done.out
 
@@ -721,11 +731,13 @@ async def test_a_replay_in_waves_tells_what_became_of_each(
 async def test_an_edit_that_sends_nothing_says_how_it_is_sent(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
-    letters = [str(one) for one in await rig.archived(written(), written(), written())]
-    one = await tidings("dead", "edit", letters[0], "--set", "subject=One")
-    (new,) = await rig.fetch("SELECT id FROM dead_letters WHERE supersedes = $1", UUID(letters[0]))
+    dead_letters = [str(one) for one in await rig.archived(written(), written(), written())]
+    one = await tidings("dead", "edit", dead_letters[0], "--set", "subject=One")
+    (new,) = await rig.fetch(
+        "SELECT id FROM dead_letters WHERE supersedes = $1", UUID(dead_letters[0])
+    )
     assert one.err == f"Send it: `tidings replay {new['id']}`\n"
-    two = await tidings("dead", "edit", *letters[1:], "--set", "subject=Two")
+    two = await tidings("dead", "edit", *dead_letters[1:], "--set", "subject=Two")
     rows = await rig.fetch("SELECT id FROM dead_letters WHERE note = 'edited'")
     told = {str(row["id"]) for row in rows} - {str(new["id"])}
     assert set(two.err.removeprefix("Send them: `tidings replay ").rstrip("`\n").split()) == told
@@ -739,7 +751,7 @@ async def test_no_editor_is_opened_for_what_is_no_text(
 ) -> None:
     async with rig.archiving():
         await rig.publish_dead(gzip.compress(written()), {}, content_encoding="gzip")
-        (row,) = await rig.letters()
+        (row,) = await rig.dead_letters()
     refused = await tidings("dead", "edit", str(row["id"]), EDITOR="false")
     assert (refused.code, "no text that an editor could mend" in refused.err) == (1, True)
     packed = bytes(row["body"])  # type: ignore[call-overload]
@@ -754,17 +766,17 @@ async def test_what_is_aborted_says_so_on_a_line_of_its_own(rig: DeadLetterRig) 
     ask = partial(in_a_terminal, 80, "replay", "--all", env=environment_of(rig), typed=b"\x04")
     code, said = await asyncio.to_thread(ask)
     assert code == 1
-    assert "Replay 1 letter? [y/N]: \nAborted.\n" in said, said
+    assert "Replay 1 dead letter? [y/N]: \nAborted.\n" in said, said
 
 
-async def test_show_offers_no_replay_of_a_letter_whose_notification_was_sent(
+async def test_show_offers_no_replay_of_a_dead_letter_whose_notification_was_sent(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     async with rig.archiving(), rig.working(ScriptedChannel()):
         id = await rig.publish()
         await rig.reaches(id, "sent")
         await rig.publish_dead(written(id), {})
-        (row,) = await rig.letters()
+        (row,) = await rig.dead_letters()
         shown = await tidings("dead", "show", str(row["id"]))
     assert f"Not again: its notification is sent: tidings show {id}\n" in shown.out
     assert "tidings replay" not in shown.out

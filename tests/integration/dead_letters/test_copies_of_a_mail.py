@@ -8,16 +8,16 @@ from tests.integration.dead_letters.conftest import MakeRig, Tidings
 from tests.support.dead_letter_rig import DeadLetterRig
 
 from tidings.cli.recipients import copies
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import Unavailable
-from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import SendRequest
 from tidings.delivery.recipients import RecipientResult, RecipientState, roles
-from tidings.ledger.dead_letters.search import LetterFilter
+from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.operations.dead_letters.plan import Plan
 
 BOB, EVE = "bob@example.com", "eve@example.com"
-BURIED = LetterFilter(states=(LetterState.BURIED,))
+BURIED = DeadLetterFilter(states=(DeadLetterState.BURIED,))
 
 
 def asked(request: SendRequest) -> list[str]:
@@ -80,10 +80,10 @@ async def test_a_relay_that_is_down_for_the_copies_makes_no_failure_of_the_mail(
     async with rig.working(ScriptedChannel(script=then_down)), rig.archiving():
         id = await rig.publish(cc=[BOB])
         await rig.reaches(id, "sent")
-        [letter] = await rig.letters()
+        [dead_letter] = await rig.dead_letters()
 
-    assert (letter["reason"], letter["kind"]) == ("copies_refused", "unavailable")
-    assert letter["message"] == "sent; 1 of 1 copies given up: busy"
+    assert (dead_letter["reason"], dead_letter["kind"]) == ("copies_refused", "unavailable")
+    assert dead_letter["message"] == "sent; 1 of 1 copies given up: busy"
 
 
 async def test_a_copy_refused_for_good_is_a_dead_letter_that_names_it(rig: DeadLetterRig) -> None:
@@ -91,18 +91,18 @@ async def test_a_copy_refused_for_good_is_a_dead_letter_that_names_it(rig: DeadL
     async with rig.working(ScriptedChannel(script=mailboxes)), rig.archiving():
         id = await rig.publish(cc=[BOB], bcc=[EVE])
         await rig.reaches(id, "sent")
-        [letter] = await rig.letters()
+        [dead_letter] = await rig.dead_letters()
         async with rig.ledger() as ledger:
             story = await ledger.reports.show(id)
             named = await ledger.reports.recipients(id, 0)
-            soundness = await ledger.verification.soundness(letter["first_failed_at"], 0.0)  # type: ignore[arg-type]  # a time
+            soundness = await ledger.verification.soundness(dead_letter["first_failed_at"], 0.0)  # type: ignore[arg-type]  # a time
 
-    assert (letter["state"], letter["reason"], letter["code"]) == (
+    assert (dead_letter["state"], dead_letter["reason"], dead_letter["code"]) == (
         "buried",
         "copies_refused",
         "550 5.1.1",
     )
-    assert letter["message"] == "sent; 1 of 2 copies refused: nobody here"
+    assert dead_letter["message"] == "sent; 1 of 2 copies refused: nobody here"
     assert [one.address for one in named if one.state == "refused"] == [EVE]
     assert story is not None
     assert story.recipients == named
@@ -118,8 +118,8 @@ async def test_the_terminal_names_who_has_not_got_it_and_masks_them(
     mailboxes = answering(eve=RecipientState.REFUSED)
     async with rig.working(ScriptedChannel(script=mailboxes)), rig.archiving():
         id = await rig.publish(cc=[BOB], bcc=[EVE])
-        [letter] = await rig.letters()
-    for command in (("show", str(id)), ("dead", "show", str(letter["id"]))):
+        [dead_letter] = await rig.dead_letters()
+    for command in (("show", str(id)), ("dead", "show", str(dead_letter["id"]))):
         shown = await tidings(*command)
         assert "bcc  e…@example.com  refused  550 5.1.1 nobody here" in shown.out
         assert EVE not in shown.out
@@ -128,7 +128,7 @@ async def test_the_terminal_names_who_has_not_got_it_and_masks_them(
         named = json.loads((await tidings(*command, "--json")).out)["recipients"]
         assert [one["state"] for one in named] == ["sent", "sent", "refused"]
     listed = await tidings("dead", "list", "--reason", "copies_refused")
-    assert str(letter["id"])[:8] in listed.out
+    assert str(dead_letter["id"])[:8] in listed.out
     planned = await tidings("replay", "--reason", "copies_refused", "--dry-run")
     assert planned.code == 0, planned.err
 
@@ -145,19 +145,19 @@ async def test_a_mail_that_its_recipient_has_is_not_called_off(
     assert "its recipient has it already, and only copies are still tried" in refused.err
 
 
-async def test_a_replay_of_a_copys_letter_reaches_only_whom_the_mail_has_not_reached(
+async def test_a_replay_of_a_copys_dead_letter_reaches_only_whom_the_mail_has_not_reached(
     rig: DeadLetterRig,
 ) -> None:
     mailboxes = answering(eve=RecipientState.REFUSED)
     async with rig.working(ScriptedChannel(script=mailboxes)), rig.archiving():
         id = await rig.publish(cc=[BOB], bcc=[EVE])
-        await rig.letters()
+        await rig.dead_letters()
         again = await rig.replay(BURIED, Plan(watch=10))
-        await rig.letters(2)
+        await rig.dead_letters(2)
         mailboxes.states.clear()
         well = await rig.replay(BURIED, Plan(watch=10))
         assert await rig.state(id) == "sent"
-        forced = await rig.replay(LetterFilter(), Plan(watch=10, force=True))
+        forced = await rig.replay(DeadLetterFilter(), Plan(watch=10, force=True))
 
     assert mailboxes.asked[1:] == [[EVE], [EVE], ["ada@example.com", BOB, EVE]]
     assert (again.outcomes.failed, again.outcomes.delivered) == (1, 0)
@@ -169,11 +169,11 @@ async def test_a_mended_copy_is_sent_to_its_new_address_alone(rig: DeadLetterRig
     mailboxes = answering(eve=RecipientState.REFUSED)
     async with rig.working(ScriptedChannel(script=mailboxes)), rig.archiving():
         id = await rig.publish(cc=[BOB], bcc=[EVE])
-        [letter] = await rig.letters()
-        body = letter["body"].replace(EVE.encode(), b"eva@example.com")  # type: ignore[attr-defined]  # bytes
+        [dead_letter] = await rig.dead_letters()
+        body = dead_letter["body"].replace(EVE.encode(), b"eva@example.com")  # type: ignore[attr-defined]  # bytes
         async with rig.ledger() as ledger:
-            await ledger.letters.editing.supersede(
-                letter["id"],  # type: ignore[arg-type]  # a UUID
+            await ledger.dead_letters.editing.supersede(
+                dead_letter["id"],  # type: ignore[arg-type]  # a UUID
                 body,
                 expires_at=lambda _: None,
                 actor="test",
@@ -184,7 +184,7 @@ async def test_a_mended_copy_is_sent_to_its_new_address_alone(rig: DeadLetterRig
     assert mailboxes.asked[1:] == [["eva@example.com"]]
 
 
-async def test_a_letter_of_a_copy_that_is_closed_leaves_the_mail_as_sent(
+async def test_a_dead_letter_of_a_copy_that_is_closed_leaves_the_mail_as_sent(
     rig: DeadLetterRig,
 ) -> None:
     async with (
@@ -192,8 +192,10 @@ async def test_a_letter_of_a_copy_that_is_closed_leaves_the_mail_as_sent(
         rig.archiving(),
     ):
         id = await rig.publish(cc=[BOB])
-        [letter] = await rig.letters()
+        [dead_letter] = await rig.dead_letters()
         async with rig.ledger() as ledger:
-            await ledger.letters.closings.discard([letter["id"]], "a typing error", actor="test")  # type: ignore[list-item]  # a UUID
+            await ledger.dead_letters.closings.discard(
+                [dead_letter["id"]], "a typing error", actor="test"
+            )  # type: ignore[list-item]  # a UUID
 
     assert await rig.state(id) == "sent"

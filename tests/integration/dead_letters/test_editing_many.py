@@ -1,4 +1,4 @@
-"""Many letters are edited alike: each checked for itself, and what is refused told by reason."""
+"""Many dead letters are edited alike: each checked for itself, and what is refused told by reason."""
 
 import json
 import signal
@@ -11,14 +11,14 @@ from tests.support.dead_letter_rig import DeadLetterRig, environment_of, written
 
 
 async def fingerprint(rig: DeadLetterRig) -> str:
-    return str((await rig.letters())[0]["fingerprint"])
+    return str((await rig.dead_letters())[0]["fingerprint"])
 
 
-async def test_a_group_is_edited_and_replayed_and_each_letter_is_checked(
+async def test_a_group_is_edited_and_replayed_and_each_dead_letter_is_checked(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     odd = uuid4()
-    letters = await rig.archived(
+    dead_letters = await rig.archived(
         *(written(locale="fr", metadata={"a": 1.50}) for _ in range(3)),
         written(odd, locale="fr"),
         written(locale="de"),
@@ -51,10 +51,10 @@ async def test_a_group_is_edited_and_replayed_and_each_letter_is_checked(
     assert {request.notification.locale for request in channel.requests} == {"de"}
     (rows,) = await rig.fetch("SELECT count(*) AS n FROM dead_letters WHERE state = 'superseded'")
     assert rows["n"] == 3
-    assert len(letters) == 5
+    assert len(dead_letters) == 5
 
 
-async def test_an_edit_that_makes_a_letter_unreadable_leaves_it_as_it_was(
+async def test_an_edit_that_makes_a_dead_letter_unreadable_leaves_it_as_it_was(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     await rig.archived(written(), written())
@@ -65,7 +65,7 @@ async def test_an_edit_that_makes_a_letter_unreadable_leaves_it_as_it_was(
     assert "recipient" in done.out
     twice = json.loads((await tidings(*arguments, "--set", f"id={uuid4()}", "--json")).out)
     assert twice["refused_by_reason"] == {"other_id": 2}
-    assert {row["state"] for row in await rig.letters(2)} == {"buried"}
+    assert {row["state"] for row in await rig.dead_letters(2)} == {"buried"}
 
 
 async def test_nothing_is_edited_by_mistake(tidings: Tidings) -> None:
@@ -82,24 +82,24 @@ async def test_nothing_is_edited_by_mistake(tidings: Tidings) -> None:
         assert said in refused.err
 
 
-async def test_the_difference_of_one_letter_gives_nobody_away_unless_asked(
+async def test_the_difference_of_one_dead_letter_gives_nobody_away_unless_asked(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
-    (letter,) = await rig.archived(written(body="Your code is 493021"))
+    (dead_letter,) = await rig.archived(written(body="Your code is 493021"))
     change = ("--set", "recipient=grace@example.com", "--set", "body=It is 110099", "--dry-run")
-    shown = await tidings("dead", "edit", str(letter), *change)
+    shown = await tidings("dead", "edit", str(dead_letter), *change)
     assert shown.code == 0, shown.err
     for secret in ("ada@example.com", "grace@example.com", "493021", "110099"):
         assert secret not in shown.out
     assert '-  "recipient": "a…@example.com"' in shown.out
-    revealed = await tidings("dead", "edit", str(letter), *change, "--reveal")
+    revealed = await tidings("dead", "edit", str(dead_letter), *change, "--reveal")
     assert '+  "recipient": "grace@example.com",' in revealed.out
-    (row,) = await rig.letters()
+    (row,) = await rig.dead_letters()
     assert row["state"] == "buried"
 
 
 async def test_an_interrupted_edit_tells_how_far_it_came(rig: DeadLetterRig) -> None:
-    """Each letter is whole: edited, or as it was."""
+    """Each dead letter is whole: edited, or as it was."""
     await rig.archived(*(written() for _ in range(3)))
     await rig.fetch(
         "INSERT INTO dead_letters SELECT (jsonb_populate_record(d, jsonb_build_object("

@@ -55,7 +55,7 @@ async def paging() -> AsyncIterator[Pager]:
         await runner.cleanup()
 
 
-async def test_the_first_letter_tells_at_once_and_the_next_wait_their_turn(
+async def test_the_first_dead_letter_tells_at_once_and_the_next_wait_their_turn(
     make_rig: MakeRig,
 ) -> None:
     async with paging() as pager:
@@ -65,7 +65,7 @@ async def test_the_first_letter_tells_at_once_and_the_next_wait_their_turn(
             await eventually(lambda: pager.told)
             for _ in range(20):
                 await rig.bury(outcome=rejected("over quota", "552"))
-            await rig.letters(21)
+            await rig.dead_letters(21)
             await eventually(lambda: len(pager.told) == 2, within=20)
     first, second = pager.told
     assert first["title"] == "Tidings: 1 dead letter"
@@ -103,7 +103,7 @@ async def test_two_archives_tell_once(make_rig: MakeRig) -> None:
         async with rig.archiving("one"), rig.archiving("two"):
             for _ in range(50):
                 await rig.bury()
-            await rig.letters(50)
+            await rig.dead_letters(50)
             await eventually(lambda: pager.told)
         (row,) = await rig.fetch("SELECT * FROM escalations")
     assert len(pager.told) == 1
@@ -131,10 +131,10 @@ async def test_a_service_that_hangs_never_holds_up_the_archive(make_rig: MakeRig
         rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url)
         async with rig.archiving():
             await rig.bury()
-            await rig.letters(1)
+            await rig.dead_letters(1)
             for _ in range(20):
                 await rig.bury()
-            await rig.letters(21)
+            await rig.dead_letters(21)
         pager.patience.set()
 
 
@@ -177,7 +177,7 @@ async def test_our_own_channel_carries_the_message_and_its_failure_tells_nobody(
         assert written_["category"] == "operations"
         assert "1 dead letter" in written_["subject"]
         await rig.bury(body, key="email.high")  # and that one fails as well
-        await rig.letters(2)
+        await rig.dead_letters(2)
         await rig.bury(written(category="operations"))  # somebody else's category of that name
         told = json.loads(await _next_in_lane(rig, "tidings.email.high"))
         assert "1 dead letter" in told["subject"]

@@ -37,8 +37,11 @@ async def test_names_in_another_encoding_are_read_as_well_as_they_can_be(
     async with rig.archiving():
         await rig.publish_dead(written(), **{"headers": {}, **properties})  # type: ignore[arg-type]
         await rig.bury()
-        letters = await rig.letters(2)
-    assert sorted(str(letter["reason"]) for letter in letters) == ["rejected", "unroutable"]
+        dead_letters = await rig.dead_letters(2)
+    assert sorted(str(dead_letter["reason"]) for dead_letter in dead_letters) == [
+        "rejected",
+        "unroutable",
+    ]
 
 
 @pytest.mark.parametrize("count", [1_790_000_000_000_000_000, 2**63, 2**64 - 1])
@@ -48,5 +51,8 @@ async def test_a_time_that_no_calendar_holds_is_no_obstacle(rig: DeadLetterRig, 
     async with rig.archiving():
         await rig.publish_dead(written(), {"then": moment}, timestamp=moment)
         await rig.bury()
-        letters = await rig.letters(2)
-    assert sorted(str(letter["reason"]) for letter in letters) == ["rejected", "unroutable"]
+        dead_letters = await rig.dead_letters(2)
+    assert sorted(str(dead_letter["reason"]) for dead_letter in dead_letters) == [
+        "rejected",
+        "unroutable",
+    ]

@@ -1,4 +1,4 @@
-"""Letters go back to their lanes: once, completely, and stopping where they fail again."""
+"""Dead letters go back to their lanes: once, completely, and stopping where they fail again."""
 
 import asyncio
 import json
@@ -14,21 +14,21 @@ from tests.support.worker_rig import eventually
 from tidings.broker.topology.layout import DEAD, lane_queue
 from tidings.delivery.attempt import Lane
 from tidings.delivery.burying import Refusal
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import Rejected, Unavailable
-from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.delivery.ports import SendRequest
 from tidings.ledger.dead_letters.policies import Policies
-from tidings.ledger.dead_letters.search import LetterFilter
+from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.operations.dead_letters.plan import Plan
 from tidings_events.routing import Headers
 
-BURIED = LetterFilter(states=(LetterState.BURIED,))
+BURIED = DeadLetterFilter(states=(DeadLetterState.BURIED,))
 NORMAL = lane_queue(Lane("email", "normal"))
 
 
-async def test_a_replayed_letter_is_delivered_in_a_new_epoch(rig: DeadLetterRig) -> None:
-    (letter,) = await rig.archived(written())
+async def test_a_replayed_dead_letter_is_delivered_in_a_new_epoch(rig: DeadLetterRig) -> None:
+    (dead_letter,) = await rig.archived(written())
     channel = ScriptedChannel()
     async with rig.working(channel):
         summary = await rig.replay(BURIED, Plan(watch=10))
@@ -36,12 +36,13 @@ async def test_a_replayed_letter_is_delivered_in_a_new_epoch(rig: DeadLetterRig)
     (request,) = channel.requests
     assert (request.attempt.epoch, request.attempt.number) == (1, 1)
     assert await rig.state(request.attempt.id) == "sent"
-    (row,) = await rig.letters()
+    (row,) = await rig.dead_letters()
     assert (row["state"], row["replay_epoch"]) == ("replayed", 1)
     assert row["replayed_at"] is not None
     changes = await rig.fetch("SELECT * FROM transitions ORDER BY id")
     assert any(
-        change["after"] == "queued" and str(letter) in str(change["reason"]) for change in changes
+        change["after"] == "queued" and str(dead_letter) in str(change["reason"])
+        for change in changes
     )
 
 
@@ -51,7 +52,7 @@ async def test_what_is_published_is_what_the_producer_wrote_and_when_it_was_firs
     body = written()
     async with rig.archiving():
         await rig.bury(body, key="email.high")
-        await rig.letters()
+        await rig.dead_letters()
     await rig.replay(BURIED)
     queue = await rig._broker.get_queue("tidings.email.high", ensure=False)
     message = await queue.get(no_ack=True)
@@ -63,7 +64,7 @@ async def test_what_is_published_is_what_the_producer_wrote_and_when_it_was_firs
     assert not any(name.startswith("x-death") for name in message.headers)
 
 
-async def test_two_replays_at_once_publish_each_letter_once(rig: DeadLetterRig) -> None:
+async def test_two_replays_at_once_publish_each_dead_letter_once(rig: DeadLetterRig) -> None:
     await rig.archived(*(written() for _ in range(60)))
     one, other = await asyncio.gather(rig.replay(BURIED), rig.replay(BURIED))
     assert one.replayed + other.replayed == 60
@@ -75,11 +76,11 @@ async def test_two_replays_at_once_publish_each_letter_once(rig: DeadLetterRig) 
 
 async def test_a_replay_that_was_killed_is_finished_by_the_scheduler(rig: DeadLetterRig) -> None:
     """Killed after it wrote down what to publish, before it published anything."""
-    letters = await rig.archived(written(), written())
+    dead_letters = await rig.archived(written(), written())
     async with rig.ledger("killed") as ledger:
         expires_at = Policies(rig.settings).expires_at
-        begun = await ledger.letters.replays.begin(
-            letters, uuid4(), expires_at=expires_at, actor="test"
+        begun = await ledger.dead_letters.replays.begin(
+            dead_letters, uuid4(), expires_at=expires_at, actor="test"
         )
     assert len(begun.dispatches) == 2
     channel = ScriptedChannel()
@@ -87,7 +88,7 @@ async def test_a_replay_that_was_killed_is_finished_by_the_scheduler(rig: DeadLe
         await eventually(lambda: len(channel.sent) == 2)  # seconds later
 
         async def replayed() -> bool:
-            return {row["state"] for row in await rig.letters(2)} == {"replayed"}
+            return {row["state"] for row in await rig.dead_letters(2)} == {"replayed"}
 
         await eventually(replayed)
 
@@ -95,17 +96,17 @@ async def test_a_replay_that_was_killed_is_finished_by_the_scheduler(rig: DeadLe
 async def test_a_batch_begun_again_after_its_reply_was_lost_is_still_its_own(
     rig: DeadLetterRig,
 ) -> None:
-    letters = await rig.archived(written(), written())
+    dead_letters = await rig.archived(written(), written())
     run, expires_at = uuid4(), Policies(rig.settings).expires_at
     async with rig.ledger() as ledger:
-        first = await ledger.letters.replays.begin(
-            letters, run, expires_at=expires_at, actor="test"
+        first = await ledger.dead_letters.replays.begin(
+            dead_letters, run, expires_at=expires_at, actor="test"
         )
-        again = await ledger.letters.replays.begin(
-            letters, run, expires_at=expires_at, actor="test"
+        again = await ledger.dead_letters.replays.begin(
+            dead_letters, run, expires_at=expires_at, actor="test"
         )
-        other = await ledger.letters.replays.begin(
-            letters, uuid4(), expires_at=expires_at, actor="test"
+        other = await ledger.dead_letters.replays.begin(
+            dead_letters, uuid4(), expires_at=expires_at, actor="test"
         )
     assert len(first.dispatches) == 2
     assert (again.dispatches, again.later, again.not_replayed) == ((), 2, ())
@@ -113,26 +114,31 @@ async def test_a_batch_begun_again_after_its_reply_was_lost_is_still_its_own(
 
 
 async def test_a_confirm_that_was_not_recorded_is_made_up_for(rig: DeadLetterRig) -> None:
-    letters = await rig.archived(written())
+    dead_letters = await rig.archived(written())
     async with rig.ledger("killed") as ledger:
         expires_at = Policies(rig.settings).expires_at
-        await ledger.letters.replays.begin(letters, uuid4(), expires_at=expires_at, actor="test")
-        await ledger.letters.replays.finish()
-        assert (await rig.letters())[0]["state"] == "replaying"
+        await ledger.dead_letters.replays.begin(
+            dead_letters, uuid4(), expires_at=expires_at, actor="test"
+        )
+        await ledger.dead_letters.replays.finish()
+        assert (await rig.dead_letters())[0]["state"] == "replaying"
         await rig.fetch("UPDATE notifications SET state = 'sent', dispatch_at = NULL")  # claimed
-        await ledger.letters.replays.finish()
-        assert (await rig.letters())[0]["state"] == "replayed"
+        await ledger.dead_letters.replays.finish()
+        assert (await rig.dead_letters())[0]["state"] == "replayed"
 
 
-async def test_a_letter_that_fails_again_becomes_a_letter_of_the_next_epoch(
+async def test_a_dead_letter_that_fails_again_becomes_a_dead_letter_of_the_next_epoch(
     rig: DeadLetterRig,
 ) -> None:
     await rig.archived(written())
     async with rig.archiving(), rig.working(ScriptedChannel(script=_always(Rejected("no")))):
         summary = await rig.replay(BURIED, Plan(watch=10))
-        letters = await rig.letters(2)
+        dead_letters = await rig.dead_letters(2)
     assert (summary.outcomes.failed, summary.well) == (1, False)
-    assert [(row["state"], row["epoch"]) for row in letters] == [("replayed", 0), ("buried", 1)]
+    assert [(row["state"], row["epoch"]) for row in dead_letters] == [
+        ("replayed", 0),
+        ("buried", 1),
+    ]
 
 
 async def test_a_canary_that_fails_again_stops_the_rest(rig: DeadLetterRig) -> None:
@@ -144,7 +150,7 @@ async def test_a_canary_that_fails_again_stops_the_rest(rig: DeadLetterRig) -> N
     assert summary.left == 28
     assert summary.stopped is not None
     assert "2 of 2 failed again" in summary.stopped
-    assert len([row for row in await rig.letters(30) if row["state"] == "buried"]) == 28
+    assert len([row for row in await rig.dead_letters(30) if row["state"] == "buried"]) == 28
 
 
 async def test_a_canary_that_is_only_retried_counts_as_failed_again(rig: DeadLetterRig) -> None:
@@ -195,61 +201,65 @@ async def test_what_can_t_be_read_is_refused_and_says_what_is_wrong_with_it(
 ) -> None:
     async with rig.archiving():
         await rig.publish_dead(b"{", {})
-        await rig.letters()
+        await rig.dead_letters()
     summary = await rig.replay(BURIED)
     (refused,) = summary.refused
     assert refused.refusal is Refusal.MALFORMED
     assert "is not valid JSON" in refused.why
-    assert (await rig.letters())[0]["state"] == "buried"
+    assert (await rig.dead_letters())[0]["state"] == "buried"
 
 
 async def test_what_could_not_be_read_then_and_can_be_now_is_replayed(rig: DeadLetterRig) -> None:
     body = written()
     async with rig.archiving():
         await rig.publish_dead(b"{", {})
-        (letter,) = await rig.letters()
+        (dead_letter,) = await rig.dead_letters()
     await rig.fetch("UPDATE dead_letters SET body = $1", body)  # a newer version reads it
     channel = ScriptedChannel()
     async with rig.working(channel):
         summary = await rig.replay(BURIED, Plan(watch=10))
     assert summary.outcomes.delivered == 1
-    assert letter["notification_id"] is None
-    assert (await rig.letters())[0]["notification_id"] == channel.requests[0].attempt.id
+    assert dead_letter["notification_id"] is None
+    assert (await rig.dead_letters())[0]["notification_id"] == channel.requests[0].attempt.id
 
 
 async def test_a_wrong_routing_key_is_mended_by_replaying(rig: DeadLetterRig) -> None:
     async with rig.archiving():
         id = await rig.publish("emial.high")
-        await rig.letters()
+        await rig.dead_letters()
     channel = ScriptedChannel()
     async with rig.working(channel):
         await rig.replay(BURIED, Plan(watch=10))
     assert list(channel.sent) == [id]
 
 
-async def test_a_replayed_letter_is_replayed_again_only_where_forced(rig: DeadLetterRig) -> None:
-    (letter,) = await rig.archived(written())
+async def test_a_replayed_dead_letter_is_replayed_again_only_where_forced(
+    rig: DeadLetterRig,
+) -> None:
+    (dead_letter,) = await rig.archived(written())
     channel = ScriptedChannel()
     async with rig.working(channel):
-        await rig.replay(LetterFilter(ids=(letter,)), Plan(watch=10))
-        again = await rig.replay(LetterFilter(ids=(letter,)), Plan(watch=10))
+        await rig.replay(DeadLetterFilter(ids=(dead_letter,)), Plan(watch=10))
+        again = await rig.replay(DeadLetterFilter(ids=(dead_letter,)), Plan(watch=10))
         assert (again.replayed, again.taken) == (0, 1)
-        forced = await rig.replay(LetterFilter(ids=(letter,)), Plan(force=True, watch=10))
+        forced = await rig.replay(DeadLetterFilter(ids=(dead_letter,)), Plan(force=True, watch=10))
     assert (forced.replayed, forced.outcomes.delivered) == (1, 1)
     assert [request.attempt.epoch for request in channel.requests] == [1, 2]
 
 
-async def test_a_letter_whose_notification_is_still_on_its_way_is_refused_even_where_forced(
+async def test_a_dead_letter_whose_notification_is_still_on_its_way_is_refused_even_where_forced(
     rig: DeadLetterRig,
 ) -> None:
-    (letter,) = await rig.archived(written())
-    await rig.replay(LetterFilter(ids=(letter,)))
-    forced = await rig.replay(LetterFilter(ids=(letter,)), Plan(force=True, watch=0))
+    (dead_letter,) = await rig.archived(written())
+    await rig.replay(DeadLetterFilter(ids=(dead_letter,)))
+    forced = await rig.replay(DeadLetterFilter(ids=(dead_letter,)), Plan(force=True, watch=0))
     assert forced.replayed == 0
     assert "queued" in forced.refused[0].why
 
 
-async def test_two_letters_of_one_notification_are_not_both_replayed(rig: DeadLetterRig) -> None:
+async def test_two_dead_letters_of_one_notification_are_not_both_replayed(
+    rig: DeadLetterRig,
+) -> None:
     id = uuid4()
     await rig.archived(written(id, subject="one"), written(id, subject="two"))
     summary = await rig.replay(BURIED)
@@ -257,7 +267,7 @@ async def test_two_letters_of_one_notification_are_not_both_replayed(rig: DeadLe
     assert await rig.depth(NORMAL) == 1
 
 
-async def test_a_letter_with_other_content_takes_its_notification_s_place_only_where_forced(
+async def test_a_dead_letter_with_other_content_takes_its_notification_s_place_only_where_forced(
     rig: DeadLetterRig,
 ) -> None:
     """The same id published again to a wrong key: what is sent is what was stored first."""
@@ -270,20 +280,23 @@ async def test_a_letter_with_other_content_takes_its_notification_s_place_only_w
         id = await rig.publish(subject="one")
         await rig.reaches(id, "failed")
         await rig.publish("emial.high", id=str(id), subject="two")
-        letters = await rig.letters(2)
-        (stray,) = (one["id"] for one in letters if one["reason"] == "unroutable")
-        for wanted in (BURIED, LetterFilter(reason=Reason.UNROUTABLE)):
+        dead_letters = await rig.dead_letters(2)
+        (stray,) = (one["id"] for one in dead_letters if one["reason"] == "unroutable")
+        for wanted in (BURIED, DeadLetterFilter(reason=Reason.UNROUTABLE)):
             summary = await rig.replay(wanted, Plan(watch=10))
             (refused,) = summary.refused
-            assert (str(refused.letter), refused.refusal) == (str(stray), Refusal.OTHER_CONTENT)
+            assert (str(refused.dead_letter), refused.refusal) == (
+                str(stray),
+                Refusal.OTHER_CONTENT,
+            )
         assert [one.content.subject for one in channel.requests] == ["one", "one"]
-        only = LetterFilter(ids=(UUID(str(stray)),))
+        only = DeadLetterFilter(ids=(UUID(str(stray)),))
         forced = await rig.replay(only, Plan(force=True, watch=10))
     assert forced.outcomes.delivered == 1
     assert [one.content.subject for one in channel.requests] == ["one", "one", "two"]
 
 
-async def test_a_letter_that_is_only_written_otherwise_is_its_notification_s(
+async def test_a_dead_letter_that_is_only_written_otherwise_is_its_notification_s(
     rig: DeadLetterRig,
 ) -> None:
     channel = ScriptedChannel(script=lambda _, before: None if before else Rejected("not yet"))
@@ -292,25 +305,25 @@ async def test_a_letter_that_is_only_written_otherwise_is_its_notification_s(
     async with rig.archiving(), rig.working(channel):
         await rig.publish(body=body)
         await eventually(lambda: channel.requests)
-        await rig.letters()
+        await rig.dead_letters()
         await rig.publish("emial.high", body=otherwise)
-        letters = await rig.letters(2)
-        (stray,) = (one["id"] for one in letters if one["reason"] == "unroutable")
-        summary = await rig.replay(LetterFilter(ids=(UUID(str(stray)),)), Plan(watch=10))
+        dead_letters = await rig.dead_letters(2)
+        (stray,) = (one["id"] for one in dead_letters if one["reason"] == "unroutable")
+        summary = await rig.replay(DeadLetterFilter(ids=(UUID(str(stray)),)), Plan(watch=10))
     assert (list(summary.refused), summary.outcomes.delivered) == ([], 1)
 
 
-async def test_a_letter_whose_key_another_notification_holds_is_replayed_only_where_forced(
+async def test_a_dead_letter_whose_key_another_notification_holds_is_replayed_only_where_forced(
     rig: DeadLetterRig,
 ) -> None:
     """Published to a wrong key, then rightly under another id: one of the two is enough."""
     channel = ScriptedChannel()
     async with rig.archiving(), rig.working(channel):
         await rig.publish("emial.high", idempotency_key="k1")
-        (letter,) = await rig.letters()
+        (dead_letter,) = await rig.dead_letters()
         sent = await rig.publish(idempotency_key="k1")
         await rig.reaches(sent, "sent")
-        wanted = LetterFilter(ids=(UUID(str(letter["id"])),))
+        wanted = DeadLetterFilter(ids=(UUID(str(dead_letter["id"])),))
         (refused,) = (await rig.replay(wanted)).refused
         assert str(sent) in refused.why
         forced = await rig.replay(wanted, Plan(force=True, watch=10))
@@ -323,7 +336,7 @@ async def test_of_several_given_up_under_one_key_the_first_replayed_stands_for_a
     async with rig.archiving():
         await rig.bury(written(uuid4(), idempotency_key="k1"))
         await rig.bury(written(uuid4(), idempotency_key="k1"))
-        await rig.letters(2)
+        await rig.dead_letters(2)
     summary = await rig.replay(BURIED)
     assert (summary.replayed, len(summary.refused)) == (1, 1)
     assert "has the same idempotency key" in summary.refused[0].why
@@ -334,15 +347,15 @@ async def test_what_was_perhaps_delivered_is_left_to_a_person(rig: DeadLetterRig
     async with rig.archiving():
         await rig.bury(outcome=unknown)
         await rig.bury()
-        await rig.letters(2)
+        await rig.dead_letters(2)
     async with rig.ledger() as ledger:
-        select = ledger.letters.search.select
+        select = ledger.dead_letters.search.select
         bulk = await select(BURIED)
-        assert (len(bulk.letters), bulk.uncertain) == (1, 1)
-        asked = await select(LetterFilter(reason=Reason.OUTCOME_UNKNOWN))
-        assert (len(asked.letters), asked.uncertain) == (1, 0)
-        named = await select(LetterFilter(ids=(asked.letters[0].id,)))
-        assert len(named.letters) == 1
+        assert (len(bulk.dead_letters), bulk.uncertain) == (1, 1)
+        asked = await select(DeadLetterFilter(reason=Reason.OUTCOME_UNKNOWN))
+        assert (len(asked.dead_letters), asked.uncertain) == (1, 0)
+        named = await select(DeadLetterFilter(ids=(asked.dead_letters[0].id,)))
+        assert len(named.dead_letters) == 1
 
 
 async def test_what_would_expire_again_is_left_out(rig: DeadLetterRig) -> None:
@@ -352,23 +365,23 @@ async def test_what_would_expire_again_is_left_out(rig: DeadLetterRig) -> None:
         await rig.bury(outcome=expired)
         await rig.bury(written(expires_at=soon))
         await rig.bury()
-        await rig.letters(3)
+        await rig.dead_letters(3)
     async with rig.ledger() as ledger:
 
         async def left_out() -> bool:
-            selection = await ledger.letters.search.select(BURIED)
-            return (len(selection.letters), selection.too_late) == (1, 2)
+            selection = await ledger.dead_letters.search.select(BURIED)
+            return (len(selection.dead_letters), selection.too_late) == (1, 2)
 
         await eventually(left_out)
-        asked = await ledger.letters.search.select(LetterFilter(reason=Reason.EXPIRED))
-        assert len(asked.letters) == 1
+        asked = await ledger.dead_letters.search.select(DeadLetterFilter(reason=Reason.EXPIRED))
+        assert len(asked.dead_letters) == 1
 
 
-async def test_a_letter_that_is_not_due_yet_waits_for_its_time(rig: DeadLetterRig) -> None:
+async def test_a_dead_letter_that_is_not_due_yet_waits_for_its_time(rig: DeadLetterRig) -> None:
     due = datetime.now(UTC) + timedelta(seconds=3)
     async with rig.archiving():
         await rig.publish("emial.high", body=written(scheduled_at=due.isoformat()))
-        await rig.letters()
+        await rig.dead_letters()
     channel = ScriptedChannel()
     async with rig.scheduling(), rig.working(channel):
         summary = await rig.replay(BURIED, Plan(watch=10))
@@ -377,26 +390,26 @@ async def test_a_letter_that_is_not_due_yet_waits_for_its_time(rig: DeadLetterRi
         assert datetime.now(UTC) >= due
 
 
-async def test_letters_without_a_lane_come_back_as_letters(rig: DeadLetterRig) -> None:
+async def test_dead_letters_without_a_lane_come_back_as_dead_letters(rig: DeadLetterRig) -> None:
     await rig.archived(written())
     async with rig.archiving():
         await rig._broker.queue_delete(NORMAL)
         await rig.replay(BURIED)
-        letters = await rig.letters(2)
-    assert [(row["reason"], row["state"], row["epoch"]) for row in letters] == [
+        dead_letters = await rig.dead_letters(2)
+    assert [(row["reason"], row["state"], row["epoch"]) for row in dead_letters] == [
         ("rejected", "replayed", 0),
         ("unroutable", "buried", 1),
     ]
-    assert await rig.state(UUID(str(letters[1]["notification_id"]))) == "failed"
+    assert await rig.state(UUID(str(dead_letters[1]["notification_id"]))) == "failed"
 
 
 async def test_a_broker_that_is_away_leaves_what_was_begun_to_the_scheduler(
     rig: DeadLetterRig,
 ) -> None:
-    (letter,) = await rig.archived(written())
+    (dead_letter,) = await rig.archived(written())
     exchange = await rig._broker.get_exchange("tidings.notifications", ensure=False)
     await exchange.delete()
-    summary = await rig.replay(LetterFilter(ids=(letter,)))
+    summary = await rig.replay(DeadLetterFilter(ids=(dead_letter,)))
     assert summary.stopped is not None
     assert summary.replayed == 1
     (row,) = await rig.fetch("SELECT state, dispatch_at FROM notifications")
@@ -404,7 +417,7 @@ async def test_a_broker_that_is_away_leaves_what_was_begun_to_the_scheduler(
     assert row["dispatch_at"] is not None
 
 
-async def test_thousands_of_letters_take_seconds(rig: DeadLetterRig) -> None:
+async def test_thousands_of_dead_letters_take_seconds(rig: DeadLetterRig) -> None:
     count = 3_000
     await _in_the_ledger(rig, count)
     began = asyncio.get_running_loop().time()
@@ -416,22 +429,22 @@ async def test_thousands_of_letters_take_seconds(rig: DeadLetterRig) -> None:
 
 
 async def _in_the_ledger(rig: DeadLetterRig, count: int) -> None:
-    """Letters as the archive leaves them, without the way there."""
+    """Dead letters as the archive leaves them, without the way there."""
     async with AsyncExitStack() as stack:
         ledger = await stack.enter_async_context(rig.ledger())
         policies = Policies(rig.settings)
         from tidings.broker import dead_letter_headers
-        from tidings.delivery.letter import Letter, Origin
+        from tidings.delivery.dead_letter import DeadLetter, Origin
         from tidings_events import parse
 
         now = datetime.now(UTC)
-        letters = []
+        dead_letters = []
         for _ in range(count):
             body = written()
             notification = parse(body)
-            letters.append(
-                Letter(
-                    id=dead_letter_headers.letter_id(notification.id, 0),
+            dead_letters.append(
+                DeadLetter(
+                    id=dead_letter_headers.dead_letter_id(notification.id, 0),
                     reason=Reason.REJECTED,
                     failure=Failure("rejected", "no"),
                     body=body,
@@ -449,8 +462,8 @@ async def _in_the_ledger(rig: DeadLetterRig, count: int) -> None:
                 )
             )
         for start in range(0, count, 200):
-            some = letters[start : start + 200]
-            await ledger.letters.burials.bury([policies.request(one) for one in some])
+            some = dead_letters[start : start + 200]
+            await ledger.dead_letters.burials.bury([policies.request(one) for one in some])
 
 
 def _always(error: Exception) -> Callable[[SendRequest, int], Exception]:

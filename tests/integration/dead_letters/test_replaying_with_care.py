@@ -12,9 +12,9 @@ from tests.support.dead_letter_rig import DeadLetterRig, environment_of, written
 
 
 async def one_of_each(rig: DeadLetterRig) -> list[UUID]:
-    """Letters that are replayed, and one for each reason why others are not."""
+    """Dead letters that are replayed, and one for each reason why others are not."""
     twice, gone = uuid4(), uuid4()
-    letters = await rig.archived(
+    dead_letters = await rig.archived(
         *(written() for _ in range(3)),
         written(twice, subject="one"),
         written(twice, subject="two"),
@@ -23,23 +23,23 @@ async def one_of_each(rig: DeadLetterRig) -> list[UUID]:
         written(),
     )
     await rig.fetch("UPDATE notifications SET state = 'cancelled' WHERE id = $1", gone)
-    for state, letter in (("replayed", letters[6]), ("discarded", letters[7])):
-        await rig.fetch("UPDATE dead_letters SET state = $1 WHERE id = $2", state, letter)
+    for state, dead_letter in (("replayed", dead_letters[6]), ("discarded", dead_letters[7])):
+        await rig.fetch("UPDATE dead_letters SET state = $1 WHERE id = $2", state, dead_letter)
     async with rig.archiving():
         await rig.publish_dead(b'{"id": 5}', {})
-        rows = await rig.letters(9)
+        rows = await rig.dead_letters(9)
     return [UUID(str(row["id"])) for row in rows]
 
 
 @pytest.fixture
-async def letters(rig: DeadLetterRig) -> list[UUID]:
+async def dead_letters(rig: DeadLetterRig) -> list[UUID]:
     return await one_of_each(rig)
 
 
 async def test_a_dry_run_says_how_many_are_refused_and_why_as_the_replay_then_does(
-    rig: DeadLetterRig, tidings: Tidings, letters: list[UUID]
+    rig: DeadLetterRig, tidings: Tidings, dead_letters: list[UUID]
 ) -> None:
-    ids = [str(letter) for letter in letters]
+    ids = [str(dead_letter) for dead_letter in dead_letters]
     before = await rig.fetch("SELECT id, state, changed_at FROM dead_letters ORDER BY id")
     dry = json.loads((await tidings("replay", *ids, "--dry-run", "--json")).out)
     words = await tidings("replay", *ids, "--dry-run")
@@ -51,7 +51,7 @@ async def test_a_dry_run_says_how_many_are_refused_and_why_as_the_replay_then_do
     assert dry["refused_by_reason"] == dict.fromkeys(
         ("already_replayed", "discarded", "malformed", "ended", "other_content"), 1
     )
-    assert "4 letters would be replayed" in words.out
+    assert "4 dead letters would be replayed" in words.out
     assert "1  not replayed: can't be read" in words.out
     assert "1  not replayed: their notification has ended otherwise" in words.out
     assert words.code == 0
@@ -61,7 +61,7 @@ async def test_a_dry_run_across_batches_counts_a_notification_once(
     rig: DeadLetterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tidings.ledger.dead_letters.policies import Policies
-    from tidings.ledger.dead_letters.search import LetterFilter
+    from tidings.ledger.dead_letters.search import DeadLetterFilter
     from tidings.operations.dead_letters import pacing
     from tidings.operations.dead_letters.rehearsal import rehearse
 
@@ -69,9 +69,9 @@ async def test_a_dry_run_across_batches_counts_a_notification_once(
     id = uuid4()
     await rig.archived(written(id, subject="one"), written(id, subject="two"))
     async with rig.ledger() as ledger:
-        selection = await ledger.letters.search.select(LetterFilter())
+        selection = await ledger.dead_letters.search.select(DeadLetterFilter())
         expires_at = Policies(rig.settings).expires_at
-        done = await rehearse(ledger, selection.letters, expires_at, force=False)
+        done = await rehearse(ledger, selection.dead_letters, expires_at, force=False)
     assert (done.replayed, len(done.not_replayed)) == (1, 1)
 
 

@@ -35,13 +35,13 @@ SELECT column_name FROM information_schema.columns c
 
 @pytest.fixture
 async def hostile(rig: DeadLetterRig, tmp_path: Path) -> list[str]:
-    """Ids of a notification and of letters in whose every text are escapes."""
+    """Ids of a notification and of dead letters in whose every text are escapes."""
     headers: dict[str, object] = {"x-hostile": HOSTILE, HOSTILE[:40]: "1"}
     body = written(body=HOSTILE, metadata={"hostile": HOSTILE})
     async with rig.archiving():
         await rig.bury(body, outcome=rejected(HOSTILE, HOSTILE[:20]), headers=headers)
         await rig.publish_dead(HOSTILE.encode(), headers)
-        rows = await rig.letters(2)
+        rows = await rig.dead_letters(2)
     for table in (
         "notifications",
         "dead_letters",
@@ -78,21 +78,21 @@ async def hostile(rig: DeadLetterRig, tmp_path: Path) -> list[str]:
 async def test_no_field_of_any_command_steers_the_terminal(
     rig: DeadLetterRig, tidings: Tidings, hostile: list[str], tmp_path: Path
 ) -> None:
-    notification, *letters = hostile
+    notification, *dead_letters = hostile
     odd_file = str(tmp_path / HOSTILE.replace("/", "")[:150])
     shows: list[tuple[str, ...]] = [
         ("list",),
         ("show", notification),
         ("dead", "list"),
         ("dead", "groups"),
-        *(("dead", "show", letter) for letter in letters),
-        ("show", letters[1]),
+        *(("dead", "show", dead_letter) for dead_letter in dead_letters),
+        ("show", dead_letters[1]),
         ("ps",),
         ("doctor",),
         ("verify",),
         ("topology", "check"),
-        ("replay", *letters, "--dry-run"),
-        ("dead", "edit", *letters, "--set", f"user_id={HOSTILE}x", "--dry-run"),
+        ("replay", *dead_letters, "--dry-run"),
+        ("dead", "edit", *dead_letters, "--set", f"user_id={HOSTILE}x", "--dry-run"),
         ("channels", "list"),
         ("channels", "history"),
         ("stats",),
@@ -108,7 +108,7 @@ async def test_no_field_of_any_command_steers_the_terminal(
     ]
     revealed = [
         ("show", notification, "--reveal"),
-        *(("dead", "show", one, "--reveal") for one in letters),
+        *(("dead", "show", one, "--reveal") for one in dead_letters),
     ]
 
     async def shown(typed: tuple[str, ...]) -> str:
@@ -146,13 +146,13 @@ async def test_arguments_that_a_library_puts_into_headers_are_not_shown_unless_a
             json.dumps({"id": str(uuid4()), "channel": "sms", "recipient": SECRET + "x"}).encode(),
             {},
         )
-        rows = await rig.letters(2)
-    letters = [str(row["id"]) for row in rows]
+        rows = await rig.dead_letters(2)
+    dead_letters = [str(row["id"]) for row in rows]
     hidden = [
-        *(("dead", "show", letter) for letter in letters),
+        *(("dead", "show", dead_letter) for dead_letter in dead_letters),
         ("dead", "list"),
         ("dead", "groups"),
-        ("replay", *letters, "--dry-run"),
+        ("replay", *dead_letters, "--dry-run"),
     ]
     for shown in await asyncio.gather(
         *(tidings(*typed, *more) for typed in hidden for more in ((), ("--json",)))

@@ -17,7 +17,7 @@ from tidings.broker.topology.layout import DEAD
 from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.ports import SendRequest
-from tidings.ledger.dead_letters.search import LetterFilter
+from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings_events.routing import EXCHANGE
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -45,8 +45,8 @@ def user_of(rig: DeadLetterRig) -> str:
     return URL(rig.settings.broker.urls[0]).user or "guest"
 
 
-def told(letter: Mapping[str, object]) -> dict[str, str]:
-    found: dict[str, str] = json.loads(str(letter["properties"]))
+def told(dead_letter: Mapping[str, object]) -> dict[str, str]:
+    found: dict[str, str] = json.loads(str(dead_letter["properties"]))
     return found
 
 
@@ -56,16 +56,18 @@ def never(request: SendRequest, before: int) -> Exception:
     return Unavailable("451 later") if before == 0 else Rejected("550 no such user")
 
 
-async def test_a_worker_s_letter_has_them_after_retries_too(rig: DeadLetterRig) -> None:
+async def test_a_worker_s_dead_letter_has_them_after_retries_too(rig: DeadLetterRig) -> None:
     user = user_of(rig)
     async with rig.archiving(), rig.working(ScriptedChannel(script=never)):
         await publish(rig, written(), user_id=user)
-        (letter,) = await rig.letters()
-        assert letter["attempts"] == 2
+        (dead_letter,) = await rig.dead_letters()
+        assert dead_letter["attempts"] == 2
         await publish(rig, b"{", "email.low", user_id=user)
-        letters = await rig.letters(2)
-    assert [told(one) for one in letters] == [{**KEPT, "user_id": user}] * 2
-    assert all("x-tidings-properties" not in json.loads(str(one["headers"])) for one in letters)
+        dead_letters = await rig.dead_letters(2)
+    assert [told(one) for one in dead_letters] == [{**KEPT, "user_id": user}] * 2
+    assert all(
+        "x-tidings-properties" not in json.loads(str(one["headers"])) for one in dead_letters
+    )
 
 
 async def test_what_rabbitmq_gives_up_or_leads_here_has_its_own(rig: DeadLetterRig) -> None:
@@ -74,29 +76,31 @@ async def test_what_rabbitmq_gives_up_or_leads_here_has_its_own(rig: DeadLetterR
     queue = await rig._broker.get_queue("tidings.email.low", ensure=False)
     await (await queue.get()).reject(requeue=False)
     async with rig.archiving():
-        letters = await rig.letters(2)
-    assert {str(one["reason"]) for one in letters} == {"unroutable", "rejected"}
-    assert [told(one) for one in letters] == [KEPT] * 2
+        dead_letters = await rig.dead_letters(2)
+    assert {str(one["reason"]) for one in dead_letters} == {"unroutable", "rejected"}
+    assert [told(one) for one in dead_letters] == [KEPT] * 2
 
 
 async def test_what_died_of_its_own_expiration_says_so(rig: DeadLetterRig) -> None:
     body = written()
     await publish(rig, body, "email.low", expiration=timedelta(milliseconds=50))
     async with rig.archiving():
-        (letter,) = await rig.letters()
-        await rig.reaches(letter["notification_id"], "expired")  # type: ignore[arg-type]
-    assert (letter["reason"], letter["kind"]) == ("expired", "broker_expired")
-    assert "its own AMQP expiration of 50ms ran out in tidings.email.low" in str(letter["message"])
-    assert told(letter) == {**KEPT, "expiration": "50"}
+        (dead_letter,) = await rig.dead_letters()
+        await rig.reaches(dead_letter["notification_id"], "expired")  # type: ignore[arg-type]
+    assert (dead_letter["reason"], dead_letter["kind"]) == ("expired", "broker_expired")
+    assert "its own AMQP expiration of 50ms ran out in tidings.email.low" in str(
+        dead_letter["message"]
+    )
+    assert told(dead_letter) == {**KEPT, "expiration": "50"}
 
 
 async def test_what_a_policy_let_expire_in_its_lane_says_that_instead(rig: DeadLetterRig) -> None:
-    """Whoever goes through a retry queue has died there too, and is no letter for that."""
+    """Whoever goes through a retry queue has died there too, and is no dead letter for that."""
     died = {"x-death": [{"queue": "tidings.email.low", "reason": "expired"}]}
     async with rig.archiving():
         await rig.publish_dead(written(), died)
-        (letter,) = await rig.letters()
-    assert "longer than a policy there allows" in str(letter["message"])
+        (dead_letter,) = await rig.dead_letters()
+    assert "longer than a policy there allows" in str(dead_letter["message"])
 
 
 async def test_what_fails_again_after_a_replay_or_waited_for_its_time_still_has_them(
@@ -107,22 +111,22 @@ async def test_what_fails_again_after_a_replay_or_waited_for_its_time_still_has_
     refused = ScriptedChannel(script=lambda *_: Rejected("550 no such user"))
     async with rig.archiving(), rig.scheduling(), rig.working(refused):
         await publish(rig, written(scheduled_at=due))
-        (first,) = await rig.letters()
-        await rig.replay(LetterFilter(ids=(first["id"],)))  # type: ignore[arg-type]
-        letters = await rig.letters(2)
-    assert [(one["epoch"], told(one)) for one in letters] == [(0, KEPT), (1, KEPT)]
+        (first,) = await rig.dead_letters()
+        await rig.replay(DeadLetterFilter(ids=(first["id"],)))  # type: ignore[arg-type]
+        dead_letters = await rig.dead_letters(2)
+    assert [(one["epoch"], told(one)) for one in dead_letters] == [(0, KEPT), (1, KEPT)]
 
 
 async def test_what_is_edited_keeps_them(rig: DeadLetterRig) -> None:
     async with rig.archiving():
         await publish(rig, written(), "emial.high")
-        (row,) = await rig.letters()
+        (row,) = await rig.dead_letters()
     async with rig.ledger() as ledger:
         body = written(row["notification_id"], subject="Mended")  # type: ignore[arg-type]
-        await ledger.letters.editing.supersede(
+        await ledger.dead_letters.editing.supersede(
             row["id"], body, expires_at=lambda _: None, actor="test"
         )  # type: ignore[arg-type]
-    assert [told(one) for one in await rig.letters(2)] == [KEPT] * 2
+    assert [told(one) for one in await rig.dead_letters(2)] == [KEPT] * 2
 
 
 @pytest.mark.parametrize("edited", [True, False])
@@ -135,34 +139,34 @@ async def test_what_is_mended_or_led_back_is_as_it_was_published(
     async with rig.archiving(), rig.working(channel):
         body, key = (written(id, recipent="a"), "email.low") if edited else (written(id), "e.low")
         await publish(rig, body, key, headers=headers)
-        (letter,) = await rig.letters()
-        mended = UUID(str(letter["id"]))
+        (dead_letter,) = await rig.dead_letters()
+        mended = UUID(str(dead_letter["id"]))
         if edited:
             async with rig.ledger() as ledger:
-                mended = await ledger.letters.editing.supersede(
+                mended = await ledger.dead_letters.editing.supersede(
                     mended, written(id), expires_at=lambda _: None, actor="test"
                 )
-        await rig.replay(LetterFilter(ids=(mended,)))
+        await rig.replay(DeadLetterFilter(ids=(mended,)))
         await rig.reaches(id, "sent")
     (stored,) = await rig.fetch("SELECT accepted_at, time_source FROM notifications")
     assert stored == {"accepted_at": said, "time_source": "producer"}
     failed, *_ = await rig.fetch("SELECT at, after FROM transitions ORDER BY at")
-    assert failed == {"at": letter["buried_at"], "after": "failed"}
+    assert failed == {"at": dead_letter["buried_at"], "after": "failed"}
     (sent,) = (one.attempt for one in channel.requests)
     assert (sent.first_seen, sent.traceparent) == (said, TRACE)
 
 
 @pytest.mark.parametrize("said", ["2026-01-02T03:04:05", "yesterday", "9999-12-31T23:59:59-14:00"])
-async def test_what_no_time_can_be_made_of_counts_from_when_its_letter_came(
+async def test_what_no_time_can_be_made_of_counts_from_when_its_dead_letter_came(
     rig: DeadLetterRig, said: str
 ) -> None:
     await publish(rig, written(), "e.low")
     async with rig.archiving():
-        (letter,) = await rig.letters()
+        (dead_letter,) = await rig.dead_letters()
     await rig.fetch("UPDATE dead_letters SET properties = $1", json.dumps({"timestamp": said}))
-    await rig.replay(LetterFilter())
+    await rig.replay(DeadLetterFilter())
     (stored,) = await rig.fetch("SELECT accepted_at, time_source FROM notifications")
-    assert stored == {"accepted_at": letter["buried_at"], "time_source": "read"}
+    assert stored == {"accepted_at": dead_letter["buried_at"], "time_source": "read"}
 
 
 @pytest.mark.parametrize("key", ["email.normal", "tidings"])
@@ -181,22 +185,26 @@ async def test_what_can_t_be_read_is_found_by_whom_it_is_about(
     async with rig.archiving(), rig.working(ScriptedChannel()):
         await rig.publish(key, body=body)
         await rig.publish(body=written(recipent="somebody else"))
-        letters = await rig.letters(2)
-    (letter,) = (one for one in letters if str(one["notification_id"]) == id)
-    assert (letter["channel"], letter["recipient"], letter["category"]) == ("sms", "+1555", "otp")
+        dead_letters = await rig.dead_letters(2)
+    (dead_letter,) = (one for one in dead_letters if str(one["notification_id"]) == id)
+    assert (dead_letter["channel"], dead_letter["recipient"], dead_letter["category"]) == (
+        "sms",
+        "+1555",
+        "otp",
+    )
     async with rig.ledger() as ledger:
-        search = ledger.letters.search
+        search = ledger.dead_letters.search
         for wanted in (
-            LetterFilter(recipient="+1555"),
-            LetterFilter(id_prefix=IdPrefix.parse(id)),
-            LetterFilter(id_prefix=IdPrefix.parse(id[:10])),
-            LetterFilter(id_prefix=IdPrefix.parse(str(letter["id"])[:10])),
-            LetterFilter(user_id="u1", entity_type="order", entity_id="7"),
+            DeadLetterFilter(recipient="+1555"),
+            DeadLetterFilter(id_prefix=IdPrefix.parse(id)),
+            DeadLetterFilter(id_prefix=IdPrefix.parse(id[:10])),
+            DeadLetterFilter(id_prefix=IdPrefix.parse(str(dead_letter["id"])[:10])),
+            DeadLetterFilter(user_id="u1", entity_type="order", entity_id="7"),
         ):
-            assert list(await search.ids(wanted)) == [letter["id"]], wanted
+            assert list(await search.ids(wanted)) == [dead_letter["id"]], wanted
             assert wanted.selects
-        assert await search.resolve(IdPrefix.parse(id)) == letter["id"]
-        assert list(await search.ids(LetterFilter(recipient="+15550100"))) == []
+        assert await search.resolve(IdPrefix.parse(id)) == dead_letter["id"]
+        assert list(await search.ids(DeadLetterFilter(recipient="+15550100"))) == []
 
 
 async def test_a_retry_that_can_t_be_read_any_more_ends_its_notification(
@@ -211,9 +219,9 @@ async def test_a_retry_that_can_t_be_read_any_more_ends_its_notification(
     await rig.fetch("UPDATE notifications SET body = $1", broken)  # as that version took it
     await rig.publish(body=broken, headers={"x-tidings-epoch": 0, "x-tidings-attempt": 2})
     async with rig.archiving(), rig.working(ScriptedChannel()):
-        letters = await rig.letters()
+        dead_letters = await rig.dead_letters()
         await eventually(lambda: _is(rig, "failed"))
-    assert [(one["notification_id"], one["reason"]) for one in letters] == [(id, "malformed")]
+    assert [(one["notification_id"], one["reason"]) for one in dead_letters] == [(id, "malformed")]
 
 
 async def _is(rig: DeadLetterRig, state: str) -> bool:
@@ -226,6 +234,6 @@ async def test_a_malformed_copy_ends_nobody_else_s_notification(rig: DeadLetterR
         id = await rig.publish()
         await rig.reaches(id, "sent")
         await rig.publish(body=written(id, unknown="field"))
-        await rig.letters()
+        await rig.dead_letters()
         assert await rig.state(id) == "sent"
     assert await rig.depth(DEAD) == 0

@@ -11,7 +11,7 @@ from tidings.scheduler.counting import count_for_ever
 from tidings.telemetry.metrics import Metrics
 
 DUE = "UPDATE notifications SET dispatch_at = now() + $2 * interval '1 second' WHERE id = $1"
-LETTER = """
+DEAD_LETTER = """
 INSERT INTO dead_letters (id, state, reason, kind, message, fingerprint, channel, body,
                           first_failed_at, last_failed_at, buried_at)
 SELECT gen_random_uuid(), $1, $2, $2, 'no', 'f', $3, '{}', now(), now(), now() - $4 * interval '1 second'
@@ -32,7 +32,7 @@ async def test_what_is_scheduled_overdue_or_a_dead_letter_is_counted(
         ("replayed", "rejected", "sms", 86_400),
         ("discarded", "expired", "email", 86_400),
     ):
-        await ledger_alone.execute(LETTER, state, reason, channel, age)
+        await ledger_alone.execute(DEAD_LETTER, state, reason, channel, age)
     metrics = Metrics()
 
     def value(name: str, **labels: str) -> float:

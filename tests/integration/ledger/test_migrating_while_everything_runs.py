@@ -16,7 +16,7 @@ HAS_COLUMN = (
     "SELECT count(*) FROM information_schema.columns WHERE (table_name, column_name) = ($1, $2)"
 )
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('dead_letters_recipient')"
-LETTER = """
+DEAD_LETTER = """
 INSERT INTO dead_letters (id, reason, kind, message, fingerprint, first_failed_at, last_failed_at, body)
 VALUES (gen_random_uuid(), 'rejected', 'rejected', '', 'abc', now(), now(), '')
 """
@@ -100,9 +100,9 @@ async def test_an_index_is_built_while_its_table_is_written_to(empty_database_ur
     async with session(empty_database_url) as archive, asyncio.TaskGroup() as tasks:
         burying = archive.transaction()
         await burying.start()
-        await archive.execute(LETTER)
+        await archive.execute(DEAD_LETTER)
         migrating = tasks.create_task(migrate(empty_database_url, patience=0))
-        others = tasks.create_task(longest_wait(empty_database_url, LETTER, done))
+        others = tasks.create_task(longest_wait(empty_database_url, DEAD_LETTER, done))
         await asyncio.sleep(LOCK_TIMEOUT + 0.5)
         assert not migrating.done()
         await burying.commit()

@@ -20,7 +20,7 @@ from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger import steps
 from tidings.ledger.database import Database, PostgresDatabase
-from tidings.ledger.dead_letters.search import LetterFilter
+from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.ledger import Ledger
 from tidings.ledger.notifications import id_search, requeue
 from tidings.ledger.notifications.requeue import Requeues, Selected
@@ -34,7 +34,7 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters import edits
 from tidings.operations.dead_letters.edits import EditRequest, FieldChange
-from tidings.operations.dead_letters.pacing import FEW as FEW_LETTERS
+from tidings.operations.dead_letters.pacing import FEW as FEW_DEAD_LETTERS
 from tidings.operations.dead_letters.rehearsal import rehearse
 from tidings.settings import Settings
 
@@ -343,12 +343,14 @@ async def test_what_waits_for_its_message_is_looked_for_among_the_newest(
     assert len(every) == 20
 
 
-async def test_a_rehearsal_looks_at_some_letters_and_says_at_how_many(
+async def test_a_rehearsal_looks_at_some_dead_letters_and_says_at_how_many(
     large: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(edits, "PATIENCE", 0)
     async with Ledger(settings_of(large), actor="test") as ledger:
-        chosen = (await ledger.letters.search.select(LetterFilter(fingerprint="3"))).letters
+        chosen = (
+            await ledger.dead_letters.search.select(DeadLetterFilter(fingerprint="3"))
+        ).dead_letters
         some, every = [
             await rehearse(ledger, chosen, lambda _: None, force=False, clock=Clock(patience))
             for patience in (0, None)
@@ -356,9 +358,9 @@ async def test_a_rehearsal_looks_at_some_letters_and_says_at_how_many(
         request = EditRequest(chosen, FieldChange(("locale=de",)), rehearsed=True)
         backend, actor = Backend(Settings(), ledger), Actor("test", "test")
         mended = await edits.edit(backend, actor, request, asyncio.Event())
-    assert (some.looked_at, len(some.not_replayed)) == (FEW_LETTERS, FEW_LETTERS)
+    assert (some.looked_at, len(some.not_replayed)) == (FEW_DEAD_LETTERS, FEW_DEAD_LETTERS)
     assert (every.looked_at, len(every.not_replayed)) == (429, 429)
-    assert (mended.cut_short, mended.left) == (True, 429 - FEW_LETTERS)
+    assert (mended.cut_short, mended.left) == (True, 429 - FEW_DEAD_LETTERS)
 
 
 async def test_statistics_count_the_newest_unless_the_whole_is_wanted(large: str) -> None:
@@ -374,13 +376,13 @@ async def test_statistics_count_the_newest_unless_the_whole_is_wanted(large: str
     assert recent.complete
 
 
-async def test_what_stands_open_is_counted_without_the_closed_letters(large: str) -> None:
+async def test_what_stands_open_is_counted_without_the_closed_dead_letters(large: str) -> None:
     now, read = await rows_read(large, standing)
     assert sum(one.count for one in now.open.values()) == 429
     assert read["dead_letters"] <= 429
 
 
-async def test_letters_that_never_became_notifications_are_counted_without_the_others(
+async def test_dead_letters_that_never_became_notifications_are_counted_without_the_others(
     large: str,
 ) -> None:
     add = """
@@ -393,7 +395,7 @@ async def test_letters_that_never_became_notifications_are_counted_without_the_o
     """
 
     async def counted(database: Database) -> Mapping[Reason, int]:
-        return await Reports(database).letters_alone()
+        return await Reports(database).dead_letters_alone()
 
     async with (
         PostgresDatabase(settings_of(large)) as database,

@@ -30,7 +30,7 @@ CHILDREN = (
 AGE = """
 UPDATE notifications SET accepted_at = $2, updated_at = $2, finished_at = CASE WHEN finished_at IS NULL THEN NULL ELSE $2::timestamptz END WHERE id = $1
 """
-LETTER = """
+DEAD_LETTER = """
 INSERT INTO dead_letters (id, notification_id, state, reason, kind, message, fingerprint, first_failed_at, last_failed_at, body, changed_at)
 VALUES ($1, $2, $3, 'rejected', 'rejected', '', 'f', now(), now(), '', $4)
 """
@@ -59,9 +59,9 @@ async def put(
 
 
 async def bury(rig: LedgerRig, notification: UUID | None, state: str) -> UUID:
-    letter = uuid4()
-    await rig.execute(LETTER, letter, notification, state, LONG_AGO)
-    return letter
+    dead_letter = uuid4()
+    await rig.execute(DEAD_LETTER, dead_letter, notification, state, LONG_AGO)
+    return dead_letter
 
 
 async def places(rig: LedgerRig) -> dict[UUID, str]:
@@ -160,8 +160,8 @@ async def test_what_ended_or_was_discarded_today_stays_whatever_period_is_asked_
 ) -> None:
     ended, discarded = await put(rig, State.SENT), await put(rig, State.FAILED)
     await rig.execute("UPDATE notifications SET finished_at = now() WHERE id = $1", ended)
-    letter = await bury(rig, discarded, "buried")
-    await Closings(rig.database).discard([letter], "no use", actor="jane")
+    dead_letter = await bury(rig, discarded, "buried")
+    await Closings(rig.database).discard([dead_letter], "no use", actor="jane")
     await run(rig, Periods(1))
     assert sorted(await places(rig)) == sorted([ended, discarded])
 
@@ -181,7 +181,7 @@ async def test_what_is_being_archived_is_left_alone(rig: LedgerRig, database_url
     try:
         await archive.execute("BEGIN")
         await archive.execute("SELECT FROM notifications WHERE id = $1 FOR NO KEY UPDATE", archived)
-        await archive.execute(LETTER, uuid4(), archived, "buried", LONG_AGO)
+        await archive.execute(DEAD_LETTER, uuid4(), archived, "buried", LONG_AGO)
         [row] = await rig.fetch(
             "SELECT deleted FROM tidings_delete_over('notifications_default', $1::jsonb, false, 1, NULL, NULL, 10)",
             Periods(30 * DAY).json,
@@ -246,7 +246,7 @@ async def test_what_changes_while_a_week_is_read_lives_on(
     try:
         await other.execute("BEGIN")
         await other.execute("SELECT FROM notifications WHERE id = $1 FOR NO KEY UPDATE", buried)
-        await other.execute(LETTER, uuid4(), buried, "buried", LONG_AGO)
+        await other.execute(DEAD_LETTER, uuid4(), buried, "buried", LONG_AGO)
         await other.execute(
             "UPDATE notifications SET state = 'queued', finished_at = NULL WHERE id = $1", replayed
         )
@@ -317,10 +317,10 @@ async def test_a_partition_of_many_weeks_loses_row_by_row_what_is_over(rig: Ledg
 
 async def test_a_closed_dead_letter_stays_for_as_long_as_it_would_be_missed(rig: LedgerRig) -> None:
     for days in (7, 9):
-        letter = await bury(rig, None, "discarded")
+        dead_letter = await bury(rig, None, "discarded")
         await rig.execute(
             "UPDATE dead_letters SET changed_at = now() - $2 * interval '1 day' WHERE id = $1",
-            letter,
+            dead_letter,
             days,
         )
     await run(rig, Periods(DAY))

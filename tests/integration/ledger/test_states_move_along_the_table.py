@@ -12,11 +12,11 @@ from tests.support.attempts import attempt_of
 from tests.support.ledger_rig import FAILURE, HOLDER, RETRY, WEEK, LedgerRig, record_of, request_of
 
 from tidings.delivery.attempt import Attempt
+from tidings.delivery.dead_letter import DeadLetter, Origin
 from tidings.delivery.errors import Refused
-from tidings.delivery.letter import Letter, Origin
 from tidings.delivery.outcome import Outcome, Reason, Sent, Undeliverable
 from tidings.delivery.states import State, may_become
-from tidings.ledger.dead_letters.dead_letters import Letters
+from tidings.ledger.dead_letters.dead_letters import DeadLetters
 from tidings.ledger.dead_letters.rows import BurialRequest
 from tidings.ledger.notifications.changes import Changes
 
@@ -87,9 +87,9 @@ async def cancel(ledger: LedgerRig, attempt: Attempt) -> None:
         await Changes(ledger.database).cancel(attempt.id, actor="a person", reason="mistake")
 
 
-def letter_of(attempt: Attempt, reason: Reason, origin: Origin) -> Letter:
+def dead_letter_of(attempt: Attempt, reason: Reason, origin: Origin) -> DeadLetter:
     now = datetime.now(UTC)
-    return Letter(
+    return DeadLetter(
         id=uuid4(),
         reason=reason,
         failure=FAILURE,
@@ -110,30 +110,30 @@ def letter_of(attempt: Attempt, reason: Reason, origin: Origin) -> Letter:
 
 def burying(reason: Reason, origin: Origin) -> Operation:
     async def work(ledger: LedgerRig, attempt: Attempt) -> None:
-        letters = Letters(ledger.database, actor="archive", window=WEEK)
-        await letters.burials.bury([BurialRequest(letter_of(attempt, reason, origin))])
+        dead_letters = DeadLetters(ledger.database, actor="archive", window=WEEK)
+        await dead_letters.burials.bury([BurialRequest(dead_letter_of(attempt, reason, origin))])
 
     return work
 
 
-async def buried(ledger: LedgerRig, attempt: Attempt) -> tuple[Letters, Letter]:
-    """A letter that lies open whatever its notification's state."""
-    letters = Letters(ledger.database, actor="a person", window=WEEK)
-    letter = letter_of(attempt, Reason.REJECTED, Origin.ASTRAY)
-    await letters.burials.bury([BurialRequest(letter)])
-    return letters, letter
+async def buried(ledger: LedgerRig, attempt: Attempt) -> tuple[DeadLetters, DeadLetter]:
+    """A dead letter that lies open whatever its notification's state."""
+    dead_letters = DeadLetters(ledger.database, actor="a person", window=WEEK)
+    dead_letter = dead_letter_of(attempt, Reason.REJECTED, Origin.ASTRAY)
+    await dead_letters.burials.bury([BurialRequest(dead_letter)])
+    return dead_letters, dead_letter
 
 
 async def discard(ledger: LedgerRig, attempt: Attempt) -> None:
-    letters, letter = await buried(ledger, attempt)
-    await letters.closings.discard([letter.id], "not worth it", actor="test")
+    dead_letters, dead_letter = await buried(ledger, attempt)
+    await dead_letters.closings.discard([dead_letter.id], "not worth it", actor="test")
 
 
 def replaying(*, force: bool) -> Operation:
     async def work(ledger: LedgerRig, attempt: Attempt) -> None:
-        letters, letter = await buried(ledger, attempt)
-        await letters.replays.begin(
-            [letter.id], uuid4(), expires_at=lambda _: None, actor="test", force=force
+        dead_letters, dead_letter = await buried(ledger, attempt)
+        await dead_letters.replays.begin(
+            [dead_letter.id], uuid4(), expires_at=lambda _: None, actor="test", force=force
         )
 
     return work
@@ -159,7 +159,7 @@ def outcomes() -> Iterator[Case]:
 
 
 def burials() -> Iterator[Case]:
-    """The worker's letters follow its record; RabbitMQ's tell of what no worker recorded."""
+    """The worker's dead letters follow its record; RabbitMQ's tell of what no worker recorded."""
     unfinished = (S.QUEUED, S.RETRYING)
     for reason in Reason:
         by_lane = moves(reason.state, *unfinished)

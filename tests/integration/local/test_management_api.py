@@ -18,14 +18,14 @@ async def declare(broker_url: str, queue: str) -> None:
 async def test_a_published_message_can_be_seen_and_stays(
     broker_url: str, management: Management
 ) -> None:
-    await declare(broker_url, "letters/1")
-    assert await management.publish("", "letters/1", "hello", {"message_id": "7"})
+    await declare(broker_url, "dead letters/1")
+    assert await management.publish("", "dead letters/1", "hello", {"message_id": "7"})
     for _ in range(2):
-        [message] = await management.peek("letters/1", 5)
+        [message] = await management.peek("dead letters/1", 5)
         assert (message["payload"], message["properties"]["message_id"]) == ("hello", "7")
-    [taken] = await management.peek("letters/1", remove=True)
+    [taken] = await management.peek("dead letters/1", remove=True)
     assert taken["payload"] == "hello"
-    assert await management.peek("letters/1") == []
+    assert await management.peek("dead letters/1") == []
 
 
 async def test_a_message_that_fits_no_queue_is_told(management: Management) -> None:
@@ -33,20 +33,20 @@ async def test_a_message_that_fits_no_queue_is_told(management: Management) -> N
 
 
 async def test_queues_can_be_emptied_and_deleted(broker_url: str, management: Management) -> None:
-    await declare(broker_url, "letters")
-    await management.publish("", "letters", "hello")
-    await management.purge("letters")
-    assert await management.peek("letters") == []
-    await management.delete_queue("letters")
+    await declare(broker_url, "dead_letters")
+    await management.publish("", "dead_letters", "hello")
+    await management.purge("dead_letters")
+    assert await management.peek("dead_letters") == []
+    await management.delete_queue("dead_letters")
     assert await management.queues() == []
 
 
 async def test_depths_follow_within_the_statistics_interval(
     broker_url: str, management: Management
 ) -> None:
-    await declare(broker_url, "letters")
-    await management.publish("", "letters", "hello")
-    while await management.depths() != {"letters": 1}:
+    await declare(broker_url, "dead_letters")
+    await management.publish("", "dead_letters", "hello")
+    while await management.depths() != {"dead_letters": 1}:
         pass
 
 
@@ -69,11 +69,11 @@ async def test_connections_that_do_not_come_are_not_waited_for_for_ever(
 
 
 async def test_a_policy_holds(broker_url: str, management: Management) -> None:
-    await declare(broker_url, "letters")
-    await management.set_policy("short", "^letters$", {"max-length": 1})
-    queue = await management.queue("letters")
+    await declare(broker_url, "dead_letters")
+    await management.set_policy("short", "^dead letters$", {"max-length": 1})
+    queue = await management.queue("dead_letters")
     while queue.get("policy") != "short":
-        queue = await management.queue("letters")
+        queue = await management.queue("dead_letters")
 
 
 async def test_a_refusal_is_quoted(management: Management) -> None:

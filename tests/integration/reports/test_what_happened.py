@@ -157,7 +157,7 @@ def test_what_is_no_id_is_refused_in_words(text: str) -> None:
 async def test_an_unknown_id_has_no_story(ledger: Ledger) -> None:
     assert await ledger.reports.show(uuid4()) is None
     assert await ledger.reports.show(IdPrefix.parse("01234567")) is None
-    assert await ledger.reports.letters(IdPrefix.parse("01234567")) == ()
+    assert await ledger.reports.dead_letters(IdPrefix.parse("01234567")) == ()
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ async def test_every_role_works_with_what_the_document_grants_it(
         await stack.enter_async_context(scheduling.scheduling())
         async with Producer(replaying.settings.broker.urls) as producer:
             await producer.publish_many(notifications)
-        await archiving.letters(1)
+        await archiving.dead_letters(1)
         summary = await replaying.replay(plan=Plan(watch=10))
         assert summary.well
         for one in notifications:

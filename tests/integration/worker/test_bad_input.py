@@ -72,20 +72,22 @@ async def test_each_is_kept_with_its_reason_and_holds_nobody_up(
         fine.append(await rig.publish())
 
     async def settled() -> bool:
-        return len(await letters(rig)) == len(BAD) and len(channel.sent) == len(fine)
+        return len(await dead_letters(rig)) == len(BAD) and len(channel.sent) == len(fine)
 
     await eventually(settled, within=60)
-    kept = {bytes(letter["body"]): letter for letter in await letters(rig)}
+    kept = {bytes(dead_letter["body"]): dead_letter for dead_letter in await dead_letters(rig)}
     for name, (bad, told) in BAD.items():
-        letter = kept[bad]
-        assert letter["reason"] == "malformed", name
-        assert told in str(letter["message"]), (name, letter["message"])
-        assert len(str(letter["message"])) <= 1_000
-        assert "eve@example.com" not in str(letter["message"])
+        dead_letter = kept[bad]
+        assert dead_letter["reason"] == "malformed", name
+        assert told in str(dead_letter["message"]), (name, dead_letter["message"])
+        assert len(str(dead_letter["message"])) <= 1_000
+        assert "eve@example.com" not in str(dead_letter["message"])
     assert set(channel.sent) == set(fine)
 
 
-async def test_what_it_holds_is_kept_with_the_letter_and_stands_in_no_log_line(rig: Rig) -> None:
+async def test_what_it_holds_is_kept_with_the_dead_letter_and_stands_in_no_log_line(
+    rig: Rig,
+) -> None:
     with capture_logs() as lines:
         async with rig.working(ScriptedChannel()), rig.archiving():
             await rig.publish(body=body(recipient="Eve <eve.adams@example.com>"))
@@ -94,8 +96,8 @@ async def test_what_it_holds_is_kept_with_the_letter_and_stands_in_no_log_line(r
                 return {"malformed message", "dead letter"} <= {line["event"] for line in lines}
 
             await eventually(told)
-    [letter] = await letters(rig)
-    assert "eve.adams@example.com" in str(letter["message"])
+    [dead_letter] = await dead_letters(rig)
+    assert "eve.adams@example.com" in str(dead_letter["message"])
     assert "recipient: is not an email address" in str(lines)
     assert "eve.adams" not in str(lines)
 
@@ -107,12 +109,12 @@ async def test_a_routing_key_nobody_reads_is_kept_as_unroutable(
     id = await rig.publish("fax.high")
 
     async def arrived() -> bool:
-        return bool(await letters(rig))
+        return bool(await dead_letters(rig))
 
     await eventually(arrived)
-    [letter] = await letters(rig)
-    assert (letter["reason"], letter["notification_id"]) == ("unroutable", id)
-    assert "fax.high" in str(letter["message"])
+    [dead_letter] = await dead_letters(rig)
+    assert (dead_letter["reason"], dead_letter["notification_id"]) == ("unroutable", id)
+    assert "fax.high" in str(dead_letter["message"])
     assert await rig.state(id) is None  # the good copy may still come
 
 
@@ -125,11 +127,11 @@ async def test_a_routing_key_of_another_channel_than_the_body_s_is_refused_with_
     await rig.publish("email.high", body=json.dumps(text).encode())
 
     async def arrived() -> bool:
-        return len(await letters(rig)) == 2
+        return len(await dead_letters(rig)) == 2
 
     await eventually(arrived)
-    (letter,) = (one for one in await letters(rig) if one["kind"] == "misrouted")
-    assert "publish it with the key sms.normal" in str(letter["message"])
+    (dead_letter,) = (one for one in await dead_letters(rig) if one["kind"] == "misrouted")
+    assert "publish it with the key sms.normal" in str(dead_letter["message"])
     assert not channel.sent
 
 
@@ -161,14 +163,14 @@ async def test_a_forged_header_is_refused_by_name(
     await rig.publish(id=str(id), headers=headers)
 
     async def arrived() -> bool:
-        return bool(await letters(rig))
+        return bool(await dead_letters(rig))
 
     await eventually(arrived)
-    [letter] = await letters(rig)
-    assert letter["reason"] == "malformed"
-    assert told in str(letter["message"])
+    [dead_letter] = await dead_letters(rig)
+    assert dead_letter["reason"] == "malformed"
+    assert told in str(dead_letter["message"])
 
 
-async def letters(rig: Rig) -> list[dict[str, object]]:
+async def dead_letters(rig: Rig) -> list[dict[str, object]]:
     """Every dead letter so far."""
     return await rig.fetch("SELECT * FROM dead_letters ORDER BY buried_at")

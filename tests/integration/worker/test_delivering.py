@@ -90,15 +90,15 @@ async def test_a_rejected_one_goes_to_the_dead_letters_at_once_with_its_bytes_an
     error = Rejected("no such mailbox", provider="smtp:x", code="550 5.1.1")
     async with rig.working(ScriptedChannel(script=lambda *_: error)):
         id = await rig.publish("email.low")
-        letter = await rig.dead_letter()
+        dead_letter = await rig.dead_letter()
     [row] = await rig.fetch(
         "SELECT state, reason, failure_code, body FROM notifications WHERE id = $1", id
     )
     assert (row["state"], row["reason"], row["failure_code"]) == ("failed", "rejected", "550 5.1.1")
-    assert letter.body == row["body"]
-    assert letter.routing_key == "email.low"
-    assert letter.headers[Headers.REASON] == "rejected"
-    assert letter.headers[Headers.ERROR_MESSAGE] == "no such mailbox"
+    assert dead_letter.body == row["body"]
+    assert dead_letter.routing_key == "email.low"
+    assert dead_letter.headers[Headers.REASON] == "rejected"
+    assert dead_letter.headers[Headers.ERROR_MESSAGE] == "no such mailbox"
 
 
 async def test_when_the_retries_are_used_up_it_is_dead_and_max_retries_wins_over_the_policy(
@@ -107,9 +107,9 @@ async def test_when_the_retries_are_used_up_it_is_dead_and_max_retries_wins_over
     channel = ScriptedChannel(script=lambda *_: Unavailable("down"))
     async with rig.working(channel):
         id = await rig.publish(max_retries=1)
-        letter = await rig.dead_letter()
-    assert letter.headers[Headers.REASON] == "exhausted"
-    assert letter.headers[Headers.ATTEMPT] == 2
+        dead_letter = await rig.dead_letter()
+    assert dead_letter.headers[Headers.REASON] == "exhausted"
+    assert dead_letter.headers[Headers.ATTEMPT] == 2
     assert await rig.state(id) == "failed"
     assert len(channel.requests) == 2
 
@@ -177,16 +177,16 @@ async def test_a_malformed_message_is_dead_at_once_and_its_neighbours_go_on(rig:
         await rig.publish(body=b'{"id": 7, \xff')
         id = await rig.publish()
         await rig.reaches(id, "sent")
-        letter = await rig.dead_letter()
-    assert letter.body == b'{"id": 7, \xff'
-    assert letter.headers[Headers.REASON] == "malformed"
+        dead_letter = await rig.dead_letter()
+    assert dead_letter.body == b'{"id": 7, \xff'
+    assert dead_letter.headers[Headers.REASON] == "malformed"
 
 
 async def test_a_forged_header_is_refused_by_name(rig: Rig) -> None:
     async with rig.working(ScriptedChannel()):
         await rig.publish(headers={"x-tidings-attempt": -1})
-        letter = await rig.dead_letter()
-    assert "x-tidings-attempt: -1" in str(letter.headers[Headers.ERROR_MESSAGE])
+        dead_letter = await rig.dead_letter()
+    assert "x-tidings-attempt: -1" in str(dead_letter.headers[Headers.ERROR_MESSAGE])
 
 
 async def test_an_epoch_that_no_replay_began_is_refused_and_the_first_delivery_stands(
@@ -197,8 +197,8 @@ async def test_an_epoch_that_no_replay_began_is_refused_and_the_first_delivery_s
         id = await rig.publish()
         await rig.reaches(id, "sent")
         await rig.publish(id=str(id), headers={"x-tidings-epoch": 4})
-        letter = await rig.dead_letter()
-    assert "x-tidings-epoch" in str(letter.headers[Headers.ERROR_MESSAGE])
+        dead_letter = await rig.dead_letter()
+    assert "x-tidings-epoch" in str(dead_letter.headers[Headers.ERROR_MESSAGE])
     assert channel.sent == {id: 1}
 
 
@@ -211,8 +211,8 @@ async def test_what_is_past_its_time_is_not_sent(rig: Rig) -> None:
     await rig.publish(id=str(id), expires_at=soon.isoformat())
     await eventually(lambda: datetime.now(UTC) > soon)
     async with rig.working(channel):
-        letter = await rig.dead_letter()
-    assert letter.headers[Headers.REASON] == "expired"
+        dead_letter = await rig.dead_letter()
+    assert dead_letter.headers[Headers.REASON] == "expired"
     assert await rig.state(id) == "expired"
     assert not channel.requests
 
@@ -221,8 +221,8 @@ async def test_a_retry_that_would_come_too_late_is_not_waited_for(rig: Rig) -> N
     channel = ScriptedChannel(script=lambda *_: Unavailable("down"))
     async with rig.working(channel):
         id = await rig.publish(expires_at=(datetime.now(UTC) + timedelta(seconds=0.9)).isoformat())
-        letter = await rig.dead_letter(within=2)
-    assert letter.headers[Headers.REASON] == "expired"
+        dead_letter = await rig.dead_letter(within=2)
+    assert dead_letter.headers[Headers.REASON] == "expired"
     assert await rig.state(id) == "expired"
     assert len(channel.requests) == 1
 
@@ -257,8 +257,8 @@ async def test_at_most_once_leaves_it_to_a_person(make_rig) -> None:
     channel = ScriptedChannel(script=lambda *_: OutcomeUnknown("no reply"))
     async with rig.working(channel):
         id = await rig.publish()
-        letter = await rig.dead_letter()
-    assert letter.headers[Headers.REASON] == "outcome_unknown"
+        dead_letter = await rig.dead_letter()
+    assert dead_letter.headers[Headers.REASON] == "outcome_unknown"
     assert await rig.state(id) == "unknown"
     assert len(channel.requests) == 1
 

@@ -35,9 +35,9 @@ async def test_everybody_who_can_be_reached_gets_the_mail_once_and_who_can_not_i
         (EVE, "cc", "refused", 1),
         (ZOE, "bcc", "sent", 1),
     }
-    [letter] = await rig.fetch("SELECT reason, code, message FROM dead_letters")
-    assert tuple(letter.values())[:2] == ("copies_refused", "550 5.1.1")
-    assert "sent; 1 of 3 copies refused" in str(letter["message"])
+    [dead_letter] = await rig.fetch("SELECT reason, code, message FROM dead_letters")
+    assert tuple(dead_letter.values())[:2] == ("copies_refused", "550 5.1.1")
+    assert "sent; 1 of 3 copies refused" in str(dead_letter["message"])
 
 
 async def test_a_copy_that_is_always_put_off_is_given_up_and_the_recipient_has_one_mail(

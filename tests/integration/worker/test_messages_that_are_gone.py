@@ -101,7 +101,7 @@ async def test_a_dead_letter_that_was_lost_is_published_again(make_rig) -> None:
     async with rig.working(ScriptedChannel(script=lambda *_: Rejected("550 no such user"))):
         id = await rig.publish()
         await rig.reaches(id, "failed")
-        letter = await rig.dead_letter()  # takes it off the queue
+        dead_letter = await rig.dead_letter()  # takes it off the queue
     async with rig.scheduling(), rig.archiving():
 
         async def archived() -> list[dict[str, object]]:
@@ -110,7 +110,7 @@ async def test_a_dead_letter_that_was_lost_is_published_again(make_rig) -> None:
         await eventually(archived, within=20)
         [found] = await archived()
     assert (found["notification_id"], found["reason"]) == (id, "rejected")
-    assert str(found["id"]) == letter.headers["x-tidings-letter"]
+    assert str(found["id"]) == dead_letter.headers["x-tidings-dead-letter"]
     assert await requeued(rig, id) == ["its dead letter never arrived: published again"]
 
 

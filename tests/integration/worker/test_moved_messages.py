@@ -30,7 +30,7 @@ def is_refused(request: SendRequest, before: int) -> Exception:
     return Rejected("550 no such user")
 
 
-async def letters(rig: Rig, count: int) -> list[dict[str, object]]:
+async def dead_letters(rig: Rig, count: int) -> list[dict[str, object]]:
     """The dead letters, once there are so many."""
     found: list[dict[str, object]] = []
 
@@ -99,7 +99,7 @@ async def test_a_copy_that_its_header_led_to_another_channel_is_a_dead_letter_an
         await stack.enter_async_context(rig.archiving())
         ids = [await rig.publish(headers={"CC": ["webhook.normal"]}) for _ in range(10)]
         await all_are(rig, ids, "sent")
-        found = await letters(rig, 10)
+        found = await dead_letters(rig, 10)
     assert (dict(mail.sent), dict(hooks.sent)) == (dict.fromkeys(ids, 1), {})
     assert {one["notification_id"] for one in found} == set(ids)
     for one in found:
@@ -121,8 +121,8 @@ async def test_a_copy_that_another_channel_s_lane_gives_up_ends_nobody_s_notific
     webhook = await rig._broker.get_queue("tidings.webhook.normal", ensure=False)
     await (await webhook.get()).reject(requeue=False)
     async with rig.archiving():
-        (letter,) = await letters(rig, 1)
-    assert (letter["notification_id"], letter["kind"]) == (id, "broker_rejected")
+        (dead_letter,) = await dead_letters(rig, 1)
+    assert (dead_letter["notification_id"], dead_letter["kind"]) == (id, "broker_rejected")
     assert await rig.state(id) is None
     async with rig.working(ScriptedChannel()):
         await rig.reaches(id, "sent")
@@ -157,11 +157,15 @@ async def test_what_is_moved_to_the_dead_letters_by_hand_ends_there_and_says_so(
         await rig.move("tidings.email.retry.5m", queue)
     await rig.move(queue, DEAD)
     async with rig.archiving():
-        (letter,) = await letters(rig, 1)
+        (dead_letter,) = await dead_letters(rig, 1)
         await rig.reaches(id, "failed")
-    assert (letter["reason"], letter["kind"], letter["attempts"]) == ("rejected", "moved", 1)
-    assert "by hand or by a shovel" in str(letter["message"])
-    assert letter["notification_id"] == id
+    assert (dead_letter["reason"], dead_letter["kind"], dead_letter["attempts"]) == (
+        "rejected",
+        "moved",
+        1,
+    )
+    assert "by hand or by a shovel" in str(dead_letter["message"])
+    assert dead_letter["notification_id"] == id
 
 
 async def test_what_is_moved_into_a_retry_queue_by_hand_ends_as_a_dead_letter_that_says_what_to_do(
@@ -172,10 +176,10 @@ async def test_what_is_moved_into_a_retry_queue_by_hand_ends_as_a_dead_letter_th
         id = await rig.publish()
         await rig.reaches(id, "retrying")
         await rig.move("tidings.email.retry.5m", "tidings.webhook.retry.1s")
-        (letter,) = await letters(rig, 1)
+        (dead_letter,) = await dead_letters(rig, 1)
         await rig.reaches(id, "failed")
-    assert letter["reason"] == "unroutable"
-    assert "moved by hand into tidings.webhook.retry.1s" in str(letter["message"])
+    assert dead_letter["reason"] == "unroutable"
+    assert "moved by hand into tidings.webhook.retry.1s" in str(dead_letter["message"])
 
 
 async def test_a_dead_letter_that_is_moved_back_to_its_lane_comes_back_as_the_same_one(
@@ -188,9 +192,13 @@ async def test_a_dead_letter_that_is_moved_back_to_its_lane_comes_back_as_the_sa
         assert await rig.move(DEAD, "tidings.email.normal") == 1
         await eventually(lambda: _holds(rig, DEAD, 1))
     async with rig.archiving():
-        (letter,) = await letters(rig, 1)
+        (dead_letter,) = await dead_letters(rig, 1)
         await eventually(lambda: _holds(rig, DEAD, 0))
-    assert (letter["reason"], letter["kind"], letter["attempts"]) == ("rejected", "rejected", 1)
+    assert (dead_letter["reason"], dead_letter["kind"], dead_letter["attempts"]) == (
+        "rejected",
+        "rejected",
+        1,
+    )
     assert len(channel.requests) == 1
 
 

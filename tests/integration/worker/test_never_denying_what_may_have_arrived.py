@@ -42,12 +42,12 @@ async def test_what_may_have_arrived_ends_as_unknown(
     async with rig.working(channel):
         id = await rig.publish(max_retries=1)
         await rig.reaches(id, "unknown")
-        letter = await rig.dead_letter()
+        dead_letter = await rig.dead_letter()
     assert len(channel.requests) == 2
-    assert letter.headers[Headers.REASON] == "outcome_unknown"
+    assert dead_letter.headers[Headers.REASON] == "outcome_unknown"
     said = f"{why} after an attempt that may have been delivered: {errors[-1].message}"
-    assert letter.headers[Headers.ERROR_MESSAGE] == said
-    assert letter.headers[Headers.ERROR_CLASS] == errors[-1].kind
+    assert dead_letter.headers[Headers.ERROR_MESSAGE] == said
+    assert dead_letter.headers[Headers.ERROR_CLASS] == errors[-1].kind
 
 
 async def test_one_that_may_have_arrived_and_expires_is_unknown(make_rig) -> None:
@@ -55,8 +55,10 @@ async def test_one_that_may_have_arrived_and_expires_is_unknown(make_rig) -> Non
     async with rig.working(in_turn(LOST)):
         id = await rig.publish(category="otp")
         await rig.reaches(id, "unknown")
-        letter = await rig.dead_letter()
-    assert str(letter.headers[Headers.ERROR_MESSAGE]).startswith("expired after an attempt that")
+        dead_letter = await rig.dead_letter()
+    assert str(dead_letter.headers[Headers.ERROR_MESSAGE]).startswith(
+        "expired after an attempt that"
+    )
 
 
 @pytest.mark.parametrize("guarantee", ["at_most_once", "at_least_once"])
@@ -76,9 +78,9 @@ async def test_one_whose_worker_vanished_and_that_has_expired_since_is_unknown(
     channel = ScriptedChannel()
     async with rig.working(channel):
         await rig.reaches(id, "unknown")
-        letter = await rig.dead_letter()
+        dead_letter = await rig.dead_letter()
     assert not channel.requests
-    assert letter.headers[Headers.REASON] == "outcome_unknown"
+    assert dead_letter.headers[Headers.REASON] == "outcome_unknown"
 
 
 async def test_one_of_whose_earlier_attempts_nothing_is_known_is_unknown(make_rig) -> None:
@@ -88,10 +90,10 @@ async def test_one_of_whose_earlier_attempts_nothing_is_known_is_unknown(make_ri
     async with rig.working(channel):
         id = await rig.publish(headers={Headers.ATTEMPT: 2, Headers.EPOCH: 0})
         await rig.reaches(id, "unknown")
-        letter = await rig.dead_letter()
+        dead_letter = await rig.dead_letter()
         await rig.reaches(await rig.publish(), "sent")
     assert len(channel.requests) == 1
-    assert letter.headers[Headers.REASON] == "outcome_unknown"
+    assert dead_letter.headers[Headers.REASON] == "outcome_unknown"
 
 
 async def test_what_certainly_did_not_arrive_is_failed(rig: Rig) -> None:

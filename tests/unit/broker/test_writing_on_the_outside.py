@@ -35,7 +35,7 @@ def test_what_a_worker_says_is_bounded_and_fit_for_postgresql() -> None:
     assert not any("\x00" in value for value in headers.values() if isinstance(value, str))
     json.dumps(headers).encode()
     assert (headers[Headers.EPOCH], headers[Headers.ATTEMPT]) == (3, 2)
-    assert headers[Headers.LETTER] == str(dead_letter_headers.letter_id(attempt.id, 3))
+    assert headers[Headers.DEAD_LETTER] == str(dead_letter_headers.dead_letter_id(attempt.id, 3))
 
 
 def test_what_a_worker_says_is_read_as_it_was_written() -> None:
@@ -49,16 +49,18 @@ def test_what_a_worker_says_is_read_as_it_was_written() -> None:
             epoch=3,
             attempt=2,
             first_seen=attempt.first_seen,
-            letter=dead_letter_headers.letter_id(attempt.id, 3),
+            dead_letter=dead_letter_headers.dead_letter_id(attempt.id, 3),
             queue="",
         )
     )
 
 
-def test_each_life_of_a_notification_has_one_letter() -> None:
+def test_each_life_of_a_notification_has_one_dead_letter() -> None:
     id = uuid4()
-    assert dead_letter_headers.letter_id(id, 0) == dead_letter_headers.letter_id(UUID(str(id)), 0)
-    assert dead_letter_headers.letter_id(id, 0) != dead_letter_headers.letter_id(id, 1)
+    assert dead_letter_headers.dead_letter_id(id, 0) == dead_letter_headers.dead_letter_id(
+        UUID(str(id)), 0
+    )
+    assert dead_letter_headers.dead_letter_id(id, 0) != dead_letter_headers.dead_letter_id(id, 1)
 
 
 def test_an_unread_message_of_a_producer_or_in_a_strange_lane_says_nothing_of_epochs() -> None:

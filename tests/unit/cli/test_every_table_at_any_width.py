@@ -21,7 +21,7 @@ from tidings.broker.topology.inspection import Depth
 from tidings.broker.topology.layout import topology_of
 from tidings.cli import (
     channels,
-    letter_views,
+    dead_letter_views,
     listing,
     ps,
     requeue,
@@ -36,7 +36,7 @@ from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.ledger.dead_letters.search import Group
 from tidings.ledger.notifications.requeue import Stranded
 from tidings.ledger.notifications.stories import Summary
@@ -85,8 +85,8 @@ def notification(**fields: Any) -> Summary:
     return Summary(**{**dict.fromkeys(Summary.__dataclass_fields__), **known, **fields})
 
 
-def letter() -> StoredLetter:
-    row = dict.fromkeys(StoredLetter.__slots__)
+def dead_letter() -> StoredDeadLetter:
+    row = dict.fromkeys(StoredDeadLetter.__slots__)
     del row["failure"]
     told = {
         "id": ID,
@@ -106,13 +106,13 @@ def letter() -> StoredLetter:
         "properties": "{}",
         "routing_key": "whatsapp.urgent",
     }
-    return StoredLetter.of({**row, **told})
+    return StoredDeadLetter.of({**row, **told})
 
 
 def group() -> Group:
     return Group(
         fingerprint="3e6c7556e063",
-        letters=1_234_567,
+        dead_letters=1_234_567,
         channel="whatsapp",
         reason=Reason.OUTCOME_UNKNOWN,
         kind="rejected",
@@ -165,10 +165,10 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
         [ListedView(notification(), ""), ListedView(notification(state=State.SENT), "")],
         NOW,
     ),
-    letter_views.letters_table: lambda: letter_views.letters_table(
-        [DeadLetterView.of(letter(), reveal=True)], NOW
+    dead_letter_views.dead_letters_table: lambda: dead_letter_views.dead_letters_table(
+        [DeadLetterView.of(dead_letter(), reveal=True)], NOW
     ),
-    letter_views.groups_table: lambda: letter_views.groups_table(
+    dead_letter_views.groups_table: lambda: dead_letter_views.groups_table(
         DeadLetterGroups((group(),) * 2), NOW
     ),
     channels.table: lambda: channels.table([CONDITION, replace(CONDITION, provider="")]),
@@ -178,7 +178,7 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     templates._table: lambda: templates._table([TEMPLATE, EMPTY]),
     statistics._rates: lambda: statistics._rates(KNOWN),
     statistics._states: lambda: statistics._states(KNOWN),
-    statistics._open_letters: lambda: statistics._open_letters(
+    statistics._open_dead_letters: lambda: statistics._open_dead_letters(
         Standing(0, 0, {("whatsapp", "outcome_unknown"): OpenDeadLetters(1_234_567, 9e7)})
     ),
     statistics._busy: lambda: statistics._busy(

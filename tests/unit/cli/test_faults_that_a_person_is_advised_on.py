@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from tidings.broker.consumer import BrokerDelivery
-from tidings.broker.letters import read_letter
+from tidings.broker.dead_letters import read_dead_letter
 from tidings.broker.wire.settlement import Settlement
 from tidings.delivery.attempt import Message
 from tidings.delivery.errors import Rejected
@@ -45,7 +45,7 @@ def test_what_its_own_amqp_expiration_ended_is_recorded_as_the_kind_it_is_known_
     death = {"queue": "tidings.sms.normal", "reason": "expired", "original-expiration": "1000"}
     message = Message(b"{}", "sms.normal", {"x-death": [death]})
     nobody = cast(Settlement, None)  # reading settles nothing
-    letter = read_letter(
+    dead_letter = read_dead_letter(
         BrokerDelivery(message, "tidings.dead", "", False, 1, nobody), channels=["sms"]
     )
-    assert letter.failure.kind == BROKER_EXPIRED
+    assert dead_letter.failure.kind == BROKER_EXPIRED

@@ -1,4 +1,4 @@
-"""Whoever edits a letter is told what is wrong with the editor, and nothing of the letter is left behind."""
+"""Whoever edits a dead letter is told what is wrong with the editor, and nothing of the dead letter is left behind."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from tidings.operations.dead_letters.edits import FieldChange
 def test_an_editor_that_is_missing_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISUAL", "nosucheditor --wait")
     with pytest.raises(Refused) as refused:
-        edit_text("{}", "letter.json")
+        edit_text("{}", "dead letter.json")
     assert str(refused.value) == (
         "the editor nosucheditor --wait can't be started (No such file or directory): "
         "set EDITOR to another one, or use --set and --file"
@@ -29,18 +29,18 @@ def test_an_editor_that_is_missing_is_said_to_be(monkeypatch: pytest.MonkeyPatch
 def test_an_editor_that_gives_up_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISUAL", "false")
     with pytest.raises(Refused, match="editor false ended with exit code 1, so nothing was"):
-        edit_text("{}", "letter.json")
+        edit_text("{}", "dead letter.json")
 
 
 def test_signals_do_afterwards_what_they_did_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISUAL", "true")
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)
-    assert edit_text("{}", "letter.json") == "{}"
+    assert edit_text("{}", "dead letter.json") == "{}"
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_in_the_middle_leaves_nothing_of_the_letter(
+def test_a_signal_in_the_middle_leaves_nothing_of_the_dead_letter(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     opened = tmp_path / "opened"
@@ -51,7 +51,7 @@ def test_a_signal_in_the_middle_leaves_nothing_of_the_letter(
     place.mkdir()
     # Heeded even where these tests run under nohup.
     heed = f"import signal; signal.signal({int(number)}, signal.SIG_DFL)"
-    edit = "from tidings.cli.editor import edit_text; edit_text('secret', 'letter.json')"
+    edit = "from tidings.cli.editor import edit_text; edit_text('secret', 'dead letter.json')"
     program = f"{heed}; {edit}"
     env = {**os.environ, "VISUAL": str(editor), "TMPDIR": str(place)}
     with subprocess.Popen([sys.executable, "-c", program], env=env) as process:
@@ -59,7 +59,7 @@ def test_a_signal_in_the_middle_leaves_nothing_of_the_letter(
         while not opened.exists():
             assert time.monotonic() < until
             time.sleep(0.01)
-        assert list(place.glob("tidings-*/letter.json"))
+        assert list(place.glob("tidings-*/dead letter.json"))
         process.send_signal(number)
         assert process.wait(30) == 128 + number
     assert not list(place.iterdir())

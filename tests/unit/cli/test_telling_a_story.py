@@ -65,7 +65,9 @@ def a_story(summary: Summary, *tries: Try, changes: tuple[Change, ...] = (), **p
         )
     ]
     ordered = sorted((begun, *views, *changes), key=lambda one: (one.epoch, one.at, one.step))
-    return Story(summary, parts.get("body", BODY), tuple(ordered), tries, parts.get("letters", ()))
+    return Story(
+        summary, parts.get("body", BODY), tuple(ordered), tries, parts.get("dead_letters", ())
+    )
 
 
 def said(story: Story, *, reveal: bool = False, width: int = 160) -> str:
@@ -208,12 +210,12 @@ def test_what_was_put_off_since_its_last_attempt_is_said_to_wait_so() -> None:
 
 
 def test_a_dead_letter_is_named_with_what_can_be_done() -> None:
-    letter = Burial(
+    dead_letter = Burial(
         UUID(int=3), UUID(int=7), 0, "buried", "rejected", "rejected", "550", "no", NOW, None
     )
-    text = said(a_story(a_summary(state=State.FAILED), letters=(letter,)))
-    assert f"tidings dead show {letter.id}" in text
-    assert f"tidings replay {letter.id}" in text
+    text = said(a_story(a_summary(state=State.FAILED), dead_letters=(dead_letter,)))
+    assert f"tidings dead show {dead_letter.id}" in text
+    assert f"tidings replay {dead_letter.id}" in text
 
 
 @pytest.mark.parametrize(
@@ -228,16 +230,18 @@ def test_a_dead_letter_is_named_with_what_can_be_done() -> None:
         ("TemplateSyntax", BODY, None, ("Once the template is mended: tidings replay {}",)),
     ],
 )
-def test_only_what_can_work_for_this_letter_is_offered(
+def test_only_what_can_work_for_this_dead_letter_is_offered(
     code: str, body: bytes, expires_at: datetime | None, offered: tuple[str, ...]
 ) -> None:
-    letter = Burial(
+    dead_letter = Burial(
         UUID(int=3), UUID(int=7), 0, "buried", "expired", "rejected", code, "no", NOW, None
     )
     summary = a_summary(state=State.FAILED, reason="expired", expires_at=expires_at)
-    text = said(a_story(summary, letters=(letter,), body=body))
-    assert all(one.format(letter.id) in text for one in offered)
-    assert text.count(f"tidings replay {letter.id}") == sum("replay {}" in one for one in offered)
+    text = said(a_story(summary, dead_letters=(dead_letter,), body=body))
+    assert all(one.format(dead_letter.id) in text for one in offered)
+    assert text.count(f"tidings replay {dead_letter.id}") == sum(
+        "replay {}" in one for one in offered
+    )
 
 
 def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
@@ -296,16 +300,16 @@ def test_in_a_narrow_terminal_what_goes_on_begins_below_its_text_and_no_id_is_cu
     width: int,
 ) -> None:
     long = "the relay can't take mail for the recipient now, and says that it may be able to later"
-    letter = Burial(
+    dead_letter = Burial(
         UUID(int=3), UUID(int=7), 0, "buried", "rejected", "rejected", "550", "no", NOW, None
     )
-    why = f"dead letter {letter.id} replayed, by cli jane@desk, as the mailbox is there again"
+    why = f"dead letter {dead_letter.id} replayed, by cli jane@desk, as the mailbox is there again"
     story = a_story(
         a_summary(state=State.FAILED, attempt=2, traceparent=f"00-{'a' * 32}-{'b' * 16}-01"),
         a_try(1, State.RETRYING, kind="deferred", message=long, code="451 4.3.0", retry_delay=60),
         a_try(2, State.FAILED, 61, kind="rejected", message=long, code="550 5.1.1"),
         changes=(Change(0, NOW, "failed", "failed", "cli jane@desk", why, 9),),
-        letters=(letter,),
+        dead_letters=(dead_letter,),
     )
     lines = said(story, width=width).splitlines()
     assert max(map(len, lines)) <= width
@@ -319,8 +323,8 @@ def test_in_a_narrow_terminal_what_goes_on_begins_below_its_text_and_no_id_is_cu
     told = "\n".join(lines).replace(" \\\n     ", "")
     for whole in (
         str(UUID(int=7)),
-        f"tidings dead show {letter.id}",
-        f"tidings replay {letter.id}",
+        f"tidings dead show {dead_letter.id}",
+        f"tidings replay {dead_letter.id}",
         "worker web-1:4242:7f3a",
         story.notification.traceparent or "",
     ):
@@ -363,14 +367,14 @@ def test_a_time_of_whole_seconds_is_told_to_the_second() -> None:
 @pytest.mark.parametrize("width", [60, 61, 62, 64, 66, 80])
 @pytest.mark.parametrize("seconds", [0.2, 72, 7_300, 90_061], ids=str)
 def test_a_line_with_an_id_begins_where_the_others_do(width: int, seconds: float) -> None:
-    letter = UUID(int=3)
-    why = f"replayed from dead letter {letter}, as the mailbox is there again and takes what comes"
+    dead_letter = UUID(int=3)
+    why = f"replayed from dead letter {dead_letter}, as the mailbox is there again and takes what comes"
     at = ACCEPTED + timedelta(seconds=seconds)
     change = Change(0, at, "retrying", "cancelled", "cli jane@desk", why, 1)
     lines = said(a_story(a_summary(), changes=(change,)), width=width).splitlines()
     [begins] = [place for place, line in enumerate(lines) if "→ cancelled" in line]
     column = lines[begins].index("→")
     goes_on = [line for line in lines[begins + 1 :] if line.startswith("  ")]
-    assert any(str(letter) in line for line in goes_on) or str(letter) in lines[begins]
+    assert any(str(dead_letter) in line for line in goes_on) or str(dead_letter) in lines[begins]
     assert {len(line) - len(line.lstrip()) for line in goes_on} == {column + 2}
     assert max(map(len, lines)) <= width

@@ -19,7 +19,7 @@ from tidings.cli.harmless import (
     printable,
     single_lines,
 )
-from tidings.delivery.letter import LetterState
+from tidings.delivery.dead_letter import DeadLetterState
 
 CONTROLS = [chr(code) for code in chain(range(0x20), range(0x7F, 0xA0)) if chr(code) not in "\n\t"]
 DIRECTIONS = ["\u202e", "\u2066", "\u200f", "\u061c", "\u2028", "\ufeff", "\U000e0041"]
@@ -71,7 +71,7 @@ LINE_ENDS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"]
 @dataclass(frozen=True, slots=True)
 class Inner:
     said: str | None
-    state: LetterState = LetterState.BURIED
+    state: DeadLetterState = DeadLetterState.BURIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def test_every_text_of_a_record_stays_on_its_line(end: str) -> None:
     assert all(len(str(one).splitlines()) == 1 for one in texts), texts
     assert told.inner == record.inner
     assert (told.several[1], told.body, told.labels) == (Inner("b"), record.body, record.labels)
-    assert told.inner.state is LetterState.BURIED
+    assert told.inner.state is DeadLetterState.BURIED
     assert single_lines(told) == told
 
 

@@ -16,7 +16,7 @@ from tidings.operations.dead_letters.rehearsal import Rehearsal
 from tidings.operations.dead_letters.replays import ReplayRehearsal
 from tidings.operations.requeues import RequeueView
 
-LETTERS = tuple(Chosen(UUID(int=n), 1) for n in range(1_000))
+DEAD_LETTERS = tuple(Chosen(UUID(int=n), 1) for n in range(1_000))
 REACHED = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
@@ -25,15 +25,15 @@ def _words(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_of_a_replay(capsys: pytest.CaptureFixture[str]) -> None:
-    selection = Selection(LETTERS, 0, 0)
+    selection = Selection(DEAD_LETTERS, 0, 0)
     done = Rehearsal(replayed=198, looked_at=200)
     replay_report.show_rehearsal(ReplayRehearsal.of(done, selection), as_json=False)
     said = _words(capsys)
-    assert "1,000 letters chosen. Of the oldest 200 that were looked at, 198 would be" in said
+    assert "1,000 dead letters chosen. Of the oldest 200 that were looked at, 198 would be" in said
     assert "`--whole` looks at all" in said
     done.looked_at = 1_000
     replay_report.show_rehearsal(ReplayRehearsal.of(done, selection), as_json=False)
-    assert "198 letters would be replayed." in _words(capsys)
+    assert "198 dead letters would be replayed." in _words(capsys)
 
 
 def test_of_an_edit(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +61,7 @@ def test_of_verifying(capsys: pytest.CaptureFixture[str]) -> None:
     ("count", "said"),
     [(1, "1 malformed dead letter: "), (1_003, "1,003 malformed dead letters or more: ")],
 )
-def test_letters_that_were_counted_up_to_a_bound_may_be_more(
+def test_dead_letters_that_were_counted_up_to_a_bound_may_be_more(
     count: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     say_what_never_became_a_notification({Reason.MALFORMED: count})

@@ -8,10 +8,10 @@ from tests.support.attempts import NOW, attempt_of
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.burying import Bury, Refusal, Standing, decide, refusal
+from tidings.delivery.dead_letter import DeadLetter, DeadLetterState, Origin
 from tidings.delivery.delay import Delay
 from tidings.delivery.doubt import admitted
 from tidings.delivery.errors import OutcomeUnknown, Rejected, Unavailable
-from tidings.delivery.letter import Letter, LetterState, Origin
 from tidings.delivery.outcome import (
     Failure,
     Reason,
@@ -178,9 +178,9 @@ def test_everybody_has_one_role_and_whom_it_is_for_comes_first() -> None:
     assert list(roles(notification).items()) == [(ADA.address, Role.TO), (BOB.address, Role.CC)]
 
 
-def letter(epoch: int = 0) -> Letter:
+def dead_letter(epoch: int = 0) -> DeadLetter:
     tried = attempt()
-    return Letter(
+    return DeadLetter(
         id=tried.id,
         reason=Reason.COPIES_REFUSED,
         failure=Failure("rejected", "sent; 1 of 2 copies refused: nobody here"),
@@ -205,16 +205,16 @@ SENT_IN_PART = Standing(State.SENT, 0, 1, reason=Reason.COPIES_REFUSED)
 @pytest.mark.parametrize(
     ("standing", "state", "becomes"),
     [
-        (SENT_IN_PART, LetterState.BURIED, None),
-        (replace(SENT_IN_PART, epoch=1), LetterState.DISCARDED, None),
-        (replace(SENT_IN_PART, reason=None), LetterState.DISCARDED, None),
-        (None, LetterState.BURIED, State.SENT),
+        (SENT_IN_PART, DeadLetterState.BURIED, None),
+        (replace(SENT_IN_PART, epoch=1), DeadLetterState.DISCARDED, None),
+        (replace(SENT_IN_PART, reason=None), DeadLetterState.DISCARDED, None),
+        (None, DeadLetterState.BURIED, State.SENT),
     ],
 )
-def test_the_letter_of_a_copy_waits_for_a_person_and_changes_nothing(
-    standing: Standing | None, state: LetterState, becomes: State | None
+def test_the_dead_letter_of_a_copy_waits_for_a_person_and_changes_nothing(
+    standing: Standing | None, state: DeadLetterState, becomes: State | None
 ) -> None:
-    decision = decide(letter(), standing, NOW)
+    decision = decide(dead_letter(), standing, NOW)
 
     assert isinstance(decision, Bury)
     assert (decision.state, decision.becomes) == (state, becomes)
@@ -225,7 +225,7 @@ def test_a_message_for_copies_alone_that_rabbitmq_gave_up_ends_its_mail_as_sent(
     state: State,
 ) -> None:
     given_up = replace(
-        letter(),
+        dead_letter(),
         reason=Reason.DELIVERY_LIMIT,
         failure=Failure("broker_delivery_limit", "handed out too often"),
         origin=Origin.LANE,
@@ -235,8 +235,8 @@ def test_a_message_for_copies_alone_that_rabbitmq_gave_up_ends_its_mail_as_sent(
     decision = decide(given_up, Standing(state, 0, 1, reached=True, perhaps_sent=True), NOW)
 
     assert isinstance(decision, Bury)
-    assert (decision.letter.reason, decision.becomes) == (Reason.COPIES_REFUSED, State.SENT)
-    assert decision.letter.failure.message == "sent; copies given up: handed out too often"
+    assert (decision.dead_letter.reason, decision.becomes) == (Reason.COPIES_REFUSED, State.SENT)
+    assert decision.dead_letter.failure.message == "sent; copies given up: handed out too often"
 
 
 def test_what_was_sent_in_part_is_replayed_unforced_and_what_was_sent_is_not() -> None:

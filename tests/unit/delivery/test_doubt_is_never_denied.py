@@ -7,6 +7,7 @@ import pytest
 from tests.support.attempts import NOW, attempt_of
 
 from tidings.delivery.burying import Bury, Standing, decide
+from tidings.delivery.dead_letter import DeadLetter, Origin
 from tidings.delivery.delay import Delay
 from tidings.delivery.doubt import admitted
 from tidings.delivery.errors import (
@@ -17,7 +18,6 @@ from tidings.delivery.errors import (
     Throttled,
     Unavailable,
 )
-from tidings.delivery.letter import Letter, Origin
 from tidings.delivery.outcome import Failure, Paused, Reason, RetryLater, Sent, Undeliverable
 from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
 from tidings.delivery.states import UNFINISHED, State
@@ -83,7 +83,7 @@ def test_whatever_the_archive_ends_after_a_doubt() -> None:
     for origin, reason, state, number, reached in product(
         Origin, Reason, sorted(UNFINISHED), (0, 1), (False, True)
     ):
-        letter = Letter(
+        dead_letter = DeadLetter(
             id=attempt_of().id,
             reason=reason,
             failure=Failure(reason.value, "why"),
@@ -101,11 +101,11 @@ def test_whatever_the_archive_ends_after_a_doubt() -> None:
             headers={},
         )
         standing = Standing(state, 0, number, lapsed, perhaps_sent=True, reached=reached)
-        decision = decide(letter, standing, NOW)
+        decision = decide(dead_letter, standing, NOW)
         assert isinstance(decision, Bury)
         assert decision.becomes not in DENYING, (origin, reason, state, number, reached)
         if decision.becomes is not None:
-            assert decision.becomes is decision.letter.reason.state
+            assert decision.becomes is decision.dead_letter.reason.state
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])

@@ -14,7 +14,7 @@ from tests.support.attempts import read_in_its_lane
 
 from tidings.broker.consumer import BrokerDelivery
 from tidings.broker.dead_letter_headers import headers_of_unread
-from tidings.broker.letters import read_letter
+from tidings.broker.dead_letters import read_dead_letter
 from tidings.broker.wire.frames import Frames
 from tidings.broker.wire.settlement import Settlement
 from tidings.broker.wire.tolerance import tolerate_odd_values
@@ -83,10 +83,12 @@ def assert_read(message: Message, exchange: str) -> None:
         )
     settlement = cast(Settlement, None)  # reading settles nothing
     delivery = BrokerDelivery(message, "tidings.dead", exchange, False, 1, settlement)
-    letter = read_letter(delivery, channels=CHANNELS)
-    assert letter.body == message.body
-    assert all(map(_fit, (letter.failure.message, letter.failure.kind, letter.routing_key)))
-    written = json.dumps(letter.headers, allow_nan=False).replace("\\\\", "")
+    dead_letter = read_dead_letter(delivery, channels=CHANNELS)
+    assert dead_letter.body == message.body
+    assert all(
+        map(_fit, (dead_letter.failure.message, dead_letter.failure.kind, dead_letter.routing_key))
+    )
+    written = json.dumps(dead_letter.headers, allow_nan=False).replace("\\\\", "")
     assert _fit(written.replace("\\u0000", "\x00"))
     assert process_time() - began < PATIENCE
 

@@ -97,5 +97,5 @@ def test_every_reason_for_a_dead_letter_is_an_end_that_a_replay_or_a_person_can_
 ) -> None:
     assert reason.state in FINISHED
     assert State.QUEUED in TRANSITIONS[reason.state]
-    # Whoever closes the letter of a copy changes nothing for the recipient, who has the mail.
+    # Whoever closes the dead letter of a copy changes nothing for the recipient, who has the mail.
     assert State.DISCARDED in TRANSITIONS[reason.state] or reason is Reason.COPIES_REFUSED

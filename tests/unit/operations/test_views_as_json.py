@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tidings.operations.dead_letters.edits import EditableLetter
+from tidings.operations.dead_letters.edits import EditableDeadLetter
 from tidings.operations.shapes import as_json
 
 
@@ -25,4 +25,4 @@ def test_a_view_is_written_as_its_as_data_says_at_any_depth() -> None:
 
 def test_a_body_that_no_view_has_masked_is_refused() -> None:
     with pytest.raises(TypeError, match="as_data"):
-        as_json(EditableLetter(UUID(int=1), None, b'{"recipient": "jane@example.com"}'))
+        as_json(EditableDeadLetter(UUID(int=1), None, b'{"recipient": "jane@example.com"}'))

@@ -27,7 +27,7 @@ DELIVERY_LIMIT: Final = 20
 """Deliveries without a settlement after which a lane gives a message up to the dead letters."""
 
 NEVER_LIMITED: Final = 2_000_000_000
-"""The dead queue must not drop letters however often its archive crashes, and RabbitMQ 4 has a
+"""The dead queue must not drop dead letters however often its archive crashes, and RabbitMQ 4 has a
 default limit of 20; 3.10 has no word for "unlimited"."""
 
 

@@ -70,7 +70,7 @@ class EmailChannel:
         return Sent(self._relay.provider, reference(reply.text), str(reply.code))
 
     async def _send_to_several(self, mails: Sequence[Mail], request: SendRequest) -> Sent:
-        if not mails:  # a letter whose copies were all taken out
+        if not mails:  # a dead letter whose copies were all taken out
             return Sent(self._relay.provider)
 
         def explain(trouble: Exception, progress: Progress) -> DeliveryError:

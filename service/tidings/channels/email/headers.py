@@ -52,7 +52,7 @@ def _check(name: str, value: str) -> None:
     if not (value.isascii() and value.isprintable()):
         raise ValueError(
             f"the header {name} has characters that are not printable ASCII, and programs read it to "
-            "the letter; write it in ASCII, URLs percent-encoded"
+            "the dead letter; write it in ASCII, URLs percent-encoded"
         )
     if _longest_word(value) > LONGEST:
         raise ValueError(

@@ -142,7 +142,7 @@ _OUR_MAILBOX = Reading(
 )
 _TOO_LARGE = Reading(Rejected, "the mail is too large for the relay")
 _INTERNATIONAL = Reading(
-    Rejected, "an address has letters before its @ that the relay can't pass on (SMTPUTF8)"
+    Rejected, "an address has dead letters before its @ that the relay can't pass on (SMTPUTF8)"
 )
 _OUT_OF_STEP = Reading(Unavailable, "the conversation with the relay got out of step")
 _BAD_RECIPIENT = Reading(Rejected, "the relay refuses the recipient")

@@ -1,4 +1,4 @@
-"""Decides which letters a replay takes, and why not the others. Reads and writes nothing."""
+"""Decides which dead letters a replay takes, and why not the others. Reads and writes nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from asyncpg import Record
 
 from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.burying import Objection, Refusal, refusal
-from tidings.delivery.letter import LetterState, lane_of
+from tidings.delivery.dead_letter import DeadLetterState, lane_of
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.rows import ExpiresAt, first_attempt, standing
 from tidings.ledger.notifications.conflicts import is_body_of
@@ -20,9 +20,9 @@ from tidings_events import InvalidNotification, Notification, parse
 
 @dataclass(frozen=True, slots=True)
 class NotReplayed:
-    """A letter that stays as it is."""
+    """A dead letter that stays as it is."""
 
-    letter: UUID
+    dead_letter: UUID
     refusal: Refusal
     why: str
 
@@ -37,7 +37,7 @@ TAKEN: Final = frozenset({Refusal.ALREADY_REPLAYED, Refusal.BEING_REPLAYED})
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """A letter whose body is a notification."""
+    """A dead letter whose body is a notification."""
 
     row: Record
     notification: Notification
@@ -48,7 +48,7 @@ class Readable:
         return Attempt(self.notification, body, self._lane, 0, 0, accepted_at, traceparent)
 
     def first_attempt(self) -> Attempt:
-        """As its notification is stored, where only the letter knew of it."""
+        """As its notification is stored, where only the dead letter knew of it."""
         return first_attempt(self.row, self.notification, self.row["body"], self._lane)
 
     @property
@@ -60,9 +60,9 @@ class Readable:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A letter to be replayed, and its notification as it was."""
+    """A dead letter to be replayed, and its notification as it was."""
 
-    letter: UUID
+    dead_letter: UUID
     before: State
     attempt: Attempt
     expires_at: datetime | None
@@ -79,19 +79,21 @@ def read(found: Sequence[Record], *, force: bool) -> tuple[list[Readable], list[
 def one_of_each(
     readable: Sequence[Readable], stored: Mapping[UUID, bytes]
 ) -> tuple[list[Readable], list[NotReplayed]]:
-    """Of each notification the first letter that says what is stored of it.
+    """Of each notification the first dead letter that says what is stored of it.
 
     Args:
-        stored: By letter, the body of its notification where that is not, byte for byte, the letter's.
+        stored: By dead letter, the body of its notification where that is not, byte for byte, the dead letter's.
     """
     chosen: dict[UUID, Readable] = {}
     not_replayed = []
     for one in readable:
-        letter, id_ = one.row["id"], one.notification.id
-        if letter in stored and not is_body_of(one.notification, stored[letter]):
-            not_replayed.append(NotReplayed(letter, Refusal.OTHER_CONTENT, _other_content(id_)))
+        dead_letter, id_ = one.row["id"], one.notification.id
+        if dead_letter in stored and not is_body_of(one.notification, stored[dead_letter]):
+            not_replayed.append(
+                NotReplayed(dead_letter, Refusal.OTHER_CONTENT, _other_content(id_))
+            )
         elif id_ in chosen:
-            not_replayed.append(same_notification(letter))
+            not_replayed.append(same_notification(dead_letter))
         else:
             chosen[id_] = one
     return list(chosen.values()), not_replayed
@@ -102,17 +104,17 @@ def _other_content(id_: UUID) -> str:
 
 
 def _latest_first(row: Record) -> int:
-    """Of several letters of a notification only the latest may be replayed."""
+    """Of several dead letters of a notification only the latest may be replayed."""
     return -int(row["epoch"])
 
 
-def same_notification(letter: UUID) -> NotReplayed:
-    why = "another letter of the same notification is being replayed"
-    return NotReplayed(letter, Refusal.SAME_NOTIFICATION, why)
+def same_notification(dead_letter: UUID) -> NotReplayed:
+    why = "another dead letter of the same notification is being replayed"
+    return NotReplayed(dead_letter, Refusal.SAME_NOTIFICATION, why)
 
 
 def _read_one(row: Record, *, force: bool) -> Readable | NotReplayed:
-    if (closed := _closed(LetterState(row["state"]), force=force)) is not None:
+    if (closed := _closed(DeadLetterState(row["state"]), force=force)) is not None:
         return NotReplayed(row["id"], closed.refusal, closed.why)
     try:
         return Readable(row, parse(row["body"]))
@@ -120,19 +122,19 @@ def _read_one(row: Record, *, force: bool) -> Readable | NotReplayed:
         return NotReplayed(row["id"], Refusal.MALFORMED, str(invalid))
 
 
-def _closed(state: LetterState, *, force: bool) -> Objection | None:
-    """Why a letter in this state is not replayed."""
+def _closed(state: DeadLetterState, *, force: bool) -> Objection | None:
+    """Why a dead letter in this state is not replayed."""
     match state:
-        case LetterState.BURIED:
+        case DeadLetterState.BURIED:
             return None
-        case LetterState.REPLAYED:
+        case DeadLetterState.REPLAYED:
             again = Objection(Refusal.ALREADY_REPLAYED, "it was replayed already")
             return None if force else again
-        case LetterState.REPLAYING:
+        case DeadLetterState.REPLAYING:
             return Objection(Refusal.BEING_REPLAYED, "it is replaying")
-        case LetterState.DISCARDED:
+        case DeadLetterState.DISCARDED:
             return Objection(Refusal.DISCARDED, "it is discarded")
-        case LetterState.SUPERSEDED:
+        case DeadLetterState.SUPERSEDED:
             return Objection(Refusal.SUPERSEDED, "it is superseded")
 
 

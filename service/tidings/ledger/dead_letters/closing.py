@@ -15,7 +15,7 @@ WITH open AS (
       FROM open WHERE d.id = open.id
     RETURNING d.id, d.notification_id, d.epoch
 ), found AS (
-    SELECT DISTINCT ON (n.id) n.id, n.epoch, n.state AS before, closed.id AS letter
+    SELECT DISTINCT ON (n.id) n.id, n.epoch, n.state AS before, closed.id AS dead_letter
       FROM closed JOIN notifications n ON n.id = closed.notification_id AND n.epoch = closed.epoch
      WHERE n.state = ANY($4::text[])
        AND NOT EXISTS (SELECT FROM dead_letters other
@@ -24,29 +24,31 @@ WITH open AS (
 ), ended AS (
     UPDATE notifications n SET state = 'discarded', updated_at = now()
       FROM found WHERE n.id = found.id AND n.epoch = found.epoch AND n.state = found.before
-    RETURNING n.id, n.epoch, found.before, found.letter
+    RETURNING n.id, n.epoch, found.before, found.dead_letter
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-    SELECT id, epoch, before, 'discarded', $3, 'dead letter ' || letter || ' discarded: ' || $2::text FROM ended
+    SELECT id, epoch, before, 'discarded', $3, 'dead letter ' || dead_letter || ' discarded: ' || $2::text FROM ended
 )
 SELECT id FROM closed
 """
 
 
 class Closings:
-    """Closes letters, each by compare-and-set."""
+    """Closes dead letters, each by compare-and-set."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def discard(self, letters: Sequence[UUID], why: str, *, actor: str) -> Sequence[UUID]:
-        """Close letters for good; those that were closed. The others were no longer buried.
+    async def discard(
+        self, dead_letters: Sequence[UUID], why: str, *, actor: str
+    ) -> Sequence[UUID]:
+        """Close dead letters for good; those that were closed. The others were no longer buried.
 
         Args:
-            actor: Named in the letters and in the history of their notifications.
+            actor: Named in the dead letters and in the history of their notifications.
         """
         async with self._database.transaction() as connection:
             closed = await connection.fetch(
-                DISCARD, sorted(letters), why, actor, list(sources(State.DISCARDED))
+                DISCARD, sorted(dead_letters), why, actor, list(sources(State.DISCARDED))
             )
         return [row["id"] for row in closed]

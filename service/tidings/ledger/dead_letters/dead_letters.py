@@ -4,22 +4,22 @@ from tidings.ledger.database import Database
 from tidings.ledger.dead_letters.closing import Closings
 from tidings.ledger.dead_letters.editing import Editing
 from tidings.ledger.dead_letters.replay import Replays
-from tidings.ledger.dead_letters.search import LetterSearch
+from tidings.ledger.dead_letters.search import DeadLetterSearch
 from tidings.ledger.dead_letters.storing import Burials
 from tidings.ledger.operators.escalations import Escalations
 
 
-class Letters:
+class DeadLetters:
     """Everything that is remembered of dead letters.
 
     Args:
-        actor: Who buries: named in letters and in the history of their notifications.
+        actor: Who buries: named in dead letters and in the history of their notifications.
         window: Seconds for which an idempotency key is remembered.
     """
 
     def __init__(self, database: Database, *, actor: str, window: float) -> None:
         self.burials = Burials(database, actor=actor)
-        self.search = LetterSearch(database)
+        self.search = DeadLetterSearch(database)
         self.closings = Closings(database)
         self.editing = Editing(database)
         self.replays = Replays(database, window=window)

@@ -10,8 +10,8 @@ from asyncpg import Record
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.burying import Standing
+from tidings.delivery.dead_letter import DeadLetterState, lane_of
 from tidings.delivery.errors import Refused
-from tidings.delivery.letter import LetterState, lane_of
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
@@ -51,12 +51,12 @@ SUPERSEDE: Final = """
 WITH i AS (
     SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[],
                          $10::text[], $11::text[], $12::text[], $13::text[], $14::bytea[])
-        AS i (letter, new, notification_id, epoch, channel, priority, category, recipient,
+        AS i (dead_letter, new, notification_id, epoch, channel, priority, category, recipient,
               user_id, entity_type, entity_id, routing_key, body)
 ), old AS (
     UPDATE dead_letters d SET state = 'superseded', note = 'edited: ' || i.new || ' stands in its place', actor = $1,
            changed_at = now()
-      FROM i WHERE d.id = i.letter
+      FROM i WHERE d.id = i.dead_letter
     RETURNING d.*
 )
 INSERT INTO dead_letters (id, notification_id, epoch, state, reason, kind, code, message, provider, fingerprint,
@@ -67,18 +67,18 @@ SELECT i.new, i.notification_id, i.epoch, 'buried', old.reason, old.kind, old.co
        old.fingerprint, i.channel, i.priority, i.category, i.recipient, i.user_id, i.entity_type, i.entity_id,
        old.attempts, old.first_failed_at, old.last_failed_at, old.buried_at, old.exchange, i.routing_key,
        'application/json', old.headers, old.properties, i.body, $1, 'edited', old.id
-  FROM old JOIN i ON i.letter = old.id
+  FROM old JOIN i ON i.dead_letter = old.id
 """
 
 NOTE: Final = """
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-SELECT id, epoch, state, state, $1, 'dead letter ' || letter || ' edited: ' || fields
-  FROM unnest($2::uuid[], $3::int[], $4::text[], $5::uuid[], $6::text[]) AS i (id, epoch, state, letter, fields)
+SELECT id, epoch, state, state, $1, 'dead letter ' || dead_letter || ' edited: ' || fields
+  FROM unnest($2::uuid[], $3::int[], $4::text[], $5::uuid[], $6::text[]) AS i (id, epoch, state, dead_letter, fields)
 """
 
 
 class NoEdit(StrEnum):
-    """Why a letter stays as it is, as edits count it."""
+    """Why a dead letter stays as it is, as edits count it."""
 
     UNCHANGED = "unchanged"
     NOT_OPEN = "not_open"
@@ -88,23 +88,23 @@ class NoEdit(StrEnum):
     OTHER_ID = "other_id"
     MOVED_ON = "moved_on"
     """Its notification has not failed, or was replayed since."""
-    NO_SUCH_LETTER = "no_such_letter"
+    NO_SUCH_DEAD_LETTER = "no_such_dead_letter"
 
 
 @dataclass(frozen=True, slots=True)
 class NotEdited:
-    """A letter that stays as it is."""
+    """A dead letter that stays as it is."""
 
-    letter: UUID
+    dead_letter: UUID
     reason: NoEdit
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A letter, the one in its place, and what is different."""
+    """A dead letter, the one in its place, and what is different."""
 
-    letter: UUID
+    dead_letter: UUID
     new: UUID
     before: bytes
     after: bytes
@@ -112,7 +112,7 @@ class Edited:
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """What became of letters."""
+    """What became of dead letters."""
 
     edited: tuple[Edited, ...]
     not_edited: tuple[NotEdited, ...]
@@ -120,7 +120,7 @@ class Edits:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A letter with its new body, which can be read."""
+    """A dead letter with its new body, which can be read."""
 
     old: Record
     body: bytes
@@ -151,25 +151,25 @@ class _Draft:
 
 
 class Editing:
-    """Edits letters, each by compare-and-set."""
+    """Edits dead letters, each by compare-and-set."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def edit(
         self,
-        letters: Sequence[UUID],
+        dead_letters: Sequence[UUID],
         change: Change,
         *,
         expires_at: ExpiresAt,
         actor: str,
         rehearsed: bool = False,
     ) -> Edits:
-        """Bury edited letters in the place of these, in one transaction.
+        """Bury edited dead letters in the place of these, in one transaction.
 
         Args:
             change: What is to be different. The notification keeps its id, where that could be read.
-            actor: Named in the letters and in the history of their notifications.
+            actor: Named in the dead letters and in the history of their notifications.
             rehearsed: Take everything back at the end.
 
         Raises:
@@ -179,7 +179,7 @@ class Editing:
             transaction = connection.transaction()
             await transaction.start()
             try:
-                done = await self._edit(connection, letters, change, expires_at, actor)
+                done = await self._edit(connection, dead_letters, change, expires_at, actor)
             except BaseException:
                 await transaction.rollback()
                 raise
@@ -187,16 +187,16 @@ class Editing:
         return done
 
     async def supersede(
-        self, letter: UUID, body: bytes, *, expires_at: ExpiresAt, actor: str
+        self, dead_letter: UUID, body: bytes, *, expires_at: ExpiresAt, actor: str
     ) -> UUID:
-        """Bury a letter with this body in the place of one; the new letter's id.
+        """Bury a dead letter with this body in the place of one; the new dead letter's id.
 
         Raises:
             InvalidNotification: The body can't be read.
-            Refused: The letter is not buried any more, or its notification has moved on.
+            Refused: The dead letter is not buried any more, or its notification has moved on.
         """
         parse(body)
-        done = await self.edit([letter], lambda _: body, expires_at=expires_at, actor=actor)
+        done = await self.edit([dead_letter], lambda _: body, expires_at=expires_at, actor=actor)
         for one in done.not_edited:
             raise Refused(one.why)
         return done.edited[0].new
@@ -204,16 +204,16 @@ class Editing:
     async def _edit(
         self,
         connection: Connection,
-        letters: Sequence[UUID],
+        dead_letters: Sequence[UUID],
         change: Change,
         expires_at: ExpiresAt,
         actor: str,
     ) -> Edits:
-        locked = await connection.fetch(LOCK, sorted(set(letters)))
+        locked = await connection.fetch(LOCK, sorted(set(dead_letters)))
         known = {row["id"] for row in locked}
         not_edited = [
-            NotEdited(one, NoEdit.NO_SUCH_LETTER, f"there is no dead letter {one}")
-            for one in letters
+            NotEdited(one, NoEdit.NO_SUCH_DEAD_LETTER, f"there is no dead letter {one}")
+            for one in dead_letters
             if one not in known
         ]
         made = [_draft(row, change) for row in locked]
@@ -234,7 +234,7 @@ class Editing:
         expires_at: ExpiresAt,
         actor: str,
     ) -> None:
-        """Give the notifications their new bodies, and the letters others in their place."""
+        """Give the notifications their new bodies, and the dead letters others in their place."""
         if not drafts:
             return
         latest = {one.notification.id: one for one in drafts}
@@ -252,21 +252,21 @@ class Editing:
 
 
 def _draft(old: Record, change: Change) -> _Draft | NotEdited:
-    letter = old["id"]
-    if old["state"] != LetterState.BURIED:
-        why = f"dead letter {letter} is {old['state']}: only a buried one can be edited"
-        return NotEdited(letter, NoEdit.NOT_OPEN, why)
+    dead_letter = old["id"]
+    if old["state"] != DeadLetterState.BURIED:
+        why = f"dead letter {dead_letter} is {old['state']}: only a buried one can be edited"
+        return NotEdited(dead_letter, NoEdit.NOT_OPEN, why)
     try:
         body = change(old["body"])
         notification = parse(body)
     except (Refused, InvalidNotification) as refused:
-        return NotEdited(letter, NoEdit.MALFORMED, str(refused))
+        return NotEdited(dead_letter, NoEdit.MALFORMED, str(refused))
     if body == old["body"]:
-        return NotEdited(letter, NoEdit.UNCHANGED, "it is so already")
+        return NotEdited(dead_letter, NoEdit.UNCHANGED, "it is so already")
     unread = old["reason"] == Reason.MALFORMED and old["supersedes"] is None
     if old["notification_id"] not in {None, notification.id} and not unread:
         return NotEdited(
-            letter,
+            dead_letter,
             NoEdit.OTHER_ID,
             f"the id has to stay {old['notification_id']}: for another notification, publish it",
         )
@@ -276,13 +276,13 @@ def _draft(old: Record, change: Change) -> _Draft | NotEdited:
 def _fitting(
     drafts: Sequence[_Draft], found: dict[UUID, Record]
 ) -> tuple[list[_Draft], list[NotEdited]]:
-    """Those whose notification is still where the letter left it."""
+    """Those whose notification is still where the dead letter left it."""
     kept, refused, introduced = [], [], set[UUID]()
     for one in drafts:
         row, id_ = found.get(one.notification.id), one.notification.id
         now = standing(row) if row is not None else None
         if id_ in introduced:
-            why: tuple[NoEdit, str] | None = (NoEdit.OTHER_ID, f"another letter becomes {id_}")
+            why: tuple[NoEdit, str] | None = (NoEdit.OTHER_ID, f"another dead letter becomes {id_}")
         else:
             why = next(_objections(one, now), None)
         if why is not None:
@@ -302,13 +302,13 @@ def _objections(one: _Draft, now: Standing | None) -> Iterator[tuple[NoEdit, str
         yield (
             NoEdit.OTHER_ID,
             f"there is a notification {id_} already, and it is {now.state}: "
-            "give this one an id of its own, or discard its letter",
+            "give this one an id of its own, or discard its dead letter",
         )
     if not now.replayable or now.epoch != one.old["epoch"]:
         yield (
             NoEdit.MOVED_ON,
             f"notification {id_} is {now.state} in epoch {now.epoch}: "
-            "a letter can be edited while its notification, or a copy of it, has failed and was not "
+            "a dead letter can be edited while its notification, or a copy of it, has failed and was not "
             "replayed since",
         )
 

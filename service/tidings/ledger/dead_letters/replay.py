@@ -1,8 +1,8 @@
-"""Replays: letters go back to their lanes in a new epoch of their notifications.
+"""Replays: dead letters go back to their lanes in a new epoch of their notifications.
 
 What is to be published is written down first (`dispatch_at`, see `tidings.ledger.notifications.dispatch`), so that
 a replay that is killed is finished by the next scheduler. State changes are compare-and-set under
-row locks: whoever comes second finds the letter taken.
+row locks: whoever comes second finds the dead letter taken.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +28,7 @@ from tidings.ledger.dead_letters.choice import (
 from tidings.ledger.dead_letters.rows import INTRODUCE_FAILED, SAID, STANDING, ExpiresAt, Introduced
 from tidings.ledger.notifications import recipients, rows
 from tidings.ledger.notifications.dispatch import DUE, LEASE, NOTIFY, Dispatch
-from tidings.ledger.notifications.doubt import OF_LETTERS, doubtful
+from tidings.ledger.notifications.doubt import OF_DEAD_LETTERS, doubtful
 from tidings.ledger.notifications.idempotency import Use, hold
 
 LOCK: Final = """
@@ -49,27 +49,27 @@ WITH moved AS (
            finished_at = NULL, provider = NULL, reference = NULL, reason = NULL, failure_kind = NULL,
            failure_code = NULL, failure_message = NULL, retry_delay = NULL, updated_at = now()
       FROM unnest({rows.COLUMNS.parameters("uuid", "text", after=4)})
-        AS i ({rows.COLUMNS.names}, letter, before)
+        AS i ({rows.COLUMNS.names}, dead_letter, before)
      WHERE n.id = i.id AND n.state = i.before
-    RETURNING n.id, n.epoch, i.before, i.letter
+    RETURNING n.id, n.epoch, i.before, i.dead_letter
 ), taken AS (
     UPDATE dead_letters d
        SET state = 'replaying', replay = $3, replay_epoch = moved.epoch, notification_id = moved.id,
            replayed_at = NULL, changed_at = now(), actor = $1
-      FROM moved WHERE d.id = moved.letter
+      FROM moved WHERE d.id = moved.dead_letter
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-    SELECT id, epoch, before, 'queued', $1, $4::text || 'replayed from dead letter ' || letter FROM moved
+    SELECT id, epoch, before, 'queued', $1, $4::text || 'replayed from dead letter ' || dead_letter FROM moved
 )
 SELECT id, epoch FROM moved
 """
 
 STORED: Final = """
-SELECT of.letter, n.body
-  FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS of (letter, id, content) JOIN notifications n USING (id)
+SELECT of.dead_letter, n.body
+  FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS of (dead_letter, id, content) JOIN notifications n USING (id)
  WHERE sha256(n.body) <> of.content
 """
-"""What is stored of notifications whose letters have other bodies."""
+"""What is stored of notifications whose dead letters have other bodies."""
 
 OUTCOMES: Final = """
 SELECT CASE WHEN n.epoch > d.replay_epoch THEN 'failed'
@@ -120,7 +120,7 @@ class Rehearsed:
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """What becomes of each letter."""
+    """What becomes of each dead letter."""
 
     candidates: list[Candidate]
     not_replayed: list[NotReplayed]
@@ -131,7 +131,7 @@ class _Decided:
 
 
 class Replays:
-    """Sends letters on their way again.
+    """Sends dead letters on their way again.
 
     Args:
         window: Seconds for which an idempotency key is remembered.
@@ -143,25 +143,25 @@ class Replays:
 
     async def begin(
         self,
-        letters: Sequence[UUID],
+        dead_letters: Sequence[UUID],
         run: UUID,
         *,
         expires_at: ExpiresAt,
         actor: str,
         force: bool = False,
     ) -> Begun:
-        """Take letters and queue their notifications in a new epoch, in one transaction.
+        """Take dead letters and queue their notifications in a new epoch, in one transaction.
 
         Args:
             run: Names this replay, for `outcomes`.
             actor: Named in the history of their notifications.
-            force: Also take letters that were replayed before, and send again what was sent.
+            force: Also take dead letters that were replayed before, and send again what was sent.
 
         Raises:
             LedgerUnavailable: PostgreSQL is away: nothing was taken.
         """
         async with self._database.transaction() as connection:
-            decided = await self._decide(connection, letters, run, expires_at, force=force)
+            decided = await self._decide(connection, dead_letters, run, expires_at, force=force)
             epochs = await self._queue(connection, decided.candidates, run, actor, forced=force)
         due = [one for one in decided.candidates if not one.early]
         return Begun(
@@ -173,7 +173,7 @@ class Replays:
 
     async def rehearse(
         self,
-        letters: Sequence[UUID],
+        dead_letters: Sequence[UUID],
         *,
         expires_at: ExpiresAt,
         force: bool = False,
@@ -182,7 +182,7 @@ class Replays:
         """Decide as `begin` does, and take everything back.
 
         Args:
-            but: Notifications for which letters were chosen before.
+            but: Notifications for which dead letters were chosen before.
 
         Raises:
             LedgerUnavailable: PostgreSQL is away.
@@ -191,7 +191,9 @@ class Replays:
             transaction = connection.transaction()
             await transaction.start()
             try:
-                decided = await self._decide(connection, letters, uuid4(), expires_at, force=force)
+                decided = await self._decide(
+                    connection, dead_letters, uuid4(), expires_at, force=force
+                )
             finally:
                 await transaction.rollback()
         again = [one for one in decided.candidates if one.attempt.id in but]
@@ -199,21 +201,21 @@ class Replays:
         return Rehearsed(
             tuple(one.attempt.id for one in chosen),
             sum(one.early for one in chosen),
-            (*decided.not_replayed, *(same_notification(one.letter) for one in again)),
+            (*decided.not_replayed, *(same_notification(one.dead_letter) for one in again)),
             sum(one.attempt.id in decided.doubtful for one in chosen),
         )
 
     async def _decide(
         self,
         connection: Connection,
-        letters: Sequence[UUID],
+        dead_letters: Sequence[UUID],
         run: UUID,
         expires_at: ExpiresAt,
         *,
         force: bool,
     ) -> _Decided:
-        """Lock letters, their keys and their notifications, and decide about each."""
-        locked = await connection.fetch(LOCK, sorted(set(letters)))
+        """Lock dead letters, their keys and their notifications, and decide about each."""
+        locked = await connection.fetch(LOCK, sorted(set(dead_letters)))
         begun = [row for row in locked if row["state"] == "replaying" and row["replay"] == run]
         found = [row for row in locked if row not in begun]
         readable, not_replayed = read(found, force=force)
@@ -226,30 +228,30 @@ class Replays:
         candidates, refused = choose(readable, standings, holders, expires_at, force=force)
         known = {row["id"] for row in locked}
         missing = [
-            NotReplayed(one, Refusal.NO_SUCH_LETTER, "there is no such letter")
-            for one in letters
+            NotReplayed(one, Refusal.NO_SUCH_DEAD_LETTER, "there is no such dead letter")
+            for one in dead_letters
             if one not in known
         ]
         again = await doubtful(connection, [one.attempt.id for one in candidates], to_all=force)
         left = [*not_replayed, *unfit, *refused, *missing]
         return _Decided(candidates, left, len(begun), again)
 
-    async def doubtful(self, letters: Sequence[UUID], *, force: bool) -> int:
-        """How many notifications of these letters may have been delivered before."""
+    async def doubtful(self, dead_letters: Sequence[UUID], *, force: bool) -> int:
+        """How many notifications of these dead letters may have been delivered before."""
         async with self._database.connection() as connection:
-            count: int = await connection.fetchval(OF_LETTERS, letters, force)
+            count: int = await connection.fetchval(OF_DEAD_LETTERS, dead_letters, force)
         return count
 
     async def outcomes(
-        self, run: UUID, letters: Sequence[UUID] | None = None
+        self, run: UUID, dead_letters: Sequence[UUID] | None = None
     ) -> Mapping[State, int]:
-        """How the notifications of a replay, or of some of its letters, stand."""
+        """How the notifications of a replay, or of some of its dead letters, stand."""
         async with self._database.connection() as connection:
-            found = await connection.fetch(OUTCOMES, run, letters)
+            found = await connection.fetch(OUTCOMES, run, dead_letters)
         return {State(row["state"]): row["count"] for row in found}
 
     async def finish(self) -> None:
-        """Mark letters as replayed that somebody else published, or whose confirm was not recorded."""
+        """Mark dead letters as replayed that somebody else published, or whose confirm was not recorded."""
         async with self._database.connection() as connection:
             await connection.execute(FINISH)
 
@@ -271,7 +273,7 @@ class Replays:
             run,
             "forced: " if forced else "",
             *rows.columns(candidates),
-            [one.letter for one in candidates],
+            [one.dead_letter for one in candidates],
             [one.before.value for one in candidates],
         )
         if not forced:
@@ -282,10 +284,10 @@ class Replays:
 
 
 async def _stored(connection: Connection, readable: Sequence[Readable]) -> dict[UUID, bytes]:
-    """By letter, the body of its notification where that is not, byte for byte, the letter's."""
+    """By dead letter, the body of its notification where that is not, byte for byte, the dead letter's."""
     of = [(one.row["id"], one.notification.id, _content(one)) for one in readable]
     rows = await connection.fetch(STORED, *map(list, zip(*of, strict=True))) if of else []
-    return {row["letter"]: bytes(row["body"]) for row in rows}
+    return {row["dead_letter"]: bytes(row["body"]) for row in rows}
 
 
 def _content(one: Readable) -> bytes:
@@ -295,7 +297,7 @@ def _content(one: Readable) -> bytes:
 async def _stand(
     connection: Connection, readable: Sequence[Readable], expires_at: ExpiresAt
 ) -> dict[UUID, Record]:
-    """How their notifications stand. A letter that could not be read before may have none yet."""
+    """How their notifications stand. A dead letter that could not be read before may have none yet."""
     ids = sorted(one.notification.id for one in readable)
     known = {row["id"]: row for row in await connection.fetch(STANDING, ids)}
     if new := [one for one in readable if one.notification.id not in known]:

@@ -12,8 +12,8 @@ from asyncpg import Record
 from tidings.delivery.arrival import arrival
 from tidings.delivery.attempt import YEARS, Attempt, Lane
 from tidings.delivery.burying import Standing
+from tidings.delivery.dead_letter import DeadLetter, DeadLetterState
 from tidings.delivery.fingerprint import fingerprint
-from tidings.delivery.letter import Letter, LetterState
 from tidings.delivery.outcome import UNTRIED, Failure, Reason
 from tidings.delivery.properties import signed
 from tidings.delivery.states import State
@@ -27,33 +27,33 @@ ExpiresAt: TypeAlias = Callable[[Attempt], datetime | None]
 
 @dataclass(frozen=True, slots=True)
 class BurialRequest:
-    """A letter to be stored."""
+    """A dead letter to be stored."""
 
-    letter: Letter
+    dead_letter: DeadLetter
     expires_at: datetime | None = None
     """When its notification stops being worth delivering."""
 
     @property
     def attempt(self) -> Attempt:
-        """As its notification is stored where the ledger has none. Only for letters that can be read."""
-        letter = self.letter
-        assert letter.notification is not None  # noqa: S101  # for the type checker
-        assert letter.lane is not None  # noqa: S101  # for the type checker
+        """As its notification is stored where the ledger has none. Only for dead letters that can be read."""
+        dead_letter = self.dead_letter
+        assert dead_letter.notification is not None  # noqa: S101  # for the type checker
+        assert dead_letter.lane is not None  # noqa: S101  # for the type checker
         return Attempt(
-            notification=letter.notification,
-            body=letter.body,
-            lane=letter.lane,
-            epoch=letter.epoch,
-            number=letter.attempts,
-            first_seen=letter.first_seen,
-            traceparent=_traceparent(letter.headers),
-            producer=signed(letter.properties),
+            notification=dead_letter.notification,
+            body=dead_letter.body,
+            lane=dead_letter.lane,
+            epoch=dead_letter.epoch,
+            number=dead_letter.attempts,
+            first_seen=dead_letter.first_seen,
+            traceparent=_traceparent(dead_letter.headers),
+            producer=signed(dead_letter.properties),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Introduced:
-    """A notification that only a letter knew of."""
+    """A notification that only a dead letter knew of."""
 
     attempt: Attempt
     expires_at: datetime | None
@@ -61,27 +61,29 @@ class Introduced:
 
 @dataclass(frozen=True, slots=True)
 class Grave:
-    """A letter with what is decided of it, ready to be stored."""
+    """A dead letter with what is decided of it, ready to be stored."""
 
     id: UUID
-    letter: Letter
-    state: LetterState
+    dead_letter: DeadLetter
+    state: DeadLetterState
     note: str | None
 
     @property
     def fingerprint(self) -> str:
-        """Groups it with letters that died of the same fault."""
-        return fingerprint(self.letter.channel, self.letter.reason, self.letter.failure)
+        """Groups it with dead letters that died of the same fault."""
+        return fingerprint(
+            self.dead_letter.channel, self.dead_letter.reason, self.dead_letter.failure
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class StoredLetter:
+class StoredDeadLetter:
     """A dead letter as it lies in the ledger."""
 
     id: UUID
     notification_id: UUID | None
     epoch: int
-    state: LetterState
+    state: DeadLetterState
     reason: Reason
     failure: Failure
     fingerprint: str
@@ -119,24 +121,24 @@ class StoredLetter:
 
     @classmethod
     def of(cls, row: Mapping[str, Any] | Record) -> Self:
-        """Read a row of `LETTER`."""
+        """Read a row of `DEAD_LETTER`."""
         values = dict(row)
         failure = Failure(*(values.pop(name) for name in ("kind", "message", "provider", "code")))
         for name in ("headers", "properties"):
             values[name] = json.loads(values[name])
-        values["state"] = LetterState(values["state"])
+        values["state"] = DeadLetterState(values["state"])
         values["reason"] = Reason(values["reason"])
         return cls(failure=failure, **values)
 
 
-LETTER: Final = """
+DEAD_LETTER: Final = """
 d.id, d.notification_id, d.epoch, d.state, d.reason, d.kind, d.message, d.provider, d.code, d.fingerprint,
 d.channel, d.priority, d.category, d.recipient, d.user_id, d.entity_type, d.entity_id, d.attempts,
 d.first_failed_at, d.last_failed_at, d.buried_at, d.exchange, d.routing_key, d.content_type, d.headers,
 d.properties,
 d.changed_at, d.actor, d.note, d.supersedes, d.replay_epoch, d.replayed_at, octet_length(d.body) AS size
 """
-"""A StoredLetter's columns of `dead_letters d`."""
+"""A StoredDeadLetter's columns of `dead_letters d`."""
 
 STANDING: Final = """
 SELECT id, state, epoch, attempt, lease_until, reason, provider, failure_kind, failure_code, failure_message,
@@ -149,7 +151,7 @@ SELECT id, state, epoch, attempt, lease_until, reason, provider, failure_kind, f
 """How notifications stand, locked in the order in which everybody locks them."""
 
 SAID: Final = ("reason", "kind", "message", "buried_at")
-"""What a letter says of the end of its notification."""
+"""What a dead letter says of the end of its notification."""
 ARCHIVE: Final = "archive"
 """Who refused what only a dead letter knew of: which process it was is not kept."""
 
@@ -211,33 +213,37 @@ class Column:
 
 COLUMNS: Final = (
     Column("id", "uuid", lambda one: one.id),
-    Column("notification_id", "uuid", lambda one: one.letter.notification_id),
-    Column("epoch", "int", lambda one: one.letter.epoch),
+    Column("notification_id", "uuid", lambda one: one.dead_letter.notification_id),
+    Column("epoch", "int", lambda one: one.dead_letter.epoch),
     Column("state", "text", lambda one: one.state.value),
-    Column("reason", "text", lambda one: one.letter.reason.value),
-    Column("kind", "text", lambda one: one.letter.failure.kind),
-    Column("code", "text", lambda one: one.letter.failure.code),
-    Column("message", "text", lambda one: one.letter.failure.message),
-    Column("provider", "text", lambda one: one.letter.failure.provider),
+    Column("reason", "text", lambda one: one.dead_letter.reason.value),
+    Column("kind", "text", lambda one: one.dead_letter.failure.kind),
+    Column("code", "text", lambda one: one.dead_letter.failure.code),
+    Column("message", "text", lambda one: one.dead_letter.failure.message),
+    Column("provider", "text", lambda one: one.dead_letter.failure.provider),
     Column("fingerprint", "text", lambda one: one.fingerprint),
-    Column("channel", "text", lambda one: one.letter.channel),
-    Column("priority", "text", lambda one: one.letter.lane.priority if one.letter.lane else None),
-    Column("category", "text", lambda one: one.letter.particulars.category),
-    Column("recipient", "text", lambda one: one.letter.particulars.recipient),
-    Column("user_id", "text", lambda one: one.letter.particulars.user_id),
-    Column("entity_type", "text", lambda one: one.letter.particulars.entity_type),
-    Column("entity_id", "text", lambda one: one.letter.particulars.entity_id),
-    Column("attempts", "int", lambda one: one.letter.attempts),
-    Column("buried_at", "timestamptz", lambda one: one.letter.buried_at),
-    Column("exchange", "text", lambda one: one.letter.exchange),
-    Column("routing_key", "text", lambda one: one.letter.routing_key),
-    Column("content_type", "text", lambda one: one.letter.content_type),
-    Column("headers", "jsonb", lambda one: json.dumps(one.letter.headers)),
-    Column("properties", "jsonb", lambda one: _json(one.letter.properties)),
-    Column("body", "bytea", lambda one: one.letter.body),
+    Column("channel", "text", lambda one: one.dead_letter.channel),
+    Column(
+        "priority",
+        "text",
+        lambda one: one.dead_letter.lane.priority if one.dead_letter.lane else None,
+    ),
+    Column("category", "text", lambda one: one.dead_letter.particulars.category),
+    Column("recipient", "text", lambda one: one.dead_letter.particulars.recipient),
+    Column("user_id", "text", lambda one: one.dead_letter.particulars.user_id),
+    Column("entity_type", "text", lambda one: one.dead_letter.particulars.entity_type),
+    Column("entity_id", "text", lambda one: one.dead_letter.particulars.entity_id),
+    Column("attempts", "int", lambda one: one.dead_letter.attempts),
+    Column("buried_at", "timestamptz", lambda one: one.dead_letter.buried_at),
+    Column("exchange", "text", lambda one: one.dead_letter.exchange),
+    Column("routing_key", "text", lambda one: one.dead_letter.routing_key),
+    Column("content_type", "text", lambda one: one.dead_letter.content_type),
+    Column("headers", "jsonb", lambda one: json.dumps(one.dead_letter.headers)),
+    Column("properties", "jsonb", lambda one: _json(one.dead_letter.properties)),
+    Column("body", "bytea", lambda one: one.dead_letter.body),
     Column("note", "text", lambda one: one.note),
 )
-"""What a letter fills when it is stored."""
+"""What a dead letter fills when it is stored."""
 
 NAMES: Final = ", ".join(column.name for column in COLUMNS)
 PARAMETERS: Final = ", ".join(
@@ -252,12 +258,12 @@ def columns(graves: Iterable[Grave]) -> list[list[object]]:
 
 
 def producer_of(row: Record) -> str | None:
-    """Who published what a letter of `dead_letters` holds."""
+    """Who published what a dead letter of `dead_letters` holds."""
     return signed(json.loads(row["properties"]))
 
 
 def first_attempt(row: Record, notification: Notification, body: bytes, lane: Lane) -> Attempt:
-    """As a notification is stored that only this letter of `dead_letters` knew of.
+    """As a notification is stored that only this dead letter of `dead_letters` knew of.
 
     It counts from when its producer says that it was published, as any other does.
     """
@@ -270,7 +276,7 @@ def first_attempt(row: Record, notification: Notification, body: bytes, lane: La
 
 
 def published_at(properties: Mapping[str, str]) -> datetime | None:
-    """When a letter's producer said that it published it, in its header or its AMQP timestamp."""
+    """When a dead letter's producer said that it published it, in its header or its AMQP timestamp."""
     try:
         said = datetime.fromisoformat(properties.get("timestamp", ""))
     except ValueError:

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from asyncpg import Record
 
+from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix, holding, several
-from tidings.delivery.letter import OPEN, LetterState
 from tidings.delivery.outcome import Reason
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.dead_letters.rows import LETTER, StoredLetter
+from tidings.ledger.dead_letters.rows import DEAD_LETTER, StoredDeadLetter
 
 FIND: Final = """
 SELECT id FROM dead_letters WHERE id BETWEEN $1 AND $2
@@ -35,7 +35,7 @@ SELECT id, notification_id, state FROM dead_letters WHERE id = ANY($1::uuid[])
  ORDER BY epoch DESC, buried_at DESC, id
 """
 ALIKE_AT_MOST: Final = 100
-"""Letters that are looked at to see whether they are all of one notification."""
+"""Dead letters that are looked at to see whether they are all of one notification."""
 
 TOO_LATE: Final = (
     "(d.reason = 'expired' AND d.supersedes IS NULL OR coalesce(n.expires_at <= now(), false))"
@@ -43,8 +43,8 @@ TOO_LATE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class LetterFilter:
-    """Which letters; what is None or empty says nothing."""
+class DeadLetterFilter:
+    """Which dead letters; what is None or empty says nothing."""
 
     ids: tuple[UUID, ...] = ()
     channel: str | None = None
@@ -62,10 +62,10 @@ class LetterFilter:
     recipient: str | None = None
     """In full."""
     id_prefix: IdPrefix | None = None
-    """Some digits of a letter's id or of its notification's, or all of them."""
-    states: tuple[LetterState, ...] = ()
+    """Some digits of a dead letter's id or of its notification's, or all of them."""
+    states: tuple[DeadLetterState, ...] = ()
     before: UUID | None = None
-    """Older than this letter, as `list` sorts them."""
+    """Older than this dead letter, as `list` sorts them."""
 
     @property
     def selects(self) -> bool:
@@ -75,7 +75,7 @@ class LetterFilter:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A letter to be replayed or edited."""
+    """A dead letter to be replayed or edited."""
 
     id: UUID
     size: int
@@ -84,9 +84,9 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Letters chosen to be replayed, oldest first, and those left out for a person to decide."""
+    """Dead letters chosen to be replayed, oldest first, and those left out for a person to decide."""
 
-    letters: tuple[Chosen, ...]
+    dead_letters: tuple[Chosen, ...]
     uncertain: int
     """Perhaps delivered already."""
     too_late: int
@@ -95,10 +95,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Letters that died of the same fault."""
+    """Dead letters that died of the same fault."""
 
     fingerprint: str
-    letters: int
+    dead_letters: int
     channel: str | None
     reason: Reason
     kind: str
@@ -111,19 +111,19 @@ class Group:
     """The latest."""
 
 
-class LetterSearch:
+class DeadLetterSearch:
     """Reads dead letters, and changes nothing."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def resolve(self, prefix: IdPrefix) -> UUID:
-        """A letter's id from its beginning, from its notification's id or the beginning of that, or
-        from any digits of either in a row. Of the letters of one notification it is the only open
+        """A dead letter's id from its beginning, from its notification's id or the beginning of that, or
+        from any digits of either in a row. Of the dead letters of one notification it is the only open
         one, or the newest where none is open.
 
         Raises:
-            Refused: No letter has them, or several do.
+            Refused: No dead letter has them, or several do.
         """
         async with self._database.connection() as connection:
             found = await _with_digits(connection, prefix)
@@ -137,31 +137,31 @@ class LetterSearch:
                 return only
             case _:
                 named = sorted(f"{row['id']} ({row['state']})" for row in alike)
-                raise Refused(several(prefix, "letters", named))
+                raise Refused(several(prefix, "dead letters", named))
 
-    async def get(self, letter: UUID) -> tuple[StoredLetter, bytes] | None:
-        """A letter and its body."""
-        statement = f"SELECT {LETTER}, d.body FROM dead_letters d WHERE d.id = $1"
+    async def get(self, dead_letter: UUID) -> tuple[StoredDeadLetter, bytes] | None:
+        """A dead letter and its body."""
+        statement = f"SELECT {DEAD_LETTER}, d.body FROM dead_letters d WHERE d.id = $1"
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(statement, letter)
+            row = await connection.fetchrow(statement, dead_letter)
         if row is None:
             return None
         values = dict(row)
         body: bytes = values.pop("body")
-        return StoredLetter.of(values), body
+        return StoredDeadLetter.of(values), body
 
-    async def list(self, wanted: LetterFilter, limit: int) -> Sequence[StoredLetter]:
+    async def list(self, wanted: DeadLetterFilter, limit: int) -> Sequence[StoredDeadLetter]:
         """The newest that match, newest first."""
         where, values = _where(wanted)
         statement = f"""
-            SELECT {LETTER} FROM dead_letters d WHERE {where}
+            SELECT {DEAD_LETTER} FROM dead_letters d WHERE {where}
              ORDER BY d.buried_at DESC, d.id DESC LIMIT ${len(values) + 1}
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(statement, *values, limit)
-        return [StoredLetter.of(row) for row in rows]
+        return [StoredDeadLetter.of(row) for row in rows]
 
-    async def count(self, wanted: LetterFilter) -> int:
+    async def count(self, wanted: DeadLetterFilter) -> int:
         """How many match."""
         where, values = _where(wanted)
         async with self._database.connection() as connection:
@@ -170,7 +170,7 @@ class LetterSearch:
             )
         return found
 
-    async def ids(self, wanted: LetterFilter, limit: int | None = None) -> Sequence[UUID]:
+    async def ids(self, wanted: DeadLetterFilter, limit: int | None = None) -> Sequence[UUID]:
         """Those that match, oldest first."""
         where, values = _where(wanted)
         statement = f"""
@@ -181,7 +181,7 @@ class LetterSearch:
             rows = await connection.fetch(statement, *values, limit)
         return [row["id"] for row in rows]
 
-    async def chosen(self, wanted: LetterFilter, limit: int | None = None) -> Sequence[Chosen]:
+    async def chosen(self, wanted: DeadLetterFilter, limit: int | None = None) -> Sequence[Chosen]:
         """Those that match with their sizes, oldest first."""
         where, values = _where(wanted)
         statement = f"""
@@ -192,7 +192,7 @@ class LetterSearch:
             rows = await connection.fetch(statement, *values, limit)
         return [Chosen(row["id"], row["size"]) for row in rows]
 
-    async def select(self, wanted: LetterFilter, limit: int | None = None) -> Selection:
+    async def select(self, wanted: DeadLetterFilter, limit: int | None = None) -> Selection:
         """Those to be replayed. Where neither ids nor the reason are asked for, what was perhaps
         delivered and what would expire again is left out and counted."""
         where, values = _where(wanted)
@@ -212,31 +212,31 @@ class LetterSearch:
         uncertain_ones = sum(row["uncertain"] for row in rows)
         late_ones = sum(row["too_late"] and not row["uncertain"] for row in rows)
         chosen = (row for row in rows if not (row["uncertain"] or row["too_late"]))
-        letters = tuple(Chosen(row["id"], row["size"]) for row in islice(chosen, limit))
-        return Selection(letters, uncertain_ones, late_ones)
+        dead_letters = tuple(Chosen(row["id"], row["size"]) for row in islice(chosen, limit))
+        return Selection(dead_letters, uncertain_ones, late_ones)
 
-    async def groups(self, wanted: LetterFilter, limit: int) -> Sequence[Group]:
+    async def groups(self, wanted: DeadLetterFilter, limit: int) -> Sequence[Group]:
         """The largest groups that match."""
         where, values = _where(wanted)
         statement = f"""
             WITH grouped AS (
-                SELECT d.fingerprint, count(*) AS letters, min(d.first_failed_at) AS first_at,
+                SELECT d.fingerprint, count(*) AS dead_letters, min(d.first_failed_at) AS first_at,
                        max(d.last_failed_at) AS last_at, (array_agg(d.id ORDER BY d.buried_at DESC))[1] AS example
                   FROM dead_letters d WHERE {where}
                  GROUP BY d.fingerprint
-                 ORDER BY letters DESC, d.fingerprint LIMIT ${len(values) + 1}
+                 ORDER BY dead_letters DESC, d.fingerprint LIMIT ${len(values) + 1}
             )
             SELECT g.*, d.channel, d.reason, d.kind, d.code, d.message
               FROM grouped g JOIN dead_letters d ON d.id = g.example
-             ORDER BY g.letters DESC, g.fingerprint
+             ORDER BY g.dead_letters DESC, g.fingerprint
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(statement, *values, limit)
         return [Group(**{**dict(row), "reason": Reason(row["reason"])}) for row in rows]
 
 
-def _said(wanted: LetterFilter, reason: Reason) -> str:
-    """Whether a person asked for these very letters: then that person has decided."""
+def _said(wanted: DeadLetterFilter, reason: Reason) -> str:
+    """Whether a person asked for these very dead letters: then that person has decided."""
     return "true" if wanted.ids or wanted.reason is reason else "false"
 
 
@@ -252,7 +252,7 @@ async def _with_digits(connection: Connection, prefix: IdPrefix) -> list[UUID]:
 
 
 def _of_one_notification(alike: Sequence[Record]) -> Sequence[UUID]:
-    """Of letters, newest first: the one that is meant where all are of one notification."""
+    """Of dead letters, newest first: the one that is meant where all are of one notification."""
     about = {row["notification_id"] for row in alike}
     if len(about) != 1 or None in about or len(alike) > ALIKE_AT_MOST:
         return []
@@ -261,7 +261,7 @@ def _of_one_notification(alike: Sequence[Record]) -> Sequence[UUID]:
     return still_open[:1] if len(still_open) == 1 else [] if still_open else newest
 
 
-def _where(wanted: LetterFilter) -> tuple[str, list[object]]:
+def _where(wanted: DeadLetterFilter) -> tuple[str, list[object]]:
     """Only what was asked: the planner sees plain comparisons and uses the indexes."""
     given = _conditions(wanted)
     conditions = (
@@ -270,11 +270,11 @@ def _where(wanted: LetterFilter) -> tuple[str, list[object]]:
     return " AND ".join(conditions) or "true", [value for _, value in given]
 
 
-def _conditions(wanted: LetterFilter, *, states: bool = True) -> list[tuple[str, Any]]:
+def _conditions(wanted: DeadLetterFilter, *, states: bool = True) -> list[tuple[str, Any]]:
     return [(condition, value) for condition, value in _asked(wanted, states=states) if value]
 
 
-def _asked(wanted: LetterFilter, *, states: bool) -> Iterator[tuple[str, Any]]:
+def _asked(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, Any]]:
     yield "d.id = ANY({}::uuid[])", list(wanted.ids)
     yield "d.channel = {}", wanted.channel
     yield "d.reason = {}", wanted.reason and wanted.reason.value

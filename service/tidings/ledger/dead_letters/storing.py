@@ -8,8 +8,8 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from tidings.delivery.burying import Bury, Standing, Wait, decide
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import LedgerUnavailable
-from tidings.delivery.letter import LetterState
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.rows import (
     NAMES,
@@ -79,7 +79,7 @@ SELECT id, epoch, before, after, $1::text, 'dead letter: ' || message FROM moved
 
 @dataclass(frozen=True, slots=True)
 class Buried:
-    """A letter is stored."""
+    """A dead letter is stored."""
 
     grave: Grave
     new: bool
@@ -88,7 +88,7 @@ class Buried:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A letter that is to be stored, and how its notification stood before."""
+    """A dead letter that is to be stored, and how its notification stood before."""
 
     request: BurialRequest
     before: Standing | None
@@ -96,10 +96,10 @@ class _Case:
 
 
 class Burials:
-    """Stores letters.
+    """Stores dead letters.
 
     Args:
-        actor: Named in the history of the notifications that a letter ends.
+        actor: Named in the history of the notifications that a dead letter ends.
     """
 
     def __init__(self, database: Database, *, actor: str) -> None:
@@ -107,7 +107,7 @@ class Burials:
         self._actor = actor
 
     async def bury(self, requests: Sequence[BurialRequest]) -> Sequence[Buried | Wait]:
-        """Store letters and what they mean for their notifications, in one transaction.
+        """Store dead letters and what they mean for their notifications, in one transaction.
 
         Returns:
             For each, in order: that it is stored, or until when somebody may still be sending it.
@@ -123,7 +123,7 @@ class Burials:
         return [one if isinstance(one, Wait) else next(stored) for one in decided]
 
     async def _end(self, connection: Connection, cases: Sequence[_Case]) -> None:
-        """Give the notifications of these letters the end that nobody else gave them."""
+        """Give the notifications of these dead letters the end that nobody else gave them."""
         if known := [case for case in cases if case.before is not None]:
             before = [str(case.before.state) for case in known if case.before is not None]
             ids, epochs, *ends = _columns(known)
@@ -139,7 +139,7 @@ class Burials:
 
 
 async def _decide(connection: Connection, requests: Sequence[BurialRequest]) -> list[_Case | Wait]:
-    ids = {id for one in requests if (id := one.letter.notification_id) is not None}
+    ids = {id for one in requests if (id := one.dead_letter.notification_id) is not None}
     found = await connection.fetch(STANDING, sorted(ids))
     now = found[0]["now"] if found else datetime.now(UTC)
     standings: dict[UUID, Standing] = {row["id"]: standing(row) for row in found}
@@ -149,61 +149,63 @@ async def _decide(connection: Connection, requests: Sequence[BurialRequest]) -> 
 def _decide_one(
     request: BurialRequest, standings: dict[UUID, Standing], now: datetime
 ) -> _Case | Wait:
-    """Decide, and let the next letter of the same notification see what this one changed."""
-    letter = request.letter
-    key = letter.notification_id
+    """Decide, and let the next dead letter of the same notification see what this one changed."""
+    dead_letter = request.dead_letter
+    key = dead_letter.notification_id
     before = standings.get(key) if key is not None else None
-    decision = decide(letter, before, now)
+    decision = decide(dead_letter, before, now)
     if isinstance(decision, Wait):
         return decision
     if decision.becomes is not None and key is not None:
-        standings[key] = Standing(decision.becomes, letter.epoch, letter.attempts)
+        standings[key] = Standing(decision.becomes, dead_letter.epoch, dead_letter.attempts)
     return _Case(request, before, decision)
 
 
 def _grave(decision: Bury) -> Grave:
-    """A letter that is closed from the start must not be taken for the one that is yet to come."""
-    letter = decision.letter
-    closed = decision.state is not LetterState.BURIED
-    identity = uuid5(letter.id, "closed") if closed else letter.id
-    return Grave(identity, letter, decision.state, decision.note)
+    """A dead letter that is closed from the start must not be taken for the one that is yet to come."""
+    dead_letter = decision.dead_letter
+    closed = decision.state is not DeadLetterState.BURIED
+    identity = uuid5(dead_letter.id, "closed") if closed else dead_letter.id
+    return Grave(identity, dead_letter, decision.state, decision.note)
 
 
 async def _store(connection: Connection, graves: Sequence[Grave]) -> Sequence[Buried]:
-    """Store what is not stored yet. Another body under the same id is another letter."""
+    """Store what is not stored yet. Another body under the same id is another dead letter."""
     others = [_otherwise(grave) for grave in graves]
     ids = [grave.id for grave in (*graves, *others)]
     known = {row["id"]: row["content"] for row in await connection.fetch(KNOWN, ids)}
     stored = []
     for grave, other in zip(graves, others, strict=True):
-        content = sha256(grave.letter.body).digest()
+        content = sha256(grave.dead_letter.body).digest()
         chosen = grave if known.get(grave.id, content) == content else other
         stored.append(Buried(chosen, new=chosen.id not in known))
         known[chosen.id] = content
     new = [one.grave for one in stored if one.new]
     if new and len(await connection.fetch(*rows.by_itself(BURY, *columns(new)))) < len(new):
-        raise LedgerUnavailable("another archive stored one of these letters just now; once more")
+        raise LedgerUnavailable(
+            "another archive stored one of these dead letters just now; once more"
+        )
     return stored
 
 
 def _otherwise(grave: Grave) -> Grave:
-    return replace(grave, id=uuid5(grave.id, sha256(grave.letter.body).hexdigest()))
+    return replace(grave, id=uuid5(grave.id, sha256(grave.dead_letter.body).hexdigest()))
 
 
 def _columns(cases: Sequence[_Case]) -> list[list[object]]:
     """id, epoch, state, reason, kind, code, message, provider."""
     ends = [
         (
-            letter.notification_id,
-            letter.epoch,
+            dead_letter.notification_id,
+            dead_letter.epoch,
             str(case.decision.becomes),
-            letter.reason.value,
-            letter.failure.kind,
-            letter.failure.code,
-            letter.failure.message,
-            letter.failure.provider,
+            dead_letter.reason.value,
+            dead_letter.failure.kind,
+            dead_letter.failure.code,
+            dead_letter.failure.message,
+            dead_letter.failure.provider,
         )
         for case in cases
-        for letter in (case.decision.letter,)
+        for dead_letter in (case.decision.dead_letter,)
     ]
     return [list(column) for column in zip(*ends, strict=True)]

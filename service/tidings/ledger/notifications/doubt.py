@@ -26,7 +26,7 @@ SELECT n.id FROM notifications n
  WHERE n.id = ANY($1::uuid[]) AND ({EVER} OR $2::boolean AND n.state IN ('sent', 'delivered', 'bounced'))
 """
 
-OF_LETTERS: Final = f"""
+OF_DEAD_LETTERS: Final = f"""
 SELECT count(DISTINCT n.id) FROM dead_letters d JOIN notifications n ON n.id = d.notification_id
  WHERE d.id = ANY($1::uuid[]) AND ({EVER} OR $2::boolean AND n.state IN ('sent', 'delivered', 'bounced'))
 """

@@ -50,7 +50,9 @@ class Settled(Protocol):
 
 def may_go_on(attempt: Attempt) -> bool:
     """Whether something before it may have reached some of its recipients: an attempt, or another epoch."""
-    if attempt.epoch > 0:  # its letter may have been edited: whoever has it is not in it any more
+    if (
+        attempt.epoch > 0
+    ):  # its dead letter may have been edited: whoever has it is not in it any more
         return may_have_copies(attempt.notification)
     return attempt.number > 1 and has_copies(attempt.notification)
 

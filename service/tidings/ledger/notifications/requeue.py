@@ -40,19 +40,19 @@ AND (n.requeued_at IS NULL OR n.requeued_at < n.updated_at
 """
 """Whether the outbox has nothing to do for it, and the last guess is as long ago as it came after the last change."""
 
-NO_LETTER: Final = """
+NO_DEAD_LETTER: Final = """
 NOT EXISTS (SELECT FROM dead_letters d WHERE d.notification_id = n.id AND d.epoch = n.epoch
                AND NOT (d.state = 'discarded' AND d.actor IS NULL) OFFSET 0)
 """
-"""A letter that was closed as soon as it came (discarded, by nobody) is not the one that is missed. `OFFSET 0`
-keeps PostgreSQL from reading all letters there are into a hash table."""
+"""A dead letter that was closed as soon as it came (discarded, by nobody) is not the one that is missed. `OFFSET 0`
+keeps PostgreSQL from reading all dead letters there are into a hash table."""
 
 WITHOUT: Final = f"""
 (n.state IN ('queued', 'retrying', 'sending')
  OR (n.state IN ('failed', 'expired', 'unknown') OR n.state = 'sent' AND n.reason IS NOT DISTINCT FROM 'copies_refused')
-    AND n.finished_at > now() - interval '7 days' AND {NO_LETTER})
+    AND n.finished_at > now() - interval '7 days' AND {NO_DEAD_LETTER})
 """
-"""Whether it waits for a message, or lately ended without a dead letter: old letters may have been deleted."""
+"""Whether it waits for a message, or lately ended without a dead letter: old dead letters may have been deleted."""
 
 FIND: Final = f"""
 SELECT id, epoch, attempt, state, channel
@@ -88,7 +88,7 @@ SELECT_TROUBLED: Final = _SELECT.format(among=f"{TROUBLED} AND {_ACCEPTED}", ord
 
 BY_ID: Final = f"""
 SELECT n.id, n.epoch, n.attempt, n.state, n.channel, n.lease_until > now() AS held, n.dispatch_at IS NOT NULL AS due,
-       NOT {NO_LETTER} AS has_letter
+       NOT {NO_DEAD_LETTER} AS has_dead_letter
   FROM notifications n WHERE n.id = ANY($1::uuid[])
 """
 
@@ -304,5 +304,5 @@ def _refusal(row: Mapping[str, object]) -> str | None:
     if state in {State.QUEUED, State.RETRYING, State.SENDING}:
         return None
     if state.value in ENDED:
-        return "it has a dead letter: replay that" if row["has_letter"] else None
+        return "it has a dead letter: replay that" if row["has_dead_letter"] else None
     return f"it is {state}"

@@ -179,7 +179,7 @@ class Story:
     """As the producer wrote it."""
     history: tuple[Change, ...]
     attempts: tuple[Try, ...]
-    letters: tuple[Burial, ...]
+    dead_letters: tuple[Burial, ...]
     asked: tuple[Asked, ...] = ()
     recipients: tuple[Recipient, ...] = ()
 

@@ -36,12 +36,12 @@ SELECT CASE told_at WHEN '-infinity' THEN 0
 """
 
 WORST: Final = """
-SELECT fingerprint, reason, channel, count(*) AS letters,
+SELECT fingerprint, reason, channel, count(*) AS dead_letters,
        (array_agg(kind ORDER BY buried_at DESC))[1] AS kind, (array_agg(code ORDER BY buried_at DESC))[1] AS code
   FROM dead_letters
  WHERE buried_at > coalesce($1, '-infinity'::timestamptz) AND state IN ('buried', 'replaying', 'replayed')
  GROUP BY fingerprint, reason, channel
- ORDER BY letters DESC, fingerprint
+ ORDER BY dead_letters DESC, fingerprint
  LIMIT $2
 """
 
@@ -50,19 +50,19 @@ SELECT fingerprint, reason, channel, count(*) AS letters,
 class Untold:
     """What operators don't know yet, and this process now has to tell them."""
 
-    letters: int
+    dead_letters: int
     since: datetime | None
     """When they were last told; None where they never were."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Letters that died of the same fault."""
+    """Dead letters that died of the same fault."""
 
     fingerprint: str
     reason: str
     channel: str | None
-    letters: int
+    dead_letters: int
     kind: str
     code: str
 
@@ -74,10 +74,10 @@ class Escalations:
         self._database = database
         self._topic = topic
 
-    async def note(self, letters: int) -> None:
+    async def note(self, dead_letters: int) -> None:
         """There is more to tell."""
         async with self._database.connection() as connection:
-            await connection.execute(NOTE, self._topic, letters)
+            await connection.execute(NOTE, self._topic, dead_letters)
 
     async def take(self, every: float) -> Untold | None:
         """What is to be told now, and by nobody else; None where nothing is, or not yet.
@@ -92,7 +92,7 @@ class Escalations:
     async def give_back(self, untold: Untold, every: float, again_in: float) -> None:
         """It could not be told: whoever asks in `again_in` seconds or later takes it."""
         async with self._database.connection() as connection:
-            await connection.execute(GIVE_BACK, self._topic, untold.letters, every, again_in)
+            await connection.execute(GIVE_BACK, self._topic, untold.dead_letters, every, again_in)
 
     async def seconds_to_next(self, every: float) -> float | None:
         """Until something may be told; None where nothing is waiting."""
@@ -101,7 +101,7 @@ class Escalations:
         return seconds
 
     async def worst(self, since: datetime | None, limit: int = 5) -> Sequence[Trouble]:
-        """The largest groups of letters buried since then."""
+        """The largest groups of dead letters buried since then."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(WORST, since, limit)
         return [
@@ -109,7 +109,7 @@ class Escalations:
                 row["fingerprint"],
                 row["reason"],
                 row["channel"],
-                row["letters"],
+                row["dead_letters"],
                 row["kind"],
                 row["code"],
             )

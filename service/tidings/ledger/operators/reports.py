@@ -44,7 +44,7 @@ ATTEMPTS: Final = (
 ASKED: Final = (
     f"SELECT {_columns(Asked)} FROM tries WHERE notification_id = $1 ORDER BY epoch, attempt, place"
 )
-LETTERS: Final = f"""
+DEAD_LETTERS: Final = f"""
 SELECT {_columns(Burial)} FROM dead_letters
  WHERE notification_id BETWEEN $1 AND $2 OR id BETWEEN $1 AND $2
  ORDER BY buried_at LIMIT $3
@@ -55,16 +55,16 @@ SELECT {_columns(Recipient)} FROM recipient_results WHERE notification_id = $1 O
 NO_NOTIFICATION: Final = (Reason.MALFORMED, Reason.UNROUTABLE)
 """Reasons of what no worker could take."""
 LOOKED_AT: Final = 1_000
-"""Letters of each channel and reason that are looked at to count those without a notification."""
+"""Dead letters of each channel and reason that are looked at to count those without a notification."""
 _OLDEST: Final = """
 LATERAL (SELECT reason, notification_id FROM dead_letters WHERE state = 'buried' AND channel {channel}
             AND (reason, buried_at) >= (r.reason, '-infinity') AND (reason, buried_at) <= (r.reason, 'infinity')
           ORDER BY reason, buried_at LIMIT $3) AS oldest
 """
-"""Compared as rows, they are read from the index of open letters by channel and reason, and from no other: one by time
+"""Compared as rows, they are read from the index of open dead letters by channel and reason, and from no other: one by time
 alone would be read to its end for what is rare."""
-LETTERS_ALONE: Final = f"""
-SELECT reason, count(*) AS letters FROM (
+DEAD_LETTERS_ALONE: Final = f"""
+SELECT reason, count(*) AS dead_letters FROM (
     SELECT oldest.* FROM unnest($1::text[]) AS c (channel), unnest($2::text[]) AS r (reason), {_OLDEST.format(channel="= c.channel")}
      UNION ALL
     SELECT oldest.* FROM unnest($2::text[]) AS r (reason), {_OLDEST.format(channel="IS NULL")}
@@ -81,7 +81,7 @@ SELECT array_agg(DISTINCT category) AS categories, array_agg(DISTINCT entity_typ
 ) recent
 """
 RECENT: Final = 10_000
-"""Notifications, and letters, whose words are looked at."""
+"""Notifications, and dead letters, whose words are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Reports:
         id_, body = values["id"], values.pop("body")
         history = await connection.fetch(HISTORY, id_)
         attempts = await connection.fetch(ATTEMPTS, id_)
-        letters = await connection.fetch(LETTERS, id_, id_, 1_000)
+        dead_letters = await connection.fetch(DEAD_LETTERS, id_, id_, 1_000)
         asked = await connection.fetch(ASKED, id_)
         results = await connection.fetch(RESULTS, id_)
         return Story(
@@ -144,23 +144,25 @@ class Reports:
             body=body,
             history=tuple(Change(**dict(one)) for one in history),
             attempts=tuple(Try(**{**one, "state": State(one["state"])}) for one in attempts),
-            letters=tuple(Burial(**dict(one)) for one in letters),
+            dead_letters=tuple(Burial(**dict(one)) for one in dead_letters),
             asked=tuple(Asked(**dict(one)) for one in asked),
             recipients=tuple(Recipient(**dict(one)) for one in results),
         )
 
-    async def letters(self, prefix: IdPrefix) -> tuple[Burial, ...]:
+    async def dead_letters(self, prefix: IdPrefix) -> tuple[Burial, ...]:
         """Dead letters by their own id or their notification's: what never became a notification is there."""
         async with self._database.connection() as connection:
-            rows = await connection.fetch(LETTERS, prefix.lowest, prefix.highest, MOST_CANDIDATES)
+            rows = await connection.fetch(
+                DEAD_LETTERS, prefix.lowest, prefix.highest, MOST_CANDIDATES
+            )
         return tuple(Burial(**dict(row)) for row in rows)
 
-    async def letters_alone(self) -> Mapping[Reason, int]:
+    async def dead_letters_alone(self) -> Mapping[Reason, int]:
         """How many open dead letters never became a notification, by reason; as far as the oldest of them tell."""
         reasons = [one.value for one in NO_NOTIFICATION]
         async with self._database.connection() as connection:
-            rows = await connection.fetch(LETTERS_ALONE, list(CHANNELS), reasons, LOOKED_AT)
-        return {Reason(row["reason"]): row["letters"] for row in rows}
+            rows = await connection.fetch(DEAD_LETTERS_ALONE, list(CHANNELS), reasons, LOOKED_AT)
+        return {Reason(row["reason"]): row["dead_letters"] for row in rows}
 
     async def standing(self, id: UUID) -> Standing | None:
         """How a notification stands, as far as that decides whether it can be replayed; None where there is none."""

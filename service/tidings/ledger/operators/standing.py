@@ -50,11 +50,11 @@ async def standing(database: Database) -> Standing:
     """
     async with database.connection() as connection:
         due = await connection.fetchrow(DUE, OVERDUE)
-        letters = await connection.fetch(OPEN)
+        dead_letters = await connection.fetch(OPEN)
     return Standing(
         **dict(due or {}),
         open={
             (row["channel"], row["reason"]): OpenDeadLetters(row["count"], row["oldest"])
-            for row in letters
+            for row in dead_letters
         },
     )

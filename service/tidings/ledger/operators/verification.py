@@ -150,7 +150,7 @@ class Soundness:
     waiting: Mapping[str, Waiting]
     """By channel."""
     unburied: Broken | None
-    """Ended badly, and their letters are not archived: they must be on their way."""
+    """Ended badly, and their dead letters are not archived: they must be on their way."""
     nameless: int
     """Dead letters out of whose bodies no id can be read: they may be anybody's."""
     looked_back_to: datetime | None = None
@@ -162,7 +162,7 @@ class Journaled:
     """What became of the notifications that a producer says were confirmed."""
 
     states: Mapping[State, int]
-    letters: int
+    dead_letters: int
     """Those that are a dead letter and nothing else: no worker ever read them."""
     unknown: tuple[UUID, ...]
     """Those of which the ledger has never heard: they must still be in a lane."""
@@ -187,7 +187,7 @@ class Verification:
         Args:
             since: All there are where None.
             settled: Seconds for which a notification must not have changed before its message, or
-                its letter, is missed.
+                its dead letter, is missed.
             patience: Seconds, about, for which to look; until the end where None.
             progress: Told after each step how many were looked at, and since when all of them were.
 
@@ -211,16 +211,16 @@ class Verification:
     async def journaled(self, ids: Sequence[UUID]) -> Journaled:
         """Look every one of these up. Raises like `soundness`."""
         states: Counter[State] = Counter()
-        letters, unknown = 0, list[UUID]()
+        dead_letters, unknown = 0, list[UUID]()
         async with self._database.connection() as connection:
             for start in range(0, len(ids), CHUNK):
                 chunk = ids[start : start + CHUNK]
                 rows = await connection.fetch(KNOWN, chunk)
                 known = {row["id"]: row["state"] for row in rows}
                 states.update(State(state) for state in known.values() if state is not None)
-                letters += sum(state is None for state in known.values())
+                dead_letters += sum(state is None for state in known.values())
                 unknown += [id for id in chunk if id not in known]
-        return Journaled(dict(states), letters, tuple(unknown))
+        return Journaled(dict(states), dead_letters, tuple(unknown))
 
 
 class _Found:

@@ -1,4 +1,4 @@
-"""Edits the body of a letter: one field at a time, or the whole of it. Pure."""
+"""Edits the body of a dead letter: one field at a time, or the whole of it. Pure."""
 
 import difflib
 import json
@@ -17,7 +17,7 @@ class Unreadable(Refused):
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
-        super().__init__("the edited letter can't be read: " + "; ".join(self.problems))
+        super().__init__("the edited dead letter can't be read: " + "; ".join(self.problems))
 
 
 class NoFields(Refused):
@@ -162,4 +162,4 @@ def _written(notification: dict[str, Any], numbers: NumbersAsWritten) -> bytes:
     try:
         return numbers.dumps(notification).encode("utf-8", "surrogatepass")
     except RecursionError:
-        raise Refused("the edited letter is nested too deeply") from None
+        raise Refused("the edited dead letter is nested too deeply") from None

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest
-from tidings.delivery.letter import LetterState
-from tidings.ledger.dead_letters.search import LetterFilter
+from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.query import DeadLetterQuery
@@ -24,7 +24,7 @@ class DiscardRehearsal:
     """What a discard would close: the very dead letters that a `DiscardRequest` may name then."""
 
     chosen: tuple[UUID, ...]
-    states: Mapping[UUID, LetterState]
+    states: Mapping[UUID, DeadLetterState]
     """Of those that were named; those that a filter found are all open."""
     sample: tuple[DeadLetterView, ...]
     """A few of those that would be closed."""
@@ -32,15 +32,15 @@ class DiscardRehearsal:
     @property
     def ready(self) -> list[UUID]:
         """Those that would be closed."""
-        return [letter for letter in self.chosen if self._is_open(letter)]
+        return [dead_letter for dead_letter in self.chosen if self._is_open(dead_letter)]
 
     @property
     def left(self) -> list[UUID]:
         """Those that are no longer open."""
-        return [letter for letter in self.chosen if not self._is_open(letter)]
+        return [dead_letter for dead_letter in self.chosen if not self._is_open(dead_letter)]
 
-    def _is_open(self, letter: UUID) -> bool:
-        return self.states.get(letter, LetterState.BURIED) is LetterState.BURIED
+    def _is_open(self, dead_letter: UUID) -> bool:
+        return self.states.get(dead_letter, DeadLetterState.BURIED) is DeadLetterState.BURIED
 
     def as_data(self) -> dict[str, Any]:
         """For other programs."""
@@ -51,7 +51,7 @@ class DiscardRehearsal:
 class DiscardRequest:
     """Dead letters to be closed."""
 
-    letters: Sequence[UUID]
+    dead_letters: Sequence[UUID]
     note: str
     """Kept with them and in the history of their notifications."""
 
@@ -63,7 +63,7 @@ class Discarded:
     closed: tuple[UUID, ...]
     left: tuple[UUID, ...]
     """Those that were no longer open."""
-    states: Mapping[UUID, LetterState]
+    states: Mapping[UUID, DeadLetterState]
     """Of the first of `left`; one that is gone is not among them."""
 
     def as_data(self) -> dict[str, Any]:
@@ -79,17 +79,19 @@ async def rehearse_discard(backend: Backend, query: DeadLetterQuery) -> DiscardR
         Refused: An id is not known, or means several.
     """
     if not query.selects:
-        raise InvalidRequest("say which letters: ids or filters")
-    search = backend.ledger.letters.search
-    wanted = await query.resolved(search, LetterState.BURIED)
+        raise InvalidRequest("say which dead letters: ids or filters")
+    search = backend.ledger.dead_letters.search
+    wanted = await query.resolved(search, DeadLetterState.BURIED)
     chosen = wanted.ids or tuple(await search.ids(wanted))
     looked_at = chosen if wanted.ids else chosen[:SAMPLE]
-    some = await search.list(LetterFilter(ids=looked_at), len(looked_at)) if looked_at else ()
-    open_ = [letter for letter in some if letter.state is LetterState.BURIED][:SAMPLE]
+    some = await search.list(DeadLetterFilter(ids=looked_at), len(looked_at)) if looked_at else ()
+    open_ = [dead_letter for dead_letter in some if dead_letter.state is DeadLetterState.BURIED][
+        :SAMPLE
+    ]
     return DiscardRehearsal(
         chosen,
-        {letter.id: letter.state for letter in some},
-        tuple(DeadLetterView.of(letter, reveal=False) for letter in open_),
+        {dead_letter.id: dead_letter.state for dead_letter in some},
+        tuple(DeadLetterView.of(dead_letter, reveal=False) for dead_letter in open_),
     )
 
 
@@ -101,12 +103,16 @@ async def discard(backend: Backend, actor: Actor, request: DiscardRequest) -> Di
     """
     if not (note := request.note.strip()):
         raise InvalidRequest("it is empty; say why, in a few words", field="note")
-    letters, closed = backend.ledger.letters, list[UUID]()
-    for start in range(0, len(request.letters), CLOSED_AT_ONCE):
-        some = request.letters[start : start + CLOSED_AT_ONCE]
-        closed += await letters.closings.discard(some, note, actor=str(actor))
+    dead_letters, closed = backend.ledger.dead_letters, list[UUID]()
+    for start in range(0, len(request.dead_letters), CLOSED_AT_ONCE):
+        some = request.dead_letters[start : start + CLOSED_AT_ONCE]
+        closed += await dead_letters.closings.discard(some, note, actor=str(actor))
     done = set(closed)
-    left = tuple(letter for letter in request.letters if letter not in done)
+    left = tuple(dead_letter for dead_letter in request.dead_letters if dead_letter not in done)
     explained = tuple(sorted(left)[:EXPLAINED])
-    found = await letters.search.list(LetterFilter(ids=explained), EXPLAINED) if left else ()
-    return Discarded(tuple(closed), left, {letter.id: letter.state for letter in found})
+    found = (
+        await dead_letters.search.list(DeadLetterFilter(ids=explained), EXPLAINED) if left else ()
+    )
+    return Discarded(
+        tuple(closed), left, {dead_letter.id: dead_letter.state for dead_letter in found}
+    )

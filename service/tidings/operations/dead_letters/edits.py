@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import UUID
 
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest, Refused, TidingsError
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.editing import NoEdit, NotEdited
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import Chosen
@@ -52,7 +52,7 @@ class FieldChange:
 
 
 @dataclass(frozen=True, slots=True)
-class EditableLetter:
+class EditableDeadLetter:
     """An open dead letter, with all that is in it."""
 
     id: UUID
@@ -64,7 +64,7 @@ class EditableLetter:
 class EditRequest:
     """Dead letters to be edited alike."""
 
-    letters: Sequence[Chosen]
+    dead_letters: Sequence[Chosen]
     change: FieldChange
     rehearsed: bool = False
     """Change nothing."""
@@ -77,7 +77,7 @@ class EditRequest:
 class SupersedeRequest:
     """A dead letter and the body, which can be read, of the one to stand in its place."""
 
-    letter: UUID
+    dead_letter: UUID
     body: bytes = field(repr=False)
 
 
@@ -85,21 +85,21 @@ class SupersedeRequest:
 class EditSample:
     """What an edit changes in one dead letter."""
 
-    letter: UUID
+    dead_letter: UUID
     changes: Sequence[str] | None
     """As `body.changes`."""
 
 
 @dataclass(slots=True)
 class EditView:
-    """What became of letters that were edited alike."""
+    """What became of dead letters that were edited alike."""
 
     chosen: int
     new: list[UUID] = field(default_factory=list)
-    """Letters that stand in the place of others."""
+    """Dead letters that stand in the place of others."""
     sample: list[EditSample] = field(default_factory=list)
     unchanged: list[UUID] = field(default_factory=list)
-    """Letters that were so already."""
+    """Dead letters that were so already."""
     refused: list[NotEdited] = field(default_factory=list)
     stopped: str | None = None
     """Why the rest was left alone."""
@@ -110,7 +110,7 @@ class EditView:
 
     @property
     def left(self) -> int:
-        """Letters that were not looked at because it stopped."""
+        """Dead letters that were not looked at because it stopped."""
         return self.chosen - len(self.new) - len(self.unchanged) - len(self.refused)
 
     @property
@@ -123,12 +123,12 @@ class EditView:
         return {
             "chosen": self.chosen,
             "would_edit" if self.rehearsed else "edited": len(self.new),
-            "letters": [] if self.rehearsed else self.new,
+            "dead_letters": [] if self.rehearsed else self.new,
             "unchanged": len(self.unchanged),
             "not_looked_at" if self.cut_short else "left_alone": self.left,
             "refused_by_reason": dict(Counter(refusal.reason for refusal in self.refused)),
             "refused": [
-                {"letter": refusal.letter, "reason": refusal.reason, "why": refusal.why}
+                {"dead_letter": refusal.dead_letter, "reason": refusal.reason, "why": refusal.why}
                 for refusal in self.refused
             ],
             "stopped": self.stopped,
@@ -143,9 +143,9 @@ async def choose(backend: Backend, query: DeadLetterQuery) -> Sequence[Chosen]:
         Refused: An id is not known, or means several.
     """
     if not query.selects:
-        raise InvalidRequest("say which letters: ids or filters")
-    search = backend.ledger.letters.search
-    return await search.chosen(await query.resolved(search, LetterState.BURIED))
+        raise InvalidRequest("say which dead letters: ids or filters")
+    search = backend.ledger.dead_letters.search
+    return await search.chosen(await query.resolved(search, DeadLetterState.BURIED))
 
 
 async def edit(
@@ -162,8 +162,8 @@ async def edit(
     request.change.check()
     rehearsed = request.rehearsed
     clock = Clock(PATIENCE) if rehearsed and not request.whole else UNHURRIED
-    done = EditView(len(request.letters), rehearsed=rehearsed)
-    for batch in batches(request.letters, None, FEW if rehearsed else AT_ONCE):
+    done = EditView(len(request.dead_letters), rehearsed=rehearsed)
+    for batch in batches(request.dead_letters, None, FEW if rehearsed else AT_ONCE):
         if rehearsed and done.left < done.chosen and clock.over:
             done.cut_short = True
             break
@@ -171,8 +171,8 @@ async def edit(
             done.stopped = INTERRUPTED
             break
         try:
-            edits = await backend.ledger.letters.editing.edit(
-                [letter.id for letter in batch],
+            edits = await backend.ledger.dead_letters.editing.edit(
+                [dead_letter.id for dead_letter in batch],
                 request.change,
                 expires_at=Policies(backend.settings).expires_at,
                 actor=str(actor),
@@ -183,36 +183,40 @@ async def edit(
             break
         done.new += [edited.new for edited in edits.edited]
         done.sample += [
-            EditSample(edited.letter, changes(edited.before, edited.after, reveal=request.reveal))
+            EditSample(
+                edited.dead_letter, changes(edited.before, edited.after, reveal=request.reveal)
+            )
             for edited in edits.edited[: SAMPLE - len(done.sample)]
         ]
         for refusal in edits.not_edited:
             if refusal.reason is NoEdit.UNCHANGED:
-                done.unchanged.append(refusal.letter)
+                done.unchanged.append(refusal.dead_letter)
             else:
                 done.refused.append(replace(refusal, why=discreet(refusal.why)))
     return done
 
 
-async def open_letter(backend: Backend, id: IdPrefix) -> EditableLetter:
+async def open_dead_letter(backend: Backend, id: IdPrefix) -> EditableDeadLetter:
     """One dead letter, to be edited.
 
     Raises:
         Refused: There is none, there are several, or it is no longer open.
     """
-    letter, body = await stored(backend, id)
-    if letter.state is not LetterState.BURIED:
-        raise Refused(f"letter {letter.id} is {letter.state}: only a buried one can be edited")
-    return EditableLetter(letter.id, letter.notification_id, body)
+    dead_letter, body = await stored(backend, id)
+    if dead_letter.state is not DeadLetterState.BURIED:
+        raise Refused(
+            f"dead letter {dead_letter.id} is {dead_letter.state}: only a buried one can be edited"
+        )
+    return EditableDeadLetter(dead_letter.id, dead_letter.notification_id, body)
 
 
 async def supersede(backend: Backend, actor: Actor, request: SupersedeRequest) -> UUID:
     """Put another dead letter in the place of one; the new one's id.
 
     Raises:
-        Refused: The letter is not open any more, or its notification has moved on.
+        Refused: The dead letter is not open any more, or its notification has moved on.
     """
     expires_at = Policies(backend.settings).expires_at
-    return await backend.ledger.letters.editing.supersede(
-        request.letter, request.body, expires_at=expires_at, actor=str(actor)
+    return await backend.ledger.dead_letters.editing.supersede(
+        request.dead_letter, request.body, expires_at=expires_at, actor=str(actor)
     )

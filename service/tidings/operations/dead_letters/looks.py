@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidings.delivery.burying import refusal
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.delivery.letter import LetterState
-from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.ledger.dead_letters.search import Group
 from tidings.ledger.notifications.stories import Recipient
 from tidings.operations.backend import Backend
@@ -65,18 +65,20 @@ async def list_(backend: Backend, request: DeadLetterListRequest) -> DeadLetterP
     Raises:
         Refused: `before`, or one of the ids, is not known or means several.
     """
-    search = backend.ledger.letters.search
+    search = backend.ledger.dead_letters.search
     before = await search.resolve(request.before) if request.before else None
     wanted = replace(await request.query.resolved(search), before=before)
     found = await search.list(wanted, request.limit)
     count = await search.count(wanted) if len(found) == request.limit else len(found)
-    letters = tuple(DeadLetterView.of(letter, reveal=request.reveal) for letter in found)
-    return DeadLetterPage(letters, count)
+    dead_letters = tuple(
+        DeadLetterView.of(dead_letter, reveal=request.reveal) for dead_letter in found
+    )
+    return DeadLetterPage(dead_letters, count)
 
 
 async def groups(backend: Backend, query: DeadLetterQuery, limit: int) -> DeadLetterGroups:
     """The largest groups that match."""
-    search = backend.ledger.letters.search
+    search = backend.ledger.dead_letters.search
     found = await search.groups(await query.resolved(search), limit)
     return DeadLetterGroups(
         tuple(replace(group, message=discreet(group.message)) for group in found)
@@ -89,15 +91,15 @@ async def show(backend: Backend, id: IdPrefix, *, reveal: bool) -> DeadLetterInF
     Raises:
         Refused: There is none, or there are several.
     """
-    letter, body = await stored(backend, id)
+    dead_letter, body = await stored(backend, id)
     recipients: Sequence[Recipient] = ()
     refused: str | None = None
-    if (about := letter.notification_id) is not None:
-        recipients = await backend.ledger.reports.recipients(about, letter.epoch)
+    if (about := dead_letter.notification_id) is not None:
+        recipients = await backend.ledger.reports.recipients(about, dead_letter.epoch)
         standing = await backend.ledger.reports.standing(about)
-        objection = refusal(standing, letter.epoch, force=False) if standing else None
+        objection = refusal(standing, dead_letter.epoch, force=False) if standing else None
         refused = objection.why if objection else None
-    return in_full(letter, body, recipients, datetime.now(UTC), reveal=reveal, refused=refused)
+    return in_full(dead_letter, body, recipients, datetime.now(UTC), reveal=reveal, refused=refused)
 
 
 async def raw(backend: Backend, id: IdPrefix) -> bytes:
@@ -105,9 +107,9 @@ async def raw(backend: Backend, id: IdPrefix) -> bytes:
     return (await stored(backend, id))[1]
 
 
-async def stored(backend: Backend, id: IdPrefix) -> tuple[StoredLetter, bytes]:
+async def stored(backend: Backend, id: IdPrefix) -> tuple[StoredDeadLetter, bytes]:
     """A dead letter and its body. Raises like `show`."""
-    search = backend.ledger.letters.search
+    search = backend.ledger.dead_letters.search
     found = await search.get(await search.resolve(id))
     if found is None:
         raise Refused(f"there is no dead letter {id.text}")
@@ -115,7 +117,7 @@ async def stored(backend: Backend, id: IdPrefix) -> tuple[StoredLetter, bytes]:
 
 
 def in_full(
-    letter: StoredLetter,
+    dead_letter: StoredDeadLetter,
     body: bytes,
     recipients: Sequence[Recipient],
     now: datetime,
@@ -135,11 +137,11 @@ def in_full(
         problems = unreadable.problems if reveal else [*map(discreet, unreadable.problems)]
     heavy = too_heavy(body) is not None
     remedy = None
-    if letter.state is LetterState.BURIED and refused is None:
-        expired = would_expire(letter, body, now)
-        remedy = remedy_of(body, letter.failure.code, expired=expired)
+    if dead_letter.state is DeadLetterState.BURIED and refused is None:
+        expired = would_expire(dead_letter, body, now)
+        remedy = remedy_of(body, dead_letter.failure.code, expired=expired)
     return DeadLetterInFull(
-        DeadLetterView.of(letter, reveal=reveal),
+        DeadLetterView.of(dead_letter, reveal=reveal),
         masked_recipients(recipients, reveal=reveal),
         body if reveal else None,
         veiled(body) if not (reveal or heavy) else None,

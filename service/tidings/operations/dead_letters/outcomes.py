@@ -1,4 +1,4 @@
-"""What became of replayed letters. Pure."""
+"""What became of replayed dead letters. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

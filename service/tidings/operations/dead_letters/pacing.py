@@ -1,4 +1,4 @@
-"""Divides letters into batches, and spreads them over time."""
+"""Divides dead letters into batches, and spreads them over time."""
 
 from collections.abc import Iterator, Sequence
 from time import monotonic
@@ -7,7 +7,7 @@ from typing import Final
 from tidings.ledger.dead_letters.search import Chosen
 
 AT_ONCE: Final = 500
-"""Letters taken in one transaction."""
+"""Dead letters taken in one transaction."""
 FEW: Final = 200
 """The same of a rehearsal, which may end after any of them."""
 BYTES_AT_ONCE: Final = 16 * 1024 * 1024
@@ -18,10 +18,10 @@ INTERRUPTED: Final = "interrupted"
 
 
 class Pace:
-    """Spreads letters evenly over time.
+    """Spreads dead letters evenly over time.
 
     Args:
-        rate: Letters a second; None for no limit.
+        rate: Dead letters a second; None for no limit.
     """
 
     def __init__(self, rate: float | None) -> None:
@@ -29,13 +29,13 @@ class Pace:
         self._next = 0.0
         self._looked = 0.0
 
-    def turn(self, letters: int) -> float:
+    def turn(self, dead_letters: int) -> float:
         """Seconds until so many may go."""
         if self._rate is None:
             return 0.0
         now = monotonic()
         begins = max(self._next, now)
-        self._next = begins + letters / self._rate
+        self._next = begins + dead_letters / self._rate
         return begins - now
 
     def time_to_look(self) -> bool:
@@ -47,17 +47,17 @@ class Pace:
 
 
 def batches(
-    letters: Sequence[Chosen], rate: float | None, at_once: int = AT_ONCE
+    dead_letters: Sequence[Chosen], rate: float | None, at_once: int = AT_ONCE
 ) -> Iterator[list[Chosen]]:
     """As many as go together: bounded in number, in bytes, and so that a rate is kept smoothly."""
     most = at_once if rate is None else max(1, min(at_once, int(rate / 5)))
     batch: list[Chosen] = []
     size = 0
-    for letter in letters:
-        if batch and (len(batch) >= most or size + letter.size > BYTES_AT_ONCE):
+    for dead_letter in dead_letters:
+        if batch and (len(batch) >= most or size + dead_letter.size > BYTES_AT_ONCE):
             yield batch
             batch, size = [], 0
-        batch.append(letter)
-        size += letter.size
+        batch.append(dead_letter)
+        size += dead_letter.size
     if batch:
         yield batch

@@ -17,9 +17,9 @@ class Plan:
 
     Args:
         force: Also replay what was replayed before.
-        rate: Letters a second; as fast as can be where None.
+        rate: Dead letters a second; as fast as can be where None.
         canary: Sizes of the first waves, each watched before the next goes out.
-        stop_at: Share of letters that may fail again, from 0 to 1, before the rest is left alone.
+        stop_at: Share of dead letters that may fail again, from 0 to 1, before the rest is left alone.
         watch: Seconds to wait for what becomes of a wave, and of all at the end.
     """
 
@@ -31,7 +31,7 @@ class Plan:
 
 
 def rate(text: str) -> float:
-    """Read `50/s`, `100/m` or `1000/h` as letters a second.
+    """Read `50/s`, `100/m` or `1000/h` as dead letters a second.
 
     Raises:
         ValueError: It is none of these.

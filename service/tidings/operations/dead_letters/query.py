@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Self, TypeVar
 from uuid import UUID
 
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.delivery.letter import LetterState
 from tidings.delivery.outcome import Reason
-from tidings.ledger.dead_letters.search import LetterFilter, LetterSearch
+from tidings.ledger.dead_letters.search import DeadLetterFilter, DeadLetterSearch
 from tidings.operations import filters
 from tidings.operations.times import moment
 
@@ -24,7 +24,7 @@ class DeadLetterQuery:
 
     ids: tuple[IdPrefix, ...] = ()
     """Of dead letters or of their notifications."""
-    narrowed: LetterFilter = field(default_factory=LetterFilter)
+    narrowed: DeadLetterFilter = field(default_factory=DeadLetterFilter)
 
     @classmethod
     def read(
@@ -42,7 +42,7 @@ class DeadLetterQuery:
         category: str | None = None,
         to: str | None = None,
         id_prefix: IdPrefix | None = None,
-        states: Iterable[LetterState] = (),
+        states: Iterable[DeadLetterState] = (),
     ) -> Self:
         """Read a filter as it is written; what is None says nothing.
 
@@ -56,7 +56,7 @@ class DeadLetterQuery:
                 f"{fingerprint!r}: a fingerprint is hexadecimal", field="fingerprint"
             )
         type_, id_ = _read(filters.entity, entity, "entity") or (None, None)
-        narrowed = LetterFilter(
+        narrowed = DeadLetterFilter(
             channel=channel,
             reason=reason,
             fingerprint=fingerprint,
@@ -73,9 +73,9 @@ class DeadLetterQuery:
         return cls(tuple(ids or ()), narrowed)
 
     @classmethod
-    def of(cls, letters: Iterable[UUID]) -> Self:
+    def of(cls, dead_letters: Iterable[UUID]) -> Self:
         """These very ones, by their own ids."""
-        return cls(narrowed=LetterFilter(ids=tuple(letters)))
+        return cls(narrowed=DeadLetterFilter(ids=tuple(dead_letters)))
 
     @property
     def named(self) -> bool:
@@ -87,7 +87,9 @@ class DeadLetterQuery:
         """Whether it says anything but which states."""
         return bool(self.ids) or self.narrowed.selects
 
-    async def resolved(self, search: LetterSearch, *states: LetterState) -> LetterFilter:
+    async def resolved(
+        self, search: DeadLetterSearch, *states: DeadLetterState
+    ) -> DeadLetterFilter:
         """The filter that the ledger takes.
 
         Args:

@@ -24,18 +24,18 @@ class Rehearsal:
     """Of these, those that may have been delivered before, and would be a second time."""
     not_replayed: list[NotReplayed] = field(default_factory=list)
     looked_at: int = 0
-    """Letters that all of this is said of: the first of those chosen."""
+    """Dead letters that all of this is said of: the first of those chosen."""
 
 
 async def rehearse(
     ledger: Ledger,
-    letters: Sequence[Chosen],
+    dead_letters: Sequence[Chosen],
     expires_at: ExpiresAt,
     *,
     force: bool,
     clock: Clock = UNHURRIED,
 ) -> Rehearsal:
-    """Have the ledger decide as it would for a replay of these letters; nothing changes.
+    """Have the ledger decide as it would for a replay of these dead letters; nothing changes.
 
     Args:
         clock: When it is over, no more are looked at; some are in any case.
@@ -44,11 +44,11 @@ async def rehearse(
         LedgerUnavailable: PostgreSQL is away.
     """
     rehearsal, begun = Rehearsal(), set[UUID]()
-    for batch in batches(letters, None, FEW):
+    for batch in batches(dead_letters, None, FEW):
         if rehearsal.looked_at and clock.over:
             break
         rehearsal.looked_at += len(batch)
-        done = await ledger.letters.replays.rehearse(
+        done = await ledger.dead_letters.replays.rehearse(
             [one.id for one in batch], expires_at=expires_at, force=force, but=begun
         )
         begun.update(done.notifications)
@@ -59,12 +59,12 @@ async def rehearse(
     return rehearsal
 
 
-async def doubtful(ledger: Ledger, letters: Sequence[Chosen], *, force: bool) -> int:
+async def doubtful(ledger: Ledger, dead_letters: Sequence[Chosen], *, force: bool) -> int:
     """How many of these may have been delivered before, and arrive a second time where they are replayed.
 
     Raises:
         LedgerUnavailable: PostgreSQL is away.
     """
-    replays = ledger.letters.replays
-    ids = ([one.id for one in batch] for batch in batches(letters, None))
+    replays = ledger.dead_letters.replays
+    ids = ([one.id for one in batch] for batch in batches(dead_letters, None))
     return sum([await replays.doubtful(batch, force=force) for batch in ids])

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from tidings.delivery.outcome import Reason
-from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.operations.dead_letters.body import Unreadable, checked
 
 BROKER_EXPIRED: Final = "broker_expired"
@@ -66,8 +66,8 @@ def not_text(body: bytes) -> bool:
     return CONTROLS.search(body) is not None
 
 
-def would_expire(letter: StoredLetter, body: bytes, now: datetime) -> bool:
-    """Whether a letter would come too late again: by its own `expires_at`, or else as it did before it was edited.
+def would_expire(dead_letter: StoredDeadLetter, body: bytes, now: datetime) -> bool:
+    """Whether a dead letter would come too late again: by its own `expires_at`, or else as it did before it was edited.
 
     What its message's own AMQP `expiration` ended has none any more once Tidings publishes it.
     """
@@ -77,5 +77,5 @@ def would_expire(letter: StoredLetter, body: bytes, now: datetime) -> bool:
         return False
     if expires_at is not None:
         return expires_at <= now
-    ended_so = letter.reason is Reason.EXPIRED and letter.failure.kind != BROKER_EXPIRED
-    return ended_so and letter.supersedes is None
+    ended_so = dead_letter.reason is Reason.EXPIRED and dead_letter.failure.kind != BROKER_EXPIRED
+    return ended_so and dead_letter.supersedes is None

@@ -1,4 +1,4 @@
-"""Sends letters back to their lanes: a few first, then more, stopping where too many fail again."""
+"""Sends dead letters back to their lanes: a few first, then more, stopping where too many fail again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -61,17 +61,17 @@ class Summary:
 
     @property
     def refused(self) -> list[NotReplayed]:
-        """Letters that can't be replayed as they are."""
+        """Dead letters that can't be replayed as they are."""
         return [one for one in self.not_replayed if not one.taken]
 
     @property
     def taken(self) -> int:
-        """Letters that another replay had taken."""
+        """Dead letters that another replay had taken."""
         return len(self.not_replayed) - len(self.refused)
 
     @property
     def left(self) -> int:
-        """Letters that were not tried because the replay stopped."""
+        """Dead letters that were not tried because the replay stopped."""
         return self.chosen - self.replayed - len(self.not_replayed)
 
     @property
@@ -89,7 +89,7 @@ def unwatched(_: Summary) -> None:
 
 
 class Replayer:
-    """Replays letters.
+    """Replays dead letters.
 
     Args:
         actor: Named in the history of what is replayed.
@@ -114,15 +114,15 @@ class Replayer:
         self._progress = progress
         self._interrupted = interrupted or asyncio.Event()
 
-    async def run(self, letters: Sequence[Chosen], plan: Plan) -> Summary:
-        """Replay letters, in this order. Safe to kill, and to run twice at once.
+    async def run(self, dead_letters: Sequence[Chosen], plan: Plan) -> Summary:
+        """Replay dead letters, in this order. Safe to kill, and to run twice at once.
 
         Whatever goes wrong on the way is in the summary: what was taken is published, by a
         scheduler if need be; the rest is as it was.
         """
-        summary = Summary(uuid4(), len(letters))
+        summary = Summary(uuid4(), len(dead_letters))
         pace = Pace(plan.rate)
-        waiting = iter(letters)
+        waiting = iter(dead_letters)
         for size in plan.canary:
             wave = list(islice(waiting, size))
             await self._send(wave, plan, pace, summary)
@@ -135,9 +135,9 @@ class Replayer:
         return summary
 
     async def _send(
-        self, letters: Sequence[Chosen], plan: Plan, pace: Pace, summary: Summary
+        self, dead_letters: Sequence[Chosen], plan: Plan, pace: Pace, summary: Summary
     ) -> None:
-        waiting = batches(letters, plan.rate)
+        waiting = batches(dead_letters, plan.rate)
 
         async def lane() -> None:
             for batch in waiting:
@@ -159,7 +159,7 @@ class Replayer:
         """Write down what is to be published, publish it, note that it is."""
         ids = [one.id for one in batch]
         begun = await _persistently(
-            lambda: self._ledger.letters.replays.begin(
+            lambda: self._ledger.dead_letters.replays.begin(
                 ids,
                 summary.run,
                 expires_at=self._expires_at,
@@ -217,7 +217,7 @@ class Replayer:
             return
         try:
             await self._watch(summary, plan.watch)
-            await self._ledger.letters.replays.finish()
+            await self._ledger.dead_letters.replays.finish()
         except LedgerUnavailable as error:
             summary.stop(str(error))
 
@@ -225,13 +225,13 @@ class Replayer:
         self,
         summary: Summary,
         seconds: float,
-        letters: Sequence[UUID] | None = None,
+        dead_letters: Sequence[UUID] | None = None,
         enough: Callable[[Outcomes], bool] = lambda _: False,
     ) -> Outcomes:
-        """Look until every letter was tried, it is enough, or time is up."""
+        """Look until every dead letter was tried, it is enough, or time is up."""
         deadline = monotonic() + seconds
         while True:
-            now = await self._outcomes(summary, letters)
+            now = await self._outcomes(summary, dead_letters)
             self._progress(summary)
             left = deadline - monotonic()
             if not now.waiting or enough(now) or left <= 0 or self._interrupted.is_set():
@@ -246,12 +246,14 @@ class Replayer:
             async with asyncio.timeout(seconds):
                 await self._interrupted.wait()
 
-    async def _outcomes(self, summary: Summary, letters: Sequence[UUID] | None = None) -> Outcomes:
-        replays = self._ledger.letters.replays
+    async def _outcomes(
+        self, summary: Summary, dead_letters: Sequence[UUID] | None = None
+    ) -> Outcomes:
+        replays = self._ledger.dead_letters.replays
         summary.outcomes = Outcomes.of(await _persistently(lambda: replays.outcomes(summary.run)))
-        if letters is None:
+        if dead_letters is None:
             return summary.outcomes
-        return Outcomes.of(await _persistently(lambda: replays.outcomes(summary.run, letters)))
+        return Outcomes.of(await _persistently(lambda: replays.outcomes(summary.run, dead_letters)))
 
 
 def _exceeds(now: Outcomes, limit: float | None, total: int) -> bool:

@@ -9,11 +9,11 @@ from itertools import islice
 from typing import Any, Final, Self, TypeAlias
 
 from tidings.broker.publisher import BrokerPublisher
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest
-from tidings.delivery.letter import LetterState
 from tidings.ledger.dead_letters.choice import NotReplayed
 from tidings.ledger.dead_letters.policies import Policies
-from tidings.ledger.dead_letters.search import Chosen, LetterFilter, Selection
+from tidings.ledger.dead_letters.search import Chosen, DeadLetterFilter, Selection
 from tidings.ledger.steps import PATIENCE, UNHURRIED, Clock
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
@@ -52,12 +52,12 @@ class ReplayRequest:
     """Also those that were replayed before: their notifications may be sent a second time."""
 
     @property
-    def states(self) -> tuple[LetterState, ...]:
+    def states(self) -> tuple[DeadLetterState, ...]:
         """Those that a filter chooses from; if they are named, the reason is given for each that is not replayed."""
         if self.query.named:
             return ()
-        replayed = (LetterState.REPLAYED,) if self.force else ()
-        return (LetterState.BURIED, *replayed)
+        replayed = (DeadLetterState.REPLAYED,) if self.force else ()
+        return (DeadLetterState.BURIED, *replayed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class ReplayRehearsal:
     ) -> Self:
         """Sum it up."""
         return cls(
-            len(selection.letters),
+            len(selection.dead_letters),
             done.looked_at,
             done.replayed,
             done.later,
@@ -120,7 +120,7 @@ class ReplayRehearsal:
             "perhaps_delivered_before": self.doubtful,
             **_refused(self.not_replayed),
             **_left_out(self.selection),
-            "sample": [letter.as_data() for letter in self.sample],
+            "sample": [dead_letter.as_data() for dead_letter in self.sample],
         }
 
 
@@ -173,11 +173,11 @@ async def choose(backend: Backend, request: ReplayRequest, *, preview: bool) -> 
         Refused: An id is not known, or means several.
     """
     selection = await _select(backend, request)
-    letters, force = selection.letters, request.force
-    count = await doubtful(backend.ledger, letters, force=force)
+    dead_letters, force = selection.dead_letters, request.force
+    count = await doubtful(backend.ledger, dead_letters, force=force)
     if not preview:
         return ReplayChoice(selection, count)
-    first = letters[:LOOKED_AT]
+    first = dead_letters[:LOOKED_AT]
     done = await _rehearsed(backend, first, UNHURRIED, force=force)
     sample = await _sample(backend, first, done)
     return ReplayChoice(selection, count, sample, len(done.not_replayed))
@@ -193,8 +193,8 @@ async def rehearse_replay(
     """
     clock = Clock(None if whole else PATIENCE)
     selection = await _select(backend, request)
-    done = await _rehearsed(backend, selection.letters, clock, force=request.force)
-    sample = await _sample(backend, selection.letters[: done.looked_at], done)
+    done = await _rehearsed(backend, selection.dead_letters, clock, force=request.force)
+    sample = await _sample(backend, selection.dead_letters[: done.looked_at], done)
     return ReplayRehearsal.of(done, selection, sample)
 
 
@@ -221,35 +221,40 @@ async def replay(
                 progress=progress,
                 interrupted=interrupted,
             )
-            summary = await replayer.run(selection.letters, plan)
+            summary = await replayer.run(selection.dead_letters, plan)
     summary.not_replayed = [*map(_masked, summary.not_replayed)]
     return ReplayView(summary, selection)
 
 
 async def _select(backend: Backend, request: ReplayRequest) -> Selection:
     if not (request.query.selects or request.every):
-        raise InvalidRequest("say which letters: ids, filters, or every open one")
-    search = backend.ledger.letters.search
+        raise InvalidRequest("say which dead letters: ids, filters, or every open one")
+    search = backend.ledger.dead_letters.search
     wanted = await request.query.resolved(search, *request.states)
     return await search.select(wanted, request.limit)
 
 
 async def _rehearsed(
-    backend: Backend, letters: Sequence[Chosen], clock: Clock, *, force: bool
+    backend: Backend, dead_letters: Sequence[Chosen], clock: Clock, *, force: bool
 ) -> Rehearsal:
     expires_at = Policies(backend.settings).expires_at
-    return await rehearse(backend.ledger, letters, expires_at, force=force, clock=clock)
+    return await rehearse(backend.ledger, dead_letters, expires_at, force=force, clock=clock)
 
 
 async def _sample(
-    backend: Backend, letters: Sequence[Chosen], done: Rehearsal
+    backend: Backend, dead_letters: Sequence[Chosen], done: Rehearsal
 ) -> tuple[DeadLetterView, ...]:
     """A few of those that will go."""
-    refused = {refusal.letter for refusal in done.not_replayed}
-    first = tuple(islice((letter.id for letter in letters if letter.id not in refused), SAMPLE))
-    search = backend.ledger.letters.search
-    found = await search.list(LetterFilter(ids=first), SAMPLE) if first else ()
-    return tuple(DeadLetterView.of(letter, reveal=False) for letter in found)
+    refused = {refusal.dead_letter for refusal in done.not_replayed}
+    first = tuple(
+        islice(
+            (dead_letter.id for dead_letter in dead_letters if dead_letter.id not in refused),
+            SAMPLE,
+        )
+    )
+    search = backend.ledger.dead_letters.search
+    found = await search.list(DeadLetterFilter(ids=first), SAMPLE) if first else ()
+    return tuple(DeadLetterView.of(dead_letter, reveal=False) for dead_letter in found)
 
 
 def _masked(refusal: NotReplayed) -> NotReplayed:
@@ -260,7 +265,7 @@ def _refused(refused: Sequence[NotReplayed]) -> dict[str, Any]:
     return {
         "refused_by_reason": dict(Counter(refusal.refusal for refusal in refused)),
         "refused": [
-            {"letter": refusal.letter, "reason": refusal.refusal, "why": refusal.why}
+            {"dead_letter": refusal.dead_letter, "reason": refusal.refusal, "why": refusal.why}
             for refusal in refused
             if not refusal.taken
         ],

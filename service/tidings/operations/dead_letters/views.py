@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from tidings.broker.letters import came_by
-from tidings.delivery.letter import LetterState
+from tidings.broker.dead_letters import came_by
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import Reason
-from tidings.ledger.dead_letters.rows import StoredLetter, published_at
+from tidings.ledger.dead_letters.rows import StoredDeadLetter, published_at
 from tidings.ledger.notifications.stories import Recipient
 from tidings.operations.dead_letters.remedies import Remedy
 from tidings.operations.masks import discreet, shown, veiled_headers
@@ -29,7 +29,7 @@ class DeadLetterView:
     id: UUID
     notification_id: UUID | None
     epoch: int
-    state: LetterState
+    state: DeadLetterState
     reason: Reason
     fingerprint: str
     channel: str | None
@@ -65,22 +65,22 @@ class DeadLetterView:
     code: str
 
     @classmethod
-    def of(cls, letter: StoredLetter, *, reveal: bool) -> Self:
+    def of(cls, dead_letter: StoredDeadLetter, *, reveal: bool) -> Self:
         """What is shown of a stored one."""
-        stored = {name: getattr(letter, name) for name in StoredLetter.__slots__}
+        stored = {name: getattr(dead_letter, name) for name in StoredDeadLetter.__slots__}
         failure = stored.pop("failure")
         stored |= {
-            "attempts": letter.tries,
-            "came_by": came_by(letter.headers, letter.routing_key),
+            "attempts": dead_letter.tries,
+            "came_by": came_by(dead_letter.headers, dead_letter.routing_key),
             **{name: getattr(failure, name) for name in ("kind", "message", "provider", "code")},
         }
         if not reveal:
-            recipient = letter.recipient and shown(letter.recipient, reveal=False)
+            recipient = dead_letter.recipient and shown(dead_letter.recipient, reveal=False)
             stored |= {
                 "message": discreet(failure.message),
-                "note": letter.note and discreet(letter.note),
+                "note": dead_letter.note and discreet(dead_letter.note),
                 "recipient": recipient,
-                "headers": veiled_headers(letter.headers),
+                "headers": veiled_headers(dead_letter.headers),
             }
         return cls(**stored)
 
@@ -93,20 +93,20 @@ class DeadLetterView:
 class DeadLetterPage:
     """The newest that match, newest first."""
 
-    letters: tuple[DeadLetterView, ...]
+    dead_letters: tuple[DeadLetterView, ...]
     count: int
     """All that match."""
 
     def as_data(self) -> list[dict[str, Any]]:
         """For other programs."""
-        return [letter.as_data() for letter in self.letters]
+        return [dead_letter.as_data() for dead_letter in self.dead_letters]
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterInFull:
     """Everything about one dead letter."""
 
-    letter: DeadLetterView
+    dead_letter: DeadLetterView
     recipients: tuple[Recipient, ...]
     """What became of each, if its notification is known."""
     body: bytes | None
@@ -125,7 +125,7 @@ class DeadLetterInFull:
     def as_data(self) -> dict[str, Any]:
         """For other programs."""
         data = {
-            **self.letter.as_data(),
+            **self.dead_letter.as_data(),
             "recipients": [asdict(recipient) for recipient in self.recipients],
         }
         body = self.body

@@ -20,13 +20,13 @@ def chosen(count: int, size: int = 100) -> list[Chosen]:
 
 
 def test_batches_keep_the_order_and_leave_nobody_out() -> None:
-    letters = chosen(AT_ONCE * 2 + 1)
-    divided = list(batches(letters, None))
+    dead_letters = chosen(AT_ONCE * 2 + 1)
+    divided = list(batches(dead_letters, None))
     assert [len(batch) for batch in divided] == [AT_ONCE, AT_ONCE, 1]
-    assert [one for batch in divided for one in batch] == letters
+    assert [one for batch in divided for one in batch] == dead_letters
 
 
-def test_large_letters_go_in_smallbatches() -> None:
+def test_large_dead_letters_go_in_smallbatches() -> None:
     divided = list(batches(chosen(5, BYTES_AT_ONCE // 2), None))
     assert [len(batch) for batch in divided] == [2, 2, 1]
     assert [len(batch) for batch in batches(chosen(2, BYTES_AT_ONCE * 2), None)] == [1, 1]

@@ -6,14 +6,14 @@ from uuid import UUID
 
 import pytest
 
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest
-from tidings.delivery.letter import LetterState
 from tidings.operations.dead_letters import plan
 from tidings.operations.dead_letters.discards import DiscardRehearsal
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.replays import ReplayRequest
 
-LETTER, OTHER = UUID(int=1), UUID(int=2)
+DEAD_LETTER, OTHER = UUID(int=1), UUID(int=2)
 
 
 def test_a_filter_is_read_from_words() -> None:
@@ -27,7 +27,7 @@ def test_a_filter_is_read_from_words() -> None:
 
 
 def test_states_alone_choose_no_dead_letter_in_particular() -> None:
-    assert not DeadLetterQuery.read(states=[LetterState.BURIED]).selects
+    assert not DeadLetterQuery.read(states=[DeadLetterState.BURIED]).selects
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_what_is_no_number_of_a_replay_is_refused(
         read(written)
 
 
-def test_only_force_replays_again_unless_a_letter_is_named() -> None:
+def test_only_force_replays_again_unless_a_dead_letter_is_named() -> None:
     any_ = DeadLetterQuery()
-    assert ReplayRequest(any_).states == (LetterState.BURIED,)
-    assert LetterState.REPLAYED in ReplayRequest(any_, force=True).states
-    assert ReplayRequest(DeadLetterQuery.of([LETTER])).states == ()
+    assert ReplayRequest(any_).states == (DeadLetterState.BURIED,)
+    assert DeadLetterState.REPLAYED in ReplayRequest(any_, force=True).states
+    assert ReplayRequest(DeadLetterQuery.of([DEAD_LETTER])).states == ()
 
 
-def test_a_rehearsed_discard_parts_open_letters_from_closed_ones() -> None:
-    states = {LETTER: LetterState.REPLAYED}
-    rehearsal = DiscardRehearsal((LETTER, OTHER), states, ())
-    assert rehearsal.as_data() == {"would_discard": [OTHER], "not_buried": [LETTER]}
+def test_a_rehearsed_discard_parts_open_dead_letters_from_closed_ones() -> None:
+    states = {DEAD_LETTER: DeadLetterState.REPLAYED}
+    rehearsal = DiscardRehearsal((DEAD_LETTER, OTHER), states, ())
+    assert rehearsal.as_data() == {"would_discard": [OTHER], "not_buried": [DEAD_LETTER]}

@@ -1,4 +1,4 @@
-"""`tidings dead show` and `dead list` say where a letter came from, and everything once."""
+"""`tidings dead show` and `dead list` say where a dead letter came from, and everything once."""
 
 import gzip
 import json
@@ -11,11 +11,11 @@ from uuid import UUID
 import pytest
 from tests.support.attempts import body_of
 
+from tidings.cli.dead_letter_options import OPEN, WhichState, states_of
+from tidings.cli.dead_letter_views import dead_letters_table, told
 from tidings.cli.harmless import HarmlessConsole
-from tidings.cli.letter_options import OPEN, WhichState, states_of
-from tidings.cli.letter_views import letters_table, told
-from tidings.delivery.letter import LetterState
-from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.delivery.dead_letter import DeadLetterState
+from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.operations.dead_letters.looks import in_full
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings_events.routing import Headers
@@ -26,8 +26,8 @@ ID = UUID("1600b796-ea13-5b3a-aeb8-28fe46668aa3")
 SAID = 'recipient: "jane@example.com" has no mailbox'
 
 
-def letter(headers: dict[str, Any] | None = None, **fields: Any) -> StoredLetter:
-    row = dict.fromkeys(StoredLetter.__slots__)
+def dead_letter(headers: dict[str, Any] | None = None, **fields: Any) -> StoredDeadLetter:
+    row = dict.fromkeys(StoredDeadLetter.__slots__)
     del row["failure"]
     usual = {
         "id": ID,
@@ -50,12 +50,14 @@ def letter(headers: dict[str, Any] | None = None, **fields: Any) -> StoredLetter
         "properties": "{}",
         "size": 2,
     }
-    found = StoredLetter.of({**row, **usual, "headers": "{}", **fields})
+    found = StoredDeadLetter.of({**row, **usual, "headers": "{}", **fields})
     object.__setattr__(found, "headers", headers or {})
     return found
 
 
-def shown(one: StoredLetter, body: bytes = b"{}", *, reveal: bool = False, width: int = 200) -> str:
+def shown(
+    one: StoredDeadLetter, body: bytes = b"{}", *, reveal: bool = False, width: int = 200
+) -> str:
     return _printed(told(in_full(one, body, (), NOW, reveal=reveal), NOW), width)
 
 
@@ -76,18 +78,18 @@ OURS: dict[str, Any] = {
     Headers.WORKER: "worker desk:7:abc",
     Headers.EPOCH: 0,
     Headers.ATTEMPT: 1,
-    Headers.LETTER: str(ID),
+    Headers.DEAD_LETTER: str(ID),
     Headers.FIRST_SEEN: BURIED.isoformat(),
 }
 
 
 @pytest.mark.parametrize("reveal", [False, True])
 def test_headers_of_ours_that_repeat_what_stands_above_are_not_printed(reveal: bool) -> None:
-    text = shown(letter(OURS), reveal=reveal)
+    text = shown(dead_letter(OURS), reveal=reveal)
     assert "x-tidings-" not in text
     assert "Headers" not in text
     assert "worker desk:7:abc" in text
-    assert DeadLetterView.of(letter(OURS), reveal=True).as_data()["headers"] == OURS
+    assert DeadLetterView.of(dead_letter(OURS), reveal=True).as_data()["headers"] == OURS
 
 
 def test_headers_that_say_something_else_stay() -> None:
@@ -97,32 +99,32 @@ def test_headers_that_say_something_else_stay() -> None:
         Headers.FIRST_SEEN: "2026-11-20T12:00:00+00:00",
         "x-shop": "7",
     }
-    text = shown(letter({**OURS, **other}))
+    text = shown(dead_letter({**OURS, **other}))
     assert text.count("x-tidings-") == 3
     assert all(name in text for name in other)
 
 
 @pytest.mark.parametrize("seen", ["", 7, "yesterday", "2026-11-22T11:57:00"])
 def test_a_forged_time_of_the_first_read_is_printed_as_it_is(seen: object) -> None:
-    assert Headers.FIRST_SEEN in shown(letter({Headers.FIRST_SEEN: seen}))
+    assert Headers.FIRST_SEEN in shown(dead_letter({Headers.FIRST_SEEN: seen}))
 
 
 def test_headers_of_ours_give_nobody_away() -> None:
     quoting = {Headers.ERROR_MESSAGE: f"again: {SAID}"}
-    assert "jane@" not in shown(letter(quoting))
-    assert "jane@" not in str(DeadLetterView.of(letter(quoting), reveal=False).as_data())
-    assert "jane@" in shown(letter(quoting), reveal=True)
+    assert "jane@" not in shown(dead_letter(quoting))
+    assert "jane@" not in str(DeadLetterView.of(dead_letter(quoting), reveal=False).as_data())
+    assert "jane@" in shown(dead_letter(quoting), reveal=True)
 
 
 def test_headers_a_producer_did_not_give_are_not_counted() -> None:
-    assert "original-headers" not in shown(letter({Headers.ORIGINAL_HEADERS: {}}))
-    told = shown(letter({Headers.ORIGINAL_HEADERS: {"x-shop": "7", "timestamp_in_ms": 7_000}}))
+    assert "original-headers" not in shown(dead_letter({Headers.ORIGINAL_HEADERS: {}}))
+    told = shown(dead_letter({Headers.ORIGINAL_HEADERS: {"x-shop": "7", "timestamp_in_ms": 7_000}}))
     assert '"x-shop": "… 1 character"' in told
     assert '"timestamp_in_ms": 7000' in told
 
 
 def test_one_character_is_one() -> None:
-    text = shown(letter(), b'{"subject": "x", "body": "xy"}')
+    text = shown(dead_letter(), b'{"subject": "x", "body": "xy"}')
     assert '"… 1 character"' in text
     assert '"… 2 characters"' in text
 
@@ -146,23 +148,23 @@ EXPIRED: dict[str, Any] = {"reason": "expired", "kind": "expired"}
         ({"code": "TemplateNotFound"}, body_of(), "--set template=… ", True),
     ],
 )
-def test_only_what_can_work_for_this_letter_is_offered(
+def test_only_what_can_work_for_this_dead_letter_is_offered(
     fields: dict[str, Any], body: bytes, mended: str, again: bool
 ) -> None:
-    text = shown(letter(state="buried", **fields), body)
+    text = shown(dead_letter(state="buried", **fields), body)
     assert f"tidings dead edit {ID} {mended}--replay" in text
     assert f"tidings dead discard {ID}" in text
     assert (f"tidings replay {ID}" in text) is again
 
 
 def test_what_expired_before_it_was_tried_had_no_attempt() -> None:
-    assert re.search(r"Attempts +0\n", shown(letter(**EXPIRED)))
-    assert DeadLetterView.of(letter(**EXPIRED), reveal=False).as_data()["attempts"] == 0
-    assert re.search(r"Attempts +1\n", shown(letter(reason="expired", kind="unavailable")))
+    assert re.search(r"Attempts +0\n", shown(dead_letter(**EXPIRED)))
+    assert DeadLetterView.of(dead_letter(**EXPIRED), reveal=False).as_data()["attempts"] == 0
+    assert re.search(r"Attempts +1\n", shown(dead_letter(reason="expired", kind="unavailable")))
 
 
 def test_why_it_can_t_be_read_is_broken_at_its_words() -> None:
-    text = shown(letter(), b'{"channel": "letter by a horse", "id": 7}', width=50)
+    text = shown(dead_letter(), b'{"channel": "dead letter by a horse", "id": 7}', width=50)
     said = text[text.index("It can't be read:") : text.index("Body")].splitlines()[1:]
     wrapped = [line for line in said if line.strip()]
     assert len(wrapped) > 1
@@ -170,7 +172,7 @@ def test_why_it_can_t_be_read_is_broken_at_its_words() -> None:
 
 
 def test_a_moment_is_told_once() -> None:
-    text = shown(letter())
+    text = shown(dead_letter())
     assert text.count("11:57") == 1
     assert "Buried" in text
     assert "failed " not in text
@@ -179,7 +181,7 @@ def test_a_moment_is_told_once() -> None:
 def test_when_it_was_published_is_told_as_the_other_times_are() -> None:
     said = (BURIED - timedelta(milliseconds=1_500)).isoformat()
     properties = json.dumps({"app_id": "shop", "type": "welcome", "timestamp": said})
-    text = shown(letter(properties=properties))
+    text = shown(dead_letter(properties=properties))
     assert re.search(r"Published +\S+ 11:56:58\.500 \+00:00 \(3m 2s ago\)\n", text), text
     assert re.search(r"Properties +type welcome\n", text), text
 
@@ -189,15 +191,15 @@ def test_the_header_of_the_publishing_time_is_told_once() -> None:
     in_ms = {"timestamp_in_ms": int(at.timestamp() * 1000)}
     properties = json.dumps({"timestamp": at.isoformat()})
     for headers in (in_ms, {Headers.ORIGINAL_HEADERS: in_ms}):
-        text = shown(letter(headers, properties=properties))
+        text = shown(dead_letter(headers, properties=properties))
         assert "Headers" not in text
         assert "Published" in text
     other = {"timestamp_in_ms": 7, "x-shop": "7"}
-    assert "timestamp_in_ms" in shown(letter(other, properties=properties))
+    assert "timestamp_in_ms" in shown(dead_letter(other, properties=properties))
 
 
 def test_a_time_of_publishing_that_is_none_stays_as_it_was_written() -> None:
-    text = shown(letter(properties=json.dumps({"timestamp": "yesterday"})))
+    text = shown(dead_letter(properties=json.dumps({"timestamp": "yesterday"})))
     assert re.search(r"Properties +timestamp yesterday\n", text), text
 
 
@@ -213,18 +215,18 @@ def test_a_time_of_publishing_that_is_none_stays_as_it_was_written() -> None:
     ],
 )
 def test_what_is_no_text_is_not_offered_to_an_editor(body: bytes, way: str) -> None:
-    assert way in shown(letter(state="buried", reason="malformed"), body)
+    assert way in shown(dead_letter(state="buried", reason="malformed"), body)
 
 
 def test_moments_that_differ_are_all_told() -> None:
     first, last = BURIED - timedelta(hours=2), BURIED - timedelta(hours=1)
-    three = shown(letter(first_failed_at=first, last_failed_at=last))
+    three = shown(dead_letter(first_failed_at=first, last_failed_at=last))
     assert [label for label in ("First failed", "Last failed", "Buried") if label in three] == [
         "First failed",
         "Last failed",
         "Buried",
     ]
-    two = shown(letter(first_failed_at=first, last_failed_at=BURIED))
+    two = shown(dead_letter(first_failed_at=first, last_failed_at=BURIED))
     assert "Last failed" not in two
 
 
@@ -250,12 +252,12 @@ def test_moments_that_differ_are_all_told() -> None:
         ({}, "", "?"),
     ],
 )
-def test_a_letter_says_by_which_queue_or_key_it_came(
+def test_a_dead_letter_says_by_which_queue_or_key_it_came(
     headers: dict[str, Any], key: str, came_by: str
 ) -> None:
     """Its body may name another channel, or another priority."""
-    one = letter(headers, routing_key=key)
-    listed = _printed(letters_table([DeadLetterView.of(one, reveal=False)], NOW))
+    one = dead_letter(headers, routing_key=key)
+    listed = _printed(dead_letters_table([DeadLetterView.of(one, reveal=False)], NOW))
     head, row = listed.splitlines()
     assert "Channel" not in head
     assert row[head.index("Came by") :].split()[0] == came_by
@@ -264,11 +266,11 @@ def test_a_letter_says_by_which_queue_or_key_it_came(
     assert ("Lane " in text) is (came_by != "sms.normal")
 
 
-def test_every_state_of_a_letter_can_be_asked_for_and_all_of_them_at_once() -> None:
-    assert {one.value for one in WhichState} == {*map(str, LetterState), "all"}
+def test_every_state_of_a_dead_letter_can_be_asked_for_and_all_of_them_at_once() -> None:
+    assert {one.value for one in WhichState} == {*map(str, DeadLetterState), "all"}
     assert states_of(None) == states_of([]) == OPEN
-    assert states_of([WhichState.ALL]) == tuple(LetterState)
+    assert states_of([WhichState.ALL]) == tuple(DeadLetterState)
     assert states_of([WhichState.REPLAYED, WhichState.BURIED]) == (
-        LetterState.BURIED,
-        LetterState.REPLAYED,
+        DeadLetterState.BURIED,
+        DeadLetterState.REPLAYED,
     )

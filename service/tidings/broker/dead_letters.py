@@ -1,4 +1,4 @@
-"""Step eight begins here: reads a message of the dead queue, however it came there, as a `Letter`.
+"""Step eight begins here: reads a message of the dead queue, however it came there, as a `DeadLetter`.
 
     a worker buried it       our headers say why
     it had no lane           the alternate exchange led it here: its exchange is still the producers'
@@ -6,7 +6,7 @@
     somebody moved it        it is one of ours, and nobody says why: a person or a shovel took it out of a queue
     somebody published it    straight to the dead letters
 
-Nothing that is read here is trusted and nothing is refused: a letter is kept whatever it says.
+Nothing that is read here is trusted and nothing is refused: a dead letter is kept whatever it says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,16 +18,16 @@ from tidings.broker.dead_letter_headers import (
     LONGEST_MESSAGE,
     LONGEST_WORD,
     DeadLetterHeaders,
-    letter_id,
-    letter_in,
+    dead_letter_id,
+    dead_letter_in,
     queue_in,
-    unread_letter_id,
+    unread_dead_letter_id,
     with_originals,
 )
 from tidings.broker.storable import storable, text_of
 from tidings.broker.topology.layout import DELIVERY_LIMIT, PRIORITIES
 from tidings.delivery.attempt import Message
-from tidings.delivery.letter import Letter, Origin, lane_of
+from tidings.delivery.dead_letter import DeadLetter, Origin, lane_of
 from tidings.delivery.lightening import lightened
 from tidings.delivery.outcome import Failure, Reason
 from tidings.delivery.particulars import NOTHING, particulars_of
@@ -52,9 +52,9 @@ class _Death:
     """Milliseconds, as the message itself allowed them; RabbitMQ takes the property off and notes it."""
 
 
-def read_letter(
+def read_dead_letter(
     delivery: Delivery, *, channels: Sequence[str], now: datetime | None = None
-) -> Letter:
+) -> DeadLetter:
     """Read what lies on the dead queue. Raises nothing.
 
     Args:
@@ -70,10 +70,10 @@ def read_letter(
     about = unread.id if notification is None else notification.id
     tracked = about is not None and counted and _tracked(cause.origin, message)
     epoch, attempt = (said.epoch or 0, said.attempt or 1) if tracked else (0, 1)
-    return Letter(
-        id=letter_id(about, epoch)
+    return DeadLetter(
+        id=dead_letter_id(about, epoch)
         if about is not None and tracked
-        else said.letter or unread_letter_id(message),
+        else said.dead_letter or unread_dead_letter_id(message),
         reason=cause.reason,
         failure=cause.failure,
         body=message.body,
@@ -102,7 +102,7 @@ def read_letter(
 
 
 def came_by(headers: Mapping[str, Any], routing_key: str) -> str:
-    """The queue that a letter lay in, without its `tidings.`, or the key it was published with where none is known.
+    """The queue that a dead letter lay in, without its `tidings.`, or the key it was published with where none is known.
 
     What a worker buried has the key of its lane.
     """
@@ -111,12 +111,12 @@ def came_by(headers: Mapping[str, Any], routing_key: str) -> str:
     return (queue or routing_key).removeprefix("tidings.")
 
 
-def letter_of_bytes(delivery: Delivery, error: Exception) -> Letter:
-    """A letter of which nothing was read but its bytes, since reading it failed for a fault of our own."""
+def dead_letter_of_bytes(delivery: Delivery, error: Exception) -> DeadLetter:
+    """A dead letter of which nothing was read but its bytes, since reading it failed for a fault of our own."""
     message, now = delivery.message, datetime.now(UTC)
     said = f"reading it failed with {type(error).__name__}, a fault of Tidings: the archive's log has the traceback"
-    return Letter(
-        id=letter_in(message.headers) or unread_letter_id(message),
+    return DeadLetter(
+        id=dead_letter_in(message.headers) or unread_dead_letter_id(message),
         reason=Reason.MALFORMED,
         failure=Failure("unread", said),
         body=message.body,

@@ -24,7 +24,7 @@ from tidings.ledger.dead_letters import replay, rows, storing
 from tidings.ledger.notifications import recipients as ledger_recipients
 from tidings.ledger.notifications import requeue
 
-LETTER: Final = tuple(column.name for column in rows.COLUMNS)
+DEAD_LETTER: Final = tuple(column.name for column in rows.COLUMNS)
 ENDS: Final = ("end_epoch", "after", "end_reason", "kind", "code", "message", "end_provider")
 
 
@@ -45,8 +45,8 @@ def standing(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
 
 
 def known(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
-    """Which letters are stored."""
-    found = (tables.letters.get(id) for id in ids)
+    """Which dead letters are stored."""
+    found = (tables.dead_letters.get(id) for id in ids)
     return [
         {"id": row["id"], "content": sha256(row["body"]).digest()}
         for row in found
@@ -55,13 +55,13 @@ def known(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
 
 
 def bury(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
-    """Store letters."""
+    """Store dead letters."""
     stored = []
-    for one in unnest(LETTER, columns):
-        if one["id"] in tables.letters:
+    for one in unnest(DEAD_LETTER, columns):
+        if one["id"] in tables.dead_letters:
             continue
         ends = _ends(tables, one["notification_id"], one["epoch"])
-        tables.letters[one["id"]] = {
+        tables.dead_letters[one["id"]] = {
             **one,
             "properties": one["properties"] or "{}",
             "attempts": max(one["attempts"], len(ends)),
@@ -70,7 +70,7 @@ def bury(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
             "replay": None,
             "replay_epoch": None,
         }
-        tables.tell(f"ledger: letter {str(one['notification_id'])[:5]} {one['state']}")
+        tables.tell(f"ledger: dead letter {str(one['notification_id'])[:5]} {one['state']}")
         stored.append({"id": one["id"]})
     return stored
 
@@ -84,7 +84,7 @@ def _ends(tables: Tables, id: UUID | None, epoch: int) -> list[datetime]:
 
 
 def introduce(tables: Tables, actor: str, *columns: Sequence[Any]) -> Sequence[Row]:
-    """Store notifications that only a letter knew of, as ended."""
+    """Store notifications that only a dead letter knew of, as ended."""
     for one in unpacked((*INCOMING, "attempt", *ENDS), columns):
         added = tables.add(
             one, attempt=one["attempt"], epoch=one["end_epoch"], **_ended(tables, one)
@@ -123,8 +123,8 @@ def _ended(tables: Tables, one: Row) -> Row:
 
 
 def lock(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
-    """Letters that are to be replayed."""
-    return [row for id in sorted(ids) if (row := tables.letters.get(id)) is not None]
+    """Dead letters that are to be replayed."""
+    return [row for id in sorted(ids) if (row := tables.dead_letters.get(id)) is not None]
 
 
 def queue(
@@ -132,15 +132,19 @@ def queue(
 ) -> Sequence[Row]:
     """Begin the next epoch of notifications."""
     queued = []
-    for one in unpacked((*INCOMING, "letter", "before"), columns):
+    for one in unpacked((*INCOMING, "dead_letter", "before"), columns):
         row = tables.notifications.get(one["id"])
         if row is None or row["state"] != one["before"]:
             continue
         row = tables.change(row, **_begun_anew(tables, row, one, within))
-        letter = tables.letters[one["letter"]]
+        dead_letter = tables.dead_letters[one["dead_letter"]]
         taken = {"state": "replaying", "replay": run, "replay_epoch": row["epoch"]}
-        tables.letters[one["letter"]] = {**letter, **taken, "notification_id": row["id"]}
-        said = f"{prefix}replayed from dead letter {one['letter']}"
+        tables.dead_letters[one["dead_letter"]] = {
+            **dead_letter,
+            **taken,
+            "notification_id": row["id"],
+        }
+        said = f"{prefix}replayed from dead letter {one['dead_letter']}"
         tables.note(row["id"], row["epoch"], one["before"], "queued", actor, said)
         queued.append({"id": row["id"], "epoch": row["epoch"]})
     return queued
@@ -176,12 +180,12 @@ def reached(tables: Tables, ids: Sequence[UUID], epochs: Sequence[int]) -> Seque
 
 
 def stored_otherwise(
-    tables: Tables, letters: Sequence[UUID], ids: Sequence[UUID], contents: Sequence[bytes]
+    tables: Tables, dead_letters: Sequence[UUID], ids: Sequence[UUID], contents: Sequence[bytes]
 ) -> Sequence[Row]:
-    """Bodies of notifications whose letters have others."""
+    """Bodies of notifications whose dead letters have others."""
     return [
-        {"letter": letter, "body": row["body"]}
-        for letter, id, content in zip(letters, ids, contents, strict=True)
+        {"dead_letter": dead_letter, "body": row["body"]}
+        for dead_letter, id, content in zip(dead_letters, ids, contents, strict=True)
         if (row := tables.notifications.get(id)) is not None
         and sha256(row["body"]).digest() != content
     ]
@@ -190,17 +194,21 @@ def stored_otherwise(
 def outcomes(tables: Tables, run: UUID, ids: Sequence[UUID] | None) -> Sequence[Row]:
     """How the notifications of a replay stand."""
     counts: Counter[str] = Counter()
-    for letter in tables.letters.values():
-        row = tables.notifications.get(letter["notification_id"])
-        if letter["replay"] == run and row is not None and (ids is None or letter["id"] in ids):
-            counts[_outcome(tables, letter, row)] += 1
+    for dead_letter in tables.dead_letters.values():
+        row = tables.notifications.get(dead_letter["notification_id"])
+        if (
+            dead_letter["replay"] == run
+            and row is not None
+            and (ids is None or dead_letter["id"] in ids)
+        ):
+            counts[_outcome(tables, dead_letter, row)] += 1
     return [{"state": state, "count": count} for state, count in counts.items()]
 
 
-def _outcome(tables: Tables, letter: Row, row: Row) -> str:
-    if row["epoch"] > letter["replay_epoch"]:
+def _outcome(tables: Tables, dead_letter: Row, row: Row) -> str:
+    if row["epoch"] > dead_letter["replay_epoch"]:
         return "failed"
-    if row["state"] == "sent" and letter["reason"] == row["reason"] == "copies_refused":
+    if row["state"] == "sent" and dead_letter["reason"] == row["reason"] == "copies_refused":
         return "failed"
     due = row["scheduled_at"]
     early = row["state"] == "queued" and due is not None and due > tables.now()
@@ -208,20 +216,20 @@ def _outcome(tables: Tables, letter: Row, row: Row) -> str:
 
 
 def finish(tables: Tables) -> Sequence[Row]:
-    """Letters whose notification went on were replayed, whoever published it."""
-    for letter in list(tables.letters.values()):
-        row = tables.notifications.get(letter["notification_id"])
-        if letter["state"] != "replaying" or row is None:
+    """Dead letters whose notification went on were replayed, whoever published it."""
+    for dead_letter in list(tables.dead_letters.values()):
+        row = tables.notifications.get(dead_letter["notification_id"])
+        if dead_letter["state"] != "replaying" or row is None:
             continue
         on_its_way = row["dispatch_at"] is None or row["state"] != "queued"
-        went_on = row["epoch"] == letter["replay_epoch"] and on_its_way
-        if went_on or row["epoch"] > letter["replay_epoch"]:
-            tables.letters[letter["id"]] = {**letter, "state": "replayed"}
+        went_on = row["epoch"] == dead_letter["replay_epoch"] and on_its_way
+        if went_on or row["epoch"] > dead_letter["replay_epoch"]:
+            tables.dead_letters[dead_letter["id"]] = {**dead_letter, "state": "replayed"}
     return []
 
 
 def introduce_failed(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
-    """Store notifications that only a letter knew of, so that they can be replayed."""
+    """Store notifications that only a dead letter knew of, so that they can be replayed."""
     for one in unpacked((*INCOMING, "why", "kind", "message", "buried_at"), columns):
         ended = {"reason": one["why"], "failure_kind": one["kind"], "finished_at": tables.now()}
         said = {"failure_message": one["message"]}
@@ -254,7 +262,7 @@ def find_stranded(
         ended = row["state"] in requeue.ENDED or lacks_copies(row)
         late = dead_overdue if ended else lanes.get((row["channel"], row["priority"]))
         if late is not None and (
-            _without_letter(tables, row, late, least)
+            _without_dead_letter(tables, row, late, least)
             if ended
             else is_stranded(tables, row, late, least)
         ):
@@ -280,21 +288,21 @@ def select_stranded(
         and channel in {None, row["channel"]}
         and row["dispatch_at"] is None
         and overdue_since(row) < before
-        and not (row["state"] in requeue.ENDED and _has_letter(tables, row))
+        and not (row["state"] in requeue.ENDED and _has_dead_letter(tables, row))
     ]
     return sorted(found, key=lambda row: row["id"])[:limit]
 
 
-def _without_letter(tables: Tables, row: Row, late: float, least: float) -> bool:
+def _without_dead_letter(tables: Tables, row: Row, late: float, least: float) -> bool:
     late_by_now = row["updated_at"] < tables.in_(-late)
-    return late_by_now and not_lately(tables, row, least) and not _has_letter(tables, row)
+    return late_by_now and not_lately(tables, row, least) and not _has_dead_letter(tables, row)
 
 
-def _has_letter(tables: Tables, row: Row) -> bool:
+def _has_dead_letter(tables: Tables, row: Row) -> bool:
     life = (row["id"], row["epoch"])
     return any(
         (one["notification_id"], one["epoch"]) == life
-        for one in tables.letters.values()
+        for one in tables.dead_letters.values()
         if one["state"] != "discarded"
     )
 

@@ -3,7 +3,7 @@
 buried ──replay──▶ replaying ──published──▶ replayed ──replay --force──▶ replaying
    │
    ├──discard──▶ discarded
-   └──edit──▶ superseded        (the edited letter is buried in its place)
+   └──edit──▶ superseded        (the edited dead letter is buried in its place)
 """
 
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ from tidings.delivery.particulars import NOTHING, Particulars
 from tidings_events import Notification, Priority
 
 
-class LetterState(StrEnum):
+class DeadLetterState(StrEnum):
     """Where a dead letter is."""
 
     BURIED = "buried"
@@ -32,22 +32,22 @@ class LetterState(StrEnum):
     DISCARDED = "discarded"
     """Closed, with a reason."""
     SUPERSEDED = "superseded"
-    """Edited: another letter stands in its place."""
+    """Edited: another dead letter stands in its place."""
 
 
-OPEN: Final = (LetterState.BURIED, LetterState.REPLAYING)
+OPEN: Final = (DeadLetterState.BURIED, DeadLetterState.REPLAYING)
 """Not dealt with yet."""
 
 
-L = LetterState
+L = DeadLetterState
 
-LETTER_TRANSITIONS: Final = MappingProxyType(
+DEAD_LETTER_TRANSITIONS: Final = MappingProxyType(
     {
         L.BURIED: frozenset({L.REPLAYING, L.DISCARDED, L.SUPERSEDED}),
         L.REPLAYING: frozenset({L.REPLAYED}),
         L.REPLAYED: frozenset({L.REPLAYING}),  # `replay --force`
-        L.DISCARDED: frozenset[LetterState](),
-        L.SUPERSEDED: frozenset[LetterState](),
+        L.DISCARDED: frozenset[DeadLetterState](),
+        L.SUPERSEDED: frozenset[DeadLetterState](),
     }
 )
 """From each state, the states that may follow."""
@@ -69,7 +69,7 @@ class Origin(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """A message as it arrived on the dead queue. Everything in it can be stored as it is."""
 
     id: UUID
@@ -105,7 +105,7 @@ class Letter:
 
     @property
     def notification_id(self) -> UUID | None:
-        """Whose letter it is, as far as its body tells."""
+        """Whose dead letter it is, as far as its body tells."""
         return self.unread.id if self.notification is None else self.notification.id
 
     @property

@@ -6,11 +6,11 @@ from uuid import UUID
 
 import pytest
 
+from tidings.cli.dead_letter_views import dead_letters_table, groups_table
 from tidings.cli.harmless import HarmlessConsole
-from tidings.cli.letter_views import groups_table, letters_table
 from tidings.cli.rows import Rows
 from tidings.delivery.outcome import Reason
-from tidings.ledger.dead_letters.rows import StoredLetter
+from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.ledger.dead_letters.search import Group
 from tidings.operations.dead_letters.looks import DeadLetterGroups
 from tidings.operations.dead_letters.views import DeadLetterView
@@ -22,8 +22,8 @@ WHY = "the relay refuses the recipient (550 5.1.1 No such mailbox)"
 LONGEST = ("outcome_unknown", "whatsapp", "whatsapp.urgent")
 
 
-def letter() -> DeadLetterView:
-    row = dict.fromkeys(StoredLetter.__slots__)
+def dead_letter() -> DeadLetterView:
+    row = dict.fromkeys(StoredDeadLetter.__slots__)
     del row["failure"]
     told = {
         "id": ID,
@@ -43,13 +43,13 @@ def letter() -> DeadLetterView:
         "headers": "{}",
         "properties": "{}",
     }
-    return DeadLetterView.of(StoredLetter.of({**row, **told}), reveal=False)
+    return DeadLetterView.of(StoredDeadLetter.of({**row, **told}), reveal=False)
 
 
 def group() -> Group:
     return Group(
         fingerprint=GROUP,
-        letters=12_345,
+        dead_letters=12_345,
         channel="whatsapp",
         reason=Reason.OUTCOME_UNKNOWN,
         kind="rejected",
@@ -71,20 +71,22 @@ def printed(table: Rows, width: int) -> str:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 149, 150, 200])
 def test_what_one_replays_by_is_whole_at_any_width(width: int) -> None:
-    letters = printed(letters_table([letter()], NOW), width)
+    dead_letters = printed(dead_letters_table([dead_letter()], NOW), width)
     groups = printed(groups_table(DeadLetterGroups((group(),)), NOW), width)
-    assert str(ID) in letters
-    assert GROUP in letters
+    assert str(ID) in dead_letters
+    assert GROUP in dead_letters
     assert GROUP in groups
     assert "12,345" in groups
     for word in ("23h ago", "whatsapp.urgent", "outcome_unknown"):
-        assert word in letters
+        assert word in dead_letters
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 150, 200])
-def test_a_terminal_cuts_nothing_of_a_letter(width: int) -> None:
-    letters = " ".join(printed(letters_table([letter()], NOW), width).split())
-    assert [word for word in (*LONGEST, "23h ago", f"550 5.1.1 {WHY}") if word not in letters] == []
+def test_a_terminal_cuts_nothing_of_a_dead_letter(width: int) -> None:
+    dead_letters = " ".join(printed(dead_letters_table([dead_letter()], NOW), width).split())
+    assert [
+        word for word in (*LONGEST, "23h ago", f"550 5.1.1 {WHY}") if word not in dead_letters
+    ] == []
 
 
 def test_why_a_group_was_buried_has_the_width_of_the_terminal() -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from tidings.delivery.attempt import Lane
 from tidings.delivery.burying import REPLAYABLE, Bury, Refusal, Standing, Wait, decide, refusal
-from tidings.delivery.letter import (
-    LETTER_TRANSITIONS,
-    Letter,
-    LetterState,
+from tidings.delivery.dead_letter import (
+    DEAD_LETTER_TRANSITIONS,
+    DeadLetter,
+    DeadLetterState,
     Origin,
     lane_of,
 )
@@ -30,15 +30,15 @@ def body(**fields: object) -> bytes:
     return json.dumps({"id": str(uuid4()), **email, **fields}).encode()
 
 
-def letter(
+def dead_letter(
     origin: Origin = Origin.LANE,
     reason: Reason = Reason.DELIVERY_LIMIT,
     *,
     epoch: int = 0,
     attempt: int = 1,
-) -> Letter:
+) -> DeadLetter:
     written = body()
-    return Letter(
+    return DeadLetter(
         id=UUID(int=1),
         reason=reason,
         failure=Failure("broker_delivery_limit", "given up"),
@@ -62,38 +62,38 @@ def buried(decision: Bury | Wait) -> Bury:
     return decision
 
 
-def test_a_letter_that_can_t_be_read_has_no_notification_to_end() -> None:
-    unread = replace(letter(Origin.ASTRAY, Reason.MALFORMED), notification=None)
+def test_a_dead_letter_that_can_t_be_read_has_no_notification_to_end() -> None:
+    unread = replace(dead_letter(Origin.ASTRAY, Reason.MALFORMED), notification=None)
     assert buried(decide(unread, None, NOW)).becomes is None
 
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_a_notification_that_the_ledger_lacks_ends_as_the_reason_says(reason: Reason) -> None:
-    decision = buried(decide(letter(reason=reason), None, NOW))
+    decision = buried(decide(dead_letter(reason=reason), None, NOW))
     assert decision.becomes is reason.state
-    assert decision.state is LetterState.BURIED
+    assert decision.state is DeadLetterState.BURIED
 
 
-def test_every_move_is_in_the_table_and_only_in_the_letters_own_epoch() -> None:
+def test_every_move_is_in_the_table_and_only_in_the_dead_letters_own_epoch() -> None:
     lapsed = NOW - timedelta(seconds=1)
     for origin, reason, state, epoch, attempt, doubt in product(
         Origin, Reason, State, (0, 1), (0, 1, 2), (False, True)
     ):
         standing = Standing(state, epoch, attempt, lapsed, perhaps_sent=doubt)
-        decision = buried(decide(letter(origin, reason), standing, NOW))
+        decision = buried(decide(dead_letter(origin, reason), standing, NOW))
         if decision.becomes is not None:
             assert may_become(state, decision.becomes)
             assert state in UNFINISHED
             assert epoch == 0
             assert origin is not Origin.ASTRAY
-        if decision.state is not LetterState.BURIED:
+        if decision.state is not DeadLetterState.BURIED:
             assert decision.note
 
 
 @pytest.mark.parametrize("state", sorted(FINISHED - REPLAYABLE))
-def test_a_notification_that_ended_well_closes_its_letter(state: State) -> None:
-    decision = buried(decide(letter(), Standing(state, 0, 1), NOW))
-    assert decision.state is LetterState.DISCARDED
+def test_a_notification_that_ended_well_closes_its_dead_letter(state: State) -> None:
+    decision = buried(decide(dead_letter(), Standing(state, 0, 1), NOW))
+    assert decision.state is DeadLetterState.DISCARDED
     assert state.value in (decision.note or "")
 
 
@@ -101,16 +101,16 @@ def test_a_notification_that_ended_well_closes_its_letter(state: State) -> None:
 def test_what_the_attempt_said_is_kept_rather_than_what_rabbitmq_knows(state: State) -> None:
     failure = Failure("rejected", "no such user", "smtp", "550")
     standing = Standing(state, 0, 1, reason=Reason.REJECTED, failure=failure)
-    from_lane = buried(decide(letter(), standing, NOW)).letter
+    from_lane = buried(decide(dead_letter(), standing, NOW)).dead_letter
     assert (from_lane.reason, from_lane.failure) == (Reason.REJECTED, failure)
-    from_worker = letter(Origin.WORKER, Reason.EXHAUSTED)
-    assert buried(decide(from_worker, standing, NOW)).letter == from_worker
+    from_worker = dead_letter(Origin.WORKER, Reason.EXHAUSTED)
+    assert buried(decide(from_worker, standing, NOW)).dead_letter == from_worker
 
 
 def test_somebody_who_may_be_sending_is_waited_for() -> None:
     until = NOW + timedelta(seconds=9)
     standing = Standing(State.SENDING, 0, 1, until)
-    assert decide(letter(), standing, NOW) == Wait(until)
+    assert decide(dead_letter(), standing, NOW) == Wait(until)
 
 
 @pytest.mark.parametrize(
@@ -123,40 +123,40 @@ def test_somebody_who_may_be_sending_is_waited_for() -> None:
     ids=lambda standing: standing.state,
 )
 def test_what_may_have_been_delivered_is_unknown_and_not_failed(standing: Standing) -> None:
-    unknown = buried(decide(letter(), standing, NOW))
+    unknown = buried(decide(dead_letter(), standing, NOW))
     assert unknown.becomes is State.UNKNOWN
-    assert unknown.letter.reason is Reason.OUTCOME_UNKNOWN
+    assert unknown.dead_letter.reason is Reason.OUTCOME_UNKNOWN
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RETRYING, State.SENDING])
-def test_a_letter_with_other_content_ends_nothing(state: State) -> None:
+def test_a_dead_letter_with_other_content_ends_nothing(state: State) -> None:
     """The notification has a message of its own; this one is kept, and not replayed in its place."""
     lapsed = NOW - timedelta(seconds=1)
     other = Standing(state, 0, 1, lapsed, content=sha256(b"another body").digest())
-    one = letter()
+    one = dead_letter()
     decision = buried(decide(one, other, NOW))
-    assert (decision.becomes, decision.state) == (None, LetterState.DISCARDED)
+    assert (decision.becomes, decision.state) == (None, DeadLetterState.DISCARDED)
     own = replace(other, content=sha256(one.body).digest())
     assert buried(decide(one, own, NOW)).becomes is not None
 
 
 def test_a_copy_that_was_overtaken_ends_nothing() -> None:
     standing = Standing(State.RETRYING, 0, 3)
-    decision = buried(decide(letter(attempt=1), standing, NOW))
-    assert (decision.becomes, decision.state) == (None, LetterState.DISCARDED)
+    decision = buried(decide(dead_letter(attempt=1), standing, NOW))
+    assert (decision.becomes, decision.state) == (None, DeadLetterState.DISCARDED)
 
 
 def test_a_message_lost_between_its_record_and_its_tier_is_not_lost() -> None:
-    """Recorded as retrying, and perhaps never published to its tier: the letter is all there is."""
+    """Recorded as retrying, and perhaps never published to its tier: the dead letter is all there is."""
     standing = Standing(State.RETRYING, 0, 1)
-    decision = buried(decide(letter(attempt=1), standing, NOW))
-    assert (decision.becomes, decision.state) == (State.FAILED, LetterState.BURIED)
+    decision = buried(decide(dead_letter(attempt=1), standing, NOW))
+    assert (decision.becomes, decision.state) == (State.FAILED, DeadLetterState.BURIED)
 
 
 def test_a_worker_whose_lease_had_run_out_ends_nothing() -> None:
-    late = letter(Origin.WORKER, Reason.REJECTED, attempt=1)
+    late = dead_letter(Origin.WORKER, Reason.REJECTED, attempt=1)
     decision = buried(decide(late, Standing(State.RETRYING, 0, 1), NOW))
-    assert (decision.becomes, decision.state) == (None, LetterState.DISCARDED)
+    assert (decision.becomes, decision.state) == (None, DeadLetterState.DISCARDED)
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -167,7 +167,7 @@ def test_only_what_the_table_allows_is_replayed(state: State, force: bool) -> No
     assert (why is None) == (state in allowed)
 
 
-def test_an_old_letter_is_replayed_only_where_forced() -> None:
+def test_an_old_dead_letter_is_replayed_only_where_forced() -> None:
     since = Standing(State.FAILED, 2, 1)
     objection = refusal(since, 1, force=False)
     assert objection is not None
@@ -175,10 +175,10 @@ def test_an_old_letter_is_replayed_only_where_forced() -> None:
     assert refusal(since, 1, force=True) is None
 
 
-def test_closed_letters_stay_closed() -> None:
-    assert LETTER_TRANSITIONS[LetterState.DISCARDED] == frozenset()
-    assert LETTER_TRANSITIONS[LetterState.SUPERSEDED] == frozenset()
-    assert set(LETTER_TRANSITIONS) == set(LetterState)
+def test_closed_dead_letters_stay_closed() -> None:
+    assert DEAD_LETTER_TRANSITIONS[DeadLetterState.DISCARDED] == frozenset()
+    assert DEAD_LETTER_TRANSITIONS[DeadLetterState.SUPERSEDED] == frozenset()
+    assert set(DEAD_LETTER_TRANSITIONS) == set(DeadLetterState)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_closed_letters_stay_closed() -> None:
         ({}, "email.high.2m", Lane("email", "high")),
     ],
 )
-def test_the_body_says_where_a_letter_belongs_and_the_key_where_it_doesn_t(
+def test_the_body_says_where_a_dead_letter_belongs_and_the_key_where_it_doesn_t(
     fields: dict[str, object], key: str, lane: Lane
 ) -> None:
     assert lane_of(parse(body(**fields)), key, ["email"]) == lane

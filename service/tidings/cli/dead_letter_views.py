@@ -16,7 +16,7 @@ from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.sentences import Sentence
 from tidings.cli.timeline import facts
 from tidings.cli.ways_on import ways_on
-from tidings.delivery.letter import LetterState
+from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import UNTRIED
 from tidings.operations.dead_letters.body import readable
 from tidings.operations.dead_letters.looks import DeadLetterGroups
@@ -26,11 +26,11 @@ from tidings_events.moments import in_milliseconds
 from tidings_events.routing import MILLISECONDS, Headers
 
 STYLES: Final = {
-    LetterState.BURIED: "red",
-    LetterState.REPLAYING: "cyan",
-    LetterState.REPLAYED: "green",
-    LetterState.DISCARDED: "dim",
-    LetterState.SUPERSEDED: "dim",
+    DeadLetterState.BURIED: "red",
+    DeadLetterState.REPLAYING: "cyan",
+    DeadLetterState.REPLAYED: "green",
+    DeadLetterState.DISCARDED: "dim",
+    DeadLetterState.SUPERSEDED: "dim",
 }
 
 PRODUCER: Final = ("app_id", "user_id")
@@ -39,14 +39,14 @@ PRODUCER: Final = ("app_id", "user_id")
 LONGEST_LAID_OUT: Final = 512 * 1024
 """Bytes of a body beyond which laying it out on a terminal takes seconds, and helps nobody."""
 SAME_MOMENT: Final = timedelta(seconds=1)
-"""Times that are closer are told once: a letter is buried milliseconds after its last attempt."""
+"""Times that are closer are told once: a dead letter is buried milliseconds after its last attempt."""
 
 
-def letters_table(letters: Sequence[DeadLetterView], now: datetime) -> Rows:
+def dead_letters_table(dead_letters: Sequence[DeadLetterView], now: datetime) -> Rows:
     """For people: an id and a group to go on with, and why each was buried."""
     return Rows(
         ("ID", "Buried", "Came by", "State", "Reason", "Group", "To", "Tries"),
-        [Row(_cells(one, now), _code_and_words(one.code, one.message)) for one in letters],
+        [Row(_cells(one, now), _code_and_words(one.code, one.message)) for one in dead_letters],
     )
 
 
@@ -64,13 +64,13 @@ def _cells(one: DeadLetterView, now: datetime) -> list[Text]:
 
 
 def groups_table(found: DeadLetterGroups, now: datetime) -> Rows:
-    """For people: how many letters have the same fault, and which, as the latest of them tells it."""
+    """For people: how many dead letters have the same fault, and which, as the latest of them tells it."""
     return Rows(
-        ("Letters", "Group", "Channel", "Reason", "First", "Last"),
+        ("Dead letters", "Group", "Channel", "Reason", "First", "Last"),
         [
             Row(
                 [
-                    cell(f"{one.letters:,}"),
+                    cell(f"{one.dead_letters:,}"),
                     cell(one.fingerprint),
                     cell(one.channel or "?"),
                     cell(one.reason.value),
@@ -81,17 +81,17 @@ def groups_table(found: DeadLetterGroups, now: datetime) -> Rows:
             )
             for one in found.groups
         ],
-        right=("Letters",),
+        right=("Dead letters",),
     )
 
 
 def told(found: DeadLetterInFull, now: datetime) -> RenderableType:
-    """Everything about one letter."""
-    letter, results = found.letter, single_lines(found.recipients)
-    parts: list[RenderableType] = [_head(letter, now)]
+    """Everything about one dead letter."""
+    dead_letter, results = found.dead_letter, single_lines(found.recipients)
+    parts: list[RenderableType] = [_head(dead_letter, now)]
     if apart := recipients.copies(results):
         parts += ["", Text("Copies", style="dim"), apart]
-    if headers := _not_told(letter):
+    if headers := _not_told(dead_letter):
         text = json.dumps(headers, indent=2, ensure_ascii=False)
         parts += ["", Text("Headers", style="dim"), _indented(text)]
     if found.problems:
@@ -103,52 +103,58 @@ def told(found: DeadLetterInFull, now: datetime) -> RenderableType:
     return Stack(*parts)
 
 
-def _head(letter: DeadLetterView, now: datetime) -> Stack:
-    state = Text(letter.state.value.upper(), style=f"bold {STYLES[letter.state]}")
-    known = ((name, cell(value)) for name, value in _facts(letter, now) if value)
+def _head(dead_letter: DeadLetterView, now: datetime) -> Stack:
+    state = Text(dead_letter.state.value.upper(), style=f"bold {STYLES[dead_letter.state]}")
+    known = ((name, cell(value)) for name, value in _facts(dead_letter, now) if value)
     return Stack(*facts((("State", state), *known)))
 
 
-def _facts(letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, str]]:
-    epoch = f" (epoch {letter.epoch})" if letter.epoch else ""
-    yield "Letter", str(letter.id)
-    yield "Notification", f"{letter.notification_id}{epoch}" if letter.notification_id else ""
-    yield "Reason", letter.reason.value
-    yield "Error", " ".join(part for part in (letter.kind, letter.code) if part)
-    yield "", letter.message
-    yield "Provider", letter.provider
-    yield "Producer", _properties(letter, PRODUCER)
-    yield "Group", letter.fingerprint
-    yield "Came by", letter.came_by or "?"
-    yield "Lane", _lane(letter) if _lane(letter) != (letter.came_by or "?") else ""
-    yield "Category", letter.category or ""
-    yield "To", letter.recipient or ""
-    yield "User", letter.user_id or ""
-    yield "About", f"{letter.entity_type} {letter.entity_id}" if letter.entity_type else ""
-    yield "Attempts", str(letter.attempts)
-    yield "Worker", str(letter.headers.get(Headers.WORKER, ""))
-    published = published_at(letter.properties)
+def _facts(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, str]]:
+    epoch = f" (epoch {dead_letter.epoch})" if dead_letter.epoch else ""
+    yield "Dead letter", str(dead_letter.id)
+    yield (
+        "Notification",
+        f"{dead_letter.notification_id}{epoch}" if dead_letter.notification_id else "",
+    )
+    yield "Reason", dead_letter.reason.value
+    yield "Error", " ".join(part for part in (dead_letter.kind, dead_letter.code) if part)
+    yield "", dead_letter.message
+    yield "Provider", dead_letter.provider
+    yield "Producer", _properties(dead_letter, PRODUCER)
+    yield "Group", dead_letter.fingerprint
+    yield "Came by", dead_letter.came_by or "?"
+    yield "Lane", _lane(dead_letter) if _lane(dead_letter) != (dead_letter.came_by or "?") else ""
+    yield "Category", dead_letter.category or ""
+    yield "To", dead_letter.recipient or ""
+    yield "User", dead_letter.user_id or ""
+    yield (
+        "About",
+        f"{dead_letter.entity_type} {dead_letter.entity_id}" if dead_letter.entity_type else "",
+    )
+    yield "Attempts", str(dead_letter.attempts)
+    yield "Worker", str(dead_letter.headers.get(Headers.WORKER, ""))
+    published = published_at(dead_letter.properties)
     yield "Published", _when(published, now) if published else ""
-    yield from _times(letter, now)
-    yield "Replayed", _when(letter.replayed_at, now) if letter.replayed_at else ""
-    yield "Note", " · ".join(part for part in (letter.note, letter.actor) if part)
-    yield "In place of", str(letter.supersedes) if letter.supersedes else ""
-    yield "Exchange", letter.exchange
-    yield "Routing key", letter.routing_key
-    yield "Content type", letter.content_type or ""
+    yield from _times(dead_letter, now)
+    yield "Replayed", _when(dead_letter.replayed_at, now) if dead_letter.replayed_at else ""
+    yield "Note", " · ".join(part for part in (dead_letter.note, dead_letter.actor) if part)
+    yield "In place of", str(dead_letter.supersedes) if dead_letter.supersedes else ""
+    yield "Exchange", dead_letter.exchange
+    yield "Routing key", dead_letter.routing_key
+    yield "Content type", dead_letter.content_type or ""
     told = {*PRODUCER, *(["timestamp"] if published else [])}
-    yield "Properties", _properties(letter, set(letter.properties) - told)
-    yield "Size", f"{letter.size:,} bytes"
+    yield "Properties", _properties(dead_letter, set(dead_letter.properties) - told)
+    yield "Size", f"{dead_letter.size:,} bytes"
 
 
-def _properties(letter: DeadLetterView, names: Collection[str]) -> str:
+def _properties(dead_letter: DeadLetterView, names: Collection[str]) -> str:
     return " · ".join(
-        f"{name} {value}" for name, value in letter.properties.items() if name in names
+        f"{name} {value}" for name, value in dead_letter.properties.items() if name in names
     )
 
 
 def _body(found: DeadLetterInFull) -> str:
-    size, body = found.letter.size, found.body
+    size, body = found.dead_letter.size, found.body
     if found.too_heavy or (body is not None and len(body) > LONGEST_LAID_OUT):
         return f"{size:,} bytes, too much to lay out: --raw writes them"
     if body is None:
@@ -161,23 +167,27 @@ def _body(found: DeadLetterInFull) -> str:
 
 
 def _advice(found: DeadLetterInFull) -> list[RenderableType]:
-    letter = found.letter
-    if letter.state is not LetterState.BURIED:
+    dead_letter = found.dead_letter
+    if dead_letter.state is not DeadLetterState.BURIED:
         return []
-    never = f'Never:     [bold]tidings dead discard {letter.id} --why "…"[/]'
+    never = f'Never:     [bold]tidings dead discard {dead_letter.id} --why "…"[/]'
     if found.remedy is None:
-        known = f"[bold]tidings show {letter.notification_id}[/]"
+        known = f"[bold]tidings show {dead_letter.notification_id}[/]"
         return ["", Sentence(Text.from_markup(f"Not again: {found.refused}: {known}\n{never}"))]
-    return ["", Sentence(Text.from_markup(f"{ways_on(letter.id, found.remedy)}\n{never}"))]
+    return ["", Sentence(Text.from_markup(f"{ways_on(dead_letter.id, found.remedy)}\n{never}"))]
 
 
 def _indented(text: str) -> Text:
     return whole(Text("\n".join(f"  {line}" for line in printable(text).split("\n"))))
 
 
-def _times(letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, str]]:
+def _times(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, str]]:
     """When it failed and was buried, each moment once."""
-    first, last, buried = letter.first_failed_at, letter.last_failed_at, letter.buried_at
+    first, last, buried = (
+        dead_letter.first_failed_at,
+        dead_letter.last_failed_at,
+        dead_letter.buried_at,
+    )
     if buried - first >= SAME_MOMENT:
         yield "First failed", _when(first, now)
     if buried - last >= SAME_MOMENT and last - first >= SAME_MOMENT:
@@ -185,24 +195,24 @@ def _times(letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, str]]:
     yield "Buried", _when(buried, now)
 
 
-def _not_told(letter: DeadLetterView) -> Mapping[str, Any]:
+def _not_told(dead_letter: DeadLetterView) -> Mapping[str, Any]:
     """The headers without those of ours that say what stands above them already."""
     told: dict[str, Any] = {
-        Headers.REASON: letter.reason.value,
-        Headers.ERROR_CLASS: letter.kind,
-        Headers.ERROR_CODE: letter.code,
-        Headers.ERROR_MESSAGE: letter.message,
-        Headers.PROVIDER: letter.provider,
-        Headers.EPOCH: letter.epoch,
-        Headers.ATTEMPT: letter.attempts + (letter.kind == UNTRIED),
-        Headers.LETTER: str(letter.id),
-        Headers.QUEUE: f"tidings.{letter.came_by}",
+        Headers.REASON: dead_letter.reason.value,
+        Headers.ERROR_CLASS: dead_letter.kind,
+        Headers.ERROR_CODE: dead_letter.code,
+        Headers.ERROR_MESSAGE: dead_letter.message,
+        Headers.PROVIDER: dead_letter.provider,
+        Headers.EPOCH: dead_letter.epoch,
+        Headers.ATTEMPT: dead_letter.attempts + (dead_letter.kind == UNTRIED),
+        Headers.DEAD_LETTER: str(dead_letter.id),
+        Headers.QUEUE: f"tidings.{dead_letter.came_by}",
         Headers.ORIGINAL_HEADERS: {},
     }
-    by_rule = {Headers.WORKER, *([Headers.FIRST_SEEN] if _seen_first(letter) else [])}
-    headers = _without_its_time(letter.headers, published_at(letter.properties))
+    by_rule = {Headers.WORKER, *([Headers.FIRST_SEEN] if _seen_first(dead_letter) else [])}
+    headers = _without_its_time(dead_letter.headers, published_at(dead_letter.properties))
     if isinstance(originals := headers.get(Headers.ORIGINAL_HEADERS), dict):
-        originals = _without_its_time(originals, published_at(letter.properties))
+        originals = _without_its_time(originals, published_at(dead_letter.properties))
         headers = {**headers, Headers.ORIGINAL_HEADERS: originals}
     return {
         name: value
@@ -218,17 +228,17 @@ def _without_its_time(headers: Mapping[str, Any], published: datetime | None) ->
     return {name: value for name, value in headers.items() if not (told and name == MILLISECONDS)}
 
 
-def _seen_first(letter: DeadLetterView) -> bool:
+def _seen_first(dead_letter: DeadLetterView) -> bool:
     """Whether it was first seen when it failed, as what can't be read is."""
     try:
-        seen = datetime.fromisoformat(str(letter.headers.get(Headers.FIRST_SEEN)))
-        return abs(letter.first_failed_at - seen) < SAME_MOMENT
+        seen = datetime.fromisoformat(str(dead_letter.headers.get(Headers.FIRST_SEEN)))
+        return abs(dead_letter.first_failed_at - seen) < SAME_MOMENT
     except (ValueError, TypeError):  # no time, or one without an offset
         return False
 
 
-def _lane(letter: DeadLetterView) -> str:
-    return f"{letter.channel}.{letter.priority}" if letter.channel else "?"
+def _lane(dead_letter: DeadLetterView) -> str:
+    return f"{dead_letter.channel}.{dead_letter.priority}" if dead_letter.channel else "?"
 
 
 def _code_and_words(code: str, message: str) -> str:

@@ -11,8 +11,8 @@ import typer
 from tidings.cli.channel_names import known_channel
 from tidings.cli.console import Unclear, guarded
 from tidings.cli.options import id_prefix
+from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.delivery.letter import OPEN, LetterState
 from tidings.delivery.outcome import Reason
 from tidings.operations.dead_letters.query import DeadLetterQuery
 
@@ -20,13 +20,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class WhichState(StrEnum):
-    """What `--state` takes: a letter's state, or all of them."""
+    """What `--state` takes: a dead letter's state, or all of them."""
 
-    BURIED = LetterState.BURIED.value
-    REPLAYING = LetterState.REPLAYING.value
-    REPLAYED = LetterState.REPLAYED.value
-    DISCARDED = LetterState.DISCARDED.value
-    SUPERSEDED = LetterState.SUPERSEDED.value
+    BURIED = DeadLetterState.BURIED.value
+    REPLAYING = DeadLetterState.REPLAYING.value
+    REPLAYED = DeadLetterState.REPLAYED.value
+    DISCARDED = DeadLetterState.DISCARDED.value
+    SUPERSEDED = DeadLetterState.SUPERSEDED.value
     ALL = "all"
 
 
@@ -35,7 +35,7 @@ Ids = Annotated[
     typer.Argument(
         parser=id_prefix,
         metavar="[ID]...",
-        help="Letters by their id or its first digits, or by their notification's id or its last group.",
+        help="Dead letters by their id or its first digits, or by their notification's id or its last group.",
         show_default=False,
     ),
 ]
@@ -44,7 +44,7 @@ OneId = Annotated[
     typer.Argument(
         parser=id_prefix,
         metavar="ID",
-        help="A letter's id or its first digits, or its notification's id or its last group.",
+        help="A dead letter's id or its first digits, or its notification's id or its last group.",
     ),
 ]
 Channel = Annotated[
@@ -76,7 +76,7 @@ WithId = Annotated[
         "--id",
         parser=id_prefix,
         metavar="ID",
-        help="Of this notification, or this letter, by its id or some of its digits.",
+        help="Of this notification, or this dead letter, by its id or some of its digits.",
     ),
 ]
 Category = Annotated[str | None, typer.Option(help="Of this category.")]
@@ -93,19 +93,19 @@ States = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 
-def states_of(chosen: Iterable[WhichState] | None) -> tuple[LetterState, ...]:
+def states_of(chosen: Iterable[WhichState] | None) -> tuple[DeadLetterState, ...]:
     """The states that `--state` asks for; those that are open where it is not given."""
     named = set(chosen or ())
     if not named:
         return OPEN
-    return tuple(one for one in LetterState if WhichState.ALL in named or one.value in named)
+    return tuple(one for one in DeadLetterState if WhichState.ALL in named or one.value in named)
 
 
-def about_letters(*, ids: bool = False, state: bool = False) -> Callable[[Function], Function]:
+def about_dead_letters(*, ids: bool = False, state: bool = False) -> Callable[[Function], Function]:
     """Give a command the options that say which dead letters it is about; it takes them as one `query`.
 
     Args:
-        ids: Letters may be named as well.
+        ids: Dead letters may be named as well.
         state: Their states may be chosen; otherwise the command's operation knows which it means.
     """
     options: dict[str, Any] = {

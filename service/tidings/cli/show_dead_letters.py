@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tidings.cli import letter_views
+from tidings.cli import dead_letter_views
 from tidings.cli.harmless import single_lines
 from tidings.cli.sentences import Sentence
 from tidings.cli.timeline import Timeline, facts
@@ -19,11 +19,13 @@ from tidings.operations.times import clock
 
 def told(view: UnclaimedView) -> RenderableType:
     """For people."""
-    letters = single_lines(tuple(one.letter for one in view.letters))
+    dead_letters = single_lines(tuple(one.dead_letter for one in view.dead_letters))
     ways = [
-        (one.letter.id, ways_on(one.letter.id, one.remedy)) for one in view.letters if one.remedy
+        (one.dead_letter.id, ways_on(one.dead_letter.id, one.remedy))
+        for one in view.dead_letters
+        if one.remedy
     ]
-    parts: list[RenderableType] = [_head(letters[-1]), "", _timeline(letters)]
+    parts: list[RenderableType] = [_head(dead_letters[-1]), "", _timeline(dead_letters)]
     if ways:
         last, known = ways[-1]
         advice = f"All of it: [bold]tidings dead show {last}[/]\n{known}"
@@ -44,12 +46,12 @@ def _head(one: DeadLetterView) -> Group:
     return Group(*facts([state, *((name, Text(value)) for name, value in known if value)]))
 
 
-def _timeline(letters: Sequence[DeadLetterView]) -> Timeline:
+def _timeline(dead_letters: Sequence[DeadLetterView]) -> Timeline:
     """Who published it is told with it, as no worker made anything of it."""
     return Timeline(
         [
-            (clock(at, letters[0].buried_at), "", what, "")
-            for one in letters
+            (clock(at, dead_letters[0].buried_at), "", what, "")
+            for one in dead_letters
             for at, what in _events(one)
         ]
     )
@@ -59,7 +61,7 @@ def _events(one: DeadLetterView) -> Iterator[tuple[datetime, Text]]:
     key = f" with the key {one.routing_key}" if one.routing_key else ""
     published = Text(f"· published by {producer(one.properties)}{key}")
     yield published_at(one.properties) or one.first_failed_at, published
-    style = letter_views.STYLES[one.state]
+    style = dead_letter_views.STYLES[one.state]
     text = Text.assemble(("✗ ", style), (one.reason.value, style), f": {one.message}")
     about = [f"dead letter {one.id}", one.state.value, one.note or ""]
     yield one.buried_at, text.append(f"\n  {' · '.join(filter(None, about))}", style="dim")
