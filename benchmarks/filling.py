@@ -64,7 +64,7 @@ def fill_ledger(servers: Servers, have: int, want: int) -> None:
     servers.sql("CHECKPOINT")
 
 
-def bury(servers: Servers, count: int) -> None:
+def make_dead_letter(servers: Servers, count: int) -> None:
     """Dead letters of notifications that failed."""
     dead_letters = list(messages(count))
     for first in range(0, count, DEAD_LETTERS_AT_ONCE):

@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.contenders.base import PYTHON, Contender
 from benchmarks.contenders.tidings import Tidings
-from benchmarks.filling import bury
+from benchmarks.filling import make_dead_letter
 from benchmarks.results import Measurement
 from benchmarks.stage import NotDone, Stage
 from benchmarks.workloads.base import Column, Workload
@@ -22,7 +22,7 @@ def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
     assert isinstance(contender, Tidings)
     job, count = stage.job(contender), stage.sized(DEAD_LETTERS)
     with stage.prepared(contender, job) as wire:
-        bury(stage.servers, count)
+        make_dead_letter(stage.servers, count)
         began = time.monotonic()
         done = subprocess.run(
             [PYTHON, "-c", REPLAY, "replay", "--all", "--yes", "--watch-timeout", "0"],

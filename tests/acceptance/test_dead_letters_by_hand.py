@@ -24,7 +24,7 @@ async def roles(env: Env, tmp_path: Path) -> AsyncIterator[None]:
         yield
 
 
-async def bury(env: Env, sink: SmtpSink, count: int) -> None:
+async def make_dead_letter(env: Env, sink: SmtpSink, count: int) -> None:
     """Have so many notifications refused by the mail server and archived."""
     sink.refuse = b"550 5.1.1 no such user"
     async with Producer(env["TIDINGS_AMQP_URL"]) as producer:
@@ -58,7 +58,7 @@ async def answer(env: Env, *arguments: str) -> object:
 
 @pytest.mark.usefixtures("roles")
 async def test_from_a_failure_to_its_delivery(env: Env, sink: SmtpSink) -> None:
-    await bury(env, sink, 5)
+    await make_dead_letter(env, sink, 5)
 
     [group] = await answer(env, "dead", "groups")
     assert (group["dead_letters"], group["reason"]) == (5, "rejected")
@@ -87,7 +87,7 @@ async def test_from_a_failure_to_its_delivery(env: Env, sink: SmtpSink) -> None:
 async def test_one_that_is_mended_is_delivered_to_where_it_was_mended_to(
     env: Env, sink: SmtpSink
 ) -> None:
-    await bury(env, sink, 1)
+    await make_dead_letter(env, sink, 1)
     [dead_letter] = await answer(env, "dead", "list")
     edited = await tidings(
         "dead",
@@ -111,7 +111,7 @@ async def test_one_that_is_mended_is_delivered_to_where_it_was_mended_to(
 
 @pytest.mark.usefixtures("roles")
 async def test_a_canary_stops_where_too_many_fail_again(env: Env, sink: SmtpSink) -> None:
-    await bury(env, sink, 30)
+    await make_dead_letter(env, sink, 30)
     sink.refuse = b"550 5.1.1 still no such user"
     stopped = await tidings(
         "replay", "--all", "--canary", "1,5", "--stop-at", "20%", "--yes", env=env
@@ -125,7 +125,7 @@ async def test_a_canary_stops_where_too_many_fail_again(env: Env, sink: SmtpSink
 async def test_a_replay_that_is_killed_and_two_at_once_send_each_dead_letter_once(
     env: Env, sink: SmtpSink
 ) -> None:
-    await bury(env, sink, 80)
+    await make_dead_letter(env, sink, 80)
     killed = await asyncio.create_subprocess_exec(
         TIDINGS,
         "replay",

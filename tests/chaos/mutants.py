@@ -288,7 +288,7 @@ def replay_without_compare() -> None:
         replay,
         "LOCK",
         "epoch, state, replay,",
-        "epoch, 'buried' AS state, NULL::uuid AS replay,",
+        "epoch, 'open' AS state, NULL::uuid AS replay,",
     )
     _replace(replay, "LOCK", "FOR UPDATE", "")
     _replace(replay, "QUEUE", "AND n.state = i.before", "")

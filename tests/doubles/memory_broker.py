@@ -175,7 +175,7 @@ class MemoryBroker:
         message = replace(message, returns=message.returns + 1, failures=failures)
         limit = queue.arguments.get("x-delivery-limit")
         if failed and limit is not None and failures > limit:
-            self._bury(queue, message, "delivery_limit")
+            self._dead_letter(queue, message, "delivery_limit")
             return
         self._tell(f"{queue.name}: comes again {_of(message)}")
         if self._trouble.random.random() < 0.7:
@@ -195,9 +195,9 @@ class MemoryBroker:
     def _expire(self, queue: MemoryQueue, message: Stored) -> None:
         if message in queue.ready:
             queue.ready.remove(message)
-            self._bury(queue, message, "expired")
+            self._dead_letter(queue, message, "expired")
 
-    def _bury(self, queue: MemoryQueue, message: Stored, why: str) -> None:
+    def _dead_letter(self, queue: MemoryQueue, message: Stored, why: str) -> None:
         """Dead-letter: keep it until its exchange has taken it."""
         exchange = queue.arguments.get("x-dead-letter-exchange")
         if exchange is None:
@@ -212,7 +212,7 @@ class MemoryBroker:
         targets = self._route(exchange, message.key)
         if not targets or any(target.full for target in targets):
             queue.held += 1
-            self._loop.call_later(HELD_FOR, self._bury_again, queue, message, why)
+            self._loop.call_later(HELD_FOR, self._dead_letter_again, queue, message, why)
             return
         for target in targets:
             if target.name in died_in:  # RabbitMQ ≤ 3.13 takes it for a cycle
@@ -220,9 +220,9 @@ class MemoryBroker:
             else:
                 self._put(target, dead)
 
-    def _bury_again(self, queue: MemoryQueue, message: Stored, why: str) -> None:
+    def _dead_letter_again(self, queue: MemoryQueue, message: Stored, why: str) -> None:
         queue.held -= 1
-        self._bury(queue, message, why)
+        self._dead_letter(queue, message, why)
 
     def _route(self, exchange: str, key: str) -> tuple[MemoryQueue, ...]:
         if (exchange, key) not in self._routes:

@@ -54,7 +54,7 @@ def known(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
     ]
 
 
-def bury(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
+def store(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Store dead letters."""
     stored = []
     for one in unnest(DEAD_LETTER, columns):
@@ -65,8 +65,8 @@ def bury(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
             **one,
             "properties": one["properties"] or "{}",
             "attempts": max(one["attempts"], len(ends)),
-            "first_failed_at": min(ends, default=one["buried_at"]),
-            "last_failed_at": max(ends, default=one["buried_at"]),
+            "first_failed_at": min(ends, default=one["dead_lettered_at"]),
+            "last_failed_at": max(ends, default=one["dead_lettered_at"]),
             "replay": None,
             "replay_epoch": None,
         }
@@ -230,7 +230,7 @@ def finish(tables: Tables) -> Sequence[Row]:
 
 def introduce_failed(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Store notifications that only a dead letter knew of, so that they can be replayed."""
-    for one in unpacked((*INCOMING, "why", "kind", "message", "buried_at"), columns):
+    for one in unpacked((*INCOMING, "why", "kind", "message", "dead_lettered_at"), columns):
         ended = {"reason": one["why"], "failure_kind": one["kind"], "finished_at": tables.now()}
         said = {"failure_message": one["message"]}
         if tables.add(one, state="failed", epoch=0, attempt=0, **ended, **said) is not None:
@@ -316,7 +316,7 @@ STATEMENTS: Final[dict[str, Statement]] = {
     rows.STANDING: standing,
     rows.INTRODUCE_FAILED: introduce_failed,
     storing.KNOWN: known,
-    storing.BURY: bury,
+    storing.STORE: store,
     storing.INTRODUCE: introduce,
     storing.END: end,
     replay.LOCK: lock,

@@ -1,6 +1,6 @@
 """What has to be true when everything is at rest, whatever went wrong on the way.
 
-C  every confirmed notification is in exactly one terminal state, its dead letter is buried where it has
+C  every confirmed notification is in exactly one terminal state, its dead letter is dead-lettered where it has
    to have one, and no queue holds anything
 F  nothing was confirmed that is not there
 D  what was sent is recorded, and sent twice only where nobody could know; never under at_most_once
@@ -21,13 +21,13 @@ from tests.simulation.scenario import ANSWERS, Reply
 from tests.simulation.world import World
 
 from tidings.broker.dead_letter_headers import dead_letter_id
-from tidings.delivery.burying import REPLAYABLE
+from tidings.delivery.archiving import REPLAYABLE
 from tidings.delivery.outcome import Reason
 from tidings.delivery.retry_policy import Guarantee
 from tidings.delivery.states import FINISHED, State, may_become
 
 BEGINNINGS: Final = frozenset({State.QUEUED, State.SCHEDULED})
-OPEN: Final = frozenset({"buried", "replaying", "replayed"})
+OPEN: Final = frozenset({"open", "replaying", "replayed"})
 
 Life = tuple[UUID, int]
 """A notification in one epoch."""
@@ -39,7 +39,7 @@ def violations(world: World) -> list[str]:
         _conserved,
         _moved,
         _leased,
-        _buried,
+        _archived,
         _counted,
         _sent,
         _genuine,
@@ -111,7 +111,7 @@ def _recorded_by_another(world: World, held: Move) -> Iterator[str]:
         yield f"D: attempt {tried['attempt']} of {_short(held.id)} was recorded under another's lease"
 
 
-def _buried(world: World) -> Iterator[str]:
+def _archived(world: World) -> Iterator[str]:
     """Who failed has one dead letter, and nobody else has an open one."""
     ends = _last(world)
     dead_letters = world.tables.dead_letters

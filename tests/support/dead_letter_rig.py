@@ -78,7 +78,7 @@ class DeadLetterRig(Rig):
         """A ledger of its own, as another process has it."""
         return Ledger(self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}")
 
-    async def bury(
+    async def make_dead_letter(
         self,
         body: bytes | None = None,
         *,
@@ -118,17 +118,17 @@ class DeadLetterRig(Rig):
         found: list[dict[str, object]] = []
 
         async def stored() -> bool:
-            found[:] = await self.fetch("SELECT * FROM dead_letters ORDER BY buried_at, id")
+            found[:] = await self.fetch("SELECT * FROM dead_letters ORDER BY dead_lettered_at, id")
             return len(found) >= count
 
         await eventually(stored, within)
         return found
 
     async def archived(self, *bodies: bytes) -> list[UUID]:
-        """Bury dead letters, archive them, and return their ids."""
+        """Store dead letters, archive them, and return their ids."""
         async with self.archiving():
             for body in bodies:
-                await self.bury(body)
+                await self.make_dead_letter(body)
             found = await self.dead_letters(len(bodies))
         places = {body: place for place, body in enumerate(bodies)}
         ordered = sorted(found, key=lambda row: places.get(row["body"], -1))  # type: ignore[call-overload]

@@ -52,7 +52,7 @@ def _show(body: bytes) -> None:
     del row["failure"]
     row |= {
         "id": UUID(int=1),
-        "state": "buried",
+        "state": "open",
         "reason": "malformed",
         "kind": "malformed",
         "message": "",
@@ -62,7 +62,9 @@ def _show(body: bytes) -> None:
         "properties": "{}",
         "size": len(body),
         "attempts": 0,
-        **dict.fromkeys(("first_failed_at", "last_failed_at", "buried_at", "changed_at"), NOW),
+        **dict.fromkeys(
+            ("first_failed_at", "last_failed_at", "dead_lettered_at", "changed_at"), NOW
+        ),
         **dict.fromkeys(("exchange", "routing_key", "fingerprint"), ""),
     }
     dead_letter = StoredDeadLetter.of(row)

@@ -1,4 +1,4 @@
-"""What a newcomer is shown: one notification delivered by each channel, one retried, one buried and replayed."""
+"""What a newcomer is shown: one notification delivered by each channel, one retried, one dead-lettered and replayed."""
 
 import asyncio
 import json
@@ -116,7 +116,7 @@ async def retried(tour: Tour) -> tuple[UUID, str]:
     return id, f"busy at first ({first.code}): it waited in {tier} and went out"
 
 
-async def buried_and_replayed(tour: Tour) -> tuple[UUID, str]:
+async def dead_lettered_and_replayed(tour: Tour) -> tuple[UUID, str]:
     """A mailbox that is not there, until it is."""
     id = await _publish(
         tour,
@@ -143,7 +143,7 @@ STEPS: Final[tuple[tuple[str, Callable[[Tour], Awaitable[tuple[UUID, str]]]], ..
     ("delivered", delivered),
     ("delivered", delivered_elsewhere),
     ("retried", retried),
-    ("dead-lettered, replayed", buried_and_replayed),
+    ("dead-lettered, replayed", dead_lettered_and_replayed),
 )
 
 

@@ -105,7 +105,7 @@ class Escalation:
         return self._task is None or self._task.well
 
     def noted(self, dead_letter: DeadLetter) -> None:
-        """A dead letter was buried."""
+        """A dead letter was dead-lettered."""
         if self._teller is not None and not is_our_own(dead_letter):
             self._new += 1
             self._wake.set()

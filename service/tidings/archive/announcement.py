@@ -6,7 +6,7 @@ import structlog
 
 from tidings.delivery.dead_letter import DeadLetterState, Origin
 from tidings.delivery.errors import MalformedNotification, Misrouted
-from tidings.ledger.dead_letters.rows import Grave
+from tidings.ledger.dead_letters.rows import DeadLetterEntry
 
 log = structlog.get_logger(__name__)
 
@@ -14,22 +14,22 @@ QUOTING: Final = frozenset({MalformedNotification.kind, Misrouted.kind})
 """Errors that quote what somebody wrote; so does what is said of a dead letter that no worker made."""
 
 
-def announce(grave: Grave) -> bool:
+def announce(entry: DeadLetterEntry) -> bool:
     """Log a dead letter that was just stored; whether it needs anybody's attention."""
-    if grave.state is DeadLetterState.BURIED:
-        log.warning("dead letter", **_fields(grave))
+    if entry.state is DeadLetterState.OPEN:
+        log.warning("dead letter", **_fields(entry))
         return True
-    log.info("dead letter closed at once", **_fields(grave), note=grave.note)
+    log.info("dead letter closed at once", **_fields(entry), note=entry.note)
     return False
 
 
-def _fields(grave: Grave) -> dict[str, Any]:
-    dead_letter, failure = grave.dead_letter, grave.dead_letter.failure
+def _fields(entry: DeadLetterEntry) -> dict[str, Any]:
+    dead_letter, failure = entry.dead_letter, entry.dead_letter.failure
     fields: dict[str, Any] = {
-        "dead_letter": str(grave.id),
+        "dead_letter": str(entry.id),
         "id": str(dead_letter.notification_id) if dead_letter.notification_id is not None else None,
         "reason": dead_letter.reason.value,
-        "fingerprint": grave.fingerprint,
+        "fingerprint": entry.fingerprint,
         "channel": dead_letter.channel,
         "priority": dead_letter.lane.priority if dead_letter.lane is not None else None,
         "category": dead_letter.particulars.category,

@@ -16,7 +16,7 @@ from tidings.broker.dead_letters import dead_letter_of_bytes, read_dead_letter
 from tidings.broker.holdings import Holdings
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology.layout import DEAD, PRIORITIES, Topology
-from tidings.delivery.burying import Wait
+from tidings.delivery.archiving import Wait
 from tidings.delivery.dead_letter import DeadLetter, Origin
 from tidings.delivery.errors import (
     ConfigurationError,
@@ -29,8 +29,8 @@ from tidings.delivery.particulars import NOTHING
 from tidings.delivery.ports import Delivery
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.dead_letters.policies import Policies
-from tidings.ledger.dead_letters.rows import BurialRequest
-from tidings.ledger.dead_letters.storing import Buried
+from tidings.ledger.dead_letters.rows import ArchiveRequest
+from tidings.ledger.dead_letters.storing import Archived
 from tidings.ledger.ledger import Ledger
 from tidings.runtime.background import Chore, end, told_to_end
 from tidings.runtime.backoff import Backoff
@@ -48,7 +48,7 @@ LONGEST_LOOK_AWAY: Final = 5.0
 TIDY: Final = 60.0
 """Seconds between two looks for replays whose confirm was not recorded."""
 
-Answer = Buried | Wait
+Answer = Archived | Wait
 
 
 class Archive:
@@ -96,9 +96,9 @@ class Archive:
             surroundings=surroundings,
         )
         self._escalation: Escalation = escalation_of(settings, ledger, name)
-        bury = ledger.dead_letters.burials.bury
-        self._small: Batcher[BurialRequest, Answer] = Batcher(bury, size=PREFETCH)
-        self._large: Batcher[BurialRequest, Answer] = Batcher(bury, size=1, lanes=1)
+        store = ledger.dead_letters.archiving.store
+        self._small: Batcher[ArchiveRequest, Answer] = Batcher(store, size=PREFETCH)
+        self._large: Batcher[ArchiveRequest, Answer] = Batcher(store, size=1, lanes=1)
 
     @property
     def connected(self) -> bool:
@@ -167,7 +167,7 @@ class Archive:
                 await asyncio.sleep(backoff.next())
                 continue
             self._outage.over()
-            if isinstance(answer, Buried):
+            if isinstance(answer, Archived):
                 delivery.ack()
                 self._tell(answer)
                 return
@@ -184,9 +184,9 @@ class Archive:
             log.exception("unexpected error: a dead letter is stored unread")
             return dead_letter_of_bytes(delivery, error)
 
-    def _tell(self, buried: Buried) -> None:
-        if buried.new and announce(buried.grave):
-            dead_letter = buried.grave.dead_letter
+    def _tell(self, archived: Archived) -> None:
+        if archived.new and announce(archived.entry):
+            dead_letter = archived.entry.dead_letter
             self._metrics.dead_letter(dead_letter.channel, dead_letter.reason)
             self._escalation.noted(dead_letter)
 

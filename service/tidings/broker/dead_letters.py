@@ -1,6 +1,6 @@
 """Step eight begins here: reads a message of the dead queue, however it came there, as a `DeadLetter`.
 
-    a worker buried it       our headers say why
+    a worker gave it up       our headers say why
     it had no lane           the alternate exchange led it here: its exchange is still the producers'
     a lane gave it up        RabbitMQ's `x-death` says why
     somebody moved it        it is one of ours, and nobody says why: a person or a shovel took it out of a queue
@@ -83,7 +83,7 @@ def read_dead_letter(
         epoch=epoch,
         attempt=attempt,
         first_seen=said.first_seen or now,
-        buried_at=now,
+        dead_lettered_at=now,
         exchange=text_of(delivery.exchange, LONGEST_WORD),
         routing_key=text_of(message.routing_key, LONGEST_MESSAGE),
         content_type=text_of(message.content_type, LONGEST_WORD) or None,
@@ -104,7 +104,7 @@ def read_dead_letter(
 def came_by(headers: Mapping[str, Any], routing_key: str) -> str:
     """The queue that a dead letter lay in, without its `tidings.`, or the key it was published with where none is known.
 
-    What a worker buried has the key of its lane.
+    What a worker gave up has the key of its lane.
     """
     death = _death(headers)
     queue = queue_in(headers) or (death.queue if death else "")
@@ -126,7 +126,7 @@ def dead_letter_of_bytes(delivery: Delivery, error: Exception) -> DeadLetter:
         epoch=0,
         attempt=1,
         first_seen=now,
-        buried_at=now,
+        dead_lettered_at=now,
         exchange="",
         routing_key="",
         content_type=None,

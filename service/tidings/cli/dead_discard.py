@@ -19,8 +19,8 @@ from tidings.operations.dead_letters.discards import DiscardRehearsal, DiscardRe
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.times import counted
 
-NOT_BURIED: Final = {
-    DeadLetterState.BURIED: "it was taken by another command for a moment: try again",
+NOT_OPEN: Final = {
+    DeadLetterState.OPEN: "it was taken by another command for a moment: try again",
     DeadLetterState.REPLAYING: "it is being replayed",
     DeadLetterState.REPLAYED: "it was replayed already",
     DeadLetterState.DISCARDED: "it was discarded already",
@@ -49,7 +49,7 @@ def discard(
 ) -> None:
     """Close dead letters for good: they stay readable and are never replayed.
 
-    Exits with 1 where one of those named was no longer buried.
+    Exits with 1 where one of those named was no longer open.
 
     Examples:
       [bold]tidings dead discard --fingerprint 6b1f03 --dry-run[/]
@@ -101,8 +101,6 @@ def _rehearse(found: DiscardRehearsal, *, as_json: bool) -> None:
 def _say_why_not(left: Sequence[UUID], states: Mapping[UUID, DeadLetterState]) -> None:
     """What the dead letters are that are left as they are."""
     for one in left[: discards.EXPLAINED]:
-        err.print(
-            f"  {one}: {NOT_BURIED[states[one]]}" if one in states else f"  {one}: it is gone"
-        )
+        err.print(f"  {one}: {NOT_OPEN[states[one]]}" if one in states else f"  {one}: it is gone")
     if len(left) > discards.EXPLAINED:
         err.print(f"  … and {len(left) - discards.EXPLAINED:,} more: --json names them all")

@@ -22,7 +22,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class WhichState(StrEnum):
     """What `--state` takes: a dead letter's state, or all of them."""
 
-    BURIED = DeadLetterState.BURIED.value
+    OPEN = DeadLetterState.OPEN.value
     REPLAYING = DeadLetterState.REPLAYING.value
     REPLAYED = DeadLetterState.REPLAYED.value
     DISCARDED = DeadLetterState.DISCARDED.value
@@ -50,18 +50,19 @@ OneId = Annotated[
 Channel = Annotated[
     str | None, typer.Option("--channel", "-c", callback=known_channel, help="Of this channel.")
 ]
-Why = Annotated[Reason | None, typer.Option("--reason", "-r", help="Buried for this reason.")]
+Why = Annotated[Reason | None, typer.Option("--reason", "-r", help="With this reason.")]
 Fingerprint = Annotated[
     str | None,
     typer.Option("--fingerprint", "-f", help="Of this group, by its first digits or all of them."),
 ]
 Since = Annotated[
     str | None,
-    typer.Option(metavar="WHEN", help="Buried since then: 24h, 7d, or a time with offset."),
+    typer.Option(metavar="WHEN", help="Dead-lettered since then: 24h, 7d, or a time with offset."),
 ]
-Until = Annotated[str | None, typer.Option(metavar="WHEN", help="Buried before then.")]
+Until = Annotated[str | None, typer.Option(metavar="WHEN", help="Dead-lettered before then.")]
 MaxAge = Annotated[
-    str | None, typer.Option(metavar="24h", help="Buried in this last while; the same as --since.")
+    str | None,
+    typer.Option(metavar="24h", help="Dead-lettered within this time; the same as --since."),
 ]
 User = Annotated[str | None, typer.Option(help="For this `user_id`.")]
 Entity = Annotated[
@@ -85,7 +86,7 @@ States = Annotated[
     typer.Option(
         "--state",
         "-s",
-        help="In this state; may be given several times. Otherwise what is still open: buried, or "
+        help="In this state; may be given several times. Otherwise what is still open: dead-lettered, or "
         "being replayed.",
         show_default=False,
     ),

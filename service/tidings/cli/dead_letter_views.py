@@ -26,7 +26,7 @@ from tidings_events.moments import in_milliseconds
 from tidings_events.routing import MILLISECONDS, Headers
 
 STYLES: Final = {
-    DeadLetterState.BURIED: "red",
+    DeadLetterState.OPEN: "red",
     DeadLetterState.REPLAYING: "cyan",
     DeadLetterState.REPLAYED: "green",
     DeadLetterState.DISCARDED: "dim",
@@ -39,13 +39,13 @@ PRODUCER: Final = ("app_id", "user_id")
 LONGEST_LAID_OUT: Final = 512 * 1024
 """Bytes of a body beyond which laying it out on a terminal takes seconds, and helps nobody."""
 SAME_MOMENT: Final = timedelta(seconds=1)
-"""Times that are closer are told once: a dead letter is buried milliseconds after its last attempt."""
+"""Times that are closer are told once: a dead letter is dead-lettered milliseconds after its last attempt."""
 
 
 def dead_letters_table(dead_letters: Sequence[DeadLetterView], now: datetime) -> Rows:
-    """For people: an id and a group to go on with, and why each was buried."""
+    """For people: an id and a group to go on with, and why each was dead-lettered."""
     return Rows(
-        ("ID", "Buried", "Came by", "State", "Reason", "Group", "To", "Tries"),
+        ("ID", "Since", "Came by", "State", "Reason", "Group", "To", "Tries"),
         [Row(_cells(one, now), _code_and_words(one.code, one.message)) for one in dead_letters],
     )
 
@@ -53,7 +53,7 @@ def dead_letters_table(dead_letters: Sequence[DeadLetterView], now: datetime) ->
 def _cells(one: DeadLetterView, now: datetime) -> list[Text]:
     return [
         cell(str(one.id)),
-        cell(ago(one.buried_at, now)),
+        cell(ago(one.dead_lettered_at, now)),
         cell(one.came_by or "?"),
         cell(one.state.value, STYLES[one.state]),
         cell(one.reason.value),
@@ -168,7 +168,7 @@ def _body(found: DeadLetterInFull) -> str:
 
 def _advice(found: DeadLetterInFull) -> list[RenderableType]:
     dead_letter = found.dead_letter
-    if dead_letter.state is not DeadLetterState.BURIED:
+    if dead_letter.state is not DeadLetterState.OPEN:
         return []
     never = f'Never:     [bold]tidings dead discard {dead_letter.id} --why "…"[/]'
     if found.remedy is None:
@@ -182,17 +182,17 @@ def _indented(text: str) -> Text:
 
 
 def _times(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, str]]:
-    """When it failed and was buried, each moment once."""
-    first, last, buried = (
+    """When it failed and was dead-lettered, each moment once."""
+    first, last, archived = (
         dead_letter.first_failed_at,
         dead_letter.last_failed_at,
-        dead_letter.buried_at,
+        dead_letter.dead_lettered_at,
     )
-    if buried - first >= SAME_MOMENT:
+    if archived - first >= SAME_MOMENT:
         yield "First failed", _when(first, now)
-    if buried - last >= SAME_MOMENT and last - first >= SAME_MOMENT:
+    if archived - last >= SAME_MOMENT and last - first >= SAME_MOMENT:
         yield "Last failed", _when(last, now)
-    yield "Buried", _when(buried, now)
+    yield "Since", _when(archived, now)
 
 
 def _not_told(dead_letter: DeadLetterView) -> Mapping[str, Any]:

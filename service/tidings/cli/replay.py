@@ -66,7 +66,7 @@ def replay(
       [bold]tidings replay --all --dry-run[/]
     """
     if not (query.selects or every):
-        raise Unclear("say which dead letters: ids, filters, or --all for every buried one")
+        raise Unclear("say which dead letters: ids, filters, or --all for every open one")
     request = ReplayRequest(query, every, limit, force)
     plan = how.plan_of(canary, rate, stop_at, watch, force=force)
     if dry_run:

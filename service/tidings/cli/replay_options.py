@@ -26,7 +26,7 @@ def plan_of(
     return Plan(force, rate, waves, CAREFUL if waves and stop_at is None else stop_at, watch)
 
 
-Every = Annotated[bool, typer.Option("--all", help="Every buried dead letter.")]
+Every = Annotated[bool, typer.Option("--all", help="Every open dead letter.")]
 Limit = Annotated[
     int | None, typer.Option("--limit", "-n", min=1, help="At most so many, the oldest first.")
 ]

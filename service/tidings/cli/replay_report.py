@@ -10,7 +10,7 @@ from typing import Any, Final
 from tidings.cli.console import err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.harmless import escape
-from tidings.delivery.burying import Refusal
+from tidings.delivery.archiving import Refusal
 from tidings.operations.dead_letters.pacing import INTERRUPTED
 from tidings.operations.dead_letters.replays import (
     NotReplayed,

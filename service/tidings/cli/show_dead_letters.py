@@ -13,7 +13,7 @@ from tidings.cli.timeline import Timeline, facts
 from tidings.cli.ways_on import ways_on
 from tidings.delivery.properties import producer
 from tidings.operations.dead_letters.views import DeadLetterView, published_at
-from tidings.operations.notifications import Burial, StoryView, UnclaimedView
+from tidings.operations.notifications import DeadLetterLine, StoryView, UnclaimedView
 from tidings.operations.times import clock
 
 
@@ -50,7 +50,7 @@ def _timeline(dead_letters: Sequence[DeadLetterView]) -> Timeline:
     """Who published it is told with it, as no worker made anything of it."""
     return Timeline(
         [
-            (clock(at, dead_letters[0].buried_at), "", what, "")
+            (clock(at, dead_letters[0].dead_lettered_at), "", what, "")
             for one in dead_letters
             for at, what in _events(one)
         ]
@@ -64,7 +64,7 @@ def _events(one: DeadLetterView) -> Iterator[tuple[datetime, Text]]:
     style = dead_letter_views.STYLES[one.state]
     text = Text.assemble(("✗ ", style), (one.reason.value, style), f": {one.message}")
     about = [f"dead letter {one.id}", one.state.value, one.note or ""]
-    yield one.buried_at, text.append(f"\n  {' · '.join(filter(None, about))}", style="dim")
+    yield one.dead_lettered_at, text.append(f"\n  {' · '.join(filter(None, about))}", style="dim")
 
 
 def strays(view: StoryView) -> Iterator[Text]:
@@ -77,5 +77,5 @@ def strays(view: StoryView) -> Iterator[Text]:
         )
 
 
-def _kind(one: Burial) -> str:
+def _kind(one: DeadLetterLine) -> str:
     return one.reason if one.reason == one.kind else f"{one.reason}, {one.kind}"

@@ -26,7 +26,7 @@ def ways_on(dead_letter: UUID, remedy: Remedy) -> str:
 
 
 def ways_of_groups(reasons: Collection[Reason]) -> Iterator[str]:
-    """Sentences with the commands for groups that were buried for these reasons."""
+    """Sentences with the commands for groups that were dead-lettered for these reasons."""
     if any(reason not in (Reason.MALFORMED, Reason.EXPIRED) for reason in reasons):
         yield "One group again: `tidings replay --fingerprint GROUP --canary 1,10,100`"
     if Reason.MALFORMED in reasons:

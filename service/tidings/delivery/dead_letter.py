@@ -1,9 +1,9 @@
 """A dead letter: a message that was not delivered, and what is known of why.
 
-buried ──replay──▶ replaying ──published──▶ replayed ──replay --force──▶ replaying
+open ──replay──▶ replaying ──published──▶ replayed ──replay --force──▶ replaying
    │
    ├──discard──▶ discarded
-   └──edit──▶ superseded        (the edited dead letter is buried in its place)
+   └──edit──▶ superseded        (the edited dead letter stands in its place)
 """
 
 from collections.abc import Collection, Mapping
@@ -23,7 +23,7 @@ from tidings_events import Notification, Priority
 class DeadLetterState(StrEnum):
     """Where a dead letter is."""
 
-    BURIED = "buried"
+    OPEN = "open"
     """Waiting for a person to decide."""
     REPLAYING = "replaying"
     """On its way back to its lane: the ledger's outbox publishes it, whoever dies."""
@@ -35,7 +35,7 @@ class DeadLetterState(StrEnum):
     """Edited: another dead letter stands in its place."""
 
 
-OPEN: Final = (DeadLetterState.BURIED, DeadLetterState.REPLAYING)
+OPEN: Final = (DeadLetterState.OPEN, DeadLetterState.REPLAYING)
 """Not dealt with yet."""
 
 
@@ -43,7 +43,7 @@ L = DeadLetterState
 
 DEAD_LETTER_TRANSITIONS: Final = MappingProxyType(
     {
-        L.BURIED: frozenset({L.REPLAYING, L.DISCARDED, L.SUPERSEDED}),
+        L.OPEN: frozenset({L.REPLAYING, L.DISCARDED, L.SUPERSEDED}),
         L.REPLAYING: frozenset({L.REPLAYED}),
         L.REPLAYED: frozenset({L.REPLAYING}),  # `replay --force`
         L.DISCARDED: frozenset[DeadLetterState](),
@@ -87,7 +87,7 @@ class DeadLetter:
     attempt: int
     """The attempt that the message was in, or would have been next; 1 for the first."""
     first_seen: datetime
-    buried_at: datetime
+    dead_lettered_at: datetime
     exchange: str
     routing_key: str
     content_type: str | None

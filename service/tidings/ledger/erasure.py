@@ -52,7 +52,7 @@ ERASE_DEAD_LETTERS: Final = """
 UPDATE dead_letters SET recipient = 'erased', user_id = NULL, body = '{}', headers = '{}', properties = '{}',
        message = CASE WHEN kind IN ('malformed', 'misrouted') THEN 'erased' ELSE message END,
        note = 'erased: ' || $3::text, actor = $2, changed_at = now()
- WHERE id = ANY($1::uuid[]) AND state NOT IN ('buried', 'replaying')
+ WHERE id = ANY($1::uuid[]) AND state NOT IN ('open', 'replaying')
 """
 """Of what can't be read the message may quote the recipient."""
 
@@ -186,7 +186,7 @@ class Erasures:
                 ):
                     (traces.ended if row["ended"] else traces.unfinished).append(row["id"])
                     traces.recipients.add(row["recipient"])
-            places = {"buried": traces.open, "replaying": traces.replaying}
+            places = {"open": traces.open, "replaying": traces.replaying}
             known = [*traces.ended, *traces.unfinished]
             who = (person.recipient, person.user_id, person.longest_word, known)
             async for row in _rows(connection, DEAD_LETTERS, *who):

@@ -185,8 +185,8 @@ def _missing(soundness: Soundness, messages: Counter[str], dead: int) -> Iterato
                 f"{channel}: under way by the ledger, and no message is in any queue of its channel"
             )
             yield Broken(rule, under_way)
-    if soundness.unburied is not None and (short := soundness.unburied.count - dead) > 0:
-        yield replace(soundness.unburied, count=short)
+    if soundness.unarchived is not None and (short := soundness.unarchived.count - dead) > 0:
+        yield replace(soundness.unarchived, count=short)
 
 
 def _lost(journal: Journaled, held: Held, nameless: int) -> tuple[Broken | None, str | None]:

@@ -19,8 +19,8 @@ from tidings.ledger.notifications.records import PUT_OFF
 from tidings.ledger.notifications.search import Filters
 from tidings.ledger.notifications.stories import (
     Asked,
-    Burial,
     Change,
+    DeadLetterLine,
     Recipient,
     Story,
     Summary,
@@ -41,10 +41,10 @@ from tidings.operations.suggestions import did_you_mean
 __all__ = [
     "LOOKED_AT",
     "Asked",
-    "Burial",
     "CancelRequest",
     "CancelView",
     "Change",
+    "DeadLetterLine",
     "Filters",
     "ListRequest",
     "ListedView",
@@ -91,7 +91,7 @@ class StoryView:
     def of(cls, story: Story, waits: str, now: datetime, *, reveal: bool) -> Self:
         """What is shown of a story."""
         notification = story.notification
-        open_ = [one for one in story.dead_letters if one.state == DeadLetterState.BURIED]
+        open_ = [one for one in story.dead_letters if one.state == DeadLetterState.OPEN]
         of_its_end = [one for one in open_ if one.reason == notification.reason] or open_
         remedy = None
         if of_its_end:
@@ -113,7 +113,7 @@ class StoryView:
         return max((at for at in times if last is None or at > last), default=None)
 
     @property
-    def strays(self) -> Sequence[Burial]:
+    def strays(self) -> Sequence[DeadLetterLine]:
         """Open dead letters of other messages with its id, which no worker could take.
 
         What was edited or replayed may have become this very notification.
@@ -123,7 +123,7 @@ class StoryView:
             for one in self.story.dead_letters
             if one.reason in NO_NOTIFICATION
             and one.reason != self.story.notification.reason
-            and one.state == DeadLetterState.BURIED
+            and one.state == DeadLetterState.OPEN
         ]
 
     def as_data(self) -> dict[str, Any]:

@@ -91,7 +91,9 @@ class Work:
 class Steps(Protocol):
     """Steps of a flow that may have to wait for a turn."""
 
-    async def bury_unread(self, delivery: Delivery, error: MalformedNotification) -> None: ...
+    async def dead_letter_unread(
+        self, delivery: Delivery, error: MalformedNotification
+    ) -> None: ...
     def claim(self, work: Work) -> Awaitable[Claim]: ...
     async def send(self, work: Work, claim: Claimed) -> Try: ...
 
@@ -134,7 +136,7 @@ class Flow:
         try:
             work = self._read(delivery)
         except MalformedNotification as error:
-            await steps.bury_unread(delivery, error)
+            await steps.dead_letter_unread(delivery, error)
             return None
         claim = await steps.claim(work)
         if not isinstance(claim, Claimed):
@@ -223,7 +225,7 @@ class Flow:
             case Undeliverable():
                 return outcome
 
-    async def bury_unread(self, delivery: Delivery, error: MalformedNotification) -> None:
+    async def dead_letter_unread(self, delivery: Delivery, error: MalformedNotification) -> None:
         """Settle a message that can't be read.
 
         Send home what is ours and was moved here: its notification waits for it. Anything else is a copy of
@@ -241,7 +243,7 @@ class Flow:
         self.metrics.malformed()
         said = "; ".join(map(without_values, error.problems))
         log.warning("malformed message", queue=delivery.queue, error=said)
-        await self.settler.bury_unread(delivery, error)
+        await self.settler.dead_letter_unread(delivery, error)
 
     async def send(
         self, work: Work, claim: Claimed, give_way: Callable[[], None] = keep_its_place

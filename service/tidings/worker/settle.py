@@ -60,7 +60,7 @@ class Settler:
                 headers = dead_letter_headers.headers_of(attempt, outcome, self._worker)
                 await self._publish(delivery, DEAD, attempt.lane.key, attempt.body, headers)
 
-    async def bury_unread(self, delivery: Delivery, error: MalformedNotification) -> None:
+    async def dead_letter_unread(self, delivery: Delivery, error: MalformedNotification) -> None:
         """What can't be read goes to the dead letters, bytes intact. Raises like `settle`."""
         message = delivery.message
         headers = dead_letter_headers.headers_of_unread(

@@ -29,10 +29,10 @@ class Turn:
         except NoTurn:
             return NOT_NOW
 
-    async def bury_unread(self, delivery: Delivery, error: MalformedNotification) -> None:
+    async def dead_letter_unread(self, delivery: Delivery, error: MalformedNotification) -> None:
         """It needs no place."""
         self._place.release()
-        await self._flow.bury_unread(delivery, error)
+        await self._flow.dead_letter_unread(delivery, error)
 
     async def claim(self, work: Work) -> Claim:
         """Claim, and wait for the place; a claim whose lease might not last for the send is made again.

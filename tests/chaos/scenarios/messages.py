@@ -129,7 +129,7 @@ async def replay_twice(made: World) -> Expectations | None:
     """However often it is asked for, each dead letter is delivered once."""
     await made.start_roles(TIDINGS_EMAIL_CIRCUIT_FAILURES="0")  # else hardly anything is tried
     await made.publish(made.options.count, {"never": 100})
-    await made.until(_buried(made, made.options.count), "a dead letter for each", 90)
+    await made.until(_archived(made, made.options.count), "a dead letter for each", 90)
     made.sink.treatment = lambda who, key: "take"  # type: ignore[method-assign]  # they are well now
     first = asyncio.create_task(_killed_midway(made))
     second = asyncio.create_task(made.tidings(*REPLAY, "--rate", "200/s"))
@@ -143,12 +143,12 @@ async def replay_twice(made: World) -> Expectations | None:
     return Expectations(ends={**USUAL_END, "never": frozenset({"sent"})}, duplicates=0)
 
 
-def _buried(made: World, count: int) -> Any:
-    async def buried() -> bool:
+def _archived(made: World, count: int) -> Any:
+    async def archived() -> bool:
         rows = await made.fetch("SELECT count(*) AS n FROM dead_letters")
         return bool(rows[0]["n"] >= count)
 
-    return buried
+    return archived
 
 
 async def _killed_midway(made: World) -> None:

@@ -21,7 +21,7 @@ from tidings.delivery.outcome import Failure, Held, Outcome, Reason, RetryLater,
 from tidings.delivery.ports import ClaimRequest, Record
 from tidings.delivery.recipients import RecipientResult, RecipientState, Role
 from tidings.delivery.states import State
-from tidings.ledger.dead_letters.rows import BurialRequest
+from tidings.ledger.dead_letters.rows import ArchiveRequest
 from tidings_events import parse
 
 SEEDS = range(3)
@@ -67,7 +67,7 @@ class Draws:
         draws = (
             *(self.claim,) * 6,
             *(self.record,) * 5,
-            *(self.bury,) * 3,
+            *(self.make_dead_letter,) * 3,
             *(self.replay,) * 3,
             *(self.take,) * 2,
             *(self.requeue,) * 2,
@@ -148,12 +148,12 @@ class Draws:
 
         return f"cancel {id}", cancel
 
-    def bury(self) -> tuple[str, Operation]:
+    def make_dead_letter(self) -> tuple[str, Operation]:
         requests = [
-            BurialRequest(_dead_letter(self.attempt(), self.dice))
+            ArchiveRequest(_dead_letter(self.attempt(), self.dice))
             for _ in range(self.dice.randint(1, 3))
         ]
-        return f"bury {requests}", lambda side: side.dead_letters.burials.bury(requests)
+        return f"store {requests}", lambda side: side.dead_letters.archiving.store(requests)
 
     def replay(self) -> tuple[str, Operation]:
         ids = [dead_letter_id(self.dice.choice(self.attempts).id, self.dice.choice((0, 1)))]
@@ -215,7 +215,7 @@ def _dead_letter(attempt: Attempt, dice: random.Random) -> DeadLetter:
         epoch=attempt.epoch,
         attempt=attempt.number,
         first_seen=attempt.first_seen,
-        buried_at=NOW,
+        dead_lettered_at=NOW,
         exchange="tidings.dead",
         routing_key=attempt.lane.key,
         content_type="application/json",

@@ -93,7 +93,7 @@ async def stocked(
             long = written(recipient="somebody@a-department.of-a-subsidiary.example.com")
             async with rig.archiving():
                 for body in (written(), long):
-                    await rig.bury(body, outcome=rejected(WHY))
+                    await rig.make_dead_letter(body, outcome=rejected(WHY))
                 await rig.dead_letters(2)
         async with rig.ledger() as ledger:
             await ledger.processes.say(

@@ -57,7 +57,7 @@ SAID: Sequence[tuple[tuple[str, ...], str]] = [
     ),
     (("dead", "discard", "--why", "x"), "say which dead letters: ids or filters"),
     (("dead", "edit", "--set", "user_id=7"), "say which dead letters: ids or filters"),
-    (("replay",), "say which dead letters: ids, filters, or --all for every buried one"),
+    (("replay",), "say which dead letters: ids, filters, or --all for every open one"),
     (("requeue",), "say which notifications: ids, filters, or --all"),
     (("publish",), f"name a channel ({', '.join(CHANNELS)}), or give --file"),
     (

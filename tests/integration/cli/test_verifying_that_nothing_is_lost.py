@@ -110,7 +110,7 @@ async def test_what_is_lost_or_cannot_be_is_told_with_an_example(
 ) -> None:
     """A message that vanished, a dead letter that vanished, a lease nobody took over, and impossible rows."""
     assert (await tidings("topology", "apply", env=env)).code == 0
-    vanished, unburied, held, unsent, jumped = [
+    vanished, unarchived, held, unsent, jumped = [
         await made(database_url, outcome) for outcome in (RETRY, REJECTED, RETRY, SENT, SENT)
     ]
     await change(
@@ -144,7 +144,7 @@ async def test_what_is_lost_or_cannot_be_is_told_with_an_example(
         assert [one["count"] for one in found["broken"] if rule in one["rule"]] == [count], rule
     assert len(found["broken"]) == len(expected), rules(found)
     told = {example for one in found["broken"] for example in one["examples"]}
-    assert {str(unburied), str(unsent), str(jumped), str(never)} <= told
+    assert {str(unarchived), str(unsent), str(jumped), str(never)} <= told
 
 
 @pytest.mark.parametrize(

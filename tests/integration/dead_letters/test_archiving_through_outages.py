@@ -33,11 +33,11 @@ async def test_dead_letters_wait_in_their_queue_while_postgresql_is_away(
     rig = await make_rig(TIDINGS_DATABASE_URL=own_database_url, TIDINGS_DATABASE_TIMEOUT="2s")
     async with rig.archiving() as archive:
         for _ in range(WINDOW + 1):  # after so many small ones it holds as many as it may
-            await rig.bury()
+            await rig.make_dead_letter()
         await rig.dead_letters(WINDOW + 1)
         await asyncio.to_thread(own_postgresql.kill)
         for _ in range(50):
-            await rig.bury()
+            await rig.make_dead_letter()
         await eventually(lambda: not archive.ready)
 
         async def held() -> bool:
@@ -58,7 +58,7 @@ async def test_an_archive_that_stops_while_postgresql_is_away_leaves_dead_letter
     async with rig.archiving() as archive:
         await asyncio.to_thread(own_postgresql.stop)
         for _ in range(5):
-            await rig.bury()
+            await rig.make_dead_letter()
         await eventually(lambda: not archive.ready)
     await asyncio.to_thread(own_postgresql.start)
 
@@ -75,7 +75,7 @@ async def test_dead_letters_survive_the_loss_of_the_archives_connection(
 ) -> None:
     async with rig.archiving():
         for _ in range(100):
-            await rig.bury()
+            await rig.make_dead_letter()
         await rig.dead_letters(1)
         for connection in await management.connections():
             if "archive" in str(connection.get("user_provided_name", connection)):
@@ -91,8 +91,8 @@ async def test_two_archives_share_the_queue_and_store_each_dead_letter_once(
     bodies = [written() for _ in range(100)]
     async with rig.archiving("one"), rig.archiving("two"):
         for body in bodies:
-            await rig.bury(body)
-            await rig.bury(body, outcome=rejected())
+            await rig.make_dead_letter(body)
+            await rig.make_dead_letter(body, outcome=rejected())
         await rig.dead_letters(100)
 
         async def empty() -> bool:
@@ -107,7 +107,7 @@ async def test_tables_that_are_missing_are_waited_for(
 ) -> None:
     rig = await make_rig(TIDINGS_DATABASE_URL=empty_database_url)
     async with rig.archiving() as archive:
-        await rig.bury()
+        await rig.make_dead_letter()
         await eventually(lambda: not archive.ready)
         await migrate(empty_database_url)
         await rig.dead_letters(1, within=30)
@@ -120,8 +120,8 @@ async def test_whatever_in_a_dead_letter_can_t_be_stored_its_bytes_are(rig: Dead
     )
     body = written()
     async with rig.archiving():
-        await rig.bury(body)
-        await rig.bury(written(recipient="grace@example.com"))
+        await rig.make_dead_letter(body)
+        await rig.make_dead_letter(written(recipient="grace@example.com"))
         rows = await rig.dead_letters(2)
     (kept,) = (row for row in rows if row["kind"] == "unstorable")
     assert bytes(kept["body"]) == body  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ async def test_a_workers_dead_letter_is_kept_with_its_reason_and_its_bytes(
 ) -> None:
     body = written(user_id="u1", entity={"type": "order", "id": "7"}, category="receipt")
     async with rig.archiving():
-        id = await rig.bury(body, key="email.high")
+        id = await rig.make_dead_letter(body, key="email.high")
         (dead_letter,) = await rig.dead_letters()
         await eventually(lambda: _empty(rig))
     assert dead_letter["notification_id"] == id
@@ -31,7 +31,7 @@ async def test_a_workers_dead_letter_is_kept_with_its_reason_and_its_bytes(
         dead_letter["kind"],
         dead_letter["code"],
     ) == (
-        "buried",
+        "open",
         "rejected",
         "rejected",
         "550 5.1.1",
@@ -56,7 +56,7 @@ async def test_a_dead_letter_whose_notification_the_ledger_lacks_gives_it_one(
     rig: DeadLetterRig,
 ) -> None:
     async with rig.archiving():
-        id = await rig.bury()
+        id = await rig.make_dead_letter()
         await rig.dead_letters()
     assert await rig.state(id) == "failed"
     (change,) = await rig.fetch("SELECT * FROM transitions WHERE notification_id = $1", id)
@@ -160,7 +160,7 @@ async def test_forged_headers_are_kept_made_fit_and_lose_nothing(rig: DeadLetter
 
 async def test_a_forged_dead_letter_id_never_hides_another_dead_letter(rig: DeadLetterRig) -> None:
     async with rig.archiving():
-        await rig.bury()
+        await rig.make_dead_letter()
         (first,) = await rig.dead_letters()
         await rig.publish_dead(
             b"something else", {Headers.REASON: "malformed", Headers.DEAD_LETTER: str(first["id"])}
@@ -180,9 +180,9 @@ async def test_a_forged_dead_letter_id_never_hides_another_dead_letter(rig: Dead
 async def test_the_same_dead_letter_delivered_twice_is_stored_once(rig: DeadLetterRig) -> None:
     body = written()
     async with rig.archiving():
-        await rig.bury(body)
-        await rig.bury(body)
-        await rig.bury(written())
+        await rig.make_dead_letter(body)
+        await rig.make_dead_letter(body)
+        await rig.make_dead_letter(written())
         await rig.dead_letters(2)
         await eventually(lambda: _empty(rig))
         assert len(await rig.dead_letters(2)) == 2
@@ -193,8 +193,8 @@ async def test_another_body_under_the_same_notifications_id_is_another_dead_lett
 ) -> None:
     id = uuid4()
     async with rig.archiving():
-        await rig.bury(written(id, subject="one"))
-        await rig.bury(written(id, subject="two"))
+        await rig.make_dead_letter(written(id, subject="one"))
+        await rig.make_dead_letter(written(id, subject="two"))
         dead_letters = await rig.dead_letters(2)
     assert {dead_letter["notification_id"] for dead_letter in dead_letters} == {id}
 
@@ -226,7 +226,7 @@ async def test_alike_failures_share_a_fingerprint_and_others_don_t(rig: DeadLett
             ("user 12 <b@example.com> unknown", "550"),
             ("quota exceeded", "552"),
         ):
-            await rig.bury(outcome=rejected(message, code))
+            await rig.make_dead_letter(outcome=rejected(message, code))
         dead_letters = await rig.dead_letters(3)
     assert len({dead_letter["fingerprint"] for dead_letter in dead_letters}) == 2
 
@@ -251,13 +251,13 @@ async def test_a_live_lease_is_waited_for(rig: DeadLetterRig) -> None:
     await _exhaust_the_delivery_limit(rig, "tidings.email.low")
     await _remember(rig, id, "sending", attempt=1, lease="30 seconds", body=body)
     async with rig.archiving() as archive:
-        other = await rig.bury()
+        other = await rig.make_dead_letter()
         (dead_letter,) = await rig.dead_letters()
         assert dead_letter["notification_id"] == other
         assert archive._tasks  # still holds the one that may be being sent
         await rig.fetch("UPDATE notifications SET state = 'sent' WHERE id = $1", id)
         dead_letters = await rig.dead_letters(2)
-    assert {one["state"] for one in dead_letters} == {"buried", "discarded"}
+    assert {one["state"] for one in dead_letters} == {"open", "discarded"}
 
 
 async def test_a_lapsed_lease_leaves_the_notification_unknown_whatever_its_guarantee(
@@ -295,7 +295,7 @@ async def test_a_malformed_copy_leaves_a_notification_alone_that_is_on_its_way(
     async with rig.archiving():
         await rig.publish("emial.high", body=written(id))
         (dead_letter,) = await rig.dead_letters()
-    assert dead_letter["state"] == "buried"
+    assert dead_letter["state"] == "open"
     assert await rig.state(id) == "retrying"
 
 

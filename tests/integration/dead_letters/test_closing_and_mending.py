@@ -78,14 +78,14 @@ async def test_an_edited_dead_letter_supersedes_the_old_one_and_is_what_goes_out
     new = await _supersede(rig, dead_letter, after)
     rows = {_own(row): row for row in await rig.dead_letters(2)}
     assert (rows[dead_letter]["state"], bytes(rows[dead_letter]["body"])) == ("superseded", before)  # type: ignore[arg-type]
-    assert (rows[new]["state"], rows[new]["supersedes"]) == ("buried", dead_letter)
+    assert (rows[new]["state"], rows[new]["supersedes"]) == ("open", dead_letter)
     assert (rows[new]["recipient"], rows[new]["priority"]) == ("grace@example.com", "urgent")
     (notification,) = await rig.fetch("SELECT * FROM notifications")
     assert notification["recipient"] == "grace@example.com"
     assert bytes(notification["body"]) == after  # type: ignore[arg-type]
     channel = ScriptedChannel()
     async with rig.working(channel):
-        await rig.replay(DeadLetterFilter(states=(DeadLetterState.BURIED,)), Plan(watch=10))
+        await rig.replay(DeadLetterFilter(states=(DeadLetterState.OPEN,)), Plan(watch=10))
     (request,) = channel.requests
     assert request.notification.recipient == "grace@example.com"
     assert request.attempt.lane.key == "email.urgent"
@@ -103,7 +103,7 @@ async def test_an_edit_that_can_t_be_read_changes_nothing(rig: DeadLetterRig) ->
     with pytest.raises(InvalidNotification, match="recipient"):
         await _supersede(rig, dead_letter, written(id, recipient="nobody"))
     (row,) = await rig.dead_letters()
-    assert row["state"] == "buried"
+    assert row["state"] == "open"
 
 
 async def test_of_two_edits_at_once_one_is_refused(rig: DeadLetterRig) -> None:
@@ -121,7 +121,7 @@ async def test_a_replayed_dead_letter_can_t_be_edited(rig: DeadLetterRig) -> Non
     id = uuid4()
     (dead_letter,) = await rig.archived(written(id))
     await rig.replay(DeadLetterFilter(ids=(dead_letter,)))
-    with pytest.raises(Refused, match="only a buried one"):
+    with pytest.raises(Refused, match="only an open one"):
         await _supersede(rig, dead_letter, written(id, subject="late"))
 
 

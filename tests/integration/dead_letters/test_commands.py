@@ -53,7 +53,7 @@ async def test_show_tells_everything_but_the_message_unless_asked(
     (dead_letter,) = await rig.archived(body)
     shown = await tidings("dead", "show", str(dead_letter)[:8])
     assert shown.code == 0, shown.err
-    for said in ("BURIED", "rejected 550 5.1.1", "mailbox unavailable", "email.normal"):
+    for said in ("OPEN", "rejected 550 5.1.1", "mailbox unavailable", "email.normal"):
         assert said in shown.out
     assert f"tidings replay {dead_letter}" in shown.out
     for secret in ("ada@example.com", "grace@example.com", "493021"):
@@ -147,7 +147,7 @@ async def test_discard_closes_dead_letters_with_a_reason(
     assert f"{dead_letters[0]}: it was discarded already" in again.err
     unasked = await tidings("dead", "discard", "--channel", "email", "--why", "all")
     assert (unasked.code, "--yes" in unasked.err) == (2, True)
-    for state, count in (("all", 3), ("discarded", 1), ("buried", 2)):
+    for state, count in (("all", 3), ("discarded", 1), ("open", 2)):
         listed = await tidings("dead", "list", "--state", state, "--json")
         assert len(json.loads(listed.out)) == count, state
         grouped = await tidings("dead", "groups", "--state", state, "--json")
@@ -170,7 +170,7 @@ async def test_discard_says_first_what_it_would_close(rig: DeadLetterRig, tiding
     told = await tidings(
         "dead", "discard", str(dead_letters[1]), "--dry-run", "--why", "x", "--json"
     )
-    assert json.loads(told.out) == {"would_discard": [str(dead_letters[1])], "not_buried": []}
+    assert json.loads(told.out) == {"would_discard": [str(dead_letters[1])], "not_open": []}
     none = await tidings("dead", "discard", "--channel", "sms", "--dry-run")
     assert (none.code, none.out.strip()) == (0, "There is nothing to discard.")
     left = json.loads((await tidings("dead", "list", "--json")).out)
@@ -221,7 +221,7 @@ async def test_edit_takes_a_file_or_standard_input(rig: DeadLetterRig, tidings: 
     )
     assert done.code == 0, done.err
     states = [row["state"] for row in await rig.dead_letters(2)]
-    assert sorted(map(str, states)) == ["buried", "superseded"]
+    assert sorted(map(str, states)) == ["open", "superseded"]
 
 
 async def test_edit_opens_the_editor_until_the_dead_letter_can_be_read(
@@ -262,7 +262,7 @@ async def test_a_dry_run_counts_and_changes_nothing(rig: DeadLetterRig, tidings:
     assert all(str(dead_letter) in shown.out for dead_letter in dead_letters)
     as_json = json.loads((await tidings("replay", "--all", "--dry-run", "--json", "-n", "1")).out)
     assert as_json["would_replay"] == 1
-    assert {row["state"] for row in await rig.dead_letters(2)} == {"buried"}
+    assert {row["state"] for row in await rig.dead_letters(2)} == {"open"}
 
 
 async def test_a_dry_run_shows_what_would_be_replayed_however_much_would_not(
@@ -272,7 +272,7 @@ async def test_a_dry_run_shows_what_would_be_replayed_however_much_would_not(
         for number in range(11):
             await rig.publish_dead(b"{" * (number + 1), {})
         await rig.dead_letters(11)
-        id = await rig.bury()
+        id = await rig.make_dead_letter()
         (good,) = [row["id"] for row in await rig.dead_letters(12) if row["notification_id"] == id]
     tried = await tidings("replay", "--all", "--dry-run")
     assert "1 dead letter would be replayed" in tried.out
@@ -286,13 +286,13 @@ async def test_who_is_asked_sees_the_dead_letters_that_would_go(
         for number in range(11):
             await rig.publish_dead(b"{" * (number + 1), {})
         await rig.dead_letters(11)
-        id = await rig.bury()
+        id = await rig.make_dead_letter()
         (good,) = [row["id"] for row in await rig.dead_letters(12) if row["notification_id"] == id]
     ask = partial(in_a_terminal, 80, "replay", "--all", env=environment_of(rig), typed=b"n\n")
     code, said = await asyncio.to_thread(ask)
     assert code == 1
     assert str(good) in said
-    assert said.count("buried") == 1
+    assert said.count("open") == 1
     assert "11 dead letters can't be replayed" in said
     assert "Replay 1 dead letter?" in said
 
@@ -397,10 +397,12 @@ async def test_replay_exits_with_1_where_dead_letters_failed_again_and_stopped(
 
 async def test_replay_says_what_it_left_to_a_person(rig: DeadLetterRig, tidings: Tidings) -> None:
     async with rig.archiving():
-        await rig.bury(
+        await rig.make_dead_letter(
             outcome=Undeliverable(Reason.OUTCOME_UNKNOWN, Failure("outcome_unknown", "lost"))
         )
-        await rig.bury(outcome=Undeliverable(Reason.EXPIRED, Failure("expired", "late")))
+        await rig.make_dead_letter(
+            outcome=Undeliverable(Reason.EXPIRED, Failure("expired", "late"))
+        )
         await rig.publish_dead(b"{", {})
         await rig.dead_letters(3)
     done = await tidings("replay", "--all", "--yes", "--watch-timeout", "0")
@@ -419,8 +421,8 @@ async def test_who_replays_what_may_have_arrived_is_warned(
     lost = Undeliverable(Reason.OUTCOME_UNKNOWN, Failure("outcome_unknown", "reply lost"))
     warning = "Warning: 1 of them may have been delivered before"
     async with rig.archiving(), rig.working(ScriptedChannel(script=lambda *_: Rejected("550"))):
-        id = await rig.bury(outcome=lost)
-        await rig.bury()
+        id = await rig.make_dead_letter(outcome=lost)
+        await rig.make_dead_letter()
         dead_letters = [str(row["id"]) for row in await rig.dead_letters(2)]
         tried = await tidings("replay", *dead_letters, "--dry-run", "--json")
         assert json.loads(tried.out)["perhaps_delivered_before"] == 1
@@ -466,7 +468,7 @@ async def test_a_replay_without_a_broker_begins_nothing(
     assert away.code == 3
     assert "RabbitMQ" in away.err
     (row,) = await rig.dead_letters()
-    assert row["state"] == "buried"
+    assert row["state"] == "open"
 
 
 async def test_a_replay_killed_in_the_middle_loses_nothing(
@@ -477,7 +479,7 @@ async def test_a_replay_killed_in_the_middle_loses_nothing(
     async with forked.begun(
         "replay", "--all", "--yes", "--rate", "100/s", env=environment_of(rig)
     ) as replay:
-        while not await rig.fetch("SELECT FROM dead_letters WHERE state <> 'buried'"):
+        while not await rig.fetch("SELECT FROM dead_letters WHERE state <> 'open'"):
             assert not replay.has_ended
         replay.signal(signal.SIGKILL)
         assert await replay.ended() == -signal.SIGKILL
@@ -553,7 +555,7 @@ async def test_show_of_a_dead_letter_s_id_tells_its_notification_s_story(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     body = written()
-    (buried,) = await rig.archived(body)
+    (archived,) = await rig.archived(body)
     id = json.loads(body)["id"]
 
     async def shown(dead_letter: str) -> str:
@@ -563,15 +565,15 @@ async def test_show_of_a_dead_letter_s_id_tells_its_notification_s_story(
         assert "NO NOTIFICATION" not in told.out
         return told.out
 
-    assert "FAILED" in await shown(str(buried))
-    await tidings("dead", "edit", str(buried), "--set", "subject=Mended")
+    assert "FAILED" in await shown(str(archived))
+    await tidings("dead", "edit", str(archived), "--set", "subject=Mended")
     (mended,) = json.loads((await tidings("dead", "list", "--json")).out)
-    for dead_letter in (str(buried), mended["id"]):
+    for dead_letter in (str(archived), mended["id"]):
         assert "FAILED" in await shown(dead_letter)
     async with rig.working(ScriptedChannel()):
         replayed = await tidings("replay", mended["id"])
     assert replayed.code == 0, replayed.err
-    for dead_letter in (str(buried), mended["id"]):
+    for dead_letter in (str(archived), mended["id"]):
         told = await shown(dead_letter)
         assert "SENT" in told
         assert f"replayed from dead letter {mended['id']}" in told
@@ -671,7 +673,7 @@ async def test_a_list_of_notifications_tells_which_dead_letters_it_lacks(
     async with rig.archiving():
         await rig.publish_dead(b"{", {})
         await rig.publish_dead(written(), {})
-        await rig.bury()
+        await rig.make_dead_letter()
         await rig.dead_letters(3)
     every = await tidings("list")
     assert every.err == (
@@ -690,10 +692,12 @@ async def test_groups_are_told_only_what_can_work_for_them(
 ) -> None:
     async with rig.archiving():
         await rig.publish_dead(b"{", {})
-        await rig.bury(outcome=Undeliverable(Reason.EXPIRED, Failure("expired", "too late")))
+        await rig.make_dead_letter(
+            outcome=Undeliverable(Reason.EXPIRED, Failure("expired", "too late"))
+        )
         await rig.dead_letters(2)
         unreplayable = await tidings("dead", "groups")
-        await rig.bury()
+        await rig.make_dead_letter()
         await rig.dead_letters(3)
         every = await tidings("dead", "groups")
     assert "tidings replay" not in unreplayable.err
@@ -706,7 +710,7 @@ async def test_dead_letters_refused_for_several_reasons_are_counted_together_too
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     async with rig.archiving():
-        await rig.bury()
+        await rig.make_dead_letter()
         await rig.publish_dead(b"{", {})
         dead_letters = [str(row["id"]) for row in await rig.dead_letters(2)]
         discarded = await tidings("dead", "discard", dead_letters[0], "--why", "test data")

@@ -17,7 +17,7 @@ from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.operations.dead_letters.plan import Plan
 
 BOB, EVE = "bob@example.com", "eve@example.com"
-BURIED = DeadLetterFilter(states=(DeadLetterState.BURIED,))
+OPEN = DeadLetterFilter(states=(DeadLetterState.OPEN,))
 
 
 def asked(request: SendRequest) -> list[str]:
@@ -98,7 +98,7 @@ async def test_a_copy_refused_for_good_is_a_dead_letter_that_names_it(rig: DeadL
             soundness = await ledger.verification.soundness(dead_letter["first_failed_at"], 0.0)  # type: ignore[arg-type]  # a time
 
     assert (dead_letter["state"], dead_letter["reason"], dead_letter["code"]) == (
-        "buried",
+        "open",
         "copies_refused",
         "550 5.1.1",
     )
@@ -109,7 +109,7 @@ async def test_a_copy_refused_for_good_is_a_dead_letter_that_names_it(rig: DeadL
     lines = copies(named)
     assert lines is not None
     assert len(lines.renderables) == 1
-    assert (soundness.broken, soundness.unburied) == ((), None)
+    assert (soundness.broken, soundness.unarchived) == ((), None)
 
 
 async def test_the_terminal_names_who_has_not_got_it_and_masks_them(
@@ -152,10 +152,10 @@ async def test_a_replay_of_a_copys_dead_letter_reaches_only_whom_the_mail_has_no
     async with rig.working(ScriptedChannel(script=mailboxes)), rig.archiving():
         id = await rig.publish(cc=[BOB], bcc=[EVE])
         await rig.dead_letters()
-        again = await rig.replay(BURIED, Plan(watch=10))
+        again = await rig.replay(OPEN, Plan(watch=10))
         await rig.dead_letters(2)
         mailboxes.states.clear()
-        well = await rig.replay(BURIED, Plan(watch=10))
+        well = await rig.replay(OPEN, Plan(watch=10))
         assert await rig.state(id) == "sent"
         forced = await rig.replay(DeadLetterFilter(), Plan(watch=10, force=True))
 
@@ -178,7 +178,7 @@ async def test_a_mended_copy_is_sent_to_its_new_address_alone(rig: DeadLetterRig
                 expires_at=lambda _: None,
                 actor="test",
             )
-        await rig.replay(BURIED, Plan(watch=10))
+        await rig.replay(OPEN, Plan(watch=10))
         assert await rig.state(id) == "sent"
 
     assert mailboxes.asked[1:] == [["eva@example.com"]]

@@ -65,7 +65,7 @@ async def test_an_edit_that_makes_a_dead_letter_unreadable_leaves_it_as_it_was(
     assert "recipient" in done.out
     twice = json.loads((await tidings(*arguments, "--set", f"id={uuid4()}", "--json")).out)
     assert twice["refused_by_reason"] == {"other_id": 2}
-    assert {row["state"] for row in await rig.dead_letters(2)} == {"buried"}
+    assert {row["state"] for row in await rig.dead_letters(2)} == {"open"}
 
 
 async def test_nothing_is_edited_by_mistake(tidings: Tidings) -> None:
@@ -95,7 +95,7 @@ async def test_the_difference_of_one_dead_letter_gives_nobody_away_unless_asked(
     revealed = await tidings("dead", "edit", str(dead_letter), *change, "--reveal")
     assert '+  "recipient": "grace@example.com",' in revealed.out
     (row,) = await rig.dead_letters()
-    assert row["state"] == "buried"
+    assert row["state"] == "open"
 
 
 async def test_an_interrupted_edit_tells_how_far_it_came(rig: DeadLetterRig) -> None:

@@ -61,10 +61,10 @@ async def test_the_first_dead_letter_tells_at_once_and_the_next_wait_their_turn(
     async with paging() as pager:
         rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="6s")
         async with rig.archiving():
-            await rig.bury(outcome=rejected("no such user ada@example.com"))
+            await rig.make_dead_letter(outcome=rejected("no such user ada@example.com"))
             await eventually(lambda: pager.told)
             for _ in range(20):
-                await rig.bury(outcome=rejected("over quota", "552"))
+                await rig.make_dead_letter(outcome=rejected("over quota", "552"))
             await rig.dead_letters(21)
             await eventually(lambda: len(pager.told) == 2, within=20)
     first, second = pager.told
@@ -85,7 +85,7 @@ async def test_a_provider_that_is_down_is_told_of_once_whoever_finds_it(make_rig
             for worker in ("one", "two", "one"):
                 await ledger.controls.say(worker, [found])
             await eventually(lambda: pager.told)
-            await rig.bury()  # goes its own pace
+            await rig.make_dead_letter()  # goes its own pace
             await eventually(lambda: len(pager.told) == 2)
             await ledger.controls.say("one", [])
             await ledger.controls.say("two", [])
@@ -102,7 +102,7 @@ async def test_two_archives_tell_once(make_rig: MakeRig) -> None:
         rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="1h")
         async with rig.archiving("one"), rig.archiving("two"):
             for _ in range(50):
-                await rig.bury()
+                await rig.make_dead_letter()
             await rig.dead_letters(50)
             await eventually(lambda: pager.told)
         (row,) = await rig.fetch("SELECT * FROM escalations")
@@ -118,10 +118,10 @@ async def test_a_service_that_refuses_is_tried_again_with_everything_untold(
         pager.status = 500
         rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="2s")
         async with rig.archiving():
-            await rig.bury()
+            await rig.make_dead_letter()
             await eventually(lambda: pager.told)
             pager.status = 200
-            await rig.bury()
+            await rig.make_dead_letter()
             await eventually(lambda: "2 dead letters" in pager.told[-1]["title"], within=20)
 
 
@@ -130,10 +130,10 @@ async def test_a_service_that_hangs_never_holds_up_the_archive(make_rig: MakeRig
         pager.patience.clear()
         rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url)
         async with rig.archiving():
-            await rig.bury()
+            await rig.make_dead_letter()
             await rig.dead_letters(1)
             for _ in range(20):
-                await rig.bury()
+                await rig.make_dead_letter()
             await rig.dead_letters(21)
         pager.patience.set()
 
@@ -150,7 +150,7 @@ async def test_what_operators_were_being_told_when_the_archive_stopped_is_told_b
             return bool(rows)
 
         async with rig.archiving("one"):
-            await rig.bury()
+            await rig.make_dead_letter()
             await eventually(being_told)
         (row,) = await rig.fetch("SELECT untold FROM escalations")
         assert row["untold"] == 1
@@ -170,15 +170,17 @@ async def test_our_own_channel_carries_the_message_and_its_failure_tells_nobody(
         TIDINGS_ESCALATION_EVERY="1s",
     )
     async with rig.archiving():
-        await rig.bury()
+        await rig.make_dead_letter()
         body = await _next_in_lane(rig, "tidings.email.high")
         written_ = json.loads(body)
         assert written_["recipient"] == "operators@example.com"
         assert written_["category"] == "operations"
         assert "1 dead letter" in written_["subject"]
-        await rig.bury(body, key="email.high")  # and that one fails as well
+        await rig.make_dead_letter(body, key="email.high")  # and that one fails as well
         await rig.dead_letters(2)
-        await rig.bury(written(category="operations"))  # somebody else's category of that name
+        await rig.make_dead_letter(
+            written(category="operations")
+        )  # somebody else's category of that name
         told = json.loads(await _next_in_lane(rig, "tidings.email.high"))
         assert "1 dead letter" in told["subject"]
     (row,) = await rig.fetch("SELECT * FROM escalations")
@@ -222,7 +224,7 @@ async def test_every_channel_can_carry_the_message(
 ) -> None:
     rig = await make_rig(TIDINGS_ESCALATION_CHANNEL=channel, TIDINGS_ESCALATION_RECIPIENT=recipient)
     async with rig.archiving():
-        await rig.bury()
+        await rig.make_dead_letter()
         assert b"1 dead letter" in await _next_in_lane(rig, lane)
 
 

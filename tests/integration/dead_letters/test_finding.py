@@ -22,15 +22,17 @@ async def test_every_filter_finds_what_it_says_and_nothing_else(rig: DeadLetterR
         entity={"type": "order", "id": "7"},
     )
     async with rig.archiving():
-        await rig.bury(wanted, key="sms.normal", outcome=rejected("unreachable", "30003"))
-        await rig.bury(
+        await rig.make_dead_letter(
+            wanted, key="sms.normal", outcome=rejected("unreachable", "30003")
+        )
+        await rig.make_dead_letter(
             written(category="receipt", user_id="u2", entity={"type": "order", "id": "8"})
         )
         await rig.publish_dead(b"{", {})
         rows = await rig.dead_letters(3)
     (row,) = (row for row in rows if row["channel"] == "sms")
-    buried_at = row["buried_at"]
-    assert isinstance(buried_at, datetime)
+    dead_lettered_at = row["dead_lettered_at"]
+    assert isinstance(dead_lettered_at, datetime)
     print_ = str(row["fingerprint"])
     async with rig.ledger() as ledger:
         search = ledger.dead_letters.search
@@ -42,7 +44,9 @@ async def test_every_filter_finds_what_it_says_and_nothing_else(rig: DeadLetterR
             DeadLetterFilter(user_id="u1"),
             DeadLetterFilter(entity_type="order", entity_id="7"),
             DeadLetterFilter(reason=Reason.REJECTED, channel="sms"),
-            DeadLetterFilter(since=buried_at, until=buried_at + timedelta(microseconds=1)),
+            DeadLetterFilter(
+                since=dead_lettered_at, until=dead_lettered_at + timedelta(microseconds=1)
+            ),
         ):
             assert list(await search.ids(found)) == [row["id"]], found
             assert await search.count(found) == 1
@@ -57,14 +61,14 @@ async def test_every_filter_finds_what_it_says_and_nothing_else(rig: DeadLetterR
             assert list(await search.ids(nothing)) == []
         assert len(await search.ids(DeadLetterFilter(entity_type="order"))) == 2
         assert len(await search.list(DeadLetterFilter(), 2)) == 2
-        assert not DeadLetterFilter(states=(DeadLetterState.BURIED,)).selects
+        assert not DeadLetterFilter(states=(DeadLetterState.OPEN,)).selects
 
 
 async def test_groups_put_alike_failures_together_the_largest_first(rig: DeadLetterRig) -> None:
     async with rig.archiving():
         for number in range(3):
-            await rig.bury(outcome=rejected(f"no such user {number}"))
-        await rig.bury(outcome=rejected("over quota", "552"))
+            await rig.make_dead_letter(outcome=rejected(f"no such user {number}"))
+        await rig.make_dead_letter(outcome=rejected("over quota", "552"))
         await rig.dead_letters(4)
     async with rig.ledger() as ledger:
         groups = await ledger.dead_letters.search.groups(DeadLetterFilter(), 10)
@@ -104,7 +108,7 @@ async def test_what_means_several_dead_letters_is_refused_with_their_ids(
     async with rig.ledger() as ledger:
         with pytest.raises(Refused, match="several dead letters") as refused:
             await ledger.dead_letters.search.resolve(IdPrefix.parse(str(id)))
-    assert all(f"{dead_letter} (buried)" in str(refused.value) for dead_letter in dead_letters)
+    assert all(f"{dead_letter} (open)" in str(refused.value) for dead_letter in dead_letters)
 
 
 async def test_of_the_dead_letters_of_a_notification_the_only_open_one_is_meant_or_else_the_newest(

@@ -36,7 +36,7 @@ async def test_names_in_another_encoding_are_read_as_well_as_they_can_be(
 ) -> None:
     async with rig.archiving():
         await rig.publish_dead(written(), **{"headers": {}, **properties})  # type: ignore[arg-type]
-        await rig.bury()
+        await rig.make_dead_letter()
         dead_letters = await rig.dead_letters(2)
     assert sorted(str(dead_letter["reason"]) for dead_letter in dead_letters) == [
         "rejected",
@@ -50,7 +50,7 @@ async def test_a_time_that_no_calendar_holds_is_no_obstacle(rig: DeadLetterRig, 
     moment.count = count  # type: ignore[misc]  # of this test only
     async with rig.archiving():
         await rig.publish_dead(written(), {"then": moment}, timestamp=moment)
-        await rig.bury()
+        await rig.make_dead_letter()
         dead_letters = await rig.dead_letters(2)
     assert sorted(str(dead_letter["reason"]) for dead_letter in dead_letters) == [
         "rejected",

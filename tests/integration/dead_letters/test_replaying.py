@@ -12,8 +12,8 @@ from tests.support.dead_letter_rig import DeadLetterRig, written
 from tests.support.worker_rig import eventually
 
 from tidings.broker.topology.layout import DEAD, lane_queue
+from tidings.delivery.archiving import Refusal
 from tidings.delivery.attempt import Lane
-from tidings.delivery.burying import Refusal
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
@@ -23,7 +23,7 @@ from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.operations.dead_letters.plan import Plan
 from tidings_events.routing import Headers
 
-BURIED = DeadLetterFilter(states=(DeadLetterState.BURIED,))
+OPEN = DeadLetterFilter(states=(DeadLetterState.OPEN,))
 NORMAL = lane_queue(Lane("email", "normal"))
 
 
@@ -31,7 +31,7 @@ async def test_a_replayed_dead_letter_is_delivered_in_a_new_epoch(rig: DeadLette
     (dead_letter,) = await rig.archived(written())
     channel = ScriptedChannel()
     async with rig.working(channel):
-        summary = await rig.replay(BURIED, Plan(watch=10))
+        summary = await rig.replay(OPEN, Plan(watch=10))
     assert (summary.replayed, summary.outcomes.delivered, summary.well) == (1, 1, True)
     (request,) = channel.requests
     assert (request.attempt.epoch, request.attempt.number) == (1, 1)
@@ -51,9 +51,9 @@ async def test_what_is_published_is_what_the_producer_wrote_and_when_it_was_firs
 ) -> None:
     body = written()
     async with rig.archiving():
-        await rig.bury(body, key="email.high")
+        await rig.make_dead_letter(body, key="email.high")
         await rig.dead_letters()
-    await rig.replay(BURIED)
+    await rig.replay(OPEN)
     queue = await rig._broker.get_queue("tidings.email.high", ensure=False)
     message = await queue.get(no_ack=True)
     (row,) = await rig.fetch("SELECT accepted_at FROM notifications")
@@ -66,7 +66,7 @@ async def test_what_is_published_is_what_the_producer_wrote_and_when_it_was_firs
 
 async def test_two_replays_at_once_publish_each_dead_letter_once(rig: DeadLetterRig) -> None:
     await rig.archived(*(written() for _ in range(60)))
-    one, other = await asyncio.gather(rig.replay(BURIED), rig.replay(BURIED))
+    one, other = await asyncio.gather(rig.replay(OPEN), rig.replay(OPEN))
     assert one.replayed + other.replayed == 60
     assert one.taken + other.taken + one.replayed + other.replayed == one.chosen + other.chosen
     assert not one.refused
@@ -132,12 +132,12 @@ async def test_a_dead_letter_that_fails_again_becomes_a_dead_letter_of_the_next_
 ) -> None:
     await rig.archived(written())
     async with rig.archiving(), rig.working(ScriptedChannel(script=_always(Rejected("no")))):
-        summary = await rig.replay(BURIED, Plan(watch=10))
+        summary = await rig.replay(OPEN, Plan(watch=10))
         dead_letters = await rig.dead_letters(2)
     assert (summary.outcomes.failed, summary.well) == (1, False)
     assert [(row["state"], row["epoch"]) for row in dead_letters] == [
         ("replayed", 0),
-        ("buried", 1),
+        ("open", 1),
     ]
 
 
@@ -145,18 +145,18 @@ async def test_a_canary_that_fails_again_stops_the_rest(rig: DeadLetterRig) -> N
     await rig.archived(*(written() for _ in range(30)))
     channel = ScriptedChannel(script=_always(Rejected("still no")))
     async with rig.working(channel):
-        summary = await rig.replay(BURIED, Plan(canary=(2, 10), stop_at=0.2, watch=10))
+        summary = await rig.replay(OPEN, Plan(canary=(2, 10), stop_at=0.2, watch=10))
     assert summary.replayed == 2
     assert summary.left == 28
     assert summary.stopped is not None
     assert "2 of 2 failed again" in summary.stopped
-    assert len([row for row in await rig.dead_letters(30) if row["state"] == "buried"]) == 28
+    assert len([row for row in await rig.dead_letters(30) if row["state"] == "open"]) == 28
 
 
 async def test_a_canary_that_is_only_retried_counts_as_failed_again(rig: DeadLetterRig) -> None:
     await rig.archived(*(written() for _ in range(5)))
     async with rig.working(ScriptedChannel(script=_always(Unavailable("still down")))):
-        summary = await rig.replay(BURIED, Plan(canary=(1,), stop_at=0.2, watch=10))
+        summary = await rig.replay(OPEN, Plan(canary=(1,), stop_at=0.2, watch=10))
     assert (summary.replayed, summary.left) == (1, 4)
     assert summary.stopped is not None
 
@@ -165,7 +165,7 @@ async def test_a_canary_that_is_well_lets_the_rest_through(rig: DeadLetterRig) -
     await rig.archived(*(written() for _ in range(30)))
     channel = ScriptedChannel()
     async with rig.working(channel):
-        summary = await rig.replay(BURIED, Plan(canary=(1, 10), stop_at=0.2, watch=15))
+        summary = await rig.replay(OPEN, Plan(canary=(1, 10), stop_at=0.2, watch=15))
     assert (summary.replayed, summary.outcomes.delivered, summary.stopped) == (30, 30, None)
 
 
@@ -173,7 +173,7 @@ async def test_a_canary_that_nobody_tries_stops_the_rest_and_asks_for_a_worker(
     rig: DeadLetterRig,
 ) -> None:
     await rig.archived(*(written() for _ in range(3)))
-    summary = await rig.replay(BURIED, Plan(canary=(1,), stop_at=0.2, watch=0.5))
+    summary = await rig.replay(OPEN, Plan(canary=(1,), stop_at=0.2, watch=0.5))
     assert (summary.replayed, summary.left) == (1, 2)
     assert summary.stopped is not None
     assert "worker" in summary.stopped
@@ -182,7 +182,7 @@ async def test_a_canary_that_nobody_tries_stops_the_rest_and_asks_for_a_worker(
 async def test_failures_past_the_canaries_stop_the_rest_too(rig: DeadLetterRig) -> None:
     await rig.archived(*(written() for _ in range(100)))
     async with rig.working(ScriptedChannel(script=_always(Rejected("no")))):
-        summary = await rig.replay(BURIED, Plan(rate=30, stop_at=0.2, watch=5))
+        summary = await rig.replay(OPEN, Plan(rate=30, stop_at=0.2, watch=5))
     assert summary.stopped is not None
     assert 20 <= summary.replayed < 100
 
@@ -190,7 +190,7 @@ async def test_failures_past_the_canaries_stop_the_rest_too(rig: DeadLetterRig) 
 async def test_a_rate_is_kept(rig: DeadLetterRig) -> None:
     await rig.archived(*(written() for _ in range(20)))
     began = asyncio.get_running_loop().time()
-    summary = await rig.replay(BURIED, Plan(rate=20, watch=0))
+    summary = await rig.replay(OPEN, Plan(rate=20, watch=0))
     took = asyncio.get_running_loop().time() - began
     assert summary.replayed == 20
     assert took >= 0.7  # twenty at twenty a second, the first four at once
@@ -202,11 +202,11 @@ async def test_what_can_t_be_read_is_refused_and_says_what_is_wrong_with_it(
     async with rig.archiving():
         await rig.publish_dead(b"{", {})
         await rig.dead_letters()
-    summary = await rig.replay(BURIED)
+    summary = await rig.replay(OPEN)
     (refused,) = summary.refused
     assert refused.refusal is Refusal.MALFORMED
     assert "is not valid JSON" in refused.why
-    assert (await rig.dead_letters())[0]["state"] == "buried"
+    assert (await rig.dead_letters())[0]["state"] == "open"
 
 
 async def test_what_could_not_be_read_then_and_can_be_now_is_replayed(rig: DeadLetterRig) -> None:
@@ -217,7 +217,7 @@ async def test_what_could_not_be_read_then_and_can_be_now_is_replayed(rig: DeadL
     await rig.fetch("UPDATE dead_letters SET body = $1", body)  # a newer version reads it
     channel = ScriptedChannel()
     async with rig.working(channel):
-        summary = await rig.replay(BURIED, Plan(watch=10))
+        summary = await rig.replay(OPEN, Plan(watch=10))
     assert summary.outcomes.delivered == 1
     assert dead_letter["notification_id"] is None
     assert (await rig.dead_letters())[0]["notification_id"] == channel.requests[0].attempt.id
@@ -229,7 +229,7 @@ async def test_a_wrong_routing_key_is_mended_by_replaying(rig: DeadLetterRig) ->
         await rig.dead_letters()
     channel = ScriptedChannel()
     async with rig.working(channel):
-        await rig.replay(BURIED, Plan(watch=10))
+        await rig.replay(OPEN, Plan(watch=10))
     assert list(channel.sent) == [id]
 
 
@@ -262,7 +262,7 @@ async def test_two_dead_letters_of_one_notification_are_not_both_replayed(
 ) -> None:
     id = uuid4()
     await rig.archived(written(id, subject="one"), written(id, subject="two"))
-    summary = await rig.replay(BURIED)
+    summary = await rig.replay(OPEN)
     assert (summary.replayed, len(summary.refused)) == (1, 1)
     assert await rig.depth(NORMAL) == 1
 
@@ -282,7 +282,7 @@ async def test_a_dead_letter_with_other_content_takes_its_notification_s_place_o
         await rig.publish("emial.high", id=str(id), subject="two")
         dead_letters = await rig.dead_letters(2)
         (stray,) = (one["id"] for one in dead_letters if one["reason"] == "unroutable")
-        for wanted in (BURIED, DeadLetterFilter(reason=Reason.UNROUTABLE)):
+        for wanted in (OPEN, DeadLetterFilter(reason=Reason.UNROUTABLE)):
             summary = await rig.replay(wanted, Plan(watch=10))
             (refused,) = summary.refused
             assert (str(refused.dead_letter), refused.refusal) == (
@@ -334,10 +334,10 @@ async def test_of_several_given_up_under_one_key_the_first_replayed_stands_for_a
     rig: DeadLetterRig,
 ) -> None:
     async with rig.archiving():
-        await rig.bury(written(uuid4(), idempotency_key="k1"))
-        await rig.bury(written(uuid4(), idempotency_key="k1"))
+        await rig.make_dead_letter(written(uuid4(), idempotency_key="k1"))
+        await rig.make_dead_letter(written(uuid4(), idempotency_key="k1"))
         await rig.dead_letters(2)
-    summary = await rig.replay(BURIED)
+    summary = await rig.replay(OPEN)
     assert (summary.replayed, len(summary.refused)) == (1, 1)
     assert "has the same idempotency key" in summary.refused[0].why
 
@@ -345,12 +345,12 @@ async def test_of_several_given_up_under_one_key_the_first_replayed_stands_for_a
 async def test_what_was_perhaps_delivered_is_left_to_a_person(rig: DeadLetterRig) -> None:
     unknown = Undeliverable(Reason.OUTCOME_UNKNOWN, Failure("outcome_unknown", "reply lost"))
     async with rig.archiving():
-        await rig.bury(outcome=unknown)
-        await rig.bury()
+        await rig.make_dead_letter(outcome=unknown)
+        await rig.make_dead_letter()
         await rig.dead_letters(2)
     async with rig.ledger() as ledger:
         select = ledger.dead_letters.search.select
-        bulk = await select(BURIED)
+        bulk = await select(OPEN)
         assert (len(bulk.dead_letters), bulk.uncertain) == (1, 1)
         asked = await select(DeadLetterFilter(reason=Reason.OUTCOME_UNKNOWN))
         assert (len(asked.dead_letters), asked.uncertain) == (1, 0)
@@ -362,14 +362,14 @@ async def test_what_would_expire_again_is_left_out(rig: DeadLetterRig) -> None:
     expired = Undeliverable(Reason.EXPIRED, Failure("expired", "too late"))
     soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     async with rig.archiving():
-        await rig.bury(outcome=expired)
-        await rig.bury(written(expires_at=soon))
-        await rig.bury()
+        await rig.make_dead_letter(outcome=expired)
+        await rig.make_dead_letter(written(expires_at=soon))
+        await rig.make_dead_letter()
         await rig.dead_letters(3)
     async with rig.ledger() as ledger:
 
         async def left_out() -> bool:
-            selection = await ledger.dead_letters.search.select(BURIED)
+            selection = await ledger.dead_letters.search.select(OPEN)
             return (len(selection.dead_letters), selection.too_late) == (1, 2)
 
         await eventually(left_out)
@@ -384,7 +384,7 @@ async def test_a_dead_letter_that_is_not_due_yet_waits_for_its_time(rig: DeadLet
         await rig.dead_letters()
     channel = ScriptedChannel()
     async with rig.scheduling(), rig.working(channel):
-        summary = await rig.replay(BURIED, Plan(watch=10))
+        summary = await rig.replay(OPEN, Plan(watch=10))
         assert (summary.replayed, summary.later) == (1, 1)
         await eventually(lambda: channel.sent)
         assert datetime.now(UTC) >= due
@@ -394,11 +394,11 @@ async def test_dead_letters_without_a_lane_come_back_as_dead_letters(rig: DeadLe
     await rig.archived(written())
     async with rig.archiving():
         await rig._broker.queue_delete(NORMAL)
-        await rig.replay(BURIED)
+        await rig.replay(OPEN)
         dead_letters = await rig.dead_letters(2)
     assert [(row["reason"], row["state"], row["epoch"]) for row in dead_letters] == [
         ("rejected", "replayed", 0),
-        ("unroutable", "buried", 1),
+        ("unroutable", "open", 1),
     ]
     assert await rig.state(UUID(str(dead_letters[1]["notification_id"]))) == "failed"
 
@@ -421,7 +421,7 @@ async def test_thousands_of_dead_letters_take_seconds(rig: DeadLetterRig) -> Non
     count = 3_000
     await _in_the_ledger(rig, count)
     began = asyncio.get_running_loop().time()
-    summary = await rig.replay(BURIED)
+    summary = await rig.replay(OPEN)
     took = asyncio.get_running_loop().time() - began
     assert summary.replayed == count
     assert await rig.depth(NORMAL) == count
@@ -454,7 +454,7 @@ async def _in_the_ledger(rig: DeadLetterRig, count: int) -> None:
                     epoch=0,
                     attempt=1,
                     first_seen=now,
-                    buried_at=now,
+                    dead_lettered_at=now,
                     exchange=DEAD,
                     routing_key="email.normal",
                     content_type="application/json",
@@ -463,7 +463,7 @@ async def _in_the_ledger(rig: DeadLetterRig, count: int) -> None:
             )
         for start in range(0, count, 200):
             some = dead_letters[start : start + 200]
-            await ledger.dead_letters.burials.bury([policies.request(one) for one in some])
+            await ledger.dead_letters.archiving.store([policies.request(one) for one in some])
 
 
 def _always(error: Exception) -> Callable[[SendRequest, int], Exception]:

@@ -87,7 +87,7 @@ async def test_a_replay_that_is_interrupted_tells_what_it_did_and_how_to_go_on(
         replay.signal(signal.SIGINT)
         assert await replay.ended() == 130
         out, err = replay.out.decode(), replay.err.decode()
-    (row,) = await rig.fetch("SELECT count(*) AS n FROM dead_letters WHERE state = 'buried'")
+    (row,) = await rig.fetch("SELECT count(*) AS n FROM dead_letters WHERE state = 'open'")
     assert f"{row['n']:>8}  left alone" in out
     assert f"{30 - int(str(row['n'])):>8}  replayed" in out
     assert "tidings replay --all --yes --rate 5/s" in err
@@ -102,7 +102,7 @@ async def test_an_interrupted_wait_for_what_becomes_of_it_tells_what_is_known(
     async with forked.begun(
         "replay", "--all", "--yes", "--json", env=environment_of(rig)
     ) as replay:
-        while not await rig.fetch("SELECT FROM dead_letters WHERE state <> 'buried'"):
+        while not await rig.fetch("SELECT FROM dead_letters WHERE state <> 'open'"):
             assert not replay.has_ended, replay.err
         replay.signal(signal.SIGINT)
         assert await replay.ended() == 130

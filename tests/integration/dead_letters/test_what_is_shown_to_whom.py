@@ -39,7 +39,7 @@ async def hostile(rig: DeadLetterRig, tmp_path: Path) -> list[str]:
     headers: dict[str, object] = {"x-hostile": HOSTILE, HOSTILE[:40]: "1"}
     body = written(body=HOSTILE, metadata={"hostile": HOSTILE})
     async with rig.archiving():
-        await rig.bury(body, outcome=rejected(HOSTILE, HOSTILE[:20]), headers=headers)
+        await rig.make_dead_letter(body, outcome=rejected(HOSTILE, HOSTILE[:20]), headers=headers)
         await rig.publish_dead(HOSTILE.encode(), headers)
         rows = await rig.dead_letters(2)
     for table in (

@@ -151,7 +151,7 @@ async def test_what_is_mended_or_led_back_is_as_it_was_published(
     (stored,) = await rig.fetch("SELECT accepted_at, time_source FROM notifications")
     assert stored == {"accepted_at": said, "time_source": "producer"}
     failed, *_ = await rig.fetch("SELECT at, after FROM transitions ORDER BY at")
-    assert failed == {"at": dead_letter["buried_at"], "after": "failed"}
+    assert failed == {"at": dead_letter["dead_lettered_at"], "after": "failed"}
     (sent,) = (one.attempt for one in channel.requests)
     assert (sent.first_seen, sent.traceparent) == (said, TRACE)
 
@@ -166,7 +166,7 @@ async def test_what_no_time_can_be_made_of_counts_from_when_its_dead_letter_came
     await rig.fetch("UPDATE dead_letters SET properties = $1", json.dumps({"timestamp": said}))
     await rig.replay(DeadLetterFilter())
     (stored,) = await rig.fetch("SELECT accepted_at, time_source FROM notifications")
-    assert stored == {"accepted_at": dead_letter["buried_at"], "time_source": "read"}
+    assert stored == {"accepted_at": dead_letter["dead_lettered_at"], "time_source": "read"}
 
 
 @pytest.mark.parametrize("key", ["email.normal", "tidings"])

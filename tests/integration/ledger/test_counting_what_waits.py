@@ -13,7 +13,7 @@ from tidings.telemetry.metrics import Metrics
 DUE = "UPDATE notifications SET dispatch_at = now() + $2 * interval '1 second' WHERE id = $1"
 DEAD_LETTER = """
 INSERT INTO dead_letters (id, state, reason, kind, message, fingerprint, channel, body,
-                          first_failed_at, last_failed_at, buried_at)
+                          first_failed_at, last_failed_at, dead_lettered_at)
 SELECT gen_random_uuid(), $1, $2, $2, 'no', 'f', $3, '{}', now(), now(), now() - $4 * interval '1 second'
 """
 
@@ -26,9 +26,9 @@ async def test_what_is_scheduled_overdue_or_a_dead_letter_is_counted(
         await ledger_alone.put(attempt, State.SCHEDULED)
         await ledger_alone.execute(DUE, attempt.id, seconds)
     for state, reason, channel, age in (
-        ("buried", "rejected", "email", 60),
-        ("buried", "rejected", "email", 7200),
-        ("buried", "malformed", None, 5),
+        ("open", "rejected", "email", 60),
+        ("open", "rejected", "email", 7200),
+        ("open", "malformed", None, 5),
         ("replayed", "rejected", "sms", 86_400),
         ("discarded", "expired", "email", 86_400),
     ):

@@ -65,7 +65,7 @@ async def test_a_person_is_erased_from_what_has_ended(backend: Backend, rig: Led
     failed = attempt_of(recipient=JANE)
     await rig.claimed(failed, "t")
     await rig.records.record([record_of(failed, "t", BOUNCE)])
-    await rig.execute(DEAD_LETTER, failed.id, "buried")
+    await rig.execute(DEAD_LETTER, failed.id, "open")
     quoting = DEAD_LETTER.replace(
         "'rejected', ''", f"'malformed', 'recipient: \"{JANE}\" is no address'"
     )
@@ -92,7 +92,7 @@ async def test_those_whose_addresses_end_alike_are_left_alone(
 ) -> None:
     dan = await put(rig, State.SENT, "dan@example.com", cc=["susan@example.com"])
     failed = await put(rig, State.FAILED, "susan@example.com")
-    await rig.execute(DEAD_LETTER.replace("jane", "susan"), failed, "buried")
+    await rig.execute(DEAD_LETTER.replace("jane", "susan"), failed, "open")
     view = await erase(backend, ACTOR, request("an@example.com"))
     assert (view.notifications, view.dead_letters) == (0, 0)
     assert (await rig.row(dan))["recipient"] == "dan@example.com"
@@ -109,7 +109,7 @@ async def test_an_erasure_that_was_cut_off_is_finished_by_the_next(
     backend: Backend, rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = await put(rig, State.FAILED, JANE)
-    await rig.execute(DEAD_LETTER.replace("jane", "her.other.address"), failed, "buried")
+    await rig.execute(DEAD_LETTER.replace("jane", "her.other.address"), failed, "open")
     monkeypatch.setattr(erasure, "ERASE", "SELECT 1 / 0, $1::uuid[], $2::text, $3::text")
     with pytest.raises(LedgerRefused):
         await erase(backend, ACTOR, request())

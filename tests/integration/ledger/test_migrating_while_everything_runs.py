@@ -98,14 +98,14 @@ async def test_an_index_is_built_while_its_table_is_written_to(empty_database_ur
     await asyncio.to_thread(upgrade, empty_database_url, "0010")
     done = asyncio.Event()
     async with session(empty_database_url) as archive, asyncio.TaskGroup() as tasks:
-        burying = archive.transaction()
-        await burying.start()
+        archiving = archive.transaction()
+        await archiving.start()
         await archive.execute(DEAD_LETTER)
         migrating = tasks.create_task(migrate(empty_database_url, patience=0))
         others = tasks.create_task(longest_wait(empty_database_url, DEAD_LETTER, done))
         await asyncio.sleep(LOCK_TIMEOUT + 0.5)
         assert not migrating.done()
-        await burying.commit()
+        await archiving.commit()
         async with asyncio.timeout(30):
             assert (await migrating).current == LATEST
         done.set()

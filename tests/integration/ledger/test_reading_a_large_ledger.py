@@ -260,8 +260,8 @@ async def test_verifying_everything_goes_step_by_step_and_finds_the_same(large: 
     async with PostgresDatabase(settings_of(large)) as database:
         sound = await Verification(database).soundness(NOW - timedelta(days=60), 20.0)
     assert sum(sound.states.values()) == ROWS
-    assert sound.unburied is not None
-    assert sound.unburied.count == sound.states[State.UNKNOWN] + sound.states[State.FAILED] == 40
+    assert sound.unarchived is not None
+    assert sound.unarchived.count == sound.states[State.UNKNOWN] + sound.states[State.FAILED] == 40
     assert sound.waiting["email"].under_way == sound.states[State.RETRYING] == 20
 
 

@@ -58,7 +58,7 @@ async def put(
     return attempt.id
 
 
-async def bury(rig: LedgerRig, notification: UUID | None, state: str) -> UUID:
+async def make_dead_letter(rig: LedgerRig, notification: UUID | None, state: str) -> UUID:
     dead_letter = uuid4()
     await rig.execute(DEAD_LETTER, dead_letter, notification, state, LONG_AGO)
     return dead_letter
@@ -89,8 +89,8 @@ async def test_a_week_that_is_over_goes_and_what_must_live_on_moves(rig: LedgerR
     gone = await put(rig, State.FAILED)
     waiting, open_ = await put(rig, State.RETRYING), await put(rig, State.FAILED)
     longer, young = await put(rig, State.CANCELLED), await put(rig, State.SENT, NOW)
-    await bury(rig, gone, "discarded")
-    await bury(rig, open_, "buried")
+    await make_dead_letter(rig, gone, "discarded")
+    await make_dead_letter(rig, open_, "open")
     before = await weeks(rig)
     done = await run(rig, Periods(30 * DAY, {"cancelled": 365 * DAY}))
     assert [one.moved for one in done if one.deleted is None] == [3, 0, 0]
@@ -106,7 +106,7 @@ async def test_a_week_that_is_over_goes_and_what_must_live_on_moves(rig: LedgerR
         "SELECT relname FROM pg_class WHERE relname LIKE $1", f"%{LONG_AGO:_%Y%m}%"
     )
     assert left == []
-    assert (await rig.fetch("SELECT state FROM dead_letters")) == [{"state": "buried"}]
+    assert (await rig.fetch("SELECT state FROM dead_letters")) == [{"state": "open"}]
 
 
 async def test_what_is_in_the_default_partition_goes_row_by_row(
@@ -149,7 +149,7 @@ async def test_a_week_of_which_much_lives_on_stays_and_loses_what_is_over(
 
 async def test_nothing_goes_where_all_is_kept_for_ever(rig: LedgerRig) -> None:
     ids = [await put(rig, State.SENT), await put(rig, State.SENT, id=uuid4())]
-    await bury(rig, None, "replayed")
+    await make_dead_letter(rig, None, "replayed")
     await run(rig, Periods(0))
     assert sorted(await places(rig)) == sorted(ids)
     assert len(await rig.fetch("SELECT FROM dead_letters")) == 1
@@ -160,7 +160,7 @@ async def test_what_ended_or_was_discarded_today_stays_whatever_period_is_asked_
 ) -> None:
     ended, discarded = await put(rig, State.SENT), await put(rig, State.FAILED)
     await rig.execute("UPDATE notifications SET finished_at = now() WHERE id = $1", ended)
-    dead_letter = await bury(rig, discarded, "buried")
+    dead_letter = await make_dead_letter(rig, discarded, "open")
     await Closings(rig.database).discard([dead_letter], "no use", actor="jane")
     await run(rig, Periods(1))
     assert sorted(await places(rig)) == sorted([ended, discarded])
@@ -181,7 +181,7 @@ async def test_what_is_being_archived_is_left_alone(rig: LedgerRig, database_url
     try:
         await archive.execute("BEGIN")
         await archive.execute("SELECT FROM notifications WHERE id = $1 FOR NO KEY UPDATE", archived)
-        await archive.execute(DEAD_LETTER, uuid4(), archived, "buried", LONG_AGO)
+        await archive.execute(DEAD_LETTER, uuid4(), archived, "open", LONG_AGO)
         [row] = await rig.fetch(
             "SELECT deleted FROM tidings_delete_over('notifications_default', $1::jsonb, false, 1, NULL, NULL, 10)",
             Periods(30 * DAY).json,
@@ -240,13 +240,13 @@ async def test_what_changes_while_a_week_is_read_lives_on(
 ) -> None:
     """Also what is changed by a transaction that the lock has to wait for, and gets a dead letter by it."""
     await put(rig, State.FAILED)
-    replayed, buried = await put(rig, State.FAILED), await put(rig, State.FAILED)
+    replayed, archived = await put(rig, State.FAILED), await put(rig, State.FAILED)
     await rig.fetch("SELECT tidings_watch_partition($1)", MONDAY)
     other = await asyncpg.connect(database_url)
     try:
         await other.execute("BEGIN")
-        await other.execute("SELECT FROM notifications WHERE id = $1 FOR NO KEY UPDATE", buried)
-        await other.execute(DEAD_LETTER, uuid4(), buried, "buried", LONG_AGO)
+        await other.execute("SELECT FROM notifications WHERE id = $1 FOR NO KEY UPDATE", archived)
+        await other.execute(DEAD_LETTER, uuid4(), archived, "open", LONG_AGO)
         await other.execute(
             "UPDATE notifications SET state = 'queued', finished_at = NULL WHERE id = $1", replayed
         )
@@ -264,7 +264,7 @@ async def test_what_changes_while_a_week_is_read_lives_on(
     finally:
         await other.close()
     await run(rig, Periods(30 * DAY))
-    assert sorted(await places(rig)) == sorted([replayed, buried])
+    assert sorted(await places(rig)) == sorted([replayed, archived])
 
 
 async def test_a_round_that_was_cut_off_is_finished_by_the_next(rig: LedgerRig) -> None:
@@ -317,7 +317,7 @@ async def test_a_partition_of_many_weeks_loses_row_by_row_what_is_over(rig: Ledg
 
 async def test_a_closed_dead_letter_stays_for_as_long_as_it_would_be_missed(rig: LedgerRig) -> None:
     for days in (7, 9):
-        dead_letter = await bury(rig, None, "discarded")
+        dead_letter = await make_dead_letter(rig, None, "discarded")
         await rig.execute(
             "UPDATE dead_letters SET changed_at = now() - $2 * interval '1 day' WHERE id = $1",
             dead_letter,

@@ -17,7 +17,7 @@ from tidings.delivery.errors import Refused
 from tidings.delivery.outcome import Outcome, Reason, Sent, Undeliverable
 from tidings.delivery.states import State, may_become
 from tidings.ledger.dead_letters.dead_letters import DeadLetters
-from tidings.ledger.dead_letters.rows import BurialRequest
+from tidings.ledger.dead_letters.rows import ArchiveRequest
 from tidings.ledger.notifications.changes import Changes
 
 S = State
@@ -100,7 +100,7 @@ def dead_letter_of(attempt: Attempt, reason: Reason, origin: Origin) -> DeadLett
         epoch=attempt.epoch,
         attempt=attempt.number,
         first_seen=now,
-        buried_at=now,
+        dead_lettered_at=now,
         exchange="tidings.dead",
         routing_key=attempt.lane.key,
         content_type="application/json",
@@ -108,30 +108,32 @@ def dead_letter_of(attempt: Attempt, reason: Reason, origin: Origin) -> DeadLett
     )
 
 
-def burying(reason: Reason, origin: Origin) -> Operation:
+def archiving(reason: Reason, origin: Origin) -> Operation:
     async def work(ledger: LedgerRig, attempt: Attempt) -> None:
         dead_letters = DeadLetters(ledger.database, actor="archive", window=WEEK)
-        await dead_letters.burials.bury([BurialRequest(dead_letter_of(attempt, reason, origin))])
+        await dead_letters.archiving.store(
+            [ArchiveRequest(dead_letter_of(attempt, reason, origin))]
+        )
 
     return work
 
 
-async def buried(ledger: LedgerRig, attempt: Attempt) -> tuple[DeadLetters, DeadLetter]:
+async def archived(ledger: LedgerRig, attempt: Attempt) -> tuple[DeadLetters, DeadLetter]:
     """A dead letter that lies open whatever its notification's state."""
     dead_letters = DeadLetters(ledger.database, actor="a person", window=WEEK)
     dead_letter = dead_letter_of(attempt, Reason.REJECTED, Origin.ASTRAY)
-    await dead_letters.burials.bury([BurialRequest(dead_letter)])
+    await dead_letters.archiving.store([ArchiveRequest(dead_letter)])
     return dead_letters, dead_letter
 
 
 async def discard(ledger: LedgerRig, attempt: Attempt) -> None:
-    dead_letters, dead_letter = await buried(ledger, attempt)
+    dead_letters, dead_letter = await archived(ledger, attempt)
     await dead_letters.closings.discard([dead_letter.id], "not worth it", actor="test")
 
 
 def replaying(*, force: bool) -> Operation:
     async def work(ledger: LedgerRig, attempt: Attempt) -> None:
-        dead_letters, dead_letter = await buried(ledger, attempt)
+        dead_letters, dead_letter = await archived(ledger, attempt)
         await dead_letters.replays.begin(
             [dead_letter.id], uuid4(), expires_at=lambda _: None, actor="test", force=force
         )
@@ -158,15 +160,15 @@ def outcomes() -> Iterator[Case]:
         yield Case(f"record {name} of another claim", recording(outcome, "another"), {})
 
 
-def burials() -> Iterator[Case]:
+def archivings() -> Iterator[Case]:
     """The worker's dead letters follow its record; RabbitMQ's tell of what no worker recorded."""
     unfinished = (S.QUEUED, S.RETRYING)
     for reason in Reason:
         by_lane = moves(reason.state, *unfinished)
-        yield Case(f"bury {reason} of a lane", burying(reason, Origin.LANE), by_lane)
+        yield Case(f"store {reason} of a lane", archiving(reason, Origin.LANE), by_lane)
         by_worker = {before: after for before, after in by_lane.items() if before is S.QUEUED}
-        yield Case(f"bury {reason} of a worker", burying(reason, Origin.WORKER), by_worker)
-        yield Case(f"bury {reason} gone astray", burying(reason, Origin.ASTRAY), {})
+        yield Case(f"store {reason} of a worker", archiving(reason, Origin.WORKER), by_worker)
+        yield Case(f"store {reason} gone astray", archiving(reason, Origin.ASTRAY), {})
 
 
 CLAIMS = [
@@ -192,7 +194,7 @@ GROUPS = {
     "records": [*outcomes(), RELEASE],
     "the outbox": OUTBOX,
     "people": PEOPLE,
-    "the archive": list(burials()),
+    "the archive": list(archivings()),
 }
 
 
@@ -229,7 +231,7 @@ async def test_what_is_stored_first_is_in_a_state_in_which_a_life_may_begin(
 
 
 async def test_every_change_that_no_attempt_tells_is_in_the_history(ledger: LedgerRig) -> None:
-    for case in (RELEASE, *OUTBOX, *PEOPLE, *burials()):
+    for case in (RELEASE, *OUTBOX, *PEOPLE, *archivings()):
         for before, after in case.moves.items():
             attempt = attempt_of()
             await ledger.put(attempt, before)

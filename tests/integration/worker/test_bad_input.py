@@ -173,4 +173,4 @@ async def test_a_forged_header_is_refused_by_name(
 
 async def dead_letters(rig: Rig) -> list[dict[str, object]]:
     """Every dead letter so far."""
-    return await rig.fetch("SELECT * FROM dead_letters ORDER BY buried_at")
+    return await rig.fetch("SELECT * FROM dead_letters ORDER BY dead_lettered_at")

@@ -35,7 +35,7 @@ async def dead_letters(rig: Rig, count: int) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
 
     async def stored() -> bool:
-        found[:] = await rig.fetch("SELECT * FROM dead_letters ORDER BY buried_at")
+        found[:] = await rig.fetch("SELECT * FROM dead_letters ORDER BY dead_lettered_at")
         return len(found) >= count
 
     await eventually(stored, 20)
@@ -103,7 +103,7 @@ async def test_a_copy_that_its_header_led_to_another_channel_is_a_dead_letter_an
     assert (dict(mail.sent), dict(hooks.sent)) == (dict.fromkeys(ids, 1), {})
     assert {one["notification_id"] for one in found} == set(ids)
     for one in found:
-        assert (one["reason"], one["kind"], one["state"]) == ("malformed", "misrouted", "buried")
+        assert (one["reason"], one["kind"], one["state"]) == ("malformed", "misrouted", "open")
         assert "came out of tidings.webhook.normal: its header CC: ['webhook.normal']" in str(
             one["message"]
         )

@@ -21,7 +21,7 @@ from tidings.operations.dead_letters.views import DeadLetterView
 from tidings_events.routing import Headers
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-BURIED = NOW - timedelta(minutes=3)
+SINCE = NOW - timedelta(minutes=3)
 ID = UUID("1600b796-ea13-5b3a-aeb8-28fe46668aa3")
 SAID = 'recipient: "jane@example.com" has no mailbox'
 
@@ -41,9 +41,9 @@ def dead_letter(headers: dict[str, Any] | None = None, **fields: Any) -> StoredD
         "fingerprint": "3e6c7556e063",
         "channel": "sms",
         "priority": "normal",
-        "first_failed_at": BURIED - timedelta(milliseconds=5),
-        "last_failed_at": BURIED - timedelta(milliseconds=5),
-        "buried_at": BURIED,
+        "first_failed_at": SINCE - timedelta(milliseconds=5),
+        "last_failed_at": SINCE - timedelta(milliseconds=5),
+        "dead_lettered_at": SINCE,
         "attempts": 1,
         "exchange": "tidings.dead",
         "routing_key": "sms.normal",
@@ -79,7 +79,7 @@ OURS: dict[str, Any] = {
     Headers.EPOCH: 0,
     Headers.ATTEMPT: 1,
     Headers.DEAD_LETTER: str(ID),
-    Headers.FIRST_SEEN: BURIED.isoformat(),
+    Headers.FIRST_SEEN: SINCE.isoformat(),
 }
 
 
@@ -151,7 +151,7 @@ EXPIRED: dict[str, Any] = {"reason": "expired", "kind": "expired"}
 def test_only_what_can_work_for_this_dead_letter_is_offered(
     fields: dict[str, Any], body: bytes, mended: str, again: bool
 ) -> None:
-    text = shown(dead_letter(state="buried", **fields), body)
+    text = shown(dead_letter(state="open", **fields), body)
     assert f"tidings dead edit {ID} {mended}--replay" in text
     assert f"tidings dead discard {ID}" in text
     assert (f"tidings replay {ID}" in text) is again
@@ -174,12 +174,12 @@ def test_why_it_can_t_be_read_is_broken_at_its_words() -> None:
 def test_a_moment_is_told_once() -> None:
     text = shown(dead_letter())
     assert text.count("11:57") == 1
-    assert "Buried" in text
+    assert "Since" in text
     assert "failed " not in text
 
 
 def test_when_it_was_published_is_told_as_the_other_times_are() -> None:
-    said = (BURIED - timedelta(milliseconds=1_500)).isoformat()
+    said = (SINCE - timedelta(milliseconds=1_500)).isoformat()
     properties = json.dumps({"app_id": "shop", "type": "welcome", "timestamp": said})
     text = shown(dead_letter(properties=properties))
     assert re.search(r"Published +\S+ 11:56:58\.500 \+00:00 \(3m 2s ago\)\n", text), text
@@ -187,7 +187,7 @@ def test_when_it_was_published_is_told_as_the_other_times_are() -> None:
 
 
 def test_the_header_of_the_publishing_time_is_told_once() -> None:
-    at = BURIED - timedelta(milliseconds=1_500)
+    at = SINCE - timedelta(milliseconds=1_500)
     in_ms = {"timestamp_in_ms": int(at.timestamp() * 1000)}
     properties = json.dumps({"timestamp": at.isoformat()})
     for headers in (in_ms, {Headers.ORIGINAL_HEADERS: in_ms}):
@@ -215,18 +215,18 @@ def test_a_time_of_publishing_that_is_none_stays_as_it_was_written() -> None:
     ],
 )
 def test_what_is_no_text_is_not_offered_to_an_editor(body: bytes, way: str) -> None:
-    assert way in shown(dead_letter(state="buried", reason="malformed"), body)
+    assert way in shown(dead_letter(state="open", reason="malformed"), body)
 
 
 def test_moments_that_differ_are_all_told() -> None:
-    first, last = BURIED - timedelta(hours=2), BURIED - timedelta(hours=1)
+    first, last = SINCE - timedelta(hours=2), SINCE - timedelta(hours=1)
     three = shown(dead_letter(first_failed_at=first, last_failed_at=last))
-    assert [label for label in ("First failed", "Last failed", "Buried") if label in three] == [
+    assert [label for label in ("First failed", "Last failed", "Since") if label in three] == [
         "First failed",
         "Last failed",
-        "Buried",
+        "Since",
     ]
-    two = shown(dead_letter(first_failed_at=first, last_failed_at=BURIED))
+    two = shown(dead_letter(first_failed_at=first, last_failed_at=SINCE))
     assert "Last failed" not in two
 
 
@@ -270,7 +270,7 @@ def test_every_state_of_a_dead_letter_can_be_asked_for_and_all_of_them_at_once()
     assert {one.value for one in WhichState} == {*map(str, DeadLetterState), "all"}
     assert states_of(None) == states_of([]) == OPEN
     assert states_of([WhichState.ALL]) == tuple(DeadLetterState)
-    assert states_of([WhichState.REPLAYED, WhichState.BURIED]) == (
-        DeadLetterState.BURIED,
+    assert states_of([WhichState.REPLAYED, WhichState.OPEN]) == (
+        DeadLetterState.OPEN,
         DeadLetterState.REPLAYED,
     )

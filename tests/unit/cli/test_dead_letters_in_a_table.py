@@ -1,4 +1,4 @@
-"""Dead letters fit the terminal: what one goes on with is never cut, nor why they were buried."""
+"""Dead letters fit the terminal: what one goes on with is never cut, nor why they were dead-lettered."""
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -27,7 +27,7 @@ def dead_letter() -> DeadLetterView:
     del row["failure"]
     told = {
         "id": ID,
-        "state": "buried",
+        "state": "open",
         "reason": "outcome_unknown",
         "kind": "rejected",
         "code": "550 5.1.1",
@@ -38,7 +38,7 @@ def dead_letter() -> DeadLetterView:
         "priority": "urgent",
         "routing_key": "whatsapp.urgent",
         "recipient": "somebody.with.a.long.name@mail.example.com",
-        "buried_at": NOW - timedelta(hours=23),
+        "dead_lettered_at": NOW - timedelta(hours=23),
         "attempts": 7,
         "headers": "{}",
         "properties": "{}",
@@ -89,7 +89,7 @@ def test_a_terminal_cuts_nothing_of_a_dead_letter(width: int) -> None:
     ] == []
 
 
-def test_why_a_group_was_buried_has_the_width_of_the_terminal() -> None:
+def test_why_a_group_was_dead_lettered_has_the_width_of_the_terminal() -> None:
     lines = printed(groups_table(DeadLetterGroups((group(),) * 17), NOW), 80).splitlines()
     assert lines[2] == f"  Why 550 5.1.1 {WHY}"
     assert len(lines) == 1 + 17 * 2

@@ -100,7 +100,7 @@ def dead_letter() -> StoredDeadLetter:
         "channel": "whatsapp",
         "priority": "urgent",
         "recipient": "somebody@a-department.of-a-subsidiary.example.com",
-        "buried_at": NOW - timedelta(hours=23),
+        "dead_lettered_at": NOW - timedelta(hours=23),
         "attempts": 7,
         "headers": "{}",
         "properties": "{}",

@@ -12,7 +12,14 @@ from tests.support.attempts import body_of
 
 from tidings.cli.show import told
 from tidings.delivery.states import State
-from tidings.ledger.notifications.stories import Burial, Change, Recipient, Story, Summary, Try
+from tidings.ledger.notifications.stories import (
+    Change,
+    DeadLetterLine,
+    Recipient,
+    Story,
+    Summary,
+    Try,
+)
 from tidings.operations.notifications import StoryView
 
 NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
@@ -210,8 +217,8 @@ def test_what_was_put_off_since_its_last_attempt_is_said_to_wait_so() -> None:
 
 
 def test_a_dead_letter_is_named_with_what_can_be_done() -> None:
-    dead_letter = Burial(
-        UUID(int=3), UUID(int=7), 0, "buried", "rejected", "rejected", "550", "no", NOW, None
+    dead_letter = DeadLetterLine(
+        UUID(int=3), UUID(int=7), 0, "open", "rejected", "rejected", "550", "no", NOW, None
     )
     text = said(a_story(a_summary(state=State.FAILED), dead_letters=(dead_letter,)))
     assert f"tidings dead show {dead_letter.id}" in text
@@ -233,8 +240,8 @@ def test_a_dead_letter_is_named_with_what_can_be_done() -> None:
 def test_only_what_can_work_for_this_dead_letter_is_offered(
     code: str, body: bytes, expires_at: datetime | None, offered: tuple[str, ...]
 ) -> None:
-    dead_letter = Burial(
-        UUID(int=3), UUID(int=7), 0, "buried", "expired", "rejected", code, "no", NOW, None
+    dead_letter = DeadLetterLine(
+        UUID(int=3), UUID(int=7), 0, "open", "expired", "rejected", code, "no", NOW, None
     )
     summary = a_summary(state=State.FAILED, reason="expired", expires_at=expires_at)
     text = said(a_story(summary, dead_letters=(dead_letter,), body=body))
@@ -300,8 +307,8 @@ def test_in_a_narrow_terminal_what_goes_on_begins_below_its_text_and_no_id_is_cu
     width: int,
 ) -> None:
     long = "the relay can't take mail for the recipient now, and says that it may be able to later"
-    dead_letter = Burial(
-        UUID(int=3), UUID(int=7), 0, "buried", "rejected", "rejected", "550", "no", NOW, None
+    dead_letter = DeadLetterLine(
+        UUID(int=3), UUID(int=7), 0, "open", "rejected", "rejected", "550", "no", NOW, None
     )
     why = f"dead letter {dead_letter.id} replayed, by cli jane@desk, as the mailbox is there again"
     story = a_story(

@@ -71,7 +71,7 @@ LINE_ENDS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"]
 @dataclass(frozen=True, slots=True)
 class Inner:
     said: str | None
-    state: DeadLetterState = DeadLetterState.BURIED
+    state: DeadLetterState = DeadLetterState.OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def test_every_text_of_a_record_stays_on_its_line(end: str) -> None:
     assert all(len(str(one).splitlines()) == 1 for one in texts), texts
     assert told.inner == record.inner
     assert (told.several[1], told.body, told.labels) == (Inner("b"), record.body, record.labels)
-    assert told.inner.state is DeadLetterState.BURIED
+    assert told.inner.state is DeadLetterState.OPEN
     assert single_lines(told) == told
 
 

@@ -65,7 +65,7 @@ def test_an_empty_value_is_refused(path: tuple[str, ...], param: Any) -> None:
     [
         (("list", "--state", "sen"), "sent"),
         (("dead", "list", "--reason", "reject"), "rejected"),
-        (("dead", "list", "--state", "berried"), "buried"),
+        (("dead", "list", "--state", "berried"), "open"),
         (("publish", "sms", "--priority", "urgend"), "urgent"),
         (("list", "--channel", "emial"), "email"),
         (("dead", "list", "--channel", "webhok"), "webhook"),
@@ -97,7 +97,7 @@ def test_every_command_that_takes_a_channel_refuses_one_that_there_is_not(
     ("typed", "said"),
     [
         ("list -s sent,failed", "'sent,failed' is several: give it once for each, `--state sent --state failed`"),
-        ("dead list --state buried,replayed", "`--state buried --state replayed`"),
+        ("dead list --state dead-lettered,replayed", "`--state open --state replayed`"),
         ("worker --channel email,sms", "give it once for each, `--channel email --channel sms`"),
         ("dead list --reason rejected,expired", "'rejected,expired' is several: it takes one"),
         ("list --channel email,sms", "'email,sms' is several: it takes one"),

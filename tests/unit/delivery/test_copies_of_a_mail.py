@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tests.support.attempts import NOW, attempt_of
 
+from tidings.delivery.archiving import Refusal, Standing, Store, decide, refusal
 from tidings.delivery.attempt import Attempt
-from tidings.delivery.burying import Bury, Refusal, Standing, decide, refusal
 from tidings.delivery.dead_letter import DeadLetter, DeadLetterState, Origin
 from tidings.delivery.delay import Delay
 from tidings.delivery.doubt import admitted
@@ -191,7 +191,7 @@ def dead_letter(epoch: int = 0) -> DeadLetter:
         epoch=epoch,
         attempt=1,
         first_seen=NOW,
-        buried_at=NOW,
+        dead_lettered_at=NOW,
         exchange="",
         routing_key="",
         content_type=None,
@@ -205,10 +205,10 @@ SENT_IN_PART = Standing(State.SENT, 0, 1, reason=Reason.COPIES_REFUSED)
 @pytest.mark.parametrize(
     ("standing", "state", "becomes"),
     [
-        (SENT_IN_PART, DeadLetterState.BURIED, None),
+        (SENT_IN_PART, DeadLetterState.OPEN, None),
         (replace(SENT_IN_PART, epoch=1), DeadLetterState.DISCARDED, None),
         (replace(SENT_IN_PART, reason=None), DeadLetterState.DISCARDED, None),
-        (None, DeadLetterState.BURIED, State.SENT),
+        (None, DeadLetterState.OPEN, State.SENT),
     ],
 )
 def test_the_dead_letter_of_a_copy_waits_for_a_person_and_changes_nothing(
@@ -216,7 +216,7 @@ def test_the_dead_letter_of_a_copy_waits_for_a_person_and_changes_nothing(
 ) -> None:
     decision = decide(dead_letter(), standing, NOW)
 
-    assert isinstance(decision, Bury)
+    assert isinstance(decision, Store)
     assert (decision.state, decision.becomes) == (state, becomes)
 
 
@@ -234,7 +234,7 @@ def test_a_message_for_copies_alone_that_rabbitmq_gave_up_ends_its_mail_as_sent(
 
     decision = decide(given_up, Standing(state, 0, 1, reached=True, perhaps_sent=True), NOW)
 
-    assert isinstance(decision, Bury)
+    assert isinstance(decision, Store)
     assert (decision.dead_letter.reason, decision.becomes) == (Reason.COPIES_REFUSED, State.SENT)
     assert decision.dead_letter.failure.message == "sent; copies given up: handed out too often"
 

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from tidings.delivery.archiving import REPLAYABLE, Refusal, Standing, Store, Wait, decide, refusal
 from tidings.delivery.attempt import Lane
-from tidings.delivery.burying import REPLAYABLE, Bury, Refusal, Standing, Wait, decide, refusal
 from tidings.delivery.dead_letter import (
     DEAD_LETTER_TRANSITIONS,
     DeadLetter,
@@ -49,7 +49,7 @@ def dead_letter(
         epoch=epoch,
         attempt=attempt,
         first_seen=NOW,
-        buried_at=NOW,
+        dead_lettered_at=NOW,
         exchange="",
         routing_key="email.normal",
         content_type=None,
@@ -57,21 +57,21 @@ def dead_letter(
     )
 
 
-def buried(decision: Bury | Wait) -> Bury:
-    assert isinstance(decision, Bury)
+def archived(decision: Store | Wait) -> Store:
+    assert isinstance(decision, Store)
     return decision
 
 
 def test_a_dead_letter_that_can_t_be_read_has_no_notification_to_end() -> None:
     unread = replace(dead_letter(Origin.ASTRAY, Reason.MALFORMED), notification=None)
-    assert buried(decide(unread, None, NOW)).becomes is None
+    assert archived(decide(unread, None, NOW)).becomes is None
 
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_a_notification_that_the_ledger_lacks_ends_as_the_reason_says(reason: Reason) -> None:
-    decision = buried(decide(dead_letter(reason=reason), None, NOW))
+    decision = archived(decide(dead_letter(reason=reason), None, NOW))
     assert decision.becomes is reason.state
-    assert decision.state is DeadLetterState.BURIED
+    assert decision.state is DeadLetterState.OPEN
 
 
 def test_every_move_is_in_the_table_and_only_in_the_dead_letters_own_epoch() -> None:
@@ -80,19 +80,19 @@ def test_every_move_is_in_the_table_and_only_in_the_dead_letters_own_epoch() -> 
         Origin, Reason, State, (0, 1), (0, 1, 2), (False, True)
     ):
         standing = Standing(state, epoch, attempt, lapsed, perhaps_sent=doubt)
-        decision = buried(decide(dead_letter(origin, reason), standing, NOW))
+        decision = archived(decide(dead_letter(origin, reason), standing, NOW))
         if decision.becomes is not None:
             assert may_become(state, decision.becomes)
             assert state in UNFINISHED
             assert epoch == 0
             assert origin is not Origin.ASTRAY
-        if decision.state is not DeadLetterState.BURIED:
+        if decision.state is not DeadLetterState.OPEN:
             assert decision.note
 
 
 @pytest.mark.parametrize("state", sorted(FINISHED - REPLAYABLE))
 def test_a_notification_that_ended_well_closes_its_dead_letter(state: State) -> None:
-    decision = buried(decide(dead_letter(), Standing(state, 0, 1), NOW))
+    decision = archived(decide(dead_letter(), Standing(state, 0, 1), NOW))
     assert decision.state is DeadLetterState.DISCARDED
     assert state.value in (decision.note or "")
 
@@ -101,10 +101,10 @@ def test_a_notification_that_ended_well_closes_its_dead_letter(state: State) -> 
 def test_what_the_attempt_said_is_kept_rather_than_what_rabbitmq_knows(state: State) -> None:
     failure = Failure("rejected", "no such user", "smtp", "550")
     standing = Standing(state, 0, 1, reason=Reason.REJECTED, failure=failure)
-    from_lane = buried(decide(dead_letter(), standing, NOW)).dead_letter
+    from_lane = archived(decide(dead_letter(), standing, NOW)).dead_letter
     assert (from_lane.reason, from_lane.failure) == (Reason.REJECTED, failure)
     from_worker = dead_letter(Origin.WORKER, Reason.EXHAUSTED)
-    assert buried(decide(from_worker, standing, NOW)).dead_letter == from_worker
+    assert archived(decide(from_worker, standing, NOW)).dead_letter == from_worker
 
 
 def test_somebody_who_may_be_sending_is_waited_for() -> None:
@@ -123,7 +123,7 @@ def test_somebody_who_may_be_sending_is_waited_for() -> None:
     ids=lambda standing: standing.state,
 )
 def test_what_may_have_been_delivered_is_unknown_and_not_failed(standing: Standing) -> None:
-    unknown = buried(decide(dead_letter(), standing, NOW))
+    unknown = archived(decide(dead_letter(), standing, NOW))
     assert unknown.becomes is State.UNKNOWN
     assert unknown.dead_letter.reason is Reason.OUTCOME_UNKNOWN
 
@@ -134,28 +134,28 @@ def test_a_dead_letter_with_other_content_ends_nothing(state: State) -> None:
     lapsed = NOW - timedelta(seconds=1)
     other = Standing(state, 0, 1, lapsed, content=sha256(b"another body").digest())
     one = dead_letter()
-    decision = buried(decide(one, other, NOW))
+    decision = archived(decide(one, other, NOW))
     assert (decision.becomes, decision.state) == (None, DeadLetterState.DISCARDED)
     own = replace(other, content=sha256(one.body).digest())
-    assert buried(decide(one, own, NOW)).becomes is not None
+    assert archived(decide(one, own, NOW)).becomes is not None
 
 
 def test_a_copy_that_was_overtaken_ends_nothing() -> None:
     standing = Standing(State.RETRYING, 0, 3)
-    decision = buried(decide(dead_letter(attempt=1), standing, NOW))
+    decision = archived(decide(dead_letter(attempt=1), standing, NOW))
     assert (decision.becomes, decision.state) == (None, DeadLetterState.DISCARDED)
 
 
 def test_a_message_lost_between_its_record_and_its_tier_is_not_lost() -> None:
     """Recorded as retrying, and perhaps never published to its tier: the dead letter is all there is."""
     standing = Standing(State.RETRYING, 0, 1)
-    decision = buried(decide(dead_letter(attempt=1), standing, NOW))
-    assert (decision.becomes, decision.state) == (State.FAILED, DeadLetterState.BURIED)
+    decision = archived(decide(dead_letter(attempt=1), standing, NOW))
+    assert (decision.becomes, decision.state) == (State.FAILED, DeadLetterState.OPEN)
 
 
 def test_a_worker_whose_lease_had_run_out_ends_nothing() -> None:
     late = dead_letter(Origin.WORKER, Reason.REJECTED, attempt=1)
-    decision = buried(decide(late, Standing(State.RETRYING, 0, 1), NOW))
+    decision = archived(decide(late, Standing(State.RETRYING, 0, 1), NOW))
     assert (decision.becomes, decision.state) == (None, DeadLetterState.DISCARDED)
 
 

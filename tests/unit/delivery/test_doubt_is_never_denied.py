@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from tests.support.attempts import NOW, attempt_of
 
-from tidings.delivery.burying import Bury, Standing, decide
+from tidings.delivery.archiving import Standing, Store, decide
 from tidings.delivery.dead_letter import DeadLetter, Origin
 from tidings.delivery.delay import Delay
 from tidings.delivery.doubt import admitted
@@ -94,7 +94,7 @@ def test_whatever_the_archive_ends_after_a_doubt() -> None:
             epoch=0,
             attempt=1,
             first_seen=NOW,
-            buried_at=NOW,
+            dead_lettered_at=NOW,
             exchange="",
             routing_key="email.normal",
             content_type=None,
@@ -102,7 +102,7 @@ def test_whatever_the_archive_ends_after_a_doubt() -> None:
         )
         standing = Standing(state, 0, number, lapsed, perhaps_sent=True, reached=reached)
         decision = decide(dead_letter, standing, NOW)
-        assert isinstance(decision, Bury)
+        assert isinstance(decision, Store)
         assert decision.becomes not in DENYING, (origin, reason, state, number, reached)
         if decision.becomes is not None:
             assert decision.becomes is decision.dead_letter.reason.state

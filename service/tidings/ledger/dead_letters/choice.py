@@ -8,8 +8,8 @@ from uuid import UUID
 
 from asyncpg import Record
 
+from tidings.delivery.archiving import Objection, Refusal, refusal
 from tidings.delivery.attempt import Attempt, Lane
-from tidings.delivery.burying import Objection, Refusal, refusal
 from tidings.delivery.dead_letter import DeadLetterState, lane_of
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.rows import ExpiresAt, first_attempt, standing
@@ -125,7 +125,7 @@ def _read_one(row: Record, *, force: bool) -> Readable | NotReplayed:
 def _closed(state: DeadLetterState, *, force: bool) -> Objection | None:
     """Why a dead letter in this state is not replayed."""
     match state:
-        case DeadLetterState.BURIED:
+        case DeadLetterState.OPEN:
             return None
         case DeadLetterState.REPLAYED:
             again = Objection(Refusal.ALREADY_REPLAYED, "it was replayed already")

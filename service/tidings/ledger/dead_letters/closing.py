@@ -9,7 +9,7 @@ from tidings.ledger.database import Database
 
 DISCARD: Final = """
 WITH open AS (
-    SELECT id FROM dead_letters WHERE id = ANY($1::uuid[]) AND state = 'buried' ORDER BY id FOR UPDATE
+    SELECT id FROM dead_letters WHERE id = ANY($1::uuid[]) AND state = 'open' ORDER BY id FOR UPDATE
 ), closed AS (
     UPDATE dead_letters d SET state = 'discarded', note = $2, actor = $3, changed_at = now()
       FROM open WHERE d.id = open.id
@@ -19,7 +19,7 @@ WITH open AS (
       FROM closed JOIN notifications n ON n.id = closed.notification_id AND n.epoch = closed.epoch
      WHERE n.state = ANY($4::text[])
        AND NOT EXISTS (SELECT FROM dead_letters other
-                        WHERE other.notification_id = n.id AND other.state IN ('buried', 'replaying')
+                        WHERE other.notification_id = n.id AND other.state IN ('open', 'replaying')
                           AND other.id NOT IN (SELECT id FROM closed))
 ), ended AS (
     UPDATE notifications n SET state = 'discarded', updated_at = now()
@@ -42,7 +42,7 @@ class Closings:
     async def discard(
         self, dead_letters: Sequence[UUID], why: str, *, actor: str
     ) -> Sequence[UUID]:
-        """Close dead letters for good; those that were closed. The others were no longer buried.
+        """Close dead letters for good; those that were closed. The others were no longer open.
 
         Args:
             actor: Named in the dead letters and in the history of their notifications.

@@ -5,7 +5,7 @@ from tidings.ledger.dead_letters.closing import Closings
 from tidings.ledger.dead_letters.editing import Editing
 from tidings.ledger.dead_letters.replay import Replays
 from tidings.ledger.dead_letters.search import DeadLetterSearch
-from tidings.ledger.dead_letters.storing import Burials
+from tidings.ledger.dead_letters.storing import Archiving
 from tidings.ledger.operators.escalations import Escalations
 
 
@@ -18,7 +18,7 @@ class DeadLetters:
     """
 
     def __init__(self, database: Database, *, actor: str, window: float) -> None:
-        self.burials = Burials(database, actor=actor)
+        self.archiving = Archiving(database, actor=actor)
         self.search = DeadLetterSearch(database)
         self.closings = Closings(database)
         self.editing = Editing(database)

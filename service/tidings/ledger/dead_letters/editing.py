@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 from asyncpg import Record
 
+from tidings.delivery.archiving import Standing
 from tidings.delivery.attempt import Attempt
-from tidings.delivery.burying import Standing
 from tidings.delivery.dead_letter import DeadLetterState, lane_of
 from tidings.delivery.errors import Refused
 from tidings.delivery.outcome import Reason
@@ -32,7 +32,7 @@ Change: TypeAlias = Callable[[bytes], bytes]
 """Makes one body of another; may raise `Refused`."""
 
 LOCK: Final = """
-SELECT id, state, notification_id, epoch, reason, kind, message, routing_key, buried_at, supersedes,
+SELECT id, state, notification_id, epoch, reason, kind, message, routing_key, dead_lettered_at, supersedes,
        headers, properties, body
   FROM dead_letters WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
 """
@@ -61,11 +61,11 @@ WITH i AS (
 )
 INSERT INTO dead_letters (id, notification_id, epoch, state, reason, kind, code, message, provider, fingerprint,
                           channel, priority, category, recipient, user_id, entity_type, entity_id, attempts,
-                          first_failed_at, last_failed_at, buried_at, exchange, routing_key, content_type, headers,
+                          first_failed_at, last_failed_at, dead_lettered_at, exchange, routing_key, content_type, headers,
                           properties, body, actor, note, supersedes)
-SELECT i.new, i.notification_id, i.epoch, 'buried', old.reason, old.kind, old.code, old.message, old.provider,
+SELECT i.new, i.notification_id, i.epoch, 'open', old.reason, old.kind, old.code, old.message, old.provider,
        old.fingerprint, i.channel, i.priority, i.category, i.recipient, i.user_id, i.entity_type, i.entity_id,
-       old.attempts, old.first_failed_at, old.last_failed_at, old.buried_at, old.exchange, i.routing_key,
+       old.attempts, old.first_failed_at, old.last_failed_at, old.dead_lettered_at, old.exchange, i.routing_key,
        'application/json', old.headers, old.properties, i.body, $1, 'edited', old.id
   FROM old JOIN i ON i.dead_letter = old.id
 """
@@ -82,7 +82,7 @@ class NoEdit(StrEnum):
 
     UNCHANGED = "unchanged"
     NOT_OPEN = "not_open"
-    """It is no longer buried."""
+    """It is no longer open."""
     MALFORMED = "malformed"
     """What would stand in its place can't be read, or it can't be changed so."""
     OTHER_ID = "other_id"
@@ -165,7 +165,7 @@ class Editing:
         actor: str,
         rehearsed: bool = False,
     ) -> Edits:
-        """Bury edited dead letters in the place of these, in one transaction.
+        """Store edited dead letters in the place of these, in one transaction.
 
         Args:
             change: What is to be different. The notification keeps its id, where that could be read.
@@ -189,11 +189,11 @@ class Editing:
     async def supersede(
         self, dead_letter: UUID, body: bytes, *, expires_at: ExpiresAt, actor: str
     ) -> UUID:
-        """Bury a dead letter with this body in the place of one; the new dead letter's id.
+        """Store a dead letter with this body in the place of one; the new dead letter's id.
 
         Raises:
             InvalidNotification: The body can't be read.
-            Refused: The dead letter is not buried any more, or its notification has moved on.
+            Refused: The dead letter is not open any more, or its notification has moved on.
         """
         parse(body)
         done = await self.edit([dead_letter], lambda _: body, expires_at=expires_at, actor=actor)
@@ -253,8 +253,8 @@ class Editing:
 
 def _draft(old: Record, change: Change) -> _Draft | NotEdited:
     dead_letter = old["id"]
-    if old["state"] != DeadLetterState.BURIED:
-        why = f"dead letter {dead_letter} is {old['state']}: only a buried one can be edited"
+    if old["state"] != DeadLetterState.OPEN:
+        why = f"dead letter {dead_letter} is {old['state']}: only an open one can be edited"
         return NotEdited(dead_letter, NoEdit.NOT_OPEN, why)
     try:
         body = change(old["body"])

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from asyncpg import Record
 
-from tidings.delivery.burying import Refusal
+from tidings.delivery.archiving import Refusal
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.choice import (
@@ -32,7 +32,7 @@ from tidings.ledger.notifications.doubt import OF_DEAD_LETTERS, doubtful
 from tidings.ledger.notifications.idempotency import Use, hold
 
 LOCK: Final = """
-SELECT id, notification_id, epoch, state, replay, reason, kind, message, routing_key, buried_at,
+SELECT id, notification_id, epoch, state, replay, reason, kind, message, routing_key, dead_lettered_at,
        headers, properties, body
   FROM dead_letters
  WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from asyncpg import Record
 
+from tidings.delivery.archiving import Standing
 from tidings.delivery.arrival import arrival
 from tidings.delivery.attempt import YEARS, Attempt, Lane
-from tidings.delivery.burying import Standing
 from tidings.delivery.dead_letter import DeadLetter, DeadLetterState
 from tidings.delivery.fingerprint import fingerprint
 from tidings.delivery.outcome import UNTRIED, Failure, Reason
@@ -26,7 +26,7 @@ ExpiresAt: TypeAlias = Callable[[Attempt], datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
-class BurialRequest:
+class ArchiveRequest:
     """A dead letter to be stored."""
 
     dead_letter: DeadLetter
@@ -60,7 +60,7 @@ class Introduced:
 
 
 @dataclass(frozen=True, slots=True)
-class Grave:
+class DeadLetterEntry:
     """A dead letter with what is decided of it, ready to be stored."""
 
     id: UUID
@@ -98,7 +98,7 @@ class StoredDeadLetter:
     """The number of the last one in its epoch."""
     first_failed_at: datetime
     last_failed_at: datetime
-    buried_at: datetime
+    dead_lettered_at: datetime
     exchange: str
     routing_key: str
     content_type: str | None
@@ -134,7 +134,7 @@ class StoredDeadLetter:
 DEAD_LETTER: Final = """
 d.id, d.notification_id, d.epoch, d.state, d.reason, d.kind, d.message, d.provider, d.code, d.fingerprint,
 d.channel, d.priority, d.category, d.recipient, d.user_id, d.entity_type, d.entity_id, d.attempts,
-d.first_failed_at, d.last_failed_at, d.buried_at, d.exchange, d.routing_key, d.content_type, d.headers,
+d.first_failed_at, d.last_failed_at, d.dead_lettered_at, d.exchange, d.routing_key, d.content_type, d.headers,
 d.properties,
 d.changed_at, d.actor, d.note, d.supersedes, d.replay_epoch, d.replayed_at, octet_length(d.body) AS size
 """
@@ -150,7 +150,7 @@ SELECT id, state, epoch, attempt, lease_until, reason, provider, failure_kind, f
 """
 """How notifications stand, locked in the order in which everybody locks them."""
 
-SAID: Final = ("reason", "kind", "message", "buried_at")
+SAID: Final = ("reason", "kind", "message", "dead_lettered_at")
 """What a dead letter says of the end of its notification."""
 ARCHIVE: Final = "archive"
 """Who refused what only a dead letter knew of: which process it was is not kept."""
@@ -158,7 +158,7 @@ ARCHIVE: Final = "archive"
 INTRODUCE_FAILED: Final = f"""
 WITH incoming AS (
     SELECT * FROM unnest({rows.COLUMNS.parameters("text", "text", "text", "timestamptz")})
-        AS i ({rows.COLUMNS.names}, reason, kind, message, buried_at)
+        AS i ({rows.COLUMNS.names}, reason, kind, message, dead_lettered_at)
 ), added AS (
     INSERT INTO notifications ({rows.COLUMNS.names}, state, epoch, attempt, finished_at, reason, failure_kind, failure_message)
     SELECT {rows.COLUMNS.names}, 'failed', 0, 0, now(), reason, kind, message FROM incoming
@@ -166,9 +166,9 @@ WITH incoming AS (
     RETURNING id
 )
 INSERT INTO transitions (notification_id, epoch, at, before, after, actor, reason)
-SELECT id, 0, buried_at, 'queued', 'failed', '{ARCHIVE}', 'dead letter: ' || message FROM added JOIN incoming USING (id)
+SELECT id, 0, dead_lettered_at, 'queued', 'failed', '{ARCHIVE}', 'dead letter: ' || message FROM added JOIN incoming USING (id)
 """
-"""Stores notifications that only a dead letter knew of, and that they were refused when it was buried."""
+"""Stores notifications that only a dead letter knew of, and that they were refused when it was dead-lettered."""
 
 
 def standing(row: Record) -> Standing:
@@ -208,7 +208,7 @@ class Column:
 
     name: str
     type: str
-    value: Callable[[Grave], object]
+    value: Callable[[DeadLetterEntry], object]
 
 
 COLUMNS: Final = (
@@ -234,7 +234,7 @@ COLUMNS: Final = (
     Column("entity_type", "text", lambda one: one.dead_letter.particulars.entity_type),
     Column("entity_id", "text", lambda one: one.dead_letter.particulars.entity_id),
     Column("attempts", "int", lambda one: one.dead_letter.attempts),
-    Column("buried_at", "timestamptz", lambda one: one.dead_letter.buried_at),
+    Column("dead_lettered_at", "timestamptz", lambda one: one.dead_letter.dead_lettered_at),
     Column("exchange", "text", lambda one: one.dead_letter.exchange),
     Column("routing_key", "text", lambda one: one.dead_letter.routing_key),
     Column("content_type", "text", lambda one: one.dead_letter.content_type),
@@ -251,9 +251,9 @@ PARAMETERS: Final = ", ".join(
 )
 
 
-def columns(graves: Iterable[Grave]) -> list[list[object]]:
+def columns(entries: Iterable[DeadLetterEntry]) -> list[list[object]]:
     """One list of values per column, in the order of `COLUMNS`."""
-    items = list(graves)
+    items = list(entries)
     return [[column.value(one) for one in items] for column in COLUMNS]
 
 
@@ -268,7 +268,7 @@ def first_attempt(row: Record, notification: Notification, body: bytes, lane: La
     It counts from when its producer says that it was published, as any other does.
     """
     said = published_at(json.loads(row["properties"]))
-    at, source = arrival(said, notification.id, row["buried_at"])
+    at, source = arrival(said, notification.id, row["dead_lettered_at"])
     traceparent = _traceparent(json.loads(row["headers"]))
     return Attempt(
         notification, body, lane, 0, 0, at, traceparent, source, producer=producer_of(row)

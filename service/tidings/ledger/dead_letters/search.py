@@ -32,7 +32,7 @@ SELECT id FROM dead_letters
 
 ALIKE: Final = """
 SELECT id, notification_id, state FROM dead_letters WHERE id = ANY($1::uuid[])
- ORDER BY epoch DESC, buried_at DESC, id
+ ORDER BY epoch DESC, dead_lettered_at DESC, id
 """
 ALIKE_AT_MOST: Final = 100
 """Dead letters that are looked at to see whether they are all of one notification."""
@@ -52,9 +52,9 @@ class DeadLetterFilter:
     fingerprint: str | None = None
     """Or its beginning."""
     since: datetime | None = None
-    """Buried at this time or later."""
+    """Dead-lettered at this time or later."""
     until: datetime | None = None
-    """Buried before."""
+    """Dead-lettered before."""
     category: str | None = None
     user_id: str | None = None
     entity_type: str | None = None
@@ -155,7 +155,7 @@ class DeadLetterSearch:
         where, values = _where(wanted)
         statement = f"""
             SELECT {DEAD_LETTER} FROM dead_letters d WHERE {where}
-             ORDER BY d.buried_at DESC, d.id DESC LIMIT ${len(values) + 1}
+             ORDER BY d.dead_lettered_at DESC, d.id DESC LIMIT ${len(values) + 1}
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(statement, *values, limit)
@@ -175,7 +175,7 @@ class DeadLetterSearch:
         where, values = _where(wanted)
         statement = f"""
             SELECT d.id FROM dead_letters d WHERE {where}
-             ORDER BY d.buried_at, d.id LIMIT ${len(values) + 1}
+             ORDER BY d.dead_lettered_at, d.id LIMIT ${len(values) + 1}
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(statement, *values, limit)
@@ -186,7 +186,7 @@ class DeadLetterSearch:
         where, values = _where(wanted)
         statement = f"""
             SELECT d.id, octet_length(d.body) AS size FROM dead_letters d WHERE {where}
-             ORDER BY d.buried_at, d.id LIMIT ${len(values) + 1}
+             ORDER BY d.dead_lettered_at, d.id LIMIT ${len(values) + 1}
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(statement, *values, limit)
@@ -205,7 +205,7 @@ class DeadLetterSearch:
         )
         statement = f"""
             SELECT d.id, octet_length(d.body) AS size, {uncertain} AS uncertain, {too_late} AS too_late FROM {joined}
-             ORDER BY d.buried_at, d.id
+             ORDER BY d.dead_lettered_at, d.id
         """  # once: of each its notification is read, and those lie scattered
         async with self._database.connection() as connection:
             rows = await connection.fetch(statement, *values)
@@ -221,7 +221,7 @@ class DeadLetterSearch:
         statement = f"""
             WITH grouped AS (
                 SELECT d.fingerprint, count(*) AS dead_letters, min(d.first_failed_at) AS first_at,
-                       max(d.last_failed_at) AS last_at, (array_agg(d.id ORDER BY d.buried_at DESC))[1] AS example
+                       max(d.last_failed_at) AS last_at, (array_agg(d.id ORDER BY d.dead_lettered_at DESC))[1] AS example
                   FROM dead_letters d WHERE {where}
                  GROUP BY d.fingerprint
                  ORDER BY dead_letters DESC, d.fingerprint LIMIT ${len(values) + 1}
@@ -279,8 +279,8 @@ def _asked(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, Any
     yield "d.channel = {}", wanted.channel
     yield "d.reason = {}", wanted.reason and wanted.reason.value
     yield "d.fingerprint LIKE {} || '%'", wanted.fingerprint
-    yield "d.buried_at >= {}", wanted.since
-    yield "d.buried_at < {}", wanted.until
+    yield "d.dead_lettered_at >= {}", wanted.since
+    yield "d.dead_lettered_at < {}", wanted.until
     yield "d.category = {}", wanted.category
     yield "d.user_id = {}", wanted.user_id
     yield "d.entity_type = {}", wanted.entity_type
@@ -291,7 +291,7 @@ def _asked(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, Any
         wanted.id_prefix and wanted.id_prefix.within,
     )
     yield (
-        "(d.buried_at, d.id) < (SELECT buried_at, id FROM dead_letters WHERE id = {})",
+        "(d.dead_lettered_at, d.id) < (SELECT dead_lettered_at, id FROM dead_letters WHERE id = {})",
         wanted.before,
     )
     if states:

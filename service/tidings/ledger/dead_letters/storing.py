@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Final
 from uuid import UUID, uuid5
 
-from tidings.delivery.burying import Bury, Standing, Wait, decide
+from tidings.delivery.archiving import Standing, Store, Wait, decide
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.ledger.database import Connection, Database
@@ -15,8 +15,8 @@ from tidings.ledger.dead_letters.rows import (
     NAMES,
     PARAMETERS,
     STANDING,
-    BurialRequest,
-    Grave,
+    ArchiveRequest,
+    DeadLetterEntry,
     Introduced,
     columns,
     standing,
@@ -29,15 +29,15 @@ PROPERTIES: Final = """
        coalesce(properties,
                 (SELECT n.properties FROM notifications n WHERE n.id = incoming.notification_id),
                 (SELECT d.properties FROM dead_letters d
-                  WHERE d.notification_id = incoming.notification_id AND d.properties <> '{}' ORDER BY d.buried_at LIMIT 1),
+                  WHERE d.notification_id = incoming.notification_id AND d.properties <> '{}' ORDER BY d.dead_lettered_at LIMIT 1),
                 '{}')
 """
 """What was replayed, or waited for its time, comes without those that its producer set: they are here already."""
 
-BURY: Final = f"""
+STORE: Final = f"""
 INSERT INTO dead_letters ({NAMES}, first_failed_at, last_failed_at)
 SELECT {NAMES.replace("attempts", "greatest(attempts, made.count)").replace("properties", PROPERTIES)},
-       coalesce(made.first, buried_at), coalesce(made.last, buried_at)
+       coalesce(made.first, dead_lettered_at), coalesce(made.last, dead_lettered_at)
   FROM unnest({PARAMETERS}) AS incoming ({NAMES}),
        LATERAL (SELECT count(*)::int AS count, min(ended) AS first, max(ended) AS last
                   FROM (SELECT a.started_at + a.duration_ms * interval '1 millisecond' AS ended FROM attempts a
@@ -78,10 +78,10 @@ SELECT id, epoch, before, after, $1::text, 'dead letter: ' || message FROM moved
 
 
 @dataclass(frozen=True, slots=True)
-class Buried:
+class Archived:
     """A dead letter is stored."""
 
-    grave: Grave
+    entry: DeadLetterEntry
     new: bool
     """False where it had been stored before: it was delivered again."""
 
@@ -90,12 +90,12 @@ class Buried:
 class _Case:
     """A dead letter that is to be stored, and how its notification stood before."""
 
-    request: BurialRequest
+    request: ArchiveRequest
     before: Standing | None
-    decision: Bury
+    decision: Store
 
 
-class Burials:
+class Archiving:
     """Stores dead letters.
 
     Args:
@@ -106,7 +106,7 @@ class Burials:
         self._database = database
         self._actor = actor
 
-    async def bury(self, requests: Sequence[BurialRequest]) -> Sequence[Buried | Wait]:
+    async def store(self, requests: Sequence[ArchiveRequest]) -> Sequence[Archived | Wait]:
         """Store dead letters and what they mean for their notifications, in one transaction.
 
         Returns:
@@ -118,7 +118,7 @@ class Burials:
         async with self._database.transaction() as connection:
             decided = await _decide(connection, requests)
             cases = [case for case in decided if isinstance(case, _Case)]
-            stored = iter(await _store(connection, [_grave(case.decision) for case in cases]))
+            stored = iter(await _store(connection, [_entry(case.decision) for case in cases]))
             await self._end(connection, [case for case in cases if case.decision.becomes])
         return [one if isinstance(one, Wait) else next(stored) for one in decided]
 
@@ -138,7 +138,7 @@ class Burials:
             )
 
 
-async def _decide(connection: Connection, requests: Sequence[BurialRequest]) -> list[_Case | Wait]:
+async def _decide(connection: Connection, requests: Sequence[ArchiveRequest]) -> list[_Case | Wait]:
     ids = {id for one in requests if (id := one.dead_letter.notification_id) is not None}
     found = await connection.fetch(STANDING, sorted(ids))
     now = found[0]["now"] if found else datetime.now(UTC)
@@ -147,7 +147,7 @@ async def _decide(connection: Connection, requests: Sequence[BurialRequest]) -> 
 
 
 def _decide_one(
-    request: BurialRequest, standings: dict[UUID, Standing], now: datetime
+    request: ArchiveRequest, standings: dict[UUID, Standing], now: datetime
 ) -> _Case | Wait:
     """Decide, and let the next dead letter of the same notification see what this one changed."""
     dead_letter = request.dead_letter
@@ -161,35 +161,35 @@ def _decide_one(
     return _Case(request, before, decision)
 
 
-def _grave(decision: Bury) -> Grave:
+def _entry(decision: Store) -> DeadLetterEntry:
     """A dead letter that is closed from the start must not be taken for the one that is yet to come."""
     dead_letter = decision.dead_letter
-    closed = decision.state is not DeadLetterState.BURIED
+    closed = decision.state is not DeadLetterState.OPEN
     identity = uuid5(dead_letter.id, "closed") if closed else dead_letter.id
-    return Grave(identity, dead_letter, decision.state, decision.note)
+    return DeadLetterEntry(identity, dead_letter, decision.state, decision.note)
 
 
-async def _store(connection: Connection, graves: Sequence[Grave]) -> Sequence[Buried]:
+async def _store(connection: Connection, entries: Sequence[DeadLetterEntry]) -> Sequence[Archived]:
     """Store what is not stored yet. Another body under the same id is another dead letter."""
-    others = [_otherwise(grave) for grave in graves]
-    ids = [grave.id for grave in (*graves, *others)]
+    others = [_otherwise(entry) for entry in entries]
+    ids = [entry.id for entry in (*entries, *others)]
     known = {row["id"]: row["content"] for row in await connection.fetch(KNOWN, ids)}
     stored = []
-    for grave, other in zip(graves, others, strict=True):
-        content = sha256(grave.dead_letter.body).digest()
-        chosen = grave if known.get(grave.id, content) == content else other
-        stored.append(Buried(chosen, new=chosen.id not in known))
+    for entry, other in zip(entries, others, strict=True):
+        content = sha256(entry.dead_letter.body).digest()
+        chosen = entry if known.get(entry.id, content) == content else other
+        stored.append(Archived(chosen, new=chosen.id not in known))
         known[chosen.id] = content
-    new = [one.grave for one in stored if one.new]
-    if new and len(await connection.fetch(*rows.by_itself(BURY, *columns(new)))) < len(new):
+    new = [one.entry for one in stored if one.new]
+    if new and len(await connection.fetch(*rows.by_itself(STORE, *columns(new)))) < len(new):
         raise LedgerUnavailable(
             "another archive stored one of these dead letters just now; once more"
         )
     return stored
 
 
-def _otherwise(grave: Grave) -> Grave:
-    return replace(grave, id=uuid5(grave.id, sha256(grave.dead_letter.body).hexdigest()))
+def _otherwise(entry: DeadLetterEntry) -> DeadLetterEntry:
+    return replace(entry, id=uuid5(entry.id, sha256(entry.dead_letter.body).hexdigest()))
 
 
 def _columns(cases: Sequence[_Case]) -> list[list[object]]:

@@ -155,7 +155,7 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class Burial:
+class DeadLetterLine:
     """A dead letter of a notification, or one that never became a notification."""
 
     id: UUID
@@ -166,7 +166,7 @@ class Burial:
     kind: str
     code: str
     message: str
-    buried_at: datetime
+    dead_lettered_at: datetime
     note: str | None
 
 
@@ -179,7 +179,7 @@ class Story:
     """As the producer wrote it."""
     history: tuple[Change, ...]
     attempts: tuple[Try, ...]
-    dead_letters: tuple[Burial, ...]
+    dead_letters: tuple[DeadLetterLine, ...]
     asked: tuple[Asked, ...] = ()
     recipients: tuple[Recipient, ...] = ()
 

@@ -37,9 +37,9 @@ SELECT CASE told_at WHEN '-infinity' THEN 0
 
 WORST: Final = """
 SELECT fingerprint, reason, channel, count(*) AS dead_letters,
-       (array_agg(kind ORDER BY buried_at DESC))[1] AS kind, (array_agg(code ORDER BY buried_at DESC))[1] AS code
+       (array_agg(kind ORDER BY dead_lettered_at DESC))[1] AS kind, (array_agg(code ORDER BY dead_lettered_at DESC))[1] AS code
   FROM dead_letters
- WHERE buried_at > coalesce($1, '-infinity'::timestamptz) AND state IN ('buried', 'replaying', 'replayed')
+ WHERE dead_lettered_at > coalesce($1, '-infinity'::timestamptz) AND state IN ('open', 'replaying', 'replayed')
  GROUP BY fingerprint, reason, channel
  ORDER BY dead_letters DESC, fingerprint
  LIMIT $2
@@ -101,7 +101,7 @@ class Escalations:
         return seconds
 
     async def worst(self, since: datetime | None, limit: int = 5) -> Sequence[Trouble]:
-        """The largest groups of dead letters buried since then."""
+        """The largest groups of dead letters dead-lettered since then."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(WORST, since, limit)
         return [

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from tidings.delivery.burying import Standing
+from tidings.delivery.archiving import Standing
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import MOST_CANDIDATES, IdPrefix, several
 from tidings.delivery.outcome import Reason
@@ -16,8 +16,8 @@ from tidings.ledger.notifications.id_search import with_digits
 from tidings.ledger.notifications.search import Filters, Page, page, summary
 from tidings.ledger.notifications.stories import (
     Asked,
-    Burial,
     Change,
+    DeadLetterLine,
     Recipient,
     Story,
     Summary,
@@ -45,9 +45,9 @@ ASKED: Final = (
     f"SELECT {_columns(Asked)} FROM tries WHERE notification_id = $1 ORDER BY epoch, attempt, place"
 )
 DEAD_LETTERS: Final = f"""
-SELECT {_columns(Burial)} FROM dead_letters
+SELECT {_columns(DeadLetterLine)} FROM dead_letters
  WHERE notification_id BETWEEN $1 AND $2 OR id BETWEEN $1 AND $2
- ORDER BY buried_at LIMIT $3
+ ORDER BY dead_lettered_at LIMIT $3
 """
 RESULTS: Final = f"""
 SELECT {_columns(Recipient)} FROM recipient_results WHERE notification_id = $1 ORDER BY epoch, role DESC, address
@@ -57,9 +57,9 @@ NO_NOTIFICATION: Final = (Reason.MALFORMED, Reason.UNROUTABLE)
 LOOKED_AT: Final = 1_000
 """Dead letters of each channel and reason that are looked at to count those without a notification."""
 _OLDEST: Final = """
-LATERAL (SELECT reason, notification_id FROM dead_letters WHERE state = 'buried' AND channel {channel}
-            AND (reason, buried_at) >= (r.reason, '-infinity') AND (reason, buried_at) <= (r.reason, 'infinity')
-          ORDER BY reason, buried_at LIMIT $3) AS oldest
+LATERAL (SELECT reason, notification_id FROM dead_letters WHERE state = 'open' AND channel {channel}
+            AND (reason, dead_lettered_at) >= (r.reason, '-infinity') AND (reason, dead_lettered_at) <= (r.reason, 'infinity')
+          ORDER BY reason, dead_lettered_at LIMIT $3) AS oldest
 """
 """Compared as rows, they are read from the index of open dead letters by channel and reason, and from no other: one by time
 alone would be read to its end for what is rare."""
@@ -77,7 +77,7 @@ WORDS: Final = """
 SELECT array_agg(DISTINCT category) AS categories, array_agg(DISTINCT entity_type) AS entity_types FROM (
     (SELECT category, entity_type FROM notifications ORDER BY accepted_at DESC LIMIT $1)
      UNION ALL
-    (SELECT category, entity_type FROM dead_letters ORDER BY buried_at DESC LIMIT $1)
+    (SELECT category, entity_type FROM dead_letters ORDER BY dead_lettered_at DESC LIMIT $1)
 ) recent
 """
 RECENT: Final = 10_000
@@ -144,18 +144,18 @@ class Reports:
             body=body,
             history=tuple(Change(**dict(one)) for one in history),
             attempts=tuple(Try(**{**one, "state": State(one["state"])}) for one in attempts),
-            dead_letters=tuple(Burial(**dict(one)) for one in dead_letters),
+            dead_letters=tuple(DeadLetterLine(**dict(one)) for one in dead_letters),
             asked=tuple(Asked(**dict(one)) for one in asked),
             recipients=tuple(Recipient(**dict(one)) for one in results),
         )
 
-    async def dead_letters(self, prefix: IdPrefix) -> tuple[Burial, ...]:
+    async def dead_letters(self, prefix: IdPrefix) -> tuple[DeadLetterLine, ...]:
         """Dead letters by their own id or their notification's: what never became a notification is there."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 DEAD_LETTERS, prefix.lowest, prefix.highest, MOST_CANDIDATES
             )
-        return tuple(Burial(**dict(row)) for row in rows)
+        return tuple(DeadLetterLine(**dict(row)) for row in rows)
 
     async def dead_letters_alone(self) -> Mapping[Reason, int]:
         """How many open dead letters never became a notification, by reason; as far as the oldest of them tell."""

@@ -11,8 +11,8 @@ OVERDUE: Final = 60.0
 
 OPEN: Final = """
 SELECT coalesce(channel, '') AS channel, reason, count(*) AS count,
-       extract(epoch FROM now() - min(buried_at))::float8 AS oldest
-  FROM dead_letters WHERE state = 'buried'
+       extract(epoch FROM now() - min(dead_lettered_at))::float8 AS oldest
+  FROM dead_letters WHERE state = 'open'
  GROUP BY 1, 2
 """
 DUE: Final = """

@@ -104,7 +104,7 @@ SELECT channel, count(*) AS under_way,
    AND updated_at < now() - $2 * interval '1 second'
  GROUP BY channel
 """
-UNBURIED: Final = f"""
+UNARCHIVED: Final = f"""
 SELECT id FROM notifications n
  WHERE {_IN} AND reason IS NOT NULL AND (state IN ('failed', 'expired', 'unknown') OR state = 'sent' AND reason = 'copies_refused')
    AND updated_at < now() - $2 * interval '1 second'
@@ -112,7 +112,7 @@ SELECT id FROM notifications n
 """
 NAMELESS: Final = """
 SELECT count(*) FROM dead_letters
- WHERE notification_id IS NULL AND state <> 'superseded' AND buried_at >= coalesce($1::timestamptz, '-infinity')
+ WHERE notification_id IS NULL AND state <> 'superseded' AND dead_lettered_at >= coalesce($1::timestamptz, '-infinity')
 """
 KNOWN: Final = """
 SELECT id, state FROM notifications WHERE id = ANY($1::uuid[])
@@ -149,7 +149,7 @@ class Soundness:
     broken: tuple[Broken, ...]
     waiting: Mapping[str, Waiting]
     """By channel."""
-    unburied: Broken | None
+    unarchived: Broken | None
     """Ended badly, and their dead letters are not archived: they must be on their way."""
     nameless: int
     """Dead letters out of whose bodies no id can be read: they may be anybody's."""
@@ -257,7 +257,7 @@ class _Found:
         for row in await connection.fetch(UNDER_WAY, odd, settled):
             self._under_way[row["channel"]] += row["under_way"]
             self._lapsed[row["channel"]] += row["lapsed"]
-        rows = await connection.fetch(UNBURIED, odd, settled)
+        rows = await connection.fetch(UNARCHIVED, odd, settled)
         self._add(NOWHERE, len(rows), [row["id"] for row in rows[:EXAMPLES]])
 
     def _add(self, rule: str, count: int, ids: Sequence[UUID]) -> None:
@@ -273,7 +273,7 @@ class _Found:
 
     def soundness(self, nameless: int, reached: datetime | None) -> Soundness:
         """All of it."""
-        unburied = self._broken.pop(NOWHERE, None)
+        unarchived = self._broken.pop(NOWHERE, None)
         waiting = {name: Waiting(n, self._lapsed[name]) for name, n in self._under_way.items()}
         broken = tuple(self._broken.values())
-        return Soundness(dict(self._states), broken, waiting, unburied, nameless, reached)
+        return Soundness(dict(self._states), broken, waiting, unarchived, nameless, reached)

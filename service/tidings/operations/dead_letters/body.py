@@ -86,7 +86,7 @@ def checked(body: bytes) -> Notification:
 def difference(before: bytes, after: bytes) -> Iterator[str]:
     """What changed, line by line, as `diff -u` shows it; nothing where nothing did."""
     return difflib.unified_diff(
-        readable(before).splitlines(), readable(after).splitlines(), "buried", "edited", lineterm=""
+        readable(before).splitlines(), readable(after).splitlines(), "open", "edited", lineterm=""
     )
 
 

@@ -40,11 +40,11 @@ class DiscardRehearsal:
         return [dead_letter for dead_letter in self.chosen if not self._is_open(dead_letter)]
 
     def _is_open(self, dead_letter: UUID) -> bool:
-        return self.states.get(dead_letter, DeadLetterState.BURIED) is DeadLetterState.BURIED
+        return self.states.get(dead_letter, DeadLetterState.OPEN) is DeadLetterState.OPEN
 
     def as_data(self) -> dict[str, Any]:
         """For other programs."""
-        return {"would_discard": self.ready, "not_buried": self.left}
+        return {"would_discard": self.ready, "not_open": self.left}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Discarded:
 
     def as_data(self) -> dict[str, Any]:
         """For other programs."""
-        return {"discarded": self.closed, "not_buried": self.left}
+        return {"discarded": self.closed, "not_open": self.left}
 
 
 async def rehearse_discard(backend: Backend, query: DeadLetterQuery) -> DiscardRehearsal:
@@ -81,11 +81,11 @@ async def rehearse_discard(backend: Backend, query: DeadLetterQuery) -> DiscardR
     if not query.selects:
         raise InvalidRequest("say which dead letters: ids or filters")
     search = backend.ledger.dead_letters.search
-    wanted = await query.resolved(search, DeadLetterState.BURIED)
+    wanted = await query.resolved(search, DeadLetterState.OPEN)
     chosen = wanted.ids or tuple(await search.ids(wanted))
     looked_at = chosen if wanted.ids else chosen[:SAMPLE]
     some = await search.list(DeadLetterFilter(ids=looked_at), len(looked_at)) if looked_at else ()
-    open_ = [dead_letter for dead_letter in some if dead_letter.state is DeadLetterState.BURIED][
+    open_ = [dead_letter for dead_letter in some if dead_letter.state is DeadLetterState.OPEN][
         :SAMPLE
     ]
     return DiscardRehearsal(

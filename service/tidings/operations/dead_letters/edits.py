@@ -145,7 +145,7 @@ async def choose(backend: Backend, query: DeadLetterQuery) -> Sequence[Chosen]:
     if not query.selects:
         raise InvalidRequest("say which dead letters: ids or filters")
     search = backend.ledger.dead_letters.search
-    return await search.chosen(await query.resolved(search, DeadLetterState.BURIED))
+    return await search.chosen(await query.resolved(search, DeadLetterState.OPEN))
 
 
 async def edit(
@@ -203,9 +203,9 @@ async def open_dead_letter(backend: Backend, id: IdPrefix) -> EditableDeadLetter
         Refused: There is none, there are several, or it is no longer open.
     """
     dead_letter, body = await stored(backend, id)
-    if dead_letter.state is not DeadLetterState.BURIED:
+    if dead_letter.state is not DeadLetterState.OPEN:
         raise Refused(
-            f"dead letter {dead_letter.id} is {dead_letter.state}: only a buried one can be edited"
+            f"dead letter {dead_letter.id} is {dead_letter.state}: only an open one can be edited"
         )
     return EditableDeadLetter(dead_letter.id, dead_letter.notification_id, body)
 

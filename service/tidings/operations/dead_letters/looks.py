@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tidings.delivery.burying import refusal
+from tidings.delivery.archiving import refusal
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix
@@ -137,7 +137,7 @@ def in_full(
         problems = unreadable.problems if reveal else [*map(discreet, unreadable.problems)]
     heavy = too_heavy(body) is not None
     remedy = None
-    if dead_letter.state is DeadLetterState.BURIED and refused is None:
+    if dead_letter.state is DeadLetterState.OPEN and refused is None:
         expired = would_expire(dead_letter, body, now)
         remedy = remedy_of(body, dead_letter.failure.code, expired=expired)
     return DeadLetterInFull(

@@ -57,7 +57,7 @@ class ReplayRequest:
         if self.query.named:
             return ()
         replayed = (DeadLetterState.REPLAYED,) if self.force else ()
-        return (DeadLetterState.BURIED, *replayed)
+        return (DeadLetterState.OPEN, *replayed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class DeadLetterView:
     """Those in which a provider was asked."""
     first_failed_at: datetime
     last_failed_at: datetime
-    buried_at: datetime
+    dead_lettered_at: datetime
     exchange: str
     routing_key: str
     content_type: str | None

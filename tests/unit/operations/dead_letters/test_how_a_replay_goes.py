@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tidings.alerts.notice import notice
-from tidings.delivery.burying import Refusal
+from tidings.delivery.archiving import Refusal
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.choice import NotReplayed
 from tidings.ledger.dead_letters.search import Chosen

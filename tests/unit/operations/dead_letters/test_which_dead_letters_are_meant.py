@@ -27,7 +27,7 @@ def test_a_filter_is_read_from_words() -> None:
 
 
 def test_states_alone_choose_no_dead_letter_in_particular() -> None:
-    assert not DeadLetterQuery.read(states=[DeadLetterState.BURIED]).selects
+    assert not DeadLetterQuery.read(states=[DeadLetterState.OPEN]).selects
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_is_no_number_of_a_replay_is_refused(
 
 def test_only_force_replays_again_unless_a_dead_letter_is_named() -> None:
     any_ = DeadLetterQuery()
-    assert ReplayRequest(any_).states == (DeadLetterState.BURIED,)
+    assert ReplayRequest(any_).states == (DeadLetterState.OPEN,)
     assert DeadLetterState.REPLAYED in ReplayRequest(any_, force=True).states
     assert ReplayRequest(DeadLetterQuery.of([DEAD_LETTER])).states == ()
 
@@ -90,4 +90,4 @@ def test_only_force_replays_again_unless_a_dead_letter_is_named() -> None:
 def test_a_rehearsed_discard_parts_open_dead_letters_from_closed_ones() -> None:
     states = {DEAD_LETTER: DeadLetterState.REPLAYED}
     rehearsal = DiscardRehearsal((DEAD_LETTER, OTHER), states, ())
-    assert rehearsal.as_data() == {"would_discard": [OTHER], "not_buried": [DEAD_LETTER]}
+    assert rehearsal.as_data() == {"would_discard": [OTHER], "not_open": [DEAD_LETTER]}

@@ -45,12 +45,12 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Bury:
+class Store:
     """Keep the dead letter."""
 
     dead_letter: DeadLetter
     """With what the ledger knows better."""
-    state: DeadLetterState = DeadLetterState.BURIED
+    state: DeadLetterState = DeadLetterState.OPEN
     note: str | None = None
     """Why it is closed from the start."""
     becomes: State | None = None
@@ -64,7 +64,7 @@ class Wait:
     until: datetime
 
 
-def decide(dead_letter: DeadLetter, standing: Standing | None, now: datetime) -> Bury | Wait:
+def decide(dead_letter: DeadLetter, standing: Standing | None, now: datetime) -> Store | Wait:
     """What to do with a dead letter.
 
     Args:
@@ -74,21 +74,21 @@ def decide(dead_letter: DeadLetter, standing: Standing | None, now: datetime) ->
     if standing is None:
         # A stray stays a dead letter alone: the good copy may be in its lane, or published yet.
         tracked = dead_letter.tracked and dead_letter.notification is not None
-        return Bury(dead_letter, becomes=dead_letter.reason.state if tracked else None)
+        return Store(dead_letter, becomes=dead_letter.reason.state if tracked else None)
     if not dead_letter.tracked or dead_letter.epoch > standing.epoch:
-        return Bury(dead_letter)
+        return Store(dead_letter)
     if dead_letter.epoch < standing.epoch:
         return _closed(
             dead_letter, f"was replayed since, and is {standing.state} in epoch {standing.epoch}"
         )
     if standing.replayable:
-        return Bury(_as_recorded(dead_letter, standing))
+        return Store(_as_recorded(dead_letter, standing))
     if standing.state in FINISHED or standing.state is State.SCHEDULED:
         return _closed(dead_letter, f"is {standing.state}")
     return _unfinished(dead_letter, standing, now)
 
 
-def _unfinished(dead_letter: DeadLetter, standing: Standing, now: datetime) -> Bury | Wait:
+def _unfinished(dead_letter: DeadLetter, standing: Standing, now: datetime) -> Store | Wait:
     """Its notification is queued, retrying or being sent in the dead letter's own epoch."""
     if standing.content not in {None, sha256(dead_letter.body).digest()}:
         return _closed(
@@ -137,10 +137,10 @@ def _undenied(dead_letter: DeadLetter, doubt: str) -> DeadLetter:
     )
 
 
-def _ended(dead_letter: DeadLetter, standing: Standing) -> Bury:
+def _ended(dead_letter: DeadLetter, standing: Standing) -> Store:
     wanted = dead_letter.reason.state
     allowed = may_become(standing.state, wanted)
-    return Bury(dead_letter, becomes=wanted if allowed else State.FAILED)
+    return Store(dead_letter, becomes=wanted if allowed else State.FAILED)
 
 
 def _as_recorded(dead_letter: DeadLetter, standing: Standing) -> DeadLetter:
@@ -150,8 +150,8 @@ def _as_recorded(dead_letter: DeadLetter, standing: Standing) -> DeadLetter:
     return replace(dead_letter, reason=standing.reason, failure=standing.failure)
 
 
-def _closed(dead_letter: DeadLetter, what: str) -> Bury:
-    return Bury(
+def _closed(dead_letter: DeadLetter, what: str) -> Store:
+    return Store(
         dead_letter, DeadLetterState.DISCARDED, f"nothing to replay: the notification {what}"
     )
 
