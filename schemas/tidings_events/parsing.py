@@ -67,7 +67,7 @@ def _validated(document: Any) -> Notification:
 def _without_nulls(body: bytes) -> bytes | None:
     """The body without fields that are null; None where there are none.
 
-    Many serialisers write null for whatever nobody has set. Asked only where the model did not take
+    Many serialisers write null for whatever nobody has set. ProviderAttemptRow only where the model did not take
     it: in most fields null is the default anyway, and looking for it costs every message.
     """
     if b"null" not in body:

@@ -25,7 +25,7 @@ from tidings_local.sinks.webhook import WebhookSink
 MARKS = {
     name: f"{name}{secrets.token_hex(6)}"
     for name in (
-        *("amqp", "management", "database", "smtp", "twilio", "apikey", "webhook", "escalation"),
+        *("amqp", "management", "database", "smtp", "twilio", "apikey", "webhook", "alerting"),
         "userinfo",  # in the URL of a webhook, which a producer wrote
     )
 }
@@ -94,7 +94,7 @@ def secret_env(
         "TIDINGS_WEBHOOK_ALLOW_PRIVATE": "true",
         "TIDINGS_WEBHOOK_RETRY": "1s",
         "TIDINGS_SMS_RETRY": "1s",
-        "TIDINGS_ESCALATION_URL": f"json://nobody:{MARKS['escalation']}@127.0.0.1:{free_port()}/",
+        "TIDINGS_ALERT_URL": f"json://nobody:{MARKS['alerting']}@127.0.0.1:{free_port()}/",
         "TIDINGS_AMQP_BACKOFF_MAX": "500ms",
         "TIDINGS_LOG_LEVEL": "debug",
         "TIDINGS_LOG_FORMAT": "json",
@@ -131,7 +131,7 @@ async def rows(database_url: str) -> str:
     connection = await asyncpg.connect(database_url)
     try:
         told = []
-        for table in ("notifications", "attempts", "transitions", "dead_letters", "escalations"):
+        for table in ("notifications", "attempts", "transitions", "dead_letters", "alerts"):
             found = await connection.fetch(f"SELECT to_jsonb(t) - 'body' AS row FROM {table} t")  # noqa: S608  # ours
             told += [str(row["row"]) for row in found]
         return "\n".join(told)

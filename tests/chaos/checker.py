@@ -255,7 +255,8 @@ def _not_too_often(evidence: Evidence, duplicates: int, allowed: int) -> Iterato
         (
             f"{id}: {times} sends, {row['tries']} attempts, {row['lapses']} notes of a lapse"
             for id, times in sends.items()
-            if (row := evidence.ledger.get(id)) is not None and times > row["tries"] + row["lapses"]
+            if (row := evidence.ledger.get(id)) is not None
+            and times > row["provider_attempts"] + row["lapses"]
         ),
     )
     yield from _violation(

@@ -12,7 +12,7 @@ HELD: Final = "64"
 
 def stated(env: Mapping[str, str]) -> int:
     """Bytes that a process with these settings takes at most."""
-    return OF_ITSELF + 2 * int(env.get("TIDINGS_HELD_MIB", HELD)) * MIB
+    return OF_ITSELF + 2 * int(env.get("TIDINGS_BUFFER_MIB", HELD)) * MIB
 
 
 def memory(pid: int, name: str) -> int:

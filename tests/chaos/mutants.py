@@ -271,14 +271,14 @@ def nobody_looks() -> None:
 @mutant
 def tiers_by_number() -> None:
     """Name retry queues by their place instead of their delay."""
-    usual = layout.tier_queue
+    usual = layout.retry_queue
 
     def numbered(channel: str, delay: Any) -> str:
         if channel != "email" or delay.seconds not in (2, 3):
             return usual(channel, delay)
         return "tidings.email.retry.second"
 
-    layout.tier_queue = numbered
+    layout.retry_queue = numbered
 
 
 @mutant
@@ -365,7 +365,7 @@ def receivers_alike() -> None:
 @mutant
 def slow_ones_rest() -> None:
     """Put off for as long as can be what a slow receiver can't be asked yet."""
-    Returns.put_off = lambda self, *_: self._waits[-1]
+    Returns.deferred = lambda self, *_: self._waits[-1]
 
 
 @mutant

@@ -16,7 +16,14 @@ DUE = 1_000_000.0
 
 def row(state: str, **fields: Any) -> dict[str, Any]:
     """A notification as the ledger has it, after one attempt."""
-    usual = {"epoch": 0, "attempt": 1, "tries": 1, "marked": 0, "lapses": 0, "dead_letters": 0}
+    usual = {
+        "epoch": 0,
+        "attempt": 1,
+        "provider_attempts": 1,
+        "marked": 0,
+        "lapses": 0,
+        "dead_letters": 0,
+    }
     sent = int(state == "sent")
     return {"state": state, "sent": sent, "asked": sent, "duplicate_of": None, **usual, **fields}
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from tests.doubles.memory_tables import Row, Statement, Tables, unnest
 
 from tidings.delivery.circuit import Phase
-from tidings.ledger.operators import controls, escalations
+from tidings.ledger.operators import alerts, controls
 
 SAID: Final = ("channel", "provider", "phase", "reason", "since", "probe_in")
 
@@ -66,5 +66,5 @@ CONTROL: Final[dict[str, Statement]] = {
     controls.KNOWN: known_circuits,
     controls.SAY: say,
     controls.UNSAY: unsay,
-    escalations.NOTE: note_untold,
+    alerts.NOTE: note_untold,
 }

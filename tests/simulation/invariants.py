@@ -137,7 +137,7 @@ def _last(world: World) -> dict[Life, Move]:
 
 def _counted(world: World) -> Iterator[str]:
     """Attempts within the policy; sends no more than attempts that were begun."""
-    most = len(world.scenario.tiers) + 1
+    most = len(world.scenario.queue_delays) + 1
     for id, epoch, number in world.tables.attempts:
         if not 1 <= number <= most:
             yield f"P: attempt {number} of {_short(id)} in epoch {epoch}: the policy allows {most}"
@@ -154,8 +154,8 @@ def _spared(world: World) -> Iterator[str]:
     """A recipient that is put off spends an attempt, and no circuit opens where only recipients are at fault."""
     for one in world.provider.sendings:
         place = (one.id, one.epoch, one.number)
-        put_off = one.reply is Reply.DEFERRED and one.over and one.process.alive
-        if put_off and place not in world.tables.attempts:
+        deferred = one.reply is Reply.DEFERRED and one.over and one.process.alive
+        if deferred and place not in world.tables.attempts:
             yield f"P: attempt {one.number} of {_short(one.id)} was put off and is not spent"
     if world.tables.circuits and all(one.reply in ANSWERS for one in world.provider.sendings):
         yield "P: a circuit opened though the provider answered everybody"
@@ -224,10 +224,10 @@ def _copies(world: World) -> Iterator[str]:
             if (one.id, one.epoch) == (id, epoch)
         ):
             yield f"D: a recipient of {_short(id)} has it not in epoch {epoch}, says the ledger; and has"
-    yield from _asked_again(world)
+    yield from _requeued(world)
 
 
-def _asked_again(world: World) -> Iterator[str]:
+def _requeued(world: World) -> Iterator[str]:
     """Nobody who is known to have it is asked for again by the next epoch, which was not forced."""
     for one in world.provider.sendings:
         for address in one.asked:

@@ -102,7 +102,7 @@ class Scenario:
 
     seed: int
     guarantee: Guarantee
-    tiers: tuple[Delay, ...]
+    queue_delays: tuple[Delay, ...]
     orders: tuple[Order, ...]
     workers: int
     concurrency: int
@@ -122,7 +122,7 @@ class Scenario:
     def __str__(self) -> str:
         lines = [
             f"seed {self.seed}: {self.guarantee}, retries after "
-            f"{' '.join(tier.name for tier in self.tiers)}, {self.workers} workers × {self.concurrency}, "
+            f"{' '.join(delay.name for delay in self.queue_delays)}, {self.workers} workers × {self.concurrency}, "
             f"lease margin {self.lease_margin:g} s, "
             f"{self.circuit_failures} failures to an outage, delivery limit {self.delivery_limit}{'' if self.counts_nacks else ' without nacks'}, {self.budget} troubles at most, "
             f"{'any' if self.shuffle else 'first'} callback first{', replayed at the end' if self.replay else ''}",
@@ -142,7 +142,9 @@ def draw(seed: int) -> tuple[Scenario, Random]:
     scenario = Scenario(
         seed=seed,
         guarantee=dice.choice(tuple(Guarantee)),
-        tiers=dice.choice(((Delay(1),), (Delay(1), Delay(3)), (Delay(2), Delay(1), Delay(6)))),
+        queue_delays=dice.choice(
+            ((Delay(1),), (Delay(1), Delay(3)), (Delay(2), Delay(1), Delay(6)))
+        ),
         orders=tuple(_order(dice, seed, number, keyed=keyed, slow=slow) for number in range(count)),
         workers=dice.choice((1, 1, 2)),
         concurrency=dice.choice((1, 2, 10)),

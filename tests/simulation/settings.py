@@ -8,9 +8,9 @@ from tidings.channels.email.settings import EmailSettings
 from tidings.delivery.delay import Delay
 from tidings.delivery.retry_policy import Guarantee
 from tidings.settings import (
+    Alert,
     BrokerSettings,
     ChannelSettings,
-    EscalationSettings,
     LedgerSettings,
     Settings,
     WorkerSettings,
@@ -22,7 +22,7 @@ class SimulatedSettings(Settings):
 
     def __init__(
         self,
-        tiers: tuple[Delay, ...],
+        queue_delays: tuple[Delay, ...],
         guarantee: Guarantee,
         concurrency: int,
         lease_margin: float,
@@ -37,9 +37,9 @@ class SimulatedSettings(Settings):
         self.__dict__["worker"] = WorkerSettings.model_construct(
             categories={}, lease_margin=lease_margin, grace=6.0
         )
-        self.__dict__["escalation"] = EscalationSettings.model_construct()
+        self.__dict__["alerting"] = Alert.model_construct()
         email: ChannelSettings = EmailSettings.model_construct(
-            retry=tiers,
+            retry=queue_delays,
             guarantee=guarantee,
             concurrency=concurrency,
             prefetch=concurrency,
@@ -53,11 +53,11 @@ class SimulatedSettings(Settings):
 
 @lru_cache(maxsize=200)
 def settings_of(
-    tiers: tuple[Delay, ...],
+    queue_delays: tuple[Delay, ...],
     guarantee: Guarantee,
     concurrency: int,
     lease_margin: float,
     circuit_failures: int,
 ) -> SimulatedSettings:
     """The same object for the same values: building one takes longer than a message."""
-    return SimulatedSettings(tiers, guarantee, concurrency, lease_margin, circuit_failures)
+    return SimulatedSettings(queue_delays, guarantee, concurrency, lease_margin, circuit_failures)

@@ -102,7 +102,7 @@ class World:
         """Roles that ended with an error of their own."""
         guarantee = parts.guarantee or scenario.guarantee
         self.settings = settings_of(
-            scenario.tiers,
+            scenario.queue_delays,
             guarantee,
             scenario.concurrency,
             scenario.lease_margin,

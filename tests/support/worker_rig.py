@@ -228,7 +228,7 @@ class Rig:
         return found[0]
 
     async def drained(self) -> bool:
-        """Whether nothing waits in a lane or a tier, nor is on its way between them."""
+        """Whether nothing waits in a lane or a delay, nor is on its way between them."""
         waiting = [queue.name for queue in self.topology.queues if queue.name != DEAD]
         for _ in range(2):
             if any([await self.depth(name) for name in waiting]):

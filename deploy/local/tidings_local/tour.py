@@ -111,9 +111,9 @@ async def retried(tour: Tour) -> tuple[UUID, str]:
     await _in_the_box(tour, id)
     first, *_ = story.attempts
     if first.state is not State.RETRYING:
-        raise LocalStackError(f"the first attempt ended as {first.state}, not in a retry tier")
-    tier = f"tidings.email.retry.{Delay(first.retry_delay or 1).name}"
-    return id, f"busy at first ({first.code}): it waited in {tier} and went out"
+        raise LocalStackError(f"the first attempt ended as {first.state}, not in a retry queue")
+    queue = f"tidings.email.retry.{Delay(first.retry_delay or 1).name}"
+    return id, f"busy at first ({first.code}): it waited in {queue} and went out"
 
 
 async def dead_lettered_and_replayed(tour: Tour) -> tuple[UUID, str]:

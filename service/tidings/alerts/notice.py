@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidings.delivery.circuit import Phase
+from tidings.ledger.operators.alerts import PendingAlert, Trouble
 from tidings.ledger.operators.controls import KnownCircuit
-from tidings.ledger.operators.escalations import Trouble, Untold
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,10 @@ class Notice:
     text: str
 
 
-def notice(untold: Untold, worst: Sequence[Trouble]) -> Notice:
+def notice(pending: PendingAlert, worst: Sequence[Trouble]) -> Notice:
     """Put into words what operators don't know yet."""
-    count = f"{untold.dead_letters:,} dead letter{'' if untold.dead_letters == 1 else 's'}"
-    since = f" since {untold.since:%Y-%m-%d %H:%M} UTC" if untold.since is not None else ""
+    count = f"{pending.dead_letters:,} dead letter{'' if pending.dead_letters == 1 else 's'}"
+    since = f" since {pending.since:%Y-%m-%d %H:%M} UTC" if pending.since is not None else ""
     lines = [
         f"{count}{since}: notifications that were not delivered.",
         *(["", "The most frequent faults:"] if worst else []),
@@ -29,12 +29,12 @@ def notice(untold: Untold, worst: Sequence[Trouble]) -> Notice:
         "`tidings dead groups` shows all of them, `tidings dead show ID` one,",
         "`tidings replay --fingerprint …` sends a group again once its cause is mended.",
     ]
-    return Notice(untold.dead_letters, f"Tidings: {count}", "\n".join(lines))
+    return Notice(pending.dead_letters, f"Tidings: {count}", "\n".join(lines))
 
 
 def outage_notice(circuits: Sequence[KnownCircuit]) -> Notice:
     """Put into words which providers are down; nobody where they have recovered meanwhile."""
-    down = {(one.channel, one.provider): one for one in circuits if one.phase is not Phase.HELD}
+    down = {(one.channel, one.provider): one for one in circuits if one.phase is not Phase.DISABLED}
     if not down:
         title = "Tidings: a provider was down"
         return Notice(0, title, f"{title}, and answers again.\n`tidings channels list` shows all.")
@@ -44,7 +44,7 @@ def outage_notice(circuits: Sequence[KnownCircuit]) -> Notice:
         *(f"  {_outage(one)}" for one in down.values()),
         "",
         "They are tried again by themselves, one notification at a time. `tidings channels list`",
-        "shows how that goes, `tidings channels close CHANNEL PROVIDER` tries one at once.",
+        "shows how that goes, `tidings channels enable CHANNEL PROVIDER` tries one at once.",
     ]
     return Notice(0, f"Tidings: provider down ({channels})", "\n".join(lines))
 

@@ -58,7 +58,7 @@ class AppriseTeller:
         self._timeout = timeout
         if not self._apprise.add(url):
             raise ConfigurationError(
-                "TIDINGS_ESCALATION_URL: Apprise does not know this kind of URL; "
+                "TIDINGS_ALERT_URL: Apprise does not know this kind of URL; "
                 "its list of services says how theirs are written"
             )
 
@@ -99,7 +99,7 @@ class ChannelTeller:
             parse(self._written(Notice(1, "Tidings", "Tidings")))
         except InvalidNotification as invalid:
             raise ConfigurationError(
-                "TIDINGS_ESCALATION_CHANNEL and TIDINGS_ESCALATION_RECIPIENT don't make a "
+                "TIDINGS_ALERT_CHANNEL and TIDINGS_ALERT_RECIPIENT don't make a "
                 f"notification: {invalid}"
             ) from None
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from tidings.alerts.escalation import Escalation, escalation_of
+from tidings.alerts.alerting import Alerting, alert_of
 from tidings.archive.announcement import announce
 from tidings.archive.outage import Outage
 from tidings.broker.connection import Connection
@@ -58,7 +58,7 @@ class Archive:
         holdings: What this process holds, where it has other roles too.
 
     Raises:
-        ConfigurationError: Nobody could be told by the escalation that is set up.
+        ConfigurationError: Nobody could be told by the alerting that is set up.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Archive:
             consumers=[self._consumer],
             surroundings=surroundings,
         )
-        self._escalation: Escalation = escalation_of(settings, ledger, name)
+        self._alerting: Alerting = alert_of(settings, ledger, name)
         store = ledger.dead_letters.archiving.store
         self._small: Batcher[ArchiveRequest, Answer] = Batcher(store, size=PREFETCH)
         self._large: Batcher[ArchiveRequest, Answer] = Batcher(store, size=1, lanes=1)
@@ -108,13 +108,13 @@ class Archive:
     @property
     def ready(self) -> bool:
         """Whether the dead queue is being consumed, dead letters can be stored, and all chores go on."""
-        chores = self._escalation.well and (self._chore is None or self._chore.well)
+        chores = self._alerting.well and (self._chore is None or self._chore.well)
         return self._connection.up and self._consumer.ready and not self._outage.lasts and chores
 
     async def run(self, stop: asyncio.Event) -> None:
         """Archive until `stop` is set, then finish what is in hand within the grace period."""
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._escalation)
+            await stack.enter_async_context(self._alerting)
             await stack.enter_async_context(self._small)
             await stack.enter_async_context(self._large)
             await stack.enter_async_context(self._connection)
@@ -188,7 +188,7 @@ class Archive:
         if archived.new and announce(archived.entry):
             dead_letter = archived.entry.dead_letter
             self._metrics.dead_letter(dead_letter.channel, dead_letter.reason)
-            self._escalation.noted(dead_letter)
+            self._alerting.noted(dead_letter)
 
     async def _finish(self) -> None:
         self._stopping = True

@@ -282,7 +282,7 @@ class Consumer:
                 often = _returned(message) >= DELIVERY_LIMIT // 2
                 held = self._holdings.take(queue, size, anyway=often)
                 if held is None:
-                    again = partial(settlement.ask_again, arrival.tag)
+                    again = partial(settlement.requeue, arrival.tag)
                     self._holdings.wait(queue, size, again, lambda: settlement.alive, anyway=often)
                     return
             delivery = BrokerDelivery(
@@ -299,7 +299,7 @@ class Consumer:
             try:
                 self._receive(delivery)
             except Exception:  # it would end the connection, of which this is called
-                log.exception("unexpected error: message given back", queue=queue)
+                log.exception("unexpected error: message requeued", queue=queue)
                 delivery.give_back()
 
         return take

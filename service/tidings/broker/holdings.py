@@ -67,7 +67,7 @@ class _Waiting:
     anyway: bool
     number: int
     """Rises with every one that has to wait."""
-    ask_again: Callable[[], None]
+    requeue: Callable[[], None]
     alive: Callable[[], bool]
 
 
@@ -167,7 +167,7 @@ class Holdings:
         self,
         queue: str,
         size: int,
-        ask_again: Callable[[], None],
+        requeue: Callable[[], None],
         alive: Callable[[], bool],
         *,
         anyway: bool = False,
@@ -180,7 +180,7 @@ class Holdings:
         if not self._first_of_each():
             log.info("no room for a message: asked for again later", queue=queue, bytes=size)
         self._waited += 1
-        self._lines[queue].add(_Waiting(queue, size, anyway, self._waited, ask_again, alive))
+        self._lines[queue].add(_Waiting(queue, size, anyway, self._waited, requeue, alive))
         self._go_on()
 
     def leave(self, queue: str, size: int, *, beyond: bool) -> None:
@@ -221,7 +221,7 @@ class Holdings:
             self._asked += 1
             line.asked = self._asked
             self._promise(one)
-            one.ask_again()
+            one.requeue()
 
     def _next(self) -> _Waiting | None:
         """Whom to ask for now.

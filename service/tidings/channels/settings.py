@@ -71,7 +71,7 @@ class ChannelSettings(BaseSettings):
         """
 
     @property
-    def put_off(self) -> tuple[Delay, ...]:
+    def deferred(self) -> tuple[Delay, ...]:
         """Waits beside those of `retry`, for what is not asked because of its receiver."""
         return ()
 

@@ -11,16 +11,16 @@ from tidings.operations import notifications
 
 def cancel(
     id: OneNotification,
-    why: Annotated[str, typer.Option("--why", help="Kept in its history, with your name.")],
+    note: Annotated[str, typer.Option("--note", help="Kept in its history, with your name.")],
     as_json: AsJson = False,
 ) -> None:
     """Call off a notification that is scheduled, waiting, or between two attempts.
 
     What is being sent at this moment, or has ended, is left as it is (exit code 1).
 
-    Example: [bold]tidings cancel 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d --why "wrong customer"[/]
+    Example: [bold]tidings cancel 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d --note "wrong customer"[/]
     """
-    request = notifications.CancelRequest(id, why)
+    request = notifications.CancelRequest(id, note)
     view = ask(lambda backend: notifications.cancel(backend, actor(), request))
     if as_json:
         print_json(view.as_data())

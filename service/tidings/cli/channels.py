@@ -15,8 +15,8 @@ from tidings.delivery.orders import Order
 from tidings.operations import channels
 from tidings.operations.channels import (
     DELIVERING,
+    DISABLED,
     DOWN,
-    HELD,
     PAUSED,
     RECOVERING,
     RESTING,
@@ -30,7 +30,7 @@ STYLES: Final = {
     UNSERVED: "red",
     RESTING: "red",
     PAUSED: "yellow",
-    HELD: "yellow",
+    DISABLED: "yellow",
     DOWN: "red",
     RECOVERING: "cyan",
 }
@@ -54,7 +54,7 @@ OfProvider = Annotated[
     str | None,
     typer.Argument(metavar="[PROVIDER]", help="Its name; not needed where there is only one."),
 ]
-Why = Annotated[str, typer.Option("--why", help="Kept in the history, with your name.")]
+Note = Annotated[str, typer.Option("--note", help="Kept in the history, with your name.")]
 MOST: Final = 10_000
 
 
@@ -74,54 +74,54 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def pause(channel: Channel, why: Why = "") -> None:
+def pause(channel: Channel, note: Note = "") -> None:
     """Let no worker take anything more of a channel; what is under way ends, the rest waits in its lanes.
 
     Lasts until it is resumed, whoever restarts meanwhile.
 
-    Example: [bold]tidings channels pause email --why "moving to another relay"[/]
+    Example: [bold]tidings channels pause email --note "moving to another relay"[/]
     """
-    request = channels.OrderRequest(channel, note=why)
+    request = channels.OrderRequest(channel, note=note)
     if ask(lambda backend: channels.pause(backend, actor(), request)).changed:
         out.print(f"{channel} is paused; workers obey within about a second.")
     else:
-        noted = "; your reason is noted" if why.strip() else ""
+        noted = "; your reason is noted" if note.strip() else ""
         out.print(f"{channel} was paused already{noted}.")
 
 
 @app.command()
-def resume(channel: Channel, why: Why = "") -> None:
+def resume(channel: Channel, note: Note = "") -> None:
     """Let a paused channel go on.
 
     Example: [bold]tidings channels resume email[/]
     """
-    request = channels.OrderRequest(channel, note=why)
+    request = channels.OrderRequest(channel, note=note)
     if ask(lambda backend: channels.resume(backend, actor(), request)).changed:
         out.print(f"{channel} goes on within about a second.")
     else:
         out.print(f"{channel} was not paused.")
 
 
-@app.command("open")
-def open_(channel: Channel, provider: OfProvider = None, why: Why = "") -> None:
-    """Let no worker ask a provider, until its circuit is closed by hand.
+@app.command()
+def disable(channel: Channel, provider: OfProvider = None, note: Note = "") -> None:
+    """Let no worker use a provider, until it is enabled again.
 
-    Example: [bold]tidings channels open email primary --why "their maintenance, until 6:00"[/]
+    Example: [bold]tidings channels disable email primary --note "their maintenance, until 6:00"[/]
     """
-    request = channels.OrderRequest(channel, provider, why)
+    request = channels.OrderRequest(channel, provider, note)
     order = ask(lambda backend: channels.disable_provider(backend, actor(), request))
-    out.print(f"{channel} {order.provider} is asked no more; workers obey within about a second.")
+    out.print(f"{channel} {order.provider} is disabled; workers obey within a second.")
 
 
 @app.command()
-def close(channel: Channel, provider: OfProvider = None, why: Why = "") -> None:
-    """Let workers ask a provider again at once: it was held open, or they found it down.
+def enable(channel: Channel, provider: OfProvider = None, note: Note = "") -> None:
+    """Let workers use a provider again at once: it was disabled, or they found it down.
 
-    Example: [bold]tidings channels close email primary[/]
+    Example: [bold]tidings channels enable email primary[/]
     """
-    request = channels.OrderRequest(channel, provider, why)
+    request = channels.OrderRequest(channel, provider, note)
     order = ask(lambda backend: channels.enable_provider(backend, actor(), request))
-    out.print(f"{channel} {order.provider} is asked again; workers obey within about a second.")
+    out.print(f"{channel} {order.provider} is enabled; workers obey within a second.")
 
 
 @app.command()
@@ -132,7 +132,7 @@ def history(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MOST, help="How many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Show who paused, resumed, opened and closed what, when and why; the newest first.
+    """Show who paused, resumed, disabled and enabled what, when and why; the newest first.
 
     Example: [bold]tidings channels history email[/]
     """
@@ -151,7 +151,7 @@ def _told(orders: Sequence[Order]) -> Rows:
     return Rows(
         ("When", "Order", "Who"),
         [
-            Row([cell(ago(one.at, now)), cell(_what(one)), cell(one.actor)], one.reason)
+            Row([cell(ago(one.at, now)), cell(_what(one)), cell(one.actor)], one.note)
             for one in orders
         ],
     )

@@ -19,14 +19,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 EMPTY: Final = "it is empty: leave it out, or give it a value"
 OTHERWISE_CALLED: Final = {
-    "--why": ("--reason",),
-    "--reason": ("--why",),
-    "--note": ("--why",),
-    "--comment": ("--why",),
+    "--reason": ("--note",),
+    "--note": ("--reason",),
+    "--why": ("--note",),
+    "--comment": ("--note",),
     "--recipient": ("--to",),
 }
-"""What an option is perhaps meant to be that no command has, or that is called otherwise here: `--why` is why
-an operator does something, `--reason` why something failed."""
+"""What an option is perhaps meant to be that no command has, or that is called otherwise here: `--note` is an operator's text,
+`--reason` why a message became a dead letter."""
 ELSEWHERE: Final = {
     "up": ": it is in the distribution tidings-local, which `make run` installs in a checkout of Tidings"
 }

@@ -40,7 +40,7 @@ FAULT: Final = 1
 USAGE: Final = 2
 UNAVAILABLE: Final = 3
 STOPPED: Final = 130
-OPTIONS: Final = {"assignments": "--set", "note": "--why", "states": "--state"}
+OPTIONS: Final = {"assignments": "--set", "note": "--note", "states": "--state"}
 """Options that have another name than their field of a request."""
 ARGUMENTS: Final = frozenset({"channel", "provider", "id", "ids"})
 """Fields of a request that are arguments on the command line; the others are options."""

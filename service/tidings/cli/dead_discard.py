@@ -32,10 +32,10 @@ NOT_OPEN: Final = {
 @which.about_dead_letters(ids=True)
 def discard(
     *,
-    why: Annotated[
+    note: Annotated[
         str | None,
         typer.Option(
-            "--why",
+            "--note",
             help="Kept with the dead letter and in its notification's history. Needed, but for --dry-run.",
         ),
     ] = None,
@@ -53,16 +53,16 @@ def discard(
 
     Examples:
       [bold]tidings dead discard --fingerprint 6b1f03 --dry-run[/]
-      [bold]tidings dead discard --fingerprint 6b1f03 --why "test data"[/]
+      [bold]tidings dead discard --fingerprint 6b1f03 --note "test data"[/]
     """
-    if why is None and not dry_run:
-        raise Unclear("Missing option '--why'.")
-    if why is not None and not why.strip():
-        raise typer.BadParameter("it is empty; say why, in a few words", param_hint="--why")
+    if note is None and not dry_run:
+        raise Unclear("Missing option '--note'.")
+    if note is not None and not note.strip():
+        raise typer.BadParameter("it is empty; say why, in a few words", param_hint="--note")
     found = ask(lambda backend: discards.rehearse_discard(backend, query))
     if not found.chosen:
         say_what_is_near(query.narrowed.category, query.narrowed.entity_type)
-    if why is None or dry_run:
+    if note is None or dry_run:
         _rehearse(found, as_json=as_json)
         return
     if found.chosen and not (yes or query.ids):
@@ -73,7 +73,7 @@ def discard(
                 "or look first with --dry-run"
             )
         typer.confirm(f"Discard {many} for good?", abort=True, err=True)
-    request = DiscardRequest(found.chosen, why)
+    request = DiscardRequest(found.chosen, note)
     done = ask(lambda backend: discards.discard(backend, actor(), request))
     if as_json:
         print_json(done.as_data())

@@ -50,7 +50,7 @@ OneId = Annotated[
 Channel = Annotated[
     str | None, typer.Option("--channel", "-c", callback=known_channel, help="Of this channel.")
 ]
-Why = Annotated[Reason | None, typer.Option("--reason", "-r", help="With this reason.")]
+OfReason = Annotated[Reason | None, typer.Option("--reason", "-r", help="With this reason.")]
 Fingerprint = Annotated[
     str | None,
     typer.Option("--fingerprint", "-f", help="Of this group, by its first digits or all of them."),
@@ -112,7 +112,7 @@ def about_dead_letters(*, ids: bool = False, state: bool = False) -> Callable[[F
     options: dict[str, Any] = {
         **({"ids": Ids} if ids else {}),
         "channel": Channel,
-        "reason": Why,
+        "reason": OfReason,
         "fingerprint": Fingerprint,
         "since": Since,
         "until": Until,

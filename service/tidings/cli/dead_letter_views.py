@@ -45,7 +45,7 @@ SAME_MOMENT: Final = timedelta(seconds=1)
 def dead_letters_table(dead_letters: Sequence[DeadLetterView], now: datetime) -> Rows:
     """For people: an id and a group to go on with, and why each was dead-lettered."""
     return Rows(
-        ("ID", "Since", "Came by", "State", "Reason", "Group", "To", "Tries"),
+        ("ID", "Since", "Came by", "State", "Reason", "Group", "To", "Attempts"),
         [Row(_cells(one, now), _code_and_words(one.code, one.message)) for one in dead_letters],
     )
 
@@ -170,7 +170,7 @@ def _advice(found: DeadLetterInFull) -> list[RenderableType]:
     dead_letter = found.dead_letter
     if dead_letter.state is not DeadLetterState.OPEN:
         return []
-    never = f'Never:     [bold]tidings dead discard {dead_letter.id} --why "…"[/]'
+    never = f'Never:     [bold]tidings dead discard {dead_letter.id} --note "…"[/]'
     if found.remedy is None:
         known = f"[bold]tidings show {dead_letter.notification_id}[/]"
         return ["", Sentence(Text.from_markup(f"Not again: {found.refused}: {known}\n{never}"))]

@@ -23,10 +23,10 @@ def erase(
     user: Annotated[
         str | None, typer.Option("--user", metavar="ID", help="Whom: a producer's `user_id`.")
     ] = None,
-    why: Annotated[
+    note: Annotated[
         str | None,
         typer.Option(
-            "--why", help="Kept in each history with your name; must not name the person."
+            "--note", help="Kept in each history with your name; must not name the person."
         ),
     ] = None,
     dry_run: Annotated[
@@ -42,11 +42,11 @@ def erase(
 
     Examples:
       [bold]tidings erase --recipient jane@example.com --dry-run[/]
-      [bold]tidings erase --user 4711 --why "request 2026-118"[/]
+      [bold]tidings erase --user 4711 --note "request 2026-118"[/]
     """
-    if why is None and not dry_run:
-        raise Unclear("Missing option '--why'.")
-    request = EraseRequest(recipient, user, note=why, dry_run=dry_run)
+    if note is None and not dry_run:
+        raise Unclear("Missing option '--note'.")
+    request = EraseRequest(recipient, user, note=note, dry_run=dry_run)
     if not (yes or dry_run):
         found = ask(lambda backend: erasure.erase(backend, actor(), replace(request, dry_run=True)))
         typer.confirm(f"Erase {_what(found)}{_whose(found)} for good?", abort=True, err=True)

@@ -98,7 +98,7 @@ def _say_how_far(reached: datetime) -> None:
 def table(found: Sequence[ListedView], now: datetime) -> Rows:
     """For people: an id to go on with, and why where something went wrong or waits."""
     return Rows(
-        ("ID", "When", "Channel", "State", "Tries", "To"),
+        ("ID", "When", "Channel", "State", "Attempts", "To"),
         [Row(_cells(one.summary, now), one.waits or _why(one.summary)) for one in found],
         least=LEAST,
     )
@@ -110,7 +110,7 @@ def _cells(one: Summary, now: datetime) -> list[Text]:
         cell(ago(one.accepted_at, now)),
         cell(one.channel),
         cell(one.state.value, STYLES[one.state]),
-        cell(str(one.tries)),
+        cell(str(one.attempts_made)),
         cell(one.recipient),
     ]
 
@@ -119,6 +119,6 @@ def _why(one: Summary) -> str:
     """In a few words what went wrong, where something did."""
     if one.state in {State.SENT, State.DELIVERED, State.QUEUED, State.SCHEDULED}:
         return ""
-    reason = untried(one.tries) if one.untried else one.reason
+    reason = untried(one.attempts_made) if one.untried else one.reason
     parts = (reason, one.failure_code, one.failure_message)
     return " · ".join(part for part in parts if part)

@@ -97,8 +97,8 @@ class Root(LateGroup):
         ),
         Listed(
             SET_UP,
-            "verify",
-            "verify:verify",
+            "audit",
+            "audit:audit_",
             "Hold ledger and queues against each other: is anything lost, or in a state that can't be?",
         ),
         Listed(

@@ -57,7 +57,9 @@ def requeue(
             help="Look through all notifications there are, not only for a moment among the newest.",
         ),
     ] = False,
-    why: Annotated[str, typer.Option("--why", help="Kept in their history, with your name.")] = "",
+    note: Annotated[
+        str, typer.Option("--note", help="Kept in their history, with your name.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which there are.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -71,7 +73,7 @@ def requeue(
     Exits with 1 where one that was named could not be published again.
 
     Examples:
-      [bold]tidings requeue 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d --why "queue was purged"[/]
+      [bold]tidings requeue 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d --note "queue was purged"[/]
       [bold]tidings requeue --channel webhook --state retrying --overdue 1m --dry-run[/]
     """
     if not (ids or channel or state or overdue is not None or every):
@@ -79,7 +81,7 @@ def requeue(
     if ids and (channel or state or overdue is not None or every):
         raise Unclear("give ids or filters, not both")
     request = RequeueRequest(
-        ids or (), tuple(state or ()), channel, overdue, limit, whole, why, dry_run
+        ids or (), tuple(state or ()), channel, overdue, limit, whole, note, dry_run
     )
     view = ask(lambda backend: requeues.requeue(backend, actor(), request))
     if as_json:

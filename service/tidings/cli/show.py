@@ -21,13 +21,13 @@ from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.operations import notifications
 from tidings.operations.notifications import (
-    Asked,
+    AttemptRow,
     Change,
+    ProviderAttemptRow,
     ShowRequest,
     Story,
     StoryView,
     Summary,
-    Try,
     UnclaimedView,
 )
 from tidings.operations.times import clock, distance, exact, span, untried
@@ -160,7 +160,9 @@ def _timeline(story: Story, now: datetime) -> Timeline:
     for event in story.timeline:
         at = event.at if isinstance(event, Change) else event.started_at
         offset = f"+{span(max(0.0, (at - accepted).total_seconds()))}"
-        what, who = _change(event) if isinstance(event, Change) else _try(event, story.asked)
+        what, who = (
+            _change(event) if isinstance(event, Change) else _try(event, story.provider_attempts)
+        )
         events.append((clock(at, accepted), offset, what, who))
     if story.notification.state is State.SENDING:
         events.append((clock(now, accepted), "", *_under_way(story.notification, now)))
@@ -177,7 +179,7 @@ def _change(change: Change) -> tuple[Text, str]:
     return Text.assemble(("→ ", style), (change.after, style), f": {reason}"), _who(change.actor)
 
 
-def _try(one: Try, asked: Sequence[Asked]) -> tuple[Text, str]:
+def _try(one: AttemptRow, asked: Sequence[ProviderAttemptRow]) -> tuple[Text, str]:
     good = one.state is State.SENT
     style = STYLES[one.state]
     if one.untried:
@@ -206,12 +208,12 @@ def _try(one: Try, asked: Sequence[Asked]) -> tuple[Text, str]:
     return lines, _who(one.worker)
 
 
-def _untried(one: Try) -> tuple[Text, str]:
+def _untried(one: AttemptRow) -> tuple[Text, str]:
     said = untried(one.attempt - 1)
     return Text.assemble(("✗ ", STYLES[one.state]), f"{said}\n  {one.message}"), _who(one.worker)
 
 
-def _asked(one: Asked) -> str:
+def _asked(one: ProviderAttemptRow) -> str:
     """`primary unavailable 451 (1.2 s)`, `backup not asked`."""
     took = f" ({span(one.duration_ms / 1000)})" if one.duration_ms else ""
     return f"{one.provider} {one.kind.replace('_', ' ')} {one.code}".rstrip() + took
@@ -261,8 +263,8 @@ def _next_try(view: StoryView, now: datetime) -> str:
     due = last.started_at + timedelta(seconds=wait)
     if due > now:
         return f"about {_when(due, now)}"
-    if view.put_off_at is not None:
-        since = distance(view.put_off_at, now)
+    if view.deferred_at is not None:
+        since = distance(view.deferred_at, now)
         return f"by itself: it was put off {since}, and waits in a retry queue or its lane"
     return "as soon as a worker takes it from its lane"
 

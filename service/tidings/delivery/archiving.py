@@ -106,7 +106,7 @@ def _unfinished(dead_letter: DeadLetter, standing: Standing, now: datetime) -> S
         return _closed(
             dead_letter, f"is {standing.state}: another worker made attempt {dead_letter.attempt}"
         )
-    # A copy that still waits in a tier finds its notification ended and adds nothing.
+    # A copy that still waits in a retry queue finds its notification ended and adds nothing.
     return _ended(
         _of_copies(dead_letter) if standing.reached else _undenied(dead_letter, doubt), standing
     )

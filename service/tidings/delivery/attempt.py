@@ -98,7 +98,7 @@ class Attempt:
     """Who says `first_seen`; None where an earlier version stored it."""
     producer: str | None = field(default=None, compare=False)
     """Who published it first, as far as that is said."""
-    put_off_since: datetime | None = field(default=None, compare=False)
+    deferred_since: datetime | None = field(default=None, compare=False)
     """Since when nobody was asked for it, because of its receiver; None where that is not so."""
     message: Message | None = field(default=None, repr=False, compare=False)
     """What it was read from; None where it comes out of the ledger."""
@@ -151,7 +151,7 @@ def read(
         time_source=source,
         traceparent=_text(message.headers, TRACEPARENT),
         producer=producer_of(message),
-        put_off_since=_moment(message.headers, Headers.PUT_OFF_SINCE),
+        deferred_since=_moment(message.headers, Headers.DEFERRED_SINCE),
         message=message,
     )
 

@@ -37,8 +37,8 @@ class Phase(StrEnum):
     """One is on its way; what comes of it decides."""
     RAMPING = "ramping"
     """A few at a time, more with each that succeeds."""
-    HELD = "held"
-    """Nobody: a person opened it, and a person closes it."""
+    DISABLED = "disabled"
+    """Nobody: an operator disabled the provider, and has to enable it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Circuit:
                 return 0.0
             case Phase.OPEN:
                 return max(0.0, self.probe_at - self._clock())
-            case Phase.PROBING | Phase.HELD:
+            case Phase.PROBING | Phase.DISABLED:
                 return inf
             case Phase.RAMPING:
                 return 0.0 if self._inside < self._allowed else inf
@@ -155,7 +155,7 @@ class Circuit:
                 return EVERYBODY
             case Phase.OPEN:
                 return 0 if self.wait() else 1
-            case Phase.PROBING | Phase.HELD:
+            case Phase.PROBING | Phase.DISABLED:
                 return 0
             case Phase.RAMPING:
                 return max(0, self._allowed - self._inside)
@@ -189,7 +189,7 @@ class Circuit:
                 self.phase = Phase.RAMPING
                 if self._allowed >= self._policy.places:
                     self._close()
-            case Phase.OPEN | Phase.HELD:
+            case Phase.OPEN | Phase.DISABLED:
                 pass
 
     def failed(
@@ -223,7 +223,7 @@ class Circuit:
     def hold(self) -> None:
         """Open it until `reset`."""
         self.probe_at = inf
-        self._begin(Phase.HELD)
+        self._begin(Phase.DISABLED)
 
     def reset(self) -> None:
         """Close it, and forget what was."""
@@ -248,7 +248,7 @@ class Circuit:
             case Phase.RAMPING:
                 self._allowed //= 2
                 return self._allowed < 1
-            case Phase.PROBING | Phase.OPEN | Phase.HELD:
+            case Phase.PROBING | Phase.OPEN | Phase.DISABLED:
                 return self.phase is Phase.PROBING
 
     def _sent_nothing_lately(self) -> bool:

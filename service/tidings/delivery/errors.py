@@ -23,7 +23,7 @@ TidingsError
 from enum import StrEnum
 from typing import ClassVar
 
-from tidings.delivery.tries import Tried
+from tidings.delivery.provider_attempt import ProviderAttempt
 
 
 class TidingsError(Exception):
@@ -73,7 +73,7 @@ class DeliveryError(TidingsError):
         self.message = message
         self.provider = provider
         self.code = code
-        self.tries: tuple[Tried, ...] = ()
+        self.provider_attempts: tuple[ProviderAttempt, ...] = ()
         """Whom else was asked, and this one; empty where there is only one provider."""
 
 

@@ -1,4 +1,4 @@
-"""What operators tell the workers: pause a channel, open a provider's circuit; the last word counts."""
+"""Orders of operators to all workers: pause a channel, disable a provider; the last one counts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class Verb(StrEnum):
     PAUSE = "pause"
     """Take nothing more of this channel until `resume`."""
     RESUME = "resume"
-    OPEN = "open"
-    """Ask this provider no more until `close`."""
-    CLOSE = "close"
-    """Ask it again at once, whatever happened before."""
+    DISABLE = "disable"
+    """Send nothing through this provider until `enable`."""
+    ENABLE = "enable"
+    """Use it again at once, whatever happened before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Order:
     """Whom it is about; `WHOLE_CHANNEL` for pause and resume."""
     verb: Verb
     actor: str
-    reason: str
+    note: str
     at: datetime
 
 
@@ -45,7 +45,7 @@ class FoundCircuit:
     provider: str
     phase: Phase
     reason: str
-    """What the provider said last, or who holds the circuit open."""
+    """The provider's last error, or who disabled it."""
     since: datetime
     probe_in: float | None
     """Seconds until the next probe, where there is one to come."""

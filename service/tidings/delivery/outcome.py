@@ -7,9 +7,9 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from tidings.delivery.delay import Delay
+from tidings.delivery.provider_attempt import ProviderAttempt
 from tidings.delivery.recipients import RecipientResult
 from tidings.delivery.states import State
-from tidings.delivery.tries import Tried
 from tidings.delivery.value import value
 
 OUTCOME_UNKNOWN: Final = "outcome_unknown"
@@ -56,7 +56,7 @@ class Failure:
     message: str
     provider: str = ""
     code: str = ""
-    tries: tuple[Tried, ...] = ()
+    provider_attempts: tuple[ProviderAttempt, ...] = ()
     """Every provider's part in it, where there are several."""
     reference: str = ""
     """The provider's own id for what it took all the same, where only copies failed."""
@@ -76,7 +76,7 @@ class Sent:
     """The provider's own id for it, e.g. a Twilio SID or an SMTP queue id."""
     code: str = ""
     """The provider's reply code, e.g. `250`."""
-    tries: tuple[Tried, ...] = ()
+    provider_attempts: tuple[ProviderAttempt, ...] = ()
     """Every provider's part in it, where others were passed over or failed before."""
     recipients: tuple[RecipientResult, ...] = ()
     """What became of each who was asked; empty where all are taken, and were asked at once."""

@@ -9,9 +9,9 @@ from typing import Final, Protocol
 from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.orders import FoundCircuit, Order
 from tidings.delivery.outcome import Claim, Outcome, RetryLater, Sent, Undeliverable
+from tidings.delivery.provider_attempt import ProviderAttempt
 from tidings.delivery.recipients import RecipientResult
 from tidings.delivery.states import State
-from tidings.delivery.tries import Tried
 from tidings.delivery.value import value
 from tidings_events import Notification
 
@@ -134,13 +134,13 @@ class Record:
     possible_duplicate: bool = False
 
     @property
-    def tries(self) -> tuple[Tried, ...]:
+    def provider_attempts(self) -> tuple[ProviderAttempt, ...]:
         """Every provider's part in it, where there are several."""
         match self.outcome:
-            case Sent(tries=tries):
-                return tries
+            case Sent(provider_attempts=provider_attempts):
+                return provider_attempts
             case RetryLater(failure=failure) | Undeliverable(failure=failure):
-                return failure.tries
+                return failure.provider_attempts
 
     @property
     def recipients(self) -> tuple[RecipientResult, ...]:

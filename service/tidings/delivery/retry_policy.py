@@ -90,7 +90,7 @@ class DeliveryPolicy:
     """Seconds a send may take."""
     expires_after: float | None = None
     """Seconds after which a notification without `expires_at` is not worth delivering."""
-    tiers: tuple[Delay, ...] = ()
+    queue_delays: tuple[Delay, ...] = ()
     """Every delay there is a queue for on this channel: what `Retry-After` may choose from."""
 
     def expires_at(self, attempt: Attempt) -> datetime | None:
@@ -194,7 +194,7 @@ class DeliveryPolicy:
         its retries would take, and from then on each time spends one, or it would not end."""
         if not isinstance(error, Postponed):
             return Paused(failure)
-        since = min(attempt.put_off_since or now, now)
+        since = min(attempt.deferred_since or now, now)
         patience = timedelta(seconds=sum(delay.seconds for delay in self.retry.delays))
         if not self.retry.delays or (not error.answers and now - since >= patience):
             own = self.retry.delay(attempt.number).seconds if self.retry.delays else 0
@@ -204,7 +204,7 @@ class DeliveryPolicy:
     def _meanwhile(self, error: Postponed) -> Delay:
         """The last that is no longer than it takes until this one's turn, so that those that wait don't all come
         back at once; the first that is as long as the receiver rests, where it does."""
-        choice = self.tiers or self.retry.delays
+        choice = self.queue_delays or self.retry.delays
         short = [delay for delay in choice if delay.seconds <= LONGEST_POSTPONEMENT]
         if error.no_later:
             early = [delay for delay in short if delay.seconds <= error.wait]
@@ -214,8 +214,8 @@ class DeliveryPolicy:
         return RetryPolicy(tuple(short) or (min(choice),)).at_least(wait)
 
     def _no_sooner_than(self, wait: float) -> Delay | None:
-        """The first tier that is long enough; the longest where none is."""
-        choice = RetryPolicy(self.tiers or self.retry.delays)
+        """The first delay that is long enough; the longest where none is."""
+        choice = RetryPolicy(self.queue_delays or self.retry.delays)
         return choice.at_least(wait) if choice.delays else None
 
     def _again(
@@ -265,7 +265,9 @@ def recipient_spared(
                 if not one.settled
             ]
             missed = [one for one in merged(earlier, results) if one.state in MISSED]
-            sent = Sent(failure.provider, failure.reference, failure.code, failure.tries)
+            sent = Sent(
+                failure.provider, failure.reference, failure.code, failure.provider_attempts
+            )
             if not missed:  # everybody has it: its dead letter was edited so
                 return sent
             return Undeliverable(Reason.COPIES_REFUSED, _missed(sent, attempt, results, missed))
@@ -291,7 +293,7 @@ def _missed(
         told(attempt.notification, missed),
         sent.provider,
         first.code,
-        sent.tries,
+        sent.provider_attempts,
         sent.reference,
         tuple(results),
     )
@@ -307,7 +309,7 @@ def describe(error: Exception) -> Failure:
                 error.message,
                 error.provider,
                 error.code,
-                error.tries,
+                error.provider_attempts,
                 suppress=suppress or "",
             )
         case MalformedNotification():

@@ -21,7 +21,7 @@ class State(StrEnum):
     SENDING = "sending"
     """Held by a worker under a lease."""
     RETRYING = "retrying"
-    """Waiting in a retry tier for its next attempt."""
+    """Waiting in a retry queue for its next attempt."""
     SENT = "sent"
     """Accepted by the provider."""
     DELIVERED = "delivered"

@@ -34,11 +34,17 @@ TABLES: Final = (
     "notifications",
     "dead_letters",
     "idempotency_holders",
-    "escalations",
+    "alerts",
     "circuits",
     "recipient_results",
 )
-HISTORY: Final = ("attempts", "tries", "transitions", "channel_orders", "operator_actions")
+HISTORY: Final = (
+    "attempts",
+    "provider_attempts",
+    "transitions",
+    "channel_orders",
+    "operator_actions",
+)
 """Only ever added to."""
 PRIVILEGES: Final = """
 SELECT name FROM unnest($1::text[] || $2::text[]) AS name

@@ -20,7 +20,7 @@ from tidings.ledger.operators.actions import Actions
 from tidings.ledger.operators.controls import LedgerControls
 from tidings.ledger.operators.processes import Processes
 from tidings.ledger.operators.reports import Reports
-from tidings.ledger.operators.verification import Verification
+from tidings.ledger.operators.soundness import LedgerAudit
 from tidings.ledger.partitions import Partitions
 from tidings.ledger.retention import Periods, Retention
 from tidings.settings import LedgerSettings
@@ -48,7 +48,7 @@ class Ledger:
         self.changes = Changes(self.database)
         self.controls = LedgerControls(self.database)
         self.processes = Processes(self.database)
-        self.verification = Verification(self.database)
+        self.audit = LedgerAudit(self.database)
         self.partitions = Partitions(self.database)
         self.actions = Actions(self.database)
         self.erasures = Erasures(self.database)

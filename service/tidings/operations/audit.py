@@ -13,7 +13,7 @@ from tidings.broker.topology.management import Management
 from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.delivery.states import UNFINISHED, State
-from tidings.ledger.operators.verification import Broken, Journaled, Soundness
+from tidings.ledger.operators.soundness import Broken, Journaled, Soundness
 from tidings.ledger.steps import PATIENCE
 from tidings.operations.backend import Backend
 from tidings.operations.channels import Condition, conditions
@@ -111,12 +111,13 @@ async def audit(
 
 async def _look(backend: Backend, request: AuditRequest, progress: Progress) -> AuditView:
     """The queues first: what is under way later was in one of them then."""
-    verification = backend.ledger.verification
     held, fault = await _held(backend.settings)
-    soundness = await verification.soundness(
+    soundness = await backend.ledger.audit.soundness(
         request.since, SETTLED, patience=request.patience, progress=progress
     )
-    journal = None if request.journal is None else await verification.journaled(request.journal)
+    journal = (
+        None if request.journal is None else await backend.ledger.audit.journaled(request.journal)
+    )
     view = AuditView(
         soundness.states,
         held,

@@ -20,7 +20,7 @@ UNSERVED: Final = "no worker"
 RESTING: Final = "resting"
 """No worker may ask any of its providers."""
 PAUSED: Final = "paused"
-HELD: Final = "held open"
+DISABLED: Final = "disabled"
 DOWN: Final = "down"
 RECOVERING: Final = "recovering"
 
@@ -116,18 +116,18 @@ async def _order_channel(
     paused = pausing(await controls.orders(), channel) is not None
     changes = paused == (verb is Verb.RESUME)
     if changes or (verb is Verb.PAUSE and request.note.strip()):
-        await controls.give(channel, WHOLE_CHANNEL, verb, actor=str(actor), reason=request.note)
+        await controls.give(channel, WHOLE_CHANNEL, verb, actor=str(actor), note=request.note)
     return OrderView(channel, WHOLE_CHANNEL, changes)
 
 
 async def disable_provider(backend: Backend, actor: Actor, request: OrderRequest) -> OrderView:
     """Let no worker ask a provider until it is enabled again."""
-    return await _order_provider(backend, actor, request, Verb.OPEN)
+    return await _order_provider(backend, actor, request, Verb.DISABLE)
 
 
 async def enable_provider(backend: Backend, actor: Actor, request: OrderRequest) -> OrderView:
     """Let workers ask a provider again at once: it was disabled, or they found it down."""
-    return await _order_provider(backend, actor, request, Verb.CLOSE)
+    return await _order_provider(backend, actor, request, Verb.ENABLE)
 
 
 async def _order_provider(
@@ -142,9 +142,7 @@ async def _order_provider(
     provider = request.provider or known[0]
     if provider not in known:
         raise InvalidRequest(unknown(provider, known), field="provider")
-    await backend.ledger.controls.give(
-        channel, provider, verb, actor=str(actor), reason=request.note
-    )
+    await backend.ledger.controls.give(channel, provider, verb, actor=str(actor), note=request.note)
     return OrderView(channel, provider, changed=True)
 
 
@@ -181,7 +179,7 @@ def _resting(
     providers: Sequence[str], circuits: Iterable[KnownCircuit], serving: Set[str]
 ) -> Sequence[str]:
     """The workers that may ask no provider of the channel; each learns by itself which are down."""
-    shut = {(one.worker, one.provider) for one in circuits if _state(one.phase) in (DOWN, HELD)}
+    shut = {(one.worker, one.provider) for one in circuits if _state(one.phase) in (DOWN, DISABLED)}
     return [
         worker for worker in serving if all((worker, provider) in shut for provider in providers)
     ]
@@ -192,7 +190,7 @@ def _channel(
 ) -> Condition:
     if pause is not None:
         return Condition(
-            name, "", PAUSED, pause.at, ": ".join(filter(None, (pause.actor, pause.reason)))
+            name, "", PAUSED, pause.at, ": ".join(filter(None, (pause.actor, pause.note)))
         )
     if not serving:
         return Condition(name, "", UNSERVED, why="no worker that runs serves it")
@@ -237,7 +235,7 @@ def _state(phase: Phase) -> str:
             return DELIVERING
         case Phase.RAMPING:
             return RECOVERING
-        case Phase.HELD:
-            return HELD
+        case Phase.DISABLED:
+            return DISABLED
         case Phase.OPEN | Phase.PROBING:
             return DOWN

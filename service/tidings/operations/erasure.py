@@ -132,7 +132,7 @@ def _read(request: EraseRequest) -> tuple[Person, str]:
 def _check_that_all_has_ended(found: Traces) -> None:
     if found.unfinished:
         raise Refused(
-            f"{_named(found.unfinished)} unfinished: call each off with `tidings cancel ID --why …`, or wait until "
+            f"{_named(found.unfinished)} unfinished: call each off with `tidings cancel ID --note …`, or wait until "
             "it has ended; nothing was erased"
         )
     if found.replaying:

@@ -18,13 +18,13 @@ from tidings.ledger.notifications.conflicts import PUBLISHED_AGAIN
 from tidings.ledger.notifications.records import PUT_OFF
 from tidings.ledger.notifications.search import Filters
 from tidings.ledger.notifications.stories import (
-    Asked,
+    AttemptRow,
     Change,
     DeadLetterLine,
+    ProviderAttemptRow,
     Recipient,
     Story,
     Summary,
-    Try,
 )
 from tidings.ledger.operators.reports import LOOKED_AT, NO_NOTIFICATION
 from tidings.ledger.steps import PATIENCE
@@ -40,7 +40,7 @@ from tidings.operations.suggestions import did_you_mean
 
 __all__ = [
     "LOOKED_AT",
-    "Asked",
+    "AttemptRow",
     "CancelRequest",
     "CancelView",
     "Change",
@@ -49,12 +49,12 @@ __all__ = [
     "ListRequest",
     "ListedView",
     "PageView",
+    "ProviderAttemptRow",
     "Recipient",
     "ShowRequest",
     "Story",
     "StoryView",
     "Summary",
-    "Try",
     "UnclaimedView",
     "cancel",
     "list_",
@@ -106,7 +106,7 @@ class StoryView:
         return sum(one.reason.startswith(PUBLISHED_AGAIN) for one in self.story.history)
 
     @property
-    def put_off_at(self) -> datetime | None:
+    def deferred_at(self) -> datetime | None:
         """When it was put off last since its last attempt ended; None if it was not."""
         last = self.story.attempts[-1].started_at if self.story.attempts else None
         times = (one.at for one in self.story.history if one.reason.startswith(PUT_OFF))

@@ -13,7 +13,15 @@ from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.notifications.stories import Summary
 from tidings.operations.backend import Backend
-from tidings.operations.channels import DOWN, HELD, PAUSED, RESTING, UNSERVED, Condition, conditions
+from tidings.operations.channels import (
+    DISABLED,
+    DOWN,
+    PAUSED,
+    RESTING,
+    UNSERVED,
+    Condition,
+    conditions,
+)
 from tidings.operations.masks import discreet
 from tidings.operations.times import ago, distance
 from tidings.settings import Settings
@@ -136,7 +144,7 @@ def _paused(one: Summary, around: Surroundings, now: datetime) -> str:
 def _down(one: Summary, around: Surroundings, now: datetime) -> str:
     """Where none of its providers is asked: the one that is asked again first."""
     providers = [it for it in around.conditions if it.channel == one.channel and it.provider]
-    down = [it for it in providers if it.state in {DOWN, HELD}]
+    down = [it for it in providers if it.state in {DOWN, DISABLED}]
     if not down or len(down) < len(providers):
         return ""
     first = min(down, key=lambda it: it.probe_at.timestamp() if it.probe_at else float("inf"))

@@ -11,15 +11,15 @@ from tidings.runtime.environment.written import Duration, Rate, Written
 from tidings.settings.broker import BrokerSettings
 from tidings.settings.everything import Settings, sections
 from tidings.settings.ledger import LedgerSettings
-from tidings.settings.processes import CategorySettings, EscalationSettings, WorkerSettings
+from tidings.settings.processes import Alert, CategorySettings, WorkerSettings
 
 __all__ = [
     "DEFAULT_RETRY",
+    "Alert",
     "BrokerSettings",
     "CategorySettings",
     "ChannelSettings",
     "Duration",
-    "EscalationSettings",
     "LedgerSettings",
     "Rate",
     "Settings",

@@ -14,7 +14,7 @@ from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy
 from tidings.runtime.environment.reading import read
 from tidings.settings.broker import BrokerSettings
 from tidings.settings.ledger import LedgerSettings
-from tidings.settings.processes import CategorySettings, EscalationSettings, WorkerSettings
+from tidings.settings.processes import Alert, CategorySettings, WorkerSettings
 
 
 def sections() -> tuple[type[BaseSettings], ...]:
@@ -25,7 +25,7 @@ def sections() -> tuple[type[BaseSettings], ...]:
         WorkerSettings,
         *(spec.settings for spec in registry.SPECS.values()),
         *_accounts(),
-        EscalationSettings,
+        Alert,
     )
 
 
@@ -54,9 +54,9 @@ class Settings:
         return read(WorkerSettings)
 
     @cached_property
-    def escalation(self) -> EscalationSettings:
+    def alerting(self) -> Alert:
         """Telling operators."""
-        return read(EscalationSettings)
+        return read(Alert)
 
     @cached_property
     def channels(self) -> dict[str, ChannelSettings]:
@@ -77,7 +77,7 @@ class Settings:
             guarantee=section.guarantee,
             send_timeout=section.send_timeout,
             expires_after=override.expires_after,
-            tiers=self.delays(channel),
+            queue_delays=self.delays(channel),
         )
 
     def providers(self, channel: str) -> tuple[str, ...]:
@@ -113,12 +113,12 @@ class Settings:
         return inherit(account, preferred, but=account.own)
 
     def delays(self, channel: str) -> tuple[Delay, ...]:
-        """Every retry delay that may be used on a channel, shortest first: its tiers."""
+        """Every retry delay that may be used on a channel, shortest first: one retry queue each."""
         overrides = (category.retry or () for category in self.worker.categories.values())
         section = self.channels[channel]
         used = {
             *section.retry,
-            *section.put_off,
+            *section.deferred,
             *(each for delays in overrides for each in delays),
         }
         return tuple(sorted(used))
@@ -129,7 +129,7 @@ class Settings:
         Raises:
             ConfigurationError: Naming the variable that is wrong.
         """
-        _ = self.broker, self.ledger, self.worker, self.accounts, self.escalation, self.channels
+        _ = self.broker, self.ledger, self.worker, self.accounts, self.alerting, self.channels
         for channel in self.channels:
             for name in self.providers(channel):
                 _ = self.provider(channel, name), self.account(channel, name)

@@ -38,7 +38,7 @@ class WorkerSettings(BaseSettings):
     a vanished worker was sending is taken over."""
     grace: Duration = 45.0
     """How long a process finishes what it has begun after SIGTERM."""
-    held_mib: int = Field(default=64, ge=8, le=65_536)
+    buffer_mib: int = Field(default=64, ge=8, le=65_536)
     """MiB of messages that a process holds at once, of all its queues together; it takes twice as much,
     and 192 MiB for all else."""
     http_host: str = "127.0.0.1"
@@ -53,13 +53,13 @@ class WorkerSettings(BaseSettings):
     @property
     def held(self) -> int:
         """Bytes of messages that a process holds at once."""
-        return self.held_mib * 1024 * 1024
+        return self.buffer_mib * 1024 * 1024
 
 
-class EscalationSettings(BaseSettings):
+class Alert(BaseSettings):
     """Telling operators of dead letters, and of providers that are down."""
 
-    model_config = section("TIDINGS_ESCALATION_")
+    model_config = section("TIDINGS_ALERT_")
 
     url: SecretStr = SecretStr("")
     """An Apprise URL, e.g. `slack://…` or `mailto://…`; nobody is told where empty."""

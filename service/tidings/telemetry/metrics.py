@@ -53,7 +53,7 @@ KINDS: Final = (
 )
 """Classes of error that an attempt may end with."""
 _CIRCUIT_STATES: Final = MappingProxyType(
-    {Phase.CLOSED: 0, Phase.PROBING: 1, Phase.RAMPING: 1, Phase.OPEN: 2, Phase.HELD: 2}
+    {Phase.CLOSED: 0, Phase.PROBING: 1, Phase.RAMPING: 1, Phase.OPEN: 2, Phase.DISABLED: 2}
 )
 
 
@@ -71,7 +71,7 @@ class ChannelMetrics:
         self._delivery_seconds = families.delivery_seconds.labels(name)
         self._replay_seconds = families.replay_seconds.labels(name)
         self._duplicates = families.duplicates.labels(name)
-        self._parked = families.parked.labels(name)
+        self._claim_conflicts = families.claim_conflicts.labels(name)
         self._malformed = families.malformed.labels(name)
         self.in_flight: Final = families.in_flight.labels(name)
         """Sends under way; `set_function` spares the hot path."""
@@ -123,9 +123,9 @@ class ChannelMetrics:
         """A message was acknowledged without a send: its notification had moved on already."""
         self._duplicates.inc()
 
-    def parked(self) -> None:
+    def claim_conflict(self) -> None:
         """A message was put aside without spending an attempt."""
-        self._parked.inc()
+        self._claim_conflicts.inc()
 
     def malformed(self) -> None:
         """A message could not be read as a notification."""
@@ -171,8 +171,10 @@ class _Families:
             "Messages acknowledged without a send: their notification had moved on.",
             "channel",
         )
-        self.parked = counter(
-            "tidings_parked", "Messages put aside without spending an attempt.", "channel"
+        self.claim_conflicts = counter(
+            "tidings_claim_conflicts",
+            "Messages deferred because another worker has claimed the notification.",
+            "channel",
         )
         self.malformed = counter("tidings_malformed", "Messages that could not be read.", "channel")
         self.in_flight = gauge("tidings_in_flight", "Sends under way.", "channel")

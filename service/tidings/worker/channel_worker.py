@@ -34,7 +34,7 @@ LONGEST_HOLD: Final = 600.0
 """Seconds a message may wait unacknowledged for its turn; RabbitMQ closes the channel after 1,800."""
 SWEEP: Final = 30.0
 """Seconds between two looks for messages held too long."""
-AT_REST: Final = frozenset({Phase.OPEN, Phase.PROBING, Phase.HELD})
+AT_REST: Final = frozenset({Phase.OPEN, Phase.PROBING, Phase.DISABLED})
 """Nobody but a probe is sent."""
 
 
@@ -139,7 +139,7 @@ class ChannelWorker:
             self._timer.cancel()
         until = self._loop.time() + grace
         while self._tasks and (left := until - self._loop.time()) > 0:
-            await asyncio.wait(self._tasks, timeout=left)  # what ends may leave something to park
+            await asyncio.wait(self._tasks, timeout=left)  # what ends may leave something to defer
         unfinished = [task for task in self._tasks if not task.done()]
         await asyncio.gather(*map(end, unfinished))
         return len(unfinished)
@@ -231,7 +231,7 @@ class ChannelWorker:
         if (task.cancelled() or task.exception() is not None) and not self._stopping:
             delivery.give_back()
             log.error(
-                "unexpected end: message given back",
+                "unexpected end: message requeued",
                 queue=delivery.queue,
                 exc_info=None if task.cancelled() else task.exception(),
             )
@@ -254,7 +254,7 @@ class ChannelWorker:
         except (Exception, asyncio.CancelledError) as error:
             if told_to_end():
                 raise
-            log.exception("unexpected error: message given back", queue=delivery.queue)
+            log.exception("unexpected error: message requeued", queue=delivery.queue)
             place.release()
             await asyncio.sleep(_before_the_next_try(delivery))
             if shortage(error) is None:
@@ -279,13 +279,13 @@ class ChannelWorker:
 
     async def _park(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
         try:
-            await self._flow.park(delivery, paused)
+            await self._flow.defer(delivery, paused)
         except Abandoned:
             log.info("message went back to the broker", queue=delivery.queue)
         except (Exception, asyncio.CancelledError):
             if told_to_end():
                 raise
-            log.exception("unexpected error: message given back", queue=delivery.queue)
+            log.exception("unexpected error: message requeued", queue=delivery.queue)
             delivery.give_back()
 
 

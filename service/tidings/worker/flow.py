@@ -66,7 +66,7 @@ NOT_NOW: Final = Paused(Failure("not_now", "the channel was paused, or its worke
 
 
 @value(frozen=True, slots=True)
-class Try:
+class SendResult:
     """What came of sending once."""
 
     outcome: Outcome | Paused
@@ -95,7 +95,7 @@ class Steps(Protocol):
         self, delivery: Delivery, error: MalformedNotification
     ) -> None: ...
     def claim(self, work: Work) -> Awaitable[Claim]: ...
-    async def send(self, work: Work, claim: Claimed) -> Try: ...
+    async def send(self, work: Work, claim: Claimed) -> SendResult: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +104,14 @@ class Flow:
 
     Args:
         policy: Gives the policy for a category.
-        tiers: Every delay there is a queue for, shortest first; in the shortest one waits what another
+        queue_delays: Every delay there is a queue for, shortest first; in the shortest one waits what another
             worker holds.
         lease_margin: Seconds that a lease outlasts its send.
     """
 
     providers: Providers
     policy: Callable[[str], DeliveryPolicy]
-    tiers: tuple[Delay, ...]
+    queue_delays: tuple[Delay, ...]
     lease_margin: float
     ledger: Ledger
     settler: Settler
@@ -156,11 +156,11 @@ class Flow:
             delivery.ack()
         return outcome if tried.asked else None
 
-    async def park(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
-        """Let a message wait a turn, or for as long as is said, no attempt spent. Raises like `Settler.park`."""
+    async def defer(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
+        """Let a message wait a turn, or for as long as is said, no attempt spent. Raises like `Settler.defer`."""
         said, id_ = delivery.message.published_at, particulars_of(delivery.message.body).id
         seen = arrival(said, id_, *self._times(delivery))
-        await self.settler.park(delivery, paused.delay or self.tiers[0], seen, paused.since)
+        await self.settler.defer(delivery, paused.delay or self.queue_delays[0], seen, paused.since)
 
     def _times(self, delivery: Delivery) -> tuple[datetime, datetime | None]:
         """When a message was taken from its lane, and when that was last known to be empty."""
@@ -207,8 +207,8 @@ class Flow:
             case Scheduled() | Claimed():
                 delivery.ack()
             case Held():
-                self.metrics.parked()
-                await self.park(delivery)
+                self.metrics.claim_conflict()
+                await self.defer(delivery)
             case Unsettled(outcome=outcome):
                 await self.settler.settle(delivery, work.attempt, self._still_possible(outcome))
             case NeverIssued(epoch=epoch):
@@ -218,10 +218,12 @@ class Flow:
                 await self._malformed(delivery, forged)
 
     def _still_possible(self, outcome: RetryLater | Undeliverable) -> RetryLater | Undeliverable:
-        """What was recorded under settings that may have changed: its tier may be gone."""
+        """What was recorded under settings that may have changed: its retry queue may be gone."""
         match outcome:
             case RetryLater(delay=delay):
-                return replace(outcome, delay=RetryPolicy(self.tiers).at_least(delay.seconds))
+                return replace(
+                    outcome, delay=RetryPolicy(self.queue_delays).at_least(delay.seconds)
+                )
             case Undeliverable():
                 return outcome
 
@@ -247,7 +249,7 @@ class Flow:
 
     async def send(
         self, work: Work, claim: Claimed, give_way: Callable[[], None] = keep_its_place
-    ) -> Try:
+    ) -> SendResult:
         """Send, unless nobody may send it again unasked, or it is too late, or there are no words.
 
         Args:
@@ -266,7 +268,7 @@ class Flow:
             outcome = recipient_spared(
                 outcome, attempt, claim.recipients, perhaps_sent=claim.possible_duplicate
             )
-        return Try(outcome, started_at, perf_counter() - clock, asked)
+        return SendResult(outcome, started_at, perf_counter() - clock, asked)
 
     def _content(
         self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy, now: datetime
@@ -318,7 +320,7 @@ class Flow:
         return policy.decide(OutcomeUnknown(unknown), attempt, self.clock.now())
 
     async def _record(
-        self, work: Work, tried: Try, outcome: Outcome, *, possible_duplicate: bool
+        self, work: Work, tried: SendResult, outcome: Outcome, *, possible_duplicate: bool
     ) -> bool:
         """Whether the attempt counts: its lease was still ours."""
         attempt, duration = work.attempt, tried.duration

@@ -24,7 +24,7 @@ from tidings.delivery.errors import (
 )
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts
-from tidings.delivery.tries import NOT_ASKED, SENT, Tried
+from tidings.delivery.provider_attempt import NOT_ASKED, SENT, ProviderAttempt
 from tidings.runtime.deadlines import Overtime
 
 log = structlog.get_logger(__name__)
@@ -135,42 +135,56 @@ class Providers:
                 `OutOfService` where no provider may be asked, or those that were known to be down still
                 are: no fault of this notification.
         """
-        tries: list[Tried] = []
+        provider_attempts: list[ProviderAttempt] = []
         errors: list[DeliveryError] = []
         try:
             for provider in self.all:
                 if not (era := self._enter(provider)):
-                    tries.append(Tried(provider.name, NOT_ASKED))
+                    provider_attempts.append(ProviderAttempt(provider.name, NOT_ASKED))
                     continue
                 began = perf_counter()
                 try:
                     sent = await self._ask(provider, era, request)
                 except DeliveryError as error:
                     took = perf_counter() - began
-                    tries.append(Tried(provider.name, error.kind, error.code, took))
+                    provider_attempts.append(
+                        ProviderAttempt(provider.name, error.kind, error.code, took)
+                    )
                     errors.append(error)
                     if not isinstance(error, NOTHING_SENT):
                         break
                 else:
-                    return self._told(sent, provider, tries, perf_counter() - began)
-            raise self._untold(errors, tries)
+                    return self._told(sent, provider, provider_attempts, perf_counter() - began)
+            raise self._untold(errors, provider_attempts)
         finally:
             errors.clear()  # they hold this frame: garbage that only a long pause would find
 
     def _told(
-        self, sent: Sent, provider: Provider, tries: Sequence[Tried], duration: float
+        self,
+        sent: Sent,
+        provider: Provider,
+        provider_attempts: Sequence[ProviderAttempt],
+        duration: float,
     ) -> Sent:
-        if not tries:
+        if not provider_attempts:
             return sent
-        return replace(sent, tries=(*tries, Tried(provider.name, SENT, sent.code, duration)))
+        return replace(
+            sent,
+            provider_attempts=(
+                *provider_attempts,
+                ProviderAttempt(provider.name, SENT, sent.code, duration),
+            ),
+        )
 
-    def _untold(self, errors: Sequence[DeliveryError], tries: Sequence[Tried]) -> DeliveryError:
+    def _untold(
+        self, errors: Sequence[DeliveryError], provider_attempts: Sequence[ProviderAttempt]
+    ) -> DeliveryError:
         """What came of it: what ended it; else the first that was news; else that nobody can be asked."""
         ended = [one for one in errors if not isinstance(one, NOTHING_SENT)]
         news = [one for one in errors if not isinstance(one, OutOfService)]
         error = next(iter((*ended, *news, *errors)), None) or OutOfService(self._resting())
         if len(self.all) > 1:
-            error.tries = tuple(tries)
+            error.provider_attempts = tuple(provider_attempts)
         return error
 
     async def check(self) -> Sequence[Finding]:
@@ -285,7 +299,7 @@ def log_change(channel: str, provider: Provider, before: Phase) -> None:
                 error=provider.trouble,
                 next_probe_in=round(circuit.wait(), 1),
             )
-        case Phase.HELD:
+        case Phase.DISABLED:
             told.warning("provider not asked, by an operator's order", reason=provider.trouble)
         case Phase.PROBING:
             told.debug("provider is tried with one notification")

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from tidings.broker import dead_letter_headers
-from tidings.broker.topology.layout import DEAD, RETRY, lane_at, tier_key
+from tidings.broker.topology.layout import DEAD, RETRY, lane_at, retry_key
 from tidings.delivery.arrival import Arrival, TimeSource
 from tidings.delivery.attempt import Attempt, Lane, Message
 from tidings.delivery.delay import Delay
@@ -21,7 +21,7 @@ CARRIED: Final = (
         Headers.EPOCH,
         Headers.FIRST_SEEN,
         Headers.TIME_SOURCE,
-        Headers.PUT_OFF_SINCE,
+        Headers.DEFERRED_SINCE,
     ),
     TRACEPARENT,
 )
@@ -52,9 +52,9 @@ class Settler:
                 await self._publish(
                     delivery,
                     RETRY,
-                    tier_key(attempt.lane, delay),
+                    retry_key(attempt.lane, delay),
                     attempt.body,
-                    {**_headers(attempt, number), **_put_off_still(attempt, failure)},
+                    {**_headers(attempt, number), **_still_deferred(attempt, failure)},
                 )
             case Undeliverable():
                 headers = dead_letter_headers.headers_of(attempt, outcome, self._worker)
@@ -75,17 +75,17 @@ class Settler:
             content_type=message.content_type,
         )
 
-    async def park(
-        self, delivery: Delivery, tier: Delay, seen: Arrival, put_off: datetime | None = None
+    async def defer(
+        self, delivery: Delivery, delay: Delay, seen: Arrival, deferred: datetime | None = None
     ) -> None:
-        """Let it wait in a tier without spending an attempt. Raises like `settle`.
+        """Let it wait in a retry queue without spending an attempt. Raises like `settle`.
 
         Args:
             seen: Since when it waits: it must not look younger when it comes again.
-            put_off: Since when it is put off because of its receiver.
+            deferred: Since when it is put off because of its receiver.
         """
-        message, key = delivery.message, tier_key(lane_at(delivery.queue), tier)
-        headers = {**_told(seen.at, seen.source), **_carried(message), **_put_off(put_off)}
+        message, key = delivery.message, retry_key(lane_at(delivery.queue), delay)
+        headers = {**_told(seen.at, seen.source), **_carried(message), **_deferred(deferred)}
         await self._publish(
             delivery, RETRY, key, message.body, headers, content_type=message.content_type
         )
@@ -136,15 +136,15 @@ def _headers(attempt: Attempt, number: int) -> dict[str, str | int]:
     return headers
 
 
-def _put_off(since: datetime | None) -> dict[str, str]:
+def _deferred(since: datetime | None) -> dict[str, str]:
     return (
-        {} if since is None else {Headers.PUT_OFF_SINCE: since.isoformat(timespec="milliseconds")}
+        {} if since is None else {Headers.DEFERRED_SINCE: since.isoformat(timespec="milliseconds")}
     )
 
 
-def _put_off_still(attempt: Attempt, failure: Failure) -> dict[str, str]:
+def _still_deferred(attempt: Attempt, failure: Failure) -> dict[str, str]:
     """Whatever was asked begins anew, and so does a replay, which takes none of this along."""
-    return _put_off(attempt.put_off_since) if failure.kind == Postponed.kind else {}
+    return _deferred(attempt.deferred_since) if failure.kind == Postponed.kind else {}
 
 
 def _carried(message: Message) -> dict[str, str | int]:

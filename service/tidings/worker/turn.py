@@ -5,7 +5,7 @@ from contextlib import suppress
 from tidings.delivery.errors import MalformedNotification
 from tidings.delivery.outcome import Claim, Claimed, Outcome, Paused
 from tidings.delivery.ports import Delivery
-from tidings.worker.flow import NOT_NOW, Flow, Try, Work
+from tidings.worker.flow import NOT_NOW, Flow, SendResult, Work
 from tidings.worker.places import NoTurn, Place
 
 
@@ -54,7 +54,7 @@ class Turn:
             self._place.release()
         return claim
 
-    async def send(self, work: Work, claim: Claimed) -> Try:
+    async def send(self, work: Work, claim: Claimed) -> SendResult:
         """Send; the place is another's afterwards, unless another should not try just now."""
         tried = await self._flow.send(work, claim, self._place.give_way)
         if not isinstance(tried.outcome, Paused):

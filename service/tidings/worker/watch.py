@@ -80,7 +80,7 @@ class Watch:
         name = worker.providers.name
         order = pausing(orders, name)
         if order is not None and not worker.paused:
-            log.warning("channel paused", channel=name, by=order.actor, reason=order.reason)
+            log.warning("channel paused", channel=name, by=order.actor, note=order.note)
             worker.pause()
         if order is None and worker.paused:
             log.warning("channel resumed", channel=name)
@@ -96,9 +96,9 @@ class Watch:
         if order is None or self._obeyed.get(key) == order.id:
             return
         self._obeyed[key] = order.id
-        if order.verb is Verb.OPEN:
-            worker.providers.hold(provider, f"by {order.actor}: {order.reason}")
-        elif order.verb is Verb.CLOSE:
+        if order.verb is Verb.DISABLE:
+            worker.providers.hold(provider, f"by {order.actor}: {order.note}")
+        elif order.verb is Verb.ENABLE:
             worker.providers.reset(provider)
 
     async def _tell(self) -> None:

@@ -71,7 +71,7 @@ class Worker:
                         settings, {PRIMARY: channel, **fallbacks.get(name, {})}, surroundings, parts
                     ),
                     policy=lru_cache(maxsize=1000)(partial(settings.policy, name)),
-                    tiers=settings.delays(name),
+                    queue_delays=settings.delays(name),
                     lease_margin=settings.worker.lease_margin,
                     ledger=ledger,
                     settler=settler,

@@ -208,7 +208,7 @@ def _less(made: World, before: int):
     "the exchange that retries come back through is gone while they are due",
     "C",
     count=2000,
-    mutant="at-most-once-tiers",
+    mutant="at-most-once-queue_delays",
 )
 async def retry_target_gone(made: World) -> Expectations | None:
     """RabbitMQ holds what it can't pass on, and tries again: after 180 s, after 4 in this run."""

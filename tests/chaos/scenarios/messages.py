@@ -90,7 +90,7 @@ async def _publish_raw(made: World, bodies: list[bytes]) -> None:
     "workers with old and new retry delays together, and a policy set under them",
     "P, C, D = 0",
     count=2000,
-    mutant="tiers-by-number",
+    mutant="queue_delays-by-number",
 )
 async def settings_changed(made: World) -> Expectations | None:
     """Each declares what it needs, and nobody's queues are in anybody's way."""

@@ -124,7 +124,7 @@ async def test_a_body_larger_than_a_frame_arrives_whole(connection: FramedConnec
 
 async def test_what_leads_nowhere_at_all_is_returned(connection: FramedConnection) -> None:
     with pytest.raises(Returned):
-        await publish(connection, RETRY, "email.high.7d", b"no such tier")
+        await publish(connection, RETRY, "email.high.7d", b"no such retry queue")
 
 
 async def test_a_tier_s_message_comes_back_to_its_lane_when_its_time_is_over(

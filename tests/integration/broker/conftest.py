@@ -15,6 +15,6 @@ async def rig(broker_url: str) -> AsyncIterator[BrokerRig]:
 
 @pytest.fixture
 async def declared(rig: BrokerRig) -> BrokerRig:
-    """The topology of one channel with a tier of a second."""
+    """The topology of one channel with a retry queue of a second."""
     await rig.declare()
     return rig

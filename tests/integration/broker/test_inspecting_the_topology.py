@@ -96,8 +96,8 @@ async def test_another_argument_is_named_with_both_its_values(
 ) -> None:
     lane = {**next(q for q in LAYOUT.queues if q.name == "tidings.email.low").arguments}
     await declare_queue(connection, "tidings.email.low", **{**lane, "x-delivery-limit": 3})
-    tier = {**next(q for q in LAYOUT.queues if q.name.endswith("1m")).arguments}
-    await declare_queue(connection, "tidings.email.retry.1m", **tier, **{"x-max-length": 5})
+    delay = {**next(q for q in LAYOUT.queues if q.name.endswith("1m")).arguments}
+    await declare_queue(connection, "tidings.email.retry.1m", **delay, **{"x-max-length": 5})
     channel = await open_channel(connection, TIMEOUT)
     await channel.exchange_declare("tidings.retry", exchange_type="direct", durable=True)
     found = {one.name: one for one in await differences(connection, LAYOUT, TIMEOUT)}

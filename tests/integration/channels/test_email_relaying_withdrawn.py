@@ -129,9 +129,9 @@ async def test_unrelayable_recipients_among_good_ones_are_rejected_over_renewed_
         assert of_good == {Sent}
         assert set(of_bad) <= {Rejected, Deferred}
         assert relay.opened > 20
-        put_off = of_bad[Deferred]
-        again = await _told(channel, [GOOD, bad] * put_off)
-        assert [type(one) for one in again[1::2]].count(Rejected) >= 0.9 * put_off
+        deferred = of_bad[Deferred]
+        again = await _told(channel, [GOOD, bad] * deferred)
+        assert [type(one) for one in again[1::2]].count(Rejected) >= 0.9 * deferred
 
 
 async def test_a_refusal_for_its_own_sake_shows_that_the_relay_passes_mail_on() -> None:

@@ -117,7 +117,7 @@ async def test_show_of_what_no_worker_has_read_says_what_may_hold_it_up(
     assert (await tidings("channels", "pause", "email", env=env)).code == 0
     hello = ("email", "--to", "a@example.com", "--subject", "s", "--body", "b")
     published = await tidings("publish", *hello, env=env)
-    for command in (("show",), ("cancel", "--why", "wrong customer")):
+    for command in (("show",), ("cancel", "--note", "wrong customer")):
         told = await tidings(*command, published.out.strip(), env=env)
         assert (told.code, told.out) == (1, "")
         assert "no such notification" in told.err
@@ -235,11 +235,11 @@ async def test_cancel_calls_off_what_waits_and_keeps_who_and_why(
     env: dict[str, str], database_url: str
 ) -> None:
     waiting, sent = await made(database_url, RETRY), await made(database_url, SENT)
-    done = await tidings("cancel", str(waiting), "--why", "wrong customer", env=env)
+    done = await tidings("cancel", str(waiting), "--note", "wrong customer", env=env)
     again, late, silent = await asyncio.gather(
-        tidings("cancel", str(waiting), "--why", "x", env=env),
-        tidings("cancel", str(sent), "--why", "x", env=env),
-        tidings("cancel", str(sent), "--why", " ", env=env),
+        tidings("cancel", str(waiting), "--note", "x", env=env),
+        tidings("cancel", str(sent), "--note", "x", env=env),
+        tidings("cancel", str(sent), "--note", " ", env=env),
     )
     assert done.code == 0
     assert "it was retrying" in done.out
@@ -257,7 +257,7 @@ async def test_cancel_calls_off_what_waits_and_keeps_who_and_why(
     [
         ("show", "0192f0c1"),
         ("list",),
-        ("cancel", "0192f0c1", "--why", "x"),
+        ("cancel", "0192f0c1", "--note", "x"),
         ("migrate",),
         ("topology", "check"),
         ("topology", "apply"),

@@ -33,7 +33,7 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "ps": (),
     "requeue": ("--all", "--dry-run"),
     "replay": ("--all", "--dry-run"),
-    "verify": (),
+    "audit": (),
     "settings": (),
     "retention show": (),
     "channels list": (),
@@ -112,7 +112,7 @@ async def stocked(
                 # else its message is missed once it has waited for 20 seconds, which is no list
                 await database.execute("UPDATE notifications SET updated_at = now() + '1h'")
         for command in (
-            ("channels", "pause", "email", "--why", WHY),
+            ("channels", "pause", "email", "--note", WHY),
             ("templates", "init", str(tmp_path / "templates")),
         ):
             assert (await tidings(*command, env=env)).code == 0

@@ -6,7 +6,7 @@ from tests.support.forked import tidings
 
 async def test_what_a_person_does_not_confirm_stays(env: dict[str, str], database_url: str) -> None:
     await made(database_url, SENT)
-    erasing = ("erase", "--recipient", "jane@example.com", "--why", "request 118")
+    erasing = ("erase", "--recipient", "jane@example.com", "--note", "request 118")
     asked = await tidings(*erasing, env=env)
     assert asked.code == 1
     assert "Erase 1 notification and 0 dead letters, addressed to j…@example.com for" in asked.err

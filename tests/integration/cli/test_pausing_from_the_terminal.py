@@ -21,10 +21,10 @@ async def email(env: dict[str, str]) -> dict[str, Any]:
 async def test_a_channel_that_is_paused_twice_is_paused_since_the_first_time(
     env: dict[str, str],
 ) -> None:
-    await tidings("channels", "pause", "email", "--why", "moving", env=env)
+    await tidings("channels", "pause", "email", "--note", "moving", env=env)
     first = await email(env)
     await asyncio.sleep(0.01)
-    again = await tidings("channels", "pause", "email", "--why", "moving, until 6:00", env=env)
+    again = await tidings("channels", "pause", "email", "--note", "moving, until 6:00", env=env)
     then = await email(env)
     assert again.out == "email was paused already; your reason is noted.\n"
     assert then["since"] == first["since"]
@@ -37,7 +37,7 @@ async def test_a_channel_that_is_paused_twice_is_paused_since_the_first_time(
 
 
 async def test_a_second_pause_that_says_nothing_takes_no_reason_away(env: dict[str, str]) -> None:
-    await tidings("channels", "pause", "email", "--why", "moving", env=env)
+    await tidings("channels", "pause", "email", "--note", "moving", env=env)
     again = await tidings("channels", "pause", "email", env=env)
     assert again.out == "email was paused already.\n"
     assert (await email(env))["why"].endswith(": moving")

@@ -21,7 +21,7 @@ async def test_what_waits_is_published_again_by_id_and_the_rest_says_why_not(
     ids = [str(one) for one in (waiting, lost_dead_letter, sent, unknown)]
     tried = await tidings("requeue", *ids, "--dry-run", env=env)
     assert "Would be published again: 2 (1 failed, 1 retrying)." in tried.out
-    done = await tidings("requeue", *ids, "--why", "the queue was purged", "--json", env=env)
+    done = await tidings("requeue", *ids, "--note", "the queue was purged", "--json", env=env)
     assert done.code == 1
     report = json.loads(done.out)
     assert {one["id"]: one["state"] for one in report["requeued"]} == {

@@ -118,8 +118,8 @@ async def test_unknown_dead_letters_and_wrong_options_are_told_apart(tidings: Ti
         (("replay", "--all", "--max-age", "yesterday"), "24h"),
         (("dead", "list", "--fingerprint", "%"), "hexadecimal"),
         (("dead", "list", "--since", "1h", "--max-age", "2h"), "not both"),
-        (("dead", "discard", "deadbeef"), "--why"),
-        (("dead", "discard", "--why", "x"), "which dead letters"),
+        (("dead", "discard", "deadbeef"), "--note"),
+        (("dead", "discard", "--note", "x"), "which dead letters"),
         (("dead", "edit", "deadbeef", "--set", "a=1", "--file", "x"), "not both"),
     ):
         wrong = await tidings(*arguments)
@@ -140,19 +140,21 @@ async def test_discard_closes_dead_letters_with_a_reason(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
     dead_letters = await rig.archived(written(), written(), written())
-    done = await tidings("dead", "discard", str(dead_letters[0]), "--why", "test data")
+    done = await tidings("dead", "discard", str(dead_letters[0]), "--note", "test data")
     assert (done.code, "Discarded 1 of 1" in done.out) == (0, True)
-    again = await tidings("dead", "discard", str(dead_letters[0]), "--why", "test data")
+    again = await tidings("dead", "discard", str(dead_letters[0]), "--note", "test data")
     assert again.code == 1
     assert f"{dead_letters[0]}: it was discarded already" in again.err
-    unasked = await tidings("dead", "discard", "--channel", "email", "--why", "all")
+    unasked = await tidings("dead", "discard", "--channel", "email", "--note", "all")
     assert (unasked.code, "--yes" in unasked.err) == (2, True)
     for state, count in (("all", 3), ("discarded", 1), ("open", 2)):
         listed = await tidings("dead", "list", "--state", state, "--json")
         assert len(json.loads(listed.out)) == count, state
         grouped = await tidings("dead", "groups", "--state", state, "--json")
         assert sum(one["dead_letters"] for one in json.loads(grouped.out)) == count, state
-    rest = await tidings("dead", "discard", "--channel", "email", "--why", "all", "--yes", "--json")
+    rest = await tidings(
+        "dead", "discard", "--channel", "email", "--note", "all", "--yes", "--json"
+    )
     assert set(json.loads(rest.out)["discarded"]) == {
         str(dead_letter) for dead_letter in dead_letters[1:]
     }
@@ -160,7 +162,7 @@ async def test_discard_closes_dead_letters_with_a_reason(
 
 async def test_discard_says_first_what_it_would_close(rig: DeadLetterRig, tidings: Tidings) -> None:
     dead_letters = await rig.archived(written(), written(), written())
-    await tidings("dead", "discard", str(dead_letters[0]), "--why", "test data")
+    await tidings("dead", "discard", str(dead_letters[0]), "--note", "test data")
     some = await tidings("dead", "discard", "--channel", "email", "--dry-run")
     assert (some.code, some.out.splitlines()[-1]) == (0, "2 dead letters would be discarded.")
     assert {str(one) in some.out for one in dead_letters[1:]} == {True}
@@ -168,7 +170,7 @@ async def test_discard_says_first_what_it_would_close(rig: DeadLetterRig, tiding
     assert (named.code, "1 dead letter would be discarded." in named.out) == (1, True)
     assert f"{dead_letters[0]}: it was discarded already" in named.err
     told = await tidings(
-        "dead", "discard", str(dead_letters[1]), "--dry-run", "--why", "x", "--json"
+        "dead", "discard", str(dead_letters[1]), "--dry-run", "--note", "x", "--json"
     )
     assert json.loads(told.out) == {"would_discard": [str(dead_letters[1])], "not_open": []}
     none = await tidings("dead", "discard", "--channel", "sms", "--dry-run")
@@ -518,7 +520,7 @@ async def test_show_names_the_producer_and_list_finds_by_recipient_and_by_a_part
     wrong = await tidings("dead", "list", "--id", "xyz")
     assert wrong.code == 2
     assert "is not an id" in wrong.err
-    closed = await tidings("dead", "discard", "--to", "+1555", "--why", "a test", "--yes")
+    closed = await tidings("dead", "discard", "--to", "+1555", "--note", "a test", "--yes")
     assert "Discarded 1 of 1" in closed.out
 
 
@@ -713,7 +715,7 @@ async def test_dead_letters_refused_for_several_reasons_are_counted_together_too
         await rig.make_dead_letter()
         await rig.publish_dead(b"{", {})
         dead_letters = [str(row["id"]) for row in await rig.dead_letters(2)]
-        discarded = await tidings("dead", "discard", dead_letters[0], "--why", "test data")
+        discarded = await tidings("dead", "discard", dead_letters[0], "--note", "test data")
     assert discarded.code == 0, discarded.err
     done = await tidings("replay", *dead_letters)
     assert "2  could not be replayed" in done.out

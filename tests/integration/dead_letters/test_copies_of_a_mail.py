@@ -95,7 +95,7 @@ async def test_a_copy_refused_for_good_is_a_dead_letter_that_names_it(rig: DeadL
         async with rig.ledger() as ledger:
             story = await ledger.reports.show(id)
             named = await ledger.reports.recipients(id, 0)
-            soundness = await ledger.verification.soundness(dead_letter["first_failed_at"], 0.0)  # type: ignore[arg-type]  # a time
+            soundness = await ledger.audit.soundness(dead_letter["first_failed_at"], 0.0)  # type: ignore[arg-type]  # a time
 
     assert (dead_letter["state"], dead_letter["reason"], dead_letter["code"]) == (
         "open",
@@ -140,7 +140,7 @@ async def test_a_mail_that_its_recipient_has_is_not_called_off(
     async with rig.working(ScriptedChannel(script=answering(bob=RecipientState.DEFERRED))):
         id = await rig.publish(cc=[BOB])
         await rig.reaches(id, "retrying")
-        refused = await tidings("cancel", str(id), "--why", "a mistake")
+        refused = await tidings("cancel", str(id), "--note", "a mistake")
     assert refused.code == 1
     assert "its recipient has it already, and only copies are still tried" in refused.err
 

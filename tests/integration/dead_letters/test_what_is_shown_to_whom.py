@@ -47,7 +47,7 @@ async def hostile(rig: DeadLetterRig, tmp_path: Path) -> list[str]:
         "dead_letters",
         "transitions",
         "attempts",
-        "tries",
+        "provider_attempts",
         "channel_orders",
     ):
         for one in await rig.fetch(TEXTS, table):
@@ -58,7 +58,7 @@ async def hostile(rig: DeadLetterRig, tmp_path: Path) -> list[str]:
         HOSTILE,
     )
     await rig.fetch(
-        "INSERT INTO channel_orders (channel, provider, verb, actor, reason) VALUES ('email', '', 'pause', $1, $1)",
+        "INSERT INTO channel_orders (channel, provider, verb, actor, note) VALUES ('email', '', 'pause', $1, $1)",
         HOSTILE,
     )
     await rig.fetch(
@@ -89,7 +89,7 @@ async def test_no_field_of_any_command_steers_the_terminal(
         ("show", dead_letters[1]),
         ("ps",),
         ("doctor",),
-        ("verify",),
+        ("audit",),
         ("topology", "check"),
         ("replay", *dead_letters, "--dry-run"),
         ("dead", "edit", *dead_letters, "--set", f"user_id={HOSTILE}x", "--dry-run"),
@@ -101,7 +101,7 @@ async def test_no_field_of_any_command_steers_the_terminal(
         ("dead", "show", HOSTILE),
         ("publish", "--file", odd_file),
         ("templates", "list", "--root", odd_file),
-        ("verify", "--journal", odd_file),
+        ("audit", "--journal", odd_file),
         ("channels", "pause", HOSTILE),
         ("list", "--state", HOSTILE),
         (HOSTILE,),

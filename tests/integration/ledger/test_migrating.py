@@ -60,7 +60,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "operator_actions",
         "circuits",
         "dead_letters",
-        "escalations",
+        "alerts",
         "idempotency_holders",
         "idempotency_keys",
         "notifications",
@@ -68,15 +68,15 @@ async def test_migrating_makes_every_table_and_says_so(
         "retiring_changes",
         "transitions",
         "recipient_results",
-        "tries",
+        "provider_attempts",
     }
 
 
 async def test_migrating_again_changes_nothing(empty_database_url: str, execute: Execute) -> None:
     await migrate(empty_database_url)
-    await execute("INSERT INTO escalations (topic, told_at) VALUES ('kept', now())")
+    await execute("INSERT INTO alerts (topic, sent_at) VALUES ('kept', now())")
     assert await migrate(empty_database_url) == CURRENT
-    assert await execute("SELECT topic FROM escalations") == [{"topic": "kept"}]
+    assert await execute("SELECT topic FROM alerts") == [{"topic": "kept"}]
 
 
 async def test_several_processes_at_once_migrate_once(empty_database_url: str) -> None:

@@ -25,10 +25,10 @@ from tidings.ledger.ledger import Ledger
 from tidings.ledger.notifications import id_search, requeue
 from tidings.ledger.notifications.requeue import Requeues, Selected
 from tidings.ledger.notifications.search import Filters
-from tidings.ledger.operators import statistics, verification
+from tidings.ledger.operators import soundness, statistics
 from tidings.ledger.operators.reports import Reports
+from tidings.ledger.operators.soundness import LedgerAudit, Soundness
 from tidings.ledger.operators.standing import standing
-from tidings.ledger.operators.verification import Soundness, Verification
 from tidings.ledger.steps import Clock
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
@@ -91,7 +91,7 @@ def large(postgresql_url: str, migrated_template: str) -> Iterator[str]:
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "STEP", STEP)
     monkeypatch.setattr(steps, "SCATTERED", STEP // 5)
-    monkeypatch.setattr(verification, "STEP", STEP)
+    monkeypatch.setattr(soundness, "STEP", STEP)
     monkeypatch.setattr(id_search, "AT_ONCE", STEP)
     monkeypatch.setattr(statistics, "MOST", STEP)
 
@@ -194,7 +194,7 @@ def _indexes(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
             {("notifications", "notifications_newest")},
         ),
         (
-            verification.LOOK,
+            soundness.LOOK,
             (NOW - timedelta(hours=1), None),
             {
                 ("notifications", "notifications_newest"),
@@ -219,7 +219,7 @@ def _indexes(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
             },
         ),
     ],
-    ids=["last digits", "verify", "requeue", "requeue what fared badly"],
+    ids=["last digits", "audit", "requeue", "requeue what fared badly"],
 )
 async def test_a_statement_goes_by_its_index(
     large: str, statement: str, arguments: tuple[object, ...], read: set[tuple[str, str]]
@@ -250,7 +250,7 @@ async def test_a_list_goes_on_step_by_step_while_there_is_time(large: str) -> No
 
 async def test_verifying_what_is_recent_reads_only_that(large: str) -> None:
     since = datetime.now(UTC) - timedelta(hours=1)  # `NOW` may be minutes older than the rows
-    sound, read = await rows_read(large, lambda it: Verification(it).soundness(since, 20.0))
+    sound, read = await rows_read(large, lambda it: LedgerAudit(it).soundness(since, 20.0))
     assert 50 < sum(sound.states.values()) < 70
     assert read["notifications"] < 70 * 40
     assert read["attempts"] < 70 * 20
@@ -258,7 +258,7 @@ async def test_verifying_what_is_recent_reads_only_that(large: str) -> None:
 
 async def test_verifying_everything_goes_step_by_step_and_finds_the_same(large: str) -> None:
     async with PostgresDatabase(settings_of(large)) as database:
-        sound = await Verification(database).soundness(NOW - timedelta(days=60), 20.0)
+        sound = await LedgerAudit(database).soundness(NOW - timedelta(days=60), 20.0)
     assert sum(sound.states.values()) == ROWS
     assert sound.unarchived is not None
     assert sound.unarchived.count == sound.states[State.UNKNOWN] + sound.states[State.FAILED] == 40
@@ -269,7 +269,7 @@ async def test_verifying_for_a_moment_says_how_far_it_came(large: str) -> None:
     told: list[tuple[int, datetime | None]] = []
 
     async def look(database: Database) -> Soundness:
-        return await Verification(database).soundness(
+        return await LedgerAudit(database).soundness(
             None, 20.0, patience=0, progress=lambda seen, since: told.append((seen, since))
         )
 

@@ -27,7 +27,7 @@ LATER = RecipientResult(
 GOT_IT = RecipientResult("bob@example.com", Role.CC, RecipientState.SENT)
 
 
-def put_off(*results: RecipientResult) -> RetryLater:
+def deferred(*results: RecipientResult) -> RetryLater:
     failure = Failure("deferred", "sent; 1 of 1 copies deferred: later", "smtp:relay", "451")
     return RetryLater(replace(failure, reference="4711", recipients=results), Delay(1), 2)
 
@@ -35,7 +35,7 @@ def put_off(*results: RecipientResult) -> RetryLater:
 async def sent_in_part(ledger: LedgerRig, **fields: Any) -> Attempt:
     attempt = attempt_of(cc=["bob@example.com"], **fields)
     await ledger.claimed(attempt)
-    record = record_of(attempt, "holder", put_off(ADA, LATER))
+    record = record_of(attempt, "holder", deferred(ADA, LATER))
     assert await ledger.records.record([record]) == [True]
     return attempt
 
@@ -80,7 +80,7 @@ async def test_a_result_is_replaced_by_a_later_one_and_never_by_an_earlier_one(
     second = replace(attempt, number=2)
     await ledger.claim(request_of(second, "second"))
     await ledger.records.record([record_of(second, "second", Sent("smtp:b", "", "250"))])
-    third = [record_of(attempt, "holder", put_off(ADA, LATER))]  # its reply had been lost
+    third = [record_of(attempt, "holder", deferred(ADA, LATER))]  # its reply had been lost
 
     assert await ledger.records.record(third) == [True]
     rows = await ledger.fetch(

@@ -29,7 +29,7 @@ from tidings.delivery.states import State
 from tidings.ledger import Ledger
 from tidings.ledger.notifications.changes import Cancelled
 from tidings.ledger.notifications.search import Filters
-from tidings.ledger.notifications.stories import Change, Try
+from tidings.ledger.notifications.stories import AttemptRow, Change
 from tidings.settings import LedgerSettings
 
 TOKEN = "worker test:1:abc"
@@ -97,7 +97,7 @@ async def test_a_story_tells_every_attempt_and_every_change_once_and_in_order(
     told = [
         (type(one), one.after if isinstance(one, Change) else one.state) for one in story.timeline
     ]
-    assert told == [(Change, "queued"), (Try, State.RETRYING), (Try, State.SENT)]
+    assert told == [(Change, "queued"), (AttemptRow, State.RETRYING), (AttemptRow, State.SENT)]
     first, second = story.attempts
     assert (first.code, first.kind, first.retry_delay) == ("451 4.7.1", "unavailable", 60)
     assert (second.reference, second.duration_ms) == ("4XyZ", 250)
@@ -242,7 +242,7 @@ async def test_statistics_count_no_try_of_what_expired_before_it_was_tried(ledge
     assert (sms.attempts, sms.tried, sms.retry_rate) == (None, 0, None)
     story = await ledger.reports.show(untried)
     assert story is not None
-    assert (story.notification.tries, story.notification.data["attempt"]) == (0, 0)
+    assert (story.notification.attempts_made, story.notification.data["attempt"]) == (0, 0)
 
 
 async def test_time_to_delivery_counts_from_when_it_was_due(ledger: Ledger) -> None:

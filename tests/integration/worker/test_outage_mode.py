@@ -108,7 +108,7 @@ async def test_operators_are_told_once_of_an_outage_that_many_workers_find(
             return len(await told(rig, "primary")) == 2
 
         await eventually(both_found_it, within=20)
-        [row] = await rig.fetch("SELECT untold FROM escalations WHERE topic = 'outages'")
+        [row] = await rig.fetch("SELECT untold FROM alerts WHERE topic = 'outages'")
         assert row["untold"] == 1
         listed = await tidings("stats", env=environment())
         assert "down" in listed.out
@@ -123,7 +123,9 @@ async def test_a_pause_by_hand_holds_every_worker_and_outlasts_a_restart(
     first, second = ScriptedChannel(), ScriptedChannel()
     async with rig.working(first, "first"):
         async with rig.working(second, "second"):
-            done = await tidings("channels", "pause", "email", "--why", "moving", env=environment())
+            done = await tidings(
+                "channels", "pause", "email", "--note", "moving", env=environment()
+            )
             assert done.code == 0, done.err
             await eventually(lambda: all(rests(rig, place) for place in (0, 1)), within=5)
             ids = await rig.publish_many(10)
@@ -134,7 +136,7 @@ async def test_a_pause_by_hand_holds_every_worker_and_outlasts_a_restart(
             assert '"state": "paused"' in listed.out
             assert ": moving" in listed.out
             assert first.requests + second.requests == []
-            await tidings("channels", "resume", "email", "--why", "moved", env=environment())
+            await tidings("channels", "resume", "email", "--note", "moved", env=environment())
             await eventually(lambda: all_sent(rig, ids), within=10)
     history = await tidings("channels", "history", "email", env=environment())
     assert [line.split()[-1] for line in history.out.splitlines()[1:]] == ["moved", "moving"]
@@ -153,14 +155,16 @@ async def test_a_circuit_is_opened_and_closed_by_hand(make_rig: MakeRig) -> None
     rig = await make_rig()
     channel = ScriptedChannel()
     async with rig.working(channel):
-        await tidings("channels", "open", "email", "--why", "their maintenance", env=environment())
+        await tidings(
+            "channels", "disable", "email", "--note", "their maintenance", env=environment()
+        )
         await eventually(lambda: state(rig) == 2, within=5)
         id = await rig.publish()
         await eventually(lambda: told(rig, "primary"))
         [row] = await told(rig, "primary")
-        assert (row["phase"], str(row["reason"])[-19:]) == (Phase.HELD, ": their maintenance")
+        assert (row["phase"], str(row["reason"])[-19:]) == (Phase.DISABLED, ": their maintenance")
         assert not channel.requests
-        await rig.order("primary", Verb.CLOSE)
+        await rig.order("primary", Verb.ENABLE)
         await rig.reaches(id, "sent")
 
 
@@ -172,12 +176,12 @@ async def test_what_a_worker_has_in_hand_is_sent_as_soon_as_its_circuit_is_close
     async with rig.working(channel):
         ids = await rig.publish_many(5)
         await eventually(lambda: channel.requests)
-        await rig.order("primary", Verb.OPEN, "their maintenance")
+        await rig.order("primary", Verb.DISABLE, "their maintenance")
         await eventually(lambda: state(rig) == 2)
         await asyncio.sleep(0.6)  # what was being sent has ended
         assert len(channel.requests) < len(ids)
         assert await rig.depth("tidings.email.normal") == 0  # nothing comes that would wake it
-        await rig.order("primary", Verb.CLOSE)
+        await rig.order("primary", Verb.ENABLE)
         await eventually(lambda: all_sent(rig, ids))
 
 

@@ -37,7 +37,8 @@ async def test_while_the_preferred_one_is_down_the_other_sends_in_the_same_attem
         assert "primary unavailable 421 (" in shown.out
         assert ") → backup sent 250 (" in shown.out
         [last] = await rig.fetch(
-            "SELECT kind FROM tries WHERE notification_id = $1 AND provider = 'primary'", ids[-1]
+            "SELECT kind FROM provider_attempts WHERE notification_id = $1 AND provider = 'primary'",
+            ids[-1],
         )
         assert last["kind"] in {"not_asked", "out_of_service"}
         up.append(True)

@@ -32,7 +32,7 @@ class Account(Holdings):
         self,
         queue: str,
         size: int,
-        ask_again: Callable[[], None],
+        requeue: Callable[[], None],
         alive: Callable[[], bool],
         *,
         anyway: bool = False,
@@ -41,7 +41,7 @@ class Account(Holdings):
 
         def asking() -> None:
             self.asked.append(queue)
-            ask_again()
+            requeue()
 
         self.waited.append(queue)
         super().wait(queue, size, asking, alive, anyway=anyway)
@@ -64,7 +64,7 @@ class Gated(ScriptedChannel):
 async def test_urgent_ones_are_asked_for_first_and_dead_letters_last_and_a_share_is_left_to_each(
     make_rig,
 ) -> None:
-    rig: Rig = await make_rig(TIDINGS_HELD_MIB="8")
+    rig: Rig = await make_rig(TIDINGS_BUFFER_MIB="8")
     account, channel = Account(rig.settings.worker.held), Gated()
 
     async def publish(priority: str, size: int, recipient: str = "ada@example.com") -> None:

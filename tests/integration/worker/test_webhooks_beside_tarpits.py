@@ -89,13 +89,13 @@ async def test_neighbours_are_sent_at_once_beside_many_receivers_that_never_answ
         await sent(rig, await published(rig, good.url, count=20), 5)
 
         # What is asked of them takes no place; what is not asked waits, and has spent nothing.
-        async def put_off() -> bool:
+        async def deferred() -> bool:
             rows = await rig.fetch(
                 "SELECT count(*) AS n FROM history WHERE reason LIKE 'not sent, no attempt spent: the receiver%'"
             )
             return int(str(rows[0]["n"])) >= 2 * PLACES
 
-        await eventually(put_off, 5)
+        await eventually(deferred, 5)
         assert await rig.fetch("SELECT 1 FROM attempts WHERE state <> 'sent'") == []
 
 

@@ -142,7 +142,7 @@ async def test_one_that_waits_its_turn_unread_does_not_grow_younger(make_rig) ->
     async with rig.working(refused):
         id = await publish(rig, uuid4(), None)
         await eventually(lambda: refused.requests)
-        await rig.order("primary", Verb.CLOSE)
+        await rig.order("primary", Verb.ENABLE)
         waiting = await publish(rig, uuid4(), None)
         await rig.reaches(id, "expired")
         await rig.reaches(waiting, "expired")

@@ -38,10 +38,10 @@ class Waiting:
         self._made = made
 
     def wait(self, queue: str, size: int, *, name: str = "", anyway: bool = False) -> None:
-        def ask_again() -> None:
+        def requeue() -> None:
             self.asked.append(name or queue)
 
-        self._made.wait(queue, size, ask_again, lambda: self.alive, anyway=anyway)
+        self._made.wait(queue, size, requeue, lambda: self.alive, anyway=anyway)
 
 
 @pytest.fixture

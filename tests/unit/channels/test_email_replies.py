@@ -103,7 +103,7 @@ ABOUT_US = [
     (
         Stage.RECIPIENT,
         550,
-        "Verification failed for <a>\nUnrouteable address\nSender verify failed",
+        "LedgerAudit failed for <a>\nUnrouteable address\nSender verify failed",
         Misconfigured,
     ),
     (Stage.PAYLOAD, 554, "5.2.252 SendAsDenied; a not allowed to send as b", Misconfigured),

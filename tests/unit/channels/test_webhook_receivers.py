@@ -14,7 +14,7 @@ from tidings.channels.webhook.receivers import (
     REMEMBERED,
     SLOW_SHARE,
     Answer,
-    PutOff,
+    Deferral,
     Receivers,
     Verdict,
     origin,
@@ -209,22 +209,22 @@ def test_one_that_leaves_something_unanswered_is_put_off_while_the_room_is_full(
 def test_one_that_stops_answering_is_not_taken_for_one_that_answers(rig: Rig) -> None:
     rig.answers(times=3, after=3.0)
     rig.is_silent(times=4)
-    assert rig.receivers.put_off(HOST).answers
+    assert rig.receivers.deferred(HOST).answers
     rig.is_silent()
 
-    assert rig.receivers.put_off(HOST) == PutOff(5.0)
+    assert rig.receivers.deferred(HOST) == Deferral(5.0)
 
 
 def test_one_that_left_its_first_unanswered_comes_back_like_one_that_failed(rig: Rig) -> None:
     rig.is_silent()
 
-    assert rig.receivers.put_off(HOST) == PutOff(0.0)
+    assert rig.receivers.deferred(HOST) == Deferral(0.0)
 
 
 def test_those_for_one_that_is_being_tried_come_back_soon(rig: Rig) -> None:
     rig.hangs(HOST, 1)
 
-    assert rig.receivers.put_off(HOST) == PutOff(WAITS[0], no_later=True)
+    assert rig.receivers.deferred(HOST) == Deferral(WAITS[0], no_later=True)
 
 
 def test_the_longer_one_is_silent_that_is_being_tried_the_later_the_others_come_back(
@@ -233,7 +233,7 @@ def test_the_longer_one_is_silent_that_is_being_tried_the_later_the_others_come_
     rig.hangs(HOST, 2)
     rig.clock.now += 10
 
-    waits = [rig.receivers.put_off(HOST).wait for _ in range(10)]
+    waits = [rig.receivers.deferred(HOST).wait for _ in range(10)]
 
     assert waits == [2.0, 5.0, 10.0, 10.0, 20.0, 20.0, 20.0, 20.0, 40.0, 40.0]
 
@@ -294,7 +294,7 @@ def test_where_more_wait_to_be_tried_than_can_be_they_come_back_as_fast_as_other
         assert isinstance(turn, Turn)
         rig.clock.now += 10
         rig.receivers.end(turn, Answer.UNANSWERED)
-    now = [rig.receivers.put_off(f"https://new-{number}.example") for number in range(60)]
+    now = [rig.receivers.deferred(f"https://new-{number}.example") for number in range(60)]
 
     assert all(one.no_later and not one.answers for one in now)
     waits = [one.wait for one in now]
@@ -307,14 +307,14 @@ def test_where_more_wait_to_be_tried_than_can_be_they_come_back_as_fast_as_other
 def drained(count: int, quickest: float, slowest: float) -> tuple[float, float]:
     """A burst of so many to one receiver that takes so long: how many a second, how often each was put off."""
     rig, random, order = Rig(tries=400), Random(1), itertools.count()
-    begun, put_off = rig.clock.now, 0
+    begun, deferred = rig.clock.now, 0
     events: list[tuple[float, int, Callable[[], None]]] = []
 
     def after(seconds: float, happens: Callable[[], None]) -> None:
         heapq.heappush(events, (rig.clock.now + seconds, next(order), happens))
 
     def come() -> None:
-        nonlocal put_off
+        nonlocal deferred
         turn = rig.asked()
         if isinstance(turn, Turn):
             took = random.uniform(quickest, slowest)
@@ -322,8 +322,8 @@ def drained(count: int, quickest: float, slowest: float) -> tuple[float, float]:
             if took > rig.receivers.soon:
                 after(rig.receivers.soon, partial(_late, turn))
         else:
-            put_off += 1
-            wait = rig.receivers.put_off(HOST)
+            deferred += 1
+            wait = rig.receivers.deferred(HOST)
             assert wait.no_later
             after(wait.wait, come)
 
@@ -335,7 +335,7 @@ def drained(count: int, quickest: float, slowest: float) -> tuple[float, float]:
     while events:
         rig.clock.now, _, happens = heapq.heappop(events)
         happens()
-    return count / (rig.clock.now - begun), put_off / count
+    return count / (rig.clock.now - begun), deferred / count
 
 
 @pytest.mark.parametrize("count", [1000, 5000])
@@ -343,10 +343,10 @@ def drained(count: int, quickest: float, slowest: float) -> tuple[float, float]:
 def test_a_slow_receiver_that_is_alone_is_never_idle_for_long(
     count: int, quickest: float, slowest: float
 ) -> None:
-    rate, put_off = drained(count, quickest, slowest)
+    rate, deferred = drained(count, quickest, slowest)
 
     assert rate > 0.85 * PLACES / ((quickest + slowest) / 2)
-    assert put_off < 5
+    assert deferred < 5
 
 
 def test_a_slow_receiver_that_is_alone_has_most_of_the_room_and_leaves_some_for_those_not_known_yet(
@@ -388,7 +388,7 @@ def test_a_slow_one_that_answers_soon_again_is_forgiven_by_and_by(rig: Rig) -> N
 def test_one_that_left_five_unanswered_rests_and_then_one_tries_it(rig: Rig) -> None:
     rig.is_silent(times=5)
     assert rig.asked() is Verdict.PUT_OFF
-    assert rig.receivers.put_off(HOST).wait == 5.0
+    assert rig.receivers.deferred(HOST).wait == 5.0
     rig.clock.now += 5
 
     probe = rig.asked()
@@ -423,7 +423,7 @@ def test_it_rests_twice_as_long_each_time_up_to_five_minutes(rig: Rig) -> None:
     rig.is_silent(times=5)
     rests = []
     for _ in range(10):
-        rests.append(rig.receivers.put_off(HOST).wait)
+        rests.append(rig.receivers.deferred(HOST).wait)
         rig.clock.now += rests[-1]
         rig.is_silent()
 
@@ -435,7 +435,7 @@ def test_the_failures_of_one_burst_make_it_rest_once(rig: Rig) -> None:
     for turn in rig.hangs(HOST, 50):
         rig.receivers.end(turn, Answer.UNANSWERED)
 
-    assert rig.receivers.put_off(HOST).wait == 5.0
+    assert rig.receivers.deferred(HOST).wait == 5.0
 
 
 def test_any_answer_to_the_one_that_tries_ends_the_rest(rig: Rig) -> None:
@@ -445,7 +445,7 @@ def test_any_answer_to_the_one_that_tries_ends_the_rest(rig: Rig) -> None:
 
     assert isinstance(rig.asked(), Turn)
     assert isinstance(rig.asked(), Turn)
-    assert rig.receivers.put_off(HOST).no_later
+    assert rig.receivers.deferred(HOST).no_later
 
 
 def test_one_that_answers_between_never_rests(rig: Rig) -> None:
@@ -469,7 +469,7 @@ def test_what_is_cut_off_says_nothing(rig: Rig) -> None:
         rig.receivers.end(turn, Answer.WITHDRAWN)
 
     assert isinstance(rig.asked(), Turn)
-    assert rig.receivers.put_off(HOST).no_later
+    assert rig.receivers.deferred(HOST).no_later
 
 
 def test_large_bodies_aside_are_bounded_by_their_bytes(rig: Rig) -> None:

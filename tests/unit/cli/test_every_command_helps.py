@@ -78,7 +78,7 @@ def test_what_may_be_left_out_or_repeated_is_in_brackets_once(
     for path, usage in (
         ("tidings replay", "replay [OPTIONS] [ID]..."),
         ("tidings show", "show [OPTIONS] ID"),
-        ("tidings channels open", "channels open [OPTIONS] CHANNEL [PROVIDER]"),
+        ("tidings channels disable", "channels disable [OPTIONS] CHANNEL [PROVIDER]"),
         ("tidings dead", "dead [OPTIONS] COMMAND [ARGS]..."),
     ):
         first, *_ = helped(path, 80, capsys, monkeypatch).splitlines()

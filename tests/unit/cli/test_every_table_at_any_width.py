@@ -20,6 +20,7 @@ import tidings.cli
 from tidings.broker.topology.inspection import Depth
 from tidings.broker.topology.layout import topology_of
 from tidings.cli import (
+    audit,
     channels,
     dead_letter_views,
     listing,
@@ -29,7 +30,6 @@ from tidings.cli import (
     statistics,
     templates,
     topology,
-    verify,
 )
 from tidings.cli.harmless import HarmlessConsole
 from tidings.cli.rows import Row, Rows, cell
@@ -41,9 +41,9 @@ from tidings.ledger.dead_letters.search import Group
 from tidings.ledger.notifications.requeue import Stranded
 from tidings.ledger.notifications.stories import Summary
 from tidings.ledger.operators.processes import KnownProcess
+from tidings.ledger.operators.soundness import Journaled
 from tidings.ledger.operators.standing import OpenDeadLetters, Standing
 from tidings.ledger.operators.statistics import Rates, Statistics
-from tidings.ledger.operators.verification import Journaled
 from tidings.operations.audit import AuditView
 from tidings.operations.channels import DELIVERING, Condition
 from tidings.operations.dead_letters.looks import DeadLetterGroups
@@ -141,7 +141,7 @@ CONDITION: Final = Condition(
     "whatsapp", "their-primary-account", DELIVERING, NOW, WHY, workers=1, serving=2
 )
 ORDER: Final = Order(
-    1, "whatsapp", "their-primary-account", Verb.CLOSE, "cli somebody@desk.example.com", WHY, NOW
+    1, "whatsapp", "their-primary-account", Verb.ENABLE, "cli somebody@desk.example.com", WHY, NOW
 )
 RATES: Final = Rates(1_234_567, 999, 1_000, 3, 2, 1.11, 0.203, 824.0)
 COUNTS: Final = dict.fromkeys(State, 1_234_567)
@@ -197,7 +197,7 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     retention._rehearsal: lambda: retention._rehearsal(
         [RehearsedPlace("notifications_20261116", 5_000_000, 4_999_000, dropped=True)]
     ),
-    verify._states: lambda: verify._states(SOUND),
+    audit._states: lambda: audit._states(SOUND),
 }
 NAMES: Final = [f"{one.__module__.rpartition('.')[2]}.{one.__name__}" for one in TABLES]
 

@@ -68,7 +68,7 @@ def test_what_one_goes_on_with_is_whole_at_any_width_and_any_reason(width: int |
 def test_eighty_columns_hold_a_row_and_its_reason_stands_below() -> None:
     said = printed(one(1), one(2, state=State.CANCELLED), width=80).splitlines()
     assert len(said[1]) <= 80
-    assert said[0].split() == ["ID", "When", "Channel", "State", "Tries"]
+    assert said[0].split() == ["ID", "When", "Channel", "State", "Attempts"]
     assert said[2] == "  To j…@example.com"
     told = " ".join(" ".join(said[3:5]).split())
     assert told == f"Why rejected · 550 5.1.1 · {LONG}"
@@ -97,7 +97,7 @@ def test_what_expired_before_it_was_tried_has_no_tries() -> None:
         failure_message="not delivered before noon",
     )
     heading, row, *why = printed(late, width=100).splitlines()
-    assert row[heading.index("Tries")] == "0"
+    assert row[heading.index("Attempts")] == "0"
     assert "expired before it was tried · not delivered before noon" in " ".join(why)
 
 

@@ -63,8 +63,8 @@ def test_a_command_that_fits_on_no_line_goes_on_between_two_of_its_arguments(wid
 
 
 def test_what_is_listed_before_a_command_stays_before_it() -> None:
-    assert printed("Never:     [bold]tidings dead discard 1f0c52a6 --why x[/] for good", 30) == [
-        "Never:", "  tidings dead discard \\", "      1f0c52a6 --why x for", "  good",
+    assert printed("Never:     [bold]tidings dead discard 1f0c52a6 --note x[/] for good", 30) == [
+        "Never:", "  tidings dead discard \\", "      1f0c52a6 --note x for", "  good",
     ]  # fmt: skip
 
 

@@ -13,12 +13,12 @@ from tests.support.attempts import body_of
 from tidings.cli.show import told
 from tidings.delivery.states import State
 from tidings.ledger.notifications.stories import (
+    AttemptRow,
     Change,
     DeadLetterLine,
     Recipient,
     Story,
     Summary,
-    Try,
 )
 from tidings.operations.notifications import StoryView
 
@@ -44,8 +44,8 @@ def a_summary(**fields: Any) -> Summary:
     return Summary(**{**blank, **known, **fields})
 
 
-def a_try(number: int, state: State, seconds: float = 1, **fields: Any) -> Try:
-    blank = dict.fromkeys(Try.__dataclass_fields__)
+def a_try(number: int, state: State, seconds: float = 1, **fields: Any) -> AttemptRow:
+    blank = dict.fromkeys(AttemptRow.__dataclass_fields__)
     known: dict[str, Any] = {
         "epoch": 0,
         "attempt": number,
@@ -56,10 +56,12 @@ def a_try(number: int, state: State, seconds: float = 1, **fields: Any) -> Try:
         "possible_duplicate": False,
         "worker": WORKER,
     }
-    return Try(**{**blank, **known, **fields})
+    return AttemptRow(**{**blank, **known, **fields})
 
 
-def a_story(summary: Summary, *tries: Try, changes: tuple[Change, ...] = (), **parts: Any) -> Story:
+def a_story(
+    summary: Summary, *tries: AttemptRow, changes: tuple[Change, ...] = (), **parts: Any
+) -> Story:
     begun = Change(0, ACCEPTED, None, "queued", "producer", "accepted", 0)
     views = [
         change
@@ -201,7 +203,7 @@ def test_the_next_attempt_is_foretold_and_then_expected() -> None:
 
 
 def test_what_was_put_off_since_its_last_attempt_is_said_to_wait_so() -> None:
-    put_off = Change(
+    deferred = Change(
         0,
         NOW - timedelta(seconds=90),
         "sending",
@@ -211,7 +213,7 @@ def test_what_was_put_off_since_its_last_attempt_is_said_to_wait_so() -> None:
         0,
     )
     story = a_story(a_summary(state=State.RETRYING), a_try(1, State.RETRYING, 1, retry_delay=60))
-    text = said(replace(story, history=(*story.history, put_off)))
+    text = said(replace(story, history=(*story.history, deferred)))
     assert "by itself: it was put off 1m 30s ago, and waits in a retry queue or its lane" in text
     assert "as soon as a worker" not in text
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from tidings.cli import edit_report, replay_report, requeue, verify
+from tidings.cli import audit, edit_report, replay_report, requeue
 from tidings.cli.hints import say_what_never_became_a_notification
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
@@ -51,7 +51,7 @@ def test_of_a_requeue(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_of_verifying(capsys: pytest.CaptureFixture[str]) -> None:
     findings = AuditView({State.SENT: 3}, None, None, (), looked_back_to=REACHED)
-    verify._tell(findings)
+    audit._tell(findings)
     said = _words(capsys)
     assert "holds for everything accepted since 2026-11-28 12:00:00.000 +00:00" in said
     assert "`--whole`" in said

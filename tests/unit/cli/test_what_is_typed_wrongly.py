@@ -65,7 +65,7 @@ def test_an_empty_value_is_refused(path: tuple[str, ...], param: Any) -> None:
     [
         (("list", "--state", "sen"), "sent"),
         (("dead", "list", "--reason", "reject"), "rejected"),
-        (("dead", "list", "--state", "berried"), "open"),
+        (("dead", "list", "--state", "opne"), "open"),
         (("publish", "sms", "--priority", "urgend"), "urgent"),
         (("list", "--channel", "emial"), "email"),
         (("dead", "list", "--channel", "webhok"), "webhook"),
@@ -89,7 +89,7 @@ TAKES_A_CHANNEL = [
 def test_every_command_that_takes_a_channel_refuses_one_that_there_is_not(
     path: tuple[str, ...],
 ) -> None:
-    why = ["--why", "x"] if any("--why" in param.opts for param in EVERY[path].params) else []
+    why = ["--note", "x"] if any("--note" in param.opts for param in EVERY[path].params) else []
     assert "did you mean 'email'?" in refused(*path, "--channel", "emial", *why)
 
 
@@ -97,7 +97,7 @@ def test_every_command_that_takes_a_channel_refuses_one_that_there_is_not(
     ("typed", "said"),
     [
         ("list -s sent,failed", "'sent,failed' is several: give it once for each, `--state sent --state failed`"),
-        ("dead list --state dead-lettered,replayed", "`--state open --state replayed`"),
+        ("dead list --state open,replayed", "`--state open --state replayed`"),
         ("worker --channel email,sms", "give it once for each, `--channel email --channel sms`"),
         ("dead list --reason rejected,expired", "'rejected,expired' is several: it takes one"),
         ("list --channel email,sms", "'email,sms' is several: it takes one"),
@@ -113,13 +113,13 @@ def test_what_is_several_words_in_one_is_told_how_they_are_written(typed: str, s
     ("typed", "meant"),
     [
         ("list --sate sent", "'--state'"),
-        ("channels pause email --reason x", "'--why'"),
-        ("channels open email --reason x", "'--why'"),
-        ("cancel 1f0c52a6 --reason x", "'--why'"),
-        ("requeue --all --reason x", "'--why'"),
-        ("dead list --why rejected", "'--reason'"),
-        ("replay --why rejected", "'--reason'"),
-        ("dead discard 1f0c52a6 --note x", "'--why'"),
+        ("channels pause email --reason x", "'--note'"),
+        ("channels disable email --reason x", "'--note'"),
+        ("cancel 1f0c52a6 --reason x", "'--note'"),
+        ("requeue --all --reason x", "'--note'"),
+        ("dead list --note rejected", "'--reason'"),
+        ("replay --note rejected", "'--reason'"),
+        ("dead discard 1f0c52a6 --why x", "'--note'"),
         ("list --recipient jane@example.com", "'--to'"),
         ("replay --dry", "'--dry-run'"),
         ("lst", "'list'"),
@@ -163,7 +163,7 @@ def test_why_an_operator_does_something_is_called_the_same_everywhere() -> None:
     kept = [
         one for command in EVERY.values() for one in command.params if "Kept" in (one.help or "")
     ]
-    assert {one.opts[0] for one in kept} == {"--why"}
+    assert {one.opts[0] for one in kept} == {"--note"}
     assert len(kept) == 8
 
 
@@ -182,7 +182,7 @@ def test_help_has_paragraphs_as_whole_lines_and_examples_as_they_are_typed() -> 
 
 @pytest.mark.parametrize("entity", [":", ":7", "order:"])
 @pytest.mark.parametrize(
-    "command", [("list",), ("dead", "list"), ("replay",), ("dead", "discard", "--why", "x")]
+    "command", [("list",), ("dead", "list"), ("replay",), ("dead", "discard", "--note", "x")]
 )
 def test_an_entity_of_which_a_part_is_empty_is_refused(
     command: tuple[str, ...], entity: str

@@ -239,7 +239,7 @@ def test_held_open_by_hand_it_waits_for_a_hand(circuit: Circuit, clock: Clock) -
     clock.now += 1e6
     assert (circuit.enter(), circuit.wait()) == (0, inf)
     circuit.succeeded(late)
-    assert circuit.phase is Phase.HELD
+    assert circuit.phase is Phase.DISABLED
     circuit.reset()
     assert circuit.enter()
 
@@ -299,7 +299,7 @@ class AnyHistory(RuleBasedStateMachine):
     @invariant()
     def it_never_waits_for_nothing(self) -> None:
         """Whoever waits for ever waits for somebody inside, or for a person."""
-        if self.circuit.wait() == inf and self.circuit.phase is not Phase.HELD:
+        if self.circuit.wait() == inf and self.circuit.phase is not Phase.DISABLED:
             assert self.inside
 
     @invariant()

@@ -147,7 +147,7 @@ def test_a_copy_that_was_overtaken_ends_nothing() -> None:
 
 
 def test_a_message_lost_between_its_record_and_its_tier_is_not_lost() -> None:
-    """Recorded as retrying, and perhaps never published to its tier: the dead letter is all there is."""
+    """Recorded as retrying, and perhaps never published to its retry queue: the dead letter is all there is."""
     standing = Standing(State.RETRYING, 0, 1)
     decision = archived(decide(dead_letter(attempt=1), standing, NOW))
     assert (decision.becomes, decision.state) == (State.FAILED, DeadLetterState.OPEN)

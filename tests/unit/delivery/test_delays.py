@@ -1,4 +1,4 @@
-"""Lengths of time as operators write them, and the names of the retry tiers."""
+"""Lengths of time as operators write them, and the names of the retry queues."""
 
 import pytest
 from hypothesis import given

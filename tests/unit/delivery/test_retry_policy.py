@@ -150,8 +150,10 @@ def test_what_was_not_asked_waits_as_long_as_its_receiver_rests_but_no_more_than
 def test_what_may_have_its_turn_then_comes_back_before(
     wait: float, seconds: int, answers: bool
 ) -> None:
-    tiers = tuple(map(Delay, (5, 10, 20, 60, 120, 240, 480)))
-    own = DeliveryPolicy(RetryPolicy(DELAYS), Guarantee.AT_LEAST_ONCE, 30.0, tiers=tiers)
+    queue_delays = tuple(map(Delay, (5, 10, 20, 60, 120, 240, 480)))
+    own = DeliveryPolicy(
+        RetryPolicy(DELAYS), Guarantee.AT_LEAST_ONCE, 30.0, queue_delays=queue_delays
+    )
     error = Postponed("no", wait=wait, answers=answers, no_later=True)
     outcome = own.decide(error, attempt_of(), NOW)
 
@@ -175,13 +177,13 @@ def test_where_every_retry_waits_longer_it_waits_for_the_shortest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("put_off", "spends"), [(0, False), (419, False), (420, True), (9e6, True)]
+    ("deferred", "spends"), [(0, False), (419, False), (420, True), (9e6, True)]
 )
 def test_it_spends_no_attempt_for_as_long_as_all_its_retries_would_take(
-    put_off: float, spends: bool
+    deferred: float, spends: bool
 ) -> None:
-    since = NOW - timedelta(seconds=put_off)
-    attempt = replace(attempt_of(number=2), put_off_since=since)
+    since = NOW - timedelta(seconds=deferred)
+    attempt = replace(attempt_of(number=2), deferred_since=since)
     outcome = policy().decide(Postponed("no", wait=0.0), attempt, NOW)
 
     expected = RetryLater(outcome.failure, DELAYS[1], 3) if spends else None
@@ -196,21 +198,21 @@ def test_that_counts_from_when_it_was_put_off_first_however_old_it_is() -> None:
 
 
 def test_a_time_ahead_of_ours_counts_from_now() -> None:
-    attempt = replace(attempt_of(), put_off_since=NOW + timedelta(days=1))
+    attempt = replace(attempt_of(), deferred_since=NOW + timedelta(days=1))
     outcome = policy().decide(Postponed("no"), attempt, NOW)
 
     assert outcome == Paused(outcome.failure, DELAYS[0], NOW)
 
 
 def test_it_never_spends_one_while_its_receiver_answers_others() -> None:
-    attempt = replace(attempt_of(number=4), put_off_since=NOW - timedelta(days=1))
+    attempt = replace(attempt_of(number=4), deferred_since=NOW - timedelta(days=1))
     outcome = policy().decide(Postponed("no", wait=1.0, answers=True), attempt, NOW)
 
     assert isinstance(outcome, Paused)
 
 
 def test_a_spent_one_waits_as_long_as_its_receiver_rests_and_no_less_than_after_a_failure() -> None:
-    attempt = replace(attempt_of(number=2), put_off_since=NOW - timedelta(days=1))
+    attempt = replace(attempt_of(number=2), deferred_since=NOW - timedelta(days=1))
     waits = [policy().decide(Postponed("no", wait=wait), attempt, NOW) for wait in (0.0, 200.0)]
 
     assert [one.delay for one in waits if isinstance(one, RetryLater)] == [DELAYS[1], DELAYS[2]]
@@ -226,7 +228,7 @@ def test_what_is_never_asked_ends_all_the_same() -> None:
             case RetryLater(next_attempt=number):
                 attempt = replace(attempt, number=number)
             case Paused(since=since):
-                attempt = replace(attempt, put_off_since=since)
+                attempt = replace(attempt, deferred_since=since)
 
     assert outcome.reason is Reason.EXHAUSTED
     assert rounds < 20
@@ -264,9 +266,9 @@ def test_retry_after_gives_no_further_attempt() -> None:
 
 
 def test_retry_after_chooses_from_all_tiers_of_its_channel() -> None:
-    tiers = (Delay(5), Delay(60), Delay(3600))
+    queue_delays = (Delay(5), Delay(60), Delay(3600))
     urgent = DeliveryPolicy(
-        RetryPolicy((Delay(5), Delay(60))), Guarantee.AT_LEAST_ONCE, 30.0, tiers=tiers
+        RetryPolicy((Delay(5), Delay(60))), Guarantee.AT_LEAST_ONCE, 30.0, queue_delays=queue_delays
     )
     outcome = urgent.decide(Throttled("slow", retry_after=600.0), attempt_of(), NOW)
     assert isinstance(outcome, RetryLater)
@@ -274,8 +276,10 @@ def test_retry_after_chooses_from_all_tiers_of_its_channel() -> None:
 
 
 def test_a_wait_that_the_provider_did_not_ask_for_is_the_policy_s_own() -> None:
-    tiers = (Delay(1), Delay(60))
-    plain = DeliveryPolicy(RetryPolicy((Delay(60),)), Guarantee.AT_LEAST_ONCE, 30.0, tiers=tiers)
+    queue_delays = (Delay(1), Delay(60))
+    plain = DeliveryPolicy(
+        RetryPolicy((Delay(60),)), Guarantee.AT_LEAST_ONCE, 30.0, queue_delays=queue_delays
+    )
     outcome = plain.decide(Throttled("slow"), attempt_of(), NOW)
     assert isinstance(outcome, RetryLater)
     assert outcome.delay == Delay(60)
@@ -468,7 +472,7 @@ def test_every_decision_is_one_that_the_worker_knows_how_to_settle(
     error = Throttled("no", retry_after=retry_after) if kind is Throttled else kind("no")
     outcome = policy(guarantee, delays=delays).decide(error, attempt, NOW)
     if isinstance(outcome, RetryLater):
-        assert outcome.delay in delays, "only these have a tier to wait in"
+        assert outcome.delay in delays, "only these have a retry queue to wait in"
         assert outcome.next_attempt == number + 1
         assert number <= (len(delays) if max_retries is None else max_retries)
         if expires_in is not None:

@@ -23,7 +23,7 @@ ELSEWHERE = {
     "TIDINGS_TWILIO_ACCOUNT_SID": "AC0",
     "TIDINGS_TWILIO_AUTH_TOKEN": "token",
     "TIDINGS_SMS_SENDER": "+14155550100",
-    "TIDINGS_ESCALATION_URLS": "slack://token",
+    "TIDINGS_ALERT_URLS": "slack://token",
     "TIDINGS_SECRETS_DIR": "/run/secrets",
 }
 TUNING = {

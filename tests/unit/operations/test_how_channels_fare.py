@@ -34,7 +34,7 @@ def test_with_all_well_it_delivers() -> None:
 
 def test_a_pause_without_a_reason_names_who_ordered_it_and_nothing_more() -> None:
     assert fares(pause=PAUSE)[0].why == "cli jane@desk: moving"
-    assert fares(pause=replace(PAUSE, reason=""))[0].why == "cli jane@desk"
+    assert fares(pause=replace(PAUSE, note=""))[0].why == "cli jane@desk"
 
 
 def test_without_a_worker_it_does_not() -> None:
@@ -61,8 +61,8 @@ def test_with_a_fallback_left_it_delivers() -> None:
 
 
 def test_a_provider_held_open_by_hand_counts_as_one_that_is_not_asked() -> None:
-    channel, provider = fares([circuit("a", phase=Phase.HELD)], serving=frozenset({"a"}))
-    assert (channel.state, provider.state) == ("resting", "held open")
+    channel, provider = fares([circuit("a", phase=Phase.DISABLED)], serving=frozenset({"a"}))
+    assert (channel.state, provider.state) == ("resting", "disabled")
 
 
 def test_what_was_found_by_a_worker_that_is_gone_stops_nobody() -> None:

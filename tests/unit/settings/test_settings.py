@@ -96,7 +96,7 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "templates_root": ("/srv/templates", Path("/srv/templates")),
         "lease_margin": ("10s", 10.0),
         "grace": ("1m", 60.0),
-        "held_mib": ("128", 128),
+        "buffer_mib": ("128", 128),
         "http_host": ("0.0.0.0", "0.0.0.0"),  # noqa: S104  # only read
         "http_port": ("0", 0),
         "log_level": ("debug", "debug"),
@@ -134,7 +134,7 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "base_url": ("http://127.0.0.1:9", "http://127.0.0.1:9"),
         "status_callback": ("https://example.com/receipts", "https://example.com/receipts"),
     },
-    "EscalationSettings": {
+    "Alert": {
         "url": ("hunter2", SECRET),
         "channel": ("email", "email"),
         "recipient": ("ops@example.com", "ops@example.com"),
@@ -181,7 +181,7 @@ def section_of(settings: Settings, name: str) -> Any:
         settings.broker,
         settings.ledger,
         settings.worker,
-        settings.escalation,
+        settings.alerting,
         *settings.channels.values(),
         *settings.accounts.values(),
     ]
@@ -273,7 +273,7 @@ def test_sections_can_t_be_changed(environment: MakeSettings) -> None:
         ("TIDINGS_WEBHOOK_ENABLED", "perhaps", "must be true or false"),
         ("TIDINGS_HTTP_PORT", "65536", "65535"),
         ("TIDINGS_LOG_LEVEL", "loud", "must be debug or info or warning or error"),
-        ("TIDINGS_ESCALATION_EVERY", "-5m", "length of time"),
+        ("TIDINGS_ALERT_EVERY", "-5m", "length of time"),
         ("TIDINGS_SECRETS_DIR", "/dev/null/none", "/dev/null/none is not a folder"),
     ],
 )
@@ -317,7 +317,7 @@ def test_what_is_hidden_is_what_may_be_a_file() -> None:
         "TIDINGS_AMQP_URL",
         "TIDINGS_DATABASE_URL",
         "TIDINGS_EMAIL_PASSWORD",
-        "TIDINGS_ESCALATION_URL",
+        "TIDINGS_ALERT_URL",
         "TIDINGS_MANAGEMENT_URL",
         "TIDINGS_TWILIO_API_SECRET",
         "TIDINGS_TWILIO_AUTH_TOKEN",

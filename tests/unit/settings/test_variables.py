@@ -46,7 +46,7 @@ def test_a_default_can_be_written_into_the_environment_as_it_is_told(
         ("TIDINGS_WEBHOOK_ENABLED", "no", "false"),
         ("TIDINGS_CATEGORIES", '{"a": {"expires_after": "2h"}}', '{"a": {"expires_after": "2h"}}'),
         ("TIDINGS_EMAIL_PASSWORD", "hunter2", HIDDEN),
-        ("TIDINGS_ESCALATION_URL", "slack://hunter2/x", HIDDEN),
+        ("TIDINGS_ALERT_URL", "slack://hunter2/x", HIDDEN),
         (
             "TIDINGS_AMQP_URL",
             "amqp://me:hunter2@a/v,amqp://me:hunter2@b/v",

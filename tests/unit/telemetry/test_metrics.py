@@ -137,13 +137,13 @@ def test_a_channel_s_other_events_are_counted() -> None:
     metrics = Metrics()
     channel = metrics.channel("webhook")
     channel.duplicate()
-    channel.parked()
+    channel.claim_conflict()
     channel.malformed()
     channel.in_flight.set_function(lambda: 7)
     channel.paused.set(1)
     names = {
         "tidings_duplicates_total": 1,
-        "tidings_parked_total": 1,
+        "tidings_claim_conflicts_total": 1,
         "tidings_malformed_total": 1,
         "tidings_in_flight": 7,
         "tidings_channel_paused": 1,

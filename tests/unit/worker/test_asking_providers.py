@@ -65,7 +65,7 @@ class Two:
     async def send(self) -> list[tuple[str, str]]:
         """Who was asked and what came of it; nothing where the preferred one simply sent it."""
         sent = await self.providers.send(another())
-        return [(one.provider, one.kind) for one in sent.tries]
+        return [(one.provider, one.kind) for one in sent.provider_attempts]
 
     async def failure(self, request: SendRequest | None = None) -> DeliveryError:
         with pytest.raises(DeliveryError) as caught:
@@ -108,7 +108,7 @@ async def test_what_a_fallback_says_for_good_counts_and_both_are_named() -> None
     two.troubles["backup"].append(Rejected("no such user", code="550"))
     error = await two.failure()
     assert type(error) is Rejected
-    assert [(one.provider, one.kind, one.code) for one in error.tries] == [
+    assert [(one.provider, one.kind, one.code) for one in error.provider_attempts] == [
         ("primary", "unavailable", ""),
         ("backup", "rejected", "550"),
     ]
@@ -308,5 +308,5 @@ async def test_a_channel_with_one_provider_keeps_no_tries() -> None:
     providers = Providers([Provider("primary", only, Circuit(CircuitPolicy()))])
     with pytest.raises(Unavailable) as caught:
         await providers.send(REQUEST)
-    assert caught.value.tries == ()
-    assert (await providers.send(REQUEST)).tries == ()
+    assert caught.value.provider_attempts == ()
+    assert (await providers.send(REQUEST)).provider_attempts == ()

@@ -33,11 +33,11 @@ class Kept:
     def ack(self) -> None:
         pass
 
-    async def parked(self, since: Any) -> object:
+    async def deferred(self, since: Any) -> object:
         seen = Arrival(NOW, TimeSource.READ)
         settler = Settler(cast(Publisher, self), worker="w")
-        await settler.park(cast(Delivery, self), Delay(5), seen, since)
-        return self.headers.get(Headers.PUT_OFF_SINCE)
+        await settler.defer(cast(Delivery, self), Delay(5), seen, since)
+        return self.headers.get(Headers.DEFERRED_SINCE)
 
     async def retried(self, kind: str) -> object:
         attempt = read(self.message, LANE)
@@ -45,24 +45,26 @@ class Kept:
         await Settler(cast(Publisher, self), worker="w").settle(
             cast(Delivery, self), attempt, again
         )
-        return self.headers.get(Headers.PUT_OFF_SINCE)
+        return self.headers.get(Headers.DEFERRED_SINCE)
 
 
 async def test_it_is_written_when_it_is_put_off_and_read_again() -> None:
     kept = Kept({})
-    written = await kept.parked(SINCE)
+    written = await kept.deferred(SINCE)
 
     again = read(Message(kept.message.body, LANE.key, kept.headers), LANE)
     assert written == SINCE.isoformat(timespec="milliseconds")
-    assert again.put_off_since == SINCE
+    assert again.deferred_since == SINCE
 
 
 async def test_waiting_for_another_reason_does_not_forget_it() -> None:
-    assert await Kept({Headers.PUT_OFF_SINCE: SINCE.isoformat()}).parked(None) == SINCE.isoformat()
+    assert (
+        await Kept({Headers.DEFERRED_SINCE: SINCE.isoformat()}).deferred(None) == SINCE.isoformat()
+    )
 
 
 @pytest.mark.parametrize(("kind", "kept"), [("postponed", True), ("unavailable", False)])
 async def test_it_lasts_until_the_receiver_is_asked(kind: str, kept: bool) -> None:
-    written = await Kept({Headers.PUT_OFF_SINCE: SINCE.isoformat()}).retried(kind)
+    written = await Kept({Headers.DEFERRED_SINCE: SINCE.isoformat()}).retried(kind)
 
     assert (written is not None) == kept

@@ -100,8 +100,8 @@ class Topology:
         }
 
 
-def topology(tiers: Mapping[str, Sequence[Delay]]) -> Topology:
-    """The topology for these channels, each with the delays of its retry tiers."""
+def topology(queue_delays: Mapping[str, Sequence[Delay]]) -> Topology:
+    """The topology for these channels, each with the delays of its retry queues."""
     return Topology(
         exchanges=(
             Exchange(NOTIFICATIONS, "topic", {"alternate-exchange": DEAD}),
@@ -109,15 +109,19 @@ def topology(tiers: Mapping[str, Sequence[Delay]]) -> Topology:
             Exchange(DEAD, "fanout"),
         ),
         queues=(
-            *(queue for channel in tiers for queue in _lanes(channel)),
-            *(_tier(channel, delay) for channel, delays in tiers.items() for delay in delays),
+            *(queue for channel in queue_delays for queue in _lanes(channel)),
+            *(
+                _retry_queue(channel, delay)
+                for channel, delays in queue_delays.items()
+                for delay in delays
+            ),
             Queue(
                 DEAD,
                 "dead letters on their way to the archive",
                 _quorum(**{"x-delivery-limit": NEVER_LIMITED}),
             ),
         ),
-        bindings=tuple(_bindings(tiers)),
+        bindings=tuple(_bindings(queue_delays)),
     )
 
 
@@ -144,13 +148,13 @@ def lanes_of(topology: Topology) -> tuple[Lane, ...]:
     return tuple(lane_at(queue.name) for queue in topology.queues if queue.name in names)
 
 
-def tier_queue(channel: str, delay: Delay) -> str:
+def retry_queue(channel: str, delay: Delay) -> str:
     """`tidings.email.retry.2m`."""
     return f"tidings.{channel}.retry.{delay.name}"
 
 
-def tier_key(lane: Lane, delay: Delay) -> str:
-    """The routing key that leads through a tier and back into the lane: `email.high.2m`."""
+def retry_key(lane: Lane, delay: Delay) -> str:
+    """The routing key that leads through a retry queue and back into the lane: `email.high.2m`."""
     return f"{lane.key}.{delay.name}"
 
 
@@ -169,9 +173,9 @@ def _lanes(channel: str) -> Iterator[Queue]:
         )
 
 
-def _tier(channel: str, delay: Delay) -> Queue:
+def _retry_queue(channel: str, delay: Delay) -> Queue:
     return Queue(
-        tier_queue(channel, delay),
+        retry_queue(channel, delay),
         f"{channel} to be tried again in {delay.name}",
         _quorum(
             **{
@@ -188,11 +192,11 @@ def _quorum(**arguments: Any) -> dict[str, Any]:
     return {"x-queue-type": "quorum", "x-overflow": "reject-publish", **arguments}
 
 
-def _bindings(tiers: Mapping[str, Sequence[Delay]]) -> Iterator[Binding]:
-    for channel, delays in tiers.items():
+def _bindings(queue_delays: Mapping[str, Sequence[Delay]]) -> Iterator[Binding]:
+    for channel, delays in queue_delays.items():
         for priority in PRIORITIES:
             lane = Lane(channel, priority)
             yield Binding(NOTIFICATIONS, lane_queue(lane), f"{lane.key}.#")
         for delay in delays:
-            yield Binding(RETRY, tier_queue(channel, delay), f"{channel}.*.{delay.name}")
+            yield Binding(RETRY, retry_queue(channel, delay), f"{channel}.*.{delay.name}")
     yield Binding(DEAD, DEAD, "")

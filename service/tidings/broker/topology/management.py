@@ -1,4 +1,4 @@
-"""What AMQP can't tell: which queues and bindings there are. Asked of RabbitMQ's management API, read only."""
+"""What AMQP can't tell: which queues and bindings there are. ProviderAttemptRow of RabbitMQ's management API, read only."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -36,7 +36,7 @@ def _answer(data: bytes, at: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=256)
 def _method(number: int, exchange: str, routing_key: str, *, mandatory: bool) -> bytes:
-    """The frame that says where to: the same for all that goes to one lane or tier."""
+    """The frame that says where to: the same for all that goes to one lane or retry queue."""
     method = spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
     return pamqp.frame.marshal(method, number)
 

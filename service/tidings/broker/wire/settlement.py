@@ -144,7 +144,7 @@ class Settlement:
         self.flushed = asyncio.Event()
         """Set whenever the broker was told what is settled; cleared by whoever waits for it."""
         self._given_back: list[int] = []
-        self._asked_again: list[int] = []
+        self._requeued: list[int] = []
         self._wake = asyncio.Event()
         self._closing = False
         self._failed = False
@@ -192,9 +192,9 @@ class Settlement:
         self._given_back.append(tag)
         self._wake.set()
 
-    def ask_again(self, tag: int) -> None:
+    def requeue(self, tag: int) -> None:
         """Have it delivered again soon: nothing is wrong with it. RabbitMQ counts that only before 4.3."""
-        self._asked_again.append(tag)
+        self._requeued.append(tag)
         self._wake.set()
 
     async def _flush_until_closing(self) -> None:
@@ -228,8 +228,8 @@ class Settlement:
                 self._tags.settled(tag)
                 # Not a nack: from RabbitMQ 4.3 on that counts towards no delivery limit.
                 await self._channel.basic_reject(tag, requeue=True, wait=False)
-            while self._asked_again:
-                tag = self._asked_again.pop(0)
+            while self._requeued:
+                tag = self._requeued.pop(0)
                 self._tags.settled(tag)
                 await self._channel.basic_nack(tag, requeue=True, wait=False)
             if prefix := self._tags.take_prefix():

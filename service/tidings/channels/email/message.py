@@ -130,7 +130,7 @@ def build(
 
     `Message-ID` names the notification and its epoch, so that every retry carries the same one and
     a mailbox can drop a repeat; a replay on purpose carries a new one. `Date` is the time of this
-    attempt: one that waited in a retry tier or was replayed days later would otherwise sort below
+    attempt: one that waited in a retry queue or was replayed days later would otherwise sort below
     newer mail and look stale to spam filters, and nothing tells repeats apart by it.
 
     Args:

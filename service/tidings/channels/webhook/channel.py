@@ -64,7 +64,7 @@ class WebhookChannel:
             settings.first_tries,
             settings.circuit_failures,
             settings.circuit_probe,
-            postponements((*settings.retry, *settings.put_off)),
+            postponements((*settings.retry, *settings.deferred)),
         )
         self._turns = Turns(_PROVIDER, receivers, settings.concurrency)
         self._agent = f"Tidings/{version('tidings')}"

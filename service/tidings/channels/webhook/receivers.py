@@ -56,11 +56,11 @@ class Verdict(Enum):
     WAIT = auto()
     """Not before others have ended: it is not known yet, and there is no room."""
     PUT_OFF = auto()
-    """No; see `Receivers.put_off`."""
+    """No; see `Receivers.deferred`."""
 
 
 @dataclass(frozen=True, slots=True)
-class PutOff:
+class Deferral:
     """What is to become of one that may not be asked now."""
 
     wait: float
@@ -141,22 +141,22 @@ class Receivers:
             return Verdict.ASK_ASIDE
         return Verdict.PUT_OFF if slow else Verdict.WAIT
 
-    def put_off(self, where: str) -> PutOff:
+    def deferred(self, where: str) -> Deferral:
         """For how long to put off one that may not be asked now."""
         receiver, now = self._known.get(where) or Receiver(where), self._clock()
         if self._silent(receiver):
-            return PutOff(max(self._rest, receiver.rests_until - now))
+            return Deferral(max(self._rest, receiver.rests_until - now))
         answers = self._answers(receiver)
         if not answers and receiver.unanswered:
-            return PutOff(0.0)
+            return Deferral(0.0)
         if not receiver.under_way:  # for want of room, it has not been tried
             each = self._try_takes / max(1, self._tries.most)
-            return PutOff(self._untried.put_off(now, each), answers, no_later=True)
+            return Deferral(self._untried.deferred(now, each), answers, no_later=True)
         receiver.returns = receiver.returns or Returns(self._waits)
         # One that never answered will take at least as long as it has taken already.
         takes = receiver.takes if answers else max(receiver.takes, now - receiver.tried)
-        wait = receiver.returns.put_off(now, takes / receiver.under_way)
-        return PutOff(wait, answers, no_later=True)
+        wait = receiver.returns.deferred(now, takes / receiver.under_way)
+        return Deferral(wait, answers, no_later=True)
 
     def begin(self, where: str, size: int, verdict: Verdict) -> Turn:
         """It is asked, as the verdict was."""

@@ -20,7 +20,7 @@ class Returns:
         self._waits = waits
         self._due: list[float] = []
 
-    def put_off(self, now: float, each: float) -> float:
+    def deferred(self, now: float, each: float) -> float:
         """Another one; for how many seconds.
 
         It is the first wait after which too few come back for the time until the next: what comes back sooner

@@ -56,7 +56,7 @@ class WebhookSettings(ChannelSettings):
         return 2 * self.room_aside + self.room_aside // 2 + self.first_tries + self.concurrency
 
     @property
-    def put_off(self) -> tuple[Delay, ...]:
+    def deferred(self) -> tuple[Delay, ...]:
         """For receivers that are slow and well: a minute would bring all back at once to one that could have
         answered most of them meanwhile."""
         return tuple(map(Delay, (2, 5, 10, 20, 40)))

@@ -86,7 +86,7 @@ class Turns:
             case Verdict.ASK | Verdict.ASK_ASIDE | Verdict.TRY | Verdict.PROBE as verdict:
                 return self._receivers.begin(where, size, verdict)
             case Verdict.PUT_OFF:
-                raise self._put_off(where)
+                raise self._deferred(where)
             case Verdict.WAIT:
                 return None
 
@@ -94,7 +94,7 @@ class Turns:
         if len(self._waiting) < self._most:
             give_way()
         elif self._receivers.full:
-            raise self._put_off(where)
+            raise self._deferred(where)
         turn: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(rank, next(self._numbers), where, size, turn)
         insort(self._waiting, waiting)
@@ -103,7 +103,7 @@ class Turns:
                 return await turn
         except TimeoutError:
             self._give_back(turn)
-            raise self._put_off(where) from None
+            raise self._deferred(where) from None
         except asyncio.CancelledError:
             self._give_back(turn)
             raise
@@ -134,10 +134,10 @@ class Turns:
                 if turn is not None:
                     one.turn.set_result(turn)
 
-    def _put_off(self, where: str) -> Postponed:
+    def _deferred(self, where: str) -> Postponed:
         # No number in it: alike failures are one group among the dead letters.
-        put_off = self._receivers.put_off(where)
-        if put_off.answers:
+        deferred = self._receivers.deferred(where)
+        if deferred.answers:
             said = "the receiver answers slowly, and enough webhooks wait for it: it was not asked"
         else:
             said = (
@@ -146,7 +146,7 @@ class Turns:
         return Postponed(
             said,
             provider=self._provider,
-            wait=put_off.wait,
-            answers=put_off.answers,
-            no_later=put_off.no_later,
+            wait=deferred.wait,
+            answers=deferred.answers,
+            no_later=deferred.no_later,
         )

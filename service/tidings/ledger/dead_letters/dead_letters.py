@@ -6,7 +6,7 @@ from tidings.ledger.dead_letters.editing import Editing
 from tidings.ledger.dead_letters.replay import Replays
 from tidings.ledger.dead_letters.search import DeadLetterSearch
 from tidings.ledger.dead_letters.storing import Archiving
-from tidings.ledger.operators.escalations import Escalations
+from tidings.ledger.operators.alerts import Alerts
 
 
 class DeadLetters:
@@ -23,4 +23,4 @@ class DeadLetters:
         self.closings = Closings(database)
         self.editing = Editing(database)
         self.replays = Replays(database, window=window)
-        self.escalations = Escalations(database)
+        self.alerts = Alerts(database)

@@ -115,7 +115,7 @@ class StoredDeadLetter:
     """Bytes of the body."""
 
     @property
-    def tries(self) -> int:
+    def attempts_made(self) -> int:
         """How often somebody was asked to deliver it in its epoch."""
         return max(0, self.attempts - (self.failure.kind == UNTRIED))
 

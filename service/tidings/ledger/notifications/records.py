@@ -59,7 +59,7 @@ SELECT id, token FROM recorded
 """Those of a batch that could not be recorded: recorded before (the reply was lost), or taken over."""
 
 TRIED: Final = """
-INSERT INTO tries (notification_id, epoch, attempt, place, provider, kind, code, duration_ms)
+INSERT INTO provider_attempts (notification_id, epoch, attempt, position, provider, kind, code, duration_ms)
 SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::text[], $6::text[], $7::text[], $8::float4[])
 ON CONFLICT DO NOTHING
 """
@@ -77,7 +77,7 @@ WITH released AS (
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
 SELECT id, epoch, 'sending', state, $1, '{PUT_OFF}: ' || $5 FROM released
 """
-"""Where no attempt of its epoch is recorded, none says in which tier it waits: it is queued, whatever its number."""
+"""Where no attempt of its epoch is recorded, none says in which retry queue it waits: it is queued, whatever its number."""
 
 
 class Records:
@@ -108,8 +108,8 @@ class Records:
                 before = await connection.fetch(LATE, ids, epochs, numbers, tokens, states)
                 recorded |= {(row["id"], row["token"]) for row in before}
             ours = [one for one in more if (one.attempt.id, one.token) in recorded]
-            if tried := [one for one in ours if one.tries]:
-                await connection.execute(TRIED, *_tries(tried))
+            if tried := [one for one in ours if one.provider_attempts]:
+                await connection.execute(TRIED, *_provider_attempts(tried))
             if unlike := [one for one in ours if one.recipients]:
                 await recipients.keep(connection, unlike)
         return [(one.attempt.id, one.token) in recorded for one in records]
@@ -140,7 +140,7 @@ def _columns(records: Sequence[Record]) -> list[list[object]]:
     return packed(map(list, zip(*rows, strict=True)))
 
 
-def _tries(records: Sequence[Record]) -> list[list[object]]:
+def _provider_attempts(records: Sequence[Record]) -> list[list[object]]:
     rows = [
         (
             one.attempt.id,
@@ -153,7 +153,7 @@ def _tries(records: Sequence[Record]) -> list[list[object]]:
             each.duration * 1000,
         )
         for one in records
-        for place, each in enumerate(one.tries, start=1)
+        for place, each in enumerate(one.provider_attempts, start=1)
     ]
     return [list(column) for column in zip(*rows, strict=True)]
 
@@ -181,4 +181,4 @@ def _word(text: str) -> str | None:
 def _has_more(outcome: Outcome) -> bool:
     """Whether there is more to store than the attempt: of each provider, or of each recipient."""
     told = outcome if isinstance(outcome, Sent) else outcome.failure
-    return bool(told.tries or told.recipients)
+    return bool(told.provider_attempts or told.recipients)

@@ -63,7 +63,7 @@ class Summary:
         return self.finished_at is not None and self.failure_kind == UNTRIED
 
     @property
-    def tries(self) -> int:
+    def attempts_made(self) -> int:
         """How often somebody was asked to deliver it in this epoch."""
         return self.attempt - 1 if self.untried and self.attempt else self.attempt
 
@@ -71,7 +71,7 @@ class Summary:
     def data(self) -> dict[str, Any]:
         """For other programs. What was first read at a time is not said to be accepted then, and what asked
         nobody not to be an attempt."""
-        told = {**asdict(self), "attempt": self.tries}
+        told = {**asdict(self), "attempt": self.attempts_made}
         read_at = told["accepted_at"] if self.only_read else None
         if self.only_read:
             told["accepted_at"] = None
@@ -98,7 +98,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class AttemptRow:
     """A recorded attempt."""
 
     epoch: int
@@ -124,7 +124,7 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ProviderAttemptRow:
     """One provider's part in an attempt, where it was not simply sent by the preferred one."""
 
     epoch: int
@@ -178,19 +178,19 @@ class Story:
     body: bytes
     """As the producer wrote it."""
     history: tuple[Change, ...]
-    attempts: tuple[Try, ...]
+    attempts: tuple[AttemptRow, ...]
     dead_letters: tuple[DeadLetterLine, ...]
-    asked: tuple[Asked, ...] = ()
+    provider_attempts: tuple[ProviderAttemptRow, ...] = ()
     recipients: tuple[Recipient, ...] = ()
 
     @property
-    def timeline(self) -> Iterator[Change | Try]:
+    def timeline(self) -> Iterator[Change | AttemptRow]:
         """Every change and every attempt once, in order."""
-        tries = {(one.epoch, 2 * one.attempt): one for one in self.attempts}
+        attempts = {(one.epoch, 2 * one.attempt): one for one in self.attempts}
         for change in self.history:
             if not change.of_an_attempt:
                 yield change
-            elif (one := tries.pop((change.epoch, change.step), None)) is not None:
+            elif (one := attempts.pop((change.epoch, change.step), None)) is not None:
                 yield one
 
     @property

@@ -6,7 +6,7 @@ from typing import Final
 from tidings.ledger.database import Database
 
 NOTE: Final = (
-    "INSERT INTO operator_actions (actor, action, reason, details) VALUES ($1, $2, $3, $4::jsonb)"
+    "INSERT INTO operator_actions (actor, action, note, details) VALUES ($1, $2, $3, $4::jsonb)"
 )
 
 
@@ -16,11 +16,11 @@ class Actions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def note(self, actor: str, action: str, reason: str, details: object) -> None:
+    async def note(self, actor: str, action: str, note: str, details: object) -> None:
         """Keep an action.
 
         Args:
-            reason: As it was typed.
+            note: As it was typed.
             details: What JSON can say; names no person.
 
         Raises:
@@ -28,4 +28,4 @@ class Actions:
             ConfigurationError: The database's user may not.
         """
         async with self._database.connection() as connection:
-            await connection.execute(NOTE, actor, action, reason, json.dumps(details))
+            await connection.execute(NOTE, actor, action, note, json.dumps(details))

@@ -9,22 +9,22 @@ from tidings.delivery.circuit import Phase
 from tidings.delivery.orders import FoundCircuit, Order, Verb
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications.rows import fit
-from tidings.ledger.operators.escalations import NOTE, Escalations
+from tidings.ledger.operators.alerts import NOTE, Alerts
 
 OUTAGES: Final = "outages"
-"""What operators are told of providers that are down, as a topic of their escalations."""
+"""What operators are told of providers that are down, as a topic of their alerts."""
 FRESH: Final = 30.0
 """Seconds for which a worker is believed without saying it again; it says so every ten."""
 
-_ORDER: Final = "id, channel, provider, verb, actor, reason, at"
+_ORDER: Final = "id, channel, provider, verb, actor, note, at"
 
 GIVE: Final = f"""
-INSERT INTO channel_orders (channel, provider, verb, actor, reason) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO channel_orders (channel, provider, verb, actor, note) VALUES ($1, $2, $3, $4, $5)
 RETURNING {_ORDER}
 """
 
 LAST: Final = """
-SELECT id, channel, provider, verb, actor, reason,
+SELECT id, channel, provider, verb, actor, note,
        (SELECT min(at) FROM channel_orders one
          WHERE (one.channel, one.provider) = (last.channel, last.provider)
            AND id > (SELECT coalesce(max(id), 0) FROM channel_orders other
@@ -88,14 +88,14 @@ class LedgerControls:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.escalations = Escalations(database, topic=OUTAGES)
+        self.alerts = Alerts(database, topic=OUTAGES)
 
     async def give(
-        self, channel: str, provider: str, verb: Verb, *, actor: str, reason: str
+        self, channel: str, provider: str, verb: Verb, *, actor: str, note: str
     ) -> Order:
         """Tell all workers; they hear of it within about a second."""
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(GIVE, channel, provider, verb.value, actor, fit(reason))
+            row = await connection.fetchrow(GIVE, channel, provider, verb.value, actor, fit(note))
         assert row is not None  # noqa: S101  # an INSERT returns what it inserted
         return _order(dict(row))
 
@@ -138,7 +138,7 @@ class LedgerControls:
         news = {
             (one.channel, one.provider)
             for one in found
-            if one.phase is not Phase.HELD and (one.channel, one.provider) not in known
+            if one.phase is not Phase.DISABLED and (one.channel, one.provider) not in known
         }
         if news:
             await connection.execute(NOTE, OUTAGES, len(news))

@@ -15,13 +15,13 @@ from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications.id_search import with_digits
 from tidings.ledger.notifications.search import Filters, Page, page, summary
 from tidings.ledger.notifications.stories import (
-    Asked,
+    AttemptRow,
     Change,
     DeadLetterLine,
+    ProviderAttemptRow,
     Recipient,
     Story,
     Summary,
-    Try,
 )
 from tidings.ledger.operators.statistics import Statistics, statistics
 from tidings.ledger.steps import PATIENCE
@@ -38,12 +38,8 @@ STANDING: Final = "SELECT state, epoch, attempt, reason FROM notifications WHERE
 HISTORY: Final = (
     f"SELECT {_columns(Change)} FROM history WHERE notification_id = $1 ORDER BY epoch, at, step"
 )
-ATTEMPTS: Final = (
-    f"SELECT {_columns(Try)} FROM attempts WHERE notification_id = $1 ORDER BY epoch, attempt"
-)
-ASKED: Final = (
-    f"SELECT {_columns(Asked)} FROM tries WHERE notification_id = $1 ORDER BY epoch, attempt, place"
-)
+ATTEMPTS: Final = f"SELECT {_columns(AttemptRow)} FROM attempts WHERE notification_id = $1 ORDER BY epoch, attempt"
+PROVIDER_ATTEMPTS: Final = f"SELECT {_columns(ProviderAttemptRow)} FROM provider_attempts WHERE notification_id = $1 ORDER BY epoch, attempt, position"
 DEAD_LETTERS: Final = f"""
 SELECT {_columns(DeadLetterLine)} FROM dead_letters
  WHERE notification_id BETWEEN $1 AND $2 OR id BETWEEN $1 AND $2
@@ -137,15 +133,15 @@ class Reports:
         history = await connection.fetch(HISTORY, id_)
         attempts = await connection.fetch(ATTEMPTS, id_)
         dead_letters = await connection.fetch(DEAD_LETTERS, id_, id_, 1_000)
-        asked = await connection.fetch(ASKED, id_)
+        asked = await connection.fetch(PROVIDER_ATTEMPTS, id_)
         results = await connection.fetch(RESULTS, id_)
         return Story(
             notification=summary(values),
             body=body,
             history=tuple(Change(**dict(one)) for one in history),
-            attempts=tuple(Try(**{**one, "state": State(one["state"])}) for one in attempts),
+            attempts=tuple(AttemptRow(**{**one, "state": State(one["state"])}) for one in attempts),
             dead_letters=tuple(DeadLetterLine(**dict(one)) for one in dead_letters),
-            asked=tuple(Asked(**dict(one)) for one in asked),
+            asked=tuple(ProviderAttemptRow(**dict(one)) for one in asked),
             recipients=tuple(Recipient(**dict(one)) for one in results),
         )
 

@@ -70,7 +70,7 @@ class DeadLetterView:
         stored = {name: getattr(dead_letter, name) for name in StoredDeadLetter.__slots__}
         failure = stored.pop("failure")
         stored |= {
-            "attempts": dead_letter.tries,
+            "attempts": dead_letter.attempts_made,
             "came_by": came_by(dead_letter.headers, dead_letter.routing_key),
             **{name: getattr(failure, name) for name in ("kind", "message", "provider", "code")},
         }

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 from tests.contract.channels.rig import PERSONAL, WORDS, Behaviour, request_for
-from tests.contract.channels.rigs.http_provider import Asked, HttpRig, answer
+from tests.contract.channels.rigs.http_provider import HttpRig, ProviderAttemptRow, answer
 
 from tidings.channels.twilio.settings import TwilioSettings
 from tidings.delivery.ports import Content, SendRequest
@@ -20,7 +20,7 @@ _ENDLESS = (
 )
 
 
-def _refusal(status: str, code: int, asked: Asked, *headers: str) -> bytes:
+def _refusal(status: str, code: int, asked: ProviderAttemptRow, *headers: str) -> bytes:
     said = {
         "code": code,
         "message": f"no: {parse_qs(asked.body.decode())}",
@@ -30,18 +30,18 @@ def _refusal(status: str, code: int, asked: Asked, *headers: str) -> bytes:
     return answer(status, json.dumps(said).encode(), "Content-Type: application/json", *headers)
 
 
-def _created(asked: Asked) -> bytes:
+def _created(asked: ProviderAttemptRow) -> bytes:
     form = {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
     said = {"sid": MESSAGE, "status": "queued", "error_code": None, "body": form.get("Body", "")}
     return answer("201 Created", json.dumps(said).encode(), "Content-Type: application/json")
 
 
-def _account(_: Asked) -> bytes:
+def _account(_: ProviderAttemptRow) -> bytes:
     said = {"sid": ACCOUNT, "status": "active", "type": "Full", "messages": []}
     return answer("200 OK", json.dumps(said).encode(), "Content-Type: application/json")
 
 
-def answers(behaviour: Behaviour, asked: Asked) -> bytes:
+def answers(behaviour: Behaviour, asked: ProviderAttemptRow) -> bytes:
     """What Twilio says."""
     match behaviour:
         case Behaviour.REJECTED:

@@ -4,7 +4,12 @@ from typing import Any, ClassVar
 
 from pydantic import SecretStr
 from tests.contract.channels.rig import PERSONAL, WORDS, Behaviour, request_for
-from tests.contract.channels.rigs.http_provider import Asked, HttpRig, answer, client_tls
+from tests.contract.channels.rigs.http_provider import (
+    HttpRig,
+    ProviderAttemptRow,
+    answer,
+    client_tls,
+)
 
 from tidings.channels.webhook.channel import WebhookChannel
 from tidings.channels.webhook.settings import WebhookSettings
@@ -23,7 +28,7 @@ _STATUSES = {
 }
 
 
-def answers(behaviour: Behaviour, asked: Asked) -> bytes:
+def answers(behaviour: Behaviour, asked: ProviderAttemptRow) -> bytes:
     """What the receiver says; it echoes what it was given."""
     if behaviour is Behaviour.DELIVERED:
         return b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"

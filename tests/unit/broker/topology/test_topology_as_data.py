@@ -10,8 +10,8 @@ from tidings.broker.topology.layout import (
     Exchange,
     Topology,
     lane_queue,
-    tier_key,
-    tier_queue,
+    retry_key,
+    retry_queue,
     topology,
     topology_of,
 )
@@ -50,14 +50,14 @@ def test_every_queue_has_exactly_its_arguments(two_channels: Topology) -> None:
         for channel in ("email", "sms")
         for priority in ("urgent", "high", "normal", "low")
     }
-    tiers = {
+    queue_delays = {
         "tidings.email.retry.1m": TIER | {"x-message-ttl": 60_000},
         "tidings.email.retry.2m": TIER | {"x-message-ttl": 120_000},
         "tidings.sms.retry.5s": TIER | {"x-message-ttl": 5_000},
     }
     dead = {"tidings.dead": QUORUM | {"x-delivery-limit": 2_000_000_000}}
     assert {queue.name: dict(queue.arguments) for queue in two_channels.queues} == (
-        lanes | tiers | dead
+        lanes | queue_delays | dead
     )
 
 
@@ -67,13 +67,13 @@ def test_every_queue_is_bound_where_its_messages_come_from(two_channels: Topolog
         for channel in ("email", "sms")
         for one in PRIORITIES
     }
-    tiers = {
+    queue_delays = {
         Binding("tidings.retry", "tidings.email.retry.1m", "email.*.1m"),
         Binding("tidings.retry", "tidings.email.retry.2m", "email.*.2m"),
         Binding("tidings.retry", "tidings.sms.retry.5s", "sms.*.5s"),
     }
     dead = {Binding("tidings.dead", "tidings.dead", "")}
-    assert Counter(two_channels.bindings) == Counter(lanes | tiers | dead)
+    assert Counter(two_channels.bindings) == Counter(lanes | queue_delays | dead)
 
 
 def test_at_least_once_dead_lettering_has_everything_without_which_it_silently_is_not(
@@ -94,8 +94,8 @@ def test_limits_that_operators_tune_are_no_arguments(two_channels: Topology) -> 
 def test_names_are_told_in_one_place() -> None:
     lane = Lane("email", "high")
     assert lane_queue(lane) == "tidings.email.high"
-    assert tier_queue("email", Delay(120)) == "tidings.email.retry.2m"
-    assert tier_key(lane, Delay(120)) == "email.high.2m"
+    assert retry_queue("email", Delay(120)) == "tidings.email.retry.2m"
+    assert retry_key(lane, Delay(120)) == "email.high.2m"
 
 
 def test_urgent_comes_first() -> None:

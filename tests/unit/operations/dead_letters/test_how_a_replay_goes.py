@@ -9,7 +9,7 @@ from tidings.delivery.archiving import Refusal
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.choice import NotReplayed
 from tidings.ledger.dead_letters.search import Chosen
-from tidings.ledger.operators.escalations import Trouble, Untold
+from tidings.ledger.operators.alerts import PendingAlert, Trouble
 from tidings.operations.dead_letters.outcomes import Outcomes
 from tidings.operations.dead_letters.pacing import AT_ONCE, BYTES_AT_ONCE, Pace, batches
 from tidings.operations.dead_letters.replayer import Summary
@@ -74,8 +74,8 @@ def test_a_summary_adds_up() -> None:
 
 def test_a_notice_counts_and_names_the_worst() -> None:
     told = notice(
-        Untold(1_234, None), [Trouble("abc", "rejected", "email", 1_200, "rejected", "550")]
+        PendingAlert(1_234, None), [Trouble("abc", "rejected", "email", 1_200, "rejected", "550")]
     )
     assert told.title == "Tidings: 1,234 dead letters"
     assert "1,200 × email rejected 550 [abc]" in told.text
-    assert notice(Untold(1, None), []).title == "Tidings: 1 dead letter"
+    assert notice(PendingAlert(1, None), []).title == "Tidings: 1 dead letter"

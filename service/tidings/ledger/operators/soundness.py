@@ -168,7 +168,7 @@ class Journaled:
     """Those of which the ledger has never heard: they must still be in a lane."""
 
 
-class Verification:
+class LedgerAudit:
     """Examines the ledger; changes nothing."""
 
     def __init__(self, database: Database) -> None:

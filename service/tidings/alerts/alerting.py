@@ -16,8 +16,8 @@ from tidings.broker.publisher import BrokerPublisher
 from tidings.delivery.dead_letter import DeadLetter
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.ledger.ledger import Ledger
+from tidings.ledger.operators.alerts import Alerts, PendingAlert, Trouble
 from tidings.ledger.operators.controls import LedgerControls
-from tidings.ledger.operators.escalations import Escalations, Trouble, Untold
 from tidings.runtime.background import Chore
 from tidings.runtime.backoff import Backoff
 from tidings.settings import Settings
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 AGAIN: Final = 60.0
 """Seconds until operators are tried again where they could not be told."""
 LONGEST_SLEEP: Final = 5.0
-"""Seconds after which it looks for what workers have to tell, and what another process left untold."""
+"""Seconds after which it looks for what workers have to tell, and what another process left pending."""
 LONGEST_BACKOFF: Final = 60.0
 
 
@@ -35,17 +35,17 @@ LONGEST_BACKOFF: Final = 60.0
 class Subject:
     """What operators are told of, at a pace of its own."""
 
-    untold: Escalations
-    words: Callable[[Untold], Awaitable[Notice]]
+    pending: Alerts
+    words: Callable[[PendingAlert], Awaitable[Notice]]
 
 
-class Escalation:
+class Alerting:
     """Tells nobody more often than `every` seconds of one subject, however many processes archive.
 
     It never holds up the archive: what fails here is logged and tried again.
 
     Args:
-        escalations: What is known of dead letters.
+        alerts: What is known of dead letters.
         controls: What workers know of providers that are down.
         teller: Tells them; nobody is told where None.
         every: Seconds between two messages.
@@ -55,7 +55,7 @@ class Escalation:
 
     def __init__(
         self,
-        escalations: Escalations,
+        alerts: Alerts,
         controls: LedgerControls,
         teller: Teller | None,
         *,
@@ -63,11 +63,11 @@ class Escalation:
         gather: float = 1.0,
         connection: Connection | None = None,
     ) -> None:
-        self._escalations = escalations
+        self._alerts = alerts
         self._controls = controls
         self._subjects = (
-            Subject(escalations, self._of_dead_letters),
-            Subject(controls.escalations, self._of_outages),
+            Subject(alerts, self._of_dead_letters),
+            Subject(controls.alerts, self._of_outages),
         )
         self._teller = teller
         self._every = every
@@ -82,11 +82,11 @@ class Escalation:
         if self._connection is not None:
             await self._parts.enter_async_context(self._connection)
         if self._teller is not None:
-            self._task = Chore("escalate", partial(self._work, self._teller))
+            self._task = Chore("alert", partial(self._work, self._teller))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Leave what is untold to the other processes, or to the next start."""
+        """Leave what is pending to the other processes, or to the next start."""
         if self._task is not None:
             await self._task.end()
             try:
@@ -128,51 +128,51 @@ class Escalation:
 
     async def _note(self) -> None:
         if dead_letters := self._new:
-            await self._escalations.note(dead_letters)
+            await self._alerts.note(dead_letters)
             self._new -= dead_letters
 
     async def _next(self) -> float:
         """Seconds until there may be something to tell."""
-        times = [await one.untold.seconds_to_next(self._every) for one in self._subjects]
+        times = [await one.pending.seconds_to_next(self._every) for one in self._subjects]
         return min([LONGEST_SLEEP, *(time for time in times if time is not None)])
 
     async def _tell(self, teller: Teller, subject: Subject) -> None:
-        untold = await subject.untold.take(self._every)
-        if untold is None:
+        pending = await subject.pending.take(self._every)
+        if pending is None:
             return
         try:
-            await teller.tell(await subject.words(untold))
+            await teller.tell(await subject.words(pending))
         except NotTold as error:
             log.error(  # noqa: TRY400  # foreseen: a traceback says nothing more
-                "operators could not be told", untold=untold.dead_letters, error=str(error)
+                "operators could not be told", pending=pending.dead_letters, error=str(error)
             )
-            await subject.untold.give_back(untold, self._every, min(AGAIN, self._every))
+            await subject.pending.give_back(pending, self._every, min(AGAIN, self._every))
         except BaseException:  # cut off, perhaps told: better twice than never
-            await subject.untold.give_back(untold, self._every, min(AGAIN, self._every))
+            await subject.pending.give_back(pending, self._every, min(AGAIN, self._every))
             raise
         else:
-            log.info("operators told", untold=untold.dead_letters)
+            log.info("operators told", pending=pending.dead_letters)
 
-    async def _of_dead_letters(self, untold: Untold) -> Notice:
-        return notice(untold, await self._worst(untold))
+    async def _of_dead_letters(self, pending: PendingAlert) -> Notice:
+        return notice(pending, await self._worst(pending))
 
-    async def _of_outages(self, _: Untold) -> Notice:
+    async def _of_outages(self, _: PendingAlert) -> Notice:
         try:
             return outage_notice(await self._controls.down())
         except TidingsError as error:
             log.warning("operators are told without details", error=str(error))
             return outage_notice(())
 
-    async def _worst(self, untold: Untold) -> Sequence[Trouble]:
+    async def _worst(self, pending: PendingAlert) -> Sequence[Trouble]:
         try:
-            return await self._escalations.worst(untold.since)
+            return await self._alerts.worst(pending.since)
         except TidingsError as error:
             log.warning("operators are told without details", error=str(error))
             return ()
 
 
-def escalation_of(settings: Settings, ledger: Ledger, name: str) -> Escalation:
-    """The escalation that the settings ask for.
+def alert_of(settings: Settings, ledger: Ledger, name: str) -> Alerting:
+    """The alerting that the settings ask for.
 
     Args:
         name: Of its connection to the broker.
@@ -180,21 +180,19 @@ def escalation_of(settings: Settings, ledger: Ledger, name: str) -> Escalation:
     Raises:
         ConfigurationError: They ask for something that can't be.
     """
-    wanted = settings.escalation
-    escalations, controls = ledger.dead_letters.escalations, ledger.controls
+    wanted = settings.alerting
+    alerts, controls = ledger.dead_letters.alerts, ledger.controls
     if url := wanted.url.get_secret_value():
-        return Escalation(escalations, controls, AppriseTeller(url), every=wanted.every)
+        return Alerting(alerts, controls, AppriseTeller(url), every=wanted.every)
     if not wanted.channel:
-        return Escalation(escalations, controls, None, every=wanted.every)
+        return Alerting(alerts, controls, None, every=wanted.every)
     if not wanted.recipient:
-        raise ConfigurationError(
-            "TIDINGS_ESCALATION_RECIPIENT: say whom to tell, or unset the channel"
-        )
-    connection = Connection(settings.broker, f"{name} (escalate)")
+        raise ConfigurationError("TIDINGS_ALERT_RECIPIENT: say whom to tell, or unset the channel")
+    connection = Connection(settings.broker, f"{name} (alert)")
     teller = ChannelTeller(
         BrokerPublisher(settings.broker, connection), wanted.channel, wanted.recipient
     )
-    return Escalation(escalations, controls, teller, every=wanted.every, connection=connection)
+    return Alerting(alerts, controls, teller, every=wanted.every, connection=connection)
 
 
 async def _wait(wake: asyncio.Event, seconds: float) -> None:

@@ -8,31 +8,31 @@ from typing import Final
 from tidings.ledger.database import Database
 
 NOTE: Final = """
-INSERT INTO escalations AS e (topic, told_at, untold) VALUES ($1, '-infinity', $2)
-ON CONFLICT (topic) DO UPDATE SET untold = e.untold + excluded.untold
+INSERT INTO alerts AS e (topic, sent_at, pending) VALUES ($1, '-infinity', $2)
+ON CONFLICT (topic) DO UPDATE SET pending = e.pending + excluded.pending
 """
 
 TAKE: Final = """
 WITH due AS (
-    SELECT topic, untold, told_at FROM escalations
-     WHERE topic = $1 AND untold > 0 AND told_at <= now() - $2::float8 * interval '1 second'
+    SELECT topic, pending, sent_at FROM alerts
+     WHERE topic = $1 AND pending > 0 AND sent_at <= now() - $2::float8 * interval '1 second'
        FOR UPDATE SKIP LOCKED
 )
-UPDATE escalations e SET told_at = now(), untold = 0
+UPDATE alerts e SET sent_at = now(), pending = 0
   FROM due WHERE e.topic = due.topic
-RETURNING due.untold, nullif(due.told_at, '-infinity') AS told_at
+RETURNING due.pending, nullif(due.sent_at, '-infinity') AS sent_at
 """
 
 GIVE_BACK: Final = """
-UPDATE escalations
-   SET untold = untold + $2, told_at = now() - ($3::float8 - $4::float8) * interval '1 second'
+UPDATE alerts
+   SET pending = pending + $2, sent_at = now() - ($3::float8 - $4::float8) * interval '1 second'
  WHERE topic = $1
 """
 
 NEXT: Final = """
-SELECT CASE told_at WHEN '-infinity' THEN 0
-            ELSE greatest(0, extract(epoch FROM told_at + $2::float8 * interval '1 second' - now())) END::float8
-  FROM escalations WHERE topic = $1 AND untold > 0
+SELECT CASE sent_at WHEN '-infinity' THEN 0
+            ELSE greatest(0, extract(epoch FROM sent_at + $2::float8 * interval '1 second' - now())) END::float8
+  FROM alerts WHERE topic = $1 AND pending > 0
 """
 
 WORST: Final = """
@@ -47,7 +47,7 @@ SELECT fingerprint, reason, channel, count(*) AS dead_letters,
 
 
 @dataclass(frozen=True, slots=True)
-class Untold:
+class PendingAlert:
     """What operators don't know yet, and this process now has to tell them."""
 
     dead_letters: int
@@ -67,7 +67,7 @@ class Trouble:
     code: str
 
 
-class Escalations:
+class Alerts:
     """Rate-limits what operators are told about one topic, across processes."""
 
     def __init__(self, database: Database, *, topic: str = "dead letters") -> None:
@@ -79,7 +79,7 @@ class Escalations:
         async with self._database.connection() as connection:
             await connection.execute(NOTE, self._topic, dead_letters)
 
-    async def take(self, every: float) -> Untold | None:
+    async def take(self, every: float) -> PendingAlert | None:
         """What is to be told now, and by nobody else; None where nothing is, or not yet.
 
         Args:
@@ -87,12 +87,12 @@ class Escalations:
         """
         async with self._database.connection() as connection:
             row = await connection.fetchrow(TAKE, self._topic, every)
-        return Untold(row["untold"], row["told_at"]) if row is not None else None
+        return PendingAlert(row["pending"], row["sent_at"]) if row is not None else None
 
-    async def give_back(self, untold: Untold, every: float, again_in: float) -> None:
+    async def give_back(self, pending: PendingAlert, every: float, again_in: float) -> None:
         """It could not be told: whoever asks in `again_in` seconds or later takes it."""
         async with self._database.connection() as connection:
-            await connection.execute(GIVE_BACK, self._topic, untold.dead_letters, every, again_in)
+            await connection.execute(GIVE_BACK, self._topic, pending.dead_letters, every, again_in)
 
     async def seconds_to_next(self, every: float) -> float | None:
         """Until something may be told; None where nothing is waiting."""

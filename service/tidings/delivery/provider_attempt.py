@@ -9,7 +9,7 @@ SENT: Final = "sent"
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class ProviderAttempt:
     """One provider's part in an attempt."""
 
     provider: str

@@ -59,7 +59,7 @@ async def test_the_first_dead_letter_tells_at_once_and_the_next_wait_their_turn(
     make_rig: MakeRig,
 ) -> None:
     async with paging() as pager:
-        rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="6s")
+        rig = await make_rig(TIDINGS_ALERT_URL=pager.url, TIDINGS_ALERT_EVERY="6s")
         async with rig.archiving():
             await rig.make_dead_letter(outcome=rejected("no such user ada@example.com"))
             await eventually(lambda: pager.told)
@@ -77,7 +77,7 @@ async def test_the_first_dead_letter_tells_at_once_and_the_next_wait_their_turn(
 
 async def test_a_provider_that_is_down_is_told_of_once_whoever_finds_it(make_rig: MakeRig) -> None:
     async with paging() as pager:
-        rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="1s")
+        rig = await make_rig(TIDINGS_ALERT_URL=pager.url, TIDINGS_ALERT_EVERY="1s")
         found = FoundCircuit(
             "email", "primary", Phase.OPEN, "454 no", datetime.now(UTC), probe_in=30.0
         )
@@ -99,13 +99,13 @@ async def test_a_provider_that_is_down_is_told_of_once_whoever_finds_it(make_rig
 
 async def test_two_archives_tell_once(make_rig: MakeRig) -> None:
     async with paging() as pager:
-        rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="1h")
+        rig = await make_rig(TIDINGS_ALERT_URL=pager.url, TIDINGS_ALERT_EVERY="1h")
         async with rig.archiving("one"), rig.archiving("two"):
             for _ in range(50):
                 await rig.make_dead_letter()
             await rig.dead_letters(50)
             await eventually(lambda: pager.told)
-        (row,) = await rig.fetch("SELECT * FROM escalations")
+        (row,) = await rig.fetch("SELECT * FROM alerts")
     assert len(pager.told) == 1
     told = int(pager.told[0]["title"].split()[1])
     assert told + int(str(row["untold"])) == 50
@@ -116,7 +116,7 @@ async def test_a_service_that_refuses_is_tried_again_with_everything_untold(
 ) -> None:
     async with paging() as pager:
         pager.status = 500
-        rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="2s")
+        rig = await make_rig(TIDINGS_ALERT_URL=pager.url, TIDINGS_ALERT_EVERY="2s")
         async with rig.archiving():
             await rig.make_dead_letter()
             await eventually(lambda: pager.told)
@@ -128,7 +128,7 @@ async def test_a_service_that_refuses_is_tried_again_with_everything_untold(
 async def test_a_service_that_hangs_never_holds_up_the_archive(make_rig: MakeRig) -> None:
     async with paging() as pager:
         pager.patience.clear()
-        rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url)
+        rig = await make_rig(TIDINGS_ALERT_URL=pager.url)
         async with rig.archiving():
             await rig.make_dead_letter()
             await rig.dead_letters(1)
@@ -143,16 +143,16 @@ async def test_what_operators_were_being_told_when_the_archive_stopped_is_told_b
 ) -> None:
     async with paging() as pager:
         pager.patience.clear()
-        rig = await make_rig(TIDINGS_ESCALATION_URL=pager.url, TIDINGS_ESCALATION_EVERY="3s")
+        rig = await make_rig(TIDINGS_ALERT_URL=pager.url, TIDINGS_ALERT_EVERY="3s")
 
         async def being_told() -> bool:
-            rows = await rig.fetch("SELECT FROM escalations WHERE told_at > '-infinity'")
+            rows = await rig.fetch("SELECT FROM alerts WHERE sent_at > '-infinity'")
             return bool(rows)
 
         async with rig.archiving("one"):
             await rig.make_dead_letter()
             await eventually(being_told)
-        (row,) = await rig.fetch("SELECT untold FROM escalations")
+        (row,) = await rig.fetch("SELECT untold FROM alerts")
         assert row["untold"] == 1
         pager.patience.set()
         await eventually(lambda: pager.told)  # the thread of the first still gets through
@@ -165,9 +165,9 @@ async def test_our_own_channel_carries_the_message_and_its_failure_tells_nobody(
     make_rig: MakeRig,
 ) -> None:
     rig = await make_rig(
-        TIDINGS_ESCALATION_CHANNEL="email",
-        TIDINGS_ESCALATION_RECIPIENT="operators@example.com",
-        TIDINGS_ESCALATION_EVERY="1s",
+        TIDINGS_ALERT_CHANNEL="email",
+        TIDINGS_ALERT_RECIPIENT="operators@example.com",
+        TIDINGS_ALERT_EVERY="1s",
     )
     async with rig.archiving():
         await rig.make_dead_letter()
@@ -183,26 +183,26 @@ async def test_our_own_channel_carries_the_message_and_its_failure_tells_nobody(
         )  # somebody else's category of that name
         told = json.loads(await _next_in_lane(rig, "tidings.email.high"))
         assert "1 dead letter" in told["subject"]
-    (row,) = await rig.fetch("SELECT * FROM escalations")
+    (row,) = await rig.fetch("SELECT * FROM alerts")
     assert row["untold"] == 0
 
 
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"TIDINGS_ESCALATION_URL": "carrier-pigeon://loft"}, "TIDINGS_ESCALATION_URL"),
-        ({"TIDINGS_ESCALATION_CHANNEL": "email"}, "TIDINGS_ESCALATION_RECIPIENT"),
+        ({"TIDINGS_ALERT_URL": "carrier-pigeon://loft"}, "TIDINGS_ALERT_URL"),
+        ({"TIDINGS_ALERT_CHANNEL": "email"}, "TIDINGS_ALERT_RECIPIENT"),
         (
-            {"TIDINGS_ESCALATION_CHANNEL": "sms", "TIDINGS_ESCALATION_RECIPIENT": "ops"},
+            {"TIDINGS_ALERT_CHANNEL": "sms", "TIDINGS_ALERT_RECIPIENT": "ops"},
             "recipient",
         ),
         (
-            {"TIDINGS_ESCALATION_CHANNEL": "pigeon", "TIDINGS_ESCALATION_RECIPIENT": "ops"},
+            {"TIDINGS_ALERT_CHANNEL": "pigeon", "TIDINGS_ALERT_RECIPIENT": "ops"},
             "channel",
         ),
     ],
 )
-async def test_an_escalation_that_can_t_be_is_refused_at_the_start(
+async def test_an_alert_that_can_t_be_is_refused_at_the_start(
     make_rig: MakeRig, variables: dict[str, str], said: str
 ) -> None:
     rig = await make_rig(**variables)
@@ -222,7 +222,7 @@ async def test_an_escalation_that_can_t_be_is_refused_at_the_start(
 async def test_every_channel_can_carry_the_message(
     make_rig: MakeRig, channel: str, recipient: str, lane: str
 ) -> None:
-    rig = await make_rig(TIDINGS_ESCALATION_CHANNEL=channel, TIDINGS_ESCALATION_RECIPIENT=recipient)
+    rig = await make_rig(TIDINGS_ALERT_CHANNEL=channel, TIDINGS_ALERT_RECIPIENT=recipient)
     async with rig.archiving():
         await rig.make_dead_letter()
         assert b"1 dead letter" in await _next_in_lane(rig, lane)

@@ -1,4 +1,4 @@
-"""`tidings verify`, as installed: a sound ledger passes, and each rule broken on purpose is told."""
+"""`tidings audit`, as installed: a sound ledger passes, and each rule broken on purpose is told."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ async def change(url: str, statement: str, *parameters: object) -> None:
 
 
 async def verify(env: Env, *arguments: str) -> tuple[int, dict[str, Any]]:
-    finished = await tidings("verify", "--json", *arguments, env=env)
+    finished = await tidings("audit", "--json", *arguments, env=env)
     return finished.code, json.loads(finished.out)
 
 
@@ -51,7 +51,7 @@ async def test_a_sound_ledger_passes_and_a_journal_is_found_in_it(
     assert (code, found["broken"], found["holds"]) == (0, [], True)
     assert found["states"] == {"sent": 2}
     assert found["journal"] == {"states": {"sent": 2}, "dead_letters": 1, "unknown": 0}
-    told = await tidings("verify", "--journal", str(journal), env=env)
+    told = await tidings("audit", "--journal", str(journal), env=env)
     assert told.code == 0
     assert told.out.endswith("\n✓ every rule holds\n")
 
@@ -61,13 +61,13 @@ async def test_a_channel_that_is_paused_while_messages_wait_in_it_is_told_and_is
 ) -> None:
     await tidings("topology", "apply", env=env)
     await tidings("channels", "pause", "email", env=env)
-    assert "paused" not in (await tidings("verify", env=env)).out
+    assert "paused" not in (await tidings("audit", env=env)).out
     published = await tidings(
         "publish", "email", "--to", "jane@example.com", "--subject", "x", "--body", "y", env=env
     )
     assert published.code == 0, published.err
     async with asyncio.timeout(20):  # the management API's numbers come late
-        while "paused" not in (told := await tidings("verify", env=env)).out:
+        while "paused" not in (told := await tidings("audit", env=env)).out:
             await asyncio.sleep(0.2)
     assert told.code == 0
     assert re.search(r"! email was paused .* \(cli .*\); 1 message in its queues", told.out)
@@ -98,10 +98,10 @@ async def test_dead_letters_without_an_id_are_counted_and_may_be_what_the_journa
     code, found = await verify(env, "--journal", str(journal))
     assert code == 1
     assert [one["count"] for one in found["broken"]] == [1]
-    counted = await tidings("verify", "--journal", str(journal), env=env)
+    counted = await tidings("audit", "--journal", str(journal), env=env)
     assert "Of the journal, not in the ledger: 2\n" in counted.out
     assert "not read by a worker yet" not in counted.out
-    told = await tidings("verify", env=env)
+    told = await tidings("audit", env=env)
     assert "no id can be read: 1" in told.out
 
 
@@ -189,19 +189,19 @@ async def test_where_the_queues_cannot_be_seen_it_says_so_and_exits_with_3(
     code, found = await verify(blind)
     assert (code, found["holds"], found["broken"]) == (3, False, [])
     assert "hunter2" not in json.dumps(found)
-    told = await tidings("verify", env=blind)
+    told = await tidings("audit", env=blind)
     assert "✓ every rule that could be tried holds" in told.out
     assert "! the queues could not be looked at" in told.err
     assert "! not tried: what is under way has a message in a queue\n" in told.err
     assert "journal" not in told.err
     nowhere = {**env, "TIDINGS_DATABASE_URL": "postgresql://tidings@127.0.0.1:1/tidings"}
-    assert (await tidings("verify", env=nowhere)).code == 3
+    assert (await tidings("audit", env=nowhere)).code == 3
 
 
 async def test_a_journal_without_an_id_is_refused_with_its_line(env: Env, tmp_path: Path) -> None:
     journal = tmp_path / "journal.txt"
     journal.write_text(f"{UUID(int=7)}\nhello\n")
-    finished = await tidings("verify", "--journal", str(journal), env=env)
+    finished = await tidings("audit", "--journal", str(journal), env=env)
     assert finished.code == 1
     assert "line 2" in finished.err
 
@@ -213,5 +213,5 @@ async def _soundness(url: str) -> dict[str, tuple[str, ...]]:
     from tidings.settings import LedgerSettings
 
     async with Ledger(LedgerSettings(database_url=url), actor="test") as ledger:
-        sound = await ledger.verification.soundness(datetime(2000, 1, 1, tzinfo=UTC), 20)
+        sound = await ledger.audit.soundness(datetime(2000, 1, 1, tzinfo=UTC), 20)
     return {one.rule: one.examples for one in sound.broken}

@@ -1,4 +1,4 @@
-"""`tidings verify`: whether anything was lost, as far as ledger and queues can tell."""
+"""`tidings audit`: whether anything was lost, as far as ledger and queues can tell."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tidings.operations.backend import Backend
 from tidings.operations.times import exact, moment
 
 
-def verify(
+def audit_(
     journal: Annotated[
         Path | None,
         typer.Option(
@@ -59,7 +59,7 @@ def verify(
     RabbitMQ's management API or PostgreSQL could not be asked, or what a journal misses may be among
     dead letters without an id.
 
-    Example: [bold]tidings verify --since 24h --journal confirmed.txt[/]
+    Example: [bold]tidings audit --since 24h --journal confirmed.txt[/]
     """
     ids = [] if journal is None else guarded(lambda: _read(journal))
     if since is not None and (whole or ended):
