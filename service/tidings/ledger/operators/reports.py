@@ -133,7 +133,7 @@ class Reports:
         history = await connection.fetch(HISTORY, id_)
         attempts = await connection.fetch(ATTEMPTS, id_)
         dead_letters = await connection.fetch(DEAD_LETTERS, id_, id_, 1_000)
-        asked = await connection.fetch(PROVIDER_ATTEMPTS, id_)
+        provider_attempts = await connection.fetch(PROVIDER_ATTEMPTS, id_)
         results = await connection.fetch(RESULTS, id_)
         return Story(
             notification=summary(values),
@@ -141,7 +141,7 @@ class Reports:
             history=tuple(Change(**dict(one)) for one in history),
             attempts=tuple(AttemptRow(**{**one, "state": State(one["state"])}) for one in attempts),
             dead_letters=tuple(DeadLetterLine(**dict(one)) for one in dead_letters),
-            asked=tuple(ProviderAttemptRow(**dict(one)) for one in asked),
+            provider_attempts=tuple(ProviderAttemptRow(**dict(one)) for one in provider_attempts),
             recipients=tuple(Recipient(**dict(one)) for one in results),
         )
 
