@@ -140,6 +140,11 @@ def other_debian() -> Path | None:
     return folder_of(int(number)) if number else None
 
 
+def chosen_home() -> Path | None:
+    """Where the tests' own PostgreSQL is installed, if not in the usual places."""
+    return postgresql_home(tree) if (tree := other_debian()) else None
+
+
 @pytest.fixture(scope="session")
 def session_rabbitmq(server_directory: Path) -> Iterator[RabbitMQ]:
     data = server_directory / "own-rabbitmq"
@@ -151,8 +156,7 @@ def session_rabbitmq(server_directory: Path) -> Iterator[RabbitMQ]:
 
 @pytest.fixture(scope="session")
 def session_postgresql(server_directory: Path) -> Iterator[PostgreSQL]:
-    home = postgresql_home(tree) if (tree := other_debian()) else None
-    postgresql = PostgreSQL(server_directory / "own-postgresql", home=home, fsync=False)
+    postgresql = PostgreSQL(server_directory / "own-postgresql", home=chosen_home(), fsync=False)
     yield postgresql
     postgresql.close()
 

@@ -22,8 +22,8 @@ def let_replicate(primary: PostgreSQL) -> None:
 class Standby(PostgreSQL):
     """Copied from its primary when it is first started, and following it from then on."""
 
-    def __init__(self, data: Path, primary: PostgreSQL) -> None:
-        super().__init__(data, fsync=False)
+    def __init__(self, data: Path, primary: PostgreSQL, home: Path | None) -> None:
+        super().__init__(data, home=home, fsync=False)
         self._primary = primary
 
     def promote(self) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
-from tests.conftest import start_or_skip
+from tests.conftest import chosen_home, start_or_skip
 from tests.support.attempts import attempt_of
 from tests.support.ledger_rig import request_of, settings_of
 from tests.support.relay import Relay
@@ -30,7 +30,8 @@ CONNECTIONS = 4
 
 @pytest.fixture
 def primary(server_directory: Path, request: pytest.FixtureRequest) -> Iterator[PostgreSQL]:
-    server = PostgreSQL(server_directory / f"primary-{abs(hash(request.node.name))}", fsync=False)
+    data = server_directory / f"primary-{abs(hash(request.node.name))}"
+    server = PostgreSQL(data, home=chosen_home(), fsync=False)
     start_or_skip(server)
     let_replicate(server)
     yield server
@@ -46,7 +47,8 @@ async def url(primary: PostgreSQL) -> str:
 
 @pytest.fixture
 def standby(primary: PostgreSQL, url: str) -> Iterator[Standby]:
-    server = Standby(primary.directory.with_name(f"{primary.directory.name}-standby"), primary)
+    data = primary.directory.with_name(f"{primary.directory.name}-standby")
+    server = Standby(data, primary, chosen_home())
     server.start()
     yield server
     server.close()
