@@ -6,6 +6,7 @@ is never empty while somebody takes from it is given much longer, and one that n
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Final
 
@@ -50,7 +51,6 @@ class Recovery:
         wake: Callable[[], None],
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._topology = topology
         self._ledger = ledger
         self._metrics = metrics
         self._connection = connection
@@ -60,6 +60,10 @@ class Recovery:
         self._after = ledger.requeues.after
         self._round_seconds = min(LONGEST_ROUND, self._after / 15)
         self._lanes = lanes_of(topology)
+        # The others need not be looked at, and RabbitMQ 4.3 shows a user only what it may use.
+        names = {DEAD, *(lane.queue for lane in self._lanes)}
+        queues = tuple(queue for queue in topology.queues if queue.name in names)
+        self._watched = replace(topology, queues=queues)
         self._empty_at: dict[str, float] = {}
         self._sweep = Sweep(READING * self._round_seconds, clock)
 
@@ -90,7 +94,7 @@ class Recovery:
         """How full the queues are, remembering which are empty."""
         connection = await self._connection.get()
         began = self._clock()
-        found = await depths(connection, self._topology, self._timeout)
+        found = await depths(connection, self._watched, self._timeout)
         self._empty_at |= {one.queue: began for one in found if one.messages == 0}
         return found
 

@@ -172,12 +172,30 @@ async def test_every_role_works_with_what_the_document_grants_it(
     assert [one for one in found if one.verdict is Verdict.FAULT] == []
 
 
+async def test_a_scheduler_finds_what_was_lost_with_what_it_was_granted(
+    settings_for: SettingsFor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDINGS_REQUEUE_AFTER", "3s")
+    await apply(settings_for("tidings"))
+    working, scheduling = (rig_of(settings_for(role), tmp_path) for role in ("worker", "scheduler"))
+    lost = email("lost")
+    async with working.working(ScriptedChannel()):
+        async with Producer(settings_for("shop").broker.urls) as producer:
+            await producer.publish(lost)
+        await working.reaches(lost.id, "sent")
+        await working.fetch(
+            "UPDATE notifications SET state = 'queued', epoch = 1, attempt = 0, updated_at = now(), finished_at = NULL"
+        )
+        async with scheduling.scheduling():
+            await working.reaches(lost.id, "sent", within=20)
+
+
 async def test_a_role_says_what_is_missing_where_it_may_not_make_it(
     settings_for: SettingsFor,
 ) -> None:
     settings = settings_for("worker")
     async with Connection(settings.broker, "worker", topology=topology_of(settings)) as connection:
-        with pytest.raises(BrokerUnavailable, match=r"tidings\.notifications is missing.*apply"):
+        with pytest.raises(BrokerUnavailable, match=r"tidings\.\w+ is missing.*apply"):
             await connection.get(timeout=1)
 
 

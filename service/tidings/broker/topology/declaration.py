@@ -30,7 +30,8 @@ class MayNotDeclare(ConfigurationError):
 async def ensure(connection: AbstractConnection, topology: Topology, timeout: float) -> None:
     """Declare everything; where we may not, see that somebody who may has done so.
 
-    Bindings can't be seen: what is published to a missing one comes back.
+    Bindings can't be seen: what is published to a missing one comes back. From RabbitMQ 4.3 on a user
+    sees only what it may use, and needs no more.
 
     Raises:
         ConfigurationError: Something has other arguments, or is missing and we may not make it.
@@ -44,7 +45,7 @@ async def ensure(connection: AbstractConnection, topology: Topology, timeout: fl
             await _see(visit, f"exchange {exchange.name}", look, refused)
         for queue in topology.queues:
             await _see(visit, f"queue {queue.name}", partial(_look_for_queue, queue.name), refused)
-        log.info("may not declare, and need not: every exchange and queue is there")
+        log.info("may not declare, and need not: every exchange and queue in sight is there")
 
 
 async def declare(connection: AbstractConnection, topology: Topology, timeout: float) -> None:
@@ -83,6 +84,8 @@ async def _see(
             f"the {what} is missing, and our user may not declare it ({refused}); run `tidings topology "
             "apply` as one who may"
         ) from None
+    except ConfigurationError as hidden:
+        log.debug("may not look", what=what, error=str(hidden))
 
 
 async def _look_for_exchange(name: str, channel: AbstractChannel) -> None:

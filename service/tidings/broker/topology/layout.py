@@ -1,7 +1,7 @@
 """Names, arguments and bindings of everything Tidings keeps in RabbitMQ: data, in one place.
 
 `declare` makes it so, `tidings topology` shows, checks and prunes it, and
-`deploy/rabbitmq/definitions.json` is written from it. Verified on RabbitMQ 3.10 and 4.0.
+`deploy/rabbitmq/definitions.json` is written from it. Verified on RabbitMQ 3.10, 4.0 and 4.3.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
