@@ -102,7 +102,7 @@ async def stocked(
                     ("archive", "scheduler", "worker"),
                     "tidings-worker-7d9c5b6f4-x2x9q.notifications",
                     1_234_567,
-                    "0.1.0",
+                    "0.2.0",
                     ("email", "sms", "whatsapp", "webhook"),
                     "",
                     {"*": 2_592_000.0},
