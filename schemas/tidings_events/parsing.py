@@ -67,8 +67,8 @@ def _validated(document: Any) -> Notification:
 def _without_nulls(body: bytes) -> bytes | None:
     """The body without fields that are null; None where there are none.
 
-    Many serialisers write null for whatever nobody has set. ProviderAttemptRow only where the model did not take
-    it: in most fields null is the default anyway, and looking for it costs every message.
+    Many serialisers write null for whatever nobody has set. Done only if the model refused it:
+    in most fields null is the default anyway, and the search would cost time on every message.
     """
     if b"null" not in body:
         return None

@@ -33,7 +33,7 @@ class _Lost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _DeadLetter:
+class _Publication:
     """A notification as it goes over the wire."""
 
     id: str
@@ -124,7 +124,7 @@ class Producer:
         `traceparent` (W3C Trace Context) links the delivery to your trace. Raises Unroutable,
         NotConfirmed or Unreachable, and InvalidNotification where it is too large.
         """
-        await self._publish(_dead_letter(notification, headers, traceparent, self._app_id))
+        await self._publish(_publication(notification, headers, traceparent, self._app_id))
 
     async def publish_many(
         self,
@@ -143,7 +143,7 @@ class Producer:
         at_once = min(self._max_unconfirmed, length_hint(notifications, self._max_unconfirmed))
         return await batch.publish(at_once)
 
-    async def _publish(self, dead_letter: _DeadLetter) -> None:
+    async def _publish(self, publication: _Publication) -> None:
         deadline = asyncio.get_running_loop().time() + self._timeout
         maybe_sent = False
         while True:
@@ -151,7 +151,7 @@ class Producer:
             if channel is None:
                 channel = await self._channel_by(deadline, maybe_sent=maybe_sent)
             try:
-                await self._attempt(channel, dead_letter, deadline)
+                await self._attempt(channel, publication, deadline)
             except _Lost:
                 maybe_sent = True
             else:
@@ -170,11 +170,11 @@ class Producer:
             raise Unreachable(why) from None
 
     async def _attempt(
-        self, channel: aiormq.Channel, dead_letter: _DeadLetter, deadline: float
+        self, channel: aiormq.Channel, publication: _Publication, deadline: float
     ) -> None:
         try:
             async with self._link.until(deadline, channel):
-                await _send(channel, dead_letter)
+                await _send(channel, publication)
         except NotConfirmed:
             self._link.retire(channel)
             raise
@@ -253,12 +253,12 @@ def publish_sync(
     return asyncio.run(run())
 
 
-def _dead_letter(
+def _publication(
     notification: Notification,
     headers: Mapping[str, str] | None,
     traceparent: str | None,
     app_id: str | None,
-) -> _DeadLetter:
+) -> _Publication:
     own = dict(headers or {})
     for name in own:
         if name.lower().startswith(Headers.PREFIX):
@@ -266,26 +266,26 @@ def _dead_letter(
     if traceparent is not None:
         own[TRACEPARENT] = traceparent
     key = routing_key(notification)
-    return _DeadLetter(str(notification.id), notification.to_json(), key, own, app_id)
+    return _Publication(str(notification.id), notification.to_json(), key, own, app_id)
 
 
-async def _send(channel: aiormq.Channel, dead_letter: _DeadLetter) -> None:
+async def _send(channel: aiormq.Channel, publication: _Publication) -> None:
     try:
         await channel.basic_publish(
-            dead_letter.body,
+            publication.body,
             exchange=EXCHANGE,
-            routing_key=dead_letter.routing_key,
-            properties=dead_letter.properties(),
+            routing_key=publication.routing_key,
+            properties=publication.properties(),
             mandatory=True,
             wait=False,
         )
     except aiormq.PublishError:
         raise Unroutable(
-            f"no queue is bound for {dead_letter.routing_key}; does Tidings run on this virtual host?"
+            f"no queue is bound for {publication.routing_key}; does Tidings run on this virtual host?"
         ) from None
     except aiormq.DeliveryError:
         raise NotConfirmed(
-            f"the broker refused it: the lane {dead_letter.routing_key} is full, or just starting; "
+            f"the broker refused it: the lane {publication.routing_key} is full, or just starting; "
             "publish it again later with the same id"
         ) from None
     except aiormq.ChannelNotFoundEntity:

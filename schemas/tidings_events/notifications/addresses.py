@@ -32,8 +32,7 @@ _RENUMBERED = (
 # that two parsers read differently is how requests get smuggled past a check.
 _URL = re.compile(
     r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:[/?][!-~]*)?",
-    re.IGNORECASE
-    | re.ASCII,  # else İ and ı are dead letters of a host, for being the other case of i
+    re.IGNORECASE | re.ASCII,  # else İ and ı match in a host, as other cases of i
 )
 _CREDENTIALS = re.compile(r"[A-Za-z]+://[^/?#]*@")
 

@@ -147,8 +147,8 @@ def _headers(value: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"sets {name}, which Tidings writes itself; remove it")
         if READ_BY_PROGRAMS.fullmatch(name) and not _PRINTABLE.fullmatch(text):
             raise ValueError(
-                f"has characters in {name} that are not printable ASCII, and programs read it to the "
-                "dead letter; write it in ASCII, URLs percent-encoded"
+                f"has characters in {name} that are not printable ASCII, and programs read it "
+                "literally; write it in ASCII, URLs percent-encoded"
             )
     if len({name.lower() for name in value}) < len(value):
         raise ValueError("names a header twice (case does not count); give it once")
@@ -307,7 +307,7 @@ class EmailNotification(TemplatedNotification):
             },
         },
         description="Further headers, e.g. `List-Unsubscribe`. Those that address or structure "
-        "the message are Tidings' own; those that programs read to the dead letter are printable ASCII.",
+        "the message are Tidings' own; those that programs parse are printable ASCII.",
         examples=[{"X-Campaign": "spring-2026"}],
     )
     attachments: Annotated[tuple[Attachment, ...], FailFast()] = Field(

@@ -18,7 +18,7 @@ def _sender(value: str) -> str:
     name = re.fullmatch(_NAME, value) and re.search("[A-Za-z]", value)
     if not (name or re.fullmatch(_NUMBER, value)):
         raise ValueError(
-            "is not a sender; give a number in E.164, a short code, or a name of up to 11 dead letters "
+            "is not a sender; give a number in E.164, a short code, or a name of up to 11 letters "
             "and digits"
         )
     return value

@@ -60,8 +60,8 @@ def test_a_process_that_is_killed_runs_nothing_more_and_the_others_go_on() -> No
 def test_any_callback_that_is_ready_may_be_next_where_the_order_is_drawn() -> None:
     def order(seed: int, *, shuffle: bool) -> str:
         loop, told = loop_of(seed, shuffle=shuffle), []
-        for dead_letter in "abcd":
-            loop.call_soon(told.append, dead_letter)
+        for letter in "abcd":
+            loop.call_soon(told.append, letter)
         loop.run(lambda: True, until=1.0)
         return "".join(told)
 

@@ -139,8 +139,8 @@ def test_crowds_are_told_of_by_their_numbers() -> None:
 
 
 def test_html_as_long_as_is_allowed_is_read_whatever_it_is_written_in() -> None:
-    for dead_letter in ("x", "é", "語", "😀"):
-        whole = {**EMAIL, "html": f"{dead_letter * 1_999_000}😀", "body": "x" * 999_000 + "😀"}
+    for character in ("x", "é", "語", "😀"):
+        whole = {**EMAIL, "html": f"{character * 1_999_000}😀", "body": "x" * 999_000 + "😀"}
         body = json.dumps(whole, ensure_ascii=False).encode()
         if len(body) <= 10 * 1024 * 1024:
             assert not isinstance(read(body), tuple)

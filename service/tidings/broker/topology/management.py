@@ -1,4 +1,4 @@
-"""What AMQP can't tell: which queues and bindings there are. ProviderAttemptRow of RabbitMQ's management API, read only."""
+"""What AMQP can't tell: which queues and bindings there are. Read through RabbitMQ's management API, never changed."""
 
 from dataclasses import dataclass
 from pathlib import Path

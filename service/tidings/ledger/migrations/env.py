@@ -31,7 +31,7 @@ def _migrate(connection: Connection) -> None:
 def _wait_for_others(connection: Connection) -> None:
     """Hold the lock as long as this connection lives.
 
-    ProviderAttemptRow for again and again, because a statement that waits for it would hold a snapshot, and an index that the
+    Asked for again and again, because a statement that waits for it would hold a snapshot, and an index that the
     other process builds concurrently waits for every snapshot.
     """
     while True:

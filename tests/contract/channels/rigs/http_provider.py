@@ -26,7 +26,7 @@ ACCEPTED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderAttemptRow:
+class ReceivedRequest:
     """One request as it arrived."""
 
     method: str
@@ -65,7 +65,7 @@ class HttpProvider:
 
     def __init__(
         self,
-        answers: Callable[[Behaviour, ProviderAttemptRow], bytes],
+        answers: Callable[[Behaviour, ReceivedRequest], bytes],
         endless: tuple[bytes, bytes],
     ) -> None:
         self._answers = answers
@@ -75,7 +75,7 @@ class HttpProvider:
         self.taken = 0
         self.silent = 0
         self.connections = 0
-        self.asked: list[ProviderAttemptRow] = []
+        self.asked: list[ReceivedRequest] = []
 
     async def __aenter__(self) -> Self:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -148,7 +148,7 @@ class HttpProvider:
 
     async def _reply(
         self,
-        asked: ProviderAttemptRow,
+        asked: ReceivedRequest,
         behaviour: Behaviour,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -199,7 +199,7 @@ async def _receive(connection: socket.socket) -> bytes:
     return await asyncio.get_running_loop().sock_recv(connection, 1024)
 
 
-async def _request(reader: asyncio.StreamReader) -> ProviderAttemptRow | None:
+async def _request(reader: asyncio.StreamReader) -> ReceivedRequest | None:
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except asyncio.IncompleteReadError:
@@ -210,14 +210,14 @@ async def _request(reader: asyncio.StreamReader) -> ProviderAttemptRow | None:
     }
     method, target, _ = first.split(" ")
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return ProviderAttemptRow(method, target, headers, body)
+    return ReceivedRequest(method, target, headers, body)
 
 
 class HttpRig:
     """What the rigs of channels over HTTP have alike; each brings a name, `answers`, a channel and requests."""
 
     speaks: ClassVar[frozenset[Behaviour]] = frozenset(Behaviour)
-    answers: ClassVar[Callable[[Behaviour, ProviderAttemptRow], bytes]]
+    answers: ClassVar[Callable[[Behaviour, ReceivedRequest], bytes]]
     """The reply to a request under a behaviour that has one."""
     endless: ClassVar[tuple[bytes, bytes]]
     """What comes before, and what over and over, where the answer never ends."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 from tests.contract.channels.rig import PERSONAL, WORDS, Behaviour, request_for
-from tests.contract.channels.rigs.http_provider import HttpRig, ProviderAttemptRow, answer
+from tests.contract.channels.rigs.http_provider import HttpRig, ReceivedRequest, answer
 
 from tidings.channels.twilio.settings import TwilioSettings
 from tidings.delivery.ports import Content, SendRequest
@@ -20,7 +20,7 @@ _ENDLESS = (
 )
 
 
-def _refusal(status: str, code: int, asked: ProviderAttemptRow, *headers: str) -> bytes:
+def _refusal(status: str, code: int, asked: ReceivedRequest, *headers: str) -> bytes:
     said = {
         "code": code,
         "message": f"no: {parse_qs(asked.body.decode())}",
@@ -30,18 +30,18 @@ def _refusal(status: str, code: int, asked: ProviderAttemptRow, *headers: str) -
     return answer(status, json.dumps(said).encode(), "Content-Type: application/json", *headers)
 
 
-def _created(asked: ProviderAttemptRow) -> bytes:
+def _created(asked: ReceivedRequest) -> bytes:
     form = {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
     said = {"sid": MESSAGE, "status": "queued", "error_code": None, "body": form.get("Body", "")}
     return answer("201 Created", json.dumps(said).encode(), "Content-Type: application/json")
 
 
-def _account(_: ProviderAttemptRow) -> bytes:
+def _account(_: ReceivedRequest) -> bytes:
     said = {"sid": ACCOUNT, "status": "active", "type": "Full", "messages": []}
     return answer("200 OK", json.dumps(said).encode(), "Content-Type: application/json")
 
 
-def answers(behaviour: Behaviour, asked: ProviderAttemptRow) -> bytes:
+def answers(behaviour: Behaviour, asked: ReceivedRequest) -> bytes:
     """What Twilio says."""
     match behaviour:
         case Behaviour.REJECTED:

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from tests.contract.channels.rig import PERSONAL, WORDS, Behaviour, request_for
 from tests.contract.channels.rigs.http_provider import (
     HttpRig,
-    ProviderAttemptRow,
+    ReceivedRequest,
     answer,
     client_tls,
 )
@@ -28,7 +28,7 @@ _STATUSES = {
 }
 
 
-def answers(behaviour: Behaviour, asked: ProviderAttemptRow) -> bytes:
+def answers(behaviour: Behaviour, asked: ReceivedRequest) -> bytes:
     """What the receiver says; it echoes what it was given."""
     if behaviour is Behaviour.DELIVERED:
         return b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
