@@ -12,7 +12,7 @@ from tidings.broker.topology.layout import topology_of
 from tidings.delivery.errors import Unavailable
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts, Verdict
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.runtime.garbage import collect_seldom
 from tidings.settings import Settings
 from tidings.telemetry.logs import configure
@@ -56,7 +56,7 @@ async def work(settings: Settings, channel: Channel) -> None:
     """Run until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with Ledger(settings.ledger, actor=actor_name(["worker"])) as ledger:
+    async with PostgresLedger(settings.ledger, actor=actor_name(["worker"])) as ledger:
         templates = Templates(settings.worker.templates_root)
         layout = topology_of(settings)
         worker = Worker(settings, layout, ledger, {channel.name: channel}, templates, Metrics())

@@ -17,7 +17,7 @@ from tidings.broker.topology.layout import topology_of
 from tidings.channels.registry import build, configured, fallbacks, how_to_configure
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, TidingsError
 from tidings.delivery.ports import Channel
-from tidings.ledger import Ledger, migration_state
+from tidings.ledger import PostgresLedger, migration_state
 from tidings.ledger.operators.heartbeat import beating
 from tidings.runtime.background import Chore
 from tidings.runtime.backoff import Backoff
@@ -103,7 +103,9 @@ async def _serve(
     parts: Parts,
 ) -> None:
     async with AsyncExitStack() as stack:
-        ledger = await stack.enter_async_context(Ledger(settings.ledger, actor=actor_name(roles)))
+        ledger = await stack.enter_async_context(
+            PostgresLedger(settings.ledger, actor=actor_name(roles))
+        )
         running = dict(_roles(settings, roles, channels, ledger, metrics, parts))
         metrics.broker_up.set_function(lambda: all(role.connected for role in running.values()))
         metrics.ledger_up.set_function(lambda: ledger.database.answers)
@@ -145,7 +147,7 @@ def _roles(
     settings: Settings,
     roles: Collection[str],
     channels: Collection[str],
-    ledger: Ledger,
+    ledger: PostgresLedger,
     metrics: Metrics,
     parts: Parts,
 ) -> Iterator[tuple[str, Role]]:

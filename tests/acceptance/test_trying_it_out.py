@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from tests.support.processes import tidings
 from tests.support.terminal import in_a_terminal
 
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.settings import LedgerSettings
 from tidings_local.errors import LocalStackError
 from tidings_local.laptop import Laptop
@@ -61,7 +61,7 @@ async def test_a_tour_is_not_told_by_what_an_interrupted_one_has_left_behind(
     async with Laptop(tmp_path, given) as laptop:
         await laptop.start_roles()
         settings = LedgerSettings(database_url=SecretStr(database_url))
-        async with Ledger(settings, actor="tour") as ledger:
+        async with PostgresLedger(settings, actor="tour") as ledger:
             await retried(Tour(laptop, ledger.reports))
             _, what = await retried(Tour(laptop, ledger.reports))
     assert "it waited in tidings.email.retry.1s" in what

@@ -24,10 +24,10 @@ from tidings.ledger.notifications import (
     claims,
     conflicts,
     dispatch,
-    doubt,
     idempotency,
     records,
 )
+from tidings.ledger.notifications import perhaps_sent as perhaps_sent_
 from tidings.ledger.notifications import recipients as ledger_recipients
 from tidings.ledger.notifications import requeue as requeue_
 
@@ -522,7 +522,7 @@ DELIVERY: Final[dict[str, Statement]] = {
     idempotency.REMEMBER_KEYS: remember_keys,
     idempotency.TAKE_OVER: take_over_keys,
     idempotency.FORGET: forget_keys,
-    doubt.DOUBTFUL: doubtful,
+    perhaps_sent_.DOUBTFUL: doubtful,
     requeue_.REQUEUE: requeue,
     claims.SUPPRESS: suppress,
     records.RECORD: record,

@@ -33,7 +33,7 @@ from tidings.delivery import ports
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.delivery.retry_policy import Guarantee
 from tidings.delivery.states import UNFINISHED
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.scheduler import Scheduler
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
@@ -155,10 +155,10 @@ class World:
         process = self._named(name)
         self._spawn(process, visit(process))
 
-    def ledger(self, process: Process) -> Ledger:
+    def ledger(self, process: Process) -> PostgresLedger:
         """A process's ledger."""
         database = MemoryDatabase(self.server, self.settings.ledger.database_timeout)
-        return Ledger(self.settings.ledger, actor=process.name, database=database)
+        return PostgresLedger(self.settings.ledger, actor=process.name, database=database)
 
     def connection(self, process: Process) -> Connection:
         """A process's connection to publish on."""
@@ -214,7 +214,7 @@ class World:
         async with self.ledger(process) as ledger:
             await self._role(role, ledger).run(stop)
 
-    def _role(self, role: str, ledger: Ledger) -> Worker | Scheduler | Archive:
+    def _role(self, role: str, ledger: PostgresLedger) -> Worker | Scheduler | Archive:
         match role:
             case "worker":
                 return Worker(

@@ -18,11 +18,11 @@ from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.attempt import Message
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.operations.dead_letters.plan import Plan
-from tidings.operations.dead_letters.replayer import Replayer, Summary
+from tidings.operations.dead_letters.replayer import Replayer, ReplaySummary
 
 
 def written(id: UUID | None = None, **fields: object) -> bytes:
@@ -74,9 +74,9 @@ class DeadLetterRig(Rig):
             await connection.get()
             yield connection
 
-    def ledger(self, name: str = "test") -> Ledger:
+    def ledger(self, name: str = "test") -> PostgresLedger:
         """A ledger of its own, as another process has it."""
-        return Ledger(self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}")
+        return PostgresLedger(self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}")
 
     async def make_dead_letter(
         self,
@@ -136,7 +136,7 @@ class DeadLetterRig(Rig):
 
     async def replay(
         self, wanted: DeadLetterFilter | None = None, plan: Plan | None = None
-    ) -> Summary:
+    ) -> ReplaySummary:
         """Replay as the command does."""
         async with (
             self.ledger("cli") as ledger,

@@ -26,7 +26,7 @@ from tidings.delivery.attempt import Lane, Message, read
 from tidings.delivery.errors import MalformedNotification, Refused
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.operations.dead_letters.body import checked, difference, readable, with_fields
-from tidings.operations.dead_letters.looks import in_full
+from tidings.operations.dead_letters.lookup import in_full
 
 NOW: Final = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MIB: Final = 1024 * 1024

@@ -18,7 +18,7 @@ from tidings.broker.topology.layout import DEAD, Topology, topology_of
 from tidings.delivery import ports
 from tidings.delivery.orders import Verb
 from tidings.delivery.ports import Channel
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.scheduler import Scheduler
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
@@ -63,7 +63,9 @@ class Rig:
         holdings: Holdings | None = None,
     ) -> AsyncIterator[asyncio.Event]:
         """A running worker; leaving stops it gracefully."""
-        async with Ledger(self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}") as ledger:
+        async with PostgresLedger(
+            self.settings.ledger, actor=f"{name} {uuid4().hex[:6]}"
+        ) as ledger:
             worker = Worker(
                 self.settings,
                 self.topology,
@@ -87,7 +89,9 @@ class Rig:
     @asynccontextmanager
     async def scheduling(self) -> AsyncIterator[None]:
         """A running scheduler."""
-        async with Ledger(self.settings.ledger, actor=f"scheduler {uuid4().hex[:6]}") as ledger:
+        async with PostgresLedger(
+            self.settings.ledger, actor=f"scheduler {uuid4().hex[:6]}"
+        ) as ledger:
             scheduler = Scheduler(self.settings, self.topology, ledger, self.metrics)
             stop = asyncio.Event()
             task = asyncio.create_task(scheduler.run(stop))
@@ -101,7 +105,9 @@ class Rig:
     @asynccontextmanager
     async def archiving(self, holdings: Holdings | None = None) -> AsyncIterator[None]:
         """A running archive."""
-        async with Ledger(self.settings.ledger, actor=f"archive {uuid4().hex[:6]}") as ledger:
+        async with PostgresLedger(
+            self.settings.ledger, actor=f"archive {uuid4().hex[:6]}"
+        ) as ledger:
             archive = Archive(self.settings, self.topology, ledger, self.metrics, holdings=holdings)
             stop = asyncio.Event()
             task = asyncio.create_task(archive.run(stop))
@@ -114,7 +120,7 @@ class Rig:
 
     async def order(self, provider: str, verb: Verb, reason: str = "") -> None:
         """What an operator orders of the email channel by `tidings channels`."""
-        async with Ledger(self.settings.ledger, actor="cli test") as ledger:
+        async with PostgresLedger(self.settings.ledger, actor="cli test") as ledger:
             await ledger.controls.give("email", provider, verb, actor="cli test", reason=reason)
 
     async def connect(self, url: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from tidings import app
 from tidings.broker.holdings import Holdings
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
 
@@ -20,7 +20,7 @@ async def test_a_worker_and_an_archive_in_one_process_hold_messages_on_one_accou
     monkeypatch.setattr(app, "Worker", role)
     monkeypatch.setattr(app, "Archive", role)
     settings = Settings()
-    ledger = Ledger(settings.ledger, actor="a test")
+    ledger = PostgresLedger(settings.ledger, actor="a test")
     list(app._roles(settings, ("worker", "archive"), (), ledger, Metrics(), None))
     worker, archive = given
     assert worker is archive

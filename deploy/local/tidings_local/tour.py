@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import TidingsError
 from tidings.delivery.states import State
-from tidings.ledger import Ledger
-from tidings.ledger.notifications.stories import Story
+from tidings.ledger import PostgresLedger
+from tidings.ledger.notifications.details import NotificationDetails
 from tidings.ledger.operators.reports import Reports
 from tidings.settings import LedgerSettings
 from tidings_local.errors import LocalStackError
@@ -154,7 +154,7 @@ async def take_tour(laptop: Laptop) -> AsyncIterator[Seen]:
         LocalStackError: A step did not turn out as it should; says which and how.
     """
     settings = LedgerSettings(database_url=SecretStr(laptop.environment["TIDINGS_DATABASE_URL"]))
-    async with Ledger(settings, actor="tour") as ledger:
+    async with PostgresLedger(settings, actor="tour") as ledger:
         for title, step in STEPS:
             began = perf_counter()
             try:
@@ -172,7 +172,9 @@ async def _publish(tour: Tour, *arguments: str) -> UUID:
     return UUID(json.loads(await tour.laptop.tidings("publish", *arguments, "--json"))["id"])
 
 
-async def _until(tour: Tour, id: UUID, condition: Callable[[Story], bool]) -> Story:
+async def _until(
+    tour: Tour, id: UUID, condition: Callable[[NotificationDetails], bool]
+) -> NotificationDetails:
     """Wait until what is remembered of a notification is as it should be."""
     async with asyncio.timeout(PATIENCE):
         while True:
@@ -189,5 +191,5 @@ async def _in_the_box(tour: Tour, id: UUID) -> None:
     )
 
 
-def _is(state: State) -> Callable[[Story], bool]:
+def _is(state: State) -> Callable[[NotificationDetails], bool]:
     return lambda story: story.notification.state is state

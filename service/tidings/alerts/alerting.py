@@ -15,8 +15,8 @@ from tidings.broker.connection import Connection
 from tidings.broker.publisher import BrokerPublisher
 from tidings.delivery.dead_letter import DeadLetter
 from tidings.delivery.errors import ConfigurationError, TidingsError
-from tidings.ledger.ledger import Ledger
-from tidings.ledger.operators.alerts import Alerts, PendingAlert, Trouble
+from tidings.ledger.ledger import PostgresLedger
+from tidings.ledger.operators.alerts import AlertGroup, Alerts, PendingAlert
 from tidings.ledger.operators.controls import LedgerControls
 from tidings.runtime.background import Chore
 from tidings.runtime.backoff import Backoff
@@ -163,7 +163,7 @@ class Alerting:
             log.warning("operators are told without details", error=str(error))
             return outage_notice(())
 
-    async def _worst(self, pending: PendingAlert) -> Sequence[Trouble]:
+    async def _worst(self, pending: PendingAlert) -> Sequence[AlertGroup]:
         try:
             return await self._alerts.worst(pending.since)
         except TidingsError as error:
@@ -171,7 +171,7 @@ class Alerting:
             return ()
 
 
-def alert_of(settings: Settings, ledger: Ledger, name: str) -> Alerting:
+def alert_of(settings: Settings, ledger: PostgresLedger, name: str) -> Alerting:
     """The alerting that the settings ask for.
 
     Args:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidings.delivery.circuit import Phase
-from tidings.ledger.operators.alerts import PendingAlert, Trouble
-from tidings.ledger.operators.controls import KnownCircuit
+from tidings.ledger.operators.alerts import AlertGroup, PendingAlert
+from tidings.ledger.operators.controls import ReportedCircuit
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Notice:
     text: str
 
 
-def notice(pending: PendingAlert, worst: Sequence[Trouble]) -> Notice:
+def notice(pending: PendingAlert, worst: Sequence[AlertGroup]) -> Notice:
     """Put into words what operators don't know yet."""
     count = f"{pending.dead_letters:,} dead letter{'' if pending.dead_letters == 1 else 's'}"
     since = f" since {pending.since:%Y-%m-%d %H:%M} UTC" if pending.since is not None else ""
@@ -32,7 +32,7 @@ def notice(pending: PendingAlert, worst: Sequence[Trouble]) -> Notice:
     return Notice(pending.dead_letters, f"Tidings: {count}", "\n".join(lines))
 
 
-def outage_notice(circuits: Sequence[KnownCircuit]) -> Notice:
+def outage_notice(circuits: Sequence[ReportedCircuit]) -> Notice:
     """Put into words which providers are down; nobody where they have recovered meanwhile."""
     down = {(one.channel, one.provider): one for one in circuits if one.phase is not Phase.DISABLED}
     if not down:
@@ -49,11 +49,11 @@ def outage_notice(circuits: Sequence[KnownCircuit]) -> Notice:
     return Notice(0, f"Tidings: provider down ({channels})", "\n".join(lines))
 
 
-def _outage(one: KnownCircuit) -> str:
+def _outage(one: ReportedCircuit) -> str:
     return f"{one.channel} {one.provider} since {one.since:%Y-%m-%d %H:%M} UTC: {one.reason}"
 
 
-def _line(trouble: Trouble) -> str:
+def _line(trouble: AlertGroup) -> str:
     what = " ".join(
         part for part in (trouble.kind, trouble.code) if part != trouble.reason and part
     )

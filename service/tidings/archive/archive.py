@@ -31,7 +31,7 @@ from tidings.ledger.batcher import Batcher
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.rows import ArchiveRequest
 from tidings.ledger.dead_letters.storing import Archived
-from tidings.ledger.ledger import Ledger
+from tidings.ledger.ledger import PostgresLedger
 from tidings.runtime.background import Chore, end, told_to_end
 from tidings.runtime.backoff import Backoff
 from tidings.settings import Settings
@@ -65,7 +65,7 @@ class Archive:
         self,
         settings: Settings,
         topology: Topology,
-        ledger: Ledger,
+        ledger: PostgresLedger,
         metrics: Metrics,
         surroundings: Surroundings = MACHINE,
         holdings: Holdings | None = None,

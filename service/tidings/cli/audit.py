@@ -15,7 +15,7 @@ from tidings.cli.options import AsJson, ask, paper, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.errors import Refused
 from tidings.delivery.states import State
-from tidings.operations.audit import AuditRequest, AuditView, Journaled, audit
+from tidings.operations.audit import AuditRequest, AuditView, JournalFindings, audit
 from tidings.operations.backend import Backend
 from tidings.operations.times import exact, moment
 
@@ -152,5 +152,5 @@ def _states(view: AuditView) -> Rows:
     return Rows(names, rows, right=names[1:])
 
 
-def _journaled(journal: Journaled | None, state: State) -> tuple[str, ...]:
+def _journaled(journal: JournalFindings | None, state: State) -> tuple[str, ...]:
     return () if journal is None else (f"{journal.states.get(state, 0):,}",)

@@ -21,7 +21,7 @@ from tidings.operations.channels import (
     RECOVERING,
     RESTING,
     UNSERVED,
-    Condition,
+    ChannelStatus,
 )
 from tidings.operations.times import ago, span
 
@@ -162,7 +162,7 @@ def _what(one: Order) -> str:
     return f"{one.verb} {one.channel} {one.provider}".rstrip()
 
 
-def table(every: Sequence[Condition]) -> Rows:
+def table(every: Sequence[ChannelStatus]) -> Rows:
     """For people; a channel's only provider has no line of its own while all is well."""
     now = datetime.now(UTC)
     return Rows(
@@ -182,7 +182,7 @@ def table(every: Sequence[Condition]) -> Rows:
     )
 
 
-def _why(one: Condition, now: datetime) -> str:
+def _why(one: ChannelStatus, now: datetime) -> str:
     parts = [one.why]
     if one.workers < one.serving:
         parts.append(f"in {one.workers} of {one.serving} workers")

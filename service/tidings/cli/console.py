@@ -34,7 +34,7 @@ from tidings.delivery.errors import (
     LedgerUnavailable,
     TidingsError,
 )
-from tidings.operations.shapes import as_json
+from tidings.operations.json_views import as_json
 
 FAULT: Final = 1
 USAGE: Final = 2

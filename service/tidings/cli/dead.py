@@ -17,8 +17,8 @@ from tidings.cli.hints import next_page, nothing_matches
 from tidings.cli.options import AsJson, Before, Reveal, ask
 from tidings.cli.ways_on import ways_of_groups
 from tidings.delivery.dead_letter import OPEN
-from tidings.operations.dead_letters import looks
-from tidings.operations.dead_letters.looks import DeadLetterListRequest
+from tidings.operations.dead_letters import lookup
+from tidings.operations.dead_letters.lookup import DeadLetterListRequest
 from tidings.operations.dead_letters.query import DeadLetterQuery
 
 app = Commands(
@@ -46,7 +46,7 @@ def list_(
     Example: [bold]tidings dead list --channel email --reason rejected --max-age 24h[/]
     """
     request = DeadLetterListRequest(query, limit, before, reveal)
-    page = ask(lambda backend: looks.list_(backend, request))
+    page = ask(lambda backend: lookup.list_(backend, request))
     if as_json:
         print_json(page.as_data())
     elif not page.dead_letters:
@@ -66,7 +66,7 @@ def groups(query: DeadLetterQuery, limit: Limit = 25, as_json: AsJson = False) -
 
     Example: [bold]tidings dead groups --max-age 7d[/]
     """
-    found = ask(lambda backend: looks.groups(backend, query, limit))
+    found = ask(lambda backend: lookup.groups(backend, query, limit))
     if as_json:
         print_json(found.as_data())
     elif not found.groups:
@@ -103,11 +103,11 @@ def show(
                 "with --reveal",
                 param_hint="--raw",
             )
-        body = ask(lambda backend: looks.raw(backend, id))
+        body = ask(lambda backend: lookup.raw(backend, id))
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()
         return
-    found = ask(lambda backend: looks.show(backend, id, reveal=reveal))
+    found = ask(lambda backend: lookup.show(backend, id, reveal=reveal))
     if as_json:
         print_json(found.as_data())
     else:

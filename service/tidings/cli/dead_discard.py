@@ -15,7 +15,7 @@ from tidings.cli.hints import say_what_is_near
 from tidings.cli.options import AsJson, actor, ask
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.operations.dead_letters import discards
-from tidings.operations.dead_letters.discards import DiscardRehearsal, DiscardRequest
+from tidings.operations.dead_letters.discards import DiscardDryRun, DiscardRequest
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.times import counted
 
@@ -84,7 +84,7 @@ def discard(
         raise typer.Exit(FAULT)
 
 
-def _rehearse(found: DiscardRehearsal, *, as_json: bool) -> None:
+def _rehearse(found: DiscardDryRun, *, as_json: bool) -> None:
     """Say what would be discarded."""
     if as_json:
         print_json(found.as_data())

@@ -33,7 +33,7 @@ from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters import edits, replays
-from tidings.operations.dead_letters.body import NoFields, Unreadable, changes, checked, readable
+from tidings.operations.dead_letters.body import MalformedEdit, NoFields, changes, checked, readable
 from tidings.operations.dead_letters.edits import (
     EditRequest,
     EditView,
@@ -205,7 +205,7 @@ def _edited(before: bytes, change: FieldChange | None, file: str | None, *, reve
         checked(after)
     except NoFields as refused:
         fail(Refused(f"{refused}: write a whole one with --file or in the editor"))
-    except Unreadable as unreadable:
+    except MalformedEdit as unreadable:
         _explain(unreadable, reveal=reveal)
         raise typer.Exit(FAULT) from None
     except Refused as refused:
@@ -227,14 +227,14 @@ def _in_the_editor(before: bytes, *, reveal: bool) -> bytes:
         after = text.encode("utf-8", "surrogateescape")
         try:
             checked(after)
-        except Unreadable as unreadable:
+        except MalformedEdit as unreadable:
             _explain(unreadable, reveal=reveal)
             typer.confirm("Edit it again?", default=True, abort=True, err=True)
         else:
             return after
 
 
-def _explain(unreadable: Unreadable, *, reveal: bool) -> None:
+def _explain(unreadable: MalformedEdit, *, reveal: bool) -> None:
     err.print("[bold red]This can't be read as a notification:[/]")
     for problem in unreadable.problems:
         err.print(f"  · {escape(problem if reveal else discreet(problem))}")

@@ -19,7 +19,7 @@ from tidings.cli.ways_on import ways_on
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import UNTRIED
 from tidings.operations.dead_letters.body import readable
-from tidings.operations.dead_letters.looks import DeadLetterGroups
+from tidings.operations.dead_letters.lookup import DeadLetterGroups
 from tidings.operations.dead_letters.views import DeadLetterInFull, DeadLetterView, published_at
 from tidings.operations.times import ago, distance, exact
 from tidings_events.moments import in_milliseconds

@@ -16,7 +16,7 @@ from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.show import STYLES
 from tidings.delivery.states import State
 from tidings.operations import notifications
-from tidings.operations.notifications import Filters, ListedView, ListRequest, Summary
+from tidings.operations.notifications import Filters, ListedView, ListRequest, NotificationSummary
 from tidings.operations.times import ago, exact, moment, untried
 from tidings_events import CHANNELS
 
@@ -104,7 +104,7 @@ def table(found: Sequence[ListedView], now: datetime) -> Rows:
     )
 
 
-def _cells(one: Summary, now: datetime) -> list[Text]:
+def _cells(one: NotificationSummary, now: datetime) -> list[Text]:
     return [
         cell(str(one.id)),
         cell(ago(one.accepted_at, now)),
@@ -115,7 +115,7 @@ def _cells(one: Summary, now: datetime) -> list[Text]:
     ]
 
 
-def _why(one: Summary) -> str:
+def _why(one: NotificationSummary) -> str:
     """In a few words what went wrong, where something did."""
     if one.state in {State.SENT, State.DELIVERED, State.QUEUED, State.SCHEDULED}:
         return ""

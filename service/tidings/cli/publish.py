@@ -194,7 +194,7 @@ def _warn_of_words(notifications: Sequence[Notification]) -> None:
     """Say what of it can't be written, as far as that can be known here; it is published all the same."""
     if not any(getattr(one, "template", None) for one in notifications):
         return
-    from tidings.operations.rehearsal import (
+    from tidings.operations.template_check import (
         faults,  # loads the channels: only where there is a template
     )
 

@@ -23,7 +23,7 @@ from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.replays import (
     Progress,
     ReplayChoice,
-    ReplayRehearsal,
+    ReplayDryRun,
     ReplayRequest,
     ReplayView,
     Selection,
@@ -77,7 +77,7 @@ def replay(
     preview = asks and sys.stdin.isatty()
     choice = ask(lambda backend: replays.choose(backend, request, preview=preview))
     if not choice.selection.dead_letters:
-        _show(ReplayRehearsal.of_nothing(choice.selection), query, as_json=as_json)
+        _show(ReplayDryRun.of_nothing(choice.selection), query, as_json=as_json)
         return
     warn_of_doubt(choice.doubtful)
     if asks:
@@ -86,7 +86,7 @@ def replay(
     end(send_again(choice.selection, plan), as_json=as_json)
 
 
-def _show(rehearsal: ReplayRehearsal, query: DeadLetterQuery, *, as_json: bool) -> None:
+def _show(rehearsal: ReplayDryRun, query: DeadLetterQuery, *, as_json: bool) -> None:
     """Say what would be sent, or that nothing was chosen."""
     show_rehearsal(rehearsal, as_json=as_json)
     if not rehearsal.chosen:

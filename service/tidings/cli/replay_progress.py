@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tidings.cli.console import err
 from tidings.operations.dead_letters.replays import Progress as Told
-from tidings.operations.dead_letters.replays import Summary
+from tidings.operations.dead_letters.replays import ReplaySummary
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def watching(dead_letters: int, waves: int) -> Iterator[Told]:
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task("replaying", total=dead_letters, delivered=0, failed=0)
 
-        def show(summary: Summary) -> None:
+        def show(summary: ReplaySummary) -> None:
             done = summary.replayed + len(summary.not_replayed)
             now = summary.outcomes
             description = "watching" if done >= dead_letters or summary.stopped else "replaying"

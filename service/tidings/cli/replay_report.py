@@ -14,10 +14,10 @@ from tidings.delivery.archiving import Refusal
 from tidings.operations.dead_letters.pacing import INTERRUPTED
 from tidings.operations.dead_letters.replays import (
     NotReplayed,
-    ReplayRehearsal,
+    ReplayDryRun,
+    ReplaySummary,
     ReplayView,
     Selection,
-    Summary,
 )
 from tidings.operations.times import counted
 
@@ -39,7 +39,7 @@ WHY: Final = {
 }
 
 
-def show_rehearsal(done: ReplayRehearsal, *, as_json: bool) -> None:
+def show_rehearsal(done: ReplayDryRun, *, as_json: bool) -> None:
     """Say what a replay would do, and show a few of the dead letters that it would take."""
     if as_json:
         print_json(done.as_data())
@@ -96,7 +96,7 @@ def show_summary(done: ReplayView, *, as_json: bool, edited: dict[str, Any] | No
     explain_left_out(done.selection)
 
 
-def _refused_for_several_reasons(summary: Summary) -> int:
+def _refused_for_several_reasons(summary: ReplaySummary) -> int:
     """All of them; where there is but one reason, its own line counts them."""
     return len(summary.refused) if len({one.refusal for one in summary.refused}) > 1 else 0
 

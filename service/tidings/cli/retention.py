@@ -12,7 +12,7 @@ from tidings.cli.dead_letter_options import Yes
 from tidings.cli.options import AsJson, actor, ask
 from tidings.cli.rows import Row, Rows, cell
 from tidings.operations import retention
-from tidings.operations.retention import Done, Place, RehearsedPlace
+from tidings.operations.retention import PartitionPreview, RetainedPartition, RetentionStep
 from tidings.operations.times import counted
 
 MIB = 1024 * 1024
@@ -80,28 +80,28 @@ def _day(day: date | None, otherwise: str) -> str:
     return otherwise if day is None else day.isoformat()
 
 
-def _places(places: Sequence[Place]) -> Rows:
+def _places(places: Sequence[RetainedPartition]) -> Rows:
     names = ("Partition", "From", "Until", "MiB", "Drops")
     return Rows(names, [_place(one) for one in places], right=("MiB",))
 
 
-def _place(one: Place) -> Row:
+def _place(one: RetainedPartition) -> Row:
     drops = "row by row" if one.since is None else _day(one.drops_at, "never")
     cells = (one.name, _day(one.since, "–"), _day(one.until, "–"), f"{one.size / MIB:,.0f}", drops)
     return Row([cell(text) for text in cells])
 
 
-def _rehearsal(places: Sequence[RehearsedPlace]) -> Rows:
+def _rehearsal(places: Sequence[PartitionPreview]) -> Rows:
     names = ("Partition", "Stored", "Deleted", "How")
     return Rows(names, [_rehearsed(one) for one in places], right=("Stored", "Deleted"))
 
 
-def _rehearsed(one: RehearsedPlace) -> Row:
+def _rehearsed(one: PartitionPreview) -> Row:
     how = "the week is dropped" if one.dropped else "row by row"
     return Row([cell(text) for text in (one.name, f"{one.stored:,}", f"{one.deleted:,}", how)])
 
 
-def _done(one: Done) -> str:
+def _done(one: RetentionStep) -> str:
     if one.deleted is None:
         return f"{one.place}: dropped; {counted(one.moved, 'notification')} moved"
     return f"{one.place}: {counted(one.deleted, 'row')} deleted"

@@ -22,12 +22,12 @@ from tidings.delivery.states import State
 from tidings.operations import notifications
 from tidings.operations.notifications import (
     AttemptRow,
-    Change,
+    NotificationDetails,
+    NotificationSummary,
+    NotificationView,
     ProviderAttemptRow,
     ShowRequest,
-    Story,
-    StoryView,
-    Summary,
+    Transition,
     UnclaimedView,
 )
 from tidings.operations.times import clock, distance, exact, span, untried
@@ -71,13 +71,13 @@ def show(
         print_json(view.as_data())
         return
     match view:
-        case StoryView():
+        case NotificationView():
             paper().print(told(view, datetime.now(UTC)))
         case UnclaimedView():
             paper().print(show_dead_letters.told(view))
 
 
-def told(view: StoryView, now: datetime) -> RenderableType:
+def told(view: NotificationView, now: datetime) -> RenderableType:
     """A story for people."""
     view = single_lines(view)
     story, waits = view.story, view.waits
@@ -114,7 +114,7 @@ def _times(count: int) -> str:
     return "Its id was published again" + (f" {count} times" if count > 1 else "")
 
 
-def _head(one: Summary, now: datetime) -> RenderableType:
+def _head(one: NotificationSummary, now: datetime) -> RenderableType:
     told = (
         ("State", Text(one.state.value.upper(), style=f"bold {STYLES[one.state]}")),
         ("Id", Text(str(one.id))),
@@ -125,7 +125,7 @@ def _head(one: Summary, now: datetime) -> RenderableType:
     return Group(*facts(told))
 
 
-def _about(one: Summary, now: datetime) -> list[tuple[str, str]]:
+def _about(one: NotificationSummary, now: datetime) -> list[tuple[str, str]]:
     entity = f"{one.entity_type} {one.entity_id}" if one.entity_type else None
     rows = (
         ("User", one.user_id),
@@ -140,7 +140,7 @@ def _about(one: Summary, now: datetime) -> list[tuple[str, str]]:
     return [(label, value) for label, value in rows if value]
 
 
-def _accepted(one: Summary, now: datetime) -> str:
+def _accepted(one: NotificationSummary, now: datetime) -> str:
     match one.time_source:
         case TimeSource.ID:
             return f"{_when(one.accepted_at, now)} as its id says"
@@ -154,14 +154,16 @@ def _when(moment: datetime | None, now: datetime) -> str:
     return f"{exact(moment)} ({distance(moment, now)})" if moment else ""
 
 
-def _timeline(story: Story, now: datetime) -> Timeline:
+def _timeline(story: NotificationDetails, now: datetime) -> Timeline:
     accepted = story.notification.accepted_at
     events = []
     for event in story.timeline:
-        at = event.at if isinstance(event, Change) else event.started_at
+        at = event.at if isinstance(event, Transition) else event.started_at
         offset = f"+{span(max(0.0, (at - accepted).total_seconds()))}"
         what, who = (
-            _change(event) if isinstance(event, Change) else _try(event, story.provider_attempts)
+            _change(event)
+            if isinstance(event, Transition)
+            else _try(event, story.provider_attempts)
         )
         events.append((clock(at, accepted), offset, what, who))
     if story.notification.state is State.SENDING:
@@ -169,7 +171,7 @@ def _timeline(story: Story, now: datetime) -> Timeline:
     return Timeline(events)
 
 
-def _change(change: Change) -> tuple[Text, str]:
+def _change(change: Transition) -> tuple[Text, str]:
     style = STYLES.get(State(change.after), "")
     reason = change.reason
     if change.before is None:
@@ -219,7 +221,7 @@ def _asked(one: ProviderAttemptRow) -> str:
     return f"{one.provider} {one.kind.replace('_', ' ')} {one.code}".rstrip() + took
 
 
-def _under_way(one: Summary, now: datetime) -> tuple[Text, str]:
+def _under_way(one: NotificationSummary, now: datetime) -> tuple[Text, str]:
     until = (
         f", for at most {span((one.lease_until - now).total_seconds())} more"
         if one.lease_until
@@ -236,7 +238,7 @@ def _who(actor: str) -> str:
     return actor.split("/", 1)[0]
 
 
-def _coming(view: StoryView, now: datetime) -> str:
+def _coming(view: NotificationView, now: datetime) -> str:
     """What happens next, or what a person can do."""
     one = view.story.notification
     match one.state:
@@ -254,7 +256,7 @@ def _coming(view: StoryView, now: datetime) -> str:
             return ""
 
 
-def _next_try(view: StoryView, now: datetime) -> str:
+def _next_try(view: NotificationView, now: datetime) -> str:
     attempts = view.story.attempts
     if not attempts:
         return "when its channel works again"
@@ -269,7 +271,7 @@ def _next_try(view: StoryView, now: datetime) -> str:
     return "as soon as a worker takes it from its lane"
 
 
-def _dead_letter(view: StoryView) -> str:
+def _dead_letter(view: NotificationView) -> str:
     dead_letter = view.dead_letter
     if dead_letter is None or view.remedy is None:
         return "Its dead letter is on its way to the archive, or was dealt with."

@@ -13,7 +13,7 @@ from tidings.cli.timeline import Timeline, facts
 from tidings.cli.ways_on import ways_on
 from tidings.delivery.properties import producer
 from tidings.operations.dead_letters.views import DeadLetterView, published_at
-from tidings.operations.notifications import DeadLetterLine, StoryView, UnclaimedView
+from tidings.operations.notifications import DeadLetterSummary, NotificationView, UnclaimedView
 from tidings.operations.times import clock
 
 
@@ -67,7 +67,7 @@ def _events(one: DeadLetterView) -> Iterator[tuple[datetime, Text]]:
     yield one.dead_lettered_at, text.append(f"\n  {' · '.join(filter(None, about))}", style="dim")
 
 
-def strays(view: StoryView) -> Iterator[Text]:
+def strays(view: NotificationView) -> Iterator[Text]:
     """Other messages with the id of a notification, which no worker could take."""
     for one in view.strays:
         yield Text.assemble(
@@ -77,5 +77,5 @@ def strays(view: StoryView) -> Iterator[Text]:
         )
 
 
-def _kind(one: DeadLetterLine) -> str:
+def _kind(one: DeadLetterSummary) -> str:
     return one.reason if one.reason == one.kind else f"{one.reason}, {one.kind}"

@@ -21,9 +21,9 @@ from tidings.delivery.states import State
 from tidings.operations.backend import Backend
 from tidings.operations.statistics import (
     MOST,
+    Backlog,
     Depth,
     Rates,
-    Standing,
     Statistics,
     StatisticsRequest,
     StatisticsView,
@@ -108,8 +108,8 @@ def told(view: StatisticsView) -> RenderableType:
         parts += [table(view.trouble), ""]
     if view.statistics is not None:
         parts += [*_ledger(view.statistics), ""]
-    if view.standing is not None:
-        parts += _standing(view.standing)
+    if view.backlog is not None:
+        parts += _backlog(view.backlog)
     if view.depths is not None:
         parts += _queues(view.depths)
     return Group(*parts)
@@ -163,19 +163,19 @@ def _states(known: Statistics) -> Rows:
     return Rows(("Channel", *names), rows, right=names)
 
 
-def _standing(standing: Standing) -> list[RenderableType]:
+def _backlog(backlog: Backlog) -> list[RenderableType]:
     """What is open or waits now, whenever it was accepted."""
     parts: list[RenderableType] = []
-    if standing.open:
-        parts += [_open_dead_letters(standing), ""]
-    if standing.scheduled:
-        overdue = f", {standing.overdue:,} of them overdue: `tidings doctor`"
-        told = f"{standing.scheduled:,} scheduled{overdue if standing.overdue else ''}"
-        parts += [Sentence(Text(told, style="red" if standing.overdue else "")), ""]
+    if backlog.open:
+        parts += [_open_dead_letters(backlog), ""]
+    if backlog.scheduled:
+        overdue = f", {backlog.overdue:,} of them overdue: `tidings doctor`"
+        told = f"{backlog.scheduled:,} scheduled{overdue if backlog.overdue else ''}"
+        parts += [Sentence(Text(told, style="red" if backlog.overdue else "")), ""]
     return parts
 
 
-def _open_dead_letters(standing: Standing) -> Rows:
+def _open_dead_letters(backlog: Backlog) -> Rows:
     rows = [
         Row(
             [
@@ -185,7 +185,7 @@ def _open_dead_letters(standing: Standing) -> Rows:
                 cell(reason, "red"),
             ]
         )
-        for (channel, reason), one in standing.open.items()
+        for (channel, reason), one in backlog.open.items()
     ]
     return Rows(("Dead letters", "Open", "Oldest", "Reason"), rows, right=("Open", "Oldest"))
 

@@ -141,7 +141,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
+class PersonalRecords:
     """What is stored of a person."""
 
     ended: list[UUID] = field(default_factory=list)
@@ -170,13 +170,13 @@ class Erasures:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, person: Person) -> Traces:
+    async def find(self, person: Person) -> PersonalRecords:
         """Everything, however long it takes: for an address every notification is looked at.
 
         Raises:
             LedgerUnavailable: PostgreSQL is away.
         """
-        traces = Traces()
+        traces = PersonalRecords()
         async with self._database.connection() as connection:
             async for row in _notifications(connection, person):
                 if (
@@ -195,7 +195,7 @@ class Erasures:
                     traces.recipients.add(row["recipient"] or "")
         return traces
 
-    async def erase(self, traces: Traces, *, actor: str, why: str) -> Erased:
+    async def erase(self, traces: PersonalRecords, *, actor: str, why: str) -> Erased:
         """Erase dead letters that are closed, then what has ended. Each keeps who did it, when and why.
 
         In this order because some dead letters are found by their notification alone: whatever interrupts it,

@@ -17,19 +17,19 @@ from tidings.ledger.notifications.dispatch import Outbox
 from tidings.ledger.notifications.records import Records
 from tidings.ledger.notifications.requeue import Requeues
 from tidings.ledger.operators.actions import Actions
+from tidings.ledger.operators.audit import LedgerAudit
 from tidings.ledger.operators.controls import LedgerControls
 from tidings.ledger.operators.processes import Processes
 from tidings.ledger.operators.reports import Reports
-from tidings.ledger.operators.soundness import LedgerAudit
 from tidings.ledger.partitions import Partitions
-from tidings.ledger.retention import Periods, Retention
+from tidings.ledger.retention import Retention, RetentionPeriods
 from tidings.settings import LedgerSettings
 
 REST: Final = 0.003
 """Seconds between two group commits under load; an idle ledger is not kept waiting."""
 
 
-class Ledger:
+class PostgresLedger:
     """Everything remembered, in PostgreSQL.
 
     Args:
@@ -52,7 +52,7 @@ class Ledger:
         self.partitions = Partitions(self.database)
         self.actions = Actions(self.database)
         self.erasures = Erasures(self.database)
-        self.retention = Retention(self.database, Periods.read(settings))
+        self.retention = Retention(self.database, RetentionPeriods.read(settings))
         self.dead_letters = DeadLetters(
             self.database, actor=actor, window=settings.idempotency_window
         )

@@ -51,7 +51,7 @@ SELECT n.tableoid::regclass::text AS place, count(*) AS stored,
 
 
 @dataclass(frozen=True, slots=True)
-class Periods:
+class RetentionPeriods:
     """For how many seconds what has ended is kept."""
 
     usual: float
@@ -116,7 +116,7 @@ class Periods:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class RetentionStep:
     """What one step deleted."""
 
     place: str
@@ -128,7 +128,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RetainedPartition:
     """A week, or everything else."""
 
     name: str
@@ -142,7 +142,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class PartitionCount:
     """Notifications of a place."""
 
     stored: int
@@ -157,12 +157,14 @@ class Retention:
         share: Part of the time that deleting row by row may take.
     """
 
-    def __init__(self, database: Database, periods: Periods, *, share: float = 0.2) -> None:
+    def __init__(
+        self, database: Database, periods: RetentionPeriods, *, share: float = 0.2
+    ) -> None:
         self._database = database
         self.periods = periods
         self._share = share
 
-    async def run(self, today: date) -> AsyncIterator[Done]:
+    async def run(self, today: date) -> AsyncIterator[RetentionStep]:
         """One round, unless another process is at it.
 
         Raises:
@@ -174,7 +176,7 @@ class Retention:
                 async for done in self._round(connection, today):
                     yield done
 
-    async def places(self) -> Sequence[Place]:
+    async def places(self) -> Sequence[RetainedPartition]:
         """Where notifications are, the oldest first, the default partition last.
 
         Raises:
@@ -191,15 +193,15 @@ class Retention:
                 self._place(week, sum(sizes[one.name] for one in found if one.since == week.since))
                 for week in weeks
             ),
-            Place(DEFAULT, None, None, of_default, None),
+            RetainedPartition(DEFAULT, None, None, of_default, None),
         ]
 
-    def _place(self, week: Partition, size: int) -> Place:
+    def _place(self, week: Partition, size: int) -> RetainedPartition:
         most = self.periods.of_most
         drops_at = None if most >= NEVER else week.until + timedelta(seconds=most)
-        return Place(week.name, week.since, week.until, size, drops_at)
+        return RetainedPartition(week.name, week.since, week.until, size, drops_at)
 
-    async def counts(self, today: date) -> Mapping[str, Count]:
+    async def counts(self, today: date) -> Mapping[str, PartitionCount]:
         """By place, what a round would delete of it now. Reads every notification. Raises like `places`."""
         periods = self.periods
         states = sorted(FINISHED)
@@ -214,10 +216,10 @@ class Retention:
             if week is not None and not periods.ended(week, today):
                 some = [troubled for _, troubled in periods.of_some(week, today)]
                 over = 0 if not some else row["troubled"] if all(some) else over
-            counts[row["place"]] = Count(row["stored"], over)
+            counts[row["place"]] = PartitionCount(row["stored"], over)
         return counts
 
-    async def _round(self, connection: Connection, today: date) -> AsyncIterator[Done]:
+    async def _round(self, connection: Connection, today: date) -> AsyncIterator[RetentionStep]:
         await _drop_retired(connection)  # of a round that was cut off
         periods = self.periods
         for week in await partitions(connection):
@@ -230,9 +232,9 @@ class Retention:
                 yield await self._delete(connection, week.name, age, troubled=troubled)
         if periods.shortest < NEVER:
             yield await self._delete(connection, DEFAULT, periods.shortest)
-        yield Done("dead letters and keys", await self._tidy(connection))
+        yield RetentionStep("dead letters and keys", await self._tidy(connection))
 
-    async def _end(self, connection: Connection, week: Partition) -> Done:
+    async def _end(self, connection: Connection, week: Partition) -> RetentionStep:
         await connection.execute(WATCH, week.since)
         async with connection.transaction():
             await connection.execute(
@@ -244,11 +246,11 @@ class Retention:
         if moved is None:
             return await self._delete(connection, week.name, self.periods.shortest)
         await _drop_retired(connection)
-        return Done(week.name, moved=moved)
+        return RetentionStep(week.name, moved=moved)
 
     async def _delete(
         self, connection: Connection, place: str, age: float, *, troubled: bool = False
-    ) -> Done:
+    ) -> RetentionStep:
         at: datetime | None = None
         last: UUID | None = None
         deleted = 0
@@ -261,7 +263,7 @@ class Retention:
             at, last = row["at"], row["last"]
             deleted += row["deleted"]
             if row["looked"] < AT_ONCE:
-                return Done(place, deleted)
+                return RetentionStep(place, deleted)
             await asyncio.sleep((monotonic() - began) * (1 / self._share - 1))
 
     async def _tidy(self, connection: Connection) -> int:

@@ -47,7 +47,7 @@ async def steps(
         until = from_
 
 
-class Clock:
+class TimeLimit:
     """Tells when a look has taken long enough.
 
     Args:
@@ -63,5 +63,5 @@ class Clock:
         return self._until is not None and time.monotonic() > self._until
 
 
-UNHURRIED: Final = Clock(None)
+NO_LIMIT: Final = TimeLimit(None)
 """Never over."""

@@ -13,15 +13,15 @@ from tidings.broker.topology.management import Management
 from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.delivery.states import UNFINISHED, State
-from tidings.ledger.operators.soundness import Broken, Journaled, Soundness
+from tidings.ledger.operators.audit import JournalFindings, LedgerFindings, Violation
 from tidings.ledger.steps import PATIENCE
 from tidings.operations.backend import Backend
-from tidings.operations.channels import Condition, conditions
+from tidings.operations.channels import ChannelStatus, conditions
 from tidings.operations.times import counted
 from tidings.operations.waiting import not_delivering
 from tidings.settings import Settings
 
-__all__ = ["AuditRequest", "AuditView", "Broken", "Journaled", "audit"]
+__all__ = ["AuditRequest", "AuditView", "JournalFindings", "Violation", "audit"]
 
 SETTLED: Final = 20.0
 """Seconds: the management API's numbers may be ten seconds old, and a message takes its time."""
@@ -61,8 +61,8 @@ class AuditView:
     states: Mapping[State, int]
     queues: Held | None
     """None if the management API did not answer."""
-    journal: Journaled | None
-    broken: tuple[Broken, ...]
+    journal: JournalFindings | None
+    broken: tuple[Violation, ...]
     nameless: int = 0
     """Dead letters out of whose bodies no id can be read."""
     unchecked: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class AuditView:
         }
 
 
-def _journal_as_data(journal: Journaled | None) -> dict[str, Any] | None:
+def _journal_as_data(journal: JournalFindings | None) -> dict[str, Any] | None:
     if journal is None:
         return None
     return {
@@ -112,19 +112,19 @@ async def audit(
 async def _look(backend: Backend, request: AuditRequest, progress: Progress) -> AuditView:
     """The queues first: what is under way later was in one of them then."""
     held, fault = await _held(backend.settings)
-    soundness = await backend.ledger.audit.soundness(
+    findings = await backend.ledger.audit.examine(
         request.since, SETTLED, patience=request.patience, progress=progress
     )
     journal = (
         None if request.journal is None else await backend.ledger.audit.journaled(request.journal)
     )
     view = AuditView(
-        soundness.states,
+        findings.states,
         held,
         journal,
-        soundness.broken,
-        soundness.nameless,
-        looked_back_to=soundness.looked_back_to,
+        findings.broken,
+        findings.nameless,
+        looked_back_to=findings.looked_back_to,
     )
     if held is None:
         return replace(view, unchecked=tuple(_untried(fault, journal, ended=request.ended)))
@@ -132,14 +132,14 @@ async def _look(backend: Backend, request: AuditRequest, progress: Progress) -> 
     if any(held.values()):
         held_up = _held_up(await conditions(backend), messages, datetime.now(UTC))
         view = replace(view, held_up=tuple(held_up))
-    over = _left(soundness, held) if request.ended else ()
-    lost, doubt = (None, None) if journal is None else _lost(journal, held, soundness.nameless)
-    missing = _missing(soundness, messages, held.get(DEAD, 0))
+    over = _left(findings, held) if request.ended else ()
+    lost, doubt = (None, None) if journal is None else _lost(journal, held, findings.nameless)
+    missing = _missing(findings, messages, held.get(DEAD, 0))
     broken = (*view.broken, *missing, *([lost] if lost else []), *over)
     return replace(view, broken=broken, unchecked=(doubt,) if doubt else ())
 
 
-def _untried(fault: str, journal: Journaled | None, *, ended: bool) -> Iterator[str]:
+def _untried(fault: str, journal: JournalFindings | None, *, ended: bool) -> Iterator[str]:
     """The rules that can't be tried without the queues."""
     yield f"the queues could not be looked at, so it is not known whether anything is lost: {fault}"
     yield "not tried: what is under way has a message in a queue"
@@ -167,7 +167,9 @@ def _by_channel(held: Held) -> Counter[str]:
     return messages
 
 
-def _held_up(known: Sequence[Condition], messages: Counter[str], now: datetime) -> Iterator[str]:
+def _held_up(
+    known: Sequence[ChannelStatus], messages: Counter[str], now: datetime
+) -> Iterator[str]:
     """Which channels deliver nothing, though there is something in their queues."""
     for channel in (one for one in known if not one.provider):
         if count := messages[channel.channel]:
@@ -175,28 +177,30 @@ def _held_up(known: Sequence[Condition], messages: Counter[str], now: datetime) 
                 yield f"{why}; {counted(count, 'message')} in its queues"
 
 
-def _missing(soundness: Soundness, messages: Counter[str], dead: int) -> Iterator[Broken]:
+def _missing(findings: LedgerFindings, messages: Counter[str], dead: int) -> Iterator[Violation]:
     """What must have a message in a queue, and more of it than there are messages."""
-    for channel, waiting in soundness.waiting.items():
+    for channel, waiting in findings.waiting.items():
         if (lapsed := waiting.lapsed - messages[channel]) > 0:
             rule = f"{channel}: under a lease that ran out, and no message is left to take it over"
-            yield Broken(rule, lapsed)
+            yield Violation(rule, lapsed)
         if (under_way := waiting.under_way - messages[channel]) > 0:
             rule = (
                 f"{channel}: under way by the ledger, and no message is in any queue of its channel"
             )
-            yield Broken(rule, under_way)
-    if soundness.unarchived is not None and (short := soundness.unarchived.count - dead) > 0:
-        yield replace(soundness.unarchived, count=short)
+            yield Violation(rule, under_way)
+    if findings.unarchived is not None and (short := findings.unarchived.count - dead) > 0:
+        yield replace(findings.unarchived, count=short)
 
 
-def _lost(journal: Journaled, held: Held, nameless: int) -> tuple[Broken | None, str | None]:
+def _lost(
+    journal: JournalFindings, held: Held, nameless: int
+) -> tuple[Violation | None, str | None]:
     """What was confirmed and is nowhere; or may be among dead letters of which nobody can tell whose they are."""
     missed = len(journal.unknown) - _in_lanes(held)
     if missed > nameless:
         rule = "confirmed by the journal, and neither in the ledger nor in a lane"
         examples = tuple(str(id) for id in journal.unknown[:5])
-        return Broken(rule, missed - nameless, examples), None
+        return Violation(rule, missed - nameless, examples), None
     if missed > 0:
         return None, (
             f"{missed:,} of the journal are neither in the ledger nor in a lane, and may be among the {nameless:,} dead "
@@ -211,9 +215,9 @@ def _in_lanes(held: Held) -> int:
     return sum(held.get(lane, 0) for lane in lanes) + held.get(DEAD, 0)
 
 
-def _left(soundness: Soundness, held: Held) -> Iterator[Broken]:
+def _left(findings: LedgerFindings, held: Held) -> Iterator[Violation]:
     """What may not be there where everything should have ended."""
-    if under_way := sum(soundness.states.get(state, 0) for state in UNFINISHED):
-        yield Broken("still under way", under_way)
+    if under_way := sum(findings.states.get(state, 0) for state in UNFINISHED):
+        yield Violation("still under way", under_way)
     if full := sorted(name for name, messages in held.items() if messages):
-        yield Broken("messages left in a queue", sum(held[name] for name in full), tuple(full))
+        yield Violation("messages left in a queue", sum(held[name] for name in full), tuple(full))

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Backend:
         ledger: Open.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, ledger: PostgresLedger) -> None:
         self.settings = settings
         self.ledger = ledger
 
@@ -44,5 +44,5 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Backend]:
 
     Neither server is reached yet: an operation that needs one raises `LedgerUnavailable` or `BrokerUnavailable`.
     """
-    async with Ledger(settings.ledger, actor=name) as ledger:
+    async with PostgresLedger(settings.ledger, actor=name) as ledger:
         yield Backend(settings, ledger)

@@ -10,7 +10,7 @@ from tidings.channels.registry import SPECS, is_configured
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb, pausing
-from tidings.ledger.operators.controls import KnownCircuit
+from tidings.ledger.operators.controls import ReportedCircuit
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.suggestions import unknown
@@ -26,7 +26,7 @@ RECOVERING: Final = "recovering"
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class ChannelStatus:
     """Of one channel, or of one of its providers."""
 
     channel: str
@@ -74,7 +74,7 @@ class OrderView:
     """Whether anything is other than before."""
 
 
-async def conditions(backend: Backend) -> Sequence[Condition]:
+async def conditions(backend: Backend) -> Sequence[ChannelStatus]:
     """Of every channel that is switched on here, served by a worker, or known to be in trouble."""
     settings, ledger = backend.settings, backend.ledger
     orders, circuits, processes = await gather(
@@ -162,9 +162,9 @@ def _of_channel(
     name: str,
     pause: Order | None,
     providers: Sequence[str],
-    circuits: Sequence[KnownCircuit],
+    circuits: Sequence[ReportedCircuit],
     serving: Set[str],
-) -> Iterator[Condition]:
+) -> Iterator[ChannelStatus]:
     """The channel itself, then each of its providers."""
     known = dict.fromkeys((*providers, *(one.provider for one in circuits)))
     every = [
@@ -176,7 +176,7 @@ def _of_channel(
 
 
 def _resting(
-    providers: Sequence[str], circuits: Iterable[KnownCircuit], serving: Set[str]
+    providers: Sequence[str], circuits: Iterable[ReportedCircuit], serving: Set[str]
 ) -> Sequence[str]:
     """The workers that may ask no provider of the channel; each learns by itself which are down."""
     shut = {(one.worker, one.provider) for one in circuits if _state(one.phase) in (DOWN, DISABLED)}
@@ -187,15 +187,15 @@ def _resting(
 
 def _channel(
     name: str, pause: Order | None, resting: Sequence[str], serving: Set[str]
-) -> Condition:
+) -> ChannelStatus:
     if pause is not None:
-        return Condition(
+        return ChannelStatus(
             name, "", PAUSED, pause.at, ": ".join(filter(None, (pause.actor, pause.note)))
         )
     if not serving:
-        return Condition(name, "", UNSERVED, why="no worker that runs serves it")
+        return ChannelStatus(name, "", UNSERVED, why="no worker that runs serves it")
     if len(resting) == len(serving):
-        return Condition(
+        return ChannelStatus(
             name,
             "",
             RESTING,
@@ -204,20 +204,20 @@ def _channel(
             len(resting),
             len(serving),
         )
-    return Condition(
+    return ChannelStatus(
         name, "", DELIVERING, workers=len(serving) - len(resting), serving=len(serving)
     )
 
 
 def _provider(
-    channel: str, name: str, told: Sequence[KnownCircuit], serving: Set[str]
-) -> Condition:
+    channel: str, name: str, told: Sequence[ReportedCircuit], serving: Set[str]
+) -> ChannelStatus:
     """As the worker has it that has known it for longest."""
     if not told:
-        return Condition(channel, name, DELIVERING if serving else UNSERVED)
+        return ChannelStatus(channel, name, DELIVERING if serving else UNSERVED)
     first = min(told, key=lambda one: one.since)
     probes = [one.probe_at for one in told if one.probe_at is not None]
-    return Condition(
+    return ChannelStatus(
         channel,
         name,
         _state(first.phase),

@@ -9,7 +9,7 @@ import structlog
 
 from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.masking import mask
-from tidings.ledger.erasure import Person, Traces
+from tidings.ledger.erasure import Person, PersonalRecords
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.masks import PEOPLE
@@ -89,7 +89,12 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
 
 
 async def _erase(
-    backend: Backend, actor: Actor, person: Person, why: str, found: Traces, view: ErasureView
+    backend: Backend,
+    actor: Actor,
+    person: Person,
+    why: str,
+    found: PersonalRecords,
+    view: ErasureView,
 ) -> ErasureView:
     """Until nothing is found any more: something may have been under way when it was looked for."""
     ledger = backend.ledger
@@ -129,7 +134,7 @@ def _read(request: EraseRequest) -> tuple[Person, str]:
     return Person(value, fields=PEOPLE), why
 
 
-def _check_that_all_has_ended(found: Traces) -> None:
+def _check_that_all_has_ended(found: PersonalRecords) -> None:
     if found.unfinished:
         raise Refused(
             f"{_named(found.unfinished)} unfinished: call each off with `tidings cancel ID --note …`, or wait until "

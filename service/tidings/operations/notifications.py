@@ -12,26 +12,26 @@ from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.ledger.notifications.changes import Cancelled
 from tidings.ledger.notifications.conflicts import PUBLISHED_AGAIN
-from tidings.ledger.notifications.records import PUT_OFF
-from tidings.ledger.notifications.search import Filters
-from tidings.ledger.notifications.stories import (
+from tidings.ledger.notifications.details import (
     AttemptRow,
-    Change,
-    DeadLetterLine,
+    DeadLetterSummary,
+    NotificationDetails,
+    NotificationSummary,
     ProviderAttemptRow,
     Recipient,
-    Story,
-    Summary,
+    Transition,
 )
+from tidings.ledger.notifications.records import PUT_OFF
+from tidings.ledger.notifications.search import Filters
 from tidings.ledger.operators.reports import LOOKED_AT, NO_NOTIFICATION
 from tidings.ledger.steps import PATIENCE
 from tidings.operations import waiting
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
-from tidings.operations.dead_letters.looks import in_full
+from tidings.operations.dead_letters.lookup import in_full
 from tidings.operations.dead_letters.remedies import Remedy, remedy_of
 from tidings.operations.dead_letters.views import DeadLetterInFull
 from tidings.operations.masks import discreet, shown
@@ -43,18 +43,18 @@ __all__ = [
     "AttemptRow",
     "CancelRequest",
     "CancelView",
-    "Change",
-    "DeadLetterLine",
+    "DeadLetterSummary",
     "Filters",
     "ListRequest",
     "ListedView",
+    "NotificationDetails",
+    "NotificationSummary",
+    "NotificationView",
     "PageView",
     "ProviderAttemptRow",
     "Recipient",
     "ShowRequest",
-    "Story",
-    "StoryView",
-    "Summary",
+    "Transition",
     "UnclaimedView",
     "cancel",
     "list_",
@@ -75,10 +75,10 @@ class ShowRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class StoryView:
+class NotificationView:
     """A notification's whole story."""
 
-    story: Story
+    story: NotificationDetails
     """With people masked and an empty body, unless they are to be revealed."""
     waits: str
     """Why it waits; empty if it does not."""
@@ -88,7 +88,7 @@ class StoryView:
     """What would send that one on its way."""
 
     @classmethod
-    def of(cls, story: Story, waits: str, now: datetime, *, reveal: bool) -> Self:
+    def of(cls, story: NotificationDetails, waits: str, now: datetime, *, reveal: bool) -> Self:
         """What is shown of a story."""
         notification = story.notification
         open_ = [one for one in story.dead_letters if one.state == DeadLetterState.OPEN]
@@ -113,7 +113,7 @@ class StoryView:
         return max((at for at in times if last is None or at > last), default=None)
 
     @property
-    def strays(self) -> Sequence[DeadLetterLine]:
+    def strays(self) -> Sequence[DeadLetterSummary]:
         """Open dead letters of other messages with its id, which no worker could take.
 
         What was edited or replayed may have become this very notification.
@@ -137,7 +137,7 @@ class StoryView:
         return {**notification, **data, "waits": self.waits or None}
 
 
-def _masked_story(story: Story) -> Story:
+def _masked_story(story: NotificationDetails) -> NotificationDetails:
     return replace(
         story,
         notification=_masked(story.notification),
@@ -154,7 +154,7 @@ def _masked_story(story: Story) -> Story:
     )
 
 
-def _masked(summary: Summary) -> Summary:
+def _masked(summary: NotificationSummary) -> NotificationSummary:
     return replace(
         summary,
         recipient=shown(summary.recipient, reveal=False),
@@ -195,13 +195,13 @@ class ListRequest:
 class ListedView:
     """One notification in a list."""
 
-    summary: Summary
+    summary: NotificationSummary
     """With people masked, unless they are to be revealed."""
     waits: str
     """Why it waits; empty if it does not."""
 
     @classmethod
-    def of(cls, summary: Summary, waits: str, *, reveal: bool) -> Self:
+    def of(cls, summary: NotificationSummary, waits: str, *, reveal: bool) -> Self:
         """What is shown of one."""
         return cls(summary if reveal else _masked(summary), waits)
 
@@ -246,7 +246,7 @@ class CancelView:
         return {"id": self.id, "state": State.CANCELLED, **asdict(self.cancelled)}
 
 
-async def show(backend: Backend, request: ShowRequest) -> StoryView | UnclaimedView:
+async def show(backend: Backend, request: ShowRequest) -> NotificationView | UnclaimedView:
     """The story of one notification; or the dead letters of a message that never became one.
 
     Raises:
@@ -267,10 +267,12 @@ async def show(backend: Backend, request: ShowRequest) -> StoryView | UnclaimedV
             around = await waiting.surroundings(backend, [story.notification])
             now = datetime.now(UTC)
             waits = waiting.why_it_waits(story.notification, around, now)
-            return StoryView.of(story, waits, now, reveal=request.reveal)
+            return NotificationView.of(story, waits, now, reveal=request.reveal)
 
 
-async def _behind(ledger: Ledger, request: ShowRequest) -> Story | UnclaimedView | None:
+async def _behind(
+    ledger: PostgresLedger, request: ShowRequest
+) -> NotificationDetails | UnclaimedView | None:
     """What an id stands for that is no notification's: the notification of that dead letter, or the dead letters of
     a message that never became one."""
     found = await ledger.reports.dead_letters(request.id)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidings.ledger.notifications.stories import Recipient
+from tidings.ledger.notifications.details import Recipient
 from tidings.operations.masks import shown
 
 

@@ -7,12 +7,21 @@ from datetime import UTC, datetime
 import structlog
 
 from tidings.delivery.errors import Refused
-from tidings.ledger.retention import ANY, Done, Place
+from tidings.ledger.retention import ANY, RetainedPartition, RetentionStep
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.times import span
 
-__all__ = ["Done", "Place", "RehearsedPlace", "RetentionView", "prepare", "rehearse", "run", "show"]
+__all__ = [
+    "PartitionPreview",
+    "RetainedPartition",
+    "RetentionStep",
+    "RetentionView",
+    "prepare",
+    "rehearse",
+    "run",
+    "show",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -23,11 +32,11 @@ class RetentionView:
 
     period: float
     by_state: dict[str, float]
-    places: Sequence[Place]
+    places: Sequence[RetainedPartition]
 
 
 @dataclass(frozen=True, slots=True)
-class RehearsedPlace:
+class PartitionPreview:
     """What a round would do with a week, or the default partition."""
 
     name: str
@@ -50,12 +59,12 @@ async def show(backend: Backend) -> RetentionView:
     )
 
 
-async def rehearse(backend: Backend) -> Sequence[RehearsedPlace]:
+async def rehearse(backend: Backend) -> Sequence[PartitionPreview]:
     """What a round would delete now; reads every notification."""
     retention, today = backend.ledger.retention, datetime.now(UTC).date()
     counts = await retention.counts(today)
     return [
-        RehearsedPlace(
+        PartitionPreview(
             one.name,
             counts[one.name].stored,
             counts[one.name].over,
@@ -66,7 +75,7 @@ async def rehearse(backend: Backend) -> Sequence[RehearsedPlace]:
     ]
 
 
-async def prepare(backend: Backend) -> tuple[str, Sequence[RehearsedPlace]]:
+async def prepare(backend: Backend) -> tuple[str, Sequence[PartitionPreview]]:
     """How long a round would keep what has ended, and what it would delete, for a person to confirm.
 
     Raises:
@@ -76,7 +85,7 @@ async def prepare(backend: Backend) -> tuple[str, Sequence[RehearsedPlace]]:
     return kept(backend.ledger.retention.periods.stated), await rehearse(backend)
 
 
-async def run(backend: Backend, actor: Actor) -> Sequence[Done]:
+async def run(backend: Backend, actor: Actor) -> Sequence[RetentionStep]:
     """One round, now; nothing if a scheduler is at it. Who ran it, with which periods, is kept.
 
     Raises:

@@ -10,17 +10,17 @@ from tidings.broker.topology.inspection import Depth, depths
 from tidings.broker.topology.layout import topology_of
 from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable
-from tidings.ledger.operators.standing import Standing, standing
+from tidings.ledger.operators.backlog import Backlog, count_backlog
 from tidings.ledger.operators.statistics import MOST, Rates, Statistics
 from tidings.operations.backend import Backend
-from tidings.operations.channels import DELIVERING, Condition, conditions
+from tidings.operations.channels import DELIVERING, ChannelStatus, conditions
 from tidings.settings import Settings
 
 __all__ = [
     "MOST",
+    "Backlog",
     "Depth",
     "Rates",
-    "Standing",
     "Statistics",
     "StatisticsRequest",
     "StatisticsView",
@@ -42,9 +42,9 @@ class StatisticsView:
     """What is known at one moment; None for what a server that is away would tell."""
 
     statistics: Statistics | None
-    standing: Standing | None
+    backlog: Backlog | None
     depths: Sequence[Depth] | None
-    trouble: Sequence[Condition]
+    trouble: Sequence[ChannelStatus]
     """Channels that are paused and providers that are not asked."""
     faults: tuple[str, ...]
     """Why a server can't tell."""
@@ -62,9 +62,9 @@ class StatisticsView:
             }
             if known
             else None,
-            "dead_letters": None if self.standing is None else _open_as_data(self.standing),
-            "scheduled": self.standing.scheduled if self.standing else None,
-            "overdue": self.standing.overdue if self.standing else None,
+            "dead_letters": None if self.backlog is None else _open_as_data(self.backlog),
+            "scheduled": self.backlog.scheduled if self.backlog else None,
+            "overdue": self.backlog.overdue if self.backlog else None,
             "queues": None if self.depths is None else [asdict(one) for one in self.depths],
             "trouble": [asdict(one) for one in self.trouble],
             "faults": self.faults,
@@ -79,7 +79,7 @@ def _rates_as_data(rates: Rates) -> dict[str, Any]:
     }
 
 
-def _open_as_data(standing: Standing) -> list[dict[str, Any]]:
+def _open_as_data(backlog: Backlog) -> list[dict[str, Any]]:
     """The open dead letters, whenever they were accepted."""
     return [
         {
@@ -88,7 +88,7 @@ def _open_as_data(standing: Standing) -> list[dict[str, Any]]:
             "open": one.count,
             "oldest_seconds": one.oldest,
         }
-        for (channel, reason), one in standing.open.items()
+        for (channel, reason), one in backlog.open.items()
     ]
 
 
@@ -96,7 +96,7 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
     """Ask both servers at once; if one is away, the other still tells."""
     numbers, waiting, queues, channels = await asyncio.gather(
         backend.ledger.reports.stats(request.since, whole=request.whole),
-        standing(backend.ledger.database),
+        count_backlog(backend.ledger.database),
         _depths(backend.settings),
         conditions(backend),
         return_exceptions=True,

@@ -11,7 +11,7 @@ from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import TidingsError
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
-from tidings.ledger.notifications.stories import Summary
+from tidings.ledger.notifications.details import NotificationSummary
 from tidings.operations.backend import Backend
 from tidings.operations.channels import (
     DISABLED,
@@ -19,7 +19,7 @@ from tidings.operations.channels import (
     PAUSED,
     RESTING,
     UNSERVED,
-    Condition,
+    ChannelStatus,
     conditions,
 )
 from tidings.operations.masks import discreet
@@ -38,21 +38,21 @@ PATIENCE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class WaitContext:
     """How channels, providers and lanes fare."""
 
-    conditions: Sequence[Condition] = ()
+    conditions: Sequence[ChannelStatus] = ()
     lanes: Mapping[str, "Depth"] = field(default_factory=dict)
     """By the queue's name; empty where RabbitMQ can't be asked."""
 
 
-async def surroundings(backend: Backend, listed: Collection[Summary]) -> Surroundings:
+async def surroundings(backend: Backend, listed: Collection[NotificationSummary]) -> WaitContext:
     """What has to be known of these; nothing is asked where none of them waits in a lane."""
     queues = {_queue(one) for one in listed if one.state is State.QUEUED}
     if not queues:
-        return Surroundings()
+        return WaitContext()
     known, lanes = await asyncio.gather(conditions(backend), _lanes(backend.settings, queues))
-    return Surroundings(known, lanes)
+    return WaitContext(known, lanes)
 
 
 async def _lanes(settings: Settings, queues: Collection[str]) -> Mapping[str, "Depth"]:
@@ -81,16 +81,16 @@ async def what_waits(backend: Backend, now: datetime) -> str:
     """What may hold up what no worker has read yet: channels that don't deliver, and what is in the lanes."""
     queues = {lane_queue(lane) for lane in lanes_of(topology_of(backend.settings))}
     known, lanes = await asyncio.gather(conditions(backend), _lanes(backend.settings, queues))
-    return held_up(Surroundings(known, lanes), now)
+    return held_up(WaitContext(known, lanes), now)
 
 
-def held_up(around: Surroundings, now: datetime) -> str:
+def held_up(around: WaitContext, now: datetime) -> str:
     """The same in words: `email was paused 29s ago (cli jane@desk: moving); 2 messages wait: …`."""
     channels = [one for one in around.conditions if not one.provider]
     return "; ".join([*not_delivering(channels, now), _in_lanes(around.lanes.values())])
 
 
-def not_delivering(channels: Sequence[Condition], now: datetime) -> list[str]:
+def not_delivering(channels: Sequence[ChannelStatus], now: datetime) -> list[str]:
     """Why some of these channels deliver nothing just now, in words."""
     paused = [one for one in channels if one.state == PAUSED]
     parts = [f"{one.channel} was paused{_when(one, now)} ({one.why})" for one in paused]
@@ -103,7 +103,7 @@ def not_delivering(channels: Sequence[Condition], now: datetime) -> list[str]:
     return parts
 
 
-def _when(one: Condition, now: datetime) -> str:
+def _when(one: ChannelStatus, now: datetime) -> str:
     return f" {distance(one.since, now)}" if one.since else ""
 
 
@@ -120,7 +120,7 @@ def _in_lanes(lanes: Collection["Depth"]) -> str:
     return f"{total:,} {'messages wait' if total > 1 else 'message waits'}: {each}"
 
 
-def why_it_waits(one: Summary, around: Surroundings, now: datetime) -> str:
+def why_it_waits(one: NotificationSummary, around: WaitContext, now: datetime) -> str:
     """In a few words; empty for what does not wait."""
     match one.state:
         case State.SCHEDULED:
@@ -133,7 +133,7 @@ def why_it_waits(one: Summary, around: Surroundings, now: datetime) -> str:
             return ""
 
 
-def _paused(one: Summary, around: Surroundings, now: datetime) -> str:
+def _paused(one: NotificationSummary, around: WaitContext, now: datetime) -> str:
     for known in around.conditions:
         if known.channel == one.channel and not known.provider and known.state == PAUSED:
             since = f" ({ago(known.since, now)})" if known.since else ""
@@ -141,7 +141,7 @@ def _paused(one: Summary, around: Surroundings, now: datetime) -> str:
     return ""
 
 
-def _down(one: Summary, around: Surroundings, now: datetime) -> str:
+def _down(one: NotificationSummary, around: WaitContext, now: datetime) -> str:
     """Where none of its providers is asked: the one that is asked again first."""
     providers = [it for it in around.conditions if it.channel == one.channel and it.provider]
     down = [it for it in providers if it.state in {DOWN, DISABLED}]
@@ -152,7 +152,7 @@ def _down(one: Summary, around: Surroundings, now: datetime) -> str:
     return f"{one.channel} {first.provider} is {first.state}{again}{_told(first.why)}"
 
 
-def _in_lane(one: Summary, around: Surroundings) -> str:
+def _in_lane(one: NotificationSummary, around: WaitContext) -> str:
     queue = _queue(one)
     lane = around.lanes.get(queue)
     if lane is None:
@@ -172,5 +172,5 @@ def _told(why: str) -> str:
     return f": {why}" if why else ""
 
 
-def _queue(one: Summary) -> str:
+def _queue(one: NotificationSummary) -> str:
     return lane_queue(Lane(one.channel, one.priority))

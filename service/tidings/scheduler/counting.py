@@ -8,8 +8,8 @@ from typing import Final
 import structlog
 
 from tidings.delivery.errors import TidingsError
-from tidings.ledger.ledger import Ledger
-from tidings.ledger.operators.standing import standing
+from tidings.ledger.ledger import PostgresLedger
+from tidings.ledger.operators.backlog import count_backlog
 from tidings.ledger.partitions import seconds_left
 from tidings.telemetry.metrics import Metrics
 
@@ -21,12 +21,12 @@ SHARE: Final = 100
 """How many times as long as a count takes the next one waits at least: with millions of dead letters it takes a while."""
 
 
-async def count_for_ever(ledger: Ledger, metrics: Metrics) -> None:
+async def count_for_ever(ledger: PostgresLedger, metrics: Metrics) -> None:
     """Keep the gauges current. While PostgreSQL is away they keep what was counted last."""
     while True:
         began = perf_counter()
         try:
-            found = await standing(ledger.database)
+            found = await count_backlog(ledger.database)
             left = seconds_left(await ledger.partitions.all(), datetime.now(UTC))
         except TidingsError as error:
             log.warning("what waits can't be counted", error=str(error))

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from tidings.delivery.errors import ConfigurationError, TidingsError
-from tidings.ledger.ledger import Ledger
+from tidings.ledger.ledger import PostgresLedger
 
 log = structlog.get_logger(__name__)
 
@@ -18,13 +18,13 @@ AGAIN: Final = 60.0
 """Seconds after one that failed."""
 
 
-async def keep_house_for_ever(ledger: Ledger) -> None:
+async def keep_house_for_ever(ledger: PostgresLedger) -> None:
     """Round after round. Any number of schedulers may do it: one of them does the work."""
     while True:
         await asyncio.sleep(EVERY if await keep_house(ledger) else AGAIN)
 
 
-async def keep_house(ledger: Ledger) -> bool:
+async def keep_house(ledger: PostgresLedger) -> bool:
     """One round; False if it is worth another try soon.
 
     Each part by itself: what is over is deleted while a table in use keeps partitions from being made.
@@ -34,7 +34,7 @@ async def keep_house(ledger: Ledger) -> bool:
     return added and deleted
 
 
-async def add_partitions(ledger: Ledger) -> bool:
+async def add_partitions(ledger: PostgresLedger) -> bool:
     """Make those that are missing; False if it is worth another try soon."""
     try:
         today, weeks = datetime.now(UTC).date(), ledger.retention.periods.weeks
@@ -47,7 +47,7 @@ async def add_partitions(ledger: Ledger) -> bool:
     return True
 
 
-async def delete_over(ledger: Ledger) -> bool:
+async def delete_over(ledger: PostgresLedger) -> bool:
     """Delete what is over; False if it is worth another try soon."""
     try:
         async for done in ledger.retention.run(datetime.now(UTC).date()):

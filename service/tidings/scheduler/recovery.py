@@ -16,7 +16,7 @@ from tidings.broker.connection import Connection
 from tidings.broker.topology.inspection import Depth, depths
 from tidings.broker.topology.layout import DEAD, Topology, lanes_of
 from tidings.delivery.errors import TidingsError
-from tidings.ledger.ledger import Ledger
+from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.notifications.requeue import Stranded
 from tidings.scheduler.sweep import Sweep
 from tidings.telemetry.metrics import Metrics
@@ -44,7 +44,7 @@ class Recovery:
     def __init__(
         self,
         topology: Topology,
-        ledger: Ledger,
+        ledger: PostgresLedger,
         metrics: Metrics,
         connection: Connection,
         timeout: float,

@@ -17,9 +17,9 @@ from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology.layout import Topology
 from tidings.delivery.errors import LedgerUnavailable, TidingsError
-from tidings.ledger.ledger import Ledger
+from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.notifications.dispatch import DUE
-from tidings.ledger.notifications.holding import holding
+from tidings.ledger.notifications.outbox_lease import keep_leased
 from tidings.runtime.background import Chore
 from tidings.runtime.backoff import Backoff
 from tidings.scheduler.recovery import Recovery
@@ -41,7 +41,7 @@ class Scheduler:
         self,
         settings: Settings,
         topology: Topology,
-        ledger: Ledger,
+        ledger: PostgresLedger,
         metrics: Metrics,
         surroundings: Surroundings = MACHINE,
     ) -> None:
@@ -126,7 +126,7 @@ class Scheduler:
         """Publish what is due now; how many were taken."""
         taken = await self._ledger.outbox.take(AT_ONCE, actor=self._ledger.actor)
         if taken:
-            async with holding(self._ledger.outbox, taken):
+            async with keep_leased(self._ledger.outbox, taken):
                 confirmed = await publish_dispatches(self._publisher, taken, by=self._ledger.actor)
             await self._ledger.outbox.dispatched(confirmed)
             for one in confirmed:

@@ -21,7 +21,7 @@ from tests.chaos.world import World
 from tests.support.processes import environment
 
 from tidings.delivery.errors import Refused
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.settings import LedgerSettings
 
 MIB: Final = 1024 * 1024
@@ -187,7 +187,9 @@ async def cancel_races_due_time(made: World) -> Expectations | None:
     items = list(_due_at(made, due))
     await made.load.publish(iter(items))
     cancelled: set[str] = set()
-    async with Ledger(LedgerSettings(database_url=made.database_url), actor="chaos") as ledger:
+    async with PostgresLedger(
+        LedgerSettings(database_url=made.database_url), actor="chaos"
+    ) as ledger:
         await made.until(lambda: time() > due.timestamp() - 0.3, "nearly due", 20)
 
         async def cancel(item: Item) -> None:

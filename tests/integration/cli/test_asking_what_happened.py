@@ -16,7 +16,7 @@ from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.delay import Delay
 from tidings.delivery.outcome import Failure, Outcome, Reason, RetryLater, Sent, Undeliverable
 from tidings.delivery.ports import ClaimRequest, Record
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.settings import LedgerSettings
 
 GREYLISTED = Failure("unavailable", "greylisted", "smtp:mx.example.com", "451 4.7.1")
@@ -41,7 +41,9 @@ def email(number: int = 1, id_: UUID | None = None) -> Attempt:
 async def made(url: str, *outcomes: Outcome) -> UUID:
     """A notification that has come to these outcomes, one after the other."""
     id_ = uuid4()
-    async with Ledger(LedgerSettings(database_url=url), actor="worker test:1:abc") as ledger:
+    async with PostgresLedger(
+        LedgerSettings(database_url=url), actor="worker test:1:abc"
+    ) as ledger:
         for number, outcome in enumerate(outcomes, start=1):
             attempt = email(number, id_)
             await ledger.claim(ClaimRequest(attempt, "worker test:1:abc/lane/1", 30, None))
@@ -90,7 +92,9 @@ async def claimed(url: str, **further: str) -> UUID:
     """A notification that a worker has just read, with these AMQP properties."""
     id_ = uuid4()
     said = read_in_its_lane(Message(body_of(id=str(id_)), "email.normal", further=further or None))
-    async with Ledger(LedgerSettings(database_url=url), actor="worker test:1:abc") as ledger:
+    async with PostgresLedger(
+        LedgerSettings(database_url=url), actor="worker test:1:abc"
+    ) as ledger:
         await ledger.claim(ClaimRequest(said, "worker test:1:abc/lane/1", 30, None))
     return id_
 

@@ -209,9 +209,9 @@ async def test_a_journal_without_an_id_is_refused_with_its_line(env: Env, tmp_pa
 async def _soundness(url: str) -> dict[str, tuple[str, ...]]:
     from datetime import UTC, datetime
 
-    from tidings.ledger import Ledger
+    from tidings.ledger import PostgresLedger
     from tidings.settings import LedgerSettings
 
-    async with Ledger(LedgerSettings(database_url=url), actor="test") as ledger:
-        sound = await ledger.audit.soundness(datetime(2000, 1, 1, tzinfo=UTC), 20)
+    async with PostgresLedger(LedgerSettings(database_url=url), actor="test") as ledger:
+        sound = await ledger.audit.examine(datetime(2000, 1, 1, tzinfo=UTC), 20)
     return {one.rule: one.examples for one in sound.broken}

@@ -7,7 +7,7 @@ from tests.integration.cli.test_asking_what_happened import REJECTED, RETRY, SEN
 from tests.support.forked import tidings
 
 from tidings.delivery.id_prefix import IdPrefix
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.settings import LedgerSettings
 
 
@@ -32,7 +32,7 @@ async def test_what_waits_is_published_again_by_id_and_the_rest_says_why_not(
         str(sent): "it is sent",
         str(unknown): "there is no such notification",
     }
-    async with Ledger(LedgerSettings(database_url=database_url), actor="test") as ledger:
+    async with PostgresLedger(LedgerSettings(database_url=database_url), actor="test") as ledger:
         story = await ledger.reports.show(IdPrefix.parse(str(waiting)))
         taken = await ledger.outbox.take(10, actor="scheduler")
     assert story is not None
@@ -57,7 +57,7 @@ async def test_filters_take_only_what_is_late_and_nothing_is_taken_unasked(
     ended = await tidings("requeue", "--state", "sent", env=env)
     assert (ended.code, "waits for no message" in ended.err) == (2, True)
     async with (
-        Ledger(LedgerSettings(database_url=database_url), actor="test") as ledger,
+        PostgresLedger(LedgerSettings(database_url=database_url), actor="test") as ledger,
         ledger.database.connection() as connection,
     ):
         await connection.execute(

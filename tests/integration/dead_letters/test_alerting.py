@@ -16,7 +16,7 @@ from tests.support.worker_rig import eventually
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.orders import FoundCircuit
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"
@@ -81,7 +81,7 @@ async def test_a_provider_that_is_down_is_told_of_once_whoever_finds_it(make_rig
         found = FoundCircuit(
             "email", "primary", Phase.OPEN, "454 no", datetime.now(UTC), probe_in=30.0
         )
-        async with Ledger(rig.settings.ledger, actor="test") as ledger, rig.archiving():
+        async with PostgresLedger(rig.settings.ledger, actor="test") as ledger, rig.archiving():
             for worker in ("one", "two", "one"):
                 await ledger.controls.say(worker, [found])
             await eventually(lambda: pager.told)

@@ -95,7 +95,7 @@ async def test_a_copy_refused_for_good_is_a_dead_letter_that_names_it(rig: DeadL
         async with rig.ledger() as ledger:
             story = await ledger.reports.show(id)
             named = await ledger.reports.recipients(id, 0)
-            soundness = await ledger.audit.soundness(dead_letter["first_failed_at"], 0.0)  # type: ignore[arg-type]  # a time
+            findings = await ledger.audit.examine(dead_letter["first_failed_at"], 0.0)  # type: ignore[arg-type]  # a time
 
     assert (dead_letter["state"], dead_letter["reason"], dead_letter["code"]) == (
         "open",
@@ -109,7 +109,7 @@ async def test_a_copy_refused_for_good_is_a_dead_letter_that_names_it(rig: DeadL
     lines = copies(named)
     assert lines is not None
     assert len(lines.renderables) == 1
-    assert (soundness.broken, soundness.unarchived) == ((), None)
+    assert (findings.broken, findings.unarchived) == ((), None)
 
 
 async def test_the_terminal_names_who_has_not_got_it_and_masks_them(

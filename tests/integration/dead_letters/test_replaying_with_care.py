@@ -63,7 +63,7 @@ async def test_a_dry_run_across_batches_counts_a_notification_once(
     from tidings.ledger.dead_letters.policies import Policies
     from tidings.ledger.dead_letters.search import DeadLetterFilter
     from tidings.operations.dead_letters import pacing
-    from tidings.operations.dead_letters.rehearsal import rehearse
+    from tidings.operations.dead_letters.dry_run import rehearse
 
     monkeypatch.setattr(pacing, "AT_ONCE", 1)
     id = uuid4()

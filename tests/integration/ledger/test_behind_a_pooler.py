@@ -12,7 +12,7 @@ from tests.support.pgbouncer import pgbouncer
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.outcome import Claimed
 from tidings.delivery.ports import Verdict
-from tidings.ledger import Ledger, migrate, migration_state
+from tidings.ledger import PostgresLedger, migrate, migration_state
 from tidings.ledger.connecting import MixedSessions, connect
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.diagnosis import diagnose
@@ -27,7 +27,7 @@ async def test_a_pooler_in_transaction_mode_is_refused_with_what_to_do(
     with pgbouncer(
         server_directory, database_url, "transaction", round_robin=round_robin
     ) as pooled:
-        async with Ledger(settings_of(pooled), actor="worker a") as ledger:
+        async with PostgresLedger(settings_of(pooled), actor="worker a") as ledger:
             with pytest.raises(ConfigurationError, match="pool_mode=session"):
                 await ledger.claim(request_of(attempt_of()))
         for at_start in (migration_state, migrate):
@@ -42,7 +42,7 @@ async def test_a_pooler_in_session_mode_does_no_harm(
     server_directory: Path, database_url: str
 ) -> None:
     with pgbouncer(server_directory, database_url, "session") as pooled:
-        async with Ledger(settings_of(pooled), actor="worker a") as ledger:
+        async with PostgresLedger(settings_of(pooled), actor="worker a") as ledger:
             assert await ledger.claim(request_of(attempt_of())) == Claimed()
         findings = await diagnose(settings_of(pooled))
         assert Verdict.FAULT not in {finding.verdict for finding in findings}

@@ -38,9 +38,9 @@ from tidings.delivery.outcome import (
 )
 from tidings.delivery.ports import ClaimRequest
 from tidings.delivery.states import FINISHED, State
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.ledger.database import PostgresDatabase
-from tidings.ledger.notifications.idempotency import Use, hold
+from tidings.ledger.notifications.idempotency import KeyUse, hold
 
 
 async def answer(ledger: LedgerRig, request: ClaimRequest) -> Claim:
@@ -583,7 +583,7 @@ async def test_a_key_is_not_taken_from_a_holder_that_is_being_replayed(
     first, second = keyed(key), keyed(key)
     await ledger.put(first, State.FAILED)
     async with ledger.database.transaction() as replay:
-        use = Use.of(first.notification)
+        use = KeyUse.of(first.notification)
         assert use is not None
         await hold(replay, [use], WEEK)
         claiming = asyncio.ensure_future(ledger.claim(request_of(second)))
@@ -658,7 +658,7 @@ async def test_expired_leases_of_a_crowd_are_taken_over_once_each(ledger: Ledger
 async def test_through_the_ledger_many_callers_share_statements(shared_database_url: str) -> None:
     attempts = [attempt_of() for _ in range(500)]
     ids = [one.id for one in attempts]
-    async with Ledger(settings_of(shared_database_url), actor="worker a") as ledger:
+    async with PostgresLedger(settings_of(shared_database_url), actor="worker a") as ledger:
         answers = await asyncio.gather(*(ledger.claim(request_of(one)) for one in attempts))
         async with ledger.database.connection() as connection:
             moments = await connection.fetchval(
@@ -673,14 +673,14 @@ async def test_through_the_ledger_many_callers_share_statements(shared_database_
 
 async def test_a_database_that_is_away_is_unavailable(unused_tcp_port: int) -> None:
     url = f"postgresql://tidings:secret@127.0.0.1:{unused_tcp_port}/tidings"
-    async with Ledger(settings_of(url), actor="worker a") as ledger:
+    async with PostgresLedger(settings_of(url), actor="worker a") as ledger:
         with pytest.raises(LedgerUnavailable) as caught:
             await ledger.claim(request_of(attempt_of()))
     assert "secret" not in str(caught.value)
 
 
 async def test_a_database_without_tables_says_what_to_do(empty_database_url: str) -> None:
-    async with Ledger(settings_of(empty_database_url), actor="worker a") as ledger:
+    async with PostgresLedger(settings_of(empty_database_url), actor="worker a") as ledger:
         with pytest.raises(ConfigurationError, match=r"notifications.*does not exist.*doctor"):
             await ledger.claim(request_of(attempt_of()))
 
@@ -703,7 +703,7 @@ async def test_a_poisoned_request_fails_alone(shared_database_url: str) -> None:
         attempt_of().notification, b"", attempt_of().lane, 0, 1, datetime.now(UTC), "\x00"
     )
     fine = [attempt_of() for _ in range(5)]
-    async with Ledger(settings_of(shared_database_url), actor="worker a") as ledger:
+    async with PostgresLedger(settings_of(shared_database_url), actor="worker a") as ledger:
         answers = await asyncio.gather(
             *(ledger.claim(request_of(one)) for one in [*fine, poison]), return_exceptions=True
         )
@@ -725,7 +725,7 @@ async def test_a_claim_whose_worker_was_cancelled_meanwhile_is_given_back(
 ) -> None:
     attempt, blocked = attempt_of(), attempt_of()
     await ledger.claimed(blocked, lease=-1.0)
-    async with Ledger(settings_of(shared_database_url), actor="worker a") as worker:
+    async with PostgresLedger(settings_of(shared_database_url), actor="worker a") as worker:
         async with ledger.database.transaction() as blocking:
             await blocking.execute("SELECT FROM notifications WHERE id = $1 FOR UPDATE", blocked.id)
             tasks = [

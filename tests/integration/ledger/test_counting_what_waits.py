@@ -6,7 +6,7 @@ from tests.support.attempts import attempt_of
 from tests.support.ledger_rig import LedgerRig, settings_of
 
 from tidings.delivery.states import State
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.scheduler.counting import count_for_ever
 from tidings.telemetry.metrics import Metrics
 
@@ -38,7 +38,7 @@ async def test_what_is_scheduled_overdue_or_a_dead_letter_is_counted(
     def value(name: str, **labels: str) -> float:
         return metrics.registry.get_sample_value(name, labels) or 0.0
 
-    counted = Ledger(
+    counted = PostgresLedger(
         settings_of("postgresql://unused"), actor="scheduler a", database=ledger_alone.database
     )
     async with asyncio.timeout(10):

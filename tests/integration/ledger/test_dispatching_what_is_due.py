@@ -12,8 +12,8 @@ from tests.support.ledger_rig import BOUNCE, LedgerRig, record_of, request_of
 from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.states import State
 from tidings.ledger.notifications.changes import Changes
-from tidings.ledger.notifications.dispatch import HEAVIEST, LEASE, Dispatch
-from tidings.ledger.notifications.holding import holding
+from tidings.ledger.notifications.dispatch import HEAVIEST, LEASE, OutboxEntry
+from tidings.ledger.notifications.outbox_lease import keep_leased
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ async def test_what_is_held_is_left_alone_until_it_is_let_go(ledger: LedgerRig) 
     await falls_due(ledger, attempt.id)
     async with asyncio.timeout(20):
         [dispatch] = await ledger.outbox.take(100, actor="one", lease=LEASE)
-        async with holding(ledger.outbox, [dispatch]):
+        async with keep_leased(ledger.outbox, [dispatch]):
             until = time.monotonic() + 1.5 * LEASE
             while time.monotonic() < until:
                 assert await taken(ledger) == []
@@ -181,7 +181,7 @@ async def test_holding_brings_nothing_back_that_was_published(ledger: LedgerRig)
     assert (await ledger.row(attempt.id))["dispatch_at"] is None
 
 
-async def due_against_the_order_of_ids(ledger: LedgerRig) -> list[Dispatch]:
+async def due_against_the_order_of_ids(ledger: LedgerRig) -> list[OutboxEntry]:
     """Two that were taken; the one with the larger id was due first."""
     smaller, larger = sorted([(await stored(ledger)).id for _ in range(2)])
     await falls_due(ledger, larger, ago=2.0)

@@ -12,7 +12,7 @@ from tests.support.ledger_rig import BOUNCE, LedgerRig, record_of, request_of, s
 
 from tidings.delivery.errors import InvalidRequest, LedgerRefused, Refused
 from tidings.delivery.states import State
-from tidings.ledger import Ledger, erasure
+from tidings.ledger import PostgresLedger, erasure
 from tidings.ledger.erasure import Erased
 from tidings.ledger.operators.processes import Process
 from tidings.operations.actor import Actor
@@ -39,7 +39,7 @@ SELECT count(*) AS n FROM (
 
 @pytest.fixture
 async def backend(database_url: str) -> AsyncIterator[Backend]:
-    async with Ledger(settings_of(database_url), actor=str(ACTOR)) as ledger:
+    async with PostgresLedger(settings_of(database_url), actor=str(ACTOR)) as ledger:
         yield Backend(Settings(), ledger)
 
 

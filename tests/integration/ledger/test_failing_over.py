@@ -19,7 +19,7 @@ from tests.support.standby import Standby, let_replicate
 
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.outcome import Claimed
-from tidings.ledger import Ledger, migrate
+from tidings.ledger import PostgresLedger, migrate
 from tidings.ledger.database import Connection, Database, PostgresDatabase
 from tidings_local.postgres import PostgreSQL
 
@@ -62,12 +62,12 @@ def of_both(first: str, second: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{userinfo}@{hosts}"))
 
 
-async def refused(ledger: Ledger, why: str) -> None:
+async def refused(ledger: PostgresLedger, why: str) -> None:
     with pytest.raises(LedgerUnavailable, match=why):
         await ledger.claim(request_of(attempt_of(), "holder"))
 
 
-async def claimed(ledger: Ledger) -> float:
+async def claimed(ledger: PostgresLedger) -> float:
     """Seconds until a notification could be claimed."""
     began, attempt = monotonic(), attempt_of()
     async with asyncio.timeout(60):
@@ -93,7 +93,7 @@ async def test_the_standby_that_was_promoted_is_found_among_the_hosts_of_the_url
     primary: PostgreSQL, standby: Standby, url: str
 ) -> None:
     settings = settings_of(of_both(standby.url("failover"), url), database_pool_size=CONNECTIONS)
-    async with Ledger(settings, actor="worker a") as ledger:
+    async with PostgresLedger(settings, actor="worker a") as ledger:
         await claimed(ledger)
         await asyncio.to_thread(primary.kill)
         with pytest.raises(LedgerUnavailable):  # by the wire that broke
@@ -108,7 +108,7 @@ async def test_no_connection_stays_with_a_standby_that_a_name_once_led_to(
 ) -> None:
     async with Relay(url) as name:
         settings = settings_of(name.url, database_pool_size=CONNECTIONS)
-        async with Ledger(settings, actor="worker a") as ledger:
+        async with PostgresLedger(settings, actor="worker a") as ledger:
             name.lead_to(standby.url())
             assert await leading_to_a_standby(ledger.database) == CONNECTIONS
             name.lead_to(url)
@@ -125,7 +125,7 @@ async def test_a_server_that_takes_no_writes_for_long_is_told_in_the_same_words_
     read_only = f'ALTER DATABASE "{name}" SET default_transaction_read_only = '
     writing = await asyncpg.connect(database_url)
     try:
-        async with Ledger(settings_of(database_url), actor="worker a") as ledger:
+        async with PostgresLedger(settings_of(database_url), actor="worker a") as ledger:
             await writing.execute(f"{read_only}on")
             gc.disable()
             for _ in range(3):
@@ -142,7 +142,7 @@ async def test_who_listens_to_a_server_that_takes_no_writes_any_more_is_told(
 ) -> None:
     wake = asyncio.Event()
     async with (
-        Ledger(settings_of(url), actor="scheduler a") as ledger,
+        PostgresLedger(settings_of(url), actor="scheduler a") as ledger,
         ledger.database.listening("tidings_due", wake) as listens,
     ):
         primary.psql("ALTER SYSTEM SET default_transaction_read_only = on")
@@ -174,7 +174,7 @@ async def test_statements_that_wait_on_a_dead_wire_do_not_fail_one_after_another
     """A firewall that forgot the connections: nobody says no, and each would use up a time limit."""
     async with Relay(database_url) as wire:
         settings = settings_of(wire.url, database_pool_size=CONNECTIONS, database_timeout=1.0)
-        async with Ledger(settings, actor="worker a") as ledger:
+        async with PostgresLedger(settings, actor="worker a") as ledger:
             await leading_to_a_standby(ledger.database)
             wire.lose()
             await refused(ledger, "no answer in time")

@@ -12,7 +12,7 @@ from tests.support.ledger_rig import LedgerRig, record_of, request_of, settings_
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.outcome import Claimed, Sent
-from tidings.ledger import Ledger, migrate
+from tidings.ledger import PostgresLedger, migrate
 from tidings_local.postgres import PostgreSQL
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -30,7 +30,7 @@ def own_database(own_postgresql: PostgreSQL) -> Iterator[str]:
     own_postgresql.drop_database("restarts")
 
 
-async def patiently_claimed(ledger: Ledger, attempt: Attempt) -> tuple[int, object]:
+async def patiently_claimed(ledger: PostgresLedger, attempt: Attempt) -> tuple[int, object]:
     """How often PostgreSQL was away, and the claim in the end."""
     request, failures = request_of(attempt, f"token {attempt.id}"), 0
     async with asyncio.timeout(60):
@@ -42,7 +42,7 @@ async def patiently_claimed(ledger: Ledger, attempt: Attempt) -> tuple[int, obje
                 await asyncio.sleep(0.05)
 
 
-async def patiently_recorded(ledger: Ledger, attempt: Attempt) -> tuple[int, bool]:
+async def patiently_recorded(ledger: PostgresLedger, attempt: Attempt) -> tuple[int, bool]:
     record, failures = record_of(attempt, f"token {attempt.id}", SENT), 0
     async with asyncio.timeout(60):
         while True:
@@ -79,7 +79,7 @@ async def test_a_restart_in_the_middle_of_claims_and_records_does_nothing_twice(
         await asyncio.to_thread(own_postgresql.kill)
         await asyncio.to_thread(own_postgresql.start)
 
-    async with Ledger(settings, actor="worker a") as ledger:
+    async with PostgresLedger(settings, actor="worker a") as ledger:
         blocker = await hold_up(own_database)
         claims = [asyncio.create_task(patiently_claimed(ledger, one)) for one in attempts]
         await some_wait_for_a_lock(own_database)

@@ -21,21 +21,21 @@ from tidings.delivery.states import State
 from tidings.ledger import steps
 from tidings.ledger.database import Database, PostgresDatabase
 from tidings.ledger.dead_letters.search import DeadLetterFilter
-from tidings.ledger.ledger import Ledger
+from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.notifications import id_search, requeue
-from tidings.ledger.notifications.requeue import Requeues, Selected
+from tidings.ledger.notifications.requeue import Requeues, StrandedPage
 from tidings.ledger.notifications.search import Filters
-from tidings.ledger.operators import soundness, statistics
+from tidings.ledger.operators import audit, statistics
+from tidings.ledger.operators.audit import LedgerAudit, LedgerFindings
+from tidings.ledger.operators.backlog import count_backlog
 from tidings.ledger.operators.reports import Reports
-from tidings.ledger.operators.soundness import LedgerAudit, Soundness
-from tidings.ledger.operators.standing import standing
-from tidings.ledger.steps import Clock
+from tidings.ledger.steps import TimeLimit
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters import edits
+from tidings.operations.dead_letters.dry_run import rehearse
 from tidings.operations.dead_letters.edits import EditRequest, FieldChange
 from tidings.operations.dead_letters.pacing import FEW as FEW_DEAD_LETTERS
-from tidings.operations.dead_letters.rehearsal import rehearse
 from tidings.settings import Settings
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ def large(postgresql_url: str, migrated_template: str) -> Iterator[str]:
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "STEP", STEP)
     monkeypatch.setattr(steps, "SCATTERED", STEP // 5)
-    monkeypatch.setattr(soundness, "STEP", STEP)
+    monkeypatch.setattr(audit, "STEP", STEP)
     monkeypatch.setattr(id_search, "AT_ONCE", STEP)
     monkeypatch.setattr(statistics, "MOST", STEP)
 
@@ -194,7 +194,7 @@ def _indexes(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
             {("notifications", "notifications_newest")},
         ),
         (
-            soundness.LOOK,
+            audit.LOOK,
             (NOW - timedelta(hours=1), None),
             {
                 ("notifications", "notifications_newest"),
@@ -250,7 +250,7 @@ async def test_a_list_goes_on_step_by_step_while_there_is_time(large: str) -> No
 
 async def test_verifying_what_is_recent_reads_only_that(large: str) -> None:
     since = datetime.now(UTC) - timedelta(hours=1)  # `NOW` may be minutes older than the rows
-    sound, read = await rows_read(large, lambda it: LedgerAudit(it).soundness(since, 20.0))
+    sound, read = await rows_read(large, lambda it: LedgerAudit(it).examine(since, 20.0))
     assert 50 < sum(sound.states.values()) < 70
     assert read["notifications"] < 70 * 40
     assert read["attempts"] < 70 * 20
@@ -258,7 +258,7 @@ async def test_verifying_what_is_recent_reads_only_that(large: str) -> None:
 
 async def test_verifying_everything_goes_step_by_step_and_finds_the_same(large: str) -> None:
     async with PostgresDatabase(settings_of(large)) as database:
-        sound = await LedgerAudit(database).soundness(NOW - timedelta(days=60), 20.0)
+        sound = await LedgerAudit(database).examine(NOW - timedelta(days=60), 20.0)
     assert sum(sound.states.values()) == ROWS
     assert sound.unarchived is not None
     assert sound.unarchived.count == sound.states[State.UNKNOWN] + sound.states[State.FAILED] == 40
@@ -268,8 +268,8 @@ async def test_verifying_everything_goes_step_by_step_and_finds_the_same(large: 
 async def test_verifying_for_a_moment_says_how_far_it_came(large: str) -> None:
     told: list[tuple[int, datetime | None]] = []
 
-    async def look(database: Database) -> Soundness:
-        return await LedgerAudit(database).soundness(
+    async def look(database: Database) -> LedgerFindings:
+        return await LedgerAudit(database).examine(
             None, 20.0, patience=0, progress=lambda seen, since: told.append((seen, since))
         )
 
@@ -328,7 +328,7 @@ async def test_what_waits_for_its_message_is_looked_for_among_the_newest(
     def requeues(database: Database) -> Requeues:
         return Requeues(database, after=900.0)
 
-    async def moment(database: Database) -> Selected:
+    async def moment(database: Database) -> StrandedPage:
         return await requeues(database).select_newest(states, None, 60.0, 100, patience=0)
 
     some, read = await rows_read(large, moment)
@@ -347,12 +347,12 @@ async def test_a_rehearsal_looks_at_some_dead_letters_and_says_at_how_many(
     large: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(edits, "PATIENCE", 0)
-    async with Ledger(settings_of(large), actor="test") as ledger:
+    async with PostgresLedger(settings_of(large), actor="test") as ledger:
         chosen = (
             await ledger.dead_letters.search.select(DeadLetterFilter(fingerprint="3"))
         ).dead_letters
         some, every = [
-            await rehearse(ledger, chosen, lambda _: None, force=False, clock=Clock(patience))
+            await rehearse(ledger, chosen, lambda _: None, force=False, clock=TimeLimit(patience))
             for patience in (0, None)
         ]
         request = EditRequest(chosen, FieldChange(("locale=de",)), rehearsed=True)
@@ -377,7 +377,7 @@ async def test_statistics_count_the_newest_unless_the_whole_is_wanted(large: str
 
 
 async def test_what_stands_open_is_counted_without_the_closed_dead_letters(large: str) -> None:
-    now, read = await rows_read(large, standing)
+    now, read = await rows_read(large, count_backlog)
     assert sum(one.count for one in now.open.values()) == 429
     assert read["dead_letters"] <= 429
 

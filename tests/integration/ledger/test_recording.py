@@ -19,7 +19,7 @@ from tidings.delivery.attempt import Attempt
 from tidings.delivery.delay import Delay
 from tidings.delivery.outcome import Failure, Outcome, Reason, RetryLater, Sent, Undeliverable
 from tidings.delivery.states import State
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 
 SENT = Sent("smtp:relay", "queued as 4711", "250")
 
@@ -257,7 +257,7 @@ async def test_claims_and_records_through_the_ledger_meet_in_any_order(
 ) -> None:
     attempts = [attempt_of() for _ in range(200)]
 
-    async with Ledger(settings_of(shared_database_url, batch_size=17), actor="w") as ledger:
+    async with PostgresLedger(settings_of(shared_database_url, batch_size=17), actor="w") as ledger:
 
         async def see_through(attempt: Attempt) -> bool:
             await ledger.claim(request_of(attempt, f"token {attempt.id}"))

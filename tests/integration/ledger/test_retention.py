@@ -17,7 +17,7 @@ from tidings.ledger import retention
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.dead_letters.closing import Closings
 from tidings.ledger.partitions import Partitions
-from tidings.ledger.retention import Count, Done, Periods, Retention
+from tidings.ledger.retention import PartitionCount, Retention, RetentionPeriods, RetentionStep
 
 DAY = 86_400.0
 NOW = datetime.now(UTC)
@@ -72,11 +72,11 @@ async def places(rig: LedgerRig) -> dict[UUID, str]:
     return found
 
 
-async def run(rig: LedgerRig, periods: Periods) -> list[Done]:
+async def run(rig: LedgerRig, periods: RetentionPeriods) -> list[RetentionStep]:
     return [done async for done in Retention(rig.database, periods).run(NOW.date())]
 
 
-async def counts(rig: LedgerRig, periods: Periods) -> Mapping[str, Count]:
+async def counts(rig: LedgerRig, periods: RetentionPeriods) -> Mapping[str, PartitionCount]:
     return await Retention(rig.database, periods).counts(NOW.date())
 
 
@@ -92,7 +92,7 @@ async def test_a_week_that_is_over_goes_and_what_must_live_on_moves(rig: LedgerR
     await make_dead_letter(rig, gone, "discarded")
     await make_dead_letter(rig, open_, "open")
     before = await weeks(rig)
-    done = await run(rig, Periods(30 * DAY, {"cancelled": 365 * DAY}))
+    done = await run(rig, RetentionPeriods(30 * DAY, {"cancelled": 365 * DAY}))
     assert [one.moved for one in done if one.deleted is None] == [3, 0, 0]
     found = await places(rig)
     assert {id for id, place in found.items() if place == "notifications_default"} == {
@@ -119,8 +119,8 @@ async def test_what_is_in_the_default_partition_goes_row_by_row(
         await put(rig, State.RETRYING, id=uuid4()),
         await put(rig, State.SENT, NOW - timedelta(days=29), id=uuid4()),
     ]
-    done = await run(rig, Periods(30 * DAY))
-    assert Done("notifications_default", 5) in done
+    done = await run(rig, RetentionPeriods(30 * DAY))
+    assert RetentionStep("notifications_default", 5) in done
     assert sorted(await places(rig)) == sorted(kept)
 
 
@@ -129,7 +129,7 @@ async def test_a_state_with_a_shorter_period_goes_before_its_week(rig: LedgerRig
     sent = await put(rig, State.SENT)
     await rig.execute("UPDATE notifications SET reason = state WHERE state = 'cancelled'")
     before = await weeks(rig)
-    await run(rig, Periods(365 * DAY, {"cancelled": 7 * DAY}))
+    await run(rig, RetentionPeriods(365 * DAY, {"cancelled": 7 * DAY}))
     assert list(await places(rig)) == [sent]
     assert await weeks(rig) == before
 
@@ -140,7 +140,7 @@ async def test_a_week_of_which_much_lives_on_stays_and_loses_what_is_over(
     monkeypatch.setattr(retention, "MOST_MOVED", 1)
     await put(rig, State.SENT)
     kept = [await put(rig, State.RETRYING), await put(rig, State.QUEUED)]
-    await run(rig, Periods(30 * DAY))
+    await run(rig, RetentionPeriods(30 * DAY))
     found = await places(rig)
     assert sorted(found) == sorted(kept)
     assert "notifications_default" not in found.values()
@@ -150,7 +150,7 @@ async def test_a_week_of_which_much_lives_on_stays_and_loses_what_is_over(
 async def test_nothing_goes_where_all_is_kept_for_ever(rig: LedgerRig) -> None:
     ids = [await put(rig, State.SENT), await put(rig, State.SENT, id=uuid4())]
     await make_dead_letter(rig, None, "replayed")
-    await run(rig, Periods(0))
+    await run(rig, RetentionPeriods(0))
     assert sorted(await places(rig)) == sorted(ids)
     assert len(await rig.fetch("SELECT FROM dead_letters")) == 1
 
@@ -162,7 +162,7 @@ async def test_what_ended_or_was_discarded_today_stays_whatever_period_is_asked_
     await rig.execute("UPDATE notifications SET finished_at = now() WHERE id = $1", ended)
     dead_letter = await make_dead_letter(rig, discarded, "open")
     await Closings(rig.database).discard([dead_letter], "no use", actor="jane")
-    await run(rig, Periods(1))
+    await run(rig, RetentionPeriods(1))
     assert sorted(await places(rig)) == sorted([ended, discarded])
 
 
@@ -170,8 +170,8 @@ async def test_what_waits_to_be_published_again_stays_until_it_is(rig: LedgerRig
     """Its dead letter never arrived: the row is the last copy."""
     pending = [await put(rig, State.FAILED), await put(rig, State.FAILED, id=uuid4())]
     await rig.execute("UPDATE notifications SET dispatch_at = now()")
-    assert {count.over for count in (await counts(rig, Periods(30 * DAY))).values()} == {0}
-    await run(rig, Periods(30 * DAY))
+    assert {count.over for count in (await counts(rig, RetentionPeriods(30 * DAY))).values()} == {0}
+    await run(rig, RetentionPeriods(30 * DAY))
     assert sorted(await places(rig)) == sorted(pending)
 
 
@@ -184,13 +184,13 @@ async def test_what_is_being_archived_is_left_alone(rig: LedgerRig, database_url
         await archive.execute(DEAD_LETTER, uuid4(), archived, "open", LONG_AGO)
         [row] = await rig.fetch(
             "SELECT deleted FROM tidings_delete_over('notifications_default', $1::jsonb, false, 1, NULL, NULL, 10)",
-            Periods(30 * DAY).json,
+            RetentionPeriods(30 * DAY).json,
         )
         assert row["deleted"] == 0
         await archive.execute("COMMIT")
     finally:
         await archive.close()
-    await run(rig, Periods(30 * DAY))
+    await run(rig, RetentionPeriods(30 * DAY))
     assert list(await places(rig)) == [archived]
 
 
@@ -199,7 +199,7 @@ async def test_what_is_being_archived_is_left_alone(rig: LedgerRig, database_url
 )
 async def test_no_function_takes_a_week_that_has_not_ended(rig: LedgerRig, statement: str) -> None:
     monday = NOW.date() - timedelta(days=NOW.weekday())
-    values = (monday, Periods(1).json)[: statement.count("$")]
+    values = (monday, RetentionPeriods(1).json)[: statement.count("$")]
     with pytest.raises(LedgerUnavailable, match="no partition that has ended"):
         await rig.fetch(f"SELECT tidings_{statement}", *values)
 
@@ -223,13 +223,13 @@ async def test_a_week_in_use_stays_open_and_goes_later(rig: LedgerRig, database_
     await idle.execute("BEGIN; SELECT FROM attempts_default")
     try:
         with pytest.raises(LedgerUnavailable):
-            await run(rig, Periods(30 * DAY))
+            await run(rig, RetentionPeriods(30 * DAY))
         [due] = await rig.outbox.take(10, actor="scheduler")
         assert due.id == waiting
         await rig.claimed(attempt_of(id=id_at(LONG_AGO)))
     finally:
         await idle.close()
-    await run(rig, Periods(30 * DAY))
+    await run(rig, RetentionPeriods(30 * DAY))
     found = await rig.fetch(PLACES)
     assert {row["place"] for row in found} == {"notifications_default"}
     assert len(found) == 2
@@ -255,7 +255,7 @@ async def test_what_changes_while_a_week_is_read_lives_on(
                 rig.fetch(
                     "SELECT tidings_retire_partition($1, $2::jsonb, 10)",
                     MONDAY,
-                    Periods(30 * DAY).json,
+                    RetentionPeriods(30 * DAY).json,
                 )
             )
             await asyncio.sleep(0.5)
@@ -263,7 +263,7 @@ async def test_what_changes_while_a_week_is_read_lives_on(
             await other.execute("COMMIT")
     finally:
         await other.close()
-    await run(rig, Periods(30 * DAY))
+    await run(rig, RetentionPeriods(30 * DAY))
     assert sorted(await places(rig)) == sorted([replayed, archived])
 
 
@@ -273,9 +273,11 @@ async def test_a_round_that_was_cut_off_is_finished_by_the_next(rig: LedgerRig) 
     await rig.fetch("SELECT tidings_watch_partition($1)", MONDAY)
     changed = await put(rig, State.QUEUED)
     await rig.fetch(
-        "SELECT tidings_retire_partition($1, $2::jsonb, 10)", MONDAY, Periods(30 * DAY).json
+        "SELECT tidings_retire_partition($1, $2::jsonb, 10)",
+        MONDAY,
+        RetentionPeriods(30 * DAY).json,
     )
-    await run(rig, Periods(30 * DAY))
+    await run(rig, RetentionPeriods(30 * DAY))
     assert sorted(await places(rig)) == sorted([waiting, changed])
     assert not await rig.fetch(
         "SELECT FROM pg_class WHERE relname ~ $1", f"^notifications_{MONDAY:%Y%m%d}(_retired)?$"
@@ -290,7 +292,7 @@ async def test_only_what_was_retired_is_dropped(rig: LedgerRig) -> None:
         "CREATE TABLE events_default PARTITION OF events DEFAULT;"
         + "".join(f"CREATE TABLE {name} (id uuid);" for name in others)
     )
-    await run(rig, Periods(30 * DAY))
+    await run(rig, RetentionPeriods(30 * DAY))
     await Partitions(rig.database).add_missing(NOW.date() + timedelta(weeks=4))
     left = await rig.fetch("SELECT relname FROM pg_class WHERE relname = ANY($1)", others)
     assert len(left) == 2
@@ -307,9 +309,9 @@ async def test_a_partition_of_many_weeks_loses_row_by_row_what_is_over(rig: Ledg
     gone = await put(rig, State.SENT, NOW - timedelta(weeks=20))
     unfinished = await put(rig, State.RETRYING, NOW - timedelta(weeks=20))
     name = f"notifications_{since:%Y%m%d}"
-    periods = Periods(12 * 7 * DAY)
+    periods = RetentionPeriods(12 * 7 * DAY)
     counted = (await counts(rig, periods))[name]
-    assert Done(name, 1) in await run(rig, periods)
+    assert RetentionStep(name, 1) in await run(rig, periods)
     assert (counted.stored, counted.over) == (2, 1)
     assert list(await places(rig)) == [unfinished]
     assert gone
@@ -323,7 +325,7 @@ async def test_a_closed_dead_letter_stays_for_as_long_as_it_would_be_missed(rig:
             dead_letter,
             days,
         )
-    await run(rig, Periods(DAY))
+    await run(rig, RetentionPeriods(DAY))
     assert len(await rig.fetch("SELECT FROM dead_letters")) == 1
 
 
@@ -336,6 +338,6 @@ async def test_keys_and_workers_that_are_gone_are_forgotten(rig: LedgerRig) -> N
         "INSERT INTO circuits SELECT 'email', 'p', w, 'open', '', now(), NULL, now() - a * interval '1 day'"
         " FROM (VALUES ('old', 2), ('new', 0)) AS v (w, a)"
     )
-    await run(rig, Periods(0))
+    await run(rig, RetentionPeriods(0))
     assert await rig.fetch("SELECT key FROM idempotency_holders") == [{"key": "new"}]
     assert await rig.fetch("SELECT worker FROM circuits") == [{"worker": "new"}]

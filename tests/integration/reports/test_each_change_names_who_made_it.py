@@ -10,7 +10,7 @@ from tidings.operations import channels, notifications, topology
 from tidings.operations.actor import Actor
 from tidings.operations.backend import opened
 from tidings.operations.channels import HistoryRequest, OrderRequest
-from tidings.operations.notifications import CancelRequest, ShowRequest, StoryView
+from tidings.operations.notifications import CancelRequest, NotificationView, ShowRequest
 from tidings.operations.requeues import RequeueRequest, requeue
 from tidings.settings import Settings
 
@@ -33,7 +33,7 @@ async def test_each_change_names_the_person_or_key_that_made_it(
         orders = await channels.history(backend, HistoryRequest("email", 2))
         with pytest.raises(InvalidRequest) as refusal:
             await channels.disable_provider(backend, JANE, OrderRequest("email", "backup"))
-    assert isinstance(view, StoryView)
+    assert isinstance(view, NotificationView)
     changes = [one for one in view.story.history if not one.of_an_attempt and one.before]
     assert [one.actor for one in changes] == ["console jane", "api-key shop"]
     assert [one.actor for one in orders] == ["api-key shop", "console jane"]

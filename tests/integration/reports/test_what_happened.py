@@ -26,10 +26,10 @@ from tidings.delivery.outcome import (
 )
 from tidings.delivery.ports import ClaimRequest, Record
 from tidings.delivery.states import State
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.ledger.notifications.changes import Cancelled
+from tidings.ledger.notifications.details import AttemptRow, Transition
 from tidings.ledger.notifications.search import Filters
-from tidings.ledger.notifications.stories import AttemptRow, Change
 from tidings.settings import LedgerSettings
 
 TOKEN = "worker test:1:abc"
@@ -37,9 +37,9 @@ GREYLISTED = Failure("unavailable", "greylisted", "smtp:mx.example.com", "451 4.
 
 
 @pytest.fixture
-async def ledger(database_url: str) -> AsyncIterator[Ledger]:
+async def ledger(database_url: str) -> AsyncIterator[PostgresLedger]:
     settings = LedgerSettings(database_url=database_url)
-    async with Ledger(settings, actor=TOKEN) as ledger:
+    async with PostgresLedger(settings, actor=TOKEN) as ledger:
         yield ledger
 
 
@@ -60,7 +60,7 @@ def again(attempt: Attempt, number: int) -> Attempt:
     return read_in_its_lane(Message(attempt.body, attempt.lane.key, headers))
 
 
-async def made(ledger: Ledger, attempt: Attempt, *outcomes: Outcome) -> UUID:
+async def made(ledger: PostgresLedger, attempt: Attempt, *outcomes: Outcome) -> UUID:
     """Claim and record one attempt for each outcome."""
     for number, outcome in enumerate(outcomes, start=attempt.number):
         trial = again(attempt, number)
@@ -71,11 +71,11 @@ async def made(ledger: Ledger, attempt: Attempt, *outcomes: Outcome) -> UUID:
     return attempt.id
 
 
-async def claim(ledger: Ledger, attempt: Attempt) -> Claim:
+async def claim(ledger: PostgresLedger, attempt: Attempt) -> Claim:
     return await ledger.claim(ClaimRequest(attempt, TOKEN, lease=30, expires_at=None))
 
 
-async def accepted_at(ledger: Ledger, id_: UUID, moment: datetime) -> None:
+async def accepted_at(ledger: PostgresLedger, id_: UUID, moment: datetime) -> None:
     """As if it had been accepted then."""
     async with ledger.database.connection() as connection:
         await connection.execute(
@@ -84,7 +84,7 @@ async def accepted_at(ledger: Ledger, id_: UUID, moment: datetime) -> None:
 
 
 async def test_a_story_tells_every_attempt_and_every_change_once_and_in_order(
-    ledger: Ledger,
+    ledger: PostgresLedger,
 ) -> None:
     attempt = an_attempt(channel="email", user_id="u1", entity={"type": "order", "id": "10042"})
     retry = RetryLater(GREYLISTED, Delay(60), 2)
@@ -95,9 +95,10 @@ async def test_a_story_tells_every_attempt_and_every_change_once_and_in_order(
     assert story.notification.entity_id == "10042"
     assert story.body == attempt.body
     told = [
-        (type(one), one.after if isinstance(one, Change) else one.state) for one in story.timeline
+        (type(one), one.after if isinstance(one, Transition) else one.state)
+        for one in story.timeline
     ]
-    assert told == [(Change, "queued"), (AttemptRow, State.RETRYING), (AttemptRow, State.SENT)]
+    assert told == [(Transition, "queued"), (AttemptRow, State.RETRYING), (AttemptRow, State.SENT)]
     first, second = story.attempts
     assert (first.code, first.kind, first.retry_delay) == ("451 4.7.1", "unavailable", 60)
     assert (second.reference, second.duration_ms) == ("4XyZ", 250)
@@ -105,7 +106,7 @@ async def test_a_story_tells_every_attempt_and_every_change_once_and_in_order(
     assert all(one.at <= other.at for one, other in pairwise(story.history))
 
 
-async def test_an_id_is_found_by_its_first_digits(ledger: Ledger) -> None:
+async def test_an_id_is_found_by_its_first_digits(ledger: PostgresLedger) -> None:
     attempt = an_attempt()
     await made(ledger, attempt, Sent("twilio"))
     story = await ledger.reports.show(IdPrefix.parse(str(attempt.id)[:10].upper()))
@@ -113,7 +114,7 @@ async def test_an_id_is_found_by_its_first_digits(ledger: Ledger) -> None:
     assert story.notification.id == attempt.id
 
 
-async def test_four_digits_name_an_id_that_only_begins_so(ledger: Ledger) -> None:
+async def test_four_digits_name_an_id_that_only_begins_so(ledger: PostgresLedger) -> None:
     for one in ("7a3f0000-0000-4000-8000-000000000001", "11117a3f-0000-4000-8000-00000000beef"):
         await made(ledger, an_attempt(id=one), Sent("twilio"))
     find = ledger.reports.find
@@ -125,7 +126,7 @@ async def test_four_digits_name_an_id_that_only_begins_so(ledger: Ledger) -> Non
 
 
 async def test_ids_of_the_same_minute_are_told_apart_by_any_of_their_later_digits(
-    ledger: Ledger,
+    ledger: PostgresLedger,
 ) -> None:
     ids = [f"0193a5c4-2c00-7{number}-8000-000000{number}041" for number in (123, 456)]
     for one in ids:
@@ -138,7 +139,7 @@ async def test_ids_of_the_same_minute_are_told_apart_by_any_of_their_later_digit
 
 
 async def test_digits_that_several_ids_begin_with_are_refused_and_all_are_named(
-    ledger: Ledger,
+    ledger: PostgresLedger,
 ) -> None:
     twins = [str(UUID(int=(0x0192F0C1 << 96) + number)) for number in (1, 2)]
     for twin in twins:
@@ -154,7 +155,7 @@ def test_what_is_no_id_is_refused_in_words(text: str) -> None:
         IdPrefix.parse(text)
 
 
-async def test_an_unknown_id_has_no_story(ledger: Ledger) -> None:
+async def test_an_unknown_id_has_no_story(ledger: PostgresLedger) -> None:
     assert await ledger.reports.show(uuid4()) is None
     assert await ledger.reports.show(IdPrefix.parse("01234567")) is None
     assert await ledger.reports.dead_letters(IdPrefix.parse("01234567")) == ()
@@ -175,7 +176,7 @@ async def test_an_unknown_id_has_no_story(ledger: Ledger) -> None:
     ids=str,
 )
 async def test_each_filter_finds_the_one_and_leaves_the_other(
-    ledger: Ledger, filters: Filters
+    ledger: PostgresLedger, filters: Filters
 ) -> None:
     wanted = an_attempt(
         channel="email", category="receipt", user_id="u1", entity={"type": "order", "id": "10042"}
@@ -190,7 +191,7 @@ async def test_each_filter_finds_the_one_and_leaves_the_other(
 
 
 async def test_a_list_is_newest_first_and_goes_on_where_the_last_page_ended(
-    ledger: Ledger,
+    ledger: PostgresLedger,
 ) -> None:
     moment = datetime(2026, 6, 2, tzinfo=UTC)
     ids = [await made(ledger, an_attempt(), Sent("twilio")) for _ in range(5)]
@@ -207,7 +208,7 @@ async def test_a_list_is_newest_first_and_goes_on_where_the_last_page_ended(
     assert set(pages[3:]) == set(ids[:2])
 
 
-async def test_statistics_count_and_divide(ledger: Ledger) -> None:
+async def test_statistics_count_and_divide(ledger: PostgresLedger) -> None:
     rejected = Undeliverable(Reason.REJECTED, Failure("rejected", "no"))
     retry = RetryLater(GREYLISTED, Delay(60), 2)
     since = datetime.now(UTC) - timedelta(hours=1)
@@ -231,7 +232,9 @@ async def test_statistics_count_and_divide(ledger: Ledger) -> None:
     assert sms.p50 is None
 
 
-async def test_statistics_count_no_try_of_what_expired_before_it_was_tried(ledger: Ledger) -> None:
+async def test_statistics_count_no_try_of_what_expired_before_it_was_tried(
+    ledger: PostgresLedger,
+) -> None:
     late = Undeliverable(Reason.EXPIRED, Failure("expired", "not delivered before noon"))
     await made(ledger, an_attempt(channel="email"), Sent("smtp"))
     await made(ledger, an_attempt(channel="email"), late)
@@ -245,7 +248,7 @@ async def test_statistics_count_no_try_of_what_expired_before_it_was_tried(ledge
     assert (story.notification.attempts_made, story.notification.data["attempt"]) == (0, 0)
 
 
-async def test_time_to_delivery_counts_from_when_it_was_due(ledger: Ledger) -> None:
+async def test_time_to_delivery_counts_from_when_it_was_due(ledger: PostgresLedger) -> None:
     now = datetime.now(UTC)
     ids = [await made(ledger, an_attempt(), Sent("twilio")) for _ in range(3)]
     async with ledger.database.connection() as connection:
@@ -262,7 +265,7 @@ async def test_time_to_delivery_counts_from_when_it_was_due(ledger: Ledger) -> N
     assert stats.total.p99 == pytest.approx(600, rel=0.05)
 
 
-async def test_time_to_delivery_leaves_out_what_was_replayed(ledger: Ledger) -> None:
+async def test_time_to_delivery_leaves_out_what_was_replayed(ledger: PostgresLedger) -> None:
     """It waited for a person, for hours perhaps, and says nothing of how fast Tidings is."""
     at_once, replayed = [await made(ledger, an_attempt(), Sent("twilio")) for _ in range(2)]
     async with ledger.database.connection() as connection:
@@ -277,7 +280,7 @@ async def test_time_to_delivery_leaves_out_what_was_replayed(ledger: Ledger) -> 
     assert (stats.total.accepted, stats.total.succeeded) == (2, 2)
 
 
-async def test_statistics_of_nothing_divide_by_nothing(ledger: Ledger) -> None:
+async def test_statistics_of_nothing_divide_by_nothing(ledger: PostgresLedger) -> None:
     stats = await ledger.reports.stats(datetime.now(UTC))
     assert stats.states == {}
     assert (stats.total.accepted, stats.total.success_rate, stats.total.retry_rate) == (
@@ -288,7 +291,7 @@ async def test_statistics_of_nothing_divide_by_nothing(ledger: Ledger) -> None:
 
 
 async def test_what_waits_to_be_retried_can_be_cancelled_and_its_message_is_then_forgotten(
-    ledger: Ledger,
+    ledger: PostgresLedger,
 ) -> None:
     attempt = an_attempt()
     await made(ledger, attempt, RetryLater(GREYLISTED, Delay(60), 2))
@@ -303,7 +306,7 @@ async def test_what_waits_to_be_retried_can_be_cancelled_and_its_message_is_then
     assert (last.actor, last.reason) == ("cli jane@desk", "wrong customer")
 
 
-async def test_what_is_scheduled_can_be_cancelled_and_is_never_due(ledger: Ledger) -> None:
+async def test_what_is_scheduled_can_be_cancelled_and_is_never_due(ledger: PostgresLedger) -> None:
     due = datetime.now(UTC) + timedelta(hours=1)
     attempt = an_attempt(scheduled_at=due.isoformat())
     await claim(ledger, attempt)
@@ -314,7 +317,9 @@ async def test_what_is_scheduled_can_be_cancelled_and_is_never_due(ledger: Ledge
     assert await ledger.outbox.seconds_to_next() is None
 
 
-async def test_what_is_sent_sending_cancelled_or_unknown_is_not_cancelled(ledger: Ledger) -> None:
+async def test_what_is_sent_sending_cancelled_or_unknown_is_not_cancelled(
+    ledger: PostgresLedger,
+) -> None:
     sent = await made(ledger, an_attempt(), Sent("twilio"))
     with pytest.raises(Refused, match="it has ended as sent"):
         await ledger.changes.cancel(sent, actor="cli", reason="x")

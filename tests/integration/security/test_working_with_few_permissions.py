@@ -29,11 +29,11 @@ from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, Rejec
 from tidings.delivery.outcome import Claimed, Sent
 from tidings.delivery.ports import SendRequest, Verdict
 from tidings.delivery.states import State
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.diagnosis import diagnose
 from tidings.ledger.partitions import Partitions
-from tidings.ledger.retention import Periods, Retention
+from tidings.ledger.retention import Retention, RetentionPeriods
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.plan import Plan
@@ -241,7 +241,7 @@ async def test_a_person_is_erased_with_what_a_scheduler_was_granted_and_else_not
     database_url: str, app_url: str
 ) -> None:
     attempt, request = attempt_of(), EraseRequest("ada@example.com", None, "request 118")
-    async with Ledger(settings_of(app_url), actor="test") as ledger:
+    async with PostgresLedger(settings_of(app_url), actor="test") as ledger:
         await LedgerRig(ledger.database).put(attempt, State.SENT)
         backend, actor = Backend(Settings(), ledger), Actor("cli", "jane@desk")
         with pytest.raises(ConfigurationError, match="permission denied for function"):
@@ -284,7 +284,7 @@ async def test_a_scheduler_retires_a_week_while_workers_change_it(
         await rig.fetch("SELECT tidings_watch_partition($1)", monday)
         attempt = attempt_of(id=id_at(long_ago))
         await rig.claimed(attempt)
-        retention = Retention(database, Periods(30 * 86_400.0))
+        retention = Retention(database, RetentionPeriods(30 * 86_400.0))
         [moved, *_] = [step.moved async for step in retention.run(datetime.now(UTC).date())]
         assert moved == 1
         assert await rig.records.record([record_of(attempt, HOLDER, Sent("smtp:relay", "x"))]) == [

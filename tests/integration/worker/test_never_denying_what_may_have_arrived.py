@@ -11,7 +11,7 @@ from tests.support.worker_rig import Rig
 from tidings.delivery.errors import DeliveryError, OutcomeUnknown, Rejected, Unavailable
 from tidings.delivery.outcome import Claimed
 from tidings.delivery.ports import ClaimRequest, SendRequest
-from tidings.ledger import Ledger
+from tidings.ledger import PostgresLedger
 from tidings_events.routing import Headers
 
 LOST = OutcomeUnknown("no reply after the final dot")
@@ -71,7 +71,7 @@ async def test_one_whose_worker_vanished_and_that_has_expired_since_is_unknown(
         pass  # what it needs is declared
     soon = datetime.now(UTC) + timedelta(seconds=0.5)
     id = await rig.publish(expires_at=soon.isoformat())
-    async with Ledger(rig.settings.ledger, actor="vanished") as ledger:
+    async with PostgresLedger(rig.settings.ledger, actor="vanished") as ledger:
         attempt = read_in_its_lane(message_of(id=str(id), expires_at=soon.isoformat()))
         assert await ledger.claim(ClaimRequest(attempt, "vanished/1", 0.4, soon)) == Claimed()
         await asyncio.sleep((soon - datetime.now(UTC)).total_seconds())

@@ -16,7 +16,7 @@ from tidings.cli.dead_letter_views import dead_letters_table, told
 from tidings.cli.harmless import HarmlessConsole
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
-from tidings.operations.dead_letters.looks import in_full
+from tidings.operations.dead_letters.lookup import in_full
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings_events.routing import Headers
 

@@ -11,8 +11,8 @@ from tidings.cli.harmless import HarmlessConsole
 from tidings.cli.rows import Rows
 from tidings.delivery.outcome import Reason
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
-from tidings.ledger.dead_letters.search import Group
-from tidings.operations.dead_letters.looks import DeadLetterGroups
+from tidings.ledger.dead_letters.search import DeadLetterGroup
+from tidings.operations.dead_letters.lookup import DeadLetterGroups
 from tidings.operations.dead_letters.views import DeadLetterView
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -46,8 +46,8 @@ def dead_letter() -> DeadLetterView:
     return DeadLetterView.of(StoredDeadLetter.of({**row, **told}), reveal=False)
 
 
-def group() -> Group:
-    return Group(
+def group() -> DeadLetterGroup:
+    return DeadLetterGroup(
         fingerprint=GROUP,
         dead_letters=12_345,
         channel="whatsapp",

@@ -37,19 +37,19 @@ from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
-from tidings.ledger.dead_letters.search import Group
+from tidings.ledger.dead_letters.search import DeadLetterGroup
+from tidings.ledger.notifications.details import NotificationSummary
 from tidings.ledger.notifications.requeue import Stranded
-from tidings.ledger.notifications.stories import Summary
+from tidings.ledger.operators.audit import JournalFindings
+from tidings.ledger.operators.backlog import Backlog, OpenDeadLetters
 from tidings.ledger.operators.processes import KnownProcess
-from tidings.ledger.operators.soundness import Journaled
-from tidings.ledger.operators.standing import OpenDeadLetters, Standing
 from tidings.ledger.operators.statistics import Rates, Statistics
 from tidings.operations.audit import AuditView
-from tidings.operations.channels import DELIVERING, Condition
-from tidings.operations.dead_letters.looks import DeadLetterGroups
+from tidings.operations.channels import DELIVERING, ChannelStatus
+from tidings.operations.dead_letters.lookup import DeadLetterGroups
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.notifications import ListedView
-from tidings.operations.retention import Place, RehearsedPlace
+from tidings.operations.retention import PartitionPreview, RetainedPartition
 from tidings.settings import Settings
 from tidings.templates import Level, Problem, TemplateInfo
 
@@ -69,7 +69,7 @@ def no_width_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
-def notification(**fields: Any) -> Summary:
+def notification(**fields: Any) -> NotificationSummary:
     known: dict[str, Any] = {
         "id": ID,
         "channel": "whatsapp",
@@ -82,7 +82,9 @@ def notification(**fields: Any) -> Summary:
         "failure_code": "550 5.1.1",
         "failure_message": WHY,
     }
-    return Summary(**{**dict.fromkeys(Summary.__dataclass_fields__), **known, **fields})
+    return NotificationSummary(
+        **{**dict.fromkeys(NotificationSummary.__dataclass_fields__), **known, **fields}
+    )
 
 
 def dead_letter() -> StoredDeadLetter:
@@ -109,8 +111,8 @@ def dead_letter() -> StoredDeadLetter:
     return StoredDeadLetter.of({**row, **told})
 
 
-def group() -> Group:
-    return Group(
+def group() -> DeadLetterGroup:
+    return DeadLetterGroup(
         fingerprint="3e6c7556e063",
         dead_letters=1_234_567,
         channel="whatsapp",
@@ -137,7 +139,7 @@ PROCESS: Final = KnownProcess(
     seen_at=NOW,
     running=False,
 )
-CONDITION: Final = Condition(
+CONDITION: Final = ChannelStatus(
     "whatsapp", "their-primary-account", DELIVERING, NOW, WHY, workers=1, serving=2
 )
 ORDER: Final = Order(
@@ -156,7 +158,7 @@ TEMPLATE: Final = TemplateInfo(
     (Problem(Level.ERROR, "order-shipped/de/text.j2", "is empty"),),
 )
 EMPTY: Final = replace(TEMPLATE, name="otp", variables=(), problems=())
-JOURNAL: Final = Journaled(COUNTS, 0, ())
+JOURNAL: Final = JournalFindings(COUNTS, 0, ())
 SOUND: Final = AuditView(COUNTS, None, JOURNAL, ())
 
 TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
@@ -179,7 +181,7 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     statistics._rates: lambda: statistics._rates(KNOWN),
     statistics._states: lambda: statistics._states(KNOWN),
     statistics._open_dead_letters: lambda: statistics._open_dead_letters(
-        Standing(0, 0, {("whatsapp", "outcome_unknown"): OpenDeadLetters(1_234_567, 9e7)})
+        Backlog(0, 0, {("whatsapp", "outcome_unknown"): OpenDeadLetters(1_234_567, 9e7)})
     ),
     statistics._busy: lambda: statistics._busy(
         [
@@ -190,12 +192,14 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     requeue._table: lambda: requeue._table([Stranded(ID, 0, 1, State.RETRYING, "whatsapp")]),
     retention._places: lambda: retention._places(
         [
-            Place("notifications_20261116", NOW.date(), NOW.date(), 7_000_000_000, NOW.date()),
-            Place("notifications_default", None, None, 1_000_000, None),
+            RetainedPartition(
+                "notifications_20261116", NOW.date(), NOW.date(), 7_000_000_000, NOW.date()
+            ),
+            RetainedPartition("notifications_default", None, None, 1_000_000, None),
         ]
     ),
     retention._rehearsal: lambda: retention._rehearsal(
-        [RehearsedPlace("notifications_20261116", 5_000_000, 4_999_000, dropped=True)]
+        [PartitionPreview("notifications_20261116", 5_000_000, 4_999_000, dropped=True)]
     ),
     audit._states: lambda: audit._states(SOUND),
 }

@@ -10,7 +10,7 @@ import pytest
 from tidings.cli.harmless import HarmlessConsole
 from tidings.cli.listing import table
 from tidings.delivery.states import State
-from tidings.ledger.notifications.stories import Summary
+from tidings.ledger.notifications.details import NotificationSummary
 from tidings.operations.notifications import ListedView
 
 NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
@@ -19,7 +19,7 @@ LONG = (
 )
 
 
-def one(number: int = 7, **fields: Any) -> Summary:
+def one(number: int = 7, **fields: Any) -> NotificationSummary:
     known: dict[str, Any] = {
         "id": UUID(int=number + (0x0193A5C42C007000 << 64)),
         "channel": "email",
@@ -33,10 +33,12 @@ def one(number: int = 7, **fields: Any) -> Summary:
         "failure_code": "550 5.1.1",
         "failure_message": LONG,
     }
-    return Summary(**{**dict.fromkeys(Summary.__dataclass_fields__), **known, **fields})
+    return NotificationSummary(
+        **{**dict.fromkeys(NotificationSummary.__dataclass_fields__), **known, **fields}
+    )
 
 
-def printed(*summaries: Summary, width: int | None, reveal: bool = False) -> str:
+def printed(*summaries: NotificationSummary, width: int | None, reveal: bool = False) -> str:
     paper = io.StringIO()
     console = HarmlessConsole(file=paper)
     if width is not None:

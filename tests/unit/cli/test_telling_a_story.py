@@ -12,15 +12,15 @@ from tests.support.attempts import body_of
 
 from tidings.cli.show import told
 from tidings.delivery.states import State
-from tidings.ledger.notifications.stories import (
+from tidings.ledger.notifications.details import (
     AttemptRow,
-    Change,
-    DeadLetterLine,
+    DeadLetterSummary,
+    NotificationDetails,
+    NotificationSummary,
     Recipient,
-    Story,
-    Summary,
+    Transition,
 )
-from tidings.operations.notifications import StoryView
+from tidings.operations.notifications import NotificationView
 
 NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
 ACCEPTED = NOW - timedelta(minutes=5)
@@ -28,8 +28,8 @@ WORKER = "worker web-1:4242:7f3a/tidings.email.high/12"
 BODY = body_of(recipient="jane@example.com", body="[bold]Hi[/bold]")
 
 
-def a_summary(**fields: Any) -> Summary:
-    blank = dict.fromkeys(Summary.__dataclass_fields__)
+def a_summary(**fields: Any) -> NotificationSummary:
+    blank = dict.fromkeys(NotificationSummary.__dataclass_fields__)
     known: dict[str, Any] = {
         "id": UUID(int=7),
         "channel": "email",
@@ -41,7 +41,7 @@ def a_summary(**fields: Any) -> Summary:
         "attempt": 1,
         "accepted_at": ACCEPTED,
     }
-    return Summary(**{**blank, **known, **fields})
+    return NotificationSummary(**{**blank, **known, **fields})
 
 
 def a_try(number: int, state: State, seconds: float = 1, **fields: Any) -> AttemptRow:
@@ -60,29 +60,32 @@ def a_try(number: int, state: State, seconds: float = 1, **fields: Any) -> Attem
 
 
 def a_story(
-    summary: Summary, *tries: AttemptRow, changes: tuple[Change, ...] = (), **parts: Any
-) -> Story:
-    begun = Change(0, ACCEPTED, None, "queued", "producer", "accepted", 0)
+    summary: NotificationSummary,
+    *tries: AttemptRow,
+    changes: tuple[Transition, ...] = (),
+    **parts: Any,
+) -> NotificationDetails:
+    begun = Transition(0, ACCEPTED, None, "queued", "producer", "accepted", 0)
     views = [
         change
         for one in tries
         for change in (
-            Change(one.epoch, one.started_at, "queued", "sending", WORKER, "", 2 * one.attempt),
-            Change(
+            Transition(one.epoch, one.started_at, "queued", "sending", WORKER, "", 2 * one.attempt),
+            Transition(
                 one.epoch, one.started_at, "sending", one.state, WORKER, "", 2 * one.attempt + 1
             ),
         )
     ]
     ordered = sorted((begun, *views, *changes), key=lambda one: (one.epoch, one.at, one.step))
-    return Story(
+    return NotificationDetails(
         summary, parts.get("body", BODY), tuple(ordered), tries, parts.get("dead_letters", ())
     )
 
 
-def said(story: Story, *, reveal: bool = False, width: int = 160) -> str:
+def said(story: NotificationDetails, *, reveal: bool = False, width: int = 160) -> str:
     sheet = io.StringIO()
     Console(file=sheet, width=width, highlight=False).print(
-        told(StoryView.of(story, "", NOW, reveal=reveal), NOW)
+        told(NotificationView.of(story, "", NOW, reveal=reveal), NOW)
     )
     return sheet.getvalue()
 
@@ -120,7 +123,8 @@ def test_copies_that_did_not_go_out_are_named_and_masked_and_the_others_are_not(
     assert "robert@example.com" in said(story, reveal=True)
     assert said(story).count("@example.net") == 1
     masked = [
-        one["address"] for one in StoryView.of(story, "", NOW, reveal=False).as_data()["recipients"]
+        one["address"]
+        for one in NotificationView.of(story, "", NOW, reveal=False).as_data()["recipients"]
     ]
     assert masked == ["j…@example.com", "r…@example.com", "e…@example.net", "z…@example.net"]
 
@@ -143,7 +147,7 @@ def test_each_attempt_is_told_once_with_provider_code_and_duration() -> None:
 
 
 def test_a_change_names_who_made_it_and_why() -> None:
-    change = Change(0, NOW, "retrying", "cancelled", "cli jane@desk", "wrong [customer]", 1)
+    change = Transition(0, NOW, "retrying", "cancelled", "cli jane@desk", "wrong [customer]", 1)
     text = said(a_story(a_summary(state=State.CANCELLED), changes=(change,)))
     assert "→ cancelled: wrong [customer]" in text
     assert "cli jane@desk" in text
@@ -151,7 +155,7 @@ def test_a_change_names_who_made_it_and_why() -> None:
 
 def test_what_is_published_again_during_an_attempt_says_nothing_against_its_outcome() -> None:
     why = "published again with other content by app_id 'shop': the other content is not sent"
-    again = Change(0, ACCEPTED + timedelta(seconds=1.1), "sending", "sending", WORKER, why, 1)
+    again = Transition(0, ACCEPTED + timedelta(seconds=1.1), "sending", "sending", WORKER, why, 1)
     text = said(a_story(a_summary(), a_try(1, State.SENT), changes=(again,)))
     assert "attempt 1 → sent" in text
     assert f"· {why}" in text
@@ -203,7 +207,7 @@ def test_the_next_attempt_is_foretold_and_then_expected() -> None:
 
 
 def test_what_was_put_off_since_its_last_attempt_is_said_to_wait_so() -> None:
-    deferred = Change(
+    deferred = Transition(
         0,
         NOW - timedelta(seconds=90),
         "sending",
@@ -219,7 +223,7 @@ def test_what_was_put_off_since_its_last_attempt_is_said_to_wait_so() -> None:
 
 
 def test_a_dead_letter_is_named_with_what_can_be_done() -> None:
-    dead_letter = DeadLetterLine(
+    dead_letter = DeadLetterSummary(
         UUID(int=3), UUID(int=7), 0, "open", "rejected", "rejected", "550", "no", NOW, None
     )
     text = said(a_story(a_summary(state=State.FAILED), dead_letters=(dead_letter,)))
@@ -242,7 +246,7 @@ def test_a_dead_letter_is_named_with_what_can_be_done() -> None:
 def test_only_what_can_work_for_this_dead_letter_is_offered(
     code: str, body: bytes, expires_at: datetime | None, offered: tuple[str, ...]
 ) -> None:
-    dead_letter = DeadLetterLine(
+    dead_letter = DeadLetterSummary(
         UUID(int=3), UUID(int=7), 0, "open", "expired", "rejected", code, "no", NOW, None
     )
     summary = a_summary(state=State.FAILED, reason="expired", expires_at=expires_at)
@@ -263,7 +267,7 @@ def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
     assert "✗ expired before it was tried" in text
     assert "not delivered before noon" in text
     assert "attempt 1" not in text
-    told_json = StoryView.of(story, "", NOW, reveal=False).as_data()
+    told_json = NotificationView.of(story, "", NOW, reveal=False).as_data()
     assert (told_json["attempt"], told_json["attempts"]) == (0, [])
     once = a_story(
         replace(summary, attempt=2),
@@ -271,7 +275,7 @@ def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
         a_try(2, State.EXPIRED, 70, **expired),
     )
     assert "✗ expired before it was tried again" in said(once)
-    assert StoryView.of(once, "", NOW, reveal=False).as_data()["attempt"] == 1
+    assert NotificationView.of(once, "", NOW, reveal=False).as_data()["attempt"] == 1
 
 
 def test_clocks_that_disagree_are_mentioned() -> None:
@@ -286,22 +290,29 @@ def test_revealed_it_shows_the_recipient_and_the_words_as_they_are() -> None:
 
 
 def test_a_view_that_is_not_to_reveal_anything_holds_no_recipient() -> None:
-    quoting = Change(0, NOW, "queued", "failed", WORKER, 'recipient: "jane@example.com" is odd', 1)
+    quoting = Transition(
+        0, NOW, "queued", "failed", WORKER, 'recipient: "jane@example.com" is odd', 1
+    )
     story = a_story(a_summary(reason='recipient: "jane@example.com"'), changes=(quoting,))
 
-    assert "jane@" not in repr(StoryView.of(story, "", NOW, reveal=False))
-    assert "jane@" in repr(StoryView.of(story, "", NOW, reveal=True))
+    assert "jane@" not in repr(NotificationView.of(story, "", NOW, reveal=False))
+    assert "jane@" in repr(NotificationView.of(story, "", NOW, reveal=True))
 
 
 def test_for_programs_the_body_is_there_only_when_revealed() -> None:
     story = a_story(a_summary(), a_try(1, State.SENT))
-    assert StoryView.of(story, "", NOW, reveal=False).as_data()["recipient"] == "j…@example.com"
-    assert "body" not in StoryView.of(story, "", NOW, reveal=False).as_data()
     assert (
-        StoryView.of(story, "", NOW, reveal=True).as_data()["body"]["recipient"]
+        NotificationView.of(story, "", NOW, reveal=False).as_data()["recipient"] == "j…@example.com"
+    )
+    assert "body" not in NotificationView.of(story, "", NOW, reveal=False).as_data()
+    assert (
+        NotificationView.of(story, "", NOW, reveal=True).as_data()["body"]["recipient"]
         == "jane@example.com"
     )
-    assert StoryView.of(story, "", NOW, reveal=False).as_data()["attempts"][0]["duration_ms"] == 203
+    assert (
+        NotificationView.of(story, "", NOW, reveal=False).as_data()["attempts"][0]["duration_ms"]
+        == 203
+    )
 
 
 @pytest.mark.parametrize("width", [60, 80])
@@ -309,7 +320,7 @@ def test_in_a_narrow_terminal_what_goes_on_begins_below_its_text_and_no_id_is_cu
     width: int,
 ) -> None:
     long = "the relay can't take mail for the recipient now, and says that it may be able to later"
-    dead_letter = DeadLetterLine(
+    dead_letter = DeadLetterSummary(
         UUID(int=3), UUID(int=7), 0, "open", "rejected", "rejected", "550", "no", NOW, None
     )
     why = f"dead letter {dead_letter.id} replayed, by cli jane@desk, as the mailbox is there again"
@@ -317,7 +328,7 @@ def test_in_a_narrow_terminal_what_goes_on_begins_below_its_text_and_no_id_is_cu
         a_summary(state=State.FAILED, attempt=2, traceparent=f"00-{'a' * 32}-{'b' * 16}-01"),
         a_try(1, State.RETRYING, kind="deferred", message=long, code="451 4.3.0", retry_delay=60),
         a_try(2, State.FAILED, 61, kind="rejected", message=long, code="550 5.1.1"),
-        changes=(Change(0, NOW, "failed", "failed", "cli jane@desk", why, 9),),
+        changes=(Transition(0, NOW, "failed", "failed", "cli jane@desk", why, 9),),
         dead_letters=(dead_letter,),
     )
     lines = said(story, width=width).splitlines()
@@ -379,7 +390,7 @@ def test_a_line_with_an_id_begins_where_the_others_do(width: int, seconds: float
     dead_letter = UUID(int=3)
     why = f"replayed from dead letter {dead_letter}, as the mailbox is there again and takes what comes"
     at = ACCEPTED + timedelta(seconds=seconds)
-    change = Change(0, at, "retrying", "cancelled", "cli jane@desk", why, 1)
+    change = Transition(0, at, "retrying", "cancelled", "cli jane@desk", why, 1)
     lines = said(a_story(a_summary(), changes=(change,)), width=width).splitlines()
     [begins] = [place for place, line in enumerate(lines) if "→ cancelled" in line]
     column = lines[begins].index("→")

@@ -11,9 +11,9 @@ from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.search import Chosen, Selection
 from tidings.operations.audit import AuditView
+from tidings.operations.dead_letters.dry_run import ReplayDryRunTotals
 from tidings.operations.dead_letters.edits import EditView
-from tidings.operations.dead_letters.rehearsal import Rehearsal
-from tidings.operations.dead_letters.replays import ReplayRehearsal
+from tidings.operations.dead_letters.replays import ReplayDryRun
 from tidings.operations.requeues import RequeueView
 
 DEAD_LETTERS = tuple(Chosen(UUID(int=n), 1) for n in range(1_000))
@@ -26,13 +26,13 @@ def _words(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_of_a_replay(capsys: pytest.CaptureFixture[str]) -> None:
     selection = Selection(DEAD_LETTERS, 0, 0)
-    done = Rehearsal(replayed=198, looked_at=200)
-    replay_report.show_rehearsal(ReplayRehearsal.of(done, selection), as_json=False)
+    done = ReplayDryRunTotals(replayed=198, looked_at=200)
+    replay_report.show_rehearsal(ReplayDryRun.of(done, selection), as_json=False)
     said = _words(capsys)
     assert "1,000 dead letters chosen. Of the oldest 200 that were looked at, 198 would be" in said
     assert "`--whole` looks at all" in said
     done.looked_at = 1_000
-    replay_report.show_rehearsal(ReplayRehearsal.of(done, selection), as_json=False)
+    replay_report.show_rehearsal(ReplayDryRun.of(done, selection), as_json=False)
     assert "198 dead letters would be replayed." in _words(capsys)
 
 

@@ -21,7 +21,7 @@ from tidings.delivery.errors import (
 from tidings.delivery.outcome import Failure, Paused, Reason, RetryLater, Sent, Undeliverable
 from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
 from tidings.delivery.states import UNFINISHED, State
-from tidings.ledger.notifications.dispatch import Dispatch
+from tidings.ledger.notifications.dispatch import OutboxEntry
 from tidings_events import parse
 
 DENYING = frozenset({State.FAILED, State.EXPIRED})
@@ -127,6 +127,6 @@ def test_whatever_the_scheduler_publishes_of_one_that_is_unknown(reason: Reason 
         "failure_code": None,
         "failure_message": None,
     }
-    end = Dispatch.of(row).end
+    end = OutboxEntry.of(row).end
     assert end is not None
     assert end.reason.state not in DENYING

@@ -3,7 +3,7 @@
 from datetime import date
 
 from tidings.ledger.partitions import spans
-from tidings.ledger.retention import Periods
+from tidings.ledger.retention import RetentionPeriods
 
 SUNDAY = date(2026, 11, 29)
 WEEK = 7 * 86_400.0
@@ -28,5 +28,5 @@ def test_several_weeks_end_where_the_same_weeks_always_end_or_others_begin() -> 
 
 
 def test_about_eight_partitions_are_alive() -> None:
-    assert [Periods(n * WEEK).weeks for n in (1, 4, 8, 16, 52)] == [1, 1, 1, 2, 6]
-    assert Periods(0).weeks == 52
+    assert [RetentionPeriods(n * WEEK).weeks for n in (1, 4, 8, 16, 52)] == [1, 1, 1, 2, 6]
+    assert RetentionPeriods(0).weeks == 52

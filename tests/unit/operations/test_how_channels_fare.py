@@ -6,25 +6,25 @@ from datetime import UTC, datetime, timedelta
 
 from tidings.delivery.circuit import Phase
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
-from tidings.ledger.operators.controls import KnownCircuit
-from tidings.operations.channels import Condition, _of_channel
+from tidings.ledger.operators.controls import ReportedCircuit
+from tidings.operations.channels import ChannelStatus, _of_channel
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PAUSE = Order(1, "email", WHOLE_CHANNEL, Verb.PAUSE, "cli jane@desk", "moving", NOW)
 
 
-def circuit(worker: str, provider: str = "primary", phase: Phase = Phase.OPEN) -> KnownCircuit:
-    return KnownCircuit(
+def circuit(worker: str, provider: str = "primary", phase: Phase = Phase.OPEN) -> ReportedCircuit:
+    return ReportedCircuit(
         "email", provider, worker, phase, "451 try later", NOW, NOW + timedelta(seconds=5)
     )
 
 
 def fares(
-    circuits: Sequence[KnownCircuit] = (),
+    circuits: Sequence[ReportedCircuit] = (),
     serving: frozenset[str] = frozenset({"a", "b"}),
     providers: Sequence[str] = ("primary",),
     pause: Order | None = None,
-) -> list[Condition]:
+) -> list[ChannelStatus]:
     return list(_of_channel("email", pause, providers, circuits, serving))
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from tidings.operations.dead_letters.edits import EditableDeadLetter
-from tidings.operations.shapes import as_json
+from tidings.operations.json_views import as_json
 
 
 @dataclass(frozen=True)

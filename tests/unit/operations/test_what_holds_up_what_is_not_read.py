@@ -3,32 +3,32 @@
 from datetime import UTC, datetime, timedelta
 
 from tidings.broker.topology.inspection import Depth
-from tidings.operations.channels import DELIVERING, PAUSED, RESTING, UNSERVED, Condition
-from tidings.operations.waiting import Surroundings, held_up
+from tidings.operations.channels import DELIVERING, PAUSED, RESTING, UNSERVED, ChannelStatus
+from tidings.operations.waiting import WaitContext, held_up
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_each_channel_that_does_not_deliver_is_named_and_what_waits_is_counted() -> None:
     known = (
-        Condition("email", "", PAUSED, NOW - timedelta(seconds=29), "cli jane@desk: moving"),
-        Condition("email", "primary", UNSERVED),
-        Condition("sms", "", UNSERVED),
-        Condition("webhook", "", UNSERVED),
-        Condition("whatsapp", "", RESTING),
-        Condition("push", "", DELIVERING),
+        ChannelStatus("email", "", PAUSED, NOW - timedelta(seconds=29), "cli jane@desk: moving"),
+        ChannelStatus("email", "primary", UNSERVED),
+        ChannelStatus("sms", "", UNSERVED),
+        ChannelStatus("webhook", "", UNSERVED),
+        ChannelStatus("whatsapp", "", RESTING),
+        ChannelStatus("push", "", DELIVERING),
     )
     lanes = {
         name: Depth(name, "", count, 0)
         for name, count in (("tidings.email.high", 1_200), ("tidings.sms.low", 0))
     }
-    assert held_up(Surroundings(known, lanes), NOW) == (
+    assert held_up(WaitContext(known, lanes), NOW) == (
         "email was paused 29s ago (cli jane@desk: moving); no worker runs for sms, webhook; "
         "no provider of whatsapp may be asked; 1,200 messages wait: 1,200 in tidings.email.high"
     )
 
 
 def test_where_rabbitmq_is_away_nothing_is_said_to_wait() -> None:
-    assert held_up(Surroundings(), NOW) == "RabbitMQ does not tell what waits in the lanes"
+    assert held_up(WaitContext(), NOW) == "RabbitMQ does not tell what waits in the lanes"
     lanes = {"tidings.sms.low": Depth("tidings.sms.low", "", 0, 1)}
-    assert held_up(Surroundings((), lanes), NOW) == "no message waits in a lane"
+    assert held_up(WaitContext((), lanes), NOW) == "no message waits in a lane"

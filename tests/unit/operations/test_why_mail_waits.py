@@ -8,15 +8,15 @@ import pytest
 
 from tidings.broker.topology.inspection import Depth
 from tidings.delivery.states import State
-from tidings.ledger.notifications.stories import Summary
-from tidings.operations.channels import DELIVERING, DOWN, PAUSED, Condition
-from tidings.operations.waiting import Surroundings, why_it_waits
+from tidings.ledger.notifications.details import NotificationSummary
+from tidings.operations.channels import DELIVERING, DOWN, PAUSED, ChannelStatus
+from tidings.operations.waiting import WaitContext, why_it_waits
 
 NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
 LANE = "tidings.email.high"
 
 
-def one(number: int = 7, **fields: Any) -> Summary:
+def one(number: int = 7, **fields: Any) -> NotificationSummary:
     known: dict[str, Any] = {
         "id": UUID(int=number + (0x0193A5C42C007000 << 64)),
         "channel": "email",
@@ -30,21 +30,23 @@ def one(number: int = 7, **fields: Any) -> Summary:
         "failure_code": "550 5.1.1",
         "failure_message": None,
     }
-    return Summary(**{**dict.fromkeys(Summary.__dataclass_fields__), **known, **fields})
+    return NotificationSummary(
+        **{**dict.fromkeys(NotificationSummary.__dataclass_fields__), **known, **fields}
+    )
 
 
 def around(
-    *conditions: Condition, lane: tuple[int | None, int | None] | None = None
-) -> Surroundings:
-    return Surroundings(conditions, {LANE: Depth(LANE, "", *lane)} if lane else {})
+    *conditions: ChannelStatus, lane: tuple[int | None, int | None] | None = None
+) -> WaitContext:
+    return WaitContext(conditions, {LANE: Depth(LANE, "", *lane)} if lane else {})
 
 
-PAUSE = Condition("email", "", PAUSED, NOW - timedelta(minutes=5), "cli jane@desk: new relay")
-FINE = Condition("email", "", DELIVERING)
-AWAY = Condition(
+PAUSE = ChannelStatus("email", "", PAUSED, NOW - timedelta(minutes=5), "cli jane@desk: new relay")
+FINE = ChannelStatus("email", "", DELIVERING)
+AWAY = ChannelStatus(
     "email", "primary", DOWN, NOW, "451 later", 1, probe_at=NOW + timedelta(seconds=30)
 )
-BACKUP = Condition("email", "backup", DELIVERING)
+BACKUP = ChannelStatus("email", "backup", DELIVERING)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,6 @@ BACKUP = Condition("email", "backup", DELIVERING)
     ],
 )  # fmt: skip
 def test_queued_mail_says_why_it_waits(
-    surroundings: Surroundings, fields: dict[str, Any], said: str
+    surroundings: WaitContext, fields: dict[str, Any], said: str
 ) -> None:
     assert why_it_waits(one(**{"state": State.QUEUED, **fields}), surroundings, NOW) == said

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from tidings.delivery.errors import LedgerUnavailable
-from tidings.ledger.ledger import Ledger
-from tidings.ledger.retention import Done
+from tidings.ledger.ledger import PostgresLedger
+from tidings.ledger.retention import RetentionStep
 from tidings.scheduler.housekeeping import keep_house
 
 
@@ -25,9 +25,9 @@ class House:
         self._do("partitions")
         return ()
 
-    async def run(self, today: date) -> AsyncIterator[Done]:
+    async def run(self, today: date) -> AsyncIterator[RetentionStep]:
         self._do("retention")
-        yield Done("a place", 1)
+        yield RetentionStep("a place", 1)
 
     def _do(self, part: str) -> None:
         if part == self.failing:
@@ -45,7 +45,7 @@ class House:
 )
 async def test_each_part_is_done_though_the_other_fails(failing: str, done: list[str]) -> None:
     house = House(failing)
-    ledger = cast(Ledger, SimpleNamespace(partitions=house, retention=house))
+    ledger = cast(PostgresLedger, SimpleNamespace(partitions=house, retention=house))
 
     well = await keep_house(ledger)
 

@@ -14,7 +14,7 @@ from tidings.delivery.dead_letter import DeadLetterState, lane_of
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.rows import ExpiresAt, first_attempt, standing
 from tidings.ledger.notifications.conflicts import is_body_of
-from tidings.ledger.notifications.idempotency import Use
+from tidings.ledger.notifications.idempotency import KeyUse
 from tidings_events import InvalidNotification, Notification, parse
 
 
@@ -151,7 +151,7 @@ def choose(
         row = standings[one.notification.id]
         now = standing(row)
         why = refusal(now, one.row["epoch"], force=force)
-        use = Use.of(one.notification)
+        use = KeyUse.of(one.notification)
         holder = holders.get(use.place, use.id) if use is not None else one.notification.id
         if why is None and holder != one.notification.id:
             why = Objection(

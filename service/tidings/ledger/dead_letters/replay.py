@@ -27,9 +27,9 @@ from tidings.ledger.dead_letters.choice import (
 )
 from tidings.ledger.dead_letters.rows import INTRODUCE_FAILED, SAID, STANDING, ExpiresAt, Introduced
 from tidings.ledger.notifications import recipients, rows
-from tidings.ledger.notifications.dispatch import DUE, LEASE, NOTIFY, Dispatch
-from tidings.ledger.notifications.doubt import OF_DEAD_LETTERS, doubtful
-from tidings.ledger.notifications.idempotency import Use, hold
+from tidings.ledger.notifications.dispatch import DUE, LEASE, NOTIFY, OutboxEntry
+from tidings.ledger.notifications.idempotency import KeyUse, hold
+from tidings.ledger.notifications.perhaps_sent import OF_DEAD_LETTERS, doubtful
 
 LOCK: Final = """
 SELECT id, notification_id, epoch, state, replay, reason, kind, message, routing_key, dead_lettered_at,
@@ -96,7 +96,7 @@ UPDATE dead_letters d
 class Begun:
     """What is to be published now, and what is not."""
 
-    dispatches: tuple[Dispatch, ...]
+    dispatches: tuple[OutboxEntry, ...]
     later: int
     """A scheduler publishes them: at their `scheduled_at`, or soon where they were begun before and
     the reply was lost."""
@@ -106,7 +106,7 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsed:
+class ReplayDecision:
     """What `begin` would have done."""
 
     notifications: tuple[UUID, ...]
@@ -178,7 +178,7 @@ class Replays:
         expires_at: ExpiresAt,
         force: bool = False,
         but: Collection[UUID] = (),
-    ) -> Rehearsed:
+    ) -> ReplayDecision:
         """Decide as `begin` does, and take everything back.
 
         Args:
@@ -198,7 +198,7 @@ class Replays:
                 await transaction.rollback()
         again = [one for one in decided.candidates if one.attempt.id in but]
         chosen = [one for one in decided.candidates if one.attempt.id not in but]
-        return Rehearsed(
+        return ReplayDecision(
             tuple(one.attempt.id for one in chosen),
             sum(one.early for one in chosen),
             (*decided.not_replayed, *(same_notification(one.dead_letter) for one in again)),
@@ -221,7 +221,7 @@ class Replays:
         readable, not_replayed = read(found, force=force)
         stored = {} if force else await _stored(connection, readable)
         readable, unfit = one_of_each(readable, stored)
-        uses = [use for one in readable if (use := Use.of(one.notification)) and not force]
+        uses = [use for one in readable if (use := KeyUse.of(one.notification)) and not force]
         # Keys before notifications: in the order in which a claim locks them.
         holders = await hold(connection, uses, self._window) if uses else {}
         standings = await _stand(connection, readable, expires_at)
@@ -310,8 +310,8 @@ async def _stand(
     return known
 
 
-def _dispatch(one: Candidate, epoch: int) -> Dispatch:
+def _dispatch(one: Candidate, epoch: int) -> OutboxEntry:
     attempt = one.attempt
-    return Dispatch(
+    return OutboxEntry(
         attempt.id, attempt.lane, epoch, attempt.first_seen, attempt.traceparent, attempt.body
     )

@@ -203,7 +203,7 @@ def _failure(row: Record) -> Failure | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class DeadLetterColumn:
     """A column of `dead_letters`, its PostgreSQL type, and where its value comes from."""
 
     name: str
@@ -212,36 +212,38 @@ class Column:
 
 
 COLUMNS: Final = (
-    Column("id", "uuid", lambda one: one.id),
-    Column("notification_id", "uuid", lambda one: one.dead_letter.notification_id),
-    Column("epoch", "int", lambda one: one.dead_letter.epoch),
-    Column("state", "text", lambda one: one.state.value),
-    Column("reason", "text", lambda one: one.dead_letter.reason.value),
-    Column("kind", "text", lambda one: one.dead_letter.failure.kind),
-    Column("code", "text", lambda one: one.dead_letter.failure.code),
-    Column("message", "text", lambda one: one.dead_letter.failure.message),
-    Column("provider", "text", lambda one: one.dead_letter.failure.provider),
-    Column("fingerprint", "text", lambda one: one.fingerprint),
-    Column("channel", "text", lambda one: one.dead_letter.channel),
-    Column(
+    DeadLetterColumn("id", "uuid", lambda one: one.id),
+    DeadLetterColumn("notification_id", "uuid", lambda one: one.dead_letter.notification_id),
+    DeadLetterColumn("epoch", "int", lambda one: one.dead_letter.epoch),
+    DeadLetterColumn("state", "text", lambda one: one.state.value),
+    DeadLetterColumn("reason", "text", lambda one: one.dead_letter.reason.value),
+    DeadLetterColumn("kind", "text", lambda one: one.dead_letter.failure.kind),
+    DeadLetterColumn("code", "text", lambda one: one.dead_letter.failure.code),
+    DeadLetterColumn("message", "text", lambda one: one.dead_letter.failure.message),
+    DeadLetterColumn("provider", "text", lambda one: one.dead_letter.failure.provider),
+    DeadLetterColumn("fingerprint", "text", lambda one: one.fingerprint),
+    DeadLetterColumn("channel", "text", lambda one: one.dead_letter.channel),
+    DeadLetterColumn(
         "priority",
         "text",
         lambda one: one.dead_letter.lane.priority if one.dead_letter.lane else None,
     ),
-    Column("category", "text", lambda one: one.dead_letter.particulars.category),
-    Column("recipient", "text", lambda one: one.dead_letter.particulars.recipient),
-    Column("user_id", "text", lambda one: one.dead_letter.particulars.user_id),
-    Column("entity_type", "text", lambda one: one.dead_letter.particulars.entity_type),
-    Column("entity_id", "text", lambda one: one.dead_letter.particulars.entity_id),
-    Column("attempts", "int", lambda one: one.dead_letter.attempts),
-    Column("dead_lettered_at", "timestamptz", lambda one: one.dead_letter.dead_lettered_at),
-    Column("exchange", "text", lambda one: one.dead_letter.exchange),
-    Column("routing_key", "text", lambda one: one.dead_letter.routing_key),
-    Column("content_type", "text", lambda one: one.dead_letter.content_type),
-    Column("headers", "jsonb", lambda one: json.dumps(one.dead_letter.headers)),
-    Column("properties", "jsonb", lambda one: _json(one.dead_letter.properties)),
-    Column("body", "bytea", lambda one: one.dead_letter.body),
-    Column("note", "text", lambda one: one.note),
+    DeadLetterColumn("category", "text", lambda one: one.dead_letter.particulars.category),
+    DeadLetterColumn("recipient", "text", lambda one: one.dead_letter.particulars.recipient),
+    DeadLetterColumn("user_id", "text", lambda one: one.dead_letter.particulars.user_id),
+    DeadLetterColumn("entity_type", "text", lambda one: one.dead_letter.particulars.entity_type),
+    DeadLetterColumn("entity_id", "text", lambda one: one.dead_letter.particulars.entity_id),
+    DeadLetterColumn("attempts", "int", lambda one: one.dead_letter.attempts),
+    DeadLetterColumn(
+        "dead_lettered_at", "timestamptz", lambda one: one.dead_letter.dead_lettered_at
+    ),
+    DeadLetterColumn("exchange", "text", lambda one: one.dead_letter.exchange),
+    DeadLetterColumn("routing_key", "text", lambda one: one.dead_letter.routing_key),
+    DeadLetterColumn("content_type", "text", lambda one: one.dead_letter.content_type),
+    DeadLetterColumn("headers", "jsonb", lambda one: json.dumps(one.dead_letter.headers)),
+    DeadLetterColumn("properties", "jsonb", lambda one: _json(one.dead_letter.properties)),
+    DeadLetterColumn("body", "bytea", lambda one: one.dead_letter.body),
+    DeadLetterColumn("note", "text", lambda one: one.note),
 )
 """What a dead letter fills when it is stored."""
 

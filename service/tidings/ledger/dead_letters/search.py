@@ -94,7 +94,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class DeadLetterGroup:
     """Dead letters that died of the same fault."""
 
     fingerprint: str
@@ -215,7 +215,7 @@ class DeadLetterSearch:
         dead_letters = tuple(Chosen(row["id"], row["size"]) for row in islice(chosen, limit))
         return Selection(dead_letters, uncertain_ones, late_ones)
 
-    async def groups(self, wanted: DeadLetterFilter, limit: int) -> Sequence[Group]:
+    async def groups(self, wanted: DeadLetterFilter, limit: int) -> Sequence[DeadLetterGroup]:
         """The largest groups that match."""
         where, values = _where(wanted)
         statement = f"""
@@ -232,7 +232,7 @@ class DeadLetterSearch:
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(statement, *values, limit)
-        return [Group(**{**dict(row), "reason": Reason(row["reason"])}) for row in rows]
+        return [DeadLetterGroup(**{**dict(row), "reason": Reason(row["reason"])}) for row in rows]
 
 
 def _said(wanted: DeadLetterFilter, reason: Reason) -> str:

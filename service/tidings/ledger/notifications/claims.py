@@ -34,7 +34,7 @@ from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications import recipients
 from tidings.ledger.notifications.conflicts import note_conflicts, unlike
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY
-from tidings.ledger.notifications.idempotency import Use, hold
+from tidings.ledger.notifications.idempotency import KeyUse, hold
 from tidings.ledger.notifications.requeue import NOT_LATELY, OVERDUE_SINCE, Stranded, requeue
 from tidings.ledger.notifications.rows import COLUMNS, by_itself, columns
 
@@ -238,7 +238,7 @@ class Claims:
         keyed = {
             place: use
             for place, one in sorted(requests.items())  # who came first, is first
-            if (use := Use.of(one.attempt.notification)) is not None
+            if (use := KeyUse.of(one.attempt.notification)) is not None
         }
         if not keyed:
             return {}

@@ -15,7 +15,7 @@ from tidings.delivery.lightening import whole
 from tidings.delivery.properties import producer, properties_of
 from tidings.delivery.states import FINISHED, State
 from tidings.ledger.database import Connection
-from tidings.ledger.notifications.idempotency import Use, forget
+from tidings.ledger.notifications.idempotency import KeyUse, forget
 from tidings_events import InvalidNotification, Notification, parse
 
 PUBLISHED_AGAIN: Final = "published again with other content"
@@ -37,7 +37,7 @@ SELECT n.id, n.epoch, n.state, n.state, $1::text, said
 """
 
 
-class Unlike(NamedTuple):
+class DifferingMessage(NamedTuple):
     """A message that differs from the notification that is stored under its id."""
 
     attempt: Attempt
@@ -60,7 +60,7 @@ def is_body_of(notification: Notification, body: bytes) -> bool:
 
 async def unlike(
     connection: Connection, attempts: Sequence[Attempt], known: Mapping[UUID, Mapping[str, Any]]
-) -> list[Unlike]:
+) -> list[DifferingMessage]:
     """Which of these messages are not, byte for byte, what is stored.
 
     Args:
@@ -72,12 +72,12 @@ async def unlike(
     if not other:
         return []
     found = await connection.fetch(BODIES, list(other))
-    return [Unlike(other[row["id"]], bytes(row["body"])) for row in found]
+    return [DifferingMessage(other[row["id"]], bytes(row["body"])) for row in found]
 
 
 async def note_conflicts(
     connection: Connection,
-    conflicts: Sequence[Unlike],
+    conflicts: Sequence[DifferingMessage],
     known: Mapping[UUID, Mapping[str, Any]],
     actor: str,
 ) -> None:
@@ -96,7 +96,7 @@ async def note_conflicts(
     await forget(connection, [use for one in conflicts if (use := _its_own_key(one)) is not None])
 
 
-def _outdated(one: Unlike, row: Mapping[str, Any]) -> bool:
+def _outdated(one: DifferingMessage, row: Mapping[str, Any]) -> bool:
     """Whether it is a message of ours from before its dead letter was edited."""
     message = one.attempt.message
     if message is None or not message.ours:
@@ -104,16 +104,16 @@ def _outdated(one: Unlike, row: Mapping[str, Any]) -> bool:
     return row["epoch"] != one.attempt.epoch or State(row["state"]) in FINISHED
 
 
-def _its_own_key(one: Unlike) -> Use | None:
+def _its_own_key(one: DifferingMessage) -> KeyUse | None:
     """An idempotency key that is not the stored notification's, with the same recipient."""
-    use = Use.of(one.attempt.notification)
+    use = KeyUse.of(one.attempt.notification)
     try:
-        return None if use == Use.of(parse(one.stored)) else use
+        return None if use == KeyUse.of(parse(one.stored)) else use
     except InvalidNotification:
         return use
 
 
-def _said(one: Unlike) -> str:
+def _said(one: DifferingMessage) -> str:
     message = one.attempt.message
     properties = properties_of(message) if message is not None else None
     new, old = (sha256(body).hexdigest()[:_SHOWN] for body in (one.attempt.body, one.stored))

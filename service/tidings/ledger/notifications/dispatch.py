@@ -1,7 +1,7 @@
 """The outbox: what somebody has to publish, because it is due, was being replayed, or its message is gone.
 
 `dispatch_at` says when. Taking a row moves it a few seconds into the future before it is published, and again
-for as long as that lasts (`tidings.ledger.notifications.holding`), and a confirm clears it: whoever dies in between leaves it to the
+for as long as that lasts (`tidings.ledger.notifications.outbox_lease`), and a confirm clears it: whoever dies in between leaves it to the
 next scheduler, and the claim recognises what was published twice.
 """
 
@@ -107,7 +107,7 @@ SELECT extract(epoch FROM min(dispatch_at) - clock_timestamp())::float8
 
 
 @dataclass(frozen=True, slots=True)
-class Dispatch:
+class OutboxEntry:
     """A notification to publish to its lane, or once it has ended to the dead letters."""
 
     id: UUID
@@ -159,7 +159,7 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take(self, limit: int, *, actor: str, lease: float = LEASE) -> Sequence[Dispatch]:
+    async def take(self, limit: int, *, actor: str, lease: float = LEASE) -> Sequence[OutboxEntry]:
         """What is due, at most `limit`, ours for `lease` seconds; other schedulers skip it."""
         values = (limit, lease, actor, HEAVIEST)
         try:
@@ -168,16 +168,16 @@ class Outbox:
         except RowsMoving:
             async with self._database.transaction() as connection:
                 rows = await connection.fetch(TAKE_BUT_AHEAD, *values)
-        return [Dispatch.of(dict(row)) for row in rows]
+        return [OutboxEntry.of(dict(row)) for row in rows]
 
-    async def keep(self, taken: Sequence[Dispatch], lease: float = LEASE) -> None:
+    async def keep(self, taken: Sequence[OutboxEntry], lease: float = LEASE) -> None:
         """Hold what was taken for `lease` seconds more: publishing it takes a while."""
         async with self._database.connection() as connection:
             await connection.execute(
                 KEEP, [one.id for one in taken], [one.epoch for one in taken], lease
             )
 
-    async def dispatched(self, done: Sequence[Dispatch]) -> None:
+    async def dispatched(self, done: Sequence[OutboxEntry]) -> None:
         """These were confirmed by the broker."""
         async with self._database.connection() as connection:
             await connection.execute(

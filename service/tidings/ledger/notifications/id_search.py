@@ -7,7 +7,7 @@ from uuid import UUID
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import MOST_CANDIDATES, IdPrefix, having, several
 from tidings.ledger.database import Connection
-from tidings.ledger.steps import Clock
+from tidings.ledger.steps import TimeLimit
 
 AT_ONCE: Final = 250_000
 """Ids that one statement looks through, in an index alone."""
@@ -32,7 +32,7 @@ async def with_digits(
     Raises:
         Refused: Several have them, and it names them; or not all were looked through.
     """
-    clock, found, until = Clock(patience), list[UUID](), None
+    clock, found, until = TimeLimit(patience), list[UUID](), None
     while True:
         row = await connection.fetchrow(HAVING, until, AT_ONCE, *part.sought)
         assert row is not None  # noqa: S101  # for the type checker: an aggregate has a row

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from tidings.ledger.database import Connection
-from tidings.ledger.notifications.doubt import EVER
+from tidings.ledger.notifications.perhaps_sent import EVER
 from tidings_events import Notification
 
 REMEMBER_KEYS: Final = """
@@ -44,7 +44,7 @@ UPDATE idempotency_holders k SET expires_at = 'epoch'
 """The next notification with the key takes it over. A worker may delete nothing."""
 
 
-class Use(NamedTuple):
+class KeyUse(NamedTuple):
     """A notification that has an idempotency key."""
 
     key: str
@@ -67,7 +67,7 @@ class Use(NamedTuple):
 
 
 async def hold(
-    connection: Connection, uses: Sequence[Use], window: float
+    connection: Connection, uses: Sequence[KeyUse], window: float
 ) -> dict[tuple[str, bytes], UUID]:
     """Which notification holds each of these keys; the first of `uses` where nobody did.
 
@@ -85,11 +85,11 @@ async def hold(
     return holders
 
 
-async def forget(connection: Connection, uses: Sequence[Use]) -> None:
+async def forget(connection: Connection, uses: Sequence[KeyUse]) -> None:
     """Let go of keys that these hold: what has them is not sent."""
     if uses:
         await connection.execute(FORGET, *_columns(uses))
 
 
-def _columns(uses: Sequence[Use]) -> list[list[object]]:
+def _columns(uses: Sequence[KeyUse]) -> list[list[object]]:
     return [list(column) for column in zip(*uses, strict=True)]

@@ -17,7 +17,7 @@ from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY
 from tidings.ledger.notifications.troubled import TROUBLED, TROUBLED_STATES
-from tidings.ledger.steps import PATIENCE, Clock, steps
+from tidings.ledger.steps import PATIENCE, TimeLimit, steps
 
 RANGE: Final = 1_024
 """Pages of each partition of `notifications` that one statement reads: 8 MB of each, of a dozen, well within a
@@ -139,7 +139,7 @@ class Stranded:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RequeueCandidate:
     """A notification that a person wants published again, and why it can't be, if so."""
 
     stranded: Stranded
@@ -147,7 +147,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
+class StrandedPage:
     """Those that a person may want published again."""
 
     found: tuple[Stranded, ...]
@@ -229,13 +229,13 @@ class Requeues:
         limit: int,
         *,
         patience: float = PATIENCE,
-    ) -> Selected:
+    ) -> StrandedPage:
         """The same, for a moment only: those accepted last.
 
         Args:
             patience: Seconds, about, for which to look; where that is over, the answer says how far it got.
         """
-        clock, found = Clock(patience), list[Stranded]()
+        clock, found = TimeLimit(patience), list[Stranded]()
         troubled = TROUBLED_STATES.issuperset(states)
         statement = SELECT_TROUBLED if troubled else SELECT_NEWEST
         async with self._database.connection() as connection:
@@ -249,15 +249,15 @@ class Requeues:
                 if len(found) >= limit:
                     break
                 if since is not None and clock.over:
-                    return Selected(tuple(found), since)
-        return Selected(tuple(found))
+                    return StrandedPage(tuple(found), since)
+        return StrandedPage(tuple(found))
 
-    async def look_up(self, ids: Sequence[UUID]) -> Sequence[Standing]:
+    async def look_up(self, ids: Sequence[UUID]) -> Sequence[RequeueCandidate]:
         """How these stand; what is not known is missing."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(BY_ID, list(ids))
         known = [dict(row) for row in rows]
-        return [Standing(Stranded.of(row), _refusal(row)) for row in known]
+        return [RequeueCandidate(Stranded.of(row), _refusal(row)) for row in known]
 
     async def requeue(
         self, found: Sequence[Stranded], *, actor: str, why: str = ""

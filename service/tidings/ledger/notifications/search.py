@@ -8,11 +8,11 @@ from uuid import UUID
 
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection
-from tidings.ledger.notifications.stories import Summary
+from tidings.ledger.notifications.details import NotificationSummary
 from tidings.ledger.notifications.troubled import TROUBLED, TROUBLED_STATES
-from tidings.ledger.steps import PATIENCE, Clock, steps
+from tidings.ledger.steps import PATIENCE, TimeLimit, steps
 
-_SUMMARY: Final = ", ".join(field.name for field in fields(Summary))
+_SUMMARY: Final = ", ".join(field.name for field in fields(NotificationSummary))
 _OLDER: Final = "(accepted_at, id) < (SELECT accepted_at, id FROM notifications WHERE id = {})"
 _ACCEPTED: Final = "SELECT accepted_at FROM notifications WHERE id = $1"
 _TICK: Final = timedelta(microseconds=1)
@@ -63,7 +63,7 @@ class Filters:
 class Page:
     """Notifications, newest first."""
 
-    found: tuple[Summary, ...]
+    found: tuple[NotificationSummary, ...]
     looked_back_to: datetime | None = None
     """There may be more that were accepted before: it would have taken too long to look. None where there is no
     more to look through, or as many were found as were wanted."""
@@ -79,7 +79,7 @@ async def page(
     """The newest that match; those accepted before the notification `before` where given."""
     if filters.indexed:
         return Page(await _matching(connection, filters, limit, before))
-    clock, found = Clock(patience), list[Summary]()
+    clock, found = TimeLimit(patience), list[NotificationSummary]()
     newest = await _beginning(connection, filters, before)
     among, values = filters.path
     async for since, until in steps(connection, filters.since, newest, among, *values):
@@ -109,7 +109,7 @@ async def _matching(
     before: UUID | None,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> tuple[Summary, ...]:
+) -> tuple[NotificationSummary, ...]:
     where, values = _conditions(filters, before, since or filters.since, until or filters.until)
     statement = f"""
     SELECT {_SUMMARY} FROM notifications
@@ -120,9 +120,9 @@ async def _matching(
     return tuple(summary(dict(row)) for row in rows)
 
 
-def summary(values: dict[str, Any]) -> Summary:
-    """Read the columns of a `Summary`."""
-    return Summary(**{**values, "state": State(values["state"])})
+def summary(values: dict[str, Any]) -> NotificationSummary:
+    """Read the columns of a `NotificationSummary`."""
+    return NotificationSummary(**{**values, "state": State(values["state"])})
 
 
 def _conditions(

@@ -56,7 +56,7 @@ class PendingAlert:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class AlertGroup:
     """Dead letters that died of the same fault."""
 
     fingerprint: str
@@ -100,12 +100,12 @@ class Alerts:
             seconds: float | None = await connection.fetchval(NEXT, self._topic, every)
         return seconds
 
-    async def worst(self, since: datetime | None, limit: int = 5) -> Sequence[Trouble]:
+    async def worst(self, since: datetime | None, limit: int = 5) -> Sequence[AlertGroup]:
         """The largest groups of dead letters dead-lettered since then."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(WORST, since, limit)
         return [
-            Trouble(
+            AlertGroup(
                 row["fingerprint"],
                 row["reason"],
                 row["channel"],

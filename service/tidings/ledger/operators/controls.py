@@ -71,7 +71,7 @@ SELECT channel, provider, worker, phase, reason, since, probe_at FROM circuits
 
 
 @dataclass(frozen=True, slots=True)
-class KnownCircuit:
+class ReportedCircuit:
     """A circuit that is not closed, as one worker said it was."""
 
     channel: str
@@ -143,11 +143,11 @@ class LedgerControls:
         if news:
             await connection.execute(NOTE, OUTAGES, len(news))
 
-    async def down(self) -> Sequence[KnownCircuit]:
+    async def down(self) -> Sequence[ReportedCircuit]:
         """Every circuit that a living worker says is not closed."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(DOWN, FRESH)
-        return [KnownCircuit(**{**dict(row), "phase": Phase(row["phase"])}) for row in rows]
+        return [ReportedCircuit(**{**dict(row), "phase": Phase(row["phase"])}) for row in rows]
 
 
 def _order(row: dict[str, object]) -> Order:

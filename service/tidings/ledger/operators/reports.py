@@ -12,17 +12,17 @@ from tidings.delivery.id_prefix import MOST_CANDIDATES, IdPrefix, several
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.notifications.id_search import with_digits
-from tidings.ledger.notifications.search import Filters, Page, page, summary
-from tidings.ledger.notifications.stories import (
+from tidings.ledger.notifications.details import (
     AttemptRow,
-    Change,
-    DeadLetterLine,
+    DeadLetterSummary,
+    NotificationDetails,
+    NotificationSummary,
     ProviderAttemptRow,
     Recipient,
-    Story,
-    Summary,
+    Transition,
 )
+from tidings.ledger.notifications.id_search import with_digits
+from tidings.ledger.notifications.search import Filters, Page, page, summary
 from tidings.ledger.operators.statistics import Statistics, statistics
 from tidings.ledger.steps import PATIENCE
 from tidings_events import CHANNELS
@@ -33,15 +33,15 @@ def _columns(kind: type) -> str:
 
 
 FIND: Final = "SELECT id FROM notifications WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3"
-NOTIFICATION: Final = f"SELECT {_columns(Summary)}, body FROM notifications WHERE id = $1"
-STANDING: Final = "SELECT state, epoch, attempt, reason FROM notifications WHERE id = $1"
-HISTORY: Final = (
-    f"SELECT {_columns(Change)} FROM history WHERE notification_id = $1 ORDER BY epoch, at, step"
+NOTIFICATION: Final = (
+    f"SELECT {_columns(NotificationSummary)}, body FROM notifications WHERE id = $1"
 )
+STANDING: Final = "SELECT state, epoch, attempt, reason FROM notifications WHERE id = $1"
+HISTORY: Final = f"SELECT {_columns(Transition)} FROM history WHERE notification_id = $1 ORDER BY epoch, at, step"
 ATTEMPTS: Final = f"SELECT {_columns(AttemptRow)} FROM attempts WHERE notification_id = $1 ORDER BY epoch, attempt"
 PROVIDER_ATTEMPTS: Final = f"SELECT {_columns(ProviderAttemptRow)} FROM provider_attempts WHERE notification_id = $1 ORDER BY epoch, attempt, position"
 DEAD_LETTERS: Final = f"""
-SELECT {_columns(DeadLetterLine)} FROM dead_letters
+SELECT {_columns(DeadLetterSummary)} FROM dead_letters
  WHERE notification_id BETWEEN $1 AND $2 OR id BETWEEN $1 AND $2
  ORDER BY dead_lettered_at LIMIT $3
 """
@@ -117,7 +117,7 @@ class Reports:
 
     async def show(
         self, id: UUID | IdPrefix, *, within: bool = True, patience: float | None = PATIENCE
-    ) -> Story | None:
+    ) -> NotificationDetails | None:
         """Everything about one notification; None where there is none. For a part of an id see `find`."""
         if isinstance(id, IdPrefix):
             found = await self.find(id, within=within, patience=patience)
@@ -127,7 +127,7 @@ class Reports:
             row = await connection.fetchrow(NOTIFICATION, found) if found else None
             return None if row is None else await self._story(connection, row)
 
-    async def _story(self, connection: Connection, row: Any) -> Story:
+    async def _story(self, connection: Connection, row: Any) -> NotificationDetails:
         values = dict(row)
         id_, body = values["id"], values.pop("body")
         history = await connection.fetch(HISTORY, id_)
@@ -135,23 +135,23 @@ class Reports:
         dead_letters = await connection.fetch(DEAD_LETTERS, id_, id_, 1_000)
         provider_attempts = await connection.fetch(PROVIDER_ATTEMPTS, id_)
         results = await connection.fetch(RESULTS, id_)
-        return Story(
+        return NotificationDetails(
             notification=summary(values),
             body=body,
-            history=tuple(Change(**dict(one)) for one in history),
+            history=tuple(Transition(**dict(one)) for one in history),
             attempts=tuple(AttemptRow(**{**one, "state": State(one["state"])}) for one in attempts),
-            dead_letters=tuple(DeadLetterLine(**dict(one)) for one in dead_letters),
+            dead_letters=tuple(DeadLetterSummary(**dict(one)) for one in dead_letters),
             provider_attempts=tuple(ProviderAttemptRow(**dict(one)) for one in provider_attempts),
             recipients=tuple(Recipient(**dict(one)) for one in results),
         )
 
-    async def dead_letters(self, prefix: IdPrefix) -> tuple[DeadLetterLine, ...]:
+    async def dead_letters(self, prefix: IdPrefix) -> tuple[DeadLetterSummary, ...]:
         """Dead letters by their own id or their notification's: what never became a notification is there."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 DEAD_LETTERS, prefix.lowest, prefix.highest, MOST_CANDIDATES
             )
-        return tuple(DeadLetterLine(**dict(row)) for row in rows)
+        return tuple(DeadLetterSummary(**dict(row)) for row in rows)
 
     async def dead_letters_alone(self) -> Mapping[Reason, int]:
         """How many open dead letters never became a notification, by reason; as far as the oldest of them tell."""

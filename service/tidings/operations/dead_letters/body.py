@@ -12,7 +12,7 @@ from tidings_events import InvalidNotification, Notification, parse
 from tidings_events.weight import too_heavy
 
 
-class Unreadable(Refused):
+class MalformedEdit(Refused):
     """The edited body is no notification; `problems` says where and why."""
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -80,7 +80,7 @@ def checked(body: bytes) -> Notification:
     try:
         return parse(body)
     except InvalidNotification as invalid:
-        raise Unreadable(invalid.problems) from None
+        raise MalformedEdit(invalid.problems) from None
 
 
 def difference(before: bytes, after: bytes) -> Iterator[str]:

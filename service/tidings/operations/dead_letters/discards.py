@@ -20,7 +20,7 @@ EXPLAINED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class DiscardRehearsal:
+class DiscardDryRun:
     """What a discard would close: the very dead letters that a `DiscardRequest` may name then."""
 
     chosen: tuple[UUID, ...]
@@ -71,7 +71,7 @@ class Discarded:
         return {"discarded": self.closed, "not_open": self.left}
 
 
-async def rehearse_discard(backend: Backend, query: DeadLetterQuery) -> DiscardRehearsal:
+async def rehearse_discard(backend: Backend, query: DeadLetterQuery) -> DiscardDryRun:
     """Choose what a discard would close. Ids choose alone, whatever state they are in; a filter finds what is open.
 
     Raises:
@@ -88,7 +88,7 @@ async def rehearse_discard(backend: Backend, query: DeadLetterQuery) -> DiscardR
     open_ = [dead_letter for dead_letter in some if dead_letter.state is DeadLetterState.OPEN][
         :SAMPLE
     ]
-    return DiscardRehearsal(
+    return DiscardDryRun(
         chosen,
         {dead_letter.id: dead_letter.state for dead_letter in some},
         tuple(DeadLetterView.of(dead_letter, reveal=False) for dead_letter in open_),

@@ -13,11 +13,11 @@ from tidings.delivery.id_prefix import IdPrefix
 from tidings.ledger.dead_letters.editing import NoEdit, NotEdited
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import Chosen
-from tidings.ledger.steps import PATIENCE, UNHURRIED, Clock
+from tidings.ledger.steps import NO_LIMIT, PATIENCE, TimeLimit
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.body import changes, with_fields
-from tidings.operations.dead_letters.looks import stored
+from tidings.operations.dead_letters.lookup import stored
 from tidings.operations.dead_letters.pacing import AT_ONCE, FEW, INTERRUPTED, batches
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.masks import discreet
@@ -161,7 +161,7 @@ async def edit(
     """
     request.change.check()
     rehearsed = request.rehearsed
-    clock = Clock(PATIENCE) if rehearsed and not request.whole else UNHURRIED
+    clock = TimeLimit(PATIENCE) if rehearsed and not request.whole else NO_LIMIT
     done = EditView(len(request.dead_letters), rehearsed=rehearsed)
     for batch in batches(request.dead_letters, None, FEW if rehearsed else AT_ONCE):
         if rehearsed and done.left < done.chosen and clock.over:

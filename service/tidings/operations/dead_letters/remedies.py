@@ -7,7 +7,7 @@ from typing import Final
 
 from tidings.delivery.outcome import Reason
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
-from tidings.operations.dead_letters.body import Unreadable, checked
+from tidings.operations.dead_letters.body import MalformedEdit, checked
 
 BROKER_EXPIRED: Final = "broker_expired"
 """The kind of what its message's own AMQP `expiration` ended."""
@@ -50,7 +50,7 @@ def remedy_of(body: bytes, code: str, *, expired: bool) -> Remedy:
     """
     try:
         checked(body)
-    except Unreadable:
+    except MalformedEdit:
         if body.startswith(GZIP):
             return Remedy.UNPACK
         return Remedy.REWRITE if not_text(body) else Remedy.EDIT
@@ -73,7 +73,7 @@ def would_expire(dead_letter: StoredDeadLetter, body: bytes, now: datetime) -> b
     """
     try:
         expires_at = checked(body).expires_at
-    except Unreadable:
+    except MalformedEdit:
         return False
     if expires_at is not None:
         return expires_at <= now

@@ -15,9 +15,9 @@ from tidings.delivery.ports import Publisher
 from tidings.ledger.dead_letters.choice import NotReplayed
 from tidings.ledger.dead_letters.rows import ExpiresAt
 from tidings.ledger.dead_letters.search import Chosen
-from tidings.ledger.ledger import Ledger
-from tidings.ledger.notifications.dispatch import Dispatch
-from tidings.ledger.notifications.holding import holding
+from tidings.ledger.ledger import PostgresLedger
+from tidings.ledger.notifications.dispatch import OutboxEntry
+from tidings.ledger.notifications.outbox_lease import keep_leased
 from tidings.operations.dead_letters.outcomes import Outcomes
 from tidings.operations.dead_letters.pacing import INTERRUPTED, LOOK, Pace, batches
 from tidings.operations.dead_letters.plan import Plan
@@ -35,7 +35,7 @@ ENOUGH: Final = 20
 
 
 @dataclass(slots=True)
-class Summary:
+class ReplaySummary:
     """What a replay did."""
 
     run: UUID
@@ -80,11 +80,11 @@ class Summary:
         return not (self.outcomes.failed or self.refused or self.stopped)
 
 
-Progress: TypeAlias = Callable[[Summary], None]
+Progress: TypeAlias = Callable[[ReplaySummary], None]
 """Is told how a replay is going, whenever something changed."""
 
 
-def unwatched(_: Summary) -> None:
+def unwatched(_: ReplaySummary) -> None:
     """Nobody is watching."""
 
 
@@ -99,7 +99,7 @@ class Replayer:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: PostgresLedger,
         publisher: Publisher,
         expires_at: ExpiresAt,
         *,
@@ -114,13 +114,13 @@ class Replayer:
         self._progress = progress
         self._interrupted = interrupted or asyncio.Event()
 
-    async def run(self, dead_letters: Sequence[Chosen], plan: Plan) -> Summary:
+    async def run(self, dead_letters: Sequence[Chosen], plan: Plan) -> ReplaySummary:
         """Replay dead letters, in this order. Safe to kill, and to run twice at once.
 
         Whatever goes wrong on the way is in the summary: what was taken is published, by a
         scheduler if need be; the rest is as it was.
         """
-        summary = Summary(uuid4(), len(dead_letters))
+        summary = ReplaySummary(uuid4(), len(dead_letters))
         pace = Pace(plan.rate)
         waiting = iter(dead_letters)
         for size in plan.canary:
@@ -135,7 +135,7 @@ class Replayer:
         return summary
 
     async def _send(
-        self, dead_letters: Sequence[Chosen], plan: Plan, pace: Pace, summary: Summary
+        self, dead_letters: Sequence[Chosen], plan: Plan, pace: Pace, summary: ReplaySummary
     ) -> None:
         waiting = batches(dead_letters, plan.rate)
 
@@ -155,7 +155,7 @@ class Replayer:
 
         await asyncio.gather(*(lane() for _ in range(LANES)))
 
-    async def _replay(self, batch: Sequence[Chosen], plan: Plan, summary: Summary) -> None:
+    async def _replay(self, batch: Sequence[Chosen], plan: Plan, summary: ReplaySummary) -> None:
         """Write down what is to be published, publish it, note that it is."""
         ids = [one.id for one in batch]
         begun = await _persistently(
@@ -174,13 +174,13 @@ class Replayer:
         named = [one.id for one in begun.dispatches]
         summary.notifications += named[: NAMED - len(summary.notifications)]
         if begun.dispatches:
-            async with holding(self._ledger.outbox, begun.dispatches):
-                confirmed: list[Dispatch] = await publish_dispatches(
+            async with keep_leased(self._ledger.outbox, begun.dispatches):
+                confirmed: list[OutboxEntry] = await publish_dispatches(
                     self._publisher, begun.dispatches
                 )
             await _persistently(lambda: self._ledger.outbox.dispatched(confirmed))
 
-    async def _look(self, plan: Plan, pace: Pace, summary: Summary) -> str | None:
+    async def _look(self, plan: Plan, pace: Pace, summary: ReplaySummary) -> str | None:
         """Why to stop in the middle of a wave; None to go on."""
         if plan.stop_at is None or not pace.time_to_look():
             return None
@@ -189,7 +189,9 @@ class Replayer:
             return None
         return _too_many(now.trouble, now.settled, plan.stop_at)
 
-    async def _judge(self, wave: Sequence[Chosen], plan: Plan, summary: Summary) -> str | None:
+    async def _judge(
+        self, wave: Sequence[Chosen], plan: Plan, summary: ReplaySummary
+    ) -> str | None:
         """Wait for what becomes of a wave; why to stop, None to go on."""
         ids = [one.id for one in wave]
         limit = plan.stop_at
@@ -211,7 +213,7 @@ class Replayer:
             )
         return None
 
-    async def _watch_all(self, plan: Plan, summary: Summary) -> None:
+    async def _watch_all(self, plan: Plan, summary: ReplaySummary) -> None:
         """See what became of everything; where PostgreSQL is away by now, the summary says less."""
         if not summary.replayed:
             return
@@ -223,7 +225,7 @@ class Replayer:
 
     async def _watch(
         self,
-        summary: Summary,
+        summary: ReplaySummary,
         seconds: float,
         dead_letters: Sequence[UUID] | None = None,
         enough: Callable[[Outcomes], bool] = lambda _: False,
@@ -247,7 +249,7 @@ class Replayer:
                 await self._interrupted.wait()
 
     async def _outcomes(
-        self, summary: Summary, dead_letters: Sequence[UUID] | None = None
+        self, summary: ReplaySummary, dead_letters: Sequence[UUID] | None = None
     ) -> Outcomes:
         replays = self._ledger.dead_letters.replays
         summary.outcomes = Outcomes.of(await _persistently(lambda: replays.outcomes(summary.run)))

@@ -14,22 +14,22 @@ from tidings.delivery.errors import InvalidRequest
 from tidings.ledger.dead_letters.choice import NotReplayed
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import Chosen, DeadLetterFilter, Selection
-from tidings.ledger.steps import PATIENCE, UNHURRIED, Clock
+from tidings.ledger.steps import NO_LIMIT, PATIENCE, TimeLimit
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.dry_run import ReplayDryRunTotals, doubtful, rehearse
 from tidings.operations.dead_letters.plan import Plan
 from tidings.operations.dead_letters.query import DeadLetterQuery
-from tidings.operations.dead_letters.rehearsal import Rehearsal, doubtful, rehearse
 from tidings.operations.dead_letters.replayer import (
     Progress,
     Replayer,
-    Summary,
+    ReplaySummary,
     unwatched,
 )
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.masks import discreet
 
-__all__ = ["NotReplayed", "Progress", "Selection", "Summary"]
+__all__ = ["NotReplayed", "Progress", "ReplaySummary", "Selection"]
 
 SAMPLE: Final = 10
 LOOKED_AT: Final = 1_000
@@ -74,7 +74,7 @@ class ReplayChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayRehearsal:
+class ReplayDryRun:
     """What a replay would do."""
 
     chosen: int
@@ -91,7 +91,7 @@ class ReplayRehearsal:
 
     @classmethod
     def of(
-        cls, done: Rehearsal, selection: Selection, sample: Sequence[DeadLetterView] = ()
+        cls, done: ReplayDryRunTotals, selection: Selection, sample: Sequence[DeadLetterView] = ()
     ) -> Self:
         """Sum it up."""
         return cls(
@@ -108,7 +108,7 @@ class ReplayRehearsal:
     @classmethod
     def of_nothing(cls, selection: Selection) -> Self:
         """Nothing was chosen; some may have been left out."""
-        return cls.of(Rehearsal(), selection)
+        return cls.of(ReplayDryRunTotals(), selection)
 
     def as_data(self) -> dict[str, Any]:
         """For other programs."""
@@ -128,7 +128,7 @@ class ReplayRehearsal:
 class ReplayView:
     """What a replay did."""
 
-    summary: Summary
+    summary: ReplaySummary
     selection: Selection
 
     def as_data(self) -> dict[str, Any]:
@@ -178,24 +178,22 @@ async def choose(backend: Backend, request: ReplayRequest, *, preview: bool) -> 
     if not preview:
         return ReplayChoice(selection, count)
     first = dead_letters[:LOOKED_AT]
-    done = await _rehearsed(backend, first, UNHURRIED, force=force)
+    done = await _rehearsed(backend, first, NO_LIMIT, force=force)
     sample = await _sample(backend, first, done)
     return ReplayChoice(selection, count, sample, len(done.not_replayed))
 
 
-async def rehearse_replay(
-    backend: Backend, request: ReplayRequest, *, whole: bool
-) -> ReplayRehearsal:
+async def rehearse_replay(backend: Backend, request: ReplayRequest, *, whole: bool) -> ReplayDryRun:
     """Say what a replay would do; nothing changes. Raises like `choose`.
 
     Args:
         whole: Look at every one, not only for a moment at the oldest.
     """
-    clock = Clock(None if whole else PATIENCE)
+    clock = TimeLimit(None if whole else PATIENCE)
     selection = await _select(backend, request)
     done = await _rehearsed(backend, selection.dead_letters, clock, force=request.force)
     sample = await _sample(backend, selection.dead_letters[: done.looked_at], done)
-    return ReplayRehearsal.of(done, selection, sample)
+    return ReplayDryRun.of(done, selection, sample)
 
 
 async def replay(
@@ -235,14 +233,14 @@ async def _select(backend: Backend, request: ReplayRequest) -> Selection:
 
 
 async def _rehearsed(
-    backend: Backend, dead_letters: Sequence[Chosen], clock: Clock, *, force: bool
-) -> Rehearsal:
+    backend: Backend, dead_letters: Sequence[Chosen], clock: TimeLimit, *, force: bool
+) -> ReplayDryRunTotals:
     expires_at = Policies(backend.settings).expires_at
     return await rehearse(backend.ledger, dead_letters, expires_at, force=force, clock=clock)
 
 
 async def _sample(
-    backend: Backend, dead_letters: Sequence[Chosen], done: Rehearsal
+    backend: Backend, dead_letters: Sequence[Chosen], done: ReplayDryRunTotals
 ) -> tuple[DeadLetterView, ...]:
     """A few of those that will go."""
     refused = {refusal.dead_letter for refusal in done.not_replayed}

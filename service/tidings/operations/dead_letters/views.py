@@ -10,7 +10,7 @@ from tidings.broker.dead_letters import came_by
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import Reason
 from tidings.ledger.dead_letters.rows import StoredDeadLetter, published_at
-from tidings.ledger.notifications.stories import Recipient
+from tidings.ledger.notifications.details import Recipient
 from tidings.operations.dead_letters.remedies import Remedy
 from tidings.operations.masks import discreet, shown, veiled_headers
 

@@ -9,10 +9,10 @@ from tidings.delivery.archiving import Refusal
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.choice import NotReplayed
 from tidings.ledger.dead_letters.search import Chosen
-from tidings.ledger.operators.alerts import PendingAlert, Trouble
+from tidings.ledger.operators.alerts import AlertGroup, PendingAlert
 from tidings.operations.dead_letters.outcomes import Outcomes
 from tidings.operations.dead_letters.pacing import AT_ONCE, BYTES_AT_ONCE, Pace, batches
-from tidings.operations.dead_letters.replayer import Summary
+from tidings.operations.dead_letters.replayer import ReplaySummary
 
 
 def chosen(count: int, size: int = 100) -> list[Chosen]:
@@ -58,7 +58,7 @@ def test_pace_lets_the_first_go_at_once_and_spreads_the_others() -> None:
 
 
 def test_a_summary_adds_up() -> None:
-    summary = Summary(uuid4(), 10, replayed=5)
+    summary = ReplaySummary(uuid4(), 10, replayed=5)
     summary.not_replayed = [
         NotReplayed(uuid4(), Refusal.MALFORMED, "can't be read"),
         NotReplayed(uuid4(), Refusal.BEING_REPLAYED, "it is replaying"),
@@ -74,7 +74,8 @@ def test_a_summary_adds_up() -> None:
 
 def test_a_notice_counts_and_names_the_worst() -> None:
     told = notice(
-        PendingAlert(1_234, None), [Trouble("abc", "rejected", "email", 1_200, "rejected", "550")]
+        PendingAlert(1_234, None),
+        [AlertGroup("abc", "rejected", "email", 1_200, "rejected", "550")],
     )
     assert told.title == "Tidings: 1,234 dead letters"
     assert "1,200 × email rejected 550 [abc]" in told.text

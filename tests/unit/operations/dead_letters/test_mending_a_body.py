@@ -9,7 +9,7 @@ from tidings.cli.harmless import printable
 from tidings.cli.hex_dump import hex_dump
 from tidings.delivery.errors import InvalidRequest, Refused, TidingsError
 from tidings.operations.dead_letters.body import (
-    Unreadable,
+    MalformedEdit,
     checked,
     difference,
     readable,
@@ -76,7 +76,7 @@ def test_fields_of_what_is_no_object_can_t_be_set(body: bytes) -> None:
 
 
 def test_a_body_that_can_t_be_read_says_every_problem() -> None:
-    with pytest.raises(Unreadable) as unreadable:
+    with pytest.raises(MalformedEdit) as unreadable:
         checked(b'{"channel": "email", "recipent": "x"}')
     assert len(unreadable.value.problems) >= 2
 

@@ -9,7 +9,7 @@ import pytest
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest
 from tidings.operations.dead_letters import plan
-from tidings.operations.dead_letters.discards import DiscardRehearsal
+from tidings.operations.dead_letters.discards import DiscardDryRun
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.replays import ReplayRequest
 
@@ -89,5 +89,5 @@ def test_only_force_replays_again_unless_a_dead_letter_is_named() -> None:
 
 def test_a_rehearsed_discard_parts_open_dead_letters_from_closed_ones() -> None:
     states = {DEAD_LETTER: DeadLetterState.REPLAYED}
-    rehearsal = DiscardRehearsal((DEAD_LETTER, OTHER), states, ())
+    rehearsal = DiscardDryRun((DEAD_LETTER, OTHER), states, ())
     assert rehearsal.as_data() == {"would_discard": [OTHER], "not_open": [DEAD_LETTER]}

@@ -7,13 +7,13 @@ from uuid import UUID
 from tidings.ledger.dead_letters.choice import NotReplayed
 from tidings.ledger.dead_letters.rows import ExpiresAt
 from tidings.ledger.dead_letters.search import Chosen
-from tidings.ledger.ledger import Ledger
-from tidings.ledger.steps import UNHURRIED, Clock
+from tidings.ledger.ledger import PostgresLedger
+from tidings.ledger.steps import NO_LIMIT, TimeLimit
 from tidings.operations.dead_letters.pacing import FEW, batches
 
 
 @dataclass(slots=True)
-class Rehearsal:
+class ReplayDryRunTotals:
     """What a replay would do."""
 
     replayed: int = 0
@@ -28,13 +28,13 @@ class Rehearsal:
 
 
 async def rehearse(
-    ledger: Ledger,
+    ledger: PostgresLedger,
     dead_letters: Sequence[Chosen],
     expires_at: ExpiresAt,
     *,
     force: bool,
-    clock: Clock = UNHURRIED,
-) -> Rehearsal:
+    clock: TimeLimit = NO_LIMIT,
+) -> ReplayDryRunTotals:
     """Have the ledger decide as it would for a replay of these dead letters; nothing changes.
 
     Args:
@@ -43,7 +43,7 @@ async def rehearse(
     Raises:
         LedgerUnavailable: PostgreSQL is away.
     """
-    rehearsal, begun = Rehearsal(), set[UUID]()
+    rehearsal, begun = ReplayDryRunTotals(), set[UUID]()
     for batch in batches(dead_letters, None, FEW):
         if rehearsal.looked_at and clock.over:
             break
@@ -59,7 +59,7 @@ async def rehearse(
     return rehearsal
 
 
-async def doubtful(ledger: Ledger, dead_letters: Sequence[Chosen], *, force: bool) -> int:
+async def doubtful(ledger: PostgresLedger, dead_letters: Sequence[Chosen], *, force: bool) -> int:
     """How many of these may have been delivered before, and arrive a second time where they are replayed.
 
     Raises:

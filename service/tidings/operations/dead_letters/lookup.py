@@ -10,10 +10,10 @@ from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
-from tidings.ledger.dead_letters.search import Group
-from tidings.ledger.notifications.stories import Recipient
+from tidings.ledger.dead_letters.search import DeadLetterGroup
+from tidings.ledger.notifications.details import Recipient
 from tidings.operations.backend import Backend
-from tidings.operations.dead_letters.body import Unreadable, checked
+from tidings.operations.dead_letters.body import MalformedEdit, checked
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.remedies import remedy_of, would_expire
 from tidings.operations.dead_letters.views import (
@@ -26,9 +26,9 @@ from tidings.operations.recipients import masked_recipients
 from tidings_events.weight import too_heavy
 
 __all__ = [
+    "DeadLetterGroup",
     "DeadLetterGroups",
     "DeadLetterListRequest",
-    "Group",
     "groups",
     "in_full",
     "list_",
@@ -52,7 +52,7 @@ class DeadLetterListRequest:
 class DeadLetterGroups:
     """Dead letters with the same fault, the largest groups first."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[DeadLetterGroup, ...]
 
     def as_data(self) -> list[dict[str, Any]]:
         """For other programs."""
@@ -133,7 +133,7 @@ def in_full(
     problems: Sequence[str] = ()
     try:
         checked(body)
-    except Unreadable as unreadable:
+    except MalformedEdit as unreadable:
         problems = unreadable.problems if reveal else [*map(discreet, unreadable.problems)]
     heavy = too_heavy(body) is not None
     remedy = None

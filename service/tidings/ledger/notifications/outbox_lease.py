@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 import structlog
 
 from tidings.delivery.errors import TidingsError
-from tidings.ledger.notifications.dispatch import LEASE, Dispatch, Outbox
+from tidings.ledger.notifications.dispatch import LEASE, Outbox, OutboxEntry
 from tidings.runtime.background import Chore
 
 log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def holding(outbox: Outbox, taken: Sequence[Dispatch]) -> AsyncIterator[None]:
+async def keep_leased(outbox: Outbox, taken: Sequence[OutboxEntry]) -> AsyncIterator[None]:
     """Keep these for as long as the block lasts. Whoever dies in it holds nothing for longer than `LEASE`."""
 
     async def keep_for_ever() -> None:

@@ -13,7 +13,7 @@ from tidings.delivery.states import State
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class NotificationSummary:
     """A notification in one line."""
 
     id: UUID
@@ -79,7 +79,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Transition:
     """A change of state."""
 
     epoch: int
@@ -93,7 +93,7 @@ class Change:
 
     @property
     def of_an_attempt(self) -> bool:
-        """Whether `Story.attempts` tells it too, and more of it."""
+        """Whether `NotificationDetails.attempts` tells it too, and more of it."""
         return self.step >= 2
 
 
@@ -155,7 +155,7 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetterLine:
+class DeadLetterSummary:
     """A dead letter of a notification, or one that never became a notification."""
 
     id: UUID
@@ -171,20 +171,20 @@ class DeadLetterLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class NotificationDetails:
     """Everything remembered of one notification, each part oldest first."""
 
-    notification: Summary
+    notification: NotificationSummary
     body: bytes
     """As the producer wrote it."""
-    history: tuple[Change, ...]
+    history: tuple[Transition, ...]
     attempts: tuple[AttemptRow, ...]
-    dead_letters: tuple[DeadLetterLine, ...]
+    dead_letters: tuple[DeadLetterSummary, ...]
     provider_attempts: tuple[ProviderAttemptRow, ...] = ()
     recipients: tuple[Recipient, ...] = ()
 
     @property
-    def timeline(self) -> Iterator[Change | AttemptRow]:
+    def timeline(self) -> Iterator[Transition | AttemptRow]:
         """Every change and every attempt once, in order."""
         attempts = {(one.epoch, 2 * one.attempt): one for one in self.attempts}
         for change in self.history:

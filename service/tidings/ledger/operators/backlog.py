@@ -31,7 +31,7 @@ class OpenDeadLetters:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Backlog:
     """What waits at one moment."""
 
     scheduled: int
@@ -42,7 +42,7 @@ class Standing:
     """By channel, empty where nobody can tell it, and reason."""
 
 
-async def standing(database: Database) -> Standing:
+async def count_backlog(database: Database) -> Backlog:
     """Count what waits; both statements read small partial indexes.
 
     Raises:
@@ -51,7 +51,7 @@ async def standing(database: Database) -> Standing:
     async with database.connection() as connection:
         due = await connection.fetchrow(DUE, OVERDUE)
         dead_letters = await connection.fetch(OPEN)
-    return Standing(
+    return Backlog(
         **dict(due or {}),
         open={
             (row["channel"], row["reason"]): OpenDeadLetters(row["count"], row["oldest"])

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from tidings.delivery.states import FINISHED, State, may_become
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.steps import Clock, steps
+from tidings.ledger.steps import TimeLimit, steps
 
 EXAMPLES: Final = 5
 """Ids that are named with each rule that is broken."""
@@ -123,7 +123,7 @@ SELECT notification_id, NULL FROM dead_letters d
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class Violation:
     """A rule that does not hold."""
 
     rule: str
@@ -133,7 +133,7 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class ExpectedMessages:
     """What must have a message in some queue of its channel, for nothing else will go on with it."""
 
     under_way: int
@@ -142,14 +142,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Soundness:
+class LedgerFindings:
     """The ledger at one moment."""
 
     states: Mapping[State, int]
-    broken: tuple[Broken, ...]
-    waiting: Mapping[str, Waiting]
+    broken: tuple[Violation, ...]
+    waiting: Mapping[str, ExpectedMessages]
     """By channel."""
-    unarchived: Broken | None
+    unarchived: Violation | None
     """Ended badly, and their dead letters are not archived: they must be on their way."""
     nameless: int
     """Dead letters out of whose bodies no id can be read: they may be anybody's."""
@@ -158,7 +158,7 @@ class Soundness:
 
 
 @dataclass(frozen=True, slots=True)
-class Journaled:
+class JournalFindings:
     """What became of the notifications that a producer says were confirmed."""
 
     states: Mapping[State, int]
@@ -174,14 +174,14 @@ class LedgerAudit:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def soundness(
+    async def examine(
         self,
         since: datetime | None,
         settled: float,
         *,
         patience: float | None = None,
         progress: Callable[[int, datetime | None], None] = lambda *_: None,
-    ) -> Soundness:
+    ) -> LedgerFindings:
         """Hold every notification accepted since then against the rules, newest first, all at one moment.
 
         Args:
@@ -194,7 +194,7 @@ class LedgerAudit:
         Raises:
             LedgerUnavailable: PostgreSQL is away.
         """
-        clock, found, reached = Clock(patience), _Found(), None
+        clock, found, reached = TimeLimit(patience), _Found(), None
         async with (
             self._database.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -206,10 +206,10 @@ class LedgerAudit:
                     reached = from_
                     break
             nameless = await connection.fetchval(NAMELESS, since)
-        return found.soundness(nameless, reached)
+        return found.examine(nameless, reached)
 
-    async def journaled(self, ids: Sequence[UUID]) -> Journaled:
-        """Look every one of these up. Raises like `soundness`."""
+    async def journaled(self, ids: Sequence[UUID]) -> JournalFindings:
+        """Look every one of these up. Raises like `findings`."""
         states: Counter[State] = Counter()
         dead_letters, unknown = 0, list[UUID]()
         async with self._database.connection() as connection:
@@ -220,7 +220,7 @@ class LedgerAudit:
                 states.update(State(state) for state in known.values() if state is not None)
                 dead_letters += sum(state is None for state in known.values())
                 unknown += [id for id in chunk if id not in known]
-        return Journaled(dict(states), dead_letters, tuple(unknown))
+        return JournalFindings(dict(states), dead_letters, tuple(unknown))
 
 
 class _Found:
@@ -228,7 +228,7 @@ class _Found:
 
     def __init__(self) -> None:
         self._states: Counter[State] = Counter()
-        self._broken: dict[str, Broken] = {}
+        self._broken: dict[str, Violation] = {}
         self._under_way: Counter[str] = Counter()
         self._lapsed: Counter[str] = Counter()
 
@@ -262,18 +262,20 @@ class _Found:
 
     def _add(self, rule: str, count: int, ids: Sequence[UUID]) -> None:
         if count:
-            before = self._broken.get(rule, Broken(rule, 0))
+            before = self._broken.get(rule, Violation(rule, 0))
             examples = (*before.examples, *map(str, ids))[:EXAMPLES]
-            self._broken[rule] = Broken(rule, before.count + count, examples)
+            self._broken[rule] = Violation(rule, before.count + count, examples)
 
     @property
     def seen(self) -> int:
         """How many were looked at."""
         return self._states.total()
 
-    def soundness(self, nameless: int, reached: datetime | None) -> Soundness:
+    def examine(self, nameless: int, reached: datetime | None) -> LedgerFindings:
         """All of it."""
         unarchived = self._broken.pop(NOWHERE, None)
-        waiting = {name: Waiting(n, self._lapsed[name]) for name, n in self._under_way.items()}
+        waiting = {
+            name: ExpectedMessages(n, self._lapsed[name]) for name, n in self._under_way.items()
+        }
         broken = tuple(self._broken.values())
-        return Soundness(dict(self._states), broken, waiting, unarchived, nameless, reached)
+        return LedgerFindings(dict(self._states), broken, waiting, unarchived, nameless, reached)
