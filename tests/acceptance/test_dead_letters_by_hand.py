@@ -141,7 +141,7 @@ async def test_a_replay_that_is_killed_and_two_at_once_send_each_dead_letter_onc
     killed.send_signal(signal.SIGKILL)
     await killed.wait()
     both = await asyncio.gather(*(tidings("replay", "--all", "--yes", env=env) for _ in range(2)))
-    assert [one.code for one in both] == [0, 0], both
+    assert [ended.code for ended in both] == [0, 0], both
     await eventually(lambda: len(sink.taken) == 80, within=75)
     assert set(sink.taken.values()) == {1}
     assert await count_of(env, "SELECT count(*) FROM dead_letters WHERE state <> 'replayed'") == 0

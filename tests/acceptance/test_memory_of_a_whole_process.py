@@ -163,7 +163,7 @@ def _taken(receiver: Receiver, number: int) -> bool:
 def _archived(role: Role, number: int) -> bool:
     lines = role.get("/metrics").splitlines()
     counts = [
-        float(one.split()[-1]) for one in lines if one.startswith("tidings_dead_letters_total")
+        float(line.split()[-1]) for line in lines if line.startswith("tidings_dead_letters_total")
     ]
     return sum(counts) >= number
 

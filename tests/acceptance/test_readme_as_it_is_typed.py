@@ -82,7 +82,7 @@ class Block:
 
 def blocks() -> list[Block]:
     found = (Block(*match.groups()) for match in BLOCK.finditer(README.read_text("utf-8")))
-    return [one for one in found if not ELSEWHERE.search(one.text)]
+    return [block for block in found if not ELSEWHERE.search(block.text)]
 
 
 @pytest.fixture
@@ -129,11 +129,11 @@ async def published(laptop: Laptop, broker_url: str) -> AsyncIterator[aio_pika.a
 
 
 def test_there_are_blocks_of_each_kind() -> None:
-    assert len([one for one in blocks() if one.language == "python"]) == 2
-    assert len([one for one in blocks() if "tidings publish" in one.text]) >= 4
-    assert len([one for one in blocks() if one.language == "javascript"]) == 1
-    assert any("curl" in one.text for one in blocks())
-    sampled = [one.last.text for one in blocks() if one.sample]
+    assert len([block for block in blocks() if block.language == "python"]) == 2
+    assert len([block for block in blocks() if "tidings publish" in block.text]) >= 4
+    assert len([block for block in blocks() if block.language == "javascript"]) == 1
+    assert any("curl" in block.text for block in blocks())
+    sampled = [block.last.text for block in blocks() if block.sample]
     assert sampled == ["tidings show $ID", "tidings dead groups"]
 
 
@@ -158,23 +158,23 @@ async def test_everything_in_the_readme_works_as_it_is_typed(
 ) -> None:
     vhost = quote(management.vhost, safe="")
     began = datetime.now(UTC)
-    typed = [one for one in blocks() if one.language != "javascript" or node_modules]
+    typed = [block for block in blocks() if block.language != "javascript" or node_modules]
     for block in typed:
         text = block.text.replace("/exchanges/%2F/", f"/exchanges/{vhost}/")
-        said = await type_in(Block(block.language, text), laptop, node_modules)
+        output = await type_in(Block(block.language, text), laptop, node_modules)
         if block.sample:
-            await shown(block, said, laptop)
+            await shown(block, output, laptop)
     examples = await from_our_own_code(published)
-    assert len(examples) == len([one for one in typed if "Welcome" in one.text])
+    assert len(examples) == len([block for block in typed if "Welcome" in block.text])
     for message in examples:
-        said = in_milliseconds(message.headers["timestamp_in_ms"])
-        assert said is not None
-        assert began - timedelta(milliseconds=1) <= said <= datetime.now(UTC)
+        published_at = in_milliseconds(message.headers["timestamp_in_ms"])
+        assert published_at is not None
+        assert began - timedelta(milliseconds=1) <= published_at <= datetime.now(UTC)
     assert [message.app_id for message in examples].count("shop") == len(examples) - 1
     assert json.loads(await laptop.tidings("dead", "list", "--json")) == []
     known = json.loads(await laptop.tidings("list", "--limit", "100", "--json"))
     assert len(known) > 12
-    assert {one["state"] for one in known} <= {"sent", "scheduled", "queued", "sending"}
+    assert {row["state"] for row in known} <= {"sent", "scheduled", "queued", "sending"}
 
 
 async def from_our_own_code(
@@ -188,22 +188,22 @@ async def from_our_own_code(
     return found
 
 
-async def shown(block: Block, said: str, laptop: Laptop) -> None:
+async def shown(block: Block, output: str, laptop: Laptop) -> None:
     """Wait until it says what the sample says; it was typed faster than by a person."""
     assert block.sample is not None
     expected = what_stays(block.sample)
     until = monotonic() + 20
-    while what_stays(said)[-len(expected) :] != expected:
+    while what_stays(output)[-len(expected) :] != expected:
         may_come = "$ID" not in block.last.text and monotonic() < until
-        assert may_come, f"{block.sample}\nis not what was said:\n{said}"
-        said = await type_in(block.last, laptop, None)
+        assert may_come, f"{block.sample}\nis not what was said:\n{output}"
+        output = await type_in(block.last, laptop, None)
 
 
-def what_stays(said: str) -> list[str]:
+def what_stays(output: str) -> list[str]:
     """Its words without times, ids, and whose machine it was; where a line ends depends on how long its times are."""
     for pattern, name in VARIES:
-        said = re.sub(pattern, name, said, flags=re.MULTILINE)
-    return said.split()
+        output = re.sub(pattern, name, output, flags=re.MULTILINE)
+    return output.split()
 
 
 async def type_in(block: Block, laptop: Laptop, node_modules: Path | None) -> str:
@@ -215,6 +215,6 @@ async def type_in(block: Block, laptop: Laptop, node_modules: Path | None) -> st
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, f"{block.text}\nsaid:\n{said.decode()}"
-    return said.decode()
+    output, _ = await process.communicate()
+    assert process.returncode == 0, f"{block.text}\nsaid:\n{output.decode()}"
+    return output.decode()

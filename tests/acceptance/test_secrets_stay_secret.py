@@ -111,9 +111,9 @@ async def publish(url: str, channel: str, recipient: str, **fields: object) -> N
         await exchange.publish(message, f"{channel}.normal")
 
 
-async def told_by(*commands: tuple[str, ...], env: Env) -> None:
+async def run_all(*commands: tuple[str, ...], env: Env) -> None:
     """Run commands, all at once; none may tell a secret."""
-    for command in asyncio.as_completed([tidings(*one, env=env) for one in commands]):
+    for command in asyncio.as_completed([tidings(*command, env=env) for command in commands]):
         done = await command
         assert_tells_nothing("a command", done.out + done.err)
 
@@ -130,11 +130,11 @@ async def rows(database_url: str) -> str:
     """All that the ledger holds, but for what producers wrote."""
     connection = await asyncpg.connect(database_url)
     try:
-        told = []
+        rows = []
         for table in ("notifications", "attempts", "transitions", "dead_letters", "alerts"):
             found = await connection.fetch(f"SELECT to_jsonb(t) - 'body' AS row FROM {table} t")  # noqa: S608  # ours
-            told += [str(row["row"]) for row in found]
-        return "\n".join(told)
+            rows += [str(row["row"]) for row in found]
+        return "\n".join(rows)
     finally:
         await connection.close()
 
@@ -152,7 +152,7 @@ async def test_no_failure_tells_a_secret(
 ) -> None:
     log = tmp_path / "log"
 
-    def said(*words: str) -> bool:
+    def logged(*words: str) -> bool:
         return all(word in log.read_text() for word in words)
 
     async with Relay(login=("mailer", "another")) as relay:
@@ -173,11 +173,11 @@ async def test_no_failure_tells_a_secret(
                 broker_url, "webhook", f"https://u:{MARKS['userinfo']}@127.0.0.1/", **hook
             )
             await eventually(
-                lambda: said("relay wants a login", "Twilio does not accept", "malformed"), 20
+                lambda: logged("relay wants a login", "Twilio does not accept", "malformed"), 20
             )
-            await eventually(lambda: said("exhausted", "operators could not be told"), 20)
+            await eventually(lambda: logged("exhausted", "operators could not be told"), 20)
             id = await value(database_url, "SELECT max(id::text) FROM notifications")
-            await told_by(
+            await run_all(
                 ("settings", "--json"),
                 ("show", str(id), "--reveal"),
                 ("dead", "list", "--json", "--reveal"),
@@ -194,7 +194,7 @@ async def test_no_failure_tells_a_secret(
                 f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{database_role}'",  # noqa: S608  # ours
             )
             await management.close_connections(at_least=3)
-            await eventually(lambda: said("ACCESS_REFUSED"), 20)
-            await eventually(lambda: said("password authentication failed"), 20)
-            await told_by(("doctor",), env=env)
+            await eventually(lambda: logged("ACCESS_REFUSED"), 20)
+            await eventually(lambda: logged("password authentication failed"), 20)
+            await run_all(("doctor",), env=env)
     assert_tells_nothing("the log", log.read_text())

@@ -34,19 +34,19 @@ async def test_the_tour_shows_delivery_retry_and_replay_and_leaves_nothing_runni
         "TIDINGS_TWILIO_BASE_URL": sms_sink.url,
     }
     up = ("up", "--once", "--data", str(server_directory / "data"))
-    code, said = await asyncio.to_thread(in_a_terminal, 60, *up, env=shell)
-    assert code == 0, said
+    code, output = await asyncio.to_thread(in_a_terminal, 60, *up, env=shell)
+    assert code == 0, output
     assert not mail_sink.mails
     assert not sms_sink.texts
-    assert "ignored" in said
-    assert said.count("✓") >= 4
+    assert "ignored" in output
+    assert output.count("✓") >= 4
     for seen in ("delivered", "retried", "dead-lettered", "attempt 1 of replay 1"):
-        assert seen in said
-    assert [line for line in said.splitlines() if len(line) > 60 and " " in line.strip()] == []
+        assert seen in output
+    assert [line for line in output.splitlines() if len(line) > 60 and " " in line.strip()] == []
     environment = server_directory / "data" / "env"
     assert stat.S_IMODE(environment.stat().st_mode) == 0o600
     assert "export TIDINGS_AMQP_URL=" in environment.read_text()
-    assert not [one for one in _command_lines() if str(server_directory / "data") in one]
+    assert not [line for line in _command_lines() if str(server_directory / "data") in line]
 
 
 async def test_a_tour_is_not_told_by_what_an_interrupted_one_has_left_behind(
@@ -77,9 +77,9 @@ async def test_what_the_roles_said_last_stands_below_the_error_line_by_line(
     }
     done = await tidings("up", "--once", "--data", str(tmp_path / "data"), env=shell)
     assert done.code == 1
-    said = done.err.splitlines()
-    assert said[0] == "Error: the roles ended at once:"
-    assert said[1].startswith("  Error: TIDINGS_GRACE: 'banana' is not a length of time")
+    output = done.err.splitlines()
+    assert output[0] == "Error: the roles ended at once:"
+    assert output[1].startswith("  Error: TIDINGS_GRACE: 'banana' is not a length of time")
 
 
 async def test_what_was_sent_is_still_there_after_a_restart(
@@ -96,17 +96,18 @@ async def test_what_was_sent_is_still_there_after_a_restart(
 
 
 @pytest.mark.parametrize(
-    ("by", "told"), [(signal.SIGKILL, "from outside, by SIGKILL"), (signal.SIGTERM, "with 0; the")]
+    ("by", "expected"),
+    [(signal.SIGKILL, "from outside, by SIGKILL"), (signal.SIGTERM, "with 0; the")],
 )
 async def test_roles_that_end_meanwhile_are_told_of(
-    broker_url: str, database_url: str, tmp_path: Path, by: signal.Signals, told: str
+    broker_url: str, database_url: str, tmp_path: Path, by: signal.Signals, expected: str
 ) -> None:
     given = {"TIDINGS_AMQP_URL": broker_url, "TIDINGS_DATABASE_URL": database_url}
     async with Laptop(tmp_path, given) as laptop:
         await laptop.start_roles()
         assert laptop._roles is not None
         laptop._roles.send_signal(by)
-        with pytest.raises(LocalStackError, match=told):
+        with pytest.raises(LocalStackError, match=expected):
             await laptop.roles_end()
 
 

@@ -26,7 +26,7 @@ async def own_env(env: Env, own_postgresql: PostgreSQL) -> Env:
     return {**env, "TIDINGS_DATABASE_URL": url}
 
 
-async def told(role: Role, name: str) -> str:
+async def metric(role: Role, name: str) -> str:
     """A metric's value as it is written."""
     lines = (await asyncio.to_thread(role.get, "/metrics")).splitlines()
     return next(line.split()[-1] for line in lines if line.startswith(f"{name} "))
@@ -34,7 +34,7 @@ async def told(role: Role, name: str) -> str:
 
 async def becomes(role: Role, name: str, value: str) -> None:
     async def has_become() -> bool:
-        return await told(role, name) == value
+        return await metric(role, name) == value
 
     await eventually(has_become, within=30)
 
@@ -43,7 +43,7 @@ async def test_a_process_tells_when_postgresql_is_away_and_when_it_is_back(
     own_env: Env, own_postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
     async with running("worker", env=own_env, log=tmp_path / "worker.log") as worker:
-        assert await told(worker, "tidings_ledger_up") == "1.0"
+        assert await metric(worker, "tidings_ledger_up") == "1.0"
         await asyncio.to_thread(own_postgresql.stop)
         async with Producer(own_env["TIDINGS_AMQP_URL"]) as producer:
             await producer.publish(

@@ -13,7 +13,7 @@ from tidings.templates import copy_starter
 Env = dict[str, str]
 
 
-async def asked(env: Env, *arguments: str) -> Any:
+async def answer(env: Env, *arguments: str) -> Any:
     finished = await tidings(*arguments, "--json", env=env)
     assert finished.code in {0, 1}, finished.err
     return json.loads(finished.out)
@@ -21,12 +21,12 @@ async def asked(env: Env, *arguments: str) -> Any:
 
 async def channel_state(env: Env) -> str:
     return str(
-        next(it["state"] for it in await asked(env, "channels", "list") if not it["provider"])
+        next(it["state"] for it in await answer(env, "channels", "list") if not it["provider"])
     )
 
 
 async def findings(env: Env, subject: str) -> str:
-    return "\n".join(it["detail"] for it in await asked(env, "doctor") if it["subject"] == subject)
+    return "\n".join(it["detail"] for it in await answer(env, "doctor") if it["subject"] == subject)
 
 
 async def test_a_worker_is_listed_while_it_runs_and_missed_when_it_does_not(
@@ -36,8 +36,8 @@ async def test_a_worker_is_listed_while_it_runs_and_missed_when_it_does_not(
     assert (await tidings("ps", env=env)).err.startswith("No process runs.")
     assert await channel_state(env) == "no worker"
     async with running("worker", env=env, log=tmp_path / "worker.log") as worker:
-        await eventually(lambda: asked(env, "ps"), within=10)
-        [known] = await asked(env, "ps")
+        await eventually(lambda: answer(env, "ps"), within=10)
+        [known] = await answer(env, "ps")
         assert (known["roles"], known["pid"], known["channels"], known["running"]) == (
             ["worker"],
             worker.process.pid,
@@ -51,7 +51,7 @@ async def test_a_worker_is_listed_while_it_runs_and_missed_when_it_does_not(
         assert "no worker serves" not in missing
         worker.signal(signal.SIGTERM)
         assert await worker.ended() == 0
-    assert await asked(env, "ps") == []
+    assert await answer(env, "ps") == []
     assert await channel_state(env) == "no worker"
     assert "no worker serves email" in await findings(env, "Processes")
 
@@ -63,7 +63,7 @@ async def test_whoever_changes_a_template_is_told_which_workers_hold_the_old_one
     copy_starter(root)
     assert (await tidings("topology", "apply", env=env)).code == 0
     async with running("worker", env=env, log=tmp_path / "worker.log") as worker:
-        await eventually(lambda: asked(env, "ps"), within=10)
+        await eventually(lambda: answer(env, "ps"), within=10)
         checked = await tidings("templates", "check", env=env)
         assert "hold other templates" not in checked.out
         subject = root / "otp" / "default" / "subject.j2"

@@ -26,7 +26,7 @@ async def publish(env: Env, count: int) -> set[str]:
     ]
     async with Producer(env["TIDINGS_AMQP_URL"]) as producer:
         await producer.publish_many(batch)
-    return {str(one.id) for one in batch}
+    return {str(notification.id) for notification in batch}
 
 
 async def states(env: Env) -> Counter[str]:

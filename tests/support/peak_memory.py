@@ -21,7 +21,7 @@ from tests.support.heavy_bodies import HEAVY
 from tidings.broker.consumer import BrokerDelivery
 from tidings.broker.dead_letters import read_dead_letter
 from tidings.broker.wire.settlement import Settlement
-from tidings.cli.dead_letter_views import told
+from tidings.cli.dead_letter_views import dead_letter_details
 from tidings.delivery.attempt import Lane, Message, read
 from tidings.delivery.errors import MalformedNotification, Refused
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
@@ -71,7 +71,7 @@ def _show(body: bytes) -> None:
     with Path(os.devnull).open("w") as nowhere:
         for reveal in (False, True):
             Console(file=nowhere).print(
-                told(in_full(dead_letter, body, [], NOW, reveal=reveal), NOW)
+                dead_letter_details(in_full(dead_letter, body, [], NOW, reveal=reveal), NOW)
             )
 
 

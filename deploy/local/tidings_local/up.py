@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidings.cli.console import FAULT, err, guarded, out, run, say_error
-from tidings.cli.harmless import escape
+from tidings.cli.console import FAULT, err, guarded, out, print_error, run
+from tidings.cli.terminal import escape
 from tidings_local.errors import LocalStackError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def _up(data: Path, *, once: bool) -> None:
         out.print("stopped")
     except LocalStackError as error:
         sentence, *last_words = str(error).splitlines()
-        say_error(sentence)
+        print_error(sentence)
         for line in last_words:
             err.print(f"  {escape(line)}", soft_wrap=True)
         raise typer.Exit(FAULT) from None

@@ -10,9 +10,9 @@ from uuid import UUID
 import typer
 
 from tidings.cli.console import FAULT, UNAVAILABLE, Unclear, err, guarded, out, print_json
-from tidings.cli.harmless import escape
-from tidings.cli.options import AsJson, ask, paper, parsed
+from tidings.cli.options import AsJson, ask, parsed
 from tidings.cli.rows import Row, Rows, cell
+from tidings.cli.terminal import escape
 from tidings.delivery.errors import Refused
 from tidings.delivery.states import State
 from tidings.operations.audit import AuditRequest, AuditView, JournalFindings, audit
@@ -74,7 +74,7 @@ def audit_(
     if as_json:
         print_json(view.as_data())
     else:
-        _tell(view)
+        _print_result(view)
     if view.broken:
         raise typer.Exit(FAULT)
     if view.unchecked:
@@ -109,13 +109,13 @@ def _id(journal: Path, place: int, line: str) -> UUID:
         ) from None
 
 
-def _tell(view: AuditView) -> None:
-    paper().print(_states(view))
+def _print_result(view: AuditView) -> None:
+    out.print(_states(view))
     for line in _counts(view):
         out.print(line)
-    for one in view.broken:
-        examples = f" (e.g. {', '.join(one.examples)})" if one.examples else ""
-        out.print(f"[red]✗[/] {one.count:,} {escape(one.rule + examples)}")
+    for finding in view.broken:
+        examples = f" (e.g. {', '.join(finding.examples)})" if finding.examples else ""
+        out.print(f"[red]✗[/] {finding.count:,} {escape(finding.rule + examples)}")
     for why in view.held_up:
         out.print(f"[yellow]![/] {escape(why)}")
     for reason in view.unchecked:
@@ -146,7 +146,7 @@ def _states(view: AuditView) -> Rows:
     names = ("state", "notifications", *(() if journal is None else ("of the journal",)))
     present = {state: count for state in State if (count := view.states.get(state, 0))}
     rows = [
-        Row([cell(one) for one in (state, f"{count:,}", *_journaled(journal, state))])
+        Row([cell(text) for text in (state, f"{count:,}", *_journaled(journal, state))])
         for state, count in present.items()
     ]
     return Rows(names, rows, right=names[1:])

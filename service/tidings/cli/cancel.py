@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from tidings.cli.console import out, print_json
-from tidings.cli.options import AsJson, OneNotification, actor, ask
+from tidings.cli.options import AsJson, NotificationId, actor, ask
 from tidings.operations import notifications
 
 
 def cancel(
-    id: OneNotification,
+    id: NotificationId,
     note: Annotated[str, typer.Option("--note", help="Kept in its history, with your name.")],
     as_json: AsJson = False,
 ) -> None:

@@ -9,7 +9,7 @@ import typer
 from tidings.channels.registry import SPECS
 from tidings.cli.commands import Commands, unknown
 from tidings.cli.console import err, out, print_json
-from tidings.cli.options import AsJson, actor, ask, paper
+from tidings.cli.options import AsJson, actor, ask
 from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.orders import Order
 from tidings.operations import channels
@@ -64,11 +64,11 @@ def list_(as_json: AsJson = False) -> None:
 
     Example: [bold]tidings channels list[/]
     """
-    every = ask(channels.conditions)
+    conditions = ask(channels.conditions)
     if as_json:
-        print_json(every)
-    elif every:
-        paper().print(table(every))
+        print_json(conditions)
+    elif conditions:
+        out.print(table(conditions))
     else:
         err.print("No channel is switched on; `tidings doctor` says what each of them needs.")
 
@@ -141,28 +141,31 @@ def history(
     if as_json:
         print_json(orders)
     elif orders:
-        paper().print(_told(orders))
+        out.print(_history_table(orders))
     else:
         err.print("Nobody ever did.")
 
 
-def _told(orders: Sequence[Order]) -> Rows:
+def _history_table(orders: Sequence[Order]) -> Rows:
     now = datetime.now(UTC)
     return Rows(
         ("When", "Order", "Who"),
         [
-            Row([cell(ago(one.at, now)), cell(_what(one)), cell(one.actor)], one.note)
-            for one in orders
+            Row(
+                [cell(ago(order.at, now)), cell(_describe_order(order)), cell(order.actor)],
+                order.note,
+            )
+            for order in orders
         ],
     )
 
 
-def _what(one: Order) -> str:
+def _describe_order(order: Order) -> str:
     """`pause email`, `open email primary`."""
-    return f"{one.verb} {one.channel} {one.provider}".rstrip()
+    return f"{order.verb} {order.channel} {order.provider}".rstrip()
 
 
-def table(every: Sequence[ChannelStatus]) -> Rows:
+def table(conditions: Sequence[ChannelStatus]) -> Rows:
     """For people; a channel's only provider has no line of its own while all is well."""
     now = datetime.now(UTC)
     return Rows(
@@ -170,23 +173,23 @@ def table(every: Sequence[ChannelStatus]) -> Rows:
         [
             Row(
                 [
-                    cell(one.channel),
-                    cell(one.provider),
-                    cell(one.state, STYLES[one.state]),
-                    cell(ago(one.since, now) if one.since else ""),
+                    cell(condition.channel),
+                    cell(condition.provider),
+                    cell(condition.state, STYLES[condition.state]),
+                    cell(ago(condition.since, now) if condition.since else ""),
                 ],
-                _why(one, now),
+                _why(condition, now),
             )
-            for one in every
+            for condition in conditions
         ],
     )
 
 
-def _why(one: ChannelStatus, now: datetime) -> str:
-    parts = [one.why]
-    if one.workers < one.serving:
-        parts.append(f"in {one.workers} of {one.serving} workers")
-    if one.probe_at is not None and one.state == DOWN:
-        wait = (one.probe_at - now).total_seconds()
+def _why(condition: ChannelStatus, now: datetime) -> str:
+    parts = [condition.why]
+    if condition.workers < condition.serving:
+        parts.append(f"in {condition.workers} of {condition.serving} workers")
+    if condition.probe_at is not None and condition.state == DOWN:
+        wait = (condition.probe_at - now).total_seconds()
         parts.append(f"tried again in {span(wait)}" if wait > 0 else "being tried")
     return " · ".join(part for part in parts if part)

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from tidings.cli.console import Unclear
-from tidings.cli.helping import show_help
+from tidings.cli.help import show_help
 from tidings.operations import suggestions
 from tidings.operations.suggestions import did_you_mean
 
@@ -38,7 +38,7 @@ class Commands(typer.Typer):
     """A group of commands."""
 
     def __init__(self, **how: Any) -> None:
-        super().__init__(**{"cls": Group, **how})
+        super().__init__(**{"cls": CommandGroup, **how})
 
     def command(self, name: str | None = None, **how: Any) -> Callable[[Function], Function]:
         """Add a command, as `typer.Typer.command` does."""
@@ -71,7 +71,7 @@ class Command(TyperCommand):
         show_help(self, ctx)
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """A command with others below it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -146,7 +146,7 @@ def _problem(value: str, param: Any) -> str | None:
         repeated = param.opts[0] if param.multiple else None
         return None if value in choices else unknown(value, choices, repeated=repeated)
     if param.param_type_name == "argument" and all(map(ID_LIKE.fullmatch, several(value))):
-        return _one_at_a_time(value, one_word=param.nargs == 1)
+        return _several_ids(value, only_one=param.nargs == 1)
     match getattr(kind, "annotation", None):
         case builtins.int:
             return _number(value, getattr(kind, "parameter_info", None))
@@ -159,12 +159,12 @@ def _problem(value: str, param: Any) -> str | None:
 def _choices(kind: object) -> list[str]:
     """The words that an option of a few words takes; none where it takes any."""
     choices: Iterable[object] = getattr(kind, "choices", None) or ()
-    return [str(one.value) if isinstance(one, Enum) else str(one) for one in choices]
+    return [str(choice.value) if isinstance(choice, Enum) else str(choice) for choice in choices]
 
 
-def _one_at_a_time(value: str, *, one_word: bool) -> str | None:
+def _several_ids(value: str, *, only_one: bool) -> str | None:
     words = several(value)
-    apart = "it takes one" if one_word else f"write `{' '.join(words)}`"
+    apart = "it takes one" if only_one else f"write `{' '.join(words)}`"
     return f"{value!r} is several: {apart}" if len(words) > 1 else None
 
 

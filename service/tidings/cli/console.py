@@ -18,9 +18,9 @@ from typing import Any, Final, NoReturn, TypeVar
 import typer
 import uvloop
 
-from tidings.cli import installed
-from tidings.cli.harmless import (
-    HarmlessConsole,
+from tidings.cli import plugins
+from tidings.cli.terminal import (
+    SafeConsole,
     escape,
     on_one_line,
     printable,
@@ -47,8 +47,8 @@ ARGUMENTS: Final = frozenset({"channel", "provider", "id", "ids"})
 LONGEST: Final = 2_000
 """Characters of an error: it may quote what was typed, and a whole file may have been."""
 
-out: Final = HarmlessConsole()
-err: Final = HarmlessConsole(stderr=True)
+out: Final = SafeConsole()
+err: Final = SafeConsole(stderr=True)
 
 Result = TypeVar("Result")
 
@@ -103,7 +103,7 @@ def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
 
 def fail(error: TidingsError) -> NoReturn:
     """Say what went wrong and exit with its code."""
-    say_error(str(error))
+    print_error(str(error))
     match error:
         case BrokerUnavailable() | LedgerUnavailable():
             end_as_unavailable()
@@ -115,22 +115,22 @@ def fail(error: TidingsError) -> NoReturn:
 
 def end_as_unavailable() -> NoReturn:
     """Exit as where a server can't be reached, which has been said; adds what is to be done where that is known."""
-    for hint in installed.hints(os.environ):
+    for hint in plugins.hints(os.environ):
         err.print(f"[dim]{escape(hint)}[/]")
     raise typer.Exit(UNAVAILABLE)
 
 
-def say_error(sentence: str) -> None:
+def print_error(sentence: str) -> None:
     """A sentence on standard error."""
-    err.print(f"[bold red]Error:[/] {escape(_told(sentence))}")
+    err.print(f"[bold red]Error:[/] {escape(_shorten(sentence))}")
 
 
-def warn(sentence: str) -> None:
+def print_warning(sentence: str) -> None:
     """The same about what was done all the same."""
-    err.print(f"[bold yellow]Warning:[/] {escape(_told(sentence))}")
+    err.print(f"[bold yellow]Warning:[/] {escape(_shorten(sentence))}")
 
 
-def _told(sentence: str) -> str:
+def _shorten(sentence: str) -> str:
     return on_one_line(sentence if len(sentence) <= LONGEST else f"{sentence[:LONGEST]}…")
 
 

@@ -11,11 +11,11 @@ from tidings.cli.commands import Commands
 from tidings.cli.console import err, out, print_json
 from tidings.cli.dead_discard import discard
 from tidings.cli.dead_edit import edit
-from tidings.cli.dead_letter_views import dead_letters_table, groups_table, told
-from tidings.cli.harmless import escape
-from tidings.cli.hints import next_page, nothing_matches
+from tidings.cli.dead_letter_views import dead_letter_details, dead_letters_table, groups_table
+from tidings.cli.hints import next_page, print_no_match
+from tidings.cli.next_steps import group_next_steps
 from tidings.cli.options import AsJson, Before, Reveal, ask
-from tidings.cli.ways_on import ways_of_groups
+from tidings.cli.terminal import escape
 from tidings.delivery.dead_letter import OPEN
 from tidings.operations.dead_letters import lookup
 from tidings.operations.dead_letters.lookup import DeadLetterListRequest
@@ -50,7 +50,7 @@ def list_(
     if as_json:
         print_json(page.as_data())
     elif not page.dead_letters:
-        _say_none(query, narrowed=before is not None)
+        _print_no_match(query, narrowed=before is not None)
     else:
         out.print(dead_letters_table(page.dead_letters, datetime.now(UTC)))
         if page.count > len(page.dead_letters):
@@ -70,16 +70,16 @@ def groups(query: DeadLetterQuery, limit: Limit = 25, as_json: AsJson = False) -
     if as_json:
         print_json(found.as_data())
     elif not found.groups:
-        _say_none(query)
+        _print_no_match(query)
     else:
         out.print(groups_table(found, datetime.now(UTC)))
-        for way in ways_of_groups([one.reason for one in found.groups]):
+        for way in group_next_steps([group.reason for group in found.groups]):
             err.print(f"[dim]{way}[/]")
 
 
 @app.command()
 def show(
-    id: which.OneId,
+    id: which.DeadLetterId,
     raw: Annotated[
         bool,
         typer.Option(
@@ -111,11 +111,11 @@ def show(
     if as_json:
         print_json(found.as_data())
     else:
-        out.print(told(found, datetime.now(UTC)))
+        out.print(dead_letter_details(found, datetime.now(UTC)))
 
 
-def _say_none(query: DeadLetterQuery, *, narrowed: bool = False) -> None:
+def _print_no_match(query: DeadLetterQuery, *, narrowed: bool = False) -> None:
     """Say that a list is empty, or that there is nothing at all where nothing was asked for."""
-    asked = query.selects or narrowed or query.narrowed.states != OPEN
-    otherwise = None if asked else "No dead letter is open."
-    nothing_matches(query.narrowed.category, query.narrowed.entity_type, otherwise=otherwise)
+    filtered = query.selects or narrowed or query.narrowed.states != OPEN
+    otherwise = None if filtered else "No dead letter is open."
+    print_no_match(query.narrowed.category, query.narrowed.entity_type, otherwise=otherwise)

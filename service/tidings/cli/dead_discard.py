@@ -11,7 +11,7 @@ import typer
 from tidings.cli import dead_letter_options as which
 from tidings.cli.console import FAULT, Unclear, err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
-from tidings.cli.hints import say_what_is_near
+from tidings.cli.hints import print_suggestions
 from tidings.cli.options import AsJson, actor, ask
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.operations.dead_letters import discards
@@ -61,7 +61,7 @@ def discard(
         raise typer.BadParameter("it is empty; say why, in a few words", param_hint="--note")
     found = ask(lambda backend: discards.rehearse_discard(backend, query))
     if not found.chosen:
-        say_what_is_near(query.narrowed.category, query.narrowed.entity_type)
+        print_suggestions(query.narrowed.category, query.narrowed.entity_type)
     if note is None or dry_run:
         _rehearse(found, as_json=as_json)
         return
@@ -79,7 +79,7 @@ def discard(
         print_json(done.as_data())
     else:
         out.print(f"Discarded {len(done.closed):,} of {counted(len(found.chosen), 'dead letter')}.")
-        _say_why_not(sorted(done.left), done.states)
+        _print_reasons(sorted(done.left), done.states)
     if done.left:
         raise typer.Exit(FAULT)
 
@@ -93,14 +93,18 @@ def _rehearse(found: DiscardDryRun, *, as_json: bool) -> None:
             out.print(dead_letters_table(found.sample, datetime.now(UTC)))
         many = counted(len(found.ready), "dead letter")
         out.print(f"{many} would be discarded." if found.ready else "There is nothing to discard.")
-        _say_why_not(found.left, found.states)
+        _print_reasons(found.left, found.states)
     if found.left:
         raise typer.Exit(FAULT)
 
 
-def _say_why_not(left: Sequence[UUID], states: Mapping[UUID, DeadLetterState]) -> None:
+def _print_reasons(left: Sequence[UUID], states: Mapping[UUID, DeadLetterState]) -> None:
     """What the dead letters are that are left as they are."""
-    for one in left[: discards.EXPLAINED]:
-        err.print(f"  {one}: {NOT_OPEN[states[one]]}" if one in states else f"  {one}: it is gone")
+    for dead_letter in left[: discards.EXPLAINED]:
+        err.print(
+            f"  {dead_letter}: {NOT_OPEN[states[dead_letter]]}"
+            if dead_letter in states
+            else f"  {dead_letter}: it is gone"
+        )
     if len(left) > discards.EXPLAINED:
         err.print(f"  … and {len(left) - discards.EXPLAINED:,} more: --json names them all")

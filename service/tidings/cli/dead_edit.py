@@ -24,11 +24,11 @@ from tidings.cli.console import (
 from tidings.cli.edit_report import show_changes, show_edits
 from tidings.cli.editor import edit_text
 from tidings.cli.files import contents
-from tidings.cli.harmless import escape
-from tidings.cli.hints import say_what_is_near
+from tidings.cli.hints import print_suggestions
 from tidings.cli.options import AsJson, Reveal, actor, ask
 from tidings.cli.replay import end, send_again
 from tidings.cli.replay_report import warn_of_doubt
+from tidings.cli.terminal import escape
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.operations.backend import Backend
@@ -118,20 +118,20 @@ def edit(
         raise Unclear("give --set and --unset, or --file, not both")
     guarded(change.check)  # what is typed wrongly is wrong for every dead letter
     if len(query.ids) == 1 and not (query.narrowed.selects or as_json):
-        _one(query.ids[0], change if change else None, file, dry_run, replay, reveal)
+        _edit_one(query.ids[0], change if change else None, file, dry_run, replay, reveal)
         return
     if not change:
         raise Unclear("for more than one dead letter, and for --json, give --set or --unset")
     dead_letters = ask(lambda backend: edits.choose(backend, query))
     if not dead_letters:
-        say_what_is_near(query.narrowed.category, query.narrowed.entity_type)
+        print_suggestions(query.narrowed.category, query.narrowed.entity_type)
     if dead_letters and not (dry_run or yes or query.ids):
         _confirm(len(dead_letters))
     request = EditRequest(dead_letters, change, rehearsed=dry_run, whole=whole, reveal=reveal)
-    _many(request, replay, named=bool(query.ids), as_json=as_json)
+    _edit_many(request, replay, named=bool(query.ids), as_json=as_json)
 
 
-def _one(
+def _edit_one(
     id: IdPrefix,
     change: FieldChange | None,
     file: str | None,
@@ -169,7 +169,7 @@ def _confirm(count: int) -> None:
     typer.confirm(f"Edit {counted(count, 'dead letter')}?", abort=True, err=True)
 
 
-def _many(request: EditRequest, replay: bool, *, named: bool, as_json: bool) -> None:
+def _edit_many(request: EditRequest, replay: bool, *, named: bool, as_json: bool) -> None:
     async def interruptibly(backend: Backend) -> EditView:
         interrupted = asyncio.Event()
         with interruptible(interrupted.set):

@@ -39,7 +39,7 @@ Ids = Annotated[
         show_default=False,
     ),
 ]
-OneId = Annotated[
+DeadLetterId = Annotated[
     IdPrefix,
     typer.Argument(
         parser=id_prefix,
@@ -99,7 +99,9 @@ def states_of(chosen: Iterable[WhichState] | None) -> tuple[DeadLetterState, ...
     named = set(chosen or ())
     if not named:
         return OPEN
-    return tuple(one for one in DeadLetterState if WhichState.ALL in named or one.value in named)
+    return tuple(
+        state for state in DeadLetterState if WhichState.ALL in named or state.value in named
+    )
 
 
 def about_dead_letters(*, ids: bool = False, state: bool = False) -> Callable[[Function], Function]:

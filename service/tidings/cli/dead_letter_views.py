@@ -10,12 +10,12 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from tidings.cli import recipients
-from tidings.cli.harmless import on_one_line, printable, single_lines, whole
 from tidings.cli.hex_dump import hex_dump
+from tidings.cli.next_steps import next_steps
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.sentences import Sentence
+from tidings.cli.terminal import on_one_line, printable, single_lines, unwrapped
 from tidings.cli.timeline import facts
-from tidings.cli.ways_on import ways_on
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import UNTRIED
 from tidings.operations.dead_letters.body import readable
@@ -46,20 +46,23 @@ def dead_letters_table(dead_letters: Sequence[DeadLetterView], now: datetime) ->
     """For people: an id and a group to go on with, and why each was dead-lettered."""
     return Rows(
         ("ID", "Since", "Came by", "State", "Reason", "Group", "To", "Attempts"),
-        [Row(_cells(one, now), _code_and_words(one.code, one.message)) for one in dead_letters],
+        [
+            Row(_cells(dead_letter, now), _code_and_message(dead_letter.code, dead_letter.message))
+            for dead_letter in dead_letters
+        ],
     )
 
 
-def _cells(one: DeadLetterView, now: datetime) -> list[Text]:
+def _cells(dead_letter: DeadLetterView, now: datetime) -> list[Text]:
     return [
-        cell(str(one.id)),
-        cell(ago(one.dead_lettered_at, now)),
-        cell(one.came_by or "?"),
-        cell(one.state.value, STYLES[one.state]),
-        cell(one.reason.value),
-        cell(one.fingerprint),
-        cell(one.recipient or ""),
-        cell(str(one.attempts)),
+        cell(str(dead_letter.id)),
+        cell(ago(dead_letter.dead_lettered_at, now)),
+        cell(dead_letter.came_by or "?"),
+        cell(dead_letter.state.value, STYLES[dead_letter.state]),
+        cell(dead_letter.reason.value),
+        cell(dead_letter.fingerprint),
+        cell(dead_letter.recipient or ""),
+        cell(str(dead_letter.attempts)),
     ]
 
 
@@ -70,34 +73,34 @@ def groups_table(found: DeadLetterGroups, now: datetime) -> Rows:
         [
             Row(
                 [
-                    cell(f"{one.dead_letters:,}"),
-                    cell(one.fingerprint),
-                    cell(one.channel or "?"),
-                    cell(one.reason.value),
-                    cell(ago(one.first_at, now)),
-                    cell(ago(one.last_at, now)),
+                    cell(f"{group.dead_letters:,}"),
+                    cell(group.fingerprint),
+                    cell(group.channel or "?"),
+                    cell(group.reason.value),
+                    cell(ago(group.first_at, now)),
+                    cell(ago(group.last_at, now)),
                 ],
-                _code_and_words(one.code, one.message),
+                _code_and_message(group.code, group.message),
             )
-            for one in found.groups
+            for group in found.groups
         ],
         right=("Dead letters",),
     )
 
 
-def told(found: DeadLetterInFull, now: datetime) -> RenderableType:
+def dead_letter_details(found: DeadLetterInFull, now: datetime) -> RenderableType:
     """Everything about one dead letter."""
     dead_letter, results = found.dead_letter, single_lines(found.recipients)
     parts: list[RenderableType] = [_head(dead_letter, now)]
     if apart := recipients.copies(results):
         parts += ["", Text("Copies", style="dim"), apart]
-    if headers := _not_told(dead_letter):
+    if headers := _other_headers(dead_letter):
         text = json.dumps(headers, indent=2, ensure_ascii=False)
         parts += ["", Text("Headers", style="dim"), _indented(text)]
     if found.problems:
         parts += ["", Text("It can't be read:", style="red")]
         problems = map(on_one_line, found.problems)
-        parts += [Sentence(Text(one), Text("  · "), hanging=0) for one in problems]
+        parts += [Sentence(Text(problem), Text("  · "), hanging=0) for problem in problems]
     parts += ["", Text("Body", style="dim"), _indented(_body(found))]
     parts += _advice(found)
     return Stack(*parts)
@@ -142,8 +145,8 @@ def _facts(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, st
     yield "Exchange", dead_letter.exchange
     yield "Routing key", dead_letter.routing_key
     yield "Content type", dead_letter.content_type or ""
-    told = {*PRODUCER, *(["timestamp"] if published else [])}
-    yield "Properties", _properties(dead_letter, set(dead_letter.properties) - told)
+    shown = {*PRODUCER, *(["timestamp"] if published else [])}
+    yield "Properties", _properties(dead_letter, set(dead_letter.properties) - shown)
     yield "Size", f"{dead_letter.size:,} bytes"
 
 
@@ -174,11 +177,11 @@ def _advice(found: DeadLetterInFull) -> list[RenderableType]:
     if found.remedy is None:
         known = f"[bold]tidings show {dead_letter.notification_id}[/]"
         return ["", Sentence(Text.from_markup(f"Not again: {found.refused}: {known}\n{never}"))]
-    return ["", Sentence(Text.from_markup(f"{ways_on(dead_letter.id, found.remedy)}\n{never}"))]
+    return ["", Sentence(Text.from_markup(f"{next_steps(dead_letter.id, found.remedy)}\n{never}"))]
 
 
 def _indented(text: str) -> Text:
-    return whole(Text("\n".join(f"  {line}" for line in printable(text).split("\n"))))
+    return unwrapped(Text("\n".join(f"  {line}" for line in printable(text).split("\n"))))
 
 
 def _times(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, str]]:
@@ -195,9 +198,9 @@ def _times(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, st
     yield "Since", _when(archived, now)
 
 
-def _not_told(dead_letter: DeadLetterView) -> Mapping[str, Any]:
+def _other_headers(dead_letter: DeadLetterView) -> Mapping[str, Any]:
     """The headers without those of ours that say what stands above them already."""
-    told: dict[str, Any] = {
+    shown: dict[str, Any] = {
         Headers.REASON: dead_letter.reason.value,
         Headers.ERROR_CLASS: dead_letter.kind,
         Headers.ERROR_CODE: dead_letter.code,
@@ -210,22 +213,24 @@ def _not_told(dead_letter: DeadLetterView) -> Mapping[str, Any]:
         Headers.ORIGINAL_HEADERS: {},
     }
     by_rule = {Headers.WORKER, *([Headers.FIRST_SEEN] if _seen_first(dead_letter) else [])}
-    headers = _without_its_time(dead_letter.headers, published_at(dead_letter.properties))
+    headers = _without_publish_time(dead_letter.headers, published_at(dead_letter.properties))
     if isinstance(originals := headers.get(Headers.ORIGINAL_HEADERS), dict):
-        originals = _without_its_time(originals, published_at(dead_letter.properties))
+        originals = _without_publish_time(originals, published_at(dead_letter.properties))
         headers = {**headers, Headers.ORIGINAL_HEADERS: originals}
     return {
         name: value
         for name, value in headers.items()
-        if name not in by_rule and (name not in told or value != told[name])
+        if name not in by_rule and (name not in shown or value != shown[name])
     }
 
 
-def _without_its_time(headers: Mapping[str, Any], published: datetime | None) -> Mapping[str, Any]:
+def _without_publish_time(
+    headers: Mapping[str, Any], published: datetime | None
+) -> Mapping[str, Any]:
     """Without the header that says when it was published, where that is told already."""
-    said = in_milliseconds(headers.get(MILLISECONDS))
-    told = said is not None and said == published
-    return {name: value for name, value in headers.items() if not (told and name == MILLISECONDS)}
+    header = in_milliseconds(headers.get(MILLISECONDS))
+    shown = header is not None and header == published
+    return {name: value for name, value in headers.items() if not (shown and name == MILLISECONDS)}
 
 
 def _seen_first(dead_letter: DeadLetterView) -> bool:
@@ -241,7 +246,7 @@ def _lane(dead_letter: DeadLetterView) -> str:
     return f"{dead_letter.channel}.{dead_letter.priority}" if dead_letter.channel else "?"
 
 
-def _code_and_words(code: str, message: str) -> str:
+def _code_and_message(code: str, message: str) -> str:
     return " ".join(part for part in (code, message) if part)
 
 

@@ -6,10 +6,10 @@ from typing import Final
 
 import typer
 
-from tidings.cli import installed
+from tidings.cli import plugins
 from tidings.cli.console import FAULT, err, out, print_json, run
-from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson, actor
+from tidings.cli.terminal import escape
 from tidings.delivery.ports import Finding, Verdict
 from tidings.operations.health import examine
 from tidings.settings import Settings
@@ -33,20 +33,22 @@ def doctor(as_json: AsJson = False) -> None:
     if as_json:
         print_json(findings)
     else:
-        _tell(findings)
-    if any(one.verdict is Verdict.FAULT for one in findings):
-        for hint in installed.hints(os.environ):
+        _print_findings(findings)
+    if any(finding.verdict is Verdict.FAULT for finding in findings):
+        for hint in plugins.hints(os.environ):
             err.print(f"[dim]{escape(hint)}[/]")
         raise typer.Exit(FAULT)
 
 
-def _tell(findings: Sequence[Finding]) -> None:
-    for one in findings:
-        out.print(f"{MARKS[one.verdict]} [bold]{escape(one.subject)}[/]: {escape(one.detail)}")
-        if one.remedy:
-            out.print(f"    [dim]→[/] {escape(one.remedy)}")
-    faults = sum(one.verdict is Verdict.FAULT for one in findings)
-    warnings = sum(one.verdict is Verdict.WARNING for one in findings)
+def _print_findings(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        out.print(
+            f"{MARKS[finding.verdict]} [bold]{escape(finding.subject)}[/]: {escape(finding.detail)}"
+        )
+        if finding.remedy:
+            out.print(f"    [dim]→[/] {escape(finding.remedy)}")
+    faults = sum(finding.verdict is Verdict.FAULT for finding in findings)
+    warnings = sum(finding.verdict is Verdict.WARNING for finding in findings)
     out.print()
     if faults:
         out.print(f"[red]Faults: {faults}[/], worth knowing: {warnings}.")

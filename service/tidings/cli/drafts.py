@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from tidings.cli.console import USAGE, Unclear, say_error
+from tidings.cli.console import USAGE, Unclear, print_error
 from tidings.cli.files import STDIN, contents
 from tidings.cli.options import parsed
 from tidings.operations import times
@@ -76,11 +76,11 @@ def validated(raw: Sequence[Draft]) -> list[Notification]:
     """All of them, or none is published."""
     notifications: list[Notification] = []
     problems: list[str] = []
-    for one in raw:
+    for draft in raw:
         try:
-            notifications.append(notification_of(one.fields))
+            notifications.append(notification_of(draft.fields))
         except InvalidNotification as invalid:
-            problems += [f"{one.where}{problem}" for problem in invalid.problems]
+            problems += [f"{draft.where}{problem}" for problem in invalid.problems]
     if problems:
         _refuse(problems)
     if not notifications:
@@ -90,7 +90,7 @@ def validated(raw: Sequence[Draft]) -> list[Notification]:
 
 def _refuse(problems: Sequence[str]) -> NoReturn:
     for problem in problems:
-        say_error(problem)
+        print_error(problem)
     raise typer.Exit(USAGE)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tidings.cli.console import err, out
-from tidings.cli.harmless import escape
+from tidings.cli.terminal import escape
 from tidings.operations.dead_letters.edits import EditView
 from tidings.operations.dead_letters.pacing import INTERRUPTED
 
@@ -24,10 +24,10 @@ def show_changes(lines: Sequence[str]) -> None:
 
 def show_edits(done: EditView) -> None:
     """Say what an edit of many dead letters did, or would do."""
-    for one in done.sample:
-        out.print(f"[dim]Dead letter {one.dead_letter}[/]")
-        if one.changes is not None:
-            show_changes(one.changes)
+    for edit in done.sample:
+        out.print(f"[dim]Dead letter {edit.dead_letter}[/]")
+        if edit.changes is not None:
+            show_changes(edit.changes)
     lines = (
         (len(done.new), "would be edited" if done.rehearsed else "edited"),
         (len(done.unchanged), "so already"),
@@ -45,10 +45,10 @@ def show_edits(done: EditView) -> None:
 
 
 def _show_refused(done: EditView) -> None:
-    for reason, count in Counter(one.reason for one in done.refused).most_common():
+    for reason, count in Counter(refusal.reason for refusal in done.refused).most_common():
         out.print(f"[red]{count:>8,}[/]  can't be edited so: {reason.replace('_', ' ')}")
-    for one in done.refused[:SHOWN]:
-        out.print(f"          {one.dead_letter}: {escape(one.why)}")
+    for refusal in done.refused[:SHOWN]:
+        out.print(f"          {refusal.dead_letter}: {escape(refusal.why)}")
     if len(done.refused) > SHOWN:
         rest = len(done.refused) - SHOWN
         out.print(f"          … and {rest:,} more: --json names them all")

@@ -10,9 +10,9 @@ from typing import NoReturn, Protocol
 
 import typer
 
-from tidings.cli.console import FAULT, err, say_error
-from tidings.cli.harmless import make_encodable
-from tidings.cli.whole_output import whole
+from tidings.cli.complete_output import complete
+from tidings.cli.console import FAULT, err, print_error
+from tidings.cli.terminal import make_encodable
 
 
 class CommandLine(Protocol):
@@ -31,9 +31,9 @@ def enter(app: CommandLine) -> NoReturn:
     if sys.stdout is None:
         sys.stdout = _Closed()
     else:
-        sys.stdout = whole(sys.stdout, "standard output")
+        sys.stdout = complete(sys.stdout, "standard output")
     if sys.stderr is not None:
-        sys.stderr = whole(sys.stderr, "standard error")
+        sys.stderr = complete(sys.stderr, "standard error")
     code = _code(app)
     gc.freeze()
     sys.exit(code)
@@ -68,7 +68,7 @@ def _explain(error: typer.TyperException) -> int:
     """What is wrong with the command line, and where its help is."""
     if type(error).__name__ == "NoArgsIsHelpError":  # it has printed the help
         return int(getattr(error, "exit_code", FAULT))
-    say_error(getattr(error, "format_message", error.__str__)())
+    print_error(getattr(error, "format_message", error.__str__)())
     context = getattr(error, "ctx", None)
     if context is not None:
         err.print(f"[dim]Try `{context.command_path} --help`.[/]")
@@ -82,7 +82,7 @@ def _failed(error: OSError) -> int:
     if error.errno == errno.EPIPE:  # whoever read our output has seen enough
         return FAULT
     where = f"{error.filename}: " if error.filename is not None else "standard output: "
-    say_error(f"{where}{error.strerror or error}")
+    print_error(f"{where}{error.strerror or error}")
     return FAULT
 
 

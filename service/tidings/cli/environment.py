@@ -12,10 +12,10 @@ from rich.text import Text
 
 from tidings.cli import settings_document as document
 from tidings.cli.console import err, guarded, out, print_json
-from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson
 from tidings.cli.rows import cell
 from tidings.cli.sentences import Sentence
+from tidings.cli.terminal import escape
 from tidings.settings import Settings
 from tidings.settings.variables import Variable, unknown, variables
 
@@ -47,19 +47,19 @@ def settings(
 
     Example: [bold]tidings settings --changed[/]
     """
-    every = guarded(lambda: list(variables(Settings())))
-    for one in guarded(lambda: list(unknown(Settings(), os.environ))):
-        err.print(f"[yellow]![/] {escape(one.told)}")
-    chosen = [one for one in every if one.is_set or not changed]
+    known = guarded(lambda: list(variables(Settings())))
+    for variable in guarded(lambda: list(unknown(Settings(), os.environ))):
+        err.print(f"[yellow]![/] {escape(variable.told)}")
+    chosen = [variable for variable in known if variable.is_set or not changed]
     if write is not None:
-        guarded(lambda: document.write(write, every))
+        guarded(lambda: document.write(write, known))
     if check is not None:
-        guarded(lambda: document.check(check, every))
+        guarded(lambda: document.check(check, known))
     if write is None and check is None:
-        _tell(chosen, markdown=markdown, as_json=as_json)
+        _print_variables(chosen, markdown=markdown, as_json=as_json)
 
 
-def _tell(chosen: Sequence[Variable], *, markdown: bool, as_json: bool) -> None:
+def _print_variables(chosen: Sequence[Variable], *, markdown: bool, as_json: bool) -> None:
     if as_json:
         print_json(chosen)
     elif markdown:
@@ -72,18 +72,20 @@ def _tell(chosen: Sequence[Variable], *, markdown: bool, as_json: bool) -> None:
 
 def _lines(chosen: Sequence[Variable]) -> Iterator[Sentence]:
     """`name = value` and what it means, under the heading of each section."""
-    for place, (section, members) in enumerate(groupby(chosen, lambda one: one.section)):
+    for place, (section, members) in enumerate(groupby(chosen, lambda variable: variable.section)):
         yield Sentence(Text("\n" * bool(place) + section, "bold"), hanging=0)
-        for one in members:
+        for variable in members:
             yield Sentence(
-                Text.assemble((one.name, "green" if one.is_set else ""), " = ", _value(one))
+                Text.assemble(
+                    (variable.name, "green" if variable.is_set else ""), " = ", _value(variable)
+                )
             )
-            yield Sentence(Text(one.meaning, "dim"), MEANING, hanging=0)
+            yield Sentence(Text(variable.meaning, "dim"), MEANING, hanging=0)
 
 
-def _value(one: Variable) -> Text:
-    value = cell(one.value) if one.value else Text("empty", "dim")
-    if not one.is_set:
+def _value(variable: Variable) -> Text:
+    value = cell(variable.value) if variable.value else Text("empty", "dim")
+    if not variable.is_set:
         return value
-    default = cell(one.default or "empty")
+    default = cell(variable.default or "empty")
     return Text.assemble((value.plain, "green"), (f" (default: {default})", "dim"))

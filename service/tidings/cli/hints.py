@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 from tidings.cli.console import err
-from tidings.cli.harmless import escape
 from tidings.cli.options import ask
+from tidings.cli.terminal import escape
 from tidings.delivery.outcome import Reason
 from tidings.operations.notifications import LOOKED_AT, unused_words
 from tidings.operations.times import counted
 
 
-def nothing_matches(
+def print_no_match(
     category: str | None, entity_type: str | None, *, otherwise: str | None = None
 ) -> None:
     """Say so, and whether one of these words was never used.
@@ -22,21 +22,21 @@ def nothing_matches(
         otherwise: What is said instead, where nothing was asked for that could match.
     """
     err.print(otherwise or "Nothing matches.")
-    say_what_is_near(category, entity_type)
+    print_suggestions(category, entity_type)
 
 
-def say_what_never_became_a_notification(dead_letters: Mapping[Reason, int]) -> None:
+def print_unlisted_dead_letters(dead_letters: Mapping[Reason, int]) -> None:
     """How many open dead letters no list of notifications has, and how they are listed."""
-    told = [
+    parts = [
         f"{counted(count, f'{reason} dead letter')}{' or more' if count >= LOOKED_AT else ''}: "
         f"`tidings dead list --reason {reason}`"
         for reason, count in dead_letters.items()
     ]
-    if told:
-        err.print(f"[dim]Not listed, for they never became notifications: {'; '.join(told)}[/]")
+    if parts:
+        err.print(f"[dim]Not listed, for they never became notifications: {'; '.join(parts)}[/]")
 
 
-def say_what_is_near(category: str | None, entity_type: str | None) -> None:
+def print_suggestions(category: str | None, entity_type: str | None) -> None:
     """Whether one of these words was never used, and which one was perhaps meant."""
     if category is None and entity_type is None:
         return

@@ -9,11 +9,11 @@ from rich.text import Text
 
 from tidings.cli import dead_letter_options as which
 from tidings.cli.console import err, out, print_json
-from tidings.cli.harmless import escape
-from tidings.cli.hints import next_page, nothing_matches, say_what_never_became_a_notification
+from tidings.cli.hints import next_page, print_no_match, print_unlisted_dead_letters
 from tidings.cli.options import AsJson, Before, Reveal, ask, entity_of, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.show import STYLES
+from tidings.cli.terminal import escape
 from tidings.delivery.states import State
 from tidings.operations import notifications
 from tidings.operations.notifications import Filters, ListedView, ListRequest, NotificationSummary
@@ -77,18 +77,18 @@ def list_(
         print_json(page.as_data())
     elif not found and page.looked_back_to is None:
         none = "There is no notification yet." if filters == Filters() and not before else None
-        nothing_matches(category, type_, otherwise=none)
+        print_no_match(category, type_, otherwise=none)
     elif found:
         out.print(table(found, datetime.now(UTC)))
         if len(found) == limit:
             err.print(f"[dim]There may be more: `{escape(next_page(found[-1].summary.id))}`[/]")
     if page.looked_back_to is not None:
-        _say_how_far(page.looked_back_to)
+        _print_search_bound(page.looked_back_to)
     if not as_json:
-        say_what_never_became_a_notification(page.dead_letters_alone)
+        print_unlisted_dead_letters(page.dead_letters_alone)
 
 
-def _say_how_far(reached: datetime) -> None:
+def _print_search_bound(reached: datetime) -> None:
     """That what is older was not looked through, and how it is."""
     when = reached.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     since = f"Looked through everything accepted since {exact(reached)}, and no further."
@@ -99,26 +99,29 @@ def table(found: Sequence[ListedView], now: datetime) -> Rows:
     """For people: an id to go on with, and why where something went wrong or waits."""
     return Rows(
         ("ID", "When", "Channel", "State", "Attempts", "To"),
-        [Row(_cells(one.summary, now), one.waits or _why(one.summary)) for one in found],
+        [
+            Row(_cells(listed.summary, now), listed.waits or _why(listed.summary))
+            for listed in found
+        ],
         least=LEAST,
     )
 
 
-def _cells(one: NotificationSummary, now: datetime) -> list[Text]:
+def _cells(summary: NotificationSummary, now: datetime) -> list[Text]:
     return [
-        cell(str(one.id)),
-        cell(ago(one.accepted_at, now)),
-        cell(one.channel),
-        cell(one.state.value, STYLES[one.state]),
-        cell(str(one.attempts_made)),
-        cell(one.recipient),
+        cell(str(summary.id)),
+        cell(ago(summary.accepted_at, now)),
+        cell(summary.channel),
+        cell(summary.state.value, STYLES[summary.state]),
+        cell(str(summary.attempts_made)),
+        cell(summary.recipient),
     ]
 
 
-def _why(one: NotificationSummary) -> str:
+def _why(summary: NotificationSummary) -> str:
     """In a few words what went wrong, where something did."""
-    if one.state in {State.SENT, State.DELIVERED, State.QUEUED, State.SCHEDULED}:
+    if summary.state in {State.SENT, State.DELIVERED, State.QUEUED, State.SCHEDULED}:
         return ""
-    reason = untried(one.attempts_made) if one.untried else one.reason
-    parts = (reason, one.failure_code, one.failure_message)
+    reason = untried(summary.attempts_made) if summary.untried else summary.reason
+    parts = (reason, summary.failure_code, summary.failure_message)
     return " · ".join(part for part in parts if part)

@@ -7,125 +7,127 @@ import typer
 from tidings.cli.commands import Commands
 from tidings.cli.console import out
 from tidings.cli.entry import enter
-from tidings.cli.loading import RUN, LateGroup, Listed
+from tidings.cli.lazy import RUN, LazyCommand, LazyGroup
 
-ASK: Final = "Ask and act"
+OPERATE: Final = "Operate"
 SET_UP: Final = "Set up"
 
 
-class Root(LateGroup):
+class Root(LazyGroup):
     """Every command of Tidings. A command's line is the first sentence of its docstring; a test compares them."""
 
     listed = (
-        Listed(
+        LazyCommand(
             RUN,
             "worker",
             "roles:worker",
             "Deliver notifications, of every configured channel or of those named.",
         ),
-        Listed(
+        LazyCommand(
             RUN, "scheduler", "roles:scheduler", "Publish what is due; run as many as you like."
         ),
-        Listed(RUN, "archive", "roles:archive", "Keep the dead letters in PostgreSQL."),
-        Listed(RUN, "all", "roles:all_roles", "Run worker, scheduler and archive in one process."),
-        Listed(
-            ASK,
+        LazyCommand(RUN, "archive", "roles:archive", "Keep the dead letters in PostgreSQL."),
+        LazyCommand(
+            RUN, "all", "roles:all_roles", "Run worker, scheduler and archive in one process."
+        ),
+        LazyCommand(
+            OPERATE,
             "publish",
             "publish:publish",
             "Publish a notification and print its id once RabbitMQ has it safely.",
         ),
-        Listed(
-            ASK,
+        LazyCommand(
+            OPERATE,
             "show",
             "show:show",
             "Tell what happened to one notification: accepted, every attempt, every change and who made it.",
         ),
-        Listed(ASK, "list", "listing:list_", "List notifications, newest first."),
-        Listed(
-            ASK,
+        LazyCommand(OPERATE, "list", "listing:list_", "List notifications, newest first."),
+        LazyCommand(
+            OPERATE,
             "stats",
             "statistics:stats",
             "Count notifications by channel and state, and the messages in every queue.",
         ),
-        Listed(
-            ASK,
+        LazyCommand(
+            OPERATE,
             "ps",
             "ps:ps",
             "List the processes that run: roles, host, process id, version, channels.",
         ),
-        Listed(
-            ASK,
+        LazyCommand(
+            OPERATE,
             "cancel",
             "cancel:cancel",
             "Call off a notification that is scheduled, waiting, or between two attempts.",
         ),
-        Listed(
-            ASK,
+        LazyCommand(
+            OPERATE,
             "requeue",
             "requeue:requeue",
             "Publish notifications again whose message is gone: by id, by filters, or --all.",
         ),
-        Listed(
-            ASK,
+        LazyCommand(
+            OPERATE,
             "erase",
             "erase:erase",
             "Erase a person: addresses, contents and headers of what has ended, and of dead letters.",
         ),
-        Listed(
-            ASK,
+        LazyCommand(
+            OPERATE,
             "channels",
             "channels:app",
             "See how channels and their providers fare; pause and resume them.",
         ),
-        Listed(
-            ASK,
+        LazyCommand(
+            OPERATE,
             "dead",
             "dead:app",
             "What was not delivered: look at it, mend it, close it. `tidings replay` sends it again.",
         ),
-        Listed(
-            ASK,
+        LazyCommand(
+            OPERATE,
             "replay",
             "replay:replay",
             "Send dead letters on their way again: by id, by filters, or --all.",
         ),
-        Listed(
+        LazyCommand(
             SET_UP,
             "doctor",
             "doctor:doctor",
             "Check RabbitMQ, PostgreSQL, every channel's provider and the templates; nothing is sent.",
         ),
-        Listed(
+        LazyCommand(
             SET_UP,
             "audit",
             "audit:audit_",
             "Hold ledger and queues against each other: is anything lost, or in a state that can't be?",
         ),
-        Listed(
+        LazyCommand(
             SET_UP,
             "migrate",
             "migrate:migrate_",
             "Create or update PostgreSQL's tables. Safe to run at every start, and from several places at once.",
         ),
-        Listed(
+        LazyCommand(
             SET_UP,
             "retention",
             "retention:app",
             "What is kept for how long, and deleting what is over.",
         ),
-        Listed(
+        LazyCommand(
             SET_UP,
             "settings",
             "environment:settings",
             "Show every environment variable: what it means, its default, what it is now. Secrets are hidden.",
         ),
-        Listed(
+        LazyCommand(
             SET_UP,
             "topology",
             "topology:app",
             "Exchanges, queues and bindings: shown, checked, made so, tidied up.",
         ),
-        Listed(
+        LazyCommand(
             SET_UP,
             "templates",
             "templates:app",
@@ -144,8 +146,8 @@ app = Commands(
 )
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(show: bool) -> None:
+    if show:
         from importlib.metadata import version
 
         out.print(version("tidings"))

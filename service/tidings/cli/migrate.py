@@ -11,7 +11,7 @@ def migrate_(as_json: AsJson = False) -> None:
 
     Example: [bold]TIDINGS_DATABASE_URL=postgresql://tidings@db/tidings tidings migrate[/]
     """
-    view = run(update(Settings(), actor(), _say_that_it_waits))
+    view = run(update(Settings(), actor(), _print_wait))
     if as_json:
         print_json(view)
     elif view.before == view.after:
@@ -20,5 +20,5 @@ def migrate_(as_json: AsJson = False) -> None:
         out.print(f"The tables went from version {view.before or 'none'} to {view.after}.")
 
 
-def _say_that_it_waits() -> None:
+def _print_wait() -> None:
     err.print("A table is in use: waiting a moment before the next try to lock it.")

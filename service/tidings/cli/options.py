@@ -7,8 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from tidings.cli.console import out, run
-from tidings.cli.harmless import HarmlessConsole
+from tidings.cli.console import run
 from tidings.delivery.id_prefix import SHORTEST, IdPrefix
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend, opened
@@ -51,7 +50,7 @@ def id_prefix(text: str) -> IdPrefix:
     return parsed(IdPrefix.parse, text)
 
 
-OneNotification = Annotated[
+NotificationId = Annotated[
     IdPrefix,
     typer.Argument(
         parser=id_prefix,
@@ -90,8 +89,3 @@ def parsed(parse: Callable[[str], Value], text: str, option: str | None = None) 
         return parse(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
-
-
-def paper() -> HarmlessConsole:
-    """Where tables go: the terminal as wide as it is, anything else as wide as they need."""
-    return out

@@ -33,16 +33,16 @@ def ps(as_json: AsJson = False) -> None:
 def _table(known: Sequence[KnownProcess]) -> Rows:
     now = datetime.now(UTC)
     names = ("Process", "Roles", "Version", "Since", "Seen", "Channels")
-    return Rows(names, [_row(one, now) for one in known])
+    return Rows(names, [_row(process, now) for process in known])
 
 
-def _row(one: KnownProcess, now: datetime) -> Row:
+def _row(process: KnownProcess, now: datetime) -> Row:
     cells = (
-        cell(f"{one.host}:{one.pid}", "" if one.running else "red"),
-        cell(" ".join(one.roles)),
-        cell(one.version),
-        cell(ago(one.since, now)),
-        cell(ago(one.seen_at, now), "" if one.running else "red"),
-        cell(" ".join(one.channels)),
+        cell(f"{process.host}:{process.pid}", "" if process.running else "red"),
+        cell(" ".join(process.roles)),
+        cell(process.version),
+        cell(ago(process.since, now)),
+        cell(ago(process.seen_at, now), "" if process.running else "red"),
+        cell(" ".join(process.channels)),
     )
-    return Row(cells, "" if one.running else GONE)
+    return Row(cells, "" if process.running else GONE)

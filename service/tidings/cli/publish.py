@@ -17,13 +17,13 @@ from tidings.cli.console import (
     err,
     guarded,
     out,
+    print_error,
     print_json,
+    print_warning,
     run,
-    say_error,
-    warn,
 )
-from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson, actor
+from tidings.cli.terminal import escape
 from tidings.operations import publishing
 from tidings.operations.times import counted
 from tidings.settings import BrokerSettings, Settings
@@ -141,68 +141,72 @@ def _publish(notifications: Sequence[Notification], *, as_json: bool, single: bo
         run(_send(settings, notifications))
     except SomeNotPublished as error:
         failed = {notification.id for notification, _ in error.failures}
-        _tell([one for one in notifications if one.id not in failed], as_json=as_json, single=False)
+        _print_published(
+            [notification for notification in notifications if notification.id not in failed],
+            as_json=as_json,
+            single=False,
+        )
         for notification, why in error.failures:
             err.print(f"[bold red]Not published:[/] {notification.id}: {escape(str(why))}")
         _end(error.failures[0][1])
     except TidingsEventsError as error:
-        say_error(str(error))
+        print_error(str(error))
         _end(error)
-    _tell(notifications, as_json=as_json, single=single)
-    _warn_of_words(notifications)
+    _print_published(notifications, as_json=as_json, single=single)
+    _warn_about_templates(notifications)
 
 
 def _rehearse(notifications: Sequence[Notification], *, as_json: bool, single: bool) -> None:
     if as_json:
-        _tell(notifications, as_json=True, single=single)
+        _print_published(notifications, as_json=True, single=single)
     else:
         keys = Counter(map(routing_key, notifications))
         each = ", ".join(f"{count:,} with {key}" for key, count in keys.items())
         out.print(f"{counted(len(notifications), 'notification')} would be published: {each}")
-    _warn_of_words(notifications)
+    _warn_about_templates(notifications)
 
 
 async def _send(settings: BrokerSettings, notifications: Sequence[Notification]) -> None:
     loop = asyncio.get_running_loop()
-    waiting = loop.call_later(PATIENCE, _say_what_it_waits_for, settings)
+    waiting = loop.call_later(PATIENCE, _print_wait, settings)
     try:
         await publishing.publish(settings, actor(), notifications)
     finally:
         waiting.cancel()
 
 
-def _say_what_it_waits_for(settings: BrokerSettings) -> None:
+def _print_wait(settings: BrokerSettings) -> None:
     brokers = ", ".join(urlsplit(url).netloc.rpartition("@")[2] for url in settings.urls)
-    told = (
+    text = (
         f"Waiting for RabbitMQ at {brokers}; gives up after {settings.amqp_timeout:g}s without it …"
     )
-    err.print(f"[dim]{escape(told)}[/]")
+    err.print(f"[dim]{escape(text)}[/]")
 
 
-def _tell(notifications: Sequence[Notification], *, as_json: bool, single: bool) -> None:
+def _print_published(notifications: Sequence[Notification], *, as_json: bool, single: bool) -> None:
     if as_json:
-        data = [publishing.published_as_data(one) for one in notifications]
+        data = [publishing.published_as_data(notification) for notification in notifications]
         print_json(data[0] if single else data)
         return
-    for one in notifications:
-        sys.stdout.write(f"{one.id}\n")
+    for notification in notifications:
+        sys.stdout.write(f"{notification.id}\n")
     if single and sys.stdout.isatty():
         err.print(f"[dim]Follow it: `tidings show {notifications[0].id}`[/]")
 
 
-def _warn_of_words(notifications: Sequence[Notification]) -> None:
+def _warn_about_templates(notifications: Sequence[Notification]) -> None:
     """Say what of it can't be written, as far as that can be known here; it is published all the same."""
-    if not any(getattr(one, "template", None) for one in notifications):
+    if not any(getattr(notification, "template", None) for notification in notifications):
         return
     from tidings.operations.template_check import (
         faults,  # loads the channels: only where there is a template
     )
 
-    told = faults(Settings(), notifications)
-    for fault in told[:SHOWN]:
-        warn(f"with the templates here it becomes a dead letter: {fault}")
-    if len(told) > SHOWN:
-        warn(f"{len(told) - SHOWN} more such faults")
+    found = faults(Settings(), notifications)
+    for fault in found[:SHOWN]:
+        print_warning(f"with the templates here it becomes a dead letter: {fault}")
+    if len(found) > SHOWN:
+        print_warning(f"{len(found) - SHOWN} more such faults")
 
 
 def _end(error: TidingsEventsError) -> NoReturn:

@@ -13,25 +13,25 @@ from tidings.operations.notifications import Recipient
 def copies(results: Sequence[Recipient]) -> Group | None:
     """One line for each who has not got it, or not at once; None where there is nobody."""
     apart = [
-        (one.role, one.address, one.state.replace("_", " "), _why(one))
-        for one in results
-        if one.state != "sent" or one.kind
+        (recipient.role, recipient.address, recipient.state.replace("_", " "), _why(recipient))
+        for recipient in results
+        if recipient.state != "sent" or recipient.kind
     ]
     if not apart:
         return None
-    role, address, state = (max(len(one[place]) for one in apart) for place in range(3))
+    role, address, state = (max(len(recipient[place]) for recipient in apart) for place in range(3))
     return Group(
         *(
             Sentence(
-                Text(f"{one[0]:<{role}}  {one[1]:<{address}}  {one[2]:<{state}}").append(
-                    f"  {one[3]}", "dim"
-                ),
+                Text(
+                    f"{recipient[0]:<{role}}  {recipient[1]:<{address}}  {recipient[2]:<{state}}"
+                ).append(f"  {recipient[3]}", "dim"),
                 hanging=role + GAP,
             )
-            for one in apart
+            for recipient in apart
         )
     )
 
 
-def _why(one: Recipient) -> str:
-    return " ".join(part for part in (one.code, one.message) if part)
+def _why(recipient: Recipient) -> str:
+    return " ".join(part for part in (recipient.code, recipient.message) if part)

@@ -12,7 +12,7 @@ from tidings.cli import dead_letter_options as which
 from tidings.cli import replay_options as how
 from tidings.cli.console import FAULT, STOPPED, Unclear, err, interruptible
 from tidings.cli.dead_letter_views import dead_letters_table
-from tidings.cli.hints import say_what_is_near
+from tidings.cli.hints import print_suggestions
 from tidings.cli.options import AsJson, actor, ask
 from tidings.cli.replay_progress import watching
 from tidings.cli.replay_report import show_rehearsal, show_summary, warn_of_doubt
@@ -90,7 +90,7 @@ def _show(rehearsal: ReplayDryRun, query: DeadLetterQuery, *, as_json: bool) -> 
     """Say what would be sent, or that nothing was chosen."""
     show_rehearsal(rehearsal, as_json=as_json)
     if not rehearsal.chosen:
-        say_what_is_near(query.narrowed.category, query.narrowed.entity_type)
+        print_suggestions(query.narrowed.category, query.narrowed.entity_type)
 
 
 def _confirm(choice: ReplayChoice) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tidings.cli.console import err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
-from tidings.cli.harmless import escape
+from tidings.cli.terminal import escape
 from tidings.delivery.archiving import Refusal
 from tidings.operations.dead_letters.pacing import INTERRUPTED
 from tidings.operations.dead_letters.replays import (
@@ -53,8 +53,8 @@ def show_rehearsal(done: ReplayDryRun, *, as_json: bool) -> None:
             f"{count:,} would be replayed; `--whole` looks at all."
         )
     else:
-        told = f"{counted(count, 'dead letter')} would be replayed."
-        out.print(told if count else "There is nothing to replay.")
+        text = f"{counted(count, 'dead letter')} would be replayed."
+        out.print(text if count else "There is nothing to replay.")
     if done.later:
         out.print(f"{done.later:,} of them would be stored until they are due.")
     warn_of_doubt(done.doubtful)
@@ -65,8 +65,8 @@ def show_rehearsal(done: ReplayDryRun, *, as_json: bool) -> None:
 def show_summary(done: ReplayView, *, as_json: bool, edited: dict[str, Any] | None = None) -> None:
     """Say what a replay did, and what was edited before."""
     if as_json:
-        told = done.as_data()
-        print_json({**edited, "replay": told} if edited else told)
+        data = done.as_data()
+        print_json({**edited, "replay": data} if edited else data)
         return
     summary, now = done.summary, done.summary.outcomes
     lines = (
@@ -83,7 +83,7 @@ def show_summary(done: ReplayView, *, as_json: bool, edited: dict[str, Any] | No
         if count or label == "replayed":
             out.print(f"[{style or 'default'}]{count:>8,}[/]  {label}")
     if summary.waves:
-        each = ", ".join(f"{one.delivered:,} of {one.total:,}" for one in summary.waves)
+        each = ", ".join(f"{wave.delivered:,} of {wave.total:,}" for wave in summary.waves)
         out.print(f"Delivered of each wave: {each}.")
     _show_refused(summary.not_replayed)
     if summary.chosen == len(summary.notifications) == 1:
@@ -98,23 +98,23 @@ def show_summary(done: ReplayView, *, as_json: bool, edited: dict[str, Any] | No
 
 def _refused_for_several_reasons(summary: ReplaySummary) -> int:
     """All of them; where there is but one reason, its own line counts them."""
-    return len(summary.refused) if len({one.refusal for one in summary.refused}) > 1 else 0
+    return len(summary.refused) if len({failure.refusal for failure in summary.refused}) > 1 else 0
 
 
 def _show_refused(refused: Iterable[NotReplayed]) -> None:
     """How many for each reason with what to do, and which ones where a person has to act."""
     by_reason: dict[Refusal, list[NotReplayed]] = defaultdict(list)
-    for one in refused:
-        by_reason[one.refusal].append(one)
+    for failure in refused:
+        by_reason[failure.refusal].append(failure)
     left = SHOWN
     for reason, same in sorted(by_reason.items(), key=lambda it: -len(it[1])):
         out.print(f"{len(same):>8,}  not replayed: {escape(WHY[reason])}")
-        told = [one for one in same if not one.taken]
-        for one in told[:left]:
-            out.print(f"          {one.dead_letter}: {escape(one.why)}")
-        if len(told) > left:
-            out.print(f"          … and {len(told) - left:,} more: --json names them all")
-        left = max(0, left - len(told))
+        named = [failure for failure in same if not failure.taken]
+        for failure in named[:left]:
+            out.print(f"          {failure.dead_letter}: {escape(failure.why)}")
+        if len(named) > left:
+            out.print(f"          … and {len(named) - left:,} more: --json names them all")
+        left = max(0, left - len(named))
 
 
 def warn_of_doubt(count: int) -> None:

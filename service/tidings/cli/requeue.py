@@ -87,12 +87,12 @@ def requeue(
     if as_json:
         print_json(view.as_data())
     else:
-        _tell(view)
+        _print_result(view)
     if view.refused:
         raise typer.Exit(FAULT)
 
 
-def _tell(view: RequeueView) -> None:
+def _print_result(view: RequeueView) -> None:
     if not view.requeued:
         out.print("Nothing would be published again." if view.dry_run else "Nothing was requeued.")
     elif view.dry_run:
@@ -113,5 +113,14 @@ def _tell(view: RequeueView) -> None:
 def _table(requeued: Sequence[Stranded]) -> Rows:
     return Rows(
         ("ID", "Channel", "State"),
-        [Row([cell(str(one.id)), cell(one.channel), cell(one.state.value)]) for one in requeued],
+        [
+            Row(
+                [
+                    cell(str(notification.id)),
+                    cell(notification.channel),
+                    cell(notification.state.value),
+                ]
+            )
+            for notification in requeued
+        ],
     )

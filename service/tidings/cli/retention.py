@@ -56,22 +56,22 @@ def run(
     if dry_run:
         rehearsed = ask(retention.rehearse)
         if as_json:
-            print_json([one.as_data() for one in rehearsed])
+            print_json([partition.as_data() for partition in rehearsed])
         else:
             out.print(_rehearsal(rehearsed))
         return
     if not yes:
         kept, rehearsed = ask(retention.prepare)
         err.print(_rehearsal(rehearsed))
-        many = counted(sum(one.deleted for one in rehearsed), "notification")
+        many = counted(sum(partition.deleted for partition in rehearsed), "notification")
         typer.confirm(
             f"Keep what has ended {kept}, and delete {many} for good?", abort=True, err=True
         )
     done = ask(lambda backend: retention.run(backend, actor()))
     if as_json:
         print_json(done)
-    for one in () if as_json else done:
-        out.print(_done(one))
+    for partition in () if as_json else done:
+        out.print(_done(partition))
     if not done and not as_json:
         out.print("A scheduler is deleting at this moment.")
 
@@ -82,26 +82,34 @@ def _day(day: date | None, otherwise: str) -> str:
 
 def _places(places: Sequence[RetainedPartition]) -> Rows:
     names = ("Partition", "From", "Until", "MiB", "Drops")
-    return Rows(names, [_place(one) for one in places], right=("MiB",))
+    return Rows(names, [_place(place) for place in places], right=("MiB",))
 
 
-def _place(one: RetainedPartition) -> Row:
-    drops = "row by row" if one.since is None else _day(one.drops_at, "never")
-    cells = (one.name, _day(one.since, "–"), _day(one.until, "–"), f"{one.size / MIB:,.0f}", drops)
+def _place(place: RetainedPartition) -> Row:
+    drops = "row by row" if place.since is None else _day(place.drops_at, "never")
+    cells = (
+        place.name,
+        _day(place.since, "–"),
+        _day(place.until, "–"),
+        f"{place.size / MIB:,.0f}",
+        drops,
+    )
     return Row([cell(text) for text in cells])
 
 
 def _rehearsal(places: Sequence[PartitionPreview]) -> Rows:
     names = ("Partition", "Stored", "Deleted", "How")
-    return Rows(names, [_rehearsed(one) for one in places], right=("Stored", "Deleted"))
+    return Rows(names, [_rehearsed(place) for place in places], right=("Stored", "Deleted"))
 
 
-def _rehearsed(one: PartitionPreview) -> Row:
-    how = "the week is dropped" if one.dropped else "row by row"
-    return Row([cell(text) for text in (one.name, f"{one.stored:,}", f"{one.deleted:,}", how)])
+def _rehearsed(place: PartitionPreview) -> Row:
+    how = "the week is dropped" if place.dropped else "row by row"
+    return Row(
+        [cell(text) for text in (place.name, f"{place.stored:,}", f"{place.deleted:,}", how)]
+    )
 
 
-def _done(one: RetentionStep) -> str:
-    if one.deleted is None:
-        return f"{one.place}: dropped; {counted(one.moved, 'notification')} moved"
-    return f"{one.place}: {counted(one.deleted, 'row')} deleted"
+def _done(partition: RetentionStep) -> str:
+    if partition.deleted is None:
+        return f"{partition.place}: dropped; {counted(partition.moved, 'notification')} moved"
+    return f"{partition.place}: {counted(partition.deleted, 'row')} deleted"

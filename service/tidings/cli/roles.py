@@ -72,8 +72,8 @@ def start(
     guarded(settings.check)
     writer = take_over_standard_error()
     configure(settings.worker.log_level, settings.worker.log_format, dropped=writer.dropped)
-    for one in guarded(lambda: list(unknown(settings, os.environ))):
+    for variable in guarded(lambda: list(unknown(settings, os.environ))):
         structlog.get_logger(__name__).warning(
-            "unknown variable", name=one.name, did_you_mean=one.nearest
+            "unknown variable", name=variable.name, did_you_mean=variable.nearest
         )
     run(serve(settings, roles, channels or [], writer, parts or USUAL))

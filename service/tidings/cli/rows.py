@@ -12,8 +12,8 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from tidings.cli.harmless import on_one_line, whole
 from tidings.cli.sentences import Sentence
+from tidings.cli.terminal import on_one_line, unwrapped
 
 GAP: Final = 2
 """Columns between two cells; one where only so everything fits."""
@@ -59,7 +59,7 @@ class Rows:
                 line.append(" " * (at - line.cell_len))
                 yield Sentence(why, line, hanging=0)
             else:
-                yield whole(line) if count > 1 else Sentence(line)
+                yield unwrapped(line) if count > 1 else Sentence(line)
             if row is not headings:
                 beneath = [*zip(self.names[count:], row.cells[count:], strict=True)]
                 yield from _beneath(beneath if beside else [*beneath, (self.reason, why)], width)
@@ -101,13 +101,13 @@ def _beneath(values: Iterable[tuple[str, Text]], width: int) -> Iterator[Sentenc
     """Values with their headings, as many in a line as fit."""
     line = Text()
     for name, value in values:
-        told = Text.assemble((f"{name} ", "dim"), value) if value else Text()
-        longer = Text(" · ", "dim").join(one for one in (line, told) if one)
-        if not (line and told) or BENEATH.cell_len + longer.cell_len <= width:
+        labelled = Text.assemble((f"{name} ", "dim"), value) if value else Text()
+        longer = Text(" · ", "dim").join(part for part in (line, labelled) if part)
+        if not (line and labelled) or BENEATH.cell_len + longer.cell_len <= width:
             line = longer
         else:
             yield Sentence(line, BENEATH)
-            line = told
+            line = labelled
     if line:
         yield Sentence(line, BENEATH)
 

@@ -49,7 +49,7 @@ def write(path: Path, every: Iterable[Variable]) -> None:
 
 
 def _lines(every: Iterable[Variable]) -> Iterator[str]:
-    for section, members in groupby(every, lambda one: one.section):
+    for section, members in groupby(every, lambda variable: variable.section):
         yield from (
             f"### {section.rstrip('.')}",
             "",
@@ -60,6 +60,6 @@ def _lines(every: Iterable[Variable]) -> Iterator[str]:
         yield ""
 
 
-def _row(one: Variable) -> str:
-    default = f"`{one.default}`" if one.default else ""
-    return f"| `{one.name}` | {default} | {one.meaning.replace('|', chr(92) + '|')} |"
+def _row(variable: Variable) -> str:
+    default = f"`{variable.default}`" if variable.default else ""
+    return f"| `{variable.name}` | {default} | {variable.meaning.replace('|', chr(92) + '|')} |"

@@ -10,12 +10,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tidings.cli import recipients, show_dead_letters
-from tidings.cli.console import print_json
-from tidings.cli.harmless import escape, single_lines, whole
-from tidings.cli.options import AsJson, OneNotification, Reveal, ask, paper
+from tidings.cli.console import out, print_json
+from tidings.cli.next_steps import next_steps
+from tidings.cli.options import AsJson, NotificationId, Reveal, ask
 from tidings.cli.sentences import Sentence
+from tidings.cli.terminal import escape, single_lines, unwrapped
 from tidings.cli.timeline import Timeline, facts
-from tidings.cli.ways_on import ways_on
 from tidings.delivery.arrival import TimeSource
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
@@ -50,7 +50,7 @@ STYLES: Final = {
 
 
 def show(
-    id: OneNotification,
+    id: NotificationId,
     everywhere: Annotated[
         bool,
         typer.Option(
@@ -72,18 +72,20 @@ def show(
         return
     match view:
         case NotificationView():
-            paper().print(told(view, datetime.now(UTC)))
+            out.print(render_story(view, datetime.now(UTC)))
         case UnclaimedView():
-            paper().print(show_dead_letters.told(view))
+            out.print(show_dead_letters.render_dead_letters(view))
 
 
-def told(view: NotificationView, now: datetime) -> RenderableType:
+def render_story(view: NotificationView, now: datetime) -> RenderableType:
     """A story for people."""
     view = single_lines(view)
     story, waits = view.story, view.waits
     parts: list[RenderableType] = [_head(story.notification, now), ""]
     parts.append(_timeline(story, now))
-    now_in = [one for one in story.recipients if one.epoch == story.notification.epoch]
+    now_in = [
+        recipient for recipient in story.recipients if recipient.epoch == story.notification.epoch
+    ]
     if apart := recipients.copies(now_in):
         parts += ["", apart]
     queued = story.notification.state is State.QUEUED
@@ -106,7 +108,7 @@ def told(view: NotificationView, now: datetime) -> RenderableType:
         parts += ["", Sentence(Text(clocks, style="yellow"))]
     if story.body:
         body = json.dumps(json.loads(story.body), indent=2, ensure_ascii=False)
-        parts += ["", *(whole(Text(line)) for line in body.split("\n"))]
+        parts += ["", *(unwrapped(Text(line)) for line in body.split("\n"))]
     return Group(*parts)
 
 
@@ -114,40 +116,42 @@ def _times(count: int) -> str:
     return "Its id was published again" + (f" {count} times" if count > 1 else "")
 
 
-def _head(one: NotificationSummary, now: datetime) -> RenderableType:
-    told = (
-        ("State", Text(one.state.value.upper(), style=f"bold {STYLES[one.state]}")),
-        ("Id", Text(str(one.id))),
-        ("What", Text(f"{one.channel} · {one.priority} · {one.category}")),
-        ("To", Text(one.recipient)),
-        *((name, Text(value)) for name, value in _about(one, now)),
-    )
-    return Group(*facts(told))
-
-
-def _about(one: NotificationSummary, now: datetime) -> list[tuple[str, str]]:
-    entity = f"{one.entity_type} {one.entity_id}" if one.entity_type else None
+def _head(summary: NotificationSummary, now: datetime) -> RenderableType:
     rows = (
-        ("User", one.user_id),
+        ("State", Text(summary.state.value.upper(), style=f"bold {STYLES[summary.state]}")),
+        ("Id", Text(str(summary.id))),
+        ("What", Text(f"{summary.channel} · {summary.priority} · {summary.category}")),
+        ("To", Text(summary.recipient)),
+        *((name, Text(value)) for name, value in _about(summary, now)),
+    )
+    return Group(*facts(rows))
+
+
+def _about(summary: NotificationSummary, now: datetime) -> list[tuple[str, str]]:
+    entity = f"{summary.entity_type} {summary.entity_id}" if summary.entity_type else None
+    rows = (
+        ("User", summary.user_id),
         ("About", entity),
-        ("First read" if one.only_read else "Accepted", _accepted(one, now)),
-        ("Scheduled", _when(one.scheduled_at, now)),
-        ("Expires", _when(one.expires_at, now)),
-        ("Key", one.idempotency_key),
-        ("Reference", one.reference),
-        ("Trace", one.traceparent),
+        ("First read" if summary.only_read else "Accepted", _accepted(summary, now)),
+        ("Scheduled", _when(summary.scheduled_at, now)),
+        ("Expires", _when(summary.expires_at, now)),
+        ("Key", summary.idempotency_key),
+        ("Reference", summary.reference),
+        ("Trace", summary.traceparent),
     )
     return [(label, value) for label, value in rows if value]
 
 
-def _accepted(one: NotificationSummary, now: datetime) -> str:
-    match one.time_source:
+def _accepted(summary: NotificationSummary, now: datetime) -> str:
+    match summary.time_source:
         case TimeSource.ID:
-            return f"{_when(one.accepted_at, now)} as its id says"
-        case TimeSource.PRODUCER if not one.accepted_at.microsecond:  # AMQP counts whole seconds
-            return f"{_when(one.accepted_at, now)} to the second"
+            return f"{_when(summary.accepted_at, now)} as its id says"
+        case TimeSource.PRODUCER if (
+            not summary.accepted_at.microsecond
+        ):  # AMQP counts whole seconds
+            return f"{_when(summary.accepted_at, now)} to the second"
         case _:
-            return _when(one.accepted_at, now)
+            return _when(summary.accepted_at, now)
 
 
 def _when(moment: datetime | None, now: datetime) -> str:
@@ -163,7 +167,7 @@ def _timeline(story: NotificationDetails, now: datetime) -> Timeline:
         what, who = (
             _change(event)
             if isinstance(event, Transition)
-            else _try(event, story.provider_attempts)
+            else _attempt(event, story.provider_attempts)
         )
         events.append((clock(at, accepted), offset, what, who))
     if story.notification.state is State.SENDING:
@@ -181,56 +185,62 @@ def _change(change: Transition) -> tuple[Text, str]:
     return Text.assemble(("→ ", style), (change.after, style), f": {reason}"), _who(change.actor)
 
 
-def _try(one: AttemptRow, asked: Sequence[ProviderAttemptRow]) -> tuple[Text, str]:
-    good = one.state is State.SENT
-    style = STYLES[one.state]
-    if one.untried:
-        return _untried(one)
-    epoch = f" of replay {one.epoch}" if one.epoch else ""
+def _attempt(
+    attempt: AttemptRow, provider_attempts: Sequence[ProviderAttemptRow]
+) -> tuple[Text, str]:
+    good = attempt.state is State.SENT
+    style = STYLES[attempt.state]
+    if attempt.untried:
+        return _not_attempted(attempt)
+    epoch = f" of replay {attempt.epoch}" if attempt.epoch else ""
     lines = Text.assemble(
         ("✓ " if good else "✗ ", style),
-        f"attempt {one.attempt}{epoch} → ",
-        (one.state.value, style),
+        f"attempt {attempt.attempt}{epoch} → ",
+        (attempt.state.value, style),
     )
-    details = [one.provider, one.code, span(one.duration_ms / 1000)]
-    if one.retry_delay:
-        details.append(f"again in {span(one.retry_delay)}")
-    if one.message:
-        lines.append(f"\n  {one.kind}: {one.message}")
+    details = [attempt.provider, attempt.code, span(attempt.duration_ms / 1000)]
+    if attempt.retry_delay:
+        details.append(f"again in {span(attempt.retry_delay)}")
+    if attempt.message:
+        lines.append(f"\n  {attempt.kind}: {attempt.message}")
     lines.append(f"\n  {' · '.join(part for part in details if part)}", style="dim")
     if passed := [
-        _asked(each) for each in asked if (each.epoch, each.attempt) == (one.epoch, one.attempt)
+        _provider_attempt(each)
+        for each in provider_attempts
+        if (each.epoch, each.attempt) == (attempt.epoch, attempt.attempt)
     ]:
         lines.append(f"\n  {' → '.join(passed)}", style="dim")
-    if one.possible_duplicate:
+    if attempt.possible_duplicate:
         lines.append(
             "\n  possibly a second time: an earlier attempt may have been delivered",
             style="magenta",
         )
-    return lines, _who(one.worker)
+    return lines, _who(attempt.worker)
 
 
-def _untried(one: AttemptRow) -> tuple[Text, str]:
-    said = untried(one.attempt - 1)
-    return Text.assemble(("✗ ", STYLES[one.state]), f"{said}\n  {one.message}"), _who(one.worker)
+def _not_attempted(attempt: AttemptRow) -> tuple[Text, str]:
+    title = untried(attempt.attempt - 1)
+    return Text.assemble(("✗ ", STYLES[attempt.state]), f"{title}\n  {attempt.message}"), _who(
+        attempt.worker
+    )
 
 
-def _asked(one: ProviderAttemptRow) -> str:
+def _provider_attempt(attempt: ProviderAttemptRow) -> str:
     """`primary unavailable 451 (1.2 s)`, `backup not asked`."""
-    took = f" ({span(one.duration_ms / 1000)})" if one.duration_ms else ""
-    return f"{one.provider} {one.kind.replace('_', ' ')} {one.code}".rstrip() + took
+    took = f" ({span(attempt.duration_ms / 1000)})" if attempt.duration_ms else ""
+    return f"{attempt.provider} {attempt.kind.replace('_', ' ')} {attempt.code}".rstrip() + took
 
 
-def _under_way(one: NotificationSummary, now: datetime) -> tuple[Text, str]:
+def _under_way(summary: NotificationSummary, now: datetime) -> tuple[Text, str]:
     until = (
-        f", for at most {span((one.lease_until - now).total_seconds())} more"
-        if one.lease_until
+        f", for at most {span((summary.lease_until - now).total_seconds())} more"
+        if summary.lease_until
         else ""
     )
-    if one.lease_until and one.lease_until < now:
+    if summary.lease_until and summary.lease_until < now:
         until = ": its lease has run out, so another worker takes it over"
-    what = Text.assemble(("… ", "blue"), f"attempt {one.attempt} is under way{until}")
-    return what, _who(one.lease_holder or "")
+    what = Text.assemble(("… ", "blue"), f"attempt {summary.attempt} is under way{until}")
+    return what, _who(summary.lease_holder or "")
 
 
 def _who(actor: str) -> str:
@@ -240,17 +250,17 @@ def _who(actor: str) -> str:
 
 def _coming(view: NotificationView, now: datetime) -> str:
     """What happens next, or what a person can do."""
-    one = view.story.notification
-    match one.state:
+    summary = view.story.notification
+    match summary.state:
         case State.SCHEDULED:
-            return f"Goes out {_when(one.dispatch_at or one.scheduled_at, now)}."
+            return f"Goes out {_when(summary.dispatch_at or summary.scheduled_at, now)}."
         case State.RETRYING:
-            return f"Attempt {one.attempt + 1} comes {_next_try(view, now)}."
-        case State.SUPPRESSED if one.duplicate_of:
-            return f"Not sent: the same key as [bold]tidings show {one.duplicate_of}[/]"
+            return f"Attempt {summary.attempt + 1} comes {_next_try(view, now)}."
+        case State.SUPPRESSED if summary.duplicate_of:
+            return f"Not sent: the same key as [bold]tidings show {summary.duplicate_of}[/]"
         case State.FAILED | State.EXPIRED | State.UNKNOWN:
             return _dead_letter(view)
-        case State.SENT if one.reason == Reason.COPIES_REFUSED:
+        case State.SENT if summary.reason == Reason.COPIES_REFUSED:
             return _dead_letter(view)
         case _:
             return ""
@@ -275,4 +285,4 @@ def _dead_letter(view: NotificationView) -> str:
     dead_letter = view.dead_letter
     if dead_letter is None or view.remedy is None:
         return "Its dead letter is on its way to the archive, or was dealt with."
-    return f"Its dead letter: [bold]tidings dead show {dead_letter}[/]\n{ways_on(dead_letter, view.remedy)}"
+    return f"Its dead letter: [bold]tidings dead show {dead_letter}[/]\n{next_steps(dead_letter, view.remedy)}"

@@ -7,23 +7,23 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tidings.cli import dead_letter_views
-from tidings.cli.harmless import single_lines
+from tidings.cli.next_steps import next_steps
 from tidings.cli.sentences import Sentence
+from tidings.cli.terminal import single_lines
 from tidings.cli.timeline import Timeline, facts
-from tidings.cli.ways_on import ways_on
 from tidings.delivery.properties import producer
 from tidings.operations.dead_letters.views import DeadLetterView, published_at
 from tidings.operations.notifications import DeadLetterSummary, NotificationView, UnclaimedView
 from tidings.operations.times import clock
 
 
-def told(view: UnclaimedView) -> RenderableType:
+def render_dead_letters(view: UnclaimedView) -> RenderableType:
     """For people."""
-    dead_letters = single_lines(tuple(one.dead_letter for one in view.dead_letters))
+    dead_letters = single_lines(tuple(found.dead_letter for found in view.dead_letters))
     ways = [
-        (one.dead_letter.id, ways_on(one.dead_letter.id, one.remedy))
-        for one in view.dead_letters
-        if one.remedy
+        (found.dead_letter.id, next_steps(found.dead_letter.id, found.remedy))
+        for found in view.dead_letters
+        if found.remedy
     ]
     parts: list[RenderableType] = [_head(dead_letters[-1]), "", _timeline(dead_letters)]
     if ways:
@@ -33,13 +33,13 @@ def told(view: UnclaimedView) -> RenderableType:
     return Group(*parts)
 
 
-def _head(one: DeadLetterView) -> Group:
-    entity = " ".join(part for part in (one.entity_type, one.entity_id) if part)
+def _head(dead_letter: DeadLetterView) -> Group:
+    entity = " ".join(part for part in (dead_letter.entity_type, dead_letter.entity_id) if part)
     known = (
-        ("Id", str(one.notification_id or "")),
-        ("What", " · ".join(part for part in (one.channel, one.category) if part)),
-        ("To", one.recipient or ""),
-        ("User", one.user_id or ""),
+        ("Id", str(dead_letter.notification_id or "")),
+        ("What", " · ".join(part for part in (dead_letter.channel, dead_letter.category) if part)),
+        ("To", dead_letter.recipient or ""),
+        ("User", dead_letter.user_id or ""),
         ("About", entity),
     )
     state = ("State", Text("NO NOTIFICATION: A DEAD LETTER", style="bold red"))
@@ -51,31 +51,40 @@ def _timeline(dead_letters: Sequence[DeadLetterView]) -> Timeline:
     return Timeline(
         [
             (clock(at, dead_letters[0].dead_lettered_at), "", what, "")
-            for one in dead_letters
-            for at, what in _events(one)
+            for dead_letter in dead_letters
+            for at, what in _events(dead_letter)
         ]
     )
 
 
-def _events(one: DeadLetterView) -> Iterator[tuple[datetime, Text]]:
-    key = f" with the key {one.routing_key}" if one.routing_key else ""
-    published = Text(f"· published by {producer(one.properties)}{key}")
-    yield published_at(one.properties) or one.first_failed_at, published
-    style = dead_letter_views.STYLES[one.state]
-    text = Text.assemble(("✗ ", style), (one.reason.value, style), f": {one.message}")
-    about = [f"dead letter {one.id}", one.state.value, one.note or ""]
-    yield one.dead_lettered_at, text.append(f"\n  {' · '.join(filter(None, about))}", style="dim")
+def _events(dead_letter: DeadLetterView) -> Iterator[tuple[datetime, Text]]:
+    key = f" with the key {dead_letter.routing_key}" if dead_letter.routing_key else ""
+    published = Text(f"· published by {producer(dead_letter.properties)}{key}")
+    yield published_at(dead_letter.properties) or dead_letter.first_failed_at, published
+    style = dead_letter_views.STYLES[dead_letter.state]
+    text = Text.assemble(
+        ("✗ ", style), (dead_letter.reason.value, style), f": {dead_letter.message}"
+    )
+    about = [f"dead letter {dead_letter.id}", dead_letter.state.value, dead_letter.note or ""]
+    yield (
+        dead_letter.dead_lettered_at,
+        text.append(f"\n  {' · '.join(filter(None, about))}", style="dim"),
+    )
 
 
 def strays(view: NotificationView) -> Iterator[Text]:
     """Other messages with the id of a notification, which no worker could take."""
-    for one in view.strays:
+    for dead_letter in view.strays:
         yield Text.assemble(
             ("Another message with this id is a dead letter", "yellow"),
-            f" ({_kind(one)}): {one.message}\n  ",
-            (f"tidings dead show {one.id}", "bold"),
+            f" ({_kind(dead_letter)}): {dead_letter.message}\n  ",
+            (f"tidings dead show {dead_letter.id}", "bold"),
         )
 
 
-def _kind(one: DeadLetterSummary) -> str:
-    return one.reason if one.reason == one.kind else f"{one.reason}, {one.kind}"
+def _kind(dead_letter: DeadLetterSummary) -> str:
+    return (
+        dead_letter.reason
+        if dead_letter.reason == dead_letter.kind
+        else f"{dead_letter.reason}, {dead_letter.kind}"
+    )

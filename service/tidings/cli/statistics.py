@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.text import Text
 
 from tidings.cli.channels import table
-from tidings.cli.console import end_as_unavailable, print_json, say_error
-from tidings.cli.options import AsJson, ask, paper, parsed
+from tidings.cli.console import end_as_unavailable, out, print_error, print_json
+from tidings.cli.options import AsJson, ask, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.sentences import Sentence
 from tidings.cli.show import STYLES
@@ -71,10 +71,10 @@ def stats(
     if as_json:
         print_json(view.as_data())
     else:
-        paper().print(told(view))
+        out.print(render_statistics(view))
     if view.faults:
         for fault in view.faults:
-            say_error(fault)
+            print_error(fault)
         end_as_unavailable()
 
 
@@ -83,25 +83,24 @@ def _pause(text: str) -> float:
 
 
 async def _watch(backend: Backend, since: str, pause: float, *, whole: bool) -> None:
-    console = paper()
-    with Live(console=console, auto_refresh=False) as live:
+    with Live(console=out, auto_refresh=False) as live:
         while True:
             view = await look(backend, StatisticsRequest(moment(since), whole))
             frame = _frame(view, since)
-            if console.is_terminal:
+            if out.is_terminal:
                 live.update(frame, refresh=True)
             else:  # a log of views, one below the other
-                console.print(frame)
+                out.print(frame)
             await asyncio.sleep(pause)
 
 
 def _frame(view: StatisticsView, since: str) -> RenderableType:
     faults = (Sentence(Text(fault, style="red")) for fault in view.faults)
     now = Text(f"{exact(datetime.now(UTC))}, since {since}", style="dim")
-    return Group(told(view), *faults, now)
+    return Group(render_statistics(view), *faults, now)
 
 
-def told(view: StatisticsView) -> RenderableType:
+def render_statistics(view: StatisticsView) -> RenderableType:
     """The numbers for people."""
     parts: list[RenderableType] = []
     if view.trouble:
@@ -150,14 +149,14 @@ def _rate(name: str, rates: Rates) -> Row:
         NOTHING if rates.p50 is None else span(rates.p50),
         NOTHING if rates.p99 is None else span(rates.p99),
     )
-    return Row([cell(one) for one in values])
+    return Row([cell(text) for text in values])
 
 
 def _states(known: Statistics) -> Rows:
     present = [state for state in State if any(state in counts for counts in known.states.values())]
     names = [state.value for state in present]
     rows = [
-        Row([cell(name), *(cell(f"{counts.get(one, 0):,}", STYLES[one]) for one in present)])
+        Row([cell(name), *(cell(f"{counts.get(state, 0):,}", STYLES[state]) for state in present)])
         for name, counts in known.states.items()
     ]
     return Rows(("Channel", *names), rows, right=names)
@@ -170,8 +169,8 @@ def _backlog(backlog: Backlog) -> list[RenderableType]:
         parts += [_open_dead_letters(backlog), ""]
     if backlog.scheduled:
         overdue = f", {backlog.overdue:,} of them overdue: `tidings doctor`"
-        told = f"{backlog.scheduled:,} scheduled{overdue if backlog.overdue else ''}"
-        parts += [Sentence(Text(told, style="red" if backlog.overdue else "")), ""]
+        text = f"{backlog.scheduled:,} scheduled{overdue if backlog.overdue else ''}"
+        parts += [Sentence(Text(text, style="red" if backlog.overdue else "")), ""]
     return parts
 
 
@@ -180,24 +179,24 @@ def _open_dead_letters(backlog: Backlog) -> Rows:
         Row(
             [
                 cell(channel or "?"),
-                cell(f"{one.count:,}"),
-                cell(span(one.oldest)),
+                cell(f"{group.count:,}"),
+                cell(span(group.oldest)),
                 cell(reason, "red"),
             ]
         )
-        for (channel, reason), one in backlog.open.items()
+        for (channel, reason), group in backlog.open.items()
     ]
     return Rows(("Dead letters", "Open", "Oldest", "Reason"), rows, right=("Open", "Oldest"))
 
 
 def _queues(waiting: Sequence[Depth]) -> list[RenderableType]:
     """Those with something to tell: messages in them, consumers, or missing altogether."""
-    quiet = [one for one in waiting if one.messages == 0 and not one.consumers]
-    busy = [one for one in waiting if one not in quiet]
+    quiet = [depth for depth in waiting if depth.messages == 0 and not depth.consumers]
+    busy = [depth for depth in waiting if depth not in quiet]
     parts: list[RenderableType] = [_busy(busy)] if busy else []
     if quiet:
-        told = f"{'and ' if busy else ''}{len(quiet)} that are empty and unused"
-        parts.append(Sentence(Text(told, style="dim")))
+        text = f"{'and ' if busy else ''}{len(quiet)} that are empty and unused"
+        parts.append(Sentence(Text(text, style="dim")))
     return parts
 
 
@@ -206,9 +205,9 @@ def _busy(queues: Sequence[Depth]) -> Rows:
     return Rows(names, [_queue(one) for one in queues], right=names[1:], reason="Purpose")
 
 
-def _queue(one: Depth) -> Row:
-    if one.messages is None:
-        cells = (cell(text, "red") for text in (one.queue, "missing", NOTHING))
+def _queue(depth: Depth) -> Row:
+    if depth.messages is None:
+        cells = (cell(text, "red") for text in (depth.queue, "missing", NOTHING))
         return Row([*cells], "`tidings topology apply` makes it")
-    messages = cell(f"{one.messages:,}", "bold" if one.messages else "")
-    return Row([cell(one.queue), messages, cell(str(one.consumers))], one.purpose)
+    messages = cell(f"{depth.messages:,}", "bold" if depth.messages else "")
+    return Row([cell(depth.queue), messages, cell(str(depth.consumers))], depth.purpose)

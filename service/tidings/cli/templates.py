@@ -10,9 +10,9 @@ from tidings.cli.commands import Commands
 from tidings.cli.console import FAULT, err, fail, guarded, out, print_json, print_text, run
 from tidings.cli.drafts import json_object
 from tidings.cli.files import contents
-from tidings.cli.harmless import escape
 from tidings.cli.options import actor
 from tidings.cli.rows import Row, Rows, cell
+from tidings.cli.terminal import escape
 from tidings.delivery.errors import ConfigurationError
 from tidings.operations.processes import note_on_other_templates
 from tidings.settings import Settings
@@ -55,7 +55,7 @@ def list_(root: Root = None, as_json: AsJson = False) -> None:
         print_json(infos)
     elif infos:
         out.print(_table(infos))
-        if any(one.problems for one in infos):
+        if any(template.problems for template in infos):
             err.print("[dim]`tidings templates check` says what the problems are.[/]")
     else:
         out.print(
@@ -164,14 +164,14 @@ def _table(infos: Iterable[TemplateInfo]) -> Rows:
         [
             Row(
                 [
-                    cell(one.name, "bold"),
-                    cell(", ".join(one.locales)),
-                    cell(", ".join(one.parts)),
-                    cell(str(len(one.problems)), "yellow" if one.problems else "dim"),
+                    cell(template.name, "bold"),
+                    cell(", ".join(template.locales)),
+                    cell(", ".join(template.parts)),
+                    cell(str(len(template.problems)), "yellow" if template.problems else "dim"),
                 ],
-                ", ".join(one.variables),
+                ", ".join(template.variables),
             )
-            for one in infos
+            for template in infos
         ],
         right=("Problems",),
         reason="Variables",

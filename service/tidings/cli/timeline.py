@@ -38,21 +38,21 @@ class Timeline:
             yield from self._beneath(options.max_width)
 
     def _beside(self, width: int) -> Iterator[Text]:
-        told = [list(Sentence(what, when).lines(width)) for when, what, _ in self._told(GAP)]
-        widest = max((line.cell_len for lines in told for line in lines), default=0)
-        for (first, *others), (*_, who) in zip(told, self.events, strict=True):
+        blocks = [list(Sentence(what, when).lines(width)) for when, what, _ in self._columns(GAP)]
+        widest = max((line.cell_len for lines in blocks for line in lines), default=0)
+        for (first, *others), (*_, who) in zip(blocks, self.events, strict=True):
             if who:
                 first.append(" " * (widest + GAP - first.cell_len)).append(_by(who), "dim")
             yield from (first, *others)
 
     def _below(self, width: int, gap: int) -> Iterator[Text]:
         """Who did it stands below what."""
-        for when, what, who in self._told(gap):
+        for when, what, who in self._columns(gap):
             yield from Sentence(_with(what, who), when).lines(width)
 
     def _beneath(self, width: int) -> Iterator[Text]:
         """What happened stands below when it did."""
-        for when, what, who in self._told(GAP):
+        for when, what, who in self._columns(GAP):
             when.rstrip()
             yield when
             yield from Sentence(_with(what, who), Text("  ")).lines(width)
@@ -62,9 +62,9 @@ class Timeline:
         return next((gap for gap in (GAP, 1) if width - self._column(gap) >= ID), None)
 
     def _column(self, gap: int) -> int:
-        return max((when.cell_len for when, *_ in self._told(gap)), default=0)
+        return max((when.cell_len for when, *_ in self._columns(gap)), default=0)
 
-    def _told(self, gap: int) -> Iterator[tuple[Text, Text, str]]:
+    def _columns(self, gap: int) -> Iterator[tuple[Text, Text, str]]:
         """When each was, one below the other, what, and who."""
         moment = max((len(at) for at, *_ in self.events), default=0)
         length = max((len(offset) for _, offset, *_ in self.events), default=0)

@@ -10,9 +10,9 @@ import typer
 from tidings.cli.commands import Commands
 from tidings.cli.console import FAULT, err, fail, guarded, out, print_json, run
 from tidings.cli.files import text_of, write_text
-from tidings.cli.harmless import escape
 from tidings.cli.options import AsJson, actor
 from tidings.cli.rows import Row, Rows, cell
+from tidings.cli.terminal import escape
 from tidings.delivery.errors import TidingsError
 from tidings.operations import topology
 from tidings.operations.topology import Difference, Kind, Topology, topology_of
@@ -55,9 +55,9 @@ def check(as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
     else:
-        for one in found:
-            out.print(f"{MARKS.get(one.kind, '[red]✗[/]')} {_line(one)}")
-        for advice in _advice({one.kind for one in found}):
+        for difference in found:
+            out.print(f"{MARKS.get(difference.kind, '[red]✗[/]')} {_line(difference)}")
+        for advice in _advice({difference.kind for difference in found}):
             out.print(f"    [dim]→[/] {advice}")
         if not found:
             out.print("[green]✓[/] RabbitMQ has what Tidings needs.")
@@ -95,15 +95,15 @@ def prune(
     Example: [bold]tidings topology prune --dry-run[/]
     """
     if dry_run:
-        _tell_leftovers(run(topology.list_leftovers(Settings())), as_json=as_json)
+        _print_leftovers(run(topology.list_leftovers(Settings())), as_json=as_json)
         return
-    pruned = run(topology.prune(Settings(), actor(), _say_it_watches))
+    pruned = run(topology.prune(Settings(), actor(), _print_watch))
     if as_json:
         print_json(pruned)
         return
-    for one in pruned:
-        kept = f"[yellow]![/] {one.queue} is kept: {escape(one.why)}"
-        out.print(f"[green]✓[/] {one.queue} is deleted" if one.deleted else kept)
+    for queue in pruned:
+        kept = f"[yellow]![/] {queue.queue} is kept: {escape(queue.why)}"
+        out.print(f"[green]✓[/] {queue.queue} is deleted" if queue.deleted else kept)
     if not pruned:
         out.print("No retry queue is left over.")
 
@@ -133,15 +133,15 @@ def definitions(
         sys.stdout.write(text)
 
 
-def _say_it_watches(count: int) -> None:
+def _print_watch(count: int) -> None:
     err.print(f"[dim]Watching {count} queues for {topology.STATISTICS_SETTLE:.0f}s …[/]")
 
 
-def _tell_leftovers(found: Sequence[Difference], *, as_json: bool) -> None:
+def _print_leftovers(found: Sequence[Difference], *, as_json: bool) -> None:
     if as_json:
         print_json(found)
-    for one in found if not as_json else []:
-        out.print(f"{MARKS[Kind.LEFTOVER]} {_line(one)}")
+    for difference in found if not as_json else []:
+        out.print(f"{MARKS[Kind.LEFTOVER]} {_line(difference)}")
     if not found and not as_json:
         out.print("No retry queue is left over.")
 
@@ -157,16 +157,16 @@ def _advice(kinds: Collection[Kind]) -> Iterator[str]:
         yield "`tidings topology prune` deletes leftovers, once every worker has the new policy"
 
 
-def _line(one: Difference) -> str:
-    return f"{escape(one.name)}: {escape(one.detail)}"
+def _line(difference: Difference) -> str:
+    return f"{escape(difference.name)}: {escape(difference.detail)}"
 
 
 def _exchanges(wanted: Topology) -> Rows:
     return Rows(
         ("Exchange", "Type"),
         [
-            Row([cell(one.name), cell(one.type)], _arguments(one.arguments))
-            for one in wanted.exchanges
+            Row([cell(exchange.name), cell(exchange.type)], _arguments(exchange.arguments))
+            for exchange in wanted.exchanges
         ],
         reason="Arguments",
     )
@@ -179,8 +179,8 @@ def _queues(wanted: Topology) -> Rows:
     return Rows(
         ("Queue", "Bound to"),
         [
-            Row([cell(one.name), cell(", ".join(keys.get(one.name, [])))], one.purpose)
-            for one in wanted.queues
+            Row([cell(queue.name), cell(", ".join(keys.get(queue.name, [])))], queue.purpose)
+            for queue in wanted.queues
         ],
         reason="Purpose",
     )

@@ -69,7 +69,7 @@ async def test_show_tells_the_story_in_words_and_in_json(
     assert "jane@example.com" not in shown.out + as_json.out
     story = json.loads(as_json.out)
     assert (story["id"], story["state"]) == (str(id_), "sent")
-    assert [one["code"] for one in story["attempts"]] == ["451 4.7.1", "250"]
+    assert [row["code"] for row in story["attempts"]] == ["451 4.7.1", "250"]
     assert json.loads(revealed.out)["body"]["body"] == "there"
 
 
@@ -91,11 +91,13 @@ async def test_show_names_the_producer_as_its_message_did(
 async def claimed(url: str, **further: str) -> UUID:
     """A notification that a worker has just read, with these AMQP properties."""
     id_ = uuid4()
-    said = read_in_its_lane(Message(body_of(id=str(id_)), "email.normal", further=further or None))
+    arrival = read_in_its_lane(
+        Message(body_of(id=str(id_)), "email.normal", further=further or None)
+    )
     async with PostgresLedger(
         LedgerSettings(database_url=url), actor="worker test:1:abc"
     ) as ledger:
-        await ledger.claim(ClaimRequest(said, "worker test:1:abc/lane/1", 30, None))
+        await ledger.claim(ClaimRequest(arrival, "worker test:1:abc/lane/1", 30, None))
     return id_
 
 
@@ -122,11 +124,11 @@ async def test_show_of_what_no_worker_has_read_says_what_may_hold_it_up(
     hello = ("email", "--to", "a@example.com", "--subject", "s", "--body", "b")
     published = await tidings("publish", *hello, env=env)
     for command in (("show",), ("cancel", "--note", "wrong customer")):
-        told = await tidings(*command, published.out.strip(), env=env)
-        assert (told.code, told.out) == (1, "")
-        assert "no such notification" in told.err
-        assert re.search(r"email was paused (\S+ ago|now) \(cli [^:;]+\);", told.err), told.err
-        assert "1 message waits: 1 in tidings.email.normal" in told.err
+        output = await tidings(*command, published.out.strip(), env=env)
+        assert (output.code, output.out) == (1, "")
+        assert "no such notification" in output.err
+        assert re.search(r"email was paused (\S+ ago|now) \(cli [^:;]+\);", output.err), output.err
+        assert "1 message waits: 1 in tidings.email.normal" in output.err
 
 
 async def test_list_finds_what_matches_newest_first(env: dict[str, str], database_url: str) -> None:
@@ -138,16 +140,16 @@ async def test_list_finds_what_matches_newest_first(env: dict[str, str], databas
         tidings("list", "--before", str(failed), "--since", "1h", "--json", env=env),
         tidings("list", "--limit", "1", env=env),
     )
-    assert [one["id"] for one in json.loads(every.out)] == [str(failed), str(first)]
-    assert {one["recipient"] for one in json.loads(every.out)} == {"j…@example.com"}
-    assert [one["id"] for one in json.loads(some.out)] == [str(failed)]
-    assert [one["id"] for one in json.loads(page.out)] == [str(first)]
+    assert [row["id"] for row in json.loads(every.out)] == [str(failed), str(first)]
+    assert {row["recipient"] for row in json.loads(every.out)} == {"j…@example.com"}
+    assert [row["id"] for row in json.loads(some.out)] == [str(failed)]
+    assert [row["id"] for row in json.loads(page.out)] == [str(first)]
     assert str(failed) in table.out
     assert "rejected · 550 · no such user" in table.out
     assert f"`tidings list --limit 1 --before {failed}`" in table.err
     for part in (str(failed)[:13], str(failed)[-12:]):
         older = await tidings("list", "--before", part, "--json", env=env)
-        assert [one["id"] for one in json.loads(older.out)] == [str(first)]
+        assert [row["id"] for row in json.loads(older.out)] == [str(first)]
     unknown = await tidings("list", "--before", str(UUID(int=7)), env=env)
     assert (unknown.code, "there is no notification" in unknown.err) == (1, True)
 
@@ -159,14 +161,14 @@ async def test_list_of_nothing_is_empty_and_well(env: dict[str, str]) -> None:
     )
     assert (words.code, words.out, words.err) == (0, "", "Nothing matches.\n")
     assert json.loads(as_json.out) == []
-    for command, said in (
+    for command, expected in (
         (("list",), "There is no notification yet.\n"),
         (("dead", "list"), "No dead letter is open.\n"),
         (("dead", "groups"), "No dead letter is open.\n"),
         (("dead", "list", "--state", "all"), "Nothing matches.\n"),
     ):
         empty = await tidings(*command, env=env)
-        assert (empty.code, empty.out, empty.err) == (0, "", said), command
+        assert (empty.code, empty.out, empty.err) == (0, "", expected), command
 
 
 @pytest.mark.parametrize("option", ["--since", "--until"])
@@ -190,11 +192,11 @@ async def test_stats_count_notifications_and_what_waits_in_every_queue(
     as_json, words = await asyncio.gather(
         tidings("stats", "--since", "1h", "--json", env=env), tidings("stats", env=env)
     )
-    told = json.loads(as_json.out)
-    assert told["channels"]["email"]["states"] == {"sent": 1, "failed": 1}
-    assert told["channels"]["email"]["success_rate"] == 0.5
-    assert told["total"]["retry_rate"] == 0.5
-    depths = {one["queue"]: one["messages"] for one in told["queues"]}
+    output = json.loads(as_json.out)
+    assert output["channels"]["email"]["states"] == {"sent": 1, "failed": 1}
+    assert output["channels"]["email"]["success_rate"] == 0.5
+    assert output["total"]["retry_rate"] == 0.5
+    depths = {row["queue"]: row["messages"] for row in output["queues"]}
     assert depths["tidings.email.normal"] == 2
     assert depths["tidings.dead"] == 0
     assert words.code == 0
@@ -228,10 +230,10 @@ async def test_stats_tell_what_one_server_knows_where_the_other_is_away(
     assert (broker_away.code, ledger_away.code) == (3, 3)
     assert "100 %" in broker_away.out
     assert broker_away.err.startswith("Error: RabbitMQ can't be reached")
-    told = json.loads(ledger_away.out)
-    assert told["channels"] is None
-    assert {one["messages"] for one in told["queues"]} == {None}
-    assert "PostgreSQL" in told["faults"][0]
+    output = json.loads(ledger_away.out)
+    assert output["channels"] is None
+    assert {row["messages"] for row in output["queues"]} == {None}
+    assert "PostgreSQL" in output["faults"][0]
     assert "hunter2" not in broker_away.err + ledger_away.err + ledger_away.out
 
 

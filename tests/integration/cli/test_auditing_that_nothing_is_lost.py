@@ -29,7 +29,7 @@ async def verify(env: Env, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 def rules(found: dict[str, Any]) -> list[str]:
-    return [one["rule"] for one in found["broken"]]
+    return [finding["rule"] for finding in found["broken"]]
 
 
 async def test_a_sound_ledger_passes_and_a_journal_is_found_in_it(
@@ -51,9 +51,9 @@ async def test_a_sound_ledger_passes_and_a_journal_is_found_in_it(
     assert (code, found["broken"], found["holds"]) == (0, [], True)
     assert found["states"] == {"sent": 2}
     assert found["journal"] == {"states": {"sent": 2}, "dead_letters": 1, "unknown": 0}
-    told = await tidings("audit", "--journal", str(journal), env=env)
-    assert told.code == 0
-    assert told.out.endswith("\n✓ every rule holds\n")
+    output = await tidings("audit", "--journal", str(journal), env=env)
+    assert output.code == 0
+    assert output.out.endswith("\n✓ every rule holds\n")
 
 
 async def test_a_channel_that_is_paused_while_messages_wait_in_it_is_told_and_is_no_loss(
@@ -67,10 +67,10 @@ async def test_a_channel_that_is_paused_while_messages_wait_in_it_is_told_and_is
     )
     assert published.code == 0, published.err
     async with asyncio.timeout(20):  # the management API's numbers come late
-        while "paused" not in (told := await tidings("audit", env=env)).out:
+        while "paused" not in (output := await tidings("audit", env=env)).out:
             await asyncio.sleep(0.2)
-    assert told.code == 0
-    assert re.search(r"! email was paused .* \(cli .*\); 1 message in its queues", told.out)
+    assert output.code == 0
+    assert re.search(r"! email was paused .* \(cli .*\); 1 message in its queues", output.out)
     code, found = await verify(env)
     assert (code, len(found["held_up"]), found["broken"]) == (0, 1, [])
 
@@ -97,12 +97,12 @@ async def test_dead_letters_without_an_id_are_counted_and_may_be_what_the_journa
     journal.write_text(f"{named}\n{never}\n{also}\n")
     code, found = await verify(env, "--journal", str(journal))
     assert code == 1
-    assert [one["count"] for one in found["broken"]] == [1]
+    assert [finding["count"] for finding in found["broken"]] == [1]
     counted = await tidings("audit", "--journal", str(journal), env=env)
     assert "Of the journal, not in the ledger: 2\n" in counted.out
     assert "not read by a worker yet" not in counted.out
-    told = await tidings("audit", env=env)
-    assert "no id can be read: 1" in told.out
+    output = await tidings("audit", env=env)
+    assert "no id can be read: 1" in output.out
 
 
 async def test_what_is_lost_or_cannot_be_is_told_with_an_example(
@@ -141,10 +141,12 @@ async def test_what_is_lost_or_cannot_be_is_told_with_an_example(
         "neither in the ledger nor in a lane": 1,
     }
     for rule, count in expected.items():
-        assert [one["count"] for one in found["broken"] if rule in one["rule"]] == [count], rule
+        assert [finding["count"] for finding in found["broken"] if rule in finding["rule"]] == [
+            count
+        ], rule
     assert len(found["broken"]) == len(expected), rules(found)
-    told = {example for one in found["broken"] for example in one["examples"]}
-    assert {str(unarchived), str(unsent), str(jumped), str(never)} <= told
+    output = {example for finding in found["broken"] for example in finding["examples"]}
+    assert {str(unarchived), str(unsent), str(jumped), str(never)} <= output
 
 
 @pytest.mark.parametrize(
@@ -189,11 +191,11 @@ async def test_where_the_queues_cannot_be_seen_it_says_so_and_exits_with_3(
     code, found = await verify(blind)
     assert (code, found["holds"], found["broken"]) == (3, False, [])
     assert "hunter2" not in json.dumps(found)
-    told = await tidings("audit", env=blind)
-    assert "✓ every rule that could be tried holds" in told.out
-    assert "! the queues could not be looked at" in told.err
-    assert "! not tried: what is under way has a message in a queue\n" in told.err
-    assert "journal" not in told.err
+    output = await tidings("audit", env=blind)
+    assert "✓ every rule that could be tried holds" in output.out
+    assert "! the queues could not be looked at" in output.err
+    assert "! not tried: what is under way has a message in a queue\n" in output.err
+    assert "journal" not in output.err
     nowhere = {**env, "TIDINGS_DATABASE_URL": "postgresql://tidings@127.0.0.1:1/tidings"}
     assert (await tidings("audit", env=nowhere)).code == 3
 
@@ -213,5 +215,5 @@ async def _soundness(url: str) -> dict[str, tuple[str, ...]]:
     from tidings.settings import LedgerSettings
 
     async with PostgresLedger(LedgerSettings(database_url=url), actor="test") as ledger:
-        sound = await ledger.audit.examine(datetime(2000, 1, 1, tzinfo=UTC), 20)
-    return {one.rule: one.examples for one in sound.broken}
+        sound = await ledger.audit.soundness(datetime(2000, 1, 1, tzinfo=UTC), 20)
+    return {finding.rule: finding.examples for finding in sound.broken}

@@ -20,14 +20,16 @@ async def findings(env: dict[str, str], code: int) -> list[dict[str, Any]]:
     done = await tidings("doctor", "--json", env=env)
     assert done.code == code, done.out + done.err
     found: list[dict[str, Any]] = json.loads(done.out)
-    for one in found:
-        assert one["remedy"] or one["verdict"] == "ok", one
+    for finding in found:
+        assert finding["remedy"] or finding["verdict"] == "ok", finding
     return found
 
 
 def about(found: list[dict[str, Any]], subject: str, verdict: str) -> list[dict[str, Any]]:
     return [
-        one for one in found if one["subject"].startswith(subject) and one["verdict"] == verdict
+        finding
+        for finding in found
+        if finding["subject"].startswith(subject) and finding["verdict"] == verdict
     ]
 
 
@@ -89,7 +91,7 @@ async def test_nothing_that_answers_is_a_fault_each_with_its_remedy(away: dict[s
 async def test_each_of_several_brokers_is_tried(env: dict[str, str]) -> None:
     urls = f"{env['TIDINGS_AMQP_URL']},amqp://127.0.0.1:1"
     found = await findings({**env, "TIDINGS_AMQP_URL": urls, "TIDINGS_AMQP_TIMEOUT": "5s"}, 1)
-    assert [one["subject"] for one in about(found, "RabbitMQ", "fault")] == ["RabbitMQ"]
+    assert [finding["subject"] for finding in about(found, "RabbitMQ", "fault")] == ["RabbitMQ"]
     assert about(found, "RabbitMQ: version", "ok")
 
 
@@ -197,19 +199,19 @@ async def test_settings_tell_every_variable_and_no_secret(away: dict[str, str]) 
     )
     text = words.out + as_json.out + changed.out + markdown.out
     assert "hunter2" not in text
-    told = {one["name"]: one for one in json.loads(as_json.out)}
-    assert told["TIDINGS_AMQP_TIMEOUT"]["default"] == "15s"
-    assert told["TIDINGS_SMS_RATE"]["value"] == "5/s"
-    assert {one["name"] for one in json.loads(changed.out)} == set(secret)
+    output = {finding["name"]: finding for finding in json.loads(as_json.out)}
+    assert output["TIDINGS_AMQP_TIMEOUT"]["default"] == "15s"
+    assert output["TIDINGS_SMS_RATE"]["value"] == "5/s"
+    assert {finding["name"] for finding in json.loads(changed.out)} == set(secret)
     assert "TIDINGS_SMS_RATE" in words.out
     assert "| `TIDINGS_AMQP_TIMEOUT` | `15s` | How long to wait" in markdown.out
 
 
 async def test_settings_begin_and_end_with_a_line_that_says_something() -> None:
     for typed in (("settings",), ("settings", "--changed")):
-        told = await tidings(*typed, env={"TIDINGS_EMAIL_RATE": "5/s"})
-        assert told.out.splitlines()[0].endswith("."), typed
-        assert told.out.splitlines()[-1].strip(), typed
+        output = await tidings(*typed, env={"TIDINGS_EMAIL_RATE": "5/s"})
+        assert output.out.splitlines()[0].endswith("."), typed
+        assert output.out.splitlines()[-1].strip(), typed
     assert "\n\n" in (await tidings("settings", env={})).out
 
 

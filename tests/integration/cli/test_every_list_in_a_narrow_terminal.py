@@ -70,8 +70,10 @@ Env = dict[str, str]
 def reporting(command: Any, path: str = "") -> set[str]:
     """The commands that answer: each of them can do so as JSON."""
     if below := getattr(command, "commands", None):
-        return {one for name in below for one in reporting(below[name], f"{path} {name}".lstrip())}
-    return {path} if any(one.name == "as_json" for one in command.params) else set()
+        return {
+            found for name in below for found in reporting(below[name], f"{path} {name}".lstrip())
+        }
+    return {path} if any(found.name == "as_json" for found in command.params) else set()
 
 
 def test_every_command_that_reports_is_known_here() -> None:
@@ -147,9 +149,9 @@ async def test_nothing_is_lost_and_nothing_runs_past_the_edge(
         everything, *narrow = await asyncio.gather(
             *(printed(stocked, command, width) for width in (None, *WIDTHS))
         )
-        for width, said in zip(WIDTHS, narrow, strict=True):
-            assert past_the_edge(said, width) == [], command
-            assert words(everything) - words(said) == set(), (command, width)
+        for width, text in zip(WIDTHS, narrow, strict=True):
+            assert past_the_edge(text, width) == [], command
+            assert words(everything) - words(text) == set(), (command, width)
         if row := ROWS.get(command):
             lines = everything.splitlines()[1:]
             assert [line for line in lines if not row.search(line)] == [], command
@@ -157,10 +159,10 @@ async def test_nothing_is_lost_and_nothing_runs_past_the_edge(
 
 async def test_a_terminal_is_as_wide_as_it_is(stocked: Env) -> None:
     for command in ("list", "dead list", "settings"):
-        code, said = await asyncio.to_thread(in_a_terminal, 60, *command.split(), env=stocked)
+        code, text = await asyncio.to_thread(in_a_terminal, 60, *command.split(), env=stocked)
         assert code == 0
-        assert past_the_edge(said, 60) == [], command
-    lines = said.splitlines()
+        assert past_the_edge(text, 60) == [], command
+    lines = text.splitlines()
     [place] = [place for place, line in enumerate(lines) if line.startswith("TIDINGS_LOG_LEVEL")]
     assert lines[place].startswith("TIDINGS_LOG_LEVEL = ")
     assert lines[place + 1].startswith("    `debug`, ")

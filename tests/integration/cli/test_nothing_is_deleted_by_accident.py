@@ -7,12 +7,12 @@ from tests.support.forked import tidings
 async def test_what_a_person_does_not_confirm_stays(env: dict[str, str], database_url: str) -> None:
     await made(database_url, SENT)
     erasing = ("erase", "--recipient", "jane@example.com", "--note", "request 118")
-    asked = await tidings(*erasing, env=env)
-    assert asked.code == 1
-    assert "Erase 1 notification and 0 dead letters, addressed to j…@example.com for" in asked.err
-    asked = await tidings("retention", "run", env={**env, "TIDINGS_RETENTION": "90d"})
-    assert asked.code == 1
-    assert "Keep what has ended for 90d, and delete 0 notifications for good?" in asked.err
+    refused = await tidings(*erasing, env=env)
+    assert refused.code == 1
+    assert "Erase 1 notification and 0 dead letters, addressed to j…@example.com for" in refused.err
+    refused = await tidings("retention", "run", env={**env, "TIDINGS_RETENTION": "90d"})
+    assert refused.code == 1
+    assert "Keep what has ended for 90d, and delete 0 notifications for good?" in refused.err
     done = await tidings(*erasing, "--yes", env=env)
     assert done.out.startswith("Erased 1 notification and 0 dead letters")
     assert "erased a person" in done.err

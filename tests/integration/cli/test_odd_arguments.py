@@ -77,12 +77,12 @@ SAID: Sequence[tuple[tuple[str, ...], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("typed", "said"), SAID, ids=lambda one: " ".join(one)[:50])
+@pytest.mark.parametrize(("typed", "expected"), SAID, ids=lambda word: " ".join(word)[:50])
 async def test_what_is_missing_is_not_said_to_be_invalid(
-    typed: tuple[str, ...], said: str, env: dict[str, str]
+    typed: tuple[str, ...], expected: str, env: dict[str, str]
 ) -> None:
     failed = await tidings(*typed, env=env)
-    assert (failed.code, failed.err.splitlines()[0]) == (2, f"Error: {said}")
+    assert (failed.code, failed.err.splitlines()[0]) == (2, f"Error: {expected}")
 
 
 @pytest.fixture
@@ -94,16 +94,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"), WRONG, ids=lambda one: " ".join(one)[:50] if isinstance(one, tuple) else ""
+    ("typed", "expected"),
+    WRONG,
+    ids=lambda word: " ".join(word)[:50] if isinstance(word, tuple) else "",
 )
 async def test_what_can_t_be_meant_is_a_sentence_and_exit_code_2(
-    typed: tuple[str, ...], said: str, env: dict[str, str], folder: Path
+    typed: tuple[str, ...], expected: str, env: dict[str, str], folder: Path
 ) -> None:
     failed = await tidings(
-        *(one.format(folder=folder) if "{folder}" in one else one for one in typed), env=env
+        *(word.format(folder=folder) if "{folder}" in word else word for word in typed), env=env
     )
     assert "Traceback" not in failed.err
-    assert said in failed.err
+    assert expected in failed.err
     assert failed.err.startswith("Error: ")
     assert len(failed.err) < 3_000
     assert failed.code == 2, failed.err
@@ -151,7 +153,7 @@ async def test_a_terminal_without_unicode_is_written_to_in_ascii(
 
 
 async def test_a_standard_output_that_is_closed_or_full_is_an_error(env: dict[str, str]) -> None:
-    for redirected, said in ((">&-", "closed"), ("> /dev/full", "No space left")):
+    for redirected, expected in ((">&-", "closed"), ("> /dev/full", "No space left")):
         for typed in ("settings", "settings --json", "topology definitions"):
             failed = await asyncio.to_thread(
                 subprocess.run,
@@ -161,7 +163,7 @@ async def test_a_standard_output_that_is_closed_or_full_is_an_error(env: dict[st
                 check=False,
             )
             assert failed.returncode == 1, (typed, redirected, failed)
-            assert said.encode() in failed.stderr
+            assert expected.encode() in failed.stderr
             assert b"Traceback" not in failed.stderr
             assert b"Exception ignored" not in failed.stderr
 

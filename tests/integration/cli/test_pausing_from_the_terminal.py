@@ -11,9 +11,9 @@ from tests.support.forked import tidings
 async def email(env: dict[str, str]) -> dict[str, Any]:
     """How the channel fares."""
     (found,) = (
-        one
-        for one in json.loads((await tidings("channels", "list", "--json", env=env)).out)
-        if one["channel"] == "email" and not one["provider"]
+        condition
+        for condition in json.loads((await tidings("channels", "list", "--json", env=env)).out)
+        if condition["channel"] == "email" and not condition["provider"]
     )
     return dict(found)
 

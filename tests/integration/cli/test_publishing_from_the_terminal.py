@@ -27,7 +27,7 @@ async def ready(env: dict[str, str]) -> dict[str, str]:
 
 
 async def waiting(management: Management, queue: str, count: int = 1) -> list[dict[str, Any]]:
-    return [json.loads(one["payload"]) for one in await management.peek(queue, count)]
+    return [json.loads(row["payload"]) for row in await management.peek(queue, count)]
 
 
 async def test_flags_become_a_notification_and_its_id_is_printed(
@@ -58,10 +58,10 @@ async def test_a_rehearsal_says_how_many_would_be_published_and_publishes_none(
     file = tmp_path / "several.json"
     file.write_text(json.dumps([email, email, {**email, "priority": "high"}]))
     done = await tidings("publish", "--file", str(file), "--dry-run", env=ready)
-    said = "3 notifications would be published: 2 with email.normal, 1 with email.high"
-    assert (done.code, done.out.strip(), done.err) == (0, said, "")
-    told = await tidings(*HELLO, "--dry-run", "--json", env=ready)
-    assert json.loads(told.out)["routing_key"] == "email.normal"
+    expected = "3 notifications would be published: 2 with email.normal, 1 with email.high"
+    assert (done.code, done.out.strip(), done.err) == (0, expected, "")
+    checked = await tidings(*HELLO, "--dry-run", "--json", env=ready)
+    assert json.loads(checked.out)["routing_key"] == "email.normal"
     wrong = await tidings(*HELLO, "--to", "nobody", "--dry-run", env=ready)
     assert (wrong.code, "recipient" in wrong.err) == (2, True)
     assert set((await management.depths()).values()) == {0}
@@ -93,10 +93,10 @@ async def test_a_template_with_data_and_a_given_id_and_time(
 async def test_a_file_may_hold_one_or_a_list_or_one_a_line(
     ready: dict[str, str], management: Management, tmp_path: Path
 ) -> None:
-    one = {"channel": "sms", "recipient": "+14155550123", "body": "Hi"}
-    (tmp_path / "one.json").write_text(json.dumps(one))
-    (tmp_path / "list.json").write_text(json.dumps([one, one]))
-    lines = "\n".join([json.dumps(one), "", json.dumps(one), json.dumps(one)]).encode()
+    sms = {"channel": "sms", "recipient": "+14155550123", "body": "Hi"}
+    (tmp_path / "one.json").write_text(json.dumps(sms))
+    (tmp_path / "list.json").write_text(json.dumps([sms, sms]))
+    lines = "\n".join([json.dumps(sms), "", json.dumps(sms), json.dumps(sms)]).encode()
     single, several, piped = await asyncio.gather(
         tidings("publish", "--file", str(tmp_path / "one.json"), "--json", env=ready),
         tidings("publish", "--file", str(tmp_path / "list.json"), env=ready),
@@ -126,7 +126,7 @@ async def test_what_breaks_the_contract_is_told_field_by_field_and_nothing_is_pu
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ((), "name a channel"),
         (("pigeon", "--to", "x"), "'pigeon' is unknown"),
@@ -144,12 +144,12 @@ async def test_what_breaks_the_contract_is_told_field_by_field_and_nothing_is_pu
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 async def test_a_command_line_that_makes_no_notification_is_refused_with_exit_code_2(
-    arguments: tuple[str, ...], said: str
+    arguments: tuple[str, ...], expected: str
 ) -> None:
     refused = await tidings("publish", *arguments, env={})
     assert refused.code == 2, refused.err
     assert refused.out == ""
-    assert said in " ".join(refused.err.replace("│", " ").split())
+    assert expected in " ".join(refused.err.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b'{"a": 1}\n{', b"[]"])
@@ -215,8 +215,8 @@ async def test_what_can_be_written_and_what_cannot_be_told_here_is_published_wit
 
 
 async def test_the_templates_in_the_help_s_examples_exist(tmp_path: Path) -> None:
-    said = (await tidings("publish", "--help", env={})).out
-    named = re.findall(r"--template ([a-z]+)", said)
+    output = (await tidings("publish", "--help", env={})).out
+    named = re.findall(r"--template ([a-z]+)", output)
     copy_starter(tmp_path)
     assert named
-    assert {one for one in named if not (tmp_path / one).is_dir()} == set()
+    assert {row for row in named if not (tmp_path / row).is_dir()} == set()

@@ -18,13 +18,13 @@ async def test_what_waits_is_published_again_by_id_and_the_rest_says_why_not(
         await made(database_url, outcome) for outcome in (RETRY, REJECTED, SENT)
     ]
     unknown = uuid4()
-    ids = [str(one) for one in (waiting, lost_dead_letter, sent, unknown)]
+    ids = [str(row) for row in (waiting, lost_dead_letter, sent, unknown)]
     tried = await tidings("requeue", *ids, "--dry-run", env=env)
     assert "Would be published again: 2 (1 failed, 1 retrying)." in tried.out
     done = await tidings("requeue", *ids, "--note", "the queue was purged", "--json", env=env)
     assert done.code == 1
     report = json.loads(done.out)
-    assert {one["id"]: one["state"] for one in report["requeued"]} == {
+    assert {row["id"]: row["state"] for row in report["requeued"]} == {
         str(waiting): "retrying",
         str(lost_dead_letter): "failed",
     }
@@ -36,10 +36,10 @@ async def test_what_waits_is_published_again_by_id_and_the_rest_says_why_not(
         story = await ledger.reports.show(IdPrefix.parse(str(waiting)))
         taken = await ledger.outbox.take(10, actor="scheduler")
     assert story is not None
-    [change] = [one for one in story.history if not one.of_an_attempt and one.before]
+    [change] = [row for row in story.history if not row.of_an_attempt and row.before]
     assert change.actor.startswith("cli ")
     assert change.reason == ("its message is gone: published again (by hand: the queue was purged)")
-    published = {one.id: (one.number, one.end) for one in taken}
+    published = {row.id: (row.number, row.end) for row in taken}
     assert published == {waiting: (2, None), lost_dead_letter: (1, REJECTED)}
 
 

@@ -35,7 +35,7 @@ async def test_what_has_other_arguments_is_named_by_check_and_refused_by_apply(
     check, apply = await asyncio.gather(
         tidings("topology", "check", "--json", env=env), tidings("topology", "apply", env=env)
     )
-    found = {one["name"]: one for one in json.loads(check.out) if one["kind"] == "different"}
+    found = {row["name"]: row for row in json.loads(check.out) if row["kind"] == "different"}
     assert "tidings.email.low" in found
     assert check.code == 1
     assert apply.code == 2
@@ -72,18 +72,18 @@ async def test_a_leftover_tier_is_no_fault_and_prune_deletes_it(
     )
     assert check.code == 0
     assert "tidings.email.retry.30m" in check.out
-    left = {one["name"] for one in json.loads(dry.out)}
+    left = {row["name"] for row in json.loads(dry.out)}
     assert left == {f"tidings.email.retry.{delay}" for delay in ("4m", "30m")}
     await eventually(lambda: _counted(management, left), within=20)
     pruned = await tidings("topology", "prune", "--json", env=policy)
     assert pruned.code == 0
-    assert {one["queue"] for one in json.loads(pruned.out) if one["deleted"]} == left
-    assert not left & {one["name"] for one in await management.queues()}
+    assert {row["queue"] for row in json.loads(pruned.out) if row["deleted"]} == left
+    assert not left & {row["name"] for row in await management.queues()}
     assert (await tidings("topology", "prune", env=policy)).out == "No retry queue is left over.\n"
 
 
 async def _counted(management: Management, names: set[str]) -> bool:
-    known = {one["name"] for one in await management.queues() if "messages" in one}
+    known = {row["name"] for row in await management.queues() if "messages" in row}
     return names <= known
 
 
@@ -93,7 +93,7 @@ async def test_show_needs_no_broker(away: dict[str, str]) -> None:
         tidings("topology", "show", "--json", env=away),
     )
     assert "tidings.sms.retry.7s" in words.out
-    assert {one["name"] for one in json.loads(as_json.out)["exchanges"]} == {
+    assert {row["name"] for row in json.loads(as_json.out)["exchanges"]} == {
         "tidings.notifications",
         "tidings.retry",
         "tidings.dead",
@@ -106,8 +106,8 @@ async def test_the_definitions_file_makes_exactly_this_topology(
     printed = await tidings("topology", "definitions", env={})
     definitions = json.loads(printed.out)
     del definitions["vhosts"]
-    for one in (thing for things in definitions.values() for thing in things):
-        del one["vhost"]
+    for row in (thing for things in definitions.values() for thing in things):
+        del row["vhost"]
     await management.call("POST", f"definitions/{management.vhost}", definitions)
     settings = BrokerSettings(amqp_url=broker_url, management_url=env["TIDINGS_MANAGEMENT_URL"])
     wanted = topology_of(Settings())
@@ -146,9 +146,9 @@ async def test_the_topology_needs_no_database(
     away: dict[str, str], command: tuple[str, ...]
 ) -> None:
     env = {**away, "TIDINGS_DATABASE_URL": "mysql://x"}
-    asked = await tidings("topology", *command, env=env)
-    assert asked.code == 3, asked.err
-    assert "TIDINGS_DATABASE_URL" not in asked.err
+    failed = await tidings("topology", *command, env=env)
+    assert failed.code == 3, failed.err
+    assert "TIDINGS_DATABASE_URL" not in failed.err
 
 
 async def declared(management: Management, queue: str, arguments: dict[str, str]) -> None:

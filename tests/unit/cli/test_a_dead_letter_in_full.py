@@ -12,8 +12,8 @@ import pytest
 from tests.support.attempts import body_of
 
 from tidings.cli.dead_letter_options import OPEN, WhichState, states_of
-from tidings.cli.dead_letter_views import dead_letters_table, told
-from tidings.cli.harmless import HarmlessConsole
+from tidings.cli.dead_letter_views import dead_letter_details, dead_letters_table
+from tidings.cli.terminal import SafeConsole
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.operations.dead_letters.lookup import in_full
@@ -56,14 +56,14 @@ def dead_letter(headers: dict[str, Any] | None = None, **fields: Any) -> StoredD
 
 
 def shown(
-    one: StoredDeadLetter, body: bytes = b"{}", *, reveal: bool = False, width: int = 200
+    stored: StoredDeadLetter, body: bytes = b"{}", *, reveal: bool = False, width: int = 200
 ) -> str:
-    return _printed(told(in_full(one, body, (), NOW, reveal=reveal), NOW), width)
+    return _printed(dead_letter_details(in_full(stored, body, (), NOW, reveal=reveal), NOW), width)
 
 
 def _printed(what: Any, width: int = 200) -> str:
     paper = StringIO()
-    console = HarmlessConsole(file=paper)
+    console = SafeConsole(file=paper)
     console.width = width
     console.print(what)
     return paper.getvalue()
@@ -118,9 +118,9 @@ def test_headers_of_ours_give_nobody_away() -> None:
 
 def test_headers_a_producer_did_not_give_are_not_counted() -> None:
     assert "original-headers" not in shown(dead_letter({Headers.ORIGINAL_HEADERS: {}}))
-    told = shown(dead_letter({Headers.ORIGINAL_HEADERS: {"x-shop": "7", "timestamp_in_ms": 7_000}}))
-    assert '"x-shop": "… 1 character"' in told
-    assert '"timestamp_in_ms": 7000' in told
+    text = shown(dead_letter({Headers.ORIGINAL_HEADERS: {"x-shop": "7", "timestamp_in_ms": 7_000}}))
+    assert '"x-shop": "… 1 character"' in text
+    assert '"timestamp_in_ms": 7000' in text
 
 
 def test_one_character_is_one() -> None:
@@ -165,8 +165,8 @@ def test_what_expired_before_it_was_tried_had_no_attempt() -> None:
 
 def test_why_it_can_t_be_read_is_broken_at_its_words() -> None:
     text = shown(dead_letter(), b'{"channel": "dead letter by a horse", "id": 7}', width=50)
-    said = text[text.index("It can't be read:") : text.index("Body")].splitlines()[1:]
-    wrapped = [line for line in said if line.strip()]
+    problems = text[text.index("It can't be read:") : text.index("Body")].splitlines()[1:]
+    wrapped = [line for line in problems if line.strip()]
     assert len(wrapped) > 1
     assert all(line.startswith(("  · ", "    ")) and len(line) <= 50 for line in wrapped)
 
@@ -179,8 +179,8 @@ def test_a_moment_is_told_once() -> None:
 
 
 def test_when_it_was_published_is_told_as_the_other_times_are() -> None:
-    said = (SINCE - timedelta(milliseconds=1_500)).isoformat()
-    properties = json.dumps({"app_id": "shop", "type": "welcome", "timestamp": said})
+    timestamp = (SINCE - timedelta(milliseconds=1_500)).isoformat()
+    properties = json.dumps({"app_id": "shop", "type": "welcome", "timestamp": timestamp})
     text = shown(dead_letter(properties=properties))
     assert re.search(r"Published +\S+ 11:56:58\.500 \+00:00 \(3m 2s ago\)\n", text), text
     assert re.search(r"Properties +type welcome\n", text), text
@@ -256,18 +256,18 @@ def test_a_dead_letter_says_by_which_queue_or_key_it_came(
     headers: dict[str, Any], key: str, came_by: str
 ) -> None:
     """Its body may name another channel, or another priority."""
-    one = dead_letter(headers, routing_key=key)
-    listed = _printed(dead_letters_table([DeadLetterView.of(one, reveal=False)], NOW))
+    stored = dead_letter(headers, routing_key=key)
+    listed = _printed(dead_letters_table([DeadLetterView.of(stored, reveal=False)], NOW))
     head, row = listed.splitlines()
     assert "Channel" not in head
     assert row[head.index("Came by") :].split()[0] == came_by
-    text = shown(one)
+    text = shown(stored)
     assert re.search(rf"^Came by +{re.escape(came_by)} *$", text, re.MULTILINE), text
     assert ("Lane " in text) is (came_by != "sms.normal")
 
 
 def test_every_state_of_a_dead_letter_can_be_asked_for_and_all_of_them_at_once() -> None:
-    assert {one.value for one in WhichState} == {*map(str, DeadLetterState), "all"}
+    assert {state.value for state in WhichState} == {*map(str, DeadLetterState), "all"}
     assert states_of(None) == states_of([]) == OPEN
     assert states_of([WhichState.ALL]) == tuple(DeadLetterState)
     assert states_of([WhichState.REPLAYED, WhichState.OPEN]) == (

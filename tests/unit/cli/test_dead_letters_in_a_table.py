@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from tidings.cli.dead_letter_views import dead_letters_table, groups_table
-from tidings.cli.harmless import HarmlessConsole
 from tidings.cli.rows import Rows
+from tidings.cli.terminal import SafeConsole
 from tidings.delivery.outcome import Reason
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.ledger.dead_letters.search import DeadLetterGroup
@@ -25,7 +25,7 @@ LONGEST = ("outcome_unknown", "whatsapp", "whatsapp.urgent")
 def dead_letter() -> DeadLetterView:
     row = dict.fromkeys(StoredDeadLetter.__slots__)
     del row["failure"]
-    told = {
+    given = {
         "id": ID,
         "state": "open",
         "reason": "outcome_unknown",
@@ -43,7 +43,7 @@ def dead_letter() -> DeadLetterView:
         "headers": "{}",
         "properties": "{}",
     }
-    return DeadLetterView.of(StoredDeadLetter.of({**row, **told}), reveal=False)
+    return DeadLetterView.of(StoredDeadLetter.of({**row, **given}), reveal=False)
 
 
 def group() -> DeadLetterGroup:
@@ -63,7 +63,7 @@ def group() -> DeadLetterGroup:
 
 def printed(table: Rows, width: int) -> str:
     paper = StringIO()
-    console = HarmlessConsole(file=paper)
+    console = SafeConsole(file=paper)
     console.width = width
     console.print(table)
     return paper.getvalue()

@@ -9,8 +9,8 @@ import pytest
 import typer.main
 
 from tidings.cli.console import out
-from tidings.cli.helping import prose
-from tidings.cli.loading import Listed
+from tidings.cli.help import prose
+from tidings.cli.lazy import LazyCommand
 from tidings.cli.main import Root, app
 
 
@@ -37,8 +37,8 @@ def test_its_help_has_an_example_of_itself(name: str) -> None:
     assert name in text
 
 
-@pytest.mark.parametrize("listed", Root.listed, ids=lambda one: one.name)
-def test_the_line_that_it_is_listed_with_begins_its_help(listed: Listed) -> None:
+@pytest.mark.parametrize("listed", Root.listed, ids=lambda command: command.name)
+def test_the_line_that_it_is_listed_with_begins_its_help(listed: LazyCommand) -> None:
     command = typer.main.get_group(app).commands[listed.name]
     assert listed.line == next(prose(command.help or ""))
     assert listed.panel == command.rich_help_panel
@@ -46,7 +46,7 @@ def test_the_line_that_it_is_listed_with_begins_its_help(listed: Listed) -> None
 
 @pytest.mark.parametrize("name", EVERY)
 def test_each_of_its_options_is_explained(name: str) -> None:
-    silent = [one.name for one in EVERY[name].params if not getattr(one, "help", None)]
+    silent = [param.name for param in EVERY[name].params if not getattr(param, "help", None)]
     assert silent == []
 
 
@@ -63,12 +63,12 @@ def helped(
 def test_its_examples_fit_into_a_terminal_and_can_be_pasted(
     name: str, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = helped(name, width, capsys, monkeypatch)
-    assert [line for line in said.splitlines() if len(line) > width] == []
-    joined = re.sub(r" \\\n +", " ", said)
+    text = helped(name, width, capsys, monkeypatch)
+    assert [line for line in text.splitlines() if len(line) > width] == []
+    joined = re.sub(r" \\\n +", " ", text)
     for example in re.findall(r"\[bold\](.*)\[/\]", EVERY[name].help):
-        assert f"Example: {example}" in said or f"  {example}" in joined
-    for goes_on in re.findall(r"^( +.+) \\$", said, re.MULTILINE):
+        assert f"Example: {example}" in text or f"  {example}" in joined
+    for goes_on in re.findall(r"^( +.+) \\$", text, re.MULTILINE):
         assert shlex.split(goes_on)  # raises where a word in quotes is broken
 
 
@@ -96,19 +96,21 @@ def test_what_changes_many_things_can_be_looked_at_first() -> None:
     asks = {"-y", "--yes", "--all", "--file"}
     several = [
         name
-        for name, one in EVERY.items()
-        if any(asks & set(param.opts) or param.nargs == -1 for param in one.params)
+        for name, command in EVERY.items()
+        if any(asks & set(param.opts) or param.nargs == -1 for param in command.params)
     ]
     assert {"tidings dead discard", "tidings publish", "tidings requeue"} < set(several)
     assert [
-        name for name in several if not any("--dry-run" in one.opts for one in EVERY[name].params)
+        name
+        for name in several
+        if not any("--dry-run" in command.opts for command in EVERY[name].params)
     ] == []
 
 
 def test_each_heading_stands_once_above_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     typer.main.get_command(app).main(["--help"], standalone_mode=False)
-    said = capsys.readouterr().out.splitlines()
-    headings = [line for line in said if line and not line.startswith(" ")]
+    text = capsys.readouterr().out.splitlines()
+    headings = [line for line in text if line and not line.startswith(" ")]
     assert len(headings) == len(set(headings))
-    assert {"Run", "Ask and act", "Set up"} < set(headings)
-    assert len([line for line in said if line.startswith("  dead ")]) == 1
+    assert {"Run", "Operate", "Set up"} < set(headings)
+    assert len([line for line in text if line.startswith("  dead ")]) == 1

@@ -31,8 +31,8 @@ from tidings.cli import (
     templates,
     topology,
 )
-from tidings.cli.harmless import HarmlessConsole
 from tidings.cli.rows import Row, Rows, cell
+from tidings.cli.terminal import SafeConsole
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
@@ -90,7 +90,7 @@ def notification(**fields: Any) -> NotificationSummary:
 def dead_letter() -> StoredDeadLetter:
     row = dict.fromkeys(StoredDeadLetter.__slots__)
     del row["failure"]
-    told = {
+    given = {
         "id": ID,
         "state": "superseded",
         "reason": "outcome_unknown",
@@ -108,7 +108,7 @@ def dead_letter() -> StoredDeadLetter:
         "properties": "{}",
         "routing_key": "whatsapp.urgent",
     }
-    return StoredDeadLetter.of({**row, **told})
+    return StoredDeadLetter.of({**row, **given})
 
 
 def group() -> DeadLetterGroup:
@@ -174,7 +174,9 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
         DeadLetterGroups((group(),) * 2), NOW
     ),
     channels.table: lambda: channels.table([CONDITION, replace(CONDITION, provider="")]),
-    channels._told: lambda: channels._told([ORDER, replace(ORDER, provider=WHOLE_CHANNEL)]),
+    channels._history_table: lambda: channels._history_table(
+        [ORDER, replace(ORDER, provider=WHOLE_CHANNEL)]
+    ),
     topology._exchanges: lambda: topology._exchanges(topology_of(Settings())),
     topology._queues: lambda: topology._queues(topology_of(Settings())),
     templates._table: lambda: templates._table([TEMPLATE, EMPTY]),
@@ -203,12 +205,12 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     ),
     audit._states: lambda: audit._states(SOUND),
 }
-NAMES: Final = [f"{one.__module__.rpartition('.')[2]}.{one.__name__}" for one in TABLES]
+NAMES: Final = [f"{made.__module__.rpartition('.')[2]}.{made.__name__}" for made in TABLES]
 
 
 def printed(table: Rows, width: int | None) -> list[str]:
     paper = io.StringIO()
-    console = HarmlessConsole(file=paper)
+    console = SafeConsole(file=paper)
     if width is not None:
         console.width = width
     console.print(table)
@@ -220,8 +222,8 @@ def words(lines: list[str]) -> set[str]:
 
 
 def modules() -> Iterator[Any]:
-    for one in pkgutil.iter_modules(tidings.cli.__path__):
-        yield importlib.import_module(f"tidings.cli.{one.name}")
+    for found in pkgutil.iter_modules(tidings.cli.__path__):
+        yield importlib.import_module(f"tidings.cli.{found.name}")
 
 
 @dataclass(frozen=True)
@@ -282,7 +284,7 @@ def test_in_a_file_each_row_is_one_line(made: Callable[[], Rows]) -> None:
     lines = printed(table, None)
     assert len(lines) == 1 + len(table.rows)
     for row, line in zip(table.rows, lines[1:], strict=True):
-        shown = [one.plain for one in row.cells] + [row.why]
+        shown = [value.plain for value in row.cells] + [row.why]
         assert line.split() == " ".join(shown).split()
 
 
@@ -297,29 +299,29 @@ def test_every_table_is_shown_here() -> None:
     assert made == set(TABLES)
 
 
-@pytest.mark.parametrize("module", [Path(one.__file__).stem for one in modules()])
+@pytest.mark.parametrize("module", [Path(node.__file__).stem for node in modules()])
 def test_no_table_is_laid_out_in_another_way(module: str) -> None:
-    """`timeline` and `helping` lay out a story and a help; they have their own tests."""
+    """`timeline` and `help` lay out a story and a help; they have their own tests."""
     path = Path(tidings.cli.__path__[0], f"{module}.py")
     tree = ast.parse(path.read_text())
-    imported = {one.module for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)}
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not imported & {"rich.table", "rich.columns", "rich.panel"} or module in {
         "timeline",
-        "helping",
+        "help",
     }
     tables = [
-        one
-        for one in ast.walk(tree)
-        if isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id == "Rows"
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Rows"
     ]
     returned = [
-        one
+        node
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef)
         and isinstance(function.returns, ast.Name)
         and function.returns.id == "Rows"
-        for one in ast.walk(function)
-        if one in tables
+        for node in ast.walk(function)
+        if node in tables
     ]
     assert returned == tables, "a function that is annotated to return Rows makes each table"
 

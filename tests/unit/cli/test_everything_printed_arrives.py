@@ -65,9 +65,9 @@ def test_a_slow_reader_gets_all_of_it(way: str, *, blocking: bool, unbuffered: b
 def test_a_full_disk_is_an_error_in_a_sentence(way: str, *, unbuffered: bool) -> None:
     with Path("/dev/full").open("wb") as full:
         process = started(way, full.fileno(), unbuffered=unbuffered)
-    _, said = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert said == b"Error: standard output: No space left on device\n"
+    assert errors == b"Error: standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -76,6 +76,6 @@ def test_a_reader_that_has_seen_enough_is_no_reason_to_complain(way: str) -> Non
     assert process.stdout is not None
     process.stdout.read(10)
     process.stdout.close()
-    _, said = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert said == b""
+    assert errors == b""

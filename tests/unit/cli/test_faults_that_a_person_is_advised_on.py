@@ -23,9 +23,9 @@ from tidings_events import SmsNotification
 
 
 def _every(kind: type[TemplateError]) -> Iterator[str]:
-    for one in kind.__subclasses__():
-        yield one.__name__
-        yield from _every(one)
+    for below in kind.__subclasses__():
+        yield below.__name__
+        yield from _every(below)
 
 
 def test_every_fault_of_a_template_is_known_by_its_code() -> None:

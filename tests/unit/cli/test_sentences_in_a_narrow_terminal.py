@@ -91,10 +91,10 @@ def test_a_style_goes_on_over_a_broken_line() -> None:
 async def test_what_is_no_terminal_gets_one_line(env: dict[str, str]) -> None:
     finished = await tidings("list", "--since", "yesterday or so", env=env)
     assert finished.code == 2
-    said = finished.err.splitlines()
-    assert len(said) == 2
-    assert said[0].startswith("Error: ")
-    assert said[1] == "Try `tidings list --help`."
+    text = finished.err.splitlines()
+    assert len(text) == 2
+    assert text[0].startswith("Error: ")
+    assert text[1] == "Try `tidings list --help`."
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ async def test_what_is_no_terminal_gets_one_line(env: dict[str, str]) -> None:
     ids=lambda typed: typed[0],
 )  # fmt: skip
 def test_every_error_is_broken_at_its_words_in_a_terminal(typed: list[str]) -> None:
-    code, said = in_a_terminal(60, *typed)
+    code, text = in_a_terminal(60, *typed)
     assert code == 2
-    assert "Error: " in said
-    long = [line for line in said.splitlines() if len(line) > 60]
+    assert "Error: " in text
+    long = [line for line in text.splitlines() if len(line) > 60]
     assert [line for line in long if not WHOLE.fullmatch(line)] == []

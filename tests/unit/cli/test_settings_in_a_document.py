@@ -33,9 +33,9 @@ def test_only_what_is_between_the_markers_is_replaced(document: Path) -> None:
 
 
 def test_a_table_is_current_once_it_was_written(document: Path) -> None:
-    code, said = run("--check", str(document))
+    code, text = run("--check", str(document))
     assert code == 1
-    assert "is not current: run `make schemas`" in said
+    assert "is not current: run `make schemas`" in text
     run("--write", str(document))
     assert run("--check", str(document)) == (0, "")
 
@@ -51,13 +51,13 @@ def test_what_is_set_here_changes_nothing_in_the_table(
 @pytest.mark.parametrize("text", ["", END, f"{END} {BEGIN}"])
 def test_a_document_without_a_place_for_it_is_left_alone(document: Path, text: str) -> None:
     document.write_text(text)
-    code, said = run("--write", str(document))
+    code, output = run("--write", str(document))
     assert code == 1
-    assert f"write {BEGIN} and {END} into it" in said
+    assert f"write {BEGIN} and {END} into it" in output
     assert document.read_text() == text
 
 
 def test_a_document_that_is_not_there_is_named(tmp_path: Path) -> None:
-    code, said = run("--check", str(tmp_path / "missing.md"))
+    code, text = run("--check", str(tmp_path / "missing.md"))
     assert code == 2
-    assert "can't be read" in said
+    assert "can't be read" in text

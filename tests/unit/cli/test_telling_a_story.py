@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from tests.support.attempts import body_of
 
-from tidings.cli.show import told
+from tidings.cli.show import render_story
 from tidings.delivery.states import State
 from tidings.ledger.notifications.details import (
     AttemptRow,
@@ -68,30 +68,46 @@ def a_story(
     begun = Transition(0, ACCEPTED, None, "queued", "producer", "accepted", 0)
     views = [
         change
-        for one in tries
+        for attempt in tries
         for change in (
-            Transition(one.epoch, one.started_at, "queued", "sending", WORKER, "", 2 * one.attempt),
             Transition(
-                one.epoch, one.started_at, "sending", one.state, WORKER, "", 2 * one.attempt + 1
+                attempt.epoch,
+                attempt.started_at,
+                "queued",
+                "sending",
+                WORKER,
+                "",
+                2 * attempt.attempt,
+            ),
+            Transition(
+                attempt.epoch,
+                attempt.started_at,
+                "sending",
+                attempt.state,
+                WORKER,
+                "",
+                2 * attempt.attempt + 1,
             ),
         )
     ]
-    ordered = sorted((begun, *views, *changes), key=lambda one: (one.epoch, one.at, one.step))
+    ordered = sorted(
+        (begun, *views, *changes), key=lambda attempt: (attempt.epoch, attempt.at, attempt.step)
+    )
     return NotificationDetails(
         summary, parts.get("body", BODY), tuple(ordered), tries, parts.get("dead_letters", ())
     )
 
 
-def said(story: NotificationDetails, *, reveal: bool = False, width: int = 160) -> str:
+def text_of(story: NotificationDetails, *, reveal: bool = False, width: int = 160) -> str:
     sheet = io.StringIO()
     Console(file=sheet, width=width, highlight=False).print(
-        told(NotificationView.of(story, "", NOW, reveal=reveal), NOW)
+        render_story(NotificationView.of(story, "", NOW, reveal=reveal), NOW)
     )
     return sheet.getvalue()
 
 
 def test_it_begins_with_what_and_whom_and_masks_the_recipient() -> None:
-    text = said(a_story(a_summary(user_id="u1", entity_type="order", entity_id="10042")))
+    text = text_of(a_story(a_summary(user_id="u1", entity_type="order", entity_id="10042")))
     assert "SENT" in text
     assert "email · high · receipt" in text
     assert "j…@example.com" in text
@@ -118,19 +134,19 @@ def test_copies_that_did_not_go_out_are_named_and_masked_and_the_others_are_not(
         ),
     )
 
-    assert "cc   r…@example.com  refused   550 5.1.1" in said(story)
-    assert "bcc  e…@example.net  given up  later" in said(story)
-    assert "robert@example.com" in said(story, reveal=True)
-    assert said(story).count("@example.net") == 1
+    assert "cc   r…@example.com  refused   550 5.1.1" in text_of(story)
+    assert "bcc  e…@example.net  given up  later" in text_of(story)
+    assert "robert@example.com" in text_of(story, reveal=True)
+    assert text_of(story).count("@example.net") == 1
     masked = [
-        one["address"]
-        for one in NotificationView.of(story, "", NOW, reveal=False).as_data()["recipients"]
+        line["address"]
+        for line in NotificationView.of(story, "", NOW, reveal=False).as_data()["recipients"]
     ]
     assert masked == ["j…@example.com", "r…@example.com", "e…@example.net", "z…@example.net"]
 
 
 def test_each_attempt_is_told_once_with_provider_code_and_duration() -> None:
-    text = said(
+    text = text_of(
         a_story(
             a_summary(attempt=2),
             a_try(1, State.RETRYING, code="451 4.7.1", kind="unavailable", message="greylisted", retry_delay=60),
@@ -148,7 +164,7 @@ def test_each_attempt_is_told_once_with_provider_code_and_duration() -> None:
 
 def test_a_change_names_who_made_it_and_why() -> None:
     change = Transition(0, NOW, "retrying", "cancelled", "cli jane@desk", "wrong [customer]", 1)
-    text = said(a_story(a_summary(state=State.CANCELLED), changes=(change,)))
+    text = text_of(a_story(a_summary(state=State.CANCELLED), changes=(change,)))
     assert "→ cancelled: wrong [customer]" in text
     assert "cli jane@desk" in text
 
@@ -156,19 +172,19 @@ def test_a_change_names_who_made_it_and_why() -> None:
 def test_what_is_published_again_during_an_attempt_says_nothing_against_its_outcome() -> None:
     why = "published again with other content by app_id 'shop': the other content is not sent"
     again = Transition(0, ACCEPTED + timedelta(seconds=1.1), "sending", "sending", WORKER, why, 1)
-    text = said(a_story(a_summary(), a_try(1, State.SENT), changes=(again,)))
+    text = text_of(a_story(a_summary(), a_try(1, State.SENT), changes=(again,)))
     assert "attempt 1 → sent" in text
     assert f"· {why}" in text
     assert "still" not in text
 
 
 def test_a_possible_duplicate_is_said_to_be_one() -> None:
-    text = said(a_story(a_summary(), a_try(1, State.SENT, possible_duplicate=True)))
+    text = text_of(a_story(a_summary(), a_try(1, State.SENT, possible_duplicate=True)))
     assert "possibly a second time" in text
 
 
 def test_a_replay_s_attempts_are_told_apart() -> None:
-    text = said(
+    text = text_of(
         a_story(a_summary(epoch=1), a_try(1, State.FAILED), a_try(1, State.SENT, 60, epoch=1))
     )
     assert "attempt 1 → failed" in text
@@ -194,16 +210,16 @@ def test_a_replay_s_attempts_are_told_apart() -> None:
     ids=lambda value: str(value.get("state")) if isinstance(value, dict) else "",
 )
 def test_it_ends_with_what_comes_next(fields: dict[str, Any], coming: str) -> None:
-    assert coming in said(a_story(a_summary(**fields)))
+    assert coming in text_of(a_story(a_summary(**fields)))
 
 
 def test_the_next_attempt_is_foretold_and_then_expected() -> None:
     summary = a_summary(state=State.RETRYING)
     ahead = a_story(summary, a_try(1, State.RETRYING, 240, retry_delay=120))
-    assert "Attempt 2 comes about" in said(ahead)
-    assert "(in 1m)" in said(ahead)
+    assert "Attempt 2 comes about" in text_of(ahead)
+    assert "(in 1m)" in text_of(ahead)
     behind = a_story(summary, a_try(1, State.RETRYING, 1, retry_delay=60))
-    assert "as soon as a worker takes it" in said(behind)
+    assert "as soon as a worker takes it" in text_of(behind)
 
 
 def test_what_was_put_off_since_its_last_attempt_is_said_to_wait_so() -> None:
@@ -217,7 +233,7 @@ def test_what_was_put_off_since_its_last_attempt_is_said_to_wait_so() -> None:
         0,
     )
     story = a_story(a_summary(state=State.RETRYING), a_try(1, State.RETRYING, 1, retry_delay=60))
-    text = said(replace(story, history=(*story.history, deferred)))
+    text = text_of(replace(story, history=(*story.history, deferred)))
     assert "by itself: it was put off 1m 30s ago, and waits in a retry queue or its lane" in text
     assert "as soon as a worker" not in text
 
@@ -226,7 +242,7 @@ def test_a_dead_letter_is_named_with_what_can_be_done() -> None:
     dead_letter = DeadLetterSummary(
         UUID(int=3), UUID(int=7), 0, "open", "rejected", "rejected", "550", "no", NOW, None
     )
-    text = said(a_story(a_summary(state=State.FAILED), dead_letters=(dead_letter,)))
+    text = text_of(a_story(a_summary(state=State.FAILED), dead_letters=(dead_letter,)))
     assert f"tidings dead show {dead_letter.id}" in text
     assert f"tidings replay {dead_letter.id}" in text
 
@@ -250,10 +266,10 @@ def test_only_what_can_work_for_this_dead_letter_is_offered(
         UUID(int=3), UUID(int=7), 0, "open", "expired", "rejected", code, "no", NOW, None
     )
     summary = a_summary(state=State.FAILED, reason="expired", expires_at=expires_at)
-    text = said(a_story(summary, dead_letters=(dead_letter,), body=body))
-    assert all(one.format(dead_letter.id) in text for one in offered)
+    text = text_of(a_story(summary, dead_letters=(dead_letter,), body=body))
+    assert all(line.format(dead_letter.id) in text for line in offered)
     assert text.count(f"tidings replay {dead_letter.id}") == sum(
-        "replay {}" in one for one in offered
+        "replay {}" in line for line in offered
     )
 
 
@@ -263,7 +279,7 @@ def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
         state=State.EXPIRED, finished_at=NOW, failure_kind="expired", reason="expired"
     )
     story = a_story(summary, a_try(1, State.EXPIRED, **expired))
-    text = said(story)
+    text = text_of(story)
     assert "✗ expired before it was tried" in text
     assert "not delivered before noon" in text
     assert "attempt 1" not in text
@@ -274,17 +290,17 @@ def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
         a_try(1, State.RETRYING, kind="unavailable", retry_delay=60),
         a_try(2, State.EXPIRED, 70, **expired),
     )
-    assert "✗ expired before it was tried again" in said(once)
+    assert "✗ expired before it was tried again" in text_of(once)
     assert NotificationView.of(once, "", NOW, reveal=False).as_data()["attempt"] == 1
 
 
 def test_clocks_that_disagree_are_mentioned() -> None:
     story = a_story(a_summary(), a_try(1, State.RETRYING, 60), a_try(2, State.SENT, 30))
-    assert "clocks of its workers disagree" in said(story)
+    assert "clocks of its workers disagree" in text_of(story)
 
 
 def test_revealed_it_shows_the_recipient_and_the_words_as_they_are() -> None:
-    text = said(a_story(a_summary()), reveal=True)
+    text = text_of(a_story(a_summary()), reveal=True)
     assert "jane@example.com" in text
     assert "[bold]Hi[/bold]" in text
 
@@ -331,7 +347,7 @@ def test_in_a_narrow_terminal_what_goes_on_begins_below_its_text_and_no_id_is_cu
         changes=(Transition(0, NOW, "failed", "failed", "cli jane@desk", why, 9),),
         dead_letters=(dead_letter,),
     )
-    lines = said(story, width=width).splitlines()
+    lines = text_of(story, width=width).splitlines()
     assert max(map(len, lines)) <= width
     starts = {len(line) - len(line.lstrip()) for line in lines if line.startswith(" ")}
     text = lines[next(place for place, line in enumerate(lines) if "attempt 1" in line)]
@@ -340,7 +356,7 @@ def test_in_a_narrow_terminal_what_goes_on_begins_below_its_text_and_no_id_is_cu
         {2, 5, 6} if width == 60 else set()
     )  # a command, the traceparent, the command's 2nd line
     assert starts - {column} == moved
-    told = "\n".join(lines).replace(" \\\n     ", "")
+    joined = "\n".join(lines).replace(" \\\n     ", "")
     for whole in (
         str(UUID(int=7)),
         f"tidings dead show {dead_letter.id}",
@@ -348,25 +364,25 @@ def test_in_a_narrow_terminal_what_goes_on_begins_below_its_text_and_no_id_is_cu
         "worker web-1:4242:7f3a",
         story.notification.traceparent or "",
     ):
-        assert whole in told
-    assert " ".join(long.split()) in " ".join(told.split())
+        assert whole in joined
+    assert " ".join(long.split()) in " ".join(joined.split())
 
 
 @pytest.mark.parametrize("width", [100, 120, 160])
 def test_who_did_it_stands_beside_it_only_where_there_is_room_for_what_it_was(width: int) -> None:
     long = "the relay can't take mail for the recipient now, and says that it may be able to later"
-    text = said(a_story(a_summary(), a_try(1, State.SENT, kind="x", message=long)), width=width)
-    [line] = [one for one in text.splitlines() if "worker web-1:4242:7f3a" in one]
+    text = text_of(a_story(a_summary(), a_try(1, State.SENT, kind="x", message=long)), width=width)
+    [line] = [line for line in text.splitlines() if "worker web-1:4242:7f3a" in line]
     assert ("attempt 1" in line) == (width > 110)
     assert line.endswith("worker web-1:4242:7f3a")
-    goes_on = [one for one in text.splitlines() if one.strip() and one.startswith(" ")]
-    assert {len(one) - len(one.lstrip()) for one in goes_on} == {22}
+    goes_on = [line for line in text.splitlines() if line.strip() and line.startswith(" ")]
+    assert {len(line) - len(line.lstrip()) for line in goes_on} == {22}
 
 
 @pytest.mark.parametrize("width", [160, 100_000])
 def test_who_did_it_is_told_with_by_in_a_wide_terminal_and_below_it_in_a_file(width: int) -> None:
-    lines = said(a_story(a_summary(), a_try(1, State.SENT)), width=width).splitlines()
-    [line] = [one for one in lines if "by worker web-1:4242:7f3a" in one]
+    lines = text_of(a_story(a_summary(), a_try(1, State.SENT)), width=width).splitlines()
+    [line] = [line for line in lines if "by worker web-1:4242:7f3a" in line]
     assert ("attempt 1" in line) == (width == 160)
     assert max(map(len, lines)) < 120
 
@@ -374,7 +390,9 @@ def test_who_did_it_is_told_with_by_in_a_wide_terminal_and_below_it_in_a_file(wi
 def test_a_time_of_whole_seconds_is_told_to_the_second() -> None:
     def accepted(**fields: Any) -> str:
         return next(
-            line for line in said(a_story(a_summary(**fields))).splitlines() if "Accepted" in line
+            line
+            for line in text_of(a_story(a_summary(**fields))).splitlines()
+            if "Accepted" in line
         )
 
     assert "to the second" in accepted(time_source="producer")
@@ -391,7 +409,7 @@ def test_a_line_with_an_id_begins_where_the_others_do(width: int, seconds: float
     why = f"replayed from dead letter {dead_letter}, as the mailbox is there again and takes what comes"
     at = ACCEPTED + timedelta(seconds=seconds)
     change = Transition(0, at, "retrying", "cancelled", "cli jane@desk", why, 1)
-    lines = said(a_story(a_summary(), changes=(change,)), width=width).splitlines()
+    lines = text_of(a_story(a_summary(), changes=(change,)), width=width).splitlines()
     [begins] = [place for place, line in enumerate(lines) if "→ cancelled" in line]
     column = lines[begins].index("→")
     goes_on = [line for line in lines[begins + 1 :] if line.startswith("  ")]

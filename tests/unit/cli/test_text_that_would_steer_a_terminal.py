@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tidings.cli.console import print_json
-from tidings.cli.harmless import (
-    HarmlessConsole,
+from tidings.cli.terminal import (
+    SafeConsole,
     escape,
     make_encodable,
     on_one_line,
@@ -28,7 +28,7 @@ HOSTILE = "4711\x1b]0;title\x07\x1b[2K\x1b[1A\x9b2J\u202eX"
 
 def printed(*what: object, width: str = "80") -> str:
     paper = io.StringIO()
-    console = HarmlessConsole(file=paper)
+    console = SafeConsole(file=paper)
     console.width = int(width)
     console.print(*what)  # type: ignore[arg-type]  # whatever can be printed
     return paper.getvalue()
@@ -70,13 +70,13 @@ LINE_ENDS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"]
 
 @dataclass(frozen=True, slots=True)
 class Inner:
-    said: str | None
+    text: str | None
     state: DeadLetterState = DeadLetterState.OPEN
 
 
 @dataclass(frozen=True, slots=True)
 class Outer:
-    said: str
+    text: str
     inner: Inner
     several: tuple[Inner, ...]
     names: list[str]
@@ -88,29 +88,29 @@ class Outer:
 def test_every_text_of_a_record_stays_on_its_line(end: str) -> None:
     text = f"a{end}State       SENT"
     record = Outer(text, Inner(None), (Inner(text), Inner("b")), [text], text.encode(), {"x": text})
-    told = single_lines(record)
-    texts = (told.said, told.several[0].said, *told.names)
-    assert all(len(str(one).splitlines()) == 1 for one in texts), texts
-    assert told.inner == record.inner
-    assert (told.several[1], told.body, told.labels) == (Inner("b"), record.body, record.labels)
-    assert told.inner.state is DeadLetterState.OPEN
-    assert single_lines(told) == told
+    copy = single_lines(record)
+    texts = (copy.text, copy.several[0].text, *copy.names)
+    assert all(len(str(text).splitlines()) == 1 for text in texts), texts
+    assert copy.inner == record.inner
+    assert (copy.several[1], copy.body, copy.labels) == (Inner("b"), record.body, record.labels)
+    assert copy.inner.state is DeadLetterState.OPEN
+    assert single_lines(copy) == copy
 
 
 @pytest.mark.parametrize("end", LINE_ENDS, ids=ascii)
 def test_a_value_in_a_sentence_stays_on_its_line_and_is_no_markup(end: str) -> None:
     paper = io.StringIO()
-    HarmlessConsole(file=paper).print(f"Paused by {escape(f'[red]x{end}y[/]')}.")
+    SafeConsole(file=paper).print(f"Paused by {escape(f'[red]x{end}y[/]')}.")
     assert paper.getvalue().splitlines() == [f"Paused by [red]x{on_one_line(end)}y[/]."]
 
 
 def test_json_stays_the_same_document(capsys: pytest.CaptureFixture[str]) -> None:
     value = {HOSTILE: ["\x7f\x9b", "\U000e0041", "\n", "é"]}
     print_json(value)
-    said = capsys.readouterr().out
-    assert said.replace("\n", "").isprintable()
-    assert json.loads(said) == value
-    assert "é" in said
+    text = capsys.readouterr().out
+    assert text.replace("\n", "").isprintable()
+    assert json.loads(text) == value
+    assert "é" in text
 
 
 def test_an_encoding_that_lacks_a_sign_gets_another(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,5 +131,5 @@ def test_what_is_no_terminal_is_as_wide_as_its_lines(monkeypatch: pytest.MonkeyP
     paper = io.StringIO()
     table = Table.grid(padding=1)
     table.add_row("a" * 300, "b c " * 300)
-    HarmlessConsole(file=paper).print(table)
+    SafeConsole(file=paper).print(table)
     assert paper.getvalue().count("\n") == 1

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from tidings.cli import audit, edit_report, replay_report, requeue
-from tidings.cli.hints import say_what_never_became_a_notification
+from tidings.cli.hints import print_unlisted_dead_letters
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.search import Chosen, Selection
@@ -28,9 +28,9 @@ def test_of_a_replay(capsys: pytest.CaptureFixture[str]) -> None:
     selection = Selection(DEAD_LETTERS, 0, 0)
     done = ReplayDryRunTotals(replayed=198, looked_at=200)
     replay_report.show_rehearsal(ReplayDryRun.of(done, selection), as_json=False)
-    said = _words(capsys)
-    assert "1,000 dead letters chosen. Of the oldest 200 that were looked at, 198 would be" in said
-    assert "`--whole` looks at all" in said
+    text = _words(capsys)
+    assert "1,000 dead letters chosen. Of the oldest 200 that were looked at, 198 would be" in text
+    assert "`--whole` looks at all" in text
     done.looked_at = 1_000
     replay_report.show_rehearsal(ReplayDryRun.of(done, selection), as_json=False)
     assert "198 dead letters would be replayed." in _words(capsys)
@@ -44,25 +44,25 @@ def test_of_an_edit(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_of_a_requeue(capsys: pytest.CaptureFixture[str]) -> None:
-    requeue._tell(RequeueView((), {}, REACHED, dry_run=True))
-    said = _words(capsys)
-    assert "since 2026-11-28 12:00:00.000 +00:00, and no further. `--whole` looks through" in said
+    requeue._print_result(RequeueView((), {}, REACHED, dry_run=True))
+    text = _words(capsys)
+    assert "since 2026-11-28 12:00:00.000 +00:00, and no further. `--whole` looks through" in text
 
 
 def test_of_verifying(capsys: pytest.CaptureFixture[str]) -> None:
     findings = AuditView({State.SENT: 3}, None, None, (), looked_back_to=REACHED)
-    audit._tell(findings)
-    said = _words(capsys)
-    assert "holds for everything accepted since 2026-11-28 12:00:00.000 +00:00" in said
-    assert "`--whole`" in said
+    audit._print_result(findings)
+    text = _words(capsys)
+    assert "holds for everything accepted since 2026-11-28 12:00:00.000 +00:00" in text
+    assert "`--whole`" in text
 
 
 @pytest.mark.parametrize(
-    ("count", "said"),
+    ("count", "text"),
     [(1, "1 malformed dead letter: "), (1_003, "1,003 malformed dead letters or more: ")],
 )
 def test_dead_letters_that_were_counted_up_to_a_bound_may_be_more(
-    count: int, said: str, capsys: pytest.CaptureFixture[str]
+    count: int, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    say_what_never_became_a_notification({Reason.MALFORMED: count})
-    assert said in _words(capsys)
+    print_unlisted_dead_letters({Reason.MALFORMED: count})
+    assert text in _words(capsys)

@@ -8,10 +8,10 @@ import pytest
 import typer
 import typer.main
 
-from tidings.cli import installed
+from tidings.cli import plugins
 from tidings.cli.commands import Commands
-from tidings.cli.helping import prose
-from tidings.cli.loading import Loaded
+from tidings.cli.help import prose
+from tidings.cli.lazy import LazyCommands
 from tidings.cli.main import app
 
 
@@ -50,14 +50,14 @@ def refused(*arguments: str) -> str:
 @pytest.mark.parametrize(
     ("path", "param"),
     TAKES_A_VALUE,
-    ids=lambda one: " ".join(one) if isinstance(one, tuple) else one.opts[0],
+    ids=lambda param: " ".join(param) if isinstance(param, tuple) else param.opts[0],
 )
 def test_an_empty_value_is_refused(path: tuple[str, ...], param: Any) -> None:
     if param.param_type_name == "argument":
-        said = refused(*path, *([] if param.name != "provider" else ["email"]), "")
+        text = refused(*path, *([] if param.name != "provider" else ["email"]), "")
     else:
-        said = refused(*path, f"{param.opts[0]}=")
-    assert "is empty" in said
+        text = refused(*path, f"{param.opts[0]}=")
+    assert "is empty" in text
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_every_command_that_takes_a_channel_refuses_one_that_there_is_not(
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "text"),
     [
         ("list -s sent,failed", "'sent,failed' is several: give it once for each, `--state sent --state failed`"),
         ("dead list --state open,replayed", "`--state open --state replayed`"),
@@ -105,8 +105,8 @@ def test_every_command_that_takes_a_channel_refuses_one_that_there_is_not(
         ("show 1f0c52a6,1f0c52a7", "'1f0c52a6,1f0c52a7' is several: it takes one"),
     ],
 )  # fmt: skip
-def test_what_is_several_words_in_one_is_told_how_they_are_written(typed: str, said: str) -> None:
-    assert said in refused(*typed.split())
+def test_what_is_several_words_in_one_is_told_how_they_are_written(typed: str, text: str) -> None:
+    assert text in refused(*typed.split())
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_what_is_several_words_in_one_is_told_how_they_are_written(typed: str, s
 def test_an_option_or_a_command_that_there_is_not_is_told_from_its_neighbour(
     typed: str, meant: str
 ) -> None:
-    said = refused(*typed.split())
-    assert said.startswith(("there is no option ", "there is no command "))
-    assert "(did you mean " in said
-    assert f"{meant.removeprefix('`tidings')}?)" in said
+    text = refused(*typed.split())
+    assert text.startswith(("there is no option ", "there is no command "))
+    assert "(did you mean " in text
+    assert f"{meant.removeprefix('`tidings')}?)" in text
 
 
 @pytest.mark.parametrize("path", EVERY, ids=" ".join)
@@ -143,11 +143,13 @@ def test_every_command_names_an_option_that_it_does_not_have(path: tuple[str, ..
     assert refused(*path, "--no-such-option").startswith("there is no option --no-such-option")
 
 
-@pytest.mark.parametrize(("path", "param"), NUMBERS, ids=lambda one: str(getattr(one, "name", one)))
+@pytest.mark.parametrize(
+    ("path", "param"), NUMBERS, ids=lambda param: str(getattr(param, "name", param))
+)
 def test_a_number_that_is_none_is_quoted_with_its_option(path: tuple[str, ...], param: Any) -> None:
     option = param.opts[0]
-    assert f"'{option}'" in (said := refused(*path, option, "many"))
-    assert "'many' is not a whole number" in said
+    assert f"'{option}'" in (text := refused(*path, option, "many"))
+    assert "'many' is not a whole number" in text
     assert "-1 is too few: at least" in refused(*path, f"{option}=-1")
 
 
@@ -161,16 +163,19 @@ def test_a_value_that_is_read_late_is_refused_with_its_option(typed: str, option
 
 def test_why_an_operator_does_something_is_called_the_same_everywhere() -> None:
     kept = [
-        one for command in EVERY.values() for one in command.params if "Kept" in (one.help or "")
+        param
+        for command in EVERY.values()
+        for param in command.params
+        if "Kept" in (param.help or "")
     ]
-    assert {one.opts[0] for one in kept} == {"--note"}
+    assert {param.opts[0] for param in kept} == {"--note"}
     assert len(kept) == 8
 
 
 def test_a_word_like_none_is_answered_with_all_there_are() -> None:
-    said = refused("list", "--state", "xyz")
-    assert "did you mean" not in said
-    assert "scheduled, queued, sending" in said
+    text = refused("list", "--state", "xyz")
+    assert "did you mean" not in text
+    assert "scheduled, queued, sending" in text
 
 
 def test_help_has_paragraphs_as_whole_lines_and_examples_as_they_are_typed() -> None:
@@ -196,10 +201,10 @@ def test_every_option_is_in_its_help(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     ROOT.main([*path, "--help"], standalone_mode=False)
-    said = capsys.readouterr().out
-    assert f"tidings {' '.join(path)}" in said.replace("pytest", "tidings")
+    text = capsys.readouterr().out
+    assert f"tidings {' '.join(path)}" in text.replace("pytest", "tidings")
     for param in EVERY[path].params:
-        assert param.opts[-1] in said or param.param_type_name == "argument"
+        assert param.opts[-1] in text or param.param_type_name == "argument"
 
 
 def test_a_command_of_a_distribution_that_is_not_installed_says_which() -> None:
@@ -218,10 +223,10 @@ def test_only_the_outermost_group_names_the_distribution_of_a_command() -> None:
 def test_a_command_whose_distribution_is_gone_is_left_out(
     monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    monkeypatch.setattr(installed, "entry_points", lambda group: [EntryPoint("up", place, group)])
-    assert list(Loaded(())) == []
-    assert "up" not in Loaded(())
-    assert list(installed.hints({})) == []
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [EntryPoint("up", place, group)])
+    assert list(LazyCommands(())) == []
+    assert "up" not in LazyCommands(())
+    assert list(plugins.hints({})) == []
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from tidings.cli.harmless import printable
 from tidings.cli.hex_dump import hex_dump
+from tidings.cli.terminal import printable
 from tidings.delivery.errors import InvalidRequest, Refused, TidingsError
 from tidings.operations.dead_letters.body import (
     MalformedEdit,

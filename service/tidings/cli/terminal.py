@@ -82,9 +82,9 @@ def _single_lines(value: Any) -> Any:
             return type(value)(map(_single_lines, value))
         case _ if is_dataclass(value) and not isinstance(value, type):
             made = {
-                one.name: _single_lines(getattr(value, one.name))
-                for one in fields(value)
-                if one.init
+                attribute.name: _single_lines(getattr(value, attribute.name))
+                for attribute in fields(value)
+                if attribute.init
             }
             return replace(value, **made)
         case _:
@@ -110,7 +110,7 @@ def _escaped(character: str) -> str:
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
-class HarmlessConsole(Console):
+class SafeConsole(Console):
     """A console that passes nothing on to the terminal but printable text and its own colours.
 
     A terminal is as wide as it is; anything else as wide as its lines, unless COLUMNS says otherwise.
@@ -123,8 +123,8 @@ class HarmlessConsole(Console):
     def size(self) -> ConsoleDimensions:
         """Columns and lines."""
         known = super().size
-        told = self._width is not None or self._environ.get("COLUMNS", "").isdigit()
-        if self.is_terminal or told:
+        width_is_set = self._width is not None or self._environ.get("COLUMNS", "").isdigit()
+        if self.is_terminal or width_is_set:
             return known
         return ConsoleDimensions(UNLIMITED, known.height)
 
@@ -140,7 +140,7 @@ class HarmlessConsole(Console):
                 sentence = Sentence(self.render_str(text, markup=how.get("markup")))
                 super().print(sentence, crop=crop, **how)
             case _:
-                if all(isinstance(one, str) for one in objects):
+                if all(isinstance(part, str) for part in objects):
                     how.setdefault("soft_wrap", True)
                 super().print(*objects, crop=crop, **how)
 
@@ -159,7 +159,7 @@ class HarmlessConsole(Console):
                 yield segment
 
 
-def whole(line: Text) -> Text:
+def unwrapped(line: Text) -> Text:
     """A line without an end of ours in it: a terminal wraps it, and what is pasted from there is as it was."""
     line.no_wrap, line.overflow = True, "ignore"
     return line
@@ -178,7 +178,9 @@ def _instead(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
-    return "".join(NEAREST.get(one) or _numbered(one) for one in lacking), error.end
+    return "".join(
+        NEAREST.get(character) or _numbered(character) for character in lacking
+    ), error.end
 
 
 def _numbered(character: str) -> str:

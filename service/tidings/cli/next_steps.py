@@ -7,7 +7,7 @@ from tidings.delivery.outcome import Reason
 from tidings.operations.dead_letters.remedies import Remedy
 
 
-def ways_on(dead_letter: UUID, remedy: Remedy) -> str:
+def next_steps(dead_letter: UUID, remedy: Remedy) -> str:
     """Sentences with markup: the commands by which it is sent again."""
     again, edit = f"tidings replay {dead_letter}", f"tidings dead edit {dead_letter}"
     unpacked = f"tidings dead show {dead_letter} --raw | gunzip | {edit} --file - --replay"
@@ -25,7 +25,7 @@ def ways_on(dead_letter: UUID, remedy: Remedy) -> str:
     return ways[remedy]
 
 
-def ways_of_groups(reasons: Collection[Reason]) -> Iterator[str]:
+def group_next_steps(reasons: Collection[Reason]) -> Iterator[str]:
     """Sentences with the commands for groups that were dead-lettered for these reasons."""
     if any(reason not in (Reason.MALFORMED, Reason.EXPIRED) for reason in reasons):
         yield "One group again: `tidings replay --fingerprint GROUP --canary 1,10,100`"

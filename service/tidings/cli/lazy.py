@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import typer.main
 
-from tidings.cli import installed
-from tidings.cli.commands import Command, Commands, Group
+from tidings.cli import plugins
+from tidings.cli.commands import Command, CommandGroup, Commands
 
 RUN: Final = "Run"
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class LazyCommand:
     """A command that is not loaded yet."""
 
     panel: str
@@ -26,10 +26,10 @@ class Listed:
     """The first sentence of its help."""
 
 
-class Loaded(Mapping[str, Any]):
+class LazyCommands(Mapping[str, Any]):
     """The commands by name, those of other distributions first; each is loaded when it is looked up."""
 
-    def __init__(self, listed: Sequence[Listed]) -> None:
+    def __init__(self, listed: Sequence[LazyCommand]) -> None:
         self._listed = {command.name: command for command in listed}
         self._loaded: dict[str, Any] = {}
 
@@ -41,7 +41,7 @@ class Loaded(Mapping[str, Any]):
     def _load(self, name: str) -> Any:
         holder = Commands(add_completion=False)
         if (listed := self._listed.get(name)) is None:
-            holder.command(name, rich_help_panel=RUN)(installed.commands()[name])
+            holder.command(name, rich_help_panel=RUN)(plugins.commands()[name])
         else:
             module, attribute = listed.place.split(":")
             found = getattr(import_module(f"tidings.cli.{module}"), attribute)
@@ -52,21 +52,21 @@ class Loaded(Mapping[str, Any]):
         return typer.main.get_group(holder).commands[name]
 
     def __iter__(self) -> Iterator[str]:
-        yield from installed.commands()
+        yield from plugins.commands()
         yield from self._listed
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
-class LateGroup(Group):
+class LazyGroup(CommandGroup):
     """A group whose own commands are `listed`, and loaded late."""
 
-    listed: Sequence[Listed] = ()
+    listed: Sequence[LazyCommand] = ()
 
     def __init__(self, **how: Any) -> None:
         super().__init__(**how)
-        self.commands: Any = Loaded(self.listed)
+        self.commands: Any = LazyCommands(self.listed)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names."""
@@ -74,9 +74,9 @@ class LateGroup(Group):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command as help and completion show it."""
-        for one in self.listed:
-            if one.name == cmd_name:
-                return Command(one.name, help=one.line, rich_help_panel=one.panel)
+        for command in self.listed:
+            if command.name == cmd_name:
+                return Command(command.name, help=command.line, rich_help_panel=command.panel)
         return self.commands.get(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

@@ -8,8 +8,8 @@ from typing import Any, Final
 from rich.text import Text
 
 from tidings.cli.console import out
-from tidings.cli.harmless import escape, whole
 from tidings.cli.sentences import HANGING, Sentence
+from tidings.cli.terminal import escape, unwrapped
 
 LONGEST: Final = 28
 """Columns of an option's name beside which its meaning stands; a longer one stands above it."""
@@ -99,12 +99,12 @@ def _section(title: str, entries: Iterable[tuple[str, str]]) -> None:
     for name, meaning in listed:
         named = Text(f"  {name:<{widest}}  ", "cyan")
         if len(name) > widest:
-            out.print(whole(named))
+            out.print(unwrapped(named))
             named = Text(" " * (widest + 4))
-        out.print(Sentence(out.render_str(_told(meaning)), named, hanging=0))
+        out.print(Sentence(out.render_str(_escape_brackets(meaning)), named, hanging=0))
 
 
-def _told(meaning: str) -> str:
+def _escape_brackets(meaning: str) -> str:
     """What comes from the command line library in brackets is no markup; our own texts have some."""
     return re.sub(r"\[(default: |required|x>)", r"\\[\1", meaning)
 
@@ -114,9 +114,9 @@ def _below(command: Any, ctx: Any) -> Iterator[tuple[str, list[tuple[str, str]]]
     names: Iterable[str] = getattr(command, "list_commands", lambda _: [])(ctx)
     every = [command.get_command(ctx, name) for name in names]
     panels: dict[str, list[tuple[str, str]]] = {}
-    for one in every:
-        panel = getattr(one, "rich_help_panel", None)
-        told = panels.setdefault(panel if isinstance(panel, str) else "Commands", [])
-        if not one.hidden:
-            told.append((one.name, next(prose(one.help or ""), "")))
+    for command_below in every:
+        panel = getattr(command_below, "rich_help_panel", None)
+        entries = panels.setdefault(panel if isinstance(panel, str) else "Commands", [])
+        if not command_below.hidden:
+            entries.append((command_below.name, next(prose(command_below.help or ""), "")))
     yield from panels.items()

@@ -8,13 +8,13 @@ import select
 from io import BufferedWriter, RawIOBase, TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
 
-from tidings.cli.harmless import INSTEAD
+from tidings.cli.terminal import INSTEAD
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-class WholeWriter(RawIOBase):
+class CompleteWriter(RawIOBase):
     """Writes to a descriptor until everything was taken, however long that takes.
 
     Args:
@@ -54,13 +54,13 @@ class WholeWriter(RawIOBase):
         return size
 
 
-def whole(stream: TextIO, name: str) -> TextIO:
+def complete(stream: TextIO, name: str) -> TextIO:
     """A stream that leads where this one does, and writes everything it is given."""
     if not isinstance(stream, TextIOWrapper):  # a test's, or a host's
         return stream
     stream.flush()
     return TextIOWrapper(
-        BufferedWriter(WholeWriter(stream.fileno(), name)),
+        BufferedWriter(CompleteWriter(stream.fileno(), name)),
         encoding=stream.encoding,
         errors=INSTEAD,
         line_buffering=stream.line_buffering or stream.write_through,
