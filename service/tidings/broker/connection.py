@@ -1,7 +1,7 @@
 """Keeps one connection to RabbitMQ up: several URLs, backoff with jitter, a limit on every wait.
 
 `connect_robust` is not used: one 406 while it restores its channels makes it loop, and it knows
-one URL and a fixed interval (docs/operations.md, "When RabbitMQ is away").
+one URL and a fixed interval (docs/operations.md, "RabbitMQ is unavailable").
 """
 
 import asyncio
