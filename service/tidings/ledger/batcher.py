@@ -140,8 +140,8 @@ class Batcher(Generic[Item, Result]):
             if away or len(batch) == 1:
                 _fail(batch, error)
             else:
-                for one in batch:
-                    await self._work([one])
+                for submitted in batch:
+                    await self._work([submitted])
         else:
             unwanted = _answer(batch, results)
             for item, result in unwanted:

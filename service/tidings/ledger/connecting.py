@@ -65,8 +65,8 @@ async def connect(url: str, *, timeout: float, known: bool = False, **options: A
 async def _open(address: Address, **options: Any) -> Session:
     return await first_to_answer(
         [
-            partial(asyncpg.connect, one, ssl=address.tls, **options)
-            for one in each_host(address.url)
+            partial(asyncpg.connect, host_url, ssl=address.tls, **options)
+            for host_url in each_host(address.url)
         ]
     )
 
@@ -95,29 +95,29 @@ async def first_to_answer(openings: Sequence[Opening]) -> Session:
     Raises:
         Exception: What the last of them raised; if one answers and takes no writes, that.
     """
-    left, asked = deque(openings), set[asyncio.Task[Session]]()
+    left, tasks = deque(openings), set[asyncio.Task[Session]]()
     failures: list[BaseException] = []
     try:
-        while left or not all(one.done() for one in asked):
+        while left or not all(task.done() for task in tasks):
             if left:
-                asked.add(asyncio.create_task(left.popleft()()))
-            pending = [one for one in asked if not one.done()]
+                tasks.add(asyncio.create_task(left.popleft()()))
+            pending = [task for task in tasks if not task.done()]
             limit = HEAD_START if left else None
             done, _ = await asyncio.wait(
                 pending, timeout=limit, return_when=asyncio.FIRST_COMPLETED
             )
-            for one in done:
-                if (failure := one.exception()) is None:
-                    asked.discard(one)
-                    return one.result()
+            for task in done:
+                if (failure := task.exception()) is None:
+                    tasks.discard(task)
+                    return task.result()
                 failures.append(failure)
         raise _most_telling(failures)
     finally:
         failures.clear()  # or they and this frame would hold each other
         failure = None
-        for one in asked:
-            one.cancel()
-            one.add_done_callback(_let_go)
+        for task in tasks:
+            task.cancel()
+            task.add_done_callback(_let_go)
 
 
 def _most_telling(failures: Sequence[BaseException]) -> BaseException:

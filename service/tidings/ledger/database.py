@@ -245,7 +245,7 @@ def explain(error: BaseException) -> str:
             return "no answer in time"
         case asyncpg.TargetServerAttributeNotMatched():
             return "no host that TIDINGS_DATABASE_URL names takes writes"
-        case OSError(strerror=str() as said) if trouble(error) is None:
-            return said
+        case OSError(strerror=str() as text) if trouble(error) is None:
+            return text
         case _:
             return trouble(error) or str(error) or type(error).__name__

@@ -90,15 +90,15 @@ async def _diagnose(connection: Connection, state: MigrationState) -> Sequence[F
     return findings
 
 
-def _server(said: Mapping[str, Any]) -> Iterator[Finding]:
-    if said["major"] < OLDEST:
+def _server(server: Mapping[str, Any]) -> Iterator[Finding]:
+    if server["major"] < OLDEST:
         yield Finding(
             "PostgreSQL",
             Verdict.FAULT,
-            f"version {said['version']} is too old",
+            f"version {server['version']} is too old",
             f"upgrade to PostgreSQL {OLDEST} or newer",
         )
-    elif said["read_only"]:
+    elif server["read_only"]:
         yield Finding(
             "PostgreSQL",
             Verdict.FAULT,
@@ -106,8 +106,10 @@ def _server(said: Mapping[str, Any]) -> Iterator[Finding]:
             "let TIDINGS_DATABASE_URL name the primary; with several hosts add `target_session_attrs=read-write`",
         )
     else:
-        yield Finding("PostgreSQL", Verdict.OK, f"version {said['version']} answers and lets us in")
-    if not said["fsync"] or said["synchronous_commit"] == "off":
+        yield Finding(
+            "PostgreSQL", Verdict.OK, f"version {server['version']} answers and lets us in"
+        )
+    if not server["fsync"] or server["synchronous_commit"] == "off":
         yield Finding(
             "PostgreSQL: durability",
             Verdict.WARNING,

@@ -86,7 +86,7 @@ def spans(
 
 def seconds_left(found: Sequence[Partition], now: datetime) -> float:
     """Until the last week ends that has a partition; 0 where there is none any more."""
-    last = max((one.until for one in found), default=date.min)
+    last = max((partition.until for partition in found), default=date.min)
     return max(0.0, (datetime(last.year, last.month, last.day, tzinfo=UTC) - now).total_seconds())
 
 
@@ -113,7 +113,9 @@ class Partitions:
             ConfigurationError: We may not; says who may.
         """
         async with self._database.connection() as connection, only_one(connection) as ours:
-            return [one async for one in _added(connection, today, weeks)] if ours else []
+            return (
+                [partition async for partition in _added(connection, today, weeks)] if ours else []
+            )
 
 
 @asynccontextmanager
@@ -131,13 +133,15 @@ async def partitions(connection: Connection) -> Sequence[Partition]:
     """Those of weeks, by table and time."""
     rows = await connection.fetch(PARTITIONS)
     found = (Partition.read(row["table"], row["name"], row["bounds"]) for row in rows)
-    return [one for one in found if one is not None]
+    return [partition for partition in found if partition is not None]
 
 
 async def _added(connection: Connection, today: date, weeks: int) -> AsyncIterator[Partition]:
     tables = [row["name"] for row in await connection.fetch(TABLES)]
     known = await partitions(connection)
-    taken = [(one.since, one.until) for one in known if one.table == tables[0]]
+    taken = [
+        (partition.since, partition.until) for partition in known if partition.table == tables[0]
+    ]
     present = today - timedelta(days=today.weekday())
     covered = any(since <= present < until for since, until in taken)
     if not covered and await connection.fetchval(STORED):

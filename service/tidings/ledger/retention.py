@@ -185,12 +185,19 @@ class Retention:
         async with self._database.connection() as connection:
             sizes = {row["name"]: row["size"] for row in await connection.fetch(SIZES)}
             found = await partitions(connection)
-        weeks = [one for one in found if one.table == NOTIFICATIONS]
-        tables = {one.table for one in found} | {NOTIFICATIONS}
+        weeks = [partition for partition in found if partition.table == NOTIFICATIONS]
+        tables = {partition.table for partition in found} | {NOTIFICATIONS}
         of_default = sum(sizes.get(DEFAULT.replace(NOTIFICATIONS, table), 0) for table in tables)
         return [
             *(
-                self._place(week, sum(sizes[one.name] for one in found if one.since == week.since))
+                self._place(
+                    week,
+                    sum(
+                        sizes[partition.name]
+                        for partition in found
+                        if partition.since == week.since
+                    ),
+                )
                 for week in weeks
             ),
             RetainedPartition(DEFAULT, None, None, of_default, None),
@@ -206,7 +213,7 @@ class Retention:
         periods = self.periods
         states = sorted(FINISHED)
         async with self._database.connection() as connection:
-            weeks = {one.name: one for one in await partitions(connection)}
+            weeks = {partition.name: partition for partition in await partitions(connection)}
             seconds = [periods.of(state) for state in states]
             rows = await connection.fetch(OVER, states, seconds, timeout=SCANNING)
         counts = {}

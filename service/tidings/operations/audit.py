@@ -80,7 +80,7 @@ class AuditView:
             "queues": self.queues,
             "journal": _journal_as_data(self.journal),
             "dead_letters_without_id": self.nameless,
-            "broken": [asdict(one) for one in self.broken],
+            "broken": [asdict(violation) for violation in self.broken],
             "unchecked": self.unchecked,
             "held_up": self.held_up,
             "looked_back_to": self.looked_back_to,
@@ -155,7 +155,9 @@ async def _held(settings: Settings) -> tuple[Held | None, str]:
         listed = await Management.of(settings.broker).queues()
     except BrokerUnavailable as error:
         return None, str(error)
-    return {one.name: one.messages or 0 for one in listed if one.name.startswith("tidings.")}, ""
+    return {
+        queue.name: queue.messages or 0 for queue in listed if queue.name.startswith("tidings.")
+    }, ""
 
 
 def _by_channel(held: Held) -> Counter[str]:
@@ -171,7 +173,7 @@ def _held_up(
     known: Sequence[ChannelStatus], messages: Counter[str], now: datetime
 ) -> Iterator[str]:
     """Which channels deliver nothing, though there is something in their queues."""
-    for channel in (one for one in known if not one.provider):
+    for channel in (status for status in known if not status.provider):
         if count := messages[channel.channel]:
             for why in not_delivering([channel], now):
                 yield f"{why}; {counted(count, 'message')} in its queues"
@@ -211,7 +213,7 @@ def _lost(
 
 def _in_lanes(held: Held) -> int:
     channels = {name.split(".")[1] for name in held if name.count(".") >= 2}
-    lanes = (lane_queue(Lane(channel, one)) for channel in channels for one in PRIORITIES)
+    lanes = (lane_queue(Lane(channel, priority)) for channel in channels for priority in PRIORITIES)
     return sum(held.get(lane, 0) for lane in lanes) + held.get(DEAD, 0)
 
 

@@ -81,10 +81,12 @@ async def conditions(backend: Backend) -> Sequence[ChannelStatus]:
         ledger.controls.orders(), ledger.controls.down(), ledger.processes.known()
     )
     serving = {
-        name: {one.actor for one in processes if one.running and name in one.channels}
+        name: {
+            process.actor for process in processes if process.running and name in process.channels
+        }
         for name in SPECS
     }
-    named = {*(one.channel for one in orders), *(one.channel for one in circuits)}
+    named = {*(order.channel for order in orders), *(circuit.channel for circuit in circuits)}
     return [
         condition
         for name in SPECS
@@ -93,7 +95,7 @@ async def conditions(backend: Backend) -> Sequence[ChannelStatus]:
             name,
             pausing(orders, name),
             settings.providers(name),
-            [one for one in circuits if one.channel == name],
+            [circuit for circuit in circuits if circuit.channel == name],
             serving[name],
         )
     ]
@@ -166,9 +168,14 @@ def _of_channel(
     serving: Set[str],
 ) -> Iterator[ChannelStatus]:
     """The channel itself, then each of its providers."""
-    known = dict.fromkeys((*providers, *(one.provider for one in circuits)))
+    known = dict.fromkeys((*providers, *(circuit.provider for circuit in circuits)))
     every = [
-        _provider(name, provider, [one for one in circuits if one.provider == provider], serving)
+        _provider(
+            name,
+            provider,
+            [circuit for circuit in circuits if circuit.provider == provider],
+            serving,
+        )
         for provider in known
     ]
     yield _channel(name, pause, _resting(providers, circuits, serving), serving)
@@ -179,7 +186,11 @@ def _resting(
     providers: Sequence[str], circuits: Iterable[ReportedCircuit], serving: Set[str]
 ) -> Sequence[str]:
     """The workers that may ask no provider of the channel; each learns by itself which are down."""
-    shut = {(one.worker, one.provider) for one in circuits if _state(one.phase) in (DOWN, DISABLED)}
+    shut = {
+        (circuit.worker, circuit.provider)
+        for circuit in circuits
+        if _state(circuit.phase) in (DOWN, DISABLED)
+    }
     return [
         worker for worker in serving if all((worker, provider) in shut for provider in providers)
     ]
@@ -210,20 +221,20 @@ def _channel(
 
 
 def _provider(
-    channel: str, name: str, told: Sequence[ReportedCircuit], serving: Set[str]
+    channel: str, name: str, circuits: Sequence[ReportedCircuit], serving: Set[str]
 ) -> ChannelStatus:
     """As the worker has it that has known it for longest."""
-    if not told:
+    if not circuits:
         return ChannelStatus(channel, name, DELIVERING if serving else UNSERVED)
-    first = min(told, key=lambda one: one.since)
-    probes = [one.probe_at for one in told if one.probe_at is not None]
+    first = min(circuits, key=lambda circuit: circuit.since)
+    probes = [circuit.probe_at for circuit in circuits if circuit.probe_at is not None]
     return ChannelStatus(
         channel,
         name,
         _state(first.phase),
         first.since,
         first.reason,
-        len(told),
+        len(circuits),
         len(serving),
         min(probes, default=None),
     )

@@ -65,7 +65,7 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
         len(found.open),
         len(found.unfinished) + len(found.replaying),
         0,
-        sorted({mask(one) for one in found.recipients - {""}})[:EXAMPLES],
+        sorted({mask(recipient) for recipient in found.recipients - {""}})[:EXAMPLES],
         request.dry_run,
     )
     if request.dry_run:

@@ -48,18 +48,21 @@ async def examine(
             ("RabbitMQ", lambda: diagnose_broker(settings.broker, layout, list(channels))),
             ("PostgreSQL", lambda: diagnose_ledger(settings.ledger)),
             *((name, channel.check) for name, channel in channels.items()),
-            *((f"{one.name} ({name})", partial(_check, name, one)) for name, one in others),
+            *(
+                (f"{provider.name} ({name})", partial(_check, name, provider))
+                for name, provider in others
+            ),
             ("Templates", lambda: _templates(settings, actor)),
             ("Processes", lambda: _processes(settings, actor, channels)),
         ]
         results = await asyncio.gather(*(_within(name, check) for name, check in checks))
     finally:
-        await _close([*channels.values(), *(one for _, one in others)])
+        await _close([*channels.values(), *(provider for _, provider in others)])
     findings = [
         Finding("Settings", Verdict.OK, "every variable reads well"),
         *(
-            Finding("Settings", Verdict.WARNING, one.told, "correct it, or unset it")
-            for one in unknown(settings, environment)
+            Finding("Settings", Verdict.WARNING, variable.told, "correct it, or unset it")
+            for variable in unknown(settings, environment)
         ),
         *(finding for result in results for finding in result),
         *_switched_off(channels),
@@ -116,11 +119,11 @@ async def _processes(
     """Which roles are missing, and whether those that run are of one version."""
     try:
         async with opened(settings, str(actor)) as backend:
-            running = [one for one in await list_(backend) if one.running]
+            running = [process for process in await list_(backend) if process.running]
     except TidingsError:
         return []  # what is wrong with PostgreSQL is told under its own name
-    roles = {role for one in running for role in one.roles}
-    served = {channel for one in running for channel in one.channels}
+    roles = {role for process in running for role in process.roles}
+    served = {channel for process in running for channel in process.channels}
     missing = [
         *(
             f"no {role} runs: {MISSED[role]}"
@@ -135,7 +138,7 @@ async def _processes(
     ]
     remedy = "start `tidings all`, or the roles one by one; `tidings ps` lists what runs"
     found = [Finding("Processes", Verdict.WARNING, what, remedy) for what in missing]
-    if len(versions := sorted({one.version for one in running})) > 1:
+    if len(versions := sorted({process.version for process in running})) > 1:
         what = f"versions differ: {', '.join(versions)}"
         found.append(
             Finding(
@@ -145,7 +148,10 @@ async def _processes(
                 "finish the upgrade; `tidings ps` tells which is which",
             )
         )
-    if len({str(sorted(one.retention.items())) for one in running if one.retention}) > 1:
+    if (
+        len({str(sorted(process.retention.items())) for process in running if process.retention})
+        > 1
+    ):
         what = "schedulers keep what has ended for different times: the shortest counts"
         remedy = "give them the same TIDINGS_RETENTION and TIDINGS_RETENTION_BY_STATE"
         found.append(Finding("Processes", Verdict.WARNING, what, remedy))
@@ -167,11 +173,11 @@ async def _templates(settings: Settings, actor: Actor) -> Sequence[Finding]:
     found = [
         Finding(
             "Templates",
-            verdicts[one.level],
-            f"{one.file}{f', line {one.line}' if one.line else ''}: {one.message}",
+            verdicts[problem.level],
+            f"{problem.file}{f', line {problem.line}' if problem.line else ''}: {problem.message}",
             "`tidings templates check` tells all",
         )
-        for one in problems
+        for problem in problems
     ]
     count = len(templates.list_templates())
     if hint := await note_on_other_templates(settings, actor, templates.digest):

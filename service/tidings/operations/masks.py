@@ -83,20 +83,20 @@ def _is_ours(name: str) -> bool:
 
 def discreet(sentence: str) -> str:
     """A sentence about a message, without the people it may quote."""
-    told, at = "", 0
+    masked, at = "", 0
     while quotes := QUOTES.search(sentence, at):
         value, length = _quotation(sentence[quotes.end() : quotes.end() + LONGEST_QUOTE])
-        told += sentence[at : quotes.end()] + json.dumps(mask(value), ensure_ascii=False)
+        masked += sentence[at : quotes.end()] + json.dumps(mask(value), ensure_ascii=False)
         at = quotes.end() + length
-    return told + sentence[at:]
+    return masked + sentence[at:]
 
 
-def _quotation(said: str) -> tuple[str, int]:
+def _quotation(text: str) -> tuple[str, int]:
     """The value with which it begins, and how many characters that takes: all of them where it was cut."""
     try:
-        value, length = json.JSONDecoder().raw_decode(said)
+        value, length = json.JSONDecoder().raw_decode(text)
     except ValueError:
-        return said.strip('"…'), len(said)
+        return text.strip('"…'), len(text)
     return str(value), length
 
 
@@ -109,7 +109,7 @@ def _veiled(value: Any, field: str) -> Any:
     if isinstance(value, dict) and field in {"", "entity"}:
         return {_name(name): _veiled(inner, name) for name, inner in value.items()}
     if field in PEOPLE:
-        return [_masked(one) for one in value] if isinstance(value, list) else _masked(value)
+        return [_masked(item) for item in value] if isinstance(value, list) else _masked(value)
     if field in PLAIN and not isinstance(value, dict | list):
         return _short(value) if isinstance(value, str) else value
     return _summary(value)

@@ -91,8 +91,14 @@ class NotificationView:
     def of(cls, story: NotificationDetails, waits: str, now: datetime, *, reveal: bool) -> Self:
         """What is shown of a story."""
         notification = story.notification
-        open_ = [one for one in story.dead_letters if one.state == DeadLetterState.OPEN]
-        of_its_end = [one for one in open_ if one.reason == notification.reason] or open_
+        open_ = [
+            dead_letter
+            for dead_letter in story.dead_letters
+            if dead_letter.state == DeadLetterState.OPEN
+        ]
+        of_its_end = [
+            dead_letter for dead_letter in open_ if dead_letter.reason == notification.reason
+        ] or open_
         remedy = None
         if of_its_end:
             expired = notification.expires_at is not None and notification.expires_at <= now
@@ -103,13 +109,19 @@ class NotificationView:
     @property
     def published_again(self) -> int:
         """How often its id was published again with other content."""
-        return sum(one.reason.startswith(PUBLISHED_AGAIN) for one in self.story.history)
+        return sum(
+            transition.reason.startswith(PUBLISHED_AGAIN) for transition in self.story.history
+        )
 
     @property
     def deferred_at(self) -> datetime | None:
         """When it was put off last since its last attempt ended; None if it was not."""
         last = self.story.attempts[-1].started_at if self.story.attempts else None
-        times = (one.at for one in self.story.history if one.reason.startswith(PUT_OFF))
+        times = (
+            transition.at
+            for transition in self.story.history
+            if transition.reason.startswith(PUT_OFF)
+        )
         return max((at for at in times if last is None or at > last), default=None)
 
     @property
@@ -119,11 +131,11 @@ class NotificationView:
         What was edited or replayed may have become this very notification.
         """
         return [
-            one
-            for one in self.story.dead_letters
-            if one.reason in NO_NOTIFICATION
-            and one.reason != self.story.notification.reason
-            and one.state == DeadLetterState.OPEN
+            dead_letter
+            for dead_letter in self.story.dead_letters
+            if dead_letter.reason in NO_NOTIFICATION
+            and dead_letter.reason != self.story.notification.reason
+            and dead_letter.state == DeadLetterState.OPEN
         ]
 
     def as_data(self) -> dict[str, Any]:
@@ -131,7 +143,9 @@ class NotificationView:
         data = asdict(self.story)
         notification, body = self.story.notification.data, data.pop("body")
         del data["notification"]
-        data["attempts"] = [asdict(one) for one in self.story.attempts if not one.untried]
+        data["attempts"] = [
+            asdict(attempt) for attempt in self.story.attempts if not attempt.untried
+        ]
         if body:
             notification["body"] = json.loads(body)
         return {**notification, **data, "waits": self.waits or None}
@@ -142,13 +156,20 @@ def _masked_story(story: NotificationDetails) -> NotificationDetails:
         story,
         notification=_masked(story.notification),
         body=b"",
-        history=tuple(replace(one, reason=discreet(one.reason)) for one in story.history),
+        history=tuple(
+            replace(transition, reason=discreet(transition.reason)) for transition in story.history
+        ),
         attempts=tuple(
-            replace(one, message=one.message and discreet(one.message)) for one in story.attempts
+            replace(attempt, message=attempt.message and discreet(attempt.message))
+            for attempt in story.attempts
         ),
         dead_letters=tuple(
-            replace(one, message=discreet(one.message), note=one.note and discreet(one.note))
-            for one in story.dead_letters
+            replace(
+                dead_letter,
+                message=discreet(dead_letter.message),
+                note=dead_letter.note and discreet(dead_letter.note),
+            )
+            for dead_letter in story.dead_letters
         ),
         recipients=masked_recipients(story.recipients, reveal=False),
     )
@@ -171,7 +192,7 @@ class UnclaimedView:
 
     def as_data(self) -> dict[str, Any]:
         """For other programs: no notification, and its dead letters."""
-        dead_letters = [one.dead_letter for one in self.dead_letters]
+        dead_letters = [dead_letter.dead_letter for dead_letter in self.dead_letters]
         return {
             "id": dead_letters[0].notification_id,
             "state": None,
@@ -222,7 +243,7 @@ class PageView:
 
     def as_data(self) -> list[dict[str, Any]]:
         """For other programs."""
-        return [one.as_data() for one in self.found]
+        return [notification.as_data() for notification in self.found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +297,7 @@ async def _behind(
     """What an id stands for that is no notification's: the notification of that dead letter, or the dead letters of
     a message that never became one."""
     found = await ledger.reports.dead_letters(request.id)
-    ids = {one.notification_id for one in found}
+    ids = {dead_letter.notification_id for dead_letter in found}
     if not found:
         return None
     if len(ids) > 1 or (None in ids and len(found) > 1):
@@ -287,9 +308,13 @@ async def _behind(
         if (story := await ledger.reports.show(id_)) is not None:
             return story
         found = await ledger.reports.dead_letters(IdPrefix.parse(str(id_)))
-    read = [await ledger.dead_letters.search.get(one.id) for one in found]
+    read = [await ledger.dead_letters.search.get(dead_letter.id) for dead_letter in found]
     now, reveal = datetime.now(UTC), request.reveal
-    views = [in_full(*one, (), now, reveal=reveal) for one in read if one is not None]
+    views = [
+        in_full(*dead_letter, (), now, reveal=reveal)
+        for dead_letter in read
+        if dead_letter is not None
+    ]
     return UnclaimedView(tuple(views)) if views else None
 
 
@@ -308,8 +333,8 @@ async def list_(backend: Backend, request: ListRequest) -> PageView:
     dead_letters = await reports.dead_letters_alone() if everything or not page.found else {}
     around, now = await waiting.surroundings(backend, page.found), datetime.now(UTC)
     listed = [
-        ListedView.of(one, waiting.why_it_waits(one, around, now), reveal=request.reveal)
-        for one in page.found
+        ListedView.of(summary, waiting.why_it_waits(summary, around, now), reveal=request.reveal)
+        for summary in page.found
     ]
     return PageView(tuple(listed), page.looked_back_to, dead_letters)
 

@@ -27,8 +27,12 @@ async def note_on_other_templates(settings: Settings, actor: Actor, digest: str)
     with suppress(TidingsError, TimeoutError):
         async with asyncio.timeout(PATIENCE), opened(settings, str(actor)) as backend:
             known = await list_(backend)
-            holding = [one for one in known if one.running and one.templates not in {"", digest}]
-            where = ", ".join(f"{one.host}:{one.pid}" for one in holding)
+            holding = [
+                process
+                for process in known
+                if process.running and process.templates not in {"", digest}
+            ]
+            where = ", ".join(f"{process.host}:{process.pid}" for process in holding)
             note = "workers hold other templates than these, as they read them when they start"
             return f"{note}: {where}" if holding else ""
     return ""

@@ -9,4 +9,7 @@ from tidings.operations.masks import shown
 
 def masked_recipients(recipients: Sequence[Recipient], *, reveal: bool) -> tuple[Recipient, ...]:
     """Each with its address masked, unless it is to be revealed."""
-    return tuple(replace(one, address=shown(one.address, reveal=reveal)) for one in recipients)
+    return tuple(
+        replace(recipient, address=shown(recipient.address, reveal=reveal))
+        for recipient in recipients
+    )

@@ -54,7 +54,7 @@ class RequeueView:
     @property
     def counts(self) -> str:
         """`2 (1 queued, 1 retrying)`; empty for none."""
-        states = Counter(one.state.value for one in self.requeued)
+        states = Counter(notification.state.value for notification in self.requeued)
         each = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
         return f"{len(self.requeued)} ({each})" if each else ""
 
@@ -62,7 +62,10 @@ class RequeueView:
         """For other programs."""
         return {
             "dry_run": self.dry_run,
-            "requeued": [{"id": one.id, "state": one.state} for one in self.requeued],
+            "requeued": [
+                {"id": notification.id, "state": notification.state}
+                for notification in self.requeued
+            ],
             "refused": self.refused,
             "looked_back_to": self.looked_back_to,
         }
@@ -77,7 +80,7 @@ async def requeue(backend: Backend, actor: Actor, request: RequeueRequest) -> Re
     Raises:
         InvalidRequest: One of the states waits for no message.
     """
-    if wrong := [one for one in request.states if one not in STATES]:
+    if wrong := [state for state in request.states if state not in STATES]:
         raise InvalidRequest(f"what is {wrong[0]} waits for no message", field="states")
     chosen = await (_named(backend, request) if request.ids else _matching(backend, request))
     if request.dry_run:
@@ -85,7 +88,9 @@ async def requeue(backend: Backend, actor: Actor, request: RequeueRequest) -> Re
     why = f"by hand: {note}" if (note := request.note.strip()) else "by hand"
     requeues = backend.ledger.requeues
     requeued = await requeues.requeue(chosen.requeued, actor=str(actor), why=why)
-    moved_on = {one.id for one in chosen.requeued} - {one.id for one in requeued}
+    moved_on = {notification.id for notification in chosen.requeued} - {
+        notification.id for notification in requeued
+    }
     changed = dict.fromkeys(map(str, moved_on), "it has just moved on by itself")
     refused = chosen.refused | (changed if request.ids else {})
     return RequeueView(requeued, refused, chosen.looked_back_to)
@@ -111,6 +116,10 @@ async def _named(backend: Backend, request: RequeueRequest) -> RequeueView:
         for prefix, id_ in found
         if id_ is None
     }
-    refused |= {str(one.stranded.id): one.refusal for one in known if one.refusal is not None}
-    requeued = [one.stranded for one in known if one.refusal is None]
+    refused |= {
+        str(candidate.stranded.id): candidate.refusal
+        for candidate in known
+        if candidate.refusal is not None
+    }
+    requeued = [candidate.stranded for candidate in known if candidate.refusal is None]
     return RequeueView(requeued, refused, dry_run=request.dry_run)

@@ -65,13 +65,13 @@ async def rehearse(backend: Backend) -> Sequence[PartitionPreview]:
     counts = await retention.counts(today)
     return [
         PartitionPreview(
-            one.name,
-            counts[one.name].stored,
-            counts[one.name].over,
-            one.drops_at is not None and one.drops_at <= today,
+            partition.name,
+            counts[partition.name].stored,
+            counts[partition.name].over,
+            partition.drops_at is not None and partition.drops_at <= today,
         )
-        for one in await retention.places()
-        if one.name in counts
+        for partition in await retention.places()
+        if partition.name in counts
     ]
 
 

@@ -65,8 +65,8 @@ class StatisticsView:
             "dead_letters": None if self.backlog is None else _open_as_data(self.backlog),
             "scheduled": self.backlog.scheduled if self.backlog else None,
             "overdue": self.backlog.overdue if self.backlog else None,
-            "queues": None if self.depths is None else [asdict(one) for one in self.depths],
-            "trouble": [asdict(one) for one in self.trouble],
+            "queues": None if self.depths is None else [asdict(depth) for depth in self.depths],
+            "trouble": [asdict(status) for status in self.trouble],
             "faults": self.faults,
         }
 
@@ -85,10 +85,10 @@ def _open_as_data(backlog: Backlog) -> list[dict[str, Any]]:
         {
             "channel": channel or None,
             "reason": reason,
-            "open": one.count,
-            "oldest_seconds": one.oldest,
+            "open": dead_letters.count,
+            "oldest_seconds": dead_letters.oldest,
         }
-        for (channel, reason), one in backlog.open.items()
+        for (channel, reason), dead_letters in backlog.open.items()
     ]
 
 
@@ -102,7 +102,7 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
         return_exceptions=True,
     )
     results = (numbers, waiting, queues, channels)
-    faults = [one for one in results if isinstance(one, BaseException)]
+    faults = [result for result in results if isinstance(result, BaseException)]
     for fault in faults:
         if not isinstance(fault, BrokerUnavailable | LedgerUnavailable):
             raise fault
@@ -112,7 +112,7 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
         None if isinstance(queues, BaseException) else queues,
         ()
         if isinstance(channels, BaseException)
-        else [one for one in channels if one.state != DELIVERING],
+        else [status for status in channels if status.state != DELIVERING],
         tuple(dict.fromkeys(str(fault) for fault in faults)),
     )
 

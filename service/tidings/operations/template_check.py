@@ -25,10 +25,10 @@ def faults(settings: Settings, notifications: Sequence[Notification]) -> list[st
 def _faults(settings: Settings, notifications: Sequence[Notification]) -> Iterator[str]:
     templates = Templates(settings.worker.templates_root)
     here = registry.configured(settings)
-    for one in notifications:
-        if getattr(one, "template", None) is None or one.channel not in here:
+    for notification in notifications:
+        if getattr(notification, "template", None) is None or notification.channel not in here:
             continue
         try:
-            content_of(one, registry.SPECS[one.channel].template_parts, templates)
+            content_of(notification, registry.SPECS[notification.channel].template_parts, templates)
         except Rejected as error:
             yield str(error)

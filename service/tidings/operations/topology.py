@@ -56,7 +56,7 @@ class Comparison:
     @property
     def faulty(self) -> bool:
         """Whether anything has to be mended: a leftover queue does no harm."""
-        return any(one.kind is not Kind.LEFTOVER for one in self.differences)
+        return any(difference.kind is not Kind.LEFTOVER for difference in self.differences)
 
 
 def definitions(settings: Settings) -> str:
@@ -70,10 +70,10 @@ async def compare(settings: Settings) -> Comparison:
     async with connected(settings.broker, NAME) as connection:
         found = [*await differences(connection, wanted, settings.broker.amqp_timeout)]
     management = Management.of(settings.broker)
-    missing = {one.name for one in found if one.kind is Kind.MISSING}
+    missing = {difference.name for difference in found if difference.kind is Kind.MISSING}
     try:
         loose = unbound(wanted, await management.bindings())
-        found += [one for one in loose if one.name not in missing]
+        found += [difference for difference in loose if difference.name not in missing]
         found += [left_over(queue) for queue in leftovers(wanted, await management.queues())]
     except BrokerUnavailable as error:
         return Comparison(found, str(error))

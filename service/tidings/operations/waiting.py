@@ -48,7 +48,7 @@ class WaitContext:
 
 async def surroundings(backend: Backend, listed: Collection[NotificationSummary]) -> WaitContext:
     """What has to be known of these; nothing is asked where none of them waits in a lane."""
-    queues = {_queue(one) for one in listed if one.state is State.QUEUED}
+    queues = {_queue(notification) for notification in listed if notification.state is State.QUEUED}
     if not queues:
         return WaitContext()
     known, lanes = await asyncio.gather(conditions(backend), _lanes(backend.settings, queues))
@@ -61,10 +61,12 @@ async def _lanes(settings: Settings, queues: Collection[str]) -> Mapping[str, "D
     from tidings.broker.wire.session import connected
 
     topology = topology_of(settings)
-    wanted = replace(topology, queues=tuple(one for one in topology.queues if one.name in queues))
+    wanted = replace(
+        topology, queues=tuple(queue for queue in topology.queues if queue.name in queues)
+    )
     try:
         async with asyncio.timeout(PATIENCE), connected(settings.broker, "tidings") as connection:
-            return {one.queue: one for one in await depths(connection, wanted, PATIENCE)}
+            return {depth.queue: depth for depth in await depths(connection, wanted, PATIENCE)}
     except (TidingsError, TimeoutError):  # `tidings doctor` tells of it; here it only adds
         return {}
 
@@ -86,74 +88,84 @@ async def what_waits(backend: Backend, now: datetime) -> str:
 
 def held_up(around: WaitContext, now: datetime) -> str:
     """The same in words: `email was paused 29s ago (cli jane@desk: moving); 2 messages wait: …`."""
-    channels = [one for one in around.conditions if not one.provider]
+    channels = [status for status in around.conditions if not status.provider]
     return "; ".join([*not_delivering(channels, now), _in_lanes(around.lanes.values())])
 
 
 def not_delivering(channels: Sequence[ChannelStatus], now: datetime) -> list[str]:
     """Why some of these channels deliver nothing just now, in words."""
-    paused = [one for one in channels if one.state == PAUSED]
-    parts = [f"{one.channel} was paused{_when(one, now)} ({one.why})" for one in paused]
-    for state, said in (
+    paused = [status for status in channels if status.state == PAUSED]
+    parts = [f"{status.channel} was paused{_when(status, now)} ({status.why})" for status in paused]
+    for state, text in (
         (UNSERVED, "no worker runs for {}"),
         (RESTING, "no provider of {} may be asked"),
     ):
-        if named := [one.channel for one in channels if one.state == state]:
-            parts.append(said.format(", ".join(named)))
+        if named := [status.channel for status in channels if status.state == state]:
+            parts.append(text.format(", ".join(named)))
     return parts
 
 
-def _when(one: ChannelStatus, now: datetime) -> str:
-    return f" {distance(one.since, now)}" if one.since else ""
+def _when(status: ChannelStatus, now: datetime) -> str:
+    return f" {distance(status.since, now)}" if status.since else ""
 
 
 def _in_lanes(lanes: Collection["Depth"]) -> str:
     if not lanes:
         return "RabbitMQ does not tell what waits in the lanes"
-    if missing := [one.queue for one in lanes if one.messages is None]:
+    if missing := [lane.queue for lane in lanes if lane.messages is None]:
         return f"{len(missing)} lanes are missing: `tidings topology apply` makes them"
-    waiting = [one for one in lanes if one.messages]
+    waiting = [lane for lane in lanes if lane.messages]
     if not waiting:
         return "no message waits in a lane"
-    total = sum(one.messages or 0 for one in waiting)
-    each = ", ".join(f"{one.messages:,} in {one.queue}" for one in waiting)
+    total = sum(lane.messages or 0 for lane in waiting)
+    each = ", ".join(f"{lane.messages:,} in {lane.queue}" for lane in waiting)
     return f"{total:,} {'messages wait' if total > 1 else 'message waits'}: {each}"
 
 
-def why_it_waits(one: NotificationSummary, around: WaitContext, now: datetime) -> str:
+def why_it_waits(notification: NotificationSummary, around: WaitContext, now: datetime) -> str:
     """In a few words; empty for what does not wait."""
-    match one.state:
+    match notification.state:
         case State.SCHEDULED:
-            return f"due {distance(one.dispatch_at or one.scheduled_at or now, now)}"
-        case State.QUEUED if one.scheduled_at is not None and one.scheduled_at > now:
-            return f"due {distance(one.scheduled_at, now)}"
+            return (
+                f"due {distance(notification.dispatch_at or notification.scheduled_at or now, now)}"
+            )
+        case State.QUEUED if (
+            notification.scheduled_at is not None and notification.scheduled_at > now
+        ):
+            return f"due {distance(notification.scheduled_at, now)}"
         case State.QUEUED:
-            return _paused(one, around, now) or _down(one, around, now) or _in_lane(one, around)
+            return (
+                _paused(notification, around, now)
+                or _down(notification, around, now)
+                or _in_lane(notification, around)
+            )
         case _:
             return ""
 
 
-def _paused(one: NotificationSummary, around: WaitContext, now: datetime) -> str:
+def _paused(notification: NotificationSummary, around: WaitContext, now: datetime) -> str:
     for known in around.conditions:
-        if known.channel == one.channel and not known.provider and known.state == PAUSED:
+        if known.channel == notification.channel and not known.provider and known.state == PAUSED:
             since = f" ({ago(known.since, now)})" if known.since else ""
-            return f"{one.channel} is {known.state}{since}{_told(known.why)}"
+            return f"{notification.channel} is {known.state}{since}{_told(known.why)}"
     return ""
 
 
-def _down(one: NotificationSummary, around: WaitContext, now: datetime) -> str:
+def _down(notification: NotificationSummary, around: WaitContext, now: datetime) -> str:
     """Where none of its providers is asked: the one that is asked again first."""
-    providers = [it for it in around.conditions if it.channel == one.channel and it.provider]
+    providers = [
+        it for it in around.conditions if it.channel == notification.channel and it.provider
+    ]
     down = [it for it in providers if it.state in {DOWN, DISABLED}]
     if not down or len(down) < len(providers):
         return ""
     first = min(down, key=lambda it: it.probe_at.timestamp() if it.probe_at else float("inf"))
     again = f", tried again {ago(first.probe_at, now)}" if first.probe_at else ""
-    return f"{one.channel} {first.provider} is {first.state}{again}{_told(first.why)}"
+    return f"{notification.channel} {first.provider} is {first.state}{again}{_told(first.why)}"
 
 
-def _in_lane(one: NotificationSummary, around: WaitContext) -> str:
-    queue = _queue(one)
+def _in_lane(notification: NotificationSummary, around: WaitContext) -> str:
+    queue = _queue(notification)
     lane = around.lanes.get(queue)
     if lane is None:
         return "waiting for a worker"
@@ -163,8 +175,8 @@ def _in_lane(one: NotificationSummary, around: WaitContext) -> str:
         return f"no worker runs for {queue}"
     if lane.messages:
         return f"waiting for a worker: {lane.messages:,} in {queue}"
-    if one.failure_message:
-        return f"put off, in a retry queue or its lane: {discreet(one.failure_message)}"
+    if notification.failure_message:
+        return f"put off, in a retry queue or its lane: {discreet(notification.failure_message)}"
     return "waiting for a worker"
 
 
@@ -172,5 +184,5 @@ def _told(why: str) -> str:
     return f": {why}" if why else ""
 
 
-def _queue(one: NotificationSummary) -> str:
-    return lane_queue(Lane(one.channel, one.priority))
+def _queue(notification: NotificationSummary) -> str:
+    return lane_queue(Lane(notification.channel, notification.priority))

@@ -72,8 +72,8 @@ class Candidate:
 
 def read(found: Sequence[Record], *, force: bool) -> tuple[list[Readable], list[NotReplayed]]:
     read = [_read_one(row, force=force) for row in sorted(found, key=_latest_first)]
-    readable = [one for one in read if isinstance(one, Readable)]
-    return readable, [one for one in read if isinstance(one, NotReplayed)]
+    readable = [dead_letter for dead_letter in read if isinstance(dead_letter, Readable)]
+    return readable, [dead_letter for dead_letter in read if isinstance(dead_letter, NotReplayed)]
 
 
 def one_of_each(
@@ -86,16 +86,16 @@ def one_of_each(
     """
     chosen: dict[UUID, Readable] = {}
     not_replayed = []
-    for one in readable:
-        dead_letter, id_ = one.row["id"], one.notification.id
-        if dead_letter in stored and not is_body_of(one.notification, stored[dead_letter]):
+    for candidate in readable:
+        dead_letter, id_ = candidate.row["id"], candidate.notification.id
+        if dead_letter in stored and not is_body_of(candidate.notification, stored[dead_letter]):
             not_replayed.append(
                 NotReplayed(dead_letter, Refusal.OTHER_CONTENT, _other_content(id_))
             )
         elif id_ in chosen:
             not_replayed.append(same_notification(dead_letter))
         else:
-            chosen[id_] = one
+            chosen[id_] = candidate
     return list(chosen.values()), not_replayed
 
 
@@ -147,22 +147,24 @@ def choose(
     force: bool,
 ) -> tuple[list[Candidate], list[NotReplayed]]:
     candidates, refused = [], []
-    for one in readable:
-        row = standings[one.notification.id]
+    for candidate in readable:
+        row = standings[candidate.notification.id]
         now = standing(row)
-        why = refusal(now, one.row["epoch"], force=force)
-        use = KeyUse.of(one.notification)
-        holder = holders.get(use.place, use.id) if use is not None else one.notification.id
-        if why is None and holder != one.notification.id:
+        why = refusal(now, candidate.row["epoch"], force=force)
+        use = KeyUse.of(candidate.notification)
+        holder = holders.get(use.place, use.id) if use is not None else candidate.notification.id
+        if why is None and holder != candidate.notification.id:
             why = Objection(
                 Refusal.SAME_KEY,
                 f"notification {holder} has the same idempotency key",
             )
         if why is not None:
-            refused.append(NotReplayed(one.row["id"], why.refusal, why.why))
+            refused.append(NotReplayed(candidate.row["id"], why.refusal, why.why))
             continue
-        attempt = one.attempt(row["accepted_at"], row["traceparent"])
-        due = one.notification.scheduled_at
+        attempt = candidate.attempt(row["accepted_at"], row["traceparent"])
+        due = candidate.notification.scheduled_at
         early = due is not None and due > row["now"]
-        candidates.append(Candidate(one.row["id"], now.state, attempt, expires_at(attempt), early))
+        candidates.append(
+            Candidate(candidate.row["id"], now.state, attempt, expires_at(attempt), early)
+        )
     return candidates, refused

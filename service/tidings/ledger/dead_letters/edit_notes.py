@@ -18,10 +18,10 @@ def edited_fields(before: bytes, after: bytes) -> str:
     changed = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
     if not changed:
         return "only how it is written"
-    told = [name for name in changed if NAME.fullmatch(name)][:MOST]
-    rest = len(changed) - len(told)
-    further = [f"{rest} {'more' if told else 'of its fields'}"] if rest else []
-    return ", ".join([*told, *further])
+    named = [name for name in changed if NAME.fullmatch(name)][:MOST]
+    rest = len(changed) - len(named)
+    further = [f"{rest} {'more' if named else 'of its fields'}"] if rest else []
+    return ", ".join([*named, *further])
 
 
 def _fields(body: bytes) -> dict[str, str] | None:

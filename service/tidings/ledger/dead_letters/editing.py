@@ -142,11 +142,23 @@ class _Draft:
 
     def columns(self, epoch: int) -> tuple[Any, ...]:
         """What `SUPERSEDE` takes."""
-        one, entity, lane = self.notification, self.notification.entity, self.attempt(None).lane
+        notification, entity, lane = (
+            self.notification,
+            self.notification.entity,
+            self.attempt(None).lane,
+        )
         about = (entity.type, entity.id) if entity else (None, None)
         return (
-            *(self.old["id"], self.new, one.id, epoch, lane.channel, lane.priority, one.category),
-            *(one.recipient, one.user_id, *about, lane.key, self.body),
+            *(
+                self.old["id"],
+                self.new,
+                notification.id,
+                epoch,
+                lane.channel,
+                lane.priority,
+                notification.category,
+            ),
+            *(notification.recipient, notification.user_id, *about, lane.key, self.body),
         )
 
 
@@ -197,8 +209,8 @@ class Editing:
         """
         parse(body)
         done = await self.edit([dead_letter], lambda _: body, expires_at=expires_at, actor=actor)
-        for one in done.not_edited:
-            raise Refused(one.why)
+        for refusal in done.not_edited:
+            raise Refused(refusal.why)
         return done.edited[0].new
 
     async def _edit(
@@ -212,18 +224,20 @@ class Editing:
         locked = await connection.fetch(LOCK, sorted(set(dead_letters)))
         known = {row["id"] for row in locked}
         not_edited = [
-            NotEdited(one, NoEdit.NO_SUCH_DEAD_LETTER, f"there is no dead letter {one}")
-            for one in dead_letters
-            if one not in known
+            NotEdited(
+                dead_letter, NoEdit.NO_SUCH_DEAD_LETTER, f"there is no dead letter {dead_letter}"
+            )
+            for dead_letter in dead_letters
+            if dead_letter not in known
         ]
         made = [_draft(row, change) for row in locked]
-        drafts = [one for one in made if isinstance(one, _Draft)]
-        not_edited += [one for one in made if isinstance(one, NotEdited)]
-        ids = sorted({one.notification.id for one in drafts})
+        drafts = [result for result in made if isinstance(result, _Draft)]
+        not_edited += [result for result in made if isinstance(result, NotEdited)]
+        ids = sorted({draft.notification.id for draft in drafts})
         found = {row["id"]: row for row in await connection.fetch(STANDING, ids)}
         kept, refused = _fitting(drafts, found)
         await self._write(connection, kept, found, expires_at, actor)
-        done = (Edited(one.old["id"], one.new, one.old["body"], one.body) for one in kept)
+        done = (Edited(draft.old["id"], draft.new, draft.old["body"], draft.body) for draft in kept)
         return Edits(tuple(done), (*not_edited, *refused))
 
     async def _write(
@@ -237,16 +251,16 @@ class Editing:
         """Give the notifications their new bodies, and the dead letters others in their place."""
         if not drafts:
             return
-        latest = {one.notification.id: one for one in drafts}
-        old = [one for id_, one in latest.items() if id_ in found]
-        new = [one for id_, one in latest.items() if id_ not in found]
+        latest = {draft.notification.id: draft for draft in drafts}
+        old = [draft for id_, draft in latest.items() if id_ in found]
+        new = [draft for id_, draft in latest.items() if id_ not in found]
         if old:
             await connection.execute(REWRITE, *_stored(old, found, expires_at))
         if new:
-            failures = ([one.old[name] for one in new] for name in SAID)
+            failures = ([draft.old[name] for draft in new] for name in SAID)
             await connection.execute(INTRODUCE_FAILED, *_stored(new, found, expires_at), *failures)
         epochs = {id_: row["epoch"] for id_, row in found.items()}
-        values = [one.columns(epochs.get(one.notification.id, 0)) for one in drafts]
+        values = [draft.columns(epochs.get(draft.notification.id, 0)) for draft in drafts]
         await connection.execute(SUPERSEDE, actor, *map(list, zip(*values, strict=True)))
         await connection.execute(NOTE, actor, *_notes(drafts, found))
 
@@ -278,33 +292,33 @@ def _fitting(
 ) -> tuple[list[_Draft], list[NotEdited]]:
     """Those whose notification is still where the dead letter left it."""
     kept, refused, introduced = [], [], set[UUID]()
-    for one in drafts:
-        row, id_ = found.get(one.notification.id), one.notification.id
+    for draft in drafts:
+        row, id_ = found.get(draft.notification.id), draft.notification.id
         now = standing(row) if row is not None else None
         if id_ in introduced:
             why: tuple[NoEdit, str] | None = (NoEdit.OTHER_ID, f"another dead letter becomes {id_}")
         else:
-            why = next(_objections(one, now), None)
+            why = next(_objections(draft, now), None)
         if why is not None:
-            refused.append(NotEdited(one.old["id"], *why))
+            refused.append(NotEdited(draft.old["id"], *why))
             continue
         if now is None:
             introduced.add(id_)
-        kept.append(one)
+        kept.append(draft)
     return kept, refused
 
 
-def _objections(one: _Draft, now: Standing | None) -> Iterator[tuple[NoEdit, str]]:
+def _objections(draft: _Draft, now: Standing | None) -> Iterator[tuple[NoEdit, str]]:
     if now is None:
         return
-    id_ = one.notification.id
-    if one.old["notification_id"] != id_:
+    id_ = draft.notification.id
+    if draft.old["notification_id"] != id_:
         yield (
             NoEdit.OTHER_ID,
             f"there is a notification {id_} already, and it is {now.state}: "
             "give this one an id of its own, or discard its dead letter",
         )
-    if not now.replayable or now.epoch != one.old["epoch"]:
+    if not now.replayable or now.epoch != draft.old["epoch"]:
         yield (
             NoEdit.MOVED_ON,
             f"notification {id_} is {now.state} in epoch {now.epoch}: "
@@ -315,18 +329,18 @@ def _objections(one: _Draft, now: Standing | None) -> Iterator[tuple[NoEdit, str
 
 def _notes(drafts: Sequence[_Draft], found: dict[UUID, Record]) -> list[list[Any]]:
     """What `NOTE` takes: also of notifications that were stored only just now."""
-    stand = [found.get(one.notification.id) for one in drafts]
+    stand = [found.get(draft.notification.id) for draft in drafts]
     return [
-        [one.notification.id for one in drafts],
+        [draft.notification.id for draft in drafts],
         [row["epoch"] if row is not None else 0 for row in stand],
         [row["state"] if row is not None else State.FAILED.value for row in stand],
-        [one.old["id"] for one in drafts],
-        [one.fields for one in drafts],
+        [draft.old["id"] for draft in drafts],
+        [draft.fields for draft in drafts],
     ]
 
 
 def _stored(
     drafts: Sequence[_Draft], found: dict[UUID, Record], expires_at: ExpiresAt
 ) -> list[list[object]]:
-    attempts = [one.attempt(found.get(one.notification.id)) for one in drafts]
-    return rows.columns([Introduced(one, expires_at(one)) for one in attempts])
+    attempts = [draft.attempt(found.get(draft.notification.id)) for draft in drafts]
+    return rows.columns([Introduced(attempt, expires_at(attempt)) for attempt in attempts])

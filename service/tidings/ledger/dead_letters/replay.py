@@ -163,9 +163,9 @@ class Replays:
         async with self._database.transaction() as connection:
             decided = await self._decide(connection, dead_letters, run, expires_at, force=force)
             epochs = await self._queue(connection, decided.candidates, run, actor, forced=force)
-        due = [one for one in decided.candidates if not one.early]
+        due = [candidate for candidate in decided.candidates if not candidate.early]
         return Begun(
-            tuple(_dispatch(one, epochs[one.attempt.id]) for one in due),
+            tuple(_dispatch(candidate, epochs[candidate.attempt.id]) for candidate in due),
             len(decided.candidates) - len(due) + decided.begun,
             tuple(decided.not_replayed),
             len(decided.doubtful),
@@ -196,13 +196,16 @@ class Replays:
                 )
             finally:
                 await transaction.rollback()
-        again = [one for one in decided.candidates if one.attempt.id in but]
-        chosen = [one for one in decided.candidates if one.attempt.id not in but]
+        again = [candidate for candidate in decided.candidates if candidate.attempt.id in but]
+        chosen = [candidate for candidate in decided.candidates if candidate.attempt.id not in but]
         return ReplayDecision(
-            tuple(one.attempt.id for one in chosen),
-            sum(one.early for one in chosen),
-            (*decided.not_replayed, *(same_notification(one.dead_letter) for one in again)),
-            sum(one.attempt.id in decided.doubtful for one in chosen),
+            tuple(candidate.attempt.id for candidate in chosen),
+            sum(candidate.early for candidate in chosen),
+            (
+                *decided.not_replayed,
+                *(same_notification(candidate.dead_letter) for candidate in again),
+            ),
+            sum(candidate.attempt.id in decided.doubtful for candidate in chosen),
         )
 
     async def _decide(
@@ -221,18 +224,24 @@ class Replays:
         readable, not_replayed = read(found, force=force)
         stored = {} if force else await _stored(connection, readable)
         readable, unfit = one_of_each(readable, stored)
-        uses = [use for one in readable if (use := KeyUse.of(one.notification)) and not force]
+        uses = [
+            use
+            for dead_letter in readable
+            if (use := KeyUse.of(dead_letter.notification)) and not force
+        ]
         # Keys before notifications: in the order in which a claim locks them.
         holders = await hold(connection, uses, self._window) if uses else {}
         standings = await _stand(connection, readable, expires_at)
         candidates, refused = choose(readable, standings, holders, expires_at, force=force)
         known = {row["id"] for row in locked}
         missing = [
-            NotReplayed(one, Refusal.NO_SUCH_DEAD_LETTER, "there is no such dead letter")
-            for one in dead_letters
-            if one not in known
+            NotReplayed(dead_letter, Refusal.NO_SUCH_DEAD_LETTER, "there is no such dead letter")
+            for dead_letter in dead_letters
+            if dead_letter not in known
         ]
-        again = await doubtful(connection, [one.attempt.id for one in candidates], to_all=force)
+        again = await doubtful(
+            connection, [candidate.attempt.id for candidate in candidates], to_all=force
+        )
         left = [*not_replayed, *unfit, *refused, *missing]
         return _Decided(candidates, left, len(begun), again)
 
@@ -273,8 +282,8 @@ class Replays:
             run,
             "forced: " if forced else "",
             *rows.columns(candidates),
-            [one.dead_letter for one in candidates],
-            [one.before.value for one in candidates],
+            [candidate.dead_letter for candidate in candidates],
+            [candidate.before.value for candidate in candidates],
         )
         if not forced:
             begun = [row["id"] for row in queued], [row["epoch"] for row in queued]
@@ -285,33 +294,36 @@ class Replays:
 
 async def _stored(connection: Connection, readable: Sequence[Readable]) -> dict[UUID, bytes]:
     """By dead letter, the body of its notification where that is not, byte for byte, the dead letter's."""
-    of = [(one.row["id"], one.notification.id, _content(one)) for one in readable]
+    of = [
+        (dead_letter.row["id"], dead_letter.notification.id, _content(dead_letter))
+        for dead_letter in readable
+    ]
     rows = await connection.fetch(STORED, *map(list, zip(*of, strict=True))) if of else []
     return {row["dead_letter"]: bytes(row["body"]) for row in rows}
 
 
-def _content(one: Readable) -> bytes:
-    return sha256(one.row["body"]).digest()
+def _content(dead_letter: Readable) -> bytes:
+    return sha256(dead_letter.row["body"]).digest()
 
 
 async def _stand(
     connection: Connection, readable: Sequence[Readable], expires_at: ExpiresAt
 ) -> dict[UUID, Record]:
     """How their notifications stand. A dead letter that could not be read before may have none yet."""
-    ids = sorted(one.notification.id for one in readable)
+    ids = sorted(dead_letter.notification.id for dead_letter in readable)
     known = {row["id"]: row for row in await connection.fetch(STANDING, ids)}
-    if new := [one for one in readable if one.notification.id not in known]:
-        attempts = [one.first_attempt() for one in new]
-        storable = [Introduced(one, expires_at(one)) for one in attempts]
-        failures = ([one.row[name] for one in new] for name in SAID)
+    if new := [dead_letter for dead_letter in readable if dead_letter.notification.id not in known]:
+        attempts = [dead_letter.first_attempt() for dead_letter in new]
+        storable = [Introduced(attempt, expires_at(attempt)) for attempt in attempts]
+        failures = ([dead_letter.row[name] for dead_letter in new] for name in SAID)
         await connection.execute(INTRODUCE_FAILED, *rows.columns(storable), *failures)
-        added = sorted(one.notification.id for one in new)
+        added = sorted(dead_letter.notification.id for dead_letter in new)
         known |= {row["id"]: row for row in await connection.fetch(STANDING, added)}
     return known
 
 
-def _dispatch(one: Candidate, epoch: int) -> OutboxEntry:
-    attempt = one.attempt
+def _dispatch(candidate: Candidate, epoch: int) -> OutboxEntry:
+    attempt = candidate.attempt
     return OutboxEntry(
         attempt.id, attempt.lane, epoch, attempt.first_seen, attempt.traceparent, attempt.body
     )

@@ -212,38 +212,40 @@ class DeadLetterColumn:
 
 
 COLUMNS: Final = (
-    DeadLetterColumn("id", "uuid", lambda one: one.id),
-    DeadLetterColumn("notification_id", "uuid", lambda one: one.dead_letter.notification_id),
-    DeadLetterColumn("epoch", "int", lambda one: one.dead_letter.epoch),
-    DeadLetterColumn("state", "text", lambda one: one.state.value),
-    DeadLetterColumn("reason", "text", lambda one: one.dead_letter.reason.value),
-    DeadLetterColumn("kind", "text", lambda one: one.dead_letter.failure.kind),
-    DeadLetterColumn("code", "text", lambda one: one.dead_letter.failure.code),
-    DeadLetterColumn("message", "text", lambda one: one.dead_letter.failure.message),
-    DeadLetterColumn("provider", "text", lambda one: one.dead_letter.failure.provider),
-    DeadLetterColumn("fingerprint", "text", lambda one: one.fingerprint),
-    DeadLetterColumn("channel", "text", lambda one: one.dead_letter.channel),
+    DeadLetterColumn("id", "uuid", lambda entry: entry.id),
+    DeadLetterColumn("notification_id", "uuid", lambda entry: entry.dead_letter.notification_id),
+    DeadLetterColumn("epoch", "int", lambda entry: entry.dead_letter.epoch),
+    DeadLetterColumn("state", "text", lambda entry: entry.state.value),
+    DeadLetterColumn("reason", "text", lambda entry: entry.dead_letter.reason.value),
+    DeadLetterColumn("kind", "text", lambda entry: entry.dead_letter.failure.kind),
+    DeadLetterColumn("code", "text", lambda entry: entry.dead_letter.failure.code),
+    DeadLetterColumn("message", "text", lambda entry: entry.dead_letter.failure.message),
+    DeadLetterColumn("provider", "text", lambda entry: entry.dead_letter.failure.provider),
+    DeadLetterColumn("fingerprint", "text", lambda entry: entry.fingerprint),
+    DeadLetterColumn("channel", "text", lambda entry: entry.dead_letter.channel),
     DeadLetterColumn(
         "priority",
         "text",
-        lambda one: one.dead_letter.lane.priority if one.dead_letter.lane else None,
+        lambda entry: entry.dead_letter.lane.priority if entry.dead_letter.lane else None,
     ),
-    DeadLetterColumn("category", "text", lambda one: one.dead_letter.particulars.category),
-    DeadLetterColumn("recipient", "text", lambda one: one.dead_letter.particulars.recipient),
-    DeadLetterColumn("user_id", "text", lambda one: one.dead_letter.particulars.user_id),
-    DeadLetterColumn("entity_type", "text", lambda one: one.dead_letter.particulars.entity_type),
-    DeadLetterColumn("entity_id", "text", lambda one: one.dead_letter.particulars.entity_id),
-    DeadLetterColumn("attempts", "int", lambda one: one.dead_letter.attempts),
+    DeadLetterColumn("category", "text", lambda entry: entry.dead_letter.particulars.category),
+    DeadLetterColumn("recipient", "text", lambda entry: entry.dead_letter.particulars.recipient),
+    DeadLetterColumn("user_id", "text", lambda entry: entry.dead_letter.particulars.user_id),
     DeadLetterColumn(
-        "dead_lettered_at", "timestamptz", lambda one: one.dead_letter.dead_lettered_at
+        "entity_type", "text", lambda entry: entry.dead_letter.particulars.entity_type
     ),
-    DeadLetterColumn("exchange", "text", lambda one: one.dead_letter.exchange),
-    DeadLetterColumn("routing_key", "text", lambda one: one.dead_letter.routing_key),
-    DeadLetterColumn("content_type", "text", lambda one: one.dead_letter.content_type),
-    DeadLetterColumn("headers", "jsonb", lambda one: json.dumps(one.dead_letter.headers)),
-    DeadLetterColumn("properties", "jsonb", lambda one: _json(one.dead_letter.properties)),
-    DeadLetterColumn("body", "bytea", lambda one: one.dead_letter.body),
-    DeadLetterColumn("note", "text", lambda one: one.note),
+    DeadLetterColumn("entity_id", "text", lambda entry: entry.dead_letter.particulars.entity_id),
+    DeadLetterColumn("attempts", "int", lambda entry: entry.dead_letter.attempts),
+    DeadLetterColumn(
+        "dead_lettered_at", "timestamptz", lambda entry: entry.dead_letter.dead_lettered_at
+    ),
+    DeadLetterColumn("exchange", "text", lambda entry: entry.dead_letter.exchange),
+    DeadLetterColumn("routing_key", "text", lambda entry: entry.dead_letter.routing_key),
+    DeadLetterColumn("content_type", "text", lambda entry: entry.dead_letter.content_type),
+    DeadLetterColumn("headers", "jsonb", lambda entry: json.dumps(entry.dead_letter.headers)),
+    DeadLetterColumn("properties", "jsonb", lambda entry: _json(entry.dead_letter.properties)),
+    DeadLetterColumn("body", "bytea", lambda entry: entry.dead_letter.body),
+    DeadLetterColumn("note", "text", lambda entry: entry.note),
 )
 """What a dead letter fills when it is stored."""
 
@@ -256,7 +258,7 @@ PARAMETERS: Final = ", ".join(
 def columns(entries: Iterable[DeadLetterEntry]) -> list[list[object]]:
     """One list of values per column, in the order of `COLUMNS`."""
     items = list(entries)
-    return [[column.value(one) for one in items] for column in COLUMNS]
+    return [[column.value(entry) for entry in items] for column in COLUMNS]
 
 
 def producer_of(row: Record) -> str | None:
@@ -269,8 +271,8 @@ def first_attempt(row: Record, notification: Notification, body: bytes, lane: La
 
     It counts from when its producer says that it was published, as any other does.
     """
-    said = published_at(json.loads(row["properties"]))
-    at, source = arrival(said, notification.id, row["dead_lettered_at"])
+    published = published_at(json.loads(row["properties"]))
+    at, source = arrival(published, notification.id, row["dead_lettered_at"])
     traceparent = _traceparent(json.loads(row["headers"]))
     return Attempt(
         notification, body, lane, 0, 0, at, traceparent, source, producer=producer_of(row)
@@ -280,10 +282,10 @@ def first_attempt(row: Record, notification: Notification, body: bytes, lane: La
 def published_at(properties: Mapping[str, str]) -> datetime | None:
     """When a dead letter's producer said that it published it, in its header or its AMQP timestamp."""
     try:
-        said = datetime.fromisoformat(properties.get("timestamp", ""))
+        published = datetime.fromisoformat(properties.get("timestamp", ""))
     except ValueError:
         return None
-    return said if said.tzinfo is not None and said.year in YEARS else None
+    return published if published.tzinfo is not None and published.year in YEARS else None
 
 
 def _traceparent(headers: Mapping[str, Any]) -> str | None:

@@ -120,7 +120,7 @@ class Archiving:
             cases = [case for case in decided if isinstance(case, _Case)]
             stored = iter(await _store(connection, [_entry(case.decision) for case in cases]))
             await self._end(connection, [case for case in cases if case.decision.becomes])
-        return [one if isinstance(one, Wait) else next(stored) for one in decided]
+        return [decision if isinstance(decision, Wait) else next(stored) for decision in decided]
 
     async def _end(self, connection: Connection, cases: Sequence[_Case]) -> None:
         """Give the notifications of these dead letters the end that nobody else gave them."""
@@ -131,7 +131,7 @@ class Archiving:
         if new := [case for case in cases if case.before is None]:
             stored = [Introduced(case.request.attempt, case.request.expires_at) for case in new]
             _, epochs, *ends = _columns(new)
-            attempts = [one.attempt.number for one in stored]
+            attempts = [introduced.attempt.number for introduced in stored]
             values = rows.columns(stored)
             await connection.execute(
                 *rows.by_itself(INTRODUCE, self._actor, *values, attempts, epochs, *ends)
@@ -139,11 +139,11 @@ class Archiving:
 
 
 async def _decide(connection: Connection, requests: Sequence[ArchiveRequest]) -> list[_Case | Wait]:
-    ids = {id for one in requests if (id := one.dead_letter.notification_id) is not None}
+    ids = {id for request in requests if (id := request.dead_letter.notification_id) is not None}
     found = await connection.fetch(STANDING, sorted(ids))
     now = found[0]["now"] if found else datetime.now(UTC)
     standings: dict[UUID, Standing] = {row["id"]: standing(row) for row in found}
-    return [_decide_one(one, standings, now) for one in requests]
+    return [_decide_one(request, standings, now) for request in requests]
 
 
 def _decide_one(
@@ -180,7 +180,7 @@ async def _store(connection: Connection, entries: Sequence[DeadLetterEntry]) -> 
         chosen = entry if known.get(entry.id, content) == content else other
         stored.append(Archived(chosen, new=chosen.id not in known))
         known[chosen.id] = content
-    new = [one.entry for one in stored if one.new]
+    new = [archived.entry for archived in stored if archived.new]
     if new and len(await connection.fetch(*rows.by_itself(STORE, *columns(new)))) < len(new):
         raise LedgerUnavailable(
             "another archive stored one of these dead letters just now; once more"

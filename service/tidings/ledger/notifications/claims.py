@@ -134,7 +134,7 @@ class Claims:
         """Answer each request, in order."""
         answers: dict[int, Claim] = {}
         for chunk in _without_repeats(requests) if requests else ():
-            if all(_plain(one.attempt) for one in chunk.values()):
+            if all(_plain(request.attempt) for request in chunk.values()):
                 async with (
                     self._database.connection() as connection
                 ):  # a statement is a transaction
@@ -148,9 +148,9 @@ class Claims:
         self, connection: Connection, requests: Mapping[int, ClaimRequest]
     ) -> dict[int, Claim]:
         answers = await self._duplicates(connection, requests)
-        open_ = {place: one for place, one in requests.items() if place not in answers}
+        open_ = {place: request for place, request in requests.items() if place not in answers}
         answers |= await self._scheduled(connection, open_)
-        open_ = {place: one for place, one in open_.items() if place not in answers}
+        open_ = {place: request for place, request in open_.items() if place not in answers}
         return answers | await self._taken(connection, open_)
 
     async def _taken(
@@ -158,53 +158,61 @@ class Claims:
     ) -> dict[int, Claim]:
         if not requests:
             return {}
-        attempts = [one.attempt for one in requests.values()]
+        attempts = [request.attempt for request in requests.values()]
         values = columns(
             requests.values(),
             [attempt.epoch for attempt in attempts],
             [attempt.number for attempt in attempts],
-            [one.lease for one in requests.values()],
-            [one.token for one in requests.values()],
+            [request.lease for request in requests.values()],
+            [request.token for request in requests.values()],
         )
         rows = await connection.fetch(*by_itself(CLAIM, *values))
         if _all_new(rows, attempts):
             return dict.fromkeys(requests, NEW)
         taken = {row["id"]: _claimed(row["accepted_at"], doubt=row["perhaps_sent"]) for row in rows}
-        goes_on = [one for one in attempts if recipients.may_go_on(one) and one.id in taken]
+        goes_on = [
+            attempt for attempt in attempts if recipients.may_go_on(attempt) and attempt.id in taken
+        ]
         for id, found in (await recipients.results(connection, goes_on)).items():
             taken[id] = replace(taken[id], recipients=found)
         answers: dict[int, Claim] = {
             place: claimed
-            for place, one in requests.items()
-            if (claimed := taken.get(one.attempt.id)) is not None
+            for place, request in requests.items()
+            if (claimed := taken.get(request.attempt.id)) is not None
         }
         if len(answers) == len(requests):
             return answers
-        others = {place: one for place, one in requests.items() if place not in answers}
+        others = {place: request for place, request in requests.items() if place not in answers}
         return answers | await self._known(connection, others)
 
     async def _known(
         self, connection: Connection, requests: Mapping[int, ClaimRequest]
     ) -> dict[int, Claim]:
         """What messages mean whose notification is stored, and could not be claimed for them."""
-        attempts = [one.attempt for one in requests.values()]
-        rows = await connection.fetch(LOOK_UP, [one.id for one in attempts], self._patience)
+        attempts = [request.attempt for request in requests.values()]
+        rows = await connection.fetch(LOOK_UP, [attempt.id for attempt in attempts], self._patience)
         known = {row["id"]: dict(row) for row in rows}
         if stranded := [Stranded.of(row) for row in known.values() if row["stranded"]]:
             await requeue(connection, stranded, actor=self._worker, why=PUBLISHED_AGAIN)
-        different = {one.attempt.id: one for one in await unlike(connection, attempts, known)}
-        if conflicts := [one for one in different.values() if not one.alike]:
+        different = {
+            message.attempt.id: message for message in await unlike(connection, attempts, known)
+        }
+        if conflicts := [message for message in different.values() if not message.alike]:
             await note_conflicts(connection, conflicts, known, self._worker)
         # Only written otherwise: the claim is the stored notification's.
         as_stored = {
-            place: replace(one, attempt=replace(one.attempt, body=different[one.attempt.id].stored))
-            for place, one in requests.items()
-            if (found := different.get(one.attempt.id)) is not None and found.alike
+            place: replace(
+                request, attempt=replace(request.attempt, body=different[request.attempt.id].stored)
+            )
+            for place, request in requests.items()
+            if (found := different.get(request.attempt.id)) is not None and found.alike
         }
-        refused = {one.attempt.id for one in conflicts}
+        refused = {conflict.attempt.id for conflict in conflicts}
         return {
-            place: classify(known[one.attempt.id], one.attempt, conflict=one.attempt.id in refused)
-            for place, one in requests.items()
+            place: classify(
+                known[request.attempt.id], request.attempt, conflict=request.attempt.id in refused
+            )
+            for place, request in requests.items()
             if place not in as_stored
         } | await self._taken(connection, as_stored)
 
@@ -214,22 +222,23 @@ class Claims:
         """Store what is not due. Only on first sight: what was dispatched is sent, whatever our clock says."""
         now = datetime.now(UTC)
         early = {
-            place: one
-            for place, one in requests.items()
-            if (due := one.attempt.notification.scheduled_at) is not None
+            place: request
+            for place, request in requests.items()
+            if (due := request.attempt.notification.scheduled_at) is not None
             and due > now
-            and (one.attempt.epoch, one.attempt.number) == (0, 1)
+            and (request.attempt.epoch, request.attempt.number) == (0, 1)
         }
         if not early:
             return {}
-        values = columns(early.values(), [_properties(one) for one in early.values()])
+        values = columns(early.values(), [_properties(request) for request in early.values()])
         rows = await connection.fetch(*by_itself(SCHEDULE, *values))
         stored = {row["id"] for row in rows}
         await connection.execute(NOTIFY, DUE)
         return {
-            place: Scheduled(one.attempt.notification.scheduled_at)
-            for place, one in early.items()
-            if one.attempt.id in stored and one.attempt.notification.scheduled_at is not None
+            place: Scheduled(request.attempt.notification.scheduled_at)
+            for place, request in early.items()
+            if request.attempt.id in stored
+            and request.attempt.notification.scheduled_at is not None
         }
 
     async def _duplicates(
@@ -237,8 +246,8 @@ class Claims:
     ) -> dict[int, Claim]:
         keyed = {
             place: use
-            for place, one in sorted(requests.items())  # who came first, is first
-            if (use := KeyUse.of(one.attempt.notification)) is not None
+            for place, request in sorted(requests.items())  # who came first, is first
+            if (use := KeyUse.of(request.attempt.notification)) is not None
         }
         if not keyed:
             return {}
@@ -329,17 +338,17 @@ def _plain(attempt: Attempt) -> bool:
 def _without_repeats(requests: Sequence[ClaimRequest]) -> list[dict[int, ClaimRequest]]:
     """Split so that no id is twice in one statement, sorted so that two workers never deadlock."""
     ordered = sorted(enumerate(requests), key=lambda item: item[1].attempt.id.int)
-    if len({one.attempt.id.int for one in requests}) == len(requests):
+    if len({request.attempt.id.int for request in requests}) == len(requests):
         return [dict(ordered)]
     chunks: list[dict[int, ClaimRequest]] = []
     seen: list[set[UUID]] = []
-    for place, one in ordered:
+    for place, request in ordered:
         depth = next(
-            (level for level, ids in enumerate(seen) if one.attempt.id not in ids), len(seen)
+            (level for level, ids in enumerate(seen) if request.attempt.id not in ids), len(seen)
         )
         if depth == len(seen):
             seen.append(set())
             chunks.append({})
-        seen[depth].add(one.attempt.id)
-        chunks[depth][place] = one
+        seen[depth].add(request.attempt.id)
+        chunks[depth][place] = request
     return chunks

@@ -29,9 +29,9 @@ BODIES: Final = "SELECT id, body FROM notifications WHERE id = ANY($1::uuid[])"
 
 NOTE: Final = f"""
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-SELECT n.id, n.epoch, n.state, n.state, $1::text, said
-  FROM notifications n JOIN unnest($2::uuid[], $3::text[]) AS conflict (id, said) USING (id)
- WHERE NOT EXISTS (SELECT FROM transitions t WHERE t.notification_id = n.id AND t.reason = said)
+SELECT n.id, n.epoch, n.state, n.state, $1::text, note
+  FROM notifications n JOIN unnest($2::uuid[], $3::text[]) AS conflict (id, note) USING (id)
+ WHERE NOT EXISTS (SELECT FROM transitions t WHERE t.notification_id = n.id AND t.reason = note)
    AND (SELECT count(*) FROM transitions t
          WHERE t.notification_id = n.id AND t.reason LIKE '{PUBLISHED_AGAIN}%') < {MOST}
 """
@@ -67,8 +67,12 @@ async def unlike(
         attempts: Of notifications that are stored, and were not claimed by these messages.
         known: How they stand.
     """
-    contents = {one.id: sha256(one.body).digest() for one in attempts}
-    other = {one.id: one for one in attempts if known[one.id]["content"] != contents[one.id]}
+    contents = {attempt.id: sha256(attempt.body).digest() for attempt in attempts}
+    other = {
+        attempt.id: attempt
+        for attempt in attempts
+        if known[attempt.id]["content"] != contents[attempt.id]
+    }
     if not other:
         return []
     found = await connection.fetch(BODIES, list(other))
@@ -89,34 +93,38 @@ async def note_conflicts(
         actor: Named in the history.
     """
     notes = {
-        one.attempt.id: _said(one) for one in conflicts if not _outdated(one, known[one.attempt.id])
+        conflict.attempt.id: _note(conflict)
+        for conflict in conflicts
+        if not _outdated(conflict, known[conflict.attempt.id])
     }
     if notes:
         await connection.execute(NOTE, actor, list(notes), list(notes.values()))
-    await forget(connection, [use for one in conflicts if (use := _its_own_key(one)) is not None])
+    await forget(
+        connection, [use for conflict in conflicts if (use := _its_own_key(conflict)) is not None]
+    )
 
 
-def _outdated(one: DifferingMessage, row: Mapping[str, Any]) -> bool:
+def _outdated(conflict: DifferingMessage, row: Mapping[str, Any]) -> bool:
     """Whether it is a message of ours from before its dead letter was edited."""
-    message = one.attempt.message
+    message = conflict.attempt.message
     if message is None or not message.ours:
         return False
-    return row["epoch"] != one.attempt.epoch or State(row["state"]) in FINISHED
+    return row["epoch"] != conflict.attempt.epoch or State(row["state"]) in FINISHED
 
 
-def _its_own_key(one: DifferingMessage) -> KeyUse | None:
+def _its_own_key(message: DifferingMessage) -> KeyUse | None:
     """An idempotency key that is not the stored notification's, with the same recipient."""
-    use = KeyUse.of(one.attempt.notification)
+    use = KeyUse.of(message.attempt.notification)
     try:
-        return None if use == KeyUse.of(parse(one.stored)) else use
+        return None if use == KeyUse.of(parse(message.stored)) else use
     except InvalidNotification:
         return use
 
 
-def _said(one: DifferingMessage) -> str:
-    message = one.attempt.message
+def _note(conflict: DifferingMessage) -> str:
+    message = conflict.attempt.message
     properties = properties_of(message) if message is not None else None
-    new, old = (sha256(body).hexdigest()[:_SHOWN] for body in (one.attempt.body, one.stored))
+    new, old = (sha256(body).hexdigest()[:_SHOWN] for body in (conflict.attempt.body, conflict.stored))
     return (
         f"{PUBLISHED_AGAIN} by {producer(properties)}: "
         f"sha256 {new}…, where {old}… is stored; the other content is not sent"

@@ -71,11 +71,11 @@ class NotificationSummary:
     def data(self) -> dict[str, Any]:
         """For other programs. What was first read at a time is not said to be accepted then, and what asked
         nobody not to be an attempt."""
-        told = {**asdict(self), "attempt": self.attempts_made}
-        read_at = told["accepted_at"] if self.only_read else None
+        data = {**asdict(self), "attempt": self.attempts_made}
+        read_at = data["accepted_at"] if self.only_read else None
         if self.only_read:
-            told["accepted_at"] = None
-        return {**told, "first_read_at": read_at}
+            data["accepted_at"] = None
+        return {**data, "first_read_at": read_at}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,15 +186,15 @@ class NotificationDetails:
     @property
     def timeline(self) -> Iterator[Transition | AttemptRow]:
         """Every change and every attempt once, in order."""
-        attempts = {(one.epoch, 2 * one.attempt): one for one in self.attempts}
+        attempts = {(attempt.epoch, 2 * attempt.attempt): attempt for attempt in self.attempts}
         for change in self.history:
             if not change.of_an_attempt:
                 yield change
-            elif (one := attempts.pop((change.epoch, change.step), None)) is not None:
-                yield one
+            elif (attempt := attempts.pop((change.epoch, change.step), None)) is not None:
+                yield attempt
 
     @property
     def clocks_disagree(self) -> bool:
         """Whether one attempt seems to begin before the last one ended: workers' clocks differ."""
-        times = [(one.epoch, one.attempt, one.started_at) for one in self.attempts]
+        times = [(attempt.epoch, attempt.attempt, attempt.started_at) for attempt in self.attempts]
         return any(later[2] < earlier[2] for earlier, later in pairwise(times))

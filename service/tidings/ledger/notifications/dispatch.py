@@ -174,14 +174,14 @@ class Outbox:
         """Hold what was taken for `lease` seconds more: publishing it takes a while."""
         async with self._database.connection() as connection:
             await connection.execute(
-                KEEP, [one.id for one in taken], [one.epoch for one in taken], lease
+                KEEP, [entry.id for entry in taken], [entry.epoch for entry in taken], lease
             )
 
     async def dispatched(self, done: Sequence[OutboxEntry]) -> None:
         """These were confirmed by the broker."""
         async with self._database.connection() as connection:
             await connection.execute(
-                DISPATCHED, [one.id for one in done], [one.epoch for one in done]
+                DISPATCHED, [entry.id for entry in done], [entry.epoch for entry in done]
             )
 
     async def seconds_to_next(self) -> float | None:

@@ -61,9 +61,9 @@ async def keep(connection: Connection, ended: Sequence[Settled]) -> None:
     """Keep what attempts settled; a later one has the last word."""
     rows = [
         (
-            one.attempt.id,
-            one.attempt.epoch,
-            one.attempt.number,
+            settled.attempt.id,
+            settled.attempt.epoch,
+            settled.attempt.number,
             each.address,
             each.role.value,
             each.state.value,
@@ -71,8 +71,8 @@ async def keep(connection: Connection, ended: Sequence[Settled]) -> None:
             fit(each.code),
             fit(each.message),
         )
-        for one in ended
-        for each in one.recipients
+        for settled in ended
+        for each in settled.recipients
     ]
     await connection.execute(KEEP, *([*column] for column in zip(*rows, strict=True)))
 
@@ -83,7 +83,7 @@ async def results(
     """What earlier attempts settled, by notification; of those only where they did not settle it alike for all."""
     found: dict[UUID, tuple[RecipientResult, ...]] = {}
     if attempts:
-        ids, epochs = [one.id for one in attempts], [one.epoch for one in attempts]
+        ids, epochs = [attempt.id for attempt in attempts], [attempt.epoch for attempt in attempts]
         for row in await connection.fetch(RESULTS, ids, epochs):
             id = row["notification_id"]
             found[id] = (*found.get(id, ()), _result(dict(row)))

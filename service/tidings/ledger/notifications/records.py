@@ -94,25 +94,27 @@ class Records:
         """
         if not records:
             return []
-        ordered = sorted(records, key=lambda one: one.attempt.id.int)
-        more = [one for one in ordered if _has_more(one.outcome)]
+        ordered = sorted(records, key=lambda record: record.attempt.id.int)
+        more = [record for record in ordered if _has_more(record.outcome)]
         database = self._database
         async with database.transaction() if more else database.connection() as connection:
             rows = await connection.fetch(RECORD, *_columns(ordered))
             if len(rows) == len(ordered) and not more:
                 return [True] * len(records)
             recorded = {(row["id"], row["token"]) for row in rows}
-            late = [one for one in ordered if (one.attempt.id, one.token) not in recorded]
+            late = [
+                record for record in ordered if (record.attempt.id, record.token) not in recorded
+            ]
             if late:
                 ids, epochs, numbers, tokens, _, _, states, *_rest = _columns(late)
                 before = await connection.fetch(LATE, ids, epochs, numbers, tokens, states)
                 recorded |= {(row["id"], row["token"]) for row in before}
-            ours = [one for one in more if (one.attempt.id, one.token) in recorded]
-            if tried := [one for one in ours if one.provider_attempts]:
+            ours = [record for record in more if (record.attempt.id, record.token) in recorded]
+            if tried := [record for record in ours if record.provider_attempts]:
                 await connection.execute(TRIED, *_provider_attempts(tried))
-            if unlike := [one for one in ours if one.recipients]:
+            if unlike := [record for record in ours if record.recipients]:
                 await recipients.keep(connection, unlike)
-        return [(one.attempt.id, one.token) in recorded for one in records]
+        return [(record.attempt.id, record.token) in recorded for record in records]
 
     async def release(self, attempt: Attempt, token: str, why: str) -> None:
         """Give a claim back as if it had never been made; only the history remembers."""
@@ -125,17 +127,17 @@ class Records:
 def _columns(records: Sequence[Record]) -> list[list[object]]:
     rows = [
         (
-            one.attempt.id,
-            one.attempt.epoch,
-            one.attempt.number,
-            one.token,
-            one.started_at.timestamp(),  # a number costs the driver less than half of what a time does
-            one.duration * 1000,
-            one.state,
-            one.possible_duplicate,
-            *_told(one.outcome),
+            record.attempt.id,
+            record.attempt.epoch,
+            record.attempt.number,
+            record.token,
+            record.started_at.timestamp(),  # a number costs the driver less than half of what a time does
+            record.duration * 1000,
+            record.state,
+            record.possible_duplicate,
+            *_told(record.outcome),
         )
-        for one in records
+        for record in records
     ]
     return packed(map(list, zip(*rows, strict=True)))
 
@@ -143,17 +145,17 @@ def _columns(records: Sequence[Record]) -> list[list[object]]:
 def _provider_attempts(records: Sequence[Record]) -> list[list[object]]:
     rows = [
         (
-            one.attempt.id,
-            one.attempt.epoch,
-            one.attempt.number,
+            record.attempt.id,
+            record.attempt.epoch,
+            record.attempt.number,
             place,
             each.provider,
             each.kind,
             fit(each.code),
             each.duration * 1000,
         )
-        for one in records
-        for place, each in enumerate(one.provider_attempts, start=1)
+        for record in records
+        for place, each in enumerate(record.provider_attempts, start=1)
     ]
     return [list(column) for column in zip(*rows, strict=True)]
 
@@ -170,8 +172,8 @@ def _told(outcome: Outcome) -> tuple[object, ...]:
 
 
 def _failure(failure: Failure) -> tuple[str | None, ...]:
-    told = (failure.provider, failure.reference, failure.code, failure.kind, failure.message)
-    return tuple(map(_word, told))
+    texts = (failure.provider, failure.reference, failure.code, failure.kind, failure.message)
+    return tuple(map(_word, texts))
 
 
 def _word(text: str) -> str | None:
@@ -180,5 +182,5 @@ def _word(text: str) -> str | None:
 
 def _has_more(outcome: Outcome) -> bool:
     """Whether there is more to store than the attempt: of each provider, or of each recipient."""
-    told = outcome if isinstance(outcome, Sent) else outcome.failure
-    return bool(told.provider_attempts or told.recipients)
+    result = outcome if isinstance(outcome, Sent) else outcome.failure
+    return bool(result.provider_attempts or result.recipients)

@@ -219,7 +219,7 @@ class Requeues:
             found |= {row["id"]: Stranded.of(dict(row)) for row in rows}
             if len(found) >= limit:
                 break
-        return sorted(found.values(), key=lambda one: one.id)
+        return sorted(found.values(), key=lambda notification: notification.id)
 
     async def select_newest(
         self,
@@ -278,14 +278,17 @@ async def requeue(
     connection: Connection, found: Sequence[Stranded], *, actor: str, why: str = ""
 ) -> Sequence[Stranded]:
     """Have these published again, as part of a transaction; those that stand as they were found."""
-    columns = ([getattr(one, name) for one in found] for name in ("id", "epoch", "attempt"))
-    states = [one.state.value for one in found]
-    said = f" ({why})" if why else ""
-    rows = await connection.fetch(REQUEUE, *columns, states, actor, said)
+    columns = (
+        [getattr(notification, name) for notification in found]
+        for name in ("id", "epoch", "attempt")
+    )
+    states = [notification.state.value for notification in found]
+    note = f" ({why})" if why else ""
+    rows = await connection.fetch(REQUEUE, *columns, states, actor, note)
     if rows:
         await connection.execute(NOTIFY, DUE)
     requeued = {row["id"] for row in rows}
-    return [one for one in found if one.id in requeued]
+    return [notification for notification in found if notification.id in requeued]
 
 
 def newest_first(pages: int) -> Iterator[tuple[int, int]]:

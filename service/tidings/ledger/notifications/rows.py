@@ -48,17 +48,21 @@ COLUMNS: Final = Columns(
         Column("channel", "text", attrgetter("attempt.lane.channel")),
         Column("priority", "text", attrgetter("attempt.lane.priority")),
         Column("category", "text", attrgetter("attempt.notification.category")),
-        Column("recipient", "text", lambda one: str(one.attempt.notification.recipient)),
+        Column("recipient", "text", lambda storable: str(storable.attempt.notification.recipient)),
         Column("user_id", "text", attrgetter("attempt.notification.user_id")),
         Column(
             "entity_type",
             "text",
-            lambda one: entity.type if (entity := one.attempt.notification.entity) else None,
+            lambda storable: (
+                entity.type if (entity := storable.attempt.notification.entity) else None
+            ),
         ),
         Column(
             "entity_id",
             "text",
-            lambda one: entity.id if (entity := one.attempt.notification.entity) else None,
+            lambda storable: (
+                entity.id if (entity := storable.attempt.notification.entity) else None
+            ),
         ),
         Column("body", "bytea", attrgetter("attempt.body")),
         Column("traceparent", "text", attrgetter("attempt.traceparent")),
@@ -82,8 +86,8 @@ def parameters(*types: str, after: int = 0) -> str:
     """Parameters for `unnest`, of which the first has a value for each row, and others may be `packed`."""
     first, *others = (f"${place}::{kind}[]" for place, kind in enumerate(types, start=after + 1))
     spread = (
-        f"CASE cardinality({one}) WHEN 1 THEN array_fill(({one})[1], ARRAY[cardinality({first})]) ELSE {one} END"
-        for one in others
+        f"CASE cardinality({parameter}) WHEN 1 THEN array_fill(({parameter})[1], ARRAY[cardinality({first})]) ELSE {parameter} END"
+        for parameter in others
     )
     return ", ".join([first, *spread])
 

@@ -98,7 +98,9 @@ async def _beginning(
     if before is None:
         return filters.until
     accepted: datetime | None = await connection.fetchval(_ACCEPTED, before)
-    moments = [one for one in (accepted and accepted + _TICK, filters.until) if one is not None]
+    moments = [
+        bound for bound in (accepted and accepted + _TICK, filters.until) if bound is not None
+    ]
     return min(moments, default=None)
 
 
@@ -129,7 +131,7 @@ def _conditions(
     filters: Filters, before: UUID | None, since: datetime | None, until: datetime | None
 ) -> tuple[str, Sequence[object]]:
     """Only what was asked: the planner sees plain comparisons and uses the indexes."""
-    asked = (
+    possible = (
         ("channel = {}", filters.channel),
         ("state = ANY({}::text[])", [str(state) for state in filters.states] or None),
         ("category = {}", filters.category),
@@ -141,7 +143,7 @@ def _conditions(
         ("accepted_at < {}", until),
         (_OLDER, before),
     )
-    given = [(condition, value) for condition, value in asked if value is not None]
+    given = [(condition, value) for condition, value in possible if value is not None]
     conditions = [
         condition.format(f"${place}") for place, (condition, _) in enumerate(given, start=1)
     ]

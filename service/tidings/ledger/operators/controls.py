@@ -118,17 +118,20 @@ class LedgerControls:
         async with self._database.transaction() as connection:
             if found:
                 await self._note(connection, found)
-            channels, providers = [one.channel for one in found], [one.provider for one in found]
+            channels, providers = (
+                [circuit.channel for circuit in found],
+                [circuit.provider for circuit in found],
+            )
             await connection.execute(UNSAY, worker, channels, providers)
             await connection.execute(
                 SAY,
                 worker,
                 channels,
                 providers,
-                [one.phase.value for one in found],
-                [fit(one.reason) for one in found],
-                [one.since for one in found],
-                [one.probe_in for one in found],
+                [circuit.phase.value for circuit in found],
+                [fit(circuit.reason) for circuit in found],
+                [circuit.since for circuit in found],
+                [circuit.probe_in for circuit in found],
             )
 
     async def _note(self, connection: Connection, found: Sequence[FoundCircuit]) -> None:
@@ -136,9 +139,10 @@ class LedgerControls:
         await connection.execute(ALONE)
         known = {tuple(row) for row in await connection.fetch(KNOWN, FRESH)}
         news = {
-            (one.channel, one.provider)
-            for one in found
-            if one.phase is not Phase.DISABLED and (one.channel, one.provider) not in known
+            (circuit.channel, circuit.provider)
+            for circuit in found
+            if circuit.phase is not Phase.DISABLED
+            and (circuit.channel, circuit.provider) not in known
         }
         if news:
             await connection.execute(NOTE, OUTAGES, len(news))

@@ -138,11 +138,11 @@ class Reports:
         return NotificationDetails(
             notification=summary(values),
             body=body,
-            history=tuple(Transition(**dict(one)) for one in history),
-            attempts=tuple(AttemptRow(**{**one, "state": State(one["state"])}) for one in attempts),
-            dead_letters=tuple(DeadLetterSummary(**dict(one)) for one in dead_letters),
-            provider_attempts=tuple(ProviderAttemptRow(**dict(one)) for one in provider_attempts),
-            recipients=tuple(Recipient(**dict(one)) for one in results),
+            history=tuple(Transition(**dict(row)) for row in history),
+            attempts=tuple(AttemptRow(**{**row, "state": State(row["state"])}) for row in attempts),
+            dead_letters=tuple(DeadLetterSummary(**dict(row)) for row in dead_letters),
+            provider_attempts=tuple(ProviderAttemptRow(**dict(row)) for row in provider_attempts),
+            recipients=tuple(Recipient(**dict(row)) for row in results),
         )
 
     async def dead_letters(self, prefix: IdPrefix) -> tuple[DeadLetterSummary, ...]:
@@ -155,7 +155,7 @@ class Reports:
 
     async def dead_letters_alone(self) -> Mapping[Reason, int]:
         """How many open dead letters never became a notification, by reason; as far as the oldest of them tell."""
-        reasons = [one.value for one in NO_NOTIFICATION]
+        reasons = [reason.value for reason in NO_NOTIFICATION]
         async with self._database.connection() as connection:
             rows = await connection.fetch(DEAD_LETTERS_ALONE, list(CHANNELS), reasons, LOOKED_AT)
         return {Reason(row["reason"]): row["dead_letters"] for row in rows}
@@ -173,7 +173,9 @@ class Reports:
         """What became of each recipient in an epoch; empty where they all fared alike."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(RESULTS, id)
-        return tuple(one for row in rows if (one := Recipient(**dict(row))).epoch == epoch)
+        return tuple(
+            recipient for row in rows if (recipient := Recipient(**dict(row))).epoch == epoch
+        )
 
     async def list(
         self,

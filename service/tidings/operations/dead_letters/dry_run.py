@@ -49,7 +49,7 @@ async def rehearse(
             break
         rehearsal.looked_at += len(batch)
         done = await ledger.dead_letters.replays.rehearse(
-            [one.id for one in batch], expires_at=expires_at, force=force, but=begun
+            [dead_letter.id for dead_letter in batch], expires_at=expires_at, force=force, but=begun
         )
         begun.update(done.notifications)
         rehearsal.replayed += len(done.notifications)
@@ -66,5 +66,5 @@ async def doubtful(ledger: PostgresLedger, dead_letters: Sequence[Chosen], *, fo
         LedgerUnavailable: PostgreSQL is away.
     """
     replays = ledger.dead_letters.replays
-    ids = ([one.id for one in batch] for batch in batches(dead_letters, None))
+    ids = ([dead_letter.id for dead_letter in batch] for batch in batches(dead_letters, None))
     return sum([await replays.doubtful(batch, force=force) for batch in ids])

@@ -62,7 +62,7 @@ class ReplaySummary:
     @property
     def refused(self) -> list[NotReplayed]:
         """Dead letters that can't be replayed as they are."""
-        return [one for one in self.not_replayed if not one.taken]
+        return [refusal for refusal in self.not_replayed if not refusal.taken]
 
     @property
     def taken(self) -> int:
@@ -157,7 +157,7 @@ class Replayer:
 
     async def _replay(self, batch: Sequence[Chosen], plan: Plan, summary: ReplaySummary) -> None:
         """Write down what is to be published, publish it, note that it is."""
-        ids = [one.id for one in batch]
+        ids = [dead_letter.id for dead_letter in batch]
         begun = await _persistently(
             lambda: self._ledger.dead_letters.replays.begin(
                 ids,
@@ -171,7 +171,7 @@ class Replayer:
         summary.later += begun.later
         summary.doubtful += begun.doubtful
         summary.not_replayed += begun.not_replayed
-        named = [one.id for one in begun.dispatches]
+        named = [entry.id for entry in begun.dispatches]
         summary.notifications += named[: NAMED - len(summary.notifications)]
         if begun.dispatches:
             async with keep_leased(self._ledger.outbox, begun.dispatches):
@@ -193,7 +193,7 @@ class Replayer:
         self, wave: Sequence[Chosen], plan: Plan, summary: ReplaySummary
     ) -> str | None:
         """Wait for what becomes of a wave; why to stop, None to go on."""
-        ids = [one.id for one in wave]
+        ids = [dead_letter.id for dead_letter in wave]
         limit = plan.stop_at
         try:
             now = await self._watch(
