@@ -28,13 +28,13 @@ class Pager:
     """A service that operators are told through."""
 
     url: str = ""
-    told: list[dict[str, str]] = field(default_factory=list)
+    alerts: list[dict[str, str]] = field(default_factory=list)
     status: int = 200
     patience: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def take(self, request: web.Request) -> web.Response:
         await self.patience.wait()
-        self.told.append(await request.json())
+        self.alerts.append(await request.json())
         return web.Response(status=self.status)
 
 
@@ -62,12 +62,12 @@ async def test_the_first_dead_letter_tells_at_once_and_the_next_wait_their_turn(
         rig = await make_rig(TIDINGS_ALERT_URL=pager.url, TIDINGS_ALERT_EVERY="6s")
         async with rig.archiving():
             await rig.make_dead_letter(outcome=rejected("no such user ada@example.com"))
-            await eventually(lambda: pager.told)
+            await eventually(lambda: pager.alerts)
             for _ in range(20):
                 await rig.make_dead_letter(outcome=rejected("over quota", "552"))
             await rig.dead_letters(21)
-            await eventually(lambda: len(pager.told) == 2, within=20)
-    first, second = pager.told
+            await eventually(lambda: len(pager.alerts) == 2, within=20)
+    first, second = pager.alerts
     assert first["title"] == "Tidings: 1 dead letter"
     assert "email rejected 550 5.1.1" in first["message"]
     assert "ada@example.com" not in first["message"]
@@ -84,17 +84,17 @@ async def test_a_provider_that_is_down_is_told_of_once_whoever_finds_it(make_rig
         async with PostgresLedger(rig.settings.ledger, actor="test") as ledger, rig.archiving():
             for worker in ("one", "two", "one"):
                 await ledger.controls.say(worker, [found])
-            await eventually(lambda: pager.told)
+            await eventually(lambda: pager.alerts)
             await rig.make_dead_letter()  # goes its own pace
-            await eventually(lambda: len(pager.told) == 2)
+            await eventually(lambda: len(pager.alerts) == 2)
             await ledger.controls.say("one", [])
             await ledger.controls.say("two", [])
             await ledger.controls.say("one", [found])
-            await eventually(lambda: len(pager.told) == 3)
+            await eventually(lambda: len(pager.alerts) == 3)
     titles = ["Tidings: provider down (email)", "Tidings: 1 dead letter"]
-    assert [one["title"] for one in pager.told] == [*titles, titles[0]]
-    assert "email primary since" in pager.told[0]["message"]
-    assert "454 no" in pager.told[0]["message"]
+    assert [alert["title"] for alert in pager.alerts] == [*titles, titles[0]]
+    assert "email primary since" in pager.alerts[0]["message"]
+    assert "454 no" in pager.alerts[0]["message"]
 
 
 async def test_two_archives_tell_once(make_rig: MakeRig) -> None:
@@ -104,11 +104,11 @@ async def test_two_archives_tell_once(make_rig: MakeRig) -> None:
             for _ in range(50):
                 await rig.make_dead_letter()
             await rig.dead_letters(50)
-            await eventually(lambda: pager.told)
+            await eventually(lambda: pager.alerts)
         (row,) = await rig.fetch("SELECT * FROM alerts")
-    assert len(pager.told) == 1
-    told = int(pager.told[0]["title"].split()[1])
-    assert told + int(str(row["untold"])) == 50
+    assert len(pager.alerts) == 1
+    count = int(pager.alerts[0]["title"].split()[1])
+    assert count + int(str(row["untold"])) == 50
 
 
 async def test_a_service_that_refuses_is_tried_again_with_everything_untold(
@@ -119,10 +119,10 @@ async def test_a_service_that_refuses_is_tried_again_with_everything_untold(
         rig = await make_rig(TIDINGS_ALERT_URL=pager.url, TIDINGS_ALERT_EVERY="2s")
         async with rig.archiving():
             await rig.make_dead_letter()
-            await eventually(lambda: pager.told)
+            await eventually(lambda: pager.alerts)
             pager.status = 200
             await rig.make_dead_letter()
-            await eventually(lambda: "2 dead letters" in pager.told[-1]["title"], within=20)
+            await eventually(lambda: "2 dead letters" in pager.alerts[-1]["title"], within=20)
 
 
 async def test_a_service_that_hangs_never_holds_up_the_archive(make_rig: MakeRig) -> None:
@@ -155,10 +155,10 @@ async def test_what_operators_were_being_told_when_the_archive_stopped_is_told_b
         (row,) = await rig.fetch("SELECT untold FROM alerts")
         assert row["untold"] == 1
         pager.patience.set()
-        await eventually(lambda: pager.told)  # the thread of the first still gets through
+        await eventually(lambda: pager.alerts)  # the thread of the first still gets through
         async with rig.archiving("two"):
-            await eventually(lambda: len(pager.told) == 2, within=20)
-    assert {one["title"] for one in pager.told} == {"Tidings: 1 dead letter"}
+            await eventually(lambda: len(pager.alerts) == 2, within=20)
+    assert {alert["title"] for alert in pager.alerts} == {"Tidings: 1 dead letter"}
 
 
 async def test_our_own_channel_carries_the_message_and_its_failure_tells_nobody(
@@ -181,14 +181,14 @@ async def test_our_own_channel_carries_the_message_and_its_failure_tells_nobody(
         await rig.make_dead_letter(
             written(category="operations")
         )  # somebody else's category of that name
-        told = json.loads(await _next_in_lane(rig, "tidings.email.high"))
-        assert "1 dead letter" in told["subject"]
+        alert = json.loads(await _next_in_lane(rig, "tidings.email.high"))
+        assert "1 dead letter" in alert["subject"]
     (row,) = await rig.fetch("SELECT * FROM alerts")
     assert row["untold"] == 0
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "text"),
     [
         ({"TIDINGS_ALERT_URL": "carrier-pigeon://loft"}, "TIDINGS_ALERT_URL"),
         ({"TIDINGS_ALERT_CHANNEL": "email"}, "TIDINGS_ALERT_RECIPIENT"),
@@ -203,10 +203,10 @@ async def test_our_own_channel_carries_the_message_and_its_failure_tells_nobody(
     ],
 )
 async def test_an_alert_that_can_t_be_is_refused_at_the_start(
-    make_rig: MakeRig, variables: dict[str, str], said: str
+    make_rig: MakeRig, variables: dict[str, str], text: str
 ) -> None:
     rig = await make_rig(**variables)
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=text):
         async with rig.archiving():
             pass
 

@@ -257,7 +257,7 @@ async def test_a_live_lease_is_waited_for(rig: DeadLetterRig) -> None:
         assert archive._tasks  # still holds the one that may be being sent
         await rig.fetch("UPDATE notifications SET state = 'sent' WHERE id = $1", id)
         dead_letters = await rig.dead_letters(2)
-    assert {one["state"] for one in dead_letters} == {"open", "discarded"}
+    assert {dead_letter["state"] for dead_letter in dead_letters} == {"open", "discarded"}
 
 
 async def test_a_lapsed_lease_leaves_the_notification_unknown_whatever_its_guarantee(

@@ -29,7 +29,7 @@ async def test_list_shows_what_is_open_and_masks_who_it_was_for(
     assert str(dead_letter) in table.out
     assert "ada@example.com" not in table.out
     as_json = json.loads((await tidings("dead", "list", "--json", "--reveal")).out)
-    assert [one["id"] for one in as_json] == [str(dead_letter)]
+    assert [dead_letter["id"] for dead_letter in as_json] == [str(dead_letter)]
     assert (as_json[0]["recipient"], as_json[0]["code"]) == ("ada@example.com", "550 5.1.1")
     nothing = await tidings("dead", "list", "--channel", "sms")
     assert (nothing.code, nothing.out) == (0, "")
@@ -53,8 +53,8 @@ async def test_show_tells_everything_but_the_message_unless_asked(
     (dead_letter,) = await rig.archived(body)
     shown = await tidings("dead", "show", str(dead_letter)[:8])
     assert shown.code == 0, shown.err
-    for said in ("OPEN", "rejected 550 5.1.1", "mailbox unavailable", "email.normal"):
-        assert said in shown.out
+    for fields in ("OPEN", "rejected 550 5.1.1", "mailbox unavailable", "email.normal"):
+        assert fields in shown.out
     assert f"tidings replay {dead_letter}" in shown.out
     for secret in ("ada@example.com", "grace@example.com", "493021"):
         assert secret not in shown.out
@@ -110,7 +110,7 @@ async def test_unknown_dead_letters_and_wrong_options_are_told_apart(tidings: Ti
     unknown = await tidings("dead", "show", "deadbeef")
     assert (unknown.code, "no dead letter deadbeef" in unknown.err) == (1, True)
     assert "Traceback" not in unknown.err
-    for arguments, said in (
+    for arguments, text in (
         (("replay",), "--all"),
         (("replay", "--all", "--stop-at", "200%"), "share"),
         (("replay", "--all", "--rate", "fast"), "50/s"),
@@ -124,7 +124,7 @@ async def test_unknown_dead_letters_and_wrong_options_are_told_apart(tidings: Ti
     ):
         wrong = await tidings(*arguments)
         assert wrong.code == 2, (arguments, wrong.err)
-        assert said in wrong.err, (arguments, wrong.err)
+        assert text in wrong.err, (arguments, wrong.err)
 
 
 async def test_an_unreachable_database_is_said_in_a_sentence(tidings: Tidings) -> None:
@@ -151,7 +151,7 @@ async def test_discard_closes_dead_letters_with_a_reason(
         listed = await tidings("dead", "list", "--state", state, "--json")
         assert len(json.loads(listed.out)) == count, state
         grouped = await tidings("dead", "groups", "--state", state, "--json")
-        assert sum(one["dead_letters"] for one in json.loads(grouped.out)) == count, state
+        assert sum(group["dead_letters"] for group in json.loads(grouped.out)) == count, state
     rest = await tidings(
         "dead", "discard", "--channel", "email", "--note", "all", "--yes", "--json"
     )
@@ -165,18 +165,18 @@ async def test_discard_says_first_what_it_would_close(rig: DeadLetterRig, tiding
     await tidings("dead", "discard", str(dead_letters[0]), "--note", "test data")
     some = await tidings("dead", "discard", "--channel", "email", "--dry-run")
     assert (some.code, some.out.splitlines()[-1]) == (0, "2 dead letters would be discarded.")
-    assert {str(one) in some.out for one in dead_letters[1:]} == {True}
+    assert {str(dead_letter) in some.out for dead_letter in dead_letters[1:]} == {True}
     named = await tidings("dead", "discard", *map(str, dead_letters[:2]), "--dry-run")
     assert (named.code, "1 dead letter would be discarded." in named.out) == (1, True)
     assert f"{dead_letters[0]}: it was discarded already" in named.err
-    told = await tidings(
+    preview = await tidings(
         "dead", "discard", str(dead_letters[1]), "--dry-run", "--note", "x", "--json"
     )
-    assert json.loads(told.out) == {"would_discard": [str(dead_letters[1])], "not_open": []}
+    assert json.loads(preview.out) == {"would_discard": [str(dead_letters[1])], "not_open": []}
     none = await tidings("dead", "discard", "--channel", "sms", "--dry-run")
     assert (none.code, none.out.strip()) == (0, "There is nothing to discard.")
     left = json.loads((await tidings("dead", "list", "--json")).out)
-    assert {one["id"] for one in left} == {str(one) for one in dead_letters[1:]}
+    assert {id["id"] for id in left} == {str(id) for id in dead_letters[1:]}
 
 
 async def test_edit_sets_fields_shows_the_difference_and_replays(
@@ -249,8 +249,8 @@ async def test_edit_quotes_whom_it_is_for_only_where_asked(
 ) -> None:
     id = uuid4()
     (dead_letter,) = await rig.archived(written(id))
-    asked = ("dead", "edit", str(dead_letter), "--file", "-", *(["--reveal"] if reveal else []))
-    done = await tidings(*asked, stdin=written(id, recipient="jane@@example"))
+    command = ("dead", "edit", str(dead_letter), "--file", "-", *(["--reveal"] if reveal else []))
+    done = await tidings(*command, stdin=written(id, recipient="jane@@example"))
     assert done.code == 1
     assert "is not an email address" in done.err
     assert ("jane@@example" in done.err) is reveal
@@ -291,12 +291,12 @@ async def test_who_is_asked_sees_the_dead_letters_that_would_go(
         id = await rig.make_dead_letter()
         (good,) = [row["id"] for row in await rig.dead_letters(12) if row["notification_id"] == id]
     ask = partial(in_a_terminal, 80, "replay", "--all", env=environment_of(rig), typed=b"n\n")
-    code, said = await asyncio.to_thread(ask)
+    code, text = await asyncio.to_thread(ask)
     assert code == 1
-    assert str(good) in said
-    assert said.count("open") == 1
-    assert "11 dead letters can't be replayed" in said
-    assert "Replay 1 dead letter?" in said
+    assert str(good) in text
+    assert text.count("open") == 1
+    assert "11 dead letters can't be replayed" in text
+    assert "Replay 1 dead letter?" in text
 
 
 async def test_what_is_to_be_done_is_said_once_however_many_dead_letters_it_is_true_of(
@@ -344,13 +344,13 @@ async def test_a_page_of_dead_letters_goes_on_where_the_last_one_ended(
     typed = ["dead", "list", "--channel", "email", "-n", "2"]
     for left in (3, 1, 0):
         page = await tidings(*typed)
-        seen += [one for one in dead_letters if one in page.out]
+        seen += [dead_letter for dead_letter in dead_letters if dead_letter in page.out]
         if not left:
             assert page.err == ""
             break
-        (said,) = page.err.splitlines()
-        assert said.startswith(f"{left} more: `tidings dead list --channel email -n 2 --before ")
-        last = said.split("--before ")[1].split("`")[0]
+        (text,) = page.err.splitlines()
+        assert text.startswith(f"{left} more: `tidings dead list --channel email -n 2 --before ")
+        last = text.split("--before ")[1].split("`")[0]
         assert last == seen[-1] or last in page.out
         typed = ["dead", "list", "--channel", "email", "-n", "2", "--before", last[:13]]
     assert sorted(seen) == sorted(dead_letters)
@@ -515,7 +515,7 @@ async def test_show_names_the_producer_and_list_finds_by_recipient_and_by_a_part
     assert as_json["properties"] == set_
     for options in (("--to", "+1555"), ("--id", str(id)[:9]), ("--id", str(id))):
         found = await tidings("dead", "list", "--json", *options)
-        assert [one["notification_id"] for one in json.loads(found.out)] == [str(id)], options
+        assert [row["notification_id"] for row in json.loads(found.out)] == [str(id)], options
     assert json.loads((await tidings("dead", "list", "--json", "--to", "+1556")).out) == []
     wrong = await tidings("dead", "list", "--id", "xyz")
     assert wrong.code == 2
@@ -532,7 +532,9 @@ async def test_the_story_of_what_never_became_a_notification_goes_up_to_its_dead
         await rig.publish(body=written(id, unknown=1, user_id="u1"))
         await rig.publish(body=b"{")
         dead_letters = await rig.dead_letters(2)
-    (dead_letter,) = (one for one in dead_letters if one["notification_id"] == id)
+    (dead_letter,) = (
+        dead_letter for dead_letter in dead_letters if dead_letter["notification_id"] == id
+    )
     for prefix in (str(id), str(id)[:9]):
         shown = await tidings("show", prefix)
         assert shown.code == 0, shown.err
@@ -543,8 +545,10 @@ async def test_the_story_of_what_never_became_a_notification_goes_up_to_its_dead
         assert "ada@example.com" not in shown.out
     as_json = json.loads((await tidings("show", str(id), "--json")).out)
     assert (as_json["id"], as_json["state"]) == (str(id), None)
-    assert [one["reason"] for one in as_json["dead_letters"]] == ["malformed"]
-    (nameless,) = (one for one in dead_letters if one["notification_id"] is None)
+    assert [id["reason"] for id in as_json["dead_letters"]] == ["malformed"]
+    (nameless,) = (
+        dead_letter for dead_letter in dead_letters if dead_letter["notification_id"] is None
+    )
     its_own = await tidings("show", str(nameless["id"])[:8])
     assert its_own.code == 0, its_own.err
     assert "NO NOTIFICATION" in its_own.out
@@ -561,11 +565,11 @@ async def test_show_of_a_dead_letter_s_id_tells_its_notification_s_story(
     id = json.loads(body)["id"]
 
     async def shown(dead_letter: str) -> str:
-        told = await tidings("show", dead_letter[:8])
-        assert told.code == 0, told.err
-        assert id in told.out
-        assert "NO NOTIFICATION" not in told.out
-        return told.out
+        output = await tidings("show", dead_letter[:8])
+        assert output.code == 0, output.err
+        assert id in output.out
+        assert "NO NOTIFICATION" not in output.out
+        return output.out
 
     assert "FAILED" in await shown(str(archived))
     await tidings("dead", "edit", str(archived), "--set", "subject=Mended")
@@ -576,9 +580,9 @@ async def test_show_of_a_dead_letter_s_id_tells_its_notification_s_story(
         replayed = await tidings("replay", mended["id"])
     assert replayed.code == 0, replayed.err
     for dead_letter in (str(archived), mended["id"]):
-        told = await shown(dead_letter)
-        assert "SENT" in told
-        assert f"replayed from dead letter {mended['id']}" in told
+        output = await shown(dead_letter)
+        assert "SENT" in output
+        assert f"replayed from dead letter {mended['id']}" in output
 
 
 async def test_show_tells_of_a_stray_with_the_id_of_a_notification(
@@ -610,15 +614,15 @@ async def test_the_story_of_what_was_mended_tells_the_refusal_the_edit_and_the_r
     assert "SENT" in shown.out
     assert "Another message" not in shown.out
     assert "accepted" not in shown.out
-    told = [
+    history = [
         *("first read", "shop-node", "failed: dead letter: ", "max_retries", "archive"),
         *("· dead letter", "edited: max_retries", "cli "),
         *("queued: replayed from dead letter", "cli ", "attempt 1 of replay 1", "sent"),
     ]
     place = 0
-    for one in told:
-        assert one in shown.out[place:], (one, shown.out)
-        place = shown.out.index(one, place)
+    for line in history:
+        assert line in shown.out[place:], (line, shown.out)
+        place = shown.out.index(line, place)
 
 
 async def test_the_story_names_the_fields_that_were_edited_and_not_their_values(
@@ -737,16 +741,18 @@ async def test_a_replay_in_waves_tells_what_became_of_each(
 async def test_an_edit_that_sends_nothing_says_how_it_is_sent(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:
-    dead_letters = [str(one) for one in await rig.archived(written(), written(), written())]
-    one = await tidings("dead", "edit", dead_letters[0], "--set", "subject=One")
+    dead_letters = [
+        str(dead_letter) for dead_letter in await rig.archived(written(), written(), written())
+    ]
+    edited = await tidings("dead", "edit", dead_letters[0], "--set", "subject=One")
     (new,) = await rig.fetch(
         "SELECT id FROM dead_letters WHERE supersedes = $1", UUID(dead_letters[0])
     )
-    assert one.err == f"Send it: `tidings replay {new['id']}`\n"
+    assert edited.err == f"Send it: `tidings replay {new['id']}`\n"
     two = await tidings("dead", "edit", *dead_letters[1:], "--set", "subject=Two")
     rows = await rig.fetch("SELECT id FROM dead_letters WHERE note = 'edited'")
-    told = {str(row["id"]) for row in rows} - {str(new["id"])}
-    assert set(two.err.removeprefix("Send them: `tidings replay ").rstrip("`\n").split()) == told
+    others = {str(row["id"]) for row in rows} - {str(new["id"])}
+    assert set(two.err.removeprefix("Send them: `tidings replay ").rstrip("`\n").split()) == others
     many = ("dead", "edit", "--channel", "email", "--set", "subject=Three", "--yes")
     assert (await tidings(*many)).err == "Send them: the same command with `--replay`\n"
     assert "Send" not in (await tidings(*many, "--dry-run")).err
@@ -770,9 +776,9 @@ async def test_no_editor_is_opened_for_what_is_no_text(
 async def test_what_is_aborted_says_so_on_a_line_of_its_own(rig: DeadLetterRig) -> None:
     await rig.archived(written())
     ask = partial(in_a_terminal, 80, "replay", "--all", env=environment_of(rig), typed=b"\x04")
-    code, said = await asyncio.to_thread(ask)
+    code, text = await asyncio.to_thread(ask)
     assert code == 1
-    assert "Replay 1 dead letter? [y/N]: \nAborted.\n" in said, said
+    assert "Replay 1 dead letter? [y/N]: \nAborted.\n" in text, text
 
 
 async def test_show_offers_no_replay_of_a_dead_letter_whose_notification_was_sent(

@@ -20,9 +20,9 @@ BOB, EVE = "bob@example.com", "eve@example.com"
 OPEN = DeadLetterFilter(states=(DeadLetterState.OPEN,))
 
 
-def asked(request: SendRequest) -> list[str]:
+def addressees(request: SendRequest) -> list[str]:
     """Whom a channel has to ask: those of whom nothing is settled yet."""
-    settled = {one.address for one in request.recipients if one.settled}
+    settled = {recipient.address for recipient in request.recipients if recipient.settled}
     return [address for address in roles(request.notification) if address not in settled]
 
 
@@ -35,15 +35,15 @@ class Mailboxes:
 
     def __init__(self, states: dict[str, RecipientState]) -> None:
         self.states = states
-        self.asked: list[list[str]] = []
+        self.requests: list[list[str]] = []
 
     def __call__(self, request: SendRequest, _: int) -> Sent:
-        everybody = asked(request)
-        self.asked.append(everybody)
+        everybody = addressees(request)
+        self.requests.append(everybody)
         results = tuple(self._result(request, address) for address in everybody)
-        alike = all(one.state is RecipientState.SENT for one in results)
-        told = () if alike and not request.recipients else results
-        return Sent("smtp:relay", f"Q{len(self.asked)}", "250", recipients=told)
+        alike = all(result.state is RecipientState.SENT for result in results)
+        reported = () if alike and not request.recipients else results
+        return Sent("smtp:relay", f"Q{len(self.requests)}", "250", recipients=reported)
 
     def _result(self, request: SendRequest, address: str) -> RecipientResult:
         state = self.states.get(address, RecipientState.SENT)
@@ -62,7 +62,7 @@ async def test_a_copy_put_off_is_asked_again_alone(rig: DeadLetterRig) -> None:
         mailboxes.states.clear()
         await rig.reaches(id, "sent")
 
-    assert mailboxes.asked == [["ada@example.com", BOB, EVE], [BOB]]
+    assert mailboxes.requests == [["ada@example.com", BOB, EVE], [BOB]]
     attempts = await rig.fetch("SELECT state, reference FROM attempts ORDER BY attempt")
     assert [tuple(row.values()) for row in attempts] == [("retrying", "Q1"), ("sent", "Q2")]
     [row] = await rig.fetch("SELECT reference, reason FROM notifications")
@@ -103,7 +103,7 @@ async def test_a_copy_refused_for_good_is_a_dead_letter_that_names_it(rig: DeadL
         "550 5.1.1",
     )
     assert dead_letter["message"] == "sent; 1 of 2 copies refused: nobody here"
-    assert [one.address for one in named if one.state == "refused"] == [EVE]
+    assert [row.address for row in named if row.state == "refused"] == [EVE]
     assert story is not None
     assert story.recipients == named
     lines = copies(named)
@@ -126,7 +126,7 @@ async def test_the_terminal_names_who_has_not_got_it_and_masks_them(
         assert "b…@example.com" not in shown.out.partition("Body")[0]
         assert EVE in (await tidings(*command, "--reveal")).out
         named = json.loads((await tidings(*command, "--json")).out)["recipients"]
-        assert [one["state"] for one in named] == ["sent", "sent", "refused"]
+        assert [row["state"] for row in named] == ["sent", "sent", "refused"]
     listed = await tidings("dead", "list", "--reason", "copies_refused")
     assert str(dead_letter["id"])[:8] in listed.out
     planned = await tidings("replay", "--reason", "copies_refused", "--dry-run")
@@ -159,7 +159,7 @@ async def test_a_replay_of_a_copys_dead_letter_reaches_only_whom_the_mail_has_no
         assert await rig.state(id) == "sent"
         forced = await rig.replay(DeadLetterFilter(), Plan(watch=10, force=True))
 
-    assert mailboxes.asked[1:] == [[EVE], [EVE], ["ada@example.com", BOB, EVE]]
+    assert mailboxes.requests[1:] == [[EVE], [EVE], ["ada@example.com", BOB, EVE]]
     assert (again.outcomes.failed, again.outcomes.delivered) == (1, 0)
     assert (well.outcomes.failed, well.outcomes.delivered) == (0, 1)
     assert forced.replayed == 1
@@ -181,7 +181,7 @@ async def test_a_mended_copy_is_sent_to_its_new_address_alone(rig: DeadLetterRig
         await rig.replay(OPEN, Plan(watch=10))
         assert await rig.state(id) == "sent"
 
-    assert mailboxes.asked[1:] == [["eva@example.com"]]
+    assert mailboxes.requests[1:] == [["eva@example.com"]]
 
 
 async def test_a_dead_letter_of_a_copy_that_is_closed_leaves_the_mail_as_sent(

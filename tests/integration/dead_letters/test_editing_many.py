@@ -44,9 +44,13 @@ async def test_a_group_is_edited_and_replayed_and_each_dead_letter_is_checked(
     channel = ScriptedChannel()
     async with rig.working(channel):
         done = await tidings(*arguments, *change, "--replay", "--yes", "--json")
-    told = json.loads(done.out)
-    assert (told["edited"], told["unchanged"], told["refused_by_reason"]) == (3, 1, {"moved_on": 1})
-    assert told["replay"]["delivered_again"] == 4
+    output = json.loads(done.out)
+    assert (output["edited"], output["unchanged"], output["refused_by_reason"]) == (
+        3,
+        1,
+        {"moved_on": 1},
+    )
+    assert output["replay"]["delivered_again"] == 4
     assert done.code == 1
     assert {request.notification.locale for request in channel.requests} == {"de"}
     (rows,) = await rig.fetch("SELECT count(*) AS n FROM dead_letters WHERE state = 'superseded'")
@@ -69,7 +73,7 @@ async def test_an_edit_that_makes_a_dead_letter_unreadable_leaves_it_as_it_was(
 
 
 async def test_nothing_is_edited_by_mistake(tidings: Tidings) -> None:
-    for arguments, said in (
+    for arguments, text in (
         ((), "ids or filters"),
         (("--channel", "email"), "--set or --unset"),
         (("--fingerprint", ""), "is empty"),
@@ -79,7 +83,7 @@ async def test_nothing_is_edited_by_mistake(tidings: Tidings) -> None:
     ):
         refused = await tidings("dead", "edit", *arguments)
         assert refused.code == 2, refused
-        assert said in refused.err
+        assert text in refused.err
 
 
 async def test_the_difference_of_one_dead_letter_gives_nobody_away_unless_asked(
@@ -111,7 +115,7 @@ async def test_an_interrupted_edit_tells_how_far_it_came(rig: DeadLetterRig) -> 
             assert not editing.has_ended, editing.err
         editing.signal(signal.SIGINT)
         assert await editing.ended() in {0, 130}
-        told = json.loads(editing.out)
+        output = json.loads(editing.out)
     (row,) = await rig.fetch("SELECT count(*) AS n FROM dead_letters WHERE state = 'superseded'")
-    assert told["edited"] == row["n"]
-    assert told["edited"] + told["left_alone"] == 4503
+    assert output["edited"] == row["n"]
+    assert output["edited"] + output["left_alone"] == 4503

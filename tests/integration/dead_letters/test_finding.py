@@ -95,9 +95,9 @@ async def test_a_dead_letter_is_named_by_a_few_digits_or_by_its_notification(
             (whole[-6:], [dead_letter]),
         ):
             wanted = DeadLetterFilter(id_prefix=IdPrefix.parse(digits))
-            assert [one.id for one in await ledger.dead_letters.search.list(wanted, 9)] == found, (
-                digits
-            )
+            assert [
+                dead_letter.id for dead_letter in await ledger.dead_letters.search.list(wanted, 9)
+            ] == found, digits
 
 
 async def test_what_means_several_dead_letters_is_refused_with_their_ids(

@@ -66,10 +66,13 @@ async def test_what_is_published_is_what_the_producer_wrote_and_when_it_was_firs
 
 async def test_two_replays_at_once_publish_each_dead_letter_once(rig: DeadLetterRig) -> None:
     await rig.archived(*(written() for _ in range(60)))
-    one, other = await asyncio.gather(rig.replay(OPEN), rig.replay(OPEN))
-    assert one.replayed + other.replayed == 60
-    assert one.taken + other.taken + one.replayed + other.replayed == one.chosen + other.chosen
-    assert not one.refused
+    dead_letter, other = await asyncio.gather(rig.replay(OPEN), rig.replay(OPEN))
+    assert dead_letter.replayed + other.replayed == 60
+    assert (
+        dead_letter.taken + other.taken + dead_letter.replayed + other.replayed
+        == dead_letter.chosen + other.chosen
+    )
+    assert not dead_letter.refused
     assert not other.refused
     assert await rig.depth(NORMAL) == 60
 
@@ -110,7 +113,7 @@ async def test_a_batch_begun_again_after_its_reply_was_lost_is_still_its_own(
         )
     assert len(first.dispatches) == 2
     assert (again.dispatches, again.later, again.not_replayed) == ((), 2, ())
-    assert [one.taken for one in other.not_replayed] == [True, True]
+    assert [refusal.taken for refusal in other.not_replayed] == [True, True]
 
 
 async def test_a_confirm_that_was_not_recorded_is_made_up_for(rig: DeadLetterRig) -> None:
@@ -281,7 +284,11 @@ async def test_a_dead_letter_with_other_content_takes_its_notification_s_place_o
         await rig.reaches(id, "failed")
         await rig.publish("emial.high", id=str(id), subject="two")
         dead_letters = await rig.dead_letters(2)
-        (stray,) = (one["id"] for one in dead_letters if one["reason"] == "unroutable")
+        (stray,) = (
+            dead_letter["id"]
+            for dead_letter in dead_letters
+            if dead_letter["reason"] == "unroutable"
+        )
         for wanted in (OPEN, DeadLetterFilter(reason=Reason.UNROUTABLE)):
             summary = await rig.replay(wanted, Plan(watch=10))
             (refused,) = summary.refused
@@ -289,11 +296,11 @@ async def test_a_dead_letter_with_other_content_takes_its_notification_s_place_o
                 str(stray),
                 Refusal.OTHER_CONTENT,
             )
-        assert [one.content.subject for one in channel.requests] == ["one", "one"]
+        assert [request.content.subject for request in channel.requests] == ["one", "one"]
         only = DeadLetterFilter(ids=(UUID(str(stray)),))
         forced = await rig.replay(only, Plan(force=True, watch=10))
     assert forced.outcomes.delivered == 1
-    assert [one.content.subject for one in channel.requests] == ["one", "one", "two"]
+    assert [request.content.subject for request in channel.requests] == ["one", "one", "two"]
 
 
 async def test_a_dead_letter_that_is_only_written_otherwise_is_its_notification_s(
@@ -308,7 +315,11 @@ async def test_a_dead_letter_that_is_only_written_otherwise_is_its_notification_
         await rig.dead_letters()
         await rig.publish("emial.high", body=otherwise)
         dead_letters = await rig.dead_letters(2)
-        (stray,) = (one["id"] for one in dead_letters if one["reason"] == "unroutable")
+        (stray,) = (
+            dead_letter["id"]
+            for dead_letter in dead_letters
+            if dead_letter["reason"] == "unroutable"
+        )
         summary = await rig.replay(DeadLetterFilter(ids=(UUID(str(stray)),)), Plan(watch=10))
     assert (list(summary.refused), summary.outcomes.delivered) == ([], 1)
 
@@ -352,9 +363,9 @@ async def test_what_was_perhaps_delivered_is_left_to_a_person(rig: DeadLetterRig
         select = ledger.dead_letters.search.select
         bulk = await select(OPEN)
         assert (len(bulk.dead_letters), bulk.uncertain) == (1, 1)
-        asked = await select(DeadLetterFilter(reason=Reason.OUTCOME_UNKNOWN))
-        assert (len(asked.dead_letters), asked.uncertain) == (1, 0)
-        named = await select(DeadLetterFilter(ids=(asked.dead_letters[0].id,)))
+        selection = await select(DeadLetterFilter(reason=Reason.OUTCOME_UNKNOWN))
+        assert (len(selection.dead_letters), selection.uncertain) == (1, 0)
+        named = await select(DeadLetterFilter(ids=(selection.dead_letters[0].id,)))
         assert len(named.dead_letters) == 1
 
 
@@ -373,8 +384,8 @@ async def test_what_would_expire_again_is_left_out(rig: DeadLetterRig) -> None:
             return (len(selection.dead_letters), selection.too_late) == (1, 2)
 
         await eventually(left_out)
-        asked = await ledger.dead_letters.search.select(DeadLetterFilter(reason=Reason.EXPIRED))
-        assert len(asked.dead_letters) == 1
+        by_reason = await ledger.dead_letters.search.select(DeadLetterFilter(reason=Reason.EXPIRED))
+        assert len(by_reason.dead_letters) == 1
 
 
 async def test_a_dead_letter_that_is_not_due_yet_waits_for_its_time(rig: DeadLetterRig) -> None:
@@ -463,7 +474,9 @@ async def _in_the_ledger(rig: DeadLetterRig, count: int) -> None:
             )
         for start in range(0, count, 200):
             some = dead_letters[start : start + 200]
-            await ledger.dead_letters.archiving.store([policies.request(one) for one in some])
+            await ledger.dead_letters.archiving.store(
+                [policies.request(dead_letter) for dead_letter in some]
+            )
 
 
 def _always(error: Exception) -> Callable[[SendRequest, int], Exception]:

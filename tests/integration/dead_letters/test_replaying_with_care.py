@@ -106,5 +106,5 @@ async def test_an_interrupted_wait_for_what_becomes_of_it_tells_what_is_known(
             assert not replay.has_ended, replay.err
         replay.signal(signal.SIGINT)
         assert await replay.ended() == 130
-        told = json.loads(replay.out)
-    assert (told["replayed"], told["under_way"], told["stopped"]) == (1, 1, "interrupted")
+        output = json.loads(replay.out)
+    assert (output["replayed"], output["under_way"], output["stopped"]) == (1, 1, "interrupted")

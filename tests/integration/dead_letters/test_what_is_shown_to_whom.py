@@ -50,8 +50,8 @@ async def hostile(rig: DeadLetterRig, tmp_path: Path) -> list[str]:
         "provider_attempts",
         "channel_orders",
     ):
-        for one in await rig.fetch(TEXTS, table):
-            await rig.fetch(f"UPDATE {table} SET {one['column_name']} = $1", HOSTILE)  # noqa: S608  # names of the catalogue
+        for column in await rig.fetch(TEXTS, table):
+            await rig.fetch(f"UPDATE {table} SET {column['column_name']} = $1", HOSTILE)  # noqa: S608  # names of the catalogue
     await rig.fetch(
         "UPDATE dead_letters SET properties = jsonb_build_object('app_id', $1::text, 'user_id', $1::text, "
         "'type', $1::text, 'timestamp', $1::text, 'correlation_id', $1::text)",
@@ -108,20 +108,20 @@ async def test_no_field_of_any_command_steers_the_terminal(
     ]
     revealed = [
         ("show", notification, "--reveal"),
-        *(("dead", "show", one, "--reveal") for one in dead_letters),
+        *(("dead", "show", dead_letter, "--reveal") for dead_letter in dead_letters),
     ]
 
     async def shown(typed: tuple[str, ...]) -> str:
         shown = await tidings(*typed, COLUMNS="60")
-        said = shown.out + shown.err
-        assert "Traceback" not in said, (typed, said[-2000:])
-        assert not STEERING & set(said), typed
-        for line in said.splitlines():
+        output = shown.out + shown.err
+        assert "Traceback" not in output, (typed, output[-2000:])
+        assert not STEERING & set(output), typed
+        for line in output.splitlines():
             assert not line.startswith((FORGED, PADDED)), (typed, line)
             assert "--reveal" in typed or not line.lstrip().startswith(FORGED), (typed, line)
         if "--json" in typed:
             json.loads(shown.out)
-        return said.replace("\n", "")
+        return output.replace("\n", "")
 
     as_json = [(*typed, "--json") for typed in shows]
     for some in batched([*shows, *as_json, *revealed, *refuses], 6):

@@ -45,7 +45,7 @@ def user_of(rig: DeadLetterRig) -> str:
     return URL(rig.settings.broker.urls[0]).user or "guest"
 
 
-def told(dead_letter: Mapping[str, object]) -> dict[str, str]:
+def publication(dead_letter: Mapping[str, object]) -> dict[str, str]:
     found: dict[str, str] = json.loads(str(dead_letter["properties"]))
     return found
 
@@ -64,9 +64,12 @@ async def test_a_worker_s_dead_letter_has_them_after_retries_too(rig: DeadLetter
         assert dead_letter["attempts"] == 2
         await publish(rig, b"{", "email.low", user_id=user)
         dead_letters = await rig.dead_letters(2)
-    assert [told(one) for one in dead_letters] == [{**KEPT, "user_id": user}] * 2
+    assert [publication(dead_letter) for dead_letter in dead_letters] == [
+        {**KEPT, "user_id": user}
+    ] * 2
     assert all(
-        "x-tidings-properties" not in json.loads(str(one["headers"])) for one in dead_letters
+        "x-tidings-properties" not in json.loads(str(dead_letter["headers"]))
+        for dead_letter in dead_letters
     )
 
 
@@ -77,8 +80,11 @@ async def test_what_rabbitmq_gives_up_or_leads_here_has_its_own(rig: DeadLetterR
     await (await queue.get()).reject(requeue=False)
     async with rig.archiving():
         dead_letters = await rig.dead_letters(2)
-    assert {str(one["reason"]) for one in dead_letters} == {"unroutable", "rejected"}
-    assert [told(one) for one in dead_letters] == [KEPT] * 2
+    assert {str(dead_letter["reason"]) for dead_letter in dead_letters} == {
+        "unroutable",
+        "rejected",
+    }
+    assert [publication(dead_letter) for dead_letter in dead_letters] == [KEPT] * 2
 
 
 async def test_what_died_of_its_own_expiration_says_so(rig: DeadLetterRig) -> None:
@@ -91,7 +97,7 @@ async def test_what_died_of_its_own_expiration_says_so(rig: DeadLetterRig) -> No
     assert "its own AMQP expiration of 50ms ran out in tidings.email.low" in str(
         dead_letter["message"]
     )
-    assert told(dead_letter) == {**KEPT, "expiration": "50"}
+    assert publication(dead_letter) == {**KEPT, "expiration": "50"}
 
 
 async def test_what_a_policy_let_expire_in_its_lane_says_that_instead(rig: DeadLetterRig) -> None:
@@ -114,7 +120,10 @@ async def test_what_fails_again_after_a_replay_or_waited_for_its_time_still_has_
         (first,) = await rig.dead_letters()
         await rig.replay(DeadLetterFilter(ids=(first["id"],)))  # type: ignore[arg-type]
         dead_letters = await rig.dead_letters(2)
-    assert [(one["epoch"], told(one)) for one in dead_letters] == [(0, KEPT), (1, KEPT)]
+    assert [(dead_letter["epoch"], publication(dead_letter)) for dead_letter in dead_letters] == [
+        (0, KEPT),
+        (1, KEPT),
+    ]
 
 
 async def test_what_is_edited_keeps_them(rig: DeadLetterRig) -> None:
@@ -126,15 +135,15 @@ async def test_what_is_edited_keeps_them(rig: DeadLetterRig) -> None:
         await ledger.dead_letters.editing.supersede(
             row["id"], body, expires_at=lambda _: None, actor="test"
         )  # type: ignore[arg-type]
-    assert [told(one) for one in await rig.dead_letters(2)] == [KEPT] * 2
+    assert [publication(dead_letter) for dead_letter in await rig.dead_letters(2)] == [KEPT] * 2
 
 
 @pytest.mark.parametrize("edited", [True, False])
 async def test_what_is_mended_or_led_back_is_as_it_was_published(
     rig: DeadLetterRig, edited: bool
 ) -> None:
-    said = datetime.now(UTC).replace(microsecond=7_000) - timedelta(seconds=90)
-    headers = {"timestamp_in_ms": round(said.timestamp() * 1000), "traceparent": TRACE}
+    published = datetime.now(UTC).replace(microsecond=7_000) - timedelta(seconds=90)
+    headers = {"timestamp_in_ms": round(published.timestamp() * 1000), "traceparent": TRACE}
     id, channel = uuid4(), ScriptedChannel()
     async with rig.archiving(), rig.working(channel):
         body, key = (written(id, recipent="a"), "email.low") if edited else (written(id), "e.low")
@@ -149,21 +158,21 @@ async def test_what_is_mended_or_led_back_is_as_it_was_published(
         await rig.replay(DeadLetterFilter(ids=(mended,)))
         await rig.reaches(id, "sent")
     (stored,) = await rig.fetch("SELECT accepted_at, time_source FROM notifications")
-    assert stored == {"accepted_at": said, "time_source": "producer"}
+    assert stored == {"accepted_at": published, "time_source": "producer"}
     failed, *_ = await rig.fetch("SELECT at, after FROM transitions ORDER BY at")
     assert failed == {"at": dead_letter["dead_lettered_at"], "after": "failed"}
-    (sent,) = (one.attempt for one in channel.requests)
-    assert (sent.first_seen, sent.traceparent) == (said, TRACE)
+    (sent,) = (request.attempt for request in channel.requests)
+    assert (sent.first_seen, sent.traceparent) == (published, TRACE)
 
 
-@pytest.mark.parametrize("said", ["2026-01-02T03:04:05", "yesterday", "9999-12-31T23:59:59-14:00"])
+@pytest.mark.parametrize("text", ["2026-01-02T03:04:05", "yesterday", "9999-12-31T23:59:59-14:00"])
 async def test_what_no_time_can_be_made_of_counts_from_when_its_dead_letter_came(
-    rig: DeadLetterRig, said: str
+    rig: DeadLetterRig, text: str
 ) -> None:
     await publish(rig, written(), "e.low")
     async with rig.archiving():
         (dead_letter,) = await rig.dead_letters()
-    await rig.fetch("UPDATE dead_letters SET properties = $1", json.dumps({"timestamp": said}))
+    await rig.fetch("UPDATE dead_letters SET properties = $1", json.dumps({"timestamp": text}))
     await rig.replay(DeadLetterFilter())
     (stored,) = await rig.fetch("SELECT accepted_at, time_source FROM notifications")
     assert stored == {"accepted_at": dead_letter["dead_lettered_at"], "time_source": "read"}
@@ -186,7 +195,9 @@ async def test_what_can_t_be_read_is_found_by_whom_it_is_about(
         await rig.publish(key, body=body)
         await rig.publish(body=written(recipent="somebody else"))
         dead_letters = await rig.dead_letters(2)
-    (dead_letter,) = (one for one in dead_letters if str(one["notification_id"]) == id)
+    (dead_letter,) = (
+        dead_letter for dead_letter in dead_letters if str(dead_letter["notification_id"]) == id
+    )
     assert (dead_letter["channel"], dead_letter["recipient"], dead_letter["category"]) == (
         "sms",
         "+1555",
@@ -221,7 +232,9 @@ async def test_a_retry_that_can_t_be_read_any_more_ends_its_notification(
     async with rig.archiving(), rig.working(ScriptedChannel()):
         dead_letters = await rig.dead_letters()
         await eventually(lambda: _is(rig, "failed"))
-    assert [(one["notification_id"], one["reason"]) for one in dead_letters] == [(id, "malformed")]
+    assert [
+        (dead_letter["notification_id"], dead_letter["reason"]) for dead_letter in dead_letters
+    ] == [(id, "malformed")]
 
 
 async def _is(rig: DeadLetterRig, state: str) -> bool:

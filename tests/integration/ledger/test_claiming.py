@@ -149,7 +149,7 @@ async def test_answers_come_in_the_order_of_the_requests(ledger: LedgerRig) -> N
     await ledger.put(known, State.SENT)
     await ledger.put(held, State.SENDING)
     answers = await ledger.claim(*map(request_of, (held, new, known, held)))
-    assert [type(one) for one in answers] == [Held, Claimed, Finished, Held]
+    assert [type(answer) for answer in answers] == [Held, Claimed, Finished, Held]
 
 
 async def test_an_empty_batch_has_no_answers(ledger: LedgerRig) -> None:
@@ -503,9 +503,9 @@ async def test_workers_with_the_same_keys_agree_on_who_is_first(
         )
     )
     winners = Counter(
-        one.notification.idempotency_key
+        attempt.notification.idempotency_key
         for group, answers in zip(groups, batches, strict=True)
-        for one, claim in zip(group, answers, strict=True)
+        for attempt, claim in zip(group, answers, strict=True)
         if isinstance(claim, Claimed)
     )
     assert winners == Counter(f"key-{number}" for number in range(50))
@@ -573,8 +573,8 @@ async def test_of_many_that_find_a_key_free_at_once_one_gets_it(
     first = keyed(key)
     await ledger.put(first, State.FAILED)
     others = [keyed(key) for _ in range(8)]
-    answers = await asyncio.gather(*(ledger.claim(request_of(one)) for one in others))
-    assert [one for (one,) in answers].count(Claimed()) == 1
+    answers = await asyncio.gather(*(ledger.claim(request_of(other)) for other in others))
+    assert [attempt for (attempt,) in answers].count(Claimed()) == 1
 
 
 async def test_a_key_is_not_taken_from_a_holder_that_is_being_replayed(
@@ -621,7 +621,7 @@ async def test_repeats_of_every_kind_in_a_batch_have_their_own_answers(
     batch = [plain, scheduled, key] * 3
     answers = await ledger.claim(*map(request_of, batch))
     assert answers[:3] == [Claimed(), Scheduled(due), Claimed()]
-    assert [type(one) for one in answers[3:]] == [Held, Finished, Held] * 2
+    assert [type(answer) for answer in answers[3:]] == [Held, Finished, Held] * 2
 
 
 def chunks(items: Sequence[Attempt], size: int) -> list[Sequence[Attempt]]:
@@ -638,16 +638,16 @@ async def test_two_workers_claiming_the_same_two_thousand_share_them_without_a_d
         for chunk in chunks(shuffled, 200):
             answers = await ledger.claim(*map(request_of, chunk), worker=worker)
             pairs = zip(chunk, answers, strict=True)
-            mine += [one.id for one, claim in pairs if isinstance(claim, Claimed)]
+            mine += [attempt.id for attempt, claim in pairs if isinstance(claim, Claimed)]
         return mine
 
-    one, other = await asyncio.gather(work("worker a"), work("worker b"))
+    other, other = await asyncio.gather(work("worker a"), work("worker b"))
     assert Counter(one + other) == Counter(attempt.id for attempt in attempts)
 
 
 async def test_expired_leases_of_a_crowd_are_taken_over_once_each(ledger: LedgerRig) -> None:
     attempts = [attempt_of() for _ in range(300)]
-    await ledger.claim(*(request_of(one, lease=-1.0) for one in attempts))
+    await ledger.claim(*(request_of(attempt, lease=-1.0) for attempt in attempts))
     batches = await asyncio.gather(
         *(ledger.claim(*map(request_of, random.sample(attempts, 300))) for _ in range(4))
     )
@@ -657,9 +657,9 @@ async def test_expired_leases_of_a_crowd_are_taken_over_once_each(ledger: Ledger
 
 async def test_through_the_ledger_many_callers_share_statements(shared_database_url: str) -> None:
     attempts = [attempt_of() for _ in range(500)]
-    ids = [one.id for one in attempts]
+    ids = [attempt.id for attempt in attempts]
     async with PostgresLedger(settings_of(shared_database_url), actor="worker a") as ledger:
-        answers = await asyncio.gather(*(ledger.claim(request_of(one)) for one in attempts))
+        answers = await asyncio.gather(*(ledger.claim(request_of(attempt)) for attempt in attempts))
         async with ledger.database.connection() as connection:
             moments = await connection.fetchval(
                 "SELECT count(DISTINCT updated_at) FROM notifications WHERE id = ANY($1)", ids
@@ -705,7 +705,8 @@ async def test_a_poisoned_request_fails_alone(shared_database_url: str) -> None:
     fine = [attempt_of() for _ in range(5)]
     async with PostgresLedger(settings_of(shared_database_url), actor="worker a") as ledger:
         answers = await asyncio.gather(
-            *(ledger.claim(request_of(one)) for one in [*fine, poison]), return_exceptions=True
+            *(ledger.claim(request_of(attempt)) for attempt in [*fine, poison]),
+            return_exceptions=True,
         )
     assert answers[:-1] == [Claimed()] * 5
     assert isinstance(answers[-1], LedgerRefused)
@@ -729,7 +730,8 @@ async def test_a_claim_whose_worker_was_cancelled_meanwhile_is_given_back(
         async with ledger.database.transaction() as blocking:
             await blocking.execute("SELECT FROM notifications WHERE id = $1 FOR UPDATE", blocked.id)
             tasks = [
-                asyncio.ensure_future(worker.claim(request_of(one))) for one in (attempt, blocked)
+                asyncio.ensure_future(worker.claim(request_of(attempt)))
+                for attempt in (attempt, blocked)
             ]
             await waits_for_a_lock(ledger)
             tasks[0].cancel()

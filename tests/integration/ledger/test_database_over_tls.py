@@ -67,9 +67,9 @@ async def refusal(url: str) -> str:
             pass
     with pytest.raises(LedgerUnavailable) as command:
         await migrate(url)
-    said = str(role.value).partition(": ")[2]
-    assert str(command.value).endswith(said)
-    return said
+    message = str(role.value).partition(": ")[2]
+    assert str(command.value).endswith(message)
+    return message
 
 
 async def test_a_certificate_from_the_given_authority_is_verified_and_used(
@@ -109,8 +109,8 @@ async def test_a_server_on_this_machine_need_not_prove_who_it_is(encrypted: str)
 
 
 async def test_a_server_without_tls_is_told_with_both_ways_out(postgresql_url: str) -> None:
-    said = await refusal(elsewhere(postgresql_url))
-    assert "turn it on there, or add sslmode=disable to TIDINGS_DATABASE_URL" in said
+    message = await refusal(elsewhere(postgresql_url))
+    assert "turn it on there, or add sslmode=disable to TIDINGS_DATABASE_URL" in message
 
 
 async def test_an_authority_that_can_not_be_read_is_told_by_where_it_is_named() -> None:

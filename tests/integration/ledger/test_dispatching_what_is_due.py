@@ -51,7 +51,7 @@ async def falls_due(ledger: LedgerRig, *ids: UUID, ago: float = 1.0) -> None:
 
 async def taken(ledger: LedgerRig, limit: int = 100, lease: float = 30.0) -> list[UUID]:
     dispatches = await ledger.outbox.take(limit, actor="scheduler", lease=lease)
-    return [one.id for one in dispatches]
+    return [entry.id for entry in dispatches]
 
 
 async def test_what_is_not_due_stays(ledger: LedgerRig) -> None:
@@ -78,15 +78,15 @@ async def test_what_was_due_first_goes_first_and_no_more_than_asked_for(
     attempts = [await stored(ledger) for _ in range(5)]
     for age, attempt in enumerate(attempts):
         await falls_due(ledger, attempt.id, ago=10.0 - age)
-    assert set(await taken(ledger, limit=3)) == {one.id for one in attempts[:3]}
-    assert set(await taken(ledger, limit=3)) == {one.id for one in attempts[3:]}
+    assert set(await taken(ledger, limit=3)) == {attempt.id for attempt in attempts[:3]}
+    assert set(await taken(ledger, limit=3)) == {attempt.id for attempt in attempts[3:]}
 
 
 async def test_no_more_bytes_are_taken_at_once_than_fit_in_memory(ledger: LedgerRig) -> None:
     attempts = [await stored(ledger) for _ in range(6)]
     for age, attempt in enumerate(attempts):
         await falls_due(ledger, attempt.id, ago=10.0 - age)
-    large, ids = HEAVIEST // 2, [one.id for one in attempts]
+    large, ids = HEAVIEST // 2, [attempt.id for attempt in attempts]
     for id_ in (ids[0], ids[1], ids[2]):
         await ledger.execute(
             "UPDATE notifications SET body = convert_to(repeat('x', $2), 'UTF8') WHERE id = $1",
@@ -118,7 +118,7 @@ async def test_two_schedulers_at_once_take_disjoint_sets_and_together_all(
     due = due_in(3600).isoformat()
     attempts = [attempt_of(scheduled_at=due) for _ in range(500)]
     await ledger.claim(*map(request_of, attempts))
-    ids = [one.id for one in attempts]
+    ids = [attempt.id for attempt in attempts]
     await falls_due(ledger, *ids)
 
     async def work() -> list[UUID]:
@@ -135,12 +135,12 @@ async def test_two_schedulers_at_once_take_disjoint_sets_and_together_all(
 async def test_what_another_has_under_lock_is_skipped_and_not_waited_for(
     ledger: LedgerRig,
 ) -> None:
-    one, other = await stored(ledger), await stored(ledger)
-    await falls_due(ledger, one.id, other.id)
+    attempt, other = await stored(ledger), await stored(ledger)
+    await falls_due(ledger, attempt.id, other.id)
     async with ledger.database.transaction() as connection, asyncio.timeout(5):
-        await connection.execute("SELECT FROM notifications WHERE id = $1 FOR UPDATE", one.id)
+        await connection.execute("SELECT FROM notifications WHERE id = $1 FOR UPDATE", attempt.id)
         assert await taken(ledger) == [other.id]
-    assert await taken(ledger) == [one.id]
+    assert await taken(ledger) == [attempt.id]
 
 
 async def test_what_was_taken_and_not_confirmed_is_due_again_after_the_lease(
@@ -187,8 +187,8 @@ async def due_against_the_order_of_ids(ledger: LedgerRig) -> list[OutboxEntry]:
     await falls_due(ledger, larger, ago=2.0)
     await falls_due(ledger, smaller, ago=1.0)
     dispatches = await ledger.outbox.take(100, actor="one")
-    assert {one.id for one in dispatches} == {smaller, larger}
-    return sorted(dispatches, key=lambda one: one.id, reverse=True)
+    assert {entry.id for entry in dispatches} == {smaller, larger}
+    return sorted(dispatches, key=lambda entry: entry.id, reverse=True)
 
 
 LOCK = "SELECT FROM notifications WHERE id = $1 FOR UPDATE NOWAIT"
@@ -196,7 +196,7 @@ LOCK = "SELECT FROM notifications WHERE id = $1 FOR UPDATE NOWAIT"
 
 async def test_holding_waits_for_nobody_who_has_one_of_them(ledger: LedgerRig) -> None:
     dispatches = await due_against_the_order_of_ids(ledger)
-    larger, smaller = (one.id for one in dispatches)
+    larger, smaller = (entry.id for entry in dispatches)
     before = [(await ledger.row(id))["dispatch_at"] for id in (larger, smaller)]
     async with ledger.database.transaction() as claiming:
         await claiming.execute(LOCK, smaller)
@@ -209,7 +209,7 @@ async def test_holding_waits_for_nobody_who_has_one_of_them(ledger: LedgerRig) -
 
 async def test_a_confirm_waits_with_nothing_that_others_wait_for(ledger: LedgerRig) -> None:
     dispatches = await due_against_the_order_of_ids(ledger)
-    larger, smaller = (one.id for one in dispatches)
+    larger, smaller = (entry.id for entry in dispatches)
     async with ledger.database.transaction() as claiming:
         await claiming.execute(LOCK, smaller)
         confirming = asyncio.create_task(ledger.outbox.dispatched(dispatches))

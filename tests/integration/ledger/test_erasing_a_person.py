@@ -214,8 +214,8 @@ async def test_retention_is_shown_counted_and_run_by_hand(backend: Backend, rig:
     )
     view = await show(backend)
     assert view.period == 30 * 86_400
-    assert [one.since is None for one in view.places] == [False, False, False, True]
-    assert all(one.size > 0 for one in view.places)
+    assert [partition.since is None for partition in view.places] == [False, False, False, True]
+    assert all(partition.size > 0 for partition in view.places)
     [rehearsed] = await rehearse(backend)
     assert (rehearsed.name, rehearsed.stored, rehearsed.deleted) == ("notifications_default", 1, 1)
     await backend.ledger.processes.say(scheduler(keeping=365 * 86_400.0))
@@ -226,7 +226,7 @@ async def test_retention_is_shown_counted_and_run_by_hand(backend: Backend, rig:
     await rig.execute("DELETE FROM processes")
     await backend.ledger.processes.say(scheduler(keeping=30 * 86_400.0))
     assert await prepare(backend) == ("for 30d", [rehearsed])
-    assert [one.deleted for one in await run(backend, ACTOR)] == [1, 0]
+    assert [step.deleted for step in await run(backend, ACTOR)] == [1, 0]
     began, ended = await rig.fetch("SELECT * FROM operator_actions ORDER BY id")
     assert (began["actor"], began["action"]) == (str(ACTOR), "retention run")
     assert '{"*": 2592000.0}' in began["details"]

@@ -197,8 +197,8 @@ async def test_a_lock_that_was_waited_for_in_vain_says_nothing_of_the_server(
 
 
 async def wait_for_a_lock_in_vain(database: Database) -> None:
-    async with database.transaction() as one, database.transaction() as other:
-        await one.execute("LOCK TABLE notifications")
+    async with database.transaction() as attempt, database.transaction() as other:
+        await attempt.execute("LOCK TABLE notifications")
         await other.execute("SET LOCAL lock_timeout = '50ms'")
         await other.execute("LOCK TABLE notifications")
 

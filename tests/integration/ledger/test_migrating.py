@@ -91,8 +91,8 @@ async def test_several_processes_at_once_migrate_once(empty_database_url: str) -
         for _ in range(3)
     ]
     async with asyncio.timeout(60):
-        said = [(await process.communicate())[0] for process in processes]
-    assert said == [f"{LATEST}\n".encode()] * 3
+        outputs = [(await process.communicate())[0] for process in processes]
+    assert outputs == [f"{LATEST}\n".encode()] * 3
 
 
 async def test_the_tables_of_a_newer_tidings_are_left_alone(

@@ -74,10 +74,12 @@ async def test_a_table_that_stays_locked_leaves_whole_versions_and_is_told_with_
         process = await report.fetchval("SELECT pg_backend_pid()")
         with pytest.raises(LedgerUnavailable) as caught:
             await migrate(empty_database_url, patience=0)
-    said = str(caught.value)
-    assert f"process {process} (nightly report, idle in transaction, in a transaction for" in said
-    assert f"the tables are at version 0006, and {LATEST} is needed" in said
-    assert "run `tidings migrate` again" in said
+    message = str(caught.value)
+    assert (
+        f"process {process} (nightly report, idle in transaction, in a transaction for" in message
+    )
+    assert f"the tables are at version 0006, and {LATEST} is needed" in message
+    assert "run `tidings migrate` again" in message
     assert (await migration_state(empty_database_url)).current == "0006"
     async with session(empty_database_url) as connection:
         assert await connection.fetchval(HAS_COLUMN, "dead_letters", "properties") == 0

@@ -38,7 +38,7 @@ async def stand(ledger: LedgerRig, attempt: Attempt, changed: str) -> None:
 
 
 async def claim(ledger: LedgerRig, *attempts: Attempt) -> list[object]:
-    return list(await ledger.claim(*(request_of(one) for one in attempts)))
+    return list(await ledger.claim(*(request_of(attempt) for attempt in attempts)))
 
 
 async def test_other_content_is_noted_with_its_hash_and_its_producer_and_not_sent(
@@ -49,9 +49,9 @@ async def test_other_content_is_noted_with_its_hash_and_its_producer_and_not_sen
     other = published(body_of(id=id, subject="Another"), app_id="shop", user_id="guest")
     assert await claim(ledger, first) == [Claimed()]
     assert await claim(ledger, other) == [Finished(State.SENDING)]
-    (said,) = await notes(ledger, first)
-    assert said.startswith(f"{PUBLISHED_AGAIN} by app_id 'shop', user_id 'guest': sha256 ")
-    assert said.endswith("the other content is not sent")
+    (note,) = await notes(ledger, first)
+    assert note.startswith(f"{PUBLISHED_AGAIN} by app_id 'shop', user_id 'guest': sha256 ")
+    assert note.endswith("the other content is not sent")
     assert (await ledger.row(first.id))["body"] == first.body
 
 
@@ -123,8 +123,8 @@ async def test_a_known_id_is_not_taken_over_however_it_stands(
     assert isinstance(answer, Finished)
     after = await ledger.row(first.id)
     assert {name: after[name] for name in before} == dict(before)
-    (said,) = await notes(ledger, first)
-    assert said.endswith("the other content is not sent")
+    (note,) = await notes(ledger, first)
+    assert note.endswith("the other content is not sent")
 
 
 async def test_ours_from_before_an_edit_is_no_conflict(ledger: LedgerRig) -> None:

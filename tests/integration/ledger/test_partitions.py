@@ -59,9 +59,9 @@ async def test_a_new_ledger_puts_each_notification_where_its_id_belongs(database
     ahead, past = id_at(TODAY + timedelta(weeks=1)), id_at(TODAY - timedelta(weeks=9))
     async with PostgresDatabase(settings_of(database_url)) as database:
         rig = LedgerRig(database)
-        attempts = [attempt_of(id=one) for one in (other, ours, ahead, past)]
-        claimed = await rig.claim(*(request_of(one, "t") for one in attempts))
-        recorded = await rig.records.record([record_of(one, "t", SENT) for one in attempts])
+        attempts = [attempt_of(id=id) for id in (other, ours, ahead, past)]
+        claimed = await rig.claim(*(request_of(attempt, "t") for attempt in attempts))
+        recorded = await rig.records.record([record_of(attempt, "t", SENT) for attempt in attempts])
         places = {row["id"]: row["place"] for row in await rig.fetch(WHERE)}
         [same] = await rig.fetch(
             "SELECT count(*) FROM attempts a JOIN notifications n ON n.id = a.notification_id"
@@ -157,7 +157,7 @@ async def test_what_is_stored_ahead_of_its_week_moves_into_its_partition(
     async with PostgresDatabase(settings_of(empty_database_url)) as database:
         made = await Partitions(database).add_missing(TODAY.date())
         again = await Partitions(database).add_missing(TODAY.date())
-    assert {(one.since, one.until) for one in made} == AHEAD
+    assert {(partition.since, partition.until) for partition in made} == AHEAD
     assert again == []
     places = {row["id"]: row["place"] for row in await connection.fetch(WHERE)}
     assert places == {now: "notifications_default", ahead: named(TODAY + timedelta(weeks=1))}
@@ -170,7 +170,7 @@ async def test_several_schedulers_make_each_partition_once(database_url: str) ->
     async with PostgresDatabase(settings_of(database_url)) as database:
         made = await asyncio.gather(*(Partitions(database).add_missing(later) for _ in range(3)))
         found = await Partitions(database).all()
-    assert sum(len(one) for one in made) == 3 * 5
+    assert sum(len(partition) for partition in made) == 3 * 5
     assert len(found) == 6 * 5
 
 
@@ -186,20 +186,22 @@ async def test_a_notification_waits_while_rows_of_its_week_move(database_url: st
         await rig.fetch(
             "SELECT tidings_make_room('notifications', $1, $2)", since, since + timedelta(weeks=1)
         )
-        assert [one.id for one in await rig.outbox.take(10, actor="scheduler")] == [due[1].id]
+        assert [entry.id for entry in await rig.outbox.take(10, actor="scheduler")] == [due[1].id]
         attempt = attempt_of(id=id_at(TODAY + timedelta(weeks=3)))
         with pytest.raises(LedgerUnavailable, match="moving"):
             await rig.claim(request_of(attempt))
         await Partitions(database).add_missing(far)
         await rig.claimed(attempt)
-        assert [one.id for one in await rig.outbox.take(10, actor="scheduler")] == [due[0].id]
+        assert [entry.id for entry in await rig.outbox.take(10, actor="scheduler")] == [due[0].id]
 
 
 async def test_partitions_of_several_weeks_begin_where_those_of_one_end(database_url: str) -> None:
     """As where the retention is made longer."""
     async with PostgresDatabase(settings_of(database_url)) as database:
         await Partitions(database).add_missing(MONDAY + timedelta(weeks=3), 4)
-        found = {(one.since, one.until) for one in await Partitions(database).all()}
+        found = {
+            (partition.since, partition.until) for partition in await Partitions(database).all()
+        }
     spans = sorted(found)
     assert all(until == since for (_, until), (since, _) in itertools.pairwise(spans))
     assert spans[-1][1] >= MONDAY + timedelta(weeks=6)

@@ -81,7 +81,7 @@ async def test_a_restart_in_the_middle_of_claims_and_records_does_nothing_twice(
 
     async with PostgresLedger(settings, actor="worker a") as ledger:
         blocker = await hold_up(own_database)
-        claims = [asyncio.create_task(patiently_claimed(ledger, one)) for one in attempts]
+        claims = [asyncio.create_task(patiently_claimed(ledger, attempt)) for attempt in attempts]
         await some_wait_for_a_lock(own_database)
         await restart()
         answers = await asyncio.gather(*claims)
@@ -90,7 +90,7 @@ async def test_a_restart_in_the_middle_of_claims_and_records_does_nothing_twice(
         assert any(failures for failures, _ in answers), "none was under way"
 
         blocker = await hold_up(own_database)
-        records = [asyncio.create_task(patiently_recorded(ledger, one)) for one in attempts]
+        records = [asyncio.create_task(patiently_recorded(ledger, attempt)) for attempt in attempts]
         await some_wait_for_a_lock(own_database)
         await restart()
         recorded = await asyncio.gather(*records)

@@ -117,7 +117,7 @@ def _named(parameter: object) -> str:
     """The same in every process that collects it: no time is in it."""
     if not isinstance(parameter, Filters):
         return str(parameter)
-    given = [one.name for one in fields(Filters) if getattr(parameter, one.name)]
+    given = [field.name for field in fields(Filters) if getattr(parameter, field.name)]
     return ", ".join(given) or "no filter"
 
 
@@ -241,7 +241,7 @@ async def test_a_list_goes_on_step_by_step_while_there_is_time(large: str) -> No
         rare = await Reports(database).list(Filters(states=(State.QUEUED,)), 25, patience=60)
         assert (rare.found, rare.looked_back_to) == ((), None)
         whole = await Reports(database).list(Filters(channel="email"), 10_000, patience=60)
-        assert len({one.id for one in whole.found}) == 10_000
+        assert len({summary.id for summary in whole.found}) == 10_000
         again = Filters(channel="email", until=whole.found[-1].accepted_at)
         assert (
             len((await Reports(database).list(again, 10_000, patience=60)).found) == ROWS - 10_000
@@ -266,17 +266,17 @@ async def test_verifying_everything_goes_step_by_step_and_finds_the_same(large: 
 
 
 async def test_verifying_for_a_moment_says_how_far_it_came(large: str) -> None:
-    told: list[tuple[int, datetime | None]] = []
+    steps: list[tuple[int, datetime | None]] = []
 
     async def look(database: Database) -> LedgerFindings:
         return await LedgerAudit(database).examine(
-            None, 20.0, patience=0, progress=lambda seen, since: told.append((seen, since))
+            None, 20.0, patience=0, progress=lambda seen, since: steps.append((seen, since))
         )
 
     sound, read = await rows_read(large, look)
     assert sum(sound.states.values()) == STEP + 1
     assert sound.looked_back_to is not None
-    assert told == [(STEP + 1, sound.looked_back_to)]
+    assert steps == [(STEP + 1, sound.looked_back_to)]
     assert read["notifications"] <= FEW
     assert read["attempts"] <= FEW
 
@@ -338,7 +338,7 @@ async def test_what_waits_for_its_message_is_looked_for_among_the_newest(
         whole = await requeues(database).select_newest(states, None, 60.0, 100, patience=60)
         every = await requeues(database).select(states, None, 60.0, 100)
     assert whole.looked_back_to is None
-    assert sorted(one.id for one in whole.found) == [one.id for one in every]
+    assert sorted(summary.id for summary in whole.found) == [summary.id for summary in every]
     assert set(some.found) <= set(whole.found)
     assert len(every) == 20
 
@@ -378,7 +378,7 @@ async def test_statistics_count_the_newest_unless_the_whole_is_wanted(large: str
 
 async def test_what_stands_open_is_counted_without_the_closed_dead_letters(large: str) -> None:
     now, read = await rows_read(large, count_backlog)
-    assert sum(one.count for one in now.open.values()) == 429
+    assert sum(group.count for group in now.open.values()) == 429
     assert read["dead_letters"] <= 429
 
 

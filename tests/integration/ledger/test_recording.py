@@ -76,7 +76,10 @@ async def test_each_attempt_is_kept_and_the_notification_tells_of_the_last(
     second = Attempt(attempt.notification, attempt.body, attempt.lane, 0, 2, attempt.first_seen)
     await ledger.claimed(second, "second")
     await ledger.records.record([record_of(second, "second", SENT)])
-    assert [one["state"] for one in await ledger.attempts(attempt.id)] == ["retrying", "sent"]
+    assert [attempt["state"] for attempt in await ledger.attempts(attempt.id)] == [
+        "retrying",
+        "sent",
+    ]
     row = await ledger.row(attempt.id)
     assert (row["state"], row["failure_message"], row["retry_delay"]) == ("sent", None, None)
 
@@ -106,8 +109,8 @@ async def test_who_was_taken_over_and_comes_late_changes_nothing_but_the_history
     row = await ledger.row(attempt.id)
     assert (row["state"], row["lease_holder"]) == ("sending", "second")
     assert await ledger.attempts(attempt.id) == []
-    *_, told = await ledger.history(attempt.id)
-    assert told == (
+    *_, change = await ledger.history(attempt.id)
+    assert change == (
         "sending",
         "sending",
         "attempt 1 ended as failed after its lease had run out and another worker had taken over",
@@ -127,8 +130,8 @@ async def test_who_comes_after_the_other_has_recorded_does_not_overwrite_it(
     assert await ledger.row(attempt.id) == before
     [tried] = await ledger.attempts(attempt.id)
     assert (tried["worker"], tried["state"]) == ("second", "sent")
-    *_, told = await ledger.history(attempt.id)
-    assert told[:2] == ("sent", "sent")
+    *_, change = await ledger.history(attempt.id)
+    assert change[:2] == ("sent", "sent")
 
 
 @pytest.mark.parametrize("late_first", [True, False])
@@ -157,7 +160,9 @@ async def test_a_late_earlier_attempt_beside_the_current_one_is_told_apart(
     await ledger.claimed(third, "third")
     records = [record_of(attempt, "late", SENT), record_of(third, "third", SENT)]
     assert await ledger.records.record(records) == [False, True]
-    tries = [(one["attempt"], one["worker"]) for one in await ledger.attempts(attempt.id)]
+    tries = [
+        (attempt["attempt"], attempt["worker"]) for attempt in await ledger.attempts(attempt.id)
+    ]
     assert tries == [(1, "second"), (2, "third")]
 
 
@@ -171,17 +176,17 @@ async def test_recording_what_nobody_ever_claimed_records_nothing(ledger: Ledger
 async def test_a_batch_has_an_answer_for_each_in_order(ledger: LedgerRig) -> None:
     ours = [await claimed(ledger) for _ in range(5)]
     theirs = [await claimed(ledger, "somebody else") for _ in range(5)]
-    mixed = [one for pair in zip(ours, theirs, strict=True) for one in pair]
-    records = [record_of(one, "first", SENT) for one in mixed]
+    mixed = [record for pair in zip(ours, theirs, strict=True) for record in pair]
+    records = [record_of(record, "first", SENT) for record in mixed]
     assert await ledger.records.record(records) == [True, False] * 5
-    assert {await ledger.state(one.id) for one in theirs} == {State.SENDING}
+    assert {await ledger.state(record.id) for record in theirs} == {State.SENDING}
 
 
 # What a provider may say.
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("text", "kept"),
     [
         ("a\x00b", "a\N{REPLACEMENT CHARACTER}b"),
         ("caf\udce9", "caf?"),
@@ -191,12 +196,12 @@ async def test_a_batch_has_an_answer_for_each_in_order(ledger: LedgerRig) -> Non
     ],
 )
 async def test_whatever_a_provider_says_is_recorded(
-    ledger: LedgerRig, said: str, kept: str | None
+    ledger: LedgerRig, text: str, kept: str | None
 ) -> None:
     sent, failed = await claimed(ledger), await claimed(ledger)
     outcomes: list[tuple[Attempt, Outcome]] = [
-        (sent, Sent(said, said, said)),
-        (failed, RetryLater(Failure("odd", said, said, said), Delay(1), 2)),
+        (sent, Sent(text, text, text)),
+        (failed, RetryLater(Failure("odd", text, text, text), Delay(1), 2)),
     ]
     records = [record_of(attempt, "first", outcome) for attempt, outcome in outcomes]
     assert await ledger.records.record(records) == [True, True]
@@ -214,8 +219,8 @@ async def test_a_claim_is_given_back_as_if_it_had_never_been_made(ledger: Ledger
     row = await ledger.row(attempt.id)
     assert (row["state"], row["attempt"], row["lease_holder"]) == ("queued", 0, None)
     assert await ledger.attempts(attempt.id) == []
-    said = "not sent, no attempt spent: 535 wrong pass\N{REPLACEMENT CHARACTER}word"
-    assert await ledger.history(attempt.id) == [("sending", "queued", said)]
+    text = "not sent, no attempt spent: 535 wrong pass\N{REPLACEMENT CHARACTER}word"
+    assert await ledger.history(attempt.id) == [("sending", "queued", text)]
 
 
 async def test_giving_back_twice_is_the_same_as_once(ledger: LedgerRig) -> None:
@@ -240,14 +245,14 @@ async def test_two_workers_recording_crowds_at_once_deadlock_on_nothing(
     ledger: LedgerRig,
 ) -> None:
     attempts = [attempt_of() for _ in range(400)]
-    await ledger.claim(*(request_of(one, f"token {one.id}") for one in attempts))
-    records = [record_of(one, f"token {one.id}", SENT) for one in attempts]
-    orders = [records, records[::-1], sorted(records, key=lambda one: one.token)]
+    await ledger.claim(*(request_of(attempt, f"token {attempt.id}") for attempt in attempts))
+    records = [record_of(attempt, f"token {attempt.id}", SENT) for attempt in attempts]
+    orders = [records, records[::-1], sorted(records, key=lambda attempt: attempt.token)]
     answers = await asyncio.gather(*(ledger.records.record(order) for order in orders))
     assert answers == [[True] * 400] * 3
     found = await ledger.fetch(
         "SELECT count(*) AS n FROM attempts WHERE notification_id = ANY($1)",
-        [one.id for one in attempts],
+        [attempt.id for attempt in attempts],
     )
     assert found == [{"n": 400}]
 

@@ -133,8 +133,10 @@ async def test_a_copys_dead_letter_that_never_arrived_is_published_again(
     requeues = Requeues(ledger.database, after=60.0)
 
     found = await requeues.find(0, await requeues.pages(), {}, 600.0, 1_000)
-    await requeues.requeue([one for one in found if one.id == attempt.id], actor="scheduler")
+    await requeues.requeue(
+        [result for result in found if result.id == attempt.id], actor="scheduler"
+    )
     taken = await ledger.outbox.take(1_000, actor="scheduler")
 
-    [dispatch] = [one for one in taken if one.id == attempt.id]
+    [dispatch] = [entry for entry in taken if entry.id == attempt.id]
     assert dispatch.end == outcome

@@ -62,10 +62,12 @@ async def test_a_statement_scans_a_range_of_pages_and_never_the_whole_table(
 
 async def test_all_ranges_together_are_the_whole_table(requeues: Requeues) -> None:
     found = await requeues.select(WAITING, None, 900.0, 10_000)
-    assert len({one.id for one in found}) == len(found) == ROWS
-    assert [one.id for one in found] == sorted(one.id for one in found)
+    assert len({notification.id for notification in found}) == len(found) == ROWS
+    assert [notification.id for notification in found] == sorted(
+        notification.id for notification in found
+    )
     of_sms = await requeues.select(WAITING, "sms", 900.0, 10_000)
-    assert {one.channel for one in of_sms} == {"sms"}
+    assert {notification.channel for notification in of_sms} == {"sms"}
     assert len(of_sms) == ROWS // 2
     assert await requeues.select(ENDED, None, 900.0, 10_000) == []
     assert await requeues.select(WAITING, None, 7_200.0, 10_000) == []
@@ -77,7 +79,7 @@ async def test_a_limit_takes_the_newest_pages(requeues: Requeues, ledger_alone: 
     [row] = await ledger_alone.fetch(
         "SELECT count(DISTINCT (ctid::text::point)[0]::int / 16) AS ranges, min((ctid::text::point)[0]) AS oldest"
         "  FROM notifications WHERE id = ANY($1)",
-        [one.id for one in found],
+        [notification.id for notification in found],
     )
     assert row["ranges"] > 1
     assert row["oldest"] >= await requeues.pages() / 2

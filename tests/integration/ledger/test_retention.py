@@ -81,7 +81,7 @@ async def counts(rig: LedgerRig, periods: RetentionPeriods) -> Mapping[str, Part
 
 
 async def weeks(rig: LedgerRig) -> int:
-    return len({one.since for one in await Partitions(rig.database).all()})
+    return len({partition.since for partition in await Partitions(rig.database).all()})
 
 
 async def test_a_week_that_is_over_goes_and_what_must_live_on_moves(rig: LedgerRig) -> None:
@@ -93,7 +93,7 @@ async def test_a_week_that_is_over_goes_and_what_must_live_on_moves(rig: LedgerR
     await make_dead_letter(rig, open_, "open")
     before = await weeks(rig)
     done = await run(rig, RetentionPeriods(30 * DAY, {"cancelled": 365 * DAY}))
-    assert [one.moved for one in done if one.deleted is None] == [3, 0, 0]
+    assert [step.moved for step in done if step.deleted is None] == [3, 0, 0]
     found = await places(rig)
     assert {id for id, place in found.items() if place == "notifications_default"} == {
         waiting,

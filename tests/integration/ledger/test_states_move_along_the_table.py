@@ -224,7 +224,7 @@ async def test_what_is_stored_first_is_in_a_state_in_which_a_life_may_begin(
     plain, scheduled = attempt_of(), attempt_of(scheduled_at=due)
     first, second = attempt_of(idempotency_key="k"), attempt_of(idempotency_key="k")
     await ledger.claim(*map(request_of, (plain, scheduled, first, second)))
-    states = [await ledger.state(one.id) for one in (plain, scheduled, first, second)]
+    states = [await ledger.state(attempt.id) for attempt in (plain, scheduled, first, second)]
     assert states == [S.SENDING, S.SCHEDULED, S.SENDING, S.SUPPRESSED]
     assert may_become(S.QUEUED, S.SENDING)
     assert may_become(S.QUEUED, S.SUPPRESSED)
@@ -236,5 +236,5 @@ async def test_every_change_that_no_attempt_tells_is_in_the_history(ledger: Ledg
             attempt = attempt_of()
             await ledger.put(attempt, before)
             await case.work(ledger, attempt)
-            noted = [(one, other) for one, other, _ in await ledger.history(attempt.id)]
+            noted = [(attempt, other) for attempt, other, _ in await ledger.history(attempt.id)]
             assert noted == [(before, after)], f"{case.name} from {before}"

@@ -26,10 +26,12 @@ async def test_recording_that_it_was_sent_touches_no_index(database_url: str) ->
         batches = [[attempt_of(body="x" * 250) for _ in range(SIZE)] for _ in range(BATCHES)]
         for place in range(BATCHES + UNDER_WAY):
             if place < BATCHES:
-                await ledger.claim(*(request_of(one, str(one.id)) for one in batches[place]))
+                await ledger.claim(
+                    *(request_of(attempt, str(attempt.id)) for attempt in batches[place])
+                )
             if place >= UNDER_WAY:
                 done = batches[place - UNDER_WAY]
-                await ledger.records.record([record_of(one, str(one.id), SENT) for one in done])
+                await ledger.records.record([record_of(task, str(task.id), SENT) for task in done])
     async with asyncio.timeout(20):
         while (row := await watching.fetchrow(UPDATES))["updated"] < BATCHES * SIZE:
             await asyncio.sleep(0.05)

@@ -38,8 +38,8 @@ async def test_rows_arrive_as_they_were(ledger: LedgerRig, rows: int, after: int
                 (
                     uuid4(),
                     *(
-                        one if kept else dice.choice(values)
-                        for one, kept, values in zip(once, same, CHOICES.values(), strict=True)
+                        attempt if kept else dice.choice(values)
+                        for attempt, kept, values in zip(once, same, CHOICES.values(), strict=True)
                     ),
                 )
                 for _ in range(rows)

@@ -33,10 +33,10 @@ async def test_a_process_that_stopped_saying_so_is_told_from_one_that_ended(
     await ledger_alone.execute(
         "UPDATE processes SET seen_at = now() - interval '1 minute' WHERE actor = 'vanished'"
     )
-    known = {one.actor: one.running for one in await processes.known()}
+    known = {process.actor: process.running for process in await processes.known()}
     assert known == {"runs": True, "vanished": False}
     await processes.say(process("vanished"))
-    assert {one.running for one in await processes.known()} == {True}
+    assert {process.running for process in await processes.known()} == {True}
 
 
 async def test_rows_of_processes_long_gone_are_used_again_one_by_each_new_one(

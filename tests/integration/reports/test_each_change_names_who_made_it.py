@@ -34,9 +34,13 @@ async def test_each_change_names_the_person_or_key_that_made_it(
         with pytest.raises(InvalidRequest) as refusal:
             await channels.disable_provider(backend, JANE, OrderRequest("email", "backup"))
     assert isinstance(view, NotificationView)
-    changes = [one for one in view.story.history if not one.of_an_attempt and one.before]
-    assert [one.actor for one in changes] == ["console jane", "api-key shop"]
-    assert [one.actor for one in orders] == ["api-key shop", "console jane"]
+    changes = [
+        transition
+        for transition in view.story.history
+        if not transition.of_an_attempt and transition.before
+    ]
+    assert [change.actor for change in changes] == ["console jane", "api-key shop"]
+    assert [order.actor for order in orders] == ["api-key shop", "console jane"]
     assert requeued.as_data()["requeued"] == [{"id": id_, "state": "retrying"}]
     assert cancelled.as_data()["state"] == "cancelled"
     assert "body" not in view.as_data()

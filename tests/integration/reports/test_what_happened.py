@@ -94,16 +94,20 @@ async def test_a_story_tells_every_attempt_and_every_change_once_and_in_order(
     assert story.notification.state is State.SENT
     assert story.notification.entity_id == "10042"
     assert story.body == attempt.body
-    told = [
-        (type(one), one.after if isinstance(one, Transition) else one.state)
-        for one in story.timeline
+    timeline = [
+        (type(entry), entry.after if isinstance(entry, Transition) else entry.state)
+        for entry in story.timeline
     ]
-    assert told == [(Transition, "queued"), (AttemptRow, State.RETRYING), (AttemptRow, State.SENT)]
+    assert timeline == [
+        (Transition, "queued"),
+        (AttemptRow, State.RETRYING),
+        (AttemptRow, State.SENT),
+    ]
     first, second = story.attempts
     assert (first.code, first.kind, first.retry_delay) == ("451 4.7.1", "unavailable", 60)
     assert (second.reference, second.duration_ms) == ("4XyZ", 250)
     assert len(story.history) == 5
-    assert all(one.at <= other.at for one, other in pairwise(story.history))
+    assert all(attempt.at <= other.at for attempt, other in pairwise(story.history))
 
 
 async def test_an_id_is_found_by_its_first_digits(ledger: PostgresLedger) -> None:
@@ -115,8 +119,8 @@ async def test_an_id_is_found_by_its_first_digits(ledger: PostgresLedger) -> Non
 
 
 async def test_four_digits_name_an_id_that_only_begins_so(ledger: PostgresLedger) -> None:
-    for one in ("7a3f0000-0000-4000-8000-000000000001", "11117a3f-0000-4000-8000-00000000beef"):
-        await made(ledger, an_attempt(id=one), Sent("twilio"))
+    for id in ("7a3f0000-0000-4000-8000-000000000001", "11117a3f-0000-4000-8000-00000000beef"):
+        await made(ledger, an_attempt(id=id), Sent("twilio"))
     find = ledger.reports.find
     assert str(await find(IdPrefix.parse("7A3f"))).endswith("0001")
     assert await find(IdPrefix.parse("beef")) is None, (
@@ -129,8 +133,8 @@ async def test_ids_of_the_same_minute_are_told_apart_by_any_of_their_later_digit
     ledger: PostgresLedger,
 ) -> None:
     ids = [f"0193a5c4-2c00-7{number}-8000-000000{number}041" for number in (123, 456)]
-    for one in ids:
-        await made(ledger, an_attempt(id=one), Sent("twilio"))
+    for id in ids:
+        await made(ledger, an_attempt(id=id), Sent("twilio"))
     for typed in (ids[1], ids[1][24:], ids[1][-18:], ids[1][9:18], "c00-7456-8"):
         assert str(await ledger.reports.find(IdPrefix.parse(typed))) == ids[1]
     with pytest.raises(Refused, match="the last group"):
@@ -187,7 +191,7 @@ async def test_each_filter_finds_the_one_and_leaves_the_other(
     await accepted_at(ledger, wanted.id, datetime(2026, 6, 2, tzinfo=UTC))
     await accepted_at(ledger, other.id, datetime(2026, 5, 2, tzinfo=UTC))
     page = await ledger.reports.list(filters, 10)
-    assert [one.id for one in page.found] == [wanted.id]
+    assert [summary.id for summary in page.found] == [wanted.id]
 
 
 async def test_a_list_is_newest_first_and_goes_on_where_the_last_page_ended(
@@ -201,7 +205,7 @@ async def test_a_list_is_newest_first_and_goes_on_where_the_last_page_ended(
     before: UUID | None = None
     while page := (await ledger.reports.list(Filters(), 2, before=before)).found:
         assert len(page) <= 2
-        pages += [one.id for one in page]
+        pages += [summary.id for summary in page]
         before = pages[-1]
     assert len(pages) == len(set(pages)) == 5
     assert pages[0] == ids[4]

@@ -15,12 +15,12 @@ WELL = {
 }
 
 
-def server(**said: object) -> list[Finding]:
-    return list(diagnosis._server({**WELL, **said}))
+def server(**values: object) -> list[Finding]:
+    return list(diagnosis._server({**WELL, **values}))
 
 
 def test_a_server_in_order_is_one_good_finding() -> None:
-    assert [one.verdict for one in server()] == [Verdict.OK]
+    assert [finding.verdict for finding in server()] == [Verdict.OK]
 
 
 def test_an_old_server_is_a_fault() -> None:
@@ -35,9 +35,9 @@ def test_a_standby_is_a_fault() -> None:
     assert "primary" in finding.remedy
 
 
-@pytest.mark.parametrize("said", [{"fsync": False}, {"synchronous_commit": "off"}], ids=str)
-def test_a_server_that_may_forget_is_a_warning(said: dict[str, object]) -> None:
-    assert [one.verdict for one in server(**said)] == [Verdict.OK, Verdict.WARNING]
+@pytest.mark.parametrize("values", [{"fsync": False}, {"synchronous_commit": "off"}], ids=str)
+def test_a_server_that_may_forget_is_a_warning(values: dict[str, object]) -> None:
+    assert [finding.verdict for finding in server(**values)] == [Verdict.OK, Verdict.WARNING]
 
 
 @pytest.mark.parametrize(

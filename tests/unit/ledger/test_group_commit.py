@@ -230,12 +230,12 @@ async def test_who_is_cancelled_takes_nobody_along_where_the_batch_fails_either(
 
 async def test_what_was_done_for_somebody_who_is_gone_is_undone_after_everybody_was_told() -> None:
     statement = Statement(held=True)
-    told: list[bool] = []
+    task_states: list[bool] = []
     undone: list[tuple[int, int]] = []
 
     async def undo(item: int, result: int) -> None:
         await settle()
-        told.append(all(task.done() for task in tasks))
+        task_states.append(all(task.done() for task in tasks))
         undone.append((item, result))
 
     async with Batcher(statement.run, size=100, undo=undo) as batcher:
@@ -246,7 +246,7 @@ async def test_what_was_done_for_somebody_who_is_gone_is_undone_after_everybody_
         await settle()
         statement.go_on.set()
     assert undone == [(0, 0), (3, 6)]
-    assert told == [True, True]
+    assert task_states == [True, True]
 
 
 @pytest.mark.parametrize("error", [LedgerUnavailable("away"), ConfigurationError("tables")])

@@ -11,7 +11,7 @@ def test_each_migration_follows_the_one_with_the_number_before() -> None:
     (folder,) = migrations.__path__
     script = ScriptDirectory(folder)
     assert len(script.get_heads()) == 1
-    every = {one.revision: one for one in script.walk_revisions()}
+    every = {revision.revision: revision for revision in script.walk_revisions()}
     files = sorted(Path(folder, "versions").glob("[0-9]*.py"))
     assert [path.name[:4] for path in files] == [
         f"{number:04}" for number in range(1, len(files) + 1)

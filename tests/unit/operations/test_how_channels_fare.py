@@ -29,7 +29,7 @@ def fares(
 
 
 def test_with_all_well_it_delivers() -> None:
-    assert [one.state for one in fares()] == ["delivering", "delivering"]
+    assert [status.state for status in fares()] == ["delivering", "delivering"]
 
 
 def test_a_pause_without_a_reason_names_who_ordered_it_and_nothing_more() -> None:
@@ -38,7 +38,7 @@ def test_a_pause_without_a_reason_names_who_ordered_it_and_nothing_more() -> Non
 
 
 def test_without_a_worker_it_does_not() -> None:
-    assert [one.state for one in fares(serving=frozenset())] == ["no worker", "no worker"]
+    assert [status.state for status in fares(serving=frozenset())] == ["no worker", "no worker"]
 
 
 def test_with_its_only_provider_down_everywhere_it_rests() -> None:
@@ -57,7 +57,7 @@ def test_with_a_fallback_left_it_delivers() -> None:
     providers = ("primary", "backup")
     channel, *others = fares([circuit("a"), circuit("b")], providers=providers)
     assert channel.state == "delivering"
-    assert [one.state for one in others] == ["down", "delivering"]
+    assert [status.state for status in others] == ["down", "delivering"]
 
 
 def test_a_provider_held_open_by_hand_counts_as_one_that_is_not_asked() -> None:

@@ -34,20 +34,20 @@ LONG = "long" * 40
     ids=["short", "cut", "cut behind a backslash", "quotes", "backslashes", "an ellipsis", "a tab"],
 )
 def test_every_one_who_is_quoted_is_masked(first: str) -> None:
-    said = problems(recipient=first, cc=["bob@@example"], reply_to="carol@@example")
-    assert "jane" in said
-    assert "carol" in said
-    told = discreet(said)
-    assert not any(name in told for name in ("jane", "bob", "carol", "long", "lll"))
-    assert told.count("is not an email address") == said.count("is not an email address")
+    text = problems(recipient=first, cc=["bob@@example"], reply_to="carol@@example")
+    assert "jane" in text
+    assert "carol" in text
+    masked = discreet(text)
+    assert not any(name in masked for name in ("jane", "bob", "carol", "long", "lll"))
+    assert masked.count("is not an email address") == text.count("is not an email address")
 
 
 def test_a_telephone_number_that_is_written_as_a_number_is_masked() -> None:
-    said = problems(recipient=14155550123)
-    assert "14155550123" in said
-    assert discreet(said) == said.replace("14155550123", '"1…"')
+    text = problems(recipient=14155550123)
+    assert "14155550123" in text
+    assert discreet(text) == text.replace("14155550123", '"1…"')
 
 
 def test_what_quotes_nobody_stays_as_it_is() -> None:
-    said = 'locale: "de de" is not of the right form; cc: 3 were refused'
-    assert discreet(said) == said
+    text = 'locale: "de de" is not of the right form; cc: 3 were refused'
+    assert discreet(text) == text

@@ -10,7 +10,7 @@ NOW = datetime(2026, 11, 22, 18, 6, 17, 123_456, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
         (0, "0ms"),
         (0.0035, "4ms"),
@@ -29,8 +29,8 @@ NOW = datetime(2026, 11, 22, 18, 6, 17, 123_456, tzinfo=UTC)
         (-72, "-1m 12s"),
     ],
 )
-def test_a_length_of_time_is_said_in_its_two_largest_units(seconds: float, said: str) -> None:
-    assert span(seconds) == said
+def test_a_length_of_time_is_said_in_its_two_largest_units(seconds: float, text: str) -> None:
+    assert span(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_a_time_is_said_by_how_far_it_is(seconds: float, coarse: str, fine: str)
 
 
 def test_an_exact_time_has_milliseconds_and_an_offset() -> None:
-    said = exact(NOW)
-    assert datetime.fromisoformat(said.replace(" +", "+").replace(" -", "-")) == NOW.replace(
+    text = exact(NOW)
+    assert datetime.fromisoformat(text.replace(" +", "+").replace(" -", "-")) == NOW.replace(
         microsecond=123_000
     )
 
@@ -61,7 +61,7 @@ def test_a_clock_time_has_its_date_only_where_it_is_another_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "said"),
+    ("part", "text"),
     [
         (None, "–"),
         (0, "0 %"),
@@ -72,8 +72,8 @@ def test_a_clock_time_has_its_date_only_where_it_is_another_day() -> None:
         (0.123, "12.3 %"),
     ],
 )
-def test_a_share_that_is_not_all_is_never_said_to_be_all(part: float | None, said: str) -> None:
-    assert share(part) == said
+def test_a_share_that_is_not_all_is_never_said_to_be_all(part: float | None, text: str) -> None:
+    assert share(part) == text
 
 
 def test_a_time_is_read_as_how_long_ago_or_as_written() -> None:

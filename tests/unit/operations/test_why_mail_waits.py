@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
 LANE = "tidings.email.high"
 
 
-def one(number: int = 7, **fields: Any) -> NotificationSummary:
+def notification(number: int = 7, **fields: Any) -> NotificationSummary:
     known: dict[str, Any] = {
         "id": UUID(int=number + (0x0193A5C42C007000 << 64)),
         "channel": "email",
@@ -50,7 +50,7 @@ BACKUP = ChannelStatus("email", "backup", DELIVERING)
 
 
 @pytest.mark.parametrize(
-    ("surroundings", "fields", "said"),
+    ("surroundings", "fields", "reason"),
     [
         (around(PAUSE, AWAY), {}, "email is paused (5m ago): cli jane@desk: new relay"),
         (around(FINE, AWAY), {}, "email primary is down, tried again in 30s: 451 later"),
@@ -67,6 +67,8 @@ BACKUP = ChannelStatus("email", "backup", DELIVERING)
     ],
 )  # fmt: skip
 def test_queued_mail_says_why_it_waits(
-    surroundings: WaitContext, fields: dict[str, Any], said: str
+    surroundings: WaitContext, fields: dict[str, Any], reason: str
 ) -> None:
-    assert why_it_waits(one(**{"state": State.QUEUED, **fields}), surroundings, NOW) == said
+    assert (
+        why_it_waits(notification(**{"state": State.QUEUED, **fields}), surroundings, NOW) == reason
+    )

@@ -124,7 +124,9 @@ def _its_own_key(message: DifferingMessage) -> KeyUse | None:
 def _note(conflict: DifferingMessage) -> str:
     message = conflict.attempt.message
     properties = properties_of(message) if message is not None else None
-    new, old = (sha256(body).hexdigest()[:_SHOWN] for body in (conflict.attempt.body, conflict.stored))
+    new, old = (
+        sha256(body).hexdigest()[:_SHOWN] for body in (conflict.attempt.body, conflict.stored)
+    )
     return (
         f"{PUBLISHED_AGAIN} by {producer(properties)}: "
         f"sha256 {new}…, where {old}… is stored; the other content is not sent"

@@ -6,7 +6,7 @@ from tidings.ledger.dead_letters.edit_notes import MOST, edited_fields
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "fields"),
     [
         (b'{"recipient": "a@x.org"}', b'{"recipient": "b@x.org"}', "recipient"),
         (b'{"a": 1, "b": 2}', b'{"b": 3, "c": 4}', "a, b, c"),
@@ -25,8 +25,8 @@ from tidings.ledger.dead_letters.edit_notes import MOST, edited_fields
         (b'{"a": null}', b"{}", "a"),
     ],
 )
-def test_the_fields_that_differ_are_named(before: bytes, after: bytes, said: str) -> None:
-    assert edited_fields(before, after) == said
+def test_the_fields_that_differ_are_named(before: bytes, after: bytes, fields: str) -> None:
+    assert edited_fields(before, after) == fields
 
 
 def test_of_many_fields_the_first_are_named() -> None:

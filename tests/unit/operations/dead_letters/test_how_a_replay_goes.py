@@ -23,7 +23,7 @@ def test_batches_keep_the_order_and_leave_nobody_out() -> None:
     dead_letters = chosen(AT_ONCE * 2 + 1)
     divided = list(batches(dead_letters, None))
     assert [len(batch) for batch in divided] == [AT_ONCE, AT_ONCE, 1]
-    assert [one for batch in divided for one in batch] == dead_letters
+    assert [dead_letter for batch in divided for dead_letter in batch] == dead_letters
 
 
 def test_large_dead_letters_go_in_smallbatches() -> None:
@@ -73,10 +73,10 @@ def test_a_summary_adds_up() -> None:
 
 
 def test_a_notice_counts_and_names_the_worst() -> None:
-    told = notice(
+    text = notice(
         PendingAlert(1_234, None),
         [AlertGroup("abc", "rejected", "email", 1_200, "rejected", "550")],
     )
-    assert told.title == "Tidings: 1,234 dead letters"
-    assert "1,200 × email rejected 550 [abc]" in told.text
+    assert text.title == "Tidings: 1,234 dead letters"
+    assert "1,200 × email rejected 550 [abc]" in text.text
     assert notice(PendingAlert(1, None), []).title == "Tidings: 1 dead letter"
