@@ -641,8 +641,8 @@ async def test_two_workers_claiming_the_same_two_thousand_share_them_without_a_d
             mine += [attempt.id for attempt, claim in pairs if isinstance(claim, Claimed)]
         return mine
 
-    other, other = await asyncio.gather(work("worker a"), work("worker b"))
-    assert Counter(one + other) == Counter(attempt.id for attempt in attempts)
+    by_a, by_b = await asyncio.gather(work("worker a"), work("worker b"))
+    assert Counter(by_a + by_b) == Counter(attempt.id for attempt in attempts)
 
 
 async def test_expired_leases_of_a_crowd_are_taken_over_once_each(ledger: LedgerRig) -> None:
