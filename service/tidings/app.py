@@ -24,7 +24,7 @@ from tidings.runtime.backoff import Backoff
 from tidings.runtime.garbage import collect_seldom
 from tidings.runtime.stopping import AFTER_GRACE, Stop, stop_on_signal
 from tidings.scheduler import Scheduler
-from tidings.scheduler.counting import count_for_ever
+from tidings.scheduler.gauges import count_for_ever
 from tidings.scheduler.housekeeping import keep_house_for_ever
 from tidings.settings import Settings
 from tidings.telemetry.http import HealthServer

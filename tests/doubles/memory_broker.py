@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from tests.doubles.trouble import Trouble
+from tests.doubles.faults import Trouble
 
 HELD_FOR: Final = 180.0
 """Seconds until a dead letter that led nowhere is tried again."""

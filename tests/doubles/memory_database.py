@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from contextvars import Context, copy_context
 from typing import Any, Generic, Self, TypeVar, TypeVarTuple, cast
 
+from tests.doubles.faults import Trouble
 from tests.doubles.loop import PROCESS, Process
 from tests.doubles.memory_dead_letter_statements import STATEMENTS
 from tests.doubles.memory_tables import Row, Statement, Tables
-from tests.doubles.trouble import Trouble
 
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.ledger.database import Connection

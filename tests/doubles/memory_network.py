@@ -7,9 +7,9 @@ from contextvars import Context, copy_context
 from typing import Protocol, cast
 
 from aiormq.exceptions import ConnectionClosed
+from tests.doubles.faults import Trouble
 from tests.doubles.loop import PROCESS, Process
 from tests.doubles.memory_broker import MemoryBroker
-from tests.doubles.trouble import Trouble
 
 from tidings.broker.wire.amqp import FramedConnection
 from tidings.broker.wire.frames import Frames

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
+from tests.doubles.faults import Trouble
 from tests.doubles.loop import PROCESS, Process
-from tests.doubles.trouble import Trouble
 from tests.simulation.scenario import Order, Reply
 
 from tidings.delivery.errors import (

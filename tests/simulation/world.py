@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from tests.doubles.faults import Trouble
 from tests.doubles.ledger import unchanged
 from tests.doubles.loop import PROCESS, Process, SimulatedLoop
 from tests.doubles.memory_broker import MemoryBroker
@@ -18,7 +19,6 @@ from tests.doubles.memory_database import MemoryDatabase, MemoryServer
 from tests.doubles.memory_dead_letter_statements import STATEMENTS
 from tests.doubles.memory_network import MemoryNetwork
 from tests.doubles.memory_tables import Statement, Tables
-from tests.doubles.trouble import Trouble
 from tests.simulation.provider import SimulatedProvider
 from tests.simulation.scenario import EPOCH, RATES, Order, Scenario
 from tests.simulation.settings import settings_of

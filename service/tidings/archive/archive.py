@@ -25,8 +25,8 @@ from tidings.delivery.errors import (
     TidingsError,
 )
 from tidings.delivery.outcome import Failure
-from tidings.delivery.particulars import NOTHING
 from tidings.delivery.ports import Delivery
+from tidings.delivery.search_fields import NOTHING
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.rows import ArchiveRequest

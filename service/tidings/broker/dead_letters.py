@@ -28,11 +28,11 @@ from tidings.broker.storable import storable, text_of
 from tidings.broker.topology.layout import DELIVERY_LIMIT, PRIORITIES
 from tidings.delivery.attempt import Message
 from tidings.delivery.dead_letter import DeadLetter, Origin, lane_of
-from tidings.delivery.lightening import lightened
+from tidings.delivery.large_content import lightened
 from tidings.delivery.outcome import Failure, Reason
-from tidings.delivery.particulars import NOTHING, particulars_of
 from tidings.delivery.ports import Delivery
 from tidings.delivery.properties import properties_of
+from tidings.delivery.search_fields import NOTHING, particulars_of
 from tidings_events import InvalidNotification, Notification, parse
 from tidings_events.routing import EXCHANGE, Headers
 

@@ -11,9 +11,9 @@ from hashlib import sha256
 from typing import Final
 
 from tidings.delivery.dead_letter import DeadLetter, DeadLetterState, Origin
-from tidings.delivery.doubt import undenied
 from tidings.delivery.outcome import OUTCOME_UNKNOWN, Failure, Reason
 from tidings.delivery.states import FINISHED, State, may_become
+from tidings.delivery.unknown_outcome import undenied
 
 REPLAYABLE: Final = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
 """Ends that a replay begins anew without being forced."""

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from tidings.delivery.attempt import Lane
 from tidings.delivery.outcome import Failure, Reason
-from tidings.delivery.particulars import NOTHING, Particulars
+from tidings.delivery.search_fields import NOTHING, Particulars
 from tidings_events import Notification, Priority
 
 

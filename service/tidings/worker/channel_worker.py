@@ -22,11 +22,11 @@ from tidings.runtime.shortage import shortage
 from tidings.settings import ChannelSettings
 from tidings.worker.flow import NOT_NOW, Flow
 from tidings.worker.lanes import Lanes
-from tidings.worker.pace import RateLimit
-from tidings.worker.patience import Abandoned
-from tidings.worker.places import Place, Places
+from tidings.worker.outages import Abandoned
 from tidings.worker.providers import REMEMBERED, Provider, Providers, log_change
-from tidings.worker.turn import Turn
+from tidings.worker.rate_limit import RateLimit
+from tidings.worker.send_slots import Place, Places
+from tidings.worker.slotted_flow import Turn
 
 log = structlog.get_logger(__name__)
 

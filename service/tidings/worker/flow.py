@@ -14,9 +14,8 @@ from tidings.broker.topology.layout import lane_at
 from tidings.delivery.arrival import TimeSource, arrival
 from tidings.delivery.attempt import Attempt, read
 from tidings.delivery.delay import Delay
-from tidings.delivery.doubt import admitted
 from tidings.delivery.errors import DeliveryError, MalformedNotification, Misrouted, OutcomeUnknown
-from tidings.delivery.lightening import light, whole
+from tidings.delivery.large_content import light, whole
 from tidings.delivery.outcome import (
     Claim,
     Claimed,
@@ -32,7 +31,6 @@ from tidings.delivery.outcome import (
     Undeliverable,
     Unsettled,
 )
-from tidings.delivery.particulars import particulars_of
 from tidings.delivery.ports import (
     ClaimRequest,
     Clock,
@@ -44,13 +42,15 @@ from tidings.delivery.ports import (
     keep_its_place,
 )
 from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy, recipient_spared
+from tidings.delivery.search_fields import particulars_of
+from tidings.delivery.unknown_outcome import admitted
 from tidings.delivery.value import value
 from tidings.runtime.clock import CLOCK
 from tidings.telemetry.attempt_log import log_attempt
 from tidings.telemetry.metrics import ChannelMetrics
 from tidings.templates import Templates
 from tidings.worker.content import content_of
-from tidings.worker.patience import patiently
+from tidings.worker.outages import patiently
 from tidings.worker.providers import Providers
 from tidings.worker.settle import Settler
 from tidings_events.problems import without_values

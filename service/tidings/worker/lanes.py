@@ -7,7 +7,7 @@ from time import monotonic
 
 from tidings.broker.topology.layout import PRIORITIES
 from tidings.delivery.ports import Delivery
-from tidings.worker.pace import ROUNDING
+from tidings.worker.rate_limit import ROUNDING
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from tidings.delivery.errors import MalformedNotification, Postponed
 from tidings.delivery.outcome import Failure, Outcome, RetryLater, Sent, Undeliverable
 from tidings.delivery.ports import Delivery, Publisher
 from tidings.delivery.properties import carried
-from tidings.worker.patience import patiently
+from tidings.worker.outages import patiently
 from tidings_events.routing import EXCHANGE, TRACEPARENT, Headers
 
 CARRIED: Final = (

@@ -21,10 +21,10 @@ from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
 from tidings.worker.channel_worker import ChannelWorker
 from tidings.worker.flow import Flow
+from tidings.worker.operator_orders import Watch
 from tidings.worker.parts import USUAL, Parts
 from tidings.worker.providers import Provider, Providers
 from tidings.worker.settle import Settler
-from tidings.worker.watch import Watch
 
 log = structlog.get_logger(__name__)
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp import commands as spec
+from tests.doubles.faults import calm
 from tests.doubles.memory_broker import MemoryBroker
 from tests.doubles.memory_channel import MemoryChannel
 from tests.doubles.memory_network import MemoryNetwork
-from tests.doubles.trouble import calm
 from tests.support.broker_rig import LANE, SMALL, settings_of
 
 from tidings.broker.topology.declaration import declare

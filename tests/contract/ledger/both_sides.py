@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from tests.doubles.faults import calm
 from tests.doubles.memory_database import MemoryDatabase, MemoryServer
 from tests.doubles.memory_tables import Tables
-from tests.doubles.trouble import calm
 
 from tidings.ledger.database import Database
 from tidings.ledger.dead_letters.dead_letters import DeadLetters

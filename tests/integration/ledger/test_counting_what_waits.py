@@ -7,7 +7,7 @@ from tests.support.ledger_rig import LedgerRig, settings_of
 
 from tidings.delivery.states import State
 from tidings.ledger import PostgresLedger
-from tidings.scheduler.counting import count_for_ever
+from tidings.scheduler.gauges import count_for_ever
 from tidings.telemetry.metrics import Metrics
 
 DUE = "UPDATE notifications SET dispatch_at = now() + $2 * interval '1 second' WHERE id = $1"

@@ -10,7 +10,6 @@ from tidings.delivery.archiving import Refusal, Standing, Store, decide, refusal
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.dead_letter import DeadLetter, DeadLetterState, Origin
 from tidings.delivery.delay import Delay
-from tidings.delivery.doubt import admitted
 from tidings.delivery.errors import OutcomeUnknown, Rejected, Unavailable
 from tidings.delivery.outcome import (
     Failure,
@@ -27,6 +26,7 @@ from tidings.delivery.retry_policy import (
     recipient_spared,
 )
 from tidings.delivery.states import State
+from tidings.delivery.unknown_outcome import admitted
 
 ADA = RecipientResult("ada@example.com", Role.TO, RecipientState.SENT)
 BOB = RecipientResult("bob@example.com", Role.CC, RecipientState.SENT)

@@ -13,7 +13,7 @@ from tidings.delivery.errors import (
     LedgerUnavailable,
     TidingsError,
 )
-from tidings.worker.patience import Abandoned, patiently
+from tidings.worker.outages import Abandoned, patiently
 
 
 @dataclass

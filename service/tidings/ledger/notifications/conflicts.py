@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from tidings.delivery.attempt import Attempt
-from tidings.delivery.lightening import whole
+from tidings.delivery.large_content import whole
 from tidings.delivery.properties import producer, properties_of
 from tidings.delivery.states import FINISHED, State
 from tidings.ledger.database import Connection

@@ -12,10 +12,10 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 from tidings.delivery.attempt import Lane
-from tidings.delivery.doubt import undenied
 from tidings.delivery.errors import RowsMoving
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.delivery.states import FINISHED, State
+from tidings.delivery.unknown_outcome import undenied
 from tidings.ledger.database import Database
 
 DUE: Final = "tidings_due"

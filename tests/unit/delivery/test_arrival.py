@@ -8,7 +8,7 @@ from tests.support.attempts import body_of, message_of
 
 from tidings.delivery.arrival import Arrival, TimeSource, arrival
 from tidings.delivery.attempt import Lane, read
-from tidings.delivery.particulars import particulars_of
+from tidings.delivery.search_fields import particulars_of
 from tidings_events.moments import made_at
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)

@@ -6,7 +6,7 @@ from tidings.delivery.errors import MalformedNotification
 from tidings.delivery.outcome import Claim, Claimed, Outcome, Paused
 from tidings.delivery.ports import Delivery
 from tidings.worker.flow import NOT_NOW, Flow, SendResult, Work
-from tidings.worker.places import NoTurn, Place
+from tidings.worker.send_slots import NoTurn, Place
 
 
 class Turn:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tidings.worker.places import NoTurn, Place, Places
+from tidings.worker.send_slots import NoTurn, Place, Places
 
 
 def nobody() -> None:

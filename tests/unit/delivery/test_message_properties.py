@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.support.attempts import body_of
 
 from tidings.delivery.attempt import Message
-from tidings.delivery.particulars import NOTHING, Particulars, particulars_of
 from tidings.delivery.properties import carried, producer, producer_of, properties_of
+from tidings.delivery.search_fields import NOTHING, Particulars, particulars_of
 from tidings_events import parse
 from tidings_events.routing import Headers
 

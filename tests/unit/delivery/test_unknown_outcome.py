@@ -9,7 +9,6 @@ from tests.support.attempts import NOW, attempt_of
 from tidings.delivery.archiving import Standing, Store, decide
 from tidings.delivery.dead_letter import DeadLetter, Origin
 from tidings.delivery.delay import Delay
-from tidings.delivery.doubt import admitted
 from tidings.delivery.errors import (
     Deferred,
     MalformedNotification,
@@ -21,6 +20,7 @@ from tidings.delivery.errors import (
 from tidings.delivery.outcome import Failure, Paused, Reason, RetryLater, Sent, Undeliverable
 from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
 from tidings.delivery.states import UNFINISHED, State
+from tidings.delivery.unknown_outcome import admitted
 from tidings.ledger.notifications.dispatch import OutboxEntry
 from tidings_events import parse
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.worker.pace import RateLimit
+from tidings.worker.rate_limit import RateLimit
 
 
 @dataclass

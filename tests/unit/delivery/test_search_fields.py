@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tidings.delivery.particulars import particulars_of
+from tidings.delivery.search_fields import particulars_of
 
 
 @pytest.mark.parametrize(
