@@ -25,14 +25,14 @@ from tidings.runtime.garbage import collect_seldom
 from tidings.runtime.stopping import AFTER_GRACE, Stop, stop_on_signal
 from tidings.scheduler import Scheduler
 from tidings.scheduler.gauges import count_for_ever
-from tidings.scheduler.housekeeping import keep_house_for_ever
+from tidings.scheduler.housekeeping import maintain_ledger_for_ever
 from tidings.settings import Settings
 from tidings.telemetry.http import HealthServer
 from tidings.telemetry.log_writer import LogWriter
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
 from tidings.worker import Worker
-from tidings.worker.parts import USUAL, Parts
+from tidings.worker.parts import NO_WRAPPERS, Parts
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ async def serve(
     roles: Collection[str],
     channels: Collection[str],
     log_writer: LogWriter,
-    parts: Parts = USUAL,
+    parts: Parts = NO_WRAPPERS,
 ) -> None:
     """Run roles in this process until a signal tells it to end; a second one ends it at once.
 
@@ -121,7 +121,7 @@ async def _serve(
                 stack.push_async_callback(counting.end)
             log.info("listening", host=settings.worker.http_host, port=http.port)
         if "scheduler" in roles:
-            keeping = Chore("keep the partitions", partial(keep_house_for_ever, ledger))
+            keeping = Chore("keep the partitions", partial(maintain_ledger_for_ever, ledger))
             stack.push_async_callback(keeping.end)
         worker = running.get("worker")
         serves = (worker.channels, worker.templates) if isinstance(worker, Worker) else ((), "")

@@ -11,7 +11,7 @@ SLOW: Final = 12.0
 
 
 @dataclass(slots=True)
-class Trouble:
+class Faults:
     """Decides at every await what happens there.
 
     Args:
@@ -46,6 +46,6 @@ class Trouble:
         return self.random.uniform(0.5, SLOW)
 
 
-def calm() -> Trouble:
+def no_faults() -> Faults:
     """Nothing goes wrong, and nothing takes any time."""
-    return Trouble(Random(0), quick=0.0)  # no secret
+    return Faults(Random(0), quick=0.0)  # no secret

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from tests.doubles.faults import Trouble
+from tests.doubles.faults import Faults
 
 HELD_FOR: Final = 180.0
 """Seconds until a dead letter that led nowhere is tried again."""
@@ -99,7 +99,7 @@ class MemoryBroker:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        trouble: Trouble,
+        trouble: Faults,
         tell: Callable[[str], None] = lambda _: None,
         *,
         counts_nacks: bool = True,

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from contextvars import Context, copy_context
 from typing import Any, Generic, Self, TypeVar, TypeVarTuple, cast
 
-from tests.doubles.faults import Trouble
+from tests.doubles.faults import Faults
 from tests.doubles.loop import PROCESS, Process
 from tests.doubles.memory_dead_letter_statements import STATEMENTS
 from tests.doubles.memory_tables import Row, Statement, Tables
@@ -27,7 +27,7 @@ class MemoryServer:
     """The tables, who is in a transaction, and who listens."""
 
     def __init__(
-        self, tables: Tables, trouble: Trouble, statements: Mapping[str, Statement] = STATEMENTS
+        self, tables: Tables, trouble: Faults, statements: Mapping[str, Statement] = STATEMENTS
     ) -> None:
         self.tables = tables
         self.statements = statements

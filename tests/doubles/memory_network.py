@@ -7,7 +7,7 @@ from contextvars import Context, copy_context
 from typing import Protocol, cast
 
 from aiormq.exceptions import ConnectionClosed
-from tests.doubles.faults import Trouble
+from tests.doubles.faults import Faults
 from tests.doubles.loop import PROCESS, Process
 from tests.doubles.memory_broker import MemoryBroker
 
@@ -77,7 +77,7 @@ class MemoryNetwork:
         self,
         loop: asyncio.AbstractEventLoop,
         broker: MemoryBroker,
-        trouble: Trouble,
+        trouble: Faults,
         channel: Callable[["MemoryConnection"], ChannelEnds],
     ) -> None:
         self.loop = loop

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from tests.doubles.faults import Trouble
+from tests.doubles.faults import Faults
 from tests.doubles.loop import PROCESS, Process
 from tests.simulation.scenario import Order, Reply
 
@@ -78,7 +78,7 @@ class SimulatedProvider:
     def __init__(
         self,
         orders: Sequence[Order],
-        trouble: Trouble,
+        trouble: Faults,
         now: Callable[[], datetime],
         crash: Callable[[Process], None],
         tell: Callable[[str], None],

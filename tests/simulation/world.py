@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from tests.doubles.faults import Trouble
+from tests.doubles.faults import Faults
 from tests.doubles.ledger import unchanged
 from tests.doubles.loop import PROCESS, Process, SimulatedLoop
 from tests.doubles.memory_broker import MemoryBroker
@@ -86,7 +86,7 @@ class World:
         self.clock = SimulatedClock(self.loop)
         self.now = self.clock.now
         trace.time = self.loop.time
-        self.trouble = Trouble(dice, scenario.budget, RATES, trace.tell)
+        self.trouble = Faults(dice, scenario.budget, RATES, trace.tell)
         self.tables = Tables(self.now, trace.tell)
         self.server = MemoryServer(self.tables, self.trouble, parts.statements)
         self.broker = MemoryBroker(

@@ -26,7 +26,7 @@ from tidings.delivery.errors import (
 )
 from tidings.delivery.outcome import Failure
 from tidings.delivery.ports import Delivery
-from tidings.delivery.search_fields import NOTHING
+from tidings.delivery.search_fields import NO_SEARCH_FIELDS
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.rows import ArchiveRequest
@@ -232,4 +232,6 @@ def _bare(dead_letter: DeadLetter) -> DeadLetter:
     )
     if dead_letter.failure.kind != failure.kind:
         return bare
-    return replace(bare, notification=None, unread=NOTHING, lane=None, origin=Origin.ASTRAY)
+    return replace(
+        bare, notification=None, unread=NO_SEARCH_FIELDS, lane=None, origin=Origin.ASTRAY
+    )

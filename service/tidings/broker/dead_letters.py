@@ -28,11 +28,11 @@ from tidings.broker.storable import storable, text_of
 from tidings.broker.topology.layout import DELIVERY_LIMIT, PRIORITIES
 from tidings.delivery.attempt import Message
 from tidings.delivery.dead_letter import DeadLetter, Origin, lane_of
-from tidings.delivery.large_content import lightened
+from tidings.delivery.large_content import without_content
 from tidings.delivery.outcome import Failure, Reason
 from tidings.delivery.ports import Delivery
 from tidings.delivery.properties import properties_of
-from tidings.delivery.search_fields import NOTHING, particulars_of
+from tidings.delivery.search_fields import NO_SEARCH_FIELDS, read_search_fields
 from tidings_events import InvalidNotification, Notification, parse
 from tidings_events.routing import EXCHANGE, Headers
 
@@ -66,7 +66,7 @@ def read_dead_letter(
     said = DeadLetterHeaders.of(message.headers)
     counted = said.epoch is not None and said.attempt is not None
     cause = _cause(delivery, said, notification, channels, ours=counted and message.ours)
-    unread = NOTHING if notification is not None else particulars_of(message.body)
+    unread = NO_SEARCH_FIELDS if notification is not None else read_search_fields(message.body)
     about = unread.id if notification is None else notification.id
     tracked = about is not None and counted and _tracked(cause.origin, message)
     epoch, attempt = (said.epoch or 0, said.attempt or 1) if tracked else (0, 1)
@@ -77,7 +77,7 @@ def read_dead_letter(
         reason=cause.reason,
         failure=cause.failure,
         body=message.body,
-        notification=notification and lightened(notification, message.body),
+        notification=notification and without_content(notification, message.body),
         lane=lane_of(notification, said.queue or message.routing_key, channels, unread),
         origin=cause.origin if tracked else Origin.ASTRAY,
         epoch=epoch,

@@ -89,5 +89,5 @@ class ChannelSettings(BaseSettings):
             window=self.circuit_window,
             minimum=self.circuit_minimum,
             probe=self.circuit_probe,
-            places=self.concurrency,
+            slots=self.concurrency,
         )

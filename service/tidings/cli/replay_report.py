@@ -10,7 +10,7 @@ from typing import Any, Final
 from tidings.cli.console import err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.terminal import escape
-from tidings.delivery.archiving import Refusal
+from tidings.delivery.archiving import ReplayRefusal
 from tidings.operations.dead_letters.pacing import INTERRUPTED
 from tidings.operations.dead_letters.replays import (
     NotReplayed,
@@ -23,19 +23,19 @@ from tidings.operations.times import counted
 
 SHOWN: Final = 20
 WHY: Final = {
-    Refusal.ALREADY_REPLAYED: "replayed already (--force replays them again)",
-    Refusal.BEING_REPLAYED: "taken by another replay",
-    Refusal.SUPERSEDED: "superseded: replay the dead letter in their place",
-    Refusal.DISCARDED: "discarded: publish a new notification instead",
-    Refusal.MALFORMED: "can't be read: mend each with `tidings dead edit ID --replay`",
-    Refusal.UNDER_WAY: "their notification is under way: wait until it has ended",
-    Refusal.ENDED: "their notification has ended otherwise: publish a new one",
-    Refusal.SENT: "their notification was sent (--force sends it again)",
-    Refusal.NEWER_EPOCH: "their notification was replayed since: replay its later dead letter (--force replays these)",
-    Refusal.SAME_NOTIFICATION: "another dead letter of the same notification goes in their place",
-    Refusal.OTHER_CONTENT: "other content is stored under their id: publish each with an id of its own (--force sends theirs in its place)",
-    Refusal.SAME_KEY: "another notification has the same idempotency key (--force sends both)",
-    Refusal.NO_SUCH_DEAD_LETTER: "gone meanwhile",
+    ReplayRefusal.ALREADY_REPLAYED: "replayed already (--force replays them again)",
+    ReplayRefusal.BEING_REPLAYED: "taken by another replay",
+    ReplayRefusal.SUPERSEDED: "superseded: replay the dead letter in their place",
+    ReplayRefusal.DISCARDED: "discarded: publish a new notification instead",
+    ReplayRefusal.MALFORMED: "can't be read: mend each with `tidings dead edit ID --replay`",
+    ReplayRefusal.UNDER_WAY: "their notification is under way: wait until it has ended",
+    ReplayRefusal.ENDED: "their notification has ended otherwise: publish a new one",
+    ReplayRefusal.SENT: "their notification was sent (--force sends it again)",
+    ReplayRefusal.NEWER_EPOCH: "their notification was replayed since: replay its later dead letter (--force replays these)",
+    ReplayRefusal.SAME_NOTIFICATION: "another dead letter of the same notification goes in their place",
+    ReplayRefusal.OTHER_CONTENT: "other content is stored under their id: publish each with an id of its own (--force sends theirs in its place)",
+    ReplayRefusal.SAME_KEY: "another notification has the same idempotency key (--force sends both)",
+    ReplayRefusal.NO_SUCH_DEAD_LETTER: "gone meanwhile",
 }
 
 
@@ -103,7 +103,7 @@ def _refused_for_several_reasons(summary: ReplaySummary) -> int:
 
 def _show_refused(refused: Iterable[NotReplayed]) -> None:
     """How many for each reason with what to do, and which ones where a person has to act."""
-    by_reason: dict[Refusal, list[NotReplayed]] = defaultdict(list)
+    by_reason: dict[ReplayRefusal, list[NotReplayed]] = defaultdict(list)
     for failure in refused:
         by_reason[failure.refusal].append(failure)
     left = SHOWN

@@ -66,7 +66,7 @@ def start(
     from tidings.settings.variables import unknown
     from tidings.telemetry.log_writer import take_over_standard_error
     from tidings.telemetry.logs import configure
-    from tidings.worker.parts import USUAL
+    from tidings.worker.parts import NO_WRAPPERS
 
     settings = Settings()
     guarded(settings.check)
@@ -76,4 +76,4 @@ def start(
         structlog.get_logger(__name__).warning(
             "unknown variable", name=variable.name, did_you_mean=variable.nearest
         )
-    run(serve(settings, roles, channels or [], writer, parts or USUAL))
+    run(serve(settings, roles, channels or [], writer, parts or NO_WRAPPERS))

@@ -13,14 +13,14 @@ from typing import Final
 from tidings.delivery.dead_letter import DeadLetter, DeadLetterState, Origin
 from tidings.delivery.outcome import OUTCOME_UNKNOWN, Failure, Reason
 from tidings.delivery.states import FINISHED, State, may_become
-from tidings.delivery.unknown_outcome import undenied
+from tidings.delivery.unknown_outcome import final_reason
 
 REPLAYABLE: Final = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
 """Ends that a replay begins anew without being forced."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class NotificationStatus:
     """How a notification stands in the ledger."""
 
     state: State
@@ -64,51 +64,53 @@ class Wait:
     until: datetime
 
 
-def decide(dead_letter: DeadLetter, standing: Standing | None, now: datetime) -> Store | Wait:
+def decide(
+    dead_letter: DeadLetter, status: NotificationStatus | None, now: datetime
+) -> Store | Wait:
     """What to do with a dead letter.
 
     Args:
         dead letter: As it arrived.
-        standing: Its notification in the ledger; None where it has none.
+        status: Its notification in the ledger; None where it has none.
     """
-    if standing is None:
+    if status is None:
         # A stray stays a dead letter alone: the good copy may be in its lane, or published yet.
         tracked = dead_letter.tracked and dead_letter.notification is not None
         return Store(dead_letter, becomes=dead_letter.reason.state if tracked else None)
-    if not dead_letter.tracked or dead_letter.epoch > standing.epoch:
+    if not dead_letter.tracked or dead_letter.epoch > status.epoch:
         return Store(dead_letter)
-    if dead_letter.epoch < standing.epoch:
+    if dead_letter.epoch < status.epoch:
         return _closed(
-            dead_letter, f"was replayed since, and is {standing.state} in epoch {standing.epoch}"
+            dead_letter, f"was replayed since, and is {status.state} in epoch {status.epoch}"
         )
-    if standing.replayable:
-        return Store(_as_recorded(dead_letter, standing))
-    if standing.state in FINISHED or standing.state is State.SCHEDULED:
-        return _closed(dead_letter, f"is {standing.state}")
-    return _unfinished(dead_letter, standing, now)
+    if status.replayable:
+        return Store(_as_recorded(dead_letter, status))
+    if status.state in FINISHED or status.state is State.SCHEDULED:
+        return _closed(dead_letter, f"is {status.state}")
+    return _unfinished(dead_letter, status, now)
 
 
-def _unfinished(dead_letter: DeadLetter, standing: Standing, now: datetime) -> Store | Wait:
+def _unfinished(dead_letter: DeadLetter, status: NotificationStatus, now: datetime) -> Store | Wait:
     """Its notification is queued, retrying or being sent in the dead letter's own epoch."""
-    if standing.content not in {None, sha256(dead_letter.body).digest()}:
+    if status.content not in {None, sha256(dead_letter.body).digest()}:
         return _closed(
-            dead_letter, f"is {standing.state} with other content, which has a message of its own"
+            dead_letter, f"is {status.state} with other content, which has a message of its own"
         )
-    if standing.attempt > dead_letter.attempt:
-        return _closed(dead_letter, f"went on to attempt {standing.attempt}")
-    doubt = "an earlier attempt may have been delivered" if standing.perhaps_sent else ""
-    if standing.state is State.SENDING:
-        if standing.lease_until is not None and standing.lease_until > now:
-            return Wait(standing.lease_until)
+    if status.attempt > dead_letter.attempt:
+        return _closed(dead_letter, f"went on to attempt {status.attempt}")
+    doubt = "an earlier attempt may have been delivered" if status.perhaps_sent else ""
+    if status.state is State.SENDING:
+        if status.lease_until is not None and status.lease_until > now:
+            return Wait(status.lease_until)
         doubt = "its worker is gone and may have sent it"
-    elif standing.attempt == dead_letter.attempt and dead_letter.origin is Origin.WORKER:
+    elif status.attempt == dead_letter.attempt and dead_letter.origin is Origin.WORKER:
         # Its lease had run out: whoever took over recorded this attempt and holds a copy.
         return _closed(
-            dead_letter, f"is {standing.state}: another worker made attempt {dead_letter.attempt}"
+            dead_letter, f"is {status.state}: another worker made attempt {dead_letter.attempt}"
         )
     # A copy that still waits in a retry queue finds its notification ended and adds nothing.
     return _ended(
-        _of_copies(dead_letter) if standing.reached else _undenied(dead_letter, doubt), standing
+        _of_copies(dead_letter) if status.reached else _undenied(dead_letter, doubt), status
     )
 
 
@@ -126,7 +128,7 @@ def _undenied(dead_letter: DeadLetter, doubt: str) -> DeadLetter:
     Args:
         doubt: Why it may have been; empty where it was not.
     """
-    reason = undenied(dead_letter.reason, perhaps_sent=bool(doubt))
+    reason = final_reason(dead_letter.reason, perhaps_sent=bool(doubt))
     if not doubt or reason is Reason.COPIES_REFUSED:
         return dead_letter
     said = f"{doubt}; {dead_letter.failure.message}"
@@ -137,17 +139,17 @@ def _undenied(dead_letter: DeadLetter, doubt: str) -> DeadLetter:
     )
 
 
-def _ended(dead_letter: DeadLetter, standing: Standing) -> Store:
+def _ended(dead_letter: DeadLetter, status: NotificationStatus) -> Store:
     wanted = dead_letter.reason.state
-    allowed = may_become(standing.state, wanted)
+    allowed = may_become(status.state, wanted)
     return Store(dead_letter, becomes=wanted if allowed else State.FAILED)
 
 
-def _as_recorded(dead_letter: DeadLetter, standing: Standing) -> DeadLetter:
+def _as_recorded(dead_letter: DeadLetter, status: NotificationStatus) -> DeadLetter:
     """RabbitMQ only knows that it gave a message up; the attempt that failed knows why."""
-    if dead_letter.origin is Origin.WORKER or standing.reason is None or standing.failure is None:
+    if dead_letter.origin is Origin.WORKER or status.reason is None or status.failure is None:
         return dead_letter
-    return replace(dead_letter, reason=standing.reason, failure=standing.failure)
+    return replace(dead_letter, reason=status.reason, failure=status.failure)
 
 
 def _closed(dead_letter: DeadLetter, what: str) -> Store:
@@ -156,7 +158,7 @@ def _closed(dead_letter: DeadLetter, what: str) -> Store:
     )
 
 
-class Refusal(StrEnum):
+class ReplayRefusal(StrEnum):
     """Why a dead letter is not replayed, as replays count it."""
 
     ALREADY_REPLAYED = "already_replayed"
@@ -181,31 +183,33 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Objection:
+class RefusedReplay:
     """Why one dead letter is not replayed, in words too."""
 
-    refusal: Refusal
+    refusal: ReplayRefusal
     why: str
 
 
-def refusal(standing: Standing, dead_letter_epoch: int, *, force: bool) -> Objection | None:
+def refusal(
+    status: NotificationStatus, dead_letter_epoch: int, *, force: bool
+) -> RefusedReplay | None:
     """Why a dead letter's notification can't be replayed; None where it can.
 
     Args:
         force: Whether the dead letter may have been replayed before, and the notification sent.
     """
-    its = f"its notification is {standing.state}"
-    if standing.state not in FINISHED:
-        return Objection(Refusal.UNDER_WAY, its)
-    if not may_become(standing.state, State.QUEUED):
-        return Objection(Refusal.ENDED, its)
+    its = f"its notification is {status.state}"
+    if status.state not in FINISHED:
+        return RefusedReplay(ReplayRefusal.UNDER_WAY, its)
+    if not may_become(status.state, State.QUEUED):
+        return RefusedReplay(ReplayRefusal.ENDED, its)
     if force:
         return None
-    if not standing.replayable:
-        return Objection(Refusal.SENT, its)
-    if standing.epoch > dead_letter_epoch:
-        return Objection(
-            Refusal.NEWER_EPOCH,
-            f"its notification was replayed since and is {standing.state}",
+    if not status.replayable:
+        return RefusedReplay(ReplayRefusal.SENT, its)
+    if status.epoch > dead_letter_epoch:
+        return RefusedReplay(
+            ReplayRefusal.NEWER_EPOCH,
+            f"its notification was replayed since and is {status.state}",
         )
     return None

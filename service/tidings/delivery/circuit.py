@@ -13,8 +13,8 @@ from random import random
 from time import monotonic
 from typing import Final
 
-EVERYBODY: Final = 1_000_000
-"""Places where nobody counts them."""
+UNLIMITED: Final = 1_000_000
+"""Slots of a closed circuit."""
 JITTER: Final = 0.25
 """Share of an interval by which it may be longer, so that workers don't probe in step."""
 LONGEST: Final = 60.0
@@ -55,11 +55,11 @@ class CircuitPolicy:
     """… where there were at least so many."""
     probe: float = 5.0
     """Seconds until the first probe."""
-    places: int = 50
+    slots: int = 50
     """Sends at once at which it counts as recovered."""
 
 
-class Recently:
+class RecentCounts:
     """Counts successes and failures of about the last `length` seconds, in two halves."""
 
     __slots__ = ("_before", "_ends", "_failed", "_half", "_now", "_sent")
@@ -98,7 +98,7 @@ class Recently:
 class Circuit:
     """Whether one provider may be asked. Pure: it knows the time it is told, and nothing else.
 
-    Who wants to ask takes a place (`enter`) and says afterwards what came of it (`succeeded`, `failed`
+    Who wants to ask takes a slot (`enter`) and says afterwards what came of it (`succeeded`, `failed`
     or `withdrew`), naming the era in which it entered: what began before the circuit opened says
     nothing of how the provider is now.
 
@@ -121,22 +121,22 @@ class Circuit:
         self._policy = policy
         self._clock = clock
         self._jitter = jitter
-        self._recently = Recently(policy.window)
+        self._recently = RecentCounts(policy.window)
         self._era = 1
         self._openings = self._row = self._inside = 0
         self._allowed = 1
         self.phase = Phase.CLOSED
         self.probe_at = inf
         self.under_way = 0
-        """Places taken, of whatever era."""
+        """Slots in use, of all eras."""
 
     @property
-    def well(self) -> bool:
+    def healthy(self) -> bool:
         """Whether the provider has answered since it was last given up, if it ever was."""
         return self.phase in {Phase.CLOSED, Phase.RAMPING}
 
     def wait(self) -> float:
-        """Seconds until there may be a place; `inf` where something else has to happen first."""
+        """Seconds until there may be a slot; `inf` where something else has to happen first."""
         match self.phase:
             case Phase.CLOSED:
                 return 0.0
@@ -148,11 +148,11 @@ class Circuit:
                 return 0.0 if self._inside < self._allowed else inf
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         """How many may enter now."""
         match self.phase:
             case Phase.CLOSED:
-                return EVERYBODY
+                return UNLIMITED
             case Phase.OPEN:
                 return 0 if self.wait() else 1
             case Phase.PROBING | Phase.DISABLED:
@@ -161,9 +161,9 @@ class Circuit:
                 return max(0, self._allowed - self._inside)
 
     def enter(self) -> int:
-        """Take a place: the era to name afterwards; 0 where there is no place."""
+        """Take a slot: the era to name afterwards; 0 where there is no slot."""
         if self.phase is not Phase.CLOSED:
-            if self.places < 1:
+            if self.slots < 1:
                 return 0
             self._inside += 1
             if self.phase is Phase.OPEN:
@@ -187,7 +187,7 @@ class Circuit:
             case Phase.PROBING | Phase.RAMPING:
                 self._allowed += 1
                 self.phase = Phase.RAMPING
-                if self._allowed >= self._policy.places:
+                if self._allowed >= self._policy.slots:
                     self._close()
             case Phase.OPEN | Phase.DISABLED:
                 pass
@@ -215,7 +215,7 @@ class Circuit:
             return True
         if not self._leave(era):
             return False
-        news = self.well
+        news = self.healthy
         if self._enough() or (misconfigured and self._sent_nothing_lately()):
             self._open(no_sooner_than, doubtful=doubtful)
         return news
@@ -230,7 +230,7 @@ class Circuit:
         self._close()
 
     def _leave(self, era: int) -> bool:
-        """Give the place back; whether what came of it still says something."""
+        """Give the slot back; whether what came of it still says something."""
         self.under_way -= 1
         if era != self._era:
             return False

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from tidings.delivery.attempt import Lane
 from tidings.delivery.outcome import Failure, Reason
-from tidings.delivery.search_fields import NOTHING, Particulars
+from tidings.delivery.search_fields import NO_SEARCH_FIELDS, SearchFields
 from tidings_events import Notification, Priority
 
 
@@ -95,13 +95,13 @@ class DeadLetter:
     """As received, made fit for JSON."""
     properties: Mapping[str, str] | None = field(default_factory=dict)
     """AMQP properties as its producer set them; None where it is one of ours that doesn't say."""
-    unread: Particulars = NOTHING
+    unread: SearchFields = NO_SEARCH_FIELDS
     """What can be told of a body that can't be read."""
 
     @property
-    def particulars(self) -> Particulars:
+    def search_fields(self) -> SearchFields:
         """What it is found by."""
-        return self.unread if self.notification is None else Particulars.of(self.notification)
+        return self.unread if self.notification is None else SearchFields.of(self.notification)
 
     @property
     def notification_id(self) -> UUID | None:
@@ -128,7 +128,7 @@ def lane_of(
     notification: Notification | None,
     routing_key: str,
     channels: Collection[str],
-    unread: Particulars = NOTHING,
+    unread: SearchFields = NO_SEARCH_FIELDS,
 ) -> Lane | None:
     """The lane in which a message belongs: its body says, and its routing key where the body doesn't.
 

@@ -166,10 +166,10 @@ class OutOfService(DeliveryError):
     kind = "out_of_service"
 
 
-class Hampered(OutOfService):
+class LocalShortage(OutOfService):
     """Nothing was sent, for want of something of our own: open files, memory, threads. Nobody else is to blame."""
 
-    kind = "hampered"
+    kind = "local_shortage"
 
 
 class Postponed(OutOfService):

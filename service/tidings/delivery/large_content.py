@@ -19,7 +19,7 @@ _CONTENT: Final[dict[str, Any]] = {
 """The fields that can be large, and what they are without."""
 
 
-def lightened(notification: Notification, body: bytes) -> Notification:
+def without_content(notification: Notification, body: bytes) -> Notification:
     """A notification without its content, where that is large."""
     if len(body) < LARGE:
         return notification
@@ -29,14 +29,14 @@ def lightened(notification: Notification, body: bytes) -> Notification:
     )
 
 
-def light(attempt: Attempt) -> Attempt:
+def without_large_content(attempt: Attempt) -> Attempt:
     """An attempt at such a notification."""
     if len(attempt.body) < LARGE:
         return attempt
-    return replace(attempt, notification=lightened(attempt.notification, attempt.body))
+    return replace(attempt, notification=without_content(attempt.notification, attempt.body))
 
 
-def whole(attempt: Attempt) -> Attempt:
+def with_large_content(attempt: Attempt) -> Attempt:
     """The attempt with its content again."""
     if len(attempt.body) < LARGE:
         return attempt

@@ -38,7 +38,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundCircuit:
+class CircuitReport:
     """A circuit that is not closed, as one worker has it."""
 
     channel: str

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from tidings.delivery.attempt import Attempt, Message
-from tidings.delivery.orders import FoundCircuit, Order
+from tidings.delivery.orders import CircuitReport, Order
 from tidings.delivery.outcome import Claim, Outcome, RetryLater, Sent, Undeliverable
 from tidings.delivery.provider_attempt import ProviderAttempt
 from tidings.delivery.recipients import RecipientResult
@@ -28,7 +28,7 @@ class Content:
     html: str | None = None
 
 
-def keep_its_place() -> None:
+def keep_slot() -> None:
     """Nobody else waits for it."""
 
 
@@ -42,7 +42,7 @@ class SendRequest:
     """Seconds within which `Channel.send` has to return or raise."""
     recipients: tuple[RecipientResult, ...] = ()
     """What earlier attempts settled of each recipient: only the others are asked."""
-    give_way: Callable[[], None] = field(default=keep_its_place, compare=False)
+    release_slot: Callable[[], None] = field(default=keep_slot, compare=False)
     """Lets another notification be sent in its place while this one waits for its receiver; again does nothing."""
 
     @property
@@ -204,7 +204,7 @@ class Controls(Protocol):
         """The last order for each channel and each provider."""
         ...
 
-    async def say(self, worker: str, found: Sequence[FoundCircuit]) -> None:
+    async def say(self, worker: str, found: Sequence[CircuitReport]) -> None:
         """All circuits of this worker that are not closed, now."""
         ...
 

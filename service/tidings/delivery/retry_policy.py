@@ -162,7 +162,7 @@ class DeliveryPolicy:
             earlier: What earlier attempts settled of each recipient.
             perhaps_sent: Whether an earlier attempt of this epoch may have been delivered.
         """
-        results = [self._admitted(one, perhaps_sent=perhaps_sent) for one in sent.recipients]
+        results = [self._final_result(one, perhaps_sent=perhaps_sent) for one in sent.recipients]
         everybody = merged(earlier, results)
         waiting = [one for one in everybody if not one.settled]
         if waiting:
@@ -179,7 +179,7 @@ class DeliveryPolicy:
             return Undeliverable(Reason.COPIES_REFUSED, failure)
         return replace(sent, recipients=tuple(results))
 
-    def _admitted(self, one: RecipientResult, *, perhaps_sent: bool) -> RecipientResult:
+    def _final_result(self, one: RecipientResult, *, perhaps_sent: bool) -> RecipientResult:
         """A result that does not deny what may have been, nor asks again where that may not be done unasked."""
         lost = not one.settled and one.kind == OUTCOME_UNKNOWN
         refused = one.state is RecipientState.REFUSED

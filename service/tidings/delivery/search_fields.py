@@ -17,7 +17,7 @@ _LOGIN: Final = re.compile(r"^(\s*[a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Particulars:
+class SearchFields:
     """What dead letters are found by."""
 
     id: UUID | None = None
@@ -43,17 +43,17 @@ class Particulars:
         )
 
 
-NOTHING: Final = Particulars()
+NO_SEARCH_FIELDS: Final = SearchFields()
 
 
-def particulars_of(body: bytes) -> Particulars:
+def read_search_fields(body: bytes) -> SearchFields:
     """Of a body that is no notification: whatever is there and looks like it, where it is a JSON object."""
     document = _document(body)
     if not isinstance(document, dict):
-        return NOTHING
+        return NO_SEARCH_FIELDS
     entity = document.get("entity")
     entity = entity if isinstance(entity, dict) else {}
-    return Particulars(
+    return SearchFields(
         id=_id(document.get("id")),
         channel=_text(document.get("channel")),
         category=_text(document.get("category")),

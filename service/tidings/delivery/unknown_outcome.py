@@ -14,12 +14,12 @@ DENIES: Final = frozenset(Reason) - {Reason.OUTCOME_UNKNOWN, Reason.COPIES_REFUS
 end so are `unknown` each; the mail itself was sent."""
 
 
-def undenied(reason: Reason, *, perhaps_sent: bool) -> Reason:
+def final_reason(reason: Reason, *, perhaps_sent: bool) -> Reason:
     """The reason with which a notification may end."""
     return Reason.OUTCOME_UNKNOWN if perhaps_sent and reason in DENIES else reason
 
 
-def admitted(outcome: Outcome, *, perhaps_sent: bool) -> Outcome:
+def final_outcome(outcome: Outcome, *, perhaps_sent: bool) -> Outcome:
     """What came of an attempt, so that its end does not deny what may have been.
 
     Args:
@@ -28,7 +28,7 @@ def admitted(outcome: Outcome, *, perhaps_sent: bool) -> Outcome:
     match outcome:
         case Undeliverable(reason=reason, failure=failure):
             doubt = perhaps_sent or failure.kind == OUTCOME_UNKNOWN
-            may_be = undenied(reason, perhaps_sent=doubt)
+            may_be = final_reason(reason, perhaps_sent=doubt)
             return outcome if may_be is reason else Undeliverable(may_be, _said(reason, failure))
         case _:
             return outcome

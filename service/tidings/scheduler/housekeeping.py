@@ -18,19 +18,19 @@ AGAIN: Final = 60.0
 """Seconds after one that failed."""
 
 
-async def keep_house_for_ever(ledger: PostgresLedger) -> None:
+async def maintain_ledger_for_ever(ledger: PostgresLedger) -> None:
     """Round after round. Any number of schedulers may do it: one of them does the work."""
     while True:
-        await asyncio.sleep(EVERY if await keep_house(ledger) else AGAIN)
+        await asyncio.sleep(EVERY if await maintain_ledger(ledger) else AGAIN)
 
 
-async def keep_house(ledger: PostgresLedger) -> bool:
+async def maintain_ledger(ledger: PostgresLedger) -> bool:
     """One round; False if it is worth another try soon.
 
     Each part by itself: what is over is deleted while a table in use keeps partitions from being made.
     """
     added = await add_partitions(ledger)
-    deleted = await delete_over(ledger)
+    deleted = await delete_expired(ledger)
     return added and deleted
 
 
@@ -47,7 +47,7 @@ async def add_partitions(ledger: PostgresLedger) -> bool:
     return True
 
 
-async def delete_over(ledger: PostgresLedger) -> bool:
+async def delete_expired(ledger: PostgresLedger) -> bool:
     """Delete what is over; False if it is worth another try soon."""
     try:
         async for done in ledger.retention.run(datetime.now(UTC).date()):

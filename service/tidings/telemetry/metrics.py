@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import (
     Deferred,
-    Hampered,
+    LocalShortage,
     MalformedNotification,
     Misconfigured,
     OutcomeUnknown,
@@ -47,7 +47,7 @@ KINDS: Final = (
     *(error.kind for error in (Rejected, Unavailable, Throttled, Deferred, OutcomeUnknown)),
     *(
         error.kind
-        for error in (Misconfigured, OutOfService, Postponed, Hampered, MalformedNotification)
+        for error in (Misconfigured, OutOfService, Postponed, LocalShortage, MalformedNotification)
     ),
     *("expired", "not_now", "unexpected"),
 )

@@ -22,11 +22,11 @@ from tidings.runtime.shortage import shortage
 from tidings.settings import ChannelSettings
 from tidings.worker.flow import NOT_NOW, Flow
 from tidings.worker.lanes import Lanes
-from tidings.worker.outages import Abandoned
+from tidings.worker.outages import DeliveryLost
 from tidings.worker.providers import REMEMBERED, Provider, Providers, log_change
 from tidings.worker.rate_limit import RateLimit
-from tidings.worker.send_slots import Place, Places
-from tidings.worker.slotted_flow import Turn
+from tidings.worker.send_slots import SendSlot, SendSlots
+from tidings.worker.slotted_flow import SlottedFlow
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ class ChannelWorker:
         self._loop = asyncio.get_running_loop()  # asking each time costs a system call
         self._providers = flow.providers
         self._providers.on_change(self._changed)
-        self._places = Places(settings.concurrency, self._pump, clock)
+        self._slots = SendSlots(settings.concurrency, self._pump, clock)
         self._lanes = Lanes(settings.low_share, clock)
         self._rate = RateLimit(settings.rate, clock)
         self._paused = False
@@ -88,7 +88,7 @@ class ChannelWorker:
             clock,
             holdings,
         )
-        flow.metrics.in_flight.set_function(lambda: self._places.taken)
+        flow.metrics.in_flight.set_function(lambda: self._slots.taken)
         for provider in self._providers.all:
             flow.metrics.circuit(provider.name, provider.circuit.phase)
 
@@ -104,13 +104,13 @@ class ChannelWorker:
 
     def pause(self) -> None:
         """Begin nothing more until `resume`; what is under way ends."""
-        self._paused = self._places.closed = True
+        self._paused = self._slots.closed = True
         self._regulate()
 
     def resume(self) -> None:
         """Go on."""
         self._paused = False
-        self._places.closed = self._stopping
+        self._slots.closed = self._stopping
         self._regulate()
         self._pump()
 
@@ -129,7 +129,7 @@ class ChannelWorker:
 
     async def finish(self, grace: float) -> int:
         """Begin nothing more and let what is under way finish; how many did not within `grace` seconds."""
-        self._stopping = self._places.closed = True
+        self._stopping = self._slots.closed = True
         self.consumer.stop_taking()
         if self._resting:  # going back to the lane would count against its delivery limit
             for delivery in list(self._lanes.take_older_than(0)):
@@ -148,7 +148,7 @@ class ChannelWorker:
         """Begin as many messages as may be begun now, the most urgent first."""
         while (
             self._lanes.waiting
-            and self._places.room(ahead=self._ahead and self._providers.calm)
+            and self._slots.room(ahead=self._ahead and self._providers.all_closed)
             and not (self._paused or self._stopping)
         ):
             if (wait := self._wait()) > 0:
@@ -157,10 +157,10 @@ class ChannelWorker:
             delivery = self._next()
             if delivery is None:
                 break
-            self._spawn(self._work(delivery, self._places.begin()), delivery)
-        if not self._providers.calm:
+            self._spawn(self._work(delivery, self._slots.begin()), delivery)
+        if not self._providers.all_closed:
             self._regulate()
-        aside = self._places.aside
+        aside = self._slots.aside
         if aside > self._beside or aside * 4 < self._beside:  # seldom: each time consumers begin
             self._beside = 2 * aside
             self.consumer.beside(self._beside)
@@ -173,21 +173,21 @@ class ChannelWorker:
 
     def _wait(self) -> float:
         """Seconds until the next one may begin; `inf` where something has to end first."""
-        if not self._providers.calm:
-            begun, places = self._unasked, self._providers.places
-            if begun >= places:
-                return inf if places else self._providers.wait()
+        if not self._providers.all_closed:
+            begun, slots = self._unasked, self._providers.slots
+            if begun >= slots:
+                return inf if slots else self._providers.wait()
         return self._rate.wait()
 
     @property
     def _unasked(self) -> int:
         """Messages begun whose provider has not been asked."""
-        return self._places.begun + self._places.aside - self._providers.under_way
+        return self._slots.begun + self._slots.aside - self._providers.under_way
 
     @property
     def _resting(self) -> bool:
         """Whether messages are better left in their lanes."""
-        if self._paused or self._providers.calm:
+        if self._paused or self._providers.all_closed:
             return self._paused
         return all(one.circuit.phase in AT_REST for one in self._providers.all)
 
@@ -236,10 +236,10 @@ class ChannelWorker:
                 exc_info=None if task.cancelled() else task.exception(),
             )
 
-    async def _work(self, delivery: Delivery, place: Place) -> None:
+    async def _work(self, delivery: Delivery, slot: SendSlot) -> None:
         """See one message through, giving its place to the next as soon as its send is over."""
         try:
-            outcome = await Turn(self._flow, place).handle(delivery)
+            outcome = await SlottedFlow(self._flow, slot).handle(delivery)
             if outcome is None:
                 self._give_turn_back()
             elif isinstance(outcome, Paused):
@@ -249,20 +249,20 @@ class ChannelWorker:
                     self._remember(delivery)
                 # So that another one tries the provider next.
                 self._spawn(self._park(delivery, outcome), delivery)
-        except Abandoned:
+        except DeliveryLost:
             log.info("message went back to the broker", queue=delivery.queue)
         except (Exception, asyncio.CancelledError) as error:
             if told_to_end():
                 raise
             log.exception("unexpected error: message requeued", queue=delivery.queue)
-            place.release()
+            slot.release()
             await asyncio.sleep(_before_the_next_try(delivery))
             if shortage(error) is None:
                 delivery.give_back()
             else:  # no fault of the message: a requeue would count against its delivery limit
                 self._spawn(self._park(delivery), delivery)
         finally:
-            place.release()
+            slot.release()
 
     def _give_turn_back(self) -> None:
         """Nobody was asked: whoever waits for the rate need not wait for this one."""
@@ -280,7 +280,7 @@ class ChannelWorker:
     async def _park(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
         try:
             await self._flow.defer(delivery, paused)
-        except Abandoned:
+        except DeliveryLost:
             log.info("message went back to the broker", queue=delivery.queue)
         except (Exception, asyncio.CancelledError):
             if told_to_end():

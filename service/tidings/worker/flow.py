@@ -15,7 +15,7 @@ from tidings.delivery.arrival import TimeSource, arrival
 from tidings.delivery.attempt import Attempt, read
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import DeliveryError, MalformedNotification, Misrouted, OutcomeUnknown
-from tidings.delivery.large_content import light, whole
+from tidings.delivery.large_content import with_large_content, without_large_content
 from tidings.delivery.outcome import (
     Claim,
     Claimed,
@@ -39,18 +39,18 @@ from tidings.delivery.ports import (
     Ledger,
     Record,
     SendRequest,
-    keep_its_place,
+    keep_slot,
 )
 from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy, recipient_spared
-from tidings.delivery.search_fields import particulars_of
-from tidings.delivery.unknown_outcome import admitted
+from tidings.delivery.search_fields import read_search_fields
+from tidings.delivery.unknown_outcome import final_outcome
 from tidings.delivery.value import value
 from tidings.runtime.clock import CLOCK
 from tidings.telemetry.attempt_log import log_attempt
 from tidings.telemetry.metrics import ChannelMetrics
 from tidings.templates import Templates
 from tidings.worker.content import content_of
-from tidings.worker.outages import patiently
+from tidings.worker.outages import retry_outages
 from tidings.worker.providers import Providers
 from tidings.worker.settle import Settler
 from tidings_events.problems import without_values
@@ -131,7 +131,7 @@ class Flow:
             is at fault, or nothing is sent just now: nothing was spent, and the message is still in hand.
 
         Raises:
-            Abandoned: The broker took the message back; the ledger knows how far it came.
+            DeliveryLost: The broker took the message back; the ledger knows how far it came.
         """
         try:
             work = self._read(delivery)
@@ -149,7 +149,7 @@ class Flow:
             self.metrics.attempt(tried.outcome, tried.duration, 0)
             await self.release(work, tried.outcome)
             return tried.outcome
-        outcome = admitted(tried.outcome, perhaps_sent=claim.possible_duplicate)
+        outcome = final_outcome(tried.outcome, perhaps_sent=claim.possible_duplicate)
         if await self._record(work, tried, outcome, possible_duplicate=claim.possible_duplicate):
             await self.settler.settle(delivery, work.attempt, outcome)
         else:  # whoever took over holds a copy, and goes on from what the ledger says
@@ -158,7 +158,7 @@ class Flow:
 
     async def defer(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
         """Let a message wait a turn, or for as long as is said, no attempt spent. Raises like `Settler.defer`."""
-        said, id_ = delivery.message.published_at, particulars_of(delivery.message.body).id
+        said, id_ = delivery.message.published_at, read_search_fields(delivery.message.body).id
         seen = arrival(said, id_, *self._times(delivery))
         await self.settler.defer(delivery, paused.delay or self.queue_delays[0], seen, paused.since)
 
@@ -173,7 +173,9 @@ class Flow:
         """Raises `MalformedNotification`."""
         now, not_before = self._times(delivery)
         lane = lane_at(delivery.queue)
-        attempt = light(read(delivery.message, lane, now=now, not_before=not_before))
+        attempt = without_large_content(
+            read(delivery.message, lane, now=now, not_before=not_before)
+        )
         # Tags start again with every channel: what comes again may have the tag it had, while the
         # send that began before the loss goes on.
         token = f"{self.ledger.actor}/{delivery.queue}/{delivery.tag}.{next(_handlings)}"
@@ -188,12 +190,12 @@ class Flow:
             policy.send_timeout * len(self.providers.all) + self.lease_margin,
             policy.expires_at(attempt),
         )
-        return patiently(work.delivery, lambda: self.ledger.claim(request))
+        return retry_outages(work.delivery, lambda: self.ledger.claim(request))
 
     async def release(self, work: Work, paused: Paused) -> None:
         """Give the claim back, no attempt spent."""
         why = paused.failure.message
-        await patiently(
+        await retry_outages(
             work.delivery, lambda: self.ledger.release(work.attempt, work.token, why), insist=True
         )
 
@@ -248,19 +250,19 @@ class Flow:
         await self.settler.dead_letter_unread(delivery, error)
 
     async def send(
-        self, work: Work, claim: Claimed, give_way: Callable[[], None] = keep_its_place
+        self, work: Work, claim: Claimed, release_slot: Callable[[], None] = keep_slot
     ) -> SendResult:
         """Send, unless nobody may send it again unasked, or it is too late, or there are no words.
 
         Args:
-            give_way: See `SendRequest`.
+            release_slot: See `SendRequest`.
         """
-        attempt, policy = whole(work.attempt), work.policy
+        attempt, policy = with_large_content(work.attempt), work.policy
         started_at, clock = self.clock.now(), perf_counter()
         content = self._content(attempt, claim, policy, started_at)
         asked = isinstance(content, Content)
         outcome = (
-            await self._ask(attempt, content, policy, claim, give_way)
+            await self._ask(attempt, content, policy, claim, release_slot)
             if isinstance(content, Content)
             else content
         )
@@ -291,7 +293,7 @@ class Flow:
         content: Content,
         policy: DeliveryPolicy,
         claim: Claimed,
-        give_way: Callable[[], None],
+        release_slot: Callable[[], None],
     ) -> Outcome | Paused:
         """Ask the providers once; whatever is raised becomes an outcome.
 
@@ -300,7 +302,7 @@ class Flow:
         """
         try:
             earlier, doubt = claim.recipients, claim.possible_duplicate
-            request = SendRequest(attempt, content, policy.send_timeout, earlier, give_way)
+            request = SendRequest(attempt, content, policy.send_timeout, earlier, release_slot)
             sent = await self.providers.send(request)
             if not (sent.recipients or earlier):  # taken for everybody, as nearly always
                 return sent
@@ -327,7 +329,7 @@ class Flow:
         record = Record(
             attempt, work.token, outcome, tried.started_at, duration, possible_duplicate
         )
-        ours = await patiently(work.delivery, lambda: self.ledger.record(record), insist=True)
+        ours = await retry_outages(work.delivery, lambda: self.ledger.record(record), insist=True)
         if not ours:
             log.warning("recorded after its lease ran out", id=str(attempt.id))
         waited = (tried.started_at - attempt.wanted_since).total_seconds()

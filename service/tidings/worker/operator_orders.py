@@ -11,7 +11,7 @@ import structlog
 from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import TidingsError
-from tidings.delivery.orders import FoundCircuit, Order, Verb, pausing
+from tidings.delivery.orders import CircuitReport, Order, Verb, pausing
 from tidings.delivery.ports import Ledger
 from tidings.worker.channel_worker import ChannelWorker
 from tidings.worker.providers import Provider
@@ -24,7 +24,7 @@ REPEAT: Final = 10.0
 """Seconds after which a circuit that is not closed is told again: its worker lives."""
 
 
-class Watch:
+class OrderWatcher:
     """Between the operators and the channels of one worker.
 
     While PostgreSQL is away the last orders that were seen stay in force.
@@ -111,7 +111,7 @@ class Watch:
         ):
             self._said, self._said_at = phases, self._clock.seconds()
 
-    def _found(self) -> Iterator[FoundCircuit]:
+    def _found(self) -> Iterator[CircuitReport]:
         now = self._clock.now()
         for worker in self._workers:
             channel = worker.providers.name
@@ -121,8 +121,8 @@ class Watch:
                     self._since.pop(key, None)
                     continue
                 since, wait = self._since.setdefault(key, now), one.circuit.wait()
-                yield FoundCircuit(
-                    channel, one.name, phase, one.trouble, since, None if isinf(wait) else wait
+                yield CircuitReport(
+                    channel, one.name, phase, one.last_error, since, None if isinf(wait) else wait
                 )
 
     async def _try(self, work: Coroutine[Any, Any, None]) -> bool:

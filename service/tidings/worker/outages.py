@@ -18,11 +18,11 @@ OUTAGES: Final = (LedgerUnavailable, BrokerUnavailable, ConfigurationError)
 """What passes, or a person mends."""
 
 
-class Abandoned(Exception):  # named for what happened to the message
+class DeliveryLost(Exception):  # named for what happened to the message
     """The broker has taken the message back: whoever gets it next goes on from the ledger."""
 
 
-async def patiently(
+async def retry_outages(
     delivery: Delivery, work: Callable[[], Awaitable[Result]], *, insist: bool = False
 ) -> Result:
     """Do `work` until it succeeds, or the message is no longer ours.
@@ -31,7 +31,7 @@ async def patiently(
         insist: Do it whoever has the message by now: it tells what nobody else knows.
 
     Raises:
-        Abandoned: The delivery's channel is gone, so the broker delivers it again.
+        DeliveryLost: The delivery's channel is gone, so the broker delivers it again.
     """
     backoff: Backoff | None = None
     while True:
@@ -44,5 +44,5 @@ async def patiently(
                 )
                 backoff = Backoff(longest=5)
         if not (insist or delivery.alive):
-            raise Abandoned
+            raise DeliveryLost
         await asyncio.sleep(backoff.next())

@@ -22,4 +22,4 @@ class Parts:
     publisher: Callable[[Publisher], Publisher] = _itself
 
 
-USUAL: Final = Parts()
+NO_WRAPPERS: Final = Parts()

@@ -14,7 +14,7 @@ from tidings.delivery.circuit import Circuit, Phase
 from tidings.delivery.errors import (
     Deferred,
     DeliveryError,
-    Hampered,
+    LocalShortage,
     Misconfigured,
     OutcomeUnknown,
     OutOfService,
@@ -30,7 +30,7 @@ from tidings.runtime.deadlines import Overtime
 log = structlog.get_logger(__name__)
 
 LATELY: Final = 15.0
-"""Seconds for which a worker counts as hampered after it was: while it is, something is tried more often."""
+"""Seconds after a shortage during which the worker reports itself not ready."""
 OVERTIME: Final = 5.0
 """Seconds past its time after which a channel that doesn't return is given up."""
 REMEMBERED: Final = 10_000
@@ -39,7 +39,7 @@ NOTHING_SENT: Final = (Unavailable, Misconfigured, OutOfService)
 """Errors after which the next provider may be asked: that this one has sent nothing is certain."""
 
 
-class Suspects:
+class RepeatFailures:
     """Notifications that a provider failed for, and how many it had sent by then.
 
     One that fails again although others were sent in between has itself to blame, unless the provider is
@@ -65,12 +65,12 @@ class Provider:
     name: str
     channel: Channel
     circuit: Circuit
-    trouble: str = ""
+    last_error: str = ""
     """What it said last that was no success; empty where nothing is known."""
     sent: int = 0
     """Notifications it took."""
-    suspects: Suspects = field(default_factory=Suspects)
-    hampered_at: float = -inf
+    repeat_failures: RepeatFailures = field(default_factory=RepeatFailures)
+    short_at: float = -inf
     """When it last could not be asked for want of something of our own, in seconds of a monotonic clock."""
 
 
@@ -87,7 +87,7 @@ class Providers:
 
     def __init__(self, providers: Sequence[Provider]) -> None:
         self.all = tuple(providers)
-        self.calm = True
+        self.all_closed = True
         """Whether every circuit is closed."""
         self._overtime = Overtime()
         self._tell: Listener = _nobody
@@ -107,14 +107,14 @@ class Providers:
         return self.all[0].channel.template_parts
 
     @property
-    def hampered(self) -> bool:
+    def short_of_resources(self) -> bool:
         """Whether somebody could not be asked lately, for want of something of our own."""
-        return any(monotonic() - one.hampered_at < LATELY for one in self.all)
+        return any(monotonic() - one.short_at < LATELY for one in self.all)
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         """How many sends may begin now."""
-        return max(one.circuit.places for one in self.all)
+        return max(one.circuit.slots for one in self.all)
 
     @property
     def under_way(self) -> int:
@@ -217,7 +217,7 @@ class Providers:
             raise
         before = provider.circuit.phase
         provider.circuit.succeeded(era)
-        provider.hampered_at = -inf
+        provider.short_at = -inf
         provider.sent += 1
         self._notice(provider, before)
         return sent
@@ -238,20 +238,22 @@ class Providers:
             provider.circuit.succeeded(era)
             return error
         if isinstance(
-            error, Hampered
+            error, LocalShortage
         ):  # a rest is all that helps; known from the first, so a short one
-            provider.trouble, provider.hampered_at = error.message, monotonic()
+            provider.last_error, provider.short_at = error.message, monotonic()
             provider.circuit.failed(era, misconfigured=True, doubtful=True)
             return error
         if isinstance(error, OutOfService):  # no connection became free: it was not asked
             provider.circuit.withdrew(era)
             return error
-        again = provider.suspects.again(id, provider.sent) and not isinstance(error, Throttled)
-        if again and provider.circuit.well:
+        again = provider.repeat_failures.again(id, provider.sent) and not isinstance(
+            error, Throttled
+        )
+        if again and provider.circuit.healthy:
             provider.circuit.withdrew(era)
             return _its_own(error)
         # A suspect that fails while nobody else is served: which of the two is to blame, the next one shows.
-        provider.trouble = error.message
+        provider.last_error = error.message
         if _failed(provider.circuit, era, error, doubtful=again) or isinstance(
             error, Misconfigured | OutcomeUnknown
         ):
@@ -260,7 +262,7 @@ class Providers:
 
     def hold(self, provider: Provider, reason: str) -> None:
         """Ask this one no more, by an operator's order."""
-        provider.trouble = reason
+        provider.last_error = reason
         self._learn(provider, provider.circuit.hold)
 
     def reset(self, provider: Provider) -> None:
@@ -274,11 +276,13 @@ class Providers:
 
     def _notice(self, provider: Provider, before: Phase) -> None:
         if provider.circuit.phase is not before:
-            self.calm = all(one.circuit.phase is Phase.CLOSED for one in self.all)
+            self.all_closed = all(one.circuit.phase is Phase.CLOSED for one in self.all)
             self._tell(provider, before)
 
     def _resting(self) -> str:
-        said = (f"{one.name} ({one.trouble})" if one.trouble else one.name for one in self.all)
+        said = (
+            f"{one.name} ({one.last_error})" if one.last_error else one.name for one in self.all
+        )
         return f"no provider may be asked just now: {', '.join(said)}"
 
 
@@ -290,17 +294,17 @@ def log_change(channel: str, provider: Provider, before: Phase) -> None:
         case Phase.OPEN if before is Phase.PROBING:
             told.info(
                 "provider still down",
-                error=provider.trouble,
+                error=provider.last_error,
                 next_probe_in=round(circuit.wait(), 1),
             )
         case Phase.OPEN:
             told.error(
                 "provider down: no attempts are spent on it",
-                error=provider.trouble,
+                error=provider.last_error,
                 next_probe_in=round(circuit.wait(), 1),
             )
         case Phase.DISABLED:
-            told.warning("provider not asked, by an operator's order", reason=provider.trouble)
+            told.warning("provider not asked, by an operator's order", reason=provider.last_error)
         case Phase.PROBING:
             told.debug("provider is tried with one notification")
         case Phase.RAMPING:

@@ -1,4 +1,4 @@
-"""Sends at once: a place for each, and messages claimed meanwhile so that no place waits for the ledger."""
+"""Sends at once: a slot for each, and messages claimed meanwhile so that no slot waits for the ledger."""
 
 import asyncio
 from collections import deque
@@ -15,16 +15,16 @@ MEMORY: Final = 0.05
 """Share of the newest in what is known of how long claims and sends take."""
 
 
-class NoTurn(Exception):  # named for what happened to the message
+class NoSlot(Exception):  # named for what happened to the message
     """Nothing more is sent just now; whoever asked is to give back what it has claimed."""
 
 
-class Places:
-    """The places of one channel.
+class SendSlots:
+    """The slots of one channel.
 
     What is claimed ahead and not sent is what a crash leaves in doubt, so it is no more than falls
     due while a claim takes: none to speak of where sends are slow, and never more than half as many
-    as there are places.
+    as there are slots.
 
     Args:
         most: Sends at once.
@@ -39,21 +39,21 @@ class Places:
         self._freed = freed
         self.clock = clock
         self._turns: deque[asyncio.Future[None]] = deque()
-        """Who waits for a place, while there is none."""
+        """Who waits for a slot, while there is none."""
         self._claiming = 0.0
         self._sending = 0.0
         self.begun = 0
-        """Messages that are claimed, wait for a place or have one."""
+        """Messages that are claimed, wait for a slot or have one."""
         self.taken = 0
-        """Places in use."""
+        """Slots in use."""
         self.aside = 0
-        """Messages that are being sent and have given their place away."""
+        """Messages that are being sent and have given their slot away."""
         self.closed = False
         """Whether nobody is given one any more: the channel is paused, or its worker stops."""
 
     @property
     def ahead(self) -> int:
-        """How many may be claimed beyond those that have a place; none until a send is known."""
+        """How many may be claimed beyond those that have a slot; none until a send is known."""
         if not self._sending:
             return 0
         return min(self._most // 2, ceil(MARGIN * self._most * self._claiming / self._sending))
@@ -62,23 +62,23 @@ class Places:
         """Whether another message may be begun.
 
         Args:
-            ahead: Whether it may have to wait for its place.
+            ahead: Whether it may have to wait for its slot.
         """
         return self.begun < self._most or (ahead and self.begun < self._most + self.ahead)
 
-    def begin(self) -> "Place":
+    def begin(self) -> "SendSlot":
         """Begin a message."""
         self.begun += 1
-        return Place(self)
+        return SendSlot(self)
 
     async def take(self, claiming: float) -> None:
-        """Wait for a place, in the order of asking.
+        """Wait for a slot, in the order of asking.
 
         Args:
             claiming: Seconds that the claim took.
 
         Raises:
-            NoTurn: They are closed.
+            NoSlot: They are closed.
         """
         self._claiming = _blended(self._claiming, min(claiming, LONGEST_CLAIM))
         if self.taken < self._most:
@@ -87,10 +87,10 @@ class Places:
             await self._turn()
         if self.closed:
             self._hand_on()
-            raise NoTurn
+            raise NoSlot
 
     async def _turn(self) -> None:
-        """Wait until somebody hands a place on."""
+        """Wait until somebody hands a slot on."""
         turn = asyncio.get_running_loop().create_future()
         self._turns.append(turn)
         try:
@@ -101,7 +101,7 @@ class Places:
             raise
 
     def _hand_on(self) -> None:
-        """A place is for whoever has waited longest, or free."""
+        """A slot is for whoever has waited longest, or free."""
         while self._turns:
             if not (turn := self._turns.popleft()).done():
                 turn.set_result(None)
@@ -109,7 +109,7 @@ class Places:
         self.taken -= 1
 
     def give_back(self, sending: float) -> None:
-        """Somebody else's place now; `sending` is how many seconds the send took."""
+        """Somebody else's slot now; `sending` is how many seconds the send took."""
         self._sending = _blended(self._sending, sending)
         self._hand_on()
 
@@ -119,19 +119,19 @@ class Places:
         self._freed()
 
     def come_back(self) -> None:
-        """A message that gave its place away needs none any more."""
+        """A message that gave its slot away needs none any more."""
         self.aside -= 1
         self._freed()
 
 
-class Place:
+class SendSlot:
     """One message's: begun without, taken for its send, released once."""
 
-    __slots__ = ("_aside", "_clock", "_held", "_places", "_since", "_taken")
+    __slots__ = ("_aside", "_clock", "_held", "_since", "_slots", "_taken")
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        self._clock = places.clock
+    def __init__(self, slots: SendSlots) -> None:
+        self._slots = slots
+        self._clock = slots.clock
         self._since = self._clock()
         self._taken = False
         self._held = True
@@ -141,25 +141,25 @@ class Place:
         """Wait until this message may be sent; returns for how many seconds it had to.
 
         Raises:
-            NoTurn: It may not any more.
+            NoSlot: It may not any more.
         """
         asked = self._clock()
-        await self._places.take(asked - self._since)
+        await self._slots.take(asked - self._since)
         self._taken, self._since = True, self._clock()
         return self._since - asked
 
-    def give_way(self) -> None:
-        """Somebody else's place now, though this message goes on being sent; again does nothing."""
+    def release_slot(self) -> None:
+        """Somebody else's slot now, though this message goes on being sent; again does nothing."""
         if self._held:
             self._aside = True
-            self._places.aside += 1
+            self._slots.aside += 1
             self._free()
 
     def release(self) -> None:
-        """The message needs no place, or none any more; again does nothing."""
+        """The message needs no slot, or none any more; again does nothing."""
         if self._aside:
             self._aside = False
-            self._places.come_back()
+            self._slots.come_back()
         self._free()
 
     def _free(self) -> None:
@@ -167,8 +167,8 @@ class Place:
             return
         self._held = False
         if self._taken:
-            self._places.give_back(self._clock() - self._since)
-        self._places.end()
+            self._slots.give_back(self._clock() - self._since)
+        self._slots.end()
 
 
 def _blended(known: float, newest: float) -> float:

@@ -12,7 +12,7 @@ from tidings.delivery.errors import MalformedNotification, Postponed
 from tidings.delivery.outcome import Failure, Outcome, RetryLater, Sent, Undeliverable
 from tidings.delivery.ports import Delivery, Publisher
 from tidings.delivery.properties import carried
-from tidings.worker.outages import patiently
+from tidings.worker.outages import retry_outages
 from tidings_events.routing import EXCHANGE, TRACEPARENT, Headers
 
 CARRIED: Final = (
@@ -43,7 +43,7 @@ class Settler:
         """Pass on, confirm, ack.
 
         Raises:
-            Abandoned: The broker took the message back meanwhile, and delivers it again.
+            DeliveryLost: The broker took the message back meanwhile, and delivers it again.
         """
         match outcome:
             case Sent():
@@ -113,7 +113,7 @@ class Settler:
     ) -> None:
         headers = {**headers, **carried(delivery.message)}
         written_as = _short(content_type or "application/json")
-        await patiently(
+        await retry_outages(
             delivery,
             lambda: self._publisher.publish(exchange, _short(key), body, headers, written_as),
         )

@@ -21,8 +21,8 @@ from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
 from tidings.worker.channel_worker import ChannelWorker
 from tidings.worker.flow import Flow
-from tidings.worker.operator_orders import Watch
-from tidings.worker.parts import USUAL, Parts
+from tidings.worker.operator_orders import OrderWatcher
+from tidings.worker.parts import NO_WRAPPERS, Parts
 from tidings.worker.providers import Provider, Providers
 from tidings.worker.settle import Settler
 
@@ -49,7 +49,7 @@ class Worker:
         templates: Templates,
         metrics: Metrics,
         surroundings: Surroundings = MACHINE,
-        parts: Parts = USUAL,
+        parts: Parts = NO_WRAPPERS,
         fallbacks: Mapping[str, Mapping[str, Channel]] = MappingProxyType({}),
         holdings: Holdings | None = None,
     ) -> None:
@@ -87,7 +87,7 @@ class Worker:
             for name, channel in channels.items()
         ]
         self._chores: list[Chore] = []
-        self._watch = Watch(ledger, self._workers, surroundings)
+        self._watch = OrderWatcher(ledger, self._workers, surroundings)
         self._consuming = Connection(
             settings.broker,
             f"{name} (consume)",
@@ -116,7 +116,8 @@ class Worker:
         """Whether every lane is being consumed, what fails can be published, all chores go on, and nothing of our
         own is wanting (open files, memory, threads)."""
         consuming = all(
-            worker.consumer.ready and not worker.providers.hampered for worker in self._workers
+            worker.consumer.ready and not worker.providers.short_of_resources
+            for worker in self._workers
         )
         return self._publishing.up and consuming and all(chore.well for chore in self._chores)
 
@@ -126,7 +127,7 @@ class Worker:
         return tuple(worker.providers.name for worker in self._workers if worker.paused)
 
     @property
-    def hears_operators(self) -> bool:
+    def orders_available(self) -> bool:
         """Whether their orders could be asked for when it last tried."""
         return self._watch.answered
 

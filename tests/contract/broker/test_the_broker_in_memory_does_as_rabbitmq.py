@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp import commands as spec
-from tests.doubles.faults import calm
+from tests.doubles.faults import no_faults
 from tests.doubles.memory_broker import MemoryBroker
 from tests.doubles.memory_channel import MemoryChannel
 from tests.doubles.memory_network import MemoryNetwork
@@ -47,7 +47,7 @@ async def connection(
 ) -> AsyncIterator[FramedConnection]:
     """To either broker, the topology declared."""
     settings: BrokerSettings = settings_of(broker_url)
-    trouble = calm()
+    trouble = no_faults()
     loop = asyncio.get_running_loop()
     broker = MemoryBroker(loop, trouble, counts_nacks=IN_MEMORY.get(request.param, True))
     network = MemoryNetwork(loop, broker, trouble, MemoryChannel)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from tests.doubles.faults import calm
+from tests.doubles.faults import no_faults
 from tests.doubles.memory_database import MemoryDatabase, MemoryServer
 from tests.doubles.memory_tables import Tables
 
@@ -110,7 +110,7 @@ class InMemory(Side):
 
     def __init__(self) -> None:
         self.tables = Tables(lambda: datetime.now(UTC))
-        super().__init__(MemoryDatabase(MemoryServer(self.tables, calm())))
+        super().__init__(MemoryDatabase(MemoryServer(self.tables, no_faults())))
 
     async def past(self, column: str) -> None:
         for id, row in self.tables.notifications.items():

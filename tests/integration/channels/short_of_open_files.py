@@ -71,12 +71,20 @@ async def main(name: str) -> None:
             )  # what is loaded when first used is there, and a thread
             with no_more_files():
                 met = [await _meets(providers, rig) for _ in range(TRIES)]
-                hampered, phase = providers.hampered, circuit.phase
+                short_of_resources, phase = providers.short_of_resources, circuit.phase
             until = monotonic() + 10
             while (after := await _meets(providers, rig)) != "sent" and monotonic() < until:
                 await asyncio.sleep(0.05)
-            told = {"met": met, "hampered": hampered, "rests": phase is Phase.OPEN}
-            told |= {"after": after, "hampered_after": providers.hampered, "taken": rig.taken}
+            told = {
+                "met": met,
+                "short_of_resources": short_of_resources,
+                "rests": phase is Phase.OPEN,
+            }
+            told |= {
+                "after": after,
+                "short_after": providers.short_of_resources,
+                "taken": rig.taken,
+            }
             sys.stdout.write(json.dumps(told))
         finally:
             await providers.close()

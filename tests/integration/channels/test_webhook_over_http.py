@@ -426,7 +426,7 @@ class TestReceiversThatMisbehave:
             server.reply = HELD
             async with sending() as channel:
                 await channel.send(webhook(server.url))
-                late = dataclasses.replace(webhook(server.url), give_way=gave_way.set)
+                late = dataclasses.replace(webhook(server.url), release_slot=gave_way.set)
                 sent = asyncio.create_task(channel.send(late))
                 async with asyncio.timeout(1.4):
                     await gave_way.wait()

@@ -28,10 +28,10 @@ async def test_nothing_is_spent_while_no_file_can_be_opened_and_all_goes_on_afte
         said, _ = await program.communicate()
     assert json.loads(said) == {
         "met": ["paused"] * TRIES,
-        "hampered": True,
+        "short_of_resources": True,
         "rests": True,
         "after": "sent",
-        "hampered_after": False,
+        "short_after": False,
         "taken": 1,
     }
 

@@ -15,7 +15,7 @@ from tests.support.worker_rig import eventually
 
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import ConfigurationError
-from tidings.delivery.orders import FoundCircuit
+from tidings.delivery.orders import CircuitReport
 from tidings.ledger import PostgresLedger
 
 pytestmark = pytest.mark.filterwarnings(
@@ -78,7 +78,7 @@ async def test_the_first_dead_letter_tells_at_once_and_the_next_wait_their_turn(
 async def test_a_provider_that_is_down_is_told_of_once_whoever_finds_it(make_rig: MakeRig) -> None:
     async with paging() as pager:
         rig = await make_rig(TIDINGS_ALERT_URL=pager.url, TIDINGS_ALERT_EVERY="1s")
-        found = FoundCircuit(
+        found = CircuitReport(
             "email", "primary", Phase.OPEN, "454 no", datetime.now(UTC), probe_in=30.0
         )
         async with PostgresLedger(rig.settings.ledger, actor="test") as ledger, rig.archiving():

@@ -12,7 +12,7 @@ from tests.support.dead_letter_rig import DeadLetterRig, written
 from tests.support.worker_rig import eventually
 
 from tidings.broker.topology.layout import DEAD, lane_queue
-from tidings.delivery.archiving import Refusal
+from tidings.delivery.archiving import ReplayRefusal
 from tidings.delivery.attempt import Lane
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import Rejected, Unavailable
@@ -207,7 +207,7 @@ async def test_what_can_t_be_read_is_refused_and_says_what_is_wrong_with_it(
         await rig.dead_letters()
     summary = await rig.replay(OPEN)
     (refused,) = summary.refused
-    assert refused.refusal is Refusal.MALFORMED
+    assert refused.refusal is ReplayRefusal.MALFORMED
     assert "is not valid JSON" in refused.why
     assert (await rig.dead_letters())[0]["state"] == "open"
 
@@ -294,7 +294,7 @@ async def test_a_dead_letter_with_other_content_takes_its_notification_s_place_o
             (refused,) = summary.refused
             assert (str(refused.dead_letter), refused.refusal) == (
                 str(stray),
-                Refusal.OTHER_CONTENT,
+                ReplayRefusal.OTHER_CONTENT,
             )
         assert [request.content.subject for request in channel.requests] == ["one", "one"]
         only = DeadLetterFilter(ids=(UUID(str(stray)),))

@@ -196,10 +196,10 @@ async def test_postgresql_going_away_resumes_nothing(
         await eventually(lambda: rests(rig, 0), within=5)
         await asyncio.to_thread(own_postgresql.kill)
         id = await rig.publish()
-        await eventually(lambda: not rig.workers[0].hears_operators, within=10)
+        await eventually(lambda: not rig.workers[0].orders_available, within=10)
         assert rests(rig, 0)
         await asyncio.to_thread(own_postgresql.start)
-        await eventually(lambda: rig.workers[0].hears_operators, within=20)
+        await eventually(lambda: rig.workers[0].orders_available, within=20)
         assert await rig.depth("tidings.email.normal") == 1
         await rig.order(WHOLE_CHANNEL, Verb.RESUME)
         await rig.reaches(id, "sent", within=20)

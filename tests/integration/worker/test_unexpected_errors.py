@@ -13,7 +13,7 @@ from tests.support.worker_rig import Rig, eventually
 
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.attempt import Attempt
-from tidings.delivery.errors import Hampered, Unavailable
+from tidings.delivery.errors import LocalShortage, Unavailable
 from tidings.delivery.orders import Order
 from tidings.delivery.outcome import Claim
 from tidings.delivery.ports import ClaimRequest, Controls, Ledger, Record
@@ -131,7 +131,7 @@ async def test_a_worker_that_is_short_of_its_own_means_is_not_ready_and_spends_n
     make_rig: MakeRig,
 ) -> None:
     rig = await make_rig(TIDINGS_EMAIL_CIRCUIT_PROBE="500ms")
-    short = Hampered("too many open files")
+    short = LocalShortage("too many open files")
     channel = ScriptedChannel(script=lambda _, before: short if before < 3 else None)
     async with rig.working(channel):
         (worker,) = rig.workers

@@ -9,7 +9,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tidings.delivery.archiving import REPLAYABLE, Refusal, Standing, Store, Wait, decide, refusal
+from tidings.delivery.archiving import (
+    REPLAYABLE,
+    NotificationStatus,
+    ReplayRefusal,
+    Store,
+    Wait,
+    decide,
+    refusal,
+)
 from tidings.delivery.attempt import Lane
 from tidings.delivery.dead_letter import (
     DEAD_LETTER_TRANSITIONS,
@@ -79,8 +87,8 @@ def test_every_move_is_in_the_table_and_only_in_the_dead_letters_own_epoch() -> 
     for origin, reason, state, epoch, attempt, doubt in product(
         Origin, Reason, State, (0, 1), (0, 1, 2), (False, True)
     ):
-        standing = Standing(state, epoch, attempt, lapsed, perhaps_sent=doubt)
-        decision = archived(decide(dead_letter(origin, reason), standing, NOW))
+        status = NotificationStatus(state, epoch, attempt, lapsed, perhaps_sent=doubt)
+        decision = archived(decide(dead_letter(origin, reason), status, NOW))
         if decision.becomes is not None:
             assert may_become(state, decision.becomes)
             assert state in UNFINISHED
@@ -92,7 +100,7 @@ def test_every_move_is_in_the_table_and_only_in_the_dead_letters_own_epoch() -> 
 
 @pytest.mark.parametrize("state", sorted(FINISHED - REPLAYABLE))
 def test_a_notification_that_ended_well_closes_its_dead_letter(state: State) -> None:
-    decision = archived(decide(dead_letter(), Standing(state, 0, 1), NOW))
+    decision = archived(decide(dead_letter(), NotificationStatus(state, 0, 1), NOW))
     assert decision.state is DeadLetterState.DISCARDED
     assert state.value in (decision.note or "")
 
@@ -100,30 +108,30 @@ def test_a_notification_that_ended_well_closes_its_dead_letter(state: State) -> 
 @pytest.mark.parametrize("state", sorted(REPLAYABLE))
 def test_what_the_attempt_said_is_kept_rather_than_what_rabbitmq_knows(state: State) -> None:
     failure = Failure("rejected", "no such user", "smtp", "550")
-    standing = Standing(state, 0, 1, reason=Reason.REJECTED, failure=failure)
-    from_lane = archived(decide(dead_letter(), standing, NOW)).dead_letter
+    status = NotificationStatus(state, 0, 1, reason=Reason.REJECTED, failure=failure)
+    from_lane = archived(decide(dead_letter(), status, NOW)).dead_letter
     assert (from_lane.reason, from_lane.failure) == (Reason.REJECTED, failure)
     from_worker = dead_letter(Origin.WORKER, Reason.EXHAUSTED)
-    assert archived(decide(from_worker, standing, NOW)).dead_letter == from_worker
+    assert archived(decide(from_worker, status, NOW)).dead_letter == from_worker
 
 
 def test_somebody_who_may_be_sending_is_waited_for() -> None:
     until = NOW + timedelta(seconds=9)
-    standing = Standing(State.SENDING, 0, 1, until)
-    assert decide(dead_letter(), standing, NOW) == Wait(until)
+    status = NotificationStatus(State.SENDING, 0, 1, until)
+    assert decide(dead_letter(), status, NOW) == Wait(until)
 
 
 @pytest.mark.parametrize(
-    "standing",
+    "status",
     [
-        Standing(State.SENDING, 0, 1, NOW - timedelta(seconds=1)),
-        Standing(State.RETRYING, 0, 1, perhaps_sent=True),
-        Standing(State.QUEUED, 0, 0, perhaps_sent=True),
+        NotificationStatus(State.SENDING, 0, 1, NOW - timedelta(seconds=1)),
+        NotificationStatus(State.RETRYING, 0, 1, perhaps_sent=True),
+        NotificationStatus(State.QUEUED, 0, 0, perhaps_sent=True),
     ],
-    ids=lambda standing: standing.state,
+    ids=lambda status: status.state,
 )
-def test_what_may_have_been_delivered_is_unknown_and_not_failed(standing: Standing) -> None:
-    unknown = archived(decide(dead_letter(), standing, NOW))
+def test_what_may_have_been_delivered_is_unknown_and_not_failed(status: NotificationStatus) -> None:
+    unknown = archived(decide(dead_letter(), status, NOW))
     assert unknown.becomes is State.UNKNOWN
     assert unknown.dead_letter.reason is Reason.OUTCOME_UNKNOWN
 
@@ -132,7 +140,7 @@ def test_what_may_have_been_delivered_is_unknown_and_not_failed(standing: Standi
 def test_a_dead_letter_with_other_content_ends_nothing(state: State) -> None:
     """The notification has a message of its own; this one is kept, and not replayed in its place."""
     lapsed = NOW - timedelta(seconds=1)
-    other = Standing(state, 0, 1, lapsed, content=sha256(b"another body").digest())
+    other = NotificationStatus(state, 0, 1, lapsed, content=sha256(b"another body").digest())
     one = dead_letter()
     decision = archived(decide(one, other, NOW))
     assert (decision.becomes, decision.state) == (None, DeadLetterState.DISCARDED)
@@ -141,37 +149,37 @@ def test_a_dead_letter_with_other_content_ends_nothing(state: State) -> None:
 
 
 def test_a_copy_that_was_overtaken_ends_nothing() -> None:
-    standing = Standing(State.RETRYING, 0, 3)
-    decision = archived(decide(dead_letter(attempt=1), standing, NOW))
+    status = NotificationStatus(State.RETRYING, 0, 3)
+    decision = archived(decide(dead_letter(attempt=1), status, NOW))
     assert (decision.becomes, decision.state) == (None, DeadLetterState.DISCARDED)
 
 
 def test_a_message_lost_between_its_record_and_its_tier_is_not_lost() -> None:
     """Recorded as retrying, and perhaps never published to its retry queue: the dead letter is all there is."""
-    standing = Standing(State.RETRYING, 0, 1)
-    decision = archived(decide(dead_letter(attempt=1), standing, NOW))
+    status = NotificationStatus(State.RETRYING, 0, 1)
+    decision = archived(decide(dead_letter(attempt=1), status, NOW))
     assert (decision.becomes, decision.state) == (State.FAILED, DeadLetterState.OPEN)
 
 
 def test_a_worker_whose_lease_had_run_out_ends_nothing() -> None:
     late = dead_letter(Origin.WORKER, Reason.REJECTED, attempt=1)
-    decision = archived(decide(late, Standing(State.RETRYING, 0, 1), NOW))
+    decision = archived(decide(late, NotificationStatus(State.RETRYING, 0, 1), NOW))
     assert (decision.becomes, decision.state) == (None, DeadLetterState.DISCARDED)
 
 
 @pytest.mark.parametrize("state", list(State))
 @pytest.mark.parametrize("force", [False, True])
 def test_only_what_the_table_allows_is_replayed(state: State, force: bool) -> None:
-    why = refusal(Standing(state, 0, 1), 0, force=force)
+    why = refusal(NotificationStatus(state, 0, 1), 0, force=force)
     allowed = REPLAYABLE | ({State.SENT} if force else set())
     assert (why is None) == (state in allowed)
 
 
 def test_an_old_dead_letter_is_replayed_only_where_forced() -> None:
-    since = Standing(State.FAILED, 2, 1)
+    since = NotificationStatus(State.FAILED, 2, 1)
     objection = refusal(since, 1, force=False)
     assert objection is not None
-    assert objection.refusal is Refusal.NEWER_EPOCH
+    assert objection.refusal is ReplayRefusal.NEWER_EPOCH
     assert refusal(since, 1, force=True) is None
 
 

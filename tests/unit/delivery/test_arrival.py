@@ -8,7 +8,7 @@ from tests.support.attempts import body_of, message_of
 
 from tidings.delivery.arrival import Arrival, TimeSource, arrival
 from tidings.delivery.attempt import Lane, read
-from tidings.delivery.search_fields import particulars_of
+from tidings.delivery.search_fields import read_search_fields
 from tidings_events.moments import made_at
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -129,6 +129,6 @@ def test_what_was_decided_first_is_carried_along() -> None:
 
 
 def test_the_id_is_found_in_what_nobody_has_read() -> None:
-    assert particulars_of(body_of(id=str(RANDOM))).id == RANDOM
+    assert read_search_fields(body_of(id=str(RANDOM))).id == RANDOM
     for odd in (b"", b"[]", b"{}", b'{"id": 7}', b"\xff", b"[" * 100_000):
-        assert particulars_of(odd).id is None
+        assert read_search_fields(odd).id is None

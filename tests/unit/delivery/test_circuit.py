@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tidings.delivery.circuit import Circuit, CircuitPolicy, Phase
 
-POLICY = CircuitPolicy(failures=3, share=0.5, window=60.0, minimum=10, probe=5.0, places=8)
+POLICY = CircuitPolicy(failures=3, share=0.5, window=60.0, minimum=10, probe=5.0, slots=8)
 
 
 @dataclass
@@ -143,10 +143,10 @@ def test_what_was_under_way_when_it_opened_is_no_news_and_changes_nothing(
 def test_one_probe_at_a_time_and_a_failed_one_is_no_news(circuit: Circuit, clock: Clock) -> None:
     fail(circuit, 3)
     reach_probe(circuit, clock)
-    assert circuit.places == 1
+    assert circuit.slots == 1
     probe = circuit.enter()
     assert probe
-    assert (circuit.enter(), circuit.places, circuit.wait()) == (0, 0, inf)
+    assert (circuit.enter(), circuit.slots, circuit.wait()) == (0, 0, inf)
     assert circuit.failed(probe) is False
     assert circuit.phase is Phase.OPEN
 
@@ -205,18 +205,18 @@ def test_it_recovers_step_by_step(circuit: Circuit, clock: Clock) -> None:
         for one in inside:
             circuit.succeeded(one)
     assert seen == [2, 4]  # and then all eight
-    assert circuit.places > POLICY.places
+    assert circuit.slots > POLICY.slots
 
 
 def test_failures_slow_the_recovery_and_more_of_them_end_it(circuit: Circuit, clock: Clock) -> None:
     fail(circuit, 3)
     reach_probe(circuit, clock)
     succeed(circuit, 4)
-    assert circuit.places == 5
+    assert circuit.slots == 5
     assert fail(circuit) == [True]
-    assert circuit.places == 2
+    assert circuit.slots == 2
     fail(circuit)
-    assert (circuit.phase, circuit.places) == (Phase.RAMPING, 1)
+    assert (circuit.phase, circuit.slots) == (Phase.RAMPING, 1)
     fail(circuit)
     assert circuit.phase is Phase.OPEN
     assert circuit.wait() == 10.0  # it was not well yet
@@ -255,9 +255,9 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule()
     def enter(self) -> None:
-        places = self.circuit.places
+        slots = self.circuit.slots
         era = self.circuit.enter()
-        assert bool(era) == (places > 0)
+        assert bool(era) == (slots > 0)
         if era:
             self.inside.append((era, self.circuit.phase))
 
@@ -294,7 +294,7 @@ class AnyHistory(RuleBasedStateMachine):
     @invariant()
     def one_probe_at_a_time(self) -> None:
         if self.circuit.phase is Phase.PROBING:
-            assert self.circuit.places == 0
+            assert self.circuit.slots == 0
 
     @invariant()
     def it_never_waits_for_nothing(self) -> None:

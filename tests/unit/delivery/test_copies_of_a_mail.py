@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.support.attempts import NOW, attempt_of
 
-from tidings.delivery.archiving import Refusal, Standing, Store, decide, refusal
+from tidings.delivery.archiving import NotificationStatus, ReplayRefusal, Store, decide, refusal
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.dead_letter import DeadLetter, DeadLetterState, Origin
 from tidings.delivery.delay import Delay
@@ -26,7 +26,7 @@ from tidings.delivery.retry_policy import (
     recipient_spared,
 )
 from tidings.delivery.states import State
-from tidings.delivery.unknown_outcome import admitted
+from tidings.delivery.unknown_outcome import final_outcome
 
 ADA = RecipientResult("ada@example.com", Role.TO, RecipientState.SENT)
 BOB = RecipientResult("bob@example.com", Role.CC, RecipientState.SENT)
@@ -156,7 +156,7 @@ def test_a_copy_that_may_have_arrived_is_not_said_to_have_been_given_up() -> Non
         assert isinstance(outcome, Undeliverable)
         assert states(outcome.failure) == {"eve@example.com": "unknown"}
         assert outcome.failure.message.startswith("sent; 1 of 2 copies perhaps sent: ")
-        assert admitted(outcome, perhaps_sent=True) is outcome
+        assert final_outcome(outcome, perhaps_sent=True) is outcome
 
 
 def test_a_mail_that_everybody_has_is_sent_however_late_its_message_comes() -> None:
@@ -199,11 +199,11 @@ def dead_letter(epoch: int = 0) -> DeadLetter:
     )
 
 
-SENT_IN_PART = Standing(State.SENT, 0, 1, reason=Reason.COPIES_REFUSED)
+SENT_IN_PART = NotificationStatus(State.SENT, 0, 1, reason=Reason.COPIES_REFUSED)
 
 
 @pytest.mark.parametrize(
-    ("standing", "state", "becomes"),
+    ("status", "state", "becomes"),
     [
         (SENT_IN_PART, DeadLetterState.OPEN, None),
         (replace(SENT_IN_PART, epoch=1), DeadLetterState.DISCARDED, None),
@@ -212,9 +212,9 @@ SENT_IN_PART = Standing(State.SENT, 0, 1, reason=Reason.COPIES_REFUSED)
     ],
 )
 def test_the_dead_letter_of_a_copy_waits_for_a_person_and_changes_nothing(
-    standing: Standing | None, state: DeadLetterState, becomes: State | None
+    status: NotificationStatus | None, state: DeadLetterState, becomes: State | None
 ) -> None:
-    decision = decide(dead_letter(), standing, NOW)
+    decision = decide(dead_letter(), status, NOW)
 
     assert isinstance(decision, Store)
     assert (decision.state, decision.becomes) == (state, becomes)
@@ -232,7 +232,9 @@ def test_a_message_for_copies_alone_that_rabbitmq_gave_up_ends_its_mail_as_sent(
         attempt=2,
     )
 
-    decision = decide(given_up, Standing(state, 0, 1, reached=True, perhaps_sent=True), NOW)
+    decision = decide(
+        given_up, NotificationStatus(state, 0, 1, reached=True, perhaps_sent=True), NOW
+    )
 
     assert isinstance(decision, Store)
     assert (decision.dead_letter.reason, decision.becomes) == (Reason.COPIES_REFUSED, State.SENT)
@@ -243,5 +245,5 @@ def test_what_was_sent_in_part_is_replayed_unforced_and_what_was_sent_is_not() -
     assert refusal(SENT_IN_PART, 0, force=False) is None
     objection = refusal(replace(SENT_IN_PART, reason=None), 0, force=False)
     assert objection is not None
-    assert objection.refusal is Refusal.SENT
+    assert objection.refusal is ReplayRefusal.SENT
     assert refusal(replace(SENT_IN_PART, epoch=1), 0, force=False) is not None

@@ -11,7 +11,7 @@ from tests.support.attempts import body_of
 
 from tidings.delivery.attempt import Message
 from tidings.delivery.properties import carried, producer, producer_of, properties_of
-from tidings.delivery.search_fields import NOTHING, Particulars, particulars_of
+from tidings.delivery.search_fields import NO_SEARCH_FIELDS, SearchFields, read_search_fields
 from tidings_events import parse
 from tidings_events.routing import Headers
 
@@ -111,16 +111,16 @@ def test_a_producer_s_name_is_made_fit_for_postgresql() -> None:
 
 def test_what_can_be_read_is_found_by_what_its_model_says() -> None:
     body = body_of(id=ID, user_id="u1", entity={"type": "order", "id": "7"}, category="otp")
-    expected = Particulars(UUID(ID), "email", "otp", "ada@example.com", "u1", "order", "7")
-    assert Particulars.of(parse(body)) == expected
-    assert particulars_of(body_of(**json.loads(body), unknown=1)) == expected
+    expected = SearchFields(UUID(ID), "email", "otp", "ada@example.com", "u1", "order", "7")
+    assert SearchFields.of(parse(body)) == expected
+    assert read_search_fields(body_of(**json.loads(body), unknown=1)) == expected
 
 
 def test_what_is_of_a_wrong_kind_costs_nothing_else() -> None:
     body = body_of(
         id=ID, user_id=42, entity=[1], category={"a": 1}, recipient="nobody", channel=None
     )
-    assert particulars_of(body) == Particulars(UUID(ID), recipient="nobody", user_id="42")
+    assert read_search_fields(body) == SearchFields(UUID(ID), recipient="nobody", user_id="42")
 
 
 @pytest.mark.parametrize(
@@ -137,25 +137,25 @@ def test_what_is_of_a_wrong_kind_costs_nothing_else() -> None:
     ],
 )
 def test_what_says_nothing_or_costs_too_much_to_look_into_says_nothing(body: bytes) -> None:
-    assert particulars_of(body) == NOTHING
+    assert read_search_fields(body) == NO_SEARCH_FIELDS
 
 
 def test_a_mail_with_a_large_attachment_still_says_whom_it_is_about() -> None:
     body = body_of(id=ID, attachments=[{"content": "x" * 5_000_000}])
-    assert particulars_of(body).id == UUID(ID)
+    assert read_search_fields(body).id == UUID(ID)
 
 
 @given(st.binary(max_size=200) | st.text().map(lambda text: body_of(user_id=text, id=text)))
 def test_whatever_is_told_can_be_stored(body: bytes) -> None:
-    found = particulars_of(body)
+    found = read_search_fields(body)
     for text in (found.channel, found.category, found.recipient, found.user_id, found.entity_id):
         assert text is None or "\x00" not in text.encode().decode()
 
 
 def test_what_would_take_too_much_memory_is_still_found_by_how_it_begins() -> None:
     begins = b'{"id": "' + ID.encode() + b'", "recipient": "ada@example.com", "data": ['
-    assert particulars_of(begins + b"0," * 100_000 + b"0]}") == Particulars(
+    assert read_search_fields(begins + b"0," * 100_000 + b"0]}") == SearchFields(
         UUID(ID), recipient="ada@example.com"
     )
     larger_than_allowed = b'{"id": "' + ID.encode() + b'", "body": "' + b"x" * 11 * 1024 * 1024
-    assert particulars_of(larger_than_allowed) == Particulars(UUID(ID))
+    assert read_search_fields(larger_than_allowed) == SearchFields(UUID(ID))

@@ -17,8 +17,8 @@ from tidings.delivery.errors import (
     BrokerUnavailable,
     Deferred,
     DeliveryError,
-    Hampered,
     LedgerUnavailable,
+    LocalShortage,
     MalformedNotification,
     Misconfigured,
     OutcomeUnknown,
@@ -48,7 +48,7 @@ ERRORS = {
     OutcomeUnknown: RetryLater,
     Misconfigured: Paused,
     OutOfService: Paused,
-    Hampered: Paused,
+    LocalShortage: Paused,
     Postponed: Paused,
 }
 """What each means for a first attempt under `at_least_once`."""
@@ -485,5 +485,5 @@ def test_every_decision_is_one_that_the_worker_knows_how_to_settle(
             Reason.OUTCOME_UNKNOWN,
         }
     else:
-        assert kind in {Misconfigured, OutOfService, Hampered, Postponed}
+        assert kind in {Misconfigured, OutOfService, LocalShortage, Postponed}
         assert outcome.delay in {None, *delays}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tidings.delivery.search_fields import particulars_of
+from tidings.delivery.search_fields import read_search_fields
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from tidings.delivery.search_fields import particulars_of
 )
 def test_the_login_in_a_url_is_no_part_of_whom_it_is_for(recipient: object, known: str) -> None:
     body = json.dumps({"channel": "webhook", "recipient": recipient, "unknown": 1}).encode()
-    assert particulars_of(body).recipient == known
+    assert read_search_fields(body).recipient == known

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from tests.support.attempts import NOW, attempt_of
 
-from tidings.delivery.archiving import Standing, Store, decide
+from tidings.delivery.archiving import NotificationStatus, Store, decide
 from tidings.delivery.dead_letter import DeadLetter, Origin
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import (
@@ -20,7 +20,7 @@ from tidings.delivery.errors import (
 from tidings.delivery.outcome import Failure, Paused, Reason, RetryLater, Sent, Undeliverable
 from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
 from tidings.delivery.states import UNFINISHED, State
-from tidings.delivery.unknown_outcome import admitted
+from tidings.delivery.unknown_outcome import final_outcome
 from tidings.ledger.notifications.dispatch import OutboxEntry
 from tidings_events import parse
 
@@ -59,7 +59,7 @@ def test_whatever_a_worker_meets_after_a_doubt(guarantee: Guarantee, now: dateti
         outcome = policy(guarantee).withheld(attempt, now, perhaps_sent=doubtful)
         decided = outcome or policy(guarantee).decide(error, attempt, now)
         assert not isinstance(decided, Paused)
-        state = ended(admitted(decided, perhaps_sent=doubtful))
+        state = ended(final_outcome(decided, perhaps_sent=doubtful))
         lost = isinstance(error, OutcomeUnknown) and outcome is None
         if doubtful or lost:
             assert state not in DENYING, (error, number)
@@ -74,7 +74,7 @@ def test_doubt_comes_before_the_time_where_nothing_is_sent_twice() -> None:
     assert "at most once" in withheld.failure.message
     late = policy(Guarantee.AT_LEAST_ONCE).withheld(attempt_of(), LATE, perhaps_sent=True)
     assert late is not None
-    assert admitted(late, perhaps_sent=True) != late
+    assert final_outcome(late, perhaps_sent=True) != late
 
 
 def test_whatever_the_archive_ends_after_a_doubt() -> None:
@@ -100,8 +100,8 @@ def test_whatever_the_archive_ends_after_a_doubt() -> None:
             content_type=None,
             headers={},
         )
-        standing = Standing(state, 0, number, lapsed, perhaps_sent=True, reached=reached)
-        decision = decide(dead_letter, standing, NOW)
+        status = NotificationStatus(state, 0, number, lapsed, perhaps_sent=True, reached=reached)
+        decision = decide(dead_letter, status, NOW)
         assert isinstance(decision, Store)
         assert decision.becomes not in DENYING, (origin, reason, state, number, reached)
         if decision.becomes is not None:

@@ -10,7 +10,7 @@ import pytest
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.retention import RetentionStep
-from tidings.scheduler.housekeeping import keep_house
+from tidings.scheduler.housekeeping import maintain_ledger
 
 
 class House:
@@ -47,6 +47,6 @@ async def test_each_part_is_done_though_the_other_fails(failing: str, done: list
     house = House(failing)
     ledger = cast(PostgresLedger, SimpleNamespace(partitions=house, retention=house))
 
-    well = await keep_house(ledger)
+    well = await maintain_ledger(ledger)
 
     assert (house.done, well) == (done, not failing)

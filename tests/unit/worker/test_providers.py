@@ -44,7 +44,7 @@ class Two:
     def __init__(self, failures: int = 2) -> None:
         self.clock = Clock()
         self.troubles: dict[str, deque[Exception]] = {"primary": deque(), "backup": deque()}
-        policy = CircuitPolicy(failures=failures, probe=5.0, places=1)
+        policy = CircuitPolicy(failures=failures, probe=5.0, slots=1)
         self.channels = {name: self._channel(name) for name in self.troubles}
         self.providers = Providers(
             [
@@ -152,7 +152,7 @@ class Only:
 
     def __init__(self, error: DeliveryError | None = None, failures: int = 1) -> None:
         self.error, self.clock = error, Clock()
-        policy = CircuitPolicy(failures=failures, probe=5.0, places=1)
+        policy = CircuitPolicy(failures=failures, probe=5.0, slots=1)
         self.circuit = Circuit(policy, self.clock, lambda: 0.0)
         channel = ScriptedChannel(script=lambda *_: self.error)
         self.providers = Providers([Provider("primary", channel, self.circuit)])
@@ -212,14 +212,14 @@ async def test_a_suspect_that_fails_as_a_probe_keeps_its_attempt_and_another_is_
 
 
 async def test_an_outage_spends_no_attempt_of_those_that_failed_in_an_earlier_one() -> None:
-    only, suspects = Only(Unavailable("down"), failures=10), [another() for _ in range(300)]
-    for one in suspects:
+    only, repeat_failures = Only(Unavailable("down"), failures=10), [another() for _ in range(300)]
+    for one in repeat_failures:
         await only.send(one)
         await only.send_another()
     while only.circuit.phase is not Phase.OPEN:
         await only.send(another())
     pauses = []
-    for one in suspects:
+    for one in repeat_failures:
         pauses.append(only.circuit.wait())
         only.clock.now += only.circuit.wait()
         assert await only.send(one) is OutOfService
@@ -281,7 +281,7 @@ async def test_one_that_is_known_to_be_down_is_passed_over_and_preferred_again_o
     assert [len(await two.send()) for _ in range(2)] == [2, 2]
     assert two.primary.phase is Phase.OPEN
     assert await two.send() == [("primary", "not_asked"), ("backup", "sent")]
-    assert two.providers.places > 1  # the channel goes on
+    assert two.providers.slots > 1  # the channel goes on
     two.clock.now += 5.0
     assert await two.send() == [("primary", "out_of_service"), ("backup", "sent")]  # a probe
     two.clock.now += 10.0
@@ -295,7 +295,7 @@ async def test_where_all_are_down_nobody_is_asked_and_no_attempt_is_spent() -> N
     for name in two.troubles:
         two.troubles[name].append(Unavailable("451 down"))
     assert type(await two.failure()) is Unavailable
-    assert (two.providers.places, two.providers.wait()) == (0, 5.0)
+    assert (two.providers.slots, two.providers.wait()) == (0, 5.0)
     error = await two.failure()
     assert type(error) is OutOfService
     assert "primary (451 down), backup (451 down)" in error.message
@@ -303,8 +303,8 @@ async def test_where_all_are_down_nobody_is_asked_and_no_attempt_is_spent() -> N
 
 
 async def test_a_channel_with_one_provider_keeps_no_tries() -> None:
-    trouble = [Unavailable("451")]
-    only = ScriptedChannel(script=lambda *_: trouble.pop() if trouble else None)
+    last_error = [Unavailable("451")]
+    only = ScriptedChannel(script=lambda *_: last_error.pop() if last_error else None)
     providers = Providers([Provider("primary", only, Circuit(CircuitPolicy()))])
     with pytest.raises(Unavailable) as caught:
         await providers.send(REQUEST)

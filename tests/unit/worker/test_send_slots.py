@@ -1,19 +1,19 @@
-"""No more are claimed ahead than places fall free while a claim takes."""
+"""No more are claimed ahead than slots fall free while a claim takes."""
 
 import asyncio
 
 import pytest
 
-from tidings.worker.send_slots import NoTurn, Place, Places
+from tidings.worker.send_slots import NoSlot, SendSlot, SendSlots
 
 
 def nobody() -> None:
     """Nobody waits."""
 
 
-async def places(most: int, *, claiming: float, sending: float) -> Places:
-    """Places whose claims and sends take so many seconds."""
-    made = Places(most, nobody)
+async def slots(most: int, *, claiming: float, sending: float) -> SendSlots:
+    """SendSlots whose claims and sends take so many seconds."""
+    made = SendSlots(most, nobody)
     for _ in range(100):
         await made.take(claiming)
         made.give_back(sending)
@@ -33,18 +33,18 @@ async def places(most: int, *, claiming: float, sending: float) -> Places:
 async def test_as_many_are_claimed_ahead_as_fall_due(
     most: int, claiming: float, sending: float, ahead: int
 ) -> None:
-    assert (await places(most, claiming=claiming, sending=sending)).ahead == ahead
+    assert (await slots(most, claiming=claiming, sending=sending)).ahead == ahead
 
 
 async def test_nobody_is_claimed_ahead_until_a_send_is_known() -> None:
-    made = Places(100, nobody)
+    made = SendSlots(100, nobody)
     await made.take(1.0)
 
     assert made.ahead == 0
 
 
 async def test_room_is_for_the_places_and_for_those_ahead() -> None:
-    made = await places(4, claiming=0.01, sending=0.01)
+    made = await slots(4, claiming=0.01, sending=0.01)
 
     for _ in range(6):
         assert made.room(ahead=True)
@@ -55,14 +55,14 @@ async def test_room_is_for_the_places_and_for_those_ahead() -> None:
 
 
 async def test_places_are_taken_in_the_order_of_asking_and_given_back_once() -> None:
-    made, order = Places(1, nobody), list[int]()
+    made, order = SendSlots(1, nobody), list[int]()
     first = made.begin()
     await first.take()
 
-    async def wait(number: int, place: Place) -> None:
-        await place.take()
+    async def wait(number: int, slot: SendSlot) -> None:
+        await slot.take()
         order.append(number)
-        place.release()
+        slot.release()
 
     waiting = [asyncio.create_task(wait(number, made.begin())) for number in range(3)]
     await asyncio.sleep(0)
@@ -74,9 +74,9 @@ async def test_places_are_taken_in_the_order_of_asking_and_given_back_once() -> 
     assert (made.begun, made.taken, order) == (0, 0, [0, 1, 2])
 
 
-@pytest.mark.parametrize("moment", ["while it waits", "as a place is handed on"])
+@pytest.mark.parametrize("moment", ["while it waits", "as a slot is handed on"])
 async def test_a_place_is_never_lost_with_somebody_who_is_cancelled(moment: str) -> None:
-    made = Places(1, nobody)
+    made = SendSlots(1, nobody)
     first, second, third = made.begin(), made.begin(), made.begin()
     await first.take()
     cancelled, waits = [asyncio.create_task(one.take()) for one in (second, third)]
@@ -96,7 +96,7 @@ async def test_a_place_is_never_lost_with_somebody_who_is_cancelled(moment: str)
 
 
 async def test_whoever_gets_a_place_after_they_are_closed_hands_it_on() -> None:
-    made = Places(1, nobody)
+    made = SendSlots(1, nobody)
     first, second, third = made.begin(), made.begin(), made.begin()
     await first.take()
     waiting = [asyncio.create_task(one.take()) for one in (second, third)]
@@ -107,18 +107,18 @@ async def test_whoever_gets_a_place_after_they_are_closed_hands_it_on() -> None:
 
     async with asyncio.timeout(5):
         answers = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [type(one) for one in answers] == [NoTurn, NoTurn]
+    assert [type(one) for one in answers] == [NoSlot, NoSlot]
     assert made.taken == 0
 
 
 async def test_whoever_gave_its_place_away_says_so_when_it_is_over() -> None:
     freed: list[tuple[int, int]] = []
-    made = Places(1, lambda: freed.append((made.begun, made.aside)))
-    place = made.begin()
-    await place.take()
+    made = SendSlots(1, lambda: freed.append((made.begun, made.aside)))
+    slot = made.begin()
+    await slot.take()
 
-    place.give_way()
-    place.release()
-    place.release()
+    slot.release_slot()
+    slot.release()
+    slot.release()
 
     assert freed == [(0, 1), (0, 0)]

@@ -13,7 +13,7 @@ from tidings.delivery.errors import (
     LedgerUnavailable,
     TidingsError,
 )
-from tidings.worker.outages import Abandoned, patiently
+from tidings.worker.outages import DeliveryLost, retry_outages
 
 
 @dataclass
@@ -40,7 +40,7 @@ async def test_it_is_done_again_until_it_succeeds(error: TidingsError) -> None:
             raise left.pop()
         return "done"
 
-    assert await patiently(delivery(AChannel()), work) == "done"
+    assert await retry_outages(delivery(AChannel()), work) == "done"
     assert not left
 
 
@@ -49,15 +49,15 @@ async def test_a_message_that_the_broker_took_back_is_abandoned(error: TidingsEr
     async def work() -> None:
         raise error
 
-    with pytest.raises(Abandoned):
-        await patiently(delivery(AChannel(is_closed=True)), work)
+    with pytest.raises(DeliveryLost):
+        await retry_outages(delivery(AChannel(is_closed=True)), work)
 
 
 async def test_what_succeeds_is_done_even_where_the_broker_took_the_message_back() -> None:
     async def work() -> str:
         return "recorded"
 
-    assert await patiently(delivery(AChannel(is_closed=True)), work) == "recorded"
+    assert await retry_outages(delivery(AChannel(is_closed=True)), work) == "recorded"
 
 
 async def test_it_is_given_up_once_the_channel_is_lost_meanwhile() -> None:
@@ -69,8 +69,8 @@ async def test_it_is_given_up_once_the_channel_is_lost_meanwhile() -> None:
         channel.is_closed = tries == 2
         raise LedgerUnavailable("no answer")
 
-    with pytest.raises(Abandoned):
-        await patiently(delivery(channel), work)
+    with pytest.raises(DeliveryLost):
+        await retry_outages(delivery(channel), work)
     assert tries == 2
 
 
@@ -82,7 +82,7 @@ async def test_what_nobody_else_knows_is_told_even_where_the_broker_took_the_mes
             raise left.pop()
         return "recorded"
 
-    assert await patiently(delivery(AChannel(is_closed=True)), work, insist=True) == "recorded"
+    assert await retry_outages(delivery(AChannel(is_closed=True)), work, insist=True) == "recorded"
 
 
 async def test_an_error_that_time_does_not_mend_is_raised_at_once() -> None:
@@ -90,4 +90,4 @@ async def test_an_error_that_time_does_not_mend_is_raised_at_once() -> None:
         raise KeyError("ours")
 
     with pytest.raises(KeyError):
-        await patiently(delivery(AChannel()), work)
+        await retry_outages(delivery(AChannel()), work)

@@ -13,7 +13,7 @@ from tidings.channels.email.pool import Closed
 from tidings.channels.email.relay import SpeaksLMTP
 from tidings.channels.email.replies import Reading, Reply, Stage, Welcome
 from tidings.channels.email.wear import Refusal, Stale, reply_in
-from tidings.delivery.errors import Hampered, Misconfigured, Unavailable
+from tidings.delivery.errors import LocalShortage, Misconfigured, Unavailable
 from tidings.runtime.shortage import said, shortage
 
 TROUBLES: Final = (Refusal, Stale, Closed, SpeaksLMTP, SMTPException, OSError, ValueError)
@@ -70,7 +70,7 @@ def explain(
     if reply is None:
         what = shortage(trouble, chosen_by_us=True) if stage is Stage.CONNECT else None
         return Explanation(
-            _reading(trouble, stage) if what is None else Reading(Hampered, said(what))
+            _reading(trouble, stage) if what is None else Reading(LocalShortage, said(what))
         )
     text = reply.text.removeprefix(reply.enhanced)
     understood = Reply(reply.code, f"{reply.enhanced} {(hide or discretion)(text)}")

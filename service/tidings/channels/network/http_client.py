@@ -21,7 +21,13 @@ from yarl import URL
 from tidings.channels.network.bounded_http import BoundedConnector, TooMuch
 from tidings.channels.network.public_addresses import CarefulResolver, RefusedAddress, public_socket
 from tidings.channels.network.system_resolver import SystemResolver
-from tidings.delivery.errors import DeliveryError, Hampered, OutcomeUnknown, Rejected, Unavailable
+from tidings.delivery.errors import (
+    DeliveryError,
+    LocalShortage,
+    OutcomeUnknown,
+    Rejected,
+    Unavailable,
+)
 from tidings.runtime.shortage import said, shortage
 
 _CONNECT_TIMEOUT: Final = 10.0
@@ -113,7 +119,7 @@ class HttpClient:
         Raises:
             Rejected: The URL can't be used, or leads to an address that is refused.
             Unavailable: The request had not begun to go out.
-            Hampered: It could not, for want of something of our own.
+            LocalShortage: It could not, for want of something of our own.
             OutcomeUnknown: It had.
         """
         loop = asyncio.get_running_loop()
@@ -176,9 +182,9 @@ class HttpClient:
             ) from error
 
     def _unless_hampered(self, error: Exception) -> None:
-        """Raises `Hampered` where it came of a want of our own."""
+        """Raises `LocalShortage` where it came of a want of our own."""
         if (what := shortage(error, chosen_by_us=self._chosen_by_us)) is not None:
-            raise Hampered(said(what), provider=self._provider) from None
+            raise LocalShortage(said(what), provider=self._provider) from None
 
     async def close(self) -> None:
         """Close every connection; requests fail from now on."""

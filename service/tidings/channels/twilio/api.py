@@ -18,7 +18,7 @@ from twilio.rest import Client
 from tidings.channels.network.http_client import HttpClient, Reply
 from tidings.channels.twilio.settings import TwilioSettings
 from tidings.channels.twilio.verdicts import PROVIDER, accepted, illegible, refused
-from tidings.delivery.errors import ConfigurationError, DeliveryError, Hampered
+from tidings.delivery.errors import ConfigurationError, DeliveryError, LocalShortage
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, Verdict
 from tidings.runtime.shortage import said, shortage
@@ -203,7 +203,7 @@ def _translated(call: _Call, *, sender: str = "", own: bool = False) -> Iterator
         if call.reply is None:
             # What Twilio's client loads when first used takes files; nothing was sent yet.
             if (what := shortage(error)) is not None:
-                raise Hampered(said(what), provider=PROVIDER) from None
+                raise LocalShortage(said(what), provider=PROVIDER) from None
             raise
         # Twilio's client trusts the reply's shape. One that it can't digest is a reply lost, and
         # must not become a retry.

@@ -85,7 +85,7 @@ class WebhookChannel:
         until = loop.time() + request.timeout
         body = body_of(notification, request.attempt)
         rank = _RANKS[Priority(request.attempt.lane.priority)]
-        async with self._turns.turn(notification.recipient, len(body), request.give_way, rank):
+        async with self._turns.turn(notification.recipient, len(body), request.release_slot, rank):
             reply = await self._http.request(
                 "POST",
                 notification.recipient,

@@ -49,24 +49,24 @@ class Turns:
 
     @asynccontextmanager
     async def turn(
-        self, url: str, size: int, give_way: Callable[[], None], rank: int = 0
+        self, url: str, size: int, release_slot: Callable[[], None], rank: int = 0
     ) -> AsyncIterator[None]:
         """A turn to ask the receiver at `url`: it has answered, where nothing is raised inside.
 
         Args:
             size: Bytes to send.
-            give_way: Called once no place is needed any more.
+            release_slot: Called once no place is needed any more.
             rank: The smaller, the sooner among those who wait.
 
         Raises:
             Postponed: It may not be asked now.
         """
         where = origin(url)
-        turn = self._now(where, size) or await self._later(where, size, give_way, rank)
+        turn = self._now(where, size) or await self._later(where, size, release_slot, rank)
         if turn.aside:
-            give_way()
+            release_slot()
         late = asyncio.get_running_loop().call_later(
-            self._receivers.soon, self._late, turn, give_way
+            self._receivers.soon, self._late, turn, release_slot
         )
         answer = Answer.WITHDRAWN
         try:
@@ -90,9 +90,11 @@ class Turns:
             case Verdict.WAIT:
                 return None
 
-    async def _later(self, where: str, size: int, give_way: Callable[[], None], rank: int) -> Turn:
+    async def _later(
+        self, where: str, size: int, release_slot: Callable[[], None], rank: int
+    ) -> Turn:
         if len(self._waiting) < self._most:
-            give_way()
+            release_slot()
         elif self._receivers.full:
             raise self._deferred(where)
         turn: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
@@ -116,9 +118,9 @@ class Turns:
             self._receivers.end(turn.result(), Answer.WITHDRAWN)
             self._let_in()
 
-    def _late(self, turn: Turn, give_way: Callable[[], None]) -> None:
+    def _late(self, turn: Turn, release_slot: Callable[[], None]) -> None:
         if self._receivers.late(turn):
-            give_way()
+            release_slot()
         self._let_in()
 
     def _let_in(self) -> None:

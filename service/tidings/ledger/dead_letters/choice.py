@@ -8,11 +8,11 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from tidings.delivery.archiving import Objection, Refusal, refusal
+from tidings.delivery.archiving import RefusedReplay, ReplayRefusal, refusal
 from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.dead_letter import DeadLetterState, lane_of
 from tidings.delivery.states import State
-from tidings.ledger.dead_letters.rows import ExpiresAt, first_attempt, standing
+from tidings.ledger.dead_letters.rows import ExpiresAt, first_attempt, status
 from tidings.ledger.notifications.conflicts import is_body_of
 from tidings.ledger.notifications.idempotency import KeyUse
 from tidings_events import InvalidNotification, Notification, parse
@@ -23,7 +23,7 @@ class NotReplayed:
     """A dead letter that stays as it is."""
 
     dead_letter: UUID
-    refusal: Refusal
+    refusal: ReplayRefusal
     why: str
 
     @property
@@ -32,7 +32,7 @@ class NotReplayed:
         return self.refusal in TAKEN
 
 
-TAKEN: Final = frozenset({Refusal.ALREADY_REPLAYED, Refusal.BEING_REPLAYED})
+TAKEN: Final = frozenset({ReplayRefusal.ALREADY_REPLAYED, ReplayRefusal.BEING_REPLAYED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def one_of_each(
         dead_letter, id_ = candidate.row["id"], candidate.notification.id
         if dead_letter in stored and not is_body_of(candidate.notification, stored[dead_letter]):
             not_replayed.append(
-                NotReplayed(dead_letter, Refusal.OTHER_CONTENT, _other_content(id_))
+                NotReplayed(dead_letter, ReplayRefusal.OTHER_CONTENT, _other_content(id_))
             )
         elif id_ in chosen:
             not_replayed.append(same_notification(dead_letter))
@@ -110,7 +110,7 @@ def _latest_first(row: Record) -> int:
 
 def same_notification(dead_letter: UUID) -> NotReplayed:
     why = "another dead letter of the same notification is being replayed"
-    return NotReplayed(dead_letter, Refusal.SAME_NOTIFICATION, why)
+    return NotReplayed(dead_letter, ReplayRefusal.SAME_NOTIFICATION, why)
 
 
 def _read_one(row: Record, *, force: bool) -> Readable | NotReplayed:
@@ -119,28 +119,28 @@ def _read_one(row: Record, *, force: bool) -> Readable | NotReplayed:
     try:
         return Readable(row, parse(row["body"]))
     except InvalidNotification as invalid:
-        return NotReplayed(row["id"], Refusal.MALFORMED, str(invalid))
+        return NotReplayed(row["id"], ReplayRefusal.MALFORMED, str(invalid))
 
 
-def _closed(state: DeadLetterState, *, force: bool) -> Objection | None:
+def _closed(state: DeadLetterState, *, force: bool) -> RefusedReplay | None:
     """Why a dead letter in this state is not replayed."""
     match state:
         case DeadLetterState.OPEN:
             return None
         case DeadLetterState.REPLAYED:
-            again = Objection(Refusal.ALREADY_REPLAYED, "it was replayed already")
+            again = RefusedReplay(ReplayRefusal.ALREADY_REPLAYED, "it was replayed already")
             return None if force else again
         case DeadLetterState.REPLAYING:
-            return Objection(Refusal.BEING_REPLAYED, "it is replaying")
+            return RefusedReplay(ReplayRefusal.BEING_REPLAYED, "it is replaying")
         case DeadLetterState.DISCARDED:
-            return Objection(Refusal.DISCARDED, "it is discarded")
+            return RefusedReplay(ReplayRefusal.DISCARDED, "it is discarded")
         case DeadLetterState.SUPERSEDED:
-            return Objection(Refusal.SUPERSEDED, "it is superseded")
+            return RefusedReplay(ReplayRefusal.SUPERSEDED, "it is superseded")
 
 
 def choose(
     readable: Sequence[Readable],
-    standings: Mapping[UUID, Record],
+    statuses: Mapping[UUID, Record],
     holders: Mapping[tuple[str, bytes], UUID],
     expires_at: ExpiresAt,
     *,
@@ -148,14 +148,14 @@ def choose(
 ) -> tuple[list[Candidate], list[NotReplayed]]:
     candidates, refused = [], []
     for candidate in readable:
-        row = standings[candidate.notification.id]
-        now = standing(row)
+        row = statuses[candidate.notification.id]
+        now = status(row)
         why = refusal(now, candidate.row["epoch"], force=force)
         use = KeyUse.of(candidate.notification)
         holder = holders.get(use.place, use.id) if use is not None else candidate.notification.id
         if why is None and holder != candidate.notification.id:
-            why = Objection(
-                Refusal.SAME_KEY,
+            why = RefusedReplay(
+                ReplayRefusal.SAME_KEY,
                 f"notification {holder} has the same idempotency key",
             )
         if why is not None:

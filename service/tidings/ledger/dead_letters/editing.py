@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from asyncpg import Record
 
-from tidings.delivery.archiving import Standing
+from tidings.delivery.archiving import NotificationStatus
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.dead_letter import DeadLetterState, lane_of
 from tidings.delivery.errors import Refused
@@ -23,7 +23,7 @@ from tidings.ledger.dead_letters.rows import (
     ExpiresAt,
     Introduced,
     first_attempt,
-    standing,
+    status,
 )
 from tidings.ledger.notifications import rows
 from tidings_events import InvalidNotification, Notification, parse
@@ -294,7 +294,7 @@ def _fitting(
     kept, refused, introduced = [], [], set[UUID]()
     for draft in drafts:
         row, id_ = found.get(draft.notification.id), draft.notification.id
-        now = standing(row) if row is not None else None
+        now = status(row) if row is not None else None
         if id_ in introduced:
             why: tuple[NoEdit, str] | None = (NoEdit.OTHER_ID, f"another dead letter becomes {id_}")
         else:
@@ -308,7 +308,7 @@ def _fitting(
     return kept, refused
 
 
-def _objections(draft: _Draft, now: Standing | None) -> Iterator[tuple[NoEdit, str]]:
+def _objections(draft: _Draft, now: NotificationStatus | None) -> Iterator[tuple[NoEdit, str]]:
     if now is None:
         return
     id_ = draft.notification.id

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from asyncpg import Record
 
-from tidings.delivery.archiving import Refusal
+from tidings.delivery.archiving import ReplayRefusal
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.choice import (
@@ -231,11 +231,13 @@ class Replays:
         ]
         # Keys before notifications: in the order in which a claim locks them.
         holders = await hold(connection, uses, self._window) if uses else {}
-        standings = await _stand(connection, readable, expires_at)
-        candidates, refused = choose(readable, standings, holders, expires_at, force=force)
+        statuses = await _stand(connection, readable, expires_at)
+        candidates, refused = choose(readable, statuses, holders, expires_at, force=force)
         known = {row["id"] for row in locked}
         missing = [
-            NotReplayed(dead_letter, Refusal.NO_SUCH_DEAD_LETTER, "there is no such dead letter")
+            NotReplayed(
+                dead_letter, ReplayRefusal.NO_SUCH_DEAD_LETTER, "there is no such dead letter"
+            )
             for dead_letter in dead_letters
             if dead_letter not in known
         ]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from tidings.delivery.archiving import Standing
+from tidings.delivery.archiving import NotificationStatus
 from tidings.delivery.arrival import arrival
 from tidings.delivery.attempt import YEARS, Attempt, Lane
 from tidings.delivery.dead_letter import DeadLetter, DeadLetterState
@@ -171,9 +171,9 @@ SELECT id, 0, dead_lettered_at, 'queued', 'failed', '{ARCHIVE}', 'dead letter: '
 """Stores notifications that only a dead letter knew of, and that they were refused when it was dead-lettered."""
 
 
-def standing(row: Record) -> Standing:
+def status(row: Record) -> NotificationStatus:
     """Read a row of `STANDING`."""
-    return Standing(
+    return NotificationStatus(
         state=State(row["state"]),
         epoch=row["epoch"],
         attempt=row["attempt"],
@@ -228,13 +228,13 @@ COLUMNS: Final = (
         "text",
         lambda entry: entry.dead_letter.lane.priority if entry.dead_letter.lane else None,
     ),
-    DeadLetterColumn("category", "text", lambda entry: entry.dead_letter.particulars.category),
-    DeadLetterColumn("recipient", "text", lambda entry: entry.dead_letter.particulars.recipient),
-    DeadLetterColumn("user_id", "text", lambda entry: entry.dead_letter.particulars.user_id),
+    DeadLetterColumn("category", "text", lambda entry: entry.dead_letter.search_fields.category),
+    DeadLetterColumn("recipient", "text", lambda entry: entry.dead_letter.search_fields.recipient),
+    DeadLetterColumn("user_id", "text", lambda entry: entry.dead_letter.search_fields.user_id),
     DeadLetterColumn(
-        "entity_type", "text", lambda entry: entry.dead_letter.particulars.entity_type
+        "entity_type", "text", lambda entry: entry.dead_letter.search_fields.entity_type
     ),
-    DeadLetterColumn("entity_id", "text", lambda entry: entry.dead_letter.particulars.entity_id),
+    DeadLetterColumn("entity_id", "text", lambda entry: entry.dead_letter.search_fields.entity_id),
     DeadLetterColumn("attempts", "int", lambda entry: entry.dead_letter.attempts),
     DeadLetterColumn(
         "dead_lettered_at", "timestamptz", lambda entry: entry.dead_letter.dead_lettered_at

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Final
 from uuid import UUID, uuid5
 
-from tidings.delivery.archiving import Standing, Store, Wait, decide
+from tidings.delivery.archiving import NotificationStatus, Store, Wait, decide
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.ledger.database import Connection, Database
@@ -19,7 +19,7 @@ from tidings.ledger.dead_letters.rows import (
     DeadLetterEntry,
     Introduced,
     columns,
-    standing,
+    status,
 )
 from tidings.ledger.notifications import rows
 
@@ -91,7 +91,7 @@ class _Case:
     """A dead letter that is to be stored, and how its notification stood before."""
 
     request: ArchiveRequest
-    before: Standing | None
+    before: NotificationStatus | None
     decision: Store
 
 
@@ -142,22 +142,24 @@ async def _decide(connection: Connection, requests: Sequence[ArchiveRequest]) ->
     ids = {id for request in requests if (id := request.dead_letter.notification_id) is not None}
     found = await connection.fetch(STANDING, sorted(ids))
     now = found[0]["now"] if found else datetime.now(UTC)
-    standings: dict[UUID, Standing] = {row["id"]: standing(row) for row in found}
-    return [_decide_one(request, standings, now) for request in requests]
+    statuses: dict[UUID, NotificationStatus] = {row["id"]: status(row) for row in found}
+    return [_decide_one(request, statuses, now) for request in requests]
 
 
 def _decide_one(
-    request: ArchiveRequest, standings: dict[UUID, Standing], now: datetime
+    request: ArchiveRequest, statuses: dict[UUID, NotificationStatus], now: datetime
 ) -> _Case | Wait:
     """Decide, and let the next dead letter of the same notification see what this one changed."""
     dead_letter = request.dead_letter
     key = dead_letter.notification_id
-    before = standings.get(key) if key is not None else None
+    before = statuses.get(key) if key is not None else None
     decision = decide(dead_letter, before, now)
     if isinstance(decision, Wait):
         return decision
     if decision.becomes is not None and key is not None:
-        standings[key] = Standing(decision.becomes, dead_letter.epoch, dead_letter.attempts)
+        statuses[key] = NotificationStatus(
+            decision.becomes, dead_letter.epoch, dead_letter.attempts
+        )
     return _Case(request, before, decision)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from tidings.delivery.attempt import Attempt
-from tidings.delivery.large_content import whole
+from tidings.delivery.large_content import with_large_content
 from tidings.delivery.properties import producer, properties_of
 from tidings.delivery.states import FINISHED, State
 from tidings.ledger.database import Connection
@@ -47,7 +47,7 @@ class DifferingMessage(NamedTuple):
     @property
     def alike(self) -> bool:
         """Whether it is only written otherwise: a client may order its fields differently each time."""
-        return is_body_of(whole(self.attempt).notification, self.stored)
+        return is_body_of(with_large_content(self.attempt).notification, self.stored)
 
 
 def is_body_of(notification: Notification, body: bytes) -> bool:

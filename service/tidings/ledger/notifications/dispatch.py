@@ -15,7 +15,7 @@ from tidings.delivery.attempt import Lane
 from tidings.delivery.errors import RowsMoving
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.delivery.states import FINISHED, State
-from tidings.delivery.unknown_outcome import undenied
+from tidings.delivery.unknown_outcome import final_reason
 from tidings.ledger.database import Database
 
 DUE: Final = "tidings_due"
@@ -149,7 +149,7 @@ def _end(row: Mapping[str, Any], state: State) -> Undeliverable:
     )
     unsure = state is State.UNKNOWN
     return Undeliverable(
-        undenied(Reason(row["reason"] or Reason.EXHAUSTED), perhaps_sent=unsure), failure
+        final_reason(Reason(row["reason"] or Reason.EXHAUSTED), perhaps_sent=unsure), failure
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from tidings.delivery.circuit import Phase
-from tidings.delivery.orders import FoundCircuit, Order, Verb
+from tidings.delivery.orders import CircuitReport, Order, Verb
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications.rows import fit
 from tidings.ledger.operators.alerts import NOTE, Alerts
@@ -110,7 +110,7 @@ class LedgerControls:
         async with self._database.connection() as connection:
             return [_order(dict(row)) for row in await connection.fetch(HISTORY, channel, limit)]
 
-    async def say(self, worker: str, found: Sequence[FoundCircuit]) -> None:
+    async def say(self, worker: str, found: Sequence[CircuitReport]) -> None:
         """A worker says which of its circuits are not closed; that none of the others is open follows.
 
         Where no worker said so before, operators are to be told.
@@ -134,7 +134,7 @@ class LedgerControls:
                 [circuit.probe_in for circuit in found],
             )
 
-    async def _note(self, connection: Connection, found: Sequence[FoundCircuit]) -> None:
+    async def _note(self, connection: Connection, found: Sequence[CircuitReport]) -> None:
         """By hand is no news to those who did it."""
         await connection.execute(ALONE)
         known = {tuple(row) for row in await connection.fetch(KNOWN, FRESH)}

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from tidings.delivery.archiving import Standing
+from tidings.delivery.archiving import NotificationStatus
 from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import MOST_CANDIDATES, IdPrefix, several
 from tidings.delivery.outcome import Reason
@@ -160,14 +160,14 @@ class Reports:
             rows = await connection.fetch(DEAD_LETTERS_ALONE, list(CHANNELS), reasons, LOOKED_AT)
         return {Reason(row["reason"]): row["dead_letters"] for row in rows}
 
-    async def standing(self, id: UUID) -> Standing | None:
+    async def standing(self, id: UUID) -> NotificationStatus | None:
         """How a notification stands, as far as that decides whether it can be replayed; None where there is none."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(STANDING, id)
         if row is None:
             return None
         reason = Reason(row["reason"]) if row["reason"] in set(Reason) else None
-        return Standing(State(row["state"]), row["epoch"], row["attempt"], reason=reason)
+        return NotificationStatus(State(row["state"]), row["epoch"], row["attempt"], reason=reason)
 
     async def recipients(self, id: UUID, epoch: int) -> tuple[Recipient, ...]:
         """What became of each recipient in an epoch; empty where they all fared alike."""

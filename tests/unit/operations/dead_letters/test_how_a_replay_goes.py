@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tidings.alerts.notice import notice
-from tidings.delivery.archiving import Refusal
+from tidings.delivery.archiving import ReplayRefusal
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.choice import NotReplayed
 from tidings.ledger.dead_letters.search import Chosen
@@ -60,8 +60,8 @@ def test_pace_lets_the_first_go_at_once_and_spreads_the_others() -> None:
 def test_a_summary_adds_up() -> None:
     summary = ReplaySummary(uuid4(), 10, replayed=5)
     summary.not_replayed = [
-        NotReplayed(uuid4(), Refusal.MALFORMED, "can't be read"),
-        NotReplayed(uuid4(), Refusal.BEING_REPLAYED, "it is replaying"),
+        NotReplayed(uuid4(), ReplayRefusal.MALFORMED, "can't be read"),
+        NotReplayed(uuid4(), ReplayRefusal.BEING_REPLAYED, "it is replaying"),
     ]
     assert (len(summary.refused), summary.taken, summary.left) == (1, 1, 3)
     assert not summary.well
