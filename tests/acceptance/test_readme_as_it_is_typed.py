@@ -34,7 +34,7 @@ VARIES = (
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "ID"),
     (r"\bcli \S+@\S+", "cli ME"),
     (r"\+scheduler\+worker \S+", "+scheduler+worker HERE"),
-    (r"\d+s ago\b|\bnow\b(?=\)?$)", "AGO"),
+    (r"\d+s ago\b|\bnow\b", "AGO"),
     (r"[+ ]\d+(\.\d)?m?s\b", " TIME"),
     (r"\d{4}-\d\d-\d\d (?=\d\d:)|\d\d:\d\d:\d\d\.\d{3}", "THEN"),
     (r"[+-]\d\d:\d\d", "ZONE"),
