@@ -16,11 +16,11 @@ from tests.chaos import failpoints
 from tidings.broker import appetite, consumer, holdings
 from tidings.broker.topology import layout
 from tidings.broker.wire.confirms import ConfirmingChannel
-from tidings.channels.email import relay, troubles
+from tidings.channels.email import failures, relay
 from tidings.channels.network import bounded_http, http_client
 from tidings.channels.twilio import api
+from tidings.channels.webhook.deferrals import Returns
 from tidings.channels.webhook.receivers import Receivers, Verdict
-from tidings.channels.webhook.returns import Returns
 from tidings.cli.main import main as tidings
 from tidings.delivery.errors import (
     BrokerUnavailable,
@@ -386,7 +386,7 @@ def holds_for_half_a_minute() -> None:
 @mutant
 def own_want_counts() -> None:
     """Take a process that may open no more files for a provider that is down."""
-    for module in (http_client, relay, troubles, api):
+    for module in (http_client, relay, failures, api):
         module.shortage = lambda *_, **__: None  # type: ignore[attr-defined]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tidings.channels.registry import SPECS
-from tidings.templates.anatomy import Anatomy, dissect
+from tidings.templates.analysis import Anatomy, dissect
 from tidings.templates.library import Folder, Level, Library, Problem
 from tidings.templates.names import DEFAULT
 from tidings.templates.sandbox import Sandbox

@@ -266,7 +266,7 @@ def test_a_setting_that_can_not_work_is_told_when_the_channel_is_made(
 
 
 def test_encryption_left_out_towards_another_machine_is_a_warning() -> None:
-    from tidings.channels.email.checkup import encryption
+    from tidings.channels.email.relay_check import encryption
 
     far = EmailSettings(host="relay.example", tls="none")
 

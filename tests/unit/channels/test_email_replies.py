@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
+from tidings.channels.email.connection_limits import Refusal
+from tidings.channels.email.failures import explain
 from tidings.channels.email.replies import Reply, Stage, Welcome
 from tidings.channels.email.reply_rules import RULES, refusal
-from tidings.channels.email.troubles import explain
-from tidings.channels.email.wear import Refusal
 from tidings.delivery.errors import (
     Deferred,
     DeliveryError,

@@ -2,7 +2,7 @@
 
 One mail goes `channel` → `message` (`headers`, `bodies`, `addresses`) → `pool` → `connection`,
 which `relay` opened and which speaks through `conversation`. What goes wrong on the way is about that connection
-(`wear`), or else named by `troubles` and `reply_rules`.
+(`connection_limits`), or else named by `failures` and `reply_rules`.
 """
 
 from tidings.channels.email.spec import SPEC

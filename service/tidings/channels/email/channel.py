@@ -5,18 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from tidings.channels.email import addresses, checkup
+from tidings.channels.email import addresses, relay_check
 from tidings.channels.email.addresses import deliverable
 from tidings.channels.email.connection import Progress
-from tidings.channels.email.discretion import addressless, discreet
-from tidings.channels.email.mailing import Mailing
+from tidings.channels.email.failures import TROUBLES, explain
 from tidings.channels.email.message import Mail, compose
+from tidings.channels.email.multi_recipient import Mailing
 from tidings.channels.email.pool import Pool
+from tidings.channels.email.redaction import addressless, discreet
 from tidings.channels.email.relay import Relay
 from tidings.channels.email.replies import Reply
 from tidings.channels.email.settings import EmailSettings
 from tidings.channels.email.spec import SPEC
-from tidings.channels.email.troubles import TROUBLES, explain
 from tidings.delivery.errors import DeliveryError, Misconfigured, Rejected
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest
@@ -95,7 +95,7 @@ class EmailChannel:
 
     async def check(self) -> Sequence[Finding]:
         """Connect, encrypt, log in, and ask whether our sender is welcome."""
-        return await checkup.check(self._relay, self._settings, self._sender)
+        return await relay_check.check(self._relay, self._settings, self._sender)
 
     async def close(self) -> None:
         """Take leave of the relay."""

@@ -16,14 +16,21 @@ from typing import Final
 import structlog
 from aiosmtplib import SMTPException, SMTPServerDisconnected
 
-from tidings.channels.email import wear
+from tidings.channels.email import connection_limits
 from tidings.channels.email.bodies import Payload
+from tidings.channels.email.connection_limits import (
+    LEAVING,
+    REFUSALS,
+    Crowded,
+    Refusal,
+    Stale,
+    TookLeave,
+)
 from tidings.channels.email.conversation import Conversation, Garbled
-from tidings.channels.email.discretion import addressless
 from tidings.channels.email.message import Envelope, Mail
+from tidings.channels.email.redaction import addressless
+from tidings.channels.email.relaying import Login
 from tidings.channels.email.replies import Reply, Stage, Welcome
-from tidings.channels.email.standing import Login
-from tidings.channels.email.wear import LEAVING, REFUSALS, Crowded, Refusal, Stale, TookLeave
 
 log = structlog.get_logger(__name__)
 
@@ -196,12 +203,14 @@ class Connection:
         stage = progress.stage
         # An address in it may hold a word that says something else.
         reply = Reply(said.code, addressless(said.text, mail.envelope.everyone))
-        if wear.crowded(stage, reply):
+        if connection_limits.crowded(stage, reply):
             return Crowded(trouble)
-        if self._piped and stage in _PIPED_BEHIND and wear.out_of_step(reply):
+        if self._piped and stage in _PIPED_BEHIND and connection_limits.out_of_step(reply):
             self._pipelining.distrust(reply.codes)
             return Stale()
-        return Stale() if kept and wear.worn(stage, reply, own_sender=proven) else trouble
+        return (
+            Stale() if kept and connection_limits.worn(stage, reply, own_sender=proven) else trouble
+        )
 
     async def _carry(self, mail: Mail, progress: Progress) -> Reply:
         progress.stage = Stage.SENDER

@@ -11,8 +11,8 @@ from typing import Final
 
 from aiosmtplib import SMTPServerDisconnected
 
+from tidings.channels.email.connection_limits import LEAVING, TookLeave
 from tidings.channels.email.replies import Reply
-from tidings.channels.email.wear import LEAVING, TookLeave
 
 _LINE: Final = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
 _CODES: Final = {b"%d " % code: code for code in range(200, 600)}

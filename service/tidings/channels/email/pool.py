@@ -12,11 +12,11 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
+from tidings.channels.email.closing import Farewells
 from tidings.channels.email.connection import Connection, Progress
-from tidings.channels.email.farewells import Farewells
+from tidings.channels.email.connection_limits import Crowded, Stale, turned_away
 from tidings.channels.email.message import Mail
 from tidings.channels.email.replies import Reply, Stage
-from tidings.channels.email.wear import Crowded, Stale, turned_away
 
 log = structlog.get_logger(__name__)
 

@@ -27,10 +27,10 @@ from tidings.channels.email.connection import (
     Pipelining,
     Progress,
 )
+from tidings.channels.email.connection_limits import LEAVING, reply_in
+from tidings.channels.email.relaying import Login, Standing
 from tidings.channels.email.replies import Stage
 from tidings.channels.email.settings import EmailSettings
-from tidings.channels.email.standing import Login, Standing
-from tidings.channels.email.wear import LEAVING, reply_in
 from tidings.channels.network.lookups import Lookups, numeric
 from tidings.delivery.errors import ConfigurationError
 from tidings.runtime.certificates import verifying

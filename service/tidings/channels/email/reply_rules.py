@@ -2,7 +2,7 @@
 
 A reply is about us (`Misconfigured`, with the remedy), about the relay's state (`Unavailable`, `Throttled`:
 they count for its circuit), or about this one notification (`Rejected`, `Deferred`: its own result). What is
-about one connection only is `wear.py`'s and never comes here while another connection may do.
+about one connection only is `connection_limits.py`'s and never comes here while another connection may do.
 
 Sources: RFC 5321 (4.2, 4.3.2: reply codes), RFC 3463 and RFC 5248 (enhanced status codes), RFC 4954
 (6: authentication), RFC 3207 (4: STARTTLS), RFC 1870 (6: size), RFC 6531 (3.5: SMTPUTF8), RFC 7504
@@ -220,7 +220,7 @@ def refusal(
         stage: What it answers.
         reply: With addresses taken out: one may hold a word that the table looks for.
         override: Whether the notification named its own sender: then it is to blame for it.
-        welcome: Whether it passes mail on for us, as far as is known (`standing.py`): then only not to this one.
+        welcome: Whether it passes mail on for us, as far as is known (`relaying.py`): then only not to this one.
     """
     reading = next((rule.reading for rule in RULES if rule.covers(stage, reply)), None)
     if reading is None:

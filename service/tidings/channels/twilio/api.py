@@ -16,8 +16,8 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from tidings.channels.network.http_client import HttpClient, Reply
+from tidings.channels.twilio.responses import PROVIDER, accepted, illegible, refused
 from tidings.channels.twilio.settings import TwilioSettings
-from tidings.channels.twilio.verdicts import PROVIDER, accepted, illegible, refused
 from tidings.delivery.errors import ConfigurationError, DeliveryError, LocalShortage
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, Verdict
@@ -91,7 +91,7 @@ class TwilioApi:
         """Create the message, once.
 
         Raises:
-            DeliveryError: By the rules of `verdicts`.
+            DeliveryError: As described in `responses`.
         """
         call = _Call(self._http, timeout)
         fields = message.fields()

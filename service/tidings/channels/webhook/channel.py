@@ -16,12 +16,12 @@ from typing import Final
 from aiohttp.abc import AbstractResolver
 
 from tidings.channels.network.http_client import HttpClient, Reply, retry_after
+from tidings.channels.webhook.admission import Turns
 from tidings.channels.webhook.body import body_of
 from tidings.channels.webhook.receivers import Receivers
 from tidings.channels.webhook.settings import WebhookSettings
 from tidings.channels.webhook.signature import Signer
 from tidings.channels.webhook.spec import SPEC
-from tidings.channels.webhook.turns import Turns
 from tidings.delivery.errors import DeliveryError, Rejected, Suppression, Throttled, Unavailable
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest, Verdict

@@ -15,8 +15,8 @@ from math import inf
 from time import monotonic
 from typing import Final
 
+from tidings.channels.webhook.deferrals import Returns
 from tidings.channels.webhook.requests import SOON, Receiver, Room, Turn
-from tidings.channels.webhook.returns import Returns
 
 CREDIT: Final = 5
 """So many answers in time make up for as many that were late."""

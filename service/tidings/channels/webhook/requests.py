@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from tidings.channels.webhook.returns import Returns
+from tidings.channels.webhook.deferrals import Returns
 
 SOON: Final = 1.0
 """Seconds."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.integration.channels.short_of_open_files import TRIES
+from tests.integration.channels.file_descriptors import TRIES
 
 from tidings.runtime.shortage import shortage
 
@@ -20,7 +20,7 @@ async def test_nothing_is_spent_while_no_file_can_be_opened_and_all_goes_on_afte
     channel: str,
 ) -> None:
     program = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.integration.channels.short_of_open_files", channel),
+        *(sys.executable, "-m", "tests.integration.channels.file_descriptors", channel),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )

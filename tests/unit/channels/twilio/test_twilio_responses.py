@@ -10,7 +10,7 @@ from twilio.base import exceptions
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 
 from tidings.channels.network.http_client import Reply
-from tidings.channels.twilio.verdicts import accepted, refused
+from tidings.channels.twilio.responses import accepted, refused
 from tidings.delivery.errors import (
     Deferred,
     DeliveryError,

@@ -1,6 +1,6 @@
 """A program of its own: sends while this process may open no more files, and again once it may.
 
-    python -m tests.integration.channels.short_of_open_files email
+    python -m tests.integration.channels.file_descriptors email
 
 Prints what came of it as JSON.
 """

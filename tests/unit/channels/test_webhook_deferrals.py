@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from tidings.channels.webhook.returns import FORESEEN, Returns
+from tidings.channels.webhook.deferrals import FORESEEN, Returns
 
 WAITS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 240.0)
 

@@ -9,10 +9,10 @@ from typing import Final
 from aiosmtplib import SMTPConnectError, SMTPException, SMTPResponseException
 
 from tidings.channels.email import replies, reply_rules
+from tidings.channels.email.connection_limits import Refusal, Stale, reply_in
 from tidings.channels.email.pool import Closed
 from tidings.channels.email.relay import SpeaksLMTP
 from tidings.channels.email.replies import Reading, Reply, Stage, Welcome
-from tidings.channels.email.wear import Refusal, Stale, reply_in
 from tidings.delivery.errors import LocalShortage, Misconfigured, Unavailable
 from tidings.runtime.shortage import said, shortage
 

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from tidings.channels.email.connection import Progress
+from tidings.channels.email.connection_limits import LEAVING, Refusal
+from tidings.channels.email.failures import TROUBLES
 from tidings.channels.email.message import Mail
 from tidings.channels.email.pool import Pool
 from tidings.channels.email.replies import Reply, Stage
-from tidings.channels.email.troubles import TROUBLES
-from tidings.channels.email.wear import LEAVING, Refusal
 from tidings.delivery.errors import DeliveryError, Unavailable
 
 MOST: Final = 100

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from tidings.channels.webhook.admission import Turns
 from tidings.channels.webhook.receivers import Receivers
 from tidings.channels.webhook.settings import WebhookSettings
-from tidings.channels.webhook.turns import Turns
 from tidings.delivery.errors import OutcomeUnknown, Postponed, Rejected, Unavailable
 
 SILENT = "https://silent.example/hooks"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.channels.email.discretion import LONGEST, discreet
+from tidings.channels.email.redaction import LONGEST, discreet
 from tidings.delivery.ports import Content
 
 CONTENT = Content(

@@ -12,9 +12,9 @@ from time import monotonic
 from typing import Final
 
 from tidings.channels.email import reply_rules
-from tidings.channels.email.discretion import addressless
+from tidings.channels.email.connection_limits import REFUSALS
+from tidings.channels.email.redaction import addressless
 from tidings.channels.email.replies import Reply, Stage, Welcome
-from tidings.channels.email.wear import REFUSALS
 from tidings.delivery.errors import Deferred, Rejected
 
 DOUBTS: Final = 3

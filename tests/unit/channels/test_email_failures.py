@@ -7,10 +7,10 @@ import ssl
 import aiosmtplib
 import pytest
 
+from tidings.channels.email.connection_limits import Refusal, Stale
+from tidings.channels.email.failures import TROUBLES, explain
 from tidings.channels.email.pool import Closed
 from tidings.channels.email.replies import Reply, Stage
-from tidings.channels.email.troubles import TROUBLES, explain
-from tidings.channels.email.wear import Refusal, Stale
 from tidings.delivery.errors import DeliveryError, Misconfigured, OutcomeUnknown, Unavailable
 
 EXAMPLES: dict[type[Exception], Exception] = {

@@ -6,13 +6,13 @@ from types import MappingProxyType
 from typing import Final
 
 from tidings.channels.email.addresses import Mailbox
+from tidings.channels.email.closing import Farewells
 from tidings.channels.email.connection import Progress
-from tidings.channels.email.discretion import addressless, discreet
-from tidings.channels.email.farewells import Farewells
+from tidings.channels.email.failures import TROUBLES, Explanation, explain
+from tidings.channels.email.redaction import addressless, discreet
 from tidings.channels.email.relay import Relay
 from tidings.channels.email.replies import Stage
 from tidings.channels.email.settings import EmailSettings
-from tidings.channels.email.troubles import TROUBLES, Explanation, explain
 from tidings.delivery.errors import Deferred, Rejected
 from tidings.delivery.ports import Content, Finding, Verdict
 
