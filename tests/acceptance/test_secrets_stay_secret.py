@@ -173,7 +173,7 @@ async def test_no_failure_tells_a_secret(
                 broker_url, "webhook", f"https://u:{MARKS['userinfo']}@127.0.0.1/", **hook
             )
             await eventually(
-                lambda: logged("relay wants a login", "Twilio does not accept", "malformed"), 20
+                lambda: logged("not accept the login", "Twilio does not accept", "malformed"), 20
             )
             await eventually(lambda: logged("exhausted", "operators could not be told"), 20)
             id = await value(database_url, "SELECT max(id::text) FROM notifications")

@@ -16,7 +16,7 @@ from tests.contract.channels.rigs.smtp_relay import (
 )
 from tests.integration.channels.email_setup import channel_to, mail
 
-from tidings.channels.email.connection import Progress
+from tidings.channels.email.connection import MailProgress
 from tidings.channels.email.message import Envelope, Mail
 from tidings.channels.email.pool import Pool
 from tidings.channels.email.relay import GREETINGS
@@ -250,8 +250,8 @@ async def test_a_connection_unused_for_long_is_replaced_before_it_is_used() -> N
         reached = Reached(EmailSettings(host="127.0.0.1", port=relay.port, tls="none"))
         pool = Pool(reached.open, size=1, mails=100, idle=0.0)
 
-        await pool.carry(MAIL, Progress())
-        await pool.carry(MAIL, Progress())
+        await pool.carry(MAIL, MailProgress())
+        await pool.carry(MAIL, MailProgress())
         await pool.close()
 
         assert relay.opened == 2

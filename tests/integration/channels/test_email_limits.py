@@ -16,11 +16,11 @@ from tests.contract.channels.rigs.smtp_relay import (
 from tests.integration.channels.email_setup import channel_to, mail
 
 from tidings.channels.email.channel import EmailChannel
-from tidings.channels.email.connection import Progress
+from tidings.channels.email.connection import MailProgress
 from tidings.channels.email.message import Envelope, Mail
 from tidings.channels.email.pool import Growth, Pool
 from tidings.channels.email.relay import Relay as Reached
-from tidings.channels.email.replies import Reply
+from tidings.channels.email.replies import SmtpReply
 from tidings.channels.email.settings import EmailSettings
 from tidings.delivery.errors import (
     Deferred,
@@ -192,9 +192,9 @@ async def test_the_pool_grows_again_once_there_is_room(mails: int) -> None:
 
         async def carry_on() -> None:
             while pool._growth.retired:
-                await pool.carry(MAIL, Progress())
+                await pool.carry(MAIL, MailProgress())
 
-        await asyncio.gather(*(pool.carry(MAIL, Progress()) for _ in range(20)))
+        await asyncio.gather(*(pool.carry(MAIL, MailProgress()) for _ in range(20)))
         assert pool._growth.retired == 3
         relay.room = None
         async with asyncio.timeout(5):
@@ -214,15 +214,15 @@ async def test_the_pool_grows_to_its_full_size_after_an_outage_that_left_no_conn
         async def carry_on() -> None:
             nonlocal most
             while pool._growth.retired or most < 10:
-                await pool.carry(MAIL, Progress())
+                await pool.carry(MAIL, MailProgress())
                 most = max(most, relay.connections)
 
         async def at_once(mails: int) -> set[type]:
-            carries = (pool.carry(MAIL, Progress()) for _ in range(mails))
+            carries = (pool.carry(MAIL, MailProgress()) for _ in range(mails))
             told = await asyncio.gather(*carries, return_exceptions=True)
             return {type(one) for one in told}
 
-        assert await at_once(50) == {Reply}
+        assert await at_once(50) == {SmtpReply}
         async with relay.away():
             while await at_once(50) != {ConnectionRefusedError}:  # some may still close
                 pass
@@ -275,7 +275,7 @@ async def test_a_relay_that_takes_no_more_than_we_open_is_not_asked_for_one_more
         relay.room, relay.full = connections, and_hang_up("421 4.7.0 Error: too many connections")
         relay.on_mail = lambda session: session.plan.update(QUIT=_leave_slowly)
         async with asyncio.timeout(10):
-            await asyncio.gather(*(pool.carry(MAIL, Progress()) for _ in range(200)))
+            await asyncio.gather(*(pool.carry(MAIL, MailProgress()) for _ in range(200)))
         assert pool._growth.retired == 0
         await pool.close()
 
@@ -391,7 +391,7 @@ async def test_a_relay_that_can_not_pipeline_is_found_out_and_nothing_is_lost_or
         if session.reader._buffer:  # type: ignore[attr-defined]
             session.plan["MAIL"] = action
 
-    monkeypatch.setattr("tidings.channels.email.connection._PIPED", 0.2)
+    monkeypatch.setattr("tidings.channels.email.connection._PIPELINED_TIMEOUT", 0.2)
     async with Relay() as relay, channel_to(relay, connections=2) as channel:
         relay.on_mail = cannot
 
@@ -444,7 +444,7 @@ async def test_a_relay_that_is_slow_to_answer_is_still_sent_commands_together_wh
         await session.say("250 2.1.5 Ok")
         session.recipients.append("anna@example.org")
 
-    monkeypatch.setattr("tidings.channels.email.connection._PIPED", 0.1)
+    monkeypatch.setattr("tidings.channels.email.connection._PIPELINED_TIMEOUT", 0.1)
     async with Relay() as relay, channel_to(relay) as channel:
         await channel.send(mail())
         relay.once("RCPT", slowly)
@@ -512,7 +512,7 @@ async def test_relaying_denied_for_one_recipient_is_its_own_result_once_another_
             await channel.send(mail())
         await channel.send(mail())
         relay.once("RCPT", denied)
-        with pytest.raises(Rejected, match="does not pass mail on to the recipient"):
+        with pytest.raises(Rejected, match="does not relay mail to the recipient"):
             await channel.send(mail())
 
 
@@ -520,10 +520,10 @@ async def test_relaying_denied_for_one_recipient_is_its_own_result_once_another_
     ("reply", "words"),
     [
         ("554 5.7.1 <vm[10.0.0.9]>: Client host rejected: Access denied", "refuses this machine"),
-        ("504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname", "greet with"),
+        ("504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname", "our EHLO name"),
         ("553 5.7.1 Sender address rejected: not owned by user shop", "our sender"),
         ("554 5.7.1 Client host [10.0.0.9] blocked using zen.spamhaus.org", "refuses this machine"),
-        ("554 5.7.1 Relay access denied", "does not pass mail on"),
+        ("554 5.7.1 Relay access denied", "does not relay mail"),
     ],
 )
 async def test_doctor_finds_what_a_relay_tells_only_at_the_recipient(

@@ -93,7 +93,7 @@ async def test_a_certificate_for_another_name_is_refused(
 ) -> None:
     relay = Relay(tls=_shows(authority, "elsewhere.example"))
     async with relay, channel_to(relay, tls="starttls", ca_file=ca_file) as channel:
-        with pytest.raises(Misconfigured, match="TIDINGS_EMAIL_HOST to the name in it"):
+        with pytest.raises(Misconfigured, match="TIDINGS_EMAIL_HOST to a name in the certificate"):
             await channel.send(mail())
 
 
@@ -138,7 +138,7 @@ async def test_a_handshake_that_never_ends_is_given_up_in_time(
     async with relay, channel_to(relay, tls="starttls", ca_file=ca_file) as channel:
         relay.once("STARTTLS", begin_and_stop)
 
-        with pytest.raises(Unavailable, match="did not answer in time"):
+        with pytest.raises(Unavailable, match="did not reply in time"):
             await channel.send(mail(timeout=0.3))
 
         await channel.send(mail())
@@ -169,7 +169,7 @@ async def test_a_login_that_is_missing_is_found_by_the_check() -> None:
 
 async def test_a_login_that_the_relay_does_not_offer_is_told_by_its_setting() -> None:
     async with Relay() as relay, channel_to(relay, **CREDENTIALS) as channel:
-        with pytest.raises(Misconfigured, match="offers no login that we know"):
+        with pytest.raises(Misconfigured, match="no supported authentication mechanism"):
             await channel.send(mail())
 
 
@@ -239,7 +239,7 @@ async def test_a_relay_that_is_not_there_is_unavailable_and_told_by_the_check() 
     settings = EmailSettings(host="127.0.0.1", port=port, tls="none", sender="a@b.example")
     channel = EmailChannel(settings)
 
-    with pytest.raises(Unavailable, match="can't be reached"):
+    with pytest.raises(Unavailable, match="is unreachable"):
         await channel.send(mail())
     [fault] = await channel.check()
 

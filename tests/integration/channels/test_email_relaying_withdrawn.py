@@ -39,7 +39,7 @@ def _deny_new_connections(old: set[Session]) -> Callable[[Session], None]:
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Call it, and nobody was taken lately."""
-    return lambda: monkeypatch.setattr("tidings.channels.email.relaying.LATELY", 0.0)
+    return lambda: monkeypatch.setattr("tidings.channels.email.relaying.GRACE", 0.0)
 
 
 async def test_relaying_withdrawn_later_is_our_misconfiguration_and_next_to_nothing_is_rejected(

@@ -209,21 +209,21 @@ async def test_trouble_with_the_second_transaction_concerns_those_it_is_for(
         last = await channel.send(again(request, sent))
 
     results = {one.address: one for one in sent.recipients}
-    late = [one for one in results.values() if one.state is D]
-    assert [one.address for one in late] == copies(4)[2:]
-    assert {one.kind for one in late} == {kind}
+    deferred = [one for one in results.values() if one.state is D]
+    assert [one.address for one in deferred] == copies(4)[2:]
+    assert {one.kind for one in deferred} == {kind}
     assert set(states(last).values()) == {S}
     assert reached(relay).count(RECIPIENT) == 1
 
 
-@pytest.mark.parametrize("trouble", [drop, fall_silent])
+@pytest.mark.parametrize("error", [drop, fall_silent])
 async def test_a_copy_that_was_refused_before_a_reply_was_lost_is_told_as_refused(
-    trouble: Action,
+    error: Action,
 ) -> None:
     async with Relay() as relay, channel_to(relay) as channel:
         relay.most_recipients = 3
         relay.mailboxes = {"copy2@example.org": UNKNOWN}
-        relay.once("PAYLOAD", "250 2.0.0 Ok", trouble)
+        relay.once("PAYLOAD", "250 2.0.0 Ok", error)
 
         sent = await channel.send(mail(timeout=1.0, cc=copies(4)))
 

@@ -29,7 +29,7 @@ def test_a_domain_is_written_in_ascii_and_a_local_part_kept(address: str, writte
     ["", "anna", "@example.org", "anna@", "a b@c.example", "a>@c.example", "a@b\r\nRSET", "a@-.ü"],
 )
 def test_what_would_break_the_command_line_is_refused(address: str) -> None:
-    with pytest.raises(ValueError, match="an address has"):
+    with pytest.raises(ValueError, match=r"an address (has|contains)"):
         on_the_wire(address)
 
 

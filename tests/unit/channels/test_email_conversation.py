@@ -10,8 +10,8 @@ from aiosmtplib import SMTPServerDisconnected
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.channels.email.conversation import Conversation, Garbled
-from tidings.channels.email.replies import Reply
+from tidings.channels.email.conversation import Conversation, MalformedReply
+from tidings.channels.email.replies import SmtpReply
 
 
 class Wire:
@@ -36,10 +36,10 @@ def conversation(wire: Wire) -> Conversation:
 
 
 REPLIES = (
-    (b"250 2.1.0 Ok\r\n", Reply(250, "2.1.0 Ok")),
-    (b"550-5.1.1 no such\r\n550 5.1.1 person\r\n", Reply(550, "5.1.1 no such\n5.1.1 person")),
-    (b"354\r\n", Reply(354, "")),
-    (b"250 gr\xc3\xbc\xc3\x9fe\n", Reply(250, "grüße")),
+    (b"250 2.1.0 Ok\r\n", SmtpReply(250, "2.1.0 Ok")),
+    (b"550-5.1.1 no such\r\n550 5.1.1 person\r\n", SmtpReply(550, "5.1.1 no such\n5.1.1 person")),
+    (b"354\r\n", SmtpReply(354, "")),
+    (b"250 gr\xc3\xbc\xc3\x9fe\n", SmtpReply(250, "grüße")),
 )
 
 
@@ -48,10 +48,10 @@ REPLIES = (
     cuts=st.sets(st.integers(1, 150)),
 )
 async def test_replies_are_the_same_however_the_bytes_are_cut(
-    chosen: Sequence[tuple[bytes, Reply]], cuts: set[int]
+    chosen: Sequence[tuple[bytes, SmtpReply]], cuts: set[int]
 ) -> None:
     talk = conversation(Wire())
-    talk.say(*(b"NOOP" for _ in chosen))
+    talk.send_commands(*(b"NOOP" for _ in chosen))
     stream = b"".join(raw for raw, _ in chosen)
     edges = [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)]
 
@@ -60,7 +60,7 @@ async def test_replies_are_the_same_however_the_bytes_are_cut(
 
     assert [await talk.reply() for _ in chosen] == [reply for _, reply in chosen]
     assert talk.alive
-    assert talk.owed == 0
+    assert talk.outstanding == 0
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ async def test_replies_are_the_same_however_the_bytes_are_cut(
 )
 async def test_nothing_is_read_past_what_is_no_reply(garbage: bytes) -> None:
     talk = conversation(Wire())
-    talk.say(b"MAIL", b"RCPT", b"DATA")
+    talk.send_commands(b"MAIL", b"RCPT", b"DATA")
 
     talk.data_received(b"250 ok\r\n" + garbage + b"354 go on\r\n")
 
     assert (await talk.reply()).code == 250
-    with pytest.raises(Garbled):
+    with pytest.raises(MalformedReply):
         await talk.reply()
     assert not talk.alive
 
@@ -86,7 +86,7 @@ async def test_what_nobody_asked_for_ends_it() -> None:
 
     assert not talk.alive
     with pytest.raises(SMTPServerDisconnected):
-        talk.say(b"MAIL FROM:<a@example.org>")
+        talk.send_commands(b"MAIL FROM:<a@example.org>")
 
 
 @pytest.mark.parametrize("end", ["\r", "\n", "\0"])
@@ -94,14 +94,14 @@ async def test_a_command_is_one_line(end: str) -> None:
     wire = Wire()
 
     with pytest.raises(ValueError, match="line break"):
-        conversation(wire).say(f"RCPT TO:<a@example.org>{end}DATA".encode())
+        conversation(wire).send_commands(f"RCPT TO:<a@example.org>{end}DATA".encode())
 
     assert wire.written == b""
 
 
 async def test_a_reply_waited_for_is_told_lost_with_the_connection() -> None:
     talk = conversation(Wire())
-    talk.say(b"NOOP")
+    talk.send_commands(b"NOOP")
     waiting = asyncio.create_task(talk.reply())
     await asyncio.sleep(0)
 
@@ -114,10 +114,10 @@ async def test_a_reply_waited_for_is_told_lost_with_the_connection() -> None:
 @pytest.mark.parametrize("line", [b"250-and another thing\r\n", b"250-\r\n", b"2"])
 async def test_a_reply_without_end_is_cut_short(line: bytes) -> None:
     talk = conversation(Wire())
-    talk.say(b"NOOP")
+    talk.send_commands(b"NOOP")
 
     for _ in range(10):
         talk.data_received(line * (10_000 // len(line)))
 
-    with pytest.raises(Garbled, match="without end"):
+    with pytest.raises(MalformedReply, match="more than"):
         await talk.reply()

@@ -7,15 +7,15 @@ import ssl
 import aiosmtplib
 import pytest
 
-from tidings.channels.email.connection_limits import Refusal, Stale
-from tidings.channels.email.failures import TROUBLES, explain
-from tidings.channels.email.pool import Closed
-from tidings.channels.email.replies import Reply, Stage
+from tidings.channels.email.connection_limits import NegativeReply, StaleConnection
+from tidings.channels.email.failures import FAILURES, explain
+from tidings.channels.email.pool import PoolClosed
+from tidings.channels.email.replies import SmtpReply, Stage
 from tidings.delivery.errors import DeliveryError, Misconfigured, OutcomeUnknown, Unavailable
 
 EXAMPLES: dict[type[Exception], Exception] = {
     aiosmtplib.SMTPRecipientsRefused: aiosmtplib.SMTPRecipientsRefused([]),
-    Refusal: Refusal(Reply(550, "5.1.1 no")),
+    NegativeReply: NegativeReply(SmtpReply(550, "5.1.1 no")),
     **{
         each: each(550, "no", "anna@example.org")
         for each in (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPRecipientRefused)
@@ -37,15 +37,24 @@ def _vendors() -> list[type[Exception]]:
 
 @pytest.mark.parametrize(
     "kind",
-    [*_vendors(), OSError, TimeoutError, ssl.SSLError, ValueError, Refusal, Stale, Closed],
+    [
+        *_vendors(),
+        OSError,
+        TimeoutError,
+        ssl.SSLError,
+        ValueError,
+        NegativeReply,
+        StaleConnection,
+        PoolClosed,
+    ],
     ids=lambda kind: kind.__name__,
 )
 def test_is_named(kind: type[Exception]) -> None:
     for stage in Stage:
         found = explain(_example(kind), stage, str)
 
-        assert issubclass(kind, TROUBLES)
-        assert issubclass(found.reading.error, DeliveryError)
+        assert issubclass(kind, FAILURES)
+        assert issubclass(found.diagnosis.error, DeliveryError)
         assert found.sentence
 
 
@@ -61,7 +70,7 @@ def _unreached(cause: OSError) -> Exception:
         (socket.gaierror(socket.EAI_NONAME, "unknown"), Misconfigured, "TIDINGS_EMAIL_HOST"),
         (socket.gaierror(socket.EAI_AGAIN, "later"), Unavailable, "later"),
         (ConnectionRefusedError(111, "refused"), Unavailable, "refused"),
-        (OSError("several"), Unavailable, "can't be reached"),
+        (OSError("several"), Unavailable, "is unreachable"),
         (ssl.SSLError(1, "[SSL] handshake failure"), Unavailable, "TLS"),
     ],
 )
@@ -70,26 +79,26 @@ def test_a_relay_out_of_reach_is_told_by_what_keeps_it(
 ) -> None:
     found = explain(_unreached(cause), Stage.CONNECT, str)
 
-    assert found.reading.error is expected
+    assert found.diagnosis.error is expected
     assert words in found.sentence
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "error",
     [TimeoutError(), OSError("lost"), aiosmtplib.SMTPResponseException(-1, "gibberish")],
     ids=["late", "lost", "gibberish"],
 )
-def test_the_outcome_is_open_only_once_the_final_dot_is_out(trouble: Exception) -> None:
+def test_the_outcome_is_open_only_once_the_final_dot_is_out(error: Exception) -> None:
     open_at = [
-        stage for stage in Stage if explain(trouble, stage, str).reading.error is OutcomeUnknown
+        stage for stage in Stage if explain(error, stage, str).diagnosis.error is OutcomeUnknown
     ]
 
     assert open_at == [Stage.PAYLOAD]
 
 
 def test_gibberish_is_never_repeated() -> None:
-    trouble = aiosmtplib.SMTPResponseException(-1, "Malformed SMTP response line: secret")
+    error = aiosmtplib.SMTPResponseException(-1, "Malformed SMTP response line: secret")
 
-    told = [explain(trouble, stage, str).sentence for stage in Stage]
+    told = [explain(error, stage, str).sentence for stage in Stage]
 
     assert not any("secret" in each for each in told)

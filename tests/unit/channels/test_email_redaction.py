@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.channels.email.redaction import LONGEST, discreet
+from tidings.channels.email.redaction import LONGEST, redact
 from tidings.delivery.ports import Content
 
 CONTENT = Content(
@@ -15,7 +15,7 @@ CONTENT = Content(
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("text", "redacted"),
     [
         ("User unknown", "User unknown"),
         ("<anna.a@example.org>: User unknown", "<(address)>: User unknown"),
@@ -28,18 +28,18 @@ CONTENT = Content(
         ("ANNA.A@EXAMPLE.ORG is full", "(address) is full"),
     ],
 )
-def test_a_reply_is_told_without(said: str, told: str) -> None:
-    assert discreet(said, ["anna.a@example.org"], CONTENT) == told
+def test_a_reply_is_recorded_without(text: str, redacted: str) -> None:
+    assert redact(text, ["anna.a@example.org"], CONTENT) == redacted
 
 
 def test_a_reply_is_told_in_few_words() -> None:
-    assert len(discreet("x " * 5000, [], CONTENT)) <= LONGEST
+    assert len(redact("x " * 5000, [], CONTENT)) <= LONGEST
 
 
 def test_a_reply_about_a_mail_too_long_to_search_is_not_told() -> None:
-    assert discreet("spam: secret", [], Content(text="secret " * 50_000)) == ""
+    assert redact("spam: secret", [], Content(text="secret " * 50_000)) == ""
 
 
 @given(st.text(), st.emails())
-def test_no_address_comes_through(said: str, address: str) -> None:
-    assert address not in discreet(f"{said} {address} {said}", [address], CONTENT)
+def test_no_address_comes_through(text: str, address: str) -> None:
+    assert address not in redact(f"{text} {address} {text}", [address], CONTENT)

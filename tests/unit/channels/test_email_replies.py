@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from tidings.channels.email.connection_limits import Refusal
+from tidings.channels.email.connection_limits import NegativeReply
 from tidings.channels.email.failures import explain
-from tidings.channels.email.replies import Reply, Stage, Welcome
+from tidings.channels.email.replies import RelayingState, SmtpReply, Stage
 from tidings.channels.email.reply_rules import RULES, refusal
 from tidings.delivery.errors import (
     Deferred,
@@ -309,7 +309,7 @@ THE_NOTIFICATION = [
     [*OPENING, *ABOUT_US, *OUR_RATE, *THE_RELAY, *THE_NOTIFICATION],
 )
 def test_a_reply_means(stage: Stage, code: int, text: str, expected: type[DeliveryError]) -> None:
-    assert refusal(stage, Reply(code, text)).error is expected
+    assert refusal(stage, SmtpReply(code, text)).error is expected
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_a_reply_means(stage: Stage, code: int, text: str, expected: type[Delive
 def test_a_refused_sender_is_the_notifications_fault_where_it_named_its_own(
     stage: Stage, code: int, text: str, expected: type[DeliveryError]
 ) -> None:
-    assert refusal(stage, Reply(code, text), override=True).error is expected
+    assert refusal(stage, SmtpReply(code, text), override=True).error is expected
 
 
 @pytest.mark.parametrize(
@@ -345,9 +345,12 @@ def test_a_refused_sender_is_the_notifications_fault_where_it_named_its_own(
 def test_relaying_denied_is_about_the_recipient_once_the_relay_took_another_from_us(
     code: int, text: str, expected: type[DeliveryError]
 ) -> None:
-    assert refusal(Stage.RECIPIENT, Reply(code, text)).error is Misconfigured
-    assert refusal(Stage.RECIPIENT, Reply(code, text), welcome=Welcome.YES).error is expected
-    doubted = refusal(Stage.RECIPIENT, Reply(code, text), welcome=Welcome.DOUBTED)
+    assert refusal(Stage.RECIPIENT, SmtpReply(code, text)).error is Misconfigured
+    assert (
+        refusal(Stage.RECIPIENT, SmtpReply(code, text), relaying=RelayingState.CONFIRMED).error
+        is expected
+    )
+    doubted = refusal(Stage.RECIPIENT, SmtpReply(code, text), relaying=RelayingState.DOUBTED)
     assert doubted.error is Deferred
     assert "TIDINGS_EMAIL_" in doubted.remedy
 
@@ -366,11 +369,11 @@ def test_relaying_denied_is_about_the_recipient_once_the_relay_took_another_from
 def test_a_relay_that_tells_only_at_the_recipient_that_it_refuses_us_is_answered_with_the_remedy(
     text: str, setting: str
 ) -> None:
-    assert setting in refusal(Stage.RECIPIENT, Reply(550, text)).remedy
+    assert setting in refusal(Stage.RECIPIENT, SmtpReply(550, text)).remedy
 
 
 def test_a_missing_login_is_ours_even_then() -> None:
-    reply = Reply(530, "5.7.0 Authentication required")
+    reply = SmtpReply(530, "5.7.0 Authentication required")
 
     assert refusal(Stage.SENDER, reply, override=True).error is Misconfigured
 
@@ -392,19 +395,19 @@ def test_nothing_said_before_there_is_a_mail_is_a_notifications_fault(stage: Sta
 
 
 def _error(stage: Stage, code: int) -> type[DeliveryError]:
-    return refusal(stage, Reply(code, "")).error
+    return refusal(stage, SmtpReply(code, "")).error
 
 
 @pytest.mark.parametrize("code", [400, 421, 450, 452, 500, 550, 552, 554])
 def test_a_verdict_on_the_whole_mail_never_leaves_its_outcome_open(code: int) -> None:
-    assert refusal(Stage.PAYLOAD, Reply(code, "")).error is not OutcomeUnknown
+    assert refusal(Stage.PAYLOAD, SmtpReply(code, "")).error is not OutcomeUnknown
 
 
 def test_every_line_of_the_table_is_reached_by_some_reply() -> None:
     told = [*OPENING, *ABOUT_US, *OUR_RATE, *THE_RELAY, *THE_NOTIFICATION]
     plain = itertools.product(Stage, range(400, 600), ("", "5.3.4", "5.6.7"))
     reached = {
-        next((rule for rule in RULES if rule.covers(stage, Reply(code, text))), None)
+        next((rule for rule in RULES if rule.covers(stage, SmtpReply(code, text))), None)
         for stage, code, text in (*(one[:3] for one in told), *plain)
     }
 
@@ -416,21 +419,21 @@ def test_every_line_of_the_table_is_reached_by_some_reply() -> None:
     [("5.1.1 no", "5.1.1"), ("no 5.1.1", ""), ("5.1.1.1 no", ""), ("10.0.0.1 no", ""), ("", "")],
 )
 def test_an_enhanced_status_code_stands_at_the_start(text: str, enhanced: str) -> None:
-    assert Reply(550, text).enhanced == enhanced
+    assert SmtpReply(550, text).enhanced == enhanced
 
 
 def test_an_address_with_a_telling_word_in_it_changes_no_meaning() -> None:
-    reply = Reply(550, "5.7.1 <relay@slow-down.example>: not here")
+    reply = SmtpReply(550, "5.7.1 <relay@slow-down.example>: not here")
 
-    found = explain(Refusal(reply), Stage.RECIPIENT, lambda _: "(address): not here")
+    found = explain(NegativeReply(reply), Stage.RECIPIENT, lambda _: "(address): not here")
 
-    assert found.reading.error is Rejected
+    assert found.diagnosis.error is Rejected
     assert found.sentence == "the relay refuses the recipient (550 5.7.1 (address): not here)"
 
 
 def test_a_misconfiguration_says_which_setting_to_look_at() -> None:
     found = explain(
-        Refusal(Reply(535, "5.7.8 bad password")), Stage.LOGIN, lambda text: text.strip()
+        NegativeReply(SmtpReply(535, "5.7.8 bad password")), Stage.LOGIN, lambda text: text.strip()
     )
 
     assert "TIDINGS_EMAIL_PASSWORD" in found.sentence
@@ -457,11 +460,11 @@ def test_a_misconfiguration_says_which_setting_to_look_at() -> None:
 def test_a_mailbox_that_does_not_exist_is_one_to_suppress(
     code: int, text: str, suppressed: bool
 ) -> None:
-    reading = refusal(Stage.RECIPIENT, Reply(code, text), welcome=Welcome.YES)
+    diagnosis = refusal(Stage.RECIPIENT, SmtpReply(code, text), relaying=RelayingState.CONFIRMED)
 
-    assert reading.suppress is (Suppression.NO_SUCH_RECIPIENT if suppressed else None)
+    assert diagnosis.suppress is (Suppression.NO_SUCH_RECIPIENT if suppressed else None)
 
 
 @pytest.mark.parametrize("stage", [Stage.SENDER, Stage.PAYLOAD])
 def test_only_a_refusal_of_the_recipient_is_one_to_suppress(stage: Stage) -> None:
-    assert refusal(stage, Reply(550, "5.1.1 no such user")).suppress is None
+    assert refusal(stage, SmtpReply(550, "5.1.1 no such user")).suppress is None

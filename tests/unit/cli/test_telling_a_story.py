@@ -335,7 +335,9 @@ def test_for_programs_the_body_is_there_only_when_revealed() -> None:
 def test_in_a_narrow_terminal_what_goes_on_begins_below_its_text_and_no_id_is_cut(
     width: int,
 ) -> None:
-    long = "the relay can't take mail for the recipient now, and says that it may be able to later"
+    long = (
+        "the relay can't accept mail for the recipient now, but says that it may be able to later"
+    )
     dead_letter = DeadLetterSummary(
         UUID(int=3), UUID(int=7), 0, "open", "rejected", "rejected", "550", "no", NOW, None
     )
@@ -370,7 +372,9 @@ def test_in_a_narrow_terminal_what_goes_on_begins_below_its_text_and_no_id_is_cu
 
 @pytest.mark.parametrize("width", [100, 120, 160])
 def test_who_did_it_stands_beside_it_only_where_there_is_room_for_what_it_was(width: int) -> None:
-    long = "the relay can't take mail for the recipient now, and says that it may be able to later"
+    long = (
+        "the relay can't accept mail for the recipient now, but says that it may be able to later"
+    )
     text = text_of(a_story(a_summary(), a_try(1, State.SENT, kind="x", message=long)), width=width)
     [line] = [line for line in text.splitlines() if "worker web-1:4242:7f3a" in line]
     assert ("attempt 1" in line) == (width > 110)

@@ -1,8 +1,8 @@
-"""Email over SMTP: `message` writes the bytes, `pool` keeps connections, `reply_rules` says what answers mean.
+"""Email over SMTP: `message` writes the bytes, `pool` keeps connections, `reply_rules` interprets replies.
 
 One mail goes `channel` → `message` (`headers`, `bodies`, `addresses`) → `pool` → `connection`,
-which `relay` opened and which speaks through `conversation`. What goes wrong on the way is about that connection
-(`connection_limits`), or else named by `failures` and `reply_rules`.
+which `relay` opened and which uses `conversation`. A failure either concerns that connection only
+(`connection_limits`), or `failures` and `reply_rules` classify it.
 """
 
 from tidings.channels.email.spec import SPEC

@@ -1,4 +1,4 @@
-"""Addresses as mail servers take them: domains in ASCII, so that only a few need SMTPUTF8."""
+"""Addresses as mail servers accept them: domains in ASCII, so that only a few need SMTPUTF8."""
 
 import re
 from dataclasses import dataclass
@@ -8,37 +8,37 @@ import idna
 
 from tidings.delivery.errors import ConfigurationError, Rejected
 
-# Beyond these an address would end early on the command line, or start a parameter of its own.
+# One of these would end the address early on the command line, or start a parameter of its own.
 _UNSAFE = re.compile(r"[\x00-\x20\x7f<>]")
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """Who a mail is from: an address with its domain in ASCII, and a name to show."""
+    """The sender of a mail: an address with its domain in ASCII, and a display name."""
 
     address: str
     name: str = ""
 
     @property
     def domain(self) -> str:
-        """What follows the @."""
+        """The part after the @."""
         return self.address.rpartition("@")[2]
 
 
 def on_the_wire(address: str) -> str:
-    """The address with an internationalised domain as A-labels (RFC 5891), which every server takes.
+    """The address with an internationalised domain as A-labels (RFC 5891), which every server accepts.
 
-    Dots where none may be, as in `name.@ezweb.ne.jp`, are put into quotes (RFC 5321 §4.1.2). A local
-    part beyond ASCII stays as it is: it has no other spelling, and takes SMTPUTF8 (RFC 6531).
+    A local part with misplaced dots, as in `name.@ezweb.ne.jp`, is quoted (RFC 5321 §4.1.2). A non-ASCII
+    local part is unchanged: it has no other spelling, and needs SMTPUTF8 (RFC 6531).
 
     Raises:
         ValueError: It can't be written on an SMTP command line.
     """
     if _UNSAFE.search(address):
-        raise ValueError("an address has a space, a bracket or a control character in it")
+        raise ValueError("an address contains a space, a bracket or a control character")
     local, at, domain = address.rpartition("@")
     if not (local and at and domain):
-        raise ValueError("an address has no @ with something on both sides")
+        raise ValueError("an address has no @ with text on both sides")
     if ".." in local or local[0] == "." or local[-1] == ".":
         local = f'"{local}"'
     if domain.isascii():
@@ -46,7 +46,7 @@ def on_the_wire(address: str) -> str:
     try:
         return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
     except idna.IDNAError:
-        raise ValueError("an address has a domain that can't exist") from None
+        raise ValueError("an address has an invalid domain") from None
 
 
 def deliverable(address: str) -> str:
@@ -65,7 +65,7 @@ def sender(setting: str) -> Mailbox:
     """The configured sender, e.g. `Example <no-reply@example.com>`.
 
     Raises:
-        ConfigurationError: It is missing, or no address.
+        ConfigurationError: It is missing or not an address.
     """
     if not setting.strip():
         raise ConfigurationError(
@@ -74,7 +74,7 @@ def sender(setting: str) -> Mailbox:
         )
     name, address = parseaddr(setting.strip())
     if not setting.isprintable():
-        raise _no_sender("it has a control character in it")
+        raise _no_sender("it contains a control character")
     try:
         return Mailbox(on_the_wire(address), name)
     except ValueError as invalid:

@@ -1,4 +1,4 @@
-"""Parts of a mail: text in the encoding that suits it, files in base64, and parts put together.
+"""MIME parts of a mail: text in a suitable encoding, files in base64, and multiparts.
 
 A file may be most of a mail, so it is encoded only while it is sent.
 """
@@ -14,14 +14,14 @@ from tidings_events import Attachment
 
 _BASE64_LINE: Final = 76
 _OCTETS: Final = 57
-"""Of which a line of base64 is made."""
+"""Bytes encoded in one line of base64."""
 _AT_ONCE: Final = _OCTETS * 1024
-"""Bytes of a file that are encoded at once."""
+"""Bytes of a file encoded in one go."""
 
 
 @value(frozen=True, slots=True)
 class File:
-    """A file that becomes base64 on its way; `len` is that of the base64."""
+    """A file that is encoded as base64 while it is sent; `len` is the encoded length."""
 
     octets: bytes
 
@@ -36,7 +36,7 @@ class File:
 
 @value(frozen=True, slots=True)
 class Pieces:
-    """Bytes with files among them, in their order; no bytes follow bytes. `bytes` puts them together."""
+    """Bytes and files in order; two items of bytes never follow each other. `bytes` joins them."""
 
     pieces: tuple[bytes | File, ...]
 
@@ -55,19 +55,19 @@ class Pieces:
 
 
 Payload: TypeAlias = bytes | Pieces
-"""Of a mail or of a part of one; bytes where there is no file in it."""
+"""A mail or a part of one; plain bytes if it contains no file."""
 
 
 @value(frozen=True, slots=True)
 class Part:
-    """Lines of header that describe it, and the bytes as they travel."""
+    """Its header lines, and its body as transferred."""
 
     head: str
     body: Payload
 
 
 def joined(payloads: Iterable[Payload]) -> Payload:
-    """One behind the other."""
+    """The payloads, concatenated."""
     pieces: list[bytes | File] = []
     together: list[bytes] = []
     for payload in payloads:
@@ -89,10 +89,10 @@ def joined(payloads: Iterable[Payload]) -> Payload:
 
 
 def text_part(kind: str, text: str, boundary: str) -> Part:
-    """`text/<kind>`, ASCII as it is where its lines are short enough, and encoded otherwise.
+    """`text/<kind>`: ASCII with short lines is unchanged, anything else is encoded.
 
-    Always 7-bit: it survives every relay, and no signature breaks where one converts it.
-    `boundary` is what must not show up in it.
+    Always 7-bit: every relay passes it on, and no relay converts it and breaks a signature.
+    Text that contains `boundary` is encoded too.
     """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -107,7 +107,7 @@ def text_part(kind: str, text: str, boundary: str) -> Part:
 
 
 def file_part(file: Attachment, *, inline: bool) -> Part:
-    """An attached file, or an image that the HTML beside it shows."""
+    """An attached file, or an inline image of the HTML."""
     disposition = "inline" if inline else "attachment"
     head = (
         f"Content-Type: {file.content_type}\r\n"
@@ -120,7 +120,7 @@ def file_part(file: Attachment, *, inline: bool) -> Part:
 
 
 def multipart(kind: str, parts: Sequence[Part], boundary: str, *, extra: str = "") -> Part:
-    """`multipart/<kind>` (RFC 2046, 5.1), `extra` being further parameters of its type."""
+    """`multipart/<kind>` (RFC 2046, 5.1); `extra` is further parameters of its content type."""
     delimiter = b"--" + boundary.encode("ascii")
     pieces: list[Payload] = []
     for part in parts:
@@ -131,18 +131,18 @@ def multipart(kind: str, parts: Sequence[Part], boundary: str, *, extra: str = "
 
 
 def _encoded(octets: bytes, boundary: bytes) -> tuple[str, bytes]:
-    """The transfer encoding and the bytes in it."""
+    """The transfer encoding and the encoded bytes."""
     if _plain(octets, boundary):
         return "7bit", octets.replace(b"\n", b"\r\n")
     quoted = binascii.b2a_qp(octets)
-    # Base64 takes 4/3; where quoting costs more, little of the text would be readable anyway.
+    # Base64 takes 4/3; if quoted-printable takes more, little of the text would be readable anyway.
     if len(quoted) * 3 > len(octets) * 5:
         return "base64", _base64(octets.replace(b"\n", b"\r\n"))
     return "quoted-printable", quoted.replace(b"\n", b"\r\n")
 
 
 def _plain(octets: bytes, boundary: bytes) -> bool:
-    """Whether it can travel as it is (RFC 5322, 2.3)."""
+    """Whether it needs no encoding (RFC 5322, 2.3)."""
     return (
         octets.isascii()
         and b"\0" not in octets

@@ -1,4 +1,4 @@
-"""The email channel: hands a notification to an SMTP relay, and says what became of it."""
+"""The email channel: hands a notification to an SMTP relay, and reports the outcome."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,14 +7,14 @@ from typing import Final
 
 from tidings.channels.email import addresses, relay_check
 from tidings.channels.email.addresses import deliverable
-from tidings.channels.email.connection import Progress
-from tidings.channels.email.failures import TROUBLES, explain
+from tidings.channels.email.connection import MailProgress
+from tidings.channels.email.failures import FAILURES, explain
 from tidings.channels.email.message import Mail, compose
-from tidings.channels.email.multi_recipient import Mailing
+from tidings.channels.email.multi_recipient import MultiRecipientSend
 from tidings.channels.email.pool import Pool
-from tidings.channels.email.redaction import addressless, discreet
+from tidings.channels.email.redaction import redact, redact_addresses
 from tidings.channels.email.relay import Relay
-from tidings.channels.email.replies import Reply
+from tidings.channels.email.replies import SmtpReply
 from tidings.channels.email.settings import EmailSettings
 from tidings.channels.email.spec import SPEC
 from tidings.delivery.errors import DeliveryError, Misconfigured, Rejected
@@ -24,9 +24,9 @@ from tidings.delivery.recipients import RecipientResult, RecipientState, roles
 from tidings.runtime.deadlines import Overtime
 
 _LOOK: Final = 0.1
-"""Seconds by which a mail may be given up late."""
+"""Seconds by which a timeout may be late."""
 
-# How Postfix, Exim, Exchange, Sendmail and Amazon SES name what they have taken.
+# The queue ids of Postfix, Exim, Exchange, Sendmail and Amazon SES.
 _REFERENCE = re.compile(
     r"queued as <?([!-;=?-~]+)|\bid=<?([!-;=?-~]+)|InternalId=(\d+)"
     r"|(\S+) message accepted for delivery|^ok ([\w-]{20,})$",
@@ -35,10 +35,10 @@ _REFERENCE = re.compile(
 
 
 class EmailChannel:
-    """Email through one SMTP relay, over a few connections that are kept.
+    """Email through one SMTP relay, over a pool of connections.
 
     Raises:
-        ConfigurationError: The sender is missing or no address, or a file can't be read.
+        ConfigurationError: The sender is missing or not an address, or a file can't be read.
     """
 
     name = SPEC.name
@@ -56,75 +56,77 @@ class EmailChannel:
     async def send(self, request: SendRequest) -> Sent:
         """Hand the mail over, once.
 
-        Where the relay takes the mail for its recipient and not for all copies (cc, bcc), it is sent, and
-        `Sent.recipients` says what became of each.
+        If the relay accepts the recipient and refuses some copies (cc, bcc), the mail counts as sent, and
+        `Sent.recipients` has the result of each.
         """
         mails = compose(request, self._sender, datetime.now(UTC))
         if request.recipients or len(mails) > 1 or mails[0].envelope.copies:
             return await self._send_to_several(mails, request)
-        [mail], progress = mails, Progress()
+        [mail], progress = mails, MailProgress()
         try:
             reply = await self._overtime.within(request.timeout, self._pool.carry(mail, progress))
-        except TROUBLES as trouble:
-            raise self._error(trouble, progress, request) from None
+        except FAILURES as error:
+            raise self._error(error, progress, request) from None
         return Sent(self._relay.provider, reference(reply.text), str(reply.code))
 
     async def _send_to_several(self, mails: Sequence[Mail], request: SendRequest) -> Sent:
-        if not mails:  # a dead letter whose copies were all taken out
+        if not mails:  # an edited dead letter whose copies were all removed
             return Sent(self._relay.provider)
 
-        def explain(trouble: Exception, progress: Progress) -> DeliveryError:
-            return self._error(trouble, progress, request)
+        def explain(error: Exception, progress: MailProgress) -> DeliveryError:
+            return self._error(error, progress, request)
 
-        mailing = Mailing(mails, self._pool, explain)
+        sending = MultiRecipientSend(mails, self._pool, explain)
         try:
-            await self._overtime.within(request.timeout, mailing.run())
-        except TROUBLES as trouble:
-            if not mailing.begun:
-                raise explain(trouble, mailing.progress) from None
-            mailing.give_up(trouble)
-        reply = mailing.taken or Reply(0, "")
-        results = tuple(_results(request, mailing.results))
-        alike = not request.recipients and all(one.kind == "" for one in results)
+            await self._overtime.within(request.timeout, sending.run())
+        except FAILURES as error:
+            if not sending.settled:
+                raise explain(error, sending.progress) from None
+            sending.give_up(error)
+        reply = sending.accepted_reply or SmtpReply(0, "")
+        results = tuple(_results(request, sending.results))
+        all_sent = not request.recipients and all(result.kind == "" for result in results)
         return Sent(
             self._relay.provider,
             reference(reply.text),
             str(reply.code or ""),
-            recipients=() if alike else results,
+            recipients=() if all_sent else results,
         )
 
     async def check(self) -> Sequence[Finding]:
-        """Connect, encrypt, log in, and ask whether our sender is welcome."""
+        """Connect, encrypt, log in, and test whether the relay accepts our sender."""
         return await relay_check.check(self._relay, self._settings, self._sender)
 
     async def close(self) -> None:
-        """Take leave of the relay."""
+        """Close all connections with QUIT."""
         await self._pool.close()
 
-    def _error(self, trouble: Exception, progress: Progress, request: SendRequest) -> DeliveryError:
-        told = [deliverable(address) for address in roles(request.notification)]
+    def _error(
+        self, error: Exception, progress: MailProgress, request: SendRequest
+    ) -> DeliveryError:
+        recipients = [deliverable(address) for address in roles(request.notification)]
         found = explain(
-            trouble,
+            error,
             progress.stage,
-            lambda text: discreet(text, told, request.content),
-            hide=lambda text: addressless(text, told),
+            lambda text: redact(text, recipients, request.content),
+            redact_addresses=lambda text: redact_addresses(text, recipients),
             override=getattr(request.notification, "from_address", None) is not None,
-            welcome=progress.welcome,
+            relaying=progress.relaying,
         )
-        reading, provider = found.reading, self._relay.provider
-        if reading.doubtful:
+        diagnosis, provider = found.diagnosis, self._relay.provider
+        if diagnosis.doubtful:
             return Misconfigured(found.sentence, provider=provider, code=found.codes, doubtful=True)
-        if reading.suppress is not None:
+        if diagnosis.suppress is not None:
             return Rejected(
-                found.sentence, provider=provider, code=found.codes, suppress=reading.suppress
+                found.sentence, provider=provider, code=found.codes, suppress=diagnosis.suppress
             )
-        return reading.error(found.sentence, provider=provider, code=found.codes)
+        return diagnosis.error(found.sentence, provider=provider, code=found.codes)
 
 
 def _results(
     request: SendRequest, errors: Mapping[str, DeliveryError | None]
 ) -> Iterator[RecipientResult]:
-    """What became of each who was asked for, under the address that the notification has."""
+    """The result of each recipient of this attempt, under its address in the notification."""
     for address, role in roles(request.notification).items():
         wire = deliverable(address)
         if wire not in errors:
@@ -139,6 +141,6 @@ def _results(
 
 
 def reference(text: str) -> str:
-    """The relay's own name for a mail it has taken; empty where it gave none."""
+    """The relay's queue id of a mail that it accepted; empty if it gave none."""
     found = _REFERENCE.search(text)
     return next(filter(None, found.groups()), "")[:200] if found else ""

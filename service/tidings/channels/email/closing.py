@@ -1,36 +1,36 @@
-"""Connections on their way out: each takes leave of the relay, also one that nobody waits for any more.
+"""Closes connections in the background, each with QUIT, even if the send that opened it was cancelled.
 
-A relay notes a client that hangs up in the middle ("lost connection after CONNECT"), and may hold it against us.
+A relay logs a client that disconnects without QUIT ("lost connection after CONNECT"), and may penalise it.
 """
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from tidings.channels.email.connection import FAREWELL, Connection
+from tidings.channels.email.connection import QUIT_TIMEOUT, SmtpConnection
 
 
-class Farewells:
-    """Those under way, in the background."""
+class ClosingConnections:
+    """Connections that are being closed in the background."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
-        self._prompt: set[asyncio.Task[None]] = set()
+        self._quitting: set[asyncio.Task[None]] = set()
 
     @property
-    def any(self) -> bool:
-        """Whether there are some."""
+    def pending(self) -> bool:
+        """Whether any connection is still being closed."""
         return bool(self._tasks)
 
     @property
-    def prompt(self) -> int:
-        """How many of them will be over in a moment: nothing is outstanding there but the answer to QUIT."""
-        return len(self._prompt)
+    def quitting(self) -> int:
+        """How many of them wait only for the reply to QUIT, and so will be closed in a moment."""
+        return len(self._quitting)
 
-    async def opened(self, opening: Coroutine[Any, Any, Connection]) -> Connection:
-        """The connection that is being opened.
+    async def open(self, opening: Coroutine[Any, Any, SmtpConnection]) -> SmtpConnection:
+        """Wait for a connection that is being opened.
 
-        Where this is cancelled, the opening has a while left to reach a point at which leave can be taken.
+        If this is cancelled, the opening gets some time to reach a point at which QUIT is allowed.
         """
         task = asyncio.create_task(opening)
         try:
@@ -40,32 +40,32 @@ class Farewells:
             raise
         return task.result()
 
-    def dismiss(self, connection: Connection) -> None:
-        """Take leave on a connection; at once of one that would not understand it."""
+    def close(self, connection: SmtpConnection) -> None:
+        """Close a connection with QUIT, or at once if it can't be sent."""
         if connection.may_quit:
-            self._begin(connection.quit(), prompt=connection.fit)
+            self._begin(connection.quit(), quitting=connection.reusable)
         else:
             connection.abort()
 
-    async def one(self) -> None:
-        """Wait until one of the prompt ones is over."""
-        await asyncio.wait(self._prompt, return_when=asyncio.FIRST_COMPLETED)
+    async def wait_for_any(self) -> None:
+        """Wait until one of those that wait for the reply to QUIT is closed."""
+        await asyncio.wait(self._quitting, return_when=asyncio.FIRST_COMPLETED)
 
-    async def all(self) -> None:
-        """Wait until all are over."""
+    async def wait_for_all(self) -> None:
+        """Wait until all are closed."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _begin(self, farewell: Coroutine[Any, Any, None], *, prompt: bool = False) -> None:
-        task = asyncio.create_task(farewell)
-        for tasks in (self._tasks, self._prompt) if prompt else (self._tasks,):
+    def _begin(self, closing: Coroutine[Any, Any, None], *, quitting: bool = False) -> None:
+        task = asyncio.create_task(closing)
+        for tasks in (self._tasks, self._quitting) if quitting else (self._tasks,):
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
 
-async def _abandoned(opening: asyncio.Task[Connection]) -> None:
-    """An opening that was given up; what it fails of now concerns nobody."""
-    await asyncio.wait((opening,), timeout=FAREWELL)
+async def _abandoned(opening: asyncio.Task[SmtpConnection]) -> None:
+    """Finish and close a connection whose opening was cancelled; ignore its errors."""
+    await asyncio.wait((opening,), timeout=QUIT_TIMEOUT)
     opening.cancel()
     await asyncio.wait((opening,))
     if not opening.cancelled() and opening.exception() is None:

@@ -1,7 +1,7 @@
-"""Header fields: folded, and where they are beyond ASCII, in encoded words (RFC 5322, RFC 2047).
+"""Header fields: folded, with non-ASCII text in encoded words (RFC 5322, RFC 2047).
 
 Written by hand, because the standard library's structured headers take most of the time that a
-mail takes to build; a test holds the two against each other.
+mail takes to build; a test compares the two.
 """
 
 import re
@@ -13,31 +13,31 @@ from urllib.parse import quote
 from tidings_events.notifications.email import READ_BY_PROGRAMS
 
 WIDTH: Final = 76
-"""Columns of a line, where it can be broken at all."""
+"""Columns of a line that can be folded."""
 LONGEST: Final = 998
-"""Octets that a line may have (RFC 5322, 2.1.1)."""
+"""Octets of a line at most (RFC 5322, 2.1.1)."""
 TOO_LONG: Final = 900
-"""Octets from which a line is avoided: Sendmail breaks one at 990 and Haraka at 992, in the middle of anything."""
+"""Octets of a line to stay below: Sendmail breaks one at 990 and Haraka at 992, even within a word."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _FOLDABLE = re.compile(r" *[^ ]+")
-# What mail programs decode (RFC 2047, 2), most of them wherever it stands and spaces or not.
+# Mail programs decode this (RFC 2047, 2), most of them anywhere and even without spaces around it.
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?.*?\?=", re.IGNORECASE)
 _SEGMENT = 48
 
 
 def text_field(name: str, value: str) -> str:
-    """A field of free text, or one that programs read, which is never encoded.
+    """A field of free text, or a machine-readable one, which is never encoded.
 
     Raises:
-        ValueError: The name is no field's name; the value has a line break, either of which would
-            smuggle in a field of its own; or it can't stand as it is, and must.
+        ValueError: The name is not a field name or the value has a line break (header injection);
+            or a machine-readable value would need encoding.
     """
     if not _TOKEN.fullmatch(name):
-        raise ValueError("a header's name has characters that a name can't have")
+        raise ValueError("a header name contains invalid characters")
     if "\n" in value or "\r" in value:
-        raise ValueError(f"the header {name} has a line break in it; write it on one line")
+        raise ValueError(f"the header {name} contains a line break; write it on one line")
     value = value.strip(" \t")
     if READ_BY_PROGRAMS.fullmatch(name):
         _check(name, value)
@@ -48,26 +48,26 @@ def text_field(name: str, value: str) -> str:
 
 
 def _check(name: str, value: str) -> None:
-    """Whether it can stand as it is: a program that reads it would not decode it (RFC 2047, 5)."""
+    """Raise ValueError if it needs encoding: programs that read it would not decode it (RFC 2047, 5)."""
     if not (value.isascii() and value.isprintable()):
         raise ValueError(
-            f"the header {name} has characters that are not printable ASCII, and programs read it to "
-            "the dead letter; write it in ASCII, URLs percent-encoded"
+            f"the header {name} is machine-readable and contains characters that are not printable "
+            "ASCII; write it in ASCII, URLs percent-encoded"
         )
     if _longest_word(value) > LONGEST:
         raise ValueError(
-            f"the header {name} has {LONGEST} characters without a space, more than a line of a mail "
-            "holds; shorten it"
+            f"the header {name} contains a word of more than {LONGEST - 1} characters, which does not fit "
+            "on a line; shorten it"
         )
 
 
 def address_field(name: str, addresses: Iterable[str]) -> str:
-    """A field of addresses, with or without display names, one on a line where there are several."""
+    """A field of addresses, with or without display names, one a line."""
     return f"{name}: " + ",\r\n ".join(addresses)
 
 
 def name_only(field: str, address: str) -> str:
-    """An address beyond ASCII as an empty group that is named so, in ASCII (RFC 6857, 3.1.8)."""
+    """A non-ASCII address as the name of an empty group, in ASCII (RFC 6857, 3.1.8)."""
     if address.isascii():
         return address
     return "\r\n ".join(_encoded_words(address, len(field) + 2)) + " :;"
@@ -86,7 +86,7 @@ def shown(name: str, address: str) -> str:
 
 
 def parameter(name: str, value: str) -> str:
-    """`; name="value"`, and by RFC 2231 where the value is long or beyond ASCII."""
+    """`; name="value"`, encoded by RFC 2231 if the value is long or not ASCII."""
     if _plain(value) and len(value) <= _SEGMENT:
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f';\r\n {name}="{escaped}"'
@@ -98,7 +98,7 @@ def parameter(name: str, value: str) -> str:
 
 
 def _plain(value: str) -> bool:
-    """Whether it can stand as it is: nothing that reads as an encoded word, nor too long a word."""
+    """Whether it needs no encoding: no text like an encoded word, no overlong word."""
     return (
         value.isascii()
         and value.isprintable()
@@ -108,12 +108,12 @@ def _plain(value: str) -> bool:
 
 
 def _longest_word(value: str) -> int:
-    """Octets of the longest line that it makes where it is broken at every space."""
+    """Octets of its longest line if it is folded at every space."""
     return max(map(len, _FOLDABLE.findall(" " + value)), default=0)
 
 
 def _folded(line: str, words: Iterable[str]) -> str:
-    """Lines broken before words, each of which starts with its own space."""
+    """Fold a line before words, each of which begins with a space."""
     first, *rest = words
     lines = []
     if len(line) + len(first) < TOO_LONG:
@@ -130,7 +130,7 @@ def _folded(line: str, words: Iterable[str]) -> str:
 
 
 def _encoded_words(value: str, column: int) -> Iterator[str]:
-    """Base64 words of at most 75 columns, none of which splits a character (RFC 2047, 2 and 5)."""
+    """Base64 encoded words of at most 75 columns that split no character (RFC 2047, 2 and 5)."""
     room, word = _octets(WIDTH - column), b""
     for character in value:
         octets = character.encode()
@@ -142,7 +142,7 @@ def _encoded_words(value: str, column: int) -> Iterator[str]:
 
 
 def _octets(columns: int) -> int:
-    """Octets that an encoded word of so many columns holds; never too few for one character."""
+    """Octets that fit into an encoded word of so many columns; enough for one character."""
     return max(6, (min(columns, 75) - len("=?utf-8?b??=")) // 4 * 3)
 
 
@@ -151,7 +151,7 @@ def _encoded_word(octets: bytes) -> str:
 
 
 def _segments(quoted: str) -> Iterator[str]:
-    """Pieces of a percent-encoded value, never breaking an escape."""
+    """Segments of a percent-encoded value that split no escape."""
     start = 0
     while start < len(quoted):
         end = start + _SEGMENT

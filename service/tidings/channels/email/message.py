@@ -1,4 +1,4 @@
-"""Turns a notification and its words into the bytes of a mail, and says whom they are for.
+"""Builds a mail from a notification and its content: SMTP envelope and message bytes.
 
 Pure: the same arguments give the same bytes.
 """
@@ -30,21 +30,21 @@ _AUTO_SUBMITTED: Final = "Auto-Submitted"
 
 @value(frozen=True, slots=True)
 class Envelope:
-    """Who a mail is from and whom it is for, as the relay is told."""
+    """The SMTP envelope: sender and recipients as sent to the relay."""
 
     sender: str
     recipient: str
-    """Whom the notification is for; empty where it is only for copies."""
+    """The notification's own recipient; empty if the mail is only for copies."""
     copies: tuple[str, ...]
     """Cc and bcc, each once."""
     override: bool
-    """Whether the notification names its own sender."""
+    """Whether the sender is the notification's `from_address`."""
     international: bool
-    """Whether an address is beyond ASCII, which takes SMTPUTF8 (RFC 6531)."""
+    """Whether an address is not ASCII, which needs SMTPUTF8 (RFC 6531)."""
 
     @property
     def everyone(self) -> tuple[str, ...]:
-        """Whom it is for, and then its copies."""
+        """The recipient, followed by the copies."""
         return (self.recipient, *self.copies) if self.recipient else self.copies
 
     def only(self, some: Sequence[str]) -> "Envelope":
@@ -56,7 +56,7 @@ class Envelope:
 
 @value(frozen=True, slots=True)
 class Mail:
-    """A mail ready to be handed to a relay."""
+    """A mail ready to be sent to a relay."""
 
     envelope: Envelope
     payload: Payload
@@ -69,14 +69,14 @@ class Mail:
 
 
 def compose(request: SendRequest, sender: Mailbox, now: datetime) -> tuple[Mail, ...]:
-    """The mail for this attempt: for those of whom no earlier one has settled what becomes of them.
+    """The mails of this attempt, for the recipients that have no final result yet.
 
-    Where only copies have addresses beyond ASCII they get a mail apart: many a relay, or the one behind it, can't
-    pass such an address on, and would refuse the mail for everybody whom it could reach. For the same reason a
-    `reply_to` beyond ASCII takes SMTPUTF8 only where the mail takes it anyway.
+    If only copies have non-ASCII addresses, they get a separate mail: many relays, or the next hop, don't support
+    such addresses and would refuse the mail for all recipients. For the same reason a non-ASCII `reply_to` uses
+    SMTPUTF8 only if the mail needs it anyway.
 
     Raises:
-        Rejected: No mail can be made of it: a line break in a header, an impossible address.
+        Rejected: No valid mail can be built: a line break in a header, an invalid address.
     """
     notification = request.notification
     if not isinstance(notification, EmailNotification):
@@ -87,7 +87,7 @@ def compose(request: SendRequest, sender: Mailbox, now: datetime) -> tuple[Mail,
             for wire in envelopes(request, notification, sender)
         )
     except UnicodeEncodeError:
-        raise Rejected("the text has half of a surrogate pair in it; correct it") from None
+        raise Rejected("the text contains half of a surrogate pair; correct it") from None
     except ValueError as invalid:
         raise Rejected(str(invalid)) from None
 
@@ -95,7 +95,7 @@ def compose(request: SendRequest, sender: Mailbox, now: datetime) -> tuple[Mail,
 def envelopes(
     request: SendRequest, notification: EmailNotification, sender: Mailbox
 ) -> Iterator[Envelope]:
-    """Whom the relay is told about; raises Rejected for an address that it could not take."""
+    """The envelopes of the mails; raises Rejected for an address that can't be written in SMTP."""
     own = notification.from_address
     origin = deliverable(own) if own else sender.address
     recipient = deliverable(notification.recipient)
@@ -109,13 +109,13 @@ def envelopes(
         international=not f"{origin}{recipient}".isascii(),
     )
     if request.recipients:
-        settled = {deliverable(one.address) for one in request.recipients if one.settled}
+        settled = {deliverable(result.address) for result in request.recipients if result.settled}
         whole = whole.only([each for each in whole.everyone if each not in settled])
     if whole.international or "".join(copies).isascii():
         return iter((whole,) if whole.everyone else ())
     plain = whole.only([each for each in whole.everyone if each.isascii()])
     apart = whole.only([each for each in whole.everyone if not each.isascii()])
-    return (one for one in (plain, replace(apart, international=True)) if one.everyone)
+    return (each for each in (plain, replace(apart, international=True)) if each.everyone)
 
 
 def build(
@@ -126,18 +126,18 @@ def build(
     *,
     ascii_only: bool,
 ) -> Payload:
-    """The mail as it travels, but for the dots that SMTP doubles.
+    """The mail as sent, before dot-stuffing.
 
-    `Message-ID` names the notification and its epoch, so that every retry carries the same one and
-    a mailbox can drop a repeat; a replay on purpose carries a new one. `Date` is the time of this
-    attempt: one that waited in a retry queue or was replayed days later would otherwise sort below
-    newer mail and look stale to spam filters, and nothing tells repeats apart by it.
+    `Message-ID` contains the notification's id and epoch, so that every retry has the same one and
+    a mailbox can drop duplicates; a replay has a new one. `Date` is the time of this attempt: a mail
+    that waited in a retry queue or was replayed days later would otherwise sort below newer mail and
+    look stale to spam filters, and duplicates are not recognised by it.
 
     Args:
-        ascii_only: Whether addresses beyond ASCII are shown as names, those of copies and where replies go.
+        ascii_only: Whether non-ASCII addresses in Cc and Reply-To are shown as names.
 
     Raises:
-        ValueError: A header has a line break or an impossible name.
+        ValueError: A header has a line break or an invalid name.
     """
     content, boundary = request.content, f"=_{notification.id.hex}"
     fields = [
@@ -155,12 +155,12 @@ def build(
 
 @lru_cache(maxsize=4)
 def _date(second: datetime) -> str:
-    """RFC 5322, 3.3; the same for all mails of a second."""
+    """RFC 5322, 3.3; cached for all mails of a second."""
     return format_datetime(second)
 
 
 def _addressed(notification: EmailNotification, sender: Mailbox, *, ascii_only: bool) -> list[str]:
-    """From, To, Cc and Reply-To; whom it is blind-copied to is nobody's business."""
+    """From, To, Cc and Reply-To."""
     own = notification.from_address
     fields = [
         f"From: {deliverable(own) if own else shown(sender.name, sender.address)}",
@@ -178,7 +178,7 @@ def _addressed(notification: EmailNotification, sender: Mailbox, *, ascii_only: 
 
 
 def _further(headers: dict[str, str]) -> list[str]:
-    """The producer's own; and a word to autoresponders not to answer (RFC 3834, 5)."""
+    """The producer's headers, and one that stops autoresponders (RFC 3834, 5)."""
     fields = [text_field(name, value) for name, value in headers.items()]
     if not headers or _AUTO_SUBMITTED.lower() not in map(str.lower, headers):
         fields.append(f"{_AUTO_SUBMITTED}: auto-generated")
@@ -186,17 +186,17 @@ def _further(headers: dict[str, str]) -> list[str]:
 
 
 def _content(content: Content, files: tuple[Attachment, ...], boundary: str) -> Part:
-    """Text, HTML with its images, and files, nested as RFC 2046 and RFC 2387 say."""
+    """Text, HTML with its images, and files, nested by RFC 2046 and RFC 2387."""
     images = [file for file in files if content.html and file.content_id]
     others = [file for file in files if not (content.html and file.content_id)]
-    words = _words(content, images, boundary)
+    body = _body(content, images, boundary)
     if not others:
-        return words
-    parts = (words, *(file_part(file, inline=False) for file in others))
+        return body
+    parts = (body, *(file_part(file, inline=False) for file in others))
     return multipart("mixed", parts, f"{boundary}_m")
 
 
-def _words(content: Content, images: list[Attachment], boundary: str) -> Part:
+def _body(content: Content, images: list[Attachment], boundary: str) -> Part:
     if not content.html:
         return text_part("plain", content.text, boundary)
     html = text_part("html", content.html, boundary)

@@ -1,7 +1,7 @@
-"""Keeps a few connections to the relay; each carries one mail at a time, and who waits is served in order.
+"""Pools connections to the relay; each carries one mail at a time, and waiting mails are served in order.
 
-A relay may take fewer connections than we would open. Then the pool shrinks to what it takes, the mails wait in
-line for those, and now and then it tries whether there is room for one more.
+A relay may accept fewer connections than the pool's size. The pool then shrinks to that number, mails queue for
+those connections, and from time to time it tries to open one more.
 """
 
 import asyncio
@@ -12,36 +12,40 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
-from tidings.channels.email.closing import Farewells
-from tidings.channels.email.connection import Connection, Progress
-from tidings.channels.email.connection_limits import Crowded, Stale, turned_away
+from tidings.channels.email.closing import ClosingConnections
+from tidings.channels.email.connection import MailProgress, SmtpConnection
+from tidings.channels.email.connection_limits import (
+    StaleConnection,
+    TooManyConnections,
+    connection_refused,
+)
 from tidings.channels.email.message import Mail
-from tidings.channels.email.replies import Reply, Stage
+from tidings.channels.email.replies import SmtpReply, Stage
 
 log = structlog.get_logger(__name__)
 
 IDLE: Final = 60.0
-"""Seconds a connection may lie unused: relays and firewalls forget those that do, silently."""
+"""Seconds a connection may be idle: relays and firewalls drop idle ones silently."""
 ROOM: Final = 0.5
-"""Seconds until a pool that met a limit tries one more connection; twice as long each time it is refused …"""
+"""Seconds until a pool that met a limit tries one more connection; doubled each time it is refused …"""
 LONGEST: Final = 60.0
-"""… up to so many."""
+"""… up to this."""
 _RENEWALS: Final = 2
-"""How often a mail goes on with a new connection, where the one before would not do."""
+"""How often a mail is retried over a new connection after a stale one."""
 
-_Turn: TypeAlias = asyncio.Future[Connection | None]
-"""A mail's turn, when it comes: with a kept connection, or to open one."""
+_Turn: TypeAlias = asyncio.Future[SmtpConnection | None]
+"""A mail's turn: resolves to an idle connection, or to None if the mail should open one."""
 
 
-class Closed(Exception):
+class PoolClosed(Exception):
     """The pool has been closed."""
 
 
 class Growth:
-    """How a pool that met a limit of the relay goes on: turns that it may not use now, and when it tries again.
+    """Grows a pool again that met the relay's limit: which turns are withheld, and when one is tried.
 
     Args:
-        give_turn: Somebody may open a connection more.
+        give_turn: Lets one more connection be opened.
         room: Seconds until the first try.
     """
 
@@ -51,16 +55,16 @@ class Growth:
         self._timer: asyncio.TimerHandle | None = None
         self._trying = False
         self._step = 1
-        """Turns to give at the next try: twice as many each time that there was room."""
+        """Turns to give at the next try: doubled each time it succeeds."""
         self._met = 0
         self.retired = 0
-        """Turns not in use."""
+        """Turns withheld."""
 
     def refused(self, connections: int) -> None:
-        """There is no room beside so many connections: the turn is not to be used for now."""
+        """The relay accepts no more than these connections: withhold the turn for now."""
         if not self.retired:
             log.warning(
-                "the relay takes fewer connections than TIDINGS_EMAIL_CONNECTIONS: mails wait for those",
+                "relay connection limit reached: it is below TIDINGS_EMAIL_CONNECTIONS",
                 connections=connections,
             )
         self.retired += 1
@@ -72,18 +76,18 @@ class Growth:
         self._try_later()
 
     def opened(self, connections: int) -> None:
-        """A connection was opened, which makes so many."""
+        """A connection was opened; there are this many now."""
         if connections <= self._met:
             return
         waited, self._pause = self._pause, self._room
         if self._trying:
             self._trying, self._step = False, 2 * self._step
-        # Otherwise it is due soon: who renews connections often would never come to it.
+        # Otherwise it is due soon: if connections are renewed often, it would be postponed for ever.
         if waited > self._room:
             self._try_later()
 
     def stop(self) -> None:
-        """Try no more."""
+        """Stop trying."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -107,61 +111,62 @@ class Pool:
     Args:
         open_one: Opens a connection.
         mails: How many mails a connection carries before it is renewed.
-        idle: Seconds it may lie unused before it is.
+        idle: Seconds it may be idle before it is renewed.
         room: Seconds until a pool that met a limit of the relay tries one more connection.
     """
 
     def __init__(
         self,
-        open_one: Callable[[Progress], Coroutine[Any, Any, Connection]],
+        open_connection: Callable[[MailProgress], Coroutine[Any, Any, SmtpConnection]],
         *,
         size: int,
         mails: int,
         idle: float = IDLE,
         room: float = ROOM,
     ) -> None:
-        self._open = open_one
+        self._open = open_connection
         self._size = self._free = size
         self._mails = mails
         self._idle = idle
         self._line: deque[_Turn] = deque()
         self._turned_away: deque[_Turn] = deque()
-        """Those for whom there was no room; they had their turn, and go first."""
-        self._kept: list[Connection] = []
-        self._mine: set[Connection] = set()
-        """Those in use, and those kept."""
+        """Mails whose connection was refused; they had their turn, and go first."""
+        self._idle_connections: list[SmtpConnection] = []
+        self._connections: set[SmtpConnection] = set()
+        """Connections in use, and idle ones."""
         self._opening = 0
-        self._farewells = Farewells()
+        self._closing = ClosingConnections()
         self._growth = Growth(self._next, room)
         self._closed = False
 
-    async def carry(self, mail: Mail, progress: Progress) -> Reply:
-        """Hand over a mail with a connection: the one used last, or a new one.
+    async def carry(self, mail: Mail, progress: MailProgress) -> SmtpReply:
+        """Send a mail over the connection used last, or a new one.
 
-        Where that turns out to be stale, it is done again with a new one, without waiting for another
-        turn; where the relay has no room for one more, the mail waits for one of the others.
+        If it turns out to be stale, a new one is opened at once; if the relay accepts no more connections,
+        the mail waits for one of the others.
 
         Raises:
-            Closed: The pool has been closed.
-            Refusal, Stale, SpeaksLMTP, SMTPException, OSError, ValueError: As `Connection.carry` and opening.
+            PoolClosed: The pool is closed.
+            NegativeReply, StaleConnection, SpeaksLMTP, SMTPException, OSError, ValueError: As
+                `SmtpConnection.carry` and `Relay.open`.
         """
         connection = await self._turn(self._line)
         while True:
             try:
                 return await self._carry(connection, mail, progress)
-            except Crowded:
+            except TooManyConnections:
                 progress.stage = Stage.WAITING
             connection = await self._turn(self._turned_away)
 
     async def close(self) -> None:
-        """Take leave on every connection, and wait for those already leaving."""
+        """Close every connection with QUIT, and wait for those being closed."""
         self._closed = True
         self._growth.stop()
-        while self._kept:
-            self._dismiss(self._kept.pop())
-        await self._farewells.all()
+        while self._idle_connections:
+            self._dismiss(self._idle_connections.pop())
+        await self._closing.wait_for_all()
 
-    async def _turn(self, line: deque[_Turn]) -> Connection | None:
+    async def _turn(self, line: deque[_Turn]) -> SmtpConnection | None:
         if self._free:
             self._free -= 1
             return self._take()
@@ -174,11 +179,13 @@ class Pool:
                 self._pass_on(turn.result())
             raise
 
-    async def _carry(self, connection: Connection | None, mail: Mail, progress: Progress) -> Reply:
-        """One turn.
+    async def _carry(
+        self, connection: SmtpConnection | None, mail: Mail, progress: MailProgress
+    ) -> SmtpReply:
+        """Send a mail in its turn.
 
         Raises:
-            Crowded: There is no room beside our other connections; the turn is given up.
+            TooManyConnections: The relay accepts no more connections than our others; the turn is withheld.
         """
         retire = False
         try:
@@ -186,60 +193,60 @@ class Pool:
                 connection = connection or await self._opened(progress)
                 try:
                     return await connection.carry(mail, progress)
-                except Stale:
+                except StaleConnection:
                     self._dismiss(connection)
                     connection = None
             connection = await self._opened(progress)
             return await connection.carry(mail, progress)
-        except Crowded as crowded:
+        except TooManyConnections as crowded:
             retire = self._others(connection)
             if retire:
                 raise
-            raise crowded.trouble from None  # it is the only one: so the relay takes none
+            raise crowded.error from None  # it is our only one: the relay accepts none
         finally:
             if retire:
                 self._retire(connection)
             else:
                 self._pass_on(connection)
 
-    async def _opened(self, progress: Progress) -> Connection:
+    async def _opened(self, progress: MailProgress) -> SmtpConnection:
         if self._closed:
-            raise Closed
-        # Those that leave count until they are gone.
-        while self._farewells.prompt and self._is_full:
-            await self._farewells.one()
+            raise PoolClosed
+        # Connections being closed count until they are closed.
+        while self._closing.quitting and self._is_full:
+            await self._closing.wait_for_any()
         self._opening += 1
         try:
-            connection = await self._farewells.opened(self._open(progress))
-        except Exception as trouble:
-            if turned_away(progress.stage, trouble):
-                raise Crowded(trouble) from None
+            connection = await self._closing.open(self._open(progress))
+        except Exception as error:
+            if connection_refused(progress.stage, error):
+                raise TooManyConnections(error) from None
             raise
         finally:
             self._opening -= 1
-        self._mine.add(connection)
-        self._growth.opened(len(self._mine))
+        self._connections.add(connection)
+        self._growth.opened(len(self._connections))
         return connection
 
     @property
     def _is_full(self) -> bool:
-        """Whether one more would be too many for us, or for a relay whose limit was met."""
-        connections = len(self._mine) + self._opening + self._farewells.prompt
+        """Whether one more would exceed the pool's size or the relay's limit."""
+        connections = len(self._connections) + self._opening + self._closing.quitting
         return bool(self._growth.retired) or connections >= self._size
 
-    def _others(self, connection: Connection | None) -> bool:
-        """Whether there are connections of ours besides this one, or will be in a moment, or were just now."""
-        return bool(self._opening or self._farewells.any) or any(
-            one.alive for one in self._mine if one is not connection
+    def _others(self, connection: SmtpConnection | None) -> bool:
+        """Whether we have other connections, or ones being opened or closed."""
+        return bool(self._opening or self._closing.pending) or any(
+            other.alive for other in self._connections if other is not connection
         )
 
-    def _retire(self, connection: Connection | None) -> None:
+    def _retire(self, connection: SmtpConnection | None) -> None:
         if connection is not None:
             self._dismiss(connection)
-        self._growth.refused(len(self._mine))
+        self._growth.refused(len(self._connections))
 
-    def _pass_on(self, connection: Connection | None) -> None:
-        """Give the turn to who is next, and with it this connection, if it may carry another mail."""
+    def _pass_on(self, connection: SmtpConnection | None) -> None:
+        """Give the turn to the next mail, with this connection if it can be reused."""
         if connection is not None:
             self._take_back(connection)
         self._next()
@@ -252,25 +259,25 @@ class Pool:
                 return
         self._free += 1
 
-    def _take(self) -> Connection | None:
-        """The connection used last, so that those not needed grow old and go."""
+    def _take(self) -> SmtpConnection | None:
+        """The connection used last, so that unneeded ones become idle and are closed."""
         now = monotonic()
-        while self._kept:
-            connection = self._kept.pop()
-            if connection.fit and now - connection.last_used < self._idle:
+        while self._idle_connections:
+            connection = self._idle_connections.pop()
+            if connection.reusable and now - connection.last_used < self._idle:
                 return connection
             self._dismiss(connection)
         return None
 
-    def _take_back(self, connection: Connection) -> None:
-        worn = connection.tired or connection.mails >= self._mails
-        if self._closed or worn or not connection.fit:
+    def _take_back(self, connection: SmtpConnection) -> None:
+        worn_out = connection.often_refused or connection.mails >= self._mails
+        if self._closed or worn_out or not connection.reusable:
             self._dismiss(connection)
         else:
             connection.last_used = monotonic()
-            self._kept.append(connection)
+            self._idle_connections.append(connection)
 
-    def _dismiss(self, connection: Connection) -> None:
-        """Take leave in the background."""
-        self._mine.discard(connection)
-        self._farewells.dismiss(connection)
+    def _dismiss(self, connection: SmtpConnection) -> None:
+        """Close a connection in the background."""
+        self._connections.discard(connection)
+        self._closing.close(connection)

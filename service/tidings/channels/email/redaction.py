@@ -1,4 +1,4 @@
-"""Takes out of a relay's reply whom the mail was for and what it said: servers like to quote both."""
+"""Redacts addresses and content from a relay's reply: servers like to quote both."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from tidings.delivery.ports import Content
 LONGEST: Final = 200
 """Characters of a reply that are recorded."""
 _READABLE: Final = 200_000
-"""Content longer than this is not searched: the reply is left out instead."""
+"""Content longer than this is not searched: the reply is dropped instead."""
 
 _HIDDEN: Final = "(address)"
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;]+")
@@ -17,15 +17,15 @@ _WORD = re.compile(r"\w+")
 _TAG = re.compile(r"<[^>]*>")
 
 
-def discreet(text: str, addresses: Iterable[str], content: Content) -> str:
-    """The reply on one line, shortened, with addresses and words of the content taken out."""
+def redact(text: str, addresses: Iterable[str], content: Content) -> str:
+    """The reply on one line, shortened, without addresses and words of the content."""
     if len(content.text) + len(content.html or "") > _READABLE:
         return ""
-    return _without(addressless(text, addresses), content)[:LONGEST]
+    return _without(redact_addresses(text, addresses), content)[:LONGEST]
 
 
-def addressless(text: str, addresses: Iterable[str]) -> str:
-    """The reply on one line, with addresses taken out: what it says, whoever it is about."""
+def redact_addresses(text: str, addresses: Iterable[str]) -> str:
+    """The reply on one line, without addresses."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     line = line[: LONGEST * 5]
     for address in addresses:
@@ -37,28 +37,28 @@ def addressless(text: str, addresses: Iterable[str]) -> str:
 
 
 def _without(line: str, content: Content) -> str:
-    """The line without runs of words, names and numbers that the content has too."""
-    told = [
+    """The line without runs of words, names and numbers that occur in the content."""
+    content_words = [
         word.lower()
         for part in (content.subject, content.text, _TAG.sub(" ", content.html or ""))
         for word in _WORD.findall(part)
     ]
-    words = list(_WORD.finditer(line))
-    for start, end in reversed(_runs(_quoted([word[0] for word in words], told))):
-        line = line[: words[start].start()] + "…" + line[words[end].end() :]
+    reply_words = list(_WORD.finditer(line))
+    for start, end in reversed(_runs(_quoted([word[0] for word in reply_words], content_words))):
+        line = line[: reply_words[start].start()] + "…" + line[reply_words[end].end() :]
     return line
 
 
-def _quoted(words: list[str], told: list[str]) -> list[bool]:
-    """For each word of a reply, whether it is taken from the content."""
-    sequence, known = f" {' '.join(told)} ", set(told)
+def _quoted(reply_words: list[str], content_words: list[str]) -> list[bool]:
+    """For each word of a reply, whether it quotes the content."""
+    sequence, known = f" {' '.join(content_words)} ", set(content_words)
     quoted = [
-        place > 0 and word.lower() in known and (word[0].isupper() or _numeric(word))
-        for place, word in enumerate(words)
+        index > 0 and word.lower() in known and (word[0].isupper() or _numeric(word))
+        for index, word in enumerate(reply_words)
     ]
-    for place in range(len(words) - 2):
-        if f" {' '.join(words[place : place + 3]).lower()} " in sequence:
-            quoted[place : place + 3] = [True] * 3
+    for index in range(len(reply_words) - 2):
+        if f" {' '.join(reply_words[index : index + 3]).lower()} " in sequence:
+            quoted[index : index + 3] = [True] * 3
     return quoted
 
 

@@ -1,4 +1,4 @@
-"""How to reach the relay: opens connections that are greeted, encrypted and logged in."""
+"""Opens connections to the relay: connects, greets, encrypts and logs in."""
 
 import asyncio
 import errno
@@ -22,13 +22,13 @@ from aiosmtplib.protocol import SMTPProtocol
 
 from tidings.channels.email.connection import (
     EXTENSIONS,
-    FAREWELL,
-    Connection,
+    QUIT_TIMEOUT,
+    MailProgress,
     Pipelining,
-    Progress,
+    SmtpConnection,
 )
-from tidings.channels.email.connection_limits import LEAVING, reply_in
-from tidings.channels.email.relaying import Login, Standing
+from tidings.channels.email.connection_limits import CLOSING, reply_in
+from tidings.channels.email.relaying import RelayingHistory, SessionRelaying
 from tidings.channels.email.replies import Stage
 from tidings.channels.email.settings import EmailSettings
 from tidings.channels.network.lookups import Lookups, numeric
@@ -41,25 +41,25 @@ _GREETING = re.compile(r"[!-~]{1,255}")
 _READY: Final = 220
 
 GREETINGS: Final = 4
-"""Connections that wait for their greeting at once. Where more come than a server has room to queue (OpenSMTPD: 5),
-and the kernel answers with SYN cookies, a connection seems open to us and does not exist for the server. As
-nobody speaks before the greeting, that is never found out."""
+"""Connections that wait for their greeting at once. If more come than fit a server's backlog (OpenSMTPD: 5) and
+the kernel answers with SYN cookies, a connection seems open to us and does not exist for the server. As the
+client sends nothing before the greeting, it would never find out."""
 TURN: Final = 1.0
-"""Seconds after which those are not waited for any longer: a server may be slow to greet on purpose."""
+"""Seconds to wait for one of these slots: a server may delay its greeting on purpose."""
 
 SILENCE: Final = 2.0
-"""Seconds after which the next address of a name is tried: one of several machines may be down, and say nothing."""
+"""Seconds after which the next address of a name is tried: one of several hosts may be down and not answer."""
 
 
 class SpeaksLMTP(Exception):
-    """The port is for local delivery (RFC 2033), which is another protocol."""
+    """The port speaks LMTP (RFC 2033), not SMTP."""
 
 
 class Relay:
     """The configured relay.
 
     Raises:
-        ConfigurationError: `ca_file` can't be read, or `helo` is no name.
+        ConfigurationError: `ca_file` can't be read, or `helo` is not a host name.
     """
 
     def __init__(self, settings: EmailSettings) -> None:
@@ -69,17 +69,17 @@ class Relay:
         )
         self._helo = _name(settings.helo)
         self._pipelining = Pipelining(wanted=settings.pipelining)
-        self._standing = Standing()
+        self._history = RelayingHistory()
         self._lookups = Lookups()
         self._greetings = asyncio.Semaphore(GREETINGS)
         self.provider = f"smtp:{settings.host}"
 
-    async def open(self, progress: Progress) -> Connection:
+    async def open(self, progress: MailProgress) -> SmtpConnection:
         """A new connection.
 
         Raises:
-            SpeaksLMTP: There is no SMTP server on this port.
-            SMTPException, OSError, ValueError: It failed, at `progress.stage`.
+            SpeaksLMTP: The port speaks LMTP.
+            SMTPException, OSError, ValueError: Opening failed, at `progress.stage`.
         """
         progress.stage = Stage.CONNECT
         smtp = self._client()
@@ -90,21 +90,21 @@ class Relay:
             _drop(smtp)
             raise
 
-    async def _set_up(self, smtp: SMTP, progress: Progress) -> None:
+    async def _set_up(self, smtp: SMTP, progress: MailProgress) -> None:
         try:
             await self._connect(smtp)
             await self._greet(smtp, progress)
             await self._encrypt(smtp, progress)
             await self._log_in(smtp, progress)
-        except (SMTPException, SpeaksLMTP) as trouble:
-            if (reply := reply_in(trouble)) is None or reply.code != LEAVING:
+        except (SMTPException, SpeaksLMTP) as error:
+            if (reply := reply_in(error)) is None or reply.code != CLOSING:
                 await _take_leave(smtp)
             raise
 
     async def _connect(self, smtp: SMTP) -> None:
-        """Connect, and hear the greeting: aiosmtplib's own way hangs up on a relay that greets with a refusal."""
+        """Connect and read the greeting; aiosmtplib would disconnect without QUIT after a negative greeting."""
         addresses = await self._look_up()
-        async with self._turn():
+        async with self._greeting_slot():
             smtp.transport, smtp.protocol = await self._reach(addresses)
             greeting = await smtp.protocol.read_response()
         if greeting.code != _READY:
@@ -113,14 +113,14 @@ class Relay:
     async def _look_up(self) -> list[str]:
         try:
             return [numeric(each) for each in await self._lookups.find(self._settings.host)]
-        except RuntimeError as error:  # it takes a thread
+        except RuntimeError as error:  # no thread could be started
             raise (OSError(errno.ENOMEM, str(error)) if shortage(error) else error) from None
 
     async def _reach(self, addresses: Sequence[str]) -> tuple[asyncio.Transport, SMTPProtocol]:
-        """A connection to the first address that takes one."""
+        """A connection to the first address that accepts one."""
         loop = asyncio.get_running_loop()
         implicit = self._settings.tls == "implicit"
-        trouble = OSError("the name has no address")
+        failure = OSError("the name has no address")
         for number, address in enumerate(addresses, start=1):
             try:
                 async with asyncio.timeout(None if number == len(addresses) else SILENCE):
@@ -134,12 +134,12 @@ class Relay:
             except ssl.SSLError:
                 raise
             except OSError as error:
-                trouble = error
-        raise trouble
+                failure = error
+        raise failure
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """One of the few that wait for a greeting, or one more where those wait for long."""
+    async def _greeting_slot(self) -> AsyncIterator[None]:
+        """Hold one of the slots for greetings, or go on without one after `TURN` seconds."""
         held = False
         with suppress(TimeoutError):
             async with asyncio.timeout(TURN):
@@ -161,7 +161,7 @@ class Relay:
             tls_context=self._tls,
         )
 
-    async def _greet(self, smtp: SMTP, progress: Progress) -> None:
+    async def _greet(self, smtp: SMTP, progress: MailProgress) -> None:
         progress.stage = Stage.HELLO
         if not self._helo:
             smtp.local_hostname = _literal(smtp.get_transport_info("sockname")[0])
@@ -170,10 +170,10 @@ class Relay:
         except SMTPHeloError as refused:
             if refused.code // 100 != 5 or not smtp.is_connected:
                 raise
-            await self._greet_as_of_old(smtp)
+            await self._greet_with_helo(smtp)
 
-    async def _greet_as_of_old(self, smtp: SMTP) -> None:
-        """HELO; who knows neither may speak another language (RFC 2033)."""
+    async def _greet_with_helo(self, smtp: SMTP) -> None:
+        """HELO; a server that refuses it too may speak LMTP (RFC 2033)."""
         try:
             await smtp.helo()
         except SMTPHeloError:
@@ -183,31 +183,33 @@ class Relay:
                     raise SpeaksLMTP from None
             raise
 
-    async def _encrypt(self, smtp: SMTP, progress: Progress) -> None:
+    async def _encrypt(self, smtp: SMTP, progress: MailProgress) -> None:
         if self._settings.tls != "starttls":
             return
         progress.stage = Stage.TLS
         await smtp.starttls()
         await smtp.ehlo()
 
-    async def _log_in(self, smtp: SMTP, progress: Progress) -> None:
+    async def _log_in(self, smtp: SMTP, progress: MailProgress) -> None:
         if not self._settings.username:
             return
         progress.stage = Stage.LOGIN
         await smtp.login(self._settings.username, self._settings.password.get_secret_value())
 
-    def _connection(self, smtp: SMTP) -> Connection:
-        """What aiosmtplib has opened, to be used without it."""
+    def _connection(self, smtp: SMTP) -> SmtpConnection:
+        """Take over the connection that aiosmtplib opened."""
         if smtp.transport is None:
             raise SMTPServerDisconnected("Connection lost")
         offers = {name for name in EXTENSIONS if smtp.supports_extension(name)}
         transport = cast(asyncio.Transport, smtp.transport)
-        login = Login(self._standing)
-        return Connection(transport, frozenset(offers), self._pipelining, login, now=monotonic())
+        login = SessionRelaying(self._history)
+        return SmtpConnection(
+            transport, frozenset(offers), self._pipelining, login, now=monotonic()
+        )
 
 
 def _name(setting: str) -> str:
-    """What to greet with: the setting, else this machine's full name, else nothing yet."""
+    """The EHLO name: the setting, else this machine's full name, else empty for now."""
     if not setting:
         name = socket.gethostname()
         return name if _HOST_NAME.fullmatch(name) else ""
@@ -219,7 +221,7 @@ def _name(setting: str) -> str:
 
 
 def _literal(address: str) -> str:
-    """An address as a client without a name of its own greets (RFC 5321, 4.1.4)."""
+    """The address literal for a client without a name (RFC 5321, 4.1.4)."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     return f"[IPv6:{ip}]" if ip.version == 6 else f"[{ip}]"
 
@@ -227,11 +229,11 @@ def _literal(address: str) -> str:
 async def _take_leave(smtp: SMTP) -> None:
     if smtp.is_connected:
         with suppress(SMTPException, OSError):
-            await smtp.execute_command(b"QUIT", timeout=FAREWELL)
+            await smtp.execute_command(b"QUIT", timeout=QUIT_TIMEOUT)
 
 
 def _drop(smtp: SMTP) -> None:
     if smtp.transport is not None:
-        # uvloop's transports are transports without being instances of asyncio's.
+        # uvloop's transports are not instances of asyncio's.
         cast(asyncio.Transport, smtp.transport).abort()
     smtp.close()

@@ -1,4 +1,4 @@
-"""Tries the relay without sending: what `tidings doctor` says of email."""
+"""Checks the relay without sending mail, for `tidings doctor`."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,10 @@ from types import MappingProxyType
 from typing import Final
 
 from tidings.channels.email.addresses import Mailbox
-from tidings.channels.email.closing import Farewells
-from tidings.channels.email.connection import Progress
-from tidings.channels.email.failures import TROUBLES, Explanation, explain
-from tidings.channels.email.redaction import addressless, discreet
+from tidings.channels.email.closing import ClosingConnections
+from tidings.channels.email.connection import MailProgress
+from tidings.channels.email.failures import FAILURES, Explanation, explain
+from tidings.channels.email.redaction import redact, redact_addresses
 from tidings.channels.email.relay import Relay
 from tidings.channels.email.replies import Stage
 from tidings.channels.email.settings import EmailSettings
@@ -37,58 +37,58 @@ _REMEDIES: Final[Mapping[Stage, str]] = MappingProxyType(
     }
 )
 _ABOUT_THE_RECIPIENT: Final = (Rejected, Deferred)
-"""A sender that takes no mail may send all the same."""
-_ASK: Final = "try again later; if it stays so, ask whoever runs the relay"
+"""A sender address that accepts no mail may send nevertheless."""
+_ASK: Final = "try again later; if it persists, contact the relay's administrator"
 _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 async def check(relay: Relay, settings: EmailSettings, sender: Mailbox) -> Sequence[Finding]:
-    """Connect, encrypt, log in, begin a mail from our sender to itself and take it back; stops at the first fault."""
-    progress, farewells = Progress(), Farewells()
+    """Connect, encrypt, log in, begin a mail from our sender to itself and reset; stops at the first fault."""
+    progress, closing = MailProgress(), ClosingConnections()
     try:
         async with asyncio.timeout(min(PATIENCE, settings.send_timeout)):
-            connection = await farewells.opened(relay.open(progress))
+            connection = await closing.open(relay.open(progress))
             try:
-                await connection.try_sender(sender.address, progress)
+                await connection.test_sender(sender.address, progress)
             finally:
-                farewells.dismiss(connection)
-    except TROUBLES as trouble:
+                closing.close(connection)
+    except FAILURES as error:
         found = explain(
-            trouble,
+            error,
             progress.stage,
-            lambda text: discreet(text, (sender.address,), Content()),
-            hide=lambda text: addressless(text, (sender.address,)),
+            lambda text: redact(text, (sender.address,), Content()),
+            redact_addresses=lambda text: redact_addresses(text, (sender.address,)),
         )
-        if not issubclass(found.reading.error, _ABOUT_THE_RECIPIENT):
+        if not issubclass(found.diagnosis.error, _ABOUT_THE_RECIPIENT):
             return [*_passed(progress.stage, settings), _fault(found, progress.stage)]
     finally:
-        await farewells.all()
+        await closing.wait_for_all()
     return _passed(Stage.DATA, settings)
 
 
 def _passed(reached: Stage, settings: EmailSettings) -> list[Finding]:
-    """What has been found well before this stage."""
+    """Findings of the stages before the one reached."""
     answers = Finding("email: relay", Verdict.OK, f"{settings.host}:{settings.port} answers")
     login = "accepted" if settings.username else "none is configured"
     findings = {
         Stage.HELLO: answers,
         Stage.TLS: encryption(settings),
         Stage.LOGIN: Finding("email: login", Verdict.OK, login),
-        Stage.RECIPIENT: Finding("email: sender", Verdict.OK, "the relay takes mail from it"),
+        Stage.RECIPIENT: Finding("email: sender", Verdict.OK, "the relay accepts mail from it"),
     }
     return [finding for stage, finding in findings.items() if stage < reached]
 
 
 def encryption(settings: EmailSettings) -> Finding:
-    """Whether mail and login are protected on their way to the relay."""
+    """Whether mail and login are encrypted on the way to the relay."""
     if settings.tls != "none":
-        return Finding("email: encryption", Verdict.OK, "TLS, with a certificate that is trusted")
+        return Finding("email: encryption", Verdict.OK, "TLS with a trusted certificate")
     if settings.host in _THIS_MACHINE:
-        return Finding("email: encryption", Verdict.OK, "none, and none needed on this machine")
+        return Finding("email: encryption", Verdict.OK, "none; not needed on this machine")
     return Finding(
         "email: encryption",
         Verdict.WARNING,
-        "mail and login cross the network in the clear",
+        "mail and login cross the network in cleartext",
         "set TIDINGS_EMAIL_TLS=starttls",
     )
 
@@ -98,5 +98,5 @@ def _fault(found: Explanation, stage: Stage) -> Finding:
         _SUBJECTS[stage],
         Verdict.FAULT,
         found.what,
-        found.reading.remedy or _REMEDIES.get(stage, _ASK),
+        found.diagnosis.remedy or _REMEDIES.get(stage, _ASK),
     )

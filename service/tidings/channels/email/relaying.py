@@ -1,9 +1,9 @@
-"""Whether the relay passes mail on for us at all, as far as its replies to recipients show.
+"""Tracks whether the relay relays mail for us at all, judged by its replies to RCPT TO.
 
-`Relay access denied` is about one recipient where the relay takes others from us, and about us where it takes
-nobody. It may stop taking them at any time: an account loses the right to relay, our address leaves `mynetworks`.
-Postfix then still serves the connections that it has, so what counts is what new ones meet; and what a relay passes
-on goes by domain, so what counts most is a domain that it has taken.
+`Relay access denied` concerns one recipient if the relay accepts others from us, and concerns us if it accepts
+none. Permission can end at any time: an account loses it, or our address leaves `mynetworks`. Postfix still
+serves the open connections then, so replies on new connections count; and relays decide by domain, so a denied
+domain that was accepted before counts most.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,26 +13,26 @@ from typing import Final
 
 from tidings.channels.email import reply_rules
 from tidings.channels.email.connection_limits import REFUSALS
-from tidings.channels.email.redaction import addressless
-from tidings.channels.email.replies import Reply, Stage, Welcome
+from tidings.channels.email.redaction import redact_addresses
+from tidings.channels.email.replies import RelayingState, SmtpReply, Stage
 from tidings.delivery.errors import Deferred, Rejected
 
-DOUBTS: Final = 3
-"""New logins in a row whose recipients were all denied, after which it is doubted …"""
-MOST_DOUBTS: Final = 64
-"""… or up to so many: twice as many each time that a later login found it otherwise, as somebody publishes
+DOUBT_THRESHOLD: Final = 3
+"""Consecutive new sessions whose recipients were all denied, after which permission is doubted …"""
+MAX_DOUBT_THRESHOLD: Final = 64
+"""… or up to this many: doubled each time that a later session disproves the doubt, as a producer publishes
 long runs of mail that can't be relayed."""
-STRANGE: Final = 1 / 8
-"""What such a login counts where it was denied only domains that the relay never took."""
-DOMAINS: Final = 10_000
-"""Domains that it took, remembered."""
-LATELY: Final = 10.0
-"""Seconds without anybody taken, after which a doubt is believed: until then a denied mail is put off for itself
-alone, as a circuit that opens keeps others waiting."""
+UNKNOWN_DOMAIN_WEIGHT: Final = 1 / 8
+"""Weight of such a session if it was denied only domains that the relay never accepted."""
+REMEMBERED_DOMAINS: Final = 10_000
+"""Accepted domains that are remembered."""
+GRACE: Final = 10.0
+"""Seconds without an accepted recipient after which a doubt counts: until then a denied mail is only deferred
+itself, as an open circuit would hold up all others."""
 
 
-class Standing:
-    """What the logins of one relay have met.
+class RelayingHistory:
+    """Accepted and denied recipients of one relay, over all its sessions.
 
     Args:
         clock: Seconds.
@@ -40,92 +40,100 @@ class Standing:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._last = -inf
-        """When it last took somebody."""
-        self._known = False
-        self._patience = DOUBTS
-        self._doubts = 0.0
-        self._row = 0
+        self._last_accepted = -inf
+        """Time of the last accepted recipient."""
+        self._ever_accepted = False
+        self._threshold = DOUBT_THRESHOLD
+        self._doubt_count = 0.0
+        self._denied_in_a_row = 0
         self._domains: dict[str, None] = {}
 
     @property
-    def welcome(self) -> Welcome:
-        """Whether it passes mail on for us."""
-        if self._known and self._doubts < self._patience:
-            return Welcome.YES
-        return Welcome.DOUBTED if self._clock() < self._last + LATELY else Welcome.NO
+    def relaying(self) -> RelayingState:
+        """Whether the relay relays for us."""
+        if self._ever_accepted and self._doubt_count < self._threshold:
+            return RelayingState.CONFIRMED
+        return (
+            RelayingState.DOUBTED
+            if self._clock() < self._last_accepted + GRACE
+            else RelayingState.UNCONFIRMED
+        )
 
     @property
     def doubted(self) -> bool:
-        """Whether a login that was welcome once may not be any more."""
-        return self._row > REFUSALS or self._doubts >= self._patience
+        """Whether a session that could relay before may no longer."""
+        return self._denied_in_a_row > REFUSALS or self._doubt_count >= self._threshold
 
     def accepted(self, addresses: Iterable[str], *, first: bool) -> None:
-        """It took a recipient, or refused one for the recipient's own sake; the first of its login, or not."""
-        self._row = 0
-        self._last = self._clock()
+        """Record recipients that were accepted, or refused for their own reasons; `first`: the session's first."""
+        self._denied_in_a_row = 0
+        self._last_accepted = self._clock()
         for domain in map(_domain, addresses):
             if domain not in self._domains:
                 self._domains[domain] = None
-                if len(self._domains) > DOMAINS:
+                if len(self._domains) > REMEMBERED_DOMAINS:
                     del self._domains[next(iter(self._domains))]
         if not first:
             return
-        self._known = True
-        if self._doubts >= self._patience:
-            self._patience = min(2 * self._patience, MOST_DOUBTS)
-        self._doubts = 0.0
+        self._ever_accepted = True
+        if self._doubt_count >= self._threshold:
+            self._threshold = min(2 * self._threshold, MAX_DOUBT_THRESHOLD)
+        self._doubt_count = 0.0
 
-    def denied(self, address: str, counted: float | None) -> float:
-        """It does not pass mail on to a recipient; what the login counts as a doubt.
+    def denied(self, address: str, weight: float | None) -> float:
+        """Record a denied recipient; returns the session's new weight as a doubt.
 
         Args:
-            counted: What it counted so far; None where it is welcome, and no doubt.
+            weight: The session's weight so far; None if it has relayed before and so is no doubt.
         """
-        self._row += 1
-        if counted is None:
+        self._denied_in_a_row += 1
+        if weight is None:
             return 0.0
-        counts = max(counted, 1.0 if _domain(address) in self._domains else STRANGE)
-        self._doubts += counts - counted
-        return counts
+        new_weight = max(
+            weight, 1.0 if _domain(address) in self._domains else UNKNOWN_DOMAIN_WEIGHT
+        )
+        self._doubt_count += new_weight - weight
+        return new_weight
 
 
-class Login:
-    """What one connection has met."""
+class SessionRelaying:
+    """Accepted and denied recipients of one session."""
 
-    __slots__ = ("_doubt", "_standing", "_welcome")
+    __slots__ = ("_doubt", "_history", "_relaying")
 
-    def __init__(self, standing: Standing) -> None:
-        self._standing = standing
-        self._welcome = False
+    def __init__(self, history: RelayingHistory) -> None:
+        self._history = history
+        self._relaying = False
         self._doubt = 0.0
 
     @property
-    def welcome(self) -> Welcome:
-        """Whether the relay passes mail on for us, by all that is known now."""
-        return self._standing.welcome
+    def relaying(self) -> RelayingState:
+        """Whether the relay relays for us, as far as is known now."""
+        return self._history.relaying
 
     def accepted(self, addresses: Iterable[str]) -> None:
-        """The relay took recipients, or refused one for the recipient's own sake."""
-        first, self._welcome = not self._welcome, True
-        self._standing.accepted(addresses, first=first)
+        """Record recipients that were accepted, or refused for their own reasons."""
+        first, self._relaying = not self._relaying, True
+        self._history.accepted(addresses, first=first)
 
-    def refused(self, stage: Stage, reply: Reply, addresses: Sequence[str]) -> bool:
-        """It took nobody; whether a new login is to be asked before that is believed.
+    def refused(self, stage: Stage, reply: SmtpReply, addresses: Sequence[str]) -> bool:
+        """Record that no recipient was accepted; whether that counts only if a new session is refused too.
 
         Args:
-            addresses: Of the mail: one may hold a word that says something else in a reply.
+            addresses: The mail's, redacted from the reply: a word in one could match a rule.
         """
         if stage is not Stage.RECIPIENT:
             return False
-        reading = reply_rules.refusal(stage, Reply(reply.code, addressless(reply.text, addresses)))
-        if issubclass(reading.error, Rejected | Deferred):
+        diagnosis = reply_rules.refusal(
+            stage, SmtpReply(reply.code, redact_addresses(reply.text, addresses))
+        )
+        if issubclass(diagnosis.error, Rejected | Deferred):
             self.accepted(addresses[:1])
-        return reading.doubtful and self._relaying_denied(addresses[0])
+        return diagnosis.doubtful and self._relaying_denied(addresses[0])
 
     def _relaying_denied(self, address: str) -> bool:
-        self._doubt = self._standing.denied(address, None if self._welcome else self._doubt)
-        return self._welcome and self._standing.doubted
+        self._doubt = self._history.denied(address, None if self._relaying else self._doubt)
+        return self._relaying and self._history.doubted
 
 
 def _domain(address: str) -> str:

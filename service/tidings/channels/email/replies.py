@@ -1,4 +1,4 @@
-"""A relay's reply and the stage of a mail it came at, and what its silence means."""
+"""A relay's replies, the stages of a mail, and what a missing reply means at each."""
 
 import re
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 
 
 class Stage(IntEnum):
-    """How far a mail has come, in order."""
+    """Stages of sending a mail, in order."""
 
     WAITING = 0
-    """For a connection to become free."""
+    """Until a connection becomes free."""
     CONNECT = 1
     """Until the relay's greeting."""
     HELLO = 2
@@ -29,38 +29,38 @@ class Stage(IntEnum):
     SENDER = 5
     """MAIL FROM."""
     RECIPIENT = 6
-    """RCPT TO, the one the notification is for."""
+    """RCPT TO."""
     DATA = 7
-    """Until the last byte but the final dot is out."""
+    """Until all data except the final dot is sent."""
     PAYLOAD = 8
-    """The final dot is out: the relay may have taken it."""
+    """The final dot is sent: the relay may have accepted the mail."""
 
 
-class Welcome(Enum):
-    """Whether the relay passes mail on for us, as far as is known."""
+class RelayingState(Enum):
+    """Whether the relay relays for us, as far as is known."""
 
-    NO = auto()
-    """It took nobody yet, or nobody any more."""
+    UNCONFIRMED = auto()
+    """It has accepted no recipient yet, or no longer does."""
     DOUBTED = auto()
-    """It took some a moment ago, and none of those who were asked for on new connections since."""
-    YES = auto()
+    """It accepted recipients a moment ago, and none on new connections since."""
+    CONFIRMED = auto()
 
 
 @value(frozen=True, slots=True)
-class Reply:
-    """What a relay said: a three-digit code and a text, of several lines perhaps."""
+class SmtpReply:
+    """A relay's reply: a three-digit code and a text, possibly of several lines."""
 
     code: int
     text: str
 
     @property
     def positive(self) -> bool:
-        """Whether it is a yes: the first digit says so, the others refine it (RFC 5321, 4.2.1)."""
+        """Whether it is a positive completion reply (RFC 5321, 4.2.1)."""
         return 200 <= self.code < 300
 
     @property
     def negative(self) -> bool:
-        """Whether it is a no, for now or for good."""
+        """Whether it is a transient or permanent negative completion reply."""
         return 400 <= self.code < 600
 
     @property
@@ -76,34 +76,34 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What something that went wrong means."""
+class Diagnosis:
+    """What a failure means."""
 
     error: type[DeliveryError]
     meaning: str
     remedy: str = ""
-    """What an operator can do about it."""
+    """What an operator can do."""
     doubtful: bool = False
-    """Whether it may be about this mail only, although it sounds like us."""
+    """Whether it may concern only this mail, although the reply seems to concern us."""
     suppress: Suppression | None = None
-    """Why the recipient should not be written to again."""
+    """Why nothing more should be sent to the recipient."""
 
 
-def nonsense(stage: Stage) -> Reading:
-    """What an answer means that is none."""
-    return Reading(_unfinished(stage), "the relay answered what is no answer")
+def malformed_reply(stage: Stage) -> Diagnosis:
+    """The diagnosis of a malformed reply."""
+    return Diagnosis(_unfinished(stage), "the relay sent a malformed reply")
 
 
-def lost(stage: Stage) -> Reading:
-    """What a lost connection means."""
-    return Reading(_unfinished(stage), "the connection to the relay was lost")
+def connection_lost(stage: Stage) -> Diagnosis:
+    """The diagnosis of a lost connection."""
+    return Diagnosis(_unfinished(stage), "the connection to the relay was lost")
 
 
-def late(stage: Stage) -> Reading:
-    """What it means that time ran out."""
+def timed_out(stage: Stage) -> Diagnosis:
+    """The diagnosis of a timeout."""
     if stage is Stage.WAITING:
-        return Reading(OutOfService, "no connection to the relay became free in time")
-    return Reading(_unfinished(stage), "the relay did not answer in time")
+        return Diagnosis(OutOfService, "no connection to the relay became free in time")
+    return Diagnosis(_unfinished(stage), "the relay did not reply in time")
 
 
 def _unfinished(stage: Stage) -> type[DeliveryError]:

@@ -1,4 +1,4 @@
-"""Email's settings: which relay, and how."""
+"""Settings of email: the SMTP relay."""
 
 from pathlib import Path
 
@@ -16,39 +16,39 @@ class EmailSettings(ChannelSettings):
     model_config = section("TIDINGS_EMAIL_")
 
     host: str = ""
-    """The relay; the channel is off where empty."""
+    """The relay's host name; the channel is off if empty."""
     port: int = Field(default=587, ge=1, le=65535)
     """The relay's port: 587 or 25 for `starttls`, 465 for `implicit`."""
     tls: str = Field(default="starttls", pattern="^(none|starttls|implicit)$")
-    """`starttls`, `implicit` (465) or `none` (a relay on this machine)."""
+    """`starttls`, `implicit` (465), or `none` for a relay on this machine."""
     ca_file: Path | None = None
-    """Certificate authority of the relay, where the system's own don't know it."""
+    """Certificate authority of the relay, if the system does not trust it."""
     username: str = ""
-    """Login at the relay; none where empty."""
+    """User name at the relay; no login if empty."""
     password: SecretStr = SecretStr("")
     """Its password."""
     sender: str = ""
     """From address, e.g. `Example <no-reply@example.com>`."""
     helo: str = ""
-    """Name to greet the relay with; this machine's where empty."""
+    """EHLO name; this machine's host name if empty."""
     connections: int = Field(default=20, ge=1, le=500)
-    """SMTP connections at most; where the relay takes fewer, so many."""
+    """SMTP connections at most; fewer if the relay accepts fewer."""
     messages_per_connection: int = Field(default=500, ge=1)
     """Messages after which a connection is renewed."""
     pipelining: bool = True
-    """Whether commands go together to a relay that offers it (RFC 2920); `false` for one that offers it, and
-    then loses some."""
+    """Whether to pipeline commands if the relay offers it (RFC 2920); `false` for a relay that offers it and
+    loses commands."""
     fallbacks: Fallbacks = ()
     """Names of further relays, in order of preference, e.g. `backup`: each with variables of its own, such
     as `TIDINGS_EMAIL_<NAME>_HOST`."""
 
     @property
     def own(self) -> frozenset[str]:
-        """Every relay has its address and its login for itself: a password is not tried elsewhere."""
+        """Every relay has its own address and login: a password is never sent to another relay."""
         return frozenset({"host", "port", "tls", "ca_file", "username", "password", "fallbacks"})
 
     def check_fallback(self, name: str) -> None:
-        """It needs a relay, and no sender: Message-ID is made of the sender, and must not change with the relay."""
+        """It needs a host, and no sender: Message-ID contains the sender's domain and must be the same at every relay."""
         prefix = prefix_of("email", name)
         if not self.host:
             raise ConfigurationError(
@@ -56,5 +56,5 @@ class EmailSettings(ChannelSettings):
             )
         if self.sender:
             raise ConfigurationError(
-                f"{prefix}SENDER: unset it; mail comes from TIDINGS_EMAIL_SENDER, whoever carries it"
+                f"{prefix}SENDER: unset it; all relays send mail from TIDINGS_EMAIL_SENDER"
             )

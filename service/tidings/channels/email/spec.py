@@ -1,4 +1,4 @@
-"""What email says of itself."""
+"""Email's `ChannelSpec`."""
 
 from tidings.channels.email.settings import EmailSettings
 from tidings.channels.spec import Announcement, ChannelSpec
