@@ -253,10 +253,10 @@ def _not_too_often(evidence: Evidence, duplicates: int, allowed: int) -> Iterato
         "D",
         "sent oftener than the ledger tells of",
         (
-            f"{id}: {times} sends, {row['tries']} attempts, {row['lapses']} notes of a lapse"
+            f"{id}: {times} sends, {row['attempts']} attempts, {row['lapses']} notes of a lapse"
             for id, times in sends.items()
             if (row := evidence.ledger.get(id)) is not None
-            and times > row["provider_attempts"] + row["lapses"]
+            and times > row["attempts"] + row["lapses"]
         ),
     )
     yield from _violation(

@@ -56,10 +56,10 @@ class Evidence:
 UNLIMITED: Final = {"statement_timeout": "0", "lock_timeout": "0"}
 LEDGER: Final = """
 SELECT n.id::text, n.state, n.epoch, n.attempt, n.duplicate_of::text,
-       coalesce(a.tries, 0) AS tries, coalesce(a.sent, 0) AS sent, coalesce(a.marked, 0) AS marked,
+       coalesce(a.attempts, 0) AS attempts, coalesce(a.sent, 0) AS sent, coalesce(a.marked, 0) AS marked,
        coalesce(a.asked, 0) AS asked, coalesce(t.lapses, 0) AS lapses, coalesce(d.dead_letters, 0) AS dead_letters
   FROM notifications n
-  LEFT JOIN (SELECT notification_id, count(*) AS tries, count(*) FILTER (WHERE state = 'sent') AS sent,
+  LEFT JOIN (SELECT notification_id, count(*) AS attempts, count(*) FILTER (WHERE state = 'sent') AS sent,
                     count(*) FILTER (WHERE possible_duplicate) AS marked,
                     count(*) FILTER (WHERE state = 'sent' OR kind = 'outcome_unknown') AS asked
                FROM attempts GROUP BY 1) a ON a.notification_id = n.id

@@ -19,7 +19,7 @@ def row(state: str, **fields: Any) -> dict[str, Any]:
     usual = {
         "epoch": 0,
         "attempt": 1,
-        "provider_attempts": 1,
+        "attempts": 1,
         "marked": 0,
         "lapses": 0,
         "dead_letters": 0,
@@ -42,7 +42,7 @@ SOUND = Evidence(
         SENT: row("sent"),
         FAILED: row("failed", dead_letters=1),
         TWICE: row("sent", lapses=1, marked=1),
-        OFF: row("suppressed", tries=0),
+        OFF: row("suppressed", attempts=0),
         TEXT: row("unknown", asked=1, dead_letters=1),
     },
     edges=[(None, "queued", 5, SENT), ("queued", "sending", 4, SENT), ("sending", "sent", 2, SENT)],
@@ -85,7 +85,7 @@ def test_sound_evidence_passes_and_is_counted() -> None:
             "C",
             "one idempotency key",
             replace(
-                changed(OFF, state="sent", sent=1, asked=1, tries=1),
+                changed(OFF, state="sent", sent=1, asked=1, attempts=1),
                 journal=[*SOUND.journal[:2], (TWICE, "twin", "key"), *SOUND.journal[3:]],
                 taken=SOUND.taken + Counter({f"{OFF}.0": 1}),
             ),
