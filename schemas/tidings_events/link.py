@@ -180,11 +180,11 @@ def _checked(text: str) -> URL:
 
 
 def _explained(error: Exception) -> str:
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if not isinstance(error.__cause__, SSLCertVerificationError):
-        return said
+        return text
     return (
-        f"{said}; where its authority is your own, pass "
+        f"{text}; where its authority is your own, pass "
         "ssl_context=ssl.create_default_context(cafile=…)"
     )
 

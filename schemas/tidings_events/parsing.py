@@ -103,10 +103,10 @@ def _with_the_id(problems: tuple[str, ...], body: bytes) -> tuple[str, ...]:
 
 def _with_the_id_in(problems: tuple[str, ...], document: Any) -> tuple[str, ...]:
     """Say that there is no id in the same breath: only where all else is well does the model say so."""
-    said = ": ".join(MISSING_ID)
-    if not isinstance(document, dict) or "id" in document or said in problems:
+    missing = ": ".join(MISSING_ID)
+    if not isinstance(document, dict) or "id" in document or missing in problems:
         return problems
-    return (*problems, said)
+    return (*problems, missing)
 
 
 def _crowds(document: dict[str, Any]) -> Iterator[str]:

@@ -36,7 +36,7 @@ def describe(error: ValidationError, body: bytes = b"") -> tuple[str, ...]:
     in at most 80 characters, and people's own words never.
     """
     first = error.errors(include_url=False)[:_MOST_PROBLEMS]
-    problems = [said for details in first for said in _tell(details, error, body)]
+    problems = [problem for details in first for problem in _tell(details, error, body)]
     rest = error.error_count() - len(first)
     if rest:
         problems.append(f"{_WHOLE}: has {rest} more problems; mend these first")
@@ -48,18 +48,18 @@ def without_values(problem: str) -> str:
     if unknown := _UNKNOWN.fullmatch(problem):
         name = unknown[1] if _PATH.fullmatch(unknown[1]) else "a name"
         return f"{name}: {unknown[2]}"
-    path, _, said = problem.partition(": ")
+    path, _, message = problem.partition(": ")
     if not _PATH.fullmatch(path):
         return "a field breaks the contract"
-    return f"{path}: {said[_length_of_quote(said) :].lstrip()}"
+    return f"{path}: {message[_length_of_quote(message) :].lstrip()}"
 
 
-def _length_of_quote(said: str) -> int:
+def _length_of_quote(message: str) -> int:
     """Characters of the value at the beginning, where there is one: whole, or cut off."""
     try:
-        return json.JSONDecoder().raw_decode(said[:_LONGEST_QUOTE])[1]
+        return json.JSONDecoder().raw_decode(message[:_LONGEST_QUOTE])[1]
     except ValueError:
-        cut = said.startswith('"') or said[_LONGEST_QUOTE - 1 : _LONGEST_QUOTE] == "…"
+        cut = message.startswith('"') or message[_LONGEST_QUOTE - 1 : _LONGEST_QUOTE] == "…"
         return _LONGEST_QUOTE if cut else 0
 
 
@@ -70,7 +70,7 @@ def _tell(details: ErrorDetails, error: ValidationError, body: bytes) -> Iterato
         case "union_tag_invalid" | "union_tag_not_found":
             yield _unknown_channel(details["input"])
         case "broken_rules":
-            yield from (f"{field}: {said}" for field, said in details["ctx"]["problems"])
+            yield from (f"{field}: {message}" for field, message in details["ctx"]["problems"])
         case _ if not details["loc"]:
             yield f"{_WHOLE}: is not an object; write a JSON object, {{…}}"
         case _:
@@ -130,12 +130,12 @@ def _unknown_channel(notification: Any) -> str:
 def _about_a_field(details: ErrorDetails, error: ValidationError) -> str:
     model, location = _model_and_location(details["loc"], error.title)
     owner, field, private = _resolve(model, location)
-    say = _SAY.get(details["type"], _as_pydantic_says)
-    said = say(details, owner, field)
+    wording = _SAY.get(details["type"], _as_pydantic_says)
+    message = wording(details, owner, field)
     is_scalar = isinstance(details["input"], str | int | float) or details["input"] is None
     if is_scalar and not private and details["type"] not in _NOT_ABOUT_A_VALUE:
-        said = f"{_quoted(details['input'])} {said}"
-    return f"{_path(location)}: {said}"
+        message = f"{_quoted(details['input'])} {message}"
+    return f"{_path(location)}: {message}"
 
 
 def _model_and_location(loc: Location, title: str) -> tuple[type[BaseModel], Location]:
@@ -287,9 +287,9 @@ def _our_own_words(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | No
 
 
 def _as_pydantic_says(details: ErrorDetails, _: type[BaseModel], field: FieldInfo | None) -> str:
-    said = details["msg"].replace("Input should be", "must be")
+    message = details["msg"].replace("Input should be", "must be")
     like = _like(field)
-    return f"{said}; write it like {like}" if like else said
+    return f"{message}; write it like {like}" if like else message
 
 
 _SAY: Mapping[str, Sayer] = MappingProxyType(

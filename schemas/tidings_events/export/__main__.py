@@ -23,8 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.check:
         return _say("".join(f"wrote {path}\n" for path in write(options.directory)), 0)
     stale = differing(options.directory)
-    told = "".join(f"{options.directory / path} is not current\n" for path in stale)
-    return _say(f"{told}run `make schemas` and commit the result" if stale else "", bool(stale))
+    report = "".join(f"{options.directory / path} is not current\n" for path in stale)
+    return _say(f"{report}run `make schemas` and commit the result" if stale else "", bool(stale))
 
 
 def _beside_the_source() -> Path:

@@ -82,9 +82,9 @@ def _validated(value: str) -> "ValidatedEmail":
         # Special-use domains (.test, .local) are somebody's own mail server's business.
         return validate_email(value, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError as error:
-        said = str(error).rstrip(".")
+        reason = str(error).rstrip(".")
         raise ValueError(
-            f"is not an email address ({said}); write only the address, e.g. anna@example.org"
+            f"is not an email address ({reason}); write only the address, e.g. anna@example.org"
         ) from None
 
 

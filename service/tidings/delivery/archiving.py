@@ -131,11 +131,11 @@ def _undenied(dead_letter: DeadLetter, doubt: str) -> DeadLetter:
     reason = final_reason(dead_letter.reason, perhaps_sent=bool(doubt))
     if not doubt or reason is Reason.COPIES_REFUSED:
         return dead_letter
-    said = f"{doubt}; {dead_letter.failure.message}"
+    message = f"{doubt}; {dead_letter.failure.message}"
     return replace(
         dead_letter,
         reason=reason,
-        failure=replace(dead_letter.failure, kind=OUTCOME_UNKNOWN, message=said),
+        failure=replace(dead_letter.failure, kind=OUTCOME_UNKNOWN, message=message),
     )
 
 

@@ -46,7 +46,7 @@ class Arrival(NamedTuple):
 
 
 def arrival(
-    said: datetime | None, id: UUID | None, read_at: datetime, not_before: datetime | None = None
+    published_at: datetime | None, id: UUID | None, read_at: datetime, not_before: datetime | None = None
 ) -> Arrival:
     """Since when a notification waits.
 
@@ -60,28 +60,28 @@ def arrival(
     minted = made_at(id) if id is not None else None
     if minted is not None and not AHEAD <= read_at - minted <= longest:
         minted = None
-    believed = said is not None and AHEAD <= read_at - said <= longest
-    if said is not None and believed and (minted is None or not _contradict(said, minted)):
-        return Arrival(min(_exact(said, minted, not_before), read_at), TimeSource.PRODUCER)
+    believed = published_at is not None and AHEAD <= read_at - published_at <= longest
+    if published_at is not None and believed and (minted is None or not _contradict(published_at, minted)):
+        return Arrival(min(_exact(published_at, minted, not_before), read_at), TimeSource.PRODUCER)
     if minted is not None:
         return Arrival(min(minted, read_at), TimeSource.ID)
     return Arrival(read_at, TimeSource.READ)
 
 
-def _contradict(said: datetime, minted: datetime) -> bool:
+def _contradict(published_at: datetime, minted: datetime) -> bool:
     """Whether a message can't have been published then, if its notification was made then."""
-    later = said - minted
+    later = published_at - minted
     if later < -TOLERANCE:
         return True
     beyond = (later + TOLERANCE) % HALF_HOUR
     return HALF_HOUR - TOLERANCE <= later <= FARTHEST + TOLERANCE and beyond <= 2 * TOLERANCE
 
 
-def _exact(said: datetime, minted: datetime | None, not_before: datetime | None) -> datetime:
+def _exact(published_at: datetime, minted: datetime | None, not_before: datetime | None) -> datetime:
     """AMQP's timestamps count whole seconds: within that second the id knows better, where it was made in it, or
     else its lane, where that was empty in it or since."""
-    if said.microsecond:
-        return said
-    if minted is not None and NOTHING <= minted - said < SECOND:
+    if published_at.microsecond:
+        return published_at
+    if minted is not None and NOTHING <= minted - published_at < SECOND:
         return minted
-    return said if not_before is None else max(said, min(not_before, said + SECOND))
+    return published_at if not_before is None else max(published_at, min(not_before, published_at + SECOND))

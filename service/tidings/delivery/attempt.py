@@ -51,8 +51,8 @@ class Message:
         """When it was published, as it says itself, to the millisecond where it does."""
         if (exact := in_milliseconds(self.headers.get(MILLISECONDS))) is not None:
             return exact
-        said = self.timestamp
-        return None if said is None or said.tzinfo is None else said
+        timestamp = self.timestamp
+        return None if timestamp is None or timestamp.tzinfo is None else timestamp
 
     @property
     def ours(self) -> bool:
@@ -189,9 +189,9 @@ def _impossible_times(notification: Notification, message: Message) -> Iterator[
     Of one whose id tells when it was made, the contract knows which are too far ahead; of any other only its
     message can tell. Where nobody can, they may be right: it is our clock that may be years behind.
     """
-    said = message.published_at
-    if said is not None and made_at(notification.id) is None:
-        written = max(said, datetime.now(UTC)) + CLOCK_SKEW
+    published_at = message.published_at
+    if published_at is not None and made_at(notification.id) is None:
+        written = max(published_at, datetime.now(UTC)) + CLOCK_SKEW
         yield from (f"{field}: {what}" for field, what in too_far_ahead(notification, written))
     for name in ("scheduled_at", "expires_at"):
         moment: datetime | None = getattr(notification, name)
@@ -244,8 +244,8 @@ def _count(headers: Mapping[str, object], name: str, *, lowest: int) -> int:
 
 def _source(headers: Mapping[str, object]) -> TimeSource | None:
     """Who says the time of the first read that a message carries along."""
-    said = headers.get(Headers.TIME_SOURCE)
-    return TimeSource(said) if isinstance(said, str) and said in _TIME_SOURCES else None
+    source = headers.get(Headers.TIME_SOURCE)
+    return TimeSource(source) if isinstance(source, str) and source in _TIME_SOURCES else None
 
 
 def _moment(headers: Mapping[str, object], name: str) -> datetime | None:

@@ -90,7 +90,7 @@ def having(column: str, place: int) -> str:
 
 def several(part: IdPrefix, what: str, found: Sequence[object]) -> str:
     """Why digits that several ids have are refused."""
-    shown = ", ".join(str(one) for one in found[:MOST_CANDIDATES])
+    shown = ", ".join(str(match) for match in found[:MOST_CANDIDATES])
     more = " and more" if len(found) > MOST_CANDIDATES else ""
     return (
         f"{part.text} means several {what}: {shown}{more}; give more digits, or the last group "

@@ -93,18 +93,18 @@ def merged(
     earlier: Iterable[RecipientResult], now: Iterable[RecipientResult]
 ) -> list[RecipientResult]:
     """The last word on each."""
-    return list({one.address: one for one in (*earlier, *now)}.values())
+    return list({result.address: result for result in (*earlier, *now)}.values())
 
 
 def has_it(notification: Notification, results: Iterable[RecipientResult]) -> bool:
     """Whether whom the notification is for has the mail already."""
     recipient = notification.recipient
-    return any(one.address == recipient and one.state is RecipientState.SENT for one in results)
+    return any(result.address == recipient and result.state is RecipientState.SENT for result in results)
 
 
 def told(notification: Notification, missed: Sequence[RecipientResult]) -> str:
     """`sent; 2 of 3 copies refused: …`."""
-    states = {one.state for one in missed}
+    states = {result.state for result in missed}
     what = _WORDS[states.pop()] if len(states) == 1 else "not sent"
     copies = len(roles(notification)) - 1
     return f"sent; {len(missed)} of {copies} copies {what}: {missed[0].message}"

@@ -162,30 +162,30 @@ class DeliveryPolicy:
             earlier: What earlier attempts settled of each recipient.
             perhaps_sent: Whether an earlier attempt of this epoch may have been delivered.
         """
-        results = [self._final_result(one, perhaps_sent=perhaps_sent) for one in sent.recipients]
+        results = [self._final_result(result, perhaps_sent=perhaps_sent) for result in sent.recipients]
         everybody = merged(earlier, results)
-        waiting = [one for one in everybody if not one.settled]
+        waiting = [result for result in everybody if not result.settled]
         if waiting:
             again = self._again(attempt, _missed(sent, attempt, results, waiting), None, now)
             if isinstance(again, RetryLater):
                 return again
             given_up = [
-                replace(one, state=_end(RecipientState.GIVEN_UP, one.kind, perhaps_sent))
-                for one in waiting
+                replace(result, state=_end(RecipientState.GIVEN_UP, result.kind, perhaps_sent))
+                for result in waiting
             ]
             results, everybody = merged(results, given_up), merged(everybody, given_up)
-        if missed := [one for one in everybody if one.state in MISSED]:
+        if missed := [result for result in everybody if result.state in MISSED]:
             failure = _missed(sent, attempt, results, missed)
             return Undeliverable(Reason.COPIES_REFUSED, failure)
         return replace(sent, recipients=tuple(results))
 
-    def _final_result(self, one: RecipientResult, *, perhaps_sent: bool) -> RecipientResult:
+    def _final_result(self, result: RecipientResult, *, perhaps_sent: bool) -> RecipientResult:
         """A result that does not deny what may have been, nor asks again where that may not be done unasked."""
-        lost = not one.settled and one.kind == OUTCOME_UNKNOWN
-        refused = one.state is RecipientState.REFUSED
+        lost = not result.settled and result.kind == OUTCOME_UNKNOWN
+        refused = result.state is RecipientState.REFUSED
         if (refused and perhaps_sent) or (lost and self.guarantee is Guarantee.AT_MOST_ONCE):
-            return replace(one, state=RecipientState.UNKNOWN)
-        return one
+            return replace(result, state=RecipientState.UNKNOWN)
+        return result
 
     def _not_its_fault(
         self, error: Exception, attempt: Attempt, failure: Failure, now: datetime
@@ -255,16 +255,16 @@ def recipient_spared(
             state = _end(state, failure.kind, perhaps_sent)
             results = [
                 replace(
-                    one,
+                    result,
                     state=state,
                     kind=failure.kind,
                     code=failure.code,
                     message=failure.message,
                 )
-                for one in earlier
-                if not one.settled
+                for result in earlier
+                if not result.settled
             ]
-            missed = [one for one in merged(earlier, results) if one.state in MISSED]
+            missed = [result for result in merged(earlier, results) if result.state in MISSED]
             sent = Sent(
                 failure.provider, failure.reference, failure.code, failure.provider_attempts
             )

@@ -35,5 +35,5 @@ def final_outcome(outcome: Outcome, *, perhaps_sent: bool) -> Outcome:
 
 
 def _said(reason: Reason, failure: Failure) -> Failure:
-    said = f"{reason} after an attempt that may have been delivered: {failure.message}"
-    return replace(failure, message=said)
+    message = f"{reason} after an attempt that may have been delivered: {failure.message}"
+    return replace(failure, message=message)

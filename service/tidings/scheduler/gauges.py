@@ -34,6 +34,6 @@ async def count_for_ever(ledger: PostgresLedger, metrics: Metrics) -> None:
             metrics.waiting(found.scheduled, found.overdue)
             metrics.partitions_end(left)
             metrics.open_dead_letters(
-                {place: (one.count, one.oldest) for place, one in found.open.items()}
+                {place: (counted.count, counted.oldest) for place, counted in found.open.items()}
             )
         await asyncio.sleep(max(EVERY, SHARE * (perf_counter() - began)))

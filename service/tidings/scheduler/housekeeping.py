@@ -43,7 +43,7 @@ async def add_partitions(ledger: PostgresLedger) -> bool:
         log.warning("partitions can't be made: rows go to the default ones", error=str(error))
         return isinstance(error, ConfigurationError)  # soon again is no use: a person has to act
     if added:
-        log.info("partitions made", names=[one.name for one in added])
+        log.info("partitions made", names=[partition.name for partition in added])
     return True
 
 

@@ -95,7 +95,7 @@ class Recovery:
         connection = await self._connection.get()
         began = self._clock()
         found = await depths(connection, self._watched, self._timeout)
-        self._empty_at |= {one.queue: began for one in found if one.messages == 0}
+        self._empty_at |= {depth.queue: began for depth in found if depth.messages == 0}
         return found
 
     def _overdue(self, found: Sequence[Depth]) -> Iterator[tuple[str, float]]:
@@ -111,13 +111,13 @@ class Recovery:
                 yield depth.queue, max(self._after, min(waits))
 
     def _tell(self, requeued: Sequence[Stranded]) -> None:
-        for one in requeued:
-            self._metrics.requeued(one.channel)
+        for stranded in requeued:
+            self._metrics.requeued(stranded.channel)
         if requeued:
             log.warning(
                 "messages were gone: published again",
                 notifications=len(requeued),
-                channels=sorted({one.channel for one in requeued}),
+                channels=sorted({stranded.channel for stranded in requeued}),
                 first=str(requeued[0].id),
             )
             self._wake()

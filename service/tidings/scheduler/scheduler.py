@@ -76,7 +76,7 @@ class Scheduler:
     @property
     def ready(self) -> bool:
         """Whether what is due could be published now, and all chores go on."""
-        return self._connection.up and self._watching and all(one.well for one in self._chores)
+        return self._connection.up and self._watching and all(chore.well for chore in self._chores)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish what is due until `stop` is set."""
@@ -129,8 +129,8 @@ class Scheduler:
             async with keep_leased(self._ledger.outbox, taken):
                 confirmed = await publish_dispatches(self._publisher, taken, by=self._ledger.actor)
             await self._ledger.outbox.dispatched(confirmed)
-            for one in confirmed:
-                self._metrics.dispatched(one.late)
+            for dispatch in confirmed:
+                self._metrics.dispatched(dispatch.late)
             log.info("dispatched", due=len(taken), confirmed=len(confirmed), at=self._clock.now())
         return len(taken)
 

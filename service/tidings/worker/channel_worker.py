@@ -71,7 +71,7 @@ class ChannelWorker:
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
-        self._priorities = {lane_queue(Lane(flow.providers.name, one)): one for one in PRIORITIES}
+        self._priorities = {lane_queue(Lane(flow.providers.name, priority)): priority for priority in PRIORITIES}
         # What waits for its place when a worker dies may have been sent, for all that the next one can
         # know; and a rate would be spent when it is claimed.
         self._ahead = settings.guarantee is Guarantee.AT_LEAST_ONCE and settings.rate is None
@@ -189,7 +189,7 @@ class ChannelWorker:
         """Whether messages are better left in their lanes."""
         if self._paused or self._providers.all_closed:
             return self._paused
-        return all(one.circuit.phase in AT_REST for one in self._providers.all)
+        return all(provider.circuit.phase in AT_REST for provider in self._providers.all)
 
     def _regulate(self) -> None:
         """Take from the lanes what can be begun: everything, nothing, or one to try a provider with."""

@@ -158,8 +158,8 @@ class Flow:
 
     async def defer(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
         """Let a message wait a turn, or for as long as is said, no attempt spent. Raises like `Settler.defer`."""
-        said, id_ = delivery.message.published_at, read_search_fields(delivery.message.body).id
-        seen = arrival(said, id_, *self._times(delivery))
+        published_at, id_ = delivery.message.published_at, read_search_fields(delivery.message.body).id
+        seen = arrival(published_at, id_, *self._times(delivery))
         await self.settler.defer(delivery, paused.delay or self.queue_delays[0], seen, paused.since)
 
     def _times(self, delivery: Delivery) -> tuple[datetime, datetime | None]:
@@ -245,8 +245,8 @@ class Flow:
 
     async def _malformed(self, delivery: Delivery, error: MalformedNotification) -> None:
         self.metrics.malformed()
-        said = "; ".join(map(without_values, error.problems))
-        log.warning("malformed message", queue=delivery.queue, error=said)
+        problems = "; ".join(map(without_values, error.problems))
+        log.warning("malformed message", queue=delivery.queue, error=problems)
         await self.settler.dead_letter_unread(delivery, error)
 
     async def send(
@@ -260,7 +260,7 @@ class Flow:
         attempt, policy = with_large_content(work.attempt), work.policy
         started_at, clock = self.clock.now(), perf_counter()
         content = self._content(attempt, claim, policy, started_at)
-        asked = isinstance(content, Content)
+        called = isinstance(content, Content)
         outcome = (
             await self._ask(attempt, content, policy, claim, release_slot)
             if isinstance(content, Content)
@@ -270,7 +270,7 @@ class Flow:
             outcome = recipient_spared(
                 outcome, attempt, claim.recipients, perhaps_sent=claim.possible_duplicate
             )
-        return SendResult(outcome, started_at, perf_counter() - clock, asked)
+        return SendResult(outcome, started_at, perf_counter() - clock, called)
 
     def _content(
         self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy, now: datetime

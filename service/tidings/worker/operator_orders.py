@@ -92,7 +92,7 @@ class OrderWatcher:
         self, worker: ChannelWorker, provider: Provider, orders: Sequence[Order]
     ) -> None:
         key = (worker.providers.name, provider.name)
-        order = next((one for one in orders if (one.channel, one.provider) == key), None)
+        order = next((order for order in orders if (order.channel, order.provider) == key), None)
         if order is None or self._obeyed.get(key) == order.id:
             return
         self._obeyed[key] = order.id
@@ -104,7 +104,7 @@ class OrderWatcher:
     async def _tell(self) -> None:
         """Say what changed, and now and then that it is still so."""
         found = list(self._found())
-        phases = {(one.channel, one.provider): one.phase for one in found}
+        phases = {(report.channel, report.provider): report.phase for report in found}
         again = found and self._clock.seconds() - self._said_at > REPEAT
         if (phases != self._said or again) and await self._try(
             self._ledger.controls.say(self._ledger.actor, found)
@@ -115,14 +115,14 @@ class OrderWatcher:
         now = self._clock.now()
         for worker in self._workers:
             channel = worker.providers.name
-            for one in worker.providers.all:
-                key, phase = (channel, one.name), one.circuit.phase
+            for provider in worker.providers.all:
+                key, phase = (channel, provider.name), provider.circuit.phase
                 if phase is Phase.CLOSED:
                     self._since.pop(key, None)
                     continue
-                since, wait = self._since.setdefault(key, now), one.circuit.wait()
+                since, wait = self._since.setdefault(key, now), provider.circuit.wait()
                 yield CircuitReport(
-                    channel, one.name, phase, one.last_error, since, None if isinf(wait) else wait
+                    channel, provider.name, phase, provider.last_error, since, None if isinf(wait) else wait
                 )
 
     async def _try(self, work: Coroutine[Any, Any, None]) -> bool:

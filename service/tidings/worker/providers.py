@@ -109,21 +109,21 @@ class Providers:
     @property
     def short_of_resources(self) -> bool:
         """Whether somebody could not be asked lately, for want of something of our own."""
-        return any(monotonic() - one.short_at < LATELY for one in self.all)
+        return any(monotonic() - provider.short_at < LATELY for provider in self.all)
 
     @property
     def slots(self) -> int:
         """How many sends may begin now."""
-        return max(one.circuit.slots for one in self.all)
+        return max(provider.circuit.slots for provider in self.all)
 
     @property
     def under_way(self) -> int:
         """Sends that have begun and not ended."""
-        return sum(one.circuit.under_way for one in self.all)
+        return sum(provider.circuit.under_way for provider in self.all)
 
     def wait(self) -> float:
         """Seconds until a send may begin; `inf` where another has to end first."""
-        return min(one.circuit.wait() for one in self.all)
+        return min(provider.circuit.wait() for provider in self.all)
 
     async def send(self, request: SendRequest) -> Sent:
         """Deliver, once: the first provider that may be asked, and where nothing was sent, the next.
@@ -180,8 +180,8 @@ class Providers:
         self, errors: Sequence[DeliveryError], provider_attempts: Sequence[ProviderAttempt]
     ) -> DeliveryError:
         """What came of it: what ended it; else the first that was news; else that nobody can be asked."""
-        ended = [one for one in errors if not isinstance(one, NOTHING_SENT)]
-        news = [one for one in errors if not isinstance(one, OutOfService)]
+        ended = [error for error in errors if not isinstance(error, NOTHING_SENT)]
+        news = [error for error in errors if not isinstance(error, OutOfService)]
         error = next(iter((*ended, *news, *errors)), None) or OutOfService(self._resting())
         if len(self.all) > 1:
             error.provider_attempts = tuple(provider_attempts)
@@ -189,13 +189,13 @@ class Providers:
 
     async def check(self) -> Sequence[Finding]:
         """Try every provider without sending anything."""
-        found = [labelled(one.name, self.name, await one.channel.check()) for one in self.all]
+        found = [labelled(provider.name, self.name, await provider.channel.check()) for provider in self.all]
         return [finding for findings in found for finding in findings]
 
     async def close(self) -> None:
         """Give back connections."""
-        for one in self.all:
-            await one.channel.close()
+        for provider in self.all:
+            await provider.channel.close()
 
     def _enter(self, provider: Provider) -> int:
         before = provider.circuit.phase
@@ -276,41 +276,41 @@ class Providers:
 
     def _notice(self, provider: Provider, before: Phase) -> None:
         if provider.circuit.phase is not before:
-            self.all_closed = all(one.circuit.phase is Phase.CLOSED for one in self.all)
+            self.all_closed = all(provider.circuit.phase is Phase.CLOSED for provider in self.all)
             self._tell(provider, before)
 
     def _resting(self) -> str:
-        said = (
-            f"{one.name} ({one.last_error})" if one.last_error else one.name for one in self.all
+        providers = (
+            f"{provider.name} ({provider.last_error})" if provider.last_error else provider.name for provider in self.all
         )
-        return f"no provider may be asked just now: {', '.join(said)}"
+        return f"no provider may be asked just now: {', '.join(providers)}"
 
 
 def log_change(channel: str, provider: Provider, before: Phase) -> None:
     """Tell of what an operator wants to know, and of each probe only to who debugs."""
     circuit = provider.circuit
-    told = log.bind(channel=channel, provider=provider.name)
+    bound_log = log.bind(channel=channel, provider=provider.name)
     match circuit.phase:
         case Phase.OPEN if before is Phase.PROBING:
-            told.info(
+            bound_log.info(
                 "provider still down",
                 error=provider.last_error,
                 next_probe_in=round(circuit.wait(), 1),
             )
         case Phase.OPEN:
-            told.error(
+            bound_log.error(
                 "provider down: no attempts are spent on it",
                 error=provider.last_error,
                 next_probe_in=round(circuit.wait(), 1),
             )
         case Phase.DISABLED:
-            told.warning("provider not asked, by an operator's order", reason=provider.last_error)
+            bound_log.warning("provider not asked, by an operator's order", reason=provider.last_error)
         case Phase.PROBING:
-            told.debug("provider is tried with one notification")
+            bound_log.debug("provider is tried with one notification")
         case Phase.RAMPING:
-            told.warning("provider answers again: more is sent step by step")
+            bound_log.warning("provider answers again: more is sent step by step")
         case Phase.CLOSED:
-            told.warning("provider back to normal", before=before.value)
+            bound_log.warning("provider back to normal", before=before.value)
 
 
 def _failed(circuit: Circuit, era: int, error: DeliveryError, *, doubtful: bool) -> bool:

@@ -143,10 +143,10 @@ class SendSlot:
         Raises:
             NoSlot: It may not any more.
         """
-        asked = self._clock()
-        await self._slots.take(asked - self._since)
+        began = self._clock()
+        await self._slots.take(began - self._since)
         self._taken, self._since = True, self._clock()
-        return self._since - asked
+        return self._since - began
 
     def release_slot(self) -> None:
         """Somebody else's slot now, though this message goes on being sent; again does nothing."""

@@ -156,5 +156,5 @@ def _carried(message: Message) -> dict[str, str | int]:
 
 
 def _told(seen: datetime, source: TimeSource | None) -> dict[str, str | int]:
-    told: dict[str, str | int] = {Headers.FIRST_SEEN: seen.isoformat(timespec="milliseconds")}
-    return told if source is None else {**told, Headers.TIME_SOURCE: source.value}
+    headers: dict[str, str | int] = {Headers.FIRST_SEEN: seen.isoformat(timespec="milliseconds")}
+    return headers if source is None else {**headers, Headers.TIME_SOURCE: source.value}

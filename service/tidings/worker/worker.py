@@ -141,8 +141,8 @@ class Worker:
             await stack.enter_async_context(self._consuming)
             self._chores = [
                 *(
-                    Chore("look for what waits too long", one.sweep_for_ever)
-                    for one in self._workers
+                    Chore("look for what waits too long", worker.sweep_for_ever)
+                    for worker in self._workers
                 ),
                 Chore("ask for operators' orders", self._watch.watch_for_ever),
             ]
@@ -170,9 +170,9 @@ def _providers(
         [
             Provider(
                 name,
-                parts.channel(one),
-                Circuit(settings.provider(one.name, name).circuit, surroundings.clock.seconds),
+                parts.channel(channel),
+                Circuit(settings.provider(channel.name, name).circuit, surroundings.clock.seconds),
             )
-            for name, one in channels.items()
+            for name, channel in channels.items()
         ]
     )
