@@ -36,7 +36,7 @@ def describe(error: ValidationError, body: bytes = b"") -> tuple[str, ...]:
     in at most 80 characters, and people's own words never.
     """
     first = error.errors(include_url=False)[:_MOST_PROBLEMS]
-    problems = [problem for details in first for problem in _tell(details, error, body)]
+    problems = [problem for details in first for problem in _problems_of(details, error, body)]
     rest = error.error_count() - len(first)
     if rest:
         problems.append(f"{_WHOLE}: has {rest} more problems; mend these first")
@@ -63,7 +63,7 @@ def _length_of_quote(message: str) -> int:
         return _LONGEST_QUOTE if cut else 0
 
 
-def _tell(details: ErrorDetails, error: ValidationError, body: bytes) -> Iterator[str]:
+def _problems_of(details: ErrorDetails, error: ValidationError, body: bytes) -> Iterator[str]:
     match details["type"]:
         case "json_invalid":
             yield not_json(details["ctx"]["error"], body)
@@ -130,7 +130,7 @@ def _unknown_channel(notification: Any) -> str:
 def _about_a_field(details: ErrorDetails, error: ValidationError) -> str:
     model, location = _model_and_location(details["loc"], error.title)
     owner, field, private = _resolve(model, location)
-    wording = _SAY.get(details["type"], _as_pydantic_says)
+    wording = _WORDINGS.get(details["type"], _pydantic_message)
     message = wording(details, owner, field)
     is_scalar = isinstance(details["input"], str | int | float) or details["input"] is None
     if is_scalar and not private and details["type"] not in _NOT_ABOUT_A_VALUE:
@@ -223,7 +223,7 @@ def _examples(field: FieldInfo) -> list[Any] | None:
     return next((examples for examples in nested if examples), None)
 
 
-Sayer = Callable[[ErrorDetails, type[BaseModel], FieldInfo | None], str]
+Wording = Callable[[ErrorDetails, type[BaseModel], FieldInfo | None], str]
 
 
 def _missing(_: ErrorDetails, __: type[BaseModel], field: FieldInfo | None) -> str:
@@ -255,16 +255,16 @@ def _length(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> 
     return f"is {length:,} {unit}; at most {limits['max_length']:,} are allowed"
 
 
-def _must_be(kind: str) -> Sayer:
+def _must_be(kind: str) -> Wording:
     return lambda _, __, ___: f"must be {kind}"
 
 
-def _is_no(kind: str) -> Sayer:
-    def say(_: ErrorDetails, __: type[BaseModel], field: FieldInfo | None) -> str:
+def _is_no(kind: str) -> Wording:
+    def write(_: ErrorDetails, __: type[BaseModel], field: FieldInfo | None) -> str:
         like = _like(field)
         return f"is not {kind}; write it like {like}" if like else f"is not {kind}"
 
-    return say
+    return write
 
 
 def _no_such_time(details: ErrorDetails, _: type[BaseModel], field: FieldInfo | None) -> str:
@@ -282,17 +282,17 @@ def _half_a_pair(_: ErrorDetails, __: type[BaseModel], ___: FieldInfo | None) ->
     return HALF_A_PAIR
 
 
-def _our_own_words(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
+def _own_message(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
     return str(details["ctx"]["error"])
 
 
-def _as_pydantic_says(details: ErrorDetails, _: type[BaseModel], field: FieldInfo | None) -> str:
+def _pydantic_message(details: ErrorDetails, _: type[BaseModel], field: FieldInfo | None) -> str:
     message = details["msg"].replace("Input should be", "must be")
     like = _like(field)
     return f"{message}; write it like {like}" if like else message
 
 
-_SAY: Mapping[str, Sayer] = MappingProxyType(
+_WORDINGS: Mapping[str, Wording] = MappingProxyType(
     {
         "missing": _missing,
         "extra_forbidden": _unknown,
@@ -318,6 +318,6 @@ _SAY: Mapping[str, Sayer] = MappingProxyType(
         "model_type": _must_be("an object, {…}"),
         "model_attributes_type": _must_be("an object, {…}"),
         "tuple_type": _must_be("a list, […]"),
-        "value_error": _our_own_words,
+        "value_error": _own_message,
     }
 )

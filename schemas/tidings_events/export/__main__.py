@@ -19,19 +19,19 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if not options.directory.is_dir():
-        return _say(f"there is no directory {options.directory}; name one with --directory", 2)
+        return _finish(f"there is no directory {options.directory}; name one with --directory", 2)
     if not options.check:
-        return _say("".join(f"wrote {path}\n" for path in write(options.directory)), 0)
+        return _finish("".join(f"wrote {path}\n" for path in write(options.directory)), 0)
     stale = differing(options.directory)
     report = "".join(f"{options.directory / path} is not current\n" for path in stale)
-    return _say(f"{report}run `make schemas` and commit the result" if stale else "", bool(stale))
+    return _finish(f"{report}run `make schemas` and commit the result" if stale else "", bool(stale))
 
 
 def _beside_the_source() -> Path:
     return Path(tidings_events.__file__).parents[1] / "published"
 
 
-def _say(text: str, status: int) -> int:
+def _finish(text: str, status: int) -> int:
     if text:
         stream = sys.stderr if status else sys.stdout
         stream.write(f"{text.rstrip()}\n")

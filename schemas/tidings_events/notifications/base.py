@@ -278,7 +278,7 @@ def too_far_ahead(notification: BaseNotification, written: datetime) -> Iterator
 def broken(problems: list[Problem]) -> PydanticCustomError:
     """The one error that carries what `broken_rules` found."""
     text = "; ".join(f"{field} {text}" for field, text in problems)
-    return PydanticCustomError("broken_rules", "{said}", {"said": text, "problems": problems})
+    return PydanticCustomError("broken_rules", "{text}", {"text": text, "problems": problems})
 
 
 def too_large(size: int) -> str:

@@ -138,7 +138,7 @@ class Archive:
                 "unexpected end: a dead letter is taken again",
                 exc_info=None if task.cancelled() else task.exception(),
             )
-            delivery.give_back()
+            delivery.requeue()
 
     async def _archive(self, delivery: Delivery) -> None:
         """See one dead letter into the ledger. What is given up stays in its queue and is delivered again."""

@@ -73,7 +73,7 @@ class BrokerDelivery:
             self._settle()
             self.settlement.ack(self.tag)
 
-    def give_back(self) -> None:
+    def requeue(self) -> None:
         """Something is wrong that no outcome covers: let it be delivered again.
 
         After as many times as the lane's delivery limit allows, it becomes a dead letter.
@@ -300,7 +300,7 @@ class Consumer:
                 self._receive(delivery)
             except Exception:  # it would end the connection, of which this is called
                 log.exception("unexpected error: message requeued", queue=queue)
-                delivery.give_back()
+                delivery.requeue()
 
         return take
 

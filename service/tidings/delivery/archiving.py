@@ -1,7 +1,7 @@
 """Decides what a dead letter means for its notification. Pure.
 
 Most notifications have ended by the time their dead letter arrives: the worker recorded it first. The rest
-were given up by RabbitMQ, and what the ledger knows of them says how far they had come.
+were given up by RabbitMQ, and the ledger says how far they had come.
 """
 
 from dataclasses import dataclass, replace
@@ -16,50 +16,50 @@ from tidings.delivery.states import FINISHED, State, may_become
 from tidings.delivery.unknown_outcome import final_reason
 
 REPLAYABLE: Final = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
-"""Ends that a replay begins anew without being forced."""
+"""Final states that a replay may send again without `--force`."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationStatus:
-    """How a notification stands in the ledger."""
+    """The state of a notification in the ledger."""
 
     state: State
     epoch: int
     attempt: int
-    """The attempt last claimed in this epoch."""
+    """The last attempt claimed in this epoch."""
     lease_until: datetime | None = None
     reason: Reason | None = None
     failure: Failure | None = None
     perhaps_sent: bool = False
     """Whether an attempt of this epoch may have been delivered."""
     reached: bool = False
-    """Whether its recipient has it, and it is only for copies."""
+    """Whether its recipient has it, and only copies are left to send."""
     content: bytes | None = None
-    """The SHA-256 of its body; None where that is not known."""
+    """The SHA-256 of its body; None if not known."""
 
     @property
     def replayable(self) -> bool:
-        """Whether it ended so that a replay begins it anew without being forced."""
+        """Whether a replay may send it again without `--force`."""
         lacks_copies = self.state is State.SENT and self.reason is Reason.COPIES_REFUSED
         return self.state in REPLAYABLE or lacks_copies
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Keep the dead letter."""
+    """Store the dead letter."""
 
     dead_letter: DeadLetter
-    """With what the ledger knows better."""
+    """Completed from the ledger."""
     state: DeadLetterState = DeadLetterState.OPEN
     note: str | None = None
     """Why it is closed from the start."""
     becomes: State | None = None
-    """The state that its notification has to take; None where that is settled."""
+    """The new state of its notification; None if that is final already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Somebody may be sending it at this moment: look again then."""
+    """A worker may be sending it now: decide again at `until`."""
 
     until: datetime
 
@@ -67,14 +67,14 @@ class Wait:
 def decide(
     dead_letter: DeadLetter, status: NotificationStatus | None, now: datetime
 ) -> Store | Wait:
-    """What to do with a dead letter.
+    """Decide what to do with a dead letter.
 
     Args:
         dead letter: As it arrived.
-        status: Its notification in the ledger; None where it has none.
+        status: Its notification in the ledger; None if there is none.
     """
     if status is None:
-        # A stray stays a dead letter alone: the good copy may be in its lane, or published yet.
+        # An untracked message stays a dead letter alone: a good copy may be in its lane, or come later.
         tracked = dead_letter.tracked and dead_letter.notification is not None
         return Store(dead_letter, becomes=dead_letter.reason.state if tracked else None)
     if not dead_letter.tracked or dead_letter.epoch > status.epoch:
@@ -104,29 +104,29 @@ def _unfinished(dead_letter: DeadLetter, status: NotificationStatus, now: dateti
             return Wait(status.lease_until)
         doubt = "its worker is gone and may have sent it"
     elif status.attempt == dead_letter.attempt and dead_letter.origin is Origin.WORKER:
-        # Its lease had run out: whoever took over recorded this attempt and holds a copy.
+        # Its lease had expired: the worker that took over recorded this attempt and has a copy.
         return _closed(
             dead_letter, f"is {status.state}: another worker made attempt {dead_letter.attempt}"
         )
     # A copy that still waits in a retry queue finds its notification ended and adds nothing.
     return _ended(
-        _of_copies(dead_letter) if status.reached else _undenied(dead_letter, doubt), status
+        _of_copies(dead_letter) if status.reached else _with_doubt(dead_letter, doubt), status
     )
 
 
 def _of_copies(dead_letter: DeadLetter) -> DeadLetter:
-    """Given up when only copies were left to send: its recipient has the mail."""
+    """Only copies were left to send: its recipient has the mail."""
     failure = replace(
         dead_letter.failure, message=f"sent; copies given up: {dead_letter.failure.message}"
     )
     return replace(dead_letter, reason=Reason.COPIES_REFUSED, failure=failure)
 
 
-def _undenied(dead_letter: DeadLetter, doubt: str) -> DeadLetter:
-    """Whatever the channel's guarantee, nobody may be told that it was not sent.
+def _with_doubt(dead_letter: DeadLetter, doubt: str) -> DeadLetter:
+    """A notification that may have been sent never ends as if it had not, whatever the channel's guarantee.
 
     Args:
-        doubt: Why it may have been; empty where it was not.
+        doubt: Why it may have been sent; empty if it was not.
     """
     reason = final_reason(dead_letter.reason, perhaps_sent=bool(doubt))
     if not doubt or reason is Reason.COPIES_REFUSED:
@@ -146,7 +146,7 @@ def _ended(dead_letter: DeadLetter, status: NotificationStatus) -> Store:
 
 
 def _as_recorded(dead_letter: DeadLetter, status: NotificationStatus) -> DeadLetter:
-    """RabbitMQ only knows that it gave a message up; the attempt that failed knows why."""
+    """RabbitMQ only says that it dead-lettered a message; the failed attempt says why."""
     if dead_letter.origin is Origin.WORKER or status.reason is None or status.failure is None:
         return dead_letter
     return replace(dead_letter, reason=status.reason, failure=status.failure)
@@ -159,7 +159,7 @@ def _closed(dead_letter: DeadLetter, what: str) -> Store:
 
 
 class ReplayRefusal(StrEnum):
-    """Why a dead letter is not replayed, as replays count it."""
+    """Why a dead letter is not replayed."""
 
     ALREADY_REPLAYED = "already_replayed"
     BEING_REPLAYED = "being_replayed"
@@ -169,14 +169,14 @@ class ReplayRefusal(StrEnum):
     UNDER_WAY = "under_way"
     """Its notification has not ended."""
     ENDED = "ended"
-    """Its notification ended so that it can't be sent again, e.g. cancelled."""
+    """Its notification is in a state from which it can't be sent again, e.g. cancelled."""
     SENT = "sent"
     NEWER_EPOCH = "newer_epoch"
     """Its notification was replayed since."""
     SAME_NOTIFICATION = "same_notification"
     """Another dead letter of it is replayed instead."""
     OTHER_CONTENT = "other_content"
-    """Its notification is stored with other content: the id was given twice."""
+    """Its notification is stored with other content: two notifications have the same id."""
     SAME_KEY = "same_key"
     """Another notification has its idempotency key."""
     NO_SUCH_DEAD_LETTER = "no_such_dead_letter"
@@ -184,7 +184,7 @@ class ReplayRefusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RefusedReplay:
-    """Why one dead letter is not replayed, in words too."""
+    """Why one dead letter is not replayed, as a code and as text."""
 
     refusal: ReplayRefusal
     why: str
@@ -193,7 +193,7 @@ class RefusedReplay:
 def refusal(
     status: NotificationStatus, dead_letter_epoch: int, *, force: bool
 ) -> RefusedReplay | None:
-    """Why a dead letter's notification can't be replayed; None where it can.
+    """Why a dead letter's notification can't be replayed; None if it can.
 
     Args:
         force: Whether the dead letter may have been replayed before, and the notification sent.

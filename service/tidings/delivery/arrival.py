@@ -1,9 +1,9 @@
-"""Decides since when a notification waits, where every clock but ours may be wrong. Pure.
+"""Decides since when a notification waits, although every clock but ours may be wrong. Pure.
 
-The producer's time counts where it can be true, or else that in the id (UUIDv7, RFC 9562), or else the moment
-of the first read. What can't be true: a time ahead of ours; one before the lane was last known to be empty,
-since whatever came later entered it later; and a publishing before the id was made, or apart from it by whole
-half hours, as where a client takes local time for UTC.
+The producer's time counts if it is plausible, or else the time in the id (UUIDv7, RFC 9562), or else the time
+of the first read. Implausible is: a time ahead of ours; one before the lane was last known to be empty, since all
+later messages entered it later; and a publication before the id was made, or apart from it by whole half hours,
+as when a client mistakes local time for UTC.
 """
 
 from datetime import datetime, timedelta
@@ -14,13 +14,13 @@ from uuid import UUID
 from tidings_events.moments import made_at
 
 LONGEST_WAIT: Final = timedelta(days=7)
-"""A message that says it waited longer has a clock that is wrong, or none."""
+"""A message that seems to have waited longer comes from a machine whose clock is wrong or unset."""
 TOLERANCE: Final = timedelta(seconds=5)
-"""By which clocks may differ, and AMQP's timestamps count whole seconds."""
+"""By how much clocks may differ; AMQP's timestamps count whole seconds."""
 AHEAD: Final = -TOLERANCE
-"""The shortest wait there is: of what comes from a clock that is ahead of ours."""
+"""The shortest plausible wait: negative, as a clock may be ahead of ours."""
 HALF_HOUR: Final = timedelta(minutes=30)
-"""Offsets from UTC differ by multiples of it, but for a handful of places."""
+"""Nearly all offsets from UTC are multiples of it."""
 FARTHEST: Final = timedelta(hours=14)
 """The greatest offset from UTC."""
 SECOND: Final = timedelta(seconds=1)
@@ -28,14 +28,14 @@ NOTHING: Final = timedelta(0)
 
 
 class TimeSource(StrEnum):
-    """Who says since when a notification waits."""
+    """Where the time comes from since which a notification waits."""
 
     PRODUCER = "producer"
-    """The message: its producer, or a broker that stamps what comes in."""
+    """The message: set by its producer, or by a broker that stamps incoming messages."""
     ID = "id"
     """The notification's id."""
     READ = "read"
-    """Nobody whose word can be true: it is when a worker first read it."""
+    """No plausible source: the time at which a worker first read it."""
 
 
 class Arrival(NamedTuple):
@@ -51,10 +51,10 @@ def arrival(
     """Since when a notification waits.
 
     Args:
-        said: When its message says that it was published.
-        id: The notification's own.
+        published_at: The time of publication that its message states.
+        id: The notification's.
         read_at: When it was taken from its lane.
-        not_before: When its lane was last known to be empty, where it has come straight from its producer.
+        not_before: When its lane was last known to be empty, if it came straight from its producer.
     """
     longest = LONGEST_WAIT if not_before is None else read_at - not_before + TOLERANCE
     minted = made_at(id) if id is not None else None
@@ -69,7 +69,7 @@ def arrival(
 
 
 def _contradict(published_at: datetime, minted: datetime) -> bool:
-    """Whether a message can't have been published then, if its notification was made then."""
+    """Whether the two times contradict each other."""
     later = published_at - minted
     if later < -TOLERANCE:
         return True
@@ -78,8 +78,8 @@ def _contradict(published_at: datetime, minted: datetime) -> bool:
 
 
 def _exact(published_at: datetime, minted: datetime | None, not_before: datetime | None) -> datetime:
-    """AMQP's timestamps count whole seconds: within that second the id knows better, where it was made in it, or
-    else its lane, where that was empty in it or since."""
+    """AMQP's timestamps count whole seconds: the id is more exact if it was made within that second, or else the
+    lane if it was empty within that second or later."""
     if published_at.microsecond:
         return published_at
     if minted is not None and NOTHING <= minted - published_at < SECOND:

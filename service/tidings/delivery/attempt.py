@@ -17,23 +17,23 @@ from tidings_events.routing import MILLISECONDS, TRACEPARENT, Headers
 
 _TIME_SOURCES: Final = frozenset(TimeSource)
 HIGHEST_COUNT: Final = 10_000
-"""No notification is tried or replayed more often: a larger number in a header is forged."""
+"""No notification is attempted or replayed more often: a larger number in a header is forged."""
 
 AS_IT_IS: Final = frozenset({"", "identity", "utf-8", "utf8"})
 """Content encodings that change nothing, in lower case: Spring's converters set `UTF-8` on all they publish."""
 JSON: Final = frozenset({"", "application/json"})
 COPIES: Final = "CC"
-"""RabbitMQ's sender-selected distribution: a header that leads copies to further queues. `BCC` does too, and is
-taken off before anybody receives them."""
+"""RabbitMQ's sender-selected distribution: a header that routes copies to further queues. `BCC` does so too, and
+is removed before delivery."""
 YEARS: Final = range(2000, 3000)
-"""Times in other years are mistakes, and the first and the last of the calendar can't be stored."""
+"""Times in other years are mistakes; the first and last years of the calendar can't be stored."""
 UNSET: Final = 1970
-"""The year of a clock that nobody has set: what it writes into our headers is a time too."""
+"""The year of a clock that was never set: valid in our headers."""
 
 
 @value(frozen=True, slots=True)
 class Message:
-    """What a broker handed over: bytes and what was written on the outside."""
+    """A message from RabbitMQ: body, headers and properties."""
 
     body: bytes
     routing_key: str
@@ -42,13 +42,13 @@ class Message:
     content_encoding: str | None = None
     message_id: str | None = None
     timestamp: datetime | None = None
-    """When its producer says that it was published."""
+    """The producer's time of publication."""
     further: Mapping[str, str] | None = None
-    """`app_id`, `user_id`, `correlation_id`, `type` and `expiration`, where it has any of these AMQP properties."""
+    """`app_id`, `user_id`, `correlation_id`, `type` and `expiration`, if it has any of these AMQP properties."""
 
     @property
     def published_at(self) -> datetime | None:
-        """When it was published, as it says itself, to the millisecond where it does."""
+        """When it was published, as the message states; to the millisecond if it states that."""
         if (exact := in_milliseconds(self.headers.get(MILLISECONDS))) is not None:
             return exact
         timestamp = self.timestamp
@@ -56,13 +56,13 @@ class Message:
 
     @property
     def ours(self) -> bool:
-        """Whether Tidings published it: a retry, a replay, what was due or had to wait; not a producer."""
+        """Whether Tidings published it (retry, replay, scheduled, deferred) and not a producer."""
         return Headers.EPOCH in self.headers
 
 
 @value(frozen=True, slots=True)
 class Lane:
-    """A channel and a priority: where a notification waits its turn."""
+    """A channel and a priority: new notifications wait in its queue."""
 
     channel: str
     priority: str
@@ -80,37 +80,37 @@ class Lane:
 
 @value(frozen=True, slots=True)
 class Attempt:
-    """One try at one notification: (id, epoch, number) names it for ever."""
+    """One attempt to deliver a notification, identified by (id, epoch, number)."""
 
     notification: Notification
     body: bytes
     """The notification as the producer wrote it."""
     lane: Lane
     epoch: int
-    """0 for the first life, one more with each replay."""
+    """0 at first, one more with each replay."""
     number: int
-    """1 for the first try of an epoch."""
+    """1 for the first attempt of an epoch."""
     first_seen: datetime
-    """Since when it waits: since it was published, as far as that is known, or else since it was first read."""
+    """Since when it waits: its publication, or its first read if that is not known."""
     traceparent: str | None = None
     """W3C trace context, carried through unchanged."""
     time_source: TimeSource | None = field(default=None, compare=False)
-    """Who says `first_seen`; None where an earlier version stored it."""
+    """Where `first_seen` comes from; None if an earlier version stored it."""
     producer: str | None = field(default=None, compare=False)
-    """Who published it first, as far as that is said."""
+    """Who published it first, if known."""
     deferred_since: datetime | None = field(default=None, compare=False)
-    """Since when nobody was asked for it, because of its receiver; None where that is not so."""
+    """Since when it is deferred because of its receiver; None if it is not."""
     message: Message | None = field(default=None, repr=False, compare=False)
-    """What it was read from; None where it comes out of the ledger."""
+    """Its message; None if it comes from the ledger."""
     id: UUID = field(init=False, repr=False, compare=False)
-    """The notification's id, at hand: a message's way asks for it a dozen times."""
+    """The notification's id, copied: each message needs it a dozen times."""
 
     def __post_init__(self) -> None:
         self.id = self.notification.id  # type: ignore[misc]  # as it is made
 
     @property
     def wanted_since(self) -> datetime:
-        """When it could first be sent: when it was first read, or when it was due."""
+        """When it could first be sent: at its arrival, or when it was due."""
         due = self.notification.scheduled_at
         return self.first_seen if due is None else max(self.first_seen, due)
 
@@ -125,10 +125,10 @@ def read(
     """Read a message.
 
     Args:
-        lane: That of the queue it was taken from. Its routing key may be another: what was moved by hand has
-            the queue's name, a copy that its producer asked for has the first one's.
+        lane: That of the queue it was taken from. The routing key may differ: a message moved by hand has
+            the queue's name, a copy requested by its producer the first queue's key.
         now: When it was taken from there.
-        not_before: When its lane was last known to be empty; None where that says nothing of this message.
+        not_before: When its lane was last known to be empty; None if that doesn't apply to this message.
 
     Raises:
         Misrouted: It is for another channel than its lane.
@@ -144,7 +144,7 @@ def read(
     return Attempt(
         notification=notification,
         body=message.body,
-        lane=_its_own(lane, message, notification),
+        lane=_checked_lane(lane, message, notification),
         epoch=_count(message.headers, Headers.EPOCH, lowest=0),
         number=_count(message.headers, Headers.ATTEMPT, lowest=1),
         first_seen=seen,
@@ -160,7 +160,7 @@ def _notification(message: Message) -> Notification:
     encoding = message.content_encoding
     if encoding is not None and encoding.strip().lower() not in AS_IT_IS:
         raise MalformedNotification(
-            f"content_encoding: {encoding[:40]!r} is how the body came; publish plain JSON in UTF-8, not compressed or "
+            f"content_encoding: {encoding[:40]!r} is not supported; publish plain JSON in UTF-8, not compressed or "
             "encoded otherwise, and leave content_encoding out"
         )
     try:
@@ -177,17 +177,17 @@ def _notification(message: Message) -> Notification:
 
 
 def _is_json(content_type: str) -> bool:
-    """Whether it says JSON in UTF-8: `Application/JSON; charset="utf-8"` does too (RFC 9110, section 8.3.1)."""
+    """Whether it means JSON in UTF-8, as `Application/JSON; charset="utf-8"` does too (RFC 9110, section 8.3.1)."""
     kind, _, parameters = content_type.lower().partition(";")
     charset = parameters.partition("charset=")[2].partition(";")[0].strip().strip('"')
     return kind.strip() in JSON and charset in AS_IT_IS
 
 
 def _impossible_times(notification: Notification, message: Message) -> Iterator[str]:
-    """Times that can't be meant, whatever our own clock says.
+    """Times that must be mistakes, whatever our own clock says.
 
-    Of one whose id tells when it was made, the contract knows which are too far ahead; of any other only its
-    message can tell. Where nobody can, they may be right: it is our clock that may be years behind.
+    If the id contains a time, the contract checks against it; if not, only the message's own time can be used.
+    Without either, the times are accepted: our clock may be years behind.
     """
     published_at = message.published_at
     if published_at is not None and made_at(notification.id) is None:
@@ -196,18 +196,18 @@ def _impossible_times(notification: Notification, message: Message) -> Iterator[
     for name in ("scheduled_at", "expires_at"):
         moment: datetime | None = getattr(notification, name)
         if moment is not None and moment.year not in YEARS:
-            yield f"{name}: {moment.isoformat()} is not a time of this millennium; mend the year"
+            yield f"{name}: {moment.isoformat()} is not a time of this millennium; correct the year"
 
 
-def _its_own(lane: Lane, message: Message, notification: Notification) -> Lane:
-    """The lane, which has to be of the notification's channel. Of priorities the queue's counts, not the body's:
-    whoever moves messages to another queue means it."""
+def _checked_lane(lane: Lane, message: Message, notification: Notification) -> Lane:
+    """The lane, which must be of the notification's channel. The priority is the queue's, not the body's:
+    an operator may have moved the message to another queue."""
     if lane.channel != notification.channel:
-        raise Misrouted(notification.channel, _how_it_strayed(lane, message, notification))
+        raise Misrouted(notification.channel, _misrouting(lane, message, notification))
     return lane
 
 
-def _how_it_strayed(lane: Lane, message: Message, notification: Notification) -> str:
+def _misrouting(lane: Lane, message: Message, notification: Notification) -> str:
     own = f"{notification.channel}.{notification.priority}"
     key = message.routing_key
     if (copies := message.headers.get(COPIES)) is not None:
@@ -243,7 +243,7 @@ def _count(headers: Mapping[str, object], name: str, *, lowest: int) -> int:
 
 
 def _source(headers: Mapping[str, object]) -> TimeSource | None:
-    """Who says the time of the first read that a message carries along."""
+    """Where the time of arrival in a message's header comes from."""
     source = headers.get(Headers.TIME_SOURCE)
     return TimeSource(source) if isinstance(source, str) and source in _TIME_SOURCES else None
 
@@ -265,7 +265,7 @@ def _moment(headers: Mapping[str, object], name: str) -> datetime | None:
 
 
 def _text(headers: Mapping[str, object], name: str) -> str | None:
-    """A header that is only carried along: anything unreasonable is dropped, not refused."""
+    """A header that is only passed on: an unreasonable value is dropped, not refused."""
     value = headers.get(name)
     if isinstance(value, bytes):
         value = value.decode("latin-1")

@@ -1,4 +1,4 @@
-"""Step four asks here first: may this provider be asked just now, or is it known to be down?
+"""Circuit breaker: may a provider be called now, or is it known to be down?
 
 closed ──too many failures──▶ open ──time is up──▶ probing ──success──▶ ramping ──▶ closed
                                ▲                      │                    │
@@ -18,49 +18,49 @@ UNLIMITED: Final = 1_000_000
 JITTER: Final = 0.25
 """Share of an interval by which it may be longer, so that workers don't probe in step."""
 LONGEST: Final = 60.0
-"""How many times its first length an interval between probes may grow to."""
+"""The longest interval between probes, as a multiple of the first."""
 
 
 DOUBTFUL: Final = 0.1
-"""Share of the first interval after which the next one is tried, where it may have been the notification's
-fault: no provider is left alone for long on the word of one recipient's mailbox."""
+"""Share of the first interval before the next probe, if the notification may be at fault: the problem of a single
+recipient does not block a provider for long."""
 
 
 class Phase(StrEnum):
-    """What a circuit lets through."""
+    """The state of a circuit."""
 
     CLOSED = "closed"
-    """Everybody."""
+    """All sends pass."""
     OPEN = "open"
-    """Nobody, until the next probe."""
+    """No send passes until the next probe."""
     PROBING = "probing"
-    """One is on its way; what comes of it decides."""
+    """One send is under way; its outcome decides."""
     RAMPING = "ramping"
-    """A few at a time, more with each that succeeds."""
+    """A few sends at once, more with each success."""
     DISABLED = "disabled"
-    """Nobody: an operator disabled the provider, and has to enable it."""
+    """No send passes: an operator disabled the provider, and has to enable it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitPolicy:
-    """What opens a circuit, and how it finds back."""
+    """When a circuit opens, and how it recovers."""
 
     failures: int = 10
-    """Failures in a row that open it; 0: only a misconfiguration does."""
+    """Consecutive failures that open it; 0: only a misconfiguration does."""
     share: float = 0.75
-    """Or so many of all sends within `window`…"""
+    """Or this share of all sends within `window`…"""
     window: float = 60.0
     """… in seconds …"""
     minimum: int = 20
-    """… where there were at least so many."""
+    """… if there were at least this many."""
     probe: float = 5.0
     """Seconds until the first probe."""
     slots: int = 50
-    """Sends at once at which it counts as recovered."""
+    """Concurrent sends at which it counts as recovered."""
 
 
 class RecentCounts:
-    """Counts successes and failures of about the last `length` seconds, in two halves."""
+    """Counts sends and failures of about the last `length` seconds, in two halves."""
 
     __slots__ = ("_before", "_ends", "_failed", "_half", "_now", "_sent")
 
@@ -69,13 +69,13 @@ class RecentCounts:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Reset all counts."""
         self._before = (0, 0)
         self._sent = self._failed = 0
         self._ends = -inf
 
     def count(self, now: float, *, failed: bool) -> None:
-        """One more."""
+        """Count one send."""
         if now >= self._ends:
             lately = now < self._ends + self._half
             self._before = (self._sent, self._failed) if lately else (0, 0)
@@ -86,21 +86,20 @@ class RecentCounts:
 
     @property
     def sent(self) -> int:
-        """Sends, whatever came of them."""
+        """All sends."""
         return self._before[0] + self._sent
 
     @property
     def failed(self) -> int:
-        """Those of them that failed."""
+        """Failed sends."""
         return self._before[1] + self._failed
 
 
 class Circuit:
-    """Whether one provider may be asked. Pure: it knows the time it is told, and nothing else.
+    """Decides whether one provider may be called. Pure, except for its clock and jitter.
 
-    Who wants to ask takes a slot (`enter`) and says afterwards what came of it (`succeeded`, `failed`
-    or `withdrew`), naming the era in which it entered: what began before the circuit opened says
-    nothing of how the provider is now.
+    A send takes a slot (`enter`) and reports its outcome (`succeeded`, `failed` or `withdrew`) with the era in
+    which it entered: a send that began before the circuit opened doesn't show how the provider is now.
 
     Args:
         clock: Seconds.
@@ -108,8 +107,8 @@ class Circuit:
     """
 
     __slots__ = (
-        "_allowed", "_clock", "_era", "_inside", "_jitter", "_openings", "_policy", "_recently",
-        "_row", "phase", "probe_at", "under_way",
+        "_allowed", "_clock", "_era", "_inside", "_jitter", "_times_opened", "_policy", "_recent",
+        "_consecutive", "phase", "probe_at", "under_way",
     )  # fmt: skip
 
     def __init__(
@@ -121,9 +120,9 @@ class Circuit:
         self._policy = policy
         self._clock = clock
         self._jitter = jitter
-        self._recently = RecentCounts(policy.window)
+        self._recent = RecentCounts(policy.window)
         self._era = 1
-        self._openings = self._row = self._inside = 0
+        self._times_opened = self._consecutive = self._inside = 0
         self._allowed = 1
         self.phase = Phase.CLOSED
         self.probe_at = inf
@@ -132,11 +131,11 @@ class Circuit:
 
     @property
     def healthy(self) -> bool:
-        """Whether the provider has answered since it was last given up, if it ever was."""
+        """Whether the provider has answered since the circuit last opened, if it ever did."""
         return self.phase in {Phase.CLOSED, Phase.RAMPING}
 
     def wait(self) -> float:
-        """Seconds until there may be a slot; `inf` where something else has to happen first."""
+        """Seconds until a slot may be free; `inf` if another event has to come first."""
         match self.phase:
             case Phase.CLOSED:
                 return 0.0
@@ -149,7 +148,7 @@ class Circuit:
 
     @property
     def slots(self) -> int:
-        """How many may enter now."""
+        """How many sends may begin now."""
         match self.phase:
             case Phase.CLOSED:
                 return UNLIMITED
@@ -161,7 +160,7 @@ class Circuit:
                 return max(0, self._allowed - self._inside)
 
     def enter(self) -> int:
-        """Take a slot: the era to name afterwards; 0 where there is no slot."""
+        """Take a slot; returns the era to report with, or 0 if no slot is free."""
         if self.phase is not Phase.CLOSED:
             if self.slots < 1:
                 return 0
@@ -172,18 +171,18 @@ class Circuit:
         return self._era
 
     def withdrew(self, era: int) -> None:
-        """Nothing came of it: nobody was asked, or nobody waited for the answer."""
+        """No outcome: the provider was not called, or its answer not awaited."""
         if self._leave(era) and self.phase is Phase.PROBING:
             self.phase, self.probe_at = Phase.OPEN, self._clock()
 
     def succeeded(self, era: int) -> None:
-        """The provider answered, be it with a refusal of this one notification."""
+        """The provider answered, even if it refused this notification."""
         if not self._leave(era):
             return
         match self.phase:
             case Phase.CLOSED:
-                self._row = 0
-                self._recently.count(self._clock(), failed=False)
+                self._consecutive = 0
+                self._recent.count(self._clock(), failed=False)
             case Phase.PROBING | Phase.RAMPING:
                 self._allowed += 1
                 self.phase = Phase.RAMPING
@@ -200,15 +199,15 @@ class Circuit:
         doubtful: bool = False,
         no_sooner_than: float = 0.0,
     ) -> bool:
-        """The provider could not be asked, did not answer, or said that it can't.
+        """The provider was unreachable, did not answer, or reported that it can't deliver.
 
         Args:
-            misconfigured: It refuses us: no use waiting for more of that, unless it took others lately.
-            doubtful: It may have been for what it was asked only: another is tried soon.
-            no_sooner_than: Seconds for which it wants to be left alone.
+            misconfigured: It refuses us: one failure opens the circuit, unless it accepted others recently.
+            doubtful: Only this notification may be affected: the next probe comes soon.
+            no_sooner_than: Seconds that the provider asks us to wait.
 
         Returns:
-            Whether this was news. Where it was known to be down, the notification is not to blame.
+            Whether this was news. If the provider was known to be down, the notification is not to blame.
         """
         if not (misconfigured or self._policy.failures):
             self.succeeded(era)
@@ -216,7 +215,7 @@ class Circuit:
         if not self._leave(era):
             return False
         news = self.healthy
-        if self._enough() or (misconfigured and self._sent_nothing_lately()):
+        if self._count_failure() or (misconfigured and self._all_failed_recently()):
             self._open(no_sooner_than, doubtful=doubtful)
         return news
 
@@ -226,11 +225,11 @@ class Circuit:
         self._begin(Phase.DISABLED)
 
     def reset(self) -> None:
-        """Close it, and forget what was."""
+        """Close it, and reset all counts."""
         self._close()
 
     def _leave(self, era: int) -> bool:
-        """Give the slot back; whether what came of it still says something."""
+        """Release the slot; returns whether the outcome still counts."""
         self.under_way -= 1
         if era != self._era:
             return False
@@ -238,24 +237,24 @@ class Circuit:
             self._inside -= 1
         return True
 
-    def _enough(self) -> bool:
-        """Count a failure: does it open the circuit?"""
+    def _count_failure(self) -> bool:
+        """Count a failure; returns whether it opens the circuit."""
         match self.phase:
             case Phase.CLOSED:
-                self._row += 1
-                self._recently.count(self._clock(), failed=True)
-                return self._row >= self._policy.failures or self._most_fail()
+                self._consecutive += 1
+                self._recent.count(self._clock(), failed=True)
+                return self._consecutive >= self._policy.failures or self._most_fail()
             case Phase.RAMPING:
                 self._allowed //= 2
                 return self._allowed < 1
             case Phase.PROBING | Phase.OPEN | Phase.DISABLED:
                 return self.phase is Phase.PROBING
 
-    def _sent_nothing_lately(self) -> bool:
-        return self.phase is Phase.CLOSED and self._recently.sent == self._recently.failed
+    def _all_failed_recently(self) -> bool:
+        return self.phase is Phase.CLOSED and self._recent.sent == self._recent.failed
 
     def _most_fail(self) -> bool:
-        sent, failed = self._recently.sent, self._recently.failed
+        sent, failed = self._recent.sent, self._recent.failed
         return sent >= self._policy.minimum and failed >= self._policy.share * sent
 
     def _open(self, no_sooner_than: float, *, doubtful: bool) -> None:
@@ -263,21 +262,21 @@ class Circuit:
         if doubtful:
             interval = first * DOUBTFUL
         else:
-            grown = first * min(2.0**self._openings, LONGEST)
+            grown = first * min(2.0**self._times_opened, LONGEST)
             interval = max(grown, min(no_sooner_than, first * LONGEST))
-            self._openings = min(self._openings + 1, 20)
+            self._times_opened = min(self._times_opened + 1, 20)
         self.probe_at = self._clock() + interval * (1.0 + JITTER * self._jitter())
         self._begin(Phase.OPEN)
 
     def _close(self) -> None:
-        self._openings = 0
+        self._times_opened = 0
         self.probe_at = inf
         self._begin(Phase.CLOSED)
 
     def _begin(self, phase: Phase) -> None:
-        """Another era, where what is under way shall say nothing any more."""
+        """Begin a phase, in a new era if outcomes of sends under way no longer count."""
         self._era += phase is not Phase.CLOSED
         self.phase = phase
-        self._row = self._inside = 0
+        self._consecutive = self._inside = 0
         self._allowed = 1
-        self._recently.forget()
+        self._recent.forget()

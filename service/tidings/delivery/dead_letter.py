@@ -1,4 +1,4 @@
-"""A dead letter: a message that was not delivered, and what is known of why.
+"""A dead letter: a message that was not delivered, with the reason.
 
 open ──replay──▶ replaying ──published──▶ replayed ──replay --force──▶ replaying
    │
@@ -21,22 +21,22 @@ from tidings_events import Notification, Priority
 
 
 class DeadLetterState(StrEnum):
-    """Where a dead letter is."""
+    """The state of a dead letter."""
 
     OPEN = "open"
-    """Waiting for a person to decide."""
+    """Waits for a decision."""
     REPLAYING = "replaying"
-    """On its way back to its lane: the ledger's outbox publishes it, whoever dies."""
+    """On its way back to its lane: in the ledger's outbox, which survives any crash."""
     REPLAYED = "replayed"
     """Back in its lane, in a new epoch."""
     DISCARDED = "discarded"
-    """Closed, with a reason."""
+    """Closed for good, with a note."""
     SUPERSEDED = "superseded"
     """Edited: another dead letter stands in its place."""
 
 
 OPEN: Final = (DeadLetterState.OPEN, DeadLetterState.REPLAYING)
-"""Not dealt with yet."""
+"""States in which it is not settled."""
 
 
 L = DeadLetterState
@@ -54,73 +54,73 @@ DEAD_LETTER_TRANSITIONS: Final = MappingProxyType(
 
 
 class Origin(StrEnum):
-    """How a message came to the dead letters."""
+    """How a message came to the dead-letter queue."""
 
     WORKER = "worker"
-    """A worker gave it up."""
+    """A worker published it there."""
     LANE = "lane"
-    """RabbitMQ took it from its lane."""
+    """RabbitMQ dead-lettered it from its lane."""
     NO_LANE = "no_lane"
-    """It is ours, and its lane is gone."""
+    """Tidings published it, and its lane is gone."""
     MOVED = "moved"
-    """It is ours, and somebody moved it here from a queue of ours."""
+    """Tidings published it, and it was moved here by hand from another queue."""
     ASTRAY = "astray"
-    """A producer sent or wrote it wrongly: a good copy of the same notification may be on its way."""
+    """A producer published it wrongly: a good copy of the same notification may be on its way."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message as it arrived on the dead queue. Everything in it can be stored as it is."""
+    """A message from the dead-letter queue, in a form that can be stored."""
 
     id: UUID
-    """The same each time this message arrives, wherever the message can be told from others."""
+    """The same each time this message arrives, if it can be distinguished from others."""
     reason: Reason
     failure: Failure
     body: bytes
     """As the producer wrote it."""
     notification: Notification | None
-    """What the body says; None where it can't be read."""
+    """The notification in the body; None if it can't be read."""
     lane: Lane | None
-    """Where it belongs, as far as its body or its routing key tell."""
+    """Its lane, from its body or its routing key; None if neither names one."""
     origin: Origin
     epoch: int
     attempt: int
-    """The attempt that the message was in, or would have been next; 1 for the first."""
+    """The attempt that failed, or that would have been next; 1 for the first."""
     first_seen: datetime
     dead_lettered_at: datetime
     exchange: str
     routing_key: str
     content_type: str | None
     headers: Mapping[str, Any]
-    """As received, made fit for JSON."""
+    """As received, converted to JSON types."""
     properties: Mapping[str, str] | None = field(default_factory=dict)
-    """AMQP properties as its producer set them; None where it is one of ours that doesn't say."""
+    """The producer's AMQP properties; None if Tidings published it without them."""
     unread: SearchFields = NO_SEARCH_FIELDS
-    """What can be told of a body that can't be read."""
+    """What a body that is no valid notification contains of these fields."""
 
     @property
     def search_fields(self) -> SearchFields:
-        """What it is found by."""
+        """The fields by which it can be found."""
         return self.unread if self.notification is None else SearchFields.of(self.notification)
 
     @property
     def notification_id(self) -> UUID | None:
-        """Whose dead letter it is, as far as its body tells."""
+        """The id of its notification; None if its body has none."""
         return self.unread.id if self.notification is None else self.notification.id
 
     @property
     def channel(self) -> str | None:
-        """The channel it was for, where that can be told."""
+        """Its channel; None if not known."""
         return self.lane.channel if self.lane else None
 
     @property
     def tracked(self) -> bool:
-        """Whether it stood for its notification, so that its end is the notification's end."""
+        """Whether it was its notification's own message, so that this ends the notification."""
         return self.origin is not Origin.ASTRAY
 
     @property
     def attempts(self) -> int:
-        """Attempts made in this epoch, as far as the message tells."""
+        """Attempts made in this epoch, according to the message."""
         return self.attempt if self.origin is Origin.WORKER else self.attempt - 1
 
 
@@ -130,9 +130,9 @@ def lane_of(
     channels: Collection[str],
     unread: SearchFields = NO_SEARCH_FIELDS,
 ) -> Lane | None:
-    """The lane in which a message belongs: its body says, and its routing key where the body doesn't.
+    """The lane of a message: from its body, or from its routing key if the body names none.
 
-    What was moved by hand has the name of a queue for its routing key.
+    A message moved by hand has the name of a queue as its routing key.
     """
     channel, _, rest = routing_key.removeprefix("tidings.").partition(".")
     priority = rest.partition(".")[0]

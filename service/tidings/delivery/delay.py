@@ -30,7 +30,7 @@ def seconds(text: str) -> float:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Delay:
-    """A whole number of seconds to wait in a retry queue; its name is the retry queue's."""
+    """A whole number of seconds to wait in a retry queue, which has the delay's name."""
 
     seconds: int
 

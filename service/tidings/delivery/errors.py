@@ -1,23 +1,23 @@
-"""What can go wrong with a notification, and what each error means for it.
+"""The errors of Tidings, and the effect of each on its notification.
 
 TidingsError
-├── MalformedNotification      can't be read: undeliverable at once, bytes kept
-│   └── Misrouted              can be read, and lies in another channel's lane
+├── MalformedNotification      can't be read: a dead letter at once, bytes intact
+│   └── Misrouted              can be read, and is in another channel's lane
 ├── DeliveryError              raised only by channels
-│   ├── Rejected               no use trying again: bad address, opted out, a 5xx reply
-│   ├── Unavailable            worth another try: timeout, connection, a 4xx reply
-│   │   ├── Throttled          worth another try, not before `retry_after`
-│   │   └── Deferred           worth another try; the provider is well, it is only this notification
+│   ├── Rejected               permanent: bad address, opted out, a 5xx reply
+│   ├── Unavailable            temporary: timeout, connection, a 4xx reply
+│   │   ├── Throttled          temporary: not before `retry_after`
+│   │   └── Deferred           temporary, for this notification only; the provider works
 │   ├── OutcomeUnknown         the reply was lost after the payload went out
-│   ├── Misconfigured          our fault, not the notification's: rest, spend no attempt
-│   └── OutOfService           the provider is known to be down: rest, spend no attempt
-│       └── Postponed          not asked: this receiver, or too many like it, keep others waiting
+│   ├── Misconfigured          our fault, not the notification's: opens the circuit, spends no attempt
+│   └── OutOfService           the provider is known to be down: spends no attempt
+│       └── Postponed          deferred without a request, so that a slow receiver does not delay others
 ├── BrokerUnavailable          leave unacked, back off
 ├── LedgerUnavailable          leave unacked, back off
-│   └── RowsMoving             this notification alone; others go on
+│   └── RowsMoving             this notification alone; others are not affected
 ├── ConfigurationError         a setting is wrong or missing
-├── InvalidRequest             a request to an operation has a value that can't be meant so
-└── Refused                    a request was understood and can't be done
+├── InvalidRequest             a request to an operation has an invalid value
+└── Refused                    a valid request can't be carried out
 """
 
 from enum import StrEnum
@@ -27,11 +27,11 @@ from tidings.delivery.provider_attempt import ProviderAttempt
 
 
 class TidingsError(Exception):
-    """Something Tidings could not do; the message says what, where, and what to do."""
+    """The base of all errors; the message says what happened, where, and what to do."""
 
 
 class MalformedNotification(TidingsError):
-    """A message that can't be read as a notification. Its bytes go to the dead letters intact."""
+    """A message that can't be read as a notification. It becomes a dead letter, bytes intact."""
 
     kind: ClassVar[str] = "malformed"
 
@@ -41,10 +41,10 @@ class MalformedNotification(TidingsError):
 
 
 class Misrouted(MalformedNotification):
-    """A message in the lane of a channel that it is not for: nothing for this lane's worker to claim.
+    """A message in the lane of another channel than its own; it is not claimed.
 
     Args:
-        channel: Whose it is.
+        channel: Its own.
     """
 
     kind = "misrouted"
@@ -58,12 +58,12 @@ class DeliveryError(TidingsError):
     """A channel could not deliver.
 
     `message` is recorded and shown to people, so it holds no personal data: neither the
-    recipient nor what was written to them.
+    recipient nor content.
 
     Args:
-        message: What the provider said or what happened, in one sentence.
-        provider: Who was asked, e.g. `smtp:mail.example.com` or `twilio`.
-        code: The provider's own code, e.g. `550 5.1.1` or `21211`; empty where there is none.
+        message: The provider's text or a description, in one sentence.
+        provider: The provider called, e.g. `smtp:mail.example.com` or `twilio`.
+        code: The provider's own code, e.g. `550 5.1.1` or `21211`; empty if there is none.
     """
 
     kind: ClassVar[str] = "delivery_error"
@@ -74,16 +74,16 @@ class DeliveryError(TidingsError):
         self.provider = provider
         self.code = code
         self.provider_attempts: tuple[ProviderAttempt, ...] = ()
-        """Whom else was asked, and this one; empty where there is only one provider."""
+        """All provider attempts, this one included; empty if the channel has only one provider."""
 
 
 class Suppression(StrEnum):
-    """Why a recipient should not be written to again through a channel."""
+    """Why nothing more should be sent to a recipient through a channel."""
 
     NO_SUCH_RECIPIENT = "no_such_recipient"
     """No mailbox, phone or account that could receive it is behind the address."""
     OPTED_OUT = "opted_out"
-    """They want no more."""
+    """The recipient wants no more."""
 
 
 class Rejected(DeliveryError):
@@ -108,7 +108,7 @@ class Rejected(DeliveryError):
 
 
 class Unavailable(DeliveryError):
-    """Nothing was sent, and a later try may succeed."""
+    """Nothing was sent, and a later attempt may succeed."""
 
     kind = "unavailable"
 
@@ -117,7 +117,7 @@ class Throttled(Unavailable):
     """The provider asks us to slow down.
 
     Args:
-        retry_after: Seconds until the provider wants to hear from us again; None if it didn't say.
+        retry_after: Seconds that the provider asks us to wait; None if it didn't say.
     """
 
     kind = "throttled"
@@ -130,9 +130,9 @@ class Throttled(Unavailable):
 
 
 class Deferred(Unavailable):
-    """The provider is well and puts off this one notification: a full mailbox, a busy number.
+    """The provider refuses this one notification for now: a full mailbox, a busy number.
 
-    It says nothing of others: the attempt is spent, and the provider's circuit counts an answer.
+    Others are not affected: the attempt is spent, and the provider's circuit counts an answer.
     """
 
     kind = "deferred"
@@ -148,7 +148,7 @@ class Misconfigured(DeliveryError):
     """The channel itself is set up wrongly (credentials, sender): no notification is to blame.
 
     Args:
-        doubtful: Whether it may be about this notification only, for all that is known yet.
+        doubtful: Whether it may affect this notification only.
     """
 
     kind = "misconfigured"
@@ -161,26 +161,26 @@ class Misconfigured(DeliveryError):
 
 
 class OutOfService(DeliveryError):
-    """Nothing was sent, by no fault of this notification: the provider is known to be down."""
+    """Nothing was sent, through no fault of this notification: the provider is known to be down."""
 
     kind = "out_of_service"
 
 
 class LocalShortage(OutOfService):
-    """Nothing was sent, for want of something of our own: open files, memory, threads. Nobody else is to blame."""
+    """Nothing was sent, because this process is short of open files, memory or threads."""
 
     kind = "local_shortage"
 
 
 class Postponed(OutOfService):
-    """Nobody was asked: the receiver of this notification, or too many like it, would keep others waiting.
+    """No request was made: the receiver of this notification, or too many like it, would delay others.
 
-    No attempt is spent where the receiver answers, nor before it was put off for as long as all retries would take.
+    No attempt is spent if the receiver answers, nor before it was deferred for as long as all retries would take.
 
     Args:
-        wait: Seconds until it is worth while to ask.
-        answers: Whether the receiver answers, if slowly: its turn will come.
-        no_later: Whether its turn may come then, so that it should be back; else it should come no sooner.
+        wait: Seconds until a request makes sense.
+        answers: Whether the receiver answers, if slowly: the notification will be sent.
+        no_later: Whether `wait` is the longest time to defer it; if not, it is the shortest.
     """
 
     kind = "postponed"
@@ -214,7 +214,7 @@ class RowsMoving(LedgerUnavailable):
 
 
 class LedgerRefused(TidingsError):
-    """PostgreSQL can't hold this value, however often it is asked; nothing else is wrong with it."""
+    """PostgreSQL can't store this value, and never will; PostgreSQL itself works."""
 
 
 class ConfigurationError(TidingsError):
@@ -222,10 +222,10 @@ class ConfigurationError(TidingsError):
 
 
 class InvalidRequest(TidingsError):
-    """A request to an operation has a value that can't be meant so; the message says why.
+    """A request to an operation has an invalid value; the message says why.
 
     Args:
-        field: The value's name in the request; empty if the fault is that some don't go together.
+        field: The value's name in the request; empty if several values contradict each other.
     """
 
     def __init__(self, message: str, *, field: str = "") -> None:
@@ -234,4 +234,4 @@ class InvalidRequest(TidingsError):
 
 
 class Refused(TidingsError):
-    """A request was understood and can't be carried out; the message says why."""
+    """A valid request can't be carried out; the message says why."""

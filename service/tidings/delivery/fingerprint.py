@@ -1,4 +1,4 @@
-"""Groups alike failures: the same fault at the same place has the same fingerprint. Pure."""
+"""Groups failures: those with the same cause have the same fingerprint. Pure."""
 
 import re
 from hashlib import sha256
@@ -17,17 +17,17 @@ _DETAILS: Final = (
     (re.compile(r"\d+"), "<n>"),
     (re.compile(r"\s+"), " "),
 )
-"""What differs between two messages that say the same; in this order."""
+"""Details that differ between messages of the same cause, replaced in this order."""
 
 
 def fingerprint(channel: str | None, reason: Reason, failure: Failure) -> str:
-    """Twelve hex digits, the same for dead letters that died of the same fault."""
+    """Twelve hex digits, the same for dead letters with the same cause."""
     parts = (channel or "", reason.value, failure.kind, failure.code, normalised(failure.message))
     return sha256("\x00".join(parts).encode()).hexdigest()[:LENGTH]
 
 
 def normalised(message: str) -> str:
-    """An error message without what differs each time: ids, addresses, numbers, quoted values."""
+    """An error message without ids, addresses, numbers and quoted values."""
     for pattern, stand_in in _DETAILS:
         message = pattern.sub(stand_in, message)
     return message.strip().lower()

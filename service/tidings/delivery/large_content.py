@@ -1,4 +1,4 @@
-"""Holds of a large notification only what it is filed under, until its content is sent: its body has all of it."""
+"""Drops the content of a large notification until it is sent, to save memory: its body still has it."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -7,7 +7,7 @@ from tidings.delivery.attempt import Attempt
 from tidings_events import Notification, parse
 
 LARGE: Final = 1024 * 1024
-"""Bytes of a body that is worth reading twice."""
+"""Bytes from which a body is parsed twice to save memory."""
 _CONTENT: Final[dict[str, Any]] = {
     "attachments": (),
     "body": None,
@@ -16,11 +16,11 @@ _CONTENT: Final[dict[str, Any]] = {
     "html": None,
     "payload": {},
 }
-"""The fields that can be large, and what they are without."""
+"""The fields that can be large, and their empty values."""
 
 
 def without_content(notification: Notification, body: bytes) -> Notification:
-    """A notification without its content, where that is large."""
+    """The notification, without its content if that is large."""
     if len(body) < LARGE:
         return notification
     fields = type(notification).model_fields
@@ -30,14 +30,14 @@ def without_content(notification: Notification, body: bytes) -> Notification:
 
 
 def without_large_content(attempt: Attempt) -> Attempt:
-    """An attempt at such a notification."""
+    """The attempt, without its content if that is large."""
     if len(attempt.body) < LARGE:
         return attempt
     return replace(attempt, notification=without_content(attempt.notification, attempt.body))
 
 
 def with_large_content(attempt: Attempt) -> Attempt:
-    """The attempt with its content again."""
+    """The attempt with its content, parsed from the body again."""
     if len(attempt.body) < LARGE:
         return attempt
     return replace(attempt, notification=parse(attempt.body))

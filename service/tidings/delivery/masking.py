@@ -1,4 +1,4 @@
-"""Shortens a recipient so that an operator recognises it and a log file does not give anybody away."""
+"""Shortens a recipient so that an operator recognises it, and a log file reveals no personal data."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -8,7 +8,7 @@ _DOTS: Final = "•••"
 
 
 def mask(recipient: str) -> str:
-    """A recipient, unrecognisable to those who don't know it; never the recipient itself.
+    """A shortened recipient; never the recipient itself.
 
     `jane@example.com` → `j…@example.com`, `+14155550123` → `+1415•••23`,
     `https://hooks.example.com/T0/B0?key=…` → `https://hooks.example.com/…`, anything else → `u…`.
@@ -39,13 +39,13 @@ def _url(url: str) -> str:
 
 
 def _number(number: str) -> str:
-    """Where it is from, and its end: at least four digits are hidden, and how many is hidden too."""
+    """Country code and last digits: at least four digits are hidden, and so is their number."""
     digits = number[1:]
     return f"+{digits[: max(0, min(4, len(digits) - 6))]}{_DOTS}{digits[-2:] if len(digits) > 4 else ''}"
 
 
 def _first(text: str) -> str:
-    """The first character, where more than one are hidden behind it."""
+    """The first character, if more than one is hidden."""
     return _printable(text[:1]) if len(text) > 2 else ""
 
 

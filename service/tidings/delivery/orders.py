@@ -1,4 +1,4 @@
-"""Orders of operators to all workers: pause a channel, disable a provider; the last one counts."""
+"""Orders of operators to all workers: pause a channel, disable a provider; the latest order counts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,29 +8,29 @@ from enum import StrEnum
 from tidings.delivery.circuit import Phase
 
 WHOLE_CHANNEL = ""
-"""In an order's place for a provider: it is about the channel itself."""
+"""The provider of an order that concerns the whole channel."""
 
 
 class Verb(StrEnum):
-    """What is to be done."""
+    """The order's action."""
 
     PAUSE = "pause"
-    """Take nothing more of this channel until `resume`."""
+    """Deliver nothing on this channel until `resume`."""
     RESUME = "resume"
     DISABLE = "disable"
     """Send nothing through this provider until `enable`."""
     ENABLE = "enable"
-    """Use it again at once, whatever happened before."""
+    """Use it again at once, with a closed circuit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An operator's word."""
+    """An operator's order."""
 
     id: int
     channel: str
     provider: str
-    """Whom it is about; `WHOLE_CHANNEL` for pause and resume."""
+    """The provider; `WHOLE_CHANNEL` for pause and resume."""
     verb: Verb
     actor: str
     note: str
@@ -39,7 +39,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class CircuitReport:
-    """A circuit that is not closed, as one worker has it."""
+    """A circuit of one worker that is not closed."""
 
     channel: str
     provider: str
@@ -48,11 +48,11 @@ class CircuitReport:
     """The provider's last error, or who disabled it."""
     since: datetime
     probe_in: float | None
-    """Seconds until the next probe, where there is one to come."""
+    """Seconds until the next probe; None if none is due."""
 
 
 def pausing(orders: Iterable[Order], channel: str) -> Order | None:
-    """The order that pauses a channel; None where it may go on."""
+    """The order that pauses a channel; None if it is not paused."""
     for order in orders:
         if order.channel == channel and order.provider == WHOLE_CHANNEL:
             return order if order.verb is Verb.PAUSE else None

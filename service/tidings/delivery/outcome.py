@@ -1,4 +1,4 @@
-"""What became of an attempt: values, matched exhaustively by those who act on them."""
+"""The outcomes of an attempt and of a claim, as values to match exhaustively."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,15 +13,15 @@ from tidings.delivery.states import State
 from tidings.delivery.value import value
 
 OUTCOME_UNKNOWN: Final = "outcome_unknown"
-"""The kind of a failure that may have been a delivery."""
+"""The kind of a failure after which the notification may have been delivered."""
 
 
 UNTRIED: Final = "expired"
-"""The kind of the failure of an attempt that came too late to ask anybody."""
+"""The kind of the failure of an attempt that expired before any provider was called."""
 
 
 class Reason(StrEnum):
-    """Why a notification is among the dead letters."""
+    """Why a notification is a dead letter."""
 
     REJECTED = "rejected"
     EXHAUSTED = "exhausted"
@@ -57,34 +57,34 @@ class Failure:
     provider: str = ""
     code: str = ""
     provider_attempts: tuple[ProviderAttempt, ...] = ()
-    """Every provider's part in it, where there are several."""
+    """One for each provider, if the channel has several."""
     reference: str = ""
-    """The provider's own id for what it took all the same, where only copies failed."""
+    """The provider's own id for the mail, if only copies failed."""
     recipients: tuple[RecipientResult, ...] = ()
-    """What this attempt settled of each recipient, where they did not all fare alike."""
+    """The result of each recipient, if they differ."""
     suppress: str = field(default="", compare=False)
-    """Why the recipient should not be written to again, a `Suppression`; logged, and not stored."""
+    """Why nothing more should be sent to the recipient, a `Suppression`; logged, not stored."""
 
 
 @value(frozen=True, slots=True)
 class Sent:
-    """The provider took it."""
+    """The provider accepted it."""
 
     provider: str
-    """Who took it, e.g. `smtp:mail.example.com`."""
+    """The provider, e.g. `smtp:mail.example.com`."""
     reference: str = ""
     """The provider's own id for it, e.g. a Twilio SID or an SMTP queue id."""
     code: str = ""
     """The provider's reply code, e.g. `250`."""
     provider_attempts: tuple[ProviderAttempt, ...] = ()
-    """Every provider's part in it, where others were passed over or failed before."""
+    """One for each provider, if others were skipped or failed before."""
     recipients: tuple[RecipientResult, ...] = ()
-    """What became of each who was asked; empty where all are taken, and were asked at once."""
+    """The result of each recipient of this attempt; empty if all were accepted in one attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
-    """It failed and has another try coming, after `delay`, as attempt `next_attempt`."""
+    """It failed, and is retried after `delay` as attempt `next_attempt`."""
 
     failure: Failure
     delay: Delay
@@ -93,50 +93,50 @@ class RetryLater:
 
 @dataclass(frozen=True, slots=True)
 class Undeliverable:
-    """No use trying again: to the dead letters."""
+    """It is not retried: a dead letter."""
 
     reason: Reason
     failure: Failure
 
     @property
     def untried(self) -> bool:
-        """Whether nobody was asked, for it had expired."""
+        """Whether no provider was called, because it had expired."""
         return self.failure.kind == UNTRIED
 
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """The provider is at fault, not the notification: hold it, spend no attempt."""
+    """The provider is at fault, not the notification: it is deferred, and spends no attempt."""
 
     failure: Failure
     delay: Delay | None = None
-    """For how long; until it is its turn again where None."""
+    """For how long; None: the shortest retry queue."""
     since: datetime | None = None
-    """Since when it is put off, time and again, where that counts."""
+    """Since when it is deferred repeatedly; None if that doesn't count."""
 
 
 Outcome: TypeAlias = Sent | RetryLater | Undeliverable
-"""What is recorded of an attempt."""
+"""The recorded outcome of an attempt."""
 
 
-# What the ledger answers to a claim.
+# The ledger's replies to a claim.
 
 
 @value(frozen=True, slots=True)
 class Claimed:
-    """It is this worker's to send."""
+    """This worker may send it."""
 
     possible_duplicate: bool = False
-    """It may have been sent already: an earlier holder vanished, or an earlier reply was lost."""
+    """It may have been sent already: an earlier worker died, or an earlier reply was lost."""
     accepted_at: datetime | None = field(default=None, compare=False)
-    """Since when it waits, as the ledger has known it before; None where it is new."""
+    """Since when it waits, according to the ledger; None if it is new there."""
     recipients: tuple[RecipientResult, ...] = ()
-    """What earlier attempts settled of each recipient, where they did not all fare alike."""
+    """The results of earlier attempts for each recipient, if they differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Nothing is left to do for this message: the notification has moved on without it."""
+    """Nothing is left to do: the notification has finished, or another message stands for it."""
 
     state: State
 
@@ -150,7 +150,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """This very attempt was recorded, but its worker may have died before passing it on."""
+    """This attempt was recorded, but its worker may have died before it settled the message."""
 
     outcome: RetryLater | Undeliverable
 
@@ -177,4 +177,4 @@ class NeverIssued:
 
 
 Claim: TypeAlias = Claimed | Finished | Held | Unsettled | Scheduled | DuplicateOf | NeverIssued
-"""What the ledger answers to a claim."""
+"""The ledger's reply to a claim."""

@@ -1,4 +1,4 @@
-"""The seams: what delivery needs of broker, ledger, channels and clock, and nothing of how they do it."""
+"""The ports: what delivery needs from broker, ledger, channels and clock, as protocols."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from tidings.delivery.value import value
 from tidings_events import Notification
 
 PRIMARY: Final = "primary"
-"""The provider that a channel's own settings lead to."""
+"""The provider in a channel's own settings; the others are fallbacks."""
 
 
 @value(frozen=True, slots=True)
 class Content:
-    """The words to deliver, whether the producer wrote them or a template did."""
+    """The content to deliver, written by the producer or rendered from a template."""
 
     text: str = ""
     subject: str = ""
@@ -29,7 +29,7 @@ class Content:
 
 
 def keep_slot() -> None:
-    """Nobody else waits for it."""
+    """The default of `SendRequest.release_slot`: nothing to release."""
 
 
 @value(frozen=True, slots=True)
@@ -41,23 +41,23 @@ class SendRequest:
     timeout: float
     """Seconds within which `Channel.send` has to return or raise."""
     recipients: tuple[RecipientResult, ...] = ()
-    """What earlier attempts settled of each recipient: only the others are asked."""
+    """The results of earlier attempts for each recipient: it is sent to the unsettled ones only."""
     release_slot: Callable[[], None] = field(default=keep_slot, compare=False)
-    """Lets another notification be sent in its place while this one waits for its receiver; again does nothing."""
+    """Releases the send slot to another notification while this one waits for its receiver; idempotent."""
 
     @property
     def notification(self) -> Notification:
-        """What is to be delivered."""
+        """The notification to deliver."""
         return self.attempt.notification
 
     @property
     def key(self) -> str:
-        """Names this epoch of this notification to the provider, the same on every retry."""
+        """The idempotency key for the provider: the same on every retry of an epoch."""
         return f"{self.attempt.id}.{self.attempt.epoch}"
 
 
 class Verdict(StrEnum):
-    """How a check turned out."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -66,7 +66,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of `tidings doctor`: what was checked, what was found, what to do about it."""
+    """One line of `tidings doctor`: subject, result, remedy."""
 
     subject: str
     verdict: Verdict
@@ -76,7 +76,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class TemplateParts:
-    """Which files of a template a channel reads, and where their text goes in `Content`."""
+    """The template files that a channel reads, and the fields of `Content` that they fill."""
 
     required: Mapping[str, str] = field(default_factory=dict)
     """Part → field of `Content`, e.g. `{"subject": "subject", "text": "text"}`."""
@@ -87,8 +87,8 @@ class Channel(Protocol):
     """Delivers by one medium. A package in `channels/` that exports a `ChannelSpec`; each passes the same suite.
 
     `send` ends by itself within `request.timeout` seconds. It raises only `DeliveryError`s and
-    `asyncio.CancelledError`: `Unavailable` where the payload had not gone out when time ran out,
-    `OutcomeUnknown` where it had. A cancelled or failed send leaves nothing behind that would
+    `asyncio.CancelledError`: `Unavailable` if the payload had not been sent when time ran out,
+    `OutcomeUnknown` if it had. A cancelled or failed send leaves nothing behind that would
     harm the next one.
     """
 
@@ -100,11 +100,11 @@ class Channel(Protocol):
         ...
 
     async def check(self) -> Sequence[Finding]:
-        """Try the provider without sending anything: reachable, credentials accepted."""
+        """Check the provider without sending anything: reachable, credentials accepted."""
         ...
 
     async def close(self) -> None:
-        """Give back connections; nothing is sent afterwards."""
+        """Close connections; nothing is sent afterwards."""
         ...
 
 
@@ -114,15 +114,15 @@ class ClaimRequest:
 
     attempt: Attempt
     token: str
-    """Names this one handling of this one message: asked again after a lost reply, it is still ours."""
+    """Identifies this handling of this message, so that a claim can be repeated after a lost reply."""
     lease: float
-    """Seconds for which nobody else may send it."""
+    """Seconds for which no other worker may send it."""
     expires_at: datetime | None
 
 
 @value(frozen=True, slots=True)
 class Record:
-    """What became of one attempt."""
+    """The outcome of one attempt."""
 
     attempt: Attempt
     token: str
@@ -135,7 +135,7 @@ class Record:
 
     @property
     def provider_attempts(self) -> tuple[ProviderAttempt, ...]:
-        """Every provider's part in it, where there are several."""
+        """One for each provider, if the channel has several."""
         match self.outcome:
             case Sent(provider_attempts=provider_attempts):
                 return provider_attempts
@@ -144,7 +144,7 @@ class Record:
 
     @property
     def recipients(self) -> tuple[RecipientResult, ...]:
-        """What it settled of each recipient, where they did not all fare alike."""
+        """The result of each recipient, if they differ."""
         match self.outcome:
             case Sent(recipients=results):
                 return results
@@ -164,7 +164,7 @@ class Record:
 
 
 class Ledger(Protocol):
-    """Remembers every attempt: what is claimed for it, what became of it, what operators order."""
+    """Stores claims, outcomes and operators' orders."""
 
     @property
     def actor(self) -> str:
@@ -173,14 +173,14 @@ class Ledger(Protocol):
 
     @property
     def controls(self) -> "Controls":
-        """Between operators and workers."""
+        """Operators' orders to workers, and workers' reports to operators."""
         ...
 
     def claim(self, request: ClaimRequest) -> Awaitable[Claim]:
         """Take a notification under a lease.
 
         Raises:
-            LedgerUnavailable: It can't be reached; ask again.
+            LedgerUnavailable: It can't be reached; claim again.
         """
         ...
 
@@ -188,29 +188,29 @@ class Ledger(Protocol):
         """Store an attempt and its notification's new state; False if the lease had been lost.
 
         Raises:
-            LedgerUnavailable: It can't be reached; submit it again.
+            LedgerUnavailable: It can't be reached; record again.
         """
         ...
 
     async def release(self, attempt: Attempt, token: str, why: str) -> None:
-        """Give a claim back, no attempt spent."""
+        """Release a claim; no attempt is spent."""
         ...
 
 
 class Controls(Protocol):
-    """Operators' orders, and the circuits that workers find not closed."""
+    """Operators' orders, and workers' circuits that are not closed."""
 
     async def orders(self) -> Sequence[Order]:
-        """The last order for each channel and each provider."""
+        """The latest order for each channel and each provider."""
         ...
 
-    async def say(self, worker: str, found: Sequence[CircuitReport]) -> None:
-        """All circuits of this worker that are not closed, now."""
+    async def report_circuits(self, worker: str, found: Sequence[CircuitReport]) -> None:
+        """Replace the reported circuits of this worker that are not closed."""
         ...
 
 
 class Delivery(Protocol):
-    """A message in hand: the broker keeps it until `ack`."""
+    """A message delivered by RabbitMQ, which keeps it until `ack`."""
 
     @property
     def message(self) -> Message:
@@ -219,7 +219,7 @@ class Delivery(Protocol):
 
     @property
     def queue(self) -> str:
-        """The queue that it was taken from."""
+        """The queue that it was consumed from."""
         ...
 
     @property
@@ -239,7 +239,7 @@ class Delivery(Protocol):
 
     @property
     def received(self) -> float:
-        """When it was taken, in seconds of `Clock.seconds`."""
+        """When it was received, in seconds of `Clock.seconds`."""
         ...
 
     @property
@@ -249,25 +249,25 @@ class Delivery(Protocol):
 
     @property
     def large(self) -> bool:
-        """Whether it takes of the room that all messages in hand share."""
+        """Whether it counts against the memory limit of unacknowledged messages."""
         ...
 
     @property
     def alive(self) -> bool:
-        """Whether it is still ours to settle; if not, the broker delivers it again."""
+        """Whether it can still be acknowledged; if not, the broker delivers it again."""
         ...
 
     def ack(self) -> None:
         """Settle it: the broker forgets it. Settling twice changes nothing."""
         ...
 
-    def give_back(self) -> None:
-        """Have it delivered again, counted against the queue's delivery limit."""
+    def requeue(self) -> None:
+        """Return it to its queue, counted against the queue's delivery limit."""
         ...
 
 
 class Publisher(Protocol):
-    """Hands messages to the broker."""
+    """Publishes messages."""
 
     async def publish(
         self,
@@ -280,18 +280,18 @@ class Publisher(Protocol):
         """Publish one message, persistent and mandatory, and return once the broker has confirmed it.
 
         Raises:
-            BrokerUnavailable: It is not confirmed. It may have landed all the same.
+            BrokerUnavailable: It is not confirmed. It may have been stored all the same.
         """
         ...
 
 
 class Clock(Protocol):
-    """What time it is."""
+    """Time of day and a monotonic clock."""
 
     def now(self) -> datetime:
         """The time of day, by which notifications expire."""
         ...
 
     def seconds(self) -> float:
-        """Seconds since some moment, never set back: for waits, rates and durations."""
+        """Seconds of a monotonic clock: for waits, rates and durations."""
         ...

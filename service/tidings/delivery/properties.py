@@ -1,7 +1,7 @@
-"""A message's AMQP properties as its producer set them: which producer it was is the first question.
+"""A message's AMQP properties as its producer set them: they name the producer.
 
-Whatever Tidings publishes has properties of its own. Those of the producer go along in a header, as text:
-RabbitMQ refuses a `user_id` to everybody but that user.
+Messages that Tidings publishes have its own properties. The producer's are kept in a header, as text:
+RabbitMQ accepts a `user_id` from that user only.
 """
 
 import json
@@ -17,14 +17,14 @@ KEPT: Final = (
     *("app_id", "user_id", "message_id", "correlation_id", "type"),
     *("content_encoding", "timestamp", "expiration"),
 )
-"""In the order in which they are told."""
+"""In the order in which they are shown."""
 SIGNATURES: Final = frozenset(KEPT[:2])
 """Those by which a producer names itself."""
 LONGEST: Final = 255
 
 
 def properties_of(message: "Message") -> dict[str, str] | None:
-    """What its producer set; None where that is not known, for it went through versions or hands that kept nothing."""
+    """The producer's properties; None if they are lost: an earlier version or a person republished it."""
     further = message.further or {}
     if _by_us(message):
         return _unpacked(message.headers.get(Headers.PROPERTIES))
@@ -38,27 +38,27 @@ def properties_of(message: "Message") -> dict[str, str] | None:
     return _fit(own)
 
 
-def carried(message: "Message") -> dict[str, str]:
-    """The header under which a message's properties go along; none where it has none."""
+def properties_header(message: "Message") -> dict[str, str]:
+    """The header that keeps a message's properties; empty if it has none."""
     properties = properties_of(message)
     return {Headers.PROPERTIES: json.dumps(properties, ensure_ascii=False)} if properties else {}
 
 
 def producer(properties: Mapping[str, str] | None) -> str:
-    """Who published it, as far as that is said: `app_id 'shop', user_id 'guest'`."""
+    """The producer's own names, e.g. `app_id 'shop', user_id 'guest'`."""
     named = [f"{name} {value!r}" for name in KEPT[:2] if (value := (properties or {}).get(name))]
     return ", ".join(named) or "a producer that names itself by neither app_id nor user_id"
 
 
 def producer_of(message: "Message") -> str | None:
-    """Who published a message first, as its notification's history names them; None where that is not said."""
+    """The first publisher of a message, as shown in the notification's history; None if not known."""
     return signed(
         _unpacked(message.headers.get(Headers.PROPERTIES)) if _by_us(message) else message.further
     )
 
 
 def signed(properties: Mapping[str, object] | None) -> str | None:
-    """Those who name themselves in these properties: `shop`, `shop (user guest)`, `user guest`."""
+    """The producer named in these properties: `shop`, `shop (user guest)`, `user guest`."""
     if not properties or SIGNATURES.isdisjoint(properties):
         return None
     app, user = _text(properties.get("app_id")), _text(properties.get("user_id"))
@@ -68,7 +68,7 @@ def signed(properties: Mapping[str, object] | None) -> str | None:
 
 
 def _by_us(message: "Message") -> bool:
-    """Whether its properties are ours: RabbitMQ lets nobody else set our user."""
+    """Whether Tidings set its properties: RabbitMQ lets no other user set our `user_id`."""
     by_us = message.ours or Headers.REASON in message.headers
     return by_us and "user_id" not in (message.further or {})
 
@@ -82,12 +82,12 @@ def _unpacked(header: object) -> dict[str, str] | None:
 
 
 def _fit(properties: Mapping[str, object]) -> dict[str, str]:
-    """Those we keep, as text that AMQP and PostgreSQL both take."""
+    """The kept properties, as text that AMQP and PostgreSQL both accept."""
     return {name: text for name in KEPT if (text := _text(properties.get(name)))}
 
 
 def _text(value: object) -> str:
-    """Empty where it is none."""
+    """Empty if it is not text."""
     if not isinstance(value, str):
         return ""
     whole = value[:LONGEST].replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -1,4 +1,4 @@
-"""Who was asked on the way to an outcome, where a channel has more than one provider."""
+"""The requests to each provider within one attempt, if a channel has several."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +10,7 @@ SENT: Final = "sent"
 
 @dataclass(frozen=True, slots=True)
 class ProviderAttempt:
-    """One provider's part in an attempt."""
+    """One request to one provider, or why there was none."""
 
     provider: str
     """Its name in the settings."""

@@ -1,7 +1,7 @@
-"""Each recipient's own result, where a mail was not taken alike for all of them. Pure.
+"""The result of each recipient, if a mail was not accepted for all of them. Pure.
 
-Whom the notification is for decides its state. A copy (cc, bcc) has a result of its own: one that is put
-off is asked again, for itself alone, and one that is refused for good leaves a dead letter that names it.
+The notification's recipient decides its state. Each copy (cc, bcc) has its own result: a deferred one is sent
+again, to that address only, and one refused for good leaves a dead letter that names it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from tidings_events import Notification
 
 
 class Role(StrEnum):
-    """How a mail is addressed to somebody."""
+    """The field of a mail that names a recipient."""
 
     TO = "to"
     CC = "cc"
@@ -22,25 +22,25 @@ class Role(StrEnum):
 
 
 class RecipientState(StrEnum):
-    """What became of one recipient."""
+    """The result of one recipient."""
 
     SENT = "sent"
-    """The provider took the mail for them."""
+    """The provider accepted the mail."""
     DEFERRED = "deferred"
-    """Not now: they are asked again with the next attempt."""
+    """Refused for now: sent again with the next attempt."""
     REFUSED = "refused"
     """Refused for good."""
     GIVEN_UP = "given_up"
-    """Put off until there were no attempts left, or it was too late."""
+    """Deferred until no attempts were left, or it expired."""
     UNKNOWN = "unknown"
     """Perhaps sent, on a channel that sends at most once."""
 
 
 MISSED: Final = frozenset({RecipientState.REFUSED, RecipientState.GIVEN_UP, RecipientState.UNKNOWN})
-"""Ends without the mail, as far as is known."""
+"""Final results of recipients who, as far as is known, have no mail."""
 
 
-_WORDS: Final = MappingProxyType(
+_TEXTS: Final = MappingProxyType(
     {
         **{state: state.value for state in RecipientState},
         RecipientState.GIVEN_UP: "given up",
@@ -51,60 +51,60 @@ _WORDS: Final = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class RecipientResult:
-    """What became of one recipient of a mail."""
+    """The result of one recipient of a mail."""
 
     address: str
     """As the notification has it."""
     role: Role
     state: RecipientState
     kind: str = ""
-    """The error's class where it was not sent, e.g. `rejected`."""
+    """The error's class if it was not sent, e.g. `rejected`."""
     code: str = ""
     """The provider's own."""
     message: str = ""
-    """What it said; no personal data in it."""
+    """The provider's text, without personal data."""
 
     @property
     def settled(self) -> bool:
-        """Whether they are not asked again."""
+        """Whether nothing more is sent to it."""
         return self.state is not RecipientState.DEFERRED
 
 
 def roles(notification: Notification) -> Mapping[str, Role]:
-    """Everybody a mail is for, each once, whom it is for first."""
-    everybody = {str(notification.recipient): Role.TO}
+    """All addresses of a mail, each once, the recipient first."""
+    addresses = {str(notification.recipient): Role.TO}
     for field in notification.copy_fields:
         for address in getattr(notification, field):
-            everybody.setdefault(address, Role(field))
-    return everybody
+            addresses.setdefault(address, Role(field))
+    return addresses
 
 
 def may_have_copies(notification: Notification) -> bool:
-    """Whether such notifications can be for others than their recipient."""
+    """Whether notifications of this channel can have copies."""
     return bool(notification.copy_fields)
 
 
 def has_copies(notification: Notification) -> bool:
-    """Whether it is for others than its recipient too."""
+    """Whether it has copies."""
     return any(getattr(notification, field) for field in notification.copy_fields)
 
 
 def merged(
     earlier: Iterable[RecipientResult], now: Iterable[RecipientResult]
 ) -> list[RecipientResult]:
-    """The last word on each."""
+    """The latest result for each address."""
     return list({result.address: result for result in (*earlier, *now)}.values())
 
 
 def has_it(notification: Notification, results: Iterable[RecipientResult]) -> bool:
-    """Whether whom the notification is for has the mail already."""
+    """Whether the notification's recipient has the mail already."""
     recipient = notification.recipient
     return any(result.address == recipient and result.state is RecipientState.SENT for result in results)
 
 
-def told(notification: Notification, missed: Sequence[RecipientResult]) -> str:
+def missed_copies(notification: Notification, missed: Sequence[RecipientResult]) -> str:
     """`sent; 2 of 3 copies refused: …`."""
     states = {result.state for result in missed}
-    what = _WORDS[states.pop()] if len(states) == 1 else "not sent"
+    what = _TEXTS[states.pop()] if len(states) == 1 else "not sent"
     copies = len(roles(notification)) - 1
     return f"sent; {len(missed)} of {copies} copies {what}: {missed[0].message}"

@@ -1,4 +1,4 @@
-"""Decides what a failure means: another try and when, or the dead letters."""
+"""Decides what follows a failure: another attempt after a delay, or a dead letter."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -35,26 +35,26 @@ from tidings.delivery.recipients import (
     RecipientState,
     has_it,
     merged,
-    told,
+    missed_copies,
 )
 
-LONGEST_POSTPONEMENT: Final = 300
-"""Seconds: long before what waits without an attempt may be taken for gone (`TIDINGS_REQUEUE_AFTER`)."""
+LONGEST_DEFERRAL: Final = 300
+"""Seconds: well below the age at which a waiting message may be considered lost (`TIDINGS_REQUEUE_AFTER`)."""
 
 
-def postponements(delays: Iterable[Delay]) -> tuple[float, ...]:
-    """Seconds for which one may be put off that waits without an attempt, the shortest first."""
+def deferral_delays(delays: Iterable[Delay]) -> tuple[float, ...]:
+    """Delays in seconds for deferring a notification without spending an attempt, the shortest first."""
     short = sorted({each.seconds for each in delays})
-    return tuple(each for each in short if each <= LONGEST_POSTPONEMENT) or (short[0],)
+    return tuple(each for each in short if each <= LONGEST_DEFERRAL) or (short[0],)
 
 
 class Guarantee(StrEnum):
-    """What a channel does where nobody can know whether it was sent."""
+    """What a channel does if it can't know whether a notification was sent."""
 
     AT_LEAST_ONCE = "at_least_once"
     """Send again, and mark the attempt as a possible duplicate."""
     AT_MOST_ONCE = "at_most_once"
-    """Never send again unasked: the notification becomes `unknown`."""
+    """Send again only if a person replays it: the notification becomes `unknown`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,11 @@ class DeliveryPolicy:
     retry: RetryPolicy
     guarantee: Guarantee
     send_timeout: float
-    """Seconds a send may take."""
+    """Seconds that a send may take."""
     expires_after: float | None = None
     """Seconds after which a notification without `expires_at` is not worth delivering."""
     queue_delays: tuple[Delay, ...] = ()
-    """Every delay there is a queue for on this channel: what `Retry-After` may choose from."""
+    """The delays of this channel's retry queues, from which `Retry-After` selects."""
 
     def expires_at(self, attempt: Attempt) -> datetime | None:
         """When this notification stops being worth delivering, if ever."""
@@ -104,9 +104,9 @@ class DeliveryPolicy:
     def withheld(
         self, attempt: Attempt, now: datetime, *, perhaps_sent: bool
     ) -> Undeliverable | None:
-        """Why an attempt is not to be made at all; None where it is. Pure.
+        """Why an attempt is not made at all; None if it is. Pure.
 
-        Doubt comes before the time: what has expired meanwhile may have arrived all the same.
+        A possible delivery counts before expiry: an expired notification may have been delivered all the same.
 
         Args:
             perhaps_sent: Whether an earlier attempt of this epoch may have been delivered.
@@ -116,8 +116,8 @@ class DeliveryPolicy:
                 Reason.OUTCOME_UNKNOWN,
                 Failure(
                     OUTCOME_UNKNOWN,
-                    "it may have been sent already: its worker is gone, or an earlier attempt is not known "
-                    "here; and this channel sends at most once",
+                    "it may have been sent already: its worker died, or an earlier attempt is unknown here; "
+                    "this channel sends at most once",
                 ),
             )
         return self._too_late(attempt, now)
@@ -131,7 +131,7 @@ class DeliveryPolicy:
     def decide(
         self, error: Exception, attempt: Attempt, now: datetime
     ) -> RetryLater | Undeliverable | Paused:
-        """What this error means for this attempt. Pure; an exception nobody expected is tried again."""
+        """What follows this error. Pure; an unexpected exception is retried."""
         failure = describe(error)
         match error:
             case MalformedNotification():
@@ -139,15 +139,15 @@ class DeliveryPolicy:
             case Rejected():
                 return Undeliverable(Reason.REJECTED, failure)
             case Misconfigured() | OutOfService():
-                return self._not_its_fault(error, attempt, failure, now)
+                return self._defer_or_retry(error, attempt, failure, now)
             case OutcomeUnknown() if self.guarantee is Guarantee.AT_MOST_ONCE:
                 return Undeliverable(Reason.OUTCOME_UNKNOWN, failure)
             case Throttled(retry_after=float() | int() as wait):
-                return self._again(attempt, failure, self._no_sooner_than(wait), now)
+                return self._retry(attempt, failure, self._no_sooner_than(wait), now)
             case _:
-                return self._again(attempt, failure, None, now)
+                return self._retry(attempt, failure, None, now)
 
-    def judge(
+    def decide_sent(
         self,
         sent: Sent,
         attempt: Attempt,
@@ -156,69 +156,69 @@ class DeliveryPolicy:
         *,
         perhaps_sent: bool = False,
     ) -> Outcome:
-        """What it means that the provider took it, though not for all its copies perhaps. Pure.
+        """What follows if the provider accepted it, perhaps not for all copies. Pure.
 
         Args:
-            earlier: What earlier attempts settled of each recipient.
+            earlier: The results of earlier attempts for each recipient.
             perhaps_sent: Whether an earlier attempt of this epoch may have been delivered.
         """
         results = [self._final_result(result, perhaps_sent=perhaps_sent) for result in sent.recipients]
-        everybody = merged(earlier, results)
-        waiting = [result for result in everybody if not result.settled]
+        latest = merged(earlier, results)
+        waiting = [result for result in latest if not result.settled]
         if waiting:
-            again = self._again(attempt, _missed(sent, attempt, results, waiting), None, now)
+            again = self._retry(attempt, _missed(sent, attempt, results, waiting), None, now)
             if isinstance(again, RetryLater):
                 return again
             given_up = [
                 replace(result, state=_end(RecipientState.GIVEN_UP, result.kind, perhaps_sent))
                 for result in waiting
             ]
-            results, everybody = merged(results, given_up), merged(everybody, given_up)
-        if missed := [result for result in everybody if result.state in MISSED]:
+            results, latest = merged(results, given_up), merged(latest, given_up)
+        if missed := [result for result in latest if result.state in MISSED]:
             failure = _missed(sent, attempt, results, missed)
             return Undeliverable(Reason.COPIES_REFUSED, failure)
         return replace(sent, recipients=tuple(results))
 
     def _final_result(self, result: RecipientResult, *, perhaps_sent: bool) -> RecipientResult:
-        """A result that does not deny what may have been, nor asks again where that may not be done unasked."""
+        """A result that doesn't deny a possible delivery, and is not retried if the channel sends at most once."""
         lost = not result.settled and result.kind == OUTCOME_UNKNOWN
         refused = result.state is RecipientState.REFUSED
         if (refused and perhaps_sent) or (lost and self.guarantee is Guarantee.AT_MOST_ONCE):
             return replace(result, state=RecipientState.UNKNOWN)
         return result
 
-    def _not_its_fault(
+    def _defer_or_retry(
         self, error: Exception, attempt: Attempt, failure: Failure, now: datetime
     ) -> RetryLater | Undeliverable | Paused:
-        """Not asked, it waits with no attempt spent while its receiver answers others; if not, for as long as all
-        its retries would take, and from then on each time spends one, or it would not end."""
+        """A deferred notification spends no attempt while its receiver answers others; if it doesn't, none for as long as
+        all retries would take, and after that one each time, or it would never end."""
         if not isinstance(error, Postponed):
             return Paused(failure)
         since = min(attempt.deferred_since or now, now)
-        patience = timedelta(seconds=sum(delay.seconds for delay in self.retry.delays))
-        if not self.retry.delays or (not error.answers and now - since >= patience):
+        all_retries = timedelta(seconds=sum(delay.seconds for delay in self.retry.delays))
+        if not self.retry.delays or (not error.answers and now - since >= all_retries):
             own = self.retry.delay(attempt.number).seconds if self.retry.delays else 0
-            return self._again(attempt, failure, self._no_sooner_than(max(error.wait, own)), now)
-        return Paused(failure, self._meanwhile(error), since)
+            return self._retry(attempt, failure, self._no_sooner_than(max(error.wait, own)), now)
+        return Paused(failure, self._deferral_delay(error), since)
 
-    def _meanwhile(self, error: Postponed) -> Delay:
-        """The last that is no longer than it takes until this one's turn, so that those that wait don't all come
-        back at once; the first that is as long as the receiver rests, where it does."""
+    def _deferral_delay(self, error: Postponed) -> Delay:
+        """The longest delay within `wait` if its turn comes then, so that waiting ones don't all return at once; or else the
+        shortest delay of at least `wait`."""
         choice = self.queue_delays or self.retry.delays
-        short = [delay for delay in choice if delay.seconds <= LONGEST_POSTPONEMENT]
+        short = [delay for delay in choice if delay.seconds <= LONGEST_DEFERRAL]
         if error.no_later:
             early = [delay for delay in short if delay.seconds <= error.wait]
             return max(early, default=min(choice))
-        # One that does not rest is looked at again no sooner than one that has failed.
+        # Never sooner than a failed notification would be retried.
         wait = max(error.wait, min(self.retry.delays).seconds)
         return RetryPolicy(tuple(short) or (min(choice),)).at_least(wait)
 
     def _no_sooner_than(self, wait: float) -> Delay | None:
-        """The first delay that is long enough; the longest where none is."""
+        """The shortest delay that is long enough; the longest if none is."""
         choice = RetryPolicy(self.queue_delays or self.retry.delays)
         return choice.at_least(wait) if choice.delays else None
 
-    def _again(
+    def _retry(
         self, attempt: Attempt, failure: Failure, wait: Delay | None, now: datetime
     ) -> RetryLater | Undeliverable:
         retries = attempt.notification.max_retries
@@ -233,17 +233,17 @@ class DeliveryPolicy:
         return RetryLater(failure, delay, attempt.number + 1)
 
 
-def recipient_spared(
+def decide_copies(
     outcome: Outcome | Paused,
     attempt: Attempt,
     earlier: Sequence[RecipientResult],
     *,
     perhaps_sent: bool = False,
 ) -> Outcome | Paused:
-    """What the failure of an attempt means that was only for copies: its recipient has the mail. Pure.
+    """What follows a failed attempt that was for copies only: the recipient has the mail. Pure.
 
     Args:
-        earlier: What earlier attempts settled of each recipient.
+        earlier: The results of earlier attempts for each recipient.
         perhaps_sent: Whether an earlier attempt of this epoch may have been delivered.
     """
     match outcome:
@@ -268,7 +268,7 @@ def recipient_spared(
             sent = Sent(
                 failure.provider, failure.reference, failure.code, failure.provider_attempts
             )
-            if not missed:  # everybody has it: its dead letter was edited so
+            if not missed:  # all have it: its dead letter was edited
                 return sent
             return Undeliverable(Reason.COPIES_REFUSED, _missed(sent, attempt, results, missed))
         case _:
@@ -276,7 +276,7 @@ def recipient_spared(
 
 
 def _end(state: RecipientState, kind: str, perhaps_sent: bool) -> RecipientState:
-    """How a copy ends that is asked no more: never denied where it may have been delivered."""
+    """The final state of a copy: `unknown` if it may have been delivered."""
     return RecipientState.UNKNOWN if perhaps_sent or kind == OUTCOME_UNKNOWN else state
 
 
@@ -286,11 +286,11 @@ def _missed(
     results: Sequence[RecipientResult],
     missed: Sequence[RecipientResult],
 ) -> Failure:
-    """What is recorded of a mail that some have not got; the first of them speaks for all."""
+    """The failure of a mail that some recipients did not get, with the first one's details."""
     first = missed[0]
     return Failure(
         first.kind,
-        told(attempt.notification, missed),
+        missed_copies(attempt.notification, missed),
         sent.provider,
         first.code,
         sent.provider_attempts,
@@ -300,7 +300,7 @@ def _missed(
 
 
 def describe(error: Exception) -> Failure:
-    """An exception as it is recorded."""
+    """The recorded form of an exception."""
     match error:
         case DeliveryError():
             suppress = error.suppress if isinstance(error, Rejected) else None

@@ -1,4 +1,4 @@
-"""Whom and what a message is about, as far as its body tells: found again even where it can't be read."""
+"""The fields by which dead letters can be found, read even from a body that is no valid notification."""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _LOGIN: Final = re.compile(r"^(\s*[a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class SearchFields:
-    """What dead letters are found by."""
+    """The fields by which dead letters can be found."""
 
     id: UUID | None = None
     channel: str | None = None
@@ -30,7 +30,7 @@ class SearchFields:
 
     @classmethod
     def of(cls, notification: Notification) -> Self:
-        """Of a notification."""
+        """The fields of a notification."""
         entity = notification.entity
         return cls(
             notification.id,
@@ -47,7 +47,7 @@ NO_SEARCH_FIELDS: Final = SearchFields()
 
 
 def read_search_fields(body: bytes) -> SearchFields:
-    """Of a body that is no notification: whatever is there and looks like it, where it is a JSON object."""
+    """The fields of a body that is no valid notification; none if it is not a JSON object."""
     document = _document(body)
     if not isinstance(document, dict):
         return NO_SEARCH_FIELDS
@@ -65,7 +65,7 @@ def read_search_fields(body: bytes) -> SearchFields:
 
 
 def _document(body: bytes) -> Any:
-    """The JSON that it is, None where it is none; only its beginning where the whole would take too much memory."""
+    """The JSON document; None if it is not JSON; only its beginning if the whole would take too much memory."""
     heavy = too_heavy(body) is not None
     try:
         return from_json(body[:HARMLESS], allow_partial=True) if heavy else from_json(body)
@@ -81,12 +81,12 @@ def _id(value: Any) -> UUID | None:
 
 
 def _without_login(value: Any) -> Any:
-    """A URL is refused for the login in it, which is no part of whom it is for, and a secret."""
+    """A URL without the login in it, which is a secret."""
     return _LOGIN.sub(r"\1", value) if isinstance(value, str) else value
 
 
 def _text(value: Any) -> str | None:
-    """Text, or a number for which text was meant, that PostgreSQL holds."""
+    """Text that PostgreSQL can store; a number is taken as text."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value) if isinstance(value, str) or value.bit_length() < 64 else ""

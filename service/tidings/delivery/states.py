@@ -12,14 +12,14 @@ from typing import Final
 
 
 class State(StrEnum):
-    """Where a notification is in its life."""
+    """The state of a notification."""
 
     SCHEDULED = "scheduled"
-    """Stored, and to be published when due."""
+    """Stored; published when due."""
     QUEUED = "queued"
-    """In its lane, or on the way there."""
+    """In its lane, or about to be published there."""
     SENDING = "sending"
-    """Held by a worker under a lease."""
+    """Claimed by a worker under a lease."""
     RETRYING = "retrying"
     """Waiting in a retry queue for its next attempt."""
     SENT = "sent"
@@ -31,15 +31,15 @@ class State(StrEnum):
     FAILED = "failed"
     """Given up; its dead letter can be replayed."""
     CANCELLED = "cancelled"
-    """Called off by a person: nothing more is sent. Its history says where an attempt before may have arrived."""
+    """Cancelled by a person: nothing more is sent. Its history says whether an earlier attempt may have arrived."""
     SUPPRESSED = "suppressed"
-    """Deliberately not sent, e.g. a second notification with the same idempotency key."""
+    """Not sent on purpose, e.g. a second notification with the same idempotency key."""
     EXPIRED = "expired"
     """Not delivered before `expires_at`."""
     UNKNOWN = "unknown"
-    """Perhaps sent; a person decides what to do."""
+    """Perhaps sent; waits for a decision."""
     DISCARDED = "discarded"
-    """Its dead letter was closed by a person, with a reason."""
+    """Its dead letter was discarded by a person, with a note."""
 
 
 S = State
@@ -52,8 +52,8 @@ TRANSITIONS: Final = MappingProxyType(
         ),
         S.SENDING: frozenset(
             {
-                S.SENDING,  # a lease ran out and another worker took over
-                S.QUEUED,  # the channel is at fault: the claim was given back, no attempt spent
+                S.SENDING,  # the lease expired and another worker took over
+                S.QUEUED,  # the channel is at fault: the claim was released, no attempt spent
                 S.SENT,
                 S.RETRYING,
                 S.FAILED,

@@ -1,7 +1,7 @@
-"""Decides how a notification ends that may have been delivered: never so that this is denied. Pure.
+"""Decides the final state of a notification that may have been delivered: never one that means "not delivered". Pure.
 
-Doubt begins where a payload went out and no answer came: a lost reply, or a worker that vanished under its
-lease. It lasts for the whole epoch, whatever comes after it, and only a success ends it.
+An outcome is unknown if the payload was sent and no reply came: the reply was lost, or the worker died during its
+lease. That holds for the rest of the epoch; only a success ends it.
 """
 
 from dataclasses import replace
@@ -10,8 +10,8 @@ from typing import Final
 from tidings.delivery.outcome import OUTCOME_UNKNOWN, Failure, Outcome, Reason, Undeliverable
 
 DENIES: Final = frozenset(Reason) - {Reason.OUTCOME_UNKNOWN, Reason.COPIES_REFUSED}
-"""Reasons that leave a notification `failed` or `expired`, which mean that nothing arrived. Copies alone that
-end so are `unknown` each; the mail itself was sent."""
+"""Reasons that leave a notification `failed` or `expired`, which mean that nothing arrived. (If only copies end so,
+each of them is `unknown`; the mail itself was sent.)"""
 
 
 def final_reason(reason: Reason, *, perhaps_sent: bool) -> Reason:
@@ -20,7 +20,7 @@ def final_reason(reason: Reason, *, perhaps_sent: bool) -> Reason:
 
 
 def final_outcome(outcome: Outcome, *, perhaps_sent: bool) -> Outcome:
-    """What came of an attempt, so that its end does not deny what may have been.
+    """The outcome of an attempt, without denying a possible delivery.
 
     Args:
         perhaps_sent: Whether an earlier attempt of this epoch may have been delivered.
@@ -29,11 +29,11 @@ def final_outcome(outcome: Outcome, *, perhaps_sent: bool) -> Outcome:
         case Undeliverable(reason=reason, failure=failure):
             doubt = perhaps_sent or failure.kind == OUTCOME_UNKNOWN
             may_be = final_reason(reason, perhaps_sent=doubt)
-            return outcome if may_be is reason else Undeliverable(may_be, _said(reason, failure))
+            return outcome if may_be is reason else Undeliverable(may_be, _doubted(reason, failure))
         case _:
             return outcome
 
 
-def _said(reason: Reason, failure: Failure) -> Failure:
+def _doubted(reason: Reason, failure: Failure) -> Failure:
     message = f"{reason} after an attempt that may have been delivered: {failure.message}"
     return replace(failure, message=message)

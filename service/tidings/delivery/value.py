@@ -1,8 +1,8 @@
-"""How the values are made that every message needs anew: immutable to the type checker, and quickly.
+"""A dataclass decorator for values created for every message: frozen for the type checker only.
 
-A frozen dataclass sets each field through `object.__setattr__`, which makes it three times as slow to
-construct as a plain one. For the few classes of which a message needs several that was 3 % of a worker's
-time; for all others `dataclass(frozen=True)` is right.
+A frozen dataclass sets each field through `object.__setattr__`, which makes construction three times as slow.
+For the few classes with several instances per message that was 3 % of a worker's time; all other classes use
+`dataclass(frozen=True)`.
 """
 
 from collections.abc import Callable
@@ -18,5 +18,5 @@ if TYPE_CHECKING:
 else:
 
     def value(*, frozen: bool, slots: bool) -> Callable[[type[Made]], type[Made]]:
-        """Like `dataclass`, with the same equality and hash; that it is frozen only mypy sees to."""
+        """Like `dataclass`, with the same equality and hash; only mypy enforces that it is frozen."""
         return dataclass(unsafe_hash=frozen, slots=slots)

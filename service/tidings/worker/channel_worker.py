@@ -229,7 +229,7 @@ class ChannelWorker:
         """However a task ends, its message does not wait for ever."""
         delivery = self._tasks.pop(task)
         if (task.cancelled() or task.exception() is not None) and not self._stopping:
-            delivery.give_back()
+            delivery.requeue()
             log.error(
                 "unexpected end: message requeued",
                 queue=delivery.queue,
@@ -258,7 +258,7 @@ class ChannelWorker:
             slot.release()
             await asyncio.sleep(_before_the_next_try(delivery))
             if shortage(error) is None:
-                delivery.give_back()
+                delivery.requeue()
             else:  # no fault of the message: a requeue would count against its delivery limit
                 self._spawn(self._park(delivery), delivery)
         finally:
@@ -286,7 +286,7 @@ class ChannelWorker:
             if told_to_end():
                 raise
             log.exception("unexpected error: message requeued", queue=delivery.queue)
-            delivery.give_back()
+            delivery.requeue()
 
 
 def _before_the_next_try(delivery: Delivery) -> float:

@@ -41,7 +41,7 @@ from tidings.delivery.ports import (
     SendRequest,
     keep_slot,
 )
-from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy, recipient_spared
+from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy, decide_copies
 from tidings.delivery.search_fields import read_search_fields
 from tidings.delivery.unknown_outcome import final_outcome
 from tidings.delivery.value import value
@@ -73,8 +73,8 @@ class SendResult:
     started_at: datetime
     duration: float
     """Seconds."""
-    asked: bool
-    """Whether the provider was asked at all."""
+    called: bool
+    """Whether a provider was called at all."""
 
 
 @value(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Flow:
             await self.settler.settle(delivery, work.attempt, outcome)
         else:  # whoever took over holds a copy, and goes on from what the ledger says
             delivery.ack()
-        return outcome if tried.asked else None
+        return outcome if tried.called else None
 
     async def defer(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
         """Let a message wait a turn, or for as long as is said, no attempt spent. Raises like `Settler.defer`."""
@@ -267,7 +267,7 @@ class Flow:
             else content
         )
         if claim.recipients:
-            outcome = recipient_spared(
+            outcome = decide_copies(
                 outcome, attempt, claim.recipients, perhaps_sent=claim.possible_duplicate
             )
         return SendResult(outcome, started_at, perf_counter() - clock, called)
@@ -306,7 +306,7 @@ class Flow:
             sent = await self.providers.send(request)
             if not (sent.recipients or earlier):  # taken for everybody, as nearly always
                 return sent
-            return policy.judge(sent, attempt, earlier, self.clock.now(), perhaps_sent=doubt)
+            return policy.decide_sent(sent, attempt, earlier, self.clock.now(), perhaps_sent=doubt)
         except DeliveryError as failure:
             return policy.decide(failure, attempt, self.clock.now())
         except asyncio.CancelledError:

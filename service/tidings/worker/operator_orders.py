@@ -61,7 +61,7 @@ class OrderWatcher:
     async def end(self) -> None:
         """This worker has nothing more to say of any provider."""
         if self._said:
-            await self._try(self._ledger.controls.say(self._ledger.actor, []))
+            await self._try(self._ledger.controls.report_circuits(self._ledger.actor, []))
 
     async def _look(self) -> bool:
         """Obey what is new; whether PostgreSQL answered."""
@@ -107,7 +107,7 @@ class OrderWatcher:
         phases = {(report.channel, report.provider): report.phase for report in found}
         again = found and self._clock.seconds() - self._said_at > REPEAT
         if (phases != self._said or again) and await self._try(
-            self._ledger.controls.say(self._ledger.actor, found)
+            self._ledger.controls.report_circuits(self._ledger.actor, found)
         ):
             self._said, self._said_at = phases, self._clock.seconds()
 

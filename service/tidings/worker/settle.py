@@ -11,7 +11,7 @@ from tidings.delivery.delay import Delay
 from tidings.delivery.errors import MalformedNotification, Postponed
 from tidings.delivery.outcome import Failure, Outcome, RetryLater, Sent, Undeliverable
 from tidings.delivery.ports import Delivery, Publisher
-from tidings.delivery.properties import carried
+from tidings.delivery.properties import properties_header
 from tidings.worker.outages import retry_outages
 from tidings_events.routing import EXCHANGE, TRACEPARENT, Headers
 
@@ -85,7 +85,7 @@ class Settler:
             deferred: Since when it is put off because of its receiver.
         """
         message, key = delivery.message, retry_key(lane_at(delivery.queue), delay)
-        headers = {**_told(seen.at, seen.source), **_carried(message), **_deferred(deferred)}
+        headers = {**_arrival_headers(seen.at, seen.source), **_carried(message), **_deferred(deferred)}
         await self._publish(
             delivery, RETRY, key, message.body, headers, content_type=message.content_type
         )
@@ -111,7 +111,7 @@ class Settler:
         *,
         content_type: str | None = None,
     ) -> None:
-        headers = {**headers, **carried(delivery.message)}
+        headers = {**headers, **properties_header(delivery.message)}
         written_as = _short(content_type or "application/json")
         await retry_outages(
             delivery,
@@ -129,7 +129,7 @@ def _headers(attempt: Attempt, number: int) -> dict[str, str | int]:
     headers: dict[str, str | int] = {
         Headers.ATTEMPT: number,
         Headers.EPOCH: attempt.epoch,
-        **_told(attempt.first_seen, attempt.time_source),
+        **_arrival_headers(attempt.first_seen, attempt.time_source),
     }
     if attempt.traceparent:
         headers[TRACEPARENT] = attempt.traceparent
@@ -155,6 +155,6 @@ def _carried(message: Message) -> dict[str, str | int]:
     }
 
 
-def _told(seen: datetime, source: TimeSource | None) -> dict[str, str | int]:
+def _arrival_headers(seen: datetime, source: TimeSource | None) -> dict[str, str | int]:
     headers: dict[str, str | int] = {Headers.FIRST_SEEN: seen.isoformat(timespec="milliseconds")}
     return headers if source is None else {**headers, Headers.TIME_SOURCE: source.value}

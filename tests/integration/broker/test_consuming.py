@@ -322,7 +322,7 @@ async def test_a_message_that_is_given_back_comes_again_and_the_others_don_t(
     await declared.publish("email.high", *numbered(5))
     async with taking(declared) as consumer:
         await consumer.has(5)
-        consumer.deliveries[2].give_back()
+        consumer.deliveries[2].requeue()
         await consumer.has(6)
         again = consumer.deliveries[5]
         assert (again.message.body, again.redelivered) == (b"2", True)

@@ -83,13 +83,13 @@ async def test_a_provider_that_is_down_is_told_of_once_whoever_finds_it(make_rig
         )
         async with PostgresLedger(rig.settings.ledger, actor="test") as ledger, rig.archiving():
             for worker in ("one", "two", "one"):
-                await ledger.controls.say(worker, [found])
+                await ledger.controls.report_circuits(worker, [found])
             await eventually(lambda: pager.alerts)
             await rig.make_dead_letter()  # goes its own pace
             await eventually(lambda: len(pager.alerts) == 2)
-            await ledger.controls.say("one", [])
-            await ledger.controls.say("two", [])
-            await ledger.controls.say("one", [found])
+            await ledger.controls.report_circuits("one", [])
+            await ledger.controls.report_circuits("two", [])
+            await ledger.controls.report_circuits("one", [found])
             await eventually(lambda: len(pager.alerts) == 3)
     titles = ["Tidings: provider down (email)", "Tidings: 1 dead letter"]
     assert [alert["title"] for alert in pager.alerts] == [*titles, titles[0]]

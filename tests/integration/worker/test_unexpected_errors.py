@@ -87,7 +87,7 @@ async def test_a_chore_that_dies_makes_its_worker_not_ready_until_it_goes_on(rig
     class Dying:
         def __init__(self, controls: Controls) -> None:
             self.controls = controls
-            self.say = controls.say
+            self.say = controls.report_circuits
 
         async def orders(self) -> Sequence[Order]:
             if broken.is_set():

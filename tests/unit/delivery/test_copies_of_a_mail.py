@@ -23,7 +23,7 @@ from tidings.delivery.retry_policy import (
     DeliveryPolicy,
     Guarantee,
     RetryPolicy,
-    recipient_spared,
+    decide_copies,
 )
 from tidings.delivery.states import State
 from tidings.delivery.unknown_outcome import final_outcome
@@ -53,7 +53,7 @@ def sent(*recipients: RecipientResult) -> Sent:
 
 
 def judged(*recipients: RecipientResult, number: int = 1, earlier: Any = ()) -> Any:
-    return policy().judge(sent(*recipients), attempt(number), earlier, NOW)
+    return policy().decide_sent(sent(*recipients), attempt(number), earlier, NOW)
 
 
 def attempt(number: int = 1, **fields: Any) -> Attempt:
@@ -117,7 +117,7 @@ def test_a_copy_whose_reply_was_lost_is_sent_again_only_where_that_may_be(
     guarantee: Guarantee, state: str
 ) -> None:
     lost = deferred(BOB, OutcomeUnknown.kind)
-    outcome = policy(guarantee).judge(sent(ADA, lost, EVE), attempt(), (), NOW)
+    outcome = policy(guarantee).decide_sent(sent(ADA, lost, EVE), attempt(), (), NOW)
 
     assert isinstance(outcome, RetryLater | Undeliverable)
     assert states(outcome.failure)["bob@example.com"] == state
@@ -138,7 +138,7 @@ def test_an_attempt_for_copies_alone_never_makes_a_failure_of_a_mail_that_was_se
     earlier = (ADA, BOB, deferred(EVE))
     failed = policy(guarantee).decide(error, attempt(number), NOW)
 
-    outcome = recipient_spared(failed, attempt(number), earlier)
+    outcome = decide_copies(failed, attempt(number), earlier)
 
     assert isinstance(outcome, Undeliverable)
     assert outcome.reason is Reason.COPIES_REFUSED
@@ -147,10 +147,10 @@ def test_an_attempt_for_copies_alone_never_makes_a_failure_of_a_mail_that_was_se
 
 def test_a_copy_that_may_have_arrived_is_not_said_to_have_been_given_up() -> None:
     earlier = (ADA, BOB, deferred(EVE))
-    doubtful = policy().judge(sent(deferred(EVE)), attempt(3), earlier, NOW, perhaps_sent=True)
-    lost = policy().judge(sent(deferred(EVE, "outcome_unknown")), attempt(3), earlier, NOW)
+    doubtful = policy().decide_sent(sent(deferred(EVE)), attempt(3), earlier, NOW, perhaps_sent=True)
+    lost = policy().decide_sent(sent(deferred(EVE, "outcome_unknown")), attempt(3), earlier, NOW)
 
-    denied = policy().judge(sent(refused(EVE)), attempt(2), earlier, NOW, perhaps_sent=True)
+    denied = policy().decide_sent(sent(refused(EVE)), attempt(2), earlier, NOW, perhaps_sent=True)
 
     for outcome in (doubtful, lost, denied):
         assert isinstance(outcome, Undeliverable)
@@ -162,14 +162,14 @@ def test_a_copy_that_may_have_arrived_is_not_said_to_have_been_given_up() -> Non
 def test_a_mail_that_everybody_has_is_sent_however_late_its_message_comes() -> None:
     late = Undeliverable(Reason.EXPIRED, Failure("expired", "not delivered before noon"))
 
-    assert recipient_spared(late, attempt(), (ADA, BOB, EVE)) == Sent("")
+    assert decide_copies(late, attempt(), (ADA, BOB, EVE)) == Sent("")
 
 
 def test_a_recipient_who_has_it_not_yet_is_not_spared() -> None:
     failed = Undeliverable(Reason.REJECTED, Failure("rejected", "nobody here"))
     edited = attempt(2, recipient="grace@example.com")
 
-    assert recipient_spared(failed, edited, (ADA, BOB, EVE)) is failed
+    assert decide_copies(failed, edited, (ADA, BOB, EVE)) is failed
 
 
 def test_everybody_has_one_role_and_whom_it_is_for_comes_first() -> None:

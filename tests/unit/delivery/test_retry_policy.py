@@ -34,7 +34,7 @@ from tidings.delivery.retry_policy import (
     Guarantee,
     RetryPolicy,
     describe,
-    postponements,
+    deferral_delays,
 )
 
 DELAYS = (Delay(60), Delay(120), Delay(240))
@@ -166,7 +166,7 @@ def test_what_may_have_its_turn_then_comes_back_before(
 def test_one_may_be_put_off_for_as_long_as_there_are_queues_up_to_five_minutes(
     delays: Sequence[int], expected: Sequence[float]
 ) -> None:
-    assert postponements(map(Delay, delays)) == expected
+    assert deferral_delays(map(Delay, delays)) == expected
 
 
 def test_where_every_retry_waits_longer_it_waits_for_the_shortest() -> None:

@@ -11,7 +11,7 @@ from asyncpg import Record
 
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.delivery.errors import Refused
-from tidings.delivery.id_prefix import IdPrefix, holding, several
+from tidings.delivery.id_prefix import IdPrefix, contains_digits, ambiguous
 from tidings.delivery.outcome import Reason
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.rows import DEAD_LETTER, StoredDeadLetter
@@ -27,7 +27,7 @@ SELECT id FROM dead_letters WHERE notification_id BETWEEN $1 AND $2 AND state <>
 """
 HOLDING: Final = f"""
 SELECT id FROM dead_letters
- WHERE {holding("id", "$1")} OR {holding("notification_id", "$1")} AND state <> 'superseded' LIMIT $2
+ WHERE {contains_digits("id", "$1")} OR {contains_digits("notification_id", "$1")} AND state <> 'superseded' LIMIT $2
 """
 
 ALIKE: Final = """
@@ -137,7 +137,7 @@ class DeadLetterSearch:
                 return only
             case _:
                 named = sorted(f"{row['id']} ({row['state']})" for row in alike)
-                raise Refused(several(prefix, "dead letters", named))
+                raise Refused(ambiguous(prefix, "dead letters", named))
 
     async def get(self, dead_letter: UUID) -> tuple[StoredDeadLetter, bytes] | None:
         """A dead letter and its body."""
@@ -287,7 +287,7 @@ def _asked(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, Any
     yield "d.entity_id = {}", wanted.entity_id
     yield "d.recipient = {}", wanted.recipient
     yield (
-        f"({holding('d.notification_id', '{0}')} OR {holding('d.id', '{0}')})",
+        f"({contains_digits('d.notification_id', '{0}')} OR {contains_digits('d.id', '{0}')})",
         wanted.id_prefix and wanted.id_prefix.within,
     )
     yield (

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from tidings.delivery.errors import Refused
-from tidings.delivery.id_prefix import MOST_CANDIDATES, IdPrefix, having, several
+from tidings.delivery.id_prefix import MOST_CANDIDATES, IdPrefix, contains_digits_fast, ambiguous
 from tidings.ledger.database import Connection
 from tidings.ledger.steps import TimeLimit
 
@@ -15,7 +15,7 @@ UNMISTAKABLE: Final = 12
 """Digits that no two ids share, as good as certainly: a last group has so many."""
 
 HAVING: Final = f"""
-SELECT min(accepted_at) AS reached, count(*) AS looked, (array_agg(id) FILTER (WHERE {having("id", 3)}))[1:{MOST_CANDIDATES + 1}] AS ids
+SELECT min(accepted_at) AS reached, count(*) AS looked, (array_agg(id) FILTER (WHERE {contains_digits_fast("id", 3)}))[1:{MOST_CANDIDATES + 1}] AS ids
   FROM (SELECT accepted_at, id FROM notifications WHERE accepted_at < coalesce($1::timestamptz, 'infinity')
          ORDER BY accepted_at DESC FETCH FIRST ($2::bigint) ROWS WITH TIES) AS newest
 """
@@ -41,7 +41,7 @@ async def with_digits(
         if until is None or len(found) > MOST_CANDIDATES or clock.over:
             break
     if len(found) > 1:
-        raise Refused(several(part, "notifications", sorted(found)))
+        raise Refused(ambiguous(part, "notifications", sorted(found)))
     if until is not None and not (found and len(part.digits) >= UNMISTAKABLE):
         raise Refused(_not_all(part, found, until))
     return found[0] if found else None

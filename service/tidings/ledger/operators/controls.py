@@ -110,7 +110,7 @@ class LedgerControls:
         async with self._database.connection() as connection:
             return [_order(dict(row)) for row in await connection.fetch(HISTORY, channel, limit)]
 
-    async def say(self, worker: str, found: Sequence[CircuitReport]) -> None:
+    async def report_circuits(self, worker: str, found: Sequence[CircuitReport]) -> None:
         """A worker says which of its circuits are not closed; that none of the others is open follows.
 
         Where no worker said so before, operators are to be told.

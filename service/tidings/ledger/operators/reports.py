@@ -8,7 +8,7 @@ from uuid import UUID
 
 from tidings.delivery.archiving import NotificationStatus
 from tidings.delivery.errors import Refused
-from tidings.delivery.id_prefix import MOST_CANDIDATES, IdPrefix, several
+from tidings.delivery.id_prefix import MOST_CANDIDATES, IdPrefix, ambiguous
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
@@ -112,7 +112,7 @@ class Reports:
             if not rows and within and prefix.findable_within:
                 return await with_digits(connection, prefix, patience)
         if len(rows) > 1:
-            raise Refused(several(prefix, "notifications", [row["id"] for row in rows]))
+            raise Refused(ambiguous(prefix, "notifications", [row["id"] for row in rows]))
         return rows[0]["id"] if rows else None
 
     async def show(

@@ -164,7 +164,7 @@ async def test_a_delivery_is_settled_once_whoever_tries_again(
 ) -> None:
     delivery = BrokerDelivery(Message(b"", ""), "", "", False, 1, settlement)
     delivery.ack()
-    delivery.give_back()
+    delivery.requeue()
     delivery.ack()
     await eventually(lambda: bool(channel.frames))
     assert channel.frames == [(1, True)]
