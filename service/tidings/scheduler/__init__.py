@@ -1,4 +1,4 @@
-"""Publishes what has come due."""
+"""The scheduler role: publishes scheduled notifications when due, requeues lost ones, maintains the ledger."""
 
 from tidings.scheduler.scheduler import Scheduler
 

@@ -1,4 +1,4 @@
-"""Counts now and then what waits in the ledger, for whoever reads this process's metrics."""
+"""Updates the gauges of this process's metrics that count rows of the ledger."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -16,20 +16,20 @@ from tidings.telemetry.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 EVERY: Final = 15.0
-"""Seconds between two counts: as often as Prometheus usually looks."""
+"""Seconds between counts: the usual scrape interval of Prometheus."""
 SHARE: Final = 100
-"""How many times as long as a count takes the next one waits at least: with millions of dead letters it takes a while."""
+"""The least wait between counts, as a multiple of a count's duration: with millions of dead letters it is slow."""
 
 
 async def count_for_ever(ledger: PostgresLedger, metrics: Metrics) -> None:
-    """Keep the gauges current. While PostgreSQL is away they keep what was counted last."""
+    """Keep the gauges current. While PostgreSQL is unavailable they keep their last values."""
     while True:
         began = perf_counter()
         try:
             found = await count_backlog(ledger.database)
             left = seconds_left(await ledger.partitions.all(), datetime.now(UTC))
         except TidingsError as error:
-            log.warning("what waits can't be counted", error=str(error))
+            log.warning("gauges not updated", error=str(error))
         else:
             metrics.waiting(found.scheduled, found.overdue)
             metrics.partitions_end(left)

@@ -1,4 +1,4 @@
-"""Keeps the ledger in order: makes the partitions of the weeks ahead, and deletes what is over."""
+"""Maintains the ledger: creates the partitions of the weeks ahead, and deletes rows past their retention."""
 
 import asyncio
 from dataclasses import asdict
@@ -13,21 +13,21 @@ from tidings.ledger.ledger import PostgresLedger
 log = structlog.get_logger(__name__)
 
 EVERY: Final = 3_600.0
-"""Seconds between two rounds."""
+"""Seconds between rounds."""
 AGAIN: Final = 60.0
-"""Seconds after one that failed."""
+"""Seconds after a failed round."""
 
 
 async def maintain_ledger_for_ever(ledger: PostgresLedger) -> None:
-    """Round after round. Any number of schedulers may do it: one of them does the work."""
+    """Maintain the ledger regularly. Any number of schedulers may: one of them does the work."""
     while True:
         await asyncio.sleep(EVERY if await maintain_ledger(ledger) else AGAIN)
 
 
 async def maintain_ledger(ledger: PostgresLedger) -> bool:
-    """One round; False if it is worth another try soon.
+    """Maintain the ledger once; False if it should be repeated soon.
 
-    Each part by itself: what is over is deleted while a table in use keeps partitions from being made.
+    The parts are independent: rows are deleted even while a table in use prevents new partitions.
     """
     added = await add_partitions(ledger)
     deleted = await delete_expired(ledger)
@@ -35,25 +35,25 @@ async def maintain_ledger(ledger: PostgresLedger) -> bool:
 
 
 async def add_partitions(ledger: PostgresLedger) -> bool:
-    """Make those that are missing; False if it is worth another try soon."""
+    """Create missing partitions; False if it should be repeated soon."""
     try:
         today, weeks = datetime.now(UTC).date(), ledger.retention.periods.weeks
         added = await ledger.partitions.add_missing(today, weeks)
     except TidingsError as error:
-        log.warning("partitions can't be made: rows go to the default ones", error=str(error))
-        return isinstance(error, ConfigurationError)  # soon again is no use: a person has to act
+        log.warning("partitions not created: rows go to the default partitions", error=str(error))
+        return isinstance(error, ConfigurationError)  # repeating it soon is useless: a person has to act
     if added:
-        log.info("partitions made", names=[partition.name for partition in added])
+        log.info("partitions created", names=[partition.name for partition in added])
     return True
 
 
 async def delete_expired(ledger: PostgresLedger) -> bool:
-    """Delete what is over; False if it is worth another try soon."""
+    """Delete rows past their retention; False if it should be repeated soon."""
     try:
         async for done in ledger.retention.run(datetime.now(UTC).date()):
             if done.deleted != 0:
-                log.info("deleted what was over", **asdict(done))
+                log.info("rows deleted by retention", **asdict(done))
     except TidingsError as error:
-        log.warning("what is over can't be deleted", error=str(error))
+        log.warning("retention failed", error=str(error))
         return isinstance(error, ConfigurationError)
     return True

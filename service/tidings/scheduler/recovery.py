@@ -1,7 +1,7 @@
-"""Looks through the ledger for notifications whose message is gone, and has them published again.
+"""Finds notifications whose message is lost, and requeues them.
 
-Where a lane was seen empty, whatever was due before has left it: if nobody claimed it, it is gone. A lane that
-is never empty while somebody takes from it is given much longer, and one that nobody takes from keeps what it has.
+If a lane was seen empty, all earlier messages have left it: one that no worker has claimed is lost. For a lane with
+consumers that is never empty, the limit is much longer; in a lane without consumers nothing is considered lost.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ from tidings.telemetry.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 LONGEST_ROUND: Final = 60.0
-"""Seconds between two looks at the queues, and at a part of the ledger; fewer where little patience is asked for."""
+"""Seconds between rounds, each over the queues and a part of the ledger; fewer if `TIDINGS_REQUEUE_AFTER` is short."""
 READING: Final = 0.1
-"""This part of a round's time goes into reading, so that what was seen of the queues still holds at its end.
-At 500 MB/s, a hundred gigabytes take half an hour or so."""
+"""Share of a round spent on reading the ledger, so that the state of the queues is still current at its end.
+At 500 MB/s a hundred gigabytes take about half an hour."""
 BUSY: Final = 24
-"""How many times longer a message is waited for in a lane that is never empty."""
+"""Factor by which the limit is longer for a lane that is never empty."""
 
 
 class Recovery:
-    """Finds what is stranded, round by round, until cancelled. Any number may run: each row is taken once.
+    """Finds lost messages, round by round, until cancelled. Any number may run: each row is taken once.
 
     Args:
-        connection: To look at the queues with.
-        timeout: Seconds for each answer of the broker.
-        wake: Called when something is to be published.
+        connection: For inspecting the queues.
+        timeout: Seconds to wait for each reply of RabbitMQ.
+        wake: Called if messages are to be published.
     """
 
     def __init__(
@@ -68,30 +68,30 @@ class Recovery:
         self._sweep = Sweep(READING * self._round_seconds, clock)
 
     async def run_for_ever(self) -> None:
-        """Look again and again."""
+        """Run rounds until cancelled."""
         while True:
             await asyncio.sleep(self._round_seconds)
             try:
                 await self._round()
             except TidingsError as error:
-                log.warning("can't look for lost messages", error=str(error))
+                log.warning("search for lost messages failed", error=str(error))
             except Exception:
-                log.exception("unexpected error: looking for lost messages goes on")
+                log.exception("unexpected error in the search for lost messages")
 
     async def _round(self) -> None:
-        overdue = dict(self._overdue(await self._look()))
+        overdue = dict(self._overdue(await self._inspect()))
         lanes = {lane: overdue[lane.queue] for lane in self._lanes if lane.queue in overdue}
         requeues = self._ledger.requeues
 
         async def look(first: int, past: int, limit: int) -> int:
             found = await requeues.find(first, past, lanes, overdue.get(DEAD), limit)
-            self._tell(await requeues.requeue(found, actor=self._ledger.actor))
+            self._report(await requeues.requeue(found, actor=self._ledger.actor))
             return len(found)
 
         await self._sweep.round(await requeues.pages(), look)
 
-    async def _look(self) -> Sequence[Depth]:
-        """How full the queues are, remembering which are empty."""
+    async def _inspect(self) -> Sequence[Depth]:
+        """Read the depths of the queues, and note which are empty."""
         connection = await self._connection.get()
         began = self._clock()
         found = await depths(connection, self._watched, self._timeout)
@@ -99,7 +99,7 @@ class Recovery:
         return found
 
     def _overdue(self, found: Sequence[Depth]) -> Iterator[tuple[str, float]]:
-        """By queue, how late something must be before it is taken for lost."""
+        """By queue, the age in seconds from which a message is considered lost."""
         now = self._clock()
         for depth in found:
             waits = []
@@ -110,12 +110,12 @@ class Recovery:
             if waits:
                 yield depth.queue, max(self._after, min(waits))
 
-    def _tell(self, requeued: Sequence[Stranded]) -> None:
+    def _report(self, requeued: Sequence[Stranded]) -> None:
         for stranded in requeued:
             self._metrics.requeued(stranded.channel)
         if requeued:
             log.warning(
-                "messages were gone: published again",
+                "lost messages requeued",
                 notifications=len(requeued),
                 channels=sorted({stranded.channel for stranded in requeued}),
                 first=str(requeued[0].id),

@@ -1,7 +1,6 @@
-"""The scheduler role: sleeps until something is due, publishes it, and sleeps again; meanwhile it looks for
-notifications whose message is gone.
+"""The scheduler role: publishes notifications when they are due, and requeues lost ones.
 
-Any number may run. Each takes rows that no other has locked, and a row whose publisher died comes
+Any number may run. Each takes rows that no other has locked, and the row of a scheduler that died comes
 due again by itself (`tidings.ledger.notifications.dispatch`).
 """
 
@@ -29,9 +28,9 @@ from tidings.telemetry.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 500
-"""Notifications taken in one go."""
+"""Notifications taken at once."""
 LONGEST_SLEEP: Final = 60.0
-"""Seconds after which it looks again even where nothing woke it."""
+"""Seconds after which it reads the outbox even if nothing woke it."""
 
 
 class Scheduler:
@@ -75,15 +74,15 @@ class Scheduler:
 
     @property
     def ready(self) -> bool:
-        """Whether what is due could be published now, and all chores go on."""
+        """Whether due notifications can be published now, and all chores run."""
         return self._connection.up and self._watching and all(chore.well for chore in self._chores)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish what is due until `stop` is set."""
+        """Publish due notifications until `stop` is set."""
         async with self._connection:
             log.info("scheduler started")
             self._chores = [
-                Chore("watch for what is due", self._watch_for_ever),
+                Chore("publish due notifications", self._watch_for_ever),
                 Chore("look for lost messages", self._recovery.run_for_ever),
             ]
             await stop.wait()
@@ -101,17 +100,17 @@ class Scheduler:
                     backoff.reset()
                     await self._dispatch_while(listens, wake)
             except TidingsError as error:
-                log.warning("scheduler waits", error=str(error))
+                log.warning("scheduler waiting", error=str(error))
             finally:
                 self._watching = False
             await asyncio.sleep(backoff.next())
 
     async def _dispatch_while(self, listens: Callable[[], bool], wake: asyncio.Event) -> None:
-        """Publish what comes due until nobody would tell of more.
+        """Publish due notifications until the listening connection is lost.
 
         Raises:
-            LedgerUnavailable: What listens lost its connection, or PostgreSQL is away.
-            BrokerUnavailable: RabbitMQ is.
+            LedgerUnavailable: PostgreSQL is unavailable, or the listening connection was lost.
+            BrokerUnavailable: RabbitMQ is unavailable.
         """
         while listens():
             wake.clear()
@@ -120,10 +119,10 @@ class Scheduler:
                 continue
             seconds = await self._ledger.outbox.seconds_to_next()
             await _wait(wake, LONGEST_SLEEP if seconds is None else min(seconds, LONGEST_SLEEP))
-        raise LedgerUnavailable("PostgreSQL: the connection that listens was lost")
+        raise LedgerUnavailable("PostgreSQL: the listening connection was lost")
 
     async def _dispatch(self) -> int:
-        """Publish what is due now; how many were taken."""
+        """Publish due notifications; returns how many were taken."""
         taken = await self._ledger.outbox.take(AT_ONCE, actor=self._ledger.actor)
         if taken:
             async with keep_leased(self._ledger.outbox, taken):

@@ -1,4 +1,4 @@
-"""Goes through a large table of the ledger part by part, as fast as it is read and no faster."""
+"""Reads a large table of the ledger part by part, within a time limit for each round."""
 
 from collections.abc import Awaitable, Callable
 from time import monotonic
@@ -8,27 +8,27 @@ from tidings.ledger.notifications.requeue import RANGE
 
 AT_ONCE: Final = 500
 MOST: Final = 5_000
-"""Notifications published again in one round."""
+"""Notifications requeued in one round."""
 
 Look = Callable[[int, int, int], Awaitable[int]]
-"""Deals with at most so many notifications (the third) from one page to before another, and says with how many."""
+"""Requeues at most a number of notifications (the third) from one page to before another, and returns how many."""
 
 
 class Sweep:
-    """Remembers how far it came. The newest pages come first: what is lost now was mostly written lately.
+    """Keeps its position. The newest pages come first: lost messages are mostly recent.
 
     Args:
-        seconds: After which a round begins no further range; each takes one at least.
+        seconds: After which a round begins no further range; each reads at least one.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         self._seconds = seconds
         self._clock = clock
         self._past = 0
-        """What lies below is still to be looked at; 0 where the next round begins at the end of the table."""
+        """Pages below it are still to be read; 0 if the next round begins at the end of the table."""
 
     async def round(self, pages: int, look: Look) -> None:
-        """Go on downwards while there is time, at most to the first page."""
+        """Continue downwards while there is time, at most to the first page."""
         began, left = self._clock(), MOST
         self._past = min(self._past, pages) or pages
         while self._past:

@@ -76,7 +76,7 @@ class ChannelMetrics:
         self.in_flight: Final = families.in_flight.labels(name)
         """Sends under way; `set_function` spares the hot path."""
         self.paused: Final = families.paused.labels(name)
-        """1 while the channel rests: paused by hand, or no provider may be asked."""
+        """1 while the channel rests: paused by an operator, or no provider is available."""
         self._circuits = families.circuits
 
     def circuit(self, provider: str, phase: Phase) -> None:
@@ -180,7 +180,7 @@ class _Families:
         self.in_flight = gauge("tidings_in_flight", "Sends under way.", "channel")
         self.paused = gauge(
             "tidings_channel_paused",
-            "1 while a channel rests: paused by hand, or no provider may be asked.",
+            "1 while a channel rests: paused by an operator, or no provider is available.",
             "channel",
         )
         self.circuits = gauge(

@@ -1,4 +1,4 @@
-"""Delivers: takes messages from the lanes of its channels and sees each through to its settlement."""
+"""The worker role: consumes the lanes of its channels, delivers each message and settles it."""
 
 from tidings.worker.worker import Worker
 

@@ -1,4 +1,4 @@
-"""One channel's share of a worker: who is sent next, how many at once, and what waits for a turn."""
+"""One channel of a worker: which message is sent next, and how many at once."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -31,22 +31,22 @@ from tidings.worker.slotted_flow import SlottedFlow
 log = structlog.get_logger(__name__)
 
 LONGEST_HOLD: Final = 600.0
-"""Seconds a message may wait unacknowledged for its turn; RabbitMQ closes the channel after 1,800."""
+"""Seconds a message may wait unacknowledged; RabbitMQ closes the AMQP channel after 1,800."""
 SWEEP: Final = 30.0
-"""Seconds between two looks for messages held too long."""
+"""Seconds between searches for messages held too long."""
 AT_REST: Final = frozenset({Phase.OPEN, Phase.PROBING, Phase.DISABLED})
-"""Nobody but a probe is sent."""
+"""Phases in which only probes are sent."""
 
 
 class ChannelWorker:
-    """Takes deliveries of one channel and keeps its sends going.
+    """Receives the deliveries of one channel and runs its sends.
 
     Args:
-        flow: What happens to each message.
+        flow: The steps of each message.
         settings: Concurrency, prefetch, rate and shares.
-        timeout: Seconds to wait for the broker's answers.
+        timeout: Seconds to wait for replies of RabbitMQ.
         clock: Seconds, by which pauses and rates are measured.
-        holdings: What this process holds, of this channel and others.
+        holdings: The unacknowledged messages of this process, of all channels.
     """
 
     def __init__(
@@ -58,22 +58,22 @@ class ChannelWorker:
         holdings: Holdings | None = None,
     ) -> None:
         self._flow = flow
-        self._loop = asyncio.get_running_loop()  # asking each time costs a system call
+        self._loop = asyncio.get_running_loop()  # each call of get_running_loop costs a system call
         self._providers = flow.providers
         self._providers.on_change(self._changed)
         self._slots = SendSlots(settings.concurrency, self._pump, clock)
         self._lanes = Lanes(settings.low_share, clock)
         self._rate = RateLimit(settings.rate, clock)
         self._paused = False
-        self._beside = 0
-        self._tried: dict[int, int] = {}
-        """How often a provider was tried in vain with a message, by the hash of its body."""
+        self._detached_prefetch = 0
+        self._failed_sends: dict[int, int] = {}
+        """How often a message was sent in vain while all providers were down, by the hash of its body."""
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self._priorities = {lane_queue(Lane(flow.providers.name, priority)): priority for priority in PRIORITIES}
-        # What waits for its place when a worker dies may have been sent, for all that the next one can
-        # know; and a rate would be spent when it is claimed.
+        # A message that is claimed and waits for its slot when the worker dies may have been sent, as far as the
+        # next worker can know; and a rate would be spent when it is claimed.
         self._ahead = settings.guarantee is Guarantee.AT_LEAST_ONCE and settings.rate is None
         prefetch = max(settings.prefetch, settings.concurrency) + settings.aside
         # Half of what is not being sent: the other half is claimed ahead, or being recorded.
@@ -94,58 +94,58 @@ class ChannelWorker:
 
     @property
     def providers(self) -> Providers:
-        """Who delivers for this channel."""
+        """The providers of this channel."""
         return self._providers
 
     @property
     def paused(self) -> bool:
-        """Whether it takes nothing, by an operator's order."""
+        """Whether an operator has paused the channel."""
         return self._paused
 
     def pause(self) -> None:
-        """Begin nothing more until `resume`; what is under way ends."""
+        """Begin no more messages until `resume`; those under way finish."""
         self._paused = self._slots.closed = True
         self._regulate()
 
     def resume(self) -> None:
-        """Go on."""
+        """Begin messages again."""
         self._paused = False
         self._slots.closed = self._stopping
         self._regulate()
         self._pump()
 
     def receive(self, delivery: Delivery) -> None:
-        """Take what the broker hands over."""
+        """Accept a message from RabbitMQ."""
         if not self._stopping:
             self._lanes.put(self._priorities[delivery.queue], delivery)
             self._pump()
 
     async def sweep_for_ever(self) -> None:
-        """Park what has waited too long, before the broker loses patience with its consumer."""
+        """Defer messages held too long, before RabbitMQ's consumer timeout."""
         while True:
             await asyncio.sleep(SWEEP)
             for delivery in list(self._lanes.take_older_than(LONGEST_HOLD)):
-                self._spawn(self._park(delivery), delivery)
+                self._spawn(self._defer(delivery), delivery)
 
     async def finish(self, grace: float) -> int:
-        """Begin nothing more and let what is under way finish; how many did not within `grace` seconds."""
+        """Begin no more messages and wait for those under way; returns how many did not finish in `grace` seconds."""
         self._stopping = self._slots.closed = True
         self.consumer.stop_taking()
-        if self._resting:  # going back to the lane would count against its delivery limit
+        if self._at_rest:  # a requeue would count against the lane's delivery limit
             for delivery in list(self._lanes.take_older_than(0)):
-                self._spawn(self._park(delivery), delivery)
+                self._spawn(self._defer(delivery), delivery)
         self._lanes.clear()
         if self._timer is not None:
             self._timer.cancel()
         until = self._loop.time() + grace
         while self._tasks and (left := until - self._loop.time()) > 0:
-            await asyncio.wait(self._tasks, timeout=left)  # what ends may leave something to defer
+            await asyncio.wait(self._tasks, timeout=left)  # a task that ends may leave a message to defer
         unfinished = [task for task in self._tasks if not task.done()]
         await asyncio.gather(*map(end, unfinished))
         return len(unfinished)
 
     def _pump(self) -> None:
-        """Begin as many messages as may be begun now, the most urgent first."""
+        """Begin as many messages as allowed, the most urgent first."""
         while (
             self._lanes.waiting
             and self._slots.room(ahead=self._ahead and self._providers.all_closed)
@@ -161,56 +161,56 @@ class ChannelWorker:
         if not self._providers.all_closed:
             self._regulate()
         aside = self._slots.aside
-        if aside > self._beside or aside * 4 < self._beside:  # seldom: each time consumers begin
-            self._beside = 2 * aside
-            self.consumer.beside(self._beside)
+        if aside > self._detached_prefetch or aside * 4 < self._detached_prefetch:  # rarely: each change restarts consumers
+            self._detached_prefetch = 2 * aside
+            self.consumer.beside(self._detached_prefetch)
 
     def _next(self) -> Delivery | None:
-        """The most urgent; to try a provider with, one that did not fail to the last time."""
-        if self._tried and self._resting:
-            return self._lanes.take_least_tried(self._tried)
+        """The most urgent message; as a probe, one that did not fail the last time."""
+        if self._failed_sends and self._at_rest:
+            return self._lanes.take_least_tried(self._failed_sends)
         return self._lanes.take()
 
     def _wait(self) -> float:
-        """Seconds until the next one may begin; `inf` where something has to end first."""
+        """Seconds until the next message may begin; `inf` if another has to end first."""
         if not self._providers.all_closed:
-            begun, slots = self._unasked, self._providers.slots
+            begun, slots = self._uncalled, self._providers.slots
             if begun >= slots:
                 return inf if slots else self._providers.wait()
         return self._rate.wait()
 
     @property
-    def _unasked(self) -> int:
-        """Messages begun whose provider has not been asked."""
+    def _uncalled(self) -> int:
+        """Messages begun for which no provider has been called yet."""
         return self._slots.begun + self._slots.aside - self._providers.under_way
 
     @property
-    def _resting(self) -> bool:
-        """Whether messages are better left in their lanes."""
+    def _at_rest(self) -> bool:
+        """Whether messages should stay in their lanes."""
         if self._paused or self._providers.all_closed:
             return self._paused
         return all(provider.circuit.phase in AT_REST for provider in self._providers.all)
 
     def _regulate(self) -> None:
-        """Take from the lanes what can be begun: everything, nothing, or one to try a provider with."""
-        self._flow.metrics.paused.set(self._resting)
-        if not self._resting:
+        """Consume as many messages as can be begun: all, none, or one as a probe."""
+        self._flow.metrics.paused.set(self._at_rest)
+        if not self._at_rest:
             self.consumer.take(None)
             return
-        for delivery in list(self._lanes.take_large()):  # other channels may need the room
-            self._spawn(self._park(delivery), delivery)
+        for delivery in list(self._lanes.take_large()):  # other channels may need the memory
+            self._spawn(self._defer(delivery), delivery)
         wait = inf if self._paused else self._providers.wait()
-        idle = not self._lanes.waiting and not self._unasked
+        idle = not self._lanes.waiting and not self._uncalled
         self.consumer.take(1 if idle and wait == 0 else 0)
         if idle:
             self._pump_again_in(wait)
 
     def _changed(self, provider: Provider, before: Phase) -> None:
-        """A circuit opened, closed, or something in between."""
+        """A circuit changed its phase."""
         self._flow.metrics.circuit(provider.name, provider.circuit.phase)
         log_change(self._providers.name, provider, before)
         self._regulate()
-        if not self._resting:  # by an operator's order: nothing ends that would let the next begin
+        if not self._at_rest:  # no message ends that would start the next
             self._pump()
 
     def _pump_again_in(self, wait: float) -> None:
@@ -226,62 +226,62 @@ class ChannelWorker:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """However a task ends, its message does not wait for ever."""
+        """A message does not stay unacknowledged, however its task ends."""
         delivery = self._tasks.pop(task)
         if (task.cancelled() or task.exception() is not None) and not self._stopping:
             delivery.requeue()
             log.error(
-                "unexpected end: message requeued",
+                "task ended unexpectedly: message requeued",
                 queue=delivery.queue,
                 exc_info=None if task.cancelled() else task.exception(),
             )
 
     async def _work(self, delivery: Delivery, slot: SendSlot) -> None:
-        """See one message through, giving its place to the next as soon as its send is over."""
+        """Process one message, and release its slot as soon as its send has ended."""
         try:
             outcome = await SlottedFlow(self._flow, slot).handle(delivery)
             if outcome is None:
-                self._give_turn_back()
+                self._return_turn()
             elif isinstance(outcome, Paused):
                 if outcome is NOT_NOW or outcome.failure.kind == Postponed.kind:
-                    self._give_turn_back()
+                    self._return_turn()
                 if outcome is not NOT_NOW:
-                    self._remember(delivery)
-                # So that another one tries the provider next.
-                self._spawn(self._park(delivery, outcome), delivery)
+                    self._count_failed_send(delivery)
+                # So that another message is the next probe.
+                self._spawn(self._defer(delivery, outcome), delivery)
         except DeliveryLost:
-            log.info("message went back to the broker", queue=delivery.queue)
+            log.info("message returned to RabbitMQ", queue=delivery.queue)
         except (Exception, asyncio.CancelledError) as error:
             if told_to_end():
                 raise
             log.exception("unexpected error: message requeued", queue=delivery.queue)
             slot.release()
-            await asyncio.sleep(_before_the_next_try(delivery))
+            await asyncio.sleep(_requeue_delay(delivery))
             if shortage(error) is None:
                 delivery.requeue()
-            else:  # no fault of the message: a requeue would count against its delivery limit
-                self._spawn(self._park(delivery), delivery)
+            else:  # not the message's fault: a requeue would count against its delivery limit
+                self._spawn(self._defer(delivery), delivery)
         finally:
             slot.release()
 
-    def _give_turn_back(self) -> None:
-        """Nobody was asked: whoever waits for the rate need not wait for this one."""
+    def _return_turn(self) -> None:
+        """No provider was called: return the turn to the rate limit."""
         if self._rate.limited:
-            self._rate.give_back()
+            self._rate.return_turn()
             self._pump()
 
-    def _remember(self, delivery: Delivery) -> None:
-        """A provider was tried with it in vain."""
+    def _count_failed_send(self, delivery: Delivery) -> None:
+        """Count a send in vain."""
         key = hash(delivery.message.body)
-        self._tried[key] = self._tried.pop(key, 0) + 1
-        if len(self._tried) > REMEMBERED:
-            del self._tried[next(iter(self._tried))]
+        self._failed_sends[key] = self._failed_sends.pop(key, 0) + 1
+        if len(self._failed_sends) > REMEMBERED:
+            del self._failed_sends[next(iter(self._failed_sends))]
 
-    async def _park(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
+    async def _defer(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
         try:
             await self._flow.defer(delivery, paused)
         except DeliveryLost:
-            log.info("message went back to the broker", queue=delivery.queue)
+            log.info("message returned to RabbitMQ", queue=delivery.queue)
         except (Exception, asyncio.CancelledError):
             if told_to_end():
                 raise
@@ -289,7 +289,7 @@ class ChannelWorker:
             delivery.requeue()
 
 
-def _before_the_next_try(delivery: Delivery) -> float:
-    """Seconds to wait: a database that fails in an unknown way may be well again soon."""
+def _requeue_delay(delivery: Delivery) -> float:
+    """Seconds to wait before a requeue: a database that fails in an unknown way may recover soon."""
     times = delivery.message.headers.get("x-delivery-count")
     return min(30.0, 0.1 * 2.0 ** min(times if isinstance(times, int) else 0, 20))

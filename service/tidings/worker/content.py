@@ -1,4 +1,4 @@
-"""The words of a notification: written by the producer, or rendered from a template."""
+"""The content of a notification: written by the producer, or rendered from a template."""
 
 from tidings.delivery.errors import Rejected
 from tidings.delivery.ports import Content, TemplateParts
@@ -7,10 +7,10 @@ from tidings_events import Notification
 
 
 def content_of(notification: Notification, parts: TemplateParts, templates: Templates) -> Content:
-    """What to say.
+    """The content to deliver.
 
     Raises:
-        Rejected: The template, or a variable it needs, is missing; names it.
+        Rejected: The template, or a variable that it needs, is missing.
     """
     name: str | None = getattr(notification, "template", None)
     if name is None:
@@ -30,7 +30,7 @@ def content_of(notification: Notification, parts: TemplateParts, templates: Temp
 
 
 def _as_written(notification: Notification) -> Content:
-    """The fields that a channel's model has of these."""
+    """The content as the producer wrote it, from the fields that its channel has."""
     return Content(
         text=getattr(notification, "body", None) or "",
         subject=getattr(notification, "subject", None) or "",

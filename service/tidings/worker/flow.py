@@ -1,4 +1,4 @@
-"""One message from its lane to its settlement: read, claim, send, record, settle. The order is the guarantee."""
+"""The steps of one message: read, claim, send, record, settle. Their order is the delivery guarantee."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -59,15 +59,15 @@ from tidings_events.routing import Headers
 log = structlog.get_logger(__name__)
 
 _handlings: Final = count(1)
-"""Numbers what this process handles, so that no two handlings share a token."""
+"""Numbers the handlings of messages in this process, so that each has its own token."""
 
 NOT_NOW: Final = Paused(Failure("not_now", "the channel was paused, or its worker stopped"))
-"""What was claimed and not begun is given back."""
+"""The outcome of a message that was claimed and not begun: its claim is released."""
 
 
 @value(frozen=True, slots=True)
 class SendResult:
-    """What came of sending once."""
+    """The result of one send."""
 
     outcome: Outcome | Paused
     started_at: datetime
@@ -79,17 +79,17 @@ class SendResult:
 
 @value(frozen=True, slots=True)
 class Work:
-    """One message that could be read, and what it takes to see it through."""
+    """One message that was read, with its attempt, policy and claim token."""
 
     delivery: Delivery
     attempt: Attempt
     policy: DeliveryPolicy
     token: str
-    """Names its claim."""
+    """Identifies its claim."""
 
 
 class Steps(Protocol):
-    """Steps of a flow that may have to wait for a turn."""
+    """The steps of a flow that may have to wait for a slot."""
 
     async def dead_letter_unread(
         self, delivery: Delivery, error: MalformedNotification
@@ -100,12 +100,12 @@ class Steps(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Sees messages of one channel through.
+    """Processes messages of one channel.
 
     Args:
-        policy: Gives the policy for a category.
-        queue_delays: Every delay there is a queue for, shortest first; in the shortest one waits what another
-            worker holds.
+        policy: Returns the policy of a category.
+        queue_delays: The delays of the retry queues, shortest first; a message that another worker has claimed
+            waits in the shortest.
         lease_margin: Seconds that a lease outlasts its send.
     """
 
@@ -118,20 +118,20 @@ class Flow:
     templates: Templates
     metrics: ChannelMetrics
     clock: Clock = CLOCK
-    """That of `Delivery.received`."""
+    """The clock of `Delivery.received`."""
 
     async def handle(self, delivery: Delivery, steps: Steps) -> Outcome | Paused | None:
-        """Take one message from here to its ack: read, claim, send, record, settle.
+        """Process one message up to its ack: read, claim, send, record, settle.
 
         Args:
-            steps: Those of this flow, or what makes them wait for their turn.
+            steps: Those of this flow, or a wrapper that makes them wait for a slot.
 
         Returns:
-            What came of sending; None if no provider was asked. `Paused` means that the provider
-            is at fault, or nothing is sent just now: nothing was spent, and the message is still in hand.
+            The outcome of the send; None if no provider was called. `Paused` means that the provider
+            is at fault, or nothing is sent now: no attempt was spent, and the message is not settled.
 
         Raises:
-            DeliveryLost: The broker took the message back; the ledger knows how far it came.
+            DeliveryLost: RabbitMQ delivers the message again; the ledger has its state.
         """
         try:
             work = self._read(delivery)
@@ -144,28 +144,28 @@ class Flow:
             return None
         if claim.accepted_at is not None and claim.accepted_at != work.attempt.first_seen:
             work = replace(work, attempt=replace(work.attempt, first_seen=claim.accepted_at))
-        tried = await steps.send(work, claim)
-        if isinstance(tried.outcome, Paused):
-            self.metrics.attempt(tried.outcome, tried.duration, 0)
-            await self.release(work, tried.outcome)
-            return tried.outcome
-        outcome = final_outcome(tried.outcome, perhaps_sent=claim.possible_duplicate)
-        if await self._record(work, tried, outcome, possible_duplicate=claim.possible_duplicate):
+        result = await steps.send(work, claim)
+        if isinstance(result.outcome, Paused):
+            self.metrics.attempt(result.outcome, result.duration, 0)
+            await self.release(work, result.outcome)
+            return result.outcome
+        outcome = final_outcome(result.outcome, perhaps_sent=claim.possible_duplicate)
+        if await self._record(work, result, outcome, possible_duplicate=claim.possible_duplicate):
             await self.settler.settle(delivery, work.attempt, outcome)
-        else:  # whoever took over holds a copy, and goes on from what the ledger says
+        else:  # the worker that took over has a copy, and continues from the ledger
             delivery.ack()
-        return outcome if tried.called else None
+        return outcome if result.called else None
 
     async def defer(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
-        """Let a message wait a turn, or for as long as is said, no attempt spent. Raises like `Settler.defer`."""
+        """Defer a message, by the shortest delay unless `paused` names one; no attempt is spent. Raises like `Settler.defer`."""
         published_at, id_ = delivery.message.published_at, read_search_fields(delivery.message.body).id
         seen = arrival(published_at, id_, *self._times(delivery))
         await self.settler.defer(delivery, paused.delay or self.queue_delays[0], seen, paused.since)
 
     def _times(self, delivery: Delivery) -> tuple[datetime, datetime | None]:
-        """When a message was taken from its lane, and when that was last known to be empty."""
+        """When a message was consumed, and when its lane was last known to be empty."""
         now = self.clock.now() - timedelta(0, self.clock.seconds() - delivery.received)
-        if delivery.lane_empty is None or not _new(delivery):
+        if delivery.lane_empty is None or not _from_producer(delivery):
             return now, None
         return now, now - timedelta(0, delivery.received - delivery.lane_empty)
 
@@ -176,13 +176,13 @@ class Flow:
         attempt = without_large_content(
             read(delivery.message, lane, now=now, not_before=not_before)
         )
-        # Tags start again with every channel: what comes again may have the tag it had, while the
-        # send that began before the loss goes on.
+        # Tags start again with every AMQP channel: a redelivered message may have its old tag, while the
+        # send that began before the loss continues.
         token = f"{self.ledger.actor}/{delivery.queue}/{delivery.tag}.{next(_handlings)}"
         return Work(delivery, attempt, self.policy(attempt.notification.category), token)
 
     def claim(self, work: Work) -> Awaitable[Claim]:
-        """Take the notification under a lease that lasts for its send."""
+        """Claim the notification under a lease that lasts for its send."""
         policy, attempt = work.policy, work.attempt
         request = ClaimRequest(
             attempt,
@@ -193,7 +193,7 @@ class Flow:
         return retry_outages(work.delivery, lambda: self.ledger.claim(request))
 
     async def release(self, work: Work, paused: Paused) -> None:
-        """Give the claim back, no attempt spent."""
+        """Release the claim; no attempt is spent."""
         why = paused.failure.message
         await retry_outages(
             work.delivery, lambda: self.ledger.release(work.attempt, work.token, why), insist=True
@@ -212,15 +212,15 @@ class Flow:
                 self.metrics.claim_conflict()
                 await self.defer(delivery)
             case Unsettled(outcome=outcome):
-                await self.settler.settle(delivery, work.attempt, self._still_possible(outcome))
+                await self.settler.settle(delivery, work.attempt, self._with_existing_queue(outcome))
             case NeverIssued(epoch=epoch):
                 forged = MalformedNotification(
                     f"header x-tidings-epoch: no replay ever began epoch {epoch}; leave x-tidings- headers out"
                 )
                 await self._malformed(delivery, forged)
 
-    def _still_possible(self, outcome: RetryLater | Undeliverable) -> RetryLater | Undeliverable:
-        """What was recorded under settings that may have changed: its retry queue may be gone."""
+    def _with_existing_queue(self, outcome: RetryLater | Undeliverable) -> RetryLater | Undeliverable:
+        """The recorded outcome with a retry queue that exists: settings may have changed since."""
         match outcome:
             case RetryLater(delay=delay):
                 return replace(
@@ -232,13 +232,13 @@ class Flow:
     async def dead_letter_unread(self, delivery: Delivery, error: MalformedNotification) -> None:
         """Settle a message that can't be read.
 
-        Send home what is ours and was moved here: its notification waits for it. Anything else is a copy of
-        what may lie in its own lane too, and never becomes more than a dead letter.
+        A message that Tidings published and that was moved here by hand is forwarded to its own lane: its notification
+        depends on it. Any other is a copy of one that may be in its own lane too, and becomes a dead letter only.
         """
         message = delivery.message
         ours = message.ours and Headers.FORWARDED not in message.headers
         if isinstance(error, Misrouted) and ours:
-            log.warning("sent to its own lane", queue=delivery.queue, channel=error.channel)
+            log.warning("message forwarded to its own lane", queue=delivery.queue, channel=error.channel)
             await self.settler.forward(delivery, error.channel)
         else:
             await self._malformed(delivery, error)
@@ -252,7 +252,7 @@ class Flow:
     async def send(
         self, work: Work, claim: Claimed, release_slot: Callable[[], None] = keep_slot
     ) -> SendResult:
-        """Send, unless nobody may send it again unasked, or it is too late, or there are no words.
+        """Send, unless it may have been sent on a channel that sends at most once, has expired, or has no content.
 
         Args:
             release_slot: See `SendRequest`.
@@ -262,7 +262,7 @@ class Flow:
         content = self._content(attempt, claim, policy, started_at)
         called = isinstance(content, Content)
         outcome = (
-            await self._ask(attempt, content, policy, claim, release_slot)
+            await self._call_providers(attempt, content, policy, claim, release_slot)
             if isinstance(content, Content)
             else content
         )
@@ -275,7 +275,7 @@ class Flow:
     def _content(
         self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy, now: datetime
     ) -> Content | Outcome | Paused:
-        """What to send, or why nothing is sent."""
+        """The content to send, or the outcome if nothing is sent."""
         withheld = policy.withheld(attempt, now, perhaps_sent=claim.possible_duplicate)
         if withheld is not None:
             return withheld
@@ -283,11 +283,11 @@ class Flow:
             return content_of(attempt.notification, self.providers.template_parts, self.templates)
         except DeliveryError as error:
             return policy.decide(error, attempt, now)
-        except Exception as surprise:
-            log.exception("unexpected error while writing", id=str(attempt.id))
-            return policy.decide(surprise, attempt, now)
+        except Exception as unexpected:
+            log.exception("unexpected error while rendering content", id=str(attempt.id))
+            return policy.decide(unexpected, attempt, now)
 
-    async def _ask(
+    async def _call_providers(
         self,
         attempt: Attempt,
         content: Content,
@@ -295,16 +295,16 @@ class Flow:
         claim: Claimed,
         release_slot: Callable[[], None],
     ) -> Outcome | Paused:
-        """Ask the providers once; whatever is raised becomes an outcome.
+        """Call the providers once; every error becomes an outcome.
 
-        No error outlives its `except`: bound to a name here, it and this frame would hold each other
-        until the garbage collector comes, which thousands of failures make a pause that all can feel.
+        No error outlives its `except`: bound to a name here, it and this frame would reference each other
+        until the garbage collector runs, which after thousands of failures is a noticeable pause.
         """
         try:
             earlier, doubt = claim.recipients, claim.possible_duplicate
             request = SendRequest(attempt, content, policy.send_timeout, earlier, release_slot)
             sent = await self.providers.send(request)
-            if not (sent.recipients or earlier):  # taken for everybody, as nearly always
+            if not (sent.recipients or earlier):  # accepted for all recipients, as nearly always
                 return sent
             return policy.decide_sent(sent, attempt, earlier, self.clock.now(), perhaps_sent=doubt)
         except DeliveryError as failure:
@@ -312,27 +312,27 @@ class Flow:
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
-            unknown = "the channel was cut off by something of its own"
-        except Exception as surprise:
-            # Nobody knows how far it came: the guarantee decides, as after a lost reply.
+            unknown = "the channel's own code cancelled the send"
+        except Exception as unexpected:
+            # The outcome is unknown: the guarantee decides, as after a lost reply.
             log.exception(
                 "unexpected error while sending", id=str(attempt.id), channel=self.providers.name
             )
-            unknown = f"{type(surprise).__name__} in our own code while sending; the log has its traceback"
+            unknown = f"{type(unexpected).__name__} in our own code while sending; the log has its traceback"
         return policy.decide(OutcomeUnknown(unknown), attempt, self.clock.now())
 
     async def _record(
-        self, work: Work, tried: SendResult, outcome: Outcome, *, possible_duplicate: bool
+        self, work: Work, result: SendResult, outcome: Outcome, *, possible_duplicate: bool
     ) -> bool:
-        """Whether the attempt counts: its lease was still ours."""
-        attempt, duration = work.attempt, tried.duration
+        """Record the attempt; returns whether it counts: its lease was still held."""
+        attempt, duration = work.attempt, result.duration
         record = Record(
-            attempt, work.token, outcome, tried.started_at, duration, possible_duplicate
+            attempt, work.token, outcome, result.started_at, duration, possible_duplicate
         )
         ours = await retry_outages(work.delivery, lambda: self.ledger.record(record), insist=True)
         if not ours:
-            log.warning("recorded after its lease ran out", id=str(attempt.id))
-        waited = (tried.started_at - attempt.wanted_since).total_seconds()
+            log.warning("attempt recorded after its lease expired", id=str(attempt.id))
+        waited = (result.started_at - attempt.wanted_since).total_seconds()
         known = attempt.time_source is not TimeSource.READ
         self.metrics.attempt(
             outcome, duration, waited + duration if known else None, replayed=attempt.epoch > 0
@@ -341,7 +341,7 @@ class Flow:
         return ours
 
 
-def _new(delivery: Delivery) -> bool:
-    """Whether a message has come into its lane straight from its producer."""
+def _from_producer(delivery: Delivery) -> bool:
+    """Whether a message came into its lane straight from its producer."""
     message = delivery.message
     return not (delivery.redelivered or message.ours or "x-death" in message.headers)

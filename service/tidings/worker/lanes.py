@@ -1,4 +1,4 @@
-"""Whose turn it is: the most urgent waiting message, and now and then one that others would starve."""
+"""The prefetched messages of a channel by priority; a share of turns goes to lower priorities."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +12,10 @@ from tidings.worker.rate_limit import ROUNDING
 
 @dataclass(slots=True)
 class Lanes:
-    """What one channel's consumers handed over and nobody has begun, by priority.
+    """The messages that one channel's consumers received and that are not begun, by priority.
 
     Args:
-        low_share: Share of turns that goes past the most urgent lane to whoever has waited longest
+        low_share: Share of turns that skips the most urgent lane for the message that has waited longest
             in the others, so that a stream of urgent messages never starves the rest.
         clock: Seconds, the clock of `Delivery.received`; only tests give another.
     """
@@ -27,18 +27,18 @@ class Lanes:
     )
     _credit: float = 0.0
     waiting: int = 0
-    """How many they are."""
+    """Their number."""
 
     def put(self, priority: str, delivery: Delivery) -> None:
-        """Wait at the end of a lane."""
+        """Add a message at the end of its lane."""
         self._lanes[priority].append(delivery)
         self.waiting += 1
 
     def take_least_tried(self, tried: Mapping[int, int]) -> Delivery | None:
-        """The most urgent of those that were tried least often; None where there is none.
+        """Remove and return the most urgent of those sent least often; None if there is none.
 
         Args:
-            tried: How often, by the hash of the message's body.
+            tried: Number of sends, by the hash of the message's body.
         """
         waiting = (
             (tried.get(hash(delivery.message.body), 0), place, number)
@@ -57,7 +57,7 @@ class Lanes:
         return delivery
 
     def take(self) -> Delivery | None:
-        """The next delivery whose ack would still reach the broker; None where there is none."""
+        """Remove and return the next message that can still be acknowledged; None if there is none."""
         while (lane := self._next_lane()) is not None:
             delivery = lane.popleft()
             self.waiting -= 1
@@ -76,7 +76,7 @@ class Lanes:
         return waiting[0]
 
     def take_older_than(self, age: float) -> Iterator[Delivery]:
-        """Remove and yield what was handed over more than `age` seconds ago and is still ours."""
+        """Remove and yield messages received more than `age` seconds ago that can still be acknowledged."""
         limit = self.clock() - age
         for lane in self._lanes.values():
             while lane and lane[0].received < limit:
@@ -86,7 +86,7 @@ class Lanes:
                     yield delivery
 
     def take_large(self) -> Iterator[Delivery]:
-        """Remove and yield what takes room in what the process holds."""
+        """Remove and yield messages that count against the memory limit."""
         for priority, lane in self._lanes.items():
             large = [delivery for delivery in lane if delivery.large]
             if large:
@@ -95,7 +95,7 @@ class Lanes:
                 yield from (delivery for delivery in large if delivery.alive)
 
     def clear(self) -> None:
-        """Forget everything; unacknowledged, the broker delivers it again."""
+        """Drop all messages; RabbitMQ delivers them again, since they are not acknowledged."""
         for lane in self._lanes.values():
             lane.clear()
         self.waiting = 0

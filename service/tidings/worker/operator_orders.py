@@ -1,4 +1,4 @@
-"""Keeps up with what operators order, and tells them which providers this worker finds down."""
+"""Follows operators' orders, and reports the providers that this worker finds down."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
@@ -19,15 +19,15 @@ from tidings.worker.providers import Provider
 log = structlog.get_logger(__name__)
 
 EVERY: Final = 1.0
-"""Seconds between two looks: asked anew each time, nothing is missed however the connection fares."""
+"""Seconds between polls: by polling, no order is missed if a connection is lost."""
 REPEAT: Final = 10.0
-"""Seconds after which a circuit that is not closed is told again: its worker lives."""
+"""Seconds after which a circuit that is not closed is reported again, to show that the worker is alive."""
 
 
 class OrderWatcher:
-    """Between the operators and the channels of one worker.
+    """Applies operators' orders to the channels of one worker.
 
-    While PostgreSQL is away the last orders that were seen stay in force.
+    While PostgreSQL is unavailable the last known orders stay in force.
     """
 
     def __init__(
@@ -39,44 +39,44 @@ class OrderWatcher:
         self._clock = surroundings.clock
         self._ledger = ledger
         self._workers = workers
-        self._obeyed: dict[tuple[str, str], int] = {}
+        self._applied: dict[tuple[str, str], int] = {}
         self._since: dict[tuple[str, str], datetime] = {}
-        self._said: dict[tuple[str, str], Phase] = {}
-        self._said_at = 0.0
+        self._reported: dict[tuple[str, str], Phase] = {}
+        self._reported_at = 0.0
         self.answered = True
-        """Whether PostgreSQL answered the last time."""
+        """Whether PostgreSQL answered the last query."""
 
     async def begin(self, stop: asyncio.Event) -> None:
-        """Learn what is in force before anything is taken; waits for PostgreSQL."""
-        while not (stop.is_set() or await self._look()):
+        """Read the orders in force before any message is consumed; waits for PostgreSQL."""
+        while not (stop.is_set() or await self._poll()):
             await asyncio.sleep(EVERY)
 
     async def watch_for_ever(self) -> None:
-        """Look again and again."""
+        """Poll until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
-            if await self._look():
-                await self._tell()
+            if await self._poll():
+                await self._report()
 
     async def end(self) -> None:
-        """This worker has nothing more to say of any provider."""
-        if self._said:
+        """Withdraw this worker's reports."""
+        if self._reported:
             await self._try(self._ledger.controls.report_circuits(self._ledger.actor, []))
 
-    async def _look(self) -> bool:
-        """Obey what is new; whether PostgreSQL answered."""
+    async def _poll(self) -> bool:
+        """Apply new orders; returns whether PostgreSQL answered."""
         orders: list[Order] = []
 
-        async def ask() -> None:
+        async def read() -> None:
             orders.extend(await self._ledger.controls.orders())
 
-        if not await self._try(ask()):
+        if not await self._try(read()):
             return False
         for worker in self._workers:
-            self._obey(worker, orders)
+            self._apply(worker, orders)
         return True
 
-    def _obey(self, worker: ChannelWorker, orders: Sequence[Order]) -> None:
+    def _apply(self, worker: ChannelWorker, orders: Sequence[Order]) -> None:
         name = worker.providers.name
         order = pausing(orders, name)
         if order is not None and not worker.paused:
@@ -86,32 +86,32 @@ class OrderWatcher:
             log.warning("channel resumed", channel=name)
             worker.resume()
         for provider in worker.providers.all:
-            self._obey_about(worker, provider, orders)
+            self._apply_to_provider(worker, provider, orders)
 
-    def _obey_about(
+    def _apply_to_provider(
         self, worker: ChannelWorker, provider: Provider, orders: Sequence[Order]
     ) -> None:
         key = (worker.providers.name, provider.name)
         order = next((order for order in orders if (order.channel, order.provider) == key), None)
-        if order is None or self._obeyed.get(key) == order.id:
+        if order is None or self._applied.get(key) == order.id:
             return
-        self._obeyed[key] = order.id
+        self._applied[key] = order.id
         if order.verb is Verb.DISABLE:
             worker.providers.hold(provider, f"by {order.actor}: {order.note}")
         elif order.verb is Verb.ENABLE:
             worker.providers.reset(provider)
 
-    async def _tell(self) -> None:
-        """Say what changed, and now and then that it is still so."""
-        found = list(self._found())
+    async def _report(self) -> None:
+        """Report changes, and repeat the report regularly."""
+        found = list(self._open_circuits())
         phases = {(report.channel, report.provider): report.phase for report in found}
-        again = found and self._clock.seconds() - self._said_at > REPEAT
-        if (phases != self._said or again) and await self._try(
+        again = found and self._clock.seconds() - self._reported_at > REPEAT
+        if (phases != self._reported or again) and await self._try(
             self._ledger.controls.report_circuits(self._ledger.actor, found)
         ):
-            self._said, self._said_at = phases, self._clock.seconds()
+            self._reported, self._reported_at = phases, self._clock.seconds()
 
-    def _found(self) -> Iterator[CircuitReport]:
+    def _open_circuits(self) -> Iterator[CircuitReport]:
         now = self._clock.now()
         for worker in self._workers:
             channel = worker.providers.name
@@ -126,12 +126,12 @@ class OrderWatcher:
                 )
 
     async def _try(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Whether PostgreSQL did it; that it does not answer is logged once."""
+        """Run a query; returns whether PostgreSQL answered. An outage is logged once."""
         try:
             await work
         except TidingsError as error:
             if self.answered:
-                log.warning("operators' orders can't be asked for", error=str(error))
+                log.warning("operators' orders unavailable", error=str(error))
             self.answered = False
         else:
             self.answered = True

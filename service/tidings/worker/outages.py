@@ -1,4 +1,4 @@
-"""Waiting out an outage: what could not be done is done again while the message is still ours."""
+"""Retries during an outage of PostgreSQL or RabbitMQ, while the message can still be acknowledged."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,20 +15,20 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 OUTAGES: Final = (LedgerUnavailable, BrokerUnavailable, ConfigurationError)
-"""What passes, or a person mends."""
+"""Errors that pass, or that an operator resolves."""
 
 
 class DeliveryLost(Exception):  # named for what happened to the message
-    """The broker has taken the message back: whoever gets it next goes on from the ledger."""
+    """RabbitMQ delivers the message again; its next consumer continues from the ledger."""
 
 
 async def retry_outages(
     delivery: Delivery, work: Callable[[], Awaitable[Result]], *, insist: bool = False
 ) -> Result:
-    """Do `work` until it succeeds, or the message is no longer ours.
+    """Repeat `work` until it succeeds, or the message can no longer be acknowledged.
 
     Args:
-        insist: Do it whoever has the message by now: it tells what nobody else knows.
+        insist: Repeat it even then: only this worker has the result.
 
     Raises:
         DeliveryLost: The delivery's channel is gone, so the broker delivers it again.
@@ -40,7 +40,7 @@ async def retry_outages(
         except OUTAGES as error:
             if backoff is None:
                 log.warning(
-                    "holding a message until this passes", queue=delivery.queue, error=str(error)
+                    "message held during an outage", queue=delivery.queue, error=str(error)
                 )
                 backoff = Backoff(longest=5)
         if not (insist or delivery.alive):

@@ -15,7 +15,7 @@ def _itself(part: Part) -> Part:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One wrapper for each."""
+    """A wrapper for each part."""
 
     ledger: Callable[[Ledger], Ledger] = _itself
     channel: Callable[[Channel], Channel] = _itself

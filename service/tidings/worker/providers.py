@@ -1,4 +1,4 @@
-"""Step four, send: asks the channel's providers, each behind its circuit, and learns from what they say."""
+"""Sends through the channel's providers, each behind its circuit breaker."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,25 +32,29 @@ log = structlog.get_logger(__name__)
 LATELY: Final = 15.0
 """Seconds after a shortage during which the worker reports itself not ready."""
 OVERTIME: Final = 5.0
-"""Seconds past its time after which a channel that doesn't return is given up."""
+"""Seconds past its timeout after which a send that doesn't return is abandoned."""
 REMEMBERED: Final = 10_000
 """Notifications whose failures are remembered."""
 NOTHING_SENT: Final = (Unavailable, Misconfigured, OutOfService)
-"""Errors after which the next provider may be asked: that this one has sent nothing is certain."""
+"""Errors after which the next provider may be called: this one has certainly sent nothing."""
 
 
 class RepeatFailures:
-    """Notifications that a provider failed for, and how many it had sent by then.
+    """The notifications that failed at a provider, and its number of sent notifications at that time.
 
-    One that fails again although others were sent in between has itself to blame, unless the provider is
-    known to be down: what it meets says nothing of how the provider is. Only the newest are remembered.
+    If one fails again although others were sent in between, the notification is at fault, not the provider (unless
+    that is known to be down). Only the newest are remembered.
     """
 
     def __init__(self) -> None:
         self._failed_at: dict[UUID, int] = {}
 
     def again(self, id: UUID, sent: int) -> bool:
-        """It failed, after so many were sent; whether it did before, and others were sent since."""
+        """Count a failure; returns whether it failed before and others were sent since.
+
+        Args:
+            sent: Notifications that the provider has sent so far.
+        """
         before = self._failed_at.pop(id, sent)
         self._failed_at[id] = sent
         if len(self._failed_at) > REMEMBERED:
@@ -60,26 +64,26 @@ class RepeatFailures:
 
 @dataclass(slots=True, eq=False)
 class Provider:
-    """Somebody who delivers for a channel."""
+    """A provider of a channel."""
 
     name: str
     channel: Channel
     circuit: Circuit
     last_error: str = ""
-    """What it said last that was no success; empty where nothing is known."""
+    """Its last error; empty if there was none."""
     sent: int = 0
-    """Notifications it took."""
+    """Notifications that it accepted."""
     repeat_failures: RepeatFailures = field(default_factory=RepeatFailures)
     short_at: float = -inf
-    """When it last could not be asked for want of something of our own, in seconds of a monotonic clock."""
+    """When this process was last short of resources to call it, in seconds of a monotonic clock."""
 
 
 Listener: TypeAlias = Callable[[Provider, Phase], None]
-"""Told of a provider whose circuit has changed, and of the phase it was in."""
+"""Called with a provider whose circuit has changed, and its earlier phase."""
 
 
 class Providers:
-    """Who delivers for one channel.
+    """The providers of one channel.
 
     Args:
         providers: At least one, the preferred one first.
@@ -90,25 +94,25 @@ class Providers:
         self.all_closed = True
         """Whether every circuit is closed."""
         self._overtime = Overtime()
-        self._tell: Listener = _nobody
+        self._listener: Listener = _no_listener
 
-    def on_change(self, tell: Listener) -> None:
-        """Whom to tell when a circuit changes."""
-        self._tell = tell
+    def on_change(self, listener: Listener) -> None:
+        """Set the listener for changes of circuits."""
+        self._listener = listener
 
     @property
     def name(self) -> str:
-        """The channel's."""
+        """The channel's name."""
         return self.all[0].channel.name
 
     @property
     def template_parts(self) -> TemplateParts:
-        """Which files of a template the channel reads."""
+        """The template files that the channel reads."""
         return self.all[0].channel.template_parts
 
     @property
     def short_of_resources(self) -> bool:
-        """Whether somebody could not be asked lately, for want of something of our own."""
+        """Whether this process was recently short of resources to call a provider."""
         return any(monotonic() - provider.short_at < LATELY for provider in self.all)
 
     @property
@@ -122,18 +126,17 @@ class Providers:
         return sum(provider.circuit.under_way for provider in self.all)
 
     def wait(self) -> float:
-        """Seconds until a send may begin; `inf` where another has to end first."""
+        """Seconds until a send may begin; `inf` if another has to end first."""
         return min(provider.circuit.wait() for provider in self.all)
 
     async def send(self, request: SendRequest) -> Sent:
-        """Deliver, once: the first provider that may be asked, and where nothing was sent, the next.
+        """Deliver once: through the first available provider, or the next if that one sent nothing.
 
         Each has `request.timeout` seconds.
 
         Raises:
-            DeliveryError: What ended it, or what the first of them said where none could do it.
-                `OutOfService` where no provider may be asked, or those that were known to be down still
-                are: no fault of this notification.
+            DeliveryError: The error that ended it, or the first provider's if none could send it.
+                `OutOfService` if no provider is available: not the fault of this notification.
         """
         provider_attempts: list[ProviderAttempt] = []
         errors: list[DeliveryError] = []
@@ -144,7 +147,7 @@ class Providers:
                     continue
                 began = perf_counter()
                 try:
-                    sent = await self._ask(provider, era, request)
+                    sent = await self._call(provider, era, request)
                 except DeliveryError as error:
                     took = perf_counter() - began
                     provider_attempts.append(
@@ -154,12 +157,12 @@ class Providers:
                     if not isinstance(error, NOTHING_SENT):
                         break
                 else:
-                    return self._told(sent, provider, provider_attempts, perf_counter() - began)
-            raise self._untold(errors, provider_attempts)
+                    return self._with_attempts(sent, provider, provider_attempts, perf_counter() - began)
+            raise self._final_error(errors, provider_attempts)
         finally:
-            errors.clear()  # they hold this frame: garbage that only a long pause would find
+            errors.clear()  # they reference this frame: garbage that only a long pause would collect
 
-    def _told(
+    def _with_attempts(
         self,
         sent: Sent,
         provider: Provider,
@@ -176,62 +179,62 @@ class Providers:
             ),
         )
 
-    def _untold(
+    def _final_error(
         self, errors: Sequence[DeliveryError], provider_attempts: Sequence[ProviderAttempt]
     ) -> DeliveryError:
-        """What came of it: what ended it; else the first that was news; else that nobody can be asked."""
+        """The error to raise: the one that ended it, else the first that was news, else `OutOfService`."""
         ended = [error for error in errors if not isinstance(error, NOTHING_SENT)]
         news = [error for error in errors if not isinstance(error, OutOfService)]
-        error = next(iter((*ended, *news, *errors)), None) or OutOfService(self._resting())
+        error = next(iter((*ended, *news, *errors)), None) or OutOfService(self._unavailable())
         if len(self.all) > 1:
             error.provider_attempts = tuple(provider_attempts)
         return error
 
     async def check(self) -> Sequence[Finding]:
-        """Try every provider without sending anything."""
+        """Check every provider without sending anything."""
         found = [labelled(provider.name, self.name, await provider.channel.check()) for provider in self.all]
         return [finding for findings in found for finding in findings]
 
     async def close(self) -> None:
-        """Give back connections."""
+        """Close connections."""
         for provider in self.all:
             await provider.channel.close()
 
     def _enter(self, provider: Provider) -> int:
         before = provider.circuit.phase
         era = provider.circuit.enter()
-        self._notice(provider, before)
+        self._notify(provider, before)
         return era
 
-    async def _ask(self, provider: Provider, era: int, request: SendRequest) -> Sent:
-        limit = request.timeout + OVERTIME  # for a channel that keeps no time
+    async def _call(self, provider: Provider, era: int, request: SendRequest) -> Sent:
+        limit = request.timeout + OVERTIME  # if a channel ignores its timeout
         try:
             sent = await self._overtime.within(limit, provider.channel.send(request))
         except TimeoutError:
             late = OutcomeUnknown(f"the channel did not return within {limit:g}s")
-            raise self._judged(provider, era, late, request.attempt.id) from None
+            raise self._counted(provider, era, late, request.attempt.id) from None
         except DeliveryError as error:
-            raise self._judged(provider, era, error, request.attempt.id) from None
-        except BaseException:  # cancelled, or a bug of ours: the provider is not to blame
-            self._learn(provider, lambda: provider.circuit.withdrew(era))
+            raise self._counted(provider, era, error, request.attempt.id) from None
+        except BaseException:  # cancelled, or our bug: not the provider's fault
+            self._change(provider, lambda: provider.circuit.withdrew(era))
             raise
         before = provider.circuit.phase
         provider.circuit.succeeded(era)
         provider.short_at = -inf
         provider.sent += 1
-        self._notice(provider, before)
+        self._notify(provider, before)
         return sent
 
-    def _judged(
+    def _counted(
         self, provider: Provider, era: int, error: DeliveryError, id: UUID
     ) -> DeliveryError:
-        """Learn from an error; what it means for the notification."""
+        """Count an error; returns the error as it applies to the notification."""
         before = provider.circuit.phase
-        meaning = self._meaning(provider, era, error, id)
-        self._notice(provider, before)
+        meaning = self._effect(provider, era, error, id)
+        self._notify(provider, before)
         return meaning
 
-    def _meaning(
+    def _effect(
         self, provider: Provider, era: int, error: DeliveryError, id: UUID
     ) -> DeliveryError:
         if isinstance(error, Rejected | Deferred):
@@ -239,11 +242,11 @@ class Providers:
             return error
         if isinstance(
             error, LocalShortage
-        ):  # a rest is all that helps; known from the first, so a short one
+        ):  # only waiting helps; a short rest
             provider.last_error, provider.short_at = error.message, monotonic()
             provider.circuit.failed(era, misconfigured=True, doubtful=True)
             return error
-        if isinstance(error, OutOfService):  # no connection became free: it was not asked
+        if isinstance(error, OutOfService):  # no connection became free: it was not called
             provider.circuit.withdrew(era)
             return error
         again = provider.repeat_failures.again(id, provider.sent) and not isinstance(
@@ -251,8 +254,8 @@ class Providers:
         )
         if again and provider.circuit.healthy:
             provider.circuit.withdrew(era)
-            return _its_own(error)
-        # A suspect that fails while nobody else is served: which of the two is to blame, the next one shows.
+            return _notification_error(error)
+        # A repeated failure while no other notification is sent: the next one shows whether the provider is at fault.
         provider.last_error = error.message
         if _failed(provider.circuit, era, error, doubtful=again) or isinstance(
             error, Misconfigured | OutcomeUnknown
@@ -261,33 +264,33 @@ class Providers:
         return OutOfService(error.message, provider=error.provider, code=error.code)
 
     def hold(self, provider: Provider, reason: str) -> None:
-        """Ask this one no more, by an operator's order."""
+        """Stop using this provider, by an operator's order."""
         provider.last_error = reason
-        self._learn(provider, provider.circuit.hold)
+        self._change(provider, provider.circuit.hold)
 
     def reset(self, provider: Provider) -> None:
-        """Ask this one again, by an operator's order."""
-        self._learn(provider, provider.circuit.reset)
+        """Use this provider again, by an operator's order."""
+        self._change(provider, provider.circuit.reset)
 
-    def _learn(self, provider: Provider, change: Callable[[], None]) -> None:
+    def _change(self, provider: Provider, change: Callable[[], None]) -> None:
         before = provider.circuit.phase
         change()
-        self._notice(provider, before)
+        self._notify(provider, before)
 
-    def _notice(self, provider: Provider, before: Phase) -> None:
+    def _notify(self, provider: Provider, before: Phase) -> None:
         if provider.circuit.phase is not before:
             self.all_closed = all(provider.circuit.phase is Phase.CLOSED for provider in self.all)
-            self._tell(provider, before)
+            self._listener(provider, before)
 
-    def _resting(self) -> str:
+    def _unavailable(self) -> str:
         providers = (
             f"{provider.name} ({provider.last_error})" if provider.last_error else provider.name for provider in self.all
         )
-        return f"no provider may be asked just now: {', '.join(providers)}"
+        return f"no provider is available: {', '.join(providers)}"
 
 
 def log_change(channel: str, provider: Provider, before: Phase) -> None:
-    """Tell of what an operator wants to know, and of each probe only to who debugs."""
+    """Log a change of a circuit; probes at debug level only."""
     circuit = provider.circuit
     bound_log = log.bind(channel=channel, provider=provider.name)
     match circuit.phase:
@@ -299,18 +302,18 @@ def log_change(channel: str, provider: Provider, before: Phase) -> None:
             )
         case Phase.OPEN:
             bound_log.error(
-                "provider down: no attempts are spent on it",
+                "provider down: no attempts spent",
                 error=provider.last_error,
                 next_probe_in=round(circuit.wait(), 1),
             )
         case Phase.DISABLED:
-            bound_log.warning("provider not asked, by an operator's order", reason=provider.last_error)
+            bound_log.warning("provider disabled by an operator", reason=provider.last_error)
         case Phase.PROBING:
-            bound_log.debug("provider is tried with one notification")
+            bound_log.debug("provider probed")
         case Phase.RAMPING:
-            bound_log.warning("provider answers again: more is sent step by step")
+            bound_log.warning("provider recovering")
         case Phase.CLOSED:
-            bound_log.warning("provider back to normal", before=before.value)
+            bound_log.warning("provider recovered", before=before.value)
 
 
 def _failed(circuit: Circuit, era: int, error: DeliveryError, *, doubtful: bool) -> bool:
@@ -323,12 +326,12 @@ def _failed(circuit: Circuit, era: int, error: DeliveryError, *, doubtful: bool)
             return circuit.failed(era, doubtful=doubtful)
 
 
-def _its_own(error: DeliveryError) -> DeliveryError:
-    """What is wrong with this notification only, in a form that spends its attempt."""
+def _notification_error(error: DeliveryError) -> DeliveryError:
+    """The error of this notification only, in a form that spends an attempt."""
     if isinstance(error, Misconfigured):
         return Deferred(error.message, provider=error.provider, code=error.code)
     return error
 
 
-def _nobody(_: Provider, __: Phase) -> None:
-    """Nobody wants to know."""
+def _no_listener(_: Provider, __: Phase) -> None:
+    """The default: no listener."""

@@ -1,15 +1,15 @@
-"""How fast a channel may go: its rate limit."""
+"""A channel's rate limit."""
 
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
 ROUNDING: Final = 1e-9
-"""What waiting exactly as long as told may fall short of a whole turn."""
+"""By how much waiting exactly as long as required may fall short of a whole token."""
 
 
 class RateLimit:
-    """A token bucket: `rate` a second, and a second's worth at once (at least one).
+    """A token bucket: `rate` per second, with a burst of one second's worth (at least one).
 
     Args:
         rate: Sends per second; None for no limit.
@@ -24,11 +24,11 @@ class RateLimit:
 
     @property
     def limited(self) -> bool:
-        """Whether there is a limit."""
+        """Whether a limit is set."""
         return self._rate is not None
 
     def wait(self) -> float:
-        """Seconds until the next send may start; 0 takes the turn."""
+        """Seconds until the next send may start; if 0, its turn is taken."""
         if self._rate is None:
             return 0.0
         now = self._clock()
@@ -39,6 +39,6 @@ class RateLimit:
             return 0.0
         return (1.0 - self._tokens) / self._rate
 
-    def give_back(self) -> None:
-        """A turn that was taken and nothing was sent in."""
+    def return_turn(self) -> None:
+        """Return a turn in which nothing was sent."""
         self._tokens = min(self._burst, self._tokens + 1.0)

@@ -1,4 +1,4 @@
-"""Sends at once: a slot for each, and messages claimed meanwhile so that no slot waits for the ledger."""
+"""Concurrent sends: a slot for each, and messages claimed ahead so that no slot waits for the ledger."""
 
 import asyncio
 from collections import deque
@@ -8,27 +8,27 @@ from time import monotonic
 from typing import Final
 
 MARGIN: Final = 2.0
-"""Claims come in batches: so many times more than fall due on average are claimed ahead."""
+"""Claims are made in batches: this factor of the average need is claimed ahead."""
 LONGEST_CLAIM: Final = 1.0
-"""Seconds; what takes longer waits out an outage, which says nothing about the next claim."""
+"""Seconds; a longer claim waits for an outage to end, and doesn't predict the next one."""
 MEMORY: Final = 0.05
-"""Share of the newest in what is known of how long claims and sends take."""
+"""Weight of the newest value in the moving averages of claim and send times."""
 
 
 class NoSlot(Exception):  # named for what happened to the message
-    """Nothing more is sent just now; whoever asked is to give back what it has claimed."""
+    """Nothing more is sent now; the claim is to be released."""
 
 
 class SendSlots:
     """The slots of one channel.
 
-    What is claimed ahead and not sent is what a crash leaves in doubt, so it is no more than falls
-    due while a claim takes: none to speak of where sends are slow, and never more than half as many
-    as there are slots.
+    After a crash the outcome of messages claimed ahead is unknown, so no more are claimed than slots
+    fall free during a claim: hardly any if sends are slow, and never more than half as many as there
+    are slots.
 
     Args:
-        most: Sends at once.
-        freed: Called whenever somebody else may begin.
+        most: Concurrent sends.
+        freed: Called when another message may begin.
         clock: Seconds.
     """
 
@@ -38,22 +38,22 @@ class SendSlots:
         self._most = most
         self._freed = freed
         self.clock = clock
-        self._turns: deque[asyncio.Future[None]] = deque()
-        """Who waits for a slot, while there is none."""
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        """Messages that wait for a slot."""
         self._claiming = 0.0
         self._sending = 0.0
         self.begun = 0
-        """Messages that are claimed, wait for a slot or have one."""
+        """Messages being claimed, waiting for a slot or holding one."""
         self.taken = 0
         """Slots in use."""
         self.aside = 0
-        """Messages that are being sent and have given their slot away."""
+        """Messages being sent that have released their slot."""
         self.closed = False
-        """Whether nobody is given one any more: the channel is paused, or its worker stops."""
+        """Whether no slot is given any more: the channel is paused, or its worker stops."""
 
     @property
     def ahead(self) -> int:
-        """How many may be claimed beyond those that have a slot; none until a send is known."""
+        """How many messages may be claimed beyond those with a slot; 0 until a send was timed."""
         if not self._sending:
             return 0
         return min(self._most // 2, ceil(MARGIN * self._most * self._claiming / self._sending))
@@ -62,7 +62,7 @@ class SendSlots:
         """Whether another message may be begun.
 
         Args:
-            ahead: Whether it may have to wait for its slot.
+            ahead: Whether it may be claimed ahead, and wait for its slot.
         """
         return self.begun < self._most or (ahead and self.begun < self._most + self.ahead)
 
@@ -72,60 +72,60 @@ class SendSlots:
         return SendSlot(self)
 
     async def take(self, claiming: float) -> None:
-        """Wait for a slot, in the order of asking.
+        """Wait for a slot, in order of arrival.
 
         Args:
             claiming: Seconds that the claim took.
 
         Raises:
-            NoSlot: They are closed.
+            NoSlot: The slots are closed.
         """
-        self._claiming = _blended(self._claiming, min(claiming, LONGEST_CLAIM))
+        self._claiming = _moving_average(self._claiming, min(claiming, LONGEST_CLAIM))
         if self.taken < self._most:
             self.taken += 1
         else:
-            await self._turn()
+            await self._wait_for_slot()
         if self.closed:
-            self._hand_on()
+            self._pass_on()
             raise NoSlot
 
-    async def _turn(self) -> None:
-        """Wait until somebody hands a slot on."""
+    async def _wait_for_slot(self) -> None:
+        """Wait until a slot is passed on."""
         turn = asyncio.get_running_loop().create_future()
-        self._turns.append(turn)
+        self._waiters.append(turn)
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it was handed on in that very moment
-                self._hand_on()
+            if not turn.cancelled():  # it was passed on at that moment
+                self._pass_on()
             raise
 
-    def _hand_on(self) -> None:
-        """A slot is for whoever has waited longest, or free."""
-        while self._turns:
-            if not (turn := self._turns.popleft()).done():
+    def _pass_on(self) -> None:
+        """Pass a slot to the message that has waited longest, or free it."""
+        while self._waiters:
+            if not (turn := self._waiters.popleft()).done():
                 turn.set_result(None)
                 return
         self.taken -= 1
 
     def give_back(self, sending: float) -> None:
-        """Somebody else's slot now; `sending` is how many seconds the send took."""
-        self._sending = _blended(self._sending, sending)
-        self._hand_on()
+        """Return a slot; `sending` is the duration of the send in seconds."""
+        self._sending = _moving_average(self._sending, sending)
+        self._pass_on()
 
     def end(self) -> None:
-        """Somebody else may begin."""
+        """A message has ended: another may begin."""
         self.begun -= 1
         self._freed()
 
     def come_back(self) -> None:
-        """A message that gave its slot away needs none any more."""
+        """A message that had released its slot early has ended."""
         self.aside -= 1
         self._freed()
 
 
 class SendSlot:
-    """One message's: begun without, taken for its send, released once."""
+    """One message's slot: taken for its send, released once."""
 
     __slots__ = ("_aside", "_clock", "_held", "_since", "_slots", "_taken")
 
@@ -138,10 +138,10 @@ class SendSlot:
         self._aside = False
 
     async def take(self) -> float:
-        """Wait until this message may be sent; returns for how many seconds it had to.
+        """Wait until this message may be sent; returns the seconds it waited.
 
         Raises:
-            NoSlot: It may not any more.
+            NoSlot: The slots are closed.
         """
         began = self._clock()
         await self._slots.take(began - self._since)
@@ -149,14 +149,14 @@ class SendSlot:
         return self._since - began
 
     def release_slot(self) -> None:
-        """Somebody else's slot now, though this message goes on being sent; again does nothing."""
+        """Release the slot while this message is still being sent; idempotent."""
         if self._held:
             self._aside = True
             self._slots.aside += 1
             self._free()
 
     def release(self) -> None:
-        """The message needs no slot, or none any more; again does nothing."""
+        """The message needs no slot any more; idempotent."""
         if self._aside:
             self._aside = False
             self._slots.come_back()
@@ -171,5 +171,5 @@ class SendSlot:
         self._slots.end()
 
 
-def _blended(known: float, newest: float) -> float:
+def _moving_average(known: float, newest: float) -> float:
     return known + MEMORY * (newest - known) if known else newest

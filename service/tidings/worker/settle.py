@@ -1,4 +1,4 @@
-"""Steps six and seven: pass on what failed, wait for the confirm, and only then acknowledge."""
+"""Settles messages: publish to a retry queue or the DLQ, wait for the confirm, then acknowledge."""
 
 from datetime import datetime
 from typing import Final
@@ -15,7 +15,7 @@ from tidings.delivery.properties import properties_header
 from tidings.worker.outages import retry_outages
 from tidings_events.routing import EXCHANGE, TRACEPARENT, Headers
 
-CARRIED: Final = (
+KEPT: Final = (
     *(
         Headers.ATTEMPT,
         Headers.EPOCH,
@@ -25,14 +25,14 @@ CARRIED: Final = (
     ),
     TRACEPARENT,
 )
-"""What a message takes along when it waits a turn; nothing else is ever copied."""
+"""The headers that a deferred message keeps; no others are copied."""
 
 
 class Settler:
-    """Settles deliveries by what became of their attempts.
+    """Settles messages according to the outcomes of their attempts.
 
     Args:
-        worker: Named in the dead letters.
+        worker: The worker's name in dead letters.
     """
 
     def __init__(self, publisher: Publisher, *, worker: str) -> None:
@@ -40,10 +40,10 @@ class Settler:
         self._worker = worker
 
     async def settle(self, delivery: Delivery, attempt: Attempt, outcome: Outcome) -> None:
-        """Pass on, confirm, ack.
+        """Publish if necessary, wait for the confirm, acknowledge.
 
         Raises:
-            DeliveryLost: The broker took the message back meanwhile, and delivers it again.
+            DeliveryLost: RabbitMQ delivers the message again.
         """
         match outcome:
             case Sent():
@@ -61,7 +61,7 @@ class Settler:
                 await self._publish(delivery, DEAD, attempt.lane.key, attempt.body, headers)
 
     async def dead_letter_unread(self, delivery: Delivery, error: MalformedNotification) -> None:
-        """What can't be read goes to the dead letters, bytes intact. Raises like `settle`."""
+        """Send an unreadable message to the DLQ, bytes intact. Raises like `settle`."""
         message = delivery.message
         headers = dead_letter_headers.headers_of_unread(
             message, error, self._worker, delivery.queue
@@ -78,14 +78,14 @@ class Settler:
     async def defer(
         self, delivery: Delivery, delay: Delay, seen: Arrival, deferred: datetime | None = None
     ) -> None:
-        """Let it wait in a retry queue without spending an attempt. Raises like `settle`.
+        """Defer it to a retry queue without spending an attempt. Raises like `settle`.
 
         Args:
-            seen: Since when it waits: it must not look younger when it comes again.
-            deferred: Since when it is put off because of its receiver.
+            seen: Since when it waits: its age is kept.
+            deferred: Since when it is deferred because of its receiver.
         """
         message, key = delivery.message, retry_key(lane_at(delivery.queue), delay)
-        headers = {**_arrival_headers(seen.at, seen.source), **_carried(message), **_deferred(deferred)}
+        headers = {**_arrival_headers(seen.at, seen.source), **_kept_headers(message), **_deferred(deferred)}
         await self._publish(
             delivery, RETRY, key, message.body, headers, content_type=message.content_type
         )
@@ -93,10 +93,10 @@ class Settler:
     async def forward(self, delivery: Delivery, channel: str) -> None:
         """Send it to the lane of its own channel, with the priority of the one it is in. Raises like `settle`.
 
-        Once only: where somebody bound a queue to another channel's key, each copy would bring two.
+        Once only: if a queue is bound to another channel's key by mistake, each copy would produce two.
         """
         message, lane = delivery.message, Lane(channel, lane_at(delivery.queue).priority)
-        headers = {**_carried(message), Headers.FORWARDED: 1}
+        headers = {**_kept_headers(message), Headers.FORWARDED: 1}
         await self._publish(
             delivery, EXCHANGE, lane.key, message.body, headers, content_type=message.content_type
         )
@@ -121,7 +121,7 @@ class Settler:
 
 
 def _short(text: str) -> str:
-    """As much as AMQP takes, which counts bytes: what was not UTF-8 has grown when it was read."""
+    """As many bytes as an AMQP short string holds: text that was not UTF-8 has grown in decoding."""
     return text.encode("utf-8", "replace")[:255].decode("utf-8", "ignore")
 
 
@@ -143,15 +143,15 @@ def _deferred(since: datetime | None) -> dict[str, str]:
 
 
 def _still_deferred(attempt: Attempt, failure: Failure) -> dict[str, str]:
-    """Whatever was asked begins anew, and so does a replay, which takes none of this along."""
+    """The header while the notification is still deferred; a request to its receiver ends that, and so does a replay."""
     return _deferred(attempt.deferred_since) if failure.kind == Postponed.kind else {}
 
 
-def _carried(message: Message) -> dict[str, str | int]:
-    """That it is ours from now on is always said: moved by hand, it is told from what a producer sent astray."""
+def _kept_headers(message: Message) -> dict[str, str | int]:
+    """Headers to keep, always with those that mark a message of Tidings: if it is moved by hand, it is recognised."""
     first: dict[str, str | int] = {Headers.EPOCH: 0, Headers.ATTEMPT: 1}
     return first | {
-        name: value for name in CARRIED if isinstance(value := message.headers.get(name), str | int)
+        name: value for name in KEPT if isinstance(value := message.headers.get(name), str | int)
     }
 
 

@@ -1,4 +1,4 @@
-"""One message's turn: claimed a little ahead of its slot, and sent in it."""
+"""One message's flow with a send slot: claimed a little ahead of its slot, and sent in it."""
 
 from contextlib import suppress
 
@@ -10,10 +10,10 @@ from tidings.worker.send_slots import NoSlot, SendSlot
 
 
 class SlottedFlow:
-    """The steps of a flow, between which one message waits for its slot and leaves it.
+    """The steps of a flow, for one message that waits for its slot before it is sent.
 
     Args:
-        slot: Begun; taken for the send, and released as soon as it is not needed any more.
+        slot: Taken for the send, and released as soon as it is no longer needed.
     """
 
     __slots__ = ("_flow", "_slot")
@@ -23,29 +23,29 @@ class SlottedFlow:
         self._slot = slot
 
     async def handle(self, delivery: Delivery) -> Outcome | Paused | None:
-        """As `Flow.handle`; `NOT_NOW` if nothing more is sent."""
+        """Like `Flow.handle`; `NOT_NOW` if nothing more is sent."""
         try:
             return await self._flow.handle(delivery, self)
         except NoSlot:
             return NOT_NOW
 
     async def dead_letter_unread(self, delivery: Delivery, error: MalformedNotification) -> None:
-        """It needs no slot."""
+        """Settle it without a slot."""
         self._slot.release()
         await self._flow.dead_letter_unread(delivery, error)
 
     async def claim(self, work: Work) -> Claim:
-        """Claim, and wait for the slot; a claim whose lease might not last for the send is made again.
+        """Claim, and wait for the slot; if the lease might not last for the send, claim again.
 
         Raises:
-            NoSlot: Nothing is sent just now.
+            NoSlot: Nothing is sent now.
         """
         claim = await self._flow.claim(work)
         if isinstance(claim, Claimed):
             try:
                 if await self._slot.take() > self._flow.lease_margin / 2:
                     claim = await self._flow.claim(work)
-            except BaseException:  # no provider was asked: not to be taken for sent
+            except BaseException:  # no provider was called: the outcome is known
                 with suppress(Exception):
                     why = NOT_NOW.failure.message
                     await self._flow.ledger.release(work.attempt, work.token, why)
@@ -55,8 +55,8 @@ class SlottedFlow:
         return claim
 
     async def send(self, work: Work, claim: Claimed) -> SendResult:
-        """Send; the slot is another's afterwards, unless another should not try just now."""
-        tried = await self._flow.send(work, claim, self._slot.release_slot)
-        if not isinstance(tried.outcome, Paused):
+        """Send, and release the slot; but keep it if no other message should be sent now."""
+        result = await self._flow.send(work, claim, self._slot.release_slot)
+        if not isinstance(result.outcome, Paused):
             self._slot.release()
-        return tried
+        return result

@@ -30,14 +30,14 @@ log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Delivers what waits in the lanes of its channels, until stopped.
+    """Delivers notifications from the lanes of its channels, until stopped.
 
     Args:
-        channels: What to serve; closed at the end.
-        surroundings: The way to the broker, and the clocks.
-        fallbacks: By channel, who else delivers for it, by name in order of preference; closed too.
-        parts: What is put around ledger, channels and publisher.
-        holdings: What this process holds, where it has other roles too.
+        channels: The channels to serve; closed at the end.
+        surroundings: The connection to RabbitMQ, and the clocks.
+        fallbacks: Further providers by channel and name, in order of preference; closed too.
+        parts: Wrappers of ledger, channels and publisher.
+        holdings: The unacknowledged messages of this process, shared with its other roles.
     """
 
     def __init__(
@@ -98,12 +98,12 @@ class Worker:
 
     @property
     def channels(self) -> Sequence[str]:
-        """The names of those that it serves."""
+        """The names of its channels."""
         return list(self._channels)
 
     @property
     def templates(self) -> str:
-        """What the templates come to that it has read: see `Library.digest`."""
+        """The digest of its templates: see `Library.digest`."""
         return self._templates.digest
 
     @property
@@ -113,8 +113,8 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """Whether every lane is being consumed, what fails can be published, all chores go on, and nothing of our
-        own is wanting (open files, memory, threads)."""
+        """Whether every lane is being consumed, messages can be published, all chores run, and this process is not
+        short of open files, memory or threads."""
         consuming = all(
             worker.consumer.ready and not worker.providers.short_of_resources
             for worker in self._workers
@@ -123,16 +123,16 @@ class Worker:
 
     @property
     def paused(self) -> tuple[str, ...]:
-        """Channels of which it takes nothing, by an operator's order."""
+        """Channels paused by an operator."""
         return tuple(worker.providers.name for worker in self._workers if worker.paused)
 
     @property
     def orders_available(self) -> bool:
-        """Whether their orders could be asked for when it last tried."""
+        """Whether operators' orders could be read the last time."""
         return self._watch.answered
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Deliver until `stop` is set, then finish what is under way within the grace period."""
+        """Deliver until `stop` is set, then finish messages under way within the grace period."""
         async with AsyncExitStack() as stack:
             for worker in self._workers:
                 stack.push_async_callback(worker.providers.close)
@@ -141,10 +141,10 @@ class Worker:
             await stack.enter_async_context(self._consuming)
             self._chores = [
                 *(
-                    Chore("look for what waits too long", worker.sweep_for_ever)
+                    Chore("defer messages held too long", worker.sweep_for_ever)
                     for worker in self._workers
                 ),
-                Chore("ask for operators' orders", self._watch.watch_for_ever),
+                Chore("follow operators' orders", self._watch.watch_for_ever),
             ]
             log.info("worker started", channels=sorted(self._channels))
             await stop.wait()
@@ -153,12 +153,12 @@ class Worker:
 
     async def _finish(self) -> None:
         grace = self._settings.worker.grace
-        log.info("worker finishing what it has begun", grace=grace)
+        log.info("worker finishing", grace=grace)
         unfinished = await asyncio.gather(*(worker.finish(grace) for worker in self._workers))
         await asyncio.gather(*(worker.consumer.close() for worker in self._workers))
         if left := sum(unfinished):
             log.warning(
-                "worker gave up on unfinished messages: they are delivered again", messages=left
+                "worker stopped with unfinished messages: RabbitMQ delivers them again", messages=left
             )
         log.info("worker stopped")
 

@@ -92,8 +92,8 @@ def test_a_turn_that_was_given_back_is_the_next_ones_and_no_more_go_at_once_than
     clock: Clock,
 ) -> None:
     limit = RateLimit(2.0, clock)
-    limit.give_back()
+    limit.return_turn()
     assert [limit.wait() > 0 for _ in range(3)] == [False, False, True]
-    limit.give_back()
+    limit.return_turn()
     assert limit.wait() == 0.0
     assert limit.wait() == 0.5
