@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _finish("".join(f"wrote {path}\n" for path in write(options.directory)), 0)
     stale = differing(options.directory)
     report = "".join(f"{options.directory / path} is not current\n" for path in stale)
-    return _finish(f"{report}run `make schemas` and commit the result" if stale else "", bool(stale))
+    return _finish(
+        f"{report}run `make schemas` and commit the result" if stale else "", bool(stale)
+    )
 
 
 def _beside_the_source() -> Path:

@@ -46,7 +46,10 @@ class Arrival(NamedTuple):
 
 
 def arrival(
-    published_at: datetime | None, id: UUID | None, read_at: datetime, not_before: datetime | None = None
+    published_at: datetime | None,
+    id: UUID | None,
+    read_at: datetime,
+    not_before: datetime | None = None,
 ) -> Arrival:
     """Since when a notification waits.
 
@@ -61,7 +64,11 @@ def arrival(
     if minted is not None and not AHEAD <= read_at - minted <= longest:
         minted = None
     believed = published_at is not None and AHEAD <= read_at - published_at <= longest
-    if published_at is not None and believed and (minted is None or not _contradict(published_at, minted)):
+    if (
+        published_at is not None
+        and believed
+        and (minted is None or not _contradict(published_at, minted))
+    ):
         return Arrival(min(_exact(published_at, minted, not_before), read_at), TimeSource.PRODUCER)
     if minted is not None:
         return Arrival(min(minted, read_at), TimeSource.ID)
@@ -77,11 +84,17 @@ def _contradict(published_at: datetime, minted: datetime) -> bool:
     return HALF_HOUR - TOLERANCE <= later <= FARTHEST + TOLERANCE and beyond <= 2 * TOLERANCE
 
 
-def _exact(published_at: datetime, minted: datetime | None, not_before: datetime | None) -> datetime:
+def _exact(
+    published_at: datetime, minted: datetime | None, not_before: datetime | None
+) -> datetime:
     """AMQP's timestamps count whole seconds: the id is more exact if it was made within that second, or else the
     lane if it was empty within that second or later."""
     if published_at.microsecond:
         return published_at
     if minted is not None and NOTHING <= minted - published_at < SECOND:
         return minted
-    return published_at if not_before is None else max(published_at, min(not_before, published_at + SECOND))
+    return (
+        published_at
+        if not_before is None
+        else max(published_at, min(not_before, published_at + SECOND))
+    )

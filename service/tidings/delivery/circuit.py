@@ -107,8 +107,18 @@ class Circuit:
     """
 
     __slots__ = (
-        "_allowed", "_clock", "_era", "_inside", "_jitter", "_times_opened", "_policy", "_recent",
-        "_consecutive", "phase", "probe_at", "under_way",
+        "_allowed",
+        "_clock",
+        "_consecutive",
+        "_era",
+        "_inside",
+        "_jitter",
+        "_policy",
+        "_recent",
+        "_times_opened",
+        "phase",
+        "probe_at",
+        "under_way",
     )  # fmt: skip
 
     def __init__(

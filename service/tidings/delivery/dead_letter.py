@@ -139,7 +139,9 @@ def lane_of(
     known = priority in set(Priority)
     if notification is None:
         fallback = priority if known else Priority.NORMAL.value
-        named = (name for name in (unread.channel, channel) if name is not None and name in channels)
+        named = (
+            name for name in (unread.channel, channel) if name is not None and name in channels
+        )
         own = next(named, None)
         return None if own is None else Lane(own, fallback)
     if known and "priority" not in notification.model_fields_set:

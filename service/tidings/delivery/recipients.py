@@ -99,7 +99,9 @@ def merged(
 def has_it(notification: Notification, results: Iterable[RecipientResult]) -> bool:
     """Whether the notification's recipient has the mail already."""
     recipient = notification.recipient
-    return any(result.address == recipient and result.state is RecipientState.SENT for result in results)
+    return any(
+        result.address == recipient and result.state is RecipientState.SENT for result in results
+    )
 
 
 def missed_copies(notification: Notification, missed: Sequence[RecipientResult]) -> str:

@@ -162,7 +162,9 @@ class DeliveryPolicy:
             earlier: The results of earlier attempts for each recipient.
             perhaps_sent: Whether an earlier attempt of this epoch may have been delivered.
         """
-        results = [self._final_result(result, perhaps_sent=perhaps_sent) for result in sent.recipients]
+        results = [
+            self._final_result(result, perhaps_sent=perhaps_sent) for result in sent.recipients
+        ]
         latest = merged(earlier, results)
         waiting = [result for result in latest if not result.settled]
         if waiting:

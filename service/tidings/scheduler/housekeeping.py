@@ -41,7 +41,9 @@ async def add_partitions(ledger: PostgresLedger) -> bool:
         added = await ledger.partitions.add_missing(today, weeks)
     except TidingsError as error:
         log.warning("partitions not created: rows go to the default partitions", error=str(error))
-        return isinstance(error, ConfigurationError)  # repeating it soon is useless: a person has to act
+        return isinstance(
+            error, ConfigurationError
+        )  # repeating it soon is useless: a person has to act
     if added:
         log.info("partitions created", names=[partition.name for partition in added])
     return True

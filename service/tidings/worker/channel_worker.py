@@ -71,7 +71,9 @@ class ChannelWorker:
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
-        self._priorities = {lane_queue(Lane(flow.providers.name, priority)): priority for priority in PRIORITIES}
+        self._priorities = {
+            lane_queue(Lane(flow.providers.name, priority)): priority for priority in PRIORITIES
+        }
         # A message that is claimed and waits for its slot when the worker dies may have been sent, as far as the
         # next worker can know; and a rate would be spent when it is claimed.
         self._ahead = settings.guarantee is Guarantee.AT_LEAST_ONCE and settings.rate is None
@@ -139,7 +141,9 @@ class ChannelWorker:
             self._timer.cancel()
         until = self._loop.time() + grace
         while self._tasks and (left := until - self._loop.time()) > 0:
-            await asyncio.wait(self._tasks, timeout=left)  # a task that ends may leave a message to defer
+            await asyncio.wait(
+                self._tasks, timeout=left
+            )  # a task that ends may leave a message to defer
         unfinished = [task for task in self._tasks if not task.done()]
         await asyncio.gather(*map(end, unfinished))
         return len(unfinished)
@@ -161,7 +165,9 @@ class ChannelWorker:
         if not self._providers.all_closed:
             self._regulate()
         aside = self._slots.aside
-        if aside > self._detached_prefetch or aside * 4 < self._detached_prefetch:  # rarely: each change restarts consumers
+        if (
+            aside > self._detached_prefetch or aside * 4 < self._detached_prefetch
+        ):  # rarely: each change restarts consumers
             self._detached_prefetch = 2 * aside
             self.consumer.beside(self._detached_prefetch)
 

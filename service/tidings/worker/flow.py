@@ -158,7 +158,10 @@ class Flow:
 
     async def defer(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
         """Defer a message, by the shortest delay unless `paused` names one; no attempt is spent. Raises like `Settler.defer`."""
-        published_at, id_ = delivery.message.published_at, read_search_fields(delivery.message.body).id
+        published_at, id_ = (
+            delivery.message.published_at,
+            read_search_fields(delivery.message.body).id,
+        )
         seen = arrival(published_at, id_, *self._times(delivery))
         await self.settler.defer(delivery, paused.delay or self.queue_delays[0], seen, paused.since)
 
@@ -212,14 +215,18 @@ class Flow:
                 self.metrics.claim_conflict()
                 await self.defer(delivery)
             case Unsettled(outcome=outcome):
-                await self.settler.settle(delivery, work.attempt, self._with_existing_queue(outcome))
+                await self.settler.settle(
+                    delivery, work.attempt, self._with_existing_queue(outcome)
+                )
             case NeverIssued(epoch=epoch):
                 forged = MalformedNotification(
                     f"header x-tidings-epoch: no replay ever began epoch {epoch}; leave x-tidings- headers out"
                 )
                 await self._malformed(delivery, forged)
 
-    def _with_existing_queue(self, outcome: RetryLater | Undeliverable) -> RetryLater | Undeliverable:
+    def _with_existing_queue(
+        self, outcome: RetryLater | Undeliverable
+    ) -> RetryLater | Undeliverable:
         """The recorded outcome with a retry queue that exists: settings may have changed since."""
         match outcome:
             case RetryLater(delay=delay):
@@ -238,7 +245,9 @@ class Flow:
         message = delivery.message
         ours = message.ours and Headers.FORWARDED not in message.headers
         if isinstance(error, Misrouted) and ours:
-            log.warning("message forwarded to its own lane", queue=delivery.queue, channel=error.channel)
+            log.warning(
+                "message forwarded to its own lane", queue=delivery.queue, channel=error.channel
+            )
             await self.settler.forward(delivery, error.channel)
         else:
             await self._malformed(delivery, error)

@@ -122,7 +122,12 @@ class OrderWatcher:
                     continue
                 since, wait = self._since.setdefault(key, now), provider.circuit.wait()
                 yield CircuitReport(
-                    channel, provider.name, phase, provider.last_error, since, None if isinf(wait) else wait
+                    channel,
+                    provider.name,
+                    phase,
+                    provider.last_error,
+                    since,
+                    None if isinf(wait) else wait,
                 )
 
     async def _try(self, work: Coroutine[Any, Any, None]) -> bool:

@@ -39,9 +39,7 @@ async def retry_outages(
             return await work()
         except OUTAGES as error:
             if backoff is None:
-                log.warning(
-                    "message held during an outage", queue=delivery.queue, error=str(error)
-                )
+                log.warning("message held during an outage", queue=delivery.queue, error=str(error))
                 backoff = Backoff(longest=5)
         if not (insist or delivery.alive):
             raise DeliveryLost

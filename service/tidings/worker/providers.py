@@ -157,7 +157,9 @@ class Providers:
                     if not isinstance(error, NOTHING_SENT):
                         break
                 else:
-                    return self._with_attempts(sent, provider, provider_attempts, perf_counter() - began)
+                    return self._with_attempts(
+                        sent, provider, provider_attempts, perf_counter() - began
+                    )
             raise self._final_error(errors, provider_attempts)
         finally:
             errors.clear()  # they reference this frame: garbage that only a long pause would collect
@@ -192,7 +194,10 @@ class Providers:
 
     async def check(self) -> Sequence[Finding]:
         """Check every provider without sending anything."""
-        found = [labelled(provider.name, self.name, await provider.channel.check()) for provider in self.all]
+        found = [
+            labelled(provider.name, self.name, await provider.channel.check())
+            for provider in self.all
+        ]
         return [finding for findings in found for finding in findings]
 
     async def close(self) -> None:
@@ -240,9 +245,7 @@ class Providers:
         if isinstance(error, Rejected | Deferred):
             provider.circuit.succeeded(era)
             return error
-        if isinstance(
-            error, LocalShortage
-        ):  # only waiting helps; a short rest
+        if isinstance(error, LocalShortage):  # only waiting helps; a short rest
             provider.last_error, provider.short_at = error.message, monotonic()
             provider.circuit.failed(era, misconfigured=True, doubtful=True)
             return error
@@ -284,7 +287,8 @@ class Providers:
 
     def _unavailable(self) -> str:
         providers = (
-            f"{provider.name} ({provider.last_error})" if provider.last_error else provider.name for provider in self.all
+            f"{provider.name} ({provider.last_error})" if provider.last_error else provider.name
+            for provider in self.all
         )
         return f"no provider is available: {', '.join(providers)}"
 

@@ -85,7 +85,11 @@ class Settler:
             deferred: Since when it is deferred because of its receiver.
         """
         message, key = delivery.message, retry_key(lane_at(delivery.queue), delay)
-        headers = {**_arrival_headers(seen.at, seen.source), **_kept_headers(message), **_deferred(deferred)}
+        headers = {
+            **_arrival_headers(seen.at, seen.source),
+            **_kept_headers(message),
+            **_deferred(deferred),
+        }
         await self._publish(
             delivery, RETRY, key, message.body, headers, content_type=message.content_type
         )

@@ -158,7 +158,8 @@ class Worker:
         await asyncio.gather(*(worker.consumer.close() for worker in self._workers))
         if left := sum(unfinished):
             log.warning(
-                "worker stopped with unfinished messages: RabbitMQ delivers them again", messages=left
+                "worker stopped with unfinished messages: RabbitMQ delivers them again",
+                messages=left,
             )
         log.info("worker stopped")
 

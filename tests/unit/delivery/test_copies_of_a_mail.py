@@ -147,7 +147,9 @@ def test_an_attempt_for_copies_alone_never_makes_a_failure_of_a_mail_that_was_se
 
 def test_a_copy_that_may_have_arrived_is_not_said_to_have_been_given_up() -> None:
     earlier = (ADA, BOB, deferred(EVE))
-    doubtful = policy().decide_sent(sent(deferred(EVE)), attempt(3), earlier, NOW, perhaps_sent=True)
+    doubtful = policy().decide_sent(
+        sent(deferred(EVE)), attempt(3), earlier, NOW, perhaps_sent=True
+    )
     lost = policy().decide_sent(sent(deferred(EVE, "outcome_unknown")), attempt(3), earlier, NOW)
 
     denied = policy().decide_sent(sent(refused(EVE)), attempt(2), earlier, NOW, perhaps_sent=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.attempts import body_of
 
 from tidings.delivery.attempt import Message
-from tidings.delivery.properties import carried, producer, producer_of, properties_of
+from tidings.delivery.properties import producer, producer_of, properties_header, properties_of
 from tidings.delivery.search_fields import NO_SEARCH_FIELDS, SearchFields, read_search_fields
 from tidings_events import parse
 from tidings_events.routing import Headers
@@ -44,15 +44,15 @@ def test_when_it_was_published_is_kept_to_the_millisecond_where_a_header_says_so
 
 
 def test_they_go_along_in_a_header_of_ours_for_as_long_as_it_takes() -> None:
-    first = carried(message(further=FURTHER))
+    first = properties_header(message(further=FURTHER))
     again = message({**first, Headers.EPOCH: 0})
     assert properties_of(again) == KEPT
-    assert carried(again) == first
+    assert properties_header(again) == first
 
 
 def test_what_we_publish_ourselves_has_no_properties_of_its_own() -> None:
     assert properties_of(message({Headers.EPOCH: 0})) is None
-    assert carried(message({Headers.EPOCH: 0})) == {}
+    assert properties_header(message({Headers.EPOCH: 0})) == {}
 
 
 def test_a_header_that_a_producer_forged_is_no_match_for_what_the_broker_has_checked() -> None:
@@ -99,7 +99,8 @@ def test_history_names_the_producer_and_goes_on_naming_it_when_we_publish(
     first = message(further=further)
     assert producer_of(first) == named
     assert (
-        producer_of(message({**carried(first), Headers.EPOCH: 0}, {"app_id": "tidings"})) == named
+        producer_of(message({**properties_header(first), Headers.EPOCH: 0}, {"app_id": "tidings"}))
+        == named
     )
 
 

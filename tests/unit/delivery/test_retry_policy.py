@@ -33,8 +33,8 @@ from tidings.delivery.retry_policy import (
     DeliveryPolicy,
     Guarantee,
     RetryPolicy,
-    describe,
     deferral_delays,
+    describe,
 )
 
 DELAYS = (Delay(60), Delay(120), Delay(240))

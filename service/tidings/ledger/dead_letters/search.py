@@ -11,7 +11,7 @@ from asyncpg import Record
 
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.delivery.errors import Refused
-from tidings.delivery.id_prefix import IdPrefix, contains_digits, ambiguous
+from tidings.delivery.id_prefix import IdPrefix, ambiguous, contains_digits
 from tidings.delivery.outcome import Reason
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.rows import DEAD_LETTER, StoredDeadLetter

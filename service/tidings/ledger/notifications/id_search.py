@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from tidings.delivery.errors import Refused
-from tidings.delivery.id_prefix import MOST_CANDIDATES, IdPrefix, contains_digits_fast, ambiguous
+from tidings.delivery.id_prefix import MOST_CANDIDATES, IdPrefix, ambiguous, contains_digits_fast
 from tidings.ledger.database import Connection
 from tidings.ledger.steps import TimeLimit
 
