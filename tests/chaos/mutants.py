@@ -66,24 +66,24 @@ def _replace(module: Any, name: str, old: str, new: str) -> None:
 @mutant
 def ack_before_record() -> None:
     """Acknowledge as soon as it is claimed."""
-    claim, ack = flow.Flow._claim, consumer.Delivery.ack
+    claim, ack = flow.Flow.claim, consumer.BrokerDelivery.ack
     acked: set[tuple[int, int]] = set()
 
-    def once(delivery: consumer.Delivery) -> None:
+    def once(delivery: consumer.BrokerDelivery) -> None:
         key = (id(delivery.settlement), delivery.tag)
         if key not in acked:
             acked.add(key)
             ack(delivery)
 
-    async def claimed(self: Any, delivery: consumer.Delivery, *rest: Any) -> Any:
-        answer = await claim(self, delivery, *rest)
+    async def claimed(self: Any, work: flow.Work) -> Any:
+        answer = await claim(self, work)
         if isinstance(answer, flow.Claimed):
-            delivery.ack()
+            work.delivery.ack()
             await asyncio.sleep(0.01)
         return answer
 
-    consumer.Delivery.ack = once
-    flow.Flow._claim = claimed
+    consumer.BrokerDelivery.ack = once
+    flow.Flow.claim = claimed
 
 
 @mutant
@@ -108,7 +108,7 @@ def send_in_callback() -> None:
     """Let the loss of the connection cancel what is being handled, as client libraries do."""
     usual = flow.Flow.handle
 
-    async def handle(self: Any, delivery: consumer.Delivery, release: Any) -> Any:
+    async def handle(self: Any, delivery: consumer.BrokerDelivery, release: Any) -> Any:
         work = asyncio.ensure_future(usual(self, delivery, release))
         while not work.done():
             await asyncio.wait([work], timeout=0.01)
@@ -235,7 +235,7 @@ def leases_by_own_clock() -> None:
 def malformed_dropped() -> None:
     """Acknowledge what can't be read, and that's it."""
 
-    async def drop(self: Any, delivery: consumer.Delivery, error: Exception) -> None:
+    async def drop(self: Any, delivery: consumer.BrokerDelivery, error: Exception) -> None:
         del self, error
         delivery.ack()
 
@@ -393,14 +393,14 @@ def own_want_counts() -> None:
 @mutant
 def deferred_counts_as_down() -> None:
     """Take a full mailbox for a relay that is down."""
-    meaning = providers.Providers._meaning
+    effect = providers.Providers._effect
 
     def counted(self: Any, provider: Any, era: int, error: Any, id: Any) -> Any:
         if isinstance(error, Deferred):
             error = Unavailable(error.message, provider=error.provider, code=error.code)
-        return meaning(self, provider, era, error, id)
+        return effect(self, provider, era, error, id)
 
-    providers.Providers._meaning = counted  # type: ignore[method-assign]
+    providers.Providers._effect = counted  # type: ignore[method-assign]
 
 
 def main() -> None:

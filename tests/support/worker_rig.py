@@ -121,7 +121,7 @@ class Rig:
     async def order(self, provider: str, verb: Verb, reason: str = "") -> None:
         """What an operator orders of the email channel by `tidings channels`."""
         async with PostgresLedger(self.settings.ledger, actor="cli test") as ledger:
-            await ledger.controls.give("email", provider, verb, actor="cli test", reason=reason)
+            await ledger.controls.give("email", provider, verb, actor="cli test", note=reason)
 
     async def connect(self, url: str) -> None:
         """Publish and look at queues there from now on."""
