@@ -13,7 +13,7 @@ from tidings_events.errors import (
     Unroutable,
 )
 from tidings_events.notifications import *  # noqa: F403  # the models, listed there
-from tidings_events.notifications.base import MAX_BODY_BYTES, Entity, Priority
+from tidings_events.notifications.base import DEFAULT_TENANT, MAX_BODY_BYTES, Entity, Priority
 from tidings_events.notifications.email import Attachment
 from tidings_events.parsing import parse
 from tidings_events.problems import describe
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tidings_events.producer import Producer, publish_sync
 
 __all__ = [
+    "DEFAULT_TENANT",
     "MAX_BODY_BYTES",
     "Attachment",
     "Entity",

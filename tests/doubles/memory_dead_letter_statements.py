@@ -157,7 +157,7 @@ def _begun_anew(tables: Tables, row: Row, one: Row, within: float) -> dict[str, 
         *("lease_holder", "lease_until", "finished_at", "provider", "reference", "reason"),
         *("failure_kind", "failure_code", "failure_message", "retry_delay"),
     )
-    kept = ("id", "accepted_at", "time_source", "traceparent", "producer")
+    kept = ("id", "tenant", "accepted_at", "time_source", "traceparent", "producer")
     return {
         **dict.fromkeys(emptied),
         **{name: one[name] for name in INCOMING if name not in kept},
@@ -278,6 +278,7 @@ def select_stranded(
     channel: str | None,
     overdue: float,
     limit: int,
+    tenant: str | None,
 ) -> Sequence[Row]:
     """Notifications that have waited too long, whatever may be in their lanes."""
     before = tables.in_(-overdue)
@@ -286,6 +287,7 @@ def select_stranded(
         for row in tables.notifications.values()
         if row["state"] in states
         and channel in {None, row["channel"]}
+        and tenant in {None, row["tenant"]}
         and row["dispatch_at"] is None
         and overdue_since(row) < before
         and not (row["state"] in requeue.ENDED and _has_dead_letter(tables, row))

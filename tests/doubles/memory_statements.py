@@ -213,6 +213,7 @@ def remember_keys(
     keys: Sequence[str],
     addressees: Sequence[bytes],
     ids: Sequence[UUID],
+    _: Sequence[str],
     window: float,
 ) -> Sequence[Row]:
     """Who used an idempotency key first."""

@@ -32,6 +32,7 @@ def _fields(entry: DeadLetterEntry) -> dict[str, Any]:
         "fingerprint": entry.fingerprint,
         "channel": dead_letter.channel,
         "priority": dead_letter.lane.priority if dead_letter.lane is not None else None,
+        "tenant": dead_letter.search_fields.tenant,
         "category": dead_letter.search_fields.category,
         "epoch": dead_letter.epoch,
         "attempts": dead_letter.attempts,

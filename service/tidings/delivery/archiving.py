@@ -177,6 +177,8 @@ class ReplayRefusal(StrEnum):
     """Another dead letter of it is replayed instead."""
     OTHER_CONTENT = "other_content"
     """Its notification is stored with other content: two notifications have the same id."""
+    OTHER_TENANT = "other_tenant"
+    """Its notification is another tenant's."""
     SAME_KEY = "same_key"
     """Another notification has its idempotency key."""
     NO_SUCH_DEAD_LETTER = "no_such_dead_letter"

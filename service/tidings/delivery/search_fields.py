@@ -7,12 +7,13 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from tidings_events import Notification
+from tidings_events import DEFAULT_TENANT, Notification
 from tidings_events.weight import HARMLESS, too_heavy
 
 LONGEST: Final = 2_048
 """Characters of a recipient or a name; the longest recipient is a URL of so many."""
 
+_SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _LOGIN: Final = re.compile(r"^(\s*[a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE)
 
 
@@ -27,6 +28,8 @@ class SearchFields:
     user_id: str | None = None
     entity_type: str | None = None
     entity_id: str | None = None
+    tenant: str | None = None
+    """None if its body can't be read, or names what can be no tenant."""
 
     @classmethod
     def of(cls, notification: Notification) -> Self:
@@ -40,6 +43,7 @@ class SearchFields:
             notification.user_id,
             entity.type if entity else None,
             entity.id if entity else None,
+            notification.tenant,
         )
 
 
@@ -48,7 +52,8 @@ NO_SEARCH_FIELDS: Final = SearchFields()
 
 def read_search_fields(body: bytes) -> SearchFields:
     """The fields of a body that is no valid notification; none if it is not a JSON object."""
-    document = _document(body)
+    heavy = too_heavy(body) is not None
+    document = _document(body, heavy=heavy)
     if not isinstance(document, dict):
         return NO_SEARCH_FIELDS
     entity = document.get("entity")
@@ -61,12 +66,12 @@ def read_search_fields(body: bytes) -> SearchFields:
         user_id=_text(document.get("user_id")),
         entity_type=_text(entity.get("type")),
         entity_id=_text(entity.get("id")),
+        tenant=_tenant(document, whole=not heavy),
     )
 
 
-def _document(body: bytes) -> Any:
+def _document(body: bytes, *, heavy: bool) -> Any:
     """The JSON document; None if it is not JSON; only its beginning if the whole would take too much memory."""
-    heavy = too_heavy(body) is not None
     try:
         return from_json(body[:HARMLESS], allow_partial=True) if heavy else from_json(body)
     except ValueError:
@@ -78,6 +83,14 @@ def _id(value: Any) -> UUID | None:
         return UUID(value) if isinstance(value, str) else None
     except ValueError:
         return None
+
+
+def _tenant(document: dict[str, Any], *, whole: bool) -> str | None:
+    """Its tenant; never a guess, or one tenant would see the messages of another."""
+    named = document.get("tenant")
+    if named is None:
+        return DEFAULT_TENANT if whole else None
+    return named if isinstance(named, str) and _SLUG.fullmatch(named) else None
 
 
 def _without_login(value: Any) -> Any:

@@ -44,6 +44,7 @@ def _fields(
         "id": str(attempt.id),
         "channel": attempt.lane.channel,
         "priority": attempt.lane.priority,
+        "tenant": notification.tenant,
         "category": notification.category,
         "recipient": mask(str(notification.recipient)),
         "epoch": attempt.epoch,

@@ -235,6 +235,7 @@ def draws_of(seed: int) -> Draws:
         *(new(scheduled_at=due.isoformat()) for _ in range(2)),
         new(scheduled_at="2026-01-01T00:00:00Z", expires_at=due.isoformat()),
         *(new(idempotency_key="the same") for _ in range(2)),
+        new(idempotency_key="the same", tenant="acme"),
     )
     return Draws(dice, random.Random(seed), attempts, UUID(int=seed))
 

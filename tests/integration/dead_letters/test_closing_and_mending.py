@@ -8,6 +8,7 @@ import pytest
 from tests.doubles.channel import ScriptedChannel
 from tests.support.dead_letter_rig import DeadLetterRig, written
 
+from tidings.delivery.archiving import ReplayRefusal
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import Refused
 from tidings.ledger.dead_letters.policies import Policies
@@ -95,6 +96,49 @@ async def test_an_edit_keeps_the_id(rig: DeadLetterRig) -> None:
     (dead_letter,) = await rig.archived(written())
     with pytest.raises(Refused, match="the id has to stay"):
         await _supersede(rig, dead_letter, written())
+
+
+async def test_an_edit_keeps_the_tenant(rig: DeadLetterRig) -> None:
+    id = uuid4()
+    (dead_letter,) = await rig.archived(written(id, tenant="acme"))
+    for tenant in ({}, {"tenant": "shop"}):
+        with pytest.raises(Refused, match="the tenant has to stay acme"):
+            await _supersede(rig, dead_letter, written(id, **tenant))
+    new = await _supersede(rig, dead_letter, written(id, tenant="acme", subject="two"))
+    rows = {_own(row): row for row in await rig.dead_letters(2)}
+    assert rows[new]["tenant"] == "acme"
+
+
+async def test_what_named_no_tenant_that_there_can_be_is_given_one_by_an_edit(
+    rig: DeadLetterRig,
+) -> None:
+    id = uuid4()
+    async with rig.archiving():
+        await rig.publish_dead(written(id, tenant="Acme Inc."), {})
+        (row,) = await rig.dead_letters()
+    assert row["tenant"] is None
+    new = await _supersede(rig, _own(row), written(id, tenant="acme"))
+    rows = {_own(row): row["tenant"] for row in await rig.dead_letters(2)}
+    assert rows[new] == "acme"
+    assert await rig.fetch("SELECT tenant FROM notifications") == [{"tenant": "acme"}]
+
+
+async def test_a_dead_letter_of_another_tenant_never_becomes_a_notification_s_content(
+    rig: DeadLetterRig,
+) -> None:
+    """The same id, given by two tenants: neither an edit nor a forced replay gives one what is the other's."""
+    id = uuid4()
+    await rig.archived(written(id, tenant="acme"))
+    async with rig.archiving():
+        await rig.publish_dead(written(id, tenant="shop", max_retries="x"), {})
+        rows = await rig.dead_letters(2)
+    (stray,) = (_own(row) for row in rows if row["tenant"] == "shop")
+    with pytest.raises(Refused, match="is another tenant's"):
+        await _supersede(rig, stray, written(id, tenant="shop"))
+    readable = written(id, tenant="shop")
+    await rig.fetch("UPDATE dead_letters SET body = $2 WHERE id = $1", stray, readable)
+    forced = await rig.replay(DeadLetterFilter(ids=(stray,)), Plan(force=True, watch=0))
+    assert [refused.refusal for refused in forced.refused] == [ReplayRefusal.OTHER_TENANT]
 
 
 async def test_an_edit_that_can_t_be_read_changes_nothing(rig: DeadLetterRig) -> None:

@@ -67,6 +67,7 @@ async def test_a_new_notification_is_claimed_and_stored_with_all_that_was_said(
 ) -> None:
     expires_at = in_an_hour()
     attempt = attempt_of(
+        tenant="acme",
         category="receipt",
         user_id="user-1",
         entity={"type": "order", "id": "42"},
@@ -80,7 +81,8 @@ async def test_a_new_notification_is_claimed_and_stored_with_all_that_was_said(
     assert (row["state"], row["epoch"], row["attempt"]) == ("sending", 0, 1)
     assert (row["lease_holder"], lease) == ("worker a/email/1", timedelta(seconds=30))
     assert (row["channel"], row["priority"], row["category"]) == ("email", "high", "receipt")
-    assert (row["recipient"], row["user_id"]) == ("ada@example.com", "user-1")
+    assert (row["tenant"], row["recipient"]) == ("acme", "ada@example.com")
+    assert row["user_id"] == "user-1"
     assert (row["entity_type"], row["entity_id"]) == ("order", "42")
     assert (row["body"], row["expires_at"]) == (attempt.body, expires_at)
     assert row["accepted_at"] == attempt.first_seen
@@ -421,6 +423,15 @@ async def test_a_second_notification_with_the_key_is_a_duplicate_of_the_first(
     assert await ledger.history(second.id) == [
         ("queued", "suppressed", f"same idempotency key as {first.id}")
     ]
+
+
+async def test_a_key_is_its_tenant_s_alone(ledger: LedgerRig, key: str) -> None:
+    first, of_acme, again = keyed(key), keyed(key, tenant="acme"), keyed(key, tenant="acme")
+    for attempt in (first, of_acme):
+        assert await answer(ledger, request_of(attempt)) == Claimed()
+    assert await answer(ledger, request_of(again)) == DuplicateOf(of_acme.id)
+    found = await ledger.fetch("SELECT tenant FROM idempotency_holders WHERE key = $1", key)
+    assert sorted(row["tenant"] for row in found) == ["acme", "default"]
 
 
 async def test_of_a_batch_with_one_key_the_first_that_came_is_the_first(

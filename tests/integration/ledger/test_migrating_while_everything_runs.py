@@ -4,13 +4,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 
 import asyncpg
 import pytest
+from tests.support.attempts import attempt_of
 
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.ledger.migrate import LATEST, migrate, migration_state, upgrade
 from tidings.ledger.migrations.locking import LOCK_TIMEOUT
+from tidings.ledger.notifications.idempotency import Use
 
 HAS_COLUMN = (
     "SELECT count(*) FROM information_schema.columns WHERE (table_name, column_name) = ($1, $2)"
@@ -123,3 +126,37 @@ async def test_an_index_that_was_left_half_built_is_built_again(empty_database_u
         )
         await migrate(empty_database_url)
         assert await connection.fetchval(VALID)
+
+
+async def test_what_was_stored_before_there_were_tenants_belongs_to_the_default_one(
+    empty_database_url: str,
+) -> None:
+    """And its keys are recognised; whatever ends the migration half-way, it may be run again."""
+    await asyncio.to_thread(upgrade, empty_database_url, "0021")
+    digest = sha256(b"email\nada@example.com").digest()
+    async with session(empty_database_url) as connection:
+        await connection.execute(
+            "INSERT INTO notifications (id, channel, priority, category, recipient, state, epoch, attempt, body, accepted_at)"
+            " VALUES (gen_random_uuid(), 'email', 'low', 'x', 'y', 'sent', 0, 0, '', now())"
+        )
+        await connection.execute(DEAD_LETTER)
+        await connection.execute(
+            "INSERT INTO idempotency_holders VALUES ('k', $1, gen_random_uuid(), now() + interval '1 day')",
+            digest,
+        )
+        await connection.execute(
+            "CREATE INDEX notifications_default_tenant ON notifications_default (id);"
+            "ALTER TABLE notifications ADD COLUMN tenant text NOT NULL DEFAULT 'default'"
+        )
+        await connection.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'notifications_default_tenant'::regclass"
+        )
+        assert (await migrate(empty_database_url)).current == LATEST
+        for table in ("notifications", "dead_letters", "idempotency_holders"):
+            assert await connection.fetchval(f"SELECT tenant FROM {table}") == "default"  # noqa: S608
+        assert await connection.fetchval(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = 'notifications_tenant'::regclass"
+        )
+    key = Use.of(attempt_of(idempotency_key="k").notification)
+    assert key is not None
+    assert key.addressee == digest

@@ -55,6 +55,17 @@ async def test_other_content_is_noted_with_its_hash_and_its_producer_and_not_sen
     assert (await ledger.row(first.id))["body"] == first.body
 
 
+async def test_another_tenant_s_message_with_the_same_id_is_other_content(
+    ledger: LedgerRig,
+) -> None:
+    id = str(uuid4())
+    first, other = (published(body_of(id=id, tenant=tenant)) for tenant in ("acme", None))
+    assert await claim(ledger, first) == [Claimed()]
+    assert await claim(ledger, other) == [Finished(State.SENDING)]
+    assert len(await notes(ledger, first)) == 1
+    assert (await ledger.row(first.id))["tenant"] == "acme"
+
+
 async def test_it_is_noted_once_for_each_content_and_producer_and_not_without_end(
     ledger: LedgerRig,
 ) -> None:

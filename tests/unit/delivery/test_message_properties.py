@@ -1,6 +1,7 @@
 """Which producer a message is of, and whom it is about: told whether or not it can be read."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -111,15 +112,22 @@ def test_a_producer_s_name_is_made_fit_for_postgresql() -> None:
 
 
 def test_what_can_be_read_is_found_by_what_its_model_says() -> None:
-    body = body_of(id=ID, user_id="u1", entity={"type": "order", "id": "7"}, category="otp")
-    expected = SearchFields(UUID(ID), "email", "otp", "ada@example.com", "u1", "order", "7")
+    about = {"user_id": "u1", "entity": {"type": "order", "id": "7"}}
+    body = body_of(id=ID, **about, category="otp", tenant="acme")
+    expected = SearchFields(UUID(ID), "email", "otp", "ada@example.com", "u1", "order", "7", "acme")
     assert SearchFields.of(parse(body)) == expected
     assert read_search_fields(body_of(**json.loads(body), unknown=1)) == expected
 
 
 def test_what_is_of_a_wrong_kind_costs_nothing_else() -> None:
     body = body_of(
-        id=ID, user_id=42, entity=[1], category={"a": 1}, recipient="nobody", channel=None
+        id=ID,
+        user_id=42,
+        entity=[1],
+        category={"a": 1},
+        tenant=["acme"],
+        recipient="nobody",
+        channel=None,
     )
     assert read_search_fields(body) == SearchFields(UUID(ID), recipient="nobody", user_id="42")
 
@@ -138,7 +146,26 @@ def test_what_is_of_a_wrong_kind_costs_nothing_else() -> None:
     ],
 )
 def test_what_says_nothing_or_costs_too_much_to_look_into_says_nothing(body: bytes) -> None:
-    assert read_search_fields(body) == NO_SEARCH_FIELDS
+    assert replace(read_search_fields(body), tenant=None) == NO_SEARCH_FIELDS
+
+
+@pytest.mark.parametrize(
+    ("body", "tenant"),
+    [
+        (b'{"id": 7}', "default"),
+        (b'{"id": 7, "tenant": null}', "default"),
+        (b'{"id": 7, "tenant": "acme"}', "acme"),
+        (b'{"id": 7, "tenant": "Acme"}', None),
+        (b'{"id": 7, "tenant": 7}', None),
+        (b'{"tenant": "ac', None),
+        (b'{"data": [' + b"0," * 100_000 + b'0], "tenant": "acme"}', None),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_does_not_tell_its_tenant_is_taken_for_nobody_s(
+    body: bytes, tenant: str | None
+) -> None:
+    assert read_search_fields(body).tenant == tenant
 
 
 def test_a_mail_with_a_large_attachment_still_says_whom_it_is_about() -> None:

@@ -153,6 +153,9 @@ def choose(
         why = refusal(now, candidate.row["epoch"], force=force)
         use = KeyUse.of(candidate.notification)
         holder = holders.get(use.place, use.id) if use is not None else candidate.notification.id
+        if row["tenant"] != candidate.notification.tenant:
+            said = f"notification {candidate.notification.id} is another tenant's"
+            why = RefusedReplay(ReplayRefusal.OTHER_TENANT, said)
         if why is None and holder != candidate.notification.id:
             why = RefusedReplay(
                 ReplayRefusal.SAME_KEY,

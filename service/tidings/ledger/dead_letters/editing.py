@@ -13,6 +13,7 @@ from tidings.delivery.attempt import Attempt
 from tidings.delivery.dead_letter import DeadLetterState, lane_of
 from tidings.delivery.errors import Refused
 from tidings.delivery.outcome import Reason
+from tidings.delivery.search_fields import read_search_fields
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.edit_notes import edited_fields
@@ -50,8 +51,8 @@ UPDATE notifications n
 SUPERSEDE: Final = """
 WITH i AS (
     SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[],
-                         $10::text[], $11::text[], $12::text[], $13::text[], $14::bytea[])
-        AS i (dead_letter, new, notification_id, epoch, channel, priority, category, recipient,
+                         $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[])
+        AS i (dead_letter, new, notification_id, epoch, channel, priority, tenant, category, recipient,
               user_id, entity_type, entity_id, routing_key, body)
 ), old AS (
     UPDATE dead_letters d SET state = 'superseded', note = 'edited: ' || i.new || ' stands in its place', actor = $1,
@@ -60,11 +61,11 @@ WITH i AS (
     RETURNING d.*
 )
 INSERT INTO dead_letters (id, notification_id, epoch, state, reason, kind, code, message, provider, fingerprint,
-                          channel, priority, category, recipient, user_id, entity_type, entity_id, attempts,
+                          channel, priority, tenant, category, recipient, user_id, entity_type, entity_id, attempts,
                           first_failed_at, last_failed_at, dead_lettered_at, exchange, routing_key, content_type, headers,
                           properties, body, actor, note, supersedes)
 SELECT i.new, i.notification_id, i.epoch, 'open', old.reason, old.kind, old.code, old.message, old.provider,
-       old.fingerprint, i.channel, i.priority, i.category, i.recipient, i.user_id, i.entity_type, i.entity_id,
+       old.fingerprint, i.channel, i.priority, i.tenant, i.category, i.recipient, i.user_id, i.entity_type, i.entity_id,
        old.attempts, old.first_failed_at, old.last_failed_at, old.dead_lettered_at, old.exchange, i.routing_key,
        'application/json', old.headers, old.properties, i.body, $1, 'edited', old.id
   FROM old JOIN i ON i.dead_letter = old.id
@@ -86,6 +87,8 @@ class NoEdit(StrEnum):
     MALFORMED = "malformed"
     """What would stand in its place can't be read, or it can't be changed so."""
     OTHER_ID = "other_id"
+    OTHER_TENANT = "other_tenant"
+    """What would stand in its place, or its notification, is another tenant's."""
     MOVED_ON = "moved_on"
     """Its notification has not failed, or was replayed since."""
     NO_SUCH_DEAD_LETTER = "no_such_dead_letter"
@@ -156,9 +159,16 @@ class _Draft:
                 epoch,
                 lane.channel,
                 lane.priority,
-                notification.category,
+                notification.tenant,
             ),
-            *(notification.recipient, notification.user_id, *about, lane.key, self.body),
+            *(
+                notification.category,
+                notification.recipient,
+                notification.user_id,
+                *about,
+                lane.key,
+                self.body,
+            ),
         )
 
 
@@ -284,6 +294,13 @@ def _draft(old: Record, change: Change) -> _Draft | NotEdited:
             NoEdit.OTHER_ID,
             f"the id has to stay {old['notification_id']}: for another notification, publish it",
         )
+    tenant = read_search_fields(old["body"]).tenant
+    if tenant not in {None, notification.tenant}:
+        return NotEdited(
+            dead_letter,
+            NoEdit.OTHER_TENANT,
+            f"the tenant has to stay {tenant}: for another tenant, publish it",
+        )
     return _Draft(old, body, notification, uuid4())
 
 
@@ -297,6 +314,8 @@ def _fitting(
         now = status(row) if row is not None else None
         if id_ in introduced:
             why: tuple[NoEdit, str] | None = (NoEdit.OTHER_ID, f"another dead letter becomes {id_}")
+        elif row is not None and row["tenant"] != draft.notification.tenant:
+            why = (NoEdit.OTHER_TENANT, f"notification {id_} is another tenant's")
         else:
             why = next(_objections(draft, now), None)
         if why is not None:

@@ -89,6 +89,8 @@ class StoredDeadLetter:
     fingerprint: str
     channel: str | None
     priority: str | None
+    tenant: str | None
+    """None if its message does not tell."""
     category: str | None
     recipient: str | None
     user_id: str | None
@@ -133,7 +135,7 @@ class StoredDeadLetter:
 
 DEAD_LETTER: Final = """
 d.id, d.notification_id, d.epoch, d.state, d.reason, d.kind, d.message, d.provider, d.code, d.fingerprint,
-d.channel, d.priority, d.category, d.recipient, d.user_id, d.entity_type, d.entity_id, d.attempts,
+d.channel, d.priority, d.tenant, d.category, d.recipient, d.user_id, d.entity_type, d.entity_id, d.attempts,
 d.first_failed_at, d.last_failed_at, d.dead_lettered_at, d.exchange, d.routing_key, d.content_type, d.headers,
 d.properties,
 d.changed_at, d.actor, d.note, d.supersedes, d.replay_epoch, d.replayed_at, octet_length(d.body) AS size
@@ -145,7 +147,7 @@ SELECT id, state, epoch, attempt, lease_until, reason, provider, failure_kind, f
        perhaps_sent OR lapses > 0 OR failure_kind = 'outcome_unknown' AS perhaps_sent,
        EXISTS (SELECT FROM recipient_results r
                 WHERE r.notification_id = n.id AND r.epoch = n.epoch AND r.address = n.recipient AND r.state = 'sent') AS reached,
-       accepted_at, traceparent, sha256(body) AS content, now() AS now
+       tenant, accepted_at, traceparent, sha256(body) AS content, now() AS now
   FROM notifications n WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
 """How notifications stand, locked in the order in which everybody locks them."""
@@ -228,6 +230,7 @@ COLUMNS: Final = (
         "text",
         lambda entry: entry.dead_letter.lane.priority if entry.dead_letter.lane else None,
     ),
+    DeadLetterColumn("tenant", "text", lambda entry: entry.dead_letter.search_fields.tenant),
     DeadLetterColumn("category", "text", lambda entry: entry.dead_letter.search_fields.category),
     DeadLetterColumn("recipient", "text", lambda entry: entry.dead_letter.search_fields.recipient),
     DeadLetterColumn("user_id", "text", lambda entry: entry.dead_letter.search_fields.user_id),

@@ -1,4 +1,4 @@
-"""Who holds an idempotency key: the first notification to its recipient, unless it ended without being sent."""
+"""Who holds an idempotency key: its tenant's first notification to its recipient, unless it ended without being sent."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -7,12 +7,12 @@ from uuid import UUID
 
 from tidings.ledger.database import Connection
 from tidings.ledger.notifications.perhaps_sent import EVER
-from tidings_events import Notification
+from tidings_events import DEFAULT_TENANT, Notification
 
 REMEMBER_KEYS: Final = """
-INSERT INTO idempotency_holders AS k (key, addressee, notification_id, expires_at)
-SELECT DISTINCT ON (key, addressee) key, addressee, id, now() + $4 * interval '1 second'
-  FROM unnest($1::text[], $2::bytea[], $3::uuid[]) WITH ORDINALITY AS incoming (key, addressee, id, place)
+INSERT INTO idempotency_holders AS k (key, addressee, notification_id, tenant, expires_at)
+SELECT DISTINCT ON (key, addressee) key, addressee, id, tenant, now() + $5 * interval '1 second'
+  FROM unnest($1::text[], $2::bytea[], $3::uuid[], $4::text[]) WITH ORDINALITY AS incoming (key, addressee, id, tenant, place)
  ORDER BY key, addressee, place
 ON CONFLICT (key, addressee) DO UPDATE
    SET notification_id = CASE WHEN k.expires_at < now() THEN excluded.notification_id ELSE k.notification_id END,
@@ -49,16 +49,21 @@ class KeyUse(NamedTuple):
 
     key: str
     addressee: bytes
-    """The channel and the recipient, as a digest: a key means something to one person only."""
+    """The tenant, the channel and the recipient, as a digest: a key means something to one person only."""
     id: UUID
+    tenant: str
 
     @classmethod
     def of(cls, notification: Notification) -> Self | None:
         """What a notification says; None where it has no key."""
         if notification.idempotency_key is None:
             return None
-        addressee = f"{notification.channel}\n{notification.recipient}".encode()
-        return cls(notification.idempotency_key, sha256(addressee).digest(), notification.id)
+        tenant = notification.tenant
+        whose = "" if tenant == DEFAULT_TENANT else f"{tenant}\n"
+        addressee = f"{whose}{notification.channel}\n{notification.recipient}".encode()
+        return cls(
+            notification.idempotency_key, sha256(addressee).digest(), notification.id, tenant
+        )
 
     @property
     def place(self) -> tuple[str, bytes]:
@@ -80,7 +85,7 @@ async def hold(
     holders = {(row["key"], row["addressee"]): row["notification_id"] for row in rows}
     taken = [use for place, use in first.items() if holders[place] != use.id]
     if taken:
-        rows = await connection.fetch(TAKE_OVER, *_columns(taken), window)
+        rows = await connection.fetch(TAKE_OVER, *_columns(taken)[:3], window)
         holders |= {(row["key"], row["addressee"]): row["notification_id"] for row in rows}
     return holders
 
@@ -88,7 +93,7 @@ async def hold(
 async def forget(connection: Connection, uses: Sequence[KeyUse]) -> None:
     """Let go of keys that these hold: what has them is not sent."""
     if uses:
-        await connection.execute(FORGET, *_columns(uses))
+        await connection.execute(FORGET, *_columns(uses)[:3])
 
 
 def _columns(uses: Sequence[KeyUse]) -> list[list[object]]:

@@ -47,6 +47,7 @@ COLUMNS: Final = Columns(
         Column("id", "uuid", attrgetter("attempt.id")),
         Column("channel", "text", attrgetter("attempt.lane.channel")),
         Column("priority", "text", attrgetter("attempt.lane.priority")),
+        Column("tenant", "text", attrgetter("attempt.notification.tenant")),
         Column("category", "text", attrgetter("attempt.notification.category")),
         Column("recipient", "text", lambda storable: str(storable.attempt.notification.recipient)),
         Column("user_id", "text", attrgetter("attempt.notification.user_id")),
