@@ -118,4 +118,4 @@ def _print_no_match(query: DeadLetterQuery, *, narrowed: bool = False) -> None:
     """Say that a list is empty, or that there is nothing at all where nothing was asked for."""
     filtered = query.selects or narrowed or query.narrowed.states != OPEN
     otherwise = None if filtered else "No dead letter is open."
-    print_no_match(query.narrowed.category, query.narrowed.entity_type, otherwise=otherwise)
+    print_no_match(query.narrowed, otherwise=otherwise)

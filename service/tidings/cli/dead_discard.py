@@ -61,7 +61,7 @@ def discard(
         raise typer.BadParameter("it is empty; say why, in a few words", param_hint="--note")
     found = ask(lambda backend: discards.rehearse_discard(backend, query))
     if not found.chosen:
-        print_suggestions(query.narrowed.category, query.narrowed.entity_type)
+        print_suggestions(query.narrowed)
     if note is None or dry_run:
         _rehearse(found, as_json=as_json)
         return

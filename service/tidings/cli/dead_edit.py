@@ -124,7 +124,7 @@ def edit(
         raise Unclear("for more than one dead letter, and for --json, give --set or --unset")
     dead_letters = ask(lambda backend: edits.choose(backend, query))
     if not dead_letters:
-        print_suggestions(query.narrowed.category, query.narrowed.entity_type)
+        print_suggestions(query.narrowed)
     if dead_letters and not (dry_run or yes or query.ids):
         _confirm(len(dead_letters))
     request = EditRequest(dead_letters, change, rehearsed=dry_run, whole=whole, reveal=reveal)

@@ -10,7 +10,7 @@ import typer
 
 from tidings.cli.channel_names import known_channel
 from tidings.cli.console import Unclear, guarded
-from tidings.cli.options import id_prefix
+from tidings.cli.options import Tenant, id_prefix
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
@@ -121,6 +121,7 @@ def about_dead_letters(*, ids: bool = False, state: bool = False) -> Callable[[F
         "max_age": MaxAge,
         "user": User,
         "entity": Entity,
+        "tenant": Tenant,
         "category": Category,
         "to": Recipient,
         "id_prefix": WithId,

@@ -127,6 +127,7 @@ def _facts(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, st
     yield "Group", dead_letter.fingerprint
     yield "Came by", dead_letter.came_by or "?"
     yield "Lane", _lane(dead_letter) if _lane(dead_letter) != (dead_letter.came_by or "?") else ""
+    yield "Tenant", dead_letter.tenant or ""
     yield "Category", dead_letter.category or ""
     yield "To", dead_letter.recipient or ""
     yield "User", dead_letter.user_id or ""

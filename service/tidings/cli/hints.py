@@ -9,20 +9,18 @@ from tidings.cli.console import err
 from tidings.cli.options import ask
 from tidings.cli.terminal import escape
 from tidings.delivery.outcome import Reason
-from tidings.operations.notifications import LOOKED_AT, unused_words
+from tidings.operations.notifications import LOOKED_AT, FilterWords, unused_words
 from tidings.operations.times import counted
 
 
-def print_no_match(
-    category: str | None, entity_type: str | None, *, otherwise: str | None = None
-) -> None:
+def print_no_match(words: FilterWords, *, otherwise: str | None = None) -> None:
     """Say so, and whether one of these words was never used.
 
     Args:
         otherwise: What is said instead, where nothing was asked for that could match.
     """
     err.print(otherwise or "Nothing matches.")
-    print_suggestions(category, entity_type)
+    print_suggestions(words)
 
 
 def print_unlisted_dead_letters(dead_letters: Mapping[Reason, int]) -> None:
@@ -36,11 +34,11 @@ def print_unlisted_dead_letters(dead_letters: Mapping[Reason, int]) -> None:
         err.print(f"[dim]Not listed, for they never became notifications: {'; '.join(parts)}[/]")
 
 
-def print_suggestions(category: str | None, entity_type: str | None) -> None:
+def print_suggestions(words: FilterWords) -> None:
     """Whether one of these words was never used, and which one was perhaps meant."""
-    if category is None and entity_type is None:
+    if words.tenant is words.category is words.entity_type is None:
         return
-    for sentence in ask(lambda backend: unused_words(backend, category, entity_type)):
+    for sentence in ask(lambda backend: unused_words(backend, words)):
         err.print(f"[dim]{escape(sentence)}[/]")
 
 

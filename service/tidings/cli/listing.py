@@ -10,7 +10,7 @@ from rich.text import Text
 from tidings.cli import dead_letter_options as which
 from tidings.cli.console import err, out, print_json
 from tidings.cli.hints import next_page, print_no_match, print_unlisted_dead_letters
-from tidings.cli.options import AsJson, Before, Reveal, ask, entity_of, parsed
+from tidings.cli.options import AsJson, Before, Reveal, Tenant, ask, entity_of, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.show import STYLES
 from tidings.cli.terminal import escape
@@ -34,7 +34,8 @@ def list_(
         list[State] | None,
         typer.Option("--state", "-s", help="In this state; may be given several times."),
     ] = None,
-    category: Annotated[str | None, typer.Option(help="Of this category.")] = None,
+    tenant: Tenant = None,
+    category: which.Category = None,
     user: Annotated[str | None, typer.Option(help="For this `user_id`.")] = None,
     entity: Annotated[
         str | None, typer.Option(metavar="TYPE[:ID]", help="About this, e.g. order:10042.")
@@ -62,6 +63,7 @@ def list_(
     filters = Filters(
         channel=channel,
         states=tuple(state or ()),
+        tenant=tenant,
         category=category,
         user_id=user,
         entity_type=type_,
@@ -77,7 +79,7 @@ def list_(
         print_json(page.as_data())
     elif not found and page.looked_back_to is None:
         none = "There is no notification yet." if filters == Filters() and not before else None
-        print_no_match(category, type_, otherwise=none)
+        print_no_match(filters, otherwise=none)
     elif found:
         out.print(table(found, datetime.now(UTC)))
         if len(found) == limit:

@@ -11,7 +11,7 @@ from tidings.cli.console import run
 from tidings.delivery.id_prefix import SHORTEST, IdPrefix
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend, opened
-from tidings.operations.filters import entity
+from tidings.operations.filters import entity, tenant
 from tidings.settings import Settings
 
 Value = TypeVar("Value")
@@ -57,6 +57,17 @@ NotificationId = Annotated[
         metavar="ID",
         help=f"An id, its first {SHORTEST} digits or more, or its last group: any digits that only it has.",
     ),
+]
+
+
+def tenant_name(text: str) -> str:
+    """A tenant's name, as a Typer option. Raises like `parsed`."""
+    return parsed(tenant, text)
+
+
+Tenant = Annotated[
+    str | None,
+    typer.Option("--tenant", parser=tenant_name, metavar="TENANT", help="Of this tenant."),
 ]
 
 

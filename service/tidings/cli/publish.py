@@ -59,6 +59,9 @@ def publish(
         str | None, typer.Option(help="Language of the template, e.g. pt-BR.")
     ] = None,
     priority: Annotated[Priority | None, typer.Option(help="How soon it goes out.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Whose it is, if you serve several customers or products.")
+    ] = None,
     category: Annotated[str | None, typer.Option(help="E.g. otp, receipt, marketing.")] = None,
     user: Annotated[str | None, typer.Option(help="The recipient's id in your system.")] = None,
     entity: Annotated[
@@ -117,6 +120,7 @@ def publish(
         "data": drafts.json_object("--data", data),
         "locale": locale,
         "priority": priority and str(priority),
+        "tenant": tenant,
         "category": category,
         "user_id": user,
         "entity": drafts.entity(entity),

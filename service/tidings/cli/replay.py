@@ -90,7 +90,7 @@ def _show(rehearsal: ReplayDryRun, query: DeadLetterQuery, *, as_json: bool) -> 
     """Say what would be sent, or that nothing was chosen."""
     show_rehearsal(rehearsal, as_json=as_json)
     if not rehearsal.chosen:
-        print_suggestions(query.narrowed.category, query.narrowed.entity_type)
+        print_suggestions(query.narrowed)
 
 
 def _confirm(choice: ReplayChoice) -> None:

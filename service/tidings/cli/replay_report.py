@@ -34,6 +34,7 @@ WHY: Final = {
     ReplayRefusal.NEWER_EPOCH: "their notification was replayed since: replay its later dead letter (--force replays these)",
     ReplayRefusal.SAME_NOTIFICATION: "another dead letter of the same notification goes in their place",
     ReplayRefusal.OTHER_CONTENT: "other content is stored under their id: publish each with an id of its own (--force sends theirs in its place)",
+    ReplayRefusal.OTHER_TENANT: "their id is another tenant's: publish each with an id of its own",
     ReplayRefusal.SAME_KEY: "another notification has the same idempotency key (--force sends both)",
     ReplayRefusal.NO_SUCH_DEAD_LETTER: "gone meanwhile",
 }

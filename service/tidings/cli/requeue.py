@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tidings.cli import dead_letter_options as which
 from tidings.cli.console import FAULT, Unclear, err, out, print_json
-from tidings.cli.options import AsJson, actor, ask, id_prefix
+from tidings.cli.options import AsJson, Tenant, actor, ask, id_prefix
 from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.id_prefix import SHORTEST, IdPrefix
 from tidings.delivery.states import State
@@ -35,6 +35,7 @@ def requeue(
         ),
     ] = None,
     channel: which.Channel = None,
+    tenant: Tenant = None,
     state: Annotated[
         list[State] | None,
         typer.Option("--state", "-s", help="In this state; may be given several times."),
@@ -76,12 +77,13 @@ def requeue(
       [bold]tidings requeue 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d --note "queue was purged"[/]
       [bold]tidings requeue --channel webhook --state retrying --overdue 1m --dry-run[/]
     """
-    if not (ids or channel or state or overdue is not None or every):
+    filtered = bool(channel or tenant or state or overdue is not None or every)
+    if not (ids or filtered):
         raise Unclear("say which notifications: ids, filters, or --all")
-    if ids and (channel or state or overdue is not None or every):
+    if ids and filtered:
         raise Unclear("give ids or filters, not both")
     request = RequeueRequest(
-        ids or (), tuple(state or ()), channel, overdue, limit, whole, note, dry_run
+        ids or (), tuple(state or ()), channel, tenant, overdue, limit, whole, note, dry_run
     )
     view = ask(lambda backend: requeues.requeue(backend, actor(), request))
     if as_json:

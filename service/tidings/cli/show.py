@@ -31,6 +31,7 @@ from tidings.operations.notifications import (
     UnclaimedView,
 )
 from tidings.operations.times import clock, distance, exact, span, untried
+from tidings_events import DEFAULT_TENANT
 
 STYLES: Final = {
     State.SCHEDULED: "cyan",
@@ -130,6 +131,7 @@ def _head(summary: NotificationSummary, now: datetime) -> RenderableType:
 def _about(summary: NotificationSummary, now: datetime) -> list[tuple[str, str]]:
     entity = f"{summary.entity_type} {summary.entity_id}" if summary.entity_type else None
     rows = (
+        ("Tenant", None if summary.tenant == DEFAULT_TENANT else summary.tenant),
         ("User", summary.user_id),
         ("About", entity),
         ("First read" if summary.only_read else "Accepted", _accepted(summary, now)),

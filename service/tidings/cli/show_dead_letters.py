@@ -15,6 +15,7 @@ from tidings.delivery.properties import producer
 from tidings.operations.dead_letters.views import DeadLetterView, published_at
 from tidings.operations.notifications import DeadLetterSummary, NotificationView, UnclaimedView
 from tidings.operations.times import clock
+from tidings_events import DEFAULT_TENANT
 
 
 def render_dead_letters(view: UnclaimedView) -> RenderableType:
@@ -38,6 +39,7 @@ def _head(dead_letter: DeadLetterView) -> Group:
     known = (
         ("Id", str(dead_letter.notification_id or "")),
         ("What", " · ".join(part for part in (dead_letter.channel, dead_letter.category) if part)),
+        ("Tenant", "" if dead_letter.tenant == DEFAULT_TENANT else dead_letter.tenant or ""),
         ("To", dead_letter.recipient or ""),
         ("User", dead_letter.user_id or ""),
         ("About", entity),

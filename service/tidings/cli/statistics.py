@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tidings.cli.channels import table
 from tidings.cli.console import end_as_unavailable, out, print_error, print_json
-from tidings.cli.options import AsJson, ask, parsed
+from tidings.cli.options import AsJson, Tenant, ask, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.sentences import Sentence
 from tidings.cli.show import STYLES
@@ -42,6 +42,7 @@ def stats(
     since: Annotated[
         str, typer.Option(metavar="WHEN", help="Accepted since then: 30m, 24h, 7d, or a time.")
     ] = "24h",
+    tenant: Tenant = None,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")
     ] = False,
@@ -65,9 +66,9 @@ def stats(
     parsed(moment, since, "--since")
     pause = _pause(every)
     if watch:
-        ask(lambda backend: _watch(backend, since, pause, whole=whole))
+        ask(lambda backend: _watch(backend, since, tenant, pause, whole=whole))
         return
-    view = ask(lambda backend: look(backend, StatisticsRequest(moment(since), whole)))
+    view = ask(lambda backend: look(backend, StatisticsRequest(moment(since), tenant, whole)))
     if as_json:
         print_json(view.as_data())
     else:
@@ -82,10 +83,12 @@ def _pause(text: str) -> float:
     return max(0.2, parsed(seconds, text, "--every"))
 
 
-async def _watch(backend: Backend, since: str, pause: float, *, whole: bool) -> None:
+async def _watch(
+    backend: Backend, since: str, tenant: str | None, pause: float, *, whole: bool
+) -> None:
     with Live(console=out, auto_refresh=False) as live:
         while True:
-            view = await look(backend, StatisticsRequest(moment(since), whole))
+            view = await look(backend, StatisticsRequest(moment(since), tenant, whole))
             frame = _frame(view, since)
             if out.is_terminal:
                 live.update(frame, refresh=True)

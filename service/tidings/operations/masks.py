@@ -17,6 +17,7 @@ PLAIN: Final = frozenset(
         "version",
         "channel",
         "priority",
+        "tenant",
         "category",
         "entity",
         "locale",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from uuid import UUID
 
 from tidings.delivery.dead_letter import DeadLetterState
@@ -44,6 +44,7 @@ __all__ = [
     "CancelRequest",
     "CancelView",
     "DeadLetterSummary",
+    "FilterWords",
     "Filters",
     "ListRequest",
     "ListedView",
@@ -61,6 +62,17 @@ __all__ = [
     "show",
     "unused_words",
 ]
+
+
+class FilterWords(Protocol):
+    """Words of producers' that a filter has."""
+
+    @property
+    def tenant(self) -> str | None: ...
+    @property
+    def category(self) -> str | None: ...
+    @property
+    def entity_type(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,12 +351,14 @@ async def list_(backend: Backend, request: ListRequest) -> PageView:
     return PageView(tuple(listed), page.looked_back_to, dead_letters)
 
 
-async def unused_words(
-    backend: Backend, category: str | None, entity_type: str | None
-) -> Sequence[str]:
-    """Which of these words no recent notification has, in a sentence each with the one perhaps meant."""
-    words = await backend.ledger.reports.words()
-    given = (("category", category, words.categories), ("entity", entity_type, words.entity_types))
+async def unused_words(backend: Backend, words: FilterWords) -> Sequence[str]:
+    """Which of a filter's words no recent notification has, in a sentence each with the one perhaps meant."""
+    used = await backend.ledger.reports.words()
+    given = (
+        ("tenant", words.tenant, used.tenants),
+        ("category", words.category, used.categories),
+        ("entity", words.entity_type, used.entity_types),
+    )
     return [
         f"Nothing recent has the {name} {word!r}{did_you_mean(word, known)}."
         for name, word, known in given

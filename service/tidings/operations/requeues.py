@@ -30,6 +30,7 @@ class RequeueRequest:
     states: Sequence[State] = ()
     """Any that waits, if none is given."""
     channel: str | None = None
+    tenant: str | None = None
     overdue: float | None = None
     """Seconds by which their message is late; as the settings say if None."""
     limit: int = 10_000
@@ -101,9 +102,11 @@ async def _matching(backend: Backend, request: RequeueRequest) -> RequeueView:
     states = request.states or STATES
     late = requeues.after if request.overdue is None else request.overdue
     if request.whole:
-        every = await requeues.select(states, request.channel, late, limit)
+        every = await requeues.select(states, request.channel, late, limit, tenant=request.tenant)
         return RequeueView(every, {}, dry_run=dry_run)
-    newest = await requeues.select_newest(states, request.channel, late, limit)
+    newest = await requeues.select_newest(
+        states, request.channel, late, limit, tenant=request.tenant
+    )
     return RequeueView(newest.found, {}, newest.looked_back_to, dry_run)
 
 

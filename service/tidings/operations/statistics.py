@@ -33,6 +33,8 @@ class StatisticsRequest:
     """Numbers about notifications accepted since a time."""
 
     since: datetime
+    tenant: str | None = None
+    """Only of this one. Queues have messages of all."""
     whole: bool = False
     """Count all of them, not only the newest `MOST`."""
 
@@ -95,8 +97,8 @@ def _open_as_data(backlog: Backlog) -> list[dict[str, Any]]:
 async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
     """Ask both servers at once; if one is away, the other still tells."""
     numbers, waiting, queues, channels = await asyncio.gather(
-        backend.ledger.reports.stats(request.since, whole=request.whole),
-        count_backlog(backend.ledger.database),
+        backend.ledger.reports.stats(request.since, tenant=request.tenant, whole=request.whole),
+        count_backlog(backend.ledger.database, request.tenant),
         _depths(backend.settings),
         conditions(backend),
         return_exceptions=True,

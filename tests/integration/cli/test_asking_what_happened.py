@@ -88,17 +88,38 @@ async def test_show_names_the_producer_as_its_message_did(
     assert json.loads(as_json.out)["producer"] == "shop-node (user shop)"
 
 
-async def claimed(url: str, **further: str) -> UUID:
+async def claimed(url: str, *, tenant: str | None = None, **further: str) -> UUID:
     """A notification that a worker has just read, with these AMQP properties."""
     id_ = uuid4()
-    arrival = read_in_its_lane(
-        Message(body_of(id=str(id_)), "email.normal", further=further or None)
-    )
+    body = body_of(id=str(id_), tenant=tenant)
+    arrival = read_in_its_lane(Message(body, "email.normal", further=further or None))
     async with PostgresLedger(
         LedgerSettings(database_url=url), actor="worker test:1:abc"
     ) as ledger:
         await ledger.claim(ClaimRequest(arrival, "worker test:1:abc/lane/1", 30, None))
     return id_
+
+
+async def test_what_is_asked_of_one_tenant_is_told_of_that_one_alone(
+    env: dict[str, str], database_url: str
+) -> None:
+    id_ = await claimed(database_url, tenant="acme")
+    await claimed(database_url)
+    shown, listed, counted, due, misspelt, unset = await asyncio.gather(
+        tidings("show", str(id_), env=env),
+        tidings("list", "--tenant", "acme", "--json", env=env),
+        tidings("stats", "--tenant", "acme", "--json", env=env),
+        tidings("requeue", "--tenant", "acme", "--dry-run", env=env),
+        tidings("dead", "list", "--tenant", "acmee", env=env),
+        tidings("dead", "discard", "--tenant", "", "--note", "no use", "--yes", env=env),
+    )
+    assert re.search(r"Tenant +acme\n", shown.out), shown.out
+    assert [(one["id"], one["tenant"]) for one in json.loads(listed.out)] == [(str(id_), "acme")]
+    assert json.loads(counted.out)["total"]["accepted"] == 1
+    assert "Nothing would be published again" in due.out
+    assert "Nothing recent has the tenant 'acmee' (did you mean 'acme'?)" in misspelt.err
+    assert unset.code == 2
+    assert "'': a tenant is lower-case letters" in unset.err
 
 
 async def test_show_of_what_is_not_there_says_so_and_exits_with_1(env: dict[str, str]) -> None:

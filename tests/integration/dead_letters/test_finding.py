@@ -17,6 +17,7 @@ async def test_every_filter_finds_what_it_says_and_nothing_else(rig: DeadLetterR
     wanted = written(
         channel="sms",
         recipient="+41791234567",
+        tenant="acme",
         category="otp",
         user_id="u1",
         entity={"type": "order", "id": "7"},
@@ -41,6 +42,7 @@ async def test_every_filter_finds_what_it_says_and_nothing_else(rig: DeadLetterR
             DeadLetterFilter(fingerprint=print_),
             DeadLetterFilter(fingerprint=print_[:4]),
             DeadLetterFilter(category="otp"),
+            DeadLetterFilter(tenant="acme"),
             DeadLetterFilter(user_id="u1"),
             DeadLetterFilter(entity_type="order", entity_id="7"),
             DeadLetterFilter(reason=Reason.REJECTED, channel="sms"),
@@ -57,6 +59,7 @@ async def test_every_filter_finds_what_it_says_and_nothing_else(rig: DeadLetterR
             DeadLetterFilter(since=datetime.now(UTC) + timedelta(days=1)),
             DeadLetterFilter(until=datetime.now(UTC) - timedelta(days=1)),
             DeadLetterFilter(entity_type="task"),
+            DeadLetterFilter(tenant="default", reason=Reason.MALFORMED),
         ):
             assert list(await search.ids(nothing)) == []
         assert len(await search.ids(DeadLetterFilter(entity_type="order"))) == 2

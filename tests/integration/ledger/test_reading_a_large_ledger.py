@@ -141,6 +141,7 @@ def last(n: int) -> str:
         (Filters(user_id="nobody"), 0),
         (Filters(entity_type="order", entity_id="7"), 6),
         (Filters(recipient="user-7"), 6),
+        (Filters(tenant="nobody"), 0),
         (Filters(since=NOW - timedelta(hours=1), channel="sms"), 0),
     ],
     ids=_named,
@@ -204,7 +205,7 @@ def _indexes(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         ),
         (
             requeue.SELECT_NEWEST,
-            (NOW - timedelta(hours=1), None, ["queued", "sending"], None, 900.0, 10),
+            (NOW - timedelta(hours=1), None, ["queued", "sending"], None, 900.0, 10, None),
             {
                 ("notifications", "notifications_newest"),
                 ("dead_letters", "dead_letters_notification_id"),
@@ -212,7 +213,7 @@ def _indexes(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         ),
         (
             requeue.SELECT_TROUBLED,
-            (NOW - timedelta(days=1), None, ["retrying"], None, 900.0, 10),
+            (NOW - timedelta(days=1), None, ["retrying"], None, 900.0, 10, None),
             {
                 ("notifications", "notifications_troubled"),
                 ("dead_letters", "dead_letters_notification_id"),

@@ -44,7 +44,7 @@ def scans(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     ("statement", "arguments"),
     [
         (requeue.FIND, (["email"], ["normal"], [900.0], 900.0, 900.0, 500)),
-        (requeue.SELECT, ([*WAITING, *ENDED], "email", 900.0, 10_000)),
+        (requeue.SELECT, ([*WAITING, *ENDED], "email", 900.0, 10_000, None)),
     ],
     ids=["FIND", "SELECT"],
 )
@@ -69,6 +69,7 @@ async def test_all_ranges_together_are_the_whole_table(requeues: Requeues) -> No
     of_sms = await requeues.select(WAITING, "sms", 900.0, 10_000)
     assert {notification.channel for notification in of_sms} == {"sms"}
     assert len(of_sms) == ROWS // 2
+    assert await requeues.select(WAITING, None, 900.0, 10_000, tenant="acme") == []
     assert await requeues.select(ENDED, None, 900.0, 10_000) == []
     assert await requeues.select(WAITING, None, 7_200.0, 10_000) == []
 

@@ -171,6 +171,8 @@ async def test_an_unknown_id_has_no_story(ledger: PostgresLedger) -> None:
         Filters(channel="email"),
         Filters(states=(State.SENT, State.DELIVERED)),
         Filters(category="receipt"),
+        Filters(tenant="acme"),
+        Filters(tenant="acme", states=(State.SENT,)),
         Filters(user_id="u1"),
         Filters(entity_type="order", entity_id="10042"),
         Filters(recipient="jane@example.com"),
@@ -183,7 +185,11 @@ async def test_each_filter_finds_the_one_and_leaves_the_other(
     ledger: PostgresLedger, filters: Filters
 ) -> None:
     wanted = an_attempt(
-        channel="email", category="receipt", user_id="u1", entity={"type": "order", "id": "10042"}
+        channel="email",
+        tenant="acme",
+        category="receipt",
+        user_id="u1",
+        entity={"type": "order", "id": "10042"},
     )
     other = an_attempt(user_id="u2", entity={"type": "order", "id": "1"})
     await made(ledger, wanted, Sent("smtp"))
@@ -219,7 +225,7 @@ async def test_statistics_count_and_divide(ledger: PostgresLedger) -> None:
     for _ in range(3):
         await made(ledger, an_attempt(channel="email"), Sent("smtp"))
     await made(ledger, an_attempt(channel="email"), retry, Sent("smtp"))
-    await made(ledger, an_attempt(channel="sms"), rejected)
+    await made(ledger, an_attempt(channel="sms", tenant="acme"), rejected)
     await made(ledger, an_attempt(channel="sms"), retry)
     old = await made(ledger, an_attempt(channel="sms"), rejected)
     await accepted_at(ledger, old, since - timedelta(seconds=1))
@@ -234,6 +240,9 @@ async def test_statistics_count_and_divide(ledger: PostgresLedger) -> None:
     assert (email.attempts, sms.attempts) == (1.25, 1)
     assert (stats.total.accepted, stats.total.finished, stats.total.succeeded) == (6, 5, 4)
     assert sms.p50 is None
+    of_acme = await ledger.reports.stats(since, tenant="acme")
+    assert of_acme.states == {"sms": {State.FAILED: 1}}
+    assert of_acme.total.accepted == 1
 
 
 async def test_statistics_count_no_try_of_what_expired_before_it_was_tried(

@@ -34,6 +34,7 @@ def a_summary(**fields: Any) -> NotificationSummary:
         "id": UUID(int=7),
         "channel": "email",
         "priority": "high",
+        "tenant": "default",
         "category": "receipt",
         "recipient": "jane@example.com",
         "state": State.SENT,

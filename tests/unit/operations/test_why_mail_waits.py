@@ -21,6 +21,7 @@ def notification(number: int = 7, **fields: Any) -> NotificationSummary:
         "id": UUID(int=number + (0x0193A5C42C007000 << 64)),
         "channel": "email",
         "priority": "high",
+        "tenant": "default",
         "category": "receipt",
         "recipient": "jane@example.com",
         "state": State.FAILED,

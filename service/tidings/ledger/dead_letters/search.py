@@ -55,6 +55,7 @@ class DeadLetterFilter:
     """Dead-lettered at this time or later."""
     until: datetime | None = None
     """Dead-lettered before."""
+    tenant: str | None = None
     category: str | None = None
     user_id: str | None = None
     entity_type: str | None = None
@@ -281,6 +282,7 @@ def _asked(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, Any
     yield "d.fingerprint LIKE {} || '%'", wanted.fingerprint
     yield "d.dead_lettered_at >= {}", wanted.since
     yield "d.dead_lettered_at < {}", wanted.until
+    yield "d.tenant = {}", wanted.tenant
     yield "d.category = {}", wanted.category
     yield "d.user_id = {}", wanted.user_id
     yield "d.entity_type = {}", wanted.entity_type

@@ -19,6 +19,7 @@ class NotificationSummary:
     id: UUID
     channel: str
     priority: str
+    tenant: str
     category: str
     recipient: str
     user_id: str | None

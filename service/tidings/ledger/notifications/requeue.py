@@ -74,7 +74,7 @@ every notification there is, and this has all the time it wants."""
 _SELECT: Final = f"""
 SELECT n.id, n.epoch, n.attempt, n.state, n.channel FROM notifications n
  WHERE {{among}}
-   AND n.state = ANY($3::text[]) AND ($4::text IS NULL OR n.channel = $4) AND n.dispatch_at IS NULL AND {WITHOUT}
+   AND n.state = ANY($3::text[]) AND ($4::text IS NULL OR n.channel = $4) AND ($7::text IS NULL OR n.tenant = $7) AND n.dispatch_at IS NULL AND {WITHOUT}
    AND {OVERDUE_SINCE} < now() - $5 * interval '1 second'
  ORDER BY {{order}} LIMIT $6
 """
@@ -203,7 +203,13 @@ class Requeues:
         return [Stranded.of(dict(row)) for row in rows]
 
     async def select(
-        self, states: Sequence[State], channel: str | None, overdue: float, limit: int
+        self,
+        states: Sequence[State],
+        channel: str | None,
+        overdue: float,
+        limit: int,
+        *,
+        tenant: str | None = None,
     ) -> Sequence[Stranded]:
         """Those in one of these states that have waited so many seconds too long, whatever may be in their lanes.
 
@@ -214,7 +220,7 @@ class Requeues:
             left = limit - len(found)
             async with self._database.connection() as connection:
                 rows = await connection.fetch(
-                    SELECT, (first, 0), (past, 0), list(states), channel, overdue, left
+                    SELECT, (first, 0), (past, 0), list(states), channel, overdue, left, tenant
                 )
             found |= {row["id"]: Stranded.of(dict(row)) for row in rows}
             if len(found) >= limit:
@@ -228,6 +234,7 @@ class Requeues:
         overdue: float,
         limit: int,
         *,
+        tenant: str | None = None,
         patience: float = PATIENCE,
     ) -> StrandedPage:
         """The same, for a moment only: those accepted last.
@@ -242,7 +249,7 @@ class Requeues:
             async for step in steps(connection, None, None, TROUBLED if troubled else None):
                 left = limit - len(found)
                 rows = await connection.fetch(
-                    statement, *step, list(states), channel, overdue, left
+                    statement, *step, list(states), channel, overdue, left, tenant
                 )
                 found += [Stranded.of(dict(row)) for row in rows]
                 since, _ = step

@@ -12,12 +12,12 @@ OVERDUE: Final = 60.0
 OPEN: Final = """
 SELECT coalesce(channel, '') AS channel, reason, count(*) AS count,
        extract(epoch FROM now() - min(dead_lettered_at))::float8 AS oldest
-  FROM dead_letters WHERE state = 'open'
+  FROM dead_letters WHERE state = 'open' AND ($1::text IS NULL OR tenant = $1)
  GROUP BY 1, 2
 """
 DUE: Final = """
 SELECT count(*) AS scheduled, count(*) FILTER (WHERE dispatch_at < now() - $1 * interval '1 second') AS overdue
-  FROM notifications WHERE dispatch_at IS NOT NULL
+  FROM notifications WHERE dispatch_at IS NOT NULL AND ($2::text IS NULL OR tenant = $2)
 """
 
 
@@ -42,15 +42,18 @@ class Backlog:
     """By channel, empty where nobody can tell it, and reason."""
 
 
-async def count_backlog(database: Database) -> Backlog:
+async def count_backlog(database: Database, tenant: str | None = None) -> Backlog:
     """Count what waits; both statements read small partial indexes.
+
+    Args:
+        tenant: Of this one only.
 
     Raises:
         LedgerUnavailable: PostgreSQL is away.
     """
     async with database.connection() as connection:
-        due = await connection.fetchrow(DUE, OVERDUE)
-        dead_letters = await connection.fetch(OPEN)
+        due = await connection.fetchrow(DUE, OVERDUE, tenant)
+        dead_letters = await connection.fetch(OPEN, tenant)
     return Backlog(
         **dict(due or {}),
         open={

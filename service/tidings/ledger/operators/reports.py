@@ -70,10 +70,11 @@ SELECT reason, count(*) AS dead_letters FROM (
 """
 
 WORDS: Final = """
-SELECT array_agg(DISTINCT category) AS categories, array_agg(DISTINCT entity_type) AS entity_types FROM (
-    (SELECT category, entity_type FROM notifications ORDER BY accepted_at DESC LIMIT $1)
+SELECT array_agg(DISTINCT tenant) AS tenants, array_agg(DISTINCT category) AS categories,
+       array_agg(DISTINCT entity_type) AS entity_types FROM (
+    (SELECT tenant, category, entity_type FROM notifications ORDER BY accepted_at DESC LIMIT $1)
      UNION ALL
-    (SELECT category, entity_type FROM dead_letters ORDER BY dead_lettered_at DESC LIMIT $1)
+    (SELECT tenant, category, entity_type FROM dead_letters ORDER BY dead_lettered_at DESC LIMIT $1)
 ) recent
 """
 RECENT: Final = 10_000
@@ -84,6 +85,7 @@ RECENT: Final = 10_000
 class Words:
     """What producers call things."""
 
+    tenants: frozenset[str]
     categories: frozenset[str]
     entity_types: frozenset[str]
 
@@ -199,11 +201,19 @@ class Reports:
             row = await connection.fetchrow(WORDS, RECENT)
         found = dict(row or {})
         return Words(
-            *(frozenset(filter(None, found[name] or ())) for name in ("categories", "entity_types"))
+            *(
+                frozenset(filter(None, found[name] or ()))
+                for name in ("tenants", "categories", "entity_types")
+            )
         )
 
     async def stats(
-        self, since: datetime, until: datetime | None = None, *, whole: bool = False
+        self,
+        since: datetime,
+        until: datetime | None = None,
+        *,
+        tenant: str | None = None,
+        whole: bool = False,
     ) -> Statistics:
         """Numbers about everything accepted since then, or about the newest of it where that is very much.
 
@@ -211,4 +221,4 @@ class Reports:
             whole: About everything in any case, however long it takes.
         """
         async with self._database.connection() as connection:
-            return await statistics(connection, since, until, whole=whole)
+            return await statistics(connection, since, until, tenant=tenant, whole=whole)

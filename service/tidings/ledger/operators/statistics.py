@@ -21,13 +21,16 @@ enough for every share and percentile."""
 LONGEST: Final = 600.0
 """Seconds that counting all of them may take."""
 
-OLDEST: Final = """
-SELECT accepted_at FROM notifications WHERE accepted_at >= $1 AND ($2::timestamptz IS NULL OR accepted_at < $2)
- ORDER BY accepted_at DESC OFFSET $3 LIMIT 1
+_WINDOW: Final = (
+    "accepted_at >= $1 AND ($2::timestamptz IS NULL OR accepted_at < $2)"
+    " AND ($3::text IS NULL OR tenant = $3)"
+)
+
+OLDEST: Final = f"""
+SELECT accepted_at FROM notifications WHERE {_WINDOW}
+ ORDER BY accepted_at DESC OFFSET $4 LIMIT 1
 """
 """Read from the index alone, as a rule."""
-
-_WINDOW: Final = "accepted_at >= $1 AND ($2::timestamptz IS NULL OR accepted_at < $2)"
 
 STATES: Final = f"""
 SELECT channel, state, count(*) AS count
@@ -43,14 +46,14 @@ _TRIES: Final = (
 RATES: Final = f"""
 SELECT channel,
        count(*) AS accepted,
-       count(*) FILTER (WHERE state = ANY($3::text[])) AS succeeded,
-       count(*) FILTER (WHERE finished_at IS NOT NULL AND state <> ALL($4::text[])) AS finished,
+       count(*) FILTER (WHERE state = ANY($4::text[])) AS succeeded,
+       count(*) FILTER (WHERE finished_at IS NOT NULL AND state <> ALL($5::text[])) AS finished,
        count(*) FILTER (WHERE {_TRIES} > 0) AS tried,
        count(*) FILTER (WHERE {_TRIES} > 1 OR state = 'retrying') AS retried,
        (avg({_TRIES}) FILTER (WHERE {_TRIES} > 0))::float8 AS attempts,
        percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (
            ORDER BY extract(epoch FROM finished_at - greatest(accepted_at, scheduled_at))::float8
-       ) FILTER (WHERE state = ANY($3::text[]) AND epoch = 0) AS seconds
+       ) FILTER (WHERE state = ANY($4::text[]) AND epoch = 0) AS seconds
   FROM notifications WHERE {_WINDOW}
  GROUP BY GROUPING SETS ((channel), ())
 """
@@ -102,7 +105,12 @@ class Statistics:
 
 
 async def statistics(
-    connection: Connection, since: datetime, until: datetime | None, *, whole: bool = False
+    connection: Connection,
+    since: datetime,
+    until: datetime | None,
+    *,
+    tenant: str | None = None,
+    whole: bool = False,
 ) -> Statistics:
     """Read the numbers, all of them at one moment.
 
@@ -110,11 +118,11 @@ async def statistics(
         whole: Count them all, however many and however long it takes.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        later = None if whole else await connection.fetchval(OLDEST, since, until, MOST)
+        later = None if whole else await connection.fetchval(OLDEST, since, until, tenant, MOST)
         since, complete = max(since, later or since), later is None
-        states = await connection.fetch(STATES, since, until, timeout=LONGEST)
+        states = await connection.fetch(STATES, since, until, tenant, timeout=LONGEST)
         rates = await connection.fetch(
-            RATES, since, until, list(SUCCEEDED), list(CALLED_OFF), timeout=LONGEST
+            RATES, since, until, tenant, list(SUCCEEDED), list(CALLED_OFF), timeout=LONGEST
         )
     counts: dict[str, dict[State, int]] = defaultdict(dict)
     for row in states:

@@ -34,6 +34,8 @@ class DeadLetterView:
     fingerprint: str
     channel: str | None
     priority: str | None
+    tenant: str | None
+    """None where nobody can tell."""
     category: str | None
     recipient: str | None
     user_id: str | None
