@@ -7,7 +7,7 @@ import typer
 
 from tidings.cli.console import FAULT, Unclear, out, print_json
 from tidings.cli.dead_letter_options import Yes
-from tidings.cli.options import AsJson, actor, ask
+from tidings.cli.options import AsJson, actor, ask, tenant_name
 from tidings.operations import erasure
 from tidings.operations.erasure import EraseRequest, ErasureView
 from tidings.operations.times import counted
@@ -22,6 +22,15 @@ def erase(
     ] = None,
     user: Annotated[
         str | None, typer.Option("--user", metavar="ID", help="Whom: a producer's `user_id`.")
+    ] = None,
+    tenant: Annotated[
+        str | None,
+        typer.Option(
+            "--tenant",
+            parser=tenant_name,
+            metavar="TENANT",
+            help="Only what is this tenant's; two may have the same ids of users.",
+        ),
     ] = None,
     note: Annotated[
         str | None,
@@ -46,7 +55,7 @@ def erase(
     """
     if note is None and not dry_run:
         raise Unclear("Missing option '--note'.")
-    request = EraseRequest(recipient, user, note=note, dry_run=dry_run)
+    request = EraseRequest(recipient, user, note=note, dry_run=dry_run, tenant=tenant)
     if not (yes or dry_run):
         found = ask(lambda backend: erasure.erase(backend, actor(), replace(request, dry_run=True)))
         typer.confirm(f"Erase {_what(found)}{_whose(found)} for good?", abort=True, err=True)

@@ -21,18 +21,20 @@ FETCHED: Final = 20
 BY_ADDRESS: Final = """
 SELECT id, finished_at IS NOT NULL AS ended, recipient, body FROM notifications
  WHERE (recipient = $1 OR position(convert_to($2, 'UTF8') IN body) > 0) AND recipient <> 'erased'
+   AND ($5::text IS NULL OR tenant = $5)
    AND accepted_at >= coalesce($3::timestamptz, '-infinity') AND accepted_at < coalesce($4::timestamptz, 'infinity')
 """
-BY_USER: Final = (
-    "SELECT id, finished_at IS NOT NULL AS ended, recipient FROM notifications WHERE user_id = $1"
-)
+BY_USER: Final = """
+SELECT id, finished_at IS NOT NULL AS ended, recipient FROM notifications
+ WHERE user_id = $1 AND ($2::text IS NULL OR tenant = $2)
+"""
 DEAD_LETTERS: Final = """
 SELECT id, state, recipient, body, convert_to(jsonb_build_array(headers, properties)::text, 'UTF8') AS headers,
        notification_id = ANY($4::uuid[]) OR recipient = $1 OR user_id = $2 AS theirs
   FROM dead_letters
  WHERE (recipient = $1 OR user_id = $2 OR notification_id = ANY($4::uuid[]) OR position(convert_to($3, 'UTF8') IN body) > 0
         OR position($3 IN headers::text) > 0 OR position($3 IN properties::text) > 0)
-   AND (recipient, body) IS DISTINCT FROM ('erased', '{}'::bytea)
+   AND ($5::text IS NULL OR tenant = $5) AND (recipient, body) IS DISTINCT FROM ('erased', '{}'::bytea)
 """
 """What has the longest word of an address in it is read then: no writer of JSON escapes letters and digits."""
 ERASE_KEYS: Final = "SELECT tidings_erase_keys($1)"
@@ -75,6 +77,7 @@ class Person:
         recipient: In full: an e-mail address, a telephone number, a URL.
         user_id: Of a producer.
         fields: Fields of notifications that hold people's addresses.
+        tenant: Only what is this one's; None for all.
     """
 
     def __init__(
@@ -82,7 +85,9 @@ class Person:
         recipient: str | None = None,
         user_id: str | None = None,
         fields: frozenset[str] = frozenset({"recipient"}),
+        tenant: str | None = None,
     ) -> None:
+        self.tenant = tenant
         self.recipient = None if recipient is None else normal(recipient)
         self.user_id = user_id
         self._fields = fields
@@ -188,7 +193,7 @@ class Erasures:
                     traces.recipients.add(row["recipient"])
             places = {"open": traces.open, "replaying": traces.replaying}
             known = [*traces.ended, *traces.unfinished]
-            who = (person.recipient, person.user_id, person.longest_word, known)
+            who = (person.recipient, person.user_id, person.longest_word, known, person.tenant)
             async for row in _rows(connection, DEAD_LETTERS, *who):
                 if row["theirs"] or any(map(person.is_in, (row["body"], row["headers"]))):
                     places.get(row["state"], traces.closed).append(row["id"])
@@ -221,12 +226,12 @@ class Erasures:
 
 async def _notifications(connection: Connection, person: Person) -> AsyncIterator[Any]:
     if person.recipient is None:
-        async for row in _rows(connection, BY_USER, person.user_id):
+        async for row in _rows(connection, BY_USER, person.user_id, person.tenant):
             yield row
         return
     async for since, until in steps(connection, None, None):
         who = (person.recipient, person.longest_word)
-        async for row in _rows(connection, BY_ADDRESS, *who, since, until):
+        async for row in _rows(connection, BY_ADDRESS, *who, since, until, person.tenant):
             yield row
 
 

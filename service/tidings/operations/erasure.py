@@ -29,6 +29,8 @@ class EraseRequest:
     note: str | None
     """Why. Needed unless it is a dry run; kept, so it must not name the person."""
     dry_run: bool = False
+    tenant: str | None = None
+    """Only what is this one's; of all if None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,11 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
         return view
     _check_that_all_has_ended(found)
     await backend.ledger.erasures.check()
-    by = "recipient" if person.user_id is None else "user"
+    by = {"by": "recipient" if person.user_id is None else "user"}
+    if person.tenant is not None:
+        by["tenant"] = person.tenant
     found_so_far = {
-        "by": by,
+        **by,
         "notifications": view.notifications,
         "dead_letters": view.dead_letters,
     }
@@ -83,8 +87,8 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
     done = {
         name: value for name, value in asdict(view).items() if name not in {"recipients", "dry_run"}
     }
-    await backend.ledger.actions.note(str(actor), "erase", why, {"ended": {"by": by, **done}})
-    log.warning("erased a person", actor=str(actor), why=why, by=by, **done)
+    await backend.ledger.actions.note(str(actor), "erase", why, {"ended": {**by, **done}})
+    log.warning("erased a person", actor=str(actor), why=why, **by, **done)
     return view
 
 
@@ -130,8 +134,8 @@ def _read(request: EraseRequest) -> tuple[Person, str]:
     if re.search(rf"(?<!\w){re.escape(value)}(?!\w)", why, re.IGNORECASE):
         raise InvalidRequest("it is kept, so it must not name the person", field="note")
     if name == "user":
-        return Person(user_id=value), why
-    return Person(value, fields=PEOPLE), why
+        return Person(user_id=value, tenant=request.tenant), why
+    return Person(value, fields=PEOPLE, tenant=request.tenant), why
 
 
 def _check_that_all_has_ended(found: PersonalRecords) -> None:

@@ -87,6 +87,28 @@ async def test_a_person_is_erased_from_what_has_ended(backend: Backend, rig: Led
         assert (await erase(backend, ACTOR, request(again))).notifications == 0
 
 
+async def test_of_one_tenant_only_what_is_its_own_is_erased(
+    backend: Backend, rig: LedgerRig
+) -> None:
+    for tenant in ("acme", "shop"):
+        failed = await put(rig, State.FAILED, JANE, user_id="j", tenant=tenant, idempotency_key="k")
+        await rig.execute(
+            DEAD_LETTER.replace("(id,", "(tenant, id,").replace("(gen", f"('{tenant}', gen"),
+            failed,
+            "discarded",
+        )
+    for whose in ({}, {"recipient": None, "user": "j"}):
+        view = await erase(backend, ACTOR, request(**whose, tenant="nobody"))
+        assert (view.notifications, view.dead_letters) == (0, 0)
+    view = await erase(backend, ACTOR, request(tenant="acme"))
+    assert (view.notifications, view.dead_letters, view.discarded) == (1, 1, 0)
+    for table in ("notifications", "dead_letters"):
+        left = await rig.fetch(f"SELECT tenant FROM {table} WHERE recipient = $1", JANE)  # noqa: S608
+        assert left == [{"tenant": "shop"}]
+    view = await erase(backend, ACTOR, request(recipient=None, user="j", tenant="shop"))
+    assert (view.notifications, view.dead_letters) == (1, 1)
+
+
 async def test_those_whose_addresses_end_alike_are_left_alone(
     backend: Backend, rig: LedgerRig
 ) -> None:
@@ -142,12 +164,15 @@ async def test_a_replay_that_begins_meanwhile_is_counted_as_unfinished(
 async def test_idempotency_keys_that_name_a_person_go_with_them(
     backend: Backend, rig: LedgerRig
 ) -> None:
-    hers = attempt_of(recipient=JANE, idempotency_key=f"welcome:{JANE}")
+    hers = [
+        attempt_of(recipient=JANE, idempotency_key=f"welcome:{JANE}", tenant=tenant)
+        for tenant in (None, "acme")
+    ]
     other = attempt_of(recipient=BOB, idempotency_key="welcome:bob")
-    for attempt in (hers, other):
+    for attempt in (*hers, other):
         await rig.claim(request_of(attempt))
     await rig.execute("UPDATE notifications SET state = 'sent', finished_at = now()")
-    assert (await erase(backend, ACTOR, request())).keys == 1
+    assert (await erase(backend, ACTOR, request())).keys == 2
     assert await rig.fetch("SELECT key FROM idempotency_holders") == [{"key": "welcome:bob"}]
 
 
