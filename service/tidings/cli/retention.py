@@ -33,6 +33,10 @@ def show(as_json: AsJson = False) -> None:
     out.print(f"What has ended is kept {retention.in_words(view.period)}.")
     for state, period in view.by_state.items():
         out.print(f"What has ended as {state} is kept {retention.in_words(period)}.")
+    for tenant, own in view.by_tenant.items():
+        for state, period in own.items():
+            so = "" if state == "*" else f" as {state}"
+            out.print(f"What has ended{so} of {tenant} is kept {retention.in_words(period)}.")
     out.print(_places(view.places))
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from time import monotonic
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from tidings.delivery.states import FINISHED
@@ -28,24 +28,24 @@ DEFAULT: Final = "notifications_default"
 WATCH: Final = "SELECT tidings_watch_partition($1)"
 RETIRE: Final = "SELECT tidings_retire_partition($1, $2::jsonb, $3)"
 DROP: Final = "SELECT tidings_drop_retired()"
-DELETE: Final = (
-    "SELECT at, last, looked, deleted FROM tidings_delete_over($1, $2::jsonb, $3, $4, $5, $6, $7)"
-)
-TIDY: Final = "SELECT tidings_tidy($1, $2)"
+DELETE: Final = "SELECT at, last, looked, deleted FROM tidings_delete_over($1, $2::jsonb, $3, $4, $5, $6, $7, $8)"
+TIDY: Final = "SELECT tidings_tidy($1::jsonb, $2)"
 SIZES: Final = """
 SELECT c.relname AS name, pg_total_relation_size(c.oid) AS size
   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
  WHERE p.relkind = 'p' AND p.relnamespace = current_schema()::regnamespace
 """
 OVER: Final = f"""
-SELECT n.tableoid::regclass::text AS place, count(*) AS stored,
+SELECT n.tableoid::regclass::text AS place, whose, count(*) AS stored,
        count(*) FILTER (WHERE over) AS over, count(*) FILTER (WHERE over AND {TROUBLED}) AS troubled
-  FROM notifications n LEFT JOIN unnest($1::text[], $2::float8[]) AS p (state, seconds) USING (state),
+  FROM notifications n
+  CROSS JOIN LATERAL (SELECT CASE WHEN n.tenant = ANY($1::text[]) THEN n.tenant ELSE '*' END) AS t (whose)
+  LEFT JOIN unnest($2::text[], $3::text[], $4::float8[]) AS p (whose, state, seconds) USING (whose, state),
        LATERAL (SELECT n.finished_at IS NOT NULL AND n.dispatch_at IS NULL
                    AND greatest(n.finished_at, n.updated_at) < now() - greatest(86400, p.seconds) * interval '1 second'
                    AND n.id NOT IN (SELECT d.notification_id FROM dead_letters d WHERE d.notification_id IS NOT NULL
                                        AND d.state NOT IN ('replayed', 'discarded', 'superseded'))) AS judged (over)
- GROUP BY 1
+ GROUP BY 1, 2
 """
 """What is over, as the functions that delete it decide."""
 
@@ -57,21 +57,30 @@ class RetentionPeriods:
     usual: float
     """0: for ever."""
     by_state: Mapping[str, float] = field(default_factory=dict)
+    by_tenant: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """A tenant's own, by state, `*` for the others."""
 
     @classmethod
     def read(cls, settings: LedgerSettings) -> Self:
         """As they are set."""
-        return cls(settings.retention, settings.retention_by_state)
+        return cls(settings.retention, settings.retention_by_state, settings.retention_by_tenant)
 
-    def of(self, state: str) -> float:
+    def of(self, state: str, tenant: str = ANY) -> float:
         """Seconds for which what has ended so is kept; `NEVER` where for ever."""
-        return self.by_state.get(state, self.usual) or NEVER
+        own = self.by_tenant.get(tenant, {})
+        usual = own.get(ANY, self.by_state.get(state, self.usual))
+        return own.get(state, usual) or NEVER
 
     @property
     def stated(self) -> Mapping[str, float]:
-        """As set, by state, `*` for the others; equal where the settings mean the same."""
+        """As set, by state or `tenant:state`, `*` for the others; equal where the settings mean the same."""
         others = {state: period for state, period in self.by_state.items() if period != self.usual}
-        return {ANY: self.usual, **others}
+        own = {
+            f"{tenant}:{state}": period
+            for tenant, periods in self.by_tenant.items()
+            for state, period in periods.items()
+        }
+        return {ANY: self.usual, **others, **own}
 
     @property
     def of_most(self) -> float:
@@ -91,14 +100,21 @@ class RetentionPeriods:
     @property
     def shortest(self) -> float:
         """Of all."""
-        return min(self.of(state) for state in FINISHED)
+        return min(map(self.shortest_of, (ANY, *self.by_tenant)))
 
     @property
     def json(self) -> str:
         """By tenant and state."""
         return json.dumps(
-            {ANY: {ANY: self.usual or NEVER} | {str(state): self.of(state) for state in FINISHED}}
+            {
+                tenant: {state: self.of(state, tenant) for state in (ANY, *map(str, FINISHED))}
+                for tenant in (ANY, *self.by_tenant)
+            }
         )
+
+    def shortest_of(self, tenant: str) -> float:
+        """Of a tenant's."""
+        return min(self.of(state, tenant) for state in FINISHED)
 
     def ended(self, partition: Partition, today: date) -> bool:
         """Whether a week is as long ago as most of its notifications are kept."""
@@ -106,13 +122,28 @@ class RetentionPeriods:
             return False
         return partition.until + timedelta(seconds=self.of_most) <= today
 
-    def of_some(self, partition: Partition, today: date) -> Iterator[tuple[float, bool]]:
-        """How old what is deleted row by row of a partition that has not ended is at least, and whether it fared badly."""
+    def before_its_end(self, partition: Partition, today: date) -> Iterator["RowDeletion"]:
+        """What is deleted row by row of a partition that has not ended."""
         age = (today - partition.since).total_seconds()
         if self.of_most <= age - WEEK.total_seconds():  # the partition has more weeks than one
-            yield self.of_most, False
+            yield RowDeletion(self.of_most)
         if self.of_troubled < min(self.of_most, age):
-            yield self.of_troubled, True
+            yield RowDeletion(self.of_troubled, troubled=True)
+        for tenant in self.by_tenant:
+            if (shortest := self.shortest_of(tenant)) < min(self.of_most, age):
+                only_troubled = self.of("sent", tenant) >= self.of_most
+                yield RowDeletion(shortest, troubled=only_troubled, tenant=tenant)
+
+
+class RowDeletion(NamedTuple):
+    """Notifications that are looked at, of which those that are over are deleted row by row."""
+
+    age: float
+    """Seconds, at least, since they were accepted."""
+    troubled: bool = False
+    """Only those that fared badly."""
+    tenant: str | None = None
+    """Only this one's; of all if None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,19 +242,31 @@ class Retention:
     async def counts(self, today: date) -> Mapping[str, PartitionCount]:
         """By place, what a round would delete of it now. Reads every notification. Raises like `places`."""
         periods = self.periods
-        states = sorted(FINISHED)
+        tenants = list(periods.by_tenant)
+        kept = [
+            (tenant, state.value, periods.of(state, tenant))
+            for tenant in (ANY, *tenants)
+            for state in FINISHED
+        ]
         async with self._database.connection() as connection:
             weeks = {partition.name: partition for partition in await partitions(connection)}
-            seconds = [periods.of(state) for state in states]
-            rows = await connection.fetch(OVER, states, seconds, timeout=SCANNING)
-        counts = {}
+            rows = await connection.fetch(
+                OVER, tenants, *map(list, zip(*kept, strict=True)), timeout=SCANNING
+            )
+        counts: dict[str, PartitionCount] = {}
         for row in rows:
             week = weeks.get(row["place"])
             over = row["over"]
             if week is not None and not periods.ended(week, today):
-                some = [troubled for _, troubled in periods.of_some(week, today)]
-                over = 0 if not some else row["troubled"] if all(some) else over
-            counts[row["place"]] = PartitionCount(row["stored"], over)
+                deletions = [
+                    deletion
+                    for deletion in periods.before_its_end(week, today)
+                    if deletion.tenant in {None, row["whose"]}
+                ]
+                only_troubled = all(deletion.troubled for deletion in deletions)
+                over = 0 if not deletions else row["troubled"] if only_troubled else over
+            before = counts.get(row["place"], PartitionCount(0, 0))
+            counts[row["place"]] = PartitionCount(before.stored + row["stored"], before.over + over)
         return counts
 
     async def _round(self, connection: Connection, today: date) -> AsyncIterator[RetentionStep]:
@@ -235,10 +278,10 @@ class Retention:
             if periods.ended(week, today):
                 yield await self._end(connection, week)
                 continue
-            for age, troubled in periods.of_some(week, today):
-                yield await self._delete(connection, week.name, age, troubled=troubled)
+            for deletion in periods.before_its_end(week, today):
+                yield await self._delete(connection, week.name, deletion)
         if periods.shortest < NEVER:
-            yield await self._delete(connection, DEFAULT, periods.shortest)
+            yield await self._delete(connection, DEFAULT, RowDeletion(periods.shortest))
         yield RetentionStep("dead letters and keys", await self._tidy(connection))
 
     async def _end(self, connection: Connection, week: Partition) -> RetentionStep:
@@ -251,12 +294,12 @@ class Retention:
                 RETIRE, week.since, self.periods.json, MOST_MOVED, timeout=SCANNING
             )
         if moved is None:
-            return await self._delete(connection, week.name, self.periods.shortest)
+            return await self._delete(connection, week.name, RowDeletion(self.periods.shortest))
         await _drop_retired(connection)
         return RetentionStep(week.name, moved=moved)
 
     async def _delete(
-        self, connection: Connection, place: str, age: float, *, troubled: bool = False
+        self, connection: Connection, place: str, deletion: RowDeletion
     ) -> RetentionStep:
         at: datetime | None = None
         last: UUID | None = None
@@ -264,7 +307,15 @@ class Retention:
         while True:
             began = monotonic()
             row = await connection.fetchrow(
-                DELETE, place, self.periods.json, troubled, age, at, last, AT_ONCE
+                DELETE,
+                place,
+                self.periods.json,
+                deletion.troubled,
+                deletion.tenant,
+                deletion.age,
+                at,
+                last,
+                AT_ONCE,
             )
             assert row is not None  # noqa: S101  # for the type checker: a function has a row
             at, last = row["at"], row["last"]
@@ -276,7 +327,7 @@ class Retention:
     async def _tidy(self, connection: Connection) -> int:
         total = 0
         while True:
-            deleted: int = await connection.fetchval(TIDY, self.periods.usual or NEVER, AT_ONCE)
+            deleted: int = await connection.fetchval(TIDY, self.periods.json, AT_ONCE)
             total += deleted
             if deleted < AT_ONCE:
                 return total

@@ -153,7 +153,7 @@ async def _processes(
         > 1
     ):
         what = "schedulers keep what has ended for different times: the shortest counts"
-        remedy = "give them the same TIDINGS_RETENTION and TIDINGS_RETENTION_BY_STATE"
+        remedy = "give them the same TIDINGS_RETENTION, TIDINGS_RETENTION_BY_STATE and TIDINGS_RETENTION_BY_TENANT"
         found.append(Finding("Processes", Verdict.WARNING, what, remedy))
     return found or [
         Finding("Processes", Verdict.OK, f"{len(running)} running, with every role and channel")

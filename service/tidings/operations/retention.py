@@ -32,6 +32,8 @@ class RetentionView:
 
     period: float
     by_state: dict[str, float]
+    by_tenant: dict[str, dict[str, float]]
+    """By tenant and state, `*` for the others."""
     places: Sequence[RetainedPartition]
 
 
@@ -54,8 +56,12 @@ class PartitionPreview:
 async def show(backend: Backend) -> RetentionView:
     """What is kept for how long, and when each week goes."""
     periods = backend.ledger.retention.periods
+    of_tenants = {tenant: dict(own) for tenant, own in periods.by_tenant.items()}
     return RetentionView(
-        periods.usual, dict(periods.by_state), await backend.ledger.retention.places()
+        periods.usual,
+        dict(periods.by_state),
+        of_tenants,
+        await backend.ledger.retention.places(),
     )
 
 
@@ -105,8 +111,12 @@ async def run(backend: Backend, actor: Actor) -> Sequence[RetentionStep]:
 
 
 def kept(periods: Mapping[str, float]) -> str:
-    """For how long what has ended is kept, in words: `for 30d; failed: for 90d`."""
-    others = [f"{state}: {in_words(period)}" for state, period in periods.items() if state != ANY]
+    """For how long what has ended is kept, in words: `for 30d; failed: for 90d; acme: for 7d; acme failed: for 14d`."""
+    others = [
+        f"{name.removesuffix(f':{ANY}').replace(':', ' ')}: {in_words(period)}"
+        for name, period in periods.items()
+        if name != ANY
+    ]
     return "; ".join([in_words(periods[ANY]), *others])
 
 
@@ -121,6 +131,6 @@ async def _check_that_schedulers_agree(backend: Backend) -> None:
         if process.running and process.retention is not None and process.retention != ours:
             raise Refused(
                 f"the scheduler {process.host}:{process.pid} keeps what has ended {kept(process.retention)}, and this "
-                f"command would keep it {kept(ours)}: give it the scheduler's TIDINGS_RETENTION and "
-                "TIDINGS_RETENTION_BY_STATE; nothing was deleted"
+                f"command would keep it {kept(ours)}: give it the scheduler's TIDINGS_RETENTION, "
+                "TIDINGS_RETENTION_BY_STATE and TIDINGS_RETENTION_BY_TENANT; nothing was deleted"
             )

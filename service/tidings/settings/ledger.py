@@ -1,6 +1,6 @@
 """How to reach PostgreSQL, and how statements are batched."""
 
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -16,8 +16,11 @@ from tidings.delivery.delay import seconds
 from tidings.delivery.states import FINISHED
 from tidings.runtime.environment.reading import section
 from tidings.runtime.environment.written import Duration, Written, is_url
+from tidings_events.notifications.fields import Slug
 
 DAY = 86_400.0
+
+Value = TypeVar("Value")
 
 
 def _database_url(url: SecretStr) -> SecretStr:
@@ -46,6 +49,22 @@ def _of_states_that_end(periods: dict[str, float]) -> dict[str, float]:
     return periods
 
 
+def _by_state(periods: object) -> object:
+    return periods if isinstance(periods, dict) else {"*": periods}
+
+
+def _of_a_tenant(periods: dict[str, float]) -> dict[str, float]:
+    _of_states_that_end({state: period for state, period in periods.items() if state != "*"})
+    return periods
+
+
+def _every(periods: Any) -> list[float]:
+    """All of them, however they are nested."""
+    if not isinstance(periods, dict):
+        return [periods]
+    return [period for inner in periods.values() for period in _every(inner)]
+
+
 Period = Annotated[
     float,
     BeforeValidator(_period),
@@ -54,6 +73,10 @@ Period = Annotated[
     Written.LENGTH_OF_TIME,
 ]
 """Seconds for which something is kept; 0: for ever."""
+TenantPeriods = Annotated[
+    dict[str, Period], BeforeValidator(_by_state), AfterValidator(_of_a_tenant)
+]
+"""A tenant's, by state, `*` for the others; one period alone is that of all states."""
 
 
 class LedgerSettings(BaseSettings):
@@ -85,16 +108,16 @@ class LedgerSettings(BaseSettings):
         default_factory=dict
     )
     """Other periods for notifications that have ended in some states, as JSON: `{"failed": "90d", "cancelled": "7d"}`."""
+    retention_by_tenant: dict[Slug, TenantPeriods] = Field(default_factory=dict)
+    """Periods of some tenants in place of all others, as JSON: `{"acme": "90d", "shop": {"*": "14d", "failed": "30d"}}`. A
+    state that a tenant doesn't name, where it has no `*`, has the period of all."""
 
-    @field_validator("retention", "retention_by_state")
+    @field_validator("retention", "retention_by_state", "retention_by_tenant")
     @classmethod
-    def _keys_outlive_no_holder(
-        cls, value: float | dict[str, float], info: ValidationInfo
-    ) -> float | dict[str, float]:
+    def _keys_outlive_no_holder(cls, value: Value, info: ValidationInfo) -> Value:
         """A key whose holder is deleted could not be taken over by the notification that is sent in its place."""
         window = info.data.get("idempotency_window", 0.0)
-        periods = value.values() if isinstance(value, dict) else (value,)
-        if any(0 < period < window for period in periods):
+        if any(0 < period < window for period in _every(value)):
             raise ValueError(
                 f"write TIDINGS_IDEMPOTENCY_WINDOW ({window / DAY:g}d) or longer, or 0 to keep it for ever:"
                 " a notification is kept as long as its idempotency key"

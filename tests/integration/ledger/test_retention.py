@@ -47,10 +47,15 @@ async def rig(database_url: str) -> AsyncIterator[LedgerRig]:
 
 
 async def put(
-    rig: LedgerRig, state: State, accepted: datetime = LONG_AGO, *, id: UUID | None = None
+    rig: LedgerRig,
+    state: State,
+    accepted: datetime = LONG_AGO,
+    *,
+    id: UUID | None = None,
+    tenant: str | None = None,
 ) -> UUID:
     """A notification of that time, with an attempt and a transition."""
-    attempt = attempt_of(id=id or id_at(accepted))
+    attempt = attempt_of(id=id or id_at(accepted), tenant=tenant)
     await rig.put(attempt, state)
     await rig.execute(AGE, attempt.id, accepted)
     for statement in CHILDREN:
@@ -134,6 +139,42 @@ async def test_a_state_with_a_shorter_period_goes_before_its_week(rig: LedgerRig
     assert await weeks(rig) == before
 
 
+async def test_a_tenant_s_own_periods_count_for_what_is_its_own(rig: LedgerRig) -> None:
+    """Both of a week that is dropped, and of one that is not."""
+    periods = RetentionPeriods(
+        30 * DAY, {"failed": 90 * DAY}, {"brief": {"*": DAY}, "long": {"*": 365 * DAY}}
+    )
+    recent = NOW - timedelta(days=max(2, NOW.weekday() + 1))
+    await Partitions(rig.database).add_missing(recent.date())
+    for tenant, state in (("brief", State.FAILED), (None, State.SENT)):
+        await put(rig, state, tenant=tenant)
+    await put(rig, State.SENT, recent, tenant="brief")
+    kept = [
+        await put(rig, State.SENT, tenant="long"),
+        await put(rig, State.FAILED),
+        await put(rig, State.SENT, recent),
+        await put(rig, State.SENT, recent, tenant="long"),
+    ]
+    counted = await counts(rig, periods)
+    assert sum(one.over for one in counted.values()) == 3
+    done = await run(rig, periods)
+    assert sorted(await places(rig)) == sorted(kept)
+    assert [one.moved for one in done if one.moved] == [2]
+
+
+async def test_a_tenant_s_closed_dead_letters_go_by_its_own_period(rig: LedgerRig) -> None:
+    for tenant in ("brief", "acme", None):
+        dead_letter = await make_dead_letter(rig, None, "discarded")
+        await rig.execute(
+            "UPDATE dead_letters SET tenant = $2, changed_at = now() - interval '10 days' WHERE id = $1",
+            dead_letter,
+            tenant,
+        )
+    await run(rig, RetentionPeriods(30 * DAY, {}, {"brief": {"*": DAY, "failed": 90 * DAY}}))
+    left = await rig.fetch("SELECT tenant FROM dead_letters ORDER BY tenant")
+    assert [row["tenant"] for row in left] == ["acme", None]
+
+
 async def test_a_week_of_which_much_lives_on_stays_and_loses_what_is_over(
     rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +224,7 @@ async def test_what_is_being_archived_is_left_alone(rig: LedgerRig, database_url
         await archive.execute("SELECT FROM notifications WHERE id = $1 FOR NO KEY UPDATE", archived)
         await archive.execute(DEAD_LETTER, uuid4(), archived, "open", LONG_AGO)
         [row] = await rig.fetch(
-            "SELECT deleted FROM tidings_delete_over('notifications_default', $1::jsonb, false, 1, NULL, NULL, 10)",
+            "SELECT deleted FROM tidings_delete_over('notifications_default', $1::jsonb, false, NULL, 1, NULL, NULL, 10)",
             RetentionPeriods(30 * DAY).json,
         )
         assert row["deleted"] == 0
@@ -208,7 +249,7 @@ async def test_no_function_takes_a_week_that_has_not_ended(rig: LedgerRig, state
     "statement",
     [
         "tidings_retire_partition($1::date, '{}', 10)",
-        "tidings_delete_over('notifications' || to_char($1::date, '_YYYYMMDD'), '{}', false, 1, NULL, NULL, 9)",
+        "tidings_delete_over('notifications' || to_char($1::date, '_YYYYMMDD'), '{}', false, NULL, 1, NULL, NULL, 9)",
     ],
 )
 async def test_no_function_deletes_without_periods(rig: LedgerRig, statement: str) -> None:

@@ -87,6 +87,10 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "requeue_after": ("1h", 3600.0),
         "retention": ("90d", 90 * 86_400.0),
         "retention_by_state": ('{"failed": "90d"}', {"failed": 90 * 86_400.0}),
+        "retention_by_tenant": (
+            '{"acme": "90d", "shop": {"*": "7d", "failed": "0"}}',
+            {"acme": {"*": 90 * 86_400.0}, "shop": {"*": 7 * 86_400.0, "failed": 0.0}},
+        ),
     },
     "WorkerSettings": {
         "categories": (
