@@ -105,21 +105,21 @@ async def test_what_is_asked_of_one_tenant_is_told_of_that_one_alone(
 ) -> None:
     id_ = await claimed(database_url, tenant="acme")
     await claimed(database_url)
-    shown, listed, counted, due, misspelt, unset = await asyncio.gather(
+    shown, listed, counted, due, misspelt, wrong = await asyncio.gather(
         tidings("show", str(id_), env=env),
         tidings("list", "--tenant", "acme", "--json", env=env),
         tidings("stats", "--tenant", "acme", "--json", env=env),
         tidings("requeue", "--tenant", "acme", "--dry-run", env=env),
         tidings("dead", "list", "--tenant", "acmee", env=env),
-        tidings("dead", "discard", "--tenant", "", "--note", "no use", "--yes", env=env),
+        tidings("dead", "discard", "--tenant", "Acme", "--note", "no use", "--yes", env=env),
     )
     assert re.search(r"Tenant +acme\n", shown.out), shown.out
     assert [(one["id"], one["tenant"]) for one in json.loads(listed.out)] == [(str(id_), "acme")]
     assert json.loads(counted.out)["total"]["accepted"] == 1
     assert "Nothing would be published again" in due.out
     assert "Nothing recent has the tenant 'acmee' (did you mean 'acme'?)" in misspelt.err
-    assert unset.code == 2
-    assert "'': a tenant is lower-case letters" in unset.err
+    assert wrong.code == 2
+    assert "'Acme': a tenant is lower-case letters" in wrong.err
 
 
 async def test_show_of_what_is_not_there_says_so_and_exits_with_1(env: dict[str, str]) -> None:

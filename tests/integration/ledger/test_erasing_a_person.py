@@ -98,7 +98,7 @@ async def test_of_one_tenant_only_what_is_its_own_is_erased(
             "discarded",
         )
     for whose in ({}, {"recipient": None, "user": "j"}):
-        view = await erase(backend, ACTOR, request(**whose, tenant="nobody"))
+        view = await erase(backend, ACTOR, request(**whose, tenant="unknown"))
         assert (view.notifications, view.dead_letters) == (0, 0)
     view = await erase(backend, ACTOR, request(tenant="acme"))
     assert (view.notifications, view.dead_letters, view.discarded) == (1, 1, 0)
@@ -182,7 +182,7 @@ async def test_who_erased_how_much_and_why_is_kept_without_whom(
     await put(rig, State.SENT, JANE)
     await erase(backend, ACTOR, request())
     began, ended = await rig.fetch("SELECT * FROM operator_actions ORDER BY id")
-    assert (ended["actor"], ended["action"], ended["reason"]) == (
+    assert (ended["actor"], ended["action"], ended["note"]) == (
         str(ACTOR),
         "erase",
         "request 118",

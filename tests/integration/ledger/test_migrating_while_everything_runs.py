@@ -13,7 +13,7 @@ from tests.support.attempts import attempt_of
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.ledger.migrate import LATEST, migrate, migration_state, upgrade
 from tidings.ledger.migrations.locking import LOCK_TIMEOUT
-from tidings.ledger.notifications.idempotency import Use
+from tidings.ledger.notifications.idempotency import KeyUse
 
 HAS_COLUMN = (
     "SELECT count(*) FROM information_schema.columns WHERE (table_name, column_name) = ($1, $2)"
@@ -157,6 +157,6 @@ async def test_what_was_stored_before_there_were_tenants_belongs_to_the_default_
         assert await connection.fetchval(
             "SELECT indisvalid FROM pg_index WHERE indexrelid = 'notifications_tenant'::regclass"
         )
-    key = Use.of(attempt_of(idempotency_key="k").notification)
+    key = KeyUse.of(attempt_of(idempotency_key="k").notification)
     assert key is not None
     assert key.addressee == digest

@@ -141,7 +141,7 @@ def last(n: int) -> str:
         (Filters(user_id="nobody"), 0),
         (Filters(entity_type="order", entity_id="7"), 6),
         (Filters(recipient="user-7"), 6),
-        (Filters(tenant="nobody"), 0),
+        (Filters(tenant="unknown"), 0),
         (Filters(since=NOW - timedelta(hours=1), channel="sms"), 0),
     ],
     ids=_named,

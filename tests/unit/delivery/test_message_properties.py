@@ -162,9 +162,7 @@ def test_what_says_nothing_or_costs_too_much_to_look_into_says_nothing(body: byt
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_does_not_tell_its_tenant_is_taken_for_nobody_s(
-    body: bytes, tenant: str | None
-) -> None:
+def test_a_tenant_that_can_t_be_read_is_never_guessed(body: bytes, tenant: str | None) -> None:
     assert read_search_fields(body).tenant == tenant
 
 

@@ -17,7 +17,7 @@ _SUMMARY: Final = ", ".join(field.name for field in fields(NotificationSummary))
 _OLDER: Final = "(accepted_at, id) < (SELECT accepted_at, id FROM notifications WHERE id = {})"
 _ACCEPTED: Final = "SELECT accepted_at FROM notifications WHERE id = $1"
 OF_TENANTS: Final = f"tenant <> '{DEFAULT_TENANT}'"
-"""Of those there is an index by tenant and time: whoever serves one tenant pays for none."""
+"""An index has these by tenant and time; an installation with one tenant pays nothing for it."""
 _TICK: Final = timedelta(microseconds=1)
 
 

@@ -35,7 +35,7 @@ class DeadLetterView:
     channel: str | None
     priority: str | None
     tenant: str | None
-    """None where nobody can tell."""
+    """None if its message does not tell."""
     category: str | None
     recipient: str | None
     user_id: str | None
