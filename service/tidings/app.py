@@ -12,14 +12,14 @@ from uuid import uuid4
 import structlog
 
 from tidings.archive import Archive
-from tidings.broker.holdings import Holdings
+from tidings.broker.memory_budget import MemoryBudget
 from tidings.broker.topology.layout import topology_of
 from tidings.channels.registry import build, configured, fallbacks, how_to_configure
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, TidingsError
 from tidings.delivery.ports import Channel
 from tidings.ledger import PostgresLedger, migration_state
 from tidings.ledger.operators.heartbeat import beating
-from tidings.runtime.background import Chore
+from tidings.runtime.background import BackgroundTask
 from tidings.runtime.backoff import Backoff
 from tidings.runtime.garbage import collect_seldom
 from tidings.runtime.stopping import AFTER_GRACE, Stop, stop_on_signal
@@ -40,7 +40,7 @@ ROLES: Final = ("worker", "scheduler", "archive")
 """What a process can be; one of them, or several in one."""
 
 
-class Role(Protocol):
+class RunningRole(Protocol):
     """Something that runs until it is told to stop."""
 
     @property
@@ -117,11 +117,15 @@ async def _serve(
             )
             await stack.enter_async_context(http)
             if "scheduler" in roles:
-                counting = Chore("count what waits", partial(count_for_ever, ledger, metrics))
+                counting = BackgroundTask(
+                    "count what waits", partial(count_for_ever, ledger, metrics)
+                )
                 stack.push_async_callback(counting.end)
             log.info("listening", host=settings.worker.http_host, port=http.port)
         if "scheduler" in roles:
-            keeping = Chore("keep the partitions", partial(maintain_ledger_for_ever, ledger))
+            keeping = BackgroundTask(
+                "keep the partitions", partial(maintain_ledger_for_ever, ledger)
+            )
             stack.push_async_callback(keeping.end)
         worker = running.get("worker")
         serves = (worker.channels, worker.templates) if isinstance(worker, Worker) else ((), "")
@@ -150,8 +154,8 @@ def _roles(
     ledger: PostgresLedger,
     metrics: Metrics,
     parts: Parts,
-) -> Iterator[tuple[str, Role]]:
-    layout, holdings = topology_of(settings), Holdings(settings.worker.held)
+) -> Iterator[tuple[str, RunningRole]]:
+    layout, memory_budget = topology_of(settings), MemoryBudget(settings.worker.buffer_bytes)
     for role in roles:
         match role:
             case "worker":
@@ -168,18 +172,18 @@ def _roles(
                         metrics,
                         fallbacks=fallbacks(settings, served),
                         parts=parts,
-                        holdings=holdings,
+                        memory_budget=memory_budget,
                     ),
                 )
             case "scheduler":
                 yield role, Scheduler(settings, layout, ledger, metrics)
             case "archive":
-                yield role, Archive(settings, layout, ledger, metrics, holdings=holdings)
+                yield role, Archive(settings, layout, ledger, metrics, memory_budget=memory_budget)
             case _:
                 raise ConfigurationError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
 
 
-async def _run(role: Role, stop: asyncio.Event) -> None:
+async def _run(role: RunningRole, stop: asyncio.Event) -> None:
     """A role that fails takes the others down with it, in order: a process is whole or gone."""
     try:
         await role.run(stop)
@@ -191,7 +195,7 @@ async def _run(role: Role, stop: asyncio.Event) -> None:
         stop.set()
 
 
-def _ready(role: Role) -> bool:
+def _ready(role: RunningRole) -> bool:
     return role.ready
 
 

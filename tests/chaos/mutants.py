@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from tests.chaos import failpoints
 
-from tidings.broker import appetite, consumer, holdings
+from tidings.broker import adaptive_prefetch, consumer, memory_budget
 from tidings.broker.topology import layout
 from tidings.broker.wire.confirms import ConfirmingChannel
 from tidings.channels.email import failures, relay
@@ -371,8 +371,8 @@ def slow_ones_rest() -> None:
 @mutant
 def holds_what_comes() -> None:
     """Hold whatever the broker hands over, as many as a prefetch allows."""
-    holdings.Holdings._fits = lambda *_: True
-    appetite.Appetite._affordable = lambda self: self._prefetch
+    memory_budget.MemoryBudget._fits = lambda *_: True
+    adaptive_prefetch.AdaptivePrefetch._affordable = lambda self: self._prefetch
 
 
 @mutant

@@ -13,7 +13,7 @@ from tests.doubles.memory_broker import MemoryBroker
 
 from tidings.broker.wire.amqp import FramedConnection
 from tidings.broker.wire.frames import Frames
-from tidings.broker.wire.tolerance import tolerate_odd_values
+from tidings.broker.wire.lenient_decoding import decode_leniently
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.settings import BrokerSettings
 
@@ -89,7 +89,7 @@ class MemoryNetwork:
         """What a real broker closes a channel for."""
         self.connections: list[MemoryConnection] = []
         self.channel = channel
-        tolerate_odd_values()  # as every connection to RabbitMQ has it done
+        decode_leniently()  # as every connection to RabbitMQ has it done
 
     async def connect(self, url: str, settings: BrokerSettings, name: str) -> FramedConnection:
         """A connection, now. Raises `BrokerUnavailable`."""

@@ -8,7 +8,7 @@ from tidings.channels.email.settings import EmailSettings
 from tidings.delivery.delay import Delay
 from tidings.delivery.retry_policy import Guarantee
 from tidings.settings import (
-    Alert,
+    AlertSettings,
     BrokerSettings,
     ChannelSettings,
     LedgerSettings,
@@ -37,7 +37,7 @@ class SimulatedSettings(Settings):
         self.__dict__["worker"] = WorkerSettings.model_construct(
             categories={}, lease_margin=lease_margin, grace=6.0
         )
-        self.__dict__["alerting"] = Alert.model_construct()
+        self.__dict__["alerting"] = AlertSettings.model_construct()
         email: ChannelSettings = EmailSettings.model_construct(
             retry=queue_delays,
             guarantee=guarantee,

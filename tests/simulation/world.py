@@ -25,9 +25,9 @@ from tests.simulation.settings import settings_of
 from tests.simulation.trace import Trace
 
 from tidings.archive import Archive
-from tidings.broker.connection import Connection
+from tidings.broker.connection import BrokerConnection
+from tidings.broker.machine import Machine
 from tidings.broker.publisher import BrokerPublisher
-from tidings.broker.surroundings import Surroundings
 from tidings.broker.topology.layout import DELIVERY_LIMIT, Topology, topology_of
 from tidings.delivery import ports
 from tidings.delivery.errors import BrokerUnavailable
@@ -109,7 +109,7 @@ class World:
             scenario.circuit_failures,
         )
         self.topology = _limited(self.settings, scenario.delivery_limit)
-        self._surroundings = Surroundings(self.network.connect, self.clock)
+        self._machine = Machine(self.network.connect, self.clock)
         self._living: dict[Process, tuple[str, asyncio.Event]] = {}
         self._busy = 0
         self._started = 0
@@ -160,13 +160,13 @@ class World:
         database = MemoryDatabase(self.server, self.settings.ledger.database_timeout)
         return PostgresLedger(self.settings.ledger, actor=process.name, database=database)
 
-    def connection(self, process: Process) -> Connection:
+    def connection(self, process: Process) -> BrokerConnection:
         """A process's connection to publish on."""
-        return Connection(
+        return BrokerConnection(
             self.settings.broker,
             process.name,
             topology=self.topology,
-            surroundings=self._surroundings,
+            machine=self._machine,
         )
 
     def kill(self, process: Process) -> None:
@@ -224,14 +224,12 @@ class World:
                     {"email": self.provider},
                     _templates(),
                     _metrics(),
-                    self._surroundings,
+                    self._machine,
                 )
             case "scheduler":
-                return Scheduler(
-                    self.settings, self.topology, ledger, _metrics(), self._surroundings
-                )
+                return Scheduler(self.settings, self.topology, ledger, _metrics(), self._machine)
             case _:
-                return Archive(self.settings, self.topology, ledger, _metrics(), self._surroundings)
+                return Archive(self.settings, self.topology, ledger, _metrics(), self._machine)
 
     async def _publish(self, order: Order, process: Process) -> None:
         """As a producer does it: again, until it is confirmed."""

@@ -13,7 +13,7 @@ from tests.support.worker_rig import Rig, eventually
 
 from tidings.archive import Archive
 from tidings.broker import dead_letter_headers
-from tidings.broker.connection import Connection
+from tidings.broker.connection import BrokerConnection
 from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.attempt import Message
@@ -68,9 +68,11 @@ class DeadLetterRig(Rig):
                 await task
 
     @asynccontextmanager
-    async def declared(self) -> AsyncIterator[Connection]:
+    async def declared(self) -> AsyncIterator[BrokerConnection]:
         """The topology, and a connection."""
-        async with Connection(self.settings.broker, "test", topology=self.topology) as connection:
+        async with BrokerConnection(
+            self.settings.broker, "test", topology=self.topology
+        ) as connection:
             await connection.get()
             yield connection
 
@@ -140,7 +142,7 @@ class DeadLetterRig(Rig):
         """Replay as the command does."""
         async with (
             self.ledger("cli") as ledger,
-            Connection(self.settings.broker, "replay") as connection,
+            BrokerConnection(self.settings.broker, "replay") as connection,
         ):
             selection = await ledger.dead_letters.search.select(wanted or DeadLetterFilter())
             replayer = Replayer(

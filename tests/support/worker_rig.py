@@ -13,7 +13,7 @@ from aio_pika.exceptions import DeliveryError
 from tests.doubles.ledger import unchanged
 
 from tidings.archive import Archive
-from tidings.broker.holdings import Holdings
+from tidings.broker.memory_budget import MemoryBudget
 from tidings.broker.topology.layout import DEAD, Topology, topology_of
 from tidings.delivery import ports
 from tidings.delivery.orders import Verb
@@ -60,7 +60,7 @@ class Rig:
         name: str = "worker",
         changed: Callable[[ports.Ledger], ports.Ledger] = unchanged,
         fallbacks: Mapping[str, Channel] | None = None,
-        holdings: Holdings | None = None,
+        memory_budget: MemoryBudget | None = None,
     ) -> AsyncIterator[asyncio.Event]:
         """A running worker; leaving stops it gracefully."""
         async with PostgresLedger(
@@ -74,7 +74,7 @@ class Rig:
                 self.templates,
                 self.metrics,
                 fallbacks={channel.name: fallbacks or {}},
-                holdings=holdings,
+                memory_budget=memory_budget,
             )
             self.workers.append(worker)
             stop = asyncio.Event()
@@ -103,12 +103,14 @@ class Rig:
                 await task
 
     @asynccontextmanager
-    async def archiving(self, holdings: Holdings | None = None) -> AsyncIterator[None]:
+    async def archiving(self, memory_budget: MemoryBudget | None = None) -> AsyncIterator[None]:
         """A running archive."""
         async with PostgresLedger(
             self.settings.ledger, actor=f"archive {uuid4().hex[:6]}"
         ) as ledger:
-            archive = Archive(self.settings, self.topology, ledger, self.metrics, holdings=holdings)
+            archive = Archive(
+                self.settings, self.topology, ledger, self.metrics, memory_budget=memory_budget
+            )
             stop = asyncio.Event()
             task = asyncio.create_task(archive.run(stop))
             try:

@@ -3,7 +3,7 @@
 import pytest
 
 from tidings import app
-from tidings.broker.holdings import Holdings
+from tidings.broker.memory_budget import MemoryBudget
 from tidings.ledger import PostgresLedger
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
@@ -12,10 +12,10 @@ from tidings.telemetry.metrics import Metrics
 async def test_a_worker_and_an_archive_in_one_process_hold_messages_on_one_account(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    given: list[Holdings] = []
+    given: list[MemoryBudget] = []
 
-    def role(*_: object, holdings: Holdings, **__: object) -> None:
-        given.append(holdings)
+    def role(*_: object, memory_budget: MemoryBudget, **__: object) -> None:
+        given.append(memory_budget)
 
     monkeypatch.setattr(app, "Worker", role)
     monkeypatch.setattr(app, "Archive", role)

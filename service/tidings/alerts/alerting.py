@@ -10,15 +10,21 @@ from typing import Final, Self
 import structlog
 
 from tidings.alerts.notice import Notice, notice, outage_notice
-from tidings.alerts.tellers import AppriseTeller, ChannelTeller, NotTold, Teller, is_our_own
-from tidings.broker.connection import Connection
+from tidings.alerts.senders import (
+    AlertNotSent,
+    AlertSender,
+    AppriseSender,
+    ChannelSender,
+    is_our_own,
+)
+from tidings.broker.connection import BrokerConnection
 from tidings.broker.publisher import BrokerPublisher
 from tidings.delivery.dead_letter import DeadLetter
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.operators.alerts import AlertGroup, Alerts, PendingAlert
 from tidings.ledger.operators.controls import LedgerControls
-from tidings.runtime.background import Chore
+from tidings.runtime.background import BackgroundTask
 from tidings.runtime.backoff import Backoff
 from tidings.settings import Settings
 
@@ -57,11 +63,11 @@ class Alerting:
         self,
         alerts: Alerts,
         controls: LedgerControls,
-        teller: Teller | None,
+        teller: AlertSender | None,
         *,
         every: float,
         gather: float = 1.0,
-        connection: Connection | None = None,
+        connection: BrokerConnection | None = None,
     ) -> None:
         self._alerts = alerts
         self._controls = controls
@@ -76,13 +82,13 @@ class Alerting:
         self._new = 0
         self._wake = asyncio.Event()
         self._parts = AsyncExitStack()
-        self._task: Chore | None = None
+        self._task: BackgroundTask | None = None
 
     async def __aenter__(self) -> Self:
         if self._connection is not None:
             await self._parts.enter_async_context(self._connection)
         if self._teller is not None:
-            self._task = Chore("alert", partial(self._work, self._teller))
+            self._task = BackgroundTask("alert", partial(self._work, self._teller))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -100,9 +106,9 @@ class Alerting:
         await self._parts.aclose()
 
     @property
-    def well(self) -> bool:
+    def healthy(self) -> bool:
         """Whether it goes on, where there is anybody to tell."""
-        return self._task is None or self._task.well
+        return self._task is None or self._task.healthy
 
     def noted(self, dead_letter: DeadLetter) -> None:
         """A dead letter was dead-lettered."""
@@ -110,7 +116,7 @@ class Alerting:
             self._new += 1
             self._wake.set()
 
-    async def _work(self, teller: Teller) -> None:
+    async def _work(self, teller: AlertSender) -> None:
         backoff = Backoff(longest=LONGEST_BACKOFF)
         while True:
             self._wake.clear()
@@ -136,13 +142,13 @@ class Alerting:
         times = [await one.pending.seconds_to_next(self._every) for one in self._subjects]
         return min([LONGEST_SLEEP, *(time for time in times if time is not None)])
 
-    async def _tell(self, teller: Teller, subject: Subject) -> None:
+    async def _tell(self, teller: AlertSender, subject: Subject) -> None:
         pending = await subject.pending.take(self._every)
         if pending is None:
             return
         try:
             await teller.tell(await subject.words(pending))
-        except NotTold as error:
+        except AlertNotSent as error:
             log.error(  # noqa: TRY400  # foreseen: a traceback says nothing more
                 "operators could not be told", pending=pending.dead_letters, error=str(error)
             )
@@ -183,13 +189,13 @@ def alert_of(settings: Settings, ledger: PostgresLedger, name: str) -> Alerting:
     wanted = settings.alerting
     alerts, controls = ledger.dead_letters.alerts, ledger.controls
     if url := wanted.url.get_secret_value():
-        return Alerting(alerts, controls, AppriseTeller(url), every=wanted.every)
+        return Alerting(alerts, controls, AppriseSender(url), every=wanted.every)
     if not wanted.channel:
         return Alerting(alerts, controls, None, every=wanted.every)
     if not wanted.recipient:
         raise ConfigurationError("TIDINGS_ALERT_RECIPIENT: say whom to tell, or unset the channel")
-    connection = Connection(settings.broker, f"{name} (alert)")
-    teller = ChannelTeller(
+    connection = BrokerConnection(settings.broker, f"{name} (alert)")
+    teller = ChannelSender(
         BrokerPublisher(settings.broker, connection), wanted.channel, wanted.recipient
     )
     return Alerting(alerts, controls, teller, every=wanted.every, connection=connection)

@@ -8,13 +8,13 @@ from typing import Final
 import structlog
 
 from tidings.alerts.alerting import Alerting, alert_of
-from tidings.archive.announcement import announce
+from tidings.archive.dead_letter_log import log_dead_letter
 from tidings.archive.outage import Outage
-from tidings.broker.connection import Connection
+from tidings.broker.connection import BrokerConnection
 from tidings.broker.consumer import Consumer, Subscription
 from tidings.broker.dead_letters import dead_letter_of_bytes, read_dead_letter
-from tidings.broker.holdings import Holdings
-from tidings.broker.surroundings import MACHINE, Surroundings
+from tidings.broker.machine import MACHINE, Machine
+from tidings.broker.memory_budget import MemoryBudget
 from tidings.broker.topology.layout import DEAD, PRIORITIES, Topology
 from tidings.delivery.archiving import Wait
 from tidings.delivery.dead_letter import DeadLetter, Origin
@@ -32,7 +32,7 @@ from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.rows import ArchiveRequest
 from tidings.ledger.dead_letters.storing import Archived
 from tidings.ledger.ledger import PostgresLedger
-from tidings.runtime.background import Chore, end, told_to_end
+from tidings.runtime.background import BackgroundTask, cancel_requested, end
 from tidings.runtime.backoff import Backoff
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
@@ -55,7 +55,7 @@ class Archive:
     """Stores what arrives on the dead queue, until stopped. Any number may run.
 
     Args:
-        holdings: What this process holds, where it has other roles too.
+        memory_budget: What this process holds, where it has other roles too.
 
     Raises:
         ConfigurationError: Nobody could be told by the alerting that is set up.
@@ -67,33 +67,33 @@ class Archive:
         topology: Topology,
         ledger: PostgresLedger,
         metrics: Metrics,
-        surroundings: Surroundings = MACHINE,
-        holdings: Holdings | None = None,
+        machine: Machine = MACHINE,
+        memory_budget: MemoryBudget | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._clock = surroundings.clock
+        self._clock = machine.clock
         self._metrics = metrics
         self._policies = Policies(settings)
         self._channels = tuple(settings.channels)
         self._outage = Outage()
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
-        self._chore: Chore | None = None
+        self._tidying: BackgroundTask | None = None
         self._stopping = False
         name = f"tidings {ledger.actor}"
         self._consumer = Consumer(
             [Subscription(DEAD, PREFETCH, rank=len(PRIORITIES))],
             self._receive,
             settings.broker.amqp_timeout,
-            surroundings.clock.seconds,
-            holdings=holdings or Holdings(settings.worker.held),
+            machine.clock.seconds,
+            memory_budget=memory_budget or MemoryBudget(settings.worker.buffer_bytes),
         )
-        self._connection = Connection(
+        self._connection = BrokerConnection(
             settings.broker,
             f"{name} (consume)",
             topology=topology,
             consumers=[self._consumer],
-            surroundings=surroundings,
+            machine=machine,
         )
         self._alerting: Alerting = alert_of(settings, ledger, name)
         store = ledger.dead_letters.archiving.store
@@ -107,9 +107,14 @@ class Archive:
 
     @property
     def ready(self) -> bool:
-        """Whether the dead queue is being consumed, dead letters can be stored, and all chores go on."""
-        chores = self._alerting.well and (self._chore is None or self._chore.well)
-        return self._connection.up and self._consumer.ready and not self._outage.lasts and chores
+        """Whether the dead queue is being consumed, dead letters can be stored, and all background tasks run."""
+        tasks_healthy = self._alerting.healthy and (self._tidying is None or self._tidying.healthy)
+        return (
+            self._connection.up
+            and self._consumer.ready
+            and not self._outage.lasts
+            and tasks_healthy
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Archive until `stop` is set, then finish what is in hand within the grace period."""
@@ -118,10 +123,10 @@ class Archive:
             await stack.enter_async_context(self._small)
             await stack.enter_async_context(self._large)
             await stack.enter_async_context(self._connection)
-            self._chore = Chore("tidy replays", self._tidy_for_ever)
+            self._tidying = BackgroundTask("tidy replays", self._tidy_for_ever)
             log.info("archive started")
             await stop.wait()
-            await self._chore.end()
+            await self._tidying.end()
             await self._finish()
             log.info("archive stopped")
 
@@ -159,7 +164,7 @@ class Archive:
                 await asyncio.sleep(backoff.next())
                 continue
             except (Exception, asyncio.CancelledError):
-                if told_to_end():
+                if cancel_requested():
                     raise
                 log.exception(
                     "unexpected error: a dead letter waits", dead_letter=str(dead_letter.id)
@@ -185,7 +190,7 @@ class Archive:
             return dead_letter_of_bytes(delivery, error)
 
     def _tell(self, archived: Archived) -> None:
-        if archived.new and announce(archived.entry):
+        if archived.new and log_dead_letter(archived.entry):
             dead_letter = archived.entry.dead_letter
             self._metrics.dead_letter(dead_letter.channel, dead_letter.reason)
             self._alerting.noted(dead_letter)

@@ -12,19 +12,19 @@ from typing import Self
 import structlog
 
 from tidings.broker.consumer import Consumer
-from tidings.broker.surroundings import MACHINE, Surroundings
+from tidings.broker.machine import MACHINE, Machine
 from tidings.broker.topology.declaration import ensure
 from tidings.broker.topology.layout import Topology
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, FramedConnection, broker_errors, explain
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
-from tidings.runtime.background import Chore, told_to_end
+from tidings.runtime.background import BackgroundTask, cancel_requested
 from tidings.runtime.backoff import Backoff
 from tidings.settings import BrokerSettings
 
 log = structlog.get_logger(__name__)
 
 
-class Connection:
+class BrokerConnection:
     """A connection that is brought back whenever it is lost.
 
     Args:
@@ -44,22 +44,22 @@ class Connection:
         *,
         topology: Topology | None = None,
         consumers: Sequence[Consumer] = (),
-        surroundings: Surroundings = MACHINE,
+        machine: Machine = MACHINE,
     ) -> None:
         self._settings = settings
         self._name = name
         self._topology = topology
         self._consumers = consumers
-        self._connect = surroundings.connect
+        self._connect = machine.connect
         self._live: FramedConnection | None = None
         self._changed = asyncio.Condition()
-        self._supervisor: Chore | None = None
+        self._supervisor: BackgroundTask | None = None
         self._last_error = "not connected yet"
         self._mending = asyncio.Lock()
         self._mended_at = 0.0
 
     async def __aenter__(self) -> Self:
-        self._supervisor = Chore(f"keep up {self._name}", self._supervise, longest_rest=5)
+        self._supervisor = BackgroundTask(f"keep up {self._name}", self._supervise, longest_rest=5)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -110,7 +110,7 @@ class Connection:
     async def _supervise(self) -> None:
         backoff = Backoff(self._settings.amqp_backoff_max)
         tries = 0
-        while not told_to_end():
+        while not cancel_requested():
             url = self._settings.urls[tries % len(self._settings.urls)]
             tries += 1
             try:

@@ -15,8 +15,8 @@ import structlog
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 
-from tidings.broker.appetite import Appetite
-from tidings.broker.holdings import COUNTED, Held, Holdings
+from tidings.broker.adaptive_prefetch import AdaptivePrefetch
+from tidings.broker.memory_budget import COUNTED, MemoryBudget, Reservation
 from tidings.broker.topology.layout import DELIVERY_LIMIT
 from tidings.broker.wire.amqp import (
     CONNECTION_ERRORS,
@@ -26,12 +26,12 @@ from tidings.broker.wire.amqp import (
     lost_event,
     open_channel,
 )
-from tidings.broker.wire.frames import Arrival, Frames, Take
+from tidings.broker.wire.frames import DeliverFrame, Frames, Take
 from tidings.broker.wire.prefetch import Prefetch
 from tidings.broker.wire.settlement import Settlement
 from tidings.delivery.attempt import Message
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
-from tidings.runtime.background import told_to_end
+from tidings.runtime.background import cancel_requested
 from tidings.runtime.backoff import Backoff
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ class BrokerDelivery:
     """When it was handed over, in seconds of the monotonic clock."""
     lane_empty: float | None = None
     """When its queue was last known to be empty, on the same clock; None where that is not known."""
-    held: Held | None = None
+    held: Reservation | None = None
     """Its room in what the process holds; None for a small one."""
     settled: bool = False
     """Whether it was acknowledged or given back; whatever comes second changes nothing."""
@@ -80,7 +80,7 @@ class BrokerDelivery:
         """
         if not self.settled:
             self._settle()
-            self.settlement.give_back(self.tag)
+            self.settlement.reject(self.tag)
 
     def _settle(self) -> None:
         self.settled = True
@@ -118,7 +118,7 @@ class Consumer:
         receive: Called with each delivery, at once; it must only take it and return.
         timeout: Seconds to wait for the broker's answers.
         clock: That of `Delivery.received`.
-        holdings: What this process holds, of these queues and others.
+        memory_budget: What this process holds, of these queues and others.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Consumer:
         receive: Callable[[BrokerDelivery], None],
         timeout: float,
         clock: Callable[[], float] = monotonic,
-        holdings: Holdings | None = None,
+        memory_budget: MemoryBudget | None = None,
     ) -> None:
         self._subscriptions = subscriptions
         self._receive = receive
@@ -137,10 +137,10 @@ class Consumer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._closing = asyncio.Event()
-        self._holdings = holdings or Holdings()
+        self._budget = memory_budget or MemoryBudget()
         for one in subscriptions:
-            self._holdings.open(one.queue, one.rank)
-        self._appetites: dict[str, Appetite] = {}
+            self._budget.open(one.queue, one.rank)
+        self._appetites: dict[str, AdaptivePrefetch] = {}
         self._limit: int | None = None
         self._beside = 0
         self._limited = asyncio.Event()
@@ -209,7 +209,7 @@ class Consumer:
             try:
                 await self._consume_once(connection, subscription, backoff)
             except (Exception, asyncio.CancelledError):
-                if told_to_end():
+                if cancel_requested():
                     raise
                 log.exception("unexpected error: consuming again", queue=subscription.queue)
             if not self._stopping.is_set():
@@ -247,7 +247,7 @@ class Consumer:
         async with Settlement(channel, self._clock) as settlement:
             settlement.on_end(lost.set)
             # Anew: whoever was killed for lack of memory, or sent half of it back, starts carefully.
-            appetite = Appetite(subscription.prefetch, self._holdings.plan)
+            appetite = AdaptivePrefetch(subscription.prefetch, self._budget.plan)
             self._appetites[subscription.queue] = appetite
             take = self._handing_on(subscription.queue, settlement, appetite)
             frames.take(channel.number, take)
@@ -270,20 +270,20 @@ class Consumer:
             finally:
                 self._consuming.discard(subscription.queue)
 
-    def _handing_on(self, queue: str, settlement: Settlement, appetite: Appetite) -> Take:
+    def _handing_on(self, queue: str, settlement: Settlement, appetite: AdaptivePrefetch) -> Take:
         idle = settlement.idle
 
-        def take(arrival: Arrival, message: Message) -> None:
+        def take(arrival: DeliverFrame, message: Message) -> None:
             now, size, held = self._clock(), len(message.body), None
             if appetite.note(size):
                 self._ask_anew()
             lane_empty = idle.taken(arrival.tag, now)
             if size >= COUNTED:
                 often = _returned(message) >= DELIVERY_LIMIT // 2
-                held = self._holdings.take(queue, size, anyway=often)
+                held = self._budget.take(queue, size, anyway=often)
                 if held is None:
                     again = partial(settlement.requeue, arrival.tag)
-                    self._holdings.wait(queue, size, again, lambda: settlement.alive, anyway=often)
+                    self._budget.wait(queue, size, again, lambda: settlement.alive, anyway=often)
                     return
             delivery = BrokerDelivery(
                 message,

@@ -22,7 +22,7 @@ AT_ONCE: Final = 250
 """Messages published and not yet confirmed."""
 
 
-class Dispatch(Protocol):
+class Dispatchable(Protocol):
     """A notification to publish to its lane, or once it has ended to the dead letters."""
 
     @property
@@ -43,7 +43,7 @@ class Dispatch(Protocol):
     def body(self) -> bytes: ...
 
 
-Dispatched = TypeVar("Dispatched", bound=Dispatch)
+Dispatched = TypeVar("Dispatched", bound=Dispatchable)
 
 
 async def publish_dispatches(
@@ -82,7 +82,7 @@ async def publish_dispatches(
     return confirmed
 
 
-async def _publish(publisher: Publisher, dispatch: Dispatch, by: str) -> None:
+async def _publish(publisher: Publisher, dispatch: Dispatchable, by: str) -> None:
     if dispatch.end is not None:
         said = headers_of(dispatch, dispatch.end, by)
         await publisher.publish(DEAD, dispatch.lane.key, dispatch.body, said)

@@ -9,9 +9,9 @@ import structlog
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp import commands as spec
 
-from tidings.broker.connection import Connection
+from tidings.broker.connection import BrokerConnection
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, explain, open_channel
-from tidings.broker.wire.confirms import ConfirmingChannel, Refused, Returned
+from tidings.broker.wire.confirms import ConfirmingChannel, Nacked, Returned
 from tidings.delivery.errors import BrokerUnavailable
 from tidings.settings import BrokerSettings
 
@@ -30,7 +30,7 @@ class BrokerPublisher:
     copied: on RabbitMQ ≤ 3.13 that triggers cycle detection, and messages vanish.
     """
 
-    def __init__(self, settings: BrokerSettings, connection: Connection) -> None:
+    def __init__(self, settings: BrokerSettings, connection: BrokerConnection) -> None:
         self._timeout = settings.amqp_timeout
         self._connection = connection
         self._channel: ConfirmingChannel | None = None
@@ -73,7 +73,7 @@ class BrokerPublisher:
         except (Returned, ChannelNotFoundEntity):
             await self._connection.mend(began)
             raise BrokerUnavailable(f"{where} led nowhere; it is declared again") from None
-        except Refused:
+        except Nacked:
             self._retire(channel)
             raise BrokerUnavailable(
                 f"RabbitMQ refused a message for {where}: its queue is full, or just starting"

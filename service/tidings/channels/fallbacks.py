@@ -7,8 +7,8 @@ from typing import Annotated, Final
 from pydantic import AfterValidator
 
 from tidings.delivery.ports import PRIMARY
+from tidings.runtime.environment.formats import Words
 from tidings.runtime.environment.reading import Section
-from tidings.runtime.environment.written import Words
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]{0,30}")
 

@@ -9,7 +9,7 @@ from tidings.delivery.circuit import CircuitPolicy
 from tidings.delivery.delay import Delay
 from tidings.delivery.ports import PRIMARY
 from tidings.delivery.retry_policy import Guarantee, RetryPolicy
-from tidings.runtime.environment.written import Delays, Duration, Rate
+from tidings.runtime.environment.formats import Delays, Duration, Rate
 
 DEFAULT_RETRY: Final = RetryPolicy.exponential(initial=60, multiplier=2, maximum=1800, count=6)
 

@@ -8,7 +8,7 @@ from tidings.ledger import PostgresLedger
 from tidings.settings import Settings
 
 if TYPE_CHECKING:
-    from tidings.broker.connection import Connection
+    from tidings.broker.connection import BrokerConnection
 
 
 class Backend:
@@ -24,16 +24,18 @@ class Backend:
         self.ledger = ledger
 
     @asynccontextmanager
-    async def broker(self, purpose: str) -> AsyncIterator["Connection"]:
+    async def broker(self, purpose: str) -> AsyncIterator["BrokerConnection"]:
         """A connection to RabbitMQ that is kept up, for publishing; in the management UI: `tidings PURPOSE (…)`.
 
         Raises:
             BrokerUnavailable: RabbitMQ was not reached in time.
         """
-        from tidings.broker.connection import Connection  # most operations ask PostgreSQL alone
+        from tidings.broker.connection import (
+            BrokerConnection,  # most operations ask PostgreSQL alone
+        )
 
         name = f"tidings {purpose} ({self.ledger.actor})"
-        async with Connection(self.settings.broker, name) as connection:
+        async with BrokerConnection(self.settings.broker, name) as connection:
             await connection.get()
             yield connection
 

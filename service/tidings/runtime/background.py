@@ -19,7 +19,7 @@ _INSIST: Final = 5.0
 """Seconds after which a task that goes on is cancelled once more."""
 
 
-class Chore:
+class BackgroundTask:
     """Work that goes on until it is ended: begun again where an error ends it all the same.
 
     Args:
@@ -35,7 +35,7 @@ class Chore:
         self._work = work
         self._longest_rest = longest_rest
         self._task = asyncio.create_task(self._go_on(), name=name)
-        self.well = True
+        self.healthy = True
         """Whether it goes on at this moment."""
 
     async def end(self) -> None:
@@ -46,23 +46,23 @@ class Chore:
         backoff = Backoff(self._longest_rest)
         loop = asyncio.get_running_loop()
         while True:
-            self.well, began = True, loop.time()
+            self.healthy, began = True, loop.time()
             try:
                 await self._work()
-                if told_to_end():
+                if cancel_requested():
                     return
                 log.error("ended by itself: begun again", chore=self._name)
             except (Exception, asyncio.CancelledError):
-                if told_to_end():
+                if cancel_requested():
                     raise
                 log.exception("unexpected error: begun again", chore=self._name)
-            self.well = False
+            self.healthy = False
             if loop.time() - began > self._longest_rest:
                 backoff.reset()
             await asyncio.sleep(backoff.next())
 
 
-def told_to_end() -> bool:
+def cancel_requested() -> bool:
     """Whether the current task was cancelled; not so where only something that it waited for was."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-class Overtime:
+class Deadlines:
     """Watches work of the tasks of one event loop.
 
     Args:

@@ -36,7 +36,7 @@ def shortage(error: BaseException, *, chosen_by_us: bool = False) -> str | None:
     return None
 
 
-def said(what: str) -> str:
+def shortage_text(what: str) -> str:
     """What is told of it."""
     return f"this process is short of means of its own ({what}): nothing was sent; raise its limits, or run more of it"
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from tidings.broker.connection import Connection
+from tidings.broker.connection import BrokerConnection
 from tidings.broker.topology.inspection import Depth, depths
 from tidings.broker.topology.layout import DEAD, Topology, lanes_of
 from tidings.delivery.errors import TidingsError
@@ -46,7 +46,7 @@ class Recovery:
         topology: Topology,
         ledger: PostgresLedger,
         metrics: Metrics,
-        connection: Connection,
+        connection: BrokerConnection,
         timeout: float,
         wake: Callable[[], None],
         clock: Callable[[], float] = monotonic,

@@ -10,16 +10,16 @@ from typing import Final
 
 import structlog
 
-from tidings.broker.connection import Connection
+from tidings.broker.connection import BrokerConnection
 from tidings.broker.dispatching import publish_dispatches
+from tidings.broker.machine import MACHINE, Machine
 from tidings.broker.publisher import BrokerPublisher
-from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology.layout import Topology
 from tidings.delivery.errors import LedgerUnavailable, TidingsError
 from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.notifications.dispatch import DUE
 from tidings.ledger.notifications.outbox_lease import keep_leased
-from tidings.runtime.background import Chore
+from tidings.runtime.background import BackgroundTask
 from tidings.runtime.backoff import Backoff
 from tidings.scheduler.recovery import Recovery
 from tidings.settings import Settings
@@ -42,20 +42,20 @@ class Scheduler:
         topology: Topology,
         ledger: PostgresLedger,
         metrics: Metrics,
-        surroundings: Surroundings = MACHINE,
+        machine: Machine = MACHINE,
     ) -> None:
         self._ledger = ledger
-        self._clock = surroundings.clock
+        self._clock = machine.clock
         self._metrics = metrics
-        self._connection = Connection(
+        self._connection = BrokerConnection(
             settings.broker,
             f"tidings {ledger.actor}",
             topology=topology,
-            surroundings=surroundings,
+            machine=machine,
         )
         self._publisher = BrokerPublisher(settings.broker, self._connection)
         self._watching = False
-        self._chores: list[Chore] = []
+        self._tasks: list[BackgroundTask] = []
         self._wake = asyncio.Event()
         self._recovery = Recovery(
             topology,
@@ -64,7 +64,7 @@ class Scheduler:
             self._connection,
             settings.broker.amqp_timeout,
             self._wake.set,
-            surroundings.clock.seconds,
+            machine.clock.seconds,
         )
 
     @property
@@ -74,20 +74,20 @@ class Scheduler:
 
     @property
     def ready(self) -> bool:
-        """Whether due notifications can be published now, and all chores run."""
-        return self._connection.up and self._watching and all(chore.well for chore in self._chores)
+        """Whether due notifications can be published now, and all tasks run."""
+        return self._connection.up and self._watching and all(task.healthy for task in self._tasks)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish due notifications until `stop` is set."""
         async with self._connection:
             log.info("scheduler started")
-            self._chores = [
-                Chore("publish due notifications", self._watch_for_ever),
-                Chore("look for lost messages", self._recovery.run_for_ever),
+            self._tasks = [
+                BackgroundTask("publish due notifications", self._watch_for_ever),
+                BackgroundTask("look for lost messages", self._recovery.run_for_ever),
             ]
             await stop.wait()
-            for chore in reversed(self._chores):
-                await chore.end()
+            for task in reversed(self._tasks):
+                await task.end()
             log.info("scheduler stopped")
 
     async def _watch_for_ever(self) -> None:

@@ -7,24 +7,24 @@ reads these variables.
 
 from tidings.channels.fallbacks import prefix_of
 from tidings.channels.settings import DEFAULT_RETRY, ChannelSettings
-from tidings.runtime.environment.written import Duration, Rate, Written
+from tidings.runtime.environment.formats import Duration, NumberFormat, Rate
 from tidings.settings.broker import BrokerSettings
 from tidings.settings.everything import Settings, sections
 from tidings.settings.ledger import LedgerSettings
-from tidings.settings.processes import Alert, CategorySettings, WorkerSettings
+from tidings.settings.processes import AlertSettings, CategorySettings, WorkerSettings
 
 __all__ = [
     "DEFAULT_RETRY",
-    "Alert",
+    "AlertSettings",
     "BrokerSettings",
     "CategorySettings",
     "ChannelSettings",
     "Duration",
     "LedgerSettings",
+    "NumberFormat",
     "Rate",
     "Settings",
     "WorkerSettings",
-    "Written",
     "prefix_of",
     "sections",
 ]

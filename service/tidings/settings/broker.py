@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode
 
+from tidings.runtime.environment.formats import Duration, is_url, words
 from tidings.runtime.environment.reading import section
-from tidings.runtime.environment.written import Duration, is_url, words
 
 
 def _amqp_urls(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:

@@ -14,7 +14,7 @@ from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy
 from tidings.runtime.environment.reading import read
 from tidings.settings.broker import BrokerSettings
 from tidings.settings.ledger import LedgerSettings
-from tidings.settings.processes import Alert, CategorySettings, WorkerSettings
+from tidings.settings.processes import AlertSettings, CategorySettings, WorkerSettings
 
 
 def sections() -> tuple[type[BaseSettings], ...]:
@@ -25,7 +25,7 @@ def sections() -> tuple[type[BaseSettings], ...]:
         WorkerSettings,
         *(spec.settings for spec in registry.SPECS.values()),
         *_accounts(),
-        Alert,
+        AlertSettings,
     )
 
 
@@ -54,9 +54,9 @@ class Settings:
         return read(WorkerSettings)
 
     @cached_property
-    def alerting(self) -> Alert:
+    def alerting(self) -> AlertSettings:
         """Telling operators."""
-        return read(Alert)
+        return read(AlertSettings)
 
     @cached_property
     def channels(self) -> dict[str, ChannelSettings]:

@@ -14,8 +14,8 @@ from pydantic_settings import BaseSettings
 
 from tidings.delivery.delay import seconds
 from tidings.delivery.states import FINISHED
+from tidings.runtime.environment.formats import Duration, NumberFormat, is_url
 from tidings.runtime.environment.reading import section
-from tidings.runtime.environment.written import Duration, Written, is_url
 from tidings_events.notifications.fields import Slug
 
 DAY = 86_400.0
@@ -70,7 +70,7 @@ Period = Annotated[
     BeforeValidator(_period),
     Field(ge=0, allow_inf_nan=False),
     AfterValidator(_a_day_at_least),
-    Written.LENGTH_OF_TIME,
+    NumberFormat.DURATION,
 ]
 """Seconds for which something is kept; 0: for ever."""
 TenantPeriods = Annotated[

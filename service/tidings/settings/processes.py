@@ -5,8 +5,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings
 
+from tidings.runtime.environment.formats import Delays, Duration
 from tidings.runtime.environment.reading import section
-from tidings.runtime.environment.written import Delays, Duration
 
 
 class CategorySettings(BaseModel):
@@ -51,12 +51,12 @@ class WorkerSettings(BaseSettings):
     """`json`, `console`, or `auto`: console on a terminal."""
 
     @property
-    def held(self) -> int:
+    def buffer_bytes(self) -> int:
         """Bytes of messages that a process holds at once."""
         return self.buffer_mib * 1024 * 1024
 
 
-class Alert(BaseSettings):
+class AlertSettings(BaseSettings):
     """Telling operators of dead letters, and of providers that are down."""
 
     model_config = section("TIDINGS_ALERT_")

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from tidings.runtime.secret_files import SUFFIX, secret_names
-from tidings.settings import Settings, Written, prefix_of, sections
+from tidings.settings import NumberFormat, Settings, prefix_of, sections
 
 HIDDEN: Final = "••••••"
 KUBERNETES: Final = re.compile(
@@ -199,17 +199,17 @@ def written(field: FieldInfo, value: Any) -> str:
             return _hidden(value.get_secret_value()) if isinstance(value, SecretStr) else str(value)
 
 
-def _number(value: float, notes: set[Written]) -> str:
-    if Written.LENGTH_OF_TIME in notes:
+def _number(value: float, notes: set[NumberFormat]) -> str:
+    if NumberFormat.DURATION in notes:
         return _length(value)
-    return f"{value:g}/s" if Written.RATE in notes else f"{value:g}"
+    return f"{value:g}/s" if NumberFormat.RATE in notes else f"{value:g}"
 
 
-def _notes(field: FieldInfo) -> Iterator[Written]:
-    yield from (note for note in field.metadata if isinstance(note, Written))
+def _notes(field: FieldInfo) -> Iterator[NumberFormat]:
+    yield from (note for note in field.metadata if isinstance(note, NumberFormat))
     for part in get_args(field.annotation):
         if get_origin(part) is Annotated:
-            yield from (note for note in part.__metadata__ if isinstance(note, Written))
+            yield from (note for note in part.__metadata__ if isinstance(note, NumberFormat))
 
 
 def _length(seconds: float) -> str:

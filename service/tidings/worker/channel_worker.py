@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from tidings.broker.consumer import Consumer, Subscription
-from tidings.broker.holdings import Holdings
+from tidings.broker.memory_budget import MemoryBudget
 from tidings.broker.topology.layout import PRIORITIES, lane_queue
 from tidings.delivery.attempt import Lane
 from tidings.delivery.circuit import Phase
@@ -17,7 +17,7 @@ from tidings.delivery.errors import Postponed
 from tidings.delivery.outcome import Paused
 from tidings.delivery.ports import Delivery
 from tidings.delivery.retry_policy import Guarantee
-from tidings.runtime.background import end, told_to_end
+from tidings.runtime.background import cancel_requested, end
 from tidings.runtime.shortage import shortage
 from tidings.settings import ChannelSettings
 from tidings.worker.flow import NOT_NOW, Flow
@@ -46,7 +46,7 @@ class ChannelWorker:
         settings: Concurrency, prefetch, rate and shares.
         timeout: Seconds to wait for replies of RabbitMQ.
         clock: Seconds, by which pauses and rates are measured.
-        holdings: The unacknowledged messages of this process, of all channels.
+        memory_budget: The unacknowledged messages of this process, of all channels.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ChannelWorker:
         settings: ChannelSettings,
         timeout: float,
         clock: Callable[[], float] = monotonic,
-        holdings: Holdings | None = None,
+        memory_budget: MemoryBudget | None = None,
     ) -> None:
         self._flow = flow
         self._loop = asyncio.get_running_loop()  # each call of get_running_loop costs a system call
@@ -88,7 +88,7 @@ class ChannelWorker:
             self.receive,
             timeout,
             clock,
-            holdings,
+            memory_budget,
         )
         flow.metrics.in_flight.set_function(lambda: self._slots.taken)
         for provider in self._providers.all:
@@ -258,7 +258,7 @@ class ChannelWorker:
         except DeliveryLost:
             log.info("message returned to RabbitMQ", queue=delivery.queue)
         except (Exception, asyncio.CancelledError) as error:
-            if told_to_end():
+            if cancel_requested():
                 raise
             log.exception("unexpected error: message requeued", queue=delivery.queue)
             slot.release()
@@ -289,7 +289,7 @@ class ChannelWorker:
         except DeliveryLost:
             log.info("message returned to RabbitMQ", queue=delivery.queue)
         except (Exception, asyncio.CancelledError):
-            if told_to_end():
+            if cancel_requested():
                 raise
             log.exception("unexpected error: message requeued", queue=delivery.queue)
             delivery.requeue()

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 
-from tidings.broker.surroundings import MACHINE, Surroundings
+from tidings.broker.machine import MACHINE, Machine
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import TidingsError
 from tidings.delivery.orders import CircuitReport, Order, Verb, pausing
@@ -34,9 +34,9 @@ class OrderWatcher:
         self,
         ledger: Ledger,
         workers: Sequence[ChannelWorker],
-        surroundings: Surroundings = MACHINE,
+        machine: Machine = MACHINE,
     ) -> None:
-        self._clock = surroundings.clock
+        self._clock = machine.clock
         self._ledger = ledger
         self._workers = workers
         self._applied: dict[tuple[str, str], int] = {}

@@ -25,7 +25,7 @@ from tidings.delivery.errors import (
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts
 from tidings.delivery.provider_attempt import NOT_ASKED, SENT, ProviderAttempt
-from tidings.runtime.deadlines import Overtime
+from tidings.runtime.deadlines import Deadlines
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +93,7 @@ class Providers:
         self.all = tuple(providers)
         self.all_closed = True
         """Whether every circuit is closed."""
-        self._overtime = Overtime()
+        self._overtime = Deadlines()
         self._listener: Listener = _no_listener
 
     def on_change(self, listener: Listener) -> None:

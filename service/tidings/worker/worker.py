@@ -8,14 +8,14 @@ from types import MappingProxyType
 
 import structlog
 
-from tidings.broker.connection import Connection
-from tidings.broker.holdings import Holdings
+from tidings.broker.connection import BrokerConnection
+from tidings.broker.machine import MACHINE, Machine
+from tidings.broker.memory_budget import MemoryBudget
 from tidings.broker.publisher import BrokerPublisher
-from tidings.broker.surroundings import MACHINE, Surroundings
 from tidings.broker.topology.layout import Topology
 from tidings.delivery.circuit import Circuit
 from tidings.delivery.ports import PRIMARY, Channel, Ledger
-from tidings.runtime.background import Chore
+from tidings.runtime.background import BackgroundTask
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
 from tidings.templates import Templates
@@ -37,7 +37,7 @@ class Worker:
         surroundings: The connection to RabbitMQ, and the clocks.
         fallbacks: Further providers by channel and name, in order of preference; closed too.
         parts: Wrappers of ledger, channels and publisher.
-        holdings: The unacknowledged messages of this process, shared with its other roles.
+        memory_budget: The unacknowledged messages of this process, shared with its other roles.
     """
 
     def __init__(
@@ -48,27 +48,27 @@ class Worker:
         channels: Mapping[str, Channel],
         templates: Templates,
         metrics: Metrics,
-        surroundings: Surroundings = MACHINE,
+        machine: Machine = MACHINE,
         parts: Parts = NO_WRAPPERS,
         fallbacks: Mapping[str, Mapping[str, Channel]] = MappingProxyType({}),
-        holdings: Holdings | None = None,
+        memory_budget: MemoryBudget | None = None,
     ) -> None:
         self._settings = settings
         self._channels = channels
         self._templates = templates
         name = f"tidings {ledger.actor}"
-        self._publishing = Connection(
-            settings.broker, f"{name} (publish)", topology=topology, surroundings=surroundings
+        self._publishing = BrokerConnection(
+            settings.broker, f"{name} (publish)", topology=topology, machine=machine
         )
         ledger = parts.ledger(ledger)
         publisher = parts.publisher(BrokerPublisher(settings.broker, self._publishing))
         settler = Settler(publisher, worker=ledger.actor)
-        holdings = holdings or Holdings(settings.worker.held)
+        memory_budget = memory_budget or MemoryBudget(settings.worker.buffer_bytes)
         self._workers = [
             ChannelWorker(
                 Flow(
                     providers=_providers(
-                        settings, {PRIMARY: channel, **fallbacks.get(name, {})}, surroundings, parts
+                        settings, {PRIMARY: channel, **fallbacks.get(name, {})}, machine, parts
                     ),
                     policy=lru_cache(maxsize=1000)(partial(settings.policy, name)),
                     queue_delays=settings.delays(name),
@@ -77,23 +77,23 @@ class Worker:
                     settler=settler,
                     templates=templates,
                     metrics=metrics.channel(name),
-                    clock=surroundings.clock,
+                    clock=machine.clock,
                 ),
                 settings.channels[name],
                 settings.broker.amqp_timeout,
-                surroundings.clock.seconds,
-                holdings,
+                machine.clock.seconds,
+                memory_budget,
             )
             for name, channel in channels.items()
         ]
-        self._chores: list[Chore] = []
-        self._watch = OrderWatcher(ledger, self._workers, surroundings)
-        self._consuming = Connection(
+        self._tasks: list[BackgroundTask] = []
+        self._watch = OrderWatcher(ledger, self._workers, machine)
+        self._consuming = BrokerConnection(
             settings.broker,
             f"{name} (consume)",
             topology=topology,
             consumers=[worker.consumer for worker in self._workers],
-            surroundings=surroundings,
+            machine=machine,
         )
 
     @property
@@ -113,13 +113,13 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """Whether every lane is being consumed, messages can be published, all chores run, and this process is not
+        """Whether every lane is being consumed, messages can be published, all tasks run, and this process is not
         short of open files, memory or threads."""
         consuming = all(
             worker.consumer.ready and not worker.providers.short_of_resources
             for worker in self._workers
         )
-        return self._publishing.up and consuming and all(chore.well for chore in self._chores)
+        return self._publishing.up and consuming and all(task.healthy for task in self._tasks)
 
     @property
     def paused(self) -> tuple[str, ...]:
@@ -139,16 +139,16 @@ class Worker:
             await stack.enter_async_context(self._publishing)
             await self._watch.begin(stop)
             await stack.enter_async_context(self._consuming)
-            self._chores = [
+            self._tasks = [
                 *(
-                    Chore("defer messages held too long", worker.sweep_for_ever)
+                    BackgroundTask("defer messages held too long", worker.sweep_for_ever)
                     for worker in self._workers
                 ),
-                Chore("follow operators' orders", self._watch.watch_for_ever),
+                BackgroundTask("follow operators' orders", self._watch.watch_for_ever),
             ]
             log.info("worker started", channels=sorted(self._channels))
             await stop.wait()
-            await asyncio.gather(self._finish(), *(chore.end() for chore in self._chores))
+            await asyncio.gather(self._finish(), *(task.end() for task in self._tasks))
             await self._watch.end()
 
     async def _finish(self) -> None:
@@ -165,14 +165,14 @@ class Worker:
 
 
 def _providers(
-    settings: Settings, channels: Mapping[str, Channel], surroundings: Surroundings, parts: Parts
+    settings: Settings, channels: Mapping[str, Channel], machine: Machine, parts: Parts
 ) -> Providers:
     return Providers(
         [
             Provider(
                 name,
                 parts.channel(channel),
-                Circuit(settings.provider(channel.name, name).circuit, surroundings.clock.seconds),
+                Circuit(settings.provider(channel.name, name).circuit, machine.clock.seconds),
             )
             for name, channel in channels.items()
         ]

@@ -18,7 +18,7 @@ from tidings.broker.topology.declaration import declare
 from tidings.broker.topology.layout import DEAD, RETRY, Topology
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, FramedConnection, connect, open_channel
 from tidings.broker.wire.confirms import ConfirmingChannel, Returned
-from tidings.broker.wire.frames import Arrival
+from tidings.broker.wire.frames import DeliverFrame
 from tidings.delivery.attempt import Message
 from tidings.settings import BrokerSettings
 from tidings_events.routing import EXCHANGE
@@ -64,7 +64,7 @@ class Reader:
 
     def __init__(self, channel: AbstractChannel) -> None:
         self.channel = channel
-        self._arrived: asyncio.Queue[tuple[Message, Arrival]] = asyncio.Queue()
+        self._arrived: asyncio.Queue[tuple[Message, DeliverFrame]] = asyncio.Queue()
 
     @classmethod
     async def of(cls, connection: FramedConnection, queue: str) -> "Reader":
@@ -77,7 +77,7 @@ class Reader:
         await reader.channel.basic_consume(queue, never, timeout=5)
         return reader
 
-    async def next(self) -> tuple[Message, Arrival]:
+    async def next(self) -> tuple[Message, DeliverFrame]:
         async with asyncio.timeout(10):
             return await self._arrived.get()
 

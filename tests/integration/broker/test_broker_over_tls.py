@@ -10,7 +10,7 @@ import trustme
 from tests.conftest import start_or_skip
 from tests.support.broker_rig import SMALL, settings_of
 
-from tidings.broker.connection import Connection
+from tidings.broker.connection import BrokerConnection
 from tidings.broker.diagnosis import diagnose
 from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.wire.amqp import connect
@@ -64,7 +64,7 @@ async def test_a_broker_with_a_certificate_from_the_given_authority_is_worked_wi
     urls: Mapping[str, str], ca_file: Path
 ) -> None:
     settings = settings_of(urls["right"], amqp_ca_file=ca_file)
-    async with Connection(settings, "tls", topology=SMALL) as connection:
+    async with BrokerConnection(settings, "tls", topology=SMALL) as connection:
         publisher = BrokerPublisher(settings, connection)
         await publisher.publish("tidings.notifications", "email.high", b"{}", {})
         trusting = ssl.create_default_context(cafile=ca_file)

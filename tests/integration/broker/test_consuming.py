@@ -21,7 +21,7 @@ from tests.support.broker_rig import LANE, SMALL, BrokerRig, settings_of
 from tests.support.relay import Relay
 from tests.support.worker_rig import eventually
 
-from tidings.broker.connection import Connection
+from tidings.broker.connection import BrokerConnection
 from tidings.broker.consumer import BrokerDelivery, Consumer, Subscription
 from tidings_local.management import Management
 
@@ -32,7 +32,7 @@ TIMEOUT = 5.0
 class Taking:
     """A consumer on a connection of its own, and what it was handed."""
 
-    connection: Connection
+    connection: BrokerConnection
     consumer: Consumer
     deliveries: list[BrokerDelivery] = field(default_factory=list)
 
@@ -64,7 +64,7 @@ async def taking(
 
     consumer = Consumer(subscriptions, receive, TIMEOUT)
     settings = settings_of(url) if url else rig.settings
-    connection = Connection(settings, "taking", topology=SMALL, consumers=[consumer])
+    connection = BrokerConnection(settings, "taking", topology=SMALL, consumers=[consumer])
     async with connection:
         await eventually(lambda: consumer.ready)
         yield Taking(connection, consumer, deliveries)
@@ -192,7 +192,7 @@ async def holding(
 ) -> AsyncIterator[tuple[Consumer, Held]]:
     held = Held()
     consumer = Consumer([Subscription(queue, prefetch) for queue in queues], held.receive, TIMEOUT)
-    connection = Connection(rig.settings, "holding", topology=SMALL, consumers=[consumer])
+    connection = BrokerConnection(rig.settings, "holding", topology=SMALL, consumers=[consumer])
     async with connection:
         await eventually(lambda: consumer.ready)
         yield consumer, held
@@ -202,7 +202,7 @@ async def holding(
 async def test_large_messages_of_one_queue_make_no_other_hold_more_than_its_prefetch(
     declared: BrokerRig, management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidings.broker.appetite.WINDOW", 8)
+    monkeypatch.setattr("tidings.broker.adaptive_prefetch.WINDOW", 8)
     small, large = numbered(8), b"x" * 1024 * 1024
     await declared.publish("email.low", *numbered(300))
     async with holding(declared, LANE, LOW, prefetch=100) as (_, held):
@@ -527,7 +527,7 @@ async def test_a_message_that_can_t_be_taken_is_given_back_and_its_connection_st
         delivery.ack()
 
     consumer = Consumer([Subscription(LANE, 10)], receive, TIMEOUT)
-    connection = Connection(declared.settings, "taking", topology=SMALL, consumers=[consumer])
+    connection = BrokerConnection(declared.settings, "taking", topology=SMALL, consumers=[consumer])
     async with connection:
         await eventually(lambda: consumer.ready)
         live = await connection.get()

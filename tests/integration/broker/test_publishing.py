@@ -11,7 +11,7 @@ from tests.support.broker_rig import LANE, QUORUM, SMALL, BrokerRig, broker_rig,
 from tests.support.relay import Relay
 from tests.support.worker_rig import eventually
 
-from tidings.broker.connection import Connection
+from tidings.broker.connection import BrokerConnection
 from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.topology.layout import Topology
 from tidings.delivery.errors import BrokerUnavailable
@@ -26,7 +26,7 @@ async def publishing(
     url: str, *, topology: Topology | None = SMALL, timeout: float = LIMIT
 ) -> AsyncIterator[BrokerPublisher]:
     settings = settings_of(url, timeout=timeout)
-    async with Connection(settings, "publishing", topology=topology) as connection:
+    async with BrokerConnection(settings, "publishing", topology=topology) as connection:
         await connection.get(timeout=10)
         yield BrokerPublisher(settings, connection)
 
@@ -228,7 +228,7 @@ async def test_without_a_connection_it_is_unavailable_within_the_time_limit(
     unused_tcp_port: int,
 ) -> None:
     settings = settings_of(f"amqp://127.0.0.1:{unused_tcp_port}/", timeout=0.5)
-    async with Connection(settings, "publishing") as connection:
+    async with BrokerConnection(settings, "publishing") as connection:
         started = monotonic()
         with pytest.raises(BrokerUnavailable):
             await publish(BrokerPublisher(settings, connection))

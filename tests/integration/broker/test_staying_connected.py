@@ -14,14 +14,14 @@ from tests.support.broker_rig import LANE, QUORUM, SMALL, BrokerRig, settings_of
 from tests.support.relay import Relay
 from tests.support.worker_rig import eventually
 
-from tidings.broker.connection import Connection
+from tidings.broker.connection import BrokerConnection
 from tidings.broker.consumer import BrokerDelivery, Consumer, Subscription
 from tidings.delivery.errors import BrokerUnavailable
 from tidings_local.management import Management
 
 
 async def test_it_is_up_once_the_topology_is_declared(broker_url: str, rig: BrokerRig) -> None:
-    connection = Connection(settings_of(broker_url), "test", topology=SMALL)
+    connection = BrokerConnection(settings_of(broker_url), "test", topology=SMALL)
     assert not connection.up
     async with connection:
         await connection.get()
@@ -31,7 +31,9 @@ async def test_it_is_up_once_the_topology_is_declared(broker_url: str, rig: Brok
 
 
 async def test_its_name_is_what_operators_see(broker_url: str, management: Management) -> None:
-    async with Connection(settings_of(broker_url), "tidings worker web-1 (consume)") as connection:
+    async with BrokerConnection(
+        settings_of(broker_url), "tidings worker web-1 (consume)"
+    ) as connection:
         await connection.get()
 
         async def named() -> bool:
@@ -44,14 +46,14 @@ async def test_its_name_is_what_operators_see(broker_url: str, management: Manag
 async def test_without_a_topology_nothing_is_declared(
     broker_url: str, management: Management
 ) -> None:
-    async with Connection(settings_of(broker_url), "test") as connection:
+    async with BrokerConnection(settings_of(broker_url), "test") as connection:
         await connection.get()
         assert await management.queues() == []
 
 
 async def test_several_urls_are_tried_in_turn(broker_url: str, unused_tcp_port: int) -> None:
     settings = settings_of(f"amqp://127.0.0.1:{unused_tcp_port}/", broker_url)
-    async with Connection(settings, "test") as connection:
+    async with BrokerConnection(settings, "test") as connection:
         await connection.get()
         assert connection.up
 
@@ -62,7 +64,7 @@ async def test_an_error_while_an_error_is_told_does_not_end_the_task_that_connec
     told = Mock(side_effect=chain([OSError(ENOSPC, "No space left on device")], repeat(None)))
     monkeypatch.setattr("tidings.broker.connection.log.warning", told)
     settings = settings_of(f"amqp://127.0.0.1:{unused_tcp_port}/", broker_url)
-    async with Connection(settings, "test") as connection:
+    async with BrokerConnection(settings, "test") as connection:
         await eventually(lambda: told.call_count > 1)  # the first URL is tried first again
         await connection.get()
         assert connection.up
@@ -72,7 +74,7 @@ async def test_no_broker_at_all_is_said_with_its_address_and_no_password(
     unused_tcp_port: int,
 ) -> None:
     settings = settings_of(f"amqp://me:hunter2@127.0.0.1:{unused_tcp_port}/")
-    async with Connection(settings, "test") as connection:
+    async with BrokerConnection(settings, "test") as connection:
         with pytest.raises(BrokerUnavailable, match=f"127.0.0.1:{unused_tcp_port}") as caught:
             await connection.get(timeout=0.5)
     assert "within 0.5s" in str(caught.value)
@@ -84,7 +86,7 @@ async def test_a_wrong_password_is_said_to_be_one(broker_url: str) -> None:
     wrong = urlunsplit(
         parts._replace(netloc=f"{parts.username}:hunter2@{parts.hostname}:{parts.port}")
     )
-    async with Connection(settings_of(wrong), "test") as connection:
+    async with BrokerConnection(settings_of(wrong), "test") as connection:
         with pytest.raises(BrokerUnavailable, match="ACCESS_REFUSED") as caught:
             await connection.get(timeout=0.5)
     assert "hunter2" not in str(caught.value)
@@ -92,7 +94,7 @@ async def test_a_wrong_password_is_said_to_be_one(broker_url: str) -> None:
 
 async def test_a_virtual_host_that_does_not_exist_is_said_to_be_missing(broker_url: str) -> None:
     missing = urlunsplit(urlsplit(broker_url)._replace(path="/nosuch"))
-    async with Connection(settings_of(missing), "test") as connection:
+    async with BrokerConnection(settings_of(missing), "test") as connection:
         with pytest.raises(BrokerUnavailable, match="no such virtual host"):
             await connection.get(timeout=0.5)
 
@@ -101,7 +103,7 @@ async def test_a_topology_that_differs_is_named_to_whoever_waits(
     broker_url: str, rig: BrokerRig
 ) -> None:
     await rig.channel.declare_queue(LANE, durable=True, arguments=QUORUM)
-    async with Connection(settings_of(broker_url), "test", topology=SMALL) as connection:
+    async with BrokerConnection(settings_of(broker_url), "test", topology=SMALL) as connection:
         with pytest.raises(BrokerUnavailable, match=f"the queue {LANE} exists with other"):
             await connection.get(timeout=0.5)
         assert not connection.up
@@ -115,7 +117,7 @@ async def test_somebody_who_says_nothing_is_given_up_in_time(broker_url: str) ->
         relay.hold_replies()
         settings = settings_of(relay.url, broker_url, timeout=0.5)
         started = monotonic()
-        async with Connection(settings, "test") as connection:
+        async with BrokerConnection(settings, "test") as connection:
             await connection.get(timeout=10)
             assert connection.up
         assert monotonic() - started < 8
@@ -125,7 +127,7 @@ async def test_closing_ends_it_while_nobody_answers(broker_url: str) -> None:
     async with Relay(broker_url) as relay:
         relay.hold_replies()
         async with asyncio.timeout(8):
-            async with Connection(settings_of(relay.url), "test") as connection:
+            async with BrokerConnection(settings_of(relay.url), "test") as connection:
                 await eventually(lambda: relay.connections)
             assert not connection.up
 
@@ -133,7 +135,7 @@ async def test_closing_ends_it_while_nobody_answers(broker_url: str) -> None:
 async def test_whoever_waits_is_told_when_it_is_up_again(broker_url: str) -> None:
     async with (
         Relay(broker_url) as relay,
-        Connection(settings_of(relay.url), "test") as connection,
+        BrokerConnection(settings_of(relay.url), "test") as connection,
     ):
         first = await connection.get()
         relay.cut()
@@ -144,10 +146,12 @@ async def test_whoever_waits_is_told_when_it_is_up_again(broker_url: str) -> Non
 
 
 @asynccontextmanager
-async def consuming(url: str) -> AsyncIterator[tuple[Connection, Consumer, list[BrokerDelivery]]]:
+async def consuming(
+    url: str,
+) -> AsyncIterator[tuple[BrokerConnection, Consumer, list[BrokerDelivery]]]:
     deliveries: list[BrokerDelivery] = []
     consumer = Consumer([Subscription(LANE, 10)], deliveries.append, 5.0)
-    connection = Connection(settings_of(url), "test", topology=SMALL, consumers=[consumer])
+    connection = BrokerConnection(settings_of(url), "test", topology=SMALL, consumers=[consumer])
     async with connection:
         yield connection, consumer, deliveries
 

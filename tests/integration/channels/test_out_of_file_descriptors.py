@@ -25,8 +25,8 @@ async def test_nothing_is_spent_while_no_file_can_be_opened_and_all_goes_on_afte
         stdout=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(60):
-        said, _ = await program.communicate()
-    assert json.loads(said) == {
+        shortage_text, _ = await program.communicate()
+    assert json.loads(shortage_text) == {
         "met": ["paused"] * TRIES,
         "short_of_resources": True,
         "rests": True,

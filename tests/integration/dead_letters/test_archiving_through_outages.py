@@ -9,7 +9,7 @@ from tests.integration.dead_letters.conftest import MakeRig
 from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
 from tests.support.worker_rig import eventually
 
-from tidings.broker.appetite import WINDOW
+from tidings.broker.adaptive_prefetch import WINDOW
 from tidings.broker.topology.layout import DEAD
 from tidings.ledger import migrate
 from tidings_local.management import Management

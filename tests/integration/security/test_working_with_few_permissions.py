@@ -20,7 +20,7 @@ from tests.support.dead_letter_rig import DeadLetterRig
 from tests.support.ids import id_at
 from tests.support.ledger_rig import HOLDER, LedgerRig, record_of, request_of, settings_of
 
-from tidings.broker.connection import Connection
+from tidings.broker.connection import BrokerConnection
 from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.topology.declaration import declare
 from tidings.broker.topology.layout import DEAD, Topology, topology_of
@@ -194,7 +194,9 @@ async def test_a_role_says_what_is_missing_where_it_may_not_make_it(
     settings_for: SettingsFor,
 ) -> None:
     settings = settings_for("worker")
-    async with Connection(settings.broker, "worker", topology=topology_of(settings)) as connection:
+    async with BrokerConnection(
+        settings.broker, "worker", topology=topology_of(settings)
+    ) as connection:
         with pytest.raises(BrokerUnavailable, match=r"tidings\.\w+ is missing.*apply"):
             await connection.get(timeout=1)
 
@@ -203,7 +205,7 @@ async def test_nobody_may_publish_where_it_has_no_business(settings_for: Setting
     await apply(settings_for("tidings"))
     for role, exchange in (("worker", EXCHANGE), ("archive", EXCHANGE), ("shop", DEAD)):
         settings = settings_for(role)
-        async with Connection(settings.broker, role) as connection:
+        async with BrokerConnection(settings.broker, role) as connection:
             publisher = BrokerPublisher(settings.broker, connection)
             with pytest.raises(BrokerUnavailable, match=r"access to exchange .* refused"):
                 await publisher.publish(exchange, "email.high", b"{}", {})

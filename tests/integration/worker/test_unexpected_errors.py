@@ -81,7 +81,7 @@ async def is_empty(rig: Rig, queue: str) -> bool:
     return await rig.depth(queue) == 0
 
 
-async def test_a_chore_that_dies_makes_its_worker_not_ready_until_it_goes_on(rig: Rig) -> None:
+async def test_a_task_that_dies_makes_its_worker_not_ready_until_it_goes_on(rig: Rig) -> None:
     broken = asyncio.Event()
 
     class Dying:

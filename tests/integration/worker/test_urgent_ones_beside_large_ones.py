@@ -7,7 +7,7 @@ from itertools import groupby
 from tests.doubles.channel import ScriptedChannel
 from tests.support.worker_rig import Rig, eventually
 
-from tidings.broker.holdings import Holdings
+from tidings.broker.memory_budget import MemoryBudget
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import SendRequest
@@ -20,7 +20,7 @@ URGENT, LOW = "tidings.email.urgent", "tidings.email.low"
 BULK = "bulk@example.com"
 
 
-class Account(Holdings):
+class Account(MemoryBudget):
     """Remembers who had to wait, and who was asked for again."""
 
     def __init__(self, most: int) -> None:
@@ -65,13 +65,13 @@ async def test_urgent_ones_are_asked_for_first_and_dead_letters_last_and_a_share
     make_rig,
 ) -> None:
     rig: Rig = await make_rig(TIDINGS_BUFFER_MIB="8")
-    account, channel = Account(rig.settings.worker.held), Gated()
+    account, channel = Account(rig.settings.worker.buffer_bytes), Gated()
 
     async def publish(priority: str, size: int, recipient: str = "ada@example.com") -> None:
         fields = {"priority": priority, "recipient": recipient, "data": {"a": "y" * size}}
         await rig.publish(f"email.{priority}", **fields)
 
-    async with rig.working(channel, holdings=account), rig.archiving(account):
+    async with rig.working(channel, memory_budget=account), rig.archiving(account):
         for _ in range(2):
             await publish("normal", LARGE, BULK)
         await eventually(lambda: account.held > 2 * LARGE)

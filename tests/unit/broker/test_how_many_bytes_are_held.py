@@ -8,20 +8,20 @@ import pytest
 from tests.support.worker_rig import eventually
 
 from tidings.broker.consumer import Consumer, Subscription
-from tidings.broker.holdings import Held, Holdings
+from tidings.broker.memory_budget import MemoryBudget, Reservation
 
 MIB = 1024 * 1024
 QUEUES = ("urgent", "high", "normal", "low")
 
 
-def account(mib: int = 64) -> Holdings:
-    made = Holdings(mib * MIB)
+def account(mib: int = 64) -> MemoryBudget:
+    made = MemoryBudget(mib * MIB)
     for rank, queue in enumerate(QUEUES):
         made.open(queue, rank)
     return made
 
 
-def fill(made: Holdings, queue: str, size: int) -> list[Held]:
+def fill(made: MemoryBudget, queue: str, size: int) -> list[Reservation]:
     """As many of a size as there is room for."""
     held = []
     while (one := made.take(queue, size)) is not None:
@@ -32,7 +32,7 @@ def fill(made: Holdings, queue: str, size: int) -> list[Held]:
 class Waiting:
     """Messages that found no room, and which of them were asked for again."""
 
-    def __init__(self, made: Holdings) -> None:
+    def __init__(self, made: MemoryBudget) -> None:
         self.asked: list[str] = []
         self.alive = True
         self._made = made
@@ -51,7 +51,7 @@ def collecting_by_hand() -> Iterator[None]:
     gc.enable()
 
 
-def leave_in_a_cycle(held: Held | None) -> None:
+def leave_in_a_cycle(held: Reservation | None) -> None:
     """Only the garbage collector finds it."""
     assert held is not None
     cycle: list[object] = [held]
@@ -132,9 +132,9 @@ async def test_urgent_messages_pass_a_flood_of_another_queue() -> None:
 
 
 async def test_a_subscription_says_how_urgent_its_messages_are() -> None:
-    made = Holdings(8 * MIB)
+    made = MemoryBudget(8 * MIB)
     subscriptions = [Subscription("late", 10, rank=3), Subscription("soon", 10, rank=1)]
-    Consumer(subscriptions, lambda _: None, 5.0, holdings=made)
+    Consumer(subscriptions, lambda _: None, 5.0, memory_budget=made)
     held, waiting = made.take("late", 6 * MIB), Waiting(made)
     waiting.wait("late", 6 * MIB)
     waiting.wait("soon", 6 * MIB)
@@ -160,7 +160,7 @@ async def test_who_waits_longest_has_a_turn_among_the_urgent() -> None:
 
 
 async def test_queues_of_one_priority_take_turns() -> None:
-    made = Holdings(64 * MIB)
+    made = MemoryBudget(64 * MIB)
     for queue in ("a", "b"):
         made.open(queue)
     held, waiting = fill(made, "a", 4 * MIB), Waiting(made)
@@ -206,7 +206,7 @@ async def test_one_at_a_time_is_held_though_there_is_no_room() -> None:
 async def test_room_is_kept_for_what_was_asked_for_but_not_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tidings.broker.holdings.PROMISED", 0.01)
+    monkeypatch.setattr("tidings.broker.memory_budget.PROMISED", 0.01)
     made = account()
     held, waiting = fill(made, "low", 10 * MIB), Waiting(made)
     waiting.wait("high", 32 * MIB)
@@ -264,7 +264,7 @@ async def test_each_is_asked_for_once_though_the_garbage_collector_finds_room_me
 
 
 def test_what_is_left_of_a_loop_that_has_ended_is_nobodys() -> None:
-    async def hold() -> Held | None:
+    async def hold() -> Reservation | None:
         return account().take("low", MIB)
 
     held = asyncio.run(hold())

@@ -16,8 +16,8 @@ from tidings.broker.consumer import BrokerDelivery
 from tidings.broker.dead_letter_headers import headers_of_unread
 from tidings.broker.dead_letters import read_dead_letter
 from tidings.broker.wire.frames import Frames
+from tidings.broker.wire.lenient_decoding import decode_leniently
 from tidings.broker.wire.settlement import Settlement
-from tidings.broker.wire.tolerance import tolerate_odd_values
 from tidings.delivery.attempt import Attempt, Message
 from tidings.delivery.errors import MalformedNotification
 from tidings_events import CHANNELS
@@ -30,7 +30,7 @@ PATIENCE = 2.0
 
 @pytest.fixture(autouse=True, scope="module")
 def tolerant() -> None:
-    tolerate_odd_values()
+    decode_leniently()
 
 
 def message_of(wire: bytes, key: str = "email.normal", exchange: str = "") -> Message:

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from tidings.runtime import background
-from tidings.runtime.background import Chore, end, in_a_thread
+from tidings.runtime.background import BackgroundTask, end, in_a_thread
 from tidings.runtime.backoff import Backoff
 
 
@@ -79,7 +79,7 @@ async def test_what_has_ended_already_is_ended() -> None:
 
 
 @pytest.mark.parametrize("ending", ["an error", "somebody else's cancellation", "its own end"])
-async def test_a_chore_that_ends_is_begun_again_and_tells_meanwhile_that_it_is_not_well(
+async def test_a_task_that_ends_is_begun_again_and_tells_meanwhile_that_it_is_not_well(
     ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Backoff, "next", lambda _: 0.05)
@@ -97,14 +97,14 @@ async def test_a_chore_that_ends_is_begun_again_and_tells_meanwhile_that_it_is_n
             goes_on.set()
             await asyncio.Event().wait()
 
-    chore = Chore("chore", work)
-    assert chore.well
+    task = BackgroundTask("task", work)
+    assert task.healthy
     async with asyncio.timeout(5):
-        while chore.well:
+        while task.healthy:
             await asyncio.sleep(0)
         await goes_on.wait()
-    assert chore.well
-    await chore.end()
+    assert task.healthy
+    await task.end()
 
 
 async def test_what_ends_in_a_thread_of_its_own_is_told_to_whoever_waits() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tidings.runtime.deadlines import Overtime
+from tidings.runtime.deadlines import Deadlines
 
 
 async def forever() -> None:
@@ -12,7 +12,7 @@ async def forever() -> None:
 
 
 async def test_work_that_keeps_its_time_is_left_alone() -> None:
-    overtime = Overtime(look=0.01)
+    overtime = Deadlines(look=0.01)
 
     async def work() -> str:
         await asyncio.sleep(0.05)
@@ -22,7 +22,7 @@ async def test_work_that_keeps_its_time_is_left_alone() -> None:
 
 
 async def test_work_that_does_not_is_given_up_and_the_task_goes_on() -> None:
-    overtime = Overtime(look=0.01)
+    overtime = Deadlines(look=0.01)
 
     for _ in range(2):
         with pytest.raises(TimeoutError):
@@ -35,7 +35,7 @@ async def test_work_that_does_not_is_given_up_and_the_task_goes_on() -> None:
 
 
 async def test_who_is_cancelled_by_somebody_else_stays_cancelled() -> None:
-    overtime = Overtime(look=0.01)
+    overtime = Deadlines(look=0.01)
     task = asyncio.create_task(overtime.within(5.0, forever()))
     await asyncio.sleep(0)
 
@@ -46,7 +46,7 @@ async def test_who_is_cancelled_by_somebody_else_stays_cancelled() -> None:
 
 
 async def test_what_was_asked_to_stop_and_ended_well_all_the_same_counts() -> None:
-    overtime = Overtime(look=0.01)
+    overtime = Deadlines(look=0.01)
 
     async def stubborn() -> str:
         try:
@@ -62,7 +62,7 @@ async def test_what_was_asked_to_stop_and_ended_well_all_the_same_counts() -> No
 
 
 async def test_nobody_looks_where_there_is_no_work() -> None:
-    overtime = Overtime(look=0.01)
+    overtime = Deadlines(look=0.01)
     await overtime.within(5.0, asyncio.sleep(0))
 
     async with asyncio.timeout(5):

@@ -138,7 +138,7 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "base_url": ("http://127.0.0.1:9", "http://127.0.0.1:9"),
         "status_callback": ("https://example.com/receipts", "https://example.com/receipts"),
     },
-    "Alert": {
+    "AlertSettings": {
         "url": ("hunter2", SECRET),
         "channel": ("email", "email"),
         "recipient": ("ops@example.com", "ops@example.com"),

@@ -17,7 +17,7 @@ from aiormq.exceptions import (
 
 from tidings.broker.topology.layout import Exchange, Queue, Topology
 from tidings.broker.wire.amqp import open_channel
-from tidings.broker.wire.session import Visit
+from tidings.broker.wire.session import BrokerSession
 from tidings.delivery.errors import ConfigurationError
 
 log = structlog.get_logger(__name__)
@@ -39,12 +39,14 @@ async def ensure(connection: AbstractConnection, topology: Topology, timeout: fl
     try:
         await declare(connection, topology, timeout)
     except MayNotDeclare as refused:
-        visit = Visit(connection, timeout)
+        session = BrokerSession(connection, timeout)
         for exchange in topology.exchanges:
             look = partial(_look_for_exchange, exchange.name)
-            await _see(visit, f"exchange {exchange.name}", look, refused)
+            await _see(session, f"exchange {exchange.name}", look, refused)
         for queue in topology.queues:
-            await _see(visit, f"queue {queue.name}", partial(_look_for_queue, queue.name), refused)
+            await _see(
+                session, f"queue {queue.name}", partial(_look_for_queue, queue.name), refused
+            )
         log.info("may not declare, and need not: every exchange and queue in sight is there")
 
 
@@ -72,13 +74,13 @@ async def declare(connection: AbstractConnection, topology: Topology, timeout: f
 
 
 async def _see(
-    visit: Visit,
+    session: BrokerSession,
     what: str,
     look: Callable[[AbstractChannel], Awaitable[Any]],
     refused: MayNotDeclare,
 ) -> None:
     try:
-        await visit.ask(look)
+        await session.call(look)
     except ChannelNotFoundEntity:
         raise ConfigurationError(
             f"the {what} is missing, and our user may not declare it ({refused}); run `tidings topology "

@@ -12,9 +12,9 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from tidings.broker.topology.layout import Binding, Exchange, Queue, Topology
-from tidings.broker.topology.management import Listed
+from tidings.broker.topology.management import ListedQueue
 from tidings.broker.wire.amqp import FramedConnection
-from tidings.broker.wire.session import Visit
+from tidings.broker.wire.session import BrokerSession
 from tidings.delivery.errors import ConfigurationError
 
 _INEQUIVALENT: Final = re.compile(
@@ -92,13 +92,13 @@ async def depths(
         BrokerUnavailable: RabbitMQ went away.
         ConfigurationError: It doesn't let us look.
     """
-    async with Visit(connection, timeout) as visit:
-        return tuple([await _depth(visit, queue) for queue in topology.queues])
+    async with BrokerSession(connection, timeout) as session:
+        return tuple([await _depth(session, queue) for queue in topology.queues])
 
 
-async def _depth(visit: Visit, queue: Queue) -> Depth:
+async def _depth(session: BrokerSession, queue: Queue) -> Depth:
     try:
-        found = await visit.ask(lambda channel: channel.queue_declare(queue.name, passive=True))
+        found = await session.call(lambda channel: channel.queue_declare(queue.name, passive=True))
     except ChannelNotFoundEntity:
         return Depth(queue.name, queue.purpose, None, None)
     return Depth(queue.name, queue.purpose, found.message_count, found.consumer_count)
@@ -115,18 +115,18 @@ async def differences(
     Raises:
         BrokerUnavailable: RabbitMQ went away.
     """
-    visit = Visit(connection, timeout)
+    session = BrokerSession(connection, timeout)
     things: list[Exchange | Queue] = [*topology.exchanges, *topology.queues]
-    found = [await _compare(visit, thing) for thing in things]
+    found = [await _compare(session, thing) for thing in things]
     return tuple(difference for difference in found if difference is not None)
 
 
-async def _compare(visit: Visit, thing: Exchange | Queue) -> Difference | None:
+async def _compare(session: BrokerSession, thing: Exchange | Queue) -> Difference | None:
     kind = "exchange" if isinstance(thing, Exchange) else "queue"
     try:
         # Passively first: declaring what is missing would make it.
-        await visit.ask(partial(_declare, thing, passive=True))
-        await visit.ask(partial(_declare, thing, passive=False))
+        await session.call(partial(_declare, thing, passive=True))
+        await session.call(partial(_declare, thing, passive=False))
     except ChannelNotFoundEntity:
         return Difference(Kind.MISSING, thing.name, f"there is no such {kind}")
     except ChannelPreconditionFailed as error:
@@ -167,7 +167,7 @@ def unbound(topology: Topology, bindings: Iterable[Binding]) -> Iterator[Differe
             )
 
 
-def leftovers(topology: Topology, queues: Iterable[Listed]) -> Iterator[Listed]:
+def leftovers(topology: Topology, queues: Iterable[ListedQueue]) -> Iterator[ListedQueue]:
     """Retry queues that no policy leads to any more, given all queues there are."""
     named = {queue.name for queue in topology.queues}
     for queue in sorted(queues, key=lambda one: one.name):
@@ -175,7 +175,7 @@ def leftovers(topology: Topology, queues: Iterable[Listed]) -> Iterator[Listed]:
             yield queue
 
 
-def left_over(queue: Listed) -> Difference:
+def left_over(queue: ListedQueue) -> Difference:
     """The same as a difference."""
     holds = "unknown" if queue.messages is None else f"{queue.messages:,}"
     return Difference(

@@ -15,7 +15,7 @@ from tidings.settings import BrokerSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedQueue:
     """A queue as the management API lists it, a few seconds old."""
 
     name: str
@@ -54,10 +54,12 @@ class Management:
         """Where it is asked, without its password."""
         return str(self._base.with_user(None))
 
-    async def queues(self) -> tuple[Listed, ...]:
+    async def queues(self) -> tuple[ListedQueue, ...]:
         """Every queue of the virtual host."""
         rows = await self._get(f"/api/queues/{self._host}")
-        return tuple(Listed(row["name"], row.get("messages"), row.get("consumers")) for row in rows)
+        return tuple(
+            ListedQueue(row["name"], row.get("messages"), row.get("consumers")) for row in rows
+        )
 
     async def bindings(self) -> frozenset[Binding]:
         """Every binding from an exchange to a queue."""

@@ -20,8 +20,8 @@ from aiormq.exceptions import ChannelNotFoundEntity
 
 from tidings.broker.topology.inspection import leftovers
 from tidings.broker.topology.layout import Binding, Topology
-from tidings.broker.topology.management import Listed, Management
-from tidings.broker.wire.session import Visit
+from tidings.broker.topology.management import ListedQueue, Management
+from tidings.broker.wire.session import BrokerSession
 
 Change: TypeAlias = Callable[[Binding, AbstractChannel], Awaitable[None]]
 
@@ -56,7 +56,7 @@ class Pruner:
         settle: float = STATISTICS_SETTLE,
         tell: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._visit = Visit(connection, timeout)
+        self._session = BrokerSession(connection, timeout)
         self._management = management
         self._settle = settle
         self._tell = tell
@@ -89,7 +89,7 @@ class Pruner:
             await asyncio.sleep(self._settle)
             reasons = await self._reasons(cut)
             for name in set(cut) - set(reasons):
-                await self._visit.ask(partial(_delete, name))
+                await self._session.call(partial(_delete, name))
                 del cut[name]
         finally:
             for bindings in cut.values():
@@ -98,7 +98,7 @@ class Pruner:
 
     async def _each(self, change: Change, bindings: Iterable[Binding]) -> None:
         for binding in bindings:
-            await self._visit.ask(partial(change, binding))
+            await self._session.call(partial(change, binding))
 
     async def _reasons(self, names: Iterable[str]) -> dict[str, str]:
         """Why each has to be kept, now that nothing new can have come in for a while."""
@@ -106,13 +106,13 @@ class Pruner:
         reasons: dict[str, str] = {}
         for name in names:
             if name in listed:
-                now = await self._visit.ask(partial(_look, name))
+                now = await self._session.call(partial(_look, name))
                 if why := _why_keep(listed[name]) or _why_keep(now):
                     reasons[name] = why
         return reasons
 
 
-def _why_keep(queue: Listed) -> str:
+def _why_keep(queue: ListedQueue) -> str:
     if queue.messages is None:
         return "RabbitMQ has no statistics of it yet; try again in a minute"
     if queue.messages:
@@ -120,12 +120,12 @@ def _why_keep(queue: Listed) -> str:
     return "somebody consumes it" if queue.consumers else ""
 
 
-async def _look(name: str, channel: AbstractChannel) -> Listed:
+async def _look(name: str, channel: AbstractChannel) -> ListedQueue:
     try:
         found = await channel.queue_declare(name, passive=True)
     except ChannelNotFoundEntity:
-        return Listed(name, 0, 0)  # somebody else has deleted it
-    return Listed(name, found.message_count, found.consumer_count)
+        return ListedQueue(name, 0, 0)  # somebody else has deleted it
+    return ListedQueue(name, found.message_count, found.consumer_count)
 
 
 async def _delete(name: str, channel: AbstractChannel) -> None:

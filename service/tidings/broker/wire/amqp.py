@@ -14,8 +14,8 @@ from pamqp.exceptions import PAMQPException
 from yarl import URL
 
 from tidings.broker.wire.frames import Frames
+from tidings.broker.wire.lenient_decoding import decode_leniently
 from tidings.broker.wire.stream import Transport
-from tidings.broker.wire.tolerance import tolerate_odd_values
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.runtime.certificates import distrust, verifying
 from tidings.settings import BrokerSettings
@@ -89,7 +89,7 @@ async def connect(url: str, settings: BrokerSettings, name: str) -> FramedConnec
         BrokerUnavailable: It could not be had within the time limit.
         ConfigurationError: The file of a certificate authority can't be read.
     """
-    tolerate_odd_values()
+    decode_leniently()
     target = URL(url).update_query(name=name, heartbeat=str(settings.amqp_heartbeat))
     try:
         async with asyncio.timeout(settings.amqp_timeout):

@@ -20,7 +20,7 @@ from pamqp import commands as spec
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
-from tidings.broker.wire.frames import METHOD, Content, Frames, read_content
+from tidings.broker.wire.frames import METHOD, ContentAssembler, Frames, read_content
 
 LARGE: Final = 256 * 1024
 """Bytes of a body that is written in pieces."""
@@ -55,7 +55,7 @@ class Returned(Exception):
     """The broker knew of no queue for it."""
 
 
-class Refused(Exception):
+class Nacked(Exception):
     """The broker took it and would not keep it: its queue is full, or has no leader."""
 
 
@@ -72,7 +72,7 @@ class ConfirmingChannel:
         self._count = 0
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._numbers: dict[str, int] = {}
-        self._returned = Content()
+        self._returned = ContentAssembler()
         self._unwritten: list[bytes | Iterator[bytes]] = []
         self._writing: asyncio.Task[None] | None = None
         frames.watch(channel.number, self._took)
@@ -99,7 +99,7 @@ class ConfirmingChannel:
         """Publish, and wait for the broker's answer.
 
         Raises:
-            Returned, Refused: As it answered.
+            Returned, Nacked: As it answered.
             AMQPError, ChannelInvalidStateError: The channel was lost before it did.
         """
         if self.is_closed:
@@ -165,7 +165,7 @@ class ConfirmingChannel:
             case spec.Basic.Ack.index:
                 self._settle(_answer(data, start + 4), None)
             case spec.Basic.Nack.index:
-                self._settle(_answer(data, start + 4), Refused())
+                self._settle(_answer(data, start + 4), Nacked())
             case spec.Basic.Return.index:
                 self._returned.begin()
             case _:

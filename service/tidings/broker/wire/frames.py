@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from tidings.broker.wire.tolerance import headers_at, timestamp_at
+from tidings.broker.wire.lenient_decoding import headers_at, timestamp_at
 from tidings.delivery.attempt import Message
 
 METHOD: Final = 1
@@ -44,7 +44,7 @@ _ANY_AFTER: Final = sum(flag for _, flag in _AFTER)
 
 
 @dataclass(slots=True)
-class Arrival:
+class DeliverFrame:
     """One message on its way in."""
 
     tag: int
@@ -53,7 +53,7 @@ class Arrival:
     routing_key: str
 
 
-Take: TypeAlias = Callable[[Arrival, Message], None]
+Take: TypeAlias = Callable[[DeliverFrame, Message], None]
 """Called with each message, at once."""
 
 Took: TypeAlias = Callable[[int, bytes, int, int], bool]
@@ -107,7 +107,7 @@ class Frames:
         return b"".join(others)
 
 
-class Content:
+class ContentAssembler:
     """Puts together what follows a method that carries content: a header, and as many bodies as it takes."""
 
     __slots__ = ("_bodies", "_missing", "expected", "header")
@@ -148,8 +148,8 @@ class _Deliveries:
 
     def __init__(self, take: Take) -> None:
         self._take = take
-        self._arrival = Arrival(0, redelivered=False, exchange="", routing_key="")
-        self._content = Content()
+        self._arrival = DeliverFrame(0, redelivered=False, exchange="", routing_key="")
+        self._content = ContentAssembler()
 
     def took(self, kind: int, data: bytes, start: int, stop: int) -> bool:
         """Whether a frame is part of a message."""
@@ -170,11 +170,11 @@ class _Deliveries:
         return True
 
 
-def _arrival(data: bytes, at: int, stop: int) -> Arrival:
+def _arrival(data: bytes, at: int, stop: int) -> DeliverFrame:
     at += 1 + data[at]  # the consumer's tag: a channel has one consumer
     tag, redelivered = _tag(data, at)
     exchange, routing_key = _source(data[at + 9 : stop])
-    return Arrival(tag, bool(redelivered & 1), exchange, routing_key)
+    return DeliverFrame(tag, bool(redelivered & 1), exchange, routing_key)
 
 
 @lru_cache(maxsize=256)

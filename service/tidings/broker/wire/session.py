@@ -55,7 +55,7 @@ async def _first(settings: BrokerSettings, name: str) -> FramedConnection:
     raise BrokerUnavailable(f"RabbitMQ can't be reached: {'; '.join(faults)}")
 
 
-class Visit:
+class BrokerSession:
     """Asks questions of which the broker answers some by closing the channel: the next gets a new one.
 
     Args:
@@ -80,7 +80,7 @@ class Visit:
         except CONNECTION_ERRORS:
             pass  # it went with its connection
 
-    async def ask(self, question: Callable[[AbstractChannel], Awaitable[Answer]]) -> Answer:
+    async def call(self, question: Callable[[AbstractChannel], Awaitable[Answer]]) -> Answer:
         """The answer to one question.
 
         Raises:

@@ -16,7 +16,7 @@ import structlog
 from aiormq.abc import AbstractChannel
 
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, explain
-from tidings.runtime.background import told_to_end
+from tidings.runtime.background import cancel_requested
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +143,7 @@ class Settlement:
         """Whether there is anything more to take."""
         self.flushed = asyncio.Event()
         """Set whenever the broker was told what is settled; cleared by whoever waits for it."""
-        self._given_back: list[int] = []
+        self._rejected: list[int] = []
         self._requeued: list[int] = []
         self._wake = asyncio.Event()
         self._closing = False
@@ -187,9 +187,9 @@ class Settlement:
         self._tags.add(tag)
         self._wake.set()
 
-    def give_back(self, tag: int) -> None:
+    def reject(self, tag: int) -> None:
         """Have it delivered again soon, counted against the queue's delivery limit."""
-        self._given_back.append(tag)
+        self._rejected.append(tag)
         self._wake.set()
 
     def requeue(self, tag: int) -> None:
@@ -206,7 +206,7 @@ class Settlement:
                 await self._flush()
         except (Exception, asyncio.CancelledError):
             self._failed = True
-            if told_to_end():
+            if cancel_requested():
                 raise
             log.exception("unexpected error: acks are lost, and those messages come again")
         finally:
@@ -223,8 +223,8 @@ class Settlement:
             return
         self.idle.settled(self._clock())
         try:
-            while self._given_back:
-                tag = self._given_back.pop()
+            while self._rejected:
+                tag = self._rejected.pop()
                 self._tags.settled(tag)
                 # Not a nack: from RabbitMQ 4.3 on that counts towards no delivery limit.
                 await self._channel.basic_reject(tag, requeue=True, wait=False)

@@ -21,7 +21,7 @@ from tidings.delivery.errors import DeliveryError, Misconfigured, Rejected
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest
 from tidings.delivery.recipients import RecipientResult, RecipientState, roles
-from tidings.runtime.deadlines import Overtime
+from tidings.runtime.deadlines import Deadlines
 
 _LOOK: Final = 0.1
 """Seconds by which a timeout may be late."""
@@ -48,7 +48,7 @@ class EmailChannel:
         self._settings = settings
         self._sender = addresses.sender(settings.sender)
         self._relay = Relay(settings)
-        self._overtime = Overtime(look=_LOOK)
+        self._overtime = Deadlines(look=_LOOK)
         self._pool = Pool(
             self._relay.open, size=settings.connections, mails=settings.messages_per_connection
         )

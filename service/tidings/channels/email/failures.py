@@ -14,7 +14,7 @@ from tidings.channels.email.pool import PoolClosed
 from tidings.channels.email.relay import SpeaksLMTP
 from tidings.channels.email.replies import Diagnosis, RelayingState, SmtpReply, Stage
 from tidings.delivery.errors import LocalShortage, Misconfigured, Unavailable
-from tidings.runtime.shortage import said, shortage
+from tidings.runtime.shortage import shortage, shortage_text
 
 FAILURES: Final = (
     NegativeReply,
@@ -78,7 +78,9 @@ def explain(
     if reply is None:
         what = shortage(error, chosen_by_us=True) if stage is Stage.CONNECT else None
         return Explanation(
-            _diagnosis(error, stage) if what is None else Diagnosis(LocalShortage, said(what))
+            _diagnosis(error, stage)
+            if what is None
+            else Diagnosis(LocalShortage, shortage_text(what))
         )
     text = reply.text.removeprefix(reply.enhanced)
     understood = SmtpReply(reply.code, f"{reply.enhanced} {(redact_addresses or redact)(text)}")

@@ -28,7 +28,7 @@ from tidings.delivery.errors import (
     Rejected,
     Unavailable,
 )
-from tidings.runtime.shortage import said, shortage
+from tidings.runtime.shortage import shortage, shortage_text
 
 _CONNECT_TIMEOUT: Final = 10.0
 """Seconds to connect in, at most; never more than half of a request's time, so that a slow
@@ -184,7 +184,7 @@ class HttpClient:
     def _unless_hampered(self, error: Exception) -> None:
         """Raises `LocalShortage` where it came of a want of our own."""
         if (what := shortage(error, chosen_by_us=self._chosen_by_us)) is not None:
-            raise LocalShortage(said(what), provider=self._provider) from None
+            raise LocalShortage(shortage_text(what), provider=self._provider) from None
 
     async def close(self) -> None:
         """Close every connection; requests fail from now on."""

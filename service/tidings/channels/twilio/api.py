@@ -21,7 +21,7 @@ from tidings.channels.twilio.settings import TwilioSettings
 from tidings.delivery.errors import ConfigurationError, DeliveryError, LocalShortage
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, Verdict
-from tidings.runtime.shortage import said, shortage
+from tidings.runtime.shortage import shortage, shortage_text
 
 _MAX_REPLY: Final = 262_144
 """Bytes of a reply that are read; Twilio's are two kilobytes."""
@@ -203,7 +203,7 @@ def _translated(call: _Call, *, sender: str = "", own: bool = False) -> Iterator
         if call.reply is None:
             # What Twilio's client loads when first used takes files; nothing was sent yet.
             if (what := shortage(error)) is not None:
-                raise LocalShortage(said(what), provider=PROVIDER) from None
+                raise LocalShortage(shortage_text(what), provider=PROVIDER) from None
             raise
         # Twilio's client trusts the reply's shape. One that it can't digest is a reply lost, and
         # must not become a retry.

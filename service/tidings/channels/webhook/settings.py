@@ -7,8 +7,8 @@ from pydantic import Field, SecretStr
 from tidings.channels.settings import ChannelSettings
 from tidings.delivery.circuit import CircuitPolicy
 from tidings.delivery.delay import Delay
+from tidings.runtime.environment.formats import Duration
 from tidings.runtime.environment.reading import section
-from tidings.runtime.environment.written import Duration
 
 
 class WebhookSettings(ChannelSettings):

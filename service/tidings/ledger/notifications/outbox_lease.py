@@ -8,7 +8,7 @@ import structlog
 
 from tidings.delivery.errors import TidingsError
 from tidings.ledger.notifications.dispatch import LEASE, Outbox, OutboxEntry
-from tidings.runtime.background import Chore
+from tidings.runtime.background import BackgroundTask
 
 log = structlog.get_logger(__name__)
 
@@ -25,8 +25,8 @@ async def keep_leased(outbox: Outbox, taken: Sequence[OutboxEntry]) -> AsyncIter
             except TidingsError as error:  # nobody else gets at them either
                 log.warning("what is being published can't be held", error=str(error))
 
-    chore = Chore("hold what is being published", keep_for_ever)
+    task = BackgroundTask("hold what is being published", keep_for_ever)
     try:
         yield
     finally:
-        await chore.end()
+        await task.end()

@@ -12,7 +12,7 @@ import structlog
 
 from tidings.delivery.errors import TidingsError
 from tidings.ledger.operators.processes import Process, Processes
-from tidings.runtime.background import Chore
+from tidings.runtime.background import BackgroundTask
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ async def beating(
         templates,
         retention,
     )
-    beat = Chore("say that this process runs", lambda: _beat_for_ever(processes, process))
+    beat = BackgroundTask("say that this process runs", lambda: _beat_for_ever(processes, process))
     try:
         yield
     finally:

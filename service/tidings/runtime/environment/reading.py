@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from tidings.delivery.errors import ConfigurationError
-from tidings.runtime.environment.faults import fault
+from tidings.runtime.environment.validation_messages import fault
 from tidings.runtime.secret_files import secrets_in_files
 
 Section = TypeVar("Section", bound=BaseSettings)

@@ -10,12 +10,12 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal, unmarshal
 from pamqp.header import ContentHeader
 
-from tidings.broker.wire.tolerance import FURTHEST, tolerate_odd_values
+from tidings.broker.wire.lenient_decoding import FURTHEST, decode_leniently
 
 
 @pytest.fixture(autouse=True)
 def tolerant() -> None:
-    tolerate_odd_values()
+    decode_leniently()
 
 
 def read_back(**properties: Any) -> Basic.Properties:
@@ -90,5 +90,5 @@ def test_tables_in_tables_without_end_are_none_too() -> None:
 
 
 def test_being_tolerant_twice_is_the_same_as_once() -> None:
-    tolerate_odd_values()
+    decode_leniently()
     assert headers_of(nested(2)) == {"x": [[]]}

@@ -11,7 +11,7 @@ from pamqp import body as pamqp_body
 from pamqp import commands as spec
 from pamqp import frame, header, heartbeat
 
-from tidings.broker.wire.frames import Arrival, Frames
+from tidings.broker.wire.frames import DeliverFrame, Frames
 from tidings.broker.wire.stream import Stream
 from tidings.delivery.attempt import Message
 
@@ -85,7 +85,7 @@ def test_messages_arrive_whole_and_everything_else_goes_on_unchanged(
         untaken = b"".join(frames_of(2, tag, key, told, body, piece))
         stream += between + b"".join(frames_of(1, tag, key, told, body, piece)) + untaken
         others += between + untaken
-    taken: list[tuple[Arrival, Message]] = []
+    taken: list[tuple[DeliverFrame, Message]] = []
     frames = Frames()
     frames.take(1, lambda *message: taken.append(message))
     assert b"".join(frames.feed(part) for part in pieces(stream, cuts)) == others
@@ -93,7 +93,7 @@ def test_messages_arrive_whole_and_everything_else_goes_on_unchanged(
     for tag, ((arrival, message), (told, body, key)) in enumerate(
         zip(taken, sent, strict=True), start=1
     ):
-        assert arrival == Arrival(tag, tag % 2 == 1, "tidings.notifications", key)
+        assert arrival == DeliverFrame(tag, tag % 2 == 1, "tidings.notifications", key)
         assert message == Message(
             body,
             key,

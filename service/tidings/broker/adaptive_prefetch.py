@@ -1,6 +1,6 @@
 """How many messages of a queue to ask for: as many as are wanted while they are small, few while they are large. Pure.
 
-What comes all the same, and is too much, is not held: see `Holdings`.
+What comes all the same, and is too much, is not held: see `MemoryBudget`.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ _AT_FIRST: Final = 21
 """Bits of the size that is expected before any is known, 2 MiB: whoever was killed for lack of memory starts carefully."""
 
 
-class Appetite:
+class AdaptivePrefetch:
     """Goes by the largest message of late, to the next power of two: AMQP counts messages, not bytes.
 
     Args:

@@ -26,17 +26,17 @@ ELDEST_EVERY: Final = 8
 """Of so many that are asked for again, one is whoever has waited longest: the urgent never starve the others."""
 
 
-class Held:
+class Reservation:
     """Room that one message takes, until it is released or nobody knows of it any more.
 
     Args:
         beyond: It is the one that is held though there is no room.
     """
 
-    __slots__ = ("_beyond", "_holdings", "_loop", "_queue", "_size")
+    __slots__ = ("_beyond", "_budget", "_loop", "_queue", "_size")
 
-    def __init__(self, holdings: "Holdings", queue: str, size: int, *, beyond: bool) -> None:
-        self._holdings: Holdings | None = holdings
+    def __init__(self, budget: "MemoryBudget", queue: str, size: int, *, beyond: bool) -> None:
+        self._budget: MemoryBudget | None = budget
         self._loop = asyncio.get_running_loop()
         self._queue = queue
         self._size = size
@@ -44,22 +44,22 @@ class Held:
 
     def release(self) -> None:
         """Its message is settled; again does nothing."""
-        if self._holdings is not None:
-            holdings, self._holdings = self._holdings, None
-            holdings.leave(self._queue, self._size, beyond=self._beyond)
+        if self._budget is not None:
+            budget, self._budget = self._budget, None
+            budget.leave(self._queue, self._size, beyond=self._beyond)
 
     def __del__(self) -> None:
         """The message went with its channel, or with whoever handled it.
 
         The garbage collector may say so in any thread, and in the middle of anything.
         """
-        if self._holdings is not None:
+        if self._budget is not None:
             with suppress(RuntimeError):  # the loop is closed, and nobody waits for room
                 self._loop.call_soon_threadsafe(self.release)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
+class _Waiter:
     """A message that was forgotten."""
 
     queue: str
@@ -81,17 +81,17 @@ class _Promise:
 
 
 @dataclass(slots=True, eq=False)
-class _Line:
+class _WaitQueue:
     """Those of one queue that wait, in the order in which they came."""
 
     rank: int
-    waiting: deque[_Waiting] = field(default_factory=deque)
-    insistent: deque[_Waiting] = field(default_factory=deque)
+    waiting: deque[_Waiter] = field(default_factory=deque)
+    insistent: deque[_Waiter] = field(default_factory=deque)
     """Those that must be taken."""
     asked: int = 0
     """Rises with every one that is asked for, of any queue."""
 
-    def first(self) -> _Waiting | None:
+    def first(self) -> _Waiter | None:
         """Who is next, of those whose channel is still there."""
         for some in (self.insistent, self.waiting):
             while some and not some[0].alive():
@@ -100,14 +100,14 @@ class _Line:
                 return some[0]
         return None
 
-    def add(self, one: _Waiting) -> None:
+    def add(self, one: _Waiter) -> None:
         (self.insistent if one.anyway else self.waiting).append(one)
 
-    def remove_first(self, one: _Waiting) -> None:
+    def remove_first(self, one: _Waiter) -> None:
         (self.insistent if one.anyway else self.waiting).popleft()
 
 
-class Holdings:
+class MemoryBudget:
     """The account. To be used in one event loop.
 
     Args:
@@ -116,7 +116,7 @@ class Holdings:
 
     def __init__(self, most: int = MOST) -> None:
         self._common = most // 2
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, _WaitQueue] = {}
         self._held: Counter[str] = Counter()
         self._kept: Counter[str] = Counter()
         """What is held, and what is promised."""
@@ -131,7 +131,7 @@ class Holdings:
         Args:
             rank: Those of a lower one are asked for first; queues of the same take turns.
         """
-        self._lines.setdefault(queue, _Line(rank))
+        self._lines.setdefault(queue, _WaitQueue(rank))
 
     @property
     def plan(self) -> int:
@@ -143,7 +143,7 @@ class Holdings:
         """Bytes that are held of all queues."""
         return self._held.total()
 
-    def take(self, queue: str, size: int, *, anyway: bool = False) -> Held | None:
+    def take(self, queue: str, size: int, *, anyway: bool = False) -> Reservation | None:
         """Room for a message that has come; None where there is none.
 
         Args:
@@ -161,7 +161,7 @@ class Holdings:
         else:
             return None
         self._held[queue] += size
-        return Held(self, queue, size, beyond=beyond)
+        return Reservation(self, queue, size, beyond=beyond)
 
     def wait(
         self,
@@ -180,11 +180,11 @@ class Holdings:
         if not self._first_of_each():
             log.info("no room for a message: asked for again later", queue=queue, bytes=size)
         self._waited += 1
-        self._lines[queue].add(_Waiting(queue, size, anyway, self._waited, requeue, alive))
+        self._lines[queue].add(_Waiter(queue, size, anyway, self._waited, requeue, alive))
         self._go_on()
 
     def leave(self, queue: str, size: int, *, beyond: bool) -> None:
-        """Called by `Held`."""
+        """Called by `Reservation`."""
         self._held[queue] -= size
         self._give_up(queue, size, beyond=beyond)
 
@@ -223,7 +223,7 @@ class Holdings:
             self._promise(one)
             one.requeue()
 
-    def _next(self) -> _Waiting | None:
+    def _next(self) -> _Waiter | None:
         """Whom to ask for now.
 
         The common half is for the one whose turn it is, however long it takes until there is enough. Who needs none of
@@ -237,23 +237,23 @@ class Holdings:
             return first
         return next((one for one in waiting if self._fits_elsewhere(one)), None)
 
-    def _fits_elsewhere(self, one: _Waiting) -> bool:
+    def _fits_elsewhere(self, one: _Waiter) -> bool:
         return self._fits_its_share(one.queue, one.size) or (one.anyway and not self._beyond)
 
-    def _first_of_each(self) -> Sequence[_Waiting]:
+    def _first_of_each(self) -> Sequence[_Waiter]:
         firsts = (line.first() for line in self._lines.values())
         return [one for one in firsts if one is not None]
 
-    def _whose_turn(self, waiting: Sequence[_Waiting]) -> _Waiting:
+    def _whose_turn(self, waiting: Sequence[_Waiter]) -> _Waiter:
         if self._turns % ELDEST_EVERY == ELDEST_EVERY - 1:
             return min(waiting, key=lambda one: one.number)
         return min(waiting, key=self._urgency)
 
-    def _urgency(self, one: _Waiting) -> tuple[bool, int, int]:
+    def _urgency(self, one: _Waiter) -> tuple[bool, int, int]:
         line = self._lines[one.queue]
         return (not one.anyway, line.rank, line.asked)
 
-    def _promise(self, one: _Waiting) -> None:
+    def _promise(self, one: _Waiter) -> None:
         room = self._fits_its_share(one.queue, one.size) or self._fits_the_common(
             one.queue, one.size
         )

@@ -40,18 +40,18 @@ def _delays(value: object) -> object:
     return tuple(Delay.parse(word) if isinstance(word, str) else word for word in listed)
 
 
-class Written(Enum):
+class NumberFormat(Enum):
     """How people write a number."""
 
-    LENGTH_OF_TIME = "30s, 2m, 1h30m, 7d"
+    DURATION = "30s, 2m, 1h30m, 7d"
     RATE = "50/s, 100/m, 1000/h"
 
 
 Duration = Annotated[
-    float, BeforeValidator(_duration), Field(gt=0, allow_inf_nan=False), Written.LENGTH_OF_TIME
+    float, BeforeValidator(_duration), Field(gt=0, allow_inf_nan=False), NumberFormat.DURATION
 ]
 """Seconds; written as `30s`, `2m`, `1h30m`, `7d`."""
-Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0, allow_inf_nan=False), Written.RATE]
+Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0, allow_inf_nan=False), NumberFormat.RATE]
 """Per second; written as `50/s`, `100/m`, `1000/h`."""
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(words)]
 Delays = Annotated[tuple[Delay, ...], NoDecode, BeforeValidator(_delays)]

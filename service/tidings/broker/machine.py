@@ -14,11 +14,11 @@ Connect: TypeAlias = Callable[[str, BrokerSettings, str], Awaitable[FramedConnec
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Machine:
     """The machine's own, unless a simulation gives others."""
 
     connect: Connect = connect
     clock: Clock = CLOCK
 
 
-MACHINE: Final = Surroundings()
+MACHINE: Final = Machine()

@@ -24,23 +24,23 @@ WORTH: Final = timedelta(hours=12)
 """How long such a message is worth delivering."""
 
 
-class NotTold(TidingsError):
+class AlertNotSent(TidingsError):
     """Operators could not be told; the message says why."""
 
 
-class Teller(Protocol):
+class AlertSender(Protocol):
     """Tells operators."""
 
     async def tell(self, notice: Notice) -> None:
         """Tell them, within a time limit.
 
         Raises:
-            NotTold: It did not reach them.
+            AlertNotSent: It did not reach them.
         """
         ...
 
 
-class AppriseTeller:
+class AppriseSender:
     """Tells through a service that Apprise knows.
 
     Args:
@@ -68,11 +68,11 @@ class AppriseTeller:
             async with asyncio.timeout(self._timeout + 1):
                 told = await in_a_thread("tell operators", lambda: self._notify(notice))
         except TimeoutError:
-            raise NotTold(f"no answer within {self._timeout:g}s") from None
+            raise AlertNotSent(f"no answer within {self._timeout:g}s") from None
         except Exception as error:
-            raise NotTold(f"Apprise failed: {type(error).__name__}") from error
+            raise AlertNotSent(f"Apprise failed: {type(error).__name__}") from error
         if not told:
-            raise NotTold("the service did not take it; Apprise's own log says why")
+            raise AlertNotSent("the service did not take it; Apprise's own log says why")
 
     def _notify(self, notice: Notice) -> bool:
         return bool(
@@ -80,7 +80,7 @@ class AppriseTeller:
         )
 
 
-class ChannelTeller:
+class ChannelSender:
     """Tells through one of our own channels, with all that a notification gets: retries, history.
 
     Args:
@@ -109,7 +109,7 @@ class ChannelTeller:
         try:
             await self._publisher.publish(EXCHANGE, routing_key(parse(body)), body, {})
         except BrokerUnavailable as error:
-            raise NotTold(str(error)) from error
+            raise AlertNotSent(str(error)) from error
 
     def _written(self, notice: Notice) -> bytes:
         fields: dict[str, Any] = {

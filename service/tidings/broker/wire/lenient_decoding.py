@@ -16,7 +16,7 @@ FURTHEST = datetime.max.replace(tzinfo=UTC)
 """Stands for times that no calendar holds."""
 
 
-def tolerate_odd_values() -> None:
+def decode_leniently() -> None:
     """Read properties leniently from now on, in this process. May be called again."""
     methods: dict[str, Any] = decode.METHODS
     in_tables: dict[bytes, Any] = decode.TABLE_MAPPING

@@ -14,7 +14,7 @@ QUOTING: Final = frozenset({MalformedNotification.kind, Misrouted.kind})
 """Errors that quote what somebody wrote; so does what is said of a dead letter that no worker made."""
 
 
-def announce(entry: DeadLetterEntry) -> bool:
+def log_dead_letter(entry: DeadLetterEntry) -> bool:
     """Log a dead letter that was just stored; whether it needs anybody's attention."""
     if entry.state is DeadLetterState.OPEN:
         log.warning("dead letter", **_fields(entry))
