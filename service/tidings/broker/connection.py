@@ -34,7 +34,7 @@ class BrokerConnection:
             declare. Where that fails, the connection is dropped
             and tried again.
         consumers: Started on each new connection.
-        surroundings: Say how to connect.
+        machine: Say how to connect.
     """
 
     def __init__(

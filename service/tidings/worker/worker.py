@@ -34,7 +34,7 @@ class Worker:
 
     Args:
         channels: The channels to serve; closed at the end.
-        surroundings: The connection to RabbitMQ, and the clocks.
+        machine: The connection to RabbitMQ, and the clocks.
         fallbacks: Further providers by channel and name, in order of preference; closed too.
         parts: Wrappers of ledger, channels and publisher.
         memory_budget: The unacknowledged messages of this process, shared with its other roles.
