@@ -175,7 +175,7 @@ class BaseNotification(BaseModel):
     )
     idempotency_key: Reference | None = Field(
         default=None,
-        description="Per channel and recipient: a second notification with the same key within the "
+        description="Per tenant, channel and recipient: a second notification with the same key within the "
         "window (7 days unless configured) is recorded as a duplicate of the first and not sent, "
         "unless the first ended without being sent (failed, expired, cancelled, discarded).",
         examples=["order-10042-receipt"],

@@ -96,7 +96,7 @@ class LedgerSettings(BaseSettings):
     batch_size: int = Field(default=200, ge=1, le=1000)
     """Most notifications claimed or recorded in one statement."""
     idempotency_window: Duration = 7 * 86_400.0
-    """How long an `idempotency_key` is remembered, for each channel and recipient."""
+    """How long an `idempotency_key` is remembered, for each tenant, channel and recipient."""
     requeue_after: Duration = 900.0
     """How long a notification waits for a message that does not come, past its retry delay and its lane's
     backlog, until the message is taken for lost and published again. Longer than workers keep one in hand (10m)."""
