@@ -75,7 +75,7 @@ def audit_(
         print_json(view.as_data())
     else:
         _print_result(view)
-    if view.broken:
+    if view.violations:
         raise typer.Exit(FAULT)
     if view.unchecked:
         raise typer.Exit(UNAVAILABLE)
@@ -113,18 +113,18 @@ def _print_result(view: AuditView) -> None:
     out.print(_states(view))
     for line in _counts(view):
         out.print(line)
-    for finding in view.broken:
+    for finding in view.violations:
         examples = f" (e.g. {', '.join(finding.examples)})" if finding.examples else ""
         out.print(f"[red]✗[/] {finding.count:,} {escape(finding.rule + examples)}")
-    for why in view.held_up:
+    for why in view.stalled:
         out.print(f"[yellow]![/] {escape(why)}")
     for reason in view.unchecked:
         err.print(f"[yellow]![/] {escape(reason)}")
     of_what = ""
-    if view.looked_back_to is not None:
-        of_what = f" for everything accepted since {exact(view.looked_back_to)}"
+    if view.searched_since is not None:
+        of_what = f" for everything accepted since {exact(view.searched_since)}"
         err.print("[dim]Older ones were not looked at: `--whole`, or `--since` with a time.[/]")
-    if not view.broken:
+    if not view.violations:
         rules = "every rule that could be tried" if view.unchecked else "every rule"
         out.print(f"[green]✓[/] {rules} holds{of_what}")
 
@@ -137,8 +137,8 @@ def _counts(view: AuditView) -> Iterator[str]:
         yield f"Of the journal, not in the ledger: {len(journal.unknown):,}"
     if journal is not None and journal.dead_letters:
         yield f"Of the journal, only a dead letter: {journal.dead_letters:,}"
-    if view.nameless:
-        yield f"Dead letters out of which no id can be read: {view.nameless:,}"
+    if view.without_id:
+        yield f"Dead letters out of which no id can be read: {view.without_id:,}"
 
 
 def _states(view: AuditView) -> Rows:

@@ -25,7 +25,7 @@ def cancel(
     if as_json:
         print_json(view.as_data())
         return
-    out.print(f"Cancelled {view.id}; it was {view.cancelled.was}.")
+    out.print(f"Cancelled {view.id}; it was {view.cancelled.previous_state}.")
     if view.cancelled.perhaps_sent:
         out.print(
             "An earlier attempt may have been delivered: its reply was lost.", style="magenta"

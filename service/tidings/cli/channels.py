@@ -186,7 +186,7 @@ def table(conditions: Sequence[ChannelStatus]) -> Rows:
 
 
 def _why(condition: ChannelStatus, now: datetime) -> str:
-    parts = [condition.why]
+    parts = [condition.reason]
     if condition.workers < condition.serving:
         parts.append(f"in {condition.workers} of {condition.serving} workers")
     if condition.probe_at is not None and condition.state == DOWN:

@@ -59,7 +59,7 @@ def discard(
         raise Unclear("Missing option '--note'.")
     if note is not None and not note.strip():
         raise typer.BadParameter("it is empty; say why, in a few words", param_hint="--note")
-    found = ask(lambda backend: discards.rehearse_discard(backend, query))
+    found = ask(lambda backend: discards.preview_discard(backend, query))
     if not found.chosen:
         print_suggestions(query.narrowed)
     if note is None or dry_run:

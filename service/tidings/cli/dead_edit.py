@@ -127,7 +127,7 @@ def edit(
         print_suggestions(query.narrowed)
     if dead_letters and not (dry_run or yes or query.ids):
         _confirm(len(dead_letters))
-    request = EditRequest(dead_letters, change, rehearsed=dry_run, whole=whole, reveal=reveal)
+    request = EditRequest(dead_letters, change, dry_run=dry_run, whole=whole, reveal=reveal)
     _edit_many(request, replay, named=bool(query.ids), as_json=as_json)
 
 
@@ -176,12 +176,12 @@ def _edit_many(request: EditRequest, replay: bool, *, named: bool, as_json: bool
             return await edits.edit(backend, actor(), request, interrupted)
 
     done = ask(interruptibly)
-    ready = [*done.new, *done.unchanged] if replay and not (done.rehearsed or done.stopped) else []
+    ready = [*done.new, *done.unchanged] if replay and not (done.dry_run or done.stopped) else []
     if as_json and not ready:
         print_json(done.as_data())
     elif not as_json:
         show_edits(done)
-        if done.new and not (done.rehearsed or replay):
+        if done.new and not (done.dry_run or replay):
             again = f"`tidings replay {' '.join(map(str, done.new))}`"
             err.print(
                 f"[dim]Send them: {again if named else 'the same command with `--replay`'}[/]"

@@ -57,7 +57,7 @@ def _cells(dead_letter: DeadLetterView, now: datetime) -> list[Text]:
     return [
         cell(str(dead_letter.id)),
         cell(ago(dead_letter.dead_lettered_at, now)),
-        cell(dead_letter.came_by or "?"),
+        cell(dead_letter.source or "?"),
         cell(dead_letter.state.value, STYLES[dead_letter.state]),
         cell(dead_letter.reason.value),
         cell(dead_letter.fingerprint),
@@ -125,8 +125,8 @@ def _facts(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, st
     yield "Provider", dead_letter.provider
     yield "Producer", _properties(dead_letter, PRODUCER)
     yield "Group", dead_letter.fingerprint
-    yield "Came by", dead_letter.came_by or "?"
-    yield "Lane", _lane(dead_letter) if _lane(dead_letter) != (dead_letter.came_by or "?") else ""
+    yield "Came by", dead_letter.source or "?"
+    yield "Lane", _lane(dead_letter) if _lane(dead_letter) != (dead_letter.source or "?") else ""
     yield "Tenant", dead_letter.tenant or ""
     yield "Category", dead_letter.category or ""
     yield "To", dead_letter.recipient or ""
@@ -210,7 +210,7 @@ def _other_headers(dead_letter: DeadLetterView) -> Mapping[str, Any]:
         Headers.EPOCH: dead_letter.epoch,
         Headers.ATTEMPT: dead_letter.attempts + (dead_letter.kind == UNTRIED),
         Headers.DEAD_LETTER: str(dead_letter.id),
-        Headers.QUEUE: f"tidings.{dead_letter.came_by}",
+        Headers.QUEUE: f"tidings.{dead_letter.source}",
         Headers.ORIGINAL_HEADERS: {},
     }
     by_rule = {Headers.WORKER, *([Headers.FIRST_SEEN] if _seen_first(dead_letter) else [])}

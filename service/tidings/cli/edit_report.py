@@ -29,7 +29,7 @@ def show_edits(done: EditView) -> None:
         if edit.changes is not None:
             show_changes(edit.changes)
     lines = (
-        (len(done.new), "would be edited" if done.rehearsed else "edited"),
+        (len(done.new), "would be edited" if done.dry_run else "edited"),
         (len(done.unchanged), "so already"),
         (done.left, "not looked at: `--whole` does" if done.cut_short else "left alone"),
     )
@@ -48,7 +48,7 @@ def _show_refused(done: EditView) -> None:
     for reason, count in Counter(refusal.reason for refusal in done.refused).most_common():
         out.print(f"[red]{count:>8,}[/]  can't be edited so: {reason.replace('_', ' ')}")
     for refusal in done.refused[:SHOWN]:
-        out.print(f"          {refusal.dead_letter}: {escape(refusal.why)}")
+        out.print(f"          {refusal.dead_letter}: {escape(refusal.message)}")
     if len(done.refused) > SHOWN:
         rest = len(done.refused) - SHOWN
         out.print(f"          … and {rest:,} more: --json names them all")

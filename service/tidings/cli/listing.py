@@ -77,15 +77,15 @@ def list_(
     found = page.found
     if as_json:
         print_json(page.as_data())
-    elif not found and page.looked_back_to is None:
+    elif not found and page.searched_since is None:
         none = "There is no notification yet." if filters == Filters() and not before else None
         print_no_match(filters, otherwise=none)
     elif found:
         out.print(table(found, datetime.now(UTC)))
         if len(found) == limit:
             err.print(f"[dim]There may be more: `{escape(next_page(found[-1].summary.id))}`[/]")
-    if page.looked_back_to is not None:
-        _print_search_bound(page.looked_back_to)
+    if page.searched_since is not None:
+        _print_search_bound(page.searched_since)
     if not as_json:
         print_unlisted_dead_letters(page.dead_letters_alone)
 
@@ -102,7 +102,7 @@ def table(found: Sequence[ListedView], now: datetime) -> Rows:
     return Rows(
         ("ID", "When", "Channel", "State", "Attempts", "To"),
         [
-            Row(_cells(listed.summary, now), listed.waits or _why(listed.summary))
+            Row(_cells(listed.summary, now), listed.waiting_reason or _why(listed.summary))
             for listed in found
         ],
         least=LEAST,

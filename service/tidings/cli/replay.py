@@ -15,7 +15,7 @@ from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.hints import print_suggestions
 from tidings.cli.options import AsJson, actor, ask
 from tidings.cli.replay_progress import watching
-from tidings.cli.replay_report import show_rehearsal, show_summary, warn_of_doubt
+from tidings.cli.replay_report import show_dry_run, show_summary, warn_of_doubt
 from tidings.operations.dead_letters import replays
 from tidings.operations.dead_letters.pacing import INTERRUPTED
 from tidings.operations.dead_letters.plan import Plan
@@ -70,8 +70,8 @@ def replay(
     request = ReplayRequest(query, every, limit, force)
     plan = how.plan_of(canary, rate, stop_at, watch, force=force)
     if dry_run:
-        rehearsal = ask(lambda backend: replays.rehearse_replay(backend, request, whole=whole))
-        _show(rehearsal, query, as_json=as_json)
+        found = ask(lambda backend: replays.preview_replay(backend, request, whole=whole))
+        _show(found, query, as_json=as_json)
         return
     asks = not (yes or query.named)
     preview = asks and sys.stdin.isatty()
@@ -86,10 +86,10 @@ def replay(
     end(send_again(choice.selection, plan), as_json=as_json)
 
 
-def _show(rehearsal: ReplayDryRun, query: DeadLetterQuery, *, as_json: bool) -> None:
+def _show(preview: ReplayDryRun, query: DeadLetterQuery, *, as_json: bool) -> None:
     """Say what would be sent, or that nothing was chosen."""
-    show_rehearsal(rehearsal, as_json=as_json)
-    if not rehearsal.chosen:
+    show_dry_run(preview, as_json=as_json)
+    if not preview.chosen:
         print_suggestions(query.narrowed)
 
 

@@ -40,7 +40,7 @@ WHY: Final = {
 }
 
 
-def show_rehearsal(done: ReplayDryRun, *, as_json: bool) -> None:
+def show_dry_run(done: ReplayDryRun, *, as_json: bool) -> None:
     """Say what a replay would do, and show a few of the dead letters that it would take."""
     if as_json:
         print_json(done.as_data())
@@ -48,9 +48,9 @@ def show_rehearsal(done: ReplayDryRun, *, as_json: bool) -> None:
     if done.sample:
         out.print(dead_letters_table(done.sample, datetime.now(UTC)))
     count, chosen = done.replayed, done.chosen
-    if done.looked_at < chosen:
+    if done.checked < chosen:
         out.print(
-            f"{counted(chosen, 'dead letter')} chosen. Of the oldest {done.looked_at:,} that were looked at, "
+            f"{counted(chosen, 'dead letter')} chosen. Of the oldest {done.checked:,} that were looked at, "
             f"{count:,} would be replayed; `--whole` looks at all."
         )
     else:
@@ -112,7 +112,7 @@ def _show_refused(refused: Iterable[NotReplayed]) -> None:
         out.print(f"{len(same):>8,}  not replayed: {escape(WHY[reason])}")
         named = [failure for failure in same if not failure.taken]
         for failure in named[:left]:
-            out.print(f"          {failure.dead_letter}: {escape(failure.why)}")
+            out.print(f"          {failure.dead_letter}: {escape(failure.message)}")
         if len(named) > left:
             out.print(f"          … and {len(named) - left:,} more: --json names them all")
         left = max(0, left - len(named))

@@ -107,8 +107,8 @@ def _print_result(view: RequeueView) -> None:
         out.print(f"Requeued: {view.counts}; the scheduler publishes them within seconds.")
     for id_, refusal in view.refused.items():
         out.print(f"Not {id_}: {refusal}.")
-    if view.looked_back_to is not None:
-        since = f"Looked through everything accepted since {exact(view.looked_back_to)}, and no further."
+    if view.searched_since is not None:
+        since = f"Looked through everything accepted since {exact(view.searched_since)}, and no further."
         err.print(f"[dim]{since} `--whole` looks through all.[/]")
 
 

@@ -37,7 +37,7 @@ def show(as_json: AsJson = False) -> None:
         for state, period in own.items():
             so = "" if state == "*" else f" as {state}"
             out.print(f"What has ended{so} of {tenant} is kept {retention.in_words(period)}.")
-    out.print(_places(view.places))
+    out.print(_places(view.partitions))
 
 
 @app.command()
@@ -58,16 +58,16 @@ def run(
       [bold]tidings retention run[/]
     """
     if dry_run:
-        rehearsed = ask(retention.rehearse)
+        partitions = ask(retention.preview)
         if as_json:
-            print_json([partition.as_data() for partition in rehearsed])
+            print_json([partition.as_data() for partition in partitions])
         else:
-            out.print(_rehearsal(rehearsed))
+            out.print(_preview(partitions))
         return
     if not yes:
-        kept, rehearsed = ask(retention.prepare)
-        err.print(_rehearsal(rehearsed))
-        many = counted(sum(partition.deleted for partition in rehearsed), "notification")
+        kept, partitions = ask(retention.prepare)
+        err.print(_preview(partitions))
+        many = counted(sum(partition.deleted for partition in partitions), "notification")
         typer.confirm(
             f"Keep what has ended {kept}, and delete {many} for good?", abort=True, err=True
         )
@@ -101,19 +101,19 @@ def _place(place: RetainedPartition) -> Row:
     return Row([cell(text) for text in cells])
 
 
-def _rehearsal(places: Sequence[PartitionPreview]) -> Rows:
+def _preview(places: Sequence[PartitionPreview]) -> Rows:
     names = ("Partition", "Stored", "Deleted", "How")
-    return Rows(names, [_rehearsed(place) for place in places], right=("Stored", "Deleted"))
+    return Rows(names, [_preview_row(place) for place in places], right=("Stored", "Deleted"))
 
 
-def _rehearsed(place: PartitionPreview) -> Row:
+def _preview_row(place: PartitionPreview) -> Row:
     how = "the week is dropped" if place.dropped else "row by row"
     return Row(
         [cell(text) for text in (place.name, f"{place.stored:,}", f"{place.deleted:,}", how)]
     )
 
 
-def _done(partition: RetentionStep) -> str:
-    if partition.deleted is None:
-        return f"{partition.place}: dropped; {counted(partition.moved, 'notification')} moved"
-    return f"{partition.place}: {counted(partition.deleted, 'row')} deleted"
+def _done(step: RetentionStep) -> str:
+    if step.deleted is None:
+        return f"{step.partition}: dropped; {counted(step.moved, 'notification')} moved"
+    return f"{step.partition}: {counted(step.deleted, 'row')} deleted"

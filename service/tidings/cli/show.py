@@ -81,7 +81,7 @@ def show(
 def render_story(view: NotificationView, now: datetime) -> RenderableType:
     """A story for people."""
     view = single_lines(view)
-    story, waits = view.story, view.waits
+    story, waits = view.story, view.waiting_reason
     parts: list[RenderableType] = [_head(story.notification, now), ""]
     parts.append(_timeline(story, now))
     now_in = [

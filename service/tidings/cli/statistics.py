@@ -73,8 +73,8 @@ def stats(
         print_json(view.as_data())
     else:
         out.print(render_statistics(view))
-    if view.faults:
-        for fault in view.faults:
+    if view.errors:
+        for fault in view.errors:
             print_error(fault)
         end_as_unavailable()
 
@@ -98,7 +98,7 @@ async def _watch(
 
 
 def _frame(view: StatisticsView, since: str) -> RenderableType:
-    faults = (Sentence(Text(fault, style="red")) for fault in view.faults)
+    faults = (Sentence(Text(fault, style="red")) for fault in view.errors)
     now = Text(f"{exact(datetime.now(UTC))}, since {since}", style="dim")
     return Group(render_statistics(view), *faults, now)
 
@@ -106,8 +106,8 @@ def _frame(view: StatisticsView, since: str) -> RenderableType:
 def render_statistics(view: StatisticsView) -> RenderableType:
     """The numbers for people."""
     parts: list[RenderableType] = []
-    if view.trouble:
-        parts += [table(view.trouble), ""]
+    if view.not_delivering:
+        parts += [table(view.not_delivering), ""]
     if view.statistics is not None:
         parts += [*_ledger(view.statistics), ""]
     if view.backlog is not None:

@@ -61,8 +61,8 @@ def check(as_json: AsJson = False) -> None:
             out.print(f"    [dim]→[/] {advice}")
         if not found:
             out.print("[green]✓[/] RabbitMQ has what Tidings needs.")
-    if view.unseen:
-        err.print(f"[yellow]![/] Bindings and leftovers were not checked: {escape(view.unseen)}")
+    if view.unchecked:
+        err.print(f"[yellow]![/] Bindings and leftovers were not checked: {escape(view.unchecked)}")
     if view.faulty:
         raise typer.Exit(FAULT)
 

@@ -150,7 +150,7 @@ class RowDeletion(NamedTuple):
 class RetentionStep:
     """What one step deleted."""
 
-    place: str
+    partition: str
     """A partition, or `dead letters and keys`."""
     deleted: int | None = None
     """Notifications, or rows; None where a whole partition went."""
@@ -207,7 +207,7 @@ class Retention:
                 async for done in self._round(connection, today):
                     yield done
 
-    async def places(self) -> Sequence[RetainedPartition]:
+    async def partitions(self) -> Sequence[RetainedPartition]:
         """Where notifications are, the oldest first, the default partition last.
 
         Raises:
@@ -240,7 +240,7 @@ class Retention:
         return RetainedPartition(week.name, week.since, week.until, size, drops_at)
 
     async def counts(self, today: date) -> Mapping[str, PartitionCount]:
-        """By place, what a round would delete of it now. Reads every notification. Raises like `places`."""
+        """By place, what a round would delete of it now. Reads every notification. Raises like `partitions`."""
         periods = self.periods
         tenants = list(periods.by_tenant)
         kept = [

@@ -62,28 +62,28 @@ class AuditView:
     queues: Held | None
     """None if the management API did not answer."""
     journal: JournalFindings | None
-    broken: tuple[Violation, ...]
-    nameless: int = 0
+    violations: tuple[Violation, ...]
+    without_id: int = 0
     """Dead letters out of whose bodies no id can be read."""
     unchecked: tuple[str, ...] = ()
     """Rules that could not be tried, and why."""
-    held_up: tuple[str, ...] = ()
+    stalled: tuple[str, ...] = ()
     """Channels that deliver nothing while messages wait in their queues, and why: nothing is lost by that."""
-    looked_back_to: datetime | None = None
+    searched_since: datetime | None = None
     """What was accepted before was not looked at."""
 
     def as_data(self) -> dict[str, Any]:
         """For other programs."""
         return {
-            "holds": not self.broken and not self.unchecked,
+            "passed": not self.violations and not self.unchecked,
             "states": dict(self.states),
             "queues": self.queues,
             "journal": _journal_as_data(self.journal),
-            "dead_letters_without_id": self.nameless,
-            "broken": [asdict(violation) for violation in self.broken],
+            "dead_letters_without_id": self.without_id,
+            "violations": [asdict(violation) for violation in self.violations],
             "unchecked": self.unchecked,
-            "held_up": self.held_up,
-            "looked_back_to": self.looked_back_to,
+            "stalled": self.stalled,
+            "searched_since": self.searched_since,
         }
 
 
@@ -103,7 +103,7 @@ async def audit(
     """Look until nothing is missing, or often enough to be sure that it is."""
     for _ in range(LOOKS - 1):
         view = await _look(backend, request, progress)
-        if not view.broken:
+        if not view.violations:
             return view
         await asyncio.sleep(PAUSE)
     return await _look(backend, request, progress)
@@ -122,21 +122,21 @@ async def _look(backend: Backend, request: AuditRequest, progress: Progress) -> 
         findings.states,
         held,
         journal,
-        findings.broken,
-        findings.nameless,
-        looked_back_to=findings.looked_back_to,
+        findings.violations,
+        findings.without_id,
+        searched_since=findings.searched_since,
     )
     if held is None:
         return replace(view, unchecked=tuple(_untried(fault, journal, ended=request.ended)))
     messages = _by_channel(held)
     if any(held.values()):
-        held_up = _held_up(await conditions(backend), messages, datetime.now(UTC))
-        view = replace(view, held_up=tuple(held_up))
+        stalled = _stalled(await conditions(backend), messages, datetime.now(UTC))
+        view = replace(view, stalled=tuple(stalled))
     over = _left(findings, held) if request.ended else ()
-    lost, doubt = (None, None) if journal is None else _lost(journal, held, findings.nameless)
+    lost, doubt = (None, None) if journal is None else _lost(journal, held, findings.without_id)
     missing = _missing(findings, messages, held.get(DEAD, 0))
-    broken = (*view.broken, *missing, *([lost] if lost else []), *over)
-    return replace(view, broken=broken, unchecked=(doubt,) if doubt else ())
+    violations = (*view.violations, *missing, *([lost] if lost else []), *over)
+    return replace(view, violations=violations, unchecked=(doubt,) if doubt else ())
 
 
 def _untried(fault: str, journal: JournalFindings | None, *, ended: bool) -> Iterator[str]:
@@ -169,7 +169,7 @@ def _by_channel(held: Held) -> Counter[str]:
     return messages
 
 
-def _held_up(
+def _stalled(
     known: Sequence[ChannelStatus], messages: Counter[str], now: datetime
 ) -> Iterator[str]:
     """Which channels deliver nothing, though there is something in their queues."""
@@ -195,17 +195,17 @@ def _missing(findings: LedgerFindings, messages: Counter[str], dead: int) -> Ite
 
 
 def _lost(
-    journal: JournalFindings, held: Held, nameless: int
+    journal: JournalFindings, held: Held, without_id: int
 ) -> tuple[Violation | None, str | None]:
     """What was confirmed and is nowhere; or may be among dead letters of which nobody can tell whose they are."""
     missed = len(journal.unknown) - _in_lanes(held)
-    if missed > nameless:
+    if missed > without_id:
         rule = "confirmed by the journal, and neither in the ledger nor in a lane"
         examples = tuple(str(id) for id in journal.unknown[:5])
-        return Violation(rule, missed - nameless, examples), None
+        return Violation(rule, missed - without_id, examples), None
     if missed > 0:
         return None, (
-            f"{missed:,} of the journal are neither in the ledger nor in a lane, and may be among the {nameless:,} dead "
+            f"{missed:,} of the journal are neither in the ledger nor in a lane, and may be among the {without_id:,} dead "
             f"dead letters without an id, e.g. {journal.unknown[0]}: `tidings dead list --reason malformed --reveal`"
         )
     return None, None

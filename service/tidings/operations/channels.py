@@ -34,7 +34,7 @@ class ChannelStatus:
     """Empty: the channel itself."""
     state: str
     since: datetime | None = None
-    why: str = ""
+    reason: str = ""
     workers: int = 0
     """How many found it so…"""
     serving: int = 0
@@ -204,7 +204,7 @@ def _channel(
             name, "", PAUSED, pause.at, ": ".join(filter(None, (pause.actor, pause.note)))
         )
     if not serving:
-        return ChannelStatus(name, "", UNSERVED, why="no worker that runs serves it")
+        return ChannelStatus(name, "", UNSERVED, reason="no worker that runs serves it")
     if len(resting) == len(serving):
         return ChannelStatus(
             name,

@@ -92,7 +92,7 @@ class NotificationView:
 
     story: NotificationDetails
     """With people masked and an empty body, unless they are to be revealed."""
-    waits: str
+    waiting_reason: str
     """Why it waits; empty if it does not."""
     dead_letter: UUID | None = None
     """The open one of its end, or else the last open one."""
@@ -160,7 +160,7 @@ class NotificationView:
         ]
         if body:
             notification["body"] = json.loads(body)
-        return {**notification, **data, "waits": self.waits or None}
+        return {**notification, **data, "waiting_reason": self.waiting_reason or None}
 
 
 def _masked_story(story: NotificationDetails) -> NotificationDetails:
@@ -230,7 +230,7 @@ class ListedView:
 
     summary: NotificationSummary
     """With people masked, unless they are to be revealed."""
-    waits: str
+    waiting_reason: str
     """Why it waits; empty if it does not."""
 
     @classmethod
@@ -240,7 +240,7 @@ class ListedView:
 
     def as_data(self) -> dict[str, Any]:
         """For other programs."""
-        return {**self.summary.data, "waits": self.waits or None}
+        return {**self.summary.data, "waiting_reason": self.waiting_reason or None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ class PageView:
     """Notifications, newest first."""
 
     found: tuple[ListedView, ...]
-    looked_back_to: datetime | None
+    searched_since: datetime | None
     """There may be more that were accepted before: it would have taken too long to look."""
     dead_letters_alone: Mapping[Reason, int]
     """Open dead letters that never became notifications, if a list lacks them: counted up to `LOOKED_AT`."""
@@ -348,7 +348,7 @@ async def list_(backend: Backend, request: ListRequest) -> PageView:
         ListedView.of(summary, waiting.why_it_waits(summary, around, now), reveal=request.reveal)
         for summary in page.found
     ]
-    return PageView(tuple(listed), page.looked_back_to, dead_letters)
+    return PageView(tuple(listed), page.searched_since, dead_letters)
 
 
 async def unused_words(backend: Backend, words: FilterWords) -> Sequence[str]:

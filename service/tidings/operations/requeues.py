@@ -48,7 +48,7 @@ class RequeueView:
     requeued: Sequence[Stranded]
     refused: dict[str, str]
     """By id, why not."""
-    looked_back_to: datetime | None = None
+    searched_since: datetime | None = None
     """What was accepted before was not looked at."""
     dry_run: bool = False
 
@@ -68,7 +68,7 @@ class RequeueView:
                 for notification in self.requeued
             ],
             "refused": self.refused,
-            "looked_back_to": self.looked_back_to,
+            "searched_since": self.searched_since,
         }
 
 
@@ -94,7 +94,7 @@ async def requeue(backend: Backend, actor: Actor, request: RequeueRequest) -> Re
     }
     changed = dict.fromkeys(map(str, moved_on), "it has just moved on by itself")
     refused = chosen.refused | (changed if request.ids else {})
-    return RequeueView(requeued, refused, chosen.looked_back_to)
+    return RequeueView(requeued, refused, chosen.searched_since)
 
 
 async def _matching(backend: Backend, request: RequeueRequest) -> RequeueView:
@@ -107,7 +107,7 @@ async def _matching(backend: Backend, request: RequeueRequest) -> RequeueView:
     newest = await requeues.select_newest(
         states, request.channel, late, limit, tenant=request.tenant
     )
-    return RequeueView(newest.found, {}, newest.looked_back_to, dry_run)
+    return RequeueView(newest.found, {}, newest.searched_since, dry_run)
 
 
 async def _named(backend: Backend, request: RequeueRequest) -> RequeueView:

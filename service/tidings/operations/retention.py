@@ -18,7 +18,7 @@ __all__ = [
     "RetentionStep",
     "RetentionView",
     "prepare",
-    "rehearse",
+    "preview",
     "run",
     "show",
 ]
@@ -34,7 +34,7 @@ class RetentionView:
     by_state: dict[str, float]
     by_tenant: dict[str, dict[str, float]]
     """By tenant and state, `*` for the others."""
-    places: Sequence[RetainedPartition]
+    partitions: Sequence[RetainedPartition]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,11 @@ async def show(backend: Backend) -> RetentionView:
         periods.usual,
         dict(periods.by_state),
         of_tenants,
-        await backend.ledger.retention.places(),
+        await backend.ledger.retention.partitions(),
     )
 
 
-async def rehearse(backend: Backend) -> Sequence[PartitionPreview]:
+async def preview(backend: Backend) -> Sequence[PartitionPreview]:
     """What a round would delete now; reads every notification."""
     retention, today = backend.ledger.retention, datetime.now(UTC).date()
     counts = await retention.counts(today)
@@ -76,7 +76,7 @@ async def rehearse(backend: Backend) -> Sequence[PartitionPreview]:
             counts[partition.name].over,
             partition.drops_at is not None and partition.drops_at <= today,
         )
-        for partition in await retention.places()
+        for partition in await retention.partitions()
         if partition.name in counts
     ]
 
@@ -88,7 +88,7 @@ async def prepare(backend: Backend) -> tuple[str, Sequence[PartitionPreview]]:
         Refused: As `run`.
     """
     await _check_that_schedulers_agree(backend)
-    return kept(backend.ledger.retention.periods.stated), await rehearse(backend)
+    return kept(backend.ledger.retention.periods.stated), await preview(backend)
 
 
 async def run(backend: Backend, actor: Actor) -> Sequence[RetentionStep]:

@@ -46,9 +46,9 @@ class StatisticsView:
     statistics: Statistics | None
     backlog: Backlog | None
     depths: Sequence[Depth] | None
-    trouble: Sequence[ChannelStatus]
+    not_delivering: Sequence[ChannelStatus]
     """Channels that are paused and providers that are not asked."""
-    faults: tuple[str, ...]
+    errors: tuple[str, ...]
     """Why a server can't tell."""
 
     def as_data(self) -> dict[str, Any]:
@@ -68,8 +68,8 @@ class StatisticsView:
             "scheduled": self.backlog.scheduled if self.backlog else None,
             "overdue": self.backlog.overdue if self.backlog else None,
             "queues": None if self.depths is None else [asdict(depth) for depth in self.depths],
-            "trouble": [asdict(status) for status in self.trouble],
-            "faults": self.faults,
+            "not_delivering": [asdict(status) for status in self.not_delivering],
+            "errors": self.errors,
         }
 
 
@@ -104,8 +104,8 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
         return_exceptions=True,
     )
     results = (numbers, waiting, queues, channels)
-    faults = [result for result in results if isinstance(result, BaseException)]
-    for fault in faults:
+    errors = [result for result in results if isinstance(result, BaseException)]
+    for fault in errors:
         if not isinstance(fault, BrokerUnavailable | LedgerUnavailable):
             raise fault
     return StatisticsView(
@@ -115,7 +115,7 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
         ()
         if isinstance(channels, BaseException)
         else [status for status in channels if status.state != DELIVERING],
-        tuple(dict.fromkeys(str(fault) for fault in faults)),
+        tuple(dict.fromkeys(str(fault) for fault in errors)),
     )
 
 

@@ -50,7 +50,7 @@ class Comparison:
     """How RabbitMQ differs from what the settings ask for."""
 
     differences: Sequence[Difference]
-    unseen: str
+    unchecked: str
     """Why bindings and leftovers could not be looked at; empty if they were."""
 
     @property

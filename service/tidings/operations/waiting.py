@@ -83,10 +83,10 @@ async def what_waits(backend: Backend, now: datetime) -> str:
     """What may hold up what no worker has read yet: channels that don't deliver, and what is in the lanes."""
     queues = {lane_queue(lane) for lane in lanes_of(topology_of(backend.settings))}
     known, lanes = await asyncio.gather(conditions(backend), _lanes(backend.settings, queues))
-    return held_up(WaitContext(known, lanes), now)
+    return describe_backlog(WaitContext(known, lanes), now)
 
 
-def held_up(around: WaitContext, now: datetime) -> str:
+def describe_backlog(around: WaitContext, now: datetime) -> str:
     """The same in words: `email was paused 29s ago (cli jane@desk: moving); 2 messages wait: …`."""
     channels = [status for status in around.conditions if not status.provider]
     return "; ".join([*not_delivering(channels, now), _in_lanes(around.lanes.values())])
@@ -95,7 +95,9 @@ def held_up(around: WaitContext, now: datetime) -> str:
 def not_delivering(channels: Sequence[ChannelStatus], now: datetime) -> list[str]:
     """Why some of these channels deliver nothing just now, in words."""
     paused = [status for status in channels if status.state == PAUSED]
-    parts = [f"{status.channel} was paused{_when(status, now)} ({status.why})" for status in paused]
+    parts = [
+        f"{status.channel} was paused{_when(status, now)} ({status.reason})" for status in paused
+    ]
     for state, text in (
         (UNSERVED, "no worker runs for {}"),
         (RESTING, "no provider of {} may be asked"),
@@ -147,7 +149,7 @@ def _paused(notification: NotificationSummary, around: WaitContext, now: datetim
     for known in around.conditions:
         if known.channel == notification.channel and not known.provider and known.state == PAUSED:
             since = f" ({ago(known.since, now)})" if known.since else ""
-            return f"{notification.channel} is {known.state}{since}{_told(known.why)}"
+            return f"{notification.channel} is {known.state}{since}{_told(known.reason)}"
     return ""
 
 
@@ -161,7 +163,7 @@ def _down(notification: NotificationSummary, around: WaitContext, now: datetime)
         return ""
     first = min(down, key=lambda it: it.probe_at.timestamp() if it.probe_at else float("inf"))
     again = f", tried again {ago(first.probe_at, now)}" if first.probe_at else ""
-    return f"{notification.channel} {first.provider} is {first.state}{again}{_told(first.why)}"
+    return f"{notification.channel} {first.provider} is {first.state}{again}{_told(first.reason)}"
 
 
 def _in_lane(notification: NotificationSummary, around: WaitContext) -> str:

@@ -29,7 +29,7 @@ async def verify(env: Env, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 def rules(found: dict[str, Any]) -> list[str]:
-    return [finding["rule"] for finding in found["broken"]]
+    return [finding["rule"] for finding in found["violations"]]
 
 
 async def test_a_sound_ledger_passes_and_a_journal_is_found_in_it(
@@ -48,7 +48,7 @@ async def test_a_sound_ledger_passes_and_a_journal_is_found_in_it(
         unroutable,
     )
     code, found = await verify(env, "--journal", str(journal), "--ended")
-    assert (code, found["broken"], found["holds"]) == (0, [], True)
+    assert (code, found["violations"], found["passed"]) == (0, [], True)
     assert found["states"] == {"sent": 2}
     assert found["journal"] == {"states": {"sent": 2}, "dead_letters": 1, "unknown": 0}
     output = await tidings("audit", "--journal", str(journal), env=env)
@@ -72,7 +72,7 @@ async def test_a_channel_that_is_paused_while_messages_wait_in_it_is_told_and_is
     assert output.code == 0
     assert re.search(r"! email was paused .* \(cli .*\); 1 message in its queues", output.out)
     code, found = await verify(env)
-    assert (code, len(found["held_up"]), found["broken"]) == (0, 1, [])
+    assert (code, len(found["stalled"]), found["violations"]) == (0, 1, [])
 
 
 async def test_dead_letters_without_an_id_are_counted_and_may_be_what_the_journal_misses(
@@ -90,14 +90,14 @@ async def test_dead_letters_without_an_id_are_counted_and_may_be_what_the_journa
     journal = tmp_path / "confirmed.txt"
     journal.write_text(f"{named}\n{never}\n")
     code, found = await verify(env, "--journal", str(journal))
-    assert (code, found["dead_letters_without_id"], found["broken"]) == (3, 1, [])
+    assert (code, found["dead_letters_without_id"], found["violations"]) == (3, 1, [])
     assert found["journal"] == {"states": {}, "dead_letters": 1, "unknown": 1}
     assert str(never) in found["unchecked"][0]
     assert "may be among the 1 dead letters without an id" in found["unchecked"][0]
     journal.write_text(f"{named}\n{never}\n{also}\n")
     code, found = await verify(env, "--journal", str(journal))
     assert code == 1
-    assert [finding["count"] for finding in found["broken"]] == [1]
+    assert [finding["count"] for finding in found["violations"]] == [1]
     counted = await tidings("audit", "--journal", str(journal), env=env)
     assert "Of the journal, not in the ledger: 2\n" in counted.out
     assert "not read by a worker yet" not in counted.out
@@ -141,11 +141,11 @@ async def test_what_is_lost_or_cannot_be_is_told_with_an_example(
         "neither in the ledger nor in a lane": 1,
     }
     for rule, count in expected.items():
-        assert [finding["count"] for finding in found["broken"] if rule in finding["rule"]] == [
+        assert [finding["count"] for finding in found["violations"] if rule in finding["rule"]] == [
             count
         ], rule
-    assert len(found["broken"]) == len(expected), rules(found)
-    output = {example for finding in found["broken"] for example in finding["examples"]}
+    assert len(found["violations"]) == len(expected), rules(found)
+    output = {example for finding in found["violations"] for example in finding["examples"]}
     assert {str(unarchived), str(unsent), str(jumped), str(never)} <= output
 
 
@@ -189,7 +189,7 @@ async def test_where_the_queues_cannot_be_seen_it_says_so_and_exits_with_3(
     await made(database_url, SENT)
     blind = {**env, "TIDINGS_MANAGEMENT_URL": "http://tidings:hunter2@127.0.0.1:1"}
     code, found = await verify(blind)
-    assert (code, found["holds"], found["broken"]) == (3, False, [])
+    assert (code, found["passed"], found["violations"]) == (3, False, [])
     assert "hunter2" not in json.dumps(found)
     output = await tidings("audit", env=blind)
     assert "✓ every rule that could be tried holds" in output.out
@@ -216,4 +216,4 @@ async def _soundness(url: str) -> dict[str, tuple[str, ...]]:
 
     async with PostgresLedger(LedgerSettings(database_url=url), actor="test") as ledger:
         sound = await ledger.audit.soundness(datetime(2000, 1, 1, tzinfo=UTC), 20)
-    return {finding.rule: finding.examples for finding in sound.broken}
+    return {finding.rule: finding.examples for finding in sound.violations}

@@ -28,7 +28,7 @@ async def test_a_channel_that_is_paused_twice_is_paused_since_the_first_time(
     then = await email(env)
     assert again.out == "email was paused already; your reason is noted.\n"
     assert then["since"] == first["since"]
-    assert then["why"].endswith(": moving, until 6:00")
+    assert then["reason"].endswith(": moving, until 6:00")
     await tidings("channels", "resume", "email", env=env)
     await tidings("channels", "pause", "email", env=env)
     assert datetime.fromisoformat((await email(env))["since"]) > datetime.fromisoformat(
@@ -40,4 +40,4 @@ async def test_a_second_pause_that_says_nothing_takes_no_reason_away(env: dict[s
     await tidings("channels", "pause", "email", "--note", "moving", env=env)
     again = await tidings("channels", "pause", "email", env=env)
     assert again.out == "email was paused already.\n"
-    assert (await email(env))["why"].endswith(": moving")
+    assert (await email(env))["reason"].endswith(": moving")

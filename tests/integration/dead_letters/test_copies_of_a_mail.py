@@ -109,7 +109,7 @@ async def test_a_copy_refused_for_good_is_a_dead_letter_that_names_it(rig: DeadL
     lines = copies(named)
     assert lines is not None
     assert len(lines.renderables) == 1
-    assert (findings.broken, findings.unarchived) == ((), None)
+    assert (findings.violations, findings.unarchived) == ((), None)
 
 
 async def test_the_terminal_names_who_has_not_got_it_and_masks_them(

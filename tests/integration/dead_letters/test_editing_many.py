@@ -118,4 +118,4 @@ async def test_an_interrupted_edit_tells_how_far_it_came(rig: DeadLetterRig) -> 
         output = json.loads(editing.out)
     (row,) = await rig.fetch("SELECT count(*) AS n FROM dead_letters WHERE state = 'superseded'")
     assert output["edited"] == row["n"]
-    assert output["edited"] + output["left_alone"] == 4503
+    assert output["edited"] + output["not_processed"] == 4503

@@ -208,7 +208,7 @@ async def test_what_can_t_be_read_is_refused_and_says_what_is_wrong_with_it(
     summary = await rig.replay(OPEN)
     (refused,) = summary.refused
     assert refused.refusal is ReplayRefusal.MALFORMED
-    assert "is not valid JSON" in refused.why
+    assert "is not valid JSON" in refused.message
     assert (await rig.dead_letters())[0]["state"] == "open"
 
 
@@ -257,7 +257,7 @@ async def test_a_dead_letter_whose_notification_is_still_on_its_way_is_refused_e
     await rig.replay(DeadLetterFilter(ids=(dead_letter,)))
     forced = await rig.replay(DeadLetterFilter(ids=(dead_letter,)), Plan(force=True, watch=0))
     assert forced.replayed == 0
-    assert "queued" in forced.refused[0].why
+    assert "queued" in forced.refused[0].message
 
 
 async def test_two_dead_letters_of_one_notification_are_not_both_replayed(
@@ -336,7 +336,7 @@ async def test_a_dead_letter_whose_key_another_notification_holds_is_replayed_on
         await rig.reaches(sent, "sent")
         wanted = DeadLetterFilter(ids=(UUID(str(dead_letter["id"])),))
         (refused,) = (await rig.replay(wanted)).refused
-        assert str(sent) in refused.why
+        assert str(sent) in refused.message
         forced = await rig.replay(wanted, Plan(force=True, watch=10))
     assert forced.outcomes.delivered == 1
 
@@ -350,7 +350,7 @@ async def test_of_several_given_up_under_one_key_the_first_replayed_stands_for_a
         await rig.dead_letters(2)
     summary = await rig.replay(OPEN)
     assert (summary.replayed, len(summary.refused)) == (1, 1)
-    assert "has the same idempotency key" in summary.refused[0].why
+    assert "has the same idempotency key" in summary.refused[0].message
 
 
 async def test_what_was_perhaps_delivered_is_left_to_a_person(rig: DeadLetterRig) -> None:

@@ -63,7 +63,7 @@ async def test_a_dry_run_across_batches_counts_a_notification_once(
     from tidings.ledger.dead_letters.policies import Policies
     from tidings.ledger.dead_letters.search import DeadLetterFilter
     from tidings.operations.dead_letters import pacing
-    from tidings.operations.dead_letters.dry_run import rehearse
+    from tidings.operations.dead_letters.dry_run import dry_run
 
     monkeypatch.setattr(pacing, "AT_ONCE", 1)
     id = uuid4()
@@ -71,7 +71,7 @@ async def test_a_dry_run_across_batches_counts_a_notification_once(
     async with rig.ledger() as ledger:
         selection = await ledger.dead_letters.search.select(DeadLetterFilter())
         expires_at = Policies(rig.settings).expires_at
-        done = await rehearse(ledger, selection.dead_letters, expires_at, force=False)
+        done = await dry_run(ledger, selection.dead_letters, expires_at, force=False)
     assert (done.replayed, len(done.not_replayed)) == (1, 1)
 
 
@@ -107,4 +107,4 @@ async def test_an_interrupted_wait_for_what_becomes_of_it_tells_what_is_known(
         replay.signal(signal.SIGINT)
         assert await replay.ended() == 130
         output = json.loads(replay.out)
-    assert (output["replayed"], output["under_way"], output["stopped"]) == (1, 1, "interrupted")
+    assert (output["replayed"], output["in_progress"], output["stopped"]) == (1, 1, "interrupted")

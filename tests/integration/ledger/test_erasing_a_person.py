@@ -18,7 +18,7 @@ from tidings.ledger.operators.processes import Process
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.erasure import EraseRequest, ErasureView, erase
-from tidings.operations.retention import prepare, rehearse, run, show
+from tidings.operations.retention import prepare, preview, run, show
 from tidings.settings import Settings
 
 JANE, BOB = "jane@example.com", "bob@example.com"
@@ -239,10 +239,10 @@ async def test_retention_is_shown_counted_and_run_by_hand(backend: Backend, rig:
     )
     view = await show(backend)
     assert view.period == 30 * 86_400
-    assert [partition.since is None for partition in view.places] == [False, False, False, True]
-    assert all(partition.size > 0 for partition in view.places)
-    [rehearsed] = await rehearse(backend)
-    assert (rehearsed.name, rehearsed.stored, rehearsed.deleted) == ("notifications_default", 1, 1)
+    assert [partition.since is None for partition in view.partitions] == [False, False, False, True]
+    assert all(partition.size > 0 for partition in view.partitions)
+    [partition] = await preview(backend)
+    assert (partition.name, partition.stored, partition.deleted) == ("notifications_default", 1, 1)
     await backend.ledger.processes.say(scheduler(keeping=365 * 86_400.0))
     with pytest.raises(
         Refused, match=r"web-1:7 keeps .* for 365d, and this command would keep it for 30d"
@@ -250,7 +250,7 @@ async def test_retention_is_shown_counted_and_run_by_hand(backend: Backend, rig:
         await run(backend, ACTOR)
     await rig.execute("DELETE FROM processes")
     await backend.ledger.processes.say(scheduler(keeping=30 * 86_400.0))
-    assert await prepare(backend) == ("for 30d", [rehearsed])
+    assert await prepare(backend) == ("for 30d", [partition])
     assert [step.deleted for step in await run(backend, ACTOR)] == [1, 0]
     began, ended = await rig.fetch("SELECT * FROM operator_actions ORDER BY id")
     assert (began["actor"], began["action"]) == (str(ACTOR), "retention run")

@@ -33,7 +33,7 @@ from tidings.ledger.steps import TimeLimit
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters import edits
-from tidings.operations.dead_letters.dry_run import rehearse
+from tidings.operations.dead_letters.dry_run import dry_run
 from tidings.operations.dead_letters.edits import EditRequest, FieldChange
 from tidings.operations.dead_letters.pacing import FEW as FEW_DEAD_LETTERS
 from tidings.settings import Settings
@@ -150,7 +150,7 @@ async def test_a_list_reads_few_rows_and_finds_all_there_are(
     large: str, filters: Filters, found: int
 ) -> None:
     page, read = await rows_read(large, lambda it: Reports(it).list(filters, 25, patience=0))
-    assert (len(page.found), page.looked_back_to) == (found, None)
+    assert (len(page.found), page.searched_since) == (found, None)
     assert read["notifications"] <= FEW
 
 
@@ -172,7 +172,7 @@ async def test_a_list_that_no_index_leads_to_says_how_far_it_looked(
 ) -> None:
     page, read = await rows_read(large, lambda it: Reports(it).list(filters, 25, patience=0))
     assert page.found == ()
-    assert page.looked_back_to is not None
+    assert page.searched_since is not None
     assert read["notifications"] <= FEW
 
 
@@ -240,7 +240,7 @@ async def test_a_statement_goes_by_its_index(
 async def test_a_list_goes_on_step_by_step_while_there_is_time(large: str) -> None:
     async with PostgresDatabase(settings_of(large)) as database:
         rare = await Reports(database).list(Filters(states=(State.QUEUED,)), 25, patience=60)
-        assert (rare.found, rare.looked_back_to) == ((), None)
+        assert (rare.found, rare.searched_since) == ((), None)
         whole = await Reports(database).list(Filters(channel="email"), 10_000, patience=60)
         assert len({summary.id for summary in whole.found}) == 10_000
         again = Filters(channel="email", until=whole.found[-1].accepted_at)
@@ -276,8 +276,8 @@ async def test_verifying_for_a_moment_says_how_far_it_came(large: str) -> None:
 
     sound, read = await rows_read(large, look)
     assert sum(sound.states.values()) == STEP + 1
-    assert sound.looked_back_to is not None
-    assert steps == [(STEP + 1, sound.looked_back_to)]
+    assert sound.searched_since is not None
+    assert steps == [(STEP + 1, sound.searched_since)]
     assert read["notifications"] <= FEW
     assert read["attempts"] <= FEW
 
@@ -333,12 +333,12 @@ async def test_what_waits_for_its_message_is_looked_for_among_the_newest(
         return await requeues(database).select_newest(states, None, 60.0, 100, patience=0)
 
     some, read = await rows_read(large, moment)
-    assert some.looked_back_to is not None or states == (State.RETRYING,)
+    assert some.searched_since is not None or states == (State.RETRYING,)
     assert read["notifications"] <= FEW
     async with PostgresDatabase(settings_of(large)) as database:
         whole = await requeues(database).select_newest(states, None, 60.0, 100, patience=60)
         every = await requeues(database).select(states, None, 60.0, 100)
-    assert whole.looked_back_to is None
+    assert whole.searched_since is None
     assert sorted(summary.id for summary in whole.found) == [summary.id for summary in every]
     assert set(some.found) <= set(whole.found)
     assert len(every) == 20
@@ -353,10 +353,10 @@ async def test_a_rehearsal_looks_at_some_dead_letters_and_says_at_how_many(
             await ledger.dead_letters.search.select(DeadLetterFilter(fingerprint="3"))
         ).dead_letters
         some, every = [
-            await rehearse(ledger, chosen, lambda _: None, force=False, clock=TimeLimit(patience))
+            await dry_run(ledger, chosen, lambda _: None, force=False, clock=TimeLimit(patience))
             for patience in (0, None)
         ]
-        request = EditRequest(chosen, FieldChange(("locale=de",)), rehearsed=True)
+        request = EditRequest(chosen, FieldChange(("locale=de",)), dry_run=True)
         backend, actor = Backend(Settings(), ledger), Actor("test", "test")
         mended = await edits.edit(backend, actor, request, asyncio.Event())
     assert (some.looked_at, len(some.not_replayed)) == (FEW_DEAD_LETTERS, FEW_DEAD_LETTERS)

@@ -254,8 +254,8 @@ async def test_statistics_count_no_try_of_what_expired_before_it_was_tried(
     untried = await made(ledger, an_attempt(channel="sms"), late)
     stats = await ledger.reports.stats(datetime.now(UTC) - timedelta(hours=1))
     email, sms = stats.channels["email"], stats.channels["sms"]
-    assert (email.attempts, email.tried) == (1, 1)
-    assert (sms.attempts, sms.tried, sms.retry_rate) == (None, 0, None)
+    assert (email.attempts, email.attempted) == (1, 1)
+    assert (sms.attempts, sms.attempted, sms.retry_rate) == (None, 0, None)
     story = await ledger.reports.show(untried)
     assert story is not None
     assert (story.notification.attempts_made, story.notification.data["attempt"]) == (0, 0)

@@ -231,7 +231,7 @@ def test_moments_that_differ_are_all_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "key", "came_by"),
+    ("headers", "key", "source"),
     [
         ({}, "sms.normal", "sms.normal"),
         ({}, "sms.high", "sms.high"),
@@ -253,17 +253,17 @@ def test_moments_that_differ_are_all_told() -> None:
     ],
 )
 def test_a_dead_letter_says_by_which_queue_or_key_it_came(
-    headers: dict[str, Any], key: str, came_by: str
+    headers: dict[str, Any], key: str, source: str
 ) -> None:
     """Its body may name another channel, or another priority."""
     stored = dead_letter(headers, routing_key=key)
     listed = _printed(dead_letters_table([DeadLetterView.of(stored, reveal=False)], NOW))
     head, row = listed.splitlines()
     assert "Channel" not in head
-    assert row[head.index("Came by") :].split()[0] == came_by
+    assert row[head.index("Came by") :].split()[0] == source
     text = shown(stored)
-    assert re.search(rf"^Came by +{re.escape(came_by)} *$", text, re.MULTILINE), text
-    assert ("Lane " in text) is (came_by != "sms.normal")
+    assert re.search(rf"^Came by +{re.escape(source)} *$", text, re.MULTILINE), text
+    assert ("Lane " in text) is (source != "sms.normal")
 
 
 def test_every_state_of_a_dead_letter_can_be_asked_for_and_all_of_them_at_once() -> None:

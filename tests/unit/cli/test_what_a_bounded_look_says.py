@@ -26,21 +26,21 @@ def _words(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_of_a_replay(capsys: pytest.CaptureFixture[str]) -> None:
     selection = Selection(DEAD_LETTERS, 0, 0)
-    done = ReplayDryRunTotals(replayed=198, looked_at=200)
-    replay_report.show_rehearsal(ReplayDryRun.of(done, selection), as_json=False)
+    done = ReplayDryRunTotals(replayed=198, checked=200)
+    replay_report.show_dry_run(ReplayDryRun.of(done, selection), as_json=False)
     text = _words(capsys)
     assert "1,000 dead letters chosen. Of the oldest 200 that were looked at, 198 would be" in text
     assert "`--whole` looks at all" in text
-    done.looked_at = 1_000
-    replay_report.show_rehearsal(ReplayDryRun.of(done, selection), as_json=False)
+    done.checked = 1_000
+    replay_report.show_dry_run(ReplayDryRun.of(done, selection), as_json=False)
     assert "198 dead letters would be replayed." in _words(capsys)
 
 
 def test_of_an_edit(capsys: pytest.CaptureFixture[str]) -> None:
-    done = EditView(1_000, new=[UUID(int=1)] * 200, cut_short=True, rehearsed=True)
+    done = EditView(1_000, new=[UUID(int=1)] * 200, cut_short=True, dry_run=True)
     edit_report.show_edits(done)
     assert "800 not looked at: `--whole` does" in _words(capsys)
-    assert done.as_data()["not_looked_at"] == 800
+    assert done.as_data()["not_checked"] == 800
 
 
 def test_of_a_requeue(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,7 +50,7 @@ def test_of_a_requeue(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_of_verifying(capsys: pytest.CaptureFixture[str]) -> None:
-    findings = AuditView({State.SENT: 3}, None, None, (), looked_back_to=REACHED)
+    findings = AuditView({State.SENT: 3}, None, None, (), searched_since=REACHED)
     audit._print_result(findings)
     text = _words(capsys)
     assert "holds for everything accepted since 2026-11-28 12:00:00.000 +00:00" in text

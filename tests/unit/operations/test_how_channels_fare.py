@@ -33,8 +33,8 @@ def test_with_all_well_it_delivers() -> None:
 
 
 def test_a_pause_without_a_reason_names_who_ordered_it_and_nothing_more() -> None:
-    assert fares(pause=PAUSE)[0].why == "cli jane@desk: moving"
-    assert fares(pause=replace(PAUSE, note=""))[0].why == "cli jane@desk"
+    assert fares(pause=PAUSE)[0].reason == "cli jane@desk: moving"
+    assert fares(pause=replace(PAUSE, note=""))[0].reason == "cli jane@desk"
 
 
 def test_without_a_worker_it_does_not() -> None:
@@ -72,4 +72,4 @@ def test_what_was_found_by_a_worker_that_is_gone_stops_nobody() -> None:
 
 def test_a_pause_is_told_before_all_else() -> None:
     channel, _ = fares([circuit("a"), circuit("b")], pause=PAUSE)
-    assert (channel.state, channel.why) == ("paused", "cli jane@desk: moving")
+    assert (channel.state, channel.reason) == ("paused", "cli jane@desk: moving")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from tidings.broker.topology.inspection import Depth
 from tidings.operations.channels import DELIVERING, PAUSED, RESTING, UNSERVED, ChannelStatus
-from tidings.operations.waiting import WaitContext, held_up
+from tidings.operations.waiting import WaitContext, describe_backlog
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -22,13 +22,13 @@ def test_each_channel_that_does_not_deliver_is_named_and_what_waits_is_counted()
         name: Depth(name, "", count, 0)
         for name, count in (("tidings.email.high", 1_200), ("tidings.sms.low", 0))
     }
-    assert held_up(WaitContext(known, lanes), NOW) == (
+    assert describe_backlog(WaitContext(known, lanes), NOW) == (
         "email was paused 29s ago (cli jane@desk: moving); no worker runs for sms, webhook; "
         "no provider of whatsapp may be asked; 1,200 messages wait: 1,200 in tidings.email.high"
     )
 
 
 def test_where_rabbitmq_is_away_nothing_is_said_to_wait() -> None:
-    assert held_up(WaitContext(), NOW) == "RabbitMQ does not tell what waits in the lanes"
+    assert describe_backlog(WaitContext(), NOW) == "RabbitMQ does not tell what waits in the lanes"
     lanes = {"tidings.sms.low": Depth("tidings.sms.low", "", 0, 1)}
-    assert held_up(WaitContext((), lanes), NOW) == "no message waits in a lane"
+    assert describe_backlog(WaitContext((), lanes), NOW) == "no message waits in a lane"

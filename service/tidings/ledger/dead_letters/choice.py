@@ -24,7 +24,7 @@ class NotReplayed:
 
     dead_letter: UUID
     refusal: ReplayRefusal
-    why: str
+    message: str
 
     @property
     def taken(self) -> bool:

@@ -100,7 +100,7 @@ class NotEdited:
 
     dead_letter: UUID
     reason: NoEdit
-    why: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +185,14 @@ class Editing:
         *,
         expires_at: ExpiresAt,
         actor: str,
-        rehearsed: bool = False,
+        dry_run: bool = False,
     ) -> Edits:
         """Store edited dead letters in the place of these, in one transaction.
 
         Args:
             change: What is to be different. The notification keeps its id, where that could be read.
             actor: Named in the dead letters and in the history of their notifications.
-            rehearsed: Take everything back at the end.
+            dry_run: Take everything back at the end.
 
         Raises:
             LedgerUnavailable: PostgreSQL is away: nothing has changed.
@@ -205,7 +205,7 @@ class Editing:
             except BaseException:
                 await transaction.rollback()
                 raise
-            await (transaction.rollback() if rehearsed else transaction.commit())
+            await (transaction.rollback() if dry_run else transaction.commit())
         return done
 
     async def supersede(
@@ -220,7 +220,7 @@ class Editing:
         parse(body)
         done = await self.edit([dead_letter], lambda _: body, expires_at=expires_at, actor=actor)
         for refusal in done.not_edited:
-            raise Refused(refusal.why)
+            raise Refused(refusal.message)
         return done.edited[0].new
 
     async def _edit(

@@ -171,7 +171,7 @@ class Replays:
             len(decided.doubtful),
         )
 
-    async def rehearse(
+    async def dry_run(
         self,
         dead_letters: Sequence[UUID],
         *,

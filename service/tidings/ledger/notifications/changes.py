@@ -34,7 +34,7 @@ SELECT state, reached, coalesce(perhaps_sent, false) AS perhaps_sent, EXISTS (SE
 class Cancelled:
     """A notification that was called off."""
 
-    was: State
+    previous_state: State
     perhaps_sent: bool
     """An earlier attempt may have been delivered: its reply was lost, or its worker."""
 
@@ -63,10 +63,12 @@ class Changes:
                 f"there is no notification {id}; one that is still waiting in its lane is known "
                 "once a worker has read it"
             )
-        was = State(row["state"])
+        previous_state = State(row["state"])
         if not row["cancelled"]:
-            raise Refused(f"{id} can't be cancelled: {_why_not(was, reached=row['reached'])}")
-        return Cancelled(was, row["perhaps_sent"])
+            raise Refused(
+                f"{id} can't be cancelled: {_why_not(previous_state, reached=row['reached'])}"
+            )
+        return Cancelled(previous_state, row["perhaps_sent"])
 
 
 def _why_not(state: State, *, reached: bool) -> str:

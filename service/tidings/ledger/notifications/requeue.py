@@ -151,7 +151,7 @@ class StrandedPage:
     """Those that a person may want published again."""
 
     found: tuple[Stranded, ...]
-    looked_back_to: datetime | None = None
+    searched_since: datetime | None = None
     """There may be more that were accepted before. None where all were looked through, or there are as many as were
     wanted."""
 

@@ -72,7 +72,7 @@ class Page:
     """Notifications, newest first."""
 
     found: tuple[NotificationSummary, ...]
-    looked_back_to: datetime | None = None
+    searched_since: datetime | None = None
     """There may be more that were accepted before: it would have taken too long to look. None where there is no
     more to look through, or as many were found as were wanted."""
 

@@ -146,14 +146,14 @@ class LedgerFindings:
     """The ledger at one moment."""
 
     states: Mapping[State, int]
-    broken: tuple[Violation, ...]
+    violations: tuple[Violation, ...]
     waiting: Mapping[str, ExpectedMessages]
     """By channel."""
     unarchived: Violation | None
     """Ended badly, and their dead letters are not archived: they must be on their way."""
-    nameless: int
+    without_id: int
     """Dead letters out of whose bodies no id can be read: they may be anybody's."""
-    looked_back_to: datetime | None = None
+    searched_since: datetime | None = None
     """What was accepted before was not looked at; None where all that was asked for was."""
 
 
@@ -205,8 +205,8 @@ class LedgerAudit:
                 if from_ != since and clock.over:
                     reached = from_
                     break
-            nameless = await connection.fetchval(NAMELESS, since)
-        return found.examine(nameless, reached)
+            without_id = await connection.fetchval(NAMELESS, since)
+        return found.examine(without_id, reached)
 
     async def journaled(self, ids: Sequence[UUID]) -> JournalFindings:
         """Look every one of these up. Raises like `findings`."""
@@ -271,11 +271,13 @@ class _Found:
         """How many were looked at."""
         return self._states.total()
 
-    def examine(self, nameless: int, reached: datetime | None) -> LedgerFindings:
+    def examine(self, without_id: int, reached: datetime | None) -> LedgerFindings:
         """All of it."""
         unarchived = self._broken.pop(NOWHERE, None)
         waiting = {
             name: ExpectedMessages(n, self._lapsed[name]) for name, n in self._under_way.items()
         }
-        broken = tuple(self._broken.values())
-        return LedgerFindings(dict(self._states), broken, waiting, unarchived, nameless, reached)
+        violations = tuple(self._broken.values())
+        return LedgerFindings(
+            dict(self._states), violations, waiting, unarchived, without_id, reached
+        )

@@ -38,7 +38,7 @@ SELECT channel, state, count(*) AS count
  GROUP BY channel, state
 """
 
-_TRIES: Final = (
+_ATTEMPTS: Final = (
     f"(attempt - (finished_at IS NOT NULL AND coalesce(failure_kind, '') = '{UNTRIED}')::int)"
 )
 """How often somebody was asked to deliver it in its present epoch."""
@@ -48,9 +48,9 @@ SELECT channel,
        count(*) AS accepted,
        count(*) FILTER (WHERE state = ANY($4::text[])) AS succeeded,
        count(*) FILTER (WHERE finished_at IS NOT NULL AND state <> ALL($5::text[])) AS finished,
-       count(*) FILTER (WHERE {_TRIES} > 0) AS tried,
-       count(*) FILTER (WHERE {_TRIES} > 1 OR state = 'retrying') AS retried,
-       (avg({_TRIES}) FILTER (WHERE {_TRIES} > 0))::float8 AS attempts,
+       count(*) FILTER (WHERE {_ATTEMPTS} > 0) AS attempted,
+       count(*) FILTER (WHERE {_ATTEMPTS} > 1 OR state = 'retrying') AS retried,
+       (avg({_ATTEMPTS}) FILTER (WHERE {_ATTEMPTS} > 0))::float8 AS attempts,
        percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (
            ORDER BY extract(epoch FROM finished_at - greatest(accepted_at, scheduled_at))::float8
        ) FILTER (WHERE state = ANY($4::text[]) AND epoch = 0) AS seconds
@@ -67,7 +67,7 @@ class Rates:
     succeeded: int
     finished: int
     """Ended, other than by being called off."""
-    tried: int
+    attempted: int
     retried: int
     attempts: float | None
     """Average per notification that was tried, in its present epoch."""
@@ -84,7 +84,7 @@ class Rates:
     @property
     def retry_rate(self) -> float | None:
         """Share of those tried that needed more than one attempt."""
-        return self.retried / self.tried if self.tried else None
+        return self.retried / self.attempted if self.attempted else None
 
 
 NOTHING: Final = Rates(0, 0, 0, 0, 0, None, None, None)

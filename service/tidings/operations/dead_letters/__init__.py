@@ -2,12 +2,12 @@
 
 query       which of them an operation is about
 views       what is shown of them, and what is masked
-looks       listed, counted in groups, one in full
+lookup      listed, counted in groups, one in full
 remedies    what can work for this very one
 discards    closed for good
 edits       one or many superseded by edited ones; body edits, checks and compares
-replays     a replay chosen, rehearsed and run
+replays     a replay chosen, previewed and run
 plan        how fast, in which waves, when it stops
-rehearsal   what a replay would do
+dry_run     what a replay would do
 replayer    waves and batches sent, and their outcomes
 """

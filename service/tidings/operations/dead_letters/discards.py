@@ -71,7 +71,7 @@ class Discarded:
         return {"discarded": self.closed, "not_open": self.left}
 
 
-async def rehearse_discard(backend: Backend, query: DeadLetterQuery) -> DiscardDryRun:
+async def preview_discard(backend: Backend, query: DeadLetterQuery) -> DiscardDryRun:
     """Choose what a discard would close. Ids choose alone, whatever state they are in; a filter finds what is open.
 
     Raises:

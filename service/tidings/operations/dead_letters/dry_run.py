@@ -23,11 +23,11 @@ class ReplayDryRunTotals:
     doubtful: int = 0
     """Of these, those that may have been delivered before, and would be a second time."""
     not_replayed: list[NotReplayed] = field(default_factory=list)
-    looked_at: int = 0
+    checked: int = 0
     """Dead letters that all of this is said of: the first of those chosen."""
 
 
-async def rehearse(
+async def dry_run(
     ledger: PostgresLedger,
     dead_letters: Sequence[Chosen],
     expires_at: ExpiresAt,
@@ -43,20 +43,20 @@ async def rehearse(
     Raises:
         LedgerUnavailable: PostgreSQL is away.
     """
-    rehearsal, begun = ReplayDryRunTotals(), set[UUID]()
+    totals, begun = ReplayDryRunTotals(), set[UUID]()
     for batch in batches(dead_letters, None, FEW):
-        if rehearsal.looked_at and clock.over:
+        if totals.checked and clock.over:
             break
-        rehearsal.looked_at += len(batch)
-        done = await ledger.dead_letters.replays.rehearse(
+        totals.checked += len(batch)
+        done = await ledger.dead_letters.replays.dry_run(
             [dead_letter.id for dead_letter in batch], expires_at=expires_at, force=force, but=begun
         )
         begun.update(done.notifications)
-        rehearsal.replayed += len(done.notifications)
-        rehearsal.later += done.later
-        rehearsal.doubtful += done.doubtful
-        rehearsal.not_replayed += done.not_replayed
-    return rehearsal
+        totals.replayed += len(done.notifications)
+        totals.later += done.later
+        totals.doubtful += done.doubtful
+        totals.not_replayed += done.not_replayed
+    return totals
 
 
 async def doubtful(ledger: PostgresLedger, dead_letters: Sequence[Chosen], *, force: bool) -> int:

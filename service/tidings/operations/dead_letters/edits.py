@@ -66,10 +66,10 @@ class EditRequest:
 
     dead_letters: Sequence[Chosen]
     change: FieldChange
-    rehearsed: bool = False
+    dry_run: bool = False
     """Change nothing."""
     whole: bool = False
-    """Rehearse it on every one, not only for a moment on the oldest."""
+    """Dry run on all of them, not only for a moment on the oldest."""
     reveal: bool = False
 
 
@@ -105,7 +105,7 @@ class EditView:
     """Why the rest was left alone."""
     cut_short: bool = False
     """Whether the rest was left out for want of patience."""
-    rehearsed: bool = False
+    dry_run: bool = False
     """Whether nothing was changed."""
 
     @property
@@ -122,13 +122,17 @@ class EditView:
         """For other programs."""
         return {
             "chosen": self.chosen,
-            "would_edit" if self.rehearsed else "edited": len(self.new),
-            "dead_letters": [] if self.rehearsed else self.new,
+            "would_edit" if self.dry_run else "edited": len(self.new),
+            "dead_letters": [] if self.dry_run else self.new,
             "unchanged": len(self.unchanged),
-            "not_looked_at" if self.cut_short else "left_alone": self.left,
+            "not_checked" if self.cut_short else "not_processed": self.left,
             "refused_by_reason": dict(Counter(refusal.reason for refusal in self.refused)),
             "refused": [
-                {"dead_letter": refusal.dead_letter, "reason": refusal.reason, "why": refusal.why}
+                {
+                    "dead_letter": refusal.dead_letter,
+                    "reason": refusal.reason,
+                    "message": refusal.message,
+                }
                 for refusal in self.refused
             ],
             "stopped": self.stopped,
@@ -160,11 +164,11 @@ async def edit(
         InvalidRequest: The change is written wrongly, whatever it is to change.
     """
     request.change.check()
-    rehearsed = request.rehearsed
-    clock = TimeLimit(PATIENCE) if rehearsed and not request.whole else NO_LIMIT
-    done = EditView(len(request.dead_letters), rehearsed=rehearsed)
-    for batch in batches(request.dead_letters, None, FEW if rehearsed else AT_ONCE):
-        if rehearsed and done.left < done.chosen and clock.over:
+    dry_run = request.dry_run
+    clock = TimeLimit(PATIENCE) if dry_run and not request.whole else NO_LIMIT
+    done = EditView(len(request.dead_letters), dry_run=dry_run)
+    for batch in batches(request.dead_letters, None, FEW if dry_run else AT_ONCE):
+        if dry_run and done.left < done.chosen and clock.over:
             done.cut_short = True
             break
         if interrupted.is_set():
@@ -176,7 +180,7 @@ async def edit(
                 request.change,
                 expires_at=Policies(backend.settings).expires_at,
                 actor=str(actor),
-                rehearsed=rehearsed,
+                dry_run=dry_run,
             )
         except TidingsError as error:
             done.stopped = str(error)
@@ -192,7 +196,7 @@ async def edit(
             if refusal.reason is NoEdit.UNCHANGED:
                 done.unchanged.append(refusal.dead_letter)
             else:
-                done.refused.append(replace(refusal, why=discreet(refusal.why)))
+                done.refused.append(replace(refusal, message=discreet(refusal.message)))
     return done
 
 

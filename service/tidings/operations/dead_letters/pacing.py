@@ -9,7 +9,7 @@ from tidings.ledger.dead_letters.search import Chosen
 AT_ONCE: Final = 500
 """Dead letters taken in one transaction."""
 FEW: Final = 200
-"""The same of a rehearsal, which may end after any of them."""
+"""The same of a dry run, which may end after any of them."""
 BYTES_AT_ONCE: Final = 16 * 1024 * 1024
 LOOK: Final = 0.5
 """Seconds between two looks at what became of what was sent."""

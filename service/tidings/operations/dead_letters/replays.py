@@ -1,4 +1,4 @@
-"""Replays: dead letters chosen, rehearsed, and sent on their way again."""
+"""Replays: dead letters chosen, tried in a dry run, and sent on their way again."""
 
 import asyncio
 from collections import Counter
@@ -17,7 +17,7 @@ from tidings.ledger.dead_letters.search import Chosen, DeadLetterFilter, Selecti
 from tidings.ledger.steps import NO_LIMIT, PATIENCE, TimeLimit
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
-from tidings.operations.dead_letters.dry_run import ReplayDryRunTotals, doubtful, rehearse
+from tidings.operations.dead_letters.dry_run import ReplayDryRunTotals, doubtful, dry_run
 from tidings.operations.dead_letters.plan import Plan
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.replayer import (
@@ -33,7 +33,7 @@ __all__ = ["NotReplayed", "Progress", "ReplaySummary", "Selection"]
 
 SAMPLE: Final = 10
 LOOKED_AT: Final = 1_000
-"""Of those chosen, so many are rehearsed before a person decides."""
+"""Of those chosen, so many are tried in a dry run before a person decides."""
 
 Watch: TypeAlias = Callable[[Callable[[], None]], AbstractContextManager[Progress]]
 """Entered when a replay begins, with a function that interrupts it; gives a function that is called with its progress."""
@@ -78,7 +78,7 @@ class ReplayDryRun:
     """What a replay would do."""
 
     chosen: int
-    looked_at: int
+    checked: int
     """The counts are of so many, the oldest of those chosen."""
     replayed: int
     later: int
@@ -96,7 +96,7 @@ class ReplayDryRun:
         """Sum it up."""
         return cls(
             len(selection.dead_letters),
-            done.looked_at,
+            done.checked,
             done.replayed,
             done.later,
             done.doubtful,
@@ -114,7 +114,7 @@ class ReplayDryRun:
         """For other programs."""
         return {
             "chosen": self.chosen,
-            "looked_at": self.looked_at,
+            "checked": self.checked,
             "would_replay": self.replayed,
             "would_be_stored_until_due": self.later,
             "perhaps_delivered_before": self.doubtful,
@@ -142,7 +142,7 @@ class ReplayView:
             "delivered_again": outcomes.delivered,
             "failed_again": outcomes.failed,
             "retrying": outcomes.retrying,
-            "under_way": outcomes.waiting,
+            "in_progress": outcomes.waiting,
             "stored_until_due": summary.later,
             "waves": [
                 {
@@ -155,7 +155,7 @@ class ReplayView:
             ],
             "perhaps_delivered_before": summary.doubtful,
             "taken_by_another": summary.taken,
-            "left_alone": summary.left,
+            "not_processed": summary.left,
             **_left_out(self.selection),
             **_refused(summary.not_replayed),
             "stopped": summary.stopped,
@@ -178,12 +178,12 @@ async def choose(backend: Backend, request: ReplayRequest, *, preview: bool) -> 
     if not preview:
         return ReplayChoice(selection, count)
     first = dead_letters[:LOOKED_AT]
-    done = await _rehearsed(backend, first, NO_LIMIT, force=force)
+    done = await _dry_run(backend, first, NO_LIMIT, force=force)
     sample = await _sample(backend, first, done)
     return ReplayChoice(selection, count, sample, len(done.not_replayed))
 
 
-async def rehearse_replay(backend: Backend, request: ReplayRequest, *, whole: bool) -> ReplayDryRun:
+async def preview_replay(backend: Backend, request: ReplayRequest, *, whole: bool) -> ReplayDryRun:
     """Say what a replay would do; nothing changes. Raises like `choose`.
 
     Args:
@@ -191,8 +191,8 @@ async def rehearse_replay(backend: Backend, request: ReplayRequest, *, whole: bo
     """
     clock = TimeLimit(None if whole else PATIENCE)
     selection = await _select(backend, request)
-    done = await _rehearsed(backend, selection.dead_letters, clock, force=request.force)
-    sample = await _sample(backend, selection.dead_letters[: done.looked_at], done)
+    done = await _dry_run(backend, selection.dead_letters, clock, force=request.force)
+    sample = await _sample(backend, selection.dead_letters[: done.checked], done)
     return ReplayDryRun.of(done, selection, sample)
 
 
@@ -232,11 +232,11 @@ async def _select(backend: Backend, request: ReplayRequest) -> Selection:
     return await search.select(wanted, request.limit)
 
 
-async def _rehearsed(
+async def _dry_run(
     backend: Backend, dead_letters: Sequence[Chosen], clock: TimeLimit, *, force: bool
 ) -> ReplayDryRunTotals:
     expires_at = Policies(backend.settings).expires_at
-    return await rehearse(backend.ledger, dead_letters, expires_at, force=force, clock=clock)
+    return await dry_run(backend.ledger, dead_letters, expires_at, force=force, clock=clock)
 
 
 async def _sample(
@@ -256,14 +256,18 @@ async def _sample(
 
 
 def _masked(refusal: NotReplayed) -> NotReplayed:
-    return replace(refusal, why=discreet(refusal.why))
+    return replace(refusal, message=discreet(refusal.message))
 
 
 def _refused(refused: Sequence[NotReplayed]) -> dict[str, Any]:
     return {
         "refused_by_reason": dict(Counter(refusal.refusal for refusal in refused)),
         "refused": [
-            {"dead_letter": refusal.dead_letter, "reason": refusal.refusal, "why": refusal.why}
+            {
+                "dead_letter": refusal.dead_letter,
+                "reason": refusal.refusal,
+                "message": refusal.message,
+            }
             for refusal in refused
             if not refusal.taken
         ],

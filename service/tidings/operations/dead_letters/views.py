@@ -59,7 +59,7 @@ class DeadLetterView:
     replayed_at: datetime | None
     size: int
     """Bytes of its body."""
-    came_by: str
+    source: str
     """The queue it lay in, or the key it was published with."""
     kind: str
     message: str
@@ -73,7 +73,7 @@ class DeadLetterView:
         failure = stored.pop("failure")
         stored |= {
             "attempts": dead_letter.attempts_made,
-            "came_by": came_by(dead_letter.headers, dead_letter.routing_key),
+            "source": came_by(dead_letter.headers, dead_letter.routing_key),
             **{name: getattr(failure, name) for name in ("kind", "message", "provider", "code")},
         }
         if not reveal:

@@ -89,5 +89,5 @@ def test_only_force_replays_again_unless_a_dead_letter_is_named() -> None:
 
 def test_a_rehearsed_discard_parts_open_dead_letters_from_closed_ones() -> None:
     states = {DEAD_LETTER: DeadLetterState.REPLAYED}
-    rehearsal = DiscardDryRun((DEAD_LETTER, OTHER), states, ())
-    assert rehearsal.as_data() == {"would_discard": [OTHER], "not_open": [DEAD_LETTER]}
+    preview = DiscardDryRun((DEAD_LETTER, OTHER), states, ())
+    assert preview.as_data() == {"would_discard": [OTHER], "not_open": [DEAD_LETTER]}
