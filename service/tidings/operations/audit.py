@@ -1,4 +1,4 @@
-"""Holds ledger and queues against each other: is anything lost, or in a state that can't be?"""
+"""`audit`: compares ledger, queues and a producer's journal, and reports what is lost or inconsistent."""
 
 import asyncio
 from collections import Counter
@@ -24,39 +24,39 @@ from tidings.settings import Settings
 __all__ = ["AuditRequest", "AuditView", "JournalFindings", "Violation", "audit"]
 
 SETTLED: Final = 20.0
-"""Seconds: the management API's numbers may be ten seconds old, and a message takes its time."""
-LOOKS: Final = 3
-"""A message on its way from one queue to the next may be missed by one look, hardly by three."""
+"""Seconds: the management API's numbers may be ten seconds old, and a message needs time to arrive."""
+READINGS: Final = 3
+"""One reading may miss a message that moves between two queues; three hardly do."""
 PAUSE: Final = 2.0
 
 Held = Mapping[str, int]
-"""Messages in each queue, ready or not."""
+"""Messages in each queue, ready and unacknowledged."""
 Progress = Callable[[int, datetime | None], None]
-"""Told how many were looked at, and since when all of them were."""
+"""Called with the number checked, and the time since which all are checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRequest:
-    """How much to look at."""
+    """What to compare."""
 
     since: datetime | None = None
-    """Only what was accepted since then."""
+    """Only notifications accepted since then."""
     whole: bool = False
-    """All there are, not only the newest that can be looked at in a moment."""
+    """All notifications, not only the newest that can be checked in half a second."""
     ended: bool = False
-    """Nothing may be under way any more, and no queue hold anything; looks at all there are."""
+    """Also require that nothing is in progress and every queue is empty; checks all notifications."""
     journal: Sequence[UUID] | None = None
-    """Ids that were confirmed to a producer."""
+    """Ids that RabbitMQ confirmed to a producer."""
 
     @property
     def patience(self) -> float | None:
-        """Seconds, about, for which to look at the newest; None for all of it."""
+        """Seconds, about, for which to check the newest; None for no limit."""
         return None if self.since or self.whole or self.ended else PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
 class AuditView:
-    """What is known, and what is wrong with it."""
+    """Counts, and what is lost or inconsistent."""
 
     states: Mapping[State, int]
     queues: Held | None
@@ -64,13 +64,13 @@ class AuditView:
     journal: JournalFindings | None
     violations: tuple[Violation, ...]
     without_id: int = 0
-    """Dead letters out of whose bodies no id can be read."""
+    """Dead letters from whose bodies no id can be read."""
     unchecked: tuple[str, ...] = ()
-    """Rules that could not be tried, and why."""
+    """Rules that could not be checked, and why."""
     stalled: tuple[str, ...] = ()
-    """Channels that deliver nothing while messages wait in their queues, and why: nothing is lost by that."""
+    """Channels that deliver nothing while messages wait in their queues, and why; nothing is lost."""
     searched_since: datetime | None = None
-    """What was accepted before was not looked at."""
+    """Notifications accepted earlier were not checked; None if all were."""
 
     def as_data(self) -> dict[str, Any]:
         """For other programs."""
@@ -100,17 +100,17 @@ def _journal_as_data(journal: JournalFindings | None) -> dict[str, Any] | None:
 async def audit(
     backend: Backend, request: AuditRequest, progress: Progress = lambda *_: None
 ) -> AuditView:
-    """Look until nothing is missing, or often enough to be sure that it is."""
-    for _ in range(LOOKS - 1):
-        view = await _look(backend, request, progress)
+    """Compare until no rule is violated, or often enough to be sure."""
+    for _ in range(READINGS - 1):
+        view = await _compare(backend, request, progress)
         if not view.violations:
             return view
         await asyncio.sleep(PAUSE)
-    return await _look(backend, request, progress)
+    return await _compare(backend, request, progress)
 
 
-async def _look(backend: Backend, request: AuditRequest, progress: Progress) -> AuditView:
-    """The queues first: what is under way later was in one of them then."""
+async def _compare(backend: Backend, request: AuditRequest, progress: Progress) -> AuditView:
+    """The queues first: a message that is in progress later was in one of them then."""
     held, fault = await _held(backend.settings)
     findings = await backend.ledger.audit.examine(
         request.since, SETTLED, patience=request.patience, progress=progress
@@ -127,7 +127,7 @@ async def _look(backend: Backend, request: AuditRequest, progress: Progress) -> 
         searched_since=findings.searched_since,
     )
     if held is None:
-        return replace(view, unchecked=tuple(_untried(fault, journal, ended=request.ended)))
+        return replace(view, unchecked=tuple(_unchecked(fault, journal, ended=request.ended)))
     messages = _by_channel(held)
     if any(held.values()):
         stalled = _stalled(await conditions(backend), messages, datetime.now(UTC))
@@ -139,15 +139,15 @@ async def _look(backend: Backend, request: AuditRequest, progress: Progress) -> 
     return replace(view, violations=violations, unchecked=(doubt,) if doubt else ())
 
 
-def _untried(fault: str, journal: JournalFindings | None, *, ended: bool) -> Iterator[str]:
-    """The rules that can't be tried without the queues."""
-    yield f"the queues could not be looked at, so it is not known whether anything is lost: {fault}"
-    yield "not tried: what is under way has a message in a queue"
-    yield "not tried: what failed has its dead letter, or that is in its queue"
+def _unchecked(fault: str, journal: JournalFindings | None, *, ended: bool) -> Iterator[str]:
+    """The rules that can't be checked without the queues."""
+    yield f"the queues could not be read, so lost messages can't be detected: {fault}"
+    yield "not checked: every notification in progress has a message in a queue"
+    yield "not checked: every failed notification has a dead letter, archived or in the dead-letter queue"
     if journal is not None:
-        yield "not tried: what the journal names is in the ledger, or in a lane"
+        yield "not checked: every id of the journal is in the ledger or in a lane"
     if ended:
-        yield "not tried: nothing is under way, and every queue is empty"
+        yield "not checked: nothing is in progress, and every queue is empty"
 
 
 async def _held(settings: Settings) -> tuple[Held | None, str]:
@@ -161,7 +161,7 @@ async def _held(settings: Settings) -> tuple[Held | None, str]:
 
 
 def _by_channel(held: Held) -> Counter[str]:
-    """Messages in all queues of each channel."""
+    """Messages by channel."""
     messages: Counter[str] = Counter()
     for name, count in held.items():
         if name.count(".") >= 2:
@@ -172,7 +172,7 @@ def _by_channel(held: Held) -> Counter[str]:
 def _stalled(
     known: Sequence[ChannelStatus], messages: Counter[str], now: datetime
 ) -> Iterator[str]:
-    """Which channels deliver nothing, though there is something in their queues."""
+    """Channels that deliver nothing though messages wait in their queues."""
     for channel in (status for status in known if not status.provider):
         if count := messages[channel.channel]:
             for why in not_delivering([channel], now):
@@ -180,15 +180,13 @@ def _stalled(
 
 
 def _missing(findings: LedgerFindings, messages: Counter[str], dead: int) -> Iterator[Violation]:
-    """What must have a message in a queue, and more of it than there are messages."""
+    """Notifications that need a message in a queue, if there are fewer messages."""
     for channel, waiting in findings.waiting.items():
         if (lapsed := waiting.lapsed - messages[channel]) > 0:
-            rule = f"{channel}: under a lease that ran out, and no message is left to take it over"
+            rule = f"{channel}: lease expired, but no message is left to continue it"
             yield Violation(rule, lapsed)
         if (under_way := waiting.under_way - messages[channel]) > 0:
-            rule = (
-                f"{channel}: under way by the ledger, and no message is in any queue of its channel"
-            )
+            rule = f"{channel}: in progress, but no message is in any queue of the channel"
             yield Violation(rule, under_way)
     if findings.unarchived is not None and (short := findings.unarchived.count - dead) > 0:
         yield replace(findings.unarchived, count=short)
@@ -197,15 +195,15 @@ def _missing(findings: LedgerFindings, messages: Counter[str], dead: int) -> Ite
 def _lost(
     journal: JournalFindings, held: Held, without_id: int
 ) -> tuple[Violation | None, str | None]:
-    """What was confirmed and is nowhere; or may be among dead letters of which nobody can tell whose they are."""
+    """Ids that were confirmed and are lost; or doubt, if dead letters without an id may hold them."""
     missed = len(journal.unknown) - _in_lanes(held)
     if missed > without_id:
-        rule = "confirmed by the journal, and neither in the ledger nor in a lane"
+        rule = "confirmed in the journal, but neither in the ledger nor in a lane"
         examples = tuple(str(id) for id in journal.unknown[:5])
         return Violation(rule, missed - without_id, examples), None
     if missed > 0:
         return None, (
-            f"{missed:,} of the journal are neither in the ledger nor in a lane, and may be among the {without_id:,} dead "
+            f"{missed:,} of the journal are neither in the ledger nor in a lane, and may be among the {without_id:,} "
             f"dead letters without an id, e.g. {journal.unknown[0]}: `tidings dead list --reason malformed --reveal`"
         )
     return None, None
@@ -218,8 +216,8 @@ def _in_lanes(held: Held) -> int:
 
 
 def _left(findings: LedgerFindings, held: Held) -> Iterator[Violation]:
-    """What may not be there where everything should have ended."""
+    """What is left although everything should have ended."""
     if under_way := sum(findings.states.get(state, 0) for state in UNFINISHED):
-        yield Violation("still under way", under_way)
+        yield Violation("still in progress", under_way)
     if full := sorted(name for name, messages in held.items() if messages):
         yield Violation("messages left in a queue", sum(held[name] for name in full), tuple(full))

@@ -133,10 +133,10 @@ async def test_what_is_lost_or_cannot_be_is_told_with_an_example(
     code, found = await verify(env, "--journal", str(journal))
     assert code == 1
     expected = {
-        "under a lease that ran out": 1,
-        "under way by the ledger": 2,
-        "dead letter is nowhere": 1,
-        "no attempt of its epoch says so": 1,
+        "lease expired": 1,
+        "in progress, but no message": 2,
+        "dead letter is missing": 1,
+        "no attempt of its epoch was sent": 1,
         "from cancelled to sending": 1,
         "neither in the ledger nor in a lane": 1,
     }
@@ -152,35 +152,35 @@ async def test_what_is_lost_or_cannot_be_is_told_with_an_example(
 @pytest.mark.parametrize(
     ("ruin", "rule"),
     [
-        ("SET finished_at = NULL", "without a time"),
-        ("SET state = 'failed'", "neither an attempt nor a dead letter made it so"),
-        ("SET state = 'cancelled'", "nobody is named"),
+        ("SET finished_at = NULL", "without an end time"),
+        ("SET state = 'failed'", "no attempt or dead letter led to that state"),
+        ("SET state = 'cancelled'", "its history names no actor"),
         ("SET state = 'sending', finished_at = NULL", "without a lease"),
-        ("SET state = 'retrying', finished_at = NULL", "no attempt says that one failed"),
-        ("SET state = 'scheduled', finished_at = NULL", "no time at which to publish"),
+        ("SET state = 'retrying', finished_at = NULL", "no attempt of its epoch failed"),
+        ("SET state = 'scheduled', finished_at = NULL", "without a time to publish"),
         (
             "SET state = 'queued', finished_at = NULL, dispatch_at = now() - interval '5 m'",
-            "does a scheduler run",
+            "is a scheduler running",
         ),
     ],
 )
 async def test_each_rule_finds_the_row_that_breaks_it(
     database_url: str, ruin: str, rule: str
 ) -> None:
-    found = await _soundness(database_url)
+    found = await _violations(database_url)
     assert found == {}
     id = await made(database_url, SENT)
     await change(database_url, f"UPDATE notifications {ruin}")  # the test's own
-    found = await _soundness(database_url)
+    found = await _violations(database_url)
     assert [examples for name, examples in found.items() if rule in name] == [(str(id),)], found
 
 
 async def test_two_attempts_that_both_ended_an_epoch_are_found(database_url: str) -> None:
     id = await made(database_url, RETRY, SENT)
     await change(database_url, "UPDATE attempts SET state = 'sent'")
-    assert (await _soundness(database_url))["more than one attempt of an epoch ended it"] == (
-        str(id),
-    )
+    assert (await _violations(database_url))[
+        "ended by more than one attempt of the same epoch"
+    ] == (str(id),)
 
 
 async def test_where_the_queues_cannot_be_seen_it_says_so_and_exits_with_3(
@@ -193,8 +193,8 @@ async def test_where_the_queues_cannot_be_seen_it_says_so_and_exits_with_3(
     assert "hunter2" not in json.dumps(found)
     output = await tidings("audit", env=blind)
     assert "✓ every rule that could be tried holds" in output.out
-    assert "! the queues could not be looked at" in output.err
-    assert "! not tried: what is under way has a message in a queue\n" in output.err
+    assert "! the queues could not be read" in output.err
+    assert "! not checked: every notification in progress has a message in a queue\n" in output.err
     assert "journal" not in output.err
     nowhere = {**env, "TIDINGS_DATABASE_URL": "postgresql://tidings@127.0.0.1:1/tidings"}
     assert (await tidings("audit", env=nowhere)).code == 3
@@ -208,12 +208,12 @@ async def test_a_journal_without_an_id_is_refused_with_its_line(env: Env, tmp_pa
     assert "line 2" in finished.err
 
 
-async def _soundness(url: str) -> dict[str, tuple[str, ...]]:
+async def _violations(url: str) -> dict[str, tuple[str, ...]]:
     from datetime import UTC, datetime
 
     from tidings.ledger import PostgresLedger
     from tidings.settings import LedgerSettings
 
     async with PostgresLedger(LedgerSettings(database_url=url), actor="test") as ledger:
-        sound = await ledger.audit.soundness(datetime(2000, 1, 1, tzinfo=UTC), 20)
+        sound = await ledger.audit.examine(datetime(2000, 1, 1, tzinfo=UTC), 20)
     return {finding.rule: finding.examples for finding in sound.violations}

@@ -1,4 +1,4 @@
-"""Whether the ledger is sound: every notification in one state, with the history that leads to it."""
+"""Checks that the ledger is consistent: every notification in one state, with the history that leads to it."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +13,14 @@ from tidings.ledger.database import Connection, Database
 from tidings.ledger.steps import TimeLimit, steps
 
 EXAMPLES: Final = 5
-"""Ids that are named with each rule that is broken."""
+"""Ids reported with each violated rule."""
 CHUNK: Final = 10_000
 """Ids looked up in one statement."""
 
-NOWHERE: Final = "ended badly, and its dead letter is nowhere"
+UNARCHIVED_RULE: Final = "failed, expired or unknown, but its dead letter is missing"
 
 STEP: Final = 20_000
-"""Notifications that one statement looks through: a sixth of a second where they are in memory."""
+"""Notifications read by one statement: a sixth of a second if they are in memory."""
 
 LOOK: Final = """
 SELECT state, count(*) AS count, array_agg(id) FILTER (WHERE NOT plain) AS odd
@@ -36,8 +36,8 @@ SELECT state, count(*) AS count, array_agg(id) FILTER (WHERE NOT plain) AS odd
          WHERE n.accepted_at >= coalesce($1::timestamptz, '-infinity') AND n.accepted_at < coalesce($2::timestamptz, 'infinity')) AS seen
  GROUP BY state
 """
-"""Nearly all were simply sent: one attempt of the present epoch says so, others before it were tried again, and
-nothing else happened. None of those breaks a rule; the others are looked at rule by rule."""
+"""Nearly all were simply sent: one attempt of the present epoch is `sent`, earlier ones were retried, and nothing else
+happened. None of those violates a rule; the others are checked rule by rule."""
 
 _IN: Final = "n.id = ANY($1::uuid[])"
 _ATTEMPT: Final = "SELECT FROM attempts a WHERE a.notification_id = n.id AND a.epoch = n.epoch AND"
@@ -45,48 +45,48 @@ _CHANGE: Final = (
     "SELECT FROM transitions t WHERE t.notification_id = n.id AND t.epoch = n.epoch AND"
 )
 
-# `OFFSET 0` below keeps PostgreSQL from reading all attempts there are, in order to join them with a few notifications.
+# `OFFSET 0` below keeps PostgreSQL from reading all attempts to join them with a few notifications.
 RULES: Final = MappingProxyType(
     {
-        "ended, without a time at which it ended, or the other way round": f"""
+        "ended without an end time, or has an end time without having ended": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND (state = ANY($2::text[])) <> (finished_at IS NOT NULL)""",
-        "sent, and no attempt of its epoch says so": f"""
+        "sent, but no attempt of its epoch was sent": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND state = 'sent' AND NOT EXISTS ({_ATTEMPT} a.state = 'sent' OFFSET 0)
                AND NOT EXISTS ({_CHANGE} t.after = 'sent' OFFSET 0)""",
-        "more than one attempt of an epoch ended it": f"""
+        "ended by more than one attempt of the same epoch": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND EXISTS (SELECT FROM attempts a WHERE a.notification_id = n.id AND a.state = ANY($2::text[])
                                       GROUP BY a.epoch HAVING count(*) > 1)""",
-        "failed, expired or unknown, and neither an attempt nor a dead letter made it so": f"""
+        "failed, expired or unknown, but no attempt or dead letter led to that state": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND state IN ('failed', 'expired', 'unknown')
                AND NOT EXISTS ({_ATTEMPT} a.state = n.state OFFSET 0)
                AND NOT EXISTS ({_CHANGE} t.after = n.state OFFSET 0)""",
-        "cancelled, suppressed or discarded, and nobody is named who did it": f"""
+        "cancelled, suppressed or discarded, but its history names no actor": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND state IN ('cancelled', 'suppressed', 'discarded')
                AND NOT EXISTS ({_ATTEMPT} a.state = n.state OFFSET 0)
                AND NOT EXISTS ({_CHANGE} t.after = n.state OFFSET 0)""",
-        "being sent without a lease, or holding one without being sent": f"""
+        "sending without a lease, or holds a lease without sending": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND (state = 'sending') <> (lease_holder IS NOT NULL AND lease_until IS NOT NULL)""",
-        "waiting for another try, and no attempt says that one failed": f"""
+        "retrying, but no attempt of its epoch failed": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND state = 'retrying'
                AND NOT EXISTS ({_ATTEMPT} a.state = 'retrying' OFFSET 0)
                AND NOT EXISTS ({_CHANGE} t.after = 'retrying' OFFSET 0)""",
-        "scheduled, and no time at which to publish it": f"""
+        "scheduled without a time to publish it": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND state = 'scheduled' AND dispatch_at IS NULL""",
-        "due for more than a minute, and not published: does a scheduler run?": f"""
+        "due for more than a minute, but not published (is a scheduler running?)": f"""
             SELECT id FROM notifications n
              WHERE {_IN} AND state IN ('scheduled', 'queued') AND dispatch_at < now() - interval '1 minute'""",
     }
 )
-"""What must be true of no notification, and how those are found of which it is. The first parameter is the ids that
-are looked at, the second the states in which a notification has ended."""
+"""Each violation, and the query that finds the notifications with it. The first parameter is the ids to check, the
+second the states in which a notification has ended."""
 
 MOVES: Final = f"""
 SELECT h.before, h.after, count(*) AS count, (array_agg(n.id))[1:5] AS ids
@@ -124,52 +124,52 @@ SELECT notification_id, NULL FROM dead_letters d
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule that does not hold."""
+    """A rule that some notifications violate."""
 
     rule: str
     count: int
-    """Of how many notifications."""
+    """Notifications."""
     examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedMessages:
-    """What must have a message in some queue of its channel, for nothing else will go on with it."""
+    """Notifications of a channel that need a message in one of its queues: nothing else continues them."""
 
     under_way: int
     lapsed: int
-    """Of those, under a lease that has run out."""
+    """Of these, those whose lease has expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerFindings:
-    """The ledger at one moment."""
+    """What the ledger's audit found, at one moment."""
 
     states: Mapping[State, int]
     violations: tuple[Violation, ...]
     waiting: Mapping[str, ExpectedMessages]
     """By channel."""
     unarchived: Violation | None
-    """Ended badly, and their dead letters are not archived: they must be on their way."""
+    """Notifications whose dead letters are not archived: they must still be in the dead-letter queue."""
     without_id: int
-    """Dead letters out of whose bodies no id can be read: they may be anybody's."""
+    """Dead letters from whose bodies no id can be read: they may belong to any notification."""
     searched_since: datetime | None = None
-    """What was accepted before was not looked at; None where all that was asked for was."""
+    """Notifications accepted earlier were not checked; None if all were."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalFindings:
-    """What became of the notifications that a producer says were confirmed."""
+    """What the ledger knows of the ids in a producer's journal."""
 
     states: Mapping[State, int]
     dead_letters: int
-    """Those that are a dead letter and nothing else: no worker ever read them."""
+    """Ids that exist only as a dead letter: no worker ever read them."""
     unknown: tuple[UUID, ...]
-    """Those of which the ledger has never heard: they must still be in a lane."""
+    """Ids that are not in the ledger: they must still be in a lane."""
 
 
 class LedgerAudit:
-    """Examines the ledger; changes nothing."""
+    """Checks the ledger; changes nothing."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -182,14 +182,14 @@ class LedgerAudit:
         patience: float | None = None,
         progress: Callable[[int, datetime | None], None] = lambda *_: None,
     ) -> LedgerFindings:
-        """Hold every notification accepted since then against the rules, newest first, all at one moment.
+        """Check every notification accepted since then against the rules, newest first, in one snapshot.
 
         Args:
-            since: All there are where None.
-            settled: Seconds for which a notification must not have changed before its message, or
-                its dead letter, is missed.
-            patience: Seconds, about, for which to look; until the end where None.
-            progress: Told after each step how many were looked at, and since when all of them were.
+            since: None for all.
+            settled: Seconds without a change after which a notification's message, or its dead letter, counts as
+                missing.
+            patience: Seconds, about, after which to stop; None for no limit.
+            progress: Called after each step with the number checked, and the time since which all are checked.
 
         Raises:
             LedgerUnavailable: PostgreSQL is away.
@@ -206,10 +206,10 @@ class LedgerAudit:
                     reached = from_
                     break
             without_id = await connection.fetchval(NAMELESS, since)
-        return found.examine(without_id, reached)
+        return found.result(without_id, reached)
 
     async def journaled(self, ids: Sequence[UUID]) -> JournalFindings:
-        """Look every one of these up. Raises like `findings`."""
+        """Look up the ids of a journal. Raises like `examine`."""
         states: Counter[State] = Counter()
         dead_letters, unknown = 0, list[UUID]()
         async with self._database.connection() as connection:
@@ -224,7 +224,7 @@ class LedgerAudit:
 
 
 class _Found:
-    """What was found so far."""
+    """Findings so far."""
 
     def __init__(self) -> None:
         self._states: Counter[State] = Counter()
@@ -235,15 +235,15 @@ class _Found:
     async def look(
         self, connection: Connection, since: datetime | None, until: datetime | None, settled: float
     ) -> None:
-        """Hold those accepted in between against the rules."""
+        """Check the notifications accepted in between."""
         odd: list[UUID] = []
         for row in await connection.fetch(LOOK, since, until):
             self._states[State(row["state"])] += row["count"]
             odd += row["odd"] or ()
         if odd:
-            await self._hold_against_rules(connection, odd, settled)
+            await self._check_rules(connection, odd, settled)
 
-    async def _hold_against_rules(
+    async def _check_rules(
         self, connection: Connection, odd: Sequence[UUID], settled: float
     ) -> None:
         for rule, query in RULES.items():
@@ -252,13 +252,13 @@ class _Found:
             self._add(rule, len(rows), [row["id"] for row in rows[:EXAMPLES]])
         for row in await connection.fetch(MOVES, odd):
             if not may_become(State(row["before"]), State(row["after"])):
-                move = f"went from {row['before']} to {row['after']}, which is no move there is"
+                move = f"went from {row['before']} to {row['after']}, which the state table does not allow"
                 self._add(move, row["count"], row["ids"])
         for row in await connection.fetch(UNDER_WAY, odd, settled):
             self._under_way[row["channel"]] += row["under_way"]
             self._lapsed[row["channel"]] += row["lapsed"]
         rows = await connection.fetch(UNARCHIVED, odd, settled)
-        self._add(NOWHERE, len(rows), [row["id"] for row in rows[:EXAMPLES]])
+        self._add(UNARCHIVED_RULE, len(rows), [row["id"] for row in rows[:EXAMPLES]])
 
     def _add(self, rule: str, count: int, ids: Sequence[UUID]) -> None:
         if count:
@@ -268,12 +268,11 @@ class _Found:
 
     @property
     def seen(self) -> int:
-        """How many were looked at."""
+        """Notifications checked."""
         return self._states.total()
 
-    def examine(self, without_id: int, reached: datetime | None) -> LedgerFindings:
-        """All of it."""
-        unarchived = self._broken.pop(NOWHERE, None)
+    def result(self, without_id: int, reached: datetime | None) -> LedgerFindings:
+        unarchived = self._broken.pop(UNARCHIVED_RULE, None)
         waiting = {
             name: ExpectedMessages(n, self._lapsed[name]) for name, n in self._under_way.items()
         }
