@@ -200,7 +200,7 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
             RetainedPartition("notifications_default", None, None, 1_000_000, None),
         ]
     ),
-    retention._preview: lambda: retention._rehearsal(
+    retention._preview: lambda: retention._preview(
         [PartitionPreview("notifications_20261116", 5_000_000, 4_999_000, dropped=True)]
     ),
     audit._states: lambda: audit._states(SOUND),

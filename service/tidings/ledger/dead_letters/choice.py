@@ -154,8 +154,8 @@ def choose(
         use = KeyUse.of(candidate.notification)
         holder = holders.get(use.place, use.id) if use is not None else candidate.notification.id
         if row["tenant"] != candidate.notification.tenant:
-            said = f"notification {candidate.notification.id} is another tenant's"
-            why = RefusedReplay(ReplayRefusal.OTHER_TENANT, said)
+            message = f"notification {candidate.notification.id} is another tenant's"
+            why = RefusedReplay(ReplayRefusal.OTHER_TENANT, message)
         if why is None and holder != candidate.notification.id:
             why = RefusedReplay(
                 ReplayRefusal.SAME_KEY,
