@@ -1,4 +1,4 @@
-"""Wires it all together: settings in, roles running, until a signal."""
+"""Builds the roles from the settings and runs them until a signal."""
 
 import asyncio
 import os
@@ -37,11 +37,11 @@ from tidings.worker.parts import NO_WRAPPERS, Parts
 log = structlog.get_logger(__name__)
 
 ROLES: Final = ("worker", "scheduler", "archive")
-"""What a process can be; one of them, or several in one."""
+"""The roles that a process can have, one or several."""
 
 
 class RunningRole(Protocol):
-    """Something that runs until it is told to stop."""
+    """A role that runs until it is stopped."""
 
     @property
     def connected(self) -> bool:
@@ -50,11 +50,11 @@ class RunningRole(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether it can do its work at this moment."""
+        """Whether it can do its work now."""
         ...
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then finish what is under way."""
+        """Work until `stop` is set, then finish work in progress."""
         ...
 
 
@@ -65,20 +65,20 @@ async def serve(
     log_writer: LogWriter,
     parts: Parts = NO_WRAPPERS,
 ) -> None:
-    """Run roles in this process until a signal tells it to end; a second one ends it at once.
+    """Run roles in this process until a signal; a second signal ends it immediately.
 
     Args:
         roles: Of `ROLES`.
-        channels: What the worker serves; every configured channel where empty.
-        log_writer: Where everything logged goes, so that the last lines are out before it ends.
-        parts: What is put around a worker's parts.
+        channels: The worker's channels; every configured channel if empty.
+        log_writer: Writes the log, so that its last lines are out before the process ends.
+        parts: Wrappers of a worker's parts.
 
     Raises:
-        ConfigurationError: A person has to act first; says how.
+        ConfigurationError: Settings or database need a change first; says which.
     """
     settings.check()
     if "worker" in roles:
-        _require_a_channel(settings, channels)  # at once, not when PostgreSQL was waited for
+        _require_a_channel(settings, channels)  # before waiting for PostgreSQL
     stop = Stop(settings.worker.grace + AFTER_GRACE, log_writer.drain)
     with stop_on_signal(stop):
         await _tables_ready(settings, stop)
@@ -143,7 +143,7 @@ async def _serve(
 
 
 def actor_name(roles: Collection[str]) -> str:
-    """Names this process in leases, history and the management UI, unlike any other ever."""
+    """A unique name of this process for leases, history and the management UI."""
     return f"{'+'.join(sorted(roles))} {socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
 
 
@@ -184,7 +184,7 @@ def _roles(
 
 
 async def _run(role: RunningRole, stop: asyncio.Event) -> None:
-    """A role that fails takes the others down with it, in order: a process is whole or gone."""
+    """If a role fails, the others stop gracefully, so that the process ends as a whole."""
     try:
         await role.run(stop)
     except Exception as error:
@@ -200,7 +200,7 @@ def _ready(role: RunningRole) -> bool:
 
 
 async def _tables_ready(settings: Settings, stop: asyncio.Event) -> None:
-    """Wait for PostgreSQL; its tables must be ours already."""
+    """Wait for PostgreSQL; its tables must exist."""
     backoff = Backoff(longest=5)
     while not stop.is_set():
         try:

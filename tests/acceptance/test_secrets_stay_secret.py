@@ -175,7 +175,7 @@ async def test_no_failure_tells_a_secret(
             await eventually(
                 lambda: logged("not accept the login", "Twilio does not accept", "malformed"), 20
             )
-            await eventually(lambda: logged("exhausted", "operators could not be told"), 20)
+            await eventually(lambda: logged("exhausted", "alert failed"), 20)
             id = await value(database_url, "SELECT max(id::text) FROM notifications")
             await run_all(
                 ("settings", "--json"),

@@ -1,1 +1,1 @@
-"""Tells operators what they must hear: of dead letters, and of providers that are down."""
+"""Alerts operators about dead letters and providers that are down."""

@@ -1,4 +1,4 @@
-"""Tells operators of dead letters and of providers that are down: at once, and then once in a while."""
+"""Sends alerts about dead letters and providers that are down: the first at once, further ones at intervals."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,39 +31,39 @@ from tidings.settings import Settings
 log = structlog.get_logger(__name__)
 
 AGAIN: Final = 60.0
-"""Seconds until operators are tried again where they could not be told."""
+"""Seconds until a failed alert is sent again."""
 LONGEST_SLEEP: Final = 5.0
-"""Seconds after which it looks for what workers have to tell, and what another process left pending."""
+"""Seconds between two looks for alerts that workers or other processes left pending."""
 LONGEST_BACKOFF: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What operators are told of, at a pace of its own."""
+    """A kind of alert, with an interval of its own."""
 
     pending: Alerts
-    words: Callable[[PendingAlert], Awaitable[Notice]]
+    compose: Callable[[PendingAlert], Awaitable[Notice]]
 
 
 class Alerting:
-    """Tells nobody more often than `every` seconds of one subject, however many processes archive.
+    """Sends at most one alert per subject and `every` seconds, however many processes archive.
 
-    It never holds up the archive: what fails here is logged and tried again.
+    It never holds up the archive: failures are logged, and the alert is sent again.
 
     Args:
-        alerts: What is known of dead letters.
-        controls: What workers know of providers that are down.
-        teller: Tells them; nobody is told where None.
-        every: Seconds between two messages.
-        gather: Seconds that a first dead letter waits for company.
-        connection: Opened as long as it runs, where the teller needs one.
+        alerts: Pending alerts about dead letters.
+        controls: Pending alerts about providers that are down.
+        sender: Sends the alerts; None if none are configured.
+        every: Seconds between two alerts of one subject.
+        gather: Seconds for which the first dead letter waits for others, to be reported with them.
+        connection: Kept open while it runs, if the sender needs one.
     """
 
     def __init__(
         self,
         alerts: Alerts,
         controls: LedgerControls,
-        teller: AlertSender | None,
+        sender: AlertSender | None,
         *,
         every: float,
         gather: float = 1.0,
@@ -75,7 +75,7 @@ class Alerting:
             Subject(alerts, self._of_dead_letters),
             Subject(controls.alerts, self._of_outages),
         )
-        self._teller = teller
+        self._sender = sender
         self._every = every
         self._gather = gather
         self._connection = connection
@@ -87,19 +87,19 @@ class Alerting:
     async def __aenter__(self) -> Self:
         if self._connection is not None:
             await self._parts.enter_async_context(self._connection)
-        if self._teller is not None:
-            self._task = BackgroundTask("alert", partial(self._work, self._teller))
+        if self._sender is not None:
+            self._task = BackgroundTask("alert", partial(self._work, self._sender))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Leave what is pending to the other processes, or to the next start."""
+        """Leave pending alerts to the other processes, or to the next start."""
         if self._task is not None:
             await self._task.end()
             try:
                 await self._note()
             except TidingsError as error:
                 log.warning(
-                    "dead letters that operators are not told of",
+                    "dead letters not reported",
                     dead_letters=self._new,
                     error=str(error),
                 )
@@ -107,27 +107,27 @@ class Alerting:
 
     @property
     def healthy(self) -> bool:
-        """Whether it goes on, where there is anybody to tell."""
+        """Whether its task runs; true if no alerts are configured."""
         return self._task is None or self._task.healthy
 
     def noted(self, dead_letter: DeadLetter) -> None:
-        """A dead letter was dead-lettered."""
-        if self._teller is not None and not is_our_own(dead_letter):
+        """Count an archived dead letter."""
+        if self._sender is not None and not is_our_own(dead_letter):
             self._new += 1
             self._wake.set()
 
-    async def _work(self, teller: AlertSender) -> None:
+    async def _work(self, sender: AlertSender) -> None:
         backoff = Backoff(longest=LONGEST_BACKOFF)
         while True:
             self._wake.clear()
             try:
                 await self._note()
                 for subject in self._subjects:
-                    await self._tell(teller, subject)
+                    await self._send(sender, subject)
                 seconds = await self._next()
                 backoff.reset()
             except TidingsError as error:
-                log.warning("can't look up what operators know", error=str(error))
+                log.warning("alert state unavailable", error=str(error))
                 seconds = backoff.next()
             await _wait(self._wake, seconds)
             await asyncio.sleep(self._gather)
@@ -138,26 +138,26 @@ class Alerting:
             self._new -= dead_letters
 
     async def _next(self) -> float:
-        """Seconds until there may be something to tell."""
-        times = [await one.pending.seconds_to_next(self._every) for one in self._subjects]
+        """Seconds until the next alert may be due."""
+        times = [await subject.pending.seconds_to_next(self._every) for subject in self._subjects]
         return min([LONGEST_SLEEP, *(time for time in times if time is not None)])
 
-    async def _tell(self, teller: AlertSender, subject: Subject) -> None:
+    async def _send(self, sender: AlertSender, subject: Subject) -> None:
         pending = await subject.pending.take(self._every)
         if pending is None:
             return
         try:
-            await teller.tell(await subject.words(pending))
+            await sender.send(await subject.compose(pending))
         except AlertNotSent as error:
             log.error(  # noqa: TRY400  # foreseen: a traceback says nothing more
-                "operators could not be told", pending=pending.dead_letters, error=str(error)
+                "alert failed", pending=pending.dead_letters, error=str(error)
             )
             await subject.pending.give_back(pending, self._every, min(AGAIN, self._every))
-        except BaseException:  # cut off, perhaps told: better twice than never
+        except BaseException:  # cancelled, perhaps sent: twice is better than never
             await subject.pending.give_back(pending, self._every, min(AGAIN, self._every))
             raise
         else:
-            log.info("operators told", pending=pending.dead_letters)
+            log.info("alert sent", pending=pending.dead_letters)
 
     async def _of_dead_letters(self, pending: PendingAlert) -> Notice:
         return notice(pending, await self._worst(pending))
@@ -166,25 +166,25 @@ class Alerting:
         try:
             return outage_notice(await self._controls.down())
         except TidingsError as error:
-            log.warning("operators are told without details", error=str(error))
+            log.warning("alert without details", error=str(error))
             return outage_notice(())
 
     async def _worst(self, pending: PendingAlert) -> Sequence[AlertGroup]:
         try:
             return await self._alerts.worst(pending.since)
         except TidingsError as error:
-            log.warning("operators are told without details", error=str(error))
+            log.warning("alert without details", error=str(error))
             return ()
 
 
 def alert_of(settings: Settings, ledger: PostgresLedger, name: str) -> Alerting:
-    """The alerting that the settings ask for.
+    """The alerting that is configured.
 
     Args:
         name: Of its connection to the broker.
 
     Raises:
-        ConfigurationError: They ask for something that can't be.
+        ConfigurationError: The settings are incomplete, or no alert could be sent with them.
     """
     wanted = settings.alerting
     alerts, controls = ledger.dead_letters.alerts, ledger.controls
@@ -193,12 +193,14 @@ def alert_of(settings: Settings, ledger: PostgresLedger, name: str) -> Alerting:
     if not wanted.channel:
         return Alerting(alerts, controls, None, every=wanted.every)
     if not wanted.recipient:
-        raise ConfigurationError("TIDINGS_ALERT_RECIPIENT: say whom to tell, or unset the channel")
+        raise ConfigurationError(
+            "TIDINGS_ALERT_RECIPIENT is not set: set it, or unset TIDINGS_ALERT_CHANNEL"
+        )
     connection = BrokerConnection(settings.broker, f"{name} (alert)")
-    teller = ChannelSender(
+    sender = ChannelSender(
         BrokerPublisher(settings.broker, connection), wanted.channel, wanted.recipient
     )
-    return Alerting(alerts, controls, teller, every=wanted.every, connection=connection)
+    return Alerting(alerts, controls, sender, every=wanted.every, connection=connection)
 
 
 async def _wait(wake: asyncio.Event, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What operators are told: which dead letters of which faults, who is down, where to look; no personal data."""
+"""The text of alerts: dead letters by cause, providers that are down, commands to look further; no personal data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tidings.ledger.operators.controls import ReportedCircuit
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message to operators."""
+    """The content of an alert."""
 
     dead_letters: int
     title: str
@@ -18,7 +18,7 @@ class Notice:
 
 
 def notice(pending: PendingAlert, worst: Sequence[AlertGroup]) -> Notice:
-    """Put into words what operators don't know yet."""
+    """An alert about dead letters since the last one."""
     count = f"{pending.dead_letters:,} dead letter{'' if pending.dead_letters == 1 else 's'}"
     since = f" since {pending.since:%Y-%m-%d %H:%M} UTC" if pending.since is not None else ""
     lines = [
@@ -27,30 +27,34 @@ def notice(pending: PendingAlert, worst: Sequence[AlertGroup]) -> Notice:
         *(_line(trouble) for trouble in worst),
         "",
         "`tidings dead groups` shows all of them, `tidings dead show ID` one,",
-        "`tidings replay --fingerprint …` sends a group again once its cause is mended.",
+        "`tidings replay --fingerprint …` sends a group again once its cause is fixed.",
     ]
     return Notice(pending.dead_letters, f"Tidings: {count}", "\n".join(lines))
 
 
 def outage_notice(circuits: Sequence[ReportedCircuit]) -> Notice:
-    """Put into words which providers are down; nobody where they have recovered meanwhile."""
-    down = {(one.channel, one.provider): one for one in circuits if one.phase is not Phase.DISABLED}
+    """An alert about providers that are down, or that they have recovered meanwhile."""
+    down = {
+        (circuit.channel, circuit.provider): circuit
+        for circuit in circuits
+        if circuit.phase is not Phase.DISABLED
+    }
     if not down:
         title = "Tidings: a provider was down"
-        return Notice(0, title, f"{title}, and answers again.\n`tidings channels list` shows all.")
+        return Notice(0, title, f"{title} and has recovered.\n`tidings channels list` shows all.")
     channels = ", ".join(sorted({channel for channel, _ in down}))
     lines = [
         "Providers are down. Notifications wait in their lanes, and no attempts are spent:",
-        *(f"  {_outage(one)}" for one in down.values()),
+        *(f"  {_outage(circuit)}" for circuit in down.values()),
         "",
-        "They are tried again by themselves, one notification at a time. `tidings channels list`",
-        "shows how that goes, `tidings channels enable CHANNEL PROVIDER` tries one at once.",
+        "Workers probe them, one notification at a time. `tidings channels list` shows their state,",
+        "`tidings channels enable CHANNEL PROVIDER` probes one now.",
     ]
     return Notice(0, f"Tidings: provider down ({channels})", "\n".join(lines))
 
 
-def _outage(one: ReportedCircuit) -> str:
-    return f"{one.channel} {one.provider} since {one.since:%Y-%m-%d %H:%M} UTC: {one.reason}"
+def _outage(circuit: ReportedCircuit) -> str:
+    return f"{circuit.channel} {circuit.provider} since {circuit.since:%Y-%m-%d %H:%M} UTC: {circuit.reason}"
 
 
 def _line(trouble: AlertGroup) -> str:

@@ -1,4 +1,4 @@
-"""The ways to tell operators: a service that the Apprise library knows, or one of our own channels."""
+"""The ways to send an alert: through a service that Apprise supports, or on one of our own channels."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -19,60 +19,60 @@ from tidings_events.routing import EXCHANGE, routing_key
 
 CATEGORY: Final = "operations"
 MARK: Final = ("tidings", "dead letters")
-"""In the metadata of what we publish ourselves."""
+"""In the metadata of alerts that we publish."""
 WORTH: Final = timedelta(hours=12)
-"""How long such a message is worth delivering."""
+"""Time after which an alert expires."""
 
 
 class AlertNotSent(TidingsError):
-    """Operators could not be told; the message says why."""
+    """The alert was not sent; the message says why."""
 
 
 class AlertSender(Protocol):
-    """Tells operators."""
+    """Sends alerts to operators."""
 
-    async def tell(self, notice: Notice) -> None:
-        """Tell them, within a time limit.
+    async def send(self, notice: Notice) -> None:
+        """Send it, within a time limit.
 
         Raises:
-            AlertNotSent: It did not reach them.
+            AlertNotSent: It failed.
         """
         ...
 
 
 class AppriseSender:
-    """Tells through a service that Apprise knows.
+    """Sends through a service that Apprise supports.
 
     Args:
         url: Apprise's, e.g. `slack://…`.
         timeout: Seconds it may take.
 
     Raises:
-        ConfigurationError: Apprise doesn't know what to do with the URL.
+        ConfigurationError: Apprise doesn't support the URL.
     """
 
     def __init__(self, url: str, timeout: float = 20.0) -> None:
-        from apprise import Apprise  # a hundred services: only where somebody wants one
+        from apprise import Apprise  # it imports a hundred services
 
         self._apprise: Any = Apprise()
         self._timeout = timeout
         if not self._apprise.add(url):
             raise ConfigurationError(
-                "TIDINGS_ALERT_URL: Apprise does not know this kind of URL; "
-                "its list of services says how theirs are written"
+                "TIDINGS_ALERT_URL: Apprise does not support this kind of URL; "
+                "its list of services shows the format of each"
             )
 
-    async def tell(self, notice: Notice) -> None:
-        """Tell, in a thread: Apprise waits for its service."""
+    async def send(self, notice: Notice) -> None:
+        """Send it in a thread: Apprise blocks."""
         try:
             async with asyncio.timeout(self._timeout + 1):
-                told = await in_a_thread("tell operators", lambda: self._notify(notice))
+                sent = await in_a_thread("send an alert", lambda: self._notify(notice))
         except TimeoutError:
             raise AlertNotSent(f"no answer within {self._timeout:g}s") from None
         except Exception as error:
             raise AlertNotSent(f"Apprise failed: {type(error).__name__}") from error
-        if not told:
-            raise AlertNotSent("the service did not take it; Apprise's own log says why")
+        if not sent:
+            raise AlertNotSent("the service refused it; Apprise's log says why")
 
     def _notify(self, notice: Notice) -> bool:
         return bool(
@@ -81,14 +81,14 @@ class AppriseSender:
 
 
 class ChannelSender:
-    """Tells through one of our own channels, with all that a notification gets: retries, history.
+    """Sends on one of our own channels, as a notification with retries and history.
 
     Args:
         channel: Its name, e.g. `email`.
-        recipient: Whom to tell there.
+        recipient: The operators' address there.
 
     Raises:
-        ConfigurationError: No such notification can be written; says what is wrong.
+        ConfigurationError: Channel and recipient don't make a valid notification; says why.
     """
 
     def __init__(self, publisher: Publisher, channel: str, recipient: str) -> None:
@@ -103,7 +103,7 @@ class ChannelSender:
                 f"notification: {invalid}"
             ) from None
 
-    async def tell(self, notice: Notice) -> None:
+    async def send(self, notice: Notice) -> None:
         """Publish it like any other notification."""
         body = self._written(notice)
         try:
@@ -132,7 +132,7 @@ class ChannelSender:
 
 
 def is_our_own(dead_letter: DeadLetter) -> bool:
-    """Whether this dead letter was itself a message to operators: telling of it would go round in circles."""
+    """Whether this dead letter is itself an alert: an alert about it would fail in the same way."""
     notification = dead_letter.notification
     if notification is None or notification.category != CATEGORY:
         return False

@@ -42,23 +42,23 @@ log = structlog.get_logger(__name__)
 PREFETCH: Final = 200
 """Dead letters held unacknowledged."""
 LARGE: Final = 256 * 1024
-"""Bytes from which a body is read and stored by itself: two hundred large ones don't fit in one statement."""
+"""Bytes from which a body is stored in a statement of its own: two hundred large ones don't fit in one."""
 LONGEST_LOOK_AWAY: Final = 5.0
-"""Seconds after which a dead letter that somebody may still be sending is looked at again."""
+"""Seconds between two tries to store a dead letter whose notification another worker may still be sending."""
 TIDY: Final = 60.0
-"""Seconds between two looks for replays whose confirm was not recorded."""
+"""Seconds between two searches for replays whose confirm was not recorded."""
 
 Answer = Archived | Wait
 
 
 class Archive:
-    """Stores what arrives on the dead queue, until stopped. Any number may run.
+    """Stores the messages of the dead-letter queue until stopped. Any number may run.
 
     Args:
         memory_budget: What this process holds, where it has other roles too.
 
     Raises:
-        ConfigurationError: Nobody could be told by the alerting that is set up.
+        ConfigurationError: Alerts could not be sent as configured.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Archive:
 
     @property
     def ready(self) -> bool:
-        """Whether the dead queue is being consumed, dead letters can be stored, and all background tasks run."""
+        """Whether the dead-letter queue is consumed, dead letters can be stored, and all background tasks run."""
         tasks_healthy = self._alerting.healthy and (self._tidying is None or self._tidying.healthy)
         return (
             self._connection.up
@@ -117,7 +117,7 @@ class Archive:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Archive until `stop` is set, then finish what is in hand within the grace period."""
+        """Archive until `stop` is set, then finish within the grace period."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._alerting)
             await stack.enter_async_context(self._small)
@@ -136,17 +136,17 @@ class Archive:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """However a task ends, its dead letter does not wait for ever."""
+        """Requeue the dead letter if its task failed."""
         delivery = self._tasks.pop(task)
         if (task.cancelled() or task.exception() is not None) and not self._stopping:
             log.error(
-                "unexpected end: a dead letter is taken again",
+                "unexpected error: dead letter requeued",
                 exc_info=None if task.cancelled() else task.exception(),
             )
             delivery.requeue()
 
     async def _archive(self, delivery: Delivery) -> None:
-        """See one dead letter into the ledger. What is given up stays in its queue and is delivered again."""
+        """Store one dead letter. If that is cancelled, it stays in its queue and is delivered again."""
         dead_letter = self._read(delivery)
         backoff = Backoff(longest=LONGEST_LOOK_AWAY)
         while delivery.alive:
@@ -157,9 +157,7 @@ class Archive:
                 await self._outage.wait(error)
                 continue
             except LedgerRefused:
-                log.exception(
-                    "a dead letter can't be stored as it is", dead_letter=str(dead_letter.id)
-                )
+                log.exception("dead letter refused by PostgreSQL", dead_letter=str(dead_letter.id))
                 dead_letter = _bare(dead_letter)
                 await asyncio.sleep(backoff.next())
                 continue
@@ -167,14 +165,14 @@ class Archive:
                 if cancel_requested():
                     raise
                 log.exception(
-                    "unexpected error: a dead letter waits", dead_letter=str(dead_letter.id)
+                    "unexpected error: dead letter waits", dead_letter=str(dead_letter.id)
                 )
                 await asyncio.sleep(backoff.next())
                 continue
             self._outage.over()
             if isinstance(answer, Archived):
                 delivery.ack()
-                self._tell(answer)
+                self._report(answer)
                 return
             if self._stopping:
                 return
@@ -182,14 +180,14 @@ class Archive:
             await asyncio.sleep(min(max(0.1, left), LONGEST_LOOK_AWAY))
 
     def _read(self, delivery: Delivery) -> DeadLetter:
-        """Whatever it is, it is kept."""
+        """Read it, or keep its bytes."""
         try:
             return read_dead_letter(delivery, channels=self._channels, now=self._clock.now())
         except Exception as error:
-            log.exception("unexpected error: a dead letter is stored unread")
+            log.exception("unexpected error: dead letter archived unread")
             return dead_letter_of_bytes(delivery, error)
 
-    def _tell(self, archived: Archived) -> None:
+    def _report(self, archived: Archived) -> None:
         if archived.new and log_dead_letter(archived.entry):
             dead_letter = archived.entry.dead_letter
             self._metrics.dead_letter(dead_letter.channel, dead_letter.reason)
@@ -205,9 +203,7 @@ class Archive:
         await asyncio.gather(*map(end, left))
         await self._consumer.close()
         if left:
-            log.warning(
-                "dead letters stay in their queue: they are delivered again", dead_letters=len(left)
-            )
+            log.warning("dead letters left in their queue", dead_letters=len(left))
 
     async def _tidy_for_ever(self) -> None:
         while True:
@@ -215,17 +211,17 @@ class Archive:
             try:
                 await self._ledger.dead_letters.replays.finish()
             except TidingsError as error:
-                log.warning("replays could not be tidied", error=str(error))
+                log.warning("replay records not cleaned up", error=str(error))
 
 
 def _bare(dead_letter: DeadLetter) -> DeadLetter:
-    """Its bytes and as little else as can be: whatever could not be stored is not worth losing it.
+    """The dead letter without the fields that PostgreSQL may have refused.
 
-    First without what only describes it, so that its notification is still ended; where that
-    could not be stored either, as bytes of nobody.
+    First without descriptive fields, so that its notification still ends; if that is refused too, as bytes alone,
+    without a notification.
     """
-    said = f"{dead_letter.failure.kind}; what else was known of it could not be stored: the archive's log says why"
-    failure = Failure("unstorable", said.encode("ascii", "replace").decode())
+    text = f"{dead_letter.failure.kind}; its other fields could not be stored: the archive's log says why"
+    failure = Failure("unstorable", text.encode("ascii", "replace").decode())
     bare = replace(
         dead_letter,
         headers={},

@@ -1,4 +1,4 @@
-"""One structured line per dead letter, without personal data."""
+"""One log line per dead letter, without personal data."""
 
 from typing import Any, Final
 
@@ -11,15 +11,15 @@ from tidings.ledger.dead_letters.rows import DeadLetterEntry
 log = structlog.get_logger(__name__)
 
 QUOTING: Final = frozenset({MalformedNotification.kind, Misrouted.kind})
-"""Errors that quote what somebody wrote; so does what is said of a dead letter that no worker made."""
+"""Errors that quote the message; so do those of dead letters that no worker published."""
 
 
 def log_dead_letter(entry: DeadLetterEntry) -> bool:
-    """Log a dead letter that was just stored; whether it needs anybody's attention."""
+    """Log a dead letter that was just stored; whether it is open."""
     if entry.state is DeadLetterState.OPEN:
-        log.warning("dead letter", **_fields(entry))
+        log.warning("dead letter archived", **_fields(entry))
         return True
-    log.info("dead letter closed at once", **_fields(entry), note=entry.note)
+    log.info("dead letter closed on arrival", **_fields(entry), note=entry.note)
     return False
 
 

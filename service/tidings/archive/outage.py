@@ -1,4 +1,4 @@
-"""Waits out an outage of PostgreSQL: everybody together, in one rhythm, told once."""
+"""Waits for PostgreSQL to come back: all dead letters at the same intervals, logged once."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 class Outage:
-    """Pauses that grow while it lasts."""
+    """Pauses that grow during an outage."""
 
     def __init__(self) -> None:
         self._backoff = Backoff(longest=5)
@@ -20,17 +20,17 @@ class Outage:
         """Whether the last statement failed."""
 
     async def wait(self, error: TidingsError) -> None:
-        """Pause before the next try; who comes while others pause, pauses with them."""
+        """Pause before the next attempt; all callers share a pause."""
         if not self.lasts:
-            log.warning("dead letters wait in their queue", error=str(error))
+            log.warning("archiving paused", error=str(error))
         self.lasts = True
         if self._pause is None or self._pause.done():
             self._pause = asyncio.create_task(asyncio.sleep(self._backoff.next()))
         await asyncio.shield(self._pause)
 
     def over(self) -> None:
-        """Something succeeded."""
+        """A statement succeeded."""
         if self.lasts:
-            log.info("dead letters are archived again")
+            log.info("archiving resumed")
         self.lasts = False
         self._backoff.reset()

@@ -105,7 +105,7 @@ class BrokerConnection:
             with broker_errors():
                 await ensure(connection, self._topology, self._settings.amqp_timeout)
             self._mended_at = asyncio.get_running_loop().time()
-            log.warning("topology mended", connection=self._name)
+            log.warning("topology declared again", connection=self._name)
 
     async def _supervise(self) -> None:
         backoff = Backoff(self._settings.amqp_backoff_max)

@@ -211,7 +211,7 @@ class Consumer:
             except (Exception, asyncio.CancelledError):
                 if cancel_requested():
                     raise
-                log.exception("unexpected error: consuming again", queue=subscription.queue)
+                log.exception("unexpected error: consumer restarted", queue=subscription.queue)
             if not self._stopping.is_set():
                 await asyncio.sleep(backoff.next())
 
@@ -226,7 +226,7 @@ class Consumer:
             if not self._stopping.is_set():
                 log.warning("consumer lost", queue=subscription.queue)
         except BrokerUnavailable as error:
-            log.warning("can't consume", queue=subscription.queue, error=str(error))
+            log.warning("consuming failed", queue=subscription.queue, error=str(error))
             if isinstance(error.__cause__, ChannelNotFoundEntity):
                 await self._declare_again(subscription.queue)
 
@@ -234,7 +234,7 @@ class Consumer:
         try:
             await self._mend(asyncio.get_running_loop().time())
         except TidingsError as error:
-            log.warning("can't declare a queue again", queue=queue, error=str(error))
+            log.warning("queue not declared", queue=queue, error=str(error))
 
     async def _consume(
         self,

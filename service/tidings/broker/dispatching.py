@@ -78,7 +78,7 @@ async def publish_dispatches(
         raise errors[0]
     if errors:
         left = len(dispatches) - len(confirmed)
-        log.warning("not all were confirmed", error=str(errors[0]), unconfirmed=left)
+        log.warning("messages not confirmed", error=str(errors[0]), unconfirmed=left)
     return confirmed
 
 

@@ -178,7 +178,7 @@ class MemoryBudget:
             anyway: Before all others of its queue, and soon: see `take`.
         """
         if not self._first_of_each():
-            log.info("no room for a message: asked for again later", queue=queue, bytes=size)
+            log.info("message waits for memory", queue=queue, bytes=size)
         self._waited += 1
         self._lines[queue].add(_Waiter(queue, size, anyway, self._waited, requeue, alive))
         self._go_on()

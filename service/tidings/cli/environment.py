@@ -49,7 +49,7 @@ def settings(
     """
     known = guarded(lambda: list(variables(Settings())))
     for variable in guarded(lambda: list(unknown(Settings(), os.environ))):
-        err.print(f"[yellow]![/] {escape(variable.told)}")
+        err.print(f"[yellow]![/] {escape(variable.message)}")
     chosen = [variable for variable in known if variable.is_set or not changed]
     if write is not None:
         guarded(lambda: document.write(write, known))

@@ -61,7 +61,7 @@ async def examine(
     findings = [
         Finding("Settings", Verdict.OK, "every variable reads well"),
         *(
-            Finding("Settings", Verdict.WARNING, variable.told, "correct it, or unset it")
+            Finding("Settings", Verdict.WARNING, variable.message, "correct it, or unset it")
             for variable in unknown(settings, environment)
         ),
         *(finding for result in results for finding in result),

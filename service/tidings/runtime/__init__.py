@@ -1,1 +1,1 @@
-"""What every process needs of its machine: chores, clock, backoff, deadlines, TLS, secrets in files, a decent end."""
+"""Basics of every process: background tasks, clock, backoff, deadlines, TLS, secrets in files, shutdown."""

@@ -1,4 +1,4 @@
-"""Work that goes on in the background for ever, and how it is ended."""
+"""Background tasks, and how they are cancelled."""
 
 import asyncio
 import threading
@@ -16,16 +16,16 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 _INSIST: Final = 5.0
-"""Seconds after which a task that goes on is cancelled once more."""
+"""Seconds after which a task that ignored its cancellation is cancelled again."""
 
 
 class BackgroundTask:
-    """Work that goes on until it is ended: begun again where an error ends it all the same.
+    """A task that runs until it is ended; restarted if it fails.
 
     Args:
-        name: What a log line calls it.
-        work: Begins it.
-        longest_rest: Seconds, at most, before it is begun again.
+        name: Its name in the log.
+        work: Starts it.
+        longest_rest: Most seconds before it is restarted.
     """
 
     def __init__(
@@ -34,15 +34,15 @@ class BackgroundTask:
         self._name = name
         self._work = work
         self._longest_rest = longest_rest
-        self._task = asyncio.create_task(self._go_on(), name=name)
+        self._task = asyncio.create_task(self._run(), name=name)
         self.healthy = True
-        """Whether it goes on at this moment."""
+        """Whether it runs now; False while it waits to be restarted."""
 
     async def end(self) -> None:
-        """Cancel it until it has ended."""
+        """Cancel it and wait for its end."""
         await end(self._task)
 
-    async def _go_on(self) -> None:
+    async def _run(self) -> None:
         backoff = Backoff(self._longest_rest)
         loop = asyncio.get_running_loop()
         while True:
@@ -51,11 +51,11 @@ class BackgroundTask:
                 await self._work()
                 if cancel_requested():
                     return
-                log.error("ended by itself: begun again", chore=self._name)
+                log.error("background task ended: restarting", task=self._name)
             except (Exception, asyncio.CancelledError):
                 if cancel_requested():
                     raise
-                log.exception("unexpected error: begun again", chore=self._name)
+                log.exception("unexpected error: background task restarting", task=self._name)
             self.healthy = False
             if loop.time() - began > self._longest_rest:
                 backoff.reset()
@@ -63,16 +63,16 @@ class BackgroundTask:
 
 
 def cancel_requested() -> bool:
-    """Whether the current task was cancelled; not so where only something that it waited for was."""
+    """Whether the current task itself was cancelled, and not only something it waited for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 async def end(task: asyncio.Task[Any]) -> None:
-    """Cancel a task until it has ended, however it ended.
+    """Cancel a task until it has ended, whatever its result.
 
-    Once may not do: where a connection breaks while a task leaves it, the clients of RabbitMQ and
-    PostgreSQL raise an error of their own in place of the cancellation, and who retries goes on.
+    One cancellation may not be enough: if a connection breaks while a task closes it, the clients of RabbitMQ and
+    PostgreSQL replace the cancellation by an error of their own, and a loop that retries continues.
     """
     while not task.done():
         task.cancel()
@@ -81,7 +81,7 @@ async def end(task: asyncio.Task[Any]) -> None:
 
 
 async def in_a_thread(name: str, work: Callable[[], Result]) -> Result:
-    """Like `asyncio.to_thread`, in a thread of its own that nobody waits for when the process ends.
+    """Like `asyncio.to_thread`, in a daemon thread that doesn't delay the end of the process.
 
     Raises:
         RuntimeError: No thread can be started.
@@ -89,19 +89,19 @@ async def in_a_thread(name: str, work: Callable[[], Result]) -> Result:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
 
-    def settle(told: Callable[[], None]) -> None:
+    def settle(report: Callable[[], None]) -> None:
         if not done.done():
-            told()
+            report()
 
     def run() -> None:
         try:
             result = work()
-        except Exception as error:  # noqa: BLE001  # handed to whoever waits
-            told = partial(done.set_exception, error)
+        except Exception as error:  # noqa: BLE001  # raised by the `await` below
+            report = partial(done.set_exception, error)
         else:
-            told = partial(done.set_result, result)
-        with suppress(RuntimeError):  # the loop is closed: nobody waits
-            loop.call_soon_threadsafe(settle, told)
+            report = partial(done.set_result, result)
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, report)
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return await done

@@ -1,4 +1,4 @@
-"""Says why a server was not trusted, and which setting mends it: certificates are verified everywhere."""
+"""TLS contexts, and explanations of TLS errors with the setting to change. Certificates are always verified."""
 
 import ssl
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ _OTHER_NAME: Final = frozenset({62, 64})
 
 
 def verifying(ca_file: Path | None, variable: str) -> ssl.SSLContext:
-    """Verifies certificate and name, by the system's authorities or by `ca_file` instead of them.
+    """A context that verifies certificate and name, by the system's authorities or, if given, by `ca_file`.
 
     Args:
-        variable: Which setting names the file.
+        variable: The setting that names the file.
 
     Raises:
         ConfigurationError: The file can't be read.
@@ -30,14 +30,14 @@ def verifying(ca_file: Path | None, variable: str) -> ssl.SSLContext:
 
 
 def distrust(error: BaseException, *, address: str, authority: str) -> str | None:
-    """What TLS has against a server, and what to do; None where it has nothing.
+    """The TLS error and its remedy; None if the error is not about TLS.
 
     Args:
-        error: What connecting raised.
-        address: Which setting names the server.
-        authority: Which setting, or part of one, names a certificate authority.
+        error: Raised by connecting.
+        address: The setting that names the server.
+        authority: The setting, or its part, that names a certificate authority.
     """
-    match next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None):
+    match next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None):
         case None:
             return None
         case ssl.SSLCertVerificationError(verify_code=code) if code in _OTHER_NAME:
@@ -54,7 +54,7 @@ def distrust(error: BaseException, *, address: str, authority: str) -> str | Non
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what it came from, and so on; raised again by hand, errors may come from each other."""
+    """The error and its chain of causes; an error that was raised again may be its own cause."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)

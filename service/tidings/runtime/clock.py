@@ -1,4 +1,4 @@
-"""The machine's own clock, of which a simulation can take the place."""
+"""The machine's clock; a simulation replaces it."""
 
 from datetime import UTC, datetime
 from time import monotonic

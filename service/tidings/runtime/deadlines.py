@@ -1,4 +1,4 @@
-"""Gives up a send that takes too long: one timer watches them all, where `asyncio.timeout` sets one for each."""
+"""Time limits of sends: one timer watches all of them, where `asyncio.timeout` would set one for each."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,10 +8,10 @@ Result = TypeVar("Result")
 
 
 class Deadlines:
-    """Watches work of the tasks of one event loop.
+    """Cancels work that exceeds its time limit, in the tasks of one event loop.
 
     Args:
-        look: Seconds between two looks: by so much somebody may be given up late.
+        look: Seconds between two checks: work is cancelled at most this late.
     """
 
     def __init__(self, look: float = 1.0) -> None:
@@ -23,11 +23,11 @@ class Deadlines:
 
     @property
     def watching(self) -> bool:
-        """Whether it will look again."""
+        """Whether its timer runs."""
         return self._timer is not None
 
     async def within(self, limit: float, work: Coroutine[Any, Any, Result]) -> Result:
-        """Do work in the current task, which is not watched already; about `limit` seconds of it.
+        """Run `work` in the current task for about `limit` seconds at most. Calls don't nest.
 
         Raises:
             TimeoutError: It took longer, and was cancelled.

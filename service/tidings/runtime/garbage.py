@@ -1,11 +1,11 @@
-"""How often Python looks for garbage."""
+"""How often Python collects garbage."""
 
 import gc
 
 
 def collect_seldom() -> None:
-    """What is loaded by now stays until the end: looking through it for garbage again and again is a
-    good part of a worker's time under load. Messages leave next to no cycles behind."""
+    """Freeze what is loaded and collect rarely: under load, collection takes a good part of a worker's time,
+    and messages leave almost no cycles behind."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(150_000, 20, 50)

@@ -1,6 +1,6 @@
 """Secrets from files: `TIDINGS_EMAIL_PASSWORD_FILE` names the file that holds `TIDINGS_EMAIL_PASSWORD`.
 
-A variable is seen by whoever may list a process's environment, and by every process it starts.
+Everyone who may list a process's environment can read a variable, and so can every process it starts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,10 +18,10 @@ SUFFIX: Final = "_FILE"
 def secret_names(
     section: type[BaseSettings], prefix: str | None = None
 ) -> Iterator[tuple[str, str]]:
-    """The fields of a section that hold a secret, each with its variable.
+    """The secret fields of a section, each with its variable.
 
     Args:
-        prefix: Of the variables; the section's own where None.
+        prefix: Of the variables; the section's own if None.
     """
     prefix = prefix or str(section.model_config["env_prefix"])
     for field, info in section.model_fields.items():
@@ -32,10 +32,10 @@ def secret_names(
 def secrets_in_files(
     section: type[BaseSettings], environment: Mapping[str, str], prefix: str | None = None
 ) -> dict[str, Any]:
-    """What the files hold that the environment names, by field; without the line's end.
+    """The contents of the files that the environment names, by field, without trailing newlines.
 
     Raises:
-        ConfigurationError: A file can't be read, or the secret is given in both ways.
+        ConfigurationError: A file can't be read, or the secret is set in both ways.
     """
     return {
         field: _read(variable, environment)

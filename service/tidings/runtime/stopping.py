@@ -1,4 +1,4 @@
-"""How a process ends: when it is told to, within its time, whatever hangs."""
+"""Shutdown of a process: on a signal, within a time limit, whatever hangs."""
 
 import asyncio
 import os
@@ -13,18 +13,18 @@ import structlog
 log = structlog.get_logger(__name__)
 
 AFTER_GRACE: Final = 10.0
-"""Seconds beyond the grace period for what follows it: last acks, and goodbyes to the servers."""
-LAST_WORDS: Final = 0.5
-"""Seconds that the log is given before a process ends itself at once."""
+"""Seconds after the grace period for the last acks and for closing connections."""
+LOG_DRAIN: Final = 0.5
+"""Seconds for writing the log before the process ends immediately."""
 
 Drain = Callable[[float], object]
-"""Waits at most so many seconds until everything that was logged is written."""
+"""Waits until the log is written, at most so many seconds."""
 
 
 class Stop(asyncio.Event):
-    """Set once this process is to end; it has ended `within` seconds from then, one way or another.
+    """Set when this process has to end; `within` seconds later it has ended, whatever hangs.
 
-    What it had begun by then is delivered again: RabbitMQ and the ledger know how far it came.
+    Unfinished messages are delivered again: RabbitMQ and the ledger know their progress.
     """
 
     def __init__(self, within: float, drain_log: Drain) -> None:
@@ -33,26 +33,26 @@ class Stop(asyncio.Event):
         self._drain_log = drain_log
 
     def set(self) -> None:
-        """End."""
+        """Start the shutdown."""
         if self.is_set():
             return
         super().set()
-        # A thread: what hangs may be the event loop.
+        # A thread, as the event loop may hang.
         overdue = Timer(self._within, self._overdue)
         overdue.daemon = True
         try:
             overdue.start()
-        except RuntimeError as error:  # it ends all the same, if nothing hangs
-            log.warning("nothing watches that this process ends in time", error=str(error))
+        except RuntimeError as error:  # without the timer it still ends, if nothing hangs
+            log.warning("shutdown timer not started", error=str(error))
 
     def end_at_once(self, code: int) -> NoReturn:
-        """End without waiting for anything."""
-        self._drain_log(LAST_WORDS)
+        """End immediately."""
+        self._drain_log(LOG_DRAIN)
         os._exit(code)
 
     def _overdue(self) -> None:
         log.error(
-            "still not ended: ending at once, and what is unfinished is delivered again",
+            "shutdown timed out: ending now",
             seconds=self._within,
         )
         self.end_at_once(1)
@@ -60,9 +60,9 @@ class Stop(asyncio.Event):
 
 @contextmanager
 def stop_on_signal(stop: Stop) -> Iterator[None]:
-    """SIGTERM and SIGINT end this process in good order; a second one ends it at once.
+    """SIGTERM and SIGINT end this process gracefully; a second one ends it immediately.
 
-    So does SIGHUP, that of a terminal that is closed, but where this process was told to ignore it (`nohup`).
+    So does SIGHUP, of a closed terminal, unless this process ignores it (`nohup`).
     """
     loop = asyncio.get_running_loop()
     numbers = [signal.SIGTERM, signal.SIGINT]
@@ -71,9 +71,9 @@ def stop_on_signal(stop: Stop) -> Iterator[None]:
 
     def ask(number: int) -> None:
         if stop.is_set() and number == signal.SIGHUP:
-            return  # of a closed terminal there may be three: the kernel's, the shell's, the kernel's again
+            return  # a closed terminal may send three: kernel, shell, kernel again
         if stop.is_set():
-            log.warning("second signal: ending at once", signal=signal.Signals(number).name)
+            log.warning("second signal: ending now", signal=signal.Signals(number).name)
             stop.end_at_once(128 + number)
         stop.set()
         log.info("stopping", signal=signal.Signals(number).name)

@@ -1,4 +1,4 @@
-"""Every environment variable Tidings reads, in frozen sections, each with its meaning and default.
+"""Every environment variable of Tidings, in frozen sections, with meaning and default.
 
 A value may also come from a file named like the variable in `TIDINGS_SECRETS_DIR` (Docker and
 Kubernetes secrets), and a secret from the file that `TIDINGS_…_FILE` names. Nothing else in the service

@@ -1,4 +1,4 @@
-"""How to reach RabbitMQ."""
+"""Settings of RabbitMQ."""
 
 from pathlib import Path
 from typing import Annotated
@@ -38,27 +38,27 @@ class BrokerSettings(BaseSettings):
         Field(min_length=1),
         AfterValidator(_amqp_urls),
     ] = (SecretStr("amqp://guest:guest@localhost:5672/"),)
-    """One URL, or several of one cluster separated by commas; tried in turn. `amqps://` verifies."""
+    """One URL, or several of one cluster separated by commas, tried in turn. `amqps://` verifies certificates."""
     amqp_heartbeat: int = Field(default=30, ge=5, le=600)
     """Seconds between heartbeats."""
     amqp_timeout: Duration = 15.0
-    """How long to wait for the broker: a connection, a declaration, a confirm."""
+    """Time limit of one exchange with RabbitMQ: connection, declaration, confirm."""
     amqp_ca_file: Path | None = None
-    """Certificate authority for `amqps://`, where the system's own don't know it."""
+    """Certificate authority file for `amqps://`, if the system's authorities don't cover it."""
     amqp_backoff_max: Duration = 30.0
-    """Longest wait between two tries to connect."""
+    """Longest wait between two connection attempts."""
     management_url: Annotated[SecretStr | None, AfterValidator(_management_url)] = None
-    """RabbitMQ's management API, `http://user:password@host:15672`: only `tidings topology` and
-    `tidings doctor` ask it. Derived from the first AMQP URL where unset."""
+    """RabbitMQ's management API, `http://user:password@host:15672`, used by `tidings topology` and
+    `tidings doctor` only. Derived from the first AMQP URL if unset."""
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """The URLs in the clear, for those who connect."""
+        """The URLs with their passwords."""
         return tuple(url.get_secret_value() for url in self.amqp_url)
 
     @property
     def management(self) -> str:
-        """The management API's URL in the clear."""
+        """The management API's URL with its password."""
         if self.management_url is not None:
             return self.management_url.get_secret_value()
         parts = urlsplit(self.urls[0])

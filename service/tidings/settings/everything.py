@@ -1,4 +1,4 @@
-"""All settings, each section read when it is first asked for."""
+"""All settings; a section is read at its first use."""
 
 from functools import cached_property
 from typing import Self
@@ -18,7 +18,7 @@ from tidings.settings.processes import AlertSettings, CategorySettings, WorkerSe
 
 
 def sections() -> tuple[type[BaseSettings], ...]:
-    """Every section there is, those of the channels among them."""
+    """Every section, including those of the channels."""
     return (
         BrokerSettings,
         LedgerSettings,
@@ -30,13 +30,13 @@ def sections() -> tuple[type[BaseSettings], ...]:
 
 
 def _accounts() -> tuple[type[AccountSettings], ...]:
-    """Those that channels share, each once."""
+    """Sections that channels share, each once."""
     shared = (spec.account for spec in registry.SPECS.values())
     return tuple(dict.fromkeys(account for account in shared if account is not None))
 
 
 class Settings:
-    """All sections, each read from the environment when it is first asked for."""
+    """All sections, each read from the environment at its first use."""
 
     @cached_property
     def broker(self) -> BrokerSettings:
@@ -55,7 +55,7 @@ class Settings:
 
     @cached_property
     def alerting(self) -> AlertSettings:
-        """Telling operators."""
+        """Alerts."""
         return read(AlertSettings)
 
     @cached_property
@@ -65,11 +65,11 @@ class Settings:
 
     @cached_property
     def accounts(self) -> dict[type[AccountSettings], AccountSettings]:
-        """Every section that channels share, by its class."""
+        """Sections that channels share, by class."""
         return {account: read(account) for account in _accounts()}
 
     def policy(self, channel: str, category: str) -> DeliveryPolicy:
-        """How a channel treats a category."""
+        """The delivery policy of a category on a channel."""
         section = self.channels[channel]
         override = self.worker.categories.get(category, CategorySettings())
         return DeliveryPolicy(
@@ -81,14 +81,14 @@ class Settings:
         )
 
     def providers(self, channel: str) -> tuple[str, ...]:
-        """Names of those who deliver for a channel, the preferred one first."""
+        """Names of a channel's providers, the preferred one first."""
         return self.channels[channel].providers
 
     def provider(self, channel: str, name: str) -> ChannelSettings:
-        """A channel's section as it is for one of its providers.
+        """A channel's section for one of its providers.
 
         Raises:
-            ConfigurationError: A variable of a fallback is wrong or missing; names it.
+            ConfigurationError: A variable of a fallback provider is wrong or missing; names it.
         """
         preferred = self.channels[channel]
         if name == PRIMARY:
@@ -98,10 +98,10 @@ class Settings:
         return inherit(section, preferred, but=section.own)
 
     def account(self, channel: str, name: str) -> AccountSettings | None:
-        """The section that a channel shares with others, as it is for one of its providers; None where it has none.
+        """The section that a channel shares with others, for one of its providers; None if it shares none.
 
         Raises:
-            ConfigurationError: A variable of a fallback is wrong; names it.
+            ConfigurationError: A variable of a fallback provider is wrong; names it.
         """
         kind: type[AccountSettings] | None = registry.SPECS[channel].account
         if kind is None:
@@ -113,7 +113,7 @@ class Settings:
         return inherit(account, preferred, but=account.own)
 
     def delays(self, channel: str) -> tuple[Delay, ...]:
-        """Every retry delay that may be used on a channel, shortest first: one retry queue each."""
+        """Every retry delay that a channel uses, shortest first: each has a retry queue."""
         overrides = (category.retry or () for category in self.worker.categories.values())
         section = self.channels[channel]
         used = {
@@ -127,7 +127,7 @@ class Settings:
         """Read every section now.
 
         Raises:
-            ConfigurationError: Naming the variable that is wrong.
+            ConfigurationError: A variable is wrong; names it.
         """
         _ = self.broker, self.ledger, self.worker, self.accounts, self.alerting, self.channels
         for channel in self.channels:

@@ -1,4 +1,4 @@
-"""How to reach PostgreSQL, and how statements are batched."""
+"""Settings of PostgreSQL: connection, batches, retention."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -72,7 +72,7 @@ Period = Annotated[
     AfterValidator(_a_day_at_least),
     NumberFormat.DURATION,
 ]
-"""Seconds for which something is kept; 0: for ever."""
+"""Seconds of retention; 0: for ever."""
 TenantPeriods = Annotated[
     dict[str, Period], BeforeValidator(_by_state), AfterValidator(_of_a_tenant)
 ]
@@ -87,23 +87,23 @@ class LedgerSettings(BaseSettings):
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr(
         "postgresql://tidings@localhost:5432/tidings"
     )
-    """`postgresql://user:password@host:port/database`. The certificate of another machine is verified:
-    add `?sslrootcert=FILE` for an authority of your own, `?sslmode=disable` to do without TLS."""
+    """`postgresql://user:password@host:port/database`. The server's certificate is verified unless it runs on this
+    machine: add `?sslrootcert=FILE` for your own authority, `?sslmode=disable` to connect without TLS."""
     database_pool_size: int = Field(default=6, ge=3, le=100)
-    """Connections a process may hold. A scheduler keeps one to be woken by, and one while it deletes what is over."""
+    """Most connections of a process. A scheduler uses one for notifications of PostgreSQL, and one for retention."""
     database_timeout: Duration = 10.0
-    """How long one statement may take."""
+    """Time limit of one statement."""
     batch_size: int = Field(default=200, ge=1, le=1000)
-    """Most notifications claimed or recorded in one statement."""
+    """Most notifications that one statement claims or records."""
     idempotency_window: Duration = 7 * 86_400.0
     """How long an `idempotency_key` is remembered, for each tenant, channel and recipient."""
     requeue_after: Duration = 900.0
-    """How long a notification waits for a message that does not come, past its retry delay and its lane's
-    backlog, until the message is taken for lost and published again. Longer than workers keep one in hand (10m)."""
+    """Time without a message, beyond the retry delay and the lane's backlog, after which the message is considered
+    lost and the notification is published again. Must exceed the time that workers hold a message (10m)."""
     retention: Period = Field(default=30 * DAY, validate_default=True)
-    """How long a notification is kept after it has ended, and a dead letter after it was closed; `0`: for ever. What is
-    unfinished, or has an open dead letter, is kept whatever its age. The row is what recognises a duplicate: keep it for
-    longer than any message may be under way, or be published again."""
+    """How long a finished notification and a closed dead letter are kept; `0`: for ever. Unfinished notifications, and
+    those with an open dead letter, are always kept. Duplicates are recognised by the stored notification: keep it for
+    longer than a message may be under way or be published again."""
     retention_by_state: Annotated[dict[str, Period], AfterValidator(_of_states_that_end)] = Field(
         default_factory=dict
     )

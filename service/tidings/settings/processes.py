@@ -1,4 +1,4 @@
-"""What the processes are told: categories, leases, logs, and whom to tell of trouble."""
+"""Settings of the processes: categories, leases, memory, logs, alerts."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from tidings.runtime.environment.reading import section
 
 
 class CategorySettings(BaseModel):
-    """What a category changes, whatever the channel."""
+    """Overrides of a category, on every channel."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     retry: Delays | None = None
-    """Waits between attempts instead of the channel's."""
+    """Waits between attempts, instead of the channel's."""
     expires_after: Duration | None = None
-    """How long a notification without `expires_at` is worth delivering."""
+    """Time after which a notification without `expires_at` expires."""
 
 
 class WorkerSettings(BaseSettings):
@@ -34,17 +34,17 @@ class WorkerSettings(BaseSettings):
     templates_root: Path = Path("templates")
     """Folder of the message templates."""
     lease_margin: Duration = 30.0
-    """How long a lease outlasts its send, for recording it through a slow database; after that, what
-    a vanished worker was sending is taken over."""
+    """How long a lease outlasts the time limit of its send, so that a slow database can record it. After that,
+    another worker takes over a notification whose worker is gone."""
     grace: Duration = 45.0
-    """How long a process finishes what it has begun after SIGTERM."""
+    """Time to finish work in progress after SIGTERM."""
     buffer_mib: int = Field(default=64, ge=8, le=65_536)
-    """MiB of messages that a process holds at once, of all its queues together; it takes twice as much,
-    and 192 MiB for all else."""
+    """MiB of message bodies that a process holds at once, all its queues together. Plan twice as much memory,
+    plus 192 MiB for everything else."""
     http_host: str = "127.0.0.1"
-    """Where `/metrics`, `/healthz` and `/readyz` listen."""
+    """Address of `/metrics`, `/healthz` and `/readyz`."""
     http_port: int | None = Field(default=None, ge=0, le=65535)
-    """Their port; none where unset, a free one where 0."""
+    """Their port; not served if unset, a free port if 0."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """`debug`, `info`, `warning` or `error`; each attempt is a line at `info`."""
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
@@ -57,15 +57,15 @@ class WorkerSettings(BaseSettings):
 
 
 class AlertSettings(BaseSettings):
-    """Telling operators of dead letters, and of providers that are down."""
+    """Alerts to operators about dead letters and providers that are down."""
 
     model_config = section("TIDINGS_ALERT_")
 
     url: SecretStr = SecretStr("")
-    """An Apprise URL, e.g. `slack://…` or `mailto://…`; nobody is told where empty."""
+    """Send alerts to this Apprise URL, e.g. `slack://…` or `mailto://…`; no alerts if empty."""
     channel: str = ""
-    """Or one of our own channels, e.g. `email`…"""
+    """Or send them as notifications on this channel, e.g. `email`, …"""
     recipient: str = ""
-    """… and whom to tell there."""
+    """… to this recipient."""
     every: Duration = 900.0
-    """At most one message of each of the two in this time."""
+    """Send at most one alert about dead letters and one about providers in this time."""

@@ -1,4 +1,4 @@
-"""Every environment variable as a person reads it: what it means, its default, what it is now."""
+"""Every environment variable for display: meaning, default and current value."""
 
 import ast
 import inspect
@@ -34,14 +34,14 @@ class Variable:
 
     name: str
     section: str
-    """What its section is about."""
+    """The section's subject."""
     meaning: str
     default: str
-    """As it would be written; empty where there is none."""
+    """As written in the environment; empty if there is none."""
     value: str
-    """As it is now, a secret hidden."""
+    """The current value, secrets hidden."""
     is_set: bool
-    """Whether somebody set it, be it to its default."""
+    """Whether it is set, even to its default."""
 
 
 def variables(settings: Settings) -> Iterator[Variable]:
@@ -69,24 +69,24 @@ def variables(settings: Settings) -> Iterator[Variable]:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """An environment variable that looks like ours and means nothing."""
+    """An environment variable with our prefix that Tidings doesn't know."""
 
     name: str
     nearest: str | None
-    """The one it was perhaps meant to be."""
+    """The known variable with the most similar name."""
 
     @property
-    def told(self) -> str:
-        """In words."""
+    def message(self) -> str:
+        """The warning for operators."""
         meant = f"; did you mean {self.nearest}?" if self.nearest else ""
-        return f"{self.name} is set and means nothing{meant}"
+        return f"{self.name} is set, but Tidings has no such variable{meant}"
 
 
 def unknown(settings: Settings, environment: Mapping[str, str]) -> Iterator[Unknown]:
-    """Variables that begin as ours do and are none: what was to be changed has its default.
+    """Set variables with our prefix that Tidings doesn't know: their intended settings have their defaults.
 
     Raises:
-        ConfigurationError: The value of another one is wrong; names it.
+        ConfigurationError: The value of a known variable is wrong; names it.
     """
     known = set(_known(settings))
     for name in sorted(environment):
@@ -113,12 +113,12 @@ def _names(section: type[BaseSettings], prefix: str | None = None) -> Iterator[s
 
 
 def _of_others(name: str) -> bool:
-    """Our tests' own, and what Kubernetes sets in every pod for a service called `tidings`."""
+    """Variables of our tests, and those that Kubernetes sets in every pod for a service called `tidings`."""
     return name.startswith("TIDINGS_TEST_") or bool(KUBERNETES.fullmatch(name))
 
 
 def _of_fallback(settings: Settings, channel: str, provider: str) -> Iterator[Variable]:
-    """Those that are set for it; all others are as for the preferred provider."""
+    """Those set for this provider; the others are inherited from the preferred one."""
     present: list[BaseSettings] = [settings.provider(channel, provider)]
     if (account := settings.account(channel, provider)) is not None:
         present.append(account)
@@ -149,27 +149,27 @@ def _sections(settings: Settings) -> Mapping[type[BaseSettings], BaseSettings]:
 
 
 def _meaning(section: type[BaseModel], name: str) -> str:
-    """Its own words, or those of the section it inherits from, on one line."""
+    """Its description, or that of the section it inherits from, on one line."""
     ours = (
         kind
         for kind in section.__mro__
         if kind is not object and not kind.__module__.startswith("pydantic")
     )
-    told = (_meanings(sys.modules[kind.__module__]).get((kind.__name__, name)) for kind in ours)
-    return next((meaning for meaning in told if meaning), "")
+    meanings = (_meanings(sys.modules[kind.__module__]).get((kind.__name__, name)) for kind in ours)
+    return next((meaning for meaning in meanings if meaning), "")
 
 
 @cache
 def _meanings(module: ModuleType) -> Mapping[tuple[str, str], str]:
     """The sentence below each field of the sections in a module, by class and field.
 
-    Pydantic can read them too, but does so by parsing the file anew for every class, at import:
-    a tenth of a second that every command would pay for.
+    Pydantic reads them too, but parses the file anew for every class, at import: that takes every command
+    a tenth of a second.
     """
-    return MappingProxyType(dict(_told_in(inspect.getsource(module))))
+    return MappingProxyType(dict(_descriptions_in(inspect.getsource(module))))
 
 
-def _told_in(source: str) -> Iterator[tuple[tuple[str, str], str]]:
+def _descriptions_in(source: str) -> Iterator[tuple[tuple[str, str], str]]:
     for section in ast.parse(source).body:
         for statement, below in pairwise(getattr(section, "body", ())):
             match statement, below:
@@ -183,7 +183,7 @@ def _told_in(source: str) -> Iterator[tuple[tuple[str, str], str]]:
 
 
 def written(field: FieldInfo, value: Any) -> str:
-    """A value as one would write it into the environment, secrets hidden."""
+    """A value as written in the environment, secrets hidden."""
     match value:
         case None:
             return ""
@@ -227,8 +227,8 @@ def _plain(value: Any) -> Any:
     match value:
         case BaseModel():
             fields = type(value).model_fields
-            said = ((name, getattr(value, name)) for name in fields)
-            return {name: written(fields[name], each) for name, each in said if each is not None}
+            values = ((name, getattr(value, name)) for name in fields)
+            return {name: written(fields[name], each) for name, each in values if each is not None}
         case dict():
             return {name: _plain(each) for name, each in value.items()}
         case _:
@@ -236,7 +236,7 @@ def _plain(value: Any) -> Any:
 
 
 def _hidden(secret: str) -> str:
-    """Of a URL to a server only the password is a secret; an operator has to see the rest."""
+    """Only the password of a server's URL is secret; operators need to see the rest."""
     if not secret.startswith(("amqp://", "amqps://", "postgres://", "postgresql://", "http")):
         return HIDDEN if secret else ""
     try:
@@ -251,7 +251,7 @@ def _hidden(secret: str) -> str:
 
 
 def _without_secrets(query: str) -> str:
-    """libpq takes `password=` and `sslpassword=` as parameters too."""
+    """libpq also accepts `password=` and `sslpassword=` as parameters."""
     pairs = (pair.partition("=") for pair in query.split("&"))
     return "&".join(
         f"{name}={HIDDEN}" if "pass" in name.lower() else f"{name}{equals}{value}"

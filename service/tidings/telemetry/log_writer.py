@@ -183,7 +183,7 @@ class LogWriter(TextIOBase):
             told, self._told, self._told_at = self._told, counts, monotonic()
             for reason, count in counts.items():
                 if lines := count - told[reason]:
-                    log.warning("log lines were dropped", lines=lines, reason=REASONS[reason])
+                    log.warning("log lines dropped", lines=lines, reason=REASONS[reason])
 
 
 def take_over_standard_error() -> LogWriter:

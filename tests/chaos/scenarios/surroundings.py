@@ -41,7 +41,7 @@ LIMIT: Final = 512 * MIB
 FLOOD_KILLS: Final = 4
 SPARE: Final = 10
 """Descriptors that a worker may open beyond those that it has when it is idle."""
-SHORT: Final = "short of means of its own"
+SHORT: Final = "short of resources"
 
 
 @scenario(
@@ -110,7 +110,7 @@ async def log_disk_full(made: World) -> Expectations | None:
                 await role.ready()
             for log_file in logs:
                 os.truncate(log_file, 0)
-        told = "log lines were dropped"
+        told = "log lines dropped"
         await made.until(
             lambda: any(told in one.read_text() for one in logs), "lost lines are told of", 30
         )

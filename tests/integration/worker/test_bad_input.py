@@ -93,7 +93,9 @@ async def test_what_it_holds_is_kept_with_the_dead_letter_and_stands_in_no_log_l
             await rig.publish(body=body(recipient="Eve <eve.adams@example.com>"))
 
             async def told() -> bool:
-                return {"malformed message", "dead letter"} <= {line["event"] for line in lines}
+                return {"malformed message", "dead letter archived"} <= {
+                    line["event"] for line in lines
+                }
 
             await eventually(told)
     [dead_letter] = await dead_letters(rig)

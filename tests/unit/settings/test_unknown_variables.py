@@ -1,4 +1,4 @@
-"""A variable that looks like ours and means nothing is told, with the one it was perhaps meant to be."""
+"""An unknown variable with our prefix is reported, with the most similar known one."""
 
 import pytest
 
@@ -16,7 +16,8 @@ def test_a_misspelt_variable_is_told_from_its_neighbour() -> None:
     }
     (one,) = unknown(Settings(), {"TIDINGS_EMAIL_HOSTS": "mx"})
     assert (
-        one.told == "TIDINGS_EMAIL_HOSTS is set and means nothing; did you mean TIDINGS_EMAIL_HOST?"
+        one.message
+        == "TIDINGS_EMAIL_HOSTS is set, but Tidings has no such variable; did you mean TIDINGS_EMAIL_HOST?"
     )
 
 

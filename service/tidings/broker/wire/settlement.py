@@ -208,7 +208,7 @@ class Settlement:
             self._failed = True
             if cancel_requested():
                 raise
-            log.exception("unexpected error: acks are lost, and those messages come again")
+            log.exception("unexpected error: acks lost, messages are redelivered")
         finally:
             self._ended()
 
@@ -238,9 +238,7 @@ class Settlement:
                 await self._channel.basic_ack(tag, wait=False)
             self.flushed.set()
         except CONNECTION_ERRORS as error:
-            log.info(
-                "acks lost with their channel: those messages come again", error=explain(error)
-            )
+            log.info("acks lost with the channel: messages are redelivered", error=explain(error))
 
     def _singles(self, *, everything: bool) -> list[int]:
         if everything or not self._spare:

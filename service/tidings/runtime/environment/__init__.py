@@ -1,1 +1,1 @@
-"""Reads settings from environment variables and files: how they are written, and what is said of a wrong one."""
+"""Reads settings from environment variables and files: their formats, and the errors for wrong values."""

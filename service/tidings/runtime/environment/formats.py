@@ -1,4 +1,4 @@
-"""How people write the values of settings: lengths of time, rates, lists, URLs."""
+"""The formats of values: durations, rates, lists, URLs."""
 
 import re
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ def _delays(value: object) -> object:
 
 
 class NumberFormat(Enum):
-    """How people write a number."""
+    """The format of a number."""
 
     DURATION = "30s, 2m, 1h30m, 7d"
     RATE = "50/s, 100/m, 1000/h"
@@ -62,7 +62,7 @@ _HOST: Final = re.compile(r"(?:\[[^]]+\]|[^]\[:]*)(?::(\d{1,5}))?")
 
 
 def is_url(url: str, *schemes: str) -> bool:
-    """Whether it is one of these schemes, every host in it well-formed."""
+    """Whether it has one of these schemes and well-formed hosts."""
     parts = urlsplit(url)
     hosts = parts.netloc.rpartition("@")[2].split(",")
     return parts.scheme in schemes and all(_is_host(host) for host in hosts)

@@ -1,4 +1,4 @@
-"""Reads a section from the environment and from files; says which variable is wrong."""
+"""Reads a section of settings from the environment and from files."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ Section = TypeVar("Section", bound=BaseSettings)
 
 
 def section(prefix: str) -> SettingsConfigDict:
-    """What every section has in common; its variables begin with `prefix`."""
+    """The configuration of every section; its variables begin with `prefix`."""
     return SettingsConfigDict(
         defer_build=True,  # a command reads a few of many sections
         env_prefix=prefix,
@@ -27,13 +27,13 @@ def section(prefix: str) -> SettingsConfigDict:
 
 
 def read(section: type[Section], prefix: str | None = None) -> Section:
-    """The section as the environment has it.
+    """Read a section.
 
     Args:
-        prefix: Of its variables, where it is another than the section's own.
+        prefix: Of its variables, if it is not the section's own.
 
     Raises:
-        ConfigurationError: Naming each variable that is wrong.
+        ConfigurationError: Names each variable that is wrong.
     """
     prefix = prefix or str(section.model_config["env_prefix"])
     secrets = os.environ.get("TIDINGS_SECRETS_DIR") or None

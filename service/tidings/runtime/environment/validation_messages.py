@@ -1,4 +1,4 @@
-"""Says what a variable must be, in words of ours; never what it is, for that may be a secret."""
+"""Error texts for wrong values: what a variable must be, but never its value, which may be a secret."""
 
 import re
 from collections.abc import Mapping
@@ -32,15 +32,15 @@ _CHOICE: Final = re.compile(r"\^\(([a-z_|]+)\)\$")
 
 
 def fault(error: ErrorDetails) -> str:
-    """What is wrong with a variable, and where in it, in the words that follow its name."""
+    """The error text that follows a variable's name."""
     where = ".".join(step for step in error["loc"][1:] if isinstance(step, str))
-    return f": {where} {_said(error)}" if where else f": {_said(error)}"
+    return f": {where} {_requirement(error)}" if where else f": {_requirement(error)}"
 
 
-def _said(error: ErrorDetails) -> str:
+def _requirement(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
-    if words := MUST_BE.get(error["type"]):
-        return words.format(**context)
+    if text := MUST_BE.get(error["type"]):
+        return text.format(**context)
     if choice := _CHOICE.fullmatch(str(context.get("pattern"))):
         return f"must be {' or '.join(choice[1].split('|'))}"
     return error["msg"].removeprefix("Value error, ").replace("Input should", "must")
