@@ -130,7 +130,7 @@ def _contenders(results: Results) -> Iterator[str]:
         "In W7 the concurrency takes its place.\n"
     )
     yield from _table(
-        ("", "Version", "Shape", "ProviderAttempt", "Configuration"),
+        ("", "Version", "Shape", "Tried", "Configuration"),
         map(_participant, results.participants),
     )
 
