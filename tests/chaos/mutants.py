@@ -19,8 +19,8 @@ from tidings.broker.wire.confirms import ConfirmingChannel
 from tidings.channels.email import failures, relay
 from tidings.channels.network import bounded_http, http_client
 from tidings.channels.twilio import api
-from tidings.channels.webhook.deferrals import Returns
-from tidings.channels.webhook.receivers import Receivers, Verdict
+from tidings.channels.webhook.deferrals import DeferralSchedule
+from tidings.channels.webhook.receivers import Decision, Receivers
 from tidings.cli.main import main as tidings
 from tidings.delivery.errors import (
     BrokerUnavailable,
@@ -358,14 +358,14 @@ def endless_replies() -> None:
 @mutant
 def receivers_alike() -> None:
     """Ask every receiver at once, however it answers."""
-    Receivers.verdict = lambda *_: Verdict.ASK
+    Receivers.decide = lambda *_: Decision.SEND
     Receivers.late = lambda *_: False
 
 
 @mutant
 def slow_ones_rest() -> None:
     """Put off for as long as can be what a slow receiver can't be asked yet."""
-    Returns.deferred = lambda self, *_: self._waits[-1]
+    DeferralSchedule.deferred = lambda self, *_: self._waits[-1]
 
 
 @mutant

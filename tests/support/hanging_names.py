@@ -18,9 +18,9 @@ HANGS = ".hangs"
 
 @dataclass
 class Resolver:
-    """What it has been asked."""
+    """Its queries, by name."""
 
-    asked: Counter[str] = field(default_factory=Counter)
+    queries: Counter[str] = field(default_factory=Counter)
     hanging: int = 0
     """Look-ups that wait right now."""
     most: int = 0
@@ -35,7 +35,7 @@ def hanging_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
 
     def getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
         with lock:
-            resolver.asked[str(host)] += 1
+            resolver.queries[str(host)] += 1
         if not str(host).endswith((TAIL, HANGS)):
             return asks(host, *arguments, **named)
         with lock:

@@ -47,9 +47,9 @@ async def test_webhooks_beside_a_hundred_whose_names_hang_are_sent_at_once(
                 async with asyncio.timeout(1):
                     await channel.send(request)
 
-            told = await asyncio.gather(*waiting, return_exceptions=True)
+            results = await asyncio.gather(*waiting, return_exceptions=True)
         await channel.close()
-    assert all(isinstance(each, Unavailable) for each in told), told
+    assert all(isinstance(each, Unavailable) for each in results), results
 
 
 async def test_names_of_two_hundred_domains_that_hang_delay_no_receiver_whose_name_was_found_before(
@@ -72,9 +72,9 @@ async def test_names_of_two_hundred_domains_that_hang_delay_no_receiver_whose_na
                     await channel.send(webhook(f"http://{name}:{receiver.port}/", 10.0))
 
             resolver.let_go.set()
-            told = await asyncio.gather(*waiting, return_exceptions=True)
+            results = await asyncio.gather(*waiting, return_exceptions=True)
         await channel.close()
-    assert all(isinstance(each, Unavailable) for each in told), told
+    assert all(isinstance(each, Unavailable) for each in results), results
 
 
 async def test_names_of_webhooks_that_were_given_up_are_not_looked_up_any_more(
@@ -84,7 +84,7 @@ async def test_names_of_webhooks_that_were_given_up_are_not_looked_up_any_more(
     channel = WebhookChannel(WebhookSettings(secret=SECRET, allow_private=True))
     with hanging_names(monkeypatch) as resolver:
         sends = (channel.send(webhook(f"https://x{n}{TAIL}/", 0.4)) for n in range(60))
-        told = await asyncio.gather(*sends, return_exceptions=True)
+        results = await asyncio.gather(*sends, return_exceptions=True)
         await asyncio.sleep(0.4)
         resolver.let_go.set()
         async with asyncio.timeout(5):
@@ -92,8 +92,8 @@ async def test_names_of_webhooks_that_were_given_up_are_not_looked_up_any_more(
                 await asyncio.sleep(0.01)
         await channel.close()
 
-    assert all(isinstance(each, Unavailable) for each in told), told
-    assert len(resolver.asked) == OF_A_ZONE
+    assert all(isinstance(each, Unavailable) for each in results), results
+    assert len(resolver.queries) == OF_A_ZONE
 
 
 async def test_a_relay_is_found_though_every_thread_of_the_loop_is_taken() -> None:
@@ -118,8 +118,8 @@ async def test_a_relay_whose_name_hangs_is_unavailable_and_looked_up_once(
             channel_to(relay, host=f"relay{TAIL}", connections=10) as channel,
         ):
             mails = (channel.send(mail(timeout=0.2)) for _ in range(10))
-            told = await asyncio.gather(*mails, return_exceptions=True)
+            results = await asyncio.gather(*mails, return_exceptions=True)
             resolver.let_go.set()
 
-    assert all(isinstance(each, Unavailable) for each in told), told
+    assert all(isinstance(each, Unavailable) for each in results), results
     assert resolver.most == 1

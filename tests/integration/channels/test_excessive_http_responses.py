@@ -10,7 +10,7 @@ import pytest
 from tests.integration.channels.raw_server import RawServer, http, serving
 
 from tidings.channels.network.bounded_http import FRAMING, HEAD, INFORMATIONAL
-from tidings.channels.network.http_client import HttpClient, Reply
+from tidings.channels.network.http_client import HttpClient, HttpResponse
 from tidings.delivery.errors import OutcomeUnknown
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -29,31 +29,31 @@ async def client() -> AsyncIterator[HttpClient]:
         await made.close()
 
 
-async def asked(http_client: HttpClient, server: RawServer, timeout: float = 10.0) -> Reply:
+async def get(http_client: HttpClient, server: RawServer, timeout: float = 10.0) -> HttpResponse:
     return await http_client.request(
-        "POST", server.url, headers={}, body=b"{}", timeout=timeout, max_reply=65_536
+        "POST", server.url, headers={}, body=b"{}", timeout=timeout, max_body=65_536
     )
 
 
 async def refused(server: RawServer) -> str:
     async with client() as http_client:
         with pytest.raises(OutcomeUnknown) as caught:
-            await asked(http_client, server)
+            await get(http_client, server)
     return caught.value.message
 
 
 @pytest.mark.parametrize(
     ("start", "again", "said"),
     [
-        (b"", CONTINUE * 4000, "more than 16 informational replies"),
-        (b"", HINTS * 1000, "more than 16 informational replies"),
+        (b"", CONTINUE * 4000, "more than 16 informational responses"),
+        (b"", HINTS * 1000, "more than 16 informational responses"),
         (b"", b"HTTP/1.1 199 \r\nX: " + b"x" * 8000 + b"\r\n\r\n", "more than 64 KiB of headers"),
-        (b"HTTP/1.1 200 OK\r\nX: ", b"x" * 8000, "the answer was not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x" * 8000, "the response was not valid HTTP"),
     ],
     ids=["100 for ever", "103 for ever", "large 199 for ever", "one header without end"],
 )
 async def test_replies_before_the_reply_that_never_end_are_hung_up_on_at_once(
-    start: bytes, again: bytes, said: str
+    start: bytes, again: bytes, received: str
 ) -> None:
     began = time.monotonic()
     async with serving(start, again=again) as server:
@@ -64,7 +64,7 @@ async def test_replies_before_the_reply_that_never_end_are_hung_up_on_at_once(
         finally:
             tracemalloc.stop()
 
-    assert said in message
+    assert received in message
     assert "may have arrived" in message
     assert time.monotonic() - began < 3
     assert peak < 4 * MEBIBYTE
@@ -80,7 +80,7 @@ async def test_informational_replies_one_by_one_are_counted_too() -> None:
     async with serving(b"", again=CONTINUE, pause=0.005) as server:
         assert "informational" in await refused(server)
 
-    assert server.said < (INFORMATIONAL + 20) * len(CONTINUE)
+    assert server.received < (INFORMATIONAL + 20) * len(CONTINUE)
 
 
 async def test_a_server_that_drips_informational_replies_ends_with_the_time_of_the_request() -> (
@@ -88,8 +88,8 @@ async def test_a_server_that_drips_informational_replies_ends_with_the_time_of_t
 ):
     began = time.monotonic()
     async with serving(b"", again=CONTINUE, pause=0.2) as server, client() as http_client:
-        with pytest.raises(OutcomeUnknown, match="no answer in time"):
-            await asked(http_client, server, timeout=0.5)
+        with pytest.raises(OutcomeUnknown, match="no response in time"):
+            await get(http_client, server, timeout=0.5)
 
     assert time.monotonic() - began < 2
 
@@ -97,17 +97,17 @@ async def test_a_server_that_drips_informational_replies_ends_with_the_time_of_t
 async def test_a_few_informational_replies_are_passed_over() -> None:
     head = HINTS * INFORMATIONAL + http("200 OK", b"ok")
     async with serving(head) as server, client() as http_client:
-        reply = await asked(http_client, server)
+        response = await get(http_client, server)
 
-    assert (reply.status, reply.body) == (200, b"ok")
+    assert (response.status, response.body) == (200, b"ok")
 
 
 async def test_each_request_over_a_kept_connection_has_the_bounds_to_itself() -> None:
     head = HINTS * INFORMATIONAL + KEPT
     async with serving(head, then=(head, head)) as server, client() as http_client:
-        replies = [await asked(http_client, server) for _ in range(3)]
+        responses = [await get(http_client, server) for _ in range(3)]
 
-    assert [reply.body for reply in replies] == [b"ok"] * 3
+    assert [response.body for response in responses] == [b"ok"] * 3
     assert server.opened == 1
 
 
@@ -122,33 +122,33 @@ async def test_a_body_that_is_all_framing_counts_by_its_status_and_is_hung_up_on
     began = time.monotonic()
     start = CHUNKED + b"1;x="
     async with serving(start, again=again) as server, client() as http_client:
-        reply = await asked(http_client, server)
+        response = await get(http_client, server)
 
-    assert reply.status == 200
+    assert response.status == 200
     assert time.monotonic() - began < 3
-    assert server.said < 10 * MEBIBYTE
+    assert server.received < 10 * MEBIBYTE
 
 
 async def test_a_body_in_chunks_of_one_byte_is_read_whole() -> None:
     chunks = b"1\r\nx\r\n" * 30_000 + b"0\r\n\r\n"
     assert len(chunks) > HEAD + FRAMING
     async with serving(CHUNKED + chunks) as server, client() as http_client:
-        assert len((await asked(http_client, server)).body) == 30_000
+        assert len((await get(http_client, server)).body) == 30_000
 
 
 async def test_trailers_without_end_count_by_the_status() -> None:
     trailer = b"X-Trailer: " + b"t" * 1000 + b"\r\n"
     head = CHUNKED + b"2\r\nok\r\n0\r\n"
     async with serving(head, again=trailer) as server, client() as http_client:
-        assert (await asked(http_client, server)).status == 200
+        assert (await get(http_client, server)).status == 200
 
 
 async def test_switching_protocols_is_an_answer_after_which_nothing_is_read() -> None:
     switched = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"
     async with serving(switched, again=b"y" * 65_536) as server, client() as http_client:
-        assert (await asked(http_client, server)).status == 101
+        assert (await get(http_client, server)).status == 101
 
-    assert server.said < 10 * MEBIBYTE
+    assert server.received < 10 * MEBIBYTE
 
 
 @pytest.mark.parametrize("more", [KEPT, CONTINUE, b"junk"], ids=["200", "100", "junk"])
@@ -157,10 +157,10 @@ async def test_what_comes_over_an_idle_connection_is_no_answer_to_the_next_reque
 ) -> None:
     async with _talkative(more) as (port, connections), client() as http_client:
         server = RawServer(b"", port=port)
-        assert (await asked(http_client, server)).status == 204
+        assert (await get(http_client, server)).status == 204
         async with asyncio.timeout(2):  # sooner than an idle connection is given up
             await connections[0].wait()
-        assert (await asked(http_client, server)).status == 204
+        assert (await get(http_client, server)).status == 204
 
     assert len(connections) == 2
 

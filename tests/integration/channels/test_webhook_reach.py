@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from tests.contract.channels.rig import request_for
 from tests.integration.channels.raw_server import RawServer, http, serving
 
-from tidings.channels.network.public_addresses import MOST, CarefulResolver
+from tidings.channels.network.public_addresses import MOST, CheckedResolver
 from tidings.channels.webhook.channel import WebhookChannel
 from tidings.channels.webhook.settings import WebhookSettings
 from tidings.delivery.errors import DeliveryError, Rejected, Unavailable
@@ -27,12 +27,12 @@ class NameServer(AbstractResolver):
 
     def __init__(self, *answers: list[str] | OSError | None) -> None:
         self._answers = list(answers)
-        self.asked: list[str] = []
+        self.queries: list[str] = []
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        self.asked.append(host)
+        self.queries.append(host)
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if answer is None:
             await asyncio.Event().wait()
@@ -143,7 +143,7 @@ async def test_what_is_no_host_is_refused_for_good(host: str) -> None:
     error = await refused(f"http://{host}/")
 
     assert type(error) is Rejected
-    assert "its host is not one" in error.message
+    assert "its host is not a host name" in error.message
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ async def test_a_name_that_begins_to_lead_inside_is_refused_from_then_on() -> No
         with pytest.raises(Rejected):
             await channel.send(webhook(url))
 
-    assert names.asked == ["rebound.example.org"] * 2
+    assert names.queries == ["rebound.example.org"] * 2
     assert server.heads == []
 
 
@@ -220,13 +220,20 @@ async def test_of_many_addresses_that_are_silent_a_few_are_tried() -> None:
 async def test_both_families_of_addresses_are_tried() -> None:
     names = NameServer([f"192.0.2.{number}" for number in range(9)])
     found = await names.resolve("both.example.org")
-    found += [{**one, "host": "2001:db8::1", "family": socket.AF_INET6} for one in found[:1]]
-    careful = CarefulResolver(names, public_only=False)
+    found += [
+        {**address, "host": "2001:db8::1", "family": socket.AF_INET6} for address in found[:1]
+    ]
+    careful = CheckedResolver(names, public_only=False)
     names.resolve = AsyncMock(return_value=found)  # type: ignore[method-assign]
 
     tried = await careful.resolve("both.example.org")
 
-    assert [one["host"] for one in tried] == ["192.0.2.0", "2001:db8::1", "192.0.2.1", "192.0.2.2"]
+    assert [address["host"] for address in tried] == [
+        "192.0.2.0",
+        "2001:db8::1",
+        "192.0.2.1",
+        "192.0.2.2",
+    ]
 
 
 async def test_cookies_are_not_kept() -> None:

@@ -37,10 +37,10 @@ async def test_a_name_that_hangs_is_looked_up_once_for_all_and_delays_no_other(
         found = await names.find("localhost", family=socket.AF_INET)
 
     assert [numeric(each) for each in found] == ["127.0.0.1"]
-    assert resolver.asked[HANGS] == 1
+    assert resolver.queries[HANGS] == 1
     resolver.let_go.set()
-    told = await asyncio.gather(*waiting, return_exceptions=True)
-    assert {type(each) for each in told} == {socket.gaierror}
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(each) for each in results} == {socket.gaierror}
 
 
 async def test_many_names_of_a_domain_that_hangs_take_no_more_than_its_places(
@@ -71,7 +71,7 @@ async def test_a_name_that_nobody_waits_for_any_more_is_not_looked_up(resolver: 
     await asyncio.gather(*ahead, behind, return_exceptions=True)
     await names.find("localhost")
 
-    assert HANGS not in resolver.asked
+    assert HANGS not in resolver.queries
 
 
 async def test_who_gives_up_leaves_the_answer_to_the_others(resolver: Resolver) -> None:
@@ -85,7 +85,7 @@ async def test_who_gives_up_leaves_the_answer_to_the_others(resolver: Resolver) 
     with pytest.raises(socket.gaierror):
         await second
     assert first.cancelled()
-    assert resolver.asked[HANGS] == 1
+    assert resolver.queries[HANGS] == 1
 
 
 async def test_a_look_up_has_a_limit_and_its_place_is_free_again(
@@ -98,7 +98,7 @@ async def test_a_look_up_has_a_limit_and_its_place_is_free_again(
         with pytest.raises(TimeoutError):
             await names.find(HANGS)
 
-    assert resolver.asked[HANGS] == 2 * OF_A_ZONE
+    assert resolver.queries[HANGS] == 2 * OF_A_ZONE
 
 
 async def test_domains_that_fall_silent_take_no_places_from_those_known_to_answer_any_more(
@@ -135,7 +135,7 @@ async def test_an_address_needs_no_look_up(resolver: Resolver) -> None:
     names = Lookups()
 
     assert [numeric(each) for each in await names.find("::1")] == ["::1"]
-    assert resolver.asked["::1"] == 1
+    assert resolver.queries["::1"] == 1
 
 
 async def test_closing_ends_every_wait(resolver: Resolver) -> None:

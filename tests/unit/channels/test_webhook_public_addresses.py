@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.channels.network.public_addresses import (
-    CarefulResolver,
+    CheckedResolver,
     RefusedAddress,
     is_public,
     public_socket,
@@ -144,8 +144,8 @@ class Answers(AbstractResolver):
         self.closed = True
 
 
-def careful(resolver: AbstractResolver, *, public_only: bool = True) -> CarefulResolver:
-    return CarefulResolver(resolver, public_only=public_only)
+def careful(resolver: AbstractResolver, *, public_only: bool = True) -> CheckedResolver:
+    return CheckedResolver(resolver, public_only=public_only)
 
 
 async def test_of_a_names_addresses_only_the_public_ones_are_left() -> None:

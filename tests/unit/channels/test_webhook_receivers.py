@@ -14,12 +14,12 @@ from tidings.channels.webhook.receivers import (
     REMEMBERED,
     SLOW_SHARE,
     Answer,
+    Decision,
     Deferral,
     Receivers,
-    Verdict,
-    origin,
+    origin_of,
 )
-from tidings.channels.webhook.requests import BYTES_ASIDE, Receiver, Turn
+from tidings.channels.webhook.requests import BYTES_ASIDE, Receiver, ReceiverRequest
 
 HOST = "https://one.example"
 ROOM = 100
@@ -45,39 +45,43 @@ class Rig:
         self.clock = Clock()
         self.receivers = Receivers(room, tries, most, 5.0, WAITS, self.clock)
 
-    def asked(self, where: str = HOST, size: int = 100) -> Turn | Verdict:
+    def ask(self, origin: str = HOST, size: int = 100) -> ReceiverRequest | Decision:
         """Its turn, where it may be asked; else what is to be done."""
-        verdict = self.receivers.verdict(where, size)
-        if verdict in {Verdict.WAIT, Verdict.PUT_OFF}:
-            return verdict
-        return self.receivers.begin(where, size, verdict)
+        decision = self.receivers.decide(origin, size)
+        if decision in {Decision.WAIT, Decision.DEFER}:
+            return decision
+        return self.receivers.begin(origin, size, decision)
 
-    def answers(self, where: str = HOST, times: int = 1, after: float = 0.1) -> None:
+    def answers(self, origin: str = HOST, times: int = 1, after: float = 0.1) -> None:
         """One by one, each after so many seconds."""
         for _ in range(times):
-            turn = self.asked(where)
-            assert isinstance(turn, Turn)
+            request = self.ask(origin)
+            assert isinstance(request, ReceiverRequest)
             self.clock.now += after
             if after >= self.receivers.soon:
-                self.receivers.late(turn)
-            self.receivers.end(turn, Answer.ANSWERED)
+                self.receivers.late(request)
+            self.receivers.end(request, Answer.ANSWERED)
 
-    def is_silent(self, where: str = HOST, times: int = 1) -> None:
+    def is_silent(self, origin: str = HOST, times: int = 1) -> None:
         """Leaves so many unanswered, for a while each."""
         for _ in range(times):
-            turn = self.asked(where)
-            assert isinstance(turn, Turn), turn
-            self.receivers.late(turn)
+            request = self.ask(origin)
+            assert isinstance(request, ReceiverRequest), request
+            self.receivers.late(request)
             self.clock.now += 15
-            self.receivers.end(turn, Answer.UNANSWERED)
+            self.receivers.end(request, Answer.UNANSWERED)
 
-    def hangs(self, where: str, times: int) -> list[Turn]:
+    def hangs(self, origin: str, times: int) -> list[ReceiverRequest]:
         """As many as may be begun of so many, none of which ends; all are late."""
-        turns = [turn for _ in range(times) if isinstance(turn := self.asked(where), Turn)]
+        requests = [
+            request
+            for _ in range(times)
+            if isinstance(request := self.ask(origin), ReceiverRequest)
+        ]
         self.clock.now += self.receivers.soon
-        for turn in turns:
-            self.receivers.late(turn)
-        return turns
+        for request in requests:
+            self.receivers.late(request)
+        return requests
 
 
 @pytest.fixture
@@ -88,38 +92,38 @@ def rig() -> Rig:
 def test_a_receiver_that_answers_soon_is_asked_without_limit(rig: Rig) -> None:
     rig.answers()
 
-    turns = [rig.asked() for _ in range(1000)]
+    requests = [rig.ask() for _ in range(1000)]
 
-    assert all(isinstance(turn, Turn) and not turn.aside for turn in turns)
+    assert all(isinstance(request, ReceiverRequest) and not request.aside for request in requests)
 
 
 def test_what_is_not_known_yet_takes_no_place_and_half_of_the_room_at_most(rig: Rig) -> None:
-    turns = [rig.asked() for _ in range(ROOM)]
+    requests = [rig.ask() for _ in range(ROOM)]
 
-    begun = [turn for turn in turns if isinstance(turn, Turn)]
+    begun = [request for request in requests if isinstance(request, ReceiverRequest)]
     assert len(begun) == ROOM / 2
-    assert all(turn.aside for turn in begun)
-    assert turns[-1] is Verdict.WAIT
+    assert all(request.aside for request in begun)
+    assert requests[-1] is Decision.WAIT
 
 
 def test_the_first_answer_opens_the_door_for_all(rig: Rig) -> None:
-    first, *_ = (turn for _ in range(ROOM) if isinstance(turn := rig.asked(), Turn))
-    assert rig.asked() is Verdict.WAIT
+    first, *_ = (request for _ in range(ROOM) if isinstance(request := rig.ask(), ReceiverRequest))
+    assert rig.ask() is Decision.WAIT
     rig.receivers.end(first, Answer.ANSWERED)
 
-    assert isinstance(rig.asked(), Turn)
+    assert isinstance(rig.ask(), ReceiverRequest)
 
 
 def test_many_that_hang_leave_those_alone_that_answer(rig: Rig) -> None:
     rig.answers("https://good.example")
     for number in range(500):
         rig.hangs(f"https://{number}.example", 1)
-    assert rig.asked("https://new.example") is Verdict.WAIT
+    assert rig.ask("https://new.example") is Decision.WAIT
     assert rig.receivers.full
 
-    good = rig.asked("https://good.example")
+    good = rig.ask("https://good.example")
 
-    assert isinstance(good, Turn)
+    assert isinstance(good, ReceiverRequest)
     assert not good.aside
 
 
@@ -133,23 +137,23 @@ def test_each_of_many_that_hang_has_a_share(rig: Rig) -> None:
 
 def test_one_that_hangs_after_it_answered_soon_gives_its_places_away(rig: Rig) -> None:
     rig.answers(times=10)
-    burst = [turn for _ in range(50) if isinstance(turn := rig.asked(), Turn)]
-    assert not any(turn.aside for turn in burst)
+    burst = [request for _ in range(50) if isinstance(request := rig.ask(), ReceiverRequest)]
+    assert not any(request.aside for request in burst)
     rig.clock.now += rig.receivers.soon
 
-    assert all(rig.receivers.late(turn) for turn in burst)
-    while isinstance(turn := rig.asked(), Turn):
-        burst.append(turn)
+    assert all(rig.receivers.late(request) for request in burst)
+    while isinstance(request := rig.ask(), ReceiverRequest):
+        burst.append(request)
     assert len(burst) == ROOM * SLOW_SHARE
-    assert turn is Verdict.PUT_OFF
+    assert request is Decision.DEFER
 
 
 def test_the_late_give_their_places_away_where_the_room_is_full_already() -> None:
     rig = Rig(room=10)
     rig.answers(times=10)
-    burst = [turn for _ in range(50) if isinstance(turn := rig.asked(), Turn)]
+    burst = [request for _ in range(50) if isinstance(request := rig.ask(), ReceiverRequest)]
 
-    assert [rig.receivers.late(turn) for turn in burst] == [True] * 20 + [False] * 30
+    assert [rig.receivers.late(request) for request in burst] == [True] * 20 + [False] * 30
 
 
 def test_one_late_answer_takes_all_credit() -> None:
@@ -157,10 +161,10 @@ def test_one_late_answer_takes_all_credit() -> None:
     rig.answers(times=10)
     rig.hangs(HOST, 1)
 
-    turn = rig.asked()
+    request = rig.ask()
 
-    assert isinstance(turn, Turn)
-    assert turn.aside
+    assert isinstance(request, ReceiverRequest)
+    assert request.aside
 
 
 def fall_silent_together(rig: Rig, count: int) -> list[str]:
@@ -178,21 +182,21 @@ def test_where_many_that_answered_fall_silent_together_each_late_one_gives_its_p
     rig, places = Rig(), PLACES
     hosts = fall_silent_together(rig, count)
     for _ in range(10):  # seconds, in each of which whatever place is free is taken
-        begun: list[Turn] = []
+        begun: list[ReceiverRequest] = []
         for host in hosts:
-            turn = rig.asked(host)
-            if isinstance(turn, Turn):
-                begun.append(turn)
+            request = rig.ask(host)
+            if isinstance(request, ReceiverRequest):
+                begun.append(request)
             if sum(not one.aside for one in begun) == places:
                 break
         rig.answers("https://good.example")
         rig.clock.now += rig.receivers.soon
-        in_places = [turn for turn in begun if not turn.aside]
-        for turn in begun:
-            assert rig.receivers.late(turn) == (turn in in_places)
+        in_places = [request for request in begun if not request.aside]
+        for request in begun:
+            assert rig.receivers.late(request) == (request in in_places)
 
-    good = rig.asked("https://good.example")
-    assert isinstance(good, Turn)
+    good = rig.ask("https://good.example")
+    assert isinstance(good, ReceiverRequest)
     assert not good.aside
 
 
@@ -203,7 +207,7 @@ def test_one_that_leaves_something_unanswered_is_put_off_while_the_room_is_full(
         rig.hangs(f"https://{number}.example", 1)
 
     assert rig.receivers.full
-    assert rig.asked() is Verdict.PUT_OFF
+    assert rig.ask() is Decision.DEFER
 
 
 def test_one_that_stops_answering_is_not_taken_for_one_that_answers(rig: Rig) -> None:
@@ -244,26 +248,26 @@ def test_the_first_to_each_receiver_takes_no_room_from_others() -> None:
         assert rig.hangs(f"https://{number}.example", 1)
 
     assert not rig.receivers.full
-    turn = rig.asked("https://new.example")
-    assert isinstance(turn, Turn)
-    assert turn.room is rig.receivers._room
+    request = rig.ask("https://new.example")
+    assert isinstance(request, ReceiverRequest)
+    assert request.room is rig.receivers._room
 
 
 def test_a_new_one_is_tried_however_many_that_answered_have_fallen_silent() -> None:
     rig = Rig(tries=1)
     rig.answers(times=10)
-    burst = [turn for _ in range(4 * ROOM) if isinstance(turn := rig.asked(), Turn)]
-    assert [rig.receivers.late(turn) for turn in burst].count(True) == 2 * ROOM
+    burst = [request for _ in range(4 * ROOM) if isinstance(request := rig.ask(), ReceiverRequest)]
+    assert [rig.receivers.late(request) for request in burst].count(True) == 2 * ROOM
 
-    turn = rig.asked("https://new.example")
+    request = rig.ask("https://new.example")
 
-    assert isinstance(turn, Turn)
-    assert turn.room is rig.receivers._tries
+    assert isinstance(request, ReceiverRequest)
+    assert request.room is rig.receivers._tries
 
 
 def test_what_comes_behind_the_first_takes_none_of_the_room_for_first_ones() -> None:
     rig = Rig(tries=ROOM)
-    rooms = [turn.room for _ in range(3) if isinstance(turn := rig.asked(), Turn)]
+    rooms = [request.room for _ in range(3) if isinstance(request := rig.ask(), ReceiverRequest)]
 
     assert rooms == [rig.receivers._tries, rig.receivers._room, rig.receivers._room]
 
@@ -272,28 +276,28 @@ def test_one_that_was_tried_in_vain_is_not_tried_as_a_new_one() -> None:
     rig = Rig(tries=ROOM)
     rig.is_silent()
 
-    turn = rig.asked()
+    request = rig.ask()
 
-    assert isinstance(turn, Turn)
-    assert turn.room is rig.receivers._room
+    assert isinstance(request, ReceiverRequest)
+    assert request.room is rig.receivers._room
 
 
 def test_a_first_one_that_ends_leaves_its_room() -> None:
     rig = Rig(room=1, tries=1)
     for number in range(10):
-        turn = rig.asked(f"https://{number}.example", BYTES_ASIDE)
-        assert isinstance(turn, Turn)
-        assert turn.room is rig.receivers._tries
-        rig.receivers.end(turn, Answer.UNANSWERED)
+        request = rig.ask(f"https://{number}.example", BYTES_ASIDE)
+        assert isinstance(request, ReceiverRequest)
+        assert request.room is rig.receivers._tries
+        rig.receivers.end(request, Answer.UNANSWERED)
 
 
 def test_where_more_wait_to_be_tried_than_can_be_they_come_back_as_fast_as_others_end() -> None:
     rig = Rig(room=1, tries=10)
     for number in range(100):
-        turn = rig.asked(f"https://{number}.example")
-        assert isinstance(turn, Turn)
+        request = rig.ask(f"https://{number}.example")
+        assert isinstance(request, ReceiverRequest)
         rig.clock.now += 10
-        rig.receivers.end(turn, Answer.UNANSWERED)
+        rig.receivers.end(request, Answer.UNANSWERED)
     now = [rig.receivers.deferred(f"https://new-{number}.example") for number in range(60)]
 
     assert all(one.no_later and not one.answers for one in now)
@@ -315,20 +319,20 @@ def drained(count: int, quickest: float, slowest: float) -> tuple[float, float]:
 
     def come() -> None:
         nonlocal deferred
-        turn = rig.asked()
-        if isinstance(turn, Turn):
+        request = rig.ask()
+        if isinstance(request, ReceiverRequest):
             took = random.uniform(quickest, slowest)
-            after(took, partial(rig.receivers.end, turn, Answer.ANSWERED))
+            after(took, partial(rig.receivers.end, request, Answer.ANSWERED))
             if took > rig.receivers.soon:
-                after(rig.receivers.soon, partial(_late, turn))
+                after(rig.receivers.soon, partial(_late, request))
         else:
             deferred += 1
             wait = rig.receivers.deferred(HOST)
             assert wait.no_later
             after(wait.wait, come)
 
-    def _late(turn: Turn) -> None:
-        rig.receivers.late(turn)
+    def _late(request: ReceiverRequest) -> None:
+        rig.receivers.late(request)
 
     for number in range(count):
         after(number / 500, come)
@@ -354,11 +358,11 @@ def test_a_slow_receiver_that_is_alone_has_most_of_the_room_and_leaves_some_for_
 ) -> None:
     rig.answers(times=2, after=3.0)
 
-    begun = [turn for _ in range(ROOM) if isinstance(turn := rig.asked(), Turn)]
+    begun = [request for _ in range(ROOM) if isinstance(request := rig.ask(), ReceiverRequest)]
 
-    assert rig.asked() is Verdict.PUT_OFF
+    assert rig.ask() is Decision.DEFER
     assert len(begun) == ROOM * SLOW_SHARE
-    assert isinstance(rig.asked("https://new.example"), Turn)
+    assert isinstance(rig.ask("https://new.example"), ReceiverRequest)
 
 
 def test_one_late_answer_among_many_makes_nobody_slow(rig: Rig) -> None:
@@ -367,35 +371,35 @@ def test_one_late_answer_among_many_makes_nobody_slow(rig: Rig) -> None:
         rig.answers(after=3.0)
         rig.answers(times=3)
 
-    turn = rig.asked()
-    assert isinstance(turn, Turn)
-    assert not turn.aside
+    request = rig.ask()
+    assert isinstance(request, ReceiverRequest)
+    assert not request.aside
 
 
 def test_a_slow_one_that_answers_soon_again_is_forgiven_by_and_by(rig: Rig) -> None:
     rig.answers(times=20, after=3.0)
     rig.answers(times=CREDIT)
-    turn = rig.asked()
-    assert isinstance(turn, Turn)
-    assert turn.aside
-    rig.receivers.end(turn, Answer.ANSWERED)
+    request = rig.ask()
+    assert isinstance(request, ReceiverRequest)
+    assert request.aside
+    rig.receivers.end(request, Answer.ANSWERED)
 
-    turn = rig.asked()
-    assert isinstance(turn, Turn)
-    assert not turn.aside
+    request = rig.ask()
+    assert isinstance(request, ReceiverRequest)
+    assert not request.aside
 
 
 def test_one_that_left_five_unanswered_rests_and_then_one_tries_it(rig: Rig) -> None:
     rig.is_silent(times=5)
-    assert rig.asked() is Verdict.PUT_OFF
+    assert rig.ask() is Decision.DEFER
     assert rig.receivers.deferred(HOST).wait == 5.0
     rig.clock.now += 5
 
-    probe = rig.asked()
+    probe = rig.ask()
 
-    assert isinstance(probe, Turn)
+    assert isinstance(probe, ReceiverRequest)
     assert probe.aside
-    assert rig.asked() is Verdict.PUT_OFF
+    assert rig.ask() is Decision.DEFER
 
 
 def test_many_that_are_tried_again_together_take_nothing_from_one_that_answers_slowly(
@@ -403,20 +407,22 @@ def test_many_that_are_tried_again_together_take_nothing_from_one_that_answers_s
 ) -> None:
     silent = [f"https://{number}.example" for number in range(5 * ROOM)]
     for _ in range(5):
-        turns = [rig.receivers.begin(where, 100, Verdict.ASK) for where in silent]
-        for turn in turns:
-            rig.receivers.end(turn, Answer.UNANSWERED)
+        requests = [rig.receivers.begin(origin, 100, Decision.SEND) for origin in silent]
+        for request in requests:
+            rig.receivers.end(request, Answer.UNANSWERED)
     rig.answers("https://slow.example", times=5, after=3.0)
     rig.clock.now += 5
 
-    probes = [turn for where in silent if isinstance(turn := rig.asked(where), Turn)]
+    probes = [
+        request for origin in silent if isinstance(request := rig.ask(origin), ReceiverRequest)
+    ]
 
     assert len(probes) == ROOM / 2
     assert not rig.receivers.full
-    assert isinstance(rig.asked("https://slow.example"), Turn)
+    assert isinstance(rig.ask("https://slow.example"), ReceiverRequest)
     for probe in probes:
         rig.receivers.end(probe, Answer.ANSWERED)
-    assert sum(isinstance(rig.asked(where), Turn) for where in silent[ROOM:]) == ROOM / 2
+    assert sum(isinstance(rig.ask(origin), ReceiverRequest) for origin in silent[ROOM:]) == ROOM / 2
 
 
 def test_it_rests_twice_as_long_each_time_up_to_five_minutes(rig: Rig) -> None:
@@ -432,8 +438,8 @@ def test_it_rests_twice_as_long_each_time_up_to_five_minutes(rig: Rig) -> None:
 
 
 def test_the_failures_of_one_burst_make_it_rest_once(rig: Rig) -> None:
-    for turn in rig.hangs(HOST, 50):
-        rig.receivers.end(turn, Answer.UNANSWERED)
+    for request in rig.hangs(HOST, 50):
+        rig.receivers.end(request, Answer.UNANSWERED)
 
     assert rig.receivers.deferred(HOST).wait == 5.0
 
@@ -443,8 +449,8 @@ def test_any_answer_to_the_one_that_tries_ends_the_rest(rig: Rig) -> None:
     rig.clock.now += 5
     rig.answers()
 
-    assert isinstance(rig.asked(), Turn)
-    assert isinstance(rig.asked(), Turn)
+    assert isinstance(rig.ask(), ReceiverRequest)
+    assert isinstance(rig.ask(), ReceiverRequest)
     assert rig.receivers.deferred(HOST).no_later
 
 
@@ -453,38 +459,38 @@ def test_one_that_answers_between_never_rests(rig: Rig) -> None:
         rig.is_silent(times=4)
         rig.answers()
 
-    assert isinstance(rig.asked(), Turn)
+    assert isinstance(rig.ask(), ReceiverRequest)
 
 
 def test_where_the_setting_is_0_nobody_rests() -> None:
     rig = Rig(most=0)
     rig.is_silent(times=50)
 
-    assert isinstance(rig.asked(), Turn)
+    assert isinstance(rig.ask(), ReceiverRequest)
 
 
 def test_what_is_cut_off_says_nothing(rig: Rig) -> None:
-    for turn in [rig.asked() for _ in range(20)]:
-        assert isinstance(turn, Turn)
-        rig.receivers.end(turn, Answer.WITHDRAWN)
+    for request in [rig.ask() for _ in range(20)]:
+        assert isinstance(request, ReceiverRequest)
+        rig.receivers.end(request, Answer.WITHDRAWN)
 
-    assert isinstance(rig.asked(), Turn)
+    assert isinstance(rig.ask(), ReceiverRequest)
     assert rig.receivers.deferred(HOST).no_later
 
 
 def test_large_bodies_aside_are_bounded_by_their_bytes(rig: Rig) -> None:
     half = BYTES_ASIDE // 2
-    assert isinstance(rig.asked("https://1.example", half), Turn)
-    assert isinstance(rig.asked("https://2.example", half), Turn)
-    assert rig.asked("https://3.example", half) is Verdict.WAIT
+    assert isinstance(rig.ask("https://1.example", half), ReceiverRequest)
+    assert isinstance(rig.ask("https://2.example", half), ReceiverRequest)
+    assert rig.ask("https://3.example", half) is Decision.WAIT
 
 
 def test_one_body_that_is_larger_than_all_may_be_goes_alone(rig: Rig) -> None:
-    turn = rig.asked(size=2 * BYTES_ASIDE)
-    assert isinstance(turn, Turn)
-    assert rig.asked("https://2.example", 1) is Verdict.WAIT
-    rig.receivers.end(turn, Answer.UNANSWERED)
-    assert isinstance(rig.asked("https://2.example", 1), Turn)
+    request = rig.ask(size=2 * BYTES_ASIDE)
+    assert isinstance(request, ReceiverRequest)
+    assert rig.ask("https://2.example", 1) is Decision.WAIT
+    rig.receivers.end(request, Answer.UNANSWERED)
+    assert isinstance(rig.ask("https://2.example", 1), ReceiverRequest)
 
 
 def test_only_the_newest_are_remembered() -> None:
@@ -496,28 +502,28 @@ def test_only_the_newest_are_remembered() -> None:
 
 
 def test_one_that_is_being_asked_is_not_forgotten(rig: Rig) -> None:
-    turn = rig.asked()
-    assert isinstance(turn, Turn)
+    request = rig.ask()
+    assert isinstance(request, ReceiverRequest)
     for number in range(REMEMBERED + 10):
         rig.answers(f"https://{number}.example")
 
-    assert rig.receivers._known[HOST] is turn.receiver
+    assert rig.receivers._known[HOST] is request.receiver
 
 
 def test_what_ends_late_takes_nothing_from_what_is_known_meanwhile(rig: Rig) -> None:
-    turn = rig.asked()
-    assert isinstance(turn, Turn)
+    request = rig.ask()
+    assert isinstance(request, ReceiverRequest)
     known = rig.receivers._known[HOST] = Receiver(HOST)
-    rig.receivers.end(turn, Answer.WITHDRAWN)
+    rig.receivers.end(request, Answer.WITHDRAWN)
 
     assert rig.receivers._known[HOST] is known
 
 
 def test_nothing_is_remembered_of_whom_nothing_is_known(rig: Rig) -> None:
     for number in range(100):
-        turn = rig.asked(f"https://{number}.example")
-        assert isinstance(turn, Turn)
-        rig.receivers.end(turn, Answer.WITHDRAWN)
+        request = rig.ask(f"https://{number}.example")
+        assert isinstance(request, ReceiverRequest)
+        rig.receivers.end(request, Answer.WITHDRAWN)
 
     assert not rig.receivers._known
 
@@ -536,4 +542,4 @@ def test_nothing_is_remembered_of_whom_nothing_is_known(rig: Rig) -> None:
     ],
 )
 def test_a_receiver_is_scheme_host_and_port_in_one_spelling(url: str, expected: str) -> None:
-    assert origin(url) == expected
+    assert origin_of(url) == expected

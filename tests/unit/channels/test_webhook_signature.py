@@ -66,24 +66,24 @@ def test_a_secret_may_lack_its_prefix_and_its_padding(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "text"),
     [
         ("", "is not set"),
         ("  ", "is not set"),
-        ("whsec_", "secret 1: is empty"),
-        ("whsec_!!!!", "secret 1: is not whsec_ followed by base64"),
-        ("whsec_aGVsbG8-", "secret 1: is not whsec_ followed by base64"),
-        ("whsec_Ümlaut", "secret 1: is not whsec_ followed by base64"),
-        (f"{secret()} whsec_*", "secret 2: is not whsec_ followed by base64"),
-        ("whsk_aGVsbG8=", "secret 1: is for asymmetric signatures"),
+        ("whsec_", "secret 1 is empty"),
+        ("whsec_!!!!", "secret 1 is not whsec_ followed by base64"),
+        ("whsec_aGVsbG8-", "secret 1 is not whsec_ followed by base64"),
+        ("whsec_Ümlaut", "secret 1 is not whsec_ followed by base64"),
+        (f"{secret()} whsec_*", "secret 2 is not whsec_ followed by base64"),
+        ("whsk_aGVsbG8=", "secret 1 is for asymmetric signatures"),
     ],
 )
-def test_a_secret_that_is_none_is_refused_without_repeating_it(written: str, said: str) -> None:
+def test_a_secret_that_is_none_is_refused_without_repeating_it(written: str, text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Signer(written)
 
     assert "TIDINGS_WEBHOOK_SECRET" in str(caught.value)
-    assert said in str(caught.value)
+    assert text in str(caught.value)
     assert not any(word in str(caught.value) for word in written.split() if len(word) > 6)
 
 

@@ -1,1 +1,1 @@
-"""What channels reach their providers with: name look-ups, and an HTTP client with bounds."""
+"""Networking for channels: DNS look-ups, and an HTTP client that bounds responses."""

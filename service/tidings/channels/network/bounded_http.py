@@ -1,7 +1,7 @@
-"""Bounds what a server may send besides the body that is read: replies before the reply, headers, framing.
+"""Bounds all parts of an HTTP response besides the body: informational responses, headers, chunk framing.
 
-aiohttp passes informational replies over for as long as they come, and keeps a few hundred bytes of each until it
-has got to it: some megabytes a second of them are gigabytes in a worker's memory, and all of its time.
+aiohttp skips any number of informational responses, and buffers a few hundred bytes of each until it parses it:
+a few megabytes a second of them fill gigabytes of a worker's memory and use all of its CPU time.
 """
 
 import asyncio
@@ -14,31 +14,31 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
 
 INFORMATIONAL: Final = 16
-"""Replies of 1xx before the reply itself (RFC 9110 §15.2 sets no limit; servers send one or two)."""
+"""1xx responses before the final one (RFC 9110 §15.2 sets no limit; servers send one or two)."""
 HEAD: Final = 64 * 1024
-"""Bytes until the reply's headers end, informational replies included."""
+"""Bytes up to the end of the headers, informational responses included."""
 FRAMING: Final = 64 * 1024
-"""Bytes beside the body, where that comes in chunks: sizes, extensions, trailers."""
+"""Bytes of chunk framing: sizes, extensions, trailers."""
 PER_BYTE: Final = 8
-"""More of them for each byte of the body: one in a chunk of its own has five."""
+"""Further bytes of framing for each byte of the body: a chunk of one byte has five."""
 _AT_ONCE: Final = 4096
-"""Bytes of a head that are read before it is looked at again; most replies to a webhook are shorter."""
+"""Bytes of a head that are parsed between two checks; most responses to a webhook are shorter."""
 
 
-class TooMuch(aiohttp.ClientPayloadError):
-    """A server sends more than it may before or beside the body of its reply."""
+class ExcessiveResponse(aiohttp.ClientPayloadError):
+    """A server sends too much before or beside the body of its response."""
 
 
 class BoundedProtocol(ResponseHandler):
-    """One connection, which is hung up on where its server goes too far."""
+    """A connection that is aborted if its server exceeds a bound."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._received = 0
         self._before = 0
-        """Informational replies."""
+        """Informational responses."""
         self._body: StreamReader | None = None
-        """Of the reply; None until its headers have come."""
+        """The response's body; None until its headers are complete."""
 
     def set_response_params(self, **params: Any) -> None:
         """Another request begins."""
@@ -47,7 +47,7 @@ class BoundedProtocol(ResponseHandler):
         super().set_response_params(**params)
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        """Take the head of a reply; whoever waits for it need not hear of informational ones."""
+        """Pass on the head of a final response, and drop informational ones."""
         message, body = data
         if 100 <= message.code < 200 and message.code != 101:
             self._before += 1
@@ -56,9 +56,9 @@ class BoundedProtocol(ResponseHandler):
             super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, as far as there is a bound to it."""
+        """Parse received bytes, within the bounds."""
         if data and self._body is not None and self._body.is_eof():
-            self._hang_up("bytes that nobody asked for")
+            self._hang_up("bytes after the end of the response")
             return
         while self._body is None and len(data) > _AT_ONCE:
             self._read(data[:_AT_ONCE])
@@ -73,14 +73,14 @@ class BoundedProtocol(ResponseHandler):
         body = self._body
         if body is None:
             if self._before > INFORMATIONAL:
-                self._hang_up(f"more than {INFORMATIONAL} informational replies (1xx)")
+                self._hang_up(f"more than {INFORMATIONAL} informational responses (1xx)")
             elif self._received > HEAD:
                 self._hang_up(f"more than {HEAD // 1024} KiB of headers")
         elif self._received > HEAD + FRAMING + (1 + PER_BYTE) * body.total_bytes:
-            self._hang_up("hardly anything but the framing of chunks")
+            self._hang_up("almost only chunk framing")
 
     def _hang_up(self, sent: str) -> None:
-        error = TooMuch(sent)
+        error = ExcessiveResponse(sent)
         self.set_exception(error)
         if self._body is not None and not self._body.is_eof():
             self._body.set_exception(error)
@@ -89,7 +89,7 @@ class BoundedProtocol(ResponseHandler):
 
 
 class BoundedConnector(aiohttp.TCPConnector):
-    """Connects as aiohttp does, and reads with bounds. Takes the same arguments."""
+    """aiohttp's connector, whose connections are bounded. Takes the same arguments."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

@@ -1,4 +1,4 @@
-"""Speaks HTTP for channels: one request, one reply, and the truth about whether it went out."""
+"""HTTP client for channels: one request, one response, and whether the request was sent."""
 
 import asyncio
 import math
@@ -18,8 +18,8 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from tidings.channels.network.bounded_http import BoundedConnector, TooMuch
-from tidings.channels.network.public_addresses import CarefulResolver, RefusedAddress, public_socket
+from tidings.channels.network.bounded_http import BoundedConnector, ExcessiveResponse
+from tidings.channels.network.public_addresses import CheckedResolver, RefusedAddress, public_socket
 from tidings.channels.network.system_resolver import SystemResolver
 from tidings.delivery.errors import (
     DeliveryError,
@@ -31,46 +31,46 @@ from tidings.delivery.errors import (
 from tidings.runtime.shortage import shortage, shortage_text
 
 _CONNECT_TIMEOUT: Final = 10.0
-"""Seconds to connect in, at most; never more than half of a request's time, so that a slow
-handshake leaves the reply a chance to arrive."""
+"""Seconds to connect at most; never more than half of a request's timeout, so that a slow
+handshake leaves time for the response."""
 
 
 _AT_ONCE: Final = 65_536
-"""Bytes of a body that are written at once: larger ones would block the loop, and lie in memory twice."""
+"""Bytes of a body written at once: more would block the loop, and be in memory twice."""
 _IN_THAT_MOMENT: Final = 1.0
-"""Seconds within which a kept connection was closed on both sides at once; later, somebody was at work."""
+"""Seconds within which a failed kept connection counts as closed by the server before it read the request."""
 
 
 @dataclass(slots=True)
-class Progress:
+class RequestProgress:
     """How far a request has come."""
 
     sent: bool = False
-    """Its first byte may have gone out, of whichever try."""
+    """Its first byte may have been sent, in either attempt."""
     kept: bool = False
-    """It goes over a connection that was kept from a request before."""
+    """It uses a connection kept alive from an earlier request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back."""
+class HttpResponse:
+    """The response to a request."""
 
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes
-    """Cut short where it was longer than asked for, or ended early."""
+    """Truncated if it was longer than `max_body` or ended early."""
 
 
 class HttpClient:
-    """Sends requests over pooled connections: no redirects, proxies, cookies or decompression.
+    """Sends requests over pooled connections, without redirects, proxies, cookies or decompression.
 
     Args:
         provider: Named in errors.
         keepalive: Seconds an idle connection is kept. Less than servers keep theirs: a request
-            that meets a closing connection has an unknown outcome.
+            over a connection that is being closed has an unknown outcome.
         public_only: Refuse to connect to addresses that are not public.
-        resolver: Looks names up instead of the system's resolver; closed with the client.
-        tls: Verifies servers instead of the system's authorities.
+        resolver: Used instead of the system's resolver; closed with the client.
+        tls: Used instead of the system's certificate authorities.
         chosen_by_us: Whether the servers come from our settings, and not from notifications.
     """
 
@@ -91,7 +91,7 @@ class HttpClient:
         self._resolver = resolver
         self._tls = tls
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        """One that keeps connections, and one that makes a new one for each request."""
+        """One with kept-alive connections, and one with a new connection for each request."""
         self._closed = False
 
     async def request(
@@ -102,29 +102,29 @@ class HttpClient:
         headers: Mapping[str, str],
         body: bytes | Sequence[bytes | memoryview] = b"",
         timeout: float,
-        max_reply: int,
+        max_body: int,
         body_within: float = math.inf,
         repeatable: bool = False,
-    ) -> Reply:
-        """Send a request and read at most `max_reply` bytes of the answer, all within `timeout` seconds.
+    ) -> HttpResponse:
+        """Send a request and read at most `max_body` bytes of the response body, all within `timeout` seconds.
 
-        The URL goes out as it is written: whoever signed it, or put a token into it, wants it so. Once a
-        status has come it counts, however the body goes on.
+        The URL is sent unchanged: it may be signed or contain a token. Once a status has been received it
+        counts, even if the body is incomplete.
 
         Args:
-            body_within: Seconds that the body may take once the status has come.
-            repeatable: It may arrive twice. One that meets a kept connection in the moment in which its
-                server closes it is sent once more at once, over a new one (RFC 9112 §9.3.1).
+            body_within: Seconds that the body may take once the status has been received.
+            repeatable: It may arrive twice. If the server closes a kept connection at the moment the request
+                is sent, it is sent once more at once over a new one (RFC 9112 §9.3.1).
 
         Raises:
-            Rejected: The URL can't be used, or leads to an address that is refused.
-            Unavailable: The request had not begun to go out.
-            LocalShortage: It could not, for want of something of our own.
-            OutcomeUnknown: It had.
+            Rejected: The URL is invalid, or resolves to a refused address.
+            Unavailable: The request was not sent.
+            LocalShortage: It was not sent, because this machine lacks a resource.
+            OutcomeUnknown: It may have been sent.
         """
         loop = asyncio.get_running_loop()
         target = self._target(url)
-        began, progress = loop.time(), Progress()
+        began, progress = loop.time(), RequestProgress()
         deadline = began + timeout
         parts = (body,) if isinstance(body, bytes) else body
         large = (size := sum(map(len, parts))) > _AT_ONCE
@@ -149,10 +149,10 @@ class HttpClient:
                 if not (repeatable and progress.kept and at_once and _unanswered(error)):
                     raise
                 response = await ask(self._opened(fresh=True))
-        return await _reply(response, max_reply, min(deadline, loop.time() + body_within))
+        return await _read_response(response, max_body, min(deadline, loop.time() + body_within))
 
     def _target(self, url: str) -> URL:
-        """The URL as it is written. What is left unchecked by that is a literal address."""
+        """The URL, unchanged. yarl doesn't check an address literal in it then."""
         try:
             target = URL(url, encoded=True)
             if ":" in (target.raw_host or ""):
@@ -162,12 +162,12 @@ class HttpClient:
         return target
 
     @contextmanager
-    def _translated(self, progress: Progress) -> Iterator[None]:
-        """Raises whatever aiohttp raises as an error of ours."""
+    def _translated(self, progress: RequestProgress) -> Iterator[None]:
+        """Translate aiohttp's exceptions to ours."""
         try:
             yield
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
-            # The error's own text has the URL in it: neither shown nor chained.
+            # The error's own text contains the URL: neither shown nor chained.
             if not progress.sent:
                 self._unless_hampered(error)
             raise failure(error, sent=progress.sent, provider=self._provider) from None
@@ -175,9 +175,9 @@ class HttpClient:
             if not progress.sent:
                 self._unless_hampered(error)
                 raise
-            # Not even a fault of our own may turn into a retry once the request is out.
+            # Once the request is sent, not even a bug of our own may cause a retry.
             raise OutcomeUnknown(
-                f"{type(error).__name__} after the request went out; it may have arrived",
+                f"{type(error).__name__} after the request was sent; it may have arrived",
                 provider=self._provider,
             ) from error
 
@@ -206,14 +206,14 @@ class HttpClient:
         return self._sessions[fresh]
 
     def _open(self, *, fresh: bool) -> aiohttp.ClientSession:
-        """Here, not in the constructor: both need the running loop."""
+        """Not in the constructor: both need the running loop."""
         self._resolver = self._resolver or SystemResolver()
         connector = BoundedConnector(
-            # The worker bounds how many sends run; waiting here would eat into their time.
+            # The worker bounds the sends; waiting here would use up their timeout.
             limit=0,
             keepalive_timeout=None if fresh else self._keepalive,
             force_close=fresh,
-            resolver=CarefulResolver(self._resolver, public_only=self._public_only),
+            resolver=CheckedResolver(self._resolver, public_only=self._public_only),
             socket_factory=public_socket if self._public_only else None,
             ssl=self._tls or True,
         )
@@ -235,12 +235,12 @@ async def _in_pieces(body: Sequence[bytes | memoryview]) -> AsyncIterator[memory
 
 def _timeouts(timeout: float) -> aiohttp.ClientTimeout:
     connect = min(_CONNECT_TIMEOUT, timeout / 2)
-    # Without this aiohttp rounds timeouts of over five seconds up to the loop's full second.
+    # Otherwise aiohttp rounds timeouts of more than five seconds up to a full second.
     return aiohttp.ClientTimeout(connect=connect, ceil_threshold=math.inf)
 
 
 def _tracing() -> aiohttp.TraceConfig:
-    """Marks a request as sent just before its first byte is written, and whether a kept connection takes it."""
+    """Marks a request as sent just before its first byte is written, and whether it uses a kept connection."""
 
     async def sent(
         _: aiohttp.ClientSession,
@@ -263,56 +263,60 @@ def _tracing() -> aiohttp.TraceConfig:
 
 
 def _unanswered(error: Exception) -> bool:
-    """Whether not one byte of an answer had come."""
-    return isinstance(getattr(error, "message", ""), str)  # else what had come of one
+    """Whether no byte of a response was received."""
+    return isinstance(getattr(error, "message", ""), str)  # otherwise the partial response
 
 
-async def _reply(response: aiohttp.ClientResponse, max_reply: int, deadline: float) -> Reply:
+async def _read_response(
+    response: aiohttp.ClientResponse, max_body: int, deadline: float
+) -> HttpResponse:
     body = bytearray()
     try:
         async with asyncio.timeout_at(deadline):
-            while chunk := await response.content.read(max_reply - len(body)):
+            while chunk := await response.content.read(max_body - len(body)):
                 body += chunk
     except (aiohttp.ClientError, OSError):
-        pass  # the status stands; whoever needs the body sees that it is short
+        pass  # the status counts; a caller that needs the body notices that it is truncated
     finally:
-        # A connection whose reply was read to its end has gone back to the pool by itself.
+        # A connection whose response was read to its end is already back in the pool.
         response.close()
-    return Reply(response.status, response.headers, bytes(body))
+    return HttpResponse(response.status, response.headers, bytes(body))
 
 
 def failure(error: Exception, *, sent: bool, provider: str) -> DeliveryError:
-    """Our error for one of aiohttp's, by whether the request had begun to go out."""
-    said = _described(error, sent=sent)
+    """Our error for one of aiohttp's, depending on whether the request was sent."""
+    text = _describe(error, sent=sent)
     if sent:
-        return OutcomeUnknown(f"{said}; it may have arrived", provider=provider)
+        return OutcomeUnknown(f"{text}; it may have arrived", provider=provider)
     if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError | UnicodeError):
-        return Rejected(said, provider=provider)
+        return Rejected(text, provider=provider)
     if isinstance(getattr(error, "os_error", error), RefusedAddress):
-        return Rejected(said, provider=provider)
-    return Unavailable(said, provider=provider)
+        return Rejected(text, provider=provider)
+    return Unavailable(text, provider=provider)
 
 
-def _described(error: Exception, *, sent: bool) -> str:  # noqa: C901, PLR0911  # a table, read top down
+def _describe(error: Exception, *, sent: bool) -> str:  # noqa: C901, PLR0911  # a table, read top down
     match error:
         case TimeoutError():
-            return "no answer in time" if sent else "no connection in time"
+            return "no response in time" if sent else "no connection in time"
         case aiohttp.ClientConnectorCertificateError():
-            return "its TLS certificate is not valid for it, or not from a known authority"
+            return (
+                "its TLS certificate is invalid: wrong name, expired, or from an unknown authority"
+            )
         case aiohttp.ClientSSLError():
             return "the TLS handshake failed"
         case aiohttp.ClientConnectorError(os_error=RefusedAddress()):
-            return "the URL leads to an address that is not public, where nothing may be sent"
+            return "the URL resolves to a non-public address, which is not allowed"
         case aiohttp.ClientConnectorDNSError():
             return "its host name does not resolve"
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | UnicodeError():
-            return "the URL can't be used: its host is not one"
+            return "the URL is invalid: its host is not a host name or an address"
         case aiohttp.ServerDisconnectedError():
-            return "the connection was closed without an answer"
-        case TooMuch():
-            return f"instead of an answer came {error}"
+            return "the connection was closed without a response"
+        case ExcessiveResponse():
+            return f"the server sent {error}"
         case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
-            return "the answer was not HTTP"
+            return "the response was not valid HTTP"
         case OSError(errno=int() as number):
             return f"the connection failed: {os.strerror(number)}"
         case _:
@@ -320,7 +324,7 @@ def _described(error: Exception, *, sent: bool) -> str:  # noqa: C901, PLR0911  
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds a server asks us to wait (RFC 9110 §10.2.3: a number, or a date); None if it didn't."""
+    """The seconds in Retry-After (RFC 9110 §10.2.3: a number or a date); None without one."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])

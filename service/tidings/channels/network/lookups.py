@@ -1,7 +1,7 @@
-"""Looks names up, each in a thread of its own: a name server that does not answer for one keeps no other waiting.
+"""DNS look-ups, each in its own thread: a name server that does not answer delays no other look-up.
 
-`loop.getaddrinfo` has four threads for all (uvloop's), and a look-up can't be stopped: four names that hang, which
-anybody may put into a webhook, and nothing connects, not even to RabbitMQ.
+`loop.getaddrinfo` has four threads in all (uvloop's), and a look-up can't be cancelled: with four names that hang,
+which any webhook may contain, nothing can connect any more, not even to RabbitMQ.
 """
 
 import asyncio
@@ -15,50 +15,50 @@ from typing import Any, Final, TypeAlias
 from tidings.runtime.background import in_a_thread
 
 MOST: Final = 128
-"""Names that are looked up at once of domains that are known to answer, and as many of others."""
+"""Concurrent look-ups in domains that are known to answer, and as many in others."""
 OF_A_ZONE: Final = 8
-"""Of those, names of one domain: its name servers answer for all of them, or for none."""
+"""Concurrent look-ups in one domain: its name servers answer for all names, or for none."""
 SOON: Final = 2.0
-"""Seconds within which name servers answer: those of a domain that took longer are not known to."""
+"""Seconds in which name servers answer; a domain whose servers take longer doesn't count as known."""
 KNOWN: Final = 10_000
-"""Domains remembered whose name servers answered soon, the last time."""
+"""Domains remembered whose name servers last answered within `SOON`."""
 LIMIT: Final = 30.0
-"""Seconds after which a look-up counts as failed, though its thread may go on."""
+"""Seconds after which a look-up counts as failed, though its thread may continue."""
 
 Address: TypeAlias = tuple[Any, ...]
-"""As `socket.getaddrinfo` returns it."""
+"""An item of `socket.getaddrinfo`'s result."""
 _Key: TypeAlias = tuple[str, int, int]
 
 
 @dataclass(slots=True)
-class _Line:
-    """Those who look up names of one domain."""
+class _Zone:
+    """Look-ups in one domain."""
 
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OF_A_ZONE))
     users: int = 0
 
 
 class Lookups:
-    """Look-ups under way; who asks for a name that is being looked up waits for the same answer."""
+    """Runs look-ups; concurrent ones of the same name share one."""
 
     def __init__(self) -> None:
         self._pending: dict[_Key, asyncio.Task[list[Address]]] = {}
         self._waiting: dict[_Key, int] = {}
         self._places = asyncio.Semaphore(MOST)
         self._known_places = asyncio.Semaphore(MOST)
-        """For domains that are known to answer: however many others hang, they wait for none."""
+        """For domains that are known to answer: they don't wait for others that hang."""
         self._known: dict[str, None] = {}
-        self._lines: dict[str, _Line] = {}
+        self._zones: dict[str, _Zone] = {}
 
     async def find(
         self, host: str, *, family: int = socket.AF_UNSPEC, flags: int = 0
     ) -> list[Address]:
         """The addresses of a name, for TCP, with port 0.
 
-        Cancelling it leaves the look-up to others who wait for it.
+        Cancelling it does not cancel the look-up for others that wait for it.
 
         Raises:
-            OSError: It has none, or nobody could tell in time.
+            OSError: It has none, or the look-up timed out.
             RuntimeError: No thread can be started.
         """
         key = host, family, flags
@@ -76,11 +76,11 @@ class Lookups:
             if not self._waiting[key]:
                 del self._waiting[key]
         if task.cancelled():
-            raise OSError("the look-up was given up")
+            raise OSError("the look-up was cancelled")
         return task.result()
 
     def close(self) -> None:
-        """Wait for none of them any more."""
+        """Cancel all look-ups."""
         for task in self._pending.values():
             task.cancel()
 
@@ -89,29 +89,29 @@ class Lookups:
         try:
             async with self._place(domain):
                 if key not in self._waiting:
-                    raise TimeoutError("nobody waits for this name any more")
+                    raise TimeoutError("all waiters were cancelled")
                 with self._learning(domain):
                     async with asyncio.timeout(LIMIT):
                         return await in_a_thread("look a name up", lambda: _addresses(key))
         finally:
-            # In this moment: whoever asks now must not get what nobody waited for.
+            # At once: a new caller must not get the result of an abandoned look-up.
             del self._pending[key]
 
     @asynccontextmanager
     async def _place(self, zone: str) -> AsyncIterator[None]:
-        line = self._lines.setdefault(zone, _Line())
-        line.users += 1
+        queue = self._zones.setdefault(zone, _Zone())
+        queue.users += 1
         try:
-            async with line.places, self._known_places if zone in self._known else self._places:
+            async with queue.places, self._known_places if zone in self._known else self._places:
                 yield
         finally:
-            line.users -= 1
-            if not line.users:
-                del self._lines[zone]
+            queue.users -= 1
+            if not queue.users:
+                del self._zones[zone]
 
     @contextmanager
     def _learning(self, zone: str) -> Iterator[None]:
-        """Learn whether the name servers of a domain answer soon, from a look-up."""
+        """Learn from a look-up whether the name servers of a domain answer within `SOON`."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         late = loop.call_later(SOON, self._known.pop, zone, None)
@@ -128,7 +128,7 @@ class Lookups:
 
 def _noticed(task: asyncio.Task[list[Address]]) -> None:
     if not task.cancelled():
-        task.exception()  # perhaps nobody waits for it any more
+        task.exception()  # marks it as retrieved: all waiters may be gone
 
 
 def _is_numeric(host: str) -> bool:
@@ -139,7 +139,7 @@ def _is_numeric(host: str) -> bool:
 
 
 def zone(host: str) -> str:
-    """The domain that a name belongs to, near enough: two labels, or three below those like `co.uk`."""
+    """The domain of a name, approximately: two labels, or three below domains like `co.uk`."""
     labels = host.rstrip(".").lower().split(".")
     shared = len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3
     return ".".join(labels[-3 if shared else -2 :])
@@ -151,6 +151,6 @@ def _addresses(key: _Key) -> list[Address]:
 
 
 def numeric(address: Address) -> str:
-    """An address as it is written, with the interface of a link-local one."""
+    """The numeric form of an address, with the interface of a link-local one."""
     flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
     return socket.getnameinfo(address[4], flags)[0]

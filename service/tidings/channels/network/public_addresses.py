@@ -1,7 +1,7 @@
-"""Keeps a request inside the public Internet: judged on the address connected to, never on a name.
+"""Restricts requests to public addresses: checks the address connected to, never the name.
 
-A name is resolved once and what it resolved to is what is connected to, so a name server that
-answers differently the second time (DNS rebinding) gains nothing.
+A name is resolved once and the connection uses that result, so a name server that answers
+differently the second time (DNS rebinding) gains nothing.
 """
 
 import socket
@@ -21,8 +21,8 @@ from typing import Final
 from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-# IANA's special-purpose registries (RFC 6890 and its updates), spelled out because what
-# `ipaddress` calls global has changed between patch releases of Python.
+# IANA's special-purpose registries (RFC 6890 and its updates), listed here because `ipaddress`'s
+# `is_global` has changed between patch releases of Python.
 _NOT_PUBLIC_V4: Final[tuple[IPv4Network, ...]] = tuple(
     IPv4Network(network)
     for network in (
@@ -47,13 +47,13 @@ _NOT_PUBLIC_V4: Final[tuple[IPv4Network, ...]] = tuple(
     )
 )
 _GLOBAL_V6: Final = IPv6Network("2000::/3")
-"""All of IPv6 that IANA has given out as global unicast: the rest is refused unseen."""
+"""The IPv6 space that IANA has allocated as global unicast; the rest is refused."""
 _NOT_PUBLIC_V6: Final[tuple[IPv6Network, ...]] = tuple(
     IPv6Network(network)
     for network in (
         "2001::/23",  # protocol assignments, Teredo among them
         "2001:db8::/32",  # documentation
-        "2002::/16",  # 6to4: leads to whatever IPv4 address is written in it
+        "2002::/16",  # 6to4: embeds any IPv4 address
         "2620:4f:8000::/48",  # AS112
         "3fff::/20",  # documentation
     )
@@ -61,19 +61,19 @@ _NOT_PUBLIC_V6: Final[tuple[IPv6Network, ...]] = tuple(
 _NAT64: Final = ip_network("64:ff9b::/96")
 
 MOST: Final = 4
-"""Addresses of a name that are tried. Every quarter of a second that none has answered the next one is, with a socket
-for each: one name with a hundred silent addresses would take the open files of thirty requests."""
+"""Addresses of a name that are tried. Each quarter of a second without an answer the next one is tried, with its own
+socket: one name with a hundred silent addresses would use the file descriptors of thirty requests."""
 
 
 class RefusedAddress(OSError):
-    """The address is not public. Its text names none: what a name resolves to inside is private."""
+    """The address is not public. The text doesn't contain it: internal addresses are confidential."""
 
     def __init__(self) -> None:
         super().__init__("not a public address")
 
 
 def is_public(address: str) -> bool:
-    """Whether a numeric address, as a resolver returns it, belongs to the public Internet."""
+    """Whether a numeric address, as a resolver returns it, is public."""
     parsed = ip_address(address)
     if isinstance(parsed, IPv4Address):
         return not any(parsed in network for network in _NOT_PUBLIC_V4)
@@ -84,29 +84,29 @@ def is_public(address: str) -> bool:
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address a packet would end up at: IPv4-mapped, or translated by NAT64 (RFC 6052)."""
+    """The IPv4 address embedded in an IPv4-mapped or NAT64 address (RFC 6052)."""
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped
 
 
 def public_socket(info: AddrInfoType) -> socket.socket:
-    """A socket for an address about to be connected to: the last word, literal addresses included.
+    """A socket for an address about to be connected to: the final check, address literals included.
 
     Raises:
         RefusedAddress: It is not public.
     """
-    family, kind, protocol, _, where = info
-    if not is_public(where[0]):
+    family, kind, protocol, _, address = info
+    if not is_public(address[0]):
         raise RefusedAddress
     return socket.socket(family=family, type=kind, proto=protocol)
 
 
-class CarefulResolver(AbstractResolver):
-    """Looks over another resolver's answers: there has to be one, and it may have to be public.
+class CheckedResolver(AbstractResolver):
+    """Checks another resolver's answers: at least one address, public if required.
 
-    What is not public is left out, so a name that has both fails as unreachable, not as forbidden,
-    while its public addresses are down.
+    Non-public addresses are left out, so a name with both kinds is unreachable, not refused, while
+    its public addresses are down.
     """
 
     def __init__(self, resolver: AbstractResolver, *, public_only: bool) -> None:
@@ -120,7 +120,7 @@ class CarefulResolver(AbstractResolver):
 
         Raises:
             RefusedAddress: It has addresses, and none is public.
-            OSError: It has none, which aiohttp does not expect of an answer.
+            OSError: It has none; aiohttp does not expect an empty answer.
         """
         found = await self._resolver.resolve(host, port, family)
         if not found:
@@ -131,14 +131,14 @@ class CarefulResolver(AbstractResolver):
         return _first(allowed)
 
     async def close(self) -> None:
-        """Give back what the other resolver holds."""
+        """Close the other resolver."""
         await self._resolver.close()
 
 
 def _first(found: Sequence[ResolveResult]) -> list[ResolveResult]:
-    """The first few, of each family in turn: one of the two may lead nowhere."""
+    """The first few, alternating between families: one family may be unreachable."""
     families: defaultdict[int, list[ResolveResult]] = defaultdict(list)
-    for one in found:
-        families[one["family"]].append(one)
+    for address in found:
+        families[address["family"]].append(address)
     turns = zip_longest(*families.values())
-    return [one for turn in turns for one in turn if one is not None][:MOST]
+    return [address for turn in turns for address in turn if address is not None][:MOST]

@@ -1,4 +1,4 @@
-"""What aiohttp resolves names with: the system, by look-ups that wait for no other."""
+"""aiohttp's resolver: the system's, through `Lookups`."""
 
 import asyncio
 import socket
@@ -9,8 +9,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from tidings.channels.network.lookups import Lookups, numeric
 
 PATIENCE: Final = 10.0
-"""Seconds after which nobody waits for an answer any more: a request has given up connecting by then, of which aiohttp
-says nothing here."""
+"""Seconds for a look-up: by then a request has given up connecting, which aiohttp doesn't signal to a resolver."""
 
 
 class SystemResolver(AbstractResolver):
@@ -22,10 +21,10 @@ class SystemResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of a name, of families that this machine has.
+        """The addresses of a name, of address families that this machine has.
 
         Raises:
-            OSError: It has none, or nobody could tell in time.
+            OSError: It has none, or the look-up timed out.
         """
         async with asyncio.timeout(PATIENCE):
             found = await self._lookups.find(host, family=family, flags=socket.AI_ADDRCONFIG)
@@ -42,5 +41,5 @@ class SystemResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Wait for no look-up any more."""
+        """Cancel all look-ups."""
         self._lookups.close()

@@ -1,4 +1,4 @@
-"""Settings of text messages: who they come from."""
+"""Settings of SMS."""
 
 from tidings.channels.fallbacks import Fallbacks
 from tidings.channels.twilio.settings import TwilioChannelSettings

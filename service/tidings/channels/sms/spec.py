@@ -1,4 +1,4 @@
-"""What text messages say of themselves."""
+"""SMS's `ChannelSpec`."""
 
 from tidings.channels.sms.settings import SmsSettings
 from tidings.channels.spec import ChannelSpec

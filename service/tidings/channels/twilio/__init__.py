@@ -1,1 +1,1 @@
-"""Speaks Twilio's API, for every channel that goes through it."""
+"""Twilio's API, shared by the channels that use it."""

@@ -1,4 +1,4 @@
-"""Talks to Twilio for SMS and WhatsApp: one message, one request, and what its answer means."""
+"""Twilio client for SMS and WhatsApp: one request a message."""
 
 import base64
 import logging
@@ -15,8 +15,8 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from tidings.channels.network.http_client import HttpClient, Reply
-from tidings.channels.twilio.responses import PROVIDER, accepted, illegible, refused
+from tidings.channels.network.http_client import HttpClient, HttpResponse
+from tidings.channels.twilio.responses import PROVIDER, accepted, refused, unreadable_response
 from tidings.channels.twilio.settings import TwilioSettings
 from tidings.delivery.errors import ConfigurationError, DeliveryError, LocalShortage
 from tidings.delivery.outcome import Sent
@@ -24,11 +24,11 @@ from tidings.delivery.ports import Finding, Verdict
 from tidings.runtime.shortage import shortage, shortage_text
 
 _MAX_REPLY: Final = 262_144
-"""Bytes of a reply that are read; Twilio's are two kilobytes."""
+"""Bytes of a response that are read; Twilio's have about two kilobytes."""
 _KEEPALIVE: Final = 15.0
 _CHECK_TIMEOUT: Final = 10.0
 _NO_ENVIRONMENT: Final = {"TIDINGS": "reads no variable but its own"}
-"""Twilio's client would otherwise take credentials and host from `TWILIO_*`; empty won't do."""
+"""Otherwise Twilio's client would read credentials and host from `TWILIO_*`; an empty mapping doesn't prevent it."""
 
 _logger = logging.getLogger(__name__)
 
@@ -39,9 +39,9 @@ class TwilioMessage:
 
     to: str
     sender: str = ""
-    """Number or name it comes from; empty where the messaging service chooses."""
+    """From number or alphanumeric sender ID; empty if the messaging service chooses."""
     own_sender: bool = False
-    """The notification named the sender itself."""
+    """The notification names the sender itself."""
     service: str = ""
     """Messaging service that chooses the sender."""
     body: str | None = None
@@ -66,11 +66,11 @@ class TwilioApi:
     """One Twilio account over pooled connections.
 
     Args:
-        resolver: Looks names up instead of the system's resolver.
-        tls: Verifies Twilio's certificate instead of the system's authorities.
+        resolver: Used instead of the system's resolver.
+        tls: Used instead of the system's certificate authorities.
 
     Raises:
-        ConfigurationError: Account or credentials are missing, or the base URL is none.
+        ConfigurationError: Account or credentials are missing, or the base URL is invalid.
     """
 
     def __init__(
@@ -99,14 +99,14 @@ class TwilioApi:
             fields["status_callback"] = self._settings.status_callback
         with _translated(call, sender=message.sender, own=message.own_sender):
             created = await self._account(call).messages.create_async(**fields)
-            return accepted(created, call.answer, sender=message.sender, own=message.own_sender)
+            return accepted(created, call.received, sender=message.sender, own=message.own_sender)
 
     async def check(self) -> Sequence[Finding]:
         """Whether Twilio answers and accepts the credentials."""
         call = _Call(self._http, _CHECK_TIMEOUT)
         try:
             with _translated(call):
-                return [await self._asked(call)]
+                return [await self._check_account(call)]
         except DeliveryError as error:
             return [self._fault(error)]
 
@@ -118,21 +118,21 @@ class TwilioApi:
             if (urlsplit(self._base_url).hostname or "").endswith(".twilio.com"):
                 remedy += "; see https://status.twilio.com"
         code = f" (code {error.code})" if error.code else ""
-        # What may have been sent is of no interest: nothing was.
+        # Cut off "it may have been sent": a check sends nothing.
         return Finding("Twilio", Verdict.FAULT, f"{error.message.partition(';')[0]}{code}", remedy)
 
     async def close(self) -> None:
-        """Give back connections."""
+        """Close all connections."""
         await self._http.close()
 
-    async def _asked(self, call: "_Call") -> Finding:
+    async def _check_account(self, call: "_Call") -> Finding:
         if self._settings.api_key:
-            # Only main keys may read the account; any key that can send can list messages.
+            # Only main keys can read the account; any key that can send can list messages.
             await self._account(call).messages.page_async(page_size=1)
             return Finding("Twilio", Verdict.OK, "reachable, API key accepted")
         account = await self._account(call).fetch_async()
         if not isinstance(account.status, str):
-            raise illegible(call.answer)
+            raise unreadable_response(call.received)
         detail = f"the account is {account.status[:20]}"
         if account.status == "active":
             return Finding("Twilio", Verdict.OK, f"reachable, {detail}")
@@ -148,22 +148,22 @@ class TwilioApi:
 
 
 class _Call(AsyncHttpClient):  # type: ignore[misc]  # twilio has no types
-    """What carries one call of Twilio's client, in the place of its own HTTP client.
+    """HTTP client for one call of Twilio's client, instead of Twilio's own.
 
-    That one ignores its timeout, and its retries would send a message twice.
+    Twilio's ignores its timeout, and its retries would send a message twice.
     """
 
     def __init__(self, http: HttpClient, timeout: float) -> None:
         super().__init__(_logger, is_async=True, timeout=timeout)
         self._http = http
-        self.reply: Reply | None = None
+        self.response: HttpResponse | None = None
 
     @property
-    def answer(self) -> Reply:
-        """The reply, once there is one."""
-        if self.reply is None:
-            raise RuntimeError("asked for a reply before there was one")
-        return self.reply
+    def received(self) -> HttpResponse:
+        """The response, once there is one."""
+        if self.response is None:
+            raise RuntimeError("no response yet")
+        return self.response
 
     async def request(
         self,
@@ -176,38 +176,38 @@ class _Call(AsyncHttpClient):  # type: ignore[misc]  # twilio has no types
         auth: tuple[str, str] | None = None,
         **_: object,
     ) -> Response:
-        """Send one request; how long it may take and redirects are not the caller's to say."""
-        self.reply = await self._http.request(
+        """Send one request; the caller's timeout and redirect arguments are ignored."""
+        self.response = await self._http.request(
             method,
             f"{uri}?{urlencode(params)}" if params else uri,
             headers={**(headers or {}), **(_basic(*auth) if auth else {})},
             body=urlencode(data, doseq=True).encode() if data else b"",
             timeout=self.timeout,
-            max_reply=_MAX_REPLY,
+            max_body=_MAX_REPLY,
         )
-        text = self.reply.body.decode(errors="replace")
-        return Response(self.reply.status, text, dict(self.reply.headers))
+        text = self.response.body.decode(errors="replace")
+        return Response(self.response.status, text, dict(self.response.headers))
 
 
 @contextmanager
 def _translated(call: _Call, *, sender: str = "", own: bool = False) -> Iterator[None]:
-    """Raises whatever Twilio's client raises as an error of ours."""
+    """Translate exceptions of Twilio's client to ours."""
     try:
         yield
     except DeliveryError:
         raise
     except TwilioException as error:
         # Not chained: Twilio's text quotes the recipient.
-        raise refused(error, call.reply, sender=sender, own=own) from None
+        raise refused(error, call.response, sender=sender, own=own) from None
     except Exception as error:
-        if call.reply is None:
-            # What Twilio's client loads when first used takes files; nothing was sent yet.
+        if call.response is None:
+            # Twilio's client opens files when it is first used; nothing was sent yet.
             if (what := shortage(error)) is not None:
                 raise LocalShortage(shortage_text(what), provider=PROVIDER) from None
             raise
-        # Twilio's client trusts the reply's shape. One that it can't digest is a reply lost, and
-        # must not become a retry.
-        raise illegible(call.reply) from None
+        # Twilio's client doesn't validate responses. One that it can't parse counts as lost, and
+        # must not cause a retry.
+        raise unreadable_response(call.response) from None
 
 
 def _basic(username: str, password: str) -> dict[str, str]:
@@ -237,6 +237,6 @@ def _base_url(written: str) -> str:
     url = urlsplit(written)
     if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
         raise ConfigurationError(
-            "TIDINGS_TWILIO_BASE_URL is not the URL of a server; write it like https://api.twilio.com"
+            "TIDINGS_TWILIO_BASE_URL is not a base URL; write it like https://api.twilio.com"
         )
     return written

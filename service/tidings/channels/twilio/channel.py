@@ -1,4 +1,4 @@
-"""What the channels of Twilio do alike: choose a sender, send, check."""
+"""Base class of the channels that use Twilio: chooses the sender, sends, checks."""
 
 import ssl
 from abc import ABC, abstractmethod
@@ -16,22 +16,22 @@ from tidings.delivery.ports import Finding, SendRequest, TemplateParts, Verdict
 
 
 class TwilioChannel(ABC):
-    """One medium of Twilio's, from a number or a messaging service.
+    """One Twilio channel, from a number or a messaging service.
 
     Args:
-        resolver: Looks names up instead of the system's resolver.
-        tls: Verifies Twilio's certificate instead of the system's authorities.
+        resolver: Used instead of the system's resolver.
+        tls: Used instead of the system's certificate authorities.
 
     Raises:
-        ConfigurationError: No sender is set, or Twilio's settings don't add up.
+        ConfigurationError: No sender is set, or Twilio's settings are incomplete.
     """
 
     name: str
     template_parts: TemplateParts
     medium: ClassVar[str]
-    """As people call it, e.g. `SMS`."""
+    """Its display name, e.g. `SMS`."""
     prefix: ClassVar[str] = ""
-    """What Twilio wants before a number on this medium."""
+    """Prefix of addresses at Twilio, e.g. `whatsapp:`."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class TwilioChannel(ABC):
 
     @abstractmethod
     def message(self, request: SendRequest) -> TwilioMessage:
-        """The notification as a message; its sender is empty where it names none."""
+        """The notification as a message; its sender is empty if the notification names none."""
 
     async def send(self, request: SendRequest) -> Sent:
         """Deliver, once."""
@@ -69,11 +69,11 @@ class TwilioChannel(ABC):
         )
 
     def _address(self, number: str) -> str:
-        """A number as Twilio addresses it on this medium, however it was written."""
+        """The number with the channel's prefix."""
         return number if number.startswith(self.prefix) else f"{self.prefix}{number}"
 
     async def check(self) -> Sequence[Finding]:
-        """Whether Twilio answers and accepts the credentials, and who messages come from."""
+        """Whether Twilio responds and accepts the credentials; and the configured sender."""
         sender = self._settings.messaging_service_sid or self._settings.sender
         return [
             *await self._twilio.check(),
@@ -81,5 +81,5 @@ class TwilioChannel(ABC):
         ]
 
     async def close(self) -> None:
-        """Give back connections."""
+        """Close all connections."""
         await self._twilio.close()

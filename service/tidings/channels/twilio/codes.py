@@ -1,11 +1,11 @@
-"""What Twilio's error codes mean for a message: each with the error of ours that it becomes.
+"""Twilio's error codes: the error of ours and the message for each.
 
-From Twilio's own dictionary, https://www.twilio.com/docs/api/errors. Three rules decide where a code
-belongs. `Misconfigured` rests the whole channel, so no code is that which the recipient or the words
-of one notification can bring about: one number in a country that is not enabled must not hold up
-all others. For the same reason `Unavailable` and `Throttled`, which count against the provider, are
-only what concerns Twilio, the account or the sender; a phone that is off or a carrier that is full is
-`Deferred`. And no code is worth another try which leaves open whether anything was sent: Twilio has no
+From Twilio's dictionary, https://www.twilio.com/docs/api/errors. Three rules classify a code.
+`Misconfigured` opens the circuit of the provider, so no code gets it that the recipient or the content of
+one notification can cause: one number in a country that is not enabled must not hold up all others. For
+the same reason `Unavailable` and `Throttled`, which count against the provider, are only for codes
+that concern Twilio, the account or the sender; a phone that is off or a carrier that is congested is
+`Deferred`. And a code that leaves open whether the message was sent is never retried: Twilio has no
 idempotency key.
 """
 
@@ -28,12 +28,12 @@ from tidings.delivery.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a code is to us, and what is told of it: Twilio's own words repeat the number."""
+    """Our error and our message for a code; Twilio's own message may contain the number."""
 
     error: type[DeliveryError]
-    said: str
+    message: str
     suppress: Suppression | None = None
-    """Why the recipient should not be written to again."""
+    """Why nothing more should be sent to the recipient."""
 
 
 _ACCOUNT: Final[Mapping[int, str]] = {
@@ -218,11 +218,11 @@ _SUPPRESSED: Final[Mapping[int, Suppression]] = {
     ),
     **dict.fromkeys((21610, 30630, 63014), Suppression.OPTED_OUT),
 }
-"""What holds for whatever else is sent to the same recipient. Opting out of marketing alone (63050) does not."""
+"""Codes that hold for anything else sent to the recipient; opting out of marketing only (63050) does not."""
 
 CODES: Final[Mapping[int, Meaning]] = MappingProxyType(
     {
-        code: Meaning(error, said, _SUPPRESSED.get(code))
+        code: Meaning(error, message, _SUPPRESSED.get(code))
         for error, group in (
             (Misconfigured, _ACCOUNT),
             (Misconfigured, _SENDER),
@@ -232,31 +232,31 @@ CODES: Final[Mapping[int, Meaning]] = MappingProxyType(
             (Throttled, _THROTTLED),
             (OutcomeUnknown, _UNKNOWN),
         )
-        for code, said in group.items()
+        for code, message in group.items()
     }
 )
-"""Every code we know. One we don't is `Rejected` on a 4xx reply and on a failed message."""
+"""All known codes. An unknown one is `Rejected` in a 4xx response and on a failed message."""
 
 _LIMITS_OF_A_SENDER: Final = frozenset({21611, 30001, 63018})
-"""Say nothing of the channel where the notification named the sender itself."""
+"""Don't concern the channel if the notification names the sender itself."""
 _WRONG_FOR_SOME_DESTINATIONS: Final = frozenset({21606, 21659})
-"""Also what a short code or a name gets in a country where it can't be used."""
+"""Also returned for a short code or an alphanumeric sender in a country that doesn't support it."""
 
 
 def meaning(code: int, *, sender: str, own: bool) -> Meaning | None:
-    """What a code means for a message from `sender`; None where we don't know it.
+    """The meaning of a code for a message from `sender`; None if the code is unknown.
 
     Args:
-        sender: Number or name it was sent from; empty where a messaging service chose.
-        own: The notification named this sender, so a wrong one is its fault and not the channel's.
+        sender: Number or name it was sent from; empty if a messaging service chose.
+        own: The notification names this sender, so an invalid one is its fault and not the channel's.
     """
     known = CODES.get(code)
     if known is None:
         return None
     if own and code in _LIMITS_OF_A_SENDER:
-        return Meaning(Deferred, known.said)
+        return Meaning(Deferred, known.message)
     number = sender.removeprefix("whatsapp:").startswith("+")
     elsewhere = code in _WRONG_FOR_SOME_DESTINATIONS and not number
     if code in _SENDER and (own or elsewhere):
-        return Meaning(Rejected, known.said)
+        return Meaning(Rejected, known.message)
     return known

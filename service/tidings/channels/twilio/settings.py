@@ -1,4 +1,4 @@
-"""The Twilio account, and the settings that its channels have alike."""
+"""Settings of the Twilio account, and those common to its channels."""
 
 from pydantic import SecretStr
 
@@ -14,7 +14,7 @@ class TwilioSettings(AccountSettings):
     model_config = section("TIDINGS_TWILIO_")
 
     account_sid: str = ""
-    """SMS and WhatsApp are off where empty."""
+    """SMS and WhatsApp are off if empty."""
     auth_token: SecretStr = SecretStr("")
     """The account's token; not needed with an API key."""
     api_key: str = ""
@@ -22,19 +22,19 @@ class TwilioSettings(AccountSettings):
     api_secret: SecretStr = SecretStr("")
     """The API key's secret."""
     base_url: str = "https://api.twilio.com"
-    """Another server that speaks Twilio's API, e.g. the local sink."""
+    """The API's base URL; another server with Twilio's API, e.g. the local sink."""
     status_callback: str = ""
-    """URL that Twilio reports receipts to."""
+    """URL that Twilio posts status callbacks to."""
 
     @property
     def own(self) -> frozenset[str]:
-        """Another account has credentials of its own; another region or server of one account shares them."""
+        """Another account has its own credentials; another region of the same account shares them."""
         credentials = {"account_sid", "auth_token", "api_key", "api_secret"}
         return frozenset(credentials if self.account_sid else ())
 
 
 class TwilioChannelSettings(ChannelSettings):
-    """What the channels of Twilio have alike."""
+    """Settings common to Twilio's channels."""
 
     guarantee: Guarantee = Guarantee.AT_MOST_ONCE
     """A second message costs money and trust, and Twilio has no idempotency key."""
@@ -47,5 +47,5 @@ class TwilioChannelSettings(ChannelSettings):
 
 
 def has_sender(settings: TwilioChannelSettings, account: TwilioSettings) -> bool:
-    """Whether a channel is configured: an account says nothing of which of its channels is wanted, the sender does."""
+    """Whether a channel is configured: the account is shared, so its sender switches a channel on."""
     return bool(account.account_sid and (settings.sender or settings.messaging_service_sid))

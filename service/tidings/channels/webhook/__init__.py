@@ -1,4 +1,4 @@
-"""Webhooks: signed POSTs to servers that are trusted with nothing."""
+"""Webhooks: signed POSTs to untrusted servers."""
 
 from tidings.channels.webhook.spec import SPEC
 

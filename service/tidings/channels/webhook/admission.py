@@ -1,6 +1,6 @@
-"""Keeps a receiver that doesn't answer from taking the places of everybody else's webhooks.
+"""Admission control: keeps a slow receiver from using up the concurrency slots of all webhooks.
 
-`receivers` decides who may be asked; here is waited for it.
+`receivers` decides which webhook may be sent; this module waits for it.
 """
 
 import asyncio
@@ -12,61 +12,61 @@ from itertools import count
 
 from tidings.channels.webhook.receivers import (
     Answer,
+    Decision,
     Receivers,
-    Verdict,
-    origin,
+    origin_of,
 )
-from tidings.channels.webhook.requests import Turn
+from tidings.channels.webhook.requests import ReceiverRequest
 from tidings.delivery.errors import OutcomeUnknown, Postponed, Unavailable
 
 
 @dataclass(slots=True, order=True)
-class _Waiting:
-    """A webhook for a receiver of which nothing is known yet."""
+class _WaitingWebhook:
+    """A webhook that waits, for an untested receiver."""
 
     rank: int
     number: int
-    where: str = field(compare=False)
+    origin: str = field(compare=False)
     size: int = field(compare=False)
-    turn: "asyncio.Future[Turn]" = field(compare=False)
+    request: "asyncio.Future[ReceiverRequest]" = field(compare=False)
 
 
-class Turns:
-    """Turns to ask receivers.
+class Admission:
+    """Admits webhooks to their receivers.
 
     Args:
         provider: Named in errors.
         receivers: Decides.
-        waiting: How many at once may wait for one without a place.
+        waiting: How many may wait at once without a concurrency slot.
     """
 
     def __init__(self, provider: str, receivers: Receivers, waiting: int) -> None:
         self._provider = provider
         self._receivers = receivers
         self._most = waiting
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_WaitingWebhook] = []
         self._numbers = count()
 
     @asynccontextmanager
-    async def turn(
+    async def admit(
         self, url: str, size: int, release_slot: Callable[[], None], rank: int = 0
     ) -> AsyncIterator[None]:
-        """A turn to ask the receiver at `url`: it has answered, where nothing is raised inside.
+        """Wait until a webhook to `url` may be sent, and record its end: without an exception, the receiver responded.
 
         Args:
             size: Bytes to send.
-            release_slot: Called once no place is needed any more.
-            rank: The smaller, the sooner among those who wait.
+            release_slot: Called once the webhook needs no concurrency slot.
+            rank: A smaller one is admitted sooner.
 
         Raises:
-            Postponed: It may not be asked now.
+            Postponed: It may not be sent now.
         """
-        where = origin(url)
-        turn = self._now(where, size) or await self._later(where, size, release_slot, rank)
-        if turn.aside:
+        origin = origin_of(url)
+        request = self._now(origin, size) or await self._later(origin, size, release_slot, rank)
+        if request.aside:
             release_slot()
         late = asyncio.get_running_loop().call_later(
-            self._receivers.soon, self._late, turn, release_slot
+            self._receivers.soon, self._late, request, release_slot
         )
         answer = Answer.WITHDRAWN
         try:
@@ -77,76 +77,76 @@ class Turns:
             raise
         finally:
             late.cancel()
-            self._receivers.end(turn, answer)
-            self._let_in()
+            self._receivers.end(request, answer)
+            self._admit_waiting()
 
-    def _now(self, where: str, size: int) -> Turn | None:
-        """A turn, if there is one; None where it has to be waited for."""
-        match self._receivers.verdict(where, size):
-            case Verdict.ASK | Verdict.ASK_ASIDE | Verdict.TRY | Verdict.PROBE as verdict:
-                return self._receivers.begin(where, size, verdict)
-            case Verdict.PUT_OFF:
-                raise self._deferred(where)
-            case Verdict.WAIT:
+    def _now(self, origin: str, size: int) -> ReceiverRequest | None:
+        """Begin the request; None if it must wait."""
+        match self._receivers.decide(origin, size):
+            case Decision.SEND | Decision.SEND_ASIDE | Decision.TRY | Decision.PROBE as decision:
+                return self._receivers.begin(origin, size, decision)
+            case Decision.DEFER:
+                raise self._deferred(origin)
+            case Decision.WAIT:
                 return None
 
     async def _later(
-        self, where: str, size: int, release_slot: Callable[[], None], rank: int
-    ) -> Turn:
+        self, origin: str, size: int, release_slot: Callable[[], None], rank: int
+    ) -> ReceiverRequest:
         if len(self._waiting) < self._most:
             release_slot()
         elif self._receivers.full:
-            raise self._deferred(where)
-        turn: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(rank, next(self._numbers), where, size, turn)
+            raise self._deferred(origin)
+        request: asyncio.Future[ReceiverRequest] = asyncio.get_running_loop().create_future()
+        waiting = _WaitingWebhook(rank, next(self._numbers), origin, size, request)
         insort(self._waiting, waiting)
         try:
             async with asyncio.timeout(self._receivers.soon):
-                return await turn
+                return await request
         except TimeoutError:
-            self._give_back(turn)
-            raise self._deferred(where) from None
+            self._withdraw(request)
+            raise self._deferred(origin) from None
         except asyncio.CancelledError:
-            self._give_back(turn)
+            self._withdraw(request)
             raise
         finally:
             self._waiting.remove(waiting)
 
-    def _give_back(self, turn: "asyncio.Future[Turn]") -> None:
-        """A turn that came in the moment in which nobody waited for it any more."""
-        if not turn.cancelled() and turn.exception() is None:
-            self._receivers.end(turn.result(), Answer.WITHDRAWN)
-            self._let_in()
+    def _withdraw(self, request: "asyncio.Future[ReceiverRequest]") -> None:
+        """End a request that was admitted at the moment its waiting ended."""
+        if not request.cancelled() and request.exception() is None:
+            self._receivers.end(request.result(), Answer.WITHDRAWN)
+            self._admit_waiting()
 
-    def _late(self, turn: Turn, release_slot: Callable[[], None]) -> None:
-        if self._receivers.late(turn):
+    def _late(self, request: ReceiverRequest, release_slot: Callable[[], None]) -> None:
+        if self._receivers.late(request):
             release_slot()
-        self._let_in()
+        self._admit_waiting()
 
-    def _let_in(self) -> None:
-        """Give turns to those who wait, in order."""
-        for one in list(self._waiting):
-            if one.turn.done():
+    def _admit_waiting(self) -> None:
+        """Admit waiting webhooks, in order."""
+        for waiting in list(self._waiting):
+            if waiting.request.done():
                 continue
             try:
-                turn = self._now(one.where, one.size)
+                request = self._now(waiting.origin, waiting.size)
             except Postponed as error:
-                one.turn.set_exception(error)
+                waiting.request.set_exception(error)
             else:
-                if turn is not None:
-                    one.turn.set_result(turn)
+                if request is not None:
+                    waiting.request.set_result(request)
 
-    def _deferred(self, where: str) -> Postponed:
-        # No number in it: alike failures are one group among the dead letters.
-        deferred = self._receivers.deferred(where)
+    def _deferred(self, origin: str) -> Postponed:
+        # No number in the message: similar failures share a fingerprint.
+        deferred = self._receivers.deferred(origin)
         if deferred.answers:
-            said = "the receiver answers slowly, and enough webhooks wait for it: it was not asked"
+            message = "the receiver is slow, and enough webhooks wait for it; not sent"
         else:
-            said = (
-                "the receiver, or others not known yet, left webhooks unanswered: it was not asked"
+            message = (
+                "the receiver, or other untested receivers, did not respond to webhooks; not sent"
             )
         return Postponed(
-            said,
+            message,
             provider=self._provider,
             wait=deferred.wait,
             answers=deferred.answers,

@@ -1,7 +1,7 @@
-"""Writes a webhook's body: the payload as its producer wrote it, character for character.
+"""Builds a webhook's body: the payload exactly as its producer wrote it.
 
-Read and written again, 1.50 would become 1.5 and 123456789012345.123456 would lose its last digits: a
-receiver that compares, adds up or signs what it was promised would not find it.
+Parsed and serialised again, 1.50 would become 1.5 and 123456789012345.123456 would lose its last digits,
+and receivers that compare, add up or verify values would fail.
 """
 
 import json
@@ -13,13 +13,13 @@ from tidings.delivery.attempt import Attempt
 from tidings_events import WebhookNotification
 
 _TOKENS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]:,]', re.DOTALL)
-"""Texts, and what opens, closes and separates; what is between them are numbers, words and space."""
+"""Strings and structural characters of JSON; between them are numbers, literals and white space."""
 _QUOTE, _COLON, _COMMA = b'":,'
 _SPACE: Final = b" \t\r\n"
 
 
 def body_of(notification: WebhookNotification, attempt: Attempt) -> tuple[bytes, memoryview, bytes]:
-    """What is posted, in parts: as the specification recommends, and the same on every retry."""
+    """The body in parts, as the specification recommends, and the same on every retry."""
     kind = json.dumps(notification.event_type)
     moment = json.dumps(attempt.first_seen.isoformat())
     head = f'{{"type":{kind},"timestamp":{moment},"data":'.encode()
@@ -27,13 +27,13 @@ def body_of(notification: WebhookNotification, attempt: Attempt) -> tuple[bytes,
 
 
 def as_written(body: bytes, name: str) -> memoryview:
-    """One field's value in a JSON object; the last, where the field is there more than once. Copies nothing.
+    """One field's value in a JSON object, uncopied; the last value of a repeated field.
 
     Args:
-        body: Known to be a JSON object. Nothing is made of its values, however many they are.
+        body: A valid JSON object. Its values are not parsed.
 
     Raises:
-        KeyError: There is no such field.
+        KeyError: It has no such field.
     """
     found = None
     for key, start, end in _fields(body):
@@ -50,7 +50,7 @@ def as_written(body: bytes, name: str) -> memoryview:
 
 
 def _fields(body: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The fields of an object, and where their values begin and end, with the space around them."""
+    """The keys of an object, with start and end of their values including white space."""
     depth = start = 0
     key = text = b""
     for token in _TOKENS.finditer(body):

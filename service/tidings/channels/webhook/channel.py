@@ -1,10 +1,10 @@
-"""Delivers webhooks: one signed POST to somebody else's server, which is trusted with nothing.
+"""Delivers webhooks: one signed POST to an untrusted server.
 
-The specification (https://www.standardwebhooks.com) calls every answer but 2xx a failure to try
-again after, and for good reason: a 401 is a secret being replaced, a 404 a deployment under way, a
-400 a bug that is fixed within the hour, and receivers drop repeats by `webhook-id`. Only two
-answers will be the same next time: 410, by which a receiver ends it, and 301 and 308, by which it says
-that the URL is another for good; we follow no redirect, it could lead anywhere.
+By the specification (https://www.standardwebhooks.com) every response but 2xx is a failure to be
+retried, for good reason: a 401 may be a secret rotation, a 404 a deployment, a 400 a bug that is fixed
+soon, and receivers drop duplicates by `webhook-id`. Not retried are only 410, by which a receiver
+unsubscribes, and 301 and 308, permanent redirects; redirects are not followed, as they could lead
+anywhere.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from typing import Final
 
 from aiohttp.abc import AbstractResolver
 
-from tidings.channels.network.http_client import HttpClient, Reply, retry_after
-from tidings.channels.webhook.admission import Turns
+from tidings.channels.network.http_client import HttpClient, HttpResponse, retry_after
+from tidings.channels.webhook.admission import Admission
 from tidings.channels.webhook.body import body_of
 from tidings.channels.webhook.receivers import Receivers
 from tidings.channels.webhook.settings import WebhookSettings
@@ -33,15 +33,15 @@ _KEEPALIVE: Final = 4.0
 """Many servers close idle connections after five seconds."""
 _RANKS: Final = {Priority.URGENT: 0, Priority.HIGH: 1, Priority.NORMAL: 2, Priority.LOW: 3}
 _BODY_WITHIN: Final = 1.0
-"""Seconds that the body of an answer may take: nothing depends on it but whether the connection is kept."""
+"""Seconds that the body of a response may take: it only decides whether the connection is kept."""
 
 
 class WebhookChannel:
     """Posts to the URL of each notification, over connections kept for bursts to the same server.
 
     Args:
-        resolver: Looks names up instead of the system's resolver.
-        tls: Verifies servers instead of the system's authorities.
+        resolver: Used instead of the system's resolver.
+        tls: Used instead of the system's certificate authorities.
 
     Raises:
         ConfigurationError: The signing secret is missing or malformed.
@@ -66,7 +66,7 @@ class WebhookChannel:
             settings.circuit_probe,
             deferral_delays((*settings.retry, *settings.deferred)),
         )
-        self._turns = Turns(_PROVIDER, receivers, settings.concurrency)
+        self._admission = Admission(_PROVIDER, receivers, settings.concurrency)
         self._agent = f"Tidings/{version('tidings')}"
         self._http = HttpClient(
             _PROVIDER,
@@ -85,8 +85,10 @@ class WebhookChannel:
         until = loop.time() + request.timeout
         body = body_of(notification, request.attempt)
         rank = _RANKS[Priority(request.attempt.lane.priority)]
-        async with self._turns.turn(notification.recipient, len(body), request.release_slot, rank):
-            reply = await self._http.request(
+        async with self._admission.admit(
+            notification.recipient, len(body), request.release_slot, rank
+        ):
+            response = await self._http.request(
                 "POST",
                 notification.recipient,
                 headers={
@@ -95,11 +97,11 @@ class WebhookChannel:
                 },
                 body=body,
                 timeout=until - loop.time(),
-                max_reply=self._settings.max_response,
+                max_body=self._settings.max_response,
                 body_within=_BODY_WITHIN,
                 repeatable=self._settings.guarantee is not Guarantee.AT_MOST_ONCE,
             )
-        return judged(reply)
+        return interpret(response)
 
     def _headers(self, request: SendRequest) -> Mapping[str, str]:
         headers = {"Content-Type": "application/json", "User-Agent": self._agent}
@@ -107,7 +109,7 @@ class WebhookChannel:
         return {**headers, "traceparent": trace} if trace and trace.isascii() else headers
 
     async def check(self) -> Sequence[Finding]:
-        """Whether the secrets are as they should be. There is no provider to ask."""
+        """Check the secrets and the allowed addresses. There is no provider to contact."""
         return [self._secrets(), self._reach()]
 
     def _secrets(self) -> Finding:
@@ -118,13 +120,13 @@ class WebhookChannel:
         return Finding(
             "Webhook signature",
             Verdict.WARNING,
-            f"{count}; number {odd} is not 24 to 64 bytes long",
-            "replace it in TIDINGS_WEBHOOK_SECRET, keeping both until receivers know the new one",
+            f"{count}; secret {odd} is not 24 to 64 bytes long",
+            "replace it in TIDINGS_WEBHOOK_SECRET, keeping both until receivers have the new one",
         )
 
     def _reach(self) -> Finding:
         if not self._settings.allow_private:
-            return Finding("Webhook reach", Verdict.OK, "goes to public addresses only")
+            return Finding("Webhook reach", Verdict.OK, "public addresses only")
         return Finding(
             "Webhook reach",
             Verdict.WARNING,
@@ -133,40 +135,42 @@ class WebhookChannel:
         )
 
     async def close(self) -> None:
-        """Give back connections."""
+        """Close all connections."""
         await self._http.close()
 
 
-def judged(reply: Reply) -> Sent:
-    """What a receiver's answer means.
+def interpret(response: HttpResponse) -> Sent:
+    """The result of a receiver's response.
 
     Raises:
         Rejected: 410, 301 and 308.
-        Throttled: 429, and any other that is worth another try and says when, by `Retry-After`.
-        Unavailable: Any other but 2xx.
+        Throttled: 429, and any other retryable status with `Retry-After`.
+        Unavailable: Any other status but 2xx.
     """
-    if 200 <= reply.status < 300:
-        return Sent(provider=_PROVIDER, code=str(reply.status))
-    raise _failure(reply)
+    if 200 <= response.status < 300:
+        return Sent(provider=_PROVIDER, code=str(response.status))
+    raise _failure(response)
 
 
-def _failure(reply: Reply) -> DeliveryError:
-    code, wait = str(reply.status), retry_after(reply.headers)
-    match reply.status:
+def _failure(response: HttpResponse) -> DeliveryError:
+    code, wait = str(response.status), retry_after(response.headers)
+    match response.status:
         case 410:
-            said = "the receiver wants no more (gone)"
-            return Rejected(said, provider=_PROVIDER, code=code, suppress=Suppression.OPTED_OUT)
+            message = "the receiver has unsubscribed (410 Gone)"
+            return Rejected(message, provider=_PROVIDER, code=code, suppress=Suppression.OPTED_OUT)
         case 301 | 308:
-            said = "the receiver has moved for good; redirects are not followed, so change the URL"
-            return Rejected(said, provider=_PROVIDER, code=code)
+            message = (
+                "the receiver redirects permanently, and redirects are not followed; change the URL"
+            )
+            return Rejected(message, provider=_PROVIDER, code=code)
         case 429:
-            said = "the receiver asks us to slow down"
-            return Throttled(said, provider=_PROVIDER, code=code, retry_after=wait)
-        case _ if 300 <= reply.status < 400:
-            said = "the receiver redirects elsewhere, and redirects are not followed"
+            message = "the receiver limits our rate"
+            return Throttled(message, provider=_PROVIDER, code=code, retry_after=wait)
+        case _ if 300 <= response.status < 400:
+            message = "the receiver redirects, and redirects are not followed"
         case _:
-            said = f"the receiver answered {code} instead of 2xx"
+            message = f"the receiver answered {code} instead of 2xx"
     if wait is None:
-        return Unavailable(said, provider=_PROVIDER, code=code)
-    said = f"{said}, and says when to come back"
-    return Throttled(said, provider=_PROVIDER, code=code, retry_after=wait)
+        return Unavailable(message, provider=_PROVIDER, code=code)
+    message = f"{message}, and sends Retry-After"
+    return Throttled(message, provider=_PROVIDER, code=code, retry_after=wait)

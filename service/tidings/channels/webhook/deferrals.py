@@ -1,4 +1,4 @@
-"""Spreads over time what is put off, so that whoever it is for is never idle, nor asked in vain more than needs be. Pure."""
+"""Spreads deferred webhooks over time, so that a receiver is not idle and few return too early. Pure."""
 
 from bisect import bisect_right, insort
 from collections.abc import Sequence
@@ -6,14 +6,14 @@ from itertools import pairwise
 from typing import Final
 
 FORESEEN: Final = 10_000
-"""Webhooks of which it is known when they come back; what is put off beyond waits as long as can be."""
+"""Deferred webhooks whose return is tracked; any beyond get the longest delay."""
 
 
-class Returns:
-    """Those put off because of one receiver, or of all that are not known yet.
+class DeferralSchedule:
+    """When the deferred webhooks of one receiver, or of all untested ones, return.
 
     Args:
-        waits: Seconds for which one may be put off, the shortest first: there is a retry queue for each.
+        waits: Delays of the retry queues, in seconds, the shortest first.
     """
 
     def __init__(self, waits: Sequence[float]) -> None:
@@ -21,13 +21,13 @@ class Returns:
         self._due: list[float] = []
 
     def deferred(self, now: float, each: float) -> float:
-        """Another one; for how many seconds.
+        """Defer another webhook; returns its delay in seconds.
 
-        It is the first wait after which too few come back for the time until the next: what comes back sooner
-        is put off again, and what comes later leaves somebody idle.
+        The delay is the first one after which too few webhooks return to keep the receiver busy until the next
+        delay: a shorter one would defer the webhook again, a longer one would leave the receiver idle.
 
         Args:
-            each: Seconds after which the next turn is free, and so on.
+            each: Seconds in which the receiver handles one webhook.
         """
         del self._due[: bisect_right(self._due, now)]
         if len(self._due) >= FORESEEN:

@@ -1,9 +1,9 @@
-"""Decides whether a receiver may be asked now, by how it and others have answered so far. Pure.
+"""Decides whether a webhook may be sent to a receiver now, by how receivers responded so far. Pure.
 
-All receivers share one channel and its places. Those of a worker are for receivers that answer soon. Whatever
-is sent to others takes none: it goes aside, where there is room for a few of each, and where there is not, it
-waits in a retry queue. The first webhook to a receiver of which nothing is known has a room of its own. So what
-a receiver does not answer, it keeps from itself, and at most from others of which nothing is known either.
+All receivers share the channel's concurrency slots, which are for fast receivers. A webhook to any other receiver
+holds no slot: it goes into a bulkhead with room for a few of each receiver, or, if that is full, waits in a retry
+queue. First webhooks to untested receivers have a bulkhead of their own. So a receiver that does not respond delays
+only its own webhooks, and at most those to other untested receivers.
 """
 
 import re
@@ -15,73 +15,73 @@ from math import inf
 from time import monotonic
 from typing import Final
 
-from tidings.channels.webhook.deferrals import Returns
-from tidings.channels.webhook.requests import SOON, Receiver, Room, Turn
+from tidings.channels.webhook.deferrals import DeferralSchedule
+from tidings.channels.webhook.requests import SOON, Bulkhead, Receiver, ReceiverRequest
 
 CREDIT: Final = 5
-"""So many answers in time make up for as many that were late."""
+"""Fast responses that make up for as many late ones."""
 REMEMBERED: Final = 10_000
-"""Receivers of which something is known: the last that were asked."""
+"""Receivers remembered: those that were sent to last."""
 LONGEST_REST: Final = 60
-"""A receiver that leaves everything unanswered rests longer and longer: up to so many times as at first."""
+"""The pause of a receiver that doesn't respond grows up to this many times its first length."""
 SLOW_SHARE: Final = 0.75
-"""Share of the room aside that receivers known to be slow may fill: the rest is for those not known yet."""
+"""Share of the bulkhead that receivers known to be slow may use; the rest is for untested ones."""
 OVERFLOW: Final = 2
-"""So many times the room may be aside, where receivers that answered soon do not any more: nobody else is asked then."""
+"""The bulkhead may be exceeded up to this many times if fast receivers become slow; nothing else is sent then."""
 NEWEST: Final = 0.2
-"""Share of the last answer in what is known of how long a receiver takes."""
+"""Weight of the last response in a receiver's average response time."""
 
 
 class Answer(Enum):
-    """What came of asking."""
+    """How a request ended."""
 
     ANSWERED = auto()
-    """Whatever it said."""
+    """With a response of any status."""
     UNANSWERED = auto()
     WITHDRAWN = auto()
-    """We know nothing: it was cut off by us."""
+    """Unknown: we cancelled it."""
 
 
-class Verdict(Enum):
-    """Whether a receiver may be asked now."""
+class Decision(Enum):
+    """Whether a webhook may be sent to a receiver now."""
 
-    ASK = auto()
-    """Yes, in the place of whoever asks."""
-    ASK_ASIDE = auto()
-    """Yes, and the place is for others."""
+    SEND = auto()
+    """Yes, holding its concurrency slot."""
+    SEND_ASIDE = auto()
+    """Yes, in the bulkhead, and its concurrency slot is released."""
     TRY = auto()
-    """Likewise, as the first: nothing is known of it."""
+    """Yes, without a slot, as the first to an untested receiver."""
     PROBE = auto()
-    """Likewise, to see whether it answers again."""
+    """Yes, without a slot, to test whether the receiver responds again."""
     WAIT = auto()
-    """Not before others have ended: it is not known yet, and there is no room."""
-    PUT_OFF = auto()
+    """Not before others have ended: the receiver is untested, and the bulkhead is full."""
+    DEFER = auto()
     """No; see `Receivers.deferred`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """What is to become of one that may not be asked now."""
+    """How to defer a webhook that may not be sent now."""
 
     wait: float
-    """Seconds until it is worth while to ask again."""
+    """Seconds until it may be sent."""
     answers: bool = False
-    """Whether its receiver answers, if slowly: its turn will come."""
+    """Whether its receiver responds, if slowly, so that it will be sent in the end."""
     no_later: bool = False
-    """Whether it should come back as soon as that, for it may be its turn; else no sooner."""
+    """Whether it should return after `wait` seconds at the latest; otherwise at the earliest."""
 
 
 class Receivers:
-    """Who answers soon, who does not, and who has not lately.
+    """What is known of each receiver: whether it responds fast, slowly, or not at all.
 
     Args:
-        room: How many may be aside at once.
-        tries: How many may be aside beside them that are the first to their receivers.
-        most: Requests in a row left unanswered after which a receiver rests; 0: it never does.
-        rest: Seconds for which it does so at first.
-        waits: Seconds for which one may be put off, the shortest first.
+        room: Size of the bulkhead for slow receivers.
+        tries: Size of the bulkhead for first requests to untested receivers.
+        most: Unanswered requests in a row after which a receiver is paused; 0: never.
+        rest: Seconds of the first pause.
+        waits: Delays of the retry queues, in seconds, the shortest first.
         clock: Seconds.
-        soon: Seconds within which a receiver answers that takes nobody's place.
+        soon: Seconds in which a fast receiver responds.
     """
 
     def __init__(
@@ -94,117 +94,113 @@ class Receivers:
         clock: Callable[[], float] = monotonic,
         soon: float = SOON,
     ) -> None:
-        self._room = Room(room)
-        self._tries = Room(tries)
-        self._probes = Room(max(1, room // 2))
-        """For those that left everything unanswered: however many come due together, they take nobody else's."""
+        self._room = Bulkhead(room)
+        self._tries = Bulkhead(tries)
+        self._probes = Bulkhead(max(1, room // 2))
+        """For receivers that don't respond: many probes due at once use no other capacity."""
         self._try_takes = soon
-        self._untried = Returns(waits)
+        self._untried = DeferralSchedule(waits)
         self._waits = waits
         self._most = most
         self._rest = rest
         self._clock = clock
         self.soon = soon
         self._known: OrderedDict[str, Receiver] = OrderedDict()
-        self._in_places = 0
+        self._in_slots = 0
         self._full_since = inf
 
     @property
     def full(self) -> bool:
-        """Whether nobody more may be asked aside."""
+        """Whether the bulkhead is full."""
         return self._room.used >= self._room.most
 
-    def verdict(self, where: str, size: int) -> Verdict:
-        """Whether the receiver there may be asked now, with a body of so many bytes.
-
-        Args:
-            where: Its `origin`.
-        """
-        receiver = self._known.get(where) or Receiver(where)
+    def decide(self, origin: str, size: int) -> Decision:
+        """Whether a webhook of `size` bytes may be sent to the receiver at this origin now."""
+        receiver = self._known.get(origin) or Receiver(origin)
         if self._silent(receiver):
             due = not receiver.under_way and self._clock() >= receiver.rests_until
-            return Verdict.PROBE if due and self._probes.fits(size) else Verdict.PUT_OFF
-        untried = receiver.unknown and not receiver.under_way
+            return Decision.PROBE if due and self._probes.fits(size) else Decision.DEFER
+        untried = receiver.untested and not receiver.under_way
         if untried and self._tries.fits(size):
-            return Verdict.TRY
+            return Decision.TRY
         if self.full and (receiver.late or self._doubtful(receiver)):
-            return Verdict.PUT_OFF
+            return Decision.DEFER
         if receiver.credit > 0:
-            return Verdict.ASK
+            return Decision.SEND
         slow = receiver.credit < 0
         room = int(self._room.most * SLOW_SHARE) if slow else self._room.most
-        # What one may have shrinks with what all have: half of the room, where nobody else is asked. All that
-        # the slow may have is for one that answers, and is alone.
+        # A receiver's share shrinks as the bulkhead fills: alone, it gets half of it. One that responds
+        # and is alone gets the whole share of slow receivers.
         alone = self._answers(receiver) and receiver.aside == self._room.used
         share = room if alone else max(1, room - self._room.used)
         if receiver.aside < share and self._room.fits(size, room):
-            return Verdict.ASK_ASIDE
-        return Verdict.PUT_OFF if slow else Verdict.WAIT
+            return Decision.SEND_ASIDE
+        return Decision.DEFER if slow else Decision.WAIT
 
-    def deferred(self, where: str) -> Deferral:
-        """For how long to put off one that may not be asked now."""
-        receiver, now = self._known.get(where) or Receiver(where), self._clock()
+    def deferred(self, origin: str) -> Deferral:
+        """How to defer a webhook to this origin that may not be sent now."""
+        receiver, now = self._known.get(origin) or Receiver(origin), self._clock()
         if self._silent(receiver):
             return Deferral(max(self._rest, receiver.rests_until - now))
         answers = self._answers(receiver)
         if not answers and receiver.unanswered:
             return Deferral(0.0)
-        if not receiver.under_way:  # for want of room, it has not been tried
+        if not receiver.under_way:  # the bulkhead is full, and the receiver is untested
             each = self._try_takes / max(1, self._tries.most)
             return Deferral(self._untried.deferred(now, each), answers, no_later=True)
-        receiver.returns = receiver.returns or Returns(self._waits)
-        # One that never answered will take at least as long as it has taken already.
+        receiver.schedule = receiver.schedule or DeferralSchedule(self._waits)
+        # A receiver that never responded will take at least as long as it has taken already.
         takes = receiver.takes if answers else max(receiver.takes, now - receiver.tried)
-        wait = receiver.returns.deferred(now, takes / receiver.under_way)
+        wait = receiver.schedule.deferred(now, takes / receiver.under_way)
         return Deferral(wait, answers, no_later=True)
 
-    def begin(self, where: str, size: int, verdict: Verdict) -> Turn:
-        """It is asked, as the verdict was."""
-        receiver = self._known.get(where)
+    def begin(self, origin: str, size: int, decision: Decision) -> ReceiverRequest:
+        """Record that a request is sent, as decided."""
+        receiver = self._known.get(origin)
         if receiver is None:
-            receiver = self._known[where] = Receiver(where)
-        self._known.move_to_end(where)
+            receiver = self._known[origin] = Receiver(origin)
+        self._known.move_to_end(origin)
         if not receiver.under_way:
             receiver.tried = self._clock()
         receiver.under_way += 1
         if len(self._known) > REMEMBERED:
             self._forget_the_oldest()
-        turn = Turn(receiver, size, self._clock())
-        match verdict:
-            case Verdict.TRY | Verdict.PROBE:
-                turn.room = self._tries if verdict is Verdict.TRY else self._probes
-                turn.room.enter(size)
-            case Verdict.ASK_ASIDE:
-                self._put_aside(turn)
+        request = ReceiverRequest(receiver, size, self._clock())
+        match decision:
+            case Decision.TRY | Decision.PROBE:
+                request.room = self._tries if decision is Decision.TRY else self._probes
+                request.room.enter(size)
+            case Decision.SEND_ASIDE:
+                self._move_aside(request)
             case _:
-                self._in_places += 1
-        return turn
+                self._in_slots += 1
+        return request
 
-    def late(self, turn: Turn) -> bool:
-        """It has not answered soon; whether the request goes aside because of that."""
-        receiver = turn.receiver
-        turn.late = True
+    def late(self, request: ReceiverRequest) -> bool:
+        """Record a late response; whether the request now moves to the bulkhead."""
+        receiver = request.receiver
+        request.late = True
         receiver.late += 1
-        # However well it has answered: where many fall silent together, each would take a place for every answer.
+        # Despite earlier fast responses: if many receivers hang at once, each would use a slot for each of them.
         receiver.credit = min(receiver.credit, 1)
         self._count(receiver, -1)
-        if turn.aside or self._room.used >= OVERFLOW * self._room.most:
+        if request.aside or self._room.used >= OVERFLOW * self._room.most:
             return False
-        self._in_places -= 1
-        self._put_aside(turn)
+        self._in_slots -= 1
+        self._move_aside(request)
         return True
 
-    def end(self, turn: Turn, answer: Answer) -> None:
-        """Learn what came of it."""
-        receiver = turn.receiver
+    def end(self, request: ReceiverRequest, answer: Answer) -> None:
+        """Record how a request ended."""
+        receiver = request.receiver
         receiver.under_way -= 1
-        receiver.late -= turn.late
-        self._leave(turn)
+        receiver.late -= request.late
+        self._leave(request)
         match answer:
             case Answer.ANSWERED:
                 receiver.unanswered = receiver.rests = 0
                 receiver.answered = True
-                took = self._clock() - turn.began
+                took = self._clock() - request.began
                 receiver.takes += NEWEST * (took - receiver.takes)
                 if took < self.soon:
                     receiver.proved = self._clock()
@@ -217,54 +213,54 @@ class Receivers:
                     receiver.rests = min(receiver.rests + 1, 20)
             case Answer.WITHDRAWN:
                 pass
-        if turn.room is self._tries and answer is not Answer.WITHDRAWN:
-            self._try_takes += NEWEST * (self._clock() - turn.began - self._try_takes)
-        forgettable = receiver.unknown and not receiver.under_way
-        if forgettable and self._known.get(receiver.where) is receiver:
-            del self._known[receiver.where]
+        if request.room is self._tries and answer is not Answer.WITHDRAWN:
+            self._try_takes += NEWEST * (self._clock() - request.began - self._try_takes)
+        forgettable = receiver.untested and not receiver.under_way
+        if forgettable and self._known.get(receiver.origin) is receiver:
+            del self._known[receiver.origin]
 
     def _forget_the_oldest(self) -> None:
-        """Never one that is being asked: its requests would count for nobody."""
-        idle = (where for where, receiver in self._known.items() if not receiver.under_way)
+        """Never one with requests under way: their results would be lost."""
+        idle = (origin for origin, receiver in self._known.items() if not receiver.under_way)
         if (oldest := next(idle, None)) is not None:
             del self._known[oldest]
 
     def _answers(self, receiver: Receiver) -> bool:
-        """Whether it has answered, and goes on to, now and then at least."""
+        """Whether it has responded before, and still does at least now and then."""
         return receiver.answered and receiver.unanswered < (self._most or CREDIT)
 
     def _doubtful(self, receiver: Receiver) -> bool:
-        """Whether it may have fallen silent along with those that fill the room, and there would be none for its
-        request if it turned out late."""
+        """Whether it may have stopped responding along with those that fill the bulkhead, and its request
+        would not fit if it became late."""
         proved = receiver.proved >= self._full_since
-        return not proved and self._room.used + self._in_places >= OVERFLOW * self._room.most
+        return not proved and self._room.used + self._in_slots >= OVERFLOW * self._room.most
 
     def _silent(self, receiver: Receiver) -> bool:
         return 0 < self._most <= receiver.unanswered
 
-    def _put_aside(self, turn: Turn) -> None:
-        turn.room = self._room
-        turn.room.enter(turn.size)
-        turn.receiver.aside += 1
+    def _move_aside(self, request: ReceiverRequest) -> None:
+        request.room = self._room
+        request.room.enter(request.size)
+        request.receiver.aside += 1
         if self._room.used == self._room.most:
             self._full_since = self._clock()
 
-    def _leave(self, turn: Turn) -> None:
-        if turn.room is None:
-            self._in_places -= 1
+    def _leave(self, request: ReceiverRequest) -> None:
+        if request.room is None:
+            self._in_slots -= 1
         else:
-            turn.room.leave(turn.size)
-        if turn.room is self._room:
-            turn.receiver.aside -= 1
+            request.room.leave(request.size)
+        if request.room is self._room:
+            request.receiver.aside -= 1
 
     def _count(self, receiver: Receiver, more: int) -> None:
         receiver.credit = max(-CREDIT, min(receiver.credit + more, CREDIT))
 
 
-def origin(url: str) -> str:
-    """Scheme, host and port as they are requested, in one spelling: whether they are any is for others to say.
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL, normalised but not validated.
 
-    Names of one address are receivers of their own: thousands may stand behind one.
+    Several names of one address are separate receivers: one address may serve thousands.
     """
     scheme, _, rest = url.partition("://")
     scheme, host = scheme.lower(), re.split(r"[/?#]", rest, maxsplit=1)[0].lower()

@@ -1,88 +1,88 @@
-"""Requests that are under way to receivers of webhooks: to whom, since when, and who takes no place for them."""
+"""Webhook requests under way, their receivers, and the bulkheads that hold slow ones without a concurrency slot."""
 
 from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from tidings.channels.webhook.deferrals import Returns
+from tidings.channels.webhook.deferrals import DeferralSchedule
 
 SOON: Final = 1.0
-"""Seconds."""
+"""Seconds in which a fast receiver responds."""
 BYTES_ASIDE: Final = 16 * 1024 * 1024
-"""Bytes of all in one room; a single larger one may be, alone."""
+"""Bytes of all bodies in one bulkhead; a single larger one is allowed alone."""
 
 
 @dataclass(slots=True, eq=False)
-class Room:
-    """For webhooks that take no place."""
+class Bulkhead:
+    """Bounds webhooks that hold no concurrency slot, by number and bytes."""
 
     most: int
     used: int = 0
     size: int = 0
-    """Bytes of all in it."""
+    """Bytes of all bodies in it."""
 
     def fits(self, size: int, most: int | None = None) -> bool:
-        """Whether another one may come in, where there may be so many."""
+        """Whether another one fits, given `most` in all."""
         return self.used < (self.most if most is None else most) and (
             not self.size or self.size + size <= BYTES_ASIDE
         )
 
     def enter(self, size: int) -> None:
-        """It comes in."""
+        """Add one."""
         self.used += 1
         self.size += size
 
     def leave(self, size: int) -> None:
-        """It has ended."""
+        """Remove one."""
         self.used -= 1
         self.size -= size
 
 
 @dataclass(slots=True, eq=False)
 class Receiver:
-    """One server that webhooks go to."""
+    """A server that webhooks are sent to."""
 
-    where: str
+    origin: str
     credit: int = 0
-    """Above 0 for one that answers soon, below for one that is slow, 0 for one of which nothing is known."""
+    """Above 0 if it is fast, below 0 if it is slow, 0 if it is untested."""
     unanswered: int = 0
-    """Requests in a row that got no answer, be it a refusal."""
+    """Requests in a row without any response."""
     rests: int = 0
-    """How often in a row it was left in peace."""
+    """Pauses in a row."""
     answered: bool = False
-    """Whether it ever has."""
+    """Whether it ever responded."""
     takes: float = SOON
-    """Seconds until it answers, by and large."""
-    returns: Returns | None = None
-    """Of those put off because of it."""
+    """Average response time in seconds."""
+    schedule: DeferralSchedule | None = None
+    """When its deferred webhooks return."""
     rests_until: float = -inf
     tried: float = inf
-    """When the first of those under way was asked."""
+    """When the first of the requests under way was sent."""
     under_way: int = 0
     aside: int = 0
-    """Of these, those in the room that all share."""
+    """Of these, those in the bulkhead for slow receivers."""
     late: int = 0
-    """Of these, those that it has not answered soon."""
+    """Of these, those without a response within `SOON`."""
     proved: float = -inf
-    """When it answered soon, the last time."""
+    """Time of its last fast response."""
 
     @property
-    def unknown(self) -> bool:
-        """Whether nothing is known of it."""
+    def untested(self) -> bool:
+        """Whether it has neither responded nor failed to."""
         return not (self.credit or self.unanswered or self.answered)
 
 
 @dataclass(slots=True, eq=False)
-class Turn:
+class ReceiverRequest:
     """One request to a receiver."""
 
     receiver: Receiver
     size: int
     began: float
-    room: Room | None = None
+    room: Bulkhead | None = None
     late: bool = False
 
     @property
     def aside(self) -> bool:
-        """Whether it takes no place."""
+        """Whether it holds no concurrency slot."""
         return self.room is not None

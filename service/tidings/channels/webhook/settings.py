@@ -1,4 +1,4 @@
-"""Webhooks' settings: the secret they are signed with, and how receivers are treated."""
+"""Settings of webhooks: signing secrets and limits for receivers."""
 
 from dataclasses import replace
 
@@ -17,51 +17,50 @@ class WebhookSettings(ChannelSettings):
     model_config = section("TIDINGS_WEBHOOK_")
 
     enabled: bool = True
-    """Whether webhooks are delivered, where there is a secret to sign them with."""
+    """Whether webhooks are delivered, if a signing secret is set."""
     secret: SecretStr = SecretStr("")
-    """Standard Webhooks signing secret, `whsec_…`; several separated by spaces while rotating."""
+    """Standard Webhooks signing secret, `whsec_…`; several, separated by spaces, during a rotation."""
     send_timeout: Duration = 15.0
     circuit_failures: int = Field(default=5, ge=0)
-    """Webhooks in a row that one receiver leaves unanswered, after which it rests for `circuit_probe`, and longer each
-    time, before one of them tries it again; the others to it wait in a retry queue, with no attempt spent; 0: never.
-    The channel itself never rests for a receiver."""
+    """Webhooks in a row without a response from one receiver, after which no more are sent to it for `circuit_probe`,
+    and longer each time, until one probes it again; the others wait in a retry queue and spend no attempt; 0: never.
+    The circuit of the channel itself never opens because of a receiver."""
     circuit_share: float = Field(default=0.75, gt=0, le=1)
-    """Of no use for webhooks: a share of them may be for receivers that are down, and no other waits for that."""
+    """Ignored for webhooks: receivers that are down do not affect the others."""
     circuit_window: Duration = 60.0
-    """Of no use for webhooks, likewise."""
+    """Ignored for webhooks."""
     circuit_minimum: int = Field(default=20, ge=1)
-    """Of no use for webhooks, likewise."""
+    """Ignored for webhooks."""
     circuit_probe: Duration = 5.0
-    """How long a receiver rests that leaves webhooks unanswered, until one of them tries it; twice as long each time,
-    up to 60 times."""
+    """Time until a webhook probes a receiver that does not respond; doubled each time, up to 60 times as long."""
     allow_private: bool = False
-    """Whether a webhook may go to loopback and private addresses."""
+    """Whether webhooks may be sent to loopback and private addresses."""
     max_response: int = Field(default=65_536, ge=0, le=10_485_760)
-    """Bytes of a reply that are read before the connection is closed."""
+    """Bytes of a response that are read before the connection is closed."""
 
     @property
     def room_aside(self) -> int:
-        """How many webhooks may wait for receivers that don't answer soon, beyond `concurrency`."""
+        """How many webhooks may wait for slow receivers, beyond `concurrency`."""
         return 2 * self.concurrency
 
     @property
     def first_tries(self) -> int:
-        """How many may be aside beside them that are the first to receivers of which nothing is known."""
+        """How many first webhooks to untested receivers may be under way, beyond `concurrency`."""
         return 8 * self.concurrency
 
     @property
     def aside(self) -> int:
-        """Those, as many again that turn out late, half as many that are asked whether they answer again, and as many
-        as `concurrency` that wait until one may."""
+        """`room_aside`, as many that become late, half as many probes, the first tries, and as many as `concurrency`
+        that wait for one of these."""
         return 2 * self.room_aside + self.room_aside // 2 + self.first_tries + self.concurrency
 
     @property
     def deferred(self) -> tuple[Delay, ...]:
-        """For receivers that are slow and well: a minute would bring all back at once to one that could have
-        answered most of them meanwhile."""
+        """For receivers that are slow but respond: after a minute all webhooks would return at once to a receiver
+        that could have handled most of them meanwhile."""
         return tuple(map(Delay, (2, 5, 10, 20, 40)))
 
     @property
     def circuit(self) -> CircuitPolicy:
-        """Never opened by failures: one receiver says nothing of the others."""
+        """Never opened by failures: one receiver's failures don't concern the others."""
         return replace(super().circuit, failures=0)

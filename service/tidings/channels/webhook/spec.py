@@ -1,4 +1,4 @@
-"""What webhooks say of themselves."""
+"""The `ChannelSpec` of webhooks."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Delivers WhatsApp messages through Twilio: text within 24 hours of an answer, else approved content."""
+"""Delivers WhatsApp messages through Twilio: free text within 24 hours of the user's last message, else templates."""
 
 import json
 
@@ -18,7 +18,7 @@ class WhatsAppChannel(TwilioChannel):
     prefix = "whatsapp:"
 
     def message(self, request: SendRequest) -> TwilioMessage:
-        """The text, or the approved content with its variables."""
+        """The text, or the approved content template with its variables."""
         notification = request.notification
         if not isinstance(notification, WhatsAppNotification):
             raise TypeError(f"not a WhatsApp message: {type(notification).__name__}")

@@ -1,4 +1,4 @@
-"""WhatsApp's settings: who messages come from."""
+"""Settings of WhatsApp."""
 
 from tidings.channels.fallbacks import Fallbacks
 from tidings.channels.twilio.settings import TwilioChannelSettings

@@ -1,4 +1,4 @@
-"""What WhatsApp says of itself."""
+"""WhatsApp's `ChannelSpec`."""
 
 from tidings.channels.spec import ChannelSpec
 from tidings.channels.twilio.settings import TwilioSettings, has_sender

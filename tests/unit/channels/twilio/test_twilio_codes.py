@@ -58,7 +58,7 @@ def test_every_code_becomes_what_twilios_list_says_of_it(code: int) -> None:
     assert CODES[code].error is ERRORS[published()[code]]
 
 
-def test_what_is_said_of_a_sender_is_in_the_senders_group() -> None:
+def test_codes_about_senders_are_in_the_group_of_senders() -> None:
     of_senders = {code for code, facts in published().items() if facts[0] == "sender"}
 
     assert codes._SENDER.keys() == of_senders
@@ -71,10 +71,10 @@ def test_every_code_becomes_one_of_our_errors(code: int) -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_every_code_is_told_in_a_sentence_of_our_own(code: int) -> None:
-    said = CODES[code].said
+def test_every_code_has_a_message_of_our_own(code: int) -> None:
+    message = CODES[code].message
 
-    assert re.fullmatch(r"[a-zA-Z][^%{}]{10,90}[^.]", said)
+    assert re.fullmatch(r"[a-zA-Z][^%{}]{10,90}[^.]", message)
 
 
 def test_no_code_is_in_two_groups() -> None:

@@ -9,7 +9,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from twilio.base import exceptions
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 
-from tidings.channels.network.http_client import Reply
+from tidings.channels.network.http_client import HttpResponse
 from tidings.channels.twilio.responses import accepted, refused
 from tidings.delivery.errors import (
     Deferred,
@@ -25,14 +25,14 @@ from tidings.delivery.errors import (
 PERSONAL = "+14155552671"
 
 
-def reply(status: int, headers: Mapping[str, str] | None = None) -> Reply:
-    return Reply(status, CIMultiDictProxy(CIMultiDict(headers or {})), b"")
+def reply(status: int, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    return HttpResponse(status, CIMultiDictProxy(CIMultiDict(headers or {})), b"")
 
 
 def rest(status: int, code: object = None) -> TwilioRestException:
     """As Twilio's client makes it: the status stands in where the reply has no code."""
-    said = f"The 'To' number {PERSONAL} is bad"
-    return TwilioRestException(status, "/Messages.json", said, code if code else status)
+    text = f"The 'To' number {PERSONAL} is bad"
+    return TwilioRestException(status, "/Messages.json", text, code if code else status)
 
 
 EXCEPTIONS = {
@@ -55,7 +55,7 @@ def test_we_know_every_exception_of_twilios_client() -> None:
 @pytest.mark.parametrize("error", EXCEPTIONS.values(), ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("came", [None, reply(400)], ids=["unsent", "answered"])
 def test_every_exception_of_twilios_client_becomes_one_of_ours(
-    error: TwilioException, came: Reply | None
+    error: TwilioException, came: HttpResponse | None
 ) -> None:
     ours = refused(error, came)
 
