@@ -1,8 +1,8 @@
-"""Finds the words: a template's name, a locale and data become subject, text and HTML."""
+"""Renders templates: from a template's name, a locale and data to subject, text and HTML."""
 
 from tidings.templates.errors import (
+    Location,
     MissingVariable,
-    Place,
     TemplateError,
     TemplateFailed,
     TemplateNotFound,
@@ -17,8 +17,8 @@ from tidings.templates.starter import STARTER, copy_starter
 __all__ = [
     "STARTER",
     "Level",
+    "Location",
     "MissingVariable",
-    "Place",
     "Problem",
     "TemplateError",
     "TemplateFailed",

@@ -1,4 +1,4 @@
-"""One file taken apart: what it uses of the data, which files it includes, what is wrong with it."""
+"""Static analysis of one template file: its variables, its includes, its problems."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,38 +16,40 @@ _REFERENCES: Final = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImpo
 
 
 @dataclass(frozen=True, slots=True)
-class Anatomy:
-    """What can be told of a file by reading it."""
+class FileAnalysis:
+    """The result of a static analysis."""
 
     path: str
     variables: frozenset[str] = frozenset()
-    """Of the data, with what is used of each: `order.total`, `user`."""
+    """Variables of the data, with attributes: `order.total`, `user`."""
     bound: frozenset[str] = frozenset()
-    """Names it gives values to itself, which the files it includes may use."""
+    """Names that it assigns itself; the files it includes may use them."""
     included: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = field(default=())
 
 
-def dissect(sandbox: Sandbox, path: str) -> Anatomy:
-    """Compile a file and take it apart."""
+def analyse(sandbox: Sandbox, path: str) -> FileAnalysis:
+    """Compile and analyse a file."""
     try:
         sandbox.get_template(path)
         tree = sandbox.parse(sandbox.sources[path], path)
         unknown = meta.find_undeclared_variables(tree)
     except jinja2.TemplateSyntaxError as error:
-        return Anatomy(path, problems=(_fault(path, error.lineno, str(error.message).rstrip(".")),))
+        return FileAnalysis(
+            path, problems=(_fault(path, error.lineno, str(error.message).rstrip(".")),)
+        )
     except (RecursionError, SyntaxError):
-        return Anatomy(path, problems=(_fault(path, 1, "is nested too deep"),))
+        return FileAnalysis(path, problems=(_fault(path, 1, "is nested too deeply"),))
     except Exception as error:  # noqa: BLE001  # Jinja passes on what Python's compiler raises
         what = f"can't be compiled: {type(error).__name__}"
-        return Anatomy(path, problems=(_fault(path, 1, what),))
-    return Anatomy(
+        return FileAnalysis(path, problems=(_fault(path, 1, what),))
+    return FileAnalysis(
         path,
         variables=frozenset(_uses(tree, unknown - set(_set_above(tree)))),
         bound=frozenset(_bound(tree)),
         included=frozenset(name for name, _ in _included(tree)),
         problems=(
-            *_unknown_words(sandbox, path, tree),
+            *_unknown_filters(sandbox, path, tree),
             *_broken(sandbox, path, tree),
             *_unescaped(path, tree),
         ),
@@ -59,9 +61,9 @@ def _fault(path: str, line: int, message: str, level: Level = Level.ERROR) -> Pr
 
 
 def _uses(node: nodes.Node, roots: set[str], called: bool = False) -> Iterator[str]:
-    """The longest spelling of each variable: `order.total`, and not `order` as well."""
+    """The longest form of each variable: `order.total`, and not `order` as well."""
     if (spelled := label(node)) and _root(node) in roots:
-        # What is called is a method, or there would be nothing to call.
+        # The called attribute is a method, not data.
         yield label(node.node) if called and isinstance(node, nodes.Getattr) else spelled
         return
     for child in node.iter_child_nodes():
@@ -81,7 +83,7 @@ def _bound(tree: nodes.Template) -> Iterator[str]:
 
 
 def _set_above(tree: nodes.Template) -> Iterator[str]:
-    """What the file sets outside of its blocks; its blocks have it too."""
+    """Names assigned outside of blocks; blocks see them too."""
     for statement in tree.body:
         yield from _defined(statement)
 
@@ -113,13 +115,13 @@ def _broken(sandbox: Sandbox, path: str, tree: nodes.Template) -> Iterator[Probl
     for name, node in _included(tree):
         optional = isinstance(node, nodes.Include) and node.ignore_missing
         if name not in sandbox.sources and not optional:
-            yield _fault(path, node.lineno, f'includes "{name}", which is not there')
+            yield _fault(path, node.lineno, f'includes "{name}", which does not exist')
         elif is_escaped(name) != is_escaped(path):
             yield _fault(path, node.lineno, mixed(name, path))
 
 
-def _unknown_words(sandbox: Sandbox, path: str, tree: nodes.Template) -> Iterator[Problem]:
-    """Jinja finds these itself, but for those that an `if` guards."""
+def _unknown_filters(sandbox: Sandbox, path: str, tree: nodes.Template) -> Iterator[Problem]:
+    """Filters and tests that don't exist; Jinja doesn't report those behind an `if`."""
     for kind, known in ((nodes.Filter, sandbox.filters), (nodes.Test, sandbox.tests)):
         for node in tree.find_all(kind):
             if node.name not in known:
@@ -130,7 +132,7 @@ def _unknown_words(sandbox: Sandbox, path: str, tree: nodes.Template) -> Iterato
 def _unescaped(path: str, tree: nodes.Template) -> Iterator[Problem]:
     if not is_escaped(path):
         return
-    message = "is not HTML-escaped here: whoever sends the data can write into the page"
+    message = "is not HTML-escaped here: the data can inject HTML"
     for node in tree.find_all(nodes.Filter):
         if node.name == "safe":
             yield _fault(path, node.lineno, message, Level.WARNING)

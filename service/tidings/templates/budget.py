@@ -1,7 +1,7 @@
-"""What one message may cost: a count of steps, so that the same template and data always end alike.
+"""The cost limit of one message: a count of steps, so that the result depends only on template and data.
 
-A clock would fail a message because its machine was busy. A step is a turn of a loop, a call, an
-operator, a filter, an item looked at or 32 characters handled: something under a microsecond.
+A time limit would fail a message because its machine was busy. A step is a loop iteration, a call, an
+operator, a filter, an item read or 32 characters processed: less than a microsecond.
 """
 
 from collections.abc import Iterator
@@ -12,43 +12,43 @@ from markupsafe import Markup
 
 CHARACTERS_A_STEP: Final = 32
 _CHEAPER_AGAIN: Final = 8
-"""Looking at a thing is so much cheaper than the counting it takes to know what to pay for it."""
+"""Reading a value again costs a fraction: most of the first cost is counting."""
 _CONTAINERS: Final = (list, tuple, dict, set, frozenset)
 _SCALARS: Final = frozenset({int, float, bool, type(None)})
 _WHOLE: Final = _SCALARS | {str, Markup, list, dict, tuple}
 
 
-class Exhausted(Exception):
-    """The template wants more than a message may have; the text says of what."""
+class BudgetExceeded(Exception):
+    """The template needs more than its budget; the text says of what."""
 
 
 class Budget:
-    """The steps that are left of one message's."""
+    """The steps that one message has left."""
 
     __slots__ = ("_known", "granted", "left")
 
     def __init__(self, steps: int) -> None:
         self.granted = steps
         self.left = steps
-        # By id, with the thing itself, so that no other gets its id.
+        # By id, with the value itself, so that no other value gets its id.
         self._known: dict[int, tuple[object, int]] = {}
 
     def spend(self, steps: int) -> None:
-        """Take steps away.
+        """Use up steps.
 
         Raises:
-            Exhausted: There are not so many left.
+            BudgetExceeded: Too few are left.
         """
         self.left -= steps
         if self.left < 0:
-            raise Exhausted(f"it takes more than {self.granted:,} steps to write")
+            raise BudgetExceeded(f"it takes more than {self.granted:,} steps to render")
 
     def room(self, characters: int) -> None:
-        """Pay for characters about to be made."""
+        """Pay for characters about to be produced."""
         self.spend(1 + max(characters, 0) // CHARACTERS_A_STEP)
 
     def read(self, value: Any) -> None:
-        """Pay for looking at the whole of a value, however deep it goes; for the next time, less."""
+        """Pay for reading a whole value, nested ones included; reading it again costs less."""
         kind = type(value)
         if kind is str or kind is Markup:
             # `spend` without the call: nearly all that is read is text.
@@ -69,7 +69,7 @@ class Budget:
         waiting = [value]
         while waiting:
             each = waiting.pop()
-            # By type: asking some of Jinja's objects what they are is slow.
+            # By type: `isinstance` is slow for some of Jinja's objects.
             kind = type(each)
             if issubclass(kind, str):
                 self.room(len(each))
@@ -80,7 +80,7 @@ class Budget:
                 self.spend(1 + (len(each) if kind is range else 0))
 
     def made(self, value: Any) -> Any:
-        """Pay for a value just made; one that is made bit by bit is paid for bit by bit."""
+        """Pay for a value just produced; an iterator is paid for item by item."""
         if type(value) not in _WHOLE and isinstance(value, Iterator):
             return self._counted(value)
         self.read(value)
@@ -93,4 +93,4 @@ class Budget:
 
 
 CURRENT: Final[ContextVar[Budget]] = ContextVar("tidings_template_budget")
-"""The budget of the message being written: one a thread, one a task."""
+"""The budget of the message being rendered, for each thread and task."""

@@ -1,13 +1,13 @@
-"""What can be wrong with a notification's words: each error names the template, the place, the cure.
+"""Errors of templates: each names the template, the location and the remedy.
 
 TemplateError               undeliverable: the same data and the same files fail again
 ├── TemplateNotFound        no such template, or none of its locales has the parts the channel needs
 ├── MissingVariable         a variable the template prints is not in the notification's data
 ├── TemplateSyntax          a file can't be compiled
-├── TemplateTooExpensive    writing it takes more effort or more room than one message may
-└── TemplateFailed          writing it went wrong: a wrong type, a line break in a subject, …
+├── TemplateTooExpensive    rendering it takes more steps or characters than one message may
+└── TemplateFailed          rendering it failed: a wrong type, a line break in a subject, …
 
-No message holds a value from the notification's data: these errors are recorded and shown.
+No message contains a value from the notification's data: these errors are recorded and shown.
 """
 
 from typing import ClassVar
@@ -17,8 +17,8 @@ from tidings.delivery.value import value
 
 
 @value(frozen=True, slots=True)
-class Place:
-    """Where in which template; what is not known is None."""
+class Location:
+    """A location in a template; unknown parts are None."""
 
     template: str
     locale: str | None = None
@@ -32,28 +32,28 @@ class Place:
 
     @property
     def line_of_file(self) -> str:
-        """`welcome/pt-BR/subject.j2, line 1`, or as much of it as is known."""
+        """`welcome/pt-BR/subject.j2, line 1`, or the part of it that is known."""
         line = f", line {self.line}" if self.line else ""
         return f"{self.file or ''}{line}"
 
 
 class TemplateError(TidingsError):
-    """A template can't be turned into words. The message says where, what and what to do.
+    """A template can't be rendered.
 
     Args:
         problem: What is wrong, as the end of a sentence that starts with the template's name.
-        place: Which template, locale, file and line.
-        cure: What to do about it, as a sentence without its full stop.
+        location: Template, locale, file and line.
+        remedy: What to do, as a sentence without its full stop.
     """
 
     kind: ClassVar[str] = "template_error"
 
-    def __init__(self, problem: str, place: Place, cure: str = "") -> None:
-        where = f" [{place.line_of_file}]" if place.file else ""
-        super().__init__(f"{place}: {problem}{where}" + (f". {cure}" if cure else ""))
+    def __init__(self, problem: str, location: Location, remedy: str = "") -> None:
+        where = f" [{location.line_of_file}]" if location.file else ""
+        super().__init__(f"{location}: {problem}{where}" + (f". {remedy}" if remedy else ""))
         self.problem = problem
-        self.place = place
-        self.cure = cure
+        self.location = location
+        self.remedy = remedy
 
 
 class TemplateNotFound(TemplateError):
@@ -63,14 +63,16 @@ class TemplateNotFound(TemplateError):
 
 
 class MissingVariable(TemplateError):
-    """The notification's data lacks something the template uses, or has null in its place."""
+    """A variable that the template uses is missing from the notification's data, or null."""
 
     kind = "template_variable_missing"
 
-    def __init__(self, problem: str, place: Place, cure: str = "", *, variable: str = "") -> None:
-        super().__init__(problem, place, cure)
+    def __init__(
+        self, problem: str, location: Location, remedy: str = "", *, variable: str = ""
+    ) -> None:
+        super().__init__(problem, location, remedy)
         self.variable = variable
-        """As the template writes it, e.g. `user.first_name`; empty where it is computed."""
+        """As the template spells it, e.g. `user.first_name`; empty if it is computed."""
 
 
 class TemplateSyntax(TemplateError):
@@ -80,12 +82,12 @@ class TemplateSyntax(TemplateError):
 
 
 class TemplateTooExpensive(TemplateError):
-    """More loops, calls or text than one message may take."""
+    """Rendering exceeds the limit of steps or characters."""
 
     kind = "template_too_expensive"
 
 
 class TemplateFailed(TemplateError):
-    """Writing it went wrong: a filter given the wrong type, a line break in a subject, …"""
+    """Rendering failed: a filter got the wrong type, a line break in a subject, …"""
 
     kind = "template_failed"

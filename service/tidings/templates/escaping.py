@@ -1,7 +1,7 @@
-"""HTML-escapes what a template prints, and leaves alone what has nothing to escape.
+"""HTML-escapes a template's output, without Jinja's overhead.
 
-Jinja makes a `Markup` of each value printed, which is a fifth of the time a mail takes to write: to
-know later that it has been escaped. What is printed is only put together, and needs no such mark.
+Jinja wraps each printed value in `Markup` to mark it as escaped, which takes a fifth of the time of
+rendering a mail. Printed values are only concatenated, and don't need the mark.
 """
 
 import re
@@ -16,12 +16,12 @@ _PLAIN: Final = frozenset({int, float})
 
 
 def is_escaped(path: str | None) -> bool:
-    """Whether what a file prints is HTML-escaped: `html.j2` and `*.html.j2` are."""
+    """Whether a file's output is HTML-escaped: `html.j2` and `*.html.j2` are."""
     return path is not None and (path.endswith((".html.j2", "/html.j2")) or path == "html.j2")
 
 
 def escaped(value: Any) -> str:
-    """The text that `markupsafe.escape` makes of a value."""
+    """The text that `markupsafe.escape` returns for a value."""
     kind = type(value)
     if kind is str:
         return escape(value) if _special(value) else value
@@ -29,7 +29,7 @@ def escaped(value: Any) -> str:
 
 
 class Escaping(CodeGenerator):
-    """Compiles templates so that those that are escaped print by the environment's `escaped`."""
+    """Compiles escaped templates so that they print through the environment's `escaped`."""
 
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
         if frame.eval_ctx.volatile or not frame.eval_ctx.autoescape or finalize.src is not None:

@@ -1,6 +1,6 @@
-"""What went wrong while a template was compiled or written, told to the one who can mend it.
+"""Explains errors of compiling and rendering a template to its author.
 
-Exceptions of Jinja and Python may hold values from the data; what is said here does not.
+Exceptions of Jinja and Python may contain values from the data; these explanations don't.
 """
 
 import re
@@ -14,10 +14,10 @@ from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.utils import missing
 
-from tidings.templates.budget import Exhausted
+from tidings.templates.budget import BudgetExceeded
 from tidings.templates.errors import (
+    Location,
     MissingVariable,
-    Place,
     TemplateError,
     TemplateFailed,
     TemplateNotFound,
@@ -27,58 +27,58 @@ from tidings.templates.errors import (
 from tidings.templates.filters import FILTERS
 from tidings.templates.metering import label
 from tidings.templates.sandbox import MixedEscaping, Sandbox
-from tidings.templates.values import Complaint, NullPrinted, VariableMissing
+from tidings.templates.values import NullPrinted, TemplateMisuse, VariableMissing
 
-_TELLING: Final = (TypeError, ZeroDivisionError, jinja2.TemplateRuntimeError)
+_SAFE_TO_SHOW: Final = (TypeError, ZeroDivisionError, jinja2.TemplateRuntimeError)
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 _TYPES: Final = frozenset({"bool", "dict", "float", "int", "list", "NoneType", "str", "tuple"})
 
 
-def explained(error: Exception, place: Place, sandbox: Sandbox) -> TemplateError:
-    """The same failure as an error of ours, with the innermost file and line it came from."""
+def explained(error: Exception, location: Location, sandbox: Sandbox) -> TemplateError:
+    """The failure as an error of ours, with the innermost file and line."""
     if isinstance(error, jinja2.TemplateSyntaxError):
-        return _syntax(error, place)
-    place = _at(error, place)
+        return _syntax(error, location)
+    location = _at(error, location)
     match error:
         case jinja2.TemplateNotFound():
-            return _include(error, place, sandbox)
+            return _include(error, location, sandbox)
         case VariableMissing():
-            return _variable(error, place, sandbox)
+            return _variable(error, location, sandbox)
         case NullPrinted():
-            return _null(error, place)
-        case Exhausted() | RecursionError() | MemoryError() | OverflowError():
-            return _expensive(error, place)
+            return _null(error, location)
+        case BudgetExceeded() | RecursionError() | MemoryError() | OverflowError():
+            return _expensive(error, location)
         case _:
-            return _failed(error, place, sandbox)
+            return _failed(error, location, sandbox)
 
 
-def _expensive(error: Exception, place: Place) -> TemplateError:
-    if isinstance(error, Exhausted):
-        return TemplateTooExpensive(str(error), place, "Make it simpler, or allow more steps")
-    return TemplateTooExpensive("it calls itself without end, or makes something huge", place)
+def _expensive(error: Exception, location: Location) -> TemplateError:
+    if isinstance(error, BudgetExceeded):
+        return TemplateTooExpensive(str(error), location, "Make it simpler, or allow more steps")
+    return TemplateTooExpensive("it recurses without end, or produces a huge value", location)
 
 
-def _failed(error: Exception, place: Place, sandbox: Sandbox) -> TemplateError:
+def _failed(error: Exception, location: Location, sandbox: Sandbox) -> TemplateError:
     match error:
         case MixedEscaping():
-            return TemplateSyntax(str(error), place)
+            return TemplateSyntax(str(error), location)
         case SyntaxError():
-            return TemplateSyntax("it is nested too deep", place)
+            return TemplateSyntax("it is nested too deeply", location)
         case SecurityError():
-            return TemplateFailed("it reaches for something templates may not use", place)
-        case Complaint():
-            return TemplateFailed(str(error), place)
+            return TemplateFailed("it uses something that templates may not access", location)
+        case TemplateMisuse():
+            return TemplateFailed(str(error), location)
         case _:
-            return TemplateFailed(_discreet(error, _source(sandbox, place)), place)
+            return TemplateFailed(_redacted(error, _source(sandbox, location)), location)
 
 
-def _discreet(error: Exception, source: str) -> str:
-    """The exception's own text, if all it quotes is the template's or the name of a type."""
+def _redacted(error: Exception, source: str) -> str:
+    """The exception's own text, if it quotes only the template or names of types."""
     name = type(error).__name__
     unknown = [word for word in _QUOTED.findall(str(error)) if not _is_known(word, source)]
-    if isinstance(error, _TELLING) and not unknown and not set("'\"") & set(_unquoted(error)):
+    if isinstance(error, _SAFE_TO_SHOW) and not unknown and not set("'\"") & set(_unquoted(error)):
         return f"{name}: {error}"
-    return f"{name} while it was written"
+    return f"{name} while rendering"
 
 
 def _unquoted(error: Exception) -> str:
@@ -90,59 +90,61 @@ def _is_known(quoted: str, source: str) -> bool:
     return word in _TYPES or word in source or not any(map(str.isalnum, word))
 
 
-def _at(error: BaseException, place: Place) -> Place:
-    """Where in the templates' files it happened: the innermost place that is one of them."""
+def _at(error: BaseException, location: Location) -> Location:
+    """The innermost frame in a template file."""
     for frame, line in walk_tb(error.__traceback__):
         template = frame.f_globals.get("__jinja_template__")
         if isinstance(template, jinja2.Template):
-            place = replace(place, file=template.name, line=template.get_corresponding_lineno(line))
-    return place
+            location = replace(
+                location, file=template.name, line=template.get_corresponding_lineno(line)
+            )
+    return location
 
 
-def _syntax(error: jinja2.TemplateSyntaxError, place: Place) -> TemplateError:
-    where = replace(place, file=error.name or place.file, line=error.lineno)
+def _syntax(error: jinja2.TemplateSyntaxError, location: Location) -> TemplateError:
+    where = replace(location, file=error.name or location.file, line=error.lineno)
     return TemplateSyntax((error.message or "it is not a template").rstrip("."), where)
 
 
-def _include(error: jinja2.TemplateNotFound, place: Place, sandbox: Sandbox) -> TemplateError:
+def _include(error: jinja2.TemplateNotFound, location: Location, sandbox: Sandbox) -> TemplateError:
     name = str(error.name)
-    named = name in _source(sandbox, place)
-    what = f'"{name}"' if named else "a file that is worked out from data"
-    cure = "Paths of included files start at the templates' root"
-    return TemplateNotFound(f"it includes {what}, which is not there", place, cure)
+    named = name in _source(sandbox, location)
+    what = f'"{name}"' if named else "a file whose name is computed from data"
+    remedy = "Paths of included files start at the templates' root"
+    return TemplateNotFound(f"it includes {what}, which does not exist", location, remedy)
 
 
-def _variable(error: VariableMissing, place: Place, sandbox: Sandbox) -> TemplateError:
+def _variable(error: VariableMissing, location: Location, sandbox: Sandbox) -> TemplateError:
     if error.hint:
-        return TemplateFailed(error.hint.rstrip("."), place)
-    name = _written(error.name, place, sandbox)
+        return TemplateFailed(error.hint.rstrip("."), location)
+    name = _written(error.name, location, sandbox)
     if error.owner is missing or isinstance(error.owner, Mapping):
-        what = f'variable "{name}"' if name else "a key that is worked out"
-        cure = f'Send it, or write {{{{ {name or "…"} | default("…") }}}}'
-        return MissingVariable(f"{what} is missing from data", place, cure, variable=name)
-    return _no_attribute(error, name, place)
+        what = f'variable "{name}"' if name else "a computed key"
+        remedy = f'Send it, or write {{{{ {name or "…"} | default("…") }}}}'
+        return MissingVariable(f"{what} is missing from data", location, remedy, variable=name)
+    return _no_attribute(error, name, location)
 
 
-def _no_attribute(error: VariableMissing, name: str, place: Place) -> TemplateError:
-    kinds = {str: "text", list: "a list", type(None): "something that is null"}
+def _no_attribute(error: VariableMissing, name: str, location: Location) -> TemplateError:
+    kinds = {str: "text", list: "a list", type(None): "null"}
     kind = kinds.get(type(error.owner), f"a {type(error.owner).__name__}")
     last = str(error.name)
-    cure = f"Use the filter {last}" if last in FILTERS else ""
-    what = f'"{name}" can\'t be had' if name else "something can't be had"
-    return MissingVariable(f"{what}: it belongs to {kind}", place, cure, variable=name)
+    remedy = f"Use the filter {last}" if last in FILTERS else ""
+    what = f'"{name}" does not exist' if name else "an attribute does not exist"
+    return MissingVariable(f"{what}: its owner is {kind}", location, remedy, variable=name)
 
 
-def _null(error: NullPrinted, place: Place) -> TemplateError:
+def _null(error: NullPrinted, location: Location) -> TemplateError:
     what = f'variable "{error.label}" is null in data' if error.label else "null is printed"
-    cure = f'Send it, or write {{{{ {error.label or "…"} | default("…") }}}}'
-    return MissingVariable(what, place, cure, variable=error.label)
+    remedy = f'Send it, or write {{{{ {error.label or "…"} | default("…") }}}}'
+    return MissingVariable(what, location, remedy, variable=error.label)
 
 
-def _written(name: object, place: Place, sandbox: Sandbox) -> str:
-    """How the template spells what ends in this name; nothing where data chose the name."""
+def _written(name: object, location: Location, sandbox: Sandbox) -> str:
+    """The expression in the template that ends in this name; empty if the name was computed."""
     spelled = [
-        (abs((place.line or 0) - node.lineno), text)
-        for node in _tree(sandbox, place).find_all((nodes.Name, nodes.Getattr, nodes.Getitem))
+        (abs((location.line or 0) - node.lineno), text)
+        for node in _tree(sandbox, location).find_all((nodes.Name, nodes.Getattr, nodes.Getitem))
         if _last(node) == name and (text := label(node))
     ]
     return min(spelled)[1] if spelled else ""
@@ -160,9 +162,9 @@ def _last(node: nodes.Node) -> object:
             return None
 
 
-def _tree(sandbox: Sandbox, place: Place) -> nodes.Template:
-    return sandbox.parse(_source(sandbox, place))
+def _tree(sandbox: Sandbox, location: Location) -> nodes.Template:
+    return sandbox.parse(_source(sandbox, location))
 
 
-def _source(sandbox: Sandbox, place: Place) -> str:
-    return sandbox.sources.get(place.file or "", "")
+def _source(sandbox: Sandbox, location: Location) -> str:
+    return sandbox.sources.get(location.file or "", "")

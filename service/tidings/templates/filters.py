@@ -1,7 +1,7 @@
-"""The filters and tests templates have: Jinja's own where they are safe, each paid for, and ours.
+"""Filters and tests of templates: Jinja's safe ones, each charged to the budget, and ours.
 
-Left out: `random` (a retry would say something else), `urlize` (it turns what a stranger typed into
-a link), `pprint`, `attr`, `xmlattr` and `forceescape`.
+Left out: `random` (a retry would differ), `urlize` (it turns untrusted text into links), `pprint`,
+`attr`, `xmlattr` and `forceescape`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,16 +18,16 @@ from jinja2.utils import pass_context, pass_environment, pass_eval_context
 
 from tidings.templates import formats
 from tidings.templates.budget import CURRENT, Budget
-from tidings.templates.values import Complaint, NullPrinted, printable
+from tidings.templates.values import NullPrinted, TemplateMisuse, printable
 
 _FILTER: Final = 4
-"""Steps: going through a filter takes as long as so many turns of a loop."""
+"""Steps of calling a filter, measured in loop iterations."""
 
 _AsFilter = Callable[..., Any]
 
-# They look at a value without going through it.
+# They don't iterate over the value.
 _GLANCES: Final = ("count", "first", "items", "last", "length", "safe")
-# They go through it as what they make is gone through.
+# They iterate over it lazily.
 _LAZY: Final = ("map", "reject", "rejectattr", "select", "selectattr")
 _THOROUGH: Final = (
     "abs", "capitalize", "dictsort", "e", "escape", "filesizeformat", "float", "groupby", "int",
@@ -39,10 +39,10 @@ _TAKES_NULL: Final = frozenset({"d", "default", "tojson"})
 
 
 def _paid(name: str, function: _AsFilter, pay: Callable[[Budget, Any], Any]) -> _AsFilter:
-    """A filter of Jinja's that pays for what it reads, and for what it makes."""
+    """A filter that pays for its input and its output."""
     plain = not hasattr(function, "jinja_pass_arg")
 
-    # `pass_context` keeps Jinja from working it out while it compiles, when nobody pays.
+    # `pass_context` keeps Jinja from evaluating it at compile time, when there is no budget.
     @pass_context
     def paying(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
         _be_there(value, name)
@@ -81,7 +81,7 @@ def _thoroughly(budget: Budget, value: Any) -> Any:
 
 
 def _default(value: Any, fallback: Any = "", boolean: bool = False) -> Any:
-    """What to print instead of a variable that is missing or null; `true`: or empty."""
+    """A fallback for a variable that is missing or null; with `boolean`, also if it is false or empty."""
     absent = value is None or isinstance(value, Undefined)
     return fallback if absent or (boolean and not value) else value
 
@@ -123,13 +123,13 @@ def _batch(value: Iterable[Any], linecount: int, fill_with: Any = None) -> Any:
 
 def _round(value: float, precision: int = 0, method: str = "common") -> Any:
     if not -20 <= precision <= 20:
-        raise Complaint("round: its precision goes from -20 to 20")
+        raise TemplateMisuse("round: precision must be between -20 and 20")
     return JINJA_FILTERS["round"](value, precision, method)
 
 
 def _format(value: str, *args: Any, **kwargs: Any) -> Any:
     if formats.has_wide_field(str(value)):
-        raise Complaint("format: a field may be at most 999 wide")
+        raise TemplateMisuse("format: a field may be at most 999 wide")
     longest = max((len(str(each)) for each in (*args, *kwargs.values())), default=0)
     CURRENT.get().room(longest * str(value).count("%"))
     return JINJA_FILTERS["format"](value, *args, **kwargs)
@@ -140,21 +140,21 @@ def _truncate(
     environment: Any, s: str, length: int = 255, killwords: bool = False, end: str = "…"
 ) -> Any:
     if length < len(end):
-        raise Complaint("truncate: its length is less than that of its end")
+        raise TemplateMisuse("truncate: length is less than that of its end")
     return JINJA_FILTERS["truncate"](environment, s, length, killwords, end, 0)
 
 
 @pass_environment
 def _sum(environment: Any, iterable: Any, attribute: str | None = None, start: Any = 0) -> Any:
     if not isinstance(start, int | float | Decimal):
-        raise Complaint("sum: adds numbers; use join for text")
+        raise TemplateMisuse("sum: adds numbers; use join for text")
     return JINJA_FILTERS["sum"](environment, iterable, attribute, start)
 
 
 @pass_eval_context
 def _tojson(eval_ctx: EvalContext, value: Any, indent: int | None = None) -> Any:
     if indent is not None and not 0 <= indent <= 8:
-        raise Complaint("tojson: indent goes from 0 to 8")
+        raise TemplateMisuse("tojson: indent must be between 0 and 8")
     return JINJA_FILTERS["tojson"](eval_ctx, value, indent)
 
 
@@ -220,9 +220,9 @@ FILTERS: Final[Mapping[str, _AsFilter]] = {
     **{name: _paid(name, JINJA_FILTERS[name], _thoroughly) for name in _THOROUGH},
     **{name: _paid(name, function, _thoroughly) for name, function in _OURS.items()},
 }
-"""Name → filter, as a template finds it."""
+"""Filters by name."""
 
 TESTS: Final[Mapping[str, _AsFilter]] = {
     name: _paid_test(name, JINJA_TESTS[name]) for name in JINJA_TESTS
 }
-"""Name → test, as a template finds it."""
+"""Tests by name."""

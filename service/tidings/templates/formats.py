@@ -1,6 +1,6 @@
-"""Filters of Tidings' own: dates, numbers, links and single lines, alike on every machine.
+"""Tidings' own filters: dates, numbers, links and single lines, the same on every machine.
 
-None of them knows a language: names of months and the order of a date are the template's to choose.
+They are independent of languages: the template chooses names of months and the order of a date.
 """
 
 import datetime as dt
@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tidings.templates.values import Complaint
+from tidings.templates.values import TemplateMisuse
 
 _LONGEST_FORMAT: Final = 100
 _MOST_DIGITS: Final = 40
@@ -63,13 +63,13 @@ def date(value: object, form: str = "%Y-%m-%d", tz: str | None = None) -> str:
         tz: Name of the time zone to show it in; without one, the zone it was given in.
 
     Raises:
-        Complaint: It is no date, the zone is unknown, or there is no zone to convert from.
+        TemplateMisuse: It is not a date, the zone is unknown, or the value has no zone to convert from.
     """
     when = _instant(value)
     if tz is not None:
         when = _in_zone(when, tz)
     if len(form) > _LONGEST_FORMAT:
-        raise Complaint(f"date: its format has more than {_LONGEST_FORMAT} characters")
+        raise TemplateMisuse(f"date: its format has more than {_LONGEST_FORMAT} characters")
     return _DIRECTIVE.sub(lambda found: _directive(found[1])(when), form)
 
 
@@ -82,21 +82,23 @@ def part_of_date(value: object, part: str, tz: str | None = None) -> int:
         tz: As for `date`.
 
     Raises:
-        Complaint: As for `date`, or there is no such part.
+        TemplateMisuse: As for `date`, or there is no such part.
     """
     when = _instant(value) if tz is None else _in_zone(_instant(value), tz)
     try:
         return _PARTS[part](when)
     except KeyError:
-        raise Complaint(f"date_part: there is {', '.join(_PARTS)}") from None
+        raise TemplateMisuse(f"date_part: unknown part; use {', '.join(_PARTS)}") from None
 
 
-def _directive(dead_letter: str) -> Callable[[dt.datetime], str]:
+def _directive(code: str) -> Callable[[dt.datetime], str]:
     try:
-        return _DIRECTIVES[dead_letter]
+        return _DIRECTIVES[code]
     except KeyError:
         known = " ".join(f"%{each}" for each in _DIRECTIVES)
-        raise Complaint(f"date: its format may have {known}, and nothing else after a %") from None
+        raise TemplateMisuse(
+            f"date: its format may have {known}, and nothing else after a %"
+        ) from None
 
 
 def _instant(value: object) -> dt.datetime:
@@ -108,27 +110,29 @@ def _instant(value: object) -> dt.datetime:
         case str():
             return _parsed(value)
         case _:
-            raise Complaint(f"date: takes ISO 8601 text, not a {type(value).__name__}")
+            raise TemplateMisuse(f"date: takes ISO 8601 text, not a {type(value).__name__}")
 
 
 def _parsed(text: str) -> dt.datetime:
     try:
         return dt.datetime.fromisoformat(text)
     except ValueError:
-        raise Complaint(
+        raise TemplateMisuse(
             "date: its value is not ISO 8601 text, e.g. 2026-11-22 or 2026-11-22T17:41:00Z"
         ) from None
 
 
 def _in_zone(when: dt.datetime, tz: str) -> dt.datetime:
     if when.tzinfo is None:
-        raise Complaint("date: its value has no offset, so it can't be shown in another time zone")
+        raise TemplateMisuse(
+            "date: its value has no offset, so it can't be shown in another time zone"
+        )
     try:
         return when.astimezone(ZoneInfo(tz))
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        raise Complaint("date: there is no such time zone; e.g. America/Sao_Paulo") from None
+        raise TemplateMisuse("date: there is no such time zone; e.g. America/Sao_Paulo") from None
     except OverflowError:
-        raise Complaint("date: its value is out of range in that time zone") from None
+        raise TemplateMisuse("date: its value is out of range in that time zone") from None
 
 
 def number(value: object, decimals: int = 0, thousands: str = ",", point: str = ".") -> str:
@@ -141,10 +145,10 @@ def number(value: object, decimals: int = 0, thousands: str = ",", point: str = 
         point: Before the decimals.
 
     Raises:
-        Complaint: It is no number, or one of more than 40 digits.
+        TemplateMisuse: It is not a number, or has more than 40 digits.
     """
     if not 0 <= decimals <= 12:
-        raise Complaint("number: decimals go from 0 to 12")
+        raise TemplateMisuse("number: decimals must be between 0 and 12")
     rounded = _decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, _WIDE)
     rounded = rounded or abs(rounded)  # no "-0"
     whole, _, fraction = f"{rounded:,f}".partition(".")
@@ -154,37 +158,41 @@ def number(value: object, decimals: int = 0, thousands: str = ",", point: str = 
 
 def _decimal(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        raise Complaint(f"number: takes a number, not a {type(value).__name__}")
+        raise TemplateMisuse(f"number: takes a number, not a {type(value).__name__}")
     try:
         amount = Decimal(str(value))
     except (InvalidOperation, ValueError):
-        raise Complaint("number: its value is not a number") from None
+        raise TemplateMisuse("number: its value is not a number") from None
     if not amount.is_finite() or abs(amount.adjusted()) > _MOST_DIGITS:
-        raise Complaint(f"number: its value has more than {_MOST_DIGITS} digits")
+        raise TemplateMisuse(f"number: its value has more than {_MOST_DIGITS} digits")
     return amount
 
 
 def oneline(value: object) -> str:
-    """Text on one line: every run of white space, line breaks too, becomes a space."""
+    """Text on one line: each run of white space and line breaks becomes a space."""
     return " ".join(str(value).split())
 
 
 def link(value: object) -> str:
-    """An address fit for `href="{{ url | link }}"`: http, https, mailto or tel, and nothing else.
+    """A URL that is safe in `href="{{ url | link }}"`: http, https, mailto or tel only.
 
     Escaping alone would let `javascript:` through.
 
     Raises:
-        Complaint: It has another scheme, none, or characters no address has.
+        TemplateMisuse: It has another scheme, none, or invalid characters.
     """
     text = str(value).strip()
     if not text.lower().startswith(_SCHEMES):
-        raise Complaint("link: its value does not start with https://, http://, mailto: or tel:")
+        raise TemplateMisuse(
+            "link: its value does not start with https://, http://, mailto: or tel:"
+        )
     if _NOT_IN_LINKS.search(text):
-        raise Complaint("link: its value has characters that no address has; percent-encode them")
+        raise TemplateMisuse(
+            "link: its value has characters that a URL can't have; percent-encode them"
+        )
     return text
 
 
 def has_wide_field(form: str) -> bool:
-    """Whether a printf-style format asks for a field of 1000 characters or more, or of any width."""
+    """Whether a printf-style format has a field of 1000 characters or more, or of computed width."""
     return _WIDE_FIELD.search(form) is not None

@@ -1,10 +1,10 @@
-"""What there is in the templates' folder and what is wrong with it, told without any data."""
+"""Lists the templates in the folder and their problems, without any data."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tidings.channels.registry import SPECS
-from tidings.templates.analysis import Anatomy, dissect
+from tidings.templates.analysis import FileAnalysis, analyse
 from tidings.templates.library import Folder, Level, Library, Problem
 from tidings.templates.names import DEFAULT
 from tidings.templates.sandbox import Sandbox
@@ -12,29 +12,29 @@ from tidings.templates.sandbox import Sandbox
 
 @dataclass(frozen=True, slots=True)
 class TemplateInfo:
-    """One template, as it can be told without writing it."""
+    """One template, described without rendering it."""
 
     name: str
     locales: tuple[str, ...]
     parts: tuple[str, ...]
-    """Those that any of its locales has."""
+    """Parts that any of its locales has."""
     variables: tuple[str, ...]
-    """What it uses of the data, e.g. `user.first_name`; with what its included files use."""
+    """Variables that it uses, e.g. `user.first_name`, included files too."""
     problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What `inspect` found."""
+    """The result of `inspect`."""
 
     templates: tuple[TemplateInfo, ...]
     problems: tuple[Problem, ...]
-    """Those of the templates, of the files they include, and of files that belong nowhere."""
+    """Problems of the templates, of included files, and of misplaced files."""
 
 
 def inspect(library: Library, sandbox: Sandbox) -> Inspection:
-    """Compile every file of a library and look at each template."""
-    files = {path: dissect(sandbox, path) for path in library.sources}
+    """Compile every file of a library and check each template."""
+    files = {path: analyse(sandbox, path) for path in library.sources}
     templates = tuple(
         _describe(name, library.templates[name], files) for name in sorted(library.templates)
     )
@@ -46,7 +46,7 @@ def inspect(library: Library, sandbox: Sandbox) -> Inspection:
 
 
 def _describe(
-    name: str, folders: Mapping[str, Folder], files: Mapping[str, Anatomy]
+    name: str, folders: Mapping[str, Folder], files: Mapping[str, FileAnalysis]
 ) -> TemplateInfo:
     paths = [path for folder in folders.values() for path in folder.values()]
     problems = [problem for path in paths for problem in files[path].problems]
@@ -60,9 +60,9 @@ def _describe(
 
 
 def _variables(
-    path: str, files: Mapping[str, Anatomy], seen: frozenset[str] = frozenset()
+    path: str, files: Mapping[str, FileAnalysis], seen: frozenset[str] = frozenset()
 ) -> frozenset[str]:
-    """Those of a file and of what it includes, without those it gives a value itself."""
+    """Variables of a file and of its includes, without those that it assigns itself."""
     if path in seen or path not in files:
         return frozenset()
     file = files[path]
@@ -76,13 +76,13 @@ def _head(variable: str) -> str:
 
 
 def _unlike(
-    name: str, folders: Mapping[str, Folder], files: Mapping[str, Anatomy]
+    name: str, folders: Mapping[str, Folder], files: Mapping[str, FileAnalysis]
 ) -> Iterator[Problem]:
-    """Where the locales of a template don't agree, or lack what a channel needs."""
+    """Differences between the locales of a template, and parts that a channel requires and a locale lacks."""
     model = folders.get(DEFAULT)
     if model is None:
         there = ", ".join(sorted(folders))
-        yield _warning(name, name, f"has no {DEFAULT} folder: only {there} can be written")
+        yield _warning(name, name, f"has no {DEFAULT} folder: it can only be rendered in {there}")
     for locale, folder in folders.items():
         yield from _incomplete(name, locale, folder)
         if model is not None and locale != DEFAULT:
@@ -95,7 +95,7 @@ def _warning(template: str, file: str, message: str) -> Problem:
 
 
 def _incomplete(name: str, locale: str, folder: Folder) -> Iterator[Problem]:
-    """Whether a channel that it is meant for lacks a file. A body alone may be meant for any of them."""
+    """Required parts that are missing for a channel. A body alone may be for any channel."""
     for spec in SPECS.values():
         parts = spec.template_parts
         meant = {
@@ -106,7 +106,7 @@ def _incomplete(name: str, locale: str, folder: Folder) -> Iterator[Problem]:
         lacking = [part for part in parts.required if part not in folder]
         if lacking and not meant.isdisjoint(folder):
             files = " and ".join(f"{part}.j2" for part in lacking)
-            message = f"lacks {files}, which every {spec.name} needs"
+            message = f"lacks {files}, which {spec.name} requires"
             yield _warning(name, f"{name}/{locale}", message)
 
 
@@ -117,10 +117,10 @@ def _lacking(name: str, locale: str, folder: Folder, model: Folder) -> Iterator[
 
 
 def _strange(
-    name: str, folder: Folder, model: Folder, files: Mapping[str, Anatomy]
+    name: str, folder: Folder, model: Folder, files: Mapping[str, FileAnalysis]
 ) -> Iterator[Problem]:
     for part in sorted(set(folder) & set(model)):
         known = _variables(model[part], files)
         for variable in sorted(_variables(folder[part], files) - known):
-            message = f'uses "{variable}", which {model[part]} does not: a slip of the pen?'
+            message = f'uses "{variable}", which {model[part]} does not: a typo?'
             yield _warning(name, folder[part], message)

@@ -1,7 +1,7 @@
-"""The root folder as it was when it was read: every file's text, and which template each is part of.
+"""Reads the templates' folder into memory: every file's text, and the template that it belongs to.
 
-Everything is in memory, so nothing that is rendered can reach another file of the machine, and
-writing a message never touches the disk.
+As everything is in memory, a template can't access other files of the machine, and rendering never
+touches the disk.
 """
 
 import os
@@ -23,17 +23,17 @@ Folder = Mapping[str, str]
 
 
 class Level(StrEnum):
-    """How bad a problem is."""
+    """The severity of a problem."""
 
     ERROR = "error"
     """Messages fail, or a file is not used."""
     WARNING = "warning"
-    """Messages are written, perhaps not as they were meant."""
+    """Messages are rendered, but perhaps not as intended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something to mend in the templates' folder."""
+    """Something to fix in the templates' folder."""
 
     level: Level
     file: str
@@ -49,18 +49,18 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """The root's files and what they are."""
+    """The files of the root, and the templates they form."""
 
     root: Path
     sources: Mapping[str, str] = field(default_factory=dict)
-    """Path below the root → text, of every file that a template may be made of."""
+    """Path below the root → text."""
     templates: Mapping[str, Mapping[str, Folder]] = field(default_factory=dict)
     """Name → locale → part → path."""
     problems: tuple[Problem, ...] = ()
 
     @property
     def digest(self) -> str:
-        """Twelve digits that differ where any file does; the same wherever the folder is."""
+        """A hash of all files, in twelve hex digits; independent of the folder's location."""
         whole = sha256()
         for path, text in sorted(self.sources.items()):
             whole.update(f"{path}\0{len(text)}\0{text}".encode())
@@ -68,7 +68,7 @@ class Library:
 
 
 def read_library(root: Path) -> Library:
-    """Read a folder of templates. What can't be read is a problem of the library, not an exception."""
+    """Read a folder of templates. An unreadable file becomes a problem of the library, not an exception."""
     sources: dict[str, str] = {}
     problems: list[Problem] = []
     if not root.is_dir():
@@ -76,7 +76,7 @@ def read_library(root: Path) -> Library:
     for path in _files(root):
         relative = path.relative_to(root).as_posix()
         text = _text(root, path)
-        if isinstance(text, Unreadable):
+        if isinstance(text, UnreadableFile):
             problems.append(Problem(Level.ERROR, relative, text.why))
         else:
             sources[relative] = text
@@ -85,7 +85,7 @@ def read_library(root: Path) -> Library:
 
 
 def fingerprint(root: Path) -> frozenset[tuple[str, int, int]]:
-    """Changes when a file of the root is added, removed or written."""
+    """Changes if a file of the root is added, removed or written."""
     return frozenset(_signature(path) for path in _files(root))
 
 
@@ -110,31 +110,31 @@ def _visible(names: list[str]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """Why a file is left out."""
+class UnreadableFile:
+    """The reason why a file is left out."""
 
     why: str
 
 
-def _text(root: Path, path: Path) -> str | Unreadable:
+def _text(root: Path, path: Path) -> str | UnreadableFile:
     if path.suffix != SUFFIX:
-        return Unreadable(f"is not a template: their names end in {SUFFIX}")
+        return UnreadableFile(f"is not a template: its name does not end in {SUFFIX}")
     if not path.resolve().is_relative_to(root.resolve()):
-        return Unreadable("is a link that leads out of the templates' folder")
+        return UnreadableFile("is a link that leads out of the templates' folder")
     try:
         raw = path.read_bytes()
     except OSError as error:
-        return Unreadable(f"can't be read: {error.strerror}")
+        return UnreadableFile(f"can't be read: {error.strerror}")
     if len(raw) > _LARGEST_FILE:
-        return Unreadable(f"has {len(raw):,} bytes; at most {_LARGEST_FILE:,} are allowed")
+        return UnreadableFile(f"has {len(raw):,} bytes; at most {_LARGEST_FILE:,} are allowed")
     return _decoded(raw)
 
 
-def _decoded(raw: bytes) -> str | Unreadable:
+def _decoded(raw: bytes) -> str | UnreadableFile:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return Unreadable(f"is not UTF-8: byte {error.start + 1}")
+        return UnreadableFile(f"is not UTF-8: byte {error.start + 1}")
 
 
 def _catalogue(
@@ -158,7 +158,7 @@ def _catalogue(
 
 
 def is_shared(path: str) -> bool:
-    """Whether a file is there to be included: a name on its path starts with `_`."""
+    """Whether a file is only for inclusion: a name in its path starts with `_`."""
     return any(name.startswith("_") for name in path.split("/"))
 
 

@@ -1,8 +1,7 @@
-"""Which line breaks of a template's file are its author's layout and which are the message's.
+"""Decides which line breaks of a template file are layout and which belong to the message.
 
-A line that holds nothing but tags leaves no line behind. Jinja's `trim_blocks` sees to that, but it
-also joins `Total{% if sale %} (sale){% endif %}` to the line below it. So such lines are told to
-keep their end.
+A line that contains only tags produces no line. Jinja's `trim_blocks` removes it, but it also joins
+`Total{% if sale %} (sale){% endif %}` to the next line. Such lines are marked to keep their line break.
 """
 
 import re
@@ -18,9 +17,9 @@ _TOKEN: Final = re.compile(
 
 
 def with_line_ends(source: str) -> str:
-    """The same file, with a `+` in each tag that ends a line on which there is something else.
+    """The source, with a `+` in each tag that ends a line with other text on it.
 
-    Lines stay where they are, so errors name the right one.
+    Line numbers stay the same, so errors name the right line.
     """
     return "".join(_pieces(source))
 
@@ -38,7 +37,7 @@ def _pieces(source: str) -> Iterator[str]:
 
 
 def _is_busy(text: str, busy: bool) -> bool:
-    """Whether the line that text ends on has anything to say, which it may have had before."""
+    """Whether the last line of the text has content; `busy`: it had some before the text."""
     *above, last = re.split(r"[\r\n]", text)
     return bool(last.strip()) or (busy and not above)
 

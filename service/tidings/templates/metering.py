@@ -1,7 +1,7 @@
-"""Rewrites a parsed template so that all it does is paid for from the message's budget.
+"""Rewrites a parsed template so that all its operations are charged to the message's budget.
 
-Jinja's sandbox intercepts calls, attributes and arithmetic. What it doesn't (turns of loops, text,
-`~`, comparisons, slices, literals) is wrapped here in filters no template can name.
+Jinja's sandbox intercepts calls, attributes and arithmetic. Everything else (loop iterations, text,
+`~`, comparisons, slices, literals) is wrapped here in filters that no template can name.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,11 +20,11 @@ _TICK: Final = "=tick"
 _READ: Final = "=read"
 _PRINT: Final = "=print"
 
-# They run again and again, or only where they are called: each pays for its own text.
+# They run several times, or only when called: each pays for its own text.
 _PAYS_ITSELF: Final = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block)
 
 
-# `pass_context` keeps Jinja from working them out while it compiles.
+# `pass_context` keeps Jinja from evaluating them at compile time.
 @pass_context
 def _tick(_: Context, steps: int) -> None:
     CURRENT.get().spend(steps)
@@ -53,7 +53,7 @@ METERS: Final = {_TICK: _tick, _READ: _read, _PRINT: _print}
 
 
 def metered(template: nodes.Template) -> nodes.Template:
-    """The same template, paying as it goes. The argument is changed."""
+    """The template with metering. The argument is modified."""
     environment = template.environment
     _Meter().visit(template)
     if environment is not None:
@@ -67,21 +67,21 @@ class _Meter(NodeTransformer):
         return None if rewrite is None else partial(rewrite, self)
 
     def paying(self, node: Any) -> Any:
-        """A tick before its body: what it costs to go through it once."""
+        """Add a tick before its body: the cost of running it once."""
         price = nodes.Const(1 + _characters(node) // CHARACTERS_A_STEP, lineno=node.lineno)
         self.generic_visit(node)
         node.body.insert(0, nodes.ExprStmt(_filter(price, _TICK), lineno=node.lineno))
         return node
 
     def loop(self, node: nodes.For) -> nodes.Node:
-        """A tick each turn; a turn that its `if` skips is one too."""
+        """A tick for each iteration, also for one that its `if` skips."""
         self.paying(node)
         if node.test is not None:
             node.test = _filter(node.test, _READ)
         return node
 
     def printing(self, node: nodes.Output | nodes.Concat) -> nodes.Node:
-        """Each expression is paid for and has to be printable; `a ~ b` prints as well."""
+        """Each expression is charged and must be printable; `a ~ b` prints too."""
         labels = [label(child) for child in node.nodes]
         self.generic_visit(node)
         node.nodes = [_printed(*pair) for pair in zip(node.nodes, labels, strict=True)]
@@ -101,16 +101,16 @@ class _Meter(NodeTransformer):
         return _filter(node, _READ) if isinstance(node.arg, nodes.Slice) else node
 
     def making(self, node: nodes.List | nodes.Dict) -> nodes.Node:
-        """A literal is paid for with all it holds: it may hold the same thing many times over."""
+        """A literal is charged with all its items: it may contain the same value many times."""
         return _filter(self.generic_visit(node), _READ)
 
     def pairing(self, node: nodes.Tuple) -> nodes.Node:
-        """As other literals, unless it is where values are put: `for key, value in …`."""
+        """As other literals, unless it is an assignment target: `for key, value in …`."""
         self.generic_visit(node)
         return _filter(node, _READ) if node.ctx == "load" else node
 
     def including(self, node: nodes.Include) -> nodes.Node:
-        """Jinja looks at a list of files itself, so it stays one."""
+        """Jinja evaluates a list of files itself, so it is not wrapped."""
         if isinstance(node.template, nodes.List | nodes.Tuple):
             self.generic_visit(node.template)
             return node
@@ -147,7 +147,7 @@ def _printed(node: nodes.Expr, text: str) -> nodes.Expr:
 
 
 def _characters(node: nodes.Node) -> int:
-    """Of the template's own text in this node, but for those parts that pay themselves."""
+    """Characters of the template's own text in this node, without nodes that pay for themselves."""
     total, waiting = 0, [*node.iter_child_nodes()]
     while waiting:
         child = waiting.pop()
@@ -159,7 +159,7 @@ def _characters(node: nodes.Node) -> int:
 
 
 def label(node: nodes.Node) -> str:
-    """The expression as its author wrote it, if it is a variable; else nothing."""
+    """The source of the expression if it is a variable; otherwise empty."""
     match node:
         case nodes.Name():
             return node.name

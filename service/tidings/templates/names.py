@@ -1,11 +1,11 @@
-"""Which names and locales there can be, and where to look for a locale that isn't there."""
+"""Valid names and locales of templates, and the fallback order of locales."""
 
 import re
 from functools import lru_cache
 from typing import Final
 
 DEFAULT: Final = "default"
-"""The folder of the words used where no translation fits."""
+"""The folder used if there is no matching translation."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9][A-Za-z0-9_-]*)*")
 _LOCALE: Final = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*")
@@ -20,7 +20,7 @@ LOCALE_RULE: Final = "a locale is a language tag, e.g. pt, pt-BR or zh-Hant-TW"
 
 
 def is_name(name: str) -> bool:
-    """Whether a template may be called this. No such name leads out of the root."""
+    """Whether this is a valid template name. A valid name can't lead out of the root."""
     return len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) is not None
 
 
@@ -34,7 +34,7 @@ def is_locale(locale: str) -> bool:
 def canonical(locale: str) -> str:
     """The usual spelling of a language tag: `pt_br` → `pt-BR`, `ZH-hant-tw` → `zh-Hant-TW`.
 
-    What follows a single dead letter is an extension, and in lower case (RFC 5646 §2.1.1).
+    What follows a single letter is an extension, and in lower case (RFC 5646 §2.1.1).
     """
     if locale == DEFAULT:
         return DEFAULT
@@ -52,9 +52,9 @@ def _subtag(tag: str) -> str:
 
 @lru_cache(maxsize=1024)
 def fallback(locale: str | None) -> tuple[str, ...]:
-    """Where to look, in order: `pt_br` → `("pt-BR", "pt", "default")`.
+    """The locales to try, in order: `pt_br` → `("pt-BR", "pt", "default")`.
 
-    A tag loses its last subtag until none is left (the lookup of RFC 4647, section 3.4).
+    Subtags are removed from the end one at a time (lookup, RFC 4647, section 3.4).
 
     Raises:
         ValueError: It is not a language tag.
@@ -69,6 +69,6 @@ def fallback(locale: str | None) -> tuple[str, ...]:
 
 
 def shown(text: str) -> str:
-    """Something a producer sent, fit for an error message: quoted, short, on one line."""
+    """Text from a producer for an error message: quoted, short, on one line."""
     clipped = text if len(text) <= 60 else f"{text[:57]}…"
     return ascii(clipped)

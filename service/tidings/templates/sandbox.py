@@ -1,4 +1,4 @@
-"""The Jinja environment templates run in: nothing to reach, nothing to change, everything paid for."""
+"""The sandboxed Jinja environment of templates: no access to other objects, no mutation, metered operations."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -8,33 +8,33 @@ from jinja2.runtime import BlockReference, Context, LoopContext, Macro, Undefine
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 
-from tidings.templates.budget import CURRENT, Exhausted
+from tidings.templates.budget import CURRENT, BudgetExceeded
 from tidings.templates.escaping import Escaping, escaped, is_escaped
 from tidings.templates.filters import FILTERS, TESTS
 from tidings.templates.lines import with_line_ends
 from tidings.templates.metering import METERS, metered
-from tidings.templates.values import METHODS, Complaint, Method, Missing
+from tidings.templates.values import METHODS, Method, Missing, TemplateMisuse
 
 _LONGEST_NUMBER: Final = 4096
-"""In bits; what a template works out may not be longer."""
+"""In bits; limit of numbers that a template computes."""
 
-# Steps; each takes as long as so many turns of a loop.
+# Steps, measured in loop iterations.
 _ATTRIBUTE: Final = 4
 _CALL: Final = 8
 _INCLUSION: Final = 10
 
-# What they are given they hand on and don't look at; so do macros.
+# They pass their arguments on unread; so do macros.
 _CARRIERS: Final = (BlockReference, LoopContext)
 
 
-class MixedEscaping(Complaint):
-    """A file that is escaped and one that isn't make one message."""
+class MixedEscaping(TemplateMisuse):
+    """An escaped and an unescaped file are combined."""
 
 
 def _range(*bounds: int) -> range:
     numbers = range(*bounds)
     if numbers[CURRENT.get().granted :]:
-        raise Exhausted("it counts further than one message may")
+        raise BudgetExceeded("its range is larger than one message may use")
     return numbers
 
 
@@ -42,7 +42,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     """Compiles and runs the files of one library.
 
     Args:
-        sources: Path below the root → text. There are no other files.
+        sources: Path below the root → text.
     """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
@@ -71,7 +71,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         }
 
     def preprocess(self, source: str, name: str | None = None, filename: str | None = None) -> str:
-        """The source as Jinja is to read it."""
+        """The source with marked line breaks."""
         return with_line_ends(super().preprocess(source, name, filename))
 
     def _generate(
@@ -84,20 +84,20 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super()._generate(metered(source), name, filename, defer_init)
 
     def join_path(self, template: str, parent: str) -> str:
-        """The path of an included file: below the root, and escaped as its includer is."""
+        """The path of an included file: below the root, and escaped like its includer."""
         CURRENT.get().spend(_INCLUSION)
         if is_escaped(template) != is_escaped(parent):
             raise MixedEscaping(mixed(template, parent))
         return template
 
     def call_filter(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """What `map` calls; it must not find the meters."""
+        """Called by `map`; the meters must not be accessible."""
         if name in METERS:
-            raise Complaint("there is no filter of that name")
+            raise TemplateMisuse("there is no filter with this name")
         return super().call_filter(name, *args, **kwargs)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """`obj.attribute`: in data, what is there under that name, before any method."""
+        """`obj.attribute`: a key of the data first, then a method."""
         if type(obj) is dict and attribute in obj:
             return obj[attribute]
         methods = _methods(obj)
@@ -109,18 +109,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.undefined(obj=obj, name=attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """`obj[argument]`: in data, never a method."""
+        """`obj[argument]`: a key of the data, never a method."""
         if _methods(obj) is None:
             return super().getitem(obj, argument)
         try:
             return obj[argument]
         except (TypeError, LookupError):
             if isinstance(argument, Undefined):
-                str(argument)  # raises: it is the key that is missing
+                str(argument)  # raises: the key itself is missing
             return self.undefined(obj=obj, name=argument)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  # as Jinja's own: a template's keyword may be called self
-        """Call something, at a price."""
+        """Call something, and charge it."""
         budget = CURRENT.get()
         budget.spend(_CALL + len(args))
         passed = _passed(kwargs)
@@ -134,21 +134,21 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return budget.made(super().call(__context, __obj, *args, **passed))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Arithmetic; refused before it makes something huge."""
+        """Arithmetic; refused if the result would be huge."""
         _forbid_huge(operator, left, right)
         return CURRENT.get().made(super().call_binop(context, operator, left, right))
 
 
 def mixed(template: str, parent: str) -> str:
-    """What is wrong when `parent` includes `template` and only one of them is escaped."""
+    """The problem if `parent` includes `template` and only one of them is escaped."""
     return (
         f'"{template}" can\'t be part of "{parent}": names that end in html.j2 are HTML-escaped, '
-        "others are not, and the two don't mix"
+        "others are not, and they can't be combined"
     )
 
 
 def _methods(obj: Any) -> Mapping[str, Any] | None:
-    """What may be called on a value of the data; None for anything else (a loop, a macro)."""
+    """Methods allowed on a value of the data; None for anything else (a loop, a macro)."""
     kind = type(obj)
     known = METHODS.get(kind)
     if known is None and issubclass(kind, str | bytes | int):
@@ -157,7 +157,7 @@ def _methods(obj: Any) -> Mapping[str, Any] | None:
 
 
 def _passed(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """What the template passed: without what Jinja adds."""
+    """The template's own keyword arguments, without Jinja's."""
     kwargs.pop("_loop_vars", None)
     kwargs.pop("_block_vars", None)
     return kwargs
@@ -170,11 +170,11 @@ def _forbid_huge(operator: str, left: Any, right: Any) -> None:
         case "*", int(), str() | list() | tuple():
             _forbid_repeats(right, left)
         case "*", int(), int() if left.bit_length() + right.bit_length() > _LONGEST_NUMBER:
-            raise Exhausted("it works out a number that is too large")
+            raise BudgetExceeded("it computes a number that is too large")
         case "**", int(), int() if left.bit_length() * right > _LONGEST_NUMBER:
-            raise Exhausted("it works out a number that is too large")
+            raise BudgetExceeded("it computes a number that is too large")
         case "%", str() | bytes(), _:
-            raise Complaint(
+            raise TemplateMisuse(
                 '% does not format text in templates: use the filter, {{ "…" | format(…) }}'
             )
         case _:

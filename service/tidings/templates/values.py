@@ -1,4 +1,4 @@
-"""What a template may do with the notification's data: read it, call a few methods, print it."""
+"""A template's access to the notification's data: reading, a few methods, printing."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
@@ -18,23 +18,23 @@ from tidings.templates.budget import CURRENT, Budget
 _PRINTABLE: Final = (str, int, float, Decimal, date, time, UUID)
 
 
-class Complaint(TemplateRuntimeError):
-    """Something a template may not do; the text holds no data."""
+class TemplateMisuse(TemplateRuntimeError):
+    """A template does something that is not allowed; the text contains no data."""
 
 
 class VariableMissing(UndefinedError):
-    """A template used what is not in the data."""
+    """A template used a variable that is not in the data."""
 
     def __init__(self, name: object, owner: object = missing, hint: str | None = None) -> None:
         super().__init__("a variable is missing")
         self.name = name
         self.owner = owner
-        """What it was looked for in; `missing` for a variable of its own."""
+        """The object that lacks it; `missing` for a top-level variable."""
         self.hint = hint
 
 
 class NullPrinted(UndefinedError):
-    """A template printed null, which would have read "None"."""
+    """A template printed null, which would appear as "None"."""
 
     def __init__(self, label: str) -> None:
         super().__init__("null is printed")
@@ -42,7 +42,7 @@ class NullPrinted(UndefinedError):
 
 
 class Missing(StrictUndefined):
-    """Stands for what is not in the data; using it in any way but asking whether it's there fails."""
+    """A missing variable; any use but a test for existence fails."""
 
     __slots__ = ()
 
@@ -54,9 +54,9 @@ class Missing(StrictUndefined):
 
 
 class Method(Missing):
-    """A method of a value in the data. It is only there to be called.
+    """A method of a value in the data, which can only be called.
 
-    Anywhere else it is missing: an order without `items` must not print a method of that name.
+    Any other use counts as a missing variable: an order without `items` must not print a method.
     """
 
     __slots__ = ("function",)
@@ -66,7 +66,7 @@ class Method(Missing):
         self.function = function
 
     def pay(self, budget: Budget, arguments: Iterable[object]) -> None:
-        """Pay for a call: for what it reads, and for a width it may be asked to fill."""
+        """Pay for a call: for its arguments, and for a width to pad to."""
         budget.read(self._undefined_obj)
         for argument in arguments:
             budget.read(argument)
@@ -75,21 +75,21 @@ class Method(Missing):
 
 
 def printable(value: Any, label: str) -> Any:
-    """A value as it may stand in a message.
+    """A value, if it can be printed.
 
     Raises:
         NullPrinted: It is null.
-        Complaint: It is a list, a mapping or something else that has no words.
+        TemplateMisuse: It is a list, a mapping or another value without a text form.
     """
     if value is None:
         raise NullPrinted(label)
     if isinstance(value, _PRINTABLE) or hasattr(value, "__html__"):
         return value
     if isinstance(value, Undefined):
-        return str(value)  # raises, but for an `if` without an else
+        return str(value)  # raises, except for an `if` without an else
     what = f"`{label}`" if label else "an expression"
-    raise Complaint(
-        f"{what} is {_kind(value)} and can't be printed as it is: loop over it, or use join or tojson"
+    raise TemplateMisuse(
+        f"{what} is {_kind(value)} and can't be printed: loop over it, or use join or tojson"
     )
 
 
@@ -114,7 +114,7 @@ _OF_TEXT: Final = frozenset({
 
 
 _Binder = Callable[[Any], Callable[..., Any]]
-"""Value → the method of it."""
+"""Value → its method."""
 
 
 def _bound(names: Iterable[str]) -> Mapping[str, _Binder]:
@@ -146,4 +146,4 @@ METHODS: Final[Mapping[type, Mapping[str, _Binder]]] = MappingProxyType(
         bytes: {},
     }
 )
-"""Type of a value → what a template may call on it; a method not here is not there."""
+"""Type of a value → the methods that a template may call on it."""

@@ -91,7 +91,7 @@ def test_no_error_tells_where_it_was_going(kind: type[ClientError], sent: bool) 
         ),
         (ClientConnectorDNSError(KEY, socket.gaierror(-2, "?")), "its host name does not resolve"),
         (made(ClientConnectorCertificateError), "its TLS certificate is invalid"),
-        (UnicodeError("label too long"), "the URL can't be used"),
+        (UnicodeError("label too long"), "the URL is invalid"),
     ],
 )
 def test_what_happened_is_said(error: Exception, said: str) -> None:

@@ -31,7 +31,7 @@ def make(tmp_path: Path) -> MakeTemplates:
 
 
 @pytest.fixture
-def say(make: MakeTemplates) -> Callable[..., str]:
+def render(make: MakeTemplates) -> Callable[..., str]:
     """The source of a text, and data → what it says."""
 
     def render(source: str, **data: object) -> str:

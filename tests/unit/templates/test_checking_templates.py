@@ -73,10 +73,10 @@ def test_a_sound_folder_has_no_problems(make):
         ("{{ 1 | nope }}", "error: a/default/sms.j2, line 1: No filter named 'nope'"),
         ("{% if x %}\n{{ 1 | nope }}{% endif %}", "error: a/default/sms.j2, line 2: No filter named 'nope'"),
         ("{% if x %}{{ 1 is nope }}{% endif %}", "error: a/default/sms.j2, line 1: No test named 'nope'"),
-        ("{% include '_gone.j2' %}", 'error: a/default/sms.j2, line 1: includes "_gone.j2", which is not there'),
+        ("{% include '_gone.j2' %}", 'error: a/default/sms.j2, line 1: includes "_gone.j2", which does not exist'),
         ("{% extends '_x.html.j2' %}", "error: a/default/sms.j2, line 1: \"_x.html.j2\" can't be part of"),
-        ("{% if 1 %}" * 300, "error: a/default/sms.j2, line 1: is nested too deep"),
-        ("{% for i in x %}" * 25 + "{% endfor %}" * 25, "error: a/default/sms.j2, line 1: is nested too deep"),
+        ("{% if 1 %}" * 300, "error: a/default/sms.j2, line 1: is nested too deeply"),
+        ("{% for i in x %}" * 25 + "{% endfor %}" * 25, "error: a/default/sms.j2, line 1: is nested too deeply"),
         ("{{ " + "9" * 5000 + " }}", "error: a/default/sms.j2, line 1: can't be compiled"),
     ],
 )  # fmt: skip
@@ -124,14 +124,13 @@ def test_translations_that_differ_are_warned_of(make):
 
     assert found(templates) == [
         "warning: a/pt: lacks html.j2, which default has",
-        'warning: a/pt/subject.j2: uses "fist_name", which a/default/subject.j2 does not: '
-        "a slip of the pen?",
+        'warning: a/pt/subject.j2: uses "fist_name", which a/default/subject.j2 does not: a typo?',
     ]
 
 
 def test_a_template_without_default_words_is_warned_of(make):
     assert found(make({"a/pt/sms.j2": "x", "a/de/sms.j2": "x"})) == [
-        "warning: a: has no default folder: only de, pt can be written"
+        "warning: a: has no default folder: it can only be rendered in de, pt"
     ]
 
 
@@ -142,7 +141,7 @@ def test_a_template_without_default_words_is_warned_of(make):
 def test_half_a_mail_is_warned_of(make, parts, lacking):
     templates = make({f"a/default/{part}.j2": "x" for part in parts.split()})
 
-    assert found(templates) == [f"warning: a/default: lacks {lacking}, which every email needs"]
+    assert found(templates) == [f"warning: a/default: lacks {lacking}, which email requires"]
 
 
 def test_the_problems_of_a_template_come_with_it(make):

@@ -74,10 +74,10 @@ def test_a_name_may_have_folders(make):
     assert written == {"sms": "on its way"}
 
 
-def test_white_space_around_a_part_and_lines_with_only_a_tag_are_dropped(say):
+def test_white_space_around_a_part_and_lines_with_only_a_tag_are_dropped(render):
     source = "\n\n{% set who = name %}\n  {% if who %}\nHello {{ who }}\n  {% endif %}\n\n"
 
-    assert say(source, name="Ana") == "Hello Ana"
+    assert render(source, name="Ana") == "Hello Ana"
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_white_space_around_a_part_and_lines_with_only_a_tag_are_dropped(say):
         ("{% for i in [1, 2] %}\n- {{ i }}\n{% endfor %}\nc", "- 1\n- 2\nc"),
     ],
 )
-def test_a_line_with_only_tags_leaves_no_line_and_any_other_keeps_its_end(say, source, text):
-    assert say(source, n=1) == text
+def test_a_line_with_only_tags_leaves_no_line_and_any_other_keeps_its_end(render, source, text):
+    assert render(source, n=1) == text
 
 
 @pytest.mark.parametrize("break_", ["\n", "\r", "\r\n", "\u2028", "\x85", "\x0b", "\x0c"])
@@ -122,7 +122,7 @@ def test_a_required_part_that_says_nothing_is_an_error_and_an_optional_one_is_le
     templates = make({"a/default/text.j2": "{% if false %}x{% endif %}", "a/default/b.j2": "b"})
 
     assert templates.render("a", None, {}, required=("b",), optional=("text",)) == {"b": "b"}
-    with pytest.raises(TemplateFailed, match="came to nothing"):
+    with pytest.raises(TemplateFailed, match="rendered to nothing"):
         templates.render("a", None, {}, required=("text",))
 
 
@@ -149,7 +149,7 @@ def test_no_file_outside_of_the_root_can_be_included(make, tmp_path: Path, path)
     (tmp_path / "secret.j2").write_text("secret")
     templates = make({"a/default/sms.j2": f"{{% include '{path}' %}}", "_x/y.j2": ""})
 
-    with pytest.raises(TemplateNotFound, match=r"includes .* which is not there"):
+    with pytest.raises(TemplateNotFound, match=r"includes .* which does not exist"):
         templates.render("a", None, {}, required=("sms",))
 
 

@@ -72,15 +72,15 @@ def test_a_missing_or_null_variable_is_named_as_the_template_writes_it(
     assert variable in str(error)
 
 
-def test_null_is_never_printed_but_may_have_a_default(say):
+def test_null_is_never_printed_but_may_have_a_default(render):
     with pytest.raises(MissingVariable, match='"name" is null'):
-        say("Hello {{ name }}", name=None)
+        render("Hello {{ name }}", name=None)
     with pytest.raises(MissingVariable, match="null"):
-        say("Hello {{ name | upper }}", name=None)
+        render("Hello {{ name | upper }}", name=None)
     with pytest.raises(MissingVariable, match="null"):
-        say("{{ [name] | join }}", name=None)
+        render("{{ [name] | join }}", name=None)
 
-    assert say('Hello {{ name | default("you") }}', name=None) == "Hello you"
+    assert render('Hello {{ name | default("you") }}', name=None) == "Hello you"
 
 
 def test_the_place_is_the_innermost_file(make):
@@ -93,8 +93,8 @@ def test_the_place_is_the_innermost_file(make):
 
     error = failure(templates, {})
 
-    assert (error.place.file, error.place.line) == ("_line.j2", 3)
-    assert error.place.template == "note"
+    assert (error.location.file, error.location.line) == ("_line.j2", 3)
+    assert error.location.template == "note"
 
 
 def test_a_syntax_error_names_file_and_line(make):
@@ -155,7 +155,7 @@ def test_a_root_that_is_not_there_makes_every_template_missing(tmp_path):
         ("{{ 1 / 0 }}", {}, "division by zero"),
         ("{{ 'a' + 1 }}", {}, "TypeError"),
         ("{{ '%s' % 1 }}", {}, "format"),
-        ("{{ self.__class__ }}", {}, "may not use"),
+        ("{{ self.__class__ }}", {}, "may not access"),
     ],
 )
 def test_what_can_not_be_written_is_told_in_words(make, source, data, words):
@@ -166,9 +166,9 @@ def test_what_can_not_be_written_is_told_in_words(make, source, data, words):
     assert "note/default/sms.j2, line 1" in str(error)
 
 
-def test_an_inline_if_without_an_else_says_nothing(say):
-    assert say("{{ n }} item{{ 's' if n != 1 }}", n=1) == "1 item"
-    assert say("{{ n }} item{{ 's' if n != 1 }}", n=2) == "2 items"
+def test_an_inline_if_without_an_else_says_nothing(render):
+    assert render("{{ n }} item{{ 's' if n != 1 }}", n=1) == "1 item"
+    assert render("{{ n }} item{{ 's' if n != 1 }}", n=2) == "2 items"
 
 
 SPILLING = [

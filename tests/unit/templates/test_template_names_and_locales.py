@@ -38,7 +38,7 @@ def test_a_locale_falls_back_one_subtag_at_a_time(locale, chain):
 def test_what_is_no_language_tag_is_refused(make, locale):
     templates = make({"a/default/sms.j2": "a"})
 
-    with pytest.raises(TemplateNotFound, match=r"is no locale.*e\.g\. pt, pt-BR"):
+    with pytest.raises(TemplateNotFound, match=r"is not a locale.*e\.g\. pt, pt-BR"):
         templates.render("a", locale, {}, required=("sms",))
 
 
@@ -66,8 +66,8 @@ PATHS = st.text(alphabet="./\\_-~%\x00abcSECRETsecretj2:*", max_size=40) | st.te
 @pytest.fixture(scope="module")
 def templates(tmp_path_factory) -> Templates:
     above: Path = tmp_path_factory.mktemp("above")
-    for place in ("", "secret/default", "root/default", "root/a/default", "root/_b/default"):
-        folder = above / place
+    for location in ("", "secret/default", "root/default", "root/a/default", "root/_b/default"):
+        folder = above / location
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "secret.j2").write_text("SECRET")
         (folder / "sms.j2").write_text("SECRET")

@@ -39,11 +39,11 @@ ESCAPES = [
 
 
 @pytest.mark.parametrize("source", ESCAPES)
-def test_a_template_reaches_nothing_but_its_data(say, source):
+def test_a_template_reaches_nothing_but_its_data(render, source):
     data = {"v": ["x"], "m": {"a": 1}}
 
     with pytest.raises(TemplateError):
-        say(source, **data)
+        render(source, **data)
 
     assert data == {"v": ["x"], "m": {"a": 1}}
 
@@ -51,14 +51,14 @@ def test_a_template_reaches_nothing_but_its_data(say, source):
 @pytest.mark.parametrize(
     "key", ["items", "keys", "values", "get", "count", "index", "pop", "format"]
 )
-def test_a_key_of_the_data_goes_before_a_method_of_that_name(say, key):
-    assert say(f"{{{{ order.{key} }}}}", order={key: "mine"}) == "mine"
-    assert say(f"{{{{ order['{key}'] }}}}", order={key: "mine"}) == "mine"
+def test_a_key_of_the_data_goes_before_a_method_of_that_name(render, key):
+    assert render(f"{{{{ order.{key} }}}}", order={key: "mine"}) == "mine"
+    assert render(f"{{{{ order['{key}'] }}}}", order={key: "mine"}) == "mine"
     assert (
-        say(f"{{% if order.{key} is defined %}}there{{% else %}}not{{% endif %}}", order={})
+        render(f"{{% if order.{key} is defined %}}there{{% else %}}not{{% endif %}}", order={})
         == "not"
     )
-    assert say(f"{{{{ order.{key} | default('not') }}}}", order={}) == "not"
+    assert render(f"{{{{ order.{key} | default('not') }}}}", order={}) == "not"
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_a_key_of_the_data_goes_before_a_method_of_that_name(say, key):
         ("{{ [1, 2, 3] | select('gt', 1) | list | length }}{{ 7 // 2 }}{{ 2 ** 3 }}{{ 'a' * 3 }}", "238aaa"),
     ],
 )  # fmt: skip
-def test_what_templates_are_for_works(say, source, text):
+def test_what_templates_are_for_works(render, source, text):
     tree = [{"v": 1, "c": [{"v": 2, "c": []}]}, {"v": 3, "c": []}]
 
-    assert say(source, name="ana", m={"a": 1, "b": 2}, tree=tree) == text.strip()
+    assert render(source, name="ana", m={"a": 1, "b": 2}, tree=tree) == text.strip()
 
 
 FORMS = {
@@ -165,8 +165,8 @@ def test_escaped_text_reads_as_it_was_sent(tmp_path_factory, value):
     assert html.unescape(inner[1].replace("&#34;", "&quot;")) == html.unescape(html.escape(value))
 
 
-def test_plain_text_is_not_escaped(say):
-    assert say("{{ v }}", v='Tom & "Jerry" <3') == 'Tom & "Jerry" <3'
+def test_plain_text_is_not_escaped(render):
+    assert render("{{ v }}", v='Tom & "Jerry" <3') == 'Tom & "Jerry" <3'
 
 
 def test_a_subject_is_not_escaped_though_the_page_is(make):
@@ -183,6 +183,6 @@ def test_safe_is_the_authors_own_word_for_it(make):
     assert templates.render("a", None, {"v": "<b>"}, required=("html",)) == {"html": "<b>"}
 
 
-def test_unsafe_is_told_without_a_traceback_of_jinjas(say):
-    with pytest.raises(TemplateFailed, match="may not use"):
-        say("{{ self.__init__ }}")
+def test_unsafe_is_told_without_a_traceback_of_jinjas(render):
+    with pytest.raises(TemplateFailed, match="may not access"):
+        render("{{ self.__init__ }}")
