@@ -157,6 +157,14 @@ async def test_what_was_stored_before_there_were_tenants_belongs_to_the_default_
         assert await connection.fetchval(
             "SELECT indisvalid FROM pg_index WHERE indexrelid = 'notifications_tenant'::regclass"
         )
+        await connection.execute(
+            "SELECT tidings_add_partition('notifications', '2040-01-02', '2040-01-09')"
+        )
+        without_index = await connection.fetch(
+            "SELECT inhrelid FROM pg_inherits WHERE inhparent = 'notifications'::regclass EXCEPT SELECT indrelid"
+            "  FROM pg_inherits JOIN pg_index ON inhrelid = indexrelid WHERE inhparent = 'notifications_tenant'::regclass"
+        )
+        assert without_index == []
     key = KeyUse.of(attempt_of(idempotency_key="k").notification)
     assert key is not None
     assert key.addressee == digest
