@@ -1,22 +1,22 @@
-"""How many messages of a queue to ask for: as many as are wanted while they are small, few while they are large. Pure.
+"""How many messages of a queue to prefetch: the whole prefetch while they are small, few while they are large. Pure.
 
-What comes all the same, and is too much, is not held: see `MemoryBudget`.
+Messages beyond the memory budget are not held: see `MemoryBudget`.
 """
 
 from typing import Final
 
 WINDOW: Final = 64
-"""Messages that have to be smaller in a row before more of them are held."""
+"""Smaller messages in a row after which the prefetch rises."""
 _AT_FIRST: Final = 21
-"""Bits of the size that is expected before any is known, 2 MiB: whoever was killed for lack of memory starts carefully."""
+"""Bits of the size that is expected at first, 2 MiB: a worker that was killed for its memory starts carefully."""
 
 
 class AdaptivePrefetch:
-    """Goes by the largest message of late, to the next power of two: AMQP counts messages, not bytes.
+    """A prefetch by the largest recent message, rounded up to a power of two: AMQP counts messages, not bytes.
 
     Args:
-        prefetch: Most that are ever wanted.
-        plan: Bytes that they should come to, about; a single larger one is held too.
+        prefetch: Most messages, however small.
+        plan: Bytes that they should not exceed, roughly; a single larger message is held too.
     """
 
     def __init__(self, prefetch: int, plan: int) -> None:
@@ -25,10 +25,10 @@ class AdaptivePrefetch:
         self._bits = _AT_FIRST
         self._largest = self._seen = 0
         self.most = self._affordable()
-        """How many to hold."""
+        """The prefetch now."""
 
     def note(self, size: int) -> bool:
-        """Another message of so many bytes has come; whether `most` has changed."""
+        """Note the size of a message; whether `most` changed."""
         bits = size.bit_length()
         if bits > self._largest:
             if bits > self._bits:

@@ -1,6 +1,6 @@
-"""Keeps one connection to RabbitMQ up: several URLs, backoff with jitter, a limit on every wait.
+"""Keeps one connection to RabbitMQ open: several URLs, backoff with jitter, a limit on every wait.
 
-`connect_robust` is not used: one 406 while it restores its channels makes it loop, and it knows
+aio-pika's `connect_robust` is not used: one 406 while it restores its channels makes it loop, and it has
 one URL and a fixed interval (docs/operations.md, "RabbitMQ is unavailable").
 """
 
@@ -25,16 +25,15 @@ log = structlog.get_logger(__name__)
 
 
 class BrokerConnection:
-    """A connection that is brought back whenever it is lost.
+    """A connection that reconnects whenever it is lost.
 
     Args:
-        settings: URLs, heartbeat and time limits.
-        name: What the management UI shows, e.g. `tidings worker web-1:4242 (consume)`.
-        topology: Declared on each new connection, or seen to be there where our user may not
-            declare. Where that fails, the connection is dropped
-            and tried again.
+        settings: URLs, heartbeat, time limits.
+        name: Its name in the management UI, e.g. `tidings worker web-1:4242 (consume)`.
+        topology: Declared on each new connection, or checked if our user may not declare. If that fails,
+            it reconnects.
         consumers: Started on each new connection.
-        machine: Say how to connect.
+        machine: Connects.
     """
 
     def __init__(
@@ -55,11 +54,13 @@ class BrokerConnection:
         self._changed = asyncio.Condition()
         self._supervisor: BackgroundTask | None = None
         self._last_error = "not connected yet"
-        self._mending = asyncio.Lock()
-        self._mended_at = 0.0
+        self._declaring = asyncio.Lock()
+        self._declared_at = 0.0
 
     async def __aenter__(self) -> Self:
-        self._supervisor = BackgroundTask(f"keep up {self._name}", self._supervise, longest_rest=5)
+        self._supervisor = BackgroundTask(
+            f"keep connected: {self._name}", self._supervise, longest_rest=5
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -68,14 +69,14 @@ class BrokerConnection:
 
     @property
     def up(self) -> bool:
-        """Whether it is connected and prepared at this moment."""
+        """Whether it is connected and its topology declared."""
         return self._live is not None and not self._live.is_closed
 
     async def get(self, timeout: float | None = None) -> FramedConnection:
-        """The live connection, waited for if need be.
+        """The open connection; waits for it.
 
         Raises:
-            BrokerUnavailable: It did not come up within `timeout` seconds (default: the setting).
+            BrokerUnavailable: It was not connected within `timeout` seconds (default: the setting).
         """
         limit = self._settings.amqp_timeout if timeout is None else timeout
         try:
@@ -88,23 +89,23 @@ class BrokerConnection:
         assert self._live is not None  # noqa: S101  # for the type checker: `up` says so
         return self._live
 
-    async def mend(self, missed_at: float) -> None:
-        """Declare the topology again: somebody deleted a part of it.
+    async def redeclare(self, missed_at: float) -> None:
+        """Declare the topology again: a part of it was deleted.
 
         Args:
-            missed_at: When it was missed, by the event loop's clock; mended since, it is not again.
+            missed_at: Time at which it was missed, by the event loop's clock; nothing is done if it was declared since.
 
         Raises:
-            BrokerUnavailable: It could not be done now.
-            ConfigurationError: What is there differs from what is needed.
+            BrokerUnavailable: It failed.
+            ConfigurationError: A queue or exchange has other arguments.
         """
-        async with self._mending:
-            if self._topology is None or self._mended_at > missed_at:
+        async with self._declaring:
+            if self._topology is None or self._declared_at > missed_at:
                 return
             connection = await self.get()
             with broker_errors():
                 await ensure(connection, self._topology, self._settings.amqp_timeout)
-            self._mended_at = asyncio.get_running_loop().time()
+            self._declared_at = asyncio.get_running_loop().time()
             log.warning("topology declared again", connection=self._name)
 
     async def _supervise(self) -> None:
@@ -132,7 +133,7 @@ class BrokerConnection:
             if self._topology is not None:
                 await ensure(connection, self._topology, self._settings.amqp_timeout)
             for consumer in self._consumers:
-                await consumer.start(connection, self.mend)
+                await consumer.start(connection, self.redeclare)
             async with self._changed:
                 self._live = connection
                 self._changed.notify_all()

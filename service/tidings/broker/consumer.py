@@ -1,7 +1,7 @@
-"""Step two begins here: takes messages from queues and hands each on with the means to settle it.
+"""Step two begins here: consumes queues and passes on each message with the means to settle it.
 
-Every queue has a channel of its own, brought back when the broker closes it or cancels its consumer.
-What was handed on before a loss knows that its ack would reach nobody (`Delivery.alive`).
+Every queue has a channel of its own, reopened when RabbitMQ closes it or cancels its consumer.
+Deliveries of a lost channel know that they can't be acknowledged (`Delivery.alive`).
 """
 
 import asyncio
@@ -39,45 +39,42 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True, eq=False)
 class BrokerDelivery:
-    """A message handed over by the broker, unacknowledged until `ack`."""
+    """A message delivered by RabbitMQ, unacknowledged until `ack`."""
 
     message: Message
     queue: str
     exchange: str
-    """Where it was first published; empty where the broker doesn't say."""
+    """Where it was first published; empty if RabbitMQ doesn't say."""
     redelivered: bool
     tag: int
     settlement: Settlement
     received: float = field(default_factory=monotonic)
-    """When it was handed over, in seconds of the monotonic clock."""
+    """When it was delivered, in seconds of the monotonic clock."""
     lane_empty: float | None = None
-    """When its queue was last known to be empty, on the same clock; None where that is not known."""
+    """When its queue was last known to be empty, on the same clock; None if unknown."""
     held: Reservation | None = None
-    """Its room in what the process holds; None for a small one."""
+    """Its part of the memory budget; None for a small one."""
     settled: bool = False
-    """Whether it was acknowledged or given back; whatever comes second changes nothing."""
+    """Whether it was acknowledged or requeued; a second call changes nothing."""
 
     @property
     def large(self) -> bool:
-        """Whether it takes of the room that all messages in hand share."""
+        """Whether it counts in the memory budget."""
         return self.held is not None
 
     @property
     def alive(self) -> bool:
-        """Whether it is still ours to settle; if not, the broker delivers it again."""
+        """Whether it can still be settled; if not, RabbitMQ delivers it again."""
         return self.settlement.alive
 
     def ack(self) -> None:
-        """Settle it: the broker forgets it."""
+        """Acknowledge it."""
         if not self.settled:
             self._settle()
             self.settlement.ack(self.tag)
 
     def requeue(self) -> None:
-        """Something is wrong that no outcome covers: let it be delivered again.
-
-        After as many times as the lane's delivery limit allows, it becomes a dead letter.
-        """
+        """Requeue it after an unexpected error; at the lane's delivery limit it becomes a dead letter."""
         if not self.settled:
             self._settle()
             self.settlement.reject(self.tag)
@@ -90,11 +87,11 @@ class BrokerDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A queue to consume and how many of its messages to hold unacknowledged.
+    """A queue to consume, and its prefetch.
 
     Args:
-        spare: How many of these may be finished and unacknowledged and there are still enough to work on.
-        rank: Where there is no room for all, the large messages of a lower one go first.
+        spare: How many of them may be finished and unacknowledged without slowing down the work.
+        rank: If memory is short, large messages of a lower rank go first.
     """
 
     queue: str
@@ -103,22 +100,22 @@ class Subscription:
     rank: int = 0
 
 
-Mend = Callable[[float], Awaitable[None]]
+Redeclare = Callable[[float], Awaitable[None]]
 
 
 async def _nothing(_: float) -> None:
-    """Nobody said how."""
+    """No topology to declare."""
 
 
 class Consumer:
-    """Consumes queues on whatever connection it is given, until stopped.
+    """Consumes queues on the connection it is given, until stopped.
 
     Args:
-        subscriptions: What to consume.
-        receive: Called with each delivery, at once; it must only take it and return.
-        timeout: Seconds to wait for the broker's answers.
+        subscriptions: The queues.
+        receive: Called with each delivery; must return at once.
+        timeout: Seconds to wait for RabbitMQ's replies.
         clock: That of `Delivery.received`.
-        memory_budget: What this process holds, of these queues and others.
+        memory_budget: Shared by all consumers of the process.
     """
 
     def __init__(
@@ -133,14 +130,14 @@ class Consumer:
         self._receive = receive
         self._timeout = timeout
         self._clock = clock
-        self._mend: Mend = _nothing
+        self._redeclare: Redeclare = _nothing
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._closing = asyncio.Event()
         self._budget = memory_budget or MemoryBudget()
-        for one in subscriptions:
-            self._budget.open(one.queue, one.rank)
-        self._appetites: dict[str, AdaptivePrefetch] = {}
+        for subscription in subscriptions:
+            self._budget.open(subscription.queue, subscription.rank)
+        self._adaptive: dict[str, AdaptivePrefetch] = {}
         self._limit: int | None = None
         self._beside = 0
         self._limited = asyncio.Event()
@@ -148,17 +145,17 @@ class Consumer:
 
     @property
     def ready(self) -> bool:
-        """Whether every queue is being consumed, or could be if it were not limited to nothing."""
+        """Whether every queue is consumed, or limited to nothing on purpose."""
         return len(self._consuming) == len(self._subscriptions)
 
-    async def start(self, connection: FramedConnection, mend: Mend) -> None:
-        """Begin on a new connection, unless stopped; what ran on the last one is ended.
+    async def start(self, connection: FramedConnection, redeclare: Redeclare) -> None:
+        """Consume on a new connection, unless stopped; consumers of the last one end.
 
         Args:
-            mend: Declares the topology again where a queue is gone; told since when it is missed.
+            redeclare: Declares the topology again if a queue is missing; called with the time at which it was missed.
         """
         await self._end()
-        self._mend = mend
+        self._redeclare = redeclare
         for subscription in self._subscriptions:
             task = asyncio.create_task(
                 self._keep_up(connection, subscription), name=f"consume {subscription.queue}"
@@ -167,30 +164,30 @@ class Consumer:
             task.add_done_callback(self._tasks.discard)
 
     def take(self, limit: int | None) -> None:
-        """Ask the broker for at most so many of each queue from now on; what was handed on stays ours.
+        """Limit the messages of each queue from now on; those received before stay ours.
 
         Args:
-            limit: None for as many as each subscription says; 0 for nothing, until told otherwise.
+            limit: None for each subscription's prefetch, 0 for none.
         """
         if limit != self._limit:
             self._limit = limit
-            self._ask_anew()
+            self._limits_changed()
 
     def beside(self, count: int) -> None:
-        """So many that are in hand keep nobody waiting: ask for as many more, up to each subscription's prefetch."""
+        """So many messages in hand need no work: prefetch as many more, up to each subscription's prefetch."""
         self._beside = count
-        self._ask_anew()
+        self._limits_changed()
 
-    def _ask_anew(self) -> None:
+    def _limits_changed(self) -> None:
         self._limited.set()
         self._limited = asyncio.Event()
 
     def stop_taking(self) -> None:
-        """Ask the broker for no more, for good; what was handed on can still be settled."""
+        """Consume no more; messages received before can still be settled."""
         self._stopping.set()
 
     async def close(self) -> None:
-        """Send the last acks and give the channels back."""
+        """Send the last acks and close the channels."""
         self._stopping.set()
         self._closing.set()
         if self._tasks:
@@ -198,7 +195,7 @@ class Consumer:
         await self._end()
 
     async def _end(self) -> None:
-        while self._tasks:  # aiormq may turn a cancellation into an error of its own: insist
+        while self._tasks:  # aiormq may replace a cancellation by an error of its own: cancel again
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait(self._tasks, timeout=1)
@@ -232,7 +229,7 @@ class Consumer:
 
     async def _declare_again(self, queue: str) -> None:
         try:
-            await self._mend(asyncio.get_running_loop().time())
+            await self._redeclare(asyncio.get_running_loop().time())
         except TidingsError as error:
             log.warning("queue not declared", queue=queue, error=str(error))
 
@@ -246,10 +243,10 @@ class Consumer:
         lost = lost_event(channel)
         async with Settlement(channel, self._clock) as settlement:
             settlement.on_end(lost.set)
-            # Anew: whoever was killed for lack of memory, or sent half of it back, starts carefully.
-            appetite = AdaptivePrefetch(subscription.prefetch, self._budget.plan)
-            self._appetites[subscription.queue] = appetite
-            take = self._handing_on(subscription.queue, settlement, appetite)
+            # A new one for each channel: after a crash for lack of memory it starts carefully.
+            adaptive = AdaptivePrefetch(subscription.prefetch, self._budget.plan)
+            self._adaptive[subscription.queue] = adaptive
+            take = self._receiver(subscription.queue, settlement, adaptive)
             frames.take(channel.number, take)
             prefetch = Prefetch(
                 channel,
@@ -270,13 +267,13 @@ class Consumer:
             finally:
                 self._consuming.discard(subscription.queue)
 
-    def _handing_on(self, queue: str, settlement: Settlement, appetite: AdaptivePrefetch) -> Take:
+    def _receiver(self, queue: str, settlement: Settlement, adaptive: AdaptivePrefetch) -> Take:
         idle = settlement.idle
 
         def take(arrival: DeliverFrame, message: Message) -> None:
             now, size, held = self._clock(), len(message.body), None
-            if appetite.note(size):
-                self._ask_anew()
+            if adaptive.note(size):
+                self._limits_changed()
             lane_empty = idle.taken(arrival.tag, now)
             if size >= COUNTED:
                 often = _returned(message) >= DELIVERY_LIMIT // 2
@@ -298,7 +295,7 @@ class Consumer:
             )
             try:
                 self._receive(delivery)
-            except Exception:  # it would end the connection, of which this is called
+            except Exception:  # it would end the connection, which calls this
                 log.exception("unexpected error: message requeued", queue=queue)
                 delivery.requeue()
 
@@ -311,10 +308,10 @@ class Consumer:
         settlement: Settlement,
         lost: asyncio.Event,
     ) -> None:
-        """Consume, or rest, until something changes."""
+        """Consume, or rest, until a limit changes."""
         limited, flushed = self._limited, settlement.flushed
         flushed.clear()
-        affordable = self._appetites[subscription.queue].most + self._beside
+        affordable = self._adaptive[subscription.queue].most + self._beside
         most = min(subscription.prefetch, affordable)
         limit = most if self._limit is None else self._limit
         unfilled = await prefetch.ask(limit, most)
@@ -331,7 +328,7 @@ class Consumer:
 
 @asynccontextmanager
 async def _channel(connection: FramedConnection, timeout: float) -> AsyncIterator[AbstractChannel]:
-    """A channel that is closed at the end: what it handed out and nobody settled comes again."""
+    """A channel that is closed at the end: unsettled deliveries come again."""
     channel = await open_channel(connection, timeout)
     try:
         yield channel
@@ -355,11 +352,11 @@ async def _first(*events: asyncio.Event) -> None:
 
 
 def _returned(message: Message) -> int:
-    """How often it was delivered in vain. From RabbitMQ 4.3 on the delivery count leaves out what was only not wanted yet."""
+    """How often it was delivered without being settled. From RabbitMQ 4.3 on, `x-delivery-count` omits nacked deliveries."""
     headers = message.headers
     count = headers.get("x-acquired-count", headers.get("x-delivery-count"))
     return count if isinstance(count, int) else 0
 
 
 async def _taken_before(_: DeliveredMessage) -> None:
-    """For aiormq, which never has a message to call it with: `Frames` takes them all."""
+    """For aiormq, which never calls it: `Frames` takes all messages."""

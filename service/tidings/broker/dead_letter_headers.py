@@ -1,7 +1,4 @@
-"""What is written on the outside of a dead letter, and read from it again.
-
-Workers write it in step six, for what can't be delivered; the archive reads it in step eight.
-"""
+"""The headers of a dead letter: written by workers in step six, read by the archive in step eight."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +26,7 @@ _DEAD_LETTERS: Final = UUID("6f0c52a6-43a5-5d0e-9d5b-6c3d0f1e7a11")
 
 
 class Ended(Protocol):
-    """The last attempt of a life."""
+    """The last attempt of an epoch."""
 
     @property
     def id(self) -> UUID: ...
@@ -44,9 +41,9 @@ class Ended(Protocol):
 
 
 def headers_of(attempt: Ended, outcome: Undeliverable, worker: str) -> MessageHeaders:
-    """The headers under which an attempt's message is published to the dead letters."""
+    """Headers of a message that can't be delivered."""
     headers: MessageHeaders = {
-        **_told(outcome.reason, outcome.failure, worker),
+        **_failure_headers(outcome.reason, outcome.failure, worker),
         Headers.EPOCH: attempt.epoch,
         Headers.ATTEMPT: attempt.number,
         Headers.FIRST_SEEN: attempt.first_seen.isoformat(),
@@ -60,21 +57,21 @@ def headers_of(attempt: Ended, outcome: Undeliverable, worker: str) -> MessageHe
 def headers_of_unread(
     message: Message, error: MalformedNotification, worker: str, queue: str
 ) -> MessageHeaders:
-    """The headers under which a message that can't be read is published to the dead letters.
+    """Headers of a message that can't be read.
 
-    What Tidings published itself could be read before: its notification waits for it, and ends with it. A copy
-    in another channel's lane is nobody's end.
+    If Tidings published it, it was readable before: its notification waits for it, and ends with it. A copy
+    in another channel's lane ends no notification.
 
     Args:
-        queue: Where it lay.
+        queue: The queue it was in.
 
-    Its own headers go along as text, not as headers: RabbitMQ takes a copied `x-death` for a cycle.
+    Its own headers are kept as text: RabbitMQ would take a copied `x-death` for a cycle.
     """
     failure = Failure(error.kind, str(error))
     counts = (Headers.EPOCH, Headers.ATTEMPT) if not isinstance(error, Misrouted) else ()
     return {
         **{name: count for name in counts if isinstance(count := message.headers.get(name), int)},
-        **_told(Reason.MALFORMED, failure, worker),
+        **_failure_headers(Reason.MALFORMED, failure, worker),
         Headers.QUEUE: bounded(queue, LONGEST_WORD),
         Headers.FIRST_SEEN: datetime.now(UTC).isoformat(),
         Headers.DEAD_LETTER: str(unread_dead_letter_id(message)),
@@ -108,10 +105,10 @@ def with_originals(headers: Mapping[str, object]) -> Mapping[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterHeaders:
-    """Our own headers of a dead letter, as far as they can be read: anybody may have written them."""
+    """Our headers of a dead letter, as far as they can be read: any client may have written them."""
 
     reason: Reason | None
-    """None if no worker says why: then the failure says nothing either."""
+    """None if no worker published it; then there is no failure either."""
     failure: Failure
     epoch: int | None
     """0 if it is not given, None if it is forged."""
@@ -120,7 +117,7 @@ class DeadLetterHeaders:
     first_seen: datetime | None
     dead_letter: UUID | None
     queue: str
-    """Where it lay, if it could not be read."""
+    """The queue it was in, if it could not be read."""
 
     @classmethod
     def of(cls, headers: Mapping[str, object]) -> Self:
@@ -152,20 +149,20 @@ def dead_letter_in(headers: Mapping[str, object]) -> UUID | None:
 
 
 def queue_in(headers: Mapping[str, object]) -> str:
-    """Where it lay, if its headers say it."""
+    """The queue it was in, if its headers say it."""
     return text_of(headers.get(Headers.QUEUE), LONGEST_WORD)
 
 
 def dead_letter_id(notification: UUID, epoch: int) -> UUID:
-    """The one dead letter of this life of this notification, however often it is published."""
+    """The dead letter of a notification's epoch, the same however often it is published."""
     return uuid5(_DEAD_LETTERS, f"{notification}.{epoch}")
 
 
 def unread_dead_letter_id(message: Message) -> UUID:
-    """A dead letter's id where its notification's is not known.
+    """A dead letter's id if its notification's is not known.
 
-    A message with an id of its own keeps the same dead letter when it comes again; one without can't
-    be told from the next, so each is a dead letter of its own.
+    A message with an id gets the same dead letter when it is delivered again; messages without one can't be told
+    apart, so each becomes a dead letter of its own.
     """
     if not message.message_id:
         return uuid4()
@@ -173,7 +170,7 @@ def unread_dead_letter_id(message: Message) -> UUID:
     return uuid5(_DEAD_LETTERS, f"{message.message_id}/{message.routing_key}/{content}")
 
 
-def _told(reason: Reason, failure: Failure, worker: str) -> MessageHeaders:
+def _failure_headers(reason: Reason, failure: Failure, worker: str) -> MessageHeaders:
     return {
         Headers.REASON: reason.value,
         Headers.ERROR_CLASS: bounded(failure.kind, LONGEST_WORD),

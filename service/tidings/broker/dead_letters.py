@@ -1,12 +1,12 @@
-"""Step eight begins here: reads a message of the dead queue, however it came there, as a `DeadLetter`.
+"""Step eight begins here: reads a message of the dead-letter queue, however it came there, as a `DeadLetter`.
 
-    a worker gave it up       our headers say why
-    it had no lane           the alternate exchange led it here: its exchange is still the producers'
-    a lane gave it up        RabbitMQ's `x-death` says why
-    somebody moved it        it is one of ours, and nobody says why: a person or a shovel took it out of a queue
-    somebody published it    straight to the dead letters
+    published by a worker    our headers have the reason
+    without a lane           through the alternate exchange: its exchange is still the producers'
+    dead-lettered by a lane  RabbitMQ's `x-death` has the reason
+    moved                    it is ours but has no reason: a person or a shovel took it out of a queue
+    published by a client    straight to the dead-letter queue
 
-Nothing that is read here is trusted and nothing is refused: a dead letter is kept whatever it says.
+Nothing that is read here is trusted and nothing is refused: a dead letter is kept whatever its content.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,40 +49,40 @@ class _Death:
     queue: str
     why: str
     expiration: str
-    """Milliseconds, as the message itself allowed them; RabbitMQ takes the property off and notes it."""
+    """The message's own expiration in milliseconds; RabbitMQ moves it from the property to `x-death`."""
 
 
 def read_dead_letter(
     delivery: Delivery, *, channels: Sequence[str], now: datetime | None = None
 ) -> DeadLetter:
-    """Read what lies on the dead queue. Raises nothing.
+    """Read a message of the dead-letter queue. Raises nothing.
 
     Args:
-        channels: Those that have lanes, to tell whoever missed them.
+        channels: Channels with lanes, for the error of a message without one.
     """
     now = now or datetime.now(UTC)
     message = delivery.message
     notification = _notification(message.body)
-    said = DeadLetterHeaders.of(message.headers)
-    counted = said.epoch is not None and said.attempt is not None
-    cause = _cause(delivery, said, notification, channels, ours=counted and message.ours)
+    ours = DeadLetterHeaders.of(message.headers)
+    counted = ours.epoch is not None and ours.attempt is not None
+    cause = _cause(delivery, ours, notification, channels, ours=counted and message.ours)
     unread = NO_SEARCH_FIELDS if notification is not None else read_search_fields(message.body)
     about = unread.id if notification is None else notification.id
     tracked = about is not None and counted and _tracked(cause.origin, message)
-    epoch, attempt = (said.epoch or 0, said.attempt or 1) if tracked else (0, 1)
+    epoch, attempt = (ours.epoch or 0, ours.attempt or 1) if tracked else (0, 1)
     return DeadLetter(
         id=dead_letter_id(about, epoch)
         if about is not None and tracked
-        else said.dead_letter or unread_dead_letter_id(message),
+        else ours.dead_letter or unread_dead_letter_id(message),
         reason=cause.reason,
         failure=cause.failure,
         body=message.body,
         notification=notification and without_content(notification, message.body),
-        lane=lane_of(notification, said.queue or message.routing_key, channels, unread),
+        lane=lane_of(notification, ours.queue or message.routing_key, channels, unread),
         origin=cause.origin if tracked else Origin.ASTRAY,
         epoch=epoch,
         attempt=attempt,
-        first_seen=said.first_seen or now,
+        first_seen=ours.first_seen or now,
         dead_lettered_at=now,
         exchange=text_of(delivery.exchange, LONGEST_WORD),
         routing_key=text_of(message.routing_key, LONGEST_MESSAGE),
@@ -102,9 +102,9 @@ def read_dead_letter(
 
 
 def came_by(headers: Mapping[str, Any], routing_key: str) -> str:
-    """The queue that a dead letter lay in, without its `tidings.`, or the key it was published with where none is known.
+    """The queue that a dead letter came from, without `tidings.`, or its routing key if no queue is known.
 
-    What a worker gave up has the key of its lane.
+    A dead letter that a worker published has its lane's key.
     """
     death = _death(headers)
     queue = queue_in(headers) or (death.queue if death else "")
@@ -112,13 +112,13 @@ def came_by(headers: Mapping[str, Any], routing_key: str) -> str:
 
 
 def dead_letter_of_bytes(delivery: Delivery, error: Exception) -> DeadLetter:
-    """A dead letter of which nothing was read but its bytes, since reading it failed for a fault of our own."""
+    """A dead letter with its body alone: reading it failed because of a fault in Tidings."""
     message, now = delivery.message, datetime.now(UTC)
-    said = f"reading it failed with {type(error).__name__}, a fault of Tidings: the archive's log has the traceback"
+    text = f"reading it failed with {type(error).__name__}, a fault of Tidings: the archive's log has the traceback"
     return DeadLetter(
         id=dead_letter_in(message.headers) or unread_dead_letter_id(message),
         reason=Reason.MALFORMED,
-        failure=Failure("unread", said),
+        failure=Failure("unread", text),
         body=message.body,
         notification=None,
         lane=None,
@@ -142,7 +142,7 @@ def _notification(body: bytes) -> Notification | None:
 
 
 def _tracked(origin: Origin, message: Message) -> bool:
-    """Whether this message stood for its notification: our own messages say which epoch they are of."""
+    """Whether this message carried its notification: our own messages have its epoch."""
     match origin:
         case Origin.WORKER | Origin.NO_LANE | Origin.MOVED:
             return message.ours
@@ -155,7 +155,7 @@ def _tracked(origin: Origin, message: Message) -> bool:
 def _with_expiration(
     properties: dict[str, str] | None, headers: Mapping[str, object]
 ) -> dict[str, str] | None:
-    """RabbitMQ takes an expiration off where it ran out, and notes it beside the queue."""
+    """RabbitMQ moves an expiration that ran out from the properties to `x-death`."""
     death = _death(headers)
     if death is None or not death.expiration:
         return properties
@@ -164,7 +164,7 @@ def _with_expiration(
 
 def _cause(
     delivery: Delivery,
-    said: DeadLetterHeaders,
+    own: DeadLetterHeaders,
     notification: Notification | None,
     channels: Sequence[str],
     *,
@@ -174,29 +174,29 @@ def _cause(
     if delivery.exchange == EXCHANGE:
         return _no_lane(delivery.message, channels)
     if (death := _death(headers)) is not None:
-        return _given_up(death, notification)
-    if said.reason is not None:
-        return _Cause(said.reason, said.failure, Origin.WORKER)
+        return _dead_lettered(death, notification)
+    if own.reason is not None:
+        return _Cause(own.reason, own.failure, Origin.WORKER)
     return _moved(delivery.exchange) if ours else _astray(delivery.exchange, notification)
 
 
 def _no_lane(message: Message, channels: Sequence[str]) -> _Cause:
     shown = text_of(message.routing_key, 80)
     if _waited_in(message.headers) == message.routing_key:
-        said = (
-            f"it was moved by hand into {shown}, out of which no way leads to a lane; "
+        text = (
+            f"it was moved by hand into {shown}, from which no binding leads to a lane; "
             "move messages to lanes, e.g. tidings.email.normal"
         )
     else:
-        said = (
+        text = (
             f"no lane has the key {shown!r}; publish with <channel>.<priority>, "
             f"channel one of {', '.join(channels)}, priority one of {', '.join(PRIORITIES)}"
         )
-    return _Cause(Reason.UNROUTABLE, Failure("unroutable", said), Origin.NO_LANE)
+    return _Cause(Reason.UNROUTABLE, Failure("unroutable", text), Origin.NO_LANE)
 
 
 def _waited_in(headers: Mapping[str, Any]) -> str | None:
-    """The queue whose time ran out last: moved into one by its name, a message still has that for its key."""
+    """The queue in which its TTL ran out last; a message that was moved there by hand has its name as key."""
     match headers.get("x-death"):
         case [{"queue": str(queue), "reason": "expired"}, *_]:
             return queue
@@ -205,9 +205,9 @@ def _waited_in(headers: Mapping[str, Any]) -> str | None:
 
 
 def _death(headers: Mapping[str, Any]) -> _Death | None:
-    """Which lane gave the message up last, and why, as RabbitMQ wrote it.
+    """The lane that dead-lettered the message last, and RabbitMQ's reason.
 
-    Where a retry queue is named it had only waited there, and went on to its lane.
+    A retry queue in `x-death` is none: the message waited there and continued to its lane.
     """
     match headers.get("x-death"):
         case [{"queue": str(queue), "reason": str(reason), **more}, *_] if ".retry." not in queue:
@@ -217,56 +217,56 @@ def _death(headers: Mapping[str, Any]) -> _Death | None:
             return None
 
 
-def _given_up(death: _Death, notification: Notification | None) -> _Cause:
-    """A copy in another channel's lane is nobody's end: the good one may be in its own lane."""
-    cause = _why_given_up(death)
+def _dead_lettered(death: _Death, notification: Notification | None) -> _Cause:
+    """A copy in another channel's lane ends no notification: the original may be in its own lane."""
+    cause = _broker_cause(death)
     strange = notification is not None and not death.queue.startswith(
         f"tidings.{notification.channel}."
     )
     return replace(cause, origin=Origin.ASTRAY) if strange else cause
 
 
-def _why_given_up(death: _Death) -> _Cause:
+def _broker_cause(death: _Death) -> _Cause:
     queue, why = death.queue, death.why
     match why:
         case "delivery_limit":
-            reason, said = (
+            reason, text = (
                 Reason.DELIVERY_LIMIT,
-                f"{queue} handed it out more than {DELIVERY_LIMIT} times and no worker finished with it: "
-                "workers crashed or lost their connection over and over",
+                f"{queue} delivered it more than {DELIVERY_LIMIT} times and no worker settled it: "
+                "workers crashed or lost their connections repeatedly",
             )
         case "expired" if death.expiration:
-            reason, said = (
+            reason, text = (
                 Reason.EXPIRED,
-                f"its own AMQP expiration of {death.expiration}ms ran out in {queue} before a worker took it; "
-                "its producer sets that property: expires_at in the body says the same, and is recorded",
+                f"its AMQP expiration of {death.expiration}ms ran out in {queue} before a worker received it; "
+                "its producer sets that property: use expires_at in the body instead, which is recorded",
             )
         case "expired":
-            reason, said = Reason.EXPIRED, f"it waited in {queue} longer than a policy there allows"
+            reason, text = Reason.EXPIRED, f"it waited in {queue} longer than a policy there allows"
         case "rejected":
-            reason, said = (
+            reason, text = (
                 Reason.REJECTED,
-                f"somebody took it out of {queue} without putting it back",
+                f"a client rejected it in {queue} without requeueing it",
             )
         case _:
-            reason, said = Reason.REJECTED, f"RabbitMQ took it out of {queue}: {why}"
-    return _Cause(reason, Failure(f"broker_{why}"[:LONGEST_WORD], said), Origin.LANE)
+            reason, text = Reason.REJECTED, f"RabbitMQ dead-lettered it in {queue}: {why}"
+    return _Cause(reason, Failure(f"broker_{why}"[:LONGEST_WORD], text), Origin.LANE)
 
 
 def _moved(exchange: str) -> _Cause:
     where = text_of(exchange, 80) or "the default exchange"
-    said = (
-        f"taken out of its queue and published to the dead letters through {where}, by hand or by a shovel; "
-        "nobody gave it up before"
+    text = (
+        f"moved from its queue to the dead-letter queue through {where}, by hand or by a shovel; "
+        "no worker had failed to deliver it"
     )
-    return _Cause(Reason.REJECTED, Failure("moved", said), Origin.MOVED)
+    return _Cause(Reason.REJECTED, Failure("moved", text), Origin.MOVED)
 
 
 def _astray(exchange: str, notification: Notification | None) -> _Cause:
     where = text_of(exchange, 80) or "the default exchange"
-    said = f"published to the dead letters through {where}, and not by Tidings; "
+    text = f"published to the dead-letter queue through {where}, and not by Tidings; "
     if notification is None:
-        failure = Failure("malformed", f"{said}and its body can't be read as a notification")
+        failure = Failure("malformed", f"{text}its body can't be read as a notification")
         return _Cause(Reason.MALFORMED, failure, Origin.ASTRAY)
-    failure = Failure("unroutable", f"{said}publish it to {EXCHANGE}")
+    failure = Failure("unroutable", f"{text}publish it to {EXCHANGE}")
     return _Cause(Reason.UNROUTABLE, failure, Origin.ASTRAY)

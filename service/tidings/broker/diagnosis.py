@@ -1,4 +1,4 @@
-"""What `tidings doctor` says of RabbitMQ: each finding with what to do about it."""
+"""The findings of `tidings doctor` about RabbitMQ, each with its remedy."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -30,22 +30,22 @@ OLDEST: Final = (3, 10)
 """Quorum queues dead-letter at least once from here on."""
 CAPABILITIES: Final = frozenset({"publisher_confirms", "consumer_cancel_notify", "basic.nack"})
 FLAGS: Final = ("quorum_queue", "stream_queue")
-"""Without `stream_queue` dead-lettering silently falls back to at most once."""
+"""Without `stream_queue`, dead-lettering silently falls back to at most once."""
 
 NAME: Final = "tidings doctor"
 MANAGEMENT: Final = "RabbitMQ: management"
-MOST_TOLD: Final = 4
+MOST_LISTED: Final = 4
 
 
 async def diagnose(
     settings: BrokerSettings, topology: Topology, channels: Sequence[str]
 ) -> Sequence[Finding]:
-    """Everything about RabbitMQ.
+    """Check RabbitMQ: connection, version, topology, permissions, consumers.
 
     Args:
-        settings: Where it is.
-        topology: What has to be in it.
-        channels: Those that are configured and so need a worker.
+        settings: Its URLs.
+        topology: What must exist.
+        channels: Configured channels, which need a worker.
     """
     findings = [await _address(url, settings) for url in settings.urls]
     complete = False
@@ -56,7 +56,7 @@ async def diagnose(
             findings += _server(server(connection))
             found = await differences(connection, topology, settings.amqp_timeout)
             findings += _topology(found, topology)
-            if complete := not any(one.kind is Kind.MISSING for one in found):
+            if complete := not any(difference.kind is Kind.MISSING for difference in found):
                 findings += [await _allowed(connection, settings.amqp_timeout)]
                 waiting = await depths(connection, topology, settings.amqp_timeout)
                 findings += _consumers(waiting, channels)
@@ -67,67 +67,67 @@ async def diagnose(
 
 
 async def _address(url: str, settings: BrokerSettings) -> Finding:
-    """Each URL by itself: the second is there for the day on which the first is not."""
+    """Check each URL by itself: the others are needed when the first fails."""
     try:
         connection = await connect(url, settings, NAME)
     except (BrokerUnavailable, ConfigurationError) as error:
         return Finding("RabbitMQ", Verdict.FAULT, str(error), _why_no_connection(str(error), url))
     await connection.close()
     host = url.rpartition("@")[2].partition("?")[0]
-    return Finding("RabbitMQ", Verdict.OK, f"{host} answers and lets us in")
+    return Finding("RabbitMQ", Verdict.OK, f"connected to {host}")
 
 
 def _why_no_connection(error: str, url: str) -> str:
-    words = error.lower()
-    if "access_refused" in words or "authentication" in words:
+    text = error.lower()
+    if "access_refused" in text or "authentication" in text:
         return "check the user and the password in TIDINGS_AMQP_URL"
-    if "virtual host" in words or "vhost" in words:
+    if "virtual host" in text or "vhost" in text:
         vhost = vhost_of(url)
         return (
             f"create it: `rabbitmqctl add_vhost {vhost}`, then `rabbitmqctl set_permissions -p "
             f"{vhost} USER '.*' '.*' '.*'`; or name another at the end of TIDINGS_AMQP_URL"
         )
-    if "certificate" in words or "ssl" in words:
-        return "check the certificate, and TIDINGS_AMQP_CA_FILE where its authority is your own"
+    if "certificate" in text or "ssl" in text:
+        return "check the certificate, and set TIDINGS_AMQP_CA_FILE if you have your own authority"
     return "start RabbitMQ, or set TIDINGS_AMQP_URL; `make run` starts one on this machine"
 
 
-def _server(said: Server) -> Iterator[Finding]:
+def _server(broker: Server) -> Iterator[Finding]:
     subject = "RabbitMQ: version"
-    what = f"{said.product} {said.version}"
-    if said.release >= OLDEST:
+    what = f"{broker.product} {broker.version}"
+    if broker.release >= OLDEST:
         yield Finding(subject, Verdict.OK, what)
     else:
         yield Finding(
             subject, Verdict.FAULT, f"{what} is too old", "upgrade to RabbitMQ 3.10 or newer"
         )
-    if lacking := CAPABILITIES - said.capabilities:
+    if lacking := CAPABILITIES - broker.capabilities:
         yield Finding(
             "RabbitMQ: capabilities",
             Verdict.FAULT,
             f"it lacks {', '.join(sorted(lacking))}",
-            "use RabbitMQ itself: nothing between it and Tidings may take these away",
+            "connect to RabbitMQ itself: a proxy between it and Tidings must not remove them",
         )
 
 
 def _topology(found: Sequence[Difference], topology: Topology) -> Iterator[Finding]:
     subject = "RabbitMQ: topology"
-    missing = [one for one in found if one.kind is Kind.MISSING]
+    missing = [difference for difference in found if difference.kind is Kind.MISSING]
     if missing:
         yield Finding(
             subject,
             Verdict.WARNING,
-            f"{len(missing)} exchanges and queues are missing, {missing[0].name} for one",
-            "run `tidings topology apply`, or start a worker: it makes them too",
+            f"{len(missing)} exchanges and queues are missing, e.g. {missing[0].name}",
+            "run `tidings topology apply`, or start a worker, which declares them too",
         )
-    others = [one for one in found if one.kind is not Kind.MISSING]
+    others = [difference for difference in found if difference.kind is not Kind.MISSING]
     yield from _limited(others, Verdict.FAULT, subject)
     if not found:
         count = f"{len(topology.exchanges)} exchanges and {len(topology.queues)} queues"
-        yield Finding(subject, Verdict.OK, f"{count} are as they have to be")
+        yield Finding(subject, Verdict.OK, f"{count} are correct")
 
 
-def _mend(kind: Kind) -> str:
+def _remedy(kind: Kind) -> str:
     match kind:
         case Kind.DIFFERENT:
             return "let it run empty, delete it, then run `tidings topology apply`"
@@ -147,13 +147,13 @@ async def _allowed(connection: AbstractConnection, timeout: float) -> Finding:
     try:
         seconds = await round_trip(connection, timeout)
     except ConfigurationError as error:
-        return Finding(subject, Verdict.FAULT, str(error), _mend(Kind.FORBIDDEN))
+        return Finding(subject, Verdict.FAULT, str(error), _remedy(Kind.FORBIDDEN))
     except BrokerUnavailable as error:
         return Finding(
             subject,
             Verdict.FAULT,
-            f"a message that we published did not come back: {error}",
-            "a memory or disk alarm stops publishers: `rabbitmq-diagnostics alarms` tells",
+            f"a test message did not come back: {error}",
+            "check `rabbitmq-diagnostics alarms`: a memory or disk alarm blocks publishers",
         )
     return Finding(
         subject, Verdict.OK, f"declared, published and consumed in {seconds * 1000:.0f}ms"
@@ -161,25 +161,25 @@ async def _allowed(connection: AbstractConnection, timeout: float) -> Finding:
 
 
 def _consumers(waiting: Sequence[Depth], channels: Sequence[str]) -> Iterator[Finding]:
-    """Queues that somebody has to consume and nobody does."""
+    """Queues without the consumer that they need."""
     for channel in channels:
         lanes = [
-            one
-            for one in waiting
-            if one.queue.startswith(f"tidings.{channel}.") and ".retry." not in one.queue
+            depth
+            for depth in waiting
+            if depth.queue.startswith(f"tidings.{channel}.") and ".retry." not in depth.queue
         ]
         yield from _consumed(lanes, f"tidings worker --channel {channel}")
-    yield from _consumed([one for one in waiting if one.queue == DEAD], "tidings archive")
+    yield from _consumed([depth for depth in waiting if depth.queue == DEAD], "tidings archive")
 
 
 def _consumed(queues: Sequence[Depth], command: str) -> Iterator[Finding]:
-    alone = [one for one in queues if not one.consumers]
-    if alone:
-        messages = sum(one.messages or 0 for one in alone)
+    unconsumed = [depth for depth in queues if not depth.consumers]
+    if unconsumed:
+        messages = sum(depth.messages or 0 for depth in unconsumed)
         yield Finding(
             "RabbitMQ: consumers",
             Verdict.WARNING,
-            f"nobody consumes {', '.join(one.queue for one in alone)}; messages waiting: {messages:,}",
+            f"no consumer on {', '.join(depth.queue for depth in unconsumed)}; messages waiting: {messages:,}",
             f"start `{command}`",
         )
 
@@ -187,7 +187,7 @@ def _consumed(queues: Sequence[Depth], command: str) -> Iterator[Finding]:
 async def _management(
     management: Management, topology: Topology, *, complete: bool
 ) -> Sequence[Finding]:
-    """What only the management API tells; of bindings only where all queues are there."""
+    """Checks through the management API; bindings only if all queues exist."""
     try:
         flags = await management.feature_flags()
         found = list(unbound(topology, await management.bindings())) if complete else []
@@ -198,7 +198,7 @@ async def _management(
                 MANAGEMENT,
                 Verdict.WARNING,
                 f"bindings and feature flags are not checked: {error}",
-                "set TIDINGS_MANAGEMENT_URL, with a user who has the tag `monitoring`",
+                "set TIDINGS_MANAGEMENT_URL, with a user that has the tag `monitoring`",
             )
         ]
     findings = [
@@ -206,7 +206,7 @@ async def _management(
         *_limited(found, Verdict.FAULT, MANAGEMENT),
         *_limited(left, Verdict.WARNING, MANAGEMENT),
     ]
-    return findings or [Finding(MANAGEMENT, Verdict.OK, "bindings and feature flags are right")]
+    return findings or [Finding(MANAGEMENT, Verdict.OK, "bindings and feature flags are correct")]
 
 
 def _flags(flags: Mapping[str, bool]) -> Iterator[Finding]:
@@ -221,8 +221,10 @@ def _flags(flags: Mapping[str, bool]) -> Iterator[Finding]:
 
 
 def _limited(found: Sequence[Difference], verdict: Verdict, subject: str) -> Iterator[Finding]:
-    """A few of them stand for all: `tidings topology check` lists every one."""
-    for one in found[:MOST_TOLD]:
-        yield Finding(subject, verdict, f"{one.name}: {one.detail}", _mend(one.kind))
-    if (more := len(found) - MOST_TOLD) > 0:
+    """The first few; `tidings topology check` lists all."""
+    for difference in found[:MOST_LISTED]:
+        yield Finding(
+            subject, verdict, f"{difference.name}: {difference.detail}", _remedy(difference.kind)
+        )
+    if (more := len(found) - MOST_LISTED) > 0:
         yield Finding(subject, verdict, f"and {more} more", "`tidings topology check` lists all")

@@ -1,4 +1,4 @@
-"""Publishes what the outbox holds: what came due, what is replayed, what has lost its message."""
+"""Publishes notifications of the outbox: due, replayed, or without a message."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -19,11 +19,11 @@ from tidings_events.routing import EXCHANGE, TRACEPARENT, Headers
 log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 250
-"""Messages published and not yet confirmed."""
+"""Most unconfirmed messages."""
 
 
 class Dispatchable(Protocol):
-    """A notification to publish to its lane, or once it has ended to the dead letters."""
+    """A notification to publish to its lane or, once it has ended, to the dead-letter queue."""
 
     @property
     def id(self) -> UUID: ...
@@ -49,12 +49,12 @@ Dispatched = TypeVar("Dispatched", bound=Dispatchable)
 async def publish_dispatches(
     publisher: Publisher, dispatches: Sequence[Dispatched], *, by: str = "", at_once: int = AT_ONCE
 ) -> list[Dispatched]:
-    """Publish each where it belongs and return those that were confirmed.
+    """Publish each and return those that were confirmed.
 
-    The others may have landed all the same; they stay in the outbox and are published again.
+    The others may be in their queues too; they stay in the outbox and are published again.
 
     Args:
-        by: Who publishes, for the dead letters.
+        by: The actor, for dead letters.
 
     Raises:
         BrokerUnavailable: None was confirmed.
@@ -84,8 +84,8 @@ async def publish_dispatches(
 
 async def _publish(publisher: Publisher, dispatch: Dispatchable, by: str) -> None:
     if dispatch.end is not None:
-        said = headers_of(dispatch, dispatch.end, by)
-        await publisher.publish(DEAD, dispatch.lane.key, dispatch.body, said)
+        dead_letter_headers = headers_of(dispatch, dispatch.end, by)
+        await publisher.publish(DEAD, dispatch.lane.key, dispatch.body, dead_letter_headers)
         return
     headers: dict[str, str | int] = {
         Headers.EPOCH: dispatch.epoch,

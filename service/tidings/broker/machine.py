@@ -1,4 +1,4 @@
-"""What a role takes from the machine it runs on: its way to the broker and its clocks."""
+"""The outside of a role: connections to RabbitMQ, and clocks."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from tidings.runtime.clock import CLOCK
 from tidings.settings import BrokerSettings
 
 Connect: TypeAlias = Callable[[str, BrokerSettings, str], Awaitable[FramedConnection]]
-"""Given a URL, settings and a name: one connection, now. Raises `BrokerUnavailable`."""
+"""Opens one connection from URL, settings and name. Raises `BrokerUnavailable`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The machine's own, unless a simulation gives others."""
+    """The real connections and clocks; a simulation has its own."""
 
     connect: Connect = connect
     clock: Clock = CLOCK

@@ -1,8 +1,8 @@
-"""How many bytes of messages a process holds: one account for all its queues.
+"""A limit on the bytes of messages that a process holds, for all its queues.
 
-The broker counts messages, not bytes: whatever a prefetch allows may come at once. A message for which there is no room
-is forgotten, unacknowledged, and asked for again when there is. Half of the account is shared out among the queues, so
-that small messages are always taken, whatever fills the other queues; the other half is for the most urgent who wait.
+RabbitMQ counts messages, not bytes: as many as the prefetch allows may come at once. A message without room is dropped
+from memory, unacknowledged, and requeued once there is room. Half of the budget is divided among the queues, so that
+each can always take small messages; the other half is common, for the most urgent of the waiting ones.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ import structlog
 log = structlog.get_logger(__name__)
 
 MOST: Final = 64 * 1024 * 1024
-"""Bytes, unless somebody says otherwise."""
+"""Bytes by default."""
 COUNTED: Final = 16 * 1024
-"""Bytes from which a message is counted; what a prefetch holds of smaller ones is little."""
+"""Bytes from which a message is counted; a whole prefetch of smaller ones is little."""
 PROMISED: Final = 1.0
-"""Seconds for which room is kept for a message that was asked for again: another worker may have got it."""
-ELDEST_EVERY: Final = 8
-"""Of so many that are asked for again, one is whoever has waited longest: the urgent never starve the others."""
+"""Seconds for which room is kept for a requeued message: another worker may have received it."""
+OLDEST_EVERY: Final = 8
+"""One in so many requeued messages is the one that waited longest: urgent ones never starve the others."""
 
 
 class Reservation:
-    """Room that one message takes, until it is released or nobody knows of it any more.
+    """The room of one message, until it is released or garbage collected.
 
     Args:
-        beyond: It is the one that is held though there is no room.
+        beyond: It is the one message held beyond the budget.
     """
 
     __slots__ = ("_beyond", "_budget", "_loop", "_queue", "_size")
@@ -43,37 +43,37 @@ class Reservation:
         self._beyond = beyond
 
     def release(self) -> None:
-        """Its message is settled; again does nothing."""
+        """Free the room; a second call does nothing."""
         if self._budget is not None:
             budget, self._budget = self._budget, None
             budget.leave(self._queue, self._size, beyond=self._beyond)
 
     def __del__(self) -> None:
-        """The message went with its channel, or with whoever handled it.
+        """The message is gone with its channel or its task.
 
-        The garbage collector may say so in any thread, and in the middle of anything.
+        The garbage collector may call this in any thread, at any moment.
         """
         if self._budget is not None:
-            with suppress(RuntimeError):  # the loop is closed, and nobody waits for room
+            with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self.release)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiter:
-    """A message that was forgotten."""
+    """A message that waits for room."""
 
     queue: str
     size: int
     anyway: bool
     number: int
-    """Rises with every one that has to wait."""
+    """Rises with every waiting message."""
     requeue: Callable[[], None]
     alive: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Promise:
-    """Room that is kept for a message that was asked for again."""
+    """Room that is kept for a requeued message."""
 
     queue: str
     size: int
@@ -82,17 +82,17 @@ class _Promise:
 
 @dataclass(slots=True, eq=False)
 class _WaitQueue:
-    """Those of one queue that wait, in the order in which they came."""
+    """Waiting messages of one queue, in the order of their arrival."""
 
     rank: int
     waiting: deque[_Waiter] = field(default_factory=deque)
     insistent: deque[_Waiter] = field(default_factory=deque)
-    """Those that must be taken."""
-    asked: int = 0
-    """Rises with every one that is asked for, of any queue."""
+    """Messages that must be taken."""
+    turn: int = 0
+    """Number of its last requeued message, counted over all queues."""
 
     def first(self) -> _Waiter | None:
-        """Who is next, of those whose channel is still there."""
+        """The next message whose channel is still open."""
         for some in (self.insistent, self.waiting):
             while some and not some[0].alive():
                 some.popleft()
@@ -100,18 +100,18 @@ class _WaitQueue:
                 return some[0]
         return None
 
-    def add(self, one: _Waiter) -> None:
-        (self.insistent if one.anyway else self.waiting).append(one)
+    def add(self, waiter: _Waiter) -> None:
+        (self.insistent if waiter.anyway else self.waiting).append(waiter)
 
-    def remove_first(self, one: _Waiter) -> None:
-        (self.insistent if one.anyway else self.waiting).popleft()
+    def remove_first(self, waiter: _Waiter) -> None:
+        (self.insistent if waiter.anyway else self.waiting).popleft()
 
 
 class MemoryBudget:
-    """The account. To be used in one event loop.
+    """The budget. For one event loop.
 
     Args:
-        most: Bytes. A single message that is larger is held too, where nobody else takes of the common half.
+        most: Bytes. A single larger message is held too, if no other one uses the common half.
     """
 
     def __init__(self, most: int = MOST) -> None:
@@ -119,35 +119,35 @@ class MemoryBudget:
         self._lines: dict[str, _WaitQueue] = {}
         self._held: Counter[str] = Counter()
         self._kept: Counter[str] = Counter()
-        """What is held, and what is promised."""
+        """Bytes held and promised."""
         self._promised: list[_Promise] = []
         self._beyond = False
-        """Whether a message is held, or promised to be, though there is no room."""
-        self._waited = self._asked = self._turns = 0
+        """Whether a message is held or promised beyond the budget."""
+        self._waited = self._requeued = self._turns = 0
 
     def open(self, queue: str, rank: int = 0) -> None:
-        """This queue's messages will be held too.
+        """Add a queue.
 
         Args:
-            rank: Those of a lower one are asked for first; queues of the same take turns.
+            rank: Messages of a lower rank are requeued first; queues of the same rank take turns.
         """
         self._lines.setdefault(queue, _WaitQueue(rank))
 
     @property
     def plan(self) -> int:
-        """Bytes that a queue may hold while the others hold none to speak of."""
+        """Bytes that a queue may hold while the others are almost empty."""
         return self._common + self._share
 
     @property
     def held(self) -> int:
-        """Bytes that are held of all queues."""
+        """Bytes held, all queues together."""
         return self._held.total()
 
     def take(self, queue: str, size: int, *, anyway: bool = False) -> Reservation | None:
-        """Room for a message that has come; None where there is none.
+        """Room for a message that was delivered; None if there is none.
 
         Args:
-            anyway: It was sent back too often: it is taken though there is no room, unless another is so already.
+            anyway: It was requeued too often: take it beyond the budget, unless another message is.
         """
         beyond = False
         if (promise := self._promise_to(queue, size)) is not None:
@@ -172,34 +172,34 @@ class MemoryBudget:
         *,
         anyway: bool = False,
     ) -> None:
-        """Have a message asked for again once there is room for it, unless its channel is gone by then.
+        """Requeue a message once there is room for it, unless its channel is closed by then.
 
         Args:
-            anyway: Before all others of its queue, and soon: see `take`.
+            anyway: Before all others of its queue: see `take`.
         """
         if not self._first_of_each():
             log.info("message waits for memory", queue=queue, bytes=size)
         self._waited += 1
         self._lines[queue].add(_Waiter(queue, size, anyway, self._waited, requeue, alive))
-        self._go_on()
+        self._requeue_waiting()
 
     def leave(self, queue: str, size: int, *, beyond: bool) -> None:
-        """Called by `Reservation`."""
+        """Free the room of a `Reservation`."""
         self._held[queue] -= size
-        self._give_up(queue, size, beyond=beyond)
+        self._free(queue, size, beyond=beyond)
 
-    def _give_up(self, queue: str, size: int, *, beyond: bool) -> None:
+    def _free(self, queue: str, size: int, *, beyond: bool) -> None:
         self._kept[queue] -= size
         self._beyond = self._beyond and not beyond
-        self._go_on()
+        self._requeue_waiting()
 
     @property
     def _share(self) -> int:
-        """Bytes of each queue's own."""
+        """Bytes of each queue."""
         return self._common // max(1, len(self._lines))
 
     def _fits(self, queue: str, size: int) -> bool:
-        """Whether there is room, and nobody has waited for it."""
+        """Whether there is room that no other message waits for."""
         if self._fits_its_share(queue, size):
             return True
         return self._fits_the_common(queue, size) and not self._first_of_each()
@@ -213,21 +213,21 @@ class MemoryBudget:
         more = max(0, kept + size - share) - max(0, kept - share)
         return not taken or taken + more <= self._common
 
-    def _go_on(self) -> None:
-        """Ask for those whose turn it is, as far as there is room."""
-        while (one := self._next()) is not None:
-            line = self._lines[one.queue]
-            line.remove_first(one)
-            self._asked += 1
-            line.asked = self._asked
-            self._promise(one)
-            one.requeue()
+    def _requeue_waiting(self) -> None:
+        """Requeue waiting messages, in turn, as far as there is room."""
+        while (waiter := self._next()) is not None:
+            line = self._lines[waiter.queue]
+            line.remove_first(waiter)
+            self._requeued += 1
+            line.turn = self._requeued
+            self._promise(waiter)
+            waiter.requeue()
 
     def _next(self) -> _Waiter | None:
-        """Whom to ask for now.
+        """The message to requeue now.
 
-        The common half is for the one whose turn it is, however long it takes until there is enough. Who needs none of
-        it waits for nobody: there is room in its queue's share, or it is the one that is held without room.
+        The common half is kept for the message whose turn it is, however long that takes. Others don't wait for it if
+        they need none of it: they fit in their queue's share, or may be held beyond the budget.
         """
         if not (waiting := self._first_of_each()):
             return None
@@ -235,41 +235,42 @@ class MemoryBudget:
         if self._fits_the_common(first.queue, first.size):
             self._turns += 1
             return first
-        return next((one for one in waiting if self._fits_elsewhere(one)), None)
+        return next((waiter for waiter in waiting if self._fits_elsewhere(waiter)), None)
 
-    def _fits_elsewhere(self, one: _Waiter) -> bool:
-        return self._fits_its_share(one.queue, one.size) or (one.anyway and not self._beyond)
+    def _fits_elsewhere(self, waiter: _Waiter) -> bool:
+        return self._fits_its_share(waiter.queue, waiter.size) or (
+            waiter.anyway and not self._beyond
+        )
 
     def _first_of_each(self) -> Sequence[_Waiter]:
         firsts = (line.first() for line in self._lines.values())
-        return [one for one in firsts if one is not None]
+        return [waiter for waiter in firsts if waiter is not None]
 
     def _whose_turn(self, waiting: Sequence[_Waiter]) -> _Waiter:
-        if self._turns % ELDEST_EVERY == ELDEST_EVERY - 1:
-            return min(waiting, key=lambda one: one.number)
+        if self._turns % OLDEST_EVERY == OLDEST_EVERY - 1:
+            return min(waiting, key=lambda waiter: waiter.number)
         return min(waiting, key=self._urgency)
 
-    def _urgency(self, one: _Waiter) -> tuple[bool, int, int]:
-        line = self._lines[one.queue]
-        return (not one.anyway, line.rank, line.asked)
+    def _urgency(self, waiter: _Waiter) -> tuple[bool, int, int]:
+        line = self._lines[waiter.queue]
+        return (not waiter.anyway, line.rank, line.turn)
 
-    def _promise(self, one: _Waiter) -> None:
-        room = self._fits_its_share(one.queue, one.size) or self._fits_the_common(
-            one.queue, one.size
-        )
-        promise = _Promise(one.queue, one.size, beyond=not room)
+    def _promise(self, waiter: _Waiter) -> None:
+        queue, size = waiter.queue, waiter.size
+        room = self._fits_its_share(queue, size) or self._fits_the_common(queue, size)
+        promise = _Promise(queue, size, beyond=not room)
         asyncio.get_running_loop().call_later(PROMISED, self._break_promise, promise)
         self._promised.append(promise)
-        self._kept[one.queue] += one.size
+        self._kept[queue] += size
         self._beyond = self._beyond or promise.beyond
 
     def _promise_to(self, queue: str, size: int) -> _Promise | None:
         """The room that was kept for this message, or for another of its queue and size."""
         wanted = (queue, size)
-        return next((one for one in self._promised if (one.queue, one.size) == wanted), None)
+        return next((kept for kept in self._promised if (kept.queue, kept.size) == wanted), None)
 
     def _break_promise(self, promise: _Promise) -> None:
-        """Where the message has not come, whoever waits next is asked for."""
+        """If the message has not come, give its room to the next one."""
         if promise in self._promised:
             self._promised.remove(promise)
-            self._give_up(promise.queue, promise.size, beyond=promise.beyond)
+            self._free(promise.queue, promise.size, beyond=promise.beyond)

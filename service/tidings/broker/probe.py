@@ -1,4 +1,4 @@
-"""Tries in earnest what a user of RabbitMQ has to be allowed: declare, bind, publish, consume."""
+"""Checks the permissions of our RabbitMQ user in practice: declare, bind, publish, consume."""
 
 import asyncio
 import time
@@ -16,14 +16,14 @@ from tidings_events.routing import EXCHANGE as NOTIFICATIONS
 
 
 async def round_trip(connection: AbstractConnection, timeout: float) -> float:
-    """Seconds that one message took through a queue of our own and back. Leaves nothing behind.
+    """Seconds of one message's way through a temporary queue. Leaves nothing behind.
 
     The queue's name starts with `tidings.`, as permissions are given by name; with its dead-letter
     exchanges RabbitMQ also checks that we may write to those.
 
     Raises:
-        ConfigurationError: We are not allowed; in RabbitMQ's words.
-        BrokerUnavailable: It did not come back in time.
+        ConfigurationError: RabbitMQ refuses a step; says which.
+        BrokerUnavailable: The message did not come back in time.
     """
     try:
         async with asyncio.timeout(timeout):
@@ -69,7 +69,7 @@ async def _declare(channel: AbstractChannel, name: str, *, dead_letter_exchange:
         exclusive=True,
         auto_delete=True,
         arguments={
-            "x-queue-type": "classic",  # exclusive queues can't be of a quorum, whatever the default
+            "x-queue-type": "classic",  # exclusive queues can't be quorum queues, whatever the default
             "x-dead-letter-exchange": dead_letter_exchange,
         },
     )

@@ -1,4 +1,4 @@
-"""Step six, republish: persistent, mandatory, confirmed, with a time limit; or it did not happen."""
+"""Step six, republish: persistent, mandatory, confirmed, within a time limit."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ log = structlog.get_logger(__name__)
 Headers = Mapping[str, str | int]
 
 RENEWED: Final = 5.0
-"""Seconds after which a channel that was refused a message is replaced, and no sooner."""
+"""Least age in seconds of a channel that is replaced after a nack."""
 
 
 class BrokerPublisher:
-    """Publishes on a connection of its own: a broker that blocks publishers must not hold back acks.
+    """Publishes on a connection of its own: a broker that blocks publishers must not block acks.
 
-    Each message is built afresh. Headers of the one it follows, `x-death` above all, are never
-    copied: on RabbitMQ ≤ 3.13 that triggers cycle detection, and messages vanish.
+    Each message is new. Headers of the message before it, `x-death` above all, are never copied: on RabbitMQ ≤ 3.13
+    that triggers cycle detection, and messages are dropped.
     """
 
     def __init__(self, settings: BrokerSettings, connection: BrokerConnection) -> None:
@@ -46,11 +46,11 @@ class BrokerPublisher:
         headers: Headers,
         content_type: str = "application/json",
     ) -> None:
-        """Publish one message and wait until the broker has taken responsibility for it.
+        """Publish one message and wait for the confirm.
 
         Raises:
-            BrokerUnavailable: It is not confirmed. It may still have landed: whoever publishes
-                it again relies on its id being recognised.
+            BrokerUnavailable: It is not confirmed. It may still be in its queue: if it is published again, its id
+                marks the duplicate.
         """
         began = asyncio.get_running_loop().time()
         where = f"{exchange or 'the default exchange'} with key {routing_key!r}"
@@ -71,8 +71,10 @@ class BrokerPublisher:
                     mandatory=True,
                 )
         except (Returned, ChannelNotFoundEntity):
-            await self._connection.mend(began)
-            raise BrokerUnavailable(f"{where} led nowhere; it is declared again") from None
+            await self._connection.redeclare(began)
+            raise BrokerUnavailable(
+                f"no queue for {where}; the topology was declared again"
+            ) from None
         except Nacked:
             self._retire(channel)
             raise BrokerUnavailable(
@@ -83,7 +85,7 @@ class BrokerPublisher:
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
-            # aiormq cancels who waits for a channel to open when the connection goes away
+            # aiormq cancels the opening of a channel if the connection is lost
             raise BrokerUnavailable(f"not confirmed: {where}: the connection was lost") from None
 
     @property
@@ -102,10 +104,10 @@ class BrokerPublisher:
             return channel
 
     def _retire(self, channel: ConfirmingChannel) -> None:
-        """Publish on another channel from now on, and close this one when nobody can wait on it.
+        """Publish on another channel from now on, and close this one once no publish waits on it.
 
-        RabbitMQ (3.10 to 4.0) tells a channel that a queue is full, and where the limit is taken
-        away altogether it never tells it otherwise: it would refuse for ever.
+        RabbitMQ (3.10 to 4.0) informs a channel that a queue is full, but not that its limit was removed: the channel
+        would nack for ever.
         """
         loop = asyncio.get_running_loop()
         if self._channel is channel and loop.time() - self._opened > RENEWED:

@@ -1,4 +1,4 @@
-"""Makes headers fit to be stored as JSON, whatever somebody wrote into them."""
+"""Makes any headers fit to be stored as JSON."""
 
 import math
 from base64 import b64encode
@@ -15,19 +15,19 @@ CUT: Final = "…"
 
 
 def storable(headers: Mapping[str, object]) -> dict[str, Json]:
-    """The headers as JSON: bytes as base64, times as ISO 8601; too much of anything is cut."""
+    """The headers as JSON: bytes as base64, times as ISO 8601; long values are cut."""
     return _table(headers, depth=0)
 
 
 def text_of(value: object, longest: int) -> str:
-    """A header that ought to be text, fit to be stored; empty where it is something else."""
+    """A text header, fit to be stored; empty if it is not text."""
     if isinstance(value, bytes | bytearray):
         value = bytes(value).decode("utf-8", "replace")
     return bounded(value, longest) if isinstance(value, str) else ""
 
 
 def bounded(text: str, longest: int) -> str:
-    """Text that AMQP and PostgreSQL both take: no NUL, no lone surrogate, at most so long."""
+    """Text that AMQP and PostgreSQL accept: no NUL, no lone surrogate, of limited length."""
     fit = text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
     return fit if len(fit) <= longest else f"{fit[: longest - 1]}…"
 

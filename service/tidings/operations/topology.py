@@ -109,7 +109,7 @@ async def prune(
     """
     broker, wanted = settings.broker, topology_of(settings)
     async with connected(broker, f"{NAME} ({actor})") as connection:
-        pruner = Pruner(connection, Management.of(broker), broker.amqp_timeout, tell=progress)
+        pruner = Pruner(connection, Management.of(broker), broker.amqp_timeout, report=progress)
         pruned = await pruner.prune(wanted)
     deleted = [queue.queue for queue in pruned if queue.deleted]
     log.info("topology pruned", actor=str(actor), deleted=deleted)

@@ -73,7 +73,7 @@ async def test_a_tier_that_is_gone_is_declared_again_and_the_next_publish_goes_t
 ) -> None:
     async with publishing(broker_url) as publisher:
         await declared.channel.queue_delete("tidings.email.retry.1s")
-        with pytest.raises(BrokerUnavailable, match=r"tidings\.retry .* led nowhere") as caught:
+        with pytest.raises(BrokerUnavailable, match=r"no queue for tidings\.retry") as caught:
             await publisher.publish("tidings.retry", "email.high.1s", b"x", {})
         assert "declared again" in str(caught.value)
         await publisher.publish("tidings.retry", "email.high.1s", b"x", {})
@@ -83,7 +83,7 @@ async def test_a_tier_that_is_gone_is_declared_again_and_the_next_publish_goes_t
 async def test_a_key_that_no_tier_has_is_unavailable_each_time(broker_url: str) -> None:
     async with publishing(broker_url) as publisher:
         for _ in range(2):
-            with pytest.raises(BrokerUnavailable, match="led nowhere"):
+            with pytest.raises(BrokerUnavailable, match="no queue for"):
                 await publisher.publish("tidings.retry", "email.high.9m", b"x", {})
 
 

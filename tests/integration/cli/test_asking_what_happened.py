@@ -250,7 +250,7 @@ async def test_stats_tell_what_one_server_knows_where_the_other_is_away(
     )
     assert (broker_away.code, ledger_away.code) == (3, 3)
     assert "100 %" in broker_away.out
-    assert broker_away.err.startswith("Error: RabbitMQ can't be reached")
+    assert broker_away.err.startswith("Error: RabbitMQ is unavailable")
     output = json.loads(ledger_away.out)
     assert output["channels"] is None
     assert {row["messages"] for row in output["queues"]} == {None}

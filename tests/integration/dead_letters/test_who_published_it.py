@@ -94,9 +94,7 @@ async def test_what_died_of_its_own_expiration_says_so(rig: DeadLetterRig) -> No
         (dead_letter,) = await rig.dead_letters()
         await rig.reaches(dead_letter["notification_id"], "expired")  # type: ignore[arg-type]
     assert (dead_letter["reason"], dead_letter["kind"]) == ("expired", "broker_expired")
-    assert "its own AMQP expiration of 50ms ran out in tidings.email.low" in str(
-        dead_letter["message"]
-    )
+    assert "its AMQP expiration of 50ms ran out in tidings.email.low" in str(dead_letter["message"])
     assert publication(dead_letter) == {**KEPT, "expiration": "50"}
 
 

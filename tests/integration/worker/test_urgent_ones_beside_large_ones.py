@@ -26,7 +26,7 @@ class Account(MemoryBudget):
     def __init__(self, most: int) -> None:
         super().__init__(most)
         self.waited: list[str] = []
-        self.asked: list[str] = []
+        self.requeued: list[str] = []
 
     def wait(
         self,
@@ -40,7 +40,7 @@ class Account(MemoryBudget):
         """Have a message asked for again."""
 
         def asking() -> None:
-            self.asked.append(queue)
+            self.requeued.append(queue)
             requeue()
 
         self.waited.append(queue)
@@ -89,11 +89,11 @@ async def test_urgent_ones_are_asked_for_first_and_dead_letters_last_and_a_share
         for _ in range(2):
             await publish("urgent", LARGE)
         await eventually(lambda: account.waited.count(URGENT) == 2)
-        assert not account.asked
+        assert not account.requeued
         channel.gate.set()
         await eventually(lambda: len(channel.sent) == 8)
         await eventually(lambda: _archived(rig, 2))
-    assert [queue for queue, _ in groupby(account.asked)] == [URGENT, LOW, DEAD]
+    assert [queue for queue, _ in groupby(account.requeued)] == [URGENT, LOW, DEAD]
 
 
 async def _dead(rig: Rig, size: int) -> None:

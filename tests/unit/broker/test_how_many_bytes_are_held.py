@@ -33,13 +33,13 @@ class Waiting:
     """Messages that found no room, and which of them were asked for again."""
 
     def __init__(self, made: MemoryBudget) -> None:
-        self.asked: list[str] = []
+        self.requeued: list[str] = []
         self.alive = True
         self._made = made
 
     def wait(self, queue: str, size: int, *, name: str = "", anyway: bool = False) -> None:
         def requeue() -> None:
-            self.asked.append(name or queue)
+            self.requeued.append(name or queue)
 
         self._made.wait(queue, size, requeue, lambda: self.alive, anyway=anyway)
 
@@ -90,15 +90,15 @@ async def test_who_waited_longest_is_asked_for_first_when_there_is_room() -> Non
     waiting.wait("normal", 38 * MIB, name="first")
     waiting.wait("normal", 12 * MIB, name="second")
     held.pop().release()
-    assert waiting.asked == []
+    assert waiting.requeued == []
     while held:
         held.pop().release()
-    assert waiting.asked == ["first"]
+    assert waiting.requeued == ["first"]
     assert made.take("low", 10 * MIB) is None, "the room of those who wait"
     kept = made.take("normal", 38 * MIB)
     assert kept is not None
     kept.release()
-    assert waiting.asked == ["first", "second"]
+    assert waiting.requeued == ["first", "second"]
 
 
 async def test_room_kept_for_a_small_message_is_no_room_for_a_large_one() -> None:
@@ -110,7 +110,7 @@ async def test_room_kept_for_a_small_message_is_no_room_for_a_large_one() -> Non
         waiting.wait("low", 20_000)
     while held:
         held.pop().release()
-    assert waiting.asked == ["low"] * 100
+    assert waiting.requeued == ["low"] * 100
     large = [made.take("low", 10 * MIB) for _ in range(100)]
     assert made.held <= made.plan
     assert made.take("low", 20_000) is not None
@@ -127,7 +127,7 @@ async def test_urgent_messages_pass_a_flood_of_another_queue() -> None:
         waiting.wait("urgent", MIB)
     for one in held[:6]:
         one.release()
-    assert waiting.asked == ["urgent"] * 5 + ["low"]
+    assert waiting.requeued == ["urgent"] * 5 + ["low"]
     assert fill_of_its_own
 
 
@@ -140,7 +140,7 @@ async def test_a_subscription_says_how_urgent_its_messages_are() -> None:
     waiting.wait("soon", 6 * MIB)
     assert held is not None
     held.release()
-    assert waiting.asked == ["soon"]
+    assert waiting.requeued == ["soon"]
 
 
 async def test_who_waits_longest_has_a_turn_among_the_urgent() -> None:
@@ -150,13 +150,13 @@ async def test_who_waits_longest_has_a_turn_among_the_urgent() -> None:
     for _ in range(40):
         waiting.wait("urgent", 10 * MIB)
     for _ in range(60):
-        for _ in range(waiting.asked.count("urgent") + waiting.asked.count("low")):
+        for _ in range(waiting.requeued.count("urgent") + waiting.requeued.count("low")):
             for queue in ("urgent", "low"):
                 if (one := made.take(queue, 10 * MIB)) is not None:
                     held.append(one)
         if held:
             held.pop(0).release()
-    assert waiting.asked.index("low") <= 8
+    assert waiting.requeued.index("low") <= 8
 
 
 async def test_queues_of_one_priority_take_turns() -> None:
@@ -169,7 +169,7 @@ async def test_queues_of_one_priority_take_turns() -> None:
         waiting.wait(queue, 4 * MIB)
     for one in held:
         one.release()
-    assert waiting.asked[:6] in (["a", "b"] * 3, ["b", "a"] * 3)
+    assert waiting.requeued[:6] in (["a", "b"] * 3, ["b", "a"] * 3)
 
 
 async def test_a_queue_uses_its_share_whoever_waits_for_the_common_half() -> None:
@@ -179,7 +179,7 @@ async def test_a_queue_uses_its_share_whoever_waits_for_the_common_half() -> Non
     waiting.wait("urgent", 30 * MIB)
     waiting.wait("low", 4 * MIB)
     own.pop().release()
-    assert waiting.asked == ["low"]
+    assert waiting.requeued == ["low"]
     assert made.held <= 64 * MIB
     assert fillers
 
@@ -193,14 +193,14 @@ async def test_one_at_a_time_is_held_though_there_is_no_room() -> None:
     waiting.wait("urgent", 10 * MIB, name="patient")
     waiting.wait("low", 10 * MIB, name="insistent", anyway=True)
     waiting.wait("normal", 10 * MIB, name="other", anyway=True)
-    assert waiting.asked == []
+    assert waiting.requeued == []
     beyond.release()
-    assert len(waiting.asked) == 1
-    assert "patient" not in waiting.asked
+    assert len(waiting.requeued) == 1
+    assert "patient" not in waiting.requeued
     assert made.held <= 64 * MIB
     while held:
         held.pop().release()
-    assert waiting.asked[2:] == ["patient"]
+    assert waiting.requeued[2:] == ["patient"]
 
 
 async def test_room_is_kept_for_what_was_asked_for_but_not_for_ever(
@@ -213,8 +213,8 @@ async def test_room_is_kept_for_what_was_asked_for_but_not_for_ever(
     waiting.wait("normal", 32 * MIB)
     while held:
         held.pop().release()
-    assert waiting.asked == ["high"]
-    await eventually(lambda: waiting.asked == ["high", "normal"])
+    assert waiting.requeued == ["high"]
+    await eventually(lambda: waiting.requeued == ["high", "normal"])
 
 
 async def test_who_waits_on_a_channel_that_is_gone_holds_up_nobody() -> None:
@@ -223,7 +223,7 @@ async def test_who_waits_on_a_channel_that_is_gone_holds_up_nobody() -> None:
     waiting.wait("normal", 30 * MIB)
     waiting.alive = False
     held.pop().release()
-    assert waiting.asked == []
+    assert waiting.requeued == []
     assert made.take("urgent", 10 * MIB) is not None
 
 
@@ -241,7 +241,7 @@ async def test_what_the_garbage_collector_finds_in_another_thread_makes_room() -
     waiting = Waiting(made)
     waiting.wait("low", 30 * MIB)
     await asyncio.to_thread(gc.collect)
-    await eventually(lambda: waiting.asked == ["low"])
+    await eventually(lambda: waiting.requeued == ["low"])
     assert made.held == 0
 
 

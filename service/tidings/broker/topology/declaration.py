@@ -1,4 +1,4 @@
-"""Makes the topology so, and says where RabbitMQ's differs from ours."""
+"""Declares the topology, and reports what differs in RabbitMQ."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,17 +24,17 @@ log = structlog.get_logger(__name__)
 
 
 class MayNotDeclare(ConfigurationError):
-    """Our user has no permission to declare; the message has RabbitMQ's words."""
+    """Our user has no permission to declare; the message quotes RabbitMQ."""
 
 
 async def ensure(connection: AbstractConnection, topology: Topology, timeout: float) -> None:
-    """Declare everything; where we may not, see that somebody who may has done so.
+    """Declare everything; if our user may not, check that it exists.
 
-    Bindings can't be seen: what is published to a missing one comes back. From RabbitMQ 4.3 on a user
+    Bindings can't be checked: messages published without one are returned. From RabbitMQ 4.3 on a user
     sees only what it may use, and needs no more.
 
     Raises:
-        ConfigurationError: Something has other arguments, or is missing and we may not make it.
+        ConfigurationError: A queue or exchange has other arguments, or is missing and may not be declared.
     """
     try:
         await declare(connection, topology, timeout)
@@ -51,11 +51,11 @@ async def ensure(connection: AbstractConnection, topology: Topology, timeout: fl
 
 
 async def declare(connection: AbstractConnection, topology: Topology, timeout: float) -> None:
-    """Declare everything; what is there already is left as it is.
+    """Declare everything; what exists is left as it is.
 
     Raises:
-        MayNotDeclare: We are not allowed to.
-        ConfigurationError: Something there has other arguments; says what and what to do.
+        MayNotDeclare: Our user has no permission.
+        ConfigurationError: A queue or exchange exists with other arguments.
     """
     channel = await open_channel(connection, timeout)
     try:
@@ -84,7 +84,7 @@ async def _see(
     except ChannelNotFoundEntity:
         raise ConfigurationError(
             f"the {what} is missing, and our user may not declare it ({refused}); run `tidings topology "
-            "apply` as one who may"
+            "apply` as a user who may"
         ) from None
     except ConfigurationError as hidden:
         log.debug("may not look", what=what, error=str(hidden))

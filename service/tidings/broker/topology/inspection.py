@@ -1,4 +1,4 @@
-"""Looks at what is in RabbitMQ and says how it differs from the topology; changes nothing."""
+"""Compares RabbitMQ with the topology; changes nothing."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -21,22 +21,22 @@ _INEQUIVALENT: Final = re.compile(
     r"inequivalent arg '([^']+)' .*: received (.+) but current is (.+)$"
 )
 _VALUE: Final = re.compile(r"(?:the value )?'([^']*)'(?: of type '\w+')?")
-_TIER: Final = re.compile(r"tidings\.[a-z][a-z0-9_-]*\.retry\.\d+[smhd]")
+_RETRY_QUEUE: Final = re.compile(r"tidings\.[a-z][a-z0-9_-]*\.retry\.\d+[smhd]")
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much waits in a queue."""
+    """The messages in a queue."""
 
     queue: str
     purpose: str
     messages: int | None
-    """Ready to be taken; None where the queue is missing."""
+    """Ready messages; None if the queue is missing."""
     consumers: int | None
 
 
 class Kind(StrEnum):
-    """In what way RabbitMQ differs."""
+    """Kinds of differences."""
 
     MISSING = "missing"
     DIFFERENT = "different"
@@ -57,7 +57,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What a broker says of itself."""
+    """A broker's properties."""
 
     product: str
     version: str
@@ -66,13 +66,13 @@ class Server:
 
     @property
     def release(self) -> tuple[int, int]:
-        """Major and minor version; (0, 0) where it doesn't say."""
+        """Major and minor version; (0, 0) if unknown."""
         numbers = re.match(r"(\d+)\.(\d+)", self.version)
         return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
 
 
 def server(connection: FramedConnection) -> Server:
-    """What the broker at the other end says of itself."""
+    """The properties of the connected broker."""
     properties = connection.server_properties
     capabilities: dict[str, bool] = properties.get("capabilities", {})
     return Server(
@@ -86,11 +86,11 @@ def server(connection: FramedConnection) -> Server:
 async def depths(
     connection: AbstractConnection, topology: Topology, timeout: float
 ) -> tuple[Depth, ...]:
-    """How much waits in every queue of the topology, in its order, over AMQP alone.
+    """The messages in every queue of the topology, in its order, over AMQP alone.
 
     Raises:
         BrokerUnavailable: RabbitMQ went away.
-        ConfigurationError: It doesn't let us look.
+        ConfigurationError: Our user may not see a queue.
     """
     async with BrokerSession(connection, timeout) as session:
         return tuple([await _depth(session, queue) for queue in topology.queues])
@@ -130,7 +130,7 @@ async def _compare(session: BrokerSession, thing: Exchange | Queue) -> Differenc
     except ChannelNotFoundEntity:
         return Difference(Kind.MISSING, thing.name, f"there is no such {kind}")
     except ChannelPreconditionFailed as error:
-        return Difference(Kind.DIFFERENT, thing.name, _told(str(error)))
+        return Difference(Kind.DIFFERENT, thing.name, _explain(str(error)))
     except ConfigurationError as error:
         return Difference(Kind.FORBIDDEN, thing.name, str(error))
     return None
@@ -147,8 +147,8 @@ async def _declare(thing: Exchange | Queue, channel: AbstractChannel, *, passive
             await channel.queue_declare(name, durable=True, passive=passive, arguments=arguments)
 
 
-def _told(reply: str) -> str:
-    """RabbitMQ's words about an argument, in ours."""
+def _explain(reply: str) -> str:
+    """RabbitMQ's error about an argument, in plain English."""
     match = _INEQUIVALENT.search(reply)
     if match is None:
         return reply
@@ -157,7 +157,7 @@ def _told(reply: str) -> str:
 
 
 def unbound(topology: Topology, bindings: Iterable[Binding]) -> Iterator[Difference]:
-    """Bindings that are missing, given those there are."""
+    """Missing bindings, given all existing ones."""
     present = frozenset(bindings)
     for binding in topology.bindings:
         if binding not in present:
@@ -168,16 +168,16 @@ def unbound(topology: Topology, bindings: Iterable[Binding]) -> Iterator[Differe
 
 
 def leftovers(topology: Topology, queues: Iterable[ListedQueue]) -> Iterator[ListedQueue]:
-    """Retry queues that no policy leads to any more, given all queues there are."""
+    """Retry queues that no policy uses any more, given all existing queues."""
     named = {queue.name for queue in topology.queues}
-    for queue in sorted(queues, key=lambda one: one.name):
-        if queue.name not in named and _TIER.fullmatch(queue.name):
+    for queue in sorted(queues, key=lambda listed: listed.name):
+        if queue.name not in named and _RETRY_QUEUE.fullmatch(queue.name):
             yield queue
 
 
 def left_over(queue: ListedQueue) -> Difference:
-    """The same as a difference."""
+    """A leftover queue as a difference."""
     holds = "unknown" if queue.messages is None else f"{queue.messages:,}"
     return Difference(
-        Kind.LEFTOVER, queue.name, f"no retry policy leads to it any more; messages in it: {holds}"
+        Kind.LEFTOVER, queue.name, f"no retry policy uses it any more; messages in it: {holds}"
     )

@@ -24,11 +24,11 @@ PRIORITIES: Final = tuple(
 """Most urgent first."""
 
 DELIVERY_LIMIT: Final = 20
-"""Deliveries without a settlement after which a lane gives a message up to the dead letters."""
+"""Deliveries without an ack after which a lane dead-letters a message."""
 
 NEVER_LIMITED: Final = 2_000_000_000
-"""The dead queue must not drop dead letters however often its archive crashes, and RabbitMQ 4 has a
-default limit of 20; 3.10 has no word for "unlimited"."""
+"""The dead-letter queue must not drop messages however often the archive crashes. RabbitMQ 4 has a
+default limit of 20; 3.10 has no "unlimited"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +74,33 @@ class Topology:
             "vhosts": [{"name": "/"}],
             "exchanges": [
                 {
-                    "name": one.name,
-                    "type": one.type,
+                    "name": exchange.name,
+                    "type": exchange.type,
                     **durable,
                     "internal": False,
-                    "arguments": dict(one.arguments),
+                    "arguments": dict(exchange.arguments),
                 }
-                for one in self.exchanges
+                for exchange in self.exchanges
             ],
             "queues": [
-                {"name": one.name, "type": "quorum", **durable, "arguments": dict(one.arguments)}
-                for one in self.queues
+                {
+                    "name": queue.name,
+                    "type": "quorum",
+                    **durable,
+                    "arguments": dict(queue.arguments),
+                }
+                for queue in self.queues
             ],
             "bindings": [
                 {
-                    "source": one.exchange,
+                    "source": binding.exchange,
                     "vhost": "/",
-                    "destination": one.queue,
+                    "destination": binding.queue,
                     "destination_type": "queue",
-                    "routing_key": one.key,
+                    "routing_key": binding.key,
                     "arguments": {},
                 }
-                for one in self.bindings
+                for binding in self.bindings
             ],
         }
 
@@ -126,7 +131,7 @@ def topology(queue_delays: Mapping[str, Sequence[Delay]]) -> Topology:
 
 
 def topology_of(settings: Settings) -> Topology:
-    """The topology that these settings ask for: every channel there is, configured or not."""
+    """The topology of these settings, with every channel, configured or not."""
     return topology({channel: settings.delays(channel) for channel in settings.channels})
 
 
@@ -143,8 +148,8 @@ def lane_at(queue: str) -> Lane:
 
 
 def lanes_of(topology: Topology) -> tuple[Lane, ...]:
-    """Every lane there is."""
-    names = {one.queue for one in topology.bindings if one.exchange == NOTIFICATIONS}
+    """Every lane."""
+    names = {binding.queue for binding in topology.bindings if binding.exchange == NOTIFICATIONS}
     return tuple(lane_at(queue.name) for queue in topology.queues if queue.name in names)
 
 
@@ -176,7 +181,7 @@ def _lanes(channel: str) -> Iterator[Queue]:
 def _retry_queue(channel: str, delay: Delay) -> Queue:
     return Queue(
         retry_queue(channel, delay),
-        f"{channel} to be tried again in {delay.name}",
+        f"{channel} to retry in {delay.name}",
         _quorum(
             **{
                 "x-dead-letter-exchange": NOTIFICATIONS,

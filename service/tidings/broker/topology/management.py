@@ -1,4 +1,4 @@
-"""What AMQP can't tell: which queues and bindings there are. Read through RabbitMQ's management API, never changed."""
+"""Lists queues and bindings, which AMQP can't, through RabbitMQ's management API. Read only."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +20,15 @@ class ListedQueue:
 
     name: str
     messages: int | None
-    """All that it holds: ready, unacknowledged, and dead-lettered but not yet taken by where they
-    go; None where the API has no numbers yet."""
+    """All its messages: ready, unacknowledged, and dead-lettered but not yet in their next queue; None if
+    the API has no statistics yet."""
     consumers: int | None
 
 
 class Management:
     """One virtual host, through the management API.
 
-    Every method raises `BrokerUnavailable` where the API can't be reached or refuses.
+    Every method raises `BrokerUnavailable` if the API can't be reached or refuses.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Management:
 
     @classmethod
     def of(cls, settings: BrokerSettings) -> Self:
-        """The one that belongs to these settings."""
+        """The API of these settings."""
         return cls(
             settings.management,
             vhost_of(settings.urls[0]),
@@ -51,7 +51,7 @@ class Management:
 
     @property
     def address(self) -> str:
-        """Where it is asked, without its password."""
+        """Its URL without user and password."""
         return str(self._base.with_user(None))
 
     async def queues(self) -> tuple[ListedQueue, ...]:
@@ -76,7 +76,7 @@ class Management:
         return {row["name"]: row["state"] == "enabled" for row in rows}
 
     async def _get(self, path: str) -> Any:
-        import aiohttp  # loads every certificate authority: only for those who ask
+        import aiohttp  # it loads every certificate authority
 
         user, password = self._base.user or "guest", self._base.password or "guest"
         login = {"Authorization": aiohttp.encode_basic_auth(user, password)}
@@ -94,22 +94,22 @@ class Management:
                 return await reply.json()
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             raise BrokerUnavailable(
-                f"{self.address} can't be asked: {str(error) or type(error).__name__}"
+                f"{self.address} is unavailable: {str(error) or type(error).__name__}"
             ) from error
 
 
 def vhost_of(url: str) -> str:
-    """The virtual host that an AMQP URL names; `/` where it names none."""
+    """The virtual host of an AMQP URL; `/` if it has none."""
     return unquote(urlsplit(url).path[1:]) or "/"
 
 
 def _meaning(status: int) -> str:
     match status:
         case 401:
-            return "refuses us (401): the user needs the tag `management`, or has another password there"
+            return "refuses the login (401): check the password, and that the user has the tag `management`"
         case 403:
-            return "refuses us (403): the user needs the tag `monitoring`"
+            return "refuses access (403): the user needs the tag `monitoring`"
         case 404:
-            return "does not know the virtual host (404), or is no management API"
+            return "has no such virtual host (404), or is not a management API"
         case _:
             return f"answered {status}"

@@ -1,4 +1,4 @@
-"""Deletes retry queues that no policy leads to any more, once nothing at all is in them.
+"""Deletes retry queues that no policy uses any more, once they are empty.
 
 RabbitMQ refuses `if-empty` and `if-unused` for quorum queues (540, on 3.10 it even closes the
 connection), and a queue that AMQP calls empty may still hold messages: those whose time ran out and
@@ -31,20 +31,20 @@ STATISTICS_SETTLE: Final = 11.0
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What became of a queue that is not needed any more."""
+    """The result for a leftover queue."""
 
     queue: str
     deleted: bool
     why: str
-    """Why it was kept; empty where it is gone."""
+    """Why it was kept; empty if it was deleted."""
 
 
 class Pruner:
-    """Deletes what is left over.
+    """Deletes leftover retry queues.
 
     Args:
-        settle: Seconds after which the statistics are sure to be newer than the cut.
-        tell: Called once with the number of queues cut off, before the wait.
+        settle: Seconds after which the statistics are newer than the unbinding.
+        report: Called with the number of unbound queues, before the wait.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class Pruner:
         timeout: float,
         *,
         settle: float = STATISTICS_SETTLE,
-        tell: Callable[[int], None] = lambda _: None,
+        report: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._session = BrokerSession(connection, timeout)
         self._management = management
         self._settle = settle
-        self._tell = tell
+        self._report = report
 
     async def prune(self, topology: Topology) -> tuple[Pruned, ...]:
         """Delete every retry queue that the topology doesn't name and that is empty and unused.
@@ -81,11 +81,11 @@ class Pruner:
     async def _cut_wait_delete(self, names: Iterable[str]) -> dict[str, str]:
         """Delete these queues; the reasons of those that were kept."""
         bound = await self._management.bindings()
-        cut = {name: [one for one in bound if one.queue == name] for name in names}
+        cut = {name: [binding for binding in bound if binding.queue == name] for name in names}
         try:
             for bindings in cut.values():
                 await self._each(_unbind, bindings)
-            self._tell(len(cut))
+            self._report(len(cut))
             await asyncio.sleep(self._settle)
             reasons = await self._reasons(cut)
             for name in set(cut) - set(reasons):
@@ -116,15 +116,15 @@ def _why_keep(queue: ListedQueue) -> str:
     if queue.messages is None:
         return "RabbitMQ has no statistics of it yet; try again in a minute"
     if queue.messages:
-        return f"it holds {queue.messages:,} messages; they go back to their lanes in time"
-    return "somebody consumes it" if queue.consumers else ""
+        return f"it holds {queue.messages:,} messages; they return to their lanes when their delay ends"
+    return "it has a consumer" if queue.consumers else ""
 
 
 async def _look(name: str, channel: AbstractChannel) -> ListedQueue:
     try:
         found = await channel.queue_declare(name, passive=True)
     except ChannelNotFoundEntity:
-        return ListedQueue(name, 0, 0)  # somebody else has deleted it
+        return ListedQueue(name, 0, 0)  # deleted meanwhile
     return ListedQueue(name, found.message_count, found.consumer_count)
 
 
@@ -133,7 +133,7 @@ async def _delete(name: str, channel: AbstractChannel) -> None:
 
 
 async def _bind(binding: Binding, channel: AbstractChannel) -> None:
-    with suppress(ChannelNotFoundEntity):  # somebody else has deleted it
+    with suppress(ChannelNotFoundEntity):  # deleted meanwhile
         await channel.queue_bind(binding.queue, binding.exchange, binding.key)
 
 

@@ -1,4 +1,4 @@
-"""A short visit to the broker, as commands make it: one connection, questions, goodbye."""
+"""A command's connection to RabbitMQ: opened, a few requests, closed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,7 +32,7 @@ async def connected(settings: BrokerSettings, name: str) -> AsyncIterator[Framed
     """A connection to the first URL that answers.
 
     Raises:
-        BrokerUnavailable: None does; says what each said.
+        BrokerUnavailable: None does; has the error of each.
     """
     connection = await _first(settings, name)
     try:
@@ -52,15 +52,15 @@ async def _first(settings: BrokerSettings, name: str) -> FramedConnection:
             return await connect(url, settings, name)
         except BrokerUnavailable as error:
             faults.append(str(error))
-    raise BrokerUnavailable(f"RabbitMQ can't be reached: {'; '.join(faults)}")
+    raise BrokerUnavailable(f"RabbitMQ is unavailable: {'; '.join(faults)}")
 
 
 class BrokerSession:
-    """Asks questions of which the broker answers some by closing the channel: the next gets a new one.
+    """Sends requests. RabbitMQ answers some by closing the channel; the next request opens a new one.
 
     Args:
-        connection: Stays open whatever is asked.
-        timeout: Seconds for each answer.
+        connection: Stays open.
+        timeout: Seconds for each reply.
     """
 
     def __init__(self, connection: AbstractConnection, timeout: float) -> None:
@@ -72,7 +72,7 @@ class BrokerSession:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Give the channel back, where the connection is kept for something else."""
+        """Close the channel; the connection may be used for something else."""
         try:
             async with asyncio.timeout(self._timeout):
                 if self._channel is not None and not self._channel.is_closed:
@@ -80,20 +80,20 @@ class BrokerSession:
         except CONNECTION_ERRORS:
             pass  # it went with its connection
 
-    async def call(self, question: Callable[[AbstractChannel], Awaitable[Answer]]) -> Answer:
-        """The answer to one question.
+    async def call(self, request: Callable[[AbstractChannel], Awaitable[Answer]]) -> Answer:
+        """The reply to one request.
 
         Raises:
             ChannelNotFoundEntity: There is no such queue or exchange.
             ChannelPreconditionFailed: It has other arguments.
-            ConfigurationError: We may not ask that.
-            BrokerUnavailable: It did not answer, or not with a word about the question.
+            ConfigurationError: Our user has no permission for it.
+            BrokerUnavailable: There was no reply.
         """
         try:
             async with asyncio.timeout(self._timeout):
                 if self._channel is None or self._channel.is_closed:
                     self._channel = await open_channel(self._connection, self._timeout)
-                return await question(self._channel)
+                return await request(self._channel)
         except (ChannelNotFoundEntity, ChannelPreconditionFailed):
             raise
         except (ChannelAccessRefused, ChannelLockedResource) as error:
