@@ -8,7 +8,7 @@ import pydantic_core
 
 from tidings.alerts.notice import Notice
 from tidings.channels.registry import SPECS
-from tidings.channels.spec import Announcement
+from tidings.channels.spec import OperatorAlert
 from tidings.delivery.dead_letter import DeadLetter
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, TidingsError
 from tidings.delivery.ports import Publisher
@@ -123,8 +123,8 @@ class ChannelSender:
         }
         if (spec := SPECS.get(self._channel)) is not None:
             event = "tidings.dead_letters" if notice.dead_letters else "tidings.provider_down"
-            fields |= spec.announce(
-                Announcement(
+            fields |= spec.alert_fields(
+                OperatorAlert(
                     notice.title, notice.text, event, {"dead_letters": notice.dead_letters}
                 )
             )

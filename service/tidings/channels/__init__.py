@@ -1,1 +1,1 @@
-"""Speaks: one package a channel, which exports a `SPEC`; the libraries that speak to providers are imported only here."""
+"""The channels: one package each, which exports a `SPEC`; only they import the libraries of providers."""

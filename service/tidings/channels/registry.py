@@ -1,4 +1,4 @@
-"""Which channels there are, and how they are made from the settings.
+"""All channels, and how they are built from the settings.
 
 Each channel of the contract has a package of its name beside this file, which exports a `SPEC`.
 """
@@ -27,23 +27,23 @@ SPECS: Final[Mapping[str, Spec]] = MappingProxyType(_specs)
 
 
 class ChannelConfiguration(Protocol):
-    """The settings, as far as channels are made from them."""
+    """The part of the settings that channels are built from."""
 
     def providers(self, channel: str) -> tuple[str, ...]:
-        """Names of those who deliver for a channel, the preferred one first."""
+        """Names of a channel's providers, the preferred one first."""
         ...
 
     def provider(self, channel: str, name: str) -> ChannelSettings:
-        """A channel's section as it is for one of its providers."""
+        """A channel's section for one of its providers."""
         ...
 
     def account(self, channel: str, name: str) -> AccountSettings | None:
-        """The section that a channel shares with others, as it is for one of its providers."""
+        """The section that a channel shares with others, for one of its providers."""
         ...
 
 
 def build(settings: ChannelConfiguration, *, only: Collection[str] = ()) -> dict[str, Channel]:
-    """The configured channels by name; of those, `only` the named ones where any are named.
+    """The configured channels by name; only those in `only`, if it is not empty.
 
     Raises:
         ConfigurationError: A name in `only` is unknown or not configured, or a channel's
@@ -53,7 +53,7 @@ def build(settings: ChannelConfiguration, *, only: Collection[str] = ()) -> dict
 
 
 def configured(settings: ChannelConfiguration, only: Collection[str] = ()) -> list[str]:
-    """The names of the channels that `build` makes. Raises as it does for names in `only`."""
+    """The names of the channels that `build` builds. Raises as it does for names in `only`."""
     for name in only:
         if name not in SPECS:
             raise ConfigurationError(f"there is no channel {name!r}; known are {', '.join(SPECS)}")
@@ -71,14 +71,14 @@ def is_configured(settings: ChannelConfiguration, name: str) -> bool:
 
 
 def how_to_configure() -> str:
-    """What to set, for a person who has set nothing."""
+    """The variables that switch each channel on, for an error message."""
     return "; ".join(f"{name}: {spec.variables}" for name, spec in SPECS.items())
 
 
 def fallbacks(
     settings: ChannelConfiguration, channels: Collection[str]
 ) -> dict[str, dict[str, Channel]]:
-    """Who else delivers for these channels, by channel and by provider, in order of preference.
+    """The fallback providers of these channels, by channel and provider, in order of preference.
 
     Raises:
         ConfigurationError: A fallback's variable is wrong or missing; names it.
@@ -94,7 +94,7 @@ def fallbacks(
 
 
 def labelled(provider: str, channel: str, findings: Sequence[Finding]) -> Sequence[Finding]:
-    """Say of whom a finding is, and name this provider's own variables in what to do about it."""
+    """Findings with the provider's name, and with its own variables in the remedy."""
     if provider == PRIMARY:
         return findings
     own, account = prefix_of(channel, provider), SPECS[channel].account

@@ -1,4 +1,4 @@
-"""What every channel can be told: pace, retries, circuit. Each has a section of its own beside it."""
+"""Settings common to all channels: concurrency, rate, retries, circuit breaker."""
 
 from typing import Annotated, Final
 
@@ -15,56 +15,56 @@ DEFAULT_RETRY: Final = RetryPolicy.exponential(initial=60, multiplier=2, maximum
 
 
 class AccountSettings(BaseSettings):
-    """What several channels share; a fallback provider of any of them may have one of its own."""
+    """Settings that several channels share; a fallback provider may have its own."""
 
     @property
     def own(self) -> frozenset[str]:
-        """Fields that a fallback does not take over from the preferred provider, where they are not set for it."""
+        """Fields that a fallback does not inherit from the preferred provider."""
         return frozenset()
 
 
 class ChannelSettings(BaseSettings):
-    """What every channel has; each with its own prefix, e.g. `TIDINGS_EMAIL_CONCURRENCY`."""
+    """Settings of every channel, each with its own prefix, e.g. `TIDINGS_EMAIL_CONCURRENCY`."""
 
     concurrency: int = Field(default=50, ge=1, le=2000)
-    """Sends under way at once, per worker."""
+    """Concurrent sends per worker."""
     prefetch: int = Field(default=100, ge=1, le=5000)
-    """Messages a worker holds unacknowledged of each priority; raised to `concurrency`."""
+    """Unacknowledged messages per worker and priority; at least `concurrency`."""
     send_timeout: Duration = 30.0
-    """How long one send may take."""
+    """Timeout of one send."""
     rate: Rate | None = None
-    """Most sends a second per worker, e.g. `50/s`; unlimited where unset."""
+    """Sends per second and worker at most, e.g. `50/s`; unlimited if unset."""
     retry: Annotated[Delays, Field(min_length=1)] = DEFAULT_RETRY.delays
-    """Waits between attempts; at least one, for `max_retries: 0` in a notification means none."""
+    """Delays between attempts; at least one, as `max_retries: 0` in a notification means no retries."""
     guarantee: Guarantee = Guarantee.AT_LEAST_ONCE
-    """`at_least_once` or `at_most_once`, where nobody can know whether it was sent."""
+    """`at_least_once` or `at_most_once`, if the outcome of a send is unknown."""
     low_share: float = Field(default=0.05, ge=0, le=0.5)
-    """Share of sends that goes past the most urgent to those who waited longest behind them."""
+    """Share of sends reserved for the notifications that waited longest behind more urgent ones."""
     circuit_failures: int = Field(default=10, ge=0)
-    """Failures in a row after which a provider counts as down: the channel rests and spends no attempts;
-    0: only a misconfiguration makes it rest."""
+    """Failures in a row that open a provider's circuit: no attempts are spent while it is open; 0: only a
+    misconfiguration opens it."""
     circuit_share: float = Field(default=0.75, gt=0, le=1)
-    """Or this share of sends failing within the window…"""
+    """Or this share of sends that fail within the window…"""
     circuit_window: Duration = 60.0
     """… of this length…"""
     circuit_minimum: int = Field(default=20, ge=1)
-    """… with at least so many sends in it."""
+    """… with at least this many sends in it."""
     circuit_probe: Duration = 5.0
-    """How long until one notification tries a provider that is down; twice as long each time it fails, up
-    to 60 times."""
+    """Time until one notification probes a provider that is down; doubled each time it fails, up to 60 times
+    as long."""
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """Names of those who deliver for the channel, the preferred one first: a section with `fallbacks` names more."""
+        """Names of the channel's providers, the preferred one first, then its `fallbacks`."""
         return (PRIMARY, *getattr(self, "fallbacks", ()))
 
     @property
     def own(self) -> frozenset[str]:
-        """Fields that a fallback does not take over from the preferred provider, where they are not set for it."""
+        """Fields that a fallback does not inherit from the preferred provider."""
         return frozenset({"fallbacks"})
 
     def check_fallback(self, name: str) -> None:
-        """Look over the section of a fallback provider.
+        """Check the section of a fallback provider.
 
         Raises:
             ConfigurationError: A variable is wrong or missing; names it.
@@ -72,17 +72,17 @@ class ChannelSettings(BaseSettings):
 
     @property
     def deferred(self) -> tuple[Delay, ...]:
-        """Waits beside those of `retry`, for what is not asked because of its receiver."""
+        """Delays besides those of `retry`, for notifications deferred because of their receiver."""
         return ()
 
     @property
     def aside(self) -> int:
-        """Messages held beyond `prefetch`: they wait for receivers that are slow, without a place."""
+        """Messages beyond `prefetch` that wait for slow receivers without a concurrency slot."""
         return 0
 
     @property
     def circuit(self) -> CircuitPolicy:
-        """When a provider counts as down, and as recovered."""
+        """When the circuit of a provider opens and closes."""
         return CircuitPolicy(
             failures=self.circuit_failures,
             share=self.circuit_share,

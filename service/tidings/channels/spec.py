@@ -1,4 +1,4 @@
-"""What a channel says of itself: all that Tidings knows of it without loading it."""
+"""`ChannelSpec`: the description of a channel that Tidings uses without loading its implementation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,48 +13,48 @@ AccountT = TypeVar("AccountT", bound=AccountSettings | None)
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """What Tidings itself has to say, to operators."""
+class OperatorAlert:
+    """An alert to operators, before it becomes a notification of a channel."""
 
     title: str
     text: str
     event: str
-    """What happened, as words joined by full stops."""
+    """The event, as words joined by full stops."""
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _text_alone(announcement: Announcement) -> dict[str, Any]:
-    return {"body": f"{announcement.title}\n{announcement.text}"[:1_000]}
+def _text_only(alert: OperatorAlert) -> dict[str, Any]:
+    return {"body": f"{alert.title}\n{alert.text}"[:1_000]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSpec(Generic[SectionT, AccountT]):
-    """One channel. Its package exports it as `SPEC`; to import it loads no vendor's library."""
+    """One channel. Its package exports it as `SPEC`; importing it loads no vendor's library."""
 
     notification: type[BaseNotification]
     """Its model in the contract."""
     settings: type[SectionT]
-    """Its section; the variables begin with `TIDINGS_`, its name and `_`."""
+    """Its settings; the variables begin with `TIDINGS_`, its name and `_`."""
     account: type[AccountT] | None = None
     """A further section that several channels share, such as an account of their provider."""
     configured: Callable[[SectionT, AccountT], bool]
     """Whether these settings switch it on."""
     variables: str
-    """The variables that switch it on, as a person reads them."""
+    """The variables that switch it on, for error messages."""
     build: Callable[[SectionT, AccountT], Channel]
-    """Makes the channel; the place to import what it speaks with."""
+    """Builds the channel; it imports the vendor's library here."""
     template_parts: TemplateParts = field(default_factory=TemplateParts)
-    """Which files of a template it reads."""
-    people: frozenset[str] = frozenset()
-    """Fields of its notifications, beside `recipient`, that hold people's addresses: masked where they are shown."""
-    plain: frozenset[str] = frozenset()
-    """Fields of its own that are shown as they are; of all others only the length is."""
-    announce: Callable[[Announcement], Mapping[str, Any]] = _text_alone
-    """The fields of a notification that tells operators something."""
+    """The files of a template that it uses."""
+    address_fields: frozenset[str] = frozenset()
+    """Fields of its notifications, besides `recipient`, that contain addresses: masked in output."""
+    unmasked_fields: frozenset[str] = frozenset()
+    """Fields without personal data, shown unmasked; of all others only the length is shown."""
+    alert_fields: Callable[[OperatorAlert], Mapping[str, Any]] = _text_only
+    """The fields of a notification for an alert to operators."""
     receipts: Callable[[Mapping[str, str], bytes], Any] | None = None
-    """Reads a receipt, headers and body, that the provider posts; None where none is read."""
+    """Reads a delivery receipt, headers and body, that the provider posts; None if not supported."""
 
     @property
     def name(self) -> str:
-        """As notifications and operators name it, e.g. `email`."""
+        """Its name, e.g. `email`."""
         return str(self.notification.model_fields["channel"].default)

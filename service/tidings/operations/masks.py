@@ -27,9 +27,9 @@ PLAIN: Final = frozenset(
         "expires_at",
         "type",
     }
-).union(*(spec.plain for spec in SPECS.values()))
+).union(*(spec.unmasked_fields for spec in SPECS.values()))
 """Fields that say how to deliver, and nothing of what is said to whom."""
-PEOPLE: Final = frozenset({"recipient"}).union(*(spec.people for spec in SPECS.values()))
+PEOPLE: Final = frozenset({"recipient"}).union(*(spec.address_fields for spec in SPECS.values()))
 QUOTES: Final = re.compile(rf'\b(?:{"|".join(sorted(PEOPLE))})(?:\[\d+\])?: (?="|-?\d{{5}})')
 """What stands before somebody in a sentence about a field; a telephone number may be written as a number."""
 LONGEST_QUOTE: Final = 80

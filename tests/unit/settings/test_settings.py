@@ -531,11 +531,11 @@ def test_a_second_twilio_account_never_takes_the_first_one_s_credentials(
         ({"TIDINGS_EMAIL_BACKUP_SENDER": "a@b.example"}, "TIDINGS_EMAIL_BACKUP_SENDER: unset it"),
         (
             {"TIDINGS_EMAIL_FALLBACKS": "backup backup"},
-            "TIDINGS_EMAIL_FALLBACKS: a name is there twice",
+            "TIDINGS_EMAIL_FALLBACKS: a name occurs twice",
         ),
-        ({"TIDINGS_EMAIL_FALLBACKS": "circuit"}, "'circuit' can't be a name"),
-        ({"TIDINGS_EMAIL_FALLBACKS": "primary"}, "'primary' can't be a name"),
-        ({"TIDINGS_EMAIL_FALLBACKS": "Backup"}, "'Backup' can't be a name"),
+        ({"TIDINGS_EMAIL_FALLBACKS": "circuit"}, "'circuit' is not a valid name"),
+        ({"TIDINGS_EMAIL_FALLBACKS": "primary"}, "'primary' is not a valid name"),
+        ({"TIDINGS_EMAIL_FALLBACKS": "Backup"}, "'Backup' is not a valid name"),
     ],
 )
 def test_a_fallback_that_can_t_be_is_refused_by_its_variable(

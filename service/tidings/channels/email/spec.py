@@ -1,7 +1,7 @@
 """Email's `ChannelSpec`."""
 
 from tidings.channels.email.settings import EmailSettings
-from tidings.channels.spec import Announcement, ChannelSpec
+from tidings.channels.spec import ChannelSpec, OperatorAlert
 from tidings.delivery.ports import Channel, TemplateParts
 from tidings_events import EmailNotification
 
@@ -12,8 +12,8 @@ def _build(settings: EmailSettings, _: None) -> Channel:
     return EmailChannel(settings)
 
 
-def _announce(announcement: Announcement) -> dict[str, str]:
-    return {"subject": announcement.title, "body": announcement.text}
+def _alert_fields(alert: OperatorAlert) -> dict[str, str]:
+    return {"subject": alert.title, "body": alert.text}
 
 
 SPEC = ChannelSpec(
@@ -25,6 +25,6 @@ SPEC = ChannelSpec(
     template_parts=TemplateParts(
         required={"subject": "subject", "text": "text"}, optional={"html": "html"}
     ),
-    people=frozenset({"cc", "bcc", "reply_to", "from_address"}),
-    announce=_announce,
+    address_fields=frozenset({"cc", "bcc", "reply_to", "from_address"}),
+    alert_fields=_alert_fields,
 )

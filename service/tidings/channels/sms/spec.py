@@ -21,5 +21,5 @@ SPEC = ChannelSpec(
     variables="TIDINGS_TWILIO_ACCOUNT_SID and TIDINGS_SMS_SENDER",
     build=_build,
     template_parts=TemplateParts(required={"sms": "text"}),
-    people=frozenset({"sender"}),
+    address_fields=frozenset({"sender"}),
 )

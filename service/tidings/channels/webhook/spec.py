@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tidings.channels.spec import Announcement, ChannelSpec
+from tidings.channels.spec import ChannelSpec, OperatorAlert
 from tidings.channels.webhook.settings import WebhookSettings
 from tidings.delivery.ports import Channel
 from tidings_events import WebhookNotification
@@ -14,9 +14,9 @@ def _build(settings: WebhookSettings, _: None) -> Channel:
     return WebhookChannel(settings)
 
 
-def _announce(announcement: Announcement) -> dict[str, Any]:
-    payload = {**announcement.details, "title": announcement.title, "text": announcement.text}
-    return {"event_type": announcement.event, "payload": payload}
+def _alert_fields(alert: OperatorAlert) -> dict[str, Any]:
+    payload = {**alert.details, "title": alert.title, "text": alert.text}
+    return {"event_type": alert.event, "payload": payload}
 
 
 SPEC = ChannelSpec(
@@ -25,6 +25,6 @@ SPEC = ChannelSpec(
     configured=lambda settings, _: settings.enabled and bool(settings.secret.get_secret_value()),
     variables="TIDINGS_WEBHOOK_SECRET",
     build=_build,
-    plain=frozenset({"event_type"}),
-    announce=_announce,
+    unmasked_fields=frozenset({"event_type"}),
+    alert_fields=_alert_fields,
 )

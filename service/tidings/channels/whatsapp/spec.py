@@ -21,6 +21,6 @@ SPEC = ChannelSpec(
     variables="TIDINGS_TWILIO_ACCOUNT_SID and TIDINGS_WHATSAPP_SENDER",
     build=_build,
     template_parts=TemplateParts(required={"whatsapp": "text"}),
-    people=frozenset({"sender"}),
-    plain=frozenset({"content_sid"}),
+    address_fields=frozenset({"sender"}),
+    unmasked_fields=frozenset({"content_sid"}),
 )
