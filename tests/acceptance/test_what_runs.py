@@ -33,7 +33,7 @@ async def test_a_worker_is_listed_while_it_runs_and_missed_when_it_does_not(
     env: Env, tmp_path: Path
 ) -> None:
     assert (await tidings("topology", "apply", env=env)).code == 0
-    assert (await tidings("ps", env=env)).err.startswith("No process runs.")
+    assert (await tidings("ps", env=env)).err.startswith("No processes are running.")
     assert await channel_state(env) == "no worker"
     async with running("worker", env=env, log=tmp_path / "worker.log") as worker:
         await eventually(lambda: answer(env, "ps"), within=10)

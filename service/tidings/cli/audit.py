@@ -1,4 +1,4 @@
-"""`tidings audit`: whether anything was lost, as far as ledger and queues can tell."""
+"""`tidings audit`: compares ledger, queues and a producer's journal."""
 
 import json
 from collections.abc import Iterator
@@ -25,39 +25,38 @@ def audit_(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Ids that were confirmed to a producer, one at the beginning of each line.",
+            help="Ids that RabbitMQ confirmed to a producer, one at the start of each line.",
             exists=True,
             dir_okay=False,
         ),
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="Only what was accepted since then: 24h, 7d, or a time."),
+        typer.Option(metavar="WHEN", help="Only notifications accepted since: 24h, 7d, or a time."),
     ] = None,
     whole: Annotated[
         bool,
         typer.Option(
             "--whole",
-            help="All there are, not only the newest that can be looked at in a moment: six seconds a million.",
+            help="All notifications, not only the newest; takes about six seconds per million.",
         ),
     ] = False,
     ended: Annotated[
         bool,
         typer.Option(
             "--ended",
-            help="Nothing may be under way any more, and no queue hold anything; looks at all there are.",
+            help="Also require that every notification is finished and every queue empty; implies --whole.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hold ledger and queues against each other: is anything lost, or in a state that can't be?
+    """Compare ledger and queues, and report lost or inconsistent notifications.
 
-    In a large ledger the newest notifications are looked at, for a moment, and
-    it says how far; --since, --whole and --ended look at all they name.
+    In a large ledger only the newest notifications are checked, and the output says since when; --since, --whole and
+    --ended remove this limit.
 
-    Exit code 0 where every rule holds, 1 where one is broken, 3 where not every rule could be tried:
-    RabbitMQ's management API or PostgreSQL could not be asked, or what a journal misses may be among
-    dead letters without an id.
+    Exit code 0 if every rule holds, 1 if one is violated, 3 if a rule could not be checked: RabbitMQ's management API or
+    PostgreSQL is unavailable, or an id missing from the ledger may belong to a dead letter without an id.
 
     Example: [bold]tidings audit --since 24h --journal confirmed.txt[/]
     """
@@ -85,14 +84,14 @@ async def _audit(backend: Backend, request: AuditRequest) -> AuditView:
     with err.status("") as status:
 
         def show(seen: int, reached: datetime | None) -> None:
-            since = f", all since {exact(reached)}" if reached is not None else ""
-            status.update(f"{seen:,} looked at{since}")
+            since = f", back to {exact(reached)}" if reached is not None else ""
+            status.update(f"{seen:,} checked{since}")
 
         return await audit(backend, request, show)
 
 
 def _read(journal: Path) -> list[UUID]:
-    """The ids in a journal: plain lines, or JSON lines with an `id`."""
+    """The ids in a journal: one at the start of each line, or JSON lines with an `id`."""
     lines = journal.read_text("utf-8", errors="replace").splitlines()
     return [_id(journal, place, line) for place, line in enumerate(lines, 1) if line.strip()]
 
@@ -105,7 +104,7 @@ def _id(journal: Path, place: int, line: str) -> UUID:
         return UUID(str(word))
     except (ValueError, KeyError, TypeError):
         raise Refused(
-            f"{journal}, line {place}: no id at its beginning: write a notification's UUID on each line"
+            f"{journal}, line {place}: no id: start each line with the UUID of a notification"
         ) from None
 
 
@@ -123,9 +122,9 @@ def _print_result(view: AuditView) -> None:
     of_what = ""
     if view.searched_since is not None:
         of_what = f" for everything accepted since {exact(view.searched_since)}"
-        err.print("[dim]Older ones were not looked at: `--whole`, or `--since` with a time.[/]")
+        err.print("[dim]Older ones were not checked: use `--whole`, or `--since` with a time.[/]")
     if not view.violations:
-        rules = "every rule that could be tried" if view.unchecked else "every rule"
+        rules = "every rule that could be checked" if view.unchecked else "every rule"
         out.print(f"[green]✓[/] {rules} holds{of_what}")
 
 
@@ -134,16 +133,16 @@ def _counts(view: AuditView) -> Iterator[str]:
     if view.queues is not None:
         yield f"\nMessages in queues: {sum(view.queues.values()):,}"
     if journal is not None and journal.unknown:
-        yield f"Of the journal, not in the ledger: {len(journal.unknown):,}"
+        yield f"In the journal, not in the ledger: {len(journal.unknown):,}"
     if journal is not None and journal.dead_letters:
-        yield f"Of the journal, only a dead letter: {journal.dead_letters:,}"
+        yield f"In the journal, only a dead letter: {journal.dead_letters:,}"
     if view.without_id:
-        yield f"Dead letters out of which no id can be read: {view.without_id:,}"
+        yield f"Dead letters without a readable id: {view.without_id:,}"
 
 
 def _states(view: AuditView) -> Rows:
     journal = view.journal
-    names = ("state", "notifications", *(() if journal is None else ("of the journal",)))
+    names = ("state", "notifications", *(() if journal is None else ("in journal",)))
     present = {state: count for state in State if (count := view.states.get(state, 0))}
     rows = [
         Row([cell(text) for text in (state, f"{count:,}", *_journaled(journal, state))])

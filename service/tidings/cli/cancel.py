@@ -1,4 +1,4 @@
-"""`tidings cancel`: calls a notification off before it is sent."""
+"""`tidings cancel`: cancels a notification before it is sent."""
 
 from typing import Annotated
 
@@ -11,12 +11,12 @@ from tidings.operations import notifications
 
 def cancel(
     id: NotificationId,
-    note: Annotated[str, typer.Option("--note", help="Kept in its history, with your name.")],
+    note: Annotated[str, typer.Option("--note", help="Note for its history.")],
     as_json: AsJson = False,
 ) -> None:
-    """Call off a notification that is scheduled, waiting, or between two attempts.
+    """Cancel a notification before it is sent.
 
-    What is being sent at this moment, or has ended, is left as it is (exit code 1).
+    It must be scheduled, queued or waiting for a retry. Exit code 1 if it is being sent or is finished.
 
     Example: [bold]tidings cancel 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d --note "wrong customer"[/]
     """
@@ -28,5 +28,5 @@ def cancel(
     out.print(f"Cancelled {view.id}; it was {view.cancelled.previous_state}.")
     if view.cancelled.perhaps_sent:
         out.print(
-            "An earlier attempt may have been delivered: its reply was lost.", style="magenta"
+            "It may have been delivered: the reply to an earlier attempt was lost.", style="magenta"
         )

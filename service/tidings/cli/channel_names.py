@@ -1,4 +1,4 @@
-"""Names of channels as they are typed: one that is misspelt is told from its neighbour."""
+"""Validates names of channels, with a suggestion for a misspelt one."""
 
 import typer
 
@@ -7,7 +7,7 @@ from tidings_events import CHANNELS
 
 
 def known_channel(name: str | None) -> str | None:
-    """A channel's name, or none.
+    """Check the name of a channel.
 
     Raises:
         typer.BadParameter: There is no such channel.
@@ -18,7 +18,7 @@ def known_channel(name: str | None) -> str | None:
 
 
 def known_channels(names: list[str] | None) -> list[str] | None:
-    """Several of them. Raises like `known_channel`."""
+    """Check several names. Raises like `known_channel`."""
     for name in names or []:
         if name not in CHANNELS:
             raise typer.BadParameter(unknown(name, CHANNELS, repeated="--channel"))

@@ -1,4 +1,4 @@
-"""`tidings channels`: how channels and their providers fare, and an operator's word to all workers."""
+"""`tidings channels`: shows and controls channels and providers."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ STYLES: Final = {
 }
 
 app = Commands(
-    help="See how channels and their providers fare; pause and resume them.",
+    help="Show, pause and resume channels; enable and disable providers.",
     no_args_is_help=True,
 )
 
@@ -48,19 +48,19 @@ def _known(name: str) -> str:
 
 
 Channel = Annotated[
-    str, typer.Argument(metavar="CHANNEL", callback=_known, help="E.g. email, sms.")
+    str, typer.Argument(metavar="CHANNEL", callback=_known, help="Channel, e.g. email.")
 ]
 OfProvider = Annotated[
     str | None,
-    typer.Argument(metavar="[PROVIDER]", help="Its name; not needed where there is only one."),
+    typer.Argument(metavar="[PROVIDER]", help="Provider; optional if the channel has only one."),
 ]
-Note = Annotated[str, typer.Option("--note", help="Kept in the history, with your name.")]
+Note = Annotated[str, typer.Option("--note", help="Note for the history, e.g. a ticket.")]
 MOST: Final = 10_000
 
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """Show every channel and its providers: delivering, paused by whom and why, down since when.
+    """Show the state of every channel and provider.
 
     Example: [bold]tidings channels list[/]
     """
@@ -70,69 +70,76 @@ def list_(as_json: AsJson = False) -> None:
     elif conditions:
         out.print(table(conditions))
     else:
-        err.print("No channel is switched on; `tidings doctor` says what each of them needs.")
+        err.print(
+            "No channel is configured; `tidings doctor` shows the settings that each one needs."
+        )
 
 
 @app.command()
 def pause(channel: Channel, note: Note = "") -> None:
-    """Let no worker take anything more of a channel; what is under way ends, the rest waits in its lanes.
+    """Pause a channel in all workers.
 
-    Lasts until it is resumed, whoever restarts meanwhile.
+    Sends in progress finish; other notifications wait in their lanes. The pause survives restarts, until
+    `tidings channels resume`.
 
     Example: [bold]tidings channels pause email --note "moving to another relay"[/]
     """
     request = channels.OrderRequest(channel, note=note)
     if ask(lambda backend: channels.pause(backend, actor(), request)).changed:
-        out.print(f"{channel} is paused; workers obey within about a second.")
+        out.print(f"{channel} is paused; workers stop within about a second.")
     else:
-        noted = "; your reason is noted" if note.strip() else ""
-        out.print(f"{channel} was paused already{noted}.")
+        noted = "; note added" if note.strip() else ""
+        out.print(f"{channel} was already paused{noted}.")
 
 
 @app.command()
 def resume(channel: Channel, note: Note = "") -> None:
-    """Let a paused channel go on.
+    """Resume a paused channel.
 
     Example: [bold]tidings channels resume email[/]
     """
     request = channels.OrderRequest(channel, note=note)
     if ask(lambda backend: channels.resume(backend, actor(), request)).changed:
-        out.print(f"{channel} goes on within about a second.")
+        out.print(f"{channel} is resumed; workers start within about a second.")
     else:
         out.print(f"{channel} was not paused.")
 
 
 @app.command()
 def disable(channel: Channel, provider: OfProvider = None, note: Note = "") -> None:
-    """Let no worker use a provider, until it is enabled again.
+    """Disable a provider in all workers.
+
+    It stays disabled, also after restarts, until `tidings channels enable`. Other providers of the channel take over.
 
     Example: [bold]tidings channels disable email primary --note "their maintenance, until 6:00"[/]
     """
     request = channels.OrderRequest(channel, provider, note)
     order = ask(lambda backend: channels.disable_provider(backend, actor(), request))
-    out.print(f"{channel} {order.provider} is disabled; workers obey within a second.")
+    out.print(f"{channel} {order.provider} is disabled; workers stop using it within a second.")
 
 
 @app.command()
 def enable(channel: Channel, provider: OfProvider = None, note: Note = "") -> None:
-    """Let workers use a provider again at once: it was disabled, or they found it down.
+    """Enable a provider that was disabled, or close its circuit breaker at once.
 
     Example: [bold]tidings channels enable email primary[/]
     """
     request = channels.OrderRequest(channel, provider, note)
     order = ask(lambda backend: channels.enable_provider(backend, actor(), request))
-    out.print(f"{channel} {order.provider} is enabled; workers obey within a second.")
+    out.print(f"{channel} {order.provider} is enabled; workers use it within a second.")
 
 
 @app.command()
 def history(
     channel: Annotated[
-        str | None, typer.Argument(metavar="[CHANNEL]", help="Only of this one.")
+        str | None, typer.Argument(metavar="[CHANNEL]", help="Only this channel.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MOST, help="How many.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=MOST, help="Maximum number to list.")
+    ] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Show who paused, resumed, disabled and enabled what, when and why; the newest first.
+    """Show who paused, resumed, disabled and enabled channels and providers, newest first.
 
     Example: [bold]tidings channels history email[/]
     """
@@ -143,13 +150,13 @@ def history(
     elif orders:
         out.print(_history_table(orders))
     else:
-        err.print("Nobody ever did.")
+        err.print("No channel was ever paused, no provider disabled.")
 
 
 def _history_table(orders: Sequence[Order]) -> Rows:
     now = datetime.now(UTC)
     return Rows(
-        ("When", "Order", "Who"),
+        ("When", "Change", "Actor"),
         [
             Row(
                 [cell(ago(order.at, now)), cell(_describe_order(order)), cell(order.actor)],
@@ -161,12 +168,12 @@ def _history_table(orders: Sequence[Order]) -> Rows:
 
 
 def _describe_order(order: Order) -> str:
-    """`pause email`, `open email primary`."""
+    """For example: `disable email primary`."""
     return f"{order.verb} {order.channel} {order.provider}".rstrip()
 
 
 def table(conditions: Sequence[ChannelStatus]) -> Rows:
-    """For people; a channel's only provider has no line of its own while all is well."""
+    """A row for each channel and provider."""
     now = datetime.now(UTC)
     return Rows(
         ("Channel", "Provider", "State", "Since"),
@@ -191,5 +198,5 @@ def _why(condition: ChannelStatus, now: datetime) -> str:
         parts.append(f"in {condition.workers} of {condition.serving} workers")
     if condition.probe_at is not None and condition.state == DOWN:
         wait = (condition.probe_at - now).total_seconds()
-        parts.append(f"tried again in {span(wait)}" if wait > 0 else "being tried")
+        parts.append(f"next probe in {span(wait)}" if wait > 0 else "probing")
     return " · ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""How every command is typed: what is empty or misspelt is refused, and its help reads well at any width."""
+"""Parses command lines: rejects empty and misspelt values with a suggestion."""
 
 import builtins
 import re
@@ -17,20 +17,19 @@ from tidings.operations.suggestions import did_you_mean
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-EMPTY: Final = "it is empty: leave it out, or give it a value"
-OTHERWISE_CALLED: Final = {
+EMPTY: Final = "it is empty: give a value or omit it"
+OPTION_SUGGESTIONS: Final = {
     "--reason": ("--note",),
     "--note": ("--reason",),
     "--why": ("--note",),
     "--comment": ("--note",),
     "--recipient": ("--to",),
 }
-"""What an option is perhaps meant to be that no command has, or that is called otherwise here: `--note` is an operator's text,
-`--reason` why a message became a dead letter."""
-ELSEWHERE: Final = {
-    "up": ": it is in the distribution tidings-local, which `make run` installs in a checkout of Tidings"
+"""Suggestions for options that a command doesn't have. `--note` is an operator's text, `--reason` the reason of a dead letter."""
+OTHER_DISTRIBUTIONS: Final = {
+    "up": ": it is part of the package tidings-local, which `make run` installs in a checkout of Tidings"
 }
-"""What is said of a command that another distribution brings."""
+"""Hints for commands of other distributions."""
 ID_LIKE: Final = re.compile(r"[0-9a-fA-F-]{4,36}")
 
 
@@ -46,14 +45,13 @@ class Commands(typer.Typer):
 
 
 class Command(TyperCommand):
-    """One command. An empty value is refused wherever it is given: a script's variable is not set,
-    and a filter that was to narrow something down would let everything through."""
+    """A command. It rejects empty values: an unset variable in a script would otherwise disable a filter."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read what was typed.
+        """Parse the arguments.
 
         Raises:
-            typer.BadParameter: It can't be meant so.
+            typer.BadParameter: A value is wrong.
         """
         every: list[Any] = self.get_params(ctx)
         try:
@@ -67,18 +65,18 @@ class Command(TyperCommand):
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print it."""
+        """Print the help."""
         show_help(self, ctx)
 
 
 class CommandGroup(TyperGroup):
-    """A command with others below it."""
+    """A command with subcommands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read what was typed before the command below.
+        """Parse the arguments before the subcommand.
 
         Raises:
-            typer.BadParameter: It can't be meant so.
+            typer.BadParameter: A value is wrong.
         """
         try:
             return super().parse_args(ctx, args)
@@ -86,19 +84,19 @@ class CommandGroup(TyperGroup):
             _explain(error, ctx, self.get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command below that was named.
+        """Find the subcommand.
 
         Raises:
-            typer.BadParameter: There is none.
+            typer.BadParameter: It doesn't exist.
         """
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            elsewhere = ELSEWHERE.get(args[0]) if ctx.parent is None else None
+            elsewhere = OTHER_DISTRIBUTIONS.get(args[0]) if ctx.parent is None else None
             meant = elsewhere or _meant(args[0], self, ctx)
             raise Unclear(f"there is no command {args[0]}{meant}", ctx=ctx)
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print it."""
+        """Print the help."""
         show_help(self, ctx)
 
 
@@ -109,7 +107,7 @@ def _values(given: object) -> Iterator[str]:
 
 
 def _meant(word: str, group: Any, ctx: Any) -> str:
-    """The command that was perhaps meant: one of these, or one that is called so elsewhere."""
+    """A suggestion: a similar command, or the same name in another group."""
     root = ctx.find_root()
     elsewhere = [
         f"`{root.command_path} {name} {word}`"
@@ -124,20 +122,20 @@ def _meant(word: str, group: Any, ctx: Any) -> str:
 
 
 def _explain(error: typer.TyperException, ctx: Any, params: Iterable[Any]) -> NoReturn:
-    """Raise it again; an option that there is not, with the one that it was perhaps meant to be."""
+    """Raise the error again; for an unknown option with a suggestion."""
     given = getattr(error, "option_name", None)
     if given is None:
         raise error
     if type(error).__name__ != "NoSuchOption":
         raise Unclear(error.format_message(), ctx=ctx) from None
     known = [name for param in params for name in param.opts if name.startswith("-")]
-    named = [name for name in OTHERWISE_CALLED.get(given, ()) if name in known]
+    named = [name for name in OPTION_SUGGESTIONS.get(given, ()) if name in known]
     near = f" (did you mean {named[0]!r}?)" if named else did_you_mean(given, known)
     raise Unclear(f"there is no option {given}{near}", ctx=ctx) from None
 
 
 def _problem(value: str, param: Any) -> str | None:
-    """Why a value can't be meant so, as far as that is alike for all of its kind."""
+    """Why a value is wrong, from the type of its parameter."""
     kind = getattr(param, "type_descriptor", None)
     choices = _choices(kind)
     if not value:
@@ -157,15 +155,15 @@ def _problem(value: str, param: Any) -> str | None:
 
 
 def _choices(kind: object) -> list[str]:
-    """The words that an option of a few words takes; none where it takes any."""
+    """The values of an option that takes a fixed set; empty if it takes any."""
     choices: Iterable[object] = getattr(kind, "choices", None) or ()
     return [str(choice.value) if isinstance(choice, Enum) else str(choice) for choice in choices]
 
 
 def _several_ids(value: str, *, only_one: bool) -> str | None:
     words = several(value)
-    apart = "it takes one" if only_one else f"write `{' '.join(words)}`"
-    return f"{value!r} is several: {apart}" if len(words) > 1 else None
+    apart = "give one" if only_one else f"write `{' '.join(words)}`"
+    return f"{value!r} is several values: {apart}" if len(words) > 1 else None
 
 
 def _number(value: str, bounds: Any) -> str | None:
@@ -174,9 +172,9 @@ def _number(value: str, bounds: Any) -> str | None:
     except ValueError:
         return f"{value!r} is not a whole number"
     if bounds.min is not None and number < bounds.min:
-        return f"{value} is too few: at least {bounds.min:,}"
+        return f"{value} is too small: at least {bounds.min:,}"
     if bounds.max is not None and number > bounds.max:
-        return f"{value} is too many: at most {bounds.max:,}"
+        return f"{value} is too large: at most {bounds.max:,}"
     return None
 
 
@@ -184,23 +182,23 @@ def _uuid(value: str) -> str | None:
     try:
         uuid.UUID(value)
     except ValueError:
-        return f"{value!r} is not a UUID: write all of it"
+        return f"{value!r} is not a UUID: give it in full"
     return None
 
 
 def several(value: str) -> list[str]:
-    """The words that are written as one, with commas between them."""
+    """The parts of a value that is separated by commas or blanks."""
     return re.split(r"[\s,;]+", value.strip(" ,;"))
 
 
 def unknown(value: str, known: Collection[str], *, repeated: str | None = None) -> str:
-    """Why a word is refused, with the one it was perhaps meant to be, and all there are.
+    """The error for an unknown value, with a suggestion and all known values.
 
     Args:
-        repeated: The option, where it may be given several times.
+        repeated: The option, if it is repeatable.
     """
     words = several(value)
     if len(words) > 1 and all(word in known for word in words):
-        each = f"give it once for each, `{' '.join(f'{repeated} {word}' for word in words)}`"
-        return f"{value!r} is several: {each if repeated else 'it takes one'}"
+        each = f"repeat the option, `{' '.join(f'{repeated} {word}' for word in words)}`"
+        return f"{value!r} is several values: {each if repeated else 'give one'}"
     return suggestions.unknown(value, known)

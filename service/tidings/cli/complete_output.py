@@ -1,6 +1,6 @@
-"""What a command prints arrives, all of it, or the command fails: Python writes once and may not look how much was taken.
+"""Writes output completely or fails.
 
-So it is where `PYTHONUNBUFFERED` is set, as in our image, and where whoever else has the pipe made it non-blocking.
+Python ignores short writes if `PYTHONUNBUFFERED` is set, as in our image, or if the pipe is non-blocking.
 """
 
 import os
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class CompleteWriter(RawIOBase):
-    """Writes to a descriptor until everything was taken, however long that takes.
+    """Writes to a descriptor until everything is written.
 
     Args:
-        name: Of the stream, for an error.
+        name: Name of the stream, for errors.
     """
 
     def __init__(self, descriptor: int, name: str) -> None:
@@ -35,10 +35,10 @@ class CompleteWriter(RawIOBase):
         return True
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write all of it.
+        """Write all data.
 
         Raises:
-            OSError: It can't be written; names the stream.
+            OSError: The write failed; names the stream.
         """
         left = memoryview(data)
         size = len(left)
@@ -55,8 +55,8 @@ class CompleteWriter(RawIOBase):
 
 
 def complete(stream: TextIO, name: str) -> TextIO:
-    """A stream that leads where this one does, and writes everything it is given."""
-    if not isinstance(stream, TextIOWrapper):  # a test's, or a host's
+    """A stream on the same descriptor that writes completely."""
+    if not isinstance(stream, TextIOWrapper):  # replaced by a test
         return stream
     stream.flush()
     return TextIOWrapper(

@@ -1,9 +1,10 @@
-"""What every command shares: how it runs, how it fails, and what its exit code means.
+"""Runs commands and prints their results and errors.
 
-0  done
-1  done, and what it found or did is not well
-2  the command line or a setting is wrong
-3  RabbitMQ or PostgreSQL can't be reached: try again later
+Exit codes:
+0  success
+1  the command found or caused a problem
+2  wrong command line or setting
+3  RabbitMQ or PostgreSQL is unavailable
 130  stopped with Ctrl-C
 """
 
@@ -41,11 +42,11 @@ USAGE: Final = 2
 UNAVAILABLE: Final = 3
 STOPPED: Final = 130
 OPTIONS: Final = {"assignments": "--set", "note": "--note", "states": "--state"}
-"""Options that have another name than their field of a request."""
+"""Options whose name differs from the field of the request."""
 ARGUMENTS: Final = frozenset({"channel", "provider", "id", "ids"})
-"""Fields of a request that are arguments on the command line; the others are options."""
+"""Fields of a request that are arguments; the others are options."""
 LONGEST: Final = 2_000
-"""Characters of an error: it may quote what was typed, and a whole file may have been."""
+"""Characters of an error message, which may quote a whole file."""
 
 out: Final = SafeConsole()
 err: Final = SafeConsole(stderr=True)
@@ -54,15 +55,15 @@ Result = TypeVar("Result")
 
 
 class Unclear(typer.BadParameter):
-    """Options that are missing, or don't go together: none of them has a value that is wrong."""
+    """A usage error without a wrong value: an option is missing, or two conflict."""
 
     def format_message(self) -> str:
-        """The sentence alone."""
+        """The message without a prefix."""
         return self.message
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a command's coroutine; our own errors end it with a sentence and an exit code, no traceback."""
+    """Run a coroutine. One of our errors ends the command with a message and an exit code."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(work)
@@ -75,7 +76,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def _misused(error: InvalidRequest) -> typer.BadParameter:
-    """A usage error that names the option or the argument, if one of them is at fault."""
+    """A usage error that names the option or argument at fault."""
     if not error.field:
         return Unclear(str(error))
     if error.field in ARGUMENTS:
@@ -86,12 +87,12 @@ def _misused(error: InvalidRequest) -> typer.BadParameter:
 
 @contextmanager
 def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C end what is under way in good order; the second one ends it at once."""
+    """Call `interrupt` on the first Ctrl-C; a second one stops at once."""
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
         loop.remove_signal_handler(signal.SIGINT)
-        err.print("[dim]Stopping after what is under way; Ctrl-C again stops at once.[/]")
+        err.print("[dim]Finishing what is in progress; press Ctrl-C again to stop at once.[/]")
         interrupt()
 
     loop.add_signal_handler(signal.SIGINT, stop)
@@ -102,7 +103,7 @@ def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
 
 
 def fail(error: TidingsError) -> NoReturn:
-    """Say what went wrong and exit with its code."""
+    """Print an error and exit with its code."""
     print_error(str(error))
     match error:
         case BrokerUnavailable() | LedgerUnavailable():
@@ -114,19 +115,19 @@ def fail(error: TidingsError) -> NoReturn:
 
 
 def end_as_unavailable() -> NoReturn:
-    """Exit as where a server can't be reached, which has been said; adds what is to be done where that is known."""
+    """Print hints from plugins about an unavailable server, and exit."""
     for hint in plugins.hints(os.environ):
         err.print(f"[dim]{escape(hint)}[/]")
     raise typer.Exit(UNAVAILABLE)
 
 
 def print_error(sentence: str) -> None:
-    """A sentence on standard error."""
+    """Print an error on standard error."""
     err.print(f"[bold red]Error:[/] {escape(_shorten(sentence))}")
 
 
 def print_warning(sentence: str) -> None:
-    """The same about what was done all the same."""
+    """Print a warning on standard error."""
     err.print(f"[bold yellow]Warning:[/] {escape(_shorten(sentence))}")
 
 
@@ -135,7 +136,7 @@ def _shorten(sentence: str) -> str:
 
 
 def guarded(command: Callable[[], Result]) -> Result:
-    """Call something synchronous that may raise our errors."""
+    """Call a function as `run` runs a coroutine."""
     try:
         return command()
     except InvalidRequest as error:
@@ -145,11 +146,11 @@ def guarded(command: Callable[[], Result]) -> Result:
 
 
 def print_json(value: object) -> None:
-    """Machine-readable output: one JSON document on standard output, untouched by terminal width."""
+    """Print one JSON document on standard output, independent of the terminal width."""
     text = as_json(value, ascii_only=not writes_unicode(sys.stdout))
     sys.stdout.write(printable_json(text) + "\n")
 
 
 def print_text(text: str) -> None:
-    """A text as it is, for a file or another program; a terminal gets it harmless."""
+    """Print a text unchanged to a file or pipe, and without control sequences to a terminal."""
     sys.stdout.write((printable(text) if sys.stdout.isatty() else text) + "\n")

@@ -1,4 +1,4 @@
-"""`tidings dead list | show | groups | edit | discard`: what was not delivered, and what to do about it."""
+"""`tidings dead`: lists, shows, groups, edits and discards dead letters."""
 
 import sys
 from datetime import UTC, datetime
@@ -22,14 +22,16 @@ from tidings.operations.dead_letters.lookup import DeadLetterListRequest
 from tidings.operations.dead_letters.query import DeadLetterQuery
 
 app = Commands(
-    help="What was not delivered: look at it, mend it, close it. `tidings replay` sends it again.",
+    help="Inspect, edit and discard dead letters; `tidings replay` sends them again.",
     no_args_is_help=True,
 )
 
 app.command()(edit)
 app.command()(discard)
 
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")]
+Limit = Annotated[
+    int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number to list.")
+]
 
 
 @app.command("list")
@@ -56,13 +58,13 @@ def list_(
         if page.count > len(page.dead_letters):
             rest = page.count - len(page.dead_letters)
             more = f"{rest:,} more: `{escape(next_page(page.dead_letters[-1].id))}`"
-            err.print(f"[dim]{more}; `tidings dead groups` sums them up.[/]")
+            err.print(f"[dim]{more}; `tidings dead groups` summarizes them.[/]")
 
 
 @app.command()
 @which.about_dead_letters(state=True)
 def groups(query: DeadLetterQuery, limit: Limit = 25, as_json: AsJson = False) -> None:
-    """Sum up dead letters that died of the same fault, the most frequent first.
+    """Group dead letters by cause, most frequent first.
 
     Example: [bold]tidings dead groups --max-age 7d[/]
     """
@@ -84,13 +86,13 @@ def show(
         bool,
         typer.Option(
             "--raw",
-            help="Write its body byte for byte, with all that is said to whom, to a file or a pipe.",
+            help="Write the unmasked body, byte for byte, to a file or pipe.",
         ),
     ] = False,
     as_json: AsJson = False,
     reveal: Reveal = False,
 ) -> None:
-    """Show everything about one dead letter.
+    """Show one dead letter with its headers and body.
 
     Examples:
       [bold]tidings dead show 1f0c52a6 --reveal[/]
@@ -99,8 +101,8 @@ def show(
     if raw:
         if sys.stdout.isatty():
             raise typer.BadParameter(
-                "a terminal would obey what is in it: write it to a file (> message.json), or look at it "
-                "with --reveal",
+                "not on a terminal, because the body may contain control sequences: redirect it to a file "
+                "(> message.json), or use --reveal",
                 param_hint="--raw",
             )
         body = ask(lambda backend: lookup.raw(backend, id))
@@ -115,7 +117,7 @@ def show(
 
 
 def _print_no_match(query: DeadLetterQuery, *, narrowed: bool = False) -> None:
-    """Say that a list is empty, or that there is nothing at all where nothing was asked for."""
+    """Print that nothing matches, or that no dead letter is open if no filter was given."""
     filtered = query.selects or narrowed or query.narrowed.states != OPEN
-    otherwise = None if filtered else "No dead letter is open."
+    otherwise = None if filtered else "No open dead letters."
     print_no_match(query.narrowed, otherwise=otherwise)

@@ -1,4 +1,4 @@
-"""`tidings dead edit`: mends dead letters, one or many alike, and keeps those they were."""
+"""`tidings dead edit`: edits the body of one or many dead letters."""
 
 import asyncio
 import sys
@@ -53,8 +53,8 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="FIELD=VALUE",
-        help="Set one field, e.g. recipient=ada@example.com or entity.id=7; may be given several times. "
-        "A value is JSON, or else text; a number as text: user_id='\"42\"'.",
+        help="Set a field, e.g. recipient=ada@example.com or entity.id=7; repeatable. "
+        "The value is JSON, or else text; quote a number to keep it text: user_id='\"42\"'.",
         show_default=False,
     ),
 ]
@@ -63,7 +63,7 @@ Unset = Annotated[
     typer.Option(
         "--unset",
         metavar="FIELD",
-        help="Take one field out, e.g. expires_at; may be given several times.",
+        help="Remove a field, e.g. expires_at; repeatable.",
         show_default=False,
     ),
 ]
@@ -76,34 +76,30 @@ def edit(
     unset: Unset = None,
     file: Annotated[
         str | None,
-        typer.Option("--file", help="Take the whole body from this file; - is standard input."),
+        typer.Option("--file", help="Read the whole body from this file; - is standard input."),
     ] = None,
     query: DeadLetterQuery,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be different, and of how many.")
+        bool, typer.Option("--dry-run", help="Show the changes and counts, and change nothing.")
     ] = False,
     whole: Annotated[
         bool,
         typer.Option(
             "--whole",
-            help="With --dry-run: try it on every dead letter, not only for a moment on the oldest.",
+            help="With --dry-run: check every dead letter; by default only the oldest, for a short time.",
         ),
     ] = False,
-    replay: Annotated[
-        bool, typer.Option("--replay", help="Send them on their way right after.")
-    ] = False,
+    replay: Annotated[bool, typer.Option("--replay", help="Replay them after the edit.")] = False,
     yes: which.Yes = False,
     as_json: AsJson = False,
     reveal: Reveal = False,
 ) -> None:
-    """Mend a dead letter in your editor, field by field, or from a file; or many alike, field by field.
+    """Edit dead letters: one in an editor or from a file, any number with --set and --unset.
 
-    The edited dead letter stands in the place of the old one, which stays
-    readable as superseded. It has to be a notification that can be read,
-    with the id it had. The difference is shown without what is said to
-    whom; --reveal shows it whole.
+    The edited dead letter replaces the old one, which stays readable as superseded. The result must be a valid
+    notification with the same id. The diff is masked unless --reveal is given.
 
-    Exits with 1 where a dead letter could not be edited, or failed again.
+    Exit code 1 if a dead letter can't be edited, or failed again after --replay.
 
     Examples:
       [bold]tidings dead edit 1f0c52a6[/]
@@ -112,16 +108,16 @@ def edit(
       [bold]tidings dead edit --fingerprint 6b1f03 --set locale=de --unset expires_at --dry-run[/]
     """
     if not query.selects:
-        raise Unclear("say which dead letters: ids or filters")
+        raise Unclear("give ids or filters")
     change = FieldChange(tuple(assignments or ()), tuple(unset or ()))
     if change and file is not None:
         raise Unclear("give --set and --unset, or --file, not both")
-    guarded(change.check)  # what is typed wrongly is wrong for every dead letter
+    guarded(change.check)  # a wrong option is wrong for every dead letter
     if len(query.ids) == 1 and not (query.narrowed.selects or as_json):
         _edit_one(query.ids[0], change if change else None, file, dry_run, replay, reveal)
         return
     if not change:
-        raise Unclear("for more than one dead letter, and for --json, give --set or --unset")
+        raise Unclear("give --set or --unset to edit more than one dead letter, or with --json")
     dead_letters = ask(lambda backend: edits.choose(backend, query))
     if not dead_letters:
         print_suggestions(query.narrowed)
@@ -147,24 +143,24 @@ def _edit_one(
         return
     show_changes(lines)
     if dry_run:
-        out.print("It would stand in the place of the dead letter.")
+        out.print("It would replace the dead letter.")
         return
     request = SupersedeRequest(dead_letter.id, after)
     new = ask(lambda backend: edits.supersede(backend, actor(), request))
-    out.print(f"Dead letter {new} stands in the place of {dead_letter.id}.")
+    out.print(f"Dead letter {new} replaces {dead_letter.id}.")
     if dead_letter.notification_id != (id_ := checked(after).id):
-        out.print(f"It had no id of a notification; it is {id_} now: [bold]tidings show {id_}[/]")
+        out.print(f"It had no notification id; the new one is {id_}: [bold]tidings show {id_}[/]")
     if replay:
         end(_sent_again([new]))
     else:
-        err.print(f"[dim]Send it: `tidings replay {new}`[/]")
+        err.print(f"[dim]Replay it: `tidings replay {new}`[/]")
 
 
 def _confirm(count: int) -> None:
     if not sys.stdin.isatty():
         raise Unclear(
-            f"{counted(count, 'dead letter')} would be edited and nobody is there to ask: give --yes, or look first "
-            "with --dry-run"
+            f"{counted(count, 'dead letter')} would be edited, and standard input is no terminal to confirm on: give --yes, "
+            "or check first with --dry-run"
         )
     typer.confirm(f"Edit {counted(count, 'dead letter')}?", abort=True, err=True)
 
@@ -184,7 +180,7 @@ def _edit_many(request: EditRequest, replay: bool, *, named: bool, as_json: bool
         if done.new and not (done.dry_run or replay):
             again = f"`tidings replay {' '.join(map(str, done.new))}`"
             err.print(
-                f"[dim]Send them: {again if named else 'the same command with `--replay`'}[/]"
+                f"[dim]Replay them: {again if named else 'the same command with `--replay`'}[/]"
             )
     if done.stopped == INTERRUPTED:
         raise typer.Exit(STOPPED)
@@ -204,7 +200,7 @@ def _edited(before: bytes, change: FieldChange | None, file: str | None, *, reve
             return _in_the_editor(before, reveal=reveal)
         checked(after)
     except NoFields as refused:
-        fail(Refused(f"{refused}: write a whole one with --file or in the editor"))
+        fail(Refused(f"{refused}: replace the whole body with --file or in the editor"))
     except MalformedEdit as unreadable:
         _explain(unreadable, reveal=reveal)
         raise typer.Exit(FAULT) from None
@@ -214,11 +210,9 @@ def _edited(before: bytes, change: FieldChange | None, file: str | None, *, reve
 
 
 def _in_the_editor(before: bytes, *, reveal: bool) -> bytes:
-    """Until it can be read, or its editor gives up."""
+    """Edit until the body is valid, or the user stops."""
     if not_text(before):
-        fail(
-            Refused("its body is no text that an editor could mend: write a whole one with --file")
-        )
+        fail(Refused("its body is not text: replace it with --file"))
     first = text = readable(before)
     while True:
         text = guarded(partial(edit_text, text, "dead letter.json"))
@@ -235,7 +229,7 @@ def _in_the_editor(before: bytes, *, reveal: bool) -> bytes:
 
 
 def _explain(unreadable: MalformedEdit, *, reveal: bool) -> None:
-    err.print("[bold red]This can't be read as a notification:[/]")
+    err.print("[bold red]Not a valid notification:[/]")
     for problem in unreadable.problems:
         err.print(f"  · {escape(problem if reveal else discreet(problem))}")
 

@@ -1,4 +1,4 @@
-"""Which dead letters a command is about: the options that `tidings dead` and `tidings replay` share."""
+"""The options that select dead letters, shared by `tidings dead` and `tidings replay`."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class WhichState(StrEnum):
-    """What `--state` takes: a dead letter's state, or all of them."""
+    """Values of `--state`: a state of a dead letter, or all."""
 
     OPEN = DeadLetterState.OPEN.value
     REPLAYING = DeadLetterState.REPLAYING.value
@@ -35,7 +35,7 @@ Ids = Annotated[
     typer.Argument(
         parser=id_prefix,
         metavar="[ID]...",
-        help="Dead letters by their id or its first digits, or by their notification's id or its last group.",
+        help="Ids of dead letters or their first digits, or ids of notifications or their last group.",
         show_default=False,
     ),
 ]
@@ -44,32 +44,37 @@ DeadLetterId = Annotated[
     typer.Argument(
         parser=id_prefix,
         metavar="ID",
-        help="A dead letter's id or its first digits, or its notification's id or its last group.",
+        help="Id of a dead letter or its first digits, or id of its notification or its last group.",
     ),
 ]
 Channel = Annotated[
-    str | None, typer.Option("--channel", "-c", callback=known_channel, help="Of this channel.")
+    str | None,
+    typer.Option("--channel", "-c", callback=known_channel, help="Only in this channel."),
 ]
-OfReason = Annotated[Reason | None, typer.Option("--reason", "-r", help="With this reason.")]
+OfReason = Annotated[Reason | None, typer.Option("--reason", "-r", help="Only with this reason.")]
 Fingerprint = Annotated[
     str | None,
-    typer.Option("--fingerprint", "-f", help="Of this group, by its first digits or all of them."),
+    typer.Option(
+        "--fingerprint", "-f", help="Only in this group: its fingerprint or first digits."
+    ),
 ]
 Since = Annotated[
     str | None,
-    typer.Option(metavar="WHEN", help="Dead-lettered since then: 24h, 7d, or a time with offset."),
+    typer.Option(metavar="WHEN", help="Dead-lettered since: 24h, 7d, or a time with UTC offset."),
 ]
-Until = Annotated[str | None, typer.Option(metavar="WHEN", help="Dead-lettered before then.")]
+Until = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="Dead-lettered before; same format as --since.")
+]
 MaxAge = Annotated[
     str | None,
-    typer.Option(metavar="24h", help="Dead-lettered within this time; the same as --since."),
+    typer.Option(metavar="24h", help="Same as --since, for a duration."),
 ]
-User = Annotated[str | None, typer.Option(help="For this `user_id`.")]
+User = Annotated[str | None, typer.Option(help="Only for this `user_id`.")]
 Entity = Annotated[
-    str | None, typer.Option(metavar="TYPE[:ID]", help="About this, e.g. order:10042.")
+    str | None, typer.Option(metavar="TYPE[:ID]", help="Only about this entity, e.g. order:10042.")
 ]
 Recipient = Annotated[
-    str | None, typer.Option("--to", help="To this recipient, in full as it was published.")
+    str | None, typer.Option("--to", help="Only to this recipient: the full address, as published.")
 ]
 WithId = Annotated[
     IdPrefix | None,
@@ -77,25 +82,24 @@ WithId = Annotated[
         "--id",
         parser=id_prefix,
         metavar="ID",
-        help="Of this notification, or this dead letter, by its id or some of its digits.",
+        help="Only with this id, of a dead letter or its notification, or some of its digits.",
     ),
 ]
-Category = Annotated[str | None, typer.Option(help="Of this category.")]
+Category = Annotated[str | None, typer.Option(help="Only in this category.")]
 States = Annotated[
     list[WhichState] | None,
     typer.Option(
         "--state",
         "-s",
-        help="In this state; may be given several times. Otherwise what is still open: dead-lettered, or "
-        "being replayed.",
+        help="Only in this state; repeatable. By default open and replaying ones.",
         show_default=False,
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
 
 
 def states_of(chosen: Iterable[WhichState] | None) -> tuple[DeadLetterState, ...]:
-    """The states that `--state` asks for; those that are open where it is not given."""
+    """The states that `--state` selects; open and replaying by default."""
     named = set(chosen or ())
     if not named:
         return OPEN
@@ -105,11 +109,11 @@ def states_of(chosen: Iterable[WhichState] | None) -> tuple[DeadLetterState, ...
 
 
 def about_dead_letters(*, ids: bool = False, state: bool = False) -> Callable[[Function], Function]:
-    """Give a command the options that say which dead letters it is about; it takes them as one `query`.
+    """Add the options that select dead letters to a command, which takes them as one `query`.
 
     Args:
-        ids: Dead letters may be named as well.
-        state: Their states may be chosen; otherwise the command's operation knows which it means.
+        ids: Also take ids as arguments.
+        state: Also take `--state`.
     """
     options: dict[str, Any] = {
         **({"ids": Ids} if ids else {}),
@@ -151,7 +155,7 @@ def about_dead_letters(*, ids: bool = False, state: bool = False) -> Callable[[F
 
 
 def _parameters(options: dict[str, Any]) -> list[inspect.Parameter]:
-    """One that is not given is None."""
+    """An option that is not given is None."""
     return [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
         for name, option in options.items()

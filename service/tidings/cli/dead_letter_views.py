@@ -1,4 +1,4 @@
-"""How dead letters look on a terminal."""
+"""Renders dead letters for a terminal."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -34,18 +34,18 @@ STYLES: Final = {
 }
 
 PRODUCER: Final = ("app_id", "user_id")
-"""AMQP properties that say who published it."""
+"""AMQP properties that identify the producer."""
 
 LONGEST_LAID_OUT: Final = 512 * 1024
-"""Bytes of a body beyond which laying it out on a terminal takes seconds, and helps nobody."""
+"""Bytes of a body above which it is not printed: formatting would take seconds."""
 SAME_MOMENT: Final = timedelta(seconds=1)
-"""Times that are closer are told once: a dead letter is dead-lettered milliseconds after its last attempt."""
+"""Times that are closer are printed once: a message is dead-lettered milliseconds after its last attempt."""
 
 
 def dead_letters_table(dead_letters: Sequence[DeadLetterView], now: datetime) -> Rows:
-    """For people: an id and a group to go on with, and why each was dead-lettered."""
+    """A row for each dead letter, with its error."""
     return Rows(
-        ("ID", "Since", "Came by", "State", "Reason", "Group", "To", "Attempts"),
+        ("ID", "Since", "Source", "State", "Reason", "Group", "To", "Attempts"),
         [
             Row(_cells(dead_letter, now), _code_and_message(dead_letter.code, dead_letter.message))
             for dead_letter in dead_letters
@@ -67,7 +67,7 @@ def _cells(dead_letter: DeadLetterView, now: datetime) -> list[Text]:
 
 
 def groups_table(found: DeadLetterGroups, now: datetime) -> Rows:
-    """For people: how many dead letters have the same fault, and which, as the latest of them tells it."""
+    """A row for each group, with the error of its newest dead letter."""
     return Rows(
         ("Dead letters", "Group", "Channel", "Reason", "First", "Last"),
         [
@@ -89,7 +89,7 @@ def groups_table(found: DeadLetterGroups, now: datetime) -> Rows:
 
 
 def dead_letter_details(found: DeadLetterInFull, now: datetime) -> RenderableType:
-    """Everything about one dead letter."""
+    """All details of one dead letter."""
     dead_letter, results = found.dead_letter, single_lines(found.recipients)
     parts: list[RenderableType] = [_head(dead_letter, now)]
     if apart := recipients.copies(results):
@@ -98,7 +98,7 @@ def dead_letter_details(found: DeadLetterInFull, now: datetime) -> RenderableTyp
         text = json.dumps(headers, indent=2, ensure_ascii=False)
         parts += ["", Text("Headers", style="dim"), _indented(text)]
     if found.problems:
-        parts += ["", Text("It can't be read:", style="red")]
+        parts += ["", Text("Invalid:", style="red")]
         problems = map(on_one_line, found.problems)
         parts += [Sentence(Text(problem), Text("  · "), hanging=0) for problem in problems]
     parts += ["", Text("Body", style="dim"), _indented(_body(found))]
@@ -125,7 +125,7 @@ def _facts(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, st
     yield "Provider", dead_letter.provider
     yield "Producer", _properties(dead_letter, PRODUCER)
     yield "Group", dead_letter.fingerprint
-    yield "Came by", dead_letter.source or "?"
+    yield "Source", dead_letter.source or "?"
     yield "Lane", _lane(dead_letter) if _lane(dead_letter) != (dead_letter.source or "?") else ""
     yield "Tenant", dead_letter.tenant or ""
     yield "Category", dead_letter.category or ""
@@ -142,7 +142,7 @@ def _facts(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, st
     yield from _times(dead_letter, now)
     yield "Replayed", _when(dead_letter.replayed_at, now) if dead_letter.replayed_at else ""
     yield "Note", " · ".join(part for part in (dead_letter.note, dead_letter.actor) if part)
-    yield "In place of", str(dead_letter.supersedes) if dead_letter.supersedes else ""
+    yield "Replaces", str(dead_letter.supersedes) if dead_letter.supersedes else ""
     yield "Exchange", dead_letter.exchange
     yield "Routing key", dead_letter.routing_key
     yield "Content type", dead_letter.content_type or ""
@@ -160,9 +160,9 @@ def _properties(dead_letter: DeadLetterView, names: Collection[str]) -> str:
 def _body(found: DeadLetterInFull) -> str:
     size, body = found.dead_letter.size, found.body
     if found.too_heavy or (body is not None and len(body) > LONGEST_LAID_OUT):
-        return f"{size:,} bytes, too much to lay out: --raw writes them"
+        return f"{size:,} bytes, too large to print: use --raw"
     if body is None:
-        return found.outline or f"{size:,} bytes that are no JSON: --reveal shows them"
+        return found.outline or f"{size:,} bytes, not JSON: use --reveal"
     try:
         body.decode("utf-8")
     except UnicodeDecodeError:
@@ -174,11 +174,17 @@ def _advice(found: DeadLetterInFull) -> list[RenderableType]:
     dead_letter = found.dead_letter
     if dead_letter.state is not DeadLetterState.OPEN:
         return []
-    never = f'Never:     [bold]tidings dead discard {dead_letter.id} --note "…"[/]'
+    discard = f'Discard:   [bold]tidings dead discard {dead_letter.id} --note "…"[/]'
     if found.remedy is None:
         known = f"[bold]tidings show {dead_letter.notification_id}[/]"
-        return ["", Sentence(Text.from_markup(f"Not again: {found.refused}: {known}\n{never}"))]
-    return ["", Sentence(Text.from_markup(f"{next_steps(dead_letter.id, found.remedy)}\n{never}"))]
+        return [
+            "",
+            Sentence(Text.from_markup(f"Can't be replayed: {found.refused}: {known}\n{discard}")),
+        ]
+    return [
+        "",
+        Sentence(Text.from_markup(f"{next_steps(dead_letter.id, found.remedy)}\n{discard}")),
+    ]
 
 
 def _indented(text: str) -> Text:
@@ -186,7 +192,7 @@ def _indented(text: str) -> Text:
 
 
 def _times(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, str]]:
-    """When it failed and was dead-lettered, each moment once."""
+    """When it failed and was dead-lettered, without repeating a time."""
     first, last, archived = (
         dead_letter.first_failed_at,
         dead_letter.last_failed_at,
@@ -200,7 +206,7 @@ def _times(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, st
 
 
 def _other_headers(dead_letter: DeadLetterView) -> Mapping[str, Any]:
-    """The headers without those of ours that say what stands above them already."""
+    """The headers, without those whose values are printed above."""
     shown: dict[str, Any] = {
         Headers.REASON: dead_letter.reason.value,
         Headers.ERROR_CLASS: dead_letter.kind,
@@ -228,18 +234,18 @@ def _other_headers(dead_letter: DeadLetterView) -> Mapping[str, Any]:
 def _without_publish_time(
     headers: Mapping[str, Any], published: datetime | None
 ) -> Mapping[str, Any]:
-    """Without the header that says when it was published, where that is told already."""
+    """The headers, without the publish time if it is printed above."""
     header = in_milliseconds(headers.get(MILLISECONDS))
     shown = header is not None and header == published
     return {name: value for name, value in headers.items() if not (shown and name == MILLISECONDS)}
 
 
 def _seen_first(dead_letter: DeadLetterView) -> bool:
-    """Whether it was first seen when it failed, as what can't be read is."""
+    """Whether it was first seen when it failed, like a malformed message."""
     try:
         seen = datetime.fromisoformat(str(dead_letter.headers.get(Headers.FIRST_SEEN)))
         return abs(dead_letter.first_failed_at - seen) < SAME_MOMENT
-    except (ValueError, TypeError):  # no time, or one without an offset
+    except (ValueError, TypeError):  # not a time, or without an offset
         return False
 
 

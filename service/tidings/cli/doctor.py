@@ -1,4 +1,4 @@
-"""`tidings doctor`: tries everything Tidings depends on, and says what to do about each fault."""
+"""`tidings doctor`: checks everything Tidings depends on, with a remedy for each fault."""
 
 import os
 from collections.abc import Sequence
@@ -22,10 +22,9 @@ MARKS: Final = {
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check RabbitMQ, PostgreSQL, every channel's provider and the templates; nothing is sent.
+    """Check RabbitMQ, PostgreSQL, providers and templates without sending anything.
 
-    One line per finding: ✓ well, ! worth knowing, ✗ a fault, each with what to do. Exit code 1
-    where there is a fault.
+    One line for each finding: ✓ ok, ! warning, ✗ fault, with a remedy. Exit code 1 if there is a fault.
 
     Example: [bold]tidings doctor[/]
     """
@@ -51,6 +50,6 @@ def _print_findings(findings: Sequence[Finding]) -> None:
     warnings = sum(finding.verdict is Verdict.WARNING for finding in findings)
     out.print()
     if faults:
-        out.print(f"[red]Faults: {faults}[/], worth knowing: {warnings}.")
+        out.print(f"[red]Faults: {faults}[/], warnings: {warnings}.")
     else:
-        out.print(f"[green]All is well[/]{f'; worth knowing: {warnings}' if warnings else ''}.")
+        out.print(f"[green]No faults[/]{f'; warnings: {warnings}' if warnings else ''}.")

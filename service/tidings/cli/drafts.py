@@ -1,4 +1,4 @@
-"""What is written at the terminal or in a file becomes notifications, each checked as a producer's is."""
+"""Reads notifications from options and files and validates them as a producer does."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from tidings_events import CHANNELS, InvalidNotification, Notification
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A notification as it was written, and where."""
+    """The fields of a notification before validation, and their source."""
 
     where: str
     fields: Any = field(repr=False)
@@ -25,13 +25,13 @@ class Draft:
 
 def from_flags(channel: str | None, given: Mapping[str, Any]) -> Draft:
     if channel is None:
-        raise Unclear(f"name a channel ({', '.join(CHANNELS)}), or give --file")
+        raise Unclear(f"give a channel ({', '.join(CHANNELS)}) or --file")
     return Draft("", {"channel": channel, **given})
 
 
 def from_file(file: str, channel: str | None, given: Mapping[str, Any]) -> list[Draft]:
     if channel or given:
-        raise Unclear("give either --file or a channel with its fields, not both")
+        raise Unclear("give --file, or a channel with its fields, not both")
     text = contents("--file", file)
     name = "standard input" if file == STDIN else file
     return list(_documents(name, text))
@@ -41,7 +41,7 @@ def read_json(text: str | bytes) -> Any:
     """Read JSON that a person wrote.
 
     Raises:
-        ValueError: It is none, or nested without end; says where.
+        ValueError: It is not JSON, or nested too deeply.
     """
     try:
         return json.loads(text)
@@ -50,7 +50,7 @@ def read_json(text: str | bytes) -> Any:
 
 
 def _documents(name: str, text: bytes) -> Iterator[Draft]:
-    """One object, a list, or an object a line."""
+    """One object, an array, or JSON lines."""
     try:
         whole = read_json(text)
     except ValueError as error:
@@ -73,7 +73,7 @@ def _line(name: str, number: int, line: bytes) -> Any:
 
 
 def validated(raw: Sequence[Draft]) -> list[Notification]:
-    """All of them, or none is published."""
+    """Validate all notifications; one that is invalid ends the command."""
     notifications: list[Notification] = []
     problems: list[str] = []
     for draft in raw:
@@ -84,7 +84,7 @@ def validated(raw: Sequence[Draft]) -> list[Notification]:
     if problems:
         _refuse(problems)
     if not notifications:
-        _refuse(["there is no notification in it"])
+        _refuse(["it contains no notification"])
     return notifications
 
 
@@ -111,12 +111,12 @@ def entity(text: str | None) -> dict[str, str] | None:
         return None
     type_, _, id_ = text.partition(":")
     if not (type_ and id_):
-        raise typer.BadParameter("write it like order:10042", param_hint="--entity")
+        raise typer.BadParameter("write it as TYPE:ID, e.g. order:10042", param_hint="--entity")
     return {"type": type_, "id": id_}
 
 
 def ahead(option: str, text: str | None) -> str | None:
-    """A time to come as the notification has it; None where it is not given."""
+    """A future time in the format of a notification, or None."""
     return None if text is None else parsed(times.ahead, text, option)
 
 
@@ -124,7 +124,7 @@ def pairs(settings: Sequence[str]) -> Iterator[tuple[str, Any]]:
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not (name and equals):
-            raise typer.BadParameter(f"{setting!r}: write it like FIELD=VALUE", param_hint="--set")
+            raise typer.BadParameter(f"{setting!r}: write it as FIELD=VALUE", param_hint="--set")
         try:
             yield name, read_json(text)
         except ValueError:

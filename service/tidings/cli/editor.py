@@ -1,4 +1,4 @@
-"""Hands a text to the editor of whoever sits at the terminal."""
+"""Opens a text in the user's editor."""
 
 import os
 import shlex
@@ -15,37 +15,37 @@ from tidings.delivery.errors import Refused
 
 
 def edit_text(text: str, name: str) -> str:
-    """The text as it was saved.
+    """Edit a text and return the saved version.
 
     Args:
-        name: Of the file that the editor opens; its ending tells the editor what it is.
+        name: Name of the file; its extension sets the editor's mode.
 
     Raises:
         Refused: There is no editor, or it failed.
     """
     command = _editor()
-    # only its owner can look in
+    # readable by the owner only
     with _orderly(), tempfile.TemporaryDirectory(prefix="tidings-") as directory:
         path = Path(directory) / name
         path.write_text(text, encoding="utf-8")
         try:
-            subprocess.run([*command, str(path)], check=True)  # noqa: S603  # the person's own editor
+            subprocess.run([*command, str(path)], check=True)  # noqa: S603  # the user's editor
         except OSError as error:
             raise Refused(
-                f"the editor {shlex.join(command)} can't be started ({error.strerror}): "
-                "set EDITOR to another one, or use --set and --file"
+                f"can't start the editor {shlex.join(command)} ({error.strerror}): "
+                "set EDITOR to another one, or use --set or --file"
             ) from None
         except subprocess.CalledProcessError as error:
             raise Refused(
-                f"the editor {shlex.join(command)} ended with exit code {error.returncode}, "
-                "so nothing was changed"
+                f"the editor {shlex.join(command)} exited with code {error.returncode}: "
+                "nothing was changed"
             ) from None
         return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 @contextmanager
 def _orderly() -> Iterator[None]:
-    """Signals that would end the process at once let it take away what it wrote first."""
+    """Remove the temporary file also if a signal ends the process."""
     wanted = (signal.SIGTERM, signal.SIGHUP)
     deadly = [number for number in wanted if signal.getsignal(number) is signal.SIG_DFL]
     for number in deadly:
@@ -62,11 +62,11 @@ def _end(number: int, _: object) -> NoReturn:
 
 
 def _editor() -> list[str]:
-    """VISUAL, EDITOR, or what the system has."""
+    """VISUAL, EDITOR, or an editor on the PATH."""
     for name in ("VISUAL", "EDITOR"):
         if wanted := os.environ.get(name, "").strip():
             return shlex.split(wanted)
     for candidate in ("sensible-editor", "editor", "nano", "vi"):
         if found := shutil.which(candidate):
             return [found]
-    raise Refused("there is no editor: set EDITOR, or use --set and --file")
+    raise Refused("no editor found: set EDITOR, or use --set or --file")

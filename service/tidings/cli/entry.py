@@ -1,4 +1,4 @@
-"""Runs a command line to its end: whatever goes wrong is a sentence on standard error and an exit code."""
+"""Runs the command line: every failure ends as a message on standard error and an exit code."""
 
 import errno
 import gc
@@ -22,9 +22,8 @@ class CommandLine(Protocol):
 
 
 def enter(app: CommandLine) -> NoReturn:
-    """Run what was typed and exit."""
-    # What is imported stays until the end: to look through it for garbage, meanwhile and then, is a
-    # quarter of a command's time.
+    """Run the command line and exit."""
+    # Imported modules live until the end; collecting them would take a quarter of a command's time.
     gc.set_threshold(50_000)
     _occupy_closed_streams()
     make_encodable(sys.stdout, sys.stderr)
@@ -40,12 +39,12 @@ def enter(app: CommandLine) -> NoReturn:
 
 
 def _occupy_closed_streams() -> None:
-    """Whoever started us may have closed them, and the next file or socket would get their number."""
+    """Open /dev/null in place of closed standard streams, or the next file or socket would get their number."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
 
 
 def _code(app: CommandLine) -> int:
@@ -54,7 +53,7 @@ def _code(app: CommandLine) -> int:
         sys.stdout.flush()
     except typer.Abort as abort:
         if isinstance(abort.__context__, KeyboardInterrupt | EOFError):
-            err.print()  # nobody ended the line of the question
+            err.print()  # ends the line of the prompt
         err.print("Aborted.")
         return FAULT
     except typer.TyperException as error:
@@ -65,8 +64,8 @@ def _code(app: CommandLine) -> int:
 
 
 def _explain(error: typer.TyperException) -> int:
-    """What is wrong with the command line, and where its help is."""
-    if type(error).__name__ == "NoArgsIsHelpError":  # it has printed the help
+    """Print a usage error and the command for help."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help was printed
         return int(getattr(error, "exit_code", FAULT))
     print_error(getattr(error, "format_message", error.__str__)())
     context = getattr(error, "ctx", None)
@@ -76,10 +75,10 @@ def _explain(error: typer.TyperException) -> int:
 
 
 def _failed(error: OSError) -> int:
-    """A file or a stream that can't be read or written."""
-    with suppress(OSError):  # what is still to be written of it would fail again, when Python ends
+    """Print the error of a file or stream."""
+    with suppress(OSError):  # the rest of the output would fail again when Python exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if error.errno == errno.EPIPE:  # whoever read our output has seen enough
+    if error.errno == errno.EPIPE:  # the reader closed the pipe
         return FAULT
     where = f"{error.filename}: " if error.filename is not None else "standard output: "
     print_error(f"{where}{error.strerror or error}")
@@ -87,9 +86,9 @@ def _failed(error: OSError) -> int:
 
 
 class _Closed(TextIOBase):
-    """A standard output that was closed: what is written to it is lost, and that is an error."""
+    """A closed standard output: writing to it is an error."""
 
     encoding = "utf-8"
 
     def write(self, text: str, /) -> int:
-        raise OSError(errno.EBADF, "it is closed, so nothing can be shown")
+        raise OSError(errno.EBADF, "it is closed")

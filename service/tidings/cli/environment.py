@@ -1,4 +1,4 @@
-"""`tidings settings`: every environment variable, its meaning, its default and what it is now."""
+"""`tidings settings`: every setting, its value, default and meaning."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -20,30 +20,34 @@ from tidings.settings import Settings
 from tidings.settings.variables import Variable, unknown, variables
 
 MEANING: Final = Text("    ")
-"""Before what a variable means."""
+"""Indents the meaning of a setting."""
 
 
 def settings(
     changed: Annotated[
-        bool, typer.Option("--changed", help="Only those that are set here.")
+        bool, typer.Option("--changed", help="Only the settings that are set.")
     ] = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Names, defaults and meanings, for a document.")
+        bool,
+        typer.Option("--markdown", help="Print a Markdown table of names, defaults and meanings."),
     ] = False,
     write: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Bring the table in this document up to date."),
+        typer.Option(metavar="FILE", help="Update the table in this document."),
     ] = None,
     check: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Exit with 1 where its table is not current."),
+        typer.Option(
+            metavar="FILE",
+            help="Check the table in this document: exit code 1 if it is not current.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show every environment variable: what it means, its default, what it is now. Secrets are hidden.
+    """Show every setting: its value, default and meaning. Secrets are hidden.
 
-    A value may also come from a file named like the variable in the folder TIDINGS_SECRETS_DIR,
-    and a secret from the file that the variable with _FILE at its end names.
+    Settings are environment variables. A value may also be in a file with the variable's name in TIDINGS_SECRETS_DIR; a
+    secret also in the file that VARIABLE_FILE names.
 
     Example: [bold]tidings settings --changed[/]
     """
@@ -67,11 +71,11 @@ def _print_variables(chosen: Sequence[Variable], *, markdown: bool, as_json: boo
     elif chosen:
         out.print(Group(*_lines(chosen)))
     else:
-        out.print("No variable of Tidings is set: every default holds.")
+        out.print("No setting is set; all have their defaults.")
 
 
 def _lines(chosen: Sequence[Variable]) -> Iterator[Sentence]:
-    """`name = value` and what it means, under the heading of each section."""
+    """`name = value` and its meaning, under the heading of each section."""
     for place, (section, members) in enumerate(groupby(chosen, lambda variable: variable.section)):
         yield Sentence(Text("\n" * bool(place) + section, "bold"), hanging=0)
         for variable in members:

@@ -1,4 +1,4 @@
-"""`tidings erase`: erases a person from what is stored."""
+"""`tidings erase`: erases a person's data."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -17,11 +17,11 @@ def erase(
     recipient: Annotated[
         str | None,
         typer.Option(
-            "--recipient", metavar="ADDRESS", help="Whom: an address in full, as it was written."
+            "--recipient", metavar="ADDRESS", help="Erase by address: in full, as published."
         ),
     ] = None,
     user: Annotated[
-        str | None, typer.Option("--user", metavar="ID", help="Whom: a producer's `user_id`.")
+        str | None, typer.Option("--user", metavar="ID", help="Erase by `user_id`.")
     ] = None,
     tenant: Annotated[
         str | None,
@@ -29,25 +29,23 @@ def erase(
             "--tenant",
             parser=tenant_name,
             metavar="TENANT",
-            help="Only what is this tenant's; two may have the same ids of users.",
+            help="Only data of this tenant: user ids may repeat between tenants.",
         ),
     ] = None,
     note: Annotated[
         str | None,
-        typer.Option(
-            "--note", help="Kept in each history with your name; must not name the person."
-        ),
+        typer.Option("--note", help="Note for each history; must not identify the person."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only count what would be erased.")
+        bool, typer.Option("--dry-run", help="Count what would be erased, and erase nothing.")
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase a person: addresses, contents and headers of what has ended, and of dead letters.
+    """Erase a person's data from finished notifications and dead letters.
 
-    Open dead letters are discarded first. Nothing is erased while something of theirs is unfinished (exit code 1).
-    States, times and attempts stay. If it is interrupted, give it again: it goes on with the rest.
+    Addresses, content and headers are erased; states, times and attempts stay. Open dead letters are discarded first.
+    Exit code 1, and nothing is erased, while the person has unfinished notifications. Safe to interrupt and repeat.
 
     Examples:
       [bold]tidings erase --recipient jane@example.com --dry-run[/]
@@ -58,14 +56,14 @@ def erase(
     request = EraseRequest(recipient, user, note=note, dry_run=dry_run, tenant=tenant)
     if not (yes or dry_run):
         found = ask(lambda backend: erasure.erase(backend, actor(), replace(request, dry_run=True)))
-        typer.confirm(f"Erase {_what(found)}{_whose(found)} for good?", abort=True, err=True)
+        typer.confirm(f"Erase {_what(found)}{_whose(found)} permanently?", abort=True, err=True)
     view = ask(lambda backend: erasure.erase(backend, actor(), request))
     if as_json:
         print_json(view)
     else:
         out.print(f"{'Would erase' if dry_run else 'Erased'} {_what(view)}{_whose(view)}.")
         if view.unfinished:
-            out.print(f"{counted(view.unfinished, 'notification')} of theirs must end first.")
+            out.print(f"{counted(view.unfinished, 'unfinished notification')} must finish first.")
     if view.unfinished and not dry_run:
         raise typer.Exit(FAULT)
 

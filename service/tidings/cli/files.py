@@ -1,4 +1,4 @@
-"""Files that a command is told to read or to write: one that can't be is named with the reason."""
+"""Reads and writes files that are named on the command line."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ STDIN: Final = "-"
 
 
 def contents(option: str, file: str) -> bytes:
-    """What a file holds; `-` is standard input.
+    """Read a file; `-` is standard input.
 
     Raises:
         typer.BadParameter: It can't be read.
@@ -22,7 +22,7 @@ def contents(option: str, file: str) -> bytes:
 
 
 def text_of(option: str, file: Path) -> str:
-    """The text in a file. Raises like `contents`."""
+    """Read a text file. Raises like `contents`."""
     try:
         return contents(option, str(file)).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -30,7 +30,7 @@ def text_of(option: str, file: Path) -> str:
 
 
 def write_text(option: str, file: Path, text: str) -> None:
-    """Write a file, in a folder that is made where it is missing.
+    """Write a file, and create its folder if it is missing.
 
     Raises:
         typer.BadParameter: It can't be written.

@@ -1,4 +1,4 @@
-"""Prints a command's help: its prose broken at its words, its options in two columns."""
+"""Prints the help of commands."""
 
 import inspect
 import re
@@ -12,7 +12,7 @@ from tidings.cli.sentences import HANGING, Sentence
 from tidings.cli.terminal import escape, unwrapped
 
 LONGEST: Final = 28
-"""Columns of an option's name beside which its meaning stands; a longer one stands above it."""
+"""Columns of an option's name; the description of a longer one starts on the next line."""
 TYPES: Final = {
     "<str>": "TEXT",
     "<list[str]>": "TEXT",
@@ -24,7 +24,7 @@ TYPES: Final = {
 
 
 def show_help(command: Any, ctx: Any) -> None:
-    """Print the help of a command, or of a group of commands."""
+    """Print the help of a command or group."""
     out.print(Sentence(out.render_str(f"[bold]Usage:[/] {escape(_usage(command, ctx))}")))
     for line in ("", *prose(command.help or "")):
         hanging = HANGING if line.startswith("Example") else 0
@@ -44,7 +44,7 @@ def show_help(command: Any, ctx: Any) -> None:
 
 
 def prose(text: str) -> Iterator[str]:
-    """Paragraphs as one line each; what is indented or in bold is an example and keeps its line."""
+    """Paragraphs as one line each; indented or bold lines are examples and stay separate."""
     for place, paragraph in enumerate(inspect.cleandoc(text).split("\n\n")):
         if place:
             yield ""
@@ -68,7 +68,7 @@ def _usage(command: Any, ctx: Any) -> str:
 
 
 def _typed(argument: Any) -> str:
-    """`ID`, `[PROVIDER]`, `[ID]...`: what may be left out, and what may be given several times."""
+    """For example `ID`, `[PROVIDER]` (optional) or `[ID]...` (repeatable)."""
     name = _name(argument) if argument.required else f"[{_name(argument)}]"
     return name if argument.nargs == 1 else f"{name}..."
 
@@ -78,7 +78,7 @@ def _name(argument: Any) -> str:
 
 
 def _entry(name: str, meaning: str) -> tuple[str, str]:
-    """Its name with the kind of value it takes; a few words it takes are told with its meaning."""
+    """The name with the type of its value, and the description with the known values."""
     kind = re.search(r"<[^>]*>$", name)
     if kind is None:
         return name, meaning
@@ -105,12 +105,12 @@ def _section(title: str, entries: Iterable[tuple[str, str]]) -> None:
 
 
 def _escape_brackets(meaning: str) -> str:
-    """What comes from the command line library in brackets is no markup; our own texts have some."""
+    """Escape the brackets that Typer adds, which are not markup."""
     return re.sub(r"\[(default: |required|x>)", r"\\[\1", meaning)
 
 
 def _below(command: Any, ctx: Any) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """The commands below, under the headings they are grouped by."""
+    """The subcommands by heading."""
     names: Iterable[str] = getattr(command, "list_commands", lambda _: [])(ctx)
     every = [command.get_command(ctx, name) for name in names]
     panels: dict[str, list[tuple[str, str]]] = {}

@@ -1,4 +1,4 @@
-"""Says what was perhaps meant where nothing matches, and how the next page is read."""
+"""Hints after a list: similar values if nothing matches, and the command for the next page."""
 
 import shlex
 import sys
@@ -14,28 +14,30 @@ from tidings.operations.times import counted
 
 
 def print_no_match(words: FilterWords, *, otherwise: str | None = None) -> None:
-    """Say so, and whether one of these words was never used.
+    """Print that nothing matches, and suggest values for those that are not in use.
 
     Args:
-        otherwise: What is said instead, where nothing was asked for that could match.
+        otherwise: Printed instead if no filter was given.
     """
-    err.print(otherwise or "Nothing matches.")
+    err.print(otherwise or "No matches.")
     print_suggestions(words)
 
 
 def print_unlisted_dead_letters(dead_letters: Mapping[Reason, int]) -> None:
-    """How many open dead letters no list of notifications has, and how they are listed."""
+    """Count the open dead letters without a notification, and name the command that lists them."""
     parts = [
         f"{counted(count, f'{reason} dead letter')}{' or more' if count >= LOOKED_AT else ''}: "
         f"`tidings dead list --reason {reason}`"
         for reason, count in dead_letters.items()
     ]
     if parts:
-        err.print(f"[dim]Not listed, for they never became notifications: {'; '.join(parts)}[/]")
+        err.print(
+            f"[dim]Not listed, because they never became notifications: {'; '.join(parts)}[/]"
+        )
 
 
 def print_suggestions(words: FilterWords) -> None:
-    """Whether one of these words was never used, and which one was perhaps meant."""
+    """Suggest values for a category or entity type that is not in use."""
     if words.tenant is words.category is words.entity_type is None:
         return
     for sentence in ask(lambda backend: unused_words(backend, words)):
@@ -43,7 +45,7 @@ def print_suggestions(words: FilterWords) -> None:
 
 
 def next_page(last: UUID) -> str:
-    """The command as it was typed, for what comes after this one."""
+    """The command line of this process with --before set to the last id."""
     return shlex.join(["tidings", *_without_before(sys.argv[1:]), "--before", str(last)])
 
 

@@ -1,4 +1,4 @@
-"""Loads a command when it is called: help and completion need only its name and its line."""
+"""Imports commands on use: help and completion need only their names and descriptions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ RUN: Final = "Run"
 
 @dataclass(frozen=True, slots=True)
 class LazyCommand:
-    """A command that is not loaded yet."""
+    """A command that is not imported yet."""
 
     panel: str
-    """The heading in the help under which it stands."""
+    """Its heading in the help."""
     name: str
     place: str
-    """Its function or group, as `module:attribute` below `tidings.cli`."""
+    """Its function or group, as `module:attribute` in `tidings.cli`."""
     line: str
-    """The first sentence of its help."""
+    """The first line of its help."""
 
 
 class LazyCommands(Mapping[str, Any]):
-    """The commands by name, those of other distributions first; each is loaded when it is looked up."""
+    """Commands by name, plugins first; each is imported when it is looked up."""
 
     def __init__(self, listed: Sequence[LazyCommand]) -> None:
         self._listed = {command.name: command for command in listed}
@@ -60,7 +60,7 @@ class LazyCommands(Mapping[str, Any]):
 
 
 class LazyGroup(CommandGroup):
-    """A group whose own commands are `listed`, and loaded late."""
+    """A group that imports its commands on use."""
 
     listed: Sequence[LazyCommand] = ()
 
@@ -69,17 +69,17 @@ class LazyGroup(CommandGroup):
         self.commands: Any = LazyCommands(self.listed)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Their names."""
+        """The names of all commands."""
         return list(self.commands)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command as help and completion show it."""
+        """A command for help and completion."""
         for command in self.listed:
             if command.name == cmd_name:
                 return Command(command.name, help=command.line, rich_help_panel=command.panel)
         return self.commands.get(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """A command as it runs. Raises as `Group.resolve_command` does."""
+        """A command to run. Raises like `CommandGroup.resolve_command`."""
         name, found, rest = super().resolve_command(ctx, args)
         return name, found and self.commands[name], rest

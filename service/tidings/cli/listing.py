@@ -1,4 +1,4 @@
-"""`tidings list`: the notifications that match, newest first."""
+"""`tidings list`: the notifications that match the filters."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -25,32 +25,36 @@ LEAST: Final = {
     "Channel": max(map(len, CHANNELS)),
     "State": len("suppressed"),
 }
-"""Columns of what differs from call to call, so that the others stand where they stood."""
+"""Minimum widths, so that columns keep their place from call to call."""
 
 
 def list_(
     channel: which.Channel = None,
     state: Annotated[
         list[State] | None,
-        typer.Option("--state", "-s", help="In this state; may be given several times."),
+        typer.Option("--state", "-s", help="Only in this state; repeatable."),
     ] = None,
     tenant: Tenant = None,
     category: which.Category = None,
-    user: Annotated[str | None, typer.Option(help="For this `user_id`.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only for this `user_id`.")] = None,
     entity: Annotated[
-        str | None, typer.Option(metavar="TYPE[:ID]", help="About this, e.g. order:10042.")
+        str | None,
+        typer.Option(metavar="TYPE[:ID]", help="Only about this entity, e.g. order:10042."),
     ] = None,
     recipient: Annotated[
-        str | None, typer.Option("--to", help="To this recipient, in full as it was published.")
+        str | None,
+        typer.Option("--to", help="Only to this recipient: the full address, as published."),
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="Accepted since then: 24h, 7d, or a time with offset."),
+        typer.Option(metavar="WHEN", help="Accepted since: 24h, 7d, or a time with UTC offset."),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="Accepted before then, written alike.")
+        str | None, typer.Option(metavar="WHEN", help="Accepted before; same format as --since.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 25,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number to list.")
+    ] = 25,
     before: Before = None,
     as_json: AsJson = False,
     reveal: Reveal = False,
@@ -78,12 +82,12 @@ def list_(
     if as_json:
         print_json(page.as_data())
     elif not found and page.searched_since is None:
-        none = "There is no notification yet." if filters == Filters() and not before else None
+        none = "No notifications yet." if filters == Filters() and not before else None
         print_no_match(filters, otherwise=none)
     elif found:
         out.print(table(found, datetime.now(UTC)))
         if len(found) == limit:
-            err.print(f"[dim]There may be more: `{escape(next_page(found[-1].summary.id))}`[/]")
+            err.print(f"[dim]Next page: `{escape(next_page(found[-1].summary.id))}`[/]")
     if page.searched_since is not None:
         _print_search_bound(page.searched_since)
     if not as_json:
@@ -91,14 +95,14 @@ def list_(
 
 
 def _print_search_bound(reached: datetime) -> None:
-    """That what is older was not looked through, and how it is."""
+    """Print how far the search went, and how to continue."""
     when = reached.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    since = f"Looked through everything accepted since {exact(reached)}, and no further."
-    err.print(f"[dim]{since} For older ones: `--until {when}`[/]")
+    searched = f"Searched only notifications accepted since {exact(reached)}."
+    err.print(f"[dim]{searched} Older ones: `--until {when}`[/]")
 
 
 def table(found: Sequence[ListedView], now: datetime) -> Rows:
-    """For people: an id to go on with, and why where something went wrong or waits."""
+    """A row for each notification, with the reason if it failed or waits."""
     return Rows(
         ("ID", "When", "Channel", "State", "Attempts", "To"),
         [
@@ -121,7 +125,7 @@ def _cells(summary: NotificationSummary, now: datetime) -> list[Text]:
 
 
 def _why(summary: NotificationSummary) -> str:
-    """In a few words what went wrong, where something did."""
+    """The reason and the error, if it failed."""
     if summary.state in {State.SENT, State.DELIVERED, State.QUEUED, State.SCHEDULED}:
         return ""
     reason = untried(summary.attempts_made) if summary.untried else summary.reason

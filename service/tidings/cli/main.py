@@ -1,4 +1,4 @@
-"""`tidings`: every command, in the order a newcomer needs them."""
+"""`tidings`: the table of all commands."""
 
 from typing import Annotated, Final, NoReturn
 
@@ -14,19 +14,24 @@ SET_UP: Final = "Set up"
 
 
 class Root(LazyGroup):
-    """Every command of Tidings. A command's line is the first sentence of its docstring; a test compares them."""
+    """All commands. Each line equals the first line of the command's docstring; a test compares them."""
 
     listed = (
         LazyCommand(
             RUN,
             "worker",
             "roles:worker",
-            "Deliver notifications, of every configured channel or of those named.",
+            "Deliver notifications of every configured channel, or of the channels named.",
         ),
         LazyCommand(
-            RUN, "scheduler", "roles:scheduler", "Publish what is due; run as many as you like."
+            RUN,
+            "scheduler",
+            "roles:scheduler",
+            "Publish scheduled notifications, requeue lost ones and apply retention.",
         ),
-        LazyCommand(RUN, "archive", "roles:archive", "Keep the dead letters in PostgreSQL."),
+        LazyCommand(
+            RUN, "archive", "roles:archive", "Move dead letters from RabbitMQ to PostgreSQL."
+        ),
         LazyCommand(
             RUN, "all", "roles:all_roles", "Run worker, scheduler and archive in one process."
         ),
@@ -34,104 +39,104 @@ class Root(LazyGroup):
             OPERATE,
             "publish",
             "publish:publish",
-            "Publish a notification and print its id once RabbitMQ has it safely.",
+            "Publish a notification and print its id when RabbitMQ has confirmed it.",
         ),
         LazyCommand(
             OPERATE,
             "show",
             "show:show",
-            "Tell what happened to one notification: accepted, every attempt, every change and who made it.",
+            "Show the history of one notification: attempts, state changes and actors.",
         ),
         LazyCommand(OPERATE, "list", "listing:list_", "List notifications, newest first."),
         LazyCommand(
             OPERATE,
             "stats",
             "statistics:stats",
-            "Count notifications by channel and state, and the messages in every queue.",
+            "Show notification counts, success rates, latencies and queue depths.",
         ),
         LazyCommand(
             OPERATE,
             "ps",
             "ps:ps",
-            "List the processes that run: roles, host, process id, version, channels.",
+            "List the running Tidings processes.",
         ),
         LazyCommand(
             OPERATE,
             "cancel",
             "cancel:cancel",
-            "Call off a notification that is scheduled, waiting, or between two attempts.",
+            "Cancel a notification before it is sent.",
         ),
         LazyCommand(
             OPERATE,
             "requeue",
             "requeue:requeue",
-            "Publish notifications again whose message is gone: by id, by filters, or --all.",
+            "Requeue notifications whose message is lost: by id, by filters, or --all.",
         ),
         LazyCommand(
             OPERATE,
             "erase",
             "erase:erase",
-            "Erase a person: addresses, contents and headers of what has ended, and of dead letters.",
+            "Erase a person's data from finished notifications and dead letters.",
         ),
         LazyCommand(
             OPERATE,
             "channels",
             "channels:app",
-            "See how channels and their providers fare; pause and resume them.",
+            "Show, pause and resume channels; enable and disable providers.",
         ),
         LazyCommand(
             OPERATE,
             "dead",
             "dead:app",
-            "What was not delivered: look at it, mend it, close it. `tidings replay` sends it again.",
+            "Inspect, edit and discard dead letters; `tidings replay` sends them again.",
         ),
         LazyCommand(
             OPERATE,
             "replay",
             "replay:replay",
-            "Send dead letters on their way again: by id, by filters, or --all.",
+            "Replay dead letters: by id, by filters, or --all.",
         ),
         LazyCommand(
             SET_UP,
             "doctor",
             "doctor:doctor",
-            "Check RabbitMQ, PostgreSQL, every channel's provider and the templates; nothing is sent.",
+            "Check RabbitMQ, PostgreSQL, providers and templates without sending anything.",
         ),
         LazyCommand(
             SET_UP,
             "audit",
             "audit:audit_",
-            "Hold ledger and queues against each other: is anything lost, or in a state that can't be?",
+            "Compare ledger and queues, and report lost or inconsistent notifications.",
         ),
         LazyCommand(
             SET_UP,
             "migrate",
             "migrate:migrate_",
-            "Create or update PostgreSQL's tables. Safe to run at every start, and from several places at once.",
+            "Create or update the tables in PostgreSQL.",
         ),
         LazyCommand(
             SET_UP,
             "retention",
             "retention:app",
-            "What is kept for how long, and deleting what is over.",
+            "Show retention periods, and delete notifications that are past them.",
         ),
         LazyCommand(
             SET_UP,
             "settings",
             "environment:settings",
-            "Show every environment variable: what it means, its default, what it is now. Secrets are hidden.",
+            "Show every setting: its value, default and meaning. Secrets are hidden.",
         ),
         LazyCommand(
             SET_UP,
             "topology",
             "topology:app",
-            "Exchanges, queues and bindings: shown, checked, made so, tidied up.",
+            "Show, check, create and prune exchanges, queues and bindings in RabbitMQ.",
         ),
         LazyCommand(
             SET_UP,
             "templates",
             "templates:app",
-            "The words of messages: what there is, what is wrong with it, how it reads.",
+            "List, check and render templates, or create a starter set.",
         ),
     )
 
@@ -139,7 +144,7 @@ class Root(LazyGroup):
 app = Commands(
     name="tidings",
     cls=Root,
-    help="Delivers notifications and loses none.",
+    help="Deliver notifications by email, SMS, WhatsApp and webhook without losing any.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -158,13 +163,15 @@ def _show_version(show: bool) -> None:
 def root(
     _: Annotated[
         bool,
-        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
-    """Delivers notifications and loses none."""
+    """Deliver notifications by email, SMS, WhatsApp and webhook without losing any."""
     from tidings.telemetry.logs import configure
 
-    configure("warning")  # a command speaks for itself; the roles say more, as they are told to
+    configure("warning")  # the roles set their own level later
 
 
 def main() -> NoReturn:

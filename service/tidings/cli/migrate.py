@@ -1,4 +1,4 @@
-"""`tidings migrate`: brings the database's tables to the version this Tidings needs."""
+"""`tidings migrate`: updates the tables to the version that this release needs."""
 
 from tidings.cli.console import err, out, print_json, run
 from tidings.cli.options import AsJson, actor
@@ -7,7 +7,9 @@ from tidings.settings import Settings
 
 
 def migrate_(as_json: AsJson = False) -> None:
-    """Create or update PostgreSQL's tables. Safe to run at every start, and from several places at once.
+    """Create or update the tables in PostgreSQL.
+
+    Safe to run at every start, and from several hosts at once.
 
     Example: [bold]TIDINGS_DATABASE_URL=postgresql://tidings@db/tidings tidings migrate[/]
     """
@@ -15,10 +17,10 @@ def migrate_(as_json: AsJson = False) -> None:
     if as_json:
         print_json(view)
     elif view.before == view.after:
-        out.print(f"The tables are at version {view.after} already.")
+        out.print(f"The tables are already at version {view.after}.")
     else:
-        out.print(f"The tables went from version {view.before or 'none'} to {view.after}.")
+        out.print(f"Updated the tables from version {view.before or 'none'} to {view.after}.")
 
 
 def _print_wait() -> None:
-    err.print("A table is in use: waiting a moment before the next try to lock it.")
+    err.print("A table is in use: waiting to lock it again …")

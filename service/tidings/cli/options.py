@@ -1,4 +1,4 @@
-"""What several commands share: options, how they are read, and who is asking."""
+"""Options that several commands share, and how they run an operation."""
 
 import getpass
 import socket
@@ -16,14 +16,12 @@ from tidings.settings import Settings
 
 Value = TypeVar("Value")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
-Reveal = Annotated[
-    bool, typer.Option("--reveal", help="Show recipients in full, and what was written to them.")
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show recipients and content unmasked.")]
 
 
 def actor() -> Actor:
-    """The person who typed the command, as history keeps it: `cli jane@desk`."""
+    """The user who runs the command, as recorded in the history: `cli jane@desk`."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
@@ -32,7 +30,7 @@ def actor() -> Actor:
 
 
 def ask(operation: Callable[[Backend], Awaitable[Value]]) -> Value:
-    """Run one operation to its end; our own errors end the command with a sentence and an exit code."""
+    """Run one operation. One of our errors ends the command with a message and an exit code."""
 
     async def work() -> Value:
         async with opened(Settings(), str(actor())) as backend:
@@ -42,10 +40,10 @@ def ask(operation: Callable[[Backend], Awaitable[Value]]) -> Value:
 
 
 def id_prefix(text: str) -> IdPrefix:
-    """An id or some of its digits, as a Typer argument.
+    """Parse an id or some of its digits.
 
     Raises:
-        typer.BadParameter: It is neither.
+        typer.BadParameter: It is not an id.
     """
     return parsed(IdPrefix.parse, text)
 
@@ -55,7 +53,7 @@ NotificationId = Annotated[
     typer.Argument(
         parser=id_prefix,
         metavar="ID",
-        help=f"An id, its first {SHORTEST} digits or more, or its last group: any digits that only it has.",
+        help=f"Notification id: in full, its first {SHORTEST} or more digits, or its last group.",
     ),
 ]
 
@@ -67,7 +65,7 @@ def tenant_name(text: str) -> str:
 
 Tenant = Annotated[
     str | None,
-    typer.Option("--tenant", parser=tenant_name, metavar="TENANT", help="Of this tenant."),
+    typer.Option("--tenant", parser=tenant_name, metavar="TENANT", help="Only of this tenant."),
 ]
 
 
@@ -77,21 +75,21 @@ Before = Annotated[
         "--before",
         parser=id_prefix,
         metavar="ID",
-        help="Older than this one, by its id or some of its digits: goes on where a page ended.",
+        help="Start after this id: the last one of the previous page.",
     ),
 ]
 
 
 def entity_of(text: str | None) -> tuple[str | None, str | None]:
-    """Type and id of an entity; none where it is not given. Raises like `parsed`."""
+    """Type and id of an entity, or None. Raises like `parsed`."""
     return (None, None) if text is None else parsed(entity, text, "--entity")
 
 
 def parsed(parse: Callable[[str], Value], text: str, option: str | None = None) -> Value:
-    """A value as `parse` reads it.
+    """Parse a value.
 
     Args:
-        option: The option that it was given for.
+        option: The option, for the error message.
 
     Raises:
         typer.BadParameter: `parse` raised a `ValueError`.

@@ -1,4 +1,4 @@
-"""Finds what other distributions add to the command line, by the entry points that they declare."""
+"""Finds commands and hints of other distributions by their entry points."""
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def commands() -> Mapping[str, Callable[..., None]]:
-    """The commands of the group `tidings.commands`, by name."""
+    """Commands of the entry point group `tidings.commands`, by name."""
     return dict(_loaded("tidings.commands"))
 
 
 def hints(environment: Mapping[str, str]) -> Iterator[str]:
-    """What those of the group `tidings.hints` can say, by the environment, of a server that does not answer."""
+    """Hints about an unavailable server, from the entry point group `tidings.hints`."""
     for _, hint_of in _loaded("tidings.hints"):
         if hint := hint_of(environment):
             yield hint
@@ -22,5 +22,5 @@ def _loaded(group: str) -> Iterator[tuple[str, Any]]:
         try:
             loaded = entry.load()
         except (ImportError, AttributeError):
-            continue  # its code was removed or renamed, and its metadata was left behind
+            continue  # stale metadata of removed code
         yield entry.name, loaded

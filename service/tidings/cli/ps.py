@@ -1,4 +1,4 @@
-"""`tidings ps`: which processes run, and which vanished."""
+"""`tidings ps`: the processes that run or disappeared."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,13 +11,15 @@ from tidings.operations import processes
 from tidings.operations.processes import KnownProcess
 from tidings.operations.times import ago
 
-GONE: Final = "it did not say that it ended: it was killed, hangs, or can't reach PostgreSQL; nothing it held is lost"
+GONE: Final = (
+    "no heartbeat: it was killed, hangs, or can't reach PostgreSQL; its messages are not lost"
+)
 
 
 def ps(as_json: AsJson = False) -> None:
-    """List the processes that run: roles, host, process id, version, channels.
+    """List the running Tidings processes.
 
-    Each says so every ten seconds. One that vanished is listed for a day.
+    Each process sends a heartbeat to PostgreSQL every ten seconds. A process that disappears stays listed for a day.
 
     Example: [bold]tidings ps[/]
     """
@@ -27,7 +29,9 @@ def ps(as_json: AsJson = False) -> None:
     elif known:
         out.print(_table(known))
     else:
-        err.print("No process runs. `tidings all` starts worker, scheduler and archive in one.")
+        err.print(
+            "No processes are running. `tidings all` starts worker, scheduler and archive in one process."
+        )
 
 
 def _table(known: Sequence[KnownProcess]) -> Rows:

@@ -1,4 +1,4 @@
-"""Names whom a mail has not reached, though its recipient has it."""
+"""Lists the copies of an email that were not delivered at once."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from tidings.operations.notifications import Recipient
 
 
 def copies(results: Sequence[Recipient]) -> Group | None:
-    """One line for each who has not got it, or not at once; None where there is nobody."""
+    """A line for each copy that was not sent, or not at once; None if there is none."""
     apart = [
         (recipient.role, recipient.address, recipient.state.replace("_", " "), _why(recipient))
         for recipient in results

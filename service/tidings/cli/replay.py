@@ -1,4 +1,4 @@
-"""`tidings replay`: sends dead letters on their way again."""
+"""`tidings replay`: publishes dead letters again."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -47,17 +47,14 @@ def replay(
     yes: which.Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send dead letters on their way again: by id, by filters, or --all.
+    """Replay dead letters: by id, by filters, or --all.
 
-    Each notification begins a new epoch, with a full set of attempts.
-    What was perhaps delivered (outcome_unknown) and what would expire again
-    is left out unless it is asked for by its id or its --reason.
+    Each notification starts a new epoch with all its attempts. Dead letters that may have been delivered
+    (outcome_unknown) or would expire again are skipped unless selected by id or --reason.
 
-    Safe to kill: what was begun is finished by the scheduler.
-    Safe to run twice at once: no dead letter is sent by both.
+    Safe to kill: the scheduler finishes what was started. Safe to run twice at once: no dead letter is replayed twice.
 
-    Exits with 1 where dead letters failed again, could not be replayed,
-    or the replay stopped early.
+    Exit code 1 if a dead letter failed again or could not be replayed, or if the replay stopped early.
 
     Examples:
       [bold]tidings replay 1f0c52a6[/]
@@ -66,7 +63,7 @@ def replay(
       [bold]tidings replay --all --dry-run[/]
     """
     if not (query.selects or every):
-        raise Unclear("say which dead letters: ids, filters, or --all for every open one")
+        raise Unclear("give ids, filters, or --all for every open dead letter")
     request = ReplayRequest(query, every, limit, force)
     plan = how.plan_of(canary, rate, stop_at, watch, force=force)
     if dry_run:
@@ -87,7 +84,7 @@ def replay(
 
 
 def _show(preview: ReplayDryRun, query: DeadLetterQuery, *, as_json: bool) -> None:
-    """Say what would be sent, or that nothing was chosen."""
+    """Print what would be replayed, with suggestions if nothing matches."""
     show_dry_run(preview, as_json=as_json)
     if not preview.chosen:
         print_suggestions(query.narrowed)
@@ -95,20 +92,22 @@ def _show(preview: ReplayDryRun, query: DeadLetterQuery, *, as_json: bool) -> No
 
 def _confirm(choice: ReplayChoice) -> None:
     if not sys.stdin.isatty():
-        raise Unclear("nobody is there to ask: give --yes, or look first with --dry-run")
+        raise Unclear(
+            "standard input is no terminal to confirm on: give --yes, or check first with --dry-run"
+        )
     count = len(choice.selection.dead_letters) - choice.refused
     if not count:
-        return  # it will be told why
+        return  # the report explains why
     err.print(dead_letters_table(choice.sample, datetime.now(UTC)))
     if choice.refused:
         err.print(
-            f"{counted(choice.refused, 'dead letter')} can't be replayed: `--dry-run` tells why."
+            f"{counted(choice.refused, 'dead letter')} can't be replayed: `--dry-run` shows why."
         )
     typer.confirm(f"Replay {counted(count, 'dead letter')}?", abort=True, err=True)
 
 
 def send_again(selection: Selection, plan: Plan) -> ReplayView:
-    """Replay, with a progress bar where somebody watches. Ctrl-C lets what is under way end."""
+    """Replay with a progress bar on a terminal. Ctrl-C stops after the dead letters in progress."""
 
     @contextmanager
     def watched(interrupt: Callable[[], None]) -> Iterator[Progress]:
@@ -120,10 +119,10 @@ def send_again(selection: Selection, plan: Plan) -> ReplayView:
 
 
 def end(done: ReplayView, *, as_json: bool = False, edited: dict[str, Any] | None = None) -> None:
-    """Say what a replay did, and exit with what that means.
+    """Print the result of a replay and exit with its code.
 
     Args:
-        edited: What was done to the dead letters before, for other programs.
+        edited: The result of the edit before it, for JSON.
     """
     show_summary(done, as_json=as_json, edited=edited)
     if done.summary.stopped == INTERRUPTED:

@@ -1,4 +1,4 @@
-"""How a replay goes: the options of `tidings replay`, and how their values are written."""
+"""The options of `tidings replay` that control its pace."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -17,10 +17,10 @@ def _parser(parse: Callable[[str], float]) -> Callable[[str], float]:
 def plan_of(
     canary: str | None, rate: float | None, stop_at: float | None, watch: float, *, force: bool
 ) -> Plan:
-    """How these options say a replay goes.
+    """The plan that these options describe.
 
     Raises:
-        typer.BadParameter: `--canary` is no list of sizes.
+        typer.BadParameter: `--canary` is not a list of sizes.
     """
     waves = parsed(plan.waves, canary, "--canary") if canary else ()
     return Plan(force, rate, waves, CAREFUL if waves and stop_at is None else stop_at, watch)
@@ -28,31 +28,31 @@ def plan_of(
 
 Every = Annotated[bool, typer.Option("--all", help="Every open dead letter.")]
 Limit = Annotated[
-    int | None, typer.Option("--limit", "-n", min=1, help="At most so many, the oldest first.")
+    int | None, typer.Option("--limit", "-n", min=1, help="Maximum number to replay, oldest first.")
 ]
 DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Only say how many would be sent, how many not and why, and show some.",
+        help="Show what would be replayed and what not, and change nothing.",
     ),
 ]
 Whole = Annotated[
     bool,
     typer.Option(
         "--whole",
-        help="With --dry-run: look at every dead letter, not only for a moment at the oldest.",
+        help="With --dry-run: check every dead letter; by default only the oldest, for a short time.",
     ),
 ]
 PerSecond = Annotated[
     float | None,
-    typer.Option(parser=_parser(plan.rate), metavar="50/s", help="No faster than this."),
+    typer.Option(parser=_parser(plan.rate), metavar="50/s", help="Maximum rate."),
 ]
 Canary = Annotated[
     str | None,
     typer.Option(
         metavar="1,10,100",
-        help="Send so many, watch what becomes of them, then so many more, then the rest.",
+        help="Replay in waves of these sizes and wait for the results of each, then replay the rest.",
     ),
 ]
 StopAt = Annotated[
@@ -60,7 +60,7 @@ StopAt = Annotated[
     typer.Option(
         parser=_parser(plan.share),
         metavar="20%",
-        help="Stop where this share fails again. 20% with --canary, otherwise never.",
+        help="Stop if this share fails again; default 20% with --canary, else never.",
     ),
 ]
 Watch = Annotated[
@@ -69,10 +69,12 @@ Watch = Annotated[
         "--watch-timeout",
         parser=_parser(plan.length),
         metavar="60s",
-        help="How long to wait for what becomes of each wave, and of all; 0 doesn't wait.",
+        help="How long to wait for the results of each wave and at the end; 0 doesn't wait.",
     ),
 ]
 Force = Annotated[
     bool,
-    typer.Option("--force", help="Also what was replayed before: it may be sent a second time."),
+    typer.Option(
+        "--force", help="Replay also those already replayed or sent; recipients may get duplicates."
+    ),
 ]

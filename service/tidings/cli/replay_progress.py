@@ -6,16 +6,16 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tidings.cli.console import err
-from tidings.operations.dead_letters.replays import Progress as Told
+from tidings.operations.dead_letters.replays import Progress as ReportProgress
 from tidings.operations.dead_letters.replays import ReplaySummary
 
 
 @contextmanager
-def watching(dead_letters: int, waves: int) -> Iterator[Told]:
-    """Shows how a replay is going, where a terminal does.
+def watching(dead_letters: int, waves: int) -> Iterator[ReportProgress]:
+    """Show the progress of a replay on a terminal.
 
     Args:
-        waves: How many go out and are watched before the rest.
+        waves: Number of canary waves.
     """
     columns = (
         TextColumn("{task.description}"),

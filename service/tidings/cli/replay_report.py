@@ -1,4 +1,4 @@
-"""What a replay did, or would do, told to people and to programs."""
+"""Prints the result of a replay or of its dry run."""
 
 import shlex
 import sys
@@ -23,25 +23,25 @@ from tidings.operations.times import counted
 
 SHOWN: Final = 20
 WHY: Final = {
-    ReplayRefusal.ALREADY_REPLAYED: "replayed already (--force replays them again)",
-    ReplayRefusal.BEING_REPLAYED: "taken by another replay",
-    ReplayRefusal.SUPERSEDED: "superseded: replay the dead letter in their place",
+    ReplayRefusal.ALREADY_REPLAYED: "already replayed (--force replays them again)",
+    ReplayRefusal.BEING_REPLAYED: "being replayed by another command",
+    ReplayRefusal.SUPERSEDED: "superseded by an edit: replay the new dead letter",
     ReplayRefusal.DISCARDED: "discarded: publish a new notification instead",
-    ReplayRefusal.MALFORMED: "can't be read: mend each with `tidings dead edit ID --replay`",
-    ReplayRefusal.UNDER_WAY: "their notification is under way: wait until it has ended",
-    ReplayRefusal.ENDED: "their notification has ended otherwise: publish a new one",
+    ReplayRefusal.MALFORMED: "malformed: edit each with `tidings dead edit ID --replay`",
+    ReplayRefusal.UNDER_WAY: "their notification is in progress: wait until it has finished",
+    ReplayRefusal.ENDED: "their notification has finished in another way: publish a new one",
     ReplayRefusal.SENT: "their notification was sent (--force sends it again)",
-    ReplayRefusal.NEWER_EPOCH: "their notification was replayed since: replay its later dead letter (--force replays these)",
-    ReplayRefusal.SAME_NOTIFICATION: "another dead letter of the same notification goes in their place",
-    ReplayRefusal.OTHER_CONTENT: "other content is stored under their id: publish each with an id of its own (--force sends theirs in its place)",
-    ReplayRefusal.OTHER_TENANT: "their id is another tenant's: publish each with an id of its own",
+    ReplayRefusal.NEWER_EPOCH: "their notification was replayed since: replay its newer dead letter (--force replays these)",
+    ReplayRefusal.SAME_NOTIFICATION: "another dead letter of the same notification is replayed instead",
+    ReplayRefusal.OTHER_CONTENT: "a notification with the same id and other content exists: publish each with a new id (--force overwrites the other)",
+    ReplayRefusal.OTHER_TENANT: "a notification of another tenant has the same id: publish each with a new id",
     ReplayRefusal.SAME_KEY: "another notification has the same idempotency key (--force sends both)",
-    ReplayRefusal.NO_SUCH_DEAD_LETTER: "gone meanwhile",
+    ReplayRefusal.NO_SUCH_DEAD_LETTER: "no longer exist",
 }
 
 
 def show_dry_run(done: ReplayDryRun, *, as_json: bool) -> None:
-    """Say what a replay would do, and show a few of the dead letters that it would take."""
+    """Print what a replay would do, with a sample of the dead letters."""
     if as_json:
         print_json(done.as_data())
         return
@@ -50,21 +50,21 @@ def show_dry_run(done: ReplayDryRun, *, as_json: bool) -> None:
     count, chosen = done.replayed, done.chosen
     if done.checked < chosen:
         out.print(
-            f"{counted(chosen, 'dead letter')} chosen. Of the oldest {done.checked:,} that were looked at, "
-            f"{count:,} would be replayed; `--whole` looks at all."
+            f"{counted(chosen, 'dead letter')} selected. Of the oldest {done.checked:,} checked, "
+            f"{count:,} would be replayed; `--whole` checks all."
         )
     else:
         text = f"{counted(count, 'dead letter')} would be replayed."
-        out.print(text if count else "There is nothing to replay.")
+        out.print(text if count else "Nothing to replay.")
     if done.later:
-        out.print(f"{done.later:,} of them would be stored until they are due.")
+        out.print(f"{done.later:,} of them are scheduled for later.")
     warn_of_doubt(done.doubtful)
     _show_refused(done.not_replayed)
     explain_left_out(done.selection)
 
 
 def show_summary(done: ReplayView, *, as_json: bool, edited: dict[str, Any] | None = None) -> None:
-    """Say what a replay did, and what was edited before."""
+    """Print the result of a replay, and of the edit before it."""
     if as_json:
         data = done.as_data()
         print_json({**edited, "replay": data} if edited else data)
@@ -74,36 +74,36 @@ def show_summary(done: ReplayView, *, as_json: bool, edited: dict[str, Any] | No
         ("replayed", summary.replayed, ""),
         ("delivered", now.delivered, "green"),
         ("failed again", now.failed, "red"),
-        ("failed once more, tried again", now.retrying, "yellow"),
-        ("still under way", now.waiting, ""),
-        ("stored until they are due", summary.later, ""),
-        ("could not be replayed", _refused_for_several_reasons(summary), "red"),
-        ("left alone", summary.left, "yellow"),
+        ("failed again, retrying", now.retrying, "yellow"),
+        ("in progress", now.waiting, ""),
+        ("scheduled for later", summary.later, ""),
+        ("not replayed", _refused_for_several_reasons(summary), "red"),
+        ("not started", summary.left, "yellow"),
     )
     for label, count, style in lines:
         if count or label == "replayed":
             out.print(f"[{style or 'default'}]{count:>8,}[/]  {label}")
     if summary.waves:
         each = ", ".join(f"{wave.delivered:,} of {wave.total:,}" for wave in summary.waves)
-        out.print(f"Delivered of each wave: {each}.")
+        out.print(f"Delivered in each wave: {each}.")
     _show_refused(summary.not_replayed)
     if summary.chosen == len(summary.notifications) == 1:
-        err.print(f"[dim]What became of it: `tidings show {summary.notifications[0]}`[/]")
+        err.print(f"[dim]Follow it: `tidings show {summary.notifications[0]}`[/]")
     if summary.stopped:
         err.print(f"[bold yellow]Stopped:[/] {escape(summary.stopped)}")
     if summary.stopped == INTERRUPTED and summary.left:
         again = shlex.join(["tidings", *sys.argv[1:]])
-        err.print(f"Go on with what is left: [bold]{escape(again)}[/]")
+        err.print(f"Continue with the rest: [bold]{escape(again)}[/]")
     explain_left_out(done.selection)
 
 
 def _refused_for_several_reasons(summary: ReplaySummary) -> int:
-    """All of them; where there is but one reason, its own line counts them."""
+    """The number refused if there are several reasons; a single reason has its own count."""
     return len(summary.refused) if len({failure.refusal for failure in summary.refused}) > 1 else 0
 
 
 def _show_refused(refused: Iterable[NotReplayed]) -> None:
-    """How many for each reason with what to do, and which ones where a person has to act."""
+    """Print the count and remedy for each reason, and the dead letters that need an operator."""
     by_reason: dict[ReplayRefusal, list[NotReplayed]] = defaultdict(list)
     for failure in refused:
         by_reason[failure.refusal].append(failure)
@@ -114,29 +114,29 @@ def _show_refused(refused: Iterable[NotReplayed]) -> None:
         for failure in named[:left]:
             out.print(f"          {failure.dead_letter}: {escape(failure.message)}")
         if len(named) > left:
-            out.print(f"          … and {len(named) - left:,} more: --json names them all")
+            out.print(f"          … and {len(named) - left:,} more: --json lists all")
         left = max(0, left - len(named))
 
 
 def warn_of_doubt(count: int) -> None:
-    """Say how many may have arrived before."""
+    """Warn about possible duplicates."""
     if count:
         err.print(
             f"[bold yellow]Warning:[/] {count:,} of them may have been delivered before: "
-            "whom they are for may get them twice.",
+            "their recipients may get duplicates.",
             soft_wrap=True,
         )
 
 
 def explain_left_out(selection: Selection) -> None:
-    """Say which dead letters are for a person to decide, and how."""
+    """Print which dead letters were skipped, and how to include them."""
     if selection.uncertain:
         err.print(
-            f"[dim]{selection.uncertain:,} skipped: perhaps delivered already, so a person decides: "
-            "--reason outcome_unknown, or their ids.[/]"
+            f"[dim]{selection.uncertain:,} skipped: they may have been delivered. To replay them, "
+            "give --reason outcome_unknown or their ids.[/]"
         )
     if selection.too_late:
         err.print(
-            f"[dim]{selection.too_late:,} skipped: their expires_at has passed and they would expire "
-            "again: `tidings dead edit ID --set expires_at=…` first.[/]"
+            f"[dim]{selection.too_late:,} skipped: they would expire again. Set a new expiry first: "
+            "`tidings dead edit ID --set expires_at=…`[/]"
         )

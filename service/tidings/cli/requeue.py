@@ -1,4 +1,4 @@
-"""`tidings requeue`: publishes notifications again whose message is gone."""
+"""`tidings requeue`: publishes notifications again whose message is lost."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -24,54 +24,56 @@ def _late(text: str) -> float:
     try:
         return float(TypeAdapter(Duration).validate_python(text))
     except ValidationError:
-        raise typer.BadParameter(f"{text!r}: write it like 15m or 2h") from None
+        raise typer.BadParameter(f"{text!r} is not a duration: write e.g. 15m or 2h") from None
 
 
 def requeue(
     ids: Annotated[
         list[IdPrefix] | None,
         typer.Argument(
-            parser=id_prefix, metavar="ID", help=f"Ids, or at least their first {SHORTEST} digits."
+            parser=id_prefix,
+            metavar="ID",
+            help=f"Notification ids, in full or their first {SHORTEST} or more digits.",
         ),
     ] = None,
     channel: which.Channel = None,
     tenant: Tenant = None,
     state: Annotated[
         list[State] | None,
-        typer.Option("--state", "-s", help="In this state; may be given several times."),
+        typer.Option("--state", "-s", help="Only in this state; repeatable."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Everything that waits too long.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All that are overdue.")] = False,
     overdue: Annotated[
         float | None,
         typer.Option(
             "--overdue",
             parser=_late,
             metavar="15m",
-            help="Later than this; TIDINGS_REQUEUE_AFTER unless said otherwise. Not for ids.",
+            help="Only if overdue by this; default TIDINGS_REQUEUE_AFTER. Not with ids.",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 10_000,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="Maximum number to requeue.")
+    ] = 10_000,
     whole: Annotated[
         bool,
         typer.Option(
             "--whole",
-            help="Look through all notifications there are, not only for a moment among the newest.",
+            help="Search all notifications; by default only the newest are searched, for a short time.",
         ),
     ] = False,
-    note: Annotated[
-        str, typer.Option("--note", help="Kept in their history, with your name.")
-    ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which there are.")] = False,
+    note: Annotated[str, typer.Option("--note", help="Note for their history.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be requeued, and change nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Publish notifications again whose message is gone: by id, by filters, or --all.
+    """Requeue notifications whose message is lost: by id, by filters, or --all.
 
-    For after a purge, or a lost queue or virtual host. The scheduler does the same
-    by itself, later. In a large ledger the newest are looked through, for a moment,
-    and it says how far; --whole looks through all. A message that was not gone after all does no harm: whichever
-    comes second is recognised and dropped. What ended and has no dead letter gets one.
+    Use it after a queue or virtual host was purged or lost; the scheduler does the same later. It is safe if a message
+    was not lost: the second copy is dropped. A failed notification without a dead letter gets one.
 
-    Exits with 1 where one that was named could not be published again.
+    Exit code 1 if a given id can't be requeued.
 
     Examples:
       [bold]tidings requeue 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d --note "queue was purged"[/]
@@ -79,7 +81,7 @@ def requeue(
     """
     filtered = bool(channel or tenant or state or overdue is not None or every)
     if not (ids or filtered):
-        raise Unclear("say which notifications: ids, filters, or --all")
+        raise Unclear("give ids, filters, or --all")
     if ids and filtered:
         raise Unclear("give ids or filters, not both")
     request = RequeueRequest(
@@ -96,9 +98,9 @@ def requeue(
 
 def _print_result(view: RequeueView) -> None:
     if not view.requeued:
-        out.print("Nothing would be published again." if view.dry_run else "Nothing was requeued.")
+        out.print("Nothing to requeue.")
     elif view.dry_run:
-        out.print(f"Would be published again: {view.counts}.")
+        out.print(f"Would requeue: {view.counts}.")
         if view.requeued:
             out.print(_table(view.requeued[:SHOWN]))
         if len(view.requeued) > SHOWN:
@@ -106,10 +108,10 @@ def _print_result(view: RequeueView) -> None:
     else:
         out.print(f"Requeued: {view.counts}; the scheduler publishes them within seconds.")
     for id_, refusal in view.refused.items():
-        out.print(f"Not {id_}: {refusal}.")
+        out.print(f"Not requeued: {id_}: {refusal}.")
     if view.searched_since is not None:
-        since = f"Looked through everything accepted since {exact(view.searched_since)}, and no further."
-        err.print(f"[dim]{since} `--whole` looks through all.[/]")
+        searched = f"Searched only notifications accepted since {exact(view.searched_since)}."
+        err.print(f"[dim]{searched} `--whole` searches all.[/]")
 
 
 def _table(requeued: Sequence[Stranded]) -> Rows:

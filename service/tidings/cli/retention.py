@@ -1,4 +1,4 @@
-"""`tidings retention`: what is kept for how long, and a round of deleting what is over."""
+"""`tidings retention`: shows and applies the retention periods."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -17,12 +17,15 @@ from tidings.operations.times import counted
 
 MIB = 1024 * 1024
 
-app = Commands(help="What is kept for how long, and deleting what is over.", no_args_is_help=True)
+app = Commands(
+    help="Show retention periods, and delete notifications that are past them.",
+    no_args_is_help=True,
+)
 
 
 @app.command()
 def show(as_json: AsJson = False) -> None:
-    """Show how long what has ended is kept, and which weeks are stored.
+    """Show the retention periods and the partitions of the ledger.
 
     Example: [bold]tidings retention show[/]
     """
@@ -30,28 +33,32 @@ def show(as_json: AsJson = False) -> None:
     if as_json:
         print_json(view)
         return
-    out.print(f"What has ended is kept {retention.in_words(view.period)}.")
+    out.print(f"Finished notifications are kept {retention.in_words(view.period)}.")
     for state, period in view.by_state.items():
-        out.print(f"What has ended as {state} is kept {retention.in_words(period)}.")
+        out.print(f"Finished as {state}: kept {retention.in_words(period)}.")
     for tenant, own in view.by_tenant.items():
         for state, period in own.items():
             so = "" if state == "*" else f" as {state}"
-            out.print(f"What has ended{so} of {tenant} is kept {retention.in_words(period)}.")
+            out.print(f"Tenant {tenant}, finished{so}: kept {retention.in_words(period)}.")
     out.print(_places(view.partitions))
 
 
 @app.command()
 def run(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only count what would be deleted; reads everything.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Count what would be deleted, and delete nothing; reads the whole ledger.",
+        ),
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete what is over now, as a scheduler does once an hour.
+    """Delete notifications past their retention period now.
 
-    What is unfinished or has an open dead letter stays, whatever its age. Before it deletes anything it says for how
-    long what has ended is kept, and counts. Nothing is deleted if a scheduler that runs has other periods (exit code 1).
+    A scheduler does the same every hour. Unfinished notifications and those with an open dead letter stay. Shows the
+    counts and asks first. Exit code 1, and nothing is deleted, if a running scheduler has different periods.
 
     Examples:
       [bold]tidings retention run --dry-run[/]
@@ -69,7 +76,9 @@ def run(
         err.print(_preview(partitions))
         many = counted(sum(partition.deleted for partition in partitions), "notification")
         typer.confirm(
-            f"Keep what has ended {kept}, and delete {many} for good?", abort=True, err=True
+            f"Finished notifications are kept {kept}. Delete {many} permanently?",
+            abort=True,
+            err=True,
         )
     done = ask(lambda backend: retention.run(backend, actor()))
     if as_json:
@@ -77,7 +86,7 @@ def run(
     for partition in () if as_json else done:
         out.print(_done(partition))
     if not done and not as_json:
-        out.print("A scheduler is deleting at this moment.")
+        out.print("Nothing done: a scheduler is deleting right now.")
 
 
 def _day(day: date | None, otherwise: str) -> str:
@@ -85,7 +94,7 @@ def _day(day: date | None, otherwise: str) -> str:
 
 
 def _places(places: Sequence[RetainedPartition]) -> Rows:
-    names = ("Partition", "From", "Until", "MiB", "Drops")
+    names = ("Partition", "From", "Until", "MiB", "Drop date")
     return Rows(names, [_place(place) for place in places], right=("MiB",))
 
 
@@ -102,12 +111,12 @@ def _place(place: RetainedPartition) -> Row:
 
 
 def _preview(places: Sequence[PartitionPreview]) -> Rows:
-    names = ("Partition", "Stored", "Deleted", "How")
+    names = ("Partition", "Stored", "Deleted", "Method")
     return Rows(names, [_preview_row(place) for place in places], right=("Stored", "Deleted"))
 
 
 def _preview_row(place: PartitionPreview) -> Row:
-    how = "the week is dropped" if place.dropped else "row by row"
+    how = "drop partition" if place.dropped else "delete rows"
     return Row(
         [cell(text) for text in (place.name, f"{place.stored:,}", f"{place.deleted:,}", how)]
     )

@@ -1,4 +1,4 @@
-"""`tidings worker | scheduler | archive | all`: the processes that deliver."""
+"""`tidings worker | scheduler | archive | all`: runs the roles that deliver notifications."""
 
 import os
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ Channels = Annotated[
         "--channel",
         "-c",
         callback=known_channels,
-        help="Serve only this channel; may be given several times.",
+        help="Serve only this channel; repeatable.",
     ),
 ]
 
 
 def worker(channel: Channels = None) -> None:
-    """Deliver notifications, of every configured channel or of those named.
+    """Deliver notifications of every configured channel, or of the channels named.
 
     Example: [bold]tidings worker --channel email --channel sms[/]
     """
@@ -33,7 +33,9 @@ def worker(channel: Channels = None) -> None:
 
 
 def scheduler() -> None:
-    """Publish what is due; run as many as you like.
+    """Publish scheduled notifications, requeue lost ones and apply retention.
+
+    Any number of schedulers may run at once.
 
     Example: [bold]tidings scheduler[/]
     """
@@ -41,7 +43,9 @@ def scheduler() -> None:
 
 
 def archive() -> None:
-    """Keep the dead letters in PostgreSQL.
+    """Move dead letters from RabbitMQ to PostgreSQL.
+
+    Any number of archives may run at once.
 
     Example: [bold]tidings archive[/]
     """
@@ -59,8 +63,8 @@ def all_roles(channel: Channels = None) -> None:
 def start(
     roles: Sequence[str], channels: Sequence[str] | None = None, parts: "Parts | None" = None
 ) -> None:
-    """Run roles in this process, with its settings and its log, until a signal ends it."""
-    # Imported here: every other command starts sooner without the whole service.
+    """Run roles in this process until a signal stops it."""
+    # Imported here so that the other commands start faster.
     from tidings.app import serve
     from tidings.settings import Settings
     from tidings.settings.variables import unknown

@@ -1,7 +1,6 @@
-"""Lays out every table: one thing a row, as many of its values side by side as fit, the others beneath it.
+"""Lays out tables: as many columns side by side as fit, the others on lines below each row, with their headings.
 
-Nothing is cut and nothing left out, however narrow the terminal: what stands beneath is told with the heading
-of its column. A file or a pipe has room for everything, and so gets one row a line.
+Nothing is cut, however narrow the terminal. A file or pipe gets one line for each row.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,16 +15,16 @@ from tidings.cli.sentences import Sentence
 from tidings.cli.terminal import on_one_line, unwrapped
 
 GAP: Final = 2
-"""Columns between two cells; one where only so everything fits."""
+"""Blanks between two cells; one if everything fits only so."""
 ROOM: Final = 30
-"""Columns in which a sentence that is too long for them reads well on two lines."""
+"""Minimum width in which a text may take two lines."""
 BENEATH: Final = Text("  ")
-"""Before what stands beneath a row."""
+"""Indents the lines below a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One thing: its name, what else is known of it, and what takes a sentence, like why it is so."""
+    """A row: its cells, and a text such as the reason."""
 
     cells: Sequence[Text]
     why: str = ""
@@ -33,17 +32,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table without lines, to be printed."""
+    """A table without borders."""
 
     names: Sequence[str]
-    """Headings of the cells."""
+    """Headings of the columns."""
     rows: Sequence[Row]
     right: Collection[str] = ()
-    """Headings of the cells that are numbers: they end below each other."""
+    """Headings of the right-aligned columns."""
     least: Mapping[str, int] = field(default_factory=dict)
-    """By heading, the columns that its cells take at least."""
+    """Minimum width by heading."""
     reason: str = "Why"
-    """The heading of the sentences."""
+    """The heading of the texts."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
@@ -70,12 +69,12 @@ class Rows:
         return max(cell_len(name), self.least.get(name, 0), *cells)
 
     def _reasons_fit(self, room: int) -> bool:
-        """Whether they may stand in the last column: there they take no more lines than beneath."""
+        """Whether the texts fit in a last column without taking more lines than below the row."""
         longest = max((cell_len(on_one_line(row.why)) for row in self.rows), default=0)
         return 0 < longest <= (room * 3 // 2 if room >= ROOM else room)
 
     def _side_by_side(self, cells: Sequence[Text], widths: Sequence[int], gap: int) -> Text:
-        """Without blanks at the end."""
+        """One line, without trailing blanks."""
         line, at = Text(), 0
         for cell, width, name in zip(cells, widths, self.names, strict=False):
             start = at + (width - cell.cell_len if name in self.right else 0)
@@ -87,7 +86,7 @@ class Rows:
 
 
 def _that_fit(widths: Sequence[int], width: int) -> tuple[int, int]:
-    """How many cells stand side by side, at least one; and how far apart."""
+    """How many cells fit side by side, at least one, and the gap between them."""
     for count, gap in ((len(widths), GAP), (len(widths), 1)):
         if sum(widths) + gap * (count - 1) <= width:
             return count, gap
@@ -98,7 +97,7 @@ def _that_fit(widths: Sequence[int], width: int) -> tuple[int, int]:
 
 
 def _beneath(values: Iterable[tuple[str, Text]], width: int) -> Iterator[Sentence]:
-    """Values with their headings, as many in a line as fit."""
+    """Values with their headings, as many per line as fit."""
     line = Text()
     for name, value in values:
         labelled = Text.assemble((f"{name} ", "dim"), value) if value else Text()
@@ -113,5 +112,5 @@ def _beneath(values: Iterable[tuple[str, Text]], width: int) -> Iterator[Sentenc
 
 
 def cell(text: str, style: str = "") -> Text:
-    """A value on one line."""
+    """A value, escaped to one line."""
     return Text(on_one_line(text), style)

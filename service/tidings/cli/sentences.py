@@ -1,4 +1,4 @@
-"""Breaks sentences at their words, so that they read well in a terminal and what is in them can be pasted."""
+"""Wraps text at words for a terminal, so that commands and ids in it can be copied."""
 
 import re
 from collections.abc import Iterator
@@ -10,38 +10,37 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 COMMAND: Final = "bold"
-"""The style of what is to be typed: like what stands in backticks, it can be pasted as it is printed."""
+"""The style of commands, which are kept whole like text in backticks."""
 HANGING: Final = 2
-"""Columns by which the lines after the first one stand further in."""
+"""Indent of continuation lines."""
 FURTHER: Final = 4
-"""Columns by which the lines of a command after its first one stand further in."""
-GOES_ON: Final = " \\"
-"""The end of a line of a command that goes on in the next, as a shell reads it."""
+"""Indent of continuation lines of a command."""
+CONTINUATION: Final = " \\"
+"""The shell's line continuation."""
 _QUOTED: Final = re.compile(r"`[^`\n]+`")
 _PIECE: Final = re.compile(r" *[^ ]+")
 _ARGUMENT: Final = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|[^ "']+|["'])+""")
-"""One word of a command: between quotes a blank is part of it."""
+"""One argument of a command, with blanks if it is quoted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A line or a few, to be printed as wide as there is room.
+    """Text that is wrapped to the width of the terminal.
 
-    A word, a command, an id and a URL are whole; one that is too long for its line has the next one for itself.
-    Where it does not fit there either, a word begins further to the left, and a command goes on after a
-    backslash, between two of its arguments; only what is longer than any line is left to the terminal to break.
+    Words, commands, ids and URLs are kept whole; one that is too long moves to the next line. If it doesn't fit there
+    either, a word starts further left, and a command continues after a backslash between two arguments.
     """
 
     text: Text
     before: Text = field(default_factory=Text)
-    """Stands before the first line; the others begin in the column where it ends."""
+    """Precedes the first line; the other lines start in the column where it ends."""
     hanging: int = HANGING
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield from self.lines(options.max_width)
 
     def lines(self, width: int) -> Iterator[Text]:
-        """As it is printed where there are so many columns."""
+        """The wrapped lines for a width."""
         start, column = self.before, self.before.cell_len
         for line in self.text.split("\n", allow_blank=True):
             hang = (column or _indent(line.plain)) + self.hanging
@@ -65,7 +64,7 @@ def _lines(start: Text, text: Text, hang: int, width: int) -> Iterator[Text]:
 
 
 def _pieces(text: Text) -> Iterator[Text]:
-    """Words and commands, each with the blanks before it."""
+    """Words and commands, each with its leading blanks."""
     plain = text.plain
     whole = [match.span() for match in _QUOTED.finditer(plain)]
     whole += [(span.start, span.end) for span in text.spans if span.style == COMMAND]
@@ -76,20 +75,20 @@ def _pieces(text: Text) -> Iterator[Text]:
 
 
 def _placed(piece: Text, column: int, width: int) -> list[Text]:
-    """A word or a command that begins a line, in this column if it can."""
+    """A word or command at the start of a line, in this column if possible."""
     if " " in piece.plain and column + piece.cell_len > width:
         return list(_continued(piece, column, width))
     return [_at(min(column, width - piece.cell_len), piece)]
 
 
 def _continued(command: Text, column: int, width: int) -> Iterator[Text]:
-    """A command that is too long for a line, as a shell takes it on several."""
-    first, *others = _arguments(command, width - column - FURTHER - len(GOES_ON))
+    """A command that is too long for a line, with line continuations."""
+    first, *others = _arguments(command, width - column - FURTHER - len(CONTINUATION))
     line = _at(column, first)
     for place, argument in enumerate(others, 1):
-        room = width - (len(GOES_ON) if place < len(others) else 0)
+        room = width - (len(CONTINUATION) if place < len(others) else 0)
         if line.cell_len + 1 + argument.cell_len > room:
-            yield line.append(GOES_ON)
+            yield line.append(CONTINUATION)
             line = _at(min(column + FURTHER, room - argument.cell_len), argument)
         else:
             line.append(" ").append_text(argument)
@@ -97,7 +96,7 @@ def _continued(command: Text, column: int, width: int) -> Iterator[Text]:
 
 
 def _arguments(command: Text, longest: int) -> Iterator[Text]:
-    """The arguments of a command, each option with its value if both fit in a line."""
+    """The arguments of a command, each option with its value if both fit on a line."""
     option: tuple[int, int] | None = None
     for match in _ARGUMENT.finditer(command.plain):
         start, end = match.span()
@@ -118,7 +117,7 @@ def _at(column: int, text: Text) -> Text:
 
 
 def _unbroken(start: Text) -> Text:
-    """A line that begins so, and in which the console breaks nothing."""
+    """A line with this start that the console doesn't wrap."""
     return Text(no_wrap=True, overflow="ignore").append_text(start)
 
 

@@ -1,4 +1,4 @@
-"""Writes the table of every environment variable, and keeps the one in a document current."""
+"""Writes the table of all settings into a document."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -22,17 +22,17 @@ def brought_up_to_date(document: str, every: Iterable[Variable]) -> str:
     """The document with the table between its markers replaced.
 
     Raises:
-        Refused: It has no place for the table.
+        Refused: It has no markers for the table.
     """
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise Refused(f"the document has no place for the table: write {BEGIN} and {END} into it")
+        raise Refused(f"the document has no markers for the table: write {BEGIN} and {END} into it")
     return f"{before}{begin}\n\n{markdown(every)}\n\n{end}{after}"
 
 
 def check(path: Path, every: Iterable[Variable]) -> None:
-    """See whether a document's table is current.
+    """Check that a document's table is current.
 
     Raises:
         Refused: It is not.
@@ -44,7 +44,7 @@ def check(path: Path, every: Iterable[Variable]) -> None:
 
 
 def write(path: Path, every: Iterable[Variable]) -> None:
-    """Bring a document's table up to date. Raises like `check`."""
+    """Update a document's table. Raises like `check`."""
     write_text("--write", path, brought_up_to_date(text_of("--write", path), every))
 
 

@@ -1,4 +1,4 @@
-"""`tidings show`: one notification's whole story, from accepted to its end."""
+"""`tidings show`: the history of one notification."""
 
 import json
 from collections.abc import Sequence
@@ -56,13 +56,13 @@ def show(
         bool,
         typer.Option(
             "--whole",
-            help="Look for its digits among all ids there are, not only for a moment among the newest.",
+            help="Search all ids for the given digits; by default only the newest are searched, for a short time.",
         ),
     ] = False,
     as_json: AsJson = False,
     reveal: Reveal = False,
 ) -> None:
-    """Tell what happened to one notification: accepted, every attempt, every change and who made it.
+    """Show the history of one notification: attempts, state changes and actors.
 
     Example: [bold]tidings show 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d[/]
     """
@@ -79,7 +79,7 @@ def show(
 
 
 def render_story(view: NotificationView, now: datetime) -> RenderableType:
-    """A story for people."""
+    """The history as text."""
     view = single_lines(view)
     story, waits = view.story, view.waiting_reason
     parts: list[RenderableType] = [_head(story.notification, now), ""]
@@ -97,7 +97,7 @@ def render_story(view: NotificationView, now: datetime) -> RenderableType:
             "",
             Sentence(
                 Text(
-                    f"{_times(again)} with other content: each notification needs an id of its own.",
+                    f"{_times(again)} with other content: every notification needs a unique id.",
                     "yellow",
                 )
             ),
@@ -105,7 +105,7 @@ def render_story(view: NotificationView, now: datetime) -> RenderableType:
     for stray in show_dead_letters.strays(view):
         parts += ["", Sentence(stray)]
     if story.clocks_disagree:
-        clocks = "The clocks of its workers disagree: times may be off."
+        clocks = "The clocks of its workers differ: times may be wrong."
         parts += ["", Sentence(Text(clocks, style="yellow"))]
     if story.body:
         body = json.dumps(json.loads(story.body), indent=2, ensure_ascii=False)
@@ -147,11 +147,11 @@ def _about(summary: NotificationSummary, now: datetime) -> list[tuple[str, str]]
 def _accepted(summary: NotificationSummary, now: datetime) -> str:
     match summary.time_source:
         case TimeSource.ID:
-            return f"{_when(summary.accepted_at, now)} as its id says"
+            return f"{_when(summary.accepted_at, now)}, according to its id"
         case TimeSource.PRODUCER if (
             not summary.accepted_at.microsecond
         ):  # AMQP counts whole seconds
-            return f"{_when(summary.accepted_at, now)} to the second"
+            return f"{_when(summary.accepted_at, now)}, to the second"
         case _:
             return _when(summary.accepted_at, now)
 
@@ -173,7 +173,7 @@ def _timeline(story: NotificationDetails, now: datetime) -> Timeline:
         )
         events.append((clock(at, accepted), offset, what, who))
     if story.notification.state is State.SENDING:
-        events.append((clock(now, accepted), "", *_under_way(story.notification, now)))
+        events.append((clock(now, accepted), "", *_in_progress(story.notification, now)))
     return Timeline(events)
 
 
@@ -182,7 +182,7 @@ def _change(change: Transition) -> tuple[Text, str]:
     reason = change.reason
     if change.before is None:
         return Text.assemble(("· ", "dim"), reason), change.actor
-    if change.before == change.after:  # a note: it moved nothing
+    if change.before == change.after:  # a note without a change of state
         return Text.assemble(("· ", "dim"), reason), _who(change.actor)
     return Text.assemble(("→ ", style), (change.after, style), f": {reason}"), _who(change.actor)
 
@@ -202,7 +202,7 @@ def _attempt(
     )
     details = [attempt.provider, attempt.code, span(attempt.duration_ms / 1000)]
     if attempt.retry_delay:
-        details.append(f"again in {span(attempt.retry_delay)}")
+        details.append(f"retry in {span(attempt.retry_delay)}")
     if attempt.message:
         lines.append(f"\n  {attempt.kind}: {attempt.message}")
     lines.append(f"\n  {' · '.join(part for part in details if part)}", style="dim")
@@ -214,7 +214,7 @@ def _attempt(
         lines.append(f"\n  {' → '.join(passed)}", style="dim")
     if attempt.possible_duplicate:
         lines.append(
-            "\n  possibly a second time: an earlier attempt may have been delivered",
+            "\n  possible duplicate: an earlier attempt may have been delivered",
             style="magenta",
         )
     return lines, _who(attempt.worker)
@@ -228,38 +228,38 @@ def _not_attempted(attempt: AttemptRow) -> tuple[Text, str]:
 
 
 def _provider_attempt(attempt: ProviderAttemptRow) -> str:
-    """`primary unavailable 451 (1.2 s)`, `backup not asked`."""
+    """For example: `primary unavailable 451 (1.2 s)`."""
     took = f" ({span(attempt.duration_ms / 1000)})" if attempt.duration_ms else ""
     return f"{attempt.provider} {attempt.kind.replace('_', ' ')} {attempt.code}".rstrip() + took
 
 
-def _under_way(summary: NotificationSummary, now: datetime) -> tuple[Text, str]:
+def _in_progress(summary: NotificationSummary, now: datetime) -> tuple[Text, str]:
     until = (
         f", for at most {span((summary.lease_until - now).total_seconds())} more"
         if summary.lease_until
         else ""
     )
     if summary.lease_until and summary.lease_until < now:
-        until = ": its lease has run out, so another worker takes it over"
-    what = Text.assemble(("… ", "blue"), f"attempt {summary.attempt} is under way{until}")
+        until = ": its lease has expired, another worker takes it over"
+    what = Text.assemble(("… ", "blue"), f"attempt {summary.attempt} is in progress{until}")
     return what, _who(summary.lease_holder or "")
 
 
 def _who(actor: str) -> str:
-    """The process; which of its deliveries it was matters to nobody here."""
+    """The process, without the delivery."""
     return actor.split("/", 1)[0]
 
 
 def _coming(view: NotificationView, now: datetime) -> str:
-    """What happens next, or what a person can do."""
+    """What happens next, or what an operator can do."""
     summary = view.story.notification
     match summary.state:
         case State.SCHEDULED:
-            return f"Goes out {_when(summary.dispatch_at or summary.scheduled_at, now)}."
+            return f"Due {_when(summary.dispatch_at or summary.scheduled_at, now)}."
         case State.RETRYING:
-            return f"Attempt {summary.attempt + 1} comes {_next_try(view, now)}."
+            return f"Next: attempt {summary.attempt + 1} {_next_attempt(view, now)}."
         case State.SUPPRESSED if summary.duplicate_of:
-            return f"Not sent: the same key as [bold]tidings show {summary.duplicate_of}[/]"
+            return f"Not sent: same idempotency key as [bold]tidings show {summary.duplicate_of}[/]"
         case State.FAILED | State.EXPIRED | State.UNKNOWN:
             return _dead_letter(view)
         case State.SENT if summary.reason == Reason.COPIES_REFUSED:
@@ -268,10 +268,10 @@ def _coming(view: NotificationView, now: datetime) -> str:
             return ""
 
 
-def _next_try(view: NotificationView, now: datetime) -> str:
+def _next_attempt(view: NotificationView, now: datetime) -> str:
     attempts = view.story.attempts
     if not attempts:
-        return "when its channel works again"
+        return "when its channel is available again"
     last = attempts[-1]
     wait = last.duration_ms / 1000 + (last.retry_delay or 0)
     due = last.started_at + timedelta(seconds=wait)
@@ -279,12 +279,12 @@ def _next_try(view: NotificationView, now: datetime) -> str:
         return f"about {_when(due, now)}"
     if view.deferred_at is not None:
         since = distance(view.deferred_at, now)
-        return f"by itself: it was put off {since}, and waits in a retry queue or its lane"
+        return f"runs automatically: deferred {since}, waiting in a retry queue or in its lane"
     return "as soon as a worker takes it from its lane"
 
 
 def _dead_letter(view: NotificationView) -> str:
     dead_letter = view.dead_letter
     if dead_letter is None or view.remedy is None:
-        return "Its dead letter is on its way to the archive, or was dealt with."
-    return f"Its dead letter: [bold]tidings dead show {dead_letter}[/]\n{next_steps(dead_letter, view.remedy)}"
+        return "Its dead letter is not archived yet, or no longer open."
+    return f"Dead letter: [bold]tidings dead show {dead_letter}[/]\n{next_steps(dead_letter, view.remedy)}"

@@ -1,4 +1,4 @@
-"""What `tidings show` tells of a message that no worker could take: how it came to its dead letter."""
+"""What `tidings show` prints for a message that never became a notification."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ from tidings_events import DEFAULT_TENANT
 
 
 def render_dead_letters(view: UnclaimedView) -> RenderableType:
-    """For people."""
+    """The history as text."""
     dead_letters = single_lines(tuple(found.dead_letter for found in view.dead_letters))
     ways = [
         (found.dead_letter.id, next_steps(found.dead_letter.id, found.remedy))
@@ -29,7 +29,7 @@ def render_dead_letters(view: UnclaimedView) -> RenderableType:
     parts: list[RenderableType] = [_head(dead_letters[-1]), "", _timeline(dead_letters)]
     if ways:
         last, known = ways[-1]
-        advice = f"All of it: [bold]tidings dead show {last}[/]\n{known}"
+        advice = f"Details:   [bold]tidings dead show {last}[/]\n{known}"
         parts += ["", Sentence(Text.from_markup(advice))]
     return Group(*parts)
 
@@ -44,12 +44,12 @@ def _head(dead_letter: DeadLetterView) -> Group:
         ("User", dead_letter.user_id or ""),
         ("About", entity),
     )
-    state = ("State", Text("NO NOTIFICATION: A DEAD LETTER", style="bold red"))
+    state = ("State", Text("DEAD LETTER WITHOUT A NOTIFICATION", style="bold red"))
     return Group(*facts([state, *((name, Text(value)) for name, value in known if value)]))
 
 
 def _timeline(dead_letters: Sequence[DeadLetterView]) -> Timeline:
-    """Who published it is told with it, as no worker made anything of it."""
+    """Published and dead-lettered; the producer is in the text, because no worker was involved."""
     return Timeline(
         [
             (clock(at, dead_letters[0].dead_lettered_at), "", what, "")
@@ -60,7 +60,7 @@ def _timeline(dead_letters: Sequence[DeadLetterView]) -> Timeline:
 
 
 def _events(dead_letter: DeadLetterView) -> Iterator[tuple[datetime, Text]]:
-    key = f" with the key {dead_letter.routing_key}" if dead_letter.routing_key else ""
+    key = f" with routing key {dead_letter.routing_key}" if dead_letter.routing_key else ""
     published = Text(f"· published by {producer(dead_letter.properties)}{key}")
     yield published_at(dead_letter.properties) or dead_letter.first_failed_at, published
     style = dead_letter_views.STYLES[dead_letter.state]
@@ -75,7 +75,7 @@ def _events(dead_letter: DeadLetterView) -> Iterator[tuple[datetime, Text]]:
 
 
 def strays(view: NotificationView) -> Iterator[Text]:
-    """Other messages with the id of a notification, which no worker could take."""
+    """Other messages with the id of the notification that became dead letters."""
     for dead_letter in view.strays:
         yield Text.assemble(
             ("Another message with this id is a dead letter", "yellow"),

@@ -1,4 +1,4 @@
-"""`tidings stats`: how much, how well, how fast, and how much waits."""
+"""`tidings stats`: counts, success rates, latencies and queue depths."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,33 +33,31 @@ from tidings.operations.times import NOTHING, exact, moment, share, span
 
 TOTAL: Final = "all"
 OF_WHAT: Final = (
-    "Sent: of those that ended. Retried: of those tried.\n"
-    "p50, p99: from accepted, or due, to sent; without replays"
+    "Sent: share of finished. Retried: share of attempted.\n"
+    "p50, p99: time from accepted, or due, to sent; without replays"
 )
 
 
 def stats(
     since: Annotated[
-        str, typer.Option(metavar="WHEN", help="Accepted since then: 30m, 24h, 7d, or a time.")
+        str, typer.Option(metavar="WHEN", help="Accepted since: 30m, 24h, 7d, or a time.")
     ] = "24h",
     tenant: Tenant = None,
-    watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")
-    ] = False,
-    every: Annotated[str, typer.Option(metavar="TIME", help="How often to look again.")] = "2s",
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
+    every: Annotated[
+        str, typer.Option(metavar="TIME", help="Refresh interval for --watch.")
+    ] = "2s",
     whole: Annotated[
         bool,
-        typer.Option(
-            "--whole", help=f"Count all, not only the newest {MOST:,}; it may take minutes."
-        ),
+        typer.Option("--whole", help=f"Count all, not only the newest {MOST:,}; may take minutes."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Count notifications by channel and state, and the messages in every queue.
+    """Show notification counts, success rates, latencies and queue depths.
 
-    Shares: of those that ended, how many were sent (cancelled and suppressed ones left out); of
-    those tried, how many needed another attempt. p50 and p99: half, and 99 of 100, were sent in less
-    time from accepted, or due; what was replayed is left out.
+    Sent is the share of finished notifications that were sent, without cancelled and suppressed ones. Retried is the share
+    of attempted ones that needed a retry. p50 and p99 are percentiles of the time from accepted (or due) to sent, without
+    replays.
 
     Example: [bold]tidings stats --since 1h --watch[/]
     """
@@ -92,7 +90,7 @@ async def _watch(
             frame = _frame(view, since)
             if out.is_terminal:
                 live.update(frame, refresh=True)
-            else:  # a log of views, one below the other
+            else:  # not a terminal: append
                 out.print(frame)
             await asyncio.sleep(pause)
 
@@ -104,7 +102,7 @@ def _frame(view: StatisticsView, since: str) -> RenderableType:
 
 
 def render_statistics(view: StatisticsView) -> RenderableType:
-    """The numbers for people."""
+    """The statistics as tables."""
     parts: list[RenderableType] = []
     if view.not_delivering:
         parts += [table(view.not_delivering), ""]
@@ -119,7 +117,7 @@ def render_statistics(view: StatisticsView) -> RenderableType:
 
 def _ledger(known: Statistics) -> list[RenderableType]:
     if not known.channels:
-        return [Sentence(Text(f"Nothing was accepted since {exact(known.since)}."))]
+        return [Sentence(Text(f"No notifications were accepted since {exact(known.since)}."))]
     bound = () if known.complete else (_bound(known),)
     return [
         _rates(known),
@@ -131,9 +129,11 @@ def _ledger(known: Statistics) -> list[RenderableType]:
 
 
 def _bound(known: Statistics) -> Sentence:
-    """That there was more, and how it is counted."""
-    newest = f"Only the newest {known.total.accepted:,} are counted, accepted since {exact(known.since)}."
-    return Sentence(Text(f"\n{newest} --whole counts all.", style="yellow"), hanging=0)
+    """Not all were counted, and how to count all."""
+    newest = (
+        f"Counts only the newest {known.total.accepted:,}, accepted since {exact(known.since)}."
+    )
+    return Sentence(Text(f"\n{newest} `--whole` counts all.", style="yellow"), hanging=0)
 
 
 def _rates(known: Statistics) -> Rows:
@@ -166,7 +166,7 @@ def _states(known: Statistics) -> Rows:
 
 
 def _backlog(backlog: Backlog) -> list[RenderableType]:
-    """What is open or waits now, whenever it was accepted."""
+    """Open dead letters and scheduled notifications, whenever accepted."""
     parts: list[RenderableType] = []
     if backlog.open:
         parts += [_open_dead_letters(backlog), ""]
@@ -193,12 +193,12 @@ def _open_dead_letters(backlog: Backlog) -> Rows:
 
 
 def _queues(waiting: Sequence[Depth]) -> list[RenderableType]:
-    """Those with something to tell: messages in them, consumers, or missing altogether."""
+    """Queues that have messages or consumers, or are missing; the others are only counted."""
     quiet = [depth for depth in waiting if depth.messages == 0 and not depth.consumers]
     busy = [depth for depth in waiting if depth not in quiet]
     parts: list[RenderableType] = [_busy(busy)] if busy else []
     if quiet:
-        text = f"{'and ' if busy else ''}{len(quiet)} that are empty and unused"
+        text = f"{len(quiet)} {'other ' if busy else ''}queues are empty and unused"
         parts.append(Sentence(Text(text, style="dim")))
     return parts
 
@@ -211,6 +211,6 @@ def _busy(queues: Sequence[Depth]) -> Rows:
 def _queue(depth: Depth) -> Row:
     if depth.messages is None:
         cells = (cell(text, "red") for text in (depth.queue, "missing", NOTHING))
-        return Row([*cells], "`tidings topology apply` makes it")
+        return Row([*cells], "`tidings topology apply` creates it")
     messages = cell(f"{depth.messages:,}", "bold" if depth.messages else "")
     return Row([cell(depth.queue), messages, cell(str(depth.consumers))], depth.purpose)

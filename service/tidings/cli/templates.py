@@ -1,4 +1,4 @@
-"""`tidings templates list | check | render | init`: the words, looked at before anyone gets them."""
+"""`tidings templates`: lists, checks and renders templates before they are used."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -26,18 +26,18 @@ from tidings.templates import (
 )
 
 app = Commands(
-    help="The words of messages: what there is, what is wrong with it, how it reads.",
+    help="List, check and render templates, or create a starter set.",
     no_args_is_help=True,
 )
 
 Root = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the templates. Otherwise TIDINGS_TEMPLATES_ROOT, or ./templates.",
+        help="Folder with the templates; default TIDINGS_TEMPLATES_ROOT, or ./templates.",
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _MAIL: Final = ("subject", "text")
 _COLOURS: Final = {Level.ERROR: "red", Level.WARNING: "yellow"}
@@ -45,7 +45,7 @@ _COLOURS: Final = {Level.ERROR: "red", Level.WARNING: "yellow"}
 
 @app.command("list")
 def list_(root: Root = None, as_json: AsJson = False) -> None:
-    """Show every template: its locales, its parts and the variables it needs.
+    """List all templates with their locales, parts and variables.
 
     Example: [bold]tidings templates list --root templates[/]
     """
@@ -56,23 +56,23 @@ def list_(root: Root = None, as_json: AsJson = False) -> None:
     elif infos:
         out.print(_table(infos))
         if any(template.problems for template in infos):
-            err.print("[dim]`tidings templates check` says what the problems are.[/]")
+            err.print("[dim]`tidings templates check` shows the problems.[/]")
     else:
         out.print(
             f"No templates in {escape(str(templates.root))}. "
-            f"Start with: [bold]tidings templates init {escape(str(templates.root))}[/]"
+            f"Create a starter set: [bold]tidings templates init {escape(str(templates.root))}[/]"
         )
 
 
 @app.command()
 def check(
     root: Root = None,
-    strict: Annotated[bool, typer.Option(help="Fail on warnings too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compile every file and say what is wrong: with files, variables and translations.
+    """Check files, variables and translations of all templates.
 
-    Exits with 1 where something is.
+    Exit code 1 if there is an error.
 
     Example: [bold]tidings templates check --strict[/]
     """
@@ -90,25 +90,29 @@ def check(
 
 @app.command()
 def render(
-    name: Annotated[str, typer.Argument(help="The template, e.g. welcome.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Template, e.g. welcome.", show_default=False)],
     data: Annotated[
-        str | None, typer.Option(help="Its variables, as a JSON object.", show_default=False)
+        str | None, typer.Option(help="Variables, as a JSON object.", show_default=False)
     ] = None,
     data_file: Annotated[
         str | None,
-        typer.Option(help="File with its variables; - is standard input.", show_default=False),
+        typer.Option(
+            help="Read variables from this file; - is standard input.", show_default=False
+        ),
     ] = None,
     locale: Annotated[
         str | None, typer.Option(help="Language tag, e.g. pt-BR.", show_default=False)
     ] = None,
     part: Annotated[
         str | None,
-        typer.Option(help="Only this part, and nothing around it, e.g. html.", show_default=False),
+        typer.Option(
+            help="Print only this part, e.g. html, without a heading.", show_default=False
+        ),
     ] = None,
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a message as a notification would have it.
+    """Render a template as it would be sent.
 
     Example: [bold]tidings templates render otp --data '{"code": "493021"}' --locale pt-BR[/]
     """
@@ -128,21 +132,21 @@ def render(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to put them; made if it isn't there.")],
-    force: Annotated[bool, typer.Option(help="Replace files that are there already.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Target folder; created if missing.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> None:
-    """Copy a set of templates to start from: a welcome, a one-time code, an order on its way.
+    """Create starter templates: a welcome, a one-time code, a shipped order.
 
     Example: [bold]tidings templates init templates[/]
     """
     try:
         files = copy_starter(folder, overwrite=force)
     except FileExistsError as error:
-        err.print(f"[bold red]Error:[/] {escape(str(error))}. --force replaces them.")
+        err.print(f"[bold red]Error:[/] {escape(str(error))}. --force overwrites them.")
         raise typer.Exit(FAULT) from None
     except OSError as error:
         fail(ConfigurationError(f"can't write to {folder}: {error.strerror}"))
-    out.print(f"{len(files)} files in {escape(str(folder))}. Look at them with:")
+    out.print(f"Created {len(files)} files in {escape(str(folder))}. List them with:")
     out.print(f"[bold]tidings templates list --root {escape(str(folder))}[/]")
 
 
@@ -151,8 +155,8 @@ def _open(root: Path | None) -> Templates:
     if not folder.is_dir():
         fail(
             ConfigurationError(
-                f"{folder} is not a folder of templates: set TIDINGS_TEMPLATES_ROOT, give --root, "
-                f"or make one with `tidings templates init {folder}`"
+                f"there are no templates in {folder}: set TIDINGS_TEMPLATES_ROOT, give --root, "
+                f"or create some with `tidings templates init {folder}`"
             )
         )
     return Templates(folder)
@@ -188,7 +192,7 @@ def _report(templates: Templates, problems: Iterable[Problem]) -> None:
         )
     count = len(templates.list_templates())
     if not problems:
-        out.print(f"[green]{count} templates, nothing wrong.[/]")
+        out.print(f"[green]{count} templates, no problems.[/]")
 
 
 def _variables(data: str | None, data_file: str | None) -> Mapping[str, object]:
@@ -206,7 +210,7 @@ def _rendered(
     variables: Mapping[str, object],
     only: str | None,
 ) -> dict[str, Any]:
-    """Part → its locale and text. A mail's parts are written together, as its channel does it."""
+    """Locale and text of each part. The parts of an email are rendered together, as the channel does."""
     there = next((info.parts for info in templates.list_templates() if info.name == name), ())
     parts: dict[str, Any] = {}
     for required, optional in _messages(there, only):
@@ -219,7 +223,7 @@ def _rendered(
 def _messages(
     there: Iterable[str], only: str | None
 ) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Required and optional parts of each message a template can write."""
+    """Required and optional parts of each message that a template can render."""
     mail = {*_MAIL, "html"} if set(_MAIL) <= set(there) else set()
     if only is not None:
         return [(tuple(dict.fromkeys((*_MAIL, only))) if only in mail else (only,), ())]

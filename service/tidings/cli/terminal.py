@@ -1,7 +1,7 @@
-"""Makes text that somebody else wrote harmless before it reaches a terminal: the one place where that is done.
+"""Removes control characters from untrusted text before it reaches a terminal.
 
-A recipient, a provider's reply or a header may hold escape sequences that rename the window, hide or
-overwrite lines, or turn the direction of writing around.
+A recipient, a provider's reply or a header may contain escape sequences that rename the window, hide or
+overwrite lines, or reverse the writing direction.
 """
 
 import codecs
@@ -22,11 +22,11 @@ from tidings.cli.sentences import Sentence
 Record = TypeVar("Record")
 
 UNLIMITED: Final = 100_000
-"""Columns where nobody watches: a file or a pipe is as wide as its lines."""
+"""Columns of a file or pipe, which is as wide as its lines."""
 KEPT: Final = frozenset("\n\t\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}")
-"""Lay out lines, join letters and emoji, and steer nothing."""
+"""Controls that are safe: they lay out lines and join letters and emoji."""
 STEERING: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode's categories of controls, of what has no character, and of line ends of its own."""
+"""Unicode categories of controls, unassigned characters and line separators."""
 
 INSTEAD: Final = "tidings-instead"
 NEAREST: Final = {
@@ -44,30 +44,30 @@ NEAREST: Final = {
     "”": '"',
     "’": "'",
 }
-"""What a terminal without Unicode is shown for the signs that Tidings itself writes."""
+"""Replacements for our own symbols in a terminal without Unicode."""
 
 
 def printable(text: str) -> str:
-    """Text with every character that would steer a terminal written out, like `\\u001b`."""
+    """Text with control characters escaped, like `\\u001b`."""
     if text.isprintable():
         return text
     return "".join(_written(character) for character in text)
 
 
 def on_one_line(text: str) -> str:
-    """The same, for a value that has one line for itself: its line ends are written out too."""
+    """The same with line ends and tabs escaped, for a value on one line."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def escape(text: str) -> str:
-    """A value for a sentence with markup: it stays on its line, and none of it is taken for markup."""
-    return markup.escape(on_one_line(text))  # noqa: TID251  # the one place that may
+    """Escape a value for a text with markup, on one line."""
+    return markup.escape(on_one_line(text))  # noqa: TID251  # the only use
 
 
 def single_lines(record: Record) -> Record:
-    """A record as it is told to people: each text in it, which anybody may have written, on one line.
+    """A copy of a record with every text in it escaped to one line.
 
-    Dataclasses, lists and tuples are gone through; mappings are left to whoever prints them as JSON.
+    Includes nested dataclasses, lists and tuples; mappings, which are printed as JSON, are left unchanged.
     """
     return cast(Record, _single_lines(record))
 
@@ -99,7 +99,7 @@ def _written(character: str) -> str:
 
 
 def printable_json(text: str) -> str:
-    """A JSON document that stays the same document, with what would steer a terminal escaped."""
+    """An equivalent JSON document with control characters escaped."""
     return "".join(_escaped(character) for character in text) if not text.isprintable() else text
 
 
@@ -111,9 +111,9 @@ def _escaped(character: str) -> str:
 
 
 class SafeConsole(Console):
-    """A console that passes nothing on to the terminal but printable text and its own colours.
+    """A console that prints only printable text and its own colours.
 
-    A terminal is as wide as it is; anything else as wide as its lines, unless COLUMNS says otherwise.
+    A file or pipe is as wide as its lines unless COLUMNS is set.
     """
 
     def __init__(self, *, stderr: bool = False, file: TextIO | None = None) -> None:
@@ -133,8 +133,8 @@ class SafeConsole(Console):
         self._width, self._height = new_size
 
     def print(self, *objects: object, crop: bool = False, **how: Any) -> None:
-        """Print, as `rich.console.Console.print` does; but a text is a sentence, which is broken at its
-        words and never inside a command, if this is a terminal. With `soft_wrap` it is left as it is."""
+        """Print like `rich.console.Console.print`, but on a terminal wrap a text as a `Sentence`, unless `soft_wrap`
+        is set."""
         match objects:
             case (str() as text,) if self.is_terminal and not how.get("soft_wrap"):
                 sentence = Sentence(self.render_str(text, markup=how.get("markup")))
@@ -145,13 +145,13 @@ class SafeConsole(Console):
                 super().print(*objects, crop=crop, **how)
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """Text as it is laid out: measured after what is harmful is written out."""
+        """Render after escaping, so that the width is right."""
         return super().render_str(printable(text), **how)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Everything that is printed comes through here, each cell of a table too."""
+        """Escape all output, including the cells of tables."""
         for segment in super().render(renderable, options):
             if segment.control is None and not segment.text.isprintable():
                 yield Segment(printable(segment.text), segment.style)
@@ -160,13 +160,13 @@ class SafeConsole(Console):
 
 
 def unwrapped(line: Text) -> Text:
-    """A line without an end of ours in it: a terminal wraps it, and what is pasted from there is as it was."""
+    """A line that only the terminal wraps, so that it can be copied unchanged."""
     line.no_wrap, line.overflow = True, "ignore"
     return line
 
 
 def make_encodable(*streams: TextIO | None) -> None:
-    """Let streams whose encoding lacks a character write another instead of failing."""
+    """Let streams replace characters that their encoding lacks, instead of failing."""
     codecs.register_error(INSTEAD, _instead)
     for stream in streams:
         if isinstance(stream, TextIOWrapper):
@@ -174,7 +174,7 @@ def make_encodable(*streams: TextIO | None) -> None:
 
 
 def _instead(error: UnicodeError) -> tuple[str, int]:
-    """The nearest in ASCII, or the character's number."""
+    """The nearest ASCII character, or an escape."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
@@ -188,5 +188,5 @@ def _numbered(character: str) -> str:
 
 
 def writes_unicode(stream: TextIO) -> bool:
-    """Whether a stream takes every character as it is."""
+    """Whether a stream can encode every character."""
     return (stream.encoding or "").lower().startswith(("utf-8", "utf8", "utf_8"))

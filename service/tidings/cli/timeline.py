@@ -1,4 +1,4 @@
-"""Lays out a story: when, how long after it began, what happened, and who did it."""
+"""Lays out a history: time, offset, event and actor."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from rich.text import Text
 from tidings.cli.sentences import HANGING, Sentence
 
 ROOM: Final = 60
-"""Columns for what happened from which on there is room for who did it beside it; with fewer it stands below."""
+"""Minimum width of the event for the actor to be beside it; otherwise the actor is below."""
 WIDEST: Final = 200
-"""Columns up to which who did it is seen beside it. A file or a pipe is wider: it stands below there too."""
+"""Maximum width for the actor to be beside the event; in a file or pipe it is below."""
 GAP: Final = 2
-"""Columns between two of them."""
+"""Blanks between two columns."""
 ID: Final = HANGING + len("01a22503-9dd1-71d7-bde5-a2c09aa33d96,")
-"""Columns of an id that stands below the beginning of what happened, in a sentence."""
+"""Width of an indented id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What happened, a line or a few each."""
+    """Events, one or a few lines each."""
 
     events: Sequence[tuple[str, str, Text, str]]
-    """When, how long after it was accepted, what, and who; all but what may be empty."""
+    """Time, offset from acceptance, event and actor; all but the event may be empty."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         who = max((cell_len(_by(who)) for *_, who in self.events), default=0)
@@ -46,26 +46,26 @@ class Timeline:
             yield from (first, *others)
 
     def _below(self, width: int, gap: int) -> Iterator[Text]:
-        """Who did it stands below what."""
+        """The actor below the event."""
         for when, what, who in self._columns(gap):
             yield from Sentence(_with(what, who), when).lines(width)
 
     def _beneath(self, width: int) -> Iterator[Text]:
-        """What happened stands below when it did."""
+        """The event below its time."""
         for when, what, who in self._columns(GAP):
             when.rstrip()
             yield when
             yield from Sentence(_with(what, who), Text("  ")).lines(width)
 
     def _gap(self, width: int) -> int | None:
-        """How far apart the columns stand so that an id fits beside when it was; None if it does not."""
+        """The gap with which an id fits beside the time; None if it doesn't fit."""
         return next((gap for gap in (GAP, 1) if width - self._column(gap) >= ID), None)
 
     def _column(self, gap: int) -> int:
         return max((when.cell_len for when, *_ in self._columns(gap)), default=0)
 
     def _columns(self, gap: int) -> Iterator[tuple[Text, Text, str]]:
-        """When each was, one below the other, what, and who."""
+        """Aligned time, event and actor of each."""
         moment = max((len(at) for at, *_ in self.events), default=0)
         length = max((len(offset) for _, offset, *_ in self.events), default=0)
         for at, offset, what, who in self.events:
@@ -84,7 +84,7 @@ def _by(who: str) -> str:
 
 
 def facts(rows: Iterable[tuple[str, Text]]) -> Iterator[Sentence]:
-    """What is known of something, each under its name."""
+    """Aligned names and values."""
     listed = list(rows)
     widest = max((len(name) for name, _ in listed), default=0)
     for name, value in listed:

@@ -1,4 +1,4 @@
-"""`tidings topology`: what Tidings needs in RabbitMQ, compared, made so, tidied up."""
+"""`tidings topology`: shows, checks, creates and prunes the topology in RabbitMQ."""
 
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -19,7 +19,7 @@ from tidings.operations.topology import Difference, Kind, Topology, topology_of
 from tidings.settings import Settings
 
 app = Commands(
-    help="Exchanges, queues and bindings: shown, checked, made so, tidied up.",
+    help="Show, check, create and prune exchanges, queues and bindings in RabbitMQ.",
     no_args_is_help=True,
 )
 
@@ -28,7 +28,7 @@ MARKS: Final = {Kind.LEFTOVER: "[yellow]![/]"}
 
 @app.command()
 def show(as_json: AsJson = False) -> None:
-    """Show what these settings ask for; RabbitMQ is not asked.
+    """Show the topology that the settings define; doesn't connect to RabbitMQ.
 
     Example: [bold]TIDINGS_EMAIL_RETRY="1m 5m" tidings topology show[/]
     """
@@ -43,10 +43,10 @@ def show(as_json: AsJson = False) -> None:
 
 @app.command()
 def check(as_json: AsJson = False) -> None:
-    """Compare RabbitMQ with what these settings ask for; changes nothing. Exit code 1 where they differ.
+    """Compare the topology in RabbitMQ with the settings.
 
-    Bindings and leftover queues are seen only where the management API answers
-    (TIDINGS_MANAGEMENT_URL). A leftover queue is no fault.
+    Changes nothing. Exit code 1 if they differ. Bindings and leftover queues are checked only through the management API
+    (TIDINGS_MANAGEMENT_URL); a leftover queue is only a warning.
 
     Example: [bold]tidings topology check[/]
     """
@@ -60,16 +60,20 @@ def check(as_json: AsJson = False) -> None:
         for advice in _advice({difference.kind for difference in found}):
             out.print(f"    [dim]→[/] {advice}")
         if not found:
-            out.print("[green]✓[/] RabbitMQ has what Tidings needs.")
+            out.print("[green]✓[/] RabbitMQ matches the settings.")
     if view.unchecked:
-        err.print(f"[yellow]![/] Bindings and leftovers were not checked: {escape(view.unchecked)}")
+        err.print(
+            f"[yellow]![/] Bindings and leftover queues were not checked: {escape(view.unchecked)}"
+        )
     if view.faulty:
         raise typer.Exit(FAULT)
 
 
 @app.command()
 def apply() -> None:
-    """Make what is missing. What exists is left as it is; other arguments are an error that names them.
+    """Create missing exchanges, queues and bindings.
+
+    Existing ones are not changed; one with different arguments is an error.
 
     Example: [bold]tidings topology apply[/]
     """
@@ -83,14 +87,14 @@ def apply() -> None:
 @app.command()
 def prune(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say which queues are left over.")
+        bool, typer.Option("--dry-run", help="List the leftover queues, and delete nothing.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete retry queues that no policy leads to any more, where nothing is in them and nobody uses them.
+    """Delete retry queues that no retry policy uses any more.
 
-    Run it once every worker has the new policy. Each queue is unbound, watched for some
-    seconds, and deleted only if RabbitMQ's statistics show nothing at all in it; else it is bound again.
+    Run it after every worker has the new policy. Each queue is unbound, watched for some seconds, and deleted only if it
+    is empty and unused; otherwise it is bound again.
 
     Example: [bold]tidings topology prune --dry-run[/]
     """
@@ -102,20 +106,23 @@ def prune(
         print_json(pruned)
         return
     for queue in pruned:
-        kept = f"[yellow]![/] {queue.queue} is kept: {escape(queue.why)}"
-        out.print(f"[green]✓[/] {queue.queue} is deleted" if queue.deleted else kept)
+        kept = f"[yellow]![/] {queue.queue} was kept: {escape(queue.why)}"
+        out.print(f"[green]✓[/] {queue.queue} was deleted" if queue.deleted else kept)
     if not pruned:
-        out.print("No retry queue is left over.")
+        out.print("No leftover retry queues.")
 
 
 @app.command()
 def definitions(
-    write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write to this file instead.")
+    ] = None,
     check: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Exit with 1 where the file differs.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Compare with this file: exit code 1 if it differs."),
     ] = None,
 ) -> None:
-    """Print the topology as a RabbitMQ definitions file, which a broker can load when it starts.
+    """Print the topology as a RabbitMQ definitions file, for RabbitMQ to load at start.
 
     Example: [bold]tidings topology definitions --write deploy/rabbitmq/definitions.json[/]
     """
@@ -125,8 +132,8 @@ def definitions(
     if check is not None and (not check.exists() or text_of("--check", check) != text):
         fail(
             TidingsError(
-                f"{check} is not what these settings ask for: run `make schemas`; "
-                "`tidings settings --changed` shows what your environment changes"
+                f"{check} differs from the settings: run `make schemas`; "
+                "`tidings settings --changed` shows the settings of your environment"
             )
         )
     if write is None and check is None:
@@ -143,18 +150,18 @@ def _print_leftovers(found: Sequence[Difference], *, as_json: bool) -> None:
     for difference in found if not as_json else []:
         out.print(f"{MARKS[Kind.LEFTOVER]} {_line(difference)}")
     if not found and not as_json:
-        out.print("No retry queue is left over.")
+        out.print("No leftover retry queues.")
 
 
 def _advice(kinds: Collection[Kind]) -> Iterator[str]:
     if Kind.MISSING in kinds or Kind.UNBOUND in kinds:
-        yield "`tidings topology apply` makes what is missing"
+        yield "`tidings topology apply` creates what is missing"
     if Kind.DIFFERENT in kinds:
-        yield "let a queue with other arguments run empty, delete it, then `tidings topology apply`"
+        yield "a queue with different arguments: drain it, delete it, then run `tidings topology apply`"
     if Kind.FORBIDDEN in kinds:
-        yield "`tidings doctor` tells which permissions are missing"
+        yield "`tidings doctor` shows the missing permissions"
     if Kind.LEFTOVER in kinds:
-        yield "`tidings topology prune` deletes leftovers, once every worker has the new policy"
+        yield "`tidings topology prune` deletes leftover queues; run it after every worker has the new policy"
 
 
 def _line(difference: Difference) -> str:

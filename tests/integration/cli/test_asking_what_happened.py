@@ -180,13 +180,13 @@ async def test_list_of_nothing_is_empty_and_well(env: dict[str, str]) -> None:
         tidings("list", "--channel", "sms", env=env),
         tidings("list", "--channel", "sms", "--json", env=env),
     )
-    assert (words.code, words.out, words.err) == (0, "", "Nothing matches.\n")
+    assert (words.code, words.out, words.err) == (0, "", "No matches.\n")
     assert json.loads(as_json.out) == []
     for command, expected in (
-        (("list",), "There is no notification yet.\n"),
-        (("dead", "list"), "No dead letter is open.\n"),
-        (("dead", "groups"), "No dead letter is open.\n"),
-        (("dead", "list", "--state", "all"), "Nothing matches.\n"),
+        (("list",), "No notifications yet.\n"),
+        (("dead", "list"), "No open dead letters.\n"),
+        (("dead", "groups"), "No open dead letters.\n"),
+        (("dead", "list", "--state", "all"), "No matches.\n"),
     ):
         empty = await tidings(*command, env=env)
         assert (empty.code, empty.out, empty.err) == (0, "", expected), command

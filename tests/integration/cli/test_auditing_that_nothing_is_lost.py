@@ -102,7 +102,7 @@ async def test_dead_letters_without_an_id_are_counted_and_may_be_what_the_journa
     assert "Of the journal, not in the ledger: 2\n" in counted.out
     assert "not read by a worker yet" not in counted.out
     output = await tidings("audit", env=env)
-    assert "no id can be read: 1" in output.out
+    assert "without a readable id: 1" in output.out
 
 
 async def test_what_is_lost_or_cannot_be_is_told_with_an_example(
@@ -192,7 +192,7 @@ async def test_where_the_queues_cannot_be_seen_it_says_so_and_exits_with_3(
     assert (code, found["passed"], found["violations"]) == (3, False, [])
     assert "hunter2" not in json.dumps(found)
     output = await tidings("audit", env=blind)
-    assert "✓ every rule that could be tried holds" in output.out
+    assert "✓ every rule that could be checked holds" in output.out
     assert "! the queues could not be read" in output.err
     assert "! not checked: every notification in progress has a message in a queue\n" in output.err
     assert "journal" not in output.err

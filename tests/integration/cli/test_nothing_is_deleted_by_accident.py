@@ -9,10 +9,16 @@ async def test_what_a_person_does_not_confirm_stays(env: dict[str, str], databas
     erasing = ("erase", "--recipient", "jane@example.com", "--note", "request 118")
     refused = await tidings(*erasing, env=env)
     assert refused.code == 1
-    assert "Erase 1 notification and 0 dead letters, addressed to j…@example.com for" in refused.err
+    assert (
+        "Erase 1 notification and 0 dead letters, addressed to j…@example.com permanently"
+        in refused.err
+    )
     refused = await tidings("retention", "run", env={**env, "TIDINGS_RETENTION": "90d"})
     assert refused.code == 1
-    assert "Keep what has ended for 90d, and delete 0 notifications for good?" in refused.err
+    assert (
+        "Finished notifications are kept for 90d. Delete 0 notifications permanently?"
+        in refused.err
+    )
     done = await tidings(*erasing, "--yes", env=env)
     assert done.out.startswith("Erased 1 notification and 0 dead letters")
     assert "erased a person" in done.err

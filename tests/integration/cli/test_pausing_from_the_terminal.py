@@ -26,7 +26,7 @@ async def test_a_channel_that_is_paused_twice_is_paused_since_the_first_time(
     await asyncio.sleep(0.01)
     again = await tidings("channels", "pause", "email", "--note", "moving, until 6:00", env=env)
     then = await email(env)
-    assert again.out == "email was paused already; your reason is noted.\n"
+    assert again.out == "email was already paused; note added.\n"
     assert then["since"] == first["since"]
     assert then["reason"].endswith(": moving, until 6:00")
     await tidings("channels", "resume", "email", env=env)
@@ -39,5 +39,5 @@ async def test_a_channel_that_is_paused_twice_is_paused_since_the_first_time(
 async def test_a_second_pause_that_says_nothing_takes_no_reason_away(env: dict[str, str]) -> None:
     await tidings("channels", "pause", "email", "--note", "moving", env=env)
     again = await tidings("channels", "pause", "email", env=env)
-    assert again.out == "email was paused already.\n"
+    assert again.out == "email was already paused.\n"
     assert (await email(env))["reason"].endswith(": moving")

@@ -128,7 +128,7 @@ async def test_what_breaks_the_contract_is_told_field_by_field_and_nothing_is_pu
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ((), "name a channel"),
+        ((), "give a channel"),
         (("pigeon", "--to", "x"), "'pigeon' is unknown"),
         (("emial", "--to", "x"), "did you mean 'email'"),
         (("email", "--file", "x.json"), "not both"),
@@ -197,7 +197,7 @@ async def test_what_no_worker_could_write_is_published_with_a_warning(
     done = await tidings(*TEXT, *words, env=with_templates)
     (body,) = await waiting(management, "tidings.sms.normal")
     assert (done.code, done.out.strip()) == (0, body["id"])
-    assert done.err.startswith("Warning: with the templates here it becomes a dead letter: ")
+    assert done.err.startswith("Warning: with the local templates it will become a dead letter: ")
     assert warned in done.err
     assert done.err.count("\n") == 1
 

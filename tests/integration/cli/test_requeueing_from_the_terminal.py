@@ -20,7 +20,7 @@ async def test_what_waits_is_published_again_by_id_and_the_rest_says_why_not(
     unknown = uuid4()
     ids = [str(row) for row in (waiting, lost_dead_letter, sent, unknown)]
     tried = await tidings("requeue", *ids, "--dry-run", env=env)
-    assert "Would be published again: 2 (1 failed, 1 retrying)." in tried.out
+    assert "Would requeue: 2 (1 failed, 1 retrying)." in tried.out
     done = await tidings("requeue", *ids, "--note", "the queue was purged", "--json", env=env)
     assert done.code == 1
     report = json.loads(done.out)
@@ -49,11 +49,10 @@ async def test_filters_take_only_what_is_late_and_nothing_is_taken_unasked(
     waiting = await made(database_url, RETRY)  # again in a minute
     for filters in (["--channel", "email"], ["--all"], ["--state", "retrying", "--overdue", "1m"]):
         assert (
-            "Nothing would be published again."
-            in (await tidings("requeue", *filters, "--dry-run", env=env)).out
+            "Nothing to requeue." in (await tidings("requeue", *filters, "--dry-run", env=env)).out
         )
     unasked = await tidings("requeue", env=env)
-    assert (unasked.code, "say which notifications" in unasked.err) == (2, True)
+    assert (unasked.code, "give ids, filters, or --all" in unasked.err) == (2, True)
     ended = await tidings("requeue", "--state", "sent", env=env)
     assert (ended.code, "waits for no message" in ended.err) == (2, True)
     async with (

@@ -79,7 +79,7 @@ async def test_a_leftover_tier_is_no_fault_and_prune_deletes_it(
     assert pruned.code == 0
     assert {row["queue"] for row in json.loads(pruned.out) if row["deleted"]} == left
     assert not left & {row["name"] for row in await management.queues()}
-    assert (await tidings("topology", "prune", env=policy)).out == "No retry queue is left over.\n"
+    assert (await tidings("topology", "prune", env=policy)).out == "No leftover retry queues.\n"
 
 
 async def _counted(management: Management, names: set[str]) -> bool:

@@ -65,7 +65,7 @@ async def test_an_edit_that_makes_a_dead_letter_unreadable_leaves_it_as_it_was(
     arguments = ("dead", "edit", "--channel", "email", "--yes")
     done = await tidings(*arguments, "--unset", "recipient")
     assert done.code == 1
-    assert "2  can't be edited so: malformed" in done.out
+    assert "2  can't be edited: malformed" in done.out
     assert "recipient" in done.out
     twice = json.loads((await tidings(*arguments, "--set", f"id={uuid4()}", "--json")).out)
     assert twice["refused_by_reason"] == {"other_id": 2}

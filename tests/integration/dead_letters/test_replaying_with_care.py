@@ -52,8 +52,8 @@ async def test_a_dry_run_says_how_many_are_refused_and_why_as_the_replay_then_do
         ("already_replayed", "discarded", "malformed", "ended", "other_content"), 1
     )
     assert "4 dead letters would be replayed" in words.out
-    assert "1  not replayed: can't be read" in words.out
-    assert "1  not replayed: their notification has ended otherwise" in words.out
+    assert "1  not replayed: malformed" in words.out
+    assert "1  not replayed: their notification has finished in another way" in words.out
     assert words.code == 0
 
 
@@ -88,7 +88,7 @@ async def test_a_replay_that_is_interrupted_tells_what_it_did_and_how_to_go_on(
         assert await replay.ended() == 130
         out, err = replay.out.decode(), replay.err.decode()
     (row,) = await rig.fetch("SELECT count(*) AS n FROM dead_letters WHERE state = 'open'")
-    assert f"{row['n']:>8}  left alone" in out
+    assert f"{row['n']:>8}  not started" in out
     assert f"{30 - int(str(row['n'])):>8}  replayed" in out
     assert "tidings replay --all --yes --rate 5/s" in err
     assert await rig.fetch("SELECT FROM dead_letters WHERE state = 'replaying'") == []

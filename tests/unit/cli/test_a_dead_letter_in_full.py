@@ -165,7 +165,7 @@ def test_what_expired_before_it_was_tried_had_no_attempt() -> None:
 
 def test_why_it_can_t_be_read_is_broken_at_its_words() -> None:
     text = shown(dead_letter(), b'{"channel": "dead letter by a horse", "id": 7}', width=50)
-    problems = text[text.index("It can't be read:") : text.index("Body")].splitlines()[1:]
+    problems = text[text.index("Invalid:") : text.index("Body")].splitlines()[1:]
     wrapped = [line for line in problems if line.strip()]
     assert len(wrapped) > 1
     assert all(line.startswith(("  · ", "    ")) and len(line) <= 50 for line in wrapped)
@@ -208,10 +208,10 @@ def test_a_time_of_publishing_that_is_none_stays_as_it_was_written() -> None:
     [
         (
             gzip.compress(body_of()),
-            f"Unpacked:  tidings dead show {ID} --raw | gunzip | tidings dead edit {ID} --file - --replay\n",
+            f"Unpack:    tidings dead show {ID} --raw | gunzip | tidings dead edit {ID} --file - --replay\n",
         ),
-        (b"\x00\x01", f"Mended:    tidings dead edit {ID} --file FILE --replay\n"),
-        (b'{"body": "caf\xe9"}', f"Mended:    tidings dead edit {ID} --replay\n"),
+        (b"\x00\x01", f"Edit:      tidings dead edit {ID} --file FILE --replay\n"),
+        (b'{"body": "caf\xe9"}', f"Edit:      tidings dead edit {ID} --replay\n"),
     ],
 )
 def test_what_is_no_text_is_not_offered_to_an_editor(body: bytes, way: str) -> None:
@@ -260,9 +260,9 @@ def test_a_dead_letter_says_by_which_queue_or_key_it_came(
     listed = _printed(dead_letters_table([DeadLetterView.of(stored, reveal=False)], NOW))
     head, row = listed.splitlines()
     assert "Channel" not in head
-    assert row[head.index("Came by") :].split()[0] == source
+    assert row[head.index("Source") :].split()[0] == source
     text = shown(stored)
-    assert re.search(rf"^Came by +{re.escape(source)} *$", text, re.MULTILINE), text
+    assert re.search(rf"^Source +{re.escape(source)} *$", text, re.MULTILINE), text
     assert ("Lane " in text) is (source != "sms.normal")
 
 

@@ -21,14 +21,14 @@ def test_an_editor_that_is_missing_is_said_to_be(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Refused) as refused:
         edit_text("{}", "dead letter.json")
     assert str(refused.value) == (
-        "the editor nosucheditor --wait can't be started (No such file or directory): "
-        "set EDITOR to another one, or use --set and --file"
+        "can't start the editor nosucheditor --wait (No such file or directory): "
+        "set EDITOR to another one, or use --set or --file"
     )
 
 
 def test_an_editor_that_gives_up_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISUAL", "false")
-    with pytest.raises(Refused, match="editor false ended with exit code 1, so nothing was"):
+    with pytest.raises(Refused, match="editor false exited with code 1: nothing was"):
         edit_text("{}", "dead letter.json")
 
 
@@ -68,4 +68,4 @@ def test_a_signal_in_the_middle_leaves_nothing_of_the_dead_letter(
 def test_a_body_without_fields_has_to_be_written_whole(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit):
         dead_edit._edited(b"[]", FieldChange(("subject=Hi",)), None, reveal=False)
-    assert "write a whole one with --file" in " ".join(capsys.readouterr().err.split())
+    assert "replace the whole body with --file" in " ".join(capsys.readouterr().err.split())

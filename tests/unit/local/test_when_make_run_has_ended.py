@@ -78,7 +78,7 @@ async def test_publish_says_what_it_waits_for(sourced: dict[str, str], refusing:
     typed = ("publish", "sms", "--to", "+14155550123", "--body", "Hi")
     done = await tidings(*typed, env={**sourced, "TIDINGS_AMQP_TIMEOUT": "2s"})
     assert done.err.splitlines() == [
-        f"Waiting for RabbitMQ at 127.0.0.1:{refusing}; gives up after 2s without it …",
+        f"Waiting for RabbitMQ at 127.0.0.1:{refusing} (timeout 2s) …",
         f"Error: no broker within 2s (amqp://127.0.0.1:{refusing}/: Connection refused)",
         ASKED,
     ]

@@ -88,7 +88,7 @@ def test_check_of_a_sound_folder_says_so(tmp_path: Path):
     result = run("check", "--root", str(tmp_path / "new"))
 
     assert result.exit_code == 0
-    assert "3 templates, nothing wrong" in result.stdout
+    assert "3 templates, no problems" in result.stdout
 
 
 @pytest.mark.usefixtures("root")
@@ -132,7 +132,7 @@ def test_render_takes_data_from_a_file_or_standard_input(root: Path):
         (["welcome", "--data", "[" * 100_000], 2, "is not JSON"),
         (["welcome", "--data-file", "/nowhere.json"], 2, "No such file"),
         (["welcome", "--data", "{}", "--data-file", "-"], 2, "not both"),
-        (["welcome", "--root", "/nowhere"], 2, "not a folder of templates"),
+        (["welcome", "--root", "/nowhere"], 2, "there are no templates in"),
         ([], 2, "Missing argument"),
     ],
 )

@@ -79,7 +79,7 @@ async def preview_discard(backend: Backend, query: DeadLetterQuery) -> DiscardDr
         Refused: An id is not known, or means several.
     """
     if not query.selects:
-        raise InvalidRequest("say which dead letters: ids or filters")
+        raise InvalidRequest("give ids or filters")
     search = backend.ledger.dead_letters.search
     wanted = await query.resolved(search, DeadLetterState.OPEN)
     chosen = wanted.ids or tuple(await search.ids(wanted))

@@ -147,7 +147,7 @@ async def choose(backend: Backend, query: DeadLetterQuery) -> Sequence[Chosen]:
         Refused: An id is not known, or means several.
     """
     if not query.selects:
-        raise InvalidRequest("say which dead letters: ids or filters")
+        raise InvalidRequest("give ids or filters")
     search = backend.ledger.dead_letters.search
     return await search.chosen(await query.resolved(search, DeadLetterState.OPEN))
 

@@ -226,7 +226,7 @@ async def replay(
 
 async def _select(backend: Backend, request: ReplayRequest) -> Selection:
     if not (request.query.selects or request.every):
-        raise InvalidRequest("say which dead letters: ids, filters, or every open one")
+        raise InvalidRequest("give ids, filters, or every open dead letter")
     search = backend.ledger.dead_letters.search
     wanted = await request.query.resolved(search, *request.states)
     return await search.select(wanted, request.limit)

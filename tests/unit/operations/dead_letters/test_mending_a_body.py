@@ -129,7 +129,7 @@ def test_json_of_another_shape_is_summed_up(body: bytes) -> None:
 def test_bytes_are_dumped_sixteen_a_line() -> None:
     dump = hex_dump(bytes(range(40)) + b"A" * 1_000)
     assert dump.splitlines()[1].startswith("00000010  10 11 12")
-    assert "528 bytes more" in dump
+    assert "528 more bytes" in dump
 
 
 def test_control_characters_are_written_out() -> None:
