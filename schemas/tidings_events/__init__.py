@@ -43,7 +43,7 @@ __all__ += notifications.__all__
 
 
 def __getattr__(name: str) -> Any:
-    """The publisher is loaded when it is used: who only reads notifications needs no AMQP."""
+    """Load the publisher on first use: reading notifications needs no AMQP."""
     if name in {"Producer", "publish_sync"}:
         from tidings_events import producer
 

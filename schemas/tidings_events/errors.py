@@ -1,12 +1,12 @@
 """What can go wrong between a producer and the broker, each with its own class.
 
 TidingsEventsError
-  InvalidNotification     the notification breaks the contract: mend it
-  PublishFailed           the notification is fine, the broker did not take it
-    Unroutable            nothing is bound where it should go: nothing was stored
-    NotConfirmed          refused, or nobody knows: publish again with the same id
+  InvalidNotification     the notification breaks the contract: correct it
+  PublishFailed           the notification is valid, the broker did not accept it
+    Unroutable            no queue is bound for it: nothing was stored
+    NotConfirmed          refused, or the outcome is unknown: publish again with the same id
     Unreachable           no connection in time: nothing was sent
-  SomeNotPublished        `publish_many` got some through and some not
+  SomeNotPublished        `publish_many` published some and failed for others
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class TidingsEventsError(Exception):
-    """Something between a producer and Tidings went wrong."""
+    """The base of all errors of this package."""
 
 
 class InvalidNotification(TidingsEventsError, ValueError):
-    """The notification breaks the contract. `problems` says where, how, and what to do instead."""
+    """The notification breaks the contract. Each of `problems` names the field, the fault and the remedy."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems: tuple[str, ...] = tuple(problems)
@@ -35,7 +35,7 @@ class InvalidNotification(TidingsEventsError, ValueError):
 
 
 class PublishFailed(TidingsEventsError):
-    """The broker did not take the notification."""
+    """The broker did not accept the notification."""
 
 
 class Unroutable(PublishFailed):

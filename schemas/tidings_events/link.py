@@ -1,6 +1,6 @@
-"""The producer's line to the broker: opened when first needed, and opened again whenever it is lost.
+"""The producer's connection to the broker: opened when first needed, and reopened when lost.
 
-Deliberately not `connect_robust`: that retries one URL at a fixed pace and never says why.
+Deliberately not `connect_robust`: that retries one URL at a fixed interval and never reports why.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ _LONGEST_PAUSE = 10.0
 _CLOSING_TIME = 2.0
 _RENEWED = 1.0
 _RETIRED = 60.0
-"""Seconds that a channel goes on answering for what was published on it, once it is replaced."""
+"""Seconds that a replaced channel stays open for the confirms of earlier publishes."""
 _REFUSALS = (OSError, aiormq.AMQPError, EOFError, RuntimeError, StopAsyncIteration)
-"""What aiormq raises where a broker cannot be reached, or will not have us."""
+"""Errors that aiormq raises if a broker is unreachable or refuses the connection."""
 
 
 class Link:
-    """A connection and its one confirming channel, to whichever of several brokers answers."""
+    """A connection with one confirming channel, to the first of several brokers that answers."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Link:
         attempt_timeout: float,
         ssl_context: SSLContext | None,
     ) -> None:
-        self._urls = tuple(_checked(url) for url in urls)
+        self._urls = tuple(_validated_url(url) for url in urls)
         if not self._urls:
             raise ValueError("no broker URL; give at least one, e.g. amqp://localhost")
         self._name = name
@@ -50,17 +50,17 @@ class Link:
         self._opening: asyncio.Task[None] | None = None
         self._in_flight: dict[asyncio.Timeout, aiormq.Channel] = {}
         self._closed = False
-        self.trouble = ""
-        """Why there is no connection, as far as is known."""
+        self.last_error = ""
+        """The last connection error; empty if there is none."""
 
     @property
     def open_channel(self) -> aiormq.Channel | None:
-        """The channel, while it is open: the quick way."""
+        """The channel, if it is open."""
         channel = self._channel
         return None if channel is None or channel.is_closed else channel
 
     async def channel(self) -> aiormq.Channel:
-        """An open channel. Waits until there is one, so bound the wait.
+        """An open channel. Waits until there is one; bound it with a timeout.
 
         Raises Unreachable once the link is closed.
         """
@@ -79,7 +79,7 @@ class Link:
     async def until(self, deadline: float, channel: aiormq.Channel) -> AsyncIterator[None]:
         """Bounds a publish: TimeoutError at `deadline` (loop time), or once `channel` is lost.
 
-        Without the second, a publish that waits to be written to a dead connection waits on.
+        Without the second, a publish waiting to be written to a dead connection would wait on.
         """
         async with asyncio.timeout_at(deadline) as scope:
             self._in_flight[scope] = channel
@@ -89,10 +89,10 @@ class Link:
                 del self._in_flight[scope]
 
     def retire(self, channel: aiormq.Channel) -> None:
-        """Publish on another channel from now on, and no sooner than a second after the last change.
+        """Publish on a new channel from now on, at most once a second.
 
-        RabbitMQ tells a channel that a queue is full, and where the limit is taken away altogether
-        it never tells it otherwise: it would refuse for ever.
+        RabbitMQ informs a channel that a queue is full, but not that the queue's limit was removed:
+        the old channel would refuse for ever.
         """
         loop = asyncio.get_running_loop()
         if channel is self.open_channel and loop.time() - self._opened_at > _RENEWED:
@@ -107,7 +107,7 @@ class Link:
             async with asyncio.timeout(_CLOSING_TIME):
                 await channel.close()
         except (TimeoutError, *_REFUSALS) as error:
-            self.trouble = f"closing a channel failed: {error}"
+            self.last_error = f"closing a channel failed: {error}"
 
     async def close(self) -> None:
         """Close the connection, and stop trying to open one."""
@@ -127,16 +127,16 @@ class Link:
 
     async def _try_each(self) -> bool:
         for url in self._urls:
-            self.trouble = self.trouble or f"{_shown(url)}: no answer yet"
+            self.last_error = self.last_error or f"{_without_login(url)}: no answer yet"
             try:
                 async with asyncio.timeout(self._attempt_timeout):
                     await self._connect(url)
             except TimeoutError:
-                self.trouble = f"{_shown(url)}: no answer"
+                self.last_error = f"{_without_login(url)}: no answer"
             except _REFUSALS as error:
-                self.trouble = f"{_shown(url)}: {_explained(error)}"
+                self.last_error = f"{_without_login(url)}: {_error_text(error)}"
             else:
-                self.trouble = ""
+                self.last_error = ""
                 return True
             await self._close_connection()
         return False
@@ -144,7 +144,7 @@ class Link:
     async def _connect(self, url: URL) -> None:
         connection = self._connection
         if connection is None or connection.is_closed:
-            # Else a publish that the broker refused closed the channel only.
+            # Otherwise a refused publish has closed the channel only.
             connection = aiormq.Connection(url, context=self._ssl_context)
             await connection.connect(client_properties={"connection_name": self._name})
             self._connection = connection
@@ -168,10 +168,10 @@ class Link:
             async with asyncio.timeout(_CLOSING_TIME):
                 await connection.close(aiormq.ConnectionClosed(200, "closed by us"))
         except (TimeoutError, *_REFUSALS) as error:
-            self.trouble = f"{_shown(connection.url)}: closing failed: {error}"
+            self.last_error = f"{_without_login(connection.url)}: closing failed: {error}"
 
 
-def _checked(text: str) -> URL:
+def _validated_url(text: str) -> URL:
     url = URL(text)
     if url.scheme not in {"amqp", "amqps"} or not url.host:
         raise ValueError("a broker URL looks like amqp://user:password@host:5672/vhost")
@@ -179,15 +179,15 @@ def _checked(text: str) -> URL:
     return url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT_SECONDS)
 
 
-def _explained(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if not isinstance(error.__cause__, SSLCertVerificationError):
         return text
     return (
-        f"{text}; where its authority is your own, pass "
+        f"{text}; if the certificate authority is your own, pass "
         "ssl_context=ssl.create_default_context(cafile=…)"
     )
 
 
-def _shown(url: URL) -> str:
+def _without_login(url: URL) -> str:
     return str(url.with_user(None).with_query(None))

@@ -12,13 +12,13 @@ _END: Final = 32_503_680_000_000
 
 
 def made_at(id: UUID) -> datetime | None:
-    """When a UUIDv7 was made, to the millisecond; None for every other, and for times beyond the calendar."""
+    """When a UUIDv7 was made, to the millisecond; None for other UUIDs and for implausible times."""
     number = id.int
     return in_milliseconds(number >> 80) if number & _MASK == _VERSION_7 else None
 
 
 def in_milliseconds(count: object) -> datetime | None:
-    """A time in milliseconds of Unix; None where it is none, or not of this millennium."""
-    if type(count) is not int or not 0 < count < _END:  # True and False count nothing
+    """A Unix time in milliseconds as a datetime; None if it is not one of this millennium."""
+    if type(count) is not int or not 0 < count < _END:  # excludes bool
         return None
     return datetime.fromtimestamp(count / 1000, UTC)

@@ -1,4 +1,4 @@
-"""Where a message's bytes become a notification."""
+"""Parses a message body into a notification."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -20,10 +20,9 @@ _adapter: TypeAdapter[Notification] = TypeAdapter(Notification, config=ConfigDic
 def parse(body: bytes) -> Notification:
     """The notification that `body`, a JSON object in UTF-8, describes.
 
-    Times that have passed are accepted: it may have waited in a queue. Where a key is given
-    twice the last one counts, and a field that is null is as if it were not there. Takes no more
-    memory than three times MAX_BODY_BYTES, the body included. Raises InvalidNotification, whose
-    `problems` name every field that is wrong and what to write instead.
+    Times in the past are accepted: it may have waited in a queue. If a key occurs twice the last one
+    counts, and a null field is ignored. Takes no more memory than three times MAX_BODY_BYTES, the
+    body included. Raises InvalidNotification, whose `problems` name every invalid field and the remedy.
     """
     if len(body) > HARMLESS:
         return _parse_large(body)
@@ -40,15 +39,15 @@ def parse(body: bytes) -> Notification:
 
 
 def _parse_large(body: bytes) -> Notification:
-    """Read in two steps: in one, pydantic keeps a tree of its own, and a copy of its input for each problem."""
+    """Parse in two steps: in one step pydantic keeps its own tree, and a copy of the input for each problem."""
     if (heavy := too_heavy(body)) is not None:
         raise InvalidNotification([heavy])
     try:
         document = from_json(body)
     except ValueError as error:
         raise InvalidNotification([not_json(str(error), body)]) from None
-    if isinstance(document, dict) and (crowds := list(_crowds(document))):
-        raise InvalidNotification(crowds)
+    if isinstance(document, dict) and (oversized := list(_oversized_objects(document))):
+        raise InvalidNotification(oversized)
     return _validated(document)
 
 
@@ -65,9 +64,9 @@ def _validated(document: Any) -> Notification:
 
 
 def _without_nulls(body: bytes) -> bytes | None:
-    """The body without fields that are null; None where there are none.
+    """The body without null fields; None if it has none.
 
-    Many serialisers write null for whatever nobody has set. Done only if the model refused it:
+    Many serialisers write null for unset fields. Done only if the model refused it:
     in most fields null is the default anyway, and the search would cost time on every message.
     """
     if b"null" not in body:
@@ -81,7 +80,7 @@ def _without_nulls(body: bytes) -> bytes | None:
 
 
 def _given(document: Any) -> dict[str, Any] | None:
-    """A notification without fields that are null; None where none is, or it is no notification."""
+    """A notification without null fields; None if it has none, or is no notification."""
     model = MODELS.get(str(document.get("channel"))) if isinstance(document, dict) else None
     if model is None:
         return None
@@ -102,15 +101,15 @@ def _with_the_id(problems: tuple[str, ...], body: bytes) -> tuple[str, ...]:
 
 
 def _with_the_id_in(problems: tuple[str, ...], document: Any) -> tuple[str, ...]:
-    """Say that there is no id in the same breath: only where all else is well does the model say so."""
+    """Add the problem of a missing id: the model reports it only if there are no others."""
     missing = ": ".join(MISSING_ID)
     if not isinstance(document, dict) or "id" in document or missing in problems:
         return problems
     return (*problems, missing)
 
 
-def _crowds(document: dict[str, Any]) -> Iterator[str]:
-    """Objects with far more fields than they may have: pydantic would describe every one of them."""
+def _oversized_objects(document: dict[str, Any]) -> Iterator[str]:
+    """Objects with far too many fields: pydantic would report each of them."""
     attachments = document.get("attachments")
     for part in [
         document,

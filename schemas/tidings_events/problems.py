@@ -1,4 +1,4 @@
-"""What is wrong with a notification, told to whoever wrote it: where, what, and what to do instead."""
+"""Describes what is wrong with a notification: the field, the fault, the remedy."""
 
 import codecs
 import difflib
@@ -33,18 +33,18 @@ def describe(error: ValidationError, body: bytes = b"") -> tuple[str, ...]:
     """One sentence per problem, at most 25. `body` is what was parsed, if anything was.
 
     Works for errors of `parse` and for those raised by constructing a model. Values are quoted
-    in at most 80 characters, and people's own words never.
+    in at most 80 characters, and personal content never.
     """
     first = error.errors(include_url=False)[:_MOST_PROBLEMS]
     problems = [problem for details in first for problem in _problems_of(details, error, body)]
     rest = error.error_count() - len(first)
     if rest:
-        problems.append(f"{_WHOLE}: has {rest} more problems; mend these first")
+        problems.append(f"{_WHOLE}: has {rest} more problems; correct these first")
     return tuple(problems)
 
 
 def without_values(problem: str) -> str:
-    """A sentence of `describe` as a log may hold it: the field and what is wrong, not what was in it."""
+    """A sentence of `describe` for a log: the field and the fault, without its value."""
     if unknown := _UNKNOWN.fullmatch(problem):
         name = unknown[1] if _PATH.fullmatch(unknown[1]) else "a name"
         return f"{name}: {unknown[2]}"
@@ -55,7 +55,7 @@ def without_values(problem: str) -> str:
 
 
 def _length_of_quote(message: str) -> int:
-    """Characters of the value at the beginning, where there is one: whole, or cut off."""
+    """The length of the quoted value at the beginning, complete or truncated; 0 if there is none."""
     try:
         return json.JSONDecoder().raw_decode(message[:_LONGEST_QUOTE])[1]
     except ValueError:
@@ -87,11 +87,11 @@ _COMPRESSED: Final = (
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\x00", "xz"),
 )
-"""How what was compressed begins."""
+"""The first bytes of compressed data."""
 
 
 def not_json(error: str, body: bytes) -> str:
-    """Why bytes are no JSON; `error` is what the parser says."""
+    """Why bytes are not JSON; `error` is the parser's text."""
     if (
         kind := next((name for begin, name in _COMPRESSED if body.startswith(begin)), None)
     ) is not None:
@@ -106,7 +106,7 @@ def not_json(error: str, body: bytes) -> str:
 
 
 def _first_bad_byte(body: bytes) -> int | None:
-    """Where it stops being UTF-8; found in parts, since the whole could take four times its size."""
+    """The first byte that is not UTF-8; decoded in parts, as the whole could take four times its size."""
     at = 0
     while at < len(body):
         try:
@@ -139,7 +139,7 @@ def _about_a_field(details: ErrorDetails, error: ValidationError) -> str:
 
 
 def _model_and_location(loc: Location, title: str) -> tuple[type[BaseModel], Location]:
-    """The union of channels puts the channel before the field; a model by itself does not."""
+    """An error of the union of channels has the channel before the field; one of a single model has not."""
     for channel, model in MODELS.items():
         if title == model.__name__:
             return model, loc
@@ -151,7 +151,7 @@ def _model_and_location(loc: Location, title: str) -> tuple[type[BaseModel], Loc
 def _resolve(
     model: type[BaseModel], location: Location
 ) -> tuple[type[BaseModel], FieldInfo | None, bool]:
-    """The innermost model and field that `location` leads to, and whether to keep its value quiet."""
+    """The innermost model and field at `location`, and whether its value must not be quoted."""
     field, private = None, False
     for step in location:
         if isinstance(step, int) or step not in model.model_fields:
@@ -259,7 +259,7 @@ def _must_be(kind: str) -> Wording:
     return lambda _, __, ___: f"must be {kind}"
 
 
-def _is_no(kind: str) -> Wording:
+def _is_not(kind: str) -> Wording:
     def write(_: ErrorDetails, __: type[BaseModel], field: FieldInfo | None) -> str:
         like = _like(field)
         return f"is not {kind}; write it like {like}" if like else f"is not {kind}"
@@ -271,14 +271,14 @@ def _no_such_time(details: ErrorDetails, _: type[BaseModel], field: FieldInfo | 
     return f"is not a date and time: {details['ctx']['error']}; write it like {_like(field)}"
 
 
-def _beyond(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
+def _out_of_range(details: ErrorDetails, _: type[BaseModel], __: FieldInfo | None) -> str:
     limits = details["ctx"]
     if "le" in limits:
         return f"is too large; {limits['le']:,} is the most"
     return f"is too small; {limits['ge']:,} is the least"
 
 
-def _half_a_pair(_: ErrorDetails, __: type[BaseModel], ___: FieldInfo | None) -> str:
+def _lone_surrogate(_: ErrorDetails, __: type[BaseModel], ___: FieldInfo | None) -> str:
     return HALF_A_PAIR
 
 
@@ -304,14 +304,14 @@ _WORDINGS: Mapping[str, Wording] = MappingProxyType(
         "too_long": _length,
         "too_short": _length,
         "string_type": _must_be("a string"),
-        "string_unicode": _half_a_pair,
+        "string_unicode": _lone_surrogate,
         "int_type": _must_be("a whole number"),
         "int_from_float": _must_be("a whole number"),
         "int_parsing_size": _must_be("a smaller number"),
-        "greater_than_equal": _beyond,
-        "less_than_equal": _beyond,
-        "uuid_type": _is_no("a UUID"),
-        "uuid_parsing": _is_no("a UUID"),
+        "greater_than_equal": _out_of_range,
+        "less_than_equal": _out_of_range,
+        "uuid_type": _is_not("a UUID"),
+        "uuid_parsing": _is_not("a UUID"),
         "datetime_parsing": _no_such_time,
         "datetime_from_date_parsing": _no_such_time,
         "dict_type": _must_be("an object, {…}"),

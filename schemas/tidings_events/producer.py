@@ -1,4 +1,4 @@
-"""Where a notification leaves your service: published persistent, mandatory, confirmed, in time."""
+"""Publishes notifications: persistent, mandatory, confirmed, within a timeout."""
 
 import asyncio
 import uuid
@@ -29,12 +29,12 @@ _LONGEST_SHORT_STRING = 255
 
 
 class _Lost(Exception):
-    """The line went down while a publish was under way: it may or may not have arrived."""
+    """The connection was lost during a publish: it may or may not have arrived."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Publication:
-    """A notification as it goes over the wire."""
+    """A notification as an AMQP message."""
 
     id: str
     body: bytes
@@ -43,7 +43,7 @@ class _Publication:
     app_id: str | None = None
 
     def properties(self) -> aiormq.spec.Basic.Properties:
-        """Fresh for each publish: aiormq tells returned messages apart by `message_id`."""
+        """New properties for each publish: aiormq identifies returned messages by `message_id`."""
         now = datetime.now(UTC)
         return aiormq.spec.Basic.Properties(
             content_type="application/json",
@@ -57,7 +57,7 @@ class _Publication:
 
 
 class Producer:
-    """Publishes notifications, and returns once the broker has them safely.
+    """Publishes notifications, and returns once the broker has stored them.
 
         async with Producer("amqp://localhost") as producer:
             await producer.publish(SmsNotification(recipient="+14155550123", body="Hello"))
@@ -79,13 +79,13 @@ class Producer:
     ) -> None:
         """`urls` are tried in turn. `timeout`, in seconds, bounds each publish, connecting included.
 
-        `max_unconfirmed` bounds how many notifications `publish_many` has on their way at once.
+        `max_unconfirmed` bounds how many notifications `publish_many` publishes at once.
         `ssl_context` is for amqps URLs; certificates are verified by default. `name` is what the
         broker's management UI shows. `app_id` is the AMQP property by which dead letters name their
-        producer, at most 255 bytes. Raises ValueError where it is longer, or a URL is not an AMQP one.
+        producer, at most 255 bytes. Raises ValueError if it is longer, or a URL is not an AMQP URL.
         """
         if app_id is not None and len(app_id.encode()) > _LONGEST_SHORT_STRING:
-            raise ValueError("the app_id has more than 255 bytes, which AMQP does not take")
+            raise ValueError("the app_id has more than 255 bytes, the most that AMQP allows")
         brokers = [urls] if isinstance(urls, str) else list(urls)
         self._app_id = app_id
         self._timeout = timeout
@@ -122,7 +122,7 @@ class Producer:
         """Publish one notification; once this returns the broker has stored it.
 
         `traceparent` (W3C Trace Context) links the delivery to your trace. Raises Unroutable,
-        NotConfirmed or Unreachable, and InvalidNotification where it is too large.
+        NotConfirmed or Unreachable, and InvalidNotification if it is too large.
         """
         await self._publish(_publication(notification, headers, traceparent, self._app_id))
 
@@ -135,9 +135,9 @@ class Producer:
     ) -> int:
         """Publish all, many at a time, in no particular order. Returns how many there were.
 
-        Takes them from `notifications` as it goes, so that may be a generator. Raises
-        SomeNotPublished, naming each that failed and why, after the others were confirmed. Once
-        the broker is unreachable for one, the rest fail at once.
+        Reads `notifications` while publishing, so it may be a generator. Raises SomeNotPublished with
+        each failure after the others were confirmed. If the broker is unreachable for one, the rest
+        fail at once.
         """
         batch = _Batch(self, notifications, dict(headers or {}), traceparent)
         at_once = min(self._max_unconfirmed, length_hint(notifications, self._max_unconfirmed))
@@ -162,7 +162,7 @@ class Producer:
             async with asyncio.timeout_at(deadline):
                 return await self._link.channel()
         except (TimeoutError, Unreachable) as error:
-            why = str(error) or f"no broker within {self._timeout:g}s ({self._link.trouble})"
+            why = str(error) or f"no broker within {self._timeout:g}s ({self._link.last_error})"
             if maybe_sent:
                 raise NotConfirmed(
                     f"the connection was lost before the confirm came, then {why}"
@@ -205,8 +205,7 @@ class _Batch:
         self._unreachable: Unreachable | None = None
 
     async def publish(self, at_once: int) -> int:
-        # Gathered with exceptions returned: what is under way is finished even where the
-        # caller's generator fails.
+        # With exceptions returned, publishes under way finish even if the caller's generator fails.
         results = await asyncio.gather(
             *(self._publish_waiting() for _ in range(at_once)), return_exceptions=True
         )
@@ -221,11 +220,11 @@ class _Batch:
         for notification in self._waiting:
             self._attempted += 1
             try:
-                await self._publish_one(notification)
+                await self._publish_next(notification)
             except TidingsEventsError as error:
                 self._failures.append((notification, error))
 
-    async def _publish_one(self, notification: Notification) -> None:
+    async def _publish_next(self, notification: Notification) -> None:
         if self._unreachable is not None:
             raise Unreachable(f"not tried: {self._unreachable}")
         try:
@@ -242,8 +241,8 @@ def publish_sync(
 ) -> int:
     """Publish from code that is not asynchronous (Django, Flask, a Celery task, a script).
 
-    Connects, publishes all, disconnects: pass what belongs together in one call. Returns how
-    many were published. Raises SomeNotPublished where some were not.
+    Connects, publishes all, disconnects: pass many in one call. Returns how many were published.
+    Raises SomeNotPublished if some were not.
     """
 
     async def run() -> int:
@@ -295,13 +294,13 @@ async def _send(channel: aiormq.Channel, publication: _Publication) -> None:
     except (aiormq.ChannelAccessRefused, aiormq.ChannelPreconditionFailed) as error:
         raise NotConfirmed(f"the broker refused it: {error}") from None
     except asyncio.CancelledError:
-        # aiormq also rejects what is under way with CancelledError; only a real one is counted.
+        # aiormq also rejects publishes under way with CancelledError; only a real cancellation is counted.
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         raise _Lost from None
     except Exception:
-        # Where the peer just closes the socket aiormq rejects with a bare Exception.
+        # If the peer just closes the socket, aiormq rejects with a bare Exception.
         if not channel.is_closed:
             raise
         raise _Lost from None

@@ -1,4 +1,4 @@
-"""How a notification finds its lane: the exchange it is published to, its routing key, its headers."""
+"""The exchange, routing keys and headers of notifications."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ EXCHANGE: Final = "tidings.notifications"
 """The topic exchange that producers publish to."""
 
 MILLISECONDS: Final = "timestamp_in_ms"
-"""When it was published, in milliseconds: AMQP's own timestamp counts seconds. RabbitMQ's interceptor for incoming
+"""The time of publication in milliseconds: AMQP's own timestamp counts seconds. RabbitMQ's interceptor for incoming
 messages writes the same header."""
 
 TRACEPARENT: Final = "traceparent"

@@ -1,7 +1,7 @@
-"""How much memory a message would take to read, seen from its bytes before anything is read.
+"""Estimates the memory that parsing a message would take, from its bytes alone.
 
 A JSON value of two bytes becomes objects of hundreds, and one emoji makes every character of its text four bytes wide:
-10 MiB can cost more than a gigabyte. What is counted here makes no object for a value.
+10 MiB can cost more than a gigabyte. The estimate creates no object for a value.
 """
 
 import re
@@ -12,11 +12,11 @@ from tidings_events.notifications.base import MAX_BODY_BYTES, too_large
 from tidings_events.notifications.fields import MAX_VALUES
 
 HARMLESS: Final = 64 * 1024
-"""Bytes up to which a body can't be heavy: the worst of that size takes 13 MiB."""
+"""Bytes up to which a body is never too heavy: the worst of that size takes 13 MiB."""
 MAX_WIDE_TEXT: Final = 14 * 1024 * 1024
-"""Bytes that all texts beyond ASCII may take in memory. A body of a quarter of that can't take more."""
+"""Bytes that all non-ASCII texts together may take in memory. A body of a quarter of that can't take more."""
 _MOST_VALUES: Final = MAX_VALUES + 5_000
-"""More than there can be in a notification, whose `data` or `payload` holds at most MAX_VALUES."""
+"""More values than a valid notification has: its `data` or `payload` holds at most MAX_VALUES."""
 _WINDOW: Final = 256 * 1024
 
 _BEGIN_A_VALUE: Final = (b"{", b"[", b",")
@@ -28,7 +28,7 @@ _BEYOND_LATIN: Final = re.compile(rb"[\xc4-\xf4]")
 
 
 def too_heavy(body: bytes) -> str | None:
-    """Why reading a JSON document would take too much memory, in words for its writer; None where it would not."""
+    """Why parsing a JSON document would take too much memory, as text for its producer; None if it would not."""
     if len(body) <= HARMLESS:
         return None
     if len(body) > MAX_BODY_BYTES:
@@ -44,9 +44,9 @@ def too_heavy(body: bytes) -> str | None:
 
 
 def _fits(body: bytes) -> bool:
-    """Whether it has few enough values: as many as there are commas, lists and objects."""
+    """Whether it has few enough values, counted as commas, lists and objects."""
     if sum(map(body.count, _BEGIN_A_VALUE)) <= _MOST_VALUES:
-        return True  # even if none of these were part of a text
+        return True  # even if all of these are structure
     values = 0
     for outside in _structure(body):
         values += sum(map(outside.count, _BEGIN_A_VALUE))
@@ -56,7 +56,7 @@ def _fits(body: bytes) -> bool:
 
 
 def _structure(body: bytes) -> Iterator[bytes]:
-    """What opens and separates values, without the texts, a window at a time."""
+    """The characters that open and separate values, without those in texts, window by window."""
     inside = 0
     for window in _windows(body):
         parts = window.translate(None, _NOT_STRUCTURE).split(b'"')
@@ -65,7 +65,7 @@ def _structure(body: bytes) -> Iterator[bytes]:
 
 
 def _wide_text(body: bytes) -> int:
-    """Bytes that the texts beyond ASCII take in memory: each as wide as its widest character."""
+    """Bytes that non-ASCII texts take in memory: each text is as wide as its widest character."""
     if body.isascii() and b"\\u" not in body:
         return 0
     total = characters = inside = 0
@@ -82,7 +82,7 @@ def _wide_text(body: bytes) -> int:
 
 
 def _width(text: bytes) -> int:
-    """Bytes in memory for each character of a text with these in it."""
+    """Bytes per character in memory of a text with this part."""
     if text.isascii() and b"\\u" not in text:
         return 1
     if _FOUR_BYTES.search(text) or _ESCAPED_PAIR.search(text):
@@ -91,7 +91,7 @@ def _width(text: bytes) -> int:
 
 
 def _windows(body: bytes) -> Iterator[bytes]:
-    """The body in parts, without escaped quotes, so that each quote in them begins or ends a text."""
+    """The body in parts, without escaped quotes, so that each quote begins or ends a text."""
     start = 0
     while start < len(body):
         end = start + _WINDOW

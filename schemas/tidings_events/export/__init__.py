@@ -1,4 +1,4 @@
-"""What is published beside the code, for producers in other languages: made from the models."""
+"""Generates the published files for producers in other languages from the models."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from tidings_events.parsing import parse
 def files() -> dict[Path, str]:
     """Every published file: its path below the published directory, and its text.
 
-    Raises InvalidNotification where an example breaks the contract.
+    Raises InvalidNotification if an example breaks the contract.
     """
     version = Path(f"v{VERSION}")
     made = {version / f"{each}.schema.json": _json(json_schema(each)) for each in CHANNELS}
@@ -27,12 +27,12 @@ def files() -> dict[Path, str]:
 
 
 def differing(directory: Path) -> list[Path]:
-    """The published files that are missing or not as they would be written now."""
+    """The published files that are missing or not current."""
     return [path for path, text in files().items() if _read(directory / path) != text]
 
 
 def write(directory: Path) -> list[Path]:
-    """Write what differs; returns it. Deletes nothing: an old example is still a promise."""
+    """Write the files that differ; returns them. Deletes nothing: old examples stay valid."""
     stale = differing(directory)
     made = files()
     for path in stale:

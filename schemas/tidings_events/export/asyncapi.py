@@ -36,7 +36,7 @@ def _info() -> dict[str, Any]:
         "title": "Tidings notifications",
         "version": f"{VERSION}.0.0",
         "description": "Publish a notification and Tidings delivers it. Publish persistent and "
-        "mandatory, and wait for the broker's confirm: what was not confirmed may be published "
+        "mandatory, and wait for the broker's confirm: an unconfirmed notification may be published "
         "again with the same id and is delivered once.",
         "license": {"name": "Apache-2.0"},
     }
@@ -122,7 +122,7 @@ def _message(channel: str) -> dict[str, Any]:
 def _headers() -> dict[str, Any]:
     return {
         "type": "object",
-        "description": "Headers that start with `x-tidings-` are Tidings' own: set none.",
+        "description": "Headers that start with `x-tidings-` are Tidings' own: don't set them.",
         "properties": {
             TRACEPARENT: {
                 "type": "string",
@@ -131,7 +131,7 @@ def _headers() -> dict[str, Any]:
             },
             MILLISECONDS: {
                 "type": "integer",
-                "description": "When it is published, in milliseconds since 1970 (UTC): delays are measured from then on.",
+                "description": "Time of publication, in milliseconds since 1970 (UTC): delays are measured from it.",
                 "examples": [1796169600000],
             },
         },

@@ -1,6 +1,6 @@
-"""Example messages: what a newcomer copies, and what every later version must still read.
+"""Example messages, to copy from; every later version must still accept them.
 
-Published examples are promises. Add new ones, at a model's end; never change or remove one.
+Add new examples at the end of a model's; never change or remove one.
 """
 
 from typing import Any

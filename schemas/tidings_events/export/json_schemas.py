@@ -1,6 +1,6 @@
-"""A JSON Schema for each channel: what producers may write, in any language.
+"""A JSON Schema for each channel's notifications, for producers in any language.
 
-What the parser refuses beyond it is listed in docs/contract.md, and a test holds the two together.
+The parser's further rules are listed in docs/contract.md; a test compares the two.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class _Writers(GenerateJsonSchema):
-    """The schema of what is *written*. That a field may be null is added at the end, for all alike."""
+    """The schema of a *written* notification. Nullability is added at the end, for all fields alike."""
 
     schema_dialect = DIALECT
 
@@ -38,16 +38,16 @@ def json_schema(channel: str) -> dict[str, Any]:
     model = MODELS[channel]
     schema = model.model_json_schema(schema_generator=_Writers)
     properties = schema.pop("properties")
-    # A reader in any language needs them, so a writer in any language must give them.
+    # Readers in any language need them, so writers in any language must give them.
     required = sorted({*schema.pop("required"), "id", "channel"}, key=list(properties).index)
     properties["channel"].pop("default")
     definitions = schema.setdefault("$defs", {})
     for part in properties.values():
-        if part.get("additionalProperties") is True:  # pydantic knows no more of it
+        if part.get("additionalProperties") is True:  # pydantic generates no more for it
             part.update(JSON_IN_SCHEMA["JsonObject"])
     definitions.update(JSON_IN_SCHEMA)
     for part in (schema | {"properties": properties, "required": required}, *definitions.values()):
-        _let_be_null(part)
+        _make_nullable(part)
     rest = {name: part for name, part in schema.items() if name not in {"title", "description"}}
     return {
         "$schema": DIALECT,
@@ -60,8 +60,8 @@ def json_schema(channel: str) -> dict[str, Any]:
     }
 
 
-def _let_be_null(schema: dict[str, Any]) -> None:
-    """What may be left out may be null: so write many serialisers what nobody has set."""
+def _make_nullable(schema: dict[str, Any]) -> None:
+    """Make optional fields nullable: many serialisers write null for unset fields."""
     for name, part in schema.get("properties", {}).items():
         if name in schema.get("required", ()):
             continue

@@ -1,11 +1,11 @@
-"""Just enough YAML to write a document that people read; whatever it writes, any YAML reader takes."""
+"""Writes a minimal, readable YAML that any YAML parser reads."""
 
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
-# Plain where no reader, YAML 1.1 or 1.2, could take it for something else; else as in JSON.
+# Plain if no parser, YAML 1.1 or 1.2, could misread it; quoted as in JSON otherwise.
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*( [A-Za-z0-9_.-]+)*")
 _RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 

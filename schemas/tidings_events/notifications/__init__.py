@@ -1,4 +1,4 @@
-"""What a producer asks for: one notification, to one recipient, through one channel.
+"""The notification models: one notification, to one recipient, through one channel.
 
 To add a channel: write its model in a file of its own here, and add it to `Notification`.
 """

@@ -1,4 +1,4 @@
-"""Recipients as people write them: email addresses, phone numbers and URLs, checked without I/O."""
+"""Email addresses, phone numbers and URLs of recipients, validated without I/O."""
 
 import re
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _PLAIN_EMAIL = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+[A-Za-z]{{2,63}})")
 # Browsers take dots anywhere (https://html.spec.whatwg.org/#valid-e-mail-address): Japanese carriers have
-# given out try..this@ and name.@ addresses, and people still own them. Quotes around no more than that
-# say the same (RFC 5321 §4.1.2).
+# issued try..this@ and name.@ addresses that are still in use. The same in quotes is equivalent
+# (RFC 5321 §4.1.2).
 _DOTTED = re.compile(r"""\.*[A-Za-z0-9!#$%&'*+/=?^_`{|}~-][A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]*""")
 _QUOTED = re.compile(rf'"({_DOTTED.pattern})"')
 _LONGEST_EMAIL = 254
@@ -27,9 +27,9 @@ _RENUMBERED = (
     (re.compile(r"(\+225)([0-9]{8})"), ("01", "05", "07")),  # Côte d'Ivoire, 2021: ten, by operator
     (re.compile(r"(\+229)([0-9]{8})"), ("01",)),  # Benin, 2024: ten
 )
-"""Mobile numbers of older plans: what stays, and what came between."""
+"""Mobile numbers of older plans: the parts that stay, and the digits inserted between them."""
 # The authority is spelled out because URL parsers disagree about the odd ones, and an address
-# that two parsers read differently is how requests get smuggled past a check.
+# that two parsers read differently can pass a check and lead elsewhere.
 _URL = re.compile(
     r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:[/?][!-~]*)?",
     re.IGNORECASE | re.ASCII,  # else İ and ı match in a host, as other cases of i
@@ -38,10 +38,10 @@ _CREDENTIALS = re.compile(r"[A-Za-z]+://[^/?#]*@")
 
 
 def email_address(value: str) -> str:
-    """The address with its domain in lower case. Raises ValueError saying what is wrong.
+    """The address with its domain in lower case. Raises ValueError with the fault.
 
-    Nearly every address takes the first branch (2 µs); the library (50 µs) decides on the rest:
-    international addresses, and what exactly is wrong with a bad one.
+    Nearly every address takes the first branch (2 µs); the library (50 µs) handles international
+    addresses, and finds the fault of an invalid one.
     """
     plain = _PLAIN_EMAIL.fullmatch(value)
     if plain and len(value) <= _LONGEST_EMAIL and len(plain[1]) <= _LONGEST_LOCAL_PART:
@@ -56,7 +56,7 @@ def _unusual_email_address(value: str) -> str:
     quoted = _QUOTED.fullmatch(local)
     dotted = quoted[1] if quoted else local
     if _DOTTED.fullmatch(dotted):
-        # The library refuses most dots: what it says of the domain is what is left to know.
+        # The library refuses most dots: use it for the domain only.
         checked, local = _validated(f"x@{domain}"), dotted
     else:
         checked = _validated(value)
@@ -79,7 +79,7 @@ def _validated(value: str) -> "ValidatedEmail":
     from email_validator import EmailNotValidError, validate_email
 
     try:
-        # Special-use domains (.test, .local) are somebody's own mail server's business.
+        # Special-use domains (.test, .local) may exist on a private mail server.
         return validate_email(value, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError as error:
         reason = str(error).rstrip(".")
@@ -89,17 +89,16 @@ def _validated(value: str) -> "ValidatedEmail":
 
 
 def phone_number(value: str) -> str:
-    """A number that exists in its country's numbering plan. Raises ValueError where it does not."""
+    """A number that exists in its country's numbering plan. Raises ValueError if it does not."""
     if not _E164.fullmatch(value) or not _in_numbering_plan(value):
         raise ValueError("is not a valid phone number; write it as E.164, e.g. +14155550123")
     return value
 
 
 def whatsapp_number(value: str) -> str:
-    """A number as `phone_number`, or as WhatsApp knows it. Raises ValueError where it is neither.
+    """A number as in `phone_number`, or as WhatsApp reports it. Raises ValueError if it is neither.
 
-    WhatsApp keeps the number that somebody signed up with, and reports it so, after their country has
-    changed its plan.
+    WhatsApp keeps and reports the number at sign-up, even after a country has changed its plan.
     """
     if _E164.fullmatch(value) and any(map(_in_numbering_plan, _in_todays_plan(value))):
         return value
@@ -107,14 +106,14 @@ def whatsapp_number(value: str) -> str:
 
 
 def _in_todays_plan(number: str) -> Iterator[str]:
-    """What a number of an older plan may be today."""
+    """The possible current forms of a number of an older plan."""
     for old, prefixes in _RENUMBERED:
         if renumbered := old.fullmatch(number):
             yield from (f"{renumbered[1]}{prefix}{renumbered[2]}" for prefix in prefixes)
 
 
 def _in_numbering_plan(number: str) -> bool:
-    # E.164 needs none of phonenumbers.parse's guessing, which is most of its cost.
+    # E.164 numbers need no phonenumbers.parse, which mostly guesses, and is slow.
     import phonenumbers
 
     digits = number[1:]
@@ -138,7 +137,7 @@ def _split(country: int, national: str) -> "phonenumbers.PhoneNumber":
 
 
 def web_url(value: str) -> str:
-    """An absolute http(s) URL, kept as written. Raises ValueError saying what is wrong."""
+    """An absolute http(s) URL, kept as written. Raises ValueError with the fault."""
     if _CREDENTIALS.match(value):
         raise ValueError("has credentials in it; remove them, requests are signed instead")
     if "#" in value:
@@ -149,14 +148,14 @@ def web_url(value: str) -> str:
     return value
 
 
-# What the library judges by tables (which letters a name may have) is any character beyond ASCII here.
+# The library has tables of allowed letters; here any non-ASCII character is accepted.
 _LOCAL_IN_SCHEMA = '[^\0- "(),:;<>@\\[\\\\\\]\x7f]{1,64}'
 _ALNUM_IN_SCHEMA = "[^\0-/:-@\\[-`{-\x7f]"
 _LABEL_IN_SCHEMA = f"{_ALNUM_IN_SCHEMA}([^\0-,./:-@\\[-`{{-\x7f]{{0,61}}{_ALNUM_IN_SCHEMA})?"
 _EMAIL_IN_SCHEMA = {
     "pattern": f'^({_LOCAL_IN_SCHEMA}|"[A-Za-z0-9!#$%&\'*+/=?^_`{{|}}~.-]{{1,64}}")@'
     f"({_LABEL_IN_SCHEMA}[.\u3002\uff0e\uff61])+{_LABEL_IN_SCHEMA}$",
-    # Dots alone are no name, and digits alone no top-level domain.
+    # Not only dots before the @, and no all-digit top-level domain.
     "not": {"type": "string", "pattern": r'^"?\.+"?@|\.[0-9]+$'},
 }
 

@@ -1,8 +1,8 @@
-"""What every notification says, whichever channel carries it, and how it is written and read back.
+"""The fields and rules common to the notifications of all channels.
 
 A producer *writes* a notification by constructing a model; Tidings *reads* one with `parse`. Both
-apply the same rules but one: a time that must lie ahead when a notification is written may have
-passed by the time it is read, since it may have waited in a queue.
+apply the same rules with one exception: a time that must be in the future when a notification is
+written may have passed when it is read, since it may have waited in a queue.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ DEFAULT_TENANT: Final = "default"
 """The tenant of a notification that names none."""
 
 Problem = tuple[str, str]
-"""The field a rule is about, and what the rule has to say about it."""
+"""The field of a broken rule, and the text of the problem."""
 
 MISSING_ID: Problem = ("id", "is missing; give each notification a UUID of its own")
 
 
 class Priority(StrEnum):
-    """How soon a notification goes out when others wait too."""
+    """The urgency of a notification relative to others that wait."""
 
     LOW = "low"
     NORMAL = "normal"
@@ -81,17 +81,17 @@ def new_id() -> uuid.UUID:
 
 
 def is_empty(value: object) -> bool:
-    """Left out of the JSON: an empty list or object says nothing."""
+    """Whether to omit an empty list or object from the JSON."""
     return not value
 
 
 def is_default_tenant(value: str) -> bool:
-    """Left out of the JSON, so that a service from before there were tenants reads it too."""
+    """Whether to omit the tenant from the JSON, so that earlier versions of the service accept it too."""
     return value == DEFAULT_TENANT
 
 
 class Entity(BaseModel):
-    """What a notification is about: a ticket, a task, an order."""
+    """The subject of a notification: a ticket, a task, an order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -103,18 +103,18 @@ class BaseNotification(BaseModel):
     """The fields common to all channels."""
 
     model_config = ConfigDict(
-        defer_build=True,  # who reads none needs no validator
+        defer_build=True,  # built on first use
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,
         use_attribute_docstrings=False,
     )
     content_fields: ClassVar[tuple[str, ...]] = ()
-    """What a template takes the place of."""
+    """The fields that a template replaces."""
     copy_fields: ClassVar[tuple[str, ...]] = ()
-    """Lists of addresses, beside the recipient, that it is sent to as well: `cc`, `bcc`."""
+    """The fields with addresses of copies: `cc`, `bcc`."""
     examples: ClassVar[Examples] = {}
-    """The shortest first. They are published: none is ever changed or removed."""
+    """The shortest first. They are published: never change or remove one."""
 
     id: uuid.UUID = Field(
         default_factory=new_id,
@@ -126,21 +126,21 @@ class BaseNotification(BaseModel):
         },
     )
     version: Literal[1] = Field(default=1, description="Version of this contract.")
-    channel: str = Field(description="What carries the notification.")
-    recipient: str = Field(description="Whom it is for.")
+    channel: str = Field(description="The channel that delivers it.")
+    recipient: str = Field(description="The recipient.")
     priority: Priority = Field(
-        default=Priority.NORMAL, description="How soon it goes out when others wait too."
+        default=Priority.NORMAL, description="Its urgency relative to others that wait."
     )
     category: Slug = Field(
         default="transactional",
-        description="What kind of notification this is, e.g. `otp`, `receipt`, `marketing`. "
-        "Preferences, retry policies and limits hang on it.",
+        description="Class of notification, e.g. `otp`, `receipt`, `marketing`. "
+        "It may have its own retry policy.",
         examples=["receipt"],
     )
     tenant: Slug = Field(
         default=DEFAULT_TENANT,
         exclude_if=is_default_tenant,
-        description="The customer or product that it belongs to, if you serve several.",
+        description="The customer or product that it belongs to, if you have several.",
         examples=["acme"],
     )
     user_id: Reference | None = Field(
@@ -148,7 +148,7 @@ class BaseNotification(BaseModel):
         description="The recipient's id in your system.",
         examples=["user-4711"],
     )
-    entity: Entity | None = Field(default=None, description="What the notification is about.")
+    entity: Entity | None = Field(default=None, description="Its subject in your system.")
     locale: Locale | None = Field(
         default=None,
         description="BCP 47 language tag that chooses the template's translation; `pt_BR` is read as "
@@ -182,17 +182,17 @@ class BaseNotification(BaseModel):
     )
     max_retries: Annotated[int, Field(strict=True, ge=0, le=100), WHOLE] | None = Field(
         default=None,
-        description="Tries after the first one fails; the channel's policy decides if absent.",
+        description="Attempts after the first one fails; default: the channel's policy.",
         examples=[3],
     )
     scheduled_at: Instant | None = Field(
         default=None,
-        description="Deliver then, not before: RFC 3339 with an offset, at most a year ahead.",
+        description="Deliver at this time: RFC 3339 with an offset, at most a year ahead.",
         examples=["2026-12-24T18:00:00+01:00"],
     )
     expires_at: Instant | None = Field(
         default=None,
-        description="Not worth delivering later than this: RFC 3339 with an offset, after "
+        description="Don't deliver later than this: RFC 3339 with an offset, after "
         "`scheduled_at`.",
         examples=["2026-12-24T20:00:00+01:00"],
     )
@@ -200,7 +200,7 @@ class BaseNotification(BaseModel):
     def to_json(self) -> bytes:
         """Compact JSON that `parse` reads back to an equal notification.
 
-        Raises InvalidNotification where it is larger than MAX_BODY_BYTES.
+        Raises InvalidNotification if it is larger than MAX_BODY_BYTES.
         """
         body = pydantic_core.to_json(self, exclude_none=True)
         if len(body) > MAX_BODY_BYTES:
@@ -208,7 +208,7 @@ class BaseNotification(BaseModel):
         return body
 
     def broken_rules(self) -> Iterator[Problem]:
-        """Rules that span several fields. A channel adds its own."""
+        """Check the rules that span several fields. A channel adds its own."""
         return self._broken_content_rules()
 
     def _broken_content_rules(self) -> Iterator[Problem]:
@@ -228,12 +228,12 @@ class BaseNotification(BaseModel):
 
 
 class TemplatedNotification(BaseNotification):
-    """A notification whose words are written out, or come from a template of Tidings'."""
+    """A notification with content written out, or rendered from a template of Tidings."""
 
     template: TemplateName | None = Field(
         default=None,
-        description="Name of a template; its variables are in `data`. Instead of content, never "
-        "beside it.",
+        description="Name of a template; its variables are in `data`. It replaces the content: give "
+        "one or the other.",
     )
 
     def _broken_content_rules(self) -> Iterator[Problem]:
@@ -256,18 +256,18 @@ def _broken_time_rules(notification: BaseNotification, *, reading: bool) -> Iter
     if starts and not reading and starts < now - CLOCK_SKEW:
         yield "scheduled_at", "has passed; leave it out to send at once"
     if ends and not reading and ends <= now:
-        yield "expires_at", "has passed; it must lie ahead"
+        yield "expires_at", "has passed; it must be in the future"
     if ends and starts and ends <= starts:
         yield "expires_at", "is not after `scheduled_at`; it must be later"
     if not reading:
         yield from too_far_ahead(notification, now)
     elif (made := made_at(notification.id)) is not None:
-        # A reader's clock may be years behind: the one that made the id counts too.
+        # A reader's clock may be years behind: the time in the id counts too.
         yield from too_far_ahead(notification, max(now, made) + CLOCK_SKEW)
 
 
 def too_far_ahead(notification: BaseNotification, written: datetime) -> Iterator[Problem]:
-    """Which of its times must be mistakes, where it was written then."""
+    """Problems with times too far after `written`."""
     starts, ends = notification.scheduled_at, notification.expires_at
     if starts and starts > written + FURTHEST_AHEAD:
         yield "scheduled_at", "is more than a year ahead; schedule it nearer the time"
@@ -276,14 +276,14 @@ def too_far_ahead(notification: BaseNotification, written: datetime) -> Iterator
 
 
 def broken(problems: list[Problem]) -> PydanticCustomError:
-    """The one error that carries what `broken_rules` found."""
+    """The error that carries the results of `broken_rules`."""
     text = "; ".join(f"{field} {text}" for field, text in problems)
     return PydanticCustomError("broken_rules", "{text}", {"text": text, "problems": problems})
 
 
 def too_large(size: int) -> str:
-    """What is said of a notification of `size` bytes that is too large."""
+    """The problem of a notification of `size` bytes that is too large."""
     return (
         f"notification: is {size:,} bytes; at most {MAX_BODY_BYTES:,} are allowed, "
-        "so send a link to what is large"
+        "so send a link to large content"
     )

@@ -56,12 +56,12 @@ _PRINTABLE = re.compile(r"[ -~]*")
 
 
 def in_either_case(pattern: str) -> str:
-    """The same for JSON Schema, whose regular expressions know no flags."""
+    """The pattern for JSON Schema, whose regular expressions have no flags."""
     return re.sub("[a-z]", lambda letter: f"[{letter[0].upper()}{letter[0]}]", pattern)
 
 
 def _decoded(value: object) -> object:
-    """Text is base64, as in JSON; bytes are the content itself."""
+    """Text is base64, as in JSON; bytes are the content."""
     if not isinstance(value, str):
         return value
     if len(value) % 4 == 0 and not value.endswith("==="):  # `strict_mode` lets excess padding pass
@@ -91,7 +91,7 @@ def _media_type(value: str) -> str:
 
 
 class Attachment(BaseModel):
-    """A file sent along, or an image shown inside the HTML."""
+    """An attached file, or an image shown inside the HTML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -102,7 +102,7 @@ class Attachment(BaseModel):
             "pattern": '^[^\0-\x1f\x7f/\\\\"]*$',
             "not": {"enum": [".", ".."]},
         },
-        description="Name the recipient sees.",
+        description="Name shown to the recipient.",
         examples=["invoice.pdf"],
     )
     content_type: Annotated[
@@ -240,17 +240,17 @@ class EmailNotification(TemplatedNotification):
         },
     }
 
-    channel: Literal["email"] = Field(default="email", description="What carries it.")
+    channel: Literal["email"] = Field(default="email", description="The channel.")
     recipient: EmailAddress = Field(description="Address it is sent to, without a display name.")
     from_address: EmailAddress | None = Field(
-        default=None, description="Sender, where it is not the configured one."
+        default=None, description="Sender, if not the configured one."
     )
     reply_to: EmailAddress | None = Field(default=None, description="Where replies go.")
     cc: Annotated[tuple[EmailAddress, ...], FailFast()] = Field(
         default=(), max_length=50, exclude_if=is_empty, description="Also sent to, shown to all."
     )
     bcc: Annotated[tuple[EmailAddress, ...], FailFast()] = Field(
-        default=(), max_length=50, exclude_if=is_empty, description="Also sent to, shown to nobody."
+        default=(), max_length=50, exclude_if=is_empty, description="Also sent to, hidden from all."
     )
     subject: (
         Annotated[
@@ -281,7 +281,7 @@ class EmailNotification(TemplatedNotification):
             Unquoted(),
         ]
         | None
-    ) = Field(default=None, description="HTML, beside or instead.")
+    ) = Field(default=None, description="HTML, in addition to plain text or instead.")
     headers: Annotated[
         dict[
             str,

@@ -1,4 +1,4 @@
-"""What the examples of several channels have alike. Each model holds its own."""
+"""Common parts of the examples of several channels. Each model has its own examples."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias

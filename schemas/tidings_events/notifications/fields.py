@@ -1,4 +1,4 @@
-"""The kinds of value that notifications are made of: what each may hold, and what to write instead.
+"""The types of fields of notifications: allowed values, and the text of problems.
 
 A validator's message continues the sentence "<field>: <value> …", so it starts with a verb.
 """
@@ -30,14 +30,14 @@ _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-
 _OFFSET = re.compile(r"([Zz]|[+-]\d\d:?\d\d)$")
 _LONG = 100_000
 _STEERING = "\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-"""Controls (Unicode's category Cc), its line and paragraph separators, and what turns the direction of writing
-(UAX 9): nobody types them into an id, and whoever reads one can't see them."""
+"""Control characters (Unicode category Cc), line and paragraph separators, and direction marks (UAX 9): invisible,
+and never part of an id."""
 _STEERS = re.compile(f"[{_STEERING}]")
 _HALF = re.compile(r"[\ud800-\udfff]")
 
 
 class Unquoted:
-    """Marks a field whose values are never repeated in an error: they are people's own words."""
+    """Marks a field whose values are never quoted in an error: they are personal content."""
 
 
 def without_nul(value: str) -> str:
@@ -48,14 +48,14 @@ def without_nul(value: str) -> str:
 
 
 def one_line(value: str) -> str:
-    """A line break in something that becomes a mail header would start a header of its own."""
+    """A line break in a mail header would start another header."""
     if "\r" in value or "\n" in value:
         raise ValueError("contains a line break; write it on one line")
     return without_nul(value)
 
 
 def visible(value: str) -> str:
-    """A line break or an escape in an id would forge a line in whatever shows it."""
+    """A line break or an escape in an id would forge a line in output that shows it."""
     if value.isprintable() or (found := _STEERS.search(value)) is None:
         return value
     raise ValueError(f"contains the control character U+{ord(found[0]):04X}; remove it")
@@ -78,7 +78,7 @@ def storable(value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
 
 
 def _plain(read: dict[str, Any]) -> bool:
-    """Whether what came as JSON can be seen to be storable without walking through it (a fifth of the time)."""
+    """Whether a JSON value is certainly storable, checked without a walk (in a fifth of the time)."""
     text = to_json(read, inf_nan_mode="constants")
     return (
         len(text) <= MAX_VALUES
@@ -88,7 +88,7 @@ def _plain(read: dict[str, Any]) -> bool:
 
 
 def _containers_in(container: Any) -> list[Any]:
-    """What is nested in it, one level deep; all else in it has been checked."""
+    """The containers nested directly in it; checks everything else in it."""
     if isinstance(container, dict):
         for key in container:
             _check_key(key)
@@ -148,12 +148,12 @@ def date_time(value: object) -> object:
 
 
 def whole(value: object) -> object:
-    """3.0 is the whole number 3, to JSON Schema and in languages that have but one kind of number."""
+    """3.0 is the integer 3 in JSON Schema, and in languages with only one number type."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def scalar(value: object) -> object:
-    """A label's value: short text, a number, or true or false."""
+    """A label's value: short text, a number or a boolean."""
     match value:
         case str() if len(value) > _LONGEST_LABEL:
             raise ValueError(
@@ -169,15 +169,15 @@ def scalar(value: object) -> object:
 
 
 def given(name: str) -> dict[str, Any]:
-    """JSON Schema for: this field is there, and not null."""
+    """JSON Schema: this field is given, and not null."""
     return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
 
 
-# No look-around and no \u in any pattern of a schema: RE2, and so Go, knows neither. A sign stands for itself.
+# No look-around and no \u in any pattern of a schema: RE2, and so Go, supports neither. Characters stand for themselves.
 NO_NUL_PATTERN = "^[^\0]*$"
 VISIBLE_PATTERN = f"^[^{_STEERING}]*$"
 
-# Limits of length go before these: pydantic checks what follows a function of ours by one of its own.
+# Length limits come before these: after a validator function pydantic checks them with a slower function.
 NO_NUL = AfterValidator(without_nul)
 VISIBLE = AfterValidator(visible)
 ONE_LINE = AfterValidator(one_line)
@@ -216,7 +216,7 @@ JSON_IN_SCHEMA: dict[str, dict[str, Any]] = {
         "additionalProperties": {"$ref": "#/$defs/Json"},
     },
 }
-"""What `storable` says that JSON Schema can say too."""
+"""The rules of `storable` that JSON Schema can express."""
 Slug = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64),

@@ -66,11 +66,11 @@ class SmsNotification(TemplatedNotification):
         "scheduled": {"recipient": PHONE, **SCHEDULED, "body": "The doors open at eight."},
     }
 
-    channel: Literal["sms"] = Field(default="sms", description="What carries it.")
+    channel: Literal["sms"] = Field(default="sms", description="The channel.")
     recipient: PhoneNumber = Field(description="Number it is sent to, in E.164.")
     sender: Sender | None = Field(
         default=None,
-        description="Sender where it is not the configured one: a number in E.164, a short code, "
+        description="Sender, if not the configured one: a number in E.164, a short code, "
         "or a name of up to 11 characters.",
         examples=["+14155550100", "Acme"],
     )
@@ -85,5 +85,5 @@ class SmsNotification(TemplatedNotification):
         | None
     ) = Field(
         default=None,
-        description="The text. Long ones are sent, and charged, in parts.",
+        description="The text. Long texts are sent, and charged, in parts.",
     )

@@ -1,4 +1,4 @@
-"""A notification posted to somebody's web server."""
+"""A notification posted to a web server."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -41,14 +41,14 @@ class WebhookNotification(BaseNotification):
         },
     }
 
-    channel: Literal["webhook"] = Field(default="webhook", description="What carries it.")
+    channel: Literal["webhook"] = Field(default="webhook", description="The channel.")
     recipient: Annotated[WebUrl, Unquoted()] = Field(
         description="URL it is posted to; no credentials, no fragment."
     )
     event_type: Annotated[
         str,
         StringConstraints(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=128),
-    ] = Field(description="What happened: words joined by full stops.", examples=["invoice.paid"])
+    ] = Field(description="The type of event: words joined by full stops.", examples=["invoice.paid"])
     payload: Annotated[JsonObject, Unquoted()] = Field(
         description="The JSON object that is posted.", examples=[{"invoice": "10042"}]
     )

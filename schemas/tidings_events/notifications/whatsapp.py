@@ -15,7 +15,7 @@ class WhatsAppNotification(TemplatedNotification):
     """A WhatsApp message.
 
     Outside the 24 hours after a person's last message WhatsApp only takes approved content, which
-    is named by `content_sid`.
+    is identified by `content_sid`.
     """
 
     model_config = ConfigDict(
@@ -52,12 +52,12 @@ class WhatsAppNotification(TemplatedNotification):
         "scheduled": {"recipient": PHONE, **SCHEDULED, "body": "The doors open at eight."},
     }
 
-    channel: Literal["whatsapp"] = Field(default="whatsapp", description="What carries it.")
+    channel: Literal["whatsapp"] = Field(default="whatsapp", description="The channel.")
     recipient: WhatsAppNumber = Field(
         description="Number it is sent to, in E.164, or as WhatsApp reports it."
     )
     sender: WhatsAppNumber | None = Field(
-        default=None, description="Sender's number, where it is not the configured one."
+        default=None, description="Sender's number, if not the configured one."
     )
     body: (
         Annotated[
