@@ -69,7 +69,7 @@ def problems(message: dict[str, Any]) -> tuple[str, ...]:
 
 
 def listed(problem: str) -> bool:
-    return any(re.search(said, problem) for said in BEYOND_THE_SCHEMA.values())
+    return any(re.search(rule, problem) for rule in BEYOND_THE_SCHEMA.values())
 
 
 def compare(message: dict[str, Any]) -> None:
@@ -242,11 +242,11 @@ def test_what_only_the_parser_refuses_is_listed(message: dict[str, Any]) -> None
     assert all(listed(problem) for problem in refused)
 
 
-@pytest.mark.parametrize("told", BEYOND_THE_SCHEMA)
-def test_the_document_lists_it(told: str) -> None:
+@pytest.mark.parametrize("rule", BEYOND_THE_SCHEMA)
+def test_the_document_lists_it(rule: str) -> None:
     text = " ".join((ROOT / "docs" / "contract.md").read_text("utf-8").split())
 
-    assert told in text
+    assert rule in text
 
 
 ANYTHING = st.recursive(
@@ -310,7 +310,9 @@ def test_an_example_with_something_odd_in_it_is_judged_alike(message: dict[str, 
 @settings(max_examples=300)
 @given(
     st.dictionaries(
-        st.sampled_from(sorted({name for one in EXAMPLES.values() for name in one} - {"channel"})),
+        st.sampled_from(
+            sorted({name for example in EXAMPLES.values() for name in example} - {"channel"})
+        ),
         ANYTHING,
         max_size=4,
     ),

@@ -263,11 +263,11 @@ class TestExport:
         (tmp_path / "v1" / "sms.schema.json").write_text("{}")
         (tmp_path / "asyncapi.yaml").unlink()
         assert main(["--check", "--directory", str(tmp_path)]) == 1
-        told = capsys.readouterr().err
-        assert "sms.schema.json is not current" in told
-        assert "asyncapi.yaml is not current" in told
-        assert "email" not in told
-        assert "run `make schemas`" in told
+        report = capsys.readouterr().err
+        assert "sms.schema.json is not current" in report
+        assert "asyncapi.yaml is not current" in report
+        assert "email" not in report
+        assert "run `make schemas`" in report
         assert (tmp_path / "v1" / "sms.schema.json").read_text() == "{}"
 
     def test_a_directory_that_is_not_there_is_named(

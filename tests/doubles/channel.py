@@ -43,7 +43,7 @@ class ScriptedChannel:
 
     async def send(self, request: SendRequest) -> Sent:
         """Do as the script says."""
-        before = sum(1 for one in self.requests if one.attempt.id == request.attempt.id)
+        before = sum(1 for earlier in self.requests if earlier.attempt.id == request.attempt.id)
         self.requests.append(request)
         self.under_way += 1
         self.most_at_once = max(self.most_at_once, self.under_way)

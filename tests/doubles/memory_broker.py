@@ -154,7 +154,7 @@ class MemoryBroker:
     def hand_out(self, queue: MemoryQueue) -> None:
         """Give waiting messages to whoever has room."""
         while queue.ready:
-            able = [one for one in queue.consumers if one.held < one.prefetch]
+            able = [consumer for consumer in queue.consumers if consumer.held < consumer.prefetch]
             if not able:
                 return
             chosen = able[0] if len(able) == 1 else self._trouble.random.choice(able)

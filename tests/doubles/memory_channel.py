@@ -283,12 +283,12 @@ class MemoryChannel:
     def _settle(self, tag: int, *, multiple: bool) -> None:
         if self._gone:
             return
-        tags = [one for one in self._unsettled if one <= tag] if multiple else [tag]
+        tags = [number for number in self._unsettled if number <= tag] if multiple else [tag]
         if tag not in self._unsettled:
             self._misused(tag)
             return
-        for one in tags:
-            queue, consumer, _ = self._unsettled.pop(one)
+        for settled in tags:
+            queue, consumer, _ = self._unsettled.pop(settled)
             consumer.held -= 1
             self._broker.settled(queue)
 

@@ -36,9 +36,9 @@ def known_circuits(tables: Tables, fresh: float) -> Sequence[Row]:
 
 def say(tables: Tables, worker: str, *columns: Sequence[Any]) -> Sequence[Row]:
     """How a worker has its circuits."""
-    for one in unnest(SAID, columns):
-        place = (one["channel"], one["provider"], worker)
-        tables.circuits[place] = (one["phase"], tables.now())
+    for circuit in unnest(SAID, columns):
+        place = (circuit["channel"], circuit["provider"], worker)
+        tables.circuits[place] = (circuit["phase"], tables.now())
     return []
 
 

@@ -57,21 +57,21 @@ def known(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
 def store(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Store dead letters."""
     stored = []
-    for one in unnest(DEAD_LETTER, columns):
-        if one["id"] in tables.dead_letters:
+    for entry in unnest(DEAD_LETTER, columns):
+        if entry["id"] in tables.dead_letters:
             continue
-        ends = _ends(tables, one["notification_id"], one["epoch"])
-        tables.dead_letters[one["id"]] = {
-            **one,
-            "properties": one["properties"] or "{}",
-            "attempts": max(one["attempts"], len(ends)),
-            "first_failed_at": min(ends, default=one["dead_lettered_at"]),
-            "last_failed_at": max(ends, default=one["dead_lettered_at"]),
+        ends = _ends(tables, entry["notification_id"], entry["epoch"])
+        tables.dead_letters[entry["id"]] = {
+            **entry,
+            "properties": entry["properties"] or "{}",
+            "attempts": max(entry["attempts"], len(ends)),
+            "first_failed_at": min(ends, default=entry["dead_lettered_at"]),
+            "last_failed_at": max(ends, default=entry["dead_lettered_at"]),
             "replay": None,
             "replay_epoch": None,
         }
-        tables.tell(f"ledger: dead letter {str(one['notification_id'])[:5]} {one['state']}")
-        stored.append({"id": one["id"]})
+        tables.tell(f"ledger: dead letter {str(entry['notification_id'])[:5]} {entry['state']}")
+        stored.append({"id": entry["id"]})
     return stored
 
 
@@ -85,40 +85,40 @@ def _ends(tables: Tables, id: UUID | None, epoch: int) -> list[datetime]:
 
 def introduce(tables: Tables, actor: str, *columns: Sequence[Any]) -> Sequence[Row]:
     """Store notifications that only a dead letter knew of, as ended."""
-    for one in unpacked((*INCOMING, "attempt", *ENDS), columns):
+    for entry in unpacked((*INCOMING, "attempt", *ENDS), columns):
         added = tables.add(
-            one, attempt=one["attempt"], epoch=one["end_epoch"], **_ended(tables, one)
+            entry, attempt=entry["attempt"], epoch=entry["end_epoch"], **_ended(tables, entry)
         )
         if added is not None:
-            said = f"dead letter: {one['message']}"
-            tables.note(one["id"], one["end_epoch"], "queued", one["after"], actor, said)
+            note = f"dead letter: {entry['message']}"
+            tables.note(entry["id"], entry["end_epoch"], "queued", entry["after"], actor, note)
     return []
 
 
 def end(tables: Tables, actor: str, *columns: Sequence[Any]) -> Sequence[Row]:
     """End notifications that stand as they were found."""
-    for one in unnest(("before", "id", *ENDS), columns):
-        row = tables.notifications.get(one["id"])
-        found = (one["end_epoch"], one["before"])
+    for entry in unnest(("before", "id", *ENDS), columns):
+        row = tables.notifications.get(entry["id"])
+        found = (entry["end_epoch"], entry["before"])
         if row is None or (row["epoch"], row["state"]) != found:
             continue
         free = {"lease_holder": None, "lease_until": None, "lapses": 0, "dispatch_at": None}
-        doubt = row["perhaps_sent"] or one["end_reason"] == OUTCOME_UNKNOWN
-        tables.change(row, **_ended(tables, one), **free, perhaps_sent=doubt)
-        said = f"dead letter: {one['message']}"
-        tables.note(one["id"], one["end_epoch"], one["before"], one["after"], actor, said)
+        doubt = row["perhaps_sent"] or entry["end_reason"] == OUTCOME_UNKNOWN
+        tables.change(row, **_ended(tables, entry), **free, perhaps_sent=doubt)
+        note = f"dead letter: {entry['message']}"
+        tables.note(entry["id"], entry["end_epoch"], entry["before"], entry["after"], actor, note)
     return []
 
 
-def _ended(tables: Tables, one: Row) -> Row:
+def _ended(tables: Tables, entry: Row) -> Row:
     return {
-        "state": one["after"],
+        "state": entry["after"],
         "finished_at": tables.now(),
-        "reason": one["end_reason"],
-        "failure_kind": one["kind"],
-        "failure_code": one["code"],
-        "failure_message": one["message"],
-        "provider": one["end_provider"] or None,
+        "reason": entry["end_reason"],
+        "failure_kind": entry["kind"],
+        "failure_code": entry["code"],
+        "failure_message": entry["message"],
+        "provider": entry["end_provider"] or None,
     }
 
 
@@ -132,26 +132,26 @@ def queue(
 ) -> Sequence[Row]:
     """Begin the next epoch of notifications."""
     queued = []
-    for one in unpacked((*INCOMING, "dead_letter", "before"), columns):
-        row = tables.notifications.get(one["id"])
-        if row is None or row["state"] != one["before"]:
+    for entry in unpacked((*INCOMING, "dead_letter", "before"), columns):
+        row = tables.notifications.get(entry["id"])
+        if row is None or row["state"] != entry["before"]:
             continue
-        row = tables.change(row, **_begun_anew(tables, row, one, within))
-        dead_letter = tables.dead_letters[one["dead_letter"]]
+        row = tables.change(row, **_begun_anew(tables, row, entry, within))
+        dead_letter = tables.dead_letters[entry["dead_letter"]]
         taken = {"state": "replaying", "replay": run, "replay_epoch": row["epoch"]}
-        tables.dead_letters[one["dead_letter"]] = {
+        tables.dead_letters[entry["dead_letter"]] = {
             **dead_letter,
             **taken,
             "notification_id": row["id"],
         }
-        said = f"{prefix}replayed from dead letter {one['dead_letter']}"
-        tables.note(row["id"], row["epoch"], one["before"], "queued", actor, said)
+        text = f"{prefix}replayed from dead letter {entry['dead_letter']}"
+        tables.note(row["id"], row["epoch"], entry["before"], "queued", actor, text)
         queued.append({"id": row["id"], "epoch": row["epoch"]})
     return queued
 
 
-def _begun_anew(tables: Tables, row: Row, one: Row, within: float) -> dict[str, Any]:
-    due = one["scheduled_at"]
+def _begun_anew(tables: Tables, row: Row, entry: Row, within: float) -> dict[str, Any]:
+    due = entry["scheduled_at"]
     early = due is not None and due > tables.now()
     emptied = (
         *("lease_holder", "lease_until", "finished_at", "provider", "reference", "reason"),
@@ -160,7 +160,7 @@ def _begun_anew(tables: Tables, row: Row, one: Row, within: float) -> dict[str, 
     kept = ("id", "tenant", "accepted_at", "time_source", "traceparent", "producer")
     return {
         **dict.fromkeys(emptied),
-        **{name: one[name] for name in INCOMING if name not in kept},
+        **{name: entry[name] for name in INCOMING if name not in kept},
         "state": "queued",
         "epoch": row["epoch"] + 1,
         "attempt": 0,
@@ -230,12 +230,12 @@ def finish(tables: Tables) -> Sequence[Row]:
 
 def introduce_failed(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Store notifications that only a dead letter knew of, so that they can be replayed."""
-    for one in unpacked((*INCOMING, "why", "kind", "message", "dead_lettered_at"), columns):
-        ended = {"reason": one["why"], "failure_kind": one["kind"], "finished_at": tables.now()}
-        said = {"failure_message": one["message"]}
-        if tables.add(one, state="failed", epoch=0, attempt=0, **ended, **said) is not None:
-            why = f"dead letter: {one['message']}"
-            tables.note(one["id"], 0, "queued", "failed", rows.ARCHIVE, why)
+    for entry in unpacked((*INCOMING, "why", "kind", "message", "dead_lettered_at"), columns):
+        ended = {"reason": entry["why"], "failure_kind": entry["kind"], "finished_at": tables.now()}
+        note = {"failure_message": entry["message"]}
+        if tables.add(entry, state="failed", epoch=0, attempt=0, **ended, **note) is not None:
+            why = f"dead letter: {entry['message']}"
+            tables.note(entry["id"], 0, "queued", "failed", rows.ARCHIVE, why)
     return []
 
 
@@ -303,9 +303,9 @@ def _without_dead_letter(tables: Tables, row: Row, late: float, least: float) ->
 def _has_dead_letter(tables: Tables, row: Row) -> bool:
     life = (row["id"], row["epoch"])
     return any(
-        (one["notification_id"], one["epoch"]) == life
-        for one in tables.dead_letters.values()
-        if one["state"] != "discarded"
+        (entry["notification_id"], entry["epoch"]) == life
+        for entry in tables.dead_letters.values()
+        if entry["state"] != "discarded"
     )
 
 

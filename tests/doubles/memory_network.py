@@ -103,7 +103,7 @@ class MemoryNetwork:
 
     def process_died(self, process: Process) -> None:
         """What it had sent still arrives; then the broker sees that nobody is there any more."""
-        for connection in [one for one in self.connections if one.process is process]:
+        for connection in [line for line in self.connections if line.process is process]:
             connection.to_server.send(connection.gone)
 
 

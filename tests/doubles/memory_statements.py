@@ -45,72 +45,76 @@ RESULT: Final = (
 
 def claim(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Step three: the notifications that are the callers' to send."""
-    asked = unpacked((*INCOMING, "number_epoch", "number", "lease", "token"), columns)
+    requests = unpacked((*INCOMING, "number_epoch", "number", "lease", "token"), columns)
     return [
         {
             "id": row["id"],
             "accepted_at": row["accepted_at"] if known else None,
             "perhaps_sent": perhaps_sent(row),
         }
-        for one in asked
-        for known in (one["id"] in tables.notifications,)
-        if (row := _claim(tables, one)) is not None
+        for entry in requests
+        for known in (entry["id"] in tables.notifications,)
+        if (row := _claim(tables, entry)) is not None
     ]
 
 
-def _claim(tables: Tables, one: Row) -> Row | None:
+def _claim(tables: Tables, entry: Row) -> Row | None:
     taken = {
         "state": "sending",
-        "epoch": one["number_epoch"],
-        "attempt": one["number"],
-        "priority": one["priority"],
-        "lease_holder": one["token"],
-        "lease_until": tables.in_(one["lease"]),
+        "epoch": entry["number_epoch"],
+        "attempt": entry["number"],
+        "priority": entry["priority"],
+        "lease_holder": entry["token"],
+        "lease_until": tables.in_(entry["lease"]),
     }
-    row = tables.notifications.get(one["id"])
+    row = tables.notifications.get(entry["id"])
     if row is None:
-        _note_unheard_of(tables, one)
-        return tables.add(one, **taken, perhaps_sent=one["number"] > 1)
-    if not _may_claim(row, one, tables.now()):
+        _note_unheard_of(tables, entry)
+        return tables.add(entry, **taken, perhaps_sent=entry["number"] > 1)
+    if not _may_claim(row, entry, tables.now()):
         return None
-    lapsed = row["state"] == "sending" and row["lease_holder"] != one["token"]
-    doubt = row["perhaps_sent"] or one["number"] > row["attempt"] + 1
+    lapsed = row["state"] == "sending" and row["lease_holder"] != entry["token"]
+    doubt = row["perhaps_sent"] or entry["number"] > row["attempt"] + 1
     lapses = row["lapses"] + lapsed
     row = tables.change(row, **taken, lapses=lapses, perhaps_sent=doubt, dispatch_at=None)
     _note_lapses(tables, row)
     return row
 
 
-def _may_claim(row: Row, one: Row, now: datetime) -> bool:
-    if (row["epoch"], row["body"]) != (one["number_epoch"], one["body"]):
+def _may_claim(row: Row, entry: Row, now: datetime) -> bool:
+    if (row["epoch"], row["body"]) != (entry["number_epoch"], entry["body"]):
         return False
     if row["state"] in {"queued", "retrying"}:
-        return bool(row["attempt"] < one["number"])
+        return bool(row["attempt"] < entry["number"])
     if row["state"] != "sending":
         return False
-    lapsed = row["lease_until"] < now and row["attempt"] <= one["number"]
-    return lapsed or bool(row["lease_holder"] == one["token"])
+    lapsed = row["lease_until"] < now and row["attempt"] <= entry["number"]
+    return lapsed or bool(row["lease_holder"] == entry["token"])
 
 
-def _note_unheard_of(tables: Tables, one: Row) -> None:
-    place = (one["number_epoch"], one["number"])
+def _note_unheard_of(tables: Tables, entry: Row) -> None:
+    place = (entry["number_epoch"], entry["number"])
     if place != (0, 1):
-        said = (
+        note = (
             f"first seen as attempt {place[1]} of epoch {place[0]}, as its headers say: what came before "
             "is not known here, because the database was restored, or because its producer made it up"
         )
-        tables.note(one["id"], place[0], "queued", "sending", one["token"], said)
+        tables.note(entry["id"], place[0], "queued", "sending", entry["token"], note)
 
 
 def _note_lapses(tables: Tables, row: Row) -> None:
-    said = (
+    note = (
         f"the lease of attempt {row['attempt']} ran out: "
         "its worker is gone, and it may have been sent"
     )
-    named = (row["id"], row["epoch"], said)
-    before = sum(1 for one in tables.transitions if (one.id, one.epoch, one.reason) == named)
+    named = (row["id"], row["epoch"], note)
+    before = sum(
+        1
+        for transition in tables.transitions
+        if (transition.id, transition.epoch, transition.reason) == named
+    )
     if row["lapses"] > before:
-        tables.note(row["id"], row["epoch"], "sending", "sending", row["lease_holder"], said)
+        tables.note(row["id"], row["epoch"], "sending", "sending", row["lease_holder"], note)
 
 
 def perhaps_sent(row: Row) -> bool:
@@ -182,8 +186,8 @@ def requeue(
         if row["dispatch_at"] is None and not held:
             now = tables.now()
             row = tables.change(row, dispatch_at=now, requeued_at=now)
-            said = f"{_lost(row)}: published again{why}"
-            tables.note(id, row["epoch"], row["state"], row["state"], actor, said)
+            note = f"{_lost(row)}: published again{why}"
+            tables.note(id, row["epoch"], row["state"], row["state"], actor, note)
             requeued.append(pick(row, "id", "channel", "state"))
     return requeued
 
@@ -202,9 +206,11 @@ def _lost(row: Row) -> str:
 def schedule(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Store what is not due."""
     return [
-        pick(one, "id")
-        for one in unpacked((*INCOMING, "properties"), columns)
-        if tables.add(one, state="scheduled", epoch=0, attempt=0, dispatch_at=one["scheduled_at"])
+        pick(entry, "id")
+        for entry in unpacked((*INCOMING, "properties"), columns)
+        if tables.add(
+            entry, state="scheduled", epoch=0, attempt=0, dispatch_at=entry["scheduled_at"]
+        )
     ]
 
 
@@ -262,8 +268,8 @@ def ever_perhaps_sent(tables: Tables, row: Row) -> bool:
         row["state"] == "unknown"
         or perhaps_sent(row)
         or any(
-            one.id == row["id"] and one.after == "queued" and _had_it(one)
-            for one in tables.transitions
+            transition.id == row["id"] and transition.after == "queued" and _had_it(transition)
+            for transition in tables.transitions
         )
     )
 
@@ -295,81 +301,87 @@ def suppress(tables: Tables, *arguments: Any) -> Sequence[Row]:
     """Store duplicates by key."""
     *columns, actor = arguments
     stored = []
-    for one in unpacked((*INCOMING, "first"), columns):
-        first = one["first"]
+    for entry in unpacked((*INCOMING, "first"), columns):
+        first = entry["first"]
         ended = {"duplicate_of": first, "reason": "duplicate", "finished_at": tables.now()}
-        if tables.add(one, state="suppressed", epoch=0, attempt=0, **ended):
-            said = f"same idempotency key as {first}"
-            tables.note(one["id"], 0, "queued", "suppressed", actor, said)
-            stored.append({"id": one["id"], "duplicate_of": first})
+        if tables.add(entry, state="suppressed", epoch=0, attempt=0, **ended):
+            note = f"same idempotency key as {first}"
+            tables.note(entry["id"], 0, "queued", "suppressed", actor, note)
+            stored.append({"id": entry["id"], "duplicate_of": first})
     return stored
 
 
 def record(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Step five: attempts whose lease is still their recorder's."""
-    return [pick(one, "id", "token") for one in unpacked(RECORDED, columns) if _record(tables, one)]
+    return [
+        pick(entry, "id", "token")
+        for entry in unpacked(RECORDED, columns)
+        if _record(tables, entry)
+    ]
 
 
-def _record(tables: Tables, one: Row) -> bool:
-    row = tables.notifications.get(one["id"])
-    ours = ("sending", one["epoch"], one["attempt"], one["token"])
+def _record(tables: Tables, entry: Row) -> bool:
+    row = tables.notifications.get(entry["id"])
+    ours = ("sending", entry["epoch"], entry["attempt"], entry["token"])
     names = ("state", "epoch", "attempt", "lease_holder")
     if row is None or tuple(row[name] for name in names) != ours:
         return False
-    place = (one["id"], one["epoch"], one["attempt"])
+    place = (entry["id"], entry["epoch"], entry["attempt"])
     if place in tables.attempts:
         raise LedgerRefused(f"duplicate key: attempt {place}")
     tables.change(
         row,
-        state=one["state"],
+        state=entry["state"],
         lease_holder=None,
         lease_until=None,
         lapses=0,
         dispatch_at=None,
-        perhaps_sent=perhaps_sent(row) or one["kind"] == OUTCOME_UNKNOWN,
-        finished_at=None if one["state"] == "retrying" else tables.now(),
-        failure_kind=one["kind"],
-        failure_code=one["code"],
-        failure_message=one["message"],
-        provider=one["provider"] if row["reference"] is None else row["provider"],
-        reference=row["reference"] or one["reference"],
-        **pick(one, "reason", "retry_delay"),
+        perhaps_sent=perhaps_sent(row) or entry["kind"] == OUTCOME_UNKNOWN,
+        finished_at=None if entry["state"] == "retrying" else tables.now(),
+        failure_kind=entry["kind"],
+        failure_code=entry["code"],
+        failure_message=entry["message"],
+        provider=entry["provider"] if row["reference"] is None else row["provider"],
+        reference=row["reference"] or entry["reference"],
+        **pick(entry, "reason", "retry_delay"),
     )
-    started_at = datetime.fromtimestamp(one["started_at"], UTC)
-    tables.attempts[place] = {**one, "started_at": started_at, "worker": one["token"]}
+    started_at = datetime.fromtimestamp(entry["started_at"], UTC)
+    tables.attempts[place] = {**entry, "started_at": started_at, "worker": entry["token"]}
     return True
 
 
 def keep_recipients(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """What an attempt settled of each recipient."""
-    for one in unnest(RESULT, columns):
-        place = (one["notification_id"], one["epoch"], one["address"])
+    for result in unnest(RESULT, columns):
+        place = (result["notification_id"], result["epoch"], result["address"])
         before = tables.results.get(place)
-        if before is None or before["attempt"] <= one["attempt"]:
-            tables.results[place] = one
+        if before is None or before["attempt"] <= result["attempt"]:
+            tables.results[place] = result
     return []
 
 
 def results(tables: Tables, ids: Sequence[UUID], epochs: Sequence[int]) -> Sequence[Row]:
     """What earlier attempts settled of each recipient."""
-    asked = set(zip(ids, epochs, strict=True))
-    return [row for place, row in tables.results.items() if place[:2] in asked]
+    wanted = set(zip(ids, epochs, strict=True))
+    return [row for place, row in tables.results.items() if place[:2] in wanted]
 
 
 def late(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
     """Of those that could not be recorded, those that had been before; the others are noted."""
     recorded = []
-    for one in unpacked(("id", "epoch", "attempt", "token", "state"), columns):
-        tried = tables.attempts.get((one["id"], one["epoch"], one["attempt"]))
-        row = tables.notifications.get(one["id"])
-        if tried is not None and tried["worker"] == one["token"]:
-            recorded.append(pick(one, "id", "token"))
+    for entry in unpacked(("id", "epoch", "attempt", "token", "state"), columns):
+        tried = tables.attempts.get((entry["id"], entry["epoch"], entry["attempt"]))
+        row = tables.notifications.get(entry["id"])
+        if tried is not None and tried["worker"] == entry["token"]:
+            recorded.append(pick(entry, "id", "token"))
         elif row is not None:
-            said = (
-                f"attempt {one['attempt']} ended as {one['state']} after its lease had run out "
+            note = (
+                f"attempt {entry['attempt']} ended as {entry['state']} after its lease had run out "
                 "and another worker had taken over"
             )
-            tables.note(one["id"], one["epoch"], row["state"], row["state"], one["token"], said)
+            tables.note(
+                entry["id"], entry["epoch"], row["state"], row["state"], entry["token"], note
+            )
     return recorded
 
 
@@ -384,8 +396,8 @@ def release(
         after = "retrying" if number > 1 and row["retry_delay"] is not None else "queued"
         free = {"lease_holder": None, "lease_until": None, "failure_message": why}
         tables.change(row, state=after, attempt=number - 1, **free)
-        said = f"not sent, no attempt spent: {why}"
-        tables.note(id, epoch, "sending", after, token, said)
+        note = f"not sent, no attempt spent: {why}"
+        tables.note(id, epoch, "sending", after, token, note)
     return []
 
 
@@ -399,7 +411,10 @@ def take(tables: Tables, limit: int, lease: float, actor: str, heaviest: int) ->
         if weight < heaviest:
             taken.append({**_taken(tables, row, lease, actor), "was": row["state"]})
         weight += len(row["body"])
-    return [{**one, "late": (now - one["dispatch_at_before"]).total_seconds()} for one in taken]
+    return [
+        {**taken_row, "late": (now - taken_row["dispatch_at_before"]).total_seconds()}
+        for taken_row in taken
+    ]
 
 
 def _taken(tables: Tables, row: Row, lease: float, actor: str) -> Row:
@@ -478,10 +493,10 @@ def cancel(
     if cancelled:
         ended = {"reason": "cancelled", "dispatch_at": None, "finished_at": tables.now()}
         tables.change(row, state="cancelled", perhaps_sent=doubt, **ended)
-        said = f"{reason}; an earlier attempt may have been delivered" if doubt else reason
-        tables.note(id, row["epoch"], row["state"], "cancelled", actor, said)
-    told = {"perhaps_sent": doubt, "reached": has_it, "cancelled": cancelled}
-    return [{"state": row["state"], **told}]
+        note = f"{reason}; an earlier attempt may have been delivered" if doubt else reason
+        tables.note(id, row["epoch"], row["state"], "cancelled", actor, note)
+    more = {"perhaps_sent": doubt, "reached": has_it, "cancelled": cancelled}
+    return [{"state": row["state"], **more}]
 
 
 def reached(tables: Tables, row: Row) -> bool:
@@ -500,12 +515,12 @@ def note_conflicts(
     tables: Tables, actor: str, ids: Sequence[UUID], notes: Sequence[str]
 ) -> Sequence[Row]:
     """What was published again with other content."""
-    for id, said in zip(ids, notes, strict=True):
+    for id, note in zip(ids, notes, strict=True):
         row = tables.notifications[id]
-        before = [one.reason for one in tables.transitions if one.id == id]
+        before = [transition.reason for transition in tables.transitions if transition.id == id]
         alike = sum(reason.startswith(conflicts.PUBLISHED_AGAIN) for reason in before)
-        if said not in before and alike < conflicts.MOST:
-            tables.note(id, row["epoch"], row["state"], row["state"], actor, said)
+        if note not in before and alike < conflicts.MOST:
+            tables.note(id, row["epoch"], row["state"], row["state"], actor, note)
     return []
 
 

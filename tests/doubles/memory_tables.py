@@ -162,7 +162,7 @@ def unnest(names: Iterable[str], columns: Sequence[Sequence[Any]]) -> list[Row]:
 def unpacked(names: Iterable[str], columns: Sequence[Sequence[Any]]) -> list[Row]:
     """Rows of a statement with `ledger.rows.parameters`: one value may stand for all."""
     rows = len(columns[0])
-    return unnest(names, [[*one] * rows if len(one) == 1 else one for one in columns])
+    return unnest(names, [[*column] * rows if len(column) == 1 else column for column in columns])
 
 
 def pick(row: Row, *names: str) -> Row:

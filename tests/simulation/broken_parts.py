@@ -89,8 +89,8 @@ def _denies_what_may_have_been(ledger: Ledger, record: Record) -> Awaitable[bool
     """An attempt is written down as its last error has it, whatever came before."""
     outcome = record.outcome
     if isinstance(outcome, Undeliverable) and outcome.reason is Reason.OUTCOME_UNKNOWN:
-        said = outcome.failure.message.partition(" after an attempt that may")[0]
-        reason = Reason(said) if said in set(Reason) else Reason.OUTCOME_UNKNOWN
+        reason_text = outcome.failure.message.partition(" after an attempt that may")[0]
+        reason = Reason(reason_text) if reason_text in set(Reason) else Reason.OUTCOME_UNKNOWN
         record = replace(record, outcome=Undeliverable(reason, outcome.failure))
     return ledger.record(record)
 
@@ -169,9 +169,9 @@ def _never_doubts(sound: Statement) -> Statement:
 def _doubts_only_the_last_attempt(sound: Statement) -> Statement:
     def record(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:
         recorded = sound(tables, *columns)
-        for one in recorded:
-            row = tables.notifications[one["id"]]
-            tables.notifications[one["id"]] = {**row, "perhaps_sent": False}
+        for entry in recorded:
+            row = tables.notifications[entry["id"]]
+            tables.notifications[entry["id"]] = {**row, "perhaps_sent": False}
         return recorded
 
     return record
@@ -198,8 +198,8 @@ def _knows_no_lost_reply(sound: Statement) -> Statement:
 def _published_when_taken(sound: Statement) -> Statement:
     def take(tables: Tables, *arguments: Any) -> Sequence[Row]:
         taken = sound(tables, *arguments)
-        for one in taken:
-            tables.change(tables.notifications[one["id"]], dispatch_at=None)
+        for entry in taken:
+            tables.change(tables.notifications[entry["id"]], dispatch_at=None)
         return taken
 
     return take
@@ -262,11 +262,11 @@ def _whatever_it_says(sound: Statement) -> Statement:
 
 def _whatever_may_have_been(sound: Statement) -> Statement:
     def cancel(tables: Tables, id: UUID, *rest: Any) -> Sequence[Row]:
-        told = sound(tables, id, *rest)
+        answer = sound(tables, id, *rest)
         row = tables.notifications.get(id)
         if row is not None and row["state"] == "cancelled":
             tables.moves[-1] = replace(tables.moves[-1], row={**row, "perhaps_sent": False})
-        return told
+        return answer
 
     return cancel
 

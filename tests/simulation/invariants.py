@@ -49,7 +49,7 @@ def violations(world: World) -> list[str]:
         _spared,
         _behaved,
     )
-    return [said for check in checks for said in check(world)]
+    return [violation for check in checks for violation in check(world)]
 
 
 def _conserved(world: World) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _moved(world: World) -> Iterator[str]:
 def _allowed(move: Move) -> bool:
     if move.before is not None:
         return may_become(move.before, move.after)
-    return move.after in BEGINNINGS or any(may_become(one, move.after) for one in BEGINNINGS)
+    return move.after in BEGINNINGS or any(may_become(state, move.after) for state in BEGINNINGS)
 
 
 def _leased(world: World) -> Iterator[str]:
@@ -144,27 +144,35 @@ def _counted(world: World) -> Iterator[str]:
     begun = Counter(
         (move.id, move.epoch) for move in world.tables.moves if move.after is State.SENDING
     )
-    asked = Counter((one.id, one.epoch) for one in world.provider.sendings)
-    for life, count in asked.items():
+    requested = Counter((sending.id, sending.epoch) for sending in world.provider.sendings)
+    for life, count in requested.items():
         if count > begun[life]:
             yield f"D: {_short(life[0])} was sent {count} times and claimed {begun[life]} times"
 
 
 def _spared(world: World) -> Iterator[str]:
     """A recipient that is put off spends an attempt, and no circuit opens where only recipients are at fault."""
-    for one in world.provider.sendings:
-        place = (one.id, one.epoch, one.number)
-        deferred = one.reply is Reply.DEFERRED and one.over and one.process.alive
+    for sending in world.provider.sendings:
+        place = (sending.id, sending.epoch, sending.number)
+        deferred = sending.reply is Reply.DEFERRED and sending.over and sending.process.alive
         if deferred and place not in world.tables.attempts:
-            yield f"P: attempt {one.number} of {_short(one.id)} was put off and is not spent"
-    if world.tables.circuits and all(one.reply in ANSWERS for one in world.provider.sendings):
+            yield f"P: attempt {sending.number} of {_short(sending.id)} was put off and is not spent"
+    if world.tables.circuits and all(
+        sending.reply in ANSWERS for sending in world.provider.sendings
+    ):
         yield "P: a circuit opened though the provider answered everybody"
 
 
 def _sent(world: World) -> Iterator[str]:
     """What is recorded as sent was sent, and what was sent for all to know is recorded."""
-    took = {(one.id, one.epoch) for one in world.provider.sendings if one.took is not None}
-    doubtful = {(one.id, one.epoch) for one in world.provider.sendings if _unanswered(one)}
+    took = {
+        (sending.id, sending.epoch)
+        for sending in world.provider.sendings
+        if sending.took is not None
+    }
+    doubtful = {
+        (sending.id, sending.epoch) for sending in world.provider.sendings if _unanswered(sending)
+    }
     for life, end in _last(world).items():
         if end.after is State.SENT and life not in took and not _reached_before(world, life):
             yield f"D: {_short(life[0])} is sent in epoch {life[1]}, says the ledger; it was not"
@@ -172,21 +180,21 @@ def _sent(world: World) -> Iterator[str]:
             yield f"D: {_short(life[0])} is {end.after} in epoch {life[1]}, says the ledger; it was sent"
         if life in doubtful and _denied(end):
             yield f"D: {_short(life[0])} is {end.after} in epoch {life[1]}, and may have been sent"
-    for one in world.provider.sendings:
-        if one.told and one.process.alive and not _known(world, one):
-            yield f"D: {one.process} sent attempt {one.number} of {_short(one.id)}; nothing tells of it"
+    for sending in world.provider.sendings:
+        if sending.replied and sending.process.alive and not _known(world, sending):
+            yield f"D: {sending.process} sent attempt {sending.number} of {_short(sending.id)}; nothing tells of it"
 
 
 def _genuine(world: World) -> Iterator[str]:
     """What is sent is what the ledger has, whoever publishes something else under the same id."""
-    for one in world.provider.sendings:
-        if one.body != world.tables.notifications[one.id]["body"]:
-            yield f"D: {_short(one.id)} was sent with other content than the ledger has"
+    for sending in world.provider.sendings:
+        if sending.body != world.tables.notifications[sending.id]["body"]:
+            yield f"D: {_short(sending.id)} was sent with other content than the ledger has"
 
 
 def _unanswered(sending: Sending) -> bool:
     """Whether whoever sent could not know what came of it: no reply, or nobody alive to hear it."""
-    lost = sending.took is not None and not sending.told
+    lost = sending.took is not None and not sending.replied
     return lost or sending.reply is Reply.NOTHING or not sending.over
 
 
@@ -209,19 +217,19 @@ def _reached_before(world: World, life: Life) -> bool:
 def _copies(world: World) -> Iterator[str]:
     """What is recorded of each recipient is what became of it."""
     got = {
-        (one.id, address)
-        for one in world.provider.sendings
-        if one.took is not None
-        for address in one.reached
+        (sending.id, address)
+        for sending in world.provider.sendings
+        if sending.took is not None
+        for address in sending.reached
     }
     for (id, epoch, address), row in world.tables.results.items():
         if row["state"] == "sent" and (id, address) not in got:
             yield f"D: a recipient of {_short(id)} has it in epoch {epoch}, says the ledger; and has not"
         denied = row["state"] in {"refused", "given_up"}
         if denied and any(
-            address in one.reached and one.took is not None
-            for one in world.provider.sendings
-            if (one.id, one.epoch) == (id, epoch)
+            address in sending.reached and sending.took is not None
+            for sending in world.provider.sendings
+            if (sending.id, sending.epoch) == (id, epoch)
         ):
             yield f"D: a recipient of {_short(id)} has it not in epoch {epoch}, says the ledger; and has"
     yield from _requeued(world)
@@ -229,26 +237,28 @@ def _copies(world: World) -> Iterator[str]:
 
 def _requeued(world: World) -> Iterator[str]:
     """Nobody who is known to have it is asked for again by the next epoch, which was not forced."""
-    for one in world.provider.sendings:
-        for address in one.asked:
-            before = world.tables.results.get((one.id, one.epoch - 1, address))
+    for sending in world.provider.sendings:
+        for address in sending.addressed:
+            before = world.tables.results.get((sending.id, sending.epoch - 1, address))
             if before is not None and before["state"] == "sent":
-                yield f"D: {_short(one.id)} went out in epoch {one.epoch} to somebody who had it"
+                yield f"D: {_short(sending.id)} went out in epoch {sending.epoch} to somebody who had it"
 
 
 def _known(world: World, sending: Sending) -> bool:
     """Recorded by whoever sent it, or noted where another had taken over."""
     tried = world.tables.attempts.get((sending.id, sending.epoch, sending.number))
     by = f"{sending.process.name}/"
-    told = tried is not None and (tried["state"] == "sent" or tried["reference"] is not None)
-    if tried is not None and told and tried["worker"].startswith(by):
+    known = tried is not None and (tried["state"] == "sent" or tried["reference"] is not None)
+    if tried is not None and known and tried["worker"].startswith(by):
         return True
-    taken = sending.asked == sending.reached
-    said = ("ended as sent after",) if taken else ("ended as sent after", "ended as retrying after")
+    taken = sending.addressed == sending.reached
+    phrases = (
+        ("ended as sent after",) if taken else ("ended as sent after", "ended as retrying after")
+    )
     noted = any(
         note.id == sending.id
         and note.actor.startswith(by)
-        and any(each in note.reason for each in said)
+        and any(each in note.reason for each in phrases)
         for note in world.tables.transitions
     )
     return noted and _lost(world, sending)
@@ -257,7 +267,7 @@ def _known(world: World, sending: Sending) -> bool:
 def _lost(world: World, sending: Sending) -> bool:
     """Whether it was taken from whoever sent: by another claim, or by the archive, which gave it up."""
     life = (sending.id, sending.epoch)
-    moves = [one for one in world.tables.moves if (one.id, one.epoch) == life]
+    moves = [move for move in world.tables.moves if (move.id, move.epoch) == life]
     return any(
         after.at > sending.began and (_claimed_by_another(after, before) or _given_up(after))
         for before, after in pairwise(moves)
@@ -277,21 +287,23 @@ def _given_up(move: Move) -> bool:
 def _repeated(world: World) -> Iterator[str]:
     """Sent twice only where nobody could know, said so, and never under at_most_once."""
     lives: defaultdict[Life, list[Sending]] = defaultdict(list)
-    for one in world.provider.sendings:
-        lives[one.id, one.epoch].append(one)
+    for sending in world.provider.sendings:
+        lives[sending.id, sending.epoch].append(sending)
     recorded = {
         (move.id, move.epoch): move.at
         for move in world.tables.moves
         if move.before is State.SENDING and move.after is State.SENT
     }
     for life, sendings in lives.items():
-        got = Counter(each for one in sendings if one.took is not None for each in one.reached)
+        got = Counter(
+            each for sending in sendings if sending.took is not None for each in sending.reached
+        )
         most = max(got.values(), default=0)
         if most > 1 and world.scenario.guarantee is Guarantee.AT_MOST_ONCE:
             yield f"D: {_short(life[0])} was sent {most} times in epoch {life[1]} under at_most_once"
         if most > 1 and not _admitted(world, life):
             yield f"D: {_short(life[0])} was sent {most} times in epoch {life[1]}, and nothing says so"
-        if any(one.began > recorded.get(life, one.began) for one in sendings):
+        if any(sending.began > recorded.get(life, sending.began) for sending in sendings):
             yield f"D: {_short(life[0])} was sent again in epoch {life[1]} after it was recorded as sent"
 
 
@@ -311,9 +323,9 @@ def _admitted(world: World, life: Life) -> bool:
 def _timely(world: World) -> Iterator[str]:
     """Not before it is due, not after it has expired, not after it was called off, one for each key."""
     began: defaultdict[UUID, list[datetime]] = defaultdict(list)
-    for one in world.provider.sendings:
-        began[one.id].append(one.began)
-    cancelled = {one.id: one.at for one in world.tables.moves if one.after is State.CANCELLED}
+    for sending in world.provider.sendings:
+        began[sending.id].append(sending.began)
+    cancelled = {move.id: move.at for move in world.tables.moves if move.after is State.CANCELLED}
     for order in world.scenario.orders:
         for at in began.get(order.id, ()):
             if order.due is not None and at < order.due:
@@ -323,15 +335,15 @@ def _timely(world: World) -> Iterator[str]:
             if at > cancelled.get(order.id, at):
                 yield f"D: {_short(order.id)} was sent after it had been called off"
     keyed = {order.id for order in world.scenario.orders if order.key is not None}
-    took = {one.id for one in world.provider.sendings if one.took is not None}
+    took = {sending.id for sending in world.provider.sendings if sending.took is not None}
     if len(keyed & took) > 1:  # one that was never sent leaves its key to the next
         yield "D: two notifications with the same idempotency key were sent"
 
 
 def _behaved(world: World) -> Iterator[str]:
     """Nobody broke the broker's rules, or died of something of their own."""
-    for said in (*world.network.misuses, *world.crashed, *world.loop.faults):
-        yield f"P: {said}"
+    for fault in (*world.network.misuses, *world.crashed, *world.loop.faults):
+        yield f"P: {fault}"
 
 
 def _short(id: UUID | None) -> str:

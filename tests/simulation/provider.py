@@ -52,11 +52,11 @@ class Sending:
     began: datetime
     took: datetime | None = None
     """When the provider took it; None where it never did."""
-    told: bool = False
+    replied: bool = False
     """Whether the worker was told so."""
     over: bool = False
     reply: Reply = Reply.SENT
-    asked: tuple[str, ...] = ()
+    addressed: tuple[str, ...] = ()
     """For whom it was."""
     reached: tuple[str, ...] = ()
     """Who of them got it, if it was taken."""
@@ -98,7 +98,7 @@ class SimulatedProvider:
     @property
     def idle(self) -> bool:
         """Whether nobody that lives is sending."""
-        return all(one.over or not one.process.alive for one in self.sendings)
+        return all(sending.over or not sending.process.alive for sending in self.sendings)
 
     async def send(self, request: SendRequest) -> Sent:
         """Do what the scenario says."""
@@ -127,8 +127,10 @@ class SimulatedProvider:
         if (error := self.refusal(reply)) is not None:
             raise error
         results = tuple(self._results(request))
-        sending.asked = tuple(one.address for one in results)
-        sending.reached = tuple(one.address for one in results if one.state is RecipientState.SENT)
+        sending.addressed = tuple(result.address for result in results)
+        sending.reached = tuple(
+            result.address for result in results if result.state is RecipientState.SENT
+        )
         sending.took = self._now()
         match reply:
             case Reply.LOST:
@@ -141,14 +143,14 @@ class SimulatedProvider:
                 await asyncio.sleep(self._trouble.delay())
             case _:
                 await self._wait(sending.process)
-        sending.told = True
-        alike = not request.recipients and sending.asked == sending.reached
+        sending.replied = True
+        alike = not request.recipients and sending.addressed == sending.reached
         return Sent("simulated", str(sending.id), "250", recipients=() if alike else results)
 
     def _results(self, request: SendRequest) -> Iterator[RecipientResult]:
         """What it says of each who is still to be asked for."""
         id = request.attempt.id
-        settled = {one.address for one in request.recipients if one.settled}
+        settled = {result.address for result in request.recipients if result.settled}
         for address, role in roles(request.notification).items():
             if address not in settled:
                 answers, place = self._mailboxes[id].get(address, ()), self._asked[id, address]

@@ -53,8 +53,10 @@ class Report:
         )
 
     def __str__(self) -> str:
-        said = "\n".join(f"  {one}" for one in self.violations) or "  nothing is wrong"
-        return f"{self.scenario}\n{said}\n{self.command}"
+        violations = (
+            "\n".join(f"  {violation}" for violation in self.violations) or "  nothing is wrong"
+        )
+        return f"{self.scenario}\n{violations}\n{self.command}"
 
 
 def simulate(seed: int, parts: Parts | None = None, *, aloud: bool = False) -> Report:

@@ -174,8 +174,8 @@ def _odd(dice: Random, replies: tuple[Reply, ...]) -> tuple[Reply, ...]:
     if dice.random() < 0.15:
         return (dice.choice(ODD),) * dice.randint(2, 6)
     return tuple(
-        Reply.DEFERRED if one is Reply.UNAVAILABLE and dice.random() < 0.4 else one
-        for one in replies
+        Reply.DEFERRED if reply is Reply.UNAVAILABLE and dice.random() < 0.4 else reply
+        for reply in replies
     )
 
 

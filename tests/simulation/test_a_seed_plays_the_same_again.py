@@ -20,9 +20,9 @@ def traces(hash_seed: str) -> str:
 
 
 def test_in_processes_that_hash_differently_the_traces_are_the_same() -> None:
-    one, other = traces("1"), traces("2")
-    assert one == other
-    assert len(set(one.split()[1::2])) == 40, "and each seed has its own"
+    first, other = traces("1"), traces("2")
+    assert first == other
+    assert len(set(first.split()[1::2])) == 40, "and each seed has its own"
 
 
 def test_playing_leaves_the_dice_of_others_alone_and_is_not_moved_by_them() -> None:
@@ -35,12 +35,12 @@ def test_playing_leaves_the_dice_of_others_alone_and_is_not_moved_by_them() -> N
 
 def test_one_seed_is_told_with_all_that_happened(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--seed", "1", "--logs"]) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for piece in (
         "provider: 00001 attempt 1",
         "sending → sent",
         "log info: attempt",
         "nothing is wrong",
     ):
-        assert piece in told
-    assert simulate(1).fingerprint in told, "what is logged is no part of it"
+        assert piece in output
+    assert simulate(1).fingerprint in output, "what is logged is no part of it"

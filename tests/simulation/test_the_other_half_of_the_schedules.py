@@ -6,4 +6,4 @@ from tests.simulation.seeds import CHUNKS, wrong
 
 @pytest.mark.parametrize("number", range(CHUNKS // 2, CHUNKS))
 def test_nothing_is_lost_or_sent_unawares_whatever_goes_wrong(number: int) -> None:
-    assert not (said := wrong(number)), f"\n{said}"
+    assert not (violations := wrong(number)), f"\n{violations}"

@@ -13,7 +13,7 @@ def test_a_protection_that_is_taken_out_is_missed(what: str) -> None:
     broken = BROKEN[what]
     for seed in range(broken.first, broken.first + WITHIN):
         report = simulate(seed, broken.parts)
-        if any(broken.missed in said for said in report.violations):
+        if any(broken.missed in violation for violation in report.violations):
             assert not simulate(seed).violations, "with all protections nothing is wrong"
             return
     pytest.fail(f"{WITHIN} seeds and nobody noticed")

@@ -16,33 +16,33 @@ class Trace:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.said: list[tuple[int, str]] = []
-        """What was logged, and after how many lines."""
+        self.logged: list[tuple[int, str]] = []
+        """Log lines, each with the number of lines before it."""
         self.time: Callable[[], float] = float
 
     def tell(self, line: str) -> None:
-        """Something happened."""
+        """Add a line."""
         process = PROCESS.get()
         self.lines.append(f"{self.time():9.3f}  {process.name if process else '-':<12} {line}")
 
     def fingerprint(self, steps: int) -> str:
-        """Tells two runs apart that differed in anything."""
+        """The same for two runs only if they are equal."""
         return sha256("\n".join([*self.lines, str(steps)]).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
         whole: list[str] = []
-        said = iter([*self.said, (sys.maxsize, "")])
-        place, line = next(said)
+        logged = iter([*self.logged, (sys.maxsize, "")])
+        place, line = next(logged)
         for number, happened in enumerate(self.lines):
             while place <= number:
                 whole.append(line)
-                place, line = next(said)
+                place, line = next(logged)
             whole.append(happened)
-        return "\n".join([*whole, *([line] if line else []), *(line for _, line in said if line)])
+        return "\n".join([*whole, *([line] if line else []), *(line for _, line in logged if line)])
 
     @contextmanager
     def logging(self, *, aloud: bool) -> Iterator[None]:
-        """Keep what the code logs out of everybody's way, or in the trace where it is wanted."""
+        """Drop the code's log lines, or keep them in the trace."""
         before = structlog.get_config()
         structlog.configure(
             processors=[self._hear] if aloud else [_drop],
@@ -56,10 +56,13 @@ class Trace:
 
     def _hear(self, _: object, level: str, event: MutableMapping[str, Any]) -> str:
         process = PROCESS.get()
-        told = " ".join(f"{name}={value}" for name, value in event.items() if name != "event")
+        fields = " ".join(f"{name}={value}" for name, value in event.items() if name != "event")
         who = process.name if process else "-"
-        self.said.append(
-            (len(self.lines), f"{self.time():9.3f}  {who:<12} log {level}: {event['event']} {told}")
+        self.logged.append(
+            (
+                len(self.lines),
+                f"{self.time():9.3f}  {who:<12} log {level}: {event['event']} {fields}",
+            )
         )
         raise structlog.DropEvent
 

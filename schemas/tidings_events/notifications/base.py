@@ -192,8 +192,7 @@ class BaseNotification(BaseModel):
     )
     expires_at: Instant | None = Field(
         default=None,
-        description="Don't deliver later than this: RFC 3339 with an offset, after "
-        "`scheduled_at`.",
+        description="Don't deliver later than this: RFC 3339 with an offset, after `scheduled_at`.",
         examples=["2026-12-24T20:00:00+01:00"],
     )
 

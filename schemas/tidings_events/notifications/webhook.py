@@ -48,7 +48,9 @@ class WebhookNotification(BaseNotification):
     event_type: Annotated[
         str,
         StringConstraints(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=128),
-    ] = Field(description="The type of event: words joined by full stops.", examples=["invoice.paid"])
+    ] = Field(
+        description="The type of event: words joined by full stops.", examples=["invoice.paid"]
+    )
     payload: Annotated[JsonObject, Unquoted()] = Field(
         description="The JSON object that is posted.", examples=[{"invoice": "10042"}]
     )

@@ -140,8 +140,8 @@ async def test_no_failure_tells_whom_it_was_for_or_what_it_said(
 
     error = await _failure(channel, rig)
 
-    told = "".join(traceback.format_exception(error)) + repr(error) + error.provider + error.code
-    assert [each for each in rig.personal if each.lower() in told.lower()] == []
+    text = "".join(traceback.format_exception(error)) + repr(error) + error.provider + error.code
+    assert [each for each in rig.personal if each.lower() in text.lower()] == []
 
 
 async def test_a_send_ends_by_itself_in_its_time(

@@ -120,8 +120,8 @@ class InMemory(Side):
 
     async def holds(self) -> Held:
         transitions = [
-            (one.id, {name: getattr(one, name) for name in TRANSITION})
-            for one in self.tables.transitions
+            (transition.id, {name: getattr(transition, name) for name in TRANSITION})
+            for transition in self.tables.transitions
         ]
         return _told(
             list(self.tables.notifications.values()),
@@ -152,8 +152,8 @@ def _told(
 
 
 def _notification(row: Mapping[str, Any]) -> dict[str, Any]:
-    told = {name: row[name] for name in NOTIFICATION}
-    return told | {name: about(row[name]) for name in MOMENTS}
+    notification = {name: row[name] for name in NOTIFICATION}
+    return notification | {name: about(row[name]) for name in MOMENTS}
 
 
 def _whole(value: Any) -> Any:

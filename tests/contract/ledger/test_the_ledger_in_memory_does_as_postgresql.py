@@ -97,19 +97,27 @@ class Draws:
     def claim(self) -> tuple[str, Operation]:
         requests = [
             ClaimRequest(
-                one := self.published(), self.token(one), self.dice.choice((-1.0, 3600.0)), None
+                attempt := self.published(),
+                self.token(attempt),
+                self.dice.choice((-1.0, 3600.0)),
+                None,
             )
             for _ in range(self.dice.randint(1, 5))
         ]
         return f"claim {requests}", lambda side: side.claims.claim(requests)
 
     def record(self) -> tuple[str, Operation]:
-        chosen = {(one := self.attempt()).id: one for _ in range(3)}
+        chosen = {(attempt := self.attempt()).id: attempt for _ in range(3)}
         records = [
             Record(
-                one, self.token(one), self.dice.choice(OUTCOMES), NOW, 0.5, self.dice.random() < 0.5
+                attempt,
+                self.token(attempt),
+                self.dice.choice(OUTCOMES),
+                NOW,
+                0.5,
+                self.dice.random() < 0.5,
             )
-            for one in chosen.values()
+            for attempt in chosen.values()
         ]
         return f"record {records}", lambda side: side.records.record(records)
 
@@ -122,11 +130,11 @@ class Draws:
         confirmed = self.dice.random() < 0.5
 
         async def take(side: Side) -> object:
-            taken = sorted(await side.outbox.take(100, actor="s"), key=lambda one: one.id)
+            taken = sorted(await side.outbox.take(100, actor="s"), key=lambda dispatch: dispatch.id)
             if confirmed:
                 await side.outbox.dispatched(taken)
             await side.outbox.keep(taken, 600.0)
-            return [replace(one, late=0.0) for one in taken]
+            return [replace(dispatch, late=0.0) for dispatch in taken]
 
         return f"take, confirmed: {confirmed}", take
 
@@ -174,12 +182,12 @@ class Draws:
         return f"replay {ids}, by force: {force}", replay
 
     def requeue(self) -> tuple[str, Operation]:
-        lanes = {one.lane: -1800.0 for one in self.attempts}
+        lanes = {attempt.lane: -1800.0 for attempt in self.attempts}
         dead = self.dice.choice((None, -1800.0))
 
         async def requeue(side: Side) -> object:
             found = await side.requeues.find(0, 10_000, lanes, dead, 100)
-            by_id = sorted(found, key=lambda one: one.id)
+            by_id = sorted(found, key=lambda notification: notification.id)
             return by_id, await side.requeues.requeue(by_id, actor="scheduler")
 
         return f"requeue, dead letters: {dead}", requeue
@@ -248,11 +256,13 @@ def comparable(answer: object) -> object:
         case datetime():
             return "then"
         case list() | tuple():
-            return [comparable(one) for one in answer]
+            return [comparable(value) for value in answer]
         case Mapping():
             return {name: comparable(value) for name, value in answer.items()}
         case _ if is_dataclass(answer):
-            values = {one.name: comparable(getattr(answer, one.name)) for one in fields(answer)}
+            values = {
+                field.name: comparable(getattr(answer, field.name)) for field in fields(answer)
+            }
             return (type(answer).__name__, values)
         case _:
             return answer

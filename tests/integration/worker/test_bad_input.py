@@ -76,10 +76,10 @@ async def test_each_is_kept_with_its_reason_and_holds_nobody_up(
 
     await eventually(settled, within=60)
     kept = {bytes(dead_letter["body"]): dead_letter for dead_letter in await dead_letters(rig)}
-    for name, (bad, told) in BAD.items():
+    for name, (bad, text) in BAD.items():
         dead_letter = kept[bad]
         assert dead_letter["reason"] == "malformed", name
-        assert told in str(dead_letter["message"]), (name, dead_letter["message"])
+        assert text in str(dead_letter["message"]), (name, dead_letter["message"])
         assert len(str(dead_letter["message"])) <= 1_000
         assert "eve@example.com" not in str(dead_letter["message"])
     assert set(channel.sent) == set(fine)
@@ -92,12 +92,12 @@ async def test_what_it_holds_is_kept_with_the_dead_letter_and_stands_in_no_log_l
         async with rig.working(ScriptedChannel()), rig.archiving():
             await rig.publish(body=body(recipient="Eve <eve.adams@example.com>"))
 
-            async def told() -> bool:
+            async def logged() -> bool:
                 return {"malformed message", "dead letter archived"} <= {
                     line["event"] for line in lines
                 }
 
-            await eventually(told)
+            await eventually(logged)
     [dead_letter] = await dead_letters(rig)
     assert "eve.adams@example.com" in str(dead_letter["message"])
     assert "recipient: is not an email address" in str(lines)
@@ -132,7 +132,7 @@ async def test_a_routing_key_of_another_channel_than_the_body_s_is_refused_with_
         return len(await dead_letters(rig)) == 2
 
     await eventually(arrived)
-    (dead_letter,) = (one for one in await dead_letters(rig) if one["kind"] == "misrouted")
+    (dead_letter,) = (row for row in await dead_letters(rig) if row["kind"] == "misrouted")
     assert "publish it with the key sms.normal" in str(dead_letter["message"])
     assert not channel.sent
 
@@ -143,11 +143,11 @@ async def test_of_two_priorities_the_routing_key_s_counts(
     rig, channel = archived
     id = await rig.publish("email.low", priority="urgent")
     await rig.reaches(id, "sent")
-    assert [one.attempt.lane.priority for one in channel.requests] == ["low"]
+    assert [request.attempt.lane.priority for request in channel.requests] == ["low"]
 
 
 @pytest.mark.parametrize(
-    ("headers", "told"),
+    ("headers", "text"),
     [
         ({"x-tidings-attempt": -1}, "x-tidings-attempt: -1"),
         ({"x-tidings-attempt": "first"}, "x-tidings-attempt"),
@@ -157,7 +157,7 @@ async def test_of_two_priorities_the_routing_key_s_counts(
     ],
 )
 async def test_a_forged_header_is_refused_by_name(
-    archived: tuple[Rig, ScriptedChannel], headers: dict[str, object], told: str
+    archived: tuple[Rig, ScriptedChannel], headers: dict[str, object], text: str
 ) -> None:
     rig, _ = archived
     id = await rig.publish()
@@ -170,7 +170,7 @@ async def test_a_forged_header_is_refused_by_name(
     await eventually(arrived)
     [dead_letter] = await dead_letters(rig)
     assert dead_letter["reason"] == "malformed"
-    assert told in str(dead_letter["message"])
+    assert text in str(dead_letter["message"])
 
 
 async def dead_letters(rig: Rig) -> list[dict[str, object]]:

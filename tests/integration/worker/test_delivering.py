@@ -343,7 +343,7 @@ async def test_urgent_goes_before_low_and_low_still_moves(make_rig) -> None:
         await rig.publish("email.urgent")
     async with rig.working(channel):
         await eventually(lambda: len(channel.requests) == 100)
-    order = [one.attempt.lane.priority for one in channel.requests]
+    order = [request.attempt.lane.priority for request in channel.requests]
     urgent = [place for place, priority in enumerate(order) if priority == "urgent"]
     between = order[urgent[0] : urgent[-1]]
     assert 3 <= between.count("low") <= 8  # a tenth of the turns, whatever arrived first

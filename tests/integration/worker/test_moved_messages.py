@@ -71,7 +71,7 @@ async def test_what_is_moved_to_a_less_urgent_lane_stays_there_whatever_its_body
     channel = ScriptedChannel(script=fails_once)
     async with rig.working(channel):
         await rig.reaches(id, "sent")
-    assert [one.attempt.lane.key for one in channel.requests] == ["email.low", "email.low"]
+    assert [request.attempt.lane.key for request in channel.requests] == ["email.low", "email.low"]
     (row,) = await rig.fetch("SELECT priority FROM notifications")
     assert row["priority"] == "low"
 
@@ -101,13 +101,17 @@ async def test_a_copy_that_its_header_led_to_another_channel_is_a_dead_letter_an
         await all_are(rig, ids, "sent")
         found = await dead_letters(rig, 10)
     assert (dict(mail.sent), dict(hooks.sent)) == (dict.fromkeys(ids, 1), {})
-    assert {one["notification_id"] for one in found} == set(ids)
-    for one in found:
-        assert (one["reason"], one["kind"], one["state"]) == ("malformed", "misrouted", "open")
-        assert "came out of tidings.webhook.normal: its header CC: ['webhook.normal']" in str(
-            one["message"]
+    assert {row["notification_id"] for row in found} == set(ids)
+    for dead_letter in found:
+        assert (dead_letter["reason"], dead_letter["kind"], dead_letter["state"]) == (
+            "malformed",
+            "misrouted",
+            "open",
         )
-        headers = json.loads(str(one["headers"]))
+        assert "came out of tidings.webhook.normal: its header CC: ['webhook.normal']" in str(
+            dead_letter["message"]
+        )
+        headers = json.loads(str(dead_letter["headers"]))
         assert headers["x-tidings-queue"] == "tidings.webhook.normal"
         assert headers["x-tidings-original-headers"]["CC"] == ["webhook.normal"]
 
@@ -138,7 +142,7 @@ async def test_a_retry_that_is_moved_to_another_channel_s_lane_is_sent_home_with
         await rig.reaches(id, "retrying")
         await rig.move("tidings.email.retry.5m", "tidings.webhook.high")
         await rig.reaches(id, "sent")
-    assert [(one.attempt.number, one.attempt.lane.key) for one in mail.requests] == [
+    assert [(request.attempt.number, request.attempt.lane.key) for request in mail.requests] == [
         (1, "email.low"),
         (2, "email.high"),
     ]

@@ -45,8 +45,8 @@ async def test_what_may_have_arrived_ends_as_unknown(
         dead_letter = await rig.dead_letter()
     assert len(channel.requests) == 2
     assert dead_letter.headers[Headers.REASON] == "outcome_unknown"
-    said = f"{why} after an attempt that may have been delivered: {errors[-1].message}"
-    assert dead_letter.headers[Headers.ERROR_MESSAGE] == said
+    message = f"{why} after an attempt that may have been delivered: {errors[-1].message}"
+    assert dead_letter.headers[Headers.ERROR_MESSAGE] == message
     assert dead_letter.headers[Headers.ERROR_CLASS] == errors[-1].kind
 
 

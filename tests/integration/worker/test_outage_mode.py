@@ -51,8 +51,8 @@ async def test_while_a_provider_is_down_attempts_are_spared_and_afterwards_every
     async with rig.working(provider.channel):
         ids = await rig.publish_many(60)
         await eventually(lambda: state(rig) == 2)
-        asked = len(provider.channel.requests)
-        await eventually(lambda: len(provider.channel.requests) >= asked + 3)  # probes
+        before = len(provider.channel.requests)
+        await eventually(lambda: len(provider.channel.requests) >= before + 3)  # probes
         assert len(provider.channel.requests) < 20
         assert provider.channel.most_at_once <= 5
         await eventually(lambda: left_in_the_lane(management, 40))
@@ -83,14 +83,14 @@ async def test_a_worker_that_stops_during_an_outage_leaves_nothing_behind_and_bu
     async with rig.working(provider.channel):
         ids = await rig.publish_many(20)
         await eventually(lambda: state(rig) == 2)
-        await eventually(lambda: told(rig, "primary"))
-    assert await told(rig, "primary") == []
+        await eventually(lambda: reported(rig, "primary"))
+    assert await reported(rig, "primary") == []
     provider.up = True
     async with rig.working(provider.channel, "another"):
         await eventually(lambda: all_sent(rig, ids), within=20)
 
 
-async def told(rig: Rig, provider: str) -> list[dict[str, object]]:
+async def reported(rig: Rig, provider: str) -> list[dict[str, object]]:
     return await rig.fetch(
         "SELECT * FROM circuits WHERE provider = $1 AND phase <> 'closed'", provider
     )
@@ -105,7 +105,7 @@ async def test_operators_are_told_once_of_an_outage_that_many_workers_find(
         await rig.publish_many(60)
 
         async def both_found_it() -> bool:
-            return len(await told(rig, "primary")) == 2
+            return len(await reported(rig, "primary")) == 2
 
         await eventually(both_found_it, within=20)
         [row] = await rig.fetch("SELECT untold FROM alerts WHERE topic = 'outages'")
@@ -160,8 +160,8 @@ async def test_a_circuit_is_opened_and_closed_by_hand(make_rig: MakeRig) -> None
         )
         await eventually(lambda: state(rig) == 2, within=5)
         id = await rig.publish()
-        await eventually(lambda: told(rig, "primary"))
-        [row] = await told(rig, "primary")
+        await eventually(lambda: reported(rig, "primary"))
+        [row] = await reported(rig, "primary")
         assert (row["phase"], str(row["reason"])[-19:]) == (Phase.DISABLED, ": their maintenance")
         assert not channel.requests
         await rig.order("primary", Verb.ENABLE)

@@ -140,4 +140,4 @@ async def test_a_worker_that_is_short_of_its_own_means_is_not_ready_and_spends_n
         await rig.reaches(id, "sent", within=20)
         await eventually(lambda: worker.ready)
     attempts = await rig.fetch("SELECT attempt, state FROM attempts")
-    assert [(one["attempt"], one["state"]) for one in attempts] == [(1, "sent")]
+    assert [(attempt["attempt"], attempt["state"]) for attempt in attempts] == [(1, "sent")]

@@ -27,7 +27,7 @@ async def test_other_content_that_comes_while_it_is_retrying_is_noted_and_not_se
         await eventually(lambda: _notes(rig, 2))
         await rig.reaches(id, "sent")
         await eventually(rig.drained)
-    assert [json.loads(one.attempt.body)["subject"] for one in channel.requests] == [
+    assert [json.loads(request.attempt.body)["subject"] for request in channel.requests] == [
         "The first",
         "The first",
     ]
@@ -36,5 +36,5 @@ async def test_other_content_that_comes_while_it_is_retrying_is_noted_and_not_se
 
 
 async def _notes(rig: Rig, count: int) -> bool:
-    said = "SELECT FROM transitions WHERE reason LIKE '%the other content is not sent'"
-    return len(await rig.fetch(said)) == count
+    query = "SELECT FROM transitions WHERE reason LIKE '%the other content is not sent'"
+    return len(await rig.fetch(query)) == count

@@ -59,10 +59,10 @@ async def test_a_code_that_just_came_is_sent_whatever_its_producer_s_clock_says(
         await rig.reaches(id, "sent")
     stored = await row(rig, id)
     assert stored["time_source"] == "read"
-    [told] = await rig.fetch(
+    [transition] = await rig.fetch(
         "SELECT reason FROM history WHERE notification_id = $1 AND step = 0", id
     )
-    assert told["reason"] == "published, first read"
+    assert transition["reason"] == "published, first read"
     assert b'tidings_delivery_seconds_count{channel="email"} 0.0' in rig.metrics.render()
 
 

@@ -141,11 +141,11 @@ def test_a_dead_letter_with_other_content_ends_nothing(state: State) -> None:
     """The notification has a message of its own; this one is kept, and not replayed in its place."""
     lapsed = NOW - timedelta(seconds=1)
     other = NotificationStatus(state, 0, 1, lapsed, content=sha256(b"another body").digest())
-    one = dead_letter()
-    decision = archived(decide(one, other, NOW))
+    stray = dead_letter()
+    decision = archived(decide(stray, other, NOW))
     assert (decision.becomes, decision.state) == (None, DeadLetterState.DISCARDED)
-    own = replace(other, content=sha256(one.body).digest())
-    assert archived(decide(one, own, NOW)).becomes is not None
+    own = replace(other, content=sha256(stray.body).digest())
+    assert archived(decide(stray, own, NOW)).becomes is not None
 
 
 def test_a_copy_that_was_overtaken_ends_nothing() -> None:

@@ -34,12 +34,14 @@ def test_a_clock_a_little_ahead_is_one_that_says_now() -> None:
     assert arrival(ago(seconds=-3), RANDOM, NOW) == Arrival(NOW, PRODUCER)
 
 
-@pytest.mark.parametrize("said", [ago(minutes=-4), ago(hours=-2), ago(days=8), None])
-def test_where_it_can_t_be_right_the_id_is_asked_and_then_nobody(said: datetime | None) -> None:
-    assert arrival(said, minted(ago(seconds=2)), NOW) == Arrival(ago(seconds=2), ID)
-    assert arrival(said, RANDOM, NOW) == Arrival(NOW, READ)
-    assert arrival(said, minted(ago(days=9)), NOW) == Arrival(NOW, READ)
-    assert arrival(said, minted(ago(minutes=-9)), NOW) == Arrival(NOW, READ)
+@pytest.mark.parametrize("published_at", [ago(minutes=-4), ago(hours=-2), ago(days=8), None])
+def test_where_it_can_t_be_right_the_id_is_asked_and_then_nobody(
+    published_at: datetime | None,
+) -> None:
+    assert arrival(published_at, minted(ago(seconds=2)), NOW) == Arrival(ago(seconds=2), ID)
+    assert arrival(published_at, RANDOM, NOW) == Arrival(NOW, READ)
+    assert arrival(published_at, minted(ago(days=9)), NOW) == Arrival(NOW, READ)
+    assert arrival(published_at, minted(ago(minutes=-9)), NOW) == Arrival(NOW, READ)
 
 
 @pytest.mark.parametrize("hours", [5, 8, -5.5, 14, 0.5])
@@ -52,8 +54,8 @@ def test_local_time_that_is_taken_for_utc_is_told_by_the_id(hours: float) -> Non
 
 def test_a_notification_is_published_after_its_id_was_made_however_long_after() -> None:
     """An outbox: made with the order, published once the transaction is through."""
-    said = ago(minutes=3)
-    assert arrival(said, minted(ago(minutes=17)), NOW) == Arrival(said, PRODUCER)
+    published_at = ago(minutes=3)
+    assert arrival(published_at, minted(ago(minutes=17)), NOW) == Arrival(published_at, PRODUCER)
     assert arrival(ago(minutes=30), minted(ago(minutes=3)), NOW).source is ID
 
 
@@ -61,15 +63,23 @@ def test_a_notification_is_published_after_its_id_was_made_however_long_after() 
 def test_what_came_into_an_empty_lane_came_just_now_whatever_its_clock_says(
     wrong: dict[str, float],
 ) -> None:
-    said = ago(**wrong)
-    assert arrival(said, minted(said), NOW, not_before=ago(seconds=1)) == Arrival(NOW, READ)
-    assert arrival(said, RANDOM, NOW) == Arrival(said, PRODUCER)  # in a backlog it may be true
+    published_at = ago(**wrong)
+    assert arrival(published_at, minted(published_at), NOW, not_before=ago(seconds=1)) == Arrival(
+        NOW, READ
+    )
+    assert arrival(published_at, RANDOM, NOW) == Arrival(
+        published_at, PRODUCER
+    )  # in a backlog it may be true
 
 
 def test_what_waited_in_a_backlog_is_as_old_as_it_says() -> None:
-    said = ago(minutes=11)
-    assert arrival(said, RANDOM, NOW, not_before=ago(minutes=20)) == Arrival(said, PRODUCER)
-    assert arrival(None, minted(said), NOW, not_before=ago(minutes=20)) == Arrival(said, ID)
+    published_at = ago(minutes=11)
+    assert arrival(published_at, RANDOM, NOW, not_before=ago(minutes=20)) == Arrival(
+        published_at, PRODUCER
+    )
+    assert arrival(None, minted(published_at), NOW, not_before=ago(minutes=20)) == Arrival(
+        published_at, ID
+    )
 
 
 def test_whole_seconds_are_made_exact_by_the_id_of_that_second() -> None:
@@ -79,23 +89,25 @@ def test_whole_seconds_are_made_exact_by_the_id_of_that_second() -> None:
 
 def test_whole_seconds_are_made_exact_by_the_lane_that_was_empty_in_that_second() -> None:
     """NOW is a quarter past the second: a wait of 250 ms is no more than what the timestamp lacks."""
-    said = NOW.replace(microsecond=0)
-    assert arrival(said, RANDOM, NOW, not_before=NOW) == Arrival(NOW, PRODUCER)
-    assert arrival(said, RANDOM, NOW, not_before=ago(seconds=0.1)).at == ago(seconds=0.1)
-    assert arrival(said, minted(ago(minutes=3)), NOW, not_before=NOW).at == NOW
-    earlier = said - timedelta(seconds=2)
+    published_at = NOW.replace(microsecond=0)
+    assert arrival(published_at, RANDOM, NOW, not_before=NOW) == Arrival(NOW, PRODUCER)
+    assert arrival(published_at, RANDOM, NOW, not_before=ago(seconds=0.1)).at == ago(seconds=0.1)
+    assert arrival(published_at, minted(ago(minutes=3)), NOW, not_before=NOW).at == NOW
+    earlier = published_at - timedelta(seconds=2)
     assert arrival(earlier, RANDOM, NOW, not_before=NOW).at == earlier + timedelta(seconds=1)
 
 
 def test_what_is_said_to_the_millisecond_is_believed_though_its_lane_was_empty_only_later() -> None:
-    said = ago(seconds=0.2)
-    assert arrival(said, RANDOM, NOW, not_before=NOW) == Arrival(said, PRODUCER)
+    published_at = ago(seconds=0.2)
+    assert arrival(published_at, RANDOM, NOW, not_before=NOW) == Arrival(published_at, PRODUCER)
 
 
 def test_whole_seconds_stay_so_in_a_backlog() -> None:
-    said = NOW.replace(microsecond=0)
-    assert arrival(said, RANDOM, NOW) == Arrival(said, PRODUCER)
-    assert arrival(said, RANDOM, NOW, not_before=ago(seconds=5)) == Arrival(said, PRODUCER)
+    published_at = NOW.replace(microsecond=0)
+    assert arrival(published_at, RANDOM, NOW) == Arrival(published_at, PRODUCER)
+    assert arrival(published_at, RANDOM, NOW, not_before=ago(seconds=5)) == Arrival(
+        published_at, PRODUCER
+    )
 
 
 def test_only_a_uuid_of_version_7_has_a_time() -> None:

@@ -202,8 +202,8 @@ def test_it_recovers_step_by_step(circuit: Circuit, clock: Clock) -> None:
         while era := circuit.enter():
             inside.append(era)
         seen.append(len(inside))
-        for one in inside:
-            circuit.succeeded(one)
+        for entered in inside:
+            circuit.succeeded(entered)
     assert seen == [2, 4]  # and then all eight
     assert circuit.slots > POLICY.slots
 

@@ -34,14 +34,14 @@ EVE = RecipientResult("eve@example.com", Role.BCC, RecipientState.SENT)
 COPIES: dict[str, Any] = {"cc": [BOB.address], "bcc": [EVE.address]}
 
 
-def deferred(one: RecipientResult, kind: str = "deferred") -> RecipientResult:
-    said = {"kind": kind, "code": "451 4.3.0", "message": "later"}
-    return replace(one, state=RecipientState.DEFERRED, **said)  # type: ignore[arg-type]  # texts
+def deferred(result: RecipientResult, kind: str = "deferred") -> RecipientResult:
+    error = {"kind": kind, "code": "451 4.3.0", "message": "later"}
+    return replace(result, state=RecipientState.DEFERRED, **error)  # type: ignore[arg-type]  # texts
 
 
-def refused(one: RecipientResult) -> RecipientResult:
-    said = {"kind": "rejected", "code": "550 5.1.1", "message": "nobody here"}
-    return replace(one, state=RecipientState.REFUSED, **said)  # type: ignore[arg-type]  # texts
+def refused(result: RecipientResult) -> RecipientResult:
+    error = {"kind": "rejected", "code": "550 5.1.1", "message": "nobody here"}
+    return replace(result, state=RecipientState.REFUSED, **error)  # type: ignore[arg-type]  # texts
 
 
 def policy(guarantee: Guarantee = Guarantee.AT_LEAST_ONCE) -> DeliveryPolicy:
@@ -61,7 +61,7 @@ def attempt(number: int = 1, **fields: Any) -> Attempt:
 
 
 def states(failure: Failure) -> dict[str, str]:
-    return {one.address: one.state.value for one in failure.recipients}
+    return {result.address: result.state.value for result in failure.recipients}
 
 
 def test_a_copy_that_is_put_off_is_tried_again_and_the_recipient_is_kept_as_sent() -> None:

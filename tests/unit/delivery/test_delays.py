@@ -55,10 +55,10 @@ def test_a_name_says_exactly_how_long(length: int) -> None:
 
 @given(st.integers(1, 7 * DAY), st.integers(1, 7 * DAY))
 def test_different_delays_have_different_names_and_the_order_of_their_lengths(
-    one: int, other: int
+    first: int, other: int
 ) -> None:
-    assert (Delay(one).name == Delay(other).name) == (one == other)
-    assert (Delay(one) < Delay(other)) == (one < other)
+    assert (Delay(first).name == Delay(other).name) == (first == other)
+    assert (Delay(first) < Delay(other)) == (first < other)
 
 
 @pytest.mark.parametrize("length", [0, -1, 7 * DAY + 1])

@@ -11,7 +11,7 @@ def of(message: str, code: str = "550", channel: str = "email") -> str:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "other"),
     [
         ("user 4711 unknown", "user 12 unknown"),
         ("<a@example.com>: unknown", "<b.c@example.org>: unknown"),
@@ -25,20 +25,20 @@ def of(message: str, code: str = "550", channel: str = "email") -> str:
         ("Mailbox   full", "mailbox full"),
     ],
 )
-def test_details_don_t_tell_failures_apart(one: str, other: str) -> None:
-    assert of(one) == of(other)
+def test_details_don_t_tell_failures_apart(first: str, other: str) -> None:
+    assert of(first) == of(other)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "other"),
     [
         (of("mailbox full"), of("no such mailbox")),
         (of("x", "550"), of("x", "552")),
         (of("x", channel="email"), of("x", channel="sms")),
     ],
 )
-def test_faults_do(one: str, other: str) -> None:
-    assert one != other
+def test_faults_do(first: str, other: str) -> None:
+    assert first != other
 
 
 def test_a_fingerprint_is_short_and_names_nobody() -> None:

@@ -41,7 +41,7 @@ def test_an_address_keeps_its_domain_and_loses_its_local_part(address: str) -> N
 def test_a_number_hides_at_least_three_digits_and_how_many_they_are(number: str) -> None:
     masked = mask(number)
     assert masked != number
-    assert sum(one.isdigit() for one in masked) <= len(number) - 1 - 4
+    assert sum(character.isdigit() for character in masked) <= len(number) - 1 - 4
     assert "•••" in masked
 
 

@@ -78,8 +78,10 @@ def assert_read(message: Message, exchange: str) -> None:
     if isinstance(found, MalformedNotification):
         assert found.problems
         assert all(
-            _fit(one)
-            for one in headers_of_unread(message, found, "worker", "tidings.email.normal").values()
+            _fit(header)
+            for header in headers_of_unread(
+                message, found, "worker", "tidings.email.normal"
+            ).values()
         )
     settlement = cast(Settlement, None)  # reading settles nothing
     delivery = BrokerDelivery(message, "tidings.dead", exchange, False, 1, settlement)

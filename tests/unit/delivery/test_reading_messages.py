@@ -124,17 +124,17 @@ FORGED: list[object] = [
 
 @pytest.mark.parametrize("value", [0, *FORGED])
 def test_a_forged_attempt_is_refused_by_its_header_s_name(value: object) -> None:
-    said = problem(message_of(headers={Headers.ATTEMPT: value}))
-    assert said.startswith("header x-tidings-attempt: ")
-    assert "from 1 to 10000" in said
-    assert "leave them out" in said
+    text = problem(message_of(headers={Headers.ATTEMPT: value}))
+    assert text.startswith("header x-tidings-attempt: ")
+    assert "from 1 to 10000" in text
+    assert "leave them out" in text
 
 
 @pytest.mark.parametrize("value", FORGED)
 def test_a_forged_epoch_is_refused_by_its_header_s_name(value: object) -> None:
-    said = problem(message_of(headers={Headers.EPOCH: value}))
-    assert said.startswith("header x-tidings-epoch: ")
-    assert "from 0 to 10000" in said
+    text = problem(message_of(headers={Headers.EPOCH: value}))
+    assert text.startswith("header x-tidings-epoch: ")
+    assert "from 0 to 10000" in text
 
 
 @pytest.mark.parametrize("count", [1, 10_000])
@@ -160,9 +160,9 @@ def test_the_lowest_and_the_highest_attempt_are_read(count: int) -> None:
     ],
 )
 def test_a_first_sight_that_is_no_time_with_an_offset_is_refused(value: object) -> None:
-    said = problem(message_of(headers={Headers.FIRST_SEEN: value}))
-    assert said.startswith("header x-tidings-first-seen: ")
-    assert "with an offset" in said
+    text = problem(message_of(headers={Headers.FIRST_SEEN: value}))
+    assert text.startswith("header x-tidings-first-seen: ")
+    assert "with an offset" in text
 
 
 def test_what_a_clock_that_nobody_has_set_wrote_into_our_header_is_read() -> None:
@@ -177,8 +177,8 @@ def test_how_far_ahead_a_time_is_tells_the_message_where_the_id_can_t(name: str)
     written = datetime.now(UTC) + timedelta(days=5 * 366)  # as good as our clock five years behind
     near, far = ((written + timedelta(days=days)).isoformat() for days in (300, 400))
     assert read_in_its_lane(message_of(timestamp=written, **{name: near}))
-    said = problem(message_of(timestamp=written, **{name: far}))
-    assert said.startswith(f"{name}: is more than a year ahead")
+    text = problem(message_of(timestamp=written, **{name: far}))
+    assert text.startswith(f"{name}: is more than a year ahead")
 
 
 def test_where_nobody_tells_when_it_was_written_our_clock_refuses_nothing() -> None:
@@ -208,9 +208,9 @@ def test_a_body_that_is_right_is_read_whatever_its_content_type_says(
 
 
 def test_a_content_type_that_explains_an_unreadable_body_is_told_too() -> None:
-    said = problem(message_of(b"<mail/>", content_type="application/xml"))
-    assert "is not valid JSON" in said
-    assert "content_type: 'application/xml'; publish application/json" in said
+    text = problem(message_of(b"<mail/>", content_type="application/xml"))
+    assert "is not valid JSON" in text
+    assert "content_type: 'application/xml'; publish application/json" in text
 
 
 @pytest.mark.parametrize(
@@ -229,17 +229,17 @@ def test_a_content_type_that_says_json_at_greater_length_explains_nothing(
 
 
 def test_a_charset_that_is_not_utf_8_is_told_where_the_body_can_t_be_read() -> None:
-    said = problem(message_of(b"\xe9", content_type="application/json;charset=ISO-8859-1"))
-    assert "content_type: 'application/json;charset=ISO-8859-1'" in said
+    text = problem(message_of(b"\xe9", content_type="application/json;charset=ISO-8859-1"))
+    assert "content_type: 'application/json;charset=ISO-8859-1'" in text
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", "base64", "x" * 255])
 def test_a_compressed_body_is_refused(encoding: str) -> None:
-    said = problem(message_of(content_encoding=encoding))
-    assert said.startswith("content_encoding: ")
-    assert "publish plain JSON in UTF-8, not compressed" in said
-    assert "leave content_encoding out" in said
-    assert len(said) < 200
+    text = problem(message_of(content_encoding=encoding))
+    assert text.startswith("content_encoding: ")
+    assert "publish plain JSON in UTF-8, not compressed" in text
+    assert "leave content_encoding out" in text
+    assert len(text) < 200
 
 
 @pytest.mark.parametrize(
@@ -254,8 +254,8 @@ def test_a_compressed_body_is_refused(encoding: str) -> None:
 def test_a_compressed_body_that_does_not_say_so_is_told_to_be_compressed(
     compress: Callable[[bytes], bytes], name: str
 ) -> None:
-    said = problem(message_of(compress(body_of())))
-    assert f"is compressed ({name}); publish plain JSON in UTF-8" in said
+    text = problem(message_of(compress(body_of())))
+    assert f"is compressed ({name}); publish plain JSON in UTF-8" in text
 
 
 @pytest.mark.parametrize(
@@ -266,9 +266,9 @@ def test_an_encoding_that_changes_nothing_is_read(encoding: str | None) -> None:
 
 
 def test_a_channel_that_is_not_the_routing_key_s_is_refused() -> None:
-    said = problem(message_of(key="sms.high"))
-    assert "the body says 'email' and the routing key 'sms.high' says 'sms'" in said
-    assert "publish it with the key email.normal" in said
+    text = problem(message_of(key="sms.high"))
+    assert "the body says 'email' and the routing key 'sms.high' says 'sms'" in text
+    assert "publish it with the key email.normal" in text
 
 
 def test_the_lane_is_the_queue_s_whatever_the_routing_key_and_the_body_say() -> None:
@@ -286,9 +286,9 @@ def test_a_copy_in_another_channel_s_lane_is_refused_with_the_header_that_led_it
     with pytest.raises(Misrouted) as caught:
         read(copy, Lane("webhook", "normal"))
     assert caught.value.channel == "email"
-    said = str(caught.value)
-    assert "the body says 'email', and this copy came out of tidings.webhook.normal" in said
-    assert "CC: ['webhook.normal']" in said
+    text = str(caught.value)
+    assert "the body says 'email', and this copy came out of tidings.webhook.normal" in text
+    assert "CC: ['webhook.normal']" in text
 
 
 def test_what_was_moved_to_another_channel_s_lane_is_refused_with_both_names() -> None:
@@ -338,8 +338,8 @@ def test_a_body_that_is_no_notification_is_malformed(body: bytes) -> None:
 
 
 def test_a_body_larger_than_any_notification_is_refused_by_its_size() -> None:
-    said = problem(message_of(b"x" * (MAX_BODY_BYTES + 1)))
-    assert "at most 10,485,760 are allowed" in said
+    text = problem(message_of(b"x" * (MAX_BODY_BYTES + 1)))
+    assert "at most 10,485,760 are allowed" in text
 
 
 def test_eleven_mebibytes_of_valid_json_are_refused_by_their_size() -> None:

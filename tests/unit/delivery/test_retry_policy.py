@@ -215,7 +215,10 @@ def test_a_spent_one_waits_as_long_as_its_receiver_rests_and_no_less_than_after_
     attempt = replace(attempt_of(number=2), deferred_since=NOW - timedelta(days=1))
     waits = [policy().decide(Postponed("no", wait=wait), attempt, NOW) for wait in (0.0, 200.0)]
 
-    assert [one.delay for one in waits if isinstance(one, RetryLater)] == [DELAYS[1], DELAYS[2]]
+    assert [outcome.delay for outcome in waits if isinstance(outcome, RetryLater)] == [
+        DELAYS[1],
+        DELAYS[2],
+    ]
 
 
 def test_what_is_never_asked_ends_all_the_same() -> None:
@@ -425,7 +428,7 @@ def test_exponential_delays_never_shrink_and_never_pass_the_maximum(
 ) -> None:
     delays = RetryPolicy.exponential(initial, multiplier, maximum, count).delays
     assert len(delays) == count
-    assert all(one <= next_ for one, next_ in pairwise(delays))
+    assert all(earlier <= next_ for earlier, next_ in pairwise(delays))
     assert all(initial <= delay.seconds <= maximum for delay in delays)
 
 

@@ -21,36 +21,36 @@ def spawn(loop: SimulatedLoop, process: Process, work: Coroutine[Any, Any, None]
 
 
 def test_an_hour_passes_in_no_time() -> None:
-    loop, told = loop_of(), []
+    loop, events = loop_of(), []
 
     async def wait(seconds: float) -> None:
         await asyncio.sleep(seconds)
-        told.append((seconds, loop.time()))
+        events.append((seconds, loop.time()))
 
     for seconds in (3600.0, 1.0):
         spawn(loop, Process("a"), wait(seconds))
-    loop.run(lambda: len(told) == 2, until=4000.0)
-    assert told == [(1.0, 1.0), (3600.0, 3600.0)]
+    loop.run(lambda: len(events) == 2, until=4000.0)
+    assert events == [(1.0, 1.0), (3600.0, 3600.0)]
 
 
 def test_a_process_that_is_killed_runs_nothing_more_and_the_others_go_on() -> None:
-    loop, told = loop_of(), []
-    one, other = Process("one"), Process("other")
+    loop, events = loop_of(), []
+    first, other = Process("one"), Process("other")
 
     async def work(process: Process) -> None:
         try:
             while True:
                 await asyncio.sleep(1.0)
-                told.append((process.name, loop.time()))
+                events.append((process.name, loop.time()))
                 if loop.time() == 2.0:
-                    one.alive = False
+                    first.alive = False
         finally:
-            told.append((process.name, "finally"))
+            events.append((process.name, "finally"))
 
-    spawn(loop, one, work(one))
+    spawn(loop, first, work(first))
     spawn(loop, other, work(other))
     loop.run(lambda: loop.time() >= 4.0, until=10.0)
-    assert told == [
+    assert events == [
         *[("one", 1.0), ("other", 1.0), ("one", 2.0), ("other", 2.0)],
         *[("other", 3.0), ("other", 4.0)],
     ]
@@ -59,11 +59,11 @@ def test_a_process_that_is_killed_runs_nothing_more_and_the_others_go_on() -> No
 
 def test_any_callback_that_is_ready_may_be_next_where_the_order_is_drawn() -> None:
     def order(seed: int, *, shuffle: bool) -> str:
-        loop, told = loop_of(seed, shuffle=shuffle), []
+        loop, events = loop_of(seed, shuffle=shuffle), []
         for letter in "abcd":
-            loop.call_soon(told.append, letter)
+            loop.call_soon(events.append, letter)
         loop.run(lambda: True, until=1.0)
-        return "".join(told)
+        return "".join(events)
 
     assert {order(seed, shuffle=False) for seed in range(20)} == {"abcd"}
     assert len({order(seed, shuffle=True) for seed in range(200)}) == 24

@@ -58,7 +58,7 @@ def test_what_is_not_an_address_is_refused(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "text"),
     [
         ("user@192.168.0.1", "ends in a number"),
         ("test@255.255.255.255", "ends in a number"),
@@ -70,8 +70,8 @@ def test_what_is_not_an_address_is_refused(address: str) -> None:
         (f"{'a' * 64}@{('b' * 61 + '.') * 3}müller", "longer than 254 octets"),
     ],
 )
-def test_what_no_mail_server_can_deliver_to_is_refused(address: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_no_mail_server_can_deliver_to_is_refused(address: str, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
         email_address(address)
 
 
@@ -161,7 +161,7 @@ def test_an_absolute_http_url_is_kept_as_written(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "text"),
     [
         ("https://user@example.org/", "credentials"),
         ("https://user:secret@example.org/", "credentials"),
@@ -185,6 +185,6 @@ def test_an_absolute_http_url_is_kept_as_written(url: str) -> None:
         ("https://example.org/\n", "is not an http"),
     ],
 )
-def test_any_other_url_is_refused(url: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_any_other_url_is_refused(url: str, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
         web_url(url)

@@ -14,7 +14,7 @@ ID = "0193a5c4-2c00-7000-8000-000000000203"
 WHO = "grace.hopper@example.org"
 
 
-def told(**fields: Any) -> list[str]:
+def log_lines(**fields: Any) -> list[str]:
     """What a log says of a mail with these fields."""
     written = {"id": ID, "channel": "email", "recipient": "ada@example.com", "subject": "s"}
     with pytest.raises(InvalidNotification) as caught:
@@ -23,7 +23,7 @@ def told(**fields: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "text"),
     [
         ({"recipient": f"Grace <{WHO}>"}, "recipient: is not an email address"),
         ({"recipient": WHO.replace("@", " at ") * 9}, "recipient: is not an email address"),
@@ -42,11 +42,11 @@ def told(**fields: Any) -> list[str]:
     ],
 )
 def test_the_field_and_the_rule_are_told_and_not_the_value(
-    fields: dict[str, Any], said: str
+    fields: dict[str, Any], text: str
 ) -> None:
-    [first, *_] = lines = told(**fields)
+    [first, *_] = lines = log_lines(**fields)
 
-    assert first.startswith(said)
+    assert first.startswith(text)
     assert [line for line in lines if "hopper" in line or "49151" in line] == []
 
 
@@ -56,7 +56,7 @@ def test_the_field_and_the_rule_are_told_and_not_the_value(
 @example('x": is not a field of A; remove it')
 @settings(max_examples=200)
 def test_whatever_the_value_is_made_of_none_of_it_is_told(value: str) -> None:
-    [line] = told(recipient=f"hopper{value}hopper")
+    [line] = log_lines(recipient=f"hopper{value}hopper")
 
     assert line.startswith("recipient: ")
     assert "hopper" not in line

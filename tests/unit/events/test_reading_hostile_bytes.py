@@ -37,7 +37,7 @@ def email(**fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "text"),
     [
         (b"", "notification: is empty; write a JSON object, {…}"),
         (b"{", "notification: is not valid JSON (EOF while parsing an object"),
@@ -54,9 +54,9 @@ def email(**fields: Any) -> dict[str, Any]:
     ],
     ids=lambda value: repr(value)[:24],
 )
-def test_what_is_not_a_json_object_is_refused(body: bytes, said: str) -> None:
+def test_what_is_not_a_json_object_is_refused(body: bytes, text: str) -> None:
     [problem] = problems(body)
-    assert problem.startswith(said)
+    assert problem.startswith(text)
 
 
 def test_a_body_over_the_limit_is_refused_unread() -> None:
@@ -105,7 +105,7 @@ def test_control_characters_in_a_value_are_shown_not_sent_to_the_terminal() -> N
 def test_a_hundred_problems_are_told_as_twenty_five() -> None:
     found = problems(email(**{f"unknown{number}": 1 for number in range(100)}))
     assert len(found) == 26
-    assert found[-1] == "notification: has 75 more problems; mend these first"
+    assert found[-1] == "notification: has 75 more problems; correct these first"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,9 @@ def large(body: bytes) -> bytes:
     return body + b" " * HARMLESS
 
 
-@pytest.mark.parametrize("whole", [EMAIL, WEBHOOK, WHATSAPP], ids=lambda one: one["channel"])
+@pytest.mark.parametrize(
+    "whole", [EMAIL, WEBHOOK, WHATSAPP], ids=lambda notification: notification["channel"]
+)
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_large_body_says_what_the_same_small_one_says(whole: dict[str, Any], field: str) -> None:
     for value in ODD:
@@ -102,8 +104,8 @@ def test_a_large_body_that_is_no_notification_is_refused_like_a_small_one(body: 
     small, big = read(body), read(large(body))
     assert isinstance(small, tuple)
     assert isinstance(big, tuple)
-    assert [said.partition(" at line")[0] for said in big] == [
-        said.partition(" at line")[0] for said in small
+    assert [problem.partition(" at line")[0] for problem in big] == [
+        problem.partition(" at line")[0] for problem in small
     ]
 
 
@@ -131,9 +133,9 @@ def test_values_are_counted_wherever_a_text_before_them_ends(text: str, padding:
 
 def test_crowds_are_told_of_by_their_numbers() -> None:
     labels = large(HEAVY["labels of a small body"]())
-    said = read(labels)
-    assert isinstance(said, tuple)
-    [problem] = said
+    answer = read(labels)
+    assert isinstance(answer, tuple)
+    [problem] = answer
     assert problem.startswith("metadata: is ")
     assert problem.endswith(" items long; at most 50 are allowed")
 

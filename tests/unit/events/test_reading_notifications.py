@@ -67,15 +67,15 @@ def test_every_problem_is_told_with_its_field_and_a_remedy() -> None:
             cc=["bob@example.org", "bob at example"],
         )
     )
-    told = "\n".join(found)
-    assert 'recipient: "anna" is not an email address' in told
-    assert "priority: \"asap\" is not allowed; use 'low', 'normal', 'high' or 'urgent'" in told
-    assert 'max_retries: "3" must be a whole number' in told
-    assert 'locale: "Portuguese" is not of the right form; write it like pt-BR' in told
-    assert 'tenant: "Acme Inc." is not of the right form; write it like acme' in told
-    assert 'entity.type: "Big Order" is not of the right form' in told
-    assert "entity.id: is missing" in told
-    assert 'cc[1]: "bob at example" is not an email address' in told
+    text = "\n".join(found)
+    assert 'recipient: "anna" is not an email address' in text
+    assert "priority: \"asap\" is not allowed; use 'low', 'normal', 'high' or 'urgent'" in text
+    assert 'max_retries: "3" must be a whole number' in text
+    assert 'locale: "Portuguese" is not of the right form; write it like pt-BR' in text
+    assert 'tenant: "Acme Inc." is not of the right form; write it like acme' in text
+    assert 'entity.type: "Big Order" is not of the right form' in text
+    assert "entity.id: is missing" in text
+    assert 'cc[1]: "bob at example" is not an email address' in text
     assert len(found) == 8
 
 
@@ -88,7 +88,7 @@ def test_a_missing_channel_lists_the_channels(fields: dict[str, Any]) -> None:
 
 
 def test_a_missing_id_is_told_together_with_whatever_else_is_wrong() -> None:
-    assert [said.partition(":")[0] for said in problems({"channel": "email"})] == [
+    assert [problem.partition(":")[0] for problem in problems({"channel": "email"})] == [
         "recipient",
         "id",
     ]
@@ -254,7 +254,7 @@ def test_expiry_must_come_after_the_schedule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [
         ("2026-12-24T18:00:00", "has no offset from UTC; add one, e.g. Z or +01:00"),
         ("2026-12-24", "is not a date and time"),
@@ -264,10 +264,10 @@ def test_expiry_must_come_after_the_schedule() -> None:
         ("2026-02-30T18:00:00Z", "day value is outside expected range"),
     ],
 )
-def test_a_time_is_written_in_full(value: Any, said: str) -> None:
+def test_a_time_is_written_in_full(value: Any, text: str) -> None:
     [problem] = problems(email(scheduled_at=value))
     assert problem.startswith(f"scheduled_at: {json.dumps(value)} ")
-    assert said in problem
+    assert text in problem
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_an_identifier_may_hold_any_character_that_can_be_seen(honest: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "text"),
     [
         ({"id": 1234}, f"id: 1234 is not a UUID; write it like {ID}"),
         ({"id": []}, f"id: is not a UUID; write it like {ID}"),
@@ -368,8 +368,8 @@ def test_an_identifier_may_hold_any_character_that_can_be_seen(honest: str) -> N
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_words_of_ours(fields: dict[str, Any], said: str) -> None:
-    assert problems(email(**fields)) == (said,)
+def test_what_is_wrong_is_said_in_words_of_ours(fields: dict[str, Any], text: str) -> None:
+    assert problems(email(**fields)) == (text,)
 
 
 VALUES = [
@@ -400,6 +400,6 @@ def test_no_sentence_is_the_library_s(model: type[EmailNotification | WebhookNot
             try:
                 parse(body)
             except InvalidNotification as refused:
-                told = " ".join(refused.problems)
-                assert "nput should" not in told, (field, value, told)
-                assert "must be a valid" not in told, (field, value, told)
+                text = " ".join(refused.problems)
+                assert "nput should" not in text, (field, value, text)
+                assert "must be a valid" not in text, (field, value, text)

@@ -52,7 +52,7 @@ def test_the_most_urgent_goes_first_and_each_lane_in_its_order() -> None:
         for received in (1.0, 2.0):
             lanes.put(priority, delivery(received, name=priority))
     taken = [lanes.take() for _ in range(8)]
-    assert [(one.queue, one.received) for one in taken if one] == [
+    assert [(item.queue, item.received) for item in taken if item] == [
         (priority, received) for priority in PRIORITIES for received in (1.0, 2.0)
     ]
     assert lanes.take() is None
@@ -152,21 +152,21 @@ def test_everything_alive_has_exactly_one_turn(
 ) -> None:
     lanes = Lanes(low_share)
     put = [delivery(place, name=name, dead=dead) for place, (name, dead) in enumerate(waiting)]
-    for one in put:
-        lanes.put(one.queue, one)
+    for item in put:
+        lanes.put(item.queue, item)
     assert lanes.waiting == len(put)
     taken = []
-    while (one_ := lanes.take()) is not None:
-        taken.append(one_)
-    assert Counter(map(id, taken)) == Counter(id(one) for one in put if one.alive)
+    while (item := lanes.take()) is not None:
+        taken.append(item)
+    assert Counter(map(id, taken)) == Counter(id(item) for item in put if item.alive)
     assert not lanes.waiting
 
 
 def test_a_provider_is_tried_with_the_most_urgent_of_those_tried_least() -> None:
     lanes = Lanes(low_share=0.0)
     waiting = {name: delivery(name=name) for name in ("urgent", "normal", "low")}
-    for name, one in waiting.items():
-        lanes.put(name, one)
+    for name, item in waiting.items():
+        lanes.put(name, item)
     tried = {hash(waiting["urgent"].message.body): 2, hash(waiting["low"].message.body): 1}
     order = [lanes.take_least_tried(tried) for _ in range(4)]
     assert order == [waiting["normal"], waiting["low"], waiting["urgent"], None]

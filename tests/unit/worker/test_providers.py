@@ -52,20 +52,20 @@ class Two:
                 for name, channel in self.channels.items()
             ]
         )
-        self.primary, self.backup = (one.circuit for one in self.providers.all)
+        self.primary, self.backup = (provider.circuit for provider in self.providers.all)
 
     def _channel(self, name: str) -> ScriptedChannel:
         queue = self.troubles[name]
         return ScriptedChannel(script=lambda *_: queue.popleft() if queue else None)
 
     @property
-    def asked(self) -> list[int]:
+    def calls(self) -> list[int]:
         return [len(channel.requests) for channel in self.channels.values()]
 
     async def send(self) -> list[tuple[str, str]]:
         """Who was asked and what came of it; nothing where the preferred one simply sent it."""
         sent = await self.providers.send(another())
-        return [(one.provider, one.kind) for one in sent.provider_attempts]
+        return [(attempt.provider, attempt.kind) for attempt in sent.provider_attempts]
 
     async def failure(self, request: SendRequest | None = None) -> DeliveryError:
         with pytest.raises(DeliveryError) as caught:
@@ -76,7 +76,7 @@ class Two:
 async def test_while_all_is_well_only_the_preferred_one_is_asked() -> None:
     two = Two()
     assert [await two.send() for _ in range(5)] == [[]] * 5
-    assert two.asked == [5, 0]
+    assert two.calls == [5, 0]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ async def test_where_it_may_have_been_sent_or_never_can_be_nobody_else_is_asked(
     with pytest.raises(type(error)) as caught:
         await two.providers.send(REQUEST)
     assert caught.value is error
-    assert two.asked == [1, 0]
+    assert two.calls == [1, 0]
 
 
 async def test_what_a_fallback_says_for_good_counts_and_both_are_named() -> None:
@@ -108,7 +108,9 @@ async def test_what_a_fallback_says_for_good_counts_and_both_are_named() -> None
     two.troubles["backup"].append(Rejected("no such user", code="550"))
     error = await two.failure()
     assert type(error) is Rejected
-    assert [(one.provider, one.kind, one.code) for one in error.provider_attempts] == [
+    assert [
+        (attempt.provider, attempt.kind, attempt.code) for attempt in error.provider_attempts
+    ] == [
         ("primary", "unavailable", ""),
         ("backup", "rejected", "550"),
     ]
@@ -213,16 +215,16 @@ async def test_a_suspect_that_fails_as_a_probe_keeps_its_attempt_and_another_is_
 
 async def test_an_outage_spends_no_attempt_of_those_that_failed_in_an_earlier_one() -> None:
     only, repeat_failures = Only(Unavailable("down"), failures=10), [another() for _ in range(300)]
-    for one in repeat_failures:
-        await only.send(one)
+    for request in repeat_failures:
+        await only.send(request)
         await only.send_another()
     while only.circuit.phase is not Phase.OPEN:
         await only.send(another())
     pauses = []
-    for one in repeat_failures:
+    for request in repeat_failures:
         pauses.append(only.circuit.wait())
         only.clock.now += only.circuit.wait()
-        assert await only.send(one) is OutOfService
+        assert await only.send(request) is OutOfService
     assert pauses == [5.0] + [0.5] * 299
 
 
@@ -287,7 +289,7 @@ async def test_one_that_is_known_to_be_down_is_passed_over_and_preferred_again_o
     two.clock.now += 10.0
     assert await two.send() == []
     assert two.primary.phase is Phase.CLOSED
-    assert two.asked == [4, 4]
+    assert two.calls == [4, 4]
 
 
 async def test_where_all_are_down_nobody_is_asked_and_no_attempt_is_spent() -> None:
@@ -299,7 +301,7 @@ async def test_where_all_are_down_nobody_is_asked_and_no_attempt_is_spent() -> N
     error = await two.failure()
     assert type(error) is OutOfService
     assert "primary (451 down), backup (451 down)" in error.message
-    assert two.asked == [1, 1]
+    assert two.calls == [1, 1]
 
 
 async def test_a_channel_with_one_provider_keeps_no_tries() -> None:

@@ -79,7 +79,7 @@ async def test_a_place_is_never_lost_with_somebody_who_is_cancelled(moment: str)
     made = SendSlots(1, nobody)
     first, second, third = made.begin(), made.begin(), made.begin()
     await first.take()
-    cancelled, waits = [asyncio.create_task(one.take()) for one in (second, third)]
+    cancelled, waits = [asyncio.create_task(slot.take()) for slot in (second, third)]
     await asyncio.sleep(0)
 
     if moment == "while it waits":
@@ -99,7 +99,7 @@ async def test_whoever_gets_a_place_after_they_are_closed_hands_it_on() -> None:
     made = SendSlots(1, nobody)
     first, second, third = made.begin(), made.begin(), made.begin()
     await first.take()
-    waiting = [asyncio.create_task(one.take()) for one in (second, third)]
+    waiting = [asyncio.create_task(slot.take()) for slot in (second, third)]
     await asyncio.sleep(0)
 
     made.closed = True
@@ -107,7 +107,7 @@ async def test_whoever_gets_a_place_after_they_are_closed_hands_it_on() -> None:
 
     async with asyncio.timeout(5):
         answers = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [type(one) for one in answers] == [NoSlot, NoSlot]
+    assert [type(answer) for answer in answers] == [NoSlot, NoSlot]
     assert made.taken == 0
 
 

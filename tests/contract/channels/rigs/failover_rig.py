@@ -62,7 +62,9 @@ class FailoverRig(EmailRig):
         )
         both = {PRIMARY: await super().channel(), "backup": EmailChannel(settings)}
         policy = CircuitPolicy()
-        return Providers([Provider(name, one, Steadfast(policy)) for name, one in both.items()])
+        return Providers(
+            [Provider(name, channel, Steadfast(policy)) for name, channel in both.items()]
+        )
 
     @property
     def taken(self) -> int:

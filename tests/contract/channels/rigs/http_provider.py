@@ -75,7 +75,7 @@ class HttpProvider:
         self.taken = 0
         self.silent = 0
         self.connections = 0
-        self.asked: list[ReceivedRequest] = []
+        self.requests: list[ReceivedRequest] = []
 
     async def __aenter__(self) -> Self:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -128,9 +128,9 @@ class HttpProvider:
             return
         reader, writer = await self._handshake(connection)
         try:
-            asked = await _request(reader)
-            if asked is not None:
-                await self._reply(asked, behaviour, reader, writer)
+            request = await _request(reader)
+            if request is not None:
+                await self._reply(request, behaviour, reader, writer)
         finally:
             writer.transport.abort()
 
@@ -148,13 +148,13 @@ class HttpProvider:
 
     async def _reply(
         self,
-        asked: ReceivedRequest,
+        request: ReceivedRequest,
         behaviour: Behaviour,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        self.asked.append(asked)
-        self.taken += asked.method == "POST" and behaviour in ACCEPTED
+        self.requests.append(request)
+        self.taken += request.method == "POST" and behaviour in ACCEPTED
         match behaviour:
             case Behaviour.REPLY_LOST:
                 pass
@@ -167,7 +167,7 @@ class HttpProvider:
             case Behaviour.ENDLESS:
                 await self._without_end(writer)
             case _:
-                writer.write(self._answers(behaviour, asked))
+                writer.write(self._answers(behaviour, request))
                 await writer.drain()
                 await _closed(writer, reader)
 

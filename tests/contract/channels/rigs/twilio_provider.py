@@ -20,40 +20,40 @@ _ENDLESS = (
 )
 
 
-def _refusal(status: str, code: int, asked: ReceivedRequest, *headers: str) -> bytes:
-    said = {
+def _refusal(status: str, code: int, request: ReceivedRequest, *headers: str) -> bytes:
+    reply = {
         "code": code,
-        "message": f"no: {parse_qs(asked.body.decode())}",
+        "message": f"no: {parse_qs(request.body.decode())}",
         "more_info": f"https://www.twilio.com/docs/errors/{code}",
         "status": int(status[:3]),
     }
-    return answer(status, json.dumps(said).encode(), "Content-Type: application/json", *headers)
+    return answer(status, json.dumps(reply).encode(), "Content-Type: application/json", *headers)
 
 
-def _created(asked: ReceivedRequest) -> bytes:
-    form = {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
-    said = {"sid": MESSAGE, "status": "queued", "error_code": None, "body": form.get("Body", "")}
-    return answer("201 Created", json.dumps(said).encode(), "Content-Type: application/json")
+def _created(request: ReceivedRequest) -> bytes:
+    form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+    reply = {"sid": MESSAGE, "status": "queued", "error_code": None, "body": form.get("Body", "")}
+    return answer("201 Created", json.dumps(reply).encode(), "Content-Type: application/json")
 
 
 def _account(_: ReceivedRequest) -> bytes:
-    said = {"sid": ACCOUNT, "status": "active", "type": "Full", "messages": []}
-    return answer("200 OK", json.dumps(said).encode(), "Content-Type: application/json")
+    reply = {"sid": ACCOUNT, "status": "active", "type": "Full", "messages": []}
+    return answer("200 OK", json.dumps(reply).encode(), "Content-Type: application/json")
 
 
-def answers(behaviour: Behaviour, asked: ReceivedRequest) -> bytes:
+def answers(behaviour: Behaviour, request: ReceivedRequest) -> bytes:
     """What Twilio says."""
     match behaviour:
         case Behaviour.REJECTED:
-            return _refusal("400 Bad Request", 21211, asked)
+            return _refusal("400 Bad Request", 21211, request)
         case Behaviour.UNAVAILABLE:
-            return _refusal("503 Service Unavailable", 20503, asked)
+            return _refusal("503 Service Unavailable", 20503, request)
         case Behaviour.THROTTLED:
-            return _refusal("429 Too Many Requests", 20429, asked, "Retry-After: 7")
+            return _refusal("429 Too Many Requests", 20429, request, "Retry-After: 7")
         case Behaviour.MISCONFIGURED:
-            return _refusal("401 Unauthorized", 20003, asked)
+            return _refusal("401 Unauthorized", 20003, request)
         case _:
-            return _created(asked) if asked.method == "POST" else _account(asked)
+            return _created(request) if request.method == "POST" else _account(request)
 
 
 class TwilioRig(HttpRig):

@@ -28,11 +28,11 @@ _STATUSES = {
 }
 
 
-def answers(behaviour: Behaviour, asked: ReceivedRequest) -> bytes:
+def answers(behaviour: Behaviour, request: ReceivedRequest) -> bytes:
     """What the receiver says; it echoes what it was given."""
     if behaviour is Behaviour.DELIVERED:
         return b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
-    echo = asked.target.encode() + asked.body
+    echo = request.target.encode() + request.body
     when = ["Retry-After: 7"] if behaviour is Behaviour.THROTTLED else []
     return answer(_STATUSES[behaviour], echo, *when)
 
