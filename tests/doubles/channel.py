@@ -1,4 +1,4 @@
-"""A channel that does what a script says, and remembers what it was asked to send."""
+"""A channel that follows a script, and keeps its requests."""
 
 import asyncio
 from collections import defaultdict

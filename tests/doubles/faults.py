@@ -18,7 +18,7 @@ class Faults:
         random: The seed's.
         budget: Troubles left; afterwards everything works.
         rates: How likely each kind is wherever it may happen.
-        tell: Is told of each.
+        tell: Called for each.
     """
 
     random: Random

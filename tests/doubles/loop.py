@@ -201,7 +201,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return handle
 
     def _step(self) -> None:
-        """Run one callback, unless whoever wanted it is gone."""
+        """Run one callback, unless its process has died."""
         if self._shuffle and len(self._ready) > 1:
             self._ready.rotate(-int(self._random.random() * len(self._ready)))
         handle = self._ready.popleft()
@@ -245,5 +245,5 @@ def _close(coroutine: Any) -> None:
         innermost = coroutine
         while isinstance(inner := innermost.cr_await, CoroutineType) and inner.cr_frame is not None:
             innermost = inner
-        with suppress(Exception, asyncio.CancelledError):  # nobody is left to be told
+        with suppress(Exception, asyncio.CancelledError):  # its process has died
             innermost.close()

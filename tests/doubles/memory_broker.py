@@ -35,7 +35,7 @@ class Stored:
 
 
 class Answer(Enum):
-    """What a publisher is told."""
+    """The reply to a publisher."""
 
     TAKEN = "taken"
     REFUSED = "refused"
@@ -54,7 +54,7 @@ class Holder(Protocol):
 
 @dataclass(slots=True, eq=False)
 class ServerConsumer:
-    """Somebody who wants a queue's messages."""
+    """A consumer of a queue."""
 
     tag: str
     holder: Holder
@@ -91,7 +91,7 @@ class MemoryBroker:
 
     Args:
         trouble: Decides which consumer is next and where a message comes back.
-        tell: Is told what happens to messages.
+        tell: Called for each event.
         counts_nacks: Whether a nack counts towards the delivery limit, as up to RabbitMQ 4.2. From 4.3 on
             only a rejection and a lost channel do, and a header of its own counts all.
     """
@@ -152,7 +152,7 @@ class MemoryBroker:
         self.hand_out(queue)
 
     def hand_out(self, queue: MemoryQueue) -> None:
-        """Give waiting messages to whoever has room."""
+        """Deliver waiting messages to consumers with room."""
         while queue.ready:
             able = [consumer for consumer in queue.consumers if consumer.held < consumer.prefetch]
             if not able:
@@ -163,12 +163,12 @@ class MemoryBroker:
             chosen.holder.take(chosen, queue.ready.popleft())
 
     def settled(self, queue: MemoryQueue) -> None:
-        """One that was in somebody's hands is done with."""
+        """Remove an acknowledged message."""
         queue.held -= 1
         self.hand_out(queue)
 
     def come_back(self, queue: MemoryQueue, message: Stored, *, nacked: bool = False) -> None:
-        """One that was in somebody's hands is not done with."""
+        """Return an unacknowledged message to its queue."""
         queue.held -= 1
         failed = self.counts_nacks or not nacked
         failures = message.failures + failed

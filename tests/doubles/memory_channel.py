@@ -32,7 +32,7 @@ class MemoryChannel:
     def __init__(self, connection: MemoryConnection) -> None:
         self.is_closed = False
         self.closing: asyncio.Future[Any] = connection.network.loop.create_future()
-        self.closing.add_done_callback(asyncio.Future.exception)  # nobody may be asking
+        self.closing.add_done_callback(asyncio.Future.exception)  # may stay unread
         self.on_consumer_cancel_callbacks: set[Callable[[Any], None]] = set()
         self._connection = connection
         self._network = connection.network
@@ -127,7 +127,7 @@ class MemoryChannel:
         self._connection.to_server.send(lambda: self._give_back(tag, nacked=True))
 
     async def write(self, frame: ChannelFrame) -> None:
-        """Send what is published; as on a socket, nobody hears at once that it is closed."""
+        """Send what is published; as on a socket, a loss is not noticed at once."""
         self._connection.to_server.send(lambda: self._read(frame.payload))
         if frame.drain_future is not None and not frame.drain_future.done():
             frame.drain_future.set_result(None)
@@ -139,7 +139,7 @@ class MemoryChannel:
             self.lose(ChannelInvalidStateError("closed"))
 
     def lose(self, error: Exception) -> None:
-        """It is of no use any more; whoever waits for an answer is told in one of aiormq's ways."""
+        """It is closed; pending calls fail in one of aiormq's ways."""
         if self.is_closed:
             return
         self.is_closed = True

@@ -1,4 +1,4 @@
-"""What the statements about orders and circuits do, on tables in memory: nobody gives any orders there."""
+"""What the statements about orders and circuits do, on tables in memory: there are no orders."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,7 +25,7 @@ def alone(tables: Tables) -> Sequence[Row]:
 
 
 def known_circuits(tables: Tables, fresh: float) -> Sequence[Row]:
-    """Those that somebody who lives says are not closed."""
+    """Circuits that a live worker reports as not closed."""
     since = tables.in_(-fresh)
     return [
         {"channel": channel, "provider": provider}
@@ -55,7 +55,7 @@ def unsay(
 
 
 def note_untold(tables: Tables, topic: str, dead_letters: int) -> Sequence[Row]:
-    """There is more to tell operators; nobody does."""
+    """Alerts are not simulated."""
     tables.tell(f"ledger: {dead_letters} more to tell of {topic}")
     return []
 

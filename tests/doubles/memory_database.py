@@ -1,6 +1,6 @@
 """PostgreSQL as far as the ledger uses it, in memory: statements, transactions, NOTIFY, and lost replies.
 
-Every statement runs alone and whole, and while a transaction is open nobody else's does: what the
+Every statement runs alone and whole, and while a transaction is open no other runs: what the
 ledger's rows under lock see of each other is for PostgreSQL's own tests, not for these.
 """
 
@@ -40,7 +40,7 @@ class MemoryServer:
         self._listeners: list[tuple[str, asyncio.Event, Context]] = []
 
     def whenever_free(self, session: "_Session", work: Callable[[], None]) -> None:
-        """Do it now, or as soon as nobody else's transaction is open."""
+        """Run it now, or once no other transaction is open."""
         if self._holder in {None, session}:
             work()
         else:
@@ -164,7 +164,7 @@ class _Request(Generic[Result]):
     def _later(
         self, trouble: str, step: Callable[[*Arguments], object], *arguments: *Arguments
     ) -> None:
-        """The network and the server outlive whoever asked."""
+        """The network and the server outlive the client."""
         slow = self._server.trouble.strikes(trouble, self._name)
         late = self._server.trouble.delay() if slow else self._server.trouble.latency()
         self._loop.call_later(late, step, *arguments, context=Context())

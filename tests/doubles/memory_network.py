@@ -102,7 +102,7 @@ class MemoryNetwork:
         return cast(FramedConnection, connection)
 
     def process_died(self, process: Process) -> None:
-        """What it had sent still arrives; then the broker sees that nobody is there any more."""
+        """What it had sent still arrives; then the broker sees that the client is gone."""
         for connection in [line for line in self.connections if line.process is process]:
             connection.to_server.send(connection.gone)
 
@@ -160,7 +160,7 @@ class MemoryConnection:
             self._lose(ConnectionResetError("connection reset"))
 
     def gone(self) -> None:
-        """The broker's end: what nobody settled comes again."""
+        """The broker's end: unsettled messages are redelivered."""
         self.to_server.drop()
         self.to_client.drop()
         if self in self.network.connections:

@@ -525,7 +525,7 @@ def note_conflicts(
 
 
 def notify(tables: Tables, channel: str) -> Sequence[Row]:
-    """Wake whoever listens, once the transaction is committed."""
+    """Wake the listeners, once the transaction is committed."""
     tables.notified.append(channel)
     return []
 

@@ -67,7 +67,7 @@ class Tables:
 
     Args:
         now: The database's clock.
-        tell: Is told of every change of state.
+        tell: Called for every change of state.
     """
 
     now: Callable[[], datetime]

@@ -298,7 +298,7 @@ BROKEN = {
     "at_most_once taken for at_least_once": Broken(
         Parts(guarantee=Guarantee.AT_LEAST_ONCE), "under at_most_once"
     ),
-    "recorded whoever holds the lease": Broken(
+    "recorded without its lease": Broken(
         without(records.RECORD, _whoever_holds_it), "under another's lease", 50
     ),
     "claimed although it is sent": Broken(
@@ -339,7 +339,7 @@ BROKEN = {
         without(recipients.KEEP, _finds_nothing), "and nothing says so"
     ),
     "who has a mail already is forgotten by a replay": Broken(
-        without(recipients.REACHED, _finds_nothing), "to somebody who had it"
+        without(recipients.REACHED, _finds_nothing), "to a recipient who had it"
     ),
     "what a copy has missed is not passed on again": Broken(
         without(claims.LOOK_UP, _taken_for_sent_to_all), "has no dead letter", 930

@@ -3,7 +3,7 @@
 C  every confirmed notification is in exactly one terminal state, its dead letter is dead-lettered where it has
    to have one, and no queue holds anything
 F  nothing was confirmed that is not there
-D  what was sent is recorded, and sent twice only where nobody could know; never under at_most_once
+D  what was sent is recorded, and sent twice only if the outcome was unknown; never under at_most_once
 P  attempts are within the policy, states move along the table (that it came to rest at all is seen
    by the loop)
 """
@@ -86,7 +86,7 @@ def _allowed(move: Move) -> bool:
 
 
 def _leased(world: World) -> Iterator[str]:
-    """Whoever holds a notification holds it until the lease is over."""
+    """A claim holds until its lease expires."""
     last: dict[UUID, Move] = {}
     for move in world.tables.moves:
         held = last.get(move.id)
@@ -99,13 +99,13 @@ def _leased(world: World) -> Iterator[str]:
 
 
 def _ended(move: Move, held: Move) -> bool:
-    """Whether a claim ended in a result; one that is given back takes its attempt back."""
+    """Whether a claim ended in a result; a released claim spends no attempt."""
     same = move.row["attempt"] == held.row["attempt"]
     return bool(same and held.after is State.SENDING and move.after is not State.SENDING)
 
 
 def _recorded_by_another(world: World, held: Move) -> Iterator[str]:
-    """The attempt that ended a claim was made by whoever had it."""
+    """The attempt that ended a claim was made by its holder."""
     tried = world.tables.attempts.get((held.id, held.epoch, held.row["attempt"]))
     if tried is not None and tried["worker"] != held.row["lease_holder"]:
         yield f"D: attempt {tried['attempt']} of {_short(held.id)} was recorded under another's lease"
@@ -127,7 +127,7 @@ def _archived(world: World) -> Iterator[str]:
 
 
 def _wants_dead_letter(end: Move) -> bool:
-    """Whether somebody has to decide what becomes of it, or of a copy."""
+    """Whether an operator has to decide on it, or on a copy."""
     return end.after in REPLAYABLE or end.row["reason"] == Reason.COPIES_REFUSED
 
 
@@ -151,12 +151,12 @@ def _counted(world: World) -> Iterator[str]:
 
 
 def _spared(world: World) -> Iterator[str]:
-    """A recipient that is put off spends an attempt, and no circuit opens where only recipients are at fault."""
+    """A deferred recipient spends an attempt, and no circuit opens if only recipients are at fault."""
     for sending in world.provider.sendings:
         place = (sending.id, sending.epoch, sending.number)
         deferred = sending.reply is Reply.DEFERRED and sending.over and sending.process.alive
         if deferred and place not in world.tables.attempts:
-            yield f"P: attempt {sending.number} of {_short(sending.id)} was put off and is not spent"
+            yield f"P: attempt {sending.number} of {_short(sending.id)} was deferred and is not spent"
     if world.tables.circuits and all(
         sending.reply in ANSWERS for sending in world.provider.sendings
     ):
@@ -186,14 +186,14 @@ def _sent(world: World) -> Iterator[str]:
 
 
 def _genuine(world: World) -> Iterator[str]:
-    """What is sent is what the ledger has, whoever publishes something else under the same id."""
+    """The content sent is the ledger's, whatever is published under the same id."""
     for sending in world.provider.sendings:
         if sending.body != world.tables.notifications[sending.id]["body"]:
             yield f"D: {_short(sending.id)} was sent with other content than the ledger has"
 
 
 def _unanswered(sending: Sending) -> bool:
-    """Whether whoever sent could not know what came of it: no reply, or nobody alive to hear it."""
+    """Whether the outcome is unknown: no reply, or the sender died."""
     lost = sending.took is not None and not sending.replied
     return lost or sending.reply is Reply.NOTHING or not sending.over
 
@@ -207,7 +207,7 @@ def _denied(end: Move) -> bool:
 
 
 def _reached_before(world: World, life: Life) -> bool:
-    """Whether whoever it is for has it since an earlier epoch, and this one is for copies."""
+    """Whether its recipient has it since an earlier epoch, and this one is for copies."""
     return any(
         place[:2] == life and (row["role"], row["attempt"]) == ("to", 0)
         for place, row in world.tables.results.items()
@@ -236,16 +236,16 @@ def _copies(world: World) -> Iterator[str]:
 
 
 def _requeued(world: World) -> Iterator[str]:
-    """Nobody who is known to have it is asked for again by the next epoch, which was not forced."""
+    """A recipient known to have it gets no second one in the next epoch, unless forced."""
     for sending in world.provider.sendings:
         for address in sending.addressed:
             before = world.tables.results.get((sending.id, sending.epoch - 1, address))
             if before is not None and before["state"] == "sent":
-                yield f"D: {_short(sending.id)} went out in epoch {sending.epoch} to somebody who had it"
+                yield f"D: {_short(sending.id)} went out in epoch {sending.epoch} to a recipient who had it"
 
 
 def _known(world: World, sending: Sending) -> bool:
-    """Recorded by whoever sent it, or noted where another had taken over."""
+    """Recorded by its sender, or noted if another worker had taken over."""
     tried = world.tables.attempts.get((sending.id, sending.epoch, sending.number))
     by = f"{sending.process.name}/"
     known = tried is not None and (tried["state"] == "sent" or tried["reference"] is not None)
@@ -265,7 +265,7 @@ def _known(world: World, sending: Sending) -> bool:
 
 
 def _lost(world: World, sending: Sending) -> bool:
-    """Whether it was taken from whoever sent: by another claim, or by the archive, which gave it up."""
+    """Whether its sender had lost the claim: to another claim, or to the archive, which ended it."""
     life = (sending.id, sending.epoch)
     moves = [move for move in world.tables.moves if (move.id, move.epoch) == life]
     return any(
@@ -285,7 +285,7 @@ def _given_up(move: Move) -> bool:
 
 
 def _repeated(world: World) -> Iterator[str]:
-    """Sent twice only where nobody could know, said so, and never under at_most_once."""
+    """Sent twice only if the outcome was unknown, marked so, and never under at_most_once."""
     lives: defaultdict[Life, list[Sending]] = defaultdict(list)
     for sending in world.provider.sendings:
         lives[sending.id, sending.epoch].append(sending)
@@ -341,7 +341,7 @@ def _timely(world: World) -> Iterator[str]:
 
 
 def _behaved(world: World) -> Iterator[str]:
-    """Nobody broke the broker's rules, or died of something of their own."""
+    """No process violated the broker's protocol, or crashed by its own fault."""
     for fault in (*world.network.misuses, *world.crashed, *world.loop.faults):
         yield f"P: {fault}"
 

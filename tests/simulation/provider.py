@@ -65,11 +65,11 @@ class Sending:
 
 
 class SimulatedProvider:
-    """A channel for every process; what it took is remembered whoever dies.
+    """A channel for every process; what it accepted is kept when a process dies.
 
     Args:
         crash: Ends the process that is sending.
-        outages: When nobody can reach it.
+        outages: When it is unreachable.
     """
 
     name = "email"
@@ -97,7 +97,7 @@ class SimulatedProvider:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody that lives is sending."""
+        """Whether no live process is sending."""
         return all(sending.over or not sending.process.alive for sending in self.sendings)
 
     async def send(self, request: SendRequest) -> Sent:
@@ -148,7 +148,7 @@ class SimulatedProvider:
         return Sent("simulated", str(sending.id), "250", recipients=() if alike else results)
 
     def _results(self, request: SendRequest) -> Iterator[RecipientResult]:
-        """What it says of each who is still to be asked for."""
+        """Its result for each recipient that is not settled."""
         id = request.attempt.id
         settled = {result.address for result in request.recipients if result.settled}
         for address, role in roles(request.notification).items():

@@ -37,7 +37,7 @@ class Reply(StrEnum):
 
 
 ODD: Final = (Reply.DEFERRED, Reply.UNAVAILABLE, Reply.MISCONFIGURED)
-"""What a recipient whose mailbox is odd is told each time, whoever else is well."""
+"""The reply to a recipient with a faulty mailbox, each time."""
 ANSWERS: Final = frozenset({Reply.SENT, Reply.REJECTED, Reply.DEFERRED, Reply.BREAKS})
 """Replies of a provider that is well, and in time."""
 ODDS: Final = {
@@ -88,7 +88,7 @@ class Order:
     mailboxes: tuple[tuple[str, tuple[RecipientState, ...]], ...]
     """What the provider says of each copy, one answer after the other; afterwards it takes it."""
     impostor_at: float | None = None
-    """When somebody publishes other content under the same id."""
+    """When other content is published under the same id."""
 
     @property
     def impostor(self) -> bytes:
@@ -161,7 +161,7 @@ def draw(seed: int) -> tuple[Scenario, Random]:
 
 
 def _with_odd_mailboxes(scenario: Scenario) -> Scenario:
-    """Some recipients are told the same each time, some are put off for themselves, and now and then the
+    """Some recipients get the same reply each time, some are deferred for themselves, and now and then the
     provider is away from everybody; by dice of their own."""
     dice = Random(f"mailboxes of {scenario.seed}")  # no secret
     orders = tuple(replace(order, replies=_odd(dice, order.replies)) for order in scenario.orders)
@@ -185,7 +185,7 @@ def _incidents(dice: Random, most: int) -> list[tuple[float, str]]:
 
 
 def _purges(seed: int) -> list[tuple[float, str]]:
-    """When somebody empties the retry queues; by dice of their own, so that all else stays as it was."""
+    """When the retry queues are purged; from dice of its own, so that all else stays the same."""
     dice = Random(f"purges of {seed}")  # no secret
     return [(dice.uniform(0, 12), "purge")] if dice.random() < 0.15 else []
 

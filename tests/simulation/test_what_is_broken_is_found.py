@@ -16,4 +16,4 @@ def test_a_protection_that_is_taken_out_is_missed(what: str) -> None:
         if any(broken.missed in violation for violation in report.violations):
             assert not simulate(seed).violations, "with all protections nothing is wrong"
             return
-    pytest.fail(f"{WITHIN} seeds and nobody noticed")
+    pytest.fail(f"{WITHIN} seeds without a violation")

@@ -259,7 +259,7 @@ class World:
         return 1 + int(self.trouble.random.random() * STEPS_TO_A_CRASH)
 
     def _happens(self, what: str) -> None:
-        """An incident, to somebody that is drawn."""
+        """An incident that hits a random process."""
         self.trace.tell(f"!! {what}")
         dice, connections = self.trouble.random, list(self.network.connections)
         match what:
@@ -279,7 +279,7 @@ class World:
                 self.kill(dice.choice(list(self._living)))
 
     def _purge(self) -> None:
-        """Somebody empties the retry queues."""
+        """Purge the retry queues."""
         for name, queue in self.broker.queues.items():
             if ".retry." in name:
                 queue.ready.clear()

@@ -125,7 +125,7 @@ async def test_a_failure_is_gone_once_it_is_dealt_with(
 async def test_no_failure_is_tried_again_behind_our_back(
     rig: Rig, channel: Channel, failure: Behaviour
 ) -> None:
-    """A retry nobody asked for would find the provider well again, and deliver."""
+    """An unwanted retry would find the provider healthy again, and deliver."""
     rig.script(failure)
 
     await _failure(channel, rig)

@@ -138,7 +138,7 @@ async def test_an_exception_nobody_expected_is_tried_again(rig: Rig) -> None:
         id = await rig.publish()
         await rig.reaches(id, "sent")
     [first] = await rig.fetch("SELECT kind, message FROM attempts WHERE attempt = 1")
-    assert first["kind"] == "outcome_unknown"  # nobody knows how far it came
+    assert first["kind"] == "outcome_unknown"  # the outcome is unknown
     assert "ZeroDivisionError" in str(first["message"])
 
 

@@ -122,7 +122,7 @@ async def test_what_waits_in_the_lane_of_a_paused_channel_is_left_there(make_rig
         await rig.reaches(id, "retrying")
         await rig.order("", Verb.PAUSE, "for a while")
         await eventually(lambda: rig.workers[0].paused)
-        await rig.publish()  # the lane is not empty: nobody takes from it
+        await rig.publish()  # the lane is not empty: it has no consumer
 
         async def looked_at_often_after_it_was_overdue() -> bool:
             [row] = await rig.fetch(
@@ -145,7 +145,7 @@ async def test_a_message_that_was_only_slow_is_not_sent_twice(make_rig, guarante
     async with rig.working(channel), rig.scheduling():
         id = await rig.publish()
         await rig.reaches(id, "retrying")
-        for _ in range(3):  # as if it were taken for lost again and again while it waits
+        for _ in range(3):  # as if it were considered lost again and again while it waits
             await rig.fetch("UPDATE notifications SET dispatch_at = now() WHERE state = 'retrying'")
             await rig.fetch("SELECT pg_notify('tidings_due', '')")
         await rig.reaches(id, "sent")

@@ -15,7 +15,7 @@ from tidings.delivery.errors import Rejected, Unavailable
 from tidings.delivery.ports import SendRequest
 
 LONG = {"TIDINGS_EMAIL_RETRY": "5m", "TIDINGS_WEBHOOK_RETRY": "5m"}
-"""What waits in a retry queue for so long comes out of it in time only where somebody moves it."""
+"""What waits in a retry queue for so long comes out of it in time only if it is moved."""
 
 
 def fails_once(request: SendRequest, before: int) -> Exception | None:

@@ -70,7 +70,7 @@ async def test_while_a_provider_is_down_attempts_are_spared_and_afterwards_every
 
 
 async def left_in_the_lane(management: Management, at_least: int) -> bool:
-    """Whether nobody consumes the lane, and that many messages wait in it."""
+    """Whether the lane has no consumer, and that many messages wait in it."""
     queue = await management.queue("tidings.email.normal")
     return queue.get("consumers") == 0 and queue.get("messages_ready", 0) >= at_least
 

@@ -1,4 +1,4 @@
-"""A channel with two providers delivers while one of them is down, and says who was asked."""
+"""A channel with two providers delivers while one of them is down, and shows the provider attempts."""
 
 import os
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Whatever step dies of an error that nobody foresaw, its message is settled and its neighbours are delivered."""
+"""If a step fails with an unexpected error, its message is settled and others are delivered."""
 
 import asyncio
 import errno

@@ -21,7 +21,7 @@ BULK = "bulk@example.com"
 
 
 class Account(MemoryBudget):
-    """Remembers who had to wait, and who was asked for again."""
+    """Keeps which queues had to wait, and which were fetched again."""
 
     def __init__(self, most: int) -> None:
         super().__init__(most)
@@ -37,7 +37,7 @@ class Account(MemoryBudget):
         *,
         anyway: bool = False,
     ) -> None:
-        """Have a message asked for again."""
+        """Fetch a message again."""
 
         def asking() -> None:
             self.requeued.append(queue)

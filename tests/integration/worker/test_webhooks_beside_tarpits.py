@@ -1,4 +1,4 @@
-"""Webhooks to receivers that never answer keep nobody else's waiting, however many they are."""
+"""Webhooks to receivers that never answer delay no others, however many they are."""
 
 import asyncio
 import base64
@@ -106,7 +106,7 @@ async def test_what_is_put_off_takes_nothing_of_the_rate_at_which_neighbours_are
         **SETTINGS | {"TIDINGS_WEBHOOK_RATE": "2/s", "TIDINGS_WEBHOOK_CIRCUIT_FAILURES": "1"}
     )
     async with tarpits(1) as [gone]:
-        pass  # nobody listens there any more
+        pass  # the listener is gone
     async with rig.working(WebhookChannel(WebhookSettings())):
         pass  # the queues are there now
     async with serving(http("204 No Content")) as good:

@@ -1,4 +1,4 @@
-"""What Prometheus is told of worker and scheduler is what happened."""
+"""The metrics of worker and scheduler are correct."""
 
 from datetime import UTC, datetime, timedelta
 

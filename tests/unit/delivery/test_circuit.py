@@ -15,7 +15,7 @@ POLICY = CircuitPolicy(failures=3, share=0.5, window=60.0, minimum=10, probe=5.0
 
 @dataclass
 class Clock:
-    """Goes only when it is told to."""
+    """Advances only on demand."""
 
     now: float = 1000.0
 
@@ -121,7 +121,7 @@ def test_a_provider_that_is_many_rests_for_nothing_but_a_misconfiguration(clock:
     assert fail(circuit, 100) == [True] * 100
     circuit.failed(circuit.enter(), misconfigured=True)
     reach_probe(circuit, clock)
-    fail(circuit)  # it was asked, and this failure is its receiver's own
+    fail(circuit)  # it was called, and this failure is its receiver's own
     assert circuit.phase is Phase.RAMPING
 
 
@@ -298,7 +298,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @invariant()
     def it_never_waits_for_nothing(self) -> None:
-        """Whoever waits for ever waits for somebody inside, or for a person."""
+        """An endless wait is for a send under way, or for a person."""
         if self.circuit.wait() == inf and self.circuit.phase is not Phase.DISABLED:
             assert self.inside
 

@@ -128,7 +128,7 @@ def test_a_policy_without_delays_has_no_tier_to_wait_in(number: int) -> None:
         assert outcome == Undeliverable(Reason.EXHAUSTED, describe(error))
 
 
-# Not asked at all.
+# No provider was called.
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_the_guarantee_matters_only_where_nobody_knows(kind: type[DeliveryError]
     assert decisions[0] == decisions[1]
 
 
-# What nobody expected.
+# Unexpected errors.
 
 
 @pytest.mark.parametrize("guarantee", BOTH)

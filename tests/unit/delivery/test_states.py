@@ -33,7 +33,7 @@ ALLOWED = {
     "suppressed": "",
     "discarded": "",
 }
-"""The table once more, as DESIGN and docs/lifecycle.md tell it: whoever changes one has to mean it."""
+"""The table once more, as DESIGN and docs/lifecycle.md tell it: a change has to be deliberate."""
 
 
 @pytest.mark.parametrize(("before", "after"), EVERY_PAIR)

@@ -1,4 +1,4 @@
-"""Urgent first, nobody starved, and nothing sent that the broker has taken back."""
+"""Urgent first, no lane starved, and no message sent that RabbitMQ delivers again."""
 
 from collections import Counter
 from collections.abc import Iterator

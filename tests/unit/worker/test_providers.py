@@ -1,4 +1,4 @@
-"""Providers are asked in order, and the next one only where it is certain that nothing was sent."""
+"""Providers are called in order, and the next one only if certainly nothing was sent."""
 
 from collections import deque
 from contextlib import suppress
@@ -27,7 +27,7 @@ REQUEST = SendRequest(attempt_of(), Content("Hello"), 5.0)
 
 
 def another() -> SendRequest:
-    """A notification that nobody has seen before."""
+    """A new notification."""
     return SendRequest(attempt_of(), Content("Hello"), 5.0)
 
 
@@ -63,7 +63,7 @@ class Two:
         return [len(channel.requests) for channel in self.channels.values()]
 
     async def send(self) -> list[tuple[str, str]]:
-        """Who was asked and what came of it; nothing where the preferred one simply sent it."""
+        """The provider attempts; empty if the preferred provider sent it."""
         sent = await self.providers.send(another())
         return [(attempt.provider, attempt.kind) for attempt in sent.provider_attempts]
 
@@ -168,7 +168,7 @@ class Only:
         return None
 
     async def send_another(self) -> type[DeliveryError] | None:
-        """The same for a notification that nobody has seen before, and which is well."""
+        """The same for a new notification without a fault."""
         error, self.error = self.error, None
         try:
             return await self.send(another())

@@ -11,7 +11,7 @@ from tidings.worker.rate_limit import RateLimit
 
 @dataclass
 class Clock:
-    """Goes only when it is told to."""
+    """Advances only on demand."""
 
     now: float = 1000.0
 
@@ -25,7 +25,7 @@ def clock() -> Clock:
 
 
 def sends(limit: RateLimit, clock: Clock, seconds: float) -> list[float]:
-    """When something was sent, by somebody who always waits as long as told."""
+    """The times of sends that always wait as long as required."""
     end, sent = clock.now + seconds, []
     for _ in range(100_000):
         if clock.now >= end:
@@ -34,7 +34,7 @@ def sends(limit: RateLimit, clock: Clock, seconds: float) -> list[float]:
         if wait == 0:
             sent.append(clock.now)
         clock.now += wait
-    raise AssertionError("whoever waits as long as told never goes")
+    raise AssertionError("waiting as long as required never ends")
 
 
 def test_without_a_rate_nobody_waits(clock: Clock) -> None:

@@ -7,13 +7,13 @@ import pytest
 from tidings.worker.send_slots import NoSlot, SendSlot, SendSlots
 
 
-def nobody() -> None:
-    """Nobody waits."""
+def no_waiter() -> None:
+    """No message waits."""
 
 
 async def slots(most: int, *, claiming: float, sending: float) -> SendSlots:
     """SendSlots whose claims and sends take so many seconds."""
-    made = SendSlots(most, nobody)
+    made = SendSlots(most, no_waiter)
     for _ in range(100):
         await made.take(claiming)
         made.give_back(sending)
@@ -37,7 +37,7 @@ async def test_as_many_are_claimed_ahead_as_fall_due(
 
 
 async def test_nobody_is_claimed_ahead_until_a_send_is_known() -> None:
-    made = SendSlots(100, nobody)
+    made = SendSlots(100, no_waiter)
     await made.take(1.0)
 
     assert made.ahead == 0
@@ -55,7 +55,7 @@ async def test_room_is_for_the_places_and_for_those_ahead() -> None:
 
 
 async def test_places_are_taken_in_the_order_of_asking_and_given_back_once() -> None:
-    made, order = SendSlots(1, nobody), list[int]()
+    made, order = SendSlots(1, no_waiter), list[int]()
     first = made.begin()
     await first.take()
 
@@ -76,7 +76,7 @@ async def test_places_are_taken_in_the_order_of_asking_and_given_back_once() -> 
 
 @pytest.mark.parametrize("moment", ["while it waits", "as a slot is handed on"])
 async def test_a_place_is_never_lost_with_somebody_who_is_cancelled(moment: str) -> None:
-    made = SendSlots(1, nobody)
+    made = SendSlots(1, no_waiter)
     first, second, third = made.begin(), made.begin(), made.begin()
     await first.take()
     cancelled, waits = [asyncio.create_task(slot.take()) for slot in (second, third)]
@@ -96,7 +96,7 @@ async def test_a_place_is_never_lost_with_somebody_who_is_cancelled(moment: str)
 
 
 async def test_whoever_gets_a_place_after_they_are_closed_hands_it_on() -> None:
-    made = SendSlots(1, nobody)
+    made = SendSlots(1, no_waiter)
     first, second, third = made.begin(), made.begin(), made.begin()
     await first.take()
     waiting = [asyncio.create_task(slot.take()) for slot in (second, third)]

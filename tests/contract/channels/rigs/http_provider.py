@@ -1,4 +1,4 @@
-"""An HTTPS server on loopback that is told, connection by connection, what to do."""
+"""An HTTPS server on loopback with a scripted behaviour for each connection."""
 
 import asyncio
 import functools
@@ -43,7 +43,7 @@ def authority() -> trustme.CA:
 
 
 def client_tls() -> ssl.SSLContext:
-    """Trusts the provider, and nobody else."""
+    """Trusts the provider only."""
     context = ssl.create_default_context()
     authority().configure_trust(context)
     return context

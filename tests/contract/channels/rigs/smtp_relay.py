@@ -1,4 +1,4 @@
-"""An SMTP server on loopback that takes mail, and misbehaves at any step it is told to."""
+"""An SMTP server on loopback that takes mail, and misbehaves at any step on demand."""
 
 import asyncio
 import base64
@@ -229,7 +229,7 @@ async def _converse(session: Session) -> None:
     if relay.room is not None and relay.connections > relay.room:
         relay.todo["CONNECT"].append(relay.full)
     await session.step("CONNECT", "220 relay.example ESMTP")
-    # Whoever has hung up reads no more, not even what has come already.
+    # A client that has hung up reads no more, not even earlier replies.
     while not session.writer.is_closing() and (line := await session.reader.readline()):
         command = line.decode().strip()
         session.relay.commands.append(command)

@@ -1,4 +1,4 @@
-"""Somebody's web server."""
+"""A receiver of webhooks."""
 
 from typing import Any, ClassVar
 
