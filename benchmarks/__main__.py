@@ -43,8 +43,8 @@ def quick(data: Path) -> int:
 
     Measured against the targets, and where the last whole run missed one, against what that run reached.
     """
-    contenders = [one for one in CONTENDERS if one.about.name in QUICK_CONTENDERS]
-    workloads = [one for one in WORKLOADS if one.name == "W1"]
+    contenders = [contender for contender in CONTENDERS if contender.about.name in QUICK_CONTENDERS]
+    workloads = [workload for workload in WORKLOADS if workload.name == "W1"]
     results = run(Plan(workloads, contenders, QUICK_SCALE, QUICK_LIMIT, data, QUICK_REPEATS), print)
     last = load(LAST) if LAST.exists() else results
     verdicts = [*judge(results, [target.kept(last) for target in QUICK]), *starts()]
@@ -80,17 +80,17 @@ def _names(results: Results) -> set[str]:
 
 
 def _workloads(names: str) -> Sequence[Workload]:
-    wanted = names.replace(",", " ").split() or [one.name for one in WORKLOADS]
-    if unknown := set(wanted) - {one.name for one in WORKLOADS}:
+    wanted = names.replace(",", " ").split() or [workload.name for workload in WORKLOADS]
+    if unknown := set(wanted) - {workload.name for workload in WORKLOADS}:
         raise SystemExit(f"error: there is no workload {', '.join(sorted(unknown))}")
-    return [one for one in WORKLOADS if one.name in wanted]
+    return [workload for workload in WORKLOADS if workload.name in wanted]
 
 
 def _contenders(names: str) -> Sequence[Contender]:
-    wanted = [one.strip() for one in names.split(",") if one.strip()]
-    if unknown := set(wanted) - {one.about.name for one in CONTENDERS}:
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if unknown := set(wanted) - {contender.about.name for contender in CONTENDERS}:
         raise SystemExit(f"error: there is no contender {', '.join(sorted(unknown))}")
-    return [one for one in CONTENDERS if not wanted or one.about.name in wanted]
+    return [contender for contender in CONTENDERS if not wanted or contender.about.name in wanted]
 
 
 def _options() -> argparse.Namespace:

@@ -115,7 +115,7 @@ class Wire:
 
     def send(self, envelopes: Iterable[Envelope]) -> None:
         """Hand messages over without waiting for their confirms."""
-        pieces = [piece for one in envelopes for piece in self._pieces(one)]
+        pieces = [piece for envelope in envelopes for piece in self._pieces(envelope)]
         self._socket.sendall(b"".join(pieces))
 
     @property
@@ -140,18 +140,20 @@ class Wire:
         finally:
             self._socket.settimeout(limit)
 
-    def _pieces(self, one: Envelope) -> Iterator[bytes]:
+    def _pieces(self, envelope: Envelope) -> Iterator[bytes]:
         self._sent += 1
-        target = (one.exchange, one.routing_key)
+        target = (envelope.exchange, envelope.routing_key)
         if (prefix := self._prefixes.get(target)) is None:
-            publish = commands.Basic.Publish(exchange=one.exchange, routing_key=one.routing_key)
+            publish = commands.Basic.Publish(
+                exchange=envelope.exchange, routing_key=envelope.routing_key
+            )
             prefix = self._prefixes[target] = frame.marshal(publish, CHANNEL)
         yield prefix
-        properties = commands.Basic.Properties(delivery_mode=2, **one.properties)
-        head = header.ContentHeader(0, len(one.body), properties)
+        properties = commands.Basic.Properties(delivery_mode=2, **envelope.properties)
+        head = header.ContentHeader(0, len(envelope.body), properties)
         yield frame.marshal(head, CHANNEL)
-        yield _HEAD.pack(3, CHANNEL, len(one.body))
-        yield one.body
+        yield _HEAD.pack(3, CHANNEL, len(envelope.body))
+        yield envelope.body
         yield b"\xce"
 
     def _open(self, user: str, password: str, path: str) -> None:
@@ -202,7 +204,7 @@ class Wire:
     def _confirm(self, tag: int, *, multiple: bool) -> None:
         if multiple:
             self._floor = max(self._floor, tag)
-            self._singles = {one for one in self._singles if one > self._floor}
+            self._singles = {tag for tag in self._singles if tag > self._floor}
         else:
             self._singles.add(tag)
         while self._floor + 1 in self._singles:

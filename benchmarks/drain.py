@@ -102,7 +102,7 @@ def rates(looks: Sequence[Look], total: int) -> dict[str, float]:
     """From the first to the last look that counts: messages a second, CPU time for each, the share of a
     core that is, and how busy the whole machine was. Pure.
     """
-    within = [one for one in looks if one.depth >= total * TO]
+    within = [look for look in looks if look.depth >= total * TO]
     first, last = looks[0], within[-1] if len(within) > 1 else looks[-1]
     done, took = first.depth - last.depth, last.at - first.at
     if done <= 0 or took <= 0:

@@ -70,9 +70,9 @@ def make_dead_letter(servers: Servers, count: int) -> None:
     for first in range(0, count, DEAD_LETTERS_AT_ONCE):
         some = dead_letters[first : first + DEAD_LETTERS_AT_ONCE]
         columns = (
-            [one.id for one in some],
-            [one.recipient for one in some],
-            [one.body for one in some],
+            [message.id for message in some],
+            [message.recipient for message in some],
+            [message.body for message in some],
         )
         servers.sql(FAILED, *columns)
         servers.sql(DEAD_LETTERS, *columns)

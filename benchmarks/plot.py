@@ -66,10 +66,10 @@ def plot(results: Results) -> str:
 
 
 def _rows(results: Results, panel: Panel) -> Iterator[tuple[Participant, Summary]]:
-    for one in results.participants:
-        figure = results.of(panel.workload, one.name, panel.value, panel.variant)
+    for participant in results.participants:
+        figure = results.of(panel.workload, participant.name, panel.value, panel.variant)
         if figure is not None:
-            yield one, figure
+            yield participant, figure
 
 
 def _panel(panel: Panel, rows: Sequence[tuple[Participant, Summary]], top: int) -> Iterator[str]:
@@ -81,15 +81,15 @@ def _panel(panel: Panel, rows: Sequence[tuple[Participant, Summary]], top: int) 
         x = LABELS + BARS * tick / 5
         yield f'<line class="grid" x1="{x:.1f}" y1="{top + HEAD - 6}" x2="{x:.1f}" y2="{bottom}"/>'
         yield f'<text class="axis" x="{x:.1f}" y="{top + HEAD - 10}" text-anchor="middle">{step * tick:,.10g}</text>'
-    for place, (one, figure) in enumerate(rows):
-        yield from _bar(one, figure, top + HEAD + ROW * place, BARS / step / 5)
+    for place, (participant, figure) in enumerate(rows):
+        yield from _bar(participant, figure, top + HEAD + ROW * place, BARS / step / 5)
 
 
-def _bar(one: Participant, figure: Summary, y: int, scale: float) -> Iterator[str]:
+def _bar(participant: Participant, figure: Summary, y: int, scale: float) -> Iterator[str]:
     middle, length = y + ROW / 2, figure.median * scale
-    yield f'<text x="{LABELS - 10}" y="{middle + 5}" text-anchor="end">{escape(one.name)}</text>'
+    yield f'<text x="{LABELS - 10}" y="{middle + 5}" text-anchor="end">{escape(participant.name)}</text>'
     yield (
-        f'<rect class="{_kind(one)}" x="{LABELS}" y="{y + 5}" width="{length:.1f}" height="{ROW - 10}" rx="3"/>'
+        f'<rect class="{_kind(participant)}" x="{LABELS}" y="{y + 5}" width="{length:.1f}" height="{ROW - 10}" rx="3"/>'
     )
     end = length
     if figure.count > 1:
@@ -109,10 +109,10 @@ def _legend(top: int) -> Iterator[str]:
         yield f'<text class="unit" x="{x + 20}" y="{top + 12}">{words}</text>'
 
 
-def _kind(one: Participant) -> str:
-    if one.name == "Tidings":
+def _kind(participant: Participant) -> str:
+    if participant.name == "Tidings":
         return "ours"
-    return "peer" if one.peer else "bare"
+    return "peer" if participant.peer else "bare"
 
 
 def _shown(figure: float) -> str:

@@ -58,7 +58,7 @@ def running(sink: Sink, log: Path) -> Iterator[int]:
     environment = {"PYTHONPATH": str(Path(__file__).parents[1])}
     if sink.libraries is not None:
         environment["LD_LIBRARY_PATH"] = str(sink.libraries)
-    arguments = [one.format(port=port) for one in sink.command]
+    arguments = [argument.format(port=port) for argument in sink.command]
     with Processes([Command(arguments, environment)], log) as processes:
         deadline = time.monotonic() + STARTS_WITHIN
         while not _listens(port):

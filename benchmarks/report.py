@@ -62,21 +62,24 @@ def _targets(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield "## Targets\n"
     yield from _table(
         ("", "Wanted", "Measured", "", "Margin"),
-        ((one.workload, one.wanted, one.measured, _mark(one), _margin(one)) for one in verdicts),
+        (
+            (verdict.workload, verdict.wanted, verdict.measured, _mark(verdict), _margin(verdict))
+            for verdict in verdicts
+        ),
     )
-    missed = [one for one in verdicts if one.met is False and one.why]
+    missed = [verdict for verdict in verdicts if verdict.met is False and verdict.why]
     if missed:
         yield "What stands in the way, as far as is known; this run did not measure it:\n"
-        yield from (f"- {one.workload}, {one.wanted}: {one.why}." for one in missed)
+        yield from (f"- {verdict.workload}, {verdict.wanted}: {verdict.why}." for verdict in missed)
         yield ""
 
 
-def _mark(one: Verdict) -> str:
-    return {True: "met", False: "**not met**", None: "—"}[one.met]
+def _mark(verdict: Verdict) -> str:
+    return {True: "met", False: "**not met**", None: "—"}[verdict.met]
 
 
-def _margin(one: Verdict) -> str:
-    return "" if one.margin is None else f"{one.margin:+.0%}"
+def _margin(verdict: Verdict) -> str:
+    return "" if verdict.margin is None else f"{verdict.margin:+.0%}"
 
 
 def _workloads(results: Results, workloads: Sequence[Workload]) -> Iterator[str]:
@@ -94,14 +97,20 @@ def _heads(results: Results, workload: Workload) -> Sequence[str]:
 
 
 def _varied(results: Results, workload: Workload) -> bool:
-    return any(one.variant for one in results.measurements if one.workload == workload.name)
+    return any(
+        measurement.variant
+        for measurement in results.measurements
+        if measurement.workload == workload.name
+    )
 
 
 def _rows(results: Results, workload: Workload) -> Iterator[Sequence[str]]:
-    for one in results.participants:
-        for variant in results.variants(workload.name, one.name):
-            cells = (_cell(results, workload, one.name, variant, it) for it in workload.columns)
-            yield [one.name, *([variant] if _varied(results, workload) else []), *cells]
+    for participant in results.participants:
+        for variant in results.variants(workload.name, participant.name):
+            cells = (
+                _cell(results, workload, participant.name, variant, it) for it in workload.columns
+            )
+            yield [participant.name, *([variant] if _varied(results, workload) else []), *cells]
 
 
 def _cell(results: Results, workload: Workload, name: str, variant: str, column: Column) -> str:
@@ -116,9 +125,9 @@ def shown(summary: Summary, form: str) -> str:
 
 
 def _gaps(results: Results, workload: Workload) -> Iterator[str]:
-    found = [one for one in results.gaps if one.workload == workload.name]
-    for one in found:
-        yield f"- {one.contender}: {one.why}."
+    found = [gap for gap in results.gaps if gap.workload == workload.name]
+    for gap in found:
+        yield f"- {gap.contender}: {gap.why}."
     if found:
         yield ""
 
@@ -135,8 +144,14 @@ def _contenders(results: Results) -> Iterator[str]:
     )
 
 
-def _participant(one: Participant) -> Sequence[str]:
-    return (one.name, one.version, one.shape, "; ".join(one.tried), "; ".join(one.configuration))
+def _participant(participant: Participant) -> Sequence[str]:
+    return (
+        participant.name,
+        participant.version,
+        participant.shape,
+        "; ".join(participant.tried),
+        "; ".join(participant.configuration),
+    )
 
 
 def _machine(results: Results) -> Iterator[str]:

@@ -73,32 +73,33 @@ class Results:
     def of(self, workload: str, contender: str, name: str, variant: str = "") -> Summary | None:
         """The measurements of one thing; None where there are none."""
         found = [
-            one.values[name]
-            for one in self.measurements
-            if (one.workload, one.contender, one.variant) == (workload, contender, variant)
-            and name in one.values
+            measurement.values[name]
+            for measurement in self.measurements
+            if (measurement.workload, measurement.contender, measurement.variant)
+            == (workload, contender, variant)
+            and name in measurement.values
         ]
         return summary(found) if found else None
 
     def variants(self, workload: str, contender: str) -> Sequence[str]:
         """In the order in which they were measured."""
-        found = (one.variant for one in self._for(workload, contender))
+        found = (measurement.variant for measurement in self._for(workload, contender))
         return list(dict.fromkeys(found))
 
     def workloads(self) -> Sequence[str]:
         """Those that were run."""
-        return sorted({one.workload for one in self.measurements})
+        return sorted({measurement.workload for measurement in self.measurements})
 
     def best_peer(self, workload: str, name: str, variant: str = "") -> tuple[str, Summary] | None:
         """The peer with the highest median, and its figures."""
-        peers = (one.name for one in self.participants if one.peer)
+        peers = (participant.name for participant in self.participants if participant.peer)
         found = [(peer, it) for peer in peers if (it := self.of(workload, peer, name, variant))]
-        return max(found, key=lambda one: one[1].median, default=None)
+        return max(found, key=lambda pair: pair[1].median, default=None)
 
     def _for(self, workload: str, contender: str) -> Iterator[Measurement]:
-        for one in self.measurements:
-            if (one.workload, one.contender) == (workload, contender):
-                yield one
+        for measurement in self.measurements:
+            if (measurement.workload, measurement.contender) == (workload, contender):
+                yield measurement
 
 
 def save(results: Results, path: Path) -> None:
@@ -112,9 +113,9 @@ def load(path: Path) -> Results:
     return Results(
         **{
             **data,
-            "participants": [Participant(**one) for one in data["participants"]],
-            "measurements": [Measurement(**one) for one in data["measurements"]],
-            "gaps": [Gap(**one) for one in data["gaps"]],
+            "participants": [Participant(**participant) for participant in data["participants"]],
+            "measurements": [Measurement(**measurement) for measurement in data["measurements"]],
+            "gaps": [Gap(**gap) for gap in data["gaps"]],
         }
     )
 

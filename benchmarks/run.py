@@ -99,10 +99,10 @@ def _once(workload: Workload, contender: Contender, stage: Stage, notes: Notes) 
         for measured in workload.measure(stage, contender):
             after = cores()
             values = {**measured.values, "stolen": after.stolen_since(before)}
-            one, before = replace(measured, values=values), after
-            notes.measurements.append(one)
-            figures = ", ".join(f"{key} {value:,.1f}" for key, value in one.values.items())
-            stage.say(f"{workload.name} {name} {one.variant}: {figures}")
+            measurement, before = replace(measured, values=values), after
+            notes.measurements.append(measurement)
+            figures = ", ".join(f"{key} {value:,.1f}" for key, value in measurement.values.items())
+            stage.say(f"{workload.name} {name} {measurement.variant}: {figures}")
     except (NotDone, Died, WireError, OSError) as error:
         stage.say(f"{workload.name} {name}: {error}")
         notes.gap(workload, contender, f"failed: {str(error).splitlines()[0]}")
@@ -115,9 +115,9 @@ def _turned(contenders: Sequence[Contender], by: int) -> Sequence[Contender]:
 
 
 def _participants(contenders: Sequence[Contender]) -> Iterator[Participant]:
-    versions = _peer_versions([one.about.distribution for one in contenders])
-    for one in contenders:
-        about = one.about
+    versions = _peer_versions([contender.about.distribution for contender in contenders])
+    for contender in contenders:
+        about = contender.about
         yield Participant(
             name=about.name,
             version=f"{about.distribution} {versions[about.distribution]}",
@@ -132,8 +132,8 @@ def _participants(contenders: Sequence[Contender]) -> Iterator[Participant]:
 def _peer_versions(distributions: Sequence[str]) -> dict[str, str]:
     """As installed in the peers' environment; our own from ours."""
     ours = own_versions()
-    theirs = sorted({one for one in distributions if one != "tidings"})
-    code = "import sys, importlib.metadata as m; [print(m.version(one)) for one in sys.argv[1:]]"
+    theirs = sorted({name for name in distributions if name != "tidings"})
+    code = "import sys, importlib.metadata as m; [print(m.version(name)) for name in sys.argv[1:]]"
     done = subprocess.run(
         [PEERS_PYTHON, "-c", code, *theirs], check=True, capture_output=True, text=True
     )

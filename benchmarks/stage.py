@@ -88,7 +88,7 @@ class Stage:
 
 def preload(wire: Wire, contender: Contender, waiting: Iterable[Message]) -> int:
     """Fill its queues; how many messages there are."""
-    return wire.publish(contender.envelope(one) for one in waiting)
+    return wire.publish(contender.envelope(message) for message in waiting)
 
 
 def wait_for(

@@ -25,14 +25,14 @@ def _workload(results: Results, workload: Workload) -> Table:
     table.add_column("")
     for column in workload.columns:
         table.add_column(column.title, justify="right")
-    for one in results.participants:
-        for variant in results.variants(workload.name, one.name):
+    for participant in results.participants:
+        for variant in results.variants(workload.name, participant.name):
             found = (
-                (results.of(workload.name, one.name, column.value, variant), column.form)
+                (results.of(workload.name, participant.name, column.value, variant), column.form)
                 for column in workload.columns
             )
             cells = ("" if it is None else shown(it, form) for it, form in found)
-            table.add_row(f"{one.name} {variant}".strip(), *cells)
+            table.add_row(f"{participant.name} {variant}".strip(), *cells)
     for gap in results.gaps:
         if gap.workload == workload.name:
             table.add_row(gap.contender, f"[dim]{gap.why}[/]")
@@ -43,8 +43,10 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
     table = Table(title="Targets", title_justify="left")
     for head in ("", "wanted", "measured", ""):
         table.add_column(head)
-    for one in verdicts:
-        mark = {True: "[green]met[/]", False: "[bold red]not met[/]", None: "[dim]—[/]"}[one.met]
-        margin = "" if one.margin is None else f" {one.margin:+.0%}"
-        table.add_row(one.workload, one.wanted, one.measured, f"{mark}{margin}")
+    for verdict in verdicts:
+        mark = {True: "[green]met[/]", False: "[bold red]not met[/]", None: "[dim]—[/]"}[
+            verdict.met
+        ]
+        margin = "" if verdict.margin is None else f" {verdict.margin:+.0%}"
+        table.add_row(verdict.workload, verdict.wanted, verdict.measured, f"{mark}{margin}")
     return table

@@ -182,9 +182,9 @@ class Memory:
         """By the highest of all."""
         wanted = f"memory of the worker ≤ {self.limit:g} MB"
         found = [
-            one.values["memory_mb"] / one.values.get("processes", 1)
-            for one in results.measurements
-            if one.contender == US and "memory_mb" in one.values
+            measurement.values["memory_mb"] / measurement.values.get("processes", 1)
+            for measurement in results.measurements
+            if measurement.contender == US and "memory_mb" in measurement.values
         ]
         if not found:
             return _not_measured(self.workload, wanted)
@@ -253,7 +253,7 @@ def judge(results: Results, targets: Sequence[Target] = TARGETS) -> Sequence[Ver
 
 def missed(verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
     """Those that were not shown to be met: a target that was not measured is one of them."""
-    return [one for one in verdicts if not one.met]
+    return [verdict for verdict in verdicts if not verdict.met]
 
 
 def _not_measured(workload: str, wanted: str) -> Verdict:

@@ -27,8 +27,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--data", type=Path, default=ROOT / ".local" / "bench")
     options = parser.parse_args()
-    wanted = [one.strip() for one in options.contenders.split(",") if one.strip()]
-    chosen = [one for one in CONTENDERS if not wanted or one.about.name in wanted]
+    wanted = [name.strip() for name in options.contenders.split(",") if name.strip()]
+    chosen = [contender for contender in CONTENDERS if not wanted or contender.about.name in wanted]
     table = Table("contender", "processes × at once", "messages/s", "± %")
     with Servers(options.data / "servers") as servers:
         sink = relays.own(None)

@@ -115,7 +115,7 @@ def peer_environment(job: Job) -> dict[str, str]:
         "PYTHONPATH": f"{ROOT}:{ROOT / 'schemas'}",
         "BENCH_AMQP_URL": job.amqp_url,
         "BENCH_DATABASE_URL": job.database_url,
-        "BENCH_QUEUES": " ".join(f"bench.{one}" for one in job.priorities),
+        "BENCH_QUEUES": " ".join(f"bench.{priority}" for priority in job.priorities),
         "BENCH_AT_ONCE": str(job.shape.at_once),
         "BENCH_PREFETCH": str(job.shape.prefetch or job.shape.at_once),
         "BENCH_SMTP_PORT": str(job.smtp_port),
@@ -143,4 +143,4 @@ class PlainQueues:
 
     def queues(self, priorities: Sequence[str]) -> Sequence[str]:
         """Nothing but these."""
-        return [self.queue(one) for one in priorities]
+        return [self.queue(priority) for priority in priorities]

@@ -32,12 +32,12 @@ class Celery(PlainQueues):
     def queues(self, priorities: Sequence[str]) -> Sequence[str]:
         """Its native delayed delivery has a quorum queue for every bit of a delay."""
         delays = [f"celery_delayed_{bit}" for bit in range(28)]
-        return [*(self.queue(one) for one in priorities), *delays]
+        return [*(self.queue(priority) for priority in priorities), *delays]
 
     def declare(self, wire: Wire, priorities: Sequence[str]) -> None:
         """The delays are its own affair: it declares them when it starts."""
-        for one in priorities:
-            wire.declare_queue(self.queue(one), self.arguments)
+        for priority in priorities:
+            wire.declare_queue(self.queue(priority), self.arguments)
 
     def envelope(self, message: Message) -> Envelope:
         """Celery's message protocol 2, the notification as the task's one argument."""
@@ -76,7 +76,7 @@ class Celery(PlainQueues):
                     *("--pool", pool, "--concurrency", str(job.shape.at_once)),
                     *("--loglevel", "WARNING", "--hostname", f"bench{number}@localhost"),
                     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-                    *("--queues", ",".join(self.queue(one) for one in job.priorities)),
+                    *("--queues", ",".join(self.queue(priority) for priority in job.priorities)),
                 ],
                 peer_environment(job),
             )

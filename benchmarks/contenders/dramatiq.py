@@ -45,7 +45,7 @@ class Dramatiq(PlainQueues):
 
     def declare(self, wire: Wire, priorities: Sequence[str]) -> None:
         """A queue, one for delays, and one for the dead, each."""
-        for name in (self.queue(one) for one in priorities):
+        for name in (self.queue(priority) for priority in priorities):
             dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"{name}.XQ"}
             wire.declare_queue(name, dead)
             wire.declare_queue(f"{name}.DQ", dead)
@@ -53,7 +53,9 @@ class Dramatiq(PlainQueues):
 
     def queues(self, priorities: Sequence[str]) -> Sequence[str]:
         """All three of each."""
-        return [f"{self.queue(one)}{end}" for one in priorities for end in ("", ".DQ", ".XQ")]
+        return [
+            f"{self.queue(priority)}{end}" for priority in priorities for end in ("", ".DQ", ".XQ")
+        ]
 
     def commands(self, job: Job) -> Sequence[Command]:
         """One `dramatiq`, which starts its own processes."""
@@ -63,7 +65,7 @@ class Dramatiq(PlainQueues):
                     *(str(PEERS_BIN / "dramatiq"), "benchmarks.peers.dramatiq_worker"),
                     *("--processes", str(job.shape.processes)),
                     *("--threads", str(job.shape.at_once)),
-                    *("--queues", *(self.queue(one) for one in job.priorities)),
+                    *("--queues", *(self.queue(priority) for priority in job.priorities)),
                 ],
                 peer_environment(job),
             )

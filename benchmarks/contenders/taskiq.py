@@ -34,12 +34,12 @@ class Taskiq(PlainQueues):
         quorum = {"x-queue-type": "quorum"}
         dead = {**quorum, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": DEAD}
         wire.declare_queue(DEAD, quorum)
-        for one in priorities:
-            wire.declare_queue(self.queue(one), dead)
+        for priority in priorities:
+            wire.declare_queue(self.queue(priority), dead)
 
     def queues(self, priorities: Sequence[str]) -> Sequence[str]:
         """Its delay queue and its dead letters too."""
-        return [*(self.queue(one) for one in priorities), DEAD, DELAYED]
+        return [*(self.queue(priority) for priority in priorities), DEAD, DELAYED]
 
     def envelope(self, message: Message) -> Envelope:
         """A `TaskiqMessage` as JSON."""

@@ -15,7 +15,7 @@ from tidings_events import Producer, parse
 
 async def main(url: str, count: int) -> float:
     """Notifications confirmed a second; making them is not counted."""
-    notifications = [parse(one.body) for one in messages(count)]
+    notifications = [parse(message.body) for message in messages(count)]
     async with Producer(url, timeout=60) as producer:
         await producer.publish(notifications[0])
         began = time.perf_counter()

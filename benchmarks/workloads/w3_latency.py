@@ -50,10 +50,10 @@ def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
 def _latencies(
     contender: Contender, phase: str, moments: Published, accepted: Published, rate: float
 ) -> Measurement:
-    missing = [one for one in moments if one not in accepted]
+    missing = [recipient for recipient in moments if recipient not in accepted]
     if missing:
         raise NotDone(f"{len(missing)} of {len(moments)} mails never reached the relay")
-    latencies = [accepted[one] - moment for one, moment in moments.items()]
+    latencies = [accepted[recipient] - moment for recipient, moment in moments.items()]
     values = {**milliseconds(latencies), "rate": rate}
     return Measurement("W3", contender.about.name, values, phase)
 
@@ -74,8 +74,8 @@ def _publish(
 
 
 def _evenly(wire: Wire, contender: Contender, waiting: list[Message], rate: float) -> Published:
-    moments = publish_evenly(wire, [contender.envelope(one) for one in waiting], rate)
-    return {one.recipient: moment for one, moment in zip(waiting, moments, strict=True)}
+    moments = publish_evenly(wire, [contender.envelope(message) for message in waiting], rate)
+    return {message.recipient: moment for message, moment in zip(waiting, moments, strict=True)}
 
 
 def _settle(

@@ -62,8 +62,8 @@ def _once(stage: Stage, contender: Contender, table: str, rate: float) -> Measur
 
 def _punctuality(phase: Phase, rows: Sequence[Attempt]) -> dict[str, float]:
     """How late second attempts began; one that never did is as late as can be."""
-    first = {one.id: one.ended for one in rows if one.number == 1}
-    second = {one.id: one.began for one in rows if one.number == 2}
+    first = {attempt.id: attempt.ended for attempt in rows if attempt.number == 1}
+    second = {attempt.id: attempt.began for attempt in rows if attempt.number == 2}
     late = [
         second[name] - first[name] - RETRY_AFTER if name in second else SETTLED_WITHIN
         for name in phase.failing
@@ -71,19 +71,23 @@ def _punctuality(phase: Phase, rows: Sequence[Attempt]) -> dict[str, float]:
     ]
     if not late:
         raise NotDone("nothing failed: use a larger scale")
-    on_time = sum(1 for one in late if one <= ON_TIME) / len(late)
+    on_time = sum(1 for delay in late if delay <= ON_TIME) / len(late)
     return {"on_time": on_time, **{f"late_{key}": it for key, it in milliseconds(late).items()}}
 
 
 def _healthy(phase: Phase, rows: Sequence[Attempt]) -> float:
     """Share of what does not fail that was sent before the last was published."""
     healthy = phase.published.keys() - phase.failing
-    return sum(1 for one in rows if one.id in healthy and one.began <= phase.ended) / len(healthy)
+    return sum(
+        1 for attempt in rows if attempt.id in healthy and attempt.began <= phase.ended
+    ) / len(healthy)
 
 
 def _p99(phase: Phase, rows: Sequence[Attempt]) -> float:
     healthy = phase.published.keys() - phase.failing
-    waited = [one.ended - phase.published[one.id] for one in rows if one.id in healthy]
+    waited = [
+        attempt.ended - phase.published[attempt.id] for attempt in rows if attempt.id in healthy
+    ]
     return percentile(waited, 0.99) * 1000
 
 
@@ -102,10 +106,12 @@ def _publish(stage: Stage, contender: Contender, rate: float, count: int) -> tup
 
 
 def _evenly(wire: Wire, contender: Contender, waiting: list[Message], rate: float) -> Phase:
-    moments = publish_evenly(wire, [contender.envelope(one) for one in waiting], rate)
+    moments = publish_evenly(wire, [contender.envelope(message) for message in waiting], rate)
     return Phase(
-        published={one.id: moment for one, moment in zip(waiting, moments, strict=True)},
-        failing=frozenset(one.id for one in waiting if one.recipient.startswith("fail-")),
+        published={message.id: moment for message, moment in zip(waiting, moments, strict=True)},
+        failing=frozenset(
+            message.id for message in waiting if message.recipient.startswith("fail-")
+        ),
         ended=time.time(),
     )
 

@@ -35,7 +35,7 @@ def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
             published = _urgent(stage, wire, contender, total)
             drained = (depth - wire.depth(low)) / (time.monotonic() - began)
             time.sleep(0 if _all_there(stage, contender, published) else PATIENCE)
-    sent = {one.id: one.ended for one in attempts(stage.servers, contender.attempts)}
+    sent = {attempt.id: attempt.ended for attempt in attempts(stage.servers, contender.attempts)}
     now = time.time()
     waited = [sent.get(name, now) - moment for name, moment in published.items()]
     values = {**milliseconds(waited), "rate": drained, "urgent": float(len(waited))}
@@ -49,8 +49,8 @@ def _urgent(stage: Stage, wire: Wire, contender: Contender, first: int) -> dict[
         few = list(messages(AT_ONCE, priority="urgent", first=first + turn * AT_ONCE))
         if wire.depth(contender.queue("low")) == 0:
             break
-        moments = publish_evenly(wire, [contender.envelope(one) for one in few], RATE)
-        published |= {one.id: moment for one, moment in zip(few, moments, strict=True)}
+        moments = publish_evenly(wire, [contender.envelope(message) for message in few], RATE)
+        published |= {message.id: moment for message, moment in zip(few, moments, strict=True)}
         time.sleep(1 / RATE)
     if not published:
         raise NotDone("the backlog was gone at once: use a larger scale")
@@ -59,7 +59,9 @@ def _urgent(stage: Stage, wire: Wire, contender: Contender, first: int) -> dict[
 
 def _all_there(stage: Stage, contender: Contender, published: dict[str, float]) -> bool:
     assert contender.attempts is not None
-    return published.keys() <= {one.id for one in attempts(stage.servers, contender.attempts)}
+    return published.keys() <= {
+        attempt.id for attempt in attempts(stage.servers, contender.attempts)
+    }
 
 
 W5: Final = Workload(
