@@ -116,7 +116,7 @@ async def test_long_lines_and_headers_arrive_as_they_were_published(rig: Rig) ->
 
 
 @pytest.mark.parametrize(
-    ("server", "said"),
+    ("server", "sent"),
     [
         (Postfix, b"EHLO x\r\nMAIL FROM:<a@example.com>\r\n"),
         (Exim, b"EHLO x\r\nMAIL FROM:<a@example.com>\r\n"),
@@ -128,11 +128,11 @@ async def test_long_lines_and_headers_arrive_as_they_were_published(rig: Rig) ->
     indirect=["server"],
 )
 async def test_the_log_tells_of_a_client_that_speaks_out_of_turn_or_hangs_up(
-    server: MailServer, said: bytes
+    server: MailServer, sent: bytes
 ) -> None:
     server.start()
     with socket.create_connection(("127.0.0.1", server.port)) as rude:
-        rude.sendall(said)
+        rude.sendall(sent)
         rude.settimeout(2)
         with suppress(TimeoutError, ConnectionError):
             while rude.recv(1000):

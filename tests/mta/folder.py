@@ -168,8 +168,8 @@ def _apt_get(archives: Path, *arguments: str) -> str:
         "Dir::Cache::archives": str(archives),
         "APT::Install-Recommends": "false",
     }
-    said = (word for name, value in options.items() for word in ("-o", f"{name}={value}"))
-    return _run("apt-get", "-q", "-y", *said, *arguments)
+    settings = (word for name, value in options.items() for word in ("-o", f"{name}={value}"))
+    return _run("apt-get", "-q", "-y", *settings, *arguments)
 
 
 def _run(*command: str) -> str:

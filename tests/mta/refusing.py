@@ -68,12 +68,16 @@ async def test_an_urgent_mail_overtakes_thousands_that_are_put_off_and_refused(
 ) -> None:
     rig.server.start()
     kinds = people("deferred", 1000), people("unknown", 1000), people("x", 1000, "example.net")
-    bad = await rig.publish(*(one for three in zip(*kinds, strict=True) for one in three))
+    bad = await rig.publish(
+        *(notification for three in zip(*kinds, strict=True) for notification in three)
+    )
     waits = []
     async with rig.working():
         await rig.some_refused(bad)
-        for one in people("good", 10):
-            waits.append(await rig.sent(await rig.publish(one, priority="urgent"), within=30))
+        for notification in people("good", 10):
+            waits.append(
+                await rig.sent(await rig.publish(notification, priority="urgent"), within=30)
+            )
         done = await rig.fetch("SELECT count(*) FROM notifications WHERE state = 'failed'")
     with capsys.disabled():
         written = " ".join(f"{seconds:.2f}" for seconds in waits)

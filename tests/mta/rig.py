@@ -61,7 +61,7 @@ class Rig:
         ]
         async with Producer(self.env["TIDINGS_AMQP_URL"]) as producer:
             await producer.publish_many(batch)
-        named = {str(one.id): one.recipient for one in batch}
+        named = {str(notification.id): notification.recipient for notification in batch}
         self.published |= named
         return list(named)
 

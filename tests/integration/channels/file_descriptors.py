@@ -43,8 +43,8 @@ def no_more_files() -> Iterator[None]:
     try:
         yield
     finally:
-        for one in held:
-            os.close(one)
+        for descriptor in held:
+            os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
@@ -75,17 +75,17 @@ async def main(name: str) -> None:
             until = monotonic() + 10
             while (after := await _meets(providers, rig)) != "sent" and monotonic() < until:
                 await asyncio.sleep(0.05)
-            told = {
+            report = {
                 "met": met,
                 "short_of_resources": short_of_resources,
                 "rests": phase is Phase.OPEN,
             }
-            told |= {
+            report |= {
                 "after": after,
                 "short_after": providers.short_of_resources,
                 "taken": rig.taken,
             }
-            sys.stdout.write(json.dumps(told))
+            sys.stdout.write(json.dumps(report))
         finally:
             await providers.close()
 

@@ -445,8 +445,8 @@ async def test_a_relay_that_greets_late_on_purpose_is_not_waited_for_by_one_afte
 
         await channel.send(mail(timeout=3))
 
-        for one in waiting:
-            one.cancel()
+        for task in waiting:
+            task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
 
 

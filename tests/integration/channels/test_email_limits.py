@@ -92,9 +92,9 @@ async def test_a_limit_of_a_connection_renews_it_and_no_mail_fails(
     async with Relay() as relay, channel_to(relay, connections=2) as channel:
         relay.on_mail = _at_the_mail_after(5, action, step)
 
-        told = await _send(channel, _to(40))
+        outcomes = await _send(channel, _to(40))
 
-        assert [one for one in told if not isinstance(one, Sent)] == []
+        assert [outcome for outcome in outcomes if not isinstance(outcome, Sent)] == []
         assert sorted(_taken(relay)) == sorted(_to(40))
         assert relay.opened <= 10
 
@@ -129,7 +129,7 @@ async def test_a_connection_is_renewed_after_a_few_refused_mails_in_a_row() -> N
     errors: Counter[Session] = Counter()
     async with Relay() as relay, channel_to(relay) as channel:
         relay.on_mail = refuse_bad_ones
-        told = await _send(channel, _to(20))
+        outcomes = await _send(channel, _to(20))
         relay.on_mail = lambda _: None
         for _ in range(10):
             await channel.send(mail())
@@ -137,7 +137,7 @@ async def test_a_connection_is_renewed_after_a_few_refused_mails_in_a_row() -> N
             with pytest.raises(Rejected):
                 await channel.send(mail())
 
-        assert {type(one) for one in told} == {Rejected}
+        assert {type(outcome) for outcome in outcomes} == {Rejected}
         assert max(errors.values()) == 4
         assert relay.opened == 6  # refusals among mails that are taken cost nothing
 
@@ -161,9 +161,9 @@ async def test_where_a_relay_takes_fewer_connections_mails_wait_for_those_it_tak
         relay.room, relay.full = 3, full
 
         async with asyncio.timeout(5):
-            told = await _send(channel, _to(500))
+            outcomes = await _send(channel, _to(500))
 
-        assert [one for one in told if not isinstance(one, Sent)] == []
+        assert [outcome for outcome in outcomes if not isinstance(outcome, Sent)] == []
         assert sorted(_taken(relay)) == sorted(_to(500))
 
 
@@ -177,9 +177,9 @@ async def test_a_connection_too_many_that_is_told_so_at_its_first_mail_is_given_
     async with Relay() as relay, channel_to(relay, connections=10) as channel:
         relay.on_mail = limit
 
-        told = await _send(channel, _to(100))
+        outcomes = await _send(channel, _to(100))
 
-        assert [one for one in told if not isinstance(one, Sent)] == []
+        assert [outcome for outcome in outcomes if not isinstance(outcome, Sent)] == []
         assert sorted(_taken(relay)) == sorted(_to(100))
 
 
@@ -219,8 +219,8 @@ async def test_the_pool_grows_to_its_full_size_after_an_outage_that_left_no_conn
 
         async def at_once(mails: int) -> set[type]:
             carries = (pool.carry(MAIL, MailProgress()) for _ in range(mails))
-            told = await asyncio.gather(*carries, return_exceptions=True)
-            return {type(one) for one in told}
+            outcomes = await asyncio.gather(*carries, return_exceptions=True)
+            return {type(outcome) for outcome in outcomes}
 
         assert await at_once(50) == {SmtpReply}
         async with relay.away():
@@ -285,12 +285,12 @@ async def test_a_relay_that_takes_no_connection_at_all_is_down(full: Action) -> 
     async with Relay() as relay, channel_to(relay, connections=10) as channel:
         relay.room, relay.full = 0, full
 
-        told = await _send(channel, _to(20))
-        assert {type(one) for one in told} == {Unavailable}
+        outcomes = await _send(channel, _to(20))
+        assert {type(outcome) for outcome in outcomes} == {Unavailable}
         assert relay.opened >= 20
 
         relay.room = None
-        assert {type(one) for one in await _send(channel, _to(20))} == {Sent}
+        assert {type(outcome) for outcome in await _send(channel, _to(20))} == {Sent}
 
 
 async def test_mails_turned_away_go_first_and_in_their_order() -> None:
@@ -340,9 +340,9 @@ async def test_a_reply_about_one_recipient_takes_no_connection_from_the_others(
         await _send(channel, _to(10))
         relay.on_mail = lambda session: session.plan.update({step: reply})
 
-        [told] = await _send(channel, [address])
+        [outcome] = await _send(channel, [address])
 
-        assert type(told) is Deferred
+        assert type(outcome) is Deferred
         assert channel._pool._growth.retired == 0
         assert relay.connections == 10
 
@@ -395,9 +395,9 @@ async def test_a_relay_that_can_not_pipeline_is_found_out_and_nothing_is_lost_or
     async with Relay() as relay, channel_to(relay, connections=2) as channel:
         relay.on_mail = cannot
 
-        told = await _send(channel, _to(30))
+        outcomes = await _send(channel, _to(30))
 
-        assert [one for one in told if not isinstance(one, Sent)] == []
+        assert [outcome for outcome in outcomes if not isinstance(outcome, Sent)] == []
         assert sorted(_taken(relay)) == sorted(_to(30))
         assert relay.opened <= 4
 
@@ -409,9 +409,9 @@ async def test_commands_still_go_together_after_a_refusal_that_quotes_an_address
     async with Relay() as relay, channel_to(relay) as channel:
         relay.mailboxes[address] = f"550 5.1.1 <{address}>: unknown at pipelines.example"
 
-        [told] = await _send(channel, [address])
+        [outcome] = await _send(channel, [address])
 
-        assert type(told) is Rejected
+        assert type(outcome) is Rejected
         assert channel._relay._pipelining.trusted
         assert relay.opened == 1
 
@@ -430,9 +430,9 @@ async def test_nothing_is_said_behind_the_end_of_a_mail_before_its_reply(behind:
     async with Relay() as relay, channel_to(relay, connections=2) as channel:
         relay.on_mail = lambda session: session.plan.update(PAYLOAD=take)
 
-        told = await _send(channel, _to(30))
+        outcomes = await _send(channel, _to(30))
 
-        assert [one for one in told if not isinstance(one, Sent)] == []
+        assert [outcome for outcome in outcomes if not isinstance(outcome, Sent)] == []
         assert set(early) == {b""}
 
 
@@ -537,8 +537,8 @@ async def test_doctor_finds_what_a_relay_tells_only_at_the_recipient(
         assert fault.verdict == "fault"
         assert fault.subject == "email: sender"
         assert words in fault.detail
-        assert [one.verdict for one in well if one.subject == "email: sender"] == []
-        assert [one for one in relay.commands if one.startswith("DATA")] == []
+        assert [finding.verdict for finding in well if finding.subject == "email: sender"] == []
+        assert [command for command in relay.commands if command.startswith("DATA")] == []
         assert relay.commands[-1] == "QUIT"
 
 
@@ -553,7 +553,7 @@ async def test_doctor_is_content_where_only_the_sender_s_own_mailbox_takes_no_ma
 
         found = await channel.check()
 
-        assert {one.verdict for one in found} == {"ok"}
-        asked, *others = relay.commands[2:]
-        assert asked == "RCPT TO:<no-reply@tidings.example>"
+        assert {finding.verdict for finding in found} == {"ok"}
+        rcpt, *others = relay.commands[2:]
+        assert rcpt == "RCPT TO:<no-reply@tidings.example>"
         assert others == ([] if reply[0] in "45" else ["RSET"]) + ["QUIT"]

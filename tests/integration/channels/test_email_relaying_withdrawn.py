@@ -17,7 +17,7 @@ GOOD = "anna@example.org"
 BAD = "bert@elsewhere.example"
 
 
-async def _told(channel: EmailChannel, recipients: Sequence[str]) -> list[Sent | BaseException]:
+async def _send_all(channel: EmailChannel, recipients: Sequence[str]) -> list[Sent | BaseException]:
     sends = (channel.send(mail(10.0, recipient=each)) for each in recipients)
     return await asyncio.gather(*sends, return_exceptions=True)
 
@@ -46,23 +46,23 @@ async def test_relaying_withdrawn_later_is_our_misconfiguration_and_next_to_noth
     later: Callable[[], None],
 ) -> None:
     async with Relay() as relay, channel_to(relay, connections=20) as channel:
-        await _told(channel, [GOOD] * 60)
+        await _send_all(channel, [GOOD] * 60)
         relay.on_mail = _deny_everybody
 
-        told = await _told(channel, [f"u{number}@example.org" for number in range(200)])
+        outcomes = await _send_all(channel, [f"u{number}@example.org" for number in range(200)])
 
-        kinds = Counter(map(type, told))
+        kinds = Counter(map(type, outcomes))
         assert set(kinds) == {Deferred, Rejected}
         assert kinds[Rejected] <= 20
         later()
-        told = await _told(channel, [GOOD] * 60)
-        assert {type(one) for one in told} == {Misconfigured}
-        assert isinstance(told[0], Misconfigured)
-        assert told[0].doubtful
-        assert "TIDINGS_EMAIL_USERNAME" in told[0].message
+        outcomes = await _send_all(channel, [GOOD] * 60)
+        assert {type(outcome) for outcome in outcomes} == {Misconfigured}
+        assert isinstance(outcomes[0], Misconfigured)
+        assert outcomes[0].doubtful
+        assert "TIDINGS_EMAIL_USERNAME" in outcomes[0].message
 
         relay.on_mail = lambda _: None
-        assert {type(one) for one in await _told(channel, [GOOD] * 60)} == {Sent}
+        assert {type(outcome) for outcome in await _send_all(channel, [GOOD] * 60)} == {Sent}
         relay.mailboxes[BAD] = DENIED
         with pytest.raises(Rejected):
             await channel.send(mail(recipient=BAD))
@@ -74,16 +74,16 @@ async def test_relaying_withdrawn_from_new_connections_only_is_found_out_while_o
     async with Relay() as relay, channel_to(relay, connections=4, messages_per_connection=30) as it:
         seen: set[Session] = set()
         relay.on_mail = seen.add
-        await _told(it, [GOOD] * 8)
+        await _send_all(it, [GOOD] * 8)
         relay.on_mail = _deny_new_connections(seen.copy())
 
-        kinds = Counter(map(type, await _told(it, [GOOD] * 300)))
+        kinds = Counter(map(type, await _send_all(it, [GOOD] * 300)))
 
         assert kinds[Sent] > 50
         assert kinds[Rejected] <= 12
         assert kinds[Deferred] > 150
         later()
-        assert {type(one) for one in await _told(it, [GOOD] * 20)} == {Misconfigured}
+        assert {type(outcome) for outcome in await _send_all(it, [GOOD] * 20)} == {Misconfigured}
 
 
 async def test_relaying_withdrawn_is_found_out_where_no_domain_comes_twice(
@@ -93,9 +93,9 @@ async def test_relaying_withdrawn_is_found_out_where_no_domain_comes_twice(
         await channel.send(mail())
         relay.on_mail = _deny_everybody
 
-        told = await _told(channel, [f"u@d{number}.example" for number in range(400)])
+        outcomes = await _send_all(channel, [f"u@d{number}.example" for number in range(400)])
 
-        assert Counter(map(type, told))[Rejected] <= 120
+        assert Counter(map(type, outcomes))[Rejected] <= 120
         later()
         with pytest.raises(Misconfigured):
             await channel.send(mail())
@@ -105,9 +105,9 @@ async def test_relaying_withdrawn_is_found_out_where_no_domain_comes_twice(
 async def test_a_domain_that_the_relay_never_took_says_little_of_us(connections: int) -> None:
     async with Relay() as relay, channel_to(relay, connections=connections) as channel:
         relay.mailboxes[BAD] = DENIED
-        await _told(channel, [GOOD] * connections)
+        await _send_all(channel, [GOOD] * connections)
 
-        assert {type(one) for one in await _told(channel, [BAD] * 40)} == {Rejected}
+        assert {type(outcome) for outcome in await _send_all(channel, [BAD] * 40)} == {Rejected}
 
 
 @pytest.mark.parametrize("bad", [BAD, "bert@example.org"])
@@ -122,22 +122,28 @@ async def test_unrelayable_recipients_among_good_ones_are_rejected_over_renewed_
         await channel.send(mail())
         mixed = ([bad] * between + [GOOD]) * (300 // between)
 
-        told = await _told(channel, mixed)
+        outcomes = await _send_all(channel, mixed)
 
-        of_good = {type(one) for one, whom in zip(told, mixed, strict=True) if whom == GOOD}
-        of_bad = Counter(type(one) for one, whom in zip(told, mixed, strict=True) if whom == bad)
+        of_good = {
+            type(outcome) for outcome, whom in zip(outcomes, mixed, strict=True) if whom == GOOD
+        }
+        of_bad = Counter(
+            type(outcome) for outcome, whom in zip(outcomes, mixed, strict=True) if whom == bad
+        )
         assert of_good == {Sent}
         assert set(of_bad) <= {Rejected, Deferred}
         assert relay.opened > 20
         deferred = of_bad[Deferred]
-        again = await _told(channel, [GOOD, bad] * deferred)
-        assert [type(one) for one in again[1::2]].count(Rejected) >= 0.9 * deferred
+        again = await _send_all(channel, [GOOD, bad] * deferred)
+        assert [type(outcome) for outcome in again[1::2]].count(Rejected) >= 0.9 * deferred
 
 
 async def test_a_refusal_for_its_own_sake_shows_that_the_relay_passes_mail_on() -> None:
     async with Relay() as relay, channel_to(relay) as channel:
         relay.mailboxes |= {BAD: DENIED, "ghost@example.org": "550 5.1.1 no such user"}
-        assert [type(one) for one in await _told(channel, [BAD, "ghost@example.org", BAD])] == [
+        assert [
+            type(outcome) for outcome in await _send_all(channel, [BAD, "ghost@example.org", BAD])
+        ] == [
             Misconfigured,
             Rejected,
             Rejected,

@@ -25,7 +25,7 @@ def copies(count: int, of: str = "copy") -> list[str]:
 
 
 def states(sent: Sent) -> dict[str, RecipientState]:
-    return {one.address: one.state for one in sent.recipients}
+    return {result.address: result.state for result in sent.recipients}
 
 
 def again(request: SendRequest, sent: Sent) -> SendRequest:
@@ -83,9 +83,9 @@ async def test_a_copy_that_was_put_off_is_asked_again_alone(extensions: Sequence
 
     assert [taken.recipients for taken in relay.mails] == [(RECIPIENT,), ("bob@example.org",)]
     assert states(second) == {"bob@example.org": S}
-    one, other = (read(taken.payload) for taken in relay.mails)
+    first, other = (read(taken.payload) for taken in relay.mails)
     for name in ("To", "Cc", "Subject", "Message-ID"):
-        assert one[name] == other[name]
+        assert first[name] == other[name]
 
 
 async def test_a_copy_that_is_put_off_again_is_an_answer_and_no_failure() -> None:
@@ -208,10 +208,10 @@ async def test_trouble_with_the_second_transaction_concerns_those_it_is_for(
         relay.on_mail = lambda _: None
         last = await channel.send(again(request, sent))
 
-    results = {one.address: one for one in sent.recipients}
-    deferred = [one for one in results.values() if one.state is D]
-    assert [one.address for one in deferred] == copies(4)[2:]
-    assert {one.kind for one in deferred} == {kind}
+    results = {result.address: result for result in sent.recipients}
+    deferred = [result for result in results.values() if result.state is D]
+    assert [result.address for result in deferred] == copies(4)[2:]
+    assert {result.kind for result in deferred} == {kind}
     assert set(states(last).values()) == {S}
     assert reached(relay).count(RECIPIENT) == 1
 
@@ -227,9 +227,9 @@ async def test_a_copy_that_was_refused_before_a_reply_was_lost_is_told_as_refuse
 
         sent = await channel.send(mail(timeout=1.0, cc=copies(4)))
 
-    told = {one.address: (one.state, one.kind) for one in sent.recipients}
-    assert told["copy2@example.org"] == (R, "rejected")
-    assert told["copy3@example.org"] == (D, "outcome_unknown")
+    results = {result.address: (result.state, result.kind) for result in sent.recipients}
+    assert results["copy2@example.org"] == (R, "rejected")
+    assert results["copy3@example.org"] == (D, "outcome_unknown")
 
 
 async def test_a_lost_reply_leaves_the_first_transaction_as_unknown_as_ever() -> None:

@@ -51,15 +51,15 @@ async def test_every_mail_meets_its_own_fate_and_no_other(seed: int) -> None:
             fates = await asyncio.gather(*sends, return_exceptions=True)
 
         taken = Counter(map(_number_of, relay.mails))
-        told = {number for number, fate in enumerate(fates) if isinstance(fate, Sent)}
+        accepted = {number for number, fate in enumerate(fates) if isinstance(fate, Sent)}
         unsent = {number for number, fate in enumerate(fates) if _is_unsent(fate)}
-        assert {taken[number] for number in told} <= {1}
+        assert {taken[number] for number in accepted} <= {1}
         assert not unsent & taken.keys()
         assert max(taken.values(), default=0) <= 1
         relay.on_mail = lambda _: None
         after = [asyncio.create_task(_send(channel, 99, chance)) for _ in range(4)]
         async with asyncio.timeout(10):  # whatever happened, everybody's turn came back
-            assert all(isinstance(one, Sent) for one in await asyncio.gather(*after))
+            assert all(isinstance(outcome, Sent) for outcome in await asyncio.gather(*after))
 
 
 async def _send(channel: EmailChannel, number: int, chance: random.Random) -> Sent:

@@ -96,16 +96,16 @@ class TestWhatIsAsked:
         assert await posted(text_message()) == {"To": TO, "From": FROM, "Body": "Hello ✓"}
 
     async def test_a_messaging_service_chooses_the_sender_where_one_is_set(self) -> None:
-        asked = await posted(text_message(), messaging_service_sid=SERVICE)
+        form = await posted(text_message(), messaging_service_sid=SERVICE)
 
-        assert asked["MessagingServiceSid"] == SERVICE
-        assert "From" not in asked
+        assert form["MessagingServiceSid"] == SERVICE
+        assert "From" not in form
 
     async def test_a_sender_that_the_notification_names_counts_for_more(self) -> None:
-        asked = await posted(text_message(sender="Acme"), messaging_service_sid=SERVICE)
+        form = await posted(text_message(sender="Acme"), messaging_service_sid=SERVICE)
 
-        assert asked["From"] == "Acme"
-        assert "MessagingServiceSid" not in asked
+        assert form["From"] == "Acme"
+        assert "MessagingServiceSid" not in form
 
     async def test_receipts_are_asked_for_where_a_url_is_set(self) -> None:
         async with serving(CREATED) as server:
@@ -158,24 +158,24 @@ class TestWhatIsAsked:
         }
 
     async def test_a_sender_already_marked_is_not_marked_twice(self) -> None:
-        asked = await whatsapped(body="Hello", settings={"sender": f"whatsapp:{FROM}"})
+        form = await whatsapped(body="Hello", settings={"sender": f"whatsapp:{FROM}"})
 
-        assert asked["From"] == f"whatsapp:{FROM}"
+        assert form["From"] == f"whatsapp:{FROM}"
 
     async def test_whatsapp_may_leave_the_sender_to_a_messaging_service(self) -> None:
-        asked = await whatsapped(body="Hello", settings={"messaging_service_sid": SERVICE})
+        form = await whatsapped(body="Hello", settings={"messaging_service_sid": SERVICE})
 
-        assert asked["MessagingServiceSid"] == SERVICE
-        assert "From" not in asked
+        assert form["MessagingServiceSid"] == SERVICE
+        assert "From" not in form
 
     async def test_whatsapp_content_is_named_with_its_variables(self) -> None:
-        asked = await whatsapped(
+        form = await whatsapped(
             Content(), content_sid=CONTENT, content_variables={"1": "Änne", "2": '"10042"'}
         )
 
-        assert asked["ContentSid"] == CONTENT
-        assert json.loads(asked["ContentVariables"]) == {"1": "Änne", "2": '"10042"'}
-        assert "Body" not in asked
+        assert form["ContentSid"] == CONTENT
+        assert json.loads(form["ContentVariables"]) == {"1": "Änne", "2": '"10042"'}
+        assert "Body" not in form
 
     async def test_content_without_variables_has_none(self) -> None:
         assert "ContentVariables" not in await whatsapped(Content(), content_sid=CONTENT)
@@ -354,18 +354,18 @@ class TestChecking:
             return list(await channel.check()), server.heads[0]
 
     async def test_the_account_is_asked_for(self) -> None:
-        found, asked = await self.findings(http("200 OK", b'{"status": "active"}'))
+        found, request = await self.findings(http("200 OK", b'{"status": "active"}'))
 
-        assert asked.startswith(f"GET /2010-04-01/Accounts/{ACCOUNT}.json ")
+        assert request.startswith(f"GET /2010-04-01/Accounts/{ACCOUNT}.json ")
         assert [each.verdict for each in found] == [Verdict.OK, Verdict.OK]
         assert FROM in found[1].detail
 
     async def test_a_key_that_may_not_read_the_account_is_tried_on_messages(self) -> None:
         reply = http("200 OK", b'{"messages": [], "page": 0}')
 
-        found, asked = await self.findings(reply, api_key="SK1", api_secret=SecretStr("secret"))
+        found, request = await self.findings(reply, api_key="SK1", api_secret=SecretStr("secret"))
 
-        assert asked.startswith(f"GET /2010-04-01/Accounts/{ACCOUNT}/Messages.json?PageSize=1 ")
+        assert request.startswith(f"GET /2010-04-01/Accounts/{ACCOUNT}/Messages.json?PageSize=1 ")
         assert found[0].verdict is Verdict.OK
 
     @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ class TestChecking:
 
 class TestSettings:
     @pytest.mark.parametrize(
-        ("twilio", "said"),
+        ("twilio", "error"),
         [
             ({"account_sid": ""}, "TIDINGS_TWILIO_ACCOUNT_SID"),
             ({"auth_token": SecretStr("")}, "TIDINGS_TWILIO_AUTH_TOKEN"),
@@ -403,10 +403,10 @@ class TestSettings:
             ({"base_url": "https://"}, "TIDINGS_TWILIO_BASE_URL"),
         ],
     )
-    def test_what_is_missing_is_named(self, twilio: dict[str, Any], said: str) -> None:
+    def test_what_is_missing_is_named(self, twilio: dict[str, Any], error: str) -> None:
         given = {"account_sid": ACCOUNT, "auth_token": SecretStr("token"), **twilio}
 
-        with pytest.raises(ConfigurationError, match=said):
+        with pytest.raises(ConfigurationError, match=error):
             SmsChannel(SmsSettings(sender=FROM), TwilioSettings(**given))
 
     def test_sms_needs_somebody_to_come_from(self) -> None:

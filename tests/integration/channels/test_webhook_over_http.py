@@ -418,7 +418,7 @@ class TestReceiversThatMisbehave:
             await channel.send(webhook(server.url))
 
         assert time.monotonic() - began < 1
-        assert {type(one) for one in outcomes} == {Postponed}
+        assert {type(outcome) for outcome in outcomes} == {Postponed}
 
     async def test_a_webhook_whose_receiver_is_late_gives_its_place_away(self) -> None:
         gave_way = asyncio.Event()

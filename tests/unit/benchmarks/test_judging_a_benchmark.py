@@ -81,7 +81,7 @@ def test_a_review_asks_for_what_the_last_whole_run_reached_where_that_missed_the
 
 def test_what_was_not_measured_does_not_count_as_met() -> None:
     verdicts = judge(measured({"Tidings": [6000.0], "bare loop": [4000.0]}), QUICK)
-    assert [one.met for one in verdicts] == [True, None]
+    assert [verdict.met for verdict in verdicts] == [True, None]
     assert missed(verdicts) == verdicts[1:]
 
 
@@ -106,9 +106,9 @@ def test_slow_sends_are_judged_only_while_there_is_cpu_left() -> None:
 
 
 def test_memory_is_that_of_the_worst_moment_of_one_process() -> None:
-    one = variants("W7", one={"memory_mb": 110.0}, two={"memory_mb": 260.0, "processes": 2})
-    assert Memory(120).judge(one).met is False
-    assert Memory(140).judge(one).met
+    results = variants("W7", one={"memory_mb": 110.0}, two={"memory_mb": 260.0, "processes": 2})
+    assert Memory(120).judge(results).met is False
+    assert Memory(140).judge(results).met
 
 
 def test_percentiles_are_values_that_were_measured() -> None:
@@ -131,9 +131,9 @@ def test_the_page_tells_figures_gaps_and_misses() -> None:
 def test_the_plot_is_a_picture_with_a_bar_for_each_contender() -> None:
     picture = ElementTree.fromstring(plot(measured(FAST)))  # noqa: S314 - we have just written it
     bars = [
-        float(one.attrib["width"])
-        for one in picture.iter("{http://www.w3.org/2000/svg}rect")
-        if one.attrib["width"] != "14"
+        float(bar.attrib["width"])
+        for bar in picture.iter("{http://www.w3.org/2000/svg}rect")
+        if bar.attrib["width"] != "14"
     ]
     assert bars == sorted(bars, reverse=True)
     assert len(bars) == 4

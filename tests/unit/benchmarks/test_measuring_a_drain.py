@@ -27,5 +27,7 @@ def test_a_queue_that_was_empty_at_once_shows_no_rate() -> None:
 
 
 def test_every_workload_is_run_once_under_its_own_name() -> None:
-    assert sorted(one.name for one in WORKLOADS) == [f"W{number}" for number in range(1, 10)]
+    assert sorted(workload.name for workload in WORKLOADS) == [
+        f"W{number}" for number in range(1, 10)
+    ]
     assert W1 is WORKLOADS[0]

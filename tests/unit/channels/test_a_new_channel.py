@@ -58,18 +58,18 @@ async def test_its_settings_switch_it_on(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_its_variables_are_known_and_documented() -> None:
     every = list(variables(Settings()))
-    found = {one.name: one for one in every}
+    found = {variable.name: variable for variable in every}
 
     assert found["TIDINGS_PIGEON_LOFT"].meaning.startswith("Where they start")
     assert found["TIDINGS_PIGEON_LOFT"].section == "Homing pigeons."
     assert "| `TIDINGS_PIGEON_LOFT` |" in markdown(every)
-    assert [one.nearest for one in unknown(Settings(), {"TIDINGS_PIGEON_LOFTS": "x"})] == [
-        "TIDINGS_PIGEON_LOFT"
-    ]
+    assert [
+        variable.nearest for variable in unknown(Settings(), {"TIDINGS_PIGEON_LOFTS": "x"})
+    ] == ["TIDINGS_PIGEON_LOFT"]
 
 
 def test_a_variable_without_a_sentence_has_no_meaning() -> None:
-    found = {one.name: one for one in variables(Settings())}
+    found = {variable.name: variable for variable in variables(Settings())}
 
     assert found["TIDINGS_PIGEON_RINGED"].meaning == ""
 

@@ -75,8 +75,8 @@ def test_what_is_found_of_a_fallback_names_its_own_variables() -> None:
     remedy = "check TIDINGS_TWILIO_AUTH_TOKEN and TIDINGS_SMS_SENDER"
     found = [Finding("Twilio", Verdict.FAULT, "refused", remedy)]
 
-    (told,) = labelled("ireland", "sms", found)
+    (finding,) = labelled("ireland", "sms", found)
 
-    assert told.subject == "Twilio (ireland)"
-    assert told.remedy == "check TIDINGS_SMS_IRELAND_AUTH_TOKEN and TIDINGS_SMS_IRELAND_SENDER"
+    assert finding.subject == "Twilio (ireland)"
+    assert finding.remedy == "check TIDINGS_SMS_IRELAND_AUTH_TOKEN and TIDINGS_SMS_IRELAND_SENDER"
     assert labelled("primary", "sms", found) is found

@@ -99,6 +99,6 @@ def test_the_outcome_is_open_only_once_the_final_dot_is_out(error: Exception) ->
 def test_gibberish_is_never_repeated() -> None:
     error = aiosmtplib.SMTPResponseException(-1, "Malformed SMTP response line: secret")
 
-    told = [explain(error, stage, str).sentence for stage in Stage]
+    sentences = [explain(error, stage, str).sentence for stage in Stage]
 
-    assert not any("secret" in each for each in told)
+    assert not any("secret" in each for each in sentences)

@@ -84,9 +84,9 @@ def test_other_text_is_encoded_in_whichever_way_is_shorter(text: str, encoding: 
 def test_text_that_holds_the_boundary_ends_no_part() -> None:
     identity = uuid4()
     text = f"--=_{identity.hex}_a--\n--=_{identity.hex}_m"
-    asked = request(Content(text, "s", "<p>"), id=str(identity))
+    sending = request(Content(text, "s", "<p>"), id=str(identity))
 
-    message = read(compose(asked, SENDER, NOW)[0].payload)
+    message = read(compose(sending, SENDER, NOW)[0].payload)
 
     plain, html = message.iter_parts()
     assert isinstance(plain, EmailMessage)
@@ -152,17 +152,17 @@ def test_the_message_id_stays_the_same_for_a_retry_and_changes_for_a_replay() ->
     identity = str(uuid4())
 
     def named(**where: int) -> str:
-        asked = request(Content("text", "s"), id=identity, **where)
-        return str(read(compose(asked, SENDER, NOW)[0].payload)["Message-ID"])
+        sending = request(Content("text", "s"), id=identity, **where)
+        return str(read(compose(sending, SENDER, NOW)[0].payload)["Message-ID"])
 
     assert named(number=1) == named(number=2) == f"<{identity}.0@tidings.example>"
     assert named(epoch=1) == f"<{identity}.1@tidings.example>"
 
 
 def test_the_same_attempt_at_the_same_time_makes_the_same_bytes() -> None:
-    asked = request(Content("text", "s", "<p>é"))
+    sending = request(Content("text", "s", "<p>é"))
 
-    assert compose(asked, SENDER, NOW) == compose(asked, SENDER, NOW)
+    assert compose(sending, SENDER, NOW) == compose(sending, SENDER, NOW)
 
 
 def test_the_date_is_that_of_this_attempt() -> None:
@@ -282,12 +282,12 @@ def test_a_long_word_for_people_never_makes_a_line_that_a_server_breaks(length: 
 def test_a_header_that_would_have_to_be_encoded_and_must_not_is_refused(
     headers: dict[str, str], text: str
 ) -> None:
-    asked = request(Content("t", "s"))
-    past_the_contract = asked.notification.model_copy(update={"headers": headers})
-    object.__setattr__(asked.attempt, "notification", past_the_contract)
+    sending = request(Content("t", "s"))
+    past_the_contract = sending.notification.model_copy(update={"headers": headers})
+    object.__setattr__(sending.attempt, "notification", past_the_contract)
 
     with pytest.raises(Rejected, match=text):
-        compose(asked, SENDER, NOW)
+        compose(sending, SENDER, NOW)
 
 
 @pytest.mark.parametrize("subject", ["a\r\nBcc: eve@example.net", "a\nb", "a\rb"])
@@ -304,13 +304,13 @@ def test_a_line_break_in_a_subject_is_refused_and_not_repeated(subject: str) -> 
 def test_an_injected_header_that_came_past_the_contract_is_refused(
     headers: Mapping[str, str],
 ) -> None:
-    asked = request(Content("t", "s"))
-    forged = asked.notification.model_copy(update={"headers": headers})
-    attempt = asked.attempt
+    sending = request(Content("t", "s"))
+    forged = sending.notification.model_copy(update={"headers": headers})
+    attempt = sending.attempt
     object.__setattr__(attempt, "notification", forged)
 
     with pytest.raises(Rejected):
-        compose(asked, SENDER, NOW)
+        compose(sending, SENDER, NOW)
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:

@@ -66,11 +66,11 @@ def test_what_a_mail_program_reads_is_what_the_library_would_have_written(
         "headers": {"X-Note": note},
         "attachments": files,
     }
-    asked = request(content, **fields)
-    notification = asked.notification
+    sending = request(content, **fields)
+    notification = sending.notification
     assert isinstance(notification, EmailNotification)
 
-    payload = compose(asked, SENDER, NOW)[0].payload
+    payload = compose(sending, SENDER, NOW)[0].payload
 
     expected = _told(_by_the_library(notification, content), HEADERS)
     assert _told(read(payload), HEADERS) == expected

@@ -404,11 +404,11 @@ def test_a_verdict_on_the_whole_mail_never_leaves_its_outcome_open(code: int) ->
 
 
 def test_every_line_of_the_table_is_reached_by_some_reply() -> None:
-    told = [*OPENING, *ABOUT_US, *OUR_RATE, *THE_RELAY, *THE_NOTIFICATION]
+    rows = [*OPENING, *ABOUT_US, *OUR_RATE, *THE_RELAY, *THE_NOTIFICATION]
     plain = itertools.product(Stage, range(400, 600), ("", "5.3.4", "5.6.7"))
     reached = {
         next((rule for rule in RULES if rule.covers(stage, SmtpReply(code, text))), None)
-        for stage, code, text in (*(one[:3] for one in told), *plain)
+        for stage, code, text in (*(row[:3] for row in rows), *plain)
     }
 
     assert [rule for rule in RULES if rule not in reached] == []

@@ -82,7 +82,7 @@ def test_no_error_tells_where_it_was_going(kind: type[ClientError], sent: bool) 
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "text"),
     [
         (TimeoutError(), "no connection in time"),
         (
@@ -94,8 +94,8 @@ def test_no_error_tells_where_it_was_going(kind: type[ClientError], sent: bool) 
         (UnicodeError("label too long"), "the URL is invalid"),
     ],
 )
-def test_what_happened_is_said(error: Exception, said: str) -> None:
-    assert said in failure(error, sent=False, provider="").message
+def test_what_happened_is_said(error: Exception, text: str) -> None:
+    assert text in failure(error, sent=False, provider="").message
 
 
 @pytest.mark.parametrize("kind", [ClientConnectorError, ClientConnectorDNSError])

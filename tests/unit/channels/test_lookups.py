@@ -54,8 +54,8 @@ async def test_many_names_of_a_domain_that_hangs_take_no_more_than_its_places(
         await names.find("localhost")
 
     assert resolver.most == OF_A_ZONE
-    for one in waiting:
-        one.cancel()
+    for task in waiting:
+        task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
 

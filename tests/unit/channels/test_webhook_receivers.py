@@ -187,7 +187,7 @@ def test_where_many_that_answered_fall_silent_together_each_late_one_gives_its_p
             request = rig.ask(host)
             if isinstance(request, ReceiverRequest):
                 begun.append(request)
-            if sum(not one.aside for one in begun) == places:
+            if sum(not request.aside for request in begun) == places:
                 break
         rig.answers("https://good.example")
         rig.clock.now += rig.receivers.soon
@@ -300,8 +300,8 @@ def test_where_more_wait_to_be_tried_than_can_be_they_come_back_as_fast_as_other
         rig.receivers.end(request, Answer.UNANSWERED)
     now = [rig.receivers.deferred(f"https://new-{number}.example") for number in range(60)]
 
-    assert all(one.no_later and not one.answers for one in now)
-    waits = [one.wait for one in now]
+    assert all(deferral.no_later and not deferral.answers for deferral in now)
+    waits = [deferral.wait for deferral in now]
     # Ten at a time, ten seconds each: one a second.
     assert waits == sorted(waits)
     counted = [waits.count(wait) for wait in WAITS[:4]]
