@@ -32,84 +32,92 @@ def main() -> int:
     """Run what was asked for."""
     for module in pkgutil.iter_modules(scenarios.__path__):
         import_module(f"{scenarios.__name__}.{module.name}")  # which registers its scenarios
-    asked = _arguments()
-    chosen = _chosen(asked)
-    if asked.list:
-        for one in chosen:
-            console.print(f"{one.number:>2} {one.name:<28} {one.checks:<10} {one.title}")
+    arguments = _arguments()
+    chosen = _chosen(arguments)
+    if arguments.list:
+        for scenario in chosen:
+            console.print(
+                f"{scenario.number:>2} {scenario.name:<28} {scenario.checks:<10} {scenario.title}"
+            )
         return 0
-    seed = random.SystemRandom().getrandbits(32) if asked.seed is None else asked.seed
+    seed = random.SystemRandom().getrandbits(32) if arguments.seed is None else arguments.seed
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # its connections are cut all the time
     folder = FOLDER / datetime.now().strftime("%Y%m%d-%H%M%S")  # noqa: DTZ005  # a folder's name
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runs = runner.run(_run(chosen, asked, seed, folder))
+        runs = runner.run(_run(chosen, arguments, seed, folder))
     report.show(console, runs)
     report.save(folder / "report.json", runs, seed=seed)
     console.print(f"\nseed {seed}, report {folder / 'report.json'}")
-    if asked.write is not None:
-        report.write(asked.write, runs, _about(seed, runs))
+    if arguments.write is not None:
+        report.write(arguments.write, runs, _about(seed, runs))
     passed = all(run["passed"] for run in runs)
     return 0 if passed else 1
 
 
 async def _run(
-    chosen: Sequence[Scenario], asked: argparse.Namespace, seed: int, folder: Path
+    chosen: Sequence[Scenario], arguments: argparse.Namespace, seed: int, folder: Path
 ) -> list[dict[str, Any]]:
     runs = []
-    interval = 0.5 if (asked.count or 0) < LONG else 2.0  # they cost a tenth of a core
-    started = serving(tree=_tree(asked), fsync=not asked.no_fsync, statistics_interval=interval)
+    interval = 0.5 if (arguments.count or 0) < LONG else 2.0  # they cost a tenth of a core
+    started = serving(
+        tree=_tree(arguments), fsync=not arguments.no_fsync, statistics_interval=interval
+    )
     async with started as servers:
-        for one in chosen:
-            options = _options(one, asked, seed, folder)
-            console.print(f"[dim]{one.number or ''} {one.name} …[/]")
-            result = await run(servers, one, options)
+        for scenario in chosen:
+            options = _options(scenario, arguments, seed, folder)
+            console.print(f"[dim]{scenario.number or ''} {scenario.name} …[/]")
+            result = await run(servers, scenario, options)
             if result.could_not_be_played and options.mutant is None:
                 console.print(f"  could not be played, so once more: {result.error}", markup=False)
-                result = await run(servers, one, options)
+                result = await run(servers, scenario, options)
             runs.append(result.as_data())
-            told = "[green]passed[/]" if result.passed else "[red]failed[/]"
+            verdict = "[green]passed[/]" if result.passed else "[red]failed[/]"
             console.print(
-                f"  {told}, {result.verdict.confirmed:,} confirmed, {result.verdict.lost} lost, "
+                f"  {verdict}, {result.verdict.confirmed:,} confirmed, {result.verdict.lost} lost, "
                 f"{result.verdict.duplicates} twice, {result.seconds:.0f} s, {result.rate:,.0f}/s"
             )
             for line in report.complaints(runs[-1]):
                 console.print(line, style="red", markup=False, soft_wrap=True)
-            if result.passed and not asked.keep:
+            if result.passed and not arguments.keep:
                 shutil.rmtree(options.folder)
     return runs
 
 
-def _options(one: Scenario, asked: argparse.Namespace, seed: int, folder: Path) -> Options:
-    mutant = asked.mutant
-    if asked.mutants:
-        mutant = one.mutant
-    options = Options(asked.count or one.count, seed, folder.absolute() / one.name, mutant)
-    if asked.kills is not None:
-        options = replace(options, kills=asked.kills)
-    return replace(options, seconds=asked.seconds or options.seconds, patience=asked.patience)
+def _options(scenario: Scenario, arguments: argparse.Namespace, seed: int, folder: Path) -> Options:
+    mutant = arguments.mutant
+    if arguments.mutants:
+        mutant = scenario.mutant
+    options = Options(
+        arguments.count or scenario.count, seed, folder.absolute() / scenario.name, mutant
+    )
+    if arguments.kills is not None:
+        options = replace(options, kills=arguments.kills)
+    return replace(
+        options, seconds=arguments.seconds or options.seconds, patience=arguments.patience
+    )
 
 
-def _chosen(asked: argparse.Namespace) -> list[Scenario]:
-    every = sorted(REGISTRY.values(), key=lambda one: one.number)
-    numbered = [one for one in every if one.number]
-    if asked.random:
-        asked.seconds = _seconds(asked.random)
+def _chosen(arguments: argparse.Namespace) -> list[Scenario]:
+    every = sorted(REGISTRY.values(), key=lambda scenario: scenario.number)
+    numbered = [scenario for scenario in every if scenario.number]
+    if arguments.random:
+        arguments.seconds = _seconds(arguments.random)
         return [REGISTRY["random"]]
-    if not asked.scenario:
-        return [REGISTRY["storm"]] if asked.kills is not None else numbered
-    return list(_named(asked.scenario, every))
+    if not arguments.scenario:
+        return [REGISTRY["storm"]] if arguments.kills is not None else numbered
+    return list(_named(arguments.scenario, every))
 
 
 def _named(words: Iterable[str], every: Sequence[Scenario]) -> Iterable[Scenario]:
     for word in (part for text in words for part in text.replace(",", " ").split()):
-        found = [one for one in every if word in (one.name, str(one.number))]
+        found = [scenario for scenario in every if word in (scenario.name, str(scenario.number))]
         if not found or word == "0":
             sys.exit(f"there is no scenario {word!r}: see `make chaos LIST=1`")
         yield found[0]
 
 
-def _tree(asked: argparse.Namespace) -> Path | None:
-    return None if asked.debian is None else folder_of(asked.debian)
+def _tree(arguments: argparse.Namespace) -> Path | None:
+    return None if arguments.debian is None else folder_of(arguments.debian)
 
 
 def _seconds(text: str) -> float:
@@ -140,9 +148,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--debian", type=int, help="with the servers of this Debian: 13 or 14")
     parser.add_argument("--patience", type=float, default=1.0, help="times that limits are longer")
     parser.add_argument("--no-fsync", action="store_true", help="a faster PostgreSQL")
-    asked = parser.parse_args()
-    asked.seconds = None
-    return asked
+    arguments = parser.parse_args()
+    arguments.seconds = None
+    return arguments
 
 
 if __name__ == "__main__":

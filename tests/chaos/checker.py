@@ -97,7 +97,7 @@ def check(evidence: Evidence, expected: Expectations) -> Verdict:
         duplicates,
         in_flight,
         sum(row["marked"] for row in evidence.ledger.values()),
-        max((one.seconds for one in evidence.recoveries), default=0.0),
+        max((recovery.seconds for recovery in evidence.recoveries), default=0.0),
         max((peak for peak, _ in evidence.memory.values()), default=0),
     )
 
@@ -272,9 +272,9 @@ def _went_on(evidence: Evidence) -> Iterator[Violation]:
         "P",
         "nothing was delivered again in time",
         (
-            f"{one.after}: {one.seconds:.1f} s, allowed {one.limit:g} s"
-            for one in evidence.recoveries
-            if one.seconds > one.limit
+            f"{recovery.after}: {recovery.seconds:.1f} s, allowed {recovery.limit:g} s"
+            for recovery in evidence.recoveries
+            if recovery.seconds > recovery.limit
         ),
     )
 

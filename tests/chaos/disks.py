@@ -17,9 +17,11 @@ async def small_disk(folder: Path, size: str, **options: str) -> AsyncIterator[P
         options: More of tmpfs's own, such as `uid`.
     """
     await asyncio.to_thread(folder.mkdir)
-    told = ",".join(f"{name}={value}" for name, value in {"size": size, **options}.items())
+    mount_options = ",".join(f"{name}={value}" for name, value in {"size": size, **options}.items())
     await asyncio.to_thread(
-        subprocess.run, ["mount", "-t", "tmpfs", "-o", told, "tmpfs", str(folder)], check=True
+        subprocess.run,
+        ["mount", "-t", "tmpfs", "-o", mount_options, "tmpfs", str(folder)],
+        check=True,
     )
     try:
         yield folder

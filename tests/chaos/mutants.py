@@ -154,8 +154,8 @@ def one_connection() -> None:
 
     def begin(self: Any, *args: Any, **more: Any) -> None:
         usual(self, *args, **more)
-        for one in self._workers:
-            one._flow.settler._publisher._connection = self._consuming
+        for channel_worker in self._workers:
+            channel_worker._flow.settler._publisher._connection = self._consuming
 
     worker.Worker.__init__ = begin
 

@@ -33,12 +33,12 @@ def as_data(verdict: Verdict) -> dict[str, Any]:
         "peak_mib": round(verdict.peak / MIB),
         "violations": [
             {
-                "invariant": one.invariant,
-                "what": one.what,
-                "count": one.count,
-                "examples": list(one.examples),
+                "invariant": violation.invariant,
+                "what": violation.what,
+                "count": violation.count,
+                "examples": list(violation.examples),
             }
-            for one in verdict.violations
+            for violation in verdict.violations
         ],
     }
 
@@ -82,8 +82,8 @@ def complaints(run: Data) -> Iterator[str]:
     yield f"\n{run['name']} (seed {run['seed']}), everything about it in {run['folder']}"
     if run["error"]:
         yield f"  the run failed: {run['error']}"
-    for one in run["violations"]:
-        yield f"  {one['invariant']}: {one['count']} {one['what']}: {'; '.join(one['examples'])}"
+    for violation in run["violations"]:
+        yield f"  {violation['invariant']}: {violation['count']} {violation['what']}: {'; '.join(violation['examples'])}"
     for note in run["notes"]:
         yield f"  {note}"
 

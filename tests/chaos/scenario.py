@@ -185,7 +185,7 @@ def _told(failure: BaseException) -> str:
     lines = traceback.format_exception_only(failure)
     if isinstance(failure, BaseExceptionGroup):
         lines += [
-            line for one in failure.exceptions for line in traceback.format_exception_only(one)
+            line for error in failure.exceptions for line in traceback.format_exception_only(error)
         ]
     frames = traceback.extract_tb(failure.__traceback__)
     where = next((it for it in reversed(frames) if "chaos" in it.filename), None)

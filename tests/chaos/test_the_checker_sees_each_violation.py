@@ -109,10 +109,12 @@ def test_each_invariant_broken_on_purpose_is_reported(
     invariant: str, says: str, evidence: Evidence
 ) -> None:
     violations = check(evidence, Expectations()).violations
-    assert any(one.invariant == invariant and says in one.what for one in violations), violations
+    assert any(
+        violation.invariant == invariant and says in violation.what for violation in violations
+    ), violations
 
 
 def test_what_a_scenario_promises_beyond_the_usual_is_held_against_it() -> None:
     verdict = check(SOUND, Expectations(duplicates=0, dead_letters={"malformed": 3}))
-    assert [one.invariant for one in verdict.violations] == ["C", "D"]
+    assert [violation.invariant for violation in verdict.violations] == ["C", "D"]
     assert verdict.violations[0].examples == ("malformed: -3",)

@@ -66,7 +66,7 @@ class Verdict:
     @property
     def lost(self) -> int:
         """Confirmed, and nowhere or never finished."""
-        return sum(one.count for one in self.violations if one.invariant in "CF")
+        return sum(violation.count for violation in self.violations if violation.invariant in "CF")
 
     @property
     def passed(self) -> bool:

@@ -35,8 +35,8 @@ def main() -> None:
             if os.fork() == 0:
                 requests.close()
                 watch(json.loads(text), descriptors)
-            for one in descriptors:
-                os.close(one)
+            for descriptor in descriptors:
+                os.close(descriptor)
             requests.send(b"\n")
 
 
@@ -56,14 +56,14 @@ def preload() -> None:
 def watch(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
     """Fork the command; tell who it is and how it ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    *streams, told = descriptors
+    *streams, reports = descriptors
     pid = os.fork()
     if pid == 0:
-        os.close(told)
+        os.close(reports)
         become(request, streams)
-    os.write(told, f"{pid}\n".encode())
+    os.write(reports, f"{pid}\n".encode())
     _, status = os.waitpid(pid, 0)
-    os.write(told, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    os.write(reports, f"{os.waitstatus_to_exitcode(status)}\n".encode())
     os._exit(0)
 
 

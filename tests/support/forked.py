@@ -89,11 +89,11 @@ async def begun(
         given.seek(0)
         ours, its = socket.socketpair()
         with its:
-            descriptors = [one.fileno() for one in (given, out, err, its)]
+            descriptors = [file.fileno() for file in (given, out, err, its)]
             await asyncio.to_thread(_ask, json.dumps(request), descriptors)
-        told, writer = await asyncio.open_connection(sock=ours)
-        pid = await _number(told)
-        command = Command(pid, asyncio.create_task(_number(told)), out, err)
+        reader, writer = await asyncio.open_connection(sock=ours)
+        pid = await _number(reader)
+        command = Command(pid, asyncio.create_task(_number(reader)), out, err)
         try:
             yield command
         finally:
@@ -107,8 +107,8 @@ def _written(file: IO[bytes]) -> bytes:
     return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
 
 
-async def _number(told: asyncio.StreamReader) -> int:
-    return int(await told.readline())
+async def _number(reader: asyncio.StreamReader) -> int:
+    return int(await reader.readline())
 
 
 def _ask(request: str, descriptors: list[int]) -> None:

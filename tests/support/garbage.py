@@ -17,7 +17,7 @@ def errors_that_hold_themselves(
         yield left
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        left += [type(one).__name__ for one in gc.garbage if isinstance(one, kind)]
+        left += [type(leftover).__name__ for leftover in gc.garbage if isinstance(leftover, kind)]
     finally:
         gc.set_debug(0)
         gc.garbage.clear()

@@ -25,9 +25,9 @@ JUST_ALLOWED: Final = 50_000
 
 def full_of(head: str, item: str, tail: str, *, between: str = "", size: int = LARGEST) -> bytes:
     """`item` again and again, up to `size` bytes."""
-    begin, one, end = head.encode(), (item + between).encode(), tail.encode()
-    times = (size - len(begin) - len(end)) // len(one)
-    body = begin + one * times
+    begin, element, end = head.encode(), (item + between).encode(), tail.encode()
+    times = (size - len(begin) - len(end)) // len(element)
+    body = begin + element * times
     return body[: len(body) - len(between)] + end
 
 

@@ -113,8 +113,8 @@ def _link(link: Path, target: Path) -> None:
 
 def _mirror() -> str:
     """Where apt gets Debian's own packages from."""
-    asked = [_found("apt-get"), "indextargets", "--format", "$(SITE) $(ORIGIN) $(LABEL)"]
-    lines = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.splitlines()
+    command = [_found("apt-get"), "indextargets", "--format", "$(SITE) $(ORIGIN) $(LABEL)"]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     for line in lines:
         site, *words = line.split()
         if words == ["Debian", "Debian"]:

@@ -32,12 +32,12 @@ def in_a_terminal(
     ) as process:
         os.close(its)
         os.write(ours, typed)
-        said = b"".join(_read(ours))
-    return process.returncode, ANSI.sub("", said.decode()).replace("\r\n", "\n")
+        output = b"".join(_read(ours))
+    return process.returncode, ANSI.sub("", output.decode()).replace("\r\n", "\n")
 
 
 def _read(descriptor: int) -> Iterator[bytes]:
     """Everything, until nobody has the other end."""
     with os.fdopen(descriptor, "rb", buffering=0) as terminal, suppress(OSError):  # EIO at its end
-        while said := terminal.read(65_536):
-            yield said
+        while data := terminal.read(65_536):
+            yield data

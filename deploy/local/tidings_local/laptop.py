@@ -150,8 +150,8 @@ class Laptop:
         )
         out, err = await process.communicate()
         if process.returncode:
-            said = (err or out).decode(errors="replace").strip()
-            raise LocalStackError(f"`tidings {shlex.join(arguments)}` failed: {said}")
+            output = (err or out).decode(errors="replace").strip()
+            raise LocalStackError(f"`tidings {shlex.join(arguments)}` failed: {output}")
         return out.decode()
 
     async def roles_end(self) -> NoReturn:

@@ -89,10 +89,10 @@ def _is_complete(place: Path) -> bool:
 def _major(place: Path) -> int:
     """The major version a server says it is; 0 where it says nothing of the kind."""
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [str(place / "postgres"), "--version"], capture_output=True, text=True, check=False
         ).stdout
     except OSError:
         return 0
-    match = re.search(r"\(PostgreSQL\) (\d+)", said)
+    match = re.search(r"\(PostgreSQL\) (\d+)", output)
     return int(match[1]) if match else 0

@@ -172,8 +172,8 @@ class RabbitMQ:
             check=False,
         )
         if done.returncode != 0:
-            said = (done.stderr or done.stdout).strip()
-            raise LocalStackError(f"rabbitmqctl {' '.join(arguments)} failed: {said}")
+            output = (done.stderr or done.stdout).strip()
+            raise LocalStackError(f"rabbitmqctl {' '.join(arguments)} failed: {output}")
         return done.stdout
 
     @property

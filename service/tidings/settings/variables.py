@@ -98,7 +98,7 @@ def _known(settings: Settings) -> Iterator[str]:
     yield "TIDINGS_SECRETS_DIR"
     for section in sections():
         yield from _names(section)
-    for channel, section in ((name, type(one)) for name, one in settings.channels.items()):
+    for channel, section in ((name, type(section)) for name, section in settings.channels.items()):
         for provider in settings.providers(channel)[1:]:
             prefix = prefix_of(channel, provider)
             yield from _names(section, prefix)

@@ -128,8 +128,8 @@ class LogWriter(TextIOBase):
             texts, waiting = self._take()
             if texts:
                 self._write_out("".join(texts))
-            for one in waiting:
-                one.set()
+            for event in waiting:
+                event.set()
             if not waiting:
                 sleep(REST)
 
@@ -180,9 +180,9 @@ class LogWriter(TextIOBase):
         """Somebody reads again: say what is missing."""
         counts = self.dropped.counts
         if counts != self._told and monotonic() - self._told_at > TELL_EVERY:
-            told, self._told, self._told_at = self._told, counts, monotonic()
+            before, self._told, self._told_at = self._told, counts, monotonic()
             for reason, count in counts.items():
-                if lines := count - told[reason]:
+                if lines := count - before[reason]:
                     log.warning("log lines dropped", lines=lines, reason=REASONS[reason])
 
 

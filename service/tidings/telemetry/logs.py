@@ -166,7 +166,9 @@ def _on_one_line(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 
 def _visible(text: str) -> str:
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in text
+    )
 
 
 def _to_json(_logger: object, _method: str, event: EventDict) -> str:
@@ -178,7 +180,9 @@ def _to_json(_logger: object, _method: str, event: EventDict) -> str:
         return json.dumps(line, default=repr)
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
+    return "".join(
+        character if character.isprintable() else json.dumps(character)[1:-1] for character in text
+    )
 
 
 def _route_standard_logging(

@@ -74,7 +74,7 @@ class GoodReceiver:
         servers = [
             await loop.create_server(lambda: _Taking(self), "127.0.0.1", 0) for _ in range(count)
         ]
-        self.urls = [f"http://127.0.0.1:{one.sockets[0].getsockname()[1]}" for one in servers]
+        self.urls = [f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in servers]
         try:
             yield self
         finally:

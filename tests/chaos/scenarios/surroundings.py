@@ -110,9 +110,9 @@ async def log_disk_full(made: World) -> Expectations | None:
                 await role.ready()
             for log_file in logs:
                 os.truncate(log_file, 0)
-        told = "log lines dropped"
+        event = "log lines dropped"
         await made.until(
-            lambda: any(told in one.read_text() for one in logs), "lost lines are told of", 30
+            lambda: any(event in file.read_text() for file in logs), "lost lines are told of", 30
         )
         await made.until(made.nothing_left, "every message settled", 60)
         await made.stop_roles()
@@ -234,8 +234,8 @@ async def open_files_run_out(made: World) -> Expectations | None:
     rows = await made.fetch("SELECT count(*) AS n FROM attempts")
     spent = rows[0]["n"] - half * 2
     assert not spent, f"{spent} attempts were spent for want of our own open files"
-    told = worker.log.read_text()
-    assert told.count(SHORT) > 1, "hardly any connection was refused: this run shows nothing"
+    logged = worker.log.read_text()
+    assert logged.count(SHORT) > 1, "hardly any connection was refused: this run shows nothing"
     return Expectations(
         ends={"plain": frozenset({"sent"}), "hook": frozenset({"sent"})}, duplicates=0
     )

@@ -40,8 +40,8 @@ def urls(
     }
     ports = {name: free_port() for name in shown}
     listening = [
-        _listening(ports[name], one, tmp_path_factory.mktemp("listener"))
-        for name, one in shown.items()
+        _listening(ports[name], value, tmp_path_factory.mktemp("listener"))
+        for name, value in shown.items()
     ]
     session_rabbitmq.rabbitmqctl("eval", ", ".join(listening) + ".")
     login = f"{USER}:{session_rabbitmq.password}@{LOOPBACK}"

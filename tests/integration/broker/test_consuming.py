@@ -38,7 +38,7 @@ class Taking:
 
     @property
     def bodies(self) -> list[bytes]:
-        return [one.message.body for one in self.deliveries]
+        return [delivery.message.body for delivery in self.deliveries]
 
     async def has(self, count: int, within: float = 10) -> None:
         """Wait until so many were handed over."""
@@ -156,7 +156,7 @@ async def test_each_queue_has_its_own_prefetch(declared: BrokerRig) -> None:
     await declared.publish("email.low", *numbered(20))
     async with taking(declared, LANE, "tidings.email.low", prefetch=3) as consumer:
         await consumer.has(6)
-        counts = [one.queue for one in consumer.deliveries]
+        counts = [delivery.queue for delivery in consumer.deliveries]
         assert (counts.count(LANE), counts.count("tidings.email.low")) == (3, 3)
 
 
@@ -250,7 +250,7 @@ async def asked_for(management: Management, queue: str, most: int) -> bool:
 async def prefetches(management: Management, queue: str) -> list[int]:
     """Of each of its consumers."""
     found = await management.call("GET", f"consumers/{quote(management.vhost, safe='')}")
-    return [one["prefetch_count"] for one in found if one["queue"]["name"] == queue]
+    return [consumer["prefetch_count"] for consumer in found if consumer["queue"]["name"] == queue]
 
 
 async def test_taking_nothing_for_a_while_makes_a_queue_hold_no_more_than_its_prefetch(
@@ -411,10 +411,12 @@ async def close(management: Management, name: str) -> None:
 
     async def closed() -> bool:
         ours = [
-            one for one in await management.connections() if one.get("user_provided_name") == name
+            candidate
+            for candidate in await management.connections()
+            if candidate.get("user_provided_name") == name
         ]
-        for one in ours:
-            await management.call("DELETE", f"connections/{one['name']}", missing_ok=True)
+        for mine in ours:
+            await management.call("DELETE", f"connections/{mine['name']}", missing_ok=True)
         return bool(ours)
 
     await eventually(closed, within=20)
@@ -443,7 +445,7 @@ async def test_closing_gives_back_what_was_not_settled(declared: BrokerRig) -> N
         await declared.publish("email.high", *numbered(3))
         await consumer.has(3)
         await consumer.consumer.close()
-        assert not any(one.alive for one in consumer.deliveries)
+        assert not any(delivery.alive for delivery in consumer.deliveries)
         assert await left(declared, 3) == list(numbered(3))
         assert consumer.connection.up
 
@@ -484,7 +486,7 @@ async def test_headers_that_nest_without_end_take_no_connection_and_no_neighbour
         await publish_nested(broker_url, depth=2000)
         await declared.publish("email.high", b"after")
         await consumer.has(3)
-        assert all(one.alive for one in consumer.deliveries)
+        assert all(delivery.alive for delivery in consumer.deliveries)
     assert consumer.bodies == [b"before", b"nested", b"after"]
     assert consumer.deliveries[1].message.headers == {}
 
@@ -541,13 +543,13 @@ async def test_an_error_while_an_error_is_told_does_not_end_the_task_that_consum
     declared: BrokerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = OSError(ENOSPC, "No space left on device")
-    told = Mock(side_effect=chain([None, full], repeat(None)))
+    warning = Mock(side_effect=chain([None, full], repeat(None)))
     async with taking(declared) as consumer:
-        monkeypatch.setattr("tidings.broker.consumer.log.warning", told)
+        monkeypatch.setattr("tidings.broker.consumer.log.warning", warning)
         for _ in range(2):  # a queue that is deleted ends its consumer
             await declared.channel.queue_delete(LANE)
             await eventually(lambda: not consumer.consumer.ready)
             await eventually(lambda: consumer.consumer.ready, within=20)
-        assert told.called
+        assert warning.called
         await declared.publish("email.high", b"x")
         await consumer.has(1)

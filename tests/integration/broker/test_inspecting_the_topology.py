@@ -68,7 +68,7 @@ async def declare_queue(connection: AbstractConnection, name: str, **arguments: 
 
 
 def named(found: tuple[Depth, ...], name: str) -> Depth:
-    return next(one for one in found if one.queue == name)
+    return next(depth for depth in found if depth.queue == name)
 
 
 async def test_what_was_declared_differs_in_nothing(
@@ -84,11 +84,11 @@ async def test_on_an_empty_virtual_host_all_is_missing_and_looking_makes_none_of
     connection: AbstractConnection, api: Management
 ) -> None:
     found = await differences(connection, LAYOUT, TIMEOUT)
-    assert {one.kind for one in found} == {Kind.MISSING}
-    names = [one.name for one in LAYOUT.exchanges] + [one.name for one in LAYOUT.queues]
-    assert [one.name for one in found] == names
+    assert {difference.kind for difference in found} == {Kind.MISSING}
+    names = [thing.name for thing in LAYOUT.exchanges] + [thing.name for thing in LAYOUT.queues]
+    assert [difference.name for difference in found] == names
     assert await api.queues() == ()
-    assert [one.messages for one in await depths(connection, LAYOUT, TIMEOUT)] == [None] * 7
+    assert [depth.messages for depth in await depths(connection, LAYOUT, TIMEOUT)] == [None] * 7
 
 
 async def test_another_argument_is_named_with_both_its_values(
@@ -100,7 +100,9 @@ async def test_another_argument_is_named_with_both_its_values(
     await declare_queue(connection, "tidings.email.retry.1m", **delay, **{"x-max-length": 5})
     channel = await open_channel(connection, TIMEOUT)
     await channel.exchange_declare("tidings.retry", exchange_type="direct", durable=True)
-    found = {one.name: one for one in await differences(connection, LAYOUT, TIMEOUT)}
+    found = {
+        difference.name: difference for difference in await differences(connection, LAYOUT, TIMEOUT)
+    }
     assert found["tidings.email.low"] == Difference(
         Kind.DIFFERENT, "tidings.email.low", "x-delivery-limit is 3 in RabbitMQ and has to be 20"
     )
@@ -137,18 +139,18 @@ async def test_a_depth_counts_what_waits_and_who_takes_it(connection: AbstractCo
 
     await channel.basic_consume("tidings.email.high", take)
     found = await depths(connection, LAYOUT, TIMEOUT)
-    assert [one.queue for one in found] == [queue.name for queue in LAYOUT.queues]
+    assert [depth.queue for depth in found] == [queue.name for queue in LAYOUT.queues]
     low = named(found, "tidings.email.low")
     assert (low.messages, low.consumers) == (3, 0)
     assert named(found, "tidings.email.high").consumers == 1
-    assert all(one.purpose for one in found)
+    assert all(depth.purpose for depth in found)
 
 
 async def test_the_server_says_what_it_is(connection: AbstractConnection) -> None:
-    said = server(connection)
-    assert said.product == "RabbitMQ"
-    assert said.release >= (3, 10)
-    assert {"publisher_confirms", "consumer_cancel_notify"} <= said.capabilities
+    broker = server(connection)
+    assert broker.product == "RabbitMQ"
+    assert broker.release >= (3, 10)
+    assert {"publisher_confirms", "consumer_cancel_notify"} <= broker.capabilities
 
 
 async def test_feature_flags_are_told(api: Management) -> None:
@@ -174,7 +176,7 @@ async def test_a_user_who_may_not_declare_is_told_so(
                     ),
                 )
             ).queues()
-    assert {one.kind for one in found} == {Kind.FORBIDDEN}
+    assert {difference.kind for difference in found} == {Kind.FORBIDDEN}
     assert "refused" in found[0].detail
 
 
@@ -277,7 +279,7 @@ async def counted(api: Management, name: str, messages: int) -> None:
     """Wait until RabbitMQ's statistics show that many."""
 
     async def shown() -> bool:
-        return {one.name: one.messages for one in await api.queues()}.get(name) == messages
+        return {listed.name: listed.messages for listed in await api.queues()}.get(name) == messages
 
     await eventually(shown, within=20)
 

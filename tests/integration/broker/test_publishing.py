@@ -180,7 +180,7 @@ async def test_a_wire_that_is_cut_before_the_confirm_is_unavailable_at_once(
         relay.cut()
         relay.let_go()
         results = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [type(one) for one in results] == [BrokerUnavailable] * 20
+        assert [type(result) for result in results] == [BrokerUnavailable] * 20
         assert monotonic() - started < 3, "nobody waited for the time limit"
         await publish(publisher, b"next")
     landed = [(await declared.take()).body for _ in range(22)]

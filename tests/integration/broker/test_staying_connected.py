@@ -37,7 +37,7 @@ async def test_its_name_is_what_operators_see(broker_url: str, management: Manag
         await connection.get()
 
         async def named() -> bool:
-            names = {one.get("user_provided_name") for one in await management.connections()}
+            names = {listed.get("user_provided_name") for listed in await management.connections()}
             return names == {"tidings worker web-1 (consume)"}
 
         await eventually(named, within=20)
@@ -61,11 +61,11 @@ async def test_several_urls_are_tried_in_turn(broker_url: str, unused_tcp_port: 
 async def test_an_error_while_an_error_is_told_does_not_end_the_task_that_connects(
     broker_url: str, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = Mock(side_effect=chain([OSError(ENOSPC, "No space left on device")], repeat(None)))
-    monkeypatch.setattr("tidings.broker.connection.log.warning", told)
+    warning = Mock(side_effect=chain([OSError(ENOSPC, "No space left on device")], repeat(None)))
+    monkeypatch.setattr("tidings.broker.connection.log.warning", warning)
     settings = settings_of(f"amqp://127.0.0.1:{unused_tcp_port}/", broker_url)
     async with BrokerConnection(settings, "test") as connection:
-        await eventually(lambda: told.call_count > 1)  # the first URL is tried first again
+        await eventually(lambda: warning.call_count > 1)  # the first URL is tried first again
         await connection.get()
         assert connection.up
 

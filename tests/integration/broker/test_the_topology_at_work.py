@@ -36,7 +36,7 @@ async def present(management: Management) -> tuple[dict[str, Any], dict[str, Any
 def wanted() -> tuple[dict[str, Any], dict[str, Any], set[Binding]]:
     return (
         {queue.name: dict(queue.arguments) for queue in SMALL.queues},
-        {one.name: (one.type, dict(one.arguments)) for one in SMALL.exchanges},
+        {exchange.name: (exchange.type, dict(exchange.arguments)) for exchange in SMALL.exchanges},
         set(SMALL.bindings),
     )
 
@@ -146,10 +146,10 @@ async def test_all_priorities_share_a_tier_and_find_back_to_their_lanes(
     declared: BrokerRig,
 ) -> None:
     priorities = ("urgent", "high", "normal", "low")
-    for one in priorities:
-        await declared.publish(f"email.{one}.1s", one.encode(), exchange="tidings.retry")
-    for one in priorities:
-        assert (await declared.take(f"tidings.email.{one}")).body == one.encode()
+    for priority in priorities:
+        await declared.publish(f"email.{priority}.1s", priority.encode(), exchange="tidings.retry")
+    for priority in priorities:
+        assert (await declared.take(f"tidings.email.{priority}")).body == priority.encode()
 
 
 @pytest.mark.parametrize("key", ["fax.high", "email", "email.someday", "", "tidings.email.high"])

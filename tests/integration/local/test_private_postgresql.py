@@ -153,15 +153,15 @@ def test_where_it_is_not_installed_the_way_out_is_named(directory: Path) -> None
 @root_only
 def test_data_is_kept_elsewhere_where_its_user_cannot_reach_it(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    said: list[str] = []
-    postgresql = PostgreSQL(tmp_path / "data", fsync=False, say=said.append)
+    lines: list[str] = []
+    postgresql = PostgreSQL(tmp_path / "data", fsync=False, say=lines.append)
     try:
         postgresql.start()
         assert postgresql.directory.name.startswith("tidings-")
         assert not postgresql.directory.is_relative_to(tmp_path)
-        assert len(said) == 1
-        assert str(postgresql.directory) in said[0]
-        again = PostgreSQL(tmp_path / "data", fsync=False, say=said.append)
+        assert len(lines) == 1
+        assert str(postgresql.directory) in lines[0]
+        again = PostgreSQL(tmp_path / "data", fsync=False, say=lines.append)
         postgresql.create_database("kept")
         postgresql.stop()
         again.start()
@@ -175,13 +175,13 @@ def test_data_is_kept_elsewhere_where_its_user_cannot_reach_it(tmp_path: Path) -
 @root_only
 def test_somebody_elses_directory_is_not_used(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    said: list[str] = []
-    postgresql = PostgreSQL(tmp_path / "data", fsync=False, say=said.append)
+    lines: list[str] = []
+    postgresql = PostgreSQL(tmp_path / "data", fsync=False, say=lines.append)
     postgresql.start()
     postgresql.stop()
     try:
         os.chown(postgresql.directory, 65534, 65534)
         with pytest.raises(LocalStackError, match="is not ours"):
-            PostgreSQL(tmp_path / "data", say=said.append).start()
+            PostgreSQL(tmp_path / "data", say=lines.append).start()
     finally:
         shutil.rmtree(postgresql.directory)

@@ -74,10 +74,10 @@ def test_it_prints_where_it_is_keeps_others_off_its_data_and_ends_in_good_order(
         ]
         assert not silent(*ports(variables))
         with stack(data) as second:
-            _, said = second.communicate(timeout=40)
+            _, output = second.communicate(timeout=40)
             assert second.returncode == 1
-            assert said.startswith("error: a server that was started earlier still uses")
-            assert "Traceback" not in said
+            assert output.startswith("error: a server that was started earlier still uses")
+            assert "Traceback" not in output
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
     assert silent(*ports(variables))

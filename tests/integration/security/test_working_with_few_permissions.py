@@ -119,8 +119,8 @@ def rig_of(settings: Settings, tmp_path: Path) -> DeadLetterRig:
 
 
 def email(subject: str, **fields: object) -> EmailNotification:
-    told = {"recipient": "ada@example.com", "subject": subject, "body": "x", **fields}
-    return EmailNotification.model_validate(told)
+    body = {"recipient": "ada@example.com", "subject": subject, "body": "x", **fields}
+    return EmailNotification.model_validate(body)
 
 
 def script(request: SendRequest, before: int) -> Exception | None:
@@ -166,10 +166,10 @@ async def test_every_role_works_with_what_the_document_grants_it(
         await archiving.dead_letters(1)
         summary = await replaying.replay(plan=Plan(watch=10))
         assert summary.well
-        for one in notifications:
-            await working.reaches(one.id, "sent")
+        for notification in notifications:
+            await working.reaches(notification.id, "sent")
     found = await diagnose(working.settings.ledger)
-    assert [one for one in found if one.verdict is Verdict.FAULT] == []
+    assert [finding for finding in found if finding.verdict is Verdict.FAULT] == []
 
 
 async def test_a_scheduler_finds_what_was_lost_with_what_it_was_granted(

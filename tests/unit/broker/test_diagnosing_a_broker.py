@@ -18,7 +18,7 @@ def server(version: str, capabilities: frozenset[str] = ALL) -> list[Finding]:
 
 @pytest.mark.parametrize("version", ["3.10.8", "3.13.7", "4.0.5", "4.3.0-rc.1"])
 def test_a_version_that_can_dead_letter_at_least_once_is_well(version: str) -> None:
-    assert [one.verdict for one in server(version)] == [Verdict.OK]
+    assert [finding.verdict for finding in server(version)] == [Verdict.OK]
 
 
 @pytest.mark.parametrize("version", ["3.9.29", "2.8.7", "", "unknown"])
@@ -50,7 +50,7 @@ def test_what_is_missing_is_one_warning_and_what_differs_a_fault_each_up_to_a_fe
     found = list(diagnosis._topology([*missing, *different], LAYOUT))
     assert found[0].verdict is Verdict.WARNING
     assert "9 exchanges and queues are missing" in found[0].detail
-    assert [one.verdict for one in found[1:]] == [Verdict.FAULT] * 5
+    assert [finding.verdict for finding in found[1:]] == [Verdict.FAULT] * 5
     assert "and 5 more" in found[-1].detail
 
 

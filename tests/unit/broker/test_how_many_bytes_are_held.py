@@ -24,8 +24,8 @@ def account(mib: int = 64) -> MemoryBudget:
 def fill(made: MemoryBudget, queue: str, size: int) -> list[Reservation]:
     """As many of a size as there is room for."""
     held = []
-    while (one := made.take(queue, size)) is not None:
-        held.append(one)
+    while (reservation := made.take(queue, size)) is not None:
+        held.append(reservation)
     return held
 
 
@@ -67,7 +67,9 @@ async def test_one_queue_holds_its_share_and_the_common_half() -> None:
 
 async def test_no_queue_is_kept_from_small_messages_by_the_others() -> None:
     made = account()
-    large = [one for queue in ("low", "normal") for one in fill(made, queue, 5 * MIB)]
+    large = [
+        reservation for queue in ("low", "normal") for reservation in fill(made, queue, 5 * MIB)
+    ]
     small = fill(made, "urgent", 100_000)
     assert sum(1 for _ in small) * 100_000 >= 7 * MIB
     assert made.held <= 64 * MIB
@@ -125,8 +127,8 @@ async def test_urgent_messages_pass_a_flood_of_another_queue() -> None:
         waiting.wait("low", MIB)
     for _ in range(5):
         waiting.wait("urgent", MIB)
-    for one in held[:6]:
-        one.release()
+    for reservation in held[:6]:
+        reservation.release()
     assert waiting.requeued == ["urgent"] * 5 + ["low"]
     assert fill_of_its_own
 
@@ -152,8 +154,8 @@ async def test_who_waits_longest_has_a_turn_among_the_urgent() -> None:
     for _ in range(60):
         for _ in range(waiting.requeued.count("urgent") + waiting.requeued.count("low")):
             for queue in ("urgent", "low"):
-                if (one := made.take(queue, 10 * MIB)) is not None:
-                    held.append(one)
+                if (reservation := made.take(queue, 10 * MIB)) is not None:
+                    held.append(reservation)
         if held:
             held.pop(0).release()
     assert waiting.requeued.index("low") <= 8
@@ -167,8 +169,8 @@ async def test_queues_of_one_priority_take_turns() -> None:
     held += fill(made, "b", 4 * MIB)
     for queue in "aaaaaabbbbbb":
         waiting.wait(queue, 4 * MIB)
-    for one in held:
-        one.release()
+    for reservation in held:
+        reservation.release()
     assert waiting.requeued[:6] in (["a", "b"] * 3, ["b", "a"] * 3)
 
 
@@ -247,12 +249,12 @@ async def test_what_the_garbage_collector_finds_in_another_thread_makes_room() -
 
 @pytest.mark.usefixtures("collecting_by_hand")
 async def test_each_is_asked_for_once_though_the_garbage_collector_finds_room_meanwhile() -> None:
-    made, asked = account(8), list[int]()
+    made, requeued = account(8), list[int]()
     first = made.take("low", 4 * MIB)
     leave_in_a_cycle(made.take("low", MIB))
 
     def asks(number: int) -> None:
-        asked.append(number)
+        requeued.append(number)
         gc.collect()
 
     for number in range(2):
@@ -260,7 +262,7 @@ async def test_each_is_asked_for_once_though_the_garbage_collector_finds_room_me
     assert first is not None
     first.release()
     await eventually(lambda: made.held == 0)
-    assert asked == [0, 1]
+    assert requeued == [0, 1]
 
 
 def test_what_is_left_of_a_loop_that_has_ended_is_nobodys() -> None:
@@ -275,9 +277,9 @@ def test_what_is_left_of_a_loop_that_has_ended_is_nobodys() -> None:
 
 async def test_released_twice_it_counts_once() -> None:
     made = account()
-    one, other = made.take("low", 10 * MIB), made.take("low", 10 * MIB)
-    assert one is not None
-    one.release()
-    one.release()
+    first, other = made.take("low", 10 * MIB), made.take("low", 10 * MIB)
+    assert first is not None
+    first.release()
+    first.release()
     assert made.held == 10 * MIB
     del other

@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
 def test_the_wheel_has_the_layers_of_the_product_and_nothing_else(wheel: ZipFile) -> None:
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     contracts = PROJECT["tool"]["importlinter"]["contracts"]
-    layers = next(one["layers"] for one in contracts if one.get("exhaustive"))
+    layers = next(contract["layers"] for contract in contracts if contract.get("exhaustive"))
     assert {name.partition("/")[0] for name in packed} == {"tidings"}
     rooms = {name.split("/")[1].removesuffix(".py") for name in packed}
     assert rooms == {"__init__", "py.typed", *re.findall(r"\w+", " ".join(layers))}

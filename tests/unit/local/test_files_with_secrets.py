@@ -21,5 +21,5 @@ def test_nobody_else_may_read_a_file_with_secrets(tmp_path: Path, before: int | 
     finally:
         os.umask(umask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [one.name for one in tmp_path.iterdir()] == ["env"]
+    assert [file.name for file in tmp_path.iterdir()] == ["env"]
     assert path.read_text() == "export PASSWORD=x"

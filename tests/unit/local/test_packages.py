@@ -38,8 +38,8 @@ def test_packages_are_installed_only_where_nobody_has_to_be_asked(here: Machine,
 
 
 def test_somebody_without_rights_is_told_what_to_type() -> None:
-    said = advice(BOTH, machine(APT))
-    assert said.splitlines() == [
+    text = advice(BOTH, machine(APT))
+    assert text.splitlines() == [
         "RabbitMQ and PostgreSQL are not installed; install with:",
         "    sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq update",
         "    sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 "
@@ -48,8 +48,8 @@ def test_somebody_without_rights_is_told_what_to_type() -> None:
 
 
 def test_only_what_is_missing_is_named() -> None:
-    said = advice([Server.POSTGRESQL], machine(BREW, root=True))
-    assert said.splitlines() == [
+    text = advice([Server.POSTGRESQL], machine(BREW, root=True))
+    assert text.splitlines() == [
         "PostgreSQL is not installed; install with:",
         "    brew install --quiet postgresql@17",
     ]
@@ -114,14 +114,14 @@ def ensure(shop: Shop) -> Callable[[], list[str]]:
     """Sees to it that RabbitMQ is there, and returns what was said."""
 
     def ensure() -> list[str]:
-        said: list[str] = []
+        lines: list[str] = []
         ensure_installed(
-            said.append,
+            lines.append,
             [Server.RABBITMQ],
             finders={Server.RABBITMQ: shop.look},
             machine=machine(shop.manager()),
         )
-        return said
+        return lines
 
     return ensure
 

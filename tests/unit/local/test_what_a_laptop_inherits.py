@@ -42,7 +42,7 @@ def test_no_relay_account_or_operator_of_the_shell_is_used() -> None:
 
 
 def test_whatever_is_called_a_host_a_sender_or_an_account_is_never_taken() -> None:
-    every = {one.name: "x" for one in variables(Settings()) if "URL" not in one.name}
+    every = {variable.name: "x" for variable in variables(Settings()) if "URL" not in variable.name}
     leading = ("HOST", "PORT", "SENDER", "TOKEN", "SID", "SECRET", "PASSWORD", "KEY", "FALLBACKS")
     taken = inherited(every).taken
     assert {name for name in taken if name.endswith(leading)} == {

@@ -49,9 +49,9 @@ async def test_a_command_that_finds_nobody_asks_whether_it_still_runs(
 ) -> None:
     done = await tidings(*typed, env={**sourced, "TIDINGS_AMQP_TIMEOUT": "1s"})
     assert done.code == 3
-    *errors, asked = done.err.splitlines()
-    assert asked == ASKED
-    assert all(one.startswith("Error: ") for one in errors)
+    *errors, question = done.err.splitlines()
+    assert question == ASKED
+    assert all(line.startswith("Error: ") for line in errors)
     assert "Connection refused" in done.err
     assert "111" not in done.err
     assert "secret" not in done.err
@@ -106,5 +106,5 @@ def test_addresses_of_a_run_before_are_told_to_be_old(
     sourced: dict[str, str], tmp_path: Path
 ) -> None:
     old = {**sourced, "TIDINGS_AMQP_URL": "amqp://tidings:secret@127.0.0.1:1/"}
-    told = advice(old)
-    assert told == f"`make run` has other addresses by now: `source {tmp_path / 'env'}` once more."
+    text = advice(old)
+    assert text == f"`make run` has other addresses by now: `source {tmp_path / 'env'}` once more."

@@ -34,10 +34,10 @@ def test_no_command_address_or_login_is_broken_or_framed(width: int) -> None:
     console = Console(file=paper, width=width, highlight=False)
     for line in where_to_look(LAPTOP):
         console.print(Sentence(Text.from_markup(line)), crop=False)
-    said = paper.getvalue()
-    assert max(map(len, said.splitlines())) <= width
-    lines = [line.strip() for line in re.sub(r" \\\n +", " ", said).splitlines()]
-    assert re.search(r"^  tidings publish ", said, re.MULTILINE)
+    text = paper.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    lines = [line.strip() for line in re.sub(r" \\\n +", " ", text).splitlines()]
+    assert re.search(r"^  tidings publish ", text, re.MULTILINE)
     for typed in (
         "source .local/env",
         "tidings publish email --to you@example.com --subject Hello --body 'It works.'",
@@ -52,4 +52,4 @@ def test_no_command_address_or_login_is_broken_or_framed(width: int) -> None:
         "http://127.0.0.1:9100/metrics",
     ):
         assert any(line.endswith(url) for line in lines)
-    assert not set("│╭╰┃") & set(said)
+    assert not set("│╭╰┃") & set(text)

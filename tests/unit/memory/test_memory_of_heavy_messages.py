@@ -39,7 +39,15 @@ def test_no_message_takes_more_memory_than_is_allowed_nor_seconds(operation: str
     measured: dict[str, tuple[float, float] | None] = json.loads(ran.stdout)
     assert set(measured) == set(names)
     allowed = MULTIPLES[operation] * MAX_BODY_BYTES / MIB + NOISE
-    beyond = {name: one for name, one in measured.items() if one is None or one[0] > allowed}
+    beyond = {
+        name: measurement
+        for name, measurement in measured.items()
+        if measurement is None or measurement[0] > allowed
+    }
     assert not beyond, f"more than {allowed} MiB"
-    slow = {name: one for name, one in measured.items() if one and one[1] > 10}
+    slow = {
+        name: measurement
+        for name, measurement in measured.items()
+        if measurement and measurement[1] > 10
+    }
     assert not slow

@@ -19,6 +19,6 @@ def test_it_is_found_below_what_a_client_library_made_of_it() -> None:
 
 @pytest.mark.timeout(5)
 def test_errors_that_come_from_each_other_are_nothing_of_it() -> None:
-    one, other = RuntimeError("one"), RuntimeError("other")
-    one.__context__, other.__context__ = other, one
-    assert trouble(one) is None
+    first, other = RuntimeError("one"), RuntimeError("other")
+    first.__context__, other.__context__ = other, first
+    assert trouble(first) is None

@@ -118,8 +118,8 @@ def test_a_process_that_is_told_to_end_or_loses_its_terminal_ends_in_good_order(
         process.send_signal(number)
         assert next_line(process) == b"finishing\n"
         process.send_signal(signal.SIGHUP)  # of a closed terminal there may be several
-        said, _ = process.communicate(b"\n", timeout=30)
-    assert (process.returncode, said) == (0, b"in good order\n")
+        output, _ = process.communicate(b"\n", timeout=30)
+    assert (process.returncode, output) == (0, b"in good order\n")
 
 
 def test_a_process_that_was_to_outlive_its_terminal_does() -> None:

@@ -219,7 +219,7 @@ def test_no_default_is_what_the_table_writes(
 
 def test_a_variable_of_one_channel_changes_no_other(environment: MakeSettings) -> None:
     channels = environment(TIDINGS_SMS_CONCURRENCY="7").channels
-    assert {name: one.concurrency for name, one in channels.items()} == {
+    assert {name: channel.concurrency for name, channel in channels.items()} == {
         name: 7 if name == "sms" else 50 for name in SPECS
     }
 
@@ -498,7 +498,7 @@ def test_a_fallback_s_password_may_be_in_a_file(environment: MakeSettings, tmp_p
     backup = settings.provider("email", "backup")
     assert isinstance(backup, EmailSettings)
     assert backup.password.get_secret_value() == "swordfish"
-    shown = {one.name: one.value for one in variables(settings)}
+    shown = {variable.name: variable.value for variable in variables(settings)}
     assert shown["TIDINGS_EMAIL_BACKUP_HOST"] == "two.example.com"
     assert "swordfish" not in str(shown)
 

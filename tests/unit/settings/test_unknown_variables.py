@@ -7,16 +7,16 @@ from tidings.settings.variables import unknown, variables
 
 
 def found(**environment: str) -> dict[str, str | None]:
-    return {one.name: one.nearest for one in unknown(Settings(), environment)}
+    return {variable.name: variable.nearest for variable in unknown(Settings(), environment)}
 
 
 def test_a_misspelt_variable_is_told_from_its_neighbour() -> None:
     assert found(TIDINGS_EMIAL_HOST="mx", PATH="/bin") == {
         "TIDINGS_EMIAL_HOST": "TIDINGS_EMAIL_HOST"
     }
-    (one,) = unknown(Settings(), {"TIDINGS_EMAIL_HOSTS": "mx"})
+    (variable,) = unknown(Settings(), {"TIDINGS_EMAIL_HOSTS": "mx"})
     assert (
-        one.message
+        variable.message
         == "TIDINGS_EMAIL_HOSTS is set, but Tidings has no such variable; did you mean TIDINGS_EMAIL_HOST?"
     )
 
@@ -26,7 +26,7 @@ def test_a_variable_like_none_is_told_alone() -> None:
 
 
 def test_every_variable_there_is_is_known() -> None:
-    names = {one.name: "x" for one in variables(Settings())}
+    names = {variable.name: "x" for variable in variables(Settings())}
     files = {
         "TIDINGS_EMAIL_PASSWORD_FILE": "x",
         "TIDINGS_AMQP_URL_FILE": "x",

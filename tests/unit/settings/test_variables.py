@@ -8,11 +8,11 @@ from tidings.settings.variables import HIDDEN, Variable, variables
 
 
 def told() -> dict[str, Variable]:
-    return {one.name: one for one in variables(Settings())}
+    return {variable.name: variable for variable in variables(Settings())}
 
 
 def test_every_variable_has_a_meaning_of_its_own_or_inherited() -> None:
-    assert [name for name, one in told().items() if not one.meaning] == []
+    assert [name for name, variable in told().items() if not variable.meaning] == []
 
 
 def test_there_is_one_for_every_field_of_every_section() -> None:
@@ -23,12 +23,12 @@ def test_a_default_can_be_written_into_the_environment_as_it_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = told()
-    for name, one in before.items():
-        if HIDDEN not in one.default:
-            monkeypatch.setenv(name, one.default)
+    for name, variable in before.items():
+        if HIDDEN not in variable.default:
+            monkeypatch.setenv(name, variable.default)
     after = told()
-    assert {name: one.value for name, one in after.items()} == {
-        name: one.default for name, one in before.items()
+    assert {name: variable.value for name, variable in after.items()} == {
+        name: variable.default for name, variable in before.items()
     }
     assert after["TIDINGS_SMS_RETRY"].is_set
     assert not before["TIDINGS_SMS_RETRY"].is_set

@@ -179,9 +179,9 @@ def ending_like(program: str, lines: int) -> "subprocess.Popen[bytes]":
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_whatever_a_process_says_goes_through_it_and_its_last_words_come_out(ending: str) -> None:
-    program, told = ENDINGS[ending]
+    program, expected = ENDINGS[ending]
     with ending_like(program, lines=0) as process:
-        assert told in process.communicate()[1].decode()
+        assert expected in process.communicate()[1].decode()
     assert process.returncode == (1 if ending == "an error" else 0)
 
 

@@ -64,7 +64,7 @@ async def test_metrics_are_served_as_prometheus_reads_them(served: Served) -> No
     served.metrics.channel("email").duplicate()
     status, body = await served.get("/metrics")
     assert status == 200
-    families = {one.name: one for one in text_string_to_metric_families(body)}
+    families = {family.name: family for family in text_string_to_metric_families(body)}
     assert families["tidings_duplicates"].samples[0].value == 1
 
 

@@ -27,8 +27,8 @@ def test_it_counts_as_the_library_does(values: list[float]) -> None:
 
 def samples(registry: CollectorRegistry) -> dict[str, float]:
     return {
-        f"{one.name}{sorted(one.labels.items())}": one.value
+        f"{sample.name}{sorted(sample.labels.items())}": sample.value
         for family in registry.collect()
-        for one in family.samples
-        if not one.name.endswith("_created")
+        for sample in family.samples
+        if not sample.name.endswith("_created")
     }

@@ -169,8 +169,8 @@ def test_dead_letters_and_the_scheduler_are_counted() -> None:
 
 
 def test_two_processes_in_one_interpreter_do_not_share_a_count() -> None:
-    one, other = Metrics(), Metrics()
-    one.channel("email").duplicate()
+    first, other = Metrics(), Metrics()
+    first.channel("email").duplicate()
     other.channel("email")
     assert value(other, "tidings_duplicates_total", {"channel": "email"}) == 0
 

@@ -38,7 +38,7 @@ class Store(Generic[T]):
     def write(self, items: Iterable[tuple[int, T]]) -> None:
         """Keep these and no others."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        write_private(self._file, "".join(self._line(one).decode() for one in items))
+        write_private(self._file, "".join(self._line(item).decode() for item in items))
 
     def append(self, item: tuple[int, T]) -> None:
         """Keep one more."""

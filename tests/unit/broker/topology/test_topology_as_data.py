@@ -63,9 +63,9 @@ def test_every_queue_has_exactly_its_arguments(two_channels: Topology) -> None:
 
 def test_every_queue_is_bound_where_its_messages_come_from(two_channels: Topology) -> None:
     lanes = {
-        Binding("tidings.notifications", f"tidings.{channel}.{one}", f"{channel}.{one}.#")
+        Binding("tidings.notifications", f"tidings.{channel}.{priority}", f"{channel}.{priority}.#")
         for channel in ("email", "sms")
-        for one in PRIORITIES
+        for priority in PRIORITIES
     }
     queue_delays = {
         Binding("tidings.retry", "tidings.email.retry.1m", "email.*.1m"),
@@ -121,17 +121,18 @@ def test_the_definitions_say_the_same_for_the_virtual_host_slash(two_channels: T
     definitions = two_channels.definitions()
     assert definitions["vhosts"] == [{"name": "/"}]
     assert [
-        Exchange(one["name"], one["type"], one["arguments"]) for one in definitions["exchanges"]
+        Exchange(exchange["name"], exchange["type"], exchange["arguments"])
+        for exchange in definitions["exchanges"]
     ] == list(two_channels.exchanges)
-    assert {one["name"]: one["arguments"] for one in definitions["queues"]} == {
+    assert {queue["name"]: queue["arguments"] for queue in definitions["queues"]} == {
         queue.name: queue.arguments for queue in two_channels.queues
     }
     assert [
-        Binding(one["source"], one["destination"], one["routing_key"])
-        for one in definitions["bindings"]
+        Binding(binding["source"], binding["destination"], binding["routing_key"])
+        for binding in definitions["bindings"]
     ] == list(two_channels.bindings)
     assert all(
-        one["durable"] and not one["auto_delete"] and one["vhost"] == "/"
+        definition["durable"] and not definition["auto_delete"] and definition["vhost"] == "/"
         for kind in ("exchanges", "queues")
-        for one in definitions[kind]
+        for definition in definitions[kind]
     )

@@ -42,19 +42,22 @@ properties = st.builds(
 
 
 def frames_of(
-    channel: int, tag: int, key: str, told: spec.Basic.Properties, body: bytes, piece: int
+    channel: int, tag: int, key: str, properties: spec.Basic.Properties, body: bytes, piece: int
 ) -> Iterator[bytes]:
     deliver = spec.Basic.Deliver("ctag", tag, tag % 2 == 1, "tidings.notifications", key)
     yield frame.marshal(deliver, channel)
-    yield frame.marshal(header.ContentHeader(0, len(body), told), channel)
+    yield frame.marshal(header.ContentHeader(0, len(body), properties), channel)
     for at in range(0, len(body), piece):
         yield frame.marshal(pamqp_body.ContentBody(body[at : at + piece]), channel)
 
 
-def further_of(told: spec.Basic.Properties) -> dict[str, str] | None:
+def further_of(properties: spec.Basic.Properties) -> dict[str, str] | None:
     named = ("correlation_id", "reply_to", "expiration", "user_id", "app_id")
-    found = {name: value for name in named if (value := getattr(told, name))}
-    return {**found, **({"type": told.message_type} if told.message_type else {})} or None
+    found = {name: value for name in named if (value := getattr(properties, name))}
+    return {
+        **found,
+        **({"type": properties.message_type} if properties.message_type else {}),
+    } or None
 
 
 OTHERS = [
@@ -129,15 +132,15 @@ def test_what_is_no_amqp_goes_on_for_aiormq_to_tell(odd: bytes) -> None:
 
 
 def test_odd_properties_hold_nobody_up() -> None:
-    told = spec.Basic.Properties(content_type="x", headers={"name": "value"})
-    data = b"".join(frames_of(1, 1, "email.high", told, b"{}", 9))
+    properties = spec.Basic.Properties(content_type="x", headers={"name": "value"})
+    data = b"".join(frames_of(1, 1, "email.high", properties, b"{}", 9))
     unreadable = data.replace(b"\x01x", b"\x01\xe9").replace(b"\x04nameS", b"\x04name?")
     assert len(unreadable) == len(data)
     taken: list[Message] = []
     frames = Frames()
     frames.take(1, lambda _, message: taken.append(message))
     assert frames.feed(unreadable + data) == b""
-    assert [(one.content_type, one.headers) for one in taken] == [
+    assert [(message.content_type, message.headers) for message in taken] == [
         ("\N{REPLACEMENT CHARACTER}", {}),
         ("x", {"name": "value"}),
     ]
