@@ -42,13 +42,13 @@ test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it
 	@$(BIN)/python -m tests.mta postfix exim
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-chaos: install ## break everything and count: SCENARIO=4 N=… SEED=… KILLS=… RANDOM=10m MUTANTS=1 DEBIAN=14 LIST=1 WRITE=1
+chaos: install ## inject faults and count losses: SCENARIO=4 N=… SEED=… KILLS=… RANDOM=10m MUTANTS=1 DEBIAN=14 LIST=1 WRITE=1
 	@$(BIN)/python -m tests.chaos $(if $(SCENARIO),--scenario "$(SCENARIO)") $(if $(N),--count $(N)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(RANDOM),--random $(RANDOM)) \
 	  $(if $(MUTANTS),--mutants) $(if $(LIST),--list) $(if $(KEEP),--keep) \
 	  $(if $(DEBIAN),--debian $(DEBIAN)) $(if $(PATIENCE),--patience $(PATIENCE)) $(if $(WRITE),--write docs/reliability.md) $(ARGS)
 
-test-matrix: install ## what faces the servers, on Debian 13's and 14's (needs root and debootstrap)
+test-matrix: install ## tests against servers, on those of Debian 13 and 14 (needs root and debootstrap)
 	@$(BIN)/python -m tests.matrix $(ARGS)
 
 test-mta: install ## mail through seven real mail servers: by hand, and before a release (needs root and Node 20)
@@ -67,11 +67,11 @@ check: install ## lint, format, types, import rules, generated files
 	@$(BIN)/tidings topology definitions --check deploy/rabbitmq/definitions.json
 	@$(BIN)/tidings settings --check docs/operations.md
 
-fix: install ## let ruff mend what it can
+fix: install ## apply ruff's automatic fixes
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-schemas: install ## write what is generated: published schemas, RabbitMQ definitions, the table of settings
+schemas: install ## generate the published schemas, RabbitMQ definitions and the settings table
 	@$(BIN)/python -m tidings_events.export
 	@$(BIN)/tidings topology definitions --write deploy/rabbitmq/definitions.json
 	@$(BIN)/tidings settings --write docs/operations.md
@@ -91,7 +91,7 @@ bench: install $(PEERS)/.installed ## measure Tidings beside its peers: docs/per
 	@$(BIN)/python -m tidings_local.packages
 	@$(BIN)/python -m benchmarks --scale $(SCALE) --only "$(ONLY)" $(ARGS)
 
-bench-quick: install $(PEERS)/.installed ## three minutes: fails if W1 falls under its ratios or a command starts slowly
+bench-quick: install $(PEERS)/.installed ## three minutes: fails if W1 is below its ratios or a command starts slowly
 	@$(BIN)/python -m tidings_local.packages
 	@$(BIN)/python -m benchmarks --quick
 
@@ -101,13 +101,13 @@ $(PEERS)/.installed: benchmarks/requirements.txt
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.txt
 	@touch $@
 
-bench-requirements: ## resolve and pin what Tidings is compared with again
+bench-requirements: ## resolve and pin the benchmark's peers again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  benchmarks/requirements.in -o benchmarks/requirements.txt
 
-audit: install ## ask PyPI whether a pinned dependency has a known vulnerability (needs the Internet)
+audit: install ## check pinned dependencies against PyPI's advisories (needs the Internet)
 	@$(BIN)/uvx --quiet --from pip-audit==2.10.0 pip-audit --strict --disable-pip --require-hashes \
 	  --progress-spinner off -r requirements/runtime.txt
 
-clean: ## remove the virtual environment and the laptop's own stack's data
+clean: ## remove the virtual environment and the data of the local stack
 	rm -rf $(VENV) $(PEERS) .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
