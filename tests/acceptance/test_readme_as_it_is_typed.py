@@ -49,7 +49,7 @@ PATIENT = """
 set -euo pipefail
 sleep() {
   for _ in $(seq 100); do
-    if tidings show "$ID" --json 2>&1 | grep -qE '"state": "(sent|dead-lettered)"'; then return; fi
+    if tidings show "$ID" --json 2>&1 | grep -qE '"state": "(sent|open)"'; then return; fi
     command sleep 0.2
   done
   return 1
