@@ -18,7 +18,7 @@ def next_steps(dead_letter: UUID, remedy: Remedy) -> str:
         Remedy.EXTEND: f"Edit:      [bold]{edit} --set expires_at=… --replay[/]",
         Remedy.OTHER_TEMPLATE: f"Edit:      [bold]{edit} --set template=… --replay[/]\n"
         f"After adding the template: [bold]{again}[/]",
-        Remedy.MEND_TEMPLATE: f"Edit:      [bold]{edit} --replay[/]\n"
+        Remedy.FIX_TEMPLATE: f"Edit:      [bold]{edit} --replay[/]\n"
         f"After fixing the template: [bold]{again}[/]",
         Remedy.REPLAY: f"Replay:    [bold]{again}[/]\nEdit:      [bold]{edit} --replay[/]",
     }

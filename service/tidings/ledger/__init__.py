@@ -1,4 +1,4 @@
-"""Remembers every notification, every attempt and every change: the only place with SQL."""
+"""Stores notifications, attempts, transitions and dead letters; the only package with SQL."""
 
 from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.migrate import migrate, migration_state

@@ -1,4 +1,4 @@
-"""Group commit: many callers await one statement each, and few statements run."""
+"""Group commit: combines the statements of concurrent callers."""
 
 import asyncio
 from collections import deque
@@ -30,7 +30,7 @@ class Batcher(Generic[Item, Result]):
         lanes: Batches under way at once.
         rest: Seconds that a batch waits for company after one that had some.
         weigh: An item's bytes, where they count; a batch takes no more than `HEAVIEST`, or a single heavier one.
-        undo: Called with what was done for somebody who was cancelled meanwhile.
+        undo: Called with the result of a caller that was cancelled meanwhile.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Batcher(Generic[Item, Result]):
             task.add_done_callback(self._finished if len(batch) > 1 else self._finished_alone)
 
     def _next_batch(self) -> "list[tuple[Item, asyncio.Future[Result]]]":
-        """From the front of the queue, as much as fits; not what nobody waits for any more."""
+        """From the front of the queue, as much as fits; without cancelled items."""
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         weight = 0
         while self._waiting and len(batch) < self._size:
@@ -124,7 +124,7 @@ class Batcher(Generic[Item, Result]):
         self._start()
 
     async def _work(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
-        """Run a batch, and answer everybody in it, whatever ends this task."""
+        """Run a batch, and answer every caller in it, whatever ends this task."""
         try:
             if batch:
                 await self._done(batch)
@@ -135,7 +135,7 @@ class Batcher(Generic[Item, Result]):
         """Run a batch; where it fails for a reason of its own, find the item that is to blame."""
         try:
             results = await self._run([item for item, _ in batch])
-        except Exception as error:  # noqa: BLE001  # handed to whoever submitted it
+        except Exception as error:  # noqa: BLE001  # passed to its callers
             away = isinstance(error, LedgerUnavailable) and not isinstance(error, RowsMoving)
             if away or len(batch) == 1:
                 _fail(batch, error)

@@ -17,18 +17,18 @@ Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Opening: TypeAlias = Callable[[], Coroutine[Any, Any, Session]]
 
 HEAD_START: Final = 0.5
-"""Seconds that a host may be silent before the next one is asked as well."""
+"""Seconds of silence before the next host is tried as well."""
 _ROUNDS: Final = 3
-"""How often two sessions are compared: a pooler hands them out by rules of its own."""
+"""How often two sessions are compared: a pooler assigns them by rules of its own."""
 _BACKEND: Final = "SELECT pg_backend_pid()"
 
 
 class MixedSessions(ConfigurationError):
     """A pooler gives each transaction another session: prepared statements and LISTEN go astray."""
 
-    what = "a connection pooler in transaction mode is in between, which hands one session to many clients"
+    what = "a connection pooler in transaction mode is between Tidings and PostgreSQL and shares one session between clients"
     remedy = (
-        "set pool_mode=session for this database in the pooler, or let TIDINGS_DATABASE_URL lead to "
+        "set pool_mode=session for this database in the pooler, or point TIDINGS_DATABASE_URL at "
         "PostgreSQL itself"
     )
 
@@ -90,7 +90,7 @@ def each_host(url: str) -> list[str]:
 
 
 async def first_to_answer(openings: Sequence[Opening]) -> Session:
-    """Ask one after the other, the next when one fails or is silent, and keep what answers first.
+    """Connect to one after the other, the next if one fails or is silent, and keep the first that answers.
 
     Raises:
         Exception: What the last of them raised; if one answers and takes no writes, that.
@@ -133,7 +133,7 @@ def _let_go(task: asyncio.Task[Session]) -> None:
 async def _is_pooled(session: Session) -> bool:
     """Whether a pooler answers in PostgreSQL's place: the process it announced is not the one that works.
 
-    The question leaves no prepared statement behind in a session that may be somebody else's next.
+    The question leaves no prepared statement behind in a session that may serve another client next.
     """
     status = await session.execute(f"SELECT WHERE pg_backend_pid() = {session.get_server_pid()}")
     return status != "SELECT 1"

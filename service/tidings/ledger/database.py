@@ -19,7 +19,7 @@ VALUES: Final = (
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
 )
-"""What asyncpg raises where a value is to blame: SQLSTATE classes 22, 23 and 54."""
+"""asyncpg's errors about a value: SQLSTATE classes 22, 23 and 54."""
 
 AWAY: Final = (
     OSError,
@@ -39,10 +39,10 @@ SETUP: Final = (
     asyncpg.UndefinedColumnError,
     asyncpg.InsufficientPrivilegeError,
 )
-"""What it raises where a person has to do something first."""
+"""Errors that need a person: configuration, authorisation, missing tables."""
 
 NOT_THE_PRIMARY: Final = frozenset({"25006", "55000"})
-"""The codes of a server that takes no writes: a standby, or a primary that was demoted."""
+"""SQLSTATEs of a server that accepts no writes: a standby, or a demoted primary."""
 
 SUSPECT: Final = (OSError, asyncpg.PostgresError)
 """What may say that every connection that is open leads to the wrong server, or to none; a TimeoutError is an OSError."""
@@ -51,17 +51,17 @@ MOVING: Final = "tidings_moving"
 """A constraint that is there for the moments in which rows move from one partition to another."""
 
 RELEASE: Final = 2.0
-"""Seconds that a statement which was given up has to be cancelled; after them its connection is cut."""
+"""Seconds to cancel an abandoned statement before its connection is closed."""
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 
 class Database(Protocol):
-    """What the ledger's statements need."""
+    """Connections and transactions for the ledger's statements."""
 
     @property
     def answers(self) -> bool:
-        """Whether PostgreSQL answered when it was last asked."""
+        """Whether PostgreSQL answered the last statement."""
         ...
 
     async def __aenter__(self) -> object: ...
@@ -72,9 +72,9 @@ class Database(Protocol):
         """A connection for a statement or a transaction.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away; the same may succeed later.
-            LedgerRefused: It can't hold a value, now or later.
-            ConfigurationError: A person has to act; says how.
+            LedgerUnavailable: PostgreSQL is unavailable; the same may succeed later.
+            LedgerRefused: PostgreSQL can't store a value.
+            ConfigurationError: A person has to act; the text says how.
         """
         ...
 
@@ -108,9 +108,9 @@ class PostgresDatabase:
         self._listeners: set[Callable[[], None]] = set()
         self._sessions: WeakSet[Session] = WeakSet()
         self._in_use: set[int] = set()
-        """The sessions that somebody works with, by their process in PostgreSQL."""
+        """Sessions in use, by their process in PostgreSQL."""
         self.answers = True
-        """Whether PostgreSQL answered when it was last asked; nobody asks while nothing happens."""
+        """Whether PostgreSQL answered the last statement; stays as it is while none runs."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -244,7 +244,7 @@ def explain(error: BaseException) -> str:
         case TimeoutError():
             return "no answer in time"
         case asyncpg.TargetServerAttributeNotMatched():
-            return "no host that TIDINGS_DATABASE_URL names takes writes"
+            return "no host in TIDINGS_DATABASE_URL accepts writes"
         case OSError(strerror=str() as text) if trouble(error) is None:
             return text
         case _:

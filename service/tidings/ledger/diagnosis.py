@@ -102,19 +102,17 @@ def _server(server: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "PostgreSQL",
             Verdict.FAULT,
-            "it is a standby, or read-only: nothing can be recorded",
-            "let TIDINGS_DATABASE_URL name the primary; with several hosts add `target_session_attrs=read-write`",
+            "it is a standby or read-only: nothing can be recorded",
+            "point TIDINGS_DATABASE_URL at the primary; with several hosts add `target_session_attrs=read-write`",
         )
     else:
-        yield Finding(
-            "PostgreSQL", Verdict.OK, f"version {server['version']} answers and lets us in"
-        )
+        yield Finding("PostgreSQL", Verdict.OK, f"connected, version {server['version']}")
     if not server["fsync"] or server["synchronous_commit"] == "off":
         yield Finding(
             "PostgreSQL: durability",
             Verdict.WARNING,
-            "fsync or synchronous_commit is off: what was recorded is lost where its machine fails",
-            "set both to `on`, except on a machine for trying things out",
+            "fsync or synchronous_commit is off: what was recorded is lost if its machine fails",
+            "set both to `on`, except on a test machine",
         )
 
 
@@ -129,12 +127,12 @@ def _clock(skew: float) -> Finding:
     subject = "PostgreSQL: clock"
     ahead = "ahead of" if skew > 0 else "behind"
     if abs(skew) < SKEW_NOTED:
-        return Finding(subject, Verdict.OK, f"{abs(skew) * 1000:.0f}ms {ahead} ours")
+        return Finding(subject, Verdict.OK, f"{abs(skew) * 1000:.0f}ms {ahead} this host's")
     return Finding(
         subject,
         Verdict.FAULT if abs(skew) >= SKEW_HARMFUL else Verdict.WARNING,
-        f"{abs(skew):.1f}s {ahead} ours",
-        "let both machines keep time by NTP",
+        f"{abs(skew):.1f}s {ahead} this host's",
+        "synchronise both machines by NTP",
     )
 
 
@@ -156,8 +154,8 @@ def _privileges(lacking: Sequence[str]) -> Iterator[Finding]:
         yield Finding(
             "PostgreSQL: privileges",
             Verdict.FAULT,
-            f"we may not read and write {', '.join(lacking)}",
-            f"as the owner: GRANT SELECT, INSERT, UPDATE ON {', '.join(lacking)} TO our user",
+            f"the database user may not read and write {', '.join(lacking)}",
+            f"as the owner: GRANT SELECT, INSERT, UPDATE ON {', '.join(lacking)} TO its user",
         )
 
 
@@ -167,7 +165,7 @@ def _scheduler(overdue: int) -> Iterator[Finding]:
             "PostgreSQL: outbox",
             Verdict.WARNING,
             f"notifications due for more than {OVERDUE:.0f}s and not published: {overdue:,}",
-            "start `tidings scheduler`; where one runs, its log says what holds it up",
+            "start `tidings scheduler`; if one runs, its log gives the reason",
         )
 
 
@@ -176,6 +174,6 @@ def _partitions(left: float) -> Iterator[Finding]:
         yield Finding(
             "PostgreSQL: partitions",
             Verdict.WARNING,
-            "the next week has no partition: what it brings goes to the default one, which is never dropped",
+            "the next week has no partition: its notifications go to the default partition, which is never dropped",
             "start `tidings scheduler`, and as the owner: GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO its user",
         )

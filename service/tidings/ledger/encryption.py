@@ -1,7 +1,7 @@
 """How a connection to PostgreSQL is encrypted: verified, unless the URL asks for less.
 
-asyncpg's own default is libpq's: use TLS where the server offers it, and verify nothing. That keeps
-nobody out who can answer in the server's place, so it is left to servers on this machine.
+asyncpg's own default is libpq's: use TLS if the server offers it, and verify nothing. That does not stop
+an impostor, so it is used for servers on this machine alone.
 """
 
 import os
@@ -51,7 +51,7 @@ def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address
 
 
 def place_of(url: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Which server a URL names, for an error: `PostgreSQL at db.example.com:5432`. No password."""
+    """The server in a URL, for error texts: `PostgreSQL at db.example.com:5432`. No password."""
     try:
         netloc = urlsplit(url).netloc.rpartition("@")[2]
         query = dict(parse_qsl(urlsplit(url).query))
@@ -69,11 +69,11 @@ def _with_port(host: str, port: str) -> str:
 
 
 def trouble(error: BaseException) -> str | None:
-    """What is wrong with the encryption, and what to do; None where nothing is."""
+    """The problem with the encryption and its remedy; None if there is none."""
     if isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error):
         return (
-            f"it offers no TLS; turn it on there, or add sslmode=disable to {VARIABLE} "
-            "where nobody else can reach the network between"
+            f"it offers no TLS; turn it on there, or, on a private network, "
+            f"add sslmode=disable to {VARIABLE}"
         )
     return distrust(error, address=VARIABLE, authority=AUTHORITY)
 

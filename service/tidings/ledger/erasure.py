@@ -179,7 +179,7 @@ class Erasures:
         """Everything, however long it takes: for an address every notification is looked at.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away.
+            LedgerUnavailable: PostgreSQL is unavailable.
         """
         traces = PersonalRecords()
         async with self._database.connection() as connection:

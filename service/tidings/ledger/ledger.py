@@ -1,4 +1,4 @@
-"""The ledger as the rest of Tidings sees it: one object, its parts opened and closed together."""
+"""The ledger's facade: opens and closes its parts together."""
 
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
@@ -26,16 +26,16 @@ from tidings.ledger.retention import Retention, RetentionPeriods
 from tidings.settings import LedgerSettings
 
 REST: Final = 0.003
-"""Seconds between two group commits under load; an idle ledger is not kept waiting."""
+"""Seconds between two group commits under load; an idle ledger adds no wait."""
 
 
 class PostgresLedger:
-    """Everything remembered, in PostgreSQL.
+    """The ledger in PostgreSQL.
 
     Args:
-        settings: Where it is, and how statements are batched.
-        database: Another than the settings' own.
-        actor: Names this process in leases and history, e.g. `worker web-1:4242:7f3a`; unlike any other.
+        settings: The connection, and how statements are batched.
+        database: Replaces the one from the settings.
+        actor: Unique name of this process in leases and history, e.g. `worker web-1:4242:7f3a`.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class PostgresLedger:
             size=settings.batch_size,
             rest=REST,
             weigh=lambda request: len(request.attempt.body),
-            undo=self._give_back,
+            undo=self._release_unclaimed,
         )
         self._recording: Batcher[Record, bool] = Batcher(
             self._records.record, size=settings.batch_size, rest=REST
@@ -86,26 +86,26 @@ class PostgresLedger:
         await self._parts.aclose()
 
     def claim(self, request: ClaimRequest) -> Awaitable[Claim]:
-        """Take a notification under a lease, together with whoever else is asking just now.
+        """Take a notification under a lease, batched with concurrent requests.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away; ask again.
+            LedgerUnavailable: PostgreSQL is unavailable; try again.
         """
         return self._claiming.submit(request)
 
-    async def _give_back(self, request: ClaimRequest, claim: Claim) -> None:
-        """Whoever asked was cancelled before the answer came: nobody is going to send it."""
+    async def _release_unclaimed(self, request: ClaimRequest, claim: Claim) -> None:
+        """The caller was cancelled before its claim came: release it."""
         if isinstance(claim, Claimed):
             await self.release(request.attempt, request.token, "the worker stopped")
 
     def record(self, record: Record) -> Awaitable[bool]:
-        """Store an attempt and its notification's new state; False where the lease had been lost.
+        """Store an attempt and its notification's new state; False if the lease was lost.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away; submit it again.
+            LedgerUnavailable: PostgreSQL is unavailable; submit it again.
         """
         return self._recording.submit(record)
 
     async def release(self, attempt: Attempt, token: str, why: str) -> None:
-        """Give a claim back, no attempt spent."""
+        """Release a claim without spending an attempt."""
         await self._records.release(attempt, token, why)

@@ -99,7 +99,7 @@ def _our_errors(database_url: str) -> Iterator[None]:
         yield
     except SETUP as error:
         raise ConfigurationError(
-            f"{place_of(database_url)} refuses us: {error}; {_remedy(error)}"
+            f"{place_of(database_url)} refuses the connection: {error}; {_remedy(error)}"
         ) from error
     except AWAY as error:
         raise LedgerUnavailable(
@@ -116,7 +116,7 @@ def _remedy(error: Exception) -> str:
         case asyncpg.InsufficientPrivilegeError():
             return "make its user the database's owner, or migrate as the owner"
         case _:
-            return "mend TIDINGS_DATABASE_URL"
+            return "correct TIDINGS_DATABASE_URL"
 
 
 async def _blocked(database_url: str, patience: float) -> str:

@@ -109,7 +109,7 @@ class Partitions:
             weeks: How many each has.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away, or a table was in use for too long: ask again.
+            LedgerUnavailable: PostgreSQL is unavailable, or a table was in use for too long: ask again.
             ConfigurationError: We may not; says who may.
         """
         async with self._database.connection() as connection, only_one(connection) as ours:

@@ -199,7 +199,7 @@ class Retention:
         """One round, unless another process is at it.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away, or a table was in use for too long: ask again.
+            LedgerUnavailable: PostgreSQL is unavailable, or a table was in use for too long: ask again.
             ConfigurationError: We may not; says who may.
         """
         async with self._database.connection() as connection, only_one(connection) as ours:
@@ -211,7 +211,7 @@ class Retention:
         """Where notifications are, the oldest first, the default partition last.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away.
+            LedgerUnavailable: PostgreSQL is unavailable.
         """
         async with self._database.connection() as connection:
             sizes = {row["name"]: row["size"] for row in await connection.fetch(SIZES)}

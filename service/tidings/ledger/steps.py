@@ -1,4 +1,4 @@
-"""Goes through a large table newest first, in steps that one statement can read in time."""
+"""Reads a large table newest first, in steps that fit a statement's timeout."""
 
 import time
 from collections.abc import AsyncIterator
@@ -8,11 +8,11 @@ from typing import Final
 from tidings.ledger.database import Connection
 
 STEP: Final = 50_000
-"""Notifications that one statement looks through: a twentieth of a second where they are in memory."""
+"""Notifications read by one statement: 50 ms if they are in memory."""
 SCATTERED: Final = STEP // 25
-"""The same where they lie scattered over the table: hardly two of them on the same page."""
+"""The same if they are scattered over the table: hardly two of them on one page."""
 PATIENCE: Final = 0.5
-"""Seconds after which a command begins no further step, and says how far it came."""
+"""Seconds after which a command starts no further step, and reports how far it got."""
 
 
 async def steps(
@@ -23,7 +23,7 @@ async def steps(
     *values: object,
     size: int | None = None,
 ) -> AsyncIterator[tuple[datetime | None, datetime | None]]:
-    """Since and until when the notifications of each step were accepted, newest first.
+    """The accepted-at range of each step, newest first.
 
     Args:
         since: Accepted at this time or later.
@@ -48,10 +48,10 @@ async def steps(
 
 
 class TimeLimit:
-    """Tells when a look has taken long enough.
+    """Tells when a search has used up its time.
 
     Args:
-        patience: Seconds; without end where None.
+        patience: Seconds; None for no limit.
     """
 
     def __init__(self, patience: float | None) -> None:
@@ -59,9 +59,9 @@ class TimeLimit:
 
     @property
     def over(self) -> bool:
-        """Whether no further step is to be begun."""
+        """Whether the time is used up."""
         return self._until is not None and time.monotonic() > self._until
 
 
 NO_LIMIT: Final = TimeLimit(None)
-"""Never over."""
+"""No time limit."""

@@ -1,1 +1,1 @@
-"""What people do with Tidings, whatever face they do it through: each function takes who asks and a request, and returns a view."""
+"""What people do with Tidings, through any interface: each function takes an actor and a request, and returns a view."""

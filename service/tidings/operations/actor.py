@@ -1,4 +1,4 @@
-"""Who asks for an operation, as history keeps it."""
+"""The actor of an operation, as recorded in the history."""
 
 from dataclasses import dataclass
 

@@ -73,7 +73,7 @@ class AuditView:
     """Notifications accepted earlier were not checked; None if all were."""
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         return {
             "passed": not self.violations and not self.unchecked,
             "states": dict(self.states),

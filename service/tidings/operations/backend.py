@@ -1,4 +1,4 @@
-"""The connections that operations use: PostgreSQL for all of them, RabbitMQ for those that ask for it."""
+"""The connections that operations use: PostgreSQL for all, RabbitMQ on demand."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Channels and their providers: how each fares, and orders to all workers."""
+"""Channels and their providers: their status, and orders to all workers."""
 
 from asyncio import gather
 from collections.abc import Iterable, Iterator, Sequence, Set
@@ -18,7 +18,7 @@ from tidings.operations.suggestions import unknown
 DELIVERING: Final = "delivering"
 UNSERVED: Final = "no worker"
 RESTING: Final = "resting"
-"""No worker may ask any of its providers."""
+"""No worker may use any of its providers."""
 PAUSED: Final = "paused"
 DISABLED: Final = "disabled"
 DOWN: Final = "down"
@@ -36,11 +36,11 @@ class ChannelStatus:
     since: datetime | None = None
     reason: str = ""
     workers: int = 0
-    """How many found it so…"""
+    """Workers that report this state…"""
     serving: int = 0
-    """… of so many that serve the channel."""
+    """… of those that serve the channel."""
     probe_at: datetime | None = None
-    """When the next notification tries it."""
+    """When the next notification probes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +65,17 @@ class HistoryRequest:
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """What an order came to."""
+    """The result of an order."""
 
     channel: str
     provider: str
     """Empty: the channel itself."""
     changed: bool
-    """Whether anything is other than before."""
+    """Whether anything changed."""
 
 
 async def conditions(backend: Backend) -> Sequence[ChannelStatus]:
-    """Of every channel that is switched on here, served by a worker, or known to be in trouble."""
+    """Status of every channel that is configured here, served by a worker, or reported by one."""
     settings, ledger = backend.settings, backend.ledger
     orders, circuits, processes = await gather(
         ledger.controls.orders(), ledger.controls.down(), ledger.processes.known()
@@ -107,7 +107,7 @@ async def pause(backend: Backend, actor: Actor, request: OrderRequest) -> OrderV
 
 
 async def resume(backend: Backend, actor: Actor, request: OrderRequest) -> OrderView:
-    """Let a paused channel go on."""
+    """Resume a paused channel."""
     return await _order_channel(backend, actor, request, Verb.RESUME)
 
 
@@ -123,12 +123,12 @@ async def _order_channel(
 
 
 async def disable_provider(backend: Backend, actor: Actor, request: OrderRequest) -> OrderView:
-    """Let no worker ask a provider until it is enabled again."""
+    """Stop all workers using a provider until it is enabled again."""
     return await _order_provider(backend, actor, request, Verb.DISABLE)
 
 
 async def enable_provider(backend: Backend, actor: Actor, request: OrderRequest) -> OrderView:
-    """Let workers ask a provider again at once: it was disabled, or they found it down."""
+    """Let workers use a provider again at once: it was disabled, or down."""
     return await _order_provider(backend, actor, request, Verb.ENABLE)
 
 
@@ -185,7 +185,7 @@ def _of_channel(
 def _resting(
     providers: Sequence[str], circuits: Iterable[ReportedCircuit], serving: Set[str]
 ) -> Sequence[str]:
-    """The workers that may ask no provider of the channel; each learns by itself which are down."""
+    """The workers that may use no provider of the channel; each finds out by itself which are down."""
     shut = {
         (circuit.worker, circuit.provider)
         for circuit in circuits
@@ -204,14 +204,14 @@ def _channel(
             name, "", PAUSED, pause.at, ": ".join(filter(None, (pause.actor, pause.note)))
         )
     if not serving:
-        return ChannelStatus(name, "", UNSERVED, reason="no worker that runs serves it")
+        return ChannelStatus(name, "", UNSERVED, reason="no running worker serves it")
     if len(resting) == len(serving):
         return ChannelStatus(
             name,
             "",
             RESTING,
             None,
-            "none of its providers may be asked",
+            "none of its providers is available",
             len(resting),
             len(serving),
         )
@@ -223,7 +223,7 @@ def _channel(
 def _provider(
     channel: str, name: str, circuits: Sequence[ReportedCircuit], serving: Set[str]
 ) -> ChannelStatus:
-    """As the worker has it that has known it for longest."""
+    """As reported by the worker that has known it longest."""
     if not circuits:
         return ChannelStatus(channel, name, DELIVERING if serving else UNSERVED)
     first = min(circuits, key=lambda circuit: circuit.since)

@@ -1,4 +1,4 @@
-"""Erasing a person from what is stored."""
+"""Erases a person's data."""
 
 import re
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ EXAMPLES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class EraseRequest:
-    """Whom to erase, by one of the two."""
+    """The person to erase: by recipient or by user."""
 
     recipient: str | None
     user: str | None
@@ -35,14 +35,14 @@ class EraseRequest:
 
 @dataclass(frozen=True, slots=True)
 class ErasureView:
-    """What was erased, or would be."""
+    """Rows that were erased, or would be."""
 
     notifications: int
     dead_letters: int
     discarded: int
     """Dead letters that were open: they are discarded first."""
     unfinished: int
-    """Notifications, or replays, that stand in the way: they must end first."""
+    """Notifications or replays that must end first."""
     keys: int
     """Idempotency keys that were deleted; not counted by a dry run."""
     recipients: Sequence[str]
@@ -56,7 +56,7 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
     It may be asked for again after it was interrupted: what is left is found again.
 
     Raises:
-        InvalidRequest: It names no one, or two, or no reason.
+        InvalidRequest: It names neither or both, or has no note.
         Refused: Something of theirs is unfinished, and nothing was erased.
     """
     person, why = _read(request)
@@ -88,7 +88,7 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
         name: value for name, value in asdict(view).items() if name not in {"recipients", "dry_run"}
     }
     await backend.ledger.actions.note(str(actor), "erase", why, {"ended": {**by, **done}})
-    log.warning("erased a person", actor=str(actor), why=why, **by, **done)
+    log.warning("person erased", actor=str(actor), why=why, **by, **done)
     return view
 
 
@@ -121,18 +121,18 @@ async def _erase(
 
 def _read(request: EraseRequest) -> tuple[Person, str]:
     if (request.recipient is None) == (request.user is None):
-        raise InvalidRequest("name a recipient or a user, and one of them only")
+        raise InvalidRequest("name either a recipient or a user")
     name, value = (
         ("recipient", request.recipient) if request.user is None else ("user", request.user)
     )
     value = (value or "").strip()
     if not value:
-        raise InvalidRequest("is blank; write it in full", field=name)
+        raise InvalidRequest("is empty; write it in full", field=name)
     why = (request.note or "").strip()
     if not why and not request.dry_run:
-        raise InvalidRequest("say why, in a few words that don't name the person", field="note")
+        raise InvalidRequest("give a reason that doesn't name the person", field="note")
     if re.search(rf"(?<!\w){re.escape(value)}(?!\w)", why, re.IGNORECASE):
-        raise InvalidRequest("it is kept, so it must not name the person", field="note")
+        raise InvalidRequest("it is stored, so it must not name the person", field="note")
     if name == "user":
         return Person(user_id=value, tenant=request.tenant), why
     return Person(value, fields=PEOPLE, tenant=request.tenant), why
@@ -141,12 +141,12 @@ def _read(request: EraseRequest) -> tuple[Person, str]:
 def _check_that_all_has_ended(found: PersonalRecords) -> None:
     if found.unfinished:
         raise Refused(
-            f"{_named(found.unfinished)} unfinished: call each off with `tidings cancel ID --note …`, or wait until "
+            f"{_named(found.unfinished)} unfinished: cancel each with `tidings cancel ID --note …`, or wait until "
             "it has ended; nothing was erased"
         )
     if found.replaying:
         raise Refused(
-            f"{_named(found.replaying)} being replayed: wait until that has ended; nothing was erased"
+            f"{_named(found.replaying)} being replayed: wait until the replay has ended; nothing was erased"
         )
 
 

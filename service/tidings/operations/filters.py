@@ -1,4 +1,4 @@
-"""Reads the values that lists are narrowed down by."""
+"""Parses values of filters."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Tries everything Tidings depends on, and says what to do about each fault; nothing is sent."""
+"""Checks everything that Tidings depends on, with a remedy for each fault; sends nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from tidings.settings import Settings
 from tidings.settings.variables import unknown
 
 MISSED: Final = {
-    "scheduler": "what is scheduled is not sent, and lost messages are not found",
+    "scheduler": "scheduled notifications are not sent, and lost messages are not found",
     "archive": "dead letters stay in RabbitMQ and can't be shown or replayed",
 }
 PATIENCE: Final = 60.0
@@ -28,7 +28,7 @@ PATIENCE: Final = 60.0
 async def examine(
     settings: Settings, actor: Actor, environment: Mapping[str, str]
 ) -> Sequence[Finding]:
-    """A finding for each thing that was tried.
+    """A finding for each check.
 
     It takes settings, not a backend: a wrong setting is a finding too.
 
@@ -40,7 +40,7 @@ async def examine(
         channels = build(settings)
         others = list(_others(settings, channels))
     except ConfigurationError as error:
-        remedy = "correct it; `tidings settings` tells what each variable means"
+        remedy = "correct it; `tidings settings` explains each variable"
         return [Finding("Settings", Verdict.FAULT, str(error), remedy)]
     try:
         layout = topology_of(settings)
@@ -59,7 +59,7 @@ async def examine(
     finally:
         await _close([*channels.values(), *(provider for _, provider in others)])
     findings = [
-        Finding("Settings", Verdict.OK, "every variable reads well"),
+        Finding("Settings", Verdict.OK, "all variables are valid"),
         *(
             Finding("Settings", Verdict.WARNING, variable.message, "correct it, or unset it")
             for variable in unknown(settings, environment)
@@ -83,13 +83,13 @@ async def _check(provider: str, channel: Channel) -> Sequence[Finding]:
 async def _within(
     name: str, check: Callable[[], Awaitable[Sequence[Finding]]]
 ) -> Sequence[Finding]:
-    """A check that ends; where it can't answer, that is a finding too."""
+    """A check with a timeout; a timeout or an error is a finding too."""
     try:
         async with asyncio.timeout(PATIENCE):
             return await check()
     except TimeoutError:
         detail = f"no answer within {PATIENCE:.0f}s"
-        return [Finding(name, Verdict.FAULT, detail, "look at the network between it and here")]
+        return [Finding(name, Verdict.FAULT, detail, "check the network between it and this host")]
     except TidingsError as error:
         return [Finding(name, Verdict.FAULT, str(error))]
 
@@ -105,23 +105,23 @@ def _switched_off(channels: Mapping[str, Channel]) -> Iterator[Finding]:
         yield Finding(
             "Channels",
             Verdict.WARNING,
-            "none is switched on: nothing can be delivered",
-            f"set {first.variables}, for one; below is what each of them needs",
+            "none is enabled: nothing can be delivered",
+            f"set {first.variables}, for example; the settings of each channel are below",
         )
     for name, spec in SPECS.items():
         if name not in channels:
-            yield Finding(name, Verdict.OK, f"off; set {spec.variables} to switch it on")
+            yield Finding(name, Verdict.OK, f"off; set {spec.variables} to enable it")
 
 
 async def _processes(
     settings: Settings, actor: Actor, channels: Collection[str]
 ) -> Sequence[Finding]:
-    """Which roles are missing, and whether those that run are of one version."""
+    """Missing roles, and differing versions."""
     try:
         async with opened(settings, str(actor)) as backend:
             running = [process for process in await list_(backend) if process.running]
     except TidingsError:
-        return []  # what is wrong with PostgreSQL is told under its own name
+        return []  # PostgreSQL has its own finding
     roles = {role for process in running for role in process.roles}
     served = {channel for process in running for channel in process.channels}
     missing = [
@@ -145,14 +145,14 @@ async def _processes(
                 "Processes",
                 Verdict.WARNING,
                 what,
-                "finish the upgrade; `tidings ps` tells which is which",
+                "finish the upgrade; `tidings ps` shows them",
             )
         )
     if (
         len({str(sorted(process.retention.items())) for process in running if process.retention})
         > 1
     ):
-        what = "schedulers keep what has ended for different times: the shortest counts"
+        what = "schedulers have different retention periods: the shortest applies"
         remedy = "give them the same TIDINGS_RETENTION, TIDINGS_RETENTION_BY_STATE and TIDINGS_RETENTION_BY_TENANT"
         found.append(Finding("Processes", Verdict.WARNING, what, remedy))
     return found or [
@@ -165,7 +165,9 @@ async def _templates(settings: Settings, actor: Actor) -> Sequence[Finding]:
 
     root = settings.worker.templates_root
     if not root.is_dir():
-        remedy = "`tidings templates init` makes a first one; set TIDINGS_TEMPLATES_ROOT where they are elsewhere"
+        remedy = (
+            "`tidings templates init` creates one; set TIDINGS_TEMPLATES_ROOT if they are elsewhere"
+        )
         return [Finding("Templates", Verdict.WARNING, f"there is no folder {root}", remedy)]
     templates = Templates(root)
     problems = templates.check()
@@ -175,7 +177,7 @@ async def _templates(settings: Settings, actor: Actor) -> Sequence[Finding]:
             "Templates",
             verdicts[problem.level],
             f"{problem.file}{f', line {problem.line}' if problem.line else ''}: {problem.message}",
-            "`tidings templates check` tells all",
+            "`tidings templates check` lists all problems",
         )
         for problem in problems
     ]
@@ -186,7 +188,7 @@ async def _templates(settings: Settings, actor: Actor) -> Sequence[Finding]:
                 "Templates",
                 Verdict.WARNING,
                 hint,
-                f"restart them, if {root} is what they should use",
+                f"restart them if they should use {root}",
             )
         )
-    return found or [Finding("Templates", Verdict.OK, f"{count} in {root}, all of them sound")]
+    return found or [Finding("Templates", Verdict.OK, f"{count} in {root}, all valid")]

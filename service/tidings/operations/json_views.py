@@ -1,4 +1,4 @@
-"""What every view's JSON is made of."""
+"""Encodes views as JSON."""
 
 import json
 from dataclasses import fields, is_dataclass
@@ -21,5 +21,5 @@ def _encoded(value: object) -> object:
             return as_data()
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, bytes):
-        raise TypeError("bytes are not for other programs as they are: give the view an as_data")
+        raise TypeError("bytes are not JSON: give the view an as_data")
     return value.isoformat() if isinstance(value, date) else str(value)

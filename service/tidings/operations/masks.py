@@ -28,7 +28,7 @@ PLAIN: Final = frozenset(
         "type",
     }
 ).union(*(spec.unmasked_fields for spec in SPECS.values()))
-"""Fields that say how to deliver, and nothing of what is said to whom."""
+"""Fields about delivery that contain neither content nor people."""
 PEOPLE: Final = frozenset({"recipient"}).union(*(spec.address_fields for spec in SPECS.values()))
 QUOTES: Final = re.compile(rf'\b(?:{"|".join(sorted(PEOPLE))})(?:\[\d+\])?: (?="|-?\d{{5}})')
 """What stands before somebody in a sentence about a field; a telephone number may be written as a number."""
@@ -52,7 +52,7 @@ def shown(recipient: str, *, reveal: bool) -> str:
 
 
 def veiled(body: bytes) -> str | None:
-    """The body as JSON with people masked and their messages left out; None where it is no JSON."""
+    """The body as JSON with people masked and contents left out; None if it is not JSON."""
     try:
         return json.dumps(_veiled(json.loads(body), ""), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):

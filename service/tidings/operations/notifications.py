@@ -1,4 +1,4 @@
-"""Notifications: one shown with its whole story, those that match listed, one called off."""
+"""Notifications: one in full, those that match, one cancelled."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from tidings.ledger.notifications.details import (
     Recipient,
     Transition,
 )
-from tidings.ledger.notifications.records import PUT_OFF
+from tidings.ledger.notifications.records import DEFERRED
 from tidings.ledger.notifications.search import Filters
 from tidings.ledger.operators.reports import LOOKED_AT, NO_NOTIFICATION
 from tidings.ledger.steps import PATIENCE
@@ -88,16 +88,16 @@ class ShowRequest:
 
 @dataclass(frozen=True, slots=True)
 class NotificationView:
-    """A notification's whole story."""
+    """A notification in full."""
 
     story: NotificationDetails
     """With people masked and an empty body, unless they are to be revealed."""
     waiting_reason: str
-    """Why it waits; empty if it does not."""
+    """Why it waits; empty if it doesn't."""
     dead_letter: UUID | None = None
     """The open one of its end, or else the last open one."""
     remedy: Remedy | None = None
-    """What would send that one on its way."""
+    """The action that lets it be delivered."""
 
     @classmethod
     def of(cls, story: NotificationDetails, waits: str, now: datetime, *, reveal: bool) -> Self:
@@ -127,12 +127,12 @@ class NotificationView:
 
     @property
     def deferred_at(self) -> datetime | None:
-        """When it was put off last since its last attempt ended; None if it was not."""
+        """When it was last deferred since its last attempt; None if it was not."""
         last = self.story.attempts[-1].started_at if self.story.attempts else None
         times = (
             transition.at
             for transition in self.story.history
-            if transition.reason.startswith(PUT_OFF)
+            if transition.reason.startswith(DEFERRED)
         )
         return max((at for at in times if last is None or at > last), default=None)
 
@@ -151,7 +151,7 @@ class NotificationView:
         ]
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         data = asdict(self.story)
         notification, body = self.story.notification.data, data.pop("body")
         del data["notification"]
@@ -203,7 +203,7 @@ class UnclaimedView:
     dead_letters: tuple[DeadLetterInFull, ...]
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs: no notification, and its dead letters."""
+        """The JSON of this view."""
         dead_letters = [dead_letter.dead_letter for dead_letter in self.dead_letters]
         return {
             "id": dead_letters[0].notification_id,
@@ -231,7 +231,7 @@ class ListedView:
     summary: NotificationSummary
     """With people masked, unless they are to be revealed."""
     waiting_reason: str
-    """Why it waits; empty if it does not."""
+    """Why it waits; empty if it doesn't."""
 
     @classmethod
     def of(cls, summary: NotificationSummary, waits: str, *, reveal: bool) -> Self:
@@ -239,7 +239,7 @@ class ListedView:
         return cls(summary if reveal else _masked(summary), waits)
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         return {**self.summary.data, "waiting_reason": self.waiting_reason or None}
 
 
@@ -254,13 +254,13 @@ class PageView:
     """Open dead letters that never became notifications, if a list lacks them: counted up to `LOOKED_AT`."""
 
     def as_data(self) -> list[dict[str, Any]]:
-        """For other programs."""
+        """The JSON of this view."""
         return [notification.as_data() for notification in self.found]
 
 
 @dataclass(frozen=True, slots=True)
 class CancelRequest:
-    """A notification to be called off."""
+    """A notification to cancel."""
 
     id: IdPrefix
     note: str
@@ -269,13 +269,13 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True)
 class CancelView:
-    """A notification that was called off."""
+    """A cancelled notification."""
 
     id: UUID
     cancelled: Cancelled
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         return {"id": self.id, "state": State.CANCELLED, **asdict(self.cancelled)}
 
 
@@ -331,7 +331,7 @@ async def _behind(
 
 
 async def list_(backend: Backend, request: ListRequest) -> PageView:
-    """The newest that match, and why each of them waits.
+    """The newest that match, with the reason why each waits.
 
     Raises:
         Refused: The notification to go on from is not known.
@@ -339,7 +339,7 @@ async def list_(backend: Backend, request: ListRequest) -> PageView:
     reports, before = backend.ledger.reports, request.before
     older = await reports.find(before) if before else None
     if before and older is None:
-        raise Refused(f"there is no notification {before.text} to go on from")
+        raise Refused(f"there is no notification {before.text} to continue from")
     page = await reports.list(request.filters, request.limit, before=older)
     everything = request.filters == Filters() and not before
     dead_letters = await reports.dead_letters_alone() if everything or not page.found else {}
@@ -367,14 +367,14 @@ async def unused_words(backend: Backend, words: FilterWords) -> Sequence[str]:
 
 
 async def cancel(backend: Backend, actor: Actor, request: CancelRequest) -> CancelView:
-    """Call off a notification that is scheduled, waiting, or between two attempts.
+    """Cancel a notification that is scheduled, waiting, or between two attempts.
 
     Raises:
         InvalidRequest: The note is empty.
         Refused: It is not known, is being sent, or has ended; says which.
     """
     if not (note := request.note.strip()):
-        raise InvalidRequest("it is empty; say why, in a few words", field="note")
+        raise InvalidRequest("it is empty; give a reason", field="note")
     found = await backend.ledger.reports.find(request.id)
     if found is None:
         raise Refused(await waiting.unknown(backend))

@@ -1,4 +1,4 @@
-"""The processes that run, and those that vanished."""
+"""Processes that run, and those that vanished."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,6 +33,6 @@ async def note_on_other_templates(settings: Settings, actor: Actor, digest: str)
                 if process.running and process.templates not in {"", digest}
             ]
             where = ", ".join(f"{process.host}:{process.pid}" for process in holding)
-            note = "workers hold other templates than these, as they read them when they start"
+            note = "workers use other templates than these: they read them at start"
             return f"{note}: {where}" if holding else ""
     return ""

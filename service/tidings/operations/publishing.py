@@ -67,5 +67,5 @@ async def publish(
 
 
 def published_as_data(notification: Notification) -> dict[str, Any]:
-    """For other programs."""
+    """The JSON of this view."""
     return {"id": notification.id, "routing_key": routing_key(notification)}

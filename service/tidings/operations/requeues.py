@@ -1,4 +1,4 @@
-"""Publishes notifications again whose message is gone."""
+"""Requeues notifications whose message is gone."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ STATES: Final = (
     *(State.QUEUED, State.RETRYING, State.SENDING),
     *(State.FAILED, State.EXPIRED, State.UNKNOWN),
 )
-"""What waits for a message, or for its dead letter."""
+"""States that wait for a message, or for its dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class RequeueView:
     refused: dict[str, str]
     """By id, why not."""
     searched_since: datetime | None = None
-    """What was accepted before was not looked at."""
+    """Notifications accepted earlier were not searched; None if all were."""
     dry_run: bool = False
 
     @property
@@ -60,7 +60,7 @@ class RequeueView:
         return f"{len(self.requeued)} ({each})" if each else ""
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         return {
             "dry_run": self.dry_run,
             "requeued": [
@@ -82,7 +82,7 @@ async def requeue(backend: Backend, actor: Actor, request: RequeueRequest) -> Re
         InvalidRequest: One of the states waits for no message.
     """
     if wrong := [state for state in request.states if state not in STATES]:
-        raise InvalidRequest(f"what is {wrong[0]} waits for no message", field="states")
+        raise InvalidRequest(f"{wrong[0]} notifications wait for no message", field="states")
     chosen = await (_named(backend, request) if request.ids else _matching(backend, request))
     if request.dry_run:
         return chosen
@@ -92,7 +92,7 @@ async def requeue(backend: Backend, actor: Actor, request: RequeueRequest) -> Re
     moved_on = {notification.id for notification in chosen.requeued} - {
         notification.id for notification in requeued
     }
-    changed = dict.fromkeys(map(str, moved_on), "it has just moved on by itself")
+    changed = dict.fromkeys(map(str, moved_on), "its state has just changed")
     refused = chosen.refused | (changed if request.ids else {})
     return RequeueView(requeued, refused, chosen.searched_since)
 

@@ -1,4 +1,4 @@
-"""Retention: what is kept for how long, and a round of deleting what is over."""
+"""Retention: periods, partitions, and a run that deletes what has expired."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -49,7 +49,7 @@ class PartitionPreview:
     """Whether the whole week goes, and what is left of it moves to the default partition."""
 
     def as_data(self) -> dict[str, object]:
-        """For other programs."""
+        """The JSON of this view."""
         return asdict(self)
 
 
@@ -106,7 +106,7 @@ async def run(backend: Backend, actor: Actor) -> Sequence[RetentionStep]:
     done = [step async for step in retention.run(datetime.now(UTC).date())]
     steps = [asdict(step) for step in done]
     await note(str(actor), "retention run", "", {"ended": steps})
-    log.warning("retention was run by hand", actor=str(actor), periods=periods, done=steps)
+    log.warning("retention run by operator", actor=str(actor), periods=periods, done=steps)
     return done
 
 
@@ -130,7 +130,7 @@ async def _check_that_schedulers_agree(backend: Backend) -> None:
     for process in await backend.ledger.processes.known():
         if process.running and process.retention is not None and process.retention != ours:
             raise Refused(
-                f"the scheduler {process.host}:{process.pid} keeps what has ended {kept(process.retention)}, and this "
-                f"command would keep it {kept(ours)}: give it the scheduler's TIDINGS_RETENTION, "
+                f"the scheduler {process.host}:{process.pid} keeps notifications {kept(process.retention)}, but this "
+                f"command would keep them {kept(ours)}: give it the scheduler's TIDINGS_RETENTION, "
                 "TIDINGS_RETENTION_BY_STATE and TIDINGS_RETENTION_BY_TENANT; nothing was deleted"
             )

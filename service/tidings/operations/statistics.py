@@ -1,4 +1,4 @@
-"""How much, how well, how fast, and how much waits."""
+"""Statistics of a period, queue depths, and the backlog."""
 
 import asyncio
 from collections.abc import Sequence
@@ -41,18 +41,18 @@ class StatisticsRequest:
 
 @dataclass(frozen=True, slots=True)
 class StatisticsView:
-    """What is known at one moment; None for what a server that is away would tell."""
+    """Numbers at one moment; None if the server that has them is unavailable."""
 
     statistics: Statistics | None
     backlog: Backlog | None
     depths: Sequence[Depth] | None
     not_delivering: Sequence[ChannelStatus]
-    """Channels that are paused and providers that are not asked."""
+    """Channels and providers that are not delivering."""
     errors: tuple[str, ...]
-    """Why a server can't tell."""
+    """Errors of servers that are unavailable."""
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         known = self.statistics
         return {
             "since": known.since if known else None,
@@ -95,7 +95,7 @@ def _open_as_data(backlog: Backlog) -> list[dict[str, Any]]:
 
 
 async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
-    """Ask both servers at once; if one is away, the other still tells."""
+    """Query both servers at once; if one is unavailable, show the other's numbers."""
     numbers, waiting, queues, channels = await asyncio.gather(
         backend.ledger.reports.stats(request.since, tenant=request.tenant, whole=request.whole),
         count_backlog(backend.ledger.database, request.tenant),

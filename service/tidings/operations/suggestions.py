@@ -1,4 +1,4 @@
-"""Says why a word is refused, and which one was perhaps meant."""
+"""Error texts for unknown words, with suggestions."""
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches

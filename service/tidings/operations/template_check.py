@@ -1,4 +1,4 @@
-"""Writes what is published as a worker would, to say at once what would keep it from being sent."""
+"""Renders a notification's template before it is published, as a worker would."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""What Tidings needs in RabbitMQ: described, compared, made so, tidied up."""
+"""RabbitMQ's topology: definitions, comparison, declaration, pruning."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ class Comparison:
 
     @property
     def faulty(self) -> bool:
-        """Whether anything has to be mended: a leftover queue does no harm."""
+        """Whether anything must be fixed: a leftover queue does no harm."""
         return any(difference.kind is not Kind.LEFTOVER for difference in self.differences)
 
 

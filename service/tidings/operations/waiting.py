@@ -1,4 +1,4 @@
-"""Why a notification waits: what its time, its channel, its providers and its lane say of it."""
+"""Why a notification waits: its time, its channel, its providers or its lane."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tidings.broker.topology.inspection import Depth
 
 UNKNOWN: Final = (
-    "there is no such notification; one that is still waiting in its lane is known once a worker has "
-    "read it (`tidings stats` shows what waits)"
+    "there is no such notification; one that still waits in its lane becomes known when a worker "
+    "reads it (`tidings stats` shows the queues)"
 )
 PATIENCE: Final = 2.0
 """Seconds to look at the lanes: what is known without them is shown anyway."""
@@ -39,15 +39,15 @@ PATIENCE: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class WaitContext:
-    """How channels, providers and lanes fare."""
+    """Status of channels, providers and lanes."""
 
     conditions: Sequence[ChannelStatus] = ()
     lanes: Mapping[str, "Depth"] = field(default_factory=dict)
-    """By the queue's name; empty where RabbitMQ can't be asked."""
+    """By queue name; empty if RabbitMQ is unavailable."""
 
 
 async def surroundings(backend: Backend, listed: Collection[NotificationSummary]) -> WaitContext:
-    """What has to be known of these; nothing is asked where none of them waits in a lane."""
+    """The context for these notifications; empty if none of them waits in a lane."""
     queues = {_queue(notification) for notification in listed if notification.state is State.QUEUED}
     if not queues:
         return WaitContext()
@@ -100,7 +100,7 @@ def not_delivering(channels: Sequence[ChannelStatus], now: datetime) -> list[str
     ]
     for state, text in (
         (UNSERVED, "no worker runs for {}"),
-        (RESTING, "no provider of {} may be asked"),
+        (RESTING, "no provider of {} is available"),
     ):
         if named := [status.channel for status in channels if status.state == state]:
             parts.append(text.format(", ".join(named)))
@@ -113,7 +113,7 @@ def _when(status: ChannelStatus, now: datetime) -> str:
 
 def _in_lanes(lanes: Collection["Depth"]) -> str:
     if not lanes:
-        return "RabbitMQ does not tell what waits in the lanes"
+        return "RabbitMQ is unavailable, so the lanes can't be read"
     if missing := [lane.queue for lane in lanes if lane.messages is None]:
         return f"{len(missing)} lanes are missing: `tidings topology apply` makes them"
     waiting = [lane for lane in lanes if lane.messages]
@@ -178,7 +178,7 @@ def _in_lane(notification: NotificationSummary, around: WaitContext) -> str:
     if lane.messages:
         return f"waiting for a worker: {lane.messages:,} in {queue}"
     if notification.failure_message:
-        return f"put off, in a retry queue or its lane: {discreet(notification.failure_message)}"
+        return f"deferred, in a retry queue or its lane: {discreet(notification.failure_message)}"
     return "waiting for a worker"
 
 

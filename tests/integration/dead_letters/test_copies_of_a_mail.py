@@ -142,7 +142,7 @@ async def test_a_mail_that_its_recipient_has_is_not_called_off(
         await rig.reaches(id, "retrying")
         refused = await tidings("cancel", str(id), "--note", "a mistake")
     assert refused.code == 1
-    assert "its recipient has it already, and only copies are still tried" in refused.err
+    assert "its recipient has received it; only copies are still retried" in refused.err
 
 
 async def test_a_replay_of_a_copys_dead_letter_reaches_only_whom_the_mail_has_not_reached(

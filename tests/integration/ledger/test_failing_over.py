@@ -98,7 +98,7 @@ async def test_the_standby_that_was_promoted_is_found_among_the_hosts_of_the_url
         await asyncio.to_thread(primary.kill)
         with pytest.raises(LedgerUnavailable):  # by the wire that broke
             await ledger.claim(request_of(attempt_of(), "holder"))
-        await refused(ledger, "no host that TIDINGS_DATABASE_URL names takes writes")
+        await refused(ledger, "no host in TIDINGS_DATABASE_URL accepts writes")
         await asyncio.to_thread(standby.promote)
         assert await claimed(ledger) < RECOVERY
 

@@ -30,4 +30,4 @@ async def test_schedulers_whose_retention_differs_are_a_warning(
 
     monkeypatch.setattr(health, "list_", known)
     found = await health._processes(Settings(), Actor("cli", "jane@desk"), [])
-    assert ("schedulers keep" in str(found)) is warned
+    assert ("schedulers have different retention" in str(found)) is warned

@@ -24,11 +24,14 @@ def test_each_channel_that_does_not_deliver_is_named_and_what_waits_is_counted()
     }
     assert describe_backlog(WaitContext(known, lanes), NOW) == (
         "email was paused 29s ago (cli jane@desk: moving); no worker runs for sms, webhook; "
-        "no provider of whatsapp may be asked; 1,200 messages wait: 1,200 in tidings.email.high"
+        "no provider of whatsapp is available; 1,200 messages wait: 1,200 in tidings.email.high"
     )
 
 
 def test_where_rabbitmq_is_away_nothing_is_said_to_wait() -> None:
-    assert describe_backlog(WaitContext(), NOW) == "RabbitMQ does not tell what waits in the lanes"
+    assert (
+        describe_backlog(WaitContext(), NOW)
+        == "RabbitMQ is unavailable, so the lanes can't be read"
+    )
     lanes = {"tidings.sms.low": Depth("tidings.sms.low", "", 0, 1)}
     assert describe_backlog(WaitContext((), lanes), NOW) == "no message waits in a lane"

@@ -1,4 +1,4 @@
-"""Decides which dead letters a replay takes, and why not the others. Reads and writes nothing."""
+"""Decides which dead letters a replay takes, and why it refuses the others. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Closes dead letters for good, with a reason."""
+"""Discards dead letters, with a note."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""Dead letters as the rest of Tidings sees them: stored, found, closed, replayed, told of."""
+"""Facade of dead letters: stored, found, closed, edited, replayed, alerted about."""
 
 from tidings.ledger.database import Database
 from tidings.ledger.dead_letters.closing import Closings
@@ -10,10 +10,10 @@ from tidings.ledger.operators.alerts import Alerts
 
 
 class DeadLetters:
-    """Everything that is remembered of dead letters.
+    """Dead letters in PostgreSQL.
 
     Args:
-        actor: Who buries: named in dead letters and in the history of their notifications.
+        actor: Named in dead letters and in the history of their notifications.
         window: Seconds for which an idempotency key is remembered.
     """
 

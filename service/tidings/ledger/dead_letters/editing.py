@@ -18,8 +18,8 @@ from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.edit_notes import edited_fields
 from tidings.ledger.dead_letters.rows import (
+    FAILURE_COLUMNS,
     INTRODUCE_FAILED,
-    SAID,
     STANDING,
     ExpiresAt,
     Introduced,
@@ -195,7 +195,7 @@ class Editing:
             dry_run: Take everything back at the end.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away: nothing has changed.
+            LedgerUnavailable: PostgreSQL is unavailable: nothing has changed.
         """
         async with self._database.connection() as connection:
             transaction = connection.transaction()
@@ -267,7 +267,7 @@ class Editing:
         if old:
             await connection.execute(REWRITE, *_stored(old, found, expires_at))
         if new:
-            failures = ([draft.old[name] for draft in new] for name in SAID)
+            failures = ([draft.old[name] for draft in new] for name in FAILURE_COLUMNS)
             await connection.execute(INTRODUCE_FAILED, *_stored(new, found, expires_at), *failures)
         epochs = {id_: row["epoch"] for id_, row in found.items()}
         values = [draft.columns(epochs.get(draft.notification.id, 0)) for draft in drafts]
@@ -286,13 +286,13 @@ def _draft(old: Record, change: Change) -> _Draft | NotEdited:
     except (Refused, InvalidNotification) as refused:
         return NotEdited(dead_letter, NoEdit.MALFORMED, str(refused))
     if body == old["body"]:
-        return NotEdited(dead_letter, NoEdit.UNCHANGED, "it is so already")
+        return NotEdited(dead_letter, NoEdit.UNCHANGED, "nothing would change")
     unread = old["reason"] == Reason.MALFORMED and old["supersedes"] is None
     if old["notification_id"] not in {None, notification.id} and not unread:
         return NotEdited(
             dead_letter,
             NoEdit.OTHER_ID,
-            f"the id has to stay {old['notification_id']}: for another notification, publish it",
+            f"the id must stay {old['notification_id']}: to send another notification, publish it",
         )
     tenant = read_search_fields(old["body"]).tenant
     if tenant not in {None, notification.tenant}:
@@ -334,8 +334,8 @@ def _objections(draft: _Draft, now: NotificationStatus | None) -> Iterator[tuple
     if draft.old["notification_id"] != id_:
         yield (
             NoEdit.OTHER_ID,
-            f"there is a notification {id_} already, and it is {now.state}: "
-            "give this one an id of its own, or discard its dead letter",
+            f"notification {id_} already exists and is {now.state}: "
+            "give this one another id, or discard its dead letter",
         )
     if not now.replayable or now.epoch != draft.old["epoch"]:
         yield (

@@ -25,7 +25,13 @@ from tidings.ledger.dead_letters.choice import (
     read,
     same_notification,
 )
-from tidings.ledger.dead_letters.rows import INTRODUCE_FAILED, SAID, STANDING, ExpiresAt, Introduced
+from tidings.ledger.dead_letters.rows import (
+    FAILURE_COLUMNS,
+    INTRODUCE_FAILED,
+    STANDING,
+    ExpiresAt,
+    Introduced,
+)
 from tidings.ledger.notifications import recipients, rows
 from tidings.ledger.notifications.dispatch import DUE, LEASE, NOTIFY, OutboxEntry
 from tidings.ledger.notifications.idempotency import KeyUse, hold
@@ -107,7 +113,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class ReplayDecision:
-    """What `begin` would have done."""
+    """The result of a dry run of `begin`."""
 
     notifications: tuple[UUID, ...]
     """Would be queued."""
@@ -131,7 +137,7 @@ class _Decided:
 
 
 class Replays:
-    """Sends dead letters on their way again.
+    """Replays dead letters.
 
     Args:
         window: Seconds for which an idempotency key is remembered.
@@ -158,7 +164,7 @@ class Replays:
             force: Also take dead letters that were replayed before, and send again what was sent.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away: nothing was taken.
+            LedgerUnavailable: PostgreSQL is unavailable: nothing was taken.
         """
         async with self._database.transaction() as connection:
             decided = await self._decide(connection, dead_letters, run, expires_at, force=force)
@@ -179,13 +185,13 @@ class Replays:
         force: bool = False,
         but: Collection[UUID] = (),
     ) -> ReplayDecision:
-        """Decide as `begin` does, and take everything back.
+        """Decide as `begin` does, then roll back.
 
         Args:
             but: Notifications for which dead letters were chosen before.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away.
+            LedgerUnavailable: PostgreSQL is unavailable.
         """
         async with self._database.connection() as connection:
             transaction = connection.transaction()
@@ -262,7 +268,7 @@ class Replays:
         return {State(row["state"]): row["count"] for row in found}
 
     async def finish(self) -> None:
-        """Mark dead letters as replayed that somebody else published, or whose confirm was not recorded."""
+        """Mark dead letters as replayed that a scheduler published, or whose confirm was not recorded."""
         async with self._database.connection() as connection:
             await connection.execute(FINISH)
 
@@ -290,7 +296,9 @@ class Replays:
         if not forced:
             begun = [row["id"] for row in queued], [row["epoch"] for row in queued]
             await recipients.begin_epoch(connection, *begun)
-        await connection.execute(NOTIFY, DUE)  # also for whoever has to publish it in our place
+        await connection.execute(
+            NOTIFY, DUE
+        )  # for the scheduler that publishes it if this process dies
         return {row["id"]: row["epoch"] for row in queued}
 
 
@@ -317,7 +325,7 @@ async def _stand(
     if new := [dead_letter for dead_letter in readable if dead_letter.notification.id not in known]:
         attempts = [dead_letter.first_attempt() for dead_letter in new]
         storable = [Introduced(attempt, expires_at(attempt)) for attempt in attempts]
-        failures = ([dead_letter.row[name] for dead_letter in new] for name in SAID)
+        failures = ([dead_letter.row[name] for dead_letter in new] for name in FAILURE_COLUMNS)
         await connection.execute(INTRODUCE_FAILED, *rows.columns(storable), *failures)
         added = sorted(dead_letter.notification.id for dead_letter in new)
         known |= {row["id"]: row for row in await connection.fetch(STANDING, added)}

@@ -70,7 +70,7 @@ class DeadLetterEntry:
 
     @property
     def fingerprint(self) -> str:
-        """Groups it with dead letters that died of the same fault."""
+        """Groups it with dead letters of the same cause."""
         return fingerprint(
             self.dead_letter.channel, self.dead_letter.reason, self.dead_letter.failure
         )
@@ -78,7 +78,7 @@ class DeadLetterEntry:
 
 @dataclass(frozen=True, slots=True)
 class StoredDeadLetter:
-    """A dead letter as it lies in the ledger."""
+    """A dead letter in the ledger."""
 
     id: UUID
     notification_id: UUID | None
@@ -118,7 +118,7 @@ class StoredDeadLetter:
 
     @property
     def attempts_made(self) -> int:
-        """How often somebody was asked to deliver it in its epoch."""
+        """Attempts in which a provider was called, in its epoch."""
         return max(0, self.attempts - (self.failure.kind == UNTRIED))
 
     @classmethod
@@ -152,10 +152,10 @@ SELECT id, state, epoch, attempt, lease_until, reason, provider, failure_kind, f
 """
 """How notifications stand, locked in the order in which everybody locks them."""
 
-SAID: Final = ("reason", "kind", "message", "dead_lettered_at")
-"""What a dead letter says of the end of its notification."""
+FAILURE_COLUMNS: Final = ("reason", "kind", "message", "dead_lettered_at")
+"""A dead letter's columns about the end of its notification."""
 ARCHIVE: Final = "archive"
-"""Who refused what only a dead letter knew of: which process it was is not kept."""
+"""The actor for notifications that only a dead letter knew of."""
 
 INTRODUCE_FAILED: Final = f"""
 WITH incoming AS (

@@ -1,4 +1,4 @@
-"""Finds dead letters: by id, by what they have in common, in groups that died of the same fault."""
+"""Finds dead letters by id, by filter, and in groups with the same fingerprint."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ TOO_LATE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterFilter:
-    """Which dead letters; what is None or empty says nothing."""
+    """Which dead letters; None or empty matches all."""
 
     ids: tuple[UUID, ...] = ()
     channel: str | None = None
@@ -70,7 +70,7 @@ class DeadLetterFilter:
 
     @property
     def selects(self) -> bool:
-        """Whether it says anything but which states."""
+        """Whether it filters by anything but the state."""
         return bool(_conditions(self, states=False))
 
 
@@ -96,7 +96,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterGroup:
-    """Dead letters that died of the same fault."""
+    """Dead letters with the same fingerprint."""
 
     fingerprint: str
     dead_letters: int
@@ -113,7 +113,7 @@ class DeadLetterGroup:
 
 
 class DeadLetterSearch:
-    """Reads dead letters, and changes nothing."""
+    """Reads dead letters."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -198,9 +198,9 @@ class DeadLetterSearch:
         delivered and what would expire again is left out and counted."""
         where, values = _where(wanted)
         uncertain = (
-            f"(d.reason = 'outcome_unknown' AND NOT {_said(wanted, Reason.OUTCOME_UNKNOWN)})"
+            f"(d.reason = 'outcome_unknown' AND NOT {_chosen_by(wanted, Reason.OUTCOME_UNKNOWN)})"
         )
-        too_late = f"({TOO_LATE} AND NOT {_said(wanted, Reason.EXPIRED)})"
+        too_late = f"({TOO_LATE} AND NOT {_chosen_by(wanted, Reason.EXPIRED)})"
         joined = (
             f"dead_letters d LEFT JOIN notifications n ON n.id = d.notification_id WHERE {where}"
         )
@@ -236,8 +236,8 @@ class DeadLetterSearch:
         return [DeadLetterGroup(**{**dict(row), "reason": Reason(row["reason"])}) for row in rows]
 
 
-def _said(wanted: DeadLetterFilter, reason: Reason) -> str:
-    """Whether a person asked for these very dead letters: then that person has decided."""
+def _chosen_by(wanted: DeadLetterFilter, reason: Reason) -> str:
+    """Whether these dead letters were chosen explicitly: then a person has decided."""
     return "true" if wanted.ids or wanted.reason is reason else "false"
 
 
@@ -263,7 +263,7 @@ def _of_one_notification(alike: Sequence[Record]) -> Sequence[UUID]:
 
 
 def _where(wanted: DeadLetterFilter) -> tuple[str, list[object]]:
-    """Only what was asked: the planner sees plain comparisons and uses the indexes."""
+    """Only the given filters: the planner sees plain comparisons and uses the indexes."""
     given = _conditions(wanted)
     conditions = (
         condition.format(f"${place}") for place, (condition, _) in enumerate(given, start=1)
@@ -272,10 +272,10 @@ def _where(wanted: DeadLetterFilter) -> tuple[str, list[object]]:
 
 
 def _conditions(wanted: DeadLetterFilter, *, states: bool = True) -> list[tuple[str, Any]]:
-    return [(condition, value) for condition, value in _asked(wanted, states=states) if value]
+    return [(condition, value) for condition, value in _filters(wanted, states=states) if value]
 
 
-def _asked(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, Any]]:
+def _filters(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, Any]]:
     yield "d.id = ANY({}::uuid[])", list(wanted.ids)
     yield "d.channel = {}", wanted.channel
     yield "d.reason = {}", wanted.reason and wanted.reason.value

@@ -1,4 +1,4 @@
-"""Step eight, archive: stores dead letters, and ends the notifications that nobody else ended."""
+"""Step eight, archive: stores dead letters, and ends notifications that are not ended yet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -110,10 +110,10 @@ class Archiving:
         """Store dead letters and what they mean for their notifications, in one transaction.
 
         Returns:
-            For each, in order: that it is stored, or until when somebody may still be sending it.
+            For each, in order: that it is stored, or until when a worker may still be sending it.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away: nothing is stored.
+            LedgerUnavailable: PostgreSQL is unavailable: nothing is stored.
         """
         async with self._database.transaction() as connection:
             decided = await _decide(connection, requests)
@@ -123,7 +123,7 @@ class Archiving:
         return [decision if isinstance(decision, Wait) else next(stored) for decision in decided]
 
     async def _end(self, connection: Connection, cases: Sequence[_Case]) -> None:
-        """Give the notifications of these dead letters the end that nobody else gave them."""
+        """End the notifications of these dead letters that are not ended yet."""
         if known := [case for case in cases if case.before is not None]:
             before = [str(case.before.state) for case in known if case.before is not None]
             ids, epochs, *ends = _columns(known)
@@ -185,7 +185,7 @@ async def _store(connection: Connection, entries: Sequence[DeadLetterEntry]) -> 
     new = [archived.entry for archived in stored if archived.new]
     if new and len(await connection.fetch(*rows.by_itself(STORE, *columns(new)))) < len(new):
         raise LedgerUnavailable(
-            "another archive stored one of these dead letters just now; once more"
+            "another archive stored one of these dead letters at the same time; storing them again"
         )
     return stored
 

@@ -1,1 +1,1 @@
-"""Remembers notifications from their claim to their end, and finds them again."""
+"""Notifications from their claim to their end, and searches for them."""

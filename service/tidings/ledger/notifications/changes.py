@@ -1,4 +1,4 @@
-"""What a person changes about a notification that is still on its way."""
+"""Changes that a person makes to an unfinished notification."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -32,7 +32,7 @@ SELECT state, reached, coalesce(perhaps_sent, false) AS perhaps_sent, EXISTS (SE
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """A notification that was called off."""
+    """A cancelled notification."""
 
     previous_state: State
     perhaps_sent: bool
@@ -46,13 +46,13 @@ class Changes:
         self._database = database
 
     async def cancel(self, id: UUID, *, actor: str, reason: str) -> Cancelled:
-        """Call a notification off that is not known to be sent; how it stood.
+        """Cancel a notification that is not known to be sent; its previous state.
 
         A message of it that is still in a queue is recognised when it is claimed, and forgotten.
 
         Raises:
             Refused: It is not known, is being sent, or has ended; says which.
-            LedgerUnavailable: PostgreSQL is away.
+            LedgerUnavailable: PostgreSQL is unavailable.
         """
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
@@ -60,8 +60,8 @@ class Changes:
             )
         if row is None:
             raise Refused(
-                f"there is no notification {id}; one that is still waiting in its lane is known "
-                "once a worker has read it"
+                f"there is no notification {id}; one that still waits in its lane becomes known "
+                "when a worker reads it"
             )
         previous_state = State(row["state"])
         if not row["cancelled"]:
@@ -77,5 +77,5 @@ def _why_not(state: State, *, reached: bool) -> str:
     if state in FINISHED:
         return f"it has ended as {state}"
     if reached:
-        return "its recipient has it already, and only copies are still tried"
+        return "its recipient has received it; only copies are still retried"
     return "it is being sent at this moment; try again when the attempt has ended"

@@ -121,7 +121,7 @@ class Claims:
         worker: Names this process in leases and history, unlike any other.
         window: Seconds for which an idempotency key is remembered.
         patience: Seconds by which a notification's message must be late before one that comes in its place
-            (its producer published it again) is taken for a sign that it is lost.
+            (its producer published it again) counts as a sign that it is lost.
     """
 
     def __init__(self, database: Database, *, worker: str, window: float, patience: float) -> None:

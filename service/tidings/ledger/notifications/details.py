@@ -1,4 +1,4 @@
-"""What is remembered of one notification, as it is told: values without SQL."""
+"""Everything about one notification, as values without SQL."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -55,17 +55,17 @@ class NotificationSummary:
 
     @property
     def only_read(self) -> bool:
-        """Whether nobody knows when it was accepted, but when it was first read."""
+        """Whether only the time it was first read is known, not when it was accepted."""
         return self.time_source == TimeSource.READ
 
     @property
     def untried(self) -> bool:
-        """Whether its last attempt asked nobody, for it had expired."""
+        """Whether its last attempt called no provider because it had expired."""
         return self.finished_at is not None and self.failure_kind == UNTRIED
 
     @property
     def attempts_made(self) -> int:
-        """How often somebody was asked to deliver it in this epoch."""
+        """Attempts in which a provider was called, in this epoch."""
         return self.attempt - 1 if self.untried and self.attempt else self.attempt
 
     @property
@@ -120,7 +120,7 @@ class AttemptRow:
 
     @property
     def untried(self) -> bool:
-        """Whether nobody was asked, for it had expired."""
+        """Whether no provider was called because it had expired."""
         return self.kind == UNTRIED
 
 
@@ -173,7 +173,7 @@ class DeadLetterSummary:
 
 @dataclass(frozen=True, slots=True)
 class NotificationDetails:
-    """Everything remembered of one notification, each part oldest first."""
+    """Everything about one notification, each part oldest first."""
 
     notification: NotificationSummary
     body: bytes

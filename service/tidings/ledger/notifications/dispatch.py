@@ -1,4 +1,4 @@
-"""The outbox: what somebody has to publish, because it is due, was being replayed, or its message is gone.
+"""The outbox: notifications to publish because they are due, being replayed, or their message is gone.
 
 `dispatch_at` says when. Taking a row moves it a few seconds into the future before it is published, and again
 for as long as that lasts (`tidings.ledger.notifications.outbox_lease`), and a confirm clears it: whoever dies in between leaves it to the
@@ -23,7 +23,7 @@ DUE: Final = "tidings_due"
 NOTIFY: Final = "SELECT pg_notify($1, '')"
 
 LEASE: Final = 4.0
-"""Seconds for which what was taken is left to whoever took it: after that long somebody else publishes it."""
+"""Seconds for which entries belong to the process that took them; after that another one publishes them."""
 
 HEAVIEST: Final = 16 * 1024 * 1024
 """Bytes of bodies taken in one go, or a single larger one."""
@@ -154,7 +154,7 @@ def _end(row: Mapping[str, Any], state: State) -> Undeliverable:
 
 
 class Outbox:
-    """What has to be published."""
+    """Notifications to publish."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -178,14 +178,14 @@ class Outbox:
             )
 
     async def dispatched(self, done: Sequence[OutboxEntry]) -> None:
-        """These were confirmed by the broker."""
+        """RabbitMQ confirmed these."""
         async with self._database.connection() as connection:
             await connection.execute(
                 DISPATCHED, [entry.id for entry in done], [entry.epoch for entry in done]
             )
 
     async def seconds_to_next(self) -> float | None:
-        """Until something is due, negative where it is already; None where nothing is stored."""
+        """Seconds until an entry is due, negative if one is overdue; None if there is none."""
         async with self._database.connection() as connection:
             seconds: float | None = await connection.fetchval(NEXT)
         return seconds

@@ -51,6 +51,6 @@ def _not_all(part: IdPrefix, found: list[UUID], until: datetime) -> str:
     met = f"only {found[0]} has" if found else "none has"
     since = until.astimezone(UTC).isoformat(sep=" ", timespec="seconds")
     return (
-        f"{part.text}: {met} these digits of those accepted since {since}, and older ones were not looked through; "
-        f"give its first digits, or all of them; `tidings show {part.text} --whole` looks through every one"
+        f"{part.text}: {met} these digits of those accepted since {since}, and older ones were not searched; "
+        f"give its first digits or the whole id; `tidings show {part.text} --whole` searches all"
     )

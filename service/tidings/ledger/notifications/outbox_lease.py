@@ -1,4 +1,4 @@
-"""Holds what was taken from the outbox while it is published, so that nobody else publishes it too."""
+"""Extends the lease on outbox entries while they are published, so that no other process publishes them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -22,10 +22,10 @@ async def keep_leased(outbox: Outbox, taken: Sequence[OutboxEntry]) -> AsyncIter
             await asyncio.sleep(LEASE / 3)
             try:
                 await outbox.keep(taken)
-            except TidingsError as error:  # nobody else gets at them either
-                log.warning("what is being published can't be held", error=str(error))
+            except TidingsError as error:  # another process can't take them either
+                log.warning("outbox lease not extended", error=str(error))
 
-    task = BackgroundTask("hold what is being published", keep_for_ever)
+    task = BackgroundTask("extend outbox lease", keep_for_ever)
     try:
         yield
     finally:

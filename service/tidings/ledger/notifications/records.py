@@ -64,8 +64,8 @@ SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::text[], $6
 ON CONFLICT DO NOTHING
 """
 
-PUT_OFF: Final = "not sent, no attempt spent"
-"""How the note of a claim that was given back begins."""
+DEFERRED: Final = "not sent, no attempt spent"
+"""Begins the note of a released claim."""
 RELEASE: Final = f"""
 WITH released AS (
     UPDATE notifications
@@ -75,7 +75,7 @@ WITH released AS (
     RETURNING id, epoch, state
 )
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-SELECT id, epoch, 'sending', state, $1, '{PUT_OFF}: ' || $5 FROM released
+SELECT id, epoch, 'sending', state, $1, '{DEFERRED}: ' || $5 FROM released
 """
 """Where no attempt of its epoch is recorded, none says in which retry queue it waits: it is queued, whatever its number."""
 
@@ -117,7 +117,7 @@ class Records:
         return [(record.attempt.id, record.token) in recorded for record in records]
 
     async def release(self, attempt: Attempt, token: str, why: str) -> None:
-        """Give a claim back as if it had never been made; only the history remembers."""
+        """Release a claim as if it had never been made, but for a line in the history."""
         async with self._database.connection() as connection:
             await connection.execute(
                 RELEASE, token, attempt.id, attempt.epoch, attempt.number, fit(why)

@@ -138,7 +138,7 @@ def summary(values: dict[str, Any]) -> NotificationSummary:
 def _conditions(
     filters: Filters, before: UUID | None, since: datetime | None, until: datetime | None
 ) -> tuple[str, Sequence[object]]:
-    """Only what was asked: the planner sees plain comparisons and uses the indexes."""
+    """Only the given filters: the planner sees plain comparisons and uses the indexes."""
     possible = (
         ("channel = {}", filters.channel),
         ("state = ANY({}::text[])", [str(state) for state in filters.states] or None),

@@ -1,4 +1,4 @@
-"""Notifications that fare badly, of which there is an index alone."""
+"""Notifications with a failure or an end other than sent, which have an index of their own."""
 
 from typing import Final
 

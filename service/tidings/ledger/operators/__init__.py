@@ -1,1 +1,1 @@
-"""Remembers what operators order, and answers what they ask of the ledger as a whole."""
+"""Operators' orders, and reports about the ledger as a whole."""

@@ -1,4 +1,4 @@
-"""Remembers which operator erased or deleted what, and why, after it is gone."""
+"""Keeps a record of erasures and deletions by operators."""
 
 import json
 from typing import Final
@@ -11,7 +11,7 @@ NOTE: Final = (
 
 
 class Actions:
-    """What operators erased and deleted: only ever added to, and left alone by retention."""
+    """Append-only record of erasures and deletions; retention keeps it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -24,7 +24,7 @@ class Actions:
             details: What JSON can say; names no person.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away.
+            LedgerUnavailable: PostgreSQL is unavailable.
             ConfigurationError: The database's user may not.
         """
         async with self._database.connection() as connection:

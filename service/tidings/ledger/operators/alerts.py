@@ -1,4 +1,4 @@
-"""Remembers when operators were last told, so that many processes tell them once."""
+"""Rate limit of alerts across processes: when operators were last alerted, and what is pending."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,16 +48,16 @@ SELECT fingerprint, reason, channel, count(*) AS dead_letters,
 
 @dataclass(frozen=True, slots=True)
 class PendingAlert:
-    """What operators don't know yet, and this process now has to tell them."""
+    """Dead letters that this process now has to alert operators about."""
 
     dead_letters: int
     since: datetime | None
-    """When they were last told; None where they never were."""
+    """The last alert; None if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertGroup:
-    """Dead letters that died of the same fault."""
+    """Dead letters with the same fingerprint."""
 
     fingerprint: str
     reason: str
@@ -68,19 +68,19 @@ class AlertGroup:
 
 
 class Alerts:
-    """Rate-limits what operators are told about one topic, across processes."""
+    """Rate-limits alerts about one topic, across processes."""
 
     def __init__(self, database: Database, *, topic: str = "dead letters") -> None:
         self._database = database
         self._topic = topic
 
     async def note(self, dead_letters: int) -> None:
-        """There is more to tell."""
+        """Add dead letters to the pending alert."""
         async with self._database.connection() as connection:
             await connection.execute(NOTE, self._topic, dead_letters)
 
     async def take(self, every: float) -> PendingAlert | None:
-        """What is to be told now, and by nobody else; None where nothing is, or not yet.
+        """Take the pending alert for this process alone; None if there is none, or it is too early.
 
         Args:
             every: Seconds between two messages.
@@ -90,18 +90,18 @@ class Alerts:
         return PendingAlert(row["pending"], row["sent_at"]) if row is not None else None
 
     async def give_back(self, pending: PendingAlert, every: float, again_in: float) -> None:
-        """It could not be told: whoever asks in `again_in` seconds or later takes it."""
+        """Put an alert back that could not be sent: it is due again in `again_in` seconds."""
         async with self._database.connection() as connection:
             await connection.execute(GIVE_BACK, self._topic, pending.dead_letters, every, again_in)
 
     async def seconds_to_next(self, every: float) -> float | None:
-        """Until something may be told; None where nothing is waiting."""
+        """Seconds until the next alert is due; None if none is pending."""
         async with self._database.connection() as connection:
             seconds: float | None = await connection.fetchval(NEXT, self._topic, every)
         return seconds
 
     async def worst(self, since: datetime | None, limit: int = 5) -> Sequence[AlertGroup]:
-        """The largest groups of dead letters dead-lettered since then."""
+        """The largest groups of messages dead-lettered since then."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(WORST, since, limit)
         return [

@@ -192,7 +192,7 @@ class LedgerAudit:
             progress: Called after each step with the number checked, and the time since which all are checked.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away.
+            LedgerUnavailable: PostgreSQL is unavailable.
         """
         clock, found, reached = TimeLimit(patience), _Found(), None
         async with (

@@ -1,4 +1,4 @@
-"""What waits in the ledger for its time or for a person, in numbers for the metrics."""
+"""Counts of scheduled notifications and open dead letters, for the metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 from tidings.ledger.database import Database
 
 OVERDUE: Final = 60.0
-"""Seconds after which what was due should long have been published."""
+"""Seconds after which a notification that is due counts as overdue."""
 
 OPEN: Final = """
 SELECT coalesce(channel, '') AS channel, reason, count(*) AS count,
@@ -23,7 +23,7 @@ SELECT count(*) AS scheduled, count(*) FILTER (WHERE dispatch_at < now() - $1 * 
 
 @dataclass(frozen=True, slots=True)
 class OpenDeadLetters:
-    """Those of one channel and reason that nobody has replayed or discarded."""
+    """Open dead letters of one channel and reason."""
 
     count: int
     oldest: float
@@ -32,14 +32,14 @@ class OpenDeadLetters:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits at one moment."""
+    """Scheduled notifications and open dead letters at one moment."""
 
     scheduled: int
     """Notifications whose time has not come, or which wait to be published again."""
     overdue: int
     """Those due for more than `OVERDUE`."""
     open: Mapping[tuple[str, str], OpenDeadLetters]
-    """By channel, empty where nobody can tell it, and reason."""
+    """By channel (empty if unknown) and reason."""
 
 
 async def count_backlog(database: Database, tenant: str | None = None) -> Backlog:
@@ -49,7 +49,7 @@ async def count_backlog(database: Database, tenant: str | None = None) -> Backlo
         tenant: Of this one only.
 
     Raises:
-        LedgerUnavailable: PostgreSQL is away.
+        LedgerUnavailable: PostgreSQL is unavailable.
     """
     async with database.connection() as connection:
         due = await connection.fetchrow(DUE, OVERDUE, tenant)

@@ -1,4 +1,4 @@
-"""Remembers what operators ordered of channels and providers, and which providers workers find down."""
+"""Orders about channels and providers, and the circuits that workers report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tidings.ledger.operators.alerts import NOTE, Alerts
 OUTAGES: Final = "outages"
 """What operators are told of providers that are down, as a topic of their alerts."""
 FRESH: Final = 30.0
-"""Seconds for which a worker is believed without saying it again; it says so every ten."""
+"""Seconds for which a worker's report counts; it reports every ten."""
 
 _ORDER: Final = "id, channel, provider, verb, actor, note, at"
 
@@ -39,7 +39,7 @@ SELECT {_ORDER} FROM channel_orders WHERE $1::text IS NULL OR channel = $1 ORDER
 """
 
 ALONE: Final = "SELECT pg_advisory_xact_lock(hashtext('tidings circuits'))"
-"""Two workers that find the same provider down tell of it once."""
+"""Two workers that find the same provider down raise one alert."""
 
 KNOWN: Final = """
 SELECT channel, provider FROM circuits
@@ -72,7 +72,7 @@ SELECT channel, provider, worker, phase, reason, since, probe_at FROM circuits
 
 @dataclass(frozen=True, slots=True)
 class ReportedCircuit:
-    """A circuit that is not closed, as one worker said it was."""
+    """A circuit that is not closed, as reported by one worker."""
 
     channel: str
     provider: str
@@ -84,7 +84,7 @@ class ReportedCircuit:
 
 
 class LedgerControls:
-    """What people and workers tell each other about channels and providers."""
+    """Orders to workers, and circuits reported by them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -93,7 +93,7 @@ class LedgerControls:
     async def give(
         self, channel: str, provider: str, verb: Verb, *, actor: str, note: str
     ) -> Order:
-        """Tell all workers; they hear of it within about a second."""
+        """Give an order to all workers; they read it within about a second."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(GIVE, channel, provider, verb.value, actor, fit(note))
         assert row is not None  # noqa: S101  # an INSERT returns what it inserted
@@ -106,14 +106,14 @@ class LedgerControls:
             return [_order(dict(row)) for row in await connection.fetch(LAST)]
 
     async def history(self, channel: str | None = None, limit: int = 100) -> Sequence[Order]:
-        """Every order, newest first; of one channel where it is named."""
+        """Every order, newest first, or those about one channel."""
         async with self._database.connection() as connection:
             return [_order(dict(row)) for row in await connection.fetch(HISTORY, channel, limit)]
 
     async def report_circuits(self, worker: str, found: Sequence[CircuitReport]) -> None:
-        """A worker says which of its circuits are not closed; that none of the others is open follows.
+        """Store a worker's circuits that are not closed; all its others are closed.
 
-        Where no worker said so before, operators are to be told.
+        A provider that no worker reported before raises an alert.
         """
         async with self._database.transaction() as connection:
             if found:
@@ -135,7 +135,7 @@ class LedgerControls:
             )
 
     async def _note(self, connection: Connection, found: Sequence[CircuitReport]) -> None:
-        """By hand is no news to those who did it."""
+        """Count new outages for the alert; disabled providers need none."""
         await connection.execute(ALONE)
         known = {tuple(row) for row in await connection.fetch(KNOWN, FRESH)}
         news = {
@@ -148,7 +148,7 @@ class LedgerControls:
             await connection.execute(NOTE, OUTAGES, len(news))
 
     async def down(self) -> Sequence[ReportedCircuit]:
-        """Every circuit that a living worker says is not closed."""
+        """Every circuit that a running worker reports as not closed."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(DOWN, FRESH)
         return [ReportedCircuit(**{**dict(row), "phase": Phase(row["phase"])}) for row in rows]

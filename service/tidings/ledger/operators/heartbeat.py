@@ -1,4 +1,4 @@
-"""Says now and then that this process runs, so that `tidings ps` and `tidings doctor` know."""
+"""Heartbeat of this process, for `tidings ps` and `tidings doctor`."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 EVERY: Final = 10.0
 """Seconds between two beats."""
 FAREWELL: Final = 2.0
-"""Seconds that PostgreSQL has to note that this process ends."""
+"""Seconds to record that this process ends."""
 
 
 @asynccontextmanager
@@ -31,7 +31,7 @@ async def beating(
     templates: str,
     retention: Mapping[str, float] | None,
 ) -> AsyncIterator[None]:
-    """Say that this process runs until the block is left, then that it ends.
+    """Send heartbeats until the block is left, then record the end.
 
     Args:
         actor: This process's name, unlike any other's.
@@ -49,7 +49,7 @@ async def beating(
         templates,
         retention,
     )
-    beat = BackgroundTask("say that this process runs", lambda: _beat_for_ever(processes, process))
+    beat = BackgroundTask("heartbeat", lambda: _beat_for_ever(processes, process))
     try:
         yield
     finally:
@@ -63,6 +63,6 @@ async def _beat_for_ever(processes: Processes, process: Process) -> None:
     while True:
         try:
             await processes.say(process)
-        except TidingsError as error:  # who delivers has told already
-            log.debug("nobody hears that this process runs", error=str(error))
+        except TidingsError as error:  # the worker logs the outage
+            log.debug("heartbeat failed", error=str(error))
         await asyncio.sleep(EVERY)

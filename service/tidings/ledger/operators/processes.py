@@ -1,4 +1,4 @@
-"""Remembers which processes run: each says so now and then, and once that it ends."""
+"""Registry of processes: each sends heartbeats, and reports its end."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Final
 from tidings.ledger.database import Database
 
 FRESH: Final = 35.0
-"""Seconds for which a process is believed to run without saying it again; it says so every ten."""
+"""Seconds after its last heartbeat for which a process counts as running; heartbeats come every ten."""
 FORGOTTEN: Final = 86_400.0
 """Seconds after which the row of a process that is gone may be used again: rows are never deleted."""
 
@@ -61,13 +61,13 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class KnownProcess(Process):
-    """A process that has not said that it ended."""
+    """A process that has not reported its end."""
 
     since: datetime
     seen_at: datetime
-    """When it last said that it runs."""
+    """Its last heartbeat."""
     running: bool
-    """Whether that was a moment ago. If not, it was killed, hangs, or can't reach PostgreSQL."""
+    """Whether that is recent. If not, it was killed, hangs, or can't reach PostgreSQL."""
 
 
 class Processes:
@@ -77,10 +77,10 @@ class Processes:
         self._database = database
 
     async def say(self, process: Process) -> None:
-        """A process says that it runs.
+        """Store a heartbeat.
 
         Raises:
-            LedgerUnavailable: PostgreSQL is away.
+            LedgerUnavailable: PostgreSQL is unavailable.
         """
         async with self._database.connection() as connection:
             if await connection.fetchval(AGAIN, process.actor) is None:
@@ -98,12 +98,12 @@ class Processes:
                 )
 
     async def end(self, actor: str) -> None:
-        """A process says that it ends. Raises like `say`."""
+        """Record that a process ends. Raises like `say`."""
         async with self._database.connection() as connection:
             await connection.execute(END, actor)
 
     async def known(self) -> Sequence[KnownProcess]:
-        """Those that run, and those that vanished within the last day. Raises like `say`."""
+        """Processes that run, and those that vanished within the last day. Raises like `say`."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(KNOWN, FRESH, FORGOTTEN)
         return [

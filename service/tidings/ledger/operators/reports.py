@@ -1,4 +1,4 @@
-"""Answers what happened: to one notification, to those that match, to all in a while."""
+"""Reads one notification, those that match, and statistics of a period."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -49,7 +49,7 @@ RESULTS: Final = f"""
 SELECT {_columns(Recipient)} FROM recipient_results WHERE notification_id = $1 ORDER BY epoch, role DESC, address
 """
 NO_NOTIFICATION: Final = (Reason.MALFORMED, Reason.UNROUTABLE)
-"""Reasons of what no worker could take."""
+"""Reasons of dead letters that no worker could read."""
 LOOKED_AT: Final = 1_000
 """Dead letters of each channel and reason that are looked at to count those without a notification."""
 _OLDEST: Final = """
@@ -83,7 +83,7 @@ RECENT: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What producers call things."""
+    """Categories and entity types that producers use."""
 
     tenants: frozenset[str]
     categories: frozenset[str]

@@ -1,4 +1,4 @@
-"""Numbers about what was accepted in a while: how much, how well, how fast."""
+"""Statistics of the notifications accepted in a period: volume, success, latency."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from tidings.delivery.states import State
 from tidings.ledger.database import Connection
 
 SUCCEEDED: Final = (State.SENT, State.DELIVERED)
-CALLED_OFF: Final = (State.CANCELLED, State.SUPPRESSED)
-"""Ended as somebody wanted: neither a success nor a failure."""
+WITHDRAWN: Final = (State.CANCELLED, State.SUPPRESSED)
+"""Ended on purpose: neither a success nor a failure."""
 
 MOST: Final = 100_000
 """Notifications that are counted unless more are asked for: a quarter of a second's work where they are in memory, and
@@ -41,7 +41,7 @@ SELECT channel, state, count(*) AS count
 _ATTEMPTS: Final = (
     f"(attempt - (finished_at IS NOT NULL AND coalesce(failure_kind, '') = '{UNTRIED}')::int)"
 )
-"""How often somebody was asked to deliver it in its present epoch."""
+"""Attempts in which a provider was called, in the present epoch."""
 
 RATES: Final = f"""
 SELECT channel,
@@ -61,12 +61,12 @@ SELECT channel,
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How a group of notifications fared. A rate is None where there is nothing to divide by."""
+    """Results of a group of notifications. A rate is None if there is nothing to divide by."""
 
     accepted: int
     succeeded: int
     finished: int
-    """Ended, other than by being called off."""
+    """Ended, but not cancelled or suppressed."""
     attempted: int
     retried: int
     attempts: float | None
@@ -122,7 +122,7 @@ async def statistics(
         since, complete = max(since, later or since), later is None
         states = await connection.fetch(STATES, since, until, tenant, timeout=LONGEST)
         rates = await connection.fetch(
-            RATES, since, until, tenant, list(SUCCEEDED), list(CALLED_OFF), timeout=LONGEST
+            RATES, since, until, tenant, list(SUCCEEDED), list(WITHDRAWN), timeout=LONGEST
         )
     counts: dict[str, dict[State, int]] = defaultdict(dict)
     for row in states:

@@ -1,4 +1,4 @@
-"""Dead letters: found, shown, closed, edited and sent on their way again.
+"""Dead letters: found, shown, discarded, edited and replayed.
 
 query       which of them an operation is about
 views       what is shown of them, and what is masked

@@ -17,7 +17,7 @@ class MalformedEdit(Refused):
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
-        super().__init__("the edited dead letter can't be read: " + "; ".join(self.problems))
+        super().__init__("the edited body is not a valid notification: " + "; ".join(self.problems))
 
 
 class NoFields(Refused):

@@ -1,4 +1,4 @@
-"""Closes dead letters for good: they stay readable and are never replayed."""
+"""Discards dead letters: they stay readable and are never replayed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class DiscardDryRun:
         return self.states.get(dead_letter, DeadLetterState.OPEN) is DeadLetterState.OPEN
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         return {"would_discard": self.ready, "not_open": self.left}
 
 
@@ -67,7 +67,7 @@ class Discarded:
     """Of the first of `left`; one that is gone is not among them."""
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         return {"discarded": self.closed, "not_open": self.left}
 
 
@@ -102,7 +102,7 @@ async def discard(backend: Backend, actor: Actor, request: DiscardRequest) -> Di
         InvalidRequest: The note is empty.
     """
     if not (note := request.note.strip()):
-        raise InvalidRequest("it is empty; say why, in a few words", field="note")
+        raise InvalidRequest("it is empty; give a reason", field="note")
     dead_letters, closed = backend.ledger.dead_letters, list[UUID]()
     for start in range(0, len(request.dead_letters), CLOSED_AT_ONCE):
         some = request.dead_letters[start : start + CLOSED_AT_ONCE]

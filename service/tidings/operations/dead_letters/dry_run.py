@@ -1,4 +1,4 @@
-"""Has the ledger decide as it would for a replay, and changes nothing."""
+"""Dry run of a replay."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ async def dry_run(
         clock: When it is over, no more are looked at; some are in any case.
 
     Raises:
-        LedgerUnavailable: PostgreSQL is away.
+        LedgerUnavailable: PostgreSQL is unavailable.
     """
     totals, begun = ReplayDryRunTotals(), set[UUID]()
     for batch in batches(dead_letters, None, FEW):
@@ -63,7 +63,7 @@ async def doubtful(ledger: PostgresLedger, dead_letters: Sequence[Chosen], *, fo
     """How many of these may have been delivered before, and arrive a second time where they are replayed.
 
     Raises:
-        LedgerUnavailable: PostgreSQL is away.
+        LedgerUnavailable: PostgreSQL is unavailable.
     """
     replays = ledger.dead_letters.replays
     ids = ([dead_letter.id for dead_letter in batch] for batch in batches(dead_letters, None))

@@ -115,11 +115,11 @@ class EditView:
 
     @property
     def well(self) -> bool:
-        """Whether nothing calls for a person."""
+        """Whether nothing needs a person's attention."""
         return not (self.refused or self.stopped)
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         return {
             "chosen": self.chosen,
             "would_edit" if self.dry_run else "edited": len(self.new),

@@ -55,7 +55,7 @@ class DeadLetterGroups:
     groups: tuple[DeadLetterGroup, ...]
 
     def as_data(self) -> list[dict[str, Any]]:
-        """For other programs."""
+        """The JSON of this view."""
         return [asdict(group) for group in self.groups]
 
 

@@ -1,4 +1,4 @@
-"""How a replay goes: how fast, in which waves, and when it stops; and how that is written."""
+"""A replay's plan: rate, waves and stop threshold, and their notation."""
 
 from dataclasses import dataclass
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Which dead letters an operation is about: a filter, as any face reads it."""
+"""Selects the dead letters of an operation: ids or a filter."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -86,7 +86,7 @@ class DeadLetterQuery:
 
     @property
     def selects(self) -> bool:
-        """Whether it says anything but which states."""
+        """Whether it filters by anything but the state."""
         return bool(self.ids) or self.narrowed.selects
 
     async def resolved(

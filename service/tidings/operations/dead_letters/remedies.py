@@ -1,4 +1,4 @@
-"""What would send a dead letter on its way: only what can work for this very one. Pure."""
+"""The action that lets a dead letter be delivered. Pure."""
 
 import re
 from datetime import datetime
@@ -22,7 +22,7 @@ OF_TEMPLATES: Final = frozenset(
 
 
 class Remedy(StrEnum):
-    """What would send a dead letter on its way."""
+    """The action that lets a dead letter be delivered."""
 
     REPLAY = "replay"
     """As it is; or edited."""
@@ -36,12 +36,12 @@ class Remedy(StrEnum):
     """It would expire again: it needs another `expires_at`."""
     OTHER_TEMPLATE = "other_template"
     """It names a template that there is not."""
-    MEND_TEMPLATE = "mend_template"
-    """Its template and its data don't go together."""
+    FIX_TEMPLATE = "fix_template"
+    """Its template and its data don't match."""
 
 
 def remedy_of(body: bytes, code: str, *, expired: bool) -> Remedy:
-    """What would send a dead letter on its way.
+    """The action that lets a dead letter be delivered.
 
     Args:
         body: Its own, as it would be sent.
@@ -58,7 +58,7 @@ def remedy_of(body: bytes, code: str, *, expired: bool) -> Remedy:
         return Remedy.EXTEND
     if code == NO_SUCH_TEMPLATE:
         return Remedy.OTHER_TEMPLATE
-    return Remedy.MEND_TEMPLATE if code in OF_TEMPLATES else Remedy.REPLAY
+    return Remedy.FIX_TEMPLATE if code in OF_TEMPLATES else Remedy.REPLAY
 
 
 def not_text(body: bytes) -> bool:

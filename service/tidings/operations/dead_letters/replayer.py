@@ -1,4 +1,4 @@
-"""Sends dead letters back to their lanes: a few first, then more, stopping where too many fail again."""
+"""Publishes dead letters to their lanes: a few first, then more, stopping if too many fail again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -76,16 +76,16 @@ class ReplaySummary:
 
     @property
     def well(self) -> bool:
-        """Whether nothing calls for a person."""
+        """Whether nothing needs a person's attention."""
         return not (self.outcomes.failed or self.refused or self.stopped)
 
 
 Progress: TypeAlias = Callable[[ReplaySummary], None]
-"""Is told how a replay is going, whenever something changed."""
+"""Called with the summary so far, whenever it changed."""
 
 
 def unwatched(_: ReplaySummary) -> None:
-    """Nobody is watching."""
+    """Ignores progress."""
 
 
 class Replayer:
@@ -93,7 +93,7 @@ class Replayer:
 
     Args:
         actor: Named in the history of what is replayed.
-        progress: Told how it is going.
+        progress: Called with the summary so far.
         interrupted: Ends it: what is under way is finished, and `run` returns its summary.
     """
 
@@ -181,7 +181,7 @@ class Replayer:
             await _persistently(lambda: self._ledger.outbox.dispatched(confirmed))
 
     async def _look(self, plan: Plan, pace: Pace, summary: ReplaySummary) -> str | None:
-        """Why to stop in the middle of a wave; None to go on."""
+        """Why to stop in the middle of a wave; None to continue."""
         if plan.stop_at is None or not pace.time_to_look():
             return None
         now = await self._outcomes(summary)
@@ -192,7 +192,7 @@ class Replayer:
     async def _judge(
         self, wave: Sequence[Chosen], plan: Plan, summary: ReplaySummary
     ) -> str | None:
-        """Wait for what becomes of a wave; why to stop, None to go on."""
+        """Wait for a wave's outcomes; why to stop, None to continue."""
         ids = [dead_letter.id for dead_letter in wave]
         limit = plan.stop_at
         try:
@@ -208,8 +208,8 @@ class Replayer:
             return INTERRUPTED
         if now.waiting:
             return (
-                f"{now.waiting} of {now.total} were not tried within {plan.watch:g}s: is a worker "
-                "running, and are its lanes free?"
+                f"{now.waiting} of {now.total} were not attempted within {plan.watch:g}s: check that "
+                "a worker is running and its lanes are not full"
             )
         return None
 

@@ -1,4 +1,4 @@
-"""Replays: dead letters chosen, tried in a dry run, and sent on their way again."""
+"""Replays: dead letters chosen, previewed, and published again."""
 
 import asyncio
 from collections import Counter
@@ -41,7 +41,7 @@ Watch: TypeAlias = Callable[[Callable[[], None]], AbstractContextManager[Progres
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """Dead letters to be sent on their way again."""
+    """Dead letters to replay."""
 
     query: DeadLetterQuery
     every: bool = False
@@ -111,7 +111,7 @@ class ReplayDryRun:
         return cls.of(ReplayDryRunTotals(), selection)
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         return {
             "chosen": self.chosen,
             "checked": self.checked,
@@ -132,7 +132,7 @@ class ReplayView:
     selection: Selection
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         summary, outcomes = self.summary, self.summary.outcomes
         return {
             "run": summary.run,
@@ -199,13 +199,13 @@ async def preview_replay(backend: Backend, request: ReplayRequest, *, whole: boo
 async def replay(
     backend: Backend, actor: Actor, selection: Selection, plan: Plan, watch: Watch | None = None
 ) -> ReplayView:
-    """Send dead letters on their way again. Safe to kill, and to run twice at once.
+    """Replay dead letters. Safe to kill, and to run twice at once.
 
     Args:
         selection: As `choose` chose it.
 
     Raises:
-        BrokerUnavailable: RabbitMQ is away: nothing was begun.
+        BrokerUnavailable: RabbitMQ is unavailable: nothing was started.
     """
     async with backend.broker("replay") as connection:
         interrupted = asyncio.Event()

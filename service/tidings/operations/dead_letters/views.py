@@ -87,7 +87,7 @@ class DeadLetterView:
         return cls(**stored)
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         return asdict(self)
 
 
@@ -100,7 +100,7 @@ class DeadLetterPage:
     """All that match."""
 
     def as_data(self) -> list[dict[str, Any]]:
-        """For other programs."""
+        """The JSON of this view."""
         return [dead_letter.as_data() for dead_letter in self.dead_letters]
 
 
@@ -125,7 +125,7 @@ class DeadLetterInFull:
     """Why it can't be sent again, whatever is in it."""
 
     def as_data(self) -> dict[str, Any]:
-        """For other programs."""
+        """The JSON of this view."""
         data = {
             **self.dead_letter.as_data(),
             "recipients": [asdict(recipient) for recipient in self.recipients],
