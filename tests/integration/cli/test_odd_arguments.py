@@ -49,11 +49,11 @@ SAID: Sequence[tuple[tuple[str, ...], str]] = [
     (("cancel", "deadbeef"), "Missing option '--note'."),
     (
         ("cancel", "deadbeef", "--note", " "),
-        "Invalid value for --note: it is empty; say why, in a few words",
+        "Invalid value for --note: it is empty; give a reason",
     ),
     (
         ("dead", "discard", "deadbeef", "--note", " "),
-        "Invalid value for --note: it is empty; say why, in a few words",
+        "Invalid value for --note: it is empty; give a reason",
     ),
     (("dead", "discard", "--note", "x"), "give ids or filters"),
     (("dead", "edit", "--set", "user_id=7"), "give ids or filters"),

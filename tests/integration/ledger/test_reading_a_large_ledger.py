@@ -296,7 +296,7 @@ async def test_the_last_digits_of_an_id_are_looked_for_among_the_newest(
         if age < STEP:
             assert await reports.find(digits, patience=0) == everywhere
             return
-        with pytest.raises(Refused, match="older ones were not looked through"):
+        with pytest.raises(Refused, match="older ones were not searched"):
             await reports.find(digits, patience=0)
 
 
