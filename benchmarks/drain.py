@@ -34,7 +34,7 @@ class Look:
     cpu: float
     """Seconds of the contender's own."""
     busy: float = 0.0
-    """Seconds of all cores together, whoever used them…"""
+    """CPU seconds of all cores and processes…"""
     passed: float = 0.0
     """… of so many."""
 
@@ -87,7 +87,7 @@ def _watch(
 
 
 def _all_recorded(stage: Stage, contender: Contender, gone: Callable[[], int], before: int) -> None:
-    """What is gone from the queue must be in the ledger; what was given back returns in a moment."""
+    """What is gone from the queue must be in the ledger; requeued messages return in a moment."""
     if contender.attempts is None:
         return
     rows = stage.recorded(contender) - before

@@ -109,7 +109,7 @@ def _once(workload: Workload, contender: Contender, stage: Stage, notes: Notes) 
 
 
 def _turned(contenders: Sequence[Contender], by: int) -> Sequence[Contender]:
-    """Each repeat begins with another one, so that nobody is always first."""
+    """Each repeat begins with another contender, so that none is always first."""
     place = by % len(contenders)
     return [*contenders[place:], *contenders[:place]]
 

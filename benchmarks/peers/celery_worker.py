@@ -1,4 +1,4 @@
-"""Celery's application: late acks, quorum queues, nothing kept that nobody reads."""
+"""Celery's application: late acks, quorum queues, no result backend."""
 
 from celery import Celery
 from kombu import Queue

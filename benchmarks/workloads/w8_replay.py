@@ -44,7 +44,7 @@ W8: Final = Workload(
     name="W8",
     title="Replay",
     what="`tidings replay --all --yes` of 100,000 dead letters, from the command's start to its end: each begins a "
-    "new epoch in the ledger, is published, confirmed and closed. Nobody else has such a thing.",
+    "new epoch in the ledger, is published, confirmed and closed. No other contender has this.",
     columns=(Column("rate", "dead letters/s"), Column("seconds", "seconds", ",.1f")),
     measure=measure,
     only=frozenset({"Tidings"}),
