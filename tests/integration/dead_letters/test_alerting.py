@@ -108,7 +108,7 @@ async def test_two_archives_tell_once(make_rig: MakeRig) -> None:
         (row,) = await rig.fetch("SELECT * FROM alerts")
     assert len(pager.alerts) == 1
     count = int(pager.alerts[0]["title"].split()[1])
-    assert count + int(str(row["untold"])) == 50
+    assert count + int(str(row["pending"])) == 50
 
 
 async def test_a_service_that_refuses_is_tried_again_with_everything_untold(
@@ -152,8 +152,8 @@ async def test_what_operators_were_being_told_when_the_archive_stopped_is_told_b
         async with rig.archiving("one"):
             await rig.make_dead_letter()
             await eventually(being_told)
-        (row,) = await rig.fetch("SELECT untold FROM alerts")
-        assert row["untold"] == 1
+        (row,) = await rig.fetch("SELECT pending FROM alerts")
+        assert row["pending"] == 1
         pager.patience.set()
         await eventually(lambda: pager.alerts)  # the thread of the first still gets through
         async with rig.archiving("two"):
@@ -184,7 +184,7 @@ async def test_our_own_channel_carries_the_message_and_its_failure_tells_nobody(
         alert = json.loads(await _next_in_lane(rig, "tidings.email.high"))
         assert "1 dead letter" in alert["subject"]
     (row,) = await rig.fetch("SELECT * FROM alerts")
-    assert row["untold"] == 0
+    assert row["pending"] == 0
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,8 @@ async def test_operators_are_told_once_of_an_outage_that_many_workers_find(
             return len(await reported(rig, "primary")) == 2
 
         await eventually(both_found_it, within=20)
-        [row] = await rig.fetch("SELECT untold FROM alerts WHERE topic = 'outages'")
-        assert row["untold"] == 1
+        [row] = await rig.fetch("SELECT pending FROM alerts WHERE topic = 'outages'")
+        assert row["pending"] == 1
         listed = await tidings("stats", env=environment())
         assert "down" in listed.out
         assert "451 try later" in listed.out
