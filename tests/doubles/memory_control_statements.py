@@ -54,7 +54,7 @@ def unsay(
     return []
 
 
-def note_untold(tables: Tables, topic: str, dead_letters: int) -> Sequence[Row]:
+def note_pending(tables: Tables, topic: str, dead_letters: int) -> Sequence[Row]:
     """Alerts are not simulated."""
     tables.tell(f"ledger: {dead_letters} more to tell of {topic}")
     return []
@@ -66,5 +66,5 @@ CONTROL: Final[dict[str, Statement]] = {
     controls.KNOWN: known_circuits,
     controls.SAY: say,
     controls.UNSAY: unsay,
-    alerts.NOTE: note_untold,
+    alerts.NOTE: note_pending,
 }

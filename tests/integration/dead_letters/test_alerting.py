@@ -111,7 +111,7 @@ async def test_two_archives_tell_once(make_rig: MakeRig) -> None:
     assert count + int(str(row["pending"])) == 50
 
 
-async def test_a_service_that_refuses_is_tried_again_with_everything_untold(
+async def test_a_service_that_refuses_is_tried_again_with_all_alerts_pending(
     make_rig: MakeRig,
 ) -> None:
     async with paging() as pager:
