@@ -1,4 +1,4 @@
-"""One wide line per attempt, or for what came too late for one: everything that is asked first when somebody asks what happened."""
+"""One wide log line per attempt, or per notification that expired before one."""
 
 import logging
 from datetime import UTC, datetime
@@ -16,14 +16,14 @@ log: Final = structlog.get_logger(__name__)
 def log_attempt(
     attempt: Attempt, outcome: Outcome | Paused, *, duration: float, possible_duplicate: bool
 ) -> None:
-    """Tell how an attempt ended: at `info`, or at `warning` where nothing more will be tried.
+    """Log the outcome of an attempt: at `info`, or at `warning` if there will be no further attempt.
 
-    Costs nothing where that level is not logged.
+    Costs nothing if that level is not logged.
 
     Args:
         attempt: The attempt that has just ended.
-        outcome: What became of it.
-        duration: Seconds that it took.
+        outcome: Its result.
+        duration: Its seconds.
         possible_duplicate: Whether an earlier worker may have sent it already.
     """
     level = logging.WARNING if isinstance(outcome, Undeliverable | Paused) else logging.INFO
@@ -31,7 +31,7 @@ def log_attempt(
         untried = isinstance(outcome, Undeliverable) and outcome.untried
         fields = _fields(attempt, outcome, duration, possible_duplicate)
         if untried:
-            fields["attempt"] -= 1  # the last that somebody was asked in
+            fields["attempt"] -= 1  # the last that called a provider
         log.log(level, "expired before an attempt" if untried else "attempt", **fields)
 
 
@@ -49,7 +49,7 @@ def _fields(
         "recipient": mask(str(notification.recipient)),
         "epoch": attempt.epoch,
         "attempt": attempt.number,
-        **_told(outcome),
+        **_outcome_fields(outcome),
         "duration_ms": round(duration * 1000, 1),
         "queued_ms": round(max(0.0, age - duration) * 1000, 1),
         "possible_duplicate": possible_duplicate,
@@ -61,7 +61,7 @@ def _fields(
     return fields
 
 
-def _told(outcome: Outcome | Paused) -> dict[str, Any]:
+def _outcome_fields(outcome: Outcome | Paused) -> dict[str, Any]:
     match outcome:
         case Sent(provider=provider, reference=reference, code=code):
             return {"outcome": "sent", "provider": provider, "code": code, "reference": reference}
@@ -84,6 +84,6 @@ def _failed(failure: Failure) -> dict[str, Any]:
 
 
 def trace_id_of(traceparent: str | None) -> str | None:
-    """The trace id in a W3C `traceparent`, None where it has none."""
+    """The trace id in a W3C `traceparent`; None if it has none."""
     parts = (traceparent or "").split("-")
     return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else None

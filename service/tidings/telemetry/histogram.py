@@ -1,4 +1,4 @@
-"""A histogram for the hot path: one addition and one search a value, where prometheus_client takes a lock thrice."""
+"""A histogram for the hot path: one search and one addition per value; prometheus_client's takes three locks."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from prometheus_client.utils import floatToGoString
 
 
 class Observations:
-    """What was seen under one set of labels. For one thread."""
+    """The values under one set of labels. For one thread."""
 
     __slots__ = ("_bounds", "_counts", "_sum")
 
@@ -27,14 +27,14 @@ class Observations:
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
-    def told(self) -> tuple[Sequence[tuple[str, float]], float]:
-        """Upper bound → how many were no greater, and the sum of all."""
+    def samples(self) -> tuple[Sequence[tuple[str, float]], float]:
+        """The cumulative count by upper bound, and the sum of all values."""
         bounds = map(floatToGoString, (*self._bounds, inf))
         return list(zip(bounds, accumulate(self._counts), strict=True)), self._sum
 
 
 class Histogram(Collector):
-    """A family of them.
+    """A family of histograms.
 
     Args:
         bounds: Upper bounds of the buckets, ascending; one without a bound comes last.
@@ -66,8 +66,8 @@ class Histogram(Collector):
         yield HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """All that was seen."""
+        """All values."""
         family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
         for values, seen in self._known.items():
-            family.add_metric(values, *seen.told())
+            family.add_metric(values, *seen.samples())
         yield family

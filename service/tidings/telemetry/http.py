@@ -1,4 +1,4 @@
-"""What orchestrators and Prometheus ask each process: alive, ready, and how it is doing."""
+"""The HTTP endpoints of each process for orchestrators and Prometheus: alive, ready, metrics."""
 
 from collections.abc import Callable, Mapping
 from typing import Self
@@ -14,10 +14,9 @@ class HealthServer:
 
     Args:
         host: Address to listen on.
-        port: Its port; a free one where 0, then told by `port`.
-        metrics: What `/metrics` shows.
-        checks: What has to hold for this process to do its work, each by a name that an operator
-            understands. Called at every `/readyz`: a check answers at once, from what is known.
+        port: Its port; if 0, a free one, then in `port`.
+        metrics: Shown by `/metrics`.
+        checks: The conditions of `/readyz` by name. Called at every request, so they must return at once.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class HealthServer:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _alive(self, _: web.Request) -> web.Response:
-        """That this is answered at all is the proof: it runs on the loop that delivers."""
+        """Answered by the event loop that delivers, so an answer proves that it runs."""
         return web.json_response({"status": "alive"})
 
     async def _ready(self, _: web.Request) -> web.Response:

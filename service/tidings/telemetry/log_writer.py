@@ -1,7 +1,7 @@
-"""Standard error of a process that delivers: a thread of its own writes it, so that logging neither blocks nor raises.
+"""Standard error of a process that delivers, written by a thread of its own, so that logging neither blocks nor raises.
 
-A pipe whose reader has stopped reading blocks whoever writes to it, and a closed pipe or a full disk raises: between
-the record of a send and its ack either would cost more than the line.
+A pipe blocks if its reader has stopped reading, and a closed pipe or a full disk raises. Between the record of a send
+and its ack, either would cost more than the lost line.
 """
 
 import atexit
@@ -22,31 +22,31 @@ import structlog
 log = structlog.get_logger(__name__)
 
 MOST_HELD: Final = 4 * 1024 * 1024
-"""Characters that wait to be written; what comes beyond is dropped."""
+"""Most characters that wait to be written; further lines are dropped."""
 MOST_AT_ONCE: Final = 64 * 1024
-"""Characters in one write: what a pipe holds."""
+"""Characters in one write: the size of a pipe."""
 REST: Final = 0.005
-"""Seconds between two writes. Waking a thread costs more than a line, so under load many go together."""
+"""Seconds between two writes. Waking a thread costs more than a line, so under load many are written together."""
 LAST_WORDS: Final = 2.0
-"""Seconds that an ending process waits for its last lines to be taken."""
-TELL_EVERY: Final = 10.0
-"""Seconds between two lines about lines that were dropped."""
+"""Seconds that an ending process waits for its last lines to be written."""
+REPORT_EVERY: Final = 10.0
+"""Seconds between two log lines about dropped lines."""
 
 NOT_READ: Final = "not_read"
 NOT_WRITTEN: Final = "not_written"
 NOT_RENDERED: Final = "not_rendered"
 REASONS: Final = MappingProxyType(
     {
-        NOT_READ: "whoever reads the log does not keep up, or has stopped reading",
+        NOT_READ: "the reader of the log is too slow, or has stopped reading",
         NOT_WRITTEN: "writing failed: the pipe is closed, or the disk is full",
-        NOT_RENDERED: "a value in the line could not be shown",
+        NOT_RENDERED: "a value in the line could not be rendered",
     }
 )
 """Why lines are dropped."""
 
 
 class DroppedLines:
-    """Counts the log lines that reached nobody, by reason. For any thread."""
+    """Counts dropped log lines by reason. For any thread."""
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -68,8 +68,8 @@ class LogWriter(TextIOBase):
     """A text stream whose `write` only queues: in order, bounded, never waiting.
 
     Args:
-        descriptor: Where a thread writes it; None where there is nowhere to write.
-        dropped: Counts what could not be written.
+        descriptor: The thread's output; None if standard error is closed.
+        dropped: Counts dropped lines.
     """
 
     def __init__(self, descriptor: int | None, dropped: DroppedLines) -> None:
@@ -80,8 +80,8 @@ class LogWriter(TextIOBase):
         self._lock = RLock()
         self._held = 0
         self._torn = False
-        self._told: Mapping[str, int] = dropped.counts
-        self._told_at = monotonic() - TELL_EVERY
+        self._reported: Mapping[str, int] = dropped.counts
+        self._reported_at = monotonic() - REPORT_EVERY
         Thread(target=self._write_for_ever, name="log", daemon=True).start()
 
     @property
@@ -104,7 +104,7 @@ class LogWriter(TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        """Have it written soon, or dropped and counted where too much is waiting."""
+        """Queue it, or drop and count it if too much is waiting."""
         size = len(text)
         with self._lock:
             if self._held + size > MOST_HELD:
@@ -115,10 +115,10 @@ class LogWriter(TextIOBase):
         return size
 
     def flush(self) -> None:
-        """Nothing: whoever logs must not wait. `drain` does."""
+        """Does nothing: logging must not wait. `drain` does."""
 
     def drain(self, seconds: float) -> bool:
-        """Wait until everything queued so far was written; whether it was within `seconds`."""
+        """Wait until everything queued is written; whether that took less than `seconds`."""
         written = Event()
         self._queue.put(written)
         return written.wait(seconds)
@@ -134,7 +134,7 @@ class LogWriter(TextIOBase):
                 sleep(REST)
 
     def _take(self) -> tuple[list[str], list[Event]]:
-        """What goes out next, waited for if need be, and who waits for it."""
+        """The next texts, waited for, and the events of `drain` to set after them."""
         texts: list[str] = []
         item, size = self._queue.get(), 0
         while isinstance(item, str):
@@ -158,17 +158,17 @@ class LogWriter(TextIOBase):
             self.dropped.add(NOT_WRITTEN, left.count(b"\n"))
         else:
             self._torn = False
-            self._tell()
+            self._report_dropped()
 
     def _written(self, data: bytes) -> bytes:
-        """Write; returns what could not be written."""
+        """Write; returns the rest that could not be written."""
         if self._descriptor is None:
             return data
         at = 0
         while at < len(data):
             try:
                 at += os.write(self._descriptor, data[at:])
-            except BlockingIOError:  # somebody who shares the pipe made it so
+            except BlockingIOError:  # another process that shares the pipe made it non-blocking
                 poll = select.poll()
                 poll.register(self._descriptor, select.POLLOUT)
                 poll.poll()
@@ -176,11 +176,11 @@ class LogWriter(TextIOBase):
                 break
         return data[at:]
 
-    def _tell(self) -> None:
-        """Somebody reads again: say what is missing."""
+    def _report_dropped(self) -> None:
+        """Writing works again: log how many lines were dropped."""
         counts = self.dropped.counts
-        if counts != self._told and monotonic() - self._told_at > TELL_EVERY:
-            before, self._told, self._told_at = self._told, counts, monotonic()
+        if counts != self._reported and monotonic() - self._reported_at > REPORT_EVERY:
+            before, self._reported, self._reported_at = self._reported, counts, monotonic()
             for reason, count in counts.items():
                 if lines := count - before[reason]:
                     log.warning("log lines dropped", lines=lines, reason=REASONS[reason])
@@ -195,7 +195,7 @@ def take_over_standard_error() -> LogWriter:
 
 
 def _descriptor() -> int | None:
-    """Where standard error leads: a copy, that nobody closes or reuses."""
+    """A duplicate of standard error's descriptor, which is not closed or reused elsewhere."""
     try:
         return os.dup(sys.stderr.fileno())
     except (

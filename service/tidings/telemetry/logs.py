@@ -1,4 +1,4 @@
-"""Where every log line goes: standard error, one line each, JSON or for a terminal, secrets left out."""
+"""Configures logging: to standard error, one line per event, as JSON or for a terminal, without secrets."""
 
 import json
 import logging
@@ -37,9 +37,9 @@ _FLOORS: Final = {
 
 
 class _StandardError(TextIOBase):
-    """Whatever standard error is by then: loggers outlive a stream that a test or a host replaces.
+    """The current standard error: loggers outlive a stream that a test or a host replaces.
 
-    What can't be written there is dropped and counted: no log line is worth the work it interrupts.
+    Lines that can't be written are dropped and counted.
     """
 
     def __init__(self, dropped: DroppedLines) -> None:
@@ -61,7 +61,7 @@ class _StandardError(TextIOBase):
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Raises nothing, whatever is in a record."""
+    """A handler that never raises."""
 
     def __init__(self, stream: TextIO, dropped: DroppedLines) -> None:
         super().__init__(stream)
@@ -88,8 +88,8 @@ def configure(
 
     Args:
         level: `debug`, `info`, `warning` or `error`.
-        format: `json`, `console`, or `auto`: console where the stream is a terminal.
-        stream: Standard error where None.
+        format: `json`, `console`, or `auto`: console if the stream is a terminal.
+        stream: Standard error if None.
         dropped: Counts the lines that can't be written.
     """
     dropped = dropped or DroppedLines()
@@ -106,12 +106,12 @@ def configure(
 
 
 def _never_raising(logger: Any, dropped: DroppedLines) -> Any:
-    """A class of loggers like `logger` that drop a line which can't be rendered, and count it."""
+    """A logger class like `logger` that drops and counts lines that can't be rendered."""
 
     def _proxy_to_logger(self: Any, name: str, event: str | None = None, /, **values: Any) -> None:
         try:
             logger._proxy_to_logger(self, name, event, **values)  # noqa: SLF001  # made to be replaced
-        except Exception:  # noqa: BLE001  # what a value's `repr` or a broken traceback raises
+        except Exception:  # noqa: BLE001  # from a value's `repr` or a broken traceback
             dropped.add(NOT_RENDERED)
 
     return type("Logger", (logger,), {"_proxy_to_logger": _proxy_to_logger})
@@ -137,7 +137,7 @@ def _for_people(*, colors: bool) -> list[Processor]:
 
 
 class _Quoted:
-    """A text that the renderer writes as Python does."""
+    """A text that is rendered as a Python literal."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -147,9 +147,9 @@ class _Quoted:
 
 
 def _on_one_line(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """A structlog processor: nothing that a producer or a provider wrote begins a line, or steers a terminal.
+    """A structlog processor that escapes line breaks and control characters of producers' and providers' texts.
 
-    A traceback has lines of its own, all of them indented.
+    The lines of a traceback are kept, indented.
     """
     for name, value in event.items():
         if not isinstance(value, str) or value.isprintable():
@@ -176,7 +176,7 @@ def _to_json(_logger: object, _method: str, event: EventDict) -> str:
     line = {**first, **event}
     try:
         text = pydantic_core.to_json(line, fallback=repr).decode()
-    except (ValueError, UnicodeError):  # bytes or lone surrogates: rare, and still to be told
+    except (ValueError, UnicodeError):  # bytes or lone surrogates: rare
         return json.dumps(line, default=repr)
     if text.isprintable():
         return text
@@ -189,7 +189,7 @@ def _route_standard_logging(
     handler: logging.Handler, level: int, rendering: Sequence[Processor]
 ) -> None:
     """Libraries log with the standard library: same stream, same shape."""
-    handler.addFilter(_tame)
+    handler.addFilter(_filter_amqp)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*_common(), structlog.stdlib.add_logger_name],
@@ -204,19 +204,19 @@ def _route_standard_logging(
         logging.getLogger(name).setLevel(max(level, floor))
 
 
-def _tame(record: logging.LogRecord) -> bool:
-    """What the AMQP libraries may say.
+def _filter_amqp(record: logging.LogRecord) -> bool:
+    """Filter the log of the AMQP libraries.
 
-    Of a lost connection they tell several times with tracebacks; we tell it ourselves, once. Their
-    arguments may be whole messages, so that only names and numbers of them are kept.
+    They log a lost connection several times, with tracebacks; we log it once. Their arguments may be whole messages,
+    so only texts and numbers are kept, and the type of others.
     """
     if not record.name.startswith(_AMQP):
         return True
     if isinstance(record.args, tuple):
-        record.args = tuple(_harmless(argument) for argument in record.args)
+        record.args = tuple(_short(argument) for argument in record.args)
     blocked = " was blocked " in str(record.msg) or " was unblocked" in str(record.msg)
     return record.name != "aiormq.connection" or blocked
 
 
-def _harmless(argument: Any) -> Any:
+def _short(argument: Any) -> Any:
     return argument if isinstance(argument, (str, int, float)) else type(argument).__name__

@@ -1,4 +1,4 @@
-"""What Prometheus is told, counted on objects made beforehand: the hot path looks nothing up."""
+"""Prometheus metrics. Their children are created beforehand, so that the hot path looks nothing up."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
@@ -40,7 +40,7 @@ LATENESS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
 """Buckets of how late a scheduled notification was published, in seconds."""
 
 UNKNOWN_CHANNEL: Final = "unknown"
-"""Label of a dead letter whose channel nobody can tell."""
+"""Label of a dead letter whose channel is unknown."""
 
 _OUTCOMES: Final = ("sent", "retry_later", "paused", *(reason.value for reason in Reason))
 KINDS: Final = (
@@ -58,7 +58,7 @@ _CIRCUIT_STATES: Final = MappingProxyType(
 
 
 class ChannelMetrics:
-    """What is counted of one channel. Made by `Metrics.channel`."""
+    """The metrics of one channel, from `Metrics.channel`."""
 
     def __init__(self, name: str, families: "_Families") -> None:
         self._attempts: Mapping[str, Counter] = MappingProxyType(
@@ -80,7 +80,7 @@ class ChannelMetrics:
         self._circuits = families.circuits
 
     def circuit(self, provider: str, phase: Phase) -> None:
-        """The circuit of a provider changed."""
+        """Set the state of a provider's circuit."""
         self._circuits.labels(self._name, provider).set(_CIRCUIT_STATES[phase])
 
     def attempt(
@@ -91,10 +91,10 @@ class ChannelMetrics:
         *,
         replayed: bool = False,
     ) -> None:
-        """An attempt ended after `seconds`, `since_accepted` seconds after it could be sent, where that is known.
+        """An attempt ended after `seconds`, `since_accepted` seconds after it could be sent, if that is known.
 
         Args:
-            replayed: It was a dead letter before, perhaps for days, which says nothing of how fast delivery is.
+            replayed: It was a dead letter before, perhaps for days, so its time says nothing about the speed of delivery.
         """
         if isinstance(outcome, Undeliverable) and outcome.untried:
             return  # no attempt, and its dead letter is counted
@@ -124,7 +124,7 @@ class ChannelMetrics:
         self._duplicates.inc()
 
     def claim_conflict(self) -> None:
-        """A message was put aside without spending an attempt."""
+        """A message was deferred without spending an attempt."""
         self._claim_conflicts.inc()
 
     def malformed(self) -> None:
@@ -145,24 +145,22 @@ class _Families:
         ) -> Histogram:
             return Histogram(name, meaning, labels, bounds=buckets, registry=registry)
 
-        self.attempts = counter(
-            "tidings_attempts", "Attempts by what became of them.", "channel", "outcome"
-        )
+        self.attempts = counter("tidings_attempts", "Attempts by outcome.", "channel", "outcome")
         self.failures = counter(
-            "tidings_failures", "Attempts that failed, by class of error.", "channel", "kind"
+            "tidings_failures", "Failed attempts by class of error.", "channel", "kind"
         )
         self.send_seconds = histogram(
-            "tidings_send_seconds", "How long one attempt took.", SENDS, "channel"
+            "tidings_send_seconds", "Seconds of one attempt.", SENDS, "channel"
         )
         self.delivery_seconds = histogram(
             "tidings_delivery_seconds",
-            "From accepted, or due, to accepted by the provider; without those of which only the first read is known.",
+            "Seconds from accepted, or due, to accepted by the provider; only if the time of acceptance is known.",
             DELIVERIES,
             "channel",
         )
         self.replay_seconds = histogram(
             "tidings_replay_delivery_seconds",
-            "The same of what was a dead letter and was replayed.",
+            "The same for replayed dead letters.",
             DELIVERIES,
             "channel",
         )
@@ -185,7 +183,7 @@ class _Families:
         )
         self.circuits = gauge(
             "tidings_circuit_state",
-            "0 while a provider is asked, 1 while it is tried out again, 2 while it is not asked.",
+            "State of a provider's circuit: 0 closed, 1 probing or ramping, 2 open or disabled.",
             "channel",
             "provider",
         )
@@ -194,29 +192,29 @@ class _Families:
         )
         self.open_dead_letters = gauge(
             "tidings_dead_letters_open",
-            "Dead letters that nobody has replayed or discarded; told by schedulers.",
+            "Open dead letters; reported by schedulers.",
             "channel",
             "reason",
         )
         self.oldest_dead_letter = gauge(
             "tidings_dead_letters_oldest_seconds",
-            "Age of the oldest open one; told by schedulers.",
+            "Age of the oldest open dead letter; reported by schedulers.",
             "channel",
         )
-        # Registered once a scheduler tells them: the 0 of a worker would hide that no scheduler runs.
+        # Registered by schedulers only: the 0 of a worker would hide that no scheduler runs.
         self.scheduled = Gauge(
             "tidings_scheduled",
-            "Notifications that wait for their time; told by schedulers.",
+            "Notifications scheduled for later; reported by schedulers.",
             registry=None,
         )
         self.overdue = Gauge(
             "tidings_scheduled_overdue",
-            "Notifications due for more than a minute and not published; told by schedulers.",
+            "Notifications due for more than a minute and not published; reported by schedulers.",
             registry=None,
         )
         self.partitions_end = Gauge(
             "tidings_partitions_end_seconds",
-            "Seconds until the last week ends that has a partition; told by schedulers.",
+            "Seconds until the end of the last partition; reported by schedulers.",
             registry=None,
         )
         self.broker_up = gauge(
@@ -235,13 +233,13 @@ class _Families:
         )
         self.lateness = histogram(
             "tidings_scheduler_lateness_seconds",
-            "How long after it was due a notification was published.",
+            "Seconds by which scheduled notifications were published late.",
             LATENESS,
         ).labels()
 
 
 class _LogLines(Collector):
-    """What was dropped of the log, read where it is counted."""
+    """Dropped log lines, read from their counter."""
 
     def __init__(self, dropped: DroppedLines) -> None:
         self._dropped = dropped
@@ -249,7 +247,7 @@ class _LogLines(Collector):
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(
             "tidings_log_lines_dropped",
-            "Log lines that reached nobody: logging never holds up delivery.",
+            "Dropped log lines: logging never holds up delivery.",
             labels=["reason"],
         )
         for reason, lines in self._dropped.counts.items():
@@ -261,37 +259,37 @@ class Metrics:
     """The metrics of one process, in a registry of their own.
 
     Args:
-        dropped: Where its log counts the lines that nobody gets.
+        dropped: The counter of dropped log lines.
     """
 
     def __init__(self, dropped: DroppedLines | None = None) -> None:
-        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series, and nobody reads them
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series
         self.registry = CollectorRegistry()
         self._families = _Families(self.registry)
         self._channels: dict[str, ChannelMetrics] = {}
-        self._told: set[Gauge] = set()
+        self._registered: set[Gauge] = set()
         self.broker_up: Final = self._families.broker_up
         self.ledger_up: Final = self._families.ledger_up
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self.registry.register(_LogLines(dropped or DroppedLines()))
         build = Gauge(
-            "tidings_build_info", "Which version runs.", ["version"], registry=self.registry
+            "tidings_build_info", "Version of Tidings.", ["version"], registry=self.registry
         )
         build.labels(version("tidings")).set(1)
 
     def channel(self, name: str) -> ChannelMetrics:
-        """What is counted of a channel; the same object every time."""
+        """The metrics of a channel; the same object every time."""
         if name not in self._channels:
             self._channels[name] = ChannelMetrics(name, self._families)
         return self._channels[name]
 
     def dead_letter(self, channel: str | None, reason: Reason, count: int = 1) -> None:
-        """Dead letters were archived."""
+        """Count archived dead letters."""
         self._families.dead_letters.labels(channel or UNKNOWN_CHANNEL, reason.value).inc(count)
 
     def expect(self, channels: Iterable[str]) -> None:
-        """Begin every counter of these channels at 0: Prometheus sees no rise from nothing to one."""
+        """Start every counter of these channels at 0: Prometheus sees no increase from nothing to one."""
         for channel in (*channels, UNKNOWN_CHANNEL):
             for reason in Reason:
                 self._families.dead_letters.labels(channel, reason.value)
@@ -299,16 +297,16 @@ class Metrics:
 
     def waiting(self, scheduled: int, overdue: int) -> None:
         """So many notifications wait for their time, or should have been published."""
-        self._told_by_scheduler(self._families.scheduled, scheduled)
-        self._told_by_scheduler(self._families.overdue, overdue)
+        self._set_by_scheduler(self._families.scheduled, scheduled)
+        self._set_by_scheduler(self._families.overdue, overdue)
 
     def partitions_end(self, seconds: float) -> None:
         """In so many seconds the last week ends that has a partition."""
-        self._told_by_scheduler(self._families.partitions_end, seconds)
+        self._set_by_scheduler(self._families.partitions_end, seconds)
 
-    def _told_by_scheduler(self, gauge: Gauge, value: float) -> None:
-        if gauge not in self._told:
-            self._told.add(gauge)
+    def _set_by_scheduler(self, gauge: Gauge, value: float) -> None:
+        if gauge not in self._registered:
+            self._registered.add(gauge)
             self.registry.register(gauge)
         gauge.set(value)
 

@@ -1,4 +1,4 @@
-"""Keeps secrets out of the logs: what a URL or a field named like a secret holds is never written."""
+"""Keeps secrets out of the logs: passwords in URLs, and values of fields with names of secrets."""
 
 import re
 from collections.abc import Mapping, MutableMapping
@@ -26,7 +26,7 @@ def redact(
     for name, value in event.items():
         if _is_secret(name):
             event[name] = REDACTED
-        elif type(value) is str:  # most are, and every attempt's line comes through here
+        elif type(value) is str:  # the most frequent type, on the hot path
             if "://" in value:
                 event[name] = _clean_text(value)
         elif type(value) not in _HARMLESS:
