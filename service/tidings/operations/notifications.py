@@ -374,7 +374,7 @@ async def cancel(backend: Backend, actor: Actor, request: CancelRequest) -> Canc
         Refused: It is not known, is being sent, or has ended; says which.
     """
     if not (note := request.note.strip()):
-        raise InvalidRequest("it is empty; give a reason", field="note")
+        raise InvalidRequest("it is empty: give a reason in a few words", field="note")
     found = await backend.ledger.reports.find(request.id)
     if found is None:
         raise Refused(await waiting.unknown(backend))

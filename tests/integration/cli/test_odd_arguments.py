@@ -49,11 +49,11 @@ SAID: Sequence[tuple[tuple[str, ...], str]] = [
     (("cancel", "deadbeef"), "Missing option '--note'."),
     (
         ("cancel", "deadbeef", "--note", " "),
-        "Invalid value for --note: it is empty; give a reason",
+        "Invalid value for --note: it is empty: give a reason in a few words",
     ),
     (
         ("dead", "discard", "deadbeef", "--note", " "),
-        "Invalid value for --note: it is empty; give a reason",
+        "Invalid value for --note: it is empty: give a reason in a few words",
     ),
     (("dead", "discard", "--note", "x"), "give ids or filters"),
     (("dead", "edit", "--set", "user_id=7"), "give ids or filters"),

@@ -102,7 +102,7 @@ async def discard(backend: Backend, actor: Actor, request: DiscardRequest) -> Di
         InvalidRequest: The note is empty.
     """
     if not (note := request.note.strip()):
-        raise InvalidRequest("it is empty; give a reason", field="note")
+        raise InvalidRequest("it is empty: give a reason in a few words", field="note")
     dead_letters, closed = backend.ledger.dead_letters, list[UUID]()
     for start in range(0, len(request.dead_letters), CLOSED_AT_ONCE):
         some = request.dead_letters[start : start + CLOSED_AT_ONCE]
