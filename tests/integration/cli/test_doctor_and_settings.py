@@ -57,7 +57,7 @@ async def test_a_stack_in_order_has_no_fault(env: dict[str, str], tmp_path: Path
     (nobody, *_) = about(found, "RabbitMQ: consumers", "warning")
     assert "tidings.email.urgent" in nobody["detail"]
     assert "tidings worker --channel email" in nobody["remedy"]
-    assert "All is well" in words.out
+    assert "No faults" in words.out
     assert "Traceback" not in words.err
 
 
