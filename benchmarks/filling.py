@@ -1,5 +1,6 @@
 """Fills the ledger with a past: notifications that were sent, and dead letters, straight by SQL."""
 
+from datetime import UTC, datetime
 from typing import Final
 
 from benchmarks.messages import messages
@@ -8,14 +9,15 @@ from benchmarks.servers import Servers
 CHUNK: Final = 250_000
 
 _ID: Final = "(lpad(to_hex({time}), 12, '0') || '7000' || '8000' || lpad(to_hex(n), 12, '0'))::uuid"
-_LONG_AGO: Final = "1700000000000 + n * 10"
+_LONG_AGO: Final = "$3::bigint + n * 10"
 _PAST: Final = _ID.format(time=_LONG_AGO)
+LONG_AGO: Final = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
 NOTIFICATIONS: Final = f"""
 INSERT INTO notifications (id, channel, priority, category, recipient, user_id, entity_type, entity_id,
                            state, epoch, attempt, body, accepted_at, updated_at, finished_at, provider, reference)
 SELECT {_PAST}, 'email', 'normal', 'receipt', 'past-' || n || '@example.com', 'user-' || n, 'order', n::text,
-       'sent', 0, 1, $3::bytea, moment, moment, moment, 'nothing', n::text
+       'sent', 0, 1, $4::bytea, moment, moment, moment, 'nothing', n::text
   FROM generate_series($1::bigint, $2::bigint) AS n,
        LATERAL (SELECT to_timestamp(({_LONG_AGO}) / 1000.0) AS moment) AS clock
 """
@@ -44,19 +46,19 @@ SELECT indexname, replace(indexdef, ' ON ONLY ', ' ON ') AS indexdef FROM pg_ind
 DEAD_LETTERS_AT_ONCE: Final = 5_000
 
 
-def fill_ledger(servers: Servers, have: int, want: int) -> None:
-    """Notifications that were sent long ago, with their attempts: `want` where there are `have`.
+def fill_ledger(servers: Servers, have: int, want: int, began: datetime = LONG_AGO) -> None:
+    """Notifications that were sent every 10 ms from `began` on, with their attempts: `want` where there are `have`.
 
     Indexes are made again afterwards, which is many times faster than keeping them up meanwhile.
     """
-    body = next(messages(1)).body[:250]
+    body, moment = next(messages(1)).body[:250], int(began.timestamp() * 1000)
     indexes = servers.sql(INDEXES)
     for name, _ in indexes:
         servers.sql(f'DROP INDEX "{name}"')
     for first in range(have + 1, want + 1, CHUNK):
         last = min(first + CHUNK - 1, want)
-        servers.sql(NOTIFICATIONS, first, last, body)
-        servers.sql(ATTEMPTS, first, last)
+        servers.sql(NOTIFICATIONS, first, last, moment, body)
+        servers.sql(ATTEMPTS, first, last, moment)
     for _, definition in indexes:
         servers.sql(definition)
     for table in ("notifications", "attempts"):
