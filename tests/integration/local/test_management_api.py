@@ -70,7 +70,7 @@ async def test_connections_that_do_not_come_are_not_waited_for_for_ever(
 
 async def test_a_policy_holds(broker_url: str, management: Management) -> None:
     await declare(broker_url, "dead_letters")
-    await management.set_policy("short", "^dead letters$", {"max-length": 1})
+    await management.set_policy("short", "^dead_letters$", {"max-length": 1})
     queue = await management.queue("dead_letters")
     while queue.get("policy") != "short":
         queue = await management.queue("dead_letters")
