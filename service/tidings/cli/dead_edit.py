@@ -215,7 +215,7 @@ def _in_the_editor(before: bytes, *, reveal: bool) -> bytes:
         fail(Refused("its body is not text: replace it with --file"))
     first = text = readable(before)
     while True:
-        text = guarded(partial(edit_text, text, "dead letter.json"))
+        text = guarded(partial(edit_text, text, "dead-letter.json"))
         if text == first:
             return before
         after = text.encode("utf-8", "surrogateescape")

@@ -19,7 +19,7 @@ from tidings.operations.dead_letters.edits import FieldChange
 def test_an_editor_that_is_missing_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISUAL", "nosucheditor --wait")
     with pytest.raises(Refused) as refused:
-        edit_text("{}", "dead letter.json")
+        edit_text("{}", "dead-letter.json")
     assert str(refused.value) == (
         "can't start the editor nosucheditor --wait (No such file or directory): "
         "set EDITOR to another one, or use --set or --file"
@@ -29,13 +29,13 @@ def test_an_editor_that_is_missing_is_said_to_be(monkeypatch: pytest.MonkeyPatch
 def test_an_editor_that_gives_up_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISUAL", "false")
     with pytest.raises(Refused, match="editor false exited with code 1: nothing was"):
-        edit_text("{}", "dead letter.json")
+        edit_text("{}", "dead-letter.json")
 
 
 def test_signals_do_afterwards_what_they_did_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISUAL", "true")
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)
-    assert edit_text("{}", "dead letter.json") == "{}"
+    assert edit_text("{}", "dead-letter.json") == "{}"
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)) == before
 
 
@@ -51,7 +51,7 @@ def test_a_signal_in_the_middle_leaves_nothing_of_the_dead_letter(
     place.mkdir()
     # Heeded even where these tests run under nohup.
     heed = f"import signal; signal.signal({int(number)}, signal.SIG_DFL)"
-    edit = "from tidings.cli.editor import edit_text; edit_text('secret', 'dead letter.json')"
+    edit = "from tidings.cli.editor import edit_text; edit_text('secret', 'dead-letter.json')"
     program = f"{heed}; {edit}"
     env = {**os.environ, "VISUAL": str(editor), "TMPDIR": str(place)}
     with subprocess.Popen([sys.executable, "-c", program], env=env) as process:
@@ -59,7 +59,7 @@ def test_a_signal_in_the_middle_leaves_nothing_of_the_dead_letter(
         while not opened.exists():
             assert time.monotonic() < until
             time.sleep(0.01)
-        assert list(place.glob("tidings-*/dead letter.json"))
+        assert list(place.glob("tidings-*/dead-letter.json"))
         process.send_signal(number)
         assert process.wait(30) == 128 + number
     assert not list(place.iterdir())
