@@ -116,7 +116,7 @@ async def test_what_is_asked_of_one_tenant_is_told_of_that_one_alone(
     assert re.search(r"Tenant +acme\n", shown.out), shown.out
     assert [(one["id"], one["tenant"]) for one in json.loads(listed.out)] == [(str(id_), "acme")]
     assert json.loads(counted.out)["total"]["accepted"] == 1
-    assert "Nothing would be published again" in due.out
+    assert "Nothing to requeue" in due.out
     assert "Nothing recent has the tenant 'acmee' (did you mean 'acme'?)" in misspelt.err
     assert wrong.code == 2
     assert "'Acme': a tenant is lower-case letters" in wrong.err
@@ -222,7 +222,7 @@ async def test_stats_count_notifications_and_what_waits_in_every_queue(
     assert depths["tidings.dead"] == 0
     assert words.code == 0
     assert "50 %" in words.out
-    assert "Sent: of those that ended. Retried: of those tried.\n" in words.out
+    assert "Sent: share of finished. Retried: share of attempted.\n" in words.out
     assert "p50, p99: from accepted, or due, to sent; without replays" in words.out
     assert "tidings.email.normal" in words.out
 
@@ -254,7 +254,7 @@ async def test_stats_tell_what_one_server_knows_where_the_other_is_away(
     output = json.loads(ledger_away.out)
     assert output["channels"] is None
     assert {row["messages"] for row in output["queues"]} == {None}
-    assert "PostgreSQL" in output["faults"][0]
+    assert "PostgreSQL" in output["errors"][0]
     assert "hunter2" not in broker_away.err + ledger_away.err + ledger_away.out
 
 

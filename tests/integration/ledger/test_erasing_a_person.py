@@ -245,7 +245,7 @@ async def test_retention_is_shown_counted_and_run_by_hand(backend: Backend, rig:
     assert (partition.name, partition.stored, partition.deleted) == ("notifications_default", 1, 1)
     await backend.ledger.processes.say(scheduler(keeping=365 * 86_400.0))
     with pytest.raises(
-        Refused, match=r"web-1:7 keeps .* for 365d, and this command would keep it for 30d"
+        Refused, match=r"web-1:7 keeps .* for 365d, but this command would keep them for 30d"
     ):
         await run(backend, ACTOR)
     await rig.execute("DELETE FROM processes")
