@@ -223,7 +223,7 @@ async def test_stats_count_notifications_and_what_waits_in_every_queue(
     assert words.code == 0
     assert "50 %" in words.out
     assert "Sent: share of finished. Retried: share of attempted.\n" in words.out
-    assert "p50, p99: from accepted, or due, to sent; without replays" in words.out
+    assert "p50, p99: time from accepted, or due, to sent; without replays" in words.out
     assert "tidings.email.normal" in words.out
 
 

@@ -99,7 +99,7 @@ async def test_dead_letters_without_an_id_are_counted_and_may_be_what_the_journa
     assert code == 1
     assert [finding["count"] for finding in found["violations"]] == [1]
     counted = await tidings("audit", "--journal", str(journal), env=env)
-    assert "Of the journal, not in the ledger: 2\n" in counted.out
+    assert "In the journal, not in the ledger: 2\n" in counted.out
     assert "not read by a worker yet" not in counted.out
     output = await tidings("audit", env=env)
     assert "without a readable id: 1" in output.out

@@ -359,8 +359,8 @@ async def test_a_rehearsal_looks_at_some_dead_letters_and_says_at_how_many(
         request = EditRequest(chosen, FieldChange(("locale=de",)), dry_run=True)
         backend, actor = Backend(Settings(), ledger), Actor("test", "test")
         mended = await edits.edit(backend, actor, request, asyncio.Event())
-    assert (some.looked_at, len(some.not_replayed)) == (FEW_DEAD_LETTERS, FEW_DEAD_LETTERS)
-    assert (every.looked_at, len(every.not_replayed)) == (429, 429)
+    assert (some.checked, len(some.not_replayed)) == (FEW_DEAD_LETTERS, FEW_DEAD_LETTERS)
+    assert (every.checked, len(every.not_replayed)) == (429, 429)
     assert (mended.cut_short, mended.left) == (True, 429 - FEW_DEAD_LETTERS)
 
 
