@@ -65,9 +65,9 @@ async def test_whoever_changes_a_template_is_told_which_workers_hold_the_old_one
     async with running("worker", env=env, log=tmp_path / "worker.log") as worker:
         await eventually(lambda: answer(env, "ps"), within=10)
         checked = await tidings("templates", "check", env=env)
-        assert "hold other templates" not in checked.out
+        assert "use other templates" not in checked.out
         subject = root / "otp" / "default" / "subject.j2"
         subject.write_text("Your new code")
         checked = await tidings("templates", "check", env=env)
         assert f":{worker.process.pid}; restart them" in checked.out.replace("\n", " ")
-        assert "hold other templates" in await findings(env, "Templates")
+        assert "use other templates" in await findings(env, "Templates")

@@ -116,7 +116,7 @@ async def test_what_is_asked_of_one_tenant_is_told_of_that_one_alone(
     assert re.search(r"Tenant +acme\n", shown.out), shown.out
     assert [(one["id"], one["tenant"]) for one in json.loads(listed.out)] == [(str(id_), "acme")]
     assert json.loads(counted.out)["total"]["accepted"] == 1
-    assert "Nothing to requeue" in due.out
+    assert "Nothing to requeue." in due.out
     assert "Nothing recent has the tenant 'acmee' (did you mean 'acme'?)" in misspelt.err
     assert wrong.code == 2
     assert "'Acme': a tenant is lower-case letters" in wrong.err

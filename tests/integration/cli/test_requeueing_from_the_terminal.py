@@ -54,7 +54,7 @@ async def test_filters_take_only_what_is_late_and_nothing_is_taken_unasked(
     unasked = await tidings("requeue", env=env)
     assert (unasked.code, "give ids, filters, or --all" in unasked.err) == (2, True)
     ended = await tidings("requeue", "--state", "sent", env=env)
-    assert (ended.code, "waits for no message" in ended.err) == (2, True)
+    assert (ended.code, "wait for no message" in ended.err) == (2, True)
     async with (
         PostgresLedger(LedgerSettings(database_url=database_url), actor="test") as ledger,
         ledger.database.connection() as connection,

@@ -58,7 +58,7 @@ async def test_a_missing_binding_is_seen_through_the_management_api_only(
     assert seen.code == 1
     assert "tidings.email.low: it is not bound to tidings.notifications" in seen.out
     assert unseen.code == 0
-    assert "Bindings and leftovers were not checked" in unseen.err
+    assert "Bindings and leftover queues were not checked" in unseen.err
 
 
 async def test_a_leftover_tier_is_no_fault_and_prune_deletes_it(
