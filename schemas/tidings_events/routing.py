@@ -25,7 +25,7 @@ class Headers:
     EPOCH: Final = "x-tidings-epoch"
     FIRST_SEEN: Final = "x-tidings-first-seen"
     TIME_SOURCE: Final = "x-tidings-time-source"
-    DEFERRED_SINCE: Final = "x-tidings-deferred-since"
+    POSTPONED_SINCE: Final = "x-tidings-postponed-since"
     REASON: Final = "x-tidings-reason"
     ERROR_CLASS: Final = "x-tidings-error-class"
     ERROR_CODE: Final = "x-tidings-error-code"

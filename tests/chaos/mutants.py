@@ -19,7 +19,7 @@ from tidings.broker.wire.confirms import ConfirmingChannel
 from tidings.channels.email import failures, relay
 from tidings.channels.network import bounded_http, http_client
 from tidings.channels.twilio import api
-from tidings.channels.webhook.deferrals import DeferralSchedule
+from tidings.channels.webhook.postponements import PostponementSchedule
 from tidings.channels.webhook.receivers import Decision, Receivers
 from tidings.cli.main import main as tidings
 from tidings.delivery.errors import (
@@ -259,7 +259,7 @@ def lane_by_routing_key() -> None:
 
 @mutant
 def nobody_looks() -> None:
-    """Wait for messages that are gone."""
+    """Wait for lost messages."""
 
     async def wait(self: Any) -> None:
         del self
@@ -365,7 +365,7 @@ def receivers_alike() -> None:
 @mutant
 def slow_ones_rest() -> None:
     """Put off for as long as can be what a slow receiver can't be asked yet."""
-    DeferralSchedule.deferred = lambda self, *_: self._waits[-1]
+    PostponementSchedule.postponed = lambda self, *_: self._waits[-1]
 
 
 @mutant

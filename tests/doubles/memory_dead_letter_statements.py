@@ -255,7 +255,7 @@ def find_stranded(
     least: float,
     limit: int,
 ) -> Sequence[Row]:
-    """Notifications whose message, or dead letter, is gone for all that can be told."""
+    """Notifications whose message, or dead letter, is lost for all that can be told."""
     lanes = dict(zip(zip(channels, priorities, strict=True), overdue, strict=True))
     found = []
     for row in tables.notifications.values():

@@ -196,9 +196,9 @@ def _lost(row: Row) -> str:
     match row["state"]:
         case "sending":
             attempt = row["attempt"]
-            return f"its message is gone, and so is the worker that had attempt {attempt}"
+            return f"its message was lost, and the worker of attempt {attempt} stopped"
         case "queued" | "retrying":
-            return "its message is gone"
+            return "its message was lost"
         case _:
             return "its dead letter never arrived"
 

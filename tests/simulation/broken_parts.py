@@ -332,7 +332,7 @@ BROKEN = {
     "an idempotency key that is taken from a holder under way": Broken(
         without(idempotency.TAKE_OVER, _free_before_its_holder_ends), "same idempotency key"
     ),
-    "a message that is gone is not looked for": Broken(
+    "a lost message is not looked for": Broken(
         without(requeue.FIND, _finds_nothing), "is left retrying"
     ),
     "who has a mail already is forgotten": Broken(

@@ -59,7 +59,7 @@ class BrokerConnection:
 
     async def __aenter__(self) -> Self:
         self._supervisor = BackgroundTask(
-            f"keep connected: {self._name}", self._supervise, longest_rest=5
+            f"keep connected: {self._name}", self._supervise, longest_pause=5
         )
         return self
 

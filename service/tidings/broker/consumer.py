@@ -308,7 +308,7 @@ class Consumer:
         settlement: Settlement,
         lost: asyncio.Event,
     ) -> None:
-        """Consume, or rest, until a limit changes."""
+        """Consume, or wait, until a limit changes."""
         limited, flushed = self._limited, settlement.flushed
         flushed.clear()
         affordable = self._adaptive[subscription.queue].most + self._beside

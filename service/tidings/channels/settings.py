@@ -71,8 +71,8 @@ class ChannelSettings(BaseSettings):
         """
 
     @property
-    def deferred(self) -> tuple[Delay, ...]:
-        """Delays besides those of `retry`, for notifications deferred because of their receiver."""
+    def postponed(self) -> tuple[Delay, ...]:
+        """Delays besides those of `retry`, for notifications postponed because of their receiver."""
         return ()
 
     @property

@@ -34,26 +34,26 @@ def audit_(
         str | None,
         typer.Option(metavar="WHEN", help="Only notifications accepted since: 24h, 7d, or a time."),
     ] = None,
-    whole: Annotated[
+    full_scan: Annotated[
         bool,
         typer.Option(
-            "--whole",
+            "--full-scan",
             help="All notifications, not only the newest; takes about six seconds per million.",
         ),
     ] = False,
-    ended: Annotated[
+    require_idle: Annotated[
         bool,
         typer.Option(
-            "--ended",
-            help="Also require that every notification is finished and every queue empty; implies --whole.",
+            "--require-idle",
+            help="Also require that every notification is finished and every queue empty; implies --full-scan.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare ledger and queues, and report lost or inconsistent notifications.
 
-    In a large ledger only the newest notifications are checked, and the output says since when; --since, --whole and
-    --ended remove this limit.
+    In a large ledger only the newest notifications are checked, and the output says since when; --since, --full-scan and
+    --require-idle remove this limit.
 
     Exit code 0 if every rule holds, 1 if one is violated, 3 if a rule could not be checked: RabbitMQ's management API or
     PostgreSQL is unavailable, or an id missing from the ledger may belong to a dead letter without an id.
@@ -61,12 +61,14 @@ def audit_(
     Example: [bold]tidings audit --since 24h --journal confirmed.txt[/]
     """
     ids = [] if journal is None else guarded(lambda: _read(journal))
-    if since is not None and (whole or ended):
-        raise Unclear(f"give --since or {'--whole' if whole else '--ended'}, not both")
+    if since is not None and (full_scan or require_idle):
+        raise Unclear(
+            f"give --since or {'--full-scan' if full_scan else '--require-idle'}, not both"
+        )
     request = AuditRequest(
         None if since is None else parsed(moment, since, "--since"),
-        whole,
-        ended,
+        full_scan,
+        require_idle,
         None if journal is None else ids,
     )
     view = ask(lambda backend: _audit(backend, request))
@@ -122,7 +124,9 @@ def _print_result(view: AuditView) -> None:
     of_what = ""
     if view.searched_since is not None:
         of_what = f" for everything accepted since {exact(view.searched_since)}"
-        err.print("[dim]Older ones were not checked: use `--whole`, or `--since` with a time.[/]")
+        err.print(
+            "[dim]Older ones were not checked: use `--full-scan`, or `--since` with a time.[/]"
+        )
     if not view.violations:
         rules = "every rule that could be checked" if view.unchecked else "every rule"
         out.print(f"[green]✓[/] {rules} holds{of_what}")

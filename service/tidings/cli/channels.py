@@ -19,7 +19,7 @@ from tidings.operations.channels import (
     DOWN,
     PAUSED,
     RECOVERING,
-    RESTING,
+    SUSPENDED,
     UNSERVED,
     ChannelStatus,
 )
@@ -28,7 +28,7 @@ from tidings.operations.times import ago, span
 STYLES: Final = {
     DELIVERING: "green",
     UNSERVED: "red",
-    RESTING: "red",
+    SUSPENDED: "red",
     PAUSED: "yellow",
     DISABLED: "yellow",
     DOWN: "red",

@@ -45,7 +45,7 @@ def list_(
 ) -> None:
     """List dead letters, newest first.
 
-    Example: [bold]tidings dead list --channel email --reason rejected --max-age 24h[/]
+    Example: [bold]tidings dead list --channel email --reason rejected --since 24h[/]
     """
     request = DeadLetterListRequest(query, limit, before, reveal)
     page = ask(lambda backend: lookup.list_(backend, request))
@@ -66,7 +66,7 @@ def list_(
 def groups(query: DeadLetterQuery, limit: Limit = 25, as_json: AsJson = False) -> None:
     """Group dead letters by cause, most frequent first.
 
-    Example: [bold]tidings dead groups --max-age 7d[/]
+    Example: [bold]tidings dead groups --since 7d[/]
     """
     found = ask(lambda backend: lookup.groups(backend, query, limit))
     if as_json:

@@ -82,10 +82,10 @@ def edit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the changes and counts, and change nothing.")
     ] = False,
-    whole: Annotated[
+    full_scan: Annotated[
         bool,
         typer.Option(
-            "--whole",
+            "--full-scan",
             help="With --dry-run: check every dead letter; by default only the oldest, for a short time.",
         ),
     ] = False,
@@ -123,7 +123,7 @@ def edit(
         print_suggestions(query.narrowed)
     if dead_letters and not (dry_run or yes or query.ids):
         _confirm(len(dead_letters))
-    request = EditRequest(dead_letters, change, dry_run=dry_run, whole=whole, reveal=reveal)
+    request = EditRequest(dead_letters, change, dry_run=dry_run, full_scan=full_scan, reveal=reveal)
     _edit_many(request, replay, named=bool(query.ids), as_json=as_json)
 
 

@@ -65,10 +65,7 @@ Since = Annotated[
 Until = Annotated[
     str | None, typer.Option(metavar="WHEN", help="Dead-lettered before; same format as --since.")
 ]
-MaxAge = Annotated[
-    str | None,
-    typer.Option(metavar="24h", help="Same as --since, for a duration."),
-]
+MaxAge = Annotated[str | None, typer.Option(hidden=True, help="Another name of --since.")]
 User = Annotated[str | None, typer.Option(help="Only for this `user_id`.")]
 Entity = Annotated[
     str | None, typer.Option(metavar="TYPE[:ID]", help="Only about this entity, e.g. order:10042.")
@@ -135,8 +132,9 @@ def about_dead_letters(*, ids: bool = False, state: bool = False) -> Callable[[F
     def decorated(command: Function) -> Function:
         def called(**given: Any) -> object:
             values = {name: given.pop(name) for name in options}
-            if values["since"] and values["max_age"]:
+            if (max_age := values.pop("max_age")) and values["since"]:
                 raise Unclear("give --since or --max-age, not both")
+            values["since"] = values["since"] or max_age
             if state:
                 values["states"] = states_of(values.pop("state"))
             query = guarded(lambda: DeadLetterQuery.read(**values))

@@ -31,7 +31,7 @@ def show_edits(done: EditView) -> None:
     lines = (
         (len(done.new), "would be edited" if done.dry_run else "edited"),
         (len(done.unchanged), "already so"),
-        (done.left, "not checked: use `--whole`" if done.cut_short else "not edited"),
+        (done.left, "not checked: use `--full-scan`" if done.cut_short else "not edited"),
     )
     for count, label in lines:
         if count or label.endswith("edited"):

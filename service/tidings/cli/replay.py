@@ -38,7 +38,7 @@ def replay(
     every: how.Every = False,
     limit: how.Limit = None,
     dry_run: how.DryRun = False,
-    whole: how.Whole = False,
+    full_scan: how.FullScan = False,
     rate: how.PerSecond = None,
     canary: how.Canary = None,
     stop_at: how.StopAt = None,
@@ -59,7 +59,7 @@ def replay(
     Examples:
       [bold]tidings replay 1f0c52a6[/]
       [bold]tidings replay --fingerprint 6b1f03 --canary 1,10,100 --stop-at 20%[/]
-      [bold]tidings replay --channel email --reason exhausted --max-age 24h --rate 50/s[/]
+      [bold]tidings replay --channel email --reason exhausted --since 24h --rate 50/s[/]
       [bold]tidings replay --all --dry-run[/]
     """
     if not (query.selects or every):
@@ -67,7 +67,7 @@ def replay(
     request = ReplayRequest(query, every, limit, force)
     plan = how.plan_of(canary, rate, stop_at, watch, force=force)
     if dry_run:
-        found = ask(lambda backend: replays.preview_replay(backend, request, whole=whole))
+        found = ask(lambda backend: replays.preview_replay(backend, request, full_scan=full_scan))
         _show(found, query, as_json=as_json)
         return
     asks = not (yes or query.named)

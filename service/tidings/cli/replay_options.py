@@ -37,10 +37,10 @@ DryRun = Annotated[
         help="Show what would be replayed and what not, and change nothing.",
     ),
 ]
-Whole = Annotated[
+FullScan = Annotated[
     bool,
     typer.Option(
-        "--whole",
+        "--full-scan",
         help="With --dry-run: check every dead letter; by default only the oldest, for a short time.",
     ),
 ]

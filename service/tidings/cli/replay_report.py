@@ -51,7 +51,7 @@ def show_dry_run(done: ReplayDryRun, *, as_json: bool) -> None:
     if done.checked < chosen:
         out.print(
             f"{counted(chosen, 'dead letter')} selected. Of the oldest {done.checked:,} checked, "
-            f"{count:,} would be replayed; `--whole` checks all."
+            f"{count:,} would be replayed; `--full-scan` checks all."
         )
     else:
         text = f"{counted(count, 'dead letter')} would be replayed."

@@ -55,10 +55,10 @@ def requeue(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, help="Maximum number to requeue.")
     ] = 10_000,
-    whole: Annotated[
+    full_scan: Annotated[
         bool,
         typer.Option(
-            "--whole",
+            "--full-scan",
             help="Search all notifications; by default only the newest are searched, for a short time.",
         ),
     ] = False,
@@ -85,7 +85,7 @@ def requeue(
     if ids and filtered:
         raise Unclear("give ids or filters, not both")
     request = RequeueRequest(
-        ids or (), tuple(state or ()), channel, tenant, overdue, limit, whole, note, dry_run
+        ids or (), tuple(state or ()), channel, tenant, overdue, limit, full_scan, note, dry_run
     )
     view = ask(lambda backend: requeues.requeue(backend, actor(), request))
     if as_json:
@@ -111,7 +111,7 @@ def _print_result(view: RequeueView) -> None:
         out.print(f"Not requeued: {id_}: {refusal}.")
     if view.searched_since is not None:
         searched = f"Searched only notifications accepted since {exact(view.searched_since)}."
-        err.print(f"[dim]{searched} `--whole` searches all.[/]")
+        err.print(f"[dim]{searched} `--full-scan` searches all.[/]")
 
 
 def _table(requeued: Sequence[Stranded]) -> Rows:

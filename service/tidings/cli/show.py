@@ -55,7 +55,7 @@ def show(
     everywhere: Annotated[
         bool,
         typer.Option(
-            "--whole",
+            "--full-scan",
             help="Search all ids for the given digits; by default only the newest are searched, for a short time.",
         ),
     ] = False,
@@ -277,9 +277,9 @@ def _next_attempt(view: NotificationView, now: datetime) -> str:
     due = last.started_at + timedelta(seconds=wait)
     if due > now:
         return f"about {_when(due, now)}"
-    if view.deferred_at is not None:
-        since = distance(view.deferred_at, now)
-        return f"runs automatically: deferred {since}, waiting in a retry queue or in its lane"
+    if view.postponed_at is not None:
+        since = distance(view.postponed_at, now)
+        return f"runs automatically: postponed {since}, waiting in a retry queue or in its lane"
     return "as soon as a worker takes it from its lane"
 
 

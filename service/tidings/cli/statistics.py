@@ -47,9 +47,11 @@ def stats(
     every: Annotated[
         str, typer.Option(metavar="TIME", help="Refresh interval for --watch.")
     ] = "2s",
-    whole: Annotated[
+    full_scan: Annotated[
         bool,
-        typer.Option("--whole", help=f"Count all, not only the newest {MOST:,}; may take minutes."),
+        typer.Option(
+            "--full-scan", help=f"Count all, not only the newest {MOST:,}; may take minutes."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -64,9 +66,9 @@ def stats(
     parsed(moment, since, "--since")
     pause = _pause(every)
     if watch:
-        ask(lambda backend: _watch(backend, since, tenant, pause, whole=whole))
+        ask(lambda backend: _watch(backend, since, tenant, pause, full_scan=full_scan))
         return
-    view = ask(lambda backend: look(backend, StatisticsRequest(moment(since), tenant, whole)))
+    view = ask(lambda backend: look(backend, StatisticsRequest(moment(since), tenant, full_scan)))
     if as_json:
         print_json(view.as_data())
     else:
@@ -82,11 +84,11 @@ def _pause(text: str) -> float:
 
 
 async def _watch(
-    backend: Backend, since: str, tenant: str | None, pause: float, *, whole: bool
+    backend: Backend, since: str, tenant: str | None, pause: float, *, full_scan: bool
 ) -> None:
     with Live(console=out, auto_refresh=False) as live:
         while True:
-            view = await look(backend, StatisticsRequest(moment(since), tenant, whole))
+            view = await look(backend, StatisticsRequest(moment(since), tenant, full_scan))
             frame = _frame(view, since)
             if out.is_terminal:
                 live.update(frame, refresh=True)
@@ -133,7 +135,7 @@ def _bound(known: Statistics) -> Sentence:
     newest = (
         f"Counts only the newest {known.total.accepted:,}, accepted since {exact(known.since)}."
     )
-    return Sentence(Text(f"\n{newest} `--whole` counts all.", style="yellow"), hanging=0)
+    return Sentence(Text(f"\n{newest} `--full-scan` counts all.", style="yellow"), hanging=0)
 
 
 def _rates(known: Statistics) -> Rows:

@@ -56,7 +56,7 @@ class Message:
 
     @property
     def ours(self) -> bool:
-        """Whether Tidings published it (retry, replay, scheduled, deferred) and not a producer."""
+        """Whether Tidings published it (retry, replay, scheduled, postponed) and not a producer."""
         return Headers.EPOCH in self.headers
 
 
@@ -98,8 +98,8 @@ class Attempt:
     """Where `first_seen` comes from; None if an earlier version stored it."""
     producer: str | None = field(default=None, compare=False)
     """Who published it first, if known."""
-    deferred_since: datetime | None = field(default=None, compare=False)
-    """Since when it is deferred because of its receiver; None if it is not."""
+    postponed_since: datetime | None = field(default=None, compare=False)
+    """Since when it is postponed because of its receiver; None if it is not."""
     message: Message | None = field(default=None, repr=False, compare=False)
     """Its message; None if it comes from the ledger."""
     id: UUID = field(init=False, repr=False, compare=False)
@@ -151,7 +151,7 @@ def read(
         time_source=source,
         traceparent=_text(message.headers, TRACEPARENT),
         producer=producer_of(message),
-        deferred_since=_moment(message.headers, Headers.DEFERRED_SINCE),
+        postponed_since=_moment(message.headers, Headers.POSTPONED_SINCE),
         message=message,
     )
 

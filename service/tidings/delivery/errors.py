@@ -11,7 +11,7 @@ TidingsError
 │   ├── OutcomeUnknown         the reply was lost after the payload went out
 │   ├── Misconfigured          our fault, not the notification's: opens the circuit, spends no attempt
 │   └── OutOfService           the provider is known to be down: spends no attempt
-│       └── Postponed          deferred without a request, so that a slow receiver does not delay others
+│       └── Postponed          postponed without a request, so that a slow receiver does not delay others
 ├── BrokerUnavailable          leave unacked, back off
 ├── LedgerUnavailable          leave unacked, back off
 │   └── RowsMoving             this notification alone; others are not affected
@@ -175,12 +175,12 @@ class LocalShortage(OutOfService):
 class Postponed(OutOfService):
     """No request was made: the receiver of this notification, or too many like it, would delay others.
 
-    No attempt is spent if the receiver answers, nor before it was deferred for as long as all retries would take.
+    No attempt is spent if the receiver answers, nor before it was postponed for as long as all retries would take.
 
     Args:
         wait: Seconds until a request makes sense.
         answers: Whether the receiver answers, if slowly: the notification will be sent.
-        no_later: Whether `wait` is the longest time to defer it; if not, it is the shortest.
+        no_later: Whether `wait` is the longest time to postpone it; if not, it is the shortest.
     """
 
     kind = "postponed"

@@ -105,14 +105,14 @@ class Undeliverable:
 
 
 @dataclass(frozen=True, slots=True)
-class Paused:
-    """The provider is at fault, not the notification: it is deferred, and spends no attempt."""
+class Released:
+    """The provider is at fault, not the notification: it is postponed, and spends no attempt."""
 
     failure: Failure
     delay: Delay | None = None
     """For how long; None: the shortest retry queue."""
     since: datetime | None = None
-    """Since when it is deferred repeatedly; None if that doesn't count."""
+    """Since when it is postponed repeatedly; None if that doesn't count."""
 
 
 Outcome: TypeAlias = Sent | RetryLater | Undeliverable

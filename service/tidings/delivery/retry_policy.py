@@ -23,8 +23,8 @@ from tidings.delivery.outcome import (
     UNTRIED,
     Failure,
     Outcome,
-    Paused,
     Reason,
+    Released,
     RetryLater,
     Sent,
     Undeliverable,
@@ -38,14 +38,14 @@ from tidings.delivery.recipients import (
     missed_copies,
 )
 
-LONGEST_DEFERRAL: Final = 300
+LONGEST_POSTPONEMENT: Final = 300
 """Seconds: well below the age at which a waiting message may be considered lost (`TIDINGS_REQUEUE_AFTER`)."""
 
 
-def deferral_delays(delays: Iterable[Delay]) -> tuple[float, ...]:
-    """Delays in seconds for deferring a notification without spending an attempt, the shortest first."""
+def postponement_delays(delays: Iterable[Delay]) -> tuple[float, ...]:
+    """Delays in seconds for postponing a notification without spending an attempt, the shortest first."""
     short = sorted({each.seconds for each in delays})
-    return tuple(each for each in short if each <= LONGEST_DEFERRAL) or (short[0],)
+    return tuple(each for each in short if each <= LONGEST_POSTPONEMENT) or (short[0],)
 
 
 class Guarantee(StrEnum):
@@ -130,7 +130,7 @@ class DeliveryPolicy:
 
     def decide(
         self, error: Exception, attempt: Attempt, now: datetime
-    ) -> RetryLater | Undeliverable | Paused:
+    ) -> RetryLater | Undeliverable | Released:
         """What follows this error. Pure; an unexpected exception is retried."""
         failure = describe(error)
         match error:
@@ -139,7 +139,7 @@ class DeliveryPolicy:
             case Rejected():
                 return Undeliverable(Reason.REJECTED, failure)
             case Misconfigured() | OutOfService():
-                return self._defer_or_retry(error, attempt, failure, now)
+                return self._postpone_or_retry(error, attempt, failure, now)
             case OutcomeUnknown() if self.guarantee is Guarantee.AT_MOST_ONCE:
                 return Undeliverable(Reason.OUTCOME_UNKNOWN, failure)
             case Throttled(retry_after=float() | int() as wait):
@@ -189,25 +189,25 @@ class DeliveryPolicy:
             return replace(result, state=RecipientState.UNKNOWN)
         return result
 
-    def _defer_or_retry(
+    def _postpone_or_retry(
         self, error: Exception, attempt: Attempt, failure: Failure, now: datetime
-    ) -> RetryLater | Undeliverable | Paused:
-        """A deferred notification spends no attempt while its receiver answers others; if it doesn't, none for as long as
+    ) -> RetryLater | Undeliverable | Released:
+        """A postponed notification spends no attempt while its receiver answers others; if it doesn't, none for as long as
         all retries would take, and after that one each time, or it would never end."""
         if not isinstance(error, Postponed):
-            return Paused(failure)
-        since = min(attempt.deferred_since or now, now)
+            return Released(failure)
+        since = min(attempt.postponed_since or now, now)
         all_retries = timedelta(seconds=sum(delay.seconds for delay in self.retry.delays))
         if not self.retry.delays or (not error.answers and now - since >= all_retries):
             own = self.retry.delay(attempt.number).seconds if self.retry.delays else 0
             return self._retry(attempt, failure, self._no_sooner_than(max(error.wait, own)), now)
-        return Paused(failure, self._deferral_delay(error), since)
+        return Released(failure, self._postponement_delay(error), since)
 
-    def _deferral_delay(self, error: Postponed) -> Delay:
+    def _postponement_delay(self, error: Postponed) -> Delay:
         """The longest delay within `wait` if its turn comes then, so that waiting ones don't all return at once; or else the
         shortest delay of at least `wait`."""
         choice = self.queue_delays or self.retry.delays
-        short = [delay for delay in choice if delay.seconds <= LONGEST_DEFERRAL]
+        short = [delay for delay in choice if delay.seconds <= LONGEST_POSTPONEMENT]
         if error.no_later:
             early = [delay for delay in short if delay.seconds <= error.wait]
             return max(early, default=min(choice))
@@ -236,12 +236,12 @@ class DeliveryPolicy:
 
 
 def decide_copies(
-    outcome: Outcome | Paused,
+    outcome: Outcome | Released,
     attempt: Attempt,
     earlier: Sequence[RecipientResult],
     *,
     perhaps_sent: bool = False,
-) -> Outcome | Paused:
+) -> Outcome | Released:
     """What follows a failed attempt that was for copies only: the recipient has the mail. Pure.
 
     Args:

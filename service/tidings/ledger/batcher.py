@@ -21,14 +21,14 @@ class Batcher(Generic[Item, Result]):
 
     The first item goes at once, and whatever is submitted while its batch is under way goes
     together next: load makes batches larger, not more, and an idle ledger adds no wait. Only a
-    full batch starts beside one that is under way. After a batch of several the next one rests
+    full batch starts beside one that is under way. After a batch of several the next one waits
     for a moment, unless it is full: a statement costs as much as a dozen of its rows.
 
     Args:
         run: Does the work for a batch and returns a result per item, in order.
         size: Most items in a batch.
         lanes: Batches under way at once.
-        rest: Seconds that a batch waits for company after one that had some.
+        pause: Seconds that a batch waits for company after one that had some.
         weigh: An item's bytes, where they count; a batch takes no more than `HEAVIEST`, or a single heavier one.
         undo: Called with the result of a caller that was cancelled meanwhile.
     """
@@ -39,29 +39,29 @@ class Batcher(Generic[Item, Result]):
         *,
         size: int,
         lanes: int = 2,
-        rest: float = 0.0,
+        pause: float = 0.0,
         weigh: Callable[[Item], int] | None = None,
         undo: Callable[[Item, Result], Awaitable[None]] | None = None,
     ) -> None:
         self._run = run
         self._size = size
         self._lanes = lanes
-        self._rest = rest
+        self._pause = pause
         self._weigh = weigh
         self._undo = undo
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._due = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._resting: asyncio.TimerHandle | None = None
+        self._pausing: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Let what was submitted finish."""
-        self._rest = 0.0
-        self._rested()
+        self._pause = 0.0
+        self._paused()
         while self._waiting or self._running:
             self._start()
             await asyncio.gather(*self._running, return_exceptions=True)
@@ -105,22 +105,22 @@ class Batcher(Generic[Item, Result]):
     def _may_start(self) -> bool:
         if len(self._waiting) >= self._size:
             return len(self._running) < self._lanes
-        return bool(self._waiting) and not (self._running or self._resting)
+        return bool(self._waiting) and not (self._running or self._pausing)
 
     def _finished_alone(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._start()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        if self._rest and not self._resting:
+        if self._pause and not self._pausing:
             loop = asyncio.get_running_loop()
-            self._resting = loop.call_later(self._rest, self._rested)
+            self._pausing = loop.call_later(self._pause, self._paused)
         self._finished_alone(task)
 
-    def _rested(self) -> None:
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
+    def _paused(self) -> None:
+        if self._pausing is not None:
+            self._pausing.cancel()
+            self._pausing = None
         self._start()
 
     async def _work(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:

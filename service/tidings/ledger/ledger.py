@@ -25,7 +25,7 @@ from tidings.ledger.partitions import Partitions
 from tidings.ledger.retention import Retention, RetentionPeriods
 from tidings.settings import LedgerSettings
 
-REST: Final = 0.003
+PAUSE: Final = 0.003
 """Seconds between two group commits under load; an idle ledger adds no wait."""
 
 
@@ -67,12 +67,12 @@ class PostgresLedger:
         self._claiming: Batcher[ClaimRequest, Claim] = Batcher(
             claims.claim,
             size=settings.batch_size,
-            rest=REST,
+            pause=PAUSE,
             weigh=lambda request: len(request.attempt.body),
             undo=self._release_unclaimed,
         )
         self._recording: Batcher[Record, bool] = Batcher(
-            self._records.record, size=settings.batch_size, rest=REST
+            self._records.record, size=settings.batch_size, pause=PAUSE
         )
         self._parts = AsyncExitStack()
 

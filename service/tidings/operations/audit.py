@@ -41,9 +41,9 @@ class AuditRequest:
 
     since: datetime | None = None
     """Only notifications accepted since then."""
-    whole: bool = False
+    full_scan: bool = False
     """All notifications, not only the newest that can be checked in half a second."""
-    ended: bool = False
+    require_idle: bool = False
     """Also require that nothing is in progress and every queue is empty; checks all notifications."""
     journal: Sequence[UUID] | None = None
     """Ids that RabbitMQ confirmed to a producer."""
@@ -51,7 +51,7 @@ class AuditRequest:
     @property
     def patience(self) -> float | None:
         """Seconds, about, for which to check the newest; None for no limit."""
-        return None if self.since or self.whole or self.ended else PATIENCE
+        return None if self.since or self.full_scan or self.require_idle else PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,26 +127,28 @@ async def _compare(backend: Backend, request: AuditRequest, progress: Progress) 
         searched_since=findings.searched_since,
     )
     if held is None:
-        return replace(view, unchecked=tuple(_unchecked(fault, journal, ended=request.ended)))
+        return replace(
+            view, unchecked=tuple(_unchecked(fault, journal, require_idle=request.require_idle))
+        )
     messages = _by_channel(held)
     if any(held.values()):
         stalled = _stalled(await conditions(backend), messages, datetime.now(UTC))
         view = replace(view, stalled=tuple(stalled))
-    over = _left(findings, held) if request.ended else ()
+    over = _left(findings, held) if request.require_idle else ()
     lost, doubt = (None, None) if journal is None else _lost(journal, held, findings.without_id)
     missing = _missing(findings, messages, held.get(DEAD, 0))
     violations = (*view.violations, *missing, *([lost] if lost else []), *over)
     return replace(view, violations=violations, unchecked=(doubt,) if doubt else ())
 
 
-def _unchecked(fault: str, journal: JournalFindings | None, *, ended: bool) -> Iterator[str]:
+def _unchecked(fault: str, journal: JournalFindings | None, *, require_idle: bool) -> Iterator[str]:
     """The rules that can't be checked without the queues."""
     yield f"the queues could not be read, so lost messages can't be detected: {fault}"
     yield "not checked: every notification in progress has a message in a queue"
     yield "not checked: every failed notification has a dead letter, archived or in the dead-letter queue"
     if journal is not None:
         yield "not checked: every id of the journal is in the ledger or in a lane"
-    if ended:
+    if require_idle:
         yield "not checked: nothing is in progress, and every queue is empty"
 
 

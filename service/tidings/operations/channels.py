@@ -17,7 +17,7 @@ from tidings.operations.suggestions import unknown
 
 DELIVERING: Final = "delivering"
 UNSERVED: Final = "no worker"
-RESTING: Final = "resting"
+SUSPENDED: Final = "suspended"
 """No worker may use any of its providers."""
 PAUSED: Final = "paused"
 DISABLED: Final = "disabled"
@@ -178,11 +178,11 @@ def _of_channel(
         )
         for provider in known
     ]
-    yield _channel(name, pause, _resting(providers, circuits, serving), serving)
+    yield _channel(name, pause, _suspended(providers, circuits, serving), serving)
     yield from every
 
 
-def _resting(
+def _suspended(
     providers: Sequence[str], circuits: Iterable[ReportedCircuit], serving: Set[str]
 ) -> Sequence[str]:
     """The workers that may use no provider of the channel; each finds out by itself which are down."""
@@ -197,7 +197,7 @@ def _resting(
 
 
 def _channel(
-    name: str, pause: Order | None, resting: Sequence[str], serving: Set[str]
+    name: str, pause: Order | None, suspended: Sequence[str], serving: Set[str]
 ) -> ChannelStatus:
     if pause is not None:
         return ChannelStatus(
@@ -205,18 +205,18 @@ def _channel(
         )
     if not serving:
         return ChannelStatus(name, "", UNSERVED, reason="no running worker serves it")
-    if len(resting) == len(serving):
+    if len(suspended) == len(serving):
         return ChannelStatus(
             name,
             "",
-            RESTING,
+            SUSPENDED,
             None,
             "none of its providers is available",
-            len(resting),
+            len(suspended),
             len(serving),
         )
     return ChannelStatus(
-        name, "", DELIVERING, workers=len(serving) - len(resting), serving=len(serving)
+        name, "", DELIVERING, workers=len(serving) - len(suspended), serving=len(serving)
     )
 
 

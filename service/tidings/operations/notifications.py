@@ -24,7 +24,7 @@ from tidings.ledger.notifications.details import (
     Recipient,
     Transition,
 )
-from tidings.ledger.notifications.records import DEFERRED
+from tidings.ledger.notifications.records import POSTPONED
 from tidings.ledger.notifications.search import Filters
 from tidings.ledger.operators.reports import LOOKED_AT, NO_NOTIFICATION
 from tidings.ledger.steps import PATIENCE
@@ -80,7 +80,7 @@ class ShowRequest:
     """A notification to be shown."""
 
     id: IdPrefix
-    whole: bool = False
+    full_scan: bool = False
     """Look for its digits among all ids, not only for a moment among the newest."""
     reveal: bool = False
     """Show recipients and contents."""
@@ -126,13 +126,13 @@ class NotificationView:
         )
 
     @property
-    def deferred_at(self) -> datetime | None:
-        """When it was last deferred since its last attempt; None if it was not."""
+    def postponed_at(self) -> datetime | None:
+        """When it was last postponed since its last attempt; None if it was not."""
         last = self.story.attempts[-1].started_at if self.story.attempts else None
         times = (
             transition.at
             for transition in self.story.history
-            if transition.reason.startswith(DEFERRED)
+            if transition.reason.startswith(POSTPONED)
         )
         return max((at for at in times if last is None or at > last), default=None)
 
@@ -285,7 +285,7 @@ async def show(backend: Backend, request: ShowRequest) -> NotificationView | Unc
     Raises:
         Refused: It is not known, or there are several.
     """
-    reports, patience = backend.ledger.reports, None if request.whole else PATIENCE
+    reports, patience = backend.ledger.reports, None if request.full_scan else PATIENCE
     found = (
         await reports.show(request.id, within=False)
         or await _behind(backend.ledger, request)

@@ -1,4 +1,4 @@
-"""Requeues notifications whose message is gone."""
+"""Requeues notifications whose message was lost."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class RequeueRequest:
     overdue: float | None = None
     """Seconds by which their message is late; as the settings say if None."""
     limit: int = 10_000
-    whole: bool = False
+    full_scan: bool = False
     """Look through all notifications, not only for a moment among the newest."""
     note: str = ""
     """Kept in their history."""
@@ -73,9 +73,9 @@ class RequeueView:
 
 
 async def requeue(backend: Backend, actor: Actor, request: RequeueRequest) -> RequeueView:
-    """Have notifications published again whose message is gone.
+    """Have notifications published again whose message was lost.
 
-    A message that was not gone after all does no harm: whichever comes second is recognised and dropped. What
+    A message that was not lost after all does no harm: whichever comes second is recognised and dropped. What
     ended and has no dead letter gets one.
 
     Raises:
@@ -101,7 +101,7 @@ async def _matching(backend: Backend, request: RequeueRequest) -> RequeueView:
     requeues, limit, dry_run = backend.ledger.requeues, request.limit, request.dry_run
     states = request.states or STATES
     late = requeues.after if request.overdue is None else request.overdue
-    if request.whole:
+    if request.full_scan:
         every = await requeues.select(states, request.channel, late, limit, tenant=request.tenant)
         return RequeueView(every, {}, dry_run=dry_run)
     newest = await requeues.select_newest(

@@ -35,7 +35,7 @@ class StatisticsRequest:
     since: datetime
     tenant: str | None = None
     """Only of this one. Queues have messages of all."""
-    whole: bool = False
+    full_scan: bool = False
     """Count all of them, not only the newest `MOST`."""
 
 
@@ -97,7 +97,9 @@ def _open_as_data(backlog: Backlog) -> list[dict[str, Any]]:
 async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
     """Query both servers at once; if one is unavailable, show the other's numbers."""
     numbers, waiting, queues, channels = await asyncio.gather(
-        backend.ledger.reports.stats(request.since, tenant=request.tenant, whole=request.whole),
+        backend.ledger.reports.stats(
+            request.since, tenant=request.tenant, full_scan=request.full_scan
+        ),
         count_backlog(backend.ledger.database, request.tenant),
         _depths(backend.settings),
         conditions(backend),

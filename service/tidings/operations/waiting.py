@@ -17,7 +17,7 @@ from tidings.operations.channels import (
     DISABLED,
     DOWN,
     PAUSED,
-    RESTING,
+    SUSPENDED,
     UNSERVED,
     ChannelStatus,
     conditions,
@@ -100,7 +100,7 @@ def not_delivering(channels: Sequence[ChannelStatus], now: datetime) -> list[str
     ]
     for state, text in (
         (UNSERVED, "no worker runs for {}"),
-        (RESTING, "no provider of {} is available"),
+        (SUSPENDED, "no provider of {} is available"),
     ):
         if named := [status.channel for status in channels if status.state == state]:
             parts.append(text.format(", ".join(named)))
@@ -178,7 +178,7 @@ def _in_lane(notification: NotificationSummary, around: WaitContext) -> str:
     if lane.messages:
         return f"waiting for a worker: {lane.messages:,} in {queue}"
     if notification.failure_message:
-        return f"deferred, in a retry queue or its lane: {discreet(notification.failure_message)}"
+        return f"postponed, in a retry queue or its lane: {discreet(notification.failure_message)}"
     return "waiting for a worker"
 
 

@@ -25,15 +25,15 @@ class BackgroundTask:
     Args:
         name: Its name in the log.
         work: Starts it.
-        longest_rest: Most seconds before it is restarted.
+        longest_pause: Most seconds before it is restarted.
     """
 
     def __init__(
-        self, name: str, work: Callable[[], Awaitable[object]], longest_rest: float = 30
+        self, name: str, work: Callable[[], Awaitable[object]], longest_pause: float = 30
     ) -> None:
         self._name = name
         self._work = work
-        self._longest_rest = longest_rest
+        self._longest_pause = longest_pause
         self._task = asyncio.create_task(self._run(), name=name)
         self.healthy = True
         """Whether it runs now; False while it waits to be restarted."""
@@ -43,7 +43,7 @@ class BackgroundTask:
         await end(self._task)
 
     async def _run(self) -> None:
-        backoff = Backoff(self._longest_rest)
+        backoff = Backoff(self._longest_pause)
         loop = asyncio.get_running_loop()
         while True:
             self.healthy, began = True, loop.time()
@@ -57,7 +57,7 @@ class BackgroundTask:
                     raise
                 log.exception("unexpected error: background task restarting", task=self._name)
             self.healthy = False
-            if loop.time() - began > self._longest_rest:
+            if loop.time() - began > self._longest_pause:
                 backoff.reset()
             await asyncio.sleep(backoff.next())
 

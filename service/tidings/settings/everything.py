@@ -118,7 +118,7 @@ class Settings:
         section = self.channels[channel]
         used = {
             *section.retry,
-            *section.deferred,
+            *section.postponed,
             *(each for delays in overrides for each in delays),
         }
         return tuple(sorted(used))

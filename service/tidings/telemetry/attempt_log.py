@@ -8,13 +8,13 @@ import structlog
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.masking import mask
-from tidings.delivery.outcome import Failure, Outcome, Paused, RetryLater, Sent, Undeliverable
+from tidings.delivery.outcome import Failure, Outcome, Released, RetryLater, Sent, Undeliverable
 
 log: Final = structlog.get_logger(__name__)
 
 
 def log_attempt(
-    attempt: Attempt, outcome: Outcome | Paused, *, duration: float, possible_duplicate: bool
+    attempt: Attempt, outcome: Outcome | Released, *, duration: float, possible_duplicate: bool
 ) -> None:
     """Log the outcome of an attempt: at `info`, or at `warning` if there will be no further attempt.
 
@@ -26,7 +26,7 @@ def log_attempt(
         duration: Its seconds.
         possible_duplicate: Whether an earlier worker may have sent it already.
     """
-    level = logging.WARNING if isinstance(outcome, Undeliverable | Paused) else logging.INFO
+    level = logging.WARNING if isinstance(outcome, Undeliverable | Released) else logging.INFO
     if log.is_enabled_for(level):
         untried = isinstance(outcome, Undeliverable) and outcome.untried
         fields = _fields(attempt, outcome, duration, possible_duplicate)
@@ -36,7 +36,7 @@ def log_attempt(
 
 
 def _fields(
-    attempt: Attempt, outcome: Outcome | Paused, duration: float, possible_duplicate: bool
+    attempt: Attempt, outcome: Outcome | Released, duration: float, possible_duplicate: bool
 ) -> dict[str, Any]:
     notification = attempt.notification
     age = (datetime.now(UTC) - attempt.first_seen).total_seconds()
@@ -61,7 +61,7 @@ def _fields(
     return fields
 
 
-def _outcome_fields(outcome: Outcome | Paused) -> dict[str, Any]:
+def _outcome_fields(outcome: Outcome | Released) -> dict[str, Any]:
     match outcome:
         case Sent(provider=provider, reference=reference, code=code):
             return {"outcome": "sent", "provider": provider, "code": code, "reference": reference}
@@ -69,8 +69,8 @@ def _outcome_fields(outcome: Outcome | Paused) -> dict[str, Any]:
             return {"outcome": "retry_later", **_failed(failure), "retry_in": delay.name}
         case Undeliverable(reason=reason, failure=failure):
             return {"outcome": reason.value, **_failed(failure)}
-        case Paused(failure=failure):
-            return {"outcome": "paused", **_failed(failure)}
+        case Released(failure=failure):
+            return {"outcome": "released", **_failed(failure)}
 
 
 def _failed(failure: Failure) -> dict[str, Any]:

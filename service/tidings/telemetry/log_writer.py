@@ -25,7 +25,7 @@ MOST_HELD: Final = 4 * 1024 * 1024
 """Most characters that wait to be written; further lines are dropped."""
 MOST_AT_ONCE: Final = 64 * 1024
 """Characters in one write: the size of a pipe."""
-REST: Final = 0.005
+PAUSE: Final = 0.005
 """Seconds between two writes. Waking a thread costs more than a line, so under load many are written together."""
 LAST_WORDS: Final = 2.0
 """Seconds that an ending process waits for its last lines to be written."""
@@ -131,7 +131,7 @@ class LogWriter(TextIOBase):
             for event in waiting:
                 event.set()
             if not waiting:
-                sleep(REST)
+                sleep(PAUSE)
 
     def _take(self) -> tuple[list[str], list[Event]]:
         """The next texts, waited for, and the events of `drain` to set after them."""

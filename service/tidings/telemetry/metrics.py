@@ -26,7 +26,7 @@ from tidings.delivery.errors import (
     Throttled,
     Unavailable,
 )
-from tidings.delivery.outcome import Outcome, Paused, Reason, RetryLater, Sent, Undeliverable
+from tidings.delivery.outcome import Outcome, Reason, Released, RetryLater, Sent, Undeliverable
 from tidings.telemetry.histogram import Histogram
 from tidings.telemetry.log_writer import DroppedLines
 
@@ -42,7 +42,7 @@ LATENESS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
 UNKNOWN_CHANNEL: Final = "unknown"
 """Label of a dead letter whose channel is unknown."""
 
-_OUTCOMES: Final = ("sent", "retry_later", "paused", *(reason.value for reason in Reason))
+_OUTCOMES: Final = ("sent", "retry_later", "released", *(reason.value for reason in Reason))
 KINDS: Final = (
     *(error.kind for error in (Rejected, Unavailable, Throttled, Deferred, OutcomeUnknown)),
     *(
@@ -75,8 +75,8 @@ class ChannelMetrics:
         self._malformed = families.malformed.labels(name)
         self.in_flight: Final = families.in_flight.labels(name)
         """Sends under way; `set_function` spares the hot path."""
-        self.paused: Final = families.paused.labels(name)
-        """1 while the channel rests: paused by an operator, or no provider is available."""
+        self.suspended: Final = families.suspended.labels(name)
+        """1 while the channel is not consumed: paused by an operator, or no provider is usable."""
         self._circuits = families.circuits
 
     def circuit(self, provider: str, phase: Phase) -> None:
@@ -85,7 +85,7 @@ class ChannelMetrics:
 
     def attempt(
         self,
-        outcome: Outcome | Paused,
+        outcome: Outcome | Released,
         seconds: float,
         since_accepted: float | None,
         *,
@@ -111,8 +111,8 @@ class ChannelMetrics:
             case Undeliverable(reason=reason, failure=failure):
                 self._attempts[reason.value].inc()
                 self._failed(failure.kind)
-            case Paused(failure=failure):
-                self._attempts["paused"].inc()
+            case Released(failure=failure):
+                self._attempts["released"].inc()
                 self._failed(failure.kind)
 
     def _failed(self, kind: str) -> None:
@@ -124,7 +124,7 @@ class ChannelMetrics:
         self._duplicates.inc()
 
     def claim_conflict(self) -> None:
-        """A message was deferred without spending an attempt."""
+        """A message was postponed without spending an attempt."""
         self._claim_conflicts.inc()
 
     def malformed(self) -> None:
@@ -171,14 +171,14 @@ class _Families:
         )
         self.claim_conflicts = counter(
             "tidings_claim_conflicts",
-            "Messages deferred because another worker has claimed the notification.",
+            "Messages postponed because another worker has claimed the notification.",
             "channel",
         )
         self.malformed = counter("tidings_malformed", "Messages that could not be read.", "channel")
         self.in_flight = gauge("tidings_in_flight", "Sends under way.", "channel")
-        self.paused = gauge(
-            "tidings_channel_paused",
-            "1 while a channel rests: paused by an operator, or no provider is available.",
+        self.suspended = gauge(
+            "tidings_channel_suspended",
+            "1 while the channel is not consumed: paused by an operator, or no provider is usable.",
             "channel",
         )
         self.circuits = gauge(
@@ -228,7 +228,7 @@ class _Families:
         )
         self.requeued = counter(
             "tidings_requeued",
-            "Notifications published again because their message was gone.",
+            "Notifications published again because their message was lost.",
             "channel",
         )
         self.lateness = histogram(
@@ -330,7 +330,7 @@ class Metrics:
         self._families.lateness.observe(max(0.0, lateness))
 
     def requeued(self, channel: str) -> None:
-        """A notification is published again: its message was gone."""
+        """A notification is published again: its message was lost."""
         self._families.requeued.labels(channel).inc()
 
     def render(self) -> bytes:

@@ -14,7 +14,7 @@ from tidings.broker.topology.layout import PRIORITIES, lane_queue
 from tidings.delivery.attempt import Lane
 from tidings.delivery.circuit import Phase
 from tidings.delivery.errors import Postponed
-from tidings.delivery.outcome import Paused
+from tidings.delivery.outcome import Released
 from tidings.delivery.ports import Delivery
 from tidings.delivery.retry_policy import Guarantee
 from tidings.runtime.background import cancel_requested, end
@@ -34,7 +34,7 @@ LONGEST_HOLD: Final = 600.0
 """Seconds a message may wait unacknowledged; RabbitMQ closes the AMQP channel after 1,800."""
 SWEEP: Final = 30.0
 """Seconds between searches for messages held too long."""
-AT_REST: Final = frozenset({Phase.OPEN, Phase.PROBING, Phase.DISABLED})
+SUSPENDING: Final = frozenset({Phase.OPEN, Phase.PROBING, Phase.DISABLED})
 """Phases in which only probes are sent."""
 
 
@@ -123,19 +123,19 @@ class ChannelWorker:
             self._pump()
 
     async def sweep_for_ever(self) -> None:
-        """Defer messages held too long, before RabbitMQ's consumer timeout."""
+        """Postpone messages held too long, before RabbitMQ's consumer timeout."""
         while True:
             await asyncio.sleep(SWEEP)
             for delivery in list(self._lanes.take_older_than(LONGEST_HOLD)):
-                self._spawn(self._defer(delivery), delivery)
+                self._spawn(self._postpone(delivery), delivery)
 
     async def finish(self, grace: float) -> int:
         """Begin no more messages and wait for those under way; returns how many did not finish in `grace` seconds."""
         self._stopping = self._slots.closed = True
         self.consumer.stop_taking()
-        if self._at_rest:  # a requeue would count against the lane's delivery limit
+        if self._suspended:  # a requeue would count against the lane's delivery limit
             for delivery in list(self._lanes.take_older_than(0)):
-                self._spawn(self._defer(delivery), delivery)
+                self._spawn(self._postpone(delivery), delivery)
         self._lanes.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -143,7 +143,7 @@ class ChannelWorker:
         while self._tasks and (left := until - self._loop.time()) > 0:
             await asyncio.wait(
                 self._tasks, timeout=left
-            )  # a task that ends may leave a message to defer
+            )  # a task that ends may leave a message to postpone
         unfinished = [task for task in self._tasks if not task.done()]
         await asyncio.gather(*map(end, unfinished))
         return len(unfinished)
@@ -173,7 +173,7 @@ class ChannelWorker:
 
     def _next(self) -> Delivery | None:
         """The most urgent message; as a probe, one that did not fail the last time."""
-        if self._failed_sends and self._at_rest:
+        if self._failed_sends and self._suspended:
             return self._lanes.take_least_tried(self._failed_sends)
         return self._lanes.take()
 
@@ -191,20 +191,20 @@ class ChannelWorker:
         return self._slots.begun + self._slots.aside - self._providers.under_way
 
     @property
-    def _at_rest(self) -> bool:
+    def _suspended(self) -> bool:
         """Whether messages should stay in their lanes."""
         if self._paused or self._providers.all_closed:
             return self._paused
-        return all(provider.circuit.phase in AT_REST for provider in self._providers.all)
+        return all(provider.circuit.phase in SUSPENDING for provider in self._providers.all)
 
     def _regulate(self) -> None:
         """Consume as many messages as can be begun: all, none, or one as a probe."""
-        self._flow.metrics.paused.set(self._at_rest)
-        if not self._at_rest:
+        self._flow.metrics.suspended.set(self._suspended)
+        if not self._suspended:
             self.consumer.take(None)
             return
         for delivery in list(self._lanes.take_large()):  # other channels may need the memory
-            self._spawn(self._defer(delivery), delivery)
+            self._spawn(self._postpone(delivery), delivery)
         wait = inf if self._paused else self._providers.wait()
         idle = not self._lanes.waiting and not self._uncalled
         self.consumer.take(1 if idle and wait == 0 else 0)
@@ -216,7 +216,7 @@ class ChannelWorker:
         self._flow.metrics.circuit(provider.name, provider.circuit.phase)
         log_change(self._providers.name, provider, before)
         self._regulate()
-        if not self._at_rest:  # no message ends that would start the next
+        if not self._suspended:  # no message ends that would start the next
             self._pump()
 
     def _pump_again_in(self, wait: float) -> None:
@@ -248,13 +248,13 @@ class ChannelWorker:
             outcome = await SlottedFlow(self._flow, slot).handle(delivery)
             if outcome is None:
                 self._return_turn()
-            elif isinstance(outcome, Paused):
+            elif isinstance(outcome, Released):
                 if outcome is NOT_NOW or outcome.failure.kind == Postponed.kind:
                     self._return_turn()
                 if outcome is not NOT_NOW:
                     self._count_failed_send(delivery)
                 # So that another message is the next probe.
-                self._spawn(self._defer(delivery, outcome), delivery)
+                self._spawn(self._postpone(delivery, outcome), delivery)
         except DeliveryLost:
             log.info("message returned to RabbitMQ", queue=delivery.queue)
         except (Exception, asyncio.CancelledError) as error:
@@ -266,7 +266,7 @@ class ChannelWorker:
             if shortage(error) is None:
                 delivery.requeue()
             else:  # not the message's fault: a requeue would count against its delivery limit
-                self._spawn(self._defer(delivery), delivery)
+                self._spawn(self._postpone(delivery), delivery)
         finally:
             slot.release()
 
@@ -283,9 +283,9 @@ class ChannelWorker:
         if len(self._failed_sends) > REMEMBERED:
             del self._failed_sends[next(iter(self._failed_sends))]
 
-    async def _defer(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
+    async def _postpone(self, delivery: Delivery, released: Released = NOT_NOW) -> None:
         try:
-            await self._flow.defer(delivery, paused)
+            await self._flow.postpone(delivery, released)
         except DeliveryLost:
             log.info("message returned to RabbitMQ", queue=delivery.queue)
         except (Exception, asyncio.CancelledError):

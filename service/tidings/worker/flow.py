@@ -25,7 +25,7 @@ from tidings.delivery.outcome import (
     Held,
     NeverIssued,
     Outcome,
-    Paused,
+    Released,
     RetryLater,
     Scheduled,
     Undeliverable,
@@ -61,7 +61,7 @@ log = structlog.get_logger(__name__)
 _handlings: Final = count(1)
 """Numbers the handlings of messages in this process, so that each has its own token."""
 
-NOT_NOW: Final = Paused(Failure("not_now", "the channel was paused, or its worker stopped"))
+NOT_NOW: Final = Released(Failure("not_now", "the channel was paused, or its worker stopped"))
 """The outcome of a message that was claimed and not begun: its claim is released."""
 
 
@@ -69,7 +69,7 @@ NOT_NOW: Final = Paused(Failure("not_now", "the channel was paused, or its worke
 class SendResult:
     """The result of one send."""
 
-    outcome: Outcome | Paused
+    outcome: Outcome | Released
     started_at: datetime
     duration: float
     """Seconds."""
@@ -120,14 +120,14 @@ class Flow:
     clock: Clock = CLOCK
     """The clock of `Delivery.received`."""
 
-    async def handle(self, delivery: Delivery, steps: Steps) -> Outcome | Paused | None:
+    async def handle(self, delivery: Delivery, steps: Steps) -> Outcome | Released | None:
         """Process one message up to its ack: read, claim, send, record, settle.
 
         Args:
             steps: Those of this flow, or a wrapper that makes them wait for a slot.
 
         Returns:
-            The outcome of the send; None if no provider was called. `Paused` means that the provider
+            The outcome of the send; None if no provider was called. `Released` means that the provider
             is at fault, or nothing is sent now: no attempt was spent, and the message is not settled.
 
         Raises:
@@ -145,7 +145,7 @@ class Flow:
         if claim.accepted_at is not None and claim.accepted_at != work.attempt.first_seen:
             work = replace(work, attempt=replace(work.attempt, first_seen=claim.accepted_at))
         result = await steps.send(work, claim)
-        if isinstance(result.outcome, Paused):
+        if isinstance(result.outcome, Released):
             self.metrics.attempt(result.outcome, result.duration, 0)
             await self.release(work, result.outcome)
             return result.outcome
@@ -156,14 +156,16 @@ class Flow:
             delivery.ack()
         return outcome if result.called else None
 
-    async def defer(self, delivery: Delivery, paused: Paused = NOT_NOW) -> None:
-        """Defer a message, by the shortest delay unless `paused` names one; no attempt is spent. Raises like `Settler.defer`."""
+    async def postpone(self, delivery: Delivery, released: Released = NOT_NOW) -> None:
+        """Postpone a message, by the shortest delay unless `released` names one; no attempt is spent. Raises like `Settler.postpone`."""
         published_at, id_ = (
             delivery.message.published_at,
             read_search_fields(delivery.message.body).id,
         )
         seen = arrival(published_at, id_, *self._times(delivery))
-        await self.settler.defer(delivery, paused.delay or self.queue_delays[0], seen, paused.since)
+        await self.settler.postpone(
+            delivery, released.delay or self.queue_delays[0], seen, released.since
+        )
 
     def _times(self, delivery: Delivery) -> tuple[datetime, datetime | None]:
         """When a message was consumed, and when its lane was last known to be empty."""
@@ -195,9 +197,9 @@ class Flow:
         )
         return retry_outages(work.delivery, lambda: self.ledger.claim(request))
 
-    async def release(self, work: Work, paused: Paused) -> None:
+    async def release(self, work: Work, released: Released) -> None:
         """Release the claim; no attempt is spent."""
-        why = paused.failure.message
+        why = released.failure.message
         await retry_outages(
             work.delivery, lambda: self.ledger.release(work.attempt, work.token, why), insist=True
         )
@@ -213,7 +215,7 @@ class Flow:
                 delivery.ack()
             case Held():
                 self.metrics.claim_conflict()
-                await self.defer(delivery)
+                await self.postpone(delivery)
             case Unsettled(outcome=outcome):
                 await self.settler.settle(
                     delivery, work.attempt, self._with_existing_queue(outcome)
@@ -283,7 +285,7 @@ class Flow:
 
     def _content(
         self, attempt: Attempt, claim: Claimed, policy: DeliveryPolicy, now: datetime
-    ) -> Content | Outcome | Paused:
+    ) -> Content | Outcome | Released:
         """The content to send, or the outcome if nothing is sent."""
         withheld = policy.withheld(attempt, now, perhaps_sent=claim.possible_duplicate)
         if withheld is not None:
@@ -303,7 +305,7 @@ class Flow:
         policy: DeliveryPolicy,
         claim: Claimed,
         release_slot: Callable[[], None],
-    ) -> Outcome | Paused:
+    ) -> Outcome | Released:
         """Call the providers once; every error becomes an outcome.
 
         No error outlives its `except`: bound to a name here, it and this frame would reference each other

@@ -245,7 +245,7 @@ class Providers:
         if isinstance(error, Rejected | Deferred):
             provider.circuit.succeeded(era)
             return error
-        if isinstance(error, LocalShortage):  # only waiting helps; a short rest
+        if isinstance(error, LocalShortage):  # only waiting helps; a short pause
             provider.last_error, provider.short_at = error.message, monotonic()
             provider.circuit.failed(era, misconfigured=True, doubtful=True)
             return error

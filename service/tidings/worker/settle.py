@@ -21,11 +21,11 @@ KEPT: Final = (
         Headers.EPOCH,
         Headers.FIRST_SEEN,
         Headers.TIME_SOURCE,
-        Headers.DEFERRED_SINCE,
+        Headers.POSTPONED_SINCE,
     ),
     TRACEPARENT,
 )
-"""The headers that a deferred message keeps; no others are copied."""
+"""The headers that a postponed message keeps; no others are copied."""
 
 
 class Settler:
@@ -54,7 +54,7 @@ class Settler:
                     RETRY,
                     retry_key(attempt.lane, delay),
                     attempt.body,
-                    {**_headers(attempt, number), **_still_deferred(attempt, failure)},
+                    {**_headers(attempt, number), **_still_postponed(attempt, failure)},
                 )
             case Undeliverable():
                 headers = dead_letter_headers.headers_of(attempt, outcome, self._worker)
@@ -75,20 +75,20 @@ class Settler:
             content_type=message.content_type,
         )
 
-    async def defer(
-        self, delivery: Delivery, delay: Delay, seen: Arrival, deferred: datetime | None = None
+    async def postpone(
+        self, delivery: Delivery, delay: Delay, seen: Arrival, postponed: datetime | None = None
     ) -> None:
-        """Defer it to a retry queue without spending an attempt. Raises like `settle`.
+        """Postpone it to a retry queue without spending an attempt. Raises like `settle`.
 
         Args:
             seen: Since when it waits: its age is kept.
-            deferred: Since when it is deferred because of its receiver.
+            postponed: Since when it is postponed because of its receiver.
         """
         message, key = delivery.message, retry_key(lane_at(delivery.queue), delay)
         headers = {
             **_arrival_headers(seen.at, seen.source),
             **_kept_headers(message),
-            **_deferred(deferred),
+            **_postponed(postponed),
         }
         await self._publish(
             delivery, RETRY, key, message.body, headers, content_type=message.content_type
@@ -140,15 +140,15 @@ def _headers(attempt: Attempt, number: int) -> dict[str, str | int]:
     return headers
 
 
-def _deferred(since: datetime | None) -> dict[str, str]:
+def _postponed(since: datetime | None) -> dict[str, str]:
     return (
-        {} if since is None else {Headers.DEFERRED_SINCE: since.isoformat(timespec="milliseconds")}
+        {} if since is None else {Headers.POSTPONED_SINCE: since.isoformat(timespec="milliseconds")}
     )
 
 
-def _still_deferred(attempt: Attempt, failure: Failure) -> dict[str, str]:
-    """The header while the notification is still deferred; a request to its receiver ends that, and so does a replay."""
-    return _deferred(attempt.deferred_since) if failure.kind == Postponed.kind else {}
+def _still_postponed(attempt: Attempt, failure: Failure) -> dict[str, str]:
+    """The header while the notification is still postponed; a request to its receiver ends that, and so does a replay."""
+    return _postponed(attempt.postponed_since) if failure.kind == Postponed.kind else {}
 
 
 def _kept_headers(message: Message) -> dict[str, str | int]:

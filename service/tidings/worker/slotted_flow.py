@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from tidings.delivery.errors import MalformedNotification
-from tidings.delivery.outcome import Claim, Claimed, Outcome, Paused
+from tidings.delivery.outcome import Claim, Claimed, Outcome, Released
 from tidings.delivery.ports import Delivery
 from tidings.worker.flow import NOT_NOW, Flow, SendResult, Work
 from tidings.worker.send_slots import NoSlot, SendSlot
@@ -22,7 +22,7 @@ class SlottedFlow:
         self._flow = flow
         self._slot = slot
 
-    async def handle(self, delivery: Delivery) -> Outcome | Paused | None:
+    async def handle(self, delivery: Delivery) -> Outcome | Released | None:
         """Like `Flow.handle`; `NOT_NOW` if nothing more is sent."""
         try:
             return await self._flow.handle(delivery, self)
@@ -57,6 +57,6 @@ class SlottedFlow:
     async def send(self, work: Work, claim: Claimed) -> SendResult:
         """Send, and release the slot; but keep it if no other message should be sent now."""
         result = await self._flow.send(work, claim, self._slot.release_slot)
-        if not isinstance(result.outcome, Paused):
+        if not isinstance(result.outcome, Released):
             self._slot.release()
         return result

@@ -141,7 +141,7 @@ class Worker:
             await stack.enter_async_context(self._consuming)
             self._tasks = [
                 *(
-                    BackgroundTask("defer messages held too long", worker.sweep_for_ever)
+                    BackgroundTask("postpone messages held too long", worker.sweep_for_ever)
                     for worker in self._workers
                 ),
                 BackgroundTask("follow operators' orders", self._watch.watch_for_ever),

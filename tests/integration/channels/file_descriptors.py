@@ -21,7 +21,7 @@ from tests.contract.channels.rig import Rig
 from tidings.delivery.circuit import Circuit, CircuitPolicy, Phase
 from tidings.delivery.delay import Delay
 from tidings.delivery.errors import DeliveryError
-from tidings.delivery.outcome import Paused
+from tidings.delivery.outcome import Released
 from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
 from tidings.worker.providers import Provider, Providers
 
@@ -49,13 +49,13 @@ def no_more_files() -> Iterator[None]:
 
 
 async def _meets(providers: Providers, rig: Rig) -> str:
-    """What a worker makes of one send: `sent`, `paused`, or what spends the attempt."""
+    """What a worker makes of one send: `sent`, `released`, or what spends the attempt."""
     request = rig.request()
     try:
         await providers.send(request)
     except DeliveryError as error:
         decided = POLICY.decide(error, request.attempt, datetime.now(UTC))
-        return "paused" if isinstance(decided, Paused) else f"{error.kind}: {error.message}"
+        return "released" if isinstance(decided, Released) else f"{error.kind}: {error.message}"
     return "sent"
 
 
@@ -78,7 +78,7 @@ async def main(name: str) -> None:
             report = {
                 "met": met,
                 "short_of_resources": short_of_resources,
-                "rests": phase is Phase.OPEN,
+                "suspended": phase is Phase.OPEN,
             }
             report |= {
                 "after": after,

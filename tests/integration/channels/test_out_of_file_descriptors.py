@@ -27,9 +27,9 @@ async def test_nothing_is_spent_while_no_file_can_be_opened_and_all_goes_on_afte
     async with asyncio.timeout(60):
         shortage_text, _ = await program.communicate()
     assert json.loads(shortage_text) == {
-        "met": ["paused"] * TRIES,
+        "met": ["released"] * TRIES,
         "short_of_resources": True,
-        "rests": True,
+        "suspended": True,
         "after": "sent",
         "short_after": False,
         "taken": 1,

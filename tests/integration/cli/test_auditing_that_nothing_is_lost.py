@@ -47,7 +47,7 @@ async def test_a_sound_ledger_passes_and_a_journal_is_found_in_it(
         "VALUES ($1, $1, 'unroutable', 'unroutable', 'no lane', 'x', now(), now(), '')",
         unroutable,
     )
-    code, found = await verify(env, "--journal", str(journal), "--ended")
+    code, found = await verify(env, "--journal", str(journal), "--require-idle")
     assert (code, found["violations"], found["passed"]) == (0, [], True)
     assert found["states"] == {"sent": 2}
     assert found["journal"] == {"states": {"sent": 2}, "dead_letters": 1, "unknown": 0}

@@ -17,7 +17,7 @@ EMAIL = ("publish", "email", "--to", "a@example.com", "--subject", "s", "--body"
 
 WRONG: Sequence[tuple[tuple[str, ...], str]] = [
     (("list", "--since", "99999999d"), "longer ago than there are dates"),
-    (("dead", "list", "--max-age", "99999999d"), "longer ago than there are dates"),
+    (("dead", "list", "--since", "99999999d"), "longer ago than there are dates"),
     (("stats", "--since", "0001-01-01"), "is not a time"),
     (("audit", "--since", "99999999d"), "longer ago than there are dates"),
     ((*EMAIL, "--at", "99999999d"), "further ahead than there are dates"),
@@ -65,8 +65,8 @@ SAID: Sequence[tuple[tuple[str, ...], str]] = [
         "give --since or --max-age, not both",
     ),
     (
-        ("dead", "list", "--max-age", "10"),
-        "Invalid value for --max-age: '10' is not a time: write how long ago, like 30m, 24h or 7d, a date, "
+        ("dead", "list", "--since", "10"),
+        "Invalid value for --since: '10' is not a time: write how long ago, like 30m, 24h or 7d, a date, "
         "like 2026-11-22, or a date and time, like 2026-11-22T18:00:00+01:00",
     ),
     (

@@ -38,7 +38,9 @@ async def test_what_waits_is_published_again_by_id_and_the_rest_says_why_not(
     assert story is not None
     [change] = [row for row in story.history if not row.of_an_attempt and row.before]
     assert change.actor.startswith("cli ")
-    assert change.reason == ("its message is gone: published again (by hand: the queue was purged)")
+    assert change.reason == (
+        "its message was lost: published again (by hand: the queue was purged)"
+    )
     published = {row.id: (row.number, row.end) for row in taken}
     assert published == {waiting: (2, None), lost_dead_letter: (1, REJECTED)}
 

@@ -115,7 +115,7 @@ async def test_unknown_dead_letters_and_wrong_options_are_told_apart(tidings: Ti
         (("replay", "--all", "--stop-at", "200%"), "share"),
         (("replay", "--all", "--rate", "fast"), "50/s"),
         (("replay", "--all", "--canary", "a,b"), "1,10,100"),
-        (("replay", "--all", "--max-age", "yesterday"), "24h"),
+        (("replay", "--all", "--since", "yesterday"), "24h"),
         (("dead", "list", "--fingerprint", "%"), "hexadecimal"),
         (("dead", "list", "--since", "1h", "--max-age", "2h"), "not both"),
         (("dead", "discard", "deadbeef"), "--note"),

@@ -371,7 +371,7 @@ async def test_statistics_count_the_newest_unless_the_whole_is_wanted(large: str
     assert newest.since > since
     assert read["notifications"] <= FEW
     async with PostgresDatabase(settings_of(large)) as database:
-        whole = await Reports(database).stats(since, whole=True)
+        whole = await Reports(database).stats(since, full_scan=True)
         recent = await Reports(database).stats(NOW - timedelta(hours=1))
     assert (whole.complete, whole.total.accepted) == (True, ROWS)
     assert recent.complete

@@ -1,4 +1,4 @@
-"""Notifications whose message is gone are looked for range by range: no statement reads the whole table."""
+"""Notifications whose message was lost are looked for range by range: no statement reads the whole table."""
 
 import json
 from collections.abc import Iterator

@@ -127,10 +127,10 @@ async def test_a_pause_by_hand_holds_every_worker_and_outlasts_a_restart(
                 "channels", "pause", "email", "--note", "moving", env=environment()
             )
             assert done.code == 0, done.err
-            await eventually(lambda: all(rests(rig, place) for place in (0, 1)), within=5)
+            await eventually(lambda: all(suspended(rig, place) for place in (0, 1)), within=5)
             ids = await rig.publish_many(10)
         async with rig.working(second, "second again"):  # it knows before it takes anything
-            assert rests(rig, 2)
+            assert suspended(rig, 2)
             assert await rig.depth("tidings.email.normal") == 10
             listed = await tidings("channels", "list", "--json", env=environment())
             assert '"state": "paused"' in listed.out
@@ -147,7 +147,7 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
-def rests(rig: Rig, place: int) -> bool:
+def suspended(rig: Rig, place: int) -> bool:
     return rig.workers[place].paused == ("email",)
 
 
@@ -193,11 +193,11 @@ async def test_postgresql_going_away_resumes_nothing(
     rig = await make_rig(TIDINGS_DATABASE_URL=database, TIDINGS_DATABASE_TIMEOUT="1s")
     async with rig.working(ScriptedChannel()):
         await rig.order(WHOLE_CHANNEL, Verb.PAUSE)
-        await eventually(lambda: rests(rig, 0), within=5)
+        await eventually(lambda: suspended(rig, 0), within=5)
         await asyncio.to_thread(own_postgresql.kill)
         id = await rig.publish()
         await eventually(lambda: not rig.workers[0].orders_available, within=10)
-        assert rests(rig, 0)
+        assert suspended(rig, 0)
         await asyncio.to_thread(own_postgresql.start)
         await eventually(lambda: rig.workers[0].orders_available, within=20)
         assert await rig.depth("tidings.email.normal") == 1

@@ -24,11 +24,11 @@ async def test_a_send_that_pauses_its_channel_is_counted_as_no_other_outcome(mak
         await rig.reaches(id, "sent")
     counted = {
         outcome: measured(rig, "tidings_attempts_total", outcome=outcome, **EMAIL)
-        for outcome in ("paused", "sent", "retry_later")
+        for outcome in ("released", "sent", "retry_later")
     }
-    assert counted == {"paused": 2, "sent": 1, "retry_later": 0}
+    assert counted == {"released": 2, "sent": 1, "retry_later": 0}
     assert measured(rig, "tidings_failures_total", kind="misconfigured", **EMAIL) == 2
-    assert measured(rig, "tidings_channel_paused", **EMAIL) == 0
+    assert measured(rig, "tidings_channel_suspended", **EMAIL) == 0
 
 
 async def test_what_was_scheduled_is_measured_from_when_it_was_due(rig: Rig) -> None:

@@ -42,7 +42,7 @@ async def row(rig: Rig, id: UUID) -> dict[str, object]:
     return found
 
 
-async def rests(rig: Rig) -> None:
+async def lanes_are_seen_empty(rig: Rig) -> None:
     """Until the worker has seen that its lanes are empty: nothing came for longer than half a second."""
     started = datetime.now(UTC)
     await eventually(lambda: datetime.now(UTC) - started > timedelta(seconds=0.7))
@@ -54,7 +54,7 @@ async def test_a_code_that_just_came_is_sent_whatever_its_producer_s_clock_says(
 ) -> None:
     rig = await make_rig(**OTP)
     async with rig.working(ScriptedChannel()):
-        await rests(rig)
+        await lanes_are_seen_empty(rig)
         id = await publish(rig, uuid4(), ago(wrong))
         await rig.reaches(id, "sent")
     stored = await row(rig, id)
@@ -73,7 +73,7 @@ async def test_one_that_comes_from_another_queue_is_as_old_as_it_says_though_its
     rig = await make_rig(**OTP)
     channel = ScriptedChannel()
     async with rig.working(channel):
-        await rests(rig)
+        await lanes_are_seen_empty(rig)
         message = aio_pika.Message(
             body_of(id=str(id := uuid4()), category="otp"),
             delivery_mode=2,
@@ -151,7 +151,7 @@ async def test_one_that_waits_its_turn_unread_does_not_grow_younger(make_rig) ->
 async def test_whole_seconds_make_no_wait_of_what_is_sent_at_once(rig: Rig) -> None:
     """A client of AMQP with UUIDv4 ids, late in its second."""
     async with rig.working(ScriptedChannel()):
-        await rests(rig)
+        await lanes_are_seen_empty(rig)
         await eventually(lambda: datetime.now(UTC).microsecond > 500_000)
         before = datetime.now(UTC)
         id = await publish(rig, uuid4(), before.replace(microsecond=0))

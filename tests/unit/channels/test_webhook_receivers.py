@@ -10,12 +10,12 @@ import pytest
 
 from tidings.channels.webhook.receivers import (
     CREDIT,
-    LONGEST_REST,
+    LONGEST_PAUSE,
     REMEMBERED,
     SLOW_SHARE,
     Answer,
     Decision,
-    Deferral,
+    Postponement,
     Receivers,
     origin_of,
 )
@@ -48,7 +48,7 @@ class Rig:
     def ask(self, origin: str = HOST, size: int = 100) -> ReceiverRequest | Decision:
         """Its turn, where it may be asked; else what is to be done."""
         decision = self.receivers.decide(origin, size)
-        if decision in {Decision.WAIT, Decision.DEFER}:
+        if decision in {Decision.WAIT, Decision.POSTPONE}:
             return decision
         return self.receivers.begin(origin, size, decision)
 
@@ -145,7 +145,7 @@ def test_one_that_hangs_after_it_answered_soon_gives_its_places_away(rig: Rig) -
     while isinstance(request := rig.ask(), ReceiverRequest):
         burst.append(request)
     assert len(burst) == ROOM * SLOW_SHARE
-    assert request is Decision.DEFER
+    assert request is Decision.POSTPONE
 
 
 def test_the_late_give_their_places_away_where_the_room_is_full_already() -> None:
@@ -207,28 +207,28 @@ def test_one_that_leaves_something_unanswered_is_put_off_while_the_room_is_full(
         rig.hangs(f"https://{number}.example", 1)
 
     assert rig.receivers.full
-    assert rig.ask() is Decision.DEFER
+    assert rig.ask() is Decision.POSTPONE
 
 
 def test_one_that_stops_answering_is_not_taken_for_one_that_answers(rig: Rig) -> None:
     rig.answers(times=3, after=3.0)
     rig.is_silent(times=4)
-    assert rig.receivers.deferred(HOST).answers
+    assert rig.receivers.postponed(HOST).answers
     rig.is_silent()
 
-    assert rig.receivers.deferred(HOST) == Deferral(5.0)
+    assert rig.receivers.postponed(HOST) == Postponement(5.0)
 
 
 def test_one_that_left_its_first_unanswered_comes_back_like_one_that_failed(rig: Rig) -> None:
     rig.is_silent()
 
-    assert rig.receivers.deferred(HOST) == Deferral(0.0)
+    assert rig.receivers.postponed(HOST) == Postponement(0.0)
 
 
 def test_those_for_one_that_is_being_tried_come_back_soon(rig: Rig) -> None:
     rig.hangs(HOST, 1)
 
-    assert rig.receivers.deferred(HOST) == Deferral(WAITS[0], no_later=True)
+    assert rig.receivers.postponed(HOST) == Postponement(WAITS[0], no_later=True)
 
 
 def test_the_longer_one_is_silent_that_is_being_tried_the_later_the_others_come_back(
@@ -237,7 +237,7 @@ def test_the_longer_one_is_silent_that_is_being_tried_the_later_the_others_come_
     rig.hangs(HOST, 2)
     rig.clock.now += 10
 
-    waits = [rig.receivers.deferred(HOST).wait for _ in range(10)]
+    waits = [rig.receivers.postponed(HOST).wait for _ in range(10)]
 
     assert waits == [2.0, 5.0, 10.0, 10.0, 20.0, 20.0, 20.0, 20.0, 40.0, 40.0]
 
@@ -298,10 +298,10 @@ def test_where_more_wait_to_be_tried_than_can_be_they_come_back_as_fast_as_other
         assert isinstance(request, ReceiverRequest)
         rig.clock.now += 10
         rig.receivers.end(request, Answer.UNANSWERED)
-    now = [rig.receivers.deferred(f"https://new-{number}.example") for number in range(60)]
+    now = [rig.receivers.postponed(f"https://new-{number}.example") for number in range(60)]
 
-    assert all(deferral.no_later and not deferral.answers for deferral in now)
-    waits = [deferral.wait for deferral in now]
+    assert all(postponement.no_later and not postponement.answers for postponement in now)
+    waits = [postponement.wait for postponement in now]
     # Ten at a time, ten seconds each: one a second.
     assert waits == sorted(waits)
     counted = [waits.count(wait) for wait in WAITS[:4]]
@@ -311,14 +311,14 @@ def test_where_more_wait_to_be_tried_than_can_be_they_come_back_as_fast_as_other
 def drained(count: int, quickest: float, slowest: float) -> tuple[float, float]:
     """A burst of so many to one receiver that takes so long: how many a second, how often each was put off."""
     rig, random, order = Rig(tries=400), Random(1), itertools.count()
-    begun, deferred = rig.clock.now, 0
+    begun, postponed = rig.clock.now, 0
     events: list[tuple[float, int, Callable[[], None]]] = []
 
     def after(seconds: float, happens: Callable[[], None]) -> None:
         heapq.heappush(events, (rig.clock.now + seconds, next(order), happens))
 
     def come() -> None:
-        nonlocal deferred
+        nonlocal postponed
         request = rig.ask()
         if isinstance(request, ReceiverRequest):
             took = random.uniform(quickest, slowest)
@@ -326,8 +326,8 @@ def drained(count: int, quickest: float, slowest: float) -> tuple[float, float]:
             if took > rig.receivers.soon:
                 after(rig.receivers.soon, partial(_late, request))
         else:
-            deferred += 1
-            wait = rig.receivers.deferred(HOST)
+            postponed += 1
+            wait = rig.receivers.postponed(HOST)
             assert wait.no_later
             after(wait.wait, come)
 
@@ -339,7 +339,7 @@ def drained(count: int, quickest: float, slowest: float) -> tuple[float, float]:
     while events:
         rig.clock.now, _, happens = heapq.heappop(events)
         happens()
-    return count / (rig.clock.now - begun), deferred / count
+    return count / (rig.clock.now - begun), postponed / count
 
 
 @pytest.mark.parametrize("count", [1000, 5000])
@@ -347,10 +347,10 @@ def drained(count: int, quickest: float, slowest: float) -> tuple[float, float]:
 def test_a_slow_receiver_that_is_alone_is_never_idle_for_long(
     count: int, quickest: float, slowest: float
 ) -> None:
-    rate, deferred = drained(count, quickest, slowest)
+    rate, postponed = drained(count, quickest, slowest)
 
     assert rate > 0.85 * PLACES / ((quickest + slowest) / 2)
-    assert deferred < 5
+    assert postponed < 5
 
 
 def test_a_slow_receiver_that_is_alone_has_most_of_the_room_and_leaves_some_for_those_not_known_yet(
@@ -360,7 +360,7 @@ def test_a_slow_receiver_that_is_alone_has_most_of_the_room_and_leaves_some_for_
 
     begun = [request for _ in range(ROOM) if isinstance(request := rig.ask(), ReceiverRequest)]
 
-    assert rig.ask() is Decision.DEFER
+    assert rig.ask() is Decision.POSTPONE
     assert len(begun) == ROOM * SLOW_SHARE
     assert isinstance(rig.ask("https://new.example"), ReceiverRequest)
 
@@ -391,15 +391,15 @@ def test_a_slow_one_that_answers_soon_again_is_forgiven_by_and_by(rig: Rig) -> N
 
 def test_one_that_left_five_unanswered_rests_and_then_one_tries_it(rig: Rig) -> None:
     rig.is_silent(times=5)
-    assert rig.ask() is Decision.DEFER
-    assert rig.receivers.deferred(HOST).wait == 5.0
+    assert rig.ask() is Decision.POSTPONE
+    assert rig.receivers.postponed(HOST).wait == 5.0
     rig.clock.now += 5
 
     probe = rig.ask()
 
     assert isinstance(probe, ReceiverRequest)
     assert probe.aside
-    assert rig.ask() is Decision.DEFER
+    assert rig.ask() is Decision.POSTPONE
 
 
 def test_many_that_are_tried_again_together_take_nothing_from_one_that_answers_slowly(
@@ -427,34 +427,34 @@ def test_many_that_are_tried_again_together_take_nothing_from_one_that_answers_s
 
 def test_it_rests_twice_as_long_each_time_up_to_five_minutes(rig: Rig) -> None:
     rig.is_silent(times=5)
-    rests = []
+    pauses = []
     for _ in range(10):
-        rests.append(rig.receivers.deferred(HOST).wait)
-        rig.clock.now += rests[-1]
+        pauses.append(rig.receivers.postponed(HOST).wait)
+        rig.clock.now += pauses[-1]
         rig.is_silent()
 
-    assert rests == [5, 10, 20, 40, 80, 160, 300, 300, 300, 300]
-    assert rests[-1] == 5 * LONGEST_REST
+    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300, 300]
+    assert pauses[-1] == 5 * LONGEST_PAUSE
 
 
 def test_the_failures_of_one_burst_make_it_rest_once(rig: Rig) -> None:
     for request in rig.hangs(HOST, 50):
         rig.receivers.end(request, Answer.UNANSWERED)
 
-    assert rig.receivers.deferred(HOST).wait == 5.0
+    assert rig.receivers.postponed(HOST).wait == 5.0
 
 
-def test_any_answer_to_the_one_that_tries_ends_the_rest(rig: Rig) -> None:
+def test_any_answer_to_the_one_that_tries_ends_the_pause(rig: Rig) -> None:
     rig.is_silent(times=5)
     rig.clock.now += 5
     rig.answers()
 
     assert isinstance(rig.ask(), ReceiverRequest)
     assert isinstance(rig.ask(), ReceiverRequest)
-    assert rig.receivers.deferred(HOST).no_later
+    assert rig.receivers.postponed(HOST).no_later
 
 
-def test_one_that_answers_between_never_rests(rig: Rig) -> None:
+def test_one_that_answers_between_is_never_paused(rig: Rig) -> None:
     for _ in range(5):
         rig.is_silent(times=4)
         rig.answers()
@@ -462,7 +462,7 @@ def test_one_that_answers_between_never_rests(rig: Rig) -> None:
     assert isinstance(rig.ask(), ReceiverRequest)
 
 
-def test_where_the_setting_is_0_nobody_rests() -> None:
+def test_where_the_setting_is_0_no_receiver_is_paused() -> None:
     rig = Rig(most=0)
     rig.is_silent(times=50)
 
@@ -475,7 +475,7 @@ def test_what_is_cut_off_says_nothing(rig: Rig) -> None:
         rig.receivers.end(request, Answer.WITHDRAWN)
 
     assert isinstance(rig.ask(), ReceiverRequest)
-    assert rig.receivers.deferred(HOST).no_later
+    assert rig.receivers.postponed(HOST).no_later
 
 
 def test_large_bodies_aside_are_bounded_by_their_bytes(rig: Rig) -> None:

@@ -29,7 +29,7 @@ def test_only_what_is_between_the_markers_is_replaced(document: Path) -> None:
     assert text.startswith(f"# Ours\n\nBefore.\n\n{BEGIN}\n")
     assert text.endswith(f"{END}\n\nAfter.\n")
     assert "stale" not in text
-    assert "| `TIDINGS_GRACE` | `45s` | How long" in text
+    assert "| `TIDINGS_GRACE` | `45s` | Time to" in text
 
 
 def test_a_table_is_current_once_it_was_written(document: Path) -> None:

@@ -224,7 +224,7 @@ def test_the_next_attempt_is_foretold_and_then_expected() -> None:
 
 
 def test_what_was_put_off_since_its_last_attempt_is_said_to_wait_so() -> None:
-    deferred = Transition(
+    postponed = Transition(
         0,
         NOW - timedelta(seconds=90),
         "sending",
@@ -234,9 +234,9 @@ def test_what_was_put_off_since_its_last_attempt_is_said_to_wait_so() -> None:
         0,
     )
     story = a_story(a_summary(state=State.RETRYING), a_try(1, State.RETRYING, 1, retry_delay=60))
-    text = text_of(replace(story, history=(*story.history, deferred)))
+    text = text_of(replace(story, history=(*story.history, postponed)))
     assert (
-        "runs automatically: deferred 1m 30s ago, waiting in a retry queue or in its lane" in text
+        "runs automatically: postponed 1m 30s ago, waiting in a retry queue or in its lane" in text
     )
     assert "as soon as a worker" not in text
 

@@ -30,7 +30,7 @@ def test_of_a_replay(capsys: pytest.CaptureFixture[str]) -> None:
     replay_report.show_dry_run(ReplayDryRun.of(done, selection), as_json=False)
     text = _words(capsys)
     assert "1,000 dead letters selected. Of the oldest 200 checked, 198 would be" in text
-    assert "`--whole` checks all" in text
+    assert "`--full-scan` checks all" in text
     done.checked = 1_000
     replay_report.show_dry_run(ReplayDryRun.of(done, selection), as_json=False)
     assert "198 dead letters would be replayed." in _words(capsys)
@@ -39,14 +39,14 @@ def test_of_a_replay(capsys: pytest.CaptureFixture[str]) -> None:
 def test_of_an_edit(capsys: pytest.CaptureFixture[str]) -> None:
     done = EditView(1_000, new=[UUID(int=1)] * 200, cut_short=True, dry_run=True)
     edit_report.show_edits(done)
-    assert "800 not checked: use `--whole`" in _words(capsys)
+    assert "800 not checked: use `--full-scan`" in _words(capsys)
     assert done.as_data()["not_checked"] == 800
 
 
 def test_of_a_requeue(capsys: pytest.CaptureFixture[str]) -> None:
     requeue._print_result(RequeueView((), {}, REACHED, dry_run=True))
     text = _words(capsys)
-    assert "since 2026-11-28 12:00:00.000 +00:00. `--whole` searches all" in text
+    assert "since 2026-11-28 12:00:00.000 +00:00. `--full-scan` searches all" in text
 
 
 def test_of_verifying(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,7 +54,7 @@ def test_of_verifying(capsys: pytest.CaptureFixture[str]) -> None:
     audit._print_result(findings)
     text = _words(capsys)
     assert "holds for everything accepted since 2026-11-28 12:00:00.000 +00:00" in text
-    assert "`--whole`" in text
+    assert "`--full-scan`" in text
 
 
 @pytest.mark.parametrize(

@@ -28,13 +28,13 @@ from tidings.delivery.errors import (
     Throttled,
     Unavailable,
 )
-from tidings.delivery.outcome import Failure, Paused, Reason, RetryLater, Undeliverable
+from tidings.delivery.outcome import Failure, Reason, Released, RetryLater, Undeliverable
 from tidings.delivery.retry_policy import (
     DeliveryPolicy,
     Guarantee,
     RetryPolicy,
-    deferral_delays,
     describe,
+    postponement_delays,
 )
 
 DELAYS = (Delay(60), Delay(120), Delay(240))
@@ -46,10 +46,10 @@ ERRORS = {
     Throttled: RetryLater,
     Deferred: RetryLater,
     OutcomeUnknown: RetryLater,
-    Misconfigured: Paused,
-    OutOfService: Paused,
-    LocalShortage: Paused,
-    Postponed: Paused,
+    Misconfigured: Released,
+    OutOfService: Released,
+    LocalShortage: Released,
+    Postponed: Released,
 }
 """What each means for a first attempt under `at_least_once`."""
 
@@ -140,7 +140,7 @@ def test_what_was_not_asked_waits_as_long_as_its_receiver_rests_but_no_more_than
     delays = tuple(map(Delay, (60, 120, 240, 480, 1800)))
     outcome = policy(delays=delays).decide(Postponed("no", wait=wait), attempt_of(number=3), NOW)
 
-    assert outcome == Paused(outcome.failure, Delay(seconds), NOW)
+    assert outcome == Released(outcome.failure, Delay(seconds), NOW)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_what_may_have_its_turn_then_comes_back_before(
     error = Postponed("no", wait=wait, answers=answers, no_later=True)
     outcome = own.decide(error, attempt_of(), NOW)
 
-    assert outcome == Paused(outcome.failure, Delay(seconds), NOW)
+    assert outcome == Released(outcome.failure, Delay(seconds), NOW)
 
 
 @pytest.mark.parametrize(
@@ -166,53 +166,53 @@ def test_what_may_have_its_turn_then_comes_back_before(
 def test_one_may_be_put_off_for_as_long_as_there_are_queues_up_to_five_minutes(
     delays: Sequence[int], expected: Sequence[float]
 ) -> None:
-    assert deferral_delays(map(Delay, delays)) == expected
+    assert postponement_delays(map(Delay, delays)) == expected
 
 
 def test_where_every_retry_waits_longer_it_waits_for_the_shortest() -> None:
     delays = (Delay(3600), Delay(900))
     outcome = policy(delays=delays).decide(Postponed("no", wait=5.0), attempt_of(), NOW)
 
-    assert outcome == Paused(outcome.failure, Delay(900), NOW)
+    assert outcome == Released(outcome.failure, Delay(900), NOW)
 
 
 @pytest.mark.parametrize(
-    ("deferred", "spends"), [(0, False), (419, False), (420, True), (9e6, True)]
+    ("postponed", "spends"), [(0, False), (419, False), (420, True), (9e6, True)]
 )
 def test_it_spends_no_attempt_for_as_long_as_all_its_retries_would_take(
-    deferred: float, spends: bool
+    postponed: float, spends: bool
 ) -> None:
-    since = NOW - timedelta(seconds=deferred)
-    attempt = replace(attempt_of(number=2), deferred_since=since)
+    since = NOW - timedelta(seconds=postponed)
+    attempt = replace(attempt_of(number=2), postponed_since=since)
     outcome = policy().decide(Postponed("no", wait=0.0), attempt, NOW)
 
     expected = RetryLater(outcome.failure, DELAYS[1], 3) if spends else None
-    assert outcome == (expected or Paused(outcome.failure, DELAYS[0], since))
+    assert outcome == (expected or Released(outcome.failure, DELAYS[0], since))
 
 
 def test_that_counts_from_when_it_was_put_off_first_however_old_it_is() -> None:
     later_on = NOW + timedelta(days=30)
     outcome = policy().decide(Postponed("no"), attempt_of(), later_on)
 
-    assert outcome == Paused(outcome.failure, DELAYS[0], later_on)
+    assert outcome == Released(outcome.failure, DELAYS[0], later_on)
 
 
 def test_a_time_ahead_of_ours_counts_from_now() -> None:
-    attempt = replace(attempt_of(), deferred_since=NOW + timedelta(days=1))
+    attempt = replace(attempt_of(), postponed_since=NOW + timedelta(days=1))
     outcome = policy().decide(Postponed("no"), attempt, NOW)
 
-    assert outcome == Paused(outcome.failure, DELAYS[0], NOW)
+    assert outcome == Released(outcome.failure, DELAYS[0], NOW)
 
 
 def test_it_never_spends_one_while_its_receiver_answers_others() -> None:
-    attempt = replace(attempt_of(number=4), deferred_since=NOW - timedelta(days=1))
+    attempt = replace(attempt_of(number=4), postponed_since=NOW - timedelta(days=1))
     outcome = policy().decide(Postponed("no", wait=1.0, answers=True), attempt, NOW)
 
-    assert isinstance(outcome, Paused)
+    assert isinstance(outcome, Released)
 
 
 def test_a_spent_one_waits_as_long_as_its_receiver_rests_and_no_less_than_after_a_failure() -> None:
-    attempt = replace(attempt_of(number=2), deferred_since=NOW - timedelta(days=1))
+    attempt = replace(attempt_of(number=2), postponed_since=NOW - timedelta(days=1))
     waits = [policy().decide(Postponed("no", wait=wait), attempt, NOW) for wait in (0.0, 200.0)]
 
     assert [outcome.delay for outcome in waits if isinstance(outcome, RetryLater)] == [
@@ -230,8 +230,8 @@ def test_what_is_never_asked_ends_all_the_same() -> None:
         match outcome:
             case RetryLater(next_attempt=number):
                 attempt = replace(attempt, number=number)
-            case Paused(since=since):
-                attempt = replace(attempt, deferred_since=since)
+            case Released(since=since):
+                attempt = replace(attempt, postponed_since=since)
 
     assert outcome.reason is Reason.EXHAUSTED
     assert rounds < 20

@@ -17,7 +17,7 @@ from tidings.delivery.errors import (
     Throttled,
     Unavailable,
 )
-from tidings.delivery.outcome import Failure, Paused, Reason, RetryLater, Sent, Undeliverable
+from tidings.delivery.outcome import Failure, Reason, Released, RetryLater, Sent, Undeliverable
 from tidings.delivery.retry_policy import DeliveryPolicy, Guarantee, RetryPolicy
 from tidings.delivery.states import UNFINISHED, State
 from tidings.delivery.unknown_outcome import final_outcome
@@ -58,7 +58,7 @@ def test_whatever_a_worker_meets_after_a_doubt(guarantee: Guarantee, now: dateti
         attempt, doubtful = attempt_of(number=number), number > 1
         outcome = policy(guarantee).withheld(attempt, now, perhaps_sent=doubtful)
         decided = outcome or policy(guarantee).decide(error, attempt, now)
-        assert not isinstance(decided, Paused)
+        assert not isinstance(decided, Released)
         state = ended(final_outcome(decided, perhaps_sent=doubtful))
         lost = isinstance(error, OutcomeUnknown) and outcome is None
         if doubtful or lost:

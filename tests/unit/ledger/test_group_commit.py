@@ -67,7 +67,7 @@ async def test_after_a_batch_of_several_the_next_waits_for_company_and_a_full_on
     None
 ):
     statement = Statement()
-    batcher = Batcher(statement.run, size=3, rest=60)
+    batcher = Batcher(statement.run, size=3, pause=60)
     await submitting(batcher, [1, 2])
     early = submitting(batcher, [3])
     await settle()
@@ -83,14 +83,14 @@ async def test_after_a_batch_of_several_the_next_waits_for_company_and_a_full_on
 
 async def test_after_one_alone_nobody_waits() -> None:
     statement = Statement()
-    async with Batcher(statement.run, size=3, rest=60) as batcher:
+    async with Batcher(statement.run, size=3, pause=60) as batcher:
         for item in range(3):
             assert await batcher.submit(item) == 2 * item
 
 
 async def test_the_rest_is_over_in_time() -> None:
     statement = Statement()
-    async with asyncio.timeout(5), Batcher(statement.run, size=3, rest=0.01) as batcher:
+    async with asyncio.timeout(5), Batcher(statement.run, size=3, pause=0.01) as batcher:
         await submitting(batcher, [1, 2])
         assert await batcher.submit(3) == 6
 

@@ -41,9 +41,9 @@ def test_without_a_worker_it_does_not() -> None:
     assert [status.state for status in fares(serving=frozenset())] == ["no worker", "no worker"]
 
 
-def test_with_its_only_provider_down_everywhere_it_rests() -> None:
+def test_with_its_only_provider_down_everywhere_it_is_suspended() -> None:
     channel, provider = fares([circuit("a"), circuit("b", phase=Phase.PROBING)])
-    assert (channel.state, channel.workers, channel.serving) == ("resting", 2, 2)
+    assert (channel.state, channel.workers, channel.serving) == ("suspended", 2, 2)
     assert (provider.state, provider.workers, provider.serving) == ("down", 2, 2)
 
 
@@ -62,7 +62,7 @@ def test_with_a_fallback_left_it_delivers() -> None:
 
 def test_a_provider_held_open_by_hand_counts_as_one_that_is_not_asked() -> None:
     channel, provider = fares([circuit("a", phase=Phase.DISABLED)], serving=frozenset({"a"}))
-    assert (channel.state, provider.state) == ("resting", "disabled")
+    assert (channel.state, provider.state) == ("suspended", "disabled")
 
 
 def test_what_was_found_by_a_worker_that_is_gone_stops_nobody() -> None:

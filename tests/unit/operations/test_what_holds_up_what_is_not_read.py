@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from tidings.broker.topology.inspection import Depth
-from tidings.operations.channels import DELIVERING, PAUSED, RESTING, UNSERVED, ChannelStatus
+from tidings.operations.channels import DELIVERING, PAUSED, SUSPENDED, UNSERVED, ChannelStatus
 from tidings.operations.waiting import WaitContext, describe_backlog
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -15,7 +15,7 @@ def test_each_channel_that_does_not_deliver_is_named_and_what_waits_is_counted()
         ChannelStatus("email", "primary", UNSERVED),
         ChannelStatus("sms", "", UNSERVED),
         ChannelStatus("webhook", "", UNSERVED),
-        ChannelStatus("whatsapp", "", RESTING),
+        ChannelStatus("whatsapp", "", SUSPENDED),
         ChannelStatus("push", "", DELIVERING),
     )
     lanes = {

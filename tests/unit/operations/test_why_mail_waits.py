@@ -60,7 +60,7 @@ BACKUP = ChannelStatus("email", "backup", DELIVERING)
         (around(FINE, lane=(7, 2)), {}, f"waiting for a worker: 7 in {LANE}"),
         (around(FINE, lane=(0, 2)), {"failure_message": None}, "waiting for a worker"),
         (around(FINE, lane=(0, 2)), {"failure_message": "its receiver is busy"},
-         "deferred, in a retry queue or its lane: its receiver is busy"),
+         "postponed, in a retry queue or its lane: its receiver is busy"),
         (around(FINE, lane=(None, None)), {}, f"its lane {LANE} is missing: `tidings topology apply` makes it"),
         (around(PAUSE), {"scheduled_at": NOW + timedelta(hours=2)}, "due in 2h"),
         (around(), {"state": State.SCHEDULED, "dispatch_at": NOW + timedelta(hours=3)}, "due in 3h"),

@@ -17,8 +17,8 @@ from tidings.delivery.outcome import (
     UNTRIED,
     Failure,
     Outcome,
-    Paused,
     Reason,
+    Released,
     RetryLater,
     Sent,
     Undeliverable,
@@ -48,7 +48,7 @@ def attempt() -> Attempt:
     )
 
 
-def logged(outcome: Outcome | Paused) -> dict[str, Any]:
+def logged(outcome: Outcome | Released) -> dict[str, Any]:
     with capture_logs() as lines:
         log_attempt(attempt(), outcome, duration=0.25, possible_duplicate=True)
     (line,) = lines
@@ -86,11 +86,11 @@ def test_it_answers_who_what_where_how_long_and_how_it_ended() -> None:
     [
         (RetryLater(FAILURE, Delay(120), 3), "info", "retry_later"),
         (Undeliverable(Reason.EXHAUSTED, FAILURE), "warning", "exhausted"),
-        (Paused(FAILURE), "warning", "paused"),
+        (Released(FAILURE), "warning", "released"),
     ],
 )
 def test_a_failure_says_what_failed_and_is_a_warning_where_nothing_more_is_tried(
-    outcome: Outcome | Paused, level: str, told: str
+    outcome: Outcome | Released, level: str, told: str
 ) -> None:
     line = logged(outcome)
     assert (line["log_level"], line["outcome"]) == (level, told)

@@ -11,8 +11,8 @@ from tidings.delivery.outcome import (
     UNTRIED,
     Failure,
     Outcome,
-    Paused,
     Reason,
+    Released,
     RetryLater,
     Sent,
     Undeliverable,
@@ -31,11 +31,13 @@ def value(metrics: Metrics, name: str, labels: Mapping[str, str] | None = None) 
     [
         (Sent("smtp"), "sent"),
         (RetryLater(FAILURE, Delay(60), 2), "retry_later"),
-        (Paused(FAILURE), "paused"),
+        (Released(FAILURE), "released"),
         *((Undeliverable(reason, FAILURE), reason.value) for reason in Reason),
     ],
 )
-def test_an_attempt_is_counted_by_what_became_of_it(outcome: Outcome | Paused, label: str) -> None:
+def test_an_attempt_is_counted_by_what_became_of_it(
+    outcome: Outcome | Released, label: str
+) -> None:
     metrics = Metrics()
     metrics.channel("email").attempt(outcome, 0.2, 3.0)
     failed = not isinstance(outcome, Sent)
@@ -62,7 +64,7 @@ def test_every_outcome_is_there_from_the_start_so_that_a_rate_over_it_is_zero_an
 ):
     metrics = Metrics()
     metrics.channel("sms")
-    for outcome in ("sent", "retry_later", "paused", *Reason):
+    for outcome in ("sent", "retry_later", "released", *Reason):
         labels = {"channel": "sms", "outcome": str(outcome)}
         assert value(metrics, "tidings_attempts_total", labels) == 0
 
@@ -99,7 +101,7 @@ def test_every_error_of_a_channel_has_its_counter() -> None:
 
 def test_an_error_of_a_kind_that_nobody_foresaw_is_counted_all_the_same() -> None:
     metrics = Metrics()
-    metrics.channel("sms").attempt(Paused(Failure("lunar", "full moon")), 0.1, 0)
+    metrics.channel("sms").attempt(Released(Failure("lunar", "full moon")), 0.1, 0)
     labels = {"channel": "sms", "kind": "lunar"}
     assert value(metrics, "tidings_failures_total", labels) == 1
 
@@ -140,13 +142,13 @@ def test_a_channel_s_other_events_are_counted() -> None:
     channel.claim_conflict()
     channel.malformed()
     channel.in_flight.set_function(lambda: 7)
-    channel.paused.set(1)
+    channel.suspended.set(1)
     names = {
         "tidings_duplicates_total": 1,
         "tidings_claim_conflicts_total": 1,
         "tidings_malformed_total": 1,
         "tidings_in_flight": 7,
-        "tidings_channel_paused": 1,
+        "tidings_channel_suspended": 1,
     }
     assert {name: value(metrics, name, {"channel": "webhook"}) for name in names} == names
 

@@ -85,8 +85,8 @@ class Admission:
         match self._receivers.decide(origin, size):
             case Decision.SEND | Decision.SEND_ASIDE | Decision.TRY | Decision.PROBE as decision:
                 return self._receivers.begin(origin, size, decision)
-            case Decision.DEFER:
-                raise self._deferred(origin)
+            case Decision.POSTPONE:
+                raise self._postponed(origin)
             case Decision.WAIT:
                 return None
 
@@ -96,7 +96,7 @@ class Admission:
         if len(self._waiting) < self._most:
             release_slot()
         elif self._receivers.full:
-            raise self._deferred(origin)
+            raise self._postponed(origin)
         request: asyncio.Future[ReceiverRequest] = asyncio.get_running_loop().create_future()
         waiting = _WaitingWebhook(rank, next(self._numbers), origin, size, request)
         insort(self._waiting, waiting)
@@ -105,7 +105,7 @@ class Admission:
                 return await request
         except TimeoutError:
             self._withdraw(request)
-            raise self._deferred(origin) from None
+            raise self._postponed(origin) from None
         except asyncio.CancelledError:
             self._withdraw(request)
             raise
@@ -136,10 +136,10 @@ class Admission:
                 if request is not None:
                     waiting.request.set_result(request)
 
-    def _deferred(self, origin: str) -> Postponed:
+    def _postponed(self, origin: str) -> Postponed:
         # No number in the message: similar failures share a fingerprint.
-        deferred = self._receivers.deferred(origin)
-        if deferred.answers:
+        postponed = self._receivers.postponed(origin)
+        if postponed.answers:
             message = "the receiver is slow, and enough webhooks wait for it; not sent"
         else:
             message = (
@@ -148,7 +148,7 @@ class Admission:
         return Postponed(
             message,
             provider=self._provider,
-            wait=deferred.wait,
-            answers=deferred.answers,
-            no_later=deferred.no_later,
+            wait=postponed.wait,
+            answers=postponed.answers,
+            no_later=postponed.no_later,
         )

@@ -25,7 +25,7 @@ from tidings.channels.webhook.spec import SPEC
 from tidings.delivery.errors import DeliveryError, Rejected, Suppression, Throttled, Unavailable
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Finding, SendRequest, Verdict
-from tidings.delivery.retry_policy import Guarantee, deferral_delays
+from tidings.delivery.retry_policy import Guarantee, postponement_delays
 from tidings_events import Priority, WebhookNotification
 
 _PROVIDER: Final = "webhook"
@@ -64,7 +64,7 @@ class WebhookChannel:
             settings.first_tries,
             settings.circuit_failures,
             settings.circuit_probe,
-            deferral_delays((*settings.retry, *settings.deferred)),
+            postponement_delays((*settings.retry, *settings.postponed)),
         )
         self._admission = Admission(_PROVIDER, receivers, settings.concurrency)
         self._agent = f"Tidings/{version('tidings')}"

@@ -15,14 +15,14 @@ from math import inf
 from time import monotonic
 from typing import Final
 
-from tidings.channels.webhook.deferrals import DeferralSchedule
+from tidings.channels.webhook.postponements import PostponementSchedule
 from tidings.channels.webhook.requests import SOON, Bulkhead, Receiver, ReceiverRequest
 
 CREDIT: Final = 5
 """Fast responses that make up for as many late ones."""
 REMEMBERED: Final = 10_000
 """Receivers remembered: those that were sent to last."""
-LONGEST_REST: Final = 60
+LONGEST_PAUSE: Final = 60
 """The pause of a receiver that doesn't respond grows up to this many times its first length."""
 SLOW_SHARE: Final = 0.75
 """Share of the bulkhead that receivers known to be slow may use; the rest is for untested ones."""
@@ -55,13 +55,13 @@ class Decision(Enum):
     """Yes, without a slot, to test whether the receiver responds again."""
     WAIT = auto()
     """Not before others have ended: the receiver is untested, and the bulkhead is full."""
-    DEFER = auto()
-    """No; see `Receivers.deferred`."""
+    POSTPONE = auto()
+    """No; see `Receivers.postponed`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deferral:
-    """How to defer a webhook that may not be sent now."""
+class Postponement:
+    """How to postpone a webhook that may not be sent now."""
 
     wait: float
     """Seconds until it may be sent."""
@@ -78,7 +78,7 @@ class Receivers:
         room: Size of the bulkhead for slow receivers.
         tries: Size of the bulkhead for first requests to untested receivers.
         most: Unanswered requests in a row after which a receiver is paused; 0: never.
-        rest: Seconds of the first pause.
+        pause: Seconds of the first pause.
         waits: Delays of the retry queues, in seconds, the shortest first.
         clock: Seconds.
         soon: Seconds in which a fast receiver responds.
@@ -89,7 +89,7 @@ class Receivers:
         room: int,
         tries: int,
         most: int,
-        rest: float,
+        pause: float,
         waits: Sequence[float],
         clock: Callable[[], float] = monotonic,
         soon: float = SOON,
@@ -99,10 +99,10 @@ class Receivers:
         self._probes = Bulkhead(max(1, room // 2))
         """For receivers that don't respond: many probes due at once use no other capacity."""
         self._try_takes = soon
-        self._untried = DeferralSchedule(waits)
+        self._untried = PostponementSchedule(waits)
         self._waits = waits
         self._most = most
-        self._rest = rest
+        self._pause = pause
         self._clock = clock
         self.soon = soon
         self._known: OrderedDict[str, Receiver] = OrderedDict()
@@ -118,13 +118,13 @@ class Receivers:
         """Whether a webhook of `size` bytes may be sent to the receiver at this origin now."""
         receiver = self._known.get(origin) or Receiver(origin)
         if self._silent(receiver):
-            due = not receiver.under_way and self._clock() >= receiver.rests_until
-            return Decision.PROBE if due and self._probes.fits(size) else Decision.DEFER
+            due = not receiver.under_way and self._clock() >= receiver.paused_until
+            return Decision.PROBE if due and self._probes.fits(size) else Decision.POSTPONE
         untried = receiver.untested and not receiver.under_way
         if untried and self._tries.fits(size):
             return Decision.TRY
         if self.full and (receiver.late or self._doubtful(receiver)):
-            return Decision.DEFER
+            return Decision.POSTPONE
         if receiver.credit > 0:
             return Decision.SEND
         slow = receiver.credit < 0
@@ -135,24 +135,24 @@ class Receivers:
         share = room if alone else max(1, room - self._room.used)
         if receiver.aside < share and self._room.fits(size, room):
             return Decision.SEND_ASIDE
-        return Decision.DEFER if slow else Decision.WAIT
+        return Decision.POSTPONE if slow else Decision.WAIT
 
-    def deferred(self, origin: str) -> Deferral:
-        """How to defer a webhook to this origin that may not be sent now."""
+    def postponed(self, origin: str) -> Postponement:
+        """How to postpone a webhook to this origin that may not be sent now."""
         receiver, now = self._known.get(origin) or Receiver(origin), self._clock()
         if self._silent(receiver):
-            return Deferral(max(self._rest, receiver.rests_until - now))
+            return Postponement(max(self._pause, receiver.paused_until - now))
         answers = self._answers(receiver)
         if not answers and receiver.unanswered:
-            return Deferral(0.0)
+            return Postponement(0.0)
         if not receiver.under_way:  # the bulkhead is full, and the receiver is untested
             each = self._try_takes / max(1, self._tries.most)
-            return Deferral(self._untried.deferred(now, each), answers, no_later=True)
-        receiver.schedule = receiver.schedule or DeferralSchedule(self._waits)
+            return Postponement(self._untried.postponed(now, each), answers, no_later=True)
+        receiver.schedule = receiver.schedule or PostponementSchedule(self._waits)
         # A receiver that never responded will take at least as long as it has taken already.
         takes = receiver.takes if answers else max(receiver.takes, now - receiver.tried)
-        wait = receiver.schedule.deferred(now, takes / receiver.under_way)
-        return Deferral(wait, answers, no_later=True)
+        wait = receiver.schedule.postponed(now, takes / receiver.under_way)
+        return Postponement(wait, answers, no_later=True)
 
     def begin(self, origin: str, size: int, decision: Decision) -> ReceiverRequest:
         """Record that a request is sent, as decided."""
@@ -198,7 +198,7 @@ class Receivers:
         self._leave(request)
         match answer:
             case Answer.ANSWERED:
-                receiver.unanswered = receiver.rests = 0
+                receiver.unanswered = receiver.pauses = 0
                 receiver.answered = True
                 took = self._clock() - request.began
                 receiver.takes += NEWEST * (took - receiver.takes)
@@ -207,10 +207,10 @@ class Receivers:
                     self._count(receiver, 1)
             case Answer.UNANSWERED:
                 receiver.unanswered += 1
-                if self._silent(receiver) and self._clock() >= receiver.rests_until:
-                    longer = min(2.0**receiver.rests, LONGEST_REST)
-                    receiver.rests_until = self._clock() + self._rest * longer
-                    receiver.rests = min(receiver.rests + 1, 20)
+                if self._silent(receiver) and self._clock() >= receiver.paused_until:
+                    longer = min(2.0**receiver.pauses, LONGEST_PAUSE)
+                    receiver.paused_until = self._clock() + self._pause * longer
+                    receiver.pauses = min(receiver.pauses + 1, 20)
             case Answer.WITHDRAWN:
                 pass
         if request.room is self._tries and answer is not Answer.WITHDRAWN:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from tidings.channels.webhook.deferrals import DeferralSchedule
+from tidings.channels.webhook.postponements import PostponementSchedule
 
 SOON: Final = 1.0
 """Seconds in which a fast receiver responds."""
@@ -47,15 +47,15 @@ class Receiver:
     """Above 0 if it is fast, below 0 if it is slow, 0 if it is untested."""
     unanswered: int = 0
     """Requests in a row without any response."""
-    rests: int = 0
+    pauses: int = 0
     """Pauses in a row."""
     answered: bool = False
     """Whether it ever responded."""
     takes: float = SOON
     """Average response time in seconds."""
-    schedule: DeferralSchedule | None = None
-    """When its deferred webhooks return."""
-    rests_until: float = -inf
+    schedule: PostponementSchedule | None = None
+    """When its postponed webhooks return."""
+    paused_until: float = -inf
     tried: float = inf
     """When the first of the requests under way was sent."""
     under_way: int = 0

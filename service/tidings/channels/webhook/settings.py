@@ -55,7 +55,7 @@ class WebhookSettings(ChannelSettings):
         return 2 * self.room_aside + self.room_aside // 2 + self.first_tries + self.concurrency
 
     @property
-    def deferred(self) -> tuple[Delay, ...]:
+    def postponed(self) -> tuple[Delay, ...]:
         """For receivers that are slow but respond: after a minute all webhooks would return at once to a receiver
         that could have handled most of them meanwhile."""
         return tuple(map(Delay, (2, 5, 10, 20, 40)))

@@ -1,4 +1,4 @@
-"""The outbox: notifications to publish because they are due, being replayed, or their message is gone.
+"""The outbox: notifications to publish because they are due, being replayed, or their message was lost.
 
 `dispatch_at` says when. Taking a row moves it a few seconds into the future before it is published, and again
 for as long as that lasts (`tidings.ledger.notifications.outbox_lease`), and a confirm clears it: whoever dies in between leaves it to the

@@ -52,5 +52,5 @@ def _not_all(part: IdPrefix, found: list[UUID], until: datetime) -> str:
     since = until.astimezone(UTC).isoformat(sep=" ", timespec="seconds")
     return (
         f"{part.text}: {met} these digits of those accepted since {since}, and older ones were not searched; "
-        f"give its first digits or the whole id; `tidings show {part.text} --whole` searches all"
+        f"give its first digits or the whole id; `tidings show {part.text} --full-scan` searches all"
     )

@@ -64,7 +64,7 @@ SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::text[], $6
 ON CONFLICT DO NOTHING
 """
 
-DEFERRED: Final = "not sent, no attempt spent"
+POSTPONED: Final = "not sent, no attempt spent"
 """Begins the note of a released claim."""
 RELEASE: Final = f"""
 WITH released AS (
@@ -75,7 +75,7 @@ WITH released AS (
     RETURNING id, epoch, state
 )
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
-SELECT id, epoch, 'sending', state, $1, '{DEFERRED}: ' || $5 FROM released
+SELECT id, epoch, 'sending', state, $1, '{POSTPONED}: ' || $5 FROM released
 """
 """Where no attempt of its epoch is recorded, none says in which retry queue it waits: it is queued, whatever its number."""
 

@@ -1,4 +1,4 @@
-"""Finds notifications whose message is gone, and has the outbox publish them again.
+"""Finds notifications whose message was lost, and has the outbox publish them again.
 
 A queue may be purged, lost with its virtual host, or emptied by hand; the ledger then waits for a message
 that nobody has. Nothing tells such a one from one that still waits in a backlog but time, and what is known
@@ -106,8 +106,8 @@ WITH found AS (
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT id, epoch, state, state, $5::text,
-           CASE state WHEN 'sending' THEN 'its message is gone, and so is the worker that had attempt ' || attempt
-                WHEN 'queued' THEN 'its message is gone' WHEN 'retrying' THEN 'its message is gone'
+           CASE state WHEN 'sending' THEN 'its message was lost, and the worker of attempt ' || attempt || ' stopped'
+                WHEN 'queued' THEN 'its message was lost' WHEN 'retrying' THEN 'its message was lost'
                 ELSE 'its dead letter never arrived' END || ': published again' || $6::text
       FROM requeued
 )
@@ -157,7 +157,7 @@ class StrandedPage:
 
 
 class Requeues:
-    """Has notifications published again whose message is gone.
+    """Has notifications published again whose message was lost.
 
     Args:
         after: Seconds after which a message that hasn't come may be lost.

@@ -213,12 +213,12 @@ class Reports:
         until: datetime | None = None,
         *,
         tenant: str | None = None,
-        whole: bool = False,
+        full_scan: bool = False,
     ) -> Statistics:
         """Numbers about everything accepted since then, or about the newest of it where that is very much.
 
         Args:
-            whole: About everything in any case, however long it takes.
+            full_scan: About everything in any case, however long it takes.
         """
         async with self._database.connection() as connection:
-            return await statistics(connection, since, until, tenant=tenant, whole=whole)
+            return await statistics(connection, since, until, tenant=tenant, full_scan=full_scan)

@@ -110,15 +110,15 @@ async def statistics(
     until: datetime | None,
     *,
     tenant: str | None = None,
-    whole: bool = False,
+    full_scan: bool = False,
 ) -> Statistics:
     """Read the numbers, all of them at one moment.
 
     Args:
-        whole: Count them all, however many and however long it takes.
+        full_scan: Count them all, however many and however long it takes.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        later = None if whole else await connection.fetchval(OLDEST, since, until, tenant, MOST)
+        later = None if full_scan else await connection.fetchval(OLDEST, since, until, tenant, MOST)
         since, complete = max(since, later or since), later is None
         states = await connection.fetch(STATES, since, until, tenant, timeout=LONGEST)
         rates = await connection.fetch(

@@ -68,7 +68,7 @@ class EditRequest:
     change: FieldChange
     dry_run: bool = False
     """Change nothing."""
-    whole: bool = False
+    full_scan: bool = False
     """Dry run on all of them, not only for a moment on the oldest."""
     reveal: bool = False
 
@@ -165,7 +165,7 @@ async def edit(
     """
     request.change.check()
     dry_run = request.dry_run
-    clock = TimeLimit(PATIENCE) if dry_run and not request.whole else NO_LIMIT
+    clock = TimeLimit(PATIENCE) if dry_run and not request.full_scan else NO_LIMIT
     done = EditView(len(request.dead_letters), dry_run=dry_run)
     for batch in batches(request.dead_letters, None, FEW if dry_run else AT_ONCE):
         if dry_run and done.left < done.chosen and clock.over:

@@ -36,7 +36,6 @@ class DeadLetterQuery:
         fingerprint: str | None = None,
         since: str | None = None,
         until: str | None = None,
-        max_age: str | None = None,
         user: str | None = None,
         entity: str | None = None,
         tenant: str | None = None,
@@ -50,8 +49,6 @@ class DeadLetterQuery:
         Raises:
             InvalidRequest: A value can't be read, or two contradict each other.
         """
-        if since is not None and max_age is not None:
-            raise InvalidRequest("since and max_age exclude each other")
         if fingerprint is not None and not re.fullmatch(r"[0-9a-f]{1,64}", fingerprint):
             raise InvalidRequest(
                 f"{fingerprint!r}: a fingerprint is hexadecimal", field="fingerprint"
@@ -61,7 +58,7 @@ class DeadLetterQuery:
             channel=channel,
             reason=reason,
             fingerprint=fingerprint,
-            since=_read(_moment, since, "since") or _read(_moment, max_age, "max_age"),
+            since=_read(_moment, since, "since"),
             until=_read(_moment, until, "until"),
             user_id=user,
             entity_type=type_,

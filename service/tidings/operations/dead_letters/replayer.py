@@ -141,7 +141,7 @@ class Replayer:
 
         async def lane() -> None:
             for batch in waiting:
-                await self._rest(pace.turn(len(batch)))
+                await self._pause(pace.turn(len(batch)))
                 if self._interrupted.is_set():
                     summary.stop(INTERRUPTED)
                 if summary.stopped is not None:
@@ -238,9 +238,9 @@ class Replayer:
             left = deadline - monotonic()
             if not now.waiting or enough(now) or left <= 0 or self._interrupted.is_set():
                 return now
-            await self._rest(min(LOOK, left))
+            await self._pause(min(LOOK, left))
 
-    async def _rest(self, seconds: float) -> None:
+    async def _pause(self, seconds: float) -> None:
         """Wait, unless interrupted."""
         if seconds <= 0:
             return

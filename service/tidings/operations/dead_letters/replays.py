@@ -183,13 +183,15 @@ async def choose(backend: Backend, request: ReplayRequest, *, preview: bool) -> 
     return ReplayChoice(selection, count, sample, len(done.not_replayed))
 
 
-async def preview_replay(backend: Backend, request: ReplayRequest, *, whole: bool) -> ReplayDryRun:
+async def preview_replay(
+    backend: Backend, request: ReplayRequest, *, full_scan: bool
+) -> ReplayDryRun:
     """Say what a replay would do; nothing changes. Raises like `choose`.
 
     Args:
-        whole: Look at every one, not only for a moment at the oldest.
+        full_scan: Look at every one, not only for a moment at the oldest.
     """
-    clock = TimeLimit(None if whole else PATIENCE)
+    clock = TimeLimit(None if full_scan else PATIENCE)
     selection = await _select(backend, request)
     done = await _dry_run(backend, selection.dead_letters, clock, force=request.force)
     sample = await _sample(backend, selection.dead_letters[: done.checked], done)

@@ -1,4 +1,4 @@
-"""Spreads deferred webhooks over time, so that a receiver is not idle and few return too early. Pure."""
+"""Spreads postponed webhooks over time, so that a receiver is not idle and few return too early. Pure."""
 
 from bisect import bisect_right, insort
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from itertools import pairwise
 from typing import Final
 
 FORESEEN: Final = 10_000
-"""Deferred webhooks whose return is tracked; any beyond get the longest delay."""
+"""Postponed webhooks whose return is tracked; any beyond get the longest delay."""
 
 
-class DeferralSchedule:
-    """When the deferred webhooks of one receiver, or of all untested ones, return.
+class PostponementSchedule:
+    """When the postponed webhooks of one receiver, or of all untested ones, return.
 
     Args:
         waits: Delays of the retry queues, in seconds, the shortest first.
@@ -20,11 +20,11 @@ class DeferralSchedule:
         self._waits = waits
         self._due: list[float] = []
 
-    def deferred(self, now: float, each: float) -> float:
-        """Defer another webhook; returns its delay in seconds.
+    def postponed(self, now: float, each: float) -> float:
+        """Postpone another webhook; returns its delay in seconds.
 
         The delay is the first one after which too few webhooks return to keep the receiver busy until the next
-        delay: a shorter one would defer the webhook again, a longer one would leave the receiver idle.
+        delay: a shorter one would postpone the webhook again, a longer one would leave the receiver idle.
 
         Args:
             each: Seconds in which the receiver handles one webhook.

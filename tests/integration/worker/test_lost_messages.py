@@ -55,7 +55,7 @@ async def test_a_purged_retry_is_found_and_published_again(make_rig) -> None:
         await rig.reaches(id, "sent", within=20)
         await eventually(rig.drained)
     assert channel.sent == {id: 1}
-    assert await requeued(rig, id) == ["its message is gone: published again"]
+    assert await requeued(rig, id) == ["its message was lost: published again"]
     attempts = await rig.fetch("SELECT attempt FROM attempts ORDER BY 1")
     assert [row["attempt"] for row in attempts] == [1, 2]
     assert b'tidings_requeued_total{channel="email"} 1.0' in rig.metrics.render()
@@ -79,7 +79,7 @@ async def test_a_replay_whose_message_is_lost_is_published_again_in_its_epoch(ma
 @pytest.mark.parametrize(
     ("guarantee", "state", "sends"), [("at_least_once", "sent", 1), ("at_most_once", "unknown", 0)]
 )
-async def test_one_whose_worker_and_message_are_both_gone_is_decided_by_its_guarantee(
+async def test_one_whose_worker_and_message_are_both_lost_is_decided_by_its_guarantee(
     make_rig, guarantee: str, state: str, sends: int
 ) -> None:
     rig = await make_rig(**SOON, TIDINGS_EMAIL_GUARANTEE=guarantee)
@@ -155,7 +155,7 @@ async def test_a_message_that_was_only_slow_is_not_sent_twice(make_rig, guarante
     assert [tuple(row.values()) for row in attempts] == [(1, "retrying"), (2, "sent")]
 
 
-async def test_a_second_publish_of_the_same_id_revives_one_whose_message_is_gone(make_rig) -> None:
+async def test_a_second_publish_of_the_same_id_revives_one_whose_message_was_lost(make_rig) -> None:
     """With the content that is on record, in the attempt that is due."""
     rig = await make_rig(TIDINGS_REQUEUE_AFTER="15s", TIDINGS_EMAIL_RETRY="1s 1s 1s")
     channel = ScriptedChannel(
@@ -173,7 +173,7 @@ async def test_a_second_publish_of_the_same_id_revives_one_whose_message_is_gone
     assert channel.sent == {id: 1}
     assert channel.requests[-1].content.subject == "first"
     assert await requeued(rig, id) == [
-        "its message is gone: published again (its producer sent it once more)"
+        "its message was lost: published again (its producer sent it once more)"
     ]
 
 

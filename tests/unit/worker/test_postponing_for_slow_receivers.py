@@ -33,11 +33,11 @@ class Kept:
     def ack(self) -> None:
         pass
 
-    async def deferred(self, since: Any) -> object:
+    async def postponed(self, since: Any) -> object:
         seen = Arrival(NOW, TimeSource.READ)
         settler = Settler(cast(Publisher, self), worker="w")
-        await settler.defer(cast(Delivery, self), Delay(5), seen, since)
-        return self.headers.get(Headers.DEFERRED_SINCE)
+        await settler.postpone(cast(Delivery, self), Delay(5), seen, since)
+        return self.headers.get(Headers.POSTPONED_SINCE)
 
     async def retried(self, kind: str) -> object:
         attempt = read(self.message, LANE)
@@ -45,26 +45,27 @@ class Kept:
         await Settler(cast(Publisher, self), worker="w").settle(
             cast(Delivery, self), attempt, again
         )
-        return self.headers.get(Headers.DEFERRED_SINCE)
+        return self.headers.get(Headers.POSTPONED_SINCE)
 
 
 async def test_it_is_written_when_it_is_put_off_and_read_again() -> None:
     kept = Kept({})
-    written = await kept.deferred(SINCE)
+    written = await kept.postponed(SINCE)
 
     again = read(Message(kept.message.body, LANE.key, kept.headers), LANE)
     assert written == SINCE.isoformat(timespec="milliseconds")
-    assert again.deferred_since == SINCE
+    assert again.postponed_since == SINCE
 
 
 async def test_waiting_for_another_reason_does_not_forget_it() -> None:
     assert (
-        await Kept({Headers.DEFERRED_SINCE: SINCE.isoformat()}).deferred(None) == SINCE.isoformat()
+        await Kept({Headers.POSTPONED_SINCE: SINCE.isoformat()}).postponed(None)
+        == SINCE.isoformat()
     )
 
 
 @pytest.mark.parametrize(("kind", "kept"), [("postponed", True), ("unavailable", False)])
 async def test_it_lasts_until_the_receiver_is_asked(kind: str, kept: bool) -> None:
-    written = await Kept({Headers.DEFERRED_SINCE: SINCE.isoformat()}).retried(kind)
+    written = await Kept({Headers.POSTPONED_SINCE: SINCE.isoformat()}).retried(kind)
 
     assert (written is not None) == kept
