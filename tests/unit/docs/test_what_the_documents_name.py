@@ -49,7 +49,12 @@ ELSEWHERE = {
 }
 PACKAGES = {"tidings_events", "tidings_local"}
 FORMER = {
-    "CHANGELOG.md": {"TIDINGS_ESCALATION", "TIDINGS_HELD_MIB", "tidings_parked_total"},
+    "CHANGELOG.md": {
+        "TIDINGS_ESCALATION",
+        "TIDINGS_HELD_MIB",
+        "tidings_parked_total",
+        "tidings_channel_paused",
+    },
 }
 """Names of an earlier version that a document may give with their new ones."""
 
@@ -133,6 +138,20 @@ def test_metrics_exist(document: Path) -> None:
     named = {one for span in code(document) for one in METRIC.findall(span)}
     named -= PACKAGES | FORMER.get(document.name, set())
     assert {one for one in named if f"# HELP {one} " not in shown} == set()
+
+
+def test_every_alert_rule_is_in_the_runbook_and_names_a_heading_of_it() -> None:
+    rules = (ROOT / "deploy" / "prometheus" / "tidings.rules.yaml").read_text("utf-8")
+    operations = ROOT / "docs" / "operations.md"
+    symptoms = operations.read_text("utf-8").partition("| symptom |")[2].partition("\n\n")[0]
+    alerts = re.split(r"- alert: ", rules)[1:]
+    assert alerts
+    for alert in alerts:
+        assert f"`{alert.split()[0]}`" in symptoms
+        heading = re.search(r'See \\?"([^"\\]+)\\?" in docs/operations\.md', alert)
+        assert heading is not None, alert
+        anchor = re.sub(r"[^\w\- ]", "", heading[1].lower()).replace(" ", "-")
+        assert anchor in headings(operations), heading[1]
 
 
 def test_every_metric_is_told_to_operators() -> None:
