@@ -94,7 +94,8 @@ def test_alerts_fire_when_they_should_and_are_quiet_when_all_is_well(
     unexpected = json.dumps(
         {
             "summary": "An error in Tidings' own code while sending by sms",
-            "description": "The log has its traceback. The notification is tried again.",
+            "description": "The log has its traceback; report it. The notification is tried again. "
+            'See "Runbook" in docs/operations.md.',
         }
     )
     test = tmp_path / "alerts.yaml"
