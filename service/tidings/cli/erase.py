@@ -64,6 +64,10 @@ def erase(
         out.print(f"{'Would erase' if dry_run else 'Erased'} {_what(view)}{_whose(view)}.")
         if view.unfinished:
             out.print(f"{counted(view.unfinished, 'unfinished notification')} must finish first.")
+        if view.without_tenant:
+            matching = counted(view.without_tenant, "dead letter")
+            verb = "matches" if view.without_tenant == 1 else "match"
+            out.print(f"{matching} without a tenant {verb} too: erase without --tenant.")
     if view.unfinished and not dry_run:
         raise typer.Exit(FAULT)
 

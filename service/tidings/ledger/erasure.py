@@ -30,13 +30,15 @@ SELECT id, finished_at IS NOT NULL AS ended, recipient FROM notifications
 """
 DEAD_LETTERS: Final = """
 SELECT id, state, recipient, body, convert_to(jsonb_build_array(headers, properties)::text, 'UTF8') AS headers,
-       notification_id = ANY($4::uuid[]) OR recipient = $1 OR user_id = $2 AS theirs
+       notification_id = ANY($4::uuid[]) OR recipient = $1 OR user_id = $2 AS theirs,
+       $5::text IS NULL OR tenant = $5 OR coalesce(notification_id = ANY($4::uuid[]), FALSE) AS of_tenant
   FROM dead_letters
  WHERE (recipient = $1 OR user_id = $2 OR notification_id = ANY($4::uuid[]) OR position(convert_to($3, 'UTF8') IN body) > 0
         OR position($3 IN headers::text) > 0 OR position($3 IN properties::text) > 0)
-   AND ($5::text IS NULL OR tenant = $5) AND (recipient, body) IS DISTINCT FROM ('erased', '{}'::bytea)
+   AND ($5::text IS NULL OR tenant = $5 OR tenant IS NULL) AND (recipient, body) IS DISTINCT FROM ('erased', '{}'::bytea)
 """
-"""What has the longest word of an address in it is read then: no writer of JSON escapes letters and digits."""
+"""What has the longest word of an address in it is read then: no writer of JSON escapes letters and digits. A dead letter
+without a tenant belongs to its notification's tenant."""
 ERASE_KEYS: Final = "SELECT tidings_erase_keys($1)"
 ERASE: Final = """
 WITH erased AS (
@@ -156,6 +158,8 @@ class PersonalRecords:
     """Dead letters."""
     open: list[UUID] = field(default_factory=list)
     replaying: list[UUID] = field(default_factory=list)
+    without_tenant: list[UUID] = field(default_factory=list)
+    """Dead letters that may be another tenant's: they name none, and their notification is not among these."""
     recipients: set[str] = field(default_factory=set)
     """Whom these are for: not only the person, where others have their address in the content."""
 
@@ -195,7 +199,11 @@ class Erasures:
             known = [*traces.ended, *traces.unfinished]
             who = (person.recipient, person.user_id, person.longest_word, known, person.tenant)
             async for row in _rows(connection, DEAD_LETTERS, *who):
-                if row["theirs"] or any(map(person.is_in, (row["body"], row["headers"]))):
+                if not (row["theirs"] or any(map(person.is_in, (row["body"], row["headers"])))):
+                    continue
+                if not row["of_tenant"]:
+                    traces.without_tenant.append(row["id"])
+                else:
                     places.get(row["state"], traces.closed).append(row["id"])
                     traces.recipients.add(row["recipient"] or "")
         return traces

@@ -48,6 +48,8 @@ class ErasureView:
     recipients: Sequence[str]
     """Some of those whom all this is for, masked: others too, if the address is in a copy's field or a text."""
     dry_run: bool
+    without_tenant: int = 0
+    """Dead letters that match and stay, because they name no tenant and only one tenant's data is erased."""
 
 
 async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> ErasureView:
@@ -69,6 +71,7 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
         0,
         sorted({mask(recipient) for recipient in found.recipients - {""}})[:EXAMPLES],
         request.dry_run,
+        len(found.without_tenant),
     )
     if request.dry_run:
         return view

@@ -109,6 +109,19 @@ async def test_of_one_tenant_only_what_is_its_own_is_erased(
     assert (view.notifications, view.dead_letters) == (1, 1)
 
 
+async def test_of_dead_letters_without_a_tenant_only_those_of_its_notifications_are_erased(
+    backend: Backend, rig: LedgerRig
+) -> None:
+    without = DEAD_LETTER.replace("(id,", "(tenant, id,").replace("(gen", "(NULL, gen")
+    await rig.execute(without, await put(rig, State.FAILED, JANE, tenant="acme"), "open")
+    for notification in (await put(rig, State.FAILED, JANE, tenant="shop"), None):
+        await rig.execute(without, notification, "discarded")
+    view = await erase(backend, ACTOR, request(tenant="acme"))
+    assert (view.dead_letters, view.discarded, view.without_tenant) == (1, 1, 2)
+    view = await erase(backend, ACTOR, request())
+    assert (view.notifications, view.dead_letters, view.without_tenant) == (1, 2, 0)
+
+
 async def test_those_whose_addresses_end_alike_are_left_alone(
     backend: Backend, rig: LedgerRig
 ) -> None:
