@@ -48,7 +48,8 @@ def outage_notice(circuits: Sequence[ReportedCircuit]) -> Notice:
         *(f"  {_outage(circuit)}" for circuit in down.values()),
         "",
         "Workers probe them, one notification at a time. `tidings channels list` shows their state,",
-        "`tidings channels enable CHANNEL PROVIDER` probes one now.",
+        "`tidings channels enable CHANNEL PROVIDER` resumes sends at full concurrency, without a probe: only if you",
+        "know that the provider is back.",
     ]
     return Notice(0, f"Tidings: provider down ({channels})", "\n".join(lines))
 

@@ -232,7 +232,7 @@ def _broker_cause(death: _Death) -> _Cause:
         case "delivery_limit":
             reason, text = (
                 Reason.DELIVERY_LIMIT,
-                f"{queue} delivered it more than {DELIVERY_LIMIT} times and no worker settled it: "
+                f"it was returned to {queue} more than {DELIVERY_LIMIT} times without being settled: "
                 "workers crashed or lost their connections repeatedly",
             )
         case "expired" if death.expiration:

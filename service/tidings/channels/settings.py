@@ -29,13 +29,14 @@ class ChannelSettings(BaseSettings):
     concurrency: int = Field(default=50, ge=1, le=2000)
     """Concurrent sends per worker."""
     prefetch: int = Field(default=100, ge=1, le=5000)
-    """Unacknowledged messages per worker and priority; at least `concurrency`."""
+    """Unacknowledged messages per worker and priority; at least `CONCURRENCY`."""
     send_timeout: Duration = 30.0
     """Timeout of one send."""
     rate: Rate | None = None
     """Sends per second and worker at most, e.g. `50/s`; unlimited if unset."""
     retry: Annotated[Delays, Field(min_length=1)] = DEFAULT_RETRY.delays
-    """Delays between attempts; at least one, as `max_retries: 0` in a notification means no retries."""
+    """Delays between attempts. At least one is required; to send a notification without retries, publish it with
+    `max_retries: 0`."""
     guarantee: Guarantee = Guarantee.AT_LEAST_ONCE
     """`at_least_once` or `at_most_once`, if the outcome of a send is unknown."""
     low_share: float = Field(default=0.05, ge=0, le=0.5)
@@ -44,11 +45,11 @@ class ChannelSettings(BaseSettings):
     """Failures in a row that open a provider's circuit: no attempts are spent while it is open; 0: only a
     misconfiguration opens it."""
     circuit_share: float = Field(default=0.75, gt=0, le=1)
-    """Or this share of sends that fail within the window…"""
+    """The circuit also opens if this share of sends fails within `CIRCUIT_WINDOW`."""
     circuit_window: Duration = 60.0
-    """… of this length…"""
+    """Length of the window of `CIRCUIT_SHARE`."""
     circuit_minimum: int = Field(default=20, ge=1)
-    """… with at least this many sends in it."""
+    """Minimum number of sends in the window, for `CIRCUIT_SHARE` to open the circuit."""
     circuit_probe: Duration = 5.0
     """Time until one notification probes a provider that is down; doubled each time it fails, up to 60 times
     as long."""

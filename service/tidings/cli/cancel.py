@@ -16,7 +16,8 @@ def cancel(
 ) -> None:
     """Cancel a notification before it is sent.
 
-    It must be scheduled, queued or waiting for a retry. Exit code 1 if it is being sent or is finished.
+    It must be scheduled, queued or waiting for a retry. Not possible before a worker has read it. Exit code 1 if it is
+    unknown, being sent or finished.
 
     Example: [bold]tidings cancel 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d --note "wrong customer"[/]
     """

@@ -122,6 +122,9 @@ def disable(channel: Channel, provider: OfProvider = None, note: Note = "") -> N
 def enable(channel: Channel, provider: OfProvider = None, note: Note = "") -> None:
     """Enable a provider that was disabled, or close its circuit breaker at once.
 
+    All workers send at full concurrency, without a probe: failures spend attempts until the circuit opens again. Use it
+    only if you know that the provider is back.
+
     Example: [bold]tidings channels enable email primary[/]
     """
     request = channels.OrderRequest(channel, provider, note)

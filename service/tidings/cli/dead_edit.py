@@ -104,7 +104,7 @@ def edit(
     Examples:
       [bold]tidings dead edit 1f0c52a6[/]
       [bold]tidings dead edit 1f0c52a6 --set recipient=ada@example.com --replay[/]
-      [bold]tidings dead edit 1f0c52a6 --file mended.json[/]
+      [bold]tidings dead edit 1f0c52a6 --file corrected.json[/]
       [bold]tidings dead edit --fingerprint 6b1f03 --set locale=de --unset expires_at --dry-run[/]
     """
     if not query.selects:

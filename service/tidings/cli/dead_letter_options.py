@@ -10,7 +10,7 @@ import typer
 
 from tidings.cli.channel_names import known_channel
 from tidings.cli.console import Unclear, guarded
-from tidings.cli.options import Tenant, id_prefix
+from tidings.cli.options import DIGITS, Tenant, id_prefix
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
@@ -35,7 +35,7 @@ Ids = Annotated[
     typer.Argument(
         parser=id_prefix,
         metavar="[ID]...",
-        help="Ids of dead letters or their first digits, or ids of notifications or their last group.",
+        help=f"Ids of dead letters or of notifications: in full, or {DIGITS}.",
         show_default=False,
     ),
 ]
@@ -44,7 +44,7 @@ DeadLetterId = Annotated[
     typer.Argument(
         parser=id_prefix,
         metavar="ID",
-        help="Id of a dead letter or its first digits, or id of its notification or its last group.",
+        help=f"Id of a dead letter or of its notification: in full, or {DIGITS}.",
     ),
 ]
 Channel = Annotated[
@@ -79,7 +79,7 @@ WithId = Annotated[
         "--id",
         parser=id_prefix,
         metavar="ID",
-        help="Only with this id, of a dead letter or its notification, or some of its digits.",
+        help=f"Only with this id, of a dead letter or its notification: in full, or {DIGITS}.",
     ),
 ]
 Category = Annotated[str | None, typer.Option(help="Only in this category.")]

@@ -34,7 +34,10 @@ def erase(
     ] = None,
     note: Annotated[
         str | None,
-        typer.Option("--note", help="Note for each history; must not identify the person."),
+        typer.Option(
+            "--note",
+            help="Note for each history. Required, except with --dry-run. Must not identify the person.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count what would be erased, and erase nothing.")

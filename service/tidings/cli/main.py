@@ -130,7 +130,7 @@ class Root(LazyGroup):
             SET_UP,
             "topology",
             "topology:app",
-            "Show, check, create and prune exchanges, queues and bindings in RabbitMQ.",
+            "Show, check, apply (create what is missing) and prune exchanges, queues and bindings in RabbitMQ.",
         ),
         LazyCommand(
             SET_UP,

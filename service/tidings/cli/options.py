@@ -3,7 +3,7 @@
 import getpass
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import typer
 
@@ -48,12 +48,14 @@ def id_prefix(text: str) -> IdPrefix:
     return parsed(IdPrefix.parse, text)
 
 
+DIGITS: Final = f"the first {SHORTEST} or more hex digits, or the last 12 (after the last hyphen)"
+
 NotificationId = Annotated[
     IdPrefix,
     typer.Argument(
         parser=id_prefix,
         metavar="ID",
-        help=f"Notification id: in full, its first {SHORTEST} or more digits, or its last group.",
+        help=f"Notification id: in full, or {DIGITS}.",
     ),
 ]
 

@@ -81,10 +81,12 @@ def publish(
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="Send no earlier: in 10m, or a time with UTC offset."),
+        typer.Option(
+            metavar="WHEN", help="Don't send before: `10m` from now, or a time with UTC offset."
+        ),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="Send no later; same format as --at.")
+        str | None, typer.Option(metavar="WHEN", help="Don't send after; same format as --at.")
     ] = None,
     key: Annotated[
         str | None,

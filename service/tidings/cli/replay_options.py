@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tidings.cli.console import Unclear
 from tidings.cli.options import parsed
 from tidings.operations.dead_letters import plan
 from tidings.operations.dead_letters.plan import CAREFUL, Plan
@@ -20,13 +21,23 @@ def plan_of(
     """The plan that these options describe.
 
     Raises:
-        typer.BadParameter: `--canary` is not a list of sizes.
+        typer.BadParameter: `--canary` is not a list of sizes, or there is no time to wait for a wave.
     """
     waves = parsed(plan.waves, canary, "--canary") if canary else ()
+    if waves and not watch:
+        raise Unclear(
+            "--canary waits for the results of each wave: give a --watch-timeout longer than 0"
+        )
     return Plan(force, rate, waves, CAREFUL if waves and stop_at is None else stop_at, watch)
 
 
-Every = Annotated[bool, typer.Option("--all", help="Every open dead letter.")]
+Every = Annotated[
+    bool,
+    typer.Option(
+        "--all",
+        help="All open dead letters, except those that may have been delivered or would expire again.",
+    ),
+]
 Limit = Annotated[
     int | None, typer.Option("--limit", "-n", min=1, help="Maximum number to replay, oldest first.")
 ]
@@ -69,12 +80,14 @@ Watch = Annotated[
         "--watch-timeout",
         parser=_parser(plan.length),
         metavar="60s",
-        help="How long to wait for the results of each wave and at the end; 0 doesn't wait.",
+        help="How long to wait for the results of each wave and at the end; 0 doesn't wait; not with --canary.",
     ),
 ]
 Force = Annotated[
     bool,
     typer.Option(
-        "--force", help="Replay also those already replayed or sent; recipients may get duplicates."
+        "--force",
+        help="Also replay those already replayed or sent, those whose idempotency key another notification has, "
+        "and those whose id is stored with other content, which is overwritten. Recipients may get duplicates.",
     ),
 ]

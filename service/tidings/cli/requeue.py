@@ -8,9 +8,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from tidings.cli import dead_letter_options as which
 from tidings.cli.console import FAULT, Unclear, err, out, print_json
-from tidings.cli.options import AsJson, Tenant, actor, ask, id_prefix
+from tidings.cli.options import DIGITS, AsJson, Tenant, actor, ask, id_prefix
 from tidings.cli.rows import Row, Rows, cell
-from tidings.delivery.id_prefix import SHORTEST, IdPrefix
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.states import State
 from tidings.operations import requeues
 from tidings.operations.requeues import RequeueRequest, RequeueView, Stranded
@@ -33,7 +33,7 @@ def requeue(
         typer.Argument(
             parser=id_prefix,
             metavar="ID",
-            help=f"Notification ids, in full or their first {SHORTEST} or more digits.",
+            help=f"Notification ids: in full, or {DIGITS}.",
         ),
     ] = None,
     channel: which.Channel = None,
@@ -42,7 +42,13 @@ def requeue(
         list[State] | None,
         typer.Option("--state", "-s", help="Only in this state; repeatable."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All that are overdue.")] = False,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="No filter: every overdue notification found. Searches the newest only, unless --full-scan; at most --limit.",
+        ),
+    ] = False,
     overdue: Annotated[
         float | None,
         typer.Option(
@@ -70,8 +76,12 @@ def requeue(
 ) -> None:
     """Requeue notifications whose message is lost: by id, by filters, or --all.
 
-    Use it after a queue or virtual host was purged or lost; the scheduler does the same later. It is safe if a message
-    was not lost: the second copy is dropped. A failed notification without a dead letter gets one.
+    Use it after a queue or virtual host was purged or lost; the scheduler does the same later. It marks them; a running
+    scheduler publishes them within seconds; without a scheduler nothing happens. It is safe if a message was not lost:
+    the second copy is dropped. A failed notification without a dead letter gets one.
+
+    Only notifications in PostgreSQL can be requeued. If no worker had read a message before it was lost, its producer
+    must publish it again, with the same id; `tidings audit --journal FILE` finds such ids.
 
     Exit code 1 if a given id can't be requeued.
 
@@ -106,7 +116,7 @@ def _print_result(view: RequeueView) -> None:
         if len(view.requeued) > SHOWN:
             out.print(f"… and {len(view.requeued) - SHOWN} more")
     else:
-        out.print(f"Requeued: {view.counts}; the scheduler publishes them within seconds.")
+        out.print(f"Requeued: {view.counts}; a running scheduler publishes them within seconds.")
     for id_, refusal in view.refused.items():
         out.print(f"Not requeued: {id_}: {refusal}.")
     if view.searched_since is not None:

@@ -19,7 +19,7 @@ from tidings.operations.topology import Difference, Kind, Topology, topology_of
 from tidings.settings import Settings
 
 app = Commands(
-    help="Show, check, create and prune exchanges, queues and bindings in RabbitMQ.",
+    help="Show, check, apply (create what is missing) and prune exchanges, queues and bindings in RabbitMQ.",
     no_args_is_help=True,
 )
 

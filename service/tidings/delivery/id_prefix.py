@@ -34,8 +34,8 @@ class IdPrefix:
         if not SHORTEST <= len(digits) <= 32 or others:
             dead = "; a message whose id is no UUID is a dead letter: `tidings dead list --reason malformed`"
             raise ValueError(
-                f"{text[:60]!r} is not an id: write a UUID, at least the first {SHORTEST} of its digits, or "
-                f"its last group{dead if others else ''}"
+                f"{text[:60]!r} is not an id: write a UUID, its first {SHORTEST} or more hex digits, or "
+                f"its last 12{dead if others else ''}"
             )
         return cls(text.strip(), digits)
 
@@ -92,6 +92,6 @@ def ambiguous(part: IdPrefix, what: str, found: Sequence[object]) -> str:
     shown = ", ".join(str(match) for match in found[:MOST_CANDIDATES])
     more = " and more" if len(found) > MOST_CANDIDATES else ""
     return (
-        f"{part.text} matches several {what}: {shown}{more}; give more digits, or the last group "
+        f"{part.text} matches several {what}: {shown}{more}; give more digits, or the last 12 "
         "of the right id"
     )

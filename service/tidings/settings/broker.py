@@ -42,7 +42,7 @@ class BrokerSettings(BaseSettings):
     amqp_heartbeat: int = Field(default=30, ge=5, le=600)
     """Seconds between heartbeats."""
     amqp_timeout: Duration = 15.0
-    """Time limit of one exchange with RabbitMQ: connection, declaration, confirm."""
+    """Timeout of one RabbitMQ operation: connect, declare, publisher confirm."""
     amqp_ca_file: Path | None = None
     """Certificate authority file for `amqps://`, if the system's authorities don't cover it."""
     amqp_backoff_max: Duration = 30.0

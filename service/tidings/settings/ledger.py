@@ -90,16 +90,16 @@ class LedgerSettings(BaseSettings):
     """`postgresql://user:password@host:port/database`. The server's certificate is verified unless it runs on this
     machine: add `?sslrootcert=FILE` for your own authority, `?sslmode=disable` to connect without TLS."""
     database_pool_size: int = Field(default=6, ge=3, le=100)
-    """Most connections of a process. A scheduler uses one for notifications of PostgreSQL, and one for retention."""
+    """Most connections of a process. A scheduler keeps one connection for LISTEN, and one for retention."""
     database_timeout: Duration = 10.0
-    """Time limit of one statement."""
+    """Timeout of one statement."""
     batch_size: int = Field(default=200, ge=1, le=1000)
     """Most notifications that one statement claims or records."""
     idempotency_window: Duration = 7 * 86_400.0
     """How long an `idempotency_key` is remembered, for each tenant, channel and recipient."""
     requeue_after: Duration = 900.0
-    """Time without a message, beyond the retry delay and the lane's backlog, after which the message is considered
-    lost and the notification is published again. Must exceed the time that workers hold a message (10m)."""
+    """How long a notification must be overdue (past its retry delay, and its lane empty since) before its message counts
+    as lost and is published again. Must exceed 10 minutes, for which a worker may hold a message."""
     retention: Period = Field(default=30 * DAY, validate_default=True)
     """How long a finished notification and a closed dead letter are kept; `0`: for ever. Unfinished notifications, and
     those with an open dead letter, are always kept. Duplicates are recognised by the stored notification: keep it for

@@ -44,7 +44,7 @@ class WorkerSettings(BaseSettings):
     http_host: str = "127.0.0.1"
     """Address of `/metrics`, `/healthz` and `/readyz`."""
     http_port: int | None = Field(default=None, ge=0, le=65535)
-    """Their port; not served if unset, a free port if 0."""
+    """Port of `/metrics`, `/healthz` and `/readyz`; not served if unset, a free port if 0."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """`debug`, `info`, `warning` or `error`; each attempt is a line at `info`."""
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
@@ -64,8 +64,8 @@ class AlertSettings(BaseSettings):
     url: SecretStr = SecretStr("")
     """Send alerts to this Apprise URL, e.g. `slack://…` or `mailto://…`; no alerts if empty."""
     channel: str = ""
-    """Or send them as notifications on this channel, e.g. `email`, …"""
+    """Send alerts as notifications on this channel, e.g. `email`, if no URL is set."""
     recipient: str = ""
-    """… to this recipient."""
+    """Recipient of the alerts that are sent as notifications."""
     every: Duration = 900.0
     """Send at most one alert about dead letters and one about providers in this time."""

@@ -138,6 +138,11 @@ def test_an_option_or_a_command_that_there_is_not_is_told_from_its_neighbour(
     assert f"{meant.removeprefix('`tidings')}?)" in text
 
 
+def test_a_canary_without_time_to_watch_it_is_refused() -> None:
+    canary = "replay", "--all", "--canary", "1,10"
+    assert "give a --watch-timeout longer than 0" in refused(*canary, "--watch-timeout", "0")
+
+
 @pytest.mark.parametrize("path", EVERY, ids=" ".join)
 def test_every_command_names_an_option_that_it_does_not_have(path: tuple[str, ...]) -> None:
     assert refused(*path, "--no-such-option").startswith("there is no option --no-such-option")

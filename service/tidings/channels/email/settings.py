@@ -26,7 +26,7 @@ class EmailSettings(ChannelSettings):
     username: str = ""
     """User name at the relay; no login if empty."""
     password: SecretStr = SecretStr("")
-    """Its password."""
+    """Password at the relay."""
     sender: str = ""
     """From address, e.g. `Example <no-reply@example.com>`."""
     helo: str = ""

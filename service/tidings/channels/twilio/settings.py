@@ -18,7 +18,7 @@ class TwilioSettings(AccountSettings):
     auth_token: SecretStr = SecretStr("")
     """The account's token; not needed with an API key."""
     api_key: str = ""
-    """An API key's SID, used with `api_secret` instead of the auth token."""
+    """An API key's SID, used with `API_SECRET` instead of the auth token."""
     api_secret: SecretStr = SecretStr("")
     """The API key's secret."""
     base_url: str = "https://api.twilio.com"
@@ -41,7 +41,7 @@ class TwilioChannelSettings(ChannelSettings):
     sender: str = ""
     """From number in E.164."""
     messaging_service_sid: str = ""
-    """Used instead of `sender`."""
+    """Used instead of `SENDER`."""
     fallbacks: Fallbacks = ()
     """Names of further Twilio accounts or regions, in order of preference."""
 

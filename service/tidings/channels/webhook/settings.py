@@ -22,7 +22,7 @@ class WebhookSettings(ChannelSettings):
     """Standard Webhooks signing secret, `whsec_…`; several, separated by spaces, during a rotation."""
     send_timeout: Duration = 15.0
     circuit_failures: int = Field(default=5, ge=0)
-    """Webhooks in a row without a response from one receiver, after which no more are sent to it for `circuit_probe`,
+    """Webhooks in a row without a response from one receiver, after which no more are sent to it for `CIRCUIT_PROBE`,
     and longer each time, until one probes it again; the others wait in a retry queue and spend no attempt; 0: never.
     The circuit of the channel itself never opens because of a receiver."""
     circuit_share: float = Field(default=0.75, gt=0, le=1)

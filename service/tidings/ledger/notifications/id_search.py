@@ -12,7 +12,7 @@ from tidings.ledger.steps import TimeLimit
 AT_ONCE: Final = 250_000
 """Ids that one statement looks through, in an index alone."""
 UNMISTAKABLE: Final = 12
-"""Digits that no two ids share, as good as certainly: a last group has so many."""
+"""Digits that no two ids share, as good as certainly: those after the last hyphen."""
 
 HAVING: Final = f"""
 SELECT min(accepted_at) AS reached, count(*) AS looked, (array_agg(id) FILTER (WHERE {contains_digits_fast("id", 3)}))[1:{MOST_CANDIDATES + 1}] AS ids
