@@ -88,19 +88,9 @@ class RetentionPeriods:
         return self.of("sent")
 
     @property
-    def of_troubled(self) -> float:
-        """The shortest of those that fared badly."""
-        return min(self.of(state) for state in TROUBLED_STATES & FINISHED)
-
-    @property
     def weeks(self) -> int:
         """How many weeks a partition has, so that about eight are alive: a statement costs more the more there are."""
         return min(52, max(1, round(self.of_most / (8 * WEEK.total_seconds()))))
-
-    @property
-    def shortest(self) -> float:
-        """Of all."""
-        return min(map(self.shortest_of, (ANY, *self.by_tenant)))
 
     @property
     def json(self) -> str:
@@ -112,27 +102,34 @@ class RetentionPeriods:
             }
         )
 
-    def shortest_of(self, tenant: str) -> float:
-        """Of a tenant's."""
-        return min(self.of(state, tenant) for state in FINISHED)
-
     def ended(self, partition: Partition, today: date) -> bool:
         """Whether a week is as long ago as most of its notifications are kept."""
         if self.of_most >= NEVER:
             return False
         return partition.until + timedelta(seconds=self.of_most) <= today
 
+    def row_by_row(self) -> Iterator["RowDeletion"]:
+        """What is deleted of rows that no week takes along: by the general periods, and by a tenant's where they are
+        shorter. What is kept for longer by one tenant is read with the others' rows."""
+        of_all = of_all_troubled = NEVER
+        for tenant in (ANY, *self.by_tenant):
+            own = None if tenant == ANY else tenant
+            shortest = min(self.of(state, tenant) for state in FINISHED - TROUBLED_STATES)
+            troubled = min(self.of(state, tenant) for state in FINISHED & TROUBLED_STATES)
+            if shortest < of_all:
+                yield RowDeletion(shortest, tenant=own)
+            if troubled < min(shortest, of_all, of_all_troubled):
+                yield RowDeletion(troubled, troubled=True, tenant=own)
+            if own is None:
+                of_all, of_all_troubled = shortest, troubled
+
     def before_its_end(self, partition: Partition, today: date) -> Iterator["RowDeletion"]:
         """What is deleted row by row of a partition that has not ended."""
         age = (today - partition.since).total_seconds()
-        if self.of_most <= age - WEEK.total_seconds():  # the partition has more weeks than one
-            yield RowDeletion(self.of_most)
-        if self.of_troubled < min(self.of_most, age):
-            yield RowDeletion(self.of_troubled, troubled=True)
-        for tenant in self.by_tenant:
-            if (shortest := self.shortest_of(tenant)) < min(self.of_most, age):
-                only_troubled = self.of("sent", tenant) >= self.of_most
-                yield RowDeletion(shortest, troubled=only_troubled, tenant=tenant)
+        several_weeks = self.of_most <= age - WEEK.total_seconds()
+        for deletion in self.row_by_row():
+            if deletion.age < min(self.of_most, age) or (deletion.tenant is None and several_weeks):
+                yield deletion
 
 
 class RowDeletion(NamedTuple):
@@ -275,28 +272,31 @@ class Retention:
         for week in await partitions(connection):
             if week.table != NOTIFICATIONS:
                 continue
+            deletions = periods.before_its_end(week, today)
             if periods.ended(week, today):
-                yield await self._end(connection, week)
-                continue
-            for deletion in periods.before_its_end(week, today):
+                if (moved := await self._end(connection, week)) is not None:
+                    yield RetentionStep(week.name, moved=moved)
+                    continue
+                deletions = periods.row_by_row()
+            for deletion in deletions:
                 yield await self._delete(connection, week.name, deletion)
-        if periods.shortest < NEVER:
-            yield await self._delete(connection, DEFAULT, RowDeletion(periods.shortest))
+        for deletion in periods.row_by_row():
+            yield await self._delete(connection, DEFAULT, deletion)
         yield RetentionStep("dead letters and keys", await self._tidy(connection))
 
-    async def _end(self, connection: Connection, week: Partition) -> RetentionStep:
+    async def _end(self, connection: Connection, week: Partition) -> int | None:
+        """Drop it; how many of its notifications live on elsewhere, None if too many do, and it stays."""
         await connection.execute(WATCH, week.since)
         async with connection.transaction():
             await connection.execute(
                 "SET LOCAL statement_timeout = 0"
             )  # whatever our user has been given
-            moved = await connection.fetchval(
+            moved: int | None = await connection.fetchval(
                 RETIRE, week.since, self.periods.json, MOST_MOVED, timeout=SCANNING
             )
-        if moved is None:
-            return await self._delete(connection, week.name, RowDeletion(self.periods.shortest))
-        await _drop_retired(connection)
-        return RetentionStep(week.name, moved=moved)
+        if moved is not None:
+            await _drop_retired(connection)
+        return moved
 
     async def _delete(
         self, connection: Connection, place: str, deletion: RowDeletion

@@ -139,6 +139,29 @@ async def test_a_state_with_a_shorter_period_goes_before_its_week(rig: LedgerRig
     assert await weeks(rig) == before
 
 
+@pytest.mark.parametrize("tenant", [None, "acme"])
+async def test_delivered_with_a_shorter_period_goes_before_its_week(
+    rig: LedgerRig, tenant: str | None
+) -> None:
+    await put(rig, State.DELIVERED, tenant=tenant)
+    sent = await put(rig, State.SENT, tenant=tenant)
+    shorter = {"delivered": 7 * DAY}
+    periods = RetentionPeriods(
+        365 * DAY, {} if tenant else shorter, {"acme": shorter} if tenant else {}
+    )
+    assert sum(count.over for count in (await counts(rig, periods)).values()) == 1
+    await run(rig, periods)
+    assert list(await places(rig)) == [sent]
+
+
+async def test_a_row_that_stays_is_not_locked(rig: LedgerRig) -> None:
+    await put(rig, State.RETRYING, id=uuid4())
+    await put(rig, State.SENT, id=uuid4(), tenant="long")
+    await run(rig, RetentionPeriods(30 * DAY, {}, {"long": {"*": 365 * DAY}}))
+    rows = await rig.fetch("SELECT xmax::text FROM notifications_default")
+    assert rows == [{"xmax": "0"}, {"xmax": "0"}]
+
+
 async def test_a_tenant_s_own_periods_count_for_what_is_its_own(rig: LedgerRig) -> None:
     """Both of a week that is dropped, and of one that is not."""
     periods = RetentionPeriods(

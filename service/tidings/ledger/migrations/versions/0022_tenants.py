@@ -47,6 +47,10 @@ CHANGES = {
 """What is different in functions that stay as they are otherwise, with the rights to them."""
 
 OPEN = "state NOT IN ('replayed', 'discarded', 'superseded')"
+OVER = f"""n.finished_at IS NOT NULL AND n.dispatch_at IS NULL
+                           AND greatest(n.finished_at, n.updated_at)
+                               < now() - greatest(86400, {OF_TENANT}::float8) * interval ''1 second''
+                           AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.notification_id = n.id AND d.{OPEN.replace("'", "''")})"""
 DELETE_OVER = f"""
 CREATE OR REPLACE FUNCTION tidings_delete_over(partition text, periods jsonb, troubled boolean, of_tenant text, age float8,
                                                INOUT at timestamptz, INOUT last uuid, most integer, OUT looked integer, OUT deleted integer)
@@ -75,13 +79,9 @@ BEGIN
                              WHERE (accepted_at, id) > ($1, $2) AND accepted_at < now() - $3 * interval ''1 second'' %s
                              ORDER BY accepted_at, id LIMIT $4) AS oldest', partition, among)
        INTO ids, at, last, looked USING coalesce(at, '-infinity'), coalesce(last, '00000000-0000-0000-0000-000000000000'), age, most;
-    EXECUTE format('SELECT ARRAY(SELECT id FROM %I WHERE id = ANY($1) FOR UPDATE SKIP LOCKED)', partition) INTO ids USING ids;
-    EXECUTE format('WITH gone AS (
-                        DELETE FROM %I n WHERE n.id = ANY($2) AND n.finished_at IS NOT NULL AND n.dispatch_at IS NULL
-                           AND greatest(n.finished_at, n.updated_at)
-                               < now() - greatest(86400, {OF_TENANT}::float8) * interval ''1 second''
-                           AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.notification_id = n.id AND d.{OPEN.replace("'", "''")})
-                        RETURNING n.id)
+    EXECUTE format('SELECT ARRAY(SELECT n.id FROM %I n WHERE n.id = ANY($2) AND {OVER} FOR UPDATE SKIP LOCKED)', partition)
+       INTO ids USING periods, ids;
+    EXECUTE format('WITH gone AS (DELETE FROM %I n WHERE n.id = ANY($2) AND {OVER} RETURNING n.id)
                     SELECT coalesce(array_agg(id), ARRAY[]::uuid[]) FROM gone', partition) INTO gone USING periods, ids;
     deleted := cardinality(gone);
     FOR child IN SELECT name, key FROM tidings_partitioned() WHERE deleted > 0 AND key <> 'id' LOOP
@@ -89,7 +89,8 @@ BEGIN
     END LOOP;
 END $$
 """
-"""As the one without `of_tenant`, which only the version before calls: of all tenants if that is null."""
+"""As the one without `of_tenant`, which only the version before calls: of all tenants if that is null. What stays is not
+locked. What is locked is judged again, by a statement that sees the dead letters of all who had the rows before."""
 
 TIDY = f"""
 CREATE OR REPLACE FUNCTION tidings_tidy(periods jsonb, most integer) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER AS $$
