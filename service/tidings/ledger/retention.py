@@ -191,6 +191,8 @@ class Retention:
         self._database = database
         self.periods = periods
         self._share = share
+        self._tried: dict[date, date] = {}
+        """By first day of a week that could not be dropped: when that was last tried."""
 
     async def run(self, today: date) -> AsyncIterator[RetentionStep]:
         """One round, unless another process is at it.
@@ -272,14 +274,16 @@ class Retention:
         for week in await partitions(connection):
             if week.table != NOTIFICATIONS:
                 continue
-            deletions = periods.before_its_end(week, today)
-            if periods.ended(week, today):
+            if not periods.ended(week, today):
+                for deletion in periods.before_its_end(week, today):
+                    yield await self._delete(connection, week.name, deletion)
+            elif self._tried.get(week.since) != today:
                 if (moved := await self._end(connection, week)) is not None:
                     yield RetentionStep(week.name, moved=moved)
                     continue
-                deletions = periods.row_by_row()
-            for deletion in deletions:
-                yield await self._delete(connection, week.name, deletion)
+                for deletion in periods.row_by_row():
+                    yield await self._delete(connection, week.name, deletion)
+                self._tried[week.since] = today  # all of it was read
         for deletion in periods.row_by_row():
             yield await self._delete(connection, DEFAULT, deletion)
         yield RetentionStep("dead letters and keys", await self._tidy(connection))

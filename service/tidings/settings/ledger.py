@@ -110,7 +110,8 @@ class LedgerSettings(BaseSettings):
     """Other periods for notifications that have ended in some states, as JSON: `{"failed": "90d", "cancelled": "7d"}`."""
     retention_by_tenant: dict[Slug, TenantPeriods] = Field(default_factory=dict)
     """Periods of some tenants in place of all others, as JSON: `{"acme": "90d", "shop": {"*": "14d", "failed": "30d"}}`. A
-    state that a tenant doesn't name, where it has no `*`, has the period of all."""
+    state that a tenant doesn't name, where it has no `*`, has the period of all. A longer period of a busy tenant keeps
+    the partitions of all: set `TIDINGS_RETENTION` to it instead."""
 
     @field_validator("retention", "retention_by_state", "retention_by_tenant")
     @classmethod

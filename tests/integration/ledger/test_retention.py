@@ -211,6 +211,18 @@ async def test_a_week_of_which_much_lives_on_stays_and_loses_what_is_over(
     await rig.put(attempt_of(id=id_at(LONG_AGO)), State.SENT)  # and is open for others again
 
 
+async def test_a_week_of_which_much_lives_on_is_read_again_the_next_day(
+    rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "MOST_MOVED", 0)
+    await put(rig, State.SENT, tenant="long")
+    keeper = Retention(rig.database, RetentionPeriods(30 * DAY, {}, {"long": {"*": 365 * DAY}}))
+    week = f"notifications{MONDAY:_%Y%m%d}"
+    for days, reads in ((0, True), (0, False), (1, True)):
+        steps = [step async for step in keeper.run(NOW.date() + timedelta(days=days))]
+        assert (week in {step.partition for step in steps}) is reads
+
+
 async def test_nothing_goes_where_all_is_kept_for_ever(rig: LedgerRig) -> None:
     ids = [await put(rig, State.SENT), await put(rig, State.SENT, id=uuid4())]
     await make_dead_letter(rig, None, "replayed")
