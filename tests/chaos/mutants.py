@@ -63,6 +63,14 @@ def _replace(module: Any, name: str, old: str, new: str) -> None:
     setattr(module, name, text.replace(old, new))
 
 
+def _set(owner: Any, name: str, value: Any) -> None:
+    """Change what is there: a new attribute would change nothing."""
+    assert hasattr(owner, name), (
+        f"{owner.__name__} has no {name} any more: bring this mutant up to date"
+    )
+    setattr(owner, name, value)
+
+
 @mutant
 def ack_before_record() -> None:
     """Acknowledge as soon as it is claimed."""
@@ -82,8 +90,8 @@ def ack_before_record() -> None:
             await asyncio.sleep(0.01)
         return answer
 
-    consumer.BrokerDelivery.ack = once
-    flow.Flow.claim = claimed
+    _set(consumer.BrokerDelivery, "ack", once)
+    _set(flow.Flow, "claim", claimed)
 
 
 @mutant
@@ -100,7 +108,7 @@ def ack_before_confirm() -> None:
         except BrokerUnavailable as error:
             log.warning("not passed on", error=str(error))
 
-    settle.Settler._publish = publish
+    _set(settle.Settler, "_publish", publish)
 
 
 @mutant
@@ -118,7 +126,7 @@ def send_in_callback() -> None:
                 return None
         return work.result()
 
-    flow.Flow.handle = handle
+    _set(flow.Flow, "handle", handle)
 
 
 @mutant
@@ -133,7 +141,7 @@ def no_grace() -> None:
             task.cancel()
         return 0
 
-    ChannelWorker.finish = finish
+    _set(ChannelWorker, "finish", finish)
 
 
 @mutant
@@ -144,7 +152,7 @@ def not_mandatory() -> None:
     async def publish(self: Any, *args: Any, **more: Any) -> Any:
         return await usual(self, *args, **{**more, "mandatory": False})
 
-    ConfirmingChannel.basic_publish = publish
+    _set(ConfirmingChannel, "basic_publish", publish)
 
 
 @mutant
@@ -157,14 +165,18 @@ def one_connection() -> None:
         for channel_worker in self._workers:
             channel_worker._flow.settler._publisher._connection = self._consuming
 
-    worker.Worker.__init__ = begin
+    _set(worker.Worker, "__init__", begin)
 
 
 @mutant
 def single_replica() -> None:
     """Keep each queue on one node."""
     usual = layout._quorum
-    layout._quorum = lambda **arguments: usual(**arguments, **{"x-quorum-initial-group-size": 1})
+    _set(
+        layout,
+        "_quorum",
+        lambda **arguments: usual(**arguments, **{"x-quorum-initial-group-size": 1}),
+    )
 
 
 @mutant
@@ -189,7 +201,7 @@ def _without(argument: str, only_where: str = "") -> None:
             made.pop("x-dead-letter-strategy", None)
         return made
 
-    layout._quorum = quorum
+    _set(layout, "_quorum", quorum)
 
 
 @mutant
@@ -199,7 +211,7 @@ def no_redeclare() -> None:
     async def nothing(self: Any, queue: str) -> None:
         del self, queue
 
-    consumer.Consumer._declare_again = nothing
+    _set(consumer.Consumer, "_declare_again", nothing)
 
 
 @mutant
@@ -225,10 +237,10 @@ def leases_by_own_clock() -> None:
     usual, text = claims.Claims._taken, claims.CLAIM
 
     async def taken(self: Any, *rest: Any) -> Any:
-        claims.CLAIM = text.replace("now()", f"to_timestamp({time.time():.3f})")
+        _set(claims, "CLAIM", text.replace("now()", f"to_timestamp({time.time():.3f})"))
         return await usual(self, *rest)
 
-    claims.Claims._taken = taken
+    _set(claims.Claims, "_taken", taken)
 
 
 @mutant
@@ -239,7 +251,7 @@ def malformed_dropped() -> None:
         del self, error
         delivery.ack()
 
-    flow.Flow._malformed = drop
+    _set(flow.Flow, "_malformed", drop)
 
 
 @mutant
@@ -254,7 +266,7 @@ def lane_by_routing_key() -> None:
         except Misrouted as error:
             raise MalformedNotification(*error.problems) from None
 
-    flow.read = read
+    _set(flow, "read", read)
 
 
 @mutant
@@ -265,7 +277,7 @@ def nobody_looks() -> None:
         del self
         await asyncio.Event().wait()
 
-    recovery.Recovery.run_for_ever = wait
+    _set(recovery.Recovery, "run_for_ever", wait)
 
 
 @mutant
@@ -278,7 +290,7 @@ def tiers_by_number() -> None:
             return usual(channel, delay)
         return "tidings.email.retry.second"
 
-    layout.retry_queue = numbered
+    _set(layout, "retry_queue", numbered)
 
 
 @mutant
@@ -292,7 +304,7 @@ def replay_without_compare() -> None:
     )
     _replace(replay, "LOCK", "FOR UPDATE", "")
     _replace(replay, "QUEUE", "AND n.state = i.before", "")
-    choice.refusal = lambda *_, **__: None
+    _set(choice, "refusal", lambda *_, **__: None)
 
 
 @mutant
@@ -314,7 +326,7 @@ def keeps_connections() -> None:
     async def nothing(self: Any, *_: Any) -> None:
         del self
 
-    database.Database._renew = nothing
+    _set(database.PostgresDatabase, "_renew", nothing)
 
 
 @mutant
@@ -332,47 +344,48 @@ def log_blocks() -> None:
         os.write(self._descriptor, text.encode())
         return len(text)
 
-    log_writer.LogWriter.write = write
+    _set(log_writer.LogWriter, "write", write)
 
 
 @mutant
 def log_raises() -> None:
     """Write each line at once, and let whoever logs know where that fails."""
     log_blocks()
-    logs._never_raising = lambda logger, dropped: logger
+    _set(logs, "_never_raising", lambda logger, dropped: logger)
 
 
 @mutant
 def reads_at_once() -> None:
     """Read a large body as a small one is read."""
-    parsing.HARMLESS = 1 << 30
+    _set(parsing, "HARMLESS", 1 << 30)
 
 
 @mutant
 def endless_replies() -> None:
     """Read whatever a web server sends before its reply."""
-    bounded_http.INFORMATIONAL = bounded_http.HEAD = 1 << 60
-    bounded_http.BoundedProtocol.feed_data = bounded_http.ResponseHandler.feed_data
+    _set(bounded_http, "INFORMATIONAL", 1 << 60)
+    _set(bounded_http, "HEAD", 1 << 60)
+    _set(bounded_http.BoundedProtocol, "feed_data", bounded_http.ResponseHandler.feed_data)
 
 
 @mutant
 def receivers_alike() -> None:
     """Ask every receiver at once, however it answers."""
-    Receivers.decide = lambda *_: Decision.SEND
-    Receivers.late = lambda *_: False
+    _set(Receivers, "decide", lambda *_: Decision.SEND)
+    _set(Receivers, "late", lambda *_: False)
 
 
 @mutant
 def slow_ones_rest() -> None:
     """Put off for as long as can be what a slow receiver can't be asked yet."""
-    PostponementSchedule.postponed = lambda self, *_: self._waits[-1]
+    _set(PostponementSchedule, "postponed", lambda self, *_: self._waits[-1])
 
 
 @mutant
 def holds_what_comes() -> None:
     """Hold whatever the broker hands over, as many as a prefetch allows."""
-    memory_budget.MemoryBudget._fits = lambda *_: True
-    adaptive_prefetch.AdaptivePrefetch._affordable = lambda self: self._prefetch
+    _set(memory_budget.MemoryBudget, "_fits", lambda *_: True)
+    _set(adaptive_prefetch.AdaptivePrefetch, "_affordable", lambda self: self._prefetch)
 
 
 @mutant
@@ -380,14 +393,14 @@ def holds_for_half_a_minute() -> None:
     """Leave what a scheduler took to it for half a minute, whatever became of it."""
     assert "lease" in dispatch.Outbox.take.__kwdefaults__
     dispatch.Outbox.take.__kwdefaults__["lease"] = 30.0
-    dispatch.Outbox.keep.__defaults__ = (30.0,)
+    _set(dispatch.Outbox.keep, "__defaults__", (30.0,))
 
 
 @mutant
 def own_want_counts() -> None:
     """Take a process that may open no more files for a provider that is down."""
     for module in (http_client, relay, failures, api):
-        module.shortage = lambda *_, **__: None  # type: ignore[attr-defined]
+        _set(module, "shortage", lambda *_, **__: None)
 
 
 @mutant
@@ -400,7 +413,7 @@ def deferred_counts_as_down() -> None:
             error = Unavailable(error.message, provider=error.provider, code=error.code)
         return effect(self, provider, era, error, id)
 
-    providers.Providers._effect = counted  # type: ignore[method-assign]
+    _set(providers.Providers, "_effect", counted)
 
 
 def main() -> None:
