@@ -36,6 +36,8 @@ class NotificationStatus:
     """Whether its recipient has it, and only copies are left to send."""
     content: bytes | None = None
     """The SHA-256 of its body; None if not known."""
+    tenant: str | None = None
+    """None if not known."""
 
     @property
     def replayable(self) -> bool:
@@ -146,8 +148,13 @@ def _ended(dead_letter: DeadLetter, status: NotificationStatus) -> Store:
 
 
 def _as_recorded(dead_letter: DeadLetter, status: NotificationStatus) -> DeadLetter:
-    """RabbitMQ only says that it dead-lettered a message; the failed attempt says why."""
+    """RabbitMQ only says that it dead-lettered a message; the failed attempt says why.
+
+    Of a message with other content, which another producer or tenant may have given the same id, it says nothing.
+    """
     if dead_letter.origin is Origin.WORKER or status.reason is None or status.failure is None:
+        return dead_letter
+    if status.content not in {None, sha256(dead_letter.body).digest()}:
         return dead_letter
     return replace(dead_letter, reason=status.reason, failure=status.failure)
 

@@ -317,9 +317,11 @@ async def _behind(
         raise Refused(f"it is no notification; dead letters begin so: {commands}")
     (id_,) = ids
     if id_ is not None:
-        if (story := await ledger.reports.show(id_)) is not None:
+        story = await ledger.reports.show(id_)
+        if story is not None and set(found) <= set(story.dead_letters):
             return story
-        found = await ledger.reports.dead_letters(IdPrefix.parse(str(id_)))
+        if story is None:
+            found = await ledger.reports.dead_letters(IdPrefix.parse(str(id_)))
     read = [await ledger.dead_letters.search.get(dead_letter.id) for dead_letter in found]
     now, reveal = datetime.now(UTC), request.reveal
     views = [

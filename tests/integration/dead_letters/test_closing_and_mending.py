@@ -11,9 +11,13 @@ from tests.support.dead_letter_rig import DeadLetterRig, written
 from tidings.delivery.archiving import ReplayRefusal
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import DeadLetterFilter
+from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.lookup import show
 from tidings.operations.dead_letters.plan import Plan
+from tidings.settings import Settings
 from tidings_events import InvalidNotification
 
 
@@ -94,7 +98,7 @@ async def test_an_edited_dead_letter_supersedes_the_old_one_and_is_what_goes_out
 
 async def test_an_edit_keeps_the_id(rig: DeadLetterRig) -> None:
     (dead_letter,) = await rig.archived(written())
-    with pytest.raises(Refused, match="the id has to stay"):
+    with pytest.raises(Refused, match="the id must stay"):
         await _supersede(rig, dead_letter, written())
 
 
@@ -133,6 +137,18 @@ async def test_a_dead_letter_of_another_tenant_never_becomes_a_notification_s_co
         await rig.publish_dead(written(id, tenant="shop", max_retries="x"), {})
         rows = await rig.dead_letters(2)
     (stray,) = (_own(row) for row in rows if row["tenant"] == "shop")
+    await rig.fetch(
+        "INSERT INTO recipient_results VALUES ($1, 0, 1, 'b@example.com', 'cc', 'refused', '', '', '')",
+        id,
+    )
+    async with rig.ledger() as ledger:
+        story = await ledger.reports.show(id)
+        shown = await show(Backend(Settings(), ledger), IdPrefix.parse(str(stray)), reveal=True)
+        same_id = await ledger.reports.dead_letters(IdPrefix.parse(str(id)))
+    assert story is not None
+    assert stray not in {dead_letter.id for dead_letter in story.dead_letters}
+    assert (len(story.dead_letters), len(same_id)) == (1, 2)
+    assert (shown.recipients, shown.refused) == ((), f"notification {id} is another tenant's")
     with pytest.raises(Refused, match="is another tenant's"):
         await _supersede(rig, stray, written(id, tenant="shop"))
     readable = written(id, tenant="shop")

@@ -115,6 +115,16 @@ def test_what_the_attempt_said_is_kept_rather_than_what_rabbitmq_knows(state: St
     assert archived(decide(from_worker, status, NOW)).dead_letter == from_worker
 
 
+def test_what_the_attempt_said_of_other_content_is_not_a_dead_letters_failure() -> None:
+    failure = Failure("rejected", "no such user", "smtp", "550")
+    other = sha256(b"another body").digest()
+    status = NotificationStatus(
+        State.FAILED, 0, 1, reason=Reason.REJECTED, failure=failure, content=other
+    )
+    stray = dead_letter()
+    assert archived(decide(stray, status, NOW)).dead_letter == stray
+
+
 def test_somebody_who_may_be_sending_is_waited_for() -> None:
     until = NOW + timedelta(seconds=9)
     status = NotificationStatus(State.SENDING, 0, 1, until)

@@ -36,13 +36,13 @@ FIND: Final = "SELECT id FROM notifications WHERE id BETWEEN $1 AND $2 ORDER BY 
 NOTIFICATION: Final = (
     f"SELECT {_columns(NotificationSummary)}, body FROM notifications WHERE id = $1"
 )
-STANDING: Final = "SELECT state, epoch, attempt, reason FROM notifications WHERE id = $1"
+STANDING: Final = "SELECT state, epoch, attempt, reason, tenant FROM notifications WHERE id = $1"
 HISTORY: Final = f"SELECT {_columns(Transition)} FROM history WHERE notification_id = $1 ORDER BY epoch, at, step"
 ATTEMPTS: Final = f"SELECT {_columns(AttemptRow)} FROM attempts WHERE notification_id = $1 ORDER BY epoch, attempt"
 PROVIDER_ATTEMPTS: Final = f"SELECT {_columns(ProviderAttemptRow)} FROM provider_attempts WHERE notification_id = $1 ORDER BY epoch, attempt, position"
 DEAD_LETTERS: Final = f"""
 SELECT {_columns(DeadLetterSummary)} FROM dead_letters
- WHERE notification_id BETWEEN $1 AND $2 OR id BETWEEN $1 AND $2
+ WHERE (notification_id BETWEEN $1 AND $2 OR id BETWEEN $1 AND $2) AND ($4::text IS NULL OR tenant IS NULL OR tenant = $4)
  ORDER BY dead_lettered_at LIMIT $3
 """
 RESULTS: Final = f"""
@@ -134,7 +134,7 @@ class Reports:
         id_, body = values["id"], values.pop("body")
         history = await connection.fetch(HISTORY, id_)
         attempts = await connection.fetch(ATTEMPTS, id_)
-        dead_letters = await connection.fetch(DEAD_LETTERS, id_, id_, 1_000)
+        dead_letters = await connection.fetch(DEAD_LETTERS, id_, id_, 1_000, values["tenant"])
         provider_attempts = await connection.fetch(PROVIDER_ATTEMPTS, id_)
         results = await connection.fetch(RESULTS, id_)
         return NotificationDetails(
@@ -151,7 +151,7 @@ class Reports:
         """Dead letters by their own id or their notification's: what never became a notification is there."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                DEAD_LETTERS, prefix.lowest, prefix.highest, MOST_CANDIDATES
+                DEAD_LETTERS, prefix.lowest, prefix.highest, MOST_CANDIDATES, None
             )
         return tuple(DeadLetterSummary(**dict(row)) for row in rows)
 
@@ -169,7 +169,9 @@ class Reports:
         if row is None:
             return None
         reason = Reason(row["reason"]) if row["reason"] in set(Reason) else None
-        return NotificationStatus(State(row["state"]), row["epoch"], row["attempt"], reason=reason)
+        return NotificationStatus(
+            State(row["state"]), row["epoch"], row["attempt"], reason=reason, tenant=row["tenant"]
+        )
 
     async def recipients(self, id: UUID, epoch: int) -> tuple[Recipient, ...]:
         """What became of each recipient in an epoch; empty where they all fared alike."""

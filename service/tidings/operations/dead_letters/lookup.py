@@ -95,10 +95,13 @@ async def show(backend: Backend, id: IdPrefix, *, reveal: bool) -> DeadLetterInF
     recipients: Sequence[Recipient] = ()
     refused: str | None = None
     if (about := dead_letter.notification_id) is not None:
-        recipients = await backend.ledger.reports.recipients(about, dead_letter.epoch)
         standing = await backend.ledger.reports.standing(about)
-        objection = refusal(standing, dead_letter.epoch, force=False) if standing else None
-        refused = objection.why if objection else None
+        if standing is not None and dead_letter.tenant not in {None, standing.tenant}:
+            refused = f"notification {about} is another tenant's"
+        else:
+            recipients = await backend.ledger.reports.recipients(about, dead_letter.epoch)
+            objection = refusal(standing, dead_letter.epoch, force=False) if standing else None
+            refused = objection.why if objection else None
     return in_full(dead_letter, body, recipients, datetime.now(UTC), reveal=reveal, refused=refused)
 
 
