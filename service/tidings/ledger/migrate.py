@@ -10,10 +10,11 @@ from typing import Final
 
 import asyncpg
 
-from tidings.delivery.errors import ConfigurationError, LedgerUnavailable
+from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, Refused
 from tidings.ledger.connecting import connect
 from tidings.ledger.database import AWAY, SETUP, explain
 from tidings.ledger.encryption import place_of
+from tidings.ledger.operators.processes import FRESH
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 LATEST: Final = max(path.stem.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
@@ -36,6 +37,15 @@ SELECT a.pid, coalesce(nullif(a.application_name, ''), a.usename, 'unknown') AS 
 """
 """Whose transactions use the tables for the longest time."""
 
+INCOMPATIBLE: Final = "0021"
+"""It renames what processes of version 0.1 use."""
+REGISTRY: Final = "0010"
+"""It creates the table of processes."""
+OLD_PROCESSES: Final = r"""
+SELECT host || ':' || pid || ' (' || array_to_string(roles, ', ') || ', version ' || version || ')' AS process FROM processes
+ WHERE ended_at IS NULL AND seen_at > now() - $1::float8 * interval '1 second' AND version ~ '^0\.1\.' ORDER BY process
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class MigrationState:
@@ -52,21 +62,29 @@ class MigrationState:
 
 
 async def migrate(
-    database_url: str, *, patience: float = PATIENCE, waits: Callable[[], None] = lambda: None
+    database_url: str,
+    *,
+    patience: float = PATIENCE,
+    waits: Callable[[], None] = lambda: None,
+    force: bool = False,
 ) -> MigrationState:
     """Run the migrations that are missing; safe to run from several processes at once, and while everything runs.
 
     Args:
         patience: Seconds for which a lock is asked for again and again that another session does not give.
         waits: Called when a lock was not to be had, and is going to be asked for again.
+        force: Also while processes run that can't work with the new tables.
 
     Raises:
+        Refused: Such processes run; nothing was changed.
         LedgerUnavailable: PostgreSQL can't be reached, or a table stays locked. Migrations that were done stay.
         ConfigurationError: It refuses us.
     """
     state = await migration_state(database_url)
     if state.ok:
         return state  # Alembic doesn't know what a newer Tidings has done
+    if not force and state.current is not None and REGISTRY <= state.current < INCOMPATIBLE:
+        await _check_that_no_old_process_runs(database_url)
     given_up = time.monotonic() + patience
     with _our_errors(database_url):
         while not await asyncio.to_thread(_upgraded, database_url):
@@ -91,6 +109,20 @@ async def migration_state(database_url: str) -> MigrationState:
         finally:
             await connection.close()
     return MigrationState(current, LATEST)
+
+
+async def _check_that_no_old_process_runs(database_url: str) -> None:
+    with _our_errors(database_url):
+        connection = await connect(database_url, timeout=10)
+        try:
+            old = [row["process"] for row in await connection.fetch(OLD_PROCESSES, FRESH)]
+        finally:
+            await connection.close()
+    if old:
+        raise Refused(
+            f"{', '.join(old)} can't work with the new tables; stop all processes of this version, or use --force. "
+            f"One that was killed counts as running for {FRESH:.0f}s. Nothing was changed"
+        )
 
 
 @contextmanager

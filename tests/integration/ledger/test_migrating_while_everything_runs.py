@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from tests.support.attempts import attempt_of
 
-from tidings.delivery.errors import LedgerUnavailable
+from tidings.delivery.errors import LedgerUnavailable, Refused
 from tidings.ledger.migrate import LATEST, migrate, migration_state, upgrade
 from tidings.ledger.migrations.locking import LOCK_TIMEOUT
 from tidings.ledger.notifications.idempotency import KeyUse
@@ -115,6 +115,32 @@ async def test_an_index_is_built_while_its_table_is_written_to(empty_database_ur
             assert (await migrating).current == LATEST
         done.set()
         assert await others < 1.0
+
+
+async def test_old_processes_that_run_keep_the_tables_as_they_are(empty_database_url: str) -> None:
+    await asyncio.to_thread(upgrade, empty_database_url, "0020")
+    async with session(empty_database_url) as connection:
+        for pid, version, gone in ((1, "0.1.3", 0), (2, "0.1.3", 60), (3, "0.2.0", 0)):
+            await connection.execute(
+                "INSERT INTO processes (actor, roles, host, pid, version, channels, templates, seen_at)"
+                " VALUES ($1, '{worker}', 'web', $2, $3, '{}', '', now() - $4 * interval '1 second')",
+                str(pid),
+                pid,
+                version,
+                gone,
+            )
+        with pytest.raises(Refused, match=r"^web:1 \(worker, version 0\.1\.3\) can't work"):
+            await migrate(empty_database_url)
+        assert (await migration_state(empty_database_url)).current == "0020"
+        assert (await migrate(empty_database_url, force=True)).current == LATEST
+
+
+async def test_no_function_without_tenants_is_left(empty_database_url: str) -> None:
+    await migrate(empty_database_url)
+    async with session(empty_database_url) as connection:
+        names = "'tidings_delete_over', 'tidings_tidy'"
+        found = await connection.fetch(f"SELECT proname FROM pg_proc WHERE proname IN ({names})")  # noqa: S608
+    assert len(found) == 2
 
 
 async def test_an_index_that_was_left_half_built_is_built_again(empty_database_url: str) -> None:

@@ -1,8 +1,7 @@
 """The tenant of notifications, dead letters and idempotency keys; and what is deleted by a tenant's own periods.
 
 All that is stored belongs to `default`: the columns are added without a look at the rows. Of a key the tenant is in the
-digest of its addressee, and for `default` nothing is, so that the primary key stays: workers of the version before,
-which take no message that names a tenant, hold keys beside those of this one.
+digest of its addressee, and for `default` nothing is, so that no stored key is written again.
 """
 
 from alembic import op
@@ -89,7 +88,7 @@ BEGIN
     END LOOP;
 END $$
 """
-"""As the one without `of_tenant`, which only the version before calls: of all tenants if that is null. What stays is not
+"""Of all tenants if `of_tenant` is null. What stays is not
 locked. What is locked is judged again, by a statement that sees the dead letters of all who had the rows before."""
 
 TIDY = f"""
@@ -121,6 +120,12 @@ END $$
 """
 """Of a dead letter the period of its tenant for any state counts."""
 
+REPLACED = (
+    "tidings_delete_over(text, jsonb, boolean, float8, timestamptz, uuid, integer)",
+    "tidings_tidy(float8, integer)",
+)
+"""Without tenants, they would delete by periods that are not a tenant's own."""
+
 
 def upgrade() -> None:
     with op.get_context().autocommit_block():
@@ -142,3 +147,5 @@ def upgrade() -> None:
         DELETE_OVER,
     )
     define("tidings_tidy(jsonb, integer)", TIDY)
+    for signature in REPLACED:
+        op.execute(f"DROP FUNCTION {signature}")
