@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from tests.support.attempts import attempt_of
 
-from tidings.delivery.errors import LedgerUnavailable, Refused
+from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, Refused
 from tidings.ledger.migrate import LATEST, migrate, migration_state, upgrade
 from tidings.ledger.migrations.locking import LOCK_TIMEOUT
 from tidings.ledger.notifications.idempotency import KeyUse
@@ -194,3 +194,29 @@ async def test_what_was_stored_before_there_were_tenants_belongs_to_the_default_
     key = KeyUse.of(attempt_of(idempotency_key="k").notification)
     assert key is not None
     assert key.addressee == digest
+
+
+async def test_a_malformed_dead_letter_that_names_a_tenant_is_not_the_default_tenant_s(
+    empty_database_url: str,
+) -> None:
+    await asyncio.to_thread(upgrade, empty_database_url, "0021")
+    async with session(empty_database_url) as connection:
+        for body in (b'{"tenant": "acme"}', b'{"category": "x"}'):
+            malformed = DEAD_LETTER.replace("'rejected', 'rejected'", "'malformed', 'malformed'")
+            await connection.execute(malformed.replace("now(), '')", "now(), $1)"), body)
+        await connection.execute(DEAD_LETTER.replace("now(), '')", "now(), $1)"), b'{"tenant": 1}')
+        await migrate(empty_database_url)
+        rows = await connection.fetch("SELECT reason, body FROM dead_letters WHERE tenant IS NULL")
+        assert [tuple(row) for row in rows] == [("malformed", b'{"tenant": "acme"}')]
+
+
+async def test_a_function_that_the_migration_does_not_know_stops_it(
+    empty_database_url: str,
+) -> None:
+    await asyncio.to_thread(upgrade, empty_database_url, "0021")
+    async with session(empty_database_url) as connection:
+        await connection.execute(
+            "CREATE OR REPLACE FUNCTION tidings_erase_keys(ids uuid[]) RETURNS integer LANGUAGE sql AS 'SELECT 0'"
+        )
+    with pytest.raises(ConfigurationError, match=r"tidings_erase_keys\(uuid\[\]\) is not the one"):
+        await migrate(empty_database_url)

@@ -1,11 +1,13 @@
 """The tenant of notifications, dead letters and idempotency keys; and what is deleted by a tenant's own periods.
 
-All that is stored belongs to `default`: the columns are added without a look at the rows. Of a key the tenant is in the
-digest of its addressee, and for `default` nothing is, so that no stored key is written again.
+All that is stored belongs to `default`, but for malformed dead letters that name a tenant: the columns are added without a
+look at the rows. Of a key the tenant is in the digest of its addressee, and for `default` nothing is, so that no stored key
+is written again.
 """
 
 from alembic import op
 
+from tidings.delivery.errors import ConfigurationError
 from tidings.ledger.migrations.locking import create_index
 from tidings.ledger.migrations.owning import define
 
@@ -19,6 +21,10 @@ ALTER TABLE idempotency_holders ADD COLUMN IF NOT EXISTS tenant text NOT NULL DE
 CREATE INDEX IF NOT EXISTS notifications_tenant ON ONLY notifications (tenant, accepted_at) WHERE tenant <> 'default'
 """
 """Each commits by itself, for there is no order in which all roles take these tables."""
+UNKNOWN = """
+UPDATE dead_letters SET tenant = NULL WHERE reason = 'malformed' AND tenant = 'default' AND position('"tenant"'::bytea IN body) > 0
+"""
+"""The version before took a message that names a tenant for malformed: its dead letter is not the default tenant's."""
 COMMENTS = """
 COMMENT ON COLUMN notifications.tenant IS 'the customer or product that it belongs to, as its producer says';
 COMMENT ON COLUMN dead_letters.tenant IS 'likewise; null if its message does not tell';
@@ -129,7 +135,7 @@ REPLACED = (
 
 def upgrade() -> None:
     with op.get_context().autocommit_block():
-        for statement in COLUMNS.split(";\n"):
+        for statement in (*COLUMNS.split(";\n"), UNKNOWN):
             op.execute(statement)
     bind = op.get_bind()
     for table in bind.exec_driver_sql(WITHOUT_INDEX).scalars().all():
@@ -141,6 +147,11 @@ def upgrade() -> None:
         definition = bind.exec_driver_sql(
             f"SELECT pg_get_functiondef('{signature}'::regprocedure)"
         ).scalar_one()
+        if old not in definition:
+            raise ConfigurationError(
+                f"the function {signature} is not the one of Tidings 0.1: define that again, "
+                "and run `tidings migrate` again"
+            )
         bind.exec_driver_sql(definition.replace(old, new))
     define(
         "tidings_delete_over(text, jsonb, boolean, text, float8, timestamptz, uuid, integer)",
