@@ -96,8 +96,8 @@ def _note_unheard_of(tables: Tables, entry: Row) -> None:
     place = (entry["number_epoch"], entry["number"])
     if place != (0, 1):
         note = (
-            f"first seen as attempt {place[1]} of epoch {place[0]}, as its headers say: what came before "
-            "is not known here, because the database was restored, or because its producer made it up"
+            f"first seen as attempt {place[1]} of epoch {place[0]}, from its headers: earlier attempts "
+            "are unknown, because the database was restored or its producer set these headers"
         )
         tables.note(entry["id"], place[0], "queued", "sending", entry["token"], note)
 
@@ -105,7 +105,7 @@ def _note_unheard_of(tables: Tables, entry: Row) -> None:
 def _note_lapses(tables: Tables, row: Row) -> None:
     note = (
         f"the lease of attempt {row['attempt']} ran out: "
-        "its worker is gone, and it may have been sent"
+        "its worker stopped, and it may have been sent"
     )
     named = (row["id"], row["epoch"], note)
     before = sum(
@@ -200,7 +200,7 @@ def _lost(row: Row) -> str:
         case "queued" | "retrying":
             return "its message was lost"
         case _:
-            return "its dead letter never arrived"
+            return "its dead letter was lost"
 
 
 def schedule(tables: Tables, *columns: Sequence[Any]) -> Sequence[Row]:

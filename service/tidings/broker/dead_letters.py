@@ -101,7 +101,7 @@ def read_dead_letter(
     )
 
 
-def came_by(headers: Mapping[str, Any], routing_key: str) -> str:
+def source_of(headers: Mapping[str, Any], routing_key: str) -> str:
     """The queue that a dead letter came from, without `tidings.`, or its routing key if no queue is known.
 
     A dead letter that a worker published has its lane's key.

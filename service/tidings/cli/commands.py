@@ -26,6 +26,8 @@ OPTION_SUGGESTIONS: Final = {
     "--recipient": ("--to",),
 }
 """Suggestions for options that a command doesn't have. `--note` is an operator's text, `--reason` the reason of a dead letter."""
+FORMER_COMMANDS: Final = {"open": "disable", "close": "enable", "verify": "audit"}
+"""Their names of today: `channels open` opened the circuit, and so stopped sends."""
 OTHER_DISTRIBUTIONS: Final = {
     "up": ": it is part of the package tidings-local, which `make run` installs in a checkout of Tidings"
 }
@@ -108,6 +110,8 @@ def _values(given: object) -> Iterator[str]:
 
 def _meant(word: str, group: Any, ctx: Any) -> str:
     """A suggestion: a similar command, or the same name in another group."""
+    if (renamed := FORMER_COMMANDS.get(word)) in group.commands:
+        return f" (did you mean {renamed!r}?)"
     root = ctx.find_root()
     elsewhere = [
         f"`{root.command_path} {name} {word}`"

@@ -280,7 +280,7 @@ def _next_attempt(view: NotificationView, now: datetime) -> str:
     if view.postponed_at is not None:
         since = distance(view.postponed_at, now)
         return f"runs automatically: postponed {since}, waiting in a retry queue or in its lane"
-    return "as soon as a worker takes it from its lane"
+    return "when a worker reads it from its lane"
 
 
 def _dead_letter(view: NotificationView) -> str:

@@ -104,7 +104,7 @@ def _unfinished(dead_letter: DeadLetter, status: NotificationStatus, now: dateti
     if status.state is State.SENDING:
         if status.lease_until is not None and status.lease_until > now:
             return Wait(status.lease_until)
-        doubt = "its worker is gone and may have sent it"
+        doubt = "its worker stopped and may have sent it"
     elif status.attempt == dead_letter.attempt and dead_letter.origin is Origin.WORKER:
         # Its lease had expired: the worker that took over recorded this attempt and has a copy.
         return _closed(

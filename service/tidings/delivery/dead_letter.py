@@ -3,7 +3,7 @@
 open ──replay──▶ replaying ──published──▶ replayed ──replay --force──▶ replaying
    │
    ├──discard──▶ discarded
-   └──edit──▶ superseded        (the edited dead letter stands in its place)
+   └──edit──▶ superseded        (the edited dead letter replaces it)
 """
 
 from collections.abc import Collection, Mapping
@@ -32,7 +32,7 @@ class DeadLetterState(StrEnum):
     DISCARDED = "discarded"
     """Closed for good, with a note."""
     SUPERSEDED = "superseded"
-    """Edited: another dead letter stands in its place."""
+    """Edited: another dead letter replaces it."""
 
 
 OPEN: Final = (DeadLetterState.OPEN, DeadLetterState.REPLAYING)

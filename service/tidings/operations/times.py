@@ -67,9 +67,9 @@ def counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
-def untried(tries: int) -> str:
-    """What is said of what came too late to be tried, after so many tries."""
-    return "expired before it was tried again" if tries else "expired before it was tried"
+def untried(attempts: int) -> str:
+    """The end of a notification that expired before an attempt, after so many attempts."""
+    return f"expired before the {'next' if attempts else 'first'} attempt"
 
 
 def share(part: float | None) -> str:

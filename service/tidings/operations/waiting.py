@@ -162,7 +162,7 @@ def _down(notification: NotificationSummary, around: WaitContext, now: datetime)
     if not down or len(down) < len(providers):
         return ""
     first = min(down, key=lambda it: it.probe_at.timestamp() if it.probe_at else float("inf"))
-    again = f", tried again {ago(first.probe_at, now)}" if first.probe_at else ""
+    again = f", next probe {ago(first.probe_at, now)}" if first.probe_at else ""
     return f"{notification.channel} {first.provider} is {first.state}{again}{_told(first.reason)}"
 
 

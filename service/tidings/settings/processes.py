@@ -35,7 +35,7 @@ class WorkerSettings(BaseSettings):
     """Folder of the message templates."""
     lease_margin: Duration = 30.0
     """How long a lease outlasts the time limit of its send, so that a slow database can record it. After that,
-    another worker takes over a notification whose worker is gone."""
+    another worker takes over a notification whose worker stopped."""
     grace: Duration = 45.0
     """Time to finish work in progress after SIGTERM."""
     buffer_mib: int = Field(default=64, ge=8, le=65_536)

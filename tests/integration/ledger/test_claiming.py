@@ -98,7 +98,7 @@ async def test_one_first_seen_in_a_later_attempt_or_epoch_is_claimed_as_that(
     assert (row["epoch"], row["attempt"]) == (2, 3)
     [(before, after, reason)] = await ledger.history(attempt.id)
     assert (before, after) == ("queued", "sending")
-    assert reason.startswith("first seen as attempt 3 of epoch 2, as its headers say")
+    assert reason.startswith("first seen as attempt 3 of epoch 2, from its headers")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ async def test_a_lease_that_ran_out_is_taken_over_as_a_possible_duplicate(
         (
             "sending",
             "sending",
-            "the lease of attempt 1 ran out: its worker is gone, and it may have been sent",
+            "the lease of attempt 1 ran out: its worker stopped, and it may have been sent",
         )
     ]
 

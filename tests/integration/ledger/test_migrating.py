@@ -72,6 +72,14 @@ async def test_migrating_makes_every_table_and_says_so(
     }
 
 
+async def test_no_table_or_index_keeps_an_old_word(
+    empty_database_url: str, execute: Execute
+) -> None:
+    await migrate(empty_database_url)
+    old = "SELECT relname FROM pg_class WHERE relname ~ '^(tries|escalations|letters)|buried'"
+    assert await execute(old) == []
+
+
 async def test_migrating_again_changes_nothing(empty_database_url: str, execute: Execute) -> None:
     await migrate(empty_database_url)
     await execute("INSERT INTO alerts (topic, sent_at) VALUES ('kept', now())")

@@ -111,7 +111,7 @@ async def test_a_dead_letter_that_was_lost_is_published_again(make_rig) -> None:
         [found] = await archived()
     assert (found["notification_id"], found["reason"]) == (id, "rejected")
     assert str(found["id"]) == dead_letter.headers["x-tidings-dead-letter"]
-    assert await requeued(rig, id) == ["its dead letter never arrived: published again"]
+    assert await requeued(rig, id) == ["its dead letter was lost: published again"]
 
 
 async def test_what_waits_in_the_lane_of_a_paused_channel_is_left_there(make_rig) -> None:

@@ -101,7 +101,7 @@ def test_what_expired_before_it_was_tried_has_no_tries() -> None:
     )
     heading, row, *why = printed(late, width=100).splitlines()
     assert row[heading.index("Attempts")] == "0"
-    assert "expired before it was tried · not delivered before noon" in " ".join(why)
+    assert "expired before the first attempt · not delivered before noon" in " ".join(why)
 
 
 @pytest.mark.parametrize("width", [80, 120, None])

@@ -220,7 +220,7 @@ def test_the_next_attempt_is_foretold_and_then_expected() -> None:
     assert "Next: attempt 2 about" in text_of(ahead)
     assert "(in 1m)" in text_of(ahead)
     behind = a_story(summary, a_try(1, State.RETRYING, 1, retry_delay=60))
-    assert "as soon as a worker takes it" in text_of(behind)
+    assert "when a worker reads it from its lane" in text_of(behind)
 
 
 def test_what_was_put_off_since_its_last_attempt_is_said_to_wait_so() -> None:
@@ -283,7 +283,7 @@ def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
     )
     story = a_story(summary, a_try(1, State.EXPIRED, **expired))
     text = text_of(story)
-    assert "✗ expired before it was tried" in text
+    assert "✗ expired before the first attempt" in text
     assert "not delivered before noon" in text
     assert "attempt 1" not in text
     told_json = NotificationView.of(story, "", NOW, reveal=False).as_data()
@@ -293,7 +293,7 @@ def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
         a_try(1, State.RETRYING, kind="unavailable", retry_delay=60),
         a_try(2, State.EXPIRED, 70, **expired),
     )
-    assert "✗ expired before it was tried again" in text_of(once)
+    assert "✗ expired before the next attempt" in text_of(once)
     assert NotificationView.of(once, "", NOW, reveal=False).as_data()["attempt"] == 1
 
 

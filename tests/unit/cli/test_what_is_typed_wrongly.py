@@ -127,6 +127,9 @@ def test_what_is_several_words_in_one_is_told_how_they_are_written(typed: str, t
         ("edit 1f0c52a6", "`tidings dead edit`"),
         ("dead replay 1f0c52a6", "`tidings replay`"),
         ("pause email", "`tidings channels pause`"),
+        ("channels open email", "'disable'"),
+        ("channels close email", "'enable'"),
+        ("verify", "'audit'"),
     ],
 )
 def test_an_option_or_a_command_that_there_is_not_is_told_from_its_neighbour(

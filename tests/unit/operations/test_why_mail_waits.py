@@ -54,7 +54,7 @@ BACKUP = ChannelStatus("email", "backup", DELIVERING)
     ("surroundings", "fields", "reason"),
     [
         (around(PAUSE, AWAY), {}, "email is paused (5m ago): cli jane@desk: new relay"),
-        (around(FINE, AWAY), {}, "email primary is down, tried again in 30s: 451 later"),
+        (around(FINE, AWAY), {}, "email primary is down, next probe in 30s: 451 later"),
         (around(FINE, AWAY, BACKUP), {}, "waiting for a worker"),
         (around(FINE, lane=(7, 0)), {}, f"no worker runs for {LANE}"),
         (around(FINE, lane=(7, 2)), {}, f"waiting for a worker: 7 in {LANE}"),

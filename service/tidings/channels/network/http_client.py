@@ -169,11 +169,11 @@ class HttpClient:
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
             # The error's own text contains the URL: neither shown nor chained.
             if not progress.sent:
-                self._unless_hampered(error)
+                self._raise_local_shortage(error)
             raise failure(error, sent=progress.sent, provider=self._provider) from None
         except Exception as error:
             if not progress.sent:
-                self._unless_hampered(error)
+                self._raise_local_shortage(error)
                 raise
             # Once the request is sent, not even a bug of our own may cause a retry.
             raise OutcomeUnknown(
@@ -181,8 +181,8 @@ class HttpClient:
                 provider=self._provider,
             ) from error
 
-    def _unless_hampered(self, error: Exception) -> None:
-        """Raises `LocalShortage` where it came of a want of our own."""
+    def _raise_local_shortage(self, error: Exception) -> None:
+        """Raise `LocalShortage` if this process lacks files, memory or threads."""
         if (what := shortage(error, chosen_by_us=self._chosen_by_us)) is not None:
             raise LocalShortage(shortage_text(what), provider=self._provider) from None
 

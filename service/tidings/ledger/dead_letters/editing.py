@@ -1,4 +1,4 @@
-"""Edits dead letters: each is superseded by another one, which stands in its place with another body."""
+"""Edits dead letters: each is superseded by another one, which replaces it with another body."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ WITH i AS (
         AS i (dead_letter, new, notification_id, epoch, channel, priority, tenant, category, recipient,
               user_id, entity_type, entity_id, routing_key, body)
 ), old AS (
-    UPDATE dead_letters d SET state = 'superseded', note = 'edited: ' || i.new || ' stands in its place', actor = $1,
+    UPDATE dead_letters d SET state = 'superseded', note = 'edited: replaced by ' || i.new, actor = $1,
            changed_at = now()
       FROM i WHERE d.id = i.dead_letter
     RETURNING d.*

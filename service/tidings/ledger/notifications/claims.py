@@ -60,13 +60,13 @@ WITH claimed AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT id, epoch, 'sending', 'sending', lease_holder, lapsed
       FROM claimed, LATERAL (SELECT 'the lease of attempt ' || attempt
-           || ' ran out: its worker is gone, and it may have been sent') AS said (lapsed)
+           || ' ran out: its worker stopped, and it may have been sent') AS said (lapsed)
      WHERE lapses > (SELECT count(*) FROM transitions AS t
                       WHERE (t.notification_id, t.epoch, t.reason) = (claimed.id, claimed.epoch, lapsed))
     UNION ALL
     SELECT id, epoch, 'queued', 'sending', lease_holder,
-           'first seen as attempt ' || attempt || ' of epoch ' || epoch || ', as its headers say: what came before '
-           || 'is not known here, because the database was restored, or because its producer made it up'
+           'first seen as attempt ' || attempt || ' of epoch ' || epoch || ', from its headers: earlier attempts '
+           || 'are unknown, because the database was restored or its producer set these headers'
       FROM claimed WHERE unheard_of AND (epoch, attempt) <> (0, 1)
 )
 SELECT id, accepted_at, coalesce(perhaps_sent, false) AS perhaps_sent FROM claimed

@@ -119,7 +119,7 @@ class OutboxEntry:
     number: int = 1
     """The attempt that its message is to begin, or that was the last one."""
     end: Undeliverable | None = None
-    """Why it ended, where its dead letter never arrived."""
+    """Why it ended, if its dead letter was lost."""
     late: float = 0.0
     """Seconds after it was due that it was taken."""
 

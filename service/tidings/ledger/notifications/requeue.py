@@ -108,7 +108,7 @@ WITH found AS (
     SELECT id, epoch, state, state, $5::text,
            CASE state WHEN 'sending' THEN 'its message was lost, and the worker of attempt ' || attempt || ' stopped'
                 WHEN 'queued' THEN 'its message was lost' WHEN 'retrying' THEN 'its message was lost'
-                ELSE 'its dead letter never arrived' END || ': published again' || $6::text
+                ELSE 'its dead letter was lost' END || ': published again' || $6::text
       FROM requeued
 )
 SELECT id, channel, state FROM requeued

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from tidings.broker.dead_letters import came_by
+from tidings.broker.dead_letters import source_of
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import Reason
 from tidings.ledger.dead_letters.rows import StoredDeadLetter, published_at
@@ -73,7 +73,7 @@ class DeadLetterView:
         failure = stored.pop("failure")
         stored |= {
             "attempts": dead_letter.attempts_made,
-            "source": came_by(dead_letter.headers, dead_letter.routing_key),
+            "source": source_of(dead_letter.headers, dead_letter.routing_key),
             **{name: getattr(failure, name) for name in ("kind", "message", "provider", "code")},
         }
         if not reveal:

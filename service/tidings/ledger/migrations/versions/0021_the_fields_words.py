@@ -41,8 +41,8 @@ DECLARE
     part record;
 BEGIN
     FOR part IN SELECT c.relname AS name, 'provider_attempts' || substr(c.relname, 6) AS renamed FROM pg_class c
-                 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
-                   AND c.relname ~ '^tries_(default|[0-9]{8})(_retired)?$'
+                 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'i', 'I')
+                   AND c.relname ~ '^tries_(pkey|(default|[0-9]{8})(_retired)?(_pkey)?)$'
     LOOP
         EXECUTE format('ALTER TABLE %I RENAME TO %I', part.name, part.renamed);
     END LOOP;
@@ -66,7 +66,10 @@ COMMENTS = {
     "COLUMN notifications.requeued_at": "when its message was last found missing; void if before updated_at",
     "COLUMN notifications.time_source": "the source of accepted_at: the producer's message, the id, or the time it was first read",
     "COLUMN notifications.producer": "AMQP app_id and user_id of its producer; null if neither was set",
+    "TABLE recipient_results": "only of mails that were accepted for their recipient, but not, or not at once, for all copies",
     "COLUMN recipient_results.attempt": "the last attempt with this result; 0: of an earlier epoch",
+    "TABLE processes": "running and ended processes; a new process reuses the row of one that ended long ago",
+    "COLUMN processes.retention": "seconds for which a scheduler keeps finished notifications, by state; 0: for ever",
     "COLUMN processes.templates": "a hash of the templates it has read; empty if it reads none",
 }
 
