@@ -376,8 +376,8 @@ def receivers_alike() -> None:
 
 
 @mutant
-def slow_ones_rest() -> None:
-    """Put off for as long as can be what a slow receiver can't be asked yet."""
+def slow_ones_pause() -> None:
+    """Postpone for as long as possible what a slow receiver can't be asked yet."""
     _set(PostponementSchedule, "postponed", lambda self, *_: self._waits[-1])
 
 

@@ -205,7 +205,7 @@ async def tarpits(made: World) -> Expectations | None:
     "a burst of webhooks to a receiver that answers well and slowly, then good ones beside it",
     "P, C",
     count=1200,
-    mutant="slow-ones-rest",
+    mutant="slow-ones-pause",
     patience=180,
 )
 async def slow_receiver(made: World) -> Expectations | None:

@@ -129,7 +129,7 @@ async def test_show_of_what_is_not_there_says_so_and_exits_with_1(env: dict[str,
     assert (unknown.code, unknown.out) == (1, "")
     assert "no such notification" in unknown.err
     assert garbage.code == 2
-    assert "at least the first 4 of its digits" in garbage.err
+    assert "its first 4 or more hex digits" in garbage.err
     assert "`tidings dead list --reason malformed`" in garbage.err
 
 

@@ -66,4 +66,4 @@ async def test_filters_take_only_what_is_late_and_nothing_is_taken_unasked(
             waiting,
         )
     done = await tidings("requeue", "--channel", "email", env=env)
-    assert "Requeued: 1 (1 retrying); the scheduler publishes them" in done.out
+    assert "Requeued: 1 (1 retrying); a running scheduler publishes them" in done.out

@@ -155,7 +155,7 @@ async def test_digits_that_several_ids_begin_with_are_refused_and_all_are_named(
 
 @pytest.mark.parametrize("text", ["", "019", "not-an-id-at-all", "0" * 33, "0192f0c1?"])
 def test_what_is_no_id_is_refused_in_words(text: str) -> None:
-    with pytest.raises(ValueError, match="at least the first 4 of its digits"):
+    with pytest.raises(ValueError, match="its first 4 or more hex digits"):
         IdPrefix.parse(text)
 
 

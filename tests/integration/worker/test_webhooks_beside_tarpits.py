@@ -89,13 +89,13 @@ async def test_neighbours_are_sent_at_once_beside_many_receivers_that_never_answ
         await sent(rig, await published(rig, good.url, count=20), 5)
 
         # What is asked of them takes no place; what is not asked waits, and has spent nothing.
-        async def deferred() -> bool:
+        async def postponed() -> bool:
             rows = await rig.fetch(
                 "SELECT count(*) AS n FROM history WHERE reason LIKE 'not sent, no attempt spent: the receiver%'"
             )
             return int(str(rows[0]["n"])) >= 2 * PLACES
 
-        await eventually(deferred, 5)
+        await eventually(postponed, 5)
         assert await rig.fetch("SELECT 1 FROM attempts WHERE state <> 'sent'") == []
 
 
@@ -186,11 +186,11 @@ async def test_all_webhooks_to_a_slow_receiver_are_sent_with_no_attempt_spent_on
     server = await asyncio.start_server(slowly, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server, rig.working(channel):
-        # In this rig no webhook is put off without an attempt for longer than four seconds, where nobody answers.
+        # In this rig no webhook is postponed without an attempt for longer than four seconds, where nobody answers.
         ids = await published(rig, url, count=8 * PLACES)
 
         await sent(rig, ids, 40)
 
         assert await rig.fetch("SELECT 1 FROM attempts WHERE state <> 'sent'") == []
-        waited = "SELECT 1 FROM history WHERE reason LIKE '%the receiver answers slowly%'"
+        waited = "SELECT 1 FROM history WHERE reason LIKE '%the receiver is slow%'"
         assert await rig.fetch(waited)

@@ -1,4 +1,4 @@
-"""What is put off comes back before its turn, spread over time, and nobody waits idle for it."""
+"""What is postponed comes back before its turn, spread over time, and nobody waits idle for it."""
 
 import itertools
 
