@@ -43,7 +43,7 @@ async def refused(server: RawServer) -> str:
 
 
 @pytest.mark.parametrize(
-    ("start", "again", "said"),
+    ("start", "again", "received"),
     [
         (b"", CONTINUE * 4000, "more than 16 informational responses"),
         (b"", HINTS * 1000, "more than 16 informational responses"),

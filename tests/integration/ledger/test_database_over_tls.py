@@ -110,7 +110,10 @@ async def test_a_server_on_this_machine_need_not_prove_who_it_is(encrypted: str)
 
 async def test_a_server_without_tls_is_told_with_both_ways_out(postgresql_url: str) -> None:
     message = await refusal(elsewhere(postgresql_url))
-    assert "turn it on there, or add sslmode=disable to TIDINGS_DATABASE_URL" in message
+    assert (
+        "turn it on there, or, on a private network, add sslmode=disable to TIDINGS_DATABASE_URL"
+        in message
+    )
 
 
 async def test_an_authority_that_can_not_be_read_is_told_by_where_it_is_named() -> None:
