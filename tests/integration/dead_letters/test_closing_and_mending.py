@@ -14,8 +14,9 @@ from tidings.delivery.errors import Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import DeadLetterFilter
+from tidings.operations import notifications
 from tidings.operations.backend import Backend
-from tidings.operations.dead_letters.lookup import show
+from tidings.operations.dead_letters import lookup
 from tidings.operations.dead_letters.plan import Plan
 from tidings.settings import Settings
 from tidings_events import InvalidNotification
@@ -143,11 +144,14 @@ async def test_a_dead_letter_of_another_tenant_never_becomes_a_notification_s_co
     )
     async with rig.ledger() as ledger:
         story = await ledger.reports.show(id)
-        shown = await show(Backend(Settings(), ledger), IdPrefix.parse(str(stray)), reveal=True)
+        backend, prefix = Backend(Settings(), ledger), IdPrefix.parse(str(stray))
+        shown = await lookup.show(backend, prefix, reveal=True)
+        behind = await notifications.show(backend, notifications.ShowRequest(prefix))
         same_id = await ledger.reports.dead_letters(IdPrefix.parse(str(id)))
     assert story is not None
     assert stray not in {dead_letter.id for dead_letter in story.dead_letters}
     assert (len(story.dead_letters), len(same_id)) == (1, 2)
+    assert isinstance(behind, notifications.UnclaimedView)
     assert (shown.recipients, shown.refused) == ((), f"notification {id} is another tenant's")
     with pytest.raises(Refused, match="is another tenant's"):
         await _supersede(rig, stray, written(id, tenant="shop"))
