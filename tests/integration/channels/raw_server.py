@@ -25,7 +25,7 @@ class RawServer:
     heads: list[str] = field(default_factory=list)
     """First line and headers of each request."""
     bodies: list[bytes] = field(default_factory=list)
-    said: int = 0
+    written: int = 0
     """Bytes written."""
     connections: int = 0
     """Open right now."""
@@ -67,7 +67,7 @@ class RawServer:
 
     async def _say(self, writer: asyncio.StreamWriter, words: bytes) -> None:
         writer.write(words)
-        self.said += len(words)
+        self.written += len(words)
         await writer.drain()
 
 

@@ -129,7 +129,7 @@ class Server:
         serve: Callable[["Server", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
     ) -> None:
         self._serve = serve
-        self.port = self.said = self.connections = self.opened = 0
+        self.port = self.written = self.connections = self.opened = 0
 
     @property
     def host(self) -> str:
@@ -137,7 +137,7 @@ class Server:
 
     async def say(self, writer: asyncio.StreamWriter, words: bytes) -> None:
         writer.write(words)
-        self.said += len(words)
+        self.written += len(words)
         await writer.drain()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -200,7 +200,7 @@ async def bounded(server: Server, request: SendRequest) -> tuple[type[DeliveryEr
             tracemalloc.stop()
     assert took < TIMEOUT + OVER
     assert peak < MEMORY
-    assert server.said < SOCKETS
+    assert server.written < SOCKETS
     assert server.opened == 1
     return came, took
 
