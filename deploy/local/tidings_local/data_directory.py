@@ -30,7 +30,7 @@ class DataDirectory:
             patience: Seconds to wait for an earlier owner, whose server may still be stopping.
 
         Raises:
-            AlreadyRunning: Somebody else still has it.
+            AlreadyRunning: Another process still holds it.
         """
         if self._lock is not None:
             return

@@ -39,11 +39,11 @@ class Laptop:
     """A whole Tidings under one folder. Use it with `async with`; `environment` leads to it.
 
     Args:
-        data: The folder for everything that is written. Starting again goes on with it, at the
+        data: The folder for everything that is written. A restart continues with it, at the
             same ports and with the same secrets.
         environment: Where `TIDINGS_AMQP_URL` or `TIDINGS_DATABASE_URL` is set in it, that server
             is used instead of a private one. Of the other variables only those are used that
-            lead to nobody: see `tidings_local.inherited`.
+            lead nowhere: see `tidings_local.inherited`.
 
     Raises:
         LocalStackError: One of these servers is on another machine.
@@ -167,12 +167,12 @@ class Laptop:
                 f"the roles ended by themselves with {code}; the end of {self.log}:\n{self._last_words()}"
             )
         raise LocalStackError(
-            f"the roles were ended from outside, by {signal.Signals(-code).name}: somebody did that, or the system for "
+            f"the roles were ended from outside, by {signal.Signals(-code).name}: a person did that, or the system for "
             "want of memory; start again, and they go on with what they left"
         )
 
     def _bring_back_what_was_sent(self) -> None:
-        """Once the servers are ours: until then somebody else may be writing it."""
+        """Once the servers are ours: until then another process may be writing it."""
         sent = self.data / "sent"
         self.mail.mails.keep_in(sent / "mails", ReceivedMail)
         self.sms.texts.keep_in(sent / "texts", ReceivedText)
@@ -221,7 +221,7 @@ class Laptop:
         return settings
 
     def _database(self) -> str:
-        assert self.postgresql is not None  # noqa: S101  # asked by whoever just checked
+        assert self.postgresql is not None  # noqa: S101  # the caller has just checked
         if not self.postgresql.has_database("tidings"):
             return self.postgresql.create_database("tidings")
         return self.postgresql.url("tidings")

@@ -33,7 +33,7 @@ class LastRun:
         return leads and self._notes.get(name) == value
 
     def port(self, name: str) -> int:
-        """The port of the last run, or another where somebody else has that by now.
+        """The port of the last run, or another if that is in use by now.
 
         Raises:
             LocalStackError: All are taken.

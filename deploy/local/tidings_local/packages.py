@@ -91,7 +91,7 @@ def ensure_installed(
 
 
 def needed_servers(environment: Mapping[str, str]) -> list[Server]:
-    """The servers that nobody has brought by setting `TIDINGS_AMQP_URL`, `TIDINGS_DATABASE_URL`."""
+    """The servers that are not provided by setting `TIDINGS_AMQP_URL`, `TIDINGS_DATABASE_URL`."""
     brought = {
         Server.RABBITMQ: environment.get("TIDINGS_AMQP_URL"),
         Server.POSTGRESQL: environment.get("TIDINGS_DATABASE_URL"),

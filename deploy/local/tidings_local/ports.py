@@ -1,4 +1,4 @@
-"""Finds TCP ports on loopback that nobody else will take, and looks who answers on them."""
+"""Finds free TCP ports on loopback, and tells which process listens on one."""
 
 import http.client
 import random
@@ -17,7 +17,7 @@ _CANDIDATES = range(20_000, 32_000)
 
 
 def free_port(preferred: int | None = None, avoid: Collection[int] = ()) -> int:
-    """A port nobody listens on: the preferred one where it is free.
+    """A free port: the preferred one if it is free.
 
     Raises:
         LocalStackError: Thousands of ports were tried and all are taken.

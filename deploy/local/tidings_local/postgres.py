@@ -1,4 +1,4 @@
-"""Runs a real PostgreSQL that is nobody else's: its own port, password and data."""
+"""Runs a private, real PostgreSQL: its own port, password and data."""
 
 import logging
 import os
@@ -143,7 +143,7 @@ class PostgreSQL:
         self.start()
 
     def close(self) -> None:
-        """Ends it without ceremony, for data that nobody needs any more."""
+        """Kill it; its data is not needed any more."""
         self.kill()
         self._directory.release()
 

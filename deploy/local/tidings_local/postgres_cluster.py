@@ -23,7 +23,7 @@ def reachable_directory(wanted: Path, account: Account | None, say: Callable[[st
     """The directory, or one under /var/tmp where the server's user can't get into it.
 
     Raises:
-        LocalStackError: Somebody else made the directory under /var/tmp.
+        LocalStackError: Another user made the directory under /var/tmp.
     """
     if account is None:
         return wanted

@@ -46,7 +46,7 @@ def _is_here(unit: str) -> bool:
 
 
 def _forbid_starting(sudo: Sequence[str], policy: Path) -> bool:
-    """Whether the policy is ours to remove; one that somebody else put there stays as it is."""
+    """Whether the policy is ours to remove; one that another program put there stays."""
     if policy.exists():
         return False
     with tempfile.NamedTemporaryFile("w", suffix="-policy-rc.d") as draft:

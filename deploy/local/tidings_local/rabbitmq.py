@@ -1,4 +1,4 @@
-"""Runs a real RabbitMQ that is nobody else's: its own node, ports, secrets and data."""
+"""Runs a private, real RabbitMQ: its own node, ports, secrets and data."""
 
 import subprocess
 from dataclasses import asdict
@@ -151,7 +151,7 @@ class RabbitMQ:
         self.start()
 
     def close(self) -> None:
-        """Ends it without ceremony, for data that nobody needs any more."""
+        """Kill it; its data is not needed any more."""
         self.kill()
         self._directory.release()
 

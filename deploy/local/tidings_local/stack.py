@@ -1,4 +1,4 @@
-"""Starts RabbitMQ and PostgreSQL together, and stays until it is told to end."""
+"""Starts RabbitMQ and PostgreSQL together, and runs until it is stopped."""
 
 import argparse
 import signal

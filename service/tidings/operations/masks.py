@@ -31,7 +31,7 @@ PLAIN: Final = frozenset(
 """Fields about delivery that contain neither content nor people."""
 PEOPLE: Final = frozenset({"recipient"}).union(*(spec.address_fields for spec in SPECS.values()))
 QUOTES: Final = re.compile(rf'\b(?:{"|".join(sorted(PEOPLE))})(?:\[\d+\])?: (?="|-?\d{{5}})')
-"""What stands before somebody in a sentence about a field; a telephone number may be written as a number."""
+"""The words before a person's address in a sentence about a field; a phone number may be a JSON number."""
 LONGEST_QUOTE: Final = 80
 """Characters of a value that such a sentence quotes; a longer one is cut, and has no quotation mark at its end."""
 OURS: Final = (

@@ -27,7 +27,7 @@ WITHIN: Final = 25.0
 @scenario(
     21,
     "wires-stall",
-    "each wire falls silent for seconds and goes on, or never does",
+    "each connection falls silent for seconds and recovers, or never does",
     "C, D, P",
     count=3000,
     relayed=["amqp", "database", "smtp", "twilio"],

@@ -159,7 +159,7 @@ class SmsSink:
         return error(404, 20404, f"The requested resource {request.path} was not found")
 
     def _refusal(self, request: web.Request) -> web.Response | None:
-        """What a stranger is told; None for the account's owner."""
+        """The reply to a request without the account's credentials; None for its owner."""
         expected = base64.b64encode(f"{self.account_sid}:{self.auth_token}".encode())
         given = request.headers.get("Authorization", "").removeprefix("Basic ").encode()
         if not hmac.compare_digest(given, expected):

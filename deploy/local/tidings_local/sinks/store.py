@@ -24,7 +24,7 @@ class Store(Generic[T]):
         self._lines: TypeAdapter[tuple[int, T]] = TypeAdapter(tuple[int, kind], config=_BYTES)  # type: ignore[valid-type]
 
     def read(self) -> Iterator[tuple[int, T]]:
-        """What is there, oldest first. Whoever was killed may have left half a line."""
+        """All records, oldest first. A killed writer may have left half a line."""
         try:
             lines = self._file.read_bytes().splitlines()
         except FileNotFoundError:

@@ -103,7 +103,7 @@ def signature(auth_token: str, url: str, form: Mapping[str, str]) -> str:
 
 
 async def report(text: ReceivedText, auth_token: str) -> None:
-    """Tells whoever asked how it went, as Twilio would."""
+    """Replies with the result, as Twilio does."""
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
             for status in ("sent", "delivered"):

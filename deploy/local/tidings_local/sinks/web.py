@@ -48,6 +48,6 @@ async def misbehave(request: web.Request, behaviour: Behaviour) -> web.StreamRes
     """Hangs or hangs up, instead of an answer."""
     if behaviour is Behaviour.DROP and request.transport:
         request.transport.abort()
-    # Whoever waits for us gives up or is cut off, and aiohttp cancels this.
+    # The client gives up or is cut off, and aiohttp cancels this.
     await asyncio.Event().wait()
     return web.Response()

@@ -1,4 +1,4 @@
-"""Stands in for somebody's endpoint: keeps every request, and misbehaves when asked to.
+"""Stands in for a customer's endpoint: keeps every request, and misbehaves on demand.
 
 The first part of the path may say what to do: `/fail-once/orders`, `/reject/…` (410), `/throttle/…`
 (429), `/hang/…`, `/drop/…`, or `/status/503`.

@@ -62,7 +62,7 @@ class FramedConnection(aio_pika.Connection):
 def broker_errors() -> Iterator[None]:
     """Make one error of all that the clients raise where the broker goes away.
 
-    Where a connection ends without a reason, aiormq cancels whoever waits for an answer, or
+    If a connection ends without a reason, aiormq cancels the tasks that wait for an answer, or
     raises a bare `Exception`; neither may look as if we had been cancelled ourselves.
 
     Raises:

@@ -2,7 +2,7 @@
 
 aiormq reads a message in nine awaits and three generic decodings, which is most of what a worker
 would do for it. Here the frames of the channels we consume are read where they lie, a buffer at a
-time; every other frame goes on to aiormq, byte for byte. Layouts are those of the AMQP 0-9-1
+time; every other frame is passed to aiormq, byte for byte. Layouts are those of the AMQP 0-9-1
 specification, chapters 2.3.5 (frames) and 4.2 (methods, content headers, properties).
 """
 
@@ -61,7 +61,7 @@ Took: TypeAlias = Callable[[int, bytes, int, int], bool]
 
 
 class Frames:
-    """Splits what the broker sends: what somebody takes, by channel, and everything else. Pure."""
+    """Splits the broker's frames: those of channels that are taken here, and all others. Pure."""
 
     def __init__(self) -> None:
         self._channels: dict[int, Took] = {}
@@ -83,7 +83,7 @@ class Frames:
         self._channels.pop(channel, None)
 
     def feed(self, data: bytes) -> bytes:
-        """Read on: messages are handed out, and the frames of somebody else returned."""
+        """Parse more bytes: messages are delivered, all other frames returned."""
         if self._lost:
             return data
         data = self._rest + data

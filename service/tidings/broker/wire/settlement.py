@@ -122,8 +122,8 @@ class Idle:
         return self._empty
 
 
-def _nobody() -> None:
-    """Nobody asked to be called."""
+def _no_callback() -> None:
+    """Does nothing: no callback is set."""
 
 
 class Settlement:
@@ -142,13 +142,13 @@ class Settlement:
         self.idle = Idle(self._tags)
         """Whether there is anything more to take."""
         self.flushed = asyncio.Event()
-        """Set whenever the broker was told what is settled; cleared by whoever waits for it."""
+        """Set after settlements are written to the broker; cleared by the task that waits for it."""
         self._rejected: list[int] = []
         self._requeued: list[int] = []
         self._wake = asyncio.Event()
         self._closing = False
         self._failed = False
-        self._ended: Callable[[], object] = _nobody
+        self._ended: Callable[[], object] = _no_callback
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -160,12 +160,12 @@ class Settlement:
         self._closing = True
         self._wake.set()
         if self._task is not None:
-            await self._task  # not cancelled: a tag it has taken is nobody else's to acknowledge
+            await self._task  # not cancelled: no other task can acknowledge a tag that it has taken
         if not self._failed:
             await self._flush(everything=True)
 
     def on_end(self, call: Callable[[], object]) -> None:
-        """Call this should settling end before it is told to: a channel on which nothing is settled is of no use."""
+        """Call this if settling ends unexpectedly: a channel that settles nothing is useless."""
         self._ended = call
 
     @property

@@ -31,7 +31,7 @@ class Stream:
         return not self._ready and self._reader.at_eof()
 
     async def readexactly(self, count: int) -> bytes:
-        """The next so many bytes that are somebody else's.
+        """The next bytes that belong to other frames.
 
         Raises:
             asyncio.IncompleteReadError: The connection ended before.

@@ -5,7 +5,7 @@ import re
 from typing import Any, Final
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}(\.[A-Za-z_][A-Za-z0-9_]{0,39})?")
-"""What is told: anything else between a producer's quotes may be a person, or a text."""
+"""The parts that may be shown: other quoted text of a producer may name a person."""
 MOST: Final = 10
 """Names that are told."""
 

@@ -2,7 +2,7 @@
 
 What is to be published is written down first (`dispatch_at`, see `tidings.ledger.notifications.dispatch`), so that
 a replay that is killed is finished by the next scheduler. State changes are compare-and-set under
-row locks: whoever comes second finds the dead letter taken.
+row locks: the second finds the dead letter taken.
 """
 
 from collections.abc import Collection, Mapping, Sequence

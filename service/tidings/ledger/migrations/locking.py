@@ -10,12 +10,12 @@ LOCK_TIMEOUT: Final = 2
 """Seconds that a migration waits for a table. All others who want it wait behind the migration meanwhile. Longer
 than `deadlock_timeout` (1 s), after which an autovacuum that has the table is sent away."""
 INDEX_PATIENCE: Final = 600
-"""Seconds that an index waits for older transactions to end; nobody waits behind it."""
+"""Seconds that an index build waits for older transactions; no statement waits behind it."""
 
 
 @contextmanager
 def without_waiting() -> Iterator[None]:
-    """For statements that take long and lock no one out: each commits by itself, and what was done before it too."""
+    """For long statements that block no others: each commits alone, with everything before it."""
     with op.get_context().autocommit_block():
         op.execute(f"SET lock_timeout = '{INDEX_PATIENCE}s'")
         yield

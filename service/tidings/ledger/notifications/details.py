@@ -49,7 +49,7 @@ class NotificationSummary:
     lease_holder: str | None
     lease_until: datetime | None
     time_source: str | None = None
-    """Who says `accepted_at`: `producer`, `id`, or `read` where nobody does and it is when it was first read."""
+    """The source of `accepted_at`: `producer`, `id`, or `read` (the time of its first read)."""
     producer: str | None = None
     """Who published it, by its AMQP `app_id` and `user_id`; None where neither says so."""
 

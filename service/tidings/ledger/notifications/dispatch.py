@@ -1,7 +1,7 @@
 """The outbox: notifications to publish because they are due, being replayed, or their message was lost.
 
 `dispatch_at` says when. Taking a row moves it a few seconds into the future before it is published, and again
-for as long as that lasts (`tidings.ledger.notifications.outbox_lease`), and a confirm clears it: whoever dies in between leaves it to the
+for as long as that lasts (`tidings.ledger.notifications.outbox_lease`), and a confirm clears it: a process that dies in between leaves it to the
 next scheduler, and the claim recognises what was published twice.
 """
 
@@ -94,7 +94,7 @@ WITH locked AS (
 )
 UPDATE notifications n SET dispatch_at = now() + $3 * interval '1 second' FROM locked WHERE n.id = locked.id
 """
-"""What has been published, or has run out, is left alone, and so is what somebody changes just now, a claim most
+"""What has been published, or has run out, is left alone, and so is a row that is being changed, a claim most
 likely: waiting for it, with others locked, might be waiting for each other."""
 
 NEXT: Final = """

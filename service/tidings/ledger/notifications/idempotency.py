@@ -74,7 +74,7 @@ class KeyUse(NamedTuple):
 async def hold(
     connection: Connection, uses: Sequence[KeyUse], window: float
 ) -> dict[tuple[str, bytes], UUID]:
-    """Which notification holds each of these keys; the first of `uses` where nobody did.
+    """Which notification holds each of these keys; the first of `uses` if none did.
 
     Args:
         connection: In a transaction: the keys stay locked until it ends.

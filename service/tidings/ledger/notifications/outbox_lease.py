@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def keep_leased(outbox: Outbox, taken: Sequence[OutboxEntry]) -> AsyncIterator[None]:
-    """Keep these for as long as the block lasts. Whoever dies in it holds nothing for longer than `LEASE`."""
+    """Keep these leased while the block runs. A process that dies in it keeps them no longer than `LEASE`."""
 
     async def keep_for_ever() -> None:
         while True:

@@ -36,7 +36,7 @@ async def doubtful(connection: Connection, ids: Sequence[UUID], *, to_all: bool)
     """Those of these notifications that may arrive a second time if they are sent again.
 
     Args:
-        to_all: Whether also to whoever is known to have it.
+        to_all: Whether also to recipients known to have it.
     """
     rows = await connection.fetch(DOUBTFUL, ids, to_all) if ids else []
     return frozenset(row["id"] for row in rows)

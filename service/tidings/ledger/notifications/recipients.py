@@ -52,7 +52,7 @@ def may_go_on(attempt: Attempt) -> bool:
     """Whether something before it may have reached some of its recipients: an attempt, or another epoch."""
     if (
         attempt.epoch > 0
-    ):  # its dead letter may have been edited: whoever has it is not in it any more
+    ):  # its dead letter may have been edited: recipients who have the mail were removed
         return may_have_copies(attempt.notification)
     return attempt.number > 1 and has_copies(attempt.notification)
 
@@ -91,7 +91,7 @@ async def results(
 
 
 async def begin_epoch(connection: Connection, ids: Sequence[UUID], epochs: Sequence[int]) -> None:
-    """Whoever has the mail is not asked again in the epochs that begin."""
+    """Recipients who have the mail don't get it again in later epochs."""
     await connection.execute(REACHED, ids, epochs)
 
 

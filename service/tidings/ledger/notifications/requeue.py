@@ -44,7 +44,7 @@ NO_DEAD_LETTER: Final = """
 NOT EXISTS (SELECT FROM dead_letters d WHERE d.notification_id = n.id AND d.epoch = n.epoch
                AND NOT (d.state = 'discarded' AND d.actor IS NULL) OFFSET 0)
 """
-"""A dead letter that was closed as soon as it came (discarded, by nobody) is not the one that is missed. `OFFSET 0`
+"""A dead letter that was closed as soon as it came (discarded, without an actor) is not the one that is missed. `OFFSET 0`
 keeps PostgreSQL from reading all dead letters there are into a hash table."""
 
 WITHOUT: Final = f"""
@@ -184,7 +184,7 @@ class Requeues:
         """Those in a range of pages that seem to be stranded, the longest overdue first.
 
         Args:
-            overdue: Seconds by which a lane's messages must be late before they are taken for lost; none of
+            overdue: Seconds by which a lane's messages must be late before they count as lost; none of
                 a lane that is not named here.
             dead_overdue: The same for dead letters; None for none.
         """

@@ -106,7 +106,7 @@ class Reports:
             patience: Seconds, about, for which to look for them, newest first; until the end where None.
 
         Raises:
-            Refused: Several do, and it names them; or not all were looked through, so that nobody can tell.
+            Refused: Several do, and it names them; or not all were searched, so it is unknown.
         """
         most = MOST_CANDIDATES + 1
         async with self._database.connection() as connection:

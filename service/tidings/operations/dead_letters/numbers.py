@@ -7,7 +7,7 @@ from typing import Any
 
 
 class NumbersAsWritten:
-    """One reading and writing; between them a fraction is a text that nobody else writes."""
+    """One reading and writing; in between, a fraction is a text with a prefix used nowhere else."""
 
     def __init__(self) -> None:
         self._mark = f"number {token_hex(8)} "
