@@ -75,6 +75,8 @@ def become(request: dict[str, Any], streams: list[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["directory"])
+    # As in a terminal: a shell starts what runs in the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["tidings", *request["arguments"]]
     sys.exit(import_module("tidings.cli.main").main())
 

@@ -204,7 +204,7 @@ async def test_settings_tell_every_variable_and_no_secret(away: dict[str, str]) 
     assert output["TIDINGS_SMS_RATE"]["value"] == "5/s"
     assert {finding["name"] for finding in json.loads(changed.out)} == set(secret)
     assert "TIDINGS_SMS_RATE" in words.out
-    assert "| `TIDINGS_AMQP_TIMEOUT` | `15s` | Time limit of one exchange" in markdown.out
+    assert "| `TIDINGS_AMQP_TIMEOUT` | `15s` | Timeout of one RabbitMQ operation" in markdown.out
 
 
 async def test_settings_begin_and_end_with_a_line_that_says_something() -> None:
