@@ -9,7 +9,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tidings.cli import recipients, show_dead_letters
+from tidings.cli import recipients
 from tidings.cli.console import out, print_json
 from tidings.cli.next_steps import next_steps
 from tidings.cli.options import AsJson, NotificationId, Reveal, ask
@@ -75,6 +75,8 @@ def show(
         case NotificationView():
             out.print(render_story(view, datetime.now(UTC)))
         case UnclaimedView():
+            from tidings.cli import show_dead_letters  # few notifications need it
+
             out.print(show_dead_letters.render_dead_letters(view))
 
 
@@ -102,8 +104,11 @@ def render_story(view: NotificationView, now: datetime) -> RenderableType:
                 )
             ),
         ]
-    for stray in show_dead_letters.strays(view):
-        parts += ["", Sentence(stray)]
+    if view.strays:
+        from tidings.cli import show_dead_letters
+
+        for stray in show_dead_letters.strays(view):
+            parts += ["", Sentence(stray)]
     if story.clocks_disagree:
         clocks = "The clocks of its workers differ: times may be wrong."
         parts += ["", Sentence(Text(clocks, style="yellow"))]

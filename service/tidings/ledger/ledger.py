@@ -2,15 +2,14 @@
 
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from typing import Final, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Self
 
 from tidings.delivery.attempt import Attempt
 from tidings.delivery.outcome import Claim, Claimed
 from tidings.delivery.ports import ClaimRequest, Record
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.database import Database, PostgresDatabase
-from tidings.ledger.dead_letters.dead_letters import DeadLetters
-from tidings.ledger.erasure import Erasures
 from tidings.ledger.notifications.changes import Changes
 from tidings.ledger.notifications.claims import Claims
 from tidings.ledger.notifications.dispatch import Outbox
@@ -22,8 +21,12 @@ from tidings.ledger.operators.controls import LedgerControls
 from tidings.ledger.operators.processes import Processes
 from tidings.ledger.operators.reports import Reports
 from tidings.ledger.partitions import Partitions
-from tidings.ledger.retention import Retention, RetentionPeriods
 from tidings.settings import LedgerSettings
+
+if TYPE_CHECKING:
+    from tidings.ledger.dead_letters.dead_letters import DeadLetters
+    from tidings.ledger.erasure import Erasures
+    from tidings.ledger.retention import Retention
 
 PAUSE: Final = 0.003
 """Seconds between two group commits under load; an idle ledger adds no wait."""
@@ -42,6 +45,7 @@ class PostgresLedger:
         self, settings: LedgerSettings, *, actor: str, database: Database | None = None
     ) -> None:
         self.actor = actor
+        self._settings = settings
         self.database = database or PostgresDatabase(settings, application=f"tidings {actor}"[:63])
         self.outbox = Outbox(self.database)
         self.reports = Reports(self.database)
@@ -51,11 +55,6 @@ class PostgresLedger:
         self.audit = LedgerAudit(self.database)
         self.partitions = Partitions(self.database)
         self.actions = Actions(self.database)
-        self.erasures = Erasures(self.database)
-        self.retention = Retention(self.database, RetentionPeriods.read(settings))
-        self.dead_letters = DeadLetters(
-            self.database, actor=actor, window=settings.idempotency_window
-        )
         self._records = Records(self.database)
         self.requeues = Requeues(self.database, after=settings.requeue_after)
         claims = Claims(
@@ -75,6 +74,30 @@ class PostgresLedger:
             self._records.record, size=settings.batch_size, pause=PAUSE
         )
         self._parts = AsyncExitStack()
+
+    # Most commands use none of these three, and start sooner without their modules.
+
+    @cached_property
+    def dead_letters(self) -> "DeadLetters":
+        """Archived dead letters."""
+        from tidings.ledger.dead_letters.dead_letters import DeadLetters
+
+        window = self._settings.idempotency_window
+        return DeadLetters(self.database, actor=self.actor, window=window)
+
+    @cached_property
+    def erasures(self) -> "Erasures":
+        """Erasure of persons."""
+        from tidings.ledger.erasure import Erasures
+
+        return Erasures(self.database)
+
+    @cached_property
+    def retention(self) -> "Retention":
+        """Deletion of finished notifications."""
+        from tidings.ledger.retention import Retention, RetentionPeriods
+
+        return Retention(self.database, RetentionPeriods.read(self._settings))
 
     async def __aenter__(self) -> Self:
         await self._parts.enter_async_context(self.database)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from uuid import UUID
 
 from tidings.delivery.dead_letter import DeadLetterState
@@ -31,12 +31,13 @@ from tidings.ledger.steps import PATIENCE
 from tidings.operations import waiting
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
-from tidings.operations.dead_letters.lookup import in_full
 from tidings.operations.dead_letters.remedies import Remedy, remedy_of
-from tidings.operations.dead_letters.views import DeadLetterInFull
 from tidings.operations.masks import discreet, shown
 from tidings.operations.recipients import masked_recipients
 from tidings.operations.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from tidings.operations.dead_letters.views import DeadLetterInFull
 
 __all__ = [
     "LOOKED_AT",
@@ -200,7 +201,7 @@ def _masked(summary: NotificationSummary) -> NotificationSummary:
 class UnclaimedView:
     """The dead letters of a message that never became a notification, oldest first."""
 
-    dead_letters: tuple[DeadLetterInFull, ...]
+    dead_letters: "tuple[DeadLetterInFull, ...]"
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
@@ -322,6 +323,8 @@ async def _behind(
             return story
         if story is None:
             found = await ledger.reports.dead_letters(IdPrefix.parse(str(id_)))
+    from tidings.operations.dead_letters.lookup import in_full  # few notifications need it
+
     read = [await ledger.dead_letters.search.get(dead_letter.id) for dead_letter in found]
     now, reveal = datetime.now(UTC), request.reveal
     views = [
