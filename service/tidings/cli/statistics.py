@@ -207,7 +207,7 @@ def _queues(waiting: Sequence[Depth]) -> list[RenderableType]:
 
 def _busy(queues: Sequence[Depth]) -> Rows:
     names = ("Queue", "Messages", "Consumers")
-    return Rows(names, [_queue(one) for one in queues], right=names[1:], reason="Purpose")
+    return Rows(names, [_queue(depth) for depth in queues], right=names[1:], reason="Purpose")
 
 
 def _queue(depth: Depth) -> Row:

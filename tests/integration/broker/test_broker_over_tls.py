@@ -73,7 +73,7 @@ async def test_a_broker_with_a_certificate_from_the_given_authority_is_worked_wi
 
 
 @pytest.mark.parametrize(
-    ("shown", "trusted", "said"),
+    ("shown", "trusted", "message"),
     [
         ("right", False, r"not trusted .*let TIDINGS_AMQP_CA_FILE name"),
         ("another name", True, r"for another name; let TIDINGS_AMQP_URL name it"),
@@ -81,13 +81,13 @@ async def test_a_broker_with_a_certificate_from_the_given_authority_is_worked_wi
     ],
 )
 async def test_any_other_is_refused_with_what_to_do(
-    urls: Mapping[str, str], ca_file: Path, shown: str, trusted: bool, said: str
+    urls: Mapping[str, str], ca_file: Path, shown: str, trusted: bool, message: str
 ) -> None:
     settings = settings_of(urls[shown], amqp_ca_file=ca_file if trusted else None)
-    with pytest.raises(BrokerUnavailable, match=said):
+    with pytest.raises(BrokerUnavailable, match=message):
         await connect(urls[shown], settings, "tls")
     # What only the client library knows: whoever builds a context can ask for anything, no URL can.
-    with pytest.raises(BrokerUnavailable, match=said):
+    with pytest.raises(BrokerUnavailable, match=message):
         await connect(f"{urls[shown]}?no_verify_ssl=1", settings, "tls")
     [found] = await diagnose(settings, SMALL, [])
     assert (found.verdict, bool(found.remedy)) == (Verdict.FAULT, True)

@@ -114,7 +114,9 @@ async def test_what_is_asked_of_one_tenant_is_told_of_that_one_alone(
         tidings("dead", "discard", "--tenant", "Acme", "--note", "no use", "--yes", env=env),
     )
     assert re.search(r"Tenant +acme\n", shown.out), shown.out
-    assert [(one["id"], one["tenant"]) for one in json.loads(listed.out)] == [(str(id_), "acme")]
+    assert [(entry["id"], entry["tenant"]) for entry in json.loads(listed.out)] == [
+        (str(id_), "acme")
+    ]
     assert json.loads(counted.out)["total"]["accepted"] == 1
     assert "Nothing to requeue." in due.out
     assert "Nothing recent has the tenant 'acmee' (did you mean 'acme'?)" in misspelt.err

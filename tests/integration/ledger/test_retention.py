@@ -179,10 +179,10 @@ async def test_a_tenant_s_own_periods_count_for_what_is_its_own(rig: LedgerRig) 
         await put(rig, State.SENT, recent, tenant="long"),
     ]
     counted = await counts(rig, periods)
-    assert sum(one.over for one in counted.values()) == 3
+    assert sum(week.over for week in counted.values()) == 3
     done = await run(rig, periods)
     assert sorted(await places(rig)) == sorted(kept)
-    assert [one.moved for one in done if one.moved] == [2]
+    assert [week.moved for week in done if week.moved] == [2]
 
 
 async def test_a_tenant_s_closed_dead_letters_go_by_its_own_period(rig: LedgerRig) -> None:

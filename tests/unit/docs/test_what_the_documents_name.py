@@ -74,7 +74,7 @@ def headings(document: Path) -> set[str]:
     """As GitHub makes anchors of them."""
     text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in found}
+    return {re.sub(r"[^\w\- ]", "", found.lower()).replace(" ", "-") for found in found}
 
 
 def test_there_are_documents() -> None:
@@ -96,28 +96,30 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_variables_exist(document: Path) -> None:
     text = document.read_text("utf-8")
     known = (
-        {one.name for one in variables(Settings())} | ELSEWHERE | FORMER.get(document.name, set())
+        {found.name for found in variables(Settings())}
+        | ELSEWHERE
+        | FORMER.get(document.name, set())
     )
     prefixes = {name[: name.index("_", 8)] for name in known if name.count("_") > 1}
-    named = {one for one in VARIABLE.findall(text) if one not in prefixes}
+    named = {found for found in VARIABLE.findall(text) if found not in prefixes}
     assert named - known == set()
-    of_any = {one.strip("_").lower() for one in OF_ANY_CHANNEL.findall(text)}
+    of_any = {found.strip("_").lower() for found in OF_ANY_CHANNEL.findall(text)}
     assert of_any - set(ChannelSettings.model_fields) == set()
 
 
 def test_how_long_a_process_may_take_to_stop_is_told_alike_everywhere() -> None:
-    grace = next(one.default for one in variables(Settings()) if one.name == "TIDINGS_GRACE")
-    told = {
+    grace = next(found.default for found in variables(Settings()) if found.name == "TIDINGS_GRACE")
+    stated = {
         f"{seconds}s"
         for path in (*DOCUMENTS, ROOT / "deploy" / "Dockerfile", ROOT / "deploy" / "compose.yaml")
         for seconds in re.findall(r"TIDINGS_GRACE\W{0,4}(\d+) ?s", path.read_text("utf-8"))
     }
-    assert told == {grace}
+    assert stated == {grace}
 
 
 def test_every_table_is_told_to_operators() -> None:
-    told = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    listed = told[told.index("its tables are") : told.index("and a view `history`")]
+    stated = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    listed = stated[stated.index("its tables are") : stated.index("and a view `history`")]
     migrations = (ROOT / "service/tidings/ledger/migrations/versions").glob("*.py")
     text = "\n".join(path.read_text("utf-8") for path in migrations)
     gone = re.findall(r"DROP TABLE (\w+)|ALTER TABLE (\w+) RENAME TO", text)
@@ -135,9 +137,9 @@ def metrics_shown() -> str:
 
 def test_metrics_exist(document: Path) -> None:
     shown = metrics_shown()
-    named = {one for span in code(document) for one in METRIC.findall(span)}
+    named = {found for span in code(document) for found in METRIC.findall(span)}
     named -= PACKAGES | FORMER.get(document.name, set())
-    assert {one for one in named if f"# HELP {one} " not in shown} == set()
+    assert {found for found in named if f"# HELP {found} " not in shown} == set()
 
 
 def test_every_alert_rule_is_in_the_runbook_and_names_a_heading_of_it() -> None:
@@ -156,8 +158,10 @@ def test_every_alert_rule_is_in_the_runbook_and_names_a_heading_of_it() -> None:
 
 def test_every_metric_is_told_to_operators() -> None:
     shown = re.findall(r"^# HELP (tidings_\w+) ", metrics_shown(), re.MULTILINE)
-    told = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    assert [one for one in shown if not one.endswith("_created") and f"`{one}" not in told] == []
+    stated = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    assert [
+        found for found in shown if not found.endswith("_created") and f"`{found}" not in stated
+    ] == []
 
 
 def test_commands_and_their_options_exist(document: Path) -> None:
@@ -173,13 +177,13 @@ def test_commands_and_their_options_exist(document: Path) -> None:
             if path == "tidings":
                 wrong.append(f"tidings {words}")
             wrong += [
-                f"{path} {one}" for one in OPTION.findall(rest) if one not in options(command)
+                f"{path} {found}" for found in OPTION.findall(rest) if found not in options(command)
             ]
     assert wrong == []
 
 
 def options(command: Any) -> set[str]:
-    return {"--help", *(name for one in command.params for name in one.opts)}
+    return {"--help", *(name for found in command.params for name in found.opts)}
 
 
 @pytest.mark.parametrize("name", NAMES)

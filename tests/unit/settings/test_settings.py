@@ -241,7 +241,7 @@ def test_sections_can_t_be_changed(environment: MakeSettings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "wanted"),
     [
         ("TIDINGS_AMQP_URL", ",", "must name at least 1"),
         ("TIDINGS_AMQP_URL", "localhost", "amqp://user:password@host:5672/vhost"),
@@ -282,12 +282,12 @@ def test_sections_can_t_be_changed(environment: MakeSettings) -> None:
     ],
 )
 def test_a_wrong_value_is_refused_by_its_variable_s_name(
-    environment: MakeSettings, name: str, value: str, said: str
+    environment: MakeSettings, name: str, value: str, wanted: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
         environment(**{name: value}).check()
     assert str(caught.value).startswith(f"{name}: ")
-    assert said in str(caught.value)
+    assert wanted in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert not re.search(r"[Ii]nput|String should|Value should", str(caught.value))
 
@@ -524,7 +524,7 @@ def test_a_second_twilio_account_never_takes_the_first_one_s_credentials(
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "document"),
     [
         ({"TIDINGS_EMAIL_BACKUP_HOST": ""}, "TIDINGS_EMAIL_BACKUP_HOST: set it"),
         ({"TIDINGS_EMAIL_BACKUP_PORT": "99999"}, "TIDINGS_EMAIL_BACKUP_PORT: "),
@@ -539,9 +539,9 @@ def test_a_second_twilio_account_never_takes_the_first_one_s_credentials(
     ],
 )
 def test_a_fallback_that_can_t_be_is_refused_by_its_variable(
-    environment: MakeSettings, changed: dict[str, str], told: str
+    environment: MakeSettings, changed: dict[str, str], document: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=re.escape(told)):
+    with pytest.raises(ConfigurationError, match=re.escape(document)):
         environment(**{**TWO_RELAYS, **changed}).check()
 
 

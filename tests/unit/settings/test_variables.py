@@ -7,26 +7,26 @@ from tidings.settings import Settings, sections
 from tidings.settings.variables import HIDDEN, Variable, variables
 
 
-def told() -> dict[str, Variable]:
+def described() -> dict[str, Variable]:
     return {variable.name: variable for variable in variables(Settings())}
 
 
 def test_every_variable_has_a_meaning_of_its_own_or_inherited() -> None:
-    assert [name for name, variable in told().items() if not variable.meaning] == []
+    assert [name for name, variable in described().items() if not variable.meaning] == []
 
 
 def test_there_is_one_for_every_field_of_every_section() -> None:
-    assert len(told()) == sum(len(section.model_fields) for section in sections())
+    assert len(described()) == sum(len(section.model_fields) for section in sections())
 
 
 def test_a_default_can_be_written_into_the_environment_as_it_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = told()
+    before = described()
     for name, variable in before.items():
         if HIDDEN not in variable.default:
             monkeypatch.setenv(name, variable.default)
-    after = told()
+    after = described()
     assert {name: variable.value for name, variable in after.items()} == {
         name: variable.default for name, variable in before.items()
     }
@@ -63,14 +63,14 @@ def test_a_value_is_shown_as_people_write_it_without_what_is_secret_in_it(
     monkeypatch: pytest.MonkeyPatch, name: str, written: str, shown: str
 ) -> None:
     monkeypatch.setenv(name, written)
-    assert told()[name].value == shown
-    assert told()[name].is_set
+    assert described()[name].value == shown
+    assert described()[name].is_set
 
 
 def test_a_wrong_value_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDINGS_AMQP_HEARTBEAT", "often")
     with pytest.raises(ConfigurationError, match="TIDINGS_AMQP_HEARTBEAT"):
-        told()
+        described()
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_management_api_is_where_the_broker_is_unless_told_otherwise(
 
 
 @pytest.mark.parametrize(
-    ("name", "written", "said"),
+    ("name", "written", "expected"),
     [
         ("TIDINGS_AMQP_URL", "amqp://127.0.0.1:99999", "write it like amqp://"),
         ("TIDINGS_AMQP_URL", "amqp://127.0.0.1:0", "write it like amqp://"),
@@ -102,14 +102,14 @@ def test_the_management_api_is_where_the_broker_is_unless_told_otherwise(
     ],
 )
 def test_a_url_that_leads_nowhere_is_refused_with_one_that_does(
-    monkeypatch: pytest.MonkeyPatch, name: str, written: str, said: str
+    monkeypatch: pytest.MonkeyPatch, name: str, written: str, expected: str
 ) -> None:
     monkeypatch.setenv(name, written)
-    with pytest.raises(ConfigurationError, match=f"{name}: {said}"):
-        told()
+    with pytest.raises(ConfigurationError, match=f"{name}: {expected}"):
+        described()
 
 
 def test_several_hosts_of_one_database_are_well(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "postgresql://me@a:5432,b:5433/tidings?target_session_attrs=read-write"
     monkeypatch.setenv("TIDINGS_DATABASE_URL", url)
-    assert told()["TIDINGS_DATABASE_URL"].value == url
+    assert described()["TIDINGS_DATABASE_URL"].value == url

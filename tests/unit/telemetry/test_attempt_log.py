@@ -82,7 +82,7 @@ def test_it_answers_who_what_where_how_long_and_how_it_ended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "level", "told"),
+    ("outcome", "level", "event"),
     [
         (RetryLater(FAILURE, Delay(120), 3), "info", "retry_later"),
         (Undeliverable(Reason.EXHAUSTED, FAILURE), "warning", "exhausted"),
@@ -90,10 +90,10 @@ def test_it_answers_who_what_where_how_long_and_how_it_ended() -> None:
     ],
 )
 def test_a_failure_says_what_failed_and_is_a_warning_where_nothing_more_is_tried(
-    outcome: Outcome | Released, level: str, told: str
+    outcome: Outcome | Released, level: str, event: str
 ) -> None:
     line = logged(outcome)
-    assert (line["log_level"], line["outcome"]) == (level, told)
+    assert (line["log_level"], line["outcome"]) == (level, event)
     assert (line["error_kind"], line["error"]) == ("unavailable", "greylisted")
     assert (line["provider"], line["code"]) == ("smtp:mx.example.com", "451 4.7.1")
 

@@ -83,29 +83,29 @@ def test_messages_arrive_whole_and_everything_else_goes_on_unchanged(
     sent: list[tuple[spec.Basic.Properties, bytes, str]], piece: int, cuts: list[int]
 ) -> None:
     stream, others = b"", b""
-    for tag, (told, body, key) in enumerate(sent, start=1):
+    for tag, (reported, body, key) in enumerate(sent, start=1):
         between = OTHERS[tag % len(OTHERS)]
-        untaken = b"".join(frames_of(2, tag, key, told, body, piece))
-        stream += between + b"".join(frames_of(1, tag, key, told, body, piece)) + untaken
+        untaken = b"".join(frames_of(2, tag, key, reported, body, piece))
+        stream += between + b"".join(frames_of(1, tag, key, reported, body, piece)) + untaken
         others += between + untaken
     taken: list[tuple[DeliverFrame, Message]] = []
     frames = Frames()
     frames.take(1, lambda *message: taken.append(message))
     assert b"".join(frames.feed(part) for part in pieces(stream, cuts)) == others
     assert len(taken) == len(sent)
-    for tag, ((arrival, message), (told, body, key)) in enumerate(
+    for tag, ((arrival, message), (reported, body, key)) in enumerate(
         zip(taken, sent, strict=True), start=1
     ):
         assert arrival == DeliverFrame(tag, tag % 2 == 1, "tidings.notifications", key)
         assert message == Message(
             body,
             key,
-            told.headers or {},
-            told.content_type,
-            told.content_encoding,
-            told.message_id,
-            told.timestamp,
-            further_of(told),
+            reported.headers or {},
+            reported.content_type,
+            reported.content_encoding,
+            reported.message_id,
+            reported.timestamp,
+            further_of(reported),
         )
 
 

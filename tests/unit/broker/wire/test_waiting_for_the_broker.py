@@ -48,7 +48,7 @@ async def test_being_cancelled_ourselves_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reported"),
     [
         (TimeoutError(), "no answer in time"),
         (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
@@ -58,7 +58,7 @@ async def test_being_cancelled_ourselves_is_one() -> None:
     ],
 )
 def test_an_error_is_told_in_a_line_with_its_type_where_it_has_no_words(
-    error: Exception, told: str
+    error: Exception, reported: str
 ) -> None:
-    assert told in explain(error)
+    assert reported in explain(error)
     assert "\n" not in explain(error)

@@ -1,0 +1,44 @@
+"""House rules of names: a class name is unique in the package, and a variable says what it holds."""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[3]
+SOURCES: Final = ("service", "schemas", "deploy", "tests", "benchmarks")
+SAY_NOTHING: Final = frozenset({"asked", "one", "said", "told"})
+
+
+def nodes(*folders: str) -> Iterator[tuple[Path, ast.AST]]:
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                yield path, node
+
+
+def test_class_names_are_unique_in_the_package() -> None:
+    names = Counter(
+        node.name for _, node in nodes("service", "schemas") if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_variable_has_a_name_that_says_nothing() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {name}"
+        for path, node in nodes(*SOURCES)
+        if (name := bound(node)) in SAY_NOTHING and hasattr(node, "lineno")
+    ]
+    assert found == []
+
+
+def bound(node: ast.AST) -> str:
+    match node:
+        case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
+            return name
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return name
+        case _:
+            return ""
