@@ -72,7 +72,7 @@ def decide(
     """Decide what to do with a dead letter.
 
     Args:
-        dead letter: As it arrived.
+        dead_letter: As it arrived.
         status: Its notification in the ledger; None if there is none.
     """
     if status is None:

@@ -1,6 +1,7 @@
 """House rules of names: a class name is unique in the package, and a variable says what it holds."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,34 @@ def test_no_variable_has_a_name_that_says_nothing() -> None:
         if (name := bound(node)) in SAY_NOTHING and hasattr(node, "lineno")
     ]
     assert found == []
+
+
+def test_a_docstring_describes_parameters_that_there_are() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}: {described}"
+        for path, node in nodes("service", "schemas", "deploy")
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        for described in set(described_in(node)) - set(taken_by(node))
+    ]
+    assert wrong == []
+
+
+def described_in(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list[str]:
+    _, _, after = (ast.get_docstring(node) or "").partition("Args:\n")
+    section = re.split(r"\n(?=\S)", after)[0]
+    return re.findall(r"^ {4}\*{0,2}(\w[\w ]*):", section, re.MULTILINE)
+
+
+def taken_by(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[str]:
+    """A class takes the parameters of its `__init__`, or a dataclass its fields."""
+    if isinstance(node, ast.ClassDef):
+        for inner in node.body:
+            if isinstance(inner, ast.AnnAssign) and isinstance(inner.target, ast.Name):
+                yield inner.target.id
+            elif isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
+                yield from taken_by(inner)
+        return
+    yield from (inner.arg for inner in ast.walk(node.args) if isinstance(inner, ast.arg))
 
 
 def bound(node: ast.AST) -> str:

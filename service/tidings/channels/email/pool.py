@@ -109,7 +109,7 @@ class Pool:
     """At most `size` connections at once.
 
     Args:
-        open_one: Opens a connection.
+        open_connection: Opens a connection.
         mails: How many mails a connection carries before it is renewed.
         idle: Seconds it may be idle before it is renewed.
         room: Seconds until a pool that met a limit of the relay tries one more connection.

@@ -28,6 +28,8 @@ UPDATE dead_letters SET tenant = NULL WHERE reason = 'malformed' AND tenant = 'd
 COMMENTS = """
 COMMENT ON COLUMN notifications.tenant IS 'the customer or product that it belongs to, as its producer says';
 COMMENT ON COLUMN dead_letters.tenant IS 'likewise; null if its message does not tell';
+COMMENT ON COLUMN processes.retention IS
+    'seconds for which a scheduler keeps finished notifications, by state or tenant:state; 0: for ever';
 COMMENT ON COLUMN idempotency_holders.addressee IS
     'SHA-256 of the tenant and a newline (neither for the tenant default), the channel, a newline, and the recipient'
 """
