@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Annotated, Any, Final, Self, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -29,11 +29,46 @@ _UNKNOWN = re.compile(
 Location = tuple[int | str, ...]
 
 
+class ContractProblem(str):
+    """The sentence about one problem, with what a program reads: which field, and which kind of fault.
+
+    Everywhere else it is the sentence alone.
+    """
+
+    location: Location
+    """The names and indexes that lead to the field; empty for the notification as a whole."""
+    code: str
+    """The kind of fault, e.g. `missing`; `invalid` for whatever has no other."""
+
+    def __new__(cls, sentence: str, location: Location = (), code: str = "invalid") -> Self:
+        """Neither is part of the sentence's equality or hash."""
+        problem = super().__new__(cls, sentence)
+        problem.location, problem.code = location, code
+        return problem
+
+    @property
+    def pointer(self) -> str:
+        """The field as a JSON Pointer (RFC 6901), e.g. `/attachments/0/filename`; empty for the whole."""
+        steps = (str(step).replace("~", "~0").replace("/", "~1") for step in self.location)
+        return "".join(f"/{step}" for step in steps)
+
+
+def with_location(problem: str) -> ContractProblem:
+    """A problem with its location; of a sentence that brings none, the field that it begins with."""
+    if isinstance(problem, ContractProblem):
+        return problem
+    path, _, _ = problem.partition(": ")
+    if path == _WHOLE or not _PATH.fullmatch(path):
+        return ContractProblem(problem)
+    steps = path.replace("]", "").replace("[", ".").split(".")
+    return ContractProblem(problem, tuple(int(it) if it.isdigit() else it for it in steps))
+
+
 def describe(error: ValidationError, body: bytes = b"") -> tuple[str, ...]:
     """One sentence per problem, at most 25. `body` is what was parsed, if anything was.
 
     Works for errors of `parse` and for those raised by constructing a model. Values are quoted
-    in at most 80 characters, and personal content never.
+    in at most 80 characters, and personal content never. Each is a `ContractProblem`.
     """
     first = error.errors(include_url=False)[:_MOST_PROBLEMS]
     problems = [problem for details in first for problem in _problems_of(details, error, body)]
@@ -66,13 +101,15 @@ def _length_of_quote(message: str) -> int:
 def _problems_of(details: ErrorDetails, error: ValidationError, body: bytes) -> Iterator[str]:
     match details["type"]:
         case "json_invalid":
-            yield not_json(details["ctx"]["error"], body)
+            yield ContractProblem(not_json(details["ctx"]["error"], body), (), "not_json")
         case "union_tag_invalid" | "union_tag_not_found":
-            yield _unknown_channel(details["input"])
+            yield ContractProblem(_unknown_channel(details["input"]), ("channel",), "not_allowed")
         case "broken_rules":
-            yield from (f"{field}: {message}" for field, message in details["ctx"]["problems"])
+            for field, message in details["ctx"]["problems"]:
+                yield ContractProblem(f"{field}: {message}", (field,), "rule")
         case _ if not details["loc"]:
-            yield f"{_WHOLE}: is not an object; write a JSON object, {{…}}"
+            sentence = f"{_WHOLE}: is not an object; write a JSON object, {{…}}"
+            yield ContractProblem(sentence, (), "type")
         case _:
             yield _about_a_field(details, error)
 
@@ -135,7 +172,9 @@ def _about_a_field(details: ErrorDetails, error: ValidationError) -> str:
     is_scalar = isinstance(details["input"], str | int | float) or details["input"] is None
     if is_scalar and not private and details["type"] not in _NOT_ABOUT_A_VALUE:
         message = f"{_quoted(details['input'])} {message}"
-    return f"{_path(location)}: {message}"
+    steps = tuple(step for step in location if step != "[key]")
+    code = _CODES.get(details["type"], "invalid")
+    return ContractProblem(f"{_path(location)}: {message}", steps, code)
 
 
 def _model_and_location(loc: Location, title: str) -> tuple[type[BaseModel], Location]:
@@ -321,3 +360,33 @@ _WORDINGS: Mapping[str, Wording] = MappingProxyType(
         "value_error": _own_message,
     }
 )
+
+_CODES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "missing": "missing",
+        "extra_forbidden": "unknown_field",
+        "string_pattern_mismatch": "format",
+        "enum": "not_allowed",
+        "literal_error": "not_allowed",
+        "string_too_long": "too_long",
+        "string_too_short": "too_short",
+        "too_long": "too_long",
+        "too_short": "too_short",
+        "string_type": "type",
+        "string_unicode": "format",
+        "int_type": "type",
+        "int_from_float": "type",
+        "int_parsing_size": "out_of_range",
+        "greater_than_equal": "out_of_range",
+        "less_than_equal": "out_of_range",
+        "uuid_type": "type",
+        "uuid_parsing": "format",
+        "datetime_parsing": "format",
+        "datetime_from_date_parsing": "format",
+        "dict_type": "type",
+        "model_type": "type",
+        "model_attributes_type": "type",
+        "tuple_type": "type",
+    }
+)
+"""What programs read of each kind of error; they are part of the HTTP API: never change one."""

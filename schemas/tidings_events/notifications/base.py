@@ -220,7 +220,7 @@ class BaseNotification(BaseModel):
         if reading and "id" not in self.model_fields_set:
             problems.append(MISSING_ID)
         if self.scheduled_at or self.expires_at:
-            problems.extend(_broken_time_rules(self, reading=reading))
+            problems.extend(broken_time_rules(self, reading=reading))
         if problems:
             raise broken(problems)
         return self
@@ -249,7 +249,8 @@ class TemplatedNotification(BaseNotification):
             yield self.content_fields[0], f"is missing; give {names}, or a `template`"
 
 
-def _broken_time_rules(notification: BaseNotification, *, reading: bool) -> Iterator[Problem]:
+def broken_time_rules(notification: BaseNotification, *, reading: bool) -> Iterator[Problem]:
+    """Problems with the times of a notification that is being written now, or read after it may have waited."""
     now = datetime.now(UTC)
     starts, ends = notification.scheduled_at, notification.expires_at
     if starts and not reading and starts < now - CLOCK_SKEW:
