@@ -2,80 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
 
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractQueue
+from tests.support.wire import Wire
 from yarl import URL
 
 from tidings_events import NotConfirmed, Producer, SmsNotification, parse
 from tidings_events.routing import EXCHANGE
 from tidings_local.management import Management
-
-
-class Wire:
-    """Forwards bytes to the broker until it is cut; may swallow what the broker answers."""
-
-    def __init__(self, broker: URL) -> None:
-        self._broker = broker
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
-        self.silent = False
-        self.connections = 0
-        self.sent = 0
-        self._moved = asyncio.Event()
-
-    @property
-    def url(self) -> str:
-        assert self._server is not None
-        port = self._server.sockets[0].getsockname()[1]
-        return str(self._broker.with_host("127.0.0.1").with_port(port))
-
-    async def open(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(self._forward, "127.0.0.1", port)
-
-    def cut(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def close(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        self.cut()
-        await self._server.wait_closed()
-
-    async def until_sent(self, size: int) -> None:
-        async with asyncio.timeout(20):
-            while self.sent < size:
-                self._moved.clear()
-                await self._moved.wait()
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        assert self._broker.host
-        there, back = await asyncio.open_connection(self._broker.host, self._broker.port)
-        self._writers |= {writer, back}
-        await asyncio.gather(self._up(reader, back), self._down(there, writer))
-        self._writers -= {writer, back}
-
-    async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                self.sent += len(data)
-                self._moved.set()
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                if not self.silent:
-                    writer.write(data)
-                    await writer.drain()
-        writer.close()
 
 
 @pytest.fixture

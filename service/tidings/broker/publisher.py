@@ -1,19 +1,23 @@
 """Step six, republish: persistent, mandatory, confirmed, within a time limit."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import uuid4
 
 import structlog
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp import commands as spec
+from pamqp.common import FieldValue
 
 from tidings.broker.connection import BrokerConnection
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, explain, open_channel
 from tidings.broker.wire.confirms import ConfirmingChannel, Nacked, Returned
-from tidings.delivery.errors import BrokerUnavailable
+from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.settings import BrokerSettings
+from tidings_events.routing import EXCHANGE, MILLISECONDS, TRACEPARENT
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +25,31 @@ Headers = Mapping[str, str | int]
 
 RENEWED: Final = 5.0
 """Least age in seconds of a channel that is replaced after a nack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A notification to publish as its producer's message."""
+
+    id: str
+    routing_key: str
+    body: bytes
+    published_at: datetime
+    app_id: str
+    """Its producer."""
+    traceparent: str | None = None
+
+
+class LaneMissing(BrokerUnavailable):
+    """No queue is bound for it."""
+
+
+class LaneRefused(BrokerUnavailable):
+    """Its queue is full, or just starting."""
+
+
+class NoConfirm(BrokerUnavailable):
+    """RabbitMQ did not answer in time."""
 
 
 class BrokerPublisher:
@@ -36,7 +65,7 @@ class BrokerPublisher:
         self._channel: ConfirmingChannel | None = None
         self._opened = 0.0
         self._opening = asyncio.Lock()
-        self._retired: set[asyncio.Task[None]] = set()
+        self._afterwards: set[asyncio.Task[None]] = set()
 
     async def publish(
         self,
@@ -88,6 +117,50 @@ class BrokerPublisher:
             # aiormq cancels the opening of a channel if the connection is lost
             raise BrokerUnavailable(f"not confirmed: {where}: the connection was lost") from None
 
+    async def publish_all(
+        self, publications: Sequence[Publication], *, within: float
+    ) -> list[BrokerUnavailable | None]:
+        """Publish all at once, in this order, and wait for the confirms; why each is not confirmed, or None.
+
+        What is not confirmed may still be in its queue.
+
+        Args:
+            within: Seconds for all of it.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(within):
+                channel = self._live or await self._open()
+            sent = [_sent(channel, publication) for publication in publications]
+        except (BrokerUnavailable, *CONNECTION_ERRORS) as error:
+            failure = BrokerUnavailable(f"not published: {explain(error)}")
+            return [failure] * len(publications)
+        try:
+            answers = [answer for _, answer in sent]
+            await asyncio.wait(answers, timeout=max(0.0, began + within - loop.time()))
+            failures = [_failure(answer, within) for answer in answers]
+        finally:
+            for message_id, answer in sent:
+                channel.forget(message_id)
+                answer.cancel()
+        if any(isinstance(failure, LaneRefused) for failure in failures):
+            self._retire(channel)
+        if any(isinstance(failure, LaneMissing) for failure in failures):
+            self._later(self._redeclare(began))
+        return failures
+
+    async def _redeclare(self, missed_at: float) -> None:
+        try:
+            await self._connection.redeclare(missed_at)
+        except TidingsError as error:
+            log.warning("topology not declared again", error=str(error))
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._afterwards.add(task)
+        task.add_done_callback(self._afterwards.discard)
+
     @property
     def _live(self) -> ConfirmingChannel | None:
         channel = self._channel
@@ -112,9 +185,7 @@ class BrokerPublisher:
         loop = asyncio.get_running_loop()
         if self._channel is channel and loop.time() - self._opened > RENEWED:
             self._channel = None
-            closing = loop.create_task(self._close_later(channel))
-            self._retired.add(closing)
-            closing.add_done_callback(self._retired.discard)
+            self._later(self._close_later(channel))
 
     async def _close_later(self, channel: ConfirmingChannel) -> None:
         await asyncio.sleep(self._timeout)
@@ -123,3 +194,46 @@ class BrokerPublisher:
                 await channel.close()
         except CONNECTION_ERRORS as error:
             log.debug("closing a channel that was refused a message", error=explain(error))
+
+
+def _sent(
+    channel: ConfirmingChannel, publication: Publication
+) -> tuple[str, "asyncio.Future[None]"]:
+    message_id = uuid4().hex
+    moment = publication.published_at
+    headers: dict[str, FieldValue] = {MILLISECONDS: round(moment.timestamp() * 1000)}
+    if publication.traceparent is not None:
+        headers[TRACEPARENT] = publication.traceparent
+    properties = spec.Basic.Properties(
+        content_type="application/json",
+        delivery_mode=2,
+        message_id=message_id,
+        correlation_id=publication.id,
+        timestamp=moment,
+        app_id=publication.app_id,
+        headers=headers,
+    )
+    answer = channel.begin(
+        publication.body,
+        exchange=EXCHANGE,
+        routing_key=publication.routing_key,
+        properties=properties,
+        mandatory=True,
+    )
+    return message_id, answer
+
+
+def _failure(answer: "asyncio.Future[None]", within: float) -> BrokerUnavailable | None:
+    if not answer.done():
+        return NoConfirm(f"RabbitMQ did not confirm within {within:g}s")
+    if answer.cancelled():
+        return BrokerUnavailable("not confirmed: the connection was lost")
+    match answer.exception():
+        case None:
+            return None
+        case Returned() | ChannelNotFoundEntity():
+            return LaneMissing("no queue is bound for it")
+        case Nacked():
+            return LaneRefused("RabbitMQ refused it: its queue is full, or just starting")
+        case error:
+            return BrokerUnavailable(f"not confirmed: {explain(error)}")

@@ -10,6 +10,7 @@ from tidings.delivery.outcome import Claim, Claimed
 from tidings.delivery.ports import ClaimRequest, Record
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.database import Database, PostgresDatabase
+from tidings.ledger.notifications.accepting import Accepting
 from tidings.ledger.notifications.changes import Changes
 from tidings.ledger.notifications.claims import Claims
 from tidings.ledger.notifications.dispatch import Outbox
@@ -63,6 +64,7 @@ class PostgresLedger:
             window=settings.idempotency_window,
             patience=settings.requeue_after / 15,
         )
+        self.accepting = Accepting(self.database, actor=actor, window=settings.idempotency_window)
         self._claiming: Batcher[ClaimRequest, Claim] = Batcher(
             claims.claim,
             size=settings.batch_size,

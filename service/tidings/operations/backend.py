@@ -9,6 +9,7 @@ from tidings.settings import Settings
 
 if TYPE_CHECKING:
     from tidings.broker.connection import BrokerConnection
+    from tidings.operations.submissions.intake import Intake
 
 
 class Backend:
@@ -17,11 +18,21 @@ class Backend:
     Args:
         settings: The process's.
         ledger: Open.
+        intake: Open, if this process accepts notifications.
     """
 
-    def __init__(self, settings: Settings, ledger: PostgresLedger) -> None:
+    def __init__(
+        self, settings: Settings, ledger: PostgresLedger, intake: "Intake | None" = None
+    ) -> None:
         self.settings = settings
         self.ledger = ledger
+        self._intake = intake
+
+    @property
+    def intake(self) -> "Intake":
+        """What accepts notifications; only a process that serves the API has it."""
+        assert self._intake is not None  # noqa: S101  # it was opened with one
+        return self._intake
 
     @asynccontextmanager
     async def broker(self, purpose: str) -> AsyncIterator["BrokerConnection"]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tidings.operations.actor import Actor
+from tidings.operations.actor import Actor, app_id_of
 from tidings.operations.suggestions import unknown
 from tidings.runtime.certificates import verifying
 from tidings.settings import BrokerSettings
@@ -56,8 +56,7 @@ async def publish(
         timeout=settings.amqp_timeout,
         ssl_context=verifying(settings.amqp_ca_file, "TIDINGS_AMQP_CA_FILE"),
         name="tidings publish",
-        # AMQP has room for 255 bytes (0-9-1, 4.2.5.3)
-        app_id=str(actor).encode()[:255].decode(errors="ignore"),
+        app_id=app_id_of(actor),
     )
     async with producer:
         if len(notifications) == 1:

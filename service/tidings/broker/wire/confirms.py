@@ -102,6 +102,33 @@ class ConfirmingChannel:
             Returned, Nacked: As it answered.
             AMQPError, ChannelInvalidStateError: The channel was lost before it did.
         """
+        message_id = str(properties.message_id)
+        answer = self.begin(
+            body,
+            exchange=exchange,
+            routing_key=routing_key,
+            properties=properties,
+            mandatory=mandatory,
+        )
+        try:
+            await answer
+        finally:
+            self.forget(message_id)
+
+    def begin(
+        self,
+        body: bytes,
+        *,
+        exchange: str,
+        routing_key: str,
+        properties: spec.Basic.Properties,
+        mandatory: bool,
+    ) -> "asyncio.Future[None]":
+        """Publish; the broker's answer is to be awaited, and then the `message_id` to be given to `forget`.
+
+        Raises:
+            ChannelInvalidStateError: The channel is closed.
+        """
         if self.is_closed:
             raise ChannelInvalidStateError("the channel is closed")
         number = self._channel.number
@@ -114,10 +141,11 @@ class ConfirmingChannel:
             self._unwritten += method, frames
         if self._writing is None:
             self._writing = self._loop.create_task(self._write())
-        try:
-            await answer
-        finally:
-            self._numbers.pop(str(properties.message_id), None)
+        return answer
+
+    def forget(self, message_id: str) -> None:
+        """Nothing waits any more for the answer about a message."""
+        self._numbers.pop(message_id, None)
 
     def _expect(self, message_id: str) -> asyncio.Future[None]:
         self._count += 1

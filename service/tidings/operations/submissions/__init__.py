@@ -1,0 +1,1 @@
+"""Accepts notifications over HTTP: reads them, stores and publishes them, and answers."""

@@ -1,0 +1,103 @@
+"""Reads a submitted notification with the contract's parser, once its id and tenant are in it.
+
+Both are put into the bytes as they were sent, and these are what is stored and published: whatever else a caller wrote
+stays as it was written.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from pydantic_core import from_json, to_json
+
+from tidings_events import DEFAULT_TENANT, InvalidNotification, Notification, parse
+from tidings_events.notifications.base import broken_time_rules
+from tidings_events.problems import ContractProblem, with_location
+from tidings_events.weight import too_heavy
+
+_WHITESPACE: Final = b" \t\r\n"
+"""JSON's own (RFC 8259, section 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSubmission:
+    """A valid notification, and the bytes that are stored and published."""
+
+    notification: Notification
+    body: bytes
+
+
+def read_submission(
+    body: bytes, tenant: str | None, id: UUID, within: Sequence[int | str] = ()
+) -> ReadSubmission:
+    """Read one notification as it was sent.
+
+    Args:
+        tenant: The caller's; None if it may name any.
+        id: For a notification that has none.
+        within: Its place in the request, if it has several.
+
+    Raises:
+        InvalidNotification: It is no valid notification, or not the caller's to send; names every problem.
+    """
+    try:
+        read = _parsed(body, tenant, id)
+        problems = list(_beyond_the_contract(read.notification, tenant))
+    except InvalidNotification as invalid:
+        problems = [*invalid.problems]
+    if problems:
+        raise InvalidNotification([placed(problem, within) for problem in problems])
+    return read
+
+
+def placed(problem: str, within: Sequence[int | str]) -> ContractProblem:
+    """A problem of a notification that is a part of a request."""
+    found = with_location(problem)
+    return ContractProblem(found, (*within, *found.location), found.code)
+
+
+def _parsed(body: bytes, tenant: str | None, id: UUID) -> ReadSubmission:
+    if tenant is not None and tenant != DEFAULT_TENANT:
+        body = _completed(body, "tenant", tenant)
+    body = _completed(body, "id", str(id))
+    return ReadSubmission(parse(body), body)
+
+
+def _completed(body: bytes, name: str, value: str) -> bytes:
+    """A JSON object with this field if it has none, or null; anything else as it is, for the parser to refuse."""
+    if b'"%b"' % name.encode() not in body and b"\\u" not in body:
+        return _with_field(body, name, value)
+    if too_heavy(body) is not None:
+        return body
+    try:
+        document = from_json(body)
+    except ValueError:
+        return body
+    if not isinstance(document, dict) or document.get(name) is not None:
+        return body
+    if name not in document:
+        return _with_field(body, name, value)
+    return to_json({**document, name: value}, inf_nan_mode="constants")
+
+
+def _with_field(body: bytes, name: str, value: str) -> bytes:
+    """With one more field at its beginning."""
+    start = body.lstrip(_WHITESPACE)
+    if not start.startswith(b"{"):
+        return body
+    rest = start[1:].lstrip(_WHITESPACE)
+    comma = b"" if rest.startswith(b"}") else b","
+    return b'{"%b":"%b"%b%b' % (name.encode(), value.encode(), comma, rest)
+
+
+def _beyond_the_contract(notification: Notification, tenant: str | None) -> Iterator[str]:
+    """Whose it is, and what the contract lets pass because a message may have waited."""
+    if tenant not in {None, notification.tenant}:
+        sentence = (
+            f'tenant: "{notification.tenant}" is not that of this API key; leave the field out'
+        )
+        yield ContractProblem(sentence, ("tenant",), "not_allowed")
+    if notification.scheduled_at or notification.expires_at:
+        for field, what in broken_time_rules(notification, reading=False):
+            yield ContractProblem(f"{field}: {what}", (field,), "rule")
