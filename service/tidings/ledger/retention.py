@@ -1,6 +1,5 @@
 """Deletes what is over: a week's partitions at once, and row by row what lies elsewhere, or goes before its week."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from uuid import UUID
 
 from tidings.delivery.states import FINISHED
 from tidings.ledger.database import Connection, Database
+from tidings.ledger.ending import EndingWeeks, pause
 from tidings.ledger.notifications.troubled import TROUBLED, TROUBLED_STATES
 from tidings.ledger.partitions import SCANNING, WEEK, Partition, only_one, partitions
 from tidings.settings import LedgerSettings
@@ -18,16 +18,11 @@ from tidings.settings import LedgerSettings
 NEVER: Final = 1e11
 """Seconds after which nothing that is kept for ever is over."""
 ANY: Final = "*"
-MOST_MOVED: Final = 10_000
-"""Notifications that may be moved out of a week's partition while its tables are locked: half a second or so."""
 AT_ONCE: Final = 500
 """Notifications looked at, to delete those that are over, in one statement."""
 NOTIFICATIONS: Final = "notifications"
 DEFAULT: Final = "notifications_default"
 
-WATCH: Final = "SELECT tidings_watch_partition($1)"
-RETIRE: Final = "SELECT tidings_retire_partition($1, $2::jsonb, $3)"
-DROP: Final = "SELECT tidings_drop_retired()"
 DELETE: Final = "SELECT at, last, looked, deleted FROM tidings_delete_over($1, $2::jsonb, $3, $4, $5, $6, $7, $8)"
 TIDY: Final = "SELECT tidings_tidy($1::jsonb, $2)"
 SIZES: Final = """
@@ -182,7 +177,7 @@ class Retention:
     """Deletes what is over.
 
     Args:
-        share: Part of the time that deleting row by row may take.
+        share: Part of the time that reading a week, dropping it, and deleting row by row may take.
     """
 
     def __init__(
@@ -191,6 +186,7 @@ class Retention:
         self._database = database
         self.periods = periods
         self._share = share
+        self._ending = EndingWeeks(share)
         self._tried: dict[date, date] = {}
         """By first day of a week that could not be dropped: when that was last tried."""
 
@@ -269,7 +265,7 @@ class Retention:
         return counts
 
     async def _round(self, connection: Connection, today: date) -> AsyncIterator[RetentionStep]:
-        await _drop_retired(connection)  # of a round that was cut off
+        await self._ending.drop_retired(connection)  # of a round that was cut off
         periods = self.periods
         for week in await partitions(connection):
             if week.table != NOTIFICATIONS:
@@ -278,7 +274,9 @@ class Retention:
                 for deletion in periods.before_its_end(week, today):
                     yield await self._delete(connection, week.name, deletion)
             elif self._tried.get(week.since) != today:
-                if (moved := await self._end(connection, week)) is not None:
+                if (
+                    moved := await self._ending.end(connection, week.since, periods.json)
+                ) is not None:
                     yield RetentionStep(week.name, moved=moved)
                     continue
                 for deletion in periods.row_by_row():
@@ -287,20 +285,6 @@ class Retention:
         for deletion in periods.row_by_row():
             yield await self._delete(connection, DEFAULT, deletion)
         yield RetentionStep("dead letters and keys", await self._tidy(connection))
-
-    async def _end(self, connection: Connection, week: Partition) -> int | None:
-        """Drop it; how many of its notifications live on elsewhere, None if too many do, and it stays."""
-        await connection.execute(WATCH, week.since)
-        async with connection.transaction():
-            await connection.execute(
-                "SET LOCAL statement_timeout = 0"
-            )  # whatever our user has been given
-            moved: int | None = await connection.fetchval(
-                RETIRE, week.since, self.periods.json, MOST_MOVED, timeout=SCANNING
-            )
-        if moved is not None:
-            await _drop_retired(connection)
-        return moved
 
     async def _delete(
         self, connection: Connection, place: str, deletion: RowDeletion
@@ -326,7 +310,7 @@ class Retention:
             deleted += row["deleted"]
             if row["looked"] < AT_ONCE:
                 return RetentionStep(place, deleted)
-            await asyncio.sleep((monotonic() - began) * (1 / self._share - 1))
+            await pause(began, self._share)
 
     async def _tidy(self, connection: Connection) -> int:
         total = 0
@@ -335,8 +319,3 @@ class Retention:
             total += deleted
             if deleted < AT_ONCE:
                 return total
-
-
-async def _drop_retired(connection: Connection) -> None:
-    while await connection.fetchval(DROP, timeout=SCANNING):
-        pass

@@ -66,6 +66,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "notifications",
         "processes",
         "retiring_changes",
+        "retiring_weeks",
         "transitions",
         "recipient_results",
         "provider_attempts",

@@ -13,7 +13,7 @@ from tests.support.ledger_rig import LedgerRig, settings_of
 
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.states import State
-from tidings.ledger import retention
+from tidings.ledger import ending, retention
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.dead_letters.closing import Closings
 from tidings.ledger.partitions import Partitions
@@ -79,6 +79,30 @@ async def places(rig: LedgerRig) -> dict[UUID, str]:
 
 async def run(rig: LedgerRig, periods: RetentionPeriods) -> list[RetentionStep]:
     return [done async for done in Retention(rig.database, periods).run(NOW.date())]
+
+
+async def watch(rig: LedgerRig) -> None:
+    await rig.fetch("SELECT tidings_watch_partition($1)", MONDAY)
+
+
+async def read(rig: LedgerRig, most: int = 2) -> bool:
+    """Some more of the week; whether that was all of it."""
+    [row] = await rig.fetch(
+        "SELECT complete FROM tidings_read_partition($1, $2::jsonb, $3)",
+        MONDAY,
+        RetentionPeriods(30 * DAY).json,
+        most,
+    )
+    complete: bool = row["complete"]
+    return complete
+
+
+async def retire(rig: LedgerRig) -> None:
+    await rig.fetch("SELECT tidings_retire_partition($1, 10)", MONDAY)
+
+
+async def drop(rig: LedgerRig) -> None:
+    await rig.fetch("SELECT tidings_drop_retired()")
 
 
 async def counts(rig: LedgerRig, periods: RetentionPeriods) -> Mapping[str, PartitionCount]:
@@ -201,7 +225,7 @@ async def test_a_tenant_s_closed_dead_letters_go_by_its_own_period(rig: LedgerRi
 async def test_a_week_of_which_much_lives_on_stays_and_loses_what_is_over(
     rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "MOST_MOVED", 1)
+    monkeypatch.setattr(ending, "MOST_MOVED", 1)
     await put(rig, State.SENT)
     kept = [await put(rig, State.RETRYING), await put(rig, State.QUEUED)]
     await run(rig, RetentionPeriods(30 * DAY))
@@ -214,7 +238,7 @@ async def test_a_week_of_which_much_lives_on_stays_and_loses_what_is_over(
 async def test_a_week_of_which_much_lives_on_is_read_again_the_next_day(
     rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "MOST_MOVED", 0)
+    monkeypatch.setattr(ending, "MOST_MOVED", 0)
     await put(rig, State.SENT, tenant="long")
     keeper = Retention(rig.database, RetentionPeriods(30 * DAY, {}, {"long": {"*": 365 * DAY}}))
     week = f"notifications{MONDAY:_%Y%m%d}"
@@ -271,7 +295,8 @@ async def test_what_is_being_archived_is_left_alone(rig: LedgerRig, database_url
 
 
 @pytest.mark.parametrize(
-    "statement", ["watch_partition($1)", "retire_partition($1, $2::jsonb, 10)"]
+    "statement",
+    ["watch_partition($1)", "read_partition($1, $2::jsonb, 10)", "retire_partition($1, 10)"],
 )
 async def test_no_function_takes_a_week_that_has_not_ended(rig: LedgerRig, statement: str) -> None:
     monday = NOW.date() - timedelta(days=NOW.weekday())
@@ -283,7 +308,7 @@ async def test_no_function_takes_a_week_that_has_not_ended(rig: LedgerRig, state
 @pytest.mark.parametrize(
     "statement",
     [
-        "tidings_retire_partition($1::date, '{}', 10)",
+        "tidings_read_partition($1::date, '{}', 10)",
         "tidings_delete_over('notifications' || to_char($1::date, '_YYYYMMDD'), '{}', false, NULL, 1, NULL, NULL, 9)",
     ],
 )
@@ -317,7 +342,8 @@ async def test_what_changes_while_a_week_is_read_lives_on(
     """Also what is changed by a transaction that the lock has to wait for, and gets a dead letter by it."""
     await put(rig, State.FAILED)
     replayed, archived = await put(rig, State.FAILED), await put(rig, State.FAILED)
-    await rig.fetch("SELECT tidings_watch_partition($1)", MONDAY)
+    await watch(rig)
+    assert await read(rig, most=10)
     other = await asyncpg.connect(database_url)
     try:
         await other.execute("BEGIN")
@@ -327,13 +353,7 @@ async def test_what_changes_while_a_week_is_read_lives_on(
             "UPDATE notifications SET state = 'queued', finished_at = NULL WHERE id = $1", replayed
         )
         async with asyncio.TaskGroup() as group:
-            retiring = group.create_task(
-                rig.fetch(
-                    "SELECT tidings_retire_partition($1, $2::jsonb, 10)",
-                    MONDAY,
-                    RetentionPeriods(30 * DAY).json,
-                )
-            )
+            retiring = group.create_task(retire(rig))
             await asyncio.sleep(0.5)
             assert not retiring.done()
             await other.execute("COMMIT")
@@ -343,21 +363,48 @@ async def test_what_changes_while_a_week_is_read_lives_on(
     assert sorted(await places(rig)) == sorted([replayed, archived])
 
 
-async def test_a_round_that_was_cut_off_is_finished_by_the_next(rig: LedgerRig) -> None:
+@pytest.mark.parametrize("done", range(8))
+async def test_a_round_that_was_cut_off_is_finished_by_the_next(rig: LedgerRig, done: int) -> None:
     waiting = await put(rig, State.RETRYING)
-    await put(rig, State.SENT)
-    await rig.fetch("SELECT tidings_watch_partition($1)", MONDAY)
-    changed = await put(rig, State.QUEUED)
-    await rig.fetch(
-        "SELECT tidings_retire_partition($1, $2::jsonb, 10)",
-        MONDAY,
-        RetentionPeriods(30 * DAY).json,
-    )
+    changed, _ = await put(rig, State.SENT), await put(rig, State.SENT)
+    steps = [watch, read, read, retire, drop, drop, drop]
+    for step in steps[:done]:
+        await step(rig)
+    if done < steps.index(retire):
+        await rig.execute("UPDATE notifications SET finished_at = NULL WHERE id = $1", changed)
     await run(rig, RetentionPeriods(30 * DAY))
-    assert sorted(await places(rig)) == sorted([waiting, changed])
+    assert sorted(await places(rig)) == sorted([waiting, *[changed] * (done < steps.index(retire))])
     assert not await rig.fetch(
-        "SELECT FROM pg_class WHERE relname ~ $1", f"^notifications_{MONDAY:%Y%m%d}(_retired)?$"
+        "SELECT FROM pg_class WHERE relname ~ $1", f"_{MONDAY:%Y%m%d}(_retired)?$"
     )
+    assert not await rig.fetch("SELECT FROM retiring_weeks")
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 6])
+async def test_a_week_is_read_in_steps_and_none_that_lives_on_is_missed(
+    rig: LedgerRig, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(ending, "READ_AT_ONCE", at_once)
+    kept = []
+    for state in (State.RETRYING, State.SENT, State.QUEUED, State.SENT, State.SENT, State.SENDING):
+        id = await put(rig, state)
+        kept += [] if state is State.SENT else [id]
+    await run(rig, RetentionPeriods(30 * DAY))
+    assert sorted(await places(rig)) == sorted(kept)
+
+
+async def test_no_week_goes_before_all_of_it_was_read(rig: LedgerRig) -> None:
+    ids = [await put(rig, State.RETRYING) for _ in range(3)]
+    for step in (watch, read):
+        await step(rig)
+        with pytest.raises(LedgerUnavailable, match="not been read to its end"):
+            await retire(rig)
+    await watch(rig)  # from the beginning again: what was noted before is forgotten
+    assert not await read(rig)
+    assert await read(rig)
+    with pytest.raises(LedgerUnavailable, match="was read already"):
+        await read(rig)
+    assert sorted(await places(rig)) == sorted(ids)
 
 
 async def test_only_what_was_retired_is_dropped(rig: LedgerRig) -> None:
