@@ -18,6 +18,7 @@ from tidings.delivery.outcome import UNTRIED, Failure, Reason
 from tidings.delivery.properties import signed
 from tidings.delivery.states import State
 from tidings.ledger.notifications import rows
+from tidings.ledger.notifications.counting import COUNT_ENDS
 from tidings_events import Notification
 from tidings_events.routing import TRACEPARENT, Headers
 
@@ -165,8 +166,8 @@ WITH incoming AS (
     INSERT INTO notifications ({rows.COLUMNS.names}, state, epoch, attempt, finished_at, reason, failure_kind, failure_message)
     SELECT {rows.COLUMNS.names}, 'failed', 0, 0, now(), reason, kind, message FROM incoming
     ON CONFLICT (id) DO NOTHING
-    RETURNING id
-)
+    RETURNING id, tenant, channel, category, reason AS outcome, provider, failure_kind AS kind
+), counted AS ({COUNT_ENDS.format(ended="added")})
 INSERT INTO transitions (notification_id, epoch, at, before, after, actor, reason)
 SELECT id, 0, dead_lettered_at, 'queued', 'failed', '{ARCHIVE}', 'dead letter: ' || message FROM added JOIN incoming USING (id)
 """

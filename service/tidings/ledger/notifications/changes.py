@@ -7,8 +7,9 @@ from uuid import UUID
 from tidings.delivery.errors import Refused
 from tidings.delivery.states import FINISHED, State, sources
 from tidings.ledger.database import Database
+from tidings.ledger.notifications.counting import COUNT_ENDS
 
-CANCEL: Final = """
+CANCEL: Final = f"""
 WITH found AS (
     SELECT id, epoch, state, perhaps_sent OR lapses > 0 OR failure_kind = 'outcome_unknown' AS perhaps_sent,
            EXISTS (SELECT FROM recipient_results r
@@ -19,8 +20,8 @@ WITH found AS (
        SET state = 'cancelled', perhaps_sent = coalesce(found.perhaps_sent, false), reason = 'cancelled', dispatch_at = NULL, finished_at = now(), updated_at = now()
       FROM found
      WHERE n.id = found.id AND found.state = ANY($2::text[]) AND NOT found.reached
-    RETURNING n.id
-), noted AS (
+    RETURNING n.id, n.tenant, n.channel, n.category, n.state AS outcome, n.provider, n.failure_kind AS kind
+), counted AS ({COUNT_ENDS.format(ended="cancelled")}), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT id, epoch, found.state, 'cancelled', $3,
            CASE WHEN perhaps_sent THEN $4::text || '; an earlier attempt may have been delivered' ELSE $4 END

@@ -33,6 +33,7 @@ from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications import recipients
 from tidings.ledger.notifications.conflicts import note_conflicts, unlike
+from tidings.ledger.notifications.counting import COUNT_ENDS
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY
 from tidings.ledger.notifications.idempotency import KeyUse, hold
 from tidings.ledger.notifications.requeue import NOT_LATELY, OVERDUE_SINCE, Stranded, requeue
@@ -97,8 +98,8 @@ WITH suppressed AS (
     SELECT {COLUMNS.names}, 'suppressed', 0, 0, first, 'duplicate', now()
       FROM unnest({COLUMNS.parameters("uuid")}) AS incoming ({COLUMNS.names}, first)
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, duplicate_of
-), noted AS (
+    RETURNING id, duplicate_of, tenant, channel, category, state AS outcome, provider, failure_kind AS kind
+), counted AS ({COUNT_ENDS.format(ended="suppressed")}), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT id, 0, 'queued', 'suppressed', ${len(COLUMNS) + 2}::text, 'same idempotency key as ' || duplicate_of
       FROM suppressed

@@ -8,6 +8,7 @@ from tidings.delivery.outcome import Failure, Outcome, RetryLater, Sent, Undeliv
 from tidings.delivery.ports import Record
 from tidings.ledger.database import Database
 from tidings.ledger.notifications import recipients
+from tidings.ledger.notifications.counting import COUNT_ATTEMPTS, TO_COUNT
 from tidings.ledger.notifications.rows import fit, packed, parameters
 
 _TYPES: Final = (
@@ -31,13 +32,13 @@ WITH incoming AS (
       FROM incoming i
      WHERE n.id = i.id AND n.epoch = i.epoch AND n.attempt = i.attempt
        AND n.state = 'sending' AND n.lease_holder = i.token
-    RETURNING n.id, i.token
-)
+    RETURNING n.id, i.token, i.provider, i.kind, {TO_COUNT}
+), counted AS ({COUNT_ATTEMPTS})
 INSERT INTO attempts (notification_id, epoch, attempt, started_at, duration_ms, state, provider, reference,
                       code, kind, message, retry_delay, possible_duplicate, worker)
-SELECT id, epoch, attempt, to_timestamp(started_at), duration_ms, state, provider, reference,
-       code, kind, message, retry_delay, possible_duplicate, token
-  FROM incoming JOIN moved USING (id, token)
+SELECT i.id, i.epoch, i.attempt, to_timestamp(started_at), duration_ms, i.state, i.provider, reference,
+       code, i.kind, message, retry_delay, possible_duplicate, token
+  FROM incoming i JOIN moved USING (id, token)
 RETURNING notification_id AS id, worker AS token
 """
 
