@@ -26,6 +26,7 @@ from tidings.runtime.stopping import AFTER_GRACE, Stop, stop_on_signal
 from tidings.scheduler import Scheduler
 from tidings.scheduler.gauges import count_for_ever
 from tidings.scheduler.housekeeping import maintain_ledger_for_ever
+from tidings.scheduler.rollups import fold_for_ever
 from tidings.settings import Settings
 from tidings.telemetry.http import HealthServer
 from tidings.telemetry.log_writer import LogWriter
@@ -127,6 +128,8 @@ async def _serve(
                 "keep the partitions", partial(maintain_ledger_for_ever, ledger)
             )
             stack.push_async_callback(keeping.end)
+            folding = BackgroundTask("fold rollups", partial(fold_for_ever, ledger))
+            stack.push_async_callback(folding.end)
         worker = running.get("worker")
         serves = (worker.channels, worker.templates) if isinstance(worker, Worker) else ((), "")
         kept = ledger.retention.periods.stated if "scheduler" in roles else None

@@ -17,11 +17,13 @@ from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.sentences import Sentence
 from tidings.cli.show import STYLES
 from tidings.delivery.delay import seconds
+from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.operations.backend import Backend
 from tidings.operations.statistics import (
-    MOST,
+    RETRY_LATER,
     Backlog,
+    Choice,
     Depth,
     Rates,
     Statistics,
@@ -33,32 +35,27 @@ from tidings.operations.times import NOTHING, exact, moment, share, span
 
 TOTAL: Final = "all"
 OF_WHAT: Final = (
-    "Sent: share of finished. Retried: share of attempted.\n"
-    "p50, p99: time from accepted, or due, to sent; without replays"
+    "Attempted: first attempts. Sent: share of finished. Retried: share of attempted. Attempts: of each attempted.\n"
+    "p50, p95, p99: time from accepted, or due, to sent; without replays"
 )
 
 
 def stats(
     since: Annotated[
-        str, typer.Option(metavar="WHEN", help="Accepted since: 30m, 24h, 7d, or a time.")
+        str, typer.Option(metavar="WHEN", help="Ended since: 30m, 24h, 7d, or a time.")
     ] = "24h",
     tenant: Tenant = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
     every: Annotated[
         str, typer.Option(metavar="TIME", help="Refresh interval for --watch.")
     ] = "2s",
-    full_scan: Annotated[
-        bool,
-        typer.Option(
-            "--full-scan", help=f"Count all, not only the newest {MOST:,}; may take minutes."
-        ),
-    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show notification counts, success rates, latencies and queue depths.
+    """Show outcomes, success rates, latencies and queue depths.
 
+    Counts attempts and notifications that ended since then, to the minute (or 15 minutes and more, for longer periods).
     Sent is the share of finished notifications that were sent, without cancelled and suppressed ones. Retried is the share
-    of attempted ones that needed a retry. p50 and p99 are percentiles of the time from accepted (or due) to sent, without
+    of attempted ones that needed a retry. p50, p95 and p99 are percentiles of the time from accepted (or due) to sent, without
     replays.
 
     Example: [bold]tidings stats --since 1h --watch[/]
@@ -66,9 +63,9 @@ def stats(
     parsed(moment, since, "--since")
     pause = _pause(every)
     if watch:
-        ask(lambda backend: _watch(backend, since, tenant, pause, full_scan=full_scan))
+        ask(lambda backend: _watch(backend, since, tenant, pause))
         return
-    view = ask(lambda backend: look(backend, StatisticsRequest(moment(since), tenant, full_scan)))
+    view = ask(lambda backend: look(backend, _request(since, tenant)))
     if as_json:
         print_json(view.as_data())
     else:
@@ -83,12 +80,14 @@ def _pause(text: str) -> float:
     return max(0.2, parsed(seconds, text, "--every"))
 
 
-async def _watch(
-    backend: Backend, since: str, tenant: str | None, pause: float, *, full_scan: bool
-) -> None:
+def _request(since: str, tenant: str | None) -> StatisticsRequest:
+    return StatisticsRequest(moment(since), choice=Choice(tenant))
+
+
+async def _watch(backend: Backend, since: str, tenant: str | None, pause: float) -> None:
     with Live(console=out, auto_refresh=False) as live:
         while True:
-            view = await look(backend, StatisticsRequest(moment(since), tenant, full_scan))
+            view = await look(backend, _request(since, tenant))
             frame = _frame(view, since)
             if out.is_terminal:
                 live.update(frame, refresh=True)
@@ -118,53 +117,70 @@ def render_statistics(view: StatisticsView) -> RenderableType:
 
 
 def _ledger(known: Statistics) -> list[RenderableType]:
+    since = exact(known.window.since)
     if not known.channels:
-        return [Sentence(Text(f"No notifications were accepted since {exact(known.since)}."))]
-    bound = () if known.complete else (_bound(known),)
+        return [Sentence(Text(f"No attempt or notification has ended since {since}."))]
+    first = known.counted_since
+    late = first is not None and first > known.window.since
     return [
         _rates(known),
         Sentence(Text(OF_WHAT, style="dim"), hanging=0),
         "",
-        _states(known),
-        *bound,
+        _outcomes(known),
+        *(
+            [Sentence(Text(f"Counted since {exact(first)}.", style="dim"))]
+            if first and late
+            else ()
+        ),
     ]
 
 
-def _bound(known: Statistics) -> Sentence:
-    """Not all were counted, and how to count all."""
-    newest = (
-        f"Counts only the newest {known.total.accepted:,}, accepted since {exact(known.since)}."
-    )
-    return Sentence(Text(f"\n{newest} `--full-scan` counts all.", style="yellow"), hanging=0)
-
-
 def _rates(known: Statistics) -> Rows:
-    names = ("Channel", "Accepted", "Sent", "Retried", "Attempts", "p50", "p99")
+    names = ("Channel", "Attempted", "Finished", "Sent", "Retried", "Attempts", "p50", "p95", "p99")
     groups = [*known.channels.items(), *([(TOTAL, known.total)] if len(known.channels) > 1 else [])]
     return Rows(names, [_rate(name, rates) for name, rates in groups], right=names[1:])
 
 
 def _rate(name: str, rates: Rates) -> Row:
+    each = rates.attempts_each
     values = (
         name,
-        f"{rates.accepted:,}",
+        f"{rates.attempted:,}",
+        f"{rates.finished:,}",
         share(rates.success_rate),
         share(rates.retry_rate),
-        NOTHING if rates.attempts is None else f"{rates.attempts:.2f}",
-        NOTHING if rates.p50 is None else span(rates.p50),
-        NOTHING if rates.p99 is None else span(rates.p99),
+        NOTHING if each is None else f"{each:.2f}",
+        *(NOTHING if time is None else span(time) for time in (rates.p50, rates.p95, rates.p99)),
     )
     return Row([cell(text) for text in values])
 
 
-def _states(known: Statistics) -> Rows:
-    present = [state for state in State if any(state in counts for counts in known.states.values())]
-    names = [state.value for state in present]
+def _outcomes(known: Statistics) -> Rows:
+    present = sorted(known.total.outcomes, key=_place)
     rows = [
-        Row([cell(name), *(cell(f"{counts.get(state, 0):,}", STYLES[state]) for state in present)])
-        for name, counts in known.states.items()
+        Row(
+            [
+                cell(name),
+                *(
+                    cell(f"{rates.outcomes.get(outcome, 0):,}", STYLES[_state(outcome)])
+                    for outcome in present
+                ),
+            ]
+        )
+        for name, rates in known.channels.items()
     ]
-    return Rows(("Channel", *names), rows, right=names)
+    return Rows(("Channel", *present), rows, right=present)
+
+
+def _state(outcome: str) -> State:
+    """The state that an outcome leads to."""
+    if outcome == RETRY_LATER:
+        return State.RETRYING
+    return Reason(outcome).state if outcome in set(Reason) else State(outcome)
+
+
+def _place(outcome: str) -> tuple[int, str]:
+    return list(State).index(_state(outcome)), outcome
 
 
 def _backlog(backlog: Backlog) -> list[RenderableType]:

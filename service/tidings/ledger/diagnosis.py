@@ -44,6 +44,7 @@ HISTORY: Final = (
     "transitions",
     "channel_orders",
     "operator_actions",
+    "outcome_deltas",
 )
 """Only ever added to."""
 PRIVILEGES: Final = """

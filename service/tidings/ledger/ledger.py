@@ -21,6 +21,7 @@ from tidings.ledger.operators.audit import LedgerAudit
 from tidings.ledger.operators.controls import LedgerControls
 from tidings.ledger.operators.processes import Processes
 from tidings.ledger.operators.reports import Reports
+from tidings.ledger.operators.rollups import Rollups
 from tidings.ledger.partitions import Partitions
 from tidings.settings import LedgerSettings
 
@@ -56,6 +57,7 @@ class PostgresLedger:
         self.audit = LedgerAudit(self.database)
         self.partitions = Partitions(self.database)
         self.actions = Actions(self.database)
+        self.rollups = Rollups(self.database, retention=settings.rollup_retention)
         self._records = Records(self.database)
         self.requeues = Requeues(self.database, after=settings.requeue_after)
         claims = Claims(

@@ -1,42 +1,48 @@
-"""Statistics of a period, queue depths, and the backlog."""
+"""Statistics of a period from rollups, queue depths, and the backlog."""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from tidings.broker.topology.inspection import Depth, depths
 from tidings.broker.topology.layout import topology_of
 from tidings.broker.wire.session import connected
-from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable
+from tidings.delivery.errors import BrokerUnavailable, InvalidRequest, LedgerUnavailable
+from tidings.ledger.notifications.counting import RETRY_LATER
 from tidings.ledger.operators.backlog import Backlog, count_backlog
-from tidings.ledger.operators.statistics import MOST, Rates, Statistics
+from tidings.ledger.operators.rollups import Window
+from tidings.ledger.operators.statistics import EVERYTHING, Choice, Rates, Statistics
 from tidings.operations.backend import Backend
 from tidings.operations.channels import DELIVERING, ChannelStatus, conditions
 from tidings.settings import Settings
 
 __all__ = [
-    "MOST",
+    "RETRY_LATER",
     "Backlog",
+    "Choice",
     "Depth",
     "Rates",
     "Statistics",
     "StatisticsRequest",
     "StatisticsView",
+    "Window",
     "look",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class StatisticsRequest:
-    """Numbers about notifications accepted since a time."""
+    """What ended in a period."""
 
     since: datetime
-    tenant: str | None = None
-    """Only of this one. Queues have messages of all."""
-    full_scan: bool = False
-    """Count all of them, not only the newest `MOST`."""
+    until: datetime | None = None
+    """None: now."""
+    choice: Choice = EVERYTHING
+    """What is counted."""
+    queues: bool = True
+    """Show how many messages are in the queues, which have those of all tenants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +59,24 @@ class StatisticsView:
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        known = self.statistics
+        known, backlog = self.statistics, self.backlog
         return {
-            "since": known.since if known else None,
-            "complete": known.complete if known else None,
+            "since": known.window.since if known else None,
+            "until": known.window.until if known else None,
+            "bucket_seconds": known.window.width if known else None,
+            "counted_since": known.counted_since if known else None,
             "total": _rates_as_data(known.total) if known else None,
-            "channels": {
-                name: {**_rates_as_data(rates), "states": dict(known.states.get(name, {}))}
-                for name, rates in known.channels.items()
-            }
+            "channels": {name: _rates_as_data(rates) for name, rates in known.channels.items()}
             if known
             else None,
-            "dead_letters": None if self.backlog is None else _open_as_data(self.backlog),
-            "scheduled": self.backlog.scheduled if self.backlog else None,
-            "overdue": self.backlog.overdue if self.backlog else None,
+            "error_classes": dict(known.errors) if known else None,
+            "buckets": [{"since": since, **_rates_as_data(rates)} for since, rates in known.buckets]
+            if known
+            else None,
+            "dead_letters": None if backlog is None else _open_as_data(backlog),
+            "scheduled": backlog.scheduled if backlog else None,
+            "overdue": backlog.overdue if backlog else None,
+            "oldest_due_seconds": backlog.oldest_due if backlog else None,
             "queues": None if self.depths is None else [asdict(depth) for depth in self.depths],
             "not_delivering": [asdict(status) for status in self.not_delivering],
             "errors": self.errors,
@@ -75,8 +85,11 @@ class StatisticsView:
 
 def _rates_as_data(rates: Rates) -> dict[str, Any]:
     return {
-        **asdict(rates),
+        **asdict(replace(rates, outcomes={})),
+        "outcomes": dict(rates.outcomes),
+        "attempts_each": rates.attempts_each,
         "success_rate": rates.success_rate,
+        "failure_rate": rates.failure_rate,
         "retry_rate": rates.retry_rate,
     }
 
@@ -95,13 +108,19 @@ def _open_as_data(backlog: Backlog) -> list[dict[str, Any]]:
 
 
 async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
-    """Query both servers at once; if one is unavailable, show the other's numbers."""
+    """Query both servers at once; if one is unavailable, show the other's numbers.
+
+    Raises:
+        InvalidRequest: The period ends before it begins.
+    """
+    now = datetime.now(UTC)
+    if (request.until or now) <= request.since:
+        raise InvalidRequest("it must be before the end of the period", field="since")
+    window = Window.around(request.since, request.until, now)
     numbers, waiting, queues, channels = await asyncio.gather(
-        backend.ledger.reports.stats(
-            request.since, tenant=request.tenant, full_scan=request.full_scan
-        ),
-        count_backlog(backend.ledger.database, request.tenant),
-        _depths(backend.settings),
+        backend.ledger.reports.stats(window, request.choice),
+        count_backlog(backend.ledger.database, request.choice.tenant),
+        _depths(backend.settings) if request.queues else _no_depths(),
         conditions(backend),
         return_exceptions=True,
     )
@@ -119,6 +138,10 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
         else [status for status in channels if status.state != DELIVERING],
         tuple(dict.fromkeys(str(fault) for fault in errors)),
     )
+
+
+async def _no_depths() -> None:
+    return None
 
 
 async def _depths(settings: Settings) -> Sequence[Depth]:

@@ -9,6 +9,7 @@ import structlog
 
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.ledger.ledger import PostgresLedger
+from tidings.scheduler.rollups import expire_rollups
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,7 @@ async def maintain_ledger(ledger: PostgresLedger) -> bool:
     """
     added = await add_partitions(ledger)
     deleted = await delete_expired(ledger)
+    await expire_rollups(ledger)
     return added and deleted
 
 

@@ -113,6 +113,10 @@ class LedgerSettings(BaseSettings):
     state that a tenant doesn't name, where it has no `*`, has the period of all. A longer period of a busy tenant keeps
     the partitions of all: set `TIDINGS_RETENTION` to it instead."""
 
+    rollup_retention: Period = Field(default=400 * DAY, validate_default=True)
+    """How long rollups, from which statistics are read, are kept; `0`: for ever. Those of a minute are kept for four days
+    in any case, wider ones longer."""
+
     @field_validator("retention", "retention_by_state", "retention_by_tenant")
     @classmethod
     def _keys_outlive_no_holder(cls, value: Value, info: ValidationInfo) -> Value:

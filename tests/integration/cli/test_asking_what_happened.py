@@ -105,6 +105,7 @@ async def test_what_is_asked_of_one_tenant_is_told_of_that_one_alone(
 ) -> None:
     id_ = await claimed(database_url, tenant="acme")
     await claimed(database_url)
+    await made(database_url, SENT)
     shown, listed, counted, due, misspelt, wrong = await asyncio.gather(
         tidings("show", str(id_), env=env),
         tidings("list", "--tenant", "acme", "--json", env=env),
@@ -117,7 +118,7 @@ async def test_what_is_asked_of_one_tenant_is_told_of_that_one_alone(
     assert [(entry["id"], entry["tenant"]) for entry in json.loads(listed.out)] == [
         (str(id_), "acme")
     ]
-    assert json.loads(counted.out)["total"]["accepted"] == 1
+    assert json.loads(counted.out)["total"]["finished"] == 0
     assert "Nothing to requeue." in due.out
     assert "Nothing recent has the tenant 'acmee' (did you mean 'acme'?)" in misspelt.err
     assert wrong.code == 2
@@ -216,16 +217,22 @@ async def test_stats_count_notifications_and_what_waits_in_every_queue(
         tidings("stats", "--since", "1h", "--json", env=env), tidings("stats", env=env)
     )
     output = json.loads(as_json.out)
-    assert output["channels"]["email"]["states"] == {"sent": 1, "failed": 1}
+    assert output["channels"]["email"]["outcomes"] == {
+        "rejected": 1,
+        "retry_later": 1,
+        "sent": 1,
+    }
     assert output["channels"]["email"]["success_rate"] == 0.5
     assert output["total"]["retry_rate"] == 0.5
+    assert sum(bucket["attempts"] for bucket in output["buckets"]) == 3
+    assert output["error_classes"] == {"unavailable": 1, "rejected": 1}
     depths = {row["queue"]: row["messages"] for row in output["queues"]}
     assert depths["tidings.email.normal"] == 2
     assert depths["tidings.dead"] == 0
     assert words.code == 0
     assert "50 %" in words.out
-    assert "Sent: share of finished. Retried: share of attempted.\n" in words.out
-    assert "p50, p99: time from accepted, or due, to sent; without replays" in words.out
+    assert "Sent: share of finished. Retried: share of attempted." in words.out
+    assert "p50, p95, p99: time from accepted, or due, to sent; without replays" in words.out
     assert "tidings.email.normal" in words.out
 
 

@@ -36,6 +36,7 @@ async def ledger_alone(emptied_database_url: str) -> AsyncIterator[LedgerRig]:
     async with PostgresDatabase(settings_of(emptied_database_url)) as database:
         rig = LedgerRig(database)
         await rig.execute(
-            "TRUNCATE notifications, attempts, transitions, idempotency_holders, dead_letters, processes"
+            "TRUNCATE notifications, attempts, transitions, idempotency_holders, dead_letters, processes,"
+            " outcome_deltas, outcome_rollups, rollup_categories, dead_letter_deltas, open_dead_letters"
         )
         yield rig

@@ -70,6 +70,11 @@ async def test_migrating_makes_every_table_and_says_so(
         "transitions",
         "recipient_results",
         "provider_attempts",
+        "outcome_deltas",
+        "outcome_rollups",
+        "rollup_categories",
+        "dead_letter_deltas",
+        "open_dead_letters",
     }
 
 

@@ -25,10 +25,11 @@ from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.notifications import id_search, requeue
 from tidings.ledger.notifications.requeue import Requeues, StrandedPage
 from tidings.ledger.notifications.search import Filters
-from tidings.ledger.operators import audit, statistics
+from tidings.ledger.operators import audit
 from tidings.ledger.operators.audit import LedgerAudit, LedgerFindings
 from tidings.ledger.operators.backlog import count_backlog
 from tidings.ledger.operators.reports import Reports
+from tidings.ledger.operators.statistics import STATISTICS
 from tidings.ledger.steps import TimeLimit
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
@@ -93,7 +94,6 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "SCATTERED", STEP // 5)
     monkeypatch.setattr(audit, "STEP", STEP)
     monkeypatch.setattr(id_search, "AT_ONCE", STEP)
-    monkeypatch.setattr(statistics, "MOST", STEP)
 
 
 async def rows_read(url: str, work: Callable[[Database], Awaitable[T]]) -> tuple[T, dict[str, int]]:
@@ -364,23 +364,22 @@ async def test_a_rehearsal_looks_at_some_dead_letters_and_says_at_how_many(
     assert (mended.cut_short, mended.left) == (True, 429 - FEW_DEAD_LETTERS)
 
 
-async def test_statistics_count_the_newest_unless_the_whole_is_wanted(large: str) -> None:
-    since = NOW - timedelta(days=60)
-    newest, read = await rows_read(large, lambda it: Reports(it).stats(since))
-    assert (newest.complete, newest.total.accepted) == (False, STEP + 1)
-    assert newest.since > since
-    assert read["notifications"] <= FEW
-    async with PostgresDatabase(settings_of(large)) as database:
-        whole = await Reports(database).stats(since, full_scan=True)
-        recent = await Reports(database).stats(NOW - timedelta(hours=1))
-    assert (whole.complete, whole.total.accepted) == (True, ROWS)
-    assert recent.complete
+async def test_statistics_are_read_from_rollups_alone(large: str) -> None:
+    arguments = (NOW - timedelta(days=60), NOW, 14_400, None, None, None, None)
+    connection = await asyncpg.connect(large)
+    [explained] = await connection.fetchrow(f"EXPLAIN (FORMAT JSON) {STATISTICS}", *arguments)
+    await connection.close()
+    [plan] = json.loads(explained)
+    assert {table for table, _ in _indexes(plan["Plan"]) if table} == {
+        "outcome_rollups",
+        "outcome_deltas",
+    }
 
 
-async def test_what_stands_open_is_counted_without_the_closed_dead_letters(large: str) -> None:
+async def test_open_dead_letters_are_counted_without_reading_them(large: str) -> None:
     now, read = await rows_read(large, count_backlog)
     assert sum(group.count for group in now.open.values()) == 429
-    assert read["dead_letters"] <= 429
+    assert read["dead_letters"] <= 2
 
 
 async def test_dead_letters_that_never_became_notifications_are_counted_without_the_others(

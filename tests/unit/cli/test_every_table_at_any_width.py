@@ -43,6 +43,7 @@ from tidings.ledger.notifications.requeue import Stranded
 from tidings.ledger.operators.audit import JournalFindings
 from tidings.ledger.operators.backlog import Backlog, OpenDeadLetters
 from tidings.ledger.operators.processes import KnownProcess
+from tidings.ledger.operators.rollups import Window
 from tidings.ledger.operators.statistics import Rates, Statistics
 from tidings.operations.audit import AuditView
 from tidings.operations.channels import DELIVERING, ChannelStatus
@@ -145,10 +146,11 @@ CONDITION: Final = ChannelStatus(
 ORDER: Final = Order(
     1, "whatsapp", "their-primary-account", Verb.ENABLE, "cli somebody@desk.example.com", WHY, NOW
 )
-RATES: Final = Rates(1_234_567, 999, 1_000, 3, 2, 1.11, 0.203, 824.0)
+OUTCOMES: Final = dict.fromkeys(("sent", "retry_later", "rejected", "suppressed"), 1_234_567)
+RATES: Final = Rates(1_234_567, 1_999_999, 999, 1_000, 3, 2, 0.203, 824.0, 9e6, OUTCOMES)
 COUNTS: Final = dict.fromkeys(State, 1_234_567)
 KNOWN: Final = Statistics(
-    NOW, None, True, {"whatsapp": COUNTS, "sms": {}}, {"whatsapp": RATES}, RATES
+    Window(NOW, NOW, 60), None, RATES, {"whatsapp": RATES, "sms": Rates()}, (), {}
 )
 TEMPLATE: Final = TemplateInfo(
     "order-shipped",
@@ -181,9 +183,9 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     topology._queues: lambda: topology._queues(topology_of(Settings())),
     templates._table: lambda: templates._table([TEMPLATE, EMPTY]),
     statistics._rates: lambda: statistics._rates(KNOWN),
-    statistics._states: lambda: statistics._states(KNOWN),
+    statistics._outcomes: lambda: statistics._outcomes(KNOWN),
     statistics._open_dead_letters: lambda: statistics._open_dead_letters(
-        Backlog(0, 0, {("whatsapp", "outcome_unknown"): OpenDeadLetters(1_234_567, 9e7)})
+        Backlog(0, 0, None, {("whatsapp", "outcome_unknown"): OpenDeadLetters(1_234_567, 9e7)})
     ),
     statistics._busy: lambda: statistics._busy(
         [

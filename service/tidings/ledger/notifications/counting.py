@@ -20,7 +20,7 @@ TO_COUNT: Final = """n.tenant, n.channel, n.category, n.epoch, n.attempt, n.stat
 COUNT_ATTEMPTS: Final = f"""
     INSERT INTO outcome_deltas (minute, tenant, channel, category, outcome, provider, kind, bucket, count, attempts, first_attempts)
     SELECT date_trunc('minute', now()), tenant, channel, category, outcome, coalesce(provider, ''), coalesce(kind, ''),
-           CASE WHEN state = 'sent' AND epoch = 0 THEN tidings_bucket(extract(epoch FROM now() - wanted_since)::float8) ELSE {NO_TIME} END,
+           CASE WHEN state = 'sent' AND epoch = 0 THEN tidings_bucket(date_part('epoch', now() - wanted_since)) ELSE {NO_TIME} END,
            count(*), count(*) FILTER (WHERE kind IS DISTINCT FROM '{UNTRIED}'),
            count(*) FILTER (WHERE attempt = 1 AND kind IS DISTINCT FROM '{UNTRIED}')
       FROM moved GROUP BY 2, 3, 4, 5, 6, 7, 8

@@ -10,13 +10,27 @@ OVERDUE: Final = 60.0
 """Seconds after which a notification that is due counts as overdue."""
 
 OPEN: Final = """
-SELECT coalesce(channel, '') AS channel, reason, count(*) AS count,
-       extract(epoch FROM now() - min(dead_lettered_at))::float8 AS oldest
-  FROM dead_letters WHERE state = 'open' AND ($1::text IS NULL OR tenant = $1)
- GROUP BY 1, 2
+WITH groups AS (
+    SELECT channel, reason, sum(count)::bigint AS count
+      FROM (SELECT tenant, channel, reason, count FROM open_dead_letters
+             UNION ALL SELECT tenant, channel, reason, change FROM dead_letter_deltas) AS counted
+     WHERE $1::text IS NULL OR tenant = $1
+     GROUP BY channel, reason HAVING sum(count) > 0
+)
+SELECT channel, reason, count, coalesce(extract(epoch FROM now() - oldest.at)::float8, 0) AS oldest
+  FROM groups g LEFT JOIN LATERAL (
+    (SELECT d.dead_lettered_at AS at FROM dead_letters d
+      WHERE d.state = 'open' AND d.channel = g.channel AND d.reason = g.reason AND ($1::text IS NULL OR d.tenant = $1)
+      ORDER BY d.dead_lettered_at LIMIT 1)
+     UNION ALL
+    (SELECT d.dead_lettered_at FROM dead_letters d
+      WHERE g.channel = '' AND d.state = 'open' AND d.channel IS NULL AND d.reason = g.reason AND ($1::text IS NULL OR d.tenant = $1)
+      ORDER BY d.dead_lettered_at LIMIT 1)) AS oldest ON true
 """
+"""Counted by rollups; the oldest is the first in the index of open dead letters by channel and reason."""
 DUE: Final = """
-SELECT count(*) AS scheduled, count(*) FILTER (WHERE dispatch_at < now() - $1 * interval '1 second') AS overdue
+SELECT count(*) AS scheduled, count(*) FILTER (WHERE dispatch_at < now() - $1 * interval '1 second') AS overdue,
+       extract(epoch FROM now() - min(dispatch_at))::float8 AS oldest_due
   FROM notifications WHERE dispatch_at IS NOT NULL AND ($2::text IS NULL OR tenant = $2)
 """
 
@@ -38,12 +52,14 @@ class Backlog:
     """Notifications whose time has not come, or which wait to be published again."""
     overdue: int
     """Those due for more than `OVERDUE`."""
+    oldest_due: float | None
+    """Seconds since the first of them was due; negative if it is yet to be, None if there is none."""
     open: Mapping[tuple[str, str], OpenDeadLetters]
     """By channel (empty if unknown) and reason."""
 
 
 async def count_backlog(database: Database, tenant: str | None = None) -> Backlog:
-    """Count what waits; both statements read small partial indexes.
+    """Count what waits: by a small partial index, and by rollups.
 
     Args:
         tenant: Of this one only.

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,7 +22,8 @@ from tidings.ledger.notifications.details import (
 )
 from tidings.ledger.notifications.id_search import with_digits
 from tidings.ledger.notifications.search import Filters, Page, page, summary
-from tidings.ledger.operators.statistics import Statistics, statistics
+from tidings.ledger.operators.rollups import Window
+from tidings.ledger.operators.statistics import EVERYTHING, Choice, Statistics, statistics
 from tidings.ledger.steps import PATIENCE
 from tidings_events import CHANNELS
 
@@ -209,18 +209,7 @@ class Reports:
             )
         )
 
-    async def stats(
-        self,
-        since: datetime,
-        until: datetime | None = None,
-        *,
-        tenant: str | None = None,
-        full_scan: bool = False,
-    ) -> Statistics:
-        """Numbers about everything accepted since then, or about the newest of it where that is very much.
-
-        Args:
-            full_scan: About everything in any case, however long it takes.
-        """
+    async def stats(self, window: Window, choice: Choice = EVERYTHING) -> Statistics:
+        """What ended in a period, from rollups."""
         async with self._database.connection() as connection:
-            return await statistics(connection, since, until, tenant=tenant, full_scan=full_scan)
+            return await statistics(connection, window, choice)

@@ -1,80 +1,63 @@
-"""Statistics of the notifications accepted in a period: volume, success, latency."""
+"""Statistics of a period, from rollups: outcomes, rates, attempts, time to delivery; in all, by channel and by time."""
 
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from tidings.delivery.outcome import UNTRIED
+from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection
+from tidings.ledger.notifications.counting import NO_TIME, RETRY_LATER
+from tidings.ledger.operators.rollups import Window
 
-SUCCEEDED: Final = (State.SENT, State.DELIVERED)
-WITHDRAWN: Final = (State.CANCELLED, State.SUPPRESSED)
+SUCCEEDED: Final = frozenset({State.SENT.value, Reason.COPIES_REFUSED.value})
+WITHDRAWN: Final = frozenset({State.CANCELLED.value, State.SUPPRESSED.value})
 """Ended on purpose: neither a success nor a failure."""
 
-MOST: Final = 100_000
-"""Notifications that are counted unless more are asked for: a quarter of a second's work where they are in memory, and
-enough for every share and percentile."""
-LONGEST: Final = 600.0
-"""Seconds that counting all of them may take."""
-
-_WINDOW: Final = (
-    "accepted_at >= $1 AND ($2::timestamptz IS NULL OR accepted_at < $2)"
-    " AND ($3::text IS NULL OR tenant = $3)"
+_MATCHING: Final = """
+($4::text IS NULL OR tenant = $4) AND ($5::text[] IS NULL OR channel = ANY($5))
+           AND ($6::text[] IS NULL OR category = ANY($6)) AND ($7::text[] IS NULL OR provider = ANY($7))
+"""
+STATISTICS: Final = f"""
+WITH counted AS (
+    SELECT since, channel, outcome, kind, bucket, count, attempts, first_attempts FROM outcome_rollups
+     WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING}
+     UNION ALL
+    SELECT date_bin($3 * interval '1 second', minute, 'epoch'), channel, outcome, kind, bucket, count, attempts, first_attempts
+      FROM outcome_deltas WHERE minute >= $1 AND minute < $2 AND {_MATCHING}
 )
-
-OLDEST: Final = f"""
-SELECT accepted_at FROM notifications WHERE {_WINDOW}
- ORDER BY accepted_at DESC OFFSET $4 LIMIT 1
+SELECT since, channel, outcome, kind, coalesce(bucket, {NO_TIME}) AS bucket, sum(count)::bigint AS count,
+       sum(attempts)::bigint AS attempts, sum(first_attempts)::bigint AS first_attempts
+  FROM counted GROUP BY GROUPING SETS ((since, outcome, bucket), (channel, outcome, bucket), (kind, outcome))
 """
-"""Read from the index alone, as a rule."""
-
-STATES: Final = f"""
-SELECT channel, state, count(*) AS count
-  FROM notifications WHERE {_WINDOW}
- GROUP BY channel, state
-"""
-
-_ATTEMPTS: Final = (
-    f"(attempt - (finished_at IS NOT NULL AND coalesce(failure_kind, '') = '{UNTRIED}')::int)"
-)
-"""Attempts in which a provider was called, in the present epoch."""
-
-RATES: Final = f"""
-SELECT channel,
-       count(*) AS accepted,
-       count(*) FILTER (WHERE state = ANY($4::text[])) AS succeeded,
-       count(*) FILTER (WHERE finished_at IS NOT NULL AND state <> ALL($5::text[])) AS finished,
-       count(*) FILTER (WHERE {_ATTEMPTS} > 0) AS attempted,
-       count(*) FILTER (WHERE {_ATTEMPTS} > 1 OR state = 'retrying') AS retried,
-       (avg({_ATTEMPTS}) FILTER (WHERE {_ATTEMPTS} > 0))::float8 AS attempts,
-       percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (
-           ORDER BY extract(epoch FROM finished_at - greatest(accepted_at, scheduled_at))::float8
-       ) FILTER (WHERE state = ANY($4::text[]) AND epoch = 0) AS seconds
-  FROM notifications WHERE {_WINDOW}
- GROUP BY GROUPING SETS ((channel), ())
-"""
+"""Deltas that are not folded yet count too, so what is committed is counted."""
+COUNTED_SINCE: Final = f"SELECT min(since) FROM outcome_rollups WHERE width = {24 * 3600}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Results of a group of notifications. A rate is None if there is nothing to divide by."""
+    """Outcomes of a period. A rate is None if there is nothing to divide by."""
 
-    accepted: int
-    succeeded: int
-    finished: int
+    attempted: int = 0
+    """Notifications whose first attempt ended, of each epoch."""
+    attempts: int = 0
+    """Attempts that ended, in which a provider was called."""
+    retried: int = 0
+    """Of those attempted, those whose first attempt has to be followed by another one."""
+    finished: int = 0
     """Ended, but not cancelled or suppressed."""
-    attempted: int
-    retried: int
-    attempts: float | None
-    """Average per notification that was tried, in its present epoch."""
-    p50: float | None
+    succeeded: int = 0
+    failed: int = 0
+    """Ended otherwise: rejected, exhausted, expired, unknown …"""
+    p50: float | None = None
     """Seconds from accepted, or due, to sent: half are faster. What was replayed is left out, for it waited for a person."""
-    p99: float | None
-    """99 of 100 are faster."""
+    p95: float | None = None
+    p99: float | None = None
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """Attempts and ends by outcome."""
 
     @property
     def success_rate(self) -> float | None:
@@ -82,64 +65,131 @@ class Rates:
         return self.succeeded / self.finished if self.finished else None
 
     @property
+    def failure_rate(self) -> float | None:
+        """Share that did not succeed of those that ended."""
+        return self.failed / self.finished if self.finished else None
+
+    @property
     def retry_rate(self) -> float | None:
-        """Share of those tried that needed more than one attempt."""
+        """Share of those attempted that needed more than one attempt."""
         return self.retried / self.attempted if self.attempted else None
 
-
-NOTHING: Final = Rates(0, 0, 0, 0, 0, None, None, None)
+    @property
+    def attempts_each(self) -> float | None:
+        """Attempts for each notification that was attempted."""
+        return self.attempts / self.attempted if self.attempted else None
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Numbers about everything accepted from `since` until `until`."""
+    """What ended in a period."""
 
-    since: datetime
-    until: datetime | None
-    complete: bool
-    """False where `since` is later than was asked for: only the newest `MOST` are counted."""
-    states: Mapping[str, Mapping[State, int]]
-    """How many are in each state, by channel."""
-    channels: Mapping[str, Rates]
+    window: Window
+    counted_since: datetime | None
+    """The first day of which there are rollups; None if there is none."""
     total: Rates
+    channels: Mapping[str, Rates]
+    buckets: Sequence[tuple[datetime, Rates]]
+    """The rates of each width of the window, in order; those without any outcome too."""
+    errors: Mapping[str, int]
+    """Failed attempts and ends by the error's class, most first."""
 
 
-async def statistics(
-    connection: Connection,
-    since: datetime,
-    until: datetime | None,
-    *,
-    tenant: str | None = None,
-    full_scan: bool = False,
-) -> Statistics:
-    """Read the numbers, all of them at one moment.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is counted; what is None is not restricted."""
 
-    Args:
-        full_scan: Count them all, however many and however long it takes.
-    """
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        later = None if full_scan else await connection.fetchval(OLDEST, since, until, tenant, MOST)
-        since, complete = max(since, later or since), later is None
-        states = await connection.fetch(STATES, since, until, tenant, timeout=LONGEST)
-        rates = await connection.fetch(
-            RATES, since, until, tenant, list(SUCCEEDED), list(WITHDRAWN), timeout=LONGEST
-        )
-    counts: dict[str, dict[State, int]] = defaultdict(dict)
-    for row in states:
-        counts[row["channel"]][State(row["state"])] = row["count"]
-    by_channel = {row["channel"]: _rates(dict(row)) for row in rates}
-    total = by_channel.pop(None, NOTHING)
+    tenant: str | None = None
+    channels: tuple[str, ...] | None = None
+    categories: tuple[str, ...] | None = None
+    providers: tuple[str, ...] | None = None
+
+
+EVERYTHING: Final = Choice()
+"""No restriction."""
+
+
+async def statistics(connection: Connection, window: Window, choice: Choice) -> Statistics:
+    """Read the numbers, all of them at one moment."""
+    lists = (choice.channels, choice.categories, choice.providers)
+    rows = await connection.fetch(
+        STATISTICS,
+        window.since,
+        window.until,
+        window.width,
+        choice.tenant,
+        *(list(values) if values else None for values in lists),
+    )
+    first = await connection.fetchval(COUNTED_SINCE)
+    by_time, by_channel = defaultdict[datetime, list[Any]](list), defaultdict[str, list[Any]](list)
+    errors: Counter[str] = Counter()
+    for row in rows:
+        if row["since"] is not None:
+            by_time[row["since"]].append(row)
+        elif row["channel"] is not None:
+            by_channel[row["channel"]].append(row)
+        elif row["kind"]:
+            errors[row["kind"]] += row["count"]
     return Statistics(
-        since,
-        until,
-        complete,
-        MappingProxyType({name: MappingProxyType(counts[name]) for name in sorted(counts)}),
-        MappingProxyType({name: by_channel[name] for name in sorted(by_channel)}),
-        total,
+        window,
+        first,
+        rates(row for found in by_channel.values() for row in found),
+        MappingProxyType({name: rates(by_channel[name]) for name in sorted(by_channel)}),
+        [(since, rates(by_time.get(since, ()))) for since in _starts(window)],
+        MappingProxyType(dict(errors.most_common())),
     )
 
 
-def _rates(row: dict[str, Any]) -> Rates:
-    del row["channel"]
-    p50, p99 = row.pop("seconds") or (None, None)
-    return Rates(**row, p50=p50, p99=p99)
+def _starts(window: Window) -> Iterable[datetime]:
+    count = round((window.until - window.since).total_seconds() / window.width)
+    return [
+        (window.since + timedelta(seconds=place * window.width)).astimezone(UTC)
+        for place in range(count)
+    ]
+
+
+def rates(rows: Iterable[Mapping[str, Any]]) -> Rates:
+    """Add up rows of `STATISTICS`."""
+    outcomes: Counter[str] = Counter()
+    times: Counter[int] = Counter()
+    attempts = attempted = retried = 0
+    for row in rows:
+        outcomes[row["outcome"]] += row["count"]
+        attempts += row["attempts"]
+        attempted += row["first_attempts"]
+        if row["outcome"] == RETRY_LATER:
+            retried += row["first_attempts"]
+        if row["bucket"] != NO_TIME:
+            times[row["bucket"]] += row["count"]
+    ended = {name: n for name, n in outcomes.items() if name not in {RETRY_LATER, *WITHDRAWN}}
+    succeeded = sum(n for name, n in ended.items() if name in SUCCEEDED)
+    finished = sum(ended.values())
+    return Rates(
+        attempted,
+        attempts,
+        retried,
+        finished,
+        succeeded,
+        finished - succeeded,
+        percentile(times, 0.5),
+        percentile(times, 0.95),
+        percentile(times, 0.99),
+        MappingProxyType(dict(sorted(outcomes.items()))),
+    )
+
+
+def percentile(times: Mapping[int, int], share: float) -> float | None:
+    """Seconds within which this share of them lies, from a histogram by `tidings_bucket`: wrong by a fifth at most.
+
+    Within a bucket, values are taken to be spread evenly on a logarithmic scale.
+    """
+    total = sum(times.values())
+    if not total:
+        return None
+    rank, below = share * total, 0
+    for bucket in sorted(times):
+        if below + times[bucket] >= rank:
+            inside = (rank - below) / times[bucket]
+            return float(2 ** ((bucket - 1 + inside) / 2)) / 1000
+        below += times[bucket]
+    raise AssertionError("a share is at most 1")

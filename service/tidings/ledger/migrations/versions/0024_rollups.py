@@ -7,8 +7,8 @@ from alembic import op
 
 from tidings.ledger.migrations.owning import define, leave_to_owner
 
-revision = "0023"
-down_revision = "0022"
+revision = "0024"
+down_revision = "0023"
 
 TABLES = """
 CREATE TABLE outcome_deltas (

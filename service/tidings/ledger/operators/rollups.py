@@ -1,0 +1,93 @@
+"""Rollups: outcomes added up by time, and open dead letters by group; folded from the deltas of each transaction."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+from tidings.ledger.database import Database
+
+DAY: Final = 86_400
+WIDTHS: Final = ((60, 4 * DAY), (900, 15 * DAY), (3_600, 32 * DAY), (14_400, 100 * DAY))
+"""Seconds that a rollup covers, and for how long those of this width are kept."""
+WIDEST: Final = DAY
+"""Seconds; these are kept as long as `TIDINGS_ROLLUP_RETENTION` says."""
+MOST_BUCKETS: Final = 200
+"""Rollups of one series in a period, unless it has more days."""
+CATEGORIES: Final = 200
+"""Of a tenant, that are counted by themselves; those that come later are counted as `other`."""
+AT_ONCE: Final = 20_000
+"""Deltas that are folded in one transaction."""
+FOREVER: Final = 1e10
+"""Seconds for which everything is kept."""
+
+FOLD: Final = "SELECT tidings_fold_rollups($1, $2)"
+EXPIRE: Final = "SELECT tidings_expire_rollups($1)"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A period of whole rollups."""
+
+    since: datetime
+    until: datetime
+    """The first moment after it."""
+    width: int
+    """Seconds that each rollup covers."""
+
+    @classmethod
+    def around(cls, since: datetime, until: datetime | None, now: datetime) -> Self:
+        """The smallest that has these, of rollups that are few enough and still kept."""
+        until = min(until or now, now + timedelta(days=1))
+        since = min(since, until)
+        length, age = (until - since).total_seconds(), (now - since).total_seconds()
+        width = next(
+            (
+                width
+                for width, kept in WIDTHS
+                if length <= MOST_BUCKETS * width and age <= kept - width
+            ),
+            WIDEST,
+        )
+        return cls(_floor(since, width), _ceiling(until, width), width)
+
+
+def _floor(moment: datetime, width: int) -> datetime:
+    return datetime.fromtimestamp(moment.timestamp() // width * width, UTC)
+
+
+def _ceiling(moment: datetime, width: int) -> datetime:
+    return datetime.fromtimestamp(-(-moment.timestamp() // width) * width, UTC)
+
+
+class Rollups:
+    """Keeps the rollups.
+
+    Args:
+        retention: Seconds for which they are kept; 0: for ever.
+    """
+
+    def __init__(self, database: Database, *, retention: float) -> None:
+        self._database = database
+        self._retention = retention
+
+    async def fold(self) -> int:
+        """Fold the oldest deltas; how many. None where another process is at it.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is unavailable.
+            ConfigurationError: We may not; says who may.
+        """
+        async with self._database.connection() as connection:
+            folded: int = await connection.fetchval(FOLD, AT_ONCE, CATEGORIES)
+        return folded
+
+    async def expire(self) -> int:
+        """Delete rollups past their retention, and narrow ones that are read no more; how many.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is unavailable.
+            ConfigurationError: We may not; says who may.
+        """
+        async with self._database.connection() as connection:
+            deleted: int = await connection.fetchval(EXPIRE, self._retention or FOREVER)
+        return deleted
