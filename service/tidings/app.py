@@ -19,6 +19,8 @@ from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, Tidin
 from tidings.delivery.ports import Channel
 from tidings.ledger import PostgresLedger, migration_state
 from tidings.ledger.operators.heartbeat import beating
+from tidings.operations.backend import Backend
+from tidings.operations.jobs.hosting import JobHost
 from tidings.runtime.background import BackgroundTask
 from tidings.runtime.backoff import Backoff
 from tidings.runtime.garbage import collect_seldom
@@ -130,6 +132,8 @@ async def _serve(
             stack.push_async_callback(keeping.end)
             folding = BackgroundTask("fold rollups", partial(fold_for_ever, ledger))
             stack.push_async_callback(folding.end)
+            jobs = BackgroundTask("run jobs", JobHost(Backend(settings, ledger)).run_for_ever)
+            stack.push_async_callback(jobs.end)
         worker = running.get("worker")
         serves = (worker.channels, worker.templates) if isinstance(worker, Worker) else ((), "")
         kept = ledger.retention.periods.stated if "scheduler" in roles else None

@@ -4,7 +4,7 @@ import random
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from tests.doubles.loop import Process, Stuck
 from tests.simulation.invariants import violations
@@ -15,9 +15,7 @@ from tests.simulation.world import Parts, World
 from tidings.broker.publisher import BrokerPublisher
 from tidings.delivery.errors import LedgerUnavailable, Refused
 from tidings.ledger.dead_letters.policies import Policies
-from tidings.ledger.dead_letters.search import Chosen
-from tidings.operations.dead_letters.plan import Plan
-from tidings.operations.dead_letters.replayer import Replayer
+from tidings.operations.jobs.runner import publish_begun
 
 LONGEST: float = 600.0
 """Virtual seconds within which everything has to come to rest."""
@@ -127,7 +125,8 @@ def _replay_all(world: World) -> None:
 async def _replay(world: World, dead_letters: list[UUID], process: Process) -> None:
     async with world.ledger(process) as ledger, world.connection(process) as connection:
         publisher = BrokerPublisher(world.settings.broker, connection)
-        replayer = Replayer(
-            ledger, publisher, Policies(world.settings).expires_at, actor=process.name
+        run, expires_at = uuid4(), Policies(world.settings).expires_at
+        begun = await ledger.dead_letters.replays.begin(
+            dead_letters, run, expires_at=expires_at, actor=process.name
         )
-        await replayer.run([Chosen(id, 1) for id in dead_letters], Plan(watch=0))
+        await publish_begun(ledger, publisher, begun)

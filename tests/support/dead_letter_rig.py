@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID, uuid4
 
 import aio_pika
@@ -14,15 +14,20 @@ from tests.support.worker_rig import Rig, eventually
 from tidings.archive import Archive
 from tidings.broker import dead_letter_headers
 from tidings.broker.connection import BrokerConnection
-from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.topology.layout import DEAD
 from tidings.delivery.attempt import Message
 from tidings.delivery.outcome import Failure, Reason, Undeliverable
 from tidings.ledger import PostgresLedger
-from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import DeadLetterFilter
+from tidings.ledger.operators.heartbeat import beating
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.dead_letters import replays
 from tidings.operations.dead_letters.plan import Plan
-from tidings.operations.dead_letters.replayer import Replayer, ReplaySummary
+from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.dead_letters.replays import ReplayRequest, ReplaySummary
+from tidings.operations.jobs.hosting import JobHost, scheduler_runs
+from tidings.runtime.background import BackgroundTask
 
 
 def written(id: UUID | None = None, **fields: object) -> bytes:
@@ -136,19 +141,39 @@ class DeadLetterRig(Rig):
         ordered = sorted(found, key=lambda row: places.get(row["body"], -1))  # type: ignore[call-overload]
         return [UUID(str(row["id"])) for row in ordered]
 
+    @asynccontextmanager
+    async def backend(self, name: str = "cli") -> AsyncIterator[Backend]:
+        """The connections of another process."""
+        async with self.ledger(name) as ledger:
+            yield Backend(self.settings, ledger)
+
+    @asynccontextmanager
+    async def hosting(self, *, seen: bool = True) -> AsyncIterator[None]:
+        """A scheduler's job host.
+
+        Args:
+            seen: Whether its heartbeat is there.
+        """
+        async with self.backend("scheduler") as backend, AsyncExitStack() as stack:
+            if seen:
+                beat = beating(
+                    backend.ledger.processes, backend.ledger.actor, ["scheduler"], (), "", None
+                )
+                await stack.enter_async_context(beat)
+                await eventually(lambda: scheduler_runs(backend))
+            host = BackgroundTask("run jobs", JobHost(backend).run_for_ever)
+            stack.push_async_callback(host.end)
+            yield
+
     async def replay(
         self, wanted: DeadLetterFilter | None = None, plan: Plan | None = None
     ) -> ReplaySummary:
         """Replay as the command does."""
-        async with (
-            self.ledger("cli") as ledger,
-            BrokerConnection(self.settings.broker, "replay") as connection,
-        ):
-            selection = await ledger.dead_letters.search.select(wanted or DeadLetterFilter())
-            replayer = Replayer(
-                ledger,
-                BrokerPublisher(self.settings.broker, connection),
-                Policies(self.settings).expires_at,
-                actor=ledger.actor,
-            )
-            return await replayer.run(selection.dead_letters, plan or Plan(watch=0))
+        plan = plan or Plan(watch=0)
+        request = ReplayRequest(
+            DeadLetterQuery(narrowed=wanted or DeadLetterFilter()), every=True, force=plan.force
+        )
+        async with self.ledger("cli") as ledger:
+            backend, actor = Backend(self.settings, ledger), Actor("cli", ledger.actor)
+            choice = await replays.choose(backend, actor, request, plan, preview=False)
+            return (await replays.replay(backend, actor, choice.job)).summary

@@ -236,6 +236,7 @@ def _explain(unreadable: MalformedEdit, *, reveal: bool) -> None:
 
 def _sent_again(dead_letters: Sequence[UUID]) -> ReplayView:
     request = ReplayRequest(DeadLetterQuery.of(dead_letters))
-    choice = ask(lambda backend: replays.choose(backend, request, preview=False))
+    plan = Plan()
+    choice = ask(lambda backend: replays.choose(backend, actor(), request, plan, preview=False))
     warn_of_doubt(choice.doubtful)
-    return send_again(choice.selection, Plan())
+    return send_again(choice, plan)

@@ -27,7 +27,7 @@ class Root(LazyGroup):
             RUN,
             "scheduler",
             "roles:scheduler",
-            "Publish scheduled notifications, requeue lost ones and apply retention.",
+            "Publish scheduled notifications, run jobs, requeue lost ones and apply retention.",
         ),
         LazyCommand(
             RUN, "archive", "roles:archive", "Move dead letters from RabbitMQ to PostgreSQL."
@@ -95,6 +95,12 @@ class Root(LazyGroup):
             "replay",
             "replay:replay",
             "Replay dead letters: by id, by filters, or --all.",
+        ),
+        LazyCommand(
+            OPERATE,
+            "jobs",
+            "jobs:app",
+            "List, show, watch, pause, resume and cancel jobs: replays and discards of many dead letters.",
         ),
         LazyCommand(
             SET_UP,

@@ -26,8 +26,9 @@ from tidings.operations.dead_letters.replays import (
     ReplayDryRun,
     ReplayRequest,
     ReplayView,
-    Selection,
+    Watch,
 )
+from tidings.operations.jobs import control
 from tidings.operations.times import counted
 from tidings.runtime.garbage import collect_seldom
 
@@ -52,7 +53,11 @@ def replay(
     Each notification starts a new epoch with all its attempts. Dead letters that may have been delivered
     (outcome_unknown) or would expire again are skipped unless selected by id or --reason.
 
-    Safe to kill: the scheduler finishes what was started. Safe to run twice at once: no dead letter is replayed twice.
+    It is a job (`tidings jobs`) of the dead letters that are there now; later ones are not included. A scheduler runs it,
+    and this command watches: Ctrl-C ends the watch, and the job goes on. If no scheduler is running, this command runs
+    the job itself, and Ctrl-C pauses it.
+
+    Safe to kill: the job continues where it was. Safe to run twice at once: no dead letter is replayed twice.
 
     Exit code 1 if a dead letter failed again or could not be replayed, or if the replay stopped early.
 
@@ -72,15 +77,15 @@ def replay(
         return
     asks = not (yes or query.named)
     preview = asks and sys.stdin.isatty()
-    choice = ask(lambda backend: replays.choose(backend, request, preview=preview))
-    if not choice.selection.dead_letters:
-        _show(ReplayDryRun.of_nothing(choice.selection), query, as_json=as_json)
+    choice = ask(lambda backend: replays.choose(backend, actor(), request, plan, preview=preview))
+    if not choice.chosen:
+        _show(ReplayDryRun.of_nothing(choice), query, as_json=as_json)
         return
     warn_of_doubt(choice.doubtful)
     if asks:
         _confirm(choice)
     collect_seldom()
-    end(send_again(choice.selection, plan), as_json=as_json)
+    end(send_again(choice, plan), as_json=as_json)
 
 
 def _show(preview: ReplayDryRun, query: DeadLetterQuery, *, as_json: bool) -> None:
@@ -95,7 +100,7 @@ def _confirm(choice: ReplayChoice) -> None:
         raise Unclear(
             "standard input is no terminal to confirm on: give --yes, or check first with --dry-run"
         )
-    count = len(choice.selection.dead_letters) - choice.refused
+    count = choice.chosen - choice.refused
     if not count:
         return  # the report explains why
     err.print(dead_letters_table(choice.sample, datetime.now(UTC)))
@@ -103,19 +108,35 @@ def _confirm(choice: ReplayChoice) -> None:
         err.print(
             f"{counted(choice.refused, 'dead letter')} can't be replayed: `--dry-run` shows why."
         )
-    typer.confirm(f"Replay {counted(count, 'dead letter')}?", abort=True, err=True)
+    try:
+        typer.confirm(f"Replay {counted(count, 'dead letter')}?", abort=True, err=True)
+    except typer.Abort:
+        ask(lambda backend: control.forget(backend, actor(), choice.job))
+        raise
 
 
-def send_again(selection: Selection, plan: Plan) -> ReplayView:
-    """Replay with a progress bar on a terminal. Ctrl-C stops after the dead letters in progress."""
+def send_again(choice: ReplayChoice, plan: Plan) -> ReplayView:
+    """Replay with a progress bar on a terminal. Ctrl-C ends the watch."""
+    return ask(
+        lambda backend: replays.replay(
+            backend, actor(), choice.job, watched(choice.chosen, len(plan.canary))
+        )
+    )
+
+
+def watched(dead_letters: int, waves: int) -> Watch:
+    """A progress bar on a terminal, and Ctrl-C as an interruption.
+
+    Args:
+        waves: Number of canary waves.
+    """
 
     @contextmanager
-    def watched(interrupt: Callable[[], None]) -> Iterator[Progress]:
-        bar = watching(len(selection.dead_letters), len(plan.canary))
-        with bar as progress, interruptible(interrupt):
+    def watch(interrupt: Callable[[], None]) -> Iterator[Progress]:
+        with watching(dead_letters, waves) as progress, interruptible(interrupt):
             yield progress
 
-    return ask(lambda backend: replays.replay(backend, actor(), selection, plan, watched))
+    return watch
 
 
 def end(done: ReplayView, *, as_json: bool = False, edited: dict[str, Any] | None = None) -> None:

@@ -30,7 +30,7 @@ def watching(dead_letters: int, waves: int) -> Iterator[ReportProgress]:
         task = bar.add_task("replaying", total=dead_letters, delivered=0, failed=0)
 
         def show(summary: ReplaySummary) -> None:
-            done = summary.replayed + len(summary.not_replayed)
+            done = sum(summary.results.values())
             now = summary.outcomes
             description = "watching" if done >= dead_letters or summary.stopped else "replaying"
             if len(summary.waves) < waves and not summary.stopped:

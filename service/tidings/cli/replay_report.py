@@ -2,8 +2,8 @@
 
 import shlex
 import sys
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,13 +11,14 @@ from tidings.cli.console import err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.terminal import escape
 from tidings.delivery.archiving import ReplayRefusal
+from tidings.delivery.jobs import JobState
 from tidings.operations.dead_letters.pacing import INTERRUPTED
 from tidings.operations.dead_letters.replays import (
+    TAKEN,
     NotReplayed,
     ReplayDryRun,
     ReplaySummary,
     ReplayView,
-    Selection,
 )
 from tidings.operations.times import counted
 
@@ -29,6 +30,7 @@ WHY: Final = {
     ReplayRefusal.DISCARDED: "discarded: publish a new notification instead",
     ReplayRefusal.MALFORMED: "malformed: edit each with `tidings dead edit ID --replay`",
     ReplayRefusal.UNDER_WAY: "their notification is in progress: wait until it has finished",
+    ReplayRefusal.EXPIRED: "expired: set a new expiry with `tidings dead edit ID --set expires_at=…`",
     ReplayRefusal.ENDED: "their notification has finished in another way: publish a new one",
     ReplayRefusal.SENT: "their notification was sent (--force sends it again)",
     ReplayRefusal.NEWER_EPOCH: "their notification was replayed since: replay its newer dead letter (--force replays these)",
@@ -59,8 +61,8 @@ def show_dry_run(done: ReplayDryRun, *, as_json: bool) -> None:
     if done.later:
         out.print(f"{done.later:,} of them are scheduled for later.")
     warn_of_doubt(done.doubtful)
-    _show_refused(done.not_replayed)
-    explain_left_out(done.selection)
+    _show_refused(Counter(refusal.refusal for refusal in done.not_replayed), done.not_replayed)
+    explain_left_out(done.selection.uncertain, done.selection.too_late)
 
 
 def show_summary(done: ReplayView, *, as_json: bool, edited: dict[str, Any] | None = None) -> None:
@@ -86,36 +88,51 @@ def show_summary(done: ReplayView, *, as_json: bool, edited: dict[str, Any] | No
     if summary.waves:
         each = ", ".join(f"{wave.delivered:,} of {wave.total:,}" for wave in summary.waves)
         out.print(f"Delivered in each wave: {each}.")
-    _show_refused(summary.not_replayed)
+    _show_refused(summary.refusals, summary.not_replayed)
     if summary.chosen == len(summary.notifications) == 1:
         err.print(f"[dim]Follow it: `tidings show {summary.notifications[0]}`[/]")
     if summary.stopped:
         err.print(f"[bold yellow]Stopped:[/] {escape(summary.stopped)}")
-    if summary.stopped == INTERRUPTED and summary.left:
+    _show_how_to_continue(summary)
+    explain_left_out(done.uncertain, done.too_late)
+
+
+def _show_how_to_continue(summary: ReplaySummary) -> None:
+    match summary.state:
+        case JobState.RUNNING:
+            err.print(
+                f"The job goes on: `tidings jobs watch {summary.run}`; "
+                f"`tidings jobs cancel {summary.run}` ends it."
+            )
+        case JobState.PAUSED | JobState.STOPPED if summary.left:
+            err.print(f"Continue with the rest: `tidings jobs resume {summary.run}`")
+    if summary.state is JobState.PAUSED and summary.stopped == INTERRUPTED and summary.left:
         again = shlex.join(["tidings", *sys.argv[1:]])
-        err.print(f"Continue with the rest: [bold]{escape(again)}[/]")
-    explain_left_out(done.selection)
+        err.print(f"Or choose anew: [bold]{escape(again)}[/]")
 
 
 def _refused_for_several_reasons(summary: ReplaySummary) -> int:
     """The number refused if there are several reasons; a single reason has its own count."""
-    return len(summary.refused) if len({failure.refusal for failure in summary.refused}) > 1 else 0
+    counts = [count for reason, count in summary.refusals.items() if reason not in TAKEN]
+    return sum(counts) if len(counts) > 1 else 0
 
 
-def _show_refused(refused: Iterable[NotReplayed]) -> None:
+def _show_refused(counts: Mapping[ReplayRefusal, int], refused: Iterable[NotReplayed]) -> None:
     """Print the count and remedy for each reason, and the dead letters that need an operator."""
     by_reason: dict[ReplayRefusal, list[NotReplayed]] = defaultdict(list)
     for failure in refused:
         by_reason[failure.refusal].append(failure)
     left = SHOWN
-    for reason, same in sorted(by_reason.items(), key=lambda it: -len(it[1])):
-        out.print(f"{len(same):>8,}  not replayed: {escape(WHY[reason])}")
-        named = [failure for failure in same if not failure.taken]
-        for failure in named[:left]:
+    for reason, count in sorted(counts.items(), key=lambda it: -it[1]):
+        out.print(f"{count:>8,}  not replayed: {escape(WHY[reason])}")
+        if reason in TAKEN:
+            continue
+        named = by_reason[reason][:left]
+        for failure in named:
             out.print(f"          {failure.dead_letter}: {escape(failure.message)}")
-        if len(named) > left:
-            out.print(f"          … and {len(named) - left:,} more: --json lists all")
-        left = max(0, left - len(named))
+        if count > len(named):
+            out.print(f"          … and {count - len(named):,} more: --json lists them")
+        left = max(0, left - count)
 
 
 def warn_of_doubt(count: int) -> None:
@@ -128,15 +145,20 @@ def warn_of_doubt(count: int) -> None:
         )
 
 
-def explain_left_out(selection: Selection) -> None:
-    """Print which dead letters were skipped, and how to include them."""
-    if selection.uncertain:
+def explain_left_out(uncertain: int, too_late: int) -> None:
+    """Print how many dead letters were skipped, and how to include them.
+
+    Args:
+        uncertain: Perhaps delivered already.
+        too_late: Would expire again.
+    """
+    if uncertain:
         err.print(
-            f"[dim]{selection.uncertain:,} skipped: they may have been delivered. To replay them, "
+            f"[dim]{uncertain:,} skipped: they may have been delivered. To replay them, "
             "give --reason outcome_unknown or their ids.[/]"
         )
-    if selection.too_late:
+    if too_late:
         err.print(
-            f"[dim]{selection.too_late:,} skipped: they would expire again. Set a new expiry first: "
+            f"[dim]{too_late:,} skipped: they would expire again. Set a new expiry first: "
             "`tidings dead edit ID --set expires_at=…`[/]"
         )

@@ -33,7 +33,7 @@ def worker(channel: Channels = None) -> None:
 
 
 def scheduler() -> None:
-    """Publish scheduled notifications, requeue lost ones and apply retention.
+    """Publish scheduled notifications, run jobs, requeue lost ones and apply retention.
 
     Any number of schedulers may run at once.
 

@@ -175,6 +175,8 @@ class ReplayRefusal(StrEnum):
     MALFORMED = "malformed"
     UNDER_WAY = "under_way"
     """Its notification has not ended."""
+    EXPIRED = "expired"
+    """It would expire again at once."""
     ENDED = "ended"
     """Its notification is in a state from which it can't be sent again, e.g. cancelled."""
     SENT = "sent"

@@ -37,6 +37,8 @@ TABLES: Final = (
     "alerts",
     "circuits",
     "recipient_results",
+    "jobs",
+    "job_items",
 )
 HISTORY: Final = (
     "attempts",

@@ -28,6 +28,9 @@ from tidings.settings import LedgerSettings
 if TYPE_CHECKING:
     from tidings.ledger.dead_letters.dead_letters import DeadLetters
     from tidings.ledger.erasure import Erasures
+    from tidings.ledger.jobs.items import JobItems
+    from tidings.ledger.jobs.jobs import Jobs
+    from tidings.ledger.jobs.snapshots import Snapshots
     from tidings.ledger.retention import Retention
 
 PAUSE: Final = 0.003
@@ -79,7 +82,7 @@ class PostgresLedger:
         )
         self._parts = AsyncExitStack()
 
-    # Most commands use none of these three, and start sooner without their modules.
+    # Most commands use none of these, and start sooner without their modules.
 
     @cached_property
     def dead_letters(self) -> "DeadLetters":
@@ -95,6 +98,27 @@ class PostgresLedger:
         from tidings.ledger.erasure import Erasures
 
         return Erasures(self.database)
+
+    @cached_property
+    def jobs(self) -> "Jobs":
+        """Jobs."""
+        from tidings.ledger.jobs.jobs import Jobs
+
+        return Jobs(self.database)
+
+    @cached_property
+    def job_items(self) -> "JobItems":
+        """Items of jobs."""
+        from tidings.ledger.jobs.items import JobItems
+
+        return JobItems(self.database, self.dead_letters.replays)
+
+    @cached_property
+    def snapshots(self) -> "Snapshots":
+        """What jobs are looked at with."""
+        from tidings.ledger.jobs.snapshots import Snapshots
+
+        return Snapshots(self.database)
 
     @cached_property
     def retention(self) -> "Retention":

@@ -15,7 +15,11 @@ from tests.support.forked import tidings
 from tests.support.terminal import in_a_terminal
 
 from tidings.cli.main import app
+from tidings.delivery.jobs import JobKind, Plan
+from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.operators.processes import Process
+from tidings.operations.actor import Actor
+from tidings.operations.jobs import control
 from tidings.settings import Settings
 
 WIDTHS: Final = (60, 80, 120)
@@ -36,6 +40,7 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "audit": (),
     "settings": (),
     "retention show": (),
+    "jobs list": (),
     "channels list": (),
     "channels history": (),
     "dead list": (),
@@ -50,6 +55,12 @@ NO_LISTS: Final = {
     "dead show",
     "doctor",
     "erase",
+    "jobs cancel",
+    "jobs items",
+    "jobs pause",
+    "jobs resume",
+    "jobs show",
+    "jobs watch",
     "migrate",
     "publish",
     "retention run",
@@ -113,6 +124,11 @@ async def stocked(
             async with ledger.database.connection() as database:
                 # else its message is missed once it has waited for 20 seconds, which is no list
                 await database.execute("UPDATE notifications SET updated_at = now() + '1h'")
+        async with rig.backend() as backend:
+            plan, jane = Plan(rate=0.5, canary=(1, 10)), Actor("cli", "jane@desk")
+            wanted = DeadLetterFilter(channel="email")
+            job = await control.look(backend, jane, JobKind.REPLAY, wanted, plan=plan)
+            await control.start(backend, jane, job.id)
         for command in (
             ("channels", "pause", "email", "--note", WHY),
             ("templates", "init", str(tmp_path / "templates")),

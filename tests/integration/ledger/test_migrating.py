@@ -63,6 +63,8 @@ async def test_migrating_makes_every_table_and_says_so(
         "alerts",
         "idempotency_holders",
         "idempotency_keys",
+        "job_items",
+        "jobs",
         "notifications",
         "processes",
         "retiring_changes",

@@ -23,6 +23,7 @@ from tidings.cli import (
     audit,
     channels,
     dead_letter_views,
+    job_views,
     listing,
     ps,
     requeue,
@@ -33,6 +34,7 @@ from tidings.cli import (
 )
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.terminal import SafeConsole
+from tidings.delivery.jobs import JobKind, JobState
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
@@ -48,7 +50,9 @@ from tidings.ledger.operators.statistics import Rates, Statistics
 from tidings.operations.audit import AuditView
 from tidings.operations.channels import DELIVERING, ChannelStatus
 from tidings.operations.dead_letters.lookup import DeadLetterGroups
+from tidings.operations.dead_letters.outcomes import Outcomes
 from tidings.operations.dead_letters.views import DeadLetterView
+from tidings.operations.jobs.views import JobItemView, JobView
 from tidings.operations.notifications import ListedView
 from tidings.operations.retention import PartitionPreview, RetainedPartition
 from tidings.settings import Settings
@@ -127,6 +131,36 @@ def group() -> DeadLetterGroup:
     )
 
 
+JOB: Final = JobView(
+    id=ID,
+    kind=JobKind.REPLAY,
+    tenant=None,
+    state=JobState.CANCELLED,
+    reason=WHY,
+    selection={},
+    note=None,
+    actor="cli somebody@desk.example.com",
+    seen_at=NOW,
+    items=1_234_567,
+    skipped_outcome_unknown=0,
+    skipped_too_late=0,
+    perhaps_delivered_before=0,
+    done=1_234_567,
+    results={"replayed": 1_234_567},
+    outcomes=Outcomes(delivered=1_234_567),
+    waves=(),
+    rate=None,
+    canary=(),
+    stop_at=None,
+    watch=60.0,
+    force=False,
+    started_at=NOW,
+    changed_at=NOW,
+    changed_by="cli somebody@desk.example.com",
+    ended_at=None,
+    running_in=None,
+)
+ITEM: Final = JobItemView(1_234_567, ID, ID, "no_such_dead_letter", "suppressed", WHY)
 PROCESS: Final = KnownProcess(
     actor="worker a",
     roles=("archive", "scheduler", "worker"),
@@ -164,6 +198,8 @@ JOURNAL: Final = JournalFindings(COUNTS, 0, ())
 SOUND: Final = AuditView(COUNTS, None, JOURNAL, ())
 
 TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
+    job_views.job_table: lambda: job_views.job_table([JOB, replace(JOB, reason=None)], NOW),
+    job_views.item_table: lambda: job_views.item_table([ITEM, replace(ITEM, detail=None)]),
     ps._table: lambda: ps._table([PROCESS, replace(PROCESS, host="vm", running=True)]),
     listing.table: lambda: listing.table(
         [ListedView(notification(), ""), ListedView(notification(state=State.SENT), "")],

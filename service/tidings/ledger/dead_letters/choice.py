@@ -165,9 +165,16 @@ def choose(
             refused.append(NotReplayed(candidate.row["id"], why.refusal, why.why))
             continue
         attempt = candidate.attempt(row["accepted_at"], row["traceparent"])
+        expires = expires_at(attempt)
+        if expires is not None and expires <= row["now"]:
+            refused.append(_expired(candidate.row["id"], expires))
+            continue
         due = candidate.notification.scheduled_at
         early = due is not None and due > row["now"]
-        candidates.append(
-            Candidate(candidate.row["id"], now.state, attempt, expires_at(attempt), early)
-        )
+        candidates.append(Candidate(candidate.row["id"], now.state, attempt, expires, early))
     return candidates, refused
+
+
+def _expired(dead_letter: UUID, at: datetime) -> NotReplayed:
+    why = f"it expired at {at:%Y-%m-%d %H:%M:%S}Z, and would again"
+    return NotReplayed(dead_letter, ReplayRefusal.EXPIRED, why)

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from tidings.delivery.states import State, sources
-from tidings.ledger.database import Database
+from tidings.ledger.database import Connection, Database
 
 DISCARD: Final = """
 WITH open AS (
@@ -48,7 +48,14 @@ class Closings:
             actor: Named in the dead letters and in the history of their notifications.
         """
         async with self._database.transaction() as connection:
-            closed = await connection.fetch(
-                DISCARD, sorted(dead_letters), why, actor, list(sources(State.DISCARDED))
-            )
-        return [row["id"] for row in closed]
+            return await discard(connection, dead_letters, why, actor=actor)
+
+
+async def discard(
+    connection: Connection, dead_letters: Sequence[UUID], why: str, *, actor: str
+) -> Sequence[UUID]:
+    """The same within a transaction."""
+    closed = await connection.fetch(
+        DISCARD, sorted(dead_letters), why, actor, list(sources(State.DISCARDED))
+    )
+    return [row["id"] for row in closed]

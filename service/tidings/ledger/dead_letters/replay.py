@@ -6,7 +6,7 @@ row locks: the second finds the dead letter taken.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 from uuid import UUID, uuid4
@@ -99,6 +99,16 @@ UPDATE dead_letters d
 
 
 @dataclass(frozen=True, slots=True)
+class TakenDeadLetter:
+    """A dead letter whose notification is queued again."""
+
+    early: bool
+    """A scheduler publishes it at its `scheduled_at`."""
+    doubtful: bool
+    """It may have been delivered before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
     """What is to be published now, and what is not."""
 
@@ -109,6 +119,8 @@ class Begun:
     not_replayed: tuple[NotReplayed, ...]
     doubtful: int = 0
     """Notifications among them that may have been delivered before."""
+    taken: Mapping[UUID, TakenDeadLetter] = field(default_factory=dict)
+    """By dead letter, what was queued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +179,35 @@ class Replays:
             LedgerUnavailable: PostgreSQL is unavailable: nothing was taken.
         """
         async with self._database.transaction() as connection:
-            decided = await self._decide(connection, dead_letters, run, expires_at, force=force)
-            epochs = await self._queue(connection, decided.candidates, run, actor, forced=force)
+            return await self.begin_in(
+                connection, dead_letters, run, expires_at=expires_at, actor=actor, force=force
+            )
+
+    async def begin_in(
+        self,
+        connection: Connection,
+        dead_letters: Sequence[UUID],
+        run: UUID,
+        *,
+        expires_at: ExpiresAt,
+        actor: str,
+        force: bool = False,
+    ) -> Begun:
+        """The same as `begin`, as a part of a transaction."""
+        decided = await self._decide(connection, dead_letters, run, expires_at, force=force)
+        epochs = await self._queue(connection, decided.candidates, run, actor, forced=force)
         due = [candidate for candidate in decided.candidates if not candidate.early]
         return Begun(
             tuple(_dispatch(candidate, epochs[candidate.attempt.id]) for candidate in due),
             len(decided.candidates) - len(due) + decided.begun,
             tuple(decided.not_replayed),
             len(decided.doubtful),
+            {
+                candidate.dead_letter: TakenDeadLetter(
+                    candidate.early, candidate.attempt.id in decided.doubtful
+                )
+                for candidate in decided.candidates
+            },
         )
 
     async def dry_run(

@@ -153,7 +153,7 @@ class DeadLetterSearch:
 
     async def list(self, wanted: DeadLetterFilter, limit: int) -> Sequence[StoredDeadLetter]:
         """The newest that match, newest first."""
-        where, values = _where(wanted)
+        where, values = where_of(wanted)
         statement = f"""
             SELECT {DEAD_LETTER} FROM dead_letters d WHERE {where}
              ORDER BY d.dead_lettered_at DESC, d.id DESC LIMIT ${len(values) + 1}
@@ -164,7 +164,7 @@ class DeadLetterSearch:
 
     async def count(self, wanted: DeadLetterFilter) -> int:
         """How many match."""
-        where, values = _where(wanted)
+        where, values = where_of(wanted)
         async with self._database.connection() as connection:
             found: int = await connection.fetchval(
                 f"SELECT count(*) FROM dead_letters d WHERE {where}", *values
@@ -173,7 +173,7 @@ class DeadLetterSearch:
 
     async def ids(self, wanted: DeadLetterFilter, limit: int | None = None) -> Sequence[UUID]:
         """Those that match, oldest first."""
-        where, values = _where(wanted)
+        where, values = where_of(wanted)
         statement = f"""
             SELECT d.id FROM dead_letters d WHERE {where}
              ORDER BY d.dead_lettered_at, d.id LIMIT ${len(values) + 1}
@@ -184,7 +184,7 @@ class DeadLetterSearch:
 
     async def chosen(self, wanted: DeadLetterFilter, limit: int | None = None) -> Sequence[Chosen]:
         """Those that match with their sizes, oldest first."""
-        where, values = _where(wanted)
+        where, values = where_of(wanted)
         statement = f"""
             SELECT d.id, octet_length(d.body) AS size FROM dead_letters d WHERE {where}
              ORDER BY d.dead_lettered_at, d.id LIMIT ${len(values) + 1}
@@ -196,11 +196,8 @@ class DeadLetterSearch:
     async def select(self, wanted: DeadLetterFilter, limit: int | None = None) -> Selection:
         """Those to be replayed. Where neither ids nor the reason are asked for, what was perhaps
         delivered and what would expire again is left out and counted."""
-        where, values = _where(wanted)
-        uncertain = (
-            f"(d.reason = 'outcome_unknown' AND NOT {_chosen_by(wanted, Reason.OUTCOME_UNKNOWN)})"
-        )
-        too_late = f"({TOO_LATE} AND NOT {_chosen_by(wanted, Reason.EXPIRED)})"
+        where, values = where_of(wanted)
+        uncertain, too_late = skipped(wanted)
         joined = (
             f"dead_letters d LEFT JOIN notifications n ON n.id = d.notification_id WHERE {where}"
         )
@@ -218,7 +215,7 @@ class DeadLetterSearch:
 
     async def groups(self, wanted: DeadLetterFilter, limit: int) -> Sequence[DeadLetterGroup]:
         """The largest groups that match."""
-        where, values = _where(wanted)
+        where, values = where_of(wanted)
         statement = f"""
             WITH grouped AS (
                 SELECT d.fingerprint, count(*) AS dead_letters, min(d.first_failed_at) AS first_at,
@@ -234,6 +231,14 @@ class DeadLetterSearch:
         async with self._database.connection() as connection:
             rows = await connection.fetch(statement, *values, limit)
         return [DeadLetterGroup(**{**dict(row), "reason": Reason(row["reason"])}) for row in rows]
+
+
+def skipped(wanted: DeadLetterFilter) -> tuple[str, str]:
+    """Conditions of the dead letters that a replay leaves for a person to decide: perhaps delivered, would expire again."""
+    return (
+        f"(d.reason = 'outcome_unknown' AND NOT {_chosen_by(wanted, Reason.OUTCOME_UNKNOWN)})",
+        f"({TOO_LATE} AND NOT {_chosen_by(wanted, Reason.EXPIRED)})",
+    )
 
 
 def _chosen_by(wanted: DeadLetterFilter, reason: Reason) -> str:
@@ -262,11 +267,15 @@ def _of_one_notification(alike: Sequence[Record]) -> Sequence[UUID]:
     return still_open[:1] if len(still_open) == 1 else [] if still_open else newest
 
 
-def _where(wanted: DeadLetterFilter) -> tuple[str, list[object]]:
-    """Only the given filters: the planner sees plain comparisons and uses the indexes."""
+def where_of(wanted: DeadLetterFilter, *, after: int = 0) -> tuple[str, list[object]]:
+    """Only the given filters: the planner sees plain comparisons and uses the indexes.
+
+    Args:
+        after: Parameters that come before those of the filters.
+    """
     given = _conditions(wanted)
     conditions = (
-        condition.format(f"${place}") for place, (condition, _) in enumerate(given, start=1)
+        condition.format(f"${place}") for place, (condition, _) in enumerate(given, start=after + 1)
     )
     return " AND ".join(conditions) or "true", [value for _, value in given]
 

@@ -6,8 +6,8 @@ lookup      listed, counted in groups, one in full
 remedies    what can work for this very one
 discards    closed for good
 edits       one or many superseded by edited ones; body edits, checks and compares
-replays     a replay chosen, previewed and run
-plan        how fast, in which waves, when it stops
+replays     a replay chosen, previewed and watched; `tidings.operations.jobs` runs it
+plan        the notation of how fast, in which waves, when it stops
 dry_run     what a replay would do
-replayer    waves and batches sent, and their outcomes
+outcomes    what became of replayed ones
 """

@@ -57,14 +57,3 @@ async def dry_run(
         totals.doubtful += done.doubtful
         totals.not_replayed += done.not_replayed
     return totals
-
-
-async def doubtful(ledger: PostgresLedger, dead_letters: Sequence[Chosen], *, force: bool) -> int:
-    """How many of these may have been delivered before, and arrive a second time where they are replayed.
-
-    Raises:
-        LedgerUnavailable: PostgreSQL is unavailable.
-    """
-    replays = ledger.dead_letters.replays
-    ids = ([dead_letter.id for dead_letter in batch] for batch in batches(dead_letters, None))
-    return sum([await replays.doubtful(batch, force=force) for batch in ids])

@@ -26,7 +26,7 @@ class Outcomes:
     """Cancelled, suppressed, scheduled for later: nothing to wait for."""
 
     @classmethod
-    def of(cls, counts: Mapping[State, int]) -> Self:
+    def of(cls, counts: Mapping[State, int] | Mapping[str, int]) -> Self:
         """Sum up states."""
         retrying = counts.get(State.RETRYING, 0)
         delivered, failed, waiting = (

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from time import monotonic
-from typing import Final
-
-from tidings.ledger.dead_letters.search import Chosen
+from typing import Final, Protocol, TypeVar
 
 AT_ONCE: Final = 500
 """Dead letters taken in one transaction."""
@@ -46,18 +44,30 @@ class Pace:
         return True
 
 
+class Sized(Protocol):
+    """Something that goes in batches."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its body."""
+        ...
+
+
+Item = TypeVar("Item", bound=Sized)
+
+
 def batches(
-    dead_letters: Sequence[Chosen], rate: float | None, at_once: int = AT_ONCE
-) -> Iterator[list[Chosen]]:
+    items: Sequence[Item], rate: float | None, at_once: int = AT_ONCE
+) -> Iterator[list[Item]]:
     """As many as go together: bounded in number, in bytes, and so that a rate is kept smoothly."""
     most = at_once if rate is None else max(1, min(at_once, int(rate / 5)))
-    batch: list[Chosen] = []
+    batch: list[Item] = []
     size = 0
-    for dead_letter in dead_letters:
-        if batch and (len(batch) >= most or size + dead_letter.size > BYTES_AT_ONCE):
+    for item in items:
+        if batch and (len(batch) >= most or size + item.size > BYTES_AT_ONCE):
             yield batch
             batch, size = [], 0
-        batch.append(dead_letter)
-        size += dead_letter.size
+        batch.append(item)
+        size += item.size
     if batch:
         yield batch

@@ -1,33 +1,16 @@
-"""A replay's plan: rate, waves and stop threshold, and their notation."""
+"""The notation of a replay's plan: rate, waves and stop threshold."""
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from tidings.delivery.jobs import Plan
 from tidings.settings import Duration, Rate
+
+__all__ = ["CAREFUL", "Plan", "length", "rate", "share", "waves"]
 
 CAREFUL: Final = 0.2
 """The share of canaries that may fail again, unless the plan says otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How to replay.
-
-    Args:
-        force: Also replay what was replayed before.
-        rate: Dead letters a second; as fast as can be where None.
-        canary: Sizes of the first waves, each watched before the next goes out.
-        stop_at: Share of dead letters that may fail again, from 0 to 1, before the rest is left alone.
-        watch: Seconds to wait for what becomes of a wave, and of all at the end.
-    """
-
-    force: bool = False
-    rate: float | None = None
-    canary: tuple[int, ...] = ()
-    stop_at: float | None = None
-    watch: float = 60.0
 
 
 def rate(text: str) -> float:

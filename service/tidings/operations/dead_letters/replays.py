@@ -1,42 +1,147 @@
-"""Replays: dead letters chosen, previewed, and published again."""
+"""Replays: dead letters chosen, previewed, and published again by a job."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from uuid import UUID
 
-from tidings.broker.publisher import BrokerPublisher
+from tidings.delivery.archiving import ReplayRefusal
 from tidings.delivery.dead_letter import DeadLetterState
-from tidings.delivery.errors import InvalidRequest
-from tidings.ledger.dead_letters.choice import NotReplayed
+from tidings.delivery.errors import BrokerUnavailable, InvalidRequest, Refused
+from tidings.delivery.jobs import JobKind, JobState, Plan
+from tidings.ledger.dead_letters.choice import TAKEN, NotReplayed
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.dead_letters.search import Chosen, DeadLetterFilter, Selection
+from tidings.ledger.jobs.items import REPLAYED, SCHEDULED
+from tidings.ledger.jobs.rows import Job
 from tidings.ledger.steps import NO_LIMIT, PATIENCE, TimeLimit
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
-from tidings.operations.dead_letters.dry_run import ReplayDryRunTotals, doubtful, dry_run
-from tidings.operations.dead_letters.plan import Plan
+from tidings.operations.dead_letters.dry_run import ReplayDryRunTotals, dry_run
+from tidings.operations.dead_letters.outcomes import Outcomes
+from tidings.operations.dead_letters.pacing import INTERRUPTED
 from tidings.operations.dead_letters.query import DeadLetterQuery
-from tidings.operations.dead_letters.replayer import (
-    Progress,
-    Replayer,
-    ReplaySummary,
-    unwatched,
-)
 from tidings.operations.dead_letters.views import DeadLetterView
+from tidings.operations.jobs import control
+from tidings.operations.jobs.hosting import follow, scheduler_runs
 from tidings.operations.masks import discreet
 
-__all__ = ["NotReplayed", "Progress", "ReplaySummary", "Selection"]
+if TYPE_CHECKING:
+    from tidings.broker.connection import BrokerConnection
+
+__all__ = ["TAKEN", "NotReplayed", "Progress", "ReplaySummary", "Selection"]
 
 SAMPLE: Final = 10
+NAMED: Final = 20
+"""Notifications that a summary names."""
+EXPLAINED: Final = 1_000
+"""Dead letters of which a summary says why they were not replayed."""
 LOOKED_AT: Final = 1_000
 """Of those chosen, so many are tried in a dry run before a person decides."""
 
+
+@dataclass(frozen=True, slots=True)
+class ReplaySummary:
+    """What a replay did, or has done so far."""
+
+    run: UUID
+    """The job."""
+    state: JobState
+    chosen: int
+    results: Mapping[str, int]
+    """How many dead letters have which result."""
+    outcomes: Outcomes
+    waves: tuple[Outcomes, ...] = ()
+    """Of the first ones, each as it stood when the next was decided on."""
+    doubtful: int = 0
+    """Of those chosen, those that may have been delivered before."""
+    stopped: str | None = None
+    """Why the rest was left alone."""
+    notifications: tuple[UUID, ...] = ()
+    """The first few that were published; only at the end."""
+    not_replayed: tuple[NotReplayed, ...] = ()
+    """The first of those that were not; only at the end."""
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """Sum up a job."""
+        return cls(
+            job.id,
+            job.state,
+            job.items,
+            job.results,
+            Outcomes.of(job.outcomes),
+            tuple(Outcomes.of(wave) for wave in job.waves),
+            job.doubtful,
+            _why_stopped(job),
+        )
+
+    @property
+    def replayed(self) -> int:
+        """Back in their lanes, or about to be: a scheduler publishes what was not confirmed."""
+        return self.results.get(REPLAYED, 0) + self.later
+
+    @property
+    def later(self) -> int:
+        """Of these, stored until their `scheduled_at`."""
+        return self.results.get(SCHEDULED, 0)
+
+    @property
+    def refusals(self) -> Mapping[ReplayRefusal, int]:
+        """How many were not replayed, by reason."""
+        counts = self.results.items()
+        return {
+            ReplayRefusal(result): count
+            for result, count in counts
+            if result not in {REPLAYED, SCHEDULED}
+        }
+
+    @property
+    def refused(self) -> list[NotReplayed]:
+        """The first of the dead letters that can't be replayed as they are."""
+        return [refusal for refusal in self.not_replayed if not refusal.taken]
+
+    @property
+    def taken(self) -> int:
+        """Dead letters that another replay had taken."""
+        return sum(count for refusal, count in self.refusals.items() if refusal in TAKEN)
+
+    @property
+    def left(self) -> int:
+        """Dead letters that were not tried because the replay stopped."""
+        return self.chosen - sum(self.results.values())
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing needs a person's attention."""
+        refused = sum(self.refusals.values()) - self.taken
+        return not (self.outcomes.failed or refused or self.stopped)
+
+
+def _why_stopped(job: Job) -> str | None:
+    match job.state:
+        case JobState.STOPPED:
+            return job.reason
+        case JobState.PAUSED if job.reason == INTERRUPTED:
+            return INTERRUPTED
+        case JobState.PAUSED | JobState.CANCELLED:
+            return f"{job.state} by {job.changed_by}"
+        case _:
+            return None
+
+
+Progress: TypeAlias = Callable[[ReplaySummary], None]
+"""Called with the summary so far, whenever it changed."""
 Watch: TypeAlias = Callable[[Callable[[], None]], AbstractContextManager[Progress]]
 """Entered when a replay begins, with a function that interrupts it; gives a function that is called with its progress."""
+
+
+def unwatched(_: ReplaySummary) -> None:
+    """Ignores progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +169,15 @@ class ReplayRequest:
 class ReplayChoice:
     """What was chosen to be replayed, and what a person has to know to decide."""
 
-    selection: Selection
+    job: UUID
+    """Waits to be started."""
+    chosen: int
+    uncertain: int
+    """Left out: perhaps delivered already."""
+    too_late: int
+    """Left out: would expire again."""
     doubtful: int
-    """How many may have been delivered before."""
+    """Of those chosen, those that may have been delivered before."""
     sample: tuple[DeadLetterView, ...] = ()
     """A few of those that will go; only in a preview."""
     refused: int = 0
@@ -106,9 +217,9 @@ class ReplayDryRun:
         )
 
     @classmethod
-    def of_nothing(cls, selection: Selection) -> Self:
+    def of_nothing(cls, choice: ReplayChoice) -> Self:
         """Nothing was chosen; some may have been left out."""
-        return cls.of(ReplayDryRunTotals(), selection)
+        return cls.of(ReplayDryRunTotals(), Selection((), choice.uncertain, choice.too_late))
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
@@ -118,8 +229,11 @@ class ReplayDryRun:
             "would_replay": self.replayed,
             "would_be_stored_until_due": self.later,
             "perhaps_delivered_before": self.doubtful,
-            **_refused(self.not_replayed),
-            **_left_out(self.selection),
+            **_refused(
+                Counter(refusal.refusal for refusal in self.not_replayed), self.not_replayed
+            ),
+            "skipped_outcome_unknown": self.selection.uncertain,
+            "skipped_too_late": self.selection.too_late,
             "sample": [dead_letter.as_data() for dead_letter in self.sample],
         }
 
@@ -129,13 +243,17 @@ class ReplayView:
     """What a replay did."""
 
     summary: ReplaySummary
-    selection: Selection
+    uncertain: int
+    """Left out: perhaps delivered already."""
+    too_late: int
+    """Left out: would expire again."""
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
         summary, outcomes = self.summary, self.summary.outcomes
         return {
             "run": summary.run,
+            "state": summary.state,
             "first_notifications": summary.notifications,
             "chosen": summary.chosen,
             "replayed": summary.replayed,
@@ -156,31 +274,40 @@ class ReplayView:
             "perhaps_delivered_before": summary.doubtful,
             "taken_by_another": summary.taken,
             "not_processed": summary.left,
-            **_left_out(self.selection),
-            **_refused(summary.not_replayed),
+            "skipped_outcome_unknown": self.uncertain,
+            "skipped_too_late": self.too_late,
+            **_refused(summary.refusals, summary.not_replayed),
             "stopped": summary.stopped,
         }
 
 
-async def choose(backend: Backend, request: ReplayRequest, *, preview: bool) -> ReplayChoice:
-    """Choose what a replay takes.
+async def choose(
+    backend: Backend, actor: Actor, request: ReplayRequest, plan: Plan, *, preview: bool
+) -> ReplayChoice:
+    """Choose what a replay takes, and keep it as a job that waits to be started.
 
     Args:
+        backend: The connections.
+        actor: Who replays.
+        request: What is to be replayed.
+        plan: How fast, in which waves, and when it stops.
         preview: Also look at the first of them, for the person who decides.
 
     Raises:
         InvalidRequest: The query chooses nothing in particular.
         Refused: An id is not known, or means several.
     """
-    selection = await _select(backend, request)
-    dead_letters, force = selection.dead_letters, request.force
-    count = await doubtful(backend.ledger, dead_letters, force=force)
-    if not preview:
-        return ReplayChoice(selection, count)
-    first = dead_letters[:LOOKED_AT]
-    done = await _dry_run(backend, first, NO_LIMIT, force=force)
+    wanted = await _wanted(backend, request)
+    plan = replace(plan, force=request.force)
+    job = await control.look(backend, actor, JobKind.REPLAY, wanted, limit=request.limit, plan=plan)
+    choice = ReplayChoice(job.id, job.items, job.uncertain, job.too_late, job.doubtful)
+    if not (preview and job.items):
+        return choice
+    items = await backend.ledger.job_items.waiting(job.id, 0, job.items, LOOKED_AT)
+    first = [Chosen(item.id, item.size) for item in items]
+    done = await _dry_run(backend, first, NO_LIMIT, force=request.force)
     sample = await _sample(backend, first, done)
-    return ReplayChoice(selection, count, sample, len(done.not_replayed))
+    return replace(choice, sample=sample, refused=len(done.not_replayed))
 
 
 async def preview_replay(
@@ -192,46 +319,92 @@ async def preview_replay(
         full_scan: Look at every one, not only for a moment at the oldest.
     """
     clock = TimeLimit(None if full_scan else PATIENCE)
-    selection = await _select(backend, request)
+    wanted = await _wanted(backend, request)
+    selection = await backend.ledger.dead_letters.search.select(wanted, request.limit)
     done = await _dry_run(backend, selection.dead_letters, clock, force=request.force)
     sample = await _sample(backend, selection.dead_letters[: done.checked], done)
     return ReplayDryRun.of(done, selection, sample)
 
 
 async def replay(
-    backend: Backend, actor: Actor, selection: Selection, plan: Plan, watch: Watch | None = None
+    backend: Backend, actor: Actor, job: UUID, watch: Watch | None = None
 ) -> ReplayView:
-    """Replay dead letters. Safe to kill, and to run twice at once.
+    """Start the job of a replay, and watch it to its end. Safe to kill.
+
+    A scheduler runs it; where none does, this process. An interruption ends the watch: the job goes on in the
+    scheduler, or is paused where it ran here.
 
     Args:
-        selection: As `choose` chose it.
+        backend: The connections.
+        actor: Who replays.
+        job: As `choose` made it.
+        watch: Is shown how it gets on.
 
     Raises:
         BrokerUnavailable: RabbitMQ is unavailable: nothing was started.
     """
-    async with backend.broker("replay") as connection:
-        interrupted = asyncio.Event()
-        watched = watch(interrupted.set) if watch else nullcontext(unwatched)
-        with watched as progress:
-            replayer = Replayer(
-                backend.ledger,
-                BrokerPublisher(backend.settings.broker, connection),
-                Policies(backend.settings).expires_at,
-                actor=str(actor),
-                progress=progress,
-                interrupted=interrupted,
-            )
-            summary = await replayer.run(selection.dead_letters, plan)
-    summary.not_replayed = [*map(_masked, summary.not_replayed)]
-    return ReplayView(summary, selection)
+    async with AsyncExitStack() as stack:
+        connection = None
+        if not await scheduler_runs(backend):
+            try:
+                connection = await stack.enter_async_context(backend.broker("replay"))
+            except BrokerUnavailable:
+                await control.forget(backend, actor, job)
+                raise
+        await control.start(backend, actor, job)
+        return await watch_replay(backend, actor, job, watch, connection)
 
 
-async def _select(backend: Backend, request: ReplayRequest) -> Selection:
+async def watch_replay(
+    backend: Backend,
+    actor: Actor,
+    job: UUID,
+    watch: Watch | None = None,
+    connection: "BrokerConnection | None" = None,
+) -> ReplayView:
+    """Watch a replay to its end, and run it where no scheduler does. Interrupted as `replay`.
+
+    Raises:
+        Refused: The job is no replay.
+        LedgerUnavailable: PostgreSQL is unavailable. The job goes on as soon as a scheduler can.
+    """
+    interrupted = asyncio.Event()
+    with watch(interrupted.set) if watch else nullcontext(unwatched) as progress:
+
+        def saw(job: Job) -> None:
+            if job.kind is not JobKind.REPLAY:
+                raise Refused(f"job {job.id} is no replay")
+            progress(ReplaySummary.of(job))
+
+        ended = await follow(backend, actor, job, saw, interrupted, connection)
+    summary = await _in_full(backend, ended)
+    if interrupted.is_set() and ended.state is JobState.RUNNING:
+        summary = replace(summary, stopped=INTERRUPTED)
+    return ReplayView(summary, ended.uncertain, ended.too_late)
+
+
+async def _in_full(backend: Backend, job: Job) -> ReplaySummary:
+    """With the first notifications that were published, and the first dead letters that were not."""
+    items, done = backend.ledger.job_items, (REPLAYED, SCHEDULED)
+    published = await items.page(job, NAMED, results=(REPLAYED,)) if job.results else ()
+    others = set(job.results) - set(done)
+    refused = await items.page(job, EXPLAINED, but=done) if others else ()
+    return replace(
+        ReplaySummary.of(job),
+        notifications=tuple(
+            item.notification_id for item in published if item.notification_id is not None
+        ),
+        not_replayed=tuple(
+            NotReplayed(item.item, ReplayRefusal(item.result or ""), discreet(item.detail or ""))
+            for item in refused
+        ),
+    )
+
+
+async def _wanted(backend: Backend, request: ReplayRequest) -> DeadLetterFilter:
     if not (request.query.selects or request.every):
         raise InvalidRequest("give ids, filters, or every open dead letter")
-    search = backend.ledger.dead_letters.search
-    wanted = await request.query.resolved(search, *request.states)
-    return await search.select(wanted, request.limit)
+    return await request.query.resolved(backend.ledger.dead_letters.search, *request.states)
 
 
 async def _dry_run(
@@ -261,9 +434,9 @@ def _masked(refusal: NotReplayed) -> NotReplayed:
     return replace(refusal, message=discreet(refusal.message))
 
 
-def _refused(refused: Sequence[NotReplayed]) -> dict[str, Any]:
+def _refused(counts: Mapping[ReplayRefusal, int], refused: Sequence[NotReplayed]) -> dict[str, Any]:
     return {
-        "refused_by_reason": dict(Counter(refusal.refusal for refusal in refused)),
+        "refused_by_reason": dict(counts),
         "refused": [
             {
                 "dead_letter": refusal.dead_letter,
@@ -273,12 +446,4 @@ def _refused(refused: Sequence[NotReplayed]) -> dict[str, Any]:
             for refusal in refused
             if not refusal.taken
         ],
-    }
-
-
-def _left_out(selection: Selection) -> dict[str, int]:
-    """Those for a person to decide."""
-    return {
-        "skipped_outcome_unknown": selection.uncertain,
-        "skipped_too_late": selection.too_late,
     }

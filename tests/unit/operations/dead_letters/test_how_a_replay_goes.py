@@ -1,18 +1,19 @@
 """Waves, batches, pace and sums of a replay."""
 
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
 
 from tidings.alerts.notice import notice
 from tidings.delivery.archiving import ReplayRefusal
+from tidings.delivery.jobs import JobState
 from tidings.delivery.states import State
-from tidings.ledger.dead_letters.choice import NotReplayed
 from tidings.ledger.dead_letters.search import Chosen
 from tidings.ledger.operators.alerts import AlertGroup, PendingAlert
 from tidings.operations.dead_letters.outcomes import Outcomes
 from tidings.operations.dead_letters.pacing import AT_ONCE, BYTES_AT_ONCE, Pace, batches
-from tidings.operations.dead_letters.replayer import ReplaySummary
+from tidings.operations.dead_letters.replays import ReplaySummary
 
 
 def chosen(count: int, size: int = 100) -> list[Chosen]:
@@ -58,18 +59,15 @@ def test_pace_lets_the_first_go_at_once_and_spreads_the_others() -> None:
 
 
 def test_a_summary_adds_up() -> None:
-    summary = ReplaySummary(uuid4(), 10, replayed=5)
-    summary.not_replayed = [
-        NotReplayed(uuid4(), ReplayRefusal.MALFORMED, "can't be read"),
-        NotReplayed(uuid4(), ReplayRefusal.BEING_REPLAYED, "it is replaying"),
-    ]
-    assert (len(summary.refused), summary.taken, summary.left) == (1, 1, 3)
+    results = {"replayed": 4, "scheduled": 1, "malformed": 1, "being_replayed": 1}
+    summary = ReplaySummary(uuid4(), JobState.FINISHED, 10, results, Outcomes())
+    assert (summary.replayed, summary.later, summary.taken, summary.left) == (5, 1, 1, 3)
+    assert summary.refusals == {ReplayRefusal.MALFORMED: 1, ReplayRefusal.BEING_REPLAYED: 1}
     assert not summary.well
-    summary.stop(None)
-    assert summary.stopped is None
-    summary.stop("first")
-    summary.stop("second")
-    assert summary.stopped == "first"
+    taken = replace(summary, results={"replayed": 9, "being_replayed": 1})
+    assert taken.well
+    assert not replace(taken, stopped="too many failed").well
+    assert not replace(taken, outcomes=Outcomes(failed=1)).well
 
 
 def test_a_notice_counts_and_names_the_worst() -> None:

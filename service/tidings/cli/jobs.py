@@ -1,0 +1,194 @@
+"""`tidings jobs`: lists, shows, watches, pauses, resumes and cancels jobs."""
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from tidings.cli.commands import Commands
+from tidings.cli.console import STOPPED, err, out, print_json
+from tidings.cli.hints import next_page
+from tidings.cli.job_views import item_table, job_details, job_table, watching
+from tidings.cli.options import AsJson, Before, Tenant, actor, ask, id_prefix
+from tidings.cli.replay import end as end_replay
+from tidings.cli.replay import watched
+from tidings.cli.terminal import escape
+from tidings.delivery.id_prefix import SHORTEST, IdPrefix
+from tidings.delivery.jobs import JobKind, JobState
+from tidings.operations.dead_letters.replays import watch_replay
+from tidings.operations.jobs import control
+from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
+from tidings.operations.jobs.watching import watch as watch_job
+
+app = Commands(
+    help="List, show, watch, pause, resume and cancel jobs: replays and discards of many dead letters.",
+    no_args_is_help=True,
+)
+
+JobId = Annotated[
+    IdPrefix,
+    typer.Argument(
+        parser=id_prefix,
+        metavar="ID",
+        help=f"Id of a job: in full, or the first {SHORTEST} or more hex digits, or the last 12.",
+    ),
+]
+Note = Annotated[str, typer.Option("--note", help="Note for its record.")]
+
+
+@app.command("list")
+def list_(
+    state: Annotated[
+        list[JobState] | None,
+        typer.Option("--state", "-s", help="Only in this state; repeatable."),
+    ] = None,
+    tenant: Tenant = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=1_000, help="Maximum number to list.")
+    ] = 25,
+    before: Before = None,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, newest first. They are kept for 30 days after their end.
+
+    Example: [bold]tidings jobs list --state running[/]
+    """
+    request = JobListRequest(limit, tuple(state or ()), tenant, before)
+    page = ask(lambda backend: control.list_(backend, request))
+    if as_json:
+        print_json(page.as_data())
+    elif not page.jobs:
+        err.print("No jobs." if before is None else "No more jobs.")
+    else:
+        out.print(job_table(page.jobs, datetime.now(UTC)))
+        if len(page.jobs) == limit:
+            err.print(f"[dim]More: `{escape(next_page(page.jobs[-1].id))}`[/]")
+
+
+@app.command()
+def show(id: JobId, as_json: AsJson = False) -> None:
+    """Show one job: what it is about, how far it is, and the results so far.
+
+    Example: [bold]tidings jobs show 1f0c52a6[/]
+    """
+    view = ask(lambda backend: control.show(backend, id))
+    if as_json:
+        print_json(view.as_data())
+    else:
+        out.print(job_details(view, datetime.now(UTC)))
+
+
+@app.command()
+def items(
+    id: JobId,
+    result: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--result", help="Only with this result, e.g. replayed or malformed; repeatable."
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number to list.")
+    ] = 100,
+    after: Annotated[
+        int,
+        typer.Option(
+            "--after", min=0, help="Start after this position: the last one of the previous page."
+        ),
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """List the items of a job in its order, each with its result.
+
+    Example: [bold]tidings jobs items 1f0c52a6 --result malformed[/]
+    """
+    request = JobItemsRequest(id, limit, after, tuple(result or ()))
+    page = ask(lambda backend: control.items(backend, request))
+    if as_json:
+        print_json(page.as_data())
+    elif not page.items:
+        err.print("No items.")
+    else:
+        out.print(item_table(page.items))
+        if page.after is not None:
+            err.print(f"[dim]More: `--after {page.after}`[/]")
+
+
+@app.command()
+def watch(id: JobId, as_json: AsJson = False) -> None:
+    """Watch a job until it ends, and print its result.
+
+    If no scheduler is running, this command runs the job, and Ctrl-C pauses it. Otherwise Ctrl-C only ends the watch.
+    Exit code 1 if it stopped, or if items failed.
+
+    Example: [bold]tidings jobs watch 1f0c52a6[/]
+    """
+    _watch(id, as_json=as_json)
+
+
+@app.command()
+def pause(id: JobId, note: Note = "", as_json: AsJson = False) -> None:
+    """Pause a running job; what is in progress is finished within seconds.
+
+    Example: [bold]tidings jobs pause 1f0c52a6[/]
+    """
+    view = ask(lambda backend: control.pause(backend, actor(), id, note=note))
+    if as_json:
+        print_json(view.as_data())
+    else:
+        out.print(f"Paused. Continue: `tidings jobs resume {view.id}`")
+
+
+@app.command()
+def resume(
+    id: JobId,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Don't watch it: a running scheduler runs it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Resume a job that is paused or stopped, and watch it as `tidings jobs watch` does.
+
+    The share of failures counts anew, from the next item on.
+
+    Example: [bold]tidings jobs resume 1f0c52a6[/]
+    """
+    view = ask(lambda backend: control.resume(backend, actor(), id))
+    if not detach:
+        _watch(IdPrefix.parse(str(view.id)), as_json=as_json)
+    elif as_json:
+        print_json(view.as_data())
+    else:
+        out.print(f"Resumed. Watch it: `tidings jobs watch {view.id}`")
+
+
+@app.command()
+def cancel(id: JobId, note: Note = "", as_json: AsJson = False) -> None:
+    """Cancel a job permanently; items that it has not reached stay as they are.
+
+    Example: [bold]tidings jobs cancel 1f0c52a6 --note "wrong group"[/]
+    """
+    view = ask(lambda backend: control.cancel(backend, actor(), id, note=note))
+    if as_json:
+        print_json(view.as_data())
+    else:
+        out.print(f"Cancelled after {view.done:,} of {view.items:,} items.")
+
+
+def _watch(id: IdPrefix, *, as_json: bool) -> None:
+    view = ask(lambda backend: control.show(backend, id))
+    if view.kind is JobKind.REPLAY:
+        bar = watched(view.items, len(view.canary))
+        end_replay(
+            ask(lambda backend: watch_replay(backend, actor(), view.id, bar)), as_json=as_json
+        )
+        return
+    see = partial(watching, view.items)
+    done = ask(lambda backend: watch_job(backend, actor(), view.id, see))
+    if as_json:
+        print_json(done.as_data())
+    else:
+        out.print(job_details(done, datetime.now(UTC)))
+    if done.state is JobState.RUNNING:
+        raise typer.Exit(STOPPED)

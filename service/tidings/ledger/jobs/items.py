@@ -1,0 +1,248 @@
+"""The items of jobs: those that wait, what is done with a batch of them, and what became of each.
+
+A batch locks its items, acts and stores the results in one transaction: whoever works on a job, and whenever it is
+killed, nothing is done twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+from uuid import UUID
+
+from tidings.delivery.dead_letter import DeadLetterState
+from tidings.delivery.states import FINISHED
+from tidings.ledger.database import Connection, Database
+from tidings.ledger.dead_letters.closing import discard
+from tidings.ledger.dead_letters.replay import Begun, Replays
+from tidings.ledger.dead_letters.rows import ExpiresAt
+from tidings.ledger.jobs.rows import Job, JobItem, OpenItem
+
+REPLAYED: Final = "replayed"
+SCHEDULED: Final = "scheduled"
+DISCARDED: Final = "discarded"
+NOT_OPEN: Final = "not_open"
+"""Results; of a dead letter that is not replayed it is the code of its refusal."""
+DOUBT: Final = "it may have been delivered before"
+
+WAITING: Final = """
+SELECT i.position, i.item AS id, coalesce(octet_length(d.body), 0) AS size
+  FROM job_items i LEFT JOIN dead_letters d ON d.id = i.item
+ WHERE i.job = $1 AND i.position > $2 AND i.position <= $3 AND i.result IS NULL
+ ORDER BY i.position LIMIT $4
+"""
+
+HELD: Final = "SELECT FROM jobs WHERE id = $1 AND holder = $2 AND state = 'running'"
+
+LOCK: Final = """
+SELECT position, item FROM job_items WHERE job = $1 AND position = ANY($2::int[]) AND result IS NULL
+ ORDER BY position FOR UPDATE SKIP LOCKED
+"""
+
+RECORD: Final = """
+UPDATE job_items i SET result = done.result, detail = done.detail
+  FROM unnest($2::uuid[], $3::text[], $4::text[]) AS done (item, result, detail)
+ WHERE i.job = $1 AND i.position = ANY($5::int[]) AND i.item = done.item
+"""
+
+STATES: Final = "SELECT id, state FROM dead_letters WHERE id = ANY($1::uuid[])"
+
+RESULTS: Final = (
+    "SELECT result, count(*) FROM job_items WHERE job = $1 AND result IS NOT NULL GROUP BY result"
+)
+
+STANDING: Final = """
+CASE WHEN n.epoch > d.replay_epoch THEN 'failed'
+     WHEN n.state = 'sent' AND d.reason = 'copies_refused' AND n.reason = d.reason THEN 'failed'
+     WHEN n.state = 'queued' AND n.scheduled_at > now() THEN 'scheduled'
+     ELSE n.state END
+"""
+"""Whatever went on to a later epoch had failed in this one: nothing else can be replayed."""
+
+OUTCOMES: Final = f"""
+WITH standing AS (
+    SELECT i.position, {STANDING} AS state
+      FROM job_items i JOIN dead_letters d ON d.id = i.item AND d.replay IS NOT DISTINCT FROM i.job
+        JOIN notifications n ON n.id = d.notification_id
+     WHERE i.job = $1 AND i.position > $2 AND i.position <= $3 AND i.result IN ('replayed', 'scheduled') AND i.outcome IS NULL
+), settled AS (
+    UPDATE job_items i SET outcome = standing.state FROM standing
+     WHERE i.job = $1 AND i.position = standing.position AND standing.state = ANY($4::text[])
+)
+SELECT state, count(*) FROM standing GROUP BY state
+ UNION ALL
+SELECT outcome, count(*) FROM job_items
+ WHERE job = $1 AND position > $2 AND position <= $3 AND outcome IS NOT NULL GROUP BY outcome
+"""
+"""What is final is stored, and not asked for again. `IS NOT DISTINCT FROM` keeps PostgreSQL, which has no statistics of
+a new job's items, from reading all dead letters of the job for each of them."""
+
+PAGE: Final = f"""
+SELECT i.position, i.item, i.result, i.detail, d.notification_id,
+       coalesce(i.outcome, CASE WHEN d.replay = i.job AND i.result IN ('replayed', 'scheduled') THEN {STANDING} END) AS outcome
+  FROM job_items i LEFT JOIN dead_letters d ON d.id = i.item LEFT JOIN notifications n ON n.id = d.notification_id
+ WHERE i.job = $1 AND i.position > $2 AND ($3::text[] IS NULL OR i.result = ANY($3)) AND ($4::text[] IS NULL OR i.result <> ALL($4))
+ ORDER BY i.position LIMIT $5
+"""
+
+Results = Mapping[UUID, tuple[str, str | None]]
+"""By item: the result, and its detail."""
+
+
+class JobItems:
+    """The items of jobs.
+
+    Args:
+        replays: Takes dead letters.
+    """
+
+    def __init__(self, database: Database, replays: Replays) -> None:
+        self._database = database
+        self._replays = replays
+
+    async def waiting(self, job: UUID, after: int, upto: int, limit: int) -> Sequence[OpenItem]:
+        """Items without a result, in their order.
+
+        Args:
+            job: Whose.
+            after: Behind this position.
+            upto: To this one.
+            limit: At most so many.
+        """
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(WAITING, job, after, upto, limit)
+        return [OpenItem(**dict(row)) for row in rows]
+
+    async def replay(
+        self, job: Job, holder: str, items: Sequence[OpenItem], expires_at: ExpiresAt
+    ) -> tuple[Begun, Mapping[str, int]] | None:
+        """Take dead letters, queue their notifications and store the results, in one transaction.
+
+        Args:
+            job: As it was taken.
+            holder: Who works on it.
+            items: Those of a batch; what has a result by now is left out.
+            expires_at: When a notification stops being worth delivering.
+
+        Returns:
+            What is to be published, and how many got which result; None if the job is no longer to be worked on.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is unavailable: nothing was done.
+        """
+        async with self._database.transaction() as connection:
+            locked = await _locked(connection, job, holder, items)
+            if locked is None:
+                return None
+            begun = await self._replays.begin_in(
+                connection,
+                list(locked.values()),
+                job.id,
+                expires_at=expires_at,
+                actor=job.actor,
+                force=job.plan.force,
+            )
+            counts = await _record(connection, job, locked, _of_replay(begun))
+        return begun, counts
+
+    async def discard(
+        self, job: Job, holder: str, items: Sequence[OpenItem]
+    ) -> Mapping[str, int] | None:
+        """Close dead letters and store the results, as `replay` does."""
+        async with self._database.transaction() as connection:
+            locked = await _locked(connection, job, holder, items)
+            if locked is None:
+                return None
+            ids = sorted(locked.values())
+            closed = await discard(connection, ids, job.note, actor=job.actor)
+            results: dict[UUID, tuple[str, str | None]] = dict.fromkeys(closed, (DISCARDED, None))
+            left = [id for id in ids if id not in results]
+            states = {row["id"]: row["state"] for row in await connection.fetch(STATES, left)}
+            for id in left:
+                results[id] = NOT_OPEN, _not_open(states.get(id))
+            return await _record(connection, job, locked, results)
+
+    async def results(self, job: UUID) -> Mapping[str, int]:
+        """How many items have which result."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(RESULTS, job)
+        return {row["result"]: row["count"] for row in rows}
+
+    async def outcomes(self, job: UUID, after: int, upto: int) -> Mapping[str, int]:
+        """How many notifications of a replay are in which state; what is final is stored.
+
+        Args:
+            job: Whose.
+            after: Behind this position.
+            upto: To this one.
+        """
+        final = [state.value for state in FINISHED]
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(OUTCOMES, job, after, upto, final)
+        counts: dict[str, int] = {}
+        for row in rows:
+            counts[row["state"]] = counts.get(row["state"], 0) + row["count"]
+        return counts
+
+    async def page(
+        self,
+        job: Job,
+        limit: int,
+        *,
+        after: int = 0,
+        results: Sequence[str] | None = None,
+        but: Sequence[str] | None = None,
+    ) -> Sequence[JobItem]:
+        """Items and what became of them, in their order.
+
+        Args:
+            job: Whose.
+            limit: At most so many.
+            after: Behind this position.
+            results: Only with one of these results.
+            but: Only with another result than these.
+        """
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(PAGE, job.id, after, results, but, limit)
+        return [JobItem(**dict(row)) for row in rows]
+
+
+async def _locked(
+    connection: Connection, job: Job, holder: str, items: Sequence[OpenItem]
+) -> dict[int, UUID] | None:
+    """Items without a result by their positions; None if the job is no longer to be worked on."""
+    if await connection.fetchrow(HELD, job.id, holder) is None:
+        return None
+    rows = await connection.fetch(LOCK, job.id, [item.position for item in items])
+    return {row["position"]: row["item"] for row in rows}
+
+
+async def _record(
+    connection: Connection, job: Job, locked: Mapping[int, UUID], results: Results
+) -> Mapping[str, int]:
+    values = [(item, *result) for item, result in results.items()]
+    columns = [list(column) for column in zip(*values, strict=True)] or [[], [], []]
+    await connection.execute(RECORD, job.id, *columns, list(locked))
+    counts: dict[str, int] = {}
+    for result, _ in results.values():
+        counts[result] = counts.get(result, 0) + 1
+    return counts
+
+
+def _of_replay(begun: Begun) -> Results:
+    results: dict[UUID, tuple[str, str | None]] = {
+        refusal.dead_letter: (refusal.refusal.value, refusal.message)
+        for refusal in begun.not_replayed
+    }
+    for dead_letter, taken in begun.taken.items():
+        result = SCHEDULED if taken.early else REPLAYED
+        results[dead_letter] = result, DOUBT if taken.doubtful else None
+    return results
+
+
+def _not_open(state: str | None) -> str:
+    match state:
+        case None:
+            return "there is no such dead letter"
+        case DeadLetterState.OPEN:
+            return "another process was using it"
+        case _:
+            return f"it is {state}"

@@ -1,0 +1,196 @@
+"""What people do with jobs: look, start, pause, resume, cancel, and read results."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from tidings.delivery.errors import Refused
+from tidings.delivery.id_prefix import IdPrefix
+from tidings.delivery.jobs import JobKind, JobState, Plan
+from tidings.ledger.dead_letters.search import DeadLetterFilter
+from tidings.ledger.jobs.jobs import JobChange
+from tidings.ledger.jobs.rows import Job, NewJob
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.jobs.views import JobItemPage, JobItemView, JobPage, JobView
+from tidings.operations.masks import shown
+from tidings_events.notifications.base import new_id
+
+__all__ = ["JobView", "cancel", "items", "list_", "pause", "resume", "show", "start"]
+
+NEVER_STARTED: Final = "it was never started"
+
+
+@dataclass(frozen=True, slots=True)
+class JobListRequest:
+    """A page of jobs."""
+
+    limit: int
+    states: tuple[JobState, ...] = ()
+    tenant: str | None = None
+    before: IdPrefix | None = None
+    """Older than this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobItemsRequest:
+    """A page of a job's items."""
+
+    id: IdPrefix
+    limit: int
+    after: int = 0
+    """Behind this position."""
+    results: tuple[str, ...] = ()
+    """Only with one of these results."""
+    tenant: str | None = None
+
+
+async def look(
+    backend: Backend,
+    actor: Actor,
+    kind: JobKind,
+    wanted: DeadLetterFilter,
+    *,
+    limit: int | None = None,
+    note: str = "",
+    plan: Plan | None = None,
+) -> Job:
+    """Choose the items of a job as they are now; nothing is done with them before it is started.
+
+    Args:
+        backend: The connections.
+        actor: Who makes it, and is named in the history of its items.
+        kind: What it does.
+        wanted: Which dead letters.
+        limit: At most so many, the oldest first.
+        note: Kept with what is discarded.
+        plan: How fast it goes, and when it stops.
+    """
+    new = NewJob(
+        new_id(), kind, wanted.tenant, _words(wanted, limit), note, str(actor), plan or Plan()
+    )
+    return await backend.ledger.snapshots.of_dead_letters(new, wanted, limit)
+
+
+def _words(wanted: DeadLetterFilter, limit: int | None) -> Mapping[str, Any]:
+    """A filter for people, without what is not filtered by."""
+    words = {name: getattr(wanted, name) for name in DeadLetterFilter.__slots__}
+    ids = words.pop("ids")
+    words |= {
+        "ids": len(ids) or None,
+        "recipient": wanted.recipient and shown(wanted.recipient, reveal=False),
+        "id_prefix": wanted.id_prefix and wanted.id_prefix.text,
+        "states": [state.value for state in wanted.states],
+        "limit": limit,
+    }
+    return {name: value for name, value in words.items() if value}
+
+
+async def start(
+    backend: Backend, actor: Actor, id: UUID, *, plan: Plan | None = None, tenant: str | None = None
+) -> JobView:
+    """Start a job that was looked at. Raises like `pause`.
+
+    Args:
+        backend: The connections.
+        actor: Who starts it.
+        id: The job's.
+        plan: Replaces the one that it was looked at with.
+        tenant: Only if it is its own.
+    """
+    change = JobChange(JobState.RUNNING, str(actor), plan=plan)
+    return await _changed(backend, id, change, tenant)
+
+
+async def show(backend: Backend, id: IdPrefix, *, tenant: str | None = None) -> JobView:
+    """A job as it stands.
+
+    Raises:
+        Refused: There is none, or there are several.
+    """
+    found = await backend.ledger.jobs.resolve(id, tenant)
+    return JobView.of(await _stored(backend, found, tenant))
+
+
+async def pause(
+    backend: Backend, actor: Actor, id: IdPrefix, *, note: str = "", tenant: str | None = None
+) -> JobView:
+    """Pause a running job: what is in progress is finished, within a second or two.
+
+    Raises:
+        Refused: There is no such job, or it is in another state.
+    """
+    found = await backend.ledger.jobs.resolve(id, tenant)
+    return await _changed(backend, found, JobChange(JobState.PAUSED, str(actor), note), tenant)
+
+
+async def resume(
+    backend: Backend, actor: Actor, id: IdPrefix, *, tenant: str | None = None
+) -> JobView:
+    """Go on with a job that is paused or stopped; the share of failures counts anew. Raises like `pause`."""
+    found = await backend.ledger.jobs.resolve(id, tenant)
+    job = await _stored(backend, found, tenant)
+    if job.state is JobState.PREVIEW:
+        raise Refused(f"job {job.id} is a preview: start it instead")
+    return await _changed(backend, found, JobChange(JobState.RUNNING, str(actor)), tenant)
+
+
+async def cancel(
+    backend: Backend, actor: Actor, id: IdPrefix, *, note: str = "", tenant: str | None = None
+) -> JobView:
+    """End a job for good; items that have no result stay as they are. Raises like `pause`."""
+    found = await backend.ledger.jobs.resolve(id, tenant)
+    return await _changed(backend, found, JobChange(JobState.CANCELLED, str(actor), note), tenant)
+
+
+async def forget(backend: Backend, actor: Actor, id: UUID) -> None:
+    """A preview that nobody wants; nothing happens if it was started."""
+    job = await backend.ledger.jobs.get(id)
+    if job is not None and job.state is JobState.PREVIEW:
+        change = JobChange(JobState.CANCELLED, str(actor), NEVER_STARTED)
+        await backend.ledger.jobs.change(id, change)
+
+
+async def list_(backend: Backend, request: JobListRequest) -> JobPage:
+    """Jobs that were started, newest first.
+
+    Raises:
+        Refused: `before` is not known, or means several.
+    """
+    jobs, before = backend.ledger.jobs, None
+    if request.before is not None:
+        found = await jobs.resolve(request.before, request.tenant)
+        last = await _stored(backend, found, request.tenant)
+        before = last.seen_at, last.id
+    page = await jobs.list(
+        request.limit, tenant=request.tenant, states=request.states, before=before
+    )
+    return JobPage(tuple(JobView.of(job) for job in page))
+
+
+async def items(backend: Backend, request: JobItemsRequest) -> JobItemPage:
+    """Items and what became of each, in the order of the job. Raises like `show`."""
+    found = await backend.ledger.jobs.resolve(request.id, request.tenant)
+    job = await _stored(backend, found, request.tenant)
+    page = await backend.ledger.job_items.page(
+        job, request.limit + 1, after=request.after, results=request.results or None
+    )
+    listed = page[: request.limit]
+    after = listed[-1].position if len(page) > request.limit else None
+    return JobItemPage(tuple(JobItemView.of(item) for item in listed), after)
+
+
+async def _stored(backend: Backend, id: UUID, tenant: str | None) -> Job:
+    job = await backend.ledger.jobs.get(id, tenant)
+    if job is None:
+        raise Refused(f"there is no job {id}")
+    return job
+
+
+async def _changed(backend: Backend, id: UUID, change: JobChange, tenant: str | None) -> JobView:
+    job = await backend.ledger.jobs.change(id, change, tenant)
+    if job is None:
+        stands = await _stored(backend, id, tenant)
+        raise Refused(f"job {id} is {stands.state}, so it can't become {change.state}")
+    return JobView.of(job)

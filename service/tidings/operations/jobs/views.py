@@ -1,0 +1,159 @@
+"""What is shown of jobs and of their items."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+from tidings.delivery.jobs import JobKind, JobState
+from tidings.ledger.jobs.rows import Job, JobItem
+from tidings.operations.dead_letters.outcomes import Outcomes
+from tidings.operations.masks import discreet
+
+__all__ = ["JobItemPage", "JobItemView", "JobPage", "JobView"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as it stands."""
+
+    id: UUID
+    kind: JobKind
+    tenant: str | None
+    """Whose items it has; None for those of all tenants."""
+    state: JobState
+    reason: str | None
+    """Why it was paused, stopped or cancelled."""
+    selection: Mapping[str, Any]
+    """How its items were chosen; a recipient is masked."""
+    note: str | None
+    actor: str
+    seen_at: datetime
+    """When its items were chosen: what arrived later is not among them."""
+    items: int
+    skipped_outcome_unknown: int
+    skipped_too_late: int
+    perhaps_delivered_before: int
+    done: int
+    """Items that have a result."""
+    results: Mapping[str, int]
+    outcomes: Outcomes
+    """Of the replayed ones."""
+    waves: tuple[Outcomes, ...]
+    """Of each canary wave, when it was judged."""
+    rate: float | None
+    """Items a second."""
+    canary: tuple[int, ...]
+    stop_at: float | None
+    watch: float
+    """Seconds."""
+    force: bool
+    started_at: datetime | None
+    changed_at: datetime
+    changed_by: str
+    ended_at: datetime | None
+    running_in: str | None
+    """The process that works on it now."""
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """What is shown of a stored one."""
+        return cls(
+            job.id,
+            job.kind,
+            job.tenant,
+            job.state,
+            job.reason or None,
+            job.selection,
+            discreet(job.note) or None,
+            job.actor,
+            job.seen_at,
+            job.items,
+            job.uncertain,
+            job.too_late,
+            job.doubtful,
+            job.done,
+            job.results,
+            Outcomes.of(job.outcomes),
+            tuple(Outcomes.of(wave) for wave in job.waves),
+            job.plan.rate,
+            job.plan.canary,
+            job.plan.stop_at,
+            job.plan.watch,
+            job.plan.force,
+            job.started_at,
+            job.changed_at,
+            job.changed_by,
+            job.ended_at,
+            job.holder if job.leased else None,
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        return {
+            **asdict(self),
+            "outcomes": _outcomes(self.outcomes),
+            "waves": [_outcomes(wave) for wave in self.waves],
+        }
+
+
+def _outcomes(outcomes: Outcomes) -> dict[str, int]:
+    return {
+        "delivered_again": outcomes.delivered,
+        "failed_again": outcomes.failed,
+        "retrying": outcomes.retrying,
+        "in_progress": outcomes.waiting,
+        "other": outcomes.other,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Jobs, newest first."""
+
+    jobs: tuple[JobView, ...]
+
+    def as_data(self) -> list[dict[str, Any]]:
+        """The JSON of this view."""
+        return [job.as_data() for job in self.jobs]
+
+
+@dataclass(frozen=True, slots=True)
+class JobItemView:
+    """An item of a job, and what became of it."""
+
+    position: int
+    item: UUID
+    """The dead letter or notification."""
+    notification_id: UUID | None
+    result: str | None
+    """What the job did with it, or why not; None if it was not its turn yet."""
+    outcome: str | None
+    """Of a replay: the state of its notification."""
+    detail: str | None
+
+    @classmethod
+    def of(cls, item: JobItem) -> Self:
+        """What is shown of a stored one."""
+        return cls(
+            item.position,
+            item.item,
+            item.notification_id,
+            item.result,
+            item.outcome,
+            item.detail and discreet(item.detail),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobItemPage:
+    """Items, in the order of the job."""
+
+    items: tuple[JobItemView, ...]
+    after: int | None
+    """The position to continue behind; None if these are the last."""
+
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        return {"items": [asdict(item) for item in self.items], "after": self.after}
