@@ -508,7 +508,7 @@ def reached(tables: Tables, row: Row) -> bool:
 def bodies(tables: Tables, ids: Sequence[UUID]) -> Sequence[Row]:
     """What is stored of notifications."""
     found = (tables.notifications.get(id) for id in dict.fromkeys(ids))
-    return [pick(row, "id", "body") for row in found if row is not None]
+    return [{**pick(row, "id", "body"), "rescheduled": False} for row in found if row is not None]
 
 
 def note_conflicts(

@@ -41,7 +41,13 @@ FAULT: Final = 1
 USAGE: Final = 2
 UNAVAILABLE: Final = 3
 STOPPED: Final = 130
-OPTIONS: Final = {"assignments": "--set", "note": "--note", "states": "--state"}
+OPTIONS: Final = {
+    "assignments": "--set",
+    "note": "--note",
+    "scheduled_at": "--at",
+    "states": "--state",
+    "timezone": "--zone",
+}
 """Options whose name differs from the field of the request."""
 ARGUMENTS: Final = frozenset({"channel", "provider", "id", "ids"})
 """Fields of a request that are arguments; the others are options."""

@@ -68,6 +68,12 @@ class Root(LazyGroup):
         ),
         LazyCommand(
             OPERATE,
+            "reschedule",
+            "reschedule:reschedule",
+            "Send a scheduled notification at another time.",
+        ),
+        LazyCommand(
+            OPERATE,
             "requeue",
             "requeue:requeue",
             "Requeue notifications whose message is lost: by id, by filters, or --all.",

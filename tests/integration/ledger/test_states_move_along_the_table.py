@@ -87,6 +87,17 @@ async def cancel(ledger: LedgerRig, attempt: Attempt) -> None:
         await Changes(ledger.database).cancel(attempt.id, actor="a person", reason="mistake")
 
 
+async def reschedule(ledger: LedgerRig, attempt: Attempt) -> None:
+    with suppress(Refused):
+        await Changes(ledger.database).reschedule(
+            attempt.id,
+            datetime.now(UTC) + timedelta(days=1),
+            write=lambda body: body,
+            expires_at=lambda _: None,
+            actor="a person",
+        )
+
+
 def dead_letter_of(attempt: Attempt, reason: Reason, origin: Origin) -> DeadLetter:
     now = datetime.now(UTC)
     return DeadLetter(
@@ -184,6 +195,7 @@ OUTBOX = [
 ]
 PEOPLE = [
     Case("cancel", cancel, moves(S.CANCELLED, S.SCHEDULED, S.QUEUED, S.RETRYING)),
+    Case("reschedule", reschedule, {}),
     Case("discard", discard, moves(S.DISCARDED, *ENDED)),
     Case("replay", replaying(force=False), moves(S.QUEUED, *ENDED)),
     Case("replay by force", replaying(force=True), moves(S.QUEUED, *ENDED, S.SENT)),

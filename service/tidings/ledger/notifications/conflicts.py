@@ -20,12 +20,18 @@ from tidings_events import InvalidNotification, Notification, parse
 
 PUBLISHED_AGAIN: Final = "published again with other content"
 """How every such note begins."""
+RESCHEDULED: Final = "rescheduled"
+"""How the note begins of one that a person gave another due time: its body has that time."""
 MOST: Final = 20
 """Notes for one notification: a producer that has but one id makes no history without end."""
 _SHOWN: Final = 16
 """Digits of a hash."""
 
-BODIES: Final = "SELECT id, body FROM notifications WHERE id = ANY($1::uuid[])"
+BODIES: Final = f"""
+SELECT id, body, EXISTS (SELECT FROM transitions t WHERE t.notification_id = n.id AND t.before = 'scheduled'
+                            AND t.after = 'scheduled' AND t.reason LIKE '{RESCHEDULED} %') AS rescheduled
+  FROM notifications n WHERE id = ANY($1::uuid[])
+"""
 
 NOTE: Final = f"""
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
@@ -43,19 +49,30 @@ class DifferingMessage(NamedTuple):
     attempt: Attempt
     stored: bytes
     """The body."""
+    rescheduled: bool = False
+    """Whether it was given another due time than its producer had written."""
 
     @property
     def alike(self) -> bool:
         """Whether it is only written otherwise: a client may order its fields differently each time."""
-        return is_body_of(with_large_content(self.attempt).notification, self.stored)
+        notification = with_large_content(self.attempt).notification
+        return is_body_of(notification, self.stored, rescheduled=self.rescheduled)
 
 
-def is_body_of(notification: Notification, body: bytes) -> bool:
-    """Whether a body says the same, however it is written."""
+def is_body_of(notification: Notification, body: bytes, *, rescheduled: bool = False) -> bool:
+    """Whether a body says the same, however it is written.
+
+    Args:
+        rescheduled: Whether the body may have another due time.
+    """
     try:
-        return parse(body) == notification
+        stored = parse(body)
     except InvalidNotification:
         return False
+    if rescheduled and stored.channel == notification.channel:
+        due = {"scheduled_at": stored.scheduled_at}
+        return stored == notification.model_copy(update=due)
+    return stored == notification
 
 
 async def unlike(
@@ -76,7 +93,9 @@ async def unlike(
     if not other:
         return []
     found = await connection.fetch(BODIES, list(other))
-    return [DifferingMessage(other[row["id"]], bytes(row["body"])) for row in found]
+    return [
+        DifferingMessage(other[row["id"]], bytes(row["body"]), row["rescheduled"]) for row in found
+    ]
 
 
 async def note_conflicts(
