@@ -65,14 +65,13 @@ def list_(
     """
     type_, entity_id = entity_of(entity)
     filters = Filters(
-        channel=channel,
+        channels=_given(channel),
         states=tuple(state or ()),
         tenant=tenant,
-        category=category,
-        user_id=user,
-        entity_type=type_,
-        entity_id=entity_id,
-        recipient=recipient,
+        categories=_given(category),
+        user_ids=_given(user),
+        entities=((type_, entity_id),) if type_ else (),
+        recipients=_given(recipient),
         since=parsed(moment, since, "--since") if since else None,
         until=parsed(moment, until, "--until") if until else None,
     )
@@ -92,6 +91,10 @@ def list_(
         _print_search_bound(page.searched_since)
     if not as_json:
         print_unlisted_dead_letters(page.dead_letters_alone)
+
+
+def _given(value: str | None) -> tuple[str, ...]:
+    return () if value is None else (value,)
 
 
 def _print_search_bound(reached: datetime) -> None:

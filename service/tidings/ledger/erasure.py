@@ -42,7 +42,7 @@ without a tenant belongs to its notification's tenant."""
 ERASE_KEYS: Final = "SELECT tidings_erase_keys($1)"
 ERASE: Final = """
 WITH erased AS (
-    UPDATE notifications SET recipient = 'erased', user_id = NULL, body = '{}', properties = NULL, idempotency_key = NULL,
+    UPDATE notifications SET recipient = 'erased', user_id = NULL, body = '{}', subject = NULL, properties = NULL, idempotency_key = NULL,
            updated_at = now()
      WHERE id = ANY($1::uuid[]) AND finished_at IS NOT NULL
     RETURNING id, epoch, state

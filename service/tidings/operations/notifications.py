@@ -24,11 +24,12 @@ from tidings.ledger.notifications.details import (
     Recipient,
     Transition,
 )
+from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.notifications.records import POSTPONED
-from tidings.ledger.notifications.search import Filters
+from tidings.ledger.notifications.search import DEFAULT_BOUNDS, Bounds
 from tidings.ledger.operators.reports import LOOKED_AT, NO_NOTIFICATION
 from tidings.ledger.steps import PATIENCE
-from tidings.operations import waiting
+from tidings.operations import cursors, waiting
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.remedies import Remedy, remedy_of
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LOOKED_AT",
     "AttemptRow",
+    "Bounds",
     "CancelRequest",
     "CancelView",
     "DeadLetterSummary",
@@ -223,6 +225,12 @@ class ListRequest:
     """Only those older than this one."""
     reveal: bool = False
     """Show recipients."""
+    cursor: str | None = None
+    """Where the list goes on, as a page with the same filters says."""
+    bounds: Bounds = DEFAULT_BOUNDS
+    """How far to look for what matches."""
+    explain: bool = True
+    """Say why each waits, which takes a look at RabbitMQ, and count dead letters that are no notifications."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,10 +261,20 @@ class PageView:
     """There may be more that were accepted before: it would have taken too long to look."""
     dead_letters_alone: Mapping[Reason, int]
     """Open dead letters that never became notifications, if a list lacks them: counted up to `LOOKED_AT`."""
+    next: str | None = None
+    """The cursor with which the list goes on; None at its end."""
 
     def as_data(self) -> list[dict[str, Any]]:
         """The JSON of this view."""
         return [notification.as_data() for notification in self.found]
+
+    def as_page(self) -> dict[str, Any]:
+        """The JSON of this view with its cursor."""
+        return {
+            "data": self.as_data(),
+            "next_cursor": self.next,
+            "searched_since": self.searched_since,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,13 +357,24 @@ async def list_(backend: Backend, request: ListRequest) -> PageView:
     """The newest that match, with the reason why each waits.
 
     Raises:
+        InvalidRequest: The cursor is none, or of a list with other filters; or both it and `before` are given.
         Refused: The notification to go on from is not known.
     """
+    if request.cursor is not None and request.before is not None:
+        raise InvalidRequest("give either it or `before`", field="cursor")
     reports, before = backend.ledger.reports, request.before
     older = await reports.find(before) if before else None
     if before and older is None:
         raise Refused(f"there is no notification {before.text} to continue from")
-    page = await reports.list(request.filters, request.limit, before=older)
+    after = await reports.position(older) if older else None
+    if request.cursor is not None:
+        after = cursors.decode(request.cursor, request.filters)
+    page = await reports.list(request.filters, request.limit, after=after, bounds=request.bounds)
+    further = page.next(request.limit)
+    cursor = None if further is None else cursors.encode(further, request.filters)
+    if not request.explain:
+        listed = [ListedView.of(summary, "", reveal=request.reveal) for summary in page.found]
+        return PageView(tuple(listed), page.searched_since, {}, cursor)
     everything = request.filters == Filters() and not before
     dead_letters = await reports.dead_letters_alone() if everything or not page.found else {}
     around, now = await waiting.surroundings(backend, page.found), datetime.now(UTC)
@@ -353,7 +382,7 @@ async def list_(backend: Backend, request: ListRequest) -> PageView:
         ListedView.of(summary, waiting.why_it_waits(summary, around, now), reveal=request.reveal)
         for summary in page.found
     ]
-    return PageView(tuple(listed), page.searched_since, dead_letters)
+    return PageView(tuple(listed), page.searched_since, dead_letters, cursor)
 
 
 async def unused_words(backend: Backend, words: FilterWords) -> Sequence[str]:

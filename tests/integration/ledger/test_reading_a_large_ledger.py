@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,8 +24,9 @@ from tidings.ledger.database import Database, PostgresDatabase
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.notifications import id_search, requeue
+from tidings.ledger.notifications.filters import Filters, Position
 from tidings.ledger.notifications.requeue import Requeues, StrandedPage
-from tidings.ledger.notifications.search import Filters
+from tidings.ledger.notifications.search import Bounds, conditions
 from tidings.ledger.operators import audit
 from tidings.ledger.operators.audit import LedgerAudit, LedgerFindings
 from tidings.ledger.operators.backlog import count_backlog
@@ -131,25 +133,25 @@ def last(n: int) -> str:
     ("filters", "found"),
     [
         (Filters(), 25),
-        (Filters(channel="email"), 25),
+        (Filters(channels=("email",)), 25),
         (Filters(states=(State.SENT,)), 25),
         (Filters(states=(State.UNKNOWN,)), 20),
         (Filters(states=(State.FAILED, State.RETRYING)), 25),
-        (Filters(states=(State.UNKNOWN,), channel="sms"), 0),
+        (Filters(states=(State.UNKNOWN,), channels=("sms",)), 0),
         (Filters(states=(State.SCHEDULED,)), 0),
-        (Filters(user_id="u7"), 6),
-        (Filters(user_id="nobody"), 0),
-        (Filters(entity_type="order", entity_id="7"), 6),
-        (Filters(recipient="user-7"), 6),
+        (Filters(user_ids=("u7",)), 6),
+        (Filters(user_ids=("nobody",)), 0),
+        (Filters(entities=(("order", "7"),)), 6),
+        (Filters(recipients=("user-7",)), 6),
         (Filters(tenant="unknown"), 0),
-        (Filters(since=NOW - timedelta(hours=1), channel="sms"), 0),
+        (Filters(since=NOW - timedelta(hours=1), channels=("sms",)), 0),
     ],
     ids=_named,
 )
 async def test_a_list_reads_few_rows_and_finds_all_there_are(
     large: str, filters: Filters, found: int
 ) -> None:
-    page, read = await rows_read(large, lambda it: Reports(it).list(filters, 25, patience=0))
+    page, read = await rows_read(large, lambda it: Reports(it).list(filters, 25, bounds=Bounds(0)))
     assert (len(page.found), page.searched_since) == (found, None)
     assert read["notifications"] <= FEW
 
@@ -157,20 +159,20 @@ async def test_a_list_reads_few_rows_and_finds_all_there_are(
 @pytest.mark.parametrize(
     "filters",
     [
-        Filters(channel="sms"),
-        Filters(category="rare"),
+        Filters(channels=("sms",)),
+        Filters(categories=("rare",)),
         Filters(states=(State.QUEUED,)),
-        Filters(states=(State.SENDING, State.FAILED), category="rare"),
-        Filters(entity_type="parcel"),
-        Filters(recipient="everybody", category="rare"),
-        Filters(recipient="everybody", states=(State.QUEUED,)),
+        Filters(states=(State.SENDING, State.FAILED), categories=("rare",)),
+        Filters(entities=(("parcel", None),)),
+        Filters(recipients=("everybody",), categories=("rare",)),
+        Filters(recipients=("everybody",), states=(State.QUEUED,)),
     ],
     ids=_named,
 )
 async def test_a_list_that_no_index_leads_to_says_how_far_it_looked(
     large: str, filters: Filters
 ) -> None:
-    page, read = await rows_read(large, lambda it: Reports(it).list(filters, 25, patience=0))
+    page, read = await rows_read(large, lambda it: Reports(it).list(filters, 25, bounds=Bounds(0)))
     assert page.found == ()
     assert page.searched_since is not None
     assert read["notifications"] <= FEW
@@ -237,15 +239,64 @@ async def test_a_statement_goes_by_its_index(
     assert full == read
 
 
+ALONE: dict[str, Any] = {
+    "channels": ("email", "sms"),
+    "states": (State.SENT, State.QUEUED),
+    "priorities": ("low",),
+    "tenant": "acme",
+    "categories": ("welcome",),
+    "user_ids": ("u7",),
+    "entities": (("order", "7"),),
+    "recipients": ("user-7",),
+    "templates": ("rare",),
+    "providers": ("smtp:a",),
+    "error_classes": ("rejected",),
+    "subject": "rare",
+    "since": NOW - timedelta(days=3),
+    "until": NOW - timedelta(hours=3),
+}
+CHOICES = [
+    Filters(),
+    *(Filters(**{name: ALONE[name]}) for name in ALONE),
+    *(
+        Filters(**{name: ALONE[name], other: ALONE[other]})
+        for name, other in combinations(ALONE, 2)
+    ),
+    Filters(states=(State.SCHEDULED,)),
+    Filters(entities=(("order", "7"), ("order", None))),
+]
+
+
+async def test_no_filter_and_no_two_of_them_scan_a_partition(large: str) -> None:
+    """Whatever is asked for, a page reads rows by an index, from where the last one ended."""
+    connection = await asyncpg.connect(large)
+    behind = Position(NOW - timedelta(hours=2), UUID(int=0))
+    for filters in CHOICES:
+        since = filters.since or NOW - timedelta(days=2)  # as a step has it
+        where, values = conditions(filters, behind, since, filters.until)
+        [explained] = await connection.fetchrow(
+            f"EXPLAIN (FORMAT JSON) SELECT * FROM notifications n WHERE {where}"  # noqa: S608  # ours
+            " ORDER BY accepted_at DESC, id DESC LIMIT 25",
+            *values,
+        )
+        [plan] = json.loads(explained)
+        read = {how for table, how in _indexes(plan["Plan"]) if table == "notifications_default"}
+        assert "Seq Scan" not in read, (filters, read)
+    await connection.close()
+
+
 async def test_a_list_goes_on_step_by_step_while_there_is_time(large: str) -> None:
     async with PostgresDatabase(settings_of(large)) as database:
-        rare = await Reports(database).list(Filters(states=(State.QUEUED,)), 25, patience=60)
+        rare = await Reports(database).list(Filters(states=(State.QUEUED,)), 25, bounds=Bounds(60))
         assert (rare.found, rare.searched_since) == ((), None)
-        whole = await Reports(database).list(Filters(channel="email"), 10_000, patience=60)
+        whole = await Reports(database).list(
+            Filters(channels=("email",)), 10_000, bounds=Bounds(60)
+        )
         assert len({summary.id for summary in whole.found}) == 10_000
-        again = Filters(channel="email", until=whole.found[-1].accepted_at)
+        again = Filters(channels=("email",), until=whole.found[-1].accepted_at)
         assert (
-            len((await Reports(database).list(again, 10_000, patience=60)).found) == ROWS - 10_000
+            len((await Reports(database).list(again, 10_000, bounds=Bounds(60))).found)
+            == ROWS - 10_000
         )
 
 

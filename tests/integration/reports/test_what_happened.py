@@ -30,7 +30,7 @@ from tidings.delivery.states import State
 from tidings.ledger import PostgresLedger
 from tidings.ledger.notifications.changes import Cancelled
 from tidings.ledger.notifications.details import AttemptRow, Transition
-from tidings.ledger.notifications.search import Filters
+from tidings.ledger.notifications.filters import Filters, Position
 from tidings.ledger.operators.rollups import Window
 from tidings.ledger.operators.statistics import Choice
 from tidings.settings import LedgerSettings
@@ -171,14 +171,14 @@ async def test_an_unknown_id_has_no_story(ledger: PostgresLedger) -> None:
 @pytest.mark.parametrize(
     "filters",
     [
-        Filters(channel="email"),
+        Filters(channels=("email",)),
         Filters(states=(State.SENT, State.DELIVERED)),
-        Filters(category="receipt"),
+        Filters(categories=("receipt",)),
         Filters(tenant="acme"),
         Filters(tenant="acme", states=(State.SENT,)),
-        Filters(user_id="u1"),
-        Filters(entity_type="order", entity_id="10042"),
-        Filters(recipient="jane@example.com"),
+        Filters(user_ids=("u1",)),
+        Filters(entities=(("order", "10042"),)),
+        Filters(recipients=("jane@example.com",)),
         Filters(since=datetime(2026, 6, 1, tzinfo=UTC)),
         Filters(until=datetime(2026, 6, 3, tzinfo=UTC), since=datetime(2026, 6, 1, tzinfo=UTC)),
     ],
@@ -211,11 +211,11 @@ async def test_a_list_is_newest_first_and_goes_on_where_the_last_page_ended(
     for place, id_ in enumerate(ids):
         await accepted_at(ledger, id_, moment + timedelta(seconds=place // 2))  # ties too
     pages: list[UUID] = []
-    before: UUID | None = None
-    while page := (await ledger.reports.list(Filters(), 2, before=before)).found:
+    after: Position | None = None
+    while page := (await ledger.reports.list(Filters(), 2, after=after)).found:
         assert len(page) <= 2
         pages += [summary.id for summary in page]
-        before = pages[-1]
+        after = await ledger.reports.position(pages[-1])
     assert len(pages) == len(set(pages)) == 5
     assert pages[0] == ids[4]
     assert set(pages[3:]) == set(ids[:2])

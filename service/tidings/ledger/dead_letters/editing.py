@@ -42,6 +42,7 @@ REWRITE: Final = f"""
 UPDATE notifications n
    SET channel = i.channel, priority = i.priority, category = i.category, recipient = i.recipient,
        user_id = i.user_id, entity_type = i.entity_type, entity_id = i.entity_id, body = i.body,
+           template = i.template, subject = i.subject,
        idempotency_key = i.idempotency_key, scheduled_at = i.scheduled_at, expires_at = i.expires_at,
        updated_at = now()
   FROM unnest({rows.COLUMNS.parameters()}) AS i ({rows.COLUMNS.names})

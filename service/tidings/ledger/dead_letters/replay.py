@@ -50,6 +50,7 @@ WITH moved AS (
        SET state = 'queued', epoch = n.epoch + 1, attempt = 0, lapses = 0, perhaps_sent = false, lease_holder = NULL, lease_until = NULL,
            channel = i.channel, priority = i.priority, category = i.category, recipient = i.recipient,
            user_id = i.user_id, entity_type = i.entity_type, entity_id = i.entity_id, body = i.body,
+           template = i.template, subject = i.subject,
            idempotency_key = i.idempotency_key, scheduled_at = i.scheduled_at, expires_at = i.expires_at,
            dispatch_at = CASE WHEN i.scheduled_at > now() THEN i.scheduled_at ELSE now() + $2 * interval '1 second' END,
            finished_at = NULL, provider = NULL, reference = NULL, reason = NULL, failure_kind = NULL,

@@ -73,8 +73,20 @@ COLUMNS: Final = Columns(
         Column("accepted_at", "timestamptz", attrgetter("attempt.first_seen")),
         Column("time_source", "text", attrgetter("attempt.time_source")),
         Column("producer", "text", attrgetter("attempt.producer")),
+        Column(
+            "template",
+            "text",
+            lambda storable: getattr(storable.attempt.notification, "template", None),
+        ),
+        Column("subject", "text", lambda storable: _subject(storable.attempt)),
     )
 )
+
+
+def _subject(attempt: Attempt) -> str | None:
+    """The subject that its producer wrote; None where it has none, or its template has it."""
+    subject: str | None = getattr(attempt.notification, "subject", None)
+    return fit(subject) if subject else None
 
 
 def columns(requests: Iterable[Storable], *further: list[object]) -> list[list[object]]:

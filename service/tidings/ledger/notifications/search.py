@@ -9,62 +9,26 @@ from uuid import UUID
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection
 from tidings.ledger.notifications.details import NotificationSummary
-from tidings.ledger.notifications.troubled import TROUBLED, TROUBLED_STATES
+from tidings.ledger.notifications.filters import Filters, Position
 from tidings.ledger.steps import PATIENCE, TimeLimit, steps
-from tidings_events import DEFAULT_TENANT
 
 _SUMMARY: Final = ", ".join(field.name for field in fields(NotificationSummary))
-_OLDER: Final = "(accepted_at, id) < (SELECT accepted_at, id FROM notifications WHERE id = {})"
-_ACCEPTED: Final = "SELECT accepted_at FROM notifications WHERE id = $1"
-OF_TENANTS: Final = f"tenant <> '{DEFAULT_TENANT}'"
-"""An index has these by tenant and time; an installation with one tenant pays nothing for it."""
+POSITION: Final = "SELECT accepted_at, id FROM notifications WHERE id = $1"
 _TICK: Final = timedelta(microseconds=1)
+LOWEST: Final = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """Which notifications; what is None says nothing."""
+class Bounds:
+    """How much of a ledger a list may read."""
 
-    channel: str | None = None
-    states: tuple[State, ...] = ()
-    tenant: str | None = None
-    category: str | None = None
-    user_id: str | None = None
-    entity_type: str | None = None
-    entity_id: str | None = None
-    recipient: str | None = None
-    """In full."""
-    since: datetime | None = None
-    """Accepted at this time or later."""
-    until: datetime | None = None
-    """Accepted before."""
+    patience: float = PATIENCE
+    """Seconds, about, after which no further step is begun."""
+    step: int | None = None
+    """Notifications in a step, where no index leads to those that match."""
 
-    @property
-    def indexed(self) -> bool:
-        """Whether a small index has those that match, and not many more."""
-        return set(self.states) == {State.SCHEDULED}
 
-    @property
-    def troubled(self) -> bool:
-        """Whether all that match fared badly: there is an index of those."""
-        return bool(self.states) and TROUBLED_STATES.issuperset(self.states)
-
-    @property
-    def path(self) -> tuple[str | None, tuple[object, ...]]:
-        """What those that match have in common, as a condition with parameters from $4 on, and these: an index leads
-        through them by time. However many there are of one recipient, and however few match, it is gone
-        through step by step."""
-        if self.entity_type is not None and self.entity_id is not None:
-            return "entity_type = $4 AND entity_id = $5", (self.entity_type, self.entity_id)
-        if self.user_id is not None:
-            return "user_id = $4", (self.user_id,)
-        if self.recipient is not None:
-            return "recipient = $4", (self.recipient,)
-        if self.troubled:
-            return TROUBLED, ()
-        if self.tenant not in {None, DEFAULT_TENANT}:
-            return f"tenant = $4 AND {OF_TENANTS}", (self.tenant,)
-        return None, ()
+DEFAULT_BOUNDS: Final = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +40,69 @@ class Page:
     """There may be more that were accepted before: it would have taken too long to look. None where there is no
     more to look through, or as many were found as were wanted."""
 
+    def next(self, limit: int) -> Position | None:
+        """Where the list goes on; None at its end."""
+        if self.searched_since is not None:
+            return Position(self.searched_since, LOWEST)
+        if len(self.found) < limit:
+            return None
+        return Position(self.found[-1].accepted_at, self.found[-1].id)
+
 
 async def page(
     connection: Connection,
     filters: Filters,
     limit: int,
-    before: UUID | None = None,
-    patience: float = PATIENCE,
+    after: Position | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> Page:
-    """The newest that match; those accepted before the notification `before` where given."""
+    """The newest that match, behind a position where one is given."""
+    clock = TimeLimit(bounds.patience)
+    pages = [
+        await _page(connection, each, limit, after, bounds, clock) for each in filters.one_by_one()
+    ]
+    if len(pages) == 1:
+        return pages[0]
+    return merged(pages, limit)
+
+
+def merged(pages: Sequence[Page], limit: int) -> Page:
+    """The newest of several pages, as far back as all of them have looked."""
+    found = {summary.id: summary for page in pages for summary in page.found}
+    newest = sorted(found.values(), key=lambda it: (it.accepted_at, it.id), reverse=True)
+    reached = max((page.searched_since for page in pages if page.searched_since), default=None)
+    if reached is not None:
+        newest = [summary for summary in newest if summary.accepted_at >= reached]
+    if len(newest) >= limit:
+        return Page(tuple(newest[:limit]))
+    return Page(tuple(newest), reached)
+
+
+async def _page(
+    connection: Connection,
+    filters: Filters,
+    limit: int,
+    after: Position | None,
+    bounds: Bounds,
+    clock: TimeLimit,
+) -> Page:
     if filters.indexed:
-        return Page(await _matching(connection, filters, limit, before))
-    clock, found = TimeLimit(patience), list[NotificationSummary]()
-    newest = await _beginning(connection, filters, before)
+        return Page(
+            await _matching(connection, filters, limit, after, filters.since, filters.until)
+        )
+    found = list[NotificationSummary]()
+    newest = _beginning(filters, after)
     among, values = filters.path
-    async for since, until in steps(connection, filters.since, newest, among, *values):
-        found += await _matching(connection, filters, limit - len(found), before, since, until)
+    size = bounds.step if among is None else None
+    async for since, until in steps(connection, filters.since, newest, among, *values, size=size):
+        found += await _matching(
+            connection,
+            filters,
+            limit - len(found),
+            after,
+            since or filters.since,
+            until or filters.until,
+        )
         if len(found) == limit:
             break
         if since != filters.since and clock.over:
@@ -99,16 +110,10 @@ async def page(
     return Page(tuple(found))
 
 
-async def _beginning(
-    connection: Connection, filters: Filters, before: UUID | None
-) -> datetime | None:
+def _beginning(filters: Filters, after: Position | None) -> datetime | None:
     """Before when the newest that may match were accepted."""
-    if before is None:
-        return filters.until
-    accepted: datetime | None = await connection.fetchval(_ACCEPTED, before)
-    moments = [
-        bound for bound in (accepted and accepted + _TICK, filters.until) if bound is not None
-    ]
+    behind = after.accepted_at + _TICK if after is not None else None
+    moments = [bound for bound in (behind, filters.until) if bound is not None]
     return min(moments, default=None)
 
 
@@ -116,13 +121,13 @@ async def _matching(
     connection: Connection,
     filters: Filters,
     limit: int,
-    before: UUID | None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    after: Position | None,
+    since: datetime | None,
+    until: datetime | None,
 ) -> tuple[NotificationSummary, ...]:
-    where, values = _conditions(filters, before, since or filters.since, until or filters.until)
+    where, values = conditions(filters, after, since, until)
     statement = f"""
-    SELECT {_SUMMARY} FROM notifications
+    SELECT {_SUMMARY} FROM notifications n
      WHERE {where}
      ORDER BY accepted_at DESC, id DESC LIMIT ${len(values) + 1}
     """
@@ -135,31 +140,21 @@ def summary(values: dict[str, Any]) -> NotificationSummary:
     return NotificationSummary(**{**values, "state": State(values["state"])})
 
 
-def _conditions(
-    filters: Filters, before: UUID | None, since: datetime | None, until: datetime | None
+def conditions(
+    filters: Filters, after: Position | None, since: datetime | None, until: datetime | None
 ) -> tuple[str, Sequence[object]]:
-    """Only the given filters: the planner sees plain comparisons and uses the indexes."""
-    possible = (
-        ("channel = {}", filters.channel),
-        ("state = ANY({}::text[])", [str(state) for state in filters.states] or None),
-        ("tenant = {}", filters.tenant),
-        ("category = {}", filters.category),
-        ("user_id = {}", filters.user_id),
-        ("entity_type = {}", filters.entity_type),
-        ("entity_id = {}", filters.entity_id),
-        ("recipient = {}", filters.recipient),
-        ("accepted_at >= {}", since),
-        ("accepted_at < {}", until),
-        (_OLDER, before),
-    )
-    given = [(condition, value) for condition, value in possible if value is not None]
-    conditions = [
-        condition.format(f"${place}") for place, (condition, _) in enumerate(given, start=1)
-    ]
-    if set(filters.states) == {State.SCHEDULED}:
-        conditions.append("dispatch_at IS NOT NULL")  # has an index of its own
-    if filters.tenant not in {None, DEFAULT_TENANT}:
-        conditions.append(OF_TENANTS)
-    return " AND ".join([TROUBLED if filters.troubled else "true", *conditions]), [
-        value for _, value in given
-    ]
+    """A WHERE clause and its parameters."""
+    given = list(filters.conditions())
+    if since is not None:
+        given.append(("n.accepted_at >= {}", (since,)))
+    if until is not None:
+        given.append(("n.accepted_at < {}", (until,)))
+    if after is not None:
+        given.append(("(n.accepted_at, n.id) < ({}, {})", (after.accepted_at, after.id)))
+    texts: list[str] = []
+    values: list[object] = []
+    for condition, operands in given:
+        first = len(values) + 1
+        texts.append(condition.format(*(f"${first + place}" for place in range(len(operands)))))
+        values += operands
+    return " AND ".join(texts) or "true", values

@@ -20,8 +20,16 @@ from tidings.ledger.notifications.details import (
     Recipient,
     Transition,
 )
+from tidings.ledger.notifications.filters import Filters, Position
 from tidings.ledger.notifications.id_search import with_digits
-from tidings.ledger.notifications.search import Filters, Page, page, summary
+from tidings.ledger.notifications.search import (
+    DEFAULT_BOUNDS,
+    POSITION,
+    Bounds,
+    Page,
+    page,
+    summary,
+)
 from tidings.ledger.operators.rollups import Window
 from tidings.ledger.operators.statistics import EVERYTHING, Choice, Statistics, statistics
 from tidings.ledger.steps import PATIENCE
@@ -186,16 +194,22 @@ class Reports:
         filters: Filters,
         limit: int,
         *,
-        before: UUID | None = None,
-        patience: float = PATIENCE,
+        after: Position | None = None,
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> Page:
-        """The newest that match, newest first; those accepted before the notification `before` where given.
+        """The newest that match, newest first, behind a position where one is given.
 
         Args:
-            patience: Seconds, about, for which to look; where that is over, the page says how far it got.
+            bounds: How far to look; where that is not to the end, the page says how far it got.
         """
         async with self._database.connection() as connection:
-            return await page(connection, filters, limit, before, patience)
+            return await page(connection, filters, limit, after, bounds)
+
+    async def position(self, id: UUID) -> Position | None:
+        """A notification's place in every list; None where there is none."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(POSITION, id)
+        return None if row is None else Position(row["accepted_at"], row["id"])
 
     async def words(self) -> Words:
         """Those of late."""
