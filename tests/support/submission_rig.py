@@ -17,8 +17,9 @@ from yarl import URL
 from tidings.ledger import PostgresLedger
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.submissions.callers import Caller
 from tidings.operations.submissions.intake import Intake
-from tidings.operations.submissions.single import Caller, SubmitRequest, SubmittedView, submit
+from tidings.operations.submissions.single import SubmitRequest, SubmittedView, submit
 from tidings.settings import Settings
 
 ACTOR = Actor("api-key", "shop tk_live_shop")

@@ -34,6 +34,7 @@ TABLES: Final = (
     "notifications",
     "dead_letters",
     "idempotency_holders",
+    "api_requests",
     "alerts",
     "circuits",
     "recipient_results",

@@ -461,6 +461,12 @@ async def test_keys_and_workers_that_are_gone_are_forgotten(rig: LedgerRig) -> N
         "INSERT INTO circuits SELECT 'email', 'p', w, 'open', '', now(), NULL, now() - a * interval '1 day'"
         " FROM (VALUES ('old', 2), ('new', 0)) AS v (w, a)"
     )
+    await rig.execute(
+        "INSERT INTO api_requests VALUES ('k', 'old', '', '', now() - interval '2 days'), ('k', 'new', '', '', now())"
+    )
     await run(rig, RetentionPeriods(0))
+    assert await rig.fetch("SELECT idempotency_key FROM api_requests") == [
+        {"idempotency_key": "new"}
+    ]
     assert await rig.fetch("SELECT key FROM idempotency_holders") == [{"key": "new"}]
     assert await rig.fetch("SELECT worker FROM circuits") == [{"worker": "new"}]

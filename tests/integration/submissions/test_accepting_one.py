@@ -152,23 +152,6 @@ async def test_what_is_scheduled_waits_in_the_ledger(rig: SubmissionRig, backend
     assert await rig.bodies() == []
 
 
-@pytest.mark.parametrize(
-    ("fields", "pointers"),
-    [
-        ({"recipient": "nobody", "subjekt": "?"}, {"/recipient", "/subjekt"}),
-        ({"scheduled_at": "2020-01-01T00:00:00Z"}, {"/scheduled_at"}),
-        ({"expires_at": "2020-01-01T00:00:00Z"}, {"/expires_at"}),
-        ({"tenant": "other"}, {"/tenant"}),
-    ],
-)
-async def test_an_invalid_one_is_refused_with_the_field_of_every_problem(
-    backend: Backend, fields: dict[str, object], pointers: set[str]
-) -> None:
-    with pytest.raises(InvalidNotification) as invalid:
-        await send(backend, mail(**fields), tenant="acme")
-    assert {problem.pointer for problem in invalid.value.problems} == pointers  # type: ignore[attr-defined]
-
-
 async def test_the_tenant_is_that_of_the_key_unless_it_may_name_any(
     rig: SubmissionRig, backend: Backend
 ) -> None:

@@ -5,7 +5,7 @@ first attempt. Who is second with an id changes nothing, whether that is a worke
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +21,12 @@ from tidings.ledger.notifications.claims import SUPPRESS
 from tidings.ledger.notifications.conflicts import is_body_of
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY
 from tidings.ledger.notifications.idempotency import KeyUse, hold
+from tidings.ledger.notifications.requests import (
+    EarlierRequest,
+    RequestIdentity,
+    keep_answer,
+    remember,
+)
 from tidings.ledger.notifications.rows import COLUMNS, by_itself, columns
 
 STORE: Final = f"""
@@ -96,6 +102,27 @@ LEFT_TO_OUTBOX: Final = Stored(Standing.ACCEPTED, State.QUEUED)
 SCHEDULED: Final = Stored(Standing.ACCEPTED, State.SCHEDULED)
 
 
+class RequestedBefore(Refused):
+    """A request came before with the same Idempotency-Key: nothing is stored.
+
+    Args:
+        earlier: The one before.
+    """
+
+    def __init__(self, earlier: EarlierRequest) -> None:
+        super().__init__("a request came before with this Idempotency-Key")
+        self.earlier = earlier
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request that is to be remembered with its answer."""
+
+    identity: RequestIdentity
+    answer: Callable[[Sequence[Stored]], bytes]
+    """Makes the answer from how its submissions stand."""
+
+
 class SomeConflict(Refused):
     """Of several that are stored together or not at all, some can't be: nothing is stored.
 
@@ -122,30 +149,43 @@ class Accepting:
         self._window = window
 
     async def store(
-        self, submissions: Sequence[Submission], *, outbox: bool = False, together: bool = False
+        self,
+        submissions: Sequence[Submission],
+        *,
+        outbox: bool = False,
+        together: bool = False,
+        request: Answered | None = None,
     ) -> list[Stored]:
         """Store what is new, and say of each how it stands.
 
         Args:
             outbox: Have the outbox publish them, in this order.
             together: All of them, or none.
+            request: Remember the request that they came with.
 
         Raises:
+            RequestedBefore: The request came before.
             SomeConflict: `together`, and some belong to other content.
             LedgerRefused: A value can't be stored: nothing is.
             LedgerUnavailable: PostgreSQL is unavailable; they may be stored all the same.
         """
         timed = outbox or any(submission.due for submission in submissions)
-        if together or timed or any(map(_is_keyed, submissions)):
-            async with self._database.transaction() as connection:
-                answers = await self._store(connection, submissions, outbox=outbox)
-                if together and any(answer.standing is Standing.CONFLICT for answer in answers):
-                    raise SomeConflict(answers)
-                if timed:
-                    await connection.execute(NOTIFY, DUE)
-            return answers
-        async with self._database.connection() as connection:  # a statement is a transaction
-            return await self._store(connection, submissions, outbox=outbox)
+        if request is None and not (together or timed or any(map(_is_keyed, submissions))):
+            async with self._database.connection() as connection:  # a statement is a transaction
+                return await self._store(connection, submissions, outbox=outbox)
+        async with self._database.transaction() as connection:
+            if request is not None:
+                earlier = await remember(connection, request.identity)
+                if earlier is not None:
+                    raise RequestedBefore(earlier)
+            answers = await self._store(connection, submissions, outbox=outbox)
+            if together and any(answer.standing is Standing.CONFLICT for answer in answers):
+                raise SomeConflict(answers)
+            if request is not None:
+                await keep_answer(connection, request.identity, request.answer(answers))
+            if timed:
+                await connection.execute(NOTIFY, DUE)
+        return answers
 
     async def leave_to_outbox(self, ids: Sequence[UUID]) -> None:
         """Have the outbox publish these, in this order: RabbitMQ did not confirm them.

@@ -28,7 +28,13 @@ from tidings.delivery.errors import (
 from tidings.delivery.retry_policy import DeliveryPolicy
 from tidings.ledger import PostgresLedger
 from tidings.ledger.batcher import Batcher
-from tidings.ledger.notifications.accepting import NEW, Accepting, Stored, Submission
+from tidings.ledger.notifications.accepting import (
+    NEW,
+    Accepting,
+    Answered,
+    Stored,
+    Submission,
+)
 from tidings.operations.submissions.errors import IdempotencyKeyInUse
 from tidings.runtime.background import BackgroundTask
 from tidings.settings import Settings
@@ -131,26 +137,42 @@ class Intake:
             LedgerUnavailable: Neither server accepts it; it may be accepted all the same.
             LedgerRefused: PostgreSQL can't store a value: nothing is accepted.
         """
-        return _sure(await self._batches.submit(submission))
+        return surely(await self._batches.submit(submission))
 
-    async def accept_together(self, submissions: Sequence[Submission]) -> list[Stored]:
-        """Accept all or none: PostgreSQL decides, in one transaction.
+    async def accept_several(
+        self,
+        submissions: Sequence[Submission],
+        *,
+        together: bool = False,
+        request: Answered | None = None,
+    ) -> list[Stored | None]:
+        """Accept several; None stands for one that neither server accepts, but may have all the same.
+
+        Args:
+            together: All or none: PostgreSQL decides, in one transaction.
+            request: Remember the request that they came with, if PostgreSQL is there.
 
         Raises:
-            SomeConflict: Ids of some belong to other content.
-            LedgerUnavailable: PostgreSQL is unavailable, or it and RabbitMQ before all were on their way.
-            LedgerRefused: PostgreSQL can't store a value.
+            SomeConflict: `together`, and ids of some belong to other content.
+            RequestedBefore: The request came before.
+            LedgerUnavailable: `together`, and PostgreSQL is unavailable.
+            LedgerRefused: PostgreSQL can't store a value: nothing is accepted.
         """
-        return [_sure(answer) for answer in await self._accept(submissions, together=True)]
+        return await self._accept(submissions, together=together, request=request)
 
     async def _accept(
-        self, submissions: Sequence[Submission], *, together: bool = False
+        self,
+        submissions: Sequence[Submission],
+        *,
+        together: bool = False,
+        request: Answered | None = None,
     ) -> list[Stored | None]:
-        """None for what neither server accepts."""
         publishes = self._connection.up and not self._outbox_first
         if not publishes:
             self._outbox_first = True
-        stored = await self._stored(submissions, outbox=not publishes, together=together)
+        stored = await self._stored(
+            submissions, outbox=not publishes, together=together, request=request
+        )
         if stored is None:
             return await self._publish_alone(submissions)
         waiting = [place for place, answer in enumerate(stored) if answer.unpublished]
@@ -164,14 +186,19 @@ class Intake:
         return answers
 
     async def _stored(
-        self, submissions: Sequence[Submission], *, outbox: bool, together: bool
+        self,
+        submissions: Sequence[Submission],
+        *,
+        outbox: bool,
+        together: bool,
+        request: Answered | None,
     ) -> Sequence[Stored] | None:
         """What the ledger says; None if it is away, and nothing is to be done together."""
         if not self._ledger_away:
             try:
                 async with asyncio.timeout(STORED_WITHIN):
                     return await self._accepting.store(
-                        submissions, outbox=outbox, together=together
+                        submissions, outbox=outbox, together=together, request=request
                     )
             except (LedgerUnavailable, ConfigurationError, TimeoutError) as error:
                 self._lost_ledger(error)
@@ -241,7 +268,12 @@ class Intake:
         return oldest is not None and now - self._oldest[1] < STUCK
 
 
-def _sure(answer: Stored | None) -> Stored:
+def surely(answer: Stored | None) -> Stored:
+    """The answer of the server that accepted it.
+
+    Raises:
+        LedgerUnavailable: Neither did.
+    """
     if answer is None:
         raise LedgerUnavailable("neither RabbitMQ nor PostgreSQL accepts notifications now")
     return answer

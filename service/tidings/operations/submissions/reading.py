@@ -4,7 +4,7 @@ Both are put into the bytes as they were sent, and these are what is stored and 
 stays as it was written.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -13,7 +13,7 @@ from pydantic_core import from_json, to_json
 
 from tidings_events import DEFAULT_TENANT, InvalidNotification, Notification, parse
 from tidings_events.notifications.base import broken_time_rules
-from tidings_events.problems import ContractProblem, with_location
+from tidings_events.problems import ContractProblem
 from tidings_events.weight import too_heavy
 
 _WHITESPACE: Final = b" \t\r\n"
@@ -28,33 +28,20 @@ class ReadSubmission:
     body: bytes
 
 
-def read_submission(
-    body: bytes, tenant: str | None, id: UUID, within: Sequence[int | str] = ()
-) -> ReadSubmission:
+def read_submission(body: bytes, tenant: str | None, id: UUID) -> ReadSubmission:
     """Read one notification as it was sent.
 
     Args:
         tenant: The caller's; None if it may name any.
         id: For a notification that has none.
-        within: Its place in the request, if it has several.
 
     Raises:
         InvalidNotification: It is no valid notification, or not the caller's to send; names every problem.
     """
-    try:
-        read = _parsed(body, tenant, id)
-        problems = list(_beyond_the_contract(read.notification, tenant))
-    except InvalidNotification as invalid:
-        problems = [*invalid.problems]
-    if problems:
-        raise InvalidNotification([placed(problem, within) for problem in problems])
+    read = _parsed(body, tenant, id)
+    if problems := list(_beyond_the_contract(read.notification, tenant)):
+        raise InvalidNotification(problems)
     return read
-
-
-def placed(problem: str, within: Sequence[int | str]) -> ContractProblem:
-    """A problem of a notification that is a part of a request."""
-    found = with_location(problem)
-    return ContractProblem(found, (*within, *found.location), found.code)
 
 
 def _parsed(body: bytes, tenant: str | None, id: UUID) -> ReadSubmission:

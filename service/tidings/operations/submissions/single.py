@@ -1,34 +1,23 @@
 """Accepts one notification."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from tidings.delivery.arrival import TimeSource
-from tidings.delivery.attempt import Attempt, Lane
-from tidings.delivery.properties import signed
-from tidings.ledger.notifications.accepting import Standing, Stored, Submission
-from tidings.operations.actor import Actor, app_id_of
+from tidings.ledger.notifications.accepting import (
+    Answered,
+    RequestedBefore,
+    Standing,
+    Stored,
+    Submission,
+)
+from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.submissions.callers import Caller, submission_of
 from tidings.operations.submissions.errors import IdConflict, IdempotencyKeyReused
 from tidings.operations.submissions.ids import id_for
-from tidings.operations.submissions.intake import Intake
-from tidings.operations.submissions.reading import ReadSubmission, read_submission
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whose request it is."""
-
-    key: str
-    """The API key, without its secret."""
-    tenant: str | None
-    """The tenant that it may act for; None: all."""
-    idempotency_key: str | None = None
-    """The request's own, from its header."""
-    traceparent: str | None = None
-    """W3C Trace Context of the request."""
+from tidings.operations.submissions.intake import Intake, surely
+from tidings.operations.submissions.reading import read_submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +47,13 @@ class SubmittedView:
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
         data = {
-            "id": self.id,
-            "status": self.standing,
+            "id": str(self.id),
+            "status": self.standing.value,
             "links": {"self": f"/v1/notifications/{self.id}"},
         }
-        return data if self.duplicate_of is None else {**data, "duplicate_of": self.duplicate_of}
+        if self.duplicate_of is not None:
+            data["duplicate_of"] = str(self.duplicate_of)
+        return data
 
 
 async def submit(backend: Backend, actor: Actor, request: SubmitRequest) -> SubmittedView:
@@ -80,36 +71,35 @@ async def submit(backend: Backend, actor: Actor, request: SubmitRequest) -> Subm
     caller, intake = request.caller, backend.intake
     derived = id_for(caller.key, caller.idempotency_key)
     read = read_submission(request.body, caller.tenant, derived)
-    with intake.under_way(caller.key, caller.idempotency_key):
-        stored = await intake.accept(submission_of(intake, actor, caller, read))
     id_ = read.notification.id
+    submission = submission_of(intake, actor, caller, read)
+    with intake.under_way(caller.key, caller.idempotency_key):
+        if id_ == derived or caller.idempotency_key is None:
+            stored = await intake.accept(submission)
+        else:
+            stored = await _with_its_own_id(intake, caller, request.body, submission)
     if stored.standing is Standing.CONFLICT:
         raise IdempotencyKeyReused() if id_ == derived else IdConflict(id_)
-    return view_of(id_, stored, caller)
+    return _view_of(id_, stored, caller)
 
 
-def submission_of(intake: Intake, actor: Actor, caller: Caller, read: ReadSubmission) -> Submission:
-    """What is stored and published of a valid notification."""
-    notification, now = read.notification, datetime.now(UTC)
-    attempt = Attempt(
-        notification=notification,
-        body=read.body,
-        lane=Lane(notification.channel, notification.priority),
-        epoch=0,
-        number=1,
-        # In milliseconds, as its message states it: a worker reads what the ledger has.
-        first_seen=now.replace(microsecond=now.microsecond // 1000 * 1000),
-        traceparent=caller.traceparent,
-        time_source=TimeSource.PRODUCER,
-        producer=signed({"app_id": app_id_of(actor)}),
-    )
-    expires_at = intake.policy(notification.channel, notification.category).expires_at(attempt)
-    scheduled_at = notification.scheduled_at
-    due = scheduled_at if scheduled_at is not None and scheduled_at > now else None
-    return Submission(attempt, expires_at, due)
+async def _with_its_own_id(
+    intake: Intake, caller: Caller, body: bytes, submission: Submission
+) -> Stored:
+    """By its id alone nobody would notice that its Idempotency-Key came with another one before."""
+    identity = caller.identity("one", body)
+    assert identity is not None  # noqa: S101  # it has a key
+    request = Answered(identity, lambda _: b"")
+    try:
+        [stored] = await intake.accept_several([submission], request=request)
+    except RequestedBefore as before:
+        if not before.earlier.same:
+            raise IdempotencyKeyReused from None
+        [stored] = await intake.accept_several([submission])
+    return surely(stored)
 
 
-def view_of(id: UUID, stored: Stored, caller: Caller) -> SubmittedView:
+def _view_of(id: UUID, stored: Stored, caller: Caller) -> SubmittedView:
     """The answer; to a repeated request the first one again."""
     replayed = stored.known and caller.idempotency_key is not None
     standing = stored.standing
