@@ -1,10 +1,7 @@
 """Publishes notifications: persistent, mandatory, confirmed, within a timeout."""
 
 import asyncio
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from operator import length_hint
 from ssl import SSLContext
 from types import TracebackType
@@ -17,43 +14,22 @@ from tidings_events.errors import (
     SomeNotPublished,
     TidingsEventsError,
     Unreachable,
-    Unroutable,
 )
 from tidings_events.link import Link
 from tidings_events.notifications import Notification
-from tidings_events.routing import EXCHANGE, MILLISECONDS, TRACEPARENT, Headers, routing_key
-
-_PERSISTENT = 2
-_LONGEST_SHORT_STRING = 255
-"""Bytes (AMQP 0-9-1, 4.2.5.3)."""
+from tidings_events.publication import (
+    OutgoingMessage,
+    check_app_id,
+    lane_full,
+    no_exchange,
+    no_queue,
+    publication_of,
+)
+from tidings_events.routing import EXCHANGE
 
 
 class _Lost(Exception):
     """The connection was lost during a publish: it may or may not have arrived."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Publication:
-    """A notification as an AMQP message."""
-
-    id: str
-    body: bytes
-    routing_key: str
-    headers: dict[str, str]
-    app_id: str | None = None
-
-    def properties(self) -> aiormq.spec.Basic.Properties:
-        """New properties for each publish: aiormq identifies returned messages by `message_id`."""
-        now = datetime.now(UTC)
-        return aiormq.spec.Basic.Properties(
-            content_type="application/json",
-            delivery_mode=_PERSISTENT,
-            message_id=uuid.uuid4().hex,
-            correlation_id=self.id,
-            timestamp=now,
-            app_id=self.app_id,
-            headers={MILLISECONDS: int(now.timestamp() * 1000), **self.headers},
-        )
 
 
 class Producer:
@@ -84,8 +60,7 @@ class Producer:
         broker's management UI shows. `app_id` is the AMQP property by which dead letters name their
         producer, at most 255 bytes. Raises ValueError if it is longer, or a URL is not an AMQP URL.
         """
-        if app_id is not None and len(app_id.encode()) > _LONGEST_SHORT_STRING:
-            raise ValueError("the app_id has more than 255 bytes, the most that AMQP allows")
+        check_app_id(app_id)
         brokers = [urls] if isinstance(urls, str) else list(urls)
         self._app_id = app_id
         self._timeout = timeout
@@ -124,7 +99,7 @@ class Producer:
         `traceparent` (W3C Trace Context) links the delivery to your trace. Raises Unroutable,
         NotConfirmed or Unreachable, and InvalidNotification if it is too large.
         """
-        await self._publish(_publication(notification, headers, traceparent, self._app_id))
+        await self._publish(publication_of(notification, headers, traceparent, self._app_id))
 
     async def publish_many(
         self,
@@ -143,7 +118,7 @@ class Producer:
         at_once = min(self._max_unconfirmed, length_hint(notifications, self._max_unconfirmed))
         return await batch.publish(at_once)
 
-    async def _publish(self, publication: _Publication) -> None:
+    async def _publish(self, publication: OutgoingMessage) -> None:
         deadline = asyncio.get_running_loop().time() + self._timeout
         maybe_sent = False
         while True:
@@ -170,7 +145,7 @@ class Producer:
             raise Unreachable(why) from None
 
     async def _attempt(
-        self, channel: aiormq.Channel, publication: _Publication, deadline: float
+        self, channel: aiormq.Channel, publication: OutgoingMessage, deadline: float
     ) -> None:
         try:
             async with self._link.until(deadline, channel):
@@ -252,23 +227,7 @@ def publish_sync(
     return asyncio.run(run())
 
 
-def _publication(
-    notification: Notification,
-    headers: Mapping[str, str] | None,
-    traceparent: str | None,
-    app_id: str | None,
-) -> _Publication:
-    own = dict(headers or {})
-    for name in own:
-        if name.lower().startswith(Headers.PREFIX):
-            raise ValueError(f"the header {name} is Tidings' own; name yours differently")
-    if traceparent is not None:
-        own[TRACEPARENT] = traceparent
-    key = routing_key(notification)
-    return _Publication(str(notification.id), notification.to_json(), key, own, app_id)
-
-
-async def _send(channel: aiormq.Channel, publication: _Publication) -> None:
+async def _send(channel: aiormq.Channel, publication: OutgoingMessage) -> None:
     try:
         await channel.basic_publish(
             publication.body,
@@ -279,18 +238,11 @@ async def _send(channel: aiormq.Channel, publication: _Publication) -> None:
             wait=False,
         )
     except aiormq.PublishError:
-        raise Unroutable(
-            f"no queue is bound for {publication.routing_key}; does Tidings run on this virtual host?"
-        ) from None
+        raise no_queue(publication.routing_key) from None
     except aiormq.DeliveryError:
-        raise NotConfirmed(
-            f"the broker refused it: the lane {publication.routing_key} is full, or just starting; "
-            "publish it again later with the same id"
-        ) from None
+        raise lane_full(publication.routing_key) from None
     except aiormq.ChannelNotFoundEntity:
-        raise Unroutable(
-            f"there is no exchange {EXCHANGE}; does Tidings run on this virtual host?"
-        ) from None
+        raise no_exchange() from None
     except (aiormq.ChannelAccessRefused, aiormq.ChannelPreconditionFailed) as error:
         raise NotConfirmed(f"the broker refused it: {error}") from None
     except asyncio.CancelledError:

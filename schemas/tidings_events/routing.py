@@ -1,5 +1,6 @@
 """The exchange, routing keys and headers of notifications."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from tidings_events.notifications.base import BaseNotification, Priority
@@ -42,3 +43,14 @@ class Headers:
 def routing_key(notification: BaseNotification) -> str:
     """`<channel>.<priority>`, e.g. `email.high`."""
     return f"{notification.channel}.{notification.priority}"
+
+
+def own_headers(headers: Mapping[str, str] | None, traceparent: str | None) -> dict[str, str]:
+    """A producer's headers. Raises ValueError if one is Tidings' own."""
+    own = dict(headers or {})
+    for name in own:
+        if name.lower().startswith(Headers.PREFIX):
+            raise ValueError(f"the header {name} is Tidings' own; name yours differently")
+    if traceparent is not None:
+        own[TRACEPARENT] = traceparent
+    return own

@@ -37,7 +37,8 @@ def _info() -> dict[str, Any]:
         "version": f"{VERSION}.0.0",
         "description": "Publish a notification and Tidings delivers it. Publish persistent and "
         "mandatory, and wait for the broker's confirm: an unconfirmed notification may be published "
-        "again with the same id and is delivered once.",
+        "again with the same id and is delivered once. A producer with PostgreSQL may instead insert it "
+        "into its own database, in its own transaction: `tidings outbox relay` publishes it from there.",
         "license": {"name": "Apache-2.0"},
     }
 

@@ -109,6 +109,12 @@ class Root(LazyGroup):
             "List, show, watch, pause, resume and cancel jobs: replays and discards of many dead letters.",
         ),
         LazyCommand(
+            OPERATE,
+            "outbox",
+            "outbox:app",
+            "Install and watch the outbox in a producer's own database, and publish from it.",
+        ),
+        LazyCommand(
             SET_UP,
             "doctor",
             "doctor:doctor",

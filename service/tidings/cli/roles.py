@@ -1,4 +1,4 @@
-"""`tidings worker | scheduler | archive | all`: runs the roles that deliver notifications."""
+"""`tidings worker | scheduler | archive | all | outbox relay`: runs the roles that deliver notifications."""
 
 import os
 from collections.abc import Sequence
@@ -9,8 +9,11 @@ import typer
 
 from tidings.cli.channel_names import known_channels
 from tidings.cli.console import guarded, run
+from tidings.cli.outbox_options import Dsn, Schema
 
 if TYPE_CHECKING:
+    from tidings.settings import Settings
+    from tidings.telemetry.log_writer import LogWriter
     from tidings.worker.parts import Parts
 
 Channels = Annotated[
@@ -60,6 +63,23 @@ def all_roles(channel: Channels = None) -> None:
     start(["worker", "scheduler", "archive"], channel or [])
 
 
+def relay(dsn: Dsn = None, schema: Schema = "public") -> None:
+    """Publish what is committed in a producer's outbox, until stopped.
+
+    Any number of relays may share one outbox. RabbitMQ is that of TIDINGS_AMQP_URL.
+
+    Example: [bold]tidings outbox relay --dsn postgresql://shop@db.example.com/shop[/]
+    """
+    from tidings.operations.producer_outbox import dsn_of, sql
+    from tidings.outbox_relay import serve
+    from tidings.settings import Settings
+
+    settings = Settings()
+    address = guarded(lambda: dsn_of(settings.outbox, dsn))
+    guarded(lambda: sql(schema, notify=False))
+    run(serve(settings, address, schema, _logging(settings)))
+
+
 def start(
     roles: Sequence[str], channels: Sequence[str] | None = None, parts: "Parts | None" = None
 ) -> None:
@@ -67,17 +87,24 @@ def start(
     # Imported here so that the other commands start faster.
     from tidings.app import serve
     from tidings.settings import Settings
-    from tidings.settings.variables import unknown
-    from tidings.telemetry.log_writer import take_over_standard_error
-    from tidings.telemetry.logs import configure
     from tidings.worker.parts import NO_WRAPPERS
 
     settings = Settings()
     guarded(settings.check)
+    run(serve(settings, roles, channels or [], _logging(settings), parts or NO_WRAPPERS))
+
+
+def _logging(settings: "Settings") -> "LogWriter":
+    """Log as a process does, and name unknown variables."""
+    from tidings.settings.variables import unknown
+    from tidings.telemetry.log_writer import take_over_standard_error
+    from tidings.telemetry.logs import configure
+
+    worker = guarded(lambda: settings.worker)
     writer = take_over_standard_error()
-    configure(settings.worker.log_level, settings.worker.log_format, dropped=writer.dropped)
+    configure(worker.log_level, worker.log_format, dropped=writer.dropped)
     for variable in guarded(lambda: list(unknown(settings, os.environ))):
         structlog.get_logger(__name__).warning(
             "unknown variable", name=variable.name, did_you_mean=variable.nearest
         )
-    run(serve(settings, roles, channels or [], writer, parts or NO_WRAPPERS))
+    return writer

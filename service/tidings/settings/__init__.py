@@ -11,6 +11,7 @@ from tidings.runtime.environment.formats import Duration, NumberFormat, Rate
 from tidings.settings.broker import BrokerSettings
 from tidings.settings.everything import Settings, sections
 from tidings.settings.ledger import LedgerSettings
+from tidings.settings.outbox import OutboxSettings
 from tidings.settings.processes import AlertSettings, CategorySettings, WorkerSettings
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Duration",
     "LedgerSettings",
     "NumberFormat",
+    "OutboxSettings",
     "Rate",
     "Settings",
     "WorkerSettings",

@@ -14,6 +14,7 @@ from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy
 from tidings.runtime.environment.reading import read
 from tidings.settings.broker import BrokerSettings
 from tidings.settings.ledger import LedgerSettings
+from tidings.settings.outbox import OutboxSettings
 from tidings.settings.processes import AlertSettings, CategorySettings, WorkerSettings
 
 
@@ -23,6 +24,7 @@ def sections() -> tuple[type[BaseSettings], ...]:
         BrokerSettings,
         LedgerSettings,
         WorkerSettings,
+        OutboxSettings,
         *(spec.settings for spec in registry.SPECS.values()),
         *_accounts(),
         AlertSettings,
@@ -52,6 +54,11 @@ class Settings:
     def worker(self) -> WorkerSettings:
         """The processes."""
         return read(WorkerSettings)
+
+    @cached_property
+    def outbox(self) -> OutboxSettings:
+        """The outbox in a producer's database."""
+        return read(OutboxSettings)
 
     @cached_property
     def alerting(self) -> AlertSettings:
@@ -129,7 +136,15 @@ class Settings:
         Raises:
             ConfigurationError: A variable is wrong; names it.
         """
-        _ = self.broker, self.ledger, self.worker, self.accounts, self.alerting, self.channels
+        _ = (
+            self.broker,
+            self.ledger,
+            self.worker,
+            self.outbox,
+            self.accounts,
+            self.alerting,
+            self.channels,
+        )
         for channel in self.channels:
             for name in self.providers(channel):
                 _ = self.provider(channel, name), self.account(channel, name)

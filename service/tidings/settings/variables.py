@@ -141,6 +141,7 @@ def _sections(settings: Settings) -> Mapping[type[BaseSettings], BaseSettings]:
         settings.broker,
         settings.ledger,
         settings.worker,
+        settings.outbox,
         settings.alerting,
         *settings.channels.values(),
         *settings.accounts.values(),

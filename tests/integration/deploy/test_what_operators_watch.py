@@ -11,6 +11,7 @@ import pytest
 from tests.support.debian import unpacked
 
 from tidings.telemetry.metrics import Metrics
+from tidings.telemetry.outbox_metrics import OutboxMetrics, RelayFigures
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 RULES = DEPLOY / "prometheus" / "tidings.rules.yaml"
@@ -39,6 +40,8 @@ tests:
       - {{series: 'tidings_ledger_up{{instance="a"}}', values: '1x30'}}
       - {{series: 'tidings_scheduled', values: '5x30'}}
       - {{series: 'tidings_scheduled_overdue', values: '0x30'}}
+      - {{series: 'tidings_outbox_oldest_seconds', values: '0x10 59x20'}}
+      - {{series: 'tidings_outbox_failed', values: '0x30'}}
       - {{series: 'tidings_circuit_state{{channel="email",provider="primary"}}', values: '0x30'}}
       - {{series: 'tidings_attempts_total{{channel="email",outcome="sent"}}', values: '0+600x30'}}
       - {{series: 'tidings_attempts_total{{channel="email",outcome="rejected"}}', values: '0+6x30'}}
@@ -50,6 +53,8 @@ tests:
       - {{series: 'tidings_attempts_total{{channel="email",outcome="sent"}}', values: '0+60x40'}}
       - {{series: 'tidings_attempts_total{{channel="email",outcome="retry_later"}}', values: '0+60x40'}}
       - {{series: 'rabbitmq_detailed_queue_messages_ready{{queue="tidings.email.high"}}', values: '7x40'}}
+      - {{series: 'tidings_outbox_oldest_seconds', values: '0+60x40'}}
+      - {{series: 'tidings_outbox_failed', values: '1x40'}}
       - {{series: 'rabbitmq_detailed_queue_consumers{{queue="tidings.email.high"}}', values: '0x40'}}
     promql_expr_test:
       - expr: count by (alertname) (ALERTS{{alertstate="firing"}})
@@ -57,6 +62,8 @@ tests:
         exp_samples:
           - {{labels: '{{alertname="TidingsFewDelivered"}}', value: 1}}
           - {{labels: '{{alertname="TidingsLaneWithoutConsumer"}}', value: 1}}
+          - {{labels: '{{alertname="TidingsOutboxFailed"}}', value: 1}}
+          - {{labels: '{{alertname="TidingsOutboxWaits"}}', value: 1}}
           - {{labels: '{{alertname="TidingsSchedulerMissing"}}', value: 1}}
 """
 
@@ -120,6 +127,7 @@ def test_rules_and_dashboard_name_only_metrics_that_exist() -> None:
     metrics = Metrics()
     metrics.waiting(0, 0)  # as a scheduler's process does
     metrics.partitions_end(0)
+    OutboxMetrics(metrics.registry, lambda: RelayFigures(0, 0, 0, 0, 0, 0.0))
     shown = metrics.render().decode()
     known = set(re.findall(r"^# HELP (tidings_\w+) ", shown, re.MULTILINE))
     histograms = set(re.findall(r"^# TYPE (tidings_\w+) histogram", shown, re.MULTILINE))

@@ -74,7 +74,9 @@ distributions = cache(packages_distributions)
     ],
 )
 def test_whatever_a_distribution_imports_it_declares(folder: str, project: str) -> None:
-    declared = tomllib.loads((ROOT / project).read_text())["project"]["dependencies"]
+    about = tomllib.loads((ROOT / project).read_text())["project"]
+    extras = about.get("optional-dependencies", {}).values()
+    declared = [*about["dependencies"], *(each for extra in extras for each in extra)]
     names = {re.match(r"[\w.-]+", requirement)[0].lower() for requirement in declared}  # type: ignore[index]
     imported = {
         distributions().get(module, [module])[0].lower().replace("_", "-")

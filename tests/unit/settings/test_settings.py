@@ -138,6 +138,15 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "base_url": ("http://127.0.0.1:9", "http://127.0.0.1:9"),
         "status_callback": ("https://example.com/receipts", "https://example.com/receipts"),
     },
+    "OutboxSettings": {
+        "dsn": (
+            "postgresql://relay:hunter2@db.example.com/shop",
+            SecretStr("postgresql://relay:hunter2@db.example.com/shop"),
+        ),
+        "keep": ("1d", 86_400.0),
+        "poll": ("200ms", 0.2),
+        "app_id": ("shop", "shop"),
+    },
     "AlertSettings": {
         "url": ("hunter2", SECRET),
         "channel": ("email", "email"),
@@ -185,6 +194,7 @@ def section_of(settings: Settings, name: str) -> Any:
         settings.broker,
         settings.ledger,
         settings.worker,
+        settings.outbox,
         settings.alerting,
         *settings.channels.values(),
         *settings.accounts.values(),
