@@ -255,6 +255,8 @@ class OutboxRelay:
             self._size = max(1, self._size // 8)
         elif burst.failure is None:
             self._size = min(self._most, self._size * 2)
+        if burst.failure is not None:
+            rows.start_over()
         if burst.failure is not None or batch.settlement.postponed:
             self._link.retire(channel)  # it may refuse for ever
         return len(taken), burst.failure

@@ -1,8 +1,11 @@
 """What a relay reads and writes in the outbox's table."""
 
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from time import monotonic
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -13,12 +16,20 @@ from tidings_events.outbox.table import TABLE, VERSION, table_in, version_in
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
+_Place: TypeAlias = tuple[datetime, int]
+"""Of a row in its lane: when it is due, and its position."""
+
+LOOK_AGAIN: Final = 1.0
+"""Seconds in which a relay reads a lane from where it stopped. What commits late lies before that, and what was deleted
+too: PostgreSQL walks over deleted rows as long as any transaction might see them."""
 IDLE_LIMIT: Final = 30
 """Seconds after which PostgreSQL ends a transaction whose relay has vanished, so that others get its rows."""
+_FIRST: Final = (datetime(1970, 1, 1, tzinfo=UTC), 0)
+_URGENCY: Final = MappingProxyType({"urgent": 0, "high": 1, "low": 3})
 PURGED: Final = 1_000
 """Rows that one statement deletes."""
 
-_TAKE: Final = """\
+_LANES: Final = """\
 WITH RECURSIVE lane AS (
     (SELECT routing_key FROM {table} WHERE state = 'pending' ORDER BY routing_key LIMIT 1)
     UNION ALL
@@ -26,25 +37,26 @@ WITH RECURSIVE lane AS (
             WHERE pending.state = 'pending' AND pending.routing_key > lane.routing_key
             ORDER BY pending.routing_key LIMIT 1)
     FROM lane WHERE lane.routing_key IS NOT NULL
-), by_urgency AS MATERIALIZED (
-    SELECT routing_key FROM lane
-    WHERE routing_key IS NOT NULL AND routing_key <> ALL ($1::text[])
-    ORDER BY CASE split_part(routing_key, '.', 2)
-                 WHEN 'urgent' THEN 0 WHEN 'high' THEN 1 WHEN 'low' THEN 3 ELSE 2 END,
-             random()
-), taken AS MATERIALIZED (
-    SELECT due.* FROM by_urgency CROSS JOIN LATERAL (
-        SELECT id, routing_key, body, headers, attempts, created_at FROM {table}
-        WHERE state = 'pending' AND routing_key = by_urgency.routing_key AND next_attempt_at <= now()
-        ORDER BY next_attempt_at, position LIMIT $2
-        FOR UPDATE SKIP LOCKED
-    ) AS due LIMIT $2
 )
-SELECT id, routing_key, convert_to(body::text, 'UTF8') AS body, headers::text AS headers, attempts, created_at
+SELECT routing_key FROM lane WHERE routing_key IS NOT NULL"""
+_TAKE: Final = """\
+WITH taken AS MATERIALIZED (
+    SELECT due.*
+    FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) AS lane (routing_key, due_at, position)
+    CROSS JOIN LATERAL (
+        SELECT id, routing_key, body, headers, attempts, created_at, next_attempt_at, position FROM {table}
+        WHERE state = 'pending' AND routing_key = lane.routing_key AND next_attempt_at <= now()
+          AND (next_attempt_at, position) >= (lane.due_at, lane.position)
+        ORDER BY next_attempt_at, position LIMIT $4
+        FOR UPDATE SKIP LOCKED
+    ) AS due LIMIT $4
+)
+SELECT id, routing_key, convert_to(body::text, 'UTF8') AS body, headers::text AS headers, attempts, created_at,
+       next_attempt_at, position
 FROM (SELECT taken.*, row_number() OVER () AS place,
              sum(octet_length(body::text)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes
       FROM taken) AS counted
-WHERE bytes <= $3 OR place = 1
+WHERE bytes <= $5 OR place = 1
 ORDER BY place"""
 
 _DELETE: Final = "DELETE FROM {table} WHERE id = ANY ($1::uuid[])"
@@ -87,6 +99,8 @@ class OutboxRow:
     headers: str
     attempts: int
     created_at: datetime
+    due_at: datetime
+    position: int
 
 
 @dataclass(slots=True)
@@ -115,13 +129,29 @@ class OutboxRows:
 
     A relay locks rows, publishes them and settles them in one transaction. If it is killed in between, PostgreSQL
     releases the locks at once and another relay publishes the rows again.
+
+    Args:
+        connection: Nothing else uses it.
+        schema: Where the table is.
+        keep: Seconds that published rows are kept; 0: they are deleted.
+        look_again: Seconds in which lanes are read from where they were left.
     """
 
-    def __init__(self, connection: Connection, schema: str, keep: float) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        schema: str,
+        keep: float,
+        *,
+        look_again: float = LOOK_AGAIN,
+    ) -> None:
         self._connection = connection
         self._table = table_in(schema)
         self._schema = schema
         self._keep = keep
+        self._places: dict[str, _Place] = {}
+        self._look_again = look_again
+        self._looked = -look_again
 
     async def check(self) -> str:
         """The name of the database.
@@ -154,8 +184,33 @@ class OutboxRows:
         await self._connection.execute(
             f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_LIMIT}s'"
         )
-        rows = await self._connection.fetch(self._sql(_TAKE), list(held), most, most_bytes)
-        return [OutboxRow(*row) for row in rows]
+        looks = monotonic() - self._looked >= self._look_again
+        if looks:
+            await self._look()
+        rows = await self._take(most, most_bytes, held)
+        if not rows and not looks:
+            await self._look()
+            rows = await self._take(most, most_bytes, held)
+        return rows
+
+    async def _look(self) -> None:
+        """Find the lanes with pending rows, and begin each at its first row."""
+        found = await self._connection.fetch(self._sql(_LANES))
+        self._places = {row["routing_key"]: _FIRST for row in found}
+        self._looked = monotonic()
+
+    async def _take(self, most: int, most_bytes: int, held: Sequence[str]) -> list[OutboxRow]:
+        lanes = sorted(self._places.keys() - {*held}, key=_urgency)
+        if not lanes:
+            return []
+        due, positions = zip(*(self._places[lane] for lane in lanes), strict=True)
+        found = await self._connection.fetch(
+            self._sql(_TAKE), lanes, list(due), list(positions), most, most_bytes
+        )
+        rows = [OutboxRow(*row) for row in found]
+        for row in rows:
+            self._places[row.routing_key] = (row.due_at, row.position)
+        return rows
 
     async def settle(self, settlement: RowOutcomes) -> None:
         """Write what became of the locked rows, and commit."""
@@ -167,6 +222,10 @@ class OutboxRows:
             errors, waits = zip(*settlement.postponed.values(), strict=True)
             await self._run(_POSTPONE, [*settlement.postponed], _storable(errors), list(waits))
         await self._connection.execute("COMMIT")
+
+    def start_over(self) -> None:
+        """Read each lane from its beginning next time: rows that were locked were not settled."""
+        self._looked = -self._look_again
 
     async def release(self) -> None:
         """End the transaction without a change."""
@@ -187,6 +246,11 @@ class OutboxRows:
 
     def _sql(self, statement: str) -> str:
         return statement.format(table=self._table)
+
+
+def _urgency(lane: str) -> tuple[int, float]:
+    """Urgent lanes first; lanes of the same priority in a different order each time."""
+    return _URGENCY.get(lane.rpartition(".")[2], 2), random.random()  # noqa: S311 - fairness
 
 
 def _storable(errors: Iterable[str]) -> list[str]:

@@ -10,8 +10,9 @@ import pytest
 from tests.support.outbox_rig import OutboxRig, email, ids, subjects
 from tests.support.worker_rig import eventually
 
+from tidings_events import MAX_BODY_BYTES
 from tidings_events.outbox import add, install_sql
-from tidings_events.outbox.rows import OutboxMissing
+from tidings_events.outbox.rows import OutboxMissing, OutboxRows, RowOutcomes
 from tidings_events.routing import MILLISECONDS, TRACEPARENT
 from tidings_local.management import Management
 
@@ -83,6 +84,56 @@ async def test_what_commits_late_is_published_though_later_rows_went_before(rig:
             assert subjects(await rig.taken(1)) == ["late"]
     finally:
         await late.close()
+
+
+async def test_what_commits_late_in_a_busy_lane_does_not_wait_for_it_to_empty(
+    rig: OutboxRig,
+) -> None:
+    await rig.bind()
+    late = await asyncpg.connect(rig.dsn)
+    try:
+        transaction = late.transaction()
+        await transaction.start()
+        await add(late, email("late"), schema=rig.schema)
+        await rig.add(*map(str, range(100)))
+        async with rig.relaying(batch=1, poll=60):
+            found = subjects(await rig.taken(10))
+            await transaction.commit()
+            while "late" not in found:
+                await rig.add("more")  # so that the lane is never empty
+                found += subjects(await rig.taken(1))
+    finally:
+        await late.close()
+
+
+async def test_deleted_rows_that_a_long_transaction_keeps_are_not_read_again(
+    rig: OutboxRig,
+) -> None:
+    other = await asyncpg.connect(rig.dsn)
+    try:
+        async with other.transaction(isolation="repeatable_read"):
+            await other.fetch("SELECT count(*) FROM pg_class")
+            await rig.add(*map(str, range(2_000)))
+            rows = OutboxRows(rig.database, rig.schema, 0, look_again=60)
+            taken = await rows.take(2_000, MAX_BODY_BYTES, [])
+            await rows.settle(RowOutcomes(published=[row.id for row in taken]))
+            [id] = await rig.add("next")
+            before = await entries_read(rig)
+            assert [row.id for row in await rows.take(10, MAX_BODY_BYTES, [])] == [id]
+            await rows.release()
+            assert await entries_read(rig) - before < 100
+    finally:
+        await other.close()
+
+
+async def entries_read(rig: OutboxRig) -> int:
+    """Entries of the index of pending rows that were read so far, deleted rows' too."""
+    await rig.database.fetch("SELECT pg_stat_force_next_flush()")
+    reads = (
+        "SELECT pg_stat_get_tuples_returned(indexrelid) FROM pg_index "
+        "WHERE indexrelid = 'tidings_outbox_pending'::regclass"
+    )
+    return int(await rig.database.fetchval(reads))
 
 
 async def test_rows_of_a_lane_are_published_in_their_order_and_urgent_ones_first(
