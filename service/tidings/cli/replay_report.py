@@ -31,6 +31,7 @@ WHY: Final = {
     ReplayRefusal.MALFORMED: "malformed: edit each with `tidings dead edit ID --replay`",
     ReplayRefusal.UNDER_WAY: "their notification is in progress: wait until it has finished",
     ReplayRefusal.EXPIRED: "expired: set a new expiry with `tidings dead edit ID --set expires_at=…`",
+    ReplayRefusal.TEMPLATE_GONE: "their template no longer exists: add it, or edit each with `tidings dead edit ID --set template=…`",
     ReplayRefusal.ENDED: "their notification has finished in another way: publish a new one",
     ReplayRefusal.SENT: "their notification was sent (--force sends it again)",
     ReplayRefusal.NEWER_EPOCH: "their notification was replayed since: replay its newer dead letter (--force replays these)",

@@ -177,6 +177,8 @@ class ReplayRefusal(StrEnum):
     """Its notification has not ended."""
     EXPIRED = "expired"
     """It would expire again at once."""
+    TEMPLATE_GONE = "template_gone"
+    """The workers have no such template, or not in its locale."""
     ENDED = "ended"
     """Its notification is in a state from which it can't be sent again, e.g. cancelled."""
     SENT = "sent"

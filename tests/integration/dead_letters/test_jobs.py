@@ -3,25 +3,31 @@
 import asyncio
 import json
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from tests.doubles.channel import ScriptedChannel
-from tests.integration.dead_letters.conftest import Tidings
+from tests.integration.dead_letters.conftest import MakeRig, Tidings
 from tests.support import forked
 from tests.support.dead_letter_rig import DeadLetterRig, environment_of, written
 from tests.support.worker_rig import eventually
 
 from tidings.delivery.dead_letter import DeadLetterState
-from tidings.delivery.errors import Refused, Rejected
+from tidings.delivery.errors import InvalidRequest, Refused, Rejected
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState, Plan
+from tidings.delivery.states import State
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.jobs.rows import Job
+from tidings.ledger.notifications.filters import Filters
+from tidings.ledger.operators.processes import Process
 from tidings.operations.actor import Actor
 from tidings.operations.jobs import control
 from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
+from tidings.templates import Templates
 
 OPEN = DeadLetterFilter(states=(DeadLetterState.OPEN,))
 JANE = Actor("cli", "jane@desk")
@@ -220,6 +226,72 @@ async def test_dead_letters_are_discarded_by_a_job_each_with_its_result(rig: Dea
     ]
     rows = await rig.fetch("SELECT note, actor FROM dead_letters WHERE state = 'discarded'")
     assert {(row["note"], row["actor"]) for row in rows} == {("test data", str(JANE))}
+
+
+async def test_notifications_are_cancelled_by_a_job_each_with_its_result(
+    rig: DeadLetterRig,
+) -> None:
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    async with rig.working(ScriptedChannel()):
+        ids = [await rig.publish(scheduled_at=soon, category="receipt") for _ in range(3)]
+        other = await rig.publish(scheduled_at=soon)
+        for id in (*ids, other):
+            await rig.reaches(id, "scheduled")
+    async with rig.backend() as backend:
+        wanted, sent = Filters(categories=("receipt",)), Filters(states=(State.SENT,))
+        with pytest.raises(InvalidRequest, match="sent notifications can't be cancelled"):
+            await control.look_at_notifications(backend, JANE, sent, note="x")
+        job = await control.look_at_notifications(backend, JANE, wanted, note="wrong offer")
+    assert job.items == 3
+    await rig.fetch("UPDATE notifications SET state = 'sent' WHERE id = $1", ids[0])
+    async with rig.hosting():
+        id = await started(rig, job)
+        await reaches(rig, id, JobState.FINISHED)
+    found = await results(rig, id)
+    assert [found[notification] for notification in ids] == [
+        ("not_cancelled", "it has ended as sent"),
+        ("cancelled", None),
+        ("cancelled", None),
+    ]
+    assert [await rig.state(notification) for notification in (ids[1], other)] == [
+        *("cancelled", "scheduled")
+    ]
+
+
+async def test_a_template_that_the_workers_no_longer_have_is_not_asked_for_again(
+    make_rig: MakeRig, tmp_path: Path
+) -> None:
+    folder = tmp_path / "templates"
+    (folder / "welcome" / "default").mkdir(parents=True)
+    for part in ("subject", "text"):
+        (folder / "welcome" / "default" / f"{part}.j2").write_text("Hello")
+    rig = await make_rig(TIDINGS_TEMPLATES_ROOT=str(folder))
+    bodies = [written(subject=None, body=None, template=name) for name in ("welcome", "farewell")]
+    here, gone = await rig.archived(*(_without_nulls(body) for body in bodies))
+    worker = Process("worker", ["worker"], "host", 1, "1", ["email"], "other", None)
+    async with rig.ledger() as ledger:
+        await ledger.processes.say(worker)
+        job = await looked_at(rig, wanted=DeadLetterFilter(ids=(gone,)), plan=Plan(watch=0))
+        async with rig.hosting(seen=False):
+            unsure = await started(rig, job)
+            await reaches(rig, unsure, JobState.FINISHED)
+        assert (await results(rig, unsure))[gone][0] == "replayed"  # the worker may have it
+        await rig.fetch("UPDATE dead_letters SET state = 'open'")
+        await rig.fetch("UPDATE notifications SET state = 'failed', epoch = 0")
+        await rig.fetch("DELETE FROM processes")
+        await ledger.processes.say(replace(worker, templates=Templates(folder).digest))
+        job = await looked_at(rig, plan=Plan(watch=0))
+        async with rig.hosting(seen=False):
+            sure = await started(rig, job)
+            await reaches(rig, sure, JobState.FINISHED)
+    found = await results(rig, sure)
+    assert (found[here][0], found[gone][0]) == ("replayed", "template_gone")
+    assert "farewell" in str(found[gone][1])
+
+
+def _without_nulls(body: bytes) -> bytes:
+    fields = json.loads(body)
+    return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
 
 
 async def test_a_job_of_another_tenant_does_not_exist(rig: DeadLetterRig) -> None:

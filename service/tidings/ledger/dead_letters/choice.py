@@ -1,9 +1,9 @@
 """Decides which dead letters a replay takes, and why it refuses the others. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from asyncpg import Record
@@ -16,6 +16,13 @@ from tidings.ledger.dead_letters.rows import ExpiresAt, first_attempt, status
 from tidings.ledger.notifications.conflicts import is_body_of
 from tidings.ledger.notifications.idempotency import KeyUse
 from tidings_events import InvalidNotification, Notification, parse
+
+Objection: TypeAlias = Callable[[Notification], str | None]
+"""Why the template of a notification can't be used; None if it can, or it has none."""
+
+
+def no_objection(_: Notification) -> None:
+    """Templates are not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,7 @@ def choose(
     expires_at: ExpiresAt,
     *,
     force: bool,
+    objection: Objection,
 ) -> tuple[list[Candidate], list[NotReplayed]]:
     candidates, refused = [], []
     for candidate in readable:
@@ -168,6 +176,9 @@ def choose(
         expires = expires_at(attempt)
         if expires is not None and expires <= row["now"]:
             refused.append(_expired(candidate.row["id"], expires))
+            continue
+        if (gone := objection(candidate.notification)) is not None:
+            refused.append(NotReplayed(candidate.row["id"], ReplayRefusal.TEMPLATE_GONE, gone))
             continue
         due = candidate.notification.scheduled_at
         early = due is not None and due > row["now"]

@@ -19,8 +19,10 @@ from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.choice import (
     Candidate,
     NotReplayed,
+    Objection,
     Readable,
     choose,
+    no_objection,
     one_of_each,
     read,
     same_notification,
@@ -193,9 +195,22 @@ class Replays:
         expires_at: ExpiresAt,
         actor: str,
         force: bool = False,
+        objection: Objection = no_objection,
     ) -> Begun:
-        """The same as `begin`, as a part of a transaction."""
-        decided = await self._decide(connection, dead_letters, run, expires_at, force=force)
+        """The same as `begin`, as a part of a transaction.
+
+        Args:
+            connection: In a transaction.
+            dead_letters: Those to be taken.
+            run: As for `begin`.
+            expires_at: As for `begin`.
+            actor: As for `begin`.
+            force: As for `begin`.
+            objection: Why the template of a notification can't be used; None if it can.
+        """
+        decided = await self._decide(
+            connection, dead_letters, run, expires_at, force=force, objection=objection
+        )
         epochs = await self._queue(connection, decided.candidates, run, actor, forced=force)
         due = [candidate for candidate in decided.candidates if not candidate.early]
         return Begun(
@@ -256,6 +271,7 @@ class Replays:
         expires_at: ExpiresAt,
         *,
         force: bool,
+        objection: Objection = no_objection,
     ) -> _Decided:
         """Lock dead letters, their keys and their notifications, and decide about each."""
         locked = await connection.fetch(LOCK, sorted(set(dead_letters)))
@@ -272,7 +288,9 @@ class Replays:
         # Keys before notifications: in the order in which a claim locks them.
         holders = await hold(connection, uses, self._window) if uses else {}
         statuses = await _stand(connection, readable, expires_at)
-        candidates, refused = choose(readable, statuses, holders, expires_at, force=force)
+        candidates, refused = choose(
+            readable, statuses, holders, expires_at, force=force, objection=objection
+        )
         known = {row["id"] for row in locked}
         missing = [
             NotReplayed(

@@ -9,17 +9,22 @@ from typing import Final
 from uuid import UUID
 
 from tidings.delivery.dead_letter import DeadLetterState
+from tidings.delivery.jobs import JobKind
 from tidings.delivery.states import FINISHED
 from tidings.ledger.database import Connection, Database
+from tidings.ledger.dead_letters.choice import Objection, no_objection
 from tidings.ledger.dead_letters.closing import discard
 from tidings.ledger.dead_letters.replay import Begun, Replays
 from tidings.ledger.dead_letters.rows import ExpiresAt
 from tidings.ledger.jobs.rows import Job, JobItem, OpenItem
+from tidings.ledger.notifications.changes import Cancelled, cancel
 
 REPLAYED: Final = "replayed"
 SCHEDULED: Final = "scheduled"
 DISCARDED: Final = "discarded"
 NOT_OPEN: Final = "not_open"
+CANCELLED: Final = "cancelled"
+NOT_CANCELLED: Final = "not_cancelled"
 """Results; of a dead letter that is not replayed it is the code of its refusal."""
 DOUBT: Final = "it may have been delivered before"
 
@@ -76,7 +81,7 @@ SELECT outcome, count(*) FROM job_items
 a new job's items, from reading all dead letters of the job for each of them."""
 
 PAGE: Final = f"""
-SELECT i.position, i.item, i.result, i.detail, d.notification_id,
+SELECT i.position, i.item, i.result, i.detail, CASE WHEN $6 THEN i.item ELSE d.notification_id END AS notification_id,
        coalesce(i.outcome, CASE WHEN d.replay = i.job AND i.result IN ('replayed', 'scheduled') THEN {STANDING} END) AS outcome
   FROM job_items i LEFT JOIN dead_letters d ON d.id = i.item LEFT JOIN notifications n ON n.id = d.notification_id
  WHERE i.job = $1 AND i.position > $2 AND ($3::text[] IS NULL OR i.result = ANY($3)) AND ($4::text[] IS NULL OR i.result <> ALL($4))
@@ -112,7 +117,12 @@ class JobItems:
         return [OpenItem(**dict(row)) for row in rows]
 
     async def replay(
-        self, job: Job, holder: str, items: Sequence[OpenItem], expires_at: ExpiresAt
+        self,
+        job: Job,
+        holder: str,
+        items: Sequence[OpenItem],
+        expires_at: ExpiresAt,
+        objection: Objection = no_objection,
     ) -> tuple[Begun, Mapping[str, int]] | None:
         """Take dead letters, queue their notifications and store the results, in one transaction.
 
@@ -121,6 +131,7 @@ class JobItems:
             holder: Who works on it.
             items: Those of a batch; what has a result by now is left out.
             expires_at: When a notification stops being worth delivering.
+            objection: Why its template can't be used.
 
         Returns:
             What is to be published, and how many got which result; None if the job is no longer to be worked on.
@@ -139,6 +150,7 @@ class JobItems:
                 expires_at=expires_at,
                 actor=job.actor,
                 force=job.plan.force,
+                objection=objection,
             )
             counts = await _record(connection, job, locked, _of_replay(begun))
         return begun, counts
@@ -158,6 +170,24 @@ class JobItems:
             states = {row["id"]: row["state"] for row in await connection.fetch(STATES, left)}
             for id in left:
                 results[id] = NOT_OPEN, _not_open(states.get(id))
+            return await _record(connection, job, locked, results)
+
+    async def cancel(
+        self, job: Job, holder: str, items: Sequence[OpenItem]
+    ) -> Mapping[str, int] | None:
+        """Cancel notifications and store the results, as `replay` does."""
+        async with self._database.transaction() as connection:
+            locked = await _locked(connection, job, holder, items)
+            if locked is None:
+                return None
+            results: dict[UUID, tuple[str, str | None]] = {}
+            for id in sorted(locked.values()):
+                done = await cancel(connection, id, actor=job.actor, reason=job.note)
+                match done:
+                    case Cancelled():
+                        results[id] = CANCELLED, DOUBT if done.perhaps_sent else None
+                    case _:
+                        results[id] = NOT_CANCELLED, done or "there is no such notification"
             return await _record(connection, job, locked, results)
 
     async def results(self, job: UUID) -> Mapping[str, int]:
@@ -200,8 +230,11 @@ class JobItems:
             results: Only with one of these results.
             but: Only with another result than these.
         """
+        of_notifications = job.kind is JobKind.CANCEL
         async with self._database.connection() as connection:
-            rows = await connection.fetch(PAGE, job.id, after, results, but, limit)
+            rows = await connection.fetch(
+                PAGE, job.id, after, results, but, limit, of_notifications
+            )
         return [JobItem(**dict(row)) for row in rows]
 
 

@@ -13,7 +13,10 @@ from tidings.delivery.jobs import JobKind
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.search import DeadLetterFilter, skipped, where_of
 from tidings.ledger.jobs.rows import JOB, Job, NewJob
+from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.notifications.perhaps_sent import BEFORE, IN_THIS_EPOCH
+from tidings.ledger.notifications.search import conditions
+from tidings.ledger.steps import steps
 
 STEP: Final = 20_000
 """Rows looked at by one statement."""
@@ -54,6 +57,16 @@ SELECT count(*) AS seen, (SELECT count(*) FROM added) AS added,
   FROM seen
 """
 
+CHOOSE_NOTIFICATIONS: Final = """
+WITH added AS (
+    INSERT INTO job_items (job, position, item)
+    SELECT ${first}::uuid, ${second}::int + row_number() OVER (ORDER BY n.accepted_at DESC, n.id DESC), n.id
+      FROM notifications n WHERE {where} ORDER BY n.accepted_at DESC, n.id DESC LIMIT ${third}
+    RETURNING item
+)
+SELECT count(*) FROM added
+"""
+
 MOST_ITEMS: Final = 2_000_000_000
 COUNTS: Final = ("added", "uncertain", "too_late", "doubtful")
 
@@ -83,6 +96,22 @@ class Snapshots:
             where=where, uncertain=uncertain, too_late=too_late, doubtful=DOUBTFUL
         )
         return await self._look(new, statement, values, limit)
+
+    async def of_notifications(self, new: NewJob, wanted: Filters, limit: int | None) -> Job:
+        """Store a job for the notifications that match, newest first. Raises like `of_dead_letters`."""
+        among, values = wanted.path
+        async with (
+            self._database.connection() as connection,
+            connection.transaction(isolation="repeatable_read"),
+        ):
+            await _add(connection, new)
+            items = 0
+            async for since, until in steps(connection, wanted.since, wanted.until, among, *values):
+                left = (limit or MOST_ITEMS) - items
+                items += await _add_step(connection, new.id, wanted, since, until, items, left)
+                if left <= 0:
+                    break
+            return Job.of(await _fetch(connection, new.id, [items, 0, 0, 0]))
 
     async def _look(
         self,
@@ -128,3 +157,19 @@ async def _add(connection: Connection, new: NewJob) -> None:
 
 async def _fetch(connection: Connection, job: UUID, counts: list[int]) -> Any:
     return await connection.fetchrow(COUNTED, job, *counts)
+
+
+async def _add_step(
+    connection: Connection,
+    job: UUID,
+    wanted: Filters,
+    since: datetime | None,
+    until: datetime | None,
+    before: int,
+    left: int,
+) -> int:
+    where, values = conditions(wanted, None, since or wanted.since, until or wanted.until)
+    at = len(values) + 1
+    statement = CHOOSE_NOTIFICATIONS.format(where=where, first=at, second=at + 1, third=at + 2)
+    added: int = await connection.fetchval(statement, *values, job, before, max(0, left))
+    return added

@@ -9,7 +9,7 @@ from uuid import UUID
 from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.states import FINISHED, State, sources
-from tidings.ledger.database import Database
+from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications.conflicts import RESCHEDULED
 from tidings.ledger.notifications.counting import COUNT_ENDS
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY
@@ -93,20 +93,17 @@ class Changes:
             LedgerUnavailable: PostgreSQL is unavailable.
         """
         async with self._database.transaction() as connection:
-            row = await connection.fetchrow(
-                CANCEL, id, list(sources(State.CANCELLED)), actor, reason
-            )
-        if row is None:
-            raise Refused(
-                f"there is no notification {id}; one that still waits in its lane becomes known "
-                "when a worker reads it"
-            )
-        previous_state = State(row["state"])
-        if not row["cancelled"]:
-            raise Refused(
-                f"{id} can't be cancelled: {_why_not(previous_state, reached=row['reached'])}"
-            )
-        return Cancelled(previous_state, row["perhaps_sent"])
+            done = await cancel(connection, id, actor=actor, reason=reason)
+        match done:
+            case None:
+                raise Refused(
+                    f"there is no notification {id}; one that still waits in its lane becomes known "
+                    "when a worker reads it"
+                )
+            case str():
+                raise Refused(f"{id} can't be cancelled: {done}")
+            case _:
+                return done
 
     async def reschedule(
         self,
@@ -163,6 +160,19 @@ class Changes:
             updated_at = await connection.fetchval(RESCHEDULE, id, at, expiry, body, actor, reason)
             await connection.execute(NOTIFY, DUE)
         return Rescheduled(row["due"], expiry, updated_at)
+
+
+async def cancel(
+    connection: Connection, id: UUID, *, actor: str, reason: str
+) -> Cancelled | str | None:
+    """The same within a transaction; why it can't be cancelled, or None if it is not known."""
+    row = await connection.fetchrow(CANCEL, id, list(sources(State.CANCELLED)), actor, reason)
+    if row is None:
+        return None
+    previous_state = State(row["state"])
+    if not row["cancelled"]:
+        return _why_not(previous_state, reached=row["reached"])
+    return Cancelled(previous_state, row["perhaps_sent"])
 
 
 def _why_not(state: State, *, reached: bool) -> str:

@@ -1,16 +1,19 @@
 """What people do with jobs: look, start, pause, resume, cancel, and read results."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
-from tidings.delivery.errors import Refused
+from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState, Plan
+from tidings.delivery.states import State
+from tidings.delivery.states import sources as states_before
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.jobs.jobs import JobChange
 from tidings.ledger.jobs.rows import Job, NewJob
+from tidings.ledger.notifications.filters import Filters
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.jobs.views import JobItemPage, JobItemView, JobPage, JobView
@@ -71,6 +74,59 @@ async def look(
         new_id(), kind, wanted.tenant, _words(wanted, limit), note, str(actor), plan or Plan()
     )
     return await backend.ledger.snapshots.of_dead_letters(new, wanted, limit)
+
+
+async def look_at_notifications(
+    backend: Backend,
+    actor: Actor,
+    wanted: Filters,
+    *,
+    note: str,
+    limit: int | None = None,
+    plan: Plan | None = None,
+) -> Job:
+    """Choose notifications to be cancelled, as they are now; only those that are not sent yet.
+
+    Args:
+        backend: The connections.
+        actor: Who makes it, and is named in their history.
+        wanted: Which notifications.
+        note: Kept in their history.
+        limit: At most so many, the newest first.
+        plan: How fast it goes.
+
+    Raises:
+        InvalidRequest: The note is empty, or a state is one that can't be cancelled.
+    """
+    if not note.strip():
+        raise InvalidRequest("it is empty: give a reason in a few words", field="note")
+    possible = [State(state) for state in states_before(State.CANCELLED)]
+    if others := [state for state in wanted.states if state not in possible]:
+        raise InvalidRequest(
+            f"{others[0]} notifications can't be cancelled, only {', '.join(possible)}",
+            field="states",
+        )
+    wanted = replace(wanted, states=wanted.states or tuple(possible))
+    new = NewJob(
+        new_id(),
+        JobKind.CANCEL,
+        wanted.tenant,
+        _filter_in_words(wanted, limit),
+        note.strip(),
+        str(actor),
+        plan or Plan(),
+    )
+    return await backend.ledger.snapshots.of_notifications(new, wanted, limit)
+
+
+def _filter_in_words(wanted: Filters, limit: int | None) -> Mapping[str, Any]:
+    words = {name: getattr(wanted, name) for name in Filters.__slots__}
+    words |= {
+        "recipients": [shown(recipient, reveal=False) for recipient in wanted.recipients],
+        "states": [state.value for state in wanted.states],
+        "limit": limit,
+    }
+    return {name: value for name, value in words.items() if value}
 
 
 def _words(wanted: DeadLetterFilter, limit: int | None) -> Mapping[str, Any]:

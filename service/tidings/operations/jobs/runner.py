@@ -27,6 +27,7 @@ from tidings.ledger.steps import TimeLimit
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.outcomes import Outcomes
 from tidings.operations.dead_letters.pacing import LOOK, Pace, batches
+from tidings.operations.jobs.shared_templates import SharedTemplates
 from tidings.operations.jobs.tally import Tally, is_final
 from tidings.runtime.background import BackgroundTask
 from tidings.runtime.backoff import Backoff
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Step = Callable[[Sequence[OpenItem]], Awaitable[Mapping[str, int] | None]]
 """Does a batch; how many items got which result, or None if the job is no longer to be worked on."""
+
+Action = Callable[[Job, str, Sequence[OpenItem]], Awaitable[Mapping[str, int] | None]]
+"""What the ledger does with a batch, for whoever works on the job."""
 
 LANES: Final = 3
 """Batches under way at once: one is written down while the others are published and noted."""
@@ -188,17 +192,20 @@ class JobRunner:
                 async with self._backend.broker("replay") as connection:
                     yield self._replaying(connection)
             case JobKind.DISCARD:
-                yield self._discard
+                yield self._counting(self._ledger.job_items.discard)
             case JobKind.CANCEL:
-                raise NotImplementedError
+                yield self._counting(self._ledger.job_items.cancel)
 
     def _replaying(self, connection: "BrokerConnection") -> Step:
         publisher = BrokerPublisher(self._backend.settings.broker, connection)
         expires_at = Policies(self._backend.settings).expires_at
-        items, job = self._ledger.job_items, self._job
+        items, job, templates = self._ledger.job_items, self._job, SharedTemplates(self._backend)
 
         async def replay(batch: Sequence[OpenItem]) -> Mapping[str, int] | None:
-            done = await _persistently(lambda: items.replay(job, self._holder, batch, expires_at))
+            objection = await templates.objection()
+            done = await _persistently(
+                lambda: items.replay(job, self._holder, batch, expires_at, objection)
+            )
             if done is None:
                 return None
             begun, counts = done
@@ -208,11 +215,13 @@ class JobRunner:
 
         return replay
 
-    async def _discard(self, batch: Sequence[OpenItem]) -> Mapping[str, int] | None:
-        items = self._ledger.job_items
-        counts = await _persistently(lambda: items.discard(self._job, self._holder, batch))
-        self._results.update(counts or {})
-        return counts
+    def _counting(self, action: Action) -> Step:
+        async def act(batch: Sequence[OpenItem]) -> Mapping[str, int] | None:
+            counts = await _persistently(lambda: action(self._job, self._holder, batch))
+            self._results.update(counts or {})
+            return counts
+
+        return act
 
     async def _look(self) -> None:
         """Count, store how far it is, and stop in the middle of a wave if too many fail."""
@@ -273,7 +282,7 @@ class JobRunner:
         """Store that it is finished, or why it stopped."""
         job, jobs = self._job, self._ledger.jobs
         self._results = Counter(await self._ledger.job_items.results(job.id))
-        if job.kind is JobKind.REPLAY:
+        if job.kind is JobKind.REPLAY and (self._lost or self._stopped or self._halt.is_set()):
             await self._tally.look(self._complete)
         if not self._lost:
             await self._keep()
