@@ -5,8 +5,8 @@ from alembic import op
 from tidings.delivery.errors import ConfigurationError
 from tidings.ledger.migrations.owning import leave_to_owner
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 
 TABLE = """
 CREATE TABLE api_requests (
