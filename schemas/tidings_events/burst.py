@@ -17,7 +17,7 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
 from tidings_events.errors import NotConfirmed, PublishFailed
-from tidings_events.publication import OutgoingMessage, lane_full, no_exchange, no_queue
+from tidings_events.publication import REFUSED, OutgoingMessage, lane_full, no_exchange, no_queue
 from tidings_events.routing import EXCHANGE
 
 LOST: Final = "the connection was lost before the confirm came"
@@ -164,8 +164,8 @@ def why_closed(channel: aiormq.Channel) -> PublishFailed:
         case aiormq.ChannelNotFoundEntity():
             return no_exchange()
         case aiormq.ChannelPreconditionFailed():
-            return MessageRefused(f"the broker refused it: {error}")
+            return MessageRefused(f"{REFUSED}{error}")
         case aiormq.ChannelAccessRefused():
-            return NotConfirmed(f"the broker refused it: {error}")
+            return NotConfirmed(f"{REFUSED}{error}")
         case _:
             return NotConfirmed(LOST)

@@ -18,6 +18,7 @@ from tidings_events.errors import (
 from tidings_events.link import Link
 from tidings_events.notifications import Notification
 from tidings_events.publication import (
+    REFUSED,
     OutgoingMessage,
     check_app_id,
     lane_full,
@@ -244,7 +245,7 @@ async def _send(channel: aiormq.Channel, publication: OutgoingMessage) -> None:
     except aiormq.ChannelNotFoundEntity:
         raise no_exchange() from None
     except (aiormq.ChannelAccessRefused, aiormq.ChannelPreconditionFailed) as error:
-        raise NotConfirmed(f"the broker refused it: {error}") from None
+        raise NotConfirmed(f"{REFUSED}{error}") from None
     except asyncio.CancelledError:
         # aiormq also rejects publishes under way with CancelledError; only a real cancellation is counted.
         task = asyncio.current_task()

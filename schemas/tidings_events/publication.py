@@ -13,6 +13,10 @@ from tidings_events.errors import NotConfirmed, Unroutable
 from tidings_events.notifications import Notification
 from tidings_events.routing import EXCHANGE, MILLISECONDS, own_headers, routing_key
 
+REFUSED: Final = "the broker refused it: "
+NO_QUEUE: Final = "no queue is bound for "
+BROKER_REASONS: Final = (REFUSED, NO_QUEUE)
+"""Beginnings of the reasons for which a message was not published, and which name none of its values."""
 _PERSISTENT: Final = 2
 _LONGEST_SHORT_STRING: Final = 255
 """Bytes (AMQP 0-9-1, 4.2.5.3)."""
@@ -63,7 +67,7 @@ def check_app_id(app_id: str | None) -> None:
 
 def no_queue(key: str) -> Unroutable:
     """No queue is bound for this routing key."""
-    return Unroutable(f"no queue is bound for {key}; does Tidings run on this virtual host?")
+    return Unroutable(f"{NO_QUEUE}{key}; does Tidings run on this virtual host?")
 
 
 def no_exchange() -> Unroutable:
@@ -74,6 +78,6 @@ def no_exchange() -> Unroutable:
 def lane_full(key: str) -> NotConfirmed:
     """The broker has taken it, and does not keep it."""
     return NotConfirmed(
-        f"the broker refused it: the lane {key} is full, or just starting; "
+        f"{REFUSED}the lane {key} is full, or just starting; "
         "publish it again later with the same id"
     )

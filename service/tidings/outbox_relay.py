@@ -79,7 +79,7 @@ class RelayProcess:
         while not stop.is_set():
             try:
                 async with producer_database(self._dsn, NAME) as session:
-                    await OutboxRows(session, self._schema, 0).check()
+                    await OutboxRows(session, self._schema).check()
             except OutboxMissing as error:
                 raise ConfigurationError(str(error)) from None
             except LedgerUnavailable as error:

@@ -103,8 +103,9 @@ class OutboxRig:
         messages: list[AbstractIncomingMessage] = []
         if not count:
             return messages
-        async with asyncio.timeout(10), self._queue.iterator(no_ack=True) as coming:
+        async with asyncio.timeout(10), self._queue.iterator() as coming:
             async for message in coming:
+                await message.ack()
                 messages.append(message)
                 if len(messages) == count:
                     break

@@ -9,7 +9,8 @@ from tidings_events.burst import Burst, MessageRefused
 from tidings_events.errors import InvalidNotification, Unroutable
 from tidings_events.outbox.rows import OutboxRow, RowOutcomes
 from tidings_events.parsing import parse
-from tidings_events.publication import OutgoingMessage
+from tidings_events.problems import without_values
+from tidings_events.publication import BROKER_REASONS, OutgoingMessage
 from tidings_events.routing import own_headers, routing_key
 
 LONGEST_PAUSE: Final = 30.0
@@ -105,10 +106,20 @@ class RelayBatch:
                 continue
             elif row.attempts + 1 >= attempts and isinstance(outcome, Unroutable | MessageRefused):
                 self.settlement.failed[row.id] = str(outcome)
+            elif isinstance(outcome, MessageRefused):  # its lane is not to blame
+                wait = min(LONGEST_PAUSE, 0.25 * 2.0**row.attempts)
+                self.settlement.postponed[row.id] = (str(outcome), wait)
             else:
                 wait = lanes.hold(publication.routing_key)
                 self.settlement.postponed[row.id] = (str(outcome), wait)
         lanes.release(taking.difference(lanes.names()))
+
+
+def reason_without_values(reason: str) -> str:
+    """Why a row failed, without what its producer wrote: for logs, and for groups."""
+    if reason.startswith(BROKER_REASONS):
+        return reason
+    return "; ".join(without_values(problem) for problem in reason.split("; "))
 
 
 def _publication(row: OutboxRow, app_id: str | None) -> OutgoingMessage:

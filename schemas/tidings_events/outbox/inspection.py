@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from tidings_events.errors import TidingsEventsError
+from tidings_events.outbox.batch import reason_without_values
 from tidings_events.outbox.rows import Connection, OutboxRows
 from tidings_events.outbox.table import (
     CHANNEL,
@@ -15,7 +16,6 @@ from tidings_events.outbox.table import (
     table_in,
     version_in,
 )
-from tidings_events.problems import without_values
 
 REASONS: Final = 1_000
 """Different errors that are read; groups of them are shown."""
@@ -123,14 +123,14 @@ async def status(connection: Connection, schema: str) -> OutboxStatus:
     Raises:
         OutboxMissing: There is no such table.
     """
-    await OutboxRows(connection, schema, 0).check()
+    await OutboxRows(connection, schema).check()
     table = table_in(schema)
     lanes = await connection.fetch(_LANES.format(table=table))
     reasons = await connection.fetch(_REASONS.format(table=table), REASONS)
     groups: dict[str, FailedRows] = {}
     for row in reasons:
         reason, count, sample, oldest = row
-        found = FailedRows(_without_values(reason), count, sample, oldest)
+        found = FailedRows(reason_without_values(reason), count, sample, oldest)
         groups[found.reason] = _together(groups.get(found.reason), found)
     return OutboxStatus(
         [WaitingLane(*row) for row in lanes],
@@ -152,7 +152,7 @@ async def republish(
     Raises:
         OutboxMissing: There is no such table.
     """
-    await OutboxRows(connection, schema, 0).check()
+    await OutboxRows(connection, schema).check()
     table = table_in(schema)
     if dry_run:
         return int(await connection.fetchval(_COUNT.format(table=table), ids and [*ids]))
@@ -160,13 +160,6 @@ async def republish(
         done = await connection.execute(_AGAIN.format(table=table), ids and [*ids])
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, schema)
     return int(done.rpartition(" ")[2])
-
-
-def _without_values(reason: str) -> str:
-    """Problems of the contract quote the producer's values: in a group they differ."""
-    if ": " not in reason:
-        return reason
-    return "; ".join(map(without_values, reason.split("; ")))
 
 
 def _together(group: FailedRows | None, more: FailedRows) -> FailedRows:

@@ -22,7 +22,7 @@ import asyncpg
 from tidings_events.burst import MessageRefused, publish_together
 from tidings_events.errors import PublishFailed, Unreachable
 from tidings_events.link import Link
-from tidings_events.outbox.batch import HeldLanes, Pause, RelayBatch
+from tidings_events.outbox.batch import HeldLanes, Pause, RelayBatch, reason_without_values
 from tidings_events.outbox.rows import (
     PURGED,
     Connection,
@@ -32,7 +32,6 @@ from tidings_events.outbox.rows import (
     RowOutcomes,
 )
 from tidings_events.outbox.table import CHANNEL, DEFAULT_SCHEMA
-from tidings_events.problems import without_values
 from tidings_events.publication import check_app_id
 
 log = logging.getLogger(__name__)
@@ -41,6 +40,8 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 """Bytes of the notifications of one batch, unless one alone is larger."""
 PURGE_EVERY: Final = 60.0
 """Seconds between two looks for published rows that were kept long enough."""
+AFTER_UNEXPECTED: Final = 1.0
+"""Seconds to wait after an error of our own."""
 CONNECT_TIMEOUT: Final = 10.0
 STATEMENT_TIMEOUT: Final = 30.0
 DATABASE_ERRORS: Final = (
@@ -126,6 +127,7 @@ class OutboxRelay:
         self._stopped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._purge_at = 0.0
+        self._database_pause = Pause()
         self.counts: Final = RelayCounts()
         self.database_connected = False
         self.last_error = ""
@@ -172,26 +174,35 @@ class OutboxRelay:
 
     async def run(self) -> None:
         """Publish until `stop` is called."""
-        pause = Pause()
         try:
             while not self._stopped.is_set():
                 try:
-                    async with self._session(listening=True) as rows:
-                        self.database_connected = True
-                        pause = Pause()
-                        await self._publish_from(rows)
+                    await self._publish_while_connected()
                 except DATABASE_ERRORS as error:
-                    self._report(f"PostgreSQL: {str(error) or type(error).__name__}")
-                    self.database_connected = False
-                    await _wait(self._stopped, pause.next())
+                    text = str(error).partition("\n")[0]  # the lines below may quote a row
+                    self._report(f"PostgreSQL: {text or type(error).__name__}")
+                    await _wait(self._stopped, self._database_pause.next())
+                except Exception:
+                    log.exception("unexpected error in the outbox relay: it starts again")
+                    self.last_error = "unexpected error; the log has it"
+                    await _wait(self._stopped, AFTER_UNEXPECTED)
         finally:
             await self._link.close()
+
+    async def _publish_while_connected(self) -> None:
+        try:
+            async with self._session(listening=True) as rows:
+                self.database_connected = True
+                self._database_pause = Pause()
+                await self._publish_from(rows)
+        finally:
+            self.database_connected = False
 
     @asynccontextmanager
     async def _session(self, *, listening: bool = False) -> AsyncIterator[OutboxRows]:
         connection = await self._connect()
         try:
-            rows = OutboxRows(connection, self._schema, self._keep)
+            rows = OutboxRows(connection, self._schema, self._keep, longest=self._timeout)
             database = await rows.check()
             self._app_id = self._app_id or database
             if listening:
@@ -250,23 +261,27 @@ class OutboxRelay:
         batch.sort(burst, self._lanes, self._attempts)
         await rows.settle(batch.settlement)
         self._count(batch.settlement)
-        if isinstance(burst.failure, MessageRefused):
-            # The broker does not say which message: a batch of one does.
-            self._size = max(1, self._size // 8)
-        elif burst.failure is None:
-            self._size = min(self._most, self._size * 2)
+        self._adapt(burst.failure)
         if burst.failure is not None:
             rows.start_over()
         if burst.failure is not None or batch.settlement.postponed:
             self._link.retire(channel)  # it may refuse for ever
         return len(taken), burst.failure
 
+    def _adapt(self, failure: PublishFailed | None) -> None:
+        """Publish less at once after a failure: a slow broker confirms it in time, and one that closes the channel over
+        a message, without saying which, has only one to mean."""
+        if failure is None:
+            self._size = min(self._most, self._size * 2)
+        else:
+            self._size = max(1, self._size // (8 if isinstance(failure, MessageRefused) else 2))
+
     def _count(self, settlement: RowOutcomes) -> None:
         self.counts.published += len(settlement.published)
         self.counts.failed += len(settlement.failed)
         self.counts.postponed += len(settlement.postponed)
         for id, reason in settlement.failed.items():
-            log.warning("outbox row %s failed: %s", id, without_values(reason))
+            log.warning("outbox row %s failed: %s", id, reason_without_values(reason))
 
     async def _purge(self, rows: OutboxRows) -> None:
         """Delete what was kept long enough, one part at a time while nothing waits."""
@@ -281,11 +296,13 @@ class OutboxRelay:
         """Log what is wrong when it begins, changes or ends."""
         if trouble == self.last_error:
             return
-        if trouble:
-            log.warning("the outbox relay waits: %s", trouble)
-        else:
+        before, self.last_error = self.last_error, trouble
+        if not trouble:
             log.info("the outbox relay publishes")
-        self.last_error = trouble
+        elif (
+            before.partition(":")[0] != trouble.partition(":")[0]
+        ):  # of several brokers each fails in its own words
+            log.warning("the outbox relay waits: %s", trouble)
 
 
 async def _connect(dsn: str, name: str) -> Connection:

@@ -22,8 +22,8 @@ _Place: TypeAlias = tuple[datetime, int]
 LOOK_AGAIN: Final = 1.0
 """Seconds in which a relay reads a lane from where it stopped. What commits late lies before that, and what was deleted
 too: PostgreSQL walks over deleted rows as long as any transaction might see them."""
-IDLE_LIMIT: Final = 30
-"""Seconds after which PostgreSQL ends a transaction whose relay has vanished, so that others get its rows."""
+IDLE_MARGIN: Final = 15.0
+"""Seconds beyond the longest publish, after which PostgreSQL ends a transaction whose relay has vanished."""
 _FIRST: Final = (datetime(1970, 1, 1, tzinfo=UTC), 0)
 _URGENCY: Final = MappingProxyType({"urgent": 0, "high": 1, "low": 3})
 PURGED: Final = 1_000
@@ -134,6 +134,7 @@ class OutboxRows:
         connection: Nothing else uses it.
         schema: Where the table is.
         keep: Seconds that published rows are kept; 0: they are deleted.
+        longest: Seconds that a publish may take, while rows are locked.
         look_again: Seconds in which lanes are read from where they were left.
     """
 
@@ -141,14 +142,16 @@ class OutboxRows:
         self,
         connection: Connection,
         schema: str,
-        keep: float,
+        keep: float = 0.0,
         *,
+        longest: float = 15.0,
         look_again: float = LOOK_AGAIN,
     ) -> None:
         self._connection = connection
         self._table = table_in(schema)
         self._schema = schema
         self._keep = keep
+        self._idle_limit = round(1000 * (longest + IDLE_MARGIN))
         self._places: dict[str, _Place] = {}
         self._look_again = look_again
         self._looked = -look_again
@@ -182,7 +185,7 @@ class OutboxRows:
             held: Lanes (routing keys) to leave alone.
         """
         await self._connection.execute(
-            f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_LIMIT}s'"
+            f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {self._idle_limit}"
         )
         looks = monotonic() - self._looked >= self._look_again
         if looks:

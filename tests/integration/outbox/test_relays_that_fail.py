@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+import asyncpg
 from tests.support.killed_relay import BATCH, STEPS
 from tests.support.outbox_rig import OutboxRig, ids, subjects
 from tests.support.relay import Relay as Wire
@@ -161,8 +162,26 @@ async def test_a_message_that_the_broker_refuses_is_found_and_its_neighbours_are
     )
     wanted = await rig.add(*map(str, range(20)))
     async with rig.relaying(attempts=2, poll=0.05):
+        assert {*ids(await rig.taken(20))} == {*wanted}
         await rig.drained()
     assert await rig.states() == {poison: "failed"}
-    assert {*ids(await rig.in_the_lane())} == {*wanted}
     reason = await rig.database.fetchval("SELECT last_error FROM tidings_outbox")
     assert "the broker refused it" in reason
+
+
+async def test_an_error_of_its_own_does_not_end_a_relay(rig: OutboxRig) -> None:
+    calls = 0
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise LookupError("a bug")
+        return await asyncpg.connect(rig.dsn)
+
+    await rig.bind()
+    async with rig.relaying(connect=connect) as relay:
+        await eventually(lambda: "unexpected error" in relay.last_error)
+        assert not relay.ready
+        wanted = await rig.add("after it")
+        assert ids(await rig.taken(1)) == wanted
