@@ -28,9 +28,13 @@ NOT_CANCELLED: Final = "not_cancelled"
 """Results; of a dead letter that is not replayed it is the code of its refusal."""
 DOUBT: Final = "it may have been delivered before"
 
+STRETCH: Final = 10_000
+"""Positions that one statement reads: PostgreSQL has no statistics of a new job's items, and might sort all of them."""
+
 WAITING: Final = """
-SELECT i.position, i.item AS id, coalesce(octet_length(d.body), 0) AS size
-  FROM job_items i LEFT JOIN dead_letters d ON d.id = i.item
+SELECT i.position, i.item AS id,
+       coalesce((SELECT octet_length(d.body) FROM dead_letters d WHERE d.id = i.item), 0) AS size
+  FROM job_items i
  WHERE i.job = $1 AND i.position > $2 AND i.position <= $3 AND i.result IS NULL
  ORDER BY i.position LIMIT $4
 """
@@ -110,11 +114,14 @@ class JobItems:
             job: Whose.
             after: Behind this position.
             upto: To this one.
-            limit: At most so many.
+            limit: At most so many, and fewer if others have a result.
         """
         async with self._database.connection() as connection:
-            rows = await connection.fetch(WAITING, job, after, upto, limit)
-        return [OpenItem(**dict(row)) for row in rows]
+            for begin in range(after, upto, STRETCH):
+                end = min(begin + STRETCH, upto)
+                if rows := await connection.fetch(WAITING, job, begin, end, limit):
+                    return [OpenItem(**dict(row)) for row in rows]
+        return ()
 
     async def replay(
         self,
