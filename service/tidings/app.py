@@ -29,6 +29,7 @@ from tidings.scheduler import Scheduler
 from tidings.scheduler.gauges import count_for_ever
 from tidings.scheduler.housekeeping import maintain_ledger_for_ever
 from tidings.scheduler.rollups import fold_for_ever
+from tidings.scheduler.schedules import run_schedules_for_ever
 from tidings.settings import Settings
 from tidings.telemetry.http import HealthServer
 from tidings.telemetry.log_writer import LogWriter
@@ -132,6 +133,10 @@ async def _serve(
             stack.push_async_callback(keeping.end)
             folding = BackgroundTask("fold rollups", partial(fold_for_ever, ledger))
             stack.push_async_callback(folding.end)
+            schedules = BackgroundTask(
+                "run schedules", partial(run_schedules_for_ever, settings, ledger, metrics)
+            )
+            stack.push_async_callback(schedules.end)
             jobs = BackgroundTask("run jobs", JobHost(Backend(settings, ledger)).run_for_ever)
             stack.push_async_callback(jobs.end)
         worker = running.get("worker")

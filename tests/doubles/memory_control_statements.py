@@ -7,7 +7,7 @@ from typing import Any, Final
 from tests.doubles.memory_tables import Row, Statement, Tables, unnest
 
 from tidings.delivery.circuit import Phase
-from tidings.ledger.operators import alerts, controls
+from tidings.ledger.operators import alerts, controls, dispatching
 
 SAID: Final = ("channel", "provider", "phase", "reason", "since", "probe_in")
 
@@ -60,7 +60,14 @@ def note_pending(tables: Tables, topic: str, dead_letters: int) -> Sequence[Row]
     return []
 
 
+def paused(tables: Tables) -> Sequence[Row]:
+    """Whether dispatching is paused: nobody orders it."""
+    del tables
+    return []
+
+
 CONTROL: Final[dict[str, Statement]] = {
+    dispatching.PAUSED: paused,
     controls.LAST: last_orders,
     controls.ALONE: alone,
     controls.KNOWN: known_circuits,

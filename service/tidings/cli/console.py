@@ -43,8 +43,10 @@ UNAVAILABLE: Final = 3
 STOPPED: Final = 130
 OPTIONS: Final = {
     "assignments": "--set",
+    "ends_at": "--end",
     "note": "--note",
     "scheduled_at": "--at",
+    "starts_at": "--start",
     "states": "--state",
     "timezone": "--zone",
 }

@@ -74,6 +74,18 @@ class Root(LazyGroup):
         ),
         LazyCommand(
             OPERATE,
+            "schedules",
+            "schedules:app",
+            "Show, create, pause, resume, run and delete schedules.",
+        ),
+        LazyCommand(
+            OPERATE,
+            "dispatching",
+            "dispatching:app",
+            "Show, pause and resume the publishing of all that is due.",
+        ),
+        LazyCommand(
+            OPERATE,
             "requeue",
             "requeue:requeue",
             "Requeue notifications whose message is lost: by id, by filters, or --all.",

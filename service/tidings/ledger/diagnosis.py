@@ -38,6 +38,7 @@ TABLES: Final = (
     "alerts",
     "circuits",
     "recipient_results",
+    "schedules",
     "jobs",
     "job_items",
 )
@@ -46,6 +47,7 @@ HISTORY: Final = (
     "provider_attempts",
     "transitions",
     "channel_orders",
+    "dispatching_orders",
     "operator_actions",
     "outcome_deltas",
 )
@@ -58,6 +60,13 @@ SELECT name FROM unnest($1::text[] || $2::text[]) AS name
 """
 WAITING: Final = """
 SELECT count(*) FROM notifications WHERE dispatch_at < now() - $1 * interval '1 second'
+"""
+
+SCHEDULES: Final = """
+SELECT (SELECT count(*) FROM schedules WHERE next_run_at < now() - $1 * interval '1 second') AS overdue,
+       (SELECT count(*) FROM schedules WHERE state <> 'deleted' AND last_run ->> 'error' IS NOT NULL) AS failed,
+       (SELECT actor FROM dispatching_orders ORDER BY id DESC LIMIT 1) AS actor,
+       coalesce((SELECT paused FROM dispatching_orders ORDER BY id DESC LIMIT 1), false) AS paused
 """
 
 
@@ -90,6 +99,7 @@ async def _diagnose(connection: Connection, state: MigrationState) -> Sequence[F
         findings += _privileges(lacking)
         if not lacking:
             findings += _scheduler(await connection.fetchval(WAITING, OVERDUE))
+            findings += _schedules(dict(await connection.fetchrow(SCHEDULES, OVERDUE) or {}))
             findings += _partitions(seconds_left(await partitions(connection), datetime.now(UTC)))
     return findings
 
@@ -170,6 +180,30 @@ def _scheduler(overdue: int) -> Iterator[Finding]:
             Verdict.WARNING,
             f"notifications due for more than {OVERDUE:.0f}s and not published: {overdue:,}",
             "start `tidings scheduler`; if one runs, its log gives the reason",
+        )
+
+
+def _schedules(found: Mapping[str, Any]) -> Iterator[Finding]:
+    if found["paused"]:
+        yield Finding(
+            "Dispatching",
+            Verdict.WARNING,
+            f"it is paused by {found['actor']}: nothing that is due is published",
+            "`tidings dispatching resume` resumes it",
+        )
+    if found["overdue"]:
+        yield Finding(
+            "Schedules",
+            Verdict.WARNING,
+            f"due for more than {OVERDUE:.0f}s and not run: {found['overdue']:,}",
+            "start `tidings scheduler`; if one runs, its log gives the reason",
+        )
+    if found["failed"]:
+        yield Finding(
+            "Schedules",
+            Verdict.WARNING,
+            f"whose last run failed: {found['failed']:,}",
+            "`tidings schedules list` gives the reason",
         )
 
 

@@ -19,6 +19,7 @@ from tidings.ledger.notifications.requeue import Requeues
 from tidings.ledger.operators.actions import Actions
 from tidings.ledger.operators.audit import LedgerAudit
 from tidings.ledger.operators.controls import LedgerControls
+from tidings.ledger.operators.dispatching import Dispatching
 from tidings.ledger.operators.processes import Processes
 from tidings.ledger.operators.reports import Reports
 from tidings.ledger.operators.rollups import Rollups
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tidings.ledger.jobs.jobs import Jobs
     from tidings.ledger.jobs.snapshots import Snapshots
     from tidings.ledger.retention import Retention
+    from tidings.ledger.schedules.schedules import Schedules
 
 PAUSE: Final = 0.003
 """Seconds between two group commits under load; an idle ledger adds no wait."""
@@ -56,6 +58,7 @@ class PostgresLedger:
         self.reports = Reports(self.database)
         self.changes = Changes(self.database)
         self.controls = LedgerControls(self.database)
+        self.dispatching = Dispatching(self.database)
         self.processes = Processes(self.database)
         self.audit = LedgerAudit(self.database)
         self.partitions = Partitions(self.database)
@@ -119,6 +122,13 @@ class PostgresLedger:
         from tidings.ledger.jobs.snapshots import Snapshots
 
         return Snapshots(self.database)
+
+    @cached_property
+    def schedules(self) -> "Schedules":
+        """What is sent again and again."""
+        from tidings.ledger.schedules.schedules import Schedules
+
+        return Schedules(self.database)
 
     @cached_property
     def retention(self) -> "Retention":

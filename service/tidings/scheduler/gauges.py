@@ -27,11 +27,14 @@ async def count_for_ever(ledger: PostgresLedger, metrics: Metrics) -> None:
         began = perf_counter()
         try:
             found = await count_backlog(ledger.database)
+            backlog = await ledger.dispatching.backlog()
+            paused = await ledger.dispatching.paused()
             left = seconds_left(await ledger.partitions.all(), datetime.now(UTC))
         except TidingsError as error:
             log.warning("gauges not updated", error=str(error))
         else:
             metrics.waiting(found.scheduled, found.overdue)
+            metrics.dispatching(backlog.lag, backlog.schedules_overdue, paused=paused)
             metrics.partitions_end(left)
             metrics.open_dead_letters(
                 {place: (counted.count, counted.oldest) for place, counted in found.open.items()}

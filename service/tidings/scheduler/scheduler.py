@@ -115,6 +115,9 @@ class Scheduler:
         while listens():
             wake.clear()
             await self._connection.get()
+            if await self._ledger.dispatching.paused():
+                await _wait(wake, LONGEST_SLEEP)
+                continue
             if await self._dispatch():
                 continue
             seconds = await self._ledger.outbox.seconds_to_next()

@@ -39,6 +39,9 @@ DELIVERIES: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3600, 4 
 LATENESS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
 """Buckets of how late a scheduled notification was published, in seconds."""
 
+RUN_RESULTS: Final = ("on_time", "late", "skipped", "failed")
+"""Results of a schedule's run."""
+
 UNKNOWN_CHANNEL: Final = "unknown"
 """Label of a dead letter whose channel is unknown."""
 
@@ -212,6 +215,26 @@ class _Families:
             "Notifications due for more than a minute and not published; reported by schedulers.",
             registry=None,
         )
+        self.lag = Gauge(
+            "tidings_scheduler_lag_seconds",
+            "Seconds by which the notification or schedule that waits longest is late; reported by schedulers.",
+            registry=None,
+        )
+        self.schedules_overdue = Gauge(
+            "tidings_schedules_overdue",
+            "Schedules due for more than a minute and not run; reported by schedulers.",
+            registry=None,
+        )
+        self.dispatching_paused = Gauge(
+            "tidings_dispatching_paused",
+            "1 while an operator has paused dispatching; reported by schedulers.",
+            registry=None,
+        )
+        self.schedule_runs = counter(
+            "tidings_schedule_runs",
+            "Runs of schedules: on_time, late, skipped (missed) or failed (not valid).",
+            "result",
+        )
         self.partitions_end = Gauge(
             "tidings_partitions_end_seconds",
             "Seconds until the end of the last partition; reported by schedulers.",
@@ -294,11 +317,23 @@ class Metrics:
             for reason in Reason:
                 self._families.dead_letters.labels(channel, reason.value)
             self._families.requeued.labels(channel)
+        for result in RUN_RESULTS:
+            self._families.schedule_runs.labels(result)
 
     def waiting(self, scheduled: int, overdue: int) -> None:
         """So many notifications wait for their time, or should have been published."""
         self._set_by_scheduler(self._families.scheduled, scheduled)
         self._set_by_scheduler(self._families.overdue, overdue)
+
+    def dispatching(self, lag: float, schedules_overdue: int, *, paused: bool) -> None:
+        """How far the schedulers are behind, in seconds and schedules."""
+        self._set_by_scheduler(self._families.lag, lag)
+        self._set_by_scheduler(self._families.schedules_overdue, schedules_overdue)
+        self._set_by_scheduler(self._families.dispatching_paused, int(paused))
+
+    def schedule_runs(self, result: str, runs: int = 1) -> None:
+        """Runs of schedules had this result."""
+        self._families.schedule_runs.labels(result).inc(runs)
 
     def partitions_end(self, seconds: float) -> None:
         """In so many seconds the last week ends that has a partition."""

@@ -126,6 +126,7 @@ def test_prometheus_understands_every_query_of_the_dashboard(
 def test_rules_and_dashboard_name_only_metrics_that_exist() -> None:
     metrics = Metrics()
     metrics.waiting(0, 0)  # as a scheduler's process does
+    metrics.dispatching(0, 0, paused=False)
     metrics.partitions_end(0)
     OutboxMetrics(metrics.registry, lambda: RelayFigures(0, 0, 0, 0, 0, 0.0))
     shown = metrics.render().decode()

@@ -61,6 +61,8 @@ async def test_migrating_makes_every_table_and_says_so(
         "operator_actions",
         "circuits",
         "dead_letters",
+        "dispatching_orders",
+        "schedules",
         "alerts",
         "idempotency_holders",
         "idempotency_keys",

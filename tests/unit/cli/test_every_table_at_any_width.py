@@ -25,9 +25,11 @@ from tidings.cli import (
     dead_letter_views,
     job_views,
     listing,
+    outbox,
     ps,
     requeue,
     retention,
+    schedules,
     statistics,
     templates,
     topology,
@@ -37,6 +39,7 @@ from tidings.cli.terminal import SafeConsole
 from tidings.delivery.jobs import JobKind, JobState
 from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
 from tidings.delivery.outcome import Reason
+from tidings.delivery.schedule import Misfire
 from tidings.delivery.states import State
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.ledger.dead_letters.search import DeadLetterGroup
@@ -47,6 +50,7 @@ from tidings.ledger.operators.backlog import Backlog, OpenDeadLetters
 from tidings.ledger.operators.processes import KnownProcess
 from tidings.ledger.operators.rollups import Window
 from tidings.ledger.operators.statistics import Rates, Statistics
+from tidings.ledger.schedules.rows import Schedule, ScheduleState
 from tidings.operations.audit import AuditView
 from tidings.operations.channels import DELIVERING, ChannelStatus
 from tidings.operations.dead_letters.lookup import DeadLetterGroups
@@ -54,9 +58,12 @@ from tidings.operations.dead_letters.outcomes import Outcomes
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.jobs.views import JobItemView, JobView
 from tidings.operations.notifications import ListedView
+from tidings.operations.producer_outbox import ProducerOutboxView
 from tidings.operations.retention import PartitionPreview, RetainedPartition
+from tidings.operations.schedules import ScheduleView
 from tidings.settings import Settings
 from tidings.templates import Level, Problem, TemplateInfo
+from tidings_events.outbox.inspection import FailedRows, WaitingLane
 
 NOW: Final = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
 ID: Final = UUID("1600b796-ea13-5b3a-aeb8-28fe46668aa3")
@@ -131,6 +138,37 @@ def group() -> DeadLetterGroup:
     )
 
 
+OUTBOX: Final = ProducerOutboxView(
+    1_234_567,
+    9e6,
+    [WaitingLane("whatsapp.urgent", 1_234_567, 1_234_567, 9e6)],
+    [FailedRows(WHY, 1_234_567, ID, 9e6)],
+)
+SCHEDULE: Final = ScheduleView(
+    Schedule(
+        id=ID,
+        tenant="a-customer",
+        name="report-of-every-week",
+        cron="30 9 * * MON-FRI",
+        timezone="America/Argentina/Buenos_Aires",
+        starts_at=None,
+        ends_at=None,
+        max_runs=None,
+        misfire=Misfire.SKIP,
+        content={"channel": "email"},
+        recipients=("ada@example.com",) * 1_000,
+        state=ScheduleState.ACTIVE,
+        next_run_at=NOW,
+        runs=1_234_567,
+        skipped=0,
+        last_run_at=NOW,
+        last_run={"error": WHY},
+        created_by="cli somebody@desk.example.com",
+        created_at=NOW,
+        updated_at=NOW,
+    ),
+    (),
+)
 JOB: Final = JobView(
     id=ID,
     kind=JobKind.REPLAY,
@@ -198,6 +236,9 @@ JOURNAL: Final = JournalFindings(COUNTS, 0, ())
 SOUND: Final = AuditView(COUNTS, None, JOURNAL, ())
 
 TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
+    outbox._lanes: lambda: outbox._lanes(OUTBOX),
+    outbox._failed: lambda: outbox._failed(OUTBOX),
+    schedules.table: lambda: schedules.table([SCHEDULE]),
     job_views.job_table: lambda: job_views.job_table([JOB, replace(JOB, reason=None)], NOW),
     job_views.item_table: lambda: job_views.item_table([ITEM, replace(ITEM, detail=None)]),
     ps._table: lambda: ps._table([PROCESS, replace(PROCESS, host="vm", running=True)]),

@@ -127,7 +127,10 @@ def test_what_is_several_words_in_one_is_told_how_they_are_written(typed: str, t
         ("edit 1f0c52a6", "`tidings dead edit`"),
         ("dead replay 1f0c52a6", "`tidings replay`"),
         ("enable email", "`tidings channels enable`"),
-        ("pause email", "`tidings channels pause` or `tidings jobs pause`"),
+        (
+            "pause email",
+            "`tidings schedules pause` or `tidings dispatching pause` or `tidings channels pause` or `tidings jobs pause`",
+        ),
         ("channels open email", "'disable'"),
         ("channels close email", "'enable'"),
         ("verify", "'audit'"),
@@ -179,7 +182,7 @@ def test_why_an_operator_does_something_is_called_the_same_everywhere() -> None:
         if (param.help or "").startswith("Note for")
     ]
     assert {param.opts[0] for param in kept} == {"--note"}
-    assert len(kept) == 11
+    assert len(kept) == 16
 
 
 def test_a_word_like_none_is_answered_with_all_there_are() -> None:

@@ -133,6 +133,7 @@ def metrics_shown() -> str:
     """What a process with every role shows."""
     metrics = Metrics()
     metrics.waiting(0, 0)
+    metrics.dispatching(0, 0, paused=False)
     metrics.partitions_end(0)
     OutboxMetrics(metrics.registry, lambda: RelayFigures(0, 0, 0, 0, 0, 0.0))
     return metrics.render().decode()

@@ -18,7 +18,7 @@ from tidings.delivery.errors import Refused
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications.claims import SUPPRESS
-from tidings.ledger.notifications.conflicts import is_body_of
+from tidings.ledger.notifications.conflicts import GIVEN_ANOTHER_TIME, is_body_of
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY
 from tidings.ledger.notifications.idempotency import KeyUse, hold
 from tidings.ledger.notifications.requests import (
@@ -40,9 +40,9 @@ RETURNING id
 """In the order of their ids, as claims do: two that store the same ones wait for each other in one direction only.
 `place` is the order in which they came, and null if it is not the outbox that publishes them."""
 
-LOOK_UP: Final = """
+LOOK_UP: Final = f"""
 SELECT place, n.state, n.epoch, n.attempt, n.dispatch_at, n.duplicate_of,
-       CASE WHEN sha256(n.body) <> digest THEN n.body END AS other_body
+       CASE WHEN sha256(n.body) <> digest THEN n.body END AS other_body, sha256(n.body) <> digest AND {GIVEN_ANOTHER_TIME} AS rescheduled
   FROM unnest($1::int[], $2::uuid[], $3::bytea[]) AS given (place, id, digest) JOIN notifications n ON n.id = given.id
 """
 
@@ -299,7 +299,9 @@ async def _look_up(
 
 def _standing(row: Mapping[str, Any], attempt: Attempt) -> Stored:
     other, state = row["other_body"], State(row["state"])
-    if other is not None and not is_body_of(attempt.notification, bytes(other)):
+    if other is not None and not is_body_of(
+        attempt.notification, bytes(other), rescheduled=row["rescheduled"]
+    ):
         return Stored(Standing.CONFLICT, state, known=True)
     untouched = state is State.QUEUED and not row["epoch"] and not row["attempt"]
     return Stored(

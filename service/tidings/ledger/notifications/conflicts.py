@@ -27,10 +27,13 @@ MOST: Final = 20
 _SHOWN: Final = 16
 """Digits of a hash."""
 
+GIVEN_ANOTHER_TIME: Final = f"""
+EXISTS (SELECT FROM transitions t WHERE t.notification_id = n.id AND t.before = 'scheduled' AND t.after = 'scheduled'
+           AND t.reason LIKE '{RESCHEDULED} %')
+"""
+
 BODIES: Final = f"""
-SELECT id, body, EXISTS (SELECT FROM transitions t WHERE t.notification_id = n.id AND t.before = 'scheduled'
-                            AND t.after = 'scheduled' AND t.reason LIKE '{RESCHEDULED} %') AS rescheduled
-  FROM notifications n WHERE id = ANY($1::uuid[])
+SELECT id, body, {GIVEN_ANOTHER_TIME} AS rescheduled FROM notifications n WHERE id = ANY($1::uuid[])
 """
 
 NOTE: Final = f"""

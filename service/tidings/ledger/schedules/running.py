@@ -1,0 +1,194 @@
+"""Runs a schedule: stores its notifications, and moves its next time on, in one transaction.
+
+A process that dies leaves both as they were or both done. Any number may run: each takes a schedule that no other has
+locked. The ids follow from schedule and time, so that even a run computed twice would be stored once.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from tidings.delivery.arrival import TimeSource
+from tidings.delivery.attempt import Attempt, Lane
+from tidings.delivery.schedule import RunDecision, decide, run_id
+from tidings.delivery.schedule_content import body_of, notifications_of
+from tidings.ledger.database import MOVING, VALUES, Connection, Database
+from tidings.ledger.dead_letters.rows import ExpiresAt, Introduced
+from tidings.ledger.notifications import rows as notification_rows
+from tidings.ledger.notifications.dispatch import DUE, NOTIFY
+from tidings.ledger.schedules.rows import COLUMNS, Schedule
+from tidings_events import InvalidNotification
+
+TAKE: Final = f"""
+SELECT {COLUMNS}, clock_timestamp() AS now FROM schedules
+ WHERE next_run_at <= clock_timestamp()
+ ORDER BY next_run_at LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+
+INSERT: Final = f"""
+INSERT INTO notifications ({notification_rows.COLUMNS.names}, state, epoch, attempt, dispatch_at)
+SELECT {notification_rows.COLUMNS.names}, 'queued', 0, 0, now() + place * interval '1 microsecond'
+  FROM unnest({notification_rows.COLUMNS.parameters("int")}) AS incoming ({notification_rows.COLUMNS.names}, place)
+ON CONFLICT (id) DO NOTHING
+"""
+"""For the outbox, in the order of the recipients."""
+
+MOVE_ON: Final = """
+UPDATE schedules
+   SET next_run_at = $2, state = CASE WHEN $2::timestamptz IS NULL THEN 'ended' ELSE state END,
+       runs = runs + $3, skipped = skipped + $4, last_run_at = coalesce($5, last_run_at),
+       last_run = coalesce($6::jsonb, last_run), updated_at = now()
+ WHERE id = $1
+"""
+
+RAN_BY_HAND: Final = (
+    "UPDATE schedules SET last_run_at = $2, last_run = $3::jsonb, updated_at = now() WHERE id = $1"
+)
+
+NEXT: Final = """
+SELECT extract(epoch FROM min(next_run_at) - clock_timestamp())::float8 FROM schedules WHERE next_run_at IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a schedule, or times of it that were skipped."""
+
+    schedule: Schedule
+    decision: RunDecision
+    notifications: int
+    error: str = ""
+    """Why nothing was stored; empty if it was."""
+
+
+class Running:
+    """Runs schedules that are due."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def run_next(self, expires_at: ExpiresAt) -> Run | None:
+        """Run the schedule that is due the longest; None if none is due, or others have them.
+
+        Args:
+            expires_at: The expiry of a notification.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is unavailable; nothing was stored, or all was.
+        """
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(TAKE)
+            if row is None:
+                return None
+            return await _run(connection, Schedule.of(dict(row)), row["now"], expires_at)
+
+    async def seconds_to_next(self) -> float | None:
+        """Seconds until a schedule is due, negative if one is overdue; None if none will be. Raises like `run_next`."""
+        async with self._database.connection() as connection:
+            seconds: float | None = await connection.fetchval(NEXT)
+        return seconds
+
+
+async def _run(
+    connection: Connection, schedule: Schedule, now: datetime, expires_at: ExpiresAt
+) -> Run:
+    timing, due = schedule.timing, schedule.next_run_at
+    assert timing is not None  # noqa: S101  # it has a next time
+    assert due is not None  # noqa: S101  # it was taken by it
+    decision = decide(timing, schedule.misfire, due, schedule.runs, now)
+    stored, error, summary = 0, "", None
+    if decision.due is not None:
+        stored, error = await _stored(connection, schedule, decision.due, now, expires_at)
+        summary = json.dumps(
+            {
+                "due_at": decision.due.isoformat(),
+                "late": decision.late,
+                "by_hand": False,
+                "notifications": stored,
+                "skipped": decision.skipped,
+                "error": error or None,
+            }
+        )
+    await connection.execute(
+        MOVE_ON,
+        schedule.id,
+        decision.next_run_at,
+        int(decision.due is not None),
+        decision.skipped,
+        None if decision.due is None else now,
+        summary,
+    )
+    await connection.execute(NOTIFY, DUE)
+    return Run(schedule, decision, stored, error)
+
+
+async def _stored(
+    connection: Connection, schedule: Schedule, due: datetime, now: datetime, expires_at: ExpiresAt
+) -> tuple[int, str]:
+    """How many notifications were stored, or why none was: a schedule that can't run must not hold up others."""
+    try:
+        async with connection.transaction():
+            ids = await store(connection, schedule, due.isoformat(), due, now, expires_at)
+    except InvalidNotification as invalid:
+        return 0, "; ".join(invalid.problems[:3])
+    except VALUES as error:
+        if getattr(error, "constraint_name", None) == MOVING:
+            raise  # it is run again in a moment
+        return 0, "it has a value that PostgreSQL can't store"
+    return len(ids), ""
+
+
+async def store(
+    connection: Connection,
+    schedule: Schedule,
+    run: str,
+    at: datetime,
+    now: datetime,
+    expires_at: ExpiresAt,
+    *,
+    recipients: Sequence[str | Mapping[str, Any]] | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> list[UUID]:
+    """Store a run's notifications for the outbox; their ids.
+
+    Args:
+        connection: In a transaction.
+        schedule: Locked in it.
+        run: Names the run within the schedule.
+        at: Its time, which its ids begin with.
+        now: When its notifications are accepted.
+        expires_at: The expiry of a notification.
+        recipients: Instead of the schedule's.
+        data: Variables of this run.
+
+    Raises:
+        InvalidNotification: The content is not valid any more.
+    """
+    wanted = schedule.recipients if recipients is None else recipients
+    ids = [run_id(schedule.id, run, at, index) for index in range(len(wanted))]
+    bodies = [
+        body_of(schedule.content, recipient, id_, tenant=schedule.tenant, data=data)
+        for recipient, id_ in zip(wanted, ids, strict=True)
+    ]
+    accepted = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    attempts = [
+        Attempt(
+            notification=notification,
+            body=body,
+            lane=Lane(notification.channel, notification.priority),
+            epoch=0,
+            number=1,
+            first_seen=accepted,
+            time_source=TimeSource.PRODUCER,
+            producer=f"schedule {schedule.name}",
+        )
+        for notification, body in notifications_of(bodies)
+    ]
+    introduced = [Introduced(attempt, expires_at(attempt)) for attempt in attempts]
+    if introduced:
+        values = notification_rows.columns(introduced, list(range(len(introduced))))
+        await connection.execute(*notification_rows.by_itself(INSERT, *values))
+    return ids
