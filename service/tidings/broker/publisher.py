@@ -10,14 +10,14 @@ from uuid import uuid4
 import structlog
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp import commands as spec
-from pamqp.common import FieldValue
 
 from tidings.broker.connection import BrokerConnection
 from tidings.broker.wire.amqp import CONNECTION_ERRORS, explain, open_channel
 from tidings.broker.wire.confirms import ConfirmingChannel, Nacked, Returned
+from tidings.broker.wire.properties import producers_properties
 from tidings.delivery.errors import BrokerUnavailable, TidingsError
 from tidings.settings import BrokerSettings
-from tidings_events.routing import EXCHANGE, MILLISECONDS, TRACEPARENT
+from tidings_events.routing import EXCHANGE
 
 log = structlog.get_logger(__name__)
 
@@ -200,21 +200,16 @@ def _sent(
     channel: ConfirmingChannel, publication: Publication
 ) -> tuple[str, "asyncio.Future[None]"]:
     message_id = uuid4().hex
-    moment = publication.published_at
-    headers: dict[str, FieldValue] = {MILLISECONDS: round(moment.timestamp() * 1000)}
-    if publication.traceparent is not None:
-        headers[TRACEPARENT] = publication.traceparent
-    properties = spec.Basic.Properties(
-        content_type="application/json",
-        delivery_mode=2,
-        message_id=message_id,
-        correlation_id=publication.id,
-        timestamp=moment,
-        app_id=publication.app_id,
-        headers=headers,
+    properties = producers_properties(
+        message_id,
+        publication.id,
+        publication.published_at,
+        publication.app_id,
+        publication.traceparent,
     )
     answer = channel.begin(
         publication.body,
+        message_id,
         exchange=EXCHANGE,
         routing_key=publication.routing_key,
         properties=properties,

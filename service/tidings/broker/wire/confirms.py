@@ -17,13 +17,20 @@ from aiormq import Channel
 from aiormq.abc import ChannelFrame
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 from pamqp import commands as spec
-from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
 from tidings.broker.wire.frames import METHOD, ContentAssembler, Frames, read_content
 
 LARGE: Final = 256 * 1024
 """Bytes of a body that is written in pieces."""
+
+FRAME: Final = struct.Struct(">BHI")
+"""Kind, channel and size of a frame (AMQP 0-9-1, 2.3.5)."""
+CONTENT_HEADER: Final = struct.Struct(">HHQ")
+"""Class, weight and size of the body (2.3.5.2)."""
+FRAME_END: Final = b"\xce"
+HEADER: Final = 2
+BODY: Final = 3
 
 _tag = struct.Struct(">QB")
 
@@ -42,13 +49,25 @@ def _method(number: int, exchange: str, routing_key: str, *, mandatory: bool) ->
 
 
 def _content(
-    number: int, properties: spec.Basic.Properties, body: bytes, most: int
+    number: int, properties: spec.Basic.Properties | bytes, body: bytes, most: int
 ) -> Iterator[bytes]:
     """The frames that say what: properties, and the body in pieces of at most so many bytes."""
-    header = ContentHeader(properties=properties, body_size=len(body))
-    yield pamqp.frame.marshal(header, number)
+    if isinstance(properties, bytes):
+        size = CONTENT_HEADER.size + len(properties)
+        yield b"".join(
+            (
+                FRAME.pack(HEADER, number, size),
+                CONTENT_HEADER.pack(spec.Basic.frame_id, 0, len(body)),
+                properties,
+                FRAME_END,
+            )
+        )
+    else:
+        header = ContentHeader(properties=properties, body_size=len(body))
+        yield pamqp.frame.marshal(header, number)
     for at in range(0, len(body), most):
-        yield pamqp.frame.marshal(ContentBody(body[at : at + most]), number)
+        piece = body[at : at + most]
+        yield b"".join((FRAME.pack(BODY, number, len(piece)), piece, FRAME_END))
 
 
 class Returned(Exception):
@@ -105,6 +124,7 @@ class ConfirmingChannel:
         message_id = str(properties.message_id)
         answer = self.begin(
             body,
+            message_id,
             exchange=exchange,
             routing_key=routing_key,
             properties=properties,
@@ -118,13 +138,18 @@ class ConfirmingChannel:
     def begin(
         self,
         body: bytes,
+        message_id: str,
         *,
         exchange: str,
         routing_key: str,
-        properties: spec.Basic.Properties,
+        properties: spec.Basic.Properties | bytes,
         mandatory: bool,
     ) -> "asyncio.Future[None]":
         """Publish; the broker's answer is to be awaited, and then the `message_id` to be given to `forget`.
+
+        Args:
+            message_id: In its properties.
+            properties: Encoded already, if it is many that have most of them alike (`tidings.broker.wire.properties`).
 
         Raises:
             ChannelInvalidStateError: The channel is closed.
@@ -134,7 +159,7 @@ class ConfirmingChannel:
         number = self._channel.number
         method = _method(number, exchange, routing_key, mandatory=mandatory)
         frames = _content(number, properties, body, self._channel.max_content_size)
-        answer = self._expect(str(properties.message_id))
+        answer = self._expect(message_id)
         if len(body) < LARGE:
             self._unwritten.append(method + b"".join(frames))
         else:
