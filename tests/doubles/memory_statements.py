@@ -25,6 +25,7 @@ from tidings.ledger.notifications import (
     conflicts,
     dispatch,
     idempotency,
+    outbox_entries,
     records,
 )
 from tidings.ledger.notifications import perhaps_sent as perhaps_sent_
@@ -455,6 +456,13 @@ def dispatched(tables: Tables, ids: Sequence[UUID], epochs: Sequence[int]) -> Se
     return []
 
 
+def not_published(tables: Tables, ids: Sequence[UUID], error: str) -> Sequence[Row]:
+    """None of these has an entry: nothing is accepted over HTTP here."""
+    assert error
+    assert all(id in tables.notifications for id in ids)
+    return []
+
+
 def seconds_to_next(tables: Tables) -> Sequence[Row]:
     """Until something has to be published."""
     due = [row["dispatch_at"] for row in _dispatchable(tables)]
@@ -549,6 +557,7 @@ DELIVERY: Final[dict[str, Statement]] = {
     dispatch.KEEP: keep,
     dispatch.DISPATCHED: dispatched,
     dispatch.NEXT: seconds_to_next,
+    outbox_entries.NOT_PUBLISHED: not_published,
     changes.CANCEL: cancel,
     conflicts.BODIES: bodies,
     conflicts.NOTE: note_conflicts,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import typer
 
+from tidings.cli import ledger_outbox
 from tidings.cli.commands import Commands
 from tidings.cli.console import err, guarded, out, print_json, print_text, run
 from tidings.cli.options import AsJson
@@ -18,10 +19,14 @@ from tidings.operations.times import counted, span
 from tidings.settings import Settings
 
 app = Commands(
-    help="Install and watch the outbox in a producer's own database, and publish from it.",
+    help="The outbox in a producer's own database, and that of what was accepted while RabbitMQ was away.",
     no_args_is_help=True,
 )
 app.command()(relay)
+app.command("list")(ledger_outbox.list_)
+app.command()(ledger_outbox.retry)
+app.command()(ledger_outbox.mark_failed)
+app.command()(ledger_outbox.mark_pending)
 
 
 @app.command()

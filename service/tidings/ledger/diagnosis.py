@@ -35,6 +35,7 @@ TABLES: Final = (
     "dead_letters",
     "idempotency_holders",
     "api_requests",
+    "outbox_entries",
     "alerts",
     "circuits",
     "recipient_results",

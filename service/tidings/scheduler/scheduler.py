@@ -5,7 +5,7 @@ due again by itself (`tidings.ledger.notifications.dispatch`).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -15,9 +15,9 @@ from tidings.broker.dispatching import publish_dispatches
 from tidings.broker.machine import MACHINE, Machine
 from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.topology.layout import Topology
-from tidings.delivery.errors import LedgerUnavailable, TidingsError
+from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable, TidingsError
 from tidings.ledger.ledger import PostgresLedger
-from tidings.ledger.notifications.dispatch import DUE
+from tidings.ledger.notifications.dispatch import DUE, OutboxEntry
 from tidings.ledger.notifications.outbox_lease import keep_leased
 from tidings.runtime.background import BackgroundTask
 from tidings.runtime.backoff import Backoff
@@ -128,13 +128,26 @@ class Scheduler:
         """Publish due notifications; returns how many were taken."""
         taken = await self._ledger.outbox.take(AT_ONCE, actor=self._ledger.actor)
         if taken:
-            async with keep_leased(self._ledger.outbox, taken):
-                confirmed = await publish_dispatches(self._publisher, taken, by=self._ledger.actor)
+            try:
+                async with keep_leased(self._ledger.outbox, taken):
+                    confirmed = await publish_dispatches(
+                        self._publisher, taken, by=self._ledger.actor
+                    )
+            except BrokerUnavailable as error:
+                await self._not_published(taken, str(error))
+                raise
             await self._ledger.outbox.dispatched(confirmed)
+            if len(confirmed) < len(taken):
+                done = {entry.id for entry in confirmed}
+                left = [entry for entry in taken if entry.id not in done]
+                await self._not_published(left, "RabbitMQ did not confirm it")
             for dispatch in confirmed:
                 self._metrics.dispatched(dispatch.late)
             log.info("dispatched", due=len(taken), confirmed=len(confirmed), at=self._clock.now())
         return len(taken)
+
+    async def _not_published(self, left: Sequence[OutboxEntry], error: str) -> None:
+        await self._ledger.outbox_entries.not_published([entry.id for entry in left], error)
 
 
 async def _wait(wake: asyncio.Event, seconds: float) -> None:

@@ -69,6 +69,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "job_items",
         "jobs",
         "notifications",
+        "outbox_entries",
         "processes",
         "retiring_changes",
         "retiring_weeks",

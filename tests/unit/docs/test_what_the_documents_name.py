@@ -27,7 +27,7 @@ CODE = re.compile(r"^```\w*\n(.*?)^```|`([^`]+)`", re.MULTILINE | re.DOTALL)
 VARIABLE = re.compile(r"TIDINGS_[A-Z_]*[A-Z]")
 OF_ANY_CHANNEL = re.compile(r"TIDINGS_<CHANNEL>_([A-Z_]+)")
 METRIC = re.compile(r"\btidings_[a-z_]+[a-z]\b")
-COMMAND = re.compile(r"(?<![\w/.])tidings ((?:[a-z]+\b ?)+)([^\n|;)]*)")
+COMMAND = re.compile(r"(?<![\w/.])tidings ((?:[a-z]+(?:-[a-z]+)*\b ?)+)([^\n|;)]*)")
 OPTION = re.compile(r"(?<!\S)--[a-z-]+")
 
 BLOCK = re.compile(r"^ *```\w*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)

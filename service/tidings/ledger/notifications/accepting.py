@@ -21,6 +21,7 @@ from tidings.ledger.notifications.claims import SUPPRESS
 from tidings.ledger.notifications.conflicts import GIVEN_ANOTHER_TIME, is_body_of
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY
 from tidings.ledger.notifications.idempotency import KeyUse, hold
+from tidings.ledger.notifications.outbox_entries import enter
 from tidings.ledger.notifications.requests import (
     EarlierRequest,
     RequestIdentity,
@@ -195,6 +196,7 @@ class Accepting:
         """
         async with self._database.transaction() as connection:
             await connection.execute(LEAVE_TO_OUTBOX, ids)
+            await enter(connection, ids, "RabbitMQ did not confirm it")
             await connection.execute(NOTIFY, DUE)
 
     async def oldest_waiting(self) -> datetime | None:
@@ -214,6 +216,9 @@ class Accepting:
         places = [place for place in range(len(submissions)) if place not in suppressed]
         places.sort(key=lambda place: submissions[place].attempt.id.int)
         stored = await _insert(connection, submissions, places, outbox=outbox)
+        if outbox and (left := [at for at in sorted(stored) if stored[at] is LEFT_TO_OUTBOX]):
+            ids = [submissions[place].attempt.id for place in left]
+            await enter(connection, ids, "RabbitMQ was away")
         rest = [place for place in places if place not in stored]
         known = await _look_up(connection, submissions, rest)
         answers = {**suppressed, **stored, **known}

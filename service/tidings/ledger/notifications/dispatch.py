@@ -74,6 +74,9 @@ WITH locked AS (
        FOR NO KEY UPDATE OF n
 ), sent AS (
     UPDATE notifications n SET dispatch_at = NULL FROM locked WHERE n.id = locked.id
+), entered AS (
+    UPDATE outbox_entries e SET published_at = now() FROM unnest($1::uuid[]) AS done (id)
+     WHERE e.notification_id = done.id AND e.published_at IS NULL
 )
 UPDATE dead_letters d
    SET state = 'replayed', replayed_at = now(), changed_at = now()
@@ -88,13 +91,13 @@ KEEP: Final = """
 WITH locked AS (
     SELECT n.id FROM unnest($1::uuid[], $2::int[]) AS held (id, epoch)
       JOIN notifications n ON n.id = held.id AND n.epoch = held.epoch
-     WHERE n.dispatch_at > now()
+     WHERE n.dispatch_at > now() AND n.dispatch_at < now() + interval '1 day'
      ORDER BY n.id
        FOR NO KEY UPDATE OF n SKIP LOCKED
 )
 UPDATE notifications n SET dispatch_at = now() + $3 * interval '1 second' FROM locked WHERE n.id = locked.id
 """
-"""What has been published, or has run out, is left alone, and so is a row that is being changed, a claim most
+"""What has been published, has run out, or was given up by a person, is left alone, and so is a row that is being changed, a claim most
 likely: waiting for it, with others locked, might be waiting for each other."""
 
 NEXT: Final = """

@@ -1,0 +1,146 @@
+"""`tidings outbox list | retry | mark-failed | mark-pending`: what was accepted while RabbitMQ was away."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+import typer
+
+from tidings.cli.console import FAULT, err, out, print_json
+from tidings.cli.options import AsJson, Tenant, actor, ask, parsed
+from tidings.cli.rows import Row, Rows, cell
+from tidings.operations import outbox
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.outbox import DecidedView, DecideRequest, EntryStatus
+from tidings.operations.times import ago, moment
+
+Ids = Annotated[list[UUID], typer.Argument(metavar="ID...", help="Ids of notifications.")]
+Note = Annotated[str, typer.Option("--note", help="Note for their history.", show_default=False)]
+Decision = Callable[[Backend, Actor, DecideRequest], Awaitable[DecidedView]]
+
+_STYLES: Final = {
+    EntryStatus.PENDING: "yellow",
+    EntryStatus.RETRYING: "yellow",
+    EntryStatus.FAILED: "red",
+    EntryStatus.SUCCESS: "green",
+}
+
+
+def list_(
+    status: Annotated[
+        list[EntryStatus] | None,
+        typer.Option("--status", "-s", help="Only with this status; repeatable."),
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="Only for this `user_id`.")] = None,
+    tenant: Tenant = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=outbox.MOST, help="Maximum number to list.")
+    ] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what was accepted over HTTP while RabbitMQ was away, newest first.
+
+    Example: [bold]tidings outbox list --status failed --status retrying[/]
+    """
+    request = outbox.ListOutboxRequest(tuple(status or ()), user, tenant, limit)
+    view = ask(lambda backend: outbox.list_(backend, request))
+    if as_json:
+        print_json(view)
+        return
+    if not view.entries:
+        out.print("The outbox has no such entry.")
+        return
+    now = datetime.now(UTC)
+    rows = [
+        Row(
+            [
+                cell(ago(entry.entered_at, now)),
+                cell(entry.status.value, _STYLES[entry.status]),
+                cell(entry.channel),
+                cell(f"{entry.tries:,}"),
+                cell(str(entry.id)),
+            ],
+            entry.last_error or "",
+        )
+        for entry in view.entries
+    ]
+    out.print(
+        Rows(("Entered", "Status", "Channel", "Tries", "Notification"), rows, right=("Tries",))
+    )
+    if view.more:
+        err.print("[dim]There are older ones: raise --limit.[/]")
+
+
+def retry(
+    ids: Annotated[
+        list[UUID] | None, typer.Argument(metavar="[ID]...", help="Only these notifications.")
+    ] = None,
+    max_age: Annotated[
+        str, typer.Option("--max-age", metavar="AGE", help="Entered the outbox within this time.")
+    ] = "24h",
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=outbox.MOST, help="Maximum number to retry.")
+    ] = 50,
+    force: Annotated[bool, typer.Option("--force", help="Of any age.")] = False,
+    tenant: Tenant = None,
+    note: Note = "",
+    as_json: AsJson = False,
+) -> None:
+    """Publish at once what was marked as failed, or what RabbitMQ refused.
+
+    The scheduler publishes them, the oldest first. Exit code 1 if some could not be retried.
+
+    Example: [bold]tidings outbox retry --max-age 2h --limit 500[/]
+    """
+    if ids:
+        _decide(
+            outbox.retry_some,
+            DecideRequest(ids, tenant, note),
+            "will be published at once",
+            as_json,
+        )
+        return
+    age = (datetime.now(UTC) - parsed(moment, max_age)).total_seconds()
+    request = outbox.RetryRequest(tenant, age, limit, force, note)
+    _show(
+        ask(lambda backend: outbox.retry(backend, actor(), request)),
+        "will be published at once",
+        as_json,
+    )
+
+
+def mark_failed(ids: Ids, tenant: Tenant = None, note: Note = "", as_json: AsJson = False) -> None:
+    """Give up entries of the outbox: they are not published until somebody retries them.
+
+    Exit code 1 if some could not be marked.
+
+    Example: [bold]tidings outbox mark-failed 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d[/]
+    """
+    _decide(outbox.mark_failed, DecideRequest(ids, tenant, note), "marked as failed", as_json)
+
+
+def mark_pending(ids: Ids, tenant: Tenant = None, note: Note = "", as_json: AsJson = False) -> None:
+    """Have entries of the outbox published as if nobody had tried.
+
+    Exit code 1 if some could not be marked.
+
+    Example: [bold]tidings outbox mark-pending 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d[/]
+    """
+    _decide(outbox.mark_pending, DecideRequest(ids, tenant, note), "marked as pending", as_json)
+
+
+def _decide(decision: Decision, request: DecideRequest, done: str, as_json: bool) -> None:
+    _show(ask(lambda backend: decision(backend, actor(), request)), done, as_json)
+
+
+def _show(view: DecidedView, done: str, as_json: bool) -> None:
+    if as_json:
+        print_json(view)
+    else:
+        out.print(f"{len(view.succeeded):,} {done}.")
+        for entry in view.failed:
+            err.print(f"{entry.id}: {entry.reason}")
+    if view.failed:
+        raise typer.Exit(FAULT)

@@ -1,0 +1,188 @@
+"""The outbox that RabbitMQ's absence filled: listed, published at once, given up or taken up again."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from tidings.delivery.errors import InvalidRequest, Refused
+from tidings.ledger.notifications.outbox_entries import EnteredNotification, EntryStatus
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+
+__all__ = [
+    "DecideRequest",
+    "DecidedView",
+    "EntryStatus",
+    "ListOutboxRequest",
+    "NotDecided",
+    "OutboxView",
+    "RetryRequest",
+    "list_",
+    "mark_failed",
+    "mark_pending",
+    "retry",
+    "retry_some",
+]
+
+MOST: Final = 1_000
+"""Entries in one list, or decided about by one request."""
+DAY: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class ListOutboxRequest:
+    """The newest entries that match."""
+
+    statuses: Sequence[EntryStatus] = ()
+    """Of any if there is none."""
+    user_id: str | None = None
+    tenant: str | None = None
+    limit: int = 50
+    before: UUID | None = None
+    """Only those older than this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxView:
+    """Entries, newest first."""
+
+    entries: tuple[EnteredNotification, ...]
+    more: bool
+    """Whether there are older ones; they follow the last of these."""
+
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        return {
+            "entries": [asdict(entry) for entry in self.entries],
+            "next": self.entries[-1].id if self.more else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DecideRequest:
+    """Entries to decide about."""
+
+    ids: Sequence[UUID]
+    tenant: str | None = None
+    note: str = ""
+    """Kept in their history."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRequest:
+    """Entries that failed, or that RabbitMQ refused, to publish at once."""
+
+    tenant: str | None = None
+    max_age: float = DAY
+    """Seconds since they entered the outbox."""
+    limit: int = 50
+    force: bool = False
+    """Of any age."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotDecided:
+    """An entry that stays as it is."""
+
+    id: UUID
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedView:
+    """What was done, and what could not be."""
+
+    succeeded: tuple[UUID, ...]
+    failed: tuple[NotDecided, ...] = ()
+
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        return {
+            "succeeded": list(self.succeeded),
+            "failed": [asdict(entry) for entry in self.failed],
+        }
+
+
+async def list_(backend: Backend, request: ListOutboxRequest) -> OutboxView:
+    """The newest entries that match.
+
+    Raises:
+        InvalidRequest: The limit is out of range.
+        Refused: The entry to go on from is not known.
+    """
+    _check_limit(request.limit)
+    entries, before = backend.ledger.outbox_entries, None
+    if request.before is not None:
+        before = (await entries.find([request.before], request.tenant)).get(request.before)
+        if before is None:
+            raise Refused(f"the outbox has no entry {request.before} to go on from")
+    found = await entries.list(
+        request.statuses, request.user_id, request.tenant, request.limit + 1, before
+    )
+    return OutboxView(tuple(found[: request.limit]), more=len(found) > request.limit)
+
+
+async def retry(backend: Backend, actor: Actor, request: RetryRequest) -> DecidedView:
+    """Publish at once what failed or was refused.
+
+    Raises:
+        InvalidRequest: The limit is out of range.
+    """
+    _check_limit(request.limit)
+    max_age = None if request.force else request.max_age
+    ids = await backend.ledger.outbox_entries.unpublished(max_age, request.tenant, request.limit)
+    return await retry_some(backend, actor, DecideRequest(ids, request.tenant, request.note))
+
+
+async def retry_some(backend: Backend, actor: Actor, request: DecideRequest) -> DecidedView:
+    """Publish these at once, whatever their status."""
+    note = request.note or "published again from the outbox, by hand"
+    changed = await backend.ledger.outbox_entries.publish_at_once(
+        await _own(backend, request), str(actor), note
+    )
+    return await _view(backend, request, changed)
+
+
+async def mark_pending(backend: Backend, actor: Actor, request: DecideRequest) -> DecidedView:
+    """Publish these at once, as if nobody had tried."""
+    note = request.note or "marked as pending in the outbox"
+    changed = await backend.ledger.outbox_entries.publish_at_once(
+        await _own(backend, request), str(actor), note, afresh=True
+    )
+    return await _view(backend, request, changed)
+
+
+async def mark_failed(backend: Backend, actor: Actor, request: DecideRequest) -> DecidedView:
+    """Give these up: they are not published until somebody retries them or marks them as pending."""
+    note = request.note or "marked as failed in the outbox"
+    changed = await backend.ledger.outbox_entries.give_up(
+        await _own(backend, request), str(actor), note
+    )
+    return await _view(backend, request, changed)
+
+
+def _check_limit(limit: int) -> None:
+    if not 0 < limit <= MOST:
+        raise InvalidRequest(f"{limit} is not a number from 1 to {MOST:,}", field="limit")
+
+
+async def _own(backend: Backend, request: DecideRequest) -> list[UUID]:
+    found = await backend.ledger.outbox_entries.find(request.ids, request.tenant)
+    return [id_ for id_ in request.ids if id_ in found]
+
+
+async def _view(backend: Backend, request: DecideRequest, changed: set[UUID]) -> DecidedView:
+    left = [id_ for id_ in request.ids if id_ not in changed]
+    found = await backend.ledger.outbox_entries.find(left, request.tenant) if left else {}
+    return DecidedView(
+        tuple(id_ for id_ in request.ids if id_ in changed),
+        tuple(
+            NotDecided(
+                id_,
+                "it has been published" if id_ in found else "the outbox has no such entry",
+            )
+            for id_ in left
+        ),
+    )
