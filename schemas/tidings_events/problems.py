@@ -19,6 +19,7 @@ _LONGEST_QUOTE = 80
 _MOST_PROBLEMS = 25
 _PART = 1024 * 1024
 _WHOLE = "notification"
+_NO_OBJECT = "is not an object; write a JSON object, {…}"
 _NOT_ABOUT_A_VALUE = {"missing", "extra_forbidden"}
 
 _PATH = re.compile(r"[A-Za-z_][\w.\[\]-]*")
@@ -78,6 +79,22 @@ def describe(error: ValidationError, body: bytes = b"") -> tuple[str, ...]:
     return tuple(problems)
 
 
+def describe_request(error: ValidationError, model: type[BaseModel]) -> tuple[ContractProblem, ...]:
+    """Like `describe`, of a model that is no notification, e.g. the parameters of a query."""
+    first = error.errors(include_url=False)[:_MOST_PROBLEMS]
+    return tuple(_of_request(details, model) for details in first)
+
+
+def _of_request(details: ErrorDetails, model: type[BaseModel]) -> ContractProblem:
+    location, code = details["loc"], _CODES.get(details["type"], "invalid")
+    if location:
+        return ContractProblem(_sentence(details, model, location), location, code)
+    no_object = details["type"] == "model_type"
+    return ContractProblem(
+        _NO_OBJECT if no_object else _own_message(details, model, None), (), code
+    )
+
+
 def without_values(problem: str) -> str:
     """A sentence of `describe` for a log: the field and the fault, without its value."""
     if unknown := _UNKNOWN.fullmatch(problem):
@@ -108,7 +125,7 @@ def _problems_of(details: ErrorDetails, error: ValidationError, body: bytes) -> 
             for field, message in details["ctx"]["problems"]:
                 yield ContractProblem(f"{field}: {message}", (field,), "rule")
         case _ if not details["loc"]:
-            sentence = f"{_WHOLE}: is not an object; write a JSON object, {{…}}"
+            sentence = f"{_WHOLE}: {_NO_OBJECT}"
             yield ContractProblem(sentence, (), "type")
         case _:
             yield _about_a_field(details, error)
@@ -165,7 +182,10 @@ def _unknown_channel(notification: Any) -> str:
 
 
 def _about_a_field(details: ErrorDetails, error: ValidationError) -> str:
-    model, location = _model_and_location(details["loc"], error.title)
+    return _sentence(details, *_model_and_location(details["loc"], error.title))
+
+
+def _sentence(details: ErrorDetails, model: type[BaseModel], location: Location) -> str:
     owner, field, private = _resolve(model, location)
     wording = _WORDINGS.get(details["type"], _pydantic_message)
     message = wording(details, owner, field)
@@ -379,6 +399,8 @@ _CODES: Final[Mapping[str, str]] = MappingProxyType(
         "int_parsing_size": "out_of_range",
         "greater_than_equal": "out_of_range",
         "less_than_equal": "out_of_range",
+        "int_parsing": "type",
+        "bool_parsing": "type",
         "uuid_type": "type",
         "uuid_parsing": "format",
         "datetime_parsing": "format",

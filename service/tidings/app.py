@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import structlog
 
+from tidings.api import Api
 from tidings.archive import Archive
 from tidings.broker.memory_budget import MemoryBudget
 from tidings.broker.topology.layout import topology_of
@@ -40,7 +41,7 @@ from tidings.worker.parts import NO_WRAPPERS, Parts
 
 log = structlog.get_logger(__name__)
 
-ROLES: Final = ("worker", "scheduler", "archive")
+ROLES: Final = ("worker", "scheduler", "archive", "api")
 """The roles that a process can have, one or several."""
 
 
@@ -191,6 +192,8 @@ def _roles(
                 yield role, Scheduler(settings, layout, ledger, metrics)
             case "archive":
                 yield role, Archive(settings, layout, ledger, metrics, memory_budget=memory_budget)
+            case "api":
+                yield role, Api(settings, ledger.actor, metrics.api)
             case _:
                 raise ConfigurationError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
 

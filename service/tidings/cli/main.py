@@ -32,8 +32,9 @@ class Root(LazyGroup):
         LazyCommand(
             RUN, "archive", "roles:archive", "Move dead letters from RabbitMQ to PostgreSQL."
         ),
+        LazyCommand(RUN, "api", "roles:api", "Serve the HTTP API."),
         LazyCommand(
-            RUN, "all", "roles:all_roles", "Run worker, scheduler and archive in one process."
+            RUN, "all", "roles:all_roles", "Run worker, scheduler, archive and API in one process."
         ),
         LazyCommand(
             OPERATE,
@@ -143,6 +144,12 @@ class Root(LazyGroup):
             "migrate",
             "migrate:migrate_",
             "Create or update the tables in PostgreSQL.",
+        ),
+        LazyCommand(
+            SET_UP,
+            "keys",
+            "keys:app",
+            "Create, list and revoke keys of the HTTP API.",
         ),
         LazyCommand(
             SET_UP,

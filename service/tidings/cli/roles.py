@@ -1,4 +1,4 @@
-"""`tidings worker | scheduler | archive | all | outbox relay`: runs the roles that deliver notifications."""
+"""`tidings worker | scheduler | archive | api | all | outbox relay`: runs the roles."""
 
 import os
 from collections.abc import Sequence
@@ -55,12 +55,22 @@ def archive() -> None:
     start(["archive"])
 
 
+def api() -> None:
+    """Serve the HTTP API.
+
+    It listens on TIDINGS_API_LISTEN; `tidings keys create` makes the keys for it. Any number may run at once.
+
+    Example: [bold]tidings api[/]
+    """
+    start(["api"])
+
+
 def all_roles(channel: Channels = None) -> None:
-    """Run worker, scheduler and archive in one process.
+    """Run worker, scheduler, archive and API in one process.
 
     Example: [bold]tidings all --channel email[/]
     """
-    start(["worker", "scheduler", "archive"], channel or [])
+    start(["worker", "scheduler", "archive", "api"], channel or [])
 
 
 def relay(dsn: Dsn = None, schema: Schema = "public") -> None:

@@ -18,6 +18,7 @@ TidingsError
 ├── ConfigurationError         a setting is wrong or missing
 ├── InvalidRequest             a request to an operation has an invalid value
 └── Refused                    a valid request can't be carried out
+    └── NotFound               it names something that doesn't exist
 """
 
 from enum import StrEnum
@@ -235,3 +236,7 @@ class InvalidRequest(TidingsError):
 
 class Refused(TidingsError):
     """A valid request can't be carried out; the message says why."""
+
+
+class NotFound(Refused):
+    """What the request names doesn't exist, or belongs to another tenant."""

@@ -18,6 +18,7 @@ from tidings.ledger.notifications.outbox_entries import OutboxEntries
 from tidings.ledger.notifications.records import Records
 from tidings.ledger.notifications.requeue import Requeues
 from tidings.ledger.operators.actions import Actions
+from tidings.ledger.operators.api_keys import ApiKeys
 from tidings.ledger.operators.audit import LedgerAudit
 from tidings.ledger.operators.controls import LedgerControls
 from tidings.ledger.operators.dispatching import Dispatching
@@ -65,6 +66,7 @@ class PostgresLedger:
         self.audit = LedgerAudit(self.database)
         self.partitions = Partitions(self.database)
         self.actions = Actions(self.database)
+        self.api_keys = ApiKeys(self.database)
         self.rollups = Rollups(self.database, retention=settings.rollup_retention)
         self._records = Records(self.database)
         self.requeues = Requeues(self.database, after=settings.requeue_after)

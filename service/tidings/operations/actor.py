@@ -8,16 +8,19 @@ class Actor:
     """The person or program that an operation is done for, e.g. `cli jane@desk`.
 
     Args:
-        face: Which way the request came in: `cli`.
+        face: Which way the request came in: `cli`, `api-key`.
         name: Its name there.
+        request: Id of the request; empty if it has none.
     """
 
     face: str
     name: str
+    request: str = ""
 
     def __str__(self) -> str:
         """As history keeps it."""
-        return f"{self.face} {self.name}"
+        request = f" (request {self.request})" if self.request else ""
+        return f"{self.face} {self.name}{request}"
 
 
 def app_id_of(actor: Actor) -> str:

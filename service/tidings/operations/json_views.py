@@ -15,6 +15,12 @@ def as_json(value: object, *, ascii_only: bool = False) -> str:
     return json.dumps(value, indent=2, default=_encoded, ensure_ascii=ascii_only)
 
 
+def as_bytes(value: object) -> bytes:
+    """The same without white space, in UTF-8. Raises like `as_json`."""
+    text = json.dumps(value, separators=(",", ":"), default=_encoded, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace")
+
+
 def _encoded(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         if (as_data := getattr(value, "as_data", None)) is not None:

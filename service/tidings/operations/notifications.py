@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from uuid import UUID
 
 from tidings.delivery.dead_letter import DeadLetterState
-from tidings.delivery.errors import InvalidRequest, Refused
+from tidings.delivery.errors import InvalidRequest, NotFound, Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
@@ -87,6 +87,10 @@ class ShowRequest:
     """Look for its digits among all ids, not only for a moment among the newest."""
     reveal: bool = False
     """Show recipients and contents."""
+    tenant: str | None = None
+    """Only if it is this tenant's."""
+    explain: bool = True
+    """Say of an unknown one what may hold up what no worker has read; asks RabbitMQ, about all tenants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +306,8 @@ async def show(backend: Backend, request: ShowRequest) -> NotificationView | Unc
     """The story of one notification; or the dead letters of a message that never became one.
 
     Raises:
-        Refused: It is not known, or there are several.
+        NotFound: It is not known.
+        Refused: There are several.
     """
     reports, patience = backend.ledger.reports, None if request.full_scan else PATIENCE
     found = (
@@ -310,9 +315,13 @@ async def show(backend: Backend, request: ShowRequest) -> NotificationView | Unc
         or await _behind(backend.ledger, request)
         or await reports.show(request.id, patience=patience)
     )
+    if found is not None and not _is_of(found, request.tenant):
+        found = None
     match found:
+        case None if request.explain:
+            raise NotFound(await waiting.unknown(backend))
         case None:
-            raise Refused(await waiting.unknown(backend))
+            raise NotFound(f"there is no notification {request.id.text}")
         case UnclaimedView():
             return found
         case story:
@@ -320,6 +329,15 @@ async def show(backend: Backend, request: ShowRequest) -> NotificationView | Unc
             now = datetime.now(UTC)
             waits = waiting.why_it_waits(story.notification, around, now)
             return NotificationView.of(story, waits, now, reveal=request.reveal)
+
+
+def _is_of(found: NotificationDetails | UnclaimedView, tenant: str | None) -> bool:
+    """Whether a tenant may see it; a message that tells no tenant is seen by none."""
+    if tenant is None:
+        return True
+    if isinstance(found, NotificationDetails):
+        return found.notification.tenant == tenant
+    return all(shown.dead_letter.tenant == tenant for shown in found.dead_letters)
 
 
 async def _behind(
@@ -405,12 +423,13 @@ async def cancel(backend: Backend, actor: Actor, request: CancelRequest) -> Canc
 
     Raises:
         InvalidRequest: The note is empty.
-        Refused: It is not known, is being sent, or has ended; says which.
+        NotFound: It is not known.
+        Refused: It is being sent, or has ended; says which.
     """
     if not (note := request.note.strip()):
         raise InvalidRequest("it is empty: give a reason in a few words", field="note")
     found = await backend.ledger.reports.find(request.id)
     if found is None:
-        raise Refused(await waiting.unknown(backend))
+        raise NotFound(await waiting.unknown(backend))
     cancelled = await backend.ledger.changes.cancel(found, actor=str(actor), reason=note)
     return CancelView(found, cancelled)

@@ -8,6 +8,7 @@ reads these variables.
 from tidings.channels.fallbacks import prefix_of
 from tidings.channels.settings import DEFAULT_RETRY, ChannelSettings
 from tidings.runtime.environment.formats import Duration, NumberFormat, Rate
+from tidings.settings.api import ApiSettings
 from tidings.settings.broker import BrokerSettings
 from tidings.settings.everything import Settings, sections
 from tidings.settings.ledger import LedgerSettings
@@ -17,6 +18,7 @@ from tidings.settings.processes import AlertSettings, CategorySettings, WorkerSe
 __all__ = [
     "DEFAULT_RETRY",
     "AlertSettings",
+    "ApiSettings",
     "BrokerSettings",
     "CategorySettings",
     "ChannelSettings",

@@ -12,6 +12,7 @@ from tidings.delivery.delay import Delay
 from tidings.delivery.ports import PRIMARY
 from tidings.delivery.retry_policy import DeliveryPolicy, RetryPolicy
 from tidings.runtime.environment.reading import read
+from tidings.settings.api import ApiSettings
 from tidings.settings.broker import BrokerSettings
 from tidings.settings.ledger import LedgerSettings
 from tidings.settings.outbox import OutboxSettings
@@ -28,6 +29,7 @@ def sections() -> tuple[type[BaseSettings], ...]:
         *(spec.settings for spec in registry.SPECS.values()),
         *_accounts(),
         AlertSettings,
+        ApiSettings,
     )
 
 
@@ -64,6 +66,11 @@ class Settings:
     def alerting(self) -> AlertSettings:
         """Alerts."""
         return read(AlertSettings)
+
+    @cached_property
+    def api(self) -> ApiSettings:
+        """The HTTP API."""
+        return read(ApiSettings)
 
     @cached_property
     def channels(self) -> dict[str, ChannelSettings]:
@@ -144,6 +151,7 @@ class Settings:
             self.accounts,
             self.alerting,
             self.channels,
+            self.api,
         )
         for channel in self.channels:
             for name in self.providers(channel):

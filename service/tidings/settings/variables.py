@@ -143,6 +143,7 @@ def _sections(settings: Settings) -> Mapping[type[BaseSettings], BaseSettings]:
         settings.worker,
         settings.outbox,
         settings.alerting,
+        settings.api,
         *settings.channels.values(),
         *settings.accounts.values(),
     ]

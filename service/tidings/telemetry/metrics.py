@@ -27,6 +27,7 @@ from tidings.delivery.errors import (
     Unavailable,
 )
 from tidings.delivery.outcome import Outcome, Reason, Released, RetryLater, Sent, Undeliverable
+from tidings.telemetry.api_metrics import ApiMetrics
 from tidings.telemetry.histogram import Histogram
 from tidings.telemetry.log_writer import DroppedLines
 
@@ -289,6 +290,7 @@ class Metrics:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series
         self.registry = CollectorRegistry()
         self._families = _Families(self.registry)
+        self.api: Final = ApiMetrics(self.registry)
         self._channels: dict[str, ChannelMetrics] = {}
         self._registered: set[Gauge] = set()
         self.broker_up: Final = self._families.broker_up

@@ -55,6 +55,7 @@ async def test_migrating_makes_every_table_and_says_so(
     )
     assert {row["relname"] for row in tables} == {
         "alembic_version",
+        "api_keys",
         "api_requests",
         "attempts",
         "channel_orders",

@@ -24,6 +24,7 @@ from tidings.cli import (
     channels,
     dead_letter_views,
     job_views,
+    keys,
     listing,
     outbox,
     ps,
@@ -57,6 +58,7 @@ from tidings.operations.dead_letters.lookup import DeadLetterGroups
 from tidings.operations.dead_letters.outcomes import Outcomes
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.jobs.views import JobItemView, JobView
+from tidings.operations.keys import ApiKey, KeyView
 from tidings.operations.notifications import ListedView
 from tidings.operations.producer_outbox import ProducerOutboxView
 from tidings.operations.retention import PartitionPreview, RetainedPartition
@@ -232,6 +234,19 @@ TEMPLATE: Final = TemplateInfo(
     (Problem(Level.ERROR, "order-shipped/de/text.j2", "is empty"),),
 )
 EMPTY: Final = replace(TEMPLATE, name="otp", variables=(), problems=())
+KEY: Final = ApiKey(
+    prefix="tk_live_4bF9xQ2m",
+    name="the-warehouse-of-a-subsidiary",
+    tenant="a-subsidiary",
+    scopes=("send", "read", "operate", "admin"),
+    test=False,
+    created_at=NOW - timedelta(days=90),
+    created_by="cli somebody@desk.example.com",
+    expires_at=NOW - timedelta(days=1),
+    last_used_at=None,
+    revoked_at=None,
+    revoked_by=None,
+)
 JOURNAL: Final = JournalFindings(COUNTS, 0, ())
 SOUND: Final = AuditView(COUNTS, None, JOURNAL, ())
 
@@ -283,6 +298,7 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
         [PartitionPreview("notifications_20261116", 5_000_000, 4_999_000, dropped=True)]
     ),
     audit._states: lambda: audit._states(SOUND),
+    keys._table: lambda: keys._table([KeyView(KEY), KeyView(replace(KEY, revoked_at=NOW))]),
 }
 NAMES: Final = [f"{made.__module__.rpartition('.')[2]}.{made.__name__}" for made in TABLES]
 

@@ -154,6 +154,13 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "recipient": ("ops@example.com", "ops@example.com"),
         "every": ("5m", 300.0),
     },
+    "ApiSettings": {
+        "listen": ("[::]:9000", "[::]:9000"),
+        "rate_limit": ("100/s", 100.0),
+        "max_body_mib": ("4", 4),
+        "max_requests": ("10", 10),
+        "keys_kept": ("1h", 3600.0),
+    },
 }
 
 
@@ -197,6 +204,7 @@ def section_of(settings: Settings, name: str) -> Any:
         settings.worker,
         settings.outbox,
         settings.alerting,
+        settings.api,
         *settings.channels.values(),
         *settings.accounts.values(),
     ]

@@ -1,0 +1,109 @@
+"""Builds the application from the routes."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import cache
+from typing import Annotated, Any
+
+from fastapi import Body, FastAPI, Query
+from fastapi import Path as InPath
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tidings.api.endpoint import endpoint_of
+from tidings.api.openapi import document
+from tidings.api.problems import INTERNAL, KINDS_BY_STATUS, ApiProblem
+from tidings.api.route import Route, Services
+from tidings.operations.backend import Backend
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class _ServedRoute(APIRoute):
+    """A route of ours in the framework, which finds it and documents it; `endpoint_of` serves it.
+
+    The framework's own parsing takes 50 µs a request, most of what a route may take, and its errors are not ours.
+    """
+
+    def __init__(self, route: Route, services: Services) -> None:
+        self.described = route
+        self._endpoint = endpoint_of(route, services)
+        super().__init__(
+            route.path,
+            _documented(route),
+            methods=[route.method],
+            summary=route.summary,
+            description=route.description or None,
+            tags=[route.tag],
+            operation_id=operation_id(route),
+            response_model=None,
+            include_in_schema=True,
+        )
+
+    def get_route_handler(self) -> Any:
+        """Called by the framework once, for what serves the route."""
+        return self._endpoint
+
+
+def application(
+    routes: Iterable[Route], backend: Backend, checks: Callable[[], Mapping[str, bool]]
+) -> FastAPI:
+    """The application that serves these routes, and answers everything else with a problem."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.add_exception_handler(HTTPException, _no_route)
+    listed = tuple(routes)
+    services = Services(backend, checks, cache(lambda: document(app, listed)))
+    for route in listed:
+        app.router.routes.append(_ServedRoute(route, services))
+    return app
+
+
+def operation_id(route: Route) -> str:
+    """Its name in generated clients: `show` in `notifications` is `notifications_show`."""
+    handler = getattr(route.handler, "__name__", "call").strip("_")
+    return f"{route.tag.replace('-', '_')}_{handler}"
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    """404 and 405 of the framework."""
+    request_id: str = request.scope["tidings.request_id"]
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = dict(getattr(error, "headers", None) or {})
+    details = {
+        404: "there is nothing at this address; `/docs` lists the routes",
+        405: f"`{request.method}` is not possible here; possible is {headers.get('Allow', 'another method')}",
+    }
+    kind = KINDS_BY_STATUS.get(status, INTERNAL)
+    detail = details.get(status, kind.title)
+    return ApiProblem(kind, detail, headers=headers).response(request_id)
+
+
+def _documented(route: Route) -> Callable[..., Any]:
+    """A function with the signature of a route, from which the framework documents its parameters."""
+
+    async def never_called() -> None:
+        raise NotImplementedError
+
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=Annotated[
+                field.annotation,
+                InPath(description=field.description, examples=field.examples),
+            ],
+        )
+        for name, field in route.path_model.model_fields.items()
+    ]
+    if route.query_model.model_fields:
+        parameters.append(_parameter("query", Annotated[route.query_model, Query()]))
+    if route.body_model is not None:
+        parameters.append(_parameter("body", Annotated[route.body_model, Body()]))
+    never_called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect
+    return never_called
+
+
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)

@@ -1,0 +1,50 @@
+"""Authentication: the principal that `Authorization` proves."""
+
+from typing import Final
+
+from tidings.api.principal import Principal
+from tidings.api.problems import UNAUTHENTICATED, ApiProblem, unavailable
+from tidings.delivery.errors import LedgerUnavailable
+from tidings.operations.keyring import Keyring
+from tidings.operations.keys import ApiKey
+
+CHALLENGE: Final = 'Bearer realm="tidings"'
+_SCHEME: Final = b"bearer "
+
+
+class Authentication:
+    """Finds the principal in memory: no request waits for PostgreSQL to be authenticated."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self._principals: dict[str, tuple[ApiKey, Principal]] = {}
+
+    def principal(self, authorization: bytes | None) -> Principal:
+        """The sender of a request with this header.
+
+        Raises:
+            ApiProblem: It proves nothing, or the keys are not known just now.
+        """
+        if authorization is None:
+            raise _refused("send an API key: `Authorization: Bearer tk_live_…`")
+        if authorization[: len(_SCHEME)].lower() != _SCHEME:
+            raise _refused("write `Authorization: Bearer` and an API key")
+        secret = authorization[len(_SCHEME) :].strip().decode("ascii", "replace")
+        try:
+            key = self._keyring.find(secret)
+        except LedgerUnavailable:
+            raise unavailable("API keys can't be checked: PostgreSQL is unavailable") from None
+        if key is None:
+            raise _refused("this API key is unknown, revoked or expired")
+        return self._of(key)
+
+    def _of(self, key: ApiKey) -> Principal:
+        """Kept as long as the key's row is the same object: until the keys are read again."""
+        cached = self._principals.get(key.prefix)
+        if cached is None or cached[0] is not key:
+            cached = self._principals[key.prefix] = (key, Principal.of(key))
+        return cached[1]
+
+
+def _refused(detail: str) -> ApiProblem:
+    return ApiProblem(UNAUTHENTICATED, detail, headers={"WWW-Authenticate": CHALLENGE})

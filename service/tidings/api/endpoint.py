@@ -1,0 +1,66 @@
+"""Serves one route: permission, parsing, the handler, the reply."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tidings.api.etags import etag_of, matches
+from tidings.api.parsing import body_of, path_of, query_of
+from tidings.api.principal import Principal
+from tidings.api.problems import FORBIDDEN, ApiProblem, problem_of
+from tidings.api.route import Call, Reply, Route, Services
+from tidings.operations.json_views import as_bytes
+
+
+def endpoint_of(
+    route: Route, services: Services
+) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    """What the framework calls for a route. It answers every error with a problem, and raises none."""
+    most = services.backend.settings.api.max_body_bytes
+
+    async def endpoint(request: Request) -> Response:
+        request_id: str = request.scope["tidings.request_id"]
+        caller: Principal | None = request.scope.get("tidings.principal")
+        try:
+            _permit(route, caller)
+            call = Call(
+                services,
+                request_id,
+                path_of(route, request),
+                query_of(route, request),
+                await body_of(route, request, most),
+                request.headers,
+                caller,
+            )
+            return _response(route, request, await route.handler(call))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets a problem
+            return problem_of(error).response(request_id)
+
+    return endpoint
+
+
+def _permit(route: Route, caller: Principal | None) -> None:
+    if route.scope is None:
+        return
+    if caller is None or route.scope not in caller.scopes:
+        raise ApiProblem(
+            FORBIDDEN, f"this needs a key with the scope `{route.scope}` (`tidings keys create`)"
+        )
+    if not route.tenant_bound and caller.tenant is not None:
+        raise ApiProblem(FORBIDDEN, "this concerns all tenants, and needs a key of all (`*`)")
+
+
+def _response(route: Route, request: Request, reply: Reply) -> Response:
+    headers = dict(reply.headers)
+    if reply.data is None:
+        return Response(status_code=reply.status, headers=headers)
+    body = reply.data if isinstance(reply.data, bytes) else as_bytes(reply.data)
+    if not route.public:
+        headers.setdefault("Cache-Control", "private, no-cache" if route.etag else "no-store")
+    if route.etag and reply.status == 200:
+        headers["ETag"] = etag_of(body)
+        if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+    return Response(body, reply.status, headers, media_type=reply.media_type)

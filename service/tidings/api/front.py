@@ -1,0 +1,127 @@
+"""The entrance of every request: its id, who sends it, how much of its quota is left, and its metrics."""
+
+import time
+from collections.abc import Callable, Collection
+from typing import Final, Protocol
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tidings.api.authentication import Authentication
+from tidings.api.limits import KeyQuotas, RateStatus
+from tidings.api.problems import problem_of, unavailable
+from tidings.api.request_ids import HEADER, request_id_of
+
+log = structlog.get_logger(__name__)
+
+UNMATCHED: Final = "unmatched"
+"""The route in metrics of a request to no route."""
+
+
+class RequestMetrics(Protocol):
+    """What is measured of requests."""
+
+    def began(self) -> None:
+        """A request came in."""
+        ...
+
+    def ended(self, route: str, method: str, status: int, seconds: float) -> None:
+        """It was answered."""
+        ...
+
+    def connections(self, count: Callable[[], int]) -> None:
+        """Open connections are counted by this function."""
+        ...
+
+
+class Front:
+    """The ASGI application that the server calls.
+
+    Args:
+        application: Serves what is let in.
+        authentication: Finds the principal.
+        rate_limit: Of each key.
+        most: Requests in progress, at most.
+        public: Paths that need no key.
+        metrics: Counts requests.
+    """
+
+    def __init__(
+        self,
+        application: ASGIApp,
+        authentication: Authentication,
+        rate_limit: KeyQuotas,
+        most: int,
+        public: Collection[str],
+        metrics: RequestMetrics,
+    ) -> None:
+        self._application = application
+        self._authentication = authentication
+        self._rate_limit = rate_limit
+        self._most = most
+        self._public = frozenset(public)
+        self._metrics = metrics
+        self._in_progress = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        began = time.perf_counter()
+        authorization, given_id = _headers(scope)
+        request_id = scope["tidings.request_id"] = request_id_of(given_id)
+        status, started = 500, False
+        rate: RateStatus | None = None
+
+        async def answer(message: Message) -> None:
+            nonlocal status, started
+            if message["type"] == "http.response.start":
+                status, started = message["status"], True
+                headers = message["headers"]
+                headers.append((HEADER, request_id.encode("ascii")))
+                headers.append((b"x-content-type-options", b"nosniff"))
+                if "tidings.principal" in scope:
+                    headers.append((b"ratelimit-policy", self._rate_limit.policy))
+                if rate is not None:
+                    headers.append((b"ratelimit", rate.header))
+            await send(message)
+
+        self._in_progress += 1
+        self._metrics.began()
+        structlog.contextvars.bind_contextvars(request=request_id)
+        try:
+            rate = self._admit(scope, authorization)
+            await self._application(scope, receive, answer)
+        except Exception as error:
+            if started:
+                raise
+            await problem_of(error).response(request_id)(scope, receive, answer)
+        finally:
+            self._in_progress -= 1
+            route = getattr(scope.get("route"), "path", UNMATCHED)
+            self._metrics.ended(route, scope["method"], status, time.perf_counter() - began)
+
+    def _admit(self, scope: Scope, authorization: bytes | None) -> RateStatus | None:
+        """Let a request in; its principal is in its scope from now on.
+
+        Raises:
+            ApiProblem: There are too many, or it is not authenticated.
+        """
+        if self._in_progress > self._most:
+            raise unavailable("too many requests are in progress; try again")
+        if scope["path"] in self._public:
+            return None
+        principal = scope["tidings.principal"] = self._authentication.principal(authorization)
+        return self._rate_limit.take(principal.key)
+
+
+def _headers(scope: Scope) -> tuple[bytes | None, bytes | None]:
+    """`Authorization` and `X-Request-Id`."""
+    authorization = request_id = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            authorization = value
+        elif name == HEADER:
+            request_id = value
+    return authorization, request_id

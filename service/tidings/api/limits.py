@@ -1,0 +1,144 @@
+"""Limits of requests: rate by key, requests in progress, and bytes of a body."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from starlette.types import Message, Receive
+
+from tidings.api.problems import RATE_LIMITED, TIMEOUT, TOO_LARGE, ApiProblem, ClientGone
+
+BODY_PATIENCE: Final = 30.0
+"""Seconds within which a body must have arrived."""
+SECONDS: Final = (1, 60, 3600)
+"""Windows of a policy: the first in which the quota is a whole number."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    remaining: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RateStatus:
+    """How much of a key's quota is left."""
+
+    remaining: int
+    reset: int
+    """Seconds until the whole quota is available again."""
+
+    @property
+    def header(self) -> bytes:
+        """As the field `RateLimit` has it."""
+        return b'"key";r=%d;t=%d' % (self.remaining, self.reset)
+
+
+class KeyQuotas:
+    """A token bucket for each key, as draft-ietf-httpapi-ratelimit-headers-10 describes a policy.
+
+    Args:
+        per_second: Requests per second on average.
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self._window = next((w for w in SECONDS if (per_second * w).is_integer()), SECONDS[-1])
+        self._quota = max(1, round(per_second * self._window))
+        self._per_second = self._quota / self._window
+        self._buckets: dict[str, _Bucket] = {}
+        self.policy: Final = b'"key";q=%d;w=%d' % (self._quota, self._window)
+        """As the field `RateLimit-Policy` has it."""
+
+    def take(self, key: str, now: float | None = None) -> RateStatus:
+        """Count a request.
+
+        Args:
+            now: Seconds of a monotonic clock.
+
+        Raises:
+            ApiProblem: The quota is used up; says for how long.
+        """
+        now = time.monotonic() if now is None else now
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = _Bucket(self._quota, now)
+        refilled = bucket.remaining + (now - bucket.at) * self._per_second
+        bucket.remaining, bucket.at = min(self._quota, refilled), now
+        if bucket.remaining < 1:
+            wait = max(1, ceil((1 - bucket.remaining) / self._per_second))
+            raise ApiProblem(
+                RATE_LIMITED,
+                f"this key may send {self._quota:,} requests in {self._window} s; try again in {wait} s",
+                headers={
+                    "Retry-After": str(wait),
+                    "RateLimit": RateStatus(0, wait).header.decode(),
+                },
+            )
+        bucket.remaining -= 1
+        missing = self._quota - bucket.remaining
+        return RateStatus(int(bucket.remaining), ceil(missing / self._per_second))
+
+
+class BoundedBody:
+    """Receives a body, at most so many bytes within `BODY_PATIENCE`.
+
+    Args:
+        receive: Of the server.
+        most: Bytes.
+        declared: Content-Length, if there is one.
+    """
+
+    def __init__(self, receive: Receive, most: int, declared: bytes | None) -> None:
+        self._receive = receive
+        self._most = most
+        self._declared = int(declared) if declared is not None and declared.isdigit() else 0
+
+    async def read(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            ApiProblem: It is too large, or did not arrive in time.
+            ClientGone: The client is gone.
+        """
+        if self._declared > self._most:
+            raise self._too_large()
+        first = await self._next()
+        if not first.get("more_body", False):
+            return self._checked(first.get("body", b""))
+        parts, size = [first.get("body", b"")], len(first.get("body", b""))
+        try:
+            async with asyncio.timeout(BODY_PATIENCE):
+                while size <= self._most:
+                    message = await self._next()
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            raise ApiProblem(
+                TIMEOUT,
+                f"the body did not arrive within {BODY_PATIENCE:.0f} s",
+                headers={"Connection": "close"},
+            ) from None
+        return self._checked(b"".join(parts))
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        return message
+
+    def _checked(self, body: bytes) -> bytes:
+        if len(body) > self._most:
+            raise self._too_large()
+        return body
+
+    def _too_large(self) -> ApiProblem:
+        # The rest is not read: closing the connection is the only way not to.
+        return ApiProblem(
+            TOO_LARGE,
+            f"at most {self._most:,} bytes are accepted here",
+            headers={"Connection": "close"},
+        )

@@ -1,0 +1,249 @@
+"""The OpenAPI document: the framework's, completed with what the routes say of replies, problems and keys."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import FastAPI
+from pydantic import TypeAdapter
+
+from tidings.api import problems
+from tidings.api.problems import MEDIA_TYPE, ApiProblem, FieldError, ProblemKind
+from tidings.api.route import Documented, Route
+
+REF: Final = "#/components/schemas/{model}"
+KEY: Final = "key"
+"""The name of the security scheme."""
+HEADERS: Final[dict[str, Any]] = {
+    "X-Request-Id": {
+        "description": "Id of the request: the caller's, or a new one.",
+        "schema": {"type": "string"},
+    }
+}
+LIMIT_HEADERS: Final[dict[str, Any]] = {
+    "RateLimit-Policy": {
+        "description": "The key's quota: `q` requests in `w` seconds.",
+        "schema": {"type": "string"},
+        "example": '"key";q=5000;w=1',
+    },
+    "RateLimit": {
+        "description": "What is left of it: `r` requests; all of it again in `t` seconds.",
+        "schema": {"type": "string"},
+        "example": '"key";r=4999;t=1',
+    },
+}
+RETRY_AFTER: Final[dict[str, Any]] = {
+    "Retry-After": {
+        "description": "Seconds after which to try again.",
+        "schema": {"type": "integer"},
+    }
+}
+DESCRIPTION: Final = """
+Submit notifications, read what became of them, and act on failures.
+
+Every request but those under *health* needs `Authorization: Bearer` and an API key with the scope that its route names.
+Errors are `application/problem+json` (RFC 9457); `errors` names each value at fault. `X-Request-Id` is accepted and
+returned, and stands in the log and in the audit trail.
+"""
+PROBLEM: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "An error (RFC 9457).",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "additionalProperties": False,
+    "properties": {
+        "type": {
+            "type": "string",
+            "enum": sorted(kind.uri for kind in problems.KINDS_BY_STATUS.values()),
+            "description": "The kind of problem.",
+        },
+        "title": {"type": "string", "description": "The kind in words."},
+        "status": {"type": "integer", "description": "The HTTP status."},
+        "detail": {"type": "string", "description": "What happened, and what to do."},
+        "request_id": {"type": "string", "description": "The same as `X-Request-Id`."},
+        "errors": {
+            "type": "array",
+            "description": "Each value at fault.",
+            "items": {
+                "type": "object",
+                "required": ["code", "detail"],
+                "additionalProperties": False,
+                "properties": {
+                    "code": {"type": "string", "description": "The kind of fault."},
+                    "detail": {"type": "string", "description": "Value, fault and remedy."},
+                    "pointer": {
+                        "type": "string",
+                        "description": "JSON pointer into the body; empty: the whole body.",
+                    },
+                    "parameter": {
+                        "type": "string",
+                        "description": "Name of a parameter in the path or query.",
+                    },
+                    "header": {"type": "string", "description": "Name of a header."},
+                },
+            },
+        },
+    },
+}
+EXAMPLES: Final = {
+    kind.code: ApiProblem(kind, detail, errors).as_data("4bf92f3577b34da6a3ce929d0e0e4736")
+    for kind, detail, errors in (
+        (problems.MALFORMED, "the request can't be read", ()),
+        (problems.UNAUTHENTICATED, "this API key is unknown, revoked or expired", ()),
+        (problems.FORBIDDEN, "this needs a key with the scope `read` (`tidings keys create`)", ()),
+        (problems.NOT_FOUND, "there is no notification 0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5d", ()),
+        (problems.CONFLICT, "it was sent already", ()),
+        (problems.PRECONDITION_FAILED, "it has changed since you read it", ()),
+        (problems.TOO_LARGE, "at most 16,777,216 bytes are accepted here", ()),
+        (
+            problems.UNSUPPORTED_MEDIA_TYPE,
+            "the Content-Type is 'text/plain'; send `Content-Type: application/json`",
+            (),
+        ),
+        (
+            problems.INVALID,
+            "recipient: is missing; write it like jane@example.com",
+            (
+                FieldError(
+                    "recipient: is missing; write it like jane@example.com",
+                    "missing",
+                    pointer="/recipient",
+                ),
+            ),
+        ),
+        (
+            problems.RATE_LIMITED,
+            "this key may send 5,000 requests in 1 s; try again in 1 s",
+            (),
+        ),
+        (problems.INTERNAL, "the error is in the log, under this request's id", ()),
+        (problems.UNAVAILABLE, "PostgreSQL is unavailable; try again", ()),
+        (problems.TIMEOUT, "the body did not arrive within 30 s", ()),
+    )
+}
+
+
+def document(app: FastAPI, routes: Iterable[Route]) -> dict[str, Any]:
+    """The whole document."""
+    app.title, app.version, app.description = "Tidings", version("tidings"), DESCRIPTION.strip()
+    found = app.openapi()
+    schemas = found.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = PROBLEM
+    found["components"]["securitySchemes"] = {
+        KEY: {"type": "http", "scheme": "bearer", "description": "An API key, `tk_live_…`."}
+    }
+    for route in routes:
+        operation = found["paths"][route.path][route.method.lower()]
+        _complete(operation, route, schemas)
+    return found
+
+
+def encoded(found: Mapping[str, Any]) -> bytes:
+    """The document as it is served."""
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _complete(operation: dict[str, Any], route: Route, schemas: dict[str, Any]) -> None:
+    operation["security"] = [] if route.public else [{KEY: []}]
+    if route.scope is not None:
+        operation["x-scope"] = route.scope.value
+        scope = f"Needs the scope `{route.scope}`."
+        operation["description"] = f"{route.description}\n\n{scope}".strip()
+    if route.body_schema is not None:
+        operation["requestBody"] = _request_body(route)
+    elif route.body_example is not None:
+        operation["requestBody"]["content"]["application/json"]["example"] = route.body_example
+    operation["responses"] = {
+        **{str(status): _reply(reply, route, schemas) for status, reply in route.replies.items()},
+        **_problems(route),
+    }
+    if route.etag:
+        operation["responses"]["304"] = {
+            "description": "It has not changed since.",
+            "headers": HEADERS,
+        }
+        operation.setdefault("parameters", []).append(
+            {
+                "name": "If-None-Match",
+                "in": "header",
+                "required": False,
+                "description": "ETags of earlier replies.",
+                "schema": {"type": "string"},
+            }
+        )
+
+
+def _request_body(route: Route) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": route.body_schema}
+    if route.body_example is not None:
+        content["example"] = route.body_example
+    return {"required": True, "content": {"application/json": content}}
+
+
+def _reply(reply: Documented, route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    headers = {**HEADERS, **({} if route.public else LIMIT_HEADERS)}
+    headers |= {
+        name: {"description": meaning, "schema": {"type": "string"}}
+        for name, meaning in reply.headers.items()
+    }
+    if route.etag:
+        headers["ETag"] = {"description": "Tag of this reply.", "schema": {"type": "string"}}
+    described: dict[str, Any] = {"description": reply.meaning, "headers": headers}
+    if reply.model is not None:
+        schema = TypeAdapter(reply.model).json_schema(ref_template=REF, mode="serialization")
+        schemas.update(schema.pop("$defs", {}))
+        content: dict[str, Any] = {"schema": _named(schema, schemas)}
+        if reply.example is not None:
+            content["example"] = reply.example
+        described["content"] = {reply.media_type: content}
+    return described
+
+
+def _named(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """A model gets a name of its own, so that a generated client has a class for it."""
+    name = schema.get("title")
+    if schema.get("type") != "object" or not isinstance(name, str) or not name.isidentifier():
+        return schema
+    schemas[name] = schema
+    return {"$ref": REF.format(model=name)}
+
+
+def problems_of(route: Route) -> Iterator[ProblemKind]:
+    """Every problem that a route may answer."""
+    yield problems.INTERNAL
+    yield problems.UNAVAILABLE
+    if not route.public:
+        yield from (problems.UNAUTHENTICATED, problems.FORBIDDEN, problems.RATE_LIMITED)
+    yield problems.INVALID
+    if route.reads_body:
+        yield from (problems.TIMEOUT, problems.TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE)
+    yield from route.problems
+
+
+def _problems(route: Route) -> dict[str, Any]:
+    kinds: Iterable[ProblemKind] = dict.fromkeys(problems_of(route))
+    return {
+        str(kind.status): _problem(kind, route)
+        for kind in sorted(kinds, key=lambda kind: kind.status)
+        if kind.status not in route.replies
+    }
+
+
+def _problem(kind: ProblemKind, route: Route) -> dict[str, Any]:
+    headers = {**HEADERS}
+    if kind in {problems.RATE_LIMITED, problems.UNAVAILABLE}:
+        headers |= RETRY_AFTER
+    if not route.public and kind is not problems.UNAUTHENTICATED:
+        headers |= LIMIT_HEADERS
+    return {
+        "description": kind.title,
+        "headers": headers,
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "example": EXAMPLES[kind.code],
+            }
+        },
+    }

@@ -1,0 +1,33 @@
+"""The holder of an API key, on whose behalf a request is served."""
+
+from dataclasses import dataclass
+
+from tidings.operations.actor import Actor
+from tidings.operations.keys import ApiKey
+from tidings.operations.scopes import EVERY_TENANT, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The sender of a request, as far as it was proven."""
+
+    key: str
+    """The prefix of its key, which is no secret."""
+    name: str
+    """The name that its key was given; may be empty."""
+    tenant: str | None
+    """The tenant that it may act for; None: all."""
+    scopes: frozenset[Scope]
+    test: bool = False
+    """Whether what it sends is recorded, and delivered to nobody."""
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "Principal":
+        """The holder of a key."""
+        tenant = None if key.tenant == EVERY_TENANT else key.tenant
+        known = frozenset(Scope(scope) for scope in key.scopes if scope in set(Scope))
+        return cls(key.prefix, key.name, tenant, known, key.test)
+
+    def actor(self, request_id: str) -> Actor:
+        """As the audit trail names it: `api-key shop-prod tk_live_Ab12Cd34 (request 4bf9…)`."""
+        return Actor("api-key", f"{self.name} {self.key}".strip(), request_id)

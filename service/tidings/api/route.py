@@ -1,0 +1,151 @@
+"""A route as data: its address, who may use it, what it reads and replies, and its handler."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from starlette.datastructures import Headers
+
+from tidings.api.principal import Principal
+from tidings.api.problems import ProblemKind
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.scopes import Scope
+
+
+class Parameters(BaseModel):
+    """Parameters of a path or query; a route without any has this."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AnyParameters(Parameters):
+    """Parameters of a public route: load balancers and browsers may add their own, which are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+Path = TypeVar("Path", bound=Parameters)
+Query = TypeVar("Query", bound=Parameters)
+Body = TypeVar("Body")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What stands behind the routes, the same for every request of a process."""
+
+    backend: Backend
+    checks: Callable[[], Mapping[str, bool]]
+    """The conditions of being ready, by name."""
+    document: Callable[[], Mapping[str, Any]] = dict
+    """The OpenAPI document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Path, Query, Body]):
+    """One request, authenticated and parsed."""
+
+    services: Services
+    request_id: str
+    path: Path
+    query: Query
+    body: Body
+    """The route's model; bytes if it reads them itself; None if it reads no body."""
+    headers: Headers
+    caller: Principal | None
+    """None on a public route."""
+
+    @property
+    def backend(self) -> Backend:
+        """For the operation."""
+        return self.services.backend
+
+    @property
+    def principal(self) -> Principal:
+        """The sender; only on routes that are not public."""
+        assert self.caller is not None  # noqa: S101  # the route has a scope
+        return self.caller
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant to which everything is limited; None: no limit."""
+        return self.principal.tenant
+
+    @property
+    def actor(self) -> Actor:
+        """The sender and its request, as the audit trail names them."""
+        return self.principal.actor(self.request_id)
+
+
+AnyCall = Call[Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a handler returns."""
+
+    data: object = None
+    """A view, or data that JSON can say; bytes are sent as they are; None: no body."""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
+
+
+Handler = Callable[[Any], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """One successful reply in the OpenAPI document."""
+
+    meaning: str
+    model: Any = None
+    """Its schema: a model, or a type that pydantic can describe. None: no body."""
+    example: Any = None
+    media_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers by name, with their meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route. What it does not say here it does not do: tests and the OpenAPI document are read from it."""
+
+    method: str
+    path: str
+    handler: Handler
+    scope: Scope | None
+    """The scope that it needs; None: public, on the short list that a test holds."""
+    summary: str
+    replies: Mapping[int, Documented]
+    tag: str
+    description: str = ""
+    tenant_bound: bool = True
+    """Whether it shows or changes what belongs to a tenant; if not, only keys of all tenants may use it, or it
+    tells nothing of any."""
+    path_model: type[Parameters] = Parameters
+    query_model: type[Parameters] = Parameters
+    body_model: type[BaseModel] | None = None
+    """Its body's model; None: it reads no body."""
+    reads_bytes: bool = False
+    """Whether the handler gets the body as bytes, unparsed; `body_schema` describes it."""
+    body_schema: Mapping[str, Any] | None = None
+    """JSON schema of a body that is read as bytes."""
+    body_example: Any = None
+    max_body: int | None = None
+    """Bytes of its body, at most; None: what the settings say."""
+    problems: Sequence[ProblemKind] = ()
+    """Problems of its own, beside those that any route may answer."""
+    etag: bool = False
+    """Whether its reply has an ETag and `If-None-Match` is honoured."""
+
+    @property
+    def public(self) -> bool:
+        """Whether no key is needed."""
+        return self.scope is None
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether it has a body."""
+        return self.body_model is not None or self.reads_bytes

@@ -1,0 +1,62 @@
+"""`/v1/notifications`: one notification with its history."""
+
+from typing import Final
+from uuid import UUID
+
+from pydantic import Field
+
+from tidings.api.problems import FORBIDDEN, NOT_FOUND, ApiProblem
+from tidings.api.replies.notifications import EXAMPLE, NotificationReply, UnclaimedReply
+from tidings.api.route import Call, Documented, Parameters, Reply, Route
+from tidings.delivery.id_prefix import IdPrefix
+from tidings.operations import notifications
+from tidings.operations.scopes import Scope
+
+
+class NotificationPath(Parameters):
+    """Names a notification."""
+
+    id: UUID = Field(description="Id of the notification.", examples=[EXAMPLE["id"]])
+
+
+class ShowQuery(Parameters):
+    """How a notification is shown."""
+
+    reveal: bool = Field(
+        default=False,
+        description="Show people and content unmasked; needs the scope `admin` too.",
+        examples=[False],
+    )
+
+
+async def _show(call: Call[NotificationPath, ShowQuery, None]) -> Reply:
+    if call.query.reveal and Scope.ADMIN not in call.principal.scopes:
+        raise ApiProblem(FORBIDDEN, "`reveal` needs a key that has the scope `admin` too")
+    request = notifications.ShowRequest(
+        IdPrefix.parse(str(call.path.id)),
+        reveal=call.query.reveal,
+        tenant=call.tenant,
+        explain=False,
+    )
+    return Reply(await notifications.show(call.backend, request))
+
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        "/v1/notifications/{id}",
+        _show,
+        scope=Scope.READ,
+        summary="Show a notification with its history",
+        description=(
+            "State, every change of state, every attempt and every dead letter. People are masked and content is left "
+            "out. A message that never became a notification is shown by its dead letters, with the state `null`."
+        ),
+        tag="notifications",
+        path_model=NotificationPath,
+        query_model=ShowQuery,
+        replies={200: Documented("The notification", NotificationReply | UnclaimedReply, EXAMPLE)},
+        problems=(NOT_FOUND,),
+        etag=True,
+    ),
+)

@@ -1,0 +1,166 @@
+"""The role `api`: serves HTTP until it is stopped, then finishes the requests in progress."""
+
+import asyncio
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import structlog
+import uvicorn
+
+from tidings.api.application import application
+from tidings.api.authentication import Authentication
+from tidings.api.front import Front, RequestMetrics
+from tidings.api.limits import KeyQuotas
+from tidings.api.route import Route
+from tidings.api.routes import routes
+from tidings.delivery.errors import ConfigurationError, TidingsError
+from tidings.operations.backend import Backend, opened
+from tidings.operations.keyring import Keyring
+from tidings.runtime.background import BackgroundTask
+from tidings.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+BACKLOG: Final = 1024
+FAREWELL: Final = 2.0
+"""Seconds to write when keys were used last, at the end."""
+KEEP_ALIVE: Final = 75
+"""Seconds for which an idle connection is kept: longer than the 60 s of common proxies, so that they close first."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: the process has its own."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Api:
+    """The role.
+
+    It has PostgreSQL connections of its own, so that readers don't wait for deliveries, nor these for readers.
+
+    Args:
+        settings: The process's.
+        actor: The process's unique name.
+        metrics: Of the process.
+        served: Its routes, if not all.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        actor: str,
+        metrics: RequestMetrics,
+        served: Sequence[Route] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._routes = tuple(routes()) if served is None else tuple(served)
+        self._actor = actor
+        self._metrics = metrics
+        self._server: _Server | None = None
+        self._keyring: Keyring | None = None
+        self.port = settings.api.port
+        """The port it listens on."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether RabbitMQ is connected; the API needs no connection of its own yet."""
+        return True
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be served."""
+        return all(self.checks().values())
+
+    def checks(self) -> dict[str, bool]:
+        """The conditions of being ready, by name."""
+        return {
+            "listening": self._server is not None and self._server.started,
+            "api_keys": self._keyring is not None and self._keyring.loaded,
+        }
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then finish the requests in progress.
+
+        Raises:
+            ConfigurationError: The address can't be listened on.
+        """
+        with _bound(self._settings) as listener:
+            self.port = listener.getsockname()[1]
+            async with opened(self._settings, self._actor) as backend:
+                await self._serve(backend, listener, stop)
+
+    async def _serve(self, backend: Backend, listener: socket.socket, stop: asyncio.Event) -> None:
+        keyring = Keyring(backend.ledger.api_keys, kept=self._settings.api.keys_kept)
+        keeping = BackgroundTask("keep the API keys", keyring.keep_for_ever)
+        server = _Server(self._config(backend, keyring))
+        self._keyring, self._server = keyring, server
+        self._metrics.connections(lambda: len(server.server_state.connections))
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="API")
+        stopped = asyncio.create_task(stop.wait())
+        log.info("API listening", host=self._settings.api.host, port=self.port)
+        try:
+            await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+            server.should_exit = True
+            await serving
+        finally:
+            stopped.cancel()
+            await keeping.end()
+            with suppress(TidingsError, TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    await keyring.write()
+
+    def _config(self, backend: Backend, keyring: Keyring) -> uvicorn.Config:
+        api, listed = self._settings.api, self._routes
+        front = Front(
+            application(listed, backend, self.checks),
+            Authentication(keyring),
+            KeyQuotas(api.rate_limit),
+            api.max_requests,
+            {route.path for route in listed if route.public},
+            self._metrics,
+        )
+        return uvicorn.Config(
+            front,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            interface="asgi3",
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=int(self._settings.worker.grace),
+        )
+
+
+@contextmanager
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    host, port = settings.api.host, settings.api.port
+    try:
+        family, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _not_listening(settings, error) from None
+    with listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise _not_listening(settings, error) from None
+        listener.setblocking(False)
+        yield listener
+
+
+def _not_listening(settings: Settings, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"the API can't listen on {settings.api.listen}: {error.strerror or error}; set TIDINGS_API_LISTEN"
+    )

@@ -1,0 +1,53 @@
+"""Settings of the HTTP API."""
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings
+
+from tidings.runtime.environment.formats import Duration, Rate
+from tidings.runtime.environment.reading import section
+
+_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:\s]+):(\d{1,5})")
+
+
+def _address(text: str) -> str:
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found[2]) > 65_535:
+        raise ValueError("write it like 127.0.0.1:8000, 0.0.0.0:8000 or [::]:8000")
+    return text
+
+
+class ApiSettings(BaseSettings):
+    """The HTTP API."""
+
+    model_config = section("TIDINGS_API_")
+
+    # Not HOST and PORT: Kubernetes sets TIDINGS_API_PORT in every pod, for a service called `tidings-api`.
+    listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8000"
+    """Address and port to listen on, e.g. `0.0.0.0:8000`; a free port if 0. Without TLS: put a proxy before it that
+    has TLS."""
+    rate_limit: Rate = 5000.0
+    """Most requests of one key in one process; more are answered with 429."""
+    max_body_mib: int = Field(default=16, ge=1, le=1024)
+    """MiB of one request's body, at most."""
+    max_requests: int = Field(default=1000, ge=1)
+    """Requests in progress in one process, at most; more are answered with 503."""
+    keys_kept: Duration = 4 * 3600.0
+    """How long API keys go on working from memory while PostgreSQL is unavailable."""
+
+    @property
+    def host(self) -> str:
+        """The address to listen on."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """Its port; 0: a free one."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Bytes of one body, at most."""
+        return self.max_body_mib * 1024 * 1024
