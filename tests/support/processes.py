@@ -111,7 +111,12 @@ async def running(
         process = await asyncio.create_subprocess_exec(
             TIDINGS,
             *arguments,
-            env={**environment(), **env, "TIDINGS_HTTP_PORT": str(port)},
+            env={
+                "TIDINGS_API_LISTEN": "127.0.0.1:0",
+                **environment(),
+                **env,
+                "TIDINGS_HTTP_PORT": str(port),
+            },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sink,
             stderr=sink if stderr is None else stderr,

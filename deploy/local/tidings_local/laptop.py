@@ -106,7 +106,7 @@ class Laptop:
         await self._parts.aclose()
 
     async def start_roles(self) -> None:
-        """Bring the tables up to date and start worker, scheduler and archive; returns when ready.
+        """Bring the tables up to date and start worker, scheduler, archive and API; returns when ready.
 
         Raises:
             LocalStackError: They did not become ready; says why, from their log.
@@ -153,6 +153,14 @@ class Laptop:
             output = (err or out).decode(errors="replace").strip()
             raise LocalStackError(f"`tidings {shlex.join(arguments)}` failed: {output}")
         return out.decode()
+
+    async def api_key(self) -> str:
+        """A key of the HTTP API to try it with, for a week. Raises like `tidings`."""
+        scopes = (f"--scope={scope}" for scope in ("send", "read", "operate", "admin"))
+        made = await self.tidings(
+            *("keys", "create", "--tenant", "*", *scopes, "--name", "make-run", "--expires", "7d")
+        )
+        return made.strip()
 
     async def roles_end(self) -> NoReturn:
         """Wait until the roles end by themselves, which they should not.
@@ -212,6 +220,7 @@ class Laptop:
             "TIDINGS_WEBHOOK_RETRY": "2s 5s 15s 1m",
             "TIDINGS_TEMPLATES_ROOT": str(templates.resolve()),
             "TIDINGS_HTTP_PORT": str(self._last.port("http")),
+            "TIDINGS_API_LISTEN": f"127.0.0.1:{self._last.port('api')}",
         }
         if self.rabbitmq is not None:
             settings["TIDINGS_AMQP_URL"] = self.rabbitmq.amqp_url

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
@@ -75,11 +76,12 @@ async def _everything(data: Path, *, once: bool) -> None:
     with out.status("starting RabbitMQ, PostgreSQL and the sinks …"):
         await laptop.__aenter__()
     try:
-        with out.status("starting worker, scheduler and archive …"):
+        with out.status("starting worker, scheduler, archive and API …"):
             await laptop.start_roles()
-        await _tour(laptop)
+        shown = await _tour(laptop)
         if not once:
-            for line in where_to_look(laptop):
+            key = await laptop.api_key()
+            for line in where_to_look(laptop, key, shown):
                 out.print(line)
             await laptop.roles_end()
     finally:
@@ -87,7 +89,8 @@ async def _everything(data: Path, *, once: bool) -> None:
             await laptop.__aexit__()
 
 
-async def _tour(laptop: "Laptop") -> None:
+async def _tour(laptop: "Laptop") -> UUID | None:
+    """Take it; the id of the last notification."""
     from tidings_local.tour import take_tour
 
     last: Seen | None = None
@@ -99,9 +102,10 @@ async def _tour(laptop: "Laptop") -> None:
         out.print(f"\n[dim]$[/] [bold]tidings show {last.id}[/]")
         story = await laptop.tidings("show", str(last.id), width=out.width)
         out.print(story, markup=False, soft_wrap=True)
+    return last.id if last is not None else None
 
 
-def where_to_look(laptop: "Laptop") -> Iterator[str]:
+def where_to_look(laptop: "Laptop", key: str, shown: UUID | None) -> Iterator[str]:
     """What is to be typed is in bold, and so never broken: it can be pasted."""
     yield "[bold]Tidings is running[/]; Ctrl-C ends it. What was written stays, these samples too.\n"
     for label, value in _addresses(laptop):
@@ -114,6 +118,9 @@ def where_to_look(laptop: "Laptop") -> Iterator[str]:
         "tidings stats",
         "tidings dead list",
         "tidings --help",
+        f"KEY={key}",
+        f"API=http://{laptop.environment['TIDINGS_API_LISTEN']}/v1",
+        f'curl -H "Authorization: Bearer $KEY" $API/notifications/{shown}',
     ):
         yield f"  [bold]{escape(command)}[/]"
 
@@ -124,6 +131,7 @@ def _addresses(laptop: "Laptop") -> Iterator[tuple[str, str]]:
         yield "", f"{laptop.rabbitmq.user} / {laptop.rabbitmq.password}"
     yield "What was sent", laptop.outbox.url
     yield "Takes webhooks", f"{laptop.webhooks.url}/"
+    yield "HTTP API", f"http://{laptop.environment['TIDINGS_API_LISTEN']}/docs"
     port = laptop.environment["TIDINGS_HTTP_PORT"]
     yield "Metrics and health", f"http://127.0.0.1:{port}/metrics"
     yield "Log of the roles", str(laptop.log)

@@ -53,7 +53,7 @@ class Root(LazyGroup):
             OPERATE,
             "stats",
             "statistics:stats",
-            "Show notification counts, success rates, latencies and queue depths.",
+            "Show outcomes, success rates, latencies and queue depths.",
         ),
         LazyCommand(
             OPERATE,

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
 from rich.console import Console
@@ -21,7 +22,7 @@ LAPTOP = cast(
         ),
         outbox=SimpleNamespace(url="http://127.0.0.1:8025/"),
         webhooks=SimpleNamespace(url="http://127.0.0.1:8026"),
-        environment={"TIDINGS_HTTP_PORT": "9100"},
+        environment={"TIDINGS_HTTP_PORT": "9100", "TIDINGS_API_LISTEN": "127.0.0.1:8000"},
         environment_file=Path(".local/env"),
         log=Path(".local/tidings.log"),
     ),
@@ -32,7 +33,7 @@ LAPTOP = cast(
 def test_no_command_address_or_login_is_broken_or_framed(width: int) -> None:
     paper = io.StringIO()
     console = Console(file=paper, width=width, highlight=False)
-    for line in where_to_look(LAPTOP):
+    for line in where_to_look(LAPTOP, f"tk_live_{'k' * 38}", UUID(int=7)):
         console.print(Sentence(Text.from_markup(line)), crop=False)
     text = paper.getvalue()
     assert max(map(len, text.splitlines())) <= width
@@ -43,6 +44,8 @@ def test_no_command_address_or_login_is_broken_or_framed(width: int) -> None:
         "tidings publish email --to you@example.com --subject Hello --body 'It works.'",
         "tidings list",
         f"tidings / {'f' * 24}",
+        f"KEY=tk_live_{'k' * 38}",
+        f'curl -H "Authorization: Bearer $KEY" $API/notifications/{UUID(int=7)}',
     ):
         assert typed in lines
     for url in (
@@ -50,6 +53,7 @@ def test_no_command_address_or_login_is_broken_or_framed(width: int) -> None:
         "http://127.0.0.1:8025/",
         "http://127.0.0.1:8026/",
         "http://127.0.0.1:9100/metrics",
+        "http://127.0.0.1:8000/docs",
     ):
         assert any(line.endswith(url) for line in lines)
     assert not set("│╭╰┃") & set(text)

@@ -92,7 +92,6 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
             '{"acme": "90d", "shop": {"*": "7d", "failed": "0"}}',
             {"acme": {"*": 90 * 86_400.0}, "shop": {"*": 7 * 86_400.0, "failed": 0.0}},
         ),
-        "rollup_retention": ("90d", 90 * 86_400.0),
     },
     "WorkerSettings": {
         "categories": (
