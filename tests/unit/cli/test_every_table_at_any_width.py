@@ -247,6 +247,12 @@ KEY: Final = ApiKey(
     revoked_at=None,
     revoked_by=None,
 )
+OUTBOX: Final = ProducerOutboxView(
+    1_234_567,
+    90_061.0,
+    [WaitingLane("whatsapp.urgent", 1_234_567, 1_234, 90_061.0)],
+    [FailedRows(WHY, 1_234_567, ID, 90_061.0)],
+)
 JOURNAL: Final = JournalFindings(COUNTS, 0, ())
 SOUND: Final = AuditView(COUNTS, None, JOURNAL, ())
 
@@ -298,6 +304,8 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
         [PartitionPreview("notifications_20261116", 5_000_000, 4_999_000, dropped=True)]
     ),
     audit._states: lambda: audit._states(SOUND),
+    outbox._lanes: lambda: outbox._lanes(OUTBOX),
+    outbox._failed: lambda: outbox._failed(OUTBOX),
     keys._table: lambda: keys._table([KeyView(KEY), KeyView(replace(KEY, revoked_at=NOW))]),
 }
 NAMES: Final = [f"{made.__module__.rpartition('.')[2]}.{made.__name__}" for made in TABLES]
