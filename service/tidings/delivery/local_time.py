@@ -34,7 +34,11 @@ class LocalTime:
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return {"scheduled_at": self.at, "timezone": self.zone, "adjustment": self.adjustment}
+        return {
+            "scheduled_at": self.at.isoformat(),
+            "timezone": self.zone,
+            "adjustment": self.adjustment,
+        }
 
 
 @cache

@@ -12,6 +12,7 @@ from tidings.delivery.schedule import Misfire, Timing
 from tidings.delivery.schedule_content import checked
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.schedules.rows import Schedule, ScheduleState
+from tidings.ledger.schedules.running import RunOtherwise
 from tidings.ledger.schedules.schedules import NameTaken, NewSchedule
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
@@ -142,15 +143,18 @@ async def run(backend: Backend, actor: Actor, request: RunScheduleRequest) -> Ru
     if not recipients:
         raise InvalidRequest("are missing; give at least one", field="recipients")
     checked(schedule.content, recipients, tenant=schedule.tenant, data=request.data)
-    ids = await backend.ledger.schedules.run(
-        schedule.id,
-        run=request.key or uuid4().hex,
-        at=schedule.created_at if request.key else None,
-        expires_at=Policies(backend.settings).expires_at,
-        recipients=request.recipients,
-        data=request.data,
-        actor=str(actor),
-    )
+    try:
+        ids = await backend.ledger.schedules.run(
+            schedule.id,
+            run=request.key or uuid4().hex,
+            at=schedule.created_at if request.key else None,
+            expires_at=Policies(backend.settings).expires_at,
+            recipients=request.recipients,
+            data=request.data,
+            actor=str(actor),
+        )
+    except RunOtherwise as error:
+        raise InvalidRequest(str(error), field="Idempotency-Key") from None
     return RunView(schedule, tuple(ids))
 
 

@@ -17,7 +17,7 @@ from tidings.delivery.errors import Refused
 from tidings.delivery.schedule import Misfire, Timing
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.schedules.rows import Schedule, ScheduleState
-from tidings.ledger.schedules.running import Run, Running
+from tidings.ledger.schedules.running import Run, Running, RunOtherwise
 from tidings.ledger.schedules.schedules import NameTaken, NewSchedule, Schedules
 
 EMAIL: dict[str, Any] = {"channel": "email", "subject": "Hello", "body": "How are you?"}
@@ -158,6 +158,9 @@ async def test_a_run_by_hand_repeated_with_its_key_sends_nothing_more(ledger: Le
     assert await run("a") == first
     assert len(await stored(ledger)) == 3
     assert not {*first} & {*await run("b", ("dora@example.com",))}
+    with pytest.raises(RunOtherwise):
+        await run("a", ("eve@example.com",))
+    assert len(await stored(ledger)) == 4
     assert (await found(ledger)).runs == 0
 
 

@@ -12,8 +12,11 @@ from tests.support.submission_rig import SubmissionRig, mail, send
 from tests.support.worker_rig import eventually
 
 from tidings.delivery.errors import LedgerUnavailable
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.ledger.notifications.accepting import Standing
+from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.rescheduling import RescheduleRequest, reschedule
 from tidings.operations.submissions.errors import (
     IdConflict,
     IdempotencyKeyInUse,
@@ -42,6 +45,45 @@ async def test_what_is_accepted_is_stored_and_in_its_lane(
     [body] = await rig.bodies()
     assert body["id"] == str(accepted.id)
     assert json.loads(row["body"]) == body  # type: ignore[arg-type]
+
+
+async def test_a_local_time_becomes_an_instant_that_the_answer_has(
+    rig: SubmissionRig, backend: Backend
+) -> None:
+    day = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}"
+    local = {"scheduled_at": f"{day}T09:00", "timezone": "Asia/Kolkata", "metadata": {"n": 1.5}}
+    accepted = await send(backend, **local)
+    assert accepted.as_data()["scheduled_at"] == f"{day}T09:00:00+05:30"
+    assert accepted.as_data()["adjustment"] is None
+    row = await row_of(rig, accepted.id)
+    assert (row["state"], row["scheduled_at"]) == (
+        "scheduled",
+        datetime.fromisoformat(f"{day}T03:30Z"),
+    )
+    for given, field in (
+        ({**local, "timezone": "Berlin"}, "timezone"),
+        ({**local, "timezone": "recipient"}, "timezone"),
+        ({**local, "scheduled_at": "2020-01-01T09:00"}, "scheduled_at"),
+        ({"timezone": "UTC"}, "timezone"),
+    ):
+        with pytest.raises(InvalidNotification) as refusal:
+            await send(backend, **given)
+        [problem] = refusal.value.problems
+        assert problem.startswith(f"{field}: ")
+
+
+async def test_a_repeat_of_what_was_rescheduled_is_answered_as_before(
+    rig: SubmissionRig, backend: Backend
+) -> None:
+    due = datetime.now(UTC) + timedelta(hours=1)
+    body = mail(scheduled_at=due.isoformat())
+    accepted = await send(backend, body, key="k1")
+    later = (due + timedelta(hours=3)).isoformat()
+    request = RescheduleRequest(IdPrefix.parse(str(accepted.id)), later)
+    await reschedule(backend, Actor("cli", "jane"), request)
+    repeated = await send(backend, body, key="k1")
+    assert (repeated.id, repeated.replayed) == (accepted.id, True)
+    assert (await row_of(rig, accepted.id))["scheduled_at"] == due + timedelta(hours=3)
 
 
 async def test_what_a_worker_finds_stored_already_is_sent_once_and_is_no_duplicate(

@@ -8,11 +8,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
 from tidings.delivery.arrival import TimeSource
 from tidings.delivery.attempt import Attempt, Lane
+from tidings.delivery.errors import Refused
 from tidings.delivery.schedule import RunDecision, decide, run_id
 from tidings.delivery.schedule_content import body_of, notifications_of
 from tidings.ledger.database import MOVING, VALUES, Connection, Database
@@ -44,6 +46,12 @@ UPDATE schedules
  WHERE id = $1
 """
 
+OTHERWISE: Final = """
+SELECT EXISTS (SELECT FROM unnest($1::uuid[], $2::bytea[]) AS given (id, digest) JOIN notifications n ON n.id = given.id
+                WHERE sha256(n.body) <> digest)
+"""
+"""Whether a run by hand had other recipients or data before."""
+
 RAN_BY_HAND: Final = (
     "UPDATE schedules SET last_run_at = $2, last_run = $3::jsonb, updated_at = now() WHERE id = $1"
 )
@@ -62,6 +70,13 @@ class Run:
     notifications: int
     error: str = ""
     """Why nothing was stored; empty if it was."""
+
+
+class RunOtherwise(Refused):
+    """A run by hand is repeated with other recipients or data: nothing is stored."""
+
+    def __init__(self) -> None:
+        super().__init__("this run was sent before, with other recipients or data")
 
 
 class Running:
@@ -151,6 +166,7 @@ async def store(
     *,
     recipients: Sequence[str | Mapping[str, Any]] | None = None,
     data: Mapping[str, Any] | None = None,
+    repeatable: bool = False,
 ) -> list[UUID]:
     """Store a run's notifications for the outbox; their ids.
 
@@ -163,9 +179,11 @@ async def store(
         expires_at: The expiry of a notification.
         recipients: Instead of the schedule's.
         data: Variables of this run.
+        repeatable: Whether the same run may have been stored before.
 
     Raises:
         InvalidNotification: The content is not valid any more.
+        RunOtherwise: It was stored before, with other notifications.
     """
     wanted = schedule.recipients if recipients is None else recipients
     ids = [run_id(schedule.id, run, at, index) for index in range(len(wanted))]
@@ -191,4 +209,8 @@ async def store(
     if introduced:
         values = notification_rows.columns(introduced, list(range(len(introduced))))
         await connection.execute(*notification_rows.by_itself(INSERT, *values))
+    if repeatable and await connection.fetchval(
+        OTHERWISE, ids, [sha256(body).digest() for body in bodies]
+    ):
+        raise RunOtherwise
     return ids

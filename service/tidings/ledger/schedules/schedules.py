@@ -220,6 +220,7 @@ class Schedules:
 
         Raises:
             InvalidNotification: The content is not valid any more, or not with these recipients and data.
+            RunOtherwise: It was run before, with other recipients or data.
             Refused: There is no such schedule.
             LedgerRefused: It has a value that can't be stored.
             LedgerUnavailable: PostgreSQL is unavailable; if it was stored all the same, a repeat recognises it.
@@ -235,6 +236,7 @@ class Schedules:
                 expires_at,
                 recipients=recipients,
                 data=data,
+                repeatable=True,
             )
             summary = {
                 "due_at": None,

@@ -11,6 +11,10 @@ from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
+from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.local_time import LocalTime
+from tidings.operations.dead_letters.numbers import NumbersAsWritten
+from tidings.operations.due_times import with_instant
 from tidings_events import DEFAULT_TENANT, InvalidNotification, Notification, parse
 from tidings_events.notifications.base import broken_time_rules
 from tidings_events.problems import ContractProblem
@@ -26,6 +30,8 @@ class ReadSubmission:
 
     notification: Notification
     body: bytes
+    chosen: LocalTime | None = None
+    """The instant of a due time that was given as a local time."""
 
 
 def read_submission(body: bytes, tenant: str | None, id: UUID) -> ReadSubmission:
@@ -45,10 +51,35 @@ def read_submission(body: bytes, tenant: str | None, id: UUID) -> ReadSubmission
 
 
 def _parsed(body: bytes, tenant: str | None, id: UUID) -> ReadSubmission:
+    body, chosen = _at_an_instant(body)
     if tenant is not None and tenant != DEFAULT_TENANT:
         body = _completed(body, "tenant", tenant)
     body = _completed(body, "id", str(id))
-    return ReadSubmission(parse(body), body)
+    return ReadSubmission(parse(body), body, chosen)
+
+
+def _at_an_instant(body: bytes) -> tuple[bytes, LocalTime | None]:
+    """With the instant in place of a local time and its `timezone`, which the contract does not have.
+
+    Raises:
+        InvalidNotification: Time or zone are not valid.
+    """
+    if b'"timezone"' not in body or too_heavy(body) is not None:
+        return body, None
+    numbers = NumbersAsWritten()
+    try:
+        document = numbers.loads(body)
+    except (ValueError, RecursionError):
+        return body, None
+    if not isinstance(document, dict) or "timezone" not in document:
+        return body, None
+    try:
+        fields, chosen = with_instant(document)
+    except InvalidRequest as error:
+        problem = ContractProblem(f"{error.field}: {error}", (error.field,), "rule")
+    else:
+        return numbers.dumps(fields).encode("utf-8", "surrogatepass"), chosen
+    raise InvalidNotification([problem])
 
 
 def _completed(body: bytes, name: str, value: str) -> bytes:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
+from tidings.delivery.local_time import LocalTime
 from tidings.ledger.notifications.accepting import (
     Answered,
     RequestedBefore,
@@ -65,6 +66,8 @@ class _Read:
     problems: Mapping[int, Sequence[ContractProblem]]
     derived: frozenset[UUID]
     """The ids that follow from the Idempotency-Key: one that is known comes from this request."""
+    chosen: Mapping[int, LocalTime]
+    """The instants of due times that were given as local times."""
 
     def view(self, answers: Sequence[Stored]) -> SeveralView:
         """What became of each."""
@@ -92,7 +95,7 @@ class _Read:
         }
         if stored.duplicate_of is not None:
             item["duplicate_of"] = str(stored.duplicate_of)
-        return item
+        return item | (self.chosen[index].as_data() if index in self.chosen else {})
 
 
 async def submit_to_recipients(
@@ -160,6 +163,7 @@ async def _read(
     submissions: dict[int, Submission] = {}
     problems: dict[int, Sequence[ContractProblem]] = {}
     derived: set[UUID] = set()
+    chosen: dict[int, LocalTime] = {}
     for index, part in enumerate(parts):
         id_ = id_for(caller.key, caller.idempotency_key, index)
         try:
@@ -169,9 +173,11 @@ async def _read(
         else:
             submissions[index] = submission_of(intake, actor, caller, read)
             derived |= {id_} & {read.notification.id}
+            if read.chosen is not None:
+                chosen[index] = read.chosen
         if index % AT_ONCE == AT_ONCE - 1:
             await asyncio.sleep(0)  # others have small requests
-    return _Read(submissions, problems, frozenset(derived))
+    return _Read(submissions, problems, frozenset(derived), chosen)
 
 
 def _each_once(found: Iterable[Sequence[ContractProblem]]) -> list[str]:

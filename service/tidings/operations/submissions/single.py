@@ -1,9 +1,10 @@
 """Accepts one notification."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from tidings.delivery.local_time import LocalTime
 from tidings.ledger.notifications.accepting import (
     Answered,
     RequestedBefore,
@@ -38,6 +39,8 @@ class SubmittedView:
     duplicate_of: UUID | None = None
     replayed: bool = False
     """Whether this repeats the answer to an earlier request with the same Idempotency-Key."""
+    chosen: LocalTime | None = None
+    """The instant of a due time that was given as a local time."""
 
     @property
     def new(self) -> bool:
@@ -53,7 +56,7 @@ class SubmittedView:
         }
         if self.duplicate_of is not None:
             data["duplicate_of"] = str(self.duplicate_of)
-        return data
+        return data if self.chosen is None else {**data, **self.chosen.as_data()}
 
 
 async def submit(backend: Backend, actor: Actor, request: SubmitRequest) -> SubmittedView:
@@ -80,7 +83,7 @@ async def submit(backend: Backend, actor: Actor, request: SubmitRequest) -> Subm
             stored = await _with_its_own_id(intake, caller, request.body, submission)
     if stored.standing is Standing.CONFLICT:
         raise IdempotencyKeyReused() if id_ == derived else IdConflict(id_)
-    return _view_of(id_, stored, caller)
+    return replace(_view_of(id_, stored, caller), chosen=read.chosen)
 
 
 async def _with_its_own_id(
