@@ -1,10 +1,10 @@
 """Serves one route: permission, parsing, the handler, the reply."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from tidings.api.etags import etag_of, matches
 from tidings.api.parsing import body_of, path_of, query_of
@@ -56,6 +56,9 @@ def _response(route: Route, request: Request, reply: Reply) -> Response:
     headers = dict(reply.headers)
     if reply.data is None:
         return Response(status_code=reply.status, headers=headers)
+    if isinstance(reply.data, AsyncIterator):
+        headers.setdefault("Cache-Control", "no-store")
+        return StreamingResponse(reply.data, reply.status, headers, media_type=reply.media_type)
     body = reply.data if isinstance(reply.data, bytes) else as_bytes(reply.data)
     if not route.public:
         headers.setdefault("Cache-Control", "private, no-cache" if route.etag else "no-store")

@@ -86,7 +86,7 @@ class Reply:
     """What a handler returns."""
 
     data: object = None
-    """A view, or data that JSON can say; bytes are sent as they are; None: no body."""
+    """A view, or data that JSON can say; bytes are sent as they are, and an iterator's bytes one by one; None: no body."""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     media_type: str = "application/json"

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 
 from tidings.api.route import Route
-from tidings.api.routes import documents, health, notifications
+from tidings.api.routes import documents, explanations, health, lists, notifications, statistics
 
 
 def routes() -> Iterator[Route]:
     """All of them; of two that match, the first serves."""
+    yield from lists.ROUTES
     yield from notifications.ROUTES
+    yield from explanations.ROUTES
+    yield from statistics.ROUTES
     yield from health.ROUTES
     yield from documents.ROUTES

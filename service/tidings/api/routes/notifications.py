@@ -10,6 +10,7 @@ from tidings.api.replies.notifications import EXAMPLE, NotificationReply, Unclai
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.operations import notifications
+from tidings.operations.reveals import note_reveal
 from tidings.operations.scopes import Scope
 
 
@@ -32,6 +33,8 @@ class ShowQuery(Parameters):
 async def _show(call: Call[NotificationPath, ShowQuery, None]) -> Reply:
     if call.query.reveal and Scope.ADMIN not in call.principal.scopes:
         raise ApiProblem(FORBIDDEN, "`reveal` needs a key that has the scope `admin` too")
+    if call.query.reveal:
+        await note_reveal(call.backend, call.actor, {"id": str(call.path.id)})
     request = notifications.ShowRequest(
         IdPrefix.parse(str(call.path.id)),
         reveal=call.query.reveal,

@@ -36,6 +36,14 @@ A statement of its own, because it has to see how the holders stand once the key
 of a holder locks its key too, before the holder is queued again.
 """
 
+HOLDER: Final = f"""
+SELECT k.notification_id FROM idempotency_holders k
+ WHERE k.key = $1 AND k.addressee = $2 AND k.expires_at >= now()
+   AND NOT EXISTS (SELECT FROM notifications n WHERE n.id = k.notification_id
+                      AND n.state IN ('failed', 'expired', 'cancelled', 'suppressed', 'discarded') AND NOT {EVER})
+"""
+"""A key's holder, unless the next notification would take it over."""
+
 FORGET: Final = """
 UPDATE idempotency_holders k SET expires_at = 'epoch'
   FROM unnest($1::text[], $2::bytea[], $3::uuid[]) AS held (key, addressee, id)

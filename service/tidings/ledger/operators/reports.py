@@ -22,6 +22,7 @@ from tidings.ledger.notifications.details import (
 )
 from tidings.ledger.notifications.filters import Filters, Position
 from tidings.ledger.notifications.id_search import with_digits
+from tidings.ledger.notifications.idempotency import HOLDER, KeyUse
 from tidings.ledger.notifications.search import (
     DEFAULT_BOUNDS,
     POSITION,
@@ -180,6 +181,12 @@ class Reports:
         return NotificationStatus(
             State(row["state"]), row["epoch"], row["attempt"], reason=reason, tenant=row["tenant"]
         )
+
+    async def holder(self, use: KeyUse) -> UUID | None:
+        """The notification that would suppress another with this key; None if there is none."""
+        async with self._database.connection() as connection:
+            found: UUID | None = await connection.fetchval(HOLDER, use.key, use.addressee)
+        return found
 
     async def recipients(self, id: UUID, epoch: int) -> tuple[Recipient, ...]:
         """What became of each recipient in an epoch; empty where they all fared alike."""

@@ -1,0 +1,128 @@
+"""The JSON of statistics."""
+
+from typing import Any, Final
+
+from pydantic import AwareDatetime
+
+from tidings.api.replies.notifications import ReplyModel
+
+
+class RatesReply(ReplyModel):
+    """Outcomes of a period; a rate is null if there is nothing to divide by."""
+
+    attempted: int
+    """Notifications whose first attempt ended."""
+    attempts: int
+    retried: int
+    finished: int
+    """Ended, but not cancelled or suppressed."""
+    succeeded: int
+    failed: int
+    p50: float | None
+    """Seconds from accepted, or due, to sent."""
+    p95: float | None
+    p99: float | None
+    outcomes: dict[str, int]
+    attempts_each: float | None
+    success_rate: float | None
+    failure_rate: float | None
+    retry_rate: float | None
+
+
+class BucketReply(RatesReply):
+    """A span of `bucket_seconds`."""
+
+    since: AwareDatetime
+
+
+class OpenReply(ReplyModel):
+    """Open dead letters of a channel and reason."""
+
+    channel: str | None
+    reason: str
+    open: int
+    oldest_seconds: float
+
+
+class QueueReply(ReplyModel):
+    """A queue; null if it is missing or RabbitMQ is away."""
+
+    queue: str
+    purpose: str
+    messages: int | None
+    consumers: int | None
+
+
+class ConditionReply(ReplyModel):
+    """A channel or provider that does not deliver."""
+
+    channel: str
+    provider: str
+    """Empty: the channel itself."""
+    state: str
+    since: AwareDatetime | None
+    reason: str
+    workers: int
+    serving: int
+    probe_at: AwareDatetime | None
+
+
+class StatisticsReply(ReplyModel):
+    """Statistics of a period; a part is null if the server that has it is away."""
+
+    since: AwareDatetime | None
+    until: AwareDatetime | None
+    bucket_seconds: int | None
+    counted_since: AwareDatetime | None
+    """The first day that was counted."""
+    total: RatesReply | None
+    channels: dict[str, RatesReply] | None
+    error_classes: dict[str, int] | None
+    buckets: list[BucketReply] | None
+    dead_letters: list[OpenReply] | None
+    scheduled: int | None
+    overdue: int | None
+    """Due for more than a minute."""
+    oldest_due_seconds: float | None
+    """Seconds since the first was due; negative if it is yet to be."""
+    queues: list[QueueReply] | None
+    not_delivering: list[ConditionReply]
+    errors: list[str]
+    """Servers that are away."""
+
+
+_RATES: Final[dict[str, Any]] = {
+    "attempted": 1200,
+    "attempts": 1260,
+    "retried": 60,
+    "finished": 1200,
+    "succeeded": 1188,
+    "failed": 12,
+    "p50": 0.21,
+    "p95": 1.4,
+    "p99": 31.0,
+    "outcomes": {"rejected": 12, "retry_later": 60, "sent": 1188},
+    "attempts_each": 1.05,
+    "success_rate": 0.99,
+    "failure_rate": 0.01,
+    "retry_rate": 0.05,
+}
+EXAMPLE_STATISTICS: Final[dict[str, Any]] = {
+    "since": "2026-11-29T17:00:00Z",
+    "until": "2026-11-29T17:01:00Z",
+    "bucket_seconds": 60,
+    "counted_since": "2026-11-01T00:00:00Z",
+    "total": _RATES,
+    "channels": {"email": _RATES},
+    "error_classes": {"unavailable": 60, "rejected": 12},
+    "buckets": [{"since": "2026-11-29T17:00:00Z", **_RATES}],
+    "dead_letters": [{"channel": "email", "reason": "rejected", "open": 12, "oldest_seconds": 3.5}],
+    "scheduled": 0,
+    "overdue": 0,
+    "oldest_due_seconds": None,
+    "queues": [
+        {"queue": "tidings.email.high", "purpose": "high email", "messages": 0, "consumers": 2}
+    ],
+    "not_delivering": [],
+    "errors": [],
+}

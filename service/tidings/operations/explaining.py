@@ -1,0 +1,154 @@
+"""What would become of a notification that was not sent yet: the decisions that Tidings would take, asked in advance."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from tidings.channels.registry import is_configured
+from tidings.delivery.attempt import Attempt, Lane
+from tidings.delivery.retry_policy import DeliveryPolicy
+from tidings.ledger.notifications.idempotency import KeyUse
+from tidings.operations.backend import Backend
+from tidings.operations.channels import DISABLED, DOWN, PAUSED, UNSERVED, ChannelStatus, conditions
+from tidings.operations.decisions import Decision, Verdict
+from tidings.operations.submissions.reading import read_submission
+from tidings.operations.template_check import faults
+from tidings_events import Notification
+from tidings_events.notifications.base import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainRequest:
+    """A notification as it would be submitted."""
+
+    body: bytes
+    tenant: str | None = None
+    """The caller's; None if it may name any."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainView:
+    """What would happen. The first decision is the one that counts."""
+
+    decisions: tuple[Decision, ...]
+    channel: str
+    priority: str
+    tenant: str
+    category: str
+    queue: str
+    guarantee: str
+    retry_delays: tuple[int, ...]
+    """Seconds after each failed attempt; as many retries at most."""
+    expires_at: datetime | None
+
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        first, *others = self.decisions
+        data = {**asdict(self), **asdict(first), "also": [asdict(other) for other in others]}
+        del data["decisions"]
+        return data
+
+
+async def explain(backend: Backend, request: ExplainRequest) -> ExplainView:
+    """Say what would happen to it now. Nothing is stored or sent.
+
+    Raises:
+        InvalidNotification: It is no valid notification; names every problem.
+    """
+    now = datetime.now(UTC)
+    notification = read_submission(request.body, request.tenant, new_id()).notification
+    lane = Lane(notification.channel, notification.priority)
+    policy = backend.settings.policy(notification.channel, notification.category)
+    attempt = Attempt(notification, request.body, lane, 0, 1, now)
+    expires_at = policy.expires_at(attempt)
+    known = await _known(backend, notification)
+    statuses = await conditions(backend)
+    here = [status for status in statuses if status.channel == notification.channel]
+    found = [
+        *known,
+        *_expired(expires_at, now),
+        *(_template(backend, notification)),
+        *_scheduled(notification, now),
+        *_channel(notification.channel, here, configured=_configured(backend, notification)),
+    ]
+    sends = Decision(Verdict.SEND, "lane", f"a worker sends it from {lane.queue}")
+    order = [Verdict.SKIP, Verdict.DEFER, Verdict.SEND]
+    decisions = sorted([*found, sends], key=lambda it: order.index(it.decision))
+    if found:
+        decisions.remove(sends)
+    return ExplainView(
+        tuple(decisions),
+        notification.channel,
+        notification.priority,
+        notification.tenant,
+        notification.category,
+        lane.queue,
+        str(policy.guarantee),
+        _delays(policy, notification),
+        expires_at,
+    )
+
+
+async def _known(backend: Backend, notification: Notification) -> list[Decision]:
+    status = await backend.ledger.reports.standing(notification.id)
+    if status is not None and status.tenant == notification.tenant:
+        text = f"a notification with this id is known, and {status.state}"
+        return [Decision(Verdict.SKIP, "id", text, related=notification.id)]
+    use = KeyUse.of(notification)
+    holder: UUID | None = await backend.ledger.reports.holder(use) if use is not None else None
+    if holder is None or holder == notification.id:
+        return []
+    text = "another notification has its idempotency key"
+    return [Decision(Verdict.SKIP, "idempotency_key", text, related=holder)]
+
+
+def _expired(expires_at: datetime | None, now: datetime) -> list[Decision]:
+    if expires_at is None or expires_at > now:
+        return []
+    return [Decision(Verdict.SKIP, "expires_at", f"it expired at {expires_at}")]
+
+
+def _template(backend: Backend, notification: Notification) -> list[Decision]:
+    return [
+        Decision(Verdict.SKIP, "template", fault)
+        for fault in faults(backend.settings, [notification])
+    ]
+
+
+def _scheduled(notification: Notification, now: datetime) -> list[Decision]:
+    due = notification.scheduled_at
+    if due is None or due <= now:
+        return []
+    return [Decision(Verdict.DEFER, "schedule", "it is scheduled", until=due)]
+
+
+def _configured(backend: Backend, notification: Notification) -> bool:
+    return is_configured(backend.settings, notification.channel)
+
+
+def _channel(channel: str, statuses: list[ChannelStatus], *, configured: bool) -> list[Decision]:
+    """Whether its channel delivers at the moment."""
+    own = next((status for status in statuses if not status.provider), None)
+    providers = [status for status in statuses if status.provider]
+    if own is not None and own.state == PAUSED:
+        text = f"{channel} is paused: {own.reason}" if own.reason else f"{channel} is paused"
+        return [Decision(Verdict.DEFER, "channel_paused", text, own.since)]
+    if own is None or (own.state == UNSERVED and not configured):
+        return [Decision(Verdict.DEFER, "channel_not_configured", f"no worker serves {channel}")]
+    if own.state == UNSERVED:
+        return [Decision(Verdict.DEFER, "no_worker", f"no worker runs for {channel}")]
+    if providers and all(status.state in {DOWN, DISABLED} for status in providers):
+        rule = "provider_disabled" if all(p.state == DISABLED for p in providers) else "circuit"
+        probes = [status.probe_at for status in providers if status.probe_at]
+        names = ", ".join(f"{status.provider} is {status.state}" for status in providers)
+        return [Decision(Verdict.DEFER, rule, names, until=min(probes, default=None))]
+    return []
+
+
+def _delays(policy: DeliveryPolicy, notification: Notification) -> tuple[int, ...]:
+    delays = [int(delay.seconds) for delay in policy.retry.delays]
+    retries = notification.max_retries
+    if retries is None:
+        return tuple(delays)
+    return tuple(policy.retry.delay(n).seconds for n in range(1, retries + 1)) if delays else ()

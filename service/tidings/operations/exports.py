@@ -1,0 +1,93 @@
+"""Exports of the notifications that match, as NDJSON or CSV, written piece by piece however many there are."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from tidings.ledger.notifications.filters import Filters
+from tidings.ledger.notifications.search import Bounds
+from tidings.operations.backend import Backend
+from tidings.operations.json_views import as_bytes
+from tidings.operations.notifications import ListedView
+
+AT_ONCE: Final = 1_000
+"""Notifications read and written at once."""
+COLUMNS: Final = (
+    *("id", "tenant", "channel", "priority", "category", "recipient", "user_id"),
+    *("entity_type", "entity_id", "state", "epoch", "attempt", "accepted_at", "first_read_at"),
+    *("updated_at", "finished_at", "scheduled_at", "expires_at", "provider", "reference"),
+    *("reason", "failure_kind", "failure_code", "failure_message", "duplicate_of", "producer"),
+)
+"""Columns of a CSV export."""
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""The beginnings of what a spreadsheet takes for a formula (OWASP, CSV injection)."""
+
+
+class Format(StrEnum):
+    """What is written."""
+
+    NDJSON = "ndjson"
+    """A JSON object a line."""
+    CSV = "csv"
+    """RFC 4180, with a header."""
+
+    @property
+    def media_type(self) -> str:
+        """For Content-Type."""
+        return "application/x-ndjson" if self is Format.NDJSON else "text/csv; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """The notifications to export, newest first."""
+
+    filters: Filters
+    format: Format = Format.NDJSON
+    reveal: bool = False
+    """Write recipients."""
+
+
+async def export(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]:
+    """Write all that match and were accepted before now. What changes meanwhile is written as it is when it is read.
+
+    Raises:
+        LedgerUnavailable: PostgreSQL is unavailable; what was written so far is not all.
+    """
+    now = datetime.now(UTC)
+    filters = replace(request.filters, until=min(request.filters.until or now, now))
+    bounds, after = Bounds(patience=0), None
+    if request.format is Format.CSV:
+        yield _csv([COLUMNS])
+    while True:
+        page = await backend.ledger.reports.list(filters, AT_ONCE, after=after, bounds=bounds)
+        if page.found:
+            views = [ListedView.of(found, "", reveal=request.reveal) for found in page.found]
+            yield _written(views, request.format)
+        after = page.next(AT_ONCE)
+        if after is None:
+            return
+
+
+def _written(views: Iterable[ListedView], format_: Format) -> bytes:
+    rows = [view.summary.data for view in views]
+    if format_ is Format.NDJSON:
+        return b"".join(as_bytes(row) + b"\n" for row in rows)
+    return _csv([_cell(row[name]) for name in COLUMNS] for row in rows)
+
+
+def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _cell(value: object) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    if value is None:
+        return ""
+    text = value.isoformat() if isinstance(value, date) else str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

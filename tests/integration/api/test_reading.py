@@ -1,0 +1,271 @@
+"""Lists, exports, decisions and statistics over HTTP, for the keys of one tenant or of all."""
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+from tests.support.api_rig import ApiRig
+from tests.support.attempts import attempt_of
+from tests.support.ledger_rig import BOUNCE, RETRY, LedgerRig, record_of, request_of
+
+from tidings.api.replies.lists import (
+    EXAMPLE_EXPLAIN,
+    EXAMPLE_PAGE,
+    EXAMPLE_WHY,
+    ExplainReply,
+    PageReply,
+    WhyReply,
+)
+from tidings.api.replies.statistics import EXAMPLE_STATISTICS, StatisticsReply
+from tidings.delivery.outcome import Sent
+from tidings.delivery.states import State
+from tidings.operations import exports
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SENT = Sent("smtp:relay", "4711", "250")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def rig(api: ApiRig) -> AsyncIterator[LedgerRig]:
+    """The ledger behind the API."""
+    yield LedgerRig(api.backend.ledger.database)
+
+
+def a_tenant() -> str:
+    return f"t{uuid4().hex[:8]}"
+
+
+async def stored(rig: LedgerRig, tenant: str, **fields: Any) -> UUID:
+    attempt = attempt_of(tenant=tenant, **fields)
+    await rig.put(attempt, State.SENT)
+    return attempt.id
+
+
+async def test_a_list_is_paged_by_cursor_and_masked(api: ApiRig, rig: LedgerRig) -> None:
+    tenant = a_tenant()
+    ids = {str(await stored(rig, tenant, user_id=f"u{n % 2}")) for n in range(5)}
+    key, path, seen = await api.key("read", tenant=tenant), "/v1/notifications?limit=2", []
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = await api.ask("GET", f"{path}&cursor={cursor}" if cursor else path, key)
+        assert answer.status == 200
+        PageReply.model_validate_json(answer.body)
+        seen += [entry["id"] for entry in answer.data["data"]]
+        cursor = answer.data["next_cursor"]
+        assert b"ada@example.com" not in answer.body
+    assert (len(seen), set(seen)) == (5, ids)
+
+
+async def test_a_filter_has_several_values_and_filters_combine(api: ApiRig, rig: LedgerRig) -> None:
+    tenant = a_tenant()
+    for user in ("ada", "bob", "cy"):
+        await stored(rig, tenant, user_id=user, category=f"for-{user}")
+    key = await api.key("read", tenant=tenant)
+
+    async def users(query: str) -> list[str]:
+        answer = await api.ask("GET", f"/v1/notifications?{query}", key)
+        assert answer.status == 200, answer.body
+        return sorted(entry["user_id"] for entry in answer.data["data"])
+
+    assert await users("user_id=ada&user_id=cy") == ["ada", "cy"]
+    assert await users("user_id=ada&user_id=cy&category=for-cy") == ["cy"]
+    assert await users("state=sent&channel=email&priority=normal") == ["ada", "bob", "cy"]
+    assert await users("state=failed") == []
+    assert await users("until=2001-01-01T00:00:00Z") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("limit=0", "limit"),
+        ("state=gone", "state"),
+        ("since=yesterday", "since"),
+        ("cursor=x", "cursor"),
+        ("entity=:7", "entity"),
+        ("colour=red", "colour"),
+    ],
+)
+async def test_a_wrong_parameter_is_named(api: ApiRig, query: str, parameter: str) -> None:
+    answer = await api.ask("GET", f"/v1/notifications?{query}", await api.key("read"))
+    assert answer.status == 422
+    assert parameter in json.dumps(answer.data)
+
+
+async def test_another_tenants_cursor_and_notifications_are_out_of_reach(
+    api: ApiRig, rig: LedgerRig
+) -> None:
+    tenant = a_tenant()
+    ids = [await stored(rig, tenant) for _ in range(2)]
+    page = await api.ask("GET", "/v1/notifications?limit=1", await api.key("read", tenant=tenant))
+    other = await api.key(tenant=a_tenant())
+    cursor = page.data["next_cursor"]
+    assert (await api.ask("GET", f"/v1/notifications?limit=1&cursor={cursor}", other)).status == 422
+    assert (await api.ask("GET", "/v1/notifications", other)).data["data"] == []
+    assert (await api.ask("GET", "/v1/notifications/export", other)).body == b""
+    assert (await api.ask("GET", f"/v1/notifications?tenant={tenant}", other)).status == 403
+    assert (await api.ask("GET", f"/v1/stats?tenant={tenant}", other)).status == 403
+    assert (await api.ask("GET", f"/v1/notifications/{ids[0]}/why", other)).status == 404
+
+
+async def test_revealing_needs_an_admin_and_is_kept_in_the_audit_trail(
+    api: ApiRig, rig: LedgerRig
+) -> None:
+    tenant = a_tenant()
+    id_ = await stored(rig, tenant)
+    reader = await api.key("read", tenant=tenant)
+    admin = await api.key("read", "admin", tenant=tenant, name="auditor")
+    for path in (
+        "/v1/notifications?reveal=true",
+        "/v1/notifications/export?reveal=true",
+        f"/v1/notifications/{id_}?reveal=true",
+    ):
+        assert (await api.ask("GET", path, reader)).status == 403
+        answer = await api.ask("GET", path, admin, headers={"X-Request-Id": f"req-{tenant}"})
+        assert b"ada@example.com" in answer.body, answer.body
+    noted = await api.fetch(
+        "SELECT action FROM operator_actions WHERE actor LIKE $1",
+        f"api-key auditor %req-{tenant}%",
+    )
+    assert [row["action"] for row in noted] == ["revealed people and content"] * 3
+
+
+async def test_a_page_that_has_not_changed_is_not_sent_again(api: ApiRig, rig: LedgerRig) -> None:
+    tenant = a_tenant()
+    await stored(rig, tenant)
+    key = await api.key("read", tenant=tenant)
+    first = await api.ask("GET", "/v1/notifications", key)
+    tag = {"If-None-Match": first.headers["ETag"]}
+    assert (await api.ask("GET", "/v1/notifications", key, headers=tag)).status == 304
+    await stored(rig, tenant)
+    assert (await api.ask("GET", "/v1/notifications", key, headers=tag)).status == 200
+
+
+async def test_an_export_has_all_that_match_piece_by_piece(
+    api: ApiRig, rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "AT_ONCE", 2)
+    tenant = a_tenant()
+    ids = {str(await stored(rig, tenant)) for _ in range(5)}
+    key = await api.key("read", tenant=tenant)
+    lines = (await api.ask("GET", "/v1/notifications/export", key)).body.splitlines()
+    assert {json.loads(line)["id"] for line in lines} == ids
+    assert len(lines) == 5
+    answer = await api.ask("GET", "/v1/notifications/export?format=csv", key)
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(answer.body.decode())))
+    assert {row["id"] for row in rows} == ids
+    assert len(rows) == 5
+
+
+async def test_a_cell_of_an_export_is_no_formula(api: ApiRig, rig: LedgerRig) -> None:
+    tenant = a_tenant()
+    evil = "=HYPERLINK(1)"
+    await stored(rig, tenant, user_id=evil)
+    key = await api.key("read", tenant=tenant)
+    answer = await api.ask("GET", "/v1/notifications/export?format=csv", key)
+    [row] = csv.DictReader(io.StringIO(answer.body.decode()))
+    assert row["user_id"] == f"'{evil}"
+    json_line = (await api.ask("GET", "/v1/notifications/export", key)).body
+    assert json.loads(json_line)["user_id"] == evil
+
+
+async def test_why_tells_the_decision_and_its_rule(api: ApiRig, rig: LedgerRig) -> None:
+    tenant = a_tenant()
+    key = await api.key("read", tenant=tenant)
+    attempts = [attempt_of(tenant=tenant) for _ in range(3)]
+    await rig.claim(*(request_of(attempt, "t") for attempt in attempts))
+    outcomes = (SENT, BOUNCE, RETRY)
+    records = zip(attempts, outcomes, strict=True)
+    await rig.records.record([record_of(attempt, "t", outcome) for attempt, outcome in records])
+    due = datetime.now(UTC) + timedelta(hours=1)
+    scheduled = attempt_of(tenant=tenant, scheduled_at=due.isoformat())
+    twice = {"tenant": tenant, "idempotency_key": f"k{tenant}"}
+    first, second = attempt_of(**twice), attempt_of(**twice)
+    for attempt in (scheduled, first, second):
+        await rig.claim(request_of(attempt, "t"))
+    expected = (
+        (attempts[0], "send", "accepted"),
+        (attempts[1], "skip", "rejected"),
+        (attempts[2], "defer", "retry_policy"),
+        (scheduled, "defer", "schedule"),
+        (first, "send", "claim"),
+        (second, "skip", "idempotency_key"),
+    )
+    for attempt, decision, rule in expected:
+        answer = await api.ask("GET", f"/v1/notifications/{attempt.id}/why", key)
+        WhyReply.model_validate_json(answer.body)
+        assert (answer.data["decision"], answer.data["rule"]) == (decision, rule), answer.data
+        if attempt is second:
+            assert answer.data["related"] == str(first.id)
+        if rule in {"schedule", "retry_policy"}:
+            assert answer.data["until"] is not None
+
+
+async def test_explain_asks_the_same_in_advance_and_stores_nothing(
+    api: ApiRig, rig: LedgerRig
+) -> None:
+    tenant = a_tenant()
+    key = await api.key("read", tenant=tenant)
+    mail = {"channel": "email", "recipient": "ada@example.com", "subject": "Hi", "body": "there"}
+
+    async def explained(**fields: object) -> Any:
+        answer = await api.ask("POST", "/v1/explain", key, json={**mail, **fields})
+        assert answer.status == 200, answer.body
+        ExplainReply.model_validate_json(answer.body)
+        return answer.data
+
+    plain = await explained()
+    assert (plain["queue"], plain["tenant"]) == ("tidings.email.normal", tenant)
+    assert plain["guarantee"] == "at_least_once"
+    assert plain["retry_delays"]
+    assert (await explained(max_retries=1))["retry_delays"] == plain["retry_delays"][:1]
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    scheduled = await explained(scheduled_at=later)
+    assert (scheduled["decision"], scheduled["rule"]) == ("defer", "schedule")
+    first = attempt_of(tenant=tenant, idempotency_key=f"k{tenant}", recipient="ada@example.com")
+    await rig.claim(request_of(first, "t"))
+    repeated = await explained(idempotency_key=f"k{tenant}")
+    assert (repeated["decision"], repeated["rule"]) == ("skip", "idempotency_key")
+    assert repeated["related"] == str(first.id)
+    known = await explained(id=str(first.id))
+    assert (known["decision"], known["rule"]) == ("skip", "id")
+    wrong = await api.ask("POST", "/v1/explain", key, json={**mail, "recipient": "nobody"})
+    assert (wrong.status, wrong.data["errors"][0]["pointer"]) == (422, "/recipient")
+    listed = await api.ask("GET", "/v1/notifications", key)
+    assert len(listed.data["data"]) == 1
+
+
+async def test_statistics_are_those_of_the_keys_tenant(api: ApiRig, rig: LedgerRig) -> None:
+    tenant = a_tenant()
+    attempts = [attempt_of(tenant=tenant) for _ in range(3)]
+    await rig.claim(*(request_of(attempt, "t") for attempt in attempts))
+    outcomes = (SENT, SENT, BOUNCE)
+    records = zip(attempts, outcomes, strict=True)
+    await rig.records.record([record_of(attempt, "t", outcome) for attempt, outcome in records])
+    since = (datetime.now(UTC) - timedelta(minutes=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    key = await api.key("read", tenant=tenant)
+    answer = await api.ask("GET", f"/v1/stats?since={since}", key)
+    StatisticsReply.model_validate_json(answer.body)
+    assert answer.data["total"]["outcomes"] == {"sent": 2, "rejected": 1}
+    assert answer.data["bucket_seconds"] == 60
+    assert sum(bucket["finished"] for bucket in answer.data["buckets"]) == 3
+    assert answer.data["queues"] is None
+    everything = await api.ask("GET", f"/v1/stats?tenant={tenant}", await api.key("read"))
+    assert everything.data["total"]["succeeded"] == 2
+    assert "RabbitMQ" in everything.data["errors"][0]
+    backwards = await api.ask("GET", "/v1/stats?since=2099-01-01T00:00:00Z", key)
+    assert backwards.status == 422
+
+
+async def test_the_examples_are_as_documented() -> None:
+    PageReply.model_validate(EXAMPLE_PAGE)
+    WhyReply.model_validate(EXAMPLE_WHY)
+    ExplainReply.model_validate(EXAMPLE_EXPLAIN)
+    StatisticsReply.model_validate(EXAMPLE_STATISTICS)
