@@ -5,11 +5,11 @@ import binascii
 from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from tidings.delivery.errors import InvalidRequest
-from tidings.ledger.notifications.filters import Filters, Position
+from tidings.ledger.notifications.filters import Position
 
 _VERSION: Final = b"\x01"
 _DIGEST: Final = 12
@@ -18,14 +18,18 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-def encode(position: Position, filters: Filters) -> str:
-    """A cursor that goes on behind a position, with these filters alone."""
+def encode(position: Position, filters: Any) -> str:
+    """A cursor that goes on behind a position, with these filters alone.
+
+    Args:
+        filters: A dataclass.
+    """
     place = _packed(position)
     raw = _VERSION + place + _digest(place, filters)
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def decode(cursor: str, filters: Filters) -> Position:
+def decode(cursor: str, filters: Any) -> Position:
     """The position of a cursor.
 
     Raises:
@@ -55,7 +59,7 @@ def _packed(position: Position) -> bytes:
     return microseconds.to_bytes(8, "big", signed=True) + position.id.bytes
 
 
-def _digest(place: bytes, filters: Filters) -> bytes:
+def _digest(place: bytes, filters: Any) -> bytes:
     """Of the place and the filters, in whatever order their values are given."""
     chosen = [
         sorted(map(repr, value)) if isinstance(value, tuple) else _stated(value)

@@ -14,7 +14,7 @@ from tidings.operations.masks import discreet
 from tidings.operations.notifications import NotificationView, ShowRequest
 
 
-class Verdict(StrEnum):
+class Disposition(StrEnum):
     """What was decided."""
 
     SEND = "send"
@@ -26,10 +26,10 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class DeliveryDecision:
     """What was decided, and the rule that decided."""
 
-    decision: Verdict
+    decision: Disposition
     rule: str
     """One word for programs, e.g. `schedule`, `idempotency_key`, `retry_policy`, `exhausted`."""
     explanation: str
@@ -51,7 +51,7 @@ class WhyView:
     id: UUID
     state: State | None
     """None: its message never became a notification."""
-    decision: Decision
+    decision: DeliveryDecision
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
@@ -71,11 +71,11 @@ async def why(backend: Backend, request: ShowRequest) -> WhyView:
         return WhyView(view.story.notification.id, view.story.notification.state, decision)
     [*_, last] = (shown.dead_letter for shown in view.dead_letters)
     explanation = f"its message became a dead letter: {discreet(last.message)}"
-    decision = Decision(Verdict.SKIP, last.reason, explanation, last.dead_lettered_at)
+    decision = DeliveryDecision(Disposition.SKIP, last.reason, explanation, last.dead_lettered_at)
     return WhyView(last.notification_id or last.id, None, decision)
 
 
-def decided(story: NotificationDetails, now: datetime, waits: str = "") -> Decision:
+def decided(story: NotificationDetails, now: datetime, waits: str = "") -> DeliveryDecision:
     """What its row and its history say. Pure.
 
     Args:
@@ -93,26 +93,28 @@ def decided(story: NotificationDetails, now: datetime, waits: str = "") -> Decis
 _SKIPPED: Final = FINISHED - {State.SENT, State.DELIVERED, State.BOUNCED}
 
 
-def _under_way(story: NotificationDetails, now: datetime, waits: str) -> Decision:
+def _under_way(story: NotificationDetails, now: datetime, waits: str) -> DeliveryDecision:
     """Of one that is sent or will be."""
     notification = story.notification
     due = notification.dispatch_at or notification.scheduled_at
     match notification.state:
         case State.SCHEDULED:
-            return Decision(Verdict.DEFER, "schedule", "it is scheduled", until=due)
+            return DeliveryDecision(Disposition.DEFER, "schedule", "it is scheduled", until=due)
         case State.QUEUED if due is not None and due > now and notification.scheduled_at:
-            return Decision(Verdict.DEFER, "schedule", "it is scheduled", until=due)
+            return DeliveryDecision(Disposition.DEFER, "schedule", "it is scheduled", until=due)
         case State.QUEUED:
-            return Decision(Verdict.DEFER, "lane", waits or "it waits in its lane for a worker")
+            return DeliveryDecision(
+                Disposition.DEFER, "lane", waits or "it waits in its lane for a worker"
+            )
         case State.RETRYING:
             return _retrying(story)
         case State.SENDING:
-            return Decision(Verdict.SEND, "claim", "a worker is sending it")
+            return DeliveryDecision(Disposition.SEND, "claim", "a worker is sending it")
         case _:
             return _sent(story)
 
 
-def _skipped(story: NotificationDetails) -> Decision:
+def _skipped(story: NotificationDetails) -> DeliveryDecision:
     """Of one that ended without being sent."""
     notification = story.notification
     note = discreet(story.history[-1].reason) if story.history else ""
@@ -120,31 +122,33 @@ def _skipped(story: NotificationDetails) -> Decision:
         case State.SUPPRESSED:
             text = "another notification with its idempotency key was first"
             first = notification.duplicate_of
-            return Decision(Verdict.SKIP, "idempotency_key", text, related=first)
+            return DeliveryDecision(Disposition.SKIP, "idempotency_key", text, related=first)
         case State.CANCELLED | State.DISCARDED as state:
             text = f"it was {state}: {note}" if note else f"it was {state}"
-            return Decision(Verdict.SKIP, str(state), text)
+            return DeliveryDecision(Disposition.SKIP, str(state), text)
         case State.EXPIRED:
             text = f"it was not delivered before {notification.expires_at or 'its time was up'}"
-            return Decision(Verdict.SKIP, "expires_at", text)
+            return DeliveryDecision(Disposition.SKIP, "expires_at", text)
         case _:
             rule = notification.reason or str(notification.state)
-            return Decision(Verdict.SKIP, rule, _failure(story))
+            return DeliveryDecision(Disposition.SKIP, rule, _failure(story))
 
 
-def _retrying(story: NotificationDetails) -> Decision:
+def _retrying(story: NotificationDetails) -> DeliveryDecision:
     delay = story.attempts[-1].retry_delay if story.attempts else None
     until = story.notification.updated_at + timedelta(seconds=delay) if delay else None
     text = f"attempt {story.notification.attempt} failed: {_failure(story)}"
-    return Decision(Verdict.DEFER, "retry_policy", text, until=until)
+    return DeliveryDecision(Disposition.DEFER, "retry_policy", text, until=until)
 
 
-def _sent(story: NotificationDetails) -> Decision:
+def _sent(story: NotificationDetails) -> DeliveryDecision:
     notification = story.notification
     text = f"it was accepted by {notification.provider or 'its provider'}"
     if notification.reason:
         text += f", but not for all copies ({notification.reason})"
-    return Decision(Verdict.SEND, notification.reason or "accepted", text, notification.finished_at)
+    return DeliveryDecision(
+        Disposition.SEND, notification.reason or "accepted", text, notification.finished_at
+    )
 
 
 def _failure(story: NotificationDetails) -> str:

@@ -11,7 +11,7 @@ from tidings.delivery.retry_policy import DeliveryPolicy
 from tidings.ledger.notifications.idempotency import KeyUse
 from tidings.operations.backend import Backend
 from tidings.operations.channels import DISABLED, DOWN, PAUSED, UNSERVED, ChannelStatus, conditions
-from tidings.operations.decisions import Decision, Verdict
+from tidings.operations.decisions import DeliveryDecision, Disposition
 from tidings.operations.submissions.reading import read_submission
 from tidings.operations.template_check import faults
 from tidings_events import Notification
@@ -31,7 +31,7 @@ class ExplainRequest:
 class ExplainView:
     """What would happen. The first decision is the one that counts."""
 
-    decisions: tuple[Decision, ...]
+    decisions: tuple[DeliveryDecision, ...]
     channel: str
     priority: str
     tenant: str
@@ -72,8 +72,8 @@ async def explain(backend: Backend, request: ExplainRequest) -> ExplainView:
         *_scheduled(notification, now),
         *_channel(notification.channel, here, configured=_configured(backend, notification)),
     ]
-    sends = Decision(Verdict.SEND, "lane", f"a worker sends it from {lane.queue}")
-    order = [Verdict.SKIP, Verdict.DEFER, Verdict.SEND]
+    sends = DeliveryDecision(Disposition.SEND, "lane", f"a worker sends it from {lane.queue}")
+    order = [Disposition.SKIP, Disposition.DEFER, Disposition.SEND]
     decisions = sorted([*found, sends], key=lambda it: order.index(it.decision))
     if found:
         decisions.remove(sends)
@@ -90,59 +90,65 @@ async def explain(backend: Backend, request: ExplainRequest) -> ExplainView:
     )
 
 
-async def _known(backend: Backend, notification: Notification) -> list[Decision]:
+async def _known(backend: Backend, notification: Notification) -> list[DeliveryDecision]:
     status = await backend.ledger.reports.standing(notification.id)
     if status is not None and status.tenant == notification.tenant:
         text = f"a notification with this id is known, and {status.state}"
-        return [Decision(Verdict.SKIP, "id", text, related=notification.id)]
+        return [DeliveryDecision(Disposition.SKIP, "id", text, related=notification.id)]
     use = KeyUse.of(notification)
     holder: UUID | None = await backend.ledger.reports.holder(use) if use is not None else None
     if holder is None or holder == notification.id:
         return []
     text = "another notification has its idempotency key"
-    return [Decision(Verdict.SKIP, "idempotency_key", text, related=holder)]
+    return [DeliveryDecision(Disposition.SKIP, "idempotency_key", text, related=holder)]
 
 
-def _expired(expires_at: datetime | None, now: datetime) -> list[Decision]:
+def _expired(expires_at: datetime | None, now: datetime) -> list[DeliveryDecision]:
     if expires_at is None or expires_at > now:
         return []
-    return [Decision(Verdict.SKIP, "expires_at", f"it expired at {expires_at}")]
+    return [DeliveryDecision(Disposition.SKIP, "expires_at", f"it expired at {expires_at}")]
 
 
-def _template(backend: Backend, notification: Notification) -> list[Decision]:
+def _template(backend: Backend, notification: Notification) -> list[DeliveryDecision]:
     return [
-        Decision(Verdict.SKIP, "template", fault)
+        DeliveryDecision(Disposition.SKIP, "template", fault)
         for fault in faults(backend.settings, [notification])
     ]
 
 
-def _scheduled(notification: Notification, now: datetime) -> list[Decision]:
+def _scheduled(notification: Notification, now: datetime) -> list[DeliveryDecision]:
     due = notification.scheduled_at
     if due is None or due <= now:
         return []
-    return [Decision(Verdict.DEFER, "schedule", "it is scheduled", until=due)]
+    return [DeliveryDecision(Disposition.DEFER, "schedule", "it is scheduled", until=due)]
 
 
 def _configured(backend: Backend, notification: Notification) -> bool:
     return is_configured(backend.settings, notification.channel)
 
 
-def _channel(channel: str, statuses: list[ChannelStatus], *, configured: bool) -> list[Decision]:
+def _channel(
+    channel: str, statuses: list[ChannelStatus], *, configured: bool
+) -> list[DeliveryDecision]:
     """Whether its channel delivers at the moment."""
     own = next((status for status in statuses if not status.provider), None)
     providers = [status for status in statuses if status.provider]
     if own is not None and own.state == PAUSED:
         text = f"{channel} is paused: {own.reason}" if own.reason else f"{channel} is paused"
-        return [Decision(Verdict.DEFER, "channel_paused", text, own.since)]
+        return [DeliveryDecision(Disposition.DEFER, "channel_paused", text, own.since)]
     if own is None or (own.state == UNSERVED and not configured):
-        return [Decision(Verdict.DEFER, "channel_not_configured", f"no worker serves {channel}")]
+        return [
+            DeliveryDecision(
+                Disposition.DEFER, "channel_not_configured", f"no worker serves {channel}"
+            )
+        ]
     if own.state == UNSERVED:
-        return [Decision(Verdict.DEFER, "no_worker", f"no worker runs for {channel}")]
+        return [DeliveryDecision(Disposition.DEFER, "no_worker", f"no worker runs for {channel}")]
     if providers and all(status.state in {DOWN, DISABLED} for status in providers):
         rule = "provider_disabled" if all(p.state == DISABLED for p in providers) else "circuit"
         probes = [status.probe_at for status in providers if status.probe_at]
         names = ", ".join(f"{status.provider} is {status.state}" for status in providers)
-        return [Decision(Verdict.DEFER, rule, names, until=min(probes, default=None))]
+        return [DeliveryDecision(Disposition.DEFER, rule, names, until=min(probes, default=None))]
     return []
 
 

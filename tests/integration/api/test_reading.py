@@ -23,9 +23,12 @@ from tidings.api.replies.lists import (
     WhyReply,
 )
 from tidings.api.replies.statistics import EXAMPLE_STATISTICS, StatisticsReply
+from tidings.api.routes.trail import TrailReply
 from tidings.delivery.outcome import Sent
 from tidings.delivery.states import State
-from tidings.operations import exports
+from tidings.operations import channels, exports
+from tidings.operations.actor import Actor
+from tidings.operations.channels import OrderRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -262,6 +265,33 @@ async def test_statistics_are_those_of_the_keys_tenant(api: ApiRig, rig: LedgerR
     assert "RabbitMQ" in everything.data["errors"][0]
     backwards = await api.ask("GET", "/v1/stats?since=2099-01-01T00:00:00Z", key)
     assert backwards.status == 422
+
+
+async def test_the_audit_trail_tells_who_did_what_to_an_admin_of_all_tenants(
+    api: ApiRig,
+) -> None:
+    name = f"n{uuid4().hex[:8]}"
+    actor = Actor("cli", name)
+    for channel in ("email", "sms"):
+        await channels.pause(api.backend, actor, OrderRequest(channel, note="new relay"))
+        await channels.resume(api.backend, actor, OrderRequest(channel))
+    key, seen = await api.key("admin"), []
+    cursor: str | None = ""
+    while cursor is not None:
+        more = f"&cursor={cursor}" if cursor else ""
+        answer = await api.ask("GET", f"/v1/audit?actor={name}&limit=3{more}", key)
+        TrailReply.model_validate_json(answer.body)
+        seen += [(it["action"], it["details"]["channel"]) for it in answer.data["data"]]
+        cursor = answer.data["next_cursor"]
+    assert seen == [
+        ("channel resume", "sms"),
+        ("channel pause", "sms"),
+        ("channel resume", "email"),
+        ("channel pause", "email"),
+    ]
+    paused = await api.ask("GET", f"/v1/audit?actor={name}&action=channel+pause", key)
+    assert [it["note"] for it in paused.data["data"]] == ["new relay"] * 2
+    assert (await api.ask("GET", "/v1/audit", await api.key("admin", tenant="shop"))).status == 403
 
 
 async def test_the_examples_are_as_documented() -> None:

@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 
 from tidings.api.route import Route
-from tidings.api.routes import documents, explanations, health, lists, notifications, statistics
+from tidings.api.routes import (
+    documents,
+    explanations,
+    health,
+    lists,
+    notifications,
+    statistics,
+    trail,
+)
 
 
 def routes() -> Iterator[Route]:
@@ -12,5 +20,6 @@ def routes() -> Iterator[Route]:
     yield from notifications.ROUTES
     yield from explanations.ROUTES
     yield from statistics.ROUTES
+    yield from trail.ROUTES
     yield from health.ROUTES
     yield from documents.ROUTES

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Annotated, Final
-from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from tidings.api.problems import FORBIDDEN, NOT_FOUND, ApiProblem
 from tidings.api.replies.lists import EXAMPLE_PAGE, EXAMPLE_WHY, PageReply, WhyReply
-from tidings.api.replies.notifications import EXAMPLE
 from tidings.api.route import AnyCall, Call, Documented, Parameters, Reply, Route
+from tidings.api.routes.notifications import NotificationPath
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.states import State
@@ -89,12 +88,6 @@ class ExportQuery(FilterQuery):
     """An export."""
 
     format: Format = Field(default=Format.NDJSON, description="Format.", examples=["csv"])
-
-
-class NotificationPath(Parameters):
-    """Names a notification."""
-
-    id: UUID = Field(description="Id of the notification.", examples=[EXAMPLE["id"]])
 
 
 def filters_of(query: FilterQuery, own: str | None) -> Filters:
