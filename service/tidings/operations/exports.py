@@ -16,6 +16,8 @@ from tidings.operations.notifications import ListedView
 
 AT_ONCE: Final = 1_000
 """Notifications read and written at once."""
+STEP: Final = 10_000
+"""Notifications looked through at once, where no index leads to those that match."""
 COLUMNS: Final = (
     *("id", "tenant", "channel", "priority", "category", "recipient", "user_id"),
     *("entity_type", "entity_id", "state", "epoch", "attempt", "accepted_at", "first_read_at"),
@@ -59,7 +61,7 @@ async def export(backend: Backend, request: ExportRequest) -> AsyncIterator[byte
     """
     now = datetime.now(UTC)
     filters = replace(request.filters, until=min(request.filters.until or now, now))
-    bounds, after = Bounds(patience=0), None
+    bounds, after = Bounds(patience=0, step=STEP), None
     if request.format is Format.CSV:
         yield _csv([COLUMNS])
     while True:
