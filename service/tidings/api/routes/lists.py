@@ -20,7 +20,7 @@ from tidings.operations.notifications import Bounds, Filters, ListRequest, ShowR
 from tidings.operations.reveals import note_reveal
 from tidings.operations.scopes import Scope
 
-SEARCH: Final = Bounds(patience=0.015, step=4_000)
+SEARCH: Final = Bounds(patience=0.01, step=2_500)
 """A page answers within 50 ms, and says how far it has looked."""
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2_048)]

@@ -16,6 +16,8 @@ _SUMMARY: Final = ", ".join(field.name for field in fields(NotificationSummary))
 POSITION: Final = "SELECT accepted_at, id FROM notifications WHERE id = $1"
 _TICK: Final = timedelta(microseconds=1)
 LOWEST: Final = UUID(int=0)
+SCATTER: Final = 10
+"""How many times fewer notifications are in a step by an index, which may be scattered over the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ async def _page(
     found = list[NotificationSummary]()
     newest = _beginning(filters, after)
     among, values = filters.path
-    size = bounds.step if among is None else None
+    size = bounds.step if among is None or bounds.step is None else bounds.step // SCATTER
     async for since, until in steps(connection, filters.since, newest, among, *values, size=size):
         found += await _matching(
             connection,

@@ -23,8 +23,8 @@ _MATCHING: Final = """
 """
 STATISTICS: Final = f"""
 WITH counted AS (
-    SELECT since, channel, outcome, kind, bucket, count, attempts, first_attempts FROM outcome_rollups
-     WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING}
+    SELECT since, channel, outcome, kind, bucket, sum(count) AS count, sum(attempts) AS attempts, sum(first_attempts) AS first_attempts
+      FROM outcome_rollups WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING} GROUP BY 1, 2, 3, 4, 5
      UNION ALL
     SELECT date_bin($3 * interval '1 second', minute, 'epoch'), channel, outcome, kind, bucket, count, attempts, first_attempts
       FROM outcome_deltas WHERE minute >= $1 AND minute < $2 AND {_MATCHING}
