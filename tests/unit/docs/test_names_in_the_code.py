@@ -3,7 +3,8 @@
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,12 @@ SAY_NOTHING: Final = frozenset({"asked", "one", "said", "told"})
 def nodes(*folders: str) -> Iterator[tuple[Path, ast.AST]]:
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                yield path, node
+            yield from ((path, node) for node in nodes_of(path))
+
+
+@cache
+def nodes_of(path: Path) -> Sequence[ast.AST]:
+    return tuple(ast.walk(ast.parse(path.read_text("utf-8"))))
 
 
 def test_class_names_are_unique_in_the_package() -> None:
