@@ -210,12 +210,23 @@ async def webhook_sink() -> AsyncIterator[WebhookSink]:
 def fresh_database(server: str, template: str | None = None) -> Iterator[str]:
     """A new database, dropped at the end with whatever is still connected to it."""
     name = f"test_{secrets.token_hex(6)}"
-    copy = f' TEMPLATE "{template}"' if template else ""
-    run_apart(execute(server, f'CREATE DATABASE "{name}"{copy}'))
+    run_apart(create_database(server, name, template))
     try:
         yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
     finally:
         run_apart(execute(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+async def create_database(server: str, name: str, template: str | None) -> None:
+    """Copied file by file where PostgreSQL has a choice: of hundreds of small tables that takes half the CPU."""
+    connection = await asyncpg.connect(server)
+    try:
+        copy = f' TEMPLATE "{template}"' if template else ""
+        if template and connection.get_server_version().major >= 15:
+            copy += " STRATEGY file_copy"
+        await connection.execute(f'CREATE DATABASE "{name}"{copy}')
+    finally:
+        await connection.close()
 
 
 async def execute(server: str, statement: str) -> None:
