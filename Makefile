@@ -42,11 +42,12 @@ test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it
 	@$(BIN)/python -m tests.mta postfix exim
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-chaos: install ## inject faults and count losses: SCENARIO=4 N=… SEED=… KILLS=… RANDOM=10m MUTANTS=1 DEBIAN=14 LIST=1 WRITE=1
+chaos: install ## inject faults and count losses: SCENARIO=4 N=… SEED=… KILLS=… RANDOM=10m MUTANTS=1 DEBIAN=14 AT_ONCE=2 LIST=1 WRITE=1
 	@$(BIN)/python -m tests.chaos $(if $(SCENARIO),--scenario "$(SCENARIO)") $(if $(N),--count $(N)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(RANDOM),--random $(RANDOM)) \
 	  $(if $(MUTANTS),--mutants) $(if $(LIST),--list) $(if $(KEEP),--keep) \
-	  $(if $(DEBIAN),--debian $(DEBIAN)) $(if $(PATIENCE),--patience $(PATIENCE)) $(if $(WRITE),--write docs/reliability.md) $(ARGS)
+	  $(if $(DEBIAN),--debian $(DEBIAN)) $(if $(PATIENCE),--patience $(PATIENCE)) $(if $(AT_ONCE),--at-once $(AT_ONCE)) \
+	  $(if $(WRITE),--write docs/reliability.md) $(ARGS)
 
 test-matrix: install ## tests against servers, on those of Debian 13 and 14 (needs root and debootstrap)
 	@$(BIN)/python -m tests.matrix $(ARGS)

@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 from tests.chaos import report, scenarios
 from tests.chaos.scenario import REGISTRY, Scenario, run
-from tests.chaos.servers import serving
+from tests.chaos.servers import Servers, serving
 from tests.chaos.world import Options
 from tests.support.other_debian import folder_of
 
@@ -57,30 +57,46 @@ def main() -> int:
 async def _run(
     chosen: Sequence[Scenario], arguments: argparse.Namespace, seed: int, folder: Path
 ) -> list[dict[str, Any]]:
-    runs = []
+    """On as many sets of servers as scenarios are played at once: each set plays the next that is left."""
+    left = iter(chosen)
+    runs: list[dict[str, Any]] = []
     interval = 0.5 if (arguments.count or 0) < LONG else 2.0  # they cost a tenth of a core
-    started = serving(
-        tree=_tree(arguments), fsync=not arguments.no_fsync, statistics_interval=interval
+
+    async def play() -> None:
+        started = serving(
+            tree=_tree(arguments), fsync=not arguments.no_fsync, statistics_interval=interval
+        )
+        async with started as servers:
+            for scenario in left:
+                runs.append(await _played(servers, scenario, arguments, seed, folder))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(arguments.at_once, len(chosen))):
+            group.create_task(play())
+    return sorted(runs, key=lambda run: run["number"])
+
+
+async def _played(
+    servers: Servers, scenario: Scenario, arguments: argparse.Namespace, seed: int, folder: Path
+) -> dict[str, Any]:
+    options = _options(scenario, arguments, seed, folder)
+    name = f"{scenario.number or ''} {scenario.name}".strip()
+    console.print(f"[dim]{name} …[/]")
+    result = await run(servers, scenario, options)
+    if result.could_not_be_played and options.mutant is None:
+        console.print(f"  {name} could not be played, so once more: {result.error}", markup=False)
+        result = await run(servers, scenario, options)
+    data = result.as_data()
+    verdict = "[green]passed[/]" if result.passed else "[red]failed[/]"
+    console.print(
+        f"  {name} {verdict}, {result.verdict.confirmed:,} confirmed, {result.verdict.lost} lost, "
+        f"{result.verdict.duplicates} twice, {result.seconds:.0f} s, {result.rate:,.0f}/s"
     )
-    async with started as servers:
-        for scenario in chosen:
-            options = _options(scenario, arguments, seed, folder)
-            console.print(f"[dim]{scenario.number or ''} {scenario.name} …[/]")
-            result = await run(servers, scenario, options)
-            if result.could_not_be_played and options.mutant is None:
-                console.print(f"  could not be played, so once more: {result.error}", markup=False)
-                result = await run(servers, scenario, options)
-            runs.append(result.as_data())
-            verdict = "[green]passed[/]" if result.passed else "[red]failed[/]"
-            console.print(
-                f"  {verdict}, {result.verdict.confirmed:,} confirmed, {result.verdict.lost} lost, "
-                f"{result.verdict.duplicates} twice, {result.seconds:.0f} s, {result.rate:,.0f}/s"
-            )
-            for line in report.complaints(runs[-1]):
-                console.print(line, style="red", markup=False, soft_wrap=True)
-            if result.passed and not arguments.keep:
-                shutil.rmtree(options.folder)
-    return runs
+    for line in report.complaints(data):
+        console.print(line, style="red", markup=False, soft_wrap=True)
+    if result.passed and not arguments.keep:
+        shutil.rmtree(options.folder)
+    return data
 
 
 def _options(scenario: Scenario, arguments: argparse.Namespace, seed: int, folder: Path) -> Options:
@@ -147,6 +163,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--write", type=Path, metavar="FILE", help="bring a document up to date")
     parser.add_argument("--debian", type=int, help="with the servers of this Debian: 13 or 14")
     parser.add_argument("--patience", type=float, default=1.0, help="times that limits are longer")
+    parser.add_argument(
+        "--at-once",
+        type=int,
+        default=1,
+        help="scenarios played at once, each on servers of its own",
+    )
     parser.add_argument("--no-fsync", action="store_true", help="a faster PostgreSQL")
     arguments = parser.parse_args()
     arguments.seconds = None

@@ -31,6 +31,9 @@ The default is 180,000: a whole run would wait for nothing else. It is read when
 starts, so it is set before anything is declared.
 """
 
+_migrating = asyncio.Lock()
+"""Alembic's context is one for the whole process."""
+
 
 class Node(RabbitMQ):
     """One of several that share a cookie and a port mapper."""
@@ -207,7 +210,8 @@ class Servers:
 
         name = f"template_{secrets.token_hex(4)}"
         await self._execute(f'CREATE DATABASE "{name}"')
-        await migrate(self.postgresql.url(name))
+        async with _migrating:
+            await migrate(self.postgresql.url(name))
         return name
 
     async def _execute(self, statement: str) -> None:
