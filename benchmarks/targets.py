@@ -145,6 +145,29 @@ class Keeps:
 
 
 @dataclass(frozen=True, slots=True)
+class Stays:
+    """In one variant one of our figures is at most so many times that in another."""
+
+    workload: str
+    value: str
+    factor: float
+    what: str
+    variant: str
+    base: str
+
+    def judge(self, results: Results) -> Verdict:
+        """By the medians."""
+        wanted = f"{self.what} {self.variant} ≤ {self.factor:g} × {self.base}"
+        then = results.of(self.workload, US, self.value, self.variant)
+        usual = results.of(self.workload, US, self.value, self.base)
+        if then is None or usual is None:
+            return _not_measured(self.workload, wanted)
+        ratio = then.median / usual.median
+        measured = f"{ratio:.2f} × ({then.median:,.1f} to {usual.median:,.1f})"
+        return Verdict(self.workload, wanted, measured, 1 - ratio / self.factor)
+
+
+@dataclass(frozen=True, slots=True)
 class Scales:
     """Slow sends cost nothing but their time, as long as there is CPU left."""
 
@@ -242,6 +265,7 @@ TARGETS: Final[Sequence[Target]] = (
         why="the replaying process is at two thirds of a core, of which a fifth "
         "is validating dead letters again and a third publishing; PostgreSQL at half a core",
     ),
+    Stays("W12", "p99_ms", 1.2, "p99, ms,", "while it is dropped", "before"),
     Memory(120),
 )
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.plot import plot
 from benchmarks.report import report
 from benchmarks.results import Gap, Measurement, Participant, Results, load, percentile, save
-from benchmarks.targets import QUICK, Keeps, Memory, Scales, judge, missed
+from benchmarks.targets import QUICK, Keeps, Memory, Scales, Stays, judge, missed
 from benchmarks.workloads import WORKLOADS
 
 
@@ -91,6 +91,16 @@ def test_growth_is_judged_against_its_own_beginning() -> None:
     assert verdict.met is False
     assert verdict.measured.startswith("0.88 ×")
     assert verdict.margin == pytest.approx(0.88 / 0.9 - 1)
+
+
+@pytest.mark.parametrize(("p99", "met"), [(24.0, True), (25.0, False)])
+def test_latency_while_something_happens_is_judged_against_that_before(
+    p99: float, met: bool
+) -> None:
+    results = variants("W12", before={"p99_ms": 20.0}, meanwhile={"p99_ms": p99})
+    verdict = Stays("W12", "p99_ms", 1.2, "p99", "meanwhile", "before").judge(results)
+    assert verdict.met is met
+    assert verdict.measured.startswith(f"{p99 / 20:.2f} × ({p99} to 20.0)")
 
 
 def test_slow_sends_are_judged_only_while_there_is_cpu_left() -> None:
