@@ -1,25 +1,34 @@
-"""Authentication: the principal that `Authorization` proves."""
+"""Authentication: the sender that `Authorization` proves, by an API key or a token."""
 
 from typing import Final
 
-from tidings.api.principal import Principal
+from tidings.api.principal import EndUser, Principal
 from tidings.api.problems import UNAUTHENTICATED, ApiProblem, unavailable
+from tidings.api.tokens import UserTokens
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.operations.keyring import Keyring
 from tidings.operations.keys import ApiKey
 
 CHALLENGE: Final = 'Bearer realm="tidings"'
 _SCHEME: Final = b"bearer "
+KEYS: Final = "tk_"
+"""How an API key begins, and no token: a token begins with the JSON of its header."""
 
 
 class Authentication:
-    """Finds the principal in memory: no request waits for PostgreSQL to be authenticated."""
+    """Finds the sender in memory: no request waits for PostgreSQL to be authenticated.
 
-    def __init__(self, keyring: Keyring) -> None:
+    Args:
+        keyring: The API keys.
+        tokens: Of end users.
+    """
+
+    def __init__(self, keyring: Keyring, tokens: UserTokens) -> None:
         self._keyring = keyring
+        self._tokens = tokens
         self._principals: dict[str, tuple[ApiKey, Principal]] = {}
 
-    def principal(self, authorization: bytes | None) -> Principal:
+    async def sender(self, authorization: bytes | None) -> Principal | EndUser:
         """The sender of a request with this header.
 
         Raises:
@@ -30,6 +39,8 @@ class Authentication:
         if authorization[: len(_SCHEME)].lower() != _SCHEME:
             raise _refused("write `Authorization: Bearer` and an API key")
         secret = authorization[len(_SCHEME) :].strip().decode("ascii", "replace")
+        if not secret.startswith(KEYS) and secret.count(".") == 2 and self._tokens.accepted:
+            return await self._tokens.verify(secret)
         try:
             key = self._keyring.find(secret)
         except LedgerUnavailable:

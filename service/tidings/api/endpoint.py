@@ -8,10 +8,12 @@ from starlette.responses import Response, StreamingResponse
 
 from tidings.api.etags import etag_of, matches
 from tidings.api.parsing import body_of, path_of, query_of
-from tidings.api.principal import Principal
+from tidings.api.principal import EndUser, Principal
 from tidings.api.problems import FORBIDDEN, ApiProblem, problem_of
 from tidings.api.route import Call, Reply, Route, Services
 from tidings.operations.json_views import as_bytes
+
+Sender = Principal | EndUser | None
 
 
 def endpoint_of(
@@ -22,7 +24,7 @@ def endpoint_of(
 
     async def endpoint(request: Request) -> Response:
         request_id: str = request.scope["tidings.request_id"]
-        caller: Principal | None = request.scope.get("tidings.principal")
+        caller: Sender = request.scope.get("tidings.sender")
         try:
             _permit(route, caller)
             call = Call(
@@ -41,8 +43,10 @@ def endpoint_of(
     return endpoint
 
 
-def _permit(route: Route, caller: Principal | None) -> None:
-    if route.scope is None:
+def _permit(route: Route, caller: Sender) -> None:
+    if isinstance(caller, EndUser) and not route.end_users:
+        raise ApiProblem(FORBIDDEN, "this is not for end users: it needs an API key")
+    if route.scope is None or isinstance(caller, EndUser):
         return
     if caller is None or route.scope not in caller.scopes:
         raise ApiProblem(

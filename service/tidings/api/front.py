@@ -39,7 +39,7 @@ class Front:
 
     Args:
         application: Serves what is let in.
-        authentication: Finds the principal.
+        authentication: Finds the sender.
         rate_limit: Of each key.
         most: Requests in progress, at most.
         public: Paths that need no key.
@@ -81,7 +81,7 @@ class Front:
                 headers = message["headers"]
                 headers.append((HEADER, request_id.encode("ascii")))
                 headers.append((b"x-content-type-options", b"nosniff"))
-                if "tidings.principal" in scope:
+                if "tidings.sender" in scope:
                     headers.append((b"ratelimit-policy", self._rate_limit.policy))
                 if rate is not None:
                     headers.append((b"ratelimit", rate.header))
@@ -91,7 +91,7 @@ class Front:
         self._metrics.began()
         structlog.contextvars.bind_contextvars(request=request_id)
         try:
-            rate = self._admit(scope, authorization)
+            rate = await self._admit(scope, authorization)
             await self._application(scope, receive, answer)
         except Exception as error:
             if started:
@@ -102,8 +102,8 @@ class Front:
             route = getattr(scope.get("route"), "path", UNMATCHED)
             self._metrics.ended(route, scope["method"], status, time.perf_counter() - began)
 
-    def _admit(self, scope: Scope, authorization: bytes | None) -> RateStatus | None:
-        """Let a request in; its principal is in its scope from now on.
+    async def _admit(self, scope: Scope, authorization: bytes | None) -> RateStatus | None:
+        """Let a request in; its sender is in its scope from now on.
 
         Raises:
             ApiProblem: There are too many, or it is not authenticated.
@@ -112,8 +112,9 @@ class Front:
             raise unavailable("too many requests are in progress; try again")
         if scope["path"] in self._public:
             return None
-        principal = scope["tidings.principal"] = self._authentication.principal(authorization)
-        return self._rate_limit.take(principal.key)
+        sender = await self._authentication.sender(authorization)
+        scope["tidings.sender"] = sender
+        return self._rate_limit.take(sender.quota_key)
 
 
 def _headers(scope: Scope) -> tuple[bytes | None, bytes | None]:

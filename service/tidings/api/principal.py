@@ -1,4 +1,4 @@
-"""The holder of an API key, on whose behalf a request is served."""
+"""Who sends a request: the holder of an API key, or an end user of an application."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,21 @@ from tidings.operations.scopes import EVERY_TENANT, Scope
 
 
 @dataclass(frozen=True, slots=True)
+class EndUser:
+    """An application's user, as its token proves: subject and tenant, and no scope."""
+
+    subject: str
+    tenant: str
+
+    @property
+    def quota_key(self) -> str:
+        """Whose quota its requests use up."""
+        return f"{self.tenant} {self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
-    """The sender of a request, as far as it was proven."""
+    """The holder of an API key."""
 
     key: str
     """The prefix of its key, which is no secret."""
@@ -27,6 +40,11 @@ class Principal:
         tenant = None if key.tenant == EVERY_TENANT else key.tenant
         known = frozenset(Scope(scope) for scope in key.scopes if scope in set(Scope))
         return cls(key.prefix, key.name, tenant, known, key.test)
+
+    @property
+    def quota_key(self) -> str:
+        """Whose quota its requests use up."""
+        return self.key
 
     def actor(self, request_id: str) -> Actor:
         """As the audit trail names it: `api-key shop-prod tk_live_Ab12Cd34 (request 4bf9…)`."""

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers
 
-from tidings.api.principal import Principal
+from tidings.api.principal import EndUser, Principal
 from tidings.api.problems import ProblemKind
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
@@ -53,7 +53,7 @@ class Call(Generic[Path, Query, Body]):
     body: Body
     """The route's model; bytes if it reads them itself; None if it reads no body."""
     headers: Headers
-    caller: Principal | None
+    caller: Principal | EndUser | None
     """None on a public route."""
 
     @property
@@ -63,8 +63,14 @@ class Call(Generic[Path, Query, Body]):
 
     @property
     def principal(self) -> Principal:
-        """The sender; only on routes that are not public."""
-        assert self.caller is not None  # noqa: S101  # the route has a scope
+        """The sender; only on routes that need a key."""
+        assert isinstance(self.caller, Principal)  # noqa: S101  # it was let in by a scope
+        return self.caller
+
+    @property
+    def user(self) -> EndUser:
+        """The sender; only on routes for end users, to whom it was let in by its token."""
+        assert isinstance(self.caller, EndUser)  # noqa: S101  # the handler has looked
         return self.caller
 
     @property
@@ -121,6 +127,8 @@ class Route:
     replies: Mapping[int, Documented]
     tag: str
     description: str = ""
+    end_users: bool = False
+    """Whether it also serves the end user of an application, by a token, what is that user's own."""
     tenant_bound: bool = True
     """Whether it shows or changes what belongs to a tenant; if not, only keys of all tenants may use it, or it
     tells nothing of any."""

@@ -15,6 +15,7 @@ from tidings.api.front import Front, RequestMetrics
 from tidings.api.limits import KeyQuotas
 from tidings.api.route import Route
 from tidings.api.routes import routes
+from tidings.api.tokens import UserTokens
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.operations.backend import Backend, opened
 from tidings.operations.keyring import Keyring
@@ -63,13 +64,14 @@ class Api:
         self._metrics = metrics
         self._server: _Server | None = None
         self._keyring: Keyring | None = None
+        self._backend: Backend | None = None
         self.port = settings.api.port
         """The port it listens on."""
 
     @property
     def connected(self) -> bool:
-        """Whether RabbitMQ is connected; the API needs no connection of its own yet."""
-        return True
+        """Whether RabbitMQ is connected."""
+        return self._backend is not None and self._backend.intake.connected
 
     @property
     def ready(self) -> bool:
@@ -91,7 +93,8 @@ class Api:
         """
         with _bound(self._settings) as listener:
             self.port = listener.getsockname()[1]
-            async with opened(self._settings, self._actor) as backend:
+            async with opened(self._settings, self._actor, accepting=True) as backend:
+                self._backend = backend
                 await self._serve(backend, listener, stop)
 
     async def _serve(self, backend: Backend, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -118,7 +121,7 @@ class Api:
         api, listed = self._settings.api, self._routes
         front = Front(
             application(listed, backend, self.checks),
-            Authentication(keyring),
+            Authentication(keyring, UserTokens(api)),
             KeyQuotas(api.rate_limit),
             api.max_requests,
             {route.path for route in listed if route.public},

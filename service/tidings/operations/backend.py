@@ -52,10 +52,21 @@ class Backend:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, name: str) -> AsyncIterator[Backend]:
+async def opened(
+    settings: Settings, name: str, *, accepting: bool = False
+) -> AsyncIterator[Backend]:
     """A backend for one process, whose name stands in the servers' lists of connections.
 
     Neither server is reached yet: an operation that needs one raises `LedgerUnavailable` or `BrokerUnavailable`.
+
+    Args:
+        accepting: Whether it accepts notifications.
     """
     async with PostgresLedger(settings.ledger, actor=name) as ledger:
-        yield Backend(settings, ledger)
+        if not accepting:
+            yield Backend(settings, ledger)
+            return
+        from tidings.operations.submissions.intake import Intake  # commands do without it
+
+        async with Intake(settings, ledger) as intake:
+            yield Backend(settings, ledger, intake)

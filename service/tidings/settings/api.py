@@ -2,11 +2,12 @@
 
 import re
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from tidings.runtime.environment.formats import Duration, Rate
+from tidings.runtime.environment.formats import Duration, Rate, is_url
 from tidings.runtime.environment.reading import section
 
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:\s]+):(\d{1,5})")
@@ -17,6 +18,14 @@ def _address(text: str) -> str:
     if found is None or int(found[2]) > 65_535:
         raise ValueError("write it like 127.0.0.1:8000, 0.0.0.0:8000 or [::]:8000")
     return text
+
+
+def _https(url: str) -> str:
+    parts = urlsplit(url)
+    on_this_machine = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if url and not (is_url(url, "https") or (on_this_machine and is_url(url, "http"))):
+        raise ValueError("write an https:// URL: whoever can change its reply can sign tokens")
+    return url
 
 
 class ApiSettings(BaseSettings):
@@ -35,7 +44,20 @@ class ApiSettings(BaseSettings):
     max_requests: int = Field(default=1000, ge=1)
     """Requests in progress in one process, at most; more are answered with 503."""
     keys_kept: Duration = 4 * 3600.0
-    """How long API keys go on working from memory while PostgreSQL is unavailable."""
+    """How long API keys go on working from memory while PostgreSQL is unavailable, and keys of tokens while their URL
+    does not answer."""
+    jwt_secret: SecretStr = SecretStr("")
+    """Secret of end users' tokens (JWT) that are signed with HS256: at least 32 bytes."""
+    jwt_public_key: str = ""
+    """Public key, in PEM, of tokens that are signed with RS256 or ES256."""
+    jwt_keys_url: Annotated[str, AfterValidator(_https)] = ""
+    """URL of the JWK set of tokens that are signed with RS256 or ES256, e.g. `https://login.example.com/jwks.json`."""
+    jwt_issuer: str = ""
+    """Issuer that tokens must name (`iss`); needed if there is a key for tokens."""
+    jwt_audience: str = ""
+    """Audience that tokens must name (`aud`); needed likewise."""
+    jwt_tenant_claim: str = "tenant"
+    """Claim of tokens with their user's tenant; without it the tenant is `default`."""
 
     @property
     def host(self) -> str:

@@ -160,6 +160,12 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "max_body_mib": ("4", 4),
         "max_requests": ("10", 10),
         "keys_kept": ("1h", 3600.0),
+        "jwt_secret": ("hunter2", SECRET),
+        "jwt_public_key": ("-----BEGIN", "-----BEGIN"),
+        "jwt_keys_url": ("https://example.com/k", "https://example.com/k"),
+        "jwt_issuer": ("https://example.com", "https://example.com"),
+        "jwt_audience": ("tidings", "tidings"),
+        "jwt_tenant_claim": ("org", "org"),
     },
 }
 
