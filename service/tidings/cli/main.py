@@ -128,6 +128,12 @@ class Root(LazyGroup):
             "Install and watch the outbox in a producer's own database, and publish from it.",
         ),
         LazyCommand(
+            OPERATE,
+            "mcp",
+            "mcp:mcp",
+            "Serve the Model Context Protocol on standard input and output, for an assistant.",
+        ),
+        LazyCommand(
             SET_UP,
             "doctor",
             "doctor:doctor",
