@@ -125,7 +125,7 @@ class Root(LazyGroup):
             OPERATE,
             "outbox",
             "outbox:app",
-            "Install and watch the outbox in a producer's own database, and publish from it.",
+            "The outbox in a producer's own database, and that of what was accepted while RabbitMQ was away.",
         ),
         LazyCommand(
             OPERATE,
