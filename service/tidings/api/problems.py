@@ -191,6 +191,11 @@ def invalid(errors: Sequence[FieldError]) -> ApiProblem:
     return ApiProblem(INVALID, f"{errors[0].detail}{more}", errors)
 
 
+def in_query(error: InvalidRequest) -> ApiProblem:
+    """The reply to a value of the path or query that an operation refused."""
+    return invalid([FieldError(f"{error.field}: {error}", parameter=error.field)])
+
+
 def unavailable(detail: str) -> ApiProblem:
     """The reply while something is unavailable for a moment."""
     return ApiProblem(UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER)})

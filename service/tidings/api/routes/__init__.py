@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from tidings.api.route import Route
 from tidings.api.routes import (
+    dead_letters,
     documents,
     explanations,
     health,
+    jobs,
     lists,
     notifications,
     statistics,
@@ -21,5 +23,7 @@ def routes() -> Iterator[Route]:
     yield from explanations.ROUTES
     yield from statistics.ROUTES
     yield from trail.ROUTES
+    yield from dead_letters.ROUTES
+    yield from jobs.ROUTES
     yield from health.ROUTES
     yield from documents.ROUTES

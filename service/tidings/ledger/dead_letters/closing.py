@@ -33,6 +33,11 @@ SELECT id FROM closed
 """
 
 
+ANNOTATE: Final = """
+UPDATE dead_letters SET note = $2, actor = $3, changed_at = now() WHERE id = $1 AND state = 'open' RETURNING id
+"""
+
+
 class Closings:
     """Closes dead letters, each by compare-and-set."""
 
@@ -49,6 +54,11 @@ class Closings:
         """
         async with self._database.transaction() as connection:
             return await discard(connection, dead_letters, why, actor=actor)
+
+    async def annotate(self, dead_letter: UUID, note: str, actor: str) -> bool:
+        """Keep a note with a dead letter; False if it is not open."""
+        async with self._database.connection() as connection:
+            return await connection.fetchval(ANNOTATE, dead_letter, note, actor) is not None
 
 
 async def discard(

@@ -10,7 +10,7 @@ from uuid import UUID
 from asyncpg import Record
 
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
-from tidings.delivery.errors import Refused
+from tidings.delivery.errors import NotFound, Refused
 from tidings.delivery.id_prefix import IdPrefix, ambiguous, contains_digits
 from tidings.delivery.outcome import Reason
 from tidings.ledger.database import Connection, Database
@@ -110,6 +110,10 @@ class DeadLetterGroup:
     last_at: datetime
     example: UUID
     """The latest."""
+    last_day: int = 0
+    """Of them, those of the last 24 hours."""
+    day_before: int = 0
+    """Those of the 24 hours before: the trend."""
 
 
 class DeadLetterSearch:
@@ -124,14 +128,15 @@ class DeadLetterSearch:
         one, or the newest where none is open.
 
         Raises:
-            Refused: No dead letter has them, or several do.
+            NotFound: No dead letter has them.
+            Refused: Several do.
         """
         async with self._database.connection() as connection:
             found = await _with_digits(connection, prefix)
             alike = await connection.fetch(ALIKE, found) if len(found) > 1 else []
         match _of_one_notification(alike) or found:
             case []:
-                raise Refused(
+                raise NotFound(
                     f"there is no dead letter {prefix.text}; `tidings dead list` shows them"
                 )
             case [only]:
@@ -219,7 +224,10 @@ class DeadLetterSearch:
         statement = f"""
             WITH grouped AS (
                 SELECT d.fingerprint, count(*) AS dead_letters, min(d.first_failed_at) AS first_at,
-                       max(d.last_failed_at) AS last_at, (array_agg(d.id ORDER BY d.dead_lettered_at DESC))[1] AS example
+                       max(d.last_failed_at) AS last_at,
+                       count(*) FILTER (WHERE d.dead_lettered_at > now() - interval '1 day') AS last_day,
+                       count(*) FILTER (WHERE d.dead_lettered_at > now() - interval '2 days'
+                                          AND d.dead_lettered_at <= now() - interval '1 day') AS day_before, (array_agg(d.id ORDER BY d.dead_lettered_at DESC))[1] AS example
                   FROM dead_letters d WHERE {where}
                  GROUP BY d.fingerprint
                  ORDER BY dead_letters DESC, d.fingerprint LIMIT ${len(values) + 1}

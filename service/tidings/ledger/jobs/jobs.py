@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from tidings.delivery.errors import Refused
+from tidings.delivery.errors import NotFound, Refused
 from tidings.delivery.id_prefix import IdPrefix, ambiguous
 from tidings.delivery.jobs import JobState, Plan, sources
 from tidings.ledger.database import Database
@@ -120,14 +120,15 @@ class Jobs:
         """A job's id from some of its digits.
 
         Raises:
-            Refused: No job has them, or several do.
+            NotFound: No job has them.
+            Refused: Several do.
         """
         pattern = prefix.within if prefix.findable_within else ""
         async with self._database.connection() as connection:
             rows = await connection.fetch(FIND, prefix.lowest, tenant, prefix.highest, pattern)
         match [row["id"] for row in rows]:
             case []:
-                raise Refused(f"there is no job {prefix.text}; `tidings jobs list` shows them")
+                raise NotFound(f"there is no job {prefix.text}")
             case [only]:
                 found: UUID = only
                 return found

@@ -200,13 +200,20 @@ async def edit(
     return done
 
 
-async def open_dead_letter(backend: Backend, id: IdPrefix) -> EditableDeadLetter:
+async def open_dead_letter(
+    backend: Backend, id: IdPrefix, tenant: str | None = None
+) -> EditableDeadLetter:
     """One dead letter, to be edited.
+
+    Args:
+        backend: The connections.
+        id: Its id, or its notification's.
+        tenant: Only if it is this tenant's.
 
     Raises:
         Refused: There is none, there are several, or it is no longer open.
     """
-    dead_letter, body = await stored(backend, id)
+    dead_letter, body = await stored(backend, id, tenant)
     if dead_letter.state is not DeadLetterState.OPEN:
         raise Refused(
             f"dead letter {dead_letter.id} is {dead_letter.state}: only an open one can be edited"

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from tidings.delivery.archiving import refusal
 from tidings.delivery.dead_letter import DeadLetterState
-from tidings.delivery.errors import Refused
+from tidings.delivery.errors import NotFound
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.ledger.dead_letters.search import DeadLetterGroup
 from tidings.ledger.notifications.details import Recipient
+from tidings.operations import page_cursors
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.body import MalformedEdit, checked
 from tidings.operations.dead_letters.query import DeadLetterQuery
@@ -46,6 +48,8 @@ class DeadLetterListRequest:
     before: IdPrefix | None = None
     """Older than this one."""
     reveal: bool = False
+    cursor: str | None = None
+    """Instead of `before`: as the page before has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,25 @@ async def list_(backend: Backend, request: DeadLetterListRequest) -> DeadLetterP
     return DeadLetterPage(dead_letters, count)
 
 
+async def page(backend: Backend, request: DeadLetterListRequest) -> DeadLetterPage:
+    """The newest that match, without their number, and a cursor for the next page.
+
+    Raises:
+        InvalidRequest: The cursor is of another list.
+        NotFound: One of the ids is not known.
+    """
+    search = backend.ledger.dead_letters.search
+    wanted, before = await request.query.resolved(search), None
+    if request.cursor is not None:
+        before = UUID(page_cursors.decode(request.cursor, wanted))
+    found = await search.list(replace(wanted, before=before), request.limit + 1)
+    listed = [DeadLetterView.of(row, reveal=request.reveal) for row in found[: request.limit]]
+    following = None
+    if len(found) > request.limit:
+        following = page_cursors.encode(str(listed[-1].id), wanted)
+    return DeadLetterPage(tuple(listed), len(listed), following)
+
+
 async def groups(backend: Backend, query: DeadLetterQuery, limit: int) -> DeadLetterGroups:
     """The largest groups that match."""
     search = backend.ledger.dead_letters.search
@@ -85,13 +108,22 @@ async def groups(backend: Backend, query: DeadLetterQuery, limit: int) -> DeadLe
     )
 
 
-async def show(backend: Backend, id: IdPrefix, *, reveal: bool) -> DeadLetterInFull:
+async def show(
+    backend: Backend, id: IdPrefix, *, reveal: bool, tenant: str | None = None
+) -> DeadLetterInFull:
     """Everything about one dead letter.
 
+    Args:
+        backend: The connections.
+        id: Its id, or its notification's.
+        reveal: Show people and content.
+        tenant: Only if it is this tenant's.
+
     Raises:
-        Refused: There is none, or there are several.
+        NotFound: There is none.
+        Refused: There are several.
     """
-    dead_letter, body = await stored(backend, id)
+    dead_letter, body = await stored(backend, id, tenant)
     recipients: Sequence[Recipient] = ()
     refused: str | None = None
     if (about := dead_letter.notification_id) is not None:
@@ -110,12 +142,14 @@ async def raw(backend: Backend, id: IdPrefix) -> bytes:
     return (await stored(backend, id))[1]
 
 
-async def stored(backend: Backend, id: IdPrefix) -> tuple[StoredDeadLetter, bytes]:
+async def stored(
+    backend: Backend, id: IdPrefix, tenant: str | None = None
+) -> tuple[StoredDeadLetter, bytes]:
     """A dead letter and its body. Raises like `show`."""
     search = backend.ledger.dead_letters.search
     found = await search.get(await search.resolve(id))
-    if found is None:
-        raise Refused(f"there is no dead letter {id.text}")
+    if found is None or tenant not in {None, found[0].tenant}:
+        raise NotFound(f"there is no dead letter {id.text}; `tidings dead list` shows them")
     return found
 
 

@@ -98,6 +98,8 @@ class DeadLetterPage:
     dead_letters: tuple[DeadLetterView, ...]
     count: int
     """All that match."""
+    next: str | None = None
+    """A cursor of the next page; None if these are the last."""
 
     def as_data(self) -> list[dict[str, Any]]:
         """The JSON of this view."""

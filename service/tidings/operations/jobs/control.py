@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
-from tidings.delivery.errors import InvalidRequest, Refused
+from tidings.delivery.errors import InvalidRequest, NotFound, Refused
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState, Plan
 from tidings.delivery.states import State
@@ -14,6 +14,7 @@ from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.jobs.jobs import JobChange
 from tidings.ledger.jobs.rows import Job, NewJob
 from tidings.ledger.notifications.filters import Filters
+from tidings.operations import page_cursors
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.jobs.views import JobItemPage, JobItemView, JobPage, JobView
@@ -34,6 +35,8 @@ class JobListRequest:
     tenant: str | None = None
     before: IdPrefix | None = None
     """Older than this one."""
+    cursor: str | None = None
+    """Instead of `before`: as the page before has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class JobItemsRequest:
     results: tuple[str, ...] = ()
     """Only with one of these results."""
     tenant: str | None = None
+    cursor: str | None = None
+    """Instead of `after`: as the page before has it."""
 
 
 async def look(
@@ -212,35 +217,50 @@ async def list_(backend: Backend, request: JobListRequest) -> JobPage:
     """Jobs that were started, newest first.
 
     Raises:
+        InvalidRequest: The cursor is of another list.
         Refused: `before` is not known, or means several.
     """
-    jobs, before = backend.ledger.jobs, None
-    if request.before is not None:
-        found = await jobs.resolve(request.before, request.tenant)
-        last = await _stored(backend, found, request.tenant)
-        before = last.seen_at, last.id
+    jobs, before, listed = backend.ledger.jobs, request.before, ("jobs", request.states)
+    if request.cursor is not None:
+        before = IdPrefix.parse(page_cursors.decode(request.cursor, listed))
+    last = None
+    if before is not None:
+        stored = await _stored(backend, await jobs.resolve(before, request.tenant), request.tenant)
+        last = stored.seen_at, stored.id
     page = await jobs.list(
-        request.limit, tenant=request.tenant, states=request.states, before=before
+        request.limit + 1, tenant=request.tenant, states=request.states, before=last
     )
-    return JobPage(tuple(JobView.of(job) for job in page))
+    shown_ = page[: request.limit]
+    following = None
+    if len(page) > request.limit:
+        following = page_cursors.encode(str(shown_[-1].id), listed)
+    return JobPage(tuple(JobView.of(job) for job in shown_), following)
 
 
 async def items(backend: Backend, request: JobItemsRequest) -> JobItemPage:
-    """Items and what became of each, in the order of the job. Raises like `show`."""
+    """Items and what became of each, in the order of the job. Raises like `list_`.
+
+    Raises:
+        NotFound: There is no such job.
+    """
     found = await backend.ledger.jobs.resolve(request.id, request.tenant)
-    job = await _stored(backend, found, request.tenant)
+    job, listed = await _stored(backend, found, request.tenant), (str(found), request.results)
+    after = request.after
+    if request.cursor is not None:
+        after = int(page_cursors.decode(request.cursor, listed))
     page = await backend.ledger.job_items.page(
-        job, request.limit + 1, after=request.after, results=request.results or None
+        job, request.limit + 1, after=after, results=request.results or None
     )
-    listed = page[: request.limit]
-    after = listed[-1].position if len(page) > request.limit else None
-    return JobItemPage(tuple(JobItemView.of(item) for item in listed), after)
+    shown_ = page[: request.limit]
+    last = shown_[-1].position if len(page) > request.limit else None
+    following = None if last is None else page_cursors.encode(str(last), listed)
+    return JobItemPage(tuple(JobItemView.of(item) for item in shown_), last, following)
 
 
 async def _stored(backend: Backend, id: UUID, tenant: str | None) -> Job:
     job = await backend.ledger.jobs.get(id, tenant)
     if job is None:
-        raise Refused(f"there is no job {id}")
+        raise NotFound(f"there is no job {id}")
     return job
 
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable, Refused, TidingsError
+from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable, NotFound, TidingsError
 from tidings.delivery.jobs import JobKind, JobState
 from tidings.ledger.jobs.jobs import JobChange
 from tidings.ledger.jobs.rows import Job
@@ -158,7 +158,7 @@ async def follow(
     async def look() -> Job:
         job = await jobs.get(id)
         if job is None:
-            raise Refused(f"there is no job {id}")
+            raise NotFound(f"there is no job {id}")
         saw(job)
         return job
 

@@ -113,6 +113,8 @@ class JobPage:
     """Jobs, newest first."""
 
     jobs: tuple[JobView, ...]
+    next: str | None = None
+    """A cursor; None if these are the last."""
 
     def as_data(self) -> list[dict[str, Any]]:
         """The JSON of this view."""
@@ -153,6 +155,8 @@ class JobItemPage:
     items: tuple[JobItemView, ...]
     after: int | None
     """The position to continue behind; None if these are the last."""
+    next: str | None = None
+    """The same as a cursor."""
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""

@@ -1,0 +1,63 @@
+"""The filters of dead letters, in a query or in a job's body: the same as the command line's."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from pydantic import Field
+
+from tidings.api.route import Parameters
+from tidings.delivery.dead_letter import DeadLetterState
+from tidings.delivery.id_prefix import IdPrefix
+from tidings.delivery.outcome import Reason
+from tidings.operations.dead_letters.query import DeadLetterQuery
+
+
+class DeadLetterFilters(Parameters):
+    """Which dead letters; what is left out says nothing."""
+
+    channel: str | None = Field(None, description="Only in this channel.")
+    reason: Reason | None = Field(None, description="Only with this reason.")
+    fingerprint: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{1,64}$",
+        description="Only in this group: its fingerprint or first digits.",
+    )
+    since: str | None = Field(None, description="Dead-lettered since: `24h`, `7d`, or a time.")
+    until: str | None = Field(None, description="Dead-lettered before; the same format.")
+    user_id: str | None = Field(None, description="Only for this user.")
+    entity: str | None = Field(None, description="Only about this entity: `type` or `type:id`.")
+    tenant: str | None = Field(None, description="Only of this tenant, with a key of all.")
+    category: str | None = Field(None, description="Only in this category.")
+    recipient: str | None = Field(None, description="Only to this recipient, in full.")
+
+    def query(
+        self,
+        tenant: str | None,
+        *,
+        ids: Iterable[UUID] = (),
+        states: Iterable[DeadLetterState] = (),
+    ) -> DeadLetterQuery:
+        """For the operation.
+
+        Args:
+            tenant: The key's; None for a key of all.
+            ids: Of dead letters or notifications.
+            states: Only in one of these.
+
+        Raises:
+            InvalidRequest: A value can't be read.
+        """
+        return DeadLetterQuery.read(
+            ids=[IdPrefix.parse(str(id)) for id in ids],
+            channel=self.channel,
+            reason=self.reason,
+            fingerprint=self.fingerprint,
+            since=self.since,
+            until=self.until,
+            user=self.user_id,
+            entity=self.entity,
+            tenant=tenant or self.tenant,
+            category=self.category,
+            to=self.recipient,
+            states=states,
+        )

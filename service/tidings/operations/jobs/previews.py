@@ -1,0 +1,145 @@
+"""Looks at a job of any kind before it is started: how many items, and a few of them."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from tidings.delivery.dead_letter import DeadLetterState
+from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.jobs import JobKind, Plan
+from tidings.ledger.dead_letters.search import DeadLetterFilter
+from tidings.ledger.jobs.rows import Job
+from tidings.ledger.notifications.filters import Filters
+from tidings.operations import filters
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.dead_letters.views import DeadLetterView
+from tidings.operations.jobs import control
+from tidings.operations.jobs.views import JobView
+from tidings.operations.times import moment
+
+SAMPLE: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRequest:
+    """A job to be looked at."""
+
+    kind: JobKind
+    query: DeadLetterQuery
+    """Of a replay or discard: which dead letters."""
+    notifications: Filters
+    """Of a cancellation: which notifications."""
+    every: bool = False
+    """Every one, if there is no filter."""
+    limit: int | None = None
+    note: str = ""
+    plan: Plan = field(default_factory=Plan)
+    tenant: str | None = None
+    """Only its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPreview:
+    """A job that waits to be started."""
+
+    job: JobView
+    sample: tuple[DeadLetterView, ...]
+    """A few of its dead letters."""
+
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        sample = [dead_letter.as_data() for dead_letter in self.sample]
+        return {**self.job.as_data(), "sample": sample}
+
+
+async def preview(backend: Backend, actor: Actor, request: PreviewRequest) -> JobPreview:
+    """Choose the items of a job.
+
+    Args:
+        backend: The connections.
+        actor: Who makes it.
+        request: What it does, with which items.
+
+    Raises:
+        InvalidRequest: Nothing in particular is chosen, or a note is missing.
+        NotFound: An id is not known.
+    """
+    if request.kind is JobKind.CANCEL:
+        return JobPreview(JobView.of(await _of_notifications(backend, actor, request)), ())
+    if not (request.every or _selects(request)):
+        raise InvalidRequest("give ids, a filter, or all: true", field="dead_letters")
+    note = request.note.strip()
+    if request.kind is JobKind.DISCARD and not note:
+        raise InvalidRequest("it is empty: give a reason in a few words", field="note")
+    search, query = backend.ledger.dead_letters.search, request.query
+    replayed = (DeadLetterState.REPLAYED,) if request.plan.force else ()
+    states = () if query.named else (DeadLetterState.OPEN, *replayed)
+    wanted = await query.resolved(search, *states)
+    job = await control.look(
+        backend, actor, request.kind, wanted, limit=request.limit, note=note, plan=request.plan
+    )
+    items = await backend.ledger.job_items.waiting(job.id, 0, job.items, SAMPLE)
+    ids = tuple(item.id for item in items)
+    found = await search.list(DeadLetterFilter(ids=ids), SAMPLE) if ids else ()
+    sample = tuple(DeadLetterView.of(dead_letter, reveal=False) for dead_letter in found)
+    return JobPreview(JobView.of(job), sample)
+
+
+def _selects(request: PreviewRequest) -> bool:
+    """Whether it filters by anything but the tenant of its sender."""
+    query = request.query
+    if request.tenant is None:
+        return query.selects
+    return bool(query.ids) or replace(query.narrowed, tenant=None).selects
+
+
+async def _of_notifications(backend: Backend, actor: Actor, request: PreviewRequest) -> Job:
+    wanted = request.notifications
+    if not (request.every or wanted != Filters(tenant=wanted.tenant)):
+        raise InvalidRequest("give a filter, or all: true", field="notifications")
+    return await control.look_at_notifications(
+        backend, actor, wanted, note=request.note, limit=request.limit, plan=request.plan
+    )
+
+
+def notification_filters(
+    *,
+    channel: str | None = None,
+    category: str | None = None,
+    tenant: str | None = None,
+    user_id: str | None = None,
+    entity: str | None = None,
+    recipient: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> Filters:
+    """Read a filter as it is written.
+
+    Raises:
+        InvalidRequest: A value can't be read.
+    """
+    about = _read("entity", filters.entity, entity)
+    return Filters(
+        channels=_one(channel),
+        categories=_one(category),
+        tenant=_read("tenant", filters.tenant, tenant),
+        user_ids=_one(user_id),
+        entities=() if about is None else (about,),
+        recipients=_one(recipient),
+        since=_read("since", moment, since),
+        until=_read("until", moment, until),
+    )
+
+
+def _one(value: str | None) -> tuple[str, ...]:
+    return () if value is None else (value,)
+
+
+def _read(name: str, parse: Any, text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise InvalidRequest(str(error), field=name) from None

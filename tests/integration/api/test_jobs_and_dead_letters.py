@@ -1,0 +1,234 @@
+"""`/v1/jobs` and `/v1/dead-letters`: the same work as the commands', for each tenant its own."""
+
+import asyncio
+import base64
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+from tests.support.api_rig import ApiRig
+from tests.support.worker_rig import eventually
+
+from tidings.api.replies.dead_letters import (
+    DeadLetterDetailsReply,
+    DeadLetterGroupsReply,
+    DeadLettersReply,
+)
+from tidings.api.replies.jobs import JOB, JobItemsReply, JobPreviewReply, JobReply, JobsReply
+from tidings.operations.jobs.hosting import JobHost
+from tidings.runtime.background import end
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+INSERT = """
+INSERT INTO dead_letters (id, notification_id, reason, kind, code, message, fingerprint, channel, priority, tenant,
+                          category, recipient, attempts, first_failed_at, last_failed_at, exchange, routing_key, body)
+VALUES ($1, $2, 'rejected', 'rejected', '550', 'no such mailbox', $3, 'email', 'normal', $4, 'receipt', 'ada@example.com', 1,
+        now(), now(), 'tidings.notifications', 'email.normal', $5)
+"""
+
+
+async def made(api: ApiRig, tenant: str = "shop", group: str = "abc123") -> UUID:
+    id, about = uuid4(), uuid4()
+    body = {
+        "id": str(about),
+        "version": 1,
+        "channel": "email",
+        "tenant": tenant,
+        "recipient": "ada@example.com",
+        "subject": "Hello",
+        "body": "How are you?",
+    }
+    await api.execute(INSERT, id, about, group, tenant, json.dumps(body).encode())
+    return id
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def key(api: ApiRig) -> str:
+    return await api.key("read", "operate", tenant="shop")
+
+
+async def post(api: ApiRig, path: str, key: str, body: Any = None, **how: Any) -> Any:
+    sent = {} if body is None else {"json": body}
+    return await api.ask("POST", path, key, **sent, **how)
+
+
+async def test_a_page_continues_where_the_one_before_ended_and_only_with_its_filters(
+    api: ApiRig, key: str
+) -> None:
+    ids = {str(await made(api, group="aa01")) for _ in range(5)}
+    path, seen, cursor = "/v1/dead-letters?fingerprint=aa01&limit=2", list[str](), ""
+    while True:
+        page = (await api.ask("GET", path + cursor, key)).data
+        DeadLettersReply.model_validate_json(json.dumps(page))
+        seen += [row["id"] for row in page["dead_letters"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert (len(seen), set(seen)) == (5, ids)
+    for wrong in (f"/v1/dead-letters?limit=2{cursor}", f"{path}&cursor=nothing"):
+        refused = await api.ask("GET", wrong, key)
+        assert (refused.status, refused.data["errors"][0]["parameter"]) == (422, "cursor")
+
+
+async def test_groups_tell_how_many_and_since_when(api: ApiRig, key: str) -> None:
+    for _ in range(3):
+        await made(api, group="bb02")
+    old = await made(api, group="bb02")
+    await api.execute(
+        "UPDATE dead_letters SET dead_lettered_at = now() - interval '30 hours' WHERE id = $1", old
+    )
+    answer = await api.ask("GET", "/v1/dead-letters/groups?fingerprint=bb02", key)
+    DeadLetterGroupsReply.model_validate_json(answer.body)
+    (group,) = answer.data["groups"]
+    assert (group["dead_letters"], group["last_day"], group["day_before"]) == (4, 3, 1)
+
+
+async def test_a_dead_letter_is_masked_unless_an_admin_reveals_it_which_is_recorded(
+    api: ApiRig, key: str
+) -> None:
+    path = f"/v1/dead-letters/{await made(api)}"
+    shown = await api.ask("GET", path, key)
+    DeadLetterDetailsReply.model_validate_json(shown.body)
+    assert b"ada@example.com" not in shown.body
+    assert shown.data["outline"]["recipient"] == "a…@example.com"
+    assert (shown.data["body"], shown.data["body_base64"]) == (None, None)
+    assert (await api.ask("GET", f"{path}?reveal=true", key)).status == 403
+    admin = await api.key("read", "admin", tenant="shop")
+    revealed = (await api.ask("GET", f"{path}?reveal=true", admin)).data
+    assert revealed["recipient"] == "ada@example.com"
+    assert base64.b64decode(revealed["body_base64"]).decode() == revealed["body"]
+    noted = await api.fetch("SELECT * FROM operator_actions WHERE action LIKE 'reveal%'")
+    assert [json.loads(row["details"])["dead_letter"] for row in noted] == [
+        path.rsplit("/", maxsplit=1)[-1]
+    ]
+
+
+async def test_an_edit_replaces_a_dead_letter_that_has_not_changed_and_keeps_both(
+    api: ApiRig, key: str
+) -> None:
+    path = f"/v1/dead-letters/{await made(api)}"
+    etag = (await api.ask("GET", path, key)).headers["ETag"]
+    change = {"set": {"recipient": "grace@example.com"}}
+    noted = await api.ask("PUT", f"{path}/note", key, json={"note": "asked the customer"})
+    assert (noted.status, noted.data["note"]) == (200, "asked the customer")
+    stale = await api.ask("PATCH", path, key, json=change, headers={"If-Match": etag})
+    assert stale.status == 412
+    etag = (await api.ask("GET", path, key)).headers["ETag"]
+    invalid = await api.ask("PATCH", path, key, json={"set": {"recipient": "nobody"}})
+    assert (invalid.status, invalid.data["errors"][0]["pointer"]) == (422, "/set")
+    assert (await api.ask("PATCH", path, key, json={})).status == 422
+    edited = await api.ask("PATCH", path, key, json=change, headers={"If-Match": etag})
+    assert (edited.status, edited.data["state"]) == (201, "open")
+    assert edited.data["supersedes"] == path.rsplit("/", maxsplit=1)[-1]
+    assert (await api.ask("GET", edited.headers["Location"], key)).data["id"] == edited.data["id"]
+    assert (await api.ask("GET", path, key)).data["state"] == "superseded"
+    assert (await api.ask("PATCH", path, key, json=change)).status == 409
+
+
+async def test_a_dead_letter_is_discarded_once_with_a_note(api: ApiRig, key: str) -> None:
+    path = f"/v1/dead-letters/{await made(api)}/discard"
+    assert (await post(api, path, key, {"note": " "})).status == 422
+    done = await post(api, path, key, {"note": "test data"})
+    assert (done.status, done.data["state"], done.data["note"]) == (200, "discarded", "test data")
+    assert "api-key" in done.data["actor"]
+    assert (await post(api, path, key, {"note": "again"})).status == 409
+
+
+async def test_a_dead_letter_is_replayed_by_a_job_of_one(api: ApiRig, key: str) -> None:
+    id = await made(api)
+    started = await post(api, f"/v1/dead-letters/{id}/replay", key)
+    assert (started.status, started.data["state"], started.data["items"]) == (202, "running", 1)
+    job = started.headers["Location"]
+    JobReply.model_validate_json((await api.ask("GET", job, key)).body)
+    (item,) = (await api.ask("GET", f"{job}/items", key)).data["items"]
+    assert (item["item"], item["result"]) == (str(id), None)
+    assert (await post(api, f"{job}/cancel", key)).data["state"] == "cancelled"
+
+
+async def test_a_job_is_looked_at_started_run_and_read_item_by_item(api: ApiRig, key: str) -> None:
+    ids = [str(await made(api, group="cc03")) for _ in range(3)]
+    body = {"kind": "discard", "dead_letters": {"fingerprint": "cc03"}}
+    refused = await post(api, "/v1/jobs", key, body)
+    assert (refused.status, refused.data["errors"][0]["pointer"]) == (422, "/note")
+    looked_at = await post(api, "/v1/jobs", key, {**body, "note": "test data"})
+    assert (looked_at.status, looked_at.data["state"], looked_at.data["items"]) == (
+        *(201, "preview", 3),
+    )
+    JobPreviewReply.model_validate_json(looked_at.body)
+    assert {row["id"] for row in looked_at.data["sample"]} == set(ids)
+    late = str(await made(api, group="cc03"))
+    job = looked_at.headers["Location"]
+    assert (await post(api, f"{job}/pause", key)).status == 409
+    assert (await post(api, f"{job}/start", key)).status == 202
+    assert (await post(api, f"{job}/start", key)).status == 409
+    paused = await post(api, f"{job}/pause?note=lunch", key)
+    assert (paused.data["state"], paused.data["reason"]) == ("paused", "lunch")
+    assert (await post(api, f"{job}/resume", key)).status == 202
+    host = asyncio.create_task(JobHost(api.backend).run_for_ever())
+
+    async def finished() -> bool:
+        return (await api.ask("GET", job, key)).data["state"] == "finished"
+
+    await eventually(finished)
+    await end(host)
+    page = await api.ask("GET", f"{job}/items?limit=2&result=discarded", key)
+    JobItemsReply.model_validate_json(page.body)
+    rest = await api.ask(
+        "GET", f"{job}/items?limit=2&result=discarded&cursor={page.data['next_cursor']}", key
+    )
+    items = [*page.data["items"], *rest.data["items"]]
+    assert ({item["item"] for item in items}, rest.data["next_cursor"]) == (set(ids), None)
+    assert (await api.ask("GET", f"/v1/dead-letters/{late}", key)).data["state"] == "open"
+    listed = await api.ask("GET", "/v1/jobs?state=finished", key)
+    JobsReply.model_validate_json(listed.body)
+    assert listed.data["jobs"][0]["id"] == looked_at.data["id"]
+    JobReply.model_validate_json(json.dumps(JOB))
+
+
+async def test_nothing_of_another_tenant_exists(api: ApiRig, key: str) -> None:
+    id = await made(api, group="dd04")
+    body = {"kind": "discard", "dead_letters": {"fingerprint": "dd04"}, "note": "x"}
+    job = (await post(api, "/v1/jobs", key, body)).headers["Location"]
+    await post(api, f"{job}/start", key)
+    other = await api.key(tenant="bank")
+    letter = f"/v1/dead-letters/{id}"
+    requests: list[tuple[str, str, Any]] = [
+        *((("GET", path, None)) for path in (job, f"{job}/items", letter)),
+        *(("POST", f"{job}/{verb}", None) for verb in ("start", "pause", "resume", "cancel")),
+        ("POST", f"{letter}/replay", None),
+        ("POST", f"{letter}/discard", {"note": "x"}),
+        ("PUT", f"{letter}/note", {"note": "x"}),
+        ("PATCH", letter, {"set": {"subject": "x"}}),
+    ]
+    for method, path, sent in requests:
+        how = {} if sent is None else {"json": sent}
+        answer = await api.ask(method, path, other, **how)
+        assert (method, path, answer.status) == (method, path, 404)
+    for path in ("/v1/dead-letters", "/v1/dead-letters?tenant=shop", "/v1/dead-letters/groups"):
+        assert next(iter((await api.ask("GET", path, other)).data.values())) == []
+    assert (await api.ask("GET", "/v1/jobs", other)).data["jobs"] == []
+    foreign = {"kind": "discard", "ids": [str(id)], "note": "x"}
+    looked_at = await post(api, "/v1/jobs", other, foreign)
+    assert looked_at.status == 404 or looked_at.data["items"] == 0
+    assert (await api.ask("GET", letter, key)).data["state"] == "open"
+    await post(api, f"{job}/cancel", key)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"kind": "replay"}, "/dead_letters"),
+        ({"kind": "cancel", "note": "x"}, "/notifications"),
+        ({"kind": "cancel", "all": True}, "/note"),
+        ({"kind": "replay", "all": True, "plan": {"stop_at": 2}}, "/plan/stop_at"),
+        ({"kind": "resend", "all": True}, "/kind"),
+    ],
+)
+async def test_a_job_without_a_clear_choice_is_refused_by_field(
+    api: ApiRig, key: str, body: Any, pointer: str
+) -> None:
+    refused = await post(api, "/v1/jobs", key, body)
+    assert (refused.status, refused.data["errors"][0]["pointer"]) == (422, pointer)
