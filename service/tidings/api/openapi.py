@@ -159,19 +159,23 @@ def _complete(operation: dict[str, Any], route: Route, schemas: dict[str, Any]) 
         **{str(status): _reply(reply, route, schemas) for status, reply in route.replies.items()},
         **_problems(route),
     }
+    read = dict(route.request_headers)
     if route.etag:
+        read["If-None-Match"] = "ETags of earlier replies."
         operation["responses"]["304"] = {
             "description": "It has not changed since.",
             "headers": HEADERS,
         }
-        operation.setdefault("parameters", []).append(
+    if read:
+        operation.setdefault("parameters", []).extend(
             {
-                "name": "If-None-Match",
+                "name": name,
                 "in": "header",
                 "required": False,
-                "description": "ETags of earlier replies.",
+                "description": meaning,
                 "schema": {"type": "string"},
             }
+            for name, meaning in read.items()
         )
 
 

@@ -143,6 +143,8 @@ class Route:
     body_example: Any = None
     max_body: int | None = None
     """Bytes of its body, at most; None: what the settings say."""
+    request_headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of a request that it reads, with their meaning."""
     problems: Sequence[ProblemKind] = ()
     """Problems of its own, beside those that any route may answer."""
     etag: bool = False

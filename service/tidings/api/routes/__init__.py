@@ -12,6 +12,8 @@ from tidings.api.routes import (
     lists,
     notifications,
     statistics,
+    submissions,
+    templates,
     trail,
 )
 
@@ -25,5 +27,7 @@ def routes() -> Iterator[Route]:
     yield from trail.ROUTES
     yield from dead_letters.ROUTES
     yield from jobs.ROUTES
+    yield from submissions.ROUTES
+    yield from templates.ROUTES
     yield from health.ROUTES
     yield from documents.ROUTES
