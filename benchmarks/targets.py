@@ -266,6 +266,9 @@ TARGETS: Final[Sequence[Target]] = (
         "is validating dead letters again and a third publishing; PostgreSQL at half a core",
     ),
     Stays("W12", "p99_ms", 1.2, "p99, ms,", "while it is dropped", "before"),
+    AtLeast("W10", "rate", 3000, "requests/s singly"),
+    AtMost("W10", "p99_ms", 60, "p99 singly, ms"),
+    AtLeast("W10", "batch_rate", 8000, "notifications/s in batches"),
     Memory(120),
 )
 

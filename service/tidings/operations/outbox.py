@@ -88,6 +88,12 @@ class NotDecided:
 
     id: UUID
     reason: str
+    unknown: bool
+    """Whether the outbox has no such entry."""
+
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        return {"id": self.id, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ class DecidedView:
         """The JSON of this view."""
         return {
             "succeeded": list(self.succeeded),
-            "failed": [asdict(entry) for entry in self.failed],
+            "failed": [entry.as_data() for entry in self.failed],
         }
 
 
@@ -179,10 +185,9 @@ async def _view(backend: Backend, request: DecideRequest, changed: set[UUID]) ->
     return DecidedView(
         tuple(id_ for id_ in request.ids if id_ in changed),
         tuple(
-            NotDecided(
-                id_,
-                "it has been published" if id_ in found else "the outbox has no such entry",
-            )
+            NotDecided(id_, "it has been published", unknown=False)
+            if id_ in found
+            else NotDecided(id_, "the outbox has no such entry", unknown=True)
             for id_ in left
         ),
     )
