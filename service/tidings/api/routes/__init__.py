@@ -11,6 +11,7 @@ from tidings.api.routes import (
     jobs,
     lists,
     notifications,
+    outbox,
     statistics,
     submissions,
     templates,
@@ -29,5 +30,6 @@ def routes() -> Iterator[Route]:
     yield from jobs.ROUTES
     yield from submissions.ROUTES
     yield from templates.ROUTES
+    yield from outbox.ROUTES
     yield from health.ROUTES
     yield from documents.ROUTES

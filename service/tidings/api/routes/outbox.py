@@ -1,0 +1,225 @@
+"""`/v1/outbox`: what was accepted while RabbitMQ was away, and what people decide about it."""
+
+from typing import Final
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from tidings.api.problems import CONFLICT, NOT_FOUND
+from tidings.api.replies.notifications import ReplyModel
+from tidings.api.route import Call, Documented, Parameters, Reply, Route
+from tidings.delivery.errors import NotFound, Refused
+from tidings.operations import outbox
+from tidings.operations.outbox import DecidedView, DecideRequest, EntryStatus
+from tidings.operations.scopes import Scope
+
+EXAMPLE_ID: Final = "0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5d"
+ENTRY: Final = {
+    "id": EXAMPLE_ID,
+    "status": "retrying",
+    "tenant": "shop",
+    "channel": "email",
+    "user_id": "user-4711",
+    "reason": "RabbitMQ was away",
+    "entered_at": "2026-03-01T12:00:00+00:00",
+    "tries": 2,
+    "last_error": "RabbitMQ refused it: its queue is full, or just starting",
+    "published_at": None,
+    "decided_by": None,
+    "note": None,
+}
+
+
+class OutboxQuery(Parameters):
+    """Which entries are listed."""
+
+    status: list[EntryStatus] = Field(
+        default_factory=list,
+        max_length=4,
+        description="Only with one of these.",
+        examples=[["failed"]],
+    )
+    user_id: str | None = Field(
+        default=None, max_length=256, description="Only for this user.", examples=["user-4711"]
+    )
+    limit: int = Field(default=50, ge=1, le=outbox.MOST, description="Entries in a page.")
+    before: UUID | None = Field(
+        default=None,
+        description="Only older ones: `next` of the page before.",
+        examples=[EXAMPLE_ID],
+    )
+
+
+class EntryPath(Parameters):
+    """Names an entry."""
+
+    id: UUID = Field(description="Id of the notification.", examples=[EXAMPLE_ID])
+
+
+class NoteBody(BaseModel):
+    """What is kept in the history."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: str = Field(default="", max_length=1_000, description="Why.")
+
+
+class RetryBody(NoteBody):
+    """Which entries are retried, the oldest first."""
+
+    max_age_seconds: float = Field(
+        default=outbox.DAY, gt=0, le=366 * outbox.DAY, description="Entered within this time."
+    )
+    limit: int = Field(default=50, ge=1, le=outbox.MOST, description="At most so many.")
+    force: bool = Field(default=False, description="Of any age.")
+
+
+class EntryReply(ReplyModel):
+    """A notification that is, or was, in the outbox."""
+
+    id: UUID
+    status: EntryStatus
+    tenant: str
+    channel: str
+    user_id: str | None
+    reason: str
+    entered_at: AwareDatetime
+    tries: int
+    """Publishes that RabbitMQ did not confirm."""
+    last_error: str | None
+    published_at: AwareDatetime | None
+    decided_by: str | None
+    note: str | None
+
+
+class OutboxReply(ReplyModel):
+    """Entries, newest first."""
+
+    entries: list[EntryReply]
+    next: UUID | None
+    """For the following page; null if there is none."""
+
+
+class NotDecidedReply(ReplyModel):
+    """An entry that stays as it is."""
+
+    id: UUID
+    reason: str
+
+
+class DecidedReply(ReplyModel):
+    """What was done, and what could not be."""
+
+    succeeded: list[UUID]
+    failed: list[NotDecidedReply]
+
+
+async def _list(call: Call[Parameters, OutboxQuery, None]) -> Reply:
+    query = call.query
+    request = outbox.ListOutboxRequest(
+        query.status, query.user_id, call.tenant, query.limit, query.before
+    )
+    return Reply(await outbox.list_(call.backend, request))
+
+
+async def _retry(call: Call[Parameters, Parameters, RetryBody]) -> Reply:
+    body = call.body
+    request = outbox.RetryRequest(
+        call.tenant, body.max_age_seconds, body.limit, body.force, body.note
+    )
+    return Reply(await outbox.retry(call.backend, call.actor, request))
+
+
+async def _retry_one(call: Call[EntryPath, Parameters, None]) -> Reply:
+    request = DecideRequest([call.path.id], call.tenant)
+    return _one(await outbox.retry_some(call.backend, call.actor, request))
+
+
+async def _mark_failed(call: Call[EntryPath, Parameters, NoteBody]) -> Reply:
+    request = DecideRequest([call.path.id], call.tenant, call.body.note)
+    return _one(await outbox.mark_failed(call.backend, call.actor, request))
+
+
+async def _mark_pending(call: Call[EntryPath, Parameters, NoteBody]) -> Reply:
+    request = DecideRequest([call.path.id], call.tenant, call.body.note)
+    return _one(await outbox.mark_pending(call.backend, call.actor, request))
+
+
+def _one(view: DecidedView) -> Reply:
+    """One entry, which a list would only name as not done."""
+    for entry in view.failed:
+        raise (NotFound if entry.unknown else Refused)(f"{entry.id}: {entry.reason}")
+    return Reply(view)
+
+
+_DECIDED: Final = {
+    200: Documented("It is done", DecidedReply, {"succeeded": [EXAMPLE_ID], "failed": []})
+}
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        "/v1/outbox",
+        _list,
+        scope=Scope.READ,
+        summary="List what was accepted while RabbitMQ was away",
+        description="Newest first. Entries are kept for a week.",
+        tag="outbox",
+        query_model=OutboxQuery,
+        replies={200: Documented("The entries", OutboxReply, {"entries": [ENTRY], "next": None})},
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+    Route(
+        "POST",
+        "/v1/outbox/retry",
+        _retry,
+        scope=Scope.OPERATE,
+        summary="Publish at once what failed or was refused",
+        tag="outbox",
+        body_model=RetryBody,
+        body_example={"max_age_seconds": 86400, "limit": 50},
+        replies={
+            200: Documented(
+                "What was done", DecidedReply, {"succeeded": [EXAMPLE_ID], "failed": []}
+            )
+        },
+    ),
+    Route(
+        "POST",
+        "/v1/outbox/{id}/retry",
+        _retry_one,
+        scope=Scope.OPERATE,
+        summary="Publish an entry at once",
+        tag="outbox",
+        path_model=EntryPath,
+        replies=_DECIDED,
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+    Route(
+        "POST",
+        "/v1/outbox/{id}/mark-failed",
+        _mark_failed,
+        scope=Scope.OPERATE,
+        summary="Give up an entry",
+        description="It is not published until it is retried or marked as pending.",
+        tag="outbox",
+        path_model=EntryPath,
+        body_model=NoteBody,
+        body_example={"note": "obsolete"},
+        replies=_DECIDED,
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+    Route(
+        "POST",
+        "/v1/outbox/{id}/mark-pending",
+        _mark_pending,
+        scope=Scope.OPERATE,
+        summary="Have an entry published as if nobody had tried",
+        tag="outbox",
+        path_model=EntryPath,
+        body_model=NoteBody,
+        body_example={"note": "the lane has room again"},
+        replies=_DECIDED,
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+)
