@@ -74,7 +74,7 @@ class RetryBody(NoteBody):
     force: bool = Field(default=False, description="Of any age.")
 
 
-class EntryReply(ReplyModel):
+class OutboxEntryReply(ReplyModel):
     """A notification that is, or was, in the outbox."""
 
     id: UUID
@@ -95,7 +95,7 @@ class EntryReply(ReplyModel):
 class OutboxReply(ReplyModel):
     """Entries, newest first."""
 
-    entries: list[EntryReply]
+    entries: list[OutboxEntryReply]
     next: UUID | None
     """For the following page; null if there is none."""
 
