@@ -56,7 +56,7 @@ class EntryPath(Parameters):
     id: UUID = Field(description="Id of the notification.", examples=[EXAMPLE_ID])
 
 
-class NoteBody(BaseModel):
+class OutboxNoteBody(BaseModel):
     """What is kept in the history."""
 
     model_config = ConfigDict(extra="forbid")
@@ -64,7 +64,7 @@ class NoteBody(BaseModel):
     note: str = Field(default="", max_length=1_000, description="Why.")
 
 
-class RetryBody(NoteBody):
+class OutboxRetryBody(OutboxNoteBody):
     """Which entries are retried, the oldest first."""
 
     max_age_seconds: float = Field(
@@ -107,7 +107,7 @@ class NotDecidedReply(ReplyModel):
     reason: str
 
 
-class DecidedReply(ReplyModel):
+class OutboxDecidedReply(ReplyModel):
     """What was done, and what could not be."""
 
     succeeded: list[UUID]
@@ -122,7 +122,7 @@ async def _list(call: Call[Parameters, OutboxQuery, None]) -> Reply:
     return Reply(await outbox.list_(call.backend, request))
 
 
-async def _retry(call: Call[Parameters, Parameters, RetryBody]) -> Reply:
+async def _retry(call: Call[Parameters, Parameters, OutboxRetryBody]) -> Reply:
     body = call.body
     request = outbox.RetryRequest(
         call.tenant, body.max_age_seconds, body.limit, body.force, body.note
@@ -135,12 +135,12 @@ async def _retry_one(call: Call[EntryPath, Parameters, None]) -> Reply:
     return _one(await outbox.retry_some(call.backend, call.actor, request))
 
 
-async def _mark_failed(call: Call[EntryPath, Parameters, NoteBody]) -> Reply:
+async def _mark_failed(call: Call[EntryPath, Parameters, OutboxNoteBody]) -> Reply:
     request = DecideRequest([call.path.id], call.tenant, call.body.note)
     return _one(await outbox.mark_failed(call.backend, call.actor, request))
 
 
-async def _mark_pending(call: Call[EntryPath, Parameters, NoteBody]) -> Reply:
+async def _mark_pending(call: Call[EntryPath, Parameters, OutboxNoteBody]) -> Reply:
     request = DecideRequest([call.path.id], call.tenant, call.body.note)
     return _one(await outbox.mark_pending(call.backend, call.actor, request))
 
@@ -153,7 +153,7 @@ def _one(view: DecidedView) -> Reply:
 
 
 _DECIDED: Final = {
-    200: Documented("It is done", DecidedReply, {"succeeded": [EXAMPLE_ID], "failed": []})
+    200: Documented("It is done", OutboxDecidedReply, {"succeeded": [EXAMPLE_ID], "failed": []})
 }
 
 ROUTES: Final = (
@@ -176,11 +176,11 @@ ROUTES: Final = (
         scope=Scope.OPERATE,
         summary="Publish at once what failed or was refused",
         tag="outbox",
-        body_model=RetryBody,
+        body_model=OutboxRetryBody,
         body_example={"max_age_seconds": 86400, "limit": 50},
         replies={
             200: Documented(
-                "What was done", DecidedReply, {"succeeded": [EXAMPLE_ID], "failed": []}
+                "What was done", OutboxDecidedReply, {"succeeded": [EXAMPLE_ID], "failed": []}
             )
         },
     ),
@@ -204,7 +204,7 @@ ROUTES: Final = (
         description="It is not published until it is retried or marked as pending.",
         tag="outbox",
         path_model=EntryPath,
-        body_model=NoteBody,
+        body_model=OutboxNoteBody,
         body_example={"note": "obsolete"},
         replies=_DECIDED,
         problems=(NOT_FOUND, CONFLICT),
@@ -217,7 +217,7 @@ ROUTES: Final = (
         summary="Have an entry published as if nobody had tried",
         tag="outbox",
         path_model=EntryPath,
-        body_model=NoteBody,
+        body_model=OutboxNoteBody,
         body_example={"note": "the lane has room again"},
         replies=_DECIDED,
         problems=(NOT_FOUND, CONFLICT),
