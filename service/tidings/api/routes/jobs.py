@@ -81,8 +81,10 @@ class PlanBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    rate: float | None = Field(None, gt=0, description="Items a second; no limit if left out.")
-    canary: list[Annotated[int, Field(ge=1)]] = Field(
+    rate: float | None = Field(
+        None, ge=0.001, le=1_000_000, description="Items a second; no limit if left out."
+    )
+    canary: list[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(
         [], max_length=20, description="Replay: sizes of the first waves, each watched."
     )
     stop_at: float | None = Field(
@@ -103,7 +105,7 @@ class JobBody(BaseModel):
 
     kind: JobKind = Field(description="Replay or discard dead letters, or cancel notifications.")
     ids: list[UUID] = Field(
-        [], max_length=10_000, description="Replay, discard: these dead letters."
+        [], max_length=1_000, description="Replay, discard: these dead letters."
     )
     dead_letters: DeadLetterFilters | None = Field(
         None, description="Replay, discard: the open dead letters that match."
@@ -112,7 +114,7 @@ class JobBody(BaseModel):
         None, description="Cancel: those that match and are not sent yet."
     )
     all: bool = Field(False, description="Every one; needed if there is no filter.")
-    limit: int | None = Field(None, ge=1, description="At most so many.")
+    limit: int | None = Field(None, ge=1, le=100_000_000, description="At most so many.")
     note: str = Field("", max_length=500, description="Why; discard and cancel need it.")
     plan: PlanBody = PlanBody()
 

@@ -90,7 +90,7 @@ async def page(backend: Backend, request: DeadLetterListRequest) -> DeadLetterPa
     search = backend.ledger.dead_letters.search
     wanted, before = await request.query.resolved(search), None
     if request.cursor is not None:
-        before = UUID(page_cursors.decode(request.cursor, wanted))
+        before = page_cursors.decode(request.cursor, wanted, UUID)
     found = await search.list(replace(wanted, before=before), request.limit + 1)
     listed = [DeadLetterView.of(row, reveal=request.reveal) for row in found[: request.limit]]
     following = None

@@ -222,7 +222,7 @@ async def list_(backend: Backend, request: JobListRequest) -> JobPage:
     """
     jobs, before, listed = backend.ledger.jobs, request.before, ("jobs", request.states)
     if request.cursor is not None:
-        before = IdPrefix.parse(page_cursors.decode(request.cursor, listed))
+        before = page_cursors.decode(request.cursor, listed, IdPrefix.parse)
     last = None
     if before is not None:
         stored = await _stored(backend, await jobs.resolve(before, request.tenant), request.tenant)
@@ -247,7 +247,7 @@ async def items(backend: Backend, request: JobItemsRequest) -> JobItemPage:
     job, listed = await _stored(backend, found, request.tenant), (str(found), request.results)
     after = request.after
     if request.cursor is not None:
-        after = int(page_cursors.decode(request.cursor, listed))
+        after = page_cursors.decode(request.cursor, listed, int)
     page = await backend.ledger.job_items.page(
         job, request.limit + 1, after=after, results=request.results or None
     )
