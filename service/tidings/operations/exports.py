@@ -14,8 +14,8 @@ from tidings.operations.backend import Backend
 from tidings.operations.json_views import as_bytes
 from tidings.operations.notifications import ListedView
 
-AT_ONCE: Final = 1_000
-"""Notifications read and written at once."""
+AT_ONCE: Final = 500
+"""Notifications read and written at once: 10 ms in which a process does nothing else."""
 STEP: Final = 10_000
 """Notifications looked through at once, where no index leads to those that match."""
 COLUMNS: Final = (

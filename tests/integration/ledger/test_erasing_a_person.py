@@ -83,6 +83,8 @@ async def test_a_person_is_erased_from_what_has_ended(backend: Backend, rig: Led
     assert await rig.history(sent) == [("sent", "sent", "erased: request 118")]
     assert await rig.state(failed.id) is State.DISCARDED
     assert (await rig.row(other))["recipient"] == BOB
+    assert (await rig.row(other))["subject"] == "Hello"
+    assert (await rig.row(sent))["subject"] is None
     for again in (JANE, "erased"):
         assert (await erase(backend, ACTOR, request(again))).notifications == 0
 

@@ -1,7 +1,7 @@
 """Everything about one notification, as values without SQL."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -72,7 +72,8 @@ class NotificationSummary:
     def data(self) -> dict[str, Any]:
         """For other programs. What was first read at a time is not said to be accepted then, and what asked
         nobody not to be an attempt."""
-        data = {**asdict(self), "attempt": self.attempts_made}
+        data: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        data["attempt"] = self.attempts_made
         read_at = data["accepted_at"] if self.only_read else None
         if self.only_read:
             data["accepted_at"] = None
