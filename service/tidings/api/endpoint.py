@@ -12,6 +12,7 @@ from tidings.api.principal import EndUser, Principal
 from tidings.api.problems import FORBIDDEN, ApiProblem, problem_of
 from tidings.api.route import Call, Reply, Route, Services
 from tidings.operations.json_views import as_bytes
+from tidings.operations.scopes import Scope
 
 Sender = Principal | EndUser | None
 
@@ -51,6 +52,11 @@ def _permit(route: Route, caller: Sender) -> None:
     if caller is None or route.scope not in caller.scopes:
         raise ApiProblem(
             FORBIDDEN, f"this needs a key with the scope `{route.scope}` (`tidings keys create`)"
+        )
+    if caller.test and route.scope is Scope.SEND:
+        # Nothing behind this holds a test back from its provider.
+        raise ApiProblem(
+            FORBIDDEN, "a test key sends nothing yet: use a key that begins `tk_live_`"
         )
     if not route.tenant_bound and caller.tenant is not None:
         raise ApiProblem(FORBIDDEN, "this concerns all tenants, and needs a key of all (`*`)")

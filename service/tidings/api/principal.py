@@ -32,7 +32,7 @@ class Principal:
     """The tenant that it may act for; None: all."""
     scopes: frozenset[Scope]
     test: bool = False
-    """Whether what it sends is recorded, and delivered to nobody."""
+    """Whether it is a test key, which sends nothing."""
 
     @classmethod
     def of(cls, key: ApiKey) -> "Principal":

@@ -48,7 +48,7 @@ def create(
     ] = None,
     test: Annotated[
         bool,
-        typer.Option("--test", help="Record what it sends, and deliver it to nobody."),
+        typer.Option("--test", help="Make a test key, which can read, and sends nothing."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -41,7 +41,7 @@ class CreateKeyRequest:
     expires_at: datetime | None = None
     """When it stops working by itself; None: never."""
     test: bool = False
-    """What it sends is recorded, and delivered to nobody."""
+    """It can read, and sends nothing."""
 
 
 @dataclass(frozen=True, slots=True)

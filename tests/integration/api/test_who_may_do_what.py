@@ -69,3 +69,13 @@ async def test_what_is_no_key_is_refused(api: ApiRig, authorization: str) -> Non
 async def test_an_address_without_a_route_is_told_to_nobody_without_a_key(api: ApiRig) -> None:
     assert (await api.ask("GET", "/v1/nothing")).status == 401
     assert (await api.ask("GET", "/v1/nothing", await api.key())).status == 404
+
+
+async def test_a_test_key_sends_nothing(api: ApiRig) -> None:
+    key = await api.key(test=True)
+    for route in ROUTES:
+        if route.scope is Scope.SEND:
+            answer = await api.ask(route.method, address(route), key)
+            assert (route.path, answer.status) == (route.path, 403)
+            assert "test key" in answer.data["detail"]
+    assert (await api.ask("GET", f"/v1/notifications/{ID}", key)).status == 404

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 from tidings.api.route import Route
 from tidings.api.routes import (
+    channels,
     dead_letters,
+    doctor,
     documents,
     explanations,
     health,
@@ -31,5 +33,7 @@ def routes() -> Iterator[Route]:
     yield from submissions.ROUTES
     yield from templates.ROUTES
     yield from outbox.ROUTES
+    yield from channels.ROUTES
+    yield from doctor.ROUTES
     yield from health.ROUTES
     yield from documents.ROUTES

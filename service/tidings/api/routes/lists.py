@@ -199,7 +199,14 @@ ROUTES: Final[Sequence[Route]] = (
         ),
         tag="notifications",
         query_model=ExportQuery,
-        replies={200: Documented("The notifications", str, media_type="application/x-ndjson")},
+        replies={
+            200: Documented(
+                "The notifications",
+                str,
+                '{"id":"0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5d","channel":"email","state":"sent"}\n',
+                media_type="application/x-ndjson",
+            )
+        },
     ),
     Route(
         "GET",

@@ -26,7 +26,7 @@ class ApiKey:
     """`*`: of all tenants."""
     scopes: Sequence[str]
     test: bool
-    """Whether what it sends is recorded, and delivered to nobody."""
+    """Whether it can only read: it sends nothing."""
     created_at: datetime
     created_by: str
     expires_at: datetime | None
