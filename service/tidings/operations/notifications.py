@@ -328,6 +328,8 @@ async def show(backend: Backend, request: ShowRequest) -> NotificationView | Unc
             around = await waiting.surroundings(backend, [story.notification])
             now = datetime.now(UTC)
             waits = waiting.why_it_waits(story.notification, around, now)
+            if not request.explain and story.notification.state is State.SCHEDULED:
+                waits = ""  # it would be another one each second, and `dispatch_at` says it
             return NotificationView.of(story, waits, now, reveal=request.reveal)
 
 

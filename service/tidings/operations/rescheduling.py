@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from tidings.delivery.errors import Refused
+from tidings.delivery.errors import NotFound
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.local_time import LocalTime
 from tidings.delivery.states import State
@@ -62,12 +62,15 @@ async def reschedule(backend: Backend, actor: Actor, request: RescheduleRequest)
     Raises:
         InvalidRequest: The time is none, has passed, is more than a year ahead, or not before it expires.
         ChangedSince: It was changed after the caller had read it.
-        Refused: It is not known, or has been dispatched; says its state.
+        NotFound: It is not known.
+        Refused: It has been dispatched; says its state.
     """
     chosen = due_time(request.scheduled_at, request.timezone)
     found = await backend.ledger.reports.find(request.id)
     if found is None:
-        raise Refused(await waiting.unknown(backend))
+        if request.tenant is not None:
+            raise NotFound(f"there is no notification {request.id.text}")
+        raise NotFound(await waiting.unknown(backend))
     written = f'scheduled_at="{chosen.at.isoformat()}"'
     rescheduled = await backend.ledger.changes.reschedule(
         found,

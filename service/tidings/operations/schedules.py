@@ -103,7 +103,8 @@ async def show(backend: Backend, request: ChangeScheduleRequest) -> ScheduleView
     """One schedule.
 
     Raises:
-        Refused: There is none, or several tenants have one of this name.
+        NotFound: There is none.
+        Refused: Several tenants have one of this name.
     """
     schedule = await backend.ledger.schedules.find(request.reference, request.tenant)
     return ScheduleView.of(schedule, datetime.now(UTC), reveal=request.reveal)

@@ -22,7 +22,9 @@ from tidings.ledger.schedules.schedules import NameTaken, NewSchedule, Schedules
 
 EMAIL: dict[str, Any] = {"channel": "email", "subject": "Hello", "body": "How are you?"}
 THREE = ("ada@example.com", "bob@example.com", "cleo@example.com")
-HOURLY = Timing("0 * * * *", "Europe/Berlin")
+FAR = (datetime.now(UTC).minute + 30) % 60
+"""A minute of the hour that is not near while these tests run."""
+HOURLY = Timing(f"{FAR} * * * *", "Europe/Berlin")
 
 
 @pytest.fixture
@@ -114,7 +116,7 @@ async def test_missed_runs_are_one_or_none(ledger: LedgerRig) -> None:
 
 
 async def test_it_ends_after_its_runs(ledger: LedgerRig) -> None:
-    timing = Timing("0 * * * *", "UTC", max_runs=2)
+    timing = Timing(f"{FAR} * * * *", "UTC", max_runs=2)
     await made(ledger, timing=timing)
     for _ in range(3):
         await falls_due(ledger)
@@ -201,6 +203,17 @@ async def test_one_that_can_t_run_says_why_and_holds_up_no_other(ledger: LedgerR
     assert broken.last_run is not None
     assert "subject" in broken.last_run["error"]
     assert len(await stored(ledger)) == 3
+
+
+async def test_one_whose_zone_is_gone_ends_and_says_so(ledger: LedgerRig) -> None:
+    await made(ledger, "lost")
+    await made(ledger, "works")
+    await falls_due(ledger)
+    await ledger.execute("UPDATE schedules SET timezone = 'Mars/Olympus' WHERE name = 'lost'")
+    results = {run.schedule.name: run.error for run in await runs(ledger)}
+    assert results["works"] == ""
+    assert "Mars/Olympus" in results["lost"]
+    assert (await found(ledger, "lost")).state is ScheduleState.ENDED
 
 
 @pytest.mark.parametrize("schedulers", [2, 5])

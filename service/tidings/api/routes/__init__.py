@@ -14,6 +14,9 @@ from tidings.api.routes import (
     lists,
     notifications,
     outbox,
+    rescheduling,
+    scheduler,
+    schedules,
     statistics,
     submissions,
     templates,
@@ -35,5 +38,8 @@ def routes() -> Iterator[Route]:
     yield from outbox.ROUTES
     yield from channels.ROUTES
     yield from doctor.ROUTES
+    yield from rescheduling.ROUTES
+    yield from schedules.ROUTES
+    yield from scheduler.ROUTES
     yield from health.ROUTES
     yield from documents.ROUTES

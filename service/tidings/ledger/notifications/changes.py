@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from tidings.delivery.attempt import Attempt, Lane
-from tidings.delivery.errors import InvalidRequest, Refused
+from tidings.delivery.errors import InvalidRequest, NotFound, Refused
 from tidings.delivery.states import FINISHED, State, sources
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications.conflicts import RESCHEDULED
@@ -132,13 +132,14 @@ class Changes:
         Raises:
             InvalidRequest: It would expire before.
             ChangedSince: It was changed since it was read.
-            Refused: It is not known, or has been dispatched; says which.
+            NotFound: It is not known.
+            Refused: It has been dispatched; says its state.
             LedgerUnavailable: PostgreSQL is unavailable.
         """
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(TO_RESCHEDULE, id)
             if row is None or tenant not in {None, row["tenant"]}:
-                raise Refused(f"there is no notification {id}")
+                raise NotFound(f"there is no notification {id}")
             if (state := State(row["state"])) is not State.SCHEDULED:
                 raise Refused(f"{id} can't be rescheduled: {_why_not_later(state)}")
             if unless_changed_since not in {None, row["updated_at"]}:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from tidings.delivery.arrival import TimeSource
 from tidings.delivery.attempt import Attempt, Lane
-from tidings.delivery.errors import Refused
+from tidings.delivery.errors import InvalidRequest, Refused
 from tidings.delivery.schedule import RunDecision, decide, run_id
 from tidings.delivery.schedule_content import body_of, notifications_of
 from tidings.ledger.database import MOVING, VALUES, Connection, Database
@@ -113,13 +113,17 @@ async def _run(
     timing, due = schedule.timing, schedule.next_run_at
     assert timing is not None  # noqa: S101  # it has a next time
     assert due is not None  # noqa: S101  # it was taken by it
-    decision = decide(timing, schedule.misfire, due, schedule.runs, now)
     stored, error, summary = 0, "", None
+    try:
+        decision = decide(timing, schedule.misfire, due, schedule.runs, now)
+    except InvalidRequest as invalid:  # its zone, or this form of expression, is no longer known
+        decision, error = RunDecision(None, False, 0, None), str(invalid)
     if decision.due is not None:
         stored, error = await _stored(connection, schedule, decision.due, now, expires_at)
+    if decision.due is not None or error:
         summary = json.dumps(
             {
-                "due_at": decision.due.isoformat(),
+                "due_at": (decision.due or due).isoformat(),
                 "late": decision.late,
                 "by_hand": False,
                 "notifications": stored,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from tidings.delivery.errors import LedgerRefused, Refused
+from tidings.delivery.errors import LedgerRefused, NotFound, Refused
 from tidings.delivery.schedule import Misfire, Timing
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.rows import ExpiresAt
@@ -122,7 +122,8 @@ class Schedules:
             tenant: Only if it is this tenant's.
 
         Raises:
-            Refused: There is none, or there are several of this name.
+            NotFound: There is none.
+            Refused: Several tenants have one of this name.
             LedgerUnavailable: PostgreSQL is unavailable.
         """
         try:
@@ -134,7 +135,7 @@ class Schedules:
         if len(rows) > 1:
             raise Refused(f"several tenants have a schedule {reference!r}: give its id")
         if not rows:
-            raise Refused(f"there is no schedule {reference!r}")
+            raise NotFound(f"there is no schedule {reference!r}")
         return Schedule.of(dict(rows[0]))
 
     async def list(
@@ -164,7 +165,8 @@ class Schedules:
         """Let its times pass until it is resumed.
 
         Raises:
-            Refused: It has ended, is paused already, or doesn't exist.
+            NotFound: It doesn't exist.
+            Refused: It has ended, or is paused already.
             LedgerUnavailable: PostgreSQL is unavailable.
         """
         async with self._database.transaction() as connection:
@@ -221,7 +223,7 @@ class Schedules:
         Raises:
             InvalidNotification: The content is not valid any more, or not with these recipients and data.
             RunOtherwise: It was run before, with other recipients or data.
-            Refused: There is no such schedule.
+            NotFound: There is no such schedule.
             LedgerRefused: It has a value that can't be stored.
             LedgerUnavailable: PostgreSQL is unavailable; if it was stored all the same, a repeat recognises it.
         """
@@ -255,7 +257,7 @@ class Schedules:
 async def _locked(connection: Connection, id: UUID) -> tuple[Schedule, datetime]:
     row = await connection.fetchrow(LOCK, id)
     if row is None:
-        raise Refused(f"there is no schedule {id}")
+        raise NotFound(f"there is no schedule {id}")
     return Schedule.of(dict(row)), row["now"]
 
 

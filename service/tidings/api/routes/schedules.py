@@ -1,0 +1,310 @@
+"""`/v1/schedules`: what is sent again and again, and templates that are run by hand."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from tidings.api.problems import CONFLICT, FORBIDDEN, NOT_FOUND, ApiProblem
+from tidings.api.replies.schedules import SCHEDULE, SCHEDULE_RUN, ScheduleReply, ScheduleRunReply
+from tidings.api.route import Call, Documented, Parameters, Reply, Route
+from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.schedule_content import PER_RECIPIENT
+from tidings.operations import schedules
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.schedules import ChangeScheduleRequest, Misfire, ScheduleState, ScheduleView
+from tidings.operations.scopes import Scope
+from tidings_events import DEFAULT_TENANT
+
+Recipients = Annotated[
+    list[Any],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "maxItems": 1000,
+            "items": {
+                "anyOf": [
+                    {"type": "string"},
+                    {
+                        "type": "object",
+                        "required": ["recipient"],
+                        "additionalProperties": False,
+                        "properties": {name: {} for name in PER_RECIPIENT},
+                    },
+                ]
+            },
+        }
+    ),
+]
+"""Addresses, or objects with what each recipient has of its own."""
+
+
+class SchedulePath(Parameters):
+    """Names a schedule."""
+
+    id: str = Field(
+        min_length=1, max_length=64, description="Its id or name.", examples=[SCHEDULE["name"]]
+    )
+
+
+class SchedulesQuery(Parameters):
+    """Which schedules are listed."""
+
+    state: ScheduleState | None = Field(default=None, description="Only in this state.")
+    limit: int = Field(default=100, ge=1, le=1000, description="At most so many.")
+    before: UUID | None = Field(
+        default=None, description="Created before the schedule with this id: the last one listed."
+    )
+
+
+class ScheduleQuery(Parameters):
+    """How a schedule is shown."""
+
+    reveal: bool = Field(
+        default=False,
+        description="Show recipients and content unmasked; needs the scope `admin` too.",
+    )
+
+
+class NoteQuery(Parameters):
+    """Why it is changed."""
+
+    note: str = Field(default="", max_length=1000, description="Kept on record.")
+
+
+class CreateQuery(Parameters):
+    """Whether it is stored."""
+
+    dry_run: bool = Field(
+        default=False, description="Check it and answer with its next times, and store nothing."
+    )
+
+
+class CreateBody(BaseModel):
+    """A schedule."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(
+        description="Lower-case letters, digits, `-` and `_`; unique for the tenant.",
+        examples=["standup"],
+    )
+    content: dict[str, Any] = Field(
+        description="A notification as in the contract, without `id`, `recipient`, `scheduled_at`, `expires_at` and "
+        "`idempotency_key`.",
+    )
+    recipients: Recipients = Field(
+        default_factory=list,
+        description="Addresses, or objects with `recipient` and `user_id`, `locale`, `entity` or `data` of its own.",
+    )
+    cron: str | None = Field(
+        default=None,
+        description="Minute, hour, day of the month, month and weekday; without it, it runs by hand only.",
+        examples=["0 9 * * MON-FRI"],
+    )
+    timezone: str = Field(default="UTC", description="IANA name.", examples=["Europe/Berlin"])
+    starts_at: str | None = Field(
+        default=None, description="Nothing is due before; with an offset, or a local time."
+    )
+    ends_at: str | None = Field(default=None, description="Nothing is due after.")
+    max_runs: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Runs after which it ends."
+    )
+    misfire: Misfire = Field(
+        default=Misfire.SEND_ONCE,
+        description="Missed runs: one is sent, late, or all are skipped.",
+    )
+    tenant: str | None = Field(default=None, description="Only with a key of all tenants.")
+
+
+class RunBody(BaseModel):
+    """One run by hand."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recipients: Recipients | None = Field(default=None, description="Instead of the schedule's.")
+    data: dict[str, Any] | None = Field(
+        default=None, description="Variables of this run, added to the content's."
+    )
+
+
+BODY: Final[dict[str, Any]] = {
+    "name": "standup",
+    "cron": "0 9 * * MON-FRI",
+    "timezone": "Europe/Berlin",
+    "content": {"channel": "email", "subject": "Standup", "body": "Now."},
+    "recipients": ["team@example.com"],
+}
+
+
+def _reference(
+    call: Call[SchedulePath, Any, Any], *, note: str = "", reveal: bool = False
+) -> ChangeScheduleRequest:
+    return ChangeScheduleRequest(call.path.id, call.tenant, note, reveal)
+
+
+async def _create(call: Call[Parameters, CreateQuery, CreateBody]) -> Reply:
+    body = call.body
+    if body.tenant is not None and call.tenant not in {None, body.tenant}:
+        raise InvalidRequest("is not that of this API key; leave it out", field="tenant")
+    request = schedules.CreateScheduleRequest(
+        name=body.name,
+        content=body.content,
+        recipients=body.recipients,
+        cron=body.cron,
+        timezone=body.timezone,
+        starts_at=body.starts_at,
+        ends_at=body.ends_at,
+        max_runs=body.max_runs,
+        misfire=body.misfire,
+        tenant=call.tenant or body.tenant or DEFAULT_TENANT,
+        dry_run=call.query.dry_run,
+    )
+    view = await schedules.create(call.backend, call.actor, request)
+    if call.query.dry_run:
+        return Reply(view)
+    location = {"Location": f"/v1/schedules/{view.schedule.id}"}
+    return Reply(view, status=201, headers=location)
+
+
+async def _list(call: Call[Parameters, SchedulesQuery, None]) -> Reply:
+    query = call.query
+    request = schedules.ListSchedulesRequest(call.tenant, query.state, query.limit, query.before)
+    return Reply(await schedules.list_(call.backend, request))
+
+
+async def _show(call: Call[SchedulePath, ScheduleQuery, None]) -> Reply:
+    if call.query.reveal and Scope.ADMIN not in call.principal.scopes:
+        raise ApiProblem(FORBIDDEN, "`reveal` needs a key that has the scope `admin` too")
+    return Reply(await schedules.show(call.backend, _reference(call, reveal=call.query.reveal)))
+
+
+def _changing(
+    operation: Callable[[Backend, Actor, ChangeScheduleRequest], Awaitable[ScheduleView]],
+) -> Callable[[Call[SchedulePath, NoteQuery, None]], Awaitable[Reply]]:
+    async def handler(call: Call[SchedulePath, NoteQuery, None]) -> Reply:
+        request = _reference(call, note=call.query.note)
+        return Reply(await operation(call.backend, call.actor, request))
+
+    return handler
+
+
+async def _run(call: Call[SchedulePath, Parameters, RunBody]) -> Reply:
+    given = call.headers.get("idempotency-key")
+    request = schedules.RunScheduleRequest(
+        call.path.id,
+        call.body.recipients,
+        call.body.data,
+        None if given is None else f"{call.principal.key} {given.strip().strip(chr(34))}",
+        call.tenant,
+    )
+    return Reply(await schedules.run(call.backend, call.actor, request), status=202)
+
+
+async def _delete(call: Call[SchedulePath, NoteQuery, None]) -> Reply:
+    await schedules.delete(call.backend, call.actor, _reference(call, note=call.query.note))
+    return Reply(status=204)
+
+
+SHOWN: Final = Documented("The schedule", ScheduleReply, SCHEDULE)
+
+ROUTES: Final = (
+    Route(
+        "POST",
+        "/v1/schedules",
+        _create,
+        scope=Scope.SEND,
+        summary="Create a schedule",
+        description=(
+            "Every notification that it would send is checked; problems are named by field. Without `cron` it is a "
+            "template, run by hand with recipients and data of each run."
+        ),
+        tag="schedules",
+        query_model=CreateQuery,
+        body_model=CreateBody,
+        body_example=BODY,
+        replies={
+            201: Documented(
+                "Created", ScheduleReply, SCHEDULE, headers={"Location": "Its address."}
+            ),
+            200: Documented("A dry run: nothing is stored", ScheduleReply, SCHEDULE),
+        },
+        problems=(CONFLICT,),
+    ),
+    Route(
+        "GET",
+        "/v1/schedules",
+        _list,
+        scope=Scope.READ,
+        summary="List schedules",
+        description="Newest first.",
+        tag="schedules",
+        query_model=SchedulesQuery,
+        replies={200: Documented("Schedules", list[ScheduleReply], [SCHEDULE])},
+    ),
+    Route(
+        "GET",
+        "/v1/schedules/{id}",
+        _show,
+        scope=Scope.READ,
+        summary="Show a schedule",
+        description="With its last run and its next five times.",
+        tag="schedules",
+        path_model=SchedulePath,
+        query_model=ScheduleQuery,
+        replies={200: SHOWN},
+        problems=(NOT_FOUND, CONFLICT),
+        etag=True,
+    ),
+    *(
+        Route(
+            "POST",
+            f"/v1/schedules/{{id}}/{verb}",
+            _changing(operation),
+            scope=Scope.SEND,
+            summary=f"{verb.capitalize()} a schedule",
+            description=meaning,
+            tag="schedules",
+            path_model=SchedulePath,
+            query_model=NoteQuery,
+            replies={200: SHOWN},
+            problems=(NOT_FOUND, CONFLICT),
+        )
+        for verb, operation, meaning in (
+            ("pause", schedules.pause, "Its times pass until it is resumed; none is made up for."),
+            ("resume", schedules.resume, "It goes on with its next time."),
+        )
+    ),
+    Route(
+        "POST",
+        "/v1/schedules/{id}/run",
+        _run,
+        scope=Scope.SEND,
+        summary="Run a schedule once, now",
+        description=(
+            "Whatever its state; its times stay as they are. Repeated with the same `Idempotency-Key`, it sends nothing "
+            "more and answers with the same ids; with other recipients or data, 422."
+        ),
+        tag="schedules",
+        path_model=SchedulePath,
+        body_model=RunBody,
+        body_example={"recipients": ["jane@example.com"], "data": {"name": "Jane"}},
+        replies={202: Documented("Accepted", ScheduleRunReply, SCHEDULE_RUN)},
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+    Route(
+        "DELETE",
+        "/v1/schedules/{id}",
+        _delete,
+        scope=Scope.SEND,
+        summary="Delete a schedule",
+        description="With its recipients and content; its notifications stay.",
+        tag="schedules",
+        path_model=SchedulePath,
+        query_model=NoteQuery,
+        replies={204: Documented("Deleted")},
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+)
