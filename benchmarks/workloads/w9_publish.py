@@ -38,7 +38,7 @@ W9: Final = Workload(
     name="W9",
     title="Publish",
     what="40,000 notifications through `Producer.publish_many`, each persistent, mandatory and confirmed, in one "
-    "process. (There is no HTTP interface to publish through yet.)",
+    "process. W10 is the same over HTTP.",
     columns=(Column("rate", "notifications/s"),),
     measure=measure,
     repeats=2,
