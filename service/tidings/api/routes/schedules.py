@@ -1,6 +1,5 @@
 """`/v1/schedules`: what is sent again and again, and templates that are run by hand."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -12,9 +11,7 @@ from tidings.api.route import Call, Documented, Parameters, Reply, Route
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.schedule_content import PER_RECIPIENT
 from tidings.operations import schedules
-from tidings.operations.actor import Actor
-from tidings.operations.backend import Backend
-from tidings.operations.schedules import ChangeScheduleRequest, Misfire, ScheduleState, ScheduleView
+from tidings.operations.schedules import ChangeScheduleRequest, Misfire, ScheduleState
 from tidings.operations.scopes import Scope
 from tidings_events import DEFAULT_TENANT
 
@@ -181,14 +178,14 @@ async def _show(call: Call[SchedulePath, ScheduleQuery, None]) -> Reply:
     return Reply(await schedules.show(call.backend, _reference(call, reveal=call.query.reveal)))
 
 
-def _changing(
-    operation: Callable[[Backend, Actor, ChangeScheduleRequest], Awaitable[ScheduleView]],
-) -> Callable[[Call[SchedulePath, NoteQuery, None]], Awaitable[Reply]]:
-    async def handler(call: Call[SchedulePath, NoteQuery, None]) -> Reply:
-        request = _reference(call, note=call.query.note)
-        return Reply(await operation(call.backend, call.actor, request))
+async def _pause(call: Call[SchedulePath, NoteQuery, None]) -> Reply:
+    request = _reference(call, note=call.query.note)
+    return Reply(await schedules.pause(call.backend, call.actor, request))
 
-    return handler
+
+async def _resume(call: Call[SchedulePath, NoteQuery, None]) -> Reply:
+    request = _reference(call, note=call.query.note)
+    return Reply(await schedules.resume(call.backend, call.actor, request))
 
 
 async def _run(call: Call[SchedulePath, Parameters, RunBody]) -> Reply:
@@ -262,7 +259,7 @@ ROUTES: Final = (
         Route(
             "POST",
             f"/v1/schedules/{{id}}/{verb}",
-            _changing(operation),
+            handler,
             scope=Scope.SEND,
             summary=f"{verb.capitalize()} a schedule",
             description=meaning,
@@ -272,9 +269,9 @@ ROUTES: Final = (
             replies={200: SHOWN},
             problems=(NOT_FOUND, CONFLICT),
         )
-        for verb, operation, meaning in (
-            ("pause", schedules.pause, "Its times pass until it is resumed; none is made up for."),
-            ("resume", schedules.resume, "It goes on with its next time."),
+        for verb, handler, meaning in (
+            ("pause", _pause, "Its times pass until it is resumed; none is made up for."),
+            ("resume", _resume, "It goes on with its next time."),
         )
     ),
     Route(
