@@ -1,7 +1,7 @@
 """The entrance of every request: its id, who sends it, how much of its quota is left, and its metrics."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, Protocol
 
 import structlog
@@ -20,6 +20,10 @@ UNMATCHED: Final = "unmatched"
 
 class RequestMetrics(Protocol):
     """What is measured of requests."""
+
+    def expect(self, routes: Iterable[tuple[str, str]]) -> None:
+        """Path template and method of each route that is served."""
+        ...
 
     def began(self) -> None:
         """A request came in."""

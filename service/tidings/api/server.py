@@ -102,6 +102,7 @@ class Api:
         keeping = BackgroundTask("keep the API keys", keyring.keep_for_ever)
         server = _Server(self._config(backend, keyring))
         self._keyring, self._server = keyring, server
+        self._metrics.expect((route.path, route.method) for route in self._routes)
         self._metrics.connections(lambda: len(server.server_state.connections))
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="API")
         stopped = asyncio.create_task(stop.wait())

@@ -1,6 +1,6 @@
 """Metrics of the HTTP API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -9,6 +9,9 @@ from tidings.telemetry.histogram import Histogram
 
 REQUESTS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Buckets of one request, in seconds."""
+
+ERRORS: Final = ("429", "500", "503")
+"""Statuses worth an alert."""
 
 
 class ApiMetrics:
@@ -33,6 +36,16 @@ class ApiMetrics:
         )
         self._connections = Gauge("tidings_api_connections", "Open connections.", registry=registry)
         self._known: dict[tuple[str, str, int], Callable[[float], None]] = {}
+
+    def expect(self, routes: Iterable[tuple[str, str]]) -> None:
+        """Let the counters of errors begin at zero, for `increase()` sees no first one otherwise.
+
+        Args:
+            routes: The path template and method of each route.
+        """
+        for route, method in routes:
+            for status in ERRORS:
+                self._requests.labels(route, method, status)
 
     def began(self) -> None:
         """A request came in."""

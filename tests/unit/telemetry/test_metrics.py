@@ -73,7 +73,11 @@ def test_every_counter_that_may_rise_is_there_at_zero_before_it_does() -> None:
     """`increase()` of what rises from nothing to one is 0: the first failure would go unseen."""
     metrics = Metrics()
     metrics.expect(["sms"])
+    metrics.api.expect([("/v1/notifications", "POST")])
     metrics.channel("sms")
+    for status in ("429", "500", "503"):
+        labels = {"route": "/v1/notifications", "method": "POST", "status": status}
+        assert value(metrics, "tidings_api_requests_total", labels) == 0
     for kind in ("unavailable", "deferred", "rejected", "outcome_unknown", "unexpected"):
         labels = {"channel": "sms", "kind": kind}
         assert value(metrics, "tidings_failures_total", labels) == 0
