@@ -32,8 +32,8 @@ async def maintain_ledger(ledger: PostgresLedger) -> bool:
     """
     added = await add_partitions(ledger)
     deleted = await delete_expired(ledger)
-    await expire_rollups(ledger)
-    return added and deleted
+    expired = await expire_rollups(ledger)
+    return added and deleted and expired
 
 
 async def add_partitions(ledger: PostgresLedger) -> bool:

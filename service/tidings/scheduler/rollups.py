@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from tidings.delivery.errors import TidingsError
+from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.operators.rollups import AT_ONCE
 
@@ -34,12 +34,13 @@ async def fold(ledger: PostgresLedger) -> float:
     return EVERY
 
 
-async def expire_rollups(ledger: PostgresLedger) -> None:
-    """Delete rollups past their retention."""
+async def expire_rollups(ledger: PostgresLedger) -> bool:
+    """Delete rollups past their retention; False if it should be repeated soon."""
     try:
         deleted = await ledger.rollups.expire()
     except TidingsError as error:
         log.warning("rollups not deleted", error=str(error))
-        return
+        return isinstance(error, ConfigurationError)
     if deleted:
         log.info("rollups deleted by retention", deleted=deleted)
+    return True

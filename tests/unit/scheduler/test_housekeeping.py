@@ -25,6 +25,10 @@ class House:
         self._do("partitions")
         return ()
 
+    async def expire(self) -> int:
+        self._do("rollups")
+        return 0
+
     async def run(self, today: date) -> AsyncIterator[RetentionStep]:
         self._do("retention")
         yield RetentionStep("a place", 1)
@@ -38,14 +42,15 @@ class House:
 @pytest.mark.parametrize(
     ("failing", "done"),
     [
-        ("", ["partitions", "retention"]),
-        ("partitions", ["retention"]),
-        ("retention", ["partitions"]),
+        ("", ["partitions", "retention", "rollups"]),
+        ("partitions", ["retention", "rollups"]),
+        ("retention", ["partitions", "rollups"]),
+        ("rollups", ["partitions", "retention"]),
     ],
 )
 async def test_each_part_is_done_though_the_other_fails(failing: str, done: list[str]) -> None:
     house = House(failing)
-    ledger = cast(PostgresLedger, SimpleNamespace(partitions=house, retention=house))
+    ledger = cast(PostgresLedger, SimpleNamespace(partitions=house, retention=house, rollups=house))
 
     well = await maintain_ledger(ledger)
 
