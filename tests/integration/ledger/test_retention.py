@@ -470,3 +470,26 @@ async def test_keys_and_workers_that_are_gone_are_forgotten(rig: LedgerRig) -> N
     ]
     assert await rig.fetch("SELECT key FROM idempotency_holders") == [{"key": "new"}]
     assert await rig.fetch("SELECT worker FROM circuits") == [{"worker": "new"}]
+
+
+@pytest.mark.parametrize(
+    ("table", "expired"),
+    [
+        (
+            "api_requests",
+            "INSERT INTO api_requests SELECT 'k', n::text, '', '', now() - interval '2 days' FROM generate_series(1, 1500) AS n",
+        ),
+        (
+            "outbox_entries",
+            "INSERT INTO outbox_entries (notification_id, tenant, channel, reason, entered_at)"
+            " SELECT gen_random_uuid(), 'default', 'email', '', now() - interval '8 days' FROM generate_series(1, 1500)",
+        ),
+    ],
+)
+async def test_one_round_deletes_all_that_has_expired(
+    rig: LedgerRig, table: str, expired: str
+) -> None:
+    await rig.execute(expired)
+    steps = await run(rig, RetentionPeriods(0))
+    assert await rig.fetch(f"SELECT FROM {table}") == []
+    assert steps[-1].deleted == 1_500

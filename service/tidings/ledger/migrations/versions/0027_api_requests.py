@@ -23,8 +23,10 @@ COMMENT ON COLUMN api_requests.fingerprint IS 'SHA-256 of what it requested'
 """
 TIDY = "tidings_tidy(jsonb, integer)"
 BEFORE = "    DELETE FROM circuits WHERE"
-ALSO = """    DELETE FROM api_requests WHERE ctid = ANY(ARRAY(
+ALSO = """    total := total + deleted;
+    DELETE FROM api_requests WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM api_requests WHERE expires_at < now() - interval '1 day' ORDER BY expires_at LIMIT most FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
 """
 
 

@@ -28,11 +28,13 @@ COMMENT ON COLUMN outbox_entries.decided_by IS 'who last retried it or gave it u
 """
 TIDY = "tidings_tidy(jsonb, integer)"
 BEFORE = "    DELETE FROM circuits WHERE"
-ALSO = """    DELETE FROM outbox_entries WHERE ctid = ANY(ARRAY(
+ALSO = """    total := total + deleted;
+    DELETE FROM outbox_entries WHERE ctid = ANY(ARRAY(
         SELECT e.ctid FROM outbox_entries e
          WHERE e.entered_at < now() - interval '7 days'
            AND NOT EXISTS (SELECT FROM notifications n WHERE n.id = e.notification_id AND n.dispatch_at IS NOT NULL)
          ORDER BY e.entered_at LIMIT most FOR UPDATE OF e SKIP LOCKED));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
 """
 
 
