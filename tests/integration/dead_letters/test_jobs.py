@@ -376,6 +376,30 @@ async def test_jobs_and_previews_are_deleted_when_their_time_is_over(rig: DeadLe
     assert await rig.fetch("SELECT FROM jobs") == await rig.fetch("SELECT FROM job_items") == []
 
 
+async def test_a_preview_that_is_being_deleted_can_t_be_started(rig: DeadLetterRig) -> None:
+    await rig.archived(*(written() for _ in range(3)))
+    job = await looked_at(rig)
+    async with rig.backend() as backend:
+        await rig.fetch("UPDATE jobs SET seen_at = now() - interval '2 days'")
+        assert await backend.ledger.jobs.tidy(0, 1) == 1
+        assert len(await rig.fetch("SELECT FROM job_items")) == 2
+        with pytest.raises(Refused, match="cancelled"):
+            await control.start(backend, JANE, job.id)
+        while await backend.ledger.jobs.tidy(0, 1):
+            pass
+    assert await rig.fetch("SELECT FROM jobs") == await rig.fetch("SELECT FROM job_items") == []
+
+
+async def test_a_declined_preview_goes_after_a_day(rig: DeadLetterRig) -> None:
+    await rig.archived(written())
+    job = await looked_at(rig)
+    async with rig.backend() as backend:
+        await control.cancel(backend, JANE, IdPrefix.parse(str(job.id)))
+        await rig.fetch("UPDATE jobs SET seen_at = now() - interval '2 days'")
+        assert await backend.ledger.jobs.tidy(30 * 86_400, 10) == 2
+    assert await rig.fetch("SELECT FROM jobs") == []
+
+
 async def test_two_jobs_with_the_same_dead_letters_share_them(rig: DeadLetterRig) -> None:
     await rig.archived(*(written() for _ in range(30)))
     first, second = await asyncio.gather(looked_at(rig), looked_at(rig))

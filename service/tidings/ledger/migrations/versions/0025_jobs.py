@@ -70,11 +70,13 @@ DECLARE
 BEGIN
     SELECT id INTO over FROM jobs
      WHERE ended_at < now() - greatest(86400, age) * interval '1 second'
-        OR state = 'preview' AND seen_at < now() - interval '1 day'
+        OR started_at IS NULL AND seen_at < now() - interval '1 day'
      ORDER BY seen_at LIMIT 1 FOR UPDATE SKIP LOCKED;
     IF over IS NULL THEN
         RETURN 0;
     END IF;
+    UPDATE jobs SET state = 'cancelled', reason = 'nobody started it within a day', changed_at = now(), ended_at = now()
+     WHERE id = over AND state = 'preview';
     DELETE FROM job_items i
      WHERE i.job = over AND i.position IN (SELECT position FROM job_items WHERE job = over ORDER BY position LIMIT most);
     GET DIAGNOSTICS deleted = ROW_COUNT;
@@ -85,7 +87,8 @@ BEGIN
     RETURN deleted;
 END $$
 """
-"""Deletes some of the oldest job that is to go: previews after a day, others some time after their end."""
+"""Deletes some of the oldest job that is to go: what was never started after a day, others some time after their end.
+A preview is cancelled with its first item: it can't be started with some of them missing."""
 
 
 def upgrade() -> None:
