@@ -127,9 +127,10 @@ class JobRunner:
             self._stopped = await self._judge(begin, end)
             if self._over:
                 break
-        begin = waves[-1][1] if waves else 0
-        while not self._over and await self._waits(begin):
-            await self._send(step, begin, job.items)
+        while not self._over and await self._waits():
+            await self._send(step, 0, job.items)
+        if not self._over:
+            self._reached = job.items  # also what was done before, by whoever was killed at it
         if self._failure is not None:
             await self._count()
             raise self._failure
@@ -146,12 +147,10 @@ class JobRunner:
     def _over(self) -> bool:
         return self._halt.is_set() or self._failure is not None or self._stopped is not None
 
-    async def _waits(self, after: int) -> bool:
-        """Whether an item behind this position has no result; one may have been another process's meanwhile."""
+    async def _waits(self) -> bool:
+        """Whether an item has no result; one may have been another process's meanwhile."""
         items = self._ledger.job_items
-        return bool(
-            await _persistently(lambda: items.waiting(self._job.id, after, self._job.items, 1))
-        )
+        return bool(await _persistently(lambda: items.waiting(self._job.id, 0, self._job.items, 1)))
 
     async def _send(self, step: Step, after: int, upto: int) -> None:
         items = self._ledger.job_items
@@ -283,7 +282,7 @@ class JobRunner:
         job, jobs = self._job, self._ledger.jobs
         self._results = Counter(await self._ledger.job_items.results(job.id))
         if job.kind is JobKind.REPLAY and (self._lost or self._stopped or self._halt.is_set()):
-            await self._tally.look(self._complete)
+            await self._tally.look(job.items)
         if not self._lost:
             await self._keep()
         if not self._halt.is_set():

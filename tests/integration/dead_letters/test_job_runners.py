@@ -1,0 +1,44 @@
+"""A job is counted to its end, and settled only when nothing can change any more, whoever was killed at it."""
+
+from uuid import UUID
+
+from tests.support.dead_letter_rig import DeadLetterRig, written
+
+from tidings.delivery.dead_letter import DeadLetterState
+from tidings.delivery.jobs import JobKind, Plan
+from tidings.ledger.dead_letters.search import DeadLetterFilter
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.jobs import control
+from tidings.operations.jobs.runner import JobRunner
+
+JANE = Actor("cli", "jane@desk")
+OPEN = DeadLetterFilter(states=(DeadLetterState.OPEN,))
+
+
+async def begun(backend: Backend, kind: JobKind = JobKind.REPLAY) -> UUID:
+    job = await control.look(backend, JANE, kind, OPEN, plan=Plan(watch=0), note="")
+    await control.start(backend, JANE, job.id)
+    return job.id
+
+
+async def runner_of(backend: Backend, id: UUID) -> JobRunner:
+    job = await backend.ledger.jobs.take("first", id)
+    assert job is not None
+    return JobRunner(backend, job, "first")
+
+
+async def test_what_a_killed_runner_had_done_ahead_is_counted(rig: DeadLetterRig) -> None:
+    await rig.archived(*(written() for _ in range(6)))
+    async with rig.backend() as backend:
+        id = await begun(backend)
+        await rig.fetch(
+            "UPDATE job_items SET result = 'replayed', outcome = 'sent' WHERE position > 3"
+        )
+        await (await runner_of(backend, id)).run()
+        job = await backend.ledger.jobs.get(id)
+        assert job is not None
+    assert (job.results, job.outcomes) == ({"replayed": 6}, {"sent": 3, "queued": 3})
+    assert await rig.fetch("SELECT state, settled FROM jobs") == [
+        {"state": "finished", "settled": False}
+    ]
