@@ -5,6 +5,7 @@ from uuid import UUID
 from tests.support.dead_letter_rig import DeadLetterRig, written
 
 from tidings.delivery.dead_letter import DeadLetterState
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, Plan
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.operations.actor import Actor
@@ -42,3 +43,16 @@ async def test_what_a_killed_runner_had_done_ahead_is_counted(rig: DeadLetterRig
     assert await rig.fetch("SELECT state, settled FROM jobs") == [
         {"state": "finished", "settled": False}
     ]
+
+
+async def test_a_job_that_is_resumed_is_settled_anew(rig: DeadLetterRig) -> None:
+    await rig.archived(written())
+    async with rig.backend() as backend:
+        id = await begun(backend)
+        for state, settled in (("stopped", False), ("finished", True)):
+            await rig.fetch("UPDATE jobs SET state = $1", state)
+            await backend.ledger.jobs.settle(id, {}, {}, final=True)
+            assert await rig.fetch("SELECT settled FROM jobs") == [{"settled": settled}]
+        await rig.fetch("UPDATE jobs SET state = 'stopped'")
+        await control.resume(backend, JANE, IdPrefix.parse(str(id)))
+    assert await rig.fetch("SELECT settled FROM jobs") == [{"settled": False}]

@@ -37,7 +37,7 @@ WITH changed AS (
     UPDATE jobs
        SET state = $3, changed_at = now(), changed_by = $5, reason = $6,
            started_at = CASE WHEN $3 = 'running' THEN coalesce(started_at, now()) ELSE started_at END,
-           ended_at = CASE WHEN $3 = 'cancelled' THEN now() END,
+           ended_at = CASE WHEN $3 = 'cancelled' THEN now() END, settled = false,
            judged_from = CASE state WHEN 'stopped' THEN
                coalesce((SELECT max(position) FROM job_items i WHERE i.job = jobs.id AND i.result IS NOT NULL), 0)
                ELSE judged_from END,
@@ -89,7 +89,7 @@ SELECT {JOB} FROM jobs
 """
 
 SETTLED: Final = """
-UPDATE jobs SET results = $2::jsonb, outcomes = $3::jsonb, settled = $4
+UPDATE jobs SET results = $2::jsonb, outcomes = $3::jsonb, settled = $4 AND state IN ('finished', 'cancelled')
  WHERE id = $1 AND state <> 'running'
 """
 
@@ -219,7 +219,14 @@ class Jobs:
     async def settle(
         self, job: UUID, results: Mapping[str, int], outcomes: Mapping[str, int], *, final: bool
     ) -> None:
-        """Store how a job that nobody works on stands."""
+        """Store how a job that nobody works on stands.
+
+        Args:
+            job: Which.
+            results: How many items have which result.
+            outcomes: How many notifications are in which state.
+            final: Whether these can't change any more; one that may be resumed is not settled for all that.
+        """
         async with self._database.connection() as connection:
             await connection.execute(SETTLED, job, json.dumps(results), json.dumps(outcomes), final)
 

@@ -112,8 +112,7 @@ async def look_after(backend: Backend) -> None:
         if job.kind is JobKind.REPLAY:
             await tally.look(job.items)
         counts = tally.counts
-        done = job.state in {JobState.FINISHED, JobState.CANCELLED} and is_final(counts)
-        await jobs.settle(job.id, await items.results(job.id), counts, final=done)
+        await jobs.settle(job.id, await items.results(job.id), counts, final=is_final(counts))
     while await jobs.tidy(KEPT, DELETED_AT_ONCE):
         pass
 
