@@ -13,6 +13,7 @@ from tidings.delivery.attempt import Attempt, Lane
 from tidings.delivery.states import State
 from tidings.ledger.notifications.changes import Changes
 from tidings.ledger.notifications.dispatch import HEAVIEST, LEASE, OutboxEntry
+from tidings.ledger.notifications.outbox_entries import enter
 from tidings.ledger.notifications.outbox_lease import keep_leased
 
 
@@ -192,6 +193,7 @@ async def due_against_the_order_of_ids(ledger: LedgerRig) -> list[OutboxEntry]:
 
 
 LOCK = "SELECT FROM notifications WHERE id = $1 FOR UPDATE NOWAIT"
+ENTRY = "SELECT published_at FROM outbox_entries WHERE notification_id = $1"
 
 
 async def test_holding_waits_for_nobody_who_has_one_of_them(ledger: LedgerRig) -> None:
@@ -217,6 +219,22 @@ async def test_a_confirm_waits_with_nothing_that_others_wait_for(ledger: LedgerR
         await claiming.execute(LOCK, larger)
     await confirming
     assert [(await ledger.row(id))["dispatch_at"] for id in (larger, smaller)] == [None, None]
+
+
+async def test_a_confirm_locks_an_entry_after_its_notification(ledger: LedgerRig) -> None:
+    attempt = await stored(ledger)
+    await falls_due(ledger, attempt.id)
+    dispatches = await ledger.outbox.take(10, actor="s")
+    async with ledger.database.transaction() as deciding:
+        await enter(deciding, [attempt.id], "RabbitMQ is away")
+    async with ledger.database.transaction() as deciding:
+        await deciding.execute(LOCK, attempt.id)
+        confirming = asyncio.create_task(ledger.outbox.dispatched(dispatches))
+        await waits_for_a_lock(ledger)
+        await deciding.execute(f"{ENTRY} FOR UPDATE NOWAIT", attempt.id)
+    await confirming
+    [entry] = await ledger.fetch(ENTRY, attempt.id)
+    assert entry["published_at"] is not None
 
 
 async def waits_for_a_lock(ledger: LedgerRig) -> None:
@@ -252,8 +270,11 @@ async def test_a_confirm_of_an_earlier_epoch_leaves_the_later_one_due(
     await falls_due(ledger, attempt.id)
     dispatches = await ledger.outbox.take(10, actor="s")
     await ledger.execute("UPDATE notifications SET epoch = 1 WHERE id = $1", attempt.id)
+    async with ledger.database.transaction() as connection:
+        await enter(connection, [attempt.id], "RabbitMQ is away")
     await ledger.outbox.dispatched(dispatches)
     assert (await ledger.row(attempt.id))["dispatch_at"] is not None
+    assert await ledger.fetch(ENTRY, attempt.id) == [{"published_at": None}]
 
 
 async def test_confirming_nothing_is_no_error(ledger: LedgerRig) -> None:

@@ -73,10 +73,9 @@ WITH locked AS (
      ORDER BY n.id
        FOR NO KEY UPDATE OF n
 ), sent AS (
-    UPDATE notifications n SET dispatch_at = NULL FROM locked WHERE n.id = locked.id
+    UPDATE notifications n SET dispatch_at = NULL FROM locked WHERE n.id = locked.id RETURNING n.id
 ), entered AS (
-    UPDATE outbox_entries e SET published_at = now() FROM unnest($1::uuid[]) AS done (id)
-     WHERE e.notification_id = done.id AND e.published_at IS NULL
+    UPDATE outbox_entries e SET published_at = now() FROM sent WHERE e.notification_id = sent.id AND e.published_at IS NULL
 )
 UPDATE dead_letters d
    SET state = 'replayed', replayed_at = now(), changed_at = now()
@@ -85,6 +84,7 @@ UPDATE dead_letters d
    AND d.state || '' = 'replaying'
 """
 """Locks by id, as claims do: in the order in which they fell due it might wait for a claim that waits for it.
+Entries are locked after their notifications, as by who decides about them.
 `|| ''` keeps PostgreSQL from going by the index of all that any replay has under way."""
 
 KEEP: Final = """
