@@ -1,7 +1,9 @@
 """A job is counted to its end, and settled only when nothing can change any more, whoever was killed at it."""
 
+import asyncio
 from uuid import UUID
 
+import pytest
 from tests.support.dead_letter_rig import DeadLetterRig, written
 
 from tidings.delivery.dead_letter import DeadLetterState
@@ -10,6 +12,7 @@ from tidings.delivery.jobs import JobKind, Plan
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.dead_letters.pacing import LOOK
 from tidings.operations.jobs import control
 from tidings.operations.jobs.runner import JobRunner
 
@@ -56,3 +59,32 @@ async def test_a_job_that_is_resumed_is_settled_anew(rig: DeadLetterRig) -> None
         await rig.fetch("UPDATE jobs SET state = 'stopped'")
         await control.resume(backend, JANE, IdPrefix.parse(str(id)))
     assert await rig.fetch("SELECT settled FROM jobs") == [{"settled": False}]
+
+
+async def test_a_runner_waits_for_items_that_another_has(
+    rig: DeadLetterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.archived(written(), written())
+    let_go = asyncio.Event()
+
+    async def pause(_: JobRunner, seconds: float) -> None:
+        if seconds == LOOK:
+            let_go.set()
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(JobRunner, "_pause", pause)
+    async with rig.backend("other") as other, rig.backend() as backend:
+        id = await begun(backend, JobKind.DISCARD)
+        runner = await runner_of(backend, id)
+        async with (
+            asyncio.TaskGroup() as tasks,
+            other.ledger.database.transaction() as connection,
+        ):
+            await connection.fetch("SELECT FROM job_items FOR UPDATE")
+            running = tasks.create_task(runner.run())
+            async with asyncio.timeout(5):
+                await let_go.wait()
+            assert not running.done()
+    assert await rig.fetch("SELECT state, results FROM jobs") == [
+        {"state": "finished", "results": '{"discarded": 2}'}
+    ]

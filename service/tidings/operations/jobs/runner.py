@@ -128,7 +128,10 @@ class JobRunner:
             if self._over:
                 break
         while not self._over and await self._waits():
+            done = self._results.total()
             await self._send(step, 0, job.items)
+            if self._results.total() == done:  # another process has them
+                await self._pause(LOOK)
         if not self._over:
             self._reached = job.items  # also what was done before, by whoever was killed at it
         if self._failure is not None:
