@@ -1,6 +1,7 @@
 """A batch of locked rows: what can be published of it, and what becomes of each row."""
 
 import json
+import logging
 import random
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -13,10 +14,13 @@ from tidings_events.problems import without_values
 from tidings_events.publication import BROKER_REASONS, OutgoingMessage
 from tidings_events.routing import own_headers, routing_key
 
+log = logging.getLogger(__name__)
+
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two attempts at a server or a lane, at most."""
 MOST_HEADER_BYTES: Final = 16 * 1024
 """Bytes of the headers of one notification as JSON: AMQP sends them in one frame."""
+UNREADABLE: Final = "notification: can't be read; the relay's log says why"
 _LONGEST_NAME: Final = 128
 """Bytes of a header's name (AMQP 0-9-1, 4.2.5.5)."""
 _BITS: Final = 63
@@ -84,6 +88,11 @@ class RelayBatch:
                 self.publications.append(_publication(row, app_id))
             except ValueError as error:
                 self.settlement.failed[row.id] = str(error)
+            except MemoryError:  # not the row's fault
+                raise
+            except Exception:
+                log.exception("unexpected error in reading outbox row %s", row.id)
+                self.settlement.failed[row.id] = UNREADABLE
             else:
                 self._rows.append(row)
 
@@ -138,11 +147,10 @@ def _publication(row: OutboxRow, app_id: str | None) -> OutgoingMessage:
 def _headers(text: str) -> dict[str, Any]:
     if text == "{}":
         return {}
-    headers = json.loads(text)
-    if not isinstance(headers, dict):
-        problem = "is not an object; write the AMQP headers as {…}"
-    elif (size := len(text.encode())) > MOST_HEADER_BYTES:
+    if (size := len(text.encode())) > MOST_HEADER_BYTES:
         problem = f"are {size:,} bytes; at most {MOST_HEADER_BYTES:,} are allowed"
+    elif not isinstance(headers := _read(text), dict):
+        problem = "is not an object; write the AMQP headers as {…}"
     elif not all(0 < len(name.encode()) <= _LONGEST_NAME for name in headers):
         problem = f"a name is empty, or has more than {_LONGEST_NAME} bytes"
     elif not all(isinstance(value, str | int | float) for value in headers.values()):
@@ -152,3 +160,10 @@ def _headers(text: str) -> dict[str, Any]:
     else:
         return dict(own_headers(headers, None))
     raise InvalidNotification([f"headers: {problem}"])
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise InvalidNotification(["headers: are nested too deeply"]) from None
