@@ -51,7 +51,7 @@ def report(run: Run, metrics: Metrics) -> None:
         log.warning("missed runs skipped", **named, runs=decision.skipped)
     if run.error:
         metrics.schedule_runs("failed")
-        log.error("schedule not run: its content is not valid", **named, problems=run.error)
+        log.error("schedule not run", **named, problems=run.error)
     elif decision.due is not None:
         metrics.schedule_runs("late" if decision.late else "on_time")
         log.info(

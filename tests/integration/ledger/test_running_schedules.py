@@ -13,11 +13,11 @@ from tests.conftest import fresh_database
 from tests.support.ledger_rig import LedgerRig, settings_of
 
 from tidings.delivery.attempt import Attempt
-from tidings.delivery.errors import Refused
+from tidings.delivery.errors import LedgerUnavailable, Refused
 from tidings.delivery.schedule import Misfire, Timing
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.schedules.rows import Schedule, ScheduleState
-from tidings.ledger.schedules.running import Run, Running, RunOtherwise
+from tidings.ledger.schedules.running import Run, Running, RunOtherwise, store
 from tidings.ledger.schedules.schedules import NameTaken, NewSchedule, Schedules
 
 EMAIL: dict[str, Any] = {"channel": "email", "subject": "Hello", "body": "How are you?"}
@@ -203,6 +203,52 @@ async def test_one_that_can_t_run_says_why_and_holds_up_no_other(ledger: LedgerR
     assert broken.last_run is not None
     assert "subject" in broken.last_run["error"]
     assert len(await stored(ledger)) == 3
+
+
+async def test_an_unexpected_error_in_one_holds_up_no_other(ledger: LedgerRig) -> None:
+    def expires_at(attempt: Attempt) -> datetime | None:
+        if attempt.producer == "schedule broken":
+            raise RecursionError("deep")
+        return None
+
+    await made(ledger, "broken")
+    await made(ledger, "works")
+    await falls_due(ledger)
+    running = Running(ledger.database)
+    results = {
+        run.schedule.name: run.error
+        for run in [await running.run_next(expires_at) for _ in "12"]
+        if run
+    }
+    assert results == {"broken": "unexpected error: the scheduler's log has it", "works": ""}
+    assert len(await stored(ledger)) == 3
+
+
+async def test_one_whose_run_times_out_is_postponed(
+    ledger: LedgerRig, emptied_database_url: str
+) -> None:
+    slow, _ = await made(ledger, "slow"), await made(ledger, "works")
+    await falls_due(ledger)
+    await ledger.execute(
+        "UPDATE schedules SET next_run_at = next_run_at - interval '1 s' WHERE name = 'slow'"
+    )
+    due = (await found(ledger, "slow")).next_run_at
+    assert due is not None
+    async with PostgresDatabase(
+        settings_of(emptied_database_url, database_timeout=0.3)
+    ) as database:
+        running = Running(database)
+        async with ledger.database.transaction() as connection:
+            await store(connection, slow, due.isoformat(), due, due, never)  # its ids are taken
+            with pytest.raises(LedgerUnavailable):
+                await running.run_next(never)
+            works = await running.run_next(never)
+            assert works is not None
+            assert works.schedule.name == "works"
+            assert await running.run_next(never) is None
+            seconds = await running.seconds_to_next()
+    assert seconds is not None
+    assert seconds > 60
 
 
 async def test_one_whose_zone_is_gone_ends_and_says_so(ledger: LedgerRig) -> None:

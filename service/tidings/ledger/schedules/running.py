@@ -9,24 +9,40 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
+import structlog
+
 from tidings.delivery.arrival import TimeSource
 from tidings.delivery.attempt import Attempt, Lane
-from tidings.delivery.errors import InvalidRequest, Refused
+from tidings.delivery.errors import (
+    ConfigurationError,
+    InvalidRequest,
+    LedgerUnavailable,
+    Refused,
+    RowsMoving,
+)
 from tidings.delivery.schedule import RunDecision, decide, run_id
 from tidings.delivery.schedule_content import body_of, notifications_of
-from tidings.ledger.database import MOVING, VALUES, Connection, Database
+from tidings.ledger.database import AWAY, MOVING, SETUP, VALUES, Connection, Database
 from tidings.ledger.dead_letters.rows import ExpiresAt, Introduced
 from tidings.ledger.notifications import rows as notification_rows
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY
 from tidings.ledger.schedules.rows import COLUMNS, Schedule
 from tidings_events import InvalidNotification
 
+log = structlog.get_logger(__name__)
+
+POSTPONED: Final = 20.0
+"""Seconds for which a process leaves a schedule alone whose run failed in it, so that others have their turn. A run
+that is tried again after that is still on time."""
+
 TAKE: Final = f"""
 SELECT {COLUMNS}, clock_timestamp() AS now FROM schedules
- WHERE next_run_at <= clock_timestamp()
+ WHERE next_run_at <= clock_timestamp() AND id <> ALL($1::uuid[])
  ORDER BY next_run_at LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
@@ -57,7 +73,8 @@ RAN_BY_HAND: Final = (
 )
 
 NEXT: Final = """
-SELECT extract(epoch FROM min(next_run_at) - clock_timestamp())::float8 FROM schedules WHERE next_run_at IS NOT NULL
+SELECT extract(epoch FROM min(next_run_at) - clock_timestamp())::float8 FROM schedules
+ WHERE next_run_at IS NOT NULL AND id <> ALL($1::uuid[])
 """
 
 
@@ -84,6 +101,8 @@ class Running:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._postponed: dict[UUID, float] = {}
+        """By schedule: until when it is left alone."""
 
     async def run_next(self, expires_at: ExpiresAt) -> Run | None:
         """Run the schedule that is due the longest; None if none is due, or others have them.
@@ -94,17 +113,41 @@ class Running:
         Raises:
             LedgerUnavailable: PostgreSQL is unavailable; nothing was stored, or all was.
         """
-        async with self._database.transaction() as connection:
-            row = await connection.fetchrow(TAKE)
-            if row is None:
-                return None
-            return await _run(connection, Schedule.of(dict(row)), row["now"], expires_at)
+        id: UUID | None = None
+        try:
+            async with self._database.transaction() as connection:
+                row = await connection.fetchrow(TAKE, self._left_alone())
+                if row is None:
+                    return None
+                id = row["id"]
+                return await _run(connection, Schedule.of(dict(row)), row["now"], expires_at)
+        except Exception as error:
+            if id is not None and _may_be_its_own(error):
+                log.warning("schedule postponed", schedule=str(id), seconds=POSTPONED)
+                self._postponed[id] = monotonic() + POSTPONED
+            raise
+
+    def _left_alone(self) -> list[UUID]:
+        now = monotonic()
+        self._postponed = {id: until for id, until in self._postponed.items() if until > now}
+        return list(self._postponed)
 
     async def seconds_to_next(self) -> float | None:
         """Seconds until a schedule is due, negative if one is overdue; None if none will be. Raises like `run_next`."""
         async with self._database.connection() as connection:
-            seconds: float | None = await connection.fetchval(NEXT)
+            seconds: float | None = await connection.fetchval(NEXT, self._left_alone())
         return seconds
+
+
+def _may_be_its_own(error: Exception) -> bool:
+    """Whether a run may fail so again where others would not."""
+    match error:
+        case LedgerUnavailable():
+            return isinstance(error.__cause__, TimeoutError | asyncpg.QueryCanceledError)
+        case ConfigurationError() | RowsMoving():
+            return False
+        case _:
+            return True
 
 
 async def _run(
@@ -157,6 +200,11 @@ async def _stored(
         if getattr(error, "constraint_name", None) == MOVING:
             raise  # it is run again in a moment
         return 0, "it has a value that PostgreSQL can't store"
+    except (*AWAY, *SETUP):
+        raise
+    except Exception:
+        log.exception("unexpected error in a schedule", schedule=str(schedule.id))
+        return 0, "unexpected error: the scheduler's log has it"
     return len(ids), ""
 
 
