@@ -17,7 +17,7 @@ from tidings.delivery.errors import LedgerUnavailable, Refused
 from tidings.delivery.schedule import Misfire, Timing
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.schedules.rows import Schedule, ScheduleState
-from tidings.ledger.schedules.running import Run, Running, RunOtherwise, store
+from tidings.ledger.schedules.running import TAKE, Run, Running, RunOtherwise, store
 from tidings.ledger.schedules.schedules import NameTaken, NewSchedule, Schedules
 
 EMAIL: dict[str, Any] = {"channel": "email", "subject": "Hello", "body": "How are you?"}
@@ -97,6 +97,14 @@ async def test_a_run_leaves_its_notifications_to_the_outbox_and_moves_on(
     assert schedule.last_run["notifications"] == 3
     entries = await ledger.outbox.take(10, actor="scheduler")
     assert {entry.number for entry in entries} == {1}
+
+
+async def test_what_is_due_is_found_by_its_time(ledger: LedgerRig) -> None:
+    async with ledger.database.transaction() as connection:
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        rows = await connection.fetch(f"EXPLAIN {TAKE}", [])
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index Cond: (next_run_at <=" in plan, plan
 
 
 async def test_missed_runs_are_one_or_none(ledger: LedgerRig) -> None:

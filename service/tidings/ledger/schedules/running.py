@@ -42,9 +42,10 @@ that is tried again after that is still on time."""
 
 TAKE: Final = f"""
 SELECT {COLUMNS}, clock_timestamp() AS now FROM schedules
- WHERE next_run_at <= clock_timestamp() AND id <> ALL($1::uuid[])
+ WHERE next_run_at <= statement_timestamp() AND id <> ALL($1::uuid[])
  ORDER BY next_run_at LIMIT 1 FOR UPDATE SKIP LOCKED
 """
+"""By an index, for which the time has to be the same throughout the statement."""
 
 INSERT: Final = f"""
 INSERT INTO notifications ({notification_rows.COLUMNS.names}, state, epoch, attempt, dispatch_at)
