@@ -16,7 +16,7 @@ from tests.support.dead_letter_rig import DeadLetterRig, environment_of, written
 from tests.support.worker_rig import eventually
 
 from tidings.delivery.dead_letter import DeadLetterState
-from tidings.delivery.errors import InvalidRequest, Refused, Rejected
+from tidings.delivery.errors import InvalidRequest, LedgerUnavailable, Refused, Rejected
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState, Plan
 from tidings.delivery.states import State
@@ -25,6 +25,7 @@ from tidings.ledger.jobs.rows import Job
 from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.operators.processes import Process
 from tidings.operations.actor import Actor
+from tidings.operations.dead_letters import replays
 from tidings.operations.jobs import control
 from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
 from tidings.templates import Templates
@@ -105,6 +106,45 @@ async def test_a_job_whose_scheduler_is_killed_is_continued_and_nothing_is_sent_
     async with rig.backend() as backend:
         job = await control.show(backend, id)
     assert (job.results, job.outcomes.delivered) == ({"replayed": 120}, 120)
+
+
+async def test_a_replay_whose_reply_was_lost_is_watched_to_its_end(
+    rig: DeadLetterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (dead_letter,) = await rig.archived(written())
+    job = await looked_at(rig, plan=Plan(watch=15))
+    async with rig.working(ScriptedChannel()), rig.scheduling(), rig.backend() as backend:
+        items, jobs = backend.ledger.job_items, backend.ledger.jobs
+        taken = loses_its_first_reply(monkeypatch, items, "replay")
+        kept = loses_its_first_reply(monkeypatch, jobs, "keep")
+        ended = loses_its_first_reply(monkeypatch, jobs, "end")
+        async with asyncio.TaskGroup() as group:
+            replaying = group.create_task(replays.replay(backend, JANE, job.id))
+            await eventually(taken.is_set)
+            await rig.fetch("UPDATE notifications SET dispatch_at = now()")  # seconds later
+        summary = replaying.result().summary
+    assert taken.is_set()
+    assert kept.is_set()
+    assert ended.is_set()
+    assert (summary.state, summary.replayed) == (JobState.FINISHED, 1)
+    assert summary.outcomes.delivered == 1
+    (row,) = await rig.fetch("SELECT state FROM dead_letters WHERE id = $1", dead_letter)
+    assert row["state"] == "replayed"
+
+
+def loses_its_first_reply(monkeypatch: pytest.MonkeyPatch, of: object, name: str) -> asyncio.Event:
+    """Have a method of a ledger do its work once and say that PostgreSQL is unavailable; is set when it has."""
+    sound, lost = getattr(of, name), asyncio.Event()
+
+    async def do(*args: object, **named: object) -> object:
+        done = await sound(*args, **named)
+        if lost.is_set():
+            return done
+        lost.set()
+        raise LedgerUnavailable("the reply was lost")
+
+    monkeypatch.setattr(of, name, do)
+    return lost
 
 
 async def test_two_processes_with_the_same_job_do_each_item_once(rig: DeadLetterRig) -> None:

@@ -116,7 +116,7 @@ class JobRunner:
 
     async def _work(self, step: Step) -> None:
         job, items = self._job, self._ledger.job_items
-        self._results = Counter(await _persistently(lambda: items.results(job.id)))
+        await self._recount()
         first = await _persistently(lambda: items.waiting(job.id, 0, job.items, 1))
         self._reached = first[0].position - 1 if first else job.items
         waves = list(job.plan.waves(job.items))
@@ -263,7 +263,8 @@ class JobRunner:
         return None
 
     async def _watch_all(self) -> None:
-        """See what became of everything."""
+        """See what became of everything, also of a batch whose reply was lost."""
+        await self._recount()
         if not self._results[REPLAYED] + self._results[SCHEDULED]:
             return
         deadline = monotonic() + self._job.plan.watch
@@ -273,7 +274,11 @@ class JobRunner:
             if not Outcomes.of(self._tally.counts).waiting or left <= 0 or self._over:
                 break
             await self._pause(min(LOOK, left))
-        await self._ledger.dead_letters.replays.finish()
+        await _persistently(self._ledger.dead_letters.replays.finish)
+
+    async def _recount(self) -> None:
+        items, job = self._ledger.job_items, self._job
+        self._results = Counter(await _persistently(lambda: items.results(job.id)))
 
     async def _count(self) -> None:
         if self._job.kind is JobKind.REPLAY:
@@ -283,16 +288,18 @@ class JobRunner:
     async def _end(self) -> None:
         """Store that it is finished, or why it stopped."""
         job, jobs = self._job, self._ledger.jobs
-        self._results = Counter(await self._ledger.job_items.results(job.id))
+        await self._recount()
         if job.kind is JobKind.REPLAY and (self._lost or self._stopped or self._halt.is_set()):
             await self._tally.look(job.items)
         if not self._lost:
             await self._keep()
         if not self._halt.is_set():
             state = JobState.STOPPED if self._stopped else JobState.FINISHED
-            await jobs.end(job.id, self._holder, state, self._stopped or "")
+            await _persistently(lambda: jobs.end(job.id, self._holder, state, self._stopped or ""))
         outcomes = self._tally.counts
-        await jobs.settle(job.id, self._results, outcomes, final=is_final(outcomes))
+        await _persistently(
+            lambda: jobs.settle(job.id, self._results, outcomes, final=is_final(outcomes))
+        )
         await self._report()
 
     async def _keep_for_ever(self) -> None:
@@ -303,7 +310,10 @@ class JobRunner:
 
     async def _keep(self) -> None:
         job, outcomes = self._job, self._tally.counts
-        if not await self._ledger.jobs.keep(job.id, self._holder, self._results, outcomes):
+        jobs = self._ledger.jobs
+        if not await _persistently(
+            lambda: jobs.keep(job.id, self._holder, self._results, outcomes)
+        ):
             self._lose()
         await self._report()
 
