@@ -1,5 +1,6 @@
 """Plays one seed from its beginning until everything is at rest, and says what is wrong then."""
 
+import asyncio
 import random
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from tests.simulation.trace import Trace
 from tests.simulation.world import Parts, World
 
 from tidings.broker.publisher import BrokerPublisher
-from tidings.delivery.errors import LedgerUnavailable, Refused
+from tidings.delivery.errors import BrokerUnavailable, LedgerUnavailable, Refused
 from tidings.ledger.dead_letters.policies import Policies
 from tidings.operations.jobs.runner import publish_begun
 
@@ -123,10 +124,19 @@ def _replay_all(world: World) -> None:
 
 
 async def _replay(world: World, dead_letters: list[UUID], process: Process) -> None:
+    """As a job does it with a batch: again under the same name, until it is known to be begun."""
+    run, expires_at = uuid4(), Policies(world.settings).expires_at
     async with world.ledger(process) as ledger, world.connection(process) as connection:
         publisher = BrokerPublisher(world.settings.broker, connection)
-        run, expires_at = uuid4(), Policies(world.settings).expires_at
-        begun = await ledger.dead_letters.replays.begin(
-            dead_letters, run, expires_at=expires_at, actor=process.name
-        )
-        await publish_begun(ledger, publisher, begun)
+        replays = ledger.dead_letters.replays
+        while True:
+            try:
+                begun = await replays.begin(
+                    dead_letters, run, expires_at=expires_at, actor=process.name
+                )
+                await publish_begun(ledger, publisher, begun)
+                await replays.finish()
+            except (BrokerUnavailable, LedgerUnavailable):
+                await asyncio.sleep(1.0)
+            else:
+                return
