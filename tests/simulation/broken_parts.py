@@ -342,7 +342,9 @@ BROKEN = {
         without(recipients.REACHED, _finds_nothing), "to a recipient who had it"
     ),
     "what a copy has missed is not passed on again": Broken(
-        without(claims.LOOK_UP, _taken_for_sent_to_all), "has no dead letter", 930
+        without(claims.LOOK_UP, _taken_for_sent_to_all, looking=False),
+        "has no dead letter",
+        940,
     ),
     "given up as its last error says, whatever came before": Broken(
         recording(_denies_what_may_have_been), "and may have been sent"
