@@ -1,6 +1,6 @@
 """`tidings outbox list | retry | mark-failed | mark-pending`: what was accepted while RabbitMQ was away."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final
 from uuid import UUID
@@ -13,7 +13,7 @@ from tidings.cli.rows import Row, Rows, cell
 from tidings.operations import outbox
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
-from tidings.operations.outbox import DecidedView, DecideRequest, EntryStatus
+from tidings.operations.outbox import DecidedView, DecideRequest, EnteredNotification, EntryStatus
 from tidings.operations.times import ago, moment
 
 Ids = Annotated[list[UUID], typer.Argument(metavar="ID...", help="Ids of notifications.")]
@@ -52,23 +52,7 @@ def list_(
     if not view.entries:
         out.print("The outbox has no such entry.")
         return
-    now = datetime.now(UTC)
-    rows = [
-        Row(
-            [
-                cell(ago(entry.entered_at, now)),
-                cell(entry.status.value, _STYLES[entry.status]),
-                cell(entry.channel),
-                cell(f"{entry.tries:,}"),
-                cell(str(entry.id)),
-            ],
-            entry.last_error or "",
-        )
-        for entry in view.entries
-    ]
-    out.print(
-        Rows(("Entered", "Status", "Channel", "Tries", "Notification"), rows, right=("Tries",))
-    )
+    out.print(table(view.entries))
     if view.more:
         err.print("[dim]There are older ones: raise --limit.[/]")
 
@@ -144,3 +128,22 @@ def _show(view: DecidedView, done: str, as_json: bool) -> None:
             err.print(f"{entry.id}: {entry.reason}")
     if view.failed:
         raise typer.Exit(FAULT)
+
+
+def table(entries: Sequence[EnteredNotification]) -> Rows:
+    """A row for each entry."""
+    now = datetime.now(UTC)
+    rows = [
+        Row(
+            [
+                cell(ago(entry.entered_at, now)),
+                cell(entry.status.value, _STYLES[entry.status]),
+                cell(entry.channel),
+                cell(f"{entry.tries:,}"),
+                cell(str(entry.id)),
+            ],
+            entry.last_error or "",
+        )
+        for entry in entries
+    ]
+    return Rows(("Entered", "Status", "Channel", "Tries", "Notification"), rows, right=("Tries",))

@@ -13,6 +13,7 @@ from tidings.operations.backend import Backend
 __all__ = [
     "DecideRequest",
     "DecidedView",
+    "EnteredNotification",
     "EntryStatus",
     "ListOutboxRequest",
     "NotDecided",

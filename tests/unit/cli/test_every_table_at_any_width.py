@@ -25,6 +25,7 @@ from tidings.cli import (
     dead_letter_views,
     job_views,
     keys,
+    ledger_outbox,
     listing,
     outbox,
     ps,
@@ -60,6 +61,7 @@ from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.jobs.views import JobItemView, JobView
 from tidings.operations.keys import ApiKey, KeyView
 from tidings.operations.notifications import ListedView
+from tidings.operations.outbox import EnteredNotification, EntryStatus
 from tidings.operations.producer_outbox import ProducerOutboxView
 from tidings.operations.retention import PartitionPreview, RetainedPartition
 from tidings.operations.schedules import ScheduleView
@@ -253,6 +255,20 @@ OUTBOX: Final = ProducerOutboxView(
     [WaitingLane("whatsapp.urgent", 1_234_567, 1_234, 90_061.0)],
     [FailedRows(WHY, 1_234_567, ID, 90_061.0)],
 )
+ENTRY: Final = EnteredNotification(
+    id=ID,
+    status=EntryStatus.RETRYING,
+    tenant="a-customer",
+    channel="whatsapp",
+    user_id="user-4711",
+    reason="RabbitMQ was away",
+    entered_at=NOW - timedelta(hours=23),
+    tries=1_234,
+    last_error=WHY,
+    published_at=None,
+    decided_by=None,
+    note=None,
+)
 JOURNAL: Final = JournalFindings(COUNTS, 0, ())
 SOUND: Final = AuditView(COUNTS, None, JOURNAL, ())
 
@@ -306,6 +322,7 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
     audit._states: lambda: audit._states(SOUND),
     outbox._lanes: lambda: outbox._lanes(OUTBOX),
     outbox._failed: lambda: outbox._failed(OUTBOX),
+    ledger_outbox.table: lambda: ledger_outbox.table([ENTRY, replace(ENTRY, last_error=None)]),
     keys._table: lambda: keys._table([KeyView(KEY), KeyView(replace(KEY, revoked_at=NOW))]),
 }
 NAMES: Final = [f"{made.__module__.rpartition('.')[2]}.{made.__name__}" for made in TABLES]
