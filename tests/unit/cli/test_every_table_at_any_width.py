@@ -142,12 +142,6 @@ def group() -> DeadLetterGroup:
     )
 
 
-OUTBOX: Final = ProducerOutboxView(
-    1_234_567,
-    9e6,
-    [WaitingLane("whatsapp.urgent", 1_234_567, 1_234_567, 9e6)],
-    [FailedRows(WHY, 1_234_567, ID, 9e6)],
-)
 SCHEDULE: Final = ScheduleView(
     Schedule(
         id=ID,
@@ -320,8 +314,6 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
         [PartitionPreview("notifications_20261116", 5_000_000, 4_999_000, dropped=True)]
     ),
     audit._states: lambda: audit._states(SOUND),
-    outbox._lanes: lambda: outbox._lanes(OUTBOX),
-    outbox._failed: lambda: outbox._failed(OUTBOX),
     ledger_outbox.table: lambda: ledger_outbox.table([ENTRY, replace(ENTRY, last_error=None)]),
     keys._table: lambda: keys._table([KeyView(KEY), KeyView(replace(KEY, revoked_at=NOW))]),
 }
