@@ -17,9 +17,13 @@ from tidings.operations.outbox import DecidedView, DecideRequest, EnteredNotific
 from tidings.operations.times import ago, moment
 
 Ids = Annotated[list[UUID], typer.Argument(metavar="ID...", help="Ids of notifications.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be changed, and change nothing.")
+]
 Note = Annotated[str, typer.Option("--note", help="Note for their history.", show_default=False)]
 Decision = Callable[[Backend, Actor, DecideRequest], Awaitable[DecidedView]]
 
+SHOWN: Final = 20
 _STYLES: Final = {
     EntryStatus.PENDING: "yellow",
     EntryStatus.RETRYING: "yellow",
@@ -70,6 +74,7 @@ def retry(
     force: Annotated[bool, typer.Option("--force", help="Of any age.")] = False,
     tenant: Tenant = None,
     note: Note = "",
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Publish at once what was marked as failed, or what RabbitMQ refused.
@@ -81,13 +86,13 @@ def retry(
     if ids:
         _decide(
             outbox.retry_some,
-            DecideRequest(ids, tenant, note),
+            DecideRequest(ids, tenant, note, dry_run),
             "will be published at once",
             as_json,
         )
         return
     age = (datetime.now(UTC) - parsed(moment, max_age)).total_seconds()
-    request = outbox.RetryRequest(tenant, age, limit, force, note)
+    request = outbox.RetryRequest(tenant, age, limit, force, note, dry_run)
     _show(
         ask(lambda backend: outbox.retry(backend, actor(), request)),
         "will be published at once",
@@ -95,24 +100,38 @@ def retry(
     )
 
 
-def mark_failed(ids: Ids, tenant: Tenant = None, note: Note = "", as_json: AsJson = False) -> None:
+def mark_failed(
+    ids: Ids,
+    tenant: Tenant = None,
+    note: Note = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
     """Give up entries of the outbox: they are not published until somebody retries them.
 
     Exit code 1 if some could not be marked.
 
     Example: [bold]tidings outbox mark-failed 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d[/]
     """
-    _decide(outbox.mark_failed, DecideRequest(ids, tenant, note), "marked as failed", as_json)
+    request = DecideRequest(ids, tenant, note, dry_run)
+    _decide(outbox.mark_failed, request, "marked as failed", as_json)
 
 
-def mark_pending(ids: Ids, tenant: Tenant = None, note: Note = "", as_json: AsJson = False) -> None:
+def mark_pending(
+    ids: Ids,
+    tenant: Tenant = None,
+    note: Note = "",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
     """Have entries of the outbox published as if nobody had tried.
 
     Exit code 1 if some could not be marked.
 
     Example: [bold]tidings outbox mark-pending 0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d[/]
     """
-    _decide(outbox.mark_pending, DecideRequest(ids, tenant, note), "marked as pending", as_json)
+    request = DecideRequest(ids, tenant, note, dry_run)
+    _decide(outbox.mark_pending, request, "marked as pending", as_json)
 
 
 def _decide(decision: Decision, request: DecideRequest, done: str, as_json: bool) -> None:
@@ -123,11 +142,23 @@ def _show(view: DecidedView, done: str, as_json: bool) -> None:
     if as_json:
         print_json(view)
     else:
-        out.print(f"{len(view.succeeded):,} {done}.")
+        _print_decided(view, done)
         for entry in view.failed:
             err.print(f"{entry.id}: {entry.reason}")
     if view.failed:
         raise typer.Exit(FAULT)
+
+
+def _print_decided(view: DecidedView, done: str) -> None:
+    many = len(view.decided)
+    if not view.dry_run:
+        out.print(f"{many:,} {done}.")
+        return
+    if many:
+        out.print(table(view.decided[:SHOWN]))
+    if many > SHOWN:
+        out.print(f"… and {many - SHOWN:,} more")
+    out.print(f"{many:,} would be {done.removeprefix('will be ')}.")
 
 
 def table(entries: Sequence[EnteredNotification]) -> Rows:

@@ -1,6 +1,6 @@
 """The outbox that RabbitMQ's absence filled: listed, published at once, given up or taken up again."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -68,6 +68,7 @@ class DecideRequest:
     tenant: str | None = None
     note: str = ""
     """Kept in their history."""
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class RetryRequest:
     force: bool = False
     """Of any age."""
     note: str = ""
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +101,22 @@ class NotDecided:
 
 @dataclass(frozen=True, slots=True)
 class DecidedView:
-    """What was done, and what could not be."""
+    """What was, or would be, done, and what could not be."""
 
-    succeeded: tuple[UUID, ...]
+    decided: tuple[EnteredNotification, ...]
+    """As they were before."""
     failed: tuple[NotDecided, ...] = ()
+    dry_run: bool = False
+
+    @property
+    def succeeded(self) -> tuple[UUID, ...]:
+        """Ids of those that are, or would be, changed."""
+        return tuple(entry.id for entry in self.decided)
 
     def as_data(self) -> dict[str, Any]:
-        """The JSON of this view."""
+        """The JSON of this view; it names a dry run."""
         return {
+            **({"dry_run": True} if self.dry_run else {}),
             "succeeded": list(self.succeeded),
             "failed": [entry.as_data() for entry in self.failed],
         }
@@ -140,34 +150,34 @@ async def retry(backend: Backend, actor: Actor, request: RetryRequest) -> Decide
     _check_limit(request.limit)
     max_age = None if request.force else request.max_age
     ids = await backend.ledger.outbox_entries.unpublished(max_age, request.tenant, request.limit)
-    return await retry_some(backend, actor, DecideRequest(ids, request.tenant, request.note))
+    return await retry_some(
+        backend, actor, DecideRequest(ids, request.tenant, request.note, request.dry_run)
+    )
 
 
 async def retry_some(backend: Backend, actor: Actor, request: DecideRequest) -> DecidedView:
     """Publish these at once, whatever their status."""
-    note = request.note or "published again from the outbox, by hand"
-    changed = await backend.ledger.outbox_entries.publish_at_once(
-        await _own(backend, request), str(actor), note
+    entries, note = backend.ledger.outbox_entries, request.note
+    note = note or "published again from the outbox, by hand"
+    return await _decide(
+        backend, request, lambda ids: entries.publish_at_once(ids, str(actor), note)
     )
-    return await _view(backend, request, changed)
 
 
 async def mark_pending(backend: Backend, actor: Actor, request: DecideRequest) -> DecidedView:
     """Publish these at once, as if nobody had tried."""
-    note = request.note or "marked as pending in the outbox"
-    changed = await backend.ledger.outbox_entries.publish_at_once(
-        await _own(backend, request), str(actor), note, afresh=True
+    entries, note = backend.ledger.outbox_entries, request.note
+    note = note or "marked as pending in the outbox"
+    return await _decide(
+        backend, request, lambda ids: entries.publish_at_once(ids, str(actor), note, afresh=True)
     )
-    return await _view(backend, request, changed)
 
 
 async def mark_failed(backend: Backend, actor: Actor, request: DecideRequest) -> DecidedView:
     """Give these up: they are not published until somebody retries them or marks them as pending."""
-    note = request.note or "marked as failed in the outbox"
-    changed = await backend.ledger.outbox_entries.give_up(
-        await _own(backend, request), str(actor), note
-    )
-    return await _view(backend, request, changed)
+    entries, note = backend.ledger.outbox_entries, request.note
+    note = note or "marked as failed in the outbox"
+    return await _decide(backend, request, lambda ids: entries.give_up(ids, str(actor), note))
 
 
 def _check_limit(limit: int) -> None:
@@ -175,20 +185,23 @@ def _check_limit(limit: int) -> None:
         raise InvalidRequest(f"{limit} is not a number from 1 to {MOST:,}", field="limit")
 
 
-async def _own(backend: Backend, request: DecideRequest) -> list[UUID]:
-    found = await backend.ledger.outbox_entries.find(request.ids, request.tenant)
-    return [id_ for id_ in request.ids if id_ in found]
-
-
-async def _view(backend: Backend, request: DecideRequest, changed: set[UUID]) -> DecidedView:
-    left = [id_ for id_ in request.ids if id_ not in changed]
-    found = await backend.ledger.outbox_entries.find(left, request.tenant) if left else {}
+async def _decide(
+    backend: Backend,
+    request: DecideRequest,
+    decision: Callable[[Sequence[UUID]], Awaitable[set[UUID]]],
+) -> DecidedView:
+    entries = backend.ledger.outbox_entries
+    found = await entries.find(request.ids, request.tenant)
+    own = [id_ for id_ in request.ids if id_ in found]
+    changed = await (entries.open(own) if request.dry_run else decision(own))
     return DecidedView(
-        tuple(id_ for id_ in request.ids if id_ in changed),
+        tuple(found[id_] for id_ in request.ids if id_ in changed),
         tuple(
             NotDecided(id_, "it has been published", unknown=False)
             if id_ in found
             else NotDecided(id_, "the outbox has no such entry", unknown=True)
-            for id_ in left
+            for id_ in request.ids
+            if id_ not in changed
         ),
+        request.dry_run,
     )

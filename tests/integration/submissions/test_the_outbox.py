@@ -53,6 +53,8 @@ async def test_entries_are_listed_given_up_retried_and_published(
         pending = await outbox.mark_pending(backend, ACTOR, DecideRequest([ids[0], ids[3]]))
         assert pending.succeeded == (ids[0],)
         assert pending.failed[0].reason == "it has been published"
+        would = await outbox.retry(backend, ACTOR, RetryRequest(dry_run=True))
+        assert (would.succeeded, would.dry_run) == ((ids[1],), True)
         retried = await outbox.retry(backend, ACTOR, RetryRequest())
         assert retried.succeeded == (ids[1],)
 
@@ -68,6 +70,25 @@ async def test_entries_are_listed_given_up_retried_and_published(
         "marked as failed in the outbox",
         "marked as pending in the outbox",
     ]
+
+
+async def test_a_dry_run_tells_what_a_decision_would_do_and_changes_nothing(
+    rig: SubmissionRig, backend: Backend
+) -> None:
+    await rig.broker.close()
+    await eventually(lambda: not backend.intake.connected)
+    waiting, cancelled, unknown = (await send(backend)).id, (await send(backend)).id, uuid4()
+    await backend.ledger.changes.cancel(cancelled, actor="test", reason="wrong customer")
+    ids = [unknown, waiting, cancelled]
+    before = await outbox.list_(backend, ListOutboxRequest())
+    for decide in (outbox.retry_some, outbox.mark_failed, outbox.mark_pending):
+        would = await decide(backend, ACTOR, DecideRequest(ids, dry_run=True))
+        assert await outbox.list_(backend, ListOutboxRequest()) == before
+        done = await decide(backend, ACTOR, DecideRequest(ids))
+        assert would.succeeded == done.succeeded == (waiting,)
+        assert would.failed == done.failed
+        assert would.as_data() == {"dry_run": True, **done.as_data()}
+        before = await outbox.list_(backend, ListOutboxRequest())
 
 
 async def test_an_old_entry_is_retried_by_force_only(rig: SubmissionRig, backend: Backend) -> None:

@@ -47,16 +47,18 @@ SELECT id FROM ({_ENTRIES} WHERE e.published_at IS NULL AND ($1::float8 IS NULL 
                                  AND ($2::text IS NULL OR e.tenant = $2)) AS found
  WHERE status IN ('retrying', 'failed') ORDER BY entered_at, id LIMIT $3
 """
-DECIDE: Final = """
+_OPEN: Final = "n.dispatch_at IS NOT NULL AND (n.state, n.attempt) = ('queued', 0)"
+OPEN: Final = f"SELECT n.id FROM notifications n WHERE n.id = ANY($1::uuid[]) AND {_OPEN}"
+DECIDE: Final = f"""
 WITH locked AS (
     SELECT n.id, place FROM unnest($1::uuid[]) WITH ORDINALITY AS given (id, place)
       JOIN notifications n ON n.id = given.id
-     WHERE n.dispatch_at IS NOT NULL AND (n.state, n.attempt) = ('queued', 0)
+     WHERE {_OPEN}
      ORDER BY n.id FOR NO KEY UPDATE OF n
 ), changed AS (
-    UPDATE notifications n SET dispatch_at = {due} FROM locked WHERE n.id = locked.id RETURNING n.id, n.epoch
+    UPDATE notifications n SET dispatch_at = {{due}} FROM locked WHERE n.id = locked.id RETURNING n.id, n.epoch
 ), decided AS (
-    UPDATE outbox_entries e SET tries = {tries}, decided_by = $2, note = $3 FROM changed WHERE e.notification_id = changed.id
+    UPDATE outbox_entries e SET tries = {{tries}}, decided_by = $2, note = $3 FROM changed WHERE e.notification_id = changed.id
 ), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT id, epoch, 'queued', 'queued', $2, $3 FROM changed
@@ -157,6 +159,12 @@ class OutboxEntries:
         async with self._database.connection() as connection:
             rows = await connection.fetch(YOUNG, max_age, tenant, limit)
         return [row["id"] for row in rows]
+
+    async def open(self, ids: Sequence[UUID]) -> set[UUID]:
+        """Those of these that still wait, and can be decided about."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(OPEN, ids)
+        return {row["id"] for row in rows}
 
     async def publish_at_once(
         self, ids: Sequence[UUID], actor: str, note: str, *, afresh: bool = False
