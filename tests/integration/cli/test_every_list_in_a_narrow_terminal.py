@@ -9,7 +9,7 @@ from typing import Any, Final
 import aio_pika
 import pytest
 import typer.main
-from tests.integration.cli.test_asking_what_happened import RETRY, SENT, made
+from tests.integration.cli.test_asking_what_happened import RETRY, SENT, email, made
 from tests.support.dead_letter_rig import DeadLetterRig, rejected, written
 from tests.support.forked import tidings
 from tests.support.terminal import in_a_terminal
@@ -17,6 +17,7 @@ from tests.support.terminal import in_a_terminal
 from tidings.cli.main import app
 from tidings.delivery.jobs import JobKind, Plan
 from tidings.ledger.dead_letters.search import DeadLetterFilter
+from tidings.ledger.notifications.accepting import Submission
 from tidings.ledger.operators.processes import Process
 from tidings.operations.actor import Actor
 from tidings.operations.jobs import control
@@ -31,6 +32,11 @@ WHY: Final = (
     "the relay refuses the recipient; see https://docs.example.com/refusals/no-such-mailbox, "
     "mend it with `tidings dead edit ID --set recipient=…`, and tell its owner"
 )
+WEEKLY: Final = (
+    *("--cron", "30 9 * * MON-FRI", "--zone", "America/Argentina/Buenos_Aires"),
+    *("--to", "team@example.com", "--subject", "Report", "--body", "All is well."),
+)
+SCOPES: Final = ("--tenant", "a-subsidiary", "--scope", "send", "--scope", "operate")
 LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "list": (),
     "stats": (),
@@ -41,6 +47,9 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "settings": (),
     "retention show": (),
     "jobs list": (),
+    "keys list": (),
+    "outbox list": (),
+    "outbox retry": ("--dry-run",),
     "schedules list": (),
     "channels list": (),
     "channels history": (),
@@ -63,7 +72,11 @@ NO_LISTS: Final = {
     "jobs resume",
     "jobs show",
     "jobs watch",
+    "keys create",
+    "keys revoke",
     "migrate",
+    "outbox mark-failed",
+    "outbox mark-pending",
     "outbox status",
     "publish",
     "reschedule",
@@ -81,7 +94,7 @@ NO_LISTS: Final = {
 }
 """They tell a story or sentences, which have tests of their own."""
 
-ROWS: Final = {"list": ID, "dead list": ID, "dead groups": re.compile("email")}
+ROWS: Final = {"list": ID, "outbox list": ID, "dead list": ID, "dead groups": re.compile("email")}
 """What each line of a file has, but for the headings."""
 
 Env = dict[str, str]
@@ -130,6 +143,9 @@ async def stocked(
                     {"*": 2_592_000.0},
                 )
             )
+            entry = email()
+            await ledger.accepting.store([Submission(entry, None)], outbox=True)
+            await ledger.outbox_entries.not_published([entry.id], WHY)
             async with ledger.database.connection() as database:
                 # else its message is missed once it has waited for 20 seconds, which is no list
                 await database.execute("UPDATE notifications SET updated_at = now() + '1h'")
@@ -141,6 +157,8 @@ async def stocked(
         for command in (
             ("channels", "pause", "email", "--note", WHY),
             ("templates", "init", str(tmp_path / "templates")),
+            ("schedules", "create", "report-of-every-week", "email", *WEEKLY),
+            ("keys", "create", "--name", "the-warehouse-of-a-subsidiary", *SCOPES),
         ):
             assert (await tidings(*command, env=env)).code == 0
         yield env
