@@ -17,6 +17,13 @@ from tidings.ledger.schedules.schedules import NewSchedule
 
 SCHEDULES = 60
 DUE = "UPDATE schedules SET next_run_at = now() WHERE next_run_at IS NOT NULL"
+SCHEDULED = "SELECT count(*) FROM notifications WHERE state = 'scheduled'"
+STEP = 0.005
+"""Seconds from one due time to the next."""
+FALL_DUE = """
+UPDATE notifications SET dispatch_at = now() + place * $2::float8 * interval '1 second'
+  FROM unnest($1::uuid[]) WITH ORDINALITY AS racing (racer, place) WHERE id = racer
+"""
 RUN = "SELECT coalesce(sum(runs), 0) AS runs FROM schedules"
 
 
@@ -106,14 +113,16 @@ async def test_nothing_is_published_while_dispatching_is_paused_and_all_of_it_af
 async def test_what_is_cancelled_as_it_falls_due_is_sent_or_cancelled_and_never_both(
     rig: Rig,
 ) -> None:
-    channel = ScriptedChannel()
-    due = datetime.now(UTC) + timedelta(seconds=2)
+    channel, later = ScriptedChannel(), datetime.now(UTC) + timedelta(hours=1)
     async with (
         rig.working(channel),
         rig.scheduling(),
         PostgresLedger(rig.settings.ledger, actor="test") as ledger,
     ):
-        ids = [await rig.publish(scheduled_at=due.isoformat()) for _ in range(150)]
+        ids = [await rig.publish(scheduled_at=later.isoformat()) for _ in range(150)]
+
+        async def all_are_scheduled() -> bool:
+            return await count(rig, SCHEDULED) == len(ids)
 
         async def cancel(id: UUID, wait: float) -> bool:
             await asyncio.sleep(wait)
@@ -123,12 +132,20 @@ async def test_what_is_cancelled_as_it_falls_due_is_sent_or_cancelled_and_never_
                 return False
             return True
 
-        left = (due - datetime.now(UTC)).total_seconds() - 0.1
+        await eventually(all_are_scheduled, within=30)
+        # The last ten stay due in an hour, and nothing is cancelled before one is sent: both sides have some.
+        await rig.fetch(FALL_DUE, ids[:-10], STEP)
+        await rig.fetch("SELECT pg_notify('tidings_due', '')")
+        await eventually(lambda: channel.sent, within=30)
+        # From here on each is cancelled as it would be sent, if it takes as long after its due time as the first.
         cancelled = await asyncio.gather(
-            *(cancel(id_, left + place / 300) for place, id_ in enumerate(ids))
+            *(cancel(id_, place * STEP) for place, id_ in enumerate(ids))
         )
         await eventually(lambda: len(channel.sent) + sum(cancelled) == len(ids), within=20)
+    rows = await rig.fetch("SELECT id, state FROM notifications")
+    states = {row["id"]: row["state"] for row in rows}
     for id_, was_cancelled in zip(ids, cancelled, strict=True):
         assert (id_ in channel.sent) != was_cancelled
-        assert await rig.state(id_) == ("cancelled" if was_cancelled else "sent")
+        assert states[id_] == ("cancelled" if was_cancelled else "sent")
     assert 0 < sum(cancelled) < len(ids)
+    assert set(channel.sent.values()) == {1}
