@@ -32,7 +32,7 @@ class Principal:
     """The tenant that it may act for; None: all."""
     scopes: frozenset[Scope]
     test: bool = False
-    """Whether it is a test key, which sends nothing."""
+    """Whether it is a test key, which can only read."""
 
     @classmethod
     def of(cls, key: ApiKey) -> "Principal":

@@ -48,7 +48,7 @@ def create(
     ] = None,
     test: Annotated[
         bool,
-        typer.Option("--test", help="Make a test key, which can read, and sends nothing."),
+        typer.Option("--test", help="Make a test key, which can only read: with --scope read."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -106,11 +106,6 @@ async def test_validating_finds_the_same_problems_and_stores_nothing(api: ApiRig
     assert invalid.data["errors"] == sent.data["errors"]
 
 
-async def test_a_test_key_sends_nothing(api: ApiRig) -> None:
-    answer = await submitted(api, await api.key("send", test=True))
-    assert answer.status == 403
-
-
 async def test_a_template_is_rendered_or_its_fault_told(api: ApiRig) -> None:
     key = await api.key("send")
     path = "/v1/templates/nothing/render"
