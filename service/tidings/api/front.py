@@ -112,10 +112,10 @@ class Front:
         Raises:
             ApiProblem: There are too many, or it is not authenticated.
         """
+        if scope["path"] in self._public:
+            return None  # however many there are: a busy process is alive
         if self._in_progress > self._most:
             raise unavailable("too many requests are in progress; try again")
-        if scope["path"] in self._public:
-            return None
         sender = await self._authentication.sender(authorization)
         scope["tidings.sender"] = sender
         return self._rate_limit.take(sender.quota_key)

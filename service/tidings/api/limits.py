@@ -104,36 +104,38 @@ class BoundedBody:
         """
         if self._declared > self._most:
             raise self._too_large()
-        first = await self._next()
-        if not first.get("more_body", False):
-            return self._checked(first.get("body", b""))
-        parts, size = [first.get("body", b"")], len(first.get("body", b""))
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(BODY_PATIENCE):
-                while size <= self._most:
-                    message = await self._next()
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    if not message.get("more_body", False):
-                        break
+            async with asyncio.timeout(None) as patience:
+                # Only once this waits is there a timer: most bodies are here already.
+                starting = loop.call_soon(patience.reschedule, loop.time() + BODY_PATIENCE)
+                try:
+                    return await self._parts()
+                finally:
+                    starting.cancel()
         except TimeoutError:
             raise ApiProblem(
                 TIMEOUT,
                 f"the body did not arrive within {BODY_PATIENCE:.0f} s",
                 headers={"Connection": "close"},
             ) from None
-        return self._checked(b"".join(parts))
+
+    async def _parts(self) -> bytes:
+        parts, size, more = list[bytes](), 0, True
+        while more:
+            message = await self._next()
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self._most:
+                raise self._too_large()
+            more = message.get("more_body", False)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _next(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         return message
-
-    def _checked(self, body: bytes) -> bytes:
-        if len(body) > self._most:
-            raise self._too_large()
-        return body
 
     def _too_large(self) -> ApiProblem:
         # The rest is not read: closing the connection is the only way not to.

@@ -10,6 +10,7 @@ import pytest_asyncio
 from pydantic import BaseModel, ConfigDict, Field
 from tests.support.api_rig import Answer, ApiRig, serving
 
+from tidings.api import limits
 from tidings.api.route import AnyCall, Documented, Reply, Route
 from tidings.delivery.errors import (
     BrokerUnavailable,
@@ -161,6 +162,22 @@ async def test_a_declared_body_that_is_too_large_is_refused_before_it_arrives(
     writer.close()
 
 
+async def test_a_body_that_never_comes_is_not_waited_for(
+    api: ApiRig, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BODY_PATIENCE", 0.2)
+    for arrived in ("", '{"name"'):
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.api.port)
+        writer.write(
+            f"POST /v1/orders HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{arrived}".encode()
+        )
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert head.startswith(b"HTTP/1.1 408 ")
+        await reader.read()  # it closes the connection
+        writer.close()
+
+
 async def test_a_chunked_body_that_grows_too_large_is_cut_off(api: ApiRig, key: str) -> None:
     async def endless() -> AsyncIterator[bytes]:
         while True:
@@ -213,6 +230,8 @@ async def test_more_requests_than_allowed_are_refused_at_once(
         await entered.wait()
         answer = await rig.ask("GET", "/v1/slow", key)
         assert is_problem(answer, 503, "unavailable")
+        for path in ("/healthz", "/readyz"):
+            assert (await rig.ask("GET", path)).status == 200
         leave.set()
         assert (await waiting).status == 200
 
