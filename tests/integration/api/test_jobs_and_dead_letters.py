@@ -100,10 +100,11 @@ async def test_a_dead_letter_is_masked_unless_an_admin_reveals_it_which_is_recor
     revealed = (await api.ask("GET", f"{path}?reveal=true", admin)).data
     assert revealed["recipient"] == "ada@example.com"
     assert base64.b64decode(revealed["body_base64"]).decode() == revealed["body"]
-    noted = await api.fetch("SELECT * FROM operator_actions WHERE action LIKE 'reveal%'")
-    assert [json.loads(row["details"])["dead_letter"] for row in noted] == [
-        path.rsplit("/", maxsplit=1)[-1]
-    ]
+    noted = await api.fetch(
+        "SELECT action FROM operator_actions WHERE details ->> 'dead_letter' = $1",
+        path.rsplit("/", maxsplit=1)[-1],
+    )
+    assert [row["action"] for row in noted] == ["revealed people and content"]
 
 
 async def test_an_edit_replaces_a_dead_letter_that_has_not_changed_and_keeps_both(

@@ -117,28 +117,6 @@ async def test_another_tenants_cursor_and_notifications_are_out_of_reach(
     assert (await api.ask("GET", f"/v1/notifications/{ids[0]}/why", other)).status == 404
 
 
-async def test_revealing_needs_an_admin_and_is_kept_in_the_audit_trail(
-    api: ApiRig, rig: LedgerRig
-) -> None:
-    tenant = a_tenant()
-    id_ = await stored(rig, tenant)
-    reader = await api.key("read", tenant=tenant)
-    admin = await api.key("read", "admin", tenant=tenant, name="auditor")
-    for path in (
-        "/v1/notifications?reveal=true",
-        "/v1/notifications/export?reveal=true",
-        f"/v1/notifications/{id_}?reveal=true",
-    ):
-        assert (await api.ask("GET", path, reader)).status == 403
-        answer = await api.ask("GET", path, admin, headers={"X-Request-Id": f"req-{tenant}"})
-        assert b"ada@example.com" in answer.body, answer.body
-    noted = await api.fetch(
-        "SELECT action FROM operator_actions WHERE actor LIKE $1",
-        f"api-key auditor %req-{tenant}%",
-    )
-    assert [row["action"] for row in noted] == ["revealed people and content"] * 3
-
-
 async def test_a_page_that_has_not_changed_is_not_sent_again(api: ApiRig, rig: LedgerRig) -> None:
     tenant = a_tenant()
     await stored(rig, tenant)

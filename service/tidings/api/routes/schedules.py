@@ -11,6 +11,7 @@ from tidings.api.route import Call, Documented, Parameters, Reply, Route
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.schedule_content import PER_RECIPIENT
 from tidings.operations import schedules
+from tidings.operations.reveals import note_reveal
 from tidings.operations.schedules import ChangeScheduleRequest, Misfire, ScheduleState
 from tidings.operations.scopes import Scope
 from tidings_events import DEFAULT_TENANT
@@ -175,7 +176,10 @@ async def _list(call: Call[Parameters, SchedulesQuery, None]) -> Reply:
 async def _show(call: Call[SchedulePath, ScheduleQuery, None]) -> Reply:
     if call.query.reveal and Scope.ADMIN not in call.principal.scopes:
         raise ApiProblem(FORBIDDEN, "`reveal` needs a key that has the scope `admin` too")
-    return Reply(await schedules.show(call.backend, _reference(call, reveal=call.query.reveal)))
+    view = await schedules.show(call.backend, _reference(call, reveal=call.query.reveal))
+    if call.query.reveal:
+        await note_reveal(call.backend, call.actor, {"schedule": str(view.schedule.id)})
+    return Reply(view)
 
 
 async def _pause(call: Call[SchedulePath, NoteQuery, None]) -> Reply:

@@ -1,0 +1,68 @@
+"""Who has people and content shown unmasked needs the scope `admin`, and is in the audit trail, on every route."""
+
+import json
+from uuid import UUID, uuid4
+
+import pytest
+from tests.support.api_rig import ApiRig
+from tests.support.attempts import attempt_of
+from tests.support.ledger_rig import LedgerRig
+
+from tidings.api.routes import routes
+from tidings.delivery.states import State
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PERSON = b"ada@example.com"
+REVEALING = {route.path for route in routes() if "reveal" in route.query_model.model_fields}
+SCHEDULE = {
+    "name": "standup",
+    "content": {"channel": "email", "subject": "Standup", "body": "Now."},
+    "recipients": [PERSON.decode()],
+}
+DEAD_LETTER = """
+INSERT INTO dead_letters (id, notification_id, reason, kind, code, message, fingerprint, channel, priority, tenant,
+                          category, recipient, attempts, first_failed_at, last_failed_at, exchange, routing_key, body)
+VALUES ($1, $2, 'rejected', 'rejected', '550', 'no such mailbox', 'abc123', 'email', 'normal', $3, 'receipt', $4, 1,
+        now(), now(), 'tidings.notifications', 'email.normal', '{}')
+"""
+
+
+async def _stored(api: ApiRig, tenant: str) -> dict[str, UUID]:
+    """One of each thing that has people in it, by the address that shows it."""
+    attempt, dead_letter = attempt_of(tenant=tenant), uuid4()
+    await LedgerRig(api.backend.ledger.database).put(attempt, State.SENT)
+    await api.execute(DEAD_LETTER, dead_letter, uuid4(), tenant, PERSON.decode())
+    key = await api.key("send", tenant=tenant)
+    made = await api.ask("POST", "/v1/schedules", key, json=SCHEDULE)
+    return {
+        "/v1/notifications/{id}": attempt.id,
+        "/v1/dead-letters/{id}": dead_letter,
+        "/v1/schedules/{id}": UUID(made.data["id"]),
+    }
+
+
+async def test_every_route_that_reveals_needs_an_admin_and_is_in_the_audit_trail(
+    api: ApiRig,
+) -> None:
+    tenant = f"t{uuid4().hex[:8]}"
+    ids = await _stored(api, tenant)
+    assert {"/v1/notifications", "/v1/notifications/export", *ids} == REVEALING
+    reader = await api.key("read", tenant=tenant)
+    admin = await api.key("read", "admin", tenant=tenant, name="auditor")
+    for path in sorted(REVEALING):
+        address = path.replace("{id}", str(ids.get(path, "")))
+        assert PERSON not in (await api.ask("GET", address, admin)).body, path
+        assert (await api.ask("GET", f"{address}?reveal=true", reader)).status == 403, path
+        sent = {"X-Request-Id": f"{tenant}{path.replace('{id}', 'id')}"}
+        answer = await api.ask("GET", f"{address}?reveal=true", admin, headers=sent)
+        assert PERSON in answer.body, path
+        noted = await api.fetch(
+            "SELECT action, details FROM operator_actions WHERE actor = $1",
+            f"api-key auditor {admin[:16]} (request {sent['X-Request-Id']})",
+        )
+        assert [row["action"] for row in noted] == ["revealed people and content"], path
+        if path in ids:
+            assert list(json.loads(noted[0]["details"]).values()) == [str(ids[path])]
+    masked = await api.fetch("SELECT FROM operator_actions WHERE actor LIKE $1", f"%{admin[:16]}%")
+    assert len(masked) == len(REVEALING)
