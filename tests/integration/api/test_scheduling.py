@@ -153,6 +153,10 @@ async def test_a_schedule_is_made_shown_paused_resumed_run_and_deleted(api: ApiR
     assert len(first.data["ids"]) == 2
     assert other.status == 422
     assert other.data["errors"][0]["detail"].startswith("Idempotency-Key")
+    for improper in ("", '""', "x" * 256):
+        sent = {"Idempotency-Key": improper}
+        refused = await api.ask("POST", f"{path}/run", key, headers=sent, json={})
+        assert (refused.status, refused.data["errors"][0]["header"]) == (422, "Idempotency-Key")
     notification = await api.ask("GET", f"/v1/notifications/{first.data['ids'][0]}", key)
     assert (notification.data["state"], notification.data["tenant"]) == ("queued", "shop")
     assert (await api.ask("DELETE", path, key)).status == 204

@@ -75,6 +75,13 @@ async def test_each_operation_says_which_key_it_needs(api: ApiRig) -> None:
         assert operation.get("x-scope") == (route.scope and route.scope.value)
 
 
+async def test_what_recognises_a_repeat_is_described_where_it_is_read(api: ApiRig) -> None:
+    found = await document(api)
+    for path in ("notifications", "notifications/batch", "schedules/{id}/run"):
+        parameters = found["paths"][f"/v1/{path}"]["post"]["parameters"]
+        assert ("Idempotency-Key", "header") in {(each["name"], each["in"]) for each in parameters}
+
+
 async def test_the_page_for_people_loads_nothing_and_runs_nothing(api: ApiRig) -> None:
     answer = await api.ask("GET", "/docs")
     page = answer.body.decode()

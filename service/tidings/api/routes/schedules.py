@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from tidings.api.problems import CONFLICT, FORBIDDEN, NOT_FOUND, ApiProblem
 from tidings.api.replies.schedules import SCHEDULE, SCHEDULE_RUN, ScheduleReply, ScheduleRunReply
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
+from tidings.api.routes.submissions import KEY_HEADER, idempotency_key
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.schedule_content import PER_RECIPIENT
 from tidings.operations import schedules
@@ -193,12 +194,12 @@ async def _resume(call: Call[SchedulePath, NoteQuery, None]) -> Reply:
 
 
 async def _run(call: Call[SchedulePath, Parameters, RunBody]) -> Reply:
-    given = call.headers.get("idempotency-key")
+    key = idempotency_key(call.headers)
     request = schedules.RunScheduleRequest(
         call.path.id,
         call.body.recipients,
         call.body.data,
-        None if given is None else f"{call.principal.key} {given.strip().strip(chr(34))}",
+        None if key is None else f"{call.principal.key} {key}",
         call.tenant,
     )
     return Reply(await schedules.run(call.backend, call.actor, request), status=202)
@@ -292,6 +293,7 @@ ROUTES: Final = (
         path_model=SchedulePath,
         body_model=RunBody,
         body_example={"recipients": ["jane@example.com"], "data": {"name": "Jane"}},
+        request_headers=KEY_HEADER,
         replies={202: Documented("Accepted", ScheduleRunReply, SCHEDULE_RUN)},
         problems=(NOT_FOUND, CONFLICT),
     ),

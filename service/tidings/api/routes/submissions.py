@@ -24,9 +24,10 @@ REPLAYED: Final = {"Idempotent-Replayed": "true"}
 _QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _BARE: Final = re.compile(r"[!#-~][!-~]*")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_HEADERS: Final = {
+KEY_HEADER: Final = {
     KEY: "Recognises the repeat of a request: up to 255 characters, bare or in double quotes."
 }
+"""Of the routes that read it, for the OpenAPI document."""
 _REPLAYED: Final = {
     "Idempotent-Replayed": "`true` if this repeats the answer to an earlier request."
 }
@@ -218,7 +219,7 @@ ROUTES: Final = (
         reads_bytes=True,
         body_schema=_of_any_channel(recipients=_RECIPIENTS),
         body_example=EXAMPLE,
-        request_headers=_HEADERS,
+        request_headers=KEY_HEADER,
         replies={
             200: Documented(
                 "It was accepted before",
@@ -257,7 +258,7 @@ ROUTES: Final = (
             "additionalProperties": False,
         },
         body_example={"notifications": [EXAMPLE]},
-        request_headers=_HEADERS,
+        request_headers=KEY_HEADER,
         replies={
             202: Documented(
                 "What became of each",
