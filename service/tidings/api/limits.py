@@ -15,6 +15,9 @@ BODY_PATIENCE: Final = 30.0
 SECONDS: Final = (1, 60, 3600)
 """Windows of a policy: the first in which the quota is a whole number."""
 
+BUCKETS: Final = 10_000
+"""Quotas in memory from which on those are dropped that are whole again: end users come and go."""
+
 
 @dataclass(slots=True)
 class _Bucket:
@@ -48,6 +51,7 @@ class KeyQuotas:
         self._quota = max(1, round(per_second * self._window))
         self._per_second = self._quota / self._window
         self._buckets: dict[str, _Bucket] = {}
+        self._swept_at = BUCKETS
         self.policy: Final = b'"key";q=%d;w=%d' % (self._quota, self._window)
         """As the field `RateLimit-Policy` has it."""
 
@@ -63,9 +67,10 @@ class KeyQuotas:
         now = time.monotonic() if now is None else now
         bucket = self._buckets.get(key)
         if bucket is None:
+            if len(self._buckets) >= self._swept_at:
+                self._sweep(now)
             bucket = self._buckets[key] = _Bucket(self._quota, now)
-        refilled = bucket.remaining + (now - bucket.at) * self._per_second
-        bucket.remaining, bucket.at = min(self._quota, refilled), now
+        bucket.remaining, bucket.at = min(self._quota, self._refilled(bucket, now)), now
         if bucket.remaining < 1:
             wait = max(1, ceil((1 - bucket.remaining) / self._per_second))
             raise ApiProblem(
@@ -79,6 +84,22 @@ class KeyQuotas:
         bucket.remaining -= 1
         missing = self._quota - bucket.remaining
         return RateStatus(int(bucket.remaining), ceil(missing / self._per_second))
+
+    def _refilled(self, bucket: _Bucket, now: float) -> float:
+        return bucket.remaining + (now - bucket.at) * self._per_second
+
+    def _sweep(self, now: float) -> None:
+        """Drop whole quotas, which are as new ones. The next time is at twice what is left: sweeping costs little."""
+        self._buckets = {
+            key: bucket
+            for key, bucket in self._buckets.items()
+            if self._refilled(bucket, now) < self._quota
+        }
+        self._swept_at = max(BUCKETS, 2 * len(self._buckets))
+
+    def __len__(self) -> int:
+        """How many quotas are in memory."""
+        return len(self._buckets)
 
 
 class BoundedBody:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidings.api.limits import KeyQuotas
+from tidings.api.limits import BUCKETS, KeyQuotas
 from tidings.api.problems import ApiProblem
 
 
@@ -39,3 +39,32 @@ def test_a_refused_request_uses_up_nothing() -> None:
         with pytest.raises(ApiProblem):
             quotas.take("a", 0.5)
     assert quotas.take("a", 1.0).remaining == 0
+
+
+def test_whole_quotas_are_dropped_once_there_are_many_and_used_ones_kept() -> None:
+    quotas = KeyQuotas(2.0)
+    for n in range(BUCKETS):
+        quotas.take(f"user {n}", 0.0)
+    quotas.take("busy", 9.9)
+    quotas.take("busy", 9.9)
+    quotas.take("new", 10.0)
+    assert len(quotas) == 2
+    with pytest.raises(ApiProblem):
+        quotas.take("busy", 10.0)
+
+
+def test_many_used_quotas_are_not_looked_through_at_every_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quotas, sweeps = KeyQuotas(1e-9), 0
+    sweep = quotas._sweep
+
+    def counted(now: float) -> None:
+        nonlocal sweeps
+        sweeps += 1
+        sweep(now)
+
+    monkeypatch.setattr(quotas, "_sweep", counted)
+    for n in range(3 * BUCKETS):
+        quotas.take(f"user {n}", 0.0)
+    assert (sweeps, len(quotas)) == (2, 3 * BUCKETS)
