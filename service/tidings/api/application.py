@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tidings.api.endpoint import endpoint_of
+from tidings.api.limits import BodyBudget
 from tidings.api.openapi import document
 from tidings.api.problems import INTERNAL, KINDS_BY_STATUS, ApiProblem
 from tidings.api.route import Route, Services
@@ -54,7 +55,8 @@ def application(
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _no_route)
     listed = tuple(routes)
-    services = Services(backend, checks, cache(lambda: document(app, listed)))
+    bodies = BodyBudget(backend.settings.api.max_bodies_bytes)
+    services = Services(backend, checks, bodies, cache(lambda: document(app, listed)))
     for route in listed:
         app.router.routes.append(_ServedRoute(route, services))
     return app

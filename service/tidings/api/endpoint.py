@@ -28,16 +28,17 @@ def endpoint_of(
         caller: Sender = request.scope.get("tidings.sender")
         try:
             _permit(route, caller)
-            call = Call(
-                services,
-                request_id,
-                path_of(route, request),
-                query_of(route, request),
-                await body_of(route, request, most),
-                request.headers,
-                caller,
-            )
-            return _response(route, request, await route.handler(call))
+            with services.bodies.share() as share:
+                call = Call(
+                    services,
+                    request_id,
+                    path_of(route, request),
+                    query_of(route, request),
+                    await body_of(route, request, most, share),
+                    request.headers,
+                    caller,
+                )
+                return _response(route, request, await route.handler(call))
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets a problem
             return problem_of(error).response(request_id)
 

@@ -1,14 +1,22 @@
-"""Limits of requests: rate by key, requests in progress, and bytes of a body."""
+"""Limits of requests: rate by key, bytes of a body, and bytes of all bodies."""
 
 import asyncio
 import time
 from dataclasses import dataclass
 from math import ceil
-from typing import Final
+from typing import Final, Self
 
 from starlette.types import Message, Receive
 
-from tidings.api.problems import RATE_LIMITED, TIMEOUT, TOO_LARGE, ApiProblem, ClientGone
+from tidings.api.problems import (
+    RATE_LIMITED,
+    RETRY_AFTER,
+    TIMEOUT,
+    TOO_LARGE,
+    UNAVAILABLE,
+    ApiProblem,
+    ClientGone,
+)
 
 BODY_PATIENCE: Final = 30.0
 """Seconds within which a body must have arrived."""
@@ -102,6 +110,64 @@ class KeyQuotas:
         return len(self._buckets)
 
 
+class BodyBudget:
+    """The bytes of bodies that requests in progress may hold in one process.
+
+    Args:
+        most: Bytes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.left = most
+        """Bytes that are free."""
+
+    def share(self) -> "BodyShare":
+        """What one request takes of it: given back when it is left, as a context."""
+        return BodyShare(self)
+
+    def refusal(self) -> ApiProblem:
+        """The reply to a request whose body no longer fits in."""
+        return ApiProblem(
+            UNAVAILABLE,
+            f"requests in progress hold {self._most:,} bytes of bodies, the most of this process; try again",
+            headers={"Retry-After": str(RETRY_AFTER), "Connection": "close"},
+        )
+
+
+class BodyShare:
+    """What one request holds of a `BodyBudget`."""
+
+    __slots__ = ("_budget", "_held")
+
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget = budget
+        self._held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.left += self._held
+        self._held = 0
+
+    def expect(self, size: int) -> None:
+        """Refuse at once a body that would not fit in; nothing is taken before it arrives, or announcing would be enough
+        to keep others out.
+
+        Raises:
+            ApiProblem: It would not.
+        """
+        if size > self._budget.left:
+            raise self._budget.refusal()
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes more. Raises like `expect`."""
+        self.expect(size)
+        self._budget.left -= size
+        self._held += size
+
+
 class BoundedBody:
     """Receives a body, at most so many bytes within `BODY_PATIENCE`.
 
@@ -109,22 +175,27 @@ class BoundedBody:
         receive: Of the server.
         most: Bytes.
         declared: Content-Length, if there is one.
+        share: Its part of what all bodies may take.
     """
 
-    def __init__(self, receive: Receive, most: int, declared: bytes | None) -> None:
+    def __init__(
+        self, receive: Receive, most: int, declared: bytes | None, share: BodyShare
+    ) -> None:
         self._receive = receive
         self._most = most
+        self._share = share
         self._declared = int(declared) if declared is not None and declared.isdigit() else 0
 
     async def read(self) -> bytes:
         """The whole body.
 
         Raises:
-            ApiProblem: It is too large, or did not arrive in time.
+            ApiProblem: It is too large, did not arrive in time, or the bodies of all requests take too much.
             ClientGone: The client is gone.
         """
         if self._declared > self._most:
             raise self._too_large()
+        self._share.expect(self._declared)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(None) as patience:
@@ -149,6 +220,7 @@ class BoundedBody:
             size += len(parts[-1])
             if size > self._most:
                 raise self._too_large()
+            self._share.take(len(parts[-1]))
             more = message.get("more_body", False)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

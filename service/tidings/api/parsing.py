@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
-from tidings.api.limits import BoundedBody
+from tidings.api.limits import BodyShare, BoundedBody
 from tidings.api.problems import (
     UNSUPPORTED_MEDIA_TYPE,
     ApiProblem,
@@ -69,11 +69,15 @@ def _parameters(model: type[Parameters], values: Mapping[str, Any]) -> Parameter
     raise invalid(problems)
 
 
-async def body_of(route: Route, request: Request, most: int) -> Any:
+async def body_of(route: Route, request: Request, most: int, share: BodyShare) -> Any:
     """The body: a model, or bytes; None if the route reads none.
 
+    Args:
+        most: Bytes of it.
+        share: Its part of what all bodies may take.
+
     Raises:
-        ApiProblem: It is no JSON, too large or invalid.
+        ApiProblem: It is no JSON, too large or invalid, or too much is being read.
     """
     if not route.reads_body:
         return None
@@ -88,6 +92,7 @@ async def body_of(route: Route, request: Request, most: int) -> Any:
         request.receive,
         min(most, route.max_body or most),
         None if length is None else length.encode(),
+        share,
     )
     body = await bounded.read()
     if route.reads_bytes or route.body_model is None:

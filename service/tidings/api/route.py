@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers
 
+from tidings.api.limits import BodyBudget
 from tidings.api.principal import EndUser, Principal
 from tidings.api.problems import ProblemKind
 from tidings.operations.actor import Actor
@@ -38,6 +39,8 @@ class Services:
     backend: Backend
     checks: Callable[[], Mapping[str, bool]]
     """The conditions of being ready, by name."""
+    bodies: BodyBudget
+    """What the bodies of requests may take."""
     document: Callable[[], Mapping[str, Any]] = dict
     """The OpenAPI document."""
 

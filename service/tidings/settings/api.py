@@ -41,6 +41,9 @@ class ApiSettings(BaseSettings):
     """Most requests of one key in one process; more are answered with 429."""
     max_body_mib: int = Field(default=16, ge=1, le=1024)
     """MiB of one request's body, at most."""
+    max_bodies_mib: int = Field(default=128, ge=1, le=65_536)
+    """MiB of the bodies of all requests in progress in one process, at most, and enough for one of
+    `TIDINGS_API_MAX_BODY_MIB` in any case; more are answered with 503."""
     max_requests: int = Field(default=1000, ge=1)
     """Requests in progress in one process, at most; more are answered with 503."""
     keys_kept: Duration = 4 * 3600.0
@@ -73,3 +76,8 @@ class ApiSettings(BaseSettings):
     def max_body_bytes(self) -> int:
         """Bytes of one body, at most."""
         return self.max_body_mib * 1024 * 1024
+
+    @property
+    def max_bodies_bytes(self) -> int:
+        """Bytes of the bodies of all requests in progress, at most."""
+        return max(self.max_bodies_mib, self.max_body_mib) * 1024 * 1024

@@ -58,6 +58,7 @@ ERRORS: dict[str, Exception] = {
     "no ledger": LedgerUnavailable(f"postgresql://me:{SECRET}@db"),
     "no broker": BrokerUnavailable(f"amqp://me:{SECRET}@mq"),
 }
+JSON = {"Content-Type": "application/json"}
 MODEL = {200: Documented("It worked", Order)}
 FAILS = Route("GET", "/v1/fails", _fails, Scope.READ, "Fail", MODEL, "test")
 READS = Route(
@@ -210,6 +211,42 @@ async def test_what_the_framework_refuses_is_a_problem_too(api: ApiRig, key: str
     answer = await api.ask("DELETE", "/v1/orders", key)
     assert is_problem(answer, 405, "method-not-allowed")
     assert answer.headers["Allow"] == "POST"
+
+
+async def test_all_bodies_together_take_no_more_than_allowed(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def holds(call: AnyCall) -> Reply:
+        if len(call.body) > 1000:
+            entered.set()
+            await leave.wait()
+        return Reply({})
+
+    async def in_chunks(data: bytes) -> AsyncIterator[bytes]:
+        yield data
+
+    held = Route("POST", "/v1/held", holds, Scope.SEND, "Hold", MODEL, "test", reads_bytes=True)
+    environment.setenv("TIDINGS_API_MAX_BODY_MIB", "1")
+    environment.setenv("TIDINGS_API_MAX_BODIES_MIB", "1")
+    large, small = b" " * 1_000_000, b" " * 1000
+    async with serving(Settings(), held) as rig:
+        key = await rig.key()
+
+        async def posted(data: object) -> Answer:
+            return await rig.ask("POST", "/v1/held", key, headers=JSON, data=data)
+
+        holding = asyncio.create_task(posted(large))
+        await entered.wait()
+        for data in (b" " * 60_000, in_chunks(b" " * 60_000)):  # with a Content-Length, and without
+            answer = await posted(data)
+            assert is_problem(answer, 503, "unavailable")
+            assert answer.headers["Retry-After"] == "2"
+        assert (await posted(small)).status == 200
+        leave.set()
+        assert (await holding).status == 200
+        assert (await posted(large)).status == 200
 
 
 async def test_more_requests_than_allowed_are_refused_at_once(

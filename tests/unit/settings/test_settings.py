@@ -158,6 +158,7 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "listen": ("[::]:9000", "[::]:9000"),
         "rate_limit": ("100/s", 100.0),
         "max_body_mib": ("4", 4),
+        "max_bodies_mib": ("64", 64),
         "max_requests": ("10", 10),
         "keys_kept": ("1h", 3600.0),
         "jwt_secret": ("hunter2", SECRET),
