@@ -1,15 +1,20 @@
 """The connections that operations use: PostgreSQL for all, RabbitMQ on demand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tidings.ledger import PostgresLedger
+from tidings.runtime.shared_look import SharedLook
 from tidings.settings import Settings
 
 if TYPE_CHECKING:
     from tidings.broker.connection import BrokerConnection
+    from tidings.broker.topology.inspection import Depth
     from tidings.operations.submissions.intake import Intake
+
+DEPTHS_KEPT: Final = 2.0
+"""Seconds for which queue depths are not looked for again."""
 
 
 class Backend:
@@ -27,6 +32,8 @@ class Backend:
         self.settings = settings
         self.ledger = ledger
         self._intake = intake
+        self.queue_depths: SharedLook[Sequence[Depth]] = SharedLook(DEPTHS_KEPT)
+        """How many messages are in the queues: each look opens a connection."""
 
     @property
     def intake(self) -> "Intake":

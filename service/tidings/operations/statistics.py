@@ -120,7 +120,9 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
     numbers, waiting, queues, channels = await asyncio.gather(
         backend.ledger.reports.stats(window, request.choice),
         count_backlog(backend.ledger.database, request.choice.tenant),
-        _depths(backend.settings) if request.queues else _no_depths(),
+        backend.queue_depths.get(lambda: _depths(backend.settings))
+        if request.queues
+        else _no_depths(),
         conditions(backend),
         return_exceptions=True,
     )

@@ -1,9 +1,10 @@
 """Lists, exports, decisions and statistics over HTTP, for the keys of one tenant or of all."""
 
+import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,9 +27,11 @@ from tidings.api.replies.statistics import EXAMPLE_STATISTICS, StatisticsReply
 from tidings.api.routes.trail import TrailReply
 from tidings.delivery.outcome import Sent
 from tidings.delivery.states import State
-from tidings.operations import channels, exports
+from tidings.operations import channels, exports, statistics
 from tidings.operations.actor import Actor
 from tidings.operations.channels import OrderRequest
+from tidings.operations.statistics import Depth
+from tidings.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -277,3 +280,20 @@ async def test_the_examples_are_as_documented() -> None:
     WhyReply.model_validate(EXAMPLE_WHY)
     ExplainReply.model_validate(EXAMPLE_EXPLAIN)
     StatisticsReply.model_validate(EXAMPLE_STATISTICS)
+
+
+async def test_all_who_want_statistics_share_one_look_at_the_queues(
+    api: ApiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    async def counted(_: Settings) -> Sequence[Depth]:
+        nonlocal looks
+        looks += 1
+        return (Depth("tidings.email.normal", "email", 7, 1),)
+
+    monkeypatch.setattr(statistics, "_depths", counted)
+    key = await api.key("read")
+    answers = await asyncio.gather(*(api.ask("GET", "/v1/stats", key) for _ in range(8)))
+    assert [answer.data["queues"][0]["messages"] for answer in answers] == [7] * 8
+    assert looks == 1

@@ -36,7 +36,7 @@ class StatisticsQuery(Parameters):
     )
     queues: bool = Field(
         default=True,
-        description="Look at the queues too, which takes RabbitMQ some 50 ms; a key of one tenant never does.",
+        description="Look at the queues too, which takes RabbitMQ some 50 ms every two seconds; a key of one tenant never does.",
         examples=[True],
     )
 

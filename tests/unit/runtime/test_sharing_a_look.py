@@ -1,0 +1,71 @@
+"""One look at a time, shared, and kept for a moment."""
+
+import asyncio
+
+import pytest
+
+from tidings.runtime.shared_look import SharedLook
+
+
+class Looks:
+    """Counts looks; each ends when it is let go."""
+
+    def __init__(self) -> None:
+        self.now, self.begun, self.go = 0.0, 0, asyncio.Event()
+        self.fault: Exception | None = None
+        self.shared = SharedLook[int](2.0, clock=lambda: self.now)
+
+    async def look(self) -> int:
+        self.begun += 1
+        number = self.begun
+        await self.go.wait()
+        if self.fault is not None:
+            raise self.fault
+        return number
+
+    async def get(self) -> int:
+        return await self.shared.get(self.look)
+
+
+async def test_all_who_ask_at_once_share_one_look_and_one_who_goes_takes_nothing_away() -> None:
+    looks = Looks()
+    first, *others = (asyncio.create_task(looks.get()) for _ in range(5))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    looks.go.set()
+    assert await asyncio.gather(*others) == [1] * 4
+    assert first.cancelled()
+
+
+async def test_a_result_is_kept_for_a_moment() -> None:
+    looks = Looks()
+    looks.go.set()
+    assert await looks.get() == 1
+    looks.now = 1.9
+    assert await looks.get() == 1
+    looks.now = 2.0
+    assert await looks.get() == 2
+
+
+async def test_a_failure_is_shared_and_not_kept() -> None:
+    looks = Looks()
+    looks.go.set()
+    looks.fault = ConnectionError("away")
+    failed = await asyncio.gather(looks.get(), looks.get(), return_exceptions=True)
+    assert failed == [looks.fault] * 2
+    looks.fault = None
+    assert (await looks.get(), looks.begun) == (2, 2)
+
+
+async def test_a_look_that_was_cancelled_is_begun_again() -> None:
+    looks = Looks()
+    waiting = asyncio.create_task(looks.get())
+    while not looks.begun:
+        await asyncio.sleep(0)
+    (looking,) = (task for task in asyncio.all_tasks() if task.get_name() == "shared look")
+    looking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    looks.go.set()
+    assert await looks.get() == 2
