@@ -16,7 +16,7 @@ from tidings.api.problems import (
     invalid,
 )
 from tidings.api.route import Parameters, Route
-from tidings_events.problems import describe_request, not_json
+from tidings_events.problems import ContractProblem, describe_request, not_json
 
 
 def path_of(route: Route, request: Request) -> Parameters:
@@ -63,10 +63,20 @@ def _parameters(model: type[Parameters], values: Mapping[str, Any]) -> Parameter
         return model.model_validate(values)
     except ValidationError as error:
         problems = [
-            FieldError(str(problem), problem.code, parameter=str(problem.location[0]))
+            FieldError(
+                _of_parameter(problem, model), problem.code, parameter=str(problem.location[0])
+            )
             for problem in describe_request(error, model)
         ]
     raise invalid(problems)
+
+
+def _of_parameter(problem: ContractProblem, model: type[Parameters]) -> str:
+    """The sentence about a parameter. It names no model: a caller doesn't know those of queries."""
+    if problem.code != "unknown_field":
+        return str(problem)
+    name, _, advice = problem.rpartition(f"is not a field of {model.__name__}; ")
+    return f"{name}is not a parameter of this route; {advice}"
 
 
 async def body_of(route: Route, request: Request, most: int, share: BodyShare) -> Any:

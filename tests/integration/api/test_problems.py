@@ -206,6 +206,26 @@ async def test_parameters_are_told_by_name(api: ApiRig, key: str) -> None:
         assert [error["parameter"] for error in answer.data["errors"]] == [parameter]
 
 
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("sate=sent", "sate: is not a parameter of this route; did you mean `state`?"),
+        ("zzz=1", "zzz: is not a parameter of this route; remove it"),
+        (
+            "x is not a field of ListQuery; y=1",
+            "x is not a field of ListQuery; y: is not a parameter of this route; remove it",
+        ),
+    ],
+)
+async def test_an_unknown_parameter_is_told_as_one(
+    api: ApiRig, key: str, query: str, detail: str
+) -> None:
+    answer = await api.ask("GET", f"/v1/notifications?{query}", key)
+    assert is_problem(answer, 422, "invalid")
+    [error] = answer.data["errors"]
+    assert (error["code"], error["detail"]) == ("unknown_field", detail)
+
+
 async def test_what_the_framework_refuses_is_a_problem_too(api: ApiRig, key: str) -> None:
     assert is_problem(await api.ask("GET", "/v1/nothing", key), 404, "not-found")
     answer = await api.ask("DELETE", "/v1/orders", key)
