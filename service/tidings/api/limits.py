@@ -22,7 +22,6 @@ BODY_PATIENCE: Final = 30.0
 """Seconds within which a body must have arrived."""
 SECONDS: Final = (1, 60, 3600)
 """Windows of a policy: the first in which the quota is a whole number."""
-
 BUCKETS: Final = 10_000
 """Quotas in memory from which on those are dropped that are whole again: end users come and go."""
 
