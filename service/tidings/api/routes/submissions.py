@@ -15,7 +15,7 @@ from tidings.delivery.errors import InvalidRequest
 from tidings.operations.scopes import Scope
 from tidings.operations.submissions import checking, several, single
 from tidings.operations.submissions.callers import Caller
-from tidings.operations.submissions.listing import MOST, has_recipients
+from tidings.operations.submissions.listing import MOST, parts_if_several
 from tidings_events import MODELS
 
 KEY: Final = "Idempotency-Key"
@@ -111,8 +111,8 @@ class BatchQuery(Parameters):
 
 async def _submit(call: AnyCall) -> Reply:
     caller = _sender(call)
-    if has_recipients(call.body):
-        request = several.SubmitSeveralRequest(caller, call.body)
+    if (parts := parts_if_several(call.body)) is not None:
+        request = several.SubmitSeveralRequest(caller, call.body, parts=parts)
         return _several(await several.submit_to_recipients(call.backend, call.actor, request))
     view = await single.submit(call.backend, call.actor, single.SubmitRequest(caller, call.body))
     return Reply(view, 202 if view.new else 200, REPLAYED if view.replayed else {})

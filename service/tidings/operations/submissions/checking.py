@@ -1,5 +1,6 @@
 """Checks what somebody would submit, and renders templates: nothing is stored or sent."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.submissions.callers import Caller
 from tidings.operations.submissions.ids import id_for
-from tidings.operations.submissions.listing import RequestPart, has_recipients, parts_of_recipients
+from tidings.operations.submissions.listing import AT_ONCE, RequestPart, parts_if_several
 from tidings.operations.submissions.reading import read_submission
 from tidings.operations.suggestions import unknown
 from tidings.operations.template_check import faults
@@ -70,11 +71,10 @@ async def validate(backend: Backend, _: Actor, request: ValidateRequest) -> Vali
         InvalidNotification: It would not; names every problem.
     """
     caller = request.caller
-    several = has_recipients(request.body)
-    parts = parts_of_recipients(request.body) if several else [RequestPart(request.body, ())]
+    parts = parts_if_several(request.body) or [RequestPart(request.body, ())]
     problems: dict[tuple[str, str], ContractProblem] = {}
     valid: list[Notification] = []
-    for part in parts:
+    for index, part in enumerate(parts):
         try:
             read = read_submission(part.body, caller.tenant, id_for(caller.key, None))
         except InvalidNotification as invalid:
@@ -82,6 +82,8 @@ async def validate(backend: Backend, _: Actor, request: ValidateRequest) -> Vali
             problems |= {(problem.pointer, str(problem)): problem for problem in found}
         else:
             valid.append(read.notification)
+        if index % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)  # others have small requests
     if not problems:
         for fault in await _template_faults(backend, valid):
             problem = ContractProblem(f"template: {fault}", ("template",), "template")

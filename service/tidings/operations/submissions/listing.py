@@ -10,6 +10,8 @@ from tidings_events.problems import ContractProblem, not_json, with_location
 
 MOST: Final = 1_000
 """Notifications in one request."""
+AT_ONCE: Final = 100
+"""Notifications that are read before other requests have their turn."""
 HEAVIEST: Final = 32 * 1024 * 1024
 """Bytes that one content may take for all its recipients together."""
 _MOST_VALUES: Final = 500_000
@@ -57,11 +59,14 @@ def parts_of_batch(body: bytes) -> list[RequestPart]:
     ]
 
 
-def has_recipients(body: bytes) -> bool:
-    """Whether one notification is written for several recipients."""
+def parts_if_several(body: bytes) -> list[RequestPart] | None:
+    """The notifications of one that is written for several recipients; None if it is for one. Raises like
+    `parts_of_recipients`.
+    """
     if b'"recipients"' not in body:
-        return False
-    return "recipients" in _document(body)
+        return None
+    document = _document(body)
+    return _of_recipients(document, len(body)) if "recipients" in document else None
 
 
 def parts_of_recipients(body: bytes) -> list[RequestPart]:
@@ -70,7 +75,10 @@ def parts_of_recipients(body: bytes) -> list[RequestPart]:
     Raises:
         InvalidNotification: It is no such object.
     """
-    document = _document(body)
+    return _of_recipients(_document(body), len(body))
+
+
+def _of_recipients(document: dict[str, Any], size: int) -> list[RequestPart]:
     recipients = _list(document, "recipients")
     for name in ("id", "recipient"):
         if document.get(name) is not None:
@@ -78,7 +86,7 @@ def parts_of_recipients(body: bytes) -> list[RequestPart]:
                 name, "can't be given beside `recipients`; send an Idempotency-Key", "rule"
             )
     content = {name: it for name, it in document.items() if name != "recipients"}
-    if len(body) * len(recipients) > HEAVIEST:
+    if size * len(recipients) > HEAVIEST:
         raise _refused(
             "recipients",
             f"are too many for so large a content; at most {HEAVIEST:,} bytes in all are allowed",

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
@@ -23,13 +23,15 @@ from tidings.operations.submissions.callers import Caller, submission_of
 from tidings.operations.submissions.errors import IdConflict, IdempotencyKeyReused
 from tidings.operations.submissions.ids import id_for
 from tidings.operations.submissions.intake import Intake, surely
-from tidings.operations.submissions.listing import RequestPart, parts_of_batch, parts_of_recipients
+from tidings.operations.submissions.listing import (
+    AT_ONCE,
+    RequestPart,
+    parts_of_batch,
+    parts_of_recipients,
+)
 from tidings.operations.submissions.reading import read_submission
 from tidings_events import InvalidNotification
 from tidings_events.problems import ContractProblem
-
-AT_ONCE: Final = 100
-"""Notifications that are read before other requests have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class SubmitSeveralRequest:
     """JSON, as it was sent."""
     atomic: bool = False
     """All or none; always so with one content for several recipients."""
+    parts: Sequence[RequestPart] | None = None
+    """Those of the body, if it is for several recipients and has been taken apart already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ async def submit_to_recipients(
     backend: Backend, actor: Actor, request: SubmitSeveralRequest
 ) -> SeveralView:
     """Accept one content for several recipients, all or none. Raises like `submit_batch`."""
-    parts = parts_of_recipients(request.body)
+    parts = request.parts or parts_of_recipients(request.body)
     return await _submit(backend, actor, request, "recipients", parts, atomic=True)
 
 
