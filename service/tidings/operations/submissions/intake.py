@@ -49,6 +49,9 @@ LOOKS: Final = 0.25
 """Seconds between two looks whether a server is back."""
 STUCK: Final = 30.0
 """Seconds for which the outbox may show no progress before it is overtaken: no scheduler runs."""
+OUTRUN: Final = 8
+"""Times in a row that the outbox is found empty beside stores for it, after which the scheduler counts as keeping up: under
+a steady load there is always a store under way, and the outbox would never be left."""
 PAUSE: Final = 0.001
 """Seconds between two group commits under load."""
 
@@ -82,6 +85,12 @@ class Intake:
         self._ledger_away = False
         self._outbox_first = False
         """Whether the outbox has something that must not be overtaken."""
+        self._storing_for_outbox = 0
+        """Stores for the outbox that are under way."""
+        self._stored_for_outbox = 0
+        """Those that have ended since the process began."""
+        self._outrun = 0
+        """Answers in a row that nothing waits, each outrun by a store."""
         self._oldest: tuple[datetime | None, float] = None, 0.0
         """What waits the longest in the outbox, and since when it is that."""
         self.policy: Callable[[str, str], DeliveryPolicy] = lru_cache(maxsize=1024)(settings.policy)
@@ -168,11 +177,16 @@ class Intake:
         request: Answered | None = None,
     ) -> list[Stored | None]:
         publishes = self._connection.up and not self._outbox_first
-        if not publishes:
+        if publishes:
+            stored = await self._stored(
+                submissions, outbox=False, together=together, request=request
+            )
+        else:
             self._outbox_first = True
-        stored = await self._stored(
-            submissions, outbox=not publishes, together=together, request=request
-        )
+            with self._for_the_outbox():
+                stored = await self._stored(
+                    submissions, outbox=True, together=together, request=request
+                )
         if stored is None:
             return await self._publish_alone(submissions)
         waiting = [place for place, answer in enumerate(stored) if answer.unpublished]
@@ -228,15 +242,25 @@ class Intake:
 
     async def _left_to_outbox(self, submissions: Sequence[Submission]) -> bool:
         """Whether the outbox has these now."""
+        ids = [submission.attempt.id for submission in submissions]
         try:
-            async with asyncio.timeout(STORED_WITHIN):
-                await self._accepting.leave_to_outbox(
-                    [submission.attempt.id for submission in submissions]
-                )
+            with self._for_the_outbox():
+                async with asyncio.timeout(STORED_WITHIN):
+                    await self._accepting.leave_to_outbox(ids)
         except (LedgerUnavailable, ConfigurationError, TimeoutError) as error:
             self._lost_ledger(error)
             return False
         return True
+
+    @contextmanager
+    def _for_the_outbox(self) -> Iterator[None]:
+        """Something is stored that the outbox publishes: an answer of the ledger from before does not know of it."""
+        self._storing_for_outbox += 1
+        try:
+            yield
+        finally:
+            self._storing_for_outbox -= 1
+            self._stored_for_outbox += 1
 
     def _lost_ledger(self, error: Exception) -> None:
         if isinstance(error, RowsMoving):
@@ -251,12 +275,27 @@ class Intake:
             await asyncio.sleep(LOOKS)
             if self._ledger_away or (self._outbox_first and self._connection.up):
                 try:
-                    self._outbox_first = self._must_wait(await self._accepting.oldest_waiting())
+                    await self._look_at_outbox()
                     if self._ledger_away:
                         log.info("PostgreSQL is back")
                     self._ledger_away = False
                 except TidingsError as error:
                     log.debug("PostgreSQL is still away", error=str(error))
+
+    async def _look_at_outbox(self) -> None:
+        """Let new ones be published at once when nothing waits there."""
+        before = self._stored_for_outbox
+        quiet = not self._storing_for_outbox
+        oldest = await self._accepting.oldest_waiting()
+        must_wait = self._must_wait(oldest)
+        if must_wait or (
+            quiet and not self._storing_for_outbox and before == self._stored_for_outbox
+        ):
+            self._outbox_first, self._outrun = must_wait, 0
+        elif (outrun := self._outrun + 1) < OUTRUN:
+            self._outrun = outrun
+        else:
+            self._outbox_first, self._outrun = False, 0
 
     def _must_wait(self, oldest: datetime | None) -> bool:
         """Whether new notifications must not overtake those in the outbox."""
