@@ -16,6 +16,7 @@ from yarl import URL
 
 from tidings.ledger import PostgresLedger
 from tidings.operations.actor import Actor
+from tidings.operations.api_key_format import digest
 from tidings.operations.backend import Backend
 from tidings.operations.submissions.callers import Caller
 from tidings.operations.submissions.intake import Intake
@@ -23,6 +24,7 @@ from tidings.operations.submissions.single import SubmitRequest, SubmittedView, 
 from tidings.settings import Settings
 
 ACTOR = Actor("api-key", "shop tk_live_shop")
+KEY_HASH = digest("tk_live_shop and its secret")
 Environment = Callable[[str, str], None]
 
 
@@ -89,7 +91,7 @@ async def send(
     **fields: object,
 ) -> SubmittedView:
     """Submit one, with this Idempotency-Key if one is given."""
-    caller = Caller("tk_live_shop", tenant, key)
+    caller = Caller("tk_live_shop", KEY_HASH, tenant, key)
     return await submit(backend, ACTOR, SubmitRequest(caller, body or mail(**fields)))
 
 

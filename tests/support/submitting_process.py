@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from tests.support.submission_rig import ACTOR, mail
+from tests.support.submission_rig import ACTOR, KEY_HASH, mail
 
 from tidings.broker.publisher import BrokerPublisher
 from tidings.ledger import PostgresLedger
@@ -75,7 +75,7 @@ def arrange(step: str) -> None:
 
 async def run(backend: Backend, form: str, key: str) -> None:
     """Submit what a test repeats afterwards."""
-    caller = Caller("tk_live_shop", None, key)
+    caller = Caller("tk_live_shop", KEY_HASH, None, key)
     if form == "single":
         await submit(backend, ACTOR, SubmitRequest(caller, mail(subject=key)))
     else:

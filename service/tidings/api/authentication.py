@@ -6,6 +6,7 @@ from tidings.api.principal import EndUser, Principal
 from tidings.api.problems import UNAUTHENTICATED, ApiProblem, unavailable
 from tidings.api.tokens import UserTokens
 from tidings.delivery.errors import LedgerUnavailable
+from tidings.operations.api_key_format import digest
 from tidings.operations.keyring import Keyring
 from tidings.operations.keys import ApiKey
 
@@ -47,13 +48,13 @@ class Authentication:
             raise unavailable("API keys can't be checked: PostgreSQL is unavailable") from None
         if key is None:
             raise _refused("this API key is unknown, revoked or expired")
-        return self._of(key)
+        return self._of(key, secret)
 
-    def _of(self, key: ApiKey) -> Principal:
+    def _of(self, key: ApiKey, secret: str) -> Principal:
         """Kept as long as the key's row is the same object: until the keys are read again."""
         cached = self._principals.get(key.prefix)
         if cached is None or cached[0] is not key:
-            cached = self._principals[key.prefix] = (key, Principal.of(key))
+            cached = self._principals[key.prefix] = (key, Principal.of(key, digest(secret)))
         return cached[1]
 
 

@@ -1,6 +1,6 @@
 """Who sends a request: the holder of an API key, or an end user of an application."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tidings.operations.actor import Actor
 from tidings.operations.keys import ApiKey
@@ -26,6 +26,8 @@ class Principal:
 
     key: str
     """The prefix of its key, which is no secret."""
+    key_hash: bytes = field(repr=False)
+    """The whole key's, as it is stored."""
     name: str
     """The name that its key was given; may be empty."""
     tenant: str | None
@@ -35,11 +37,11 @@ class Principal:
     """Whether it is a test key, which can only read."""
 
     @classmethod
-    def of(cls, key: ApiKey) -> "Principal":
+    def of(cls, key: ApiKey, key_hash: bytes) -> "Principal":
         """The holder of a key."""
         tenant = None if key.tenant == EVERY_TENANT else key.tenant
         known = frozenset(Scope(scope) for scope in key.scopes if scope in set(Scope))
-        return cls(key.prefix, key.name, tenant, known, key.test)
+        return cls(key.prefix, key_hash, key.name, tenant, known, key.test)
 
     @property
     def quota_key(self) -> str:

@@ -7,6 +7,9 @@ import pytest
 from tests.support.api_rig import Answer, ApiRig
 from tests.support.submission_rig import mail
 
+from tidings.operations.api_key_format import digest
+from tidings.operations.submissions.ids import id_for
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 JSON = {"Content-Type": "application/json"}
 
@@ -47,6 +50,7 @@ async def test_a_repeat_gets_the_first_answer_and_says_so(api: ApiRig, written: 
     assert (reused.status, reused.data["errors"][0]["header"]) == (422, "Idempotency-Key")
     another = await submitted(api, await api.key("send"), Idempotency_Key="order-1")
     assert another.data["id"] != first.data["id"]
+    assert first.data["id"] == str(id_for(digest(key), "order-1"))  # not from its public prefix
 
 
 @pytest.mark.parametrize("written", ["", '"', "a b", "ü", "x" * 256, '""'])

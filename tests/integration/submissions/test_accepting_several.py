@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from tests.doubles.channel import ScriptedChannel
-from tests.support.submission_rig import ACTOR, SubmissionRig, mail, send
+from tests.support.submission_rig import ACTOR, KEY_HASH, SubmissionRig, mail, send
 from tests.support.worker_rig import eventually
 
 from tidings.delivery.errors import LedgerUnavailable
@@ -33,7 +33,7 @@ async def to_all(
     backend: Backend, recipients: Sequence[object], key: str | None = None, **fields: object
 ) -> SeveralView:
     body = mail(**{"recipient": None, "recipients": recipients, **fields})
-    request = SubmitSeveralRequest(Caller("tk_live_shop", "acme", key), body)
+    request = SubmitSeveralRequest(Caller("tk_live_shop", KEY_HASH, "acme", key), body)
     return await submit_to_recipients(backend, ACTOR, request)
 
 
@@ -41,7 +41,7 @@ async def batch(
     backend: Backend, *bodies: bytes, key: str | None = None, atomic: bool = False
 ) -> SeveralView:
     body = b'{"notifications": [%b]}' % b", ".join(bodies)
-    request = SubmitSeveralRequest(Caller("tk_live_shop", None, key), body, atomic)
+    request = SubmitSeveralRequest(Caller("tk_live_shop", KEY_HASH, None, key), body, atomic)
     return await submit_batch(backend, ACTOR, request)
 
 

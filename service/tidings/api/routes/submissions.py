@@ -124,7 +124,7 @@ async def _submit_batch(call: Call[Parameters, BatchQuery, bytes]) -> Reply:
 
 
 async def _validate(call: AnyCall) -> Reply:
-    caller = Caller(call.principal.key, call.tenant)
+    caller = Caller(call.principal.key, call.principal.key_hash, call.tenant)
     request = checking.ValidateRequest(caller, call.body)
     return Reply(await checking.validate(call.backend, call.actor, request))
 
@@ -137,6 +137,7 @@ def _sender(call: AnyCall) -> Caller:
     traceparent = call.headers.get("traceparent", "")
     return Caller(
         call.principal.key,
+        call.principal.key_hash,
         call.tenant,
         idempotency_key(call.headers),
         traceparent if _TRACEPARENT.fullmatch(traceparent) else None,

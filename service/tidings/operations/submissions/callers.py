@@ -1,8 +1,9 @@
 """Whose request it is, and what is stored and published for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from uuid import UUID
 
 from tidings.delivery.arrival import TimeSource
 from tidings.delivery.attempt import Attempt, Lane
@@ -10,6 +11,7 @@ from tidings.delivery.properties import signed
 from tidings.ledger.notifications.accepting import Submission
 from tidings.ledger.notifications.requests import RequestIdentity
 from tidings.operations.actor import Actor, app_id_of
+from tidings.operations.submissions.ids import id_for
 from tidings.operations.submissions.intake import Intake
 from tidings.operations.submissions.reading import ReadSubmission
 
@@ -20,12 +22,18 @@ class Caller:
 
     key: str
     """The API key, without its secret."""
+    key_hash: bytes = field(repr=False)
+    """The whole key's, as it is stored."""
     tenant: str | None
     """The tenant that it may act for; None: all."""
     idempotency_key: str | None = None
     """The request's own, from its header."""
     traceparent: str | None = None
     """W3C Trace Context of the request."""
+
+    def id_for(self, index: int = 0) -> UUID:
+        """The id of its notification without one, at this place in its request."""
+        return id_for(self.key_hash, self.idempotency_key, index)
 
     def identity(self, form: str, body: bytes) -> RequestIdentity | None:
         """Its request, if it has an Idempotency-Key.

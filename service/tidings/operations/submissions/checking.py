@@ -10,7 +10,6 @@ from tidings.delivery.errors import InvalidRequest, NotFound
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.submissions.callers import Caller
-from tidings.operations.submissions.ids import id_for
 from tidings.operations.submissions.listing import AT_ONCE, RequestPart, parts_if_several
 from tidings.operations.submissions.reading import read_submission
 from tidings.operations.suggestions import unknown
@@ -18,6 +17,7 @@ from tidings.operations.template_check import faults
 from tidings.runtime.background import in_a_thread
 from tidings.templates import TemplateError, TemplateNotFound, Templates
 from tidings_events import InvalidNotification, Notification
+from tidings_events.notifications.base import new_id
 from tidings_events.problems import ContractProblem
 
 
@@ -76,7 +76,7 @@ async def validate(backend: Backend, _: Actor, request: ValidateRequest) -> Vali
     valid: list[Notification] = []
     for index, part in enumerate(parts):
         try:
-            read = read_submission(part.body, caller.tenant, id_for(caller.key, None))
+            read = read_submission(part.body, caller.tenant, new_id())
         except InvalidNotification as invalid:
             found = [part.placed(problem) for problem in invalid.problems]
             problems |= {(problem.pointer, str(problem)): problem for problem in found}

@@ -11,18 +11,18 @@ _VERSION_8: Final = 8 << 76 | 0b10 << 62
 _OURS: Final = (1 << 128) - 1 - (0xF << 76 | 0b11 << 62)
 
 
-def id_for(key: str, idempotency_key: str | None, index: int = 0) -> UUID:
+def id_for(key_hash: bytes, idempotency_key: str | None, index: int = 0) -> UUID:
     """The id of a notification without one.
 
     Derived, it needs no memory: a request is recognised by its ids even if no server remembers it.
 
     Args:
-        key: The caller's API key.
+        key_hash: Of the caller's API key; its prefix is no secret, and who knows that must not foresee its ids.
         idempotency_key: The request's; None if it has none.
         index: Its place in the request.
     """
     if idempotency_key is None:
         return new_id()
-    text = "\n".join((key, idempotency_key, str(index)))
-    number = int.from_bytes(sha256(text.encode()).digest()[:16])
+    text = b"%b\n%b\n%d" % (key_hash, idempotency_key.encode(), index)
+    number = int.from_bytes(sha256(text).digest()[:16])
     return UUID(int=number & _OURS | _VERSION_8)

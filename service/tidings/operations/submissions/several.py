@@ -21,7 +21,6 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.submissions.callers import Caller, submission_of
 from tidings.operations.submissions.errors import IdConflict, IdempotencyKeyReused
-from tidings.operations.submissions.ids import id_for
 from tidings.operations.submissions.intake import Intake, surely
 from tidings.operations.submissions.listing import (
     AT_ONCE,
@@ -169,7 +168,7 @@ async def _read(
     derived: set[UUID] = set()
     chosen: dict[int, LocalTime] = {}
     for index, part in enumerate(parts):
-        id_ = id_for(caller.key, caller.idempotency_key, index)
+        id_ = caller.id_for(index)
         try:
             read = read_submission(part.body, caller.tenant, id_)
         except InvalidNotification as invalid:

@@ -16,7 +16,6 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.submissions.callers import Caller, submission_of
 from tidings.operations.submissions.errors import IdConflict, IdempotencyKeyReused
-from tidings.operations.submissions.ids import id_for
 from tidings.operations.submissions.intake import Intake, surely
 from tidings.operations.submissions.reading import read_submission
 
@@ -72,7 +71,7 @@ async def submit(backend: Backend, actor: Actor, request: SubmitRequest) -> Subm
             needs the same id or Idempotency-Key.
     """
     caller, intake = request.caller, backend.intake
-    derived = id_for(caller.key, caller.idempotency_key)
+    derived = caller.id_for()
     read = read_submission(request.body, caller.tenant, derived)
     id_ = read.notification.id
     submission = submission_of(intake, actor, caller, read)

@@ -6,6 +6,8 @@ from uuid import UUID, uuid4
 import pytest
 from tests.support.submission_rig import mail
 
+from tidings.operations.api_key_format import digest
+from tidings.operations.submissions.callers import Caller
 from tidings.operations.submissions.ids import id_for
 from tidings.operations.submissions.listing import parts_of_batch, parts_of_recipients
 from tidings.operations.submissions.reading import read_submission
@@ -107,13 +109,20 @@ def test_a_batch_has_nothing_beside_its_notifications() -> None:
 
 
 def test_ids_follow_from_the_key_the_request_and_the_place_in_it() -> None:
-    derived = id_for("tk_live_a", "order-1")
-    assert derived == id_for("tk_live_a", "order-1", 0)
+    derived = id_for(b"hash a", "order-1")
+    assert derived == id_for(b"hash a", "order-1", 0)
     others = {
-        id_for("tk_live_b", "order-1"),
-        id_for("tk_live_a", "order-2"),
-        id_for("tk_live_a", "order-1", 1),
-        id_for("tk_live_a", None),
+        id_for(b"hash b", "order-1"),
+        id_for(b"hash a", "order-2"),
+        id_for(b"hash a", "order-1", 1),
+        id_for(b"hash a", None),
     }
     assert derived.version == 8
     assert len({derived, *others}) == 5
+
+
+def test_nobody_foresees_ids_who_knows_only_the_prefix_of_a_key() -> None:
+    first, second = (Caller("tk_live_shop", digest(secret), None, "order-1") for secret in "ab")
+    assert first.id_for(3) != second.id_for(3)
+    assert first.id_for(3) == Caller("tk_live_shop", digest("a"), None, "order-1").id_for(3)
+    assert "key_hash" not in repr(first)

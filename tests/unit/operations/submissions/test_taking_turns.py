@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.support.submission_rig import ACTOR, mail
+from tests.support.submission_rig import ACTOR, KEY_HASH, mail
 
 from tidings.operations.backend import Backend
 from tidings.operations.submissions import checking, listing
@@ -35,7 +35,9 @@ async def test_others_have_their_turn_while_many_are_validated(
     monkeypatch.setattr(checking, "read_submission", counted)
     other = asyncio.create_task(take_turns())
     backend = Backend(Settings(), None)  # type: ignore[arg-type]
-    view = await validate(backend, ACTOR, ValidateRequest(Caller("tk_live_shop", None), MANY))
+    view = await validate(
+        backend, ACTOR, ValidateRequest(Caller("tk_live_shop", KEY_HASH, None), MANY)
+    )
     other.cancel()
     assert view.notifications == 450
     assert len(set(read)) == 5

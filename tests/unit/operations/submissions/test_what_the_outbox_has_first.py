@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from tests.support.submission_rig import mail
+from tests.support.submission_rig import KEY_HASH, mail
 
 from tidings.broker.connection import BrokerConnection
 from tidings.ledger import PostgresLedger
@@ -53,7 +53,7 @@ class Setup:
         return found
 
     def storing(self) -> asyncio.Task[list[Stored | None]]:
-        caller = Caller("tk_live_shop", None)
+        caller = Caller("tk_live_shop", KEY_HASH, None)
         read = read_submission(mail(), None, new_id())
         submission = submission_of(self.intake, Actor("api-key", "shop"), caller, read)
         return asyncio.create_task(self.intake.accept_several([submission]))
