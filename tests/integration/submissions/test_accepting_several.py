@@ -25,6 +25,7 @@ from tidings.operations.submissions.several import (
     submit_to_recipients,
 )
 from tidings_events import InvalidNotification
+from tidings_local.management import Management
 
 PEOPLE = [f"user{number}@example.com" for number in range(7)]
 
@@ -197,6 +198,29 @@ async def test_all_or_none_needs_postgresql_and_a_batch_does_not(
     second = await batch(backend, mail(), mail(recipient="x"), key="batch-1")
     assert statuses(first) == statuses(second) == ["accepted", "invalid"]
     assert first.items[0]["id"] == second.items[0]["id"]
+
+
+async def test_what_one_lane_refuses_leaves_the_others_of_a_batch_accepted(
+    rig: SubmissionRig, backend: Backend, management: Management
+) -> None:
+    await management.set_policy("full", "^tidings.email.high$", {"max-length": 1})
+    full = mail(priority="high")
+
+    async def refused() -> bool:
+        id_ = (await send(backend, full)).id
+        found = await rig.around.fetch("SELECT dispatch_at FROM notifications WHERE id = $1", id_)
+        return found[0]["dispatch_at"] is not None
+
+    await eventually(refused)
+    await rig.database.close()
+    view = await batch(backend, mail(), full, mail(recipient="x"), key="batch-1")
+    assert statuses(view) == ["accepted", "unavailable", "invalid"]
+    assert view.as_data()["unavailable"] == 1
+    assert view.items[1]["errors"][0]["code"] == "unavailable"
+    again = await batch(backend, mail(), mail(id=view.items[1]["id"]))
+    assert statuses(again) == ["accepted", "accepted"]
+    with pytest.raises(LedgerUnavailable):
+        await batch(backend, full, full, mail(recipient="x"))
 
 
 async def test_what_memory_less_mode_accepted_is_recognised_when_postgresql_is_back(

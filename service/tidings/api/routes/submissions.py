@@ -78,12 +78,13 @@ class SubmittedItemReply(ReplyModel):
 
     index: int
     """Its place in the request, from 0."""
-    status: Literal["accepted", "duplicate", "invalid"]
+    status: Literal["accepted", "duplicate", "invalid", "unavailable"]
+    """`unavailable`: it can't be accepted now, but may have been; send it again with this `id`."""
     id: UUID | None = None
     links: LinksReply | None = None
     duplicate_of: UUID | None = None
     errors: list[FieldErrorReply] | None = None
-    """Of an invalid one."""
+    """Of an invalid or unavailable one."""
 
 
 class SeveralReply(ReplyModel):
@@ -92,6 +93,7 @@ class SeveralReply(ReplyModel):
     accepted: int
     duplicate: int
     invalid: int
+    unavailable: int
     notifications: list[SubmittedItemReply]
 
 
@@ -240,7 +242,7 @@ ROUTES: Final = (
         summary="Submit up to 1,000 notifications that differ",
         description=(
             "Answered item by item; with `atomic=true` all are accepted or none. If none is valid, nothing is "
-            "accepted and the reply is 422."
+            "accepted and the reply is 422; if none can be accepted now, it is 503."
         ),
         tag="notifications",
         query_model=BatchQuery,
@@ -264,7 +266,13 @@ ROUTES: Final = (
             202: Documented(
                 "What became of each",
                 SeveralReply,
-                {"accepted": 1, "duplicate": 0, "invalid": 0, "notifications": [ITEM]},
+                {
+                    "accepted": 1,
+                    "duplicate": 0,
+                    "invalid": 0,
+                    "unavailable": 0,
+                    "notifications": [ITEM],
+                },
                 headers=_REPLAYED,
             )
         },

@@ -49,6 +49,7 @@ LOOKS: Final = 0.25
 """Seconds between two looks whether a server is back."""
 STUCK: Final = 30.0
 """Seconds for which the outbox may show no progress before it is overtaken: no scheduler runs."""
+NEITHER: Final = "neither RabbitMQ nor PostgreSQL accepts notifications now"
 OUTRUN: Final = 8
 """Times in a row that the outbox is found empty beside stores for it, after which the scheduler counts as keeping up: under
 a steady load there is always a store under way, and the outbox would never be left."""
@@ -314,7 +315,7 @@ def surely(answer: Stored | None) -> Stored:
         LedgerUnavailable: Neither did.
     """
     if answer is None:
-        raise LedgerUnavailable("neither RabbitMQ nor PostgreSQL accepts notifications now")
+        raise LedgerUnavailable(NEITHER)
     return answer
 
 

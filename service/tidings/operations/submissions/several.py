@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
@@ -21,7 +21,7 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.submissions.callers import Caller, submission_of
 from tidings.operations.submissions.errors import IdConflict, IdempotencyKeyReused
-from tidings.operations.submissions.intake import Intake, surely
+from tidings.operations.submissions.intake import NEITHER, Intake, surely
 from tidings.operations.submissions.listing import (
     AT_ONCE,
     RequestPart,
@@ -31,6 +31,9 @@ from tidings.operations.submissions.listing import (
 from tidings.operations.submissions.reading import read_submission
 from tidings_events import InvalidNotification
 from tidings_events.problems import ContractProblem
+
+STATUSES: Final = ("accepted", "duplicate", "invalid", "unavailable")
+"""What becomes of each; `unavailable`: neither server accepts it now, but may have all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class SeveralView:
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
         statuses = [item["status"] for item in self.items]
-        counts = {it: statuses.count(it) for it in ("accepted", "duplicate", "invalid")}
+        counts = {it: statuses.count(it) for it in STATUSES}
         return {**counts, "notifications": list(self.items)}
 
 
@@ -72,7 +75,7 @@ class _Read:
     chosen: Mapping[int, LocalTime]
     """The instants of due times that were given as local times."""
 
-    def view(self, answers: Sequence[Stored]) -> SeveralView:
+    def view(self, answers: Sequence[Stored | None]) -> SeveralView:
         """What became of each."""
         stored = dict(zip(self.submissions, answers, strict=True))
         items = [
@@ -83,7 +86,19 @@ class _Read:
         ]
         return SeveralView(tuple(items))
 
-    def _item(self, index: int, id: UUID, stored: Stored) -> dict[str, Any]:
+    def replay(
+        self, items: list[Mapping[str, Any]], repeated: Sequence[Stored | None]
+    ) -> SeveralView:
+        """The first answer, but for those of which neither server has the message now."""
+        for (index, submission), stored in zip(self.submissions.items(), repeated, strict=True):
+            if stored is None:
+                items[index] = self._item(index, submission.attempt.id, stored)
+        return SeveralView(tuple(items), replayed=True)
+
+    def _item(self, index: int, id: UUID, stored: Stored | None) -> dict[str, Any]:
+        if stored is None:
+            problem = ContractProblem(NEITHER, ("notifications", index), "unavailable")
+            return _refused(index, [problem], "unavailable") | {"id": str(id)}
         standing = stored.standing
         if standing is Standing.CONFLICT:
             sentence, location = str(IdConflict(id)), ("notifications", index, "id")
@@ -120,7 +135,7 @@ async def submit_batch(
         IdempotencyKeyReused: The Idempotency-Key came with another request before.
         IdempotencyKeyInUse: The same request is under way.
         LedgerRefused: One has a value that can't be stored.
-        LedgerUnavailable: Neither RabbitMQ nor PostgreSQL accepts them now; of all or none, PostgreSQL alone decides.
+        LedgerUnavailable: Neither RabbitMQ nor PostgreSQL accepts any now; of all or none, PostgreSQL alone decides.
             They may be accepted all the same: the repeat needs the same ids or Idempotency-Key.
     """
     parts = parts_of_batch(request.body)
@@ -150,14 +165,26 @@ async def _submit(
             if not before.earlier.same:
                 raise IdempotencyKeyReused from None
             # What it stored may lack its message, if its process died.
-            for repeated in await intake.accept_several(submissions):
-                surely(repeated)
-            return SeveralView(tuple(from_json(before.earlier.answer)), replayed=True)
+            repeated = await intake.accept_several(submissions)
+            _check(repeated, atomic=atomic)
+            return read.replay(from_json(before.earlier.answer), repeated)
         except SomeConflict as conflict:
             standings = [answer.standing for answer in conflict.answers]
             id_ = submissions[standings.index(Standing.CONFLICT)].attempt.id
             raise IdempotencyKeyReused() if id_ in read.derived else IdConflict(id_) from None
-    return read.view([surely(answer) for answer in answers])
+    _check(answers, atomic=atomic)
+    return read.view(answers)
+
+
+def _check(answers: Sequence[Stored | None], *, atomic: bool) -> None:
+    """Whether there is anything to answer item by item.
+
+    Raises:
+        LedgerUnavailable: None is accepted; or one is not, of all or none.
+    """
+    if atomic or not any(answer and answer.standing is not Standing.CONFLICT for answer in answers):
+        for answer in answers:
+            surely(answer)
 
 
 async def _read(
@@ -189,6 +216,8 @@ def _each_once(found: Iterable[Sequence[ContractProblem]]) -> list[str]:
     return list({(problem.pointer, str(problem)): problem for problem in problems}.values())
 
 
-def _refused(index: int, problems: Sequence[ContractProblem]) -> dict[str, Any]:
+def _refused(
+    index: int, problems: Sequence[ContractProblem], status: str = "invalid"
+) -> dict[str, Any]:
     errors = [{"pointer": it.pointer, "code": it.code, "detail": str(it)} for it in problems]
-    return {"index": index, "status": "invalid", "errors": errors}
+    return {"index": index, "status": status, "errors": errors}
