@@ -147,6 +147,44 @@ async def test_one_with_an_id_of_its_own_is_recognised_by_its_key_too(
     assert await count(rig) == 1
 
 
+@pytest.mark.parametrize("fields", [{}, {"idempotency_key": "receipt-1"}])
+async def test_a_key_of_one_without_an_id_is_recognised_in_every_other_form(
+    rig: SubmissionRig, backend: Backend, fields: dict[str, str]
+) -> None:
+    first = await send(backend, key="order-1", **fields)
+    other = mail(subject="Bye")
+    for requested in (
+        lambda: send(backend, id=str(uuid4()), key="order-1"),
+        lambda: batch(backend, other, mail(), key="order-1"),
+        lambda: batch(backend, mail(id=str(uuid4())), mail(), key="order-1"),
+        lambda: batch(backend, mail(recipient="x"), mail(), key="order-1"),
+        lambda: batch(backend, other, mail(), key="order-1", atomic=True),
+        lambda: to_all(backend, PEOPLE, key="order-1"),
+    ):
+        with pytest.raises(IdempotencyKeyReused):
+            await requested()
+    assert await count(rig) == 1
+    again = await send(backend, key="order-1", **fields)
+    assert (again.as_data(), again.replayed) == (first.as_data(), True)
+
+
+@pytest.mark.parametrize("fields", [{}, {"idempotency_key": "receipt-1"}])
+async def test_a_key_of_any_other_form_is_recognised_by_one_without_an_id(
+    rig: SubmissionRig, backend: Backend, fields: dict[str, str]
+) -> None:
+    await send(backend, id=str(uuid4()), key="own-id")
+    await batch(backend, mail(), mail(), key="batch")
+    await batch(backend, mail(id=str(uuid4())), key="batch-of-ids")
+    await to_all(backend, PEOPLE[:1], key="recipients")
+    stored = await count(rig)
+    for key in ("own-id", "batch", "batch-of-ids", "recipients"):
+        with pytest.raises(IdempotencyKeyReused):
+            await send(backend, key=key, **fields)
+    assert await count(rig) == stored
+    await rig.around.fetch("UPDATE api_requests SET expires_at = now() - interval '1 second'")
+    assert not (await send(backend, key="own-id", **fields)).replayed  # it is forgotten
+
+
 async def test_a_batch_under_way_is_not_begun_twice(backend: Backend) -> None:
     first, second = await asyncio.gather(
         batch(backend, mail(), key="batch-1"),

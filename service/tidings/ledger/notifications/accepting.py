@@ -23,23 +23,38 @@ from tidings.ledger.notifications.dispatch import DUE, NOTIFY
 from tidings.ledger.notifications.idempotency import KeyUse, hold
 from tidings.ledger.notifications.outbox_entries import enter
 from tidings.ledger.notifications.requests import (
+    ANOTHER,
     EarlierRequest,
     RequestIdentity,
+    came_alone,
     keep_answer,
     remember,
+    requested,
 )
 from tidings.ledger.notifications.rows import COLUMNS, by_itself, columns
 
-STORE: Final = f"""
+_STORE: Final = f"""
 INSERT INTO notifications ({COLUMNS.names}, properties, state, epoch, attempt, dispatch_at)
 SELECT {COLUMNS.names}, properties, CASE WHEN due IS NULL THEN 'queued' ELSE 'scheduled' END, 0, 0,
        coalesce(due, now() + place * interval '1 microsecond')
-  FROM unnest({COLUMNS.parameters("jsonb", "timestamptz", "int")}) AS incoming ({COLUMNS.names}, properties, due, place)
+  FROM unnest({{parameters}}) AS incoming ({COLUMNS.names}, properties, due, place{{further}}
 ON CONFLICT (id) DO NOTHING
 RETURNING id
 """
+STORE: Final = _STORE.format(
+    parameters=COLUMNS.parameters("jsonb", "timestamptz", "int"), further=")"
+)
 """In the order of their ids, as claims do: two that store the same ones wait for each other in one direction only.
 `place` is the order in which they came, and null if it is not the outbox that publishes them."""
+
+STORE_UNLESS_REQUESTED: Final = _STORE.format(
+    parameters=COLUMNS.parameters("jsonb", "timestamptz", "int", "text", "text"),
+    further=""", api_key, request_key)
+ WHERE NOT EXISTS (SELECT FROM api_requests r
+                    WHERE (r.api_key, r.idempotency_key) = (incoming.api_key, request_key) AND r.expires_at >= now())
+ ORDER BY id""",
+)
+"""As `STORE`, but none whose Idempotency-Key came with a request that is remembered."""
 
 LOOK_UP: Final = f"""
 SELECT place, n.state, n.epoch, n.attempt, n.dispatch_at, n.duplicate_of,
@@ -47,7 +62,13 @@ SELECT place, n.state, n.epoch, n.attempt, n.dispatch_at, n.duplicate_of,
   FROM unnest($1::int[], $2::uuid[], $3::bytea[]) AS given (place, id, digest) JOIN notifications n ON n.id = given.id
 """
 
-KNOWN: Final = "SELECT id FROM notifications WHERE id = ANY($1::uuid[])"
+KNOWN: Final = """
+SELECT id FROM notifications WHERE id = ANY($1::uuid[])
+UNION ALL
+SELECT given.id FROM unnest($1::uuid[], $2::text[], $3::text[]) AS given (id, api_key, request_key)
+  JOIN api_requests r ON (r.api_key, r.idempotency_key) = (given.api_key, given.request_key) AND r.expires_at >= now()
+"""
+"""Those that are stored, or whose Idempotency-Key came with a request that is remembered."""
 
 LEAVE_TO_OUTBOX: Final = """
 WITH locked AS (
@@ -72,6 +93,9 @@ class Submission:
     expires_at: datetime | None
     due: datetime | None = None
     """When it is to be published, if not at once."""
+    request: tuple[str, str] | None = None
+    """The API key and Idempotency-Key from which its id follows, of one that came alone: no other request may have had
+    them."""
 
 
 class Standing(StrEnum):
@@ -81,7 +105,7 @@ class Standing(StrEnum):
     DUPLICATE = "duplicate"
     """It has been accepted before, or another was that has its idempotency key."""
     CONFLICT = "conflict"
-    """Its id belongs to other content."""
+    """Its id belongs to other content, or its Idempotency-Key came with another request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +125,7 @@ class Stored:
 NEW: Final = Stored(Standing.ACCEPTED, State.QUEUED, unpublished=True)
 LEFT_TO_OUTBOX: Final = Stored(Standing.ACCEPTED, State.QUEUED)
 SCHEDULED: Final = Stored(Standing.ACCEPTED, State.SCHEDULED)
+REUSED: Final = Stored(Standing.CONFLICT, State.QUEUED, known=True)
 
 
 class RequestedBefore(Refused):
@@ -122,6 +147,17 @@ class Answered:
     identity: RequestIdentity
     answer: Callable[[Sequence[Stored]], bytes]
     """Makes the answer from how its submissions stand."""
+    first: UUID
+    """The id that follows from its Idempotency-Key for one that comes alone."""
+    derived: frozenset[UUID] = frozenset()
+    """The ids of its submissions that follow from it."""
+
+    def contradicts(self, submissions: Sequence[Submission], answers: Sequence[Stored]) -> bool:
+        """Whether an id that follows from it belongs to other content: to that of another request."""
+        return any(
+            answer.standing is Standing.CONFLICT and submission.attempt.id in self.derived
+            for submission, answer in zip(submissions, answers, strict=True)
+        )
 
 
 class SomeConflict(Refused):
@@ -177,9 +213,13 @@ class Accepting:
         async with self._database.transaction() as connection:
             if request is not None:
                 earlier = await remember(connection, request.identity)
+                if earlier is None and request.first not in request.derived:
+                    earlier = await came_alone(connection, request.first)
                 if earlier is not None:
                     raise RequestedBefore(earlier)
             answers = await self._store(connection, submissions, outbox=outbox)
+            if request is not None and request.contradicts(submissions, answers):
+                raise RequestedBefore(ANOTHER)
             if together and any(answer.standing is Standing.CONFLICT for answer in answers):
                 raise SomeConflict(answers)
             if request is not None:
@@ -235,7 +275,10 @@ class Accepting:
         }
         if not uses:
             return {}
-        known = await connection.fetch(KNOWN, [use.id for use in uses.values()])
+        requests = [submissions[place].request or (None, None) for place in uses]
+        known = await connection.fetch(
+            KNOWN, [use.id for use in uses.values()], *map(list, zip(*requests, strict=True))
+        )
         decided = {row["id"] for row in known}
         uses = {place: use for place, use in uses.items() if use.id not in decided}
         if not uses:
@@ -270,13 +313,17 @@ async def _insert(
     if not places:
         return {}
     ordered = [submissions[place] for place in places]
+    requests = [submission.request or (None, None) for submission in ordered]
+    alone = any(submission.request for submission in ordered)
     values = columns(
         ordered,
         [_properties(submission) for submission in ordered],
         [submission.due for submission in ordered],
         list(places) if outbox else [None] * len(places),
+        *([list(column) for column in zip(*requests, strict=True)] if alone else []),
     )
-    rows = await connection.fetch(*by_itself(STORE, *values))
+    statement = STORE_UNLESS_REQUESTED if alone else STORE
+    rows = await connection.fetch(*by_itself(statement, *values))
     new, queued = {row["id"] for row in rows}, LEFT_TO_OUTBOX if outbox else NEW
     stored: dict[int, Stored] = {}
     for place in places:
@@ -297,9 +344,14 @@ async def _look_up(
     rows = await connection.fetch(LOOK_UP, places, [attempt.id for attempt in attempts], digests)
     # One that is gone again was deleted by an operator, or is over: what is published for it is stored by its claim.
     known = dict.fromkeys(places, NEW)
-    return known | {
-        row["place"]: _standing(dict(row), submissions[row["place"]].attempt) for row in rows
-    }
+    known |= {row["place"]: _standing(dict(row), submissions[row["place"]].attempt) for row in rows}
+    return known | dict.fromkeys(
+        await requested(
+            connection,
+            {place: key for place in places if (key := submissions[place].request) is not None},
+        ),
+        REUSED,
+    )
 
 
 def _standing(row: Mapping[str, Any], attempt: Attempt) -> Stored:

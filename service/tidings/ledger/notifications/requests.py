@@ -1,11 +1,13 @@
 """Requests with an Idempotency-Key that brought several notifications, or one with an id of its own: their first answers.
 
 A row commits with its notifications, so a process that dies leaves both or neither. One notification without an id
-needs none: its id is derived from the key, and recognises the repeat.
+needs none: its id is derived from the key, and recognises the repeat. The one looks whether the other has had its key.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from tidings.ledger.database import Connection
 
@@ -31,6 +33,14 @@ UPDATE api_requests SET answer = $3 WHERE (api_key, idempotency_key) = ($1, $2)
 """
 
 
+REQUESTED: Final = """
+SELECT place FROM unnest($1::int[], $2::text[], $3::text[]) AS given (place, api_key, request_key)
+  JOIN api_requests r ON (r.api_key, r.idempotency_key) = (given.api_key, given.request_key) AND r.expires_at >= now()
+"""
+
+CAME: Final = "SELECT EXISTS (SELECT FROM notifications WHERE id = $1)"
+
+
 @dataclass(frozen=True, slots=True)
 class RequestIdentity:
     """A request with an Idempotency-Key."""
@@ -52,6 +62,10 @@ class EarlierRequest:
     """Its answer, as it was kept."""
 
 
+ANOTHER: Final = EarlierRequest(same=False, answer=b"")
+"""One of another form."""
+
+
 async def remember(connection: Connection, request: RequestIdentity) -> EarlierRequest | None:
     """Remember a request, in a transaction; the earlier one if there is one."""
     key = (request.api_key, request.idempotency_key)
@@ -65,3 +79,20 @@ async def remember(connection: Connection, request: RequestIdentity) -> EarlierR
 async def keep_answer(connection: Connection, request: RequestIdentity, answer: bytes) -> None:
     """Keep the answer to a request that is remembered in this transaction."""
     await connection.execute(ANSWER, request.api_key, request.idempotency_key, answer)
+
+
+async def came_alone(connection: Connection, first: UUID) -> EarlierRequest | None:
+    """The request before, if it brought one notification without an id.
+
+    Args:
+        first: The id that follows from the Idempotency-Key for that.
+    """
+    return ANOTHER if await connection.fetchval(CAME, first) else None
+
+
+async def requested(connection: Connection, keys: Mapping[int, tuple[str, str]]) -> list[int]:
+    """Those of these API keys and Idempotency-Keys that a remembered request has."""
+    if not keys:
+        return []
+    columns = [list(column) for column in zip(*keys.values(), strict=True)]
+    return [row["place"] for row in await connection.fetch(REQUESTED, list(keys), *columns)]

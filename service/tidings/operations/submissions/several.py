@@ -157,7 +157,12 @@ async def _submit(
         raise InvalidNotification(_each_once(read.problems.values()))
     submissions, remembered = list(read.submissions.values()), None
     if (identity := caller.identity(f"{form} {atomic}", request.body)) is not None:
-        remembered = Answered(identity, lambda stored: to_json(read.view(stored).items))
+        remembered = Answered(
+            identity,
+            lambda stored: to_json(read.view(stored).items),
+            caller.id_for(),
+            read.derived,
+        )
     with intake.under_way(caller.key, caller.idempotency_key):
         try:
             answers = await intake.accept_several(submissions, together=atomic, request=remembered)
@@ -171,7 +176,7 @@ async def _submit(
         except SomeConflict as conflict:
             standings = [answer.standing for answer in conflict.answers]
             id_ = submissions[standings.index(Standing.CONFLICT)].attempt.id
-            raise IdempotencyKeyReused() if id_ in read.derived else IdConflict(id_) from None
+            raise IdConflict(id_) from None
     _check(answers, atomic=atomic)
     return read.view(answers)
 

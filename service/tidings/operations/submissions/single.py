@@ -77,6 +77,8 @@ async def submit(backend: Backend, actor: Actor, request: SubmitRequest) -> Subm
     submission = submission_of(intake, actor, caller, read)
     with intake.under_way(caller.key, caller.idempotency_key):
         if id_ == derived or caller.idempotency_key is None:
+            if caller.idempotency_key is not None:
+                submission = replace(submission, request=(caller.key, caller.idempotency_key))
             stored = await intake.accept(submission)
         else:
             stored = await _with_its_own_id(intake, caller, request.body, submission)
@@ -91,7 +93,7 @@ async def _with_its_own_id(
     """By its id alone nobody would notice that its Idempotency-Key came with another one before."""
     identity = caller.identity("one", body)
     assert identity is not None  # noqa: S101  # it has a key
-    request = Answered(identity, lambda _: b"")
+    request = Answered(identity, lambda _: b"", caller.id_for())
     try:
         [stored] = await intake.accept_several([submission], request=request)
     except RequestedBefore as before:
