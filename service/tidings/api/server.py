@@ -98,7 +98,7 @@ class Api:
                 await self._serve(backend, listener, stop)
 
     async def _serve(self, backend: Backend, listener: socket.socket, stop: asyncio.Event) -> None:
-        keyring = Keyring(backend.ledger.api_keys, kept=self._settings.api.keys_kept)
+        keyring = Keyring(backend.intake.api_keys, kept=self._settings.api.keys_kept)
         keeping = BackgroundTask("keep the API keys", keyring.keep_for_ever)
         server = _Server(self._config(backend, keyring))
         self._keyring, self._server = keyring, server

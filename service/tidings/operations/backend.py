@@ -34,6 +34,8 @@ class Backend:
         self._intake = intake
         self.queue_depths: SharedLook[Sequence[Depth]] = SharedLook(DEPTHS_KEPT)
         """How many messages are in the queues: each look opens a connection."""
+        self.exporting = 0
+        """Exports under way."""
 
     @property
     def intake(self) -> "Intake":
@@ -75,5 +77,9 @@ async def opened(
             return
         from tidings.operations.submissions.intake import Intake  # commands do without it
 
-        async with Intake(settings, ledger) as intake:
+        # Connections of its own: readers who have all of the others must not look like PostgreSQL being away.
+        async with (
+            PostgresLedger(settings.ledger, actor=name) as accepting_ledger,
+            Intake(settings, accepting_ledger) as intake,
+        ):
             yield Backend(settings, ledger, intake)

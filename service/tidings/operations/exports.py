@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from tidings.delivery.errors import Refused
 from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.notifications.search import Bounds
 from tidings.operations.backend import Backend
@@ -16,6 +17,8 @@ from tidings.operations.notifications import ListedView
 
 AT_ONCE: Final = 500
 """Notifications read and written at once: 10 ms in which a process does nothing else."""
+MOST: Final = 2
+"""Exports that one process writes at the same time: each keeps one connection to PostgreSQL busy."""
 STEP: Final = 10_000
 """Notifications looked through at once, where no index leads to those that match."""
 COLUMNS: Final = (
@@ -53,7 +56,34 @@ class ExportRequest:
     """Write recipients."""
 
 
-async def export(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]:
+class ExportsBusy(Refused):
+    """As many exports are under way as one process writes at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__("other exports are under way; try again when one has ended")
+
+
+def export(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]:
+    """Write all that match, unless others write theirs. Raises like `_all` once it is read.
+
+    Raises:
+        ExportsBusy: Too many are under way.
+    """
+    if backend.exporting >= MOST:
+        raise ExportsBusy
+    return _counted(backend, request)
+
+
+async def _counted(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]:
+    backend.exporting += 1
+    try:
+        async for part in _all(backend, request):
+            yield part
+    finally:
+        backend.exporting -= 1
+
+
+async def _all(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]:
     """Write all that match and were accepted before now. What changes meanwhile is written as it is when it is read.
 
     Raises:

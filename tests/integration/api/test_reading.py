@@ -27,6 +27,7 @@ from tidings.api.replies.statistics import EXAMPLE_STATISTICS, StatisticsReply
 from tidings.api.routes.trail import TrailReply
 from tidings.delivery.outcome import Sent
 from tidings.delivery.states import State
+from tidings.ledger.notifications.filters import Filters
 from tidings.operations import channels, exports, statistics
 from tidings.operations.actor import Actor
 from tidings.operations.channels import OrderRequest
@@ -146,6 +147,26 @@ async def test_an_export_has_all_that_match_piece_by_piece(
     rows = list(csv.DictReader(io.StringIO(answer.body.decode())))
     assert {row["id"] for row in rows} == ids
     assert len(rows) == 5
+
+
+async def test_a_process_writes_only_so_many_exports_at_the_same_time(
+    api: ApiRig, rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = a_tenant()
+    await stored(rig, tenant)
+    request = exports.ExportRequest(Filters(tenant=tenant))
+    under_way = []
+    for _ in range(exports.MOST):
+        under_way.append(exports.export(api.backend, request))
+        await anext(under_way[-1])
+    with pytest.raises(exports.ExportsBusy):
+        exports.export(api.backend, request)
+    for parts in under_way:
+        assert [part async for part in parts] == []
+    assert [part async for part in exports.export(api.backend, request)]
+    monkeypatch.setattr(exports, "MOST", 0)
+    answer = await api.ask("GET", "/v1/notifications/export", await api.key("read", tenant=tenant))
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
 
 
 async def test_a_cell_of_an_export_is_no_formula(api: ApiRig, rig: LedgerRig) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from uuid import UUID, uuid4
@@ -15,7 +16,7 @@ from tidings.delivery.errors import LedgerUnavailable
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.ledger.notifications.accepting import Standing
 from tidings.operations.actor import Actor
-from tidings.operations.backend import Backend
+from tidings.operations.backend import Backend, opened
 from tidings.operations.rescheduling import RescheduleRequest, reschedule
 from tidings.operations.submissions.errors import (
     IdConflict,
@@ -306,6 +307,21 @@ async def test_while_both_are_away_nothing_is_accepted(
             await send(backend, key="order-1")
         assert monotonic() - began < AT_ONCE
     assert not backend.intake.accepts
+
+
+async def test_readers_who_have_every_connection_keep_nothing_from_being_stored(
+    rig: SubmissionRig,
+) -> None:
+    settings = rig.around.settings
+    async with opened(settings, "api test", accepting=True) as backend, AsyncExitStack() as readers:
+        await eventually(lambda: backend.intake.connected)
+        for _ in range(settings.ledger.database_pool_size):
+            await readers.enter_async_context(backend.ledger.database.connection())
+        started = monotonic()
+        accepted = await send(backend)
+        assert monotonic() - started < AT_ONCE
+        assert (await row_of(rig, accepted.id))["state"] == "queued"
+        assert await backend.intake.api_keys.valid() == {}
 
 
 async def test_what_a_full_lane_refuses_waits_in_the_outbox_and_no_other_lane_is_held_up(

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from tidings.api.problems import FORBIDDEN, NOT_FOUND, ApiProblem
+from tidings.api.problems import FORBIDDEN, NOT_FOUND, ApiProblem, unavailable
 from tidings.api.replies.lists import EXAMPLE_PAGE, EXAMPLE_WHY, PageReply, WhyReply
 from tidings.api.route import AnyCall, Call, Documented, Parameters, Reply, Route
 from tidings.api.routes.notifications import NotificationPath
@@ -14,7 +14,7 @@ from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.states import State
 from tidings.operations import decisions, notifications
-from tidings.operations.exports import ExportRequest, Format, export
+from tidings.operations.exports import ExportRequest, ExportsBusy, Format, export
 from tidings.operations.filters import entity
 from tidings.operations.notifications import Bounds, Filters, ListRequest, ShowRequest
 from tidings.operations.reveals import note_reveal
@@ -158,8 +158,12 @@ async def _export(call: Call[Parameters, ExportQuery, None]) -> Reply:
     await may_reveal(call, filters)
     request = ExportRequest(filters, call.query.format, call.query.reveal)
     name = f"notifications.{call.query.format}"
+    try:
+        written = export(call.backend, request)
+    except ExportsBusy as busy:
+        raise unavailable(str(busy)) from None
     return Reply(
-        export(call.backend, request),
+        written,
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
         media_type=call.query.format.media_type,
     )
@@ -195,7 +199,7 @@ ROUTES: Final[Sequence[Route]] = (
         summary="Export notifications",
         description=(
             "All that match, newest first, as NDJSON or CSV. A connection that ends without its last chunk was cut: "
-            "the export is not complete."
+            "the export is not complete. A process writes two at the same time; to more it replies 503."
         ),
         tag="notifications",
         query_model=ExportQuery,

@@ -35,6 +35,7 @@ from tidings.ledger.notifications.accepting import (
     Stored,
     Submission,
 )
+from tidings.ledger.operators.api_keys import ApiKeys
 from tidings.operations.submissions.errors import IdempotencyKeyInUse
 from tidings.runtime.background import BackgroundTask
 from tidings.settings import Settings
@@ -112,6 +113,11 @@ class Intake:
     def connected(self) -> bool:
         """Whether RabbitMQ is connected."""
         return self._connection.up
+
+    @property
+    def api_keys(self) -> ApiKeys:
+        """The API keys, over its connections: no reader keeps them from being read in time."""
+        return self._ledger.api_keys
 
     @property
     def accepts(self) -> bool:
