@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import structlog
 
-from tidings.api import Api
 from tidings.archive import Archive
 from tidings.broker.memory_budget import MemoryBudget
 from tidings.broker.topology.layout import topology_of
@@ -193,6 +192,10 @@ def _roles(
             case "archive":
                 yield role, Archive(settings, layout, ledger, metrics, memory_budget=memory_budget)
             case "api":
+                from tidings.api import (
+                    Api,
+                )  # its libraries take 26 MB, which other roles don't need
+
                 yield role, Api(settings, ledger.actor, metrics.api)
             case _:
                 raise ConfigurationError(f"there is no role {role!r}; there are {', '.join(ROLES)}")

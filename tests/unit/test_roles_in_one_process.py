@@ -1,5 +1,8 @@
 """Several roles in one process share what there is of it once."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tidings import app
@@ -24,3 +27,9 @@ async def test_a_worker_and_an_archive_in_one_process_hold_messages_on_one_accou
     list(app._roles(settings, ("worker", "archive"), (), ledger, Metrics(), None))
     worker, archive = given
     assert worker is archive
+
+
+def test_a_process_without_the_api_does_not_load_the_libraries_of_the_api() -> None:
+    code = "import sys, tidings.app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert {"fastapi", "uvicorn", "jwt"}.isdisjoint(done.stdout.split())
