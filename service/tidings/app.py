@@ -192,9 +192,8 @@ def _roles(
             case "archive":
                 yield role, Archive(settings, layout, ledger, metrics, memory_budget=memory_budget)
             case "api":
-                from tidings.api import (
-                    Api,
-                )  # its libraries take 26 MB, which other roles don't need
+                # Its libraries take 26 MB, which other roles don't need.
+                from tidings.api import Api
 
                 yield role, Api(settings, ledger.actor, metrics.api)
             case _:
