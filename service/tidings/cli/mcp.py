@@ -1,10 +1,6 @@
 """`tidings mcp`: a server of the Model Context Protocol for an assistant on this machine."""
 
-from enum import StrEnum
 from importlib.metadata import version
-from typing import Annotated
-
-import typer
 
 from tidings.cli.console import fail, run
 from tidings.cli.options import actor
@@ -14,27 +10,13 @@ from tidings.operations.backend import opened
 from tidings.settings import Settings
 
 
-class McpScope(StrEnum):
-    """What an assistant may do."""
-
-    READ = "read"
-    OPERATE = "operate"
-
-
-def mcp(
-    scope: Annotated[
-        McpScope,
-        typer.Option(
-            help="`operate` also lets it cancel, replay, pause and resume; each only with dry_run=false."
-        ),
-    ] = McpScope.READ,
-) -> None:
+def mcp() -> None:
     """Serve the Model Context Protocol on standard input and output, for an assistant.
 
-    It reads what `tidings list`, `show`, `stats`, `channels` and `dead` show, with people masked. Needs the extra:
-    `pip install 'tidings\\[mcp]'`.
+    It reads what `tidings list`, `show`, `stats`, `channels` and `dead` show, with people masked. It acts only with an
+    API key that has the scope `operate`, in TIDINGS_MCP_API_KEY. Needs the extra: `pip install 'tidings\\[mcp]'`.
 
-    Example: [bold]tidings mcp --scope read[/]
+    Example: [bold]TIDINGS_MCP_API_KEY_FILE=~/assistant.key tidings mcp[/]
     """
     try:
         from tidings.mcp_server import mcp_server
@@ -43,11 +25,13 @@ def mcp(
             raise
         fail(ConfigurationError("the MCP SDK is not installed: pip install 'tidings[mcp]'"))
 
-    assistant = Actor("mcp", actor().name)
+    local = Actor("mcp", actor().name)
 
     async def serve() -> None:
-        async with opened(Settings(), str(assistant)) as backend:
-            server = mcp_server(backend, assistant, scope.value, version("tidings"))
+        settings = Settings()
+        secret = settings.mcp.api_key.get_secret_value().strip()
+        async with opened(settings, str(local)) as backend:
+            server = await mcp_server(backend, local, secret, version("tidings"))
             await server.run_stdio_async()
 
     run(serve())

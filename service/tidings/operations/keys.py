@@ -8,7 +8,13 @@ from typing import Any, Final
 from tidings.delivery.errors import InvalidRequest, NotFound, Refused
 from tidings.ledger.operators.api_keys import ApiKey
 from tidings.operations.actor import Actor
-from tidings.operations.api_key_format import PREFIX, digest, generate, prefix_of_key
+from tidings.operations.api_key_format import (
+    PREFIX,
+    digest,
+    generate,
+    is_well_formed,
+    prefix_of_key,
+)
 from tidings.operations.backend import Backend
 from tidings.operations.filters import tenant as tenant_name
 from tidings.operations.scopes import EVERY_TENANT, Scope
@@ -21,6 +27,7 @@ __all__ = [
     "KeyView",
     "ListKeysRequest",
     "RevokeKeyRequest",
+    "authenticate",
     "create",
     "list_",
     "revoke",
@@ -162,3 +169,19 @@ async def revoke(backend: Backend, actor: Actor, request: RevokeKeyRequest) -> K
             f"there is no key {prefix}: write its first {PREFIX} characters, as in `tidings keys list`"
         )
     raise Refused(f"{prefix} was revoked at {found.revoked_at:%Y-%m-%d %H:%M} UTC")
+
+
+async def authenticate(backend: Backend, secret: str) -> ApiKey:
+    """The key with this secret, as it stands in PostgreSQL at this moment; it is used now.
+
+    The HTTP API, which can't ask PostgreSQL for each request, has a `Keyring`.
+
+    Raises:
+        Refused: It is unknown, revoked or expired.
+    """
+    found = None
+    if is_well_formed(secret):
+        found = await backend.ledger.api_keys.use(digest(secret))
+    if found is None:
+        raise Refused("the API key is unknown, revoked or expired")
+    return found

@@ -12,6 +12,7 @@ from tidings.settings.api import ApiSettings
 from tidings.settings.broker import BrokerSettings
 from tidings.settings.everything import Settings, sections
 from tidings.settings.ledger import LedgerSettings
+from tidings.settings.mcp import McpSettings
 from tidings.settings.outbox import OutboxSettings
 from tidings.settings.processes import AlertSettings, CategorySettings, WorkerSettings
 
@@ -24,6 +25,7 @@ __all__ = [
     "ChannelSettings",
     "Duration",
     "LedgerSettings",
+    "McpSettings",
     "NumberFormat",
     "OutboxSettings",
     "Rate",

@@ -15,6 +15,7 @@ from tidings.runtime.environment.reading import read
 from tidings.settings.api import ApiSettings
 from tidings.settings.broker import BrokerSettings
 from tidings.settings.ledger import LedgerSettings
+from tidings.settings.mcp import McpSettings
 from tidings.settings.outbox import OutboxSettings
 from tidings.settings.processes import AlertSettings, CategorySettings, WorkerSettings
 
@@ -30,6 +31,7 @@ def sections() -> tuple[type[BaseSettings], ...]:
         *_accounts(),
         AlertSettings,
         ApiSettings,
+        McpSettings,
     )
 
 
@@ -71,6 +73,11 @@ class Settings:
     def api(self) -> ApiSettings:
         """The HTTP API."""
         return read(ApiSettings)
+
+    @cached_property
+    def mcp(self) -> McpSettings:
+        """The server of the Model Context Protocol."""
+        return read(McpSettings)
 
     @cached_property
     def channels(self) -> dict[str, ChannelSettings]:
@@ -152,6 +159,7 @@ class Settings:
             self.alerting,
             self.channels,
             self.api,
+            self.mcp,
         )
         for channel in self.channels:
             for name in self.providers(channel):

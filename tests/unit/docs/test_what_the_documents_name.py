@@ -43,6 +43,7 @@ ELSEWHERE = {
     "TIDINGS_PUSH",  # the channel that docs/adding-a-channel.md makes up
     "TIDINGS_PUSH_URL",
     "TIDINGS_EMAIL_PASSWORD_FILE",  # as an example of every secret's
+    "TIDINGS_MCP_API_KEY_FILE",
     "TIDINGS_SECRETS_DIR",
     "TIDINGS_TEST_AMQP_URL",
     "TIDINGS_TEST_MANAGEMENT_URL",

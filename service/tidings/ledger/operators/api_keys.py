@@ -54,6 +54,10 @@ SELECT {_ROW} FROM api_keys
 VALID: Final = f"""
 SELECT hash, {_ROW} FROM api_keys WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 """
+USE: Final = f"""
+UPDATE api_keys SET last_used_at = now()
+ WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) RETURNING {_ROW}
+"""
 TELL: Final = "SELECT pg_notify($1, '')"
 USED: Final = """
 UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, used.at)
@@ -125,6 +129,12 @@ class ApiKeys:
             rows = await connection.fetch(VALID)
         found = [dict(row) for row in rows]
         return {row.pop("hash"): ApiKey(**row) for row in found}
+
+    async def use(self, digest: bytes) -> ApiKey | None:
+        """The key with this hash, which is used now; None if there is none that is valid."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(USE, digest)
+        return None if row is None else ApiKey(**row)
 
     async def used(self, last: Mapping[str, datetime]) -> None:
         """Store when keys were used last, by their prefixes."""
