@@ -16,7 +16,7 @@ from tidings.cli.hints import next_page, print_no_match
 from tidings.cli.next_steps import group_next_steps
 from tidings.cli.options import AsJson, Before, Reveal, ask
 from tidings.cli.terminal import escape
-from tidings.delivery.dead_letter import OPEN
+from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.operations.dead_letters import lookup
 from tidings.operations.dead_letters.lookup import DeadLetterListRequest
 from tidings.operations.dead_letters.query import DeadLetterQuery
@@ -52,7 +52,8 @@ def list_(
     if as_json:
         print_json(page.as_data())
     elif not page.dead_letters:
-        _print_no_match(query, narrowed=before is not None)
+        narrowed = before is not None or query.narrowed.states != OPEN
+        _print_no_match(query, narrowed=narrowed)
     else:
         out.print(dead_letters_table(page.dead_letters, datetime.now(UTC)))
         if page.count > len(page.dead_letters):
@@ -62,7 +63,7 @@ def list_(
 
 
 @app.command()
-@which.about_dead_letters(state=True)
+@which.about_dead_letters(state=True, unless_given=(DeadLetterState.OPEN,))
 def groups(query: DeadLetterQuery, limit: Limit = 25, as_json: AsJson = False) -> None:
     """Group dead letters by cause, most frequent first.
 
@@ -72,7 +73,7 @@ def groups(query: DeadLetterQuery, limit: Limit = 25, as_json: AsJson = False) -
     if as_json:
         print_json(found.as_data())
     elif not found.groups:
-        _print_no_match(query)
+        _print_no_match(query, narrowed=query.narrowed.states != (DeadLetterState.OPEN,))
     else:
         out.print(groups_table(found, datetime.now(UTC)))
         for way in group_next_steps([group.reason for group in found.groups]):
@@ -118,6 +119,6 @@ def show(
 
 def _print_no_match(query: DeadLetterQuery, *, narrowed: bool = False) -> None:
     """Print that nothing matches, or that no dead letter is open if no filter was given."""
-    filtered = query.selects or narrowed or query.narrowed.states != OPEN
+    filtered = query.selects or narrowed
     otherwise = None if filtered else "No open dead letters."
     print_no_match(query.narrowed, otherwise=otherwise)

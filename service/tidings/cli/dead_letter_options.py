@@ -88,29 +88,34 @@ States = Annotated[
     typer.Option(
         "--state",
         "-s",
-        help="Only in this state; repeatable. By default open and replaying ones.",
+        help="Only in this state; repeatable. By default open ones, and in lists replaying ones.",
         show_default=False,
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
 
 
-def states_of(chosen: Iterable[WhichState] | None) -> tuple[DeadLetterState, ...]:
+def states_of(
+    chosen: Iterable[WhichState] | None, unless_given: tuple[DeadLetterState, ...] = OPEN
+) -> tuple[DeadLetterState, ...]:
     """The states that `--state` selects; open and replaying by default."""
     named = set(chosen or ())
     if not named:
-        return OPEN
+        return unless_given
     return tuple(
         state for state in DeadLetterState if WhichState.ALL in named or state.value in named
     )
 
 
-def about_dead_letters(*, ids: bool = False, state: bool = False) -> Callable[[Function], Function]:
+def about_dead_letters(
+    *, ids: bool = False, state: bool = False, unless_given: tuple[DeadLetterState, ...] = OPEN
+) -> Callable[[Function], Function]:
     """Add the options that select dead letters to a command, which takes them as one `query`.
 
     Args:
         ids: Also take ids as arguments.
         state: Also take `--state`.
+        unless_given: The states without it.
     """
     options: dict[str, Any] = {
         **({"ids": Ids} if ids else {}),
@@ -136,7 +141,7 @@ def about_dead_letters(*, ids: bool = False, state: bool = False) -> Callable[[F
                 raise Unclear("give --since or --max-age, not both")
             values["since"] = values["since"] or max_age
             if state:
-                values["states"] = states_of(values.pop("state"))
+                values["states"] = states_of(values.pop("state"), unless_given)
             query = guarded(lambda: DeadLetterQuery.read(**values))
             return command(**given, query=query)
 

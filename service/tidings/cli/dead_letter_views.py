@@ -19,7 +19,7 @@ from tidings.cli.timeline import facts
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import UNTRIED
 from tidings.operations.dead_letters.body import readable
-from tidings.operations.dead_letters.lookup import DeadLetterGroups
+from tidings.operations.dead_letters.lookup import DeadLetterGroups, Trend
 from tidings.operations.dead_letters.views import DeadLetterInFull, DeadLetterView, published_at
 from tidings.operations.times import ago, distance, exact
 from tidings_events.moments import in_milliseconds
@@ -36,6 +36,9 @@ STYLES: Final = {
 PRODUCER: Final = ("app_id", "user_id")
 """AMQP properties that identify the producer."""
 
+BARS: Final = "·▁▂▃▄▅▆▇█"
+MOST_BARS: Final = 12
+"""A trend is shown in so many bars at most."""
 LONGEST_LAID_OUT: Final = 512 * 1024
 """Bytes of a body above which it is not printed: formatting would take seconds."""
 SAME_MOMENT: Final = timedelta(seconds=1)
@@ -69,7 +72,7 @@ def _cells(dead_letter: DeadLetterView, now: datetime) -> list[Text]:
 def groups_table(found: DeadLetterGroups, now: datetime) -> Rows:
     """A row for each group, with the error of its newest dead letter."""
     return Rows(
-        ("Dead letters", "Group", "Channel", "Reason", "First", "Last"),
+        ("Dead letters", "Group", "Channel", "Reason", "First", "Last", "Trend"),
         [
             Row(
                 [
@@ -79,6 +82,7 @@ def groups_table(found: DeadLetterGroups, now: datetime) -> Rows:
                     cell(group.reason.value),
                     cell(ago(group.first_at, now)),
                     cell(ago(group.last_at, now)),
+                    cell(_trend(group.trend)),
                 ],
                 _code_and_message(group.code, group.message),
             )
@@ -86,6 +90,13 @@ def groups_table(found: DeadLetterGroups, now: datetime) -> Rows:
         ],
         right=("Dead letters",),
     )
+
+
+def _trend(trend: Trend) -> str:
+    """A bar for each hour or day, or for several of them: its height is its share of the highest."""
+    each = -(-len(trend.counts) // MOST_BARS)
+    counts = [sum(trend.counts[at : at + each]) for at in range(0, len(trend.counts), each)]
+    return "".join(BARS[-(-count * (len(BARS) - 1) // (max(counts) or 1))] for count in counts)
 
 
 def dead_letter_details(found: DeadLetterInFull, now: datetime) -> RenderableType:

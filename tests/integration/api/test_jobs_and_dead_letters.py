@@ -73,17 +73,18 @@ async def test_a_page_continues_where_the_one_before_ended_and_only_with_its_fil
         assert (refused.status, refused.data["errors"][0]["parameter"]) == (422, "cursor")
 
 
-async def test_groups_tell_how_many_and_since_when(api: ApiRig, key: str) -> None:
+async def test_groups_tell_how_many_since_when_and_their_trend(api: ApiRig, key: str) -> None:
     for _ in range(3):
-        await made(api, group="bb02")
-    old = await made(api, group="bb02")
-    await api.execute(
-        "UPDATE dead_letters SET dead_lettered_at = now() - interval '30 hours' WHERE id = $1", old
-    )
+        newest = await made(api, group="bb02")
     answer = await api.ask("GET", "/v1/dead-letters/groups?fingerprint=bb02", key)
     DeadLetterGroupsReply.model_validate_json(answer.body)
     (group,) = answer.data["groups"]
-    assert (group["dead_letters"], group["last_day"], group["day_before"]) == (4, 3, 1)
+    assert (group["dead_letters"], group["example"]) == (3, str(newest))
+    assert (sum(group["trend"]["counts"]), len(group["trend"]["counts"])) == (3, 25)
+    for filters in ("state=open&since=7d", "user_id=u1&since=30d"):
+        path = f"/v1/dead-letters/groups?fingerprint=bb02&{filters}"
+        for group in (await api.ask("GET", path, key)).data["groups"]:
+            assert group["trend"]["bucket_seconds"] == 86_400
 
 
 async def test_a_dead_letter_is_masked_unless_an_admin_reveals_it_which_is_recorded(

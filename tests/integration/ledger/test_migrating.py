@@ -81,6 +81,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "outcome_rollups",
         "rollup_categories",
         "dead_letter_deltas",
+        "dead_letter_hours",
         "open_dead_letters",
     }
 

@@ -10,8 +10,8 @@ from tidings.cli.dead_letter_views import dead_letters_table, groups_table
 from tidings.cli.rows import Rows
 from tidings.cli.terminal import SafeConsole
 from tidings.delivery.outcome import Reason
+from tidings.ledger.dead_letters.groups import DeadLetterGroup, Trend
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
-from tidings.ledger.dead_letters.search import DeadLetterGroup
 from tidings.operations.dead_letters.lookup import DeadLetterGroups
 from tidings.operations.dead_letters.views import DeadLetterView
 
@@ -58,6 +58,7 @@ def group() -> DeadLetterGroup:
         first_at=NOW - timedelta(hours=23),
         last_at=NOW - timedelta(minutes=59),
         example=ID,
+        trend=Trend(NOW - timedelta(hours=24), 3_600, (0,) * 20 + (1, 5, 40, 12_300)),
     )
 
 

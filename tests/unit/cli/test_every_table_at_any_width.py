@@ -43,8 +43,8 @@ from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb
 from tidings.delivery.outcome import Reason
 from tidings.delivery.schedule import Misfire
 from tidings.delivery.states import State
+from tidings.ledger.dead_letters.groups import DeadLetterGroup, Trend
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
-from tidings.ledger.dead_letters.search import DeadLetterGroup
 from tidings.ledger.notifications.details import NotificationSummary
 from tidings.ledger.notifications.requeue import Stranded
 from tidings.ledger.operators.audit import JournalFindings
@@ -139,6 +139,7 @@ def group() -> DeadLetterGroup:
         first_at=NOW - timedelta(hours=23),
         last_at=NOW - timedelta(minutes=59),
         example=ID,
+        trend=Trend(NOW - timedelta(hours=24), 3_600, (0,) * 20 + (1, 5, 40, 12_300)),
     )
 
 

@@ -80,6 +80,17 @@ class DeadLettersReply(ReplyModel):
     """The `cursor` of the next page."""
 
 
+class TrendReply(ReplyModel):
+    """How many dead letters came in each hour or day, whatever became of them."""
+
+    since: AwareDatetime
+    """Where the first bucket begins."""
+    bucket_seconds: int
+    """An hour, or a day of UTC."""
+    counts: list[int]
+    """One for each bucket, in order."""
+
+
 class DeadLetterGroupReply(ReplyModel):
     """Dead letters with the same cause."""
 
@@ -90,15 +101,14 @@ class DeadLetterGroupReply(ReplyModel):
     kind: str
     code: str
     message: str
-    """Of the latest."""
+    """Of the newest."""
     first_at: AwareDatetime
+    """When the oldest was dead-lettered."""
     last_at: AwareDatetime
+    """When the newest was."""
     example: UUID
-    """The latest."""
-    last_day: int
-    """Of them, those of the last 24 hours."""
-    day_before: int
-    """Those of the 24 hours before."""
+    """The newest."""
+    trend: TrendReply
 
 
 class DeadLetterGroupsReply(ReplyModel):

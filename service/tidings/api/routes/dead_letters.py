@@ -45,14 +45,18 @@ class DeadLetterGroupsQuery(DeadLetterFilters):
     """Which dead letters are grouped."""
 
     state: list[DeadLetterState] = Field(
-        list(OPEN), description="Only in this state; repeatable. Open and replaying if left out."
+        [DeadLetterState.OPEN], description="Only in this state; repeatable. Open if left out."
     )
     limit: int = Field(50, ge=1, le=500, description="At most so many.")
 
 
-class DeadLettersQuery(DeadLetterGroupsQuery):
+class DeadLettersQuery(DeadLetterFilters):
     """A page of dead letters."""
 
+    state: list[DeadLetterState] = Field(
+        list(OPEN), description="Only in this state; repeatable. Open and replaying if left out."
+    )
+    limit: int = Field(50, ge=1, le=500, description="At most so many.")
     cursor: str | None = Field(
         None, description="`next_cursor` of the page before; with the same filters."
     )
@@ -172,6 +176,11 @@ ROUTES: Final = (
         _groups,
         scope=Scope.READ,
         summary="Group dead letters by cause, most frequent first",
+        description=(
+            "Open dead letters are counted by rollups, exactly, and as fast with millions of them; `since` and `until` then "
+            "mean whole hours. With another state, or a user, entity, category or recipient, those that match are counted. "
+            "`trend` is by hour for periods up to two days (the last one if `since` is left out), else by day."
+        ),
         tag="dead letters",
         query_model=DeadLetterGroupsQuery,
         replies={200: Documented("The largest groups", DeadLetterGroupsReply)},

@@ -3,6 +3,7 @@
 from tidings.ledger.database import Database
 from tidings.ledger.dead_letters.closing import Closings
 from tidings.ledger.dead_letters.editing import Editing
+from tidings.ledger.dead_letters.groups import DeadLetterGrouping
 from tidings.ledger.dead_letters.replay import Replays
 from tidings.ledger.dead_letters.search import DeadLetterSearch
 from tidings.ledger.dead_letters.storing import Archiving
@@ -20,6 +21,7 @@ class DeadLetters:
     def __init__(self, database: Database, *, actor: str, window: float) -> None:
         self.archiving = Archiving(database, actor=actor)
         self.search = DeadLetterSearch(database)
+        self.groups = DeadLetterGrouping(database)
         self.closings = Closings(database)
         self.editing = Editing(database)
         self.replays = Replays(database, window=window)

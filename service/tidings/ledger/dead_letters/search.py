@@ -1,4 +1,4 @@
-"""Finds dead letters by id, by filter, and in groups with the same fingerprint."""
+"""Finds dead letters by id and by filter."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -92,28 +92,6 @@ class Selection:
     """Perhaps delivered already."""
     too_late: int
     """Would expire again."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetterGroup:
-    """Dead letters with the same fingerprint."""
-
-    fingerprint: str
-    dead_letters: int
-    channel: str | None
-    reason: Reason
-    kind: str
-    code: str
-    message: str
-    """Of the latest."""
-    first_at: datetime
-    last_at: datetime
-    example: UUID
-    """The latest."""
-    last_day: int = 0
-    """Of them, those of the last 24 hours."""
-    day_before: int = 0
-    """Those of the 24 hours before: the trend."""
 
 
 class DeadLetterSearch:
@@ -217,28 +195,6 @@ class DeadLetterSearch:
         chosen = (row for row in rows if not (row["uncertain"] or row["too_late"]))
         dead_letters = tuple(Chosen(row["id"], row["size"]) for row in islice(chosen, limit))
         return Selection(dead_letters, uncertain_ones, late_ones)
-
-    async def groups(self, wanted: DeadLetterFilter, limit: int) -> Sequence[DeadLetterGroup]:
-        """The largest groups that match."""
-        where, values = where_of(wanted)
-        statement = f"""
-            WITH grouped AS (
-                SELECT d.fingerprint, count(*) AS dead_letters, min(d.first_failed_at) AS first_at,
-                       max(d.last_failed_at) AS last_at,
-                       count(*) FILTER (WHERE d.dead_lettered_at > now() - interval '1 day') AS last_day,
-                       count(*) FILTER (WHERE d.dead_lettered_at > now() - interval '2 days'
-                                          AND d.dead_lettered_at <= now() - interval '1 day') AS day_before, (array_agg(d.id ORDER BY d.dead_lettered_at DESC))[1] AS example
-                  FROM dead_letters d WHERE {where}
-                 GROUP BY d.fingerprint
-                 ORDER BY dead_letters DESC, d.fingerprint LIMIT ${len(values) + 1}
-            )
-            SELECT g.*, d.channel, d.reason, d.kind, d.code, d.message
-              FROM grouped g JOIN dead_letters d ON d.id = g.example
-             ORDER BY g.dead_letters DESC, g.fingerprint
-        """
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(statement, *values, limit)
-        return [DeadLetterGroup(**{**dict(row), "reason": Reason(row["reason"])}) for row in rows]
 
 
 def skipped(wanted: DeadLetterFilter) -> tuple[str, str]:

@@ -10,8 +10,8 @@ from tidings.delivery.archiving import refusal
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import NotFound
 from tidings.delivery.id_prefix import IdPrefix
+from tidings.ledger.dead_letters.groups import DeadLetterGroup, Trend
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
-from tidings.ledger.dead_letters.search import DeadLetterGroup
 from tidings.ledger.notifications.details import Recipient
 from tidings.operations import page_cursors
 from tidings.operations.backend import Backend
@@ -31,6 +31,7 @@ __all__ = [
     "DeadLetterGroup",
     "DeadLetterGroups",
     "DeadLetterListRequest",
+    "Trend",
     "groups",
     "in_full",
     "list_",
@@ -100,9 +101,11 @@ async def page(backend: Backend, request: DeadLetterListRequest) -> DeadLetterPa
 
 
 async def groups(backend: Backend, query: DeadLetterQuery, limit: int) -> DeadLetterGroups:
-    """The largest groups that match."""
-    search = backend.ledger.dead_letters.search
-    found = await search.groups(await query.resolved(search), limit)
+    """The largest groups that match; of open dead letters if the query names no state."""
+    dead_letters = backend.ledger.dead_letters
+    states = query.narrowed.states or (DeadLetterState.OPEN,)
+    wanted = await query.resolved(dead_letters.search, *states)
+    found = await dead_letters.groups.largest(wanted, limit, now=datetime.now(UTC))
     return DeadLetterGroups(
         tuple(replace(group, message=discreet(group.message)) for group in found)
     )

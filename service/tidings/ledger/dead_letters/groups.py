@@ -1,0 +1,229 @@
+"""Groups of dead letters with the same fingerprint: how many, their trend, the oldest and the newest.
+
+Open dead letters are counted by rollups, and only the oldest and the newest of each group are read. Filters that rollups
+do not have (a user, an entity, a recipient …) are counted among the dead letters that match.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from asyncpg import Record
+
+from tidings.delivery.dead_letter import DeadLetterState
+from tidings.delivery.outcome import Reason
+from tidings.ledger.database import Connection, Database
+from tidings.ledger.dead_letters.search import DeadLetterFilter, where_of
+
+HOUR: Final = 3_600
+DAY: Final = 86_400
+HOURLY: Final = timedelta(days=2)
+"""Trends of longer periods are by day."""
+LONGEST: Final = timedelta(days=31)
+"""A trend shows the last days of a period that is longer."""
+
+_MATCHING: Final = """
+($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR channel = $2) AND ($3::text IS NULL OR reason = $3)
+           AND ($4::text IS NULL OR starts_with(fingerprint, $4))
+"""
+_ALL: Final = f"""
+SELECT tenant, fingerprint, count FROM open_dead_letters WHERE {_MATCHING}
+ UNION ALL SELECT tenant, fingerprint, change FROM dead_letter_deltas WHERE {_MATCHING}
+"""
+_OF_PERIOD: Final = f"""
+SELECT tenant, fingerprint, open FROM dead_letter_hours WHERE hour >= $5 AND hour < $6 AND {_MATCHING}
+ UNION ALL SELECT tenant, fingerprint, change FROM dead_letter_deltas WHERE hour >= $5 AND hour < $6 AND {_MATCHING}
+"""
+_ONE: Final = """
+SELECT d.id, d.dead_lettered_at AS at FROM dead_letters d
+         WHERE d.state = 'open' AND d.fingerprint = c.fingerprint AND coalesce(d.tenant, '') = c.tenant
+           AND d.dead_lettered_at >= $5 AND d.dead_lettered_at < $6
+         ORDER BY d.dead_lettered_at {direction} LIMIT 1
+"""
+_GROUPS: Final = """
+WITH counted AS (
+    SELECT tenant, fingerprint, sum(count) AS count FROM ({counts}) AS counts (tenant, fingerprint, count)
+     GROUP BY 1, 2 HAVING sum(count) > 0
+), largest AS (
+    SELECT fingerprint, sum(count)::bigint AS dead_letters FROM counted GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $7
+), found AS (
+    SELECT fingerprint, dead_letters, min(oldest.at) AS first_at, max(newest.at) AS last_at,
+           (array_agg(newest.id ORDER BY newest.at DESC))[1] AS example
+      FROM largest JOIN counted c USING (fingerprint),
+           LATERAL ({oldest}) AS oldest, LATERAL ({newest}) AS newest
+     GROUP BY 1, 2
+)
+SELECT found.*, d.channel, d.reason, d.kind, d.code, d.message FROM found JOIN dead_letters d ON d.id = found.example
+ ORDER BY found.dead_letters DESC, found.fingerprint
+"""
+_ENDS: Final = {
+    "oldest": _ONE.format(direction="ASC"),
+    "newest": _ONE.format(direction="DESC"),
+}
+OPEN: Final = _GROUPS.format(counts=_ALL, **_ENDS)
+"""Deltas that are not folded yet count too, so what is committed is counted."""
+OPEN_OF_PERIOD: Final = _GROUPS.format(counts=_OF_PERIOD, **_ENDS)
+TREND: Final = """
+SELECT fingerprint, date_bin($4 * interval '1 second', hour, 'epoch') AS since, sum(arrived)::bigint AS count
+  FROM (SELECT tenant, fingerprint, hour, arrived FROM dead_letter_hours WHERE hour >= $2 AND hour < $3
+         UNION ALL SELECT tenant, fingerprint, hour, arrived FROM dead_letter_deltas WHERE hour >= $2 AND hour < $3) AS arrivals
+ WHERE fingerprint = ANY($5::text[]) AND ($1::text IS NULL OR tenant = $1)
+ GROUP BY 1, 2
+"""
+
+MATCHING: Final = """
+WITH grouped AS (
+    SELECT d.fingerprint, count(*) AS dead_letters, min(d.dead_lettered_at) AS first_at, max(d.dead_lettered_at) AS last_at,
+           (array_agg(d.id ORDER BY d.dead_lettered_at DESC))[1] AS example
+      FROM dead_letters d WHERE {where} GROUP BY d.fingerprint ORDER BY 2 DESC, 1 LIMIT $1
+)
+SELECT g.*, d.channel, d.reason, d.kind, d.code, d.message FROM grouped g JOIN dead_letters d ON d.id = g.example
+ ORDER BY g.dead_letters DESC, g.fingerprint
+"""
+TREND_OF_MATCHING: Final = """
+SELECT d.fingerprint, date_bin($3 * interval '1 second', d.dead_lettered_at, 'epoch') AS since, count(*) AS count
+  FROM dead_letters d
+ WHERE d.dead_lettered_at >= $1 AND d.dead_lettered_at < $2 AND d.fingerprint = ANY($4::text[]) AND {where}
+ GROUP BY 1, 2
+"""
+
+EVER: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """How many dead letters came in each hour or day, whatever became of them."""
+
+    since: datetime
+    """Where the first bucket begins."""
+    bucket_seconds: int
+    """3,600 or 86,400; days are those of UTC."""
+    counts: tuple[int, ...]
+    """One for each bucket, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterGroup:
+    """Dead letters with the same fingerprint."""
+
+    fingerprint: str
+    dead_letters: int
+    channel: str | None
+    reason: Reason
+    kind: str
+    code: str
+    message: str
+    """Of the newest."""
+    first_at: datetime
+    """When the oldest was dead-lettered."""
+    last_at: datetime
+    """When the newest was."""
+    example: UUID
+    """The newest."""
+    trend: Trend
+
+
+class DeadLetterGrouping:
+    """Reads groups of dead letters."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def largest(
+        self, wanted: DeadLetterFilter, limit: int, *, now: datetime
+    ) -> Sequence[DeadLetterGroup]:
+        """The largest groups that match.
+
+        A period of open dead letters (`since`, `until`) is counted in whole hours, which it begins and ends with.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is unavailable.
+        """
+        period = _period(wanted, now)
+        async with self._database.connection() as connection:
+            if by_rollups(wanted):
+                rows = await _open(connection, wanted, limit)
+                trend = await _arrivals(connection, wanted, period, rows)
+            else:
+                where, values = where_of(wanted, after=1)
+                rows = await connection.fetch(MATCHING.format(where=where), limit, *values)
+                trend = await _matching(connection, wanted, period, rows)
+        arrived = {(row["fingerprint"], row["since"]): row["count"] for row in trend}
+        return [_group(row, period, arrived) for row in rows]
+
+
+def by_rollups(wanted: DeadLetterFilter) -> bool:
+    """Whether rollups have all that the filter asks for."""
+    others = replace(
+        wanted, channel=None, reason=None, fingerprint=None, since=None, until=None, tenant=None
+    )
+    return others == DeadLetterFilter(states=(DeadLetterState.OPEN,))
+
+
+async def _open(connection: Connection, wanted: DeadLetterFilter, limit: int) -> Sequence[Record]:
+    reason = wanted.reason and wanted.reason.value
+    values = (wanted.tenant, wanted.channel, reason, wanted.fingerprint)
+    if wanted.since is None and wanted.until is None:
+        return await connection.fetch(OPEN, *values, *EVER, limit)
+    since, until = wanted.since or EVER[0], wanted.until or EVER[1]
+    hours = _floor(since, HOUR), _ceiling(until, HOUR)
+    return await connection.fetch(OPEN_OF_PERIOD, *values, *hours, limit)
+
+
+async def _arrivals(
+    connection: Connection, wanted: DeadLetterFilter, period: Trend, groups: Sequence[Record]
+) -> Sequence[Record]:
+    names, until = [row["fingerprint"] for row in groups], _end(period)
+    return await connection.fetch(
+        TREND, wanted.tenant, period.since, until, period.bucket_seconds, names
+    )
+
+
+async def _matching(
+    connection: Connection, wanted: DeadLetterFilter, period: Trend, groups: Sequence[Record]
+) -> Sequence[Record]:
+    names = [row["fingerprint"] for row in groups]
+    where, values = where_of(replace(wanted, since=None, until=None), after=4)
+    statement = TREND_OF_MATCHING.format(where=where)
+    return await connection.fetch(
+        statement, period.since, _end(period), period.bucket_seconds, names, *values
+    )
+
+
+def _period(wanted: DeadLetterFilter, now: datetime) -> Trend:
+    """The buckets of a trend, all empty: of the period asked for, or of the last day, by hour or by day."""
+    until = min(wanted.until or now, now)
+    since = min(wanted.since or until - timedelta(seconds=DAY), until)
+    since = max(since, until - LONGEST)
+    width = HOUR if until - since <= HOURLY else DAY
+    first, end = _floor(since, width), _ceiling(until, width)
+    count = round((end - first).total_seconds() / width)
+    return Trend(first, width, (0,) * max(1, count))
+
+
+def _end(period: Trend) -> datetime:
+    return period.since + timedelta(seconds=len(period.counts) * period.bucket_seconds)
+
+
+def _floor(moment: datetime, width: int) -> datetime:
+    return moment if moment in EVER else _whole(moment.timestamp() // width * width)
+
+
+def _ceiling(moment: datetime, width: int) -> datetime:
+    return moment if moment in EVER else _whole(-(-moment.timestamp() // width) * width)
+
+
+def _whole(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _group(
+    row: Record, period: Trend, arrived: Mapping[tuple[str, datetime], int]
+) -> DeadLetterGroup:
+    width = timedelta(seconds=period.bucket_seconds)
+    starts = (period.since + place * width for place in range(len(period.counts)))
+    counts = tuple(arrived.get((row["fingerprint"], start), 0) for start in starts)
+    values: dict[str, Any] = {**dict(row), "reason": Reason(row["reason"])}
+    return DeadLetterGroup(**values, trend=replace(period, counts=counts))
