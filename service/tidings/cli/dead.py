@@ -1,4 +1,4 @@
-"""`tidings dead`: lists, shows, groups, edits and discards dead letters."""
+"""`tidings dead`: lists, shows, groups, annotates, edits and discards dead letters."""
 
 import sys
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from tidings.cli.console import err, out, print_json
 from tidings.cli.dead_discard import discard
 from tidings.cli.dead_edit import edit
 from tidings.cli.dead_letter_views import dead_letter_details, dead_letters_table, groups_table
+from tidings.cli.dead_note import note
 from tidings.cli.hints import next_page, print_no_match
 from tidings.cli.next_steps import group_next_steps
 from tidings.cli.options import AsJson, Before, Reveal, ask
@@ -28,6 +29,7 @@ app = Commands(
 
 app.command()(edit)
 app.command()(discard)
+app.command()(note)
 
 Limit = Annotated[
     int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number to list.")

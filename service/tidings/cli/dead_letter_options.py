@@ -47,6 +47,15 @@ DeadLetterId = Annotated[
         help=f"Id of a dead letter or of its notification: in full, or {DIGITS}.",
     ),
 ]
+OneId = Annotated[
+    IdPrefix | None,
+    typer.Argument(
+        parser=id_prefix,
+        metavar="[ID]",
+        help=f"Id of a dead letter or of its notification: in full, or {DIGITS}.",
+        show_default=False,
+    ),
+]
 Channel = Annotated[
     str | None,
     typer.Option("--channel", "-c", callback=known_channel, help="Only in this channel."),

@@ -50,7 +50,13 @@ def dead_letters_table(dead_letters: Sequence[DeadLetterView], now: datetime) ->
     return Rows(
         ("ID", "Since", "Source", "State", "Reason", "Group", "To", "Attempts"),
         [
-            Row(_cells(dead_letter, now), _code_and_message(dead_letter.code, dead_letter.message))
+            Row(
+                _cells(dead_letter, now),
+                _with_notes(
+                    _code_and_message(dead_letter.code, dead_letter.message),
+                    [dead_letter.note] if dead_letter.note and dead_letter.noted_by else [],
+                ),
+            )
             for dead_letter in dead_letters
         ],
     )
@@ -84,7 +90,10 @@ def groups_table(found: DeadLetterGroups, now: datetime) -> Rows:
                     cell(ago(group.last_at, now)),
                     cell(_trend(group.trend)),
                 ],
-                _code_and_message(group.code, group.message),
+                _with_notes(
+                    _code_and_message(group.code, group.message),
+                    [note.note for note in found.notes.get(group.fingerprint, ())],
+                ),
             )
             for group in found.groups
         ],
@@ -102,7 +111,7 @@ def _trend(trend: Trend) -> str:
 def dead_letter_details(found: DeadLetterInFull, now: datetime) -> RenderableType:
     """All details of one dead letter."""
     dead_letter, results = found.dead_letter, single_lines(found.recipients)
-    parts: list[RenderableType] = [_head(dead_letter, now)]
+    parts: list[RenderableType] = [_head(found, now)]
     if apart := recipients.copies(results):
         parts += ["", Text("Copies", style="dim"), apart]
     if headers := _other_headers(dead_letter):
@@ -117,13 +126,15 @@ def dead_letter_details(found: DeadLetterInFull, now: datetime) -> RenderableTyp
     return Stack(*parts)
 
 
-def _head(dead_letter: DeadLetterView, now: datetime) -> Stack:
+def _head(found: DeadLetterInFull, now: datetime) -> Stack:
+    dead_letter = found.dead_letter
     state = Text(dead_letter.state.value.upper(), style=f"bold {STYLES[dead_letter.state]}")
-    known = ((name, cell(value)) for name, value in _facts(dead_letter, now) if value)
+    known = ((name, cell(value)) for name, value in _facts(found, now) if value)
     return Stack(*facts((("State", state), *known)))
 
 
-def _facts(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, str]]:
+def _facts(found: DeadLetterInFull, now: datetime) -> Iterable[tuple[str, str]]:
+    dead_letter = found.dead_letter
     epoch = f" (epoch {dead_letter.epoch})" if dead_letter.epoch else ""
     yield "Dead letter", str(dead_letter.id)
     yield (
@@ -152,7 +163,13 @@ def _facts(dead_letter: DeadLetterView, now: datetime) -> Iterable[tuple[str, st
     yield "Published", _when(published, now) if published else ""
     yield from _times(dead_letter, now)
     yield "Replayed", _when(dead_letter.replayed_at, now) if dead_letter.replayed_at else ""
-    yield "Note", " · ".join(part for part in (dead_letter.note, dead_letter.actor) if part)
+    noted_at = _when(dead_letter.noted_at, now) if dead_letter.noted_at else ""
+    noted_by = dead_letter.noted_by or dead_letter.actor
+    yield "Note", " · ".join(part for part in (dead_letter.note, noted_by, noted_at) if part)
+    for note in found.group_notes:
+        tenant = "" if note.tenant == "*" else f"tenant {note.tenant}"
+        parts = (note.note, tenant, note.actor, _when(note.noted_at, now))
+        yield "Group's note", " · ".join(part for part in parts if part)
     yield "Replaces", str(dead_letter.supersedes) if dead_letter.supersedes else ""
     yield "Exchange", dead_letter.exchange
     yield "Routing key", dead_letter.routing_key
@@ -262,6 +279,10 @@ def _seen_first(dead_letter: DeadLetterView) -> bool:
 
 def _lane(dead_letter: DeadLetterView) -> str:
     return f"{dead_letter.channel}.{dead_letter.priority}" if dead_letter.channel else "?"
+
+
+def _with_notes(text: str, notes: Iterable[str]) -> str:
+    return " · ".join((text, *(f"note: {note}" for note in notes)))
 
 
 def _code_and_message(code: str, message: str) -> str:

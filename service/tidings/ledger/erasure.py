@@ -55,7 +55,7 @@ SELECT id, epoch, state, state, $2, 'erased: ' || $3::text FROM erased
 ERASE_DEAD_LETTERS: Final = """
 UPDATE dead_letters SET recipient = 'erased', user_id = NULL, body = '{}', headers = '{}', properties = '{}',
        message = CASE WHEN kind IN ('malformed', 'misrouted') THEN 'erased' ELSE message END,
-       note = 'erased: ' || $3::text, actor = $2, changed_at = now()
+       note = 'erased: ' || $3::text, noted_by = $2, noted_at = now(), actor = $2, changed_at = now()
  WHERE id = ANY($1::uuid[]) AND state NOT IN ('open', 'replaying')
 """
 """Of what can't be read the message may quote the recipient."""

@@ -46,6 +46,29 @@ async def test_groups_sum_up_and_say_what_to_do(rig: DeadLetterRig, tidings: Tid
     assert len(json.loads(listed.out)) == 3
 
 
+async def test_a_note_is_kept_with_one_and_with_a_group_and_shown(
+    rig: DeadLetterRig, tidings: Tidings
+) -> None:
+    dead_letter, _ = await rig.archived(written(), written())
+    (row, _) = await rig.dead_letters()
+    group = ("--fingerprint", str(row["fingerprint"])[:6])
+    assert (await tidings("dead", "note", str(dead_letter), "--note", "asked her")).code == 0
+    noted = await tidings("dead", "note", *group, "--note", "ticket 4711", "--json")
+    assert json.loads(noted.out)["note"]["note"] == "ticket 4711"
+    listed = (await tidings("dead", "list")).out
+    assert listed.count("note: asked her") == 1
+    assert "note: ticket 4711" in (await tidings("dead", "groups")).out
+    shown = (await tidings("dead", "show", str(dead_letter))).out
+    assert "asked her · " in shown
+    assert "ticket 4711 · " in shown
+    assert (await tidings("dead", "note", str(dead_letter), "--remove")).code == 0
+    assert (await tidings("dead", "note", *group, "--remove")).code == 0
+    assert (await tidings("dead", "note", *group, "--remove")).code == 1
+    assert "note:" not in (await tidings("dead", "list")).out
+    for unclear in ((str(dead_letter),), ("--note", "x"), (*group, str(dead_letter), "--remove")):
+        assert (await tidings("dead", "note", *unclear)).code == 2, unclear
+
+
 async def test_show_tells_everything_but_the_message_unless_asked(
     rig: DeadLetterRig, tidings: Tidings
 ) -> None:

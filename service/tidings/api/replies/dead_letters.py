@@ -40,6 +40,9 @@ class DeadLetterReply(ReplyModel):
     changed_at: AwareDatetime
     actor: str | None
     note: str | None
+    noted_by: str | None
+    """The person whose note it is; null if Tidings wrote it."""
+    noted_at: AwareDatetime | None
     supersedes: UUID | None
     """The dead letter that it replaces, edited."""
     replay_epoch: int | None
@@ -54,10 +57,29 @@ class DeadLetterReply(ReplyModel):
     code: str
 
 
+class GroupNoteReply(ReplyModel):
+    """A note on a group of dead letters."""
+
+    tenant: str
+    """Whose group it is about; `*`: that of all tenants together."""
+    note: str
+    actor: str
+    noted_at: AwareDatetime
+
+
+class NotedGroupReply(ReplyModel):
+    """A group with its note."""
+
+    fingerprint: str
+    note: GroupNoteReply
+
+
 class DeadLetterDetailsReply(DeadLetterReply):
     """A dead letter in full."""
 
     recipients: list[RecipientReply]
+    group_notes: list[GroupNoteReply]
+    """Notes on its group."""
     history: list[TransitionReply]
     """The changes of its notification's state."""
     outline: Any
@@ -109,6 +131,8 @@ class DeadLetterGroupReply(ReplyModel):
     example: UUID
     """The newest."""
     trend: TrendReply
+    notes: list[GroupNoteReply]
+    """At most one of each tenant, and one of all tenants together."""
 
 
 class DeadLetterGroupsReply(ReplyModel):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tidings.api.route import Route
 from tidings.api.routes import (
     channels,
+    dead_letter_notes,
     dead_letters,
     doctor,
     documents,
@@ -32,6 +33,7 @@ def routes() -> Iterator[Route]:
     yield from statistics.ROUTES
     yield from trail.ROUTES
     yield from dead_letters.ROUTES
+    yield from dead_letter_notes.ROUTES
     yield from jobs.ROUTES
     yield from submissions.ROUTES
     yield from templates.ROUTES

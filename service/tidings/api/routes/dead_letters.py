@@ -1,6 +1,5 @@
-"""`/v1/dead-letters`: listed, grouped, shown, edited, annotated, discarded, replayed."""
+"""`/v1/dead-letters`: listed, grouped, shown, edited, discarded, replayed."""
 
-from dataclasses import asdict
 from typing import Any, Final
 from uuid import UUID
 
@@ -123,7 +122,7 @@ async def _groups(call: Call[Parameters, DeadLetterGroupsQuery, None]) -> Reply:
     except InvalidRequest as error:
         raise in_query(error) from None
     found = await lookup.groups(call.backend, wanted, call.query.limit)
-    return Reply({"groups": [asdict(group) for group in found.groups]})
+    return Reply({"groups": found.as_data()})
 
 
 async def _show(call: Call[DeadLetterPath, RevealQuery, None]) -> Reply:
@@ -144,10 +143,6 @@ async def _edit(call: Call[DeadLetterPath, Parameters, EditBody]) -> Reply:
     change = DeadLetterEdit(body.set, tuple(body.unset), body.body)
     edited = await acting.edit(call.backend, call.actor, _named(call), change)
     return Reply(edited, 201, {"Location": f"/v1/dead-letters/{edited.id}"})
-
-
-async def _annotate(call: Call[DeadLetterPath, Parameters, NoteBody]) -> Reply:
-    return Reply(await acting.annotate(call.backend, call.actor, _named(call), call.body.note))
 
 
 async def _discard(call: Call[DeadLetterPath, Parameters, NoteBody]) -> Reply:
@@ -218,19 +213,6 @@ ROUTES: Final = (
             )
         },
         problems=(NOT_FOUND, CONFLICT, PRECONDITION_FAILED),
-    ),
-    Route(
-        "PUT",
-        "/v1/dead-letters/{id}/note",
-        _annotate,
-        scope=Scope.OPERATE,
-        summary="Keep a note with an open dead letter",
-        tag="dead letters",
-        path_model=DeadLetterPath,
-        body_model=NoteBody,
-        body_example={"note": "asked the customer for the new address"},
-        replies={200: Documented("The dead letter", DeadLetterReply)},
-        problems=(NOT_FOUND, CONFLICT),
     ),
     Route(
         "POST",

@@ -11,7 +11,8 @@ DISCARD: Final = """
 WITH open AS (
     SELECT id FROM dead_letters WHERE id = ANY($1::uuid[]) AND state = 'open' ORDER BY id FOR UPDATE
 ), closed AS (
-    UPDATE dead_letters d SET state = 'discarded', note = $2, actor = $3, changed_at = now()
+    UPDATE dead_letters d SET state = 'discarded', note = $2, noted_by = $3, noted_at = now(), actor = $3,
+           changed_at = now()
       FROM open WHERE d.id = open.id
     RETURNING d.id, d.notification_id, d.epoch
 ), found AS (
@@ -33,11 +34,6 @@ SELECT id FROM closed
 """
 
 
-ANNOTATE: Final = """
-UPDATE dead_letters SET note = $2, actor = $3, changed_at = now() WHERE id = $1 AND state = 'open' RETURNING id
-"""
-
-
 class Closings:
     """Closes dead letters, each by compare-and-set."""
 
@@ -54,11 +50,6 @@ class Closings:
         """
         async with self._database.transaction() as connection:
             return await discard(connection, dead_letters, why, actor=actor)
-
-    async def annotate(self, dead_letter: UUID, note: str, actor: str) -> bool:
-        """Keep a note with a dead letter; False if it is not open."""
-        async with self._database.connection() as connection:
-            return await connection.fetchval(ANNOTATE, dead_letter, note, actor) is not None
 
 
 async def discard(

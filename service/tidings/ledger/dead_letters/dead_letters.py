@@ -1,9 +1,10 @@
-"""Facade of dead letters: stored, found, closed, edited, replayed, alerted about."""
+"""Facade of dead letters: stored, found, grouped, annotated, closed, edited, replayed, alerted about."""
 
 from tidings.ledger.database import Database
 from tidings.ledger.dead_letters.closing import Closings
 from tidings.ledger.dead_letters.editing import Editing
 from tidings.ledger.dead_letters.groups import DeadLetterGrouping
+from tidings.ledger.dead_letters.notes import DeadLetterNotes
 from tidings.ledger.dead_letters.replay import Replays
 from tidings.ledger.dead_letters.search import DeadLetterSearch
 from tidings.ledger.dead_letters.storing import Archiving
@@ -22,6 +23,7 @@ class DeadLetters:
         self.archiving = Archiving(database, actor=actor)
         self.search = DeadLetterSearch(database)
         self.groups = DeadLetterGrouping(database)
+        self.notes = DeadLetterNotes(database)
         self.closings = Closings(database)
         self.editing = Editing(database)
         self.replays = Replays(database, window=window)

@@ -55,22 +55,26 @@ WITH i AS (
                          $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[])
         AS i (dead_letter, new, notification_id, epoch, channel, priority, tenant, category, recipient,
               user_id, entity_type, entity_id, routing_key, body)
+), noted AS (
+    SELECT d.id, d.note, d.noted_by, d.noted_at FROM dead_letters d JOIN i ON i.dead_letter = d.id WHERE d.noted_by IS NOT NULL
 ), old AS (
-    UPDATE dead_letters d SET state = 'superseded', note = 'edited: replaced by ' || i.new, actor = $1,
-           changed_at = now()
+    UPDATE dead_letters d SET state = 'superseded', note = 'edited: replaced by ' || i.new, noted_by = NULL, noted_at = NULL,
+           actor = $1, changed_at = now()
       FROM i WHERE d.id = i.dead_letter
     RETURNING d.*
 )
 INSERT INTO dead_letters (id, notification_id, epoch, state, reason, kind, code, message, provider, fingerprint,
                           channel, priority, tenant, category, recipient, user_id, entity_type, entity_id, attempts,
                           first_failed_at, last_failed_at, dead_lettered_at, exchange, routing_key, content_type, headers,
-                          properties, body, actor, note, supersedes)
+                          properties, body, actor, note, noted_by, noted_at, supersedes)
 SELECT i.new, i.notification_id, i.epoch, 'open', old.reason, old.kind, old.code, old.message, old.provider,
        old.fingerprint, i.channel, i.priority, i.tenant, i.category, i.recipient, i.user_id, i.entity_type, i.entity_id,
        old.attempts, old.first_failed_at, old.last_failed_at, old.dead_lettered_at, old.exchange, i.routing_key,
-       'application/json', old.headers, old.properties, i.body, $1, 'edited', old.id
-  FROM old JOIN i ON i.dead_letter = old.id
+       'application/json', old.headers, old.properties, i.body, $1, coalesce(noted.note, 'edited'),
+       noted.noted_by, noted.noted_at, old.id
+  FROM old JOIN i ON i.dead_letter = old.id LEFT JOIN noted ON noted.id = old.id
 """
+"""The note of a person goes over to the edited one."""
 
 NOTE: Final = """
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)

@@ -111,6 +111,9 @@ class StoredDeadLetter:
     changed_at: datetime
     actor: str | None
     note: str | None
+    noted_by: str | None
+    """The person whose note it is; None if Tidings wrote it."""
+    noted_at: datetime | None
     supersedes: UUID | None
     replay_epoch: int | None
     replayed_at: datetime | None
@@ -139,7 +142,7 @@ d.id, d.notification_id, d.epoch, d.state, d.reason, d.kind, d.message, d.provid
 d.channel, d.priority, d.tenant, d.category, d.recipient, d.user_id, d.entity_type, d.entity_id, d.attempts,
 d.first_failed_at, d.last_failed_at, d.dead_lettered_at, d.exchange, d.routing_key, d.content_type, d.headers,
 d.properties,
-d.changed_at, d.actor, d.note, d.supersedes, d.replay_epoch, d.replayed_at, octet_length(d.body) AS size
+d.changed_at, d.actor, d.note, d.noted_by, d.noted_at, d.supersedes, d.replay_epoch, d.replayed_at, octet_length(d.body) AS size
 """
 """A StoredDeadLetter's columns of `dead_letters d`."""
 

@@ -1,4 +1,4 @@
-"""Acts on one dead letter: shown with its history, edited, annotated, discarded, replayed now."""
+"""Acts on one dead letter: shown with its history, edited, discarded, replayed now."""
 
 import base64
 import json
@@ -17,6 +17,7 @@ from tidings.operations.dead_letters import discards, edits, lookup
 from tidings.operations.dead_letters.body import MalformedEdit, checked, with_fields
 from tidings.operations.dead_letters.discards import DiscardRequest
 from tidings.operations.dead_letters.edits import SupersedeRequest
+from tidings.operations.dead_letters.notes import stated
 from tidings.operations.dead_letters.views import DeadLetterInFull, DeadLetterView
 from tidings.operations.jobs import control
 from tidings.operations.jobs.views import JobView
@@ -51,6 +52,7 @@ class DeadLetterHistory:
         return {
             **found.dead_letter.as_data(),
             "recipients": [asdict(recipient) for recipient in found.recipients],
+            "group_notes": [asdict(note) for note in found.group_notes],
             "history": [asdict(transition) for transition in self.history],
             "outline": None if found.outline is None else json.loads(found.outline),
             "problems": list(found.problems),
@@ -118,16 +120,6 @@ async def edit(
     return await _shown(backend, new)
 
 
-async def annotate(
-    backend: Backend, actor: Actor, request: DeadLetterRequest, note: str
-) -> DeadLetterView:
-    """Keep a note with an open dead letter. Raises like `discard`."""
-    found, _ = await lookup.stored(backend, request.prefix, request.tenant)
-    if not await backend.ledger.dead_letters.closings.annotate(found.id, _stated(note), str(actor)):
-        raise Refused(f"dead letter {found.id} is {found.state}: only an open one takes a note")
-    return await _shown(backend, found.id)
-
-
 async def discard(
     backend: Backend, actor: Actor, request: DeadLetterRequest, note: str
 ) -> DeadLetterView:
@@ -139,7 +131,7 @@ async def discard(
         Refused: It is no longer open.
     """
     found, _ = await lookup.stored(backend, request.prefix, request.tenant)
-    done = await discards.discard(backend, actor, DiscardRequest([found.id], _stated(note)))
+    done = await discards.discard(backend, actor, DiscardRequest([found.id], stated(note)))
     if not done.closed:
         raise Refused(f"dead letter {found.id} is {done.states.get(found.id, found.state)}")
     return await _shown(backend, found.id)
@@ -158,12 +150,6 @@ async def replay(
     plan = Plan(force=force)
     job = await control.look(backend, actor, JobKind.REPLAY, wanted, plan=plan)
     return await control.start(backend, actor, job.id, tenant=request.tenant)
-
-
-def _stated(note: str) -> str:
-    if not (stated := note.strip()):
-        raise InvalidRequest("it is empty: give a reason in a few words", field="note")
-    return stated
 
 
 async def _shown(backend: Backend, dead_letter: UUID) -> DeadLetterView:

@@ -1,7 +1,7 @@
 """Looks at dead letters: listed, counted in groups, one in full."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import NotFound
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.ledger.dead_letters.groups import DeadLetterGroup, Trend
+from tidings.ledger.dead_letters.notes import GroupNote
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.ledger.notifications.details import Recipient
 from tidings.operations import page_cursors
@@ -58,10 +59,18 @@ class DeadLetterGroups:
     """Dead letters with the same fault, the largest groups first."""
 
     groups: tuple[DeadLetterGroup, ...]
+    notes: Mapping[str, tuple[GroupNote, ...]] = field(default_factory=dict)
+    """By fingerprint."""
 
     def as_data(self) -> list[dict[str, Any]]:
         """The JSON of this view."""
-        return [asdict(group) for group in self.groups]
+        return [
+            {
+                **asdict(group),
+                "notes": [asdict(note) for note in self.notes.get(group.fingerprint, ())],
+            }
+            for group in self.groups
+        ]
 
 
 async def list_(backend: Backend, request: DeadLetterListRequest) -> DeadLetterPage:
@@ -106,9 +115,24 @@ async def groups(backend: Backend, query: DeadLetterQuery, limit: int) -> DeadLe
     states = query.narrowed.states or (DeadLetterState.OPEN,)
     wanted = await query.resolved(dead_letters.search, *states)
     found = await dead_letters.groups.largest(wanted, limit, now=datetime.now(UTC))
+    names = [group.fingerprint for group in found]
     return DeadLetterGroups(
-        tuple(replace(group, message=discreet(group.message)) for group in found)
+        tuple(replace(group, message=discreet(group.message)) for group in found),
+        await _notes_of_groups(backend, names, query.narrowed.tenant, reveal=False),
     )
+
+
+async def _notes_of_groups(
+    backend: Backend, fingerprints: Iterable[str], tenant: str | None, *, reveal: bool
+) -> Mapping[str, tuple[GroupNote, ...]]:
+    """The notes of groups, by fingerprint: a tenant's own, or all (None)."""
+    found = await backend.ledger.dead_letters.notes.of_groups(fingerprints, tenant)
+    return {
+        fingerprint: tuple(
+            note if reveal else replace(note, note=discreet(note.note)) for note in notes
+        )
+        for fingerprint, notes in found.items()
+    }
 
 
 async def show(
@@ -137,7 +161,10 @@ async def show(
             recipients = await backend.ledger.reports.recipients(about, dead_letter.epoch)
             objection = refusal(standing, dead_letter.epoch, force=False) if standing else None
             refused = objection.why if objection else None
-    return in_full(dead_letter, body, recipients, datetime.now(UTC), reveal=reveal, refused=refused)
+    view = in_full(dead_letter, body, recipients, datetime.now(UTC), reveal=reveal, refused=refused)
+    group = dead_letter.fingerprint
+    notes = await _notes_of_groups(backend, [group], tenant, reveal=reveal)
+    return replace(view, group_notes=notes.get(group, ()))
 
 
 async def raw(backend: Backend, id: IdPrefix) -> bytes:

@@ -9,6 +9,7 @@ from uuid import UUID
 from tidings.broker.dead_letters import source_of
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import Reason
+from tidings.ledger.dead_letters.notes import GroupNote
 from tidings.ledger.dead_letters.rows import StoredDeadLetter, published_at
 from tidings.ledger.notifications.details import Recipient
 from tidings.operations.dead_letters.remedies import Remedy
@@ -54,6 +55,9 @@ class DeadLetterView:
     changed_at: datetime
     actor: str | None
     note: str | None
+    noted_by: str | None
+    """The person whose note it is; None if Tidings wrote it."""
+    noted_at: datetime | None
     supersedes: UUID | None
     replay_epoch: int | None
     replayed_at: datetime | None
@@ -125,12 +129,15 @@ class DeadLetterInFull:
     """What would send it on its way; None if it is closed, or can't be sent again."""
     refused: str | None
     """Why it can't be sent again, whatever is in it."""
+    group_notes: tuple[GroupNote, ...] = ()
+    """Notes on its group: of its tenant, and of all tenants for those who may see them."""
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
         data = {
             **self.dead_letter.as_data(),
             "recipients": [asdict(recipient) for recipient in self.recipients],
+            "group_notes": [asdict(note) for note in self.group_notes],
         }
         body = self.body
         return data if body is None else {**data, "body": body.decode("utf-8", "replace")}

@@ -1,0 +1,124 @@
+"""Notes on one dead letter and on a group: replaced, removed, recorded, and of each tenant its own."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.integration.api.test_jobs_and_dead_letters import made
+from tests.support.api_rig import ApiRig
+
+from tidings.api.replies.dead_letters import (
+    DeadLetterDetailsReply,
+    DeadLetterGroupsReply,
+    NotedGroupReply,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def note(api: ApiRig, path: str, key: str, text: str) -> Any:
+    return await api.ask("PUT", f"{path}/note", key, json={"note": text})
+
+
+async def trail(api: ApiRig, name: str, value: str) -> list[tuple[str, str]]:
+    """Actions and notes about something, oldest first."""
+    query = "SELECT action, note FROM operator_actions WHERE details ->> $1 = $2 ORDER BY at, id"
+    return [(row["action"], row["note"]) for row in await api.fetch(query, name, value)]
+
+
+async def test_a_note_says_who_and_when_and_is_replaced_removed_and_recorded(api: ApiRig) -> None:
+    key = await api.key("read", "operate", tenant="shop", name="ada")
+    id = await made(api, group="c001")
+    path = f"/v1/dead-letters/{id}"
+    assert (await note(api, path, key, " ")).status == 422
+    await note(api, path, key, "asked the customer")
+    noted = (await note(api, path, key, "asked again, jane@example.com")).data
+    assert (noted["note"], noted["noted_by"][:7]) == ("asked again, j…@example.com", "api-key")
+    assert noted["noted_at"] is not None
+    (listed,) = (await api.ask("GET", "/v1/dead-letters?fingerprint=c001", key)).data[
+        "dead_letters"
+    ]
+    assert listed["noted_at"] == noted["noted_at"]
+    for _ in range(2):
+        removed = await api.ask("DELETE", f"{path}/note", key)
+        assert (removed.status, removed.data["note"], removed.data["noted_by"]) == (200, None, None)
+    assert await trail(api, "dead_letter", str(id)) == [
+        ("note", "asked the customer"),
+        ("note", "asked again, jane@example.com"),
+        ("remove note", ""),
+    ]
+
+
+async def test_a_note_goes_over_to_the_edited_one_and_only_that_of_an_open_one_changes(
+    api: ApiRig,
+) -> None:
+    key = await api.key("read", "operate", tenant="shop")
+    path = f"/v1/dead-letters/{await made(api, group='c002')}"
+    await note(api, path, key, "new address")
+    change = {"set": {"recipient": "grace@example.com"}}
+    edited = (await api.ask("PATCH", path, key, json=change)).data
+    assert (edited["note"], edited["noted_by"] is None) == ("new address", False)
+    old = (await api.ask("GET", path, key)).data
+    assert (old["note"], old["noted_by"]) == (f"edited: replaced by {edited['id']}", None)
+    assert (await note(api, path, key, "too late")).status == 409
+    assert (await api.ask("DELETE", f"{path}/note", key)).status == 409
+    discarded = await api.ask(
+        "POST", f"/v1/dead-letters/{edited['id']}/discard", key, json={"note": "test data"}
+    )
+    assert (discarded.data["note"], discarded.data["noted_by"] is None) == ("test data", False)
+
+
+async def test_a_group_has_a_note_of_each_tenant_and_one_of_all(api: ApiRig) -> None:
+    shop = await api.key("read", "operate", tenant="shop")
+    other = await api.key("read", "operate", tenant="other")
+    all_ = await api.key("read", "operate")
+    ids = {tenant: await made(api, tenant, group="c003") for tenant in ("shop", "other")}
+    path = "/v1/dead-letters/groups/c003"
+    noted = await note(api, path, shop, "ticket 1")
+    NotedGroupReply.model_validate_json(noted.body)
+    await made(api, "shop", group="c0030")
+    assert (await note(api, "/v1/dead-letters/groups/c003", shop, "ticket 2")).status == 200
+    assert (await note(api, "/v1/dead-letters/groups/c0", shop, "ticket 3")).status == 409
+    await note(api, path, all_, "our relay")
+    await note(api, path, other, "ticket 9")
+
+    async def notes(key: str, filters: str = "") -> list[tuple[str, str]]:
+        answer = await api.ask("GET", f"/v1/dead-letters/groups?fingerprint=c003{filters}", key)
+        DeadLetterGroupsReply.model_validate_json(answer.body)
+        (group,) = (one for one in answer.data["groups"] if one["fingerprint"] == "c003")
+        return [(found["tenant"], found["note"]) for found in group["notes"]]
+
+    assert await notes(shop) == [("shop", "ticket 2")]
+    assert await notes(other) == [("other", "ticket 9")]
+    everyone = [("*", "our relay"), ("other", "ticket 9"), ("shop", "ticket 2")]
+    assert sorted(await notes(all_)) == everyone
+    assert await notes(all_, "&tenant=shop") == [("shop", "ticket 2")]
+    shown = await api.ask("GET", f"/v1/dead-letters/{ids['shop']}", shop)
+    DeadLetterDetailsReply.model_validate_json(shown.body)
+    assert [found["note"] for found in shown.data["group_notes"]] == ["ticket 2"]
+
+    assert (await api.ask("DELETE", f"{path}/note?tenant=shop", other)).status == 403
+    assert (await api.ask("DELETE", f"{path}/note?tenant=other", all_)).status == 204
+    assert (await api.ask("DELETE", f"{path}/note", other)).status == 404
+    assert await notes(other) == []
+    assert ("remove note", "") in await trail(api, "group", "c003")
+
+
+async def test_a_tenant_notes_nothing_on_a_group_that_it_has_not(api: ApiRig) -> None:
+    await made(api, "shop", group="c004")
+    other = await api.key("read", "operate", tenant="other")
+    assert (await note(api, "/v1/dead-letters/groups/c004", other, "x")).status == 404
+    assert (await note(api, "/v1/dead-letters/groups/nonsense", other, "x")).status == 422
+    reader = await api.key("read", tenant="shop")
+    assert (await note(api, "/v1/dead-letters/groups/c004", reader, "x")).status == 403
+
+
+async def test_two_notes_at_the_same_time_leave_one(api: ApiRig) -> None:
+    key = await api.key("read", "operate", tenant="shop")
+    await made(api, "shop", group="c005")
+    path = "/v1/dead-letters/groups/c005"
+    answers = await asyncio.gather(*(note(api, path, key, f"n{n}") for n in range(5)))
+    assert {answer.status for answer in answers} == {200}
+    found = await api.fetch("SELECT note FROM dead_letter_group_notes WHERE fingerprint = 'c005'")
+    assert len(found) == 1
+    assert len(await trail(api, "group", "c005")) == 5
