@@ -7,17 +7,17 @@ from typing import Annotated, Final
 import typer
 from rich.text import Text
 
-from tidings.cli import dead_letter_options as which
+from tidings.cli import list_filters as which
 from tidings.cli.console import err, out, print_json
 from tidings.cli.hints import next_page, print_no_match, print_unlisted_dead_letters
-from tidings.cli.options import AsJson, Before, Reveal, Tenant, ask, entity_of, parsed
+from tidings.cli.options import AsJson, Before, Reveal, Tenant, ask
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.show import STYLES
 from tidings.cli.terminal import escape
 from tidings.delivery.states import State
 from tidings.operations import notifications
 from tidings.operations.notifications import Filters, ListedView, ListRequest, NotificationSummary
-from tidings.operations.times import ago, exact, moment, untried
+from tidings.operations.times import ago, exact, untried
 from tidings_events import CHANNELS
 
 LEAST: Final = {
@@ -29,29 +29,20 @@ LEAST: Final = {
 
 
 def list_(
-    channel: which.Channel = None,
-    state: Annotated[
-        list[State] | None,
-        typer.Option("--state", "-s", help="Only in this state; repeatable."),
-    ] = None,
+    channels: which.Channels = None,
+    states: which.States = None,
+    priorities: which.Priorities = None,
     tenant: Tenant = None,
-    category: which.Category = None,
-    user: Annotated[str | None, typer.Option(help="Only for this `user_id`.")] = None,
-    entity: Annotated[
-        str | None,
-        typer.Option(metavar="TYPE[:ID]", help="Only about this entity, e.g. order:10042."),
-    ] = None,
-    recipient: Annotated[
-        str | None,
-        typer.Option("--to", help="Only to this recipient: the full address, as published."),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="WHEN", help="Accepted since: 24h, 7d, or a time with UTC offset."),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="Accepted before; same format as --since.")
-    ] = None,
+    categories: which.Categories = None,
+    users: which.Users = None,
+    entities: which.Entities = None,
+    recipients: which.Recipients = None,
+    templates: which.Templates = None,
+    providers: which.Providers = None,
+    error_classes: which.ErrorClasses = None,
+    subject: which.Subject = None,
+    since: which.Since = None,
+    until: which.Until = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number to list.")
     ] = 25,
@@ -61,19 +52,28 @@ def list_(
 ) -> None:
     """List notifications, newest first.
 
-    Example: [bold]tidings list --channel email --state failed --since 24h[/]
+    Of an option that is given several times, one of its values has to match. The filters are those of
+    `GET /v1/notifications`.
+
+    Examples:
+      [bold]tidings list --channel email --state failed --since 24h[/]
+      [bold]tidings list --user-id user-4711 --subject "order 10042" --error-class unavailable[/]
     """
-    type_, entity_id = entity_of(entity)
-    filters = Filters(
-        channels=_given(channel),
-        states=tuple(state or ()),
+    filters = which.filters_of(
+        channels=channels,
+        states=states,
+        priorities=priorities,
         tenant=tenant,
-        categories=_given(category),
-        user_ids=_given(user),
-        entities=((type_, entity_id),) if type_ else (),
-        recipients=_given(recipient),
-        since=parsed(moment, since, "--since") if since else None,
-        until=parsed(moment, until, "--until") if until else None,
+        categories=categories,
+        users=users,
+        entities=entities,
+        recipients=recipients,
+        templates=templates,
+        providers=providers,
+        error_classes=error_classes,
+        subject=subject,
+        since=since,
+        until=until,
     )
     request = ListRequest(filters, limit, before, reveal)
     page = ask(lambda backend: notifications.list_(backend, request))
@@ -91,10 +91,6 @@ def list_(
         _print_search_bound(page.searched_since)
     if not as_json:
         print_unlisted_dead_letters(page.dead_letters_alone)
-
-
-def _given(value: str | None) -> tuple[str, ...]:
-    return () if value is None else (value,)
 
 
 def _print_search_bound(reached: datetime) -> None:

@@ -11,7 +11,7 @@ from tidings.cli.console import run
 from tidings.delivery.id_prefix import SHORTEST, IdPrefix
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend, opened
-from tidings.operations.filters import entity, tenant
+from tidings.operations.filters import tenant
 from tidings.settings import Settings
 
 Value = TypeVar("Value")
@@ -80,11 +80,6 @@ Before = Annotated[
         help="Start after this id: the last one of the previous page.",
     ),
 ]
-
-
-def entity_of(text: str | None) -> tuple[str | None, str | None]:
-    """Type and id of an entity, or None. Raises like `parsed`."""
-    return (None, None) if text is None else parsed(entity, text, "--entity")
 
 
 def parsed(parse: Callable[[str], Value], text: str, option: str | None = None) -> Value:

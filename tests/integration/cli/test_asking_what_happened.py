@@ -171,6 +171,17 @@ async def test_list_finds_what_matches_newest_first(env: dict[str, str], databas
     assert str(failed) in table.out
     assert "rejected · 550 · no such user" in table.out
     assert f"`tidings list --limit 1 --before {failed}`" in table.err
+    for given, found in (
+        (("--state", "failed", "--state", "sent", "--channel", "email"), [failed, first]),
+        (("--recipient", "nobody@example.com", "--recipient", "jane@example.com"), [failed, first]),
+        (("--error-class", "rejected", "--provider", "smtp", "--provider", "sms"), [failed]),
+        (("--priority", "low", "--priority", "high", "--subject", "hI"), [failed, first]),
+        (("--subject", "no such subject"), []),
+        (("--template", "welcome"), []),
+        (("--user-id", "u1", "--entity", "order", "--entity", "task:7"), []),
+    ):
+        chosen = json.loads((await tidings("list", *given, "--json", env=env)).out)
+        assert [row["id"] for row in chosen] == [str(id_) for id_ in found], given
     for part in (str(failed)[:13], str(failed)[-12:]):
         older = await tidings("list", "--before", part, "--json", env=env)
         assert [row["id"] for row in json.loads(older.out)] == [str(first)]
