@@ -1,22 +1,31 @@
-"""`tidings dead discard`: closes dead letters permanently."""
+"""`tidings dead discard`: closes dead letters permanently, those that a filter finds by a job."""
 
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
 import typer
 
 from tidings.cli import dead_letter_options as which
-from tidings.cli.console import FAULT, Unclear, err, out, print_json
+from tidings.cli.console import FAULT, STOPPED, Unclear, err, out, print_json
 from tidings.cli.dead_letter_views import dead_letters_table
 from tidings.cli.hints import print_suggestions
+from tidings.cli.job_views import watching
 from tidings.cli.options import AsJson, actor, ask
 from tidings.delivery.dead_letter import DeadLetterState
+from tidings.delivery.jobs import JobKind, JobState
+from tidings.operations.backend import Backend
 from tidings.operations.dead_letters import discards
-from tidings.operations.dead_letters.discards import DiscardDryRun, DiscardRequest
+from tidings.operations.dead_letters.discards import DiscardDryRun, Discarded, DiscardRequest
 from tidings.operations.dead_letters.query import DeadLetterQuery
+from tidings.operations.jobs import control
+from tidings.operations.jobs.previews import JobPreview, PreviewRequest, preview
+from tidings.operations.jobs.views import JobView
+from tidings.operations.jobs.watching import watch
+from tidings.operations.notifications import Filters
 from tidings.operations.times import counted
 
 NOT_OPEN: Final = {
@@ -49,7 +58,12 @@ def discard(
 ) -> None:
     """Discard dead letters permanently.
 
-    They stay readable and can't be replayed. Exit code 1 if one of the given ids is not open.
+    They stay readable and can't be replayed. Those that are named by their ids are discarded at once. With filters it is a
+    job (`tidings jobs`) of the dead letters that are open now; later ones are not included. A scheduler runs it, and this
+    command watches: Ctrl-C ends the watch, and the job goes on. If no scheduler is running, this command runs the job
+    itself, and Ctrl-C pauses it.
+
+    Exit code 1 if one of them was not open.
 
     Examples:
       [bold]tidings dead discard --fingerprint 6b1f03 --dry-run[/]
@@ -59,29 +73,95 @@ def discard(
         raise Unclear("Missing option '--note'.")
     if note is not None and not note.strip():
         raise typer.BadParameter("it is empty: give a reason in a few words", param_hint="--note")
-    found = ask(lambda backend: discards.preview_discard(backend, query))
-    if not found.chosen:
-        print_suggestions(query.narrowed)
     if note is None or dry_run:
+        found = ask(lambda backend: discards.preview_discard(backend, query))
+        if not found.chosen:
+            print_suggestions(query.narrowed)
         _print_dry_run(found, as_json=as_json)
-        return
-    if found.chosen and not (yes or query.ids):
-        many = counted(len(found.chosen), "dead letter")
-        if not sys.stdin.isatty():
-            raise Unclear(
-                f"{many} would be discarded, and standard input is no terminal to confirm on: give --yes, "
-                "or check first with --dry-run"
-            )
-        typer.confirm(f"Discard {many} permanently?", abort=True, err=True)
-    request = DiscardRequest(found.chosen, note)
-    done = ask(lambda backend: discards.discard(backend, actor(), request))
+    elif query.ids:
+        _discard_named(query, note, as_json=as_json)
+    else:
+        _discard_by_job(query, note, yes=yes, as_json=as_json)
+
+
+def _discard_named(query: DeadLetterQuery, note: str, *, as_json: bool) -> None:
+    async def discard_(backend: Backend) -> Discarded:
+        request = DiscardRequest(await discards.named(backend, query), note)
+        return await discards.discard(backend, actor(), request)
+
+    done = ask(discard_)
     if as_json:
         print_json(done.as_data())
     else:
-        out.print(f"Discarded {len(done.closed):,} of {counted(len(found.chosen), 'dead letter')}.")
+        chosen = len(done.closed) + len(done.left)
+        out.print(f"Discarded {len(done.closed):,} of {counted(chosen, 'dead letter')}.")
         _print_reasons(sorted(done.left), done.states)
     if done.left:
         raise typer.Exit(FAULT)
+
+
+def _discard_by_job(query: DeadLetterQuery, note: str, *, yes: bool, as_json: bool) -> None:
+    if not query.selects:
+        raise Unclear("give ids or filters")
+    if not (yes or sys.stdin.isatty()):
+        raise Unclear(
+            "standard input is no terminal to confirm on: give --yes, or check first with --dry-run"
+        )
+    request = PreviewRequest(JobKind.DISCARD, query, Filters(), note=note)
+    chosen = ask(lambda backend: preview(backend, actor(), request))
+    job = chosen.job
+    if not job.items:
+        ask(lambda backend: control.forget(backend, actor(), job.id))
+        print_suggestions(query.narrowed)
+    elif not yes:
+        _confirm(chosen)
+    done = _watched(job) if job.items else job
+    if as_json:
+        print_json(done.as_data())
+    else:
+        _print_result(done)
+    if done.state in {JobState.RUNNING, JobState.PAUSED}:
+        raise typer.Exit(STOPPED)
+    if done.items > done.results.get("discarded", 0):
+        raise typer.Exit(FAULT)
+
+
+def _confirm(chosen: JobPreview) -> None:
+    err.print(dead_letters_table(chosen.sample, datetime.now(UTC)))
+    try:
+        many = counted(chosen.job.items, "dead letter")
+        typer.confirm(f"Discard {many} permanently?", abort=True, err=True)
+    except typer.Abort:
+        ask(lambda backend: control.forget(backend, actor(), chosen.job.id))
+        raise
+
+
+def _watched(job: JobView) -> JobView:
+    async def run(backend: Backend) -> JobView:
+        await control.start(backend, actor(), job.id)
+        return await watch(backend, actor(), job.id, partial(watching, job.items))
+
+    return ask(run)
+
+
+def _print_result(job: JobView) -> None:
+    if not job.items:
+        out.print("Nothing to discard.")
+        return
+    done = job.results.get("discarded", 0)
+    out.print(f"Discarded {done:,} of {counted(job.items, 'dead letter')}.")
+    for result, count in sorted(job.results.items()):
+        if result != "discarded":
+            err.print(f"  {count:,} {result}: `tidings jobs items {job.id} --result {result}`")
+    match job.state:
+        case JobState.RUNNING:
+            err.print(f"The job goes on: `tidings jobs watch {job.id}`")
+        case JobState.PAUSED:
+            err.print(f"The job is paused: `tidings jobs resume {job.id}`")
+        case JobState.STOPPED | JobState.CANCELLED:
+            err.print(f"The job is {job.state}: {job.reason or job.changed_by}")
+        case _:
+            pass
 
 
 def _print_dry_run(found: DiscardDryRun, *, as_json: bool) -> None:
@@ -91,10 +171,10 @@ def _print_dry_run(found: DiscardDryRun, *, as_json: bool) -> None:
     else:
         if found.ready:
             out.print(dead_letters_table(found.sample, datetime.now(UTC)))
-        many = counted(len(found.ready), "dead letter")
+        many = counted(found.ready, "dead letter")
         out.print(f"{many} would be discarded." if found.ready else "Nothing to discard.")
-        _print_reasons(found.left, found.states)
-    if found.left:
+        _print_reasons(list(found.not_open), found.not_open)
+    if found.not_open:
         raise typer.Exit(FAULT)
 
 

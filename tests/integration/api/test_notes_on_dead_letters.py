@@ -85,7 +85,7 @@ async def test_a_group_has_a_note_of_each_tenant_and_one_of_all(api: ApiRig) -> 
     async def notes(key: str, filters: str = "") -> list[tuple[str, str]]:
         answer = await api.ask("GET", f"/v1/dead-letters/groups?fingerprint=c003{filters}", key)
         DeadLetterGroupsReply.model_validate_json(answer.body)
-        (group,) = (one for one in answer.data["groups"] if one["fingerprint"] == "c003")
+        (group,) = (found for found in answer.data["groups"] if found["fingerprint"] == "c003")
         return [(found["tenant"], found["note"]) for found in group["notes"]]
 
     assert await notes(shop) == [("shop", "ticket 2")]

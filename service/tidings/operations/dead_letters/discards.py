@@ -1,4 +1,4 @@
-"""Discards dead letters: they stay readable and are never replayed."""
+"""Discards dead letters: they stay readable and are never replayed. Those that a filter finds are discarded by a job."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,30 +21,28 @@ EXPLAINED: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class DiscardDryRun:
-    """What a discard would close: the very dead letters that a `DiscardRequest` may name then."""
+    """What a discard would close now."""
 
-    chosen: tuple[UUID, ...]
-    states: Mapping[UUID, DeadLetterState]
-    """Of those that were named; those that a filter found are all open."""
+    chosen: int
+    """Those that were named, or the open ones that a filter finds."""
+    not_open: Mapping[UUID, DeadLetterState]
+    """Of those that were named: they would stay as they are."""
     sample: tuple[DeadLetterView, ...]
     """A few of those that would be closed."""
 
     @property
-    def ready(self) -> list[UUID]:
+    def ready(self) -> int:
         """Those that would be closed."""
-        return [dead_letter for dead_letter in self.chosen if self._is_open(dead_letter)]
-
-    @property
-    def left(self) -> list[UUID]:
-        """Those that are no longer open."""
-        return [dead_letter for dead_letter in self.chosen if not self._is_open(dead_letter)]
-
-    def _is_open(self, dead_letter: UUID) -> bool:
-        return self.states.get(dead_letter, DeadLetterState.OPEN) is DeadLetterState.OPEN
+        return self.chosen - len(self.not_open)
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return {"would_discard": self.ready, "not_open": self.left}
+        return {
+            "chosen": self.chosen,
+            "would_discard": self.ready,
+            "not_open": list(self.not_open),
+            "sample": [dead_letter.as_data() for dead_letter in self.sample],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,8 @@ class Discarded:
 
 
 async def preview_discard(backend: Backend, query: DeadLetterQuery) -> DiscardDryRun:
-    """Choose what a discard would close. Ids choose alone, whatever state they are in; a filter finds what is open.
+    """Say what a discard would close; nothing changes. Ids choose alone, whatever state they are in; a filter finds what
+    is open.
 
     Raises:
         InvalidRequest: The query chooses nothing in particular.
@@ -82,17 +81,30 @@ async def preview_discard(backend: Backend, query: DeadLetterQuery) -> DiscardDr
         raise InvalidRequest("give ids or filters")
     search = backend.ledger.dead_letters.search
     wanted = await query.resolved(search, DeadLetterState.OPEN)
-    chosen = wanted.ids or tuple(await search.ids(wanted))
-    looked_at = chosen if wanted.ids else chosen[:SAMPLE]
-    some = await search.list(DeadLetterFilter(ids=looked_at), len(looked_at)) if looked_at else ()
-    open_ = [dead_letter for dead_letter in some if dead_letter.state is DeadLetterState.OPEN][
-        :SAMPLE
-    ]
+    if wanted.ids:
+        found = await search.list(DeadLetterFilter(ids=wanted.ids), len(wanted.ids))
+        chosen = len(wanted.ids)
+    else:
+        found, chosen = await search.list(wanted, SAMPLE), await search.count(wanted)
+    open_ = [dead_letter for dead_letter in found if dead_letter.state is DeadLetterState.OPEN]
     return DiscardDryRun(
         chosen,
-        {dead_letter.id: dead_letter.state for dead_letter in some},
-        tuple(DeadLetterView.of(dead_letter, reveal=False) for dead_letter in open_),
+        {
+            dead_letter.id: dead_letter.state
+            for dead_letter in found
+            if dead_letter.state is not DeadLetterState.OPEN
+        },
+        tuple(DeadLetterView.of(dead_letter, reveal=False) for dead_letter in open_[:SAMPLE]),
     )
+
+
+async def named(backend: Backend, query: DeadLetterQuery) -> tuple[UUID, ...]:
+    """The dead letters whose ids a query has, whatever state they are in.
+
+    Raises:
+        Refused: An id is not known, or means several.
+    """
+    return (await query.resolved(backend.ledger.dead_letters.search)).ids
 
 
 async def discard(backend: Backend, actor: Actor, request: DiscardRequest) -> Discarded:
