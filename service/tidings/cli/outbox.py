@@ -6,7 +6,7 @@ from uuid import UUID
 
 import typer
 
-from tidings.cli import ledger_outbox
+from tidings.cli import outbox_entries
 from tidings.cli.commands import Commands
 from tidings.cli.console import err, guarded, out, print_json, print_text, run
 from tidings.cli.options import AsJson
@@ -23,10 +23,10 @@ app = Commands(
     no_args_is_help=True,
 )
 app.command()(relay)
-app.command("list")(ledger_outbox.list_)
-app.command()(ledger_outbox.retry)
-app.command()(ledger_outbox.mark_failed)
-app.command()(ledger_outbox.mark_pending)
+app.command("list")(outbox_entries.list_)
+app.command()(outbox_entries.retry)
+app.command()(outbox_entries.mark_failed)
+app.command()(outbox_entries.mark_pending)
 
 
 @app.command()

@@ -194,14 +194,18 @@ async def _decide(
     found = await entries.find(request.ids, request.tenant)
     own = [id_ for id_ in request.ids if id_ in found]
     changed = await (entries.open(own) if request.dry_run else decision(own))
+    left = [id_ for id_ in request.ids if id_ not in changed]
+    now = await entries.find(left, request.tenant) if left else {}
     return DecidedView(
         tuple(found[id_] for id_ in request.ids if id_ in changed),
-        tuple(
-            NotDecided(id_, "it has been published", unknown=False)
-            if id_ in found
-            else NotDecided(id_, "the outbox has no such entry", unknown=True)
-            for id_ in request.ids
-            if id_ not in changed
-        ),
+        tuple(_not_decided(id_, now.get(id_)) for id_ in left),
         request.dry_run,
     )
+
+
+def _not_decided(id: UUID, entry: EnteredNotification | None) -> NotDecided:
+    if entry is None:
+        return NotDecided(id, "the outbox has no such entry", unknown=True)
+    cancelled = entry.status is EntryStatus.CANCELLED
+    reason = "it was cancelled" if cancelled else "it has been published"
+    return NotDecided(id, reason, unknown=False)

@@ -62,6 +62,7 @@ NO_LISTS: Final = {
     "cancel",
     "dead discard",
     "dead edit",
+    "dead note",
     "dead show",
     "dispatching show",
     "doctor",

@@ -81,12 +81,16 @@ async def test_a_dry_run_tells_what_a_decision_would_do_and_changes_nothing(
     await backend.ledger.changes.cancel(cancelled, actor="test", reason="wrong customer")
     ids = [unknown, waiting, cancelled]
     before = await outbox.list_(backend, ListOutboxRequest())
+    assert await statuses(backend, statuses=[EntryStatus.SUCCESS]) == {}
+    assert list(await statuses(backend, statuses=[EntryStatus.CANCELLED])) == [cancelled]
     for decide in (outbox.retry_some, outbox.mark_failed, outbox.mark_pending):
         would = await decide(backend, ACTOR, DecideRequest(ids, dry_run=True))
         assert await outbox.list_(backend, ListOutboxRequest()) == before
         done = await decide(backend, ACTOR, DecideRequest(ids))
         assert would.succeeded == done.succeeded == (waiting,)
         assert would.failed == done.failed
+        reasons = {entry.id: entry.reason for entry in done.failed}
+        assert reasons[cancelled] == "it was cancelled"
         assert would.as_data() == {"dry_run": True, **done.as_data()}
         before = await outbox.list_(backend, ListOutboxRequest())
 

@@ -25,9 +25,9 @@ from tidings.cli import (
     dead_letter_views,
     job_views,
     keys,
-    ledger_outbox,
     listing,
     outbox,
+    outbox_entries,
     ps,
     requeue,
     retention,
@@ -315,7 +315,7 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
         [PartitionPreview("notifications_20261116", 5_000_000, 4_999_000, dropped=True)]
     ),
     audit._states: lambda: audit._states(SOUND),
-    ledger_outbox.table: lambda: ledger_outbox.table([ENTRY, replace(ENTRY, last_error=None)]),
+    outbox_entries.table: lambda: outbox_entries.table([ENTRY, replace(ENTRY, last_error=None)]),
     keys._table: lambda: keys._table([KeyView(KEY), KeyView(replace(KEY, revoked_at=NOW))]),
 }
 NAMES: Final = [f"{made.__module__.rpartition('.')[2]}.{made.__name__}" for made in TABLES]

@@ -35,7 +35,7 @@ class OutboxQuery(Parameters):
 
     status: list[EntryStatus] = Field(
         default_factory=list,
-        max_length=4,
+        max_length=5,
         description="Only with one of these.",
         examples=[["failed"]],
     )

@@ -26,7 +26,8 @@ UPDATE outbox_entries SET tries = tries + 1, last_error = $2 WHERE notification_
 """
 
 _STATUS: Final = f"""
-CASE WHEN n.dispatch_at IS NULL THEN 'success' WHEN n.dispatch_at >= {NEVER} THEN 'failed'
+CASE WHEN n.dispatch_at IS NULL AND n.state = 'cancelled' AND e.published_at IS NULL THEN 'cancelled'
+     WHEN n.dispatch_at IS NULL THEN 'success' WHEN n.dispatch_at >= {NEVER} THEN 'failed'
      WHEN e.tries > 0 THEN 'retrying' ELSE 'pending' END
 """
 _ENTRIES: Final = f"""
@@ -81,6 +82,8 @@ class EntryStatus(StrEnum):
     """A person gave it up."""
     SUCCESS = "success"
     """It was published."""
+    CANCELLED = "cancelled"
+    """A person cancelled the notification before it was published."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from tidings.cli.console import FAULT, err, out, print_json
+from tidings.cli.console import FAULT, Unclear, err, out, print_json
 from tidings.cli.options import AsJson, Tenant, actor, ask, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.operations import outbox
@@ -29,6 +29,7 @@ _STYLES: Final = {
     EntryStatus.RETRYING: "yellow",
     EntryStatus.FAILED: "red",
     EntryStatus.SUCCESS: "green",
+    EntryStatus.CANCELLED: "dim",
 }
 
 
@@ -66,11 +67,13 @@ def retry(
         list[UUID] | None, typer.Argument(metavar="[ID]...", help="Only these notifications.")
     ] = None,
     max_age: Annotated[
-        str, typer.Option("--max-age", metavar="AGE", help="Entered the outbox within this time.")
-    ] = "24h",
+        str | None,
+        typer.Option("--max-age", metavar="AGE", help="Entered the outbox within this time; 24h."),
+    ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, max=outbox.MOST, help="Maximum number to retry.")
-    ] = 50,
+        int | None,
+        typer.Option("--limit", "-n", min=1, max=outbox.MOST, help="Maximum number to retry; 50."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Of any age.")] = False,
     tenant: Tenant = None,
     note: Note = "",
@@ -84,6 +87,11 @@ def retry(
     Example: [bold]tidings outbox retry --max-age 2h --limit 500[/]
     """
     if ids:
+        if max_age is not None or limit is not None or force:
+            raise Unclear(
+                "--max-age, --limit and --force choose among all: leave them out with ids, which are retried whatever "
+                "their age"
+            )
         _decide(
             outbox.retry_some,
             DecideRequest(ids, tenant, note, dry_run),
@@ -91,8 +99,9 @@ def retry(
             as_json,
         )
         return
-    age = (datetime.now(UTC) - parsed(moment, max_age)).total_seconds()
-    request = outbox.RetryRequest(tenant, age, limit, force, note, dry_run)
+    since = parsed(moment, max_age or "24h", "--max-age")
+    age = (datetime.now(UTC) - since).total_seconds()
+    request = outbox.RetryRequest(tenant, age, limit or 50, force, note, dry_run)
     _show(
         ask(lambda backend: outbox.retry(backend, actor(), request)),
         "will be published at once",
