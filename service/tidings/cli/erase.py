@@ -45,10 +45,11 @@ def erase(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase a person's data from finished notifications and dead letters.
+    """Erase a person's data from finished notifications, dead letters and schedules.
 
-    Addresses, content and headers are erased; states, times and attempts stay. Open dead letters are discarded first.
-    Exit code 1, and nothing is erased, while the person has unfinished notifications. Safe to interrupt and repeat.
+    Addresses, content and headers are erased; states, times and attempts stay. Open dead letters are discarded first. The
+    person is taken out of the recipients of schedules; one without any other is deleted.
+    Exit code 1, and nothing is erased, while the person has unfinished notifications, or is in the content of a schedule. Safe to interrupt and repeat.
 
     Examples:
       [bold]tidings erase --recipient jane@example.com --dry-run[/]
@@ -79,7 +80,8 @@ def _what(view: ErasureView) -> str:
     dead_letters = counted(view.dead_letters, "dead letter")
     discarded = f" ({view.discarded:,} of them discarded first)" if view.discarded else ""
     keys = f", with {counted(view.keys, 'idempotency key')}" if view.keys else ""
-    return f"{counted(view.notifications, 'notification')} and {dead_letters}{discarded}{keys}"
+    schedules = f", from {counted(view.schedules, 'schedule')}" if view.schedules else ""
+    return f"{counted(view.notifications, 'notification')} and {dead_letters}{discarded}{keys}{schedules}"
 
 
 def _whose(view: ErasureView) -> str:

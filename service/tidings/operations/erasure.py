@@ -50,10 +50,12 @@ class ErasureView:
     dry_run: bool
     without_tenant: int = 0
     """Dead letters that match and stay, because they name no tenant and only one tenant's data is erased."""
+    schedules: int = 0
+    """Schedules that had the person among their recipients; one without any other was deleted."""
 
 
 async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> ErasureView:
-    """Erase a person from what has ended, and from their dead letters, of which those that are open are discarded.
+    """Erase a person from what has ended, from schedules, and from their dead letters, of which open ones are discarded.
 
     It may be asked for again after it was interrupted: what is left is found again.
 
@@ -72,6 +74,7 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
         sorted({mask(recipient) for recipient in found.recipients - {""}})[:EXAMPLES],
         request.dry_run,
         len(found.without_tenant),
+        len(found.schedules),
     )
     if request.dry_run:
         return view
@@ -105,7 +108,10 @@ async def _erase(
 ) -> ErasureView:
     """Until nothing is found any more: something may have been under way when it was looked for."""
     ledger = backend.ledger
-    view = replace(view, notifications=0, dead_letters=0, discarded=0)
+    changed = await ledger.erasures.erase_from_schedules(
+        person, found.schedules, actor=str(actor), why=why
+    )  # first: they make notifications
+    view = replace(view, notifications=0, dead_letters=0, discarded=0, schedules=changed)
     while found.ended or found.closed or found.open:
         discarded = await ledger.dead_letters.closings.discard(found.open, why, actor=str(actor))
         erased = await ledger.erasures.erase(found, actor=str(actor), why=why)
@@ -146,6 +152,12 @@ def _check_that_all_has_ended(found: PersonalRecords) -> None:
         raise Refused(
             f"{_named(found.unfinished)} unfinished: cancel each with `tidings cancel ID --note …`, or wait until "
             "it has ended; nothing was erased"
+        )
+    if found.schedules_naming:
+        names = ", ".join(map(repr, found.schedules_naming[:EXAMPLES]))
+        raise Refused(
+            f"the content of the schedule {names} names them: delete it (`tidings schedules delete NAME`) and "
+            "create it anew; nothing was erased"
         )
     if found.replaying:
         raise Refused(

@@ -89,6 +89,68 @@ async def test_a_person_is_erased_from_what_has_ended(backend: Backend, rig: Led
         assert (await erase(backend, ACTOR, request(again))).notifications == 0
 
 
+SCHEDULE = """
+INSERT INTO schedules (id, tenant, name, cron, timezone, misfire, content, recipients, state, next_run_at, created_by)
+VALUES (gen_random_uuid(), $1, $2, '0 9 * * *', 'UTC', 'skip', $3::jsonb, $4::jsonb, 'active', now() + interval '1 day', 'ada')
+"""
+
+
+async def put_schedule(rig: LedgerRig, name: str, *recipients: object, **content: object) -> None:
+    tenant = content.pop("tenant", "default")
+    fields = {"channel": "email", "subject": "Hello", **content}
+    await rig.execute(SCHEDULE, tenant, name, json.dumps(fields), json.dumps(recipients))
+
+
+async def schedules(rig: LedgerRig) -> dict[str, tuple[str, list[object]]]:
+    rows = await rig.fetch("SELECT name, state, recipients FROM schedules")
+    return {row["name"]: (row["state"], json.loads(row["recipients"])) for row in rows}
+
+
+async def test_a_person_is_taken_out_of_schedules(backend: Backend, rig: LedgerRig) -> None:
+    hers = {"recipient": "jane@EXAMPLE.com", "data": {"name": "Jane"}}
+    naming = {"recipient": BOB, "data": {"boss": JANE}}
+    await put_schedule(rig, "both", BOB, hers, "ajane@example.com")
+    await put_schedule(rig, "hers", JANE)
+    await put_schedule(rig, "named", BOB, naming)
+    await put_schedule(rig, "others", BOB)
+    await put_schedule(rig, "shop", JANE, BOB, tenant="shop")
+    assert (await erase(backend, ACTOR, request(dry_run=True))).schedules == 4
+    assert (await erase(backend, ACTOR, request(tenant="shop"))).schedules == 1
+    assert (await erase(backend, ACTOR, request())).schedules == 3
+    assert await schedules(rig) == {
+        "both": ("active", [BOB, "ajane@example.com"]),
+        "hers": ("deleted", []),
+        "named": ("active", [BOB]),
+        "others": ("active", [BOB]),
+        "shop": ("active", [BOB]),
+    }
+    trail = await rig.fetch(
+        "SELECT action, note, details FROM operator_actions WHERE details ? 'schedule' ORDER BY id"
+    )
+    assert [row["action"] for row in trail].count("delete schedule") == 1
+    assert {row["note"] for row in trail} == {"request 118"}
+    assert all("jane" not in row["details"] for row in trail)
+    assert (await erase(backend, ACTOR, request())).schedules == 0
+
+
+async def test_a_user_is_taken_out_of_schedules(backend: Backend, rig: LedgerRig) -> None:
+    await put_schedule(
+        rig, "s", {"recipient": BOB, "user_id": "j"}, {"recipient": JANE, "user_id": "jo"}
+    )
+    assert (await erase(backend, ACTOR, request(None, user="j"))).schedules == 1
+    assert await schedules(rig) == {"s": ("active", [{"recipient": JANE, "user_id": "jo"}])}
+
+
+async def test_nothing_is_erased_while_the_content_of_a_schedule_names_the_person(
+    backend: Backend, rig: LedgerRig
+) -> None:
+    sent = await put(rig, State.SENT, JANE)
+    await put_schedule(rig, "news", BOB, cc=[JANE])
+    with pytest.raises(Refused, match=r"'news'.*tidings schedules delete"):
+        await erase(backend, ACTOR, request())
+    assert (await rig.row(sent))["recipient"] == JANE
+
+
 async def test_of_one_tenant_only_what_is_its_own_is_erased(
     backend: Backend, rig: LedgerRig
 ) -> None:
