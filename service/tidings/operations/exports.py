@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -63,19 +64,31 @@ class ExportsBusy(Refused):
         super().__init__("other exports are under way; try again when one has ended")
 
 
-def export(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]:
-    """Write all that match, unless others write theirs. Raises like `_all` once it is read.
+async def export(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]:
+    """Begin to write all that match, unless others write theirs; the first part has been read then.
+
+    It is under way until all is read, or the iterator is closed or dropped.
 
     Raises:
         ExportsBusy: Too many are under way.
+        LedgerUnavailable: PostgreSQL is unavailable. Raised later too: what was written so far is not all.
     """
+    parts = _counted(backend, request)
+    return _joined(await anext(parts, b""), parts)
+
+
+async def _joined(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(parts):
+        if first:
+            yield first
+        async for part in parts:
+            yield part
+
+
+async def _counted(backend: Backend, request: ExportRequest) -> AsyncGenerator[bytes, None]:
     if backend.exporting >= MOST:
         raise ExportsBusy
-    return _counted(backend, request)
-
-
-async def _counted(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]:
-    backend.exporting += 1
+    backend.exporting += 1  # nothing is awaited between: those that arrive together see each other
     try:
         async for part in _all(backend, request):
             yield part

@@ -14,6 +14,7 @@ import pytest_asyncio
 from tests.support.api_rig import ApiRig
 from tests.support.attempts import attempt_of
 from tests.support.ledger_rig import BOUNCE, RETRY, LedgerRig, record_of, request_of
+from tests.support.worker_rig import eventually
 
 from tidings.api.replies.lists import (
     EXAMPLE_EXPLAIN,
@@ -157,16 +158,38 @@ async def test_a_process_writes_only_so_many_exports_at_the_same_time(
     request = exports.ExportRequest(Filters(tenant=tenant))
     under_way = []
     for _ in range(exports.MOST):
-        under_way.append(exports.export(api.backend, request))
-        await anext(under_way[-1])
+        under_way.append(await exports.export(api.backend, request))
     with pytest.raises(exports.ExportsBusy):
-        exports.export(api.backend, request)
+        await exports.export(api.backend, request)
     for parts in under_way:
-        assert [part async for part in parts] == []
-    assert [part async for part in exports.export(api.backend, request)]
+        assert len([part async for part in parts]) == 1
+    assert [part async for part in await exports.export(api.backend, request)]
     monkeypatch.setattr(exports, "MOST", 0)
     answer = await api.ask("GET", "/v1/notifications/export", await api.key("read", tenant=tenant))
     assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+
+
+async def test_exports_that_arrive_together_are_bounded_and_one_that_nobody_reads_makes_room(
+    api: ApiRig, rig: LedgerRig
+) -> None:
+    tenant = a_tenant()
+    await stored(rig, tenant)
+    request = exports.ExportRequest(Filters(tenant=tenant))
+    arrived = await asyncio.gather(
+        *(exports.export(api.backend, request) for _ in range(4 * exports.MOST)),
+        return_exceptions=True,
+    )
+    refused = [answer for answer in arrived if isinstance(answer, exports.ExportsBusy)]
+    assert len(arrived) - len(refused) == api.backend.exporting == exports.MOST
+    del arrived
+    await eventually(lambda: api.backend.exporting == 0)
+    key = await api.key("read", tenant=tenant)
+    answers = await asyncio.gather(
+        *(api.ask("GET", "/v1/notifications/export", key) for _ in range(8))
+    )
+    assert {answer.status for answer in answers} <= {200, 503}
+    assert all(answer.body.count(b"\n") == 1 for answer in answers if answer.status == 200)
+    assert api.backend.exporting == 0
 
 
 async def test_a_cell_of_an_export_is_no_formula(api: ApiRig, rig: LedgerRig) -> None:

@@ -1,23 +1,109 @@
-"""`tidings api` as a process: it serves without RabbitMQ, and ends at a signal."""
+"""`tidings api` as a process: it serves without RabbitMQ, and at a signal finishes the requests in progress."""
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
+from tests.support.ledger_rig import settings_of
 from tests.support.processes import free_port, running
+from tests.support.worker_rig import eventually
+
+from tidings.ledger import PostgresLedger
+from tidings.operations import keys
+from tidings.operations.actor import Actor
+from tidings.operations.backend import Backend
+from tidings.operations.keys import CreateKeyRequest
+from tidings.settings import Settings
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
-async def test_it_serves_and_ends_at_a_signal(database_url: str, tmp_path: Path) -> None:
-    port = free_port()
-    env = {
+def environment(database_url: str, port: int) -> dict[str, str]:
+    return {
         "TIDINGS_DATABASE_URL": database_url,
         "TIDINGS_AMQP_URL": "amqp://127.0.0.1:1",
         "TIDINGS_API_LISTEN": f"127.0.0.1:{port}",
     }
-    async with running("api", env=env, log=tmp_path / "api.log") as role:
+
+
+async def a_key(database_url: str) -> str:
+    async with PostgresLedger(settings_of(database_url), actor="test") as ledger:
+        backend = Backend(Settings(), ledger)
+        made = await keys.create(
+            backend, Actor("cli", "ada@desk"), CreateKeyRequest("*", ("read",))
+        )
+    return made.secret
+
+
+@asynccontextmanager
+async def held_up(
+    database_url: str, port: int
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncpg.Connection]]:
+    """A request that waits for PostgreSQL until the given connection ends its transaction."""
+    key = await a_key(database_url)
+    holder, watching = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    await holder.execute("BEGIN")
+    await holder.execute("LOCK TABLE schedules IN ACCESS EXCLUSIVE MODE")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def waits() -> bool:
+        return bool(await watching.fetchval(WAITING))
+
+    head = f"GET /v1/schedules HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n"
+    writer.write(head.encode())
+    try:
+        await eventually(waits)
+        yield reader, holder
+    finally:
+        writer.close()
+        await holder.close()
+        await watching.close()
+
+
+async def refused(port: int) -> bool:
+    """Whether a new connection is."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
+async def test_at_a_signal_it_finishes_the_requests_in_progress_and_refuses_new_connections(
+    database_url: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    async with running(
+        "api", env=environment(database_url, port), log=tmp_path / "api.log"
+    ) as role:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /v1/channels HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
         writer.close()
-        role.signal(signal.SIGTERM)
+        async with held_up(database_url, port) as (reader, holder):
+            role.signal(signal.SIGTERM)
+            await eventually(lambda: refused(port))
+            assert role.process.returncode is None
+            await holder.execute("COMMIT")
+            answer = await reader.read()
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert answer.endswith(b"}")
         assert await role.ended(within=20) == 0
+
+
+async def test_it_ends_after_the_grace_even_if_a_request_goes_on(
+    database_url: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    env = {**environment(database_url, port), "TIDINGS_GRACE": "1s"}
+    async with (
+        running("api", env=env, log=tmp_path / "api.log") as role,
+        held_up(database_url, port) as (reader, _),
+    ):
+        role.signal(signal.SIGTERM)
+        assert await role.ended(within=8) == 0
+        assert not (await reader.read()).startswith(b"HTTP/1.1 200 ")

@@ -159,7 +159,7 @@ async def _export(call: Call[Parameters, ExportQuery, None]) -> Reply:
     request = ExportRequest(filters, call.query.format, call.query.reveal)
     name = f"notifications.{call.query.format}"
     try:
-        written = export(call.backend, request)
+        written = await export(call.backend, request)
     except ExportsBusy as busy:
         raise unavailable(str(busy)) from None
     return Reply(
