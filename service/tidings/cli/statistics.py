@@ -1,7 +1,7 @@
 """`tidings stats`: counts, success rates, latencies and queue depths."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -112,7 +112,7 @@ def render_statistics(view: StatisticsView) -> RenderableType:
     if view.backlog is not None:
         parts += _backlog(view.backlog)
     if view.depths is not None:
-        parts += _queues(view.depths)
+        parts += _queues(view.depths, view.oldest)
     return Group(*parts)
 
 
@@ -210,25 +210,28 @@ def _open_dead_letters(backlog: Backlog) -> Rows:
     return Rows(("Dead letters", "Open", "Oldest", "Reason"), rows, right=("Open", "Oldest"))
 
 
-def _queues(waiting: Sequence[Depth]) -> list[RenderableType]:
+def _queues(waiting: Sequence[Depth], oldest: Mapping[str, float]) -> list[RenderableType]:
     """Queues that have messages or consumers, or are missing; the others are only counted."""
     quiet = [depth for depth in waiting if depth.messages == 0 and not depth.consumers]
     busy = [depth for depth in waiting if depth not in quiet]
-    parts: list[RenderableType] = [_busy(busy)] if busy else []
+    parts: list[RenderableType] = [_busy(busy, oldest)] if busy else []
     if quiet:
         text = f"{len(quiet)} {'other ' if busy else ''}queues are empty and unused"
         parts.append(Sentence(Text(text, style="dim")))
     return parts
 
 
-def _busy(queues: Sequence[Depth]) -> Rows:
-    names = ("Queue", "Messages", "Consumers")
-    return Rows(names, [_queue(depth) for depth in queues], right=names[1:], reason="Purpose")
+def _busy(queues: Sequence[Depth], oldest: Mapping[str, float]) -> Rows:
+    names = ("Queue", "Messages", "Oldest", "Consumers")
+    rows = [_queue(depth, oldest.get(depth.queue)) for depth in queues]
+    return Rows(names, rows, right=names[1:], reason="Purpose")
 
 
-def _queue(depth: Depth) -> Row:
+def _queue(depth: Depth, oldest: float | None) -> Row:
+    """A row. An age is what it can be at most."""
     if depth.messages is None:
-        cells = (cell(text, "red") for text in (depth.queue, "missing", NOTHING))
+        cells = (cell(text, "red") for text in (depth.queue, "missing", NOTHING, NOTHING))
         return Row([*cells], "`tidings topology apply` creates it")
     messages = cell(f"{depth.messages:,}", "bold" if depth.messages else "")
-    return Row([cell(depth.queue), messages, cell(str(depth.consumers))], depth.purpose)
+    age = NOTHING if oldest is None else span(oldest)
+    return Row([cell(depth.queue), messages, cell(age), cell(str(depth.consumers))], depth.purpose)

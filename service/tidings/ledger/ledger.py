@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tidings.ledger.jobs.items import JobItems
     from tidings.ledger.jobs.jobs import Jobs
     from tidings.ledger.jobs.snapshots import Snapshots
+    from tidings.ledger.operators.queue_ages import QueueAges
     from tidings.ledger.retention import Retention
     from tidings.ledger.schedules.schedules import Schedules
 
@@ -100,6 +101,13 @@ class PostgresLedger:
 
         window = self._settings.idempotency_window
         return DeadLetters(self.database, actor=self.actor, window=window)
+
+    @cached_property
+    def queue_ages(self) -> "QueueAges":
+        """How old the oldest messages in the queues can be."""
+        from tidings.ledger.operators.queue_ages import QueueAges
+
+        return QueueAges(self.database)
 
     @cached_property
     def erasures(self) -> "Erasures":

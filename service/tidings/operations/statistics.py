@@ -1,13 +1,13 @@
 """Statistics of a period from rollups, queue depths, and the backlog."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from tidings.broker.topology.inspection import Depth, depths
-from tidings.broker.topology.layout import topology_of
+from tidings.broker.topology.layout import Topology, lanes_of, topology_of
 from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable, InvalidRequest, LedgerUnavailable
 from tidings.ledger.notifications.counting import RETRY_LATER
@@ -52,6 +52,8 @@ class StatisticsView:
     statistics: Statistics | None
     backlog: Backlog | None
     depths: Sequence[Depth] | None
+    oldest: Mapping[str, float]
+    """Seconds, by queue, that its oldest message has waited at most; what is not known is left out."""
     not_delivering: Sequence[ChannelStatus]
     """Channels and providers that are not delivering."""
     errors: tuple[str, ...]
@@ -77,7 +79,12 @@ class StatisticsView:
             "scheduled": backlog.scheduled if backlog else None,
             "overdue": backlog.overdue if backlog else None,
             "oldest_due_seconds": backlog.oldest_due if backlog else None,
-            "queues": None if self.depths is None else [asdict(depth) for depth in self.depths],
+            "queues": None
+            if self.depths is None
+            else [
+                {**asdict(depth), "oldest_seconds": self.oldest.get(depth.queue)}
+                for depth in self.depths
+            ],
             "not_delivering": [asdict(status) for status in self.not_delivering],
             "errors": self.errors,
         }
@@ -117,16 +124,18 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
     if (request.until or now) <= request.since:
         raise InvalidRequest("it must be before the end of the period", field="since")
     window = Window.around(request.since, request.until, now)
-    numbers, waiting, queues, channels = await asyncio.gather(
+    topology = topology_of(backend.settings)
+    numbers, waiting, queues, ages, channels = await asyncio.gather(
         backend.ledger.reports.stats(window, request.choice),
         count_backlog(backend.ledger.database, request.choice.tenant),
         backend.queue_depths.get(lambda: _depths(backend.settings))
         if request.queues
         else _no_depths(),
+        backend.ledger.queue_ages.oldest(lanes_of(topology)) if request.queues else _no_ages(),
         conditions(backend),
         return_exceptions=True,
     )
-    results = (numbers, waiting, queues, channels)
+    results = (numbers, waiting, queues, ages, channels)
     errors = [result for result in results if isinstance(result, BaseException)]
     for fault in errors:
         if not isinstance(fault, BrokerUnavailable | LedgerUnavailable):
@@ -135,6 +144,9 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
         None if isinstance(numbers, BaseException) else numbers,
         None if isinstance(waiting, BaseException) else waiting,
         None if isinstance(queues, BaseException) else queues,
+        {}
+        if isinstance(queues, BaseException) or isinstance(ages, BaseException)
+        else _oldest(queues or (), ages, topology),
         ()
         if isinstance(channels, BaseException)
         else [status for status in channels if status.state != DELIVERING],
@@ -142,8 +154,25 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
     )
 
 
+def _oldest(
+    found: Sequence[Depth], ages: Mapping[str, float], topology: Topology
+) -> dict[str, float]:
+    """The ages of the oldest messages, of queues that have any."""
+    waits = {queue.name: queue.longest_wait for queue in topology.queues}
+    known = {
+        depth.queue: ages.get(depth.queue, waits.get(depth.queue))
+        for depth in found
+        if depth.messages
+    }
+    return {queue: age for queue, age in known.items() if age is not None}
+
+
 async def _no_depths() -> None:
     return None
+
+
+async def _no_ages() -> Mapping[str, float]:
+    return {}
 
 
 async def _depths(settings: Settings) -> Sequence[Depth]:

@@ -21,6 +21,7 @@ from tidings.ledger.notifications.dispatch import DUE, OutboxEntry
 from tidings.ledger.notifications.outbox_lease import keep_leased
 from tidings.runtime.background import BackgroundTask
 from tidings.runtime.backoff import Backoff
+from tidings.scheduler.queues import QueueWatch
 from tidings.scheduler.recovery import Recovery
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
@@ -57,6 +58,7 @@ class Scheduler:
         self._watching = False
         self._tasks: list[BackgroundTask] = []
         self._wake = asyncio.Event()
+        self._queues = QueueWatch(topology, ledger, self._connection, settings.broker.amqp_timeout)
         self._recovery = Recovery(
             topology,
             ledger,
@@ -84,6 +86,7 @@ class Scheduler:
             self._tasks = [
                 BackgroundTask("publish due notifications", self._watch_for_ever),
                 BackgroundTask("look for lost messages", self._recovery.run_for_ever),
+                BackgroundTask("look at the queues", self._queues.run_for_ever),
             ]
             await stop.wait()
             for task in reversed(self._tasks):

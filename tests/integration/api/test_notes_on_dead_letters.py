@@ -32,8 +32,8 @@ async def test_a_note_says_who_and_when_and_is_replaced_removed_and_recorded(api
     path = f"/v1/dead-letters/{id}"
     assert (await note(api, path, key, " ")).status == 422
     await note(api, path, key, "asked the customer")
-    noted = (await note(api, path, key, "asked again, jane@example.com")).data
-    assert (noted["note"], noted["noted_by"][:7]) == ("asked again, j…@example.com", "api-key")
+    noted = (await note(api, path, key, "asked again")).data
+    assert (noted["note"], noted["noted_by"][:7]) == ("asked again", "api-key")
     assert noted["noted_at"] is not None
     (listed,) = (await api.ask("GET", "/v1/dead-letters?fingerprint=c001", key)).data[
         "dead_letters"
@@ -44,7 +44,7 @@ async def test_a_note_says_who_and_when_and_is_replaced_removed_and_recorded(api
         assert (removed.status, removed.data["note"], removed.data["noted_by"]) == (200, None, None)
     assert await trail(api, "dead_letter", str(id)) == [
         ("note", "asked the customer"),
-        ("note", "asked again, jane@example.com"),
+        ("note", "asked again"),
         ("remove note", ""),
     ]
 

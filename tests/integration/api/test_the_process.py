@@ -91,7 +91,7 @@ async def test_at_a_signal_it_finishes_the_requests_in_progress_and_refuses_new_
             await holder.execute("COMMIT")
             answer = await reader.read()
             assert answer.startswith(b"HTTP/1.1 200 ")
-            assert answer.endswith(b"}")
+            assert answer.endswith(b"\r\n\r\n[]")
         assert await role.ended(within=20) == 0
 
 

@@ -160,7 +160,7 @@ async def test_hours_without_open_dead_letters_are_forgotten_after_five_weeks(
     await rollups.fold()
     await rollups.expire()
     kept = await ledger_alone.fetch("SELECT fingerprint, open FROM dead_letter_hours ORDER BY 1")
-    assert [tuple(row) for row in kept] == [("aa", 1), ("bb", 0)]
+    assert [tuple(row.values()) for row in kept] == [("aa", 1), ("bb", 0)]
     assert numbers(await largest(ledger_alone, wanted(until=NOW - timedelta(days=39)))) == {"aa": 1}
 
 
@@ -185,7 +185,7 @@ async def test_groups_read_no_dead_letters_but_the_oldest_and_the_newest(
         (groups.OPEN_OF_PERIOD, ("acme", None, None, None, *day, 50)),
     ):
         explained = await ledger_alone.fetch(f"EXPLAIN {statement}", *values)
-        plan = "\n".join(row[0] for row in explained)
+        plan = "\n".join(row["QUERY PLAN"] for row in explained)
         assert "Seq Scan on dead_letters" not in plan, plan
         assert "dead_letters_open_of_group" in plan, plan
 

@@ -82,6 +82,7 @@ async def test_migrating_makes_every_table_and_says_so(
         "rollup_categories",
         "dead_letter_deltas",
         "dead_letter_hours",
+        "queue_looks",
         "dead_letter_group_notes",
         "open_dead_letters",
     }

@@ -300,7 +300,8 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
         [
             Depth("tidings.whatsapp.urgent", "urgent whatsapp waiting to be sent", 1_234_567, 300),
             Depth("tidings.whatsapp.retry.16m", "whatsapp to be tried again in 16m", None, None),
-        ]
+        ],
+        {"tidings.whatsapp.urgent": 400_000.0},
     ),
     requeue._table: lambda: requeue._table([Stranded(ID, 0, 1, State.RETRYING, "whatsapp")]),
     retention._places: lambda: retention._places(

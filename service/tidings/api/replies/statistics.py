@@ -51,6 +51,8 @@ class QueueReply(ReplyModel):
     purpose: str
     messages: int | None
     consumers: int | None
+    oldest_seconds: float | None
+    """Seconds that its oldest message has waited at most; null if none waits, or it is not known."""
 
 
 class ConditionReply(ReplyModel):
@@ -121,7 +123,13 @@ EXAMPLE_STATISTICS: Final[dict[str, Any]] = {
     "overdue": 0,
     "oldest_due_seconds": None,
     "queues": [
-        {"queue": "tidings.email.high", "purpose": "high email", "messages": 0, "consumers": 2}
+        {
+            "queue": "tidings.email.high",
+            "purpose": "high email",
+            "messages": 3,
+            "consumers": 2,
+            "oldest_seconds": 0.4,
+        }
     ],
     "not_delivering": [],
     "errors": [],

@@ -49,6 +49,12 @@ class Queue:
     """What waits in it, for people."""
     arguments: Mapping[str, Any]
 
+    @property
+    def longest_wait(self) -> float | None:
+        """Seconds after which RabbitMQ moves its messages on; None if it does not."""
+        milliseconds = self.arguments.get("x-message-ttl")
+        return None if milliseconds is None else milliseconds / 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
