@@ -95,7 +95,7 @@ class Root(LazyGroup):
             OPERATE,
             "erase",
             "erase:erase",
-            "Erase a person's data from finished notifications and dead letters.",
+            "Erase a person's data from finished notifications, dead letters and schedules.",
         ),
         LazyCommand(
             OPERATE,

@@ -87,5 +87,6 @@ def test_only_force_replays_again_unless_a_dead_letter_is_named() -> None:
 
 def test_a_rehearsed_discard_parts_open_dead_letters_from_closed_ones() -> None:
     states = {DEAD_LETTER: DeadLetterState.REPLAYED}
-    preview = DiscardDryRun((DEAD_LETTER, OTHER), states, ())
-    assert preview.as_data() == {"would_discard": [OTHER], "not_open": [DEAD_LETTER]}
+    preview = DiscardDryRun(2, states, ())
+    data = preview.as_data()
+    assert (data["chosen"], data["would_discard"], data["not_open"]) == (2, 1, [DEAD_LETTER])
