@@ -8,7 +8,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from tidings.ledger.database import Connection, Database
-from tidings.ledger.schedules import erasing
 from tidings.ledger.steps import steps
 from tidings_events.notifications.addresses import email_address
 
@@ -161,10 +160,6 @@ class PersonalRecords:
     replaying: list[UUID] = field(default_factory=list)
     without_tenant: list[UUID] = field(default_factory=list)
     """Dead letters that may be another tenant's: they name none, and their notification is not among these."""
-    schedules: list[UUID] = field(default_factory=list)
-    """Those with the person among their recipients."""
-    schedules_naming: list[str] = field(default_factory=list)
-    """Names of schedules that have the person in their content."""
     recipients: set[str] = field(default_factory=set)
     """Whom these are for: not only the person, where others have their address in the content."""
 
@@ -192,9 +187,6 @@ class Erasures:
         """
         traces = PersonalRecords()
         async with self._database.connection() as connection:
-            schedules = await erasing.find(connection, person)
-            traces.schedules.extend(schedules.as_recipient)
-            traces.schedules_naming.extend(schedules.in_content)
             async for row in _notifications(connection, person):
                 if (
                     person.recipient is None
@@ -233,13 +225,6 @@ class Erasures:
                 keys += await connection.fetchval(ERASE_KEYS, ids)
                 notifications += _count(await connection.execute(ERASE, ids, actor, why))
         return Erased(notifications, dead_letters, keys)
-
-    async def erase_from_schedules(
-        self, person: Person, schedules: Sequence[UUID], *, actor: str, why: str
-    ) -> int:
-        """Take a person out of the recipients of schedules; one without any left is deleted. How many changed."""
-        async with self._database.transaction() as connection:
-            return await erasing.erase(connection, person, schedules, actor=actor, why=why)
 
     async def check(self) -> None:
         """Raises `ConfigurationError` if the database's user may not erase."""

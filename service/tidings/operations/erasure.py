@@ -65,6 +65,7 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
     """
     person, why = _read(request)
     found = await backend.ledger.erasures.find(person)
+    schedules = await backend.ledger.schedules.erasures.find(person)
     view = ErasureView(
         len(found.ended),
         len(found.closed) + len(found.open),
@@ -74,11 +75,12 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
         sorted({mask(recipient) for recipient in found.recipients - {""}})[:EXAMPLES],
         request.dry_run,
         len(found.without_tenant),
-        len(found.schedules),
+        len(schedules.as_recipient),
     )
     if request.dry_run:
         return view
     _check_that_all_has_ended(found)
+    _check_that_no_content_names(schedules.in_content)
     await backend.ledger.erasures.check()
     by = {"by": "recipient" if person.user_id is None else "user"}
     if person.tenant is not None:
@@ -89,7 +91,10 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
         "dead_letters": view.dead_letters,
     }
     await backend.ledger.actions.note(str(actor), "erase", why, {"began": found_so_far})
-    view = await _erase(backend, actor, person, why, found, view)
+    changed = await backend.ledger.schedules.erasures.erase(
+        person, schedules.as_recipient, actor=str(actor), why=why
+    )  # first: they make notifications
+    view = await _erase(backend, actor, person, why, found, replace(view, schedules=changed))
     done = {
         name: value for name, value in asdict(view).items() if name not in {"recipients", "dry_run"}
     }
@@ -108,10 +113,7 @@ async def _erase(
 ) -> ErasureView:
     """Until nothing is found any more: something may have been under way when it was looked for."""
     ledger = backend.ledger
-    changed = await ledger.erasures.erase_from_schedules(
-        person, found.schedules, actor=str(actor), why=why
-    )  # first: they make notifications
-    view = replace(view, notifications=0, dead_letters=0, discarded=0, schedules=changed)
+    view = replace(view, notifications=0, dead_letters=0, discarded=0)
     while found.ended or found.closed or found.open:
         discarded = await ledger.dead_letters.closings.discard(found.open, why, actor=str(actor))
         erased = await ledger.erasures.erase(found, actor=str(actor), why=why)
@@ -153,15 +155,18 @@ def _check_that_all_has_ended(found: PersonalRecords) -> None:
             f"{_named(found.unfinished)} unfinished: cancel each with `tidings cancel ID --note …`, or wait until "
             "it has ended; nothing was erased"
         )
-    if found.schedules_naming:
-        names = ", ".join(map(repr, found.schedules_naming[:EXAMPLES]))
-        raise Refused(
-            f"the content of the schedule {names} names them: delete it (`tidings schedules delete NAME`) and "
-            "create it anew; nothing was erased"
-        )
     if found.replaying:
         raise Refused(
             f"{_named(found.replaying)} being replayed: wait until the replay has ended; nothing was erased"
+        )
+
+
+def _check_that_no_content_names(schedules: Sequence[str]) -> None:
+    if schedules:
+        names = ", ".join(map(repr, schedules[:EXAMPLES]))
+        raise Refused(
+            f"the content of the schedule {names} names them: delete it (`tidings schedules delete NAME`) and "
+            "create it anew; nothing was erased"
         )
 
 

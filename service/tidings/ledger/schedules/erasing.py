@@ -3,15 +3,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 from uuid import UUID
 
-from tidings.ledger.database import Connection
+from tidings.ledger.database import Connection, Database
 from tidings.ledger.operators.actions import NOTE
 from tidings.ledger.schedules.rows import COLUMNS, Schedule
-
-if TYPE_CHECKING:
-    from tidings.ledger.erasure import Person
 
 NAMING: Final = f"""
 SELECT {COLUMNS} FROM schedules
@@ -26,6 +23,21 @@ UPDATE schedules SET state = 'deleted', next_run_at = NULL, recipients = '[]', c
 """
 
 
+class Erasable(Protocol):
+    """Who is to be erased, as `tidings.ledger.erasure` has it."""
+
+    @property
+    def tenant(self) -> str | None:
+        """Only what is this one's."""
+
+    @property
+    def longest_word(self) -> str:
+        """Whatever names the person has it in it."""
+
+    def is_in(self, body: bytes) -> bool:
+        """Whether JSON names the person."""
+
+
 @dataclass(frozen=True, slots=True)
 class SchedulesNaming:
     """Schedules that name a person."""
@@ -35,49 +47,64 @@ class SchedulesNaming:
     """Names of those that have the person in the content for all recipients: only people can say what to send instead."""
 
 
-async def find(connection: Connection, person: "Person") -> SchedulesNaming:
-    """The schedules that name a person."""
-    found = SchedulesNaming()
-    for schedule in await _naming(connection, person):
-        if person.is_in(json.dumps(schedule.content).encode()):
-            found.in_content.append(schedule.name)
-        if len(_others(schedule, person)) < len(schedule.recipients):
-            found.as_recipient.append(schedule.id)
-    return found
+class ScheduleErasures:
+    """Finds the schedules that name a person, and takes the person out of their recipients."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, person: Erasable) -> SchedulesNaming:
+        """The schedules that name a person."""
+        found = SchedulesNaming()
+        async with self._database.connection() as connection:
+            schedules = await _naming(connection, person)
+        for schedule in schedules:
+            if person.is_in(json.dumps(schedule.content).encode()):
+                found.in_content.append(schedule.name)
+            if len(_others(schedule, person)) < len(schedule.recipients):
+                found.as_recipient.append(schedule.id)
+        return found
+
+    async def erase(
+        self, person: Erasable, schedules: Sequence[UUID], *, actor: str, why: str
+    ) -> int:
+        """Take a person out of the recipients of schedules, and delete those without any left; how many changed.
+
+        Args:
+            actor: Kept in the audit trail.
+            why: Kept there too.
+        """
+        changed = 0
+        async with self._database.transaction() as connection:
+            for schedule in await _naming(connection, person, schedules, lock=True):
+                others = _others(schedule, person)
+                if removed := len(schedule.recipients) - len(others):
+                    await _keep(connection, schedule, others, removed, actor=actor, why=why)
+                    changed += 1
+        return changed
 
 
-async def erase(
-    connection: Connection, person: "Person", ids: Sequence[UUID], *, actor: str, why: str
-) -> int:
-    """Take a person out of the recipients of schedules, and delete those that have no recipient left; how many changed.
-
-    Args:
-        connection: In a transaction.
-        person: Whom.
-        ids: Of schedules.
-        actor: Kept in the audit trail.
-        why: Kept there too.
-    """
-    changed = 0
-    for schedule in await _naming(connection, person, ids, lock=True):
-        others = _others(schedule, person)
-        removed = len(schedule.recipients) - len(others)
-        if not removed:
-            continue
-        if others:
-            await connection.execute(KEEP, schedule.id, json.dumps(others))
-        else:
-            await connection.execute(END, schedule.id)
-        details = {"schedule": str(schedule.id), "tenant": schedule.tenant, "recipients": removed}
-        action = "erase from schedule" if others else "delete schedule"
-        await connection.execute(NOTE, actor, action, why, json.dumps(details))
-        changed += 1
-    return changed
+async def _keep(
+    connection: Connection,
+    schedule: Schedule,
+    others: Sequence[object],
+    removed: int,
+    *,
+    actor: str,
+    why: str,
+) -> None:
+    if others:
+        await connection.execute(KEEP, schedule.id, json.dumps(others))
+    else:
+        await connection.execute(END, schedule.id)
+    details = {"schedule": str(schedule.id), "tenant": schedule.tenant, "recipients": removed}
+    action = "erase from schedule" if others else "delete schedule"
+    await connection.execute(NOTE, actor, action, why, json.dumps(details))
 
 
 async def _naming(
     connection: Connection,
-    person: "Person",
+    person: Erasable,
     ids: Sequence[UUID] | None = None,
     *,
     lock: bool = False,
@@ -87,7 +114,7 @@ async def _naming(
     return [Schedule.of(dict(row)) for row in rows]
 
 
-def _others(schedule: Schedule, person: "Person") -> list[object]:
+def _others(schedule: Schedule, person: Erasable) -> list[object]:
     """The recipients without the person."""
     return [
         entry
