@@ -33,15 +33,7 @@ def due_time(
     Raises:
         InvalidRequest: It is no time, has passed, is more than a year ahead, or has no zone or two.
     """
-    try:
-        written = datetime.fromisoformat(scheduled_at)
-    except (ValueError, TypeError):
-        raise InvalidRequest(
-            f"{str(scheduled_at)[:60]!r} is not a time; write it like 2026-12-24T18:00:00+01:00, or without the "
-            "offset and with its time zone",
-            field="scheduled_at",
-        ) from None
-    chosen = _placed(written, timezone)
+    chosen = _instant(scheduled_at, timezone)
     now = now or datetime.now(UTC)
     if chosen.at < now - CLOCK_SKEW:
         raise InvalidRequest(f"{chosen.at.isoformat()} has passed", field="scheduled_at")
@@ -51,6 +43,18 @@ def due_time(
             field="scheduled_at",
         )
     return chosen
+
+
+def _instant(scheduled_at: str, timezone: str | None) -> LocalTime:
+    try:
+        written = datetime.fromisoformat(scheduled_at)
+    except (ValueError, TypeError):
+        raise InvalidRequest(
+            f"{str(scheduled_at)[:60]!r} is not a time; write it like 2026-12-24T18:00:00+01:00, or without the "
+            "offset and with its time zone",
+            field="scheduled_at",
+        ) from None
+    return _placed(written, timezone)
 
 
 def _placed(written: datetime, timezone: str | None) -> LocalTime:
@@ -73,17 +77,16 @@ def _placed(written: datetime, timezone: str | None) -> LocalTime:
 
 
 def with_instant(
-    fields: Mapping[str, Any], zone_of: ZoneOf = zone_is_unknown, now: datetime | None = None
+    fields: Mapping[str, Any], zone_of: ZoneOf = zone_is_unknown
 ) -> tuple[Mapping[str, Any], LocalTime | None]:
     """A notification's fields as the contract has them, with the instant that was chosen.
 
     `timezone` is no field of the contract: it becomes the offset of `scheduled_at`. Without it nothing is changed, and
-    None returned: the contract's parser judges the rest.
+    None returned. The contract judges the rest, whether the instant has passed included.
 
     Args:
         fields: As they were submitted, over HTTP.
         zone_of: Asked if `timezone` is `recipient`.
-        now: For tests.
 
     Raises:
         InvalidRequest: The time or zone is not valid; names the field.
@@ -106,5 +109,5 @@ def with_instant(
                 field="timezone",
             )
         timezone = found
-    chosen = due_time(scheduled_at, timezone, now)
+    chosen = _instant(scheduled_at, timezone)
     return {**rest, "scheduled_at": chosen.at.isoformat()}, chosen

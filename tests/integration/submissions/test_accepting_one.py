@@ -158,6 +158,36 @@ async def test_the_repeat_of_a_request_gets_its_first_answer(
         await send(backend, key="order-1", subject="Bye")
 
 
+async def test_a_request_is_recognised_though_its_time_has_passed_since(
+    rig: SubmissionRig, backend: Backend
+) -> None:
+    limit = datetime.now(UTC) + timedelta(seconds=0.3)
+    fields = {"expires_at": limit.isoformat()}
+    first = await send(backend, key="code-1", **fields)
+    own = await send(backend, id=str(uuid4()), **fields)
+    await eventually(lambda: datetime.now(UTC) > limit)
+    again = await send(backend, key="code-1", **fields)
+    assert (again.as_data(), again.replayed) == (first.as_data(), True)
+    same = await send(backend, id=str(own.id), **fields)
+    assert (same.id, same.standing) == (own.id, Standing.DUPLICATE)
+    for unknown in ({"key": "code-2"}, {"id": str(uuid4())}, {}):
+        with pytest.raises(InvalidNotification, match="has passed"):
+            await send(backend, **unknown, **fields)
+    with pytest.raises(IdempotencyKeyReused):
+        await send(backend, key="code-1", subject="Bye", **fields)
+
+
+async def test_while_postgresql_is_away_nobody_says_that_a_repeat_is_too_late(
+    rig: SubmissionRig, backend: Backend
+) -> None:
+    await rig.database.close()
+    past = "2020-01-01T00:00:00Z"
+    with pytest.raises(LedgerUnavailable):
+        await send(backend, key="code-1", expires_at=past)
+    with pytest.raises(InvalidNotification):
+        await send(backend, expires_at=past)
+
+
 async def test_a_request_that_is_under_way_is_not_begun_twice(
     rig: SubmissionRig, backend: Backend
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -133,6 +134,28 @@ async def test_the_repeat_of_a_batch_gets_its_first_answer(
     with pytest.raises(IdempotencyKeyReused):
         await to_all(backend, PEOPLE, key="batch-1")
     assert await count(rig) == 2
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_the_repeat_of_a_batch_is_recognised_though_times_have_passed_since(
+    rig: SubmissionRig, backend: Backend, *, atomic: bool
+) -> None:
+    limit = datetime.now(UTC) + timedelta(seconds=0.3)
+    bodies = [mail(), mail(expires_at=limit.isoformat()), mail()]
+    first = await batch(backend, *bodies, key="batch-1", atomic=atomic)
+    forgotten = "DELETE FROM api_requests"  # as if PostgreSQL had been away at first
+    await rig.around.fetch(forgotten)
+    await eventually(lambda: datetime.now(UTC) > limit)
+    second = await batch(backend, *bodies, key="batch-1", atomic=atomic)
+    third = await batch(backend, *bodies, key="batch-1", atomic=atomic)
+    assert first.as_data() == second.as_data() == third.as_data()
+    assert third.replayed
+    if atomic:
+        with pytest.raises(InvalidNotification, match="has passed"):
+            await batch(backend, *bodies, key="batch-2", atomic=True)
+    else:
+        other = await batch(backend, *bodies, key="batch-2")
+        assert statuses(other) == ["accepted", "invalid", "accepted"]
 
 
 async def test_one_with_an_id_of_its_own_is_recognised_by_its_key_too(

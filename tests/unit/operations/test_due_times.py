@@ -23,7 +23,7 @@ def test_an_instant_is_taken_as_it_is() -> None:
 
 def test_a_local_time_becomes_the_instant_that_the_contract_has() -> None:
     fields = {"subject": "Hi", "scheduled_at": "2026-03-29T02:30", "timezone": "Europe/Berlin"}
-    changed, chosen = with_instant(fields, now=NOW)
+    changed, chosen = with_instant(fields)
     assert changed == {"subject": "Hi", "scheduled_at": "2026-03-29T03:30:00+02:00"}
     assert chosen is not None
     assert chosen.adjustment is Adjustment.GAP
@@ -31,7 +31,7 @@ def test_a_local_time_becomes_the_instant_that_the_contract_has() -> None:
 
 @pytest.mark.parametrize("fields", [{}, {"scheduled_at": "soon"}, {"timezone": None}])
 def test_without_a_zone_the_contract_judges_alone(fields: dict[str, Any]) -> None:
-    changed, chosen = with_instant(fields, now=NOW)
+    changed, chosen = with_instant(fields)
     assert (changed.get("scheduled_at"), chosen) == (fields.get("scheduled_at"), None)
     assert "timezone" not in changed
 
@@ -39,10 +39,10 @@ def test_without_a_zone_the_contract_judges_alone(fields: dict[str, Any]) -> Non
 def test_the_recipients_zone_is_used_where_it_is_known() -> None:
     fields = {"user_id": "u1", "scheduled_at": "2026-03-02T09:00", "timezone": "recipient"}
     zones = {"u1": "Asia/Tokyo"}
-    changed, _ = with_instant(fields, lambda given: zones.get(given["user_id"]), NOW)
+    changed, _ = with_instant(fields, lambda given: zones.get(given["user_id"]))
     assert changed["scheduled_at"] == "2026-03-02T09:00:00+09:00"
     with pytest.raises(InvalidRequest, match="not known") as refusal:
-        with_instant(fields, now=NOW)
+        with_instant(fields)
     assert refusal.value.field == "timezone"
 
 
@@ -71,7 +71,7 @@ def test_other_times_are_refused_by_field(
 @pytest.mark.parametrize("fields", [{"timezone": "UTC"}, {"timezone": 2, "scheduled_at": "x"}])
 def test_a_zone_without_a_time_or_that_is_no_text_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        with_instant(fields, now=NOW)
+        with_instant(fields)
     assert refusal.value.field == "timezone"
 
 

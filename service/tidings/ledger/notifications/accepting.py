@@ -70,6 +70,8 @@ SELECT given.id FROM unnest($1::uuid[], $2::text[], $3::text[]) AS given (id, ap
 """
 """Those that are stored, or whose Idempotency-Key came with a request that is remembered."""
 
+STORED: Final = "SELECT id FROM notifications WHERE id = ANY($1::uuid[])"
+
 LEAVE_TO_OUTBOX: Final = """
 WITH locked AS (
     SELECT n.id, given.place FROM unnest($1::uuid[]) WITH ORDINALITY AS given (id, place)
@@ -227,6 +229,15 @@ class Accepting:
             if timed:
                 await connection.execute(NOTIFY, DUE)
         return answers
+
+    async def stored(self, ids: Sequence[UUID]) -> frozenset[UUID]:
+        """Those of these ids that belong to notifications.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is unavailable.
+        """
+        async with self._database.connection() as connection:
+            return frozenset(row["id"] for row in await connection.fetch(STORED, ids))
 
     async def leave_to_outbox(self, ids: Sequence[UUID]) -> None:
         """Have the outbox publish these, in this order: RabbitMQ did not confirm them.

@@ -8,10 +8,11 @@ otherwise found by the search for lost messages.
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, Self
+from uuid import UUID
 
 import structlog
 
@@ -51,6 +52,9 @@ LOOKS: Final = 0.25
 STUCK: Final = 30.0
 """Seconds for which the outbox may show no progress before it is overtaken: no scheduler runs."""
 NEITHER: Final = "neither RabbitMQ nor PostgreSQL accepts notifications now"
+UNTOLD: Final = (
+    "a time in it has passed, and PostgreSQL, which knows whether it was accepted before, is away"
+)
 OUTRUN: Final = 8
 """Times in a row that the outbox is found empty beside stores for it, after which the scheduler counts as keeping up: under
 a steady load there is always a store under way, and the outbox would never be left."""
@@ -175,6 +179,18 @@ class Intake:
             LedgerRefused: PostgreSQL can't store a value: nothing is accepted.
         """
         return await self._accept(submissions, together=together, request=request)
+
+    async def accepted_before(self, ids: Sequence[UUID]) -> frozenset[UUID]:
+        """Those of these ids that belong to notifications.
+
+        Raises:
+            LedgerUnavailable: PostgreSQL is unavailable: nobody can tell.
+        """
+        if not self._ledger_away:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STORED_WITHIN):
+                    return await self._accepting.stored(ids)
+        raise LedgerUnavailable(UNTOLD)
 
     async def _accept(
         self,

@@ -4,7 +4,7 @@ Both are put into the bytes as they were sent, and these are what is stored and 
 stays as it was written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -34,6 +34,18 @@ class ReadSubmission:
     """The instant of a due time that was given as a local time."""
 
 
+class UntimelyNotification(InvalidNotification):
+    """Its times alone are not valid now: they may have been when its request came first.
+
+    Args:
+        read: The notification.
+    """
+
+    def __init__(self, problems: Sequence[str], read: ReadSubmission) -> None:
+        super().__init__(problems)
+        self.read = read
+
+
 def read_submission(body: bytes, tenant: str | None, id: UUID) -> ReadSubmission:
     """Read one notification as it was sent.
 
@@ -42,11 +54,15 @@ def read_submission(body: bytes, tenant: str | None, id: UUID) -> ReadSubmission
         id: For a notification that has none.
 
     Raises:
+        UntimelyNotification: A time in it has passed, or is too far ahead.
         InvalidNotification: It is no valid notification, or not the caller's to send; names every problem.
     """
     read = _parsed(body, tenant, id)
-    if problems := list(_beyond_the_contract(read.notification, tenant)):
-        raise InvalidNotification(problems)
+    untimely = list(_broken_time_rules(read.notification))
+    if tenant not in {None, read.notification.tenant}:
+        raise InvalidNotification([_foreign(read.notification), *untimely])
+    if untimely:
+        raise UntimelyNotification(untimely, read)
     return read
 
 
@@ -109,13 +125,13 @@ def _with_field(body: bytes, name: str, value: str) -> bytes:
     return b'{"%b":"%b"%b%b' % (name.encode(), value.encode(), comma, rest)
 
 
-def _beyond_the_contract(notification: Notification, tenant: str | None) -> Iterator[str]:
-    """Whose it is, and what the contract lets pass because a message may have waited."""
-    if tenant not in {None, notification.tenant}:
-        sentence = (
-            f'tenant: "{notification.tenant}" is not that of this API key; leave the field out'
-        )
-        yield ContractProblem(sentence, ("tenant",), "not_allowed")
+def _foreign(notification: Notification) -> ContractProblem:
+    sentence = f'tenant: "{notification.tenant}" is not that of this API key; leave the field out'
+    return ContractProblem(sentence, ("tenant",), "not_allowed")
+
+
+def _broken_time_rules(notification: Notification) -> Iterator[ContractProblem]:
+    """What the contract lets pass because a message may have waited."""
     if notification.scheduled_at or notification.expires_at:
         for field, what in broken_time_rules(notification, reading=False):
             yield ContractProblem(f"{field}: {what}", (field,), "rule")

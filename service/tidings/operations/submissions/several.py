@@ -28,7 +28,11 @@ from tidings.operations.submissions.listing import (
     parts_of_batch,
     parts_of_recipients,
 )
-from tidings.operations.submissions.reading import read_submission
+from tidings.operations.submissions.reading import (
+    ReadSubmission,
+    UntimelyNotification,
+    read_submission,
+)
 from tidings_events import InvalidNotification
 from tidings_events.problems import ContractProblem
 
@@ -195,24 +199,46 @@ def _check(answers: Sequence[Stored | None], *, atomic: bool) -> None:
 async def _read(
     intake: Intake, actor: Actor, caller: Caller, parts: Sequence[RequestPart]
 ) -> _Read:
+    found: dict[int, ReadSubmission] = {}
     submissions: dict[int, Submission] = {}
+    untimely: dict[int, ReadSubmission] = {}
     problems: dict[int, Sequence[ContractProblem]] = {}
-    derived: set[UUID] = set()
-    chosen: dict[int, LocalTime] = {}
+    ids = [caller.id_for(index) for index in range(len(parts))]
     for index, part in enumerate(parts):
-        id_ = caller.id_for(index)
         try:
-            read = read_submission(part.body, caller.tenant, id_)
+            found[index] = read_submission(part.body, caller.tenant, ids[index])
+            submissions[index] = submission_of(intake, actor, caller, found[index])
         except InvalidNotification as invalid:
             problems[index] = [part.placed(problem) for problem in invalid.problems]
-        else:
-            submissions[index] = submission_of(intake, actor, caller, read)
-            derived |= {id_} & {read.notification.id}
-            if read.chosen is not None:
-                chosen[index] = read.chosen
+            if isinstance(invalid, UntimelyNotification):
+                untimely[index] = invalid.read
         if index % AT_ONCE == AT_ONCE - 1:
             await asyncio.sleep(0)  # others have small requests
-    return _Read(submissions, problems, frozenset(derived), chosen)
+    for index in await _accepted_before(intake, caller, untimely, ids):
+        found[index] = untimely[index]
+        submissions[index] = submission_of(intake, actor, caller, found[index])
+        del problems[index]
+    return _Read(
+        {index: submissions[index] for index in sorted(submissions)},
+        problems,
+        frozenset({read.notification.id for read in found.values()} & set(ids)),
+        {index: read.chosen for index, read in found.items() if read.chosen is not None},
+    )
+
+
+async def _accepted_before(
+    intake: Intake, caller: Caller, untimely: Mapping[int, ReadSubmission], ids: Sequence[UUID]
+) -> list[int]:
+    """Those of which the request may have come before their times had passed."""
+    given = {
+        index: read.notification.id
+        for index, read in untimely.items()
+        if caller.idempotency_key is not None or read.notification.id != ids[index]
+    }
+    if not given:
+        return []
+    before = await intake.accepted_before(list(given.values()))
+    return [index for index, id_ in given.items() if id_ in before]
 
 
 def _each_once(found: Iterable[Sequence[ContractProblem]]) -> list[str]:

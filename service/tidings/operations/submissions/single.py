@@ -17,7 +17,7 @@ from tidings.operations.backend import Backend
 from tidings.operations.submissions.callers import Caller, submission_of
 from tidings.operations.submissions.errors import IdConflict, IdempotencyKeyReused
 from tidings.operations.submissions.intake import Intake, surely
-from tidings.operations.submissions.reading import read_submission
+from tidings.operations.submissions.reading import UntimelyNotification, read_submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ async def submit(backend: Backend, actor: Actor, request: SubmitRequest) -> Subm
     """Accept one notification: stored, published, or both.
 
     Raises:
-        InvalidNotification: It breaks the contract, or belongs to another tenant; names every problem.
+        InvalidNotification: It breaks the contract, belongs to another tenant, or a time in it has passed and it was
+            not accepted before; names every problem.
         IdConflict: Its id belongs to other content.
         IdempotencyKeyReused: Its Idempotency-Key came with other content before.
         IdempotencyKeyInUse: The same request is under way.
@@ -72,7 +73,13 @@ async def submit(backend: Backend, actor: Actor, request: SubmitRequest) -> Subm
     """
     caller, intake = request.caller, backend.intake
     derived = caller.id_for()
-    read = read_submission(request.body, caller.tenant, derived)
+    try:
+        read = read_submission(request.body, caller.tenant, derived)
+    except UntimelyNotification as untimely:
+        read = untimely.read
+        new = caller.idempotency_key is None and read.notification.id == derived
+        if new or not await intake.accepted_before([read.notification.id]):
+            raise
     id_ = read.notification.id
     submission = submission_of(intake, actor, caller, read)
     with intake.under_way(caller.key, caller.idempotency_key):

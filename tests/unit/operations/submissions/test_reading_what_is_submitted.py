@@ -10,7 +10,7 @@ from tidings.operations.api_key_format import digest
 from tidings.operations.submissions.callers import Caller
 from tidings.operations.submissions.ids import id_for
 from tidings.operations.submissions.listing import parts_of_batch, parts_of_recipients
-from tidings.operations.submissions.reading import read_submission
+from tidings.operations.submissions.reading import UntimelyNotification, read_submission
 from tidings_events import InvalidNotification
 
 ID = UUID("0192f0c1-7b1a-7c3e-9d55-3f6f1a2b4c5d")
@@ -70,6 +70,24 @@ def test_each_problem_names_its_field(fields: dict[str, object], expected: set[s
     with pytest.raises(InvalidNotification) as invalid:
         read_submission(mail(**fields), "acme", ID)
     assert pointers(invalid) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "untimely"),
+    [
+        ({"expires_at": "2020-01-01T00:00:00Z"}, True),
+        ({"scheduled_at": "2020-01-01T00:00:00Z"}, True),
+        ({"scheduled_at": "2020-01-01T00:00", "timezone": "Europe/Berlin"}, True),
+        ({"expires_at": "2020-01-01T00:00:00Z", "tenant": "other"}, False),
+        ({"expires_at": "2020-01-01T00:00:00Z", "recipient": "nobody"}, False),
+    ],
+)
+def test_times_that_have_passed_are_told_apart_from_other_problems(
+    fields: dict[str, object], *, untimely: bool
+) -> None:
+    with pytest.raises(InvalidNotification) as invalid:
+        read_submission(mail(**fields), "acme", ID)
+    assert isinstance(invalid.value, UntimelyNotification) is untimely
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"{}", b"\xff", b"[" * 5000])
