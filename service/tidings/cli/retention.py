@@ -52,6 +52,13 @@ def run(
             help="Count what would be deleted, and delete nothing; reads the whole ledger.",
         ),
     ] = False,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast",
+            help="Delete without pauses: for a disk that is nearly full. Sending is slower meanwhile.",
+        ),
+    ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -63,6 +70,7 @@ def run(
     Examples:
       [bold]tidings retention run --dry-run[/]
       [bold]tidings retention run[/]
+      [bold]tidings retention run --fast[/]
     """
     if dry_run:
         partitions = ask(retention.preview)
@@ -80,7 +88,7 @@ def run(
             abort=True,
             err=True,
         )
-    done = ask(lambda backend: retention.run(backend, actor()))
+    done = ask(lambda backend: retention.run(backend, actor(), fast=fast))
     if as_json:
         print_json(done)
     for partition in () if as_json else done:

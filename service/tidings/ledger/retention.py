@@ -19,6 +19,9 @@ NEVER: Final = 1e11
 """Seconds after which nothing that is kept for ever is over."""
 ANY: Final = "*"
 AT_ONCE: Final = 500
+SHARE: Final = 0.05
+"""Of the time that a round may take. Freeing a gigabyte holds up the disk for a tenth of a second; the pauses after it, twenty times
+as long, keep such moments out of the 99th percentile of what others do."""
 """Notifications looked at, to delete those that are over, in one statement."""
 NOTIFICATIONS: Final = "notifications"
 DEFAULT: Final = "notifications_default"
@@ -174,24 +177,19 @@ class PartitionCount:
 
 
 class Retention:
-    """Deletes what is over.
+    """Deletes what is over."""
 
-    Args:
-        share: Part of the time that reading a week, dropping it, and deleting row by row may take.
-    """
-
-    def __init__(
-        self, database: Database, periods: RetentionPeriods, *, share: float = 0.2
-    ) -> None:
+    def __init__(self, database: Database, periods: RetentionPeriods) -> None:
         self._database = database
         self.periods = periods
-        self._share = share
-        self._ending = EndingWeeks(share)
         self._tried: dict[date, date] = {}
         """By first day of a week that could not be dropped: when that was last tried."""
 
-    async def run(self, today: date) -> AsyncIterator[RetentionStep]:
+    async def run(self, today: date, share: float = SHARE) -> AsyncIterator[RetentionStep]:
         """One round, unless another process is at it.
+
+        Args:
+            share: Part of the time that reading weeks, dropping them, and deleting row by row may take; 1: no pauses.
 
         Raises:
             LedgerUnavailable: PostgreSQL is unavailable, or a table was in use for too long: ask again.
@@ -199,7 +197,7 @@ class Retention:
         """
         async with self._database.connection() as connection, only_one(connection) as ours:
             if ours:
-                async for done in self._round(connection, today):
+                async for done in self._round(connection, today, share):
                     yield done
 
     async def partitions(self) -> Sequence[RetainedPartition]:
@@ -264,30 +262,32 @@ class Retention:
             counts[row["place"]] = PartitionCount(before.stored + row["stored"], before.over + over)
         return counts
 
-    async def _round(self, connection: Connection, today: date) -> AsyncIterator[RetentionStep]:
-        await self._ending.drop_retired(connection)  # of a round that was cut off
+    async def _round(
+        self, connection: Connection, today: date, share: float
+    ) -> AsyncIterator[RetentionStep]:
+        ending = EndingWeeks(share)
+        await ending.drop_retired(connection)  # of a round that was cut off
         periods = self.periods
         for week in await partitions(connection):
             if week.table != NOTIFICATIONS:
                 continue
             if not periods.ended(week, today):
                 for deletion in periods.before_its_end(week, today):
-                    yield await self._delete(connection, week.name, deletion)
+                    yield await self._delete(connection, week.name, deletion, share)
             elif self._tried.get(week.since) != today:
-                if (
-                    moved := await self._ending.end(connection, week.since, periods.json)
-                ) is not None:
+                moved = await ending.end(connection, week.since, periods.json)
+                if moved is not None:
                     yield RetentionStep(week.name, moved=moved)
                     continue
                 for deletion in periods.row_by_row():
-                    yield await self._delete(connection, week.name, deletion)
+                    yield await self._delete(connection, week.name, deletion, share)
                 self._tried[week.since] = today  # all of it was read
         for deletion in periods.row_by_row():
-            yield await self._delete(connection, DEFAULT, deletion)
+            yield await self._delete(connection, DEFAULT, deletion, share)
         yield RetentionStep("dead letters and keys", await self._tidy(connection))
 
     async def _delete(
-        self, connection: Connection, place: str, deletion: RowDeletion
+        self, connection: Connection, place: str, deletion: RowDeletion, share: float
     ) -> RetentionStep:
         at: datetime | None = None
         last: UUID | None = None
@@ -310,7 +310,7 @@ class Retention:
             deleted += row["deleted"]
             if row["looked"] < AT_ONCE:
                 return RetentionStep(place, deleted)
-            await pause(began, self._share)
+            await pause(began, share)
 
     async def _tidy(self, connection: Connection) -> int:
         total = 0

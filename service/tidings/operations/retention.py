@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from tidings.delivery.errors import Refused
-from tidings.ledger.retention import ANY, RetainedPartition, RetentionStep
+from tidings.ledger.retention import ANY, SHARE, RetainedPartition, RetentionStep
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.times import span
@@ -91,8 +91,11 @@ async def prepare(backend: Backend) -> tuple[str, Sequence[PartitionPreview]]:
     return kept(backend.ledger.retention.periods.stated), await preview(backend)
 
 
-async def run(backend: Backend, actor: Actor) -> Sequence[RetentionStep]:
+async def run(backend: Backend, actor: Actor, *, fast: bool = False) -> Sequence[RetentionStep]:
     """One round, now; nothing if a scheduler is at it. Who ran it, with which periods, is kept.
+
+    Args:
+        fast: Without pauses, at the expense of what else uses the database.
 
     Raises:
         Refused: A scheduler that runs keeps what has ended for another time than these settings say.
@@ -103,7 +106,8 @@ async def run(backend: Backend, actor: Actor) -> Sequence[RetentionStep]:
     retention, note = backend.ledger.retention, backend.ledger.actions.note
     periods = dict(retention.periods.stated)
     await note(str(actor), "retention run", "", {"began": periods})
-    done = [step async for step in retention.run(datetime.now(UTC).date())]
+    today, share = datetime.now(UTC).date(), 1.0 if fast else SHARE
+    done = [step async for step in retention.run(today, share)]
     steps = [asdict(step) for step in done]
     await note(str(actor), "retention run", "", {"ended": steps})
     log.warning("retention run by operator", actor=str(actor), periods=periods, done=steps)

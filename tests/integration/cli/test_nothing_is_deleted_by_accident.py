@@ -23,3 +23,4 @@ async def test_what_a_person_does_not_confirm_stays(env: dict[str, str], databas
     assert done.out.startswith("Erased 1 notification and 0 dead letters")
     assert "person erased" in done.err
     assert (await tidings("retention", "run", "--yes", env=env)).code == 0
+    assert (await tidings("retention", "run", "--yes", "--fast", env=env)).code == 0
