@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidings.api.endpoint import endpoint_of
 from tidings.api.limits import BodyBudget
@@ -30,7 +31,7 @@ class _ServedRoute(APIRoute):
 
     def __init__(self, route: Route, services: Services) -> None:
         self.described = route
-        self._endpoint = endpoint_of(route, services)
+        self.respond = endpoint_of(route, services)
         super().__init__(
             route.path,
             _documented(route),
@@ -45,12 +46,40 @@ class _ServedRoute(APIRoute):
 
     def get_route_handler(self) -> Any:
         """Called by the framework once, for what serves the route."""
-        return self._endpoint
+        return self.respond
+
+
+class DirectRoutes:
+    """Serves routes without parameters in their path, found by a look-up; the framework serves the rest.
+
+    Its search and its five layers take a hundred microseconds a request, a quarter of what a submission takes.
+
+    Args:
+        app: The framework's application.
+    """
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._found = {
+            (served.described.method, served.path): served
+            for served in app.router.routes
+            if isinstance(served, _ServedRoute) and "{" not in served.path
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        served = self._found.get((scope["method"], scope["path"]))
+        if served is None:
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = served
+        response = await served.respond(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 def application(
     routes: Iterable[Route], backend: Backend, checks: Callable[[], Mapping[str, bool]]
-) -> FastAPI:
+) -> ASGIApp:
     """The application that serves these routes, and answers everything else with a problem."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _no_route)
@@ -59,7 +88,7 @@ def application(
     services = Services(backend, checks, bodies, cache(lambda: document(app, listed)))
     for route in listed:
         app.router.routes.append(_ServedRoute(route, services))
-    return app
+    return DirectRoutes(app)
 
 
 def operation_id(route: Route) -> str:
