@@ -60,9 +60,10 @@ async def answer(env: Env, *arguments: str) -> object:
 async def test_from_a_failure_to_its_delivery(env: Env, sink: SmtpSink) -> None:
     await make_dead_letter(env, sink, 5)
 
-    [group] = await answer(env, "dead", "groups")
-    assert (group["dead_letters"], group["reason"]) == (5, "rejected")
-    dead_letters = await answer(env, "dead", "list", "--fingerprint", group["fingerprint"][:8])
+    [group] = (await answer(env, "dead", "groups"))["data"]
+    assert (group["count"], group["reason"]) == (5, "rejected")
+    listed = await answer(env, "dead", "list", "--fingerprint", group["fingerprint"][:8])
+    dead_letters = listed["data"]
     assert len(dead_letters) == 5
     shown = await tidings("dead", "show", dead_letters[0]["id"], env=env)
     assert shown.code == 0
@@ -76,7 +77,7 @@ async def test_from_a_failure_to_its_delivery(env: Env, sink: SmtpSink) -> None:
     replayed = await tidings("replay", "--fingerprint", group["fingerprint"], "--yes", env=env)
     assert replayed.code == 0, replayed
     assert sink.taken.total() == len(sink.taken) == 5
-    assert await answer(env, "dead", "list") == []
+    assert (await answer(env, "dead", "list"))["data"] == []
 
     story = await answer(env, "show", dead_letters[0]["notification_id"])
     assert story["state"] == "sent"
@@ -88,7 +89,7 @@ async def test_one_that_is_mended_is_delivered_to_where_it_was_mended_to(
     env: Env, sink: SmtpSink
 ) -> None:
     await make_dead_letter(env, sink, 1)
-    [dead_letter] = await answer(env, "dead", "list")
+    [dead_letter] = (await answer(env, "dead", "list"))["data"]
     edited = await tidings(
         "dead",
         "edit",

@@ -171,8 +171,8 @@ async def test_everything_in_the_readme_works_as_it_is_typed(
         assert published_at is not None
         assert began - timedelta(milliseconds=1) <= published_at <= datetime.now(UTC)
     assert [message.app_id for message in examples].count("shop") == len(examples) - 1
-    assert json.loads(await laptop.tidings("dead", "list", "--json")) == []
-    known = json.loads(await laptop.tidings("list", "--limit", "100", "--json"))
+    assert json.loads(await laptop.tidings("dead", "list", "--json"))["data"] == []
+    known = json.loads(await laptop.tidings("list", "--limit", "100", "--json"))["data"]
     assert len(known) > 12
     assert {row["state"] for row in known} <= {"sent", "scheduled", "queued", "sending"}
 

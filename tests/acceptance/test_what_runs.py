@@ -19,14 +19,18 @@ async def answer(env: Env, *arguments: str) -> Any:
     return json.loads(finished.out)
 
 
+async def listed(env: Env) -> list[dict[str, Any]]:
+    return list((await answer(env, "ps"))["data"])
+
+
 async def channel_state(env: Env) -> str:
-    return str(
-        next(it["state"] for it in await answer(env, "channels", "list") if not it["provider"])
-    )
+    listed = await answer(env, "channels", "list")
+    return str(next(it["state"] for it in listed["data"] if not it["provider"]))
 
 
 async def findings(env: Env, subject: str) -> str:
-    return "\n".join(it["detail"] for it in await answer(env, "doctor") if it["subject"] == subject)
+    found = await answer(env, "doctor")
+    return "\n".join(it["detail"] for it in found["findings"] if it["subject"] == subject)
 
 
 async def test_a_worker_is_listed_while_it_runs_and_missed_when_it_does_not(
@@ -34,10 +38,10 @@ async def test_a_worker_is_listed_while_it_runs_and_missed_when_it_does_not(
 ) -> None:
     assert (await tidings("topology", "apply", env=env)).code == 0
     assert (await tidings("ps", env=env)).err.startswith("No processes are running.")
-    assert await channel_state(env) == "no worker"
+    assert await channel_state(env) == "no_worker"
     async with running("worker", env=env, log=tmp_path / "worker.log") as worker:
-        await eventually(lambda: answer(env, "ps"), within=10)
-        [known] = await answer(env, "ps")
+        await eventually(lambda: listed(env), within=10)
+        [known] = await listed(env)
         assert (known["roles"], known["pid"], known["channels"], known["running"]) == (
             ["worker"],
             worker.process.pid,
@@ -51,8 +55,8 @@ async def test_a_worker_is_listed_while_it_runs_and_missed_when_it_does_not(
         assert "no worker serves" not in missing
         worker.signal(signal.SIGTERM)
         assert await worker.ended() == 0
-    assert await answer(env, "ps") == []
-    assert await channel_state(env) == "no worker"
+    assert await listed(env) == []
+    assert await channel_state(env) == "no_worker"
     assert "no worker serves email" in await findings(env, "Processes")
 
 
@@ -63,7 +67,7 @@ async def test_whoever_changes_a_template_is_told_which_workers_hold_the_old_one
     copy_starter(root)
     assert (await tidings("topology", "apply", env=env)).code == 0
     async with running("worker", env=env, log=tmp_path / "worker.log") as worker:
-        await eventually(lambda: answer(env, "ps"), within=10)
+        await eventually(lambda: listed(env), within=10)
         checked = await tidings("templates", "check", env=env)
         assert "use other templates" not in checked.out
         subject = root / "otp" / "default" / "subject.j2"

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 from multidict import CIMultiDictProxy
+from tests.support.api_document import check_answer
 from tests.support.worker_rig import eventually
 
 from tidings.api import Api
@@ -74,12 +75,14 @@ class ApiRig:
         headers: Mapping[str, str] | None = None,
         **how: Any,
     ) -> Answer:
-        """Send a request."""
+        """Send a request. What it is answered must be what the document says."""
         sent = dict(headers or {})
         if key is not None:
             sent["Authorization"] = f"Bearer {key}"
         async with self.session.request(method, path, headers=sent, **how) as reply:
-            return Answer(reply.status, reply.headers, await reply.read())
+            answer = Answer(reply.status, reply.headers, await reply.read())
+        check_answer(method, path, answer.status, reply.content_type, answer.body)
+        return answer
 
     async def execute(self, statement: str, *arguments: object) -> None:
         """Change something in the database."""

@@ -81,6 +81,13 @@ def application(
     routes: Iterable[Route], backend: Backend, checks: Callable[[], Mapping[str, bool]]
 ) -> ASGIApp:
     """The application that serves these routes, and answers everything else with a problem."""
+    return DirectRoutes(framework_application(routes, backend, checks))
+
+
+def framework_application(
+    routes: Iterable[Route], backend: Backend, checks: Callable[[], Mapping[str, bool]]
+) -> FastAPI:
+    """The framework's part of it, which documents the routes too."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _no_route)
     listed = tuple(routes)
@@ -88,13 +95,13 @@ def application(
     services = Services(backend, checks, bodies, cache(lambda: document(app, listed)))
     for route in listed:
         app.router.routes.append(_ServedRoute(route, services))
-    return DirectRoutes(app)
+    return app
 
 
 def operation_id(route: Route) -> str:
     """Its name in generated clients: `show` in `notifications` is `notifications_show`."""
     handler = getattr(route.handler, "__name__", "call").strip("_")
-    return f"{route.tag.replace('-', '_')}_{handler}"
+    return f"{route.tag.replace(' ', '_')}_{handler}"
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

@@ -9,8 +9,9 @@ from starlette.responses import Response, StreamingResponse
 from tidings.api.etags import etag_of, matches
 from tidings.api.parsing import body_of, path_of, query_of
 from tidings.api.principal import EndUser, Principal
-from tidings.api.problems import FORBIDDEN, ApiProblem, problem_of
+from tidings.api.problems import FORBIDDEN, ApiProblem, in_query, problem_of
 from tidings.api.route import Call, Reply, Route, Services
+from tidings.delivery.errors import InvalidRequest
 from tidings.operations.json_views import as_bytes
 from tidings.operations.scopes import Scope
 
@@ -39,6 +40,9 @@ def endpoint_of(
                     caller,
                 )
                 return _response(route, request, await route.handler(call))
+        except InvalidRequest as error:
+            problem = problem_of(error) if route.reads_body else in_query(error)
+            return problem.response(request_id)
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets a problem
             return problem_of(error).response(request_id)
 

@@ -9,7 +9,8 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 from tidings.api import problems
-from tidings.api.problems import MEDIA_TYPE, ApiProblem, FieldError, ProblemKind
+from tidings.api.problem_examples import example
+from tidings.api.problems import MEDIA_TYPE, ProblemKind
 from tidings.api.route import Documented, Route
 
 REF: Final = "#/components/schemas/{model}"
@@ -85,42 +86,6 @@ PROBLEM: Final[dict[str, Any]] = {
         },
     },
 }
-EXAMPLES: Final = {
-    kind.code: ApiProblem(kind, detail, errors).as_data("4bf92f3577b34da6a3ce929d0e0e4736")
-    for kind, detail, errors in (
-        (problems.MALFORMED, "the request can't be read", ()),
-        (problems.UNAUTHENTICATED, "this API key is unknown, revoked or expired", ()),
-        (problems.FORBIDDEN, "this needs a key with the scope `read` (`tidings keys create`)", ()),
-        (problems.NOT_FOUND, "there is no notification 0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5d", ()),
-        (problems.CONFLICT, "it was sent already", ()),
-        (problems.PRECONDITION_FAILED, "it has changed since you read it", ()),
-        (problems.TOO_LARGE, "at most 16,777,216 bytes are accepted here", ()),
-        (
-            problems.UNSUPPORTED_MEDIA_TYPE,
-            "the Content-Type is 'text/plain'; send `Content-Type: application/json`",
-            (),
-        ),
-        (
-            problems.INVALID,
-            "recipient: is missing; write it like jane@example.com",
-            (
-                FieldError(
-                    "recipient: is missing; write it like jane@example.com",
-                    "missing",
-                    pointer="/recipient",
-                ),
-            ),
-        ),
-        (
-            problems.RATE_LIMITED,
-            "this key may send 5,000 requests in 1 s; try again in 1 s",
-            (),
-        ),
-        (problems.INTERNAL, "the error is in the log, under this request's id", ()),
-        (problems.UNAVAILABLE, "PostgreSQL is unavailable; try again", ()),
-        (problems.TIMEOUT, "the body did not arrive within 30 s", ()),
-    )
-}
 
 
 def document(app: FastAPI, routes: Iterable[Route]) -> dict[str, Any]:
@@ -153,8 +118,11 @@ def _complete(operation: dict[str, Any], route: Route, schemas: dict[str, Any]) 
         operation["description"] = f"{route.description}\n\n{scope}".strip()
     if route.body_schema is not None:
         operation["requestBody"] = _request_body(route)
-    elif route.body_example is not None:
-        operation["requestBody"]["content"]["application/json"]["example"] = route.body_example
+    elif route.body_model is not None:
+        operation["requestBody"]["required"] = route.body_required
+        if route.body_example is not None:
+            content = operation["requestBody"]["content"]["application/json"]
+            content["example"] = route.body_example
     operation["responses"] = {
         **{str(status): _reply(reply, route, schemas) for status, reply in route.replies.items()},
         **_problems(route),
@@ -201,7 +169,11 @@ def _reply(reply: Documented, route: Route, schemas: dict[str, Any]) -> dict[str
         content: dict[str, Any] = {"schema": _named(schema, schemas)}
         if reply.example is not None:
             content["example"] = reply.example
-        described["content"] = {reply.media_type: content}
+        others = {
+            media_type: {"schema": {"type": "string"}, "example": text}
+            for media_type, text in reply.other_forms.items()
+        }
+        described["content"] = {reply.media_type: content, **others}
     return described
 
 
@@ -247,7 +219,7 @@ def _problem(kind: ProblemKind, route: Route) -> dict[str, Any]:
         "content": {
             MEDIA_TYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
-                "example": EXAMPLES[kind.code],
+                "example": example(kind, route),
             }
         },
     }

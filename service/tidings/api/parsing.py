@@ -91,6 +91,8 @@ async def body_of(route: Route, request: Request, most: int, share: BodyShare) -
     """
     if not route.reads_body:
         return None
+    if route.body_model is not None and not route.body_required and _has_none(request):
+        return _validated(route.body_model, b"{}")
     declared = request.headers.get("content-type", "")
     if not _is_json(declared):
         raise ApiProblem(
@@ -108,6 +110,12 @@ async def body_of(route: Route, request: Request, most: int, share: BodyShare) -
     if route.reads_bytes or route.body_model is None:
         return body
     return _validated(route.body_model, body)
+
+
+def _has_none(request: Request) -> bool:
+    """Whether a request has no body (RFC 9112, 6.3)."""
+    headers = request.headers
+    return headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
 
 
 def _is_json(content_type: str) -> bool:

@@ -192,8 +192,11 @@ def invalid(errors: Sequence[FieldError]) -> ApiProblem:
 
 
 def in_query(error: InvalidRequest) -> ApiProblem:
-    """The reply to a value of the path or query that an operation refused."""
-    return invalid([FieldError(f"{error.field}: {error}", parameter=error.field)])
+    """The reply to a value that an operation refused, of a request without a body."""
+    fault = _of_field(error.field, str(error))
+    if fault.header is None and error.field:
+        fault = FieldError(fault.detail, parameter=error.field)
+    return invalid([fault])
 
 
 def unavailable(detail: str) -> ApiProblem:

@@ -113,6 +113,8 @@ class Documented:
     """Its schema: a model, or a type that pydantic can describe. None: no body."""
     example: Any = None
     media_type: str = "application/json"
+    other_forms: Mapping[str, str] = field(default_factory=dict)
+    """The same as text of other media types: an example of each."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers by name, with their meaning."""
 
@@ -157,6 +159,12 @@ class Route:
     def public(self) -> bool:
         """Whether no key is needed."""
         return self.scope is None
+
+    @property
+    def body_required(self) -> bool:
+        """Whether there must be a body: not if its model has a default for each of its fields."""
+        model = self.body_model
+        return model is None or any(field.is_required() for field in model.model_fields.values())
 
     @property
     def reads_body(self) -> bool:

@@ -8,7 +8,7 @@ import typer
 
 from tidings.channels.registry import SPECS
 from tidings.cli.commands import Commands, unknown
-from tidings.cli.console import err, out, print_json
+from tidings.cli.console import err, out, print_all_as_json, print_json
 from tidings.cli.options import AsJson, actor, ask
 from tidings.cli.rows import Row, Rows, cell
 from tidings.delivery.orders import Order
@@ -64,11 +64,11 @@ def list_(as_json: AsJson = False) -> None:
 
     Example: [bold]tidings channels list[/]
     """
-    conditions = ask(channels.conditions)
+    page = ask(channels.list_)
     if as_json:
-        print_json(conditions)
-    elif conditions:
-        out.print(table(conditions))
+        print_json(page)
+    elif page.data:
+        out.print(table(page.data))
     else:
         err.print(
             "No channel is configured; `tidings doctor` shows the settings that each one needs."
@@ -149,7 +149,7 @@ def history(
     request = channels.HistoryRequest(channel, limit)
     orders = ask(lambda backend: channels.history(backend, request))
     if as_json:
-        print_json(orders)
+        print_all_as_json(orders)
     elif orders:
         out.print(_history_table(orders))
     else:
@@ -185,7 +185,7 @@ def table(conditions: Sequence[ChannelStatus]) -> Rows:
                 [
                     cell(condition.channel),
                     cell(condition.provider),
-                    cell(condition.state, STYLES[condition.state]),
+                    cell(condition.state.replace("_", " "), STYLES[condition.state]),
                     cell(ago(condition.since, now) if condition.since else ""),
                 ],
                 _why(condition, now),

@@ -12,7 +12,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -36,6 +36,7 @@ from tidings.delivery.errors import (
     TidingsError,
 )
 from tidings.operations.json_views import as_json
+from tidings.operations.pages import PageView
 
 FAULT: Final = 1
 USAGE: Final = 2
@@ -151,6 +152,11 @@ def guarded(command: Callable[[], Result]) -> Result:
         raise _misused(error) from None
     except TidingsError as error:
         fail(error)
+
+
+def print_all_as_json(found: Sequence[object]) -> None:
+    """Print a list that is one page, in the envelope of every list."""
+    print_json(PageView(tuple(found)))
 
 
 def print_json(value: object) -> None:

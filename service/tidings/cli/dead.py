@@ -13,10 +13,9 @@ from tidings.cli.dead_discard import discard
 from tidings.cli.dead_edit import edit
 from tidings.cli.dead_letter_views import dead_letter_details, dead_letters_table, groups_table
 from tidings.cli.dead_note import note
-from tidings.cli.hints import next_page, print_no_match
+from tidings.cli.hints import print_next_page, print_no_match
 from tidings.cli.next_steps import group_next_steps
-from tidings.cli.options import AsJson, Before, Reveal, ask
-from tidings.cli.terminal import escape
+from tidings.cli.options import AsJson, Cursor, Reveal, ask
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.operations.dead_letters import lookup
 from tidings.operations.dead_letters.lookup import DeadLetterListRequest
@@ -41,7 +40,7 @@ Limit = Annotated[
 def list_(
     query: DeadLetterQuery,
     limit: Limit = 25,
-    before: Before = None,
+    cursor: Cursor = None,
     as_json: AsJson = False,
     reveal: Reveal = False,
 ) -> None:
@@ -49,19 +48,16 @@ def list_(
 
     Example: [bold]tidings dead list --channel email --reason rejected --since 24h[/]
     """
-    request = DeadLetterListRequest(query, limit, before, reveal)
+    request = DeadLetterListRequest(query, limit, reveal, cursor)
     page = ask(lambda backend: lookup.list_(backend, request))
     if as_json:
-        print_json(page.as_data())
-    elif not page.dead_letters:
-        narrowed = before is not None or query.narrowed.states != OPEN
+        print_json(page)
+    elif not page.data:
+        narrowed = cursor is not None or query.narrowed.states != OPEN
         _print_no_match(query, narrowed=narrowed)
     else:
-        out.print(dead_letters_table(page.dead_letters, datetime.now(UTC)))
-        if page.count > len(page.dead_letters):
-            rest = page.count - len(page.dead_letters)
-            more = f"{rest:,} more: `{escape(next_page(page.dead_letters[-1].id))}`"
-            err.print(f"[dim]{more}; `tidings dead groups` summarizes them.[/]")
+        out.print(dead_letters_table(page.data, datetime.now(UTC)))
+        print_next_page(page, then="; `tidings dead groups` counts them.")
 
 
 @app.command()
@@ -73,12 +69,12 @@ def groups(query: DeadLetterQuery, limit: Limit = 25, as_json: AsJson = False) -
     """
     found = ask(lambda backend: lookup.groups(backend, query, limit))
     if as_json:
-        print_json(found.as_data())
-    elif not found.groups:
+        print_json(found)
+    elif not found.data:
         _print_no_match(query, narrowed=query.narrowed.states != (DeadLetterState.OPEN,))
     else:
-        out.print(groups_table(found, datetime.now(UTC)))
-        for way in group_next_steps([group.reason for group in found.groups]):
+        out.print(groups_table(found.data, datetime.now(UTC)))
+        for way in group_next_steps([view.group.reason for view in found.data]):
             err.print(f"[dim]{way}[/]")
 
 

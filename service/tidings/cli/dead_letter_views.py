@@ -19,7 +19,7 @@ from tidings.cli.timeline import facts
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import UNTRIED
 from tidings.operations.dead_letters.body import readable
-from tidings.operations.dead_letters.lookup import DeadLetterGroups, Trend
+from tidings.operations.dead_letters.lookup import DeadLetterGroupView, Trend
 from tidings.operations.dead_letters.views import DeadLetterInFull, DeadLetterView, published_at
 from tidings.operations.times import ago, distance, exact
 from tidings_events.moments import in_milliseconds
@@ -75,7 +75,7 @@ def _cells(dead_letter: DeadLetterView, now: datetime) -> list[Text]:
     ]
 
 
-def groups_table(found: DeadLetterGroups, now: datetime) -> Rows:
+def groups_table(groups: Sequence[DeadLetterGroupView], now: datetime) -> Rows:
     """A row for each group, with the error of its newest dead letter."""
     return Rows(
         ("Dead letters", "Group", "Channel", "Reason", "First", "Last", "Trend"),
@@ -92,10 +92,11 @@ def groups_table(found: DeadLetterGroups, now: datetime) -> Rows:
                 ],
                 _with_notes(
                     _code_and_message(group.code, group.message),
-                    [note.note for note in found.notes.get(group.fingerprint, ())],
+                    [note.note for note in view.notes],
                 ),
             )
-            for group in found.groups
+            for view in groups
+            for group in (view.group,)
         ],
         right=("Dead letters",),
     )

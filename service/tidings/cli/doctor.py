@@ -28,12 +28,12 @@ def doctor(as_json: AsJson = False) -> None:
 
     Example: [bold]tidings doctor[/]
     """
-    findings = run(examine(Settings(), actor(), os.environ))
+    view = run(examine(Settings(), actor(), os.environ))
     if as_json:
-        print_json(findings)
+        print_json(view)
     else:
-        _print_findings(findings)
-    if any(finding.verdict is Verdict.FAULT for finding in findings):
+        _print_findings(view.findings)
+    if not view.healthy:
         for hint in plugins.hints(os.environ):
             err.print(f"[dim]{escape(hint)}[/]")
         raise typer.Exit(FAULT)

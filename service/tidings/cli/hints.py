@@ -3,13 +3,14 @@
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from uuid import UUID
+from typing import Any
 
 from tidings.cli.console import err
 from tidings.cli.options import ask
 from tidings.cli.terminal import escape
 from tidings.delivery.outcome import Reason
 from tidings.operations.notifications import LOOKED_AT, FilterWords, unused_words
+from tidings.operations.pages import PageView
 from tidings.operations.times import counted
 
 
@@ -44,15 +45,24 @@ def print_suggestions(words: FilterWords) -> None:
         err.print(f"[dim]{escape(sentence)}[/]")
 
 
-def next_page(last: UUID) -> str:
-    """The command line of this process with --before set to the last id."""
-    return shlex.join(["tidings", *_without_before(sys.argv[1:]), "--before", str(last)])
+def print_next_page(page: PageView[Any], *, more: str = "Next page", then: str = "") -> None:
+    """Print the command that continues a list; nothing at its end.
+
+    Args:
+        page: The page of the list.
+        more: Printed before the command.
+        then: Printed behind it.
+    """
+    if page.next_cursor is None:
+        return
+    command = ["tidings", *_without_cursor(sys.argv[1:]), "--cursor", page.next_cursor]
+    err.print(f"[dim]{more}: `{escape(shlex.join(command))}`{then}[/]")
 
 
-def _without_before(typed: Sequence[str]) -> Iterator[str]:
+def _without_cursor(typed: Sequence[str]) -> Iterator[str]:
     words = iter(typed)
     for word in words:
-        if word == "--before":
+        if word == "--cursor":
             next(words, None)
-        elif not word.startswith("--before="):
+        elif not word.startswith("--cursor="):
             yield word

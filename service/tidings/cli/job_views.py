@@ -110,7 +110,7 @@ def item_table(items: Sequence[JobItemView]) -> Rows:
             Row(
                 [
                     cell(str(item.position)),
-                    cell(str(item.item)),
+                    cell(str(item.item_id)),
                     cell(item.result or "–"),
                     cell(item.outcome or "–"),
                 ],

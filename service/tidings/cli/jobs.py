@@ -8,12 +8,11 @@ import typer
 
 from tidings.cli.commands import Commands
 from tidings.cli.console import STOPPED, err, out, print_json
-from tidings.cli.hints import next_page
+from tidings.cli.hints import print_next_page
 from tidings.cli.job_views import item_table, job_details, job_table, watching
-from tidings.cli.options import AsJson, Before, Tenant, actor, ask, id_prefix
+from tidings.cli.options import AsJson, Cursor, Tenant, actor, ask, id_prefix
 from tidings.cli.replay import end as end_replay
 from tidings.cli.replay import watched
-from tidings.cli.terminal import escape
 from tidings.delivery.id_prefix import SHORTEST, IdPrefix
 from tidings.delivery.jobs import JobKind, JobState
 from tidings.operations.dead_letters.replays import watch_replay
@@ -47,23 +46,22 @@ def list_(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=1_000, help="Maximum number to list.")
     ] = 25,
-    before: Before = None,
+    cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first. They are kept for 30 days after their end.
 
     Example: [bold]tidings jobs list --state running[/]
     """
-    request = JobListRequest(limit, tuple(state or ()), tenant, before)
+    request = JobListRequest(limit, tuple(state or ()), tenant, cursor)
     page = ask(lambda backend: control.list_(backend, request))
     if as_json:
-        print_json(page.as_data())
-    elif not page.jobs:
-        err.print("No jobs." if before is None else "No more jobs.")
+        print_json(page)
+    elif not page.data:
+        err.print("No jobs." if cursor is None else "No more jobs.")
     else:
-        out.print(job_table(page.jobs, datetime.now(UTC)))
-        if len(page.jobs) == limit:
-            err.print(f"[dim]More: `{escape(next_page(page.jobs[-1].id))}`[/]")
+        out.print(job_table(page.data, datetime.now(UTC)))
+        print_next_page(page)
 
 
 @app.command()
@@ -91,28 +89,22 @@ def items(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number to list.")
     ] = 100,
-    after: Annotated[
-        int,
-        typer.Option(
-            "--after", min=0, help="Start after this position: the last one of the previous page."
-        ),
-    ] = 0,
+    cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
     """List the items of a job in its order, each with its result.
 
     Example: [bold]tidings jobs items 1f0c52a6 --result malformed[/]
     """
-    request = JobItemsRequest(id, limit, after, tuple(result or ()))
+    request = JobItemsRequest(id, limit, tuple(result or ()), cursor=cursor)
     page = ask(lambda backend: control.items(backend, request))
     if as_json:
-        print_json(page.as_data())
-    elif not page.items:
+        print_json(page)
+    elif not page.data:
         err.print("No items.")
     else:
-        out.print(item_table(page.items))
-        if page.after is not None:
-            err.print(f"[dim]More: `--after {page.after}`[/]")
+        out.print(item_table(page.data))
+        print_next_page(page)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from tidings.cli.commands import Commands
-from tidings.cli.console import err, out, print_json, print_text
+from tidings.cli.console import err, out, print_all_as_json, print_json, print_text
 from tidings.cli.options import AsJson, actor, ask, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.operations import keys
@@ -89,7 +89,7 @@ def list_(
     """
     found = ask(lambda backend: keys.list_(backend, keys.ListKeysRequest(tenant, revoked)))
     if as_json:
-        print_json(found)
+        print_all_as_json(found)
     elif found:
         out.print(_table(found))
     else:

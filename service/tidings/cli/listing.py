@@ -9,11 +9,10 @@ from rich.text import Text
 
 from tidings.cli import list_filters as which
 from tidings.cli.console import err, out, print_json
-from tidings.cli.hints import next_page, print_no_match, print_unlisted_dead_letters
-from tidings.cli.options import AsJson, Before, Reveal, Tenant, ask
+from tidings.cli.hints import print_next_page, print_no_match, print_unlisted_dead_letters
+from tidings.cli.options import AsJson, Cursor, Reveal, Tenant, ask
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.show import STYLES
-from tidings.cli.terminal import escape
 from tidings.delivery.states import State
 from tidings.operations import notifications
 from tidings.operations.notifications import Filters, ListedView, ListRequest, NotificationSummary
@@ -46,7 +45,7 @@ def list_(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number to list.")
     ] = 25,
-    before: Before = None,
+    cursor: Cursor = None,
     as_json: AsJson = False,
     reveal: Reveal = False,
 ) -> None:
@@ -75,29 +74,23 @@ def list_(
         since=since,
         until=until,
     )
-    request = ListRequest(filters, limit, before, reveal)
+    request = ListRequest(filters, limit, reveal, cursor)
     page = ask(lambda backend: notifications.list_(backend, request))
-    found = page.found
+    found = page.data
     if as_json:
-        print_json(page.as_data())
+        print_json(page)
     elif not found and page.searched_since is None:
-        none = "No notifications yet." if filters == Filters() and not before else None
+        none = "No notifications yet." if filters == Filters() and not cursor else None
         print_no_match(filters, otherwise=none)
     elif found:
         out.print(table(found, datetime.now(UTC)))
-        if len(found) == limit:
-            err.print(f"[dim]Next page: `{escape(next_page(found[-1].summary.id))}`[/]")
     if page.searched_since is not None:
-        _print_search_bound(page.searched_since)
+        err.print(
+            f"[dim]Searched only notifications accepted since {exact(page.searched_since)}.[/]"
+        )
     if not as_json:
+        print_next_page(page)
         print_unlisted_dead_letters(page.dead_letters_alone)
-
-
-def _print_search_bound(reached: datetime) -> None:
-    """Print how far the search went, and how to continue."""
-    when = reached.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    searched = f"Searched only notifications accepted since {exact(reached)}."
-    err.print(f"[dim]{searched} Older ones: `--until {when}`[/]")
 
 
 def table(found: Sequence[ListedView], now: datetime) -> Rows:

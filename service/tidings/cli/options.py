@@ -71,13 +71,12 @@ Tenant = Annotated[
 ]
 
 
-Before = Annotated[
-    IdPrefix | None,
+Cursor = Annotated[
+    str | None,
     typer.Option(
-        "--before",
-        parser=id_prefix,
-        metavar="ID",
-        help="Start after this id: the last one of the previous page.",
+        "--cursor",
+        metavar="CURSOR",
+        help="Continue the list: `next_cursor` of the previous page, with the same filters.",
     ),
 ]
 

@@ -8,7 +8,8 @@ from uuid import UUID
 import typer
 
 from tidings.cli.console import FAULT, Unclear, err, out, print_json
-from tidings.cli.options import AsJson, Tenant, actor, ask, parsed
+from tidings.cli.hints import print_next_page
+from tidings.cli.options import AsJson, Cursor, Tenant, actor, ask, parsed
 from tidings.cli.rows import Row, Rows, cell
 from tidings.operations import outbox
 from tidings.operations.actor import Actor
@@ -43,23 +44,23 @@ def list_(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=outbox.MOST, help="Maximum number to list.")
     ] = 50,
+    cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
     """List what was accepted over HTTP while RabbitMQ was away, newest first.
 
     Example: [bold]tidings outbox list --status failed --status retrying[/]
     """
-    request = outbox.ListOutboxRequest(tuple(status or ()), user, tenant, limit)
+    request = outbox.ListOutboxRequest(tuple(status or ()), user, tenant, limit, cursor)
     view = ask(lambda backend: outbox.list_(backend, request))
     if as_json:
         print_json(view)
         return
-    if not view.entries:
+    if not view.data:
         out.print("The outbox has no such entry.")
         return
-    out.print(table(view.entries))
-    if view.more:
-        err.print("[dim]There are older ones: raise --limit.[/]")
+    out.print(table([shown.entry for shown in view.data]))
+    print_next_page(view)
 
 
 def retry(

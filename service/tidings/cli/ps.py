@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from tidings.cli.console import err, out, print_json
+from tidings.cli.console import err, out, print_all_as_json
 from tidings.cli.options import AsJson, ask
 from tidings.cli.rows import Row, Rows, cell
 from tidings.operations import processes
@@ -25,7 +25,7 @@ def ps(as_json: AsJson = False) -> None:
     """
     known = ask(processes.list_)
     if as_json:
-        print_json(known)
+        print_all_as_json(known)
     elif known:
         out.print(_table(known))
     else:

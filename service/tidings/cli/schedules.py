@@ -10,7 +10,8 @@ from tidings.cli import drafts
 from tidings.cli.commands import Commands
 from tidings.cli.console import Unclear, err, out, print_json
 from tidings.cli.files import contents
-from tidings.cli.options import AsJson, Reveal, Tenant, actor, ask
+from tidings.cli.hints import print_next_page
+from tidings.cli.options import AsJson, Cursor, Reveal, Tenant, actor, ask
 from tidings.cli.rows import Row, Rows, cell
 from tidings.cli.terminal import escape
 from tidings.operations import schedules
@@ -49,23 +50,26 @@ MOST: Final = 1_000
 def list_(
     tenant: Tenant = None,
     state: Annotated[
-        ScheduleState | None, typer.Option("--state", help="Only in this state.")
+        list[ScheduleState] | None,
+        typer.Option("--state", "-s", help="Only in this state; repeatable."),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=MOST, help="Maximum number to list.")
-    ] = 100,
+    ] = 25,
+    cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
     """List schedules, newest first.
 
     Example: [bold]tidings schedules list --state active[/]
     """
-    request = schedules.ListSchedulesRequest(tenant, state, limit)
+    request = schedules.ListSchedulesRequest(tenant, tuple(state or ()), limit, cursor)
     view = ask(lambda backend: schedules.list_(backend, request))
     if as_json:
-        print_json(view.as_data())
-    elif view.found:
-        out.print(table(view.found))
+        print_json(view)
+    elif view.data:
+        out.print(table(view.data))
+        print_next_page(view)
     else:
         err.print("There is no such schedule; `tidings schedules create` makes one.")
 

@@ -7,7 +7,17 @@ from typing import Annotated, Any, Final
 import typer
 
 from tidings.cli.commands import Commands
-from tidings.cli.console import FAULT, err, fail, guarded, out, print_json, print_text, run
+from tidings.cli.console import (
+    FAULT,
+    err,
+    fail,
+    guarded,
+    out,
+    print_all_as_json,
+    print_json,
+    print_text,
+    run,
+)
 from tidings.cli.drafts import json_object
 from tidings.cli.files import contents
 from tidings.cli.options import actor
@@ -52,7 +62,7 @@ def list_(root: Root = None, as_json: AsJson = False) -> None:
     templates = _open(root)
     infos = templates.list_templates()
     if as_json:
-        print_json(infos)
+        print_all_as_json(infos)
     elif infos:
         out.print(_table(infos))
         if any(template.problems for template in infos):

@@ -5,7 +5,7 @@ from typing import Final
 from tidings.delivery.outcome import Reason
 from tidings.delivery.states import State
 from tidings.mcp_server.assistant import Assistant
-from tidings.mcp_server.tool import Result, Tool, at_most
+from tidings.mcp_server.tool import Tool, at_most
 from tidings.operations import channels, notifications, statistics
 from tidings.operations.dead_letters import lookup
 from tidings.operations.dead_letters.lookup import DeadLetterListRequest
@@ -38,7 +38,7 @@ async def list_notifications(
         since=moment(since) if since else None,
     )
     request = ListRequest(wanted, at_most(limit), cursor=cursor)
-    return (await notifications.list_(assistant.backend, request)).as_page()
+    return await notifications.list_(assistant.backend, request)
 
 
 async def show_notification(assistant: Assistant, id: str) -> object:
@@ -55,9 +55,9 @@ async def show_statistics(assistant: Assistant, since: str = "24h") -> object:
     return await statistics.look(assistant.backend, request)
 
 
-async def list_channels(assistant: Assistant) -> Result:
+async def list_channels(assistant: Assistant) -> object:
     """The state of each channel and provider: delivering, paused, down, recovering or disabled, and why."""
-    return {"channels": await channels.conditions(assistant.backend)}
+    return await channels.list_(assistant.backend)
 
 
 async def dead_letter_groups(
@@ -67,13 +67,12 @@ async def dead_letter_groups(
     tenant: str | None = None,
     since: str | None = None,
     limit: int = 25,
-) -> Result:
+) -> object:
     """Dead letters with the same cause, the largest groups first, each with its fingerprint."""
     query = DeadLetterQuery.read(
         channel=channel, reason=reason, tenant=assistant.tenant(tenant), since=since
     )
-    found = await lookup.groups(assistant.backend, query, at_most(limit))
-    return {"groups": found.as_data()}
+    return await lookup.groups(assistant.backend, query, at_most(limit))
 
 
 async def list_dead_letters(
@@ -84,14 +83,13 @@ async def list_dead_letters(
     tenant: str | None = None,
     limit: int = 25,
     cursor: str | None = None,
-) -> Result:
+) -> object:
     """List dead letters, newest first. `next_cursor` continues the list."""
     query = DeadLetterQuery.read(
         fingerprint=fingerprint, channel=channel, reason=reason, tenant=assistant.tenant(tenant)
     )
     request = DeadLetterListRequest(query, at_most(limit), cursor=cursor)
-    page = await lookup.page(assistant.backend, request)
-    return {"dead_letters": page.as_data(), "next_cursor": page.next}
+    return await lookup.list_(assistant.backend, request)
 
 
 async def show_dead_letter(assistant: Assistant, id: str) -> object:
@@ -101,10 +99,11 @@ async def show_dead_letter(assistant: Assistant, id: str) -> object:
     )
 
 
-async def list_jobs(assistant: Assistant, limit: int = 25) -> Result:
-    """List jobs (replays, discards, bulk cancellations), newest first, with their progress."""
-    request = JobListRequest(at_most(limit), tenant=assistant.own_tenant)
-    return {"jobs": (await control.list_(assistant.backend, request)).as_data()}
+async def list_jobs(assistant: Assistant, limit: int = 25, cursor: str | None = None) -> object:
+    """List jobs (replays, discards, bulk cancellations), newest first, with their progress. `next_cursor` continues the
+    list."""
+    request = JobListRequest(at_most(limit), tenant=assistant.own_tenant, cursor=cursor)
+    return await control.list_(assistant.backend, request)
 
 
 async def show_job(assistant: Assistant, id: str) -> object:

@@ -2,9 +2,9 @@
 
 from asyncio import gather
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from tidings.channels.registry import SPECS, is_configured
 from tidings.delivery.circuit import Phase
@@ -13,10 +13,12 @@ from tidings.delivery.orders import WHOLE_CHANNEL, Order, Verb, pausing
 from tidings.ledger.operators.controls import ReportedCircuit
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.json_views import renamed
+from tidings.operations.pages import PageView
 from tidings.operations.suggestions import unknown
 
 DELIVERING: Final = "delivering"
-UNSERVED: Final = "no worker"
+UNSERVED: Final = "no_worker"
 SUSPENDED: Final = "suspended"
 """No worker may use any of its providers."""
 PAUSED: Final = "paused"
@@ -41,6 +43,11 @@ class ChannelStatus:
     """… of those that serve the channel."""
     probe_at: datetime | None = None
     """When the next notification probes it."""
+
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        data = renamed(self, {"workers": "worker_count", "serving": "serving_count"})
+        return {**data, "provider": self.provider or None, "reason": self.reason or None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,10 @@ class OrderView:
     changed: bool
     """Whether anything changed."""
 
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        return {**asdict(self), "provider": self.provider or None}
+
 
 async def conditions(backend: Backend) -> Sequence[ChannelStatus]:
     """Status of every channel that is configured here, served by a worker, or reported by one."""
@@ -99,6 +110,11 @@ async def conditions(backend: Backend) -> Sequence[ChannelStatus]:
             serving[name],
         )
     ]
+
+
+async def list_(backend: Backend) -> PageView[ChannelStatus]:
+    """The same, in one page: no other follows."""
+    return PageView(tuple(await conditions(backend)))
 
 
 async def pause(backend: Backend, actor: Actor, request: OrderRequest) -> OrderView:

@@ -1,6 +1,6 @@
 """Why a notification went out, did not, or waits: the decision and its rule, from what is stored."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -10,6 +10,7 @@ from tidings.delivery.states import FINISHED, State
 from tidings.ledger.notifications.details import NotificationDetails
 from tidings.operations import notifications
 from tidings.operations.backend import Backend
+from tidings.operations.json_views import renamed
 from tidings.operations.masks import discreet
 from tidings.operations.notifications import NotificationView, ShowRequest
 
@@ -43,6 +44,19 @@ class DeliveryDecision:
     related: UUID | None = None
     """The notification that this one repeats."""
 
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        return renamed(self, _NAMES)
+
+
+_NAMES: Final = {
+    "at": "decided_at",
+    "by": "decided_by",
+    "until": "due_at",
+    "related": "duplicate_of",
+}
+"""Names in JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class WhyView:
@@ -55,7 +69,7 @@ class WhyView:
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return {"id": self.id, "state": self.state, **asdict(self.decision)}
+        return {"id": self.id, "state": self.state, **self.decision.as_data()}
 
 
 async def why(backend: Backend, request: ShowRequest) -> WhyView:

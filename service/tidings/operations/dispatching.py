@@ -1,7 +1,7 @@
 """The schedulers together: copies that run, what is due, and pausing all of it."""
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -35,25 +35,25 @@ class DispatchingView:
         """The JSON of this view."""
         backlog = self.backlog
         return {
-            "running": len(self.copies),
-            "copies": [
+            "running_count": len(self.copies),
+            "schedulers": [
                 {
                     "process": copy.actor,
                     "host": copy.host,
                     "pid": copy.pid,
                     "version": copy.version,
-                    "since": copy.since,
+                    "started_at": copy.since,
                     "seen_at": copy.seen_at,
                 }
                 for copy in self.copies
             ],
             "paused": self.paused,
-            "order": None if self.order is None else asdict(self.order),
-            "next_due": self.next_due,
-            "overdue": backlog.overdue,
+            "order": self.order,
+            "next_due_at": self.next_due,
+            "overdue_count": backlog.overdue,
             "lag_seconds": round(backlog.lag, 3),
-            "schedules": backlog.schedules,
-            "schedules_overdue": backlog.schedules_overdue,
+            "schedule_count": backlog.schedules,
+            "overdue_schedule_count": backlog.schedules_overdue,
         }
 
 

@@ -1,6 +1,6 @@
 """What would become of a notification that was not sent yet: the decisions that Tidings would take, asked in advance."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from tidings.ledger.notifications.idempotency import KeyUse
 from tidings.operations.backend import Backend
 from tidings.operations.channels import DISABLED, DOWN, PAUSED, UNSERVED, ChannelStatus, conditions
 from tidings.operations.decisions import DeliveryDecision, Disposition
+from tidings.operations.json_views import renamed
 from tidings.operations.submissions.reading import read_submission
 from tidings.operations.template_check import faults
 from tidings_events import Notification
@@ -45,9 +46,9 @@ class ExplainView:
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
         first, *others = self.decisions
-        data = {**asdict(self), **asdict(first), "also": [asdict(other) for other in others]}
+        data = renamed(self, {"retry_delays": "retry_delays_seconds"})
         del data["decisions"]
-        return data
+        return {**data, **first.as_data(), "also": others}
 
 
 async def explain(backend: Backend, request: ExplainRequest) -> ExplainView:

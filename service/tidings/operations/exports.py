@@ -14,6 +14,7 @@ from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.notifications.search import Bounds
 from tidings.operations.backend import Backend
 from tidings.operations.json_views import as_bytes
+from tidings.operations.notification_json import summary_as_data
 from tidings.operations.notifications import ListedView
 
 AT_ONCE: Final = 500
@@ -24,9 +25,17 @@ STEP: Final = 10_000
 """Notifications looked through at once, where no index leads to those that match."""
 COLUMNS: Final = (
     *("id", "tenant", "channel", "priority", "category", "recipient", "user_id"),
-    *("entity_type", "entity_id", "state", "epoch", "attempt", "accepted_at", "first_read_at"),
+    *(
+        "entity_type",
+        "entity_id",
+        "state",
+        "epoch",
+        "attempt_count",
+        "accepted_at",
+        "first_read_at",
+    ),
     *("updated_at", "finished_at", "scheduled_at", "expires_at", "provider", "reference"),
-    *("reason", "failure_kind", "failure_code", "failure_message", "duplicate_of", "producer"),
+    *("reason", "error_class", "error_code", "error_message", "duplicate_of", "producer"),
 )
 """Columns of a CSV export."""
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -118,7 +127,7 @@ async def _all(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]
 
 
 def _written(views: Iterable[ListedView], format_: Format) -> bytes:
-    rows = [view.summary.data for view in views]
+    rows = [summary_as_data(view.summary) for view in views]
     if format_ is Format.NDJSON:
         return b"".join(as_bytes(row) + b"\n" for row in rows)
     return _csv([_cell(row[name]) for name in COLUMNS] for row in rows)

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from tidings.broker.diagnosis import diagnose as diagnose_broker
 from tidings.broker.topology.layout import topology_of
@@ -25,9 +26,24 @@ PATIENCE: Final = 60.0
 """Seconds that any one check may take."""
 
 
-async def examine(
-    settings: Settings, actor: Actor, environment: Mapping[str, str]
-) -> Sequence[Finding]:
+@dataclass(frozen=True, slots=True)
+class HealthView:
+    """What all checks found."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there is no fault."""
+        return not any(finding.verdict is Verdict.FAULT for finding in self.findings)
+
+    def as_data(self) -> dict[str, Any]:
+        """The JSON of this view."""
+        findings = [{**asdict(each), "remedy": each.remedy or None} for each in self.findings]
+        return {"healthy": self.healthy, "findings": findings}
+
+
+async def examine(settings: Settings, actor: Actor, environment: Mapping[str, str]) -> HealthView:
     """A finding for each check.
 
     It takes settings, not a backend: a wrong setting is a finding too.
@@ -41,7 +57,7 @@ async def examine(
         others = list(_others(settings, channels))
     except ConfigurationError as error:
         remedy = "correct it; `tidings settings` explains each variable"
-        return [Finding("Settings", Verdict.FAULT, str(error), remedy)]
+        return HealthView((Finding("Settings", Verdict.FAULT, str(error), remedy),))
     try:
         layout = topology_of(settings)
         checks: list[tuple[str, Callable[[], Awaitable[Sequence[Finding]]]]] = [
@@ -67,7 +83,9 @@ async def examine(
         *(finding for result in results for finding in result),
         *_switched_off(channels),
     ]
-    return list(dict.fromkeys(findings))  # channels with one account find the same of it
+    return HealthView(
+        tuple(dict.fromkeys(findings))
+    )  # channels with one account find the same of it
 
 
 def _others(settings: Settings, channels: Collection[str]) -> Iterator[tuple[str, Channel]]:

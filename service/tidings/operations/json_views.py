@@ -1,8 +1,27 @@
 """Encodes views as JSON."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
+from typing import Any, Final
+
+ERROR: Final = {"kind": "error_class", "code": "error_code", "message": "error_message"}
+"""The names of an error's parts, wherever a view has one."""
+GROUP_NOTE: Final = {"actor": "noted_by"}
+ANSWER: Final = {"kind": "error_class"}
+"""The same where `code` and `message` are those of any answer, be it an error or not."""
+
+
+def renamed(view: object, names: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a dataclass, some by another name in JSON.
+
+    Args:
+        view: A dataclass.
+        names: The names in JSON, by those of the fields.
+    """
+    assert is_dataclass(view)  # noqa: S101  # for mypy
+    return {names.get(field.name, field.name): getattr(view, field.name) for field in fields(view)}
 
 
 def as_json(value: object, *, ascii_only: bool = False) -> str:

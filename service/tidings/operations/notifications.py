@@ -1,6 +1,5 @@
 """Notifications: one in full, those that match, one cancelled."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -34,6 +33,8 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.remedies import Remedy, remedy_of
 from tidings.operations.masks import discreet, shown
+from tidings.operations.notification_json import story_as_data, summary_as_data
+from tidings.operations.pages import PageView
 from tidings.operations.recipients import masked_recipients
 from tidings.operations.suggestions import did_you_mean
 
@@ -52,9 +53,9 @@ __all__ = [
     "ListRequest",
     "ListedView",
     "NotificationDetails",
+    "NotificationPage",
     "NotificationSummary",
     "NotificationView",
-    "PageView",
     "ProviderAttemptRow",
     "Recipient",
     "ShowRequest",
@@ -159,15 +160,7 @@ class NotificationView:
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        data = asdict(self.story)
-        notification, body = self.story.notification.data, data.pop("body")
-        del data["notification"]
-        data["attempts"] = [
-            asdict(attempt) for attempt in self.story.attempts if not attempt.untried
-        ]
-        if body:
-            notification["body"] = json.loads(body)
-        return {**notification, **data, "waiting_reason": self.waiting_reason or None}
+        return {**story_as_data(self.story), "waiting_reason": self.waiting_reason or None}
 
 
 def _masked_story(story: NotificationDetails) -> NotificationDetails:
@@ -225,8 +218,6 @@ class ListRequest:
 
     filters: Filters = field(default_factory=Filters)
     limit: int = 25
-    before: IdPrefix | None = None
-    """Only those older than this one."""
     reveal: bool = False
     """Show recipients."""
     cursor: str | None = None
@@ -253,30 +244,23 @@ class ListedView:
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return {**self.summary.data, "waiting_reason": self.waiting_reason or None}
+        return {**summary_as_data(self.summary), "waiting_reason": self.waiting_reason or None}
 
 
 @dataclass(frozen=True, slots=True)
-class PageView:
+class NotificationPage(PageView[ListedView]):
     """Notifications, newest first."""
 
-    found: tuple[ListedView, ...]
-    searched_since: datetime | None
+    searched_since: datetime | None = None
     """There may be more that were accepted before: it would have taken too long to look."""
-    dead_letters_alone: Mapping[Reason, int]
+    dead_letters_alone: Mapping[Reason, int] = field(default_factory=dict)
     """Open dead letters that never became notifications, if a list lacks them: counted up to `LOOKED_AT`."""
-    next: str | None = None
-    """The cursor with which the list goes on; None at its end."""
 
-    def as_data(self) -> list[dict[str, Any]]:
+    def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return [notification.as_data() for notification in self.found]
-
-    def as_page(self) -> dict[str, Any]:
-        """The JSON of this view with its cursor."""
         return {
-            "data": self.as_data(),
-            "next_cursor": self.next,
+            "data": self.data,
+            "next_cursor": self.next_cursor,
             "searched_since": self.searched_since,
         }
 
@@ -373,36 +357,29 @@ async def _behind(
     return UnclaimedView(tuple(views)) if views else None
 
 
-async def list_(backend: Backend, request: ListRequest) -> PageView:
+async def list_(backend: Backend, request: ListRequest) -> NotificationPage:
     """The newest that match, with the reason why each waits.
 
     Raises:
-        InvalidRequest: The cursor is none, or of a list with other filters; or both it and `before` are given.
-        Refused: The notification to go on from is not known.
+        InvalidRequest: The cursor is none, or of a list with other filters.
     """
-    if request.cursor is not None and request.before is not None:
-        raise InvalidRequest("give either it or `before`", field="cursor")
-    reports, before = backend.ledger.reports, request.before
-    older = await reports.find(before) if before else None
-    if before and older is None:
-        raise Refused(f"there is no notification {before.text} to continue from")
-    after = await reports.position(older) if older else None
+    reports, after = backend.ledger.reports, None
     if request.cursor is not None:
-        after = cursors.decode(request.cursor, request.filters)
+        after = cursors.decode(request.cursor, request.filters, cursors.position)
     page = await reports.list(request.filters, request.limit, after=after, bounds=request.bounds)
     further = page.next(request.limit)
     cursor = None if further is None else cursors.encode(further, request.filters)
     if not request.explain:
         listed = [ListedView.of(summary, "", reveal=request.reveal) for summary in page.found]
-        return PageView(tuple(listed), page.searched_since, {}, cursor)
-    everything = request.filters == Filters() and not before
+        return NotificationPage(tuple(listed), cursor, page.searched_since)
+    everything = request.filters == Filters() and after is None
     dead_letters = await reports.dead_letters_alone() if everything or not page.found else {}
     around, now = await waiting.surroundings(backend, page.found), datetime.now(UTC)
     listed = [
         ListedView.of(summary, waiting.why_it_waits(summary, around, now), reveal=request.reveal)
         for summary in page.found
     ]
-    return PageView(tuple(listed), page.searched_since, dead_letters, cursor)
+    return NotificationPage(tuple(listed), cursor, page.searched_since, dead_letters)
 
 
 async def unused_words(backend: Backend, words: FilterWords) -> Sequence[str]:

@@ -1,14 +1,18 @@
 """The outbox that RabbitMQ's absence filled: listed, published at once, given up or taken up again."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from tidings.delivery.errors import InvalidRequest, Refused
+from tidings.delivery.errors import InvalidRequest
 from tidings.ledger.notifications.outbox_entries import EnteredNotification, EntryStatus
+from tidings.ledger.positions import Position
+from tidings.operations import cursors
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.json_views import renamed
+from tidings.operations.pages import PageView, page_of
 
 __all__ = [
     "DecideRequest",
@@ -17,7 +21,6 @@ __all__ = [
     "EntryStatus",
     "ListOutboxRequest",
     "NotDecided",
-    "OutboxView",
     "RetryRequest",
     "list_",
     "mark_failed",
@@ -39,25 +42,20 @@ class ListOutboxRequest:
     """Of any if there is none."""
     user_id: str | None = None
     tenant: str | None = None
-    limit: int = 50
-    before: UUID | None = None
-    """Only those older than this one."""
+    limit: int = 25
+    cursor: str | None = None
+    """As the page before has it."""
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxView:
-    """Entries, newest first."""
+class OutboxEntryView:
+    """An entry of a list."""
 
-    entries: tuple[EnteredNotification, ...]
-    more: bool
-    """Whether there are older ones; they follow the last of these."""
+    entry: EnteredNotification
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return {
-            "entries": [asdict(entry) for entry in self.entries],
-            "next": self.entries[-1].id if self.more else None,
-        }
+        return renamed(self.entry, {"tries": "failed_publish_count"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,28 +115,31 @@ class DecidedView:
         """The JSON of this view; it names a dry run."""
         return {
             **({"dry_run": True} if self.dry_run else {}),
-            "succeeded": list(self.succeeded),
-            "failed": [entry.as_data() for entry in self.failed],
+            "succeeded_ids": list(self.succeeded),
+            "failures": [entry.as_data() for entry in self.failed],
         }
 
 
-async def list_(backend: Backend, request: ListOutboxRequest) -> OutboxView:
+async def list_(backend: Backend, request: ListOutboxRequest) -> PageView[OutboxEntryView]:
     """The newest entries that match.
 
     Raises:
-        InvalidRequest: The limit is out of range.
-        Refused: The entry to go on from is not known.
+        InvalidRequest: The limit is out of range, or the cursor is of another list.
     """
     _check_limit(request.limit)
-    entries, before = backend.ledger.outbox_entries, None
-    if request.before is not None:
-        before = (await entries.find([request.before], request.tenant)).get(request.before)
-        if before is None:
-            raise Refused(f"the outbox has no entry {request.before} to go on from")
-    found = await entries.list(
-        request.statuses, request.user_id, request.tenant, request.limit + 1, before
+    listed = ("outbox", tuple(request.statuses), request.user_id, request.tenant)
+    after = None
+    if request.cursor is not None:
+        after = cursors.decode(request.cursor, listed, cursors.position)
+    found = await backend.ledger.outbox_entries.list(
+        request.statuses, request.user_id, request.tenant, request.limit + 1, after
     )
-    return OutboxView(tuple(found[: request.limit]), more=len(found) > request.limit)
+    return page_of(
+        found,
+        request.limit,
+        OutboxEntryView,
+        lambda last: cursors.encode(Position(last.entered_at, last.id), listed),
+    )
 
 
 async def retry(backend: Backend, actor: Actor, request: RetryRequest) -> DecidedView:

@@ -50,7 +50,7 @@ class RescheduleView:
             "id": self.id,
             "state": State.SCHEDULED,
             **self.chosen.as_data(),
-            "previously": self.rescheduled.previously,
+            "previous_scheduled_at": self.rescheduled.previously,
             "expires_at": self.rescheduled.expires_at,
             "updated_at": self.rescheduled.updated_at,
         }

@@ -72,10 +72,10 @@ class ListSchedulesRequest:
     """The newest schedules."""
 
     tenant: str | None = None
-    state: str | None = None
-    limit: int = 100
-    before: UUID | None = None
-    """Created before the schedule with this id."""
+    states: tuple[ScheduleState, ...] = ()
+    limit: int = 25
+    cursor: str | None = None
+    """As the page before has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +114,10 @@ class ScheduleView:
             "recipient_count": len(schedule.recipients),
             "next_run_at": schedule.next_run_at,
             "next_times": [due.isoformat() for due in self.next_times],
-            "runs": schedule.runs,
-            "skipped": schedule.skipped,
+            "run_count": schedule.runs,
+            "skipped_count": schedule.skipped,
             "last_run_at": schedule.last_run_at,
-            "last_run": schedule.last_run,
+            "last_run": schedule.last_run and _run_as_data(schedule.last_run),
             "created_by": schedule.created_by,
             "created_at": schedule.created_at,
             "updated_at": schedule.updated_at,
@@ -145,18 +145,16 @@ class RunView:
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return {"schedule": self.schedule.id, "name": self.schedule.name, "ids": self.ids}
+        return {
+            "schedule_id": self.schedule.id,
+            "name": self.schedule.name,
+            "notification_ids": self.ids,
+        }
 
 
-@dataclass(frozen=True, slots=True)
-class SchedulesView:
-    """Schedules, newest first."""
-
-    found: tuple[ScheduleView, ...]
-
-    def as_data(self) -> list[dict[str, Any]]:
-        """The JSON of this view."""
-        return [schedule.as_data() for schedule in self.found]
+def _run_as_data(run: Mapping[str, Any]) -> dict[str, Any]:
+    names = {"notifications": "notification_count", "skipped": "skipped_count"}
+    return {names.get(name, name): value for name, value in run.items()}
 
 
 def _next_times(timing: Timing, now: datetime, runs: int) -> tuple[datetime, ...]:

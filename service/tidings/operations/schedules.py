@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -14,8 +15,10 @@ from tidings.ledger.dead_letters.policies import Policies
 from tidings.ledger.schedules.rows import Schedule, ScheduleState
 from tidings.ledger.schedules.running import RunOtherwise
 from tidings.ledger.schedules.schedules import NameTaken, NewSchedule
+from tidings.operations import cursors
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
+from tidings.operations.pages import PageView, page_of
 from tidings.operations.schedule_views import (
     ChangeScheduleRequest,
     CreateScheduleRequest,
@@ -23,7 +26,6 @@ from tidings.operations.schedule_views import (
     Recipient,
     RunScheduleRequest,
     RunView,
-    SchedulesView,
     ScheduleView,
 )
 
@@ -37,7 +39,6 @@ __all__ = [
     "RunView",
     "ScheduleState",
     "ScheduleView",
-    "SchedulesView",
     "create",
     "delete",
     "list_",
@@ -88,15 +89,24 @@ async def create(backend: Backend, actor: Actor, request: CreateScheduleRequest)
     return ScheduleView.of(schedule, now)
 
 
-async def list_(backend: Backend, request: ListSchedulesRequest) -> SchedulesView:
-    """The newest schedules, without their content."""
-    if request.state is not None and request.state not in set(ScheduleState):
-        raise InvalidRequest(f"is none of {', '.join(ScheduleState)}", field="state")
+async def list_(backend: Backend, request: ListSchedulesRequest) -> PageView[ScheduleView]:
+    """The newest schedules, without their content.
+
+    Raises:
+        InvalidRequest: The cursor is of another list.
+    """
+    listed, before = ("schedules", request.states, request.tenant), None
+    if request.cursor is not None:
+        before = cursors.decode(request.cursor, listed, UUID)
     found = await backend.ledger.schedules.list(
-        request.limit, tenant=request.tenant, state=request.state, before=request.before
+        request.limit + 1, tenant=request.tenant, states=request.states, before=before
     )
-    now = datetime.now(UTC)
-    return SchedulesView(tuple(ScheduleView.of(schedule, now) for schedule in found))
+    return page_of(
+        found,
+        request.limit,
+        partial(ScheduleView.of, now=datetime.now(UTC)),
+        lambda last: cursors.encode(str(last.id), listed),
+    )
 
 
 async def show(backend: Backend, request: ChangeScheduleRequest) -> ScheduleView:

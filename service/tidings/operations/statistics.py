@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from tidings.broker.topology.inspection import Depth, depths
 from tidings.broker.topology.layout import Topology, lanes_of, topology_of
@@ -16,6 +16,7 @@ from tidings.ledger.operators.rollups import Window
 from tidings.ledger.operators.statistics import EVERYTHING, Choice, Rates, Statistics
 from tidings.operations.backend import Backend
 from tidings.operations.channels import DELIVERING, ChannelStatus, conditions
+from tidings.operations.json_views import renamed
 from tidings.settings import Settings
 
 __all__ = [
@@ -76,25 +77,35 @@ class StatisticsView:
             if known
             else None,
             "dead_letters": None if backlog is None else _open_as_data(backlog),
-            "scheduled": backlog.scheduled if backlog else None,
-            "overdue": backlog.overdue if backlog else None,
+            "scheduled_count": backlog.scheduled if backlog else None,
+            "overdue_count": backlog.overdue if backlog else None,
             "oldest_due_seconds": backlog.oldest_due if backlog else None,
             "queues": None
             if self.depths is None
             else [
-                {**asdict(depth), "oldest_seconds": self.oldest.get(depth.queue)}
+                {**renamed(depth, _QUEUE), "oldest_age_seconds": self.oldest.get(depth.queue)}
                 for depth in self.depths
             ],
-            "not_delivering": [asdict(status) for status in self.not_delivering],
-            "errors": self.errors,
+            "not_delivering": [status.as_data() for status in self.not_delivering],
+            "server_errors": self.errors,
         }
+
+
+_RATES: Final = {
+    "attempts": "attempt_count",
+    "p50": "p50_seconds",
+    "p95": "p95_seconds",
+    "p99": "p99_seconds",
+}
+_QUEUE: Final = {"messages": "message_count", "consumers": "consumer_count"}
+"""Names in JSON."""
 
 
 def _rates_as_data(rates: Rates) -> dict[str, Any]:
     return {
-        **asdict(replace(rates, outcomes={})),
+        **renamed(rates, _RATES),
         "outcomes": dict(rates.outcomes),
-        "attempts_each": rates.attempts_each,
+        "attempts_per_notification": rates.attempts_each,
         "success_rate": rates.success_rate,
         "failure_rate": rates.failure_rate,
         "retry_rate": rates.retry_rate,
@@ -107,8 +118,8 @@ def _open_as_data(backlog: Backlog) -> list[dict[str, Any]]:
         {
             "channel": channel or None,
             "reason": reason,
-            "open": dead_letters.count,
-            "oldest_seconds": dead_letters.oldest,
+            "count": dead_letters.count,
+            "oldest_age_seconds": dead_letters.oldest,
         }
         for (channel, reason), dead_letters in backlog.open.items()
     ]

@@ -1,16 +1,18 @@
 """The audit trail: who did what, by command or by API key, and when."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
-from tidings.ledger.notifications.filters import Position
 from tidings.ledger.operators.trail import TrailEntry, TrailFilters
+from tidings.ledger.positions import Position
 from tidings.operations import cursors
 from tidings.operations.backend import Backend
+from tidings.operations.pages import PageView, page_of
 
-__all__ = ["TrailFilters", "TrailRequest", "TrailView", "read"]
+__all__ = ["TrailEntryView", "TrailFilters", "TrailRequest", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,28 +25,22 @@ class TrailRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class TrailView:
-    """Entries, newest first."""
+class TrailEntryView:
+    """One action."""
 
-    entries: tuple[TrailEntry, ...]
-    next: str | None
+    at: datetime
+    actor: str
+    action: str
+    note: str | None
+    details: Mapping[str, Any]
 
-    def as_data(self) -> dict[str, Any]:
-        """The JSON of this view."""
-        entries = [
-            {
-                "at": entry.at,
-                "actor": entry.actor,
-                "action": entry.action,
-                "note": entry.note or None,
-                "details": entry.details,
-            }
-            for entry in self.entries
-        ]
-        return {"data": entries, "next_cursor": self.next}
+    @classmethod
+    def of(cls, entry: TrailEntry) -> Self:
+        """What is shown of a stored one."""
+        return cls(entry.at, entry.actor, entry.action, entry.note or None, entry.details)
 
 
-async def read(backend: Backend, request: TrailRequest) -> TrailView:
+async def read(backend: Backend, request: TrailRequest) -> PageView[TrailEntryView]:
     """A page of the trail.
 
     Raises:
@@ -52,11 +48,12 @@ async def read(backend: Backend, request: TrailRequest) -> TrailView:
     """
     after: tuple[datetime, int, int] | None = None
     if request.cursor is not None:
-        position = cursors.decode(request.cursor, request.filters)
-        after = position.accepted_at, position.id.int >> 64, position.id.int & (1 << 63) - 1
-    found = await backend.ledger.trail.page(request.filters, request.limit, after)
-    if len(found) < request.limit:
-        return TrailView(tuple(found), None)
-    last = found[-1]
-    position = Position(last.at, UUID(int=last.source << 64 | last.id))
-    return TrailView(tuple(found), cursors.encode(position, request.filters))
+        at, id_ = cursors.decode(request.cursor, request.filters, cursors.position)
+        after = at, id_.int >> 64, id_.int & (1 << 63) - 1
+    found = await backend.ledger.trail.page(request.filters, request.limit + 1, after)
+
+    def cursor(last: TrailEntry) -> str:
+        place = Position(last.at, UUID(int=last.source << 64 | last.id))
+        return cursors.encode(place, request.filters)
+
+    return page_of(found, request.limit, TrailEntryView.of, cursor)

@@ -71,6 +71,6 @@ class HealthServer:
         checks = {name: bool(holds()) for name, holds in self._checks.items()}
         ready = all(checks.values())
         return web.json_response(
-            {"status": "ready" if ready else "not ready", "checks": checks},
+            {"status": "ready" if ready else "not_ready", "checks": checks},
             status=200 if ready else 503,
         )

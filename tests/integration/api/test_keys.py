@@ -139,7 +139,7 @@ async def test_keys_are_made_listed_and_revoked_from_the_terminal(
     assert secret.startswith("tk_live_")
     assert secret[:16] in made.err
     listed = await tidings("keys", "list", "--json", env=env)
-    [key] = json.loads(listed.out)
+    [key] = json.loads(listed.out)["data"]
     assert (key["prefix"], key["tenant"], key["scopes"]) == (secret[:16], "shop", ["read"])
     assert secret not in listed.out
     revoked = await tidings("keys", "revoke", secret[:16], "--json", env=env)

@@ -4,12 +4,10 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from pydantic import TypeAdapter
 from tests.support.api_rig import ApiRig
 from tests.support.attempts import attempt_of
 from tests.support.ledger_rig import LedgerRig
 
-from tidings.api.replies.notifications import EXAMPLE, NotificationReply
 from tidings.delivery.states import State
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,13 +28,6 @@ async def test_it_is_shown_with_people_masked(api: ApiRig, id_: UUID) -> None:
     assert answer.data["recipient"] == "j…@example.com"
     assert "body" not in answer.data
     assert b"jane@example.com" not in answer.body
-
-
-async def test_it_is_documented_as_it_is(api: ApiRig, id_: UUID) -> None:
-    key = await api.key("read", "admin")
-    for path in (f"/v1/notifications/{id_}", f"/v1/notifications/{id_}?reveal=true"):
-        NotificationReply.model_validate_json((await api.ask("GET", path, key)).body)
-    TypeAdapter(NotificationReply).validate_python(EXAMPLE)
 
 
 async def test_people_and_content_are_revealed_to_an_admin_alone(api: ApiRig, id_: UUID) -> None:

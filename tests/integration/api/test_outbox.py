@@ -27,12 +27,12 @@ async def test_entries_are_listed_by_status_and_user_page_by_page(api: ApiRig) -
     ids = [await waiting(api, key, user_id) for _ in range(3)]
     path = f"/v1/outbox?status=pending&status=retrying&user_id={user_id}&limit=2"
     first = await api.ask("GET", path, key)
-    assert [entry["id"] for entry in first.data["entries"]] == ids[:0:-1]
-    second = await api.ask("GET", f"{path}&before={first.data['next']}", key)
-    assert [entry["id"] for entry in second.data["entries"]] == ids[:1]
-    assert second.data["next"] is None
+    assert [entry["id"] for entry in first.data["data"]] == ids[:0:-1]
+    second = await api.ask("GET", f"{path}&cursor={first.data['next_cursor']}", key)
+    assert [entry["id"] for entry in second.data["data"]] == ids[:1]
+    assert second.data["next_cursor"] is None
     other = await api.key(tenant="other")
-    assert (await api.ask("GET", path, other)).data["entries"] == []
+    assert (await api.ask("GET", path, other)).data["data"] == []
 
 
 async def test_an_entry_is_given_up_and_retried_by_its_own_tenant_alone(api: ApiRig) -> None:
@@ -41,12 +41,12 @@ async def test_an_entry_is_given_up_and_retried_by_its_own_tenant_alone(api: Api
     for action in ("retry", "mark-failed", "mark-pending"):
         assert (await post(api, f"/v1/outbox/{id_}/{action}", other)).status == 404
     failed = await post(api, f"/v1/outbox/{id_}/mark-failed", key, {"note": "obsolete"})
-    assert (failed.status, failed.data) == (200, {"succeeded": [id_], "failed": []})
+    assert (failed.status, failed.data) == (200, {"succeeded_ids": [id_], "failures": []})
     listed = await api.ask("GET", "/v1/outbox?status=failed", key)
-    [entry] = listed.data["entries"]
+    [entry] = listed.data["data"]
     assert (entry["id"], entry["note"]) == (id_, "obsolete")
     assert entry["decided_by"].startswith("api-key ")
     retried = await post(api, "/v1/outbox/retry", key, {"limit": 10})
-    assert retried.data == {"succeeded": [id_], "failed": []}
+    assert retried.data == {"succeeded_ids": [id_], "failures": []}
     assert (await post(api, f"/v1/outbox/{id_}/retry", key)).status == 200
     assert (await post(api, f"/v1/outbox/{uuid4()}/retry", key)).status == 404

@@ -103,7 +103,7 @@ async def test_one_content_goes_to_many_and_a_batch_is_answered_item_by_item(api
 async def test_validating_finds_the_same_problems_and_stores_nothing(api: ApiRig) -> None:
     key, id_ = await api.key("send"), str(uuid4())
     valid = await post(api, "/v1/notifications/validate", key, mail(id=id_))
-    assert (valid.status, valid.data) == (200, {"valid": True, "notifications": 1})
+    assert (valid.status, valid.data) == (200, {"valid": True, "notification_count": 1})
     assert await api.fetch("SELECT FROM notifications WHERE id = $1", id_) == []
     invalid = await post(api, "/v1/notifications/validate", key, mail(recipient="x"))
     sent = await submitted(api, key, mail(recipient="x"))

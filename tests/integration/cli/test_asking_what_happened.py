@@ -115,7 +115,7 @@ async def test_what_is_asked_of_one_tenant_is_told_of_that_one_alone(
         tidings("dead", "discard", "--tenant", "Acme", "--note", "no use", "--yes", env=env),
     )
     assert re.search(r"Tenant +acme\n", shown.out), shown.out
-    assert [(entry["id"], entry["tenant"]) for entry in json.loads(listed.out)] == [
+    assert [(entry["id"], entry["tenant"]) for entry in json.loads(listed.out)["data"]] == [
         (str(id_), "acme")
     ]
     assert json.loads(counted.out)["total"]["finished"] == 0
@@ -158,19 +158,17 @@ async def test_show_of_what_no_worker_has_read_says_what_may_hold_it_up(
 async def test_list_finds_what_matches_newest_first(env: dict[str, str], database_url: str) -> None:
     first = await made(database_url, SENT)
     failed = await made(database_url, REJECTED)
-    every, some, page, table = await asyncio.gather(
+    every, some, newest, table = await asyncio.gather(
         tidings("list", "--json", env=env),
         tidings("list", "--state", "failed", "--to", "jane@example.com", "--json", env=env),
-        tidings("list", "--before", str(failed), "--since", "1h", "--json", env=env),
+        tidings("list", "--since", "1h", "--limit", "1", "--json", env=env),
         tidings("list", "--limit", "1", env=env),
     )
-    assert [row["id"] for row in json.loads(every.out)] == [str(failed), str(first)]
-    assert {row["recipient"] for row in json.loads(every.out)} == {"j…@example.com"}
-    assert [row["id"] for row in json.loads(some.out)] == [str(failed)]
-    assert [row["id"] for row in json.loads(page.out)] == [str(first)]
+    assert ids(every.out) == [str(failed), str(first)]
+    assert {row["recipient"] for row in json.loads(every.out)["data"]} == {"j…@example.com"}
+    assert ids(some.out) == ids(newest.out) == [str(failed)]
     assert str(failed) in table.out
     assert "rejected · 550 · no such user" in table.out
-    assert f"`tidings list --limit 1 --before {failed}`" in table.err
     for given, found in (
         (("--state", "failed", "--state", "sent", "--channel", "email"), [failed, first]),
         (("--recipient", "nobody@example.com", "--recipient", "jane@example.com"), [failed, first]),
@@ -180,13 +178,21 @@ async def test_list_finds_what_matches_newest_first(env: dict[str, str], databas
         (("--template", "welcome"), []),
         (("--user-id", "u1", "--entity", "order", "--entity", "task:7"), []),
     ):
-        chosen = json.loads((await tidings("list", *given, "--json", env=env)).out)
-        assert [row["id"] for row in chosen] == [str(id_) for id_ in found], given
-    for part in (str(failed)[:13], str(failed)[-12:]):
-        older = await tidings("list", "--before", part, "--json", env=env)
-        assert [row["id"] for row in json.loads(older.out)] == [str(first)]
-    unknown = await tidings("list", "--before", str(UUID(int=7)), env=env)
-    assert (unknown.code, "there is no notification" in unknown.err) == (1, True)
+        chosen = await tidings("list", *given, "--json", env=env)
+        assert ids(chosen.out) == [str(id_) for id_ in found], given
+    cursor = json.loads(newest.out)["next_cursor"]
+    assert f"`tidings list --limit 1 --cursor {cursor}`" in table.err
+    older, other = await asyncio.gather(
+        tidings("list", "--since", "2h", "--cursor", cursor, "--json", env=env),
+        tidings("list", "--channel", "sms", "--cursor", cursor, env=env),
+    )
+    assert ids(older.out) == [str(first)]
+    assert (other.code, "no cursor of a list with these filters" in other.err) == (2, True)
+
+
+def ids(listed: str) -> list[str]:
+    """Of a list in JSON."""
+    return [row["id"] for row in json.loads(listed)["data"]]
 
 
 async def test_list_of_nothing_is_empty_and_well(env: dict[str, str]) -> None:
@@ -195,7 +201,7 @@ async def test_list_of_nothing_is_empty_and_well(env: dict[str, str]) -> None:
         tidings("list", "--channel", "sms", "--json", env=env),
     )
     assert (words.code, words.out, words.err) == (0, "", "No matches.\n")
-    assert json.loads(as_json.out) == []
+    assert json.loads(as_json.out) == {"data": [], "next_cursor": None, "searched_since": None}
     for command, expected in (
         (("list",), "No notifications yet.\n"),
         (("dead", "list"), "No open dead letters.\n"),
@@ -235,9 +241,9 @@ async def test_stats_count_notifications_and_what_waits_in_every_queue(
     }
     assert output["channels"]["email"]["success_rate"] == 0.5
     assert output["total"]["retry_rate"] == 0.5
-    assert sum(bucket["attempts"] for bucket in output["buckets"]) == 3
+    assert sum(bucket["attempt_count"] for bucket in output["buckets"]) == 3
     assert output["error_classes"] == {"unavailable": 1, "rejected": 1}
-    depths = {row["queue"]: row["messages"] for row in output["queues"]}
+    depths = {row["queue"]: row["message_count"] for row in output["queues"]}
     assert depths["tidings.email.normal"] == 2
     assert depths["tidings.dead"] == 0
     assert words.code == 0
@@ -273,8 +279,8 @@ async def test_stats_tell_what_one_server_knows_where_the_other_is_away(
     assert broker_away.err.startswith("Error: RabbitMQ is unavailable")
     output = json.loads(ledger_away.out)
     assert output["channels"] is None
-    assert {row["messages"] for row in output["queues"]} == {None}
-    assert "PostgreSQL" in output["errors"][0]
+    assert {row["message_count"] for row in output["queues"]} == {None}
+    assert "PostgreSQL" in output["server_errors"][0]
     assert "hunter2" not in broker_away.err + ledger_away.err + ledger_away.out
 
 

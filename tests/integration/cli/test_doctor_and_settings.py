@@ -19,7 +19,9 @@ async def findings(env: dict[str, str], code: int) -> list[dict[str, Any]]:
     """What doctor finds, its exit code asserted."""
     done = await tidings("doctor", "--json", env=env)
     assert done.code == code, done.out + done.err
-    found: list[dict[str, Any]] = json.loads(done.out)
+    view = json.loads(done.out)
+    assert view["healthy"] == (code == 0)
+    found: list[dict[str, Any]] = view["findings"]
     for finding in found:
         assert finding["remedy"] or finding["verdict"] == "ok", finding
     return found

@@ -10,9 +10,10 @@ from tests.support.forked import tidings
 
 async def email(env: dict[str, str]) -> dict[str, Any]:
     """How the channel fares."""
+    listed = json.loads((await tidings("channels", "list", "--json", env=env)).out)
     (found,) = (
         condition
-        for condition in json.loads((await tidings("channels", "list", "--json", env=env)).out)
+        for condition in listed["data"]
         if condition["channel"] == "email" and not condition["provider"]
     )
     return dict(found)

@@ -26,7 +26,9 @@ async def test_a_scheduled_notification_is_sent_at_another_time(
     view = json.loads(done.out)
     assert (view["state"], view["scheduled_at"]) == ("scheduled", f"{local}:00+05:30")
     assert (view["timezone"], view["adjustment"]) == ("Asia/Kolkata", None)
-    assert datetime.fromisoformat(view["previously"]) == attempt.notification.scheduled_at
+    assert (
+        datetime.fromisoformat(view["previous_scheduled_at"]) == attempt.notification.scheduled_at
+    )
     relative = await tidings("reschedule", id_, "--at", "2h", env=env)
     assert f"Rescheduled {id_}: due " in relative.out
     assert "in 1h 59m" in relative.out or "in 2h" in relative.out

@@ -25,7 +25,7 @@ async def test_a_schedule_is_created_shown_paused_resumed_run_and_deleted(
         tidings("schedules", "show", "standup", "--json", "--reveal", env=env),
         tidings("schedules", "show", "standup", env=env),
     )
-    [row] = json.loads(listed.out)
+    [row] = json.loads(listed.out)["data"]
     assert row["recipients"] == ["t…@example.com"]
     assert "content" not in row
     view = json.loads(shown.out)
@@ -68,7 +68,7 @@ async def test_a_template_is_sent_by_hand_with_recipients_and_data_of_each_run(
         tidings("schedules", "run", "welcome", env=env),
         tidings("schedules", "run", "welcome", "--to", "nobody", env=env),
     )
-    [id_] = json.loads(sent.out)["ids"]
+    [id_] = json.loads(sent.out)["notification_ids"]
     story = json.loads((await tidings("show", id_, "--json", "--reveal", env=env)).out)
     assert story["body"]["data"] == {"code": 7, "name": "Ada"}
     assert (nobody.code, "--recipients" in nobody.err) == (2, True)
@@ -91,7 +91,8 @@ async def test_what_is_wrong_with_a_schedule_is_said_by_option(env: dict[str, st
     assert (name.code, "is not a name" in name.err) == (2, True)
     assert (content.code, "content.subject" in content.err) == (1, True)
     assert (dry.code, "Would create report." in dry.out) == (0, True)
-    assert json.loads((await tidings("schedules", "list", "--json", env=env)).out) == []
+    listed = json.loads((await tidings("schedules", "list", "--json", env=env)).out)
+    assert listed == {"data": [], "next_cursor": None}
 
 
 async def test_dispatching_is_paused_and_resumed_and_doctor_says_so(env: dict[str, str]) -> None:
@@ -106,7 +107,7 @@ async def test_dispatching_is_paused_and_resumed_and_doctor_says_so(env: dict[st
     assert "already paused" in again.out
     assert "INC-812" in shown.out
     data = json.loads(view.out)
-    assert (data["paused"], data["running"], data["overdue"]) == (True, 0, 0)
+    assert (data["paused"], data["running_count"], data["overdue_count"]) == (True, 0, 0)
     assert data["order"]["note"] == "INC-812"
     assert "tidings dispatching resume" in doctor.out
     assert "is resumed" in (await tidings("dispatching", "resume", env=env)).out

@@ -68,9 +68,9 @@ async def test_it_reads_what_operators_read_and_nobody_is_given_away(rig: DeadLe
         assert {tool.name for tool in tools} & ACTING == set()
         assert all(tool.annotations and tool.annotations.read_only_hint for tool in tools)
         assert all(tool.description for tool in tools)
-        [group] = (await call(client, "dead_letter_groups"))["groups"]
+        [group] = (await call(client, "dead_letter_groups"))["data"]
         listed = await call(client, "list_dead_letters", fingerprint=group["fingerprint"])
-        assert [each["id"] for each in listed["dead_letters"]] == [dead_letter]
+        assert [each["id"] for each in listed["data"]] == [dead_letter]
         seen = [
             group,
             listed,
@@ -113,7 +113,7 @@ async def test_it_acts_only_when_it_is_told_to_and_in_the_name_of_its_key(
         assert await rig.fetch("SELECT * FROM channel_orders") == []
 
         job = await call(client, "replay_dead_letters", ids=[dead_letter], dry_run=False)
-        assert (job["state"], job["items"]) == ("running", 1)
+        assert (job["state"], job["item_count"]) == ("running", 1)
         assert (await call(client, "show_job", id=job["id"]))["id"] == job["id"]
         await call(client, "pause_channel", channel="email", note="test", dry_run=False)
     actor = f"mcp assistant {key[:16]}"
@@ -147,9 +147,9 @@ async def test_a_key_of_one_tenant_reads_and_changes_nothing_of_another(rig: Dea
     async with assistant(rig, await key_of(rig, "read", "operate", tenant="shop")) as client:
         assert await names(client) & OF_ALL_TENANTS == set()
         listed = await call(client, "list_dead_letters")
-        assert [each["id"] for each in listed["dead_letters"]] == [own]
-        [group] = (await call(client, "dead_letter_groups"))["groups"]
-        assert group["dead_letters"] == 1
+        assert [each["id"] for each in listed["data"]] == [own]
+        [group] = (await call(client, "dead_letter_groups"))["data"]
+        assert group["count"] == 1
         assert (await call(client, "show_statistics"))["queues"] is None
         for tool, id in (
             ("show_dead_letter", foreign),
@@ -165,9 +165,9 @@ async def test_a_key_of_one_tenant_reads_and_changes_nothing_of_another(rig: Dea
         replayed = await call(
             client, "replay_dead_letters", fingerprint=group["fingerprint"], dry_run=False
         )
-        assert (replayed["items"], replayed["tenant"]) == (1, "shop")
+        assert (replayed["item_count"], replayed["tenant"]) == (1, "shop")
         acted = await call(client, "replay_dead_letters", ids=[foreign], dry_run=False)
-        assert acted["items"] == 0
+        assert acted["item_count"] == 0
 
 
 async def test_what_a_key_does_not_permit_is_not_offered_nor_done(

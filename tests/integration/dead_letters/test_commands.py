@@ -28,9 +28,9 @@ async def test_list_shows_what_is_open_and_masks_who_it_was_for(
     assert table.code == 0, table.err
     assert str(dead_letter) in table.out
     assert "ada@example.com" not in table.out
-    as_json = json.loads((await tidings("dead", "list", "--json", "--reveal")).out)
+    as_json = json.loads((await tidings("dead", "list", "--json", "--reveal")).out)["data"]
     assert [dead_letter["id"] for dead_letter in as_json] == [str(dead_letter)]
-    assert (as_json[0]["recipient"], as_json[0]["code"]) == ("ada@example.com", "550 5.1.1")
+    assert (as_json[0]["recipient"], as_json[0]["error_code"]) == ("ada@example.com", "550 5.1.1")
     nothing = await tidings("dead", "list", "--channel", "sms")
     assert (nothing.code, nothing.out) == (0, "")
 
@@ -40,10 +40,10 @@ async def test_groups_sum_up_and_say_what_to_do(rig: DeadLetterRig, tidings: Tid
     shown = await tidings("dead", "groups")
     assert "3" in shown.out
     assert "mailbox unavailable" in shown.out
-    (group,) = json.loads((await tidings("dead", "groups", "--json")).out)
-    assert group["dead_letters"] == 3
+    (group,) = json.loads((await tidings("dead", "groups", "--json")).out)["data"]
+    assert group["count"] == 3
     listed = await tidings("dead", "list", "--json", "--fingerprint", group["fingerprint"][:5])
-    assert len(json.loads(listed.out)) == 3
+    assert len(json.loads(listed.out)["data"]) == 3
 
 
 async def test_a_note_is_kept_with_one_and_with_a_group_and_shown(
@@ -172,9 +172,10 @@ async def test_discard_closes_dead_letters_with_a_reason(
     assert (unasked.code, "--yes" in unasked.err) == (2, True)
     for state, count in (("all", 3), ("discarded", 1), ("open", 2)):
         listed = await tidings("dead", "list", "--state", state, "--json")
-        assert len(json.loads(listed.out)) == count, state
+        assert len(json.loads(listed.out)["data"]) == count, state
         grouped = await tidings("dead", "groups", "--state", state, "--json")
-        assert sum(group["dead_letters"] for group in json.loads(grouped.out)) == count, state
+        groups = json.loads(grouped.out)["data"]
+        assert sum(group["count"] for group in groups) == count, state
     rest = await tidings(
         "dead", "discard", "--channel", "email", "--note", "all", "--yes", "--json"
     )
@@ -205,7 +206,7 @@ async def test_discard_says_first_what_it_would_close(rig: DeadLetterRig, tiding
     assert json.loads((await tidings("jobs", "list", "--json")).out) == []
     none = await tidings("dead", "discard", "--channel", "sms", "--dry-run")
     assert (none.code, none.out.strip()) == (0, "Nothing to discard.")
-    left = json.loads((await tidings("dead", "list", "--json")).out)
+    left = json.loads((await tidings("dead", "list", "--json")).out)["data"]
     assert {id["id"] for id in left} == {str(id) for id in dead_letters[1:]}
 
 
@@ -371,7 +372,7 @@ async def test_a_page_of_dead_letters_goes_on_where_the_last_one_ended(
 ) -> None:
     dead_letters = set(map(str, await rig.archived(*(written() for _ in range(5)))))
     seen: list[str] = []
-    typed = ["dead", "list", "--channel", "email", "-n", "2"]
+    typed = ["dead", "list", "--channel", "email", "-n", "2", "--since", "24h"]
     for left in (3, 1, 0):
         page = await tidings(*typed)
         seen += [dead_letter for dead_letter in dead_letters if dead_letter in page.out]
@@ -379,13 +380,13 @@ async def test_a_page_of_dead_letters_goes_on_where_the_last_one_ended(
             assert page.err == ""
             break
         (text,) = page.err.splitlines()
-        assert text.startswith(f"{left} more: `tidings dead list --channel email -n 2 --before ")
-        last = text.split("--before ")[1].split("`")[0]
-        assert last == seen[-1] or last in page.out
-        typed = ["dead", "list", "--channel", "email", "-n", "2", "--before", last[:13]]
+        command = text.split("`")[1]
+        assert command.startswith("tidings dead list --channel email -n 2 --since 24h --cursor ")
+        assert text.endswith("`tidings dead groups` counts them.")
+        typed = command.split()[1:]
     assert sorted(seen) == sorted(dead_letters)
-    unknown = await tidings("dead", "list", "--before", "deadbeef")
-    assert (unknown.code, "no dead letter deadbeef" in unknown.err) == (1, True)
+    unknown = await tidings(*typed[:-1], "deadbeef")
+    assert (unknown.code, "no cursor of a list with these filters" in unknown.err) == (2, True)
 
 
 async def test_replay_says_what_was_delivered_again(rig: DeadLetterRig, tidings: Tidings) -> None:
@@ -457,10 +458,10 @@ async def test_who_replays_what_may_have_arrived_is_warned(
         await rig.make_dead_letter()
         dead_letters = [str(row["id"]) for row in await rig.dead_letters(2)]
         tried = await tidings("replay", *dead_letters, "--dry-run", "--json")
-        assert json.loads(tried.out)["perhaps_delivered_before"] == 1
+        assert json.loads(tried.out)["perhaps_delivered_count"] == 1
         done = await tidings("replay", *dead_letters, "--json")
         assert warning in done.err
-        assert json.loads(done.out)["perhaps_delivered_before"] == 1
+        assert json.loads(done.out)["perhaps_delivered_count"] == 1
         await rig.dead_letters(4)
         (again,) = await rig.fetch(
             "SELECT id FROM dead_letters WHERE notification_id = $1 AND epoch = 1", id
@@ -469,7 +470,7 @@ async def test_who_replays_what_may_have_arrived_is_warned(
         mended = ("dead", "edit", str(again["id"]), "--set", "subject=Again", "--replay")
         edited = await tidings(*mended, "--json")
         assert warning in edited.err
-        assert json.loads(edited.out)["replay"]["perhaps_delivered_before"] == 1
+        assert json.loads(edited.out)["replay"]["perhaps_delivered_count"] == 1
 
 
 async def _settled(rig: DeadLetterRig, id: UUID) -> bool:
@@ -545,8 +546,11 @@ async def test_show_names_the_producer_and_list_finds_by_recipient_and_by_a_part
     assert as_json["properties"] == set_
     for options in (("--to", "+1555"), ("--id", str(id)[:9]), ("--id", str(id))):
         found = await tidings("dead", "list", "--json", *options)
-        assert [row["notification_id"] for row in json.loads(found.out)] == [str(id)], options
-    assert json.loads((await tidings("dead", "list", "--json", "--to", "+1556")).out) == []
+        assert [row["notification_id"] for row in json.loads(found.out)["data"]] == [str(id)], (
+            options
+        )
+    none = json.loads((await tidings("dead", "list", "--json", "--to", "+1556")).out)
+    assert none == {"data": [], "next_cursor": None}
     wrong = await tidings("dead", "list", "--id", "xyz")
     assert wrong.code == 2
     assert "is not an id" in wrong.err
@@ -603,7 +607,7 @@ async def test_show_of_a_dead_letter_s_id_tells_its_notification_s_story(
 
     assert "FAILED" in await shown(str(archived))
     await tidings("dead", "edit", str(archived), "--set", "subject=Mended")
-    (mended,) = json.loads((await tidings("dead", "list", "--json")).out)
+    (mended,) = json.loads((await tidings("dead", "list", "--json")).out)["data"]
     for dead_letter in (str(archived), mended["id"]):
         assert "FAILED" in await shown(dead_letter)
     async with rig.working(ScriptedChannel()):

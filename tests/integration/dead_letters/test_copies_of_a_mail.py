@@ -125,7 +125,7 @@ async def test_the_terminal_names_who_has_not_got_it_and_masks_them(
         assert EVE not in shown.out
         assert "b…@example.com" not in shown.out.partition("Body")[0]
         assert EVE in (await tidings(*command, "--reveal")).out
-        named = json.loads((await tidings(*command, "--json")).out)["recipients"]
+        named = json.loads((await tidings(*command, "--json")).out)["recipient_results"]
         assert [row["state"] for row in named] == ["sent", "sent", "refused"]
     listed = await tidings("dead", "list", "--reason", "copies_refused")
     assert str(dead_letter["id"])[:8] in listed.out

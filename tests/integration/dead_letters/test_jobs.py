@@ -64,7 +64,7 @@ async def reaches(rig: DeadLetterRig, id: IdPrefix, state: JobState, within: flo
 async def results(rig: DeadLetterRig, id: IdPrefix) -> dict[UUID, tuple[str | None, str | None]]:
     async with rig.backend() as backend:
         page = await control.items(backend, JobItemsRequest(id, 1_000))
-    return {item.item: (item.result, item.detail) for item in page.items}
+    return {item.item_id: (item.result, item.detail) for item in page.data}
 
 
 async def test_what_arrives_after_the_look_is_not_included(rig: DeadLetterRig) -> None:
@@ -353,7 +353,7 @@ async def test_a_job_of_another_tenant_does_not_exist(rig: DeadLetterRig) -> Non
                 with pytest.raises(Refused, match="there is no job"):
                     await ask
             page = await control.list_(backend, JobListRequest(10, tenant=other))
-            assert page.jobs == ()
+            assert page.data == ()
         assert (await control.show(backend, id)).state is JobState.RUNNING
 
 
@@ -374,8 +374,8 @@ async def test_a_replay_is_run_by_the_scheduler_and_goes_on_after_ctrl_c(
         assert "scheduler" in shown.out
         watched = await tidings("jobs", "watch", id.text, "--json")
         assert (watched.code, json.loads(watched.out)["delivered_again"]) == (0, 30)
-    (listed,) = json.loads((await tidings("jobs", "list", "--json")).out)
-    assert (listed["state"], listed["items"], listed["selection"]) == (
+    (listed,) = json.loads((await tidings("jobs", "list", "--json")).out)["data"]
+    assert (listed["state"], listed["item_count"], listed["selection"]) == (
         *("finished", 30),
         {"states": ["open"]},
     )
@@ -392,15 +392,15 @@ async def test_a_job_interrupted_without_a_scheduler_is_paused_and_resumed_by_co
             replay.signal(signal.SIGINT)
             assert await replay.ended() == 130
             advice = " ".join(replay.err.decode().split())
-        (job,) = json.loads((await tidings("jobs", "list", "--json")).out)
+        (job,) = json.loads((await tidings("jobs", "list", "--json")).out)["data"]
         assert (job["state"], job["reason"]) == ("paused", "interrupted")
         assert f"tidings jobs resume {job['id']}" in advice
         done = await tidings("jobs", "resume", job["id"], "--json")
     assert (done.code, json.loads(done.out)["delivered_again"]) == (0, 30)
     page = json.loads((await tidings("jobs", "items", job["id"], "-n", "20", "--json")).out)
-    assert ([item["position"] for item in page["items"]], page["after"]) == ([*range(1, 21)], 20)
-    assert {item["outcome"] for item in page["items"]} == {"sent"}
-    rest = await tidings("jobs", "items", job["id"], "--after", "20", "--result", "replayed")
+    assert [item["position"] for item in page["data"]] == [*range(1, 21)]
+    assert {item["outcome"] for item in page["data"]} == {"sent"}
+    rest = await tidings("jobs", "items", job["id"], "--cursor", page["next_cursor"])
     assert len(rest.out.splitlines()) == 11
 
 

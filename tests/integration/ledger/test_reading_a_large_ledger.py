@@ -24,7 +24,7 @@ from tidings.ledger.database import Database, PostgresDatabase
 from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.notifications import id_search, requeue
-from tidings.ledger.notifications.filters import Filters, Position
+from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.notifications.requeue import Requeues, StrandedPage
 from tidings.ledger.notifications.search import Bounds, conditions
 from tidings.ledger.operators import audit
@@ -32,6 +32,7 @@ from tidings.ledger.operators.audit import LedgerAudit, LedgerFindings
 from tidings.ledger.operators.backlog import count_backlog
 from tidings.ledger.operators.reports import Reports
 from tidings.ledger.operators.statistics import STATISTICS
+from tidings.ledger.positions import Position
 from tidings.ledger.steps import TimeLimit
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend

@@ -15,7 +15,7 @@ from tidings.ledger import PostgresLedger
 from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.notifications.search import Bounds
 from tidings.operations.backend import Backend
-from tidings.operations.notifications import ListRequest, PageView, list_
+from tidings.operations.notifications import ListRequest, NotificationPage, list_
 from tidings.settings import Settings
 
 __all__ = ["ledger"]
@@ -30,14 +30,14 @@ def backend(ledger: PostgresLedger) -> Backend:  # the fixture
     return Backend(Settings(), ledger)
 
 
-async def page(backend: Backend, filters: Filters, **fields: object) -> PageView:
+async def page(backend: Backend, filters: Filters, **fields: object) -> NotificationPage:
     request = ListRequest(filters, explain=False, reveal=True, **fields)  # type: ignore[arg-type]  # as named
     return await list_(backend, request)
 
 
 async def listed(backend: Backend, filters: Filters) -> list[str]:
     """The users of what matches, sorted."""
-    found = (await page(backend, filters)).found
+    found = (await page(backend, filters)).data
     return sorted(str(it.summary.user_id) for it in found)
 
 
@@ -125,8 +125,8 @@ async def test_a_cursor_leads_through_all_that_match_while_others_are_added_and_
         cursor: str | None = None
         while True:
             view = await page(backend, filters, limit=2, cursor=cursor)
-            seen += [it.summary.id for it in view.found]
-            cursor = view.next
+            seen += [it.summary.id for it in view.data]
+            cursor = view.next_cursor
             if cursor is None:
                 break
             await made(ledger, an_attempt(user_id="u0"), BUSY)
@@ -145,8 +145,8 @@ async def test_a_search_that_stops_early_answers_with_a_cursor_that_goes_on(
     cursor, pages, found = None, 0, list[UUID]()
     while True:
         view = await page(backend, filters, cursor=cursor, bounds=bounds)
-        found += [it.summary.id for it in view.found]
-        pages, cursor = pages + 1, view.next
+        found += [it.summary.id for it in view.data]
+        pages, cursor = pages + 1, view.next_cursor
         if cursor is None:
             break
         assert view.searched_since is not None
@@ -161,6 +161,6 @@ async def test_a_cursor_is_refused_with_other_filters(
     for _ in range(2):
         await made(ledger, an_attempt(), Sent("twilio"))
     view = await page(backend, Filters(tenant="default"), limit=1)
-    assert view.next is not None
-    with pytest.raises(InvalidRequest, match="other filters"):
-        await page(backend, Filters(tenant="acme"), limit=1, cursor=view.next)
+    assert view.next_cursor is not None
+    with pytest.raises(InvalidRequest, match="with these filters"):
+        await page(backend, Filters(tenant="acme"), limit=1, cursor=view.next_cursor)

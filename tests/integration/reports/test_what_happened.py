@@ -30,9 +30,11 @@ from tidings.delivery.states import State
 from tidings.ledger import PostgresLedger
 from tidings.ledger.notifications.changes import Cancelled
 from tidings.ledger.notifications.details import AttemptRow, Transition
-from tidings.ledger.notifications.filters import Filters, Position
+from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.operators.rollups import Window
 from tidings.ledger.operators.statistics import Choice
+from tidings.ledger.positions import Position
+from tidings.operations.notification_json import summary_as_data
 from tidings.settings import LedgerSettings
 
 TOKEN = "worker test:1:abc"
@@ -212,10 +214,12 @@ async def test_a_list_is_newest_first_and_goes_on_where_the_last_page_ended(
         await accepted_at(ledger, id_, moment + timedelta(seconds=place // 2))  # ties too
     pages: list[UUID] = []
     after: Position | None = None
-    while page := (await ledger.reports.list(Filters(), 2, after=after)).found:
-        assert len(page) <= 2
-        pages += [summary.id for summary in page]
-        after = await ledger.reports.position(pages[-1])
+    while True:
+        page = await ledger.reports.list(Filters(), 2, after=after)
+        assert len(page.found) <= 2
+        pages += [summary.id for summary in page.found]
+        if (after := page.next(2)) is None:
+            break
     assert len(pages) == len(set(pages)) == 5
     assert pages[0] == ids[4]
     assert set(pages[3:]) == set(ids[:2])
@@ -269,7 +273,10 @@ async def test_statistics_count_no_try_of_what_expired_before_it_was_tried(
     assert (sms.attempts_each, sms.attempted, sms.retry_rate, sms.finished) == (None, 0, None, 1)
     story = await ledger.reports.show(untried)
     assert story is not None
-    assert (story.notification.attempts_made, story.notification.data["attempt"]) == (0, 0)
+    assert (
+        story.notification.attempts_made,
+        summary_as_data(story.notification)["attempt_count"],
+    ) == (0, 0)
 
 
 async def sent_after(

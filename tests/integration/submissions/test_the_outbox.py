@@ -6,7 +6,7 @@ import pytest
 from tests.support.submission_rig import ACTOR, SubmissionRig, send
 from tests.support.worker_rig import eventually
 
-from tidings.delivery.errors import InvalidRequest, Refused
+from tidings.delivery.errors import InvalidRequest
 from tidings.operations import outbox
 from tidings.operations.backend import Backend
 from tidings.operations.outbox import DecideRequest, EntryStatus, ListOutboxRequest, RetryRequest
@@ -14,7 +14,7 @@ from tidings.operations.outbox import DecideRequest, EntryStatus, ListOutboxRequ
 
 async def statuses(backend: Backend, **filters: object) -> dict[UUID, EntryStatus]:
     view = await outbox.list_(backend, ListOutboxRequest(**filters))  # type: ignore[arg-type]
-    return {entry.id: entry.status for entry in view.entries}
+    return {shown.entry.id: shown.entry.status for shown in view.data}
 
 
 async def test_entries_are_listed_given_up_retried_and_published(
@@ -107,5 +107,5 @@ async def test_an_old_entry_is_retried_by_force_only(rig: SubmissionRig, backend
     assert forced.succeeded == (id_,)
     with pytest.raises(InvalidRequest):
         await outbox.retry(backend, ACTOR, RetryRequest(limit=0))
-    with pytest.raises(Refused):
-        await outbox.list_(backend, ListOutboxRequest(before=uuid4()))
+    with pytest.raises(InvalidRequest, match="no cursor"):
+        await outbox.list_(backend, ListOutboxRequest(cursor=str(uuid4())))

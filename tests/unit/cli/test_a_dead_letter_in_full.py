@@ -159,7 +159,7 @@ def test_only_what_can_work_for_this_dead_letter_is_offered(
 
 def test_what_expired_before_it_was_tried_had_no_attempt() -> None:
     assert re.search(r"Attempts +0\n", shown(dead_letter(**EXPIRED)))
-    assert DeadLetterView.of(dead_letter(**EXPIRED), reveal=False).as_data()["attempts"] == 0
+    assert DeadLetterView.of(dead_letter(**EXPIRED), reveal=False).as_data()["attempt_count"] == 0
     assert re.search(r"Attempts +1\n", shown(dead_letter(reason="expired", kind="unavailable")))
 
 

@@ -12,7 +12,7 @@ from tidings.cli.terminal import SafeConsole
 from tidings.delivery.outcome import Reason
 from tidings.ledger.dead_letters.groups import DeadLetterGroup, Trend
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
-from tidings.operations.dead_letters.lookup import DeadLetterGroups
+from tidings.operations.dead_letters.lookup import DeadLetterGroupView
 from tidings.operations.dead_letters.views import DeadLetterView
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -73,7 +73,7 @@ def printed(table: Rows, width: int) -> str:
 @pytest.mark.parametrize("width", [40, 60, 80, 149, 150, 200])
 def test_what_one_replays_by_is_whole_at_any_width(width: int) -> None:
     dead_letters = printed(dead_letters_table([dead_letter()], NOW), width)
-    groups = printed(groups_table(DeadLetterGroups((group(),)), NOW), width)
+    groups = printed(groups_table((DeadLetterGroupView(group()),), NOW), width)
     assert str(ID) in dead_letters
     assert GROUP in dead_letters
     assert GROUP in groups
@@ -91,6 +91,6 @@ def test_a_terminal_cuts_nothing_of_a_dead_letter(width: int) -> None:
 
 
 def test_why_a_group_was_dead_lettered_has_the_width_of_the_terminal() -> None:
-    lines = printed(groups_table(DeadLetterGroups((group(),) * 17), NOW), 80).splitlines()
+    lines = printed(groups_table((DeadLetterGroupView(group()),) * 17, NOW), 80).splitlines()
     assert lines[2] == f"  Why 550 5.1.1 {WHY}"
     assert len(lines) == 1 + 17 * 2

@@ -55,7 +55,7 @@ from tidings.ledger.operators.statistics import Rates, Statistics
 from tidings.ledger.schedules.rows import Schedule, ScheduleState
 from tidings.operations.audit import AuditView
 from tidings.operations.channels import DELIVERING, ChannelStatus
-from tidings.operations.dead_letters.lookup import DeadLetterGroups
+from tidings.operations.dead_letters.lookup import DeadLetterGroupView
 from tidings.operations.dead_letters.outcomes import Outcomes
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.jobs.views import JobItemView, JobView
@@ -282,7 +282,7 @@ TABLES: Final[dict[Callable[..., Rows], Callable[[], Rows]]] = {
         [DeadLetterView.of(dead_letter(), reveal=True)], NOW
     ),
     dead_letter_views.groups_table: lambda: dead_letter_views.groups_table(
-        DeadLetterGroups((group(),) * 2), NOW
+        (DeadLetterGroupView(group()),) * 2, NOW
     ),
     channels.table: lambda: channels.table([CONDITION, replace(CONDITION, provider="")]),
     channels._history_table: lambda: channels._history_table(

@@ -141,7 +141,7 @@ def test_copies_that_did_not_go_out_are_named_and_masked_and_the_others_are_not(
     assert text_of(story).count("@example.net") == 1
     masked = [
         line["address"]
-        for line in NotificationView.of(story, "", NOW, reveal=False).as_data()["recipients"]
+        for line in NotificationView.of(story, "", NOW, reveal=False).as_data()["recipient_results"]
     ]
     assert masked == ["j…@example.com", "r…@example.com", "e…@example.net", "z…@example.net"]
 
@@ -287,14 +287,14 @@ def test_what_expired_before_it_was_tried_is_no_attempt() -> None:
     assert "not delivered before noon" in text
     assert "attempt 1" not in text
     told_json = NotificationView.of(story, "", NOW, reveal=False).as_data()
-    assert (told_json["attempt"], told_json["attempts"]) == (0, [])
+    assert (told_json["attempt_count"], told_json["attempts"]) == (0, [])
     once = a_story(
         replace(summary, attempt=2),
         a_try(1, State.RETRYING, kind="unavailable", retry_delay=60),
         a_try(2, State.EXPIRED, 70, **expired),
     )
     assert "✗ expired before the next attempt" in text_of(once)
-    assert NotificationView.of(once, "", NOW, reveal=False).as_data()["attempt"] == 1
+    assert NotificationView.of(once, "", NOW, reveal=False).as_data()["attempt_count"] == 1
 
 
 def test_clocks_that_disagree_are_mentioned() -> None:

@@ -38,7 +38,7 @@ def test_a_pause_without_a_reason_names_who_ordered_it_and_nothing_more() -> Non
 
 
 def test_without_a_worker_it_does_not() -> None:
-    assert [status.state for status in fares(serving=frozenset())] == ["no worker", "no worker"]
+    assert [status.state for status in fares(serving=frozenset())] == ["no_worker", "no_worker"]
 
 
 def test_with_its_only_provider_down_everywhere_it_is_suspended() -> None:

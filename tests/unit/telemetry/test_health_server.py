@@ -57,7 +57,7 @@ async def test_it_is_not_ready_without_its_broker_and_says_so(served: Served) ->
     served.broker = False
     status, body = await served.get("/readyz")
     assert status == 503
-    assert body == '{"status": "not ready", "checks": {"broker": false, "ledger": true}}'
+    assert body == '{"status": "not_ready", "checks": {"broker": false, "ledger": true}}'
 
 
 async def test_metrics_are_served_as_prometheus_reads_them(served: Served) -> None:

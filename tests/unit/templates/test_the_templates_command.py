@@ -50,7 +50,7 @@ def test_list_shows_locales_parts_and_variables():
 
 @pytest.mark.usefixtures("root")
 def test_list_as_json():
-    (info,) = json.loads(run("list", "--json").stdout)
+    (info,) = json.loads(run("list", "--json").stdout)["data"]
 
     assert info["name"] == "welcome"
     assert info["variables"] == ["name"]

@@ -1,58 +1,53 @@
 """The JSON of channels and of checks."""
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
+
+from tidings.api.replies.notifications import ReplyModel
+from tidings.api.replies.pages import PageReply
 
 
-class OperatorReply(BaseModel):
-    """A documented reply: it has these fields and no others."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class ChannelReply(OperatorReply):
+class ChannelReply(ReplyModel):
     """Status of a channel, or of one of its providers."""
 
     channel: str
-    provider: str
-    """Empty: the channel itself."""
+    provider: str | None
+    """Null: the channel itself."""
     state: str
-    """`delivering`, `no worker`, `suspended`, `paused`, `disabled`, `down` or `recovering`."""
+    """`delivering`, `no_worker`, `suspended`, `paused`, `disabled`, `down` or `recovering`."""
     since: AwareDatetime | None
-    reason: str
-    workers: int
+    reason: str | None
+    worker_count: int
     """Workers that report this state…"""
-    serving: int
+    serving_count: int
     """… of those that serve the channel."""
     probe_at: AwareDatetime | None
     """When the next notification probes it."""
 
 
-class ChannelsReply(OperatorReply):
-    """Every channel, followed by its providers."""
-
-    channels: list[ChannelReply]
+class ChannelPageReply(PageReply[ChannelReply]):
+    """Every channel, followed by its providers, in one page."""
 
 
-class OrderReply(OperatorReply):
+class OrderReply(ReplyModel):
     """The result of an order; workers follow it within about a second."""
 
     channel: str
-    provider: str
-    """Empty: the channel itself."""
+    provider: str | None
+    """Null: the channel itself."""
     changed: bool
 
 
-class FindingReply(OperatorReply):
+class FindingReply(ReplyModel):
     """One check."""
 
     subject: str
     verdict: str
     """`ok`, `warning` or `fault`."""
     detail: str
-    remedy: str
+    remedy: str | None
 
 
-class HealthReply(OperatorReply):
+class HealthReply(ReplyModel):
     """What `tidings doctor` finds in the process that answers."""
 
     healthy: bool

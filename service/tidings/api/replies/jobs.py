@@ -5,8 +5,9 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from tidings.api.replies.dead_letters import DeadLetterReply
+from tidings.api.replies.dead_letters import DEAD_LETTER, DeadLetterReply
 from tidings.api.replies.notifications import ReplyModel
+from tidings.api.replies.pages import PageReply
 from tidings.delivery.jobs import JobKind, JobState
 
 
@@ -35,31 +36,34 @@ class JobReply(ReplyModel):
     selection: dict[str, Any]
     """How its items were chosen; a recipient is masked."""
     note: str | None
-    actor: str
-    seen_at: AwareDatetime
+    created_by: str
+    created_at: AwareDatetime
     """When its items were chosen: what arrived later is not among them."""
-    items: int
-    skipped_outcome_unknown: int
+    item_count: int
+    skipped_outcome_unknown_count: int
     """Left out, because they may have been delivered: give ids or the reason."""
-    skipped_too_late: int
+    skipped_too_late_count: int
     """Left out, because they would expire again."""
-    perhaps_delivered_before: int
-    done: int
+    perhaps_delivered_count: int
+    done_count: int
     """Items that have a result."""
     results: dict[str, int]
     outcomes: OutcomesReply
     waves: list[OutcomesReply]
     """Of each canary wave, when it was judged."""
-    rate: float | None
+    rate_per_second: float | None
+    """Items a second; null: no limit."""
     canary: list[int]
-    stop_at: float | None
-    watch: float
-    """Seconds."""
+    """Sizes of the first waves."""
+    max_failure_rate: float | None
+    """The share of items that may fail again before it stops."""
+    watch_seconds: float
+    """How long the outcomes of a wave are waited for."""
     force: bool
     started_at: AwareDatetime | None
-    changed_at: AwareDatetime
-    changed_by: str
-    ended_at: AwareDatetime | None
+    updated_at: AwareDatetime
+    updated_by: str
+    finished_at: AwareDatetime | None
     running_in: str | None
     """The process that works on it now."""
 
@@ -71,20 +75,16 @@ class JobPreviewReply(JobReply):
     """A few of its dead letters."""
 
 
-class JobsReply(ReplyModel):
-    """A page of jobs, newest first."""
-
-    jobs: list[JobReply]
-    next_cursor: str | None
-    """The `cursor` of the next page."""
+class JobPageReply(PageReply[JobReply]):
+    """Jobs, newest first."""
 
 
 class JobItemReply(ReplyModel):
     """An item of a job, and what became of it."""
 
     position: int
-    item: UUID
-    """The dead letter or notification."""
+    item_id: UUID
+    """Of the dead letter or notification."""
     notification_id: UUID | None
     result: str | None
     """What the job did with it, or the reason why not; null if it was not its turn yet."""
@@ -93,12 +93,8 @@ class JobItemReply(ReplyModel):
     detail: str | None
 
 
-class JobItemsReply(ReplyModel):
-    """A page of items, in the order of the job."""
-
-    items: list[JobItemReply]
-    next_cursor: str | None
-    """The `cursor` of the next page."""
+class JobItemPageReply(PageReply[JobItemReply]):
+    """Items, in the order of the job."""
 
 
 JOB: Final[dict[str, Any]] = {
@@ -109,13 +105,13 @@ JOB: Final[dict[str, Any]] = {
     "reason": None,
     "selection": {"tenant": "shop", "fingerprint": "6b1f03", "states": ["open"]},
     "note": None,
-    "actor": "api-key shop-prod tk_live_4bF9xQ2m (request 4bf92f35)",
-    "seen_at": "2026-11-22T18:30:00+00:00",
-    "items": 1000,
-    "skipped_outcome_unknown": 0,
-    "skipped_too_late": 2,
-    "perhaps_delivered_before": 0,
-    "done": 111,
+    "created_by": "api-key shop-prod tk_live_4bF9xQ2m (request 4bf92f35)",
+    "created_at": "2026-11-22T18:30:00+00:00",
+    "item_count": 1000,
+    "skipped_outcome_unknown_count": 0,
+    "skipped_too_late_count": 2,
+    "perhaps_delivered_count": 0,
+    "done_count": 111,
     "results": {"replayed": 110, "malformed": 1},
     "outcomes": {
         "delivered_again": 108,
@@ -125,14 +121,42 @@ JOB: Final[dict[str, Any]] = {
         "other": 0,
     },
     "waves": [],
-    "rate": None,
+    "rate_per_second": None,
     "canary": [],
-    "stop_at": None,
-    "watch": 60.0,
+    "max_failure_rate": None,
+    "watch_seconds": 60.0,
     "force": False,
     "started_at": "2026-11-22T18:30:05+00:00",
-    "changed_at": "2026-11-22T18:30:05+00:00",
-    "changed_by": "api-key shop-prod tk_live_4bF9xQ2m (request 4bf92f36)",
-    "ended_at": None,
+    "updated_at": "2026-11-22T18:30:05+00:00",
+    "updated_by": "api-key shop-prod tk_live_4bF9xQ2m (request 4bf92f36)",
+    "finished_at": None,
     "running_in": "scheduler ops-1:4242:7f3a c0ffee",
+}
+JOB_PREVIEW: Final[dict[str, Any]] = {
+    **JOB,
+    "state": "preview",
+    "done_count": 0,
+    "results": {},
+    "outcomes": {
+        "delivered_again": 0,
+        "failed_again": 0,
+        "retrying": 0,
+        "in_progress": 0,
+        "other": 0,
+    },
+    "canary": [1, 10, 100],
+    "max_failure_rate": 0.2,
+    "started_at": None,
+    "updated_at": JOB["created_at"],
+    "updated_by": JOB["created_by"],
+    "running_in": None,
+    "sample": [DEAD_LETTER],
+}
+JOB_ITEM: Final[dict[str, Any]] = {
+    "position": 1,
+    "item_id": DEAD_LETTER["id"],
+    "notification_id": DEAD_LETTER["notification_id"],
+    "result": "replayed",
+    "outcome": "sent",
+    "detail": None,
 }

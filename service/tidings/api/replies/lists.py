@@ -6,14 +6,12 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from tidings.api.replies.notifications import EXAMPLE, ReplyModel, SummaryReply
+from tidings.api.replies.pages import EXAMPLE_CURSOR, PageReply
 
 
-class PageReply(ReplyModel):
+class NotificationPageReply(PageReply[SummaryReply]):
     """Notifications, newest first."""
 
-    data: list[SummaryReply]
-    next_cursor: str | None
-    """Leads to the next page; null at the end."""
     searched_since: AwareDatetime | None
     """Older ones were not looked at yet; null if the page is full or the end was reached."""
 
@@ -26,12 +24,13 @@ class DecisionReply(ReplyModel):
     rule: str
     """The rule that decided, e.g. `schedule`, `idempotency_key`, `retry_policy`, `exhausted`."""
     explanation: str
-    at: AwareDatetime | None
-    by: str | None
-    """Who decided: a process, a person, a key."""
-    until: AwareDatetime | None
+    decided_at: AwareDatetime | None
+    """Null if it still may change."""
+    decided_by: str | None
+    """A process, a person or a key."""
+    due_at: AwareDatetime | None
     """When it is sent, if that is known."""
-    related: UUID | None
+    duplicate_of: UUID | None
     """The notification that it repeats."""
 
 
@@ -55,15 +54,15 @@ class ExplainReply(DecisionReply):
     queue: str
     guarantee: str
     """`at_least_once` or `at_most_once`."""
-    retry_delays: list[int]
-    """Seconds after each failed attempt; as many retries at most."""
+    retry_delays_seconds: list[int]
+    """After each failed attempt; as many retries at most."""
     expires_at: AwareDatetime | None
 
 
 _SUMMARY: Final = {name: EXAMPLE[name] for name in SummaryReply.model_fields if name in EXAMPLE}
 EXAMPLE_PAGE: Final[dict[str, Any]] = {
     "data": [_SUMMARY],
-    "next_cursor": "AQAGRK8n3_1AAZjC9FoQfD6dVT9vGitMXWq4rK2mJ0xgd9sZ",
+    "next_cursor": EXAMPLE_CURSOR,
     "searched_since": None,
 }
 EXAMPLE_WHY: Final[dict[str, Any]] = {
@@ -72,19 +71,19 @@ EXAMPLE_WHY: Final[dict[str, Any]] = {
     "decision": "defer",
     "rule": "retry_policy",
     "explanation": "attempt 1 failed: unavailable · 451 · greylisted",
-    "at": "2026-11-29T17:31:02Z",
-    "by": "worker web-1:4242:7f3a21",
-    "until": "2026-11-29T17:33:02Z",
-    "related": None,
+    "decided_at": "2026-11-29T17:31:02Z",
+    "decided_by": "worker web-1:4242:7f3a21",
+    "due_at": "2026-11-29T17:33:02Z",
+    "duplicate_of": None,
 }
 EXAMPLE_EXPLAIN: Final[dict[str, Any]] = {
     "decision": "send",
     "rule": "lane",
     "explanation": "a worker sends it from tidings.email.normal",
-    "at": None,
-    "by": None,
-    "until": None,
-    "related": None,
+    "decided_at": None,
+    "decided_by": None,
+    "due_at": None,
+    "duplicate_of": None,
     "also": [],
     "channel": "email",
     "priority": "normal",
@@ -92,6 +91,6 @@ EXAMPLE_EXPLAIN: Final[dict[str, Any]] = {
     "category": "receipt",
     "queue": "tidings.email.normal",
     "guarantee": "at_least_once",
-    "retry_delays": [5, 30, 120],
+    "retry_delays_seconds": [5, 30, 120],
     "expires_at": None,
 }

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 class ReplyModel(BaseModel):
     """A documented reply: it has these fields and no others."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 class TransitionReply(ReplyModel):
@@ -37,12 +37,13 @@ class AttemptReply(ReplyModel):
     provider: str | None
     reference: str | None
     """The provider's own id."""
+    error_class: str | None
+    """Null if it was sent."""
     code: str | None
-    kind: str | None
-    """Class of the error; null if it was sent."""
+    """Of the provider's answer."""
     message: str | None
-    retry_delay: int | None
-    """Seconds until the next attempt."""
+    retry_delay_seconds: int | None
+    """Until the next attempt."""
     possible_duplicate: bool
     worker: str
 
@@ -53,7 +54,8 @@ class ProviderAttemptReply(ReplyModel):
     epoch: int
     attempt: int
     provider: str
-    kind: str
+    outcome: str
+    """`sent`, `not_asked`, or the error's class."""
     code: str
     duration_ms: float
 
@@ -66,7 +68,7 @@ class RecipientReply(ReplyModel):
     address: str
     role: str
     state: str
-    kind: str
+    error_class: str
     code: str
     message: str
     at: AwareDatetime
@@ -80,9 +82,9 @@ class DeadLetterSummaryReply(ReplyModel):
     epoch: int
     state: str
     reason: str
-    kind: str
-    code: str
-    message: str
+    error_class: str
+    error_code: str
+    error_message: str
     dead_lettered_at: AwareDatetime
     note: str | None
 
@@ -103,7 +105,7 @@ class SummaryReply(ReplyModel):
     state: str
     epoch: int
     """0 at first, one more with each replay."""
-    attempt: int
+    attempt_count: int
     """Attempts made in this epoch."""
     accepted_at: AwareDatetime | None
     """Null if only the time of its first read is known."""
@@ -118,9 +120,11 @@ class SummaryReply(ReplyModel):
     reference: str | None
     """The provider's own id."""
     reason: str | None
-    failure_kind: str | None
-    failure_code: str | None
-    failure_message: str | None
+    error_class: str | None
+    """Of the last attempt, if it failed: `unavailable`, `rejected` …"""
+    error_code: str | None
+    """The provider's own."""
+    error_message: str | None
     idempotency_key: str | None
     duplicate_of: UUID | None
     traceparent: str | None
@@ -140,7 +144,7 @@ class NotificationReply(SummaryReply):
     attempts: list[AttemptReply]
     dead_letters: list[DeadLetterSummaryReply]
     provider_attempts: list[ProviderAttemptReply]
-    recipients: list[RecipientReply]
+    recipient_results: list[RecipientReply]
     body: dict[str, Any] | None = None
     """As its producer wrote it; only if it is to be revealed."""
 
@@ -165,7 +169,7 @@ EXAMPLE: Final[dict[str, Any]] = {
     "entity_id": "10042",
     "state": "sent",
     "epoch": 0,
-    "attempt": 1,
+    "attempt_count": 1,
     "accepted_at": "2026-03-02T09:30:00.120000+00:00",
     "first_read_at": None,
     "updated_at": "2026-03-02T09:30:00.310000+00:00",
@@ -176,9 +180,9 @@ EXAMPLE: Final[dict[str, Any]] = {
     "provider": "smtp:relay.example.com",
     "reference": "<0198c2f4@example.com>",
     "reason": None,
-    "failure_kind": None,
-    "failure_code": None,
-    "failure_message": None,
+    "error_class": None,
+    "error_code": None,
+    "error_message": None,
     "idempotency_key": None,
     "duplicate_of": None,
     "traceparent": None,
@@ -207,15 +211,15 @@ EXAMPLE: Final[dict[str, Any]] = {
             "state": "sent",
             "provider": "smtp:relay.example.com",
             "reference": "<0198c2f4@example.com>",
-            "code": None,
-            "kind": None,
+            "error_class": None,
+            "code": "250",
             "message": None,
-            "retry_delay": None,
+            "retry_delay_seconds": None,
             "possible_duplicate": False,
             "worker": "worker web-1:4242:7f3a91",
         }
     ],
     "dead_letters": [],
     "provider_attempts": [],
-    "recipients": [],
+    "recipient_results": [],
 }

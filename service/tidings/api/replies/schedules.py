@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from tidings.api.replies.notifications import ReplyModel
+from tidings.api.replies.pages import PageReply
 
 
 class RescheduledReply(ReplyModel):
@@ -18,7 +19,7 @@ class RescheduledReply(ReplyModel):
     timezone: str | None
     adjustment: str | None
     """`gap` or `fold` if clocks are put forward or back over the local time; else null."""
-    previously: AwareDatetime
+    previous_scheduled_at: AwareDatetime
     """Its due time before."""
     expires_at: AwareDatetime | None
     updated_at: AwareDatetime
@@ -41,8 +42,8 @@ class LastRunReply(ReplyModel):
     """Null if it was run by hand."""
     late: bool
     by_hand: bool
-    notifications: int
-    skipped: int
+    notification_count: int
+    skipped_count: int
     """Missed runs before it that were not sent."""
     error: str | None
     """Why nothing was sent."""
@@ -68,8 +69,8 @@ class ScheduleReply(ReplyModel):
     next_run_at: AwareDatetime | None
     next_times: list[AwareDatetime]
     """The next five, with the zone's offset."""
-    runs: int
-    skipped: int
+    run_count: int
+    skipped_count: int
     last_run_at: AwareDatetime | None
     last_run: LastRunReply | None
     created_by: str
@@ -81,23 +82,27 @@ class ScheduleReply(ReplyModel):
     """Only if it is to be revealed."""
 
 
+class SchedulePageReply(PageReply[ScheduleReply]):
+    """Schedules, newest first."""
+
+
 class ScheduleRunReply(ReplyModel):
     """A run by hand."""
 
-    schedule: UUID
+    schedule_id: UUID
     name: str
-    ids: list[UUID]
-    """Of its notifications, in the order of the recipients."""
+    notification_ids: list[UUID]
+    """In the order of the recipients."""
 
 
-class SchedulerCopyReply(ReplyModel):
+class SchedulerReply(ReplyModel):
     """A scheduler that runs."""
 
     process: str
     host: str
     pid: int
     version: str
-    since: AwareDatetime
+    started_at: AwareDatetime
     seen_at: AwareDatetime
 
 
@@ -113,17 +118,17 @@ class DispatchingOrderReply(ReplyModel):
 class DispatchingReply(ReplyModel):
     """How dispatching stands."""
 
-    running: int
-    copies: list[SchedulerCopyReply]
+    running_count: int
+    schedulers: list[SchedulerReply]
     paused: bool
     order: DispatchingOrderReply | None
-    next_due: AwareDatetime | None
-    overdue: int
+    next_due_at: AwareDatetime | None
+    overdue_count: int
     """Notifications due for more than a minute."""
     lag_seconds: float
-    schedules: int
+    schedule_count: int
     """Active ones with a next time."""
-    schedules_overdue: int
+    overdue_schedule_count: int
 
 
 RESCHEDULED: Final[dict[str, Any]] = {
@@ -132,7 +137,7 @@ RESCHEDULED: Final[dict[str, Any]] = {
     "scheduled_at": "2026-03-29T03:30:00+02:00",
     "timezone": "Europe/Berlin",
     "adjustment": "gap",
-    "previously": "2026-03-28T08:00:00+00:00",
+    "previous_scheduled_at": "2026-03-28T08:00:00+00:00",
     "expires_at": None,
     "updated_at": "2026-03-02T09:30:00.120000+00:00",
 }
@@ -158,15 +163,15 @@ SCHEDULE: Final[dict[str, Any]] = {
     "recipient_count": 1,
     "next_run_at": "2026-03-03T08:00:00+00:00",
     "next_times": ["2026-03-03T09:00:00+01:00", "2026-03-04T09:00:00+01:00"],
-    "runs": 41,
-    "skipped": 0,
+    "run_count": 41,
+    "skipped_count": 0,
     "last_run_at": "2026-03-02T08:00:00.031000+00:00",
     "last_run": {
         "due_at": "2026-03-02T08:00:00+00:00",
         "late": False,
         "by_hand": False,
-        "notifications": 1,
-        "skipped": 0,
+        "notification_count": 1,
+        "skipped_count": 0,
         "error": None,
     },
     "created_by": "api-key shop-prod tk_live_4bF9xQ2m",
@@ -175,27 +180,27 @@ SCHEDULE: Final[dict[str, Any]] = {
     "recipients": ["t…@example.com"],
 }
 SCHEDULE_RUN: Final[dict[str, Any]] = {
-    "schedule": SCHEDULE["id"],
+    "schedule_id": SCHEDULE["id"],
     "name": "standup",
-    "ids": ["0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5f"],
+    "notification_ids": ["0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5f"],
 }
 DISPATCHING: Final[dict[str, Any]] = {
-    "running": 1,
-    "copies": [
+    "running_count": 1,
+    "schedulers": [
         {
             "process": "scheduler web-1:4242:7f3a91",
             "host": "web-1",
             "pid": 4242,
             "version": "0.2.0",
-            "since": "2026-03-02T08:00:00+00:00",
+            "started_at": "2026-03-02T08:00:00+00:00",
             "seen_at": "2026-03-02T09:30:00+00:00",
         }
     ],
     "paused": False,
     "order": None,
-    "next_due": "2026-03-02T10:00:00+00:00",
-    "overdue": 0,
+    "next_due_at": "2026-03-02T10:00:00+00:00",
+    "overdue_count": 0,
     "lag_seconds": 0.0,
-    "schedules": 3,
-    "schedules_overdue": 0,
+    "schedule_count": 3,
+    "overdue_schedule_count": 0,
 }

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from pydantic import AwareDatetime
 
+from tidings.api.replies.channels import ChannelReply
 from tidings.api.replies.notifications import ReplyModel
 
 
@@ -12,18 +13,18 @@ class RatesReply(ReplyModel):
 
     attempted: int
     """Notifications whose first attempt ended."""
-    attempts: int
+    attempt_count: int
     retried: int
     finished: int
     """Ended, but not cancelled or suppressed."""
     succeeded: int
     failed: int
-    p50: float | None
-    """Seconds from accepted, or due, to sent."""
-    p95: float | None
-    p99: float | None
+    p50_seconds: float | None
+    """From accepted, or due, to sent."""
+    p95_seconds: float | None
+    p99_seconds: float | None
     outcomes: dict[str, int]
-    attempts_each: float | None
+    attempts_per_notification: float | None
     success_rate: float | None
     failure_rate: float | None
     retry_rate: float | None
@@ -40,8 +41,8 @@ class OpenReply(ReplyModel):
 
     channel: str | None
     reason: str
-    open: int
-    oldest_seconds: float
+    count: int
+    oldest_age_seconds: float
 
 
 class QueueReply(ReplyModel):
@@ -49,24 +50,10 @@ class QueueReply(ReplyModel):
 
     queue: str
     purpose: str
-    messages: int | None
-    consumers: int | None
-    oldest_seconds: float | None
-    """Seconds that its oldest message has waited at most; null if none waits, or it is not known."""
-
-
-class ConditionReply(ReplyModel):
-    """A channel or provider that does not deliver."""
-
-    channel: str
-    provider: str
-    """Empty: the channel itself."""
-    state: str
-    since: AwareDatetime | None
-    reason: str
-    workers: int
-    serving: int
-    probe_at: AwareDatetime | None
+    message_count: int | None
+    consumer_count: int | None
+    oldest_age_seconds: float | None
+    """How long its oldest message has waited at most; null if none waits, or it is not known."""
 
 
 class StatisticsReply(ReplyModel):
@@ -82,29 +69,29 @@ class StatisticsReply(ReplyModel):
     error_classes: dict[str, int] | None
     buckets: list[BucketReply] | None
     dead_letters: list[OpenReply] | None
-    scheduled: int | None
-    overdue: int | None
+    scheduled_count: int | None
+    overdue_count: int | None
     """Due for more than a minute."""
     oldest_due_seconds: float | None
     """Seconds since the first was due; negative if it is yet to be."""
     queues: list[QueueReply] | None
-    not_delivering: list[ConditionReply]
-    errors: list[str]
+    not_delivering: list[ChannelReply]
+    server_errors: list[str]
     """Servers that are away."""
 
 
 _RATES: Final[dict[str, Any]] = {
     "attempted": 1200,
-    "attempts": 1260,
+    "attempt_count": 1260,
     "retried": 60,
     "finished": 1200,
     "succeeded": 1188,
     "failed": 12,
-    "p50": 0.21,
-    "p95": 1.4,
-    "p99": 31.0,
+    "p50_seconds": 0.21,
+    "p95_seconds": 1.4,
+    "p99_seconds": 31.0,
     "outcomes": {"rejected": 12, "retry_later": 60, "sent": 1188},
-    "attempts_each": 1.05,
+    "attempts_per_notification": 1.05,
     "success_rate": 0.99,
     "failure_rate": 0.01,
     "retry_rate": 0.05,
@@ -118,19 +105,21 @@ EXAMPLE_STATISTICS: Final[dict[str, Any]] = {
     "channels": {"email": _RATES},
     "error_classes": {"unavailable": 60, "rejected": 12},
     "buckets": [{"since": "2026-11-29T17:00:00Z", **_RATES}],
-    "dead_letters": [{"channel": "email", "reason": "rejected", "open": 12, "oldest_seconds": 3.5}],
-    "scheduled": 0,
-    "overdue": 0,
+    "dead_letters": [
+        {"channel": "email", "reason": "rejected", "count": 12, "oldest_age_seconds": 3.5}
+    ],
+    "scheduled_count": 0,
+    "overdue_count": 0,
     "oldest_due_seconds": None,
     "queues": [
         {
             "queue": "tidings.email.high",
             "purpose": "high email",
-            "messages": 3,
-            "consumers": 2,
-            "oldest_seconds": 0.4,
+            "message_count": 3,
+            "consumer_count": 2,
+            "oldest_age_seconds": 0.4,
         }
     ],
     "not_delivering": [],
-    "errors": [],
+    "server_errors": [],
 }

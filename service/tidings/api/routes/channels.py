@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tidings.api.problems import NOT_FOUND, ApiProblem
-from tidings.api.replies.channels import ChannelsReply, OrderReply
+from tidings.api.replies.channels import ChannelPageReply, OrderReply
 from tidings.api.route import AnyCall, Call, Documented, Parameters, Reply, Route
+from tidings.api.routes.parameters import NoteBody
 from tidings.delivery.errors import InvalidRequest
 from tidings.operations import channels
 from tidings.operations.channels import OrderRequest, OrderView
@@ -15,12 +16,12 @@ from tidings.operations.scopes import Scope
 
 EXAMPLE: Final = {
     "channel": "email",
-    "provider": "",
+    "provider": None,
     "state": "paused",
     "since": "2026-03-02T09:30:00+00:00",
     "reason": "api-key ops tk_live_4bF9xQ2m: moving to another relay",
-    "workers": 2,
-    "serving": 2,
+    "worker_count": 2,
+    "serving_count": 2,
     "probe_at": None,
 }
 
@@ -37,27 +38,14 @@ class ProviderPath(ChannelPath):
     provider: str = Field(description="Name of the provider.", examples=["primary"])
 
 
-class OrderBody(BaseModel):
-    """Why."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    note: str = Field(
-        default="",
-        max_length=1000,
-        description="Note for the history, e.g. a ticket.",
-        examples=["moving to another relay"],
-    )
-
-
 Ordering = Callable[..., Awaitable[OrderView]]
 
 
 async def _list(call: AnyCall) -> Reply:
-    return Reply({"channels": await channels.conditions(call.backend)})
+    return Reply(await channels.list_(call.backend))
 
 
-async def _order(operation: Ordering, call: Call[Any, Parameters, OrderBody]) -> Reply:
+async def _order(operation: Ordering, call: Call[Any, Parameters, NoteBody]) -> Reply:
     provider = getattr(call.path, "provider", None)
     request = OrderRequest(call.path.channel, provider, call.body.note)
     try:
@@ -85,7 +73,7 @@ async def _enable(call: AnyCall) -> Reply:
 def _ordering(
     path: str, handler: Callable[[AnyCall], Awaitable[Reply]], summary: str, *, provider: bool
 ) -> Route:
-    example = {"channel": "email", "provider": "primary" if provider else "", "changed": True}
+    example = {"channel": "email", "provider": "primary" if provider else None, "changed": True}
     return Route(
         "POST",
         path,
@@ -96,7 +84,7 @@ def _ordering(
         tag="channels",
         tenant_bound=False,
         path_model=ProviderPath if provider else ChannelPath,
-        body_model=OrderBody,
+        body_model=NoteBody,
         body_example={"note": "moving to another relay"},
         max_body=16 * 1024,
         replies={200: Documented("The order was given", OrderReply, example)},
@@ -117,7 +105,9 @@ ROUTES: Final = (
         tenant_bound=False,
         replies={
             200: Documented(
-                "Each channel, followed by its providers", ChannelsReply, {"channels": [EXAMPLE]}
+                "Each channel, followed by its providers",
+                ChannelPageReply,
+                {"data": [EXAMPLE], "next_cursor": None},
             )
         },
         etag=True,

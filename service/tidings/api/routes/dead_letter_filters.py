@@ -5,14 +5,14 @@ from uuid import UUID
 
 from pydantic import Field
 
-from tidings.api.route import Parameters
+from tidings.api.routes.parameters import TenantQuery, Time
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
 from tidings.operations.dead_letters.query import DeadLetterQuery
 
 
-class DeadLetterFilters(Parameters):
+class DeadLetterFilters(TenantQuery):
     """Which dead letters; what is left out says nothing."""
 
     channel: str | None = Field(None, description="Only in this channel.")
@@ -22,11 +22,10 @@ class DeadLetterFilters(Parameters):
         pattern=r"^[0-9a-f]{1,64}$",
         description="Only in this group: its fingerprint or first digits.",
     )
-    since: str | None = Field(None, description="Dead-lettered since: `24h`, `7d`, or a time.")
-    until: str | None = Field(None, description="Dead-lettered before; the same format.")
+    since: Time | None = Field(None, description="Dead-lettered then or later.")
+    until: Time | None = Field(None, description="Dead-lettered before.")
     user_id: str | None = Field(None, description="Only for this user.")
     entity: str | None = Field(None, description="Only about this entity: `type` or `type:id`.")
-    tenant: str | None = Field(None, description="Only of this tenant, with a key of all.")
     category: str | None = Field(None, description="Only in this category.")
     recipient: str | None = Field(None, description="Only to this recipient, in full.")
 
@@ -40,7 +39,7 @@ class DeadLetterFilters(Parameters):
         """For the operation.
 
         Args:
-            tenant: The key's; None for a key of all.
+            tenant: Only of this one; None: of all.
             ids: Of dead letters or notifications.
             states: Only in one of these.
 
@@ -52,11 +51,11 @@ class DeadLetterFilters(Parameters):
             channel=self.channel,
             reason=self.reason,
             fingerprint=self.fingerprint,
-            since=self.since,
-            until=self.until,
+            since=None if self.since is None else self.since.isoformat(),
+            until=None if self.until is None else self.until.isoformat(),
             user=self.user_id,
             entity=self.entity,
-            tenant=tenant or self.tenant,
+            tenant=tenant,
             category=self.category,
             to=self.recipient,
             states=states,

@@ -4,10 +4,17 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from tidings.api.problems import CONFLICT, FORBIDDEN, NOT_FOUND, ApiProblem
-from tidings.api.replies.dead_letters import DeadLetterReply, NotedGroupReply
+from tidings.api.problems import CONFLICT, NOT_FOUND
+from tidings.api.replies.dead_letters import (
+    ANNOTATED,
+    DEAD_LETTER,
+    NOTED_GROUP,
+    DeadLetterReply,
+    NotedGroupReply,
+)
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
-from tidings.api.routes.dead_letters import DeadLetterPath, NoteBody
+from tidings.api.routes.dead_letters import DeadLetterPath
+from tidings.api.routes.parameters import RequiredNoteBody, TenantQuery, tenant_of
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.operations.dead_letters import notes
 from tidings.operations.dead_letters.notes import GroupRequest
@@ -24,38 +31,15 @@ class GroupPath(Parameters):
     )
 
 
-class GroupNoteQuery(Parameters):
-    """Whose group it is."""
-
-    tenant: str | None = Field(
-        None,
-        description="The group of this tenant, with a key of all; that of all tenants together if left out.",
-    )
-
-
-NOTED: Final = {
-    "fingerprint": "3e6c7556e063",
-    "note": {
-        "tenant": "shop",
-        "note": "the relay's new certificate, ticket 4711",
-        "actor": "api-key shop-prod",
-        "noted_at": "2026-11-29T17:00:00Z",
-    },
-}
-
-
 def _id(call: Call[DeadLetterPath, Any, Any]) -> IdPrefix:
     return IdPrefix.parse(str(call.path.id))
 
 
-def _group(call: Call[GroupPath, GroupNoteQuery, Any]) -> GroupRequest:
-    tenant = call.query.tenant if call.tenant is None else call.tenant
-    if call.query.tenant not in {None, tenant}:
-        raise ApiProblem(FORBIDDEN, "this key is of another tenant")
-    return GroupRequest(call.path.fingerprint, tenant)
+def _group(call: Call[GroupPath, TenantQuery, Any]) -> GroupRequest:
+    return GroupRequest(call.path.fingerprint, tenant_of(call, call.query.tenant))
 
 
-async def _annotate(call: Call[DeadLetterPath, Parameters, NoteBody]) -> Reply:
+async def _annotate(call: Call[DeadLetterPath, Parameters, RequiredNoteBody]) -> Reply:
     note, tenant = call.body.note, call.tenant
     return Reply(await notes.annotate(call.backend, call.actor, _id(call), note, tenant))
 
@@ -64,12 +48,12 @@ async def _remove(call: Call[DeadLetterPath, Parameters, None]) -> Reply:
     return Reply(await notes.remove(call.backend, call.actor, _id(call), call.tenant))
 
 
-async def _annotate_group(call: Call[GroupPath, GroupNoteQuery, NoteBody]) -> Reply:
+async def _annotate_group(call: Call[GroupPath, TenantQuery, RequiredNoteBody]) -> Reply:
     note = call.body.note
     return Reply(await notes.annotate_group(call.backend, call.actor, _group(call), note))
 
 
-async def _remove_from_group(call: Call[GroupPath, GroupNoteQuery, None]) -> Reply:
+async def _remove_from_group(call: Call[GroupPath, TenantQuery, None]) -> Reply:
     await notes.remove_from_group(call.backend, call.actor, _group(call))
     return Reply(status=204)
 
@@ -84,9 +68,9 @@ ROUTES: Final = (
         description="In the place of the one that it has; the audit trail has both.",
         tag="dead letters",
         path_model=DeadLetterPath,
-        body_model=NoteBody,
+        body_model=RequiredNoteBody,
         body_example={"note": "asked the customer for the new address"},
-        replies={200: Documented("The dead letter", DeadLetterReply)},
+        replies={200: Documented("The dead letter", DeadLetterReply, ANNOTATED)},
         problems=(NOT_FOUND, CONFLICT),
     ),
     Route(
@@ -97,7 +81,7 @@ ROUTES: Final = (
         summary="Remove the note of an open dead letter",
         tag="dead letters",
         path_model=DeadLetterPath,
-        replies={200: Documented("The dead letter", DeadLetterReply)},
+        replies={200: Documented("The dead letter", DeadLetterReply, DEAD_LETTER)},
         problems=(NOT_FOUND, CONFLICT),
     ),
     Route(
@@ -112,10 +96,10 @@ ROUTES: Final = (
         ),
         tag="dead letters",
         path_model=GroupPath,
-        query_model=GroupNoteQuery,
-        body_model=NoteBody,
+        query_model=TenantQuery,
+        body_model=RequiredNoteBody,
         body_example={"note": "the relay's new certificate, ticket 4711"},
-        replies={200: Documented("The group with its note", NotedGroupReply, NOTED)},
+        replies={200: Documented("The group with its note", NotedGroupReply, NOTED_GROUP)},
         problems=(NOT_FOUND, CONFLICT),
     ),
     Route(
@@ -126,7 +110,7 @@ ROUTES: Final = (
         summary="Remove the note of a group of dead letters",
         tag="dead letters",
         path_model=GroupPath,
-        query_model=GroupNoteQuery,
+        query_model=TenantQuery,
         replies={204: Documented("Removed")},
         problems=(NOT_FOUND, CONFLICT),
     ),

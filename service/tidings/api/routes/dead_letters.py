@@ -8,36 +8,46 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tidings.api.etags import etag_of, matches
 from tidings.api.problems import (
     CONFLICT,
-    FORBIDDEN,
     NOT_FOUND,
     PRECONDITION_FAILED,
     ApiProblem,
-    in_query,
 )
 from tidings.api.replies.dead_letters import (
+    DEAD_LETTER,
+    DEAD_LETTER_DETAILS,
+    DISCARDED,
+    EDITED,
+    GROUP,
     DeadLetterDetailsReply,
-    DeadLetterGroupsReply,
+    DeadLetterGroupPageReply,
+    DeadLetterPageReply,
     DeadLetterReply,
-    DeadLettersReply,
 )
 from tidings.api.replies.jobs import JOB, JobReply
+from tidings.api.replies.pages import page_example
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
 from tidings.api.routes.dead_letter_filters import DeadLetterFilters
+from tidings.api.routes.parameters import (
+    PageQuery,
+    RequiredNoteBody,
+    RevealQuery,
+    check_reveal,
+    tenant_of,
+)
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
-from tidings.delivery.errors import InvalidRequest
 from tidings.operations.dead_letters import acting, lookup
 from tidings.operations.dead_letters.acting import DeadLetterEdit, DeadLetterRequest
 from tidings.operations.dead_letters.lookup import DeadLetterListRequest
 from tidings.operations.json_views import as_bytes
 from tidings.operations.scopes import Scope
 
-ID: Final = "4abec5cb-6200-54aa-b16f-31af10cd322a"
-
 
 class DeadLetterPath(Parameters):
     """Names a dead letter."""
 
-    id: UUID = Field(description="Id of the dead letter, or of its notification.", examples=[ID])
+    id: UUID = Field(
+        description="Id of the dead letter, or of its notification.", examples=[DEAD_LETTER["id"]]
+    )
 
 
 class DeadLetterGroupsQuery(DeadLetterFilters):
@@ -46,43 +56,25 @@ class DeadLetterGroupsQuery(DeadLetterFilters):
     state: list[DeadLetterState] = Field(
         [DeadLetterState.OPEN], description="Only in this state; repeatable. Open if left out."
     )
-    limit: int = Field(50, ge=1, le=500, description="At most so many.")
+    limit: int = Field(25, ge=1, le=100, description="At most so many groups.", examples=[25])
 
 
-class DeadLettersQuery(DeadLetterFilters):
+class DeadLettersQuery(PageQuery, DeadLetterFilters):
     """A page of dead letters."""
 
     state: list[DeadLetterState] = Field(
         list(OPEN), description="Only in this state; repeatable. Open and replaying if left out."
     )
-    limit: int = Field(50, ge=1, le=500, description="At most so many.")
-    cursor: str | None = Field(
-        None, description="`next_cursor` of the page before; with the same filters."
-    )
 
 
-class RevealQuery(Parameters):
-    """How a dead letter is shown."""
-
-    reveal: bool = Field(
-        False, description="Show people and content; needs the scope `admin` too; recorded."
-    )
-
-
-class ForceQuery(Parameters):
+class ReplayBody(BaseModel):
     """How a dead letter is replayed."""
-
-    force: bool = Field(
-        False, description="Also if it was replayed or sent before; it may arrive twice."
-    )
-
-
-class NoteBody(BaseModel):
-    """A note."""
 
     model_config = ConfigDict(extra="forbid")
 
-    note: str = Field(min_length=1, max_length=500, description="Free text.")
+    force: bool = Field(
+        default=False, description="Also if it was replayed or sent before; it may arrive twice."
+    )
 
 
 class EditBody(BaseModel):
@@ -107,28 +99,20 @@ def _named(call: Call[DeadLetterPath, Any, Any]) -> DeadLetterRequest:
 
 async def _list(call: Call[Parameters, DeadLettersQuery, None]) -> Reply:
     query = call.query
-    try:
-        wanted = query.query(call.tenant, states=query.state)
-        request = DeadLetterListRequest(wanted, query.limit, cursor=query.cursor)
-        page = await lookup.page(call.backend, request)
-    except InvalidRequest as error:
-        raise in_query(error) from None
-    return Reply({"dead_letters": page.as_data(), "next_cursor": page.next})
+    wanted = query.query(tenant_of(call, query.tenant), states=query.state)
+    request = DeadLetterListRequest(wanted, query.limit, cursor=query.cursor)
+    return Reply(await lookup.list_(call.backend, request))
 
 
 async def _groups(call: Call[Parameters, DeadLetterGroupsQuery, None]) -> Reply:
-    try:
-        wanted = call.query.query(call.tenant, states=call.query.state)
-    except InvalidRequest as error:
-        raise in_query(error) from None
-    found = await lookup.groups(call.backend, wanted, call.query.limit)
-    return Reply({"groups": found.as_data()})
+    query = call.query
+    wanted = query.query(tenant_of(call, query.tenant), states=query.state)
+    return Reply(await lookup.groups(call.backend, wanted, query.limit))
 
 
 async def _show(call: Call[DeadLetterPath, RevealQuery, None]) -> Reply:
+    check_reveal(call)
     reveal = call.query.reveal
-    if reveal and Scope.ADMIN not in call.principal.scopes:
-        raise ApiProblem(FORBIDDEN, "`reveal` needs a key that has the scope `admin` too")
     return Reply(await acting.details(call.backend, call.actor, _named(call), reveal=reveal))
 
 
@@ -145,12 +129,12 @@ async def _edit(call: Call[DeadLetterPath, Parameters, EditBody]) -> Reply:
     return Reply(edited, 201, {"Location": f"/v1/dead-letters/{edited.id}"})
 
 
-async def _discard(call: Call[DeadLetterPath, Parameters, NoteBody]) -> Reply:
+async def _discard(call: Call[DeadLetterPath, Parameters, RequiredNoteBody]) -> Reply:
     return Reply(await acting.discard(call.backend, call.actor, _named(call), call.body.note))
 
 
-async def _replay(call: Call[DeadLetterPath, ForceQuery, None]) -> Reply:
-    job = await acting.replay(call.backend, call.actor, _named(call), force=call.query.force)
+async def _replay(call: Call[DeadLetterPath, Parameters, ReplayBody]) -> Reply:
+    job = await acting.replay(call.backend, call.actor, _named(call), force=call.body.force)
     return Reply(job, 202, {"Location": f"/v1/jobs/{job.id}"})
 
 
@@ -163,7 +147,11 @@ ROUTES: Final = (
         summary="List dead letters, newest first",
         tag="dead letters",
         query_model=DeadLettersQuery,
-        replies={200: Documented("A page, with people masked", DeadLettersReply)},
+        replies={
+            200: Documented(
+                "A page, with people masked", DeadLetterPageReply, page_example(DEAD_LETTER)
+            )
+        },
     ),
     Route(
         "GET",
@@ -178,7 +166,11 @@ ROUTES: Final = (
         ),
         tag="dead letters",
         query_model=DeadLetterGroupsQuery,
-        replies={200: Documented("The largest groups", DeadLetterGroupsReply)},
+        replies={
+            200: Documented(
+                "The largest groups", DeadLetterGroupPageReply, page_example(GROUP, None)
+            )
+        },
     ),
     Route(
         "GET",
@@ -189,7 +181,7 @@ ROUTES: Final = (
         tag="dead letters",
         path_model=DeadLetterPath,
         query_model=RevealQuery,
-        replies={200: Documented("The dead letter", DeadLetterDetailsReply)},
+        replies={200: Documented("The dead letter", DeadLetterDetailsReply, DEAD_LETTER_DETAILS)},
         problems=(NOT_FOUND,),
         etag=True,
     ),
@@ -209,7 +201,7 @@ ROUTES: Final = (
         body_example={"set": {"recipient": "ada@example.com"}, "unset": ["expires_at"]},
         replies={
             201: Documented(
-                "The new dead letter", DeadLetterReply, headers={"Location": "Its path."}
+                "The new dead letter", DeadLetterReply, EDITED, headers={"Location": "Its path."}
             )
         },
         problems=(NOT_FOUND, CONFLICT, PRECONDITION_FAILED),
@@ -222,9 +214,9 @@ ROUTES: Final = (
         summary="Discard a dead letter permanently",
         tag="dead letters",
         path_model=DeadLetterPath,
-        body_model=NoteBody,
+        body_model=RequiredNoteBody,
         body_example={"note": "test data"},
-        replies={200: Documented("The dead letter", DeadLetterReply)},
+        replies={200: Documented("The dead letter", DeadLetterReply, DISCARDED)},
         problems=(NOT_FOUND, CONFLICT),
     ),
     Route(
@@ -236,7 +228,8 @@ ROUTES: Final = (
         description="It is a job of one, whose item says what became of it: `GET /v1/jobs/{id}/items`.",
         tag="dead letters",
         path_model=DeadLetterPath,
-        query_model=ForceQuery,
+        body_model=ReplayBody,
+        body_example={"force": False},
         replies={
             202: Documented("Its job", JobReply, JOB, headers={"Location": "Path of the job."})
         },

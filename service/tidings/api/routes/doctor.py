@@ -5,15 +5,12 @@ from typing import Final
 
 from tidings.api.replies.channels import HealthReply
 from tidings.api.route import AnyCall, Documented, Reply, Route
-from tidings.delivery.ports import Verdict
 from tidings.operations import health
 from tidings.operations.scopes import Scope
 
 
 async def _health(call: AnyCall) -> Reply:
-    findings = await health.examine(call.backend.settings, call.actor, os.environ)
-    healthy = not any(finding.verdict is Verdict.FAULT for finding in findings)
-    return Reply({"healthy": healthy, "findings": findings})
+    return Reply(await health.examine(call.backend.settings, call.actor, os.environ))
 
 
 ROUTES: Final = (
@@ -37,7 +34,7 @@ ROUTES: Final = (
                             "subject": "PostgreSQL",
                             "verdict": "ok",
                             "detail": "connected, version 17.6",
-                            "remedy": "",
+                            "remedy": None,
                         }
                     ],
                 },

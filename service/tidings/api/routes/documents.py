@@ -26,7 +26,13 @@ ROUTES: Final = (
         tag="documents",
         tenant_bound=False,
         query_model=AnyParameters,
-        replies={200: Documented("The OpenAPI document", dict[str, object])},
+        replies={
+            200: Documented(
+                "The OpenAPI document",
+                dict[str, object],
+                {"openapi": "3.1.0", "info": {"title": "Tidings", "version": "0.2.0"}, "paths": {}},
+            )
+        },
         etag=True,
     ),
     Route(
@@ -38,7 +44,7 @@ ROUTES: Final = (
         tag="documents",
         tenant_bound=False,
         query_model=AnyParameters,
-        replies={200: Documented("A page", str, media_type="text/html")},
+        replies={200: Documented("A page", str, "<!DOCTYPE html>…", media_type="text/html")},
         etag=True,
     ),
 )

@@ -17,7 +17,7 @@ class Readiness(BaseModel):
     """Whether requests can be served."""
 
     status: str
-    """`ready` or `not ready`."""
+    """`ready` or `not_ready`."""
     checks: dict[str, bool]
 
 
@@ -29,7 +29,7 @@ async def _ready(call: AnyCall) -> Reply:
     checks = call.services.checks()
     ready = all(checks.values())
     return Reply(
-        {"status": "ready" if ready else "not ready", "checks": checks}, 200 if ready else 503
+        {"status": "ready" if ready else "not_ready", "checks": checks}, 200 if ready else 503
     )
 
 
@@ -63,7 +63,7 @@ ROUTES: Final = (
             503: Documented(
                 "They can't just now",
                 Readiness,
-                {"status": "not ready", "checks": {"api_keys": False, "listening": True}},
+                {"status": "not_ready", "checks": {"api_keys": False, "listening": True}},
             ),
         },
     ),

@@ -5,22 +5,33 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidings.api.problems import CONFLICT, NOT_FOUND, in_query
+from tidings.api.problems import CONFLICT, NOT_FOUND
 from tidings.api.replies.jobs import (
     JOB,
-    JobItemsReply,
+    JOB_ITEM,
+    JOB_PREVIEW,
+    JobItemPageReply,
+    JobPageReply,
     JobPreviewReply,
     JobReply,
-    JobsReply,
 )
+from tidings.api.replies.pages import page_example
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
 from tidings.api.routes.dead_letter_filters import DeadLetterFilters
-from tidings.delivery.errors import InvalidRequest
+from tidings.api.routes.parameters import (
+    LONGEST_NOTE,
+    NoteBody,
+    PageQuery,
+    TenantQuery,
+    Time,
+    tenant_of,
+)
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.jobs import JobKind, JobState, Plan
 from tidings.operations.jobs import control, previews
 from tidings.operations.jobs.control import JobItemsRequest, JobListRequest
 from tidings.operations.jobs.previews import PreviewRequest
+from tidings.operations.notifications import Filters
 from tidings.operations.scopes import Scope
 
 
@@ -35,45 +46,51 @@ class JobPath(Parameters):
         return IdPrefix.parse(str(self.id))
 
 
-class JobNote(Parameters):
-    """A note for the record."""
-
-    note: Annotated[str, Field(max_length=500)] = Field("", description="Kept with the change.")
-
-
-class JobsQuery(Parameters):
+class JobsQuery(PageQuery, TenantQuery):
     """A page of jobs."""
 
     state: list[JobState] = Field([], description="Only in this state; repeatable.")
-    limit: int = Field(50, ge=1, le=500, description="At most so many.")
-    cursor: str | None = Field(
-        None, description="`next_cursor` of the page before; with the same filters."
-    )
 
 
-class JobItemsQuery(Parameters):
+class JobItemsQuery(PageQuery):
     """A page of a job's items."""
 
     result: list[str] = Field([], description="Only with this result; repeatable.")
-    limit: int = Field(100, ge=1, le=1_000, description="At most so many.")
-    cursor: str | None = Field(
-        None, description="`next_cursor` of the page before; with the same filters."
+    limit: int = Field(
+        default=25, ge=1, le=1_000, description="At most so many in the page.", examples=[25]
     )
 
 
-class NotificationFilter(BaseModel):
+class NotificationFilter(TenantQuery):
     """Which notifications; what is left out says nothing."""
 
-    model_config = ConfigDict(extra="forbid")
+    channel: str | None = Field(None, description="Only in this channel.")
+    category: str | None = Field(None, description="Only in this category.")
+    user_id: str | None = Field(None, description="Only for this user.")
+    entity: str | None = Field(None, description="Only about this entity: `type` or `type:id`.")
+    recipient: str | None = Field(None, description="Only to this recipient, in full.")
+    since: Time | None = Field(None, description="Accepted then or later.")
+    until: Time | None = Field(None, description="Accepted before.")
 
-    channel: str | None = None
-    category: str | None = None
-    tenant: str | None = None
-    user_id: str | None = None
-    entity: str | None = Field(None, description="`type` or `type:id`.")
-    recipient: str | None = Field(None, description="In full.")
-    since: str | None = Field(None, description="Accepted at this time or later.")
-    until: str | None = Field(None, description="Accepted before.")
+    def filters(self, tenant: str | None) -> Filters:
+        """For the operation.
+
+        Args:
+            tenant: Only of this one; None: of all.
+
+        Raises:
+            InvalidRequest: A value can't be read.
+        """
+        return previews.notification_filters(
+            channel=self.channel,
+            category=self.category,
+            tenant=tenant,
+            user_id=self.user_id,
+            entity=self.entity,
+            recipient=self.recipient,
+            since=self.since,
+            until=self.until,
+        )
 
 
 class PlanBody(BaseModel):
@@ -81,17 +98,17 @@ class PlanBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    rate: float | None = Field(
+    rate_per_second: float | None = Field(
         None, ge=0.001, le=1_000_000, description="Items a second; no limit if left out."
     )
     canary: list[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(
         [], max_length=20, description="Replay: sizes of the first waves, each watched."
     )
-    stop_at: float | None = Field(
+    max_failure_rate: float | None = Field(
         None, gt=0, le=1, description="Replay: stop if this share fails again; 0.2 with `canary`."
     )
-    watch: float = Field(
-        60, ge=0, le=86_400, description="Replay: seconds to wait for the outcomes of a wave."
+    watch_seconds: float = Field(
+        60, ge=0, le=86_400, description="Replay: how long to wait for the outcomes of a wave."
     )
     force: bool = Field(
         False, description="Replay: also what was replayed or sent before; may arrive twice."
@@ -115,24 +132,28 @@ class JobBody(BaseModel):
     )
     all: bool = Field(False, description="Every one; needed if there is no filter.")
     limit: int | None = Field(None, ge=1, le=100_000_000, description="At most so many.")
-    note: str = Field("", max_length=500, description="Why; discard and cancel need it.")
+    note: str = Field("", max_length=LONGEST_NOTE, description="Why; discard and cancel need it.")
     plan: PlanBody = PlanBody()
 
 
 async def _preview(call: Call[Parameters, Parameters, JobBody]) -> Reply:
     body = call.body
     letters = body.dead_letters or DeadLetterFilters()
-    careful = 0.2 if body.plan.canary and body.plan.stop_at is None else body.plan.stop_at
-    given = body.notifications.model_dump() if body.notifications else {}
+    given = body.notifications or NotificationFilter()
+    plan, careful = body.plan, body.plan.max_failure_rate
     request = PreviewRequest(
         body.kind,
-        letters.query(call.tenant, ids=body.ids),
-        previews.notification_filters(**{**given, "tenant": call.tenant or given.get("tenant")}),
+        letters.query(tenant_of(call, letters.tenant), ids=body.ids),
+        given.filters(tenant_of(call, given.tenant)),
         every=body.all,
         limit=body.limit,
         note=body.note,
         plan=Plan(
-            body.plan.force, body.plan.rate, tuple(body.plan.canary), careful, body.plan.watch
+            plan.force,
+            plan.rate_per_second,
+            tuple(plan.canary),
+            0.2 if plan.canary and careful is None else careful,
+            plan.watch_seconds,
         ),
         tenant=call.tenant,
     )
@@ -151,12 +172,10 @@ async def _show(call: Call[JobPath, Parameters, None]) -> Reply:
 
 async def _list(call: Call[Parameters, JobsQuery, None]) -> Reply:
     query = call.query
-    request = JobListRequest(query.limit, tuple(query.state), call.tenant, cursor=query.cursor)
-    try:
-        page = await control.list_(call.backend, request)
-    except InvalidRequest as error:
-        raise in_query(error) from None
-    return Reply({"jobs": page.as_data(), "next_cursor": page.next})
+    request = JobListRequest(
+        query.limit, tuple(query.state), tenant_of(call, query.tenant), cursor=query.cursor
+    )
+    return Reply(await control.list_(call.backend, request))
 
 
 async def _items(call: Call[JobPath, JobItemsQuery, None]) -> Reply:
@@ -168,15 +187,11 @@ async def _items(call: Call[JobPath, JobItemsQuery, None]) -> Reply:
         tenant=call.tenant,
         cursor=query.cursor,
     )
-    try:
-        page = await control.items(call.backend, request)
-    except InvalidRequest as error:
-        raise in_query(error) from None
-    return Reply({"items": page.as_data()["items"], "next_cursor": page.next})
+    return Reply(await control.items(call.backend, request))
 
 
-async def _pause(call: Call[JobPath, JobNote, None]) -> Reply:
-    note = call.query.note
+async def _pause(call: Call[JobPath, Parameters, NoteBody]) -> Reply:
+    note = call.body.note
     return Reply(
         await control.pause(
             call.backend, call.actor, call.path.prefix, note=note, tenant=call.tenant
@@ -190,8 +205,8 @@ async def _resume(call: Call[JobPath, Parameters, None]) -> Reply:
     )
 
 
-async def _cancel(call: Call[JobPath, JobNote, None]) -> Reply:
-    note = call.query.note
+async def _cancel(call: Call[JobPath, Parameters, NoteBody]) -> Reply:
+    note = call.body.note
     return Reply(
         await control.cancel(
             call.backend, call.actor, call.path.prefix, note=note, tenant=call.tenant
@@ -242,6 +257,7 @@ ROUTES: Final = (
             201: Documented(
                 "The job, not started",
                 JobPreviewReply,
+                JOB_PREVIEW,
                 headers={"Location": "Path of the job."},
             )
         },
@@ -254,7 +270,7 @@ ROUTES: Final = (
         summary="List jobs that were started, newest first",
         tag="jobs",
         query_model=JobsQuery,
-        replies={200: Documented("A page", JobsReply)},
+        replies={200: Documented("A page", JobPageReply, page_example(JOB))},
     ),
     Route(
         "GET",
@@ -277,11 +293,23 @@ ROUTES: Final = (
         tag="jobs",
         path_model=JobPath,
         query_model=JobItemsQuery,
-        replies={200: Documented("A page", JobItemsReply)},
+        replies={200: Documented("A page", JobItemPageReply, page_example(JOB_ITEM))},
         problems=(NOT_FOUND,),
     ),
     _change("start", _start, "Start a job that was previewed; a scheduler runs it"),
-    _change("pause", _pause, "Pause a job; what is in progress is finished", query_model=JobNote),
+    _change(
+        "pause",
+        _pause,
+        "Pause a job; what is in progress is finished",
+        body_model=NoteBody,
+        body_example={"note": "lunch"},
+    ),
     _change("resume", _resume, "Resume a job that is paused or stopped"),
-    _change("cancel", _cancel, "Cancel a job for good", query_model=JobNote),
+    _change(
+        "cancel",
+        _cancel,
+        "Cancel a job for good",
+        body_model=NoteBody,
+        body_example={"note": "lunch"},
+    ),
 )

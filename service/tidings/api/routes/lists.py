@@ -2,14 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Annotated, Final
+from typing import Final
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field
 
-from tidings.api.problems import FORBIDDEN, NOT_FOUND, ApiProblem, unavailable
-from tidings.api.replies.lists import EXAMPLE_PAGE, EXAMPLE_WHY, PageReply, WhyReply
+from tidings.api.problems import NOT_FOUND, unavailable
+from tidings.api.replies.lists import EXAMPLE_PAGE, EXAMPLE_WHY, NotificationPageReply, WhyReply
 from tidings.api.route import AnyCall, Call, Documented, Parameters, Reply, Route
 from tidings.api.routes.notifications import NotificationPath
+from tidings.api.routes.parameters import (
+    PageQuery,
+    TenantQuery,
+    Text,
+    Time,
+    Values,
+    check_reveal,
+    tenant_of,
+)
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.states import State
@@ -23,11 +32,8 @@ from tidings.operations.scopes import Scope
 SEARCH: Final = Bounds(patience=0.01, step=2_500)
 """A page answers within 50 ms, and says how far it has looked."""
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=2_048)]
-Values = Annotated[list[Text], Field(max_length=10)]
 
-
-class FilterQuery(Parameters):
+class FilterQuery(TenantQuery):
     """Which notifications. Each filter may be given several times: one of its values has to match."""
 
     state: list[State] = Field(default=[], max_length=20, description="State.", examples=[["sent"]])
@@ -57,15 +63,8 @@ class FilterQuery(Parameters):
         description="A part of the subject, in any case of letters. A template's subject is not searched.",
         examples=["order 10042"],
     )
-    since: AwareDatetime | None = Field(
-        default=None, description="Accepted then or later.", examples=["2026-11-29T00:00:00Z"]
-    )
-    until: AwareDatetime | None = Field(
-        default=None, description="Accepted before.", examples=["2026-11-30T00:00:00Z"]
-    )
-    tenant: Text | None = Field(
-        default=None, description="Tenant; a key of one tenant has that one.", examples=["shop"]
-    )
+    since: Time | None = Field(default=None, description="Accepted then or later.")
+    until: Time | None = Field(default=None, description="Accepted before.")
     reveal: bool = Field(
         default=False,
         description="Show people unmasked; needs the scope `admin` too, and is kept in the audit trail.",
@@ -73,15 +72,8 @@ class FilterQuery(Parameters):
     )
 
 
-class ListQuery(FilterQuery):
-    """A page of a list."""
-
-    limit: int = Field(default=25, ge=1, le=100, description="Most on a page.", examples=[25])
-    cursor: Annotated[str, StringConstraints(max_length=200)] | None = Field(
-        default=None,
-        description="`next_cursor` of the page before; with the same filters.",
-        examples=[EXAMPLE_PAGE["next_cursor"]],
-    )
+class ListQuery(FilterQuery, PageQuery):
+    """A page of notifications."""
 
 
 class ExportQuery(FilterQuery):
@@ -90,19 +82,15 @@ class ExportQuery(FilterQuery):
     format: Format = Field(default=Format.NDJSON, description="Format.", examples=["csv"])
 
 
-def filters_of(query: FilterQuery, own: str | None) -> Filters:
+def filters_of(call: AnyCall) -> Filters:
     """The filters of a request.
-
-    Args:
-        own: The tenant of its key; None if it may read all.
 
     Raises:
         ApiProblem: Another tenant is asked for.
         InvalidRequest: An entity can't be read.
     """
-    tenant = query.tenant if own is None else own
-    if query.tenant not in {None, tenant}:
-        raise ApiProblem(FORBIDDEN, "this key is of another tenant")
+    query: FilterQuery = call.query
+    tenant = tenant_of(call, query.tenant)
     try:
         entities = tuple(entity(text) for text in query.entity)
     except ValueError as error:
@@ -131,16 +119,15 @@ async def may_reveal(call: AnyCall, filters: Filters) -> None:
     Raises:
         ApiProblem: The key may not.
     """
+    check_reveal(call)
     if not call.query.reveal:
         return
-    if Scope.ADMIN not in call.principal.scopes:
-        raise ApiProblem(FORBIDDEN, "`reveal` needs a key that has the scope `admin` too")
     given = [field.name for field in fields(Filters) if getattr(filters, field.name)]
     await note_reveal(call.backend, call.actor, {"filters": given, "tenant": filters.tenant})
 
 
 async def _list(call: Call[Parameters, ListQuery, None]) -> Reply:
-    filters = filters_of(call.query, call.tenant)
+    filters = filters_of(call)
     await may_reveal(call, filters)
     request = ListRequest(
         filters,
@@ -150,11 +137,11 @@ async def _list(call: Call[Parameters, ListQuery, None]) -> Reply:
         bounds=SEARCH,
         explain=False,
     )
-    return Reply((await notifications.list_(call.backend, request)).as_page())
+    return Reply(await notifications.list_(call.backend, request))
 
 
 async def _export(call: Call[Parameters, ExportQuery, None]) -> Reply:
-    filters = filters_of(call.query, call.tenant)
+    filters = filters_of(call)
     await may_reveal(call, filters)
     request = ExportRequest(filters, call.query.format, call.query.reveal)
     name = f"notifications.{call.query.format}"
@@ -188,7 +175,7 @@ ROUTES: Final[Sequence[Route]] = (
         ),
         tag="notifications",
         query_model=ListQuery,
-        replies={200: Documented("A page", PageReply, EXAMPLE_PAGE)},
+        replies={200: Documented("A page", NotificationPageReply, EXAMPLE_PAGE)},
         etag=True,
     ),
     Route(
@@ -209,6 +196,7 @@ ROUTES: Final[Sequence[Route]] = (
                 str,
                 '{"id":"0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5d","channel":"email","state":"sent"}\n',
                 media_type="application/x-ndjson",
+                other_forms={"text/csv": "id,tenant,channel\r\n0198c2f4-…,shop,email\r\n"},
             )
         },
     ),

@@ -5,9 +5,10 @@ from uuid import UUID
 
 from pydantic import Field
 
-from tidings.api.problems import FORBIDDEN, NOT_FOUND, ApiProblem
+from tidings.api.problems import NOT_FOUND
 from tidings.api.replies.notifications import EXAMPLE, NotificationReply, UnclaimedReply
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
+from tidings.api.routes.parameters import RevealQuery, check_reveal
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.operations import notifications
 from tidings.operations.reveals import note_reveal
@@ -20,19 +21,8 @@ class NotificationPath(Parameters):
     id: UUID = Field(description="Id of the notification.", examples=[EXAMPLE["id"]])
 
 
-class ShowQuery(Parameters):
-    """How a notification is shown."""
-
-    reveal: bool = Field(
-        default=False,
-        description="Show people and content unmasked; needs the scope `admin` too.",
-        examples=[False],
-    )
-
-
-async def _show(call: Call[NotificationPath, ShowQuery, None]) -> Reply:
-    if call.query.reveal and Scope.ADMIN not in call.principal.scopes:
-        raise ApiProblem(FORBIDDEN, "`reveal` needs a key that has the scope `admin` too")
+async def _show(call: Call[NotificationPath, RevealQuery, None]) -> Reply:
+    check_reveal(call)
     if call.query.reveal:
         await note_reveal(call.backend, call.actor, {"id": str(call.path.id)})
     request = notifications.ShowRequest(
@@ -57,7 +47,7 @@ ROUTES: Final = (
         ),
         tag="notifications",
         path_model=NotificationPath,
-        query_model=ShowQuery,
+        query_model=RevealQuery,
         replies={200: Documented("The notification", NotificationReply | UnclaimedReply, EXAMPLE)},
         problems=(NOT_FOUND,),
         etag=True,

@@ -3,11 +3,13 @@
 from typing import Final
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from tidings.api.problems import CONFLICT, NOT_FOUND
 from tidings.api.replies.notifications import ReplyModel
+from tidings.api.replies.pages import PageReply
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
+from tidings.api.routes.parameters import NoteBody, PageQuery, TenantQuery, tenant_of
 from tidings.delivery.errors import NotFound, Refused
 from tidings.operations import outbox
 from tidings.operations.outbox import DecidedView, DecideRequest, EntryStatus
@@ -22,7 +24,7 @@ ENTRY: Final = {
     "user_id": "user-4711",
     "reason": "RabbitMQ was away",
     "entered_at": "2026-03-01T12:00:00+00:00",
-    "tries": 2,
+    "failed_publish_count": 2,
     "last_error": "RabbitMQ refused it: its queue is full, or just starting",
     "published_at": None,
     "decided_by": None,
@@ -30,7 +32,7 @@ ENTRY: Final = {
 }
 
 
-class OutboxQuery(Parameters):
+class OutboxQuery(PageQuery, TenantQuery):
     """Which entries are listed."""
 
     status: list[EntryStatus] = Field(
@@ -42,12 +44,6 @@ class OutboxQuery(Parameters):
     user_id: str | None = Field(
         default=None, max_length=256, description="Only for this user.", examples=["user-4711"]
     )
-    limit: int = Field(default=50, ge=1, le=outbox.MOST, description="Entries in a page.")
-    before: UUID | None = Field(
-        default=None,
-        description="Only older ones: `next` of the page before.",
-        examples=[EXAMPLE_ID],
-    )
 
 
 class EntryPath(Parameters):
@@ -56,15 +52,7 @@ class EntryPath(Parameters):
     id: UUID = Field(description="Id of the notification.", examples=[EXAMPLE_ID])
 
 
-class OutboxNoteBody(BaseModel):
-    """What is kept in the history."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    note: str = Field(default="", max_length=1_000, description="Why.")
-
-
-class OutboxRetryBody(OutboxNoteBody):
+class OutboxRetryBody(NoteBody):
     """Which entries are retried, the oldest first."""
 
     max_age_seconds: float = Field(
@@ -84,7 +72,7 @@ class OutboxEntryReply(ReplyModel):
     user_id: str | None
     reason: str
     entered_at: AwareDatetime
-    tries: int
+    failed_publish_count: int
     """Publishes that RabbitMQ did not confirm."""
     last_error: str | None
     published_at: AwareDatetime | None
@@ -92,12 +80,8 @@ class OutboxEntryReply(ReplyModel):
     note: str | None
 
 
-class OutboxReply(ReplyModel):
+class OutboxPageReply(PageReply[OutboxEntryReply]):
     """Entries, newest first."""
-
-    entries: list[OutboxEntryReply]
-    next: UUID | None
-    """For the following page; null if there is none."""
 
 
 class NotDecidedReply(ReplyModel):
@@ -110,14 +94,14 @@ class NotDecidedReply(ReplyModel):
 class OutboxDecidedReply(ReplyModel):
     """What was done, and what could not be."""
 
-    succeeded: list[UUID]
-    failed: list[NotDecidedReply]
+    succeeded_ids: list[UUID]
+    failures: list[NotDecidedReply]
 
 
 async def _list(call: Call[Parameters, OutboxQuery, None]) -> Reply:
     query = call.query
     request = outbox.ListOutboxRequest(
-        query.status, query.user_id, call.tenant, query.limit, query.before
+        query.status, query.user_id, tenant_of(call, query.tenant), query.limit, query.cursor
     )
     return Reply(await outbox.list_(call.backend, request))
 
@@ -130,17 +114,17 @@ async def _retry(call: Call[Parameters, Parameters, OutboxRetryBody]) -> Reply:
     return Reply(await outbox.retry(call.backend, call.actor, request))
 
 
-async def _retry_one(call: Call[EntryPath, Parameters, None]) -> Reply:
-    request = DecideRequest([call.path.id], call.tenant)
+async def _retry_one(call: Call[EntryPath, Parameters, NoteBody]) -> Reply:
+    request = DecideRequest([call.path.id], call.tenant, call.body.note)
     return _one(await outbox.retry_some(call.backend, call.actor, request))
 
 
-async def _mark_failed(call: Call[EntryPath, Parameters, OutboxNoteBody]) -> Reply:
+async def _mark_failed(call: Call[EntryPath, Parameters, NoteBody]) -> Reply:
     request = DecideRequest([call.path.id], call.tenant, call.body.note)
     return _one(await outbox.mark_failed(call.backend, call.actor, request))
 
 
-async def _mark_pending(call: Call[EntryPath, Parameters, OutboxNoteBody]) -> Reply:
+async def _mark_pending(call: Call[EntryPath, Parameters, NoteBody]) -> Reply:
     request = DecideRequest([call.path.id], call.tenant, call.body.note)
     return _one(await outbox.mark_pending(call.backend, call.actor, request))
 
@@ -153,7 +137,9 @@ def _one(view: DecidedView) -> Reply:
 
 
 _DECIDED: Final = {
-    200: Documented("It is done", OutboxDecidedReply, {"succeeded": [EXAMPLE_ID], "failed": []})
+    200: Documented(
+        "It is done", OutboxDecidedReply, {"succeeded_ids": [EXAMPLE_ID], "failures": []}
+    )
 }
 
 ROUTES: Final = (
@@ -166,8 +152,9 @@ ROUTES: Final = (
         description="Newest first. Entries are kept for a week.",
         tag="outbox",
         query_model=OutboxQuery,
-        replies={200: Documented("The entries", OutboxReply, {"entries": [ENTRY], "next": None})},
-        problems=(NOT_FOUND, CONFLICT),
+        replies={
+            200: Documented("A page", OutboxPageReply, {"data": [ENTRY], "next_cursor": None})
+        },
     ),
     Route(
         "POST",
@@ -180,7 +167,7 @@ ROUTES: Final = (
         body_example={"max_age_seconds": 86400, "limit": 50},
         replies={
             200: Documented(
-                "What was done", OutboxDecidedReply, {"succeeded": [EXAMPLE_ID], "failed": []}
+                "What was done", OutboxDecidedReply, {"succeeded_ids": [EXAMPLE_ID], "failures": []}
             )
         },
     ),
@@ -192,6 +179,8 @@ ROUTES: Final = (
         summary="Publish an entry at once",
         tag="outbox",
         path_model=EntryPath,
+        body_model=NoteBody,
+        body_example={"note": "the queue has room again"},
         replies=_DECIDED,
         problems=(NOT_FOUND, CONFLICT),
     ),
@@ -204,7 +193,7 @@ ROUTES: Final = (
         description="It is not published until it is retried or marked as pending.",
         tag="outbox",
         path_model=EntryPath,
-        body_model=OutboxNoteBody,
+        body_model=NoteBody,
         body_example={"note": "obsolete"},
         replies=_DECIDED,
         problems=(NOT_FOUND, CONFLICT),
@@ -217,7 +206,7 @@ ROUTES: Final = (
         summary="Have an entry published as if nobody had tried",
         tag="outbox",
         path_model=EntryPath,
-        body_model=OutboxNoteBody,
+        body_model=NoteBody,
         body_example={"note": "the lane has room again"},
         replies=_DECIDED,
         problems=(NOT_FOUND, CONFLICT),

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tidings.api.etags import etag_of, matches
 from tidings.api.problems import CONFLICT, NOT_FOUND, PRECONDITION_FAILED, ApiProblem
@@ -14,17 +14,19 @@ from tidings.api.replies.schedules import (
 )
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
 from tidings.api.routes.notifications import NotificationPath
+from tidings.api.routes.parameters import NoteBody, NoteQuery
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.operations import notifications, rescheduling
 from tidings.operations.json_views import as_bytes
 from tidings.operations.notifications import NotificationView
 from tidings.operations.scopes import Scope
 
+CANCELLED_SO: Final = "cancelled over the API"
+"""Kept in the history of one that was cancelled without a note."""
 
-class RescheduleBody(BaseModel):
+
+class RescheduleBody(NoteBody):
     """Another due time."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     scheduled_at: str = Field(
         description="ISO 8601: with an offset, or a local time beside `timezone`.",
@@ -32,21 +34,6 @@ class RescheduleBody(BaseModel):
     )
     timezone: str | None = Field(
         default=None, description="IANA name of the local time's zone.", examples=["Europe/Berlin"]
-    )
-    note: str = Field(
-        default="", max_length=1000, description="Kept in the history.", examples=["moved"]
-    )
-
-
-class CancelQuery(Parameters):
-    """Why it is cancelled."""
-
-    note: str = Field(
-        default="cancelled over the API",
-        min_length=1,
-        max_length=1000,
-        description="Kept in the history.",
-        examples=["wrong customer"],
     )
 
 
@@ -84,9 +71,11 @@ async def _reschedule(call: Call[NotificationPath, Parameters, RescheduleBody]) 
         raise ApiProblem(PRECONDITION_FAILED, str(error)) from None
 
 
-async def _cancel(call: Call[NotificationPath, CancelQuery, None]) -> Reply:
+async def _cancel(call: Call[NotificationPath, NoteQuery, None]) -> Reply:
     await _as_seen(call)
-    request = notifications.CancelRequest(IdPrefix.parse(str(call.path.id)), call.query.note)
+    request = notifications.CancelRequest(
+        IdPrefix.parse(str(call.path.id)), call.query.note or CANCELLED_SO
+    )
     return Reply(await notifications.cancel(call.backend, call.actor, request))
 
 
@@ -121,7 +110,7 @@ ROUTES: Final = (
         ),
         tag="notifications",
         path_model=NotificationPath,
-        query_model=CancelQuery,
+        query_model=NoteQuery,
         replies={200: Documented("Cancelled", CancelledReply, CANCELLED)},
         problems=(NOT_FOUND, CONFLICT),
     ),

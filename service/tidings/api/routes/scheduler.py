@@ -2,34 +2,25 @@
 
 from typing import Any, Final
 
-from pydantic import Field
-
 from tidings.api.replies.schedules import DISPATCHING, DispatchingReply
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
+from tidings.api.routes.parameters import NoteBody
 from tidings.operations import dispatching
 from tidings.operations.scopes import Scope
-
-
-class DispatchingQuery(Parameters):
-    """Why it is paused or resumed."""
-
-    note: str = Field(
-        default="", max_length=1000, description="Kept in the history.", examples=["INC-812"]
-    )
 
 
 async def _show(call: Call[Parameters, Parameters, Any]) -> Reply:
     return Reply(await dispatching.show(call.backend))
 
 
-async def _pause(call: Call[Parameters, DispatchingQuery, None]) -> Reply:
-    request = dispatching.DispatchingRequest(call.query.note)
+async def _pause(call: Call[Parameters, Parameters, NoteBody]) -> Reply:
+    request = dispatching.DispatchingRequest(call.body.note)
     await dispatching.pause(call.backend, call.actor, request)
     return Reply(await dispatching.show(call.backend))
 
 
-async def _resume(call: Call[Parameters, DispatchingQuery, None]) -> Reply:
-    request = dispatching.DispatchingRequest(call.query.note)
+async def _resume(call: Call[Parameters, Parameters, NoteBody]) -> Reply:
+    request = dispatching.DispatchingRequest(call.body.note)
     await dispatching.resume(call.backend, call.actor, request)
     return Reply(await dispatching.show(call.backend))
 
@@ -60,7 +51,8 @@ ROUTES: Final = (
         ),
         tag="scheduler",
         tenant_bound=False,
-        query_model=DispatchingQuery,
+        body_model=NoteBody,
+        body_example={"note": "INC-812"},
         replies={200: STANDING},
     ),
     Route(
@@ -72,7 +64,8 @@ ROUTES: Final = (
         description="What is due is published again; schedules treat missed runs by their own rule.",
         tag="scheduler",
         tenant_bound=False,
-        query_model=DispatchingQuery,
+        body_model=NoteBody,
+        body_example={"note": "INC-812"},
         replies={200: STANDING},
     ),
 )

@@ -1,13 +1,27 @@
 """`/v1/schedules`: what is sent again and again, and templates that are run by hand."""
 
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from tidings.api.problems import CONFLICT, FORBIDDEN, NOT_FOUND, ApiProblem
-from tidings.api.replies.schedules import SCHEDULE, SCHEDULE_RUN, ScheduleReply, ScheduleRunReply
+from tidings.api.problems import CONFLICT, NOT_FOUND
+from tidings.api.replies.schedules import (
+    SCHEDULE,
+    SCHEDULE_RUN,
+    SchedulePageReply,
+    ScheduleReply,
+    ScheduleRunReply,
+)
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
+from tidings.api.routes.parameters import (
+    NoteBody,
+    NoteQuery,
+    PageQuery,
+    RevealQuery,
+    TenantQuery,
+    check_reveal,
+    tenant_of,
+)
 from tidings.api.routes.submissions import KEY_HEADER, idempotency_key
 from tidings.delivery.errors import InvalidRequest
 from tidings.delivery.schedule_content import PER_RECIPIENT
@@ -48,29 +62,10 @@ class SchedulePath(Parameters):
     )
 
 
-class SchedulesQuery(Parameters):
-    """Which schedules are listed."""
+class SchedulesQuery(PageQuery, TenantQuery):
+    """A page of schedules."""
 
-    state: ScheduleState | None = Field(default=None, description="Only in this state.")
-    limit: int = Field(default=100, ge=1, le=1000, description="At most so many.")
-    before: UUID | None = Field(
-        default=None, description="Created before the schedule with this id: the last one listed."
-    )
-
-
-class ScheduleQuery(Parameters):
-    """How a schedule is shown."""
-
-    reveal: bool = Field(
-        default=False,
-        description="Show recipients and content unmasked; needs the scope `admin` too.",
-    )
-
-
-class NoteQuery(Parameters):
-    """Why it is changed."""
-
-    note: str = Field(default="", max_length=1000, description="Kept on record.")
+    state: list[ScheduleState] = Field([], description="Only in this state; repeatable.")
 
 
 class CreateQuery(Parameters):
@@ -170,26 +165,27 @@ async def _create(call: Call[Parameters, CreateQuery, CreateBody]) -> Reply:
 
 async def _list(call: Call[Parameters, SchedulesQuery, None]) -> Reply:
     query = call.query
-    request = schedules.ListSchedulesRequest(call.tenant, query.state, query.limit, query.before)
+    request = schedules.ListSchedulesRequest(
+        tenant_of(call, query.tenant), tuple(query.state), query.limit, query.cursor
+    )
     return Reply(await schedules.list_(call.backend, request))
 
 
-async def _show(call: Call[SchedulePath, ScheduleQuery, None]) -> Reply:
-    if call.query.reveal and Scope.ADMIN not in call.principal.scopes:
-        raise ApiProblem(FORBIDDEN, "`reveal` needs a key that has the scope `admin` too")
+async def _show(call: Call[SchedulePath, RevealQuery, None]) -> Reply:
+    check_reveal(call)
     view = await schedules.show(call.backend, _reference(call, reveal=call.query.reveal))
     if call.query.reveal:
         await note_reveal(call.backend, call.actor, {"schedule": str(view.schedule.id)})
     return Reply(view)
 
 
-async def _pause(call: Call[SchedulePath, NoteQuery, None]) -> Reply:
-    request = _reference(call, note=call.query.note)
+async def _pause(call: Call[SchedulePath, Parameters, NoteBody]) -> Reply:
+    request = _reference(call, note=call.body.note)
     return Reply(await schedules.pause(call.backend, call.actor, request))
 
 
-async def _resume(call: Call[SchedulePath, NoteQuery, None]) -> Reply:
-    request = _reference(call, note=call.query.note)
+async def _resume(call: Call[SchedulePath, Parameters, NoteBody]) -> Reply:
+    request = _reference(call, note=call.body.note)
     return Reply(await schedules.resume(call.backend, call.actor, request))
 
 
@@ -244,7 +240,9 @@ ROUTES: Final = (
         description="Newest first.",
         tag="schedules",
         query_model=SchedulesQuery,
-        replies={200: Documented("Schedules", list[ScheduleReply], [SCHEDULE])},
+        replies={
+            200: Documented("A page", SchedulePageReply, {"data": [SCHEDULE], "next_cursor": None})
+        },
     ),
     Route(
         "GET",
@@ -255,7 +253,7 @@ ROUTES: Final = (
         description="With its last run and its next five times.",
         tag="schedules",
         path_model=SchedulePath,
-        query_model=ScheduleQuery,
+        query_model=RevealQuery,
         replies={200: SHOWN},
         problems=(NOT_FOUND, CONFLICT),
         etag=True,
@@ -270,7 +268,8 @@ ROUTES: Final = (
             description=meaning,
             tag="schedules",
             path_model=SchedulePath,
-            query_model=NoteQuery,
+            body_model=NoteBody,
+            body_example={"note": "holidays"},
             replies={200: SHOWN},
             problems=(NOT_FOUND, CONFLICT),
         )

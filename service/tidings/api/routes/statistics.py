@@ -3,37 +3,30 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from tidings.api.problems import FORBIDDEN, ApiProblem
 from tidings.api.replies.statistics import EXAMPLE_STATISTICS, StatisticsReply
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
-from tidings.api.routes.lists import Text, Values
+from tidings.api.routes.parameters import TenantQuery, Time, Values, tenant_of
 from tidings.operations.scopes import Scope
 from tidings.operations.statistics import Choice, StatisticsRequest, look
 
 DAY: Final = timedelta(days=1)
 
 
-class StatisticsQuery(Parameters):
+class StatisticsQuery(TenantQuery):
     """What is counted."""
 
-    since: AwareDatetime | None = Field(
+    since: Time | None = Field(
         default=None,
         description="What ended then or later; a day before `until`, if it is not given.",
-        examples=["2026-11-29T00:00:00Z"],
     )
-    until: AwareDatetime | None = Field(
-        default=None,
-        description="What ended before; now, if it is not given.",
-        examples=["2026-11-30T00:00:00Z"],
+    until: Time | None = Field(
+        default=None, description="What ended before; now, if it is not given."
     )
     channel: Values = Field(default=[], description="Channel.", examples=[["email"]])
     category: Values = Field(default=[], description="Category.", examples=[["receipt"]])
     provider: Values = Field(default=[], description="Provider.", examples=[["twilio"]])
-    tenant: Text | None = Field(
-        default=None, description="Tenant; a key of one tenant has that one.", examples=["shop"]
-    )
     queues: bool = Field(
         default=True,
         description="Look at the queues too, which takes RabbitMQ some 50 ms every two seconds; a key of one tenant never does.",
@@ -43,9 +36,7 @@ class StatisticsQuery(Parameters):
 
 async def _stats(call: Call[Parameters, StatisticsQuery, None]) -> Reply:
     query = call.query
-    tenant = query.tenant if call.tenant is None else call.tenant
-    if query.tenant not in {None, tenant}:
-        raise ApiProblem(FORBIDDEN, "this key is of another tenant")
+    tenant = tenant_of(call, query.tenant)
     since = query.since or (query.until or datetime.now(UTC)) - DAY
     choice = Choice(tenant, tuple(query.channel), tuple(query.category), tuple(query.provider))
     request = StatisticsRequest(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 from starlette.datastructures import Headers
 
 from tidings.api.problems import CONFLICT
@@ -71,6 +71,11 @@ class SubmittedReply(ReplyModel):
     links: LinksReply
     duplicate_of: UUID | None = None
     """The notification that has its `idempotency_key`."""
+    scheduled_at: AwareDatetime | None = None
+    """The instant of a due time that was given as a local time; so `timezone` and `adjustment`."""
+    timezone: str | None = None
+    adjustment: str | None = None
+    """`gap` or `fold` if clocks are put forward or back over the local time; else null."""
 
 
 class SubmittedItemReply(ReplyModel):
@@ -83,6 +88,11 @@ class SubmittedItemReply(ReplyModel):
     id: UUID | None = None
     links: LinksReply | None = None
     duplicate_of: UUID | None = None
+    scheduled_at: AwareDatetime | None = None
+    """The instant of a due time that was given as a local time; so `timezone` and `adjustment`."""
+    timezone: str | None = None
+    adjustment: str | None = None
+    """`gap` or `fold` if clocks are put forward or back over the local time; else null."""
     errors: list[FieldErrorReply] | None = None
     """Of an invalid or unavailable one."""
 
@@ -101,7 +111,7 @@ class ValidReply(ReplyModel):
     """It would be accepted."""
 
     valid: Literal[True]
-    notifications: int
+    notification_count: int
     """How many it would be."""
 
 
@@ -289,6 +299,8 @@ ROUTES: Final = (
         reads_bytes=True,
         body_schema=_of_any_channel(recipients=_RECIPIENTS),
         body_example=EXAMPLE,
-        replies={200: Documented("It is valid", ValidReply, {"valid": True, "notifications": 1})},
+        replies={
+            200: Documented("It is valid", ValidReply, {"valid": True, "notification_count": 1})
+        },
     ),
 )

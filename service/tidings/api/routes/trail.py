@@ -1,18 +1,18 @@
 """`/v1/audit`: who did what."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Field
 
 from tidings.api.replies.notifications import ReplyModel
+from tidings.api.replies.pages import PageReply
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
+from tidings.api.routes.parameters import PageQuery, Text, Time
 from tidings.operations.scopes import Scope
 from tidings.operations.trail import TrailFilters, TrailRequest, read
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
-
-class TrailQuery(Parameters):
+class TrailQuery(PageQuery):
     """A page of the trail."""
 
     actor: Text | None = Field(
@@ -21,18 +21,8 @@ class TrailQuery(Parameters):
         examples=["tk_live_4bF9xQ2m"],
     )
     action: Text | None = Field(default=None, description="Action.", examples=["channel pause"])
-    since: AwareDatetime | None = Field(
-        default=None, description="Then or later.", examples=["2026-11-29T00:00:00Z"]
-    )
-    until: AwareDatetime | None = Field(
-        default=None, description="Before.", examples=["2026-11-30T00:00:00Z"]
-    )
-    limit: int = Field(default=25, ge=1, le=100, description="Most on a page.", examples=[25])
-    cursor: Text | None = Field(
-        default=None,
-        description="`next_cursor` of the page before; with the same filters.",
-        examples=["AQAGRK8n3_1AAZjC9FoQfD6dVT9vGitMXWq4rK2mJ0xgd9sZ"],
-    )
+    since: Time | None = Field(default=None, description="Then or later.")
+    until: Time | None = Field(default=None, description="Before.")
 
 
 class EntryReply(ReplyModel):
@@ -45,12 +35,8 @@ class EntryReply(ReplyModel):
     details: dict[str, Any]
 
 
-class TrailReply(ReplyModel):
+class TrailPageReply(PageReply[EntryReply]):
     """Actions, newest first."""
-
-    data: list[EntryReply]
-    next_cursor: str | None
-    """Leads to the next page; null at the end."""
 
 
 EXAMPLE: Final[dict[str, Any]] = {
@@ -87,7 +73,7 @@ ROUTES: Final = (
         tag="audit",
         tenant_bound=False,
         query_model=TrailQuery,
-        replies={200: Documented("A page", TrailReply, EXAMPLE)},
+        replies={200: Documented("A page", TrailPageReply, EXAMPLE)},
         etag=True,
     ),
 )

@@ -15,6 +15,7 @@ from tidings.delivery.id_prefix import IdPrefix, ambiguous, contains_digits
 from tidings.delivery.outcome import Reason
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.rows import DEAD_LETTER, StoredDeadLetter
+from tidings.ledger.positions import Position
 
 FIND: Final = """
 SELECT id FROM dead_letters WHERE id BETWEEN $1 AND $2
@@ -65,8 +66,6 @@ class DeadLetterFilter:
     id_prefix: IdPrefix | None = None
     """Some digits of a dead letter's id or of its notification's, or all of them."""
     states: tuple[DeadLetterState, ...] = ()
-    before: UUID | None = None
-    """Older than this dead letter, as `list` sorts them."""
 
     @property
     def selects(self) -> bool:
@@ -134,9 +133,14 @@ class DeadLetterSearch:
         body: bytes = values.pop("body")
         return StoredDeadLetter.of(values), body
 
-    async def list(self, wanted: DeadLetterFilter, limit: int) -> Sequence[StoredDeadLetter]:
-        """The newest that match, newest first."""
+    async def list(
+        self, wanted: DeadLetterFilter, limit: int, after: Position | None = None
+    ) -> Sequence[StoredDeadLetter]:
+        """The newest that match, newest first, behind a position if one is given."""
         where, values = where_of(wanted)
+        if after is not None:
+            where += f" AND (d.dead_lettered_at, d.id) < (${len(values) + 1}, ${len(values) + 2})"
+            values += after
         statement = f"""
             SELECT {DEAD_LETTER} FROM dead_letters d WHERE {where}
              ORDER BY d.dead_lettered_at DESC, d.id DESC LIMIT ${len(values) + 1}
@@ -264,10 +268,6 @@ def _filters(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, A
     yield (
         f"({contains_digits('d.notification_id', '{0}')} OR {contains_digits('d.id', '{0}')})",
         wanted.id_prefix and wanted.id_prefix.within,
-    )
-    yield (
-        "(d.dead_lettered_at, d.id) < (SELECT dead_lettered_at, id FROM dead_letters WHERE id = {})",
-        wanted.before,
     )
     if states:
         yield "d.state = ANY({}::text[])", [state.value for state in wanted.states]

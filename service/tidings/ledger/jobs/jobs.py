@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from tidings.delivery.id_prefix import IdPrefix, ambiguous
 from tidings.delivery.jobs import JobState, Plan, sources
 from tidings.ledger.database import Database
 from tidings.ledger.jobs.rows import JOB, Job
+from tidings.ledger.positions import Position
 
 LEASE: Final = 6.0
 """Seconds for which a job belongs to the process that took it, which renews that every third of them."""
@@ -148,7 +148,7 @@ class Jobs:
         tenant: str | None = None,
         states: Sequence[JobState] = (),
         previews: bool = False,
-        before: tuple[datetime, UUID] | None = None,
+        after: Position | None = None,
     ) -> Sequence[Job]:
         """The newest first.
 
@@ -157,10 +157,10 @@ class Jobs:
             tenant: Only its own.
             states: Only in one of these.
             previews: Also those that were never started.
-            before: Older than the job that was looked at then.
+            after: Behind this position.
         """
         wanted = [state.value for state in states] or None
-        at, last = before or (None, None)
+        at, last = after or (None, None)
         async with self._database.connection() as connection:
             rows = await connection.fetch(LIST, limit, tenant, previews, wanted, at, last)
         return [Job.of(row) for row in rows]

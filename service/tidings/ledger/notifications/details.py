@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
 from uuid import UUID
 
 from tidings.delivery.arrival import TimeSource
@@ -67,17 +66,6 @@ class NotificationSummary:
     def attempts_made(self) -> int:
         """Attempts in which a provider was called, in this epoch."""
         return self.attempt - 1 if self.untried and self.attempt else self.attempt
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """For other programs. What was first read at a time is not said to be accepted then, and what asked
-        nobody not to be an attempt."""
-        data: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        data["attempt"] = self.attempts_made
-        read_at = data["accepted_at"] if self.only_read else None
-        if self.only_read:
-            data["accepted_at"] = None
-        return {**data, "first_read_at": read_at}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Self
-from uuid import UUID
 
 from tidings.delivery.states import State
 from tidings.ledger.notifications.troubled import TROUBLED, TROUBLED_STATES
@@ -14,14 +13,6 @@ OF_TENANTS: Final = f"tenant <> '{DEFAULT_TENANT}'"
 """An index has these by tenant and time; an installation with one tenant pays nothing for it."""
 _OF_ENTITIES: Final = """EXISTS (SELECT FROM unnest({}::text[], {}::text[]) AS e (type, id)
                    WHERE n.entity_type = e.type AND (e.id IS NULL OR n.entity_id = e.id))"""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place in a list that is ordered by time and id, newest first: right after this notification."""
-
-    accepted_at: datetime
-    id: UUID
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.notifications.dispatch import DUE, NOTIFY
+from tidings.ledger.positions import Position
 
 NEVER: Final = "timestamptz '9999-01-01 00:00+00'"
 """When an entry is due that a person gave up: not null, or it would count as a lost message."""
@@ -134,10 +135,10 @@ class OutboxEntries:
         user_id: str | None,
         tenant: str | None,
         limit: int,
-        before: EnteredNotification | None = None,
+        after: Position | None = None,
     ) -> Sequence[EnteredNotification]:
-        """The newest that match; of all statuses if none is given."""
-        place = (before.entered_at, before.id) if before else (None, None)
+        """The newest that match, behind a position if one is given; of all statuses if none is given."""
+        place = after or (None, None)
         values = ([*map(str, statuses)], user_id, tenant, limit, *place)
         async with self._database.connection() as connection:
             rows = await connection.fetch(LIST, *values)

@@ -9,11 +9,11 @@ from uuid import UUID
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection
 from tidings.ledger.notifications.details import NotificationSummary
-from tidings.ledger.notifications.filters import Filters, Position
+from tidings.ledger.notifications.filters import Filters
+from tidings.ledger.positions import Position
 from tidings.ledger.steps import PATIENCE, TimeLimit, steps
 
 _SUMMARY: Final = ", ".join(field.name for field in fields(NotificationSummary))
-POSITION: Final = "SELECT accepted_at, id FROM notifications WHERE id = $1"
 _TICK: Final = timedelta(microseconds=1)
 LOWEST: Final = UUID(int=0)
 SCATTER: Final = 10
@@ -114,7 +114,7 @@ async def _page(
 
 def _beginning(filters: Filters, after: Position | None) -> datetime | None:
     """Before when the newest that may match were accepted."""
-    behind = after.accepted_at + _TICK if after is not None else None
+    behind = after.at + _TICK if after is not None else None
     moments = [bound for bound in (behind, filters.until) if bound is not None]
     return min(moments, default=None)
 
@@ -152,7 +152,7 @@ def conditions(
     if until is not None:
         given.append(("n.accepted_at < {}", (until,)))
     if after is not None:
-        given.append(("(n.accepted_at, n.id) < ({}, {})", (after.accepted_at, after.id)))
+        given.append(("(n.accepted_at, n.id) < ({}, {})", after))
     texts: list[str] = []
     values: list[object] = []
     for condition, operands in given:

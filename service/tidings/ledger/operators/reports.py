@@ -20,12 +20,11 @@ from tidings.ledger.notifications.details import (
     Recipient,
     Transition,
 )
-from tidings.ledger.notifications.filters import Filters, Position
+from tidings.ledger.notifications.filters import Filters
 from tidings.ledger.notifications.id_search import with_digits
 from tidings.ledger.notifications.idempotency import HOLDER, KeyUse
 from tidings.ledger.notifications.search import (
     DEFAULT_BOUNDS,
-    POSITION,
     Bounds,
     Page,
     page,
@@ -33,6 +32,7 @@ from tidings.ledger.notifications.search import (
 )
 from tidings.ledger.operators.rollups import Window
 from tidings.ledger.operators.statistics import EVERYTHING, Choice, Statistics, statistics
+from tidings.ledger.positions import Position
 from tidings.ledger.steps import PATIENCE
 from tidings_events import CHANNELS
 
@@ -211,12 +211,6 @@ class Reports:
         """
         async with self._database.connection() as connection:
             return await page(connection, filters, limit, after, bounds)
-
-    async def position(self, id: UUID) -> Position | None:
-        """A notification's place in every list; None where there is none."""
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(POSITION, id)
-        return None if row is None else Position(row["accepted_at"], row["id"])
 
     async def words(self) -> Words:
         """Those of late."""

@@ -34,7 +34,7 @@ SELECT {COLUMNS} FROM schedules
 
 LIST: Final = f"""
 SELECT {COLUMNS} FROM schedules
- WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR state = $2) AND state <> 'deleted'
+ WHERE ($1::text IS NULL OR tenant = $1) AND (cardinality($2::text[]) = 0 OR state = ANY($2)) AND state <> 'deleted'
    AND ($3::uuid IS NULL OR id < $3)
  ORDER BY id DESC LIMIT $4
 """
@@ -145,7 +145,7 @@ class Schedules:
         limit: int,
         *,
         tenant: str | None = None,
-        state: str | None = None,
+        states: Sequence[ScheduleState] = (),
         before: UUID | None = None,
     ) -> Sequence[Schedule]:
         """The newest schedules.
@@ -153,14 +153,14 @@ class Schedules:
         Args:
             limit: At most.
             tenant: Of this one only.
-            state: In this one only.
+            states: In one of these only.
             before: Created before the schedule with this id.
 
         Raises:
             LedgerUnavailable: PostgreSQL is unavailable.
         """
         async with self._database.connection() as connection:
-            rows = await connection.fetch(LIST, tenant, state, before, limit)
+            rows = await connection.fetch(LIST, tenant, [*map(str, states)], before, limit)
         return [Schedule.of(dict(row)) for row in rows]
 
     async def pause(self, id: UUID, *, actor: str, note: str) -> Schedule:

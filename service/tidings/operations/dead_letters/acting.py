@@ -21,6 +21,7 @@ from tidings.operations.dead_letters.notes import stated
 from tidings.operations.dead_letters.views import DeadLetterInFull, DeadLetterView
 from tidings.operations.jobs import control
 from tidings.operations.jobs.views import JobView
+from tidings.operations.json_views import ANSWER, GROUP_NOTE, renamed
 from tidings.operations.masks import discreet
 from tidings.operations.reveals import note_reveal
 
@@ -51,13 +52,13 @@ class DeadLetterHistory:
         found, body = self.in_full, self.in_full.body
         return {
             **found.dead_letter.as_data(),
-            "recipients": [asdict(recipient) for recipient in found.recipients],
-            "group_notes": [asdict(note) for note in found.group_notes],
+            "recipient_results": [renamed(recipient, ANSWER) for recipient in found.recipients],
+            "group_notes": [renamed(note, GROUP_NOTE) for note in found.group_notes],
             "history": [asdict(transition) for transition in self.history],
             "outline": None if found.outline is None else json.loads(found.outline),
             "problems": list(found.problems),
-            "not_replayable": found.refused,
-            "body": None if body is None else body.decode("utf-8", "replace"),
+            "not_replayable_reason": found.refused,
+            "body_text": None if body is None else body.decode("utf-8", "replace"),
             "body_base64": None if body is None else base64.b64encode(body).decode(),
         }
 

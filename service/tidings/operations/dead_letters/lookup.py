@@ -1,10 +1,10 @@
 """Looks at dead letters: listed, counted in groups, one in full."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
+from functools import partial
+from typing import Any, Self
 
 from tidings.delivery.archiving import refusal
 from tidings.delivery.dead_letter import DeadLetterState
@@ -14,23 +14,25 @@ from tidings.ledger.dead_letters.groups import DeadLetterGroup, Trend
 from tidings.ledger.dead_letters.notes import GroupNote
 from tidings.ledger.dead_letters.rows import StoredDeadLetter
 from tidings.ledger.notifications.details import Recipient
-from tidings.operations import page_cursors
+from tidings.ledger.positions import Position
+from tidings.operations import cursors
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters.body import MalformedEdit, checked
 from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.remedies import remedy_of, would_expire
 from tidings.operations.dead_letters.views import (
     DeadLetterInFull,
-    DeadLetterPage,
     DeadLetterView,
 )
+from tidings.operations.json_views import ERROR, GROUP_NOTE, renamed
 from tidings.operations.masks import discreet, veiled
+from tidings.operations.pages import PageView, page_of
 from tidings.operations.recipients import masked_recipients
 from tidings_events.weight import too_heavy
 
 __all__ = [
     "DeadLetterGroup",
-    "DeadLetterGroups",
+    "DeadLetterGroupView",
     "DeadLetterListRequest",
     "Trend",
     "groups",
@@ -47,78 +49,63 @@ class DeadLetterListRequest:
 
     query: DeadLetterQuery
     limit: int
-    before: IdPrefix | None = None
-    """Older than this one."""
     reveal: bool = False
     cursor: str | None = None
-    """Instead of `before`: as the page before has it."""
+    """As the page before has it."""
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetterGroups:
-    """Dead letters with the same fault, the largest groups first."""
+class DeadLetterGroupView:
+    """Dead letters with the same fault."""
 
-    groups: tuple[DeadLetterGroup, ...]
-    notes: Mapping[str, tuple[GroupNote, ...]] = field(default_factory=dict)
-    """By fingerprint."""
+    group: DeadLetterGroup
+    notes: tuple[GroupNote, ...] = ()
 
-    def as_data(self) -> list[dict[str, Any]]:
+    @classmethod
+    def of(cls, group: DeadLetterGroup, notes: tuple[GroupNote, ...]) -> Self:
+        """What is shown of one."""
+        return cls(replace(group, message=discreet(group.message)), notes)
+
+    def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return [
-            {
-                **asdict(group),
-                "notes": [asdict(note) for note in self.notes.get(group.fingerprint, ())],
-            }
-            for group in self.groups
-        ]
+        return {
+            **renamed(self.group, {**ERROR, "dead_letters": "count", "example": "example_id"}),
+            "notes": [renamed(note, GROUP_NOTE) for note in self.notes],
+        }
 
 
-async def list_(backend: Backend, request: DeadLetterListRequest) -> DeadLetterPage:
-    """The newest that match, and how many there are.
-
-    Raises:
-        Refused: `before`, or one of the ids, is not known or means several.
-    """
-    search = backend.ledger.dead_letters.search
-    before = await search.resolve(request.before) if request.before else None
-    wanted = replace(await request.query.resolved(search), before=before)
-    found = await search.list(wanted, request.limit)
-    count = await search.count(wanted) if len(found) == request.limit else len(found)
-    dead_letters = tuple(
-        DeadLetterView.of(dead_letter, reveal=request.reveal) for dead_letter in found
-    )
-    return DeadLetterPage(dead_letters, count)
-
-
-async def page(backend: Backend, request: DeadLetterListRequest) -> DeadLetterPage:
-    """The newest that match, without their number, and a cursor for the next page.
+async def list_(backend: Backend, request: DeadLetterListRequest) -> PageView[DeadLetterView]:
+    """The newest that match.
 
     Raises:
         InvalidRequest: The cursor is of another list.
         NotFound: One of the ids is not known.
+        Refused: One of the ids means several.
     """
     search = backend.ledger.dead_letters.search
-    wanted, before = await request.query.resolved(search), None
+    wanted, after = await request.query.resolved(search), None
     if request.cursor is not None:
-        before = page_cursors.decode(request.cursor, wanted, UUID)
-    found = await search.list(replace(wanted, before=before), request.limit + 1)
-    listed = [DeadLetterView.of(row, reveal=request.reveal) for row in found[: request.limit]]
-    following = None
-    if len(found) > request.limit:
-        following = page_cursors.encode(str(listed[-1].id), wanted)
-    return DeadLetterPage(tuple(listed), len(listed), following)
+        after = cursors.decode(request.cursor, wanted, cursors.position)
+    return page_of(
+        await search.list(wanted, request.limit + 1, after),
+        request.limit,
+        partial(DeadLetterView.of, reveal=request.reveal),
+        lambda last: cursors.encode(Position(last.dead_lettered_at, last.id), wanted),
+    )
 
 
-async def groups(backend: Backend, query: DeadLetterQuery, limit: int) -> DeadLetterGroups:
-    """The largest groups that match; of open dead letters if the query names no state."""
+async def groups(
+    backend: Backend, query: DeadLetterQuery, limit: int
+) -> PageView[DeadLetterGroupView]:
+    """The largest groups that match, in one page; of open dead letters if the query names no state."""
     dead_letters = backend.ledger.dead_letters
     states = query.narrowed.states or (DeadLetterState.OPEN,)
     wanted = await query.resolved(dead_letters.search, *states)
     found = await dead_letters.groups.largest(wanted, limit, now=datetime.now(UTC))
     names = [group.fingerprint for group in found]
-    return DeadLetterGroups(
-        tuple(replace(group, message=discreet(group.message)) for group in found),
-        await _notes_of_groups(backend, names, query.narrowed.tenant, reveal=False),
+    notes = await _notes_of_groups(backend, names, query.narrowed.tenant, reveal=False)
+    return PageView(
+        tuple(DeadLetterGroupView.of(group, notes.get(group.fingerprint, ())) for group in found)
     )
 
 

@@ -1,7 +1,7 @@
 """Notes of operators on one dead letter or on a group of them: kept, replaced, removed."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from tidings.delivery.errors import InvalidRequest, NotFound, Refused
@@ -11,6 +11,7 @@ from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.dead_letters import lookup
 from tidings.operations.dead_letters.views import DeadLetterView
+from tidings.operations.json_views import GROUP_NOTE, renamed
 
 __all__ = [
     "GroupNote",
@@ -43,7 +44,10 @@ class GroupNoteView:
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return {"fingerprint": self.fingerprint, "note": self.note and asdict(self.note)}
+        return {
+            "fingerprint": self.fingerprint,
+            "note": self.note and renamed(self.note, GROUP_NOTE),
+        }
 
 
 async def annotate(

@@ -228,12 +228,12 @@ class ReplayDryRun:
             "checked": self.checked,
             "would_replay": self.replayed,
             "would_be_stored_until_due": self.later,
-            "perhaps_delivered_before": self.doubtful,
+            "perhaps_delivered_count": self.doubtful,
             **_refused(
                 Counter(refusal.refusal for refusal in self.not_replayed), self.not_replayed
             ),
-            "skipped_outcome_unknown": self.selection.uncertain,
-            "skipped_too_late": self.selection.too_late,
+            "skipped_outcome_unknown_count": self.selection.uncertain,
+            "skipped_too_late_count": self.selection.too_late,
             "sample": [dead_letter.as_data() for dead_letter in self.sample],
         }
 
@@ -271,11 +271,11 @@ class ReplayView:
                 }
                 for wave in summary.waves
             ],
-            "perhaps_delivered_before": summary.doubtful,
+            "perhaps_delivered_count": summary.doubtful,
             "taken_by_another": summary.taken,
             "not_processed": summary.left,
-            "skipped_outcome_unknown": self.uncertain,
-            "skipped_too_late": self.too_late,
+            "skipped_outcome_unknown_count": self.uncertain,
+            "skipped_too_late_count": self.too_late,
             **_refused(summary.refusals, summary.not_replayed),
             "stopped": summary.stopped,
         }

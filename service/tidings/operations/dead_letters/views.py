@@ -1,9 +1,9 @@
 """What is shown of dead letters: the fields of their JSON, with people and contents masked unless they are to be revealed."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from tidings.broker.dead_letters import source_of
@@ -13,11 +13,11 @@ from tidings.ledger.dead_letters.notes import GroupNote
 from tidings.ledger.dead_letters.rows import StoredDeadLetter, published_at
 from tidings.ledger.notifications.details import Recipient
 from tidings.operations.dead_letters.remedies import Remedy
+from tidings.operations.json_views import ANSWER, ERROR, GROUP_NOTE, renamed
 from tidings.operations.masks import discreet, shown, veiled_headers
 
 __all__ = [
     "DeadLetterInFull",
-    "DeadLetterPage",
     "DeadLetterView",
     "published_at",
 ]
@@ -92,22 +92,17 @@ class DeadLetterView:
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return asdict(self)
+        return renamed(self, _NAMES)
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetterPage:
-    """The newest that match, newest first."""
-
-    dead_letters: tuple[DeadLetterView, ...]
-    count: int
-    """All that match."""
-    next: str | None = None
-    """A cursor of the next page; None if these are the last."""
-
-    def as_data(self) -> list[dict[str, Any]]:
-        """The JSON of this view."""
-        return [dead_letter.as_data() for dead_letter in self.dead_letters]
+_NAMES: Final = {
+    **ERROR,
+    "attempts": "attempt_count",
+    "changed_at": "updated_at",
+    "actor": "updated_by",
+    "size": "size_bytes",
+}
+"""Names in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +131,8 @@ class DeadLetterInFull:
         """The JSON of this view."""
         data = {
             **self.dead_letter.as_data(),
-            "recipients": [asdict(recipient) for recipient in self.recipients],
-            "group_notes": [asdict(note) for note in self.group_notes],
+            "recipient_results": [renamed(recipient, ANSWER) for recipient in self.recipients],
+            "group_notes": [renamed(note, GROUP_NOTE) for note in self.group_notes],
         }
         body = self.body
-        return data if body is None else {**data, "body": body.decode("utf-8", "replace")}
+        return data if body is None else {**data, "body_text": body.decode("utf-8", "replace")}

@@ -14,11 +14,13 @@ from tidings.ledger.dead_letters.search import DeadLetterFilter
 from tidings.ledger.jobs.jobs import JobChange
 from tidings.ledger.jobs.rows import Job, NewJob
 from tidings.ledger.notifications.filters import Filters
-from tidings.operations import page_cursors
+from tidings.ledger.positions import Position
+from tidings.operations import cursors
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
-from tidings.operations.jobs.views import JobItemPage, JobItemView, JobPage, JobView
+from tidings.operations.jobs.views import JobItemView, JobView
 from tidings.operations.masks import shown
+from tidings.operations.pages import PageView, page_of
 from tidings_events.notifications.base import new_id
 
 __all__ = ["JobView", "cancel", "items", "list_", "pause", "resume", "show", "start"]
@@ -33,10 +35,8 @@ class JobListRequest:
     limit: int
     states: tuple[JobState, ...] = ()
     tenant: str | None = None
-    before: IdPrefix | None = None
-    """Older than this one."""
     cursor: str | None = None
-    """Instead of `before`: as the page before has it."""
+    """As the page before has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,11 @@ class JobItemsRequest:
 
     id: IdPrefix
     limit: int
-    after: int = 0
-    """Behind this position."""
     results: tuple[str, ...] = ()
     """Only with one of these results."""
     tenant: str | None = None
     cursor: str | None = None
-    """Instead of `after`: as the page before has it."""
+    """As the page before has it."""
 
 
 async def look(
@@ -213,31 +211,27 @@ async def forget(backend: Backend, actor: Actor, id: UUID) -> None:
         await backend.ledger.jobs.change(id, change)
 
 
-async def list_(backend: Backend, request: JobListRequest) -> JobPage:
+async def list_(backend: Backend, request: JobListRequest) -> PageView[JobView]:
     """Jobs that were started, newest first.
 
     Raises:
         InvalidRequest: The cursor is of another list.
-        Refused: `before` is not known, or means several.
     """
-    jobs, before, listed = backend.ledger.jobs, request.before, ("jobs", request.states)
+    listed, after = ("jobs", request.states, request.tenant), None
     if request.cursor is not None:
-        before = page_cursors.decode(request.cursor, listed, IdPrefix.parse)
-    last = None
-    if before is not None:
-        stored = await _stored(backend, await jobs.resolve(before, request.tenant), request.tenant)
-        last = stored.seen_at, stored.id
-    page = await jobs.list(
-        request.limit + 1, tenant=request.tenant, states=request.states, before=last
+        after = cursors.decode(request.cursor, listed, cursors.position)
+    found = await backend.ledger.jobs.list(
+        request.limit + 1, tenant=request.tenant, states=request.states, after=after
     )
-    shown_ = page[: request.limit]
-    following = None
-    if len(page) > request.limit:
-        following = page_cursors.encode(str(shown_[-1].id), listed)
-    return JobPage(tuple(JobView.of(job) for job in shown_), following)
+    return page_of(
+        found,
+        request.limit,
+        JobView.of,
+        lambda last: cursors.encode(Position(last.seen_at, last.id), listed),
+    )
 
 
-async def items(backend: Backend, request: JobItemsRequest) -> JobItemPage:
+async def items(backend: Backend, request: JobItemsRequest) -> PageView[JobItemView]:
     """Items and what became of each, in the order of the job. Raises like `list_`.
 
     Raises:
@@ -245,16 +239,18 @@ async def items(backend: Backend, request: JobItemsRequest) -> JobItemPage:
     """
     found = await backend.ledger.jobs.resolve(request.id, request.tenant)
     job, listed = await _stored(backend, found, request.tenant), (str(found), request.results)
-    after = request.after
+    after = 0
     if request.cursor is not None:
-        after = page_cursors.decode(request.cursor, listed, int)
+        after = cursors.decode(request.cursor, listed, int)
     page = await backend.ledger.job_items.page(
         job, request.limit + 1, after=after, results=request.results or None
     )
-    shown_ = page[: request.limit]
-    last = shown_[-1].position if len(page) > request.limit else None
-    following = None if last is None else page_cursors.encode(str(last), listed)
-    return JobItemPage(tuple(JobItemView.of(item) for item in shown_), last, following)
+    return page_of(
+        page,
+        request.limit,
+        JobItemView.of,
+        lambda last: cursors.encode(str(last.position), listed),
+    )
 
 
 async def _stored(backend: Backend, id: UUID, tenant: str | None) -> Job:

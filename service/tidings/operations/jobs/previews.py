@@ -1,6 +1,7 @@
 """Looks at a job of any kind before it is started: how many items, and a few of them."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 
 from tidings.delivery.dead_letter import DeadLetterState
@@ -16,7 +17,6 @@ from tidings.operations.dead_letters.query import DeadLetterQuery
 from tidings.operations.dead_letters.views import DeadLetterView
 from tidings.operations.jobs import control
 from tidings.operations.jobs.views import JobView
-from tidings.operations.times import moment
 
 SAMPLE: Final = 10
 
@@ -111,8 +111,8 @@ def notification_filters(
     user_id: str | None = None,
     entity: str | None = None,
     recipient: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Filters:
     """Read a filter as it is written.
 
@@ -127,8 +127,8 @@ def notification_filters(
         user_ids=_one(user_id),
         entities=() if about is None else (about,),
         recipients=_one(recipient),
-        since=_read("since", moment, since),
-        until=_read("until", moment, until),
+        since=since,
+        until=until,
     )
 
 

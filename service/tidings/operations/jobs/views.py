@@ -1,17 +1,18 @@
 """What is shown of jobs and of their items."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from tidings.delivery.jobs import JobKind, JobState
 from tidings.ledger.jobs.rows import Job, JobItem
 from tidings.operations.dead_letters.outcomes import Outcomes
+from tidings.operations.json_views import renamed
 from tidings.operations.masks import discreet
 
-__all__ = ["JobItemPage", "JobItemView", "JobPage", "JobView"]
+__all__ = ["JobItemView", "JobView"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,28 @@ class JobView:
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
         return {
-            **asdict(self),
+            **renamed(self, _NAMES),
             "outcomes": _outcomes(self.outcomes),
             "waves": [_outcomes(wave) for wave in self.waves],
         }
+
+
+_NAMES: Final = {
+    "actor": "created_by",
+    "seen_at": "created_at",
+    "items": "item_count",
+    "skipped_outcome_unknown": "skipped_outcome_unknown_count",
+    "skipped_too_late": "skipped_too_late_count",
+    "perhaps_delivered_before": "perhaps_delivered_count",
+    "done": "done_count",
+    "rate": "rate_per_second",
+    "stop_at": "max_failure_rate",
+    "watch": "watch_seconds",
+    "changed_at": "updated_at",
+    "changed_by": "updated_by",
+    "ended_at": "finished_at",
+}
+"""Names in JSON."""
 
 
 def _outcomes(outcomes: Outcomes) -> dict[str, int]:
@@ -109,25 +128,12 @@ def _outcomes(outcomes: Outcomes) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class JobPage:
-    """Jobs, newest first."""
-
-    jobs: tuple[JobView, ...]
-    next: str | None = None
-    """A cursor; None if these are the last."""
-
-    def as_data(self) -> list[dict[str, Any]]:
-        """The JSON of this view."""
-        return [job.as_data() for job in self.jobs]
-
-
-@dataclass(frozen=True, slots=True)
 class JobItemView:
     """An item of a job, and what became of it."""
 
     position: int
-    item: UUID
-    """The dead letter or notification."""
+    item_id: UUID
+    """Of the dead letter or notification."""
     notification_id: UUID | None
     result: str | None
     """What the job did with it, or why not; None if it was not its turn yet."""
@@ -146,18 +152,3 @@ class JobItemView:
             item.outcome,
             item.detail and discreet(item.detail),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class JobItemPage:
-    """Items, in the order of the job."""
-
-    items: tuple[JobItemView, ...]
-    after: int | None
-    """The position to continue behind; None if these are the last."""
-    next: str | None = None
-    """The same as a cursor."""
-
-    def as_data(self) -> dict[str, Any]:
-        """The JSON of this view."""
-        return {"items": [asdict(item) for item in self.items], "after": self.after}

@@ -37,7 +37,7 @@ class ValidView:
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return {"valid": True, "notifications": self.notifications}
+        return {"valid": True, "notification_count": self.notifications}
 
 
 @dataclass(frozen=True, slots=True)
