@@ -54,7 +54,7 @@ async def test_a_note_is_kept_with_one_and_with_a_group_and_shown(
     group = ("--fingerprint", str(row["fingerprint"])[:6])
     assert (await tidings("dead", "note", str(dead_letter), "--note", "asked her")).code == 0
     noted = await tidings("dead", "note", *group, "--note", "ticket 4711", "--json")
-    assert json.loads(noted.out)["note"]["note"] == "ticket 4711"
+    assert json.loads(noted.out)["note"] == "ticket 4711"
     listed = (await tidings("dead", "list")).out
     assert listed.count("note: asked her") == 1
     assert "note: ticket 4711" in (await tidings("dead", "groups")).out

@@ -68,11 +68,10 @@ class GroupNoteReply(ReplyModel):
     noted_at: AwareDatetime
 
 
-class NotedGroupReply(ReplyModel):
+class NotedGroupReply(GroupNoteReply):
     """A group with its note."""
 
     fingerprint: str
-    note: GroupNoteReply
 
 
 class DeadLetterDetailsReply(DeadLetterReply):
@@ -241,4 +240,4 @@ GROUP: Final[dict[str, Any]] = {
     },
     "notes": [GROUP_NOTE],
 }
-NOTED_GROUP: Final = {"fingerprint": GROUP["fingerprint"], "note": GROUP_NOTE}
+NOTED_GROUP: Final = {"fingerprint": GROUP["fingerprint"], **GROUP_NOTE}

@@ -44,10 +44,9 @@ class GroupNoteView:
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return {
-            "fingerprint": self.fingerprint,
-            "note": self.note and renamed(self.note, GROUP_NOTE),
-        }
+        if self.note is None:
+            return {"fingerprint": self.fingerprint, "note": None}
+        return {"fingerprint": self.fingerprint, **renamed(self.note, GROUP_NOTE)}
 
 
 async def annotate(
