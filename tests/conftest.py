@@ -54,7 +54,7 @@ def _log_as_nobody_configured() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
     """A directory for the servers' data that PostgreSQL's own user can reach, unlike tmp_path."""
-    directory = Path(tempfile.mkdtemp(prefix="tidings-tests-"))
+    directory = Path(tempfile.mkdtemp(prefix="tidings-tests-", dir=memory_folder()))
     directory.chmod(0o711)
     yield directory
     shutil.rmtree(directory)
@@ -204,6 +204,25 @@ async def webhook_sink() -> AsyncIterator[WebhookSink]:
     """An endpoint that keeps every request; paths such as `/reject/…` make it misbehave."""
     async with WebhookSink() as sink:
         yield sink
+
+
+def memory_folder(room: int = 2 << 30) -> Path | None:
+    """Where files are kept in memory, if so many bytes are free there; else they go where others do.
+
+    On a disk a database, a copy of 420 files, takes 0.3 s of CPU; in memory 0.03 s.
+    """
+    folder = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return None
+    free = min(shutil.disk_usage(folder).free, available_memory())
+    return folder if free >= room else None
+
+
+def available_memory() -> int:
+    """Bytes that can be had without swapping."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    kilobytes = {name: int(value.split()[0]) for name, value in (it.split(":") for it in lines)}
+    return kilobytes["MemAvailable"] * 1024
 
 
 @contextmanager
