@@ -2,25 +2,26 @@
 
 With TIDINGS_TEST_AMQP_URL, TIDINGS_TEST_MANAGEMENT_URL and TIDINGS_TEST_DATABASE_URL set
 (`python -m tidings_local.stack` prints them) a running stack is used instead. Every test has a
-virtual host and a database of its own, so tests don't see each other either way.
+database of its own, and a virtual host, or one that was left as it was found: tests don't see each
+other either way.
 """
 
-import asyncio
+import gc
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 import structlog
+from tests.support.apart import run_apart
 from tests.support.other_debian import RabbitMQInFolder, folder_of, postgresql_home
 
 from tidings_local.errors import NotInstalled, StartFailed
@@ -31,7 +32,8 @@ from tidings_local.sinks.mail import MailSink
 from tidings_local.sinks.sms import SmsSink
 from tidings_local.sinks.webhook import WebhookSink
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from tests.support.virtual_hosts import VirtualHosts
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ class BrokerAddress:
     management_url: str
     server: RabbitMQ | None = None
     """Where we started it."""
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from what lives till the end: nine thousand tests, a second for each `collect()`."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +116,29 @@ def management(broker_address: BrokerAddress) -> Iterator[Management]:
 def broker_url(broker_address: BrokerAddress, management: Management) -> str:
     """Where to connect to the test's own virtual host; nothing is declared in it."""
     return f"{broker_address.amqp_url}/{quote(management.vhost, safe='')}"
+
+
+@pytest.fixture(scope="session")
+def virtual_hosts(broker_address: BrokerAddress) -> Iterator["VirtualHosts"]:
+    """Virtual hosts with a topology, for tests that don't look at how it came to be."""
+    from tests.support.virtual_hosts import VirtualHosts
+
+    hosts = VirtualHosts(broker_address.amqp_url, broker_address.management_url)
+    yield hosts
+    hosts.close()
+
+
+@pytest.fixture
+def lent_broker_url(request: pytest.FixtureRequest, virtual_hosts: "VirtualHosts") -> Iterator[str]:
+    """Where to connect to a virtual host in which the topology of `ONE_TIER` is declared and empty.
+
+    A test that asks for `management`, to look at statistics or to make a policy, has a new one.
+    """
+    if "management" in request.fixturenames:
+        yield virtual_hosts.url(request.getfixturevalue("management"))
+        return
+    with virtual_hosts.lent() as vhost:
+        yield virtual_hosts.url(vhost)
 
 
 @pytest.fixture
@@ -254,9 +285,3 @@ async def execute(server: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
-
-
-def run_apart(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end on a thread of its own: the test's event loop is not involved."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, work).result()

@@ -115,5 +115,6 @@ async def submission_rig(
             monkeypatch.setenv("TIDINGS_AMQP_BACKOFF_MAX", "500ms")
             settings.append(Settings().check())
         connection = await stack.enter_async_context(await aio_pika.connect(broker_url))
-        around = Rig(settings[0], directory, await connection.channel())
+        rig = Rig(settings[0], directory, await connection.channel())
+        around = await stack.enter_async_context(rig)
         yield SubmissionRig(around, settings[1], broker, database)

@@ -124,8 +124,8 @@ async def stocked(
     for outcome in (RETRY, SENT):
         await made(database_url, outcome)
     async with await aio_pika.connect(env["TIDINGS_AMQP_URL"]) as connection:
-        rig = DeadLetterRig(Settings(), tmp_path, await connection.channel())
-        async with rig.declared():
+        broker = await connection.channel()
+        async with DeadLetterRig(Settings(), tmp_path, broker) as rig, rig.declared():
             long = written(recipient="somebody@a-department.of-a-subsidiary.example.com")
             async with rig.archiving():
                 for body in (written(), long):

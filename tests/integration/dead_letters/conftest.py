@@ -18,6 +18,12 @@ Tidings = Callable[..., Awaitable[Finished]]
 
 
 @pytest.fixture
+def broker_url(lent_broker_url: str) -> str:
+    """The topology is there, and others have worked in it."""
+    return lent_broker_url
+
+
+@pytest.fixture
 async def make_rig(
     broker_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[MakeRig]:
@@ -35,7 +41,8 @@ async def make_rig(
             connection = await aio_pika.connect(broker_url)
             stack.push_async_callback(connection.close)
             channel = await connection.channel()
-            rig = DeadLetterRig(Settings(), tmp_path, channel)
+            made = DeadLetterRig(Settings(), tmp_path, channel)
+            rig = await stack.enter_async_context(made)
             async with rig.declared():
                 return rig
 

@@ -12,7 +12,8 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from tests.conftest import fresh_database, run_apart
+from tests.conftest import fresh_database
+from tests.support.apart import run_apart
 from tests.support.ledger_rig import settings_of
 
 from tidings.delivery.errors import Refused

@@ -158,6 +158,8 @@ async def test_every_role_works_with_what_the_document_grants_it(
     ]
     channel = ScriptedChannel(script=script)
     async with AsyncExitStack() as stack:
+        for rig in (working, archiving, scheduling, replaying):
+            await stack.enter_async_context(rig)
         await stack.enter_async_context(working.working(channel))
         await stack.enter_async_context(archiving.archiving())
         await stack.enter_async_context(scheduling.scheduling())
@@ -179,7 +181,7 @@ async def test_a_scheduler_finds_what_was_lost_with_what_it_was_granted(
     await apply(settings_for("tidings"))
     working, scheduling = (rig_of(settings_for(role), tmp_path) for role in ("worker", "scheduler"))
     lost = email("lost")
-    async with working.working(ScriptedChannel()):
+    async with working, working.working(ScriptedChannel()):
         async with Producer(settings_for("shop").broker.urls) as producer:
             await producer.publish(lost)
         await working.reaches(lost.id, "sent")

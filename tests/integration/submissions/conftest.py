@@ -11,6 +11,12 @@ from tidings.operations.backend import Backend
 
 
 @pytest.fixture
+def broker_url(lent_broker_url: str) -> str:
+    """The topology is there, and others have worked in it."""
+    return lent_broker_url
+
+
+@pytest.fixture
 async def rig(
     broker_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SubmissionRig]:

@@ -15,6 +15,12 @@ MakeRig = Callable[..., Awaitable[Rig]]
 
 
 @pytest.fixture
+def broker_url(lent_broker_url: str) -> str:
+    """The topology is there, and others have worked in it."""
+    return lent_broker_url
+
+
+@pytest.fixture
 async def make_rig(
     broker_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[MakeRig]:
@@ -32,7 +38,7 @@ async def make_rig(
             connection = await aio_pika.connect(broker_url)
             stack.push_async_callback(connection.close)
             channel = await connection.channel()
-            return Rig(Settings(), tmp_path, channel)
+            return await stack.enter_async_context(Rig(Settings(), tmp_path, channel))
 
         yield make
 
