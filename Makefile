@@ -37,6 +37,8 @@ endef
 run: $(if $(wildcard $(STAMP)),$(STAMP),$(RUNS)) ## the whole stack on this machine, with a tour (ONCE=1: exit after the tour)
 	@$(BIN)/tidings up $(if $(ONCE),--once)
 
+# Where Python may keep no bytecode, each process compiles the tests again: five seconds.
+test: export PYTHONDONTWRITEBYTECODE =
 test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it starts itself
 	@$(BIN)/python -m tidings_local.packages
 	@$(BIN)/python -m tests.mta postfix exim
