@@ -7,7 +7,7 @@ from typing import Any, Final
 from tests.doubles.memory_tables import Row, Statement, Tables, unnest
 
 from tidings.delivery.circuit import Phase
-from tidings.ledger.operators import alerts, controls, dispatching
+from tidings.ledger.operators import alerts, controls, dispatching, queue_ages
 
 SAID: Final = ("channel", "provider", "phase", "reason", "since", "probe_in")
 
@@ -66,6 +66,12 @@ def paused(tables: Tables) -> Sequence[Row]:
     return []
 
 
+def saw_queues(tables: Tables, *columns: object) -> Sequence[Row]:
+    """Which queues were empty: nobody asks how old messages are."""
+    del tables, columns
+    return []
+
+
 CONTROL: Final[dict[str, Statement]] = {
     dispatching.PAUSED: paused,
     controls.LAST: last_orders,
@@ -74,4 +80,5 @@ CONTROL: Final[dict[str, Statement]] = {
     controls.SAY: say,
     controls.UNSAY: unsay,
     alerts.NOTE: note_pending,
+    queue_ages.SAW: saw_queues,
 }

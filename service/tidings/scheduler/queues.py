@@ -1,6 +1,7 @@
 """Notes regularly which lanes are empty, and whether the dead-letter queue is, so that the age of what waits is known."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
 from typing import Final
@@ -32,6 +33,7 @@ class QueueWatch:
         ledger: PostgresLedger,
         connection: BrokerConnection,
         timeout: float,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         # Not at the retry queues: messages leave them after their delay, and a user may not see them.
         names = {DEAD, *(lane.queue for lane in lanes_of(topology))}
@@ -40,6 +42,7 @@ class QueueWatch:
         self._ledger = ledger
         self._connection = connection
         self._timeout = timeout
+        self._clock = clock
 
     async def run_for_ever(self) -> None:
         """Look regularly. While a server is unavailable, nothing is noted, and ages grow."""
@@ -58,8 +61,8 @@ class QueueWatch:
             LedgerUnavailable: PostgreSQL is unavailable.
         """
         connection = await self._connection.get()
-        began = monotonic()
+        began = self._clock()
         found = await depths(connection, self._watched, self._timeout)
         empty = {depth.queue: depth.messages == 0 for depth in found if depth.messages is not None}
         if empty:
-            await self._ledger.queue_ages.saw(empty, monotonic() - began)
+            await self._ledger.queue_ages.saw(empty, self._clock() - began)

@@ -58,7 +58,13 @@ class Scheduler:
         self._watching = False
         self._tasks: list[BackgroundTask] = []
         self._wake = asyncio.Event()
-        self._queues = QueueWatch(topology, ledger, self._connection, settings.broker.amqp_timeout)
+        self._queues = QueueWatch(
+            topology,
+            ledger,
+            self._connection,
+            settings.broker.amqp_timeout,
+            machine.clock.seconds,
+        )
         self._recovery = Recovery(
             topology,
             ledger,
