@@ -44,6 +44,20 @@ SELECT indexname, replace(indexdef, ' ON ONLY ', ' ON ') AS indexdef FROM pg_ind
  WHERE tablename IN ('notifications', 'attempts') AND indexname NOT LIKE '%pkey'
 """
 DEAD_LETTERS_AT_ONCE: Final = 5_000
+VARIED: Final = """
+UPDATE notifications SET state = 'failed', reason = 'rejected', failure_kind = 'rejected', failure_code = '550'
+ WHERE get_byte(uuid_send(id), 15) = 7
+"""
+ROLLUPS: Final = """
+INSERT INTO outcome_rollups (width, since, tenant, channel, category, outcome, provider, kind, bucket, count, attempts, first_attempts)
+SELECT width, since, 'default', channel, 'category ' || category, CASE bucket WHEN -1 THEN 'failed' ELSE 'sent' END,
+       'provider ' || category % 3, CASE bucket WHEN -1 THEN 'rejected' ELSE '' END, bucket, 100, 100, 90
+  FROM (VALUES (60, 4), (900, 96), (3600, 360), (14400, 720), (86400, 720)) AS kept (width, hours),
+       LATERAL (SELECT date_bin(width * interval '1 second', now(), 'epoch') AS last) AS clock,
+       generate_series(last - hours * interval '1 hour', last, width * interval '1 second') AS since,
+       unnest(ARRAY['email', 'sms', 'whatsapp', 'webhook']) AS channel,
+       generate_series(1, 10) AS category, unnest(ARRAY[-1, 10, 12, 13, 14, 15, 16, 17, 18, 20, 22, 26]) AS bucket
+"""
 
 
 def fill_ledger(servers: Servers, have: int, want: int, began: datetime = LONG_AGO) -> None:
@@ -81,3 +95,15 @@ def make_dead_letter(servers: Servers, count: int) -> None:
     servers.sql("ANALYZE notifications")
     servers.sql("ANALYZE dead_letters")
     servers.sql("CHECKPOINT")
+
+
+def vary(servers: Servers) -> None:
+    """Let some of the past have failed."""
+    servers.sql(VARIED)
+    servers.sql("VACUUM ANALYZE notifications")
+
+
+def fill_rollups(servers: Servers) -> None:
+    """Rollups of 30 days, as many as four channels with ten categories each have."""
+    servers.sql(ROLLUPS)
+    servers.sql("VACUUM ANALYZE outcome_rollups")

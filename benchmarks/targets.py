@@ -269,6 +269,8 @@ TARGETS: Final[Sequence[Target]] = (
     AtLeast("W10", "rate", 3000, "requests/s singly"),
     AtMost("W10", "p99_ms", 60, "p99 singly, ms"),
     AtLeast("W10", "batch_rate", 8000, "notifications/s in batches"),
+    AtMost("W13", "p99_ms", 50, "p99 of a page, ms", "a page of the list"),
+    AtMost("W13", "p99_ms", 100, "p99 of statistics, ms", "statistics"),
     Memory(120),
 )
 

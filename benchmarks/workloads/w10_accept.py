@@ -3,18 +3,18 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from typing import Final
 from uuid import uuid4
 
+from benchmarks import serving
 from benchmarks.contenders.base import PYTHON, ROOT, Contender
 from benchmarks.contenders.tidings import Tidings
-from benchmarks.processes import Command, Processes
+from benchmarks.processes import Command
 from benchmarks.results import Measurement
-from benchmarks.stage import READY_WITHIN, NotDone, Stage, wait_for
+from benchmarks.serving import Served
+from benchmarks.stage import NotDone, Stage
 from benchmarks.workloads.base import Column, Workload
 
 SECONDS: Final = 20.0
@@ -24,7 +24,6 @@ IN_A_BATCH: Final = 500
 AT_ONCE: Final = 4
 """Batches under way."""
 SCRIPT: Final = ROOT / "benchmarks" / "load" / "accept.lua"
-TIDINGS: Final = (PYTHON, "-c", "from tidings.cli.main import main; main()")
 MAIL: Final = {
     "channel": "email",
     "recipient": "ada@example.com",
@@ -48,17 +47,12 @@ def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
         **contender.environment(job),
         "BENCH_AMQP_URL": job.amqp_url,
         "BENCH_DATABASE_URL": job.database_url,
-        "TIDINGS_API_RATE_LIMIT": "1000000",
     }
     with stage.prepared(contender, job):
-        key = _key(environment)
-        port = _free_port()
-        environment["TIDINGS_API_LISTEN"] = f"127.0.0.1:{port}"
-        api = Command([*TIDINGS, "api"], environment)
-        with Processes([api], stage.logs / "api.log") as processes:
-            _wait(processes, port)
-            single = _load(stage, processes, port, SINGLE_TARGET, MAIL, CONNECTIONS, key)
-            batch = _load(stage, processes, port, f"{SINGLE_TARGET}/batch", BATCH, AT_ONCE, key)
+        key = serving.key(environment, "send")
+        with serving.api(stage, environment) as served:
+            single = _load(stage, served, SINGLE_TARGET, MAIL, CONNECTIONS, key)
+            batch = _load(stage, served, f"{SINGLE_TARGET}/batch", BATCH, AT_ONCE, key)
         yield Measurement(
             "W10",
             contender.about.name,
@@ -70,18 +64,16 @@ def measure(stage: Stage, contender: Contender) -> Iterator[Measurement]:
                 "batch_cpu_us": batch["cpu_us"] / IN_A_BATCH,
             },
         )
-        port = _free_port()
+        port = serving.free_port()
         naive = Command([PYTHON, "-m", "benchmarks.peers.naive_accept", str(port)], environment)
-        with Processes([naive], stage.logs / "naive-accept.log") as processes:
-            _wait(processes, port)
-            found = _load(stage, processes, port, SINGLE_TARGET, MAIL, CONNECTIONS)
+        with serving.listening(stage, naive, port) as served:
+            found = _load(stage, served, SINGLE_TARGET, MAIL, CONNECTIONS)
         yield Measurement("W10", contender.about.name, found, NAIVE)
 
 
 def _load(
     stage: Stage,
-    processes: Processes,
-    port: int,
+    served: Served,
     target: str,
     body: Mapping[str, object],
     connections: int,
@@ -89,7 +81,7 @@ def _load(
 ) -> dict[str, float]:
     """Requests/s, latency and CPU while wrk, in a process of its own, keeps its connections busy."""
     for seconds in (WARM_UP, stage.seconds(SECONDS)):
-        before = processes.cpu_seconds()
+        before = served.processes.cpu_seconds()
         done = subprocess.run(
             [
                 "wrk",
@@ -101,7 +93,7 @@ def _load(
                 "--latency",
                 "-s",
                 str(SCRIPT),
-                f"http://127.0.0.1:{port}",
+                f"http://127.0.0.1:{served.port}",
             ],
             env={
                 "PATH": os.environ["PATH"],
@@ -117,39 +109,12 @@ def _load(
         found = json.loads(done.stdout.splitlines()[-1])
         if found["errors"] or not found["requests"]:
             raise NotDone(f"{found['errors']} of {found['requests']} requests failed")
-        cpu = processes.cpu_seconds() - before
+        cpu = served.processes.cpu_seconds() - before
     return {
         "rate": found["requests"] / found["seconds"],
         "p99_ms": found["p99_ms"],
         "cpu_us": cpu / found["requests"] * 1e6,
     }
-
-
-def _key(environment: Mapping[str, str]) -> str:
-    program = [*TIDINGS, "keys", "create", "--tenant", "*", "--scope", "send", "--json"]
-    made = subprocess.run(
-        program, env={**os.environ, **environment}, capture_output=True, text=True, check=True
-    )
-    return str(json.loads(made.stdout)["secret"])
-
-
-def _wait(processes: Processes, port: int) -> None:
-    def answers() -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    wait_for(answers, processes, READY_WITHIN, "listening")
-    time.sleep(1)  # until RabbitMQ is connected
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 W10: Final = Workload(
