@@ -30,7 +30,7 @@ async def ages(rig: Rig) -> Mapping[str, tuple[int, float | None]]:
         view = await statistics.look(Backend(rig.settings, ledger), request)
     assert view.errors == ()
     rows = view.as_data()["queues"]
-    return {row["queue"]: (row["messages"], row["oldest_seconds"]) for row in rows}
+    return {row["queue"]: (row["message_count"], row["oldest_age_seconds"]) for row in rows}
 
 
 async def test_the_age_is_bounded_by_when_a_queue_was_last_empty(
