@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.acceptance.test_worker_process import publish, states
-from tests.support.processes import Role, running, tidings
+from tests.support.forked import tidings
+from tests.support.processes import Role, running
 from tests.support.smtp_sink import SmtpSink
 from tests.support.worker_rig import eventually
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.support.processes import TIDINGS, running, tidings
+from tests.support.forked import tidings
+from tests.support.processes import TIDINGS, running
 from tests.support.smtp_sink import SmtpSink
 from tests.support.worker_rig import eventually
 

@@ -5,7 +5,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import running, tidings
+from tests.support.forked import tidings
+from tests.support.processes import running
 from tests.support.worker_rig import eventually
 
 from tidings.templates import copy_starter

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import asyncpg
+from tests.support import forked
 from tests.support.processes import running, tidings
 from tests.support.smtp_sink import SmtpSink
 from tests.support.worker_rig import eventually
@@ -52,7 +53,7 @@ async def test_sigterm_finishes_what_is_in_flight_and_nothing_is_lost_or_sent_tw
     env: Env, sink: SmtpSink, tmp_path: Path
 ) -> None:
     sink.delay = 0.1
-    assert (await tidings("topology", "apply", env=env)).code == 0
+    assert (await forked.tidings("topology", "apply", env=env)).code == 0
     published = await publish(env, 400)
     for round_ in range(3):
         async with running("worker", env=env, log=tmp_path / "worker.log") as worker:
@@ -74,7 +75,7 @@ async def test_sigkill_in_the_middle_of_sending_loses_nothing_and_says_what_may_
     env: Env, sink: SmtpSink, tmp_path: Path
 ) -> None:
     sink.delay = 0.3
-    assert (await tidings("topology", "apply", env=env)).code == 0
+    assert (await forked.tidings("topology", "apply", env=env)).code == 0
     published = await publish(env, 200)
     in_flight = 0
     for _ in range(2):
@@ -103,7 +104,7 @@ async def test_sigkill_in_the_middle_of_sending_loses_nothing_and_says_what_may_
 
 async def test_a_second_signal_ends_it_at_once(env: Env, sink: SmtpSink, tmp_path: Path) -> None:
     sink.delay = 2.5
-    assert (await tidings("topology", "apply", env=env)).code == 0
+    assert (await forked.tidings("topology", "apply", env=env)).code == 0
     await publish(env, 5)
     async with running("worker", env=env, log=tmp_path / "worker.log") as worker:
         await eventually(lambda: sink.in_hand == 5)
@@ -142,7 +143,7 @@ async def test_a_worker_with_nothing_to_deliver_says_what_to_set(env: Env) -> No
 async def test_a_worker_that_starts_before_its_broker_waits_for_it(
     env: Env, sink: SmtpSink, tmp_path: Path
 ) -> None:
-    assert (await tidings("topology", "apply", env=env)).code == 0
+    assert (await forked.tidings("topology", "apply", env=env)).code == 0
     await publish(env, 1)
     gone = {**env, "TIDINGS_AMQP_URL": f"amqp://nobody:x@127.0.0.1:1/,{env['TIDINGS_AMQP_URL']}"}
     async with running("worker", env=gone, log=tmp_path / "worker.log"):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.support.api_rig import ApiRig, serving
-from tests.support.processes import tidings
+from tests.support.forked import tidings
 from tests.support.worker_rig import eventually
 
 from tidings.delivery.errors import InvalidRequest, LedgerUnavailable, NotFound, Refused

@@ -4,7 +4,7 @@ import os
 from collections.abc import Awaitable, Callable
 
 from tests.doubles.channel import ScriptedChannel
-from tests.support.processes import tidings
+from tests.support.forked import tidings
 from tests.support.worker_rig import Rig, eventually
 
 from tidings.delivery.errors import OutcomeUnknown, Unavailable
