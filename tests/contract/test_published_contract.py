@@ -26,7 +26,7 @@ EXAMPLES = sorted(PUBLISHED.glob("v*/examples/*.json"))
 # A name is added with each new example. One that is taken away breaks a promise.
 PROMISED = {
     "v1/email-full", "v1/email-international", "v1/email-minimal", "v1/email-scheduled",
-    "v1/email-template", "v1/email-tenant", "v1/sms-full", "v1/sms-minimal", "v1/sms-scheduled",
+    "v1/email-template", "v1/email-tenant", "v1/email-test", "v1/sms-full", "v1/sms-minimal", "v1/sms-scheduled",
     "v1/sms-template", "v1/webhook-full", "v1/webhook-minimal", "v1/webhook-scheduled", "v1/whatsapp-full",
     "v1/whatsapp-minimal", "v1/whatsapp-scheduled", "v1/whatsapp-template",
 }  # fmt: skip
@@ -147,6 +147,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("email-minimal", {"priority": "asap"}),
     ("email-minimal", {"category": "Big News"}),
     *(("email-minimal", {"tenant": odd}) for odd in ("", "Acme", "-acme", "a b", "a" * 65, 5)),
+    *(("email-minimal", {"test": odd}) for odd in ("true", "", 1, 0, "yes")),
     ("email-minimal", {"colour": "red"}),
     ("email-minimal", {"subject": None}),
     ("email-minimal", {"body": None}),

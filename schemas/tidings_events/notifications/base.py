@@ -90,6 +90,11 @@ def is_default_tenant(value: str) -> bool:
     return value == DEFAULT_TENANT
 
 
+def is_live(value: bool) -> bool:
+    """Whether to omit `test` from the JSON: earlier versions of the service refuse it, and so never send a test."""
+    return not value
+
+
 class Entity(BaseModel):
     """The subject of a notification: a ticket, a task, an order."""
 
@@ -142,6 +147,14 @@ class BaseNotification(BaseModel):
         exclude_if=is_default_tenant,
         description="The customer or product that it belongs to, if you have several.",
         examples=["acme"],
+    )
+    test: bool = Field(
+        default=False,
+        strict=True,
+        exclude_if=is_live,
+        description="A test: it is accepted and recorded like any other, and delivered to a sink in place of a "
+        "provider.",
+        examples=[True],
     )
     user_id: Reference | None = Field(
         default=None,

@@ -238,6 +238,12 @@ class EmailNotification(TemplatedNotification):
             "subject": "Welcome to Acme",
             "body": "Hello Anna, good to have you here.",
         },
+        "test": {
+            "test": True,
+            "recipient": "fails-once@tidings.test",
+            "subject": "Welcome",
+            "body": "Hello Anna, good to have you here.",
+        },
     }
 
     channel: Literal["email"] = Field(default="email", description="The channel.")

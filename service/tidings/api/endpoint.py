@@ -13,7 +13,7 @@ from tidings.api.problems import FORBIDDEN, ApiProblem, in_query, problem_of
 from tidings.api.route import Call, Reply, Route, Services
 from tidings.delivery.errors import InvalidRequest
 from tidings.operations.json_views import as_bytes
-from tidings.operations.scopes import Scope
+from tidings.operations.test_mode import check_test
 
 Sender = Principal | EndUser | None
 
@@ -30,10 +30,12 @@ def endpoint_of(
         try:
             _permit(route, caller)
             with services.bodies.share() as share:
+                path = path_of(route, request)
+                await _check_test(route, services, caller, path)
                 call = Call(
                     services,
                     request_id,
-                    path_of(route, request),
+                    path,
                     query_of(route, request),
                     await body_of(route, request, most, share),
                     request.headers,
@@ -54,15 +56,20 @@ def _permit(route: Route, caller: Sender) -> None:
         raise ApiProblem(FORBIDDEN, "this is not for end users: it needs an API key")
     if route.scope is None or isinstance(caller, EndUser):
         return
-    if caller is not None and caller.test and route.scope is not Scope.READ:
-        # Nothing behind this holds a test back from its provider, nor from what all tenants share.
-        raise ApiProblem(FORBIDDEN, "a test key can only read: use a key that begins `tk_live_`")
     if caller is None or route.scope not in caller.scopes:
         raise ApiProblem(
             FORBIDDEN, f"this needs a key with the scope `{route.scope}` (`tidings keys create`)"
         )
+    if caller.test and not route.for_test_keys:
+        raise ApiProblem(FORBIDDEN, "this concerns live notifications too: a test key can't do it")
     if not route.tenant_bound and caller.tenant is not None:
         raise ApiProblem(FORBIDDEN, "this concerns all tenants, and needs a key of all (`*`)")
+
+
+async def _check_test(route: Route, services: Services, caller: Sender, path: Any) -> None:
+    """Keep a test key from all that is no test: for it, that does not exist."""
+    if route.named is not None and isinstance(caller, Principal) and caller.test:
+        await check_test(services.backend, route.named, str(path.id), caller.tenant)
 
 
 def _response(route: Route, request: Request, reply: Reply) -> Response:

@@ -34,7 +34,7 @@ class Principal:
     """The tenant that it may act for; None: all."""
     scopes: frozenset[Scope]
     test: bool = False
-    """Whether it is a test key, which can only read."""
+    """Whether it is a test key, which sees and sends nothing but tests."""
 
     @classmethod
     def of(cls, key: ApiKey, key_hash: bytes) -> "Principal":

@@ -2,17 +2,18 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers
 
 from tidings.api.limits import BodyBudget
 from tidings.api.principal import EndUser, Principal
-from tidings.api.problems import ProblemKind
+from tidings.api.problems import FORBIDDEN, ApiProblem, ProblemKind
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.scopes import Scope
+from tidings.operations.test_mode import Named
 
 
 class Parameters(BaseModel):
@@ -82,6 +83,24 @@ class Call(Generic[Path, Query, Body]):
         return self.principal.tenant
 
     @property
+    def test(self) -> bool:
+        """Whether everything is limited to tests."""
+        return self.principal.test
+
+    def tests(self, wanted: bool | None) -> bool:
+        """Whether tests are meant, or else what is no test: a test key has nothing but tests.
+
+        Args:
+            wanted: What the request says; None if it doesn't.
+
+        Raises:
+            ApiProblem: A test key asks for what is no test.
+        """
+        if self.test and wanted is False:
+            raise ApiProblem(FORBIDDEN, "this is a test key, which sees nothing but tests")
+        return self.test or bool(wanted)
+
+    @property
     def actor(self) -> Actor:
         """The sender and its request, as the audit trail names them."""
         return self.principal.actor(self.request_id)
@@ -119,6 +138,16 @@ class Documented:
     """Headers by name, with their meaning."""
 
 
+NAMED: Final[Mapping[str, Named]] = {
+    "/v1/notifications": Named.NOTIFICATION,
+    "/v1/dead-letters": Named.NOTIFICATION,
+    "/v1/outbox": Named.NOTIFICATION,
+    "/v1/jobs": Named.JOB,
+    "/v1/schedules": Named.SCHEDULE,
+}
+"""What the ids below an address name; a dead letter has its own and its notification's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One route. What it does not say here it does not do: tests and the OpenAPI document are read from it."""
@@ -137,6 +166,8 @@ class Route:
     tenant_bound: bool = True
     """Whether it shows or changes what belongs to a tenant; if not, only keys of all tenants may use it, or it
     tells nothing of any."""
+    live_only: bool = False
+    """Whether a test key may not use it: it changes what is there for what is no test."""
     path_model: type[Parameters] = Parameters
     query_model: type[Parameters] = Parameters
     body_model: type[BaseModel] | None = None
@@ -154,6 +185,17 @@ class Route:
     """Problems of its own, beside those that any route may answer."""
     etag: bool = False
     """Whether its reply has an ETag and `If-None-Match` is honoured."""
+
+    @property
+    def named(self) -> Named | None:
+        """What the id in its path names; None if it has none."""
+        above, id_, _ = self.path.partition("/{id}")
+        return NAMED[above] if id_ else None
+
+    @property
+    def for_test_keys(self) -> bool:
+        """Whether a test key may use it: not if it changes what tests share with the rest."""
+        return not self.live_only and (self.tenant_bound or self.scope is Scope.READ)
 
     @property
     def public(self) -> bool:

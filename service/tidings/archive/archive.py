@@ -190,6 +190,8 @@ class Archive:
     def _report(self, archived: Archived) -> None:
         if archived.new and log_dead_letter(archived.entry):
             dead_letter = archived.entry.dead_letter
+            if dead_letter.search_fields.test:  # nobody is to be woken by it
+                return
             self._metrics.dead_letter(dead_letter.channel, dead_letter.reason)
             self._alerting.noted(dead_letter)
 

@@ -1,5 +1,6 @@
 """One log line per dead letter, without personal data."""
 
+import logging
 from typing import Any, Final
 
 import structlog
@@ -17,7 +18,8 @@ QUOTING: Final = frozenset({MalformedNotification.kind, Misrouted.kind})
 def log_dead_letter(entry: DeadLetterEntry) -> bool:
     """Log a dead letter that was just stored; whether it is open."""
     if entry.state is DeadLetterState.OPEN:
-        log.warning("dead letter archived", **_fields(entry))
+        level = logging.INFO if entry.dead_letter.search_fields.test else logging.WARNING
+        log.log(level, "dead letter archived", **_fields(entry))
         return True
     log.info("dead letter closed on arrival", **_fields(entry), note=entry.note)
     return False
@@ -41,6 +43,8 @@ def _fields(entry: DeadLetterEntry) -> dict[str, Any]:
         "error_kind": failure.kind,
         "bytes": len(dead_letter.body),
     }
+    if dead_letter.search_fields.test:
+        fields["test"] = True
     if dead_letter.origin is Origin.WORKER and failure.kind not in QUOTING:
         fields["error"] = failure.message
     return fields

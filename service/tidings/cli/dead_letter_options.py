@@ -91,6 +91,7 @@ WithId = Annotated[
         help=f"Only with this id, of a dead letter or its notification: in full, or {DIGITS}.",
     ),
 ]
+Test = Annotated[bool | None, typer.Option("--test", help="Tests, in place of what is no test.")]
 Category = Annotated[str | None, typer.Option(help="Only in this category.")]
 States = Annotated[
     list[WhichState] | None,
@@ -140,6 +141,7 @@ def about_dead_letters(
         "category": Category,
         "to": Recipient,
         "id_prefix": WithId,
+        "test": Test,
         **({"state": States} if state else {}),
     }
 

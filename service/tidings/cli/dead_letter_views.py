@@ -150,6 +150,7 @@ def _facts(found: DeadLetterInFull, now: datetime) -> Iterable[tuple[str, str]]:
     yield "Group", dead_letter.fingerprint
     yield "Source", dead_letter.source or "?"
     yield "Lane", _lane(dead_letter) if _lane(dead_letter) != (dead_letter.source or "?") else ""
+    yield "Test", "yes: it is sent to nobody" if dead_letter.test else ""
     yield "Tenant", dead_letter.tenant or ""
     yield "Category", dead_letter.category or ""
     yield "To", dead_letter.recipient or ""

@@ -48,7 +48,9 @@ def create(
     ] = None,
     test: Annotated[
         bool,
-        typer.Option("--test", help="Make a test key, which can only read: with --scope read."),
+        typer.Option(
+            "--test", help="Make a test key: it sees tests only, and what it sends reaches nobody."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -60,6 +62,7 @@ def create(
     Examples:
       [bold]tidings keys create --tenant shop --scope send --scope read[/]
       [bold]tidings keys create --tenant "*" --scope operate --expires 90d[/]
+      [bold]tidings keys create --tenant shop --scope send --scope read --name shop-ci --test[/]
     """
     until = None if expires is None else parsed(_expiry, expires, "--expires")
     request = keys.CreateKeyRequest(tenant, scope, name, until, test)
@@ -68,6 +71,10 @@ def create(
         print_json(view)
         return
     print_text(view.secret)
+    if test:
+        err.print(
+            "[dim]A test key: what it sends is recorded and goes to a sink, never to a provider; it sees tests only.[/]"
+        )
     err.print(
         f"[dim]Keep it now: it can't be shown again. Its prefix {view.key.prefix} names it in lists.[/]"
     )

@@ -81,6 +81,8 @@ Until = Annotated[
     typer.Option("--until", metavar="WHEN", help="Accepted before; same format as --since."),
 ]
 
+Test = Annotated[bool | None, typer.Option("--test", help="Tests, in place of what is no test.")]
+
 
 def filters_of(
     *,
@@ -98,6 +100,7 @@ def filters_of(
     subject: str | None = None,
     since: str | None = None,
     until: str | None = None,
+    test: bool | None = None,
 ) -> Filters:
     """The filters as they were typed.
 
@@ -119,4 +122,5 @@ def filters_of(
         subject=subject,
         since=parsed(moment, since, "--since") if since else None,
         until=parsed(moment, until, "--until") if until else None,
+        test=bool(test),
     )

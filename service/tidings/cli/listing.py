@@ -42,6 +42,7 @@ def list_(
     subject: which.Subject = None,
     since: which.Since = None,
     until: which.Until = None,
+    test: which.Test = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number to list.")
     ] = 25,
@@ -73,6 +74,7 @@ def list_(
         subject=subject,
         since=since,
         until=until,
+        test=test,
     )
     request = ListRequest(filters, limit, reveal, cursor)
     page = ask(lambda backend: notifications.list_(backend, request))

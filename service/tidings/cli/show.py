@@ -136,6 +136,7 @@ def _head(summary: NotificationSummary, now: datetime) -> RenderableType:
 def _about(summary: NotificationSummary, now: datetime) -> list[tuple[str, str]]:
     entity = f"{summary.entity_type} {summary.entity_id}" if summary.entity_type else None
     rows = (
+        ("Test", "yes: it is sent to nobody" if summary.test else None),
         ("Tenant", None if summary.tenant == DEFAULT_TENANT else summary.tenant),
         ("User", summary.user_id),
         ("About", entity),

@@ -39,6 +39,7 @@ def _head(dead_letter: DeadLetterView) -> Group:
     known = (
         ("Id", str(dead_letter.notification_id or "")),
         ("What", " · ".join(part for part in (dead_letter.channel, dead_letter.category) if part)),
+        ("Test", "yes: it is sent to nobody" if dead_letter.test else ""),
         ("Tenant", "" if dead_letter.tenant == DEFAULT_TENANT else dead_letter.tenant or ""),
         ("To", dead_letter.recipient or ""),
         ("User", dead_letter.user_id or ""),

@@ -45,6 +45,9 @@ def stats(
         str, typer.Option(metavar="WHEN", help="Ended since: 30m, 24h, 7d, or a time.")
     ] = "24h",
     tenant: Tenant = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="Count tests, which are left out otherwise.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
     every: Annotated[
         str, typer.Option(metavar="TIME", help="Refresh interval for --watch.")
@@ -61,11 +64,11 @@ def stats(
     Example: [bold]tidings stats --since 1h --watch[/]
     """
     parsed(moment, since, "--since")
-    pause = _pause(every)
+    pause, choice = _pause(every), Choice(tenant, test=test)
     if watch:
-        ask(lambda backend: _watch(backend, since, tenant, pause))
+        ask(lambda backend: _watch(backend, since, choice, pause))
         return
-    view = ask(lambda backend: look(backend, _request(since, tenant)))
+    view = ask(lambda backend: look(backend, _request(since, choice)))
     if as_json:
         print_json(view.as_data())
     else:
@@ -80,14 +83,14 @@ def _pause(text: str) -> float:
     return max(0.2, parsed(seconds, text, "--every"))
 
 
-def _request(since: str, tenant: str | None) -> StatisticsRequest:
-    return StatisticsRequest(moment(since), choice=Choice(tenant))
+def _request(since: str, choice: Choice) -> StatisticsRequest:
+    return StatisticsRequest(moment(since), choice=choice)
 
 
-async def _watch(backend: Backend, since: str, tenant: str | None, pause: float) -> None:
+async def _watch(backend: Backend, since: str, choice: Choice, pause: float) -> None:
     with Live(console=out, auto_refresh=False) as live:
         while True:
-            view = await look(backend, _request(since, tenant))
+            view = await look(backend, _request(since, choice))
             frame = _frame(view, since)
             if out.is_terminal:
                 live.update(frame, refresh=True)

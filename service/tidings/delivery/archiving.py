@@ -38,6 +38,7 @@ class NotificationStatus:
     """The SHA-256 of its body; None if not known."""
     tenant: str | None = None
     """None if not known."""
+    test: bool = False
 
     @property
     def replayable(self) -> bool:

@@ -30,6 +30,8 @@ class SearchFields:
     entity_id: str | None = None
     tenant: str | None = None
     """None if its body can't be read, or names what can be no tenant."""
+    test: bool = False
+    """Whether it is a test, or was meant to be: `test` is anything but false."""
 
     @classmethod
     def of(cls, notification: Notification) -> Self:
@@ -44,6 +46,7 @@ class SearchFields:
             entity.type if entity else None,
             entity.id if entity else None,
             notification.tenant,
+            notification.test,
         )
 
 
@@ -67,6 +70,7 @@ def read_search_fields(body: bytes) -> SearchFields:
         entity_type=_text(entity.get("type")),
         entity_id=_text(entity.get("id")),
         tenant=_tenant(document, whole=not heavy),
+        test=document.get("test") not in {None, False},
     )
 
 

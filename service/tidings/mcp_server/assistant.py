@@ -74,7 +74,7 @@ class KeyHolder:
         """What it may do now.
 
         Raises:
-            Refused: The key is unknown, revoked or expired.
+            Refused: The key is unknown, revoked, expired, or a test key.
             LedgerUnavailable: PostgreSQL is unavailable.
         """
         if not self._secret:
@@ -83,8 +83,10 @@ class KeyHolder:
 
     def _with(self, key: ApiKey) -> Assistant:
         scopes = {Scope(scope) for scope in key.scopes if scope in set(Scope)}
-        if key.test:  # it would act on what is no test
-            scopes.discard(Scope.OPERATE)
+        if key.test:
+            raise Refused(
+                "a test key sees nothing but tests, and the tools show what is no test: use a live key"
+            )
         return Assistant(
             self._backend,
             Actor("mcp", f"{key.name} {key.prefix}".strip()),

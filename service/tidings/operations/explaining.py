@@ -26,6 +26,8 @@ class ExplainRequest:
     body: bytes
     tenant: str | None = None
     """The caller's; None if it may name any."""
+    test: bool = False
+    """Whether the caller may send tests only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ async def explain(backend: Backend, request: ExplainRequest) -> ExplainView:
         InvalidNotification: It is no valid notification; names every problem.
     """
     now = datetime.now(UTC)
-    notification = read_submission(request.body, request.tenant, new_id()).notification
+    read = read_submission(request.body, request.tenant, new_id(), test=request.test)
+    notification = read.notification
     lane = Lane(notification.channel, notification.priority)
     policy = backend.settings.policy(notification.channel, notification.category)
     attempt = Attempt(notification, request.body, lane, 0, 1, now)
@@ -73,7 +76,8 @@ async def explain(backend: Backend, request: ExplainRequest) -> ExplainView:
         *_scheduled(notification, now),
         *_channel(notification.channel, here, configured=_configured(backend, notification)),
     ]
-    sends = DeliveryDecision(Disposition.SEND, "lane", f"a worker sends it from {lane.queue}")
+    does = "gives it to the sink, as a test," if notification.test else "sends it"
+    sends = DeliveryDecision(Disposition.SEND, "lane", f"a worker {does} from {lane.queue}")
     order = [Disposition.SKIP, Disposition.DEFER, Disposition.SEND]
     decisions = sorted([*found, sends], key=lambda it: order.index(it.decision))
     if found:
@@ -93,7 +97,10 @@ async def explain(backend: Backend, request: ExplainRequest) -> ExplainView:
 
 async def _known(backend: Backend, notification: Notification) -> list[DeliveryDecision]:
     status = await backend.ledger.reports.standing(notification.id)
-    if status is not None and status.tenant == notification.tenant:
+    if status is not None and (status.tenant, status.test) == (
+        notification.tenant,
+        notification.test,
+    ):
         text = f"a notification with this id is known, and {status.state}"
         return [DeliveryDecision(Disposition.SKIP, "id", text, related=notification.id)]
     use = KeyUse.of(notification)

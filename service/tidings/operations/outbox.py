@@ -45,6 +45,8 @@ class ListOutboxRequest:
     limit: int = 25
     cursor: str | None = None
     """As the page before has it."""
+    test: bool | None = None
+    """Tests only, or none of them; None: both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class RetryRequest:
     """Of any age."""
     note: str = ""
     dry_run: bool = False
+    test: bool | None = None
+    """Tests only, or none of them; None: both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +131,17 @@ async def list_(backend: Backend, request: ListOutboxRequest) -> PageView[Outbox
         InvalidRequest: The limit is out of range, or the cursor is of another list.
     """
     _check_limit(request.limit)
-    listed = ("outbox", tuple(request.statuses), request.user_id, request.tenant)
+    listed = ("outbox", tuple(request.statuses), request.user_id, request.tenant, request.test)
     after = None
     if request.cursor is not None:
         after = cursors.decode(request.cursor, listed, cursors.position)
     found = await backend.ledger.outbox_entries.list(
-        request.statuses, request.user_id, request.tenant, request.limit + 1, after
+        request.statuses,
+        request.user_id,
+        request.tenant,
+        request.limit + 1,
+        after,
+        test=request.test,
     )
     return page_of(
         found,
@@ -150,7 +159,9 @@ async def retry(backend: Backend, actor: Actor, request: RetryRequest) -> Decide
     """
     _check_limit(request.limit)
     max_age = None if request.force else request.max_age
-    ids = await backend.ledger.outbox_entries.unpublished(max_age, request.tenant, request.limit)
+    ids = await backend.ledger.outbox_entries.unpublished(
+        max_age, request.tenant, request.limit, test=request.test
+    )
     return await retry_some(
         backend, actor, DecideRequest(ids, request.tenant, request.note, request.dry_run)
     )

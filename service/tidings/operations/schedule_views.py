@@ -36,6 +36,8 @@ class CreateScheduleRequest:
     max_runs: int | None = None
     misfire: str = Misfire.SEND_ONCE
     tenant: str = DEFAULT_TENANT
+    test: bool = False
+    """Whether its notifications are tests without saying so."""
     dry_run: bool = False
     """Check it and show its next times only."""
 
@@ -76,6 +78,8 @@ class ListSchedulesRequest:
     limit: int = 25
     cursor: str | None = None
     """As the page before has it."""
+    test: bool | None = None
+    """Those of tests only, or none of them; None: both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ class ScheduleView:
             "misfire": schedule.misfire,
             "channel": schedule.content.get("channel"),
             "template": schedule.content.get("template"),
+            "test": schedule.content.get("test") is True,
             "recipient_count": len(schedule.recipients),
             "next_run_at": schedule.next_run_at,
             "next_times": [due.isoformat() for due in self.next_times],

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from tidings.delivery.errors import InvalidRequest
@@ -28,6 +28,8 @@ from tidings.operations.schedule_views import (
     RunView,
     ScheduleView,
 )
+from tidings_events.errors import InvalidNotification
+from tidings_events.problems import ContractProblem
 
 __all__ = [
     "ChangeScheduleRequest",
@@ -64,6 +66,8 @@ async def create(backend: Backend, actor: Actor, request: CreateScheduleRequest)
     misfire = _misfire(request.misfire)
     recipients = _recipients(request, repeated=timing is not None)
     content = dict(request.content)
+    if request.test:
+        _make_test(content)
     checked(
         content,
         recipients or (_ANYBODY.get(str(content.get("channel")), ""),),
@@ -95,11 +99,15 @@ async def list_(backend: Backend, request: ListSchedulesRequest) -> PageView[Sch
     Raises:
         InvalidRequest: The cursor is of another list.
     """
-    listed, before = ("schedules", request.states, request.tenant), None
+    listed, before = ("schedules", request.states, request.tenant, request.test), None
     if request.cursor is not None:
         before = cursors.decode(request.cursor, listed, UUID)
     found = await backend.ledger.schedules.list(
-        request.limit + 1, tenant=request.tenant, states=request.states, before=before
+        request.limit + 1,
+        tenant=request.tenant,
+        states=request.states,
+        before=before,
+        test=request.test,
     )
     return page_of(
         found,
@@ -167,6 +175,14 @@ async def run(backend: Backend, actor: Actor, request: RunScheduleRequest) -> Ru
     except RunOtherwise as error:
         raise InvalidRequest(str(error), field="Idempotency-Key") from None
     return RunView(schedule, tuple(ids))
+
+
+def _make_test(content: dict[str, Any]) -> None:
+    """Make all notifications with this content tests."""
+    if content.get("test") not in (None, True):
+        problem = "content.test: is false, and this is a test key; leave it out"
+        raise InvalidNotification([ContractProblem(problem, ("content", "test"), "not_allowed")])
+    content["test"] = True
 
 
 def _timing(request: CreateScheduleRequest) -> Timing | None:

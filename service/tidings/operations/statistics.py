@@ -138,7 +138,7 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
     topology = topology_of(backend.settings)
     numbers, waiting, queues, ages, channels = await asyncio.gather(
         backend.ledger.reports.stats(window, request.choice),
-        count_backlog(backend.ledger.database, request.choice.tenant),
+        count_backlog(backend.ledger.database, request.choice.tenant, test=request.choice.test),
         backend.queue_depths.get(lambda: _depths(backend.settings))
         if request.queues
         else _no_depths(),

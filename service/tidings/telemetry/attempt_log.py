@@ -16,7 +16,7 @@ log: Final = structlog.get_logger(__name__)
 def log_attempt(
     attempt: Attempt, outcome: Outcome | Released, *, duration: float, possible_duplicate: bool
 ) -> None:
-    """Log the outcome of an attempt: at `info`, or at `warning` if there will be no further attempt.
+    """Log the outcome of an attempt: at `info`, or at `warning` if there will be no further attempt and it is no test.
 
     Costs nothing if that level is not logged.
 
@@ -26,7 +26,8 @@ def log_attempt(
         duration: Its seconds.
         possible_duplicate: Whether an earlier worker may have sent it already.
     """
-    level = logging.WARNING if isinstance(outcome, Undeliverable | Released) else logging.INFO
+    ended = isinstance(outcome, Undeliverable | Released) and not attempt.notification.test
+    level = logging.WARNING if ended else logging.INFO
     if log.is_enabled_for(level):
         untried = isinstance(outcome, Undeliverable) and outcome.untried
         fields = _fields(attempt, outcome, duration, possible_duplicate)
@@ -54,6 +55,8 @@ def _fields(
         "queued_ms": round(max(0.0, age - duration) * 1000, 1),
         "possible_duplicate": possible_duplicate,
     }
+    if notification.test:
+        fields["test"] = True
     if notification.entity is not None:
         fields["entity"] = f"{notification.entity.type}:{notification.entity.id}"
     if trace_id := trace_id_of(attempt.traceparent):

@@ -68,6 +68,7 @@ class ChannelMetrics:
         self._attempts: Mapping[str, Counter] = MappingProxyType(
             {outcome: families.attempts.labels(name, outcome) for outcome in _OUTCOMES}
         )
+        self._tests = {outcome: families.tests.labels(name, outcome) for outcome in _OUTCOMES}
         self._failures = {kind: families.failures.labels(name, kind) for kind in KINDS}
         self._failures_of_any_kind = families.failures
         self._name = name
@@ -119,6 +120,17 @@ class ChannelMetrics:
                 self._attempts["released"].inc()
                 self._failed(failure.kind)
 
+    def test(self, outcome: Outcome) -> None:
+        """An attempt of a test notification ended: it is counted apart, and in no other metric of attempts."""
+        match outcome:
+            case Sent():
+                ended = "sent"
+            case RetryLater():
+                ended = "retry_later"
+            case Undeliverable(reason=reason):
+                ended = reason.value
+        self._tests[ended].inc()
+
     def _failed(self, kind: str) -> None:
         counter = self._failures.get(kind)
         (counter or self._failures_of_any_kind.labels(self._name, kind)).inc()
@@ -152,6 +164,12 @@ class _Families:
         self.attempts = counter("tidings_attempts", "Attempts by outcome.", "channel", "outcome")
         self.failures = counter(
             "tidings_failures", "Failed attempts by class of error.", "channel", "kind"
+        )
+        self.tests = counter(
+            "tidings_test_attempts",
+            "Attempts of test notifications by outcome.",
+            "channel",
+            "outcome",
         )
         self.send_seconds = histogram(
             "tidings_send_seconds", "Seconds of one attempt.", SENDS, "channel"

@@ -271,7 +271,7 @@ class Flow:
         attempt, policy = with_large_content(work.attempt), work.policy
         started_at, clock = self.clock.now(), perf_counter()
         content = self._content(attempt, claim, policy, started_at)
-        called = isinstance(content, Content)
+        called = isinstance(content, Content) and not attempt.notification.test
         outcome = (
             await self._call_providers(attempt, content, policy, claim, release_slot)
             if isinstance(content, Content)
@@ -345,9 +345,12 @@ class Flow:
             log.warning("attempt recorded after its lease expired", id=str(attempt.id))
         waited = (result.started_at - attempt.wanted_since).total_seconds()
         known = attempt.time_source is not TimeSource.READ
-        self.metrics.attempt(
-            outcome, duration, waited + duration if known else None, replayed=attempt.epoch > 0
-        )
+        if attempt.notification.test:
+            self.metrics.test(outcome)
+        else:
+            self.metrics.attempt(
+                outcome, duration, waited + duration if known else None, replayed=attempt.epoch > 0
+            )
         log_attempt(attempt, outcome, duration=duration, possible_duplicate=possible_duplicate)
         return ours
 

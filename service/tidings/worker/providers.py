@@ -25,6 +25,7 @@ from tidings.delivery.errors import (
 from tidings.delivery.outcome import Sent
 from tidings.delivery.ports import Channel, Finding, SendRequest, TemplateParts
 from tidings.delivery.provider_attempt import NOT_ASKED, SENT, ProviderAttempt
+from tidings.delivery.sink import receive
 from tidings.runtime.deadlines import Deadlines
 
 log = structlog.get_logger(__name__)
@@ -132,12 +133,14 @@ class Providers:
     async def send(self, request: SendRequest) -> Sent:
         """Deliver once: through the first available provider, or the next if that one sent nothing.
 
-        Each has `request.timeout` seconds.
+        Each has `request.timeout` seconds. A test goes to the sink: no provider is called, and no circuit counts it.
 
         Raises:
             DeliveryError: The error that ended it, or the first provider's if none could send it.
                 `OutOfService` if no provider is available: not the fault of this notification.
         """
+        if request.notification.test:
+            return receive(request)
         provider_attempts: list[ProviderAttempt] = []
         errors: list[DeliveryError] = []
         try:

@@ -101,8 +101,6 @@ async def test_known_keys_work_while_postgresql_is_down_and_no_longer_than_state
         (keys.CreateKeyRequest("A b", ["read"]), "tenant"),
         (keys.CreateKeyRequest("shop", []), "scope"),
         (keys.CreateKeyRequest("shop", ["raed"]), "scope"),
-        (keys.CreateKeyRequest("shop", ["read", "send"], test=True), "scope"),
-        (keys.CreateKeyRequest("shop", ["operate"], test=True), "scope"),
         (keys.CreateKeyRequest("shop", ["read"], name="a\nb"), "name"),
         (keys.CreateKeyRequest("shop", ["read"], name="x" * 65), "name"),
         (

@@ -25,8 +25,9 @@ SENT = Sent("smtp:mx.example.com", "4XyZ", "250")
 REJECTED = Undeliverable(Reason.REJECTED, Failure("rejected", "no such user", "smtp", "550"))
 
 
-def email(number: int = 1, id_: UUID | None = None) -> Attempt:
+def email(number: int = 1, id_: UUID | None = None, *, test: bool = False) -> Attempt:
     body = {
+        **({"test": True} if test else {}),
         "id": str(id_ or uuid4()),
         "channel": "email",
         "recipient": "jane@example.com",
@@ -38,14 +39,14 @@ def email(number: int = 1, id_: UUID | None = None) -> Attempt:
     return read_in_its_lane(Message(json.dumps(body).encode(), "email.high", headers))
 
 
-async def made(url: str, *outcomes: Outcome) -> UUID:
+async def made(url: str, *outcomes: Outcome, test: bool = False) -> UUID:
     """A notification that has come to these outcomes, one after the other."""
     id_ = uuid4()
     async with PostgresLedger(
         LedgerSettings(database_url=url), actor="worker test:1:abc"
     ) as ledger:
         for number, outcome in enumerate(outcomes, start=1):
-            attempt = email(number, id_)
+            attempt = email(number, id_, test=test)
             await ledger.claim(ClaimRequest(attempt, "worker test:1:abc/lane/1", 30, None))
             now = datetime.now(UTC) - timedelta(milliseconds=3)
             await ledger.record(
@@ -342,3 +343,17 @@ async def test_a_database_without_tables_is_told_what_to_run(
     assert "from version none" in made_.out
     assert json.loads(again.out)["before"] == json.loads(again.out)["needed"]
     assert (await tidings("list", env=bare)).code == 0
+
+
+async def test_tests_are_listed_and_counted_only_if_asked_for(
+    env: dict[str, str], database_url: str
+) -> None:
+    live, test = await made(database_url, SENT), await made(database_url, SENT, test=True)
+    for options, id_ in (((), live), (("--test",), test)):
+        listed = await tidings("list", "--json", *options, env=env)
+        assert [each["id"] for each in json.loads(listed.out)["data"]] == [str(id_)]
+        counted = await tidings("stats", "--json", *options, env=env)
+        assert json.loads(counted.out)["total"]["outcomes"] == {"sent": 1}
+    shown = await tidings("show", str(test), env=env)
+    assert re.search(r"Test +yes", shown.out)
+    assert "Test" not in (await tidings("show", str(live), env=env)).out

@@ -131,7 +131,8 @@ async def test_a_key_that_is_revoked_or_becomes_one_for_tests_does_nothing_more(
         await call(client, "list_jobs")
         await rig.fetch("UPDATE api_keys SET test = true")
         why = await refused(client, "pause_channel", channel="email", note="test", dry_run=False)
-        assert "this needs an API key with the scope `operate`" in why
+        assert "a test key sees nothing but tests" in why
+        assert "a test key sees nothing but tests" in await refused(client, "list_jobs")
         async with rig.backend() as backend:
             await keys.revoke(backend, TESTER, keys.RevokeKeyRequest(key))
         for tool in ("list_jobs", "show_statistics"):

@@ -256,6 +256,7 @@ ALONE: dict[str, Any] = {
     "subject": "rare",
     "since": NOW - timedelta(days=3),
     "until": NOW - timedelta(hours=3),
+    "test": True,
 }
 CHOICES = [
     Filters(),
@@ -418,7 +419,7 @@ async def test_a_rehearsal_looks_at_some_dead_letters_and_says_at_how_many(
 
 
 async def test_statistics_are_read_from_rollups_alone(large: str) -> None:
-    arguments = (NOW - timedelta(days=60), NOW, 14_400, None, None, None, None)
+    arguments = (NOW - timedelta(days=60), NOW, 14_400, None, None, None, None, "test", False)
     connection = await asyncpg.connect(large)
     [explained] = await connection.fetchrow(f"EXPLAIN (FORMAT JSON) {STATISTICS}", *arguments)
     await connection.close()

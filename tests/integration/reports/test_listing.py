@@ -1,5 +1,6 @@
 """Lists: each filter takes several values, and a cursor leads through all that match, once, while others write."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from uuid import UUID
@@ -17,6 +18,7 @@ from tidings.ledger.notifications.search import Bounds
 from tidings.operations.backend import Backend
 from tidings.operations.notifications import ListRequest, NotificationPage, list_
 from tidings.settings import Settings
+from tidings_events.notifications.base import new_id
 
 __all__ = ["ledger"]
 
@@ -42,7 +44,7 @@ async def listed(backend: Backend, filters: Filters) -> list[str]:
 
 
 async def fill(ledger: PostgresLedger) -> None:  # the fixture
-    """Four notifications that differ in everything."""
+    """Four notifications that differ in everything, and a test of each."""
     mail = {"channel": "email", "subject": "Your Order is on its way", "body": "x"}
     templated = {"channel": "email", "subject": None, "body": None, "template": "welcome"}
     for attempt, *outcomes in (
@@ -52,6 +54,10 @@ async def fill(ledger: PostgresLedger) -> None:  # the fixture
         (an_attempt(user_id="di", entity={"type": "ticket", "id": "7"}), Sent("twilio")),
     ):
         await made(ledger, attempt, *outcomes)
+        test = attempt.notification.model_copy(
+            update={"id": new_id(), "test": True, "user_id": f"test-{attempt.notification.user_id}"}
+        )
+        await made(ledger, replace(attempt, notification=test, body=test.to_json()), *outcomes)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +84,10 @@ async def fill(ledger: PostgresLedger) -> None:  # the fixture
         (Filters(user_ids=("ada", "cy"), channels=("sms",)), "cy"),
         (Filters(since=datetime(2026, 1, 1, tzinfo=UTC), subject="order"), "ada"),
         (Filters(until=datetime(2020, 1, 1, tzinfo=UTC)), ""),
+        (Filters(test=True), "test-ada test-bob test-cy test-di"),
+        (Filters(test=True, states=(State.RETRYING, State.FAILED)), "test-bob test-cy"),
+        (Filters(test=True, user_ids=("test-di", "ada")), "test-di"),
+        (Filters(test=True, subject="order"), "test-ada"),
     ],
     ids=str,
 )

@@ -120,7 +120,7 @@ def test_a_locale_is_read_as_many_write_it(locale: str) -> None:
 
 
 NULLABLE = (
-    *("version", "priority", "category", "tenant", "user_id", "entity", "locale", "data"),
+    *("version", "priority", "category", "tenant", "test", "user_id", "entity", "locale", "data"),
     "metadata",
     *("idempotency_key", "max_retries", "scheduled_at", "expires_at", "template", "from_address"),
     *("reply_to", "cc", "bcc", "html", "headers", "attachments"),

@@ -24,6 +24,7 @@ class DeadLetterReply(ReplyModel):
     channel: str | None
     priority: str | None
     tenant: str | None
+    test: bool
     category: str | None
     recipient: str | None
     user_id: str | None

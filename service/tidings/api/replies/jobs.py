@@ -30,6 +30,8 @@ class JobReply(ReplyModel):
     kind: JobKind
     tenant: str | None
     """Whose items it has; null for those of all tenants."""
+    test: bool
+    """Whether its items are tests."""
     state: JobState
     reason: str | None
     """Why it was paused, stopped or cancelled."""
@@ -101,6 +103,7 @@ JOB: Final[dict[str, Any]] = {
     "id": "0198c2f4-7b31-7f02-8a51-2b6f0c1d9e33",
     "kind": "replay",
     "tenant": "shop",
+    "test": False,
     "state": "running",
     "reason": None,
     "selection": {"tenant": "shop", "fingerprint": "6b1f03", "states": ["open"]},

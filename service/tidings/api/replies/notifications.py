@@ -96,6 +96,8 @@ class SummaryReply(ReplyModel):
     channel: str
     priority: str
     tenant: str
+    test: bool
+    """Whether it is delivered to the sink only."""
     category: str
     recipient: str
     """Masked, unless it is to be revealed."""
@@ -162,6 +164,7 @@ EXAMPLE: Final[dict[str, Any]] = {
     "channel": "email",
     "priority": "high",
     "tenant": "default",
+    "test": False,
     "category": "transactional",
     "recipient": "j…@example.com",
     "user_id": None,

@@ -54,6 +54,8 @@ class ScheduleReply(ReplyModel):
 
     id: UUID
     tenant: str
+    test: bool
+    """Whether its notifications are tests."""
     name: str
     state: str
     cron: str | None
@@ -150,6 +152,7 @@ CANCELLED: Final[dict[str, Any]] = {
 SCHEDULE: Final[dict[str, Any]] = {
     "id": "0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5e",
     "tenant": "default",
+    "test": False,
     "name": "standup",
     "state": "active",
     "cron": "0 9 * * MON-FRI",

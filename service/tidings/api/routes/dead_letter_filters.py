@@ -5,14 +5,15 @@ from uuid import UUID
 
 from pydantic import Field
 
-from tidings.api.routes.parameters import TenantQuery, Time
+from tidings.api.route import AnyCall
+from tidings.api.routes.parameters import TestsQuery, Time, tenant_of
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
 from tidings.operations.dead_letters.query import DeadLetterQuery
 
 
-class DeadLetterFilters(TenantQuery):
+class DeadLetterFilters(TestsQuery):
     """Which dead letters; what is left out says nothing."""
 
     channel: str | None = Field(None, description="Only in this channel.")
@@ -31,7 +32,7 @@ class DeadLetterFilters(TenantQuery):
 
     def query(
         self,
-        tenant: str | None,
+        call: AnyCall,
         *,
         ids: Iterable[UUID] = (),
         states: Iterable[DeadLetterState] = (),
@@ -39,11 +40,12 @@ class DeadLetterFilters(TenantQuery):
         """For the operation.
 
         Args:
-            tenant: Only of this one; None: of all.
+            call: The request, whose key has a tenant or none, and may be a test key.
             ids: Of dead letters or notifications.
             states: Only in one of these.
 
         Raises:
+            ApiProblem: Another tenant is asked for, or what is no test with a test key.
             InvalidRequest: A value can't be read.
         """
         return DeadLetterQuery.read(
@@ -55,8 +57,9 @@ class DeadLetterFilters(TenantQuery):
             until=None if self.until is None else self.until.isoformat(),
             user=self.user_id,
             entity=self.entity,
-            tenant=tenant,
+            tenant=tenant_of(call, self.tenant),
             category=self.category,
             to=self.recipient,
             states=states,
+            test=call.tests(self.test),
         )

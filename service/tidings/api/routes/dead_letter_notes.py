@@ -89,6 +89,7 @@ ROUTES: Final = (
         "/v1/dead-letters/groups/{fingerprint}/note",
         _annotate_group,
         scope=Scope.OPERATE,
+        live_only=True,
         summary="Keep a note with a group of dead letters",
         description=(
             "In the place of the one that it has; it stays when the group has ended, for the next time. A tenant sees its "
@@ -107,6 +108,7 @@ ROUTES: Final = (
         "/v1/dead-letters/groups/{fingerprint}/note",
         _remove_from_group,
         scope=Scope.OPERATE,
+        live_only=True,
         summary="Remove the note of a group of dead letters",
         tag="dead letters",
         path_model=GroupPath,

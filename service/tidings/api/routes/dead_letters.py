@@ -32,7 +32,6 @@ from tidings.api.routes.parameters import (
     RequiredNoteBody,
     RevealQuery,
     check_reveal,
-    tenant_of,
 )
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
 from tidings.operations.dead_letters import acting, lookup
@@ -99,14 +98,14 @@ def _named(call: Call[DeadLetterPath, Any, Any]) -> DeadLetterRequest:
 
 async def _list(call: Call[Parameters, DeadLettersQuery, None]) -> Reply:
     query = call.query
-    wanted = query.query(tenant_of(call, query.tenant), states=query.state)
+    wanted = query.query(call, states=query.state)
     request = DeadLetterListRequest(wanted, query.limit, cursor=query.cursor)
     return Reply(await lookup.list_(call.backend, request))
 
 
 async def _groups(call: Call[Parameters, DeadLetterGroupsQuery, None]) -> Reply:
     query = call.query
-    wanted = query.query(tenant_of(call, query.tenant), states=query.state)
+    wanted = query.query(call, states=query.state)
     return Reply(await lookup.groups(call.backend, wanted, query.limit))
 
 

@@ -9,7 +9,7 @@ from tidings.operations.scopes import Scope
 
 
 async def _explain(call: Call[Parameters, Parameters, bytes]) -> Reply:
-    return Reply(await explain(call.backend, ExplainRequest(call.body, call.tenant)))
+    return Reply(await explain(call.backend, ExplainRequest(call.body, call.tenant, call.test)))
 
 
 ROUTES: Final = (

@@ -16,13 +16,13 @@ from tidings.api.replies.jobs import (
     JobReply,
 )
 from tidings.api.replies.pages import page_example
-from tidings.api.route import Call, Documented, Parameters, Reply, Route
+from tidings.api.route import AnyCall, Call, Documented, Parameters, Reply, Route
 from tidings.api.routes.dead_letter_filters import DeadLetterFilters
 from tidings.api.routes.parameters import (
     LONGEST_NOTE,
     NoteBody,
     PageQuery,
-    TenantQuery,
+    TestsQuery,
     Time,
     tenant_of,
 )
@@ -46,7 +46,7 @@ class JobPath(Parameters):
         return IdPrefix.parse(str(self.id))
 
 
-class JobsQuery(PageQuery, TenantQuery):
+class JobsQuery(PageQuery, TestsQuery):
     """A page of jobs."""
 
     state: list[JobState] = Field([], description="Only in this state; repeatable.")
@@ -61,7 +61,7 @@ class JobItemsQuery(PageQuery):
     )
 
 
-class NotificationFilter(TenantQuery):
+class NotificationFilter(TestsQuery):
     """Which notifications; what is left out says nothing."""
 
     channel: str | None = Field(None, description="Only in this channel.")
@@ -72,24 +72,23 @@ class NotificationFilter(TenantQuery):
     since: Time | None = Field(None, description="Accepted then or later.")
     until: Time | None = Field(None, description="Accepted before.")
 
-    def filters(self, tenant: str | None) -> Filters:
+    def filters(self, call: AnyCall) -> Filters:
         """For the operation.
 
-        Args:
-            tenant: Only of this one; None: of all.
-
         Raises:
+            ApiProblem: Another tenant is asked for, or what is no test with a test key.
             InvalidRequest: A value can't be read.
         """
         return previews.notification_filters(
             channel=self.channel,
             category=self.category,
-            tenant=tenant,
+            tenant=tenant_of(call, self.tenant),
             user_id=self.user_id,
             entity=self.entity,
             recipient=self.recipient,
             since=self.since,
             until=self.until,
+            test=call.tests(self.test),
         )
 
 
@@ -143,8 +142,8 @@ async def _preview(call: Call[Parameters, Parameters, JobBody]) -> Reply:
     plan, careful = body.plan, body.plan.max_failure_rate
     request = PreviewRequest(
         body.kind,
-        letters.query(tenant_of(call, letters.tenant), ids=body.ids),
-        given.filters(tenant_of(call, given.tenant)),
+        letters.query(call, ids=body.ids),
+        given.filters(call),
         every=body.all,
         limit=body.limit,
         note=body.note,
@@ -173,7 +172,11 @@ async def _show(call: Call[JobPath, Parameters, None]) -> Reply:
 async def _list(call: Call[Parameters, JobsQuery, None]) -> Reply:
     query = call.query
     request = JobListRequest(
-        query.limit, tuple(query.state), tenant_of(call, query.tenant), cursor=query.cursor
+        query.limit,
+        tuple(query.state),
+        tenant_of(call, query.tenant),
+        cursor=query.cursor,
+        test=call.tests(query.test),
     )
     return Reply(await control.list_(call.backend, request))
 

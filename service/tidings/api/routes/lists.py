@@ -12,7 +12,7 @@ from tidings.api.route import AnyCall, Call, Documented, Parameters, Reply, Rout
 from tidings.api.routes.notifications import NotificationPath
 from tidings.api.routes.parameters import (
     PageQuery,
-    TenantQuery,
+    TestsQuery,
     Text,
     Time,
     Values,
@@ -33,7 +33,7 @@ SEARCH: Final = Bounds(patience=0.01, step=2_500)
 """A page answers within 50 ms, and says how far it has looked."""
 
 
-class FilterQuery(TenantQuery):
+class FilterQuery(TestsQuery):
     """Which notifications. Each filter may be given several times: one of its values has to match."""
 
     state: list[State] = Field(default=[], max_length=20, description="State.", examples=[["sent"]])
@@ -86,7 +86,7 @@ def filters_of(call: AnyCall) -> Filters:
     """The filters of a request.
 
     Raises:
-        ApiProblem: Another tenant is asked for.
+        ApiProblem: Another tenant is asked for, or what is no test with a test key.
         InvalidRequest: An entity can't be read.
     """
     query: FilterQuery = call.query
@@ -110,6 +110,7 @@ def filters_of(call: AnyCall) -> Filters:
         subject=query.subject,
         since=query.since,
         until=query.until,
+        test=call.tests(query.test),
     )
 
 

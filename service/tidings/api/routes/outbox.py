@@ -9,7 +9,7 @@ from tidings.api.problems import CONFLICT, NOT_FOUND
 from tidings.api.replies.notifications import ReplyModel
 from tidings.api.replies.pages import PageReply
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
-from tidings.api.routes.parameters import NoteBody, PageQuery, TenantQuery, tenant_of
+from tidings.api.routes.parameters import NoteBody, PageQuery, TestsQuery, tenant_of
 from tidings.delivery.errors import NotFound, Refused
 from tidings.operations import outbox
 from tidings.operations.outbox import DecidedView, DecideRequest, EntryStatus
@@ -29,10 +29,11 @@ ENTRY: Final = {
     "published_at": None,
     "decided_by": None,
     "note": None,
+    "test": False,
 }
 
 
-class OutboxQuery(PageQuery, TenantQuery):
+class OutboxQuery(PageQuery, TestsQuery):
     """Which entries are listed."""
 
     status: list[EntryStatus] = Field(
@@ -78,6 +79,7 @@ class OutboxEntryReply(ReplyModel):
     published_at: AwareDatetime | None
     decided_by: str | None
     note: str | None
+    test: bool
 
 
 class OutboxPageReply(PageReply[OutboxEntryReply]):
@@ -101,7 +103,12 @@ class OutboxDecidedReply(ReplyModel):
 async def _list(call: Call[Parameters, OutboxQuery, None]) -> Reply:
     query = call.query
     request = outbox.ListOutboxRequest(
-        query.status, query.user_id, tenant_of(call, query.tenant), query.limit, query.cursor
+        query.status,
+        query.user_id,
+        tenant_of(call, query.tenant),
+        query.limit,
+        query.cursor,
+        call.tests(query.test),
     )
     return Reply(await outbox.list_(call.backend, request))
 
@@ -109,7 +116,12 @@ async def _list(call: Call[Parameters, OutboxQuery, None]) -> Reply:
 async def _retry(call: Call[Parameters, Parameters, OutboxRetryBody]) -> Reply:
     body = call.body
     request = outbox.RetryRequest(
-        call.tenant, body.max_age_seconds, body.limit, body.force, body.note
+        call.tenant,
+        body.max_age_seconds,
+        body.limit,
+        body.force,
+        body.note,
+        test=call.test or None,
     )
     return Reply(await outbox.retry(call.backend, call.actor, request))
 

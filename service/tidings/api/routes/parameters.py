@@ -64,6 +64,16 @@ class TenantQuery(Parameters):
     )
 
 
+class TestsQuery(TenantQuery):
+    """Whose things are meant: tests, or what is no test."""
+
+    test: bool | None = Field(
+        default=None,
+        description="Tests, in place of what is no test; a test key sees nothing else.",
+        examples=[False],
+    )
+
+
 class PageQuery(Parameters):
     """A page of a list."""
 

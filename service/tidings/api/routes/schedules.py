@@ -18,7 +18,7 @@ from tidings.api.routes.parameters import (
     NoteQuery,
     PageQuery,
     RevealQuery,
-    TenantQuery,
+    TestsQuery,
     check_reveal,
     tenant_of,
 )
@@ -62,7 +62,7 @@ class SchedulePath(Parameters):
     )
 
 
-class SchedulesQuery(PageQuery, TenantQuery):
+class SchedulesQuery(PageQuery, TestsQuery):
     """A page of schedules."""
 
     state: list[ScheduleState] = Field([], description="Only in this state; repeatable.")
@@ -154,6 +154,7 @@ async def _create(call: Call[Parameters, CreateQuery, CreateBody]) -> Reply:
         max_runs=body.max_runs,
         misfire=body.misfire,
         tenant=call.tenant or body.tenant or DEFAULT_TENANT,
+        test=call.test,
         dry_run=call.query.dry_run,
     )
     view = await schedules.create(call.backend, call.actor, request)
@@ -166,7 +167,11 @@ async def _create(call: Call[Parameters, CreateQuery, CreateBody]) -> Reply:
 async def _list(call: Call[Parameters, SchedulesQuery, None]) -> Reply:
     query = call.query
     request = schedules.ListSchedulesRequest(
-        tenant_of(call, query.tenant), tuple(query.state), query.limit, query.cursor
+        tenant_of(call, query.tenant),
+        tuple(query.state),
+        query.limit,
+        query.cursor,
+        call.tests(query.test),
     )
     return Reply(await schedules.list_(call.backend, request))
 

@@ -7,14 +7,14 @@ from pydantic import Field
 
 from tidings.api.replies.statistics import EXAMPLE_STATISTICS, StatisticsReply
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
-from tidings.api.routes.parameters import TenantQuery, Time, Values, tenant_of
+from tidings.api.routes.parameters import TestsQuery, Time, Values, tenant_of
 from tidings.operations.scopes import Scope
 from tidings.operations.statistics import Choice, StatisticsRequest, look
 
 DAY: Final = timedelta(days=1)
 
 
-class StatisticsQuery(TenantQuery):
+class StatisticsQuery(TestsQuery):
     """What is counted."""
 
     since: Time | None = Field(
@@ -38,7 +38,13 @@ async def _stats(call: Call[Parameters, StatisticsQuery, None]) -> Reply:
     query = call.query
     tenant = tenant_of(call, query.tenant)
     since = query.since or (query.until or datetime.now(UTC)) - DAY
-    choice = Choice(tenant, tuple(query.channel), tuple(query.category), tuple(query.provider))
+    choice = Choice(
+        tenant,
+        tuple(query.channel),
+        tuple(query.category),
+        tuple(query.provider),
+        call.tests(query.test),
+    )
     request = StatisticsRequest(
         since, query.until, choice, queues=query.queues and call.tenant is None
     )

@@ -136,7 +136,7 @@ async def _submit_batch(call: Call[Parameters, BatchQuery, bytes]) -> Reply:
 
 
 async def _validate(call: AnyCall) -> Reply:
-    caller = Caller(call.principal.key, call.principal.key_hash, call.tenant)
+    caller = Caller(call.principal.key, call.principal.key_hash, call.tenant, test=call.test)
     request = checking.ValidateRequest(caller, call.body)
     return Reply(await checking.validate(call.backend, call.actor, request))
 
@@ -153,6 +153,7 @@ def _sender(call: AnyCall) -> Caller:
         call.tenant,
         idempotency_key(call.headers),
         traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
+        call.test,
     )
 
 
@@ -226,7 +227,7 @@ ROUTES: Final = (
         summary="Submit a notification, to one recipient or to many",
         description=(
             "202 is a promise: it will not be lost. Without an `id` it gets one. With `recipients` each gets a "
-            "notification with the same content: all or none. The tenant is the key's."
+            "notification with the same content: all or none. The tenant is the key's. With a test key it is a test."
         ),
         tag="notifications",
         reads_bytes=True,

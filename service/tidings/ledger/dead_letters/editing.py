@@ -13,7 +13,7 @@ from tidings.delivery.attempt import Attempt
 from tidings.delivery.dead_letter import DeadLetterState, lane_of
 from tidings.delivery.errors import Refused
 from tidings.delivery.outcome import Reason
-from tidings.delivery.search_fields import read_search_fields
+from tidings.delivery.search_fields import SearchFields, read_search_fields
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.edit_notes import edited_fields
@@ -64,11 +64,11 @@ WITH i AS (
     RETURNING d.*
 )
 INSERT INTO dead_letters (id, notification_id, epoch, state, reason, kind, code, message, provider, fingerprint,
-                          channel, priority, tenant, category, recipient, user_id, entity_type, entity_id, attempts,
+                          channel, priority, tenant, test, category, recipient, user_id, entity_type, entity_id, attempts,
                           first_failed_at, last_failed_at, dead_lettered_at, exchange, routing_key, content_type, headers,
                           properties, body, actor, note, noted_by, noted_at, supersedes)
 SELECT i.new, i.notification_id, i.epoch, 'open', old.reason, old.kind, old.code, old.message, old.provider,
-       old.fingerprint, i.channel, i.priority, i.tenant, i.category, i.recipient, i.user_id, i.entity_type, i.entity_id,
+       old.fingerprint, i.channel, i.priority, i.tenant, old.test, i.category, i.recipient, i.user_id, i.entity_type, i.entity_id,
        old.attempts, old.first_failed_at, old.last_failed_at, old.dead_lettered_at, old.exchange, i.routing_key,
        'application/json', old.headers, old.properties, i.body, $1, coalesce(noted.note, 'edited'),
        noted.noted_by, noted.noted_at, old.id
@@ -94,6 +94,8 @@ class NoEdit(StrEnum):
     OTHER_ID = "other_id"
     OTHER_TENANT = "other_tenant"
     """What would stand in its place, or its notification, is another tenant's."""
+    TEST = "test"
+    """A test would become one that is sent, or the other way round."""
     MOVED_ON = "moved_on"
     """Its notification has not failed, or was replayed since."""
     NO_SUCH_DEAD_LETTER = "no_such_dead_letter"
@@ -299,14 +301,20 @@ def _draft(old: Record, change: Change) -> _Draft | NotEdited:
             NoEdit.OTHER_ID,
             f"the id must stay {old['notification_id']}: to send another notification, publish it",
         )
-    tenant = read_search_fields(old["body"]).tenant
-    if tenant not in {None, notification.tenant}:
-        return NotEdited(
-            dead_letter,
-            NoEdit.OTHER_TENANT,
-            f"the tenant has to stay {tenant}: for another tenant, publish it",
-        )
+    if (changed := _kept(read_search_fields(old["body"]), notification)) is not None:
+        return NotEdited(dead_letter, *changed)
     return _Draft(old, body, notification, uuid4())
+
+
+def _kept(before: SearchFields, notification: Notification) -> tuple[NoEdit, str] | None:
+    """Why an edit can't be: it would change what nobody may."""
+    if before.tenant not in {None, notification.tenant}:
+        why = f"the tenant has to stay {before.tenant}: for another tenant, publish it"
+        return NoEdit.OTHER_TENANT, why
+    if before.test is not notification.test:
+        stays = "a test: to send it, publish it" if before.test else "no test: publish a test"
+        return NoEdit.TEST, f"it has to stay {stays}"
+    return None
 
 
 def _fitting(

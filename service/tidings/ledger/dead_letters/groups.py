@@ -38,7 +38,7 @@ SELECT tenant, fingerprint, open FROM dead_letter_hours WHERE hour >= $5 AND hou
 """
 _ONE: Final = """
 SELECT d.id, d.dead_lettered_at AS at FROM dead_letters d
-         WHERE d.state = 'open' AND d.fingerprint = c.fingerprint AND coalesce(d.tenant, '') = c.tenant
+         WHERE d.state = 'open' AND NOT d.test AND d.fingerprint = c.fingerprint AND coalesce(d.tenant, '') = c.tenant
            AND d.dead_lettered_at >= $5 AND d.dead_lettered_at < $6
          ORDER BY d.dead_lettered_at {direction} LIMIT 1
 """
@@ -155,9 +155,16 @@ class DeadLetterGrouping:
 
 
 def by_rollups(wanted: DeadLetterFilter) -> bool:
-    """Whether rollups have all that the filter asks for."""
+    """Whether rollups have all that the filter asks for: they have no tests."""
     others = replace(
-        wanted, channel=None, reason=None, fingerprint=None, since=None, until=None, tenant=None
+        wanted,
+        channel=None,
+        reason=None,
+        fingerprint=None,
+        since=None,
+        until=None,
+        tenant=None,
+        test=wanted.test or None,
     )
     return others == DeadLetterFilter(states=(DeadLetterState.OPEN,))
 

@@ -117,6 +117,8 @@ class StoredDeadLetter:
     supersedes: UUID | None
     replay_epoch: int | None
     replayed_at: datetime | None
+    test: bool
+    """Whether it is a test's."""
     size: int
     """Bytes of the body."""
 
@@ -142,7 +144,7 @@ d.id, d.notification_id, d.epoch, d.state, d.reason, d.kind, d.message, d.provid
 d.channel, d.priority, d.tenant, d.category, d.recipient, d.user_id, d.entity_type, d.entity_id, d.attempts,
 d.first_failed_at, d.last_failed_at, d.dead_lettered_at, d.exchange, d.routing_key, d.content_type, d.headers,
 d.properties,
-d.changed_at, d.actor, d.note, d.noted_by, d.noted_at, d.supersedes, d.replay_epoch, d.replayed_at, octet_length(d.body) AS size
+d.changed_at, d.actor, d.note, d.noted_by, d.noted_at, d.supersedes, d.replay_epoch, d.replayed_at, d.test, octet_length(d.body) AS size
 """
 """A StoredDeadLetter's columns of `dead_letters d`."""
 
@@ -169,7 +171,7 @@ WITH incoming AS (
     INSERT INTO notifications ({rows.COLUMNS.names}, state, epoch, attempt, finished_at, reason, failure_kind, failure_message)
     SELECT {rows.COLUMNS.names}, 'failed', 0, 0, now(), reason, kind, message FROM incoming
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, tenant, channel, category, reason AS outcome, provider, failure_kind AS kind
+    RETURNING id, tenant, test, channel, category, reason AS outcome, provider, failure_kind AS kind
 ), counted AS ({COUNT_ENDS.format(ended="added")})
 INSERT INTO transitions (notification_id, epoch, at, before, after, actor, reason)
 SELECT id, 0, dead_lettered_at, 'queued', 'failed', '{ARCHIVE}', 'dead letter: ' || message FROM added JOIN incoming USING (id)
@@ -253,6 +255,7 @@ COLUMNS: Final = (
     DeadLetterColumn("properties", "jsonb", lambda entry: _json(entry.dead_letter.properties)),
     DeadLetterColumn("body", "bytea", lambda entry: entry.dead_letter.body),
     DeadLetterColumn("note", "text", lambda entry: entry.note),
+    DeadLetterColumn("test", "boolean", lambda entry: entry.dead_letter.search_fields.test),
 )
 """What a dead letter fills when it is stored."""
 

@@ -1,7 +1,7 @@
 """Finds dead letters by id and by filter."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -57,6 +57,8 @@ class DeadLetterFilter:
     until: datetime | None = None
     """Dead-lettered before."""
     tenant: str | None = None
+    test: bool | None = None
+    """Tests only, or none of them."""
     category: str | None = None
     user_id: str | None = None
     entity_type: str | None = None
@@ -69,8 +71,8 @@ class DeadLetterFilter:
 
     @property
     def selects(self) -> bool:
-        """Whether it filters by anything but the state."""
-        return bool(_conditions(self, states=False))
+        """Whether it filters by anything but the state, and whether they are tests."""
+        return bool(_conditions(replace(self, test=None), states=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,11 @@ def where_of(wanted: DeadLetterFilter, *, after: int = 0) -> tuple[str, list[obj
 
 
 def _conditions(wanted: DeadLetterFilter, *, states: bool = True) -> list[tuple[str, Any]]:
-    return [(condition, value) for condition, value in _filters(wanted, states=states) if value]
+    return [
+        (condition, value)
+        for condition, value in _filters(wanted, states=states)
+        if value or value is False
+    ]
 
 
 def _filters(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, Any]]:
@@ -260,6 +266,7 @@ def _filters(wanted: DeadLetterFilter, *, states: bool) -> Iterator[tuple[str, A
     yield "d.dead_lettered_at >= {}", wanted.since
     yield "d.dead_lettered_at < {}", wanted.until
     yield "d.tenant = {}", wanted.tenant
+    yield "d.test = {}", wanted.test
     yield "d.category = {}", wanted.category
     yield "d.user_id = {}", wanted.user_id
     yield "d.entity_type = {}", wanted.entity_type

@@ -56,7 +56,7 @@ WITH added AS (
       FROM unnest({rows.COLUMNS.parameters("int", "int", "text", "text", "text", "text", "text", "text", after=1)})
         AS incoming ({rows.COLUMNS.names}, attempt, epoch, after, reason, kind, code, message, provider)
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, epoch, state, failure_message, tenant, channel, category, reason AS outcome, provider, failure_kind AS kind
+    RETURNING id, epoch, state, failure_message, tenant, test, channel, category, reason AS outcome, provider, failure_kind AS kind
 ), counted AS ({COUNT_ENDS.format(ended="added")})
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
 SELECT id, epoch, 'queued', state, $1::text, 'dead letter: ' || failure_message FROM added
@@ -71,7 +71,7 @@ WITH moved AS (
       FROM unnest($2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
         AS ended (before, id, epoch, after, reason, kind, code, message, provider)
      WHERE n.id = ended.id AND n.epoch = ended.epoch AND n.state = before
-    RETURNING n.id, n.epoch, before, after, message, n.tenant, n.channel, n.category, n.reason AS outcome, n.provider, n.failure_kind AS kind
+    RETURNING n.id, n.epoch, before, after, message, n.tenant, n.test, n.channel, n.category, n.reason AS outcome, n.provider, n.failure_kind AS kind
 ), counted AS ({COUNT_ENDS.format(ended="moved")})
 INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
 SELECT id, epoch, before, after, $1::text, 'dead letter: ' || message FROM moved

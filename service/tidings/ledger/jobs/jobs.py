@@ -29,6 +29,7 @@ LIST: Final = f"""
 SELECT {JOB} FROM jobs
  WHERE ($3 OR started_at IS NOT NULL) AND ($4::text[] IS NULL OR state = ANY($4)) AND {OF_TENANT}
    AND ($5::timestamptz IS NULL OR (seen_at, id) < ($5, $6::uuid))
+   AND ($7::boolean IS NULL OR test = $7)
  ORDER BY seen_at DESC, id DESC LIMIT $1
 """
 
@@ -149,6 +150,7 @@ class Jobs:
         states: Sequence[JobState] = (),
         previews: bool = False,
         after: Position | None = None,
+        test: bool | None = None,
     ) -> Sequence[Job]:
         """The newest first.
 
@@ -158,11 +160,12 @@ class Jobs:
             states: Only in one of these.
             previews: Also those that were never started.
             after: Behind this position.
+            test: Of tests only, or of none.
         """
         wanted = [state.value for state in states] or None
         at, last = after or (None, None)
         async with self._database.connection() as connection:
-            rows = await connection.fetch(LIST, limit, tenant, previews, wanted, at, last)
+            rows = await connection.fetch(LIST, limit, tenant, previews, wanted, at, last, test)
         return [Job.of(row) for row in rows]
 
     async def change(self, job: UUID, to: JobChange, tenant: str | None = None) -> Job | None:

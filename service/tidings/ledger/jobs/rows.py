@@ -12,7 +12,7 @@ from asyncpg import Record
 from tidings.delivery.jobs import JobKind, JobState, Plan
 
 JOB: Final = """
-id, kind, tenant, state, selection, note, actor, seen_at, items, uncertain, too_late, doubtful, forced, rate, canary,
+id, kind, tenant, test, state, selection, note, actor, seen_at, items, uncertain, too_late, doubtful, forced, rate, canary,
 stop_at, watch, started_at, changed_at, changed_by, ended_at, reason, waves, judged_from, results, outcomes, settled,
 holder, coalesce(lease_until > now(), false) AS leased
 """
@@ -27,6 +27,8 @@ class Job:
     kind: JobKind
     tenant: str | None
     """Whose items it has; None for those of all tenants."""
+    test: bool
+    """Whether its items are tests."""
     state: JobState
     selection: Mapping[str, Any]
     """How its items were chosen, for people."""
@@ -98,6 +100,7 @@ class NewJob:
     note: str
     actor: str
     plan: Plan = field(default_factory=Plan)
+    test: bool = False
 
 
 @dataclass(frozen=True, slots=True)

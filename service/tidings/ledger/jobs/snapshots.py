@@ -24,8 +24,8 @@ FIRST: Final = (datetime(1, 1, 2, tzinfo=UTC), UUID(int=0))
 """Before everything that is stored."""
 
 ADD: Final = """
-INSERT INTO jobs (id, kind, tenant, selection, note, actor, forced, rate, canary, stop_at, watch, changed_by)
-VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7, $8, $9::int[], $10, $11, $6)
+INSERT INTO jobs (id, kind, tenant, selection, note, actor, forced, rate, canary, stop_at, watch, changed_by, test)
+VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7, $8, $9::int[], $10, $11, $6, $12)
 """
 
 COUNTED: Final = f"""
@@ -152,6 +152,7 @@ async def _add(connection: Connection, new: NewJob) -> None:
         list(plan.canary),
         plan.stop_at,
         plan.watch,
+        new.test,
     )
 
 

@@ -26,7 +26,7 @@ WITH found AS (
        SET state = 'cancelled', perhaps_sent = coalesce(found.perhaps_sent, false), reason = 'cancelled', dispatch_at = NULL, finished_at = now(), updated_at = now()
       FROM found
      WHERE n.id = found.id AND found.state = ANY($2::text[]) AND NOT found.reached
-    RETURNING n.id, n.tenant, n.channel, n.category, n.state AS outcome, n.provider, n.failure_kind AS kind
+    RETURNING n.id, n.tenant, n.test, n.channel, n.category, n.state AS outcome, n.provider, n.failure_kind AS kind
 ), counted AS ({COUNT_ENDS.format(ended="cancelled")}), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT id, epoch, found.state, 'cancelled', $3,

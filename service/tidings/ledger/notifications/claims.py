@@ -98,7 +98,7 @@ WITH suppressed AS (
     SELECT {COLUMNS.names}, 'suppressed', 0, 0, first, 'duplicate', now()
       FROM unnest({COLUMNS.parameters("uuid")}) AS incoming ({COLUMNS.names}, first)
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, duplicate_of, tenant, channel, category, state AS outcome, provider, failure_kind AS kind
+    RETURNING id, duplicate_of, tenant, test, channel, category, state AS outcome, provider, failure_kind AS kind
 ), counted AS ({COUNT_ENDS.format(ended="suppressed")}), noted AS (
     INSERT INTO transitions (notification_id, epoch, before, after, actor, reason)
     SELECT id, 0, 'queued', 'suppressed', ${len(COLUMNS) + 2}::text, 'same idempotency key as ' || duplicate_of

@@ -51,6 +51,8 @@ class NotificationSummary:
     """The source of `accepted_at`: `producer`, `id`, or `read` (the time of its first read)."""
     producer: str | None = None
     """Who published it, by its AMQP `app_id` and `user_id`; None where neither says so."""
+    test: bool = False
+    """Whether it is delivered to the sink only."""
 
     @property
     def only_read(self) -> bool:

@@ -39,6 +39,8 @@ class Filters:
     """Accepted at this time or later."""
     until: datetime | None = None
     """Accepted before."""
+    test: bool = False
+    """Tests, in place of what is no test."""
 
     @property
     def indexed(self) -> bool:
@@ -81,8 +83,8 @@ class Filters:
                 return "recipient = $4", (recipient,)
             case _:
                 pass
-        if self.troubled:
-            return TROUBLED, ()
+        if self.test or self.troubled:
+            return "test" if self.test else TROUBLED, ()
         if self.tenant not in {None, DEFAULT_TENANT}:
             return f"tenant = $4 AND {OF_TENANTS}", (self.tenant,)
         return None, ()
@@ -121,6 +123,7 @@ class Filters:
                 yield _OF_ENTITIES, (list(types), list(ids))
             case _:
                 pass
+        yield "n.test" if self.test else "NOT n.test", ()
         if self.tenant is not None:
             yield "n.tenant = {}", (self.tenant,)
         if self.tenant not in {None, DEFAULT_TENANT}:

@@ -57,7 +57,8 @@ class KeyUse(NamedTuple):
 
     key: str
     addressee: bytes
-    """The tenant, the channel and the recipient, as a digest: a key means something to one person only."""
+    """The tenant, the channel and the recipient, as a digest: a key means something to one person only, and a test's
+    nothing to what is no test."""
     id: UUID
     tenant: str
 
@@ -68,6 +69,8 @@ class KeyUse(NamedTuple):
             return None
         tenant = notification.tenant
         whose = "" if tenant == DEFAULT_TENANT else f"{tenant}\n"
+        if notification.test:  # no tenant has an upper-case name
+            whose = f"TEST\n{whose}"
         addressee = f"{whose}{notification.channel}\n{notification.recipient}".encode()
         return cls(
             notification.idempotency_key, sha256(addressee).digest(), notification.id, tenant

@@ -33,12 +33,13 @@ CASE WHEN n.dispatch_at IS NULL AND n.state = 'cancelled' AND e.published_at IS 
 """
 _ENTRIES: Final = f"""
 SELECT e.notification_id AS id, e.tenant, e.channel, e.user_id, e.reason, e.entered_at, e.tries, e.last_error, e.published_at,
-       e.decided_by, e.note, {_STATUS} AS status
+       e.decided_by, e.note, coalesce(n.test, false) AS test, {_STATUS} AS status
   FROM outbox_entries e LEFT JOIN notifications n ON n.id = e.notification_id
 """
 LIST: Final = f"""
 SELECT * FROM ({_ENTRIES} WHERE ($2::text IS NULL OR e.user_id = $2) AND ($3::text IS NULL OR e.tenant = $3)
                             AND ($5::timestamptz IS NULL OR (e.entered_at, e.notification_id) < ($5, $6))
+                            AND ($7::boolean IS NULL OR coalesce(n.test, false) = $7)
                           ORDER BY e.entered_at DESC, e.notification_id DESC) AS listed
  WHERE $1::text[] = '{{}}' OR status = ANY($1)
  ORDER BY entered_at DESC, id DESC LIMIT $4
@@ -46,7 +47,8 @@ SELECT * FROM ({_ENTRIES} WHERE ($2::text IS NULL OR e.user_id = $2) AND ($3::te
 BY_ID: Final = f"SELECT * FROM ({_ENTRIES} WHERE e.notification_id = ANY($1::uuid[]) AND ($2::text IS NULL OR e.tenant = $2)) AS found"
 YOUNG: Final = f"""
 SELECT id FROM ({_ENTRIES} WHERE e.published_at IS NULL AND ($1::float8 IS NULL OR e.entered_at > now() - $1 * interval '1 second')
-                                 AND ($2::text IS NULL OR e.tenant = $2)) AS found
+                                 AND ($2::text IS NULL OR e.tenant = $2)
+                                 AND ($4::boolean IS NULL OR coalesce(n.test, false) = $4)) AS found
  WHERE status IN ('retrying', 'failed') ORDER BY entered_at, id LIMIT $3
 """
 _OPEN: Final = "n.dispatch_at IS NOT NULL AND (n.state, n.attempt) = ('queued', 0)"
@@ -106,6 +108,7 @@ class EnteredNotification:
     decided_by: str | None
     """Who last retried it or gave it up."""
     note: str | None
+    test: bool = False
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
@@ -136,10 +139,16 @@ class OutboxEntries:
         tenant: str | None,
         limit: int,
         after: Position | None = None,
+        *,
+        test: bool | None = None,
     ) -> Sequence[EnteredNotification]:
-        """The newest that match, behind a position if one is given; of all statuses if none is given."""
+        """The newest that match, behind a position if one is given; of all statuses if none is given.
+
+        Args:
+            test: Tests only, or none of them.
+        """
         place = after or (None, None)
-        values = ([*map(str, statuses)], user_id, tenant, limit, *place)
+        values = ([*map(str, statuses)], user_id, tenant, limit, *place, test)
         async with self._database.connection() as connection:
             rows = await connection.fetch(LIST, *values)
         return [EnteredNotification.of(dict(row)) for row in rows]
@@ -153,15 +162,16 @@ class OutboxEntries:
         return {row["id"]: EnteredNotification.of(dict(row)) for row in rows}
 
     async def unpublished(
-        self, max_age: float | None, tenant: str | None, limit: int
+        self, max_age: float | None, tenant: str | None, limit: int, *, test: bool | None = None
     ) -> Sequence[UUID]:
         """Those that failed or are being retried, the oldest first.
 
         Args:
             max_age: Seconds since they entered; None: any.
+            test: Tests only, or none of them.
         """
         async with self._database.connection() as connection:
-            rows = await connection.fetch(YOUNG, max_age, tenant, limit)
+            rows = await connection.fetch(YOUNG, max_age, tenant, limit, test)
         return [row["id"] for row in rows]
 
     async def open(self, ids: Sequence[UUID]) -> set[UUID]:

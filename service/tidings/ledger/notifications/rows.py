@@ -79,6 +79,7 @@ COLUMNS: Final = Columns(
             lambda storable: getattr(storable.attempt.notification, "template", None),
         ),
         Column("subject", "text", lambda storable: _subject(storable.attempt)),
+        Column("test", "boolean", attrgetter("attempt.notification.test")),
     )
 )
 

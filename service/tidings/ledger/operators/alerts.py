@@ -40,6 +40,7 @@ SELECT fingerprint, reason, channel, count(*) AS dead_letters,
        (array_agg(kind ORDER BY dead_lettered_at DESC))[1] AS kind, (array_agg(code ORDER BY dead_lettered_at DESC))[1] AS code
   FROM dead_letters
  WHERE dead_lettered_at > coalesce($1, '-infinity'::timestamptz) AND state IN ('open', 'replaying', 'replayed')
+   AND NOT test
  GROUP BY fingerprint, reason, channel
  ORDER BY dead_letters DESC, fingerprint
  LIMIT $2

@@ -32,6 +32,7 @@ from tidings.ledger.notifications.search import (
 )
 from tidings.ledger.operators.rollups import Window
 from tidings.ledger.operators.statistics import EVERYTHING, Choice, Statistics, statistics
+from tidings.ledger.operators.test_data import Named, is_test
 from tidings.ledger.positions import Position
 from tidings.ledger.steps import PATIENCE
 from tidings_events import CHANNELS
@@ -45,7 +46,9 @@ FIND: Final = "SELECT id FROM notifications WHERE id BETWEEN $1 AND $2 ORDER BY 
 NOTIFICATION: Final = (
     f"SELECT {_columns(NotificationSummary)}, body FROM notifications WHERE id = $1"
 )
-STANDING: Final = "SELECT state, epoch, attempt, reason, tenant FROM notifications WHERE id = $1"
+STANDING: Final = (
+    "SELECT state, epoch, attempt, reason, tenant, test FROM notifications WHERE id = $1"
+)
 HISTORY: Final = f"SELECT {_columns(Transition)} FROM history WHERE notification_id = $1 ORDER BY epoch, at, step"
 ATTEMPTS: Final = f"SELECT {_columns(AttemptRow)} FROM attempts WHERE notification_id = $1 ORDER BY epoch, attempt"
 PROVIDER_ATTEMPTS: Final = f"SELECT {_columns(ProviderAttemptRow)} FROM provider_attempts WHERE notification_id = $1 ORDER BY epoch, attempt, position"
@@ -179,8 +182,18 @@ class Reports:
             return None
         reason = Reason(row["reason"]) if row["reason"] in set(Reason) else None
         return NotificationStatus(
-            State(row["state"]), row["epoch"], row["attempt"], reason=reason, tenant=row["tenant"]
+            State(row["state"]),
+            row["epoch"],
+            row["attempt"],
+            reason=reason,
+            tenant=row["tenant"],
+            test=row["test"],
         )
+
+    async def is_test(self, named: Named, reference: str, tenant: str | None) -> bool:
+        """Whether an id or name means a test; False if it means nothing. See `test_data.is_test`."""
+        async with self._database.connection() as connection:
+            return await is_test(connection, named, reference, tenant)
 
     async def holder(self, use: KeyUse) -> UUID | None:
         """The notification that would suppress another with this key; None if there is none."""

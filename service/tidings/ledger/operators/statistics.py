@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from tidings.delivery.outcome import Reason
+from tidings.delivery.sink import SINK
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection
 from tidings.ledger.notifications.counting import NO_TIME, RETRY_LATER
@@ -20,6 +21,7 @@ WITHDRAWN: Final = frozenset({State.CANCELLED.value, State.SUPPRESSED.value})
 _MATCHING: Final = """
 ($4::text IS NULL OR tenant = $4) AND ($5::text[] IS NULL OR channel = ANY($5))
            AND ($6::text[] IS NULL OR category = ANY($6)) AND ($7::text[] IS NULL OR provider = ANY($7))
+           AND (provider = $8) = $9
 """
 STATISTICS: Final = f"""
 WITH counted AS (
@@ -103,6 +105,8 @@ class Choice:
     channels: tuple[str, ...] | None = None
     categories: tuple[str, ...] | None = None
     providers: tuple[str, ...] | None = None
+    test: bool = False
+    """Tests, in place of what is no test."""
 
 
 EVERYTHING: Final = Choice()
@@ -119,6 +123,8 @@ async def statistics(connection: Connection, window: Window, choice: Choice) -> 
         window.width,
         choice.tenant,
         *(list(values) if values else None for values in lists),
+        SINK,
+        choice.test,
     )
     first = await connection.fetchval(COUNTED_SINCE)
     by_time, by_channel = defaultdict[datetime, list[Any]](list), defaultdict[str, list[Any]](list)

@@ -35,7 +35,7 @@ SELECT {COLUMNS} FROM schedules
 LIST: Final = f"""
 SELECT {COLUMNS} FROM schedules
  WHERE ($1::text IS NULL OR tenant = $1) AND (cardinality($2::text[]) = 0 OR state = ANY($2)) AND state <> 'deleted'
-   AND ($3::uuid IS NULL OR id < $3)
+   AND ($3::uuid IS NULL OR id < $3) AND ($5::boolean IS NULL OR (content @> '{{"test": true}}') = $5)
  ORDER BY id DESC LIMIT $4
 """
 
@@ -147,6 +147,7 @@ class Schedules:
         tenant: str | None = None,
         states: Sequence[ScheduleState] = (),
         before: UUID | None = None,
+        test: bool | None = None,
     ) -> Sequence[Schedule]:
         """The newest schedules.
 
@@ -155,12 +156,13 @@ class Schedules:
             tenant: Of this one only.
             states: In one of these only.
             before: Created before the schedule with this id.
+            test: Those of tests only, or none of them.
 
         Raises:
             LedgerUnavailable: PostgreSQL is unavailable.
         """
         async with self._database.connection() as connection:
-            rows = await connection.fetch(LIST, tenant, [*map(str, states)], before, limit)
+            rows = await connection.fetch(LIST, tenant, [*map(str, states)], before, limit, test)
         return [Schedule.of(dict(row)) for row in rows]
 
     async def pause(self, id: UUID, *, actor: str, note: str) -> Schedule:

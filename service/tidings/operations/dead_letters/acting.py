@@ -147,7 +147,7 @@ async def replay(
         NotFound: There is none, or it is another tenant's.
     """
     found, _ = await lookup.stored(backend, request.prefix, request.tenant)
-    wanted = DeadLetterFilter(ids=(found.id,), tenant=request.tenant)
+    wanted = DeadLetterFilter(ids=(found.id,), tenant=request.tenant, test=found.test or None)
     plan = Plan(force=force)
     job = await control.look(backend, actor, JobKind.REPLAY, wanted, plan=plan)
     return await control.start(backend, actor, job.id, tenant=request.tenant)

@@ -102,7 +102,8 @@ async def groups(
     states = query.narrowed.states or (DeadLetterState.OPEN,)
     wanted = await query.resolved(dead_letters.search, *states)
     found = await dead_letters.groups.largest(wanted, limit, now=datetime.now(UTC))
-    names = [group.fingerprint for group in found]
+    # Operators keep notes on groups of what is no test.
+    names = [] if wanted.test else [group.fingerprint for group in found]
     notes = await _notes_of_groups(backend, names, query.narrowed.tenant, reveal=False)
     return PageView(
         tuple(DeadLetterGroupView.of(group, notes.get(group.fingerprint, ())) for group in found)
@@ -150,7 +151,8 @@ async def show(
             refused = objection.why if objection else None
     view = in_full(dead_letter, body, recipients, datetime.now(UTC), reveal=reveal, refused=refused)
     group = dead_letter.fingerprint
-    notes = await _notes_of_groups(backend, [group], tenant, reveal=reveal)
+    noted = [] if view.dead_letter.test else [group]
+    notes = await _notes_of_groups(backend, noted, tenant, reveal=reveal)
     return replace(view, group_notes=notes.get(group, ()))
 
 

@@ -43,8 +43,11 @@ class DeadLetterQuery:
         to: str | None = None,
         id_prefix: IdPrefix | None = None,
         states: Iterable[DeadLetterState] = (),
+        test: bool | None = None,
     ) -> Self:
         """Read a filter as it is written; what is None says nothing.
+
+        Tests are left out, unless `test` asks for them or ids name them.
 
         Raises:
             InvalidRequest: A value can't be read, or two contradict each other.
@@ -68,6 +71,7 @@ class DeadLetterQuery:
             recipient=to,
             id_prefix=id_prefix,
             states=tuple(states),
+            test=test or (None if ids or id_prefix is not None else False),
         )
         return cls(tuple(ids or ()), narrowed)
 
@@ -83,7 +87,7 @@ class DeadLetterQuery:
 
     @property
     def selects(self) -> bool:
-        """Whether it filters by anything but the state."""
+        """Whether it filters by anything but the state, and whether they are tests."""
         return bool(self.ids) or self.narrowed.selects
 
     async def resolved(

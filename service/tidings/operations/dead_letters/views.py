@@ -69,6 +69,8 @@ class DeadLetterView:
     message: str
     provider: str
     code: str
+    test: bool = False
+    """Whether it is a test's."""
 
     @classmethod
     def of(cls, dead_letter: StoredDeadLetter, *, reveal: bool) -> Self:

@@ -37,6 +37,8 @@ class JobListRequest:
     tenant: str | None = None
     cursor: str | None = None
     """As the page before has it."""
+    test: bool | None = None
+    """Of tests only, or of none; None: both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,14 @@ async def look(
         plan: How fast it goes, and when it stops.
     """
     new = NewJob(
-        new_id(), kind, wanted.tenant, _words(wanted, limit), note, str(actor), plan or Plan()
+        new_id(),
+        kind,
+        wanted.tenant,
+        _words(wanted, limit),
+        note,
+        str(actor),
+        plan or Plan(),
+        test=wanted.test is True,
     )
     return await backend.ledger.snapshots.of_dead_letters(new, wanted, limit)
 
@@ -118,6 +127,7 @@ async def look_at_notifications(
         note.strip(),
         str(actor),
         plan or Plan(),
+        test=wanted.test,
     )
     return await backend.ledger.snapshots.of_notifications(new, wanted, limit)
 
@@ -217,11 +227,15 @@ async def list_(backend: Backend, request: JobListRequest) -> PageView[JobView]:
     Raises:
         InvalidRequest: The cursor is of another list.
     """
-    listed, after = ("jobs", request.states, request.tenant), None
+    listed, after = ("jobs", request.states, request.tenant, request.test), None
     if request.cursor is not None:
         after = cursors.decode(request.cursor, listed, cursors.position)
     found = await backend.ledger.jobs.list(
-        request.limit + 1, tenant=request.tenant, states=request.states, after=after
+        request.limit + 1,
+        tenant=request.tenant,
+        states=request.states,
+        after=after,
+        test=request.test,
     )
     return page_of(
         found,

@@ -96,7 +96,7 @@ def _selects(request: PreviewRequest) -> bool:
 
 async def _of_notifications(backend: Backend, actor: Actor, request: PreviewRequest) -> Job:
     wanted = request.notifications
-    if not (request.every or wanted != Filters(tenant=wanted.tenant)):
+    if not (request.every or wanted != Filters(tenant=wanted.tenant, test=wanted.test)):
         raise InvalidRequest("give a filter, or all: true", field="notifications")
     return await control.look_at_notifications(
         backend, actor, wanted, note=request.note, limit=request.limit, plan=request.plan
@@ -113,6 +113,7 @@ def notification_filters(
     recipient: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    test: bool = False,
 ) -> Filters:
     """Read a filter as it is written.
 
@@ -129,6 +130,7 @@ def notification_filters(
         recipients=_one(recipient),
         since=since,
         until=until,
+        test=test,
     )
 
 

@@ -56,6 +56,8 @@ class JobView:
     ended_at: datetime | None
     running_in: str | None
     """The process that works on it now."""
+    test: bool = False
+    """Whether its items are tests."""
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -88,6 +90,7 @@ class JobView:
             job.changed_by,
             job.ended_at,
             job.holder if job.leased else None,
+            job.test,
         )
 
     def as_data(self) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class Caller:
     """The request's own, from its header."""
     traceparent: str | None = None
     """W3C Trace Context of the request."""
+    test: bool = False
+    """Whether it may send tests only."""
 
     def id_for(self, index: int = 0) -> UUID:
         """The id of its notification without one, at this place in its request."""

@@ -76,7 +76,7 @@ async def validate(backend: Backend, _: Actor, request: ValidateRequest) -> Vali
     valid: list[Notification] = []
     for index, part in enumerate(parts):
         try:
-            read = read_submission(part.body, caller.tenant, new_id())
+            read = read_submission(part.body, caller.tenant, new_id(), test=caller.test)
         except InvalidNotification as invalid:
             found = [part.placed(problem) for problem in invalid.problems]
             problems |= {(problem.pointer, str(problem)): problem for problem in found}

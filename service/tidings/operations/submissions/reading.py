@@ -1,6 +1,6 @@
-"""Reads a submitted notification with the contract's parser, once its id and tenant are in it.
+"""Reads a submitted notification with the contract's parser, once its id and tenant are in it, and that it is a test.
 
-Both are put into the bytes as they were sent, and these are what is stored and published: whatever else a caller wrote
+These are put into the bytes as they were sent, and these are what is stored and published: whatever else a caller wrote
 stays as it was written.
 """
 
@@ -46,28 +46,33 @@ class UntimelyNotification(InvalidNotification):
         self.read = read
 
 
-def read_submission(body: bytes, tenant: str | None, id: UUID) -> ReadSubmission:
+def read_submission(
+    body: bytes, tenant: str | None, id: UUID, *, test: bool = False
+) -> ReadSubmission:
     """Read one notification as it was sent.
 
     Args:
         tenant: The caller's; None if it may name any.
         id: For a notification that has none.
+        test: Whether the caller may send tests only: it is one without saying so.
 
     Raises:
         UntimelyNotification: A time in it has passed, or is too far ahead.
         InvalidNotification: It is no valid notification, or not the caller's to send; names every problem.
     """
-    read = _parsed(body, tenant, id)
+    read = _parsed(body, tenant, id, test=test)
     untimely = list(_broken_time_rules(read.notification))
-    if tenant not in {None, read.notification.tenant}:
-        raise InvalidNotification([_foreign(read.notification), *untimely])
+    if not_allowed := list(_not_allowed(read.notification, tenant, test=test)):
+        raise InvalidNotification([*not_allowed, *untimely])
     if untimely:
         raise UntimelyNotification(untimely, read)
     return read
 
 
-def _parsed(body: bytes, tenant: str | None, id: UUID) -> ReadSubmission:
+def _parsed(body: bytes, tenant: str | None, id: UUID, *, test: bool) -> ReadSubmission:
     body, chosen = _at_an_instant(body)
+    if test:
+        body = _completed(body, "test", True)
     if tenant is not None and tenant != DEFAULT_TENANT:
         body = _completed(body, "tenant", tenant)
     body = _completed(body, "id", str(id))
@@ -98,7 +103,7 @@ def _at_an_instant(body: bytes) -> tuple[bytes, LocalTime | None]:
     raise InvalidNotification([problem])
 
 
-def _completed(body: bytes, name: str, value: str) -> bytes:
+def _completed(body: bytes, name: str, value: str | bool) -> bytes:
     """A JSON object with this field if it has none, or null; anything else as it is, for the parser to refuse."""
     if b'"%b"' % name.encode() not in body and b"\\u" not in body:
         return _with_field(body, name, value)
@@ -115,19 +120,28 @@ def _completed(body: bytes, name: str, value: str) -> bytes:
     return to_json({**document, name: value}, inf_nan_mode="constants")
 
 
-def _with_field(body: bytes, name: str, value: str) -> bytes:
+def _with_field(body: bytes, name: str, value: str | bool) -> bytes:
     """With one more field at its beginning."""
     start = body.lstrip(_WHITESPACE)
     if not start.startswith(b"{"):
         return body
     rest = start[1:].lstrip(_WHITESPACE)
     comma = b"" if rest.startswith(b"}") else b","
-    return b'{"%b":"%b"%b%b' % (name.encode(), value.encode(), comma, rest)
+    return b'{"%b":%b%b%b' % (name.encode(), to_json(value), comma, rest)
 
 
-def _foreign(notification: Notification) -> ContractProblem:
-    sentence = f'tenant: "{notification.tenant}" is not that of this API key; leave the field out'
-    return ContractProblem(sentence, ("tenant",), "not_allowed")
+def _not_allowed(
+    notification: Notification, tenant: str | None, *, test: bool
+) -> Iterator[ContractProblem]:
+    """What the caller may not send."""
+    if tenant not in {None, notification.tenant}:
+        sentence = (
+            f'tenant: "{notification.tenant}" is not that of this API key; leave the field out'
+        )
+        yield ContractProblem(sentence, ("tenant",), "not_allowed")
+    if test and not notification.test:
+        sentence = "test: is false, and this is a test key; leave the field out"
+        yield ContractProblem(sentence, ("test",), "not_allowed")
 
 
 def _broken_time_rules(notification: Notification) -> Iterator[ContractProblem]:

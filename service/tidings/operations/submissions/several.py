@@ -206,7 +206,7 @@ async def _read(
     ids = [caller.id_for(index) for index in range(len(parts))]
     for index, part in enumerate(parts):
         try:
-            found[index] = read_submission(part.body, caller.tenant, ids[index])
+            found[index] = read_submission(part.body, caller.tenant, ids[index], test=caller.test)
             submissions[index] = submission_of(intake, actor, caller, found[index])
         except InvalidNotification as invalid:
             problems[index] = [part.placed(problem) for problem in invalid.problems]

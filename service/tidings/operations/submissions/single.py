@@ -74,7 +74,7 @@ async def submit(backend: Backend, actor: Actor, request: SubmitRequest) -> Subm
     caller, intake = request.caller, backend.intake
     derived = caller.id_for()
     try:
-        read = read_submission(request.body, caller.tenant, derived)
+        read = read_submission(request.body, caller.tenant, derived, test=caller.test)
     except UntimelyNotification as untimely:
         read = untimely.read
         new = caller.idempotency_key is None and read.notification.id == derived

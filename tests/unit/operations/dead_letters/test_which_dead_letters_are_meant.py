@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.id_prefix import IdPrefix
 from tidings.operations.dead_letters import plan
 from tidings.operations.dead_letters.discards import DiscardDryRun
 from tidings.operations.dead_letters.query import DeadLetterQuery
@@ -28,6 +30,25 @@ def test_a_filter_is_read_from_words() -> None:
 
 def test_states_alone_choose_no_dead_letter_in_particular() -> None:
     assert not DeadLetterQuery.read(states=[DeadLetterState.OPEN]).selects
+
+
+@pytest.mark.parametrize(
+    ("given", "test"),
+    [
+        ({}, False),
+        ({"channel": "email"}, False),
+        ({"test": True}, True),
+        ({"ids": [IdPrefix.parse(str(DEAD_LETTER))]}, None),
+        ({"id_prefix": IdPrefix.parse(str(DEAD_LETTER))}, None),
+        ({"ids": [IdPrefix.parse(str(DEAD_LETTER))], "test": True}, True),
+    ],
+)
+def test_tests_are_left_out_unless_they_are_asked_for_or_named(
+    given: dict[str, Any], test: bool | None
+) -> None:
+    query = DeadLetterQuery.read(**given)
+    assert query.narrowed.test is test
+    assert query.narrowed.selects is bool({"channel", "id_prefix"} & given.keys())
 
 
 @pytest.mark.parametrize(

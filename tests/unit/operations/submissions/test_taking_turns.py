@@ -28,9 +28,9 @@ async def test_others_have_their_turn_while_many_are_validated(
     read: list[int] = []
     reading = checking.read_submission
 
-    def counted(*arguments: object) -> object:
+    def counted(*arguments: object, **named: object) -> object:
         read.append(turns)
-        return reading(*arguments)  # type: ignore[arg-type]
+        return reading(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(checking, "read_submission", counted)
     other = asyncio.create_task(take_turns())
