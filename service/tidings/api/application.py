@@ -1,7 +1,7 @@
 """Builds the application from the routes."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tidings.api.endpoint import endpoint_of
 from tidings.api.limits import BodyBudget
 from tidings.api.openapi import document
-from tidings.api.problems import INTERNAL, KINDS_BY_STATUS, ApiProblem
+from tidings.api.problems import INTERNAL, KINDS_BY_STATUS, METHOD_NOT_ALLOWED, ApiProblem
 from tidings.api.route import Route, Services
 from tidings.operations.backend import Backend
 
@@ -60,20 +60,24 @@ class DirectRoutes:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
-        self._found = {
-            (served.described.method, served.path): served
-            for served in app.router.routes
-            if isinstance(served, _ServedRoute) and "{" not in served.path
-        }
+        self._found: dict[str, dict[str, _ServedRoute]] = {}
+        for served in app.router.routes:
+            if isinstance(served, _ServedRoute) and "{" not in served.path:
+                self._found.setdefault(served.path, {})[served.described.method] = served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        served = self._found.get((scope["method"], scope["path"]))
-        if served is None:
+        methods = self._found.get(scope["path"])
+        if methods is None:
             await self._app(scope, receive, send)
             return
-        scope["route"] = served
-        response = await served.respond(Request(scope, receive))
+        served = methods.get(scope["method"])
+        if served is None:
+            # The framework would take `/v1/notifications/batch` for a notification with the id `batch`.
+            response = _not_allowed(scope["method"], methods).response(scope["tidings.request_id"])
+        else:
+            scope["route"] = served
+            response = await served.respond(Request(scope, receive))
         await response(scope, receive, send)
 
 
@@ -89,13 +93,21 @@ def framework_application(
 ) -> FastAPI:
     """The framework's part of it, which documents the routes too."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.add_exception_handler(HTTPException, _no_route)
     listed = tuple(routes)
+    app.add_exception_handler(HTTPException, _no_route(_methods(listed)))
     bodies = BodyBudget(backend.settings.api.max_bodies_bytes)
     services = Services(backend, checks, bodies, cache(lambda: document(app, listed)))
     for route in listed:
         app.router.routes.append(_ServedRoute(route, services))
     return app
+
+
+def _methods(routes: Iterable[Route]) -> Mapping[str, set[str]]:
+    """The methods of each path."""
+    found: dict[str, set[str]] = {}
+    for route in routes:
+        found.setdefault(route.path, set()).add(route.method)
+    return found
 
 
 def operation_id(route: Route) -> str:
@@ -104,18 +116,28 @@ def operation_id(route: Route) -> str:
     return f"{route.tag.replace(' ', '_')}_{handler}"
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
-    """404 and 405 of the framework."""
-    request_id: str = request.scope["tidings.request_id"]
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = dict(getattr(error, "headers", None) or {})
-    details = {
-        404: "there is nothing at this address; `/docs` lists the routes",
-        405: f"`{request.method}` is not possible here; possible is {headers.get('Allow', 'another method')}",
-    }
-    kind = KINDS_BY_STATUS.get(status, INTERNAL)
-    detail = details.get(status, kind.title)
-    return ApiProblem(kind, detail, headers=headers).response(request_id)
+def _no_route(
+    methods: Mapping[str, Collection[str]],
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """404 and 405 of the framework, which of a path's methods knows only those of one route."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        request_id: str = request.scope["tidings.request_id"]
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        if status == 405:
+            possible = methods[request.scope["route"].path]
+            return _not_allowed(request.method, possible).response(request_id)
+        kind = KINDS_BY_STATUS.get(status, INTERNAL)
+        nothing = "there is nothing at this address; `/docs` lists the routes"
+        return ApiProblem(kind, nothing if status == 404 else kind.title).response(request_id)
+
+    return answer
+
+
+def _not_allowed(method: str, possible: Collection[str]) -> ApiProblem:
+    allow = ", ".join(sorted(possible))
+    detail = f"`{method}` is not possible here; possible is {allow}"
+    return ApiProblem(METHOD_NOT_ALLOWED, detail, headers={"Allow": allow})
 
 
 def _documented(route: Route) -> Callable[..., Any]:

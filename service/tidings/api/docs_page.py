@@ -37,13 +37,7 @@ def _body(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"<h1>{escape(info['title'])} API <span class=dim>{escape(info['version'])}</span></h1>"
     yield _paragraphs(info["description"])
     yield '<p>For programs: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).</p>'
-    operations = [
-        (operation["tags"][0], path, method, operation)
-        for path, methods in document["paths"].items()
-        for method, operation in methods.items()
-    ]
-    operations.sort(key=lambda operation: operation[0])
-    for tag, members in groupby(operations, key=lambda operation: operation[0]):
+    for tag, members in groupby(operations_of(document), key=lambda operation: operation[0]):
         yield f"<h2>{escape(tag.capitalize().replace('-', ' '))}</h2>"
         for _, path, method, operation in members:
             yield from _operation(path, method, operation)
@@ -52,8 +46,20 @@ def _body(document: Mapping[str, Any]) -> Iterator[str]:
         yield f'<details id="{escape(name)}"><summary>{escape(name)}</summary>{_json(schema)}</details>'
 
 
+def operations_of(document: Mapping[str, Any]) -> list[tuple[str, str, str, Mapping[str, Any]]]:
+    """Tag, path, method and description of each operation, by tag."""
+    operations = [
+        (operation["tags"][0], path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    return sorted(operations, key=lambda operation: operation[0])
+
+
 def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    yield f"<details><summary><span class=method>{method.upper()}</span> <code>{escape(path)}</code> "
+    name = escape(operation["operationId"])
+    yield f'<details id="{name}">'
+    yield f"<summary><span class=method>{method.upper()}</span> <code>{escape(path)}</code> "
     yield f"<span class=dim>{escape(operation['summary'])}</span></summary>"
     yield _paragraphs(operation.get("description", ""))
     if parameters := operation.get("parameters"):

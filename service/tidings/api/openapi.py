@@ -9,9 +9,10 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 from tidings.api import problems
+from tidings.api.notification_schemas import components
 from tidings.api.problem_examples import example
 from tidings.api.problems import MEDIA_TYPE, ProblemKind
-from tidings.api.route import Documented, Route
+from tidings.api.route import Documented, RequestHeader, Route
 
 REF: Final = "#/components/schemas/{model}"
 KEY: Final = "key"
@@ -96,6 +97,7 @@ def document(app: FastAPI, routes: Iterable[Route]) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = PROBLEM
+    schemas.update(components())
     found["components"]["securitySchemes"] = {
         KEY: {"type": "http", "scheme": "bearer", "description": "An API key, `tk_live_…`."}
     }
@@ -129,7 +131,7 @@ def _complete(operation: dict[str, Any], route: Route, schemas: dict[str, Any]) 
     }
     read = dict(route.request_headers)
     if route.etag:
-        read["If-None-Match"] = "ETags of earlier replies."
+        read["If-None-Match"] = RequestHeader("ETags of earlier replies.")
         operation["responses"]["304"] = {
             "description": "It has not changed since.",
             "headers": HEADERS,
@@ -140,10 +142,13 @@ def _complete(operation: dict[str, Any], route: Route, schemas: dict[str, Any]) 
                 "name": name,
                 "in": "header",
                 "required": False,
-                "description": meaning,
-                "schema": {"type": "string"},
+                "description": header.meaning,
+                "schema": {
+                    "type": "string",
+                    **({"pattern": header.pattern} if header.pattern else {}),
+                },
             }
-            for name, meaning in read.items()
+            for name, header in read.items()
         )
 
 

@@ -59,6 +59,13 @@ def _has_list(annotation: Any) -> bool:
 
 
 def _parameters(model: type[Parameters], values: Mapping[str, Any]) -> Parameters:
+    if unstorable := [name for name, value in values.items() if _has_nul(value)]:
+        raise invalid(
+            [
+                FieldError(f"{name}: has the character U+0000; leave it out", parameter=name)
+                for name in unstorable
+            ]
+        )
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -69,6 +76,11 @@ def _parameters(model: type[Parameters], values: Mapping[str, Any]) -> Parameter
             for problem in describe_request(error, model)
         ]
     raise invalid(problems)
+
+
+def _has_nul(value: Any) -> bool:
+    """Whether it has the one character that PostgreSQL stores nowhere."""
+    return any("\0" in text for text in ([value] if isinstance(value, str) else value))
 
 
 def _of_parameter(problem: ContractProblem, model: type[Parameters]) -> str:
@@ -127,7 +139,7 @@ def _is_json(content_type: str) -> bool:
 
 def _validated(model: type[BaseModel], body: bytes) -> BaseModel:
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(body, strict=True)
     except ValidationError as error:
         problems = list(_body_errors(error, model, body))
     raise invalid(problems)

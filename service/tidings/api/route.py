@@ -149,6 +149,15 @@ NAMED: Final[Mapping[str, Named]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class RequestHeader:
+    """A header of a request in the OpenAPI document."""
+
+    meaning: str
+    pattern: str | None = None
+    """What its value looks like, as a regular expression; None: any."""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One route. What it does not say here it does not do: tests and the OpenAPI document are read from it."""
 
@@ -179,8 +188,8 @@ class Route:
     body_example: Any = None
     max_body: int | None = None
     """Bytes of its body, at most; None: what the settings say."""
-    request_headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers of a request that it reads, with their meaning."""
+    request_headers: Mapping[str, RequestHeader] = field(default_factory=dict)
+    """Headers of a request that it reads."""
     problems: Sequence[ProblemKind] = ()
     """Problems of its own, beside those that any route may answer."""
     etag: bool = False

@@ -114,14 +114,13 @@ async def _all(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]
     now = datetime.now(UTC)
     filters = replace(request.filters, until=min(request.filters.until or now, now))
     bounds, after = Bounds(patience=0, step=STEP), None
-    if request.format is Format.CSV:
-        yield _csv([COLUMNS])
+    head = _csv([COLUMNS]) if request.format is Format.CSV else b""
     while True:
         page = await backend.ledger.reports.list(filters, AT_ONCE, after=after, bounds=bounds)
-        if page.found:
-            views = [ListedView.of(found, "", reveal=request.reveal) for found in page.found]
-            yield _written(views, request.format)
-        after = page.next(AT_ONCE)
+        views = [ListedView.of(found, "", reveal=request.reveal) for found in page.found]
+        if part := head + _written(views, request.format):
+            yield part
+        after, head = page.next(AT_ONCE), b""
         if after is None:
             return
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tidings.broker.topology.inspection import Depth, depths
@@ -31,6 +31,9 @@ __all__ = [
     "Window",
     "look",
 ]
+
+LONGEST: Final = timedelta(days=3_660)
+"""A period may go back so far: its days are all in the reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +132,11 @@ async def look(backend: Backend, request: StatisticsRequest) -> StatisticsView:
     """Query both servers at once; if one is unavailable, show the other's numbers.
 
     Raises:
-        InvalidRequest: The period ends before it begins.
+        InvalidRequest: The period ends before it begins, or begins too long ago.
     """
     now = datetime.now(UTC)
+    if request.since < now - LONGEST:
+        raise InvalidRequest(f"it is more than {LONGEST.days:,} days ago", field="since")
     if (request.until or now) <= request.since:
         raise InvalidRequest("it must be before the end of the period", field="since")
     window = Window.around(request.since, request.until, now)

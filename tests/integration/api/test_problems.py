@@ -127,6 +127,8 @@ async def test_a_valid_body_is_read(api: ApiRig, key: str) -> None:
         (b"{}", "/name", "missing", "name: is missing; write it like lamp"),
         (b'{"name": 1}', "/name", "type", "name: 1 must be a string"),
         (b'{"name": "a", "count": 10}', "/count", "out_of_range", "count: 10 is too large"),
+        (b'{"name": "a", "count": "1"}', "/count", "type", "count:"),
+        (b'{"name": "a", "count": true}', "/count", "type", "count:"),
         (b'{"name": "a", "cuont": 1}', "/cuont", "unknown_field", "did you mean `count`?"),
     ],
 )
@@ -230,6 +232,23 @@ async def test_what_the_framework_refuses_is_a_problem_too(api: ApiRig, key: str
     answer = await api.ask("DELETE", "/v1/orders", key)
     assert is_problem(answer, 405, "method-not-allowed")
     assert answer.headers["Allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "possible"),
+    [
+        ("OPTIONS", "/v1/notifications", "GET, POST"),
+        ("PATCH", "/v1/notifications/batch", "POST"),
+        ("DELETE", "/v1/notifications/export", "GET"),
+        ("OPTIONS", "/v1/notifications/0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5d", "DELETE, GET, PATCH"),
+    ],
+)
+async def test_a_method_that_a_path_does_not_have_is_refused_with_those_that_it_has(
+    api: ApiRig, key: str, method: str, path: str, possible: str
+) -> None:
+    answer = await api.ask(method, path, key)
+    assert is_problem(answer, 405, "method-not-allowed")
+    assert answer.headers["Allow"] == possible
 
 
 async def test_a_request_id_is_taken_over_or_made(api: ApiRig, key: str) -> None:

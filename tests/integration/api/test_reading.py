@@ -16,6 +16,7 @@ from tests.support.attempts import attempt_of
 from tests.support.ledger_rig import BOUNCE, RETRY, LedgerRig, record_of, request_of
 from tests.support.worker_rig import eventually
 
+from tidings.delivery.errors import LedgerRefused
 from tidings.delivery.outcome import Sent
 from tidings.delivery.states import State
 from tidings.ledger.notifications.filters import Filters
@@ -84,6 +85,10 @@ async def test_a_filter_has_several_values_and_filters_combine(api: ApiRig, rig:
         ("limit=0", "limit"),
         ("state=gone", "state"),
         ("since=yesterday", "since"),
+        ("since=0.5", "since"),
+        ("until=0001-01-01T00:00:00%2B14:00", "until"),
+        ("subject=%00", "subject"),
+        ("template=a&template=%00", "template"),
         ("cursor=x", "cursor"),
         ("entity=:7", "entity"),
         ("colour=red", "colour"),
@@ -93,6 +98,26 @@ async def test_a_wrong_parameter_is_named(api: ApiRig, query: str, parameter: st
     answer = await api.ask("GET", f"/v1/notifications?{query}", await api.key("read"))
     assert answer.status == 422
     assert parameter in json.dumps(answer.data)
+
+
+@pytest.mark.parametrize("format_", exports.Format)
+async def test_an_export_that_can_not_begin_is_refused_and_not_cut(
+    api: ApiRig, format_: exports.Format
+) -> None:
+    unstorable = exports.ExportRequest(Filters(templates=("\0",)), format_)
+    with pytest.raises(LedgerRefused):
+        await exports.export(api.backend, unstorable)
+    assert api.backend.exporting == 0
+
+
+async def test_statistics_of_more_days_than_a_reply_can_have_are_refused(api: ApiRig) -> None:
+    answer = await api.ask("GET", "/v1/stats?since=1970-01-01T00:00:00Z", await api.key("read"))
+    assert answer.status == 422
+    [error] = answer.data["errors"]
+    assert (error["parameter"], error["detail"]) == (
+        "since",
+        "since: it is more than 3,660 days ago",
+    )
 
 
 async def test_another_tenants_cursor_and_notifications_are_out_of_reach(

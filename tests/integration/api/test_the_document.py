@@ -40,6 +40,7 @@ async def test_each_operation_has_a_name_of_its_own_for_clients(api: ApiRig) -> 
         operation["operationId"] for of in found["paths"].values() for operation in of.values()
     ]
     assert len(names) == len(set(names))
+    assert all(name.isidentifier() for name in names)
 
 
 async def test_every_reference_leads_somewhere(api: ApiRig) -> None:
@@ -85,3 +86,19 @@ async def test_the_page_for_people_loads_nothing_and_runs_nothing(api: ApiRig) -
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert not re.search(r"<script|<link|<img|<iframe|@import|url\(|\son\w+=", page)
     assert all(route.path in page for route in ROUTES)
+    assert not re.search(r'(?:href|src)="(?![/#])', page)
+
+
+async def test_an_assistant_finds_every_route_and_where_it_is_explained(api: ApiRig) -> None:
+    answer = await api.ask("GET", "/llms.txt")
+    text, page = answer.body.decode(), (await api.ask("GET", "/docs")).body.decode()
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    name, _, summary, *rest = text.splitlines()
+    assert (name[:2], summary[:2]) == ("# ", "> ")
+    links = re.findall(r"^- \[(.+?)\]\((/[\w./-]*)(?:#(\w+))?\): .+$", "\n".join(rest), re.M)
+    routes_ = {f"{route.method} {route.path}" for route in ROUTES}
+    assert {title for title, _, anchor in links if anchor} == routes_
+    assert {path for _, path, _ in links} == {"/openapi.json", "/docs"}
+    assert all(f'id="{anchor}"' in page for _, _, anchor in links if anchor)
+    for heading in re.findall(r"^#+ .*$", text, re.M)[1:]:
+        assert heading.startswith("## ")

@@ -195,3 +195,17 @@ def options(command: Any) -> set[str]:
 def test_nothing_that_is_typed_is_wider_than_a_page(name: str) -> None:
     blocks = "\n".join(BLOCK.findall((ROOT / name).read_text()))
     assert [line for line in blocks.splitlines() if len(line) > WIDEST] == []
+
+
+def test_assistants_are_told_of_every_document_as_the_readme_tells_it() -> None:
+    text = (ROOT / "docs" / "llms.txt").read_text("utf-8")
+    listed = re.findall(r"^- \[(.+)\]\((.+)\): (.+)$", text, re.M)
+    readme = re.findall(
+        r"^\| \[docs/.+\]\(docs/(.+)\) \| (.+) \|$", (ROOT / "README.md").read_text("utf-8"), re.M
+    )
+    assert sorted((name, what) for _, name, what in listed) == sorted(readme)
+    assert {name for name, _ in readme} == {path.name for path in (ROOT / "docs").glob("*.md")}
+    for title, name, _ in listed:
+        assert f"# {title}\n" in (ROOT / "docs" / name).read_text("utf-8")
+    assert re.match(r"# .+\n\n> .+\n\n", text)
+    assert re.findall(r"^## (.+)$", text, re.M) == ["Docs", "Optional"]

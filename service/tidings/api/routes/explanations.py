@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tidings.api.notification_schemas import ADDRESSED, any_channel
 from tidings.api.replies.lists import EXAMPLE_EXPLAIN, ExplainReply
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
 from tidings.operations.explaining import ExplainRequest, explain
@@ -25,7 +26,7 @@ ROUTES: Final = (
         ),
         tag="notifications",
         reads_bytes=True,
-        body_schema={"type": "object"},
+        body_schema=any_channel(ADDRESSED),
         body_example={
             "channel": "email",
             "recipient": "jane@example.com",

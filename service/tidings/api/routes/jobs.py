@@ -264,6 +264,7 @@ ROUTES: Final = (
                 headers={"Location": "Path of the job."},
             )
         },
+        problems=(NOT_FOUND,),
     ),
     Route(
         "GET",

@@ -1,6 +1,6 @@
 """Parameters and bodies that several routes have: the same name means the same everywhere."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -32,8 +32,8 @@ def _time(given: Any) -> Any:
         return given
     try:
         written = datetime.fromisoformat(given.replace(" ", "+") if "T" in given else given)
-        found = written if written.tzinfo is not None else None
-    except ValueError:
+        found = written.astimezone(UTC) if written.tzinfo is not None else None
+    except (ValueError, OverflowError):  # the year 1 in Tokyo is none in UTC
         try:
             found = moment(given)
         except ValueError:

@@ -2,21 +2,29 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 from starlette.datastructures import Headers
 
+from tidings.api.notification_schemas import ADDRESSED, TO_MANY, any_channel
 from tidings.api.problems import CONFLICT
 from tidings.api.replies.notifications import ReplyModel
-from tidings.api.route import AnyCall, Call, Documented, Parameters, Reply, Route
+from tidings.api.route import (
+    AnyCall,
+    Call,
+    Documented,
+    Parameters,
+    Reply,
+    RequestHeader,
+    Route,
+)
 from tidings.delivery.errors import InvalidRequest
 from tidings.operations.scopes import Scope
 from tidings.operations.submissions import checking, several, single
 from tidings.operations.submissions.callers import Caller
 from tidings.operations.submissions.listing import MOST, parts_if_several
-from tidings_events import MODELS
 
 KEY: Final = "Idempotency-Key"
 LONGEST_KEY: Final = 255
@@ -25,7 +33,10 @@ _QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _BARE: Final = re.compile(r"[!#-~][!-~]*")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 KEY_HEADER: Final = {
-    KEY: "Recognises the repeat of a request: up to 255 characters, bare or in double quotes."
+    KEY: RequestHeader(
+        "Recognises the repeat of a request: up to 255 characters, bare or in double quotes.",
+        r'^([!#-~][!-~]{0,254}|"([ !#-\[\]-~]|\\["\\]){1,255}")$',
+    )
 }
 """Of the routes that read it, for the OpenAPI document."""
 _REPLAYED: Final = {
@@ -179,45 +190,6 @@ def idempotency_key(headers: Headers | Mapping[str, str]) -> str | None:
     return text
 
 
-def _of_any_channel(**more: Any) -> dict[str, Any]:
-    """The schema of a body: a notification of any channel, whose id may be missing."""
-    return {
-        "type": "object",
-        "required": ["channel"],
-        "properties": {
-            "channel": {"type": "string", "enum": list(MODELS)},
-            "recipient": {
-                "type": "string",
-                "description": "The recipient, unless `recipients` are given.",
-            },
-            **more,
-        },
-        "description": "A notification as the published schema of its channel describes it, with or without an `id`.",
-    }
-
-
-_RECIPIENTS: Final = {
-    "type": "array",
-    "minItems": 1,
-    "maxItems": MOST,
-    "description": "Instead of `recipient`: addresses, or objects with `recipient`, `user_id` and `locale`.",
-    "items": {
-        "oneOf": [
-            {"type": "string"},
-            {
-                "type": "object",
-                "required": ["recipient"],
-                "properties": {
-                    "recipient": {"type": "string"},
-                    "user_id": {"type": "string"},
-                    "locale": {"type": "string"},
-                },
-                "additionalProperties": False,
-            },
-        ]
-    },
-}
-
 ROUTES: Final = (
     Route(
         "POST",
@@ -231,7 +203,7 @@ ROUTES: Final = (
         ),
         tag="notifications",
         reads_bytes=True,
-        body_schema=_of_any_channel(recipients=_RECIPIENTS),
+        body_schema=any_channel(TO_MANY),
         body_example=EXAMPLE,
         request_headers=KEY_HEADER,
         replies={
@@ -266,7 +238,7 @@ ROUTES: Final = (
                     "type": "array",
                     "minItems": 1,
                     "maxItems": MOST,
-                    "items": _of_any_channel(),
+                    "items": any_channel(ADDRESSED),
                 }
             },
             "additionalProperties": False,
@@ -298,7 +270,7 @@ ROUTES: Final = (
         description="Finds the problems that submitting it would, and those of its template. Nothing is stored.",
         tag="notifications",
         reads_bytes=True,
-        body_schema=_of_any_channel(recipients=_RECIPIENTS),
+        body_schema=any_channel(TO_MANY),
         body_example=EXAMPLE,
         replies={
             200: Documented("It is valid", ValidReply, {"valid": True, "notification_count": 1})
