@@ -69,9 +69,11 @@ TREND: Final = """
 SELECT fingerprint, date_bin($4 * interval '1 second', hour, 'epoch') AS since, sum(arrived)::bigint AS count
   FROM (SELECT tenant, fingerprint, hour, arrived FROM dead_letter_hours WHERE hour >= $2 AND hour < $3
          UNION ALL SELECT tenant, fingerprint, hour, arrived FROM dead_letter_deltas WHERE hour >= $2 AND hour < $3) AS arrivals
- WHERE fingerprint = ANY($5::text[]) AND ($1::text IS NULL OR tenant = $1)
+  JOIN unnest($5::text[]) AS listed (fingerprint) USING (fingerprint)
+ WHERE $1::text IS NULL OR tenant = $1
  GROUP BY 1, 2
 """
+"""A month of many groups has many hours: joined, not each compared with the whole list."""
 
 MATCHING: Final = """
 WITH grouped AS (
