@@ -25,6 +25,7 @@ class DeadLetterReply(ReplyModel):
     priority: str | None
     tenant: str | None
     test: bool
+    """Whether its notification was a test."""
     category: str | None
     recipient: str | None
     user_id: str | None
@@ -146,6 +147,7 @@ DEAD_LETTER: Final[dict[str, Any]] = {
     "channel": "email",
     "priority": "normal",
     "tenant": "shop",
+    "test": False,
     "category": "receipt",
     "recipient": "j…@example.com",
     "user_id": "u-17",
