@@ -68,13 +68,20 @@ def components() -> Iterator[tuple[str, Any]]:
 
 
 def _over_http(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of AMQP as they are here. The tenant has no default, for generated clients would send it."""
-    tenant = {name: part for name, part in fields["tenant"].items() if name != "default"}
+    """The fields of AMQP as they are here. What follows from the key has no default: generated clients would send it."""
+    tenant, test = (
+        {part: value for part, value in fields[name].items() if part != "default"}
+        for name in ("tenant", "test")
+    )
     return {
         **fields,
         "tenant": {
             **tenant,
             "description": "The key's, if left out; only a key of all tenants may name another.",
+        },
+        "test": {
+            **test,
+            "description": f"{test['description']} What a test key submits is one in any case.",
         },
         "scheduled_at": {
             "type": ["string", "null"],
