@@ -181,11 +181,11 @@ async def test_discard_closes_dead_letters_with_a_reason(
     )
     job = json.loads(rest.out)
     assert (job["kind"], job["state"], job["results"]) == ("discard", "finished", {"discarded": 2})
-    items = json.loads((await tidings("jobs", "items", job["id"], "--json")).out)["items"]
-    assert {item["item"] for item in items} == {str(id_) for id_ in dead_letters[1:]}
+    items = json.loads((await tidings("jobs", "items", job["id"], "--json")).out)["data"]
+    assert {item["item_id"] for item in items} == {str(id_) for id_ in dead_letters[1:]}
     none = await tidings("dead", "discard", "--channel", "email", "--note", "all", "--yes")
     assert (none.code, none.out) == (0, "Nothing to discard.\n")
-    assert len(json.loads((await tidings("jobs", "list", "--json")).out)) == 1
+    assert len(json.loads((await tidings("jobs", "list", "--json")).out)["data"]) == 1
 
 
 async def test_discard_says_first_what_it_would_close(rig: DeadLetterRig, tidings: Tidings) -> None:
@@ -203,7 +203,7 @@ async def test_discard_says_first_what_it_would_close(rig: DeadLetterRig, tiding
     shown = json.loads(preview.out)
     assert (shown["would_discard"], shown["not_open"]) == (1, [])
     assert [row["id"] for row in shown["sample"]] == [str(dead_letters[1])]
-    assert json.loads((await tidings("jobs", "list", "--json")).out) == []
+    assert json.loads((await tidings("jobs", "list", "--json")).out)["data"] == []
     none = await tidings("dead", "discard", "--channel", "sms", "--dry-run")
     assert (none.code, none.out.strip()) == (0, "Nothing to discard.")
     left = json.loads((await tidings("dead", "list", "--json")).out)["data"]
