@@ -259,6 +259,12 @@ def _not_too_often(evidence: Evidence, duplicates: int, allowed: int) -> Iterato
             and times > row["attempts"] + row["lapses"]
         ),
     )
+    confirmed = {id for id, _, _ in evidence.journal}
+    yield from _violation(
+        "D",
+        "received, and confirmed to nobody",
+        (id for id in sends if id not in confirmed),
+    )
     yield from _violation(
         "D",
         "a text message that went out twice",

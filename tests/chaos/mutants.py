@@ -31,12 +31,14 @@ from tidings.delivery.errors import (
 )
 from tidings.ledger import database
 from tidings.ledger.dead_letters import choice, replay
-from tidings.ledger.notifications import changes, claims, dispatch
+from tidings.ledger.notifications import accepting, changes, claims, dispatch
+from tidings.operations.submissions import callers, intake
 from tidings.scheduler import recovery
 from tidings.telemetry import log_writer, logs
 from tidings.worker import flow, providers, settle, worker
 from tidings.worker.channel_worker import ChannelWorker
-from tidings_events import parsing
+from tidings_events import burst, parsing
+from tidings_events.notifications.base import new_id
 
 log = structlog.get_logger(__name__)
 
@@ -414,6 +416,88 @@ def deferred_counts_as_down() -> None:
         return effect(self, provider, era, error, id)
 
     _set(providers.Providers, "_effect", counted)
+
+
+@mutant
+def answered_before_stored() -> None:
+    """Answer first, and store and publish a moment later."""
+    usual = intake.Intake._accept
+    later: set[asyncio.Task[Any]] = set()
+
+    async def accept(self: Any, submissions: Any, **how: Any) -> Any:
+        async def wait_and_accept() -> None:
+            await asyncio.sleep(0.2)
+            await usual(self, submissions, **how)
+
+        later.add(asyncio.create_task(wait_and_accept()))
+        return [intake.NEW] * len(submissions)
+
+    _set(intake.Intake, "_accept", accept)
+
+
+@mutant
+def new_ids() -> None:
+    """Give a notification another id each time that its request comes."""
+    _set(callers, "id_for", lambda *_: new_id())
+
+
+@mutant
+def no_outbox() -> None:
+    """Leave what could not be published to whoever looks for it."""
+    store = accepting.Accepting.store
+
+    async def stored(self: Any, submissions: Any, *, outbox: bool = False, **how: Any) -> Any:
+        del outbox
+        return await store(self, submissions, **how)
+
+    async def nothing(self: Any, ids: Any) -> None:
+        del self, ids
+
+    _set(accepting.Accepting, "store", stored)
+    _set(accepting.Accepting, "leave_to_outbox", nothing)
+
+
+@mutant
+def not_published_alone() -> None:
+    """Publish nothing that PostgreSQL could not store, and answer as if it were accepted."""
+
+    async def accepted(self: Any, submissions: Any) -> Any:
+        del self
+        return [intake.NEW] * len(submissions)
+
+    _set(intake.Intake, "_publish_alone", accepted)
+
+
+@mutant
+def api_without_grace() -> None:
+    """Stop at once: requests in progress are cut off."""
+    from tidings.api import server  # no other role has its libraries
+
+    usual = server._Server.shutdown
+
+    async def shutdown(self: Any, sockets: Any = None) -> None:
+        self.force_exit = True
+        for connection in self.server_state.connections:
+            connection.transport.abort()
+        await usual(self, sockets)
+
+    server._Server.shutdown = shutdown  # type: ignore[method-assign]  # it has uvicorn's
+
+
+@mutant
+def takes_for_good() -> None:
+    """Forget what is due as soon as it is taken."""
+    _replace(dispatch, "TAKE", "dispatch_at = now() +", "dispatch_at = NULL::timestamptz +")
+
+
+@mutant
+def relay_without_confirm() -> None:
+    """Delete what was published without waiting for its confirm."""
+
+    async def wait(self: Any, channel: Any) -> None:
+        del self, channel
+
+    _set(burst.Burst, "wait", wait)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The processes that are killed: `tidings worker`, `archive`, `scheduler`, as operators start them."""
+"""The processes that are killed: `tidings worker`, `archive`, `scheduler`, `api`, as operators start them."""
 
 import asyncio
 import signal
@@ -55,6 +55,8 @@ class Role:
         self._mutant = mutant
         self._process: asyncio.subprocess.Process | None = None
         self.port = 0
+        self.api_port = 0
+        """Where it serves the API, if it does: another port each time, as somebody may have taken the last one."""
         self.stderr: int | None = None
         """Where it logs to instead of its file."""
         self.address_space: int | None = None
@@ -81,8 +83,14 @@ class Role:
     async def start(self, **extra: str) -> None:
         """Start it; returns at once."""
         assert not self.running
-        self.port = free_port()
-        env = {**environment(), **self.env, **extra, "TIDINGS_HTTP_PORT": str(self.port)}
+        self.port, self.api_port = free_port(), free_port()
+        env = {
+            **environment(),
+            **self.env,
+            **extra,
+            "TIDINGS_HTTP_PORT": str(self.port),
+            "TIDINGS_API_LISTEN": f"127.0.0.1:{self.api_port}",
+        }
         with self.log.open("ab") as sink:
             self._process = await asyncio.create_subprocess_exec(
                 *_limited(self.address_space),

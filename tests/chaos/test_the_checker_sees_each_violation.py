@@ -100,6 +100,7 @@ def test_sound_evidence_passes_and_is_counted() -> None:
         ),
         ("D", "where 0 may have", replace(SOUND, faults=[])),
         ("D", "oftener than the ledger", changed(TWICE, lapses=0)),
+        ("D", "confirmed to nobody", replace(SOUND, journal=SOUND.journal[1:])),
         ("D", "text message", replace(SOUND, taken=SOUND.taken + Counter([f"{TEXT}.0"]))),
         ("P", "in time", replace(SOUND, recoveries=[Recovery("worker killed", 21.0, 20.0)])),
         ("M", "more memory", replace(SOUND, memory={"worker-0": (321, 320)})),

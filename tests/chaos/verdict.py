@@ -11,6 +11,7 @@ USUAL_END: Final[Mapping[str, frozenset[str]]] = {
     "scheduled": frozenset({"sent", "cancelled"}),
     "reject": frozenset({"failed", "unknown"}),
     "late": frozenset({"expired", "failed", "unknown"}),
+    "brief": frozenset({"sent", "expired", "unknown"}),
     "never": frozenset({"failed", "unknown"}),
     "full": frozenset({"failed", "unknown"}),
     "ghost": frozenset({"failed", "unknown"}),

@@ -57,6 +57,7 @@ async def _copied(made: World, channel: AbstractChannel) -> list[Item]:
     for item in items:
         message = aio_pika.Message(item.body, delivery_mode=2, headers={"CC": ["sms.normal"]})
         await exchange.publish(message, item.key)
+        made.load.promised(item)
     made.fault(f"{COPIES} mails copied into another channel's lane")
     return items
 

@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,13 +11,11 @@ from time import time
 from typing import Final
 from urllib.parse import urlsplit
 
-from tests.chaos.disks import full, small_disk
+from tests.chaos.disks import fill, full, tables_on_small_disk
 from tests.chaos.evidence import Recovery
 from tests.chaos.scenario import scenario
 from tests.chaos.verdict import Expectations
 from tests.chaos.world import LANE, World
-
-from tidings_local.postgres_programs import unprivileged_account
 
 CUT_OFF: Final = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'"
 LOCKED: Final = 7
@@ -183,14 +179,9 @@ async def database_slow(made: World) -> Expectations | None:
 )
 async def database_disk_full(made: World) -> Expectations | None:
     """What can't be recorded is not acknowledged, and what waits is neither an attempt nor a dead letter."""
-    postgresql = made.servers.postgresql
-    account = unprivileged_account()
-    owner = str(account.uid if account else os.geteuid())
-    # Beside the server's data, since its user can't reach a run's folder.
-    place = postgresql.directory / "small"
-    async with small_disk(place, "64m", uid=owner, mode="700"), _tables_on(made, place):
+    async with tables_on_small_disk(made) as disk:
         await made.start_roles()
-        await _full_twice(made, place)
+        await _full_twice(made, disk)
         await made.until(made.nothing_left, "every message settled", 60)
     logs = [role.log.read_text() for role in made.roles]
     assert any("No space left on device" in log for log in logs), "nobody met the full disk"
@@ -206,7 +197,7 @@ async def _full_twice(made: World, disk: Path) -> None:
         for worker in made.workers:
             await made.until(lambda: made.sink.in_hand > 5, "sends under way")
             in_flight = await made.in_flight()
-            await asyncio.to_thread(_fill, filler)
+            await asyncio.to_thread(fill, filler)
             await made.until(lambda: full(disk), "the disk of the tables is full")
             await asyncio.sleep(made.random.uniform(0.2, 0.8))
             await worker.kill()
@@ -216,32 +207,3 @@ async def _full_twice(made: World, disk: Path) -> None:
             await worker.start()
             await made.recovers("room on the disk of the tables")
         made.sink.delay = 0.0
-
-
-@asynccontextmanager
-async def _tables_on(made: World, disk: Path) -> AsyncIterator[None]:
-    """The tables that every notification is written to lie on that disk meanwhile."""
-    database = urlsplit(made.database_url).path.removeprefix("/")
-    psql = partial(asyncio.to_thread, made.servers.postgresql.psql)
-
-    async def move(space: str) -> None:
-        for table in ("notifications", "attempts", "transitions"):
-            # With its partitions, and those that a scheduler makes meanwhile.
-            tree = f"SELECT relid::regclass FROM pg_partition_tree('{table}')"  # noqa: S608
-            for part in (await psql(tree, database)).split():
-                await psql(f"ALTER TABLE {part} SET TABLESPACE {space}", database)
-
-    await psql(f"CREATE TABLESPACE small LOCATION '{disk}'")
-    await move("small")
-    try:
-        yield
-    finally:
-        await move("pg_default")
-        await psql("DROP TABLESPACE small")
-
-
-def _fill(file: Path) -> None:
-    """Take all the room there is."""
-    with suppress(OSError), file.open("wb") as filler:
-        while True:
-            filler.write(bytes(65536))
