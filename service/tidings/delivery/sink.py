@@ -48,6 +48,14 @@ _URL: Final = re.compile(
 )
 
 
+_FAILURES: Final = {
+    Behaviour.FAILS_ONCE: 1,
+    Behaviour.FAILS_TWICE: 2,
+    Behaviour.FAILS_ALWAYS: 1_000_000,
+}
+"""Attempts of each epoch that fail."""
+
+
 def receive(request: SendRequest) -> Sent:
     """Take a test notification, as its recipient has it.
 
@@ -74,14 +82,6 @@ def receive(request: SendRequest) -> Sent:
             raise Unavailable("test: unavailable", provider=SINK, code=behaviour)
         case _:
             return Sent(SINK, f"test-{request.key}")
-
-
-_FAILURES: Final = {
-    Behaviour.FAILS_ONCE: 1,
-    Behaviour.FAILS_TWICE: 2,
-    Behaviour.FAILS_ALWAYS: 1_000_000,
-}
-"""Attempts of each epoch that fail."""
 
 
 def behaviour_of(recipient: str) -> Behaviour:
