@@ -89,6 +89,8 @@ requirements: ## resolve and pin the dependencies again
 	  requirements/build.in -o requirements/build.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  requirements/local.txt requirements/build.txt requirements/dev.in -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  tests/contract/http/python/requirements.in -o tests/contract/http/python/requirements.txt
 
 bench: install $(PEERS)/.installed ## measure Tidings beside its peers: docs/performance.md (a part: SCALE=0.1 ONLY="W1 W5")
 	@$(BIN)/python -m tidings_local.packages
