@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from tests.support.virtual_hosts import VirtualHosts
 
 
+PLAIN = structlog.dev.ConsoleRenderer(
+    colors=False, exception_formatter=structlog.dev.plain_traceback
+)
+
+
 @dataclass(frozen=True)
 class BrokerAddress:
     """Where a RabbitMQ is."""
@@ -55,8 +60,16 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def _log_as_nobody_configured() -> Iterator[None]:
     """A command that a test runs in this process configures logging for the tests that follow."""
+    log_plainly()
     yield
+    log_plainly()
+
+
+def log_plainly() -> None:
+    """As structlog does by itself, except that rich renders no exception: that takes 0.13 s of CPU for each."""
     structlog.reset_defaults()
+    *processors, _ = structlog.get_config()["processors"]
+    structlog.configure(processors=[*processors, PLAIN])
 
 
 @pytest.fixture(scope="session")
