@@ -154,6 +154,7 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "recipient": ("ops@example.com", "ops@example.com"),
         "every": ("5m", 300.0),
     },
+    "McpSettings": {"api_key": ("hunter2", SECRET)},
     "ApiSettings": {
         "listen": ("[::]:9000", "[::]:9000"),
         "rate_limit": ("100/s", 100.0),
@@ -212,6 +213,7 @@ def section_of(settings: Settings, name: str) -> Any:
         settings.outbox,
         settings.alerting,
         settings.api,
+        settings.mcp,
         *settings.channels.values(),
         *settings.accounts.values(),
     ]
