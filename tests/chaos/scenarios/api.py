@@ -134,8 +134,8 @@ async def _stopped(made: World, callers: Callers, api: Role) -> None:
         return [it for it in callers.under_way if it.address == address and it.began < since]
 
     async with _locked(made), callers.hurrying():
-        await made.until(lambda: len(waiting()) > 0, "requests that wait", 20)
         await asyncio.sleep(MORE)
+        await made.until(lambda: len(waiting()) > 0, "requests that wait", 20)
         held = waiting()
         api.signal(signal.SIGTERM)
         await asyncio.sleep(MORE)
