@@ -70,7 +70,7 @@ def read_search_fields(body: bytes) -> SearchFields:
         entity_type=_text(entity.get("type")),
         entity_id=_text(entity.get("id")),
         tenant=_tenant(document, whole=not heavy),
-        test=document.get("test") not in {None, False},
+        test=document.get("test") not in (None, False),  # no set: a list has no hash
     )
 
 

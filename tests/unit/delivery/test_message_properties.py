@@ -166,6 +166,14 @@ def test_a_tenant_that_can_t_be_read_is_never_guessed(body: bytes, tenant: str |
     assert read_search_fields(body).tenant == tenant
 
 
+@pytest.mark.parametrize(
+    ("test", "meant"),
+    [(None, False), (False, False), (True, True), ("yes", True), ([], True), ({"a": 1}, True)],
+)
+def test_whatever_stands_for_test_is_read(test: object, meant: bool) -> None:
+    assert read_search_fields(body_of(test=test)).test is meant
+
+
 def test_a_mail_with_a_large_attachment_still_says_whom_it_is_about() -> None:
     body = body_of(id=ID, attachments=[{"content": "x" * 5_000_000}])
     assert read_search_fields(body).id == UUID(ID)
