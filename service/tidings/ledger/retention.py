@@ -19,10 +19,10 @@ NEVER: Final = 1e11
 """Seconds after which nothing that is kept for ever is over."""
 ANY: Final = "*"
 AT_ONCE: Final = 500
-SHARE: Final = 0.05
-"""Of the time that a round may take. Freeing a gigabyte holds up the disk for a tenth of a second; the pauses after it, twenty times
-as long, keep such moments out of the 99th percentile of what others do."""
 """Notifications looked at, to delete those that are over, in one statement."""
+SHARE: Final = 0.05
+"""Of the time that a round may take. Freeing a gigabyte holds up the disk for a tenth of a second; the pauses after it, nearly twenty
+times as long, keep such moments out of the 99th percentile of what others do."""
 NOTIFICATIONS: Final = "notifications"
 DEFAULT: Final = "notifications_default"
 
