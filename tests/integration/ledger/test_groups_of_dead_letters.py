@@ -89,6 +89,10 @@ async def test_filters_that_rollups_have_are_exact(
             (wanted(fingerprint="aa"), {"aa01": 3, "aa02": 2}),
             (wanted(since=NOW - timedelta(hours=20)), {"aa01": 2, "aa02": 2}),
             (wanted(until=NOW - timedelta(hours=20)), {"aa01": 1}),
+            (wanted(until=datetime(1, 1, 1, 5, tzinfo=UTC)), {}),
+            (wanted(since=datetime(9999, 12, 31, 23, 30, tzinfo=UTC)), {}),
+            (wanted(since=datetime(1, 1, 1, 5, tzinfo=UTC)), {"aa01": 3, "aa02": 2}),
+            (wanted(until=datetime(9999, 12, 31, 23, 30, tzinfo=UTC)), {"aa01": 3, "aa02": 2}),
         ):
             assert groups.by_rollups(filters)
             assert numbers(await largest(ledger_alone, filters)) == found, filters

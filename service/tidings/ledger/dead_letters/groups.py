@@ -92,6 +92,8 @@ SELECT d.fingerprint, date_bin($3 * interval '1 second', d.dead_lettered_at, 'ep
 """
 
 EVER: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""No trend ends before: there are no dates as long before the year 1 as a trend is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ async def _matching(
 
 def _period(wanted: DeadLetterFilter, now: datetime) -> Trend:
     """The buckets of a trend, all empty: of the period asked for, or of the last day, by hour or by day."""
-    until = min(wanted.until or now, now)
+    until = max(min(wanted.until or now, now), EARLIEST)
     since = min(wanted.since or until - timedelta(seconds=DAY), until)
     since = max(since, until - LONGEST)
     width = HOUR if until - since <= HOURLY else DAY
@@ -217,11 +219,11 @@ def _end(period: Trend) -> datetime:
 
 
 def _floor(moment: datetime, width: int) -> datetime:
-    return moment if moment in EVER else _whole(moment.timestamp() // width * width)
+    return _whole(moment.timestamp() // width * width)
 
 
 def _ceiling(moment: datetime, width: int) -> datetime:
-    return moment if moment in EVER else _whole(-(-moment.timestamp() // width) * width)
+    return moment if moment >= EVER[1] else _whole(-(-moment.timestamp() // width) * width)
 
 
 def _whole(seconds: float) -> datetime:
