@@ -94,6 +94,8 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
     changed = await backend.ledger.schedules.erasures.erase(
         person, schedules.as_recipient, actor=str(actor), why=why
     )  # first: they make notifications
+    if changed:  # one of them may have run since
+        found = await backend.ledger.erasures.find(person)
     view = await _erase(backend, actor, person, why, found, replace(view, schedules=changed))
     done = {
         name: value for name, value in asdict(view).items() if name not in {"recipients", "dry_run"}

@@ -15,6 +15,7 @@ from tidings.delivery.states import State
 from tidings.ledger import PostgresLedger, erasure
 from tidings.ledger.erasure import Erased
 from tidings.ledger.operators.processes import Process
+from tidings.ledger.schedules.erasing import ScheduleErasures
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.erasure import EraseRequest, ErasureView, erase
@@ -131,6 +132,22 @@ async def test_a_person_is_taken_out_of_schedules(backend: Backend, rig: LedgerR
     assert {row["note"] for row in trail} == {"request 118"}
     assert all("jane" not in row["details"] for row in trail)
     assert (await erase(backend, ACTOR, request())).schedules == 0
+
+
+async def test_what_a_schedule_sent_while_the_person_was_looked_for_is_erased(
+    backend: Backend, rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_out = ScheduleErasures.erase
+
+    async def run_before(*arguments: Any, **words: Any) -> int:
+        await put(rig, State.SENT, JANE)
+        return await taken_out(*arguments, **words)
+
+    await put_schedule(rig, "news", JANE, BOB)
+    monkeypatch.setattr(ScheduleErasures, "erase", run_before)
+    view = await erase(backend, ACTOR, request())
+    assert (view.schedules, view.notifications) == (1, 1)
+    assert await rig.fetch(LEFT) == [{"n": 0}]
 
 
 async def test_a_user_is_taken_out_of_schedules(backend: Backend, rig: LedgerRig) -> None:
