@@ -95,6 +95,10 @@ def run(
         out.print(_done(partition))
     if not done and not as_json:
         out.print("Nothing done: a scheduler is deleting right now.")
+        if fast:
+            out.print(
+                "It pauses between steps: stop the schedulers until this command is deleting."
+            )
 
 
 def _day(day: date | None, otherwise: str) -> str:
