@@ -12,7 +12,7 @@ from tests.support.ledger_rig import BOUNCE, LedgerRig, record_of, request_of, s
 
 from tidings.delivery.errors import InvalidRequest, LedgerRefused, Refused
 from tidings.delivery.states import State
-from tidings.ledger import PostgresLedger, erasure
+from tidings.ledger import PostgresLedger, erasure, retention
 from tidings.ledger.erasure import Erased
 from tidings.ledger.operators.processes import Process
 from tidings.ledger.schedules.erasing import ScheduleErasures
@@ -354,3 +354,21 @@ async def test_retention_is_shown_counted_and_run_by_hand(backend: Backend, rig:
 
 def scheduler(keeping: float) -> Process:
     return Process("s", ["scheduler"], "web-1", 7, "1.0", [], "", {"*": keeping})
+
+
+async def test_a_fast_round_of_retention_makes_no_pauses(
+    backend: Backend, rig: LedgerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+
+    async def pause(_: float, share: float) -> None:
+        shares.append(share)
+
+    await put(rig, State.SENT, BOB)
+    monkeypatch.setattr(retention, "AT_ONCE", 1)
+    monkeypatch.setattr(retention, "pause", pause)
+    await run(backend, ACTOR)
+    assert set(shares) == {retention.SHARE}
+    shares.clear()
+    await run(backend, ACTOR, fast=True)
+    assert set(shares) == {1.0}
