@@ -16,6 +16,7 @@ from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.outcome import Reason
 from tidings.ledger.database import Connection, Database
 from tidings.ledger.dead_letters.search import DeadLetterFilter, where_of
+from tidings.ledger.operators.rollups import BEGINNING
 
 HOUR: Final = 3_600
 DAY: Final = 86_400
@@ -65,8 +66,8 @@ _ENDS: Final = {
 OPEN: Final = _GROUPS.format(counts=_ALL, **_ENDS)
 """Deltas that are not folded yet count too, so what is committed is counted."""
 OPEN_OF_PERIOD: Final = _GROUPS.format(counts=_OF_PERIOD, **_ENDS)
-TREND: Final = """
-SELECT fingerprint, date_bin($4 * interval '1 second', hour, 'epoch') AS since, sum(arrived)::bigint AS count
+TREND: Final = f"""
+SELECT fingerprint, {BEGINNING.format(moment="hour", width="$4::float8")} AS since, sum(arrived)::bigint AS count
   FROM (SELECT tenant, fingerprint, hour, arrived FROM dead_letter_hours WHERE hour >= $2 AND hour < $3
          UNION ALL SELECT tenant, fingerprint, hour, arrived FROM dead_letter_deltas WHERE hour >= $2 AND hour < $3) AS arrivals
   JOIN unnest($5::text[]) AS listed (fingerprint) USING (fingerprint)
@@ -84,10 +85,10 @@ WITH grouped AS (
 SELECT g.*, d.channel, d.reason, d.kind, d.code, d.message FROM grouped g JOIN dead_letters d ON d.id = g.example
  ORDER BY g.dead_letters DESC, g.fingerprint
 """
-TREND_OF_MATCHING: Final = """
-SELECT d.fingerprint, date_bin($3 * interval '1 second', d.dead_lettered_at, 'epoch') AS since, count(*) AS count
+TREND_OF_MATCHING: Final = f"""
+SELECT d.fingerprint, {BEGINNING.format(moment="d.dead_lettered_at", width="$3::float8")} AS since, count(*) AS count
   FROM dead_letters d
- WHERE d.dead_lettered_at >= $1 AND d.dead_lettered_at < $2 AND d.fingerprint = ANY($4::text[]) AND {where}
+ WHERE d.dead_lettered_at >= $1 AND d.dead_lettered_at < $2 AND d.fingerprint = ANY($4::text[]) AND {{where}}
  GROUP BY 1, 2
 """
 

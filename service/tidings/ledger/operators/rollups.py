@@ -22,6 +22,8 @@ FOREVER: Final = 1e10
 
 FOLD: Final = "SELECT tidings_fold_rollups($1, $2)"
 EXPIRE: Final = "SELECT tidings_expire_rollups($1)"
+BEGINNING: Final = "to_timestamp(floor(extract(epoch FROM {moment})::float8 / {width}) * {width})"
+"""Where the bucket of a moment begins: `date_bin`, which PostgreSQL 13 does not have."""
 
 
 @dataclass(frozen=True, slots=True)

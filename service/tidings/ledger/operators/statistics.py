@@ -12,7 +12,7 @@ from tidings.delivery.sink import SINK
 from tidings.delivery.states import State
 from tidings.ledger.database import Connection
 from tidings.ledger.notifications.counting import NO_TIME, RETRY_LATER
-from tidings.ledger.operators.rollups import Window
+from tidings.ledger.operators.rollups import BEGINNING, Window
 
 SUCCEEDED: Final = frozenset({State.SENT.value, Reason.COPIES_REFUSED.value})
 WITHDRAWN: Final = frozenset({State.CANCELLED.value, State.SUPPRESSED.value})
@@ -28,7 +28,7 @@ WITH counted AS (
     SELECT since, channel, outcome, kind, bucket, sum(count) AS count, sum(attempts) AS attempts, sum(first_attempts) AS first_attempts
       FROM outcome_rollups WHERE width = $3 AND since >= $1 AND since < $2 AND {_MATCHING} GROUP BY 1, 2, 3, 4, 5
      UNION ALL
-    SELECT date_bin($3 * interval '1 second', minute, 'epoch'), channel, outcome, kind, bucket, count, attempts, first_attempts
+    SELECT {BEGINNING.format(moment="minute", width="$3")}, channel, outcome, kind, bucket, count, attempts, first_attempts
       FROM outcome_deltas WHERE minute >= $1 AND minute < $2 AND {_MATCHING}
 )
 SELECT since, channel, outcome, kind, coalesce(bucket, {NO_TIME}) AS bucket, sum(count)::bigint AS count,

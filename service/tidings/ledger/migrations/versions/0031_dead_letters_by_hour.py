@@ -85,7 +85,7 @@ BEGIN
         SELECT tenant, category FROM fresh EXCEPT SELECT tenant, category FROM admitted
     ), added AS (
         INSERT INTO outcome_rollups AS r
-        SELECT width, date_bin(width * interval '1 second', minute, 'epoch'), tenant, channel,
+        SELECT width, to_timestamp(floor(extract(epoch FROM minute)::float8 / width) * width), tenant, channel,
                CASE WHEN (tenant, category) IN (SELECT tenant, category FROM refused) THEN 'other' ELSE category END AS category,
                outcome, provider, kind, bucket, sum(count), sum(attempts), sum(first_attempts)
           FROM taken, unnest(ARRAY[60, 900, 3600, 14400, 86400]) AS width
