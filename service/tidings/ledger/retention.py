@@ -20,9 +20,6 @@ NEVER: Final = 1e11
 ANY: Final = "*"
 AT_ONCE: Final = 500
 """Notifications looked at, to delete those that are over, in one statement."""
-SHARE: Final = 0.05
-"""Of the time that a round may take. Freeing a gigabyte holds up the disk for a tenth of a second; the pauses after it, nearly twenty
-times as long, keep such moments out of the 99th percentile of what others do."""
 NOTIFICATIONS: Final = "notifications"
 DEFAULT: Final = "notifications_default"
 
@@ -46,6 +43,22 @@ SELECT n.tableoid::regclass::text AS place, whose, count(*) AS stored,
  GROUP BY 1, 2
 """
 """What is over, as the functions that delete it decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Parts of the time that a round may take; 1: no pauses."""
+
+    weeks: float
+    """Of reading and dropping weeks."""
+    rows: float
+    """Of deleting row by row."""
+
+
+USUAL: Final = Shares(weeks=0.05, rows=0.2)
+"""Freeing a gigabyte holds up the disk for a tenth of a second; the pauses after it, nearly twenty times as long, keep such moments
+out of the 99th percentile of what others do. Rows must go as fast as busy tenants with a short period send them."""
+FAST: Final = Shares(weeks=1.0, rows=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +198,8 @@ class Retention:
         self._tried: dict[date, date] = {}
         """By first day of a week that could not be dropped: when that was last tried."""
 
-    async def run(self, today: date, share: float = SHARE) -> AsyncIterator[RetentionStep]:
+    async def run(self, today: date, shares: Shares = USUAL) -> AsyncIterator[RetentionStep]:
         """One round, unless another process is at it.
-
-        Args:
-            share: Part of the time that reading weeks, dropping them, and deleting row by row may take; 1: no pauses.
 
         Raises:
             LedgerUnavailable: PostgreSQL is unavailable, or a table was in use for too long: ask again.
@@ -197,7 +207,7 @@ class Retention:
         """
         async with self._database.connection() as connection, only_one(connection) as ours:
             if ours:
-                async for done in self._round(connection, today, share):
+                async for done in self._round(connection, today, shares):
                     yield done
 
     async def partitions(self) -> Sequence[RetainedPartition]:
@@ -263,9 +273,9 @@ class Retention:
         return counts
 
     async def _round(
-        self, connection: Connection, today: date, share: float
+        self, connection: Connection, today: date, shares: Shares
     ) -> AsyncIterator[RetentionStep]:
-        ending = EndingWeeks(share)
+        ending = EndingWeeks(shares.weeks)
         await ending.drop_retired(connection)  # of a round that was cut off
         periods = self.periods
         for week in await partitions(connection):
@@ -273,17 +283,17 @@ class Retention:
                 continue
             if not periods.ended(week, today):
                 for deletion in periods.before_its_end(week, today):
-                    yield await self._delete(connection, week.name, deletion, share)
+                    yield await self._delete(connection, week.name, deletion, shares.rows)
             elif self._tried.get(week.since) != today:
                 moved = await ending.end(connection, week.since, periods.json)
                 if moved is not None:
                     yield RetentionStep(week.name, moved=moved)
                     continue
                 for deletion in periods.row_by_row():
-                    yield await self._delete(connection, week.name, deletion, share)
+                    yield await self._delete(connection, week.name, deletion, shares.rows)
                 self._tried[week.since] = today  # all of it was read
         for deletion in periods.row_by_row():
-            yield await self._delete(connection, DEFAULT, deletion, share)
+            yield await self._delete(connection, DEFAULT, deletion, shares.rows)
         yield RetentionStep("dead letters and keys", await self._tidy(connection))
 
     async def _delete(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from tidings.delivery.errors import Refused
-from tidings.ledger.retention import ANY, SHARE, RetainedPartition, RetentionStep
+from tidings.ledger.retention import ANY, FAST, USUAL, RetainedPartition, RetentionStep
 from tidings.operations.actor import Actor
 from tidings.operations.backend import Backend
 from tidings.operations.times import span
@@ -106,8 +106,8 @@ async def run(backend: Backend, actor: Actor, *, fast: bool = False) -> Sequence
     retention, note = backend.ledger.retention, backend.ledger.actions.note
     periods = dict(retention.periods.stated)
     await note(str(actor), "retention run", "", {"began": periods})
-    today, share = datetime.now(UTC).date(), 1.0 if fast else SHARE
-    done = [step async for step in retention.run(today, share)]
+    today, shares = datetime.now(UTC).date(), FAST if fast else USUAL
+    done = [step async for step in retention.run(today, shares)]
     steps = [asdict(step) for step in done]
     await note(str(actor), "retention run", "", {"ended": steps})
     log.warning("retention run by operator", actor=str(actor), periods=periods, done=steps)
