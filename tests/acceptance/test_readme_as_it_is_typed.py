@@ -38,6 +38,7 @@ VARIES = (
     (r"[+ ]\d+(\.\d)?m?s\b", " TIME"),
     (r"\d{4}-\d\d-\d\d (?=\d\d:)|\d\d:\d\d:\d\d\.\d{3}", "THEN"),
     (r"[+-]\d\d:\d\d", "ZONE"),
+    (r"[·▁▂▃▄▅▆▇█]{5,}", "TREND"),
     (r" +", " "),
 )
 """What is never twice the same."""
