@@ -21,3 +21,11 @@ from tidings.delivery.search_fields import read_search_fields
 def test_the_login_in_a_url_is_no_part_of_whom_it_is_for(recipient: object, known: str) -> None:
     body = json.dumps({"channel": "webhook", "recipient": recipient, "unknown": 1}).encode()
     assert read_search_fields(body).recipient == known
+
+
+@pytest.mark.parametrize(
+    ("value", "test"),
+    [(True, True), ("yes", True), ([], True), ({"of": 1}, True), (False, False), (None, False)],
+)
+def test_whatever_stands_in_it_for_a_test_is_read(value: object, test: bool) -> None:
+    assert read_search_fields(json.dumps({"test": value}).encode()).test is test

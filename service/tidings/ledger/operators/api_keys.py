@@ -26,7 +26,7 @@ class ApiKey:
     """`*`: of all tenants."""
     scopes: Sequence[str]
     test: bool
-    """Whether it can only read: it sends nothing."""
+    """Whether it sees and sends nothing but tests."""
     created_at: datetime
     created_by: str
     expires_at: datetime | None
