@@ -118,7 +118,10 @@ async def _all(backend: Backend, request: ExportRequest) -> AsyncIterator[bytes]
     while True:
         page = await backend.ledger.reports.list(filters, AT_ONCE, after=after, bounds=bounds)
         views = [ListedView.of(found, "", reveal=request.reveal) for found in page.found]
-        if part := head + _written(views, request.format):
+        part = head + _written(views, request.format)
+        if (
+            part or after is None
+        ):  # the first even if it is empty: the reply begins, however rare what matches is
             yield part
         after, head = page.next(AT_ONCE), b""
         if after is None:
