@@ -20,8 +20,6 @@ from tidings.api.problems import INTERNAL, KINDS_BY_STATUS, METHOD_NOT_ALLOWED, 
 from tidings.api.route import Route, Services
 from tidings.operations.backend import Backend
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
 
 class _ServedRoute(APIRoute):
     """A route of ours in the framework, which finds it and documents it; `endpoint_of` serves it.

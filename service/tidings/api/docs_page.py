@@ -38,7 +38,7 @@ def _body(document: Mapping[str, Any]) -> Iterator[str]:
     yield _paragraphs(info["description"])
     yield '<p>For programs: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).</p>'
     for tag, members in groupby(operations_of(document), key=lambda operation: operation[0]):
-        yield f"<h2>{escape(tag.capitalize().replace('-', ' '))}</h2>"
+        yield f"<h2>{escape(tag.capitalize())}</h2>"
         for _, path, method, operation in members:
             yield from _operation(path, method, operation)
     yield "<h2>Schemas</h2>"

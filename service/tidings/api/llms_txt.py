@@ -13,6 +13,8 @@ SUMMARY: Final = (
 NOTES: Final = (
     "Send an API key with every request: `Authorization: Bearer tk_live_…`. Its scopes are `send`, `read`, `operate` "
     "and `admin`; each route names the one it needs.",
+    "With a test key, `tk_test_…`, everything is recorded and nobody reached; `fails-once@tidings.test` and others fail on "
+    "purpose.",
     "A 202 is a promise: the notification will not be lost. Repeat a request whose answer was lost with the same "
     "`Idempotency-Key`.",
     "`POST /v1/notifications/validate` and `POST /v1/explain` say what would happen, and send nothing.",
@@ -44,7 +46,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     listed = [(tag, list(members)) for tag, members in sections]
     for tag, members in listed:
         if tag not in OPTIONAL:
-            yield f"\n## {tag.capitalize().replace('-', ' ')}\n"
+            yield f"\n## {tag.capitalize()}\n"
             yield from map(_line, members)
     yield "\n## Optional\n"
     for tag, members in listed:

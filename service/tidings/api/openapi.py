@@ -44,7 +44,8 @@ RETRY_AFTER: Final[dict[str, Any]] = {
 DESCRIPTION: Final = """
 Submit notifications, read what became of them, and act on failures.
 
-Every request but those under *health* needs `Authorization: Bearer` and an API key with the scope that its route names.
+Every request under `/v1` needs `Authorization: Bearer` and an API key with the scope that its route names. A test key
+(`tk_test_…`) sees and sends nothing but tests, which reach nobody.
 Errors are `application/problem+json` (RFC 9457); `errors` names each value at fault. `X-Request-Id` is accepted and
 returned, and stands in the log and in the audit trail.
 """
@@ -99,7 +100,11 @@ def document(app: FastAPI, routes: Iterable[Route]) -> dict[str, Any]:
     schemas["Problem"] = PROBLEM
     schemas.update(components())
     found["components"]["securitySchemes"] = {
-        KEY: {"type": "http", "scheme": "bearer", "description": "An API key, `tk_live_…`."}
+        KEY: {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key, `tk_live_…` or `tk_test_…`.",
+        }
     }
     for route in routes:
         operation = found["paths"][route.path][route.method.lower()]
