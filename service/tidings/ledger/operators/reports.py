@@ -65,7 +65,7 @@ NO_NOTIFICATION: Final = (Reason.MALFORMED, Reason.UNROUTABLE)
 LOOKED_AT: Final = 1_000
 """Dead letters of each channel and reason that are looked at to count those without a notification."""
 _OLDEST: Final = """
-LATERAL (SELECT reason, notification_id FROM dead_letters WHERE state = 'open' AND channel {channel}
+LATERAL (SELECT reason, notification_id FROM dead_letters WHERE state = 'open' AND NOT test AND channel {channel}
             AND (reason, dead_lettered_at) >= (r.reason, '-infinity') AND (reason, dead_lettered_at) <= (r.reason, 'infinity')
           ORDER BY reason, dead_lettered_at LIMIT $3) AS oldest
 """
