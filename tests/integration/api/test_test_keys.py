@@ -119,6 +119,19 @@ async def test_what_is_no_test_does_not_exist_for_a_test_key_on_any_route(api: A
         assert answer.status < 300, (route.method, route.path, answer.data)
 
 
+async def test_a_message_that_calls_itself_a_test_shows_no_live_notification_that_has_its_id(
+    api: ApiRig,
+) -> None:
+    live, test, dead_letter = await api.key(), await api.key(test=True), uuid4()
+    notification = await submit(api, live)
+    await api.execute(DEAD_LETTER, notification, dead_letter, uuid4().hex)
+    await api.execute("UPDATE dead_letters SET test = true WHERE id = $1", dead_letter)
+    for kind in ("notifications", "dead-letters"):
+        for id_ in (notification, dead_letter):
+            assert (await api.ask("GET", f"/v1/{kind}/{id_}", live)).status == 200
+            assert (await api.ask("GET", f"/v1/{kind}/{id_}", test)).status == 404
+
+
 async def test_tests_are_there_for_test_keys_on_every_route_and_shown_to_live_ones(
     api: ApiRig,
 ) -> None:

@@ -33,6 +33,7 @@ from tidings.ledger.operators.audit import LedgerAudit, LedgerFindings
 from tidings.ledger.operators.backlog import count_backlog
 from tidings.ledger.operators.reports import Reports
 from tidings.ledger.operators.statistics import STATISTICS
+from tidings.ledger.operators.test_data import OF_NOTIFICATION
 from tidings.ledger.positions import Position
 from tidings.ledger.steps import TimeLimit
 from tidings.operations.actor import Actor
@@ -223,8 +224,18 @@ def _indexes(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 ("dead_letters", "dead_letters_notification_id"),
             },
         ),
+        (
+            OF_NOTIFICATION,
+            (UUID(int=1),),
+            {
+                ("notifications", "notifications_pkey"),
+                ("dead_letters", "dead_letters_pkey"),
+                ("dead_letters", "Bitmap Heap Scan"),
+                ("", "dead_letters_notification_id"),
+            },
+        ),
     ],
-    ids=["last digits", "audit", "requeue", "requeue what fared badly"],
+    ids=["last digits", "audit", "requeue", "requeue what fared badly", "whether it is a test"],
 )
 async def test_a_statement_goes_by_its_index(
     large: str, statement: str, arguments: tuple[object, ...], read: set[tuple[str, str]]

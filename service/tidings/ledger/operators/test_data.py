@@ -18,11 +18,13 @@ class Named(StrEnum):
 
 
 OF_NOTIFICATION: Final = """
-SELECT bool_and(test) FROM (SELECT test FROM notifications WHERE id = $1
+WITH named AS (SELECT array_append(ARRAY(SELECT notification_id FROM dead_letters WHERE id = $1), $1::uuid) AS ids)
+SELECT bool_and(test) FROM (SELECT test FROM notifications WHERE id = ANY((SELECT ids FROM named)::uuid[])
                             UNION ALL SELECT test FROM dead_letters WHERE id = $1
-                            UNION ALL SELECT test FROM dead_letters WHERE notification_id = $1) AS found
+                            UNION ALL SELECT test FROM dead_letters WHERE notification_id = ANY((SELECT ids FROM named)::uuid[])) AS found
 """
-"""Of several, all: a message that no worker could read may have the id of a test."""
+"""Of several, all: a message that no worker could read may have the id of a test, or call itself one and have the id of what
+is none. What a dead letter's own id names is its notification too."""
 OF_JOB: Final = "SELECT test FROM jobs WHERE id = $1"
 OF_SCHEDULE: Final = """
 SELECT bool_and(content @> '{"test": true}') FROM schedules
