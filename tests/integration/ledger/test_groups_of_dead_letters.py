@@ -191,7 +191,7 @@ async def test_groups_read_no_dead_letters_but_the_oldest_and_the_newest(
         explained = await ledger_alone.fetch(f"EXPLAIN {statement}", *values)
         plan = "\n".join(row["QUERY PLAN"] for row in explained)
         assert "Seq Scan on dead_letters" not in plan, plan
-        assert "dead_letters_open_of_group" in plan, plan
+        assert "dead_letters_of_group" in plan, plan
 
 
 async def test_dead_letters_from_before_the_migration_are_counted_by_hour(

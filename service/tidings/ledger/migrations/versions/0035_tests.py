@@ -5,7 +5,7 @@ and its dead letters are not counted among those that wait for an operator.
 from alembic import op
 
 from tidings.delivery.errors import ConfigurationError
-from tidings.ledger.migrations.locking import create_index
+from tidings.ledger.migrations.locking import create_index, drop_index
 
 revision = "0035"
 down_revision = "0034"
@@ -31,6 +31,16 @@ SELECT part.inhrelid::regclass::text FROM pg_inherits part
                     WHERE attached.inhparent = 'notifications_test'::regclass AND i.indrelid = part.inhrelid)
 """
 """Partitions whose index of tests is not a part of the whole: one that is made meanwhile has it from its beginning."""
+OPEN = (
+    ("dead_letters_waiting", "channel, reason, dead_lettered_at", "dead_letters_standing"),
+    (
+        "dead_letters_of_group",
+        "fingerprint, (coalesce(tenant, '')), dead_lettered_at",
+        "dead_letters_open_of_group",
+    ),
+)
+"""Indexes of the dead letters that wait for an operator, in the place of those that had tests too: nobody discards these, so
+there may be any number before the oldest that waits."""
 CHANGES = {
     "tidings_erase_keys(uuid[])": (
         (
@@ -55,6 +65,9 @@ def upgrade() -> None:
         create_index(f"{table}_test", f"{table} (accepted_at) WHERE test")
         op.execute(f"ALTER INDEX notifications_test ATTACH PARTITION {table}_test")
     create_index("dead_letters_test", "dead_letters (dead_lettered_at, id) WHERE test")
+    for name, columns, former in OPEN:
+        create_index(name, f"dead_letters ({columns}) WHERE state = 'open' AND NOT test")
+        drop_index(former)
     for statement in COMMENTS.split(";\n"):
         op.execute(statement)
     for signature, replacements in CHANGES.items():
