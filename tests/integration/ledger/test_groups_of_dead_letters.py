@@ -105,6 +105,25 @@ async def test_filters_that_rollups_have_are_exact(
     assert (len(month.trend.counts), sum(month.trend.counts)) == (32, 3)
 
 
+@pytest.mark.parametrize("fields", [{}, {"user_id": "u1"}])
+async def test_a_period_may_begin_or_end_at_any_time(
+    ledger_alone: LedgerRig, fields: dict[str, str]
+) -> None:
+    await add(ledger_alone, "aa", 1)
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    for since, until, found in (
+        (first, None, 1),
+        (first, last, 1),
+        (None, last, 1),
+        (None, first, 0),
+        (last, None, 0),
+        (last, last, 0),
+        (last, first, 0),
+    ):
+        filters = wanted(since=since, until=until, **fields)
+        assert len(await largest(ledger_alone, filters)) == found, (since, until)
+
+
 async def test_other_filters_are_counted_among_the_dead_letters(ledger_alone: LedgerRig) -> None:
     await add(ledger_alone, "aa", 0, 1)
     await ledger_alone.execute("UPDATE dead_letters SET state = 'discarded'")
