@@ -110,8 +110,11 @@ async def test_an_export_that_can_not_begin_is_refused_and_not_cut(
     assert api.backend.exporting == 0
 
 
-async def test_statistics_of_more_days_than_a_reply_can_have_are_refused(api: ApiRig) -> None:
-    answer = await api.ask("GET", "/v1/stats?since=1970-01-01T00:00:00Z", await api.key("read"))
+@pytest.mark.parametrize("period", ["since=1970-01-01T00:00:00Z", "until=0001-01-01T00:00:00Z"])
+async def test_statistics_of_more_days_than_a_reply_can_have_are_refused(
+    api: ApiRig, period: str
+) -> None:
+    answer = await api.ask("GET", f"/v1/stats?{period}", await api.key("read"))
     assert answer.status == 422
     [error] = answer.data["errors"]
     assert (error["parameter"], error["detail"]) == (

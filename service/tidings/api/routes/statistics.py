@@ -12,6 +12,8 @@ from tidings.operations.scopes import Scope
 from tidings.operations.statistics import Choice, StatisticsRequest, look
 
 DAY: Final = timedelta(days=1)
+SECOND_DAY: Final = datetime(1, 1, 2, tzinfo=UTC)
+"""Of the calendar: no period of a day ends before."""
 
 
 class StatisticsQuery(TestsQuery):
@@ -37,7 +39,7 @@ class StatisticsQuery(TestsQuery):
 async def _stats(call: Call[Parameters, StatisticsQuery, None]) -> Reply:
     query = call.query
     tenant = tenant_of(call, query.tenant)
-    since = query.since or (query.until or datetime.now(UTC)) - DAY
+    since = query.since or max(query.until or datetime.now(UTC), SECOND_DAY) - DAY
     choice = Choice(
         tenant,
         tuple(query.channel),
