@@ -179,7 +179,7 @@ async def _open(connection: Connection, wanted: DeadLetterFilter, limit: int) ->
     values = (wanted.tenant, wanted.channel, reason, wanted.fingerprint)
     if wanted.since is None and wanted.until is None:
         return await connection.fetch(OPEN, *values, *EVER, limit)
-    since, until = wanted.since or EVER[0], wanted.until or EVER[1]
+    since, until = min(wanted.since or EVER[0], EVER[1]), min(wanted.until or EVER[1], EVER[1])
     hours = _floor(since, HOUR), _ceiling(until, HOUR)
     return await connection.fetch(OPEN_OF_PERIOD, *values, *hours, limit)
 
@@ -224,7 +224,7 @@ def _floor(moment: datetime, width: int) -> datetime:
 
 
 def _ceiling(moment: datetime, width: int) -> datetime:
-    return moment if moment >= EVER[1] else _whole(-(-moment.timestamp() // width) * width)
+    return _whole(-(-moment.timestamp() // width) * width)
 
 
 def _whole(seconds: float) -> datetime:
