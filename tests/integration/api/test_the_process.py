@@ -3,11 +3,15 @@
 import asyncio
 import json
 import signal
+import statistics
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
+import pytest
+from tests.support.api_rig import ApiRig
 from tests.support.ledger_rig import settings_of
 from tests.support.processes import free_port, running
 from tests.support.worker_rig import eventually
@@ -108,3 +112,15 @@ async def test_it_ends_after_the_grace_even_if_a_request_goes_on(
         role.signal(signal.SIGTERM)
         assert await role.ended(within=8) == 0
         assert not (await reader.read()).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_answer_on_a_kept_connection_does_not_wait_for_an_acknowledgement(
+    api: ApiRig,
+) -> None:
+    seconds = []
+    for _ in range(15):
+        began = time.perf_counter()
+        assert (await api.ask("GET", "/healthz")).status == 200
+        seconds.append(time.perf_counter() - began)
+    assert statistics.median(seconds) < 0.03  # a client delays an acknowledgement for 40 ms
