@@ -103,7 +103,7 @@ async def body_of(route: Route, request: Request, most: int, share: BodyShare) -
     """
     if not route.reads_body:
         return None
-    if route.body_model is not None and not route.body_required and _has_none(request):
+    if route.body_model is not None and _has_none(request) and not route.body_required:
         return _validated(route.body_model, b"{}")
     declared = request.headers.get("content-type", "")
     if not _is_json(declared):

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import Headers
 
 from tidings.api.limits import BodyBudget
@@ -213,9 +213,14 @@ class Route:
 
     @property
     def body_required(self) -> bool:
-        """Whether there must be a body: not if its model has a default for each of its fields."""
-        model = self.body_model
-        return model is None or any(field.is_required() for field in model.model_fields.values())
+        """Whether there must be a body: not if its model takes `{}`."""
+        if self.body_model is None:
+            return True
+        try:
+            self.body_model.model_validate({})
+        except ValidationError:
+            return True
+        return False
 
     @property
     def reads_body(self) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from tests.support.api_rig import ApiRig
@@ -11,6 +12,11 @@ from tidings.api.routes import routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROUTES = tuple(routes())
+LISTS = {
+    *("/v1/audit", "/v1/dead-letters", "/v1/dead-letters/groups", "/v1/jobs", "/v1/notifications"),
+    *("/v1/notifications/export", "/v1/outbox", "/v1/schedules", "/v1/stats"),
+}
+"""What has filters or pages."""
 
 
 async def document(api: ApiRig) -> dict[str, Any]:
@@ -63,6 +69,45 @@ async def test_every_reply_and_problem_is_described_with_an_example(api: ApiRig)
             assert reply["description"]
             for media_type, content in reply.get("content", {}).items():
                 assert "example" in content, (route.path, status, media_type)
+
+
+async def test_the_examples_of_a_lists_parameters_can_be_sent_together(api: ApiRig) -> None:
+    found, key = await document(api), await api.key()
+    lists = [route for route in ROUTES if route.method == "GET" and route.path in LISTS]
+    assert len(lists) == len(LISTS)
+    for route in lists:
+        for turn in (0, -1):
+            query = [
+                (parameter["name"], str(value).lower() if isinstance(value, bool) else value)
+                for parameter in found["paths"][route.path]["get"]["parameters"]
+                if parameter["in"] == "query"
+                for value in example_of(parameter, turn)
+            ]
+            answer = await api.ask("GET", route.path, key, params=query)
+            assert answer.status == 200, (route.path, query, answer.data)
+
+
+def example_of(parameter: dict[str, Any], turn: int) -> list[Any]:
+    """The values of the first example, or of the last; none if there is none."""
+    examples = [
+        example for part in within(parameter["schema"]) for example in part.get("examples", [])
+    ]
+    if not examples:
+        return []
+    chosen = examples[turn]
+    return chosen if isinstance(chosen, list) else [chosen]
+
+
+async def test_a_body_is_required_unless_an_empty_one_is_enough(api: ApiRig) -> None:
+    found, key = await document(api), await api.key()
+    edit = "/v1/dead-letters/{id}"
+    assert found["paths"][edit]["patch"]["requestBody"]["required"]
+    assert found["components"]["schemas"]["EditBody"]["minProperties"] == 1
+    answer = await api.ask("PATCH", edit.replace("{id}", str(uuid4())), key, json={})
+    assert answer.status == 422
+    assert not found["paths"]["/v1/scheduler/pause"]["post"]["requestBody"]["required"]
+    assert (await api.ask("POST", "/v1/scheduler/pause", key)).status == 200
+    assert (await api.ask("POST", "/v1/scheduler/resume", key)).status == 200
 
 
 async def test_each_operation_says_which_key_it_needs(api: ApiRig) -> None:

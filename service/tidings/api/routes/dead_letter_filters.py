@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from tidings.api.route import AnyCall
-from tidings.api.routes.parameters import TestsQuery, Time, tenant_of
+from tidings.api.routes.parameters import End, TestsQuery, Text, Time, tenant_of
 from tidings.delivery.dead_letter import DeadLetterState
 from tidings.delivery.id_prefix import IdPrefix
 from tidings.delivery.outcome import Reason
@@ -24,9 +24,9 @@ class DeadLetterFilters(TestsQuery):
         description="Only in this group: its fingerprint or first digits.",
     )
     since: Time | None = Field(None, description="Dead-lettered then or later.")
-    until: Time | None = Field(None, description="Dead-lettered before.")
+    until: End | None = Field(None, description="Dead-lettered before.")
     user_id: str | None = Field(None, description="Only for this user.")
-    entity: str | None = Field(None, description="Only about this entity: `type` or `type:id`.")
+    entity: Text | None = Field(None, description="Only about this entity: `type` or `type:id`.")
     category: str | None = Field(None, description="Only in this category.")
     recipient: str | None = Field(None, description="Only to this recipient, in full.")
 

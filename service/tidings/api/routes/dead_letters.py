@@ -31,6 +31,7 @@ from tidings.api.routes.parameters import (
     PageQuery,
     RequiredNoteBody,
     RevealQuery,
+    Text,
     check_reveal,
 )
 from tidings.delivery.dead_letter import OPEN, DeadLetterState
@@ -79,10 +80,10 @@ class ReplayBody(BaseModel):
 class EditBody(BaseModel):
     """What to change in the body of a dead letter."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
 
     set: dict[str, Any] = Field({}, description="Values by field, e.g. `recipient` or `entity.id`.")
-    unset: list[str] = Field([], description="Fields to be removed.")
+    unset: list[Text] = Field([], description="Fields to be removed.")
     body: dict[str, Any] | None = Field(None, description="Replaces the whole body instead.")
 
     @model_validator(mode="after")

@@ -20,9 +20,11 @@ from tidings.api.route import AnyCall, Call, Documented, Parameters, Reply, Rout
 from tidings.api.routes.dead_letter_filters import DeadLetterFilters
 from tidings.api.routes.parameters import (
     LONGEST_NOTE,
+    End,
     NoteBody,
     PageQuery,
     TestsQuery,
+    Text,
     Time,
     tenant_of,
 )
@@ -67,10 +69,10 @@ class NotificationFilter(TestsQuery):
     channel: str | None = Field(None, description="Only in this channel.")
     category: str | None = Field(None, description="Only in this category.")
     user_id: str | None = Field(None, description="Only for this user.")
-    entity: str | None = Field(None, description="Only about this entity: `type` or `type:id`.")
+    entity: Text | None = Field(None, description="Only about this entity: `type` or `type:id`.")
     recipient: str | None = Field(None, description="Only to this recipient, in full.")
     since: Time | None = Field(None, description="Accepted then or later.")
-    until: Time | None = Field(None, description="Accepted before.")
+    until: End | None = Field(None, description="Accepted before.")
 
     def filters(self, call: AnyCall) -> Filters:
         """For the operation.

@@ -11,6 +11,7 @@ from tidings.api.replies.lists import EXAMPLE_PAGE, EXAMPLE_WHY, NotificationPag
 from tidings.api.route import AnyCall, Call, Documented, Parameters, Reply, Route
 from tidings.api.routes.notifications import NotificationPath
 from tidings.api.routes.parameters import (
+    End,
     PageQuery,
     TestsQuery,
     Text,
@@ -64,7 +65,7 @@ class FilterQuery(TestsQuery):
         examples=["order 10042"],
     )
     since: Time | None = Field(default=None, description="Accepted then or later.")
-    until: Time | None = Field(default=None, description="Accepted before.")
+    until: End | None = Field(default=None, description="Accepted before.")
     reveal: bool = Field(
         default=False,
         description="Show people unmasked; needs the scope `admin` too, and is kept in the audit trail.",

@@ -13,7 +13,6 @@ from pydantic import (
 )
 
 from tidings.api.problems import FORBIDDEN, ApiProblem
-from tidings.api.replies.pages import EXAMPLE_CURSOR
 from tidings.api.route import AnyCall, Parameters
 from tidings.operations.scopes import Scope
 from tidings.operations.times import moment
@@ -52,6 +51,12 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "examples": ["2026-11-29T00:00:00Z", "24h"]}),
 ]
 """RFC 3339 with an offset, or how long ago."""
+End = Annotated[
+    datetime,
+    BeforeValidator(_time),
+    WithJsonSchema({"type": "string", "examples": ["2026-11-30T00:00:00Z", "1h"]}),
+]
+"""The same, of a period that begins with the example of `Time`."""
 
 
 class TenantQuery(Parameters):
@@ -83,7 +88,6 @@ class PageQuery(Parameters):
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = Field(
         default=None,
         description="`next_cursor` of the page before; with the same filters.",
-        examples=[EXAMPLE_CURSOR],
     )
 
 

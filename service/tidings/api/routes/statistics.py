@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tidings.api.replies.statistics import EXAMPLE_STATISTICS, StatisticsReply
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
-from tidings.api.routes.parameters import TestsQuery, Time, Values, tenant_of
+from tidings.api.routes.parameters import End, TestsQuery, Time, Values, tenant_of
 from tidings.operations.scopes import Scope
 from tidings.operations.statistics import Choice, StatisticsRequest, look
 
@@ -23,7 +23,7 @@ class StatisticsQuery(TestsQuery):
         default=None,
         description="What ended then or later; a day before `until`, if it is not given.",
     )
-    until: Time | None = Field(
+    until: End | None = Field(
         default=None, description="What ended before; now, if it is not given."
     )
     channel: Values = Field(default=[], description="Channel.", examples=[["email"]])

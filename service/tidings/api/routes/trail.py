@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field
 from tidings.api.replies.notifications import ReplyModel
 from tidings.api.replies.pages import PageReply
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
-from tidings.api.routes.parameters import PageQuery, Text, Time
+from tidings.api.routes.parameters import End, PageQuery, Text, Time
 from tidings.operations.scopes import Scope
 from tidings.operations.trail import TrailFilters, TrailRequest, read
 
@@ -22,7 +22,7 @@ class TrailQuery(PageQuery):
     )
     action: Text | None = Field(default=None, description="Action.", examples=["channel pause"])
     since: Time | None = Field(default=None, description="Then or later.")
-    until: Time | None = Field(default=None, description="Before.")
+    until: End | None = Field(default=None, description="Before.")
 
 
 class EntryReply(ReplyModel):
