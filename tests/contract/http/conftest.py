@@ -59,7 +59,7 @@ async def api(
             DeadLetterRig(settings, tmp_path, await connection.channel()) as rig,
             rig.declared(),
         ):
-            await rig.archived(*(written() for _ in range(DEAD)))
+            await rig.archived(*(written(recipient="jack@example.com") for _ in range(DEAD)))
         async with serving(settings) as api:
             yield api
 
