@@ -16,7 +16,7 @@ from tidings_local.postgres_programs import unprivileged_account
 
 @asynccontextmanager
 async def small_disk(folder: Path, size: str, **options: str) -> AsyncIterator[Path]:
-    """A new file system in a new folder, unmounted at the end.
+    """A new file system in a new folder; both are gone at the end.
 
     Args:
         size: As `mount` takes it: `64k`.
@@ -33,6 +33,7 @@ async def small_disk(folder: Path, size: str, **options: str) -> AsyncIterator[P
         yield folder
     finally:
         await asyncio.to_thread(subprocess.run, ["umount", "--lazy", str(folder)], check=True)
+        await asyncio.to_thread(folder.rmdir)
 
 
 def full(disk: Path) -> bool:
