@@ -80,5 +80,5 @@ CONTROL: Final[dict[str, Statement]] = {
     controls.SAY: say,
     controls.UNSAY: unsay,
     alerts.NOTE: note_pending,
-    queue_ages.SAW: saw_queues,
+    queue_ages.SAW_EMPTY: saw_queues,
 }

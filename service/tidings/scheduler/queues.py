@@ -63,6 +63,6 @@ class QueueWatch:
         connection = await self._connection.get()
         began = self._clock()
         found = await depths(connection, self._watched, self._timeout)
-        empty = {depth.queue: depth.messages == 0 for depth in found if depth.messages is not None}
+        empty = [depth.queue for depth in found if depth.messages == 0]
         if empty:
-            await self._ledger.queue_ages.saw(empty, self._clock() - began)
+            await self._ledger.queue_ages.saw_empty(empty, self._clock() - began)

@@ -14,15 +14,12 @@ from tidings.ledger.database import Database
 NEWEST: Final = 1_000
 """Notifications among which the last one that was read is looked for, of each lane."""
 
-SAW: Final = """
-INSERT INTO queue_looks AS q (queue, looked_at, empty_at)
-SELECT queue, now() - $3 * interval '1 second', CASE WHEN empty THEN now() - $3 * interval '1 second' END
-  FROM unnest($1::text[], $2::bool[]) AS seen (queue, empty)
- ORDER BY queue
-ON CONFLICT (queue) DO UPDATE
-   SET looked_at = greatest(q.looked_at, excluded.looked_at), empty_at = greatest(q.empty_at, excluded.empty_at)
+SAW_EMPTY: Final = """
+INSERT INTO queue_looks AS q (queue, empty_at)
+SELECT queue, now() - $2 * interval '1 second' FROM unnest($1::text[]) AS empty (queue) ORDER BY queue
+ON CONFLICT (queue) DO UPDATE SET empty_at = greatest(q.empty_at, excluded.empty_at)
 """
-EMPTY: Final = "SELECT queue, extract(epoch FROM now() - empty_at)::float8 AS age FROM queue_looks WHERE empty_at IS NOT NULL"
+EMPTY: Final = "SELECT queue, extract(epoch FROM now() - empty_at)::float8 AS age FROM queue_looks"
 LAST_READ: Final = """
 SELECT channel, priority, extract(epoch FROM now() - max(least(accepted_at, updated_at)))::float8 AS age
   FROM (SELECT channel, priority, accepted_at, updated_at, attempt FROM notifications ORDER BY accepted_at DESC LIMIT $1) AS newest
@@ -38,8 +35,8 @@ class QueueAges:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def saw(self, empty: Mapping[str, bool], since: float) -> None:
-        """Keep which queues were empty.
+    async def saw_empty(self, queues: Sequence[str], since: float) -> None:
+        """Keep that these queues were empty.
 
         Args:
             since: Seconds since the look at them began.
@@ -48,7 +45,7 @@ class QueueAges:
             LedgerUnavailable: PostgreSQL is unavailable.
         """
         async with self._database.connection() as connection:
-            await connection.execute(SAW, list(empty), list(empty.values()), since)
+            await connection.execute(SAW_EMPTY, queues, since)
 
     async def oldest(self, lanes: Sequence[Lane]) -> Mapping[str, float]:
         """Seconds, by queue, that its oldest message has waited at most, if one waits; those of which nothing is known

@@ -9,11 +9,10 @@ down_revision = "0033"
 
 TABLE = """
 CREATE TABLE queue_looks (
-    queue     text PRIMARY KEY,
-    looked_at timestamptz NOT NULL,
-    empty_at  timestamptz
+    queue    text PRIMARY KEY,
+    empty_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE queue_looks IS 'what schedulers last saw of the lanes and the dead-letter queue'
+COMMENT ON TABLE queue_looks IS 'when schedulers last saw each lane and the dead-letter queue empty'
 """
 
 
