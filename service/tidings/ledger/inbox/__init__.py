@@ -1,0 +1,1 @@
+"""Users' inboxes in PostgreSQL: a change log for each user."""
