@@ -36,11 +36,15 @@ class Authentication:
             ApiProblem: It proves nothing, or the keys are not known just now.
         """
         if authorization is None:
-            raise _refused("send an API key: `Authorization: Bearer tk_live_…`")
+            raise _refused(
+                "send an API key, or on routes for end users a token: `Authorization: Bearer …`"
+            )
         if authorization[: len(_SCHEME)].lower() != _SCHEME:
-            raise _refused("write `Authorization: Bearer` and an API key")
+            raise _refused("write `Authorization: Bearer` and an API key or a token")
         secret = authorization[len(_SCHEME) :].strip().decode("ascii", "replace")
-        if not secret.startswith(KEYS) and secret.count(".") == 2 and self._tokens.accepted:
+        if not secret.startswith(KEYS) and secret.count(".") == 2:
+            if not self._tokens.accepted:
+                raise _refused("tokens of end users are not accepted here: no key verifies them")
             return await self._tokens.verify(secret)
         try:
             key = self._keyring.find(secret)

@@ -54,6 +54,10 @@ def endpoint_of(
 def _permit(route: Route, caller: Sender) -> None:
     if isinstance(caller, EndUser) and not route.end_users:
         raise ApiProblem(FORBIDDEN, "this is not for end users: it needs an API key")
+    if route.end_users and not isinstance(caller, EndUser):
+        raise ApiProblem(
+            FORBIDDEN, "this is for end users: it needs a token that names one, not a key"
+        )
     if route.scope is None or isinstance(caller, EndUser):
         return
     if caller is None or route.scope not in caller.scopes:

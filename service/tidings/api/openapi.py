@@ -16,7 +16,9 @@ from tidings.api.route import Documented, RequestHeader, Route
 
 REF: Final = "#/components/schemas/{model}"
 KEY: Final = "key"
-"""The name of the security scheme."""
+"""The name of the security scheme of API keys."""
+OF_USERS: Final = "token"
+"""That of end users' tokens."""
 HEADERS: Final[dict[str, Any]] = {
     "X-Request-Id": {
         "description": "Id of the request: the caller's, or a new one.",
@@ -45,7 +47,8 @@ DESCRIPTION: Final = """
 Submit notifications, read what became of them, and act on failures.
 
 Every request under `/v1` needs `Authorization: Bearer` and an API key with the scope that its route names. A test key
-(`tk_test_…`) sees and sends nothing but tests, which reach nobody.
+(`tk_test_…`) sees and sends nothing but tests, which reach nobody. Routes under `/v1/inbox` need the token of an
+application's end user instead, and show and change what is that user's own.
 Errors are `application/problem+json` (RFC 9457); `errors` names each value at fault. `X-Request-Id` is accepted and
 returned, and stands in the log and in the audit trail.
 """
@@ -104,7 +107,13 @@ def document(app: FastAPI, routes: Iterable[Route]) -> dict[str, Any]:
             "type": "http",
             "scheme": "bearer",
             "description": "An API key, `tk_live_…` or `tk_test_…`.",
-        }
+        },
+        OF_USERS: {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "A token of an end user, which the application's login has signed.",
+        },
     }
     for route in routes:
         operation = found["paths"][route.path][route.method.lower()]
@@ -118,7 +127,10 @@ def encoded(found: Mapping[str, Any]) -> bytes:
 
 
 def _complete(operation: dict[str, Any], route: Route, schemas: dict[str, Any]) -> None:
-    operation["security"] = [] if route.public else [{KEY: []}]
+    operation["security"] = _security(route)
+    if route.end_users:
+        needed = "Needs a token of an end user; whose inbox it is follows from it."
+        operation["description"] = f"{route.description}\n\n{needed}".strip()
     if route.scope is not None:
         operation["x-scope"] = route.scope.value
         scope = f"Needs the scope `{route.scope}`."
@@ -155,6 +167,12 @@ def _complete(operation: dict[str, Any], route: Route, schemas: dict[str, Any]) 
             }
             for name, header in read.items()
         )
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    if route.public:
+        return []
+    return [{OF_USERS if route.end_users else KEY: []}]
 
 
 def _request_body(route: Route) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Who sends a request: the holder of an API key, or an end user of an application."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from tidings.operations.actor import Actor
 from tidings.operations.keys import ApiKey
@@ -13,6 +14,10 @@ class EndUser:
 
     subject: str
     tenant: str
+    issued_at: datetime | None
+    """When its token was issued; None if the token does not say so."""
+    expires_at: datetime
+    """When its token expires."""
 
     @property
     def quota_key(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from tidings.api import problems
 from tidings.api.problems import ApiProblem, FieldError, ProblemKind
 from tidings.api.replies.dead_letters import DEAD_LETTER
+from tidings.api.replies.inbox import MESSAGE
 from tidings.api.replies.jobs import JOB
 from tidings.api.replies.notifications import EXAMPLE
 from tidings.api.route import Route
@@ -29,6 +30,7 @@ MISSING: Final = {
     "schedules": "there is no schedule 'standup'",
     "outbox": f"{EXAMPLE['id']}: the outbox has no such entry",
     "channels": "channel: 'emial' is unknown (did you mean 'email'?); known are email, sms, whatsapp, webhook",
+    "inbox": f"there is no message {MESSAGE['id']} in this inbox",
     "templates": 'template "opt": there is no such template in /etc/tidings/templates. Did you mean "otp"?',
 }
 """Details of 404, by the route's tag."""
@@ -60,6 +62,12 @@ def example(kind: ProblemKind, route: Route) -> dict[str, Any]:
             problem = ApiProblem(kind, MISSING[route.tag])
         case problems.CONFLICT:
             problem = ApiProblem(kind, CONFLICTS[route.tag])
+        case problems.FORBIDDEN if route.end_users:
+            problem = ApiProblem(
+                kind, "this is for end users: it needs a token that names one, not a key"
+            )
+        case problems.UNAUTHENTICATED if route.end_users:
+            problem = ApiProblem(kind, "this token has expired")
         case problems.FORBIDDEN:
             scope = f"this needs a key with the scope `{route.scope}` (`tidings keys create`)"
             problem = ApiProblem(kind, scope)

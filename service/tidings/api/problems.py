@@ -42,8 +42,8 @@ class ProblemKind:
 
 
 MALFORMED: Final = ProblemKind("malformed", 400, "The request can't be read")
-UNAUTHENTICATED: Final = ProblemKind("unauthenticated", 401, "No valid API key")
-FORBIDDEN: Final = ProblemKind("forbidden", 403, "The API key does not permit this")
+UNAUTHENTICATED: Final = ProblemKind("unauthenticated", 401, "No valid API key or token")
+FORBIDDEN: Final = ProblemKind("forbidden", 403, "The API key or token does not permit this")
 NOT_FOUND: Final = ProblemKind("not-found", 404, "There is no such thing")
 METHOD_NOT_ALLOWED: Final = ProblemKind("method-not-allowed", 405, "Not possible here")
 TIMEOUT: Final = ProblemKind("timeout", 408, "The request did not arrive in time")

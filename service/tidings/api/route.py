@@ -165,13 +165,13 @@ class Route:
     path: str
     handler: Handler
     scope: Scope | None
-    """The scope that it needs; None: public, on the short list that a test holds."""
+    """The scope that a key needs; None: it takes no key, and is for end users or public."""
     summary: str
     replies: Mapping[int, Documented]
     tag: str
     description: str = ""
     end_users: bool = False
-    """Whether it also serves the end user of an application, by a token, what is that user's own."""
+    """Whether it serves the end user of an application, by a token and not by a key, what is that user's own."""
     tenant_bound: bool = True
     """Whether it shows or changes what belongs to a tenant; if not, only keys of all tenants may use it, or it
     tells nothing of any."""
@@ -197,7 +197,9 @@ class Route:
 
     @property
     def named(self) -> Named | None:
-        """What the id in its path names; None if it has none."""
+        """What the id in its path names for a key; None if it has none."""
+        if self.end_users:
+            return None
         above, id_, _ = self.path.partition("/{id}")
         return NAMED[above] if id_ else None
 
@@ -208,8 +210,8 @@ class Route:
 
     @property
     def public(self) -> bool:
-        """Whether no key is needed."""
-        return self.scope is None
+        """Whether neither key nor token is needed; a test holds the list of these."""
+        return self.scope is None and not self.end_users
 
     @property
     def body_required(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import jwt
@@ -28,6 +29,8 @@ LEEWAY: Final = 30.0
 """Seconds by which the issuer's clock may differ from ours."""
 CHALLENGE: Final = 'Bearer realm="tidings", error="invalid_token"'
 """RFC 6750, 3."""
+FIRST: Final = datetime.min.replace(tzinfo=UTC)
+LAST: Final = datetime.max.replace(tzinfo=UTC)
 ALGORITHMS: Final = frozenset({"HS256", "RS256", "ES256"})
 OPTIONS: Final[Options] = {
     "require": ["exp", "sub", "iss", "aud"],
@@ -174,10 +177,24 @@ def _user(claims: Mapping[str, Any], tenant_claim: str) -> EndUser:
         raise _refused(
             f"the subject of this token must have 1 to {LONGEST_SUBJECT} printable characters"
         )
+    issued = claims.get("iat")
     try:
-        return EndUser(subject, tenant_name(tenant))
+        return EndUser(
+            subject,
+            tenant_name(tenant),
+            None if issued is None else _moment(issued),
+            _moment(claims["exp"]),
+        )
     except (ValueError, TypeError):
         raise _refused(f"the claim `{tenant_claim}` of this token is not a tenant") from None
+
+
+def _moment(seconds: Any) -> datetime:
+    """A NumericDate (RFC 7519, 2) that has been verified to be a number; a time beyond the calendar is its end."""
+    try:
+        return datetime.fromtimestamp(float(seconds), UTC)
+    except (OverflowError, ValueError, OSError):
+        return LAST if float(seconds) > 0 else FIRST
 
 
 def _refused(detail: str) -> ApiProblem:

@@ -42,6 +42,8 @@ TABLES: Final = (
     "schedules",
     "jobs",
     "job_items",
+    "inbox_users",
+    "inbox_messages",
 )
 HISTORY: Final = (
     "attempts",

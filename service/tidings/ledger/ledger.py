@@ -32,6 +32,8 @@ from tidings.settings import LedgerSettings
 if TYPE_CHECKING:
     from tidings.ledger.dead_letters.dead_letters import DeadLetters
     from tidings.ledger.erasure import Erasures
+    from tidings.ledger.inbox.marking import InboxMarking
+    from tidings.ledger.inbox.reading import InboxReading
     from tidings.ledger.jobs.items import JobItems
     from tidings.ledger.jobs.jobs import Jobs
     from tidings.ledger.jobs.snapshots import Snapshots
@@ -115,6 +117,20 @@ class PostgresLedger:
         from tidings.ledger.erasure import Erasures
 
         return Erasures(self.database)
+
+    @cached_property
+    def inbox_reading(self) -> "InboxReading":
+        """Inboxes of users, to be read."""
+        from tidings.ledger.inbox.reading import InboxReading
+
+        return InboxReading(self.database)
+
+    @cached_property
+    def inbox_marking(self) -> "InboxMarking":
+        """The same, to be changed by their users."""
+        from tidings.ledger.inbox.marking import InboxMarking
+
+        return InboxMarking(self.database)
 
     @cached_property
     def jobs(self) -> "Jobs":

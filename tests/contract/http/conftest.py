@@ -10,6 +10,7 @@ import pytest
 from tests.support.api_rig import ApiRig, serving
 from tests.support.broker_rig import ONE_TIER
 from tests.support.dead_letter_rig import DeadLetterRig, written
+from tests.support.user_tokens import VARIABLES
 
 from tidings.settings import Settings
 from tidings.templates import copy_starter
@@ -31,6 +32,7 @@ def environment(
     copy_starter(templates)
     for name, value in {
         **ONE_TIER,
+        **VARIABLES,
         "TIDINGS_TEMPLATES_ROOT": str(templates),
         "TIDINGS_DATABASE_URL": database_url,
         "TIDINGS_API_LISTEN": "127.0.0.1:0",

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from tests.contract.http.conftest import SUBMITTED
 from tests.support.api_rig import ApiRig
+from tests.support.inboxes import delivered
+from tests.support.user_tokens import token_of
 
 from tidings.api.routes import routes
+from tidings.ledger.inbox.messages import InboxUser
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 ROOT = Path(__file__).parents[3]
@@ -39,13 +42,17 @@ async def test_every_route_answers_as_documented_whatever_it_is_sent(
 
 
 async def something_to_act_on(api: ApiRig) -> dict[str, str]:
-    """A key, and what the tool can't make up, by the names that its configuration has for them."""
+    """A key and a token, and what the tool can't make up, by the names that its configuration has for them."""
     key, tomorrow = await api.key(), (datetime.now(UTC) + timedelta(days=1)).isoformat()
     scheduled = {**SUBMITTED, "scheduled_at": tomorrow}
     accepted = await api.ask("POST", "/v1/notifications", key, json=scheduled)
     dead_letters = await api.ask("GET", "/v1/dead-letters", key)
+    user = InboxUser("default", "u-1")
+    messages = await delivered(api.backend.ledger.database, user, *({} for _ in range(30)))
     return {
         "API_KEY": key,
+        "MESSAGE": str(messages[-1]),
+        "USER_TOKEN": token_of(user.user_id),
         "DEAD_LETTER": dead_letters.data["data"][0]["id"],
         "SCHEDULED": accepted.data["id"],
         "TOMORROW": tomorrow,

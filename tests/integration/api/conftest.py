@@ -6,6 +6,7 @@ import pytest
 import pytest_asyncio
 from tests.conftest import fresh_database
 from tests.support.api_rig import ApiRig, serving
+from tests.support.user_tokens import VARIABLES
 
 from tidings.settings import Settings
 
@@ -26,6 +27,8 @@ def module_settings(shared_database_url: str) -> Iterator[Settings]:
         environment.setenv("TIDINGS_AMQP_URL", NOWHERE)
         environment.setenv("TIDINGS_DATABASE_URL", shared_database_url)
         environment.setenv("TIDINGS_API_LISTEN", "127.0.0.1:0")
+        for name, value in VARIABLES.items():
+            environment.setenv(name, value)
         yield Settings().check()
 
 
@@ -42,4 +45,6 @@ def environment(shared_database_url: str, monkeypatch: pytest.MonkeyPatch) -> py
     monkeypatch.setenv("TIDINGS_AMQP_URL", NOWHERE)
     monkeypatch.setenv("TIDINGS_DATABASE_URL", shared_database_url)
     monkeypatch.setenv("TIDINGS_API_LISTEN", "127.0.0.1:0")
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
     return monkeypatch

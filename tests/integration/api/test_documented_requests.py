@@ -16,7 +16,10 @@ import pytest
 import pytest_asyncio
 from tests.support.api_document import check_answer
 from tests.support.api_rig import ApiRig, serving
+from tests.support.inboxes import delivered
+from tests.support.user_tokens import token_of
 
+from tidings.ledger.inbox.messages import InboxUser
 from tidings.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -25,6 +28,7 @@ DOCUMENT = (Path(__file__).parents[3] / "docs/api.md").read_text("utf-8")
 ADDRESS = "http://127.0.0.1:8000"
 NOTIFICATION = "0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5d"
 DEAD_LETTER = "4abec5cb-6200-54aa-b16f-31af10cd322a"
+MESSAGE = "0198c2f4-6c41-7d2e-8b10-5e2f9a7c4d31"
 JOB = "0198c2f4-7b31-7f02-8a51-2b6f0c1d9e33"
 CHRISTMAS = "2026-12-24"
 """A day to come."""
@@ -54,7 +58,7 @@ class Reader:
     def __init__(self, api: ApiRig, folder: Path, key: str) -> None:
         self.api = api
         self.folder = folder
-        self.environment = {**os.environ, "KEY": key}
+        self.environment = {**os.environ, "KEY": key, "TOKEN": token_of("u-1")}
         self.known: dict[str, str] = {
             ADDRESS: f"http://127.0.0.1:{api.api.port}",
             CHRISTMAS: f"{datetime.now(UTC) + timedelta(days=25):%Y-%m-%d}",
@@ -103,6 +107,9 @@ async def api(environment: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[
     environment.setenv("TIDINGS_TEMPLATES_ROOT", str(tmp_path / "templates"))
     async with serving(Settings().check()) as rig:
         await made(rig, UUID(DEAD_LETTER))
+        message = {"id": UUID(MESSAGE), "title": "Shipped", "type": "order_shipped"}
+        user = InboxUser("default", "u-1")
+        await delivered(rig.backend.ledger.database, user, *[{}] * 40, message)
         yield rig
 
 

@@ -114,7 +114,8 @@ async def test_each_operation_says_which_key_it_needs(api: ApiRig) -> None:
     found = await document(api)
     for route in ROUTES:
         operation = found["paths"][route.path][route.method.lower()]
-        assert operation["security"] == ([] if route.public else [{"key": []}])
+        needed = "token" if route.end_users else "key"
+        assert operation["security"] == ([] if route.public else [{needed: []}])
         assert operation.get("x-scope") == (route.scope and route.scope.value)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 from tests.support.api_rig import ApiRig
+from tests.support.user_tokens import token_of
 
 from tidings.api.route import Route
 from tidings.api.routes import routes
@@ -38,6 +39,25 @@ async def test_every_route_refuses_a_key_without_its_scope(api: ApiRig) -> None:
             answer = await api.ask(route.method, address(route), without[route.scope])
             assert (route.path, answer.status) == (route.path, 403)
             assert f"`{route.scope}`" in answer.data["detail"]
+
+
+async def test_what_is_an_end_users_own_is_refused_to_keys(api: ApiRig) -> None:
+    key = await api.key()
+    own = [route for route in ROUTES if route.end_users]
+    assert own
+    for route in own:
+        answer = await api.ask(route.method, address(route), key)
+        assert (route.path, answer.status) == (route.path, 403)
+        assert "a token" in answer.data["detail"]
+
+
+async def test_everything_else_is_refused_to_end_users(api: ApiRig) -> None:
+    token = token_of("u-1")
+    for route in ROUTES:
+        if not (route.public or route.end_users):
+            answer = await api.ask(route.method, address(route), token)
+            assert (route.path, answer.status) == (route.path, 403)
+            assert "an API key" in answer.data["detail"]
 
 
 async def test_what_concerns_all_tenants_is_refused_to_the_key_of_one(api: ApiRig) -> None:

@@ -12,7 +12,7 @@ from tidings.api.routes import routes
 
 ROUTES: Final = tuple(routes())
 FORMATS: Final = Draft202012Validator.FORMAT_CHECKER
-REPORTS: Final = {"/v1/health", "/v1/scheduler", "/v1/stats"}
+REPORTS: Final = {"/v1/health", "/v1/scheduler", "/v1/stats", "/v1/inbox/unread-count"}
 """Routes that answer with one report, whatever lists are in it."""
 
 
@@ -66,7 +66,10 @@ def test_every_list_that_goes_on_has_the_same_parameters(route: Route) -> None:
         assert route.path in {"/v1/channels", "/v1/dead-letters/groups"}  # all in one page
         return
     assert given["cursor"]["schema"]["anyOf"][0]["maxLength"] == 200
-    assert given["limit"]["schema"] | {"maximum": 100} == parameters(ROUTES[0])["limit"]["schema"]
+    usual = parameters(ROUTES[0])["limit"]["schema"]
+    if route.path.startswith("/v1/inbox"):  # a panel of a browser shows fewer
+        usual = usual | {"default": 20, "examples": [20]}
+    assert given["limit"]["schema"] | {"maximum": 100} == usual
 
 
 def test_nothing_else_looks_like_a_list() -> None:
@@ -74,7 +77,8 @@ def test_nothing_else_looks_like_a_list() -> None:
     for route in ROUTES:
         for schema in answers(route):
             assert schema.get("type") != "array", route.path
-            assert route in lists or "data" not in schema.get("properties", {}), route.path
+            data = schema.get("properties", {}).get("data", {})
+            assert route in lists or data.get("type") != "array", route.path
         assert route in lists or "cursor" not in parameters(route), route.path
 
 

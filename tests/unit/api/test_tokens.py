@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
@@ -70,10 +71,27 @@ async def test_a_valid_token_gives_subject_and_tenant(
 ) -> None:
     tokens = UserTokens(settings(**fields))
     assert tokens.accepted
-    user = await tokens.verify(jwt.encode(claims(), key, algorithm))
-    assert user == EndUser("user-1", "shop")
-    of_default = jwt.encode(claims(tenant=None), key, algorithm)
-    assert await tokens.verify(of_default) == EndUser("user-1", "default")
+    issued = 1_767_225_600.5
+    user = await tokens.verify(jwt.encode(claims(iat=issued, exp=4_102_444_800), key, algorithm))
+    new_year = datetime(2026, 1, 1, tzinfo=UTC)
+    assert user == EndUser(
+        "user-1",
+        "shop",
+        issued_at=new_year + timedelta(seconds=0.5),
+        expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+    )
+    of_default = await tokens.verify(jwt.encode(claims(tenant=None), key, algorithm))
+    assert (of_default.subject, of_default.tenant) == ("user-1", "default")
+    assert of_default.issued_at is None
+
+
+async def test_a_time_beyond_the_calendar_is_its_end() -> None:
+    token = jwt.encode(claims(iat=-1e20, exp=1e20), SECRET, "HS256")
+    user = await of_a_secret().verify(token)
+    assert (user.issued_at, user.expires_at) == (
+        datetime.min.replace(tzinfo=UTC),
+        datetime.max.replace(tzinfo=UTC),
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,6 +100,8 @@ async def test_a_valid_token_gives_subject_and_tenant(
         {"exp": 946_684_800},  # the year 2000
         {"exp": None},
         {"exp": "soon"},
+        {"iat": "then"},
+        {"iat": 32_503_680_000},
         {"nbf": 32_503_680_000},  # the year 3000
         {"aud": "another"},
         {"aud": None},

@@ -11,6 +11,8 @@ from tidings.api.routes import (
     documents,
     explanations,
     health,
+    inbox,
+    inbox_marks,
     jobs,
     lists,
     notifications,
@@ -43,5 +45,7 @@ def routes() -> Iterator[Route]:
     yield from rescheduling.ROUTES
     yield from schedules.ROUTES
     yield from scheduler.ROUTES
+    yield from inbox.ROUTES
+    yield from inbox_marks.ROUTES
     yield from health.ROUTES
     yield from documents.ROUTES

@@ -20,6 +20,12 @@ UNSEEN: Final = f"{UNREAD} AND seen_at IS NULL"
 ARCHIVED: Final = f"archived_at IS NOT NULL AND {STORED}"
 SNOOZED: Final = f"snoozed_until IS NOT NULL AND archived_at IS NULL AND {STORED}"
 
+EMPTIED: Final = ", ".join(
+    f"{column} = NULL"
+    for column in ("title", "body", "data", "action_url", "actions", "entity_type", "entity_id")
+)
+"""For an UPDATE that deletes messages: what is left of one is that it was there."""
+
 
 @dataclass(frozen=True, slots=True)
 class InboxUser:
