@@ -11,6 +11,7 @@ from tidings.api.authentication import Authentication
 from tidings.api.limits import KeyQuotas, RateStatus
 from tidings.api.problems import problem_of, unavailable
 from tidings.api.request_ids import HEADER, request_id_of
+from tidings.inbox.measured import LiveMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,11 @@ class RequestMetrics(Protocol):
         """It was answered."""
         ...
 
+    @property
+    def live(self) -> LiveMetrics:
+        """What is measured of live connections."""
+        ...
+
     def connections(self, count: Callable[[], int]) -> None:
         """Open connections are counted by this function."""
         ...
@@ -48,6 +54,7 @@ class Front:
         most: Requests in progress, at most.
         public: Paths that need no key.
         metrics: Counts requests.
+        sockets: Serves WebSockets, and lets in who may use them.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class Front:
         most: int,
         public: Collection[str],
         metrics: RequestMetrics,
+        sockets: ASGIApp,
     ) -> None:
         self._application = application
         self._authentication = authentication
@@ -65,12 +73,13 @@ class Front:
         self._most = most
         self._public = frozenset(public)
         self._metrics = metrics
+        self._sockets = sockets
         self._in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
+            await self._sockets(scope, receive, send)
             return
         began = time.perf_counter()
         authorization, given_id = _headers(scope)

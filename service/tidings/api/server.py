@@ -13,18 +13,31 @@ from tidings.api.application import application
 from tidings.api.authentication import Authentication
 from tidings.api.front import Front, RequestMetrics
 from tidings.api.limits import KeyQuotas
+from tidings.api.live.admission import Admission
+from tidings.api.live.websocket import InboxSockets
 from tidings.api.route import Route
 from tidings.api.routes import routes
 from tidings.api.tokens import UserTokens
 from tidings.delivery.errors import ConfigurationError, TidingsError
+from tidings.inbox import opening
+from tidings.inbox.hub import Hub
 from tidings.operations.backend import Backend, opened
+from tidings.operations.inbox.frames import frame_of
 from tidings.operations.keyring import Keyring
 from tidings.runtime.background import BackgroundTask
 from tidings.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-BACKLOG: Final = 1024
+BACKLOG: Final = 16_384
+"""Connections that wait to be accepted, at most: all clients of a process that ended come at once. The kernel's own limit
+is `net.core.somaxconn`."""
+LONGEST_MESSAGE: Final = 64 * 1024
+"""Bytes of a WebSocket's message from a client."""
+PING: Final = 60.0
+"""Seconds between two pings, by which a client is found to be gone whose network ended without a word…"""
+PONG: Final = 30.0
+"""… and for which its answer is waited for."""
 FAREWELL: Final = 2.0
 """Seconds to write when keys were used last, at the end."""
 KEEP_ALIVE: Final = 75
@@ -93,14 +106,19 @@ class Api:
         """
         with _bound(self._settings) as listener:
             self.port = listener.getsockname()[1]
-            async with opened(self._settings, self._actor, accepting=True) as backend:
+            async with (
+                opened(self._settings, self._actor, accepting=True) as backend,
+                opening.opened(self._settings, self._actor, frame_of, self._metrics.live) as hub,
+            ):
                 self._backend = backend
-                await self._serve(backend, listener, stop)
+                await self._serve(backend, hub, listener, stop)
 
-    async def _serve(self, backend: Backend, listener: socket.socket, stop: asyncio.Event) -> None:
+    async def _serve(
+        self, backend: Backend, hub: Hub, listener: socket.socket, stop: asyncio.Event
+    ) -> None:
         keyring = Keyring(backend.intake.api_keys, kept=self._settings.api.keys_kept)
         keeping = BackgroundTask("keep the API keys", keyring.keep_for_ever)
-        server = _Server(self._config(backend, keyring))
+        server = _Server(self._config(backend, hub, keyring))
         self._keyring, self._server = keyring, server
         self._metrics.expect((route.path, route.method) for route in self._routes)
         self._metrics.connections(lambda: len(server.server_state.connections))
@@ -118,20 +136,27 @@ class Api:
                 async with asyncio.timeout(FAREWELL):
                     await keyring.write()
 
-    def _config(self, backend: Backend, keyring: Keyring) -> uvicorn.Config:
+    def _config(self, backend: Backend, hub: Hub, keyring: Keyring) -> uvicorn.Config:
         api, listed = self._settings.api, self._routes
+        authentication = Authentication(keyring, UserTokens(api))
         front = Front(
             application(listed, backend, self.checks),
-            Authentication(keyring, UserTokens(api)),
+            authentication,
             KeyQuotas(api.rate_limit),
             api.max_requests,
             {route.path for route in listed if route.public},
             self._metrics,
+            InboxSockets(hub, Admission(authentication), self._metrics.live),
         )
         return uvicorn.Config(
             front,
             http="httptools",
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=LONGEST_MESSAGE,
+            ws_per_message_deflate=False,  # its buffers take more than all else of a connection
+            ws_ping_interval=PING,
+            ws_ping_timeout=PONG,
+            backlog=BACKLOG,
             lifespan="off",
             log_config=None,
             access_log=False,

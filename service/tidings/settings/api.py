@@ -46,6 +46,11 @@ class ApiSettings(BaseSettings):
     `TIDINGS_API_MAX_BODY_MIB` in any case; more are answered with 503."""
     max_requests: int = Field(default=1000, ge=1)
     """Requests in progress in one process, at most; more are answered with 503."""
+    live_connections: int = Field(default=10_000, ge=1)
+    """Live connections to inboxes in one process, at most; more are closed with 1013. Plan 40 KiB of memory and one open
+    file for each."""
+    live_connections_of_user: int = Field(default=20, ge=1)
+    """The same of one user, who may have several devices; more are closed with 4429."""
     keys_kept: Duration = 4 * 3600.0
     """How long API keys go on working from memory while PostgreSQL is unavailable, and keys of tokens while their URL
     does not answer."""

@@ -6,6 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from tidings.telemetry.histogram import Histogram
+from tidings.telemetry.live_metrics import LiveConnectionMetrics
 
 REQUESTS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Buckets of one request, in seconds."""
@@ -34,6 +35,7 @@ class ApiMetrics:
         self._in_progress = Gauge(
             "tidings_api_requests_in_progress", "Requests in progress.", registry=registry
         )
+        self.live: Final = LiveConnectionMetrics(registry)
         self._connections = Gauge("tidings_api_connections", "Open connections.", registry=registry)
         self._known: dict[tuple[str, str, int], Callable[[float], None]] = {}
 

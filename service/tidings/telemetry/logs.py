@@ -33,6 +33,8 @@ _FLOORS: Final = {
     "sqlalchemy": logging.WARNING,
     "twilio": logging.WARNING,
     "urllib3": logging.WARNING,
+    "uvicorn": logging.WARNING,
+    "uvicorn.error": logging.WARNING,  # each WebSocket's address, with its ticket
 }
 
 

@@ -1,0 +1,1 @@
+"""Live connections to users' inboxes: WebSocket, and Server-Sent Events."""

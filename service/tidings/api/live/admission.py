@@ -1,0 +1,68 @@
+"""Lets users in to live connections: by a token in the first frame or the handshake, or by a ticket."""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+from starlette.types import Scope
+
+from tidings.api.authentication import Authentication
+from tidings.api.live.frames import revision_in_query, start_frame
+from tidings.api.principal import EndUser
+from tidings.api.problems import UNAUTHENTICATED, ApiProblem
+from tidings.api.tokens import LEEWAY
+from tidings.inbox.connection import Access, CloseCode, LiveRefusal
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """How a connection begins."""
+
+    access: Access
+    since: int | None
+    """The revision up to which the client knows its inbox; None: not at all."""
+
+
+class Admission:
+    """Finds out whose connection it is. All its methods raise `LiveRefusal` if it is nobody's.
+
+    Args:
+        authentication: Of the HTTP API.
+    """
+
+    def __init__(self, authentication: Authentication) -> None:
+        self._authentication = authentication
+
+    async def of_handshake(self, scope: Scope) -> Started | None:
+        """By the header or the address; None if the first frame will say."""
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        authorization = dict(scope["headers"]).get(b"authorization")
+        if authorization is None:
+            return None
+        since = revision_in_query(query.get("since", [None])[-1])
+        return Started(await self._access(authorization), since)
+
+    async def of_frame(self, text: str) -> Started:
+        """By a client's first frame."""
+        frame = start_frame(text)
+        return Started(await self.of_token(frame.token or ""), frame.since)
+
+    async def of_token(self, token: str) -> Access:
+        """By a token alone."""
+        return await self._access(b"Bearer " + token.encode("utf-8", "replace"))
+
+    async def _access(self, authorization: bytes) -> Access:
+        try:
+            sender = await self._authentication.sender(authorization)
+        except ApiProblem as problem:
+            known = problem.kind is UNAUTHENTICATED
+            code = CloseCode.UNAUTHENTICATED if known else CloseCode.TRY_LATER
+            raise LiveRefusal(code) from None
+        if not isinstance(sender, EndUser):
+            raise LiveRefusal(CloseCode.UNAUTHENTICATED)
+        return access_of(sender)
+
+
+def access_of(user: EndUser) -> Access:
+    """What a user's token permits."""
+    issued = None if user.issued_at is None else user.issued_at.timestamp()
+    return Access(user.tenant, user.subject, user.expires_at.timestamp() + LEEWAY, issued)

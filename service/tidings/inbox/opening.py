@@ -1,0 +1,29 @@
+"""Opens the hub with what it stands on: PostgreSQL connections of its own, and the hints."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tidings.inbox.hub import Hub, Limits
+from tidings.inbox.measured import LiveMetrics
+from tidings.inbox.pump import Rendering
+from tidings.ledger.database import PostgresDatabase
+from tidings.ledger.inbox.following import Following
+from tidings.settings import Settings
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, name: str, render: Rendering, metrics: LiveMetrics
+) -> AsyncIterator[Hub]:
+    """A hub for one process, whose name stands in the servers' lists of connections.
+
+    No server is reached yet: without PostgreSQL nobody is let in, and without RabbitMQ changes come a second later.
+    """
+    limits = Limits(settings.api.live_connections, settings.api.live_connections_of_user)
+    # Of its own: whoever reads long lists must not hold up what is live, nor this look like PostgreSQL being away.
+    async with PostgresDatabase(
+        settings.ledger, application=f"tidings live {name}"[:63]
+    ) as database:
+        hub = Hub(Following(database), render, limits, metrics)
+        async with hub:
+            yield hub

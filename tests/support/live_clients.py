@@ -1,0 +1,61 @@
+"""Clients of live connections, of the kind that people use."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.support.user_tokens import token_of
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+WITHIN = 10.0
+
+
+class LiveClient:
+    """A WebSocket, and what came by it."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.revision: int | None = None
+
+    async def send(self, **frame: Any) -> None:
+        """Send a frame."""
+        await self.connection.send(json.dumps(frame))
+
+    async def next(self) -> dict[str, Any]:
+        """The next frame; each has a higher revision than the one before."""
+        async with asyncio.timeout(WITHIN):
+            frame: dict[str, Any] = json.loads(await self.connection.recv())
+        if "revision" in frame:
+            assert self.revision is None or frame["revision"] > self.revision
+            self.revision = frame["revision"]
+        return frame
+
+    async def closed(self) -> int | None:
+        """The code with which the server closes the connection, whatever it sends before."""
+        async with asyncio.timeout(WITHIN):
+            try:
+                while True:
+                    await self.connection.recv()
+            except ConnectionClosed as closed:
+                return closed.rcvd.code if closed.rcvd else None
+
+
+@asynccontextmanager
+async def socket(port: int, path: str = "/v1/inbox/ws", **how: Any) -> AsyncIterator[LiveClient]:
+    """A connection that has said nothing."""
+    async with connect(f"ws://127.0.0.1:{port}{path}", compression=None, **how) as connection:
+        yield LiveClient(connection)
+
+
+@asynccontextmanager
+async def following(
+    port: int, user: str, tenant: str = "default", since: int | None = None, **claims: Any
+) -> AsyncIterator[LiveClient]:
+    """A connection of a user, started."""
+    async with socket(port) as client:
+        start = {"token": token_of(user, tenant, **claims)}
+        await client.send(type="start", **start, **({} if since is None else {"since": since}))
+        yield client
