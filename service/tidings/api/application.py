@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidings.api.endpoint import endpoint_of
 from tidings.api.limits import BodyBudget
+from tidings.api.live.stream import InboxStreams
 from tidings.api.openapi import document
 from tidings.api.problems import INTERNAL, KINDS_BY_STATUS, METHOD_NOT_ALLOWED, ApiProblem
 from tidings.api.route import Route, Services
@@ -80,21 +81,27 @@ class DirectRoutes:
 
 
 def application(
-    routes: Iterable[Route], backend: Backend, checks: Callable[[], Mapping[str, bool]]
+    routes: Iterable[Route],
+    backend: Backend,
+    checks: Callable[[], Mapping[str, bool]],
+    streams: InboxStreams,
 ) -> ASGIApp:
     """The application that serves these routes, and answers everything else with a problem."""
-    return DirectRoutes(framework_application(routes, backend, checks))
+    return DirectRoutes(framework_application(routes, backend, checks, streams))
 
 
 def framework_application(
-    routes: Iterable[Route], backend: Backend, checks: Callable[[], Mapping[str, bool]]
+    routes: Iterable[Route],
+    backend: Backend,
+    checks: Callable[[], Mapping[str, bool]],
+    streams: InboxStreams | None = None,
 ) -> FastAPI:
     """The framework's part of it, which documents the routes too."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     listed = tuple(routes)
     app.add_exception_handler(HTTPException, _no_route(_methods(listed)))
     bodies = BodyBudget(backend.settings.api.max_bodies_bytes)
-    services = Services(backend, checks, bodies, cache(lambda: document(app, listed)))
+    services = Services(backend, checks, bodies, cache(lambda: document(app, listed)), streams)
     for route in listed:
         app.router.routes.append(_ServedRoute(route, services))
     return app

@@ -80,6 +80,8 @@ def _response(route: Route, request: Request, reply: Reply) -> Response:
     headers = dict(reply.headers)
     if reply.data is None:
         return Response(status_code=reply.status, headers=headers)
+    if isinstance(reply.data, Response):
+        return reply.data
     if isinstance(reply.data, AsyncIterator):
         headers.setdefault("Cache-Control", "no-store")
         return StreamingResponse(reply.data, reply.status, headers, media_type=reply.media_type)

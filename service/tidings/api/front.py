@@ -1,7 +1,7 @@
 """The entrance of every request: its id, who sends it, how much of its quota is left, and its metrics."""
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, Protocol
 
 import structlog
@@ -9,6 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings.api.authentication import Authentication
 from tidings.api.limits import KeyQuotas, RateStatus
+from tidings.api.live.peer import Peer
+from tidings.api.live.stream import PATH as STREAM
+from tidings.api.live.stream import PEER
 from tidings.api.problems import problem_of, unavailable
 from tidings.api.request_ids import HEADER, request_id_of
 from tidings.inbox.measured import LiveMetrics
@@ -84,22 +87,29 @@ class Front:
         began = time.perf_counter()
         authorization, given_id = _headers(scope)
         request_id = scope["tidings.request_id"] = request_id_of(given_id)
-        status, started = 500, False
+        status, started, in_progress = 500, False, True
+        streaming = scope["path"] == STREAM
         rate: RateStatus | None = None
+
+        def end() -> None:
+            nonlocal in_progress
+            if in_progress:
+                in_progress = False
+                self._in_progress -= 1
+                route = getattr(scope.get("route"), "path", UNMATCHED)
+                self._metrics.ended(route, scope["method"], status, time.perf_counter() - began)
 
         async def answer(message: Message) -> None:
             nonlocal status, started
             if message["type"] == "http.response.start":
                 status, started = message["status"], True
-                headers = message["headers"]
-                headers.append((HEADER, request_id.encode("ascii")))
-                headers.append((b"x-content-type-options", b"nosniff"))
-                if "tidings.sender" in scope:
-                    headers.append((b"ratelimit-policy", self._rate_limit.policy))
-                if rate is not None:
-                    headers.append((b"ratelimit", rate.header))
+                message["headers"].extend(self._headers_for(scope, rate))
             await send(message)
+            if streaming:  # it may go on for hours, and takes up nothing but a live connection
+                end()
 
+        if streaming:
+            scope[PEER] = Peer(send)
         self._in_progress += 1
         self._metrics.began()
         structlog.contextvars.bind_contextvars(request=request_id)
@@ -111,9 +121,16 @@ class Front:
                 raise
             await problem_of(error).response(request_id)(scope, receive, answer)
         finally:
-            self._in_progress -= 1
-            route = getattr(scope.get("route"), "path", UNMATCHED)
-            self._metrics.ended(route, scope["method"], status, time.perf_counter() - began)
+            end()
+
+    def _headers_for(self, scope: Scope, rate: RateStatus | None) -> Iterator[tuple[bytes, bytes]]:
+        """Those of every reply."""
+        yield HEADER, scope["tidings.request_id"].encode("ascii")
+        yield b"x-content-type-options", b"nosniff"
+        if "tidings.sender" in scope:
+            yield b"ratelimit-policy", self._rate_limit.policy
+        if rate is not None:
+            yield b"ratelimit", rate.header
 
     async def _admit(self, scope: Scope, authorization: bytes | None) -> RateStatus | None:
         """Let a request in; its sender is in its scope from now on.

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import Headers
 
 from tidings.api.limits import BodyBudget
+from tidings.api.live.stream import InboxStreams
 from tidings.api.principal import EndUser, Principal
 from tidings.api.problems import FORBIDDEN, ApiProblem, ProblemKind
 from tidings.operations.actor import Actor
@@ -44,6 +45,14 @@ class Services:
     """What the bodies of requests may take."""
     document: Callable[[], Mapping[str, Any]] = dict
     """The OpenAPI document."""
+    streams: InboxStreams | None = None
+    """Live connections; only a process that serves has them."""
+
+    @property
+    def live_streams(self) -> InboxStreams:
+        """Live connections."""
+        assert self.streams is not None  # noqa: S101  # it serves
+        return self.streams
 
 
 @dataclass(frozen=True, slots=True)

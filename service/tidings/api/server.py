@@ -14,13 +14,14 @@ from tidings.api.authentication import Authentication
 from tidings.api.front import Front, RequestMetrics
 from tidings.api.limits import KeyQuotas
 from tidings.api.live.admission import Admission
+from tidings.api.live.stream import InboxStreams
 from tidings.api.live.websocket import InboxSockets
 from tidings.api.route import Route
 from tidings.api.routes import routes
 from tidings.api.tokens import UserTokens
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.inbox import opening
-from tidings.inbox.hub import Hub
+from tidings.inbox.opening import Live
 from tidings.operations.backend import Backend, opened
 from tidings.operations.inbox.frames import frame_of
 from tidings.operations.keyring import Keyring
@@ -108,17 +109,17 @@ class Api:
             self.port = listener.getsockname()[1]
             async with (
                 opened(self._settings, self._actor, accepting=True) as backend,
-                opening.opened(self._settings, self._actor, frame_of, self._metrics.live) as hub,
+                opening.opened(self._settings, self._actor, frame_of, self._metrics.live) as live,
             ):
                 self._backend = backend
-                await self._serve(backend, hub, listener, stop)
+                await self._serve(backend, live, listener, stop)
 
     async def _serve(
-        self, backend: Backend, hub: Hub, listener: socket.socket, stop: asyncio.Event
+        self, backend: Backend, live: Live, listener: socket.socket, stop: asyncio.Event
     ) -> None:
         keyring = Keyring(backend.intake.api_keys, kept=self._settings.api.keys_kept)
         keeping = BackgroundTask("keep the API keys", keyring.keep_for_ever)
-        server = _Server(self._config(backend, hub, keyring))
+        server = _Server(self._config(backend, live, keyring))
         self._keyring, self._server = keyring, server
         self._metrics.expect((route.path, route.method) for route in self._routes)
         self._metrics.connections(lambda: len(server.server_state.connections))
@@ -136,17 +137,17 @@ class Api:
                 async with asyncio.timeout(FAREWELL):
                     await keyring.write()
 
-    def _config(self, backend: Backend, hub: Hub, keyring: Keyring) -> uvicorn.Config:
+    def _config(self, backend: Backend, live: Live, keyring: Keyring) -> uvicorn.Config:
         api, listed = self._settings.api, self._routes
         authentication = Authentication(keyring, UserTokens(api))
         front = Front(
-            application(listed, backend, self.checks),
+            application(listed, backend, self.checks, InboxStreams(live.hub, self._metrics.live)),
             authentication,
             KeyQuotas(api.rate_limit),
             api.max_requests,
             {route.path for route in listed if route.public},
             self._metrics,
-            InboxSockets(hub, Admission(authentication), self._metrics.live),
+            InboxSockets(live.hub, Admission(authentication, live.tickets), self._metrics.live),
         )
         return uvicorn.Config(
             front,

@@ -2,20 +2,31 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from tidings.inbox.hub import Hub, Limits
 from tidings.inbox.measured import LiveMetrics
 from tidings.inbox.pump import Rendering
+from tidings.inbox.ticket_desk import TicketDesk
 from tidings.ledger.database import PostgresDatabase
 from tidings.ledger.inbox.following import Following
+from tidings.ledger.inbox.tickets import Tickets
 from tidings.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What serves the live connections of a process."""
+
+    hub: Hub
+    tickets: TicketDesk
 
 
 @asynccontextmanager
 async def opened(
     settings: Settings, name: str, render: Rendering, metrics: LiveMetrics
-) -> AsyncIterator[Hub]:
-    """A hub for one process, whose name stands in the servers' lists of connections.
+) -> AsyncIterator[Live]:
+    """All of it for one process, whose name stands in the servers' lists of connections.
 
     No server is reached yet: without PostgreSQL nobody is let in, and without RabbitMQ changes come a second later.
     """
@@ -25,5 +36,5 @@ async def opened(
         settings.ledger, application=f"tidings live {name}"[:63]
     ) as database:
         hub = Hub(Following(database), render, limits, metrics)
-        async with hub:
-            yield hub
+        async with hub, TicketDesk(Tickets(database)) as tickets:
+            yield Live(hub, tickets)

@@ -1,6 +1,7 @@
 """Lets users in to live connections: by a token in the first frame or the handshake, or by a ticket."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import parse_qs
 
 from starlette.types import Scope
@@ -11,6 +12,7 @@ from tidings.api.principal import EndUser
 from tidings.api.problems import UNAUTHENTICATED, ApiProblem
 from tidings.api.tokens import LEEWAY
 from tidings.inbox.connection import Access, CloseCode, LiveRefusal
+from tidings.inbox.ticket_desk import TicketDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +29,43 @@ class Admission:
 
     Args:
         authentication: Of the HTTP API.
+        tickets: Takes tickets.
     """
 
-    def __init__(self, authentication: Authentication) -> None:
+    def __init__(self, authentication: Authentication, tickets: TicketDesk) -> None:
         self._authentication = authentication
+        self._tickets = tickets
 
     async def of_handshake(self, scope: Scope) -> Started | None:
         """By the header or the address; None if the first frame will say."""
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         authorization = dict(scope["headers"]).get(b"authorization")
-        if authorization is None:
+        ticket = query["ticket"][-1] if "ticket" in query else None
+        if authorization is None and ticket is None:
             return None
-        since = revision_in_query(query.get("since", [None])[-1])
-        return Started(await self._access(authorization), since)
+        since = revision_in_query(query["since"][-1] if "since" in query else None)
+        if authorization is not None:
+            return Started(await self._of_header(authorization), since)
+        return Started(await self._of_ticket(ticket or ""), since)
 
     async def of_frame(self, text: str) -> Started:
         """By a client's first frame."""
         frame = start_frame(text)
+        if frame.ticket is not None:
+            return Started(await self._of_ticket(frame.ticket), frame.since)
         return Started(await self.of_token(frame.token or ""), frame.since)
 
     async def of_token(self, token: str) -> Access:
         """By a token alone."""
-        return await self._access(b"Bearer " + token.encode("utf-8", "replace"))
+        return await self._of_header(b"Bearer " + token.encode("utf-8", "replace"))
 
-    async def _access(self, authorization: bytes) -> Access:
+    async def _of_ticket(self, text: str) -> Access:
+        ticket = await self._tickets.take(text)
+        return _access(
+            ticket.user.tenant, ticket.user.user_id, ticket.token_expires_at, ticket.issued_at
+        )
+
+    async def _of_header(self, authorization: bytes) -> Access:
         try:
             sender = await self._authentication.sender(authorization)
         except ApiProblem as problem:
@@ -64,5 +79,10 @@ class Admission:
 
 def access_of(user: EndUser) -> Access:
     """What a user's token permits."""
-    issued = None if user.issued_at is None else user.issued_at.timestamp()
-    return Access(user.tenant, user.subject, user.expires_at.timestamp() + LEEWAY, issued)
+    return _access(user.tenant, user.subject, user.expires_at, user.issued_at)
+
+
+def _access(tenant: str, user_id: str, expires_at: datetime, issued_at: datetime | None) -> Access:
+    """As long as requests with the token would be answered."""
+    issued = None if issued_at is None else issued_at.timestamp()
+    return Access(tenant, user_id, expires_at.timestamp() + LEEWAY, issued)

@@ -12,6 +12,7 @@ from tidings.api.routes import (
     explanations,
     health,
     inbox,
+    inbox_live,
     inbox_marks,
     jobs,
     lists,
@@ -47,5 +48,6 @@ def routes() -> Iterator[Route]:
     yield from scheduler.ROUTES
     yield from inbox.ROUTES
     yield from inbox_marks.ROUTES
+    yield from inbox_live.ROUTES
     yield from health.ROUTES
     yield from documents.ROUTES
