@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 from tests.support.user_tokens import token_of
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -59,3 +60,31 @@ async def following(
         start = {"token": token_of(user, tenant, **claims)}
         await client.send(type="start", **start, **({} if since is None else {"since": since}))
         yield client
+
+
+class EventClient:
+    """A stream of events, and what came by it."""
+
+    def __init__(self, reply: aiohttp.ClientResponse) -> None:
+        self.reply = reply
+
+    async def next(self) -> dict[str, Any]:
+        """The next event: its fields, `data` read as JSON; a comment as `comment`."""
+        event: dict[str, Any] = {}
+        async with asyncio.timeout(WITHIN):
+            while line := (await self.reply.content.readline()).decode().rstrip("\n"):
+                name, _, value = line.partition(": ")
+                event[name or "comment"] = value
+        if "data" in event:
+            event["data"] = json.loads(event["data"])
+        return event
+
+
+@asynccontextmanager
+async def streaming(
+    session: aiohttp.ClientSession, token: str, path: str = "/v1/inbox/stream", **headers: str
+) -> AsyncIterator[EventClient]:
+    """A stream with this token."""
+    sent = {"Authorization": f"Bearer {token}", **headers}
+    async with session.get(path, headers=sent) as reply:
+        yield EventClient(reply)
