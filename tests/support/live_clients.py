@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -58,7 +58,8 @@ async def following(
     """A connection of a user, started."""
     async with socket(port) as client:
         start = {"token": token_of(user, tenant, **claims)}
-        await client.send(type="start", **start, **({} if since is None else {"since": since}))
+        with suppress(ConnectionClosed):  # it may be full: the code says so
+            await client.send(type="start", **start, **({} if since is None else {"since": since}))
         yield client
 
 

@@ -13,7 +13,7 @@ from tidings.api.application import application
 from tidings.api.authentication import Authentication
 from tidings.api.front import Front, RequestMetrics
 from tidings.api.limits import KeyQuotas
-from tidings.api.live.admission import Admission
+from tidings.api.live.admission import LiveAdmission
 from tidings.api.live.stream import InboxStreams
 from tidings.api.live.websocket import InboxSockets
 from tidings.api.route import Route
@@ -147,7 +147,7 @@ class Api:
             api.max_requests,
             {route.path for route in listed if route.public},
             self._metrics,
-            InboxSockets(live.hub, Admission(authentication, live.tickets), self._metrics.live),
+            InboxSockets(live.hub, LiveAdmission(authentication, live.tickets), self._metrics.live),
         )
         return uvicorn.Config(
             front,

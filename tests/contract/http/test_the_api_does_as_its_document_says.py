@@ -22,6 +22,8 @@ SCHEMATHESIS = Path(sys.executable).with_name("st")
 ROUTES = {(route.method, route.path) for route in routes()}
 JOBS = {(method, path) for method, path in ROUTES if path.startswith("/v1/jobs/{id}/")}
 """Whether one can be started, paused, resumed or cancelled depends on how far it has come."""
+ENDLESS = {("GET", "/v1/inbox/stream")}
+"""Its reply has no end."""
 
 
 @pytest.mark.timeout(300)
@@ -38,7 +40,7 @@ async def test_every_route_answers_as_documented_whatever_it_is_sent(
         )  # fmt: skip
         code = await process.wait()
     assert code == 0, report.read_text("utf-8")
-    assert ROUTES - carried_out(api) <= JOBS
+    assert ROUTES - carried_out(api) <= JOBS | ENDLESS
 
 
 async def something_to_act_on(api: ApiRig) -> dict[str, str]:

@@ -15,6 +15,7 @@ from tidings.ledger.inbox.messages import InboxUser
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+ID = "0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5d"
 SOON = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 
 
@@ -120,10 +121,10 @@ async def test_an_archived_message_that_is_snoozed_comes_back_later(inbox: Inbox
     ("verb", "body", "at", "says"),
     [
         ("read", {}, "", "name the messages"),
-        ("read", {"ids": [str(uuid4())], "up_to": 1}, "", "name the messages"),
-        ("read", {"ids": [str(uuid4())], "filter": {}}, "/filter", "belongs to `up_to`"),
+        ("read", {"ids": [ID], "up_to": 1}, "", "name the messages"),
+        ("read", {"ids": [ID], "filter": {}}, "/filter", "belongs to `up_to`"),
         ("read", {"ids": []}, "/ids", ""),
-        ("read", {"ids": [str(uuid4())] * 101}, "/ids", ""),
+        ("read", {"ids": [ID] * 101}, "/ids", ""),
         ("read", {"ids": ["x"]}, "/ids/0", ""),
         ("read", {"up_to": -1}, "/up_to", ""),
         ("read", {"up_to": 2**63}, "/up_to", ""),

@@ -143,7 +143,10 @@ async def test_a_revision_in_the_address_that_is_none_is_refused(api: ApiRig, si
         {"ticket": "it_" + "a" * 43},
         {"ticket": "nonsense"},
     ],
-    ids=str,
+    ids=[
+        *("nothing", "empty", "no token", "no ASCII", "another secret", "expired"),
+        *("another audience", "unknown ticket", "no ticket"),
+    ],
 )
 async def test_what_proves_nothing_closes_the_connection(
     api: ApiRig, start: dict[str, str]

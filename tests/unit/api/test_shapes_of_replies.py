@@ -44,7 +44,7 @@ def listing() -> list[Route]:
         for route in ROUTES
         if route.method == "GET"
         and route.path.startswith("/v1/")
-        and not route.path.endswith(("}", "/why", "/export"))
+        and not route.path.endswith(("}", "/why", "/export", "/stream"))
         and route.path not in REPORTS
     ]
 

@@ -161,6 +161,8 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
         "max_body_mib": ("4", 4),
         "max_bodies_mib": ("64", 64),
         "max_requests": ("10", 10),
+        "live_connections": ("5000", 5000),
+        "live_connections_of_user": ("3", 3),
         "keys_kept": ("1h", 3600.0),
         "jwt_secret": ("hunter2", SECRET),
         "jwt_public_key": ("-----BEGIN", "-----BEGIN"),

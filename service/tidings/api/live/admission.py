@@ -24,7 +24,7 @@ class Started:
     """The revision up to which the client knows its inbox; None: not at all."""
 
 
-class Admission:
+class LiveAdmission:
     """Finds out whose connection it is. All its methods raise `LiveRefusal` if it is nobody's.
 
     Args:

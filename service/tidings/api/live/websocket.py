@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from tidings.api.live.admission import Admission
+from tidings.api.live.admission import LiveAdmission
 from tidings.api.live.frames import token_frame
 from tidings.api.live.peer import Peer
 from tidings.inbox.connection import CloseCode, Frame, LiveConnection, LiveRefusal
@@ -73,7 +73,7 @@ class InboxSockets:
         metrics: Of live connections.
     """
 
-    def __init__(self, hub: Hub, admission: Admission, metrics: LiveMetrics) -> None:
+    def __init__(self, hub: Hub, admission: LiveAdmission, metrics: LiveMetrics) -> None:
         self._hub = hub
         self._admission = admission
         self._metrics = metrics
