@@ -32,7 +32,7 @@ class _ServedRoute(APIRoute):
         self.described = route
         self.respond = endpoint_of(route, services)
         super().__init__(
-            route.path,
+            route.path.replace("{user_id}", "{user_id:path}"),
             _documented(route),
             methods=[route.method],
             summary=route.summary,
@@ -42,6 +42,8 @@ class _ServedRoute(APIRoute):
             response_model=None,
             include_in_schema=True,
         )
+        # An application's ids of users may have slashes. Metrics and documents have the path as it is written.
+        self.path = route.path
 
     def get_route_handler(self) -> Any:
         """Called by the framework once, for what serves the route."""

@@ -4,11 +4,13 @@ from typing import Final
 
 from tidings.api.principal import EndUser, Principal
 from tidings.api.problems import UNAUTHENTICATED, ApiProblem, unavailable
+from tidings.api.tokens import CHALLENGE as INVALID_TOKEN
 from tidings.api.tokens import UserTokens
 from tidings.delivery.errors import LedgerUnavailable
 from tidings.operations.api_key_format import digest
 from tidings.operations.keyring import Keyring
 from tidings.operations.keys import ApiKey
+from tidings.operations.revoked_tokens import RevokedTokens
 
 CHALLENGE: Final = 'Bearer realm="tidings"'
 _SCHEME: Final = b"bearer "
@@ -22,11 +24,13 @@ class Authentication:
     Args:
         keyring: The API keys.
         tokens: Of end users.
+        revoked: The tokens that don't count any more.
     """
 
-    def __init__(self, keyring: Keyring, tokens: UserTokens) -> None:
+    def __init__(self, keyring: Keyring, tokens: UserTokens, revoked: RevokedTokens) -> None:
         self._keyring = keyring
         self._tokens = tokens
+        self._revoked = revoked
         self._principals: dict[str, tuple[ApiKey, Principal]] = {}
 
     async def sender(self, authorization: bytes | None) -> Principal | EndUser:
@@ -45,7 +49,7 @@ class Authentication:
         if not secret.startswith(KEYS) and secret.count(".") == 2:
             if not self._tokens.accepted:
                 raise _refused("tokens of end users are not accepted here: no key verifies them")
-            return await self._tokens.verify(secret)
+            return await self._user(secret)
         try:
             key = self._keyring.find(secret)
         except LedgerUnavailable:
@@ -53,6 +57,20 @@ class Authentication:
         if key is None:
             raise _refused("this API key is unknown, revoked or expired")
         return self._of(key, secret)
+
+    async def _user(self, token: str) -> EndUser:
+        user = await self._tokens.verify(token)
+        try:
+            revoked = self._revoked.is_revoked(user.tenant, user.subject, user.issued_at)
+        except LedgerUnavailable:
+            raise unavailable("tokens can't be checked: PostgreSQL is unavailable") from None
+        if revoked:
+            raise ApiProblem(
+                UNAUTHENTICATED,
+                "this token has been revoked: log in again",
+                headers={"WWW-Authenticate": INVALID_TOKEN},
+            )
+        return user
 
     def _of(self, key: ApiKey, secret: str) -> Principal:
         """Kept as long as the key's row is the same object: until the keys are read again."""

@@ -15,6 +15,7 @@ NOTES: Final = (
     "and `admin`; each route names the one it needs.",
     "With a test key, `tk_test_…`, everything is recorded and nobody reached; `fails-once@tidings.test` and others fail on "
     "purpose.",
+    "Routes under `/v1/inbox` are for an application's end users, and take a token (JWT) of theirs in place of a key.",
     "A 202 is a promise: the notification will not be lost. Repeat a request whose answer was lost with the same "
     "`Idempotency-Key`.",
     "`POST /v1/notifications/validate` and `POST /v1/explain` say what would happen, and send nothing.",

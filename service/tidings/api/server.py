@@ -24,7 +24,9 @@ from tidings.inbox import opening
 from tidings.inbox.opening import Live
 from tidings.operations.backend import Backend, opened
 from tidings.operations.inbox.frames import frame_of
+from tidings.operations.keeping import Keeping
 from tidings.operations.keyring import Keyring
+from tidings.operations.revoked_tokens import RevokedTokens
 from tidings.runtime.background import BackgroundTask
 from tidings.settings import Settings
 
@@ -88,6 +90,11 @@ class Api:
         return self._backend is not None and self._backend.intake.connected
 
     @property
+    def revoked_tokens(self) -> RevokedTokens | None:
+        """The revocations of tokens, as this process knows them; None before it runs."""
+        return None if self._backend is None else self._backend.revoked_tokens
+
+    @property
     def ready(self) -> bool:
         """Whether requests can be served."""
         return all(self.checks().values())
@@ -97,6 +104,7 @@ class Api:
         return {
             "listening": self._server is not None and self._server.started,
             "api_keys": self._keyring is not None and self._keyring.loaded,
+            "revoked_tokens": (revoked := self.revoked_tokens) is not None and revoked.loaded,
         }
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -118,7 +126,8 @@ class Api:
         self, backend: Backend, live: Live, listener: socket.socket, stop: asyncio.Event
     ) -> None:
         keyring = Keyring(backend.intake.api_keys, kept=self._settings.api.keys_kept)
-        keeping = BackgroundTask("keep the API keys", keyring.keep_for_ever)
+        kept = Keeping(backend.intake.api_keys.changes, keyring, backend.revoked_tokens)
+        keeping = BackgroundTask("keep the API keys", kept.keep_for_ever)
         server = _Server(self._config(backend, live, keyring))
         self._keyring, self._server = keyring, server
         self._metrics.expect((route.path, route.method) for route in self._routes)
@@ -139,7 +148,7 @@ class Api:
 
     def _config(self, backend: Backend, live: Live, keyring: Keyring) -> uvicorn.Config:
         api, listed = self._settings.api, self._routes
-        authentication = Authentication(keyring, UserTokens(api))
+        authentication = Authentication(keyring, UserTokens(api), backend.revoked_tokens)
         front = Front(
             application(listed, backend, self.checks, InboxStreams(live.hub, self._metrics.live)),
             authentication,

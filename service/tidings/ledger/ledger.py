@@ -25,6 +25,7 @@ from tidings.ledger.operators.dispatching import Dispatching
 from tidings.ledger.operators.processes import Processes
 from tidings.ledger.operators.reports import Reports
 from tidings.ledger.operators.rollups import Rollups
+from tidings.ledger.operators.token_revocations import TokenRevocations
 from tidings.ledger.operators.trail import Trail
 from tidings.ledger.partitions import Partitions
 from tidings.settings import LedgerSettings
@@ -71,6 +72,7 @@ class PostgresLedger:
         self.partitions = Partitions(self.database)
         self.actions = Actions(self.database)
         self.api_keys = ApiKeys(self.database)
+        self.token_revocations = TokenRevocations(self.database)
         self.trail = Trail(self.database)
         self.rollups = Rollups(self.database, retention=settings.rollup_retention)
         self._records = Records(self.database)

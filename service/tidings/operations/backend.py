@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from tidings.ledger import PostgresLedger
@@ -11,6 +12,7 @@ from tidings.settings import Settings
 if TYPE_CHECKING:
     from tidings.broker.connection import BrokerConnection
     from tidings.broker.topology.inspection import Depth
+    from tidings.operations.revoked_tokens import RevokedTokens
     from tidings.operations.submissions.intake import Intake
 
 DEPTHS_KEPT: Final = 2.0
@@ -36,6 +38,14 @@ class Backend:
         """How many messages are in the queues: each look opens a connection."""
         self.exporting = 0
         """Exports under way."""
+
+    @cached_property
+    def revoked_tokens(self) -> "RevokedTokens":
+        """Revocations of end users' tokens; a process that serves the API keeps them."""
+        from tidings.operations.revoked_tokens import RevokedTokens
+
+        ledger = self.ledger if self._intake is None else self._intake
+        return RevokedTokens(ledger.token_revocations)
 
     @property
     def intake(self) -> "Intake":

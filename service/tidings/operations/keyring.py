@@ -1,6 +1,5 @@
 """The API keys in the memory of one process: found without a query, and renewed as soon as one changes."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,12 +13,8 @@ from tidings.operations.api_key_format import digest, is_well_formed
 
 log = structlog.get_logger(__name__)
 
-EVERY: Final = 5.0
-"""Seconds after which the keys are read again in any case: a pooler or a cut connection may lose a NOTIFY."""
 WRITTEN_EVERY: Final = 30.0
 """Seconds between two writes of when keys were used last."""
-PAUSE: Final = 1.0
-"""Seconds after an attempt that failed."""
 
 
 class Keyring:
@@ -63,24 +58,6 @@ class Keyring:
         self._used[key.prefix] = datetime.now(UTC)
         return key
 
-    async def keep_for_ever(self) -> None:
-        """Read the keys, and again whenever one changes, until cancelled."""
-        wake = asyncio.Event()
-        while True:
-            try:
-                async with self._api_keys.changes(wake) as listening:
-                    while listening():
-                        wake.clear()
-                        await self.refresh()
-                        await _set_within(wake, EVERY)
-            except TidingsError as error:
-                self._missed(error)
-            try:
-                await self.refresh()  # a pooler may have no session to listen in
-            except TidingsError as error:
-                self._missed(error)
-            await asyncio.sleep(PAUSE)
-
     async def refresh(self) -> None:
         """Read the keys, and write when they were used.
 
@@ -105,15 +82,8 @@ class Keyring:
             raise
         self._written_at = time.monotonic()
 
-    def _missed(self, error: TidingsError) -> None:
+    def missed(self, error: TidingsError) -> None:
+        """They could not be read; logged once."""
         if self._answered:
             log.warning("API keys could not be read", error=str(error), kept_seconds=self._kept)
         self._answered = False
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -104,6 +104,7 @@ async def test_a_test_key_changes_nothing_that_live_notifications_share(api: Api
         "/v1/health",
         "/v1/scheduler/pause",
         "/v1/scheduler/resume",
+        "/v1/users/{user_id}/revoke-tokens",
     }
     for route in refused:
         answer = await api.ask(route.method, address(route), key)

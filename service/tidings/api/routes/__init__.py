@@ -25,6 +25,7 @@ from tidings.api.routes import (
     submissions,
     templates,
     trail,
+    users,
 )
 
 
@@ -49,5 +50,6 @@ def routes() -> Iterator[Route]:
     yield from inbox.ROUTES
     yield from inbox_marks.ROUTES
     yield from inbox_live.ROUTES
+    yield from users.ROUTES
     yield from health.ROUTES
     yield from documents.ROUTES

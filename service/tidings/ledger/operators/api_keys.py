@@ -12,7 +12,7 @@ from tidings.ledger.database import Database
 from tidings.ledger.operators.actions import NOTE
 
 CHANGED: Final = "tidings_api_keys"
-"""The channel of NOTIFY about a new or revoked key."""
+"""The channel of NOTIFY about a new or revoked key, and about revoked tokens."""
 
 
 @dataclass(frozen=True, slots=True)

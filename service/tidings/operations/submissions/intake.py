@@ -37,6 +37,7 @@ from tidings.ledger.notifications.accepting import (
     Submission,
 )
 from tidings.ledger.operators.api_keys import ApiKeys
+from tidings.ledger.operators.token_revocations import TokenRevocations
 from tidings.operations.submissions.errors import IdempotencyKeyInUse
 from tidings.runtime.background import BackgroundTask
 from tidings.settings import Settings
@@ -122,6 +123,11 @@ class Intake:
     def api_keys(self) -> ApiKeys:
         """The API keys, over its connections: no reader keeps them from being read in time."""
         return self._ledger.api_keys
+
+    @property
+    def token_revocations(self) -> TokenRevocations:
+        """The revocations of end users' tokens, likewise."""
+        return self._ledger.token_revocations
 
     @property
     def accepts(self) -> bool:
