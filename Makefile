@@ -11,7 +11,7 @@ SCALE  ?= 1
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-matrix test-mta chaos check fix schemas definitions requirements bench bench-quick bench-requirements audit clean
+.PHONY: help install run test test-matrix test-mta chaos check fix schemas definitions inbox requirements bench bench-quick bench-requirements audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ schemas: install ## generate the published schemas, RabbitMQ definitions and the
 	@$(BIN)/python -m tidings_events.export
 	@$(BIN)/tidings topology definitions --write deploy/rabbitmq/definitions.json
 	@$(BIN)/tidings settings --write docs/operations.md
+
+inbox: install ## build what the API serves of clients/inbox (needs Node 20)
+	@$(BIN)/python -m tests.support.inbox_component
 
 requirements: ## resolve and pin the dependencies again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \

@@ -40,11 +40,13 @@ export interface Filter {
   unseen?: boolean;
   archived?: boolean;
   snoozed?: boolean;
-  category?: string;
-  type?: string;
-  severity?: Severity;
+  /** Of several, any. */
+  category?: string | readonly string[];
+  type?: string | readonly string[];
+  severity?: Severity | readonly Severity[];
   entity_type?: string;
   entity_id?: string;
+  /** A part of title or body, in any case of letters. */
   text?: string;
 }
 

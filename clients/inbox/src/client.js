@@ -20,6 +20,17 @@ const ATTEMPTS = 8;
 const MOST = 100; // ids of a request
 const LEADER_SILENT = 75_000;
 
+/**
+ * A filter as a body has it: with lists.
+ * @param {Filter} [filter]
+ */
+const listed = (filter = {}) => {
+  /** @type {Record<string, unknown>} */
+  const made = { ...filter };
+  for (const name of ["category", "type", "severity"]) if (made[name]) made[name] = [made[name]].flat();
+  return made;
+};
+
 /** @implements {Published.InboxClient} */
 export class InboxClient {
   /** @type {ClientState} */
@@ -120,7 +131,7 @@ export class InboxClient {
 
   /** @param {readonly Filter[]} filters */
   async count(filters) {
-    return (await this.requests.send("/counts", { filters })).counts;
+    return (await this.requests.send("/counts", { filters: filters.map(listed) })).counts;
   }
 
   /** @param {Target} target */
@@ -182,7 +193,7 @@ export class InboxClient {
         const which = Array.isArray(part) ? { ids: new Set(part) } : part;
         /** @type {Mark} */
         const mark = { kind, at, ...more, .../** @type {any} */ (which) };
-        const body = Array.isArray(part) ? { ids: part } : { up_to: all?.upTo, filter: all?.filter ?? {} };
+        const body = Array.isArray(part) ? { ids: part } : { up_to: all?.upTo, filter: listed(all?.filter) };
         this.#store.marks.push(mark);
         const sent = this.#sent.then(() => this.#send(mark, { ...body, ...more }));
         this.#sent = sent.catch(() => {}); // in the order in which they were made

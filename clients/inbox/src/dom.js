@@ -52,18 +52,18 @@ export function set(element, name, value) {
 }
 
 const PATHS = {
-  bell: "M18 9a6 6 0 1 0-12 0c0 6-2.5 7.5-2.5 7.5h17S18 15 18 9M10 20.5a2.3 2.3 0 0 0 4 0",
-  read: "m4.5 12.5 5 5 10-11",
-  unread: "M12 8.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7",
-  archive: "M3.5 4.5h17v4h-17zM5 8.5v11h14v-11M9.5 12.5h5",
-  snooze: "M12 4.5a8 8 0 1 0 0 16 8 8 0 0 0 0-16M12 8v5l3 2",
-  delete: "M4.5 6.5h15M9.5 6V4h5v2M6.5 6.5l1 13.5h9l1-13.5M10 10.5v6m4-6v6",
-  more: "M5.5 12h.01M12 12h.01M18.5 12h.01",
-  close: "m6 6 12 12M18 6 6 18",
-  all: "m2.5 12.5 4.5 5 9-11m-3.5 10 1.5 1 7.5-9.5",
-  warning: "M12 4 2.8 19.5h18.4zM12 10v4.5M12 17.2h.01",
-  critical: "M12 3.5a8.5 8.5 0 1 0 0 17 8.5 8.5 0 0 0 0-17M12 8v4.5M12 16h.01",
-  offline: "M3 3l18 18M8.5 15.5a5 5 0 0 1 6-.8M5 12a10 10 0 0 1 5-2.8m4.2 0a10 10 0 0 1 4.8 2.8M12 19.5h.01",
+  bell: "M18 9A6 6 0 1 0 6 9c0 6-2 7-2 7h16s-2-1-2-7m-8 11c1 2 3 2 4 0",
+  read: "m5 13 4 4L19 7",
+  unread: "M12 8a4 4 0 1 0 .1 0",
+  archive: "M4 5h16v4H4zm1 4v10h14V9m-9 4h4",
+  snooze: "M12 4a8 8 0 1 0 .1 0M12 8v4l3 2",
+  delete: "M5 7h14M9 7V4h6v3M6 7l1 13h10l1-13m-8 4v5m4-5v5",
+  more: "M5 12h.1m6.9 0h.1m6.9 0h.1",
+  close: "m6 6 12 12m0-12L6 18",
+  all: "m2 13 4 4L16 7m-5 9 1 1L22 7",
+  warning: "M12 4 3 19h18zm0 6v4m0 3h.1",
+  critical: "M12 4a8 8 0 1 0 .1 0M12 8v5m0 3h.1",
+  offline: "m4 4 16 16M8 16c2-2 5-2 7-1M5 12c1-1 3-2 5-3m4 0c2 0 4 2 5 3m-7 7h.1",
 };
 
 /** @typedef {keyof typeof PATHS} Icon */

@@ -12,7 +12,6 @@ import { InboxClient } from "./client.js";
 import { el, icon, label, linkOf, set, style } from "./dom.js";
 import { List } from "./list.js";
 import { Menu } from "./menu.js";
-import { userOf } from "./requests.js";
 import { iconOf, kindsOf, rowOf, textOf } from "./row.js";
 import { styles } from "./styles.js";
 import { Wording, wordingIn } from "./texts.js";
@@ -96,10 +95,9 @@ export class TidingsInbox extends Base {
   }
 
   set token(token) {
-    const before = this.#token;
     this.#token = token;
-    const same = typeof token === "function" || (token && typeof before === "string" && userOf(before) === userOf(token));
-    if (!same || !this.#client || this.#client.state.status === "closed") this.#renew();
+    const kept = typeof token === "function" && this.#client && this.#client.state.status !== "closed";
+    if (!kept) this.#renew();
   }
 
   get client() {
@@ -224,11 +222,6 @@ export class TidingsInbox extends Base {
   #arrived(messages) {
     this.#say(this.#t("arrived", messages.length, { title: messages[0].title }));
     this.#emit("message", { messages });
-    const bell = this.#ui?.bell;
-    if (!bell) return;
-    style(bell, "bell");
-    void bell.offsetWidth; // or the animation would not start again
-    style(bell, "bell ring");
   }
 
   // The page.
@@ -253,7 +246,7 @@ export class TidingsInbox extends Base {
     const tail = el("div.tail");
     const scroller = el("div.scroll", {}, rows, tail);
     const note = el("div.note");
-    const bones = el("div.bones", {}, ...Array.from({ length: 7 }, () => el("i")));
+    const bones = el("div.bones", {}, ...[..."123456"].map(() => el("i")));
     const newer = el("button.newer", { click: () => list.toTop() });
     const toast = el("div.toast", { hidden: true });
     const panel = el(
@@ -405,7 +398,7 @@ export class TidingsInbox extends Base {
   #drawList(revision) {
     const ui = /** @type {Page} */ (this.#ui);
     const { items, status, more } = this.#feed?.state ?? { items: [], status: "loading", more: false };
-    const loading = status === "loading";
+    const loading = status === "loading" || (!items.length && more && status === "ready");
     if (ui.list.show(items, more && status === "ready")) ui.panel.focus(quiet);
     this.#shown = revision;
     set(ui.rows, "aria-busy", String(loading));

@@ -96,7 +96,8 @@ export class Feed {
         if (!store.page(page.revision, page.counts, page.data)) continue;
         this.#kept = null;
         this.#next = page.next_cursor;
-        this.#bottom = page.next_cursor ? page.data.at(-1).position : 0;
+        const last = page.data.at(-1)?.position ?? Math.min(this.#bottom, page.revision + 1);
+        this.#bottom = page.next_cursor ? last : 0;
         break;
       }
     } catch (error) {
@@ -108,7 +109,7 @@ export class Feed {
   /** @param {string | null} cursor */
   #query(cursor) {
     const query = new URLSearchParams({ limit: String(this.#limit) });
-    for (const [name, value] of Object.entries(this.filter)) if (value !== undefined) query.set(name, String(value));
+    for (const [name, values] of Object.entries(this.filter)) for (const value of [values ?? []].flat()) query.append(name, value);
     if (cursor) query.set("cursor", cursor);
     return `?${query}`;
   }

@@ -79,9 +79,9 @@ export class Tokens {
     try {
       token = await this.#give({ refresh });
     } catch (error) {
-      throw new InboxError(0, "token", `the token function failed: ${error}`);
+      throw new InboxError(0, "token", `no token: ${error}`);
     }
-    if (typeof token !== "string" || !token) throw new InboxError(401, "token", "there is no token");
+    if (typeof token !== "string" || !token) throw new InboxError(401, "token", "no token");
     this.#last = token;
     const user = userOf(token);
     if (this.user !== user) {
@@ -117,14 +117,14 @@ export class Requests {
       if (next !== token) reply = await this.#once(path, body, (token = next));
     }
     const data = reply.ok && (await reply.json());
-    if (userOf(token) !== this.tokens.user) throw new InboxError(0, "network", "it is another user's now");
+    if (userOf(token) !== this.tokens.user) throw new InboxError(0, "network", "other user");
     if (data) return data;
     const problem = await reply.json().catch(() => ({}));
     const code = String(problem.type ?? reply.status).split(":").pop() ?? "";
     throw new InboxError(
       reply.status,
       code,
-      problem.detail ?? problem.title ?? `the API replied ${reply.status}`,
+      problem.detail ?? reply.statusText,
       Number(reply.headers.get("retry-after")) || 0,
     );
   }
@@ -147,7 +147,7 @@ export class Requests {
         signal: AbortSignal.timeout(20_000),
       });
     } catch (error) {
-      throw new InboxError(0, "network", `the API could not be reached: ${error}`);
+      throw new InboxError(0, "network", String(error));
     }
   }
 }

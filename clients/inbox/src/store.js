@@ -22,6 +22,12 @@ export const isUnread = (m) => inFeed(m) && !m.read_at;
 export const isUnseen = (m) => isUnread(m) && !m.seen_at;
 
 /**
+ * @param {string | readonly string[] | undefined} wanted
+ * @param {string} value
+ */
+const any = (wanted, value) => !wanted?.length || [wanted].flat().includes(value);
+
+/**
  * Whether a list with this filter has a message: as the server decides it.
  * @param {Message} m
  * @param {Filter} filter
@@ -33,9 +39,9 @@ export function matches(m, filter) {
   if (filter.unseen !== undefined && filter.unseen !== !(m.seen_at || m.read_at)) return false;
   const { category, type, severity, entity_type, entity_id, text = "" } = filter;
   return (
-    (category ?? m.category) === m.category &&
-    (type ?? m.type) === m.type &&
-    (severity ?? m.severity) === m.severity &&
+    any(category, m.category) &&
+    any(type, m.type) &&
+    any(severity, m.severity) &&
     (entity_type ?? m.entity?.type) === m.entity?.type &&
     (entity_id ?? m.entity?.id) === m.entity?.id &&
     `${m.title ?? ""}\n${m.body ?? ""}`.toLowerCase().includes(text.toLowerCase())
@@ -57,9 +63,9 @@ function marked(m, mark) {
     case "read": return { ...m, seen_at, read_at };
     case "unread": return { ...m, read_at: null };
     case "seen": return { ...m, seen_at };
-    case "archive": return { ...m, archived_at: m.archived_at ?? at };
+    case "archive": return { ...m, archived_at: m.archived_at ?? at, snoozed_until: null };
     case "unarchive": return { ...m, archived_at: null };
-    case "snooze": return { ...m, snoozed_until: mark.until ?? null };
+    case "snooze": return { ...m, snoozed_until: mark.until ?? null, archived_at: null };
     case "unsnooze": return { ...m, snoozed_until: null };
     case "act": return { ...m, seen_at, read_at, acted_at: at, action: mark.action ?? null };
     case "delete": return { ...m, deleted_at: at };

@@ -26,36 +26,36 @@ button { font: inherit; color: inherit; background: none; border: 0; padding: 0;
 svg { display: block; inline-size: 20px; flex: none; fill: none; stroke: currentColor; stroke-width: 1.7; stroke-linecap: round; stroke-linejoin: round }
 .sr { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%) }
 
-.bell { anchor-name: --bell; position: relative; display: grid; place-items: center; min-inline-size: 40px; block-size: 40px; border-radius: 20px }
+.bell { anchor-name: --bell; position: relative; min-inline-size: 40px; block-size: 40px; border-radius: 20px }
 .bell svg { inline-size: 23px }
-.bell:hover, .tool:hover { background: color-mix(in srgb, currentColor 9%, #0000) }
-.ring svg { animation: ring .6s; transform-origin: 50% 10% }
-.badge { position: absolute; inset-block-start: 2px; inset-inline-start: 21px; min-inline-size: 18px; padding-inline: 5px; border-radius: 9px; font: 650 11px/18px var(--tidings-font, system-ui, sans-serif); text-align: center; color: #fff; background: var(--tidings-badge, #cf3319); box-shadow: 0 0 0 2px var(--surface) }
+.bell:hover, .tool:hover { background: color-mix(in srgb, currentColor 12%, #0000) }
+.badge { position: absolute; inset-block-start: 2px; inset-inline-start: 21px; min-inline-size: 18px; padding-inline: 5px; border-radius: 9px; font-size: 11px; line-height: 18px; font-weight: 650; text-align: center; color: #fff; background: var(--tidings-badge, #cf3319); box-shadow: 0 0 0 2px var(--surface) }
 
 .panel { position: relative; display: flex; flex-direction: column; inline-size: var(--tidings-width, 400px); block-size: var(--tidings-height, 600px); padding: 0; color: inherit; background: var(--surface); border: 1px solid var(--line); border-radius: var(--tidings-radius, 14px); overflow: hidden; outline: 0 }
 :host([inline]) .panel { inline-size: auto }
 [popover] { position: fixed; inset: 56px 8px auto auto; margin: 0; position-area: block-end span-inline-start; position-try: most-block-size flip-inline, flip-block, flip-block flip-inline; animation: appear .16s; box-shadow: 0 8px 20px #00000014, 0 20px 50px #00000024 }
 [popover]:not(:popover-open) { display: none }
 .panel[popover] { position-anchor: --bell; max-block-size: calc(100% - 16px); margin-block: 8px }
-@supports (position-area: block-end) { [popover] { inset: auto } }
+@supports (position-area: end) { [popover] { inset: auto } }
 .head { display: flex; align-items: center; gap: 2px; padding-block: 14px 6px; padding-inline: 18px 10px }
 h2 { margin: 0; flex: 1; font-size: 17px; line-height: 32px; font-weight: 650 }
-.tool { display: grid; place-items: center; inline-size: 32px; block-size: 32px; border-radius: 8px; color: var(--muted) }
+.tool { inline-size: 32px; block-size: 32px; border-radius: 8px; color: var(--muted) }
 .tool:hover, .tab:hover { color: var(--text) }
 .tabs { display: flex; gap: 20px; padding-inline: 18px; border-block-end: 1px solid var(--line); overflow-x: auto; scrollbar-width: none; flex: none }
 .tab { padding-block: 8px; color: var(--muted); font-weight: 550; white-space: nowrap; border-block-end: 2px solid #0000 }
 [aria-selected="true"] { color: var(--text); border-color: var(--accent) }
-.count { margin-inline-start: 6px; padding: 1px 6px; border-radius: 9px; font-size: 12px; color: var(--accent); background: color-mix(in srgb, currentColor 12%, #0000) }
-.strip { display: flex; align-items: center; gap: 10px; padding: 8px 18px; font-size: 13px; color: var(--warning); background: color-mix(in srgb, currentColor 10%, #0000) }
+.count { margin-inline-start: 6px; padding: 1px 6px; border-radius: 9px; font-size: 12px }
+.strip { display: flex; align-items: center; gap: 10px; padding: 8px 18px; font-size: 13px; color: var(--warning); background: color-mix(in srgb, currentColor 12%, #0000) }
 .strip span { flex: 1 }
-.retry, .action { padding: 5px 13px; border-radius: 8px; font-size: 13px; font-weight: 600; color: inherit; text-decoration: none; border: 1px solid color-mix(in srgb, currentColor 30%, #0000) }
+.retry, .action { padding: 5px 13px; border-radius: 8px; font-size: 13px; font-weight: 600; color: inherit; text-decoration: none; border: 1px solid var(--line) }
 
 .body { position: relative; flex: 1; min-block-size: 0 }
 .scroll { block-size: 100%; overflow-y: auto; overscroll-behavior: contain; overflow-anchor: none; scrollbar-width: thin }
 .feed { position: relative }
 .message { position: absolute; inset-inline: 0; display: flex; gap: 12px; padding: 13px 18px 14px; border-block-end: 1px solid var(--line) }
 .message:hover, .message:focus-within, .menu :hover, .menu :focus { background: var(--hover) }
-.sign { display: grid; place-items: center; flex: none; inline-size: 36px; block-size: 36px; border-radius: 11px; color: var(--accent); background: color-mix(in srgb, currentColor 11%, #0000); position: relative }
+.sign, .tool, .bell { display: grid; place-items: center; flex: none }
+.sign { inline-size: 36px; block-size: 36px; border-radius: 11px; color: var(--accent); background: color-mix(in srgb, currentColor 12%, #0000); position: relative }
 .strip, .warning .sign { color: var(--tidings-warning, light-dark(#8f5408, #f0b860)) }
 .success .sign { color: var(--tidings-success, light-dark(#1c7a3e, #6fd394)) }
 .critical .sign { color: var(--tidings-critical, light-dark(#bf2a1d, #ff8f80)) }
@@ -69,15 +69,15 @@ h2 { margin: 0; flex: 1; font-size: 17px; line-height: 32px; font-weight: 650 }
 .title:focus-visible::after { outline: 2px solid var(--accent); outline-offset: -2px }
 time, .until, .tail { font-size: 12px; color: var(--muted) }
 .until { display: flex; gap: 5px; margin-block-start: 4px }
-.until svg { inline-size: 14px }
 .content { margin: 2px 0 0; color: var(--muted); white-space: pre-line }
 .actions { display: flex; flex-wrap: wrap; gap: 8px; margin-block-start: 10px }
 .action { position: relative }
-.action:first-child, .newer { color: var(--on-accent); background: var(--accent) }
+.action:first-child, .count { color: var(--accent); background: color-mix(in srgb, currentColor 12%, #0000); border-color: #0000 }
+.newer { color: var(--on-accent); background: var(--accent) }
 .action[aria-pressed="true"] { color: var(--muted); background: none }
 .tools { position: absolute; inset-block-start: 7px; inset-inline-end: 12px; display: flex; padding: 2px; border-radius: 10px; background: var(--surface); border: 1px solid var(--line); opacity: 0 }
 .tools .tool { inline-size: 28px; block-size: 28px }
-.tools svg, .menu svg { inline-size: 17px }
+.tools svg, .menu svg, .until svg { inline-size: 17px }
 .message:hover .tools, .message:focus-within .tools { opacity: 1 }
 @media (hover: none) {
   .tools { opacity: 1; inset-block: auto 8px; border: 0; background: none }
@@ -90,13 +90,10 @@ time, .until, .tail { font-size: 12px; color: var(--muted) }
 
 .note, .bones { position: absolute; inset: 0; overflow: hidden }
 .note, .note slot { display: grid; place-content: center; justify-items: center; gap: 4px; text-align: center; color: var(--muted) }
-.note { padding: 32px }
 .note b { color: var(--text); font-size: 15px; font-weight: 600 }
 .note .sign { inline-size: 60px; block-size: 60px; border-radius: 20px; margin-block-end: 12px }
 .note .retry { margin-block-start: 12px; color: var(--accent) }
-.bones i { display: block; block-size: 84px; border-block-end: 1px solid var(--line); position: relative }
-.bones i::before, .bones i::after { content: ""; position: absolute; inset-block-start: 14px; inset-inline: 18px auto; padding: 18px; border-radius: 11px; background: var(--line); animation: breathe 1s infinite alternate }
-.bones i::after { inset-inline: 66px 20%; padding: 7px }
+.bones i { display: block; margin: 18px; block-size: 52px; border-radius: 11px; background: var(--hover); animation: breathe 1s infinite alternate }
 .newer, .toast { position: absolute; inset-inline: 0; inline-size: fit-content; margin-inline: auto; padding: 8px 16px; border-radius: 18px; font-weight: 600; font-size: 13px; animation: appear .16s; box-shadow: 0 4px 14px #0003 }
 .newer { inset-block-start: 10px }
 .toast { inset-block-end: 14px; color: var(--surface); background: var(--text) }
@@ -104,7 +101,6 @@ time, .until, .tail { font-size: 12px; color: var(--muted) }
 
 @keyframes appear { from { opacity: 0; translate: 0 -6px } }
 @keyframes breathe { to { opacity: .4 } }
-@keyframes ring { 25% { rotate: 13deg } 50% { rotate: -9deg } 75% { rotate: 5deg } }
 @media (max-width: 480px) {
   .panel[popover] { position-area: none; inset: 0; margin: 0; inline-size: 100vw; block-size: 100dvh; max-block-size: none; border: 0; border-radius: 0 }
 }
