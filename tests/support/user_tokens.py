@@ -1,4 +1,4 @@
-"""Tokens of end users, as an application's login signs them, and the settings of an API that verifies them."""
+"""Tokens of end users, as an application's login signs them, and the settings of an API that verifies them and has no limit."""
 
 import time
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "TIDINGS_API_JWT_SECRET": SECRET,
     "TIDINGS_API_JWT_ISSUER": ISSUER,
     "TIDINGS_API_JWT_AUDIENCE": AUDIENCE,
+    "TIDINGS_API_USER_RATE_LIMIT": "1000000",
 }
 
 

@@ -8,10 +8,12 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings.api.authentication import Authentication
-from tidings.api.limits import KeyQuotas, RateStatus
+from tidings.api.cross_origin import CrossOrigin
+from tidings.api.limits import Quotas
 from tidings.api.live.peer import Peer
 from tidings.api.live.stream import PATH as STREAM
 from tidings.api.live.stream import PEER
+from tidings.api.principal import EndUser, Principal
 from tidings.api.problems import problem_of, unavailable
 from tidings.api.request_ids import HEADER, request_id_of
 from tidings.inbox.measured import LiveMetrics
@@ -53,9 +55,11 @@ class Front:
     Args:
         application: Serves what is let in.
         authentication: Finds the sender.
-        rate_limit: Of each key.
+        of_keys: The rate limit of each key.
+        of_users: That of each end user.
         most: Requests in progress, at most.
         public: Paths that need no key.
+        cross_origin: Which pages of other origins may use what.
         metrics: Counts requests.
         sockets: Serves WebSockets, and lets in who may use them.
     """
@@ -64,15 +68,19 @@ class Front:
         self,
         application: ASGIApp,
         authentication: Authentication,
-        rate_limit: KeyQuotas,
+        of_keys: Quotas,
+        of_users: Quotas,
         most: int,
         public: Collection[str],
+        cross_origin: CrossOrigin,
         metrics: RequestMetrics,
         sockets: ASGIApp,
     ) -> None:
         self._application = application
         self._authentication = authentication
-        self._rate_limit = rate_limit
+        self._of_keys = of_keys
+        self._of_users = of_users
+        self._cross_origin = cross_origin
         self._most = most
         self._public = frozenset(public)
         self._metrics = metrics
@@ -85,11 +93,11 @@ class Front:
             await self._sockets(scope, receive, send)
             return
         began = time.perf_counter()
-        authorization, given_id = _headers(scope)
+        authorization, given_id, origin = _headers(scope)
         request_id = scope["tidings.request_id"] = request_id_of(given_id)
         status, started, in_progress = 500, False, True
         streaming = scope["path"] == STREAM
-        rate: RateStatus | None = None
+        shared = self._cross_origin.headers(scope["path"], origin)
 
         def end() -> None:
             nonlocal in_progress
@@ -103,7 +111,7 @@ class Front:
             nonlocal status, started
             if message["type"] == "http.response.start":
                 status, started = message["status"], True
-                message["headers"].extend(self._headers_for(scope, rate))
+                message["headers"].extend((*self._headers_for(scope), *shared))
             await send(message)
             if streaming:  # it may go on for hours, and takes up nothing but a live connection
                 end()
@@ -114,8 +122,8 @@ class Front:
         self._metrics.began()
         structlog.contextvars.bind_contextvars(request=request_id)
         try:
-            rate = await self._admit(scope, authorization)
-            await self._application(scope, receive, answer)
+            serving = await self._admitted(scope, authorization, origin)
+            await serving(scope, receive, answer)
         except Exception as error:
             if started:
                 raise
@@ -123,36 +131,46 @@ class Front:
         finally:
             end()
 
-    def _headers_for(self, scope: Scope, rate: RateStatus | None) -> Iterator[tuple[bytes, bytes]]:
+    def _headers_for(self, scope: Scope) -> Iterator[tuple[bytes, bytes]]:
         """Those of every reply."""
         yield HEADER, scope["tidings.request_id"].encode("ascii")
         yield b"x-content-type-options", b"nosniff"
-        if "tidings.sender" in scope:
-            yield b"ratelimit-policy", self._rate_limit.policy
-        if rate is not None:
+        if (sender := scope.get("tidings.sender")) is not None:
+            yield b"ratelimit-policy", self._quotas(sender).policy
+        if (rate := scope.get("tidings.rate")) is not None:
             yield b"ratelimit", rate.header
 
-    async def _admit(self, scope: Scope, authorization: bytes | None) -> RateStatus | None:
-        """Let a request in; its sender is in its scope from now on.
+    async def _admitted(
+        self, scope: Scope, authorization: bytes | None, origin: bytes | None
+    ) -> ASGIApp:
+        """What serves a request; its sender, and what is left of its quota, are in its scope from now on.
 
         Raises:
             ApiProblem: There are too many, or it is not authenticated.
         """
+        if (preflight := self._cross_origin.preflight(scope, origin)) is not None:
+            return preflight
         if scope["path"] in self._public:
-            return None  # however many there are: a busy process is alive
+            return self._application  # however many there are: a busy process is alive
         if self._in_progress > self._most:
             raise unavailable("too many requests are in progress; try again")
         sender = await self._authentication.sender(authorization)
         scope["tidings.sender"] = sender
-        return self._rate_limit.take(sender.quota_key)
+        scope["tidings.rate"] = self._quotas(sender).take(sender.quota_key)
+        return self._application
+
+    def _quotas(self, sender: Principal | EndUser) -> Quotas:
+        return self._of_users if isinstance(sender, EndUser) else self._of_keys
 
 
-def _headers(scope: Scope) -> tuple[bytes | None, bytes | None]:
-    """`Authorization` and `X-Request-Id`."""
-    authorization = request_id = None
+def _headers(scope: Scope) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """`Authorization`, `X-Request-Id` and `Origin`."""
+    authorization = request_id = origin = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = value
         elif name == HEADER:
             request_id = value
-    return authorization, request_id
+        elif name == b"origin":
+            origin = value
+    return authorization, request_id, origin

@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from math import ceil
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from starlette.types import Message, Receive
 
@@ -34,8 +34,10 @@ class _Bucket:
 
 @dataclass(frozen=True, slots=True)
 class RateStatus:
-    """How much of a key's quota is left."""
+    """How much of a sender's quota is left."""
 
+    sort: str
+    """Of senders: `key` or `user`."""
     remaining: int
     reset: int
     """Seconds until the whole quota is available again."""
@@ -43,23 +45,25 @@ class RateStatus:
     @property
     def header(self) -> bytes:
         """As the field `RateLimit` has it."""
-        return b'"key";r=%d;t=%d' % (self.remaining, self.reset)
+        return b'"%s";r=%d;t=%d' % (self.sort.encode(), self.remaining, self.reset)
 
 
-class KeyQuotas:
-    """A token bucket for each key, as draft-ietf-httpapi-ratelimit-headers-10 describes a policy.
+class Quotas:
+    """A token bucket for each sender, as draft-ietf-httpapi-ratelimit-headers-10 describes a policy.
 
     Args:
+        sort: Of senders: `key` or `user`.
         per_second: Requests per second on average.
     """
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, sort: Literal["key", "user"], per_second: float) -> None:
+        self._sort = sort
         self._window = next((w for w in SECONDS if (per_second * w).is_integer()), SECONDS[-1])
         self._quota = max(1, round(per_second * self._window))
         self._per_second = self._quota / self._window
         self._buckets: dict[str, _Bucket] = {}
         self._swept_at = BUCKETS
-        self.policy: Final = b'"key";q=%d;w=%d' % (self._quota, self._window)
+        self.policy: Final = b'"%s";q=%d;w=%d' % (sort.encode(), self._quota, self._window)
         """As the field `RateLimit-Policy` has it."""
 
     def take(self, key: str, now: float | None = None) -> RateStatus:
@@ -82,15 +86,15 @@ class KeyQuotas:
             wait = max(1, ceil((1 - bucket.remaining) / self._per_second))
             raise ApiProblem(
                 RATE_LIMITED,
-                f"this key may send {self._quota:,} requests in {self._window} s; try again in {wait} s",
+                f"this {self._sort} may send {self._quota:,} requests in {self._window} s; try again in {wait} s",
                 headers={
                     "Retry-After": str(wait),
-                    "RateLimit": RateStatus(0, wait).header.decode(),
+                    "RateLimit": RateStatus(self._sort, 0, wait).header.decode(),
                 },
             )
         bucket.remaining -= 1
         missing = self._quota - bucket.remaining
-        return RateStatus(int(bucket.remaining), ceil(missing / self._per_second))
+        return RateStatus(self._sort, int(bucket.remaining), ceil(missing / self._per_second))
 
     def _refilled(self, bucket: _Bucket, now: float) -> float:
         return bucket.remaining + (now - bucket.at) * self._per_second

@@ -27,7 +27,7 @@ HEADERS: Final[dict[str, Any]] = {
 }
 LIMIT_HEADERS: Final[dict[str, Any]] = {
     "RateLimit-Policy": {
-        "description": "The key's quota: `q` requests in `w` seconds.",
+        "description": "The quota of the key, or of the end user: `q` requests in `w` seconds.",
         "schema": {"type": "string"},
         "example": '"key";q=5000;w=1',
     },
@@ -36,6 +36,12 @@ LIMIT_HEADERS: Final[dict[str, Any]] = {
         "schema": {"type": "string"},
         "example": '"key";r=4999;t=1',
     },
+}
+LIMIT_HEADERS_OF_USERS: Final[dict[str, Any]] = {
+    name: {**header, "example": example}
+    for (name, header), example in zip(
+        LIMIT_HEADERS.items(), ('"user";q=50;w=1', '"user";r=49;t=1'), strict=True
+    )
 }
 RETRY_AFTER: Final[dict[str, Any]] = {
     "Retry-After": {
@@ -169,6 +175,12 @@ def _complete(operation: dict[str, Any], route: Route, schemas: dict[str, Any]) 
         )
 
 
+def _limit_headers(route: Route) -> dict[str, Any]:
+    if route.public:
+        return {}
+    return LIMIT_HEADERS_OF_USERS if route.end_users else LIMIT_HEADERS
+
+
 def _security(route: Route) -> list[dict[str, list[str]]]:
     if route.public:
         return []
@@ -183,7 +195,7 @@ def _request_body(route: Route) -> dict[str, Any]:
 
 
 def _reply(reply: Documented, route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
-    headers = {**HEADERS, **({} if route.public else LIMIT_HEADERS)}
+    headers = {**HEADERS, **_limit_headers(route)}
     headers |= {
         name: {"description": meaning, "schema": {"type": "string"}}
         for name, meaning in reply.headers.items()
@@ -239,8 +251,8 @@ def _problem(kind: ProblemKind, route: Route) -> dict[str, Any]:
     headers = {**HEADERS}
     if kind in {problems.RATE_LIMITED, problems.UNAVAILABLE}:
         headers |= RETRY_AFTER
-    if not route.public and kind is not problems.UNAUTHENTICATED:
-        headers |= LIMIT_HEADERS
+    if kind is not problems.UNAUTHENTICATED:
+        headers |= _limit_headers(route)
     return {
         "description": kind.title,
         "headers": headers,

@@ -66,6 +66,8 @@ def example(kind: ProblemKind, route: Route) -> dict[str, Any]:
             problem = ApiProblem(
                 kind, "this is for end users: it needs a token that names one, not a key"
             )
+        case problems.RATE_LIMITED if route.end_users:
+            problem = ApiProblem(kind, "this user may send 50 requests in 1 s; try again in 1 s")
         case problems.UNAUTHENTICATED if route.end_users:
             problem = ApiProblem(kind, "this token has expired")
         case problems.FORBIDDEN:

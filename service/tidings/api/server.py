@@ -11,8 +11,9 @@ import uvicorn
 
 from tidings.api.application import application
 from tidings.api.authentication import Authentication
+from tidings.api.cross_origin import CrossOrigin
 from tidings.api.front import Front, RequestMetrics
-from tidings.api.limits import KeyQuotas
+from tidings.api.limits import Quotas
 from tidings.api.live.admission import LiveAdmission
 from tidings.api.live.stream import InboxStreams
 from tidings.api.live.websocket import InboxSockets
@@ -152,9 +153,11 @@ class Api:
         front = Front(
             application(listed, backend, self.checks, InboxStreams(live.hub, self._metrics.live)),
             authentication,
-            KeyQuotas(api.rate_limit),
+            Quotas("key", api.rate_limit),
+            Quotas("user", api.user_rate_limit),
             api.max_requests,
             {route.path for route in listed if route.public},
+            CrossOrigin(api.origins, listed),
             self._metrics,
             InboxSockets(live.hub, LiveAdmission(authentication, live.tickets), self._metrics.live),
         )

@@ -7,9 +7,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from tidings.runtime.environment.formats import Duration, Rate, is_url
+from tidings.runtime.environment.formats import Duration, Rate, Words, is_url
 from tidings.runtime.environment.reading import section
 
+_ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?")
+"""As browsers write it (RFC 6454, 6.2); names with other letters in their ASCII form."""
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:\s]+):(\d{1,5})")
 
 
@@ -18,6 +20,18 @@ def _address(text: str) -> str:
     if found is None or int(found[2]) > 65_535:
         raise ValueError("write it like 127.0.0.1:8000, 0.0.0.0:8000 or [::]:8000")
     return text
+
+
+def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"{origin!r} is no origin: write it like https://app.example.com or http://localhost:5173, in lower case and "
+                "without a path"
+            )
+    if "*" in origins and len(origins) > 1:
+        raise ValueError("`*` means all: leave out the others")
+    return origins
 
 
 def _https(url: str) -> str:
@@ -39,6 +53,11 @@ class ApiSettings(BaseSettings):
     has TLS."""
     rate_limit: Rate = 5000.0
     """Most requests of one key in one process; more are answered with 429."""
+    user_rate_limit: Rate = 50.0
+    """Most requests of one end user in one process; more are answered with 429."""
+    origins: Annotated[Words, AfterValidator(_origins)] = ()
+    """Origins of the pages that may use inboxes from a browser (CORS), e.g. `https://app.example.com`; `*`: of all. Nothing
+    is allowed by cookies: a page sends its user's token."""
     max_body_mib: int = Field(default=16, ge=1, le=1024)
     """MiB of one request's body, at most."""
     max_bodies_mib: int = Field(default=128, ge=1, le=65_536)

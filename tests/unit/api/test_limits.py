@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidings.api.limits import BUCKETS, KeyQuotas
+from tidings.api.limits import BUCKETS, Quotas
 from tidings.api.problems import ApiProblem
 
 
@@ -17,11 +17,11 @@ from tidings.api.problems import ApiProblem
     ],
 )
 def test_a_policy_is_stated_in_whole_numbers(per_second: float, policy: bytes) -> None:
-    assert KeyQuotas(per_second).policy == policy
+    assert Quotas("key", per_second).policy == policy
 
 
 def test_a_quota_is_used_up_and_comes_back_bit_by_bit() -> None:
-    quotas = KeyQuotas(2.0)
+    quotas = Quotas("key", 2.0)
     assert quotas.take("a", 10.0).header == b'"key";r=1;t=1'
     assert quotas.take("a", 10.0).header == b'"key";r=0;t=1'
     with pytest.raises(ApiProblem) as refused:
@@ -33,7 +33,7 @@ def test_a_quota_is_used_up_and_comes_back_bit_by_bit() -> None:
 
 
 def test_a_refused_request_uses_up_nothing() -> None:
-    quotas = KeyQuotas(1.0)
+    quotas = Quotas("key", 1.0)
     quotas.take("a", 0.0)
     for _ in range(5):
         with pytest.raises(ApiProblem):
@@ -42,7 +42,7 @@ def test_a_refused_request_uses_up_nothing() -> None:
 
 
 def test_whole_quotas_are_dropped_once_there_are_many_and_used_ones_kept() -> None:
-    quotas = KeyQuotas(2.0)
+    quotas = Quotas("key", 2.0)
     for n in range(BUCKETS):
         quotas.take(f"user {n}", 0.0)
     quotas.take("busy", 9.9)
@@ -56,7 +56,7 @@ def test_whole_quotas_are_dropped_once_there_are_many_and_used_ones_kept() -> No
 def test_many_used_quotas_are_not_looked_through_at_every_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    quotas, sweeps = KeyQuotas(1e-9), 0
+    quotas, sweeps = Quotas("key", 1e-9), 0
     sweep = quotas._sweep
 
     def counted(now: float) -> None:

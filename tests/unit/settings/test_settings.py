@@ -158,6 +158,8 @@ WRITTEN: dict[str, dict[str, tuple[str, Any]]] = {
     "ApiSettings": {
         "listen": ("[::]:9000", "[::]:9000"),
         "rate_limit": ("100/s", 100.0),
+        "user_rate_limit": ("5/s", 5.0),
+        "origins": ("https://a.example http://b:1", ("https://a.example", "http://b:1")),
         "max_body_mib": ("4", 4),
         "max_bodies_mib": ("64", 64),
         "max_requests": ("10", 10),

@@ -1,9 +1,9 @@
 """`/v1/inbox/read` and its like: an end user marks messages of the own inbox."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from tidings.api.replies.inbox import MARKED, MESSAGE, MarkedReply
 from tidings.api.route import AnyCall, Documented, Handler, Reply, Route
@@ -17,7 +17,7 @@ MOST_IDS: Final = 100
 class MarkBody(BaseModel):
     """Which messages: either `ids`, or `up_to`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"minProperties": 1})
 
     ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST_IDS)] | None = Field(
         default=None, description="Ids of messages. Those that are not the user's are ignored."
@@ -29,6 +29,12 @@ class MarkBody(BaseModel):
     filter: InboxFilter | None = Field(
         default=None, description="The list, beside `up_to`; otherwise the feed."
     )
+
+    @model_validator(mode="after")
+    def _names_messages(self) -> Self:
+        if (self.ids is None) == (self.up_to is None):
+            raise ValueError("name the messages: by `ids`, or all of a list by `up_to`")
+        return self
 
 
 class SnoozeBody(MarkBody):
