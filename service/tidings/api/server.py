@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -29,6 +30,7 @@ from tidings.operations.keeping import Keeping
 from tidings.operations.keyring import Keyring
 from tidings.operations.revoked_tokens import RevokedTokens
 from tidings.runtime.background import BackgroundTask
+from tidings.runtime.open_files import allow_open_files
 from tidings.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -42,6 +44,10 @@ PING: Final = 60.0
 """Seconds between two pings, by which a client is found to be gone whose network ended without a word…"""
 PONG: Final = 30.0
 """… and for which its answer is waited for."""
+OTHER_FILES: Final = 1_000
+"""Open files beside live connections: those of requests, servers and logs."""
+LEAVING: Final = 1 / 3
+"""Part of the grace over which live connections are closed: their clients go to other processes, not all at once."""
 FAREWELL: Final = 2.0
 """Seconds to write when keys were used last, at the end."""
 KEEP_ALIVE: Final = 75
@@ -114,6 +120,7 @@ class Api:
         Raises:
             ConfigurationError: The address can't be listened on.
         """
+        _allow_open_files(self._settings.api.live_connections + OTHER_FILES)
         with _bound(self._settings) as listener:
             self.port = listener.getsockname()[1]
             async with (
@@ -138,6 +145,8 @@ class Api:
         log.info("API listening", host=self._settings.api.host, port=self.port)
         try:
             await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if server.started and not serving.done():
+                await self._take_leave(server, live)
             server.should_exit = True
             await serving
         finally:
@@ -146,6 +155,15 @@ class Api:
             with suppress(TidingsError, TimeoutError):
                 async with asyncio.timeout(FAREWELL):
                     await keyring.write()
+
+    async def _take_leave(self, server: _Server, live: Live) -> None:
+        """Let nobody in, then close live connections one after the other; requests go on meanwhile."""
+        for listening in server.servers:
+            listening.close()
+        grace, began = self._settings.worker.grace, time.monotonic()
+        await live.hub.stop(grace * LEAVING)
+        left = grace - (time.monotonic() - began)
+        server.config.timeout_graceful_shutdown = max(0, int(left))
 
     def _config(self, backend: Backend, live: Live, keyring: Keyring) -> uvicorn.Config:
         api, listed = self._settings.api, self._routes
@@ -178,6 +196,16 @@ class Api:
             interface="asgi3",
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=int(self._settings.worker.grace),
+        )
+
+
+def _allow_open_files(wanted: int) -> None:
+    allowed = allow_open_files(wanted)
+    if allowed < wanted:
+        log.warning(
+            "fewer files may be open than live connections need: raise the limit (`ulimit -n`, `LimitNOFILE=`)",
+            allowed=allowed,
+            needed=wanted,
         )
 
 
