@@ -18,6 +18,17 @@ KEYS: Final = "tk_"
 """How an API key begins, and no token: a token begins with the JSON of its header."""
 
 
+class TokenRevoked(ApiProblem):
+    """A token does not count any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            UNAUTHENTICATED,
+            "this token has been revoked: log in again",
+            headers={"WWW-Authenticate": INVALID_TOKEN},
+        )
+
+
 class Authentication:
     """Finds the sender in memory: no request waits for PostgreSQL to be authenticated.
 
@@ -60,17 +71,17 @@ class Authentication:
 
     async def _user(self, token: str) -> EndUser:
         user = await self._tokens.verify(token)
+        self.check_not_revoked(user)
+        return user
+
+    def check_not_revoked(self, user: EndUser) -> None:
+        """Raises ApiProblem if the user's token was revoked, or nobody knows just now."""
         try:
             revoked = self._revoked.is_revoked(user.tenant, user.subject, user.issued_at)
         except LedgerUnavailable:
             raise unavailable("tokens can't be checked: PostgreSQL is unavailable") from None
         if revoked:
-            raise ApiProblem(
-                UNAUTHENTICATED,
-                "this token has been revoked: log in again",
-                headers={"WWW-Authenticate": INVALID_TOKEN},
-            )
-        return user
+            raise TokenRevoked
 
     def _of(self, key: ApiKey, secret: str) -> Principal:
         """Kept as long as the key's row is the same object: until the keys are read again."""

@@ -88,6 +88,8 @@ class Api:
         self._server: _Server | None = None
         self._keyring: Keyring | None = None
         self._backend: Backend | None = None
+        self.live: Live | None = None
+        """Its live connections; None before it runs."""
         self.port = settings.api.port
         """The port it listens on."""
 
@@ -127,7 +129,7 @@ class Api:
                 opened(self._settings, self._actor, accepting=True) as backend,
                 opening.opened(self._settings, self._actor, frame_of, self._metrics.live) as live,
             ):
-                self._backend = backend
+                self._backend, self.live = backend, live
                 await self._serve(backend, live, listener, stop)
 
     async def _serve(
@@ -136,6 +138,9 @@ class Api:
         keyring = Keyring(backend.intake.api_keys, kept=self._settings.api.keys_kept)
         kept = Keeping(backend.intake.api_keys.changes, keyring, backend.revoked_tokens)
         keeping = BackgroundTask("keep the API keys", kept.keep_for_ever)
+        backend.revoked_tokens.listen(
+            lambda it: live.hub.revoked(it.tenant, it.user_id, it.not_before)
+        )
         server = _Server(self._config(backend, live, keyring))
         self._keyring, self._server = keyring, server
         self._metrics.expect((route.path, route.method) for route in self._routes)

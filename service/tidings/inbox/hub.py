@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Self
 
 import structlog
@@ -160,14 +161,14 @@ class Hub:
                     self._pump.mark(connection)
         self._metrics.hints(count)
 
-    def look(self) -> None:
-        """Compare all revisions now: hints may have been lost."""
+    def missed(self) -> None:
+        """Hints may have been lost: compare all revisions now."""
         self._look_now.set()
 
-    def revoked(self, user: InboxUser, not_before: float) -> None:
-        """Tokens of this user that were issued before, in seconds since 1970, count no more."""
-        for connection in list(self._by_user.get(user, ())):
-            if _issued_before(connection.access, not_before):
+    def revoked(self, tenant: str, user_id: str, not_before: datetime) -> None:
+        """Tokens of this user that were issued before count no more."""
+        for connection in list(self._by_user.get(InboxUser(tenant, user_id), ())):
+            if _issued_before(connection.access, not_before.timestamp()):
                 self.close(connection, CloseCode.REVOKED)
 
     async def stop(self, within: float) -> None:

@@ -1,12 +1,13 @@
 """Lets users in to live connections: by a token in the first frame or the handshake, or by a ticket."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import parse_qs
 
 from starlette.types import Scope
 
-from tidings.api.authentication import Authentication
+from tidings.api.authentication import Authentication, TokenRevoked
 from tidings.api.live.frames import revision_in_query, start_frame
 from tidings.api.principal import EndUser
 from tidings.api.problems import UNAUTHENTICATED, ApiProblem
@@ -61,17 +62,16 @@ class LiveAdmission:
 
     async def _of_ticket(self, text: str) -> Access:
         ticket = await self._tickets.take(text)
-        return _access(
-            ticket.user.tenant, ticket.user.user_id, ticket.token_expires_at, ticket.issued_at
+        user = EndUser(
+            ticket.user.user_id, ticket.user.tenant, ticket.issued_at, ticket.token_expires_at
         )
+        with _refusals():
+            self._authentication.check_not_revoked(user)
+        return access_of(user)
 
     async def _of_header(self, authorization: bytes) -> Access:
-        try:
+        with _refusals():
             sender = await self._authentication.sender(authorization)
-        except ApiProblem as problem:
-            known = problem.kind is UNAUTHENTICATED
-            code = CloseCode.UNAUTHENTICATED if known else CloseCode.TRY_LATER
-            raise LiveRefusal(code) from None
         if not isinstance(sender, EndUser):
             raise LiveRefusal(CloseCode.UNAUTHENTICATED)
         return access_of(sender)
@@ -79,10 +79,17 @@ class LiveAdmission:
 
 def access_of(user: EndUser) -> Access:
     """What a user's token permits."""
-    return _access(user.tenant, user.subject, user.expires_at, user.issued_at)
+    issued = None if user.issued_at is None else user.issued_at.timestamp()
+    until = user.expires_at.timestamp() + LEEWAY  # as long as requests with it would be answered
+    return Access(user.tenant, user.subject, until, issued)
 
 
-def _access(tenant: str, user_id: str, expires_at: datetime, issued_at: datetime | None) -> Access:
-    """As long as requests with the token would be answered."""
-    issued = None if issued_at is None else issued_at.timestamp()
-    return Access(tenant, user_id, expires_at.timestamp() + LEEWAY, issued)
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except TokenRevoked:
+        raise LiveRefusal(CloseCode.REVOKED) from None
+    except ApiProblem as problem:
+        known = problem.kind is UNAUTHENTICATED
+        raise LiveRefusal(CloseCode.UNAUTHENTICATED if known else CloseCode.TRY_LATER) from None
