@@ -12,10 +12,13 @@ from uuid import uuid4
 import structlog
 
 from tidings.archive import Archive
+from tidings.broker.inbox_hints import InboxHintPublisher
 from tidings.broker.memory_budget import MemoryBudget
 from tidings.broker.topology.layout import topology_of
 from tidings.channels.registry import build, configured, fallbacks, how_to_configure
+from tidings.channels.spec import ChannelServices
 from tidings.delivery.errors import ConfigurationError, LedgerUnavailable, TidingsError
+from tidings.delivery.inbox import InboxHints
 from tidings.delivery.ports import Channel
 from tidings.ledger import PostgresLedger, migration_state
 from tidings.ledger.operators.heartbeat import beating
@@ -110,7 +113,13 @@ async def _serve(
         ledger = await stack.enter_async_context(
             PostgresLedger(settings.ledger, actor=actor_name(roles))
         )
-        running = dict(_roles(settings, roles, channels, ledger, metrics, parts))
+        hints = await stack.enter_async_context(
+            InboxHintPublisher(
+                settings.broker, f"tidings {ledger.actor} (inbox)", metrics.inbox_hints_lost
+            )
+        )
+        services = ChannelServices(await stack.enter_async_context(ledger.inbox_deliveries(hints)))
+        running = dict(_roles(settings, roles, channels, ledger, services, hints, metrics, parts))
         metrics.broker_up.set_function(lambda: all(role.connected for role in running.values()))
         metrics.ledger_up.set_function(lambda: ledger.database.answers)
         metrics.expect(settings.channels)
@@ -164,6 +173,8 @@ def _roles(
     roles: Collection[str],
     channels: Collection[str],
     ledger: PostgresLedger,
+    services: ChannelServices,
+    hints: InboxHints,
     metrics: Metrics,
     parts: Parts,
 ) -> Iterator[tuple[str, RunningRole]]:
@@ -172,7 +183,7 @@ def _roles(
         match role:
             case "worker":
                 templates = Templates(settings.worker.templates_root)
-                served: Mapping[str, Channel] = build(settings, only=channels)
+                served: Mapping[str, Channel] = build(settings, services, only=channels)
                 yield (
                     role,
                     Worker(
@@ -182,7 +193,7 @@ def _roles(
                         served,
                         templates,
                         metrics,
-                        fallbacks=fallbacks(settings, served),
+                        fallbacks=fallbacks(settings, services, served),
                         parts=parts,
                         memory_budget=memory_budget,
                     ),
@@ -195,7 +206,7 @@ def _roles(
                 # Its libraries take 26 MB, which other roles don't need.
                 from tidings.api import Api
 
-                yield role, Api(settings, ledger.actor, metrics.api)
+                yield role, Api(settings, ledger.actor, metrics.api, inbox_hints=hints)
             case _:
                 raise ConfigurationError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
 

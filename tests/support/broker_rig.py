@@ -18,7 +18,7 @@ from tidings.settings import BrokerSettings
 LANE = "tidings.email.high"
 SMALL = topology({"email": [Delay(1)]})
 """One channel, one retry queue of a second."""
-ONE_TIER = {f"TIDINGS_{it}_RETRY": "1s" for it in ("EMAIL", "SMS", "WHATSAPP", "WEBHOOK")}
+ONE_TIER = {f"TIDINGS_{it}_RETRY": "1s" for it in ("EMAIL", "SMS", "WHATSAPP", "WEBHOOK", "IN_APP")}
 """Settings for half as many queues: most of what a test with the whole topology costs is declaring them."""
 QUORUM = {"x-queue-type": "quorum"}
 

@@ -4,9 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from tests.doubles.inbox import SERVICES
 
 from tidings import app
 from tidings.broker.memory_budget import MemoryBudget
+from tidings.delivery.inbox import SilentHints
 from tidings.ledger import PostgresLedger
 from tidings.settings import Settings
 from tidings.telemetry.metrics import Metrics
@@ -24,7 +26,8 @@ async def test_a_worker_and_an_archive_in_one_process_hold_messages_on_one_accou
     monkeypatch.setattr(app, "Archive", role)
     settings = Settings()
     ledger = PostgresLedger(settings.ledger, actor="a test")
-    list(app._roles(settings, ("worker", "archive"), (), ledger, Metrics(), None))
+    roles = ("worker", "archive")
+    list(app._roles(settings, roles, (), ledger, SERVICES, SilentHints(), Metrics(), None))
     worker, archive = given
     assert worker is archive
 

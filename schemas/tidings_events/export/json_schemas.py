@@ -65,10 +65,10 @@ def _make_nullable(schema: dict[str, Any]) -> None:
     for name, part in schema.get("properties", {}).items():
         if name in schema.get("required", ()):
             continue
-        if isinstance(part.get("type"), str) and "const" not in part:
+        if isinstance(part.get("type"), str) and part.keys().isdisjoint({"const", "enum"}):
             part["type"] = [part["type"], "null"]
             continue
-        value = {key: part.pop(key) for key in ("$ref", "const", "type") if key in part}
+        value = {key: part.pop(key) for key in ("$ref", "const", "enum", "type") if key in part}
         part["anyOf"] = [value, {"type": "null"}]
 
 

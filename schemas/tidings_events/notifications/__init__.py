@@ -11,6 +11,7 @@ from pydantic import Field
 
 from tidings_events.notifications.base import BaseNotification
 from tidings_events.notifications.email import EmailNotification
+from tidings_events.notifications.in_app import InAppNotification
 from tidings_events.notifications.sms import SmsNotification
 from tidings_events.notifications.webhook import WebhookNotification
 from tidings_events.notifications.whatsapp import WhatsAppNotification
@@ -19,7 +20,8 @@ Notification = Annotated[
     EmailNotification  # one line per channel
     | SmsNotification
     | WhatsAppNotification
-    | WebhookNotification,
+    | WebhookNotification
+    | InAppNotification,
     Field(discriminator="channel"),
 ]
 
@@ -35,6 +37,7 @@ __all__ = [
     "MODELS",
     "BaseNotification",
     "EmailNotification",
+    "InAppNotification",
     "Notification",
     "SmsNotification",
     "WebhookNotification",

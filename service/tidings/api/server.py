@@ -22,6 +22,7 @@ from tidings.api.route import Route
 from tidings.api.routes import routes
 from tidings.api.tokens import UserTokens
 from tidings.delivery.errors import ConfigurationError, TidingsError
+from tidings.delivery.inbox import InboxHints
 from tidings.inbox import opening
 from tidings.inbox.opening import Live
 from tidings.operations.backend import Backend, opened
@@ -72,6 +73,7 @@ class Api:
         actor: The process's unique name.
         metrics: Of the process.
         served: Its routes, if not all.
+        inbox_hints: Where changes of inboxes are announced; nowhere if None.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class Api:
         actor: str,
         metrics: RequestMetrics,
         served: Sequence[Route] | None = None,
+        inbox_hints: InboxHints | None = None,
     ) -> None:
         self._settings = settings
         self._routes = tuple(routes()) if served is None else tuple(served)
         self._actor = actor
         self._metrics = metrics
+        self._inbox_hints = inbox_hints
         self._server: _Server | None = None
         self._keyring: Keyring | None = None
         self._backend: Backend | None = None
@@ -126,7 +130,9 @@ class Api:
         with _bound(self._settings) as listener:
             self.port = listener.getsockname()[1]
             async with (
-                opened(self._settings, self._actor, accepting=True) as backend,
+                opened(
+                    self._settings, self._actor, accepting=True, inbox_hints=self._inbox_hints
+                ) as backend,
                 opening.opened(self._settings, self._actor, frame_of, self._metrics.live) as live,
             ):
                 self._backend, self.live = backend, live

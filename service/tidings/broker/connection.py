@@ -7,11 +7,11 @@ one URL and a fixed interval (docs/operations.md, "RabbitMQ is unavailable").
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Protocol, Self
 
 import structlog
 
-from tidings.broker.consumer import Consumer
+from tidings.broker.consumer import Redeclare
 from tidings.broker.machine import MACHINE, Machine
 from tidings.broker.topology.declaration import ensure
 from tidings.broker.topology.layout import Topology
@@ -22,6 +22,18 @@ from tidings.runtime.backoff import Backoff
 from tidings.settings import BrokerSettings
 
 log = structlog.get_logger(__name__)
+
+
+class Startable(Protocol):
+    """Begins its work anew on each new connection."""
+
+    async def start(self, connection: FramedConnection, redeclare: Redeclare) -> None:
+        """Begin on a new connection; what was begun on the last one ends.
+
+        Args:
+            redeclare: Declares the topology again if a part of it is missing; called with the time at which it was missed.
+        """
+        ...
 
 
 class BrokerConnection:
@@ -42,7 +54,7 @@ class BrokerConnection:
         name: str,
         *,
         topology: Topology | None = None,
-        consumers: Sequence[Consumer] = (),
+        consumers: Sequence[Startable] = (),
         machine: Machine = MACHINE,
     ) -> None:
         self._settings = settings

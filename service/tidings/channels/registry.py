@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from tidings.channels.fallbacks import prefix_of
 from tidings.channels.settings import AccountSettings, ChannelSettings
-from tidings.channels.spec import ChannelSpec
+from tidings.channels.spec import ChannelServices, ChannelSetup, ChannelSpec
 from tidings.delivery.errors import ConfigurationError
 from tidings.delivery.ports import PRIMARY, Channel, Finding
 from tidings_events import CHANNELS
@@ -42,14 +42,19 @@ class ChannelConfiguration(Protocol):
         ...
 
 
-def build(settings: ChannelConfiguration, *, only: Collection[str] = ()) -> dict[str, Channel]:
+def build(
+    settings: ChannelConfiguration, services: ChannelServices, *, only: Collection[str] = ()
+) -> dict[str, Channel]:
     """The configured channels by name; only those in `only`, if it is not empty.
+
+    Args:
+        services: Of this process; they outlive the channels.
 
     Raises:
         ConfigurationError: A name in `only` is unknown or not configured, or a channel's
             settings contradict each other.
     """
-    return {name: _made(settings, name, PRIMARY) for name in configured(settings, only)}
+    return {name: _made(settings, services, name, PRIMARY) for name in configured(settings, only)}
 
 
 def configured(settings: ChannelConfiguration, only: Collection[str] = ()) -> list[str]:
@@ -76,7 +81,7 @@ def how_to_configure() -> str:
 
 
 def fallbacks(
-    settings: ChannelConfiguration, channels: Collection[str]
+    settings: ChannelConfiguration, services: ChannelServices, channels: Collection[str]
 ) -> dict[str, dict[str, Channel]]:
     """The fallback providers of these channels, by channel and provider, in order of preference.
 
@@ -85,7 +90,7 @@ def fallbacks(
     """
     return {
         name: {
-            provider: _made(settings, name, provider)
+            provider: _made(settings, services, name, provider)
             for provider in settings.providers(name)
             if provider != PRIMARY
         }
@@ -112,5 +117,8 @@ def labelled(provider: str, channel: str, findings: Sequence[Finding]) -> Sequen
     ]
 
 
-def _made(settings: ChannelConfiguration, name: str, provider: str) -> Channel:
-    return SPECS[name].build(settings.provider(name, provider), settings.account(name, provider))
+def _made(
+    settings: ChannelConfiguration, services: ChannelServices, name: str, provider: str
+) -> Channel:
+    section, account = settings.provider(name, provider), settings.account(name, provider)
+    return SPECS[name].build(ChannelSetup(section, account, services))

@@ -5,11 +5,30 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from tidings.channels.settings import AccountSettings, ChannelSettings
+from tidings.delivery.inbox import Inbox
 from tidings.delivery.ports import Channel, TemplateParts
 from tidings_events import BaseNotification
 
 SectionT = TypeVar("SectionT", bound=ChannelSettings)
 AccountT = TypeVar("AccountT", bound=AccountSettings | None)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelServices:
+    """What a process has that its channels may use. It opens and closes these, not they."""
+
+    inbox: Inbox
+    """The inboxes of an application's users."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSetup(Generic[SectionT, AccountT]):
+    """What a channel, or one of its providers, is built from."""
+
+    settings: SectionT
+    account: AccountT
+    """Of the section that it shares with other channels; None if it shares none."""
+    services: ChannelServices
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +60,7 @@ class ChannelSpec(Generic[SectionT, AccountT]):
     """Whether these settings switch it on."""
     variables: str
     """The variables that switch it on, for error messages."""
-    build: Callable[[SectionT, AccountT], Channel]
+    build: Callable[[ChannelSetup[SectionT, AccountT]], Channel]
     """Builds the channel; it imports the vendor's library here."""
     template_parts: TemplateParts = field(default_factory=TemplateParts)
     """The files of a template that it uses."""

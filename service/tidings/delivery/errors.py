@@ -14,6 +14,7 @@ TidingsError
 │       └── Postponed          postponed without a request, so that a slow receiver does not delay others
 ├── BrokerUnavailable          leave unacked, back off
 ├── LedgerUnavailable          leave unacked, back off
+│   ├── CommitUnknown          what was to be stored may have been committed
 │   └── RowsMoving             this notification alone; others are not affected
 ├── ConfigurationError         a setting is wrong or missing
 ├── InvalidRequest             a request to an operation has an invalid value
@@ -208,6 +209,10 @@ class BrokerUnavailable(TidingsError):
 
 class LedgerUnavailable(TidingsError):
     """PostgreSQL can't be reached, or did not answer in time."""
+
+
+class CommitUnknown(LedgerUnavailable):
+    """PostgreSQL's answer to a statement was lost: it may have been committed."""
 
 
 class RowsMoving(LedgerUnavailable):

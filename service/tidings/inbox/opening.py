@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from tidings.broker.inbox_hints import InboxHintConsumer
 from tidings.inbox.hub import Hub, Limits
 from tidings.inbox.measured import LiveMetrics
 from tidings.inbox.pump import Rendering
@@ -36,5 +37,7 @@ async def opened(
         settings.ledger, application=f"tidings live {name}"[:63]
     ) as database:
         hub = Hub(Following(database), render, limits, metrics)
-        async with hub, TicketDesk(Tickets(database)) as tickets:
+        listening = InboxHintConsumer(settings.broker, f"tidings {name} (inbox)", hub)
+        hub.hints_arrive = lambda: listening.hears
+        async with hub, TicketDesk(Tickets(database)) as tickets, listening:
             yield Live(hub, tickets)

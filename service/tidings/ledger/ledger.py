@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self
 
 from tidings.delivery.attempt import Attempt
+from tidings.delivery.inbox import InboxHints
 from tidings.delivery.outcome import Claim, Claimed
 from tidings.delivery.ports import ClaimRequest, Record
 from tidings.ledger.batcher import Batcher
@@ -33,6 +34,7 @@ from tidings.settings import LedgerSettings
 if TYPE_CHECKING:
     from tidings.ledger.dead_letters.dead_letters import DeadLetters
     from tidings.ledger.erasure import Erasures
+    from tidings.ledger.inbox.delivering import InboxDeliveries
     from tidings.ledger.inbox.marking import InboxMarking
     from tidings.ledger.inbox.reading import InboxReading
     from tidings.ledger.jobs.items import JobItems
@@ -133,6 +135,16 @@ class PostgresLedger:
         from tidings.ledger.inbox.marking import InboxMarking
 
         return InboxMarking(self.database)
+
+    def inbox_deliveries(self, hints: InboxHints | None = None) -> "InboxDeliveries":
+        """What delivers messages into inboxes, to be entered: at its end it lets finish what was begun.
+
+        Args:
+            hints: Where changes are announced; nowhere if None.
+        """
+        from tidings.ledger.inbox.delivering import InboxDeliveries
+
+        return InboxDeliveries(self.database, size=self._settings.batch_size, hints=hints)
 
     @cached_property
     def jobs(self) -> "Jobs":

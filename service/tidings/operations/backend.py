@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from tidings.delivery.inbox import InboxHints, SilentHints
 from tidings.ledger import PostgresLedger
 from tidings.runtime.shared_look import SharedLook
 from tidings.settings import Settings
@@ -26,14 +27,21 @@ class Backend:
         settings: The process's.
         ledger: Open.
         intake: Open, if this process accepts notifications.
+        inbox_hints: Where changes of inboxes are announced, once they are committed.
     """
 
     def __init__(
-        self, settings: Settings, ledger: PostgresLedger, intake: "Intake | None" = None
+        self,
+        settings: Settings,
+        ledger: PostgresLedger,
+        intake: "Intake | None" = None,
+        inbox_hints: InboxHints | None = None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
         self._intake = intake
+        self.inbox_hints: InboxHints = inbox_hints or SilentHints()
+        """Announces changes of inboxes. Call it after the commit, with what was changed."""
         self.queue_depths: SharedLook[Sequence[Depth]] = SharedLook(DEPTHS_KEPT)
         """How many messages are in the queues: each look opens a connection."""
         self.exporting = 0
@@ -72,7 +80,11 @@ class Backend:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, name: str, *, accepting: bool = False
+    settings: Settings,
+    name: str,
+    *,
+    accepting: bool = False,
+    inbox_hints: InboxHints | None = None,
 ) -> AsyncIterator[Backend]:
     """A backend for one process, whose name stands in the servers' lists of connections.
 
@@ -80,10 +92,11 @@ async def opened(
 
     Args:
         accepting: Whether it accepts notifications.
+        inbox_hints: Where changes of inboxes are announced; nowhere if None.
     """
     async with PostgresLedger(settings.ledger, actor=name) as ledger:
         if not accepting:
-            yield Backend(settings, ledger)
+            yield Backend(settings, ledger, inbox_hints=inbox_hints)
             return
         from tidings.operations.submissions.intake import Intake  # commands do without it
 
@@ -92,4 +105,4 @@ async def opened(
             PostgresLedger(settings.ledger, actor=name) as accepting_ledger,
             Intake(settings, accepting_ledger) as intake,
         ):
-            yield Backend(settings, ledger, intake)
+            yield Backend(settings, ledger, intake, inbox_hints)

@@ -9,8 +9,10 @@ from typing import Any, Final
 from tidings.broker.diagnosis import diagnose as diagnose_broker
 from tidings.broker.topology.layout import topology_of
 from tidings.channels.registry import SPECS, build, fallbacks, labelled
+from tidings.channels.spec import ChannelServices
 from tidings.delivery.errors import ConfigurationError, TidingsError
 from tidings.delivery.ports import Channel, Finding, Verdict
+from tidings.ledger import PostgresLedger
 from tidings.ledger.diagnosis import diagnose as diagnose_ledger
 from tidings.operations.actor import Actor
 from tidings.operations.backend import opened
@@ -53,11 +55,24 @@ async def examine(settings: Settings, actor: Actor, environment: Mapping[str, st
     """
     try:
         settings.check()
-        channels = build(settings)
-        others = list(_others(settings, channels))
+        ledger = PostgresLedger(settings.ledger, actor=str(actor))
+        services = ChannelServices(ledger.inbox_deliveries())
+        channels = build(settings, services)
+        others = list(_others(settings, services, channels))
     except ConfigurationError as error:
         remedy = "correct it; `tidings settings` explains each variable"
         return HealthView((Finding("Settings", Verdict.FAULT, str(error), remedy),))
+    async with ledger:
+        return await _examine(settings, actor, environment, channels, others)
+
+
+async def _examine(
+    settings: Settings,
+    actor: Actor,
+    environment: Mapping[str, str],
+    channels: Mapping[str, Channel],
+    others: Sequence[tuple[str, Channel]],
+) -> HealthView:
     try:
         layout = topology_of(settings)
         checks: list[tuple[str, Callable[[], Awaitable[Sequence[Finding]]]]] = [
@@ -88,9 +103,11 @@ async def examine(settings: Settings, actor: Actor, environment: Mapping[str, st
     )  # channels with one account find the same of it
 
 
-def _others(settings: Settings, channels: Collection[str]) -> Iterator[tuple[str, Channel]]:
+def _others(
+    settings: Settings, services: ChannelServices, channels: Collection[str]
+) -> Iterator[tuple[str, Channel]]:
     """Every provider but the preferred ones, with its name."""
-    for named in fallbacks(settings, channels).values():
+    for named in fallbacks(settings, services, channels).values():
         yield from named.items()
 
 

@@ -8,7 +8,8 @@ class Backoff:
 
     def __init__(self, longest: float, first: float = 0.25) -> None:
         self._first = first
-        self._longest = longest
+        self.longest = longest
+        """Seconds of the longest wait."""
         self._attempts = 0
 
     def reset(self) -> None:
@@ -17,6 +18,6 @@ class Backoff:
 
     def next(self) -> float:
         """Seconds to wait before the next attempt."""
-        wait: float = min(self._longest, self._first * 2.0 ** min(self._attempts, 20))
+        wait: float = min(self.longest, self._first * 2.0 ** min(self._attempts, 20))
         self._attempts += 1
         return wait * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret

@@ -273,6 +273,10 @@ class _Families:
             "Notifications published again because their message was lost.",
             "channel",
         )
+        self.inbox_hints_lost = counter(
+            "tidings_inbox_hints_lost",
+            "Users to whose live connections a change of their inbox was not announced: they learn of it within 15 seconds.",
+        )
         self.lateness = histogram(
             "tidings_scheduler_lateness_seconds",
             "Seconds by which scheduled notifications were published late.",
@@ -383,6 +387,10 @@ class Metrics:
         """The scheduler published a notification, `lateness` seconds after it was due."""
         self._families.dispatched.inc()
         self._families.lateness.observe(max(0.0, lateness))
+
+    def inbox_hints_lost(self, users: int) -> None:
+        """Changes of so many users' inboxes were not announced."""
+        self._families.inbox_hints_lost.inc(users)
 
     def requeued(self, channel: str) -> None:
         """A notification is published again: its message was lost."""

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from tests.support.ledger_rig import LedgerRig
 
-from tidings.ledger.notifications.rows import packed, parameters
+from tidings.ledger.packing import packed, parameters
 
 CHOICES: Final[dict[str, tuple[Any, ...]]] = {
     "text": (None, "", "anna@example.org", "{a,b}", "NULL"),

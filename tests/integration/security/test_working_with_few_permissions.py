@@ -18,14 +18,18 @@ from tests.doubles.channel import ScriptedChannel
 from tests.support.attempts import attempt_of
 from tests.support.dead_letter_rig import DeadLetterRig
 from tests.support.ids import id_at
+from tests.support.inbox_rig import Heard
 from tests.support.ledger_rig import HOLDER, LedgerRig, record_of, request_of, settings_of
+from tests.support.worker_rig import eventually
 
 from tidings.broker.connection import BrokerConnection
+from tidings.broker.inbox_hints import InboxHintConsumer, InboxHintPublisher
 from tidings.broker.publisher import BrokerPublisher
 from tidings.broker.topology.declaration import declare
 from tidings.broker.topology.layout import DEAD, Topology, topology_of
 from tidings.broker.wire.session import connected
 from tidings.delivery.errors import BrokerUnavailable, ConfigurationError, Rejected, Unavailable
+from tidings.delivery.inbox import InboxChange
 from tidings.delivery.outcome import Claimed, Sent
 from tidings.delivery.ports import SendRequest, Verdict
 from tidings.delivery.states import State
@@ -143,6 +147,7 @@ async def test_every_role_works_with_what_the_document_grants_it(
         "worker",
         "scheduler",
         "archive",
+        "api",
     }
     await apply(settings_for("tidings"))
     working, archiving, scheduling, replaying = (
@@ -172,6 +177,21 @@ async def test_every_role_works_with_what_the_document_grants_it(
             await working.reaches(notification.id, "sent")
     found = await diagnose(working.settings.ledger)
     assert [finding for finding in found if finding.verdict is Verdict.FAULT] == []
+
+
+async def test_changes_of_inboxes_are_announced_and_heard_with_what_was_granted(
+    settings_for: SettingsFor,
+) -> None:
+    await apply(settings_for("tidings"))
+    heard = Heard()
+    change = InboxChange("default", "ada", 1)
+    async with InboxHintConsumer(settings_for("api").broker, "api", heard) as consumer:
+        await eventually(lambda: consumer.hears)
+        for role in ("worker", "scheduler", "api"):
+            heard.changes.clear()
+            async with InboxHintPublisher(settings_for(role).broker, role) as hints:
+                hints.announce([change])
+                await eventually(lambda: heard.changes == [change])
 
 
 async def test_a_scheduler_finds_what_was_lost_with_what_it_was_granted(

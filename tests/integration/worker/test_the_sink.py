@@ -22,6 +22,7 @@ RECIPIENTS = {
     "sms": "+1202555019{}",
     "whatsapp": "+1202555019{}",
     "webhook": "https://tidings.test/{}",
+    "in_app": "{}@tidings.test",
 }
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 import pytest
 from tests.doubles.channel import ScriptedChannel
+from tests.doubles.inbox import SERVICES
 
 from tidings.broker.topology.layout import topology_of
 from tidings.channels import registry
@@ -41,19 +42,19 @@ def _pigeon(monkeypatch: pytest.MonkeyPatch) -> None:
         settings=PigeonSettings,
         configured=lambda settings, _: bool(settings.loft),
         variables="TIDINGS_PIGEON_LOFT",
-        build=lambda settings, _: ScriptedChannel("pigeon"),
+        build=lambda setup: ScriptedChannel("pigeon"),
     )
     monkeypatch.setitem(registry._specs, spec.name, spec)
 
 
 async def test_its_settings_switch_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match="set TIDINGS_PIGEON_LOFT"):
-        registry.build(Settings(), only=["pigeon"])
+        registry.build(Settings(), SERVICES, only=["pigeon"])
     assert "pigeon: TIDINGS_PIGEON_LOFT" in registry.how_to_configure()
 
     monkeypatch.setenv("TIDINGS_PIGEON_LOFT", "Basel")
 
-    assert "pigeon" in registry.build(Settings())
+    assert "pigeon" in registry.build(Settings(), SERVICES)
 
 
 def test_its_variables_are_known_and_documented() -> None:

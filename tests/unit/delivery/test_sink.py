@@ -19,6 +19,7 @@ WRITTEN = {
     "sms": "+1202555019{}",
     "whatsapp": "+1202555019{}",
     "webhook": "https://tidings.test/{}",
+    "in_app": "{}@tidings.test",
 }
 """How a test recipient is written on each channel, by its name or place."""
 

@@ -17,6 +17,8 @@ from tidings_events.routing import EXCHANGE as NOTIFICATIONS
 
 RETRY: Final = "tidings.retry"
 DEAD: Final = "tidings.dead"
+INBOX: Final = "tidings.inbox"
+"""Announces that inboxes have changed; each process with live connections has a queue of its own there."""
 
 PRIORITIES: Final = tuple(
     str(priority) for priority in (Priority.URGENT, Priority.HIGH, Priority.NORMAL, Priority.LOW)
@@ -38,6 +40,9 @@ class Exchange:
     name: str
     type: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+INBOX_EXCHANGE: Final = Exchange(INBOX, "fanout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,7 @@ def topology(queue_delays: Mapping[str, Sequence[Delay]]) -> Topology:
             Exchange(NOTIFICATIONS, "topic", {"alternate-exchange": DEAD}),
             Exchange(RETRY, "topic"),
             Exchange(DEAD, "fanout"),
+            INBOX_EXCHANGE,
         ),
         queues=(
             *(queue for channel in queue_delays for queue in _lanes(channel)),

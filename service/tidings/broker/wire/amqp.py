@@ -109,10 +109,12 @@ async def connect(url: str, settings: BrokerSettings, name: str) -> FramedConnec
         ) from error
 
 
-async def open_channel(connection: AbstractConnection, timeout: float) -> aiormq.Channel:
-    """An aiormq channel, for the hot path: confirms on, returns raised."""
+async def open_channel(
+    connection: AbstractConnection, timeout: float, *, confirms: bool = True
+) -> aiormq.Channel:
+    """An aiormq channel, for the hot path: confirms on unless not wanted, returns raised."""
     async with asyncio.timeout(timeout):
-        channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+        channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
         await channel.initialize()
         return cast("aiormq.Channel", await channel.get_underlay_channel())
 

@@ -8,29 +8,19 @@ by its `message_id`, which has to be unlike any other's.
 import asyncio
 import struct
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from itertools import takewhile
 from typing import Final
 
-import pamqp.frame
 from aiormq import Channel
 from aiormq.abc import ChannelFrame
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 from pamqp import commands as spec
-from pamqp.header import ContentHeader
 
 from tidings.broker.wire.frames import METHOD, ContentAssembler, Frames, read_content
+from tidings.broker.wire.publish_frames import content_frames, method_frame
 
 LARGE: Final = 256 * 1024
 """Bytes of a body that is written in pieces."""
-
-FRAME: Final = struct.Struct(">BHI")
-"""Kind, channel and size of a frame (AMQP 0-9-1, 2.3.5)."""
-CONTENT_HEADER: Final = struct.Struct(">HHQ")
-"""Class, weight and size of the body (2.3.5.2)."""
-FRAME_END: Final = b"\xce"
-HEADER: Final = 2
-BODY: Final = 3
 
 _tag = struct.Struct(">QB")
 
@@ -39,35 +29,6 @@ def _answer(data: bytes, at: int) -> tuple[int, int]:
     """The number that is answered for, and the bits beside it."""
     number, bits = _tag.unpack_from(data, at)
     return number, bits
-
-
-@lru_cache(maxsize=256)
-def _method(number: int, exchange: str, routing_key: str, *, mandatory: bool) -> bytes:
-    """The frame that says where to: the same for all that goes to one lane or retry queue."""
-    method = spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
-    return pamqp.frame.marshal(method, number)
-
-
-def _content(
-    number: int, properties: spec.Basic.Properties | bytes, body: bytes, most: int
-) -> Iterator[bytes]:
-    """The frames that say what: properties, and the body in pieces of at most so many bytes."""
-    if isinstance(properties, bytes):
-        size = CONTENT_HEADER.size + len(properties)
-        yield b"".join(
-            (
-                FRAME.pack(HEADER, number, size),
-                CONTENT_HEADER.pack(spec.Basic.frame_id, 0, len(body)),
-                properties,
-                FRAME_END,
-            )
-        )
-    else:
-        header = ContentHeader(properties=properties, body_size=len(body))
-        yield pamqp.frame.marshal(header, number)
-    for at in range(0, len(body), most):
-        piece = body[at : at + most]
-        yield b"".join((FRAME.pack(BODY, number, len(piece)), piece, FRAME_END))
 
 
 class Returned(Exception):
@@ -157,8 +118,8 @@ class ConfirmingChannel:
         if self.is_closed:
             raise ChannelInvalidStateError("the channel is closed")
         number = self._channel.number
-        method = _method(number, exchange, routing_key, mandatory=mandatory)
-        frames = _content(number, properties, body, self._channel.max_content_size)
+        method = method_frame(number, exchange, routing_key, mandatory=mandatory)
+        frames = content_frames(number, properties, body, self._channel.max_content_size)
         answer = self._expect(message_id)
         if len(body) < LARGE:
             self._unwritten.append(method + b"".join(frames))

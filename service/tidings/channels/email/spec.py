@@ -1,15 +1,15 @@
 """Email's `ChannelSpec`."""
 
 from tidings.channels.email.settings import EmailSettings
-from tidings.channels.spec import ChannelSpec, OperatorAlert
+from tidings.channels.spec import ChannelSetup, ChannelSpec, OperatorAlert
 from tidings.delivery.ports import Channel, TemplateParts
 from tidings_events import EmailNotification
 
 
-def _build(settings: EmailSettings, _: None) -> Channel:
+def _build(setup: ChannelSetup[EmailSettings, None]) -> Channel:
     from tidings.channels.email.channel import EmailChannel
 
-    return EmailChannel(settings)
+    return EmailChannel(setup.settings)
 
 
 def _alert_fields(alert: OperatorAlert) -> dict[str, str]:

@@ -1,16 +1,16 @@
 """SMS's `ChannelSpec`."""
 
 from tidings.channels.sms.settings import SmsSettings
-from tidings.channels.spec import ChannelSpec
+from tidings.channels.spec import ChannelSetup, ChannelSpec
 from tidings.channels.twilio.settings import TwilioSettings, has_sender
 from tidings.delivery.ports import Channel, TemplateParts
 from tidings_events import SmsNotification
 
 
-def _build(settings: SmsSettings, account: TwilioSettings) -> Channel:
+def _build(setup: ChannelSetup[SmsSettings, TwilioSettings]) -> Channel:
     from tidings.channels.sms.channel import SmsChannel
 
-    return SmsChannel(settings, account)
+    return SmsChannel(setup.settings, setup.account)
 
 
 SPEC = ChannelSpec(

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from tidings.channels.spec import ChannelSpec, OperatorAlert
+from tidings.channels.spec import ChannelSetup, ChannelSpec, OperatorAlert
 from tidings.channels.webhook.settings import WebhookSettings
 from tidings.delivery.ports import Channel
 from tidings_events import WebhookNotification
 
 
-def _build(settings: WebhookSettings, _: None) -> Channel:
+def _build(setup: ChannelSetup[WebhookSettings, None]) -> Channel:
     from tidings.channels.webhook.channel import WebhookChannel
 
-    return WebhookChannel(settings)
+    return WebhookChannel(setup.settings)
 
 
 def _alert_fields(alert: OperatorAlert) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """WhatsApp's `ChannelSpec`."""
 
-from tidings.channels.spec import ChannelSpec
+from tidings.channels.spec import ChannelSetup, ChannelSpec
 from tidings.channels.twilio.settings import TwilioSettings, has_sender
 from tidings.channels.whatsapp.settings import WhatsAppSettings
 from tidings.delivery.ports import Channel, TemplateParts
 from tidings_events import WhatsAppNotification
 
 
-def _build(settings: WhatsAppSettings, account: TwilioSettings) -> Channel:
+def _build(setup: ChannelSetup[WhatsAppSettings, TwilioSettings]) -> Channel:
     from tidings.channels.whatsapp.channel import WhatsAppChannel
 
-    return WhatsAppChannel(settings, account)
+    return WhatsAppChannel(setup.settings, setup.account)
 
 
 SPEC = ChannelSpec(

@@ -9,7 +9,8 @@ from tidings.delivery.ports import Record
 from tidings.ledger.database import Database
 from tidings.ledger.notifications import recipients
 from tidings.ledger.notifications.counting import COUNT_ATTEMPTS, TO_COUNT
-from tidings.ledger.notifications.rows import fit, packed, parameters
+from tidings.ledger.notifications.rows import fit
+from tidings.ledger.packing import packed, parameters
 
 _TYPES: Final = (
     *("uuid", "int", "int", "text", "float8", "float4", "text", "boolean"),

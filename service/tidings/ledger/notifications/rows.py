@@ -1,5 +1,4 @@
-"""How a notification becomes columns, one list shared by every statement that inserts one; and how a batch's
-columns reach PostgreSQL."""
+"""How a notification becomes columns: one list, shared by every statement that inserts one."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,6 +6,7 @@ from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from tidings.delivery.attempt import Attempt
+from tidings.ledger.packing import packed, parameters
 
 
 class Storable(Protocol):
@@ -94,29 +94,6 @@ def columns(requests: Iterable[Storable], *further: list[object]) -> list[list[o
     """The columns of `COLUMNS`, in their order, and further ones, packed for `parameters`."""
     items = list(requests)
     return packed([*([*map(column.value, items)] for column in COLUMNS), *further])
-
-
-def parameters(*types: str, after: int = 0) -> str:
-    """Parameters for `unnest`, of which the first has a value for each row, and others may be `packed`."""
-    first, *others = (f"${place}::{kind}[]" for place, kind in enumerate(types, start=after + 1))
-    spread = (
-        f"CASE cardinality({parameter}) WHEN 1 THEN array_fill(({parameter})[1], ARRAY[cardinality({first})]) ELSE {parameter} END"
-        for parameter in others
-    )
-    return ", ".join([first, *spread])
-
-
-def packed(columns: Iterable[list[object]]) -> list[list[object]]:
-    """The first as it is; of the others one value where all are the same, as it is in most.
-
-    Each value costs the driver half a microsecond.
-    """
-    first, *others = columns
-    return [first, *(_once(values) for values in others)]
-
-
-def _once(values: list[object]) -> list[object]:
-    return values[:1] if values and values.count(values[0]) == len(values) else values
 
 
 LARGE: Final = 1024 * 1024

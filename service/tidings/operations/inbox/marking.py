@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from tidings.delivery.errors import InvalidRequest
+from tidings.delivery.inbox import InboxChange
 from tidings.ledger.inbox.filters import MessageFilter
 from tidings.ledger.inbox.marking import Mark, Marked, MarkVerb, UpTo
 from tidings.ledger.inbox.messages import InboxUser
@@ -102,4 +103,5 @@ def _check_time(until: datetime, now: datetime) -> None:
 
 
 def announce(backend: Backend, user: InboxUser, revision: int) -> None:
-    """Tell all processes with live connections of the user: until hints are published, they find out by comparing."""
+    """Tell all processes with live connections of the user, once the change is committed."""
+    backend.inbox_hints.announce([InboxChange(user.tenant, user.user_id, revision)])

@@ -36,11 +36,12 @@ def two_channels() -> Topology:
     return topology({"email": [Delay(60), Delay(120)], "sms": [Delay(5)]})
 
 
-def test_there_are_three_exchanges(two_channels: Topology) -> None:
+def test_there_are_four_exchanges(two_channels: Topology) -> None:
     assert two_channels.exchanges == (
         Exchange("tidings.notifications", "topic", {"alternate-exchange": "tidings.dead"}),
         Exchange("tidings.retry", "topic", {}),
         Exchange("tidings.dead", "fanout", {}),
+        Exchange("tidings.inbox", "fanout", {}),
     )
 
 

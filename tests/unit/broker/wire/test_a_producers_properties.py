@@ -7,8 +7,8 @@ import pytest
 from pamqp import commands as spec
 from pamqp.header import ContentHeader
 
-from tidings.broker.wire.confirms import _content
 from tidings.broker.wire.properties import producers_properties
+from tidings.broker.wire.publish_frames import content_frames
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -18,7 +18,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 @pytest.mark.parametrize("app_id", ["api-key shop", "Größe", "x" * 255])
 def test_they_are_read_back_as_they_were_meant(app_id: str, traceparent: str | None) -> None:
     properties = producers_properties("m-1", "n-1", AT, app_id, traceparent)
-    header, *bodies = _content(3, properties, b"x" * 250, 100)
+    header, *bodies = content_frames(3, properties, b"x" * 250, 100)
     _, channel, frame = pamqp.frame.unmarshal(header)
     assert isinstance(frame, ContentHeader)
     assert (channel, frame.body_size) == (3, 250)

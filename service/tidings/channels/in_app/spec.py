@@ -1,0 +1,33 @@
+"""The `ChannelSpec` of the in-app inbox."""
+
+from tidings.channels.in_app.settings import InAppSettings
+from tidings.channels.spec import ChannelSetup, ChannelSpec, OperatorAlert
+from tidings.delivery.ports import Channel, TemplateParts
+from tidings_events import InAppNotification
+
+
+def _build(setup: ChannelSetup[InAppSettings, None]) -> Channel:
+    from tidings.channels.in_app.channel import InAppChannel
+
+    return InAppChannel(setup.services.inbox)
+
+
+def _alert_fields(alert: OperatorAlert) -> dict[str, str]:
+    return {
+        "title": alert.title[:200],
+        "body": alert.text[:4_000],
+        "type": "alert",
+        "severity": "critical",
+    }
+
+
+SPEC = ChannelSpec(
+    notification=InAppNotification,
+    settings=InAppSettings,
+    configured=lambda settings, _: settings.enabled,
+    variables="TIDINGS_IN_APP_ENABLED",
+    build=_build,
+    template_parts=TemplateParts(required={"title": "subject"}, optional={"body": "text"}),
+    unmasked_fields=frozenset({"type", "severity"}),
+    alert_fields=_alert_fields,
+)
