@@ -15,16 +15,14 @@ from tidings.api.principal import EndUser
 from tidings.api.problems import UNAUTHENTICATED, ApiProblem, unavailable
 from tidings.delivery.errors import ConfigurationError
 from tidings.operations.filters import tenant as tenant_name
+from tidings.operations.user_tokens import LONGEST_SUBJECT, SHORTEST_SECRET, WEAK
 from tidings.settings import ApiSettings
 from tidings_events import DEFAULT_TENANT
 
 log = structlog.get_logger(__name__)
 
-SHORTEST_SECRET: Final = 32
-"""Bytes: as many as the hash has (RFC 7518, 3.2)."""
 LONGEST: Final = 8 * 1024
 """Characters of a token."""
-LONGEST_SUBJECT: Final = 255
 LEEWAY: Final = 30.0
 """Seconds by which the issuer's clock may differ from ours."""
 CHALLENGE: Final = 'Bearer realm="tidings", error="invalid_token"'
@@ -152,9 +150,7 @@ def _usable(entry: Any) -> Iterator[tuple[str, VerifyingKey]]:
 def _stated(settings: ApiSettings) -> Iterator[VerifyingKey]:
     if secret := settings.jwt_secret.get_secret_value():
         if len(secret.encode()) < SHORTEST_SECRET:
-            raise ConfigurationError(
-                f"TIDINGS_API_JWT_SECRET: write at least {SHORTEST_SECRET} bytes, e.g. of `openssl rand -base64 48`"
-            )
+            raise ConfigurationError(WEAK)
         yield VerifyingKey("HS256", secret.encode())
     if settings.jwt_public_key:
         yield _public(settings.jwt_public_key)

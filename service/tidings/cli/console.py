@@ -52,7 +52,7 @@ OPTIONS: Final = {
     "timezone": "--zone",
 }
 """Options whose name differs from the field of the request."""
-ARGUMENTS: Final = frozenset({"channel", "provider", "id", "ids", "key"})
+ARGUMENTS: Final = frozenset({"channel", "provider", "id", "ids", "key", "user"})
 """Fields of a request that are arguments; the others are options."""
 LONGEST: Final = 2_000
 """Characters of an error message, which may quote a whole file."""

@@ -159,6 +159,12 @@ class Root(LazyGroup):
         ),
         LazyCommand(
             SET_UP,
+            "inbox",
+            "inbox:app",
+            "Sign tokens of end users, to try their inboxes.",
+        ),
+        LazyCommand(
+            SET_UP,
             "retention",
             "retention:app",
             "Show retention periods, and delete notifications that are past them.",

@@ -7,10 +7,10 @@ from pydantic import AwareDatetime, Field
 from tidings.api.replies.notifications import ReplyModel
 from tidings.api.route import Call, Documented, Parameters, Reply, Route
 from tidings.api.routes.parameters import NoteBody, TenantName, tenant_of
-from tidings.api.tokens import LONGEST_SUBJECT
 from tidings.delivery.errors import InvalidRequest
 from tidings.operations.revoked_tokens import RevokeTokensRequest, revoke_tokens
 from tidings.operations.scopes import Scope
+from tidings.operations.user_tokens import LONGEST_SUBJECT
 from tidings_events import DEFAULT_TENANT
 
 
