@@ -238,12 +238,11 @@ export class InboxClient {
   #follow(revision) {
     this.#head = Math.max(this.#head, revision);
     if (this.#head <= this.#store.cursor) return;
-    if (this.#status !== "live") this.#catchUp();
+    if (this.#status !== "live" || this.#store.cursor < 0) this.#catchUp();
     else setTimeout(() => this.#head > this.#store.cursor && this.#catchUp(), PATIENCE);
   }
 
   #catchUp() {
-    if (this.#store.cursor < 0) return; // what is read from now on is newer
     this.#catching ??= this.#readLog()
       .catch((error) => this.failed(error))
       .then(() => void (this.#catching = null));
@@ -253,8 +252,12 @@ export class InboxClient {
     const store = this.#store;
     for (;;) {
       const since = store.cursor;
-      const reply = await this.requests.send(`?since=${since}&limit=${MOST}`);
+      const reply = await this.requests.send(since < 0 ? "?limit=1" : `?since=${since}&limit=${MOST}`);
       if (store !== this.#store) return;
+      if (since < 0) {
+        store.page(reply.revision, reply.counts, reply.data);
+        return this.changed();
+      }
       if (reply.reset) {
         if (store.cursor === since) this.#reset(reply.revision, reply.counts);
         return;
@@ -349,7 +352,7 @@ export class InboxClient {
     this.#watch();
     if (word.type === "status") {
       this.#became(word.status, word.reason);
-      if (word.status === "live") this.#follow(word.revision);
+      this.#follow(word.revision);
     } else if (word.type === "frame") {
       if (word.frame.type === "changes") this.#apply(word.frame, word.from);
       else if (word.frame.revision !== this.#store.cursor) this.#catchUp();

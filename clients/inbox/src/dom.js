@@ -51,6 +51,18 @@ export function set(element, name, value) {
   }
 }
 
+/**
+ * When something has closed that had the focus: where it goes.
+ * @param {HTMLElement} closed
+ * @param {HTMLElement} to
+ */
+export function refocus(closed, to) {
+  const root = /** @type {ShadowRoot} */ (closed.getRootNode());
+  const host = document.activeElement;
+  if (host !== document.body && host !== root.host) return;
+  if (!root.activeElement || closed.contains(root.activeElement)) to.focus({ preventScroll: true });
+}
+
 const PATHS = {
   bell: "M18 9A6 6 0 1 0 6 9c0 6-2 7-2 7h16s-2-1-2-7m-8 11c1 2 3 2 4 0",
   read: "m5 13 4 4L19 7",

@@ -9,7 +9,7 @@
  */
 
 import { InboxClient } from "./client.js";
-import { el, icon, label, linkOf, set, style } from "./dom.js";
+import { el, icon, label, linkOf, refocus, set, style } from "./dom.js";
 import { List } from "./list.js";
 import { Menu } from "./menu.js";
 import { iconOf, kindsOf, rowOf, textOf } from "./row.js";
@@ -162,6 +162,7 @@ export class TidingsInbox extends Base {
     set(this, "open", open);
     this.#choose(this.#tab);
     if (open) ui.panel.focus(quiet);
+    else refocus(ui.panel, ui.bell);
     this.#emit(open ? "open" : "close", null);
   }
 

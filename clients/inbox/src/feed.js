@@ -10,6 +10,8 @@
 
 import { matches } from "./store.js";
 
+const LARGE = 100; // messages of a page, for whoever reads on
+
 /** @implements {Published.Feed} */
 export class Feed {
   /** @type {FeedState} */
@@ -35,7 +37,7 @@ export class Feed {
    * @param {InboxClient} client
    * @param {Store} store
    * @param {Filter} filter
-   * @param {number} limit Messages of a page.
+   * @param {number} limit Messages of the first page.
    * @param {() => void} closed
    */
   constructor(client, store, filter, limit, closed) {
@@ -108,7 +110,7 @@ export class Feed {
 
   /** @param {string | null} cursor */
   #query(cursor) {
-    const query = new URLSearchParams({ limit: String(this.#limit) });
+    const query = new URLSearchParams({ limit: String(cursor ? LARGE : this.#limit) });
     for (const [name, values] of Object.entries(this.filter)) for (const value of [values ?? []].flat()) query.append(name, value);
     if (cursor) query.set("cursor", cursor);
     return `?${query}`;

@@ -5,11 +5,16 @@
  * @typedef {[sign: Icon, label: string, run: () => void]} Entry
  */
 
-import { el, icon } from "./dom.js";
+import { el, icon, refocus } from "./dom.js";
 
 export class Menu {
   #button = el("i");
-  #menu = el("div.menu", { role: "menu", popover: "auto", keydown: (event) => this.#key(event) });
+  #menu = el("div.menu", {
+    role: "menu",
+    popover: "auto",
+    keydown: (event) => this.#key(event),
+    toggle: (event) => event.newState === "closed" && refocus(this.#menu, this.#button),
+  });
 
   /** @param {HTMLElement} panel */
   constructor(panel) {
@@ -29,7 +34,8 @@ export class Menu {
     menu.replaceChildren(
       ...entries.map(([sign, words, run]) => {
         const click = () => {
-          this.#close();
+          menu.hidePopover();
+          this.#button.focus({ preventScroll: true });
           run();
         };
         return el("button", { role: "menuitem", tabindex: -1, click }, icon(sign), words);
@@ -37,11 +43,6 @@ export class Menu {
     );
     menu.showPopover();
     this.#focus(0);
-  }
-
-  #close() {
-    this.#menu.hidePopover();
-    this.#button.focus({ preventScroll: true });
   }
 
   /** @param {number} n */
@@ -55,7 +56,7 @@ export class Menu {
     const at = [...this.#menu.children].indexOf(/** @type {Element} */ (event.target));
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
     if (to !== undefined) this.#focus(to);
-    else if (event.key === "Tab") this.#close();
+    else if (event.key === "Tab") this.#menu.hidePopover();
     else return;
     event.preventDefault();
   }

@@ -62,7 +62,7 @@ h2 { margin: 0; flex: 1; font-size: 17px; line-height: 32px; font-weight: 650 }
 .new .sign::after { content: ""; position: absolute; inset-block-start: -3px; inset-inline-end: -3px; padding: 4px; border-radius: 9px; background: var(--accent); border: 2px solid var(--surface) }
 .text { flex: 1; min-inline-size: 0 }
 .line { display: flex; gap: 10px; align-items: baseline }
-.title, .content { overflow-wrap: anywhere; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden }
+.title, .content { unicode-bidi: plaintext; overflow-wrap: anywhere; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden }
 .title { flex: 1; color: inherit; text-decoration: none; text-align: start; font-weight: 500; outline: 0 }
 .new .title { font-weight: 650 }
 .title::after { content: ""; position: absolute; inset: 0 }

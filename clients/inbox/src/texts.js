@@ -2,14 +2,14 @@
 
 /** @import { Texts } from "../index.js" */
 
-import english from "./texts/en.js";
+import english from "./texts.en.js";
 
 /** @type {Record<string, () => Promise<{ default: Texts }>>} Loaded if a page needs them. */
 const OTHERS = {
-  ar: () => import("./texts/ar.js"),
-  de: () => import("./texts/de.js"),
-  es: () => import("./texts/es.js"),
-  fr: () => import("./texts/fr.js"),
+  ar: () => import("./texts.ar.js"),
+  de: () => import("./texts.de.js"),
+  es: () => import("./texts.es.js"),
+  fr: () => import("./texts.fr.js"),
 };
 
 /**

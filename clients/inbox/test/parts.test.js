@@ -8,7 +8,7 @@ import { linkOf } from "../src/dom.js";
 import { pauseBefore } from "../src/live.js";
 import { claimsOf, Tokens, userOf } from "../src/requests.js";
 import { eventsOf } from "../src/stream.js";
-import english from "../src/texts/en.js";
+import english from "../src/texts.en.js";
 import { wordingIn } from "../src/texts.js";
 
 const BASE = "https://shop.example.com/orders";
@@ -79,9 +79,10 @@ test("a stream is read event by event, however it is cut", async () => {
 
 test("every language says everything, with the same parts and all its plural forms", async () => {
   const parts = (text) => [...new Set(JSON.stringify(text).match(/\{(n|title|time)\}/g))];
-  for (const file of readdirSync(new URL("../src/texts", import.meta.url))) {
-    const language = file.slice(0, 2);
-    const { default: texts } = await import(`../src/texts/${file}`);
+  for (const file of readdirSync(new URL("../src", import.meta.url))) {
+    const language = /^texts\.(..)\.js$/.exec(file)?.[1];
+    if (!language) continue;
+    const { default: texts } = await import(`../src/${file}`);
     assert.deepEqual(Object.keys(texts).sort(), Object.keys(english).sort(), language);
     for (const [name, text] of Object.entries(texts)) {
       for (const part of parts(text)) assert.ok(parts(english[name]).includes(part), `${language} ${name}`);

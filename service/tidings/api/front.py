@@ -58,7 +58,7 @@ class Front:
         of_keys: The rate limit of each key.
         of_users: That of each end user.
         most: Requests in progress, at most.
-        public: Paths that need no key.
+        public: Paths that need no key; of one with parameters, all that begins as it does.
         cross_origin: Which pages of other origins may use what.
         metrics: Counts requests.
         sockets: Serves WebSockets, and lets in who may use them.
@@ -83,6 +83,7 @@ class Front:
         self._cross_origin = cross_origin
         self._most = most
         self._public = frozenset(public)
+        self._public_below = tuple(path.partition("{")[0] for path in public if "{" in path)
         self._metrics = metrics
         self._sockets = sockets
         self._in_progress = 0
@@ -150,7 +151,7 @@ class Front:
         """
         if (preflight := self._cross_origin.preflight(scope, origin)) is not None:
             return preflight
-        if scope["path"] in self._public:
+        if scope["path"] in self._public or scope["path"].startswith(self._public_below):
             return self._application  # however many there are: a busy process is alive
         if self._in_progress > self._most:
             raise unavailable("too many requests are in progress; try again")

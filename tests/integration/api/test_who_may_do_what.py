@@ -11,7 +11,10 @@ from tidings.operations.scopes import Scope
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROUTES = tuple(routes())
-PUBLIC = {"/healthz", "/readyz", "/openapi.json", "/docs", "/llms.txt"}
+PUBLIC = {
+    *("/healthz", "/readyz", "/openapi.json", "/docs", "/llms.txt"),
+    "/inbox/{version}/{file}",
+}
 ID = "0198c2f4-5a10-7c3e-9d55-3f6f1a2b4c5d"
 
 

@@ -36,6 +36,17 @@ def test_the_wheel_has_the_layers_of_the_product_and_nothing_else(wheel: ZipFile
     assert rooms == {"__init__", "py.typed", *re.findall(r"\w+", " ".join(layers))}
 
 
+def test_the_wheel_has_the_inbox_component_that_the_api_serves(wheel: ZipFile) -> None:
+    packed = {
+        name.removeprefix("tidings/api/client_files/"): wheel.read(name)
+        for name in wheel.namelist()
+        if name.startswith("tidings/api/client_files/")
+    }
+    component = ROOT / "clients/inbox"
+    served = [component / "package.json", *(component / "served").iterdir()]
+    assert packed == {str(path.relative_to(component)): path.read_bytes() for path in served}
+
+
 def test_the_wheel_knows_nothing_of_failpoints(wheel: ZipFile) -> None:
     named = [name for name in wheel.namelist() if b"failpoint" in wheel.read(name).lower()]
     assert named == []
@@ -58,7 +69,7 @@ def test_the_image_is_built_from_the_product_alone() -> None:
     assert (everything, caches) == ("*", "**/__pycache__")
     assert {f"!{source}" for source in sources} == {*lines}
     assert {Path(source).parts[0] for source in sources} == {
-        *("requirements", "schemas", "service", "pyproject.toml", "README.md", "LICENSE")
+        *("requirements", "schemas", "service", "clients", "pyproject.toml", "README.md", "LICENSE")
     }
     modules = (*ROOT.glob("service/**/*.py"), *ROOT.glob("schemas/**/*.py"))
     copied = [str(path.relative_to(ROOT)) for path in modules]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tidings.api.route import Route
 from tidings.api.routes import (
     channels,
+    client_files,
     dead_letter_notes,
     dead_letters,
     doctor,
@@ -53,3 +54,4 @@ def routes() -> Iterator[Route]:
     yield from users.ROUTES
     yield from health.ROUTES
     yield from documents.ROUTES
+    yield from client_files.ROUTES

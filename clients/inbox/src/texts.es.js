@@ -1,6 +1,6 @@
 // What the element says in Spanish.
 
-/** @type {import("../../index.js").Texts} */
+/** @type {import("../index.js").Texts} */
 export default {
   title: "Notificaciones",
   open: "Abrir notificaciones",
@@ -14,13 +14,12 @@ export default {
   markUnread: "Marcar como no leída",
   archive: "Archivar",
   unarchive: "Mover a la bandeja",
-  snooze: "Posponer",
   unsnooze: "Dejar de posponer",
   delete: "Eliminar",
   more: "Más",
-  hour: "Durante una hora",
-  tomorrow: "Hasta mañana",
-  week: "Hasta la próxima semana",
+  hour: "Posponer una hora",
+  tomorrow: "Posponer hasta mañana",
+  week: "Posponer hasta la próxima semana",
   until: "Hasta {time}",
   empty: "Estás al día",
   emptyUnread: "No hay nada sin leer",

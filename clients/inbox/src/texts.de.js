@@ -1,6 +1,6 @@
 // What the element says in German.
 
-/** @type {import("../../index.js").Texts} */
+/** @type {import("../index.js").Texts} */
 export default {
   title: "Benachrichtigungen",
   open: "Benachrichtigungen öffnen",
@@ -14,13 +14,12 @@ export default {
   markUnread: "Als ungelesen markieren",
   archive: "Archivieren",
   unarchive: "In den Posteingang",
-  snooze: "Zurückstellen",
   unsnooze: "Nicht mehr zurückstellen",
   delete: "Löschen",
   more: "Mehr",
-  hour: "Für eine Stunde",
-  tomorrow: "Bis morgen",
-  week: "Bis nächste Woche",
+  hour: "Eine Stunde zurückstellen",
+  tomorrow: "Bis morgen zurückstellen",
+  week: "Bis nächste Woche zurückstellen",
   until: "Bis {time}",
   empty: "Alles gelesen",
   emptyUnread: "Nichts Ungelesenes",

@@ -1,6 +1,6 @@
 // What the element says in Arabic.
 
-/** @type {import("../../index.js").Texts} */
+/** @type {import("../index.js").Texts} */
 export default {
   title: "الإشعارات",
   open: "فتح الإشعارات",
@@ -14,13 +14,12 @@ export default {
   markUnread: "تحديد كغير مقروء",
   archive: "أرشفة",
   unarchive: "نقل إلى الوارد",
-  snooze: "تأجيل",
   unsnooze: "إنهاء التأجيل",
   delete: "حذف",
   more: "المزيد",
-  hour: "لمدة ساعة",
-  tomorrow: "حتى الغد",
-  week: "حتى الأسبوع القادم",
+  hour: "تأجيل لمدة ساعة",
+  tomorrow: "تأجيل حتى الغد",
+  week: "تأجيل حتى الأسبوع القادم",
   until: "حتى {time}",
   empty: "لا جديد لديك",
   emptyUnread: "لا إشعارات غير مقروءة",

@@ -1,6 +1,6 @@
 // What the element says in French.
 
-/** @type {import("../../index.js").Texts} */
+/** @type {import("../index.js").Texts} */
 export default {
   title: "Notifications",
   open: "Ouvrir les notifications",
@@ -14,13 +14,12 @@ export default {
   markUnread: "Marquer comme non lue",
   archive: "Archiver",
   unarchive: "Remettre en boîte",
-  snooze: "Mettre en pause",
   unsnooze: "Reprendre",
   delete: "Supprimer",
   more: "Plus",
-  hour: "Pendant une heure",
-  tomorrow: "Jusqu’à demain",
-  week: "Jusqu’à la semaine prochaine",
+  hour: "Mettre en pause une heure",
+  tomorrow: "Mettre en pause jusqu’à demain",
+  week: "Mettre en pause jusqu’à la semaine prochaine",
   until: "Jusqu’à {time}",
   empty: "Vous êtes à jour",
   emptyUnread: "Aucune notification non lue",

@@ -1,6 +1,6 @@
 // What the element says in English.
 
-/** @type {import("../../index.js").Texts} */
+/** @type {import("../index.js").Texts} */
 export default {
   title: "Notifications",
   open: "Open notifications",
@@ -14,13 +14,12 @@ export default {
   markUnread: "Mark as unread",
   archive: "Archive",
   unarchive: "Move to inbox",
-  snooze: "Snooze",
   unsnooze: "End snooze",
   delete: "Delete",
   more: "More",
-  hour: "For an hour",
-  tomorrow: "Until tomorrow",
-  week: "Until next week",
+  hour: "Snooze for an hour",
+  tomorrow: "Snooze until tomorrow",
+  week: "Snooze until next week",
   until: "Until {time}",
   empty: "You’re all caught up",
   emptyUnread: "Nothing unread",
