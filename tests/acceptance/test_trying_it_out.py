@@ -39,8 +39,8 @@ async def test_the_tour_shows_delivery_retry_and_replay_and_leaves_nothing_runni
     assert not mail_sink.mails
     assert not sms_sink.texts
     assert "ignored" in output
-    assert output.count("✓") >= 4
-    for seen in ("delivered", "retried", "dead-lettered", "attempt 1 of replay 1"):
+    assert output.count("✓") >= 5
+    for seen in ("delivered", "in-app inbox", "retried", "dead-lettered", "attempt 1 of replay 1"):
         assert seen in output
     assert [line for line in output.splitlines() if len(line) > 60 and " " in line.strip()] == []
     environment = server_directory / "data" / "env"

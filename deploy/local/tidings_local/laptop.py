@@ -18,6 +18,7 @@ from tidings.templates import copy_starter
 from tidings_local.daemon import Guard
 from tidings_local.data_directory import write_private
 from tidings_local.errors import LocalStackError
+from tidings_local.inbox_demo.site import InboxDemo
 from tidings_local.inherited import inherited
 from tidings_local.last_run import LastRun
 from tidings_local.postgres import PostgreSQL
@@ -58,6 +59,7 @@ class Laptop:
         self.sms = SmsSink(port=self._last.port("sms"), auth_token=token)
         self.webhooks = WebhookSink(port=self._last.port("webhooks"))
         self.outbox = Outbox(self.mail, self.sms, self.webhooks, self._last.port("outbox"))
+        self.inbox = InboxDemo(self, self._last.port("inbox"))
         self.rabbitmq: RabbitMQ | None = None
         self.postgresql: PostgreSQL | None = None
         if not environment.get("TIDINGS_AMQP_URL"):
@@ -70,6 +72,8 @@ class Laptop:
         self._parts = AsyncExitStack()
         self._roles: asyncio.subprocess.Process | None = None
         self._guard: Guard | None = None
+        self._key = ""
+        self._making_key = asyncio.Lock()
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -90,8 +94,8 @@ class Laptop:
         try:
             await self._start_servers()
             self._bring_back_what_was_sent()
-            for sink in (self.mail, self.sms, self.webhooks, self.outbox):
-                await self._parts.enter_async_context(sink)
+            for site in (self.mail, self.sms, self.webhooks, self.outbox, self.inbox):
+                await self._parts.enter_async_context(site)
             settings = self._settings()
             self._last.remember(settings)
             self.environment = {**settings, **self._inherited.taken}
@@ -155,12 +159,13 @@ class Laptop:
         return out.decode()
 
     async def api_key(self) -> str:
-        """A key of the HTTP API to try it with, for a week. Raises like `tidings`."""
-        scopes = (f"--scope={scope}" for scope in ("send", "read", "operate", "admin"))
-        made = await self.tidings(
-            *("keys", "create", "--tenant", "*", *scopes, "--name", "make-run", "--expires", "7d")
-        )
-        return made.strip()
+        """A key of the HTTP API to try it with, for a week: always the same. Raises like `tidings`."""
+        async with self._making_key:
+            if not self._key:
+                scopes = (f"--scope={scope}" for scope in ("send", "read", "operate", "admin"))
+                how = ("--tenant", "*", *scopes, "--name", "make-run", "--expires", "7d")
+                self._key = (await self.tidings("keys", "create", *how)).strip()
+        return self._key
 
     async def roles_end(self) -> NoReturn:
         """Wait until the roles end by themselves, which they should not.
@@ -221,6 +226,10 @@ class Laptop:
             "TIDINGS_TEMPLATES_ROOT": str(templates.resolve()),
             "TIDINGS_HTTP_PORT": str(self._last.port("http")),
             "TIDINGS_API_LISTEN": f"127.0.0.1:{self._last.port('api')}",
+            "TIDINGS_API_JWT_SECRET": self._last.secret("TIDINGS_API_JWT_SECRET", _token_secret),
+            "TIDINGS_API_JWT_ISSUER": "tidings-local",
+            "TIDINGS_API_JWT_AUDIENCE": "tidings",
+            "TIDINGS_API_ORIGINS": " ".join(self.inbox.origins),
         }
         if self.rabbitmq is not None:
             settings["TIDINGS_AMQP_URL"] = self.rabbitmq.amqp_url
@@ -274,6 +283,10 @@ class Laptop:
 
 def _signing_secret() -> str:
     return f"whsec_{b64encode(secrets.token_bytes(24)).decode()}"
+
+
+def _token_secret() -> str:
+    return secrets.token_urlsafe(48)
 
 
 def _answers(url: str) -> bool:

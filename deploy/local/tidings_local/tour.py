@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Final
 from uuid import UUID
 
+import aiohttp
 from pydantic import SecretStr
 
 from tidings.delivery.delay import Delay
@@ -25,6 +26,7 @@ from tidings_local.laptop import Laptop
 PATIENCE: Final = 30.0
 """Seconds a step may take."""
 
+USER: Final = "ada"
 PHONE: Final = "+14155552671"
 WELCOME: Final = {
     "product": "Tidings",
@@ -68,7 +70,7 @@ async def delivered(tour: Tour) -> tuple[UUID, str]:
     )
     await _until(tour, id, _is(State.SENT))
     await _in_the_box(tour, id)
-    return id, "an email from a template is in the inbox"
+    return id, "an email from a template is in the mailbox"
 
 
 async def delivered_elsewhere(tour: Tour) -> tuple[UUID, str]:
@@ -93,6 +95,23 @@ async def delivered_elsewhere(tour: Tour) -> tuple[UUID, str]:
         timeout=PATIENCE,
     )
     return hook, "a text message and a signed webhook have arrived"
+
+
+async def in_an_inbox(tour: Tour) -> tuple[UUID, str]:
+    """A message in the inbox of an application's user, who reads it with a token."""
+    title = "Your parcel arrives today"
+    id = await _publish(tour, "in_app", "--to", USER, "--set", f"title={title}")
+    await _until(tour, id, _is(State.SENT))
+    token = (await tour.laptop.tidings("inbox", "token", USER)).strip()
+    url = f"http://{tour.laptop.environment['TIDINGS_API_LISTEN']}/v1/inbox/messages/{id}"
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
+        session.get(url, timeout=aiohttp.ClientTimeout(PATIENCE)) as reply,
+    ):
+        message = await reply.json()
+    if message.get("title") != title:
+        raise LocalStackError(f"the API shows no such message to {USER}: {message.get('detail')}")
+    return id, f"a message is in the in-app inbox of the user {USER}, unread"
 
 
 async def retried(tour: Tour) -> tuple[UUID, str]:
@@ -142,6 +161,7 @@ async def dead_lettered_and_replayed(tour: Tour) -> tuple[UUID, str]:
 STEPS: Final[tuple[tuple[str, Callable[[Tour], Awaitable[tuple[UUID, str]]]], ...]] = (
     ("delivered", delivered),
     ("delivered", delivered_elsewhere),
+    ("delivered", in_an_inbox),
     ("retried", retried),
     ("dead-lettered, replayed", dead_lettered_and_replayed),
 )

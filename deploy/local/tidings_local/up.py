@@ -126,6 +126,7 @@ def where_to_look(laptop: "Laptop", key: str, shown: UUID | None) -> Iterator[st
 
 
 def _addresses(laptop: "Laptop") -> Iterator[tuple[str, str]]:
+    yield "In-app inbox", laptop.inbox.url
     if laptop.rabbitmq is not None:
         yield "RabbitMQ management", laptop.rabbitmq.management_url
         yield "", f"{laptop.rabbitmq.user} / {laptop.rabbitmq.password}"

@@ -20,6 +20,7 @@ LAPTOP = cast(
         rabbitmq=SimpleNamespace(
             management_url="http://127.0.0.1:15672", user="tidings", password="f" * 24
         ),
+        inbox=SimpleNamespace(url="http://127.0.0.1:8024/"),
         outbox=SimpleNamespace(url="http://127.0.0.1:8025/"),
         webhooks=SimpleNamespace(url="http://127.0.0.1:8026"),
         environment={"TIDINGS_HTTP_PORT": "9100", "TIDINGS_API_LISTEN": "127.0.0.1:8000"},
@@ -50,6 +51,7 @@ def test_no_command_address_or_login_is_broken_or_framed(width: int) -> None:
         assert typed in lines
     for url in (
         "http://127.0.0.1:15672",
+        "http://127.0.0.1:8024/",
         "http://127.0.0.1:8025/",
         "http://127.0.0.1:8026/",
         "http://127.0.0.1:9100/metrics",

@@ -1,6 +1,6 @@
 """Shows what the sinks have received, as pages for people and as JSON for scripts."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,12 +9,11 @@ from typing import Any, Final, Self, TypeVar
 import jinja2
 from aiohttp import web
 
-from tidings_local.ports import LOOPBACK
 from tidings_local.sinks.box import Box
 from tidings_local.sinks.mail import MailSink
 from tidings_local.sinks.outbox_json import mail_json, request_json, text_json
 from tidings_local.sinks.sms import SmsSink
-from tidings_local.sinks.web import LoopbackSite
+from tidings_local.sinks.web import Handler, LoopbackSite, only_this_machine
 from tidings_local.sinks.webhook import WebhookSink
 
 _PAGES: Final = Path(__file__).parent / "pages"
@@ -23,7 +22,6 @@ _POLICY: Final = (
     "frame-src 'self'; img-src data:"
 )
 _MAIL_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 T = TypeVar("T")
 
 
@@ -56,7 +54,7 @@ class Outbox:
             autoescape=True,
             undefined=jinja2.StrictUndefined,
         )
-        app = web.Application(middlewares=[_only_this_machine])
+        app = web.Application(middlewares=[only_this_machine])
         for path, handler in self._routes().items():
             app.router.add_get(path, handler)
         self._site = LoopbackSite(app, port)
@@ -177,14 +175,6 @@ class Outbox:
 
     async def _received(self, _: web.Request) -> web.StreamResponse:
         return web.json_response({"received": self._count()})
-
-
-@web.middleware
-async def _only_this_machine(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuses other names for this address: a page on the web must not read what is here."""
-    if request.url.host not in {LOOPBACK, "localhost"}:
-        raise web.HTTPForbidden(text=f"open this as http://{LOOPBACK}")
-    return await handler(request)
 
 
 def _found(box: Box[T], request: web.Request) -> tuple[int, T]:

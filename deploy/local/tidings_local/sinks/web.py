@@ -1,13 +1,16 @@
 """Serves a web application on loopback, for the sinks that are spoken to by HTTP."""
 
 import asyncio
-from typing import Self
+from collections.abc import Awaitable, Callable
+from typing import Self, TypeAlias
 
 from aiohttp import web
 
 from tidings_local.errors import LocalStackError
 from tidings_local.ports import LOOPBACK
 from tidings_local.sinks.script import Behaviour
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class LoopbackSite:
@@ -42,6 +45,14 @@ class LoopbackSite:
 
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
+
+
+@web.middleware
+async def only_this_machine(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuses other names for this address: a page on the web must not read what is here."""
+    if request.url.host not in {LOOPBACK, "localhost"}:
+        raise web.HTTPForbidden(text=f"open this as http://{LOOPBACK}")
+    return await handler(request)
 
 
 async def misbehave(request: web.Request, behaviour: Behaviour) -> web.StreamResponse:

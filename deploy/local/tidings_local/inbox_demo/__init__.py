@@ -1,0 +1,1 @@
+"""A page to try the in-app inbox: two users side by side, and a form that sends to them."""
