@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS peer_attempts (
 
 EMPTY: Final = """
 TRUNCATE notifications, attempts, transitions, idempotency_holders, dead_letters,
-         peer_notifications, peer_attempts
+         inbox_messages, inbox_users, peer_notifications, peer_attempts
 """
 
 

@@ -271,6 +271,7 @@ TARGETS: Final[Sequence[Target]] = (
     AtLeast("W10", "batch_rate", 8000, "notifications/s in batches"),
     AtMost("W13", "p99_ms", 50, "p99 of a page, ms", "a page of the list"),
     AtMost("W13", "p99_ms", 100, "p99 of statistics, ms", "statistics"),
+    AtLeast("W14", "rate", 4000, "messages/s into inboxes"),
     Memory(120),
 )
 

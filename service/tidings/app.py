@@ -31,6 +31,7 @@ from tidings.runtime.stopping import AFTER_GRACE, Stop, stop_on_signal
 from tidings.scheduler import Scheduler
 from tidings.scheduler.gauges import count_for_ever
 from tidings.scheduler.housekeeping import maintain_ledger_for_ever
+from tidings.scheduler.inboxes import keep_inboxes_for_ever
 from tidings.scheduler.rollups import fold_for_ever
 from tidings.scheduler.schedules import run_schedules_for_ever
 from tidings.settings import Settings
@@ -137,7 +138,7 @@ async def _serve(
             log.info("listening", host=settings.worker.http_host, port=http.port)
         if "scheduler" in roles:
             keeping = BackgroundTask(
-                "keep the partitions", partial(maintain_ledger_for_ever, ledger)
+                "keep the partitions", partial(maintain_ledger_for_ever, ledger, hints)
             )
             stack.push_async_callback(keeping.end)
             folding = BackgroundTask("fold rollups", partial(fold_for_ever, ledger))
@@ -146,6 +147,8 @@ async def _serve(
                 "run schedules", partial(run_schedules_for_ever, settings, ledger, metrics)
             )
             stack.push_async_callback(schedules.end)
+            inboxes = BackgroundTask("keep inboxes", partial(keep_inboxes_for_ever, ledger, hints))
+            stack.push_async_callback(inboxes.end)
             jobs = BackgroundTask("run jobs", JobHost(Backend(settings, ledger)).run_for_ever)
             stack.push_async_callback(jobs.end)
         worker = running.get("worker")

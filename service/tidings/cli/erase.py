@@ -81,7 +81,12 @@ def _what(view: ErasureView) -> str:
     discarded = f" ({view.discarded:,} of them discarded first)" if view.discarded else ""
     keys = f", with {counted(view.keys, 'idempotency key')}" if view.keys else ""
     schedules = f", from {counted(view.schedules, 'schedule')}" if view.schedules else ""
-    return f"{counted(view.notifications, 'notification')} and {dead_letters}{discarded}{keys}{schedules}"
+    inbox = (
+        f", with {counted(view.inbox_messages, 'message')} of inboxes"
+        if view.inbox_messages
+        else ""
+    )
+    return f"{counted(view.notifications, 'notification')} and {dead_letters}{discarded}{keys}{schedules}{inbox}"
 
 
 def _whose(view: ErasureView) -> str:

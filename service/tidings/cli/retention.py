@@ -40,6 +40,8 @@ def show(as_json: AsJson = False) -> None:
         for state, period in own.items():
             so = "" if state == "*" else f" as {state}"
             out.print(f"Tenant {tenant}, finished{so}: kept {retention.in_words(period)}.")
+    read, unread = map(retention.in_words, (view.inbox_read, view.inbox_unread))
+    out.print(f"Messages of inboxes are kept {read} once they were read, {unread} otherwise.")
     out.print(_places(view.partitions))
 
 
@@ -82,7 +84,7 @@ def run(
     if not yes:
         kept, partitions = ask(retention.prepare)
         err.print(_preview(partitions))
-        many = counted(sum(partition.deleted for partition in partitions), "notification")
+        many = _many(partitions)
         typer.confirm(
             f"Finished notifications are kept {kept}. Delete {many} permanently?",
             abort=True,
@@ -99,6 +101,13 @@ def run(
             out.print(
                 "It pauses between steps: stop the schedulers until this command is deleting."
             )
+
+
+def _many(places: Sequence[PartitionPreview]) -> str:
+    of_inboxes = sum(place.deleted for place in places if place.name == retention.INBOXES)
+    others = sum(place.deleted for place in places) - of_inboxes
+    more = f" and {counted(of_inboxes, 'message')} of inboxes" if of_inboxes else ""
+    return f"{counted(others, 'notification')}{more}"
 
 
 def _day(day: date | None, otherwise: str) -> str:

@@ -90,6 +90,7 @@ class Person:
         tenant: str | None = None,
     ) -> None:
         self.tenant = tenant
+        self._given = recipient or user_id or ""
         self.recipient = None if recipient is None else normal(recipient)
         self.user_id = user_id
         self._fields = fields
@@ -100,6 +101,12 @@ class Person:
             if self.recipient
             else rf'"user_id"\s*:\s*"?{re.escape(user_id or "")}(?!\w)'
         )
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids by which an inbox may be theirs: as given, and an address as the contract reads it."""
+        known = {self._given, self.recipient or self.user_id or ""}
+        return sorted(known)
 
     def is_in(self, body: bytes) -> bool:
         """Whether a message is for them, goes to them as well, or has their address in its content."""

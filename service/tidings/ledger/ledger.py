@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from tidings.ledger.erasure import Erasures
     from tidings.ledger.inbox.delivering import InboxDeliveries
     from tidings.ledger.inbox.marking import InboxMarking
+    from tidings.ledger.inbox.purging import InboxPurging
     from tidings.ledger.inbox.reading import InboxReading
+    from tidings.ledger.inbox.waking import InboxClock
     from tidings.ledger.jobs.items import JobItems
     from tidings.ledger.jobs.jobs import Jobs
     from tidings.ledger.jobs.snapshots import Snapshots
@@ -135,6 +137,21 @@ class PostgresLedger:
         from tidings.ledger.inbox.marking import InboxMarking
 
         return InboxMarking(self.database)
+
+    @cached_property
+    def inbox_clock(self) -> "InboxClock":
+        """Snoozes that end, and messages that expire."""
+        from tidings.ledger.inbox.waking import InboxClock
+
+        return InboxClock(self.database)
+
+    @cached_property
+    def inbox_purging(self) -> "InboxPurging":
+        """Deletion of old messages, and of a person's."""
+        from tidings.ledger.inbox.purging import InboxPeriods, InboxPurging
+
+        periods = InboxPeriods(self._settings.inbox_keep_read, self._settings.inbox_keep_unread)
+        return InboxPurging(self.database, periods)
 
     def inbox_deliveries(self, hints: InboxHints | None = None) -> "InboxDeliveries":
         """What delivers messages into inboxes, to be entered: at its end it lets finish what was begun.

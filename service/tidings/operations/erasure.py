@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -52,6 +53,8 @@ class ErasureView:
     """Dead letters that match and stay, because they name no tenant and only one tenant's data is erased."""
     schedules: int = 0
     """Schedules that had the person among their recipients; one without any other was deleted."""
+    inbox_messages: int = 0
+    """Messages of inboxes: the person's, and others' that the same notifications became."""
 
 
 async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> ErasureView:
@@ -76,6 +79,7 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
         request.dry_run,
         len(found.without_tenant),
         len(schedules.as_recipient),
+        await backend.ledger.inbox_purging.find(person.ids, found.ended, person.tenant),
     )
     if request.dry_run:
         return view
@@ -96,13 +100,24 @@ async def erase(backend: Backend, actor: Actor, request: EraseRequest) -> Erasur
     )  # first: they make notifications
     if changed:  # one of them may have run since
         found = await backend.ledger.erasures.find(person)
-    view = await _erase(backend, actor, person, why, found, replace(view, schedules=changed))
+    emptied = await _empty_inboxes(backend, person, found.ended)
+    view = replace(view, schedules=changed, inbox_messages=emptied)
+    view = await _erase(backend, actor, person, why, found, view)
     done = {
         name: value for name, value in asdict(view).items() if name not in {"recipients", "dry_run"}
     }
     await backend.ledger.actions.note(str(actor), "erase", why, {"ended": {**by, **done}})
     log.warning("person erased", actor=str(actor), why=why, **by, **done)
     return view
+
+
+async def _empty_inboxes(backend: Backend, person: Person, ids: Sequence[UUID]) -> int:
+    """Before the notifications: with them, their ids are known no more."""
+    emptied = 0
+    async for step in backend.ledger.inbox_purging.erase(person.ids, ids, person.tenant):
+        backend.inbox_hints.announce(step.changes)
+        emptied += step.emptied
+    return emptied
 
 
 async def _erase(
@@ -129,6 +144,8 @@ async def _erase(
         if not (erased.notifications or erased.dead_letters):
             break
         found = await ledger.erasures.find(person)
+        emptied = await _empty_inboxes(backend, person, found.ended)
+        view = replace(view, inbox_messages=view.inbox_messages + emptied)
     return replace(view, unfinished=len(found.unfinished) + len(found.replaying))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 
@@ -25,6 +26,9 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
+INBOXES: Final = "inbox_messages"
+"""Messages of inboxes, beside the partitions of notifications."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetentionView:
@@ -35,6 +39,10 @@ class RetentionView:
     by_tenant: dict[str, dict[str, float]]
     """By tenant and state, `*` for the others."""
     partitions: Sequence[RetainedPartition]
+    inbox_read: float
+    """Seconds for which messages of inboxes are kept that were read or archived."""
+    inbox_unread: float
+    """The same of those that were not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,8 @@ async def show(backend: Backend) -> RetentionView:
         dict(periods.by_state),
         of_tenants,
         await backend.ledger.retention.partitions(),
+        backend.ledger.inbox_purging.periods.read,
+        backend.ledger.inbox_purging.periods.unread,
     )
 
 
@@ -69,7 +79,7 @@ async def preview(backend: Backend) -> Sequence[PartitionPreview]:
     """What a round would delete now; reads every notification."""
     retention, today = backend.ledger.retention, datetime.now(UTC).date()
     counts = await retention.counts(today)
-    return [
+    of_partitions = [
         PartitionPreview(
             partition.name,
             counts[partition.name].stored,
@@ -79,6 +89,9 @@ async def preview(backend: Backend) -> Sequence[PartitionPreview]:
         for partition in await retention.partitions()
         if partition.name in counts
     ]
+    inboxes = await backend.ledger.inbox_purging.count()
+    over = inboxes.over + inboxes.purged
+    return [*of_partitions, PartitionPreview(INBOXES, inboxes.stored, over, dropped=False)]
 
 
 async def prepare(backend: Backend) -> tuple[str, Sequence[PartitionPreview]]:
@@ -108,10 +121,20 @@ async def run(backend: Backend, actor: Actor, *, fast: bool = False) -> Sequence
     await note(str(actor), "retention run", "", {"began": periods})
     today, shares = datetime.now(UTC).date(), FAST if fast else USUAL
     done = [step async for step in retention.run(today, shares)]
+    if done:
+        done.append(await _purge_inboxes(backend))
     steps = [asdict(step) for step in done]
     await note(str(actor), "retention run", "", {"ended": steps})
     log.warning("retention run by operator", actor=str(actor), periods=periods, done=steps)
     return done
+
+
+async def _purge_inboxes(backend: Backend) -> RetentionStep:
+    deleted = 0
+    async for step in backend.ledger.inbox_purging.run():
+        backend.inbox_hints.announce(step.changes)
+        deleted += step.emptied + step.purged
+    return RetentionStep(INBOXES, deleted)
 
 
 def kept(periods: Mapping[str, float]) -> str:

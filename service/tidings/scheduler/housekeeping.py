@@ -8,7 +8,9 @@ from typing import Final
 import structlog
 
 from tidings.delivery.errors import ConfigurationError, TidingsError
+from tidings.delivery.inbox import InboxHints
 from tidings.ledger.ledger import PostgresLedger
+from tidings.scheduler.inboxes import expire_messages
 from tidings.scheduler.rollups import expire_rollups
 
 log = structlog.get_logger(__name__)
@@ -19,13 +21,13 @@ AGAIN: Final = 60.0
 """Seconds after a failed round."""
 
 
-async def maintain_ledger_for_ever(ledger: PostgresLedger) -> None:
+async def maintain_ledger_for_ever(ledger: PostgresLedger, hints: InboxHints) -> None:
     """Maintain the ledger regularly. Any number of schedulers may: one of them does the work."""
     while True:
-        await asyncio.sleep(EVERY if await maintain_ledger(ledger) else AGAIN)
+        await asyncio.sleep(EVERY if await maintain_ledger(ledger, hints) else AGAIN)
 
 
-async def maintain_ledger(ledger: PostgresLedger) -> bool:
+async def maintain_ledger(ledger: PostgresLedger, hints: InboxHints) -> bool:
     """Maintain the ledger once; False if it should be repeated soon.
 
     The parts are independent: rows are deleted even while a table in use prevents new partitions.
@@ -33,7 +35,8 @@ async def maintain_ledger(ledger: PostgresLedger) -> bool:
     added = await add_partitions(ledger)
     deleted = await delete_expired(ledger)
     expired = await expire_rollups(ledger)
-    return added and deleted and expired
+    emptied = await expire_messages(ledger, hints)
+    return added and deleted and expired and emptied
 
 
 async def add_partitions(ledger: PostgresLedger) -> bool:

@@ -114,6 +114,10 @@ class LedgerSettings(BaseSettings):
     state that a tenant doesn't name, where it has no `*`, has the period of all. A longer period of a busy tenant keeps
     the partitions of all: set `TIDINGS_RETENTION` to it instead."""
 
+    inbox_keep_read: Period = Field(default=30 * DAY, validate_default=True)
+    """How long a message of an inbox is kept that was read or archived, from when it came; `0`: for ever."""
+    inbox_keep_unread: Period = Field(default=90 * DAY, validate_default=True)
+    """How long a message of an inbox is kept that was not read, from when it came; `0`: for ever."""
     rollup_retention: Period = Field(default=400 * DAY, validate_default=True)
     """How long rollups, from which statistics are read, are kept; `0`: for ever. Those of a minute are kept for four days
     in any case, wider ones longer."""

@@ -1,12 +1,13 @@
 """Every rig there is, and waiting on conditions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import uvloop
+from tests.conftest import fresh_database
 from tests.contract.channels.rig import BROKEN, EXPECTED, SILENT, Behaviour, Rig, Within
 
 
@@ -26,7 +27,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each test with every rig, and where it takes a behaviour, with those the rig can show."""
-    for argument in ("failure", "answer", "silence", "fault"):
+    for argument in ("failure", "answer", "silence", "refusal", "fault"):
         if argument in metafunc.fixturenames:
             shown = [(name, rig, _shown(rig, argument)) for name, rig in RIGS.items()]
             cases = [(rig, each) for _, rig, behaviours in shown for each in behaviours]
@@ -43,14 +44,23 @@ def _shown(rig: type[Rig], argument: str) -> list[Behaviour]:
         "failure": failures,
         "answer": failures - BROKEN,
         "silence": rig.speaks & SILENT,
+        "refusal": rig.speaks & {Behaviour.REJECTED},
     }
     return sorted(wanted.get(argument, rig.faults))
 
 
+@pytest.fixture(scope="session")
+def inbox_database_url(postgresql_url: str, migrated_template: str) -> Iterator[str]:
+    """A database with the tables of inboxes, for all tests of this folder."""
+    with fresh_database(postgresql_url, template=migrated_template) as url:
+        yield url
+
+
 @pytest.fixture
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
-    """One channel's provider, running."""
-    async with request.param() as running:
+    """One channel's provider, running; made of the fixtures that the rig names."""
+    made = [request.getfixturevalue(name) for name in getattr(request.param, "fixtures", ())]
+    async with request.param(*made) as running:
         yield running
 
 

@@ -82,7 +82,7 @@ SILENT: Final = frozenset({Behaviour.TIMEOUT, Behaviour.REPLY_LATE})
 class Rig(Protocol):
     """A provider on loopback and the means to make a channel that talks to it.
 
-    Entered before, and left after each test; made without arguments.
+    Entered before, and left after each test; made without arguments, or of the fixtures that it names in `fixtures`.
     """
 
     name: ClassVar[str]

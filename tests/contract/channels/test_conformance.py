@@ -80,9 +80,9 @@ async def test_each_failure_is_told_by_its_own_error(
 
 
 async def test_a_refusal_of_the_recipient_says_why_to_suppress_them(
-    rig: Rig, channel: Channel
+    rig: Rig, channel: Channel, refusal: Behaviour
 ) -> None:
-    rig.script(Behaviour.REJECTED)
+    rig.script(refusal)
 
     error = await _failure(channel, rig)
 

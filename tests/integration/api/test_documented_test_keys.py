@@ -28,6 +28,7 @@ CONTENT = {
     "sms": {"body": "Hi."},
     "whatsapp": {"body": "Hi."},
     "webhook": {"event_type": "order.shipped", "payload": {}},
+    "in_app": {"title": "Hello"},
 }
 ENDS = {
     **dict.fromkeys(("sent", "fails-once", "fails-twice", "throttled"), "sent"),
@@ -84,7 +85,7 @@ async def typed(command: str, api: ApiRig, key: str) -> list[object]:
 def addresses(channel: str) -> dict[str, str]:
     """The test recipients of a channel by name, as the table has them."""
     match channel:
-        case "email":
+        case "email" | "in_app":
             return {name: f"{name}@tidings.test" for name, _ in RECIPIENTS}
         case "webhook":
             return {name: f"https://tidings.test/{name}" for name, _ in RECIPIENTS}

@@ -97,6 +97,7 @@ async def test_show_needs_no_broker(away: dict[str, str]) -> None:
         "tidings.notifications",
         "tidings.retry",
         "tidings.dead",
+        "tidings.inbox",
     }
 
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from tests.support.attempts import attempt_of
+from tests.support.inbox_rig import KeptHints, message_of
 from tests.support.ledger_rig import BOUNCE, LedgerRig, record_of, request_of, settings_of
 
 from tidings.delivery.errors import InvalidRequest, LedgerRefused, Refused
@@ -88,6 +89,43 @@ async def test_a_person_is_erased_from_what_has_ended(backend: Backend, rig: Led
     assert (await rig.row(sent))["subject"] is None
     for again in (JANE, "erased"):
         assert (await erase(backend, ACTOR, request(again))).notifications == 0
+
+
+async def test_a_person_is_erased_from_inboxes_and_open_clients_are_told(
+    database_url: str,
+) -> None:
+    hints = KeptHints()
+    async with PostgresLedger(settings_of(database_url), actor=str(ACTOR)) as ledger:
+        backend = Backend(Settings(), ledger, inbox_hints=hints)
+        rig = LedgerRig(ledger.database)
+        about = await put(rig, State.SENT, BOB, body=f"{JANE} wrote to you")
+        messages = [
+            message_of("jane@EXAMPLE.com", title="hers"),
+            message_of("jane@EXAMPLE.com", title="hers as well"),
+            message_of("jane@EXAMPLE.com", "acme", title="hers at acme"),
+            message_of("bob", title="about her", id=about),
+            message_of("bob", title="about others"),
+        ]
+        async with ledger.inbox_deliveries() as inbox:
+            for message in messages:
+                await inbox.deliver(message, 10.0)
+        theirs = request("jane@EXAMPLE.com", tenant="default")
+        found = await erase(backend, ACTOR, replace(theirs, dry_run=True))
+        assert (found.inbox_messages, hints.changes) == (3, [])
+
+        assert (await erase(backend, ACTOR, theirs)).inbox_messages == 3
+
+        left = await rig.fetch(
+            "SELECT title FROM inbox_messages WHERE title IS NOT NULL ORDER BY title"
+        )
+        assert [row["title"] for row in left] == ["about others", "hers at acme"]
+        assert sorted(hints.changes) == [
+            ("default", "bob", 3),
+            ("default", "jane@EXAMPLE.com", 4),
+        ]
+        by_user = request(None, user="jane@EXAMPLE.com")
+        assert (await erase(backend, ACTOR, by_user)).inbox_messages == 1
+        assert (await erase(backend, ACTOR, by_user)).inbox_messages == 0
 
 
 SCHEDULE = """
@@ -335,7 +373,9 @@ async def test_retention_is_shown_counted_and_run_by_hand(backend: Backend, rig:
     assert view.period == 30 * 86_400
     assert [partition.since is None for partition in view.partitions] == [False, False, False, True]
     assert all(partition.size > 0 for partition in view.partitions)
-    [partition] = await preview(backend)
+    partition, inboxes = await preview(backend)
+    assert (inboxes.name, inboxes.stored, inboxes.deleted) == ("inbox_messages", 0, 0)
+    assert (view.inbox_read, view.inbox_unread) == (30 * 86_400, 90 * 86_400)
     assert (partition.name, partition.stored, partition.deleted) == ("notifications_default", 1, 1)
     await backend.ledger.processes.say(scheduler(keeping=365 * 86_400.0))
     with pytest.raises(
@@ -344,8 +384,8 @@ async def test_retention_is_shown_counted_and_run_by_hand(backend: Backend, rig:
         await run(backend, ACTOR)
     await rig.execute("DELETE FROM processes")
     await backend.ledger.processes.say(scheduler(keeping=30 * 86_400.0))
-    assert await prepare(backend) == ("for 30d", [partition])
-    assert [step.deleted for step in await run(backend, ACTOR)] == [1, 0]
+    assert await prepare(backend) == ("for 30d", [partition, inboxes])
+    assert [step.deleted for step in await run(backend, ACTOR)] == [1, 0, 0]
     began, ended = await rig.fetch("SELECT * FROM operator_actions ORDER BY id")
     assert (began["actor"], began["action"]) == (str(ACTOR), "retention run")
     assert '{"*": 2592000.0}' in began["details"]

@@ -8,6 +8,8 @@ from typing import Any, cast
 import pytest
 
 from tidings.delivery.errors import LedgerUnavailable
+from tidings.delivery.inbox import SilentHints
+from tidings.ledger.inbox.purging import PurgingStep
 from tidings.ledger.ledger import PostgresLedger
 from tidings.ledger.retention import RetentionStep
 from tidings.scheduler.housekeeping import maintain_ledger
@@ -33,6 +35,10 @@ class House:
         self._do("retention")
         yield RetentionStep("a place", 1)
 
+    async def empty(self) -> AsyncIterator[PurgingStep]:
+        self._do("inboxes")
+        yield PurgingStep(1, 0, ())
+
     def _do(self, part: str) -> None:
         if part == self.failing:
             raise LedgerUnavailable("a table was in use")
@@ -42,16 +48,19 @@ class House:
 @pytest.mark.parametrize(
     ("failing", "done"),
     [
-        ("", ["partitions", "retention", "rollups"]),
-        ("partitions", ["retention", "rollups"]),
-        ("retention", ["partitions", "rollups"]),
-        ("rollups", ["partitions", "retention"]),
+        ("", ["partitions", "retention", "rollups", "inboxes"]),
+        ("partitions", ["retention", "rollups", "inboxes"]),
+        ("retention", ["partitions", "rollups", "inboxes"]),
+        ("rollups", ["partitions", "retention", "inboxes"]),
+        ("inboxes", ["partitions", "retention", "rollups"]),
     ],
 )
 async def test_each_part_is_done_though_the_other_fails(failing: str, done: list[str]) -> None:
     house = House(failing)
-    ledger = cast(PostgresLedger, SimpleNamespace(partitions=house, retention=house, rollups=house))
+    parts = {"partitions": house, "retention": house, "rollups": house}
+    inboxes = SimpleNamespace(run=house.empty)
+    ledger = cast(PostgresLedger, SimpleNamespace(**parts, inbox_purging=inboxes))
 
-    well = await maintain_ledger(ledger)
+    well = await maintain_ledger(ledger, SilentHints())
 
     assert (house.done, well) == (done, not failing)

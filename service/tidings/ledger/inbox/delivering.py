@@ -6,7 +6,12 @@ from typing import Final, Self
 
 import asyncpg
 
-from tidings.delivery.errors import CommitUnknown, ConfigurationError, LedgerUnavailable
+from tidings.delivery.errors import (
+    CommitUnknown,
+    ConfigurationError,
+    LedgerUnavailable,
+    TidingsError,
+)
 from tidings.delivery.inbox import InboxChange, InboxHints, InboxMessage
 from tidings.ledger.batcher import Batcher
 from tidings.ledger.database import Database
@@ -130,16 +135,24 @@ class InboxDeliveries:
                 for delivery in deliveries:
                     delivery.begun = True
                 rows = await connection.fetch(DELIVER, *columns)
-        except LedgerUnavailable as error:
-            if begun and not _undone(error.__cause__):
-                raise CommitUnknown(str(error)) from error.__cause__
-            raise
+        except (LedgerUnavailable, ConfigurationError) as error:
+            raise _failure(error, begun=begun) from None
         if rows and self._hints is not None:
             self._hints.announce([InboxChange(*row) for row in rows])
         return [None] * len(deliveries)
 
 
-def _undone(error: BaseException | None) -> bool:
-    """Whether PostgreSQL itself refused the statement: then nothing of it is committed."""
+def _failure(error: LedgerUnavailable | ConfigurationError, *, begun: bool) -> TidingsError:
+    """What a batch ended with; without the words of PostgreSQL, which may quote a message.
+
+    Args:
+        begun: Whether the statement was sent.
+    """
+    cause = error.__cause__
     leaving = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
-    return isinstance(error, asyncpg.PostgresError) and not isinstance(error, leaving)
+    if not begun:
+        return error
+    if not isinstance(cause, asyncpg.PostgresError) or isinstance(cause, leaving):
+        return CommitUnknown("PostgreSQL: the answer was lost")
+    # PostgreSQL itself refused the statement: nothing of it is committed.
+    return type(error)(f"PostgreSQL: {type(cause).__name__} ({cause.sqlstate})")
