@@ -111,7 +111,9 @@ class InboxHintPublisher:
         """Announce committed changes, soon. It neither waits nor fails."""
         waiting = self._waiting
         for change in changes:
-            waiting[change.tenant, change.user_id] = change.revision
+            user = change.tenant, change.user_id
+            # Commits of one user may be heard of in another order than they were made.
+            waiting[user] = max(change.revision, waiting.get(user, 0))
         if len(waiting) > MOST_WAITING:
             self._lost(len(waiting))
             self._number += 1  # listeners notice the gap
@@ -166,7 +168,8 @@ class InboxHintPublisher:
         if channel is not None and self._connection.up:
             log.warning("inbox hints refused", error=channel.why_closed)
             await asyncio.sleep(self._opened + CHANNEL_EVERY - now())
-            await self._connection.redeclare(self._opened)
+            missed_at, self._opened = self._opened, now()
+            await self._connection.redeclare(missed_at)
         connection = await self._connection.get()
         self._opened = now()
         opened = await open_channel(connection, self._timeout, confirms=False)
@@ -261,6 +264,7 @@ class InboxHintConsumer:
         finally:
             self.hears = False
             if not cancel_requested():
+                self._listener.missed()  # so that it does not go on waiting for hints
                 log.info("inbox hints are not heard for now")
             await _close(channel, self._timeout)
             connection.frames.leave(channel.number)
