@@ -78,6 +78,12 @@ SELECT reason, count(*) AS count FROM dead_letters d
  GROUP BY reason
 """
 
+INBOX: Final = """
+SELECT m.id || '.' || n.epoch AS key, extract(epoch FROM m.created_at)::float8 AS at
+  FROM inbox_messages m LEFT JOIN notifications n ON n.id = m.id
+"""
+"""For notifications in an inbox that is the sink."""
+
 
 async def looking(database_url: str) -> asyncpg.Connection:
     """A connection that a scenario's own limits of the database don't cut off: to look, not to work."""
@@ -102,6 +108,9 @@ async def gather(
         first.setdefault(key, float(at))
     connection = await looking(database_url)
     try:
+        for row in await connection.fetch(INBOX):
+            taken[row["key"]] += 1
+            first[row["key"]] = row["at"]
         ledger = {row["id"]: row for row in await connection.fetch(LEDGER)}
         edges = [tuple(row) for row in await connection.fetch(EDGES)]
         orphans = {row["reason"]: row["count"] for row in await connection.fetch(ORPHANS)}

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Final
 
 import structlog
@@ -53,10 +54,11 @@ def mutant(change: Callable[[], None]) -> Callable[[], None]:
 
 def apply(name: str) -> None:
     """Take the protection out of this process."""
+    import_module("tests.chaos.inbox_mutants")  # which registers its own
     MUTANTS[name]()
 
 
-def _replace(module: Any, name: str, old: str, new: str) -> None:
+def replace_in(module: Any, name: str, old: str, new: str) -> None:
     """Change a statement, which has to have what is changed."""
     text = getattr(module, name)
     assert old in text, (
@@ -65,7 +67,7 @@ def _replace(module: Any, name: str, old: str, new: str) -> None:
     setattr(module, name, text.replace(old, new))
 
 
-def _set(owner: Any, name: str, value: Any) -> None:
+def set_on(owner: Any, name: str, value: Any) -> None:
     """Change what is there: a new attribute would change nothing."""
     assert hasattr(owner, name), (
         f"{owner.__name__} has no {name} any more: bring this mutant up to date"
@@ -92,8 +94,8 @@ def ack_before_record() -> None:
             await asyncio.sleep(0.01)
         return answer
 
-    _set(consumer.BrokerDelivery, "ack", once)
-    _set(flow.Flow, "claim", claimed)
+    set_on(consumer.BrokerDelivery, "ack", once)
+    set_on(flow.Flow, "claim", claimed)
 
 
 @mutant
@@ -110,7 +112,7 @@ def ack_before_confirm() -> None:
         except BrokerUnavailable as error:
             log.warning("not passed on", error=str(error))
 
-    _set(settle.Settler, "_publish", publish)
+    set_on(settle.Settler, "_publish", publish)
 
 
 @mutant
@@ -128,7 +130,7 @@ def send_in_callback() -> None:
                 return None
         return work.result()
 
-    _set(flow.Flow, "handle", handle)
+    set_on(flow.Flow, "handle", handle)
 
 
 @mutant
@@ -143,7 +145,7 @@ def no_grace() -> None:
             task.cancel()
         return 0
 
-    _set(ChannelWorker, "finish", finish)
+    set_on(ChannelWorker, "finish", finish)
 
 
 @mutant
@@ -154,7 +156,7 @@ def not_mandatory() -> None:
     async def publish(self: Any, *args: Any, **more: Any) -> Any:
         return await usual(self, *args, **{**more, "mandatory": False})
 
-    _set(ConfirmingChannel, "basic_publish", publish)
+    set_on(ConfirmingChannel, "basic_publish", publish)
 
 
 @mutant
@@ -167,14 +169,14 @@ def one_connection() -> None:
         for channel_worker in self._workers:
             channel_worker._flow.settler._publisher._connection = self._consuming
 
-    _set(worker.Worker, "__init__", begin)
+    set_on(worker.Worker, "__init__", begin)
 
 
 @mutant
 def single_replica() -> None:
     """Keep each queue on one node."""
     usual = layout._quorum
-    _set(
+    set_on(
         layout,
         "_quorum",
         lambda **arguments: usual(**arguments, **{"x-quorum-initial-group-size": 1}),
@@ -203,7 +205,7 @@ def _without(argument: str, only_where: str = "") -> None:
             made.pop("x-dead-letter-strategy", None)
         return made
 
-    _set(layout, "_quorum", quorum)
+    set_on(layout, "_quorum", quorum)
 
 
 @mutant
@@ -213,19 +215,19 @@ def no_redeclare() -> None:
     async def nothing(self: Any, queue: str) -> None:
         del self, queue
 
-    _set(consumer.Consumer, "_declare_again", nothing)
+    set_on(consumer.Consumer, "_declare_again", nothing)
 
 
 @mutant
 def no_lease() -> None:
     """Take what another worker is sending."""
-    _replace(claims, "CLAIM", "AND n.lease_until < now() AND", "AND")
+    replace_in(claims, "CLAIM", "AND n.lease_until < now() AND", "AND")
 
 
 @mutant
 def claimed_again() -> None:
     """Take an attempt that was made already."""
-    _replace(
+    replace_in(
         claims,
         "CLAIM",
         "n.state IN ('queued', 'retrying') AND n.attempt < excluded.attempt",
@@ -239,10 +241,10 @@ def leases_by_own_clock() -> None:
     usual, text = claims.Claims._taken, claims.CLAIM
 
     async def taken(self: Any, *rest: Any) -> Any:
-        _set(claims, "CLAIM", text.replace("now()", f"to_timestamp({time.time():.3f})"))
+        set_on(claims, "CLAIM", text.replace("now()", f"to_timestamp({time.time():.3f})"))
         return await usual(self, *rest)
 
-    _set(claims.Claims, "_taken", taken)
+    set_on(claims.Claims, "_taken", taken)
 
 
 @mutant
@@ -253,7 +255,7 @@ def malformed_dropped() -> None:
         del self, error
         delivery.ack()
 
-    _set(flow.Flow, "_malformed", drop)
+    set_on(flow.Flow, "_malformed", drop)
 
 
 @mutant
@@ -268,7 +270,7 @@ def lane_by_routing_key() -> None:
         except Misrouted as error:
             raise MalformedNotification(*error.problems) from None
 
-    _set(flow, "read", read)
+    set_on(flow, "read", read)
 
 
 @mutant
@@ -279,7 +281,7 @@ def nobody_looks() -> None:
         del self
         await asyncio.Event().wait()
 
-    _set(recovery.Recovery, "run_for_ever", wait)
+    set_on(recovery.Recovery, "run_for_ever", wait)
 
 
 @mutant
@@ -292,27 +294,27 @@ def tiers_by_number() -> None:
             return usual(channel, delay)
         return "tidings.email.retry.second"
 
-    _set(layout, "retry_queue", numbered)
+    set_on(layout, "retry_queue", numbered)
 
 
 @mutant
 def replay_without_compare() -> None:
     """Replay a dead letter whatever became of it meanwhile."""
-    _replace(
+    replace_in(
         replay,
         "LOCK",
         "epoch, state, replay,",
         "epoch, 'open' AS state, NULL::uuid AS replay,",
     )
-    _replace(replay, "LOCK", "FOR UPDATE", "")
-    _replace(replay, "QUEUE", "AND n.state = i.before", "")
-    _set(choice, "refusal", lambda *_, **__: None)
+    replace_in(replay, "LOCK", "FOR UPDATE", "")
+    replace_in(replay, "QUEUE", "AND n.state = i.before", "")
+    set_on(choice, "refusal", lambda *_, **__: None)
 
 
 @mutant
 def cancel_without_compare() -> None:
     """Cancel whatever state it is in."""
-    _replace(changes, "CANCEL", "AND found.state = ANY($2::text[])", "AND $2::text[] IS NOT NULL")
+    replace_in(changes, "CANCEL", "AND found.state = ANY($2::text[])", "AND $2::text[] IS NOT NULL")
 
 
 @mutant
@@ -328,7 +330,7 @@ def keeps_connections() -> None:
     async def nothing(self: Any, *_: Any) -> None:
         del self
 
-    _set(database.PostgresDatabase, "_renew", nothing)
+    set_on(database.PostgresDatabase, "_renew", nothing)
 
 
 @mutant
@@ -346,48 +348,48 @@ def log_blocks() -> None:
         os.write(self._descriptor, text.encode())
         return len(text)
 
-    _set(log_writer.LogWriter, "write", write)
+    set_on(log_writer.LogWriter, "write", write)
 
 
 @mutant
 def log_raises() -> None:
     """Write each line at once, and let whoever logs know where that fails."""
     log_blocks()
-    _set(logs, "_never_raising", lambda logger, dropped: logger)
+    set_on(logs, "_never_raising", lambda logger, dropped: logger)
 
 
 @mutant
 def reads_at_once() -> None:
     """Read a large body as a small one is read."""
-    _set(parsing, "HARMLESS", 1 << 30)
+    set_on(parsing, "HARMLESS", 1 << 30)
 
 
 @mutant
 def endless_replies() -> None:
     """Read whatever a web server sends before its reply."""
-    _set(bounded_http, "INFORMATIONAL", 1 << 60)
-    _set(bounded_http, "HEAD", 1 << 60)
-    _set(bounded_http.BoundedProtocol, "feed_data", bounded_http.ResponseHandler.feed_data)
+    set_on(bounded_http, "INFORMATIONAL", 1 << 60)
+    set_on(bounded_http, "HEAD", 1 << 60)
+    set_on(bounded_http.BoundedProtocol, "feed_data", bounded_http.ResponseHandler.feed_data)
 
 
 @mutant
 def receivers_alike() -> None:
     """Ask every receiver at once, however it answers."""
-    _set(Receivers, "decide", lambda *_: Decision.SEND)
-    _set(Receivers, "late", lambda *_: False)
+    set_on(Receivers, "decide", lambda *_: Decision.SEND)
+    set_on(Receivers, "late", lambda *_: False)
 
 
 @mutant
 def slow_ones_pause() -> None:
     """Postpone for as long as possible what a slow receiver can't be asked yet."""
-    _set(PostponementSchedule, "postponed", lambda self, *_: self._waits[-1])
+    set_on(PostponementSchedule, "postponed", lambda self, *_: self._waits[-1])
 
 
 @mutant
 def holds_what_comes() -> None:
     """Hold whatever the broker hands over, as many as a prefetch allows."""
-    _set(memory_budget.MemoryBudget, "_fits", lambda *_: True)
-    _set(adaptive_prefetch.AdaptivePrefetch, "_affordable", lambda self: self._prefetch)
+    set_on(memory_budget.MemoryBudget, "_fits", lambda *_: True)
+    set_on(adaptive_prefetch.AdaptivePrefetch, "_affordable", lambda self: self._prefetch)
 
 
 @mutant
@@ -395,14 +397,14 @@ def holds_for_half_a_minute() -> None:
     """Leave what a scheduler took to it for half a minute, whatever became of it."""
     assert "lease" in dispatch.Outbox.take.__kwdefaults__
     dispatch.Outbox.take.__kwdefaults__["lease"] = 30.0
-    _set(dispatch.Outbox.keep, "__defaults__", (30.0,))
+    set_on(dispatch.Outbox.keep, "__defaults__", (30.0,))
 
 
 @mutant
 def own_want_counts() -> None:
     """Take a process that may open no more files for a provider that is down."""
     for module in (http_client, relay, failures, api):
-        _set(module, "shortage", lambda *_, **__: None)
+        set_on(module, "shortage", lambda *_, **__: None)
 
 
 @mutant
@@ -415,7 +417,7 @@ def deferred_counts_as_down() -> None:
             error = Unavailable(error.message, provider=error.provider, code=error.code)
         return effect(self, provider, era, error, id)
 
-    _set(providers.Providers, "_effect", counted)
+    set_on(providers.Providers, "_effect", counted)
 
 
 @mutant
@@ -432,13 +434,13 @@ def answered_before_stored() -> None:
         later.add(asyncio.create_task(wait_and_accept()))
         return [intake.NEW] * len(submissions)
 
-    _set(intake.Intake, "_accept", accept)
+    set_on(intake.Intake, "_accept", accept)
 
 
 @mutant
 def new_ids() -> None:
     """Give a notification another id each time that its request comes."""
-    _set(callers, "id_for", lambda *_: new_id())
+    set_on(callers, "id_for", lambda *_: new_id())
 
 
 @mutant
@@ -453,8 +455,8 @@ def no_outbox() -> None:
     async def nothing(self: Any, ids: Any) -> None:
         del self, ids
 
-    _set(accepting.Accepting, "store", stored)
-    _set(accepting.Accepting, "leave_to_outbox", nothing)
+    set_on(accepting.Accepting, "store", stored)
+    set_on(accepting.Accepting, "leave_to_outbox", nothing)
 
 
 @mutant
@@ -465,7 +467,7 @@ def not_published_alone() -> None:
         del self
         return [intake.NEW] * len(submissions)
 
-    _set(intake.Intake, "_publish_alone", accepted)
+    set_on(intake.Intake, "_publish_alone", accepted)
 
 
 @mutant
@@ -487,7 +489,7 @@ def api_without_grace() -> None:
 @mutant
 def takes_for_good() -> None:
     """Forget what is due as soon as it is taken."""
-    _replace(dispatch, "TAKE", "dispatch_at = now() +", "dispatch_at = NULL::timestamptz +")
+    replace_in(dispatch, "TAKE", "dispatch_at = now() +", "dispatch_at = NULL::timestamptz +")
 
 
 @mutant
@@ -497,7 +499,7 @@ def relay_without_confirm() -> None:
     async def wait(self: Any, channel: Any) -> None:
         del self, channel
 
-    _set(burst.Burst, "wait", wait)
+    set_on(burst.Burst, "wait", wait)
 
 
 def main() -> None:

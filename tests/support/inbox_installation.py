@@ -22,8 +22,6 @@ TIMES: Final = (
     *("created_at", "expires_at", "seen_at", "read_at"),
     *("archived_at", "snoozed_until", "acted_at", "deleted_at"),
 )
-HEAD: Final = "SELECT revision FROM inbox_users WHERE tenant = $1 AND user_id = $2"
-STORED: Final = "SELECT * FROM inbox_messages WHERE tenant = $1 AND user_id = $2"
 SILENT: Final = """
 WITH locked AS MATERIALIZED (
     SELECT revision FROM inbox_users WHERE tenant = $1 AND user_id = $2 FOR UPDATE
@@ -137,15 +135,6 @@ class InboxInstallation:
     async def settled(self) -> bool:
         """Whether nothing is on its way, and nothing will change by itself within a minute."""
         return not await self.database.fetchval(UNSETTLED)
-
-    async def head(self, owner: Owner) -> int:
-        """The revision of an inbox."""
-        return await self.database.fetchval(HEAD, owner.tenant, owner.user_id) or 0
-
-    async def stored(self, owner: Owner) -> Mapping[str, Message]:
-        """All messages of an inbox as they are stored, deleted ones too."""
-        rows = await self.database.fetch(STORED, owner.tenant, owner.user_id)
-        return {str(row["id"]): shown(row) for row in rows}
 
 
 @asynccontextmanager

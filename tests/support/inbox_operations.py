@@ -102,6 +102,8 @@ class Operations:
     weights: Mapping[str, float]
     snoozes: Sequence[float] = (0.5, 1.5, 3, 3600)
     expiring: float = 0.1
+    over: bool = False
+    """Whether nothing more is to be done."""
     done: int = 0
     """Operations; each message that is published counts."""
     by_kind: dict[str, int] = field(default_factory=dict)
@@ -129,7 +131,7 @@ class Operations:
 
     async def _player(self, operations: int) -> None:
         names, weights = list(self.weights), list(self.weights.values())
-        while self.done < operations:
+        while self.done < operations and not self.over:
             number = next(self._numbers)
             draw = random.Random(f"{self.seed}:{number}")
             name = draw.choices(names, weights)[0]

@@ -16,6 +16,7 @@ from typing import Final
 import aiohttp
 import pytest
 import structlog
+from tests.support.inbox_comparison import HEADS, STORED, behind, differences, heads
 from tests.support.inbox_facts import Facts, Owner
 from tests.support.inbox_followers import (
     AskingFollower,
@@ -24,7 +25,7 @@ from tests.support.inbox_followers import (
     SocketFollower,
     StreamFollower,
 )
-from tests.support.inbox_installation import InboxInstallation, comparable, installed
+from tests.support.inbox_installation import InboxInstallation, installed
 from tests.support.inbox_operations import Operations
 
 log = structlog.get_logger(__name__)
@@ -90,7 +91,9 @@ async def test_no_badge_differs_from_the_list_and_nothing_is_lost(
             for task in following:
                 task.cancel()
             await asyncio.wait(following)
-        await _compare(installation, followers, operations)
+        rows = await installation.database.fetch(STORED)
+        wrong = list(differences(rows, followers, operations))
+        assert not wrong, f"{len(wrong)} differences: {wrong[:5]}"
         log.info(
             "all clients have what is stored",
             seconds=round(took),
@@ -122,33 +125,6 @@ async def _quiet(installation: InboxInstallation, followers: Sequence[Follower])
         await asyncio.sleep(0.1)
     for owner in OWNERS:
         await installation.change_silently(owner)
-    while behind := await _behind(installation, followers):
-        assert time.monotonic() < deadline, f"never told of the last changes: {behind}"
+    while late := behind(followers, heads(await installation.database.fetch(HEADS))):
+        assert time.monotonic() < deadline, f"never told of the last changes: {late}"
         await asyncio.sleep(0.1)
-
-
-async def _behind(installation: InboxInstallation, followers: Sequence[Follower]) -> Sequence[str]:
-    heads = {owner: await installation.head(owner) for owner in OWNERS}
-    return [
-        f"{it.name} of {it.owner} at {it.copy.revision}, head {heads[it.owner]}"
-        for it in followers
-        if not (it.copy.complete and it.copy.revision == heads[it.owner])
-    ]
-
-
-async def _compare(
-    installation: InboxInstallation, followers: Sequence[Follower], operations: Operations
-) -> None:
-    facts, stored = operations.facts, {it: await installation.stored(it) for it in OWNERS}
-    for follower in followers:
-        follower.copy.messages = {id: comparable(it) for id, it in follower.copy.messages.items()}
-        there = {id: it for id, it in stored[follower.owner].items() if not it["deleted_at"]}
-        differences = list(follower.copy.differences(there))
-        assert not differences, f"{follower.name} of {follower.owner}: {differences[:5]}"
-    for owner, messages in stored.items():
-        strange = [id for id in messages if facts.owners[id] != owner]
-        assert not strange, f"in the inbox of {owner}: {strange}"
-    for id, owner in operations.expected.items():
-        message = stored[owner].get(id)
-        assert message is not None, f"{id} of {owner} was published, and is not in the inbox"
-        assert message["deleted_at"] is None, f"{id} of {owner} was deleted by nobody: {message}"
