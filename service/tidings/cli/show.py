@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Group, RenderableType
@@ -32,6 +32,9 @@ from tidings.operations.notifications import (
 )
 from tidings.operations.times import clock, distance, exact, span, untried
 from tidings_events import DEFAULT_TENANT
+
+if TYPE_CHECKING:
+    from tidings.operations.inbox.message_states import MessageStateView
 
 STYLES: Final = {
     State.SCHEDULED: "cyan",
@@ -84,7 +87,7 @@ def render_story(view: NotificationView, now: datetime) -> RenderableType:
     """The history as text."""
     view = single_lines(view)
     story, waits = view.story, view.waiting_reason
-    parts: list[RenderableType] = [_head(story.notification, now), ""]
+    parts: list[RenderableType] = [_head(story.notification, view.inbox, now), ""]
     parts.append(_timeline(story, now))
     now_in = [
         recipient for recipient in story.recipients if recipient.epoch == story.notification.epoch
@@ -122,13 +125,16 @@ def _times(count: int) -> str:
     return "Its id was published again" + (f" {count} times" if count > 1 else "")
 
 
-def _head(summary: NotificationSummary, now: datetime) -> RenderableType:
+def _head(
+    summary: NotificationSummary, inbox: "MessageStateView | None", now: datetime
+) -> RenderableType:
     rows = (
         ("State", Text(summary.state.value.upper(), style=f"bold {STYLES[summary.state]}")),
         ("Id", Text(str(summary.id))),
         ("What", Text(f"{summary.channel} · {summary.priority} · {summary.category}")),
         ("To", Text(summary.recipient)),
         *((name, Text(value)) for name, value in _about(summary, now)),
+        *([("Inbox", Text(_in_inbox(inbox, now)))] if inbox is not None else []),
     )
     return Group(*facts(rows))
 
@@ -148,6 +154,21 @@ def _about(summary: NotificationSummary, now: datetime) -> list[tuple[str, str]]
         ("Trace", summary.traceparent),
     )
     return [(label, value) for label, value in rows if value]
+
+
+def _in_inbox(view: "MessageStateView", now: datetime) -> str:
+    """For example: `read: seen 2026-03-02 09:31:00 UTC (2 min ago), read …`."""
+    action = f" ({view.action})" if view.action else ""
+    moments = (
+        ("seen", view.seen_at),
+        ("read", view.read_at),
+        (f"acted on{action}", view.acted_at),
+        ("archived", view.archived_at),
+        ("snoozed until", view.snoozed_until),
+        ("deleted", view.deleted_at),
+    )
+    known = ", ".join(f"{what} {_when(at, now)}" for what, at in moments if at is not None)
+    return f"{view.state}: {known}" if known else str(view.state)
 
 
 def _accepted(summary: NotificationSummary, now: datetime) -> str:

@@ -82,6 +82,9 @@ async def why(backend: Backend, request: ShowRequest) -> WhyView:
     view = await notifications.show(backend, request)
     if isinstance(view, NotificationView):
         decision = decided(view.story, datetime.now(UTC), view.waiting_reason)
+        if view.inbox is not None:
+            text = f"it was delivered to its user's inbox, and is {view.inbox.state} there"
+            decision = replace(decision, explanation=text)
         return WhyView(view.story.notification.id, view.story.notification.state, decision)
     [*_, last] = (shown.dead_letter for shown in view.dead_letters)
     explanation = f"its message became a dead letter: {discreet(last.message)}"

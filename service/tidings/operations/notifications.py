@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from uuid import UUID
 
 from tidings.delivery.dead_letter import DeadLetterState
@@ -40,6 +40,7 @@ from tidings.operations.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from tidings.operations.dead_letters.views import DeadLetterInFull
+    from tidings.operations.inbox.message_states import MessageStateView
 
 __all__ = [
     "LOOKED_AT",
@@ -66,6 +67,9 @@ __all__ = [
     "show",
     "unused_words",
 ]
+
+
+IN_APP: Final = "in_app"
 
 
 class FilterWords(Protocol):
@@ -106,9 +110,19 @@ class NotificationView:
     """The open one of its end, or else the last open one."""
     remedy: Remedy | None = None
     """The action that lets it be delivered."""
+    inbox: "MessageStateView | None" = None
+    """What became of it in its user's inbox; None if it never was in one."""
 
     @classmethod
-    def of(cls, story: NotificationDetails, waits: str, now: datetime, *, reveal: bool) -> Self:
+    def of(
+        cls,
+        story: NotificationDetails,
+        waits: str,
+        now: datetime,
+        *,
+        reveal: bool,
+        inbox: "MessageStateView | None" = None,
+    ) -> Self:
         """What is shown of a story."""
         notification = story.notification
         open_ = [
@@ -124,7 +138,7 @@ class NotificationView:
             expired = notification.expires_at is not None and notification.expires_at <= now
             remedy = remedy_of(story.body, of_its_end[-1].code, expired=expired)
         dead_letter = of_its_end[-1].id if of_its_end else None
-        return cls(story if reveal else _masked_story(story), waits, dead_letter, remedy)
+        return cls(story if reveal else _masked_story(story), waits, dead_letter, remedy, inbox)
 
     @property
     def published_again(self) -> int:
@@ -160,7 +174,11 @@ class NotificationView:
 
     def as_data(self) -> dict[str, Any]:
         """The JSON of this view."""
-        return {**story_as_data(self.story), "waiting_reason": self.waiting_reason or None}
+        return {
+            **story_as_data(self.story),
+            "waiting_reason": self.waiting_reason or None,
+            "inbox": self.inbox,
+        }
 
 
 def _masked_story(story: NotificationDetails) -> NotificationDetails:
@@ -314,7 +332,20 @@ async def show(backend: Backend, request: ShowRequest) -> NotificationView | Unc
             waits = waiting.why_it_waits(story.notification, around, now)
             if not request.explain and story.notification.state is State.SCHEDULED:
                 waits = ""  # it would be another one each second, and `dispatch_at` says it
-            return NotificationView.of(story, waits, now, reveal=request.reveal)
+            inbox = await _in_inbox(backend, story.notification)
+            return NotificationView.of(story, waits, now, reveal=request.reveal, inbox=inbox)
+
+
+async def _in_inbox(
+    backend: Backend, notification: NotificationSummary
+) -> "MessageStateView | None":
+    if notification.channel != IN_APP:
+        return None
+    from tidings.operations.inbox.message_states import (
+        state_of,  # most notifications need none of it
+    )
+
+    return await state_of(backend, notification)
 
 
 def _is_of(found: NotificationDetails | UnclaimedView, tenant: str | None) -> bool:

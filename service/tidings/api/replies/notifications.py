@@ -139,6 +139,24 @@ class SummaryReply(ReplyModel):
     """Why it waits; null if it doesn't."""
 
 
+class MessageStateReply(ReplyModel):
+    """What became of a message in its user's inbox."""
+
+    state: str
+    """The last that is known: `unseen`, `seen`, `read`, `acted`, `snoozed`, `archived`, `expired`, `deleted`, or `removed` if
+    it was deleted too long ago."""
+    delivered_at: AwareDatetime | None
+    """Null if it is removed."""
+    seen_at: AwareDatetime | None
+    read_at: AwareDatetime | None
+    acted_at: AwareDatetime | None
+    action: str | None
+    """The id of the action that the user took."""
+    archived_at: AwareDatetime | None
+    snoozed_until: AwareDatetime | None
+    deleted_at: AwareDatetime | None
+
+
 class NotificationReply(SummaryReply):
     """A notification with its history."""
 
@@ -147,6 +165,8 @@ class NotificationReply(SummaryReply):
     dead_letters: list[DeadLetterSummaryReply]
     provider_attempts: list[ProviderAttemptReply]
     recipient_results: list[RecipientReply]
+    inbox: MessageStateReply | None
+    """Of one that was delivered by the channel `in_app`."""
     body: dict[str, Any] | None = None
     """As its producer wrote it; only if it is to be revealed."""
 
@@ -225,4 +245,5 @@ EXAMPLE: Final[dict[str, Any]] = {
     "dead_letters": [],
     "provider_attempts": [],
     "recipient_results": [],
+    "inbox": None,
 }

@@ -10,7 +10,7 @@ import asyncpg
 
 from tidings.ledger.database import Database
 from tidings.ledger.inbox.filters import OF_USER, MessageFilter
-from tidings.ledger.inbox.messages import COLUMNS, STORED, UNREAD, InboxUser, StoredMessage
+from tidings.ledger.inbox.messages import COLUMNS, UNREAD, InboxUser, StoredMessage
 
 NEWEST: Final = 2**63 - 1
 """Before this position is every message."""
@@ -47,7 +47,7 @@ CHANGES: Final = f"""{_STANDING.format(more="m.*")}
     SELECT {COLUMNS} FROM inbox_messages WHERE {OF_USER} AND revision > $3 ORDER BY revision LIMIT $4
   ) AS m ON true ORDER BY m.revision
 """
-ONE: Final = f"SELECT {COLUMNS} FROM inbox_messages WHERE {OF_USER} AND id = $3 AND {STORED}"
+ONE: Final = f"SELECT {COLUMNS} FROM inbox_messages WHERE {OF_USER} AND id = $3"
 TALLY: Final = f"""
 SELECT coalesce(u.revision, 0) AS head, counted.*
   FROM (SELECT) AS nothing LEFT JOIN inbox_users AS u ON u.tenant = $1 AND u.user_id = $2
@@ -133,7 +133,7 @@ class InboxReading:
         return InboxChanges(first["head"], first["floor"], _counts(first), _messages(rows))
 
     async def find(self, user: InboxUser, id: UUID) -> StoredMessage | None:
-        """One message; None if the user has none with this id."""
+        """One message, even a deleted one; None if the user has none with this id."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(ONE, user.tenant, user.user_id, id)
         return None if row is None else StoredMessage.read(dict(row))

@@ -125,7 +125,7 @@ async def show(backend: Backend, user: InboxUser, id: UUID) -> MessageView:
         NotFound: The user has none with this id, or has deleted it.
     """
     found = await backend.ledger.inbox_reading.find(user, id)
-    if found is None:
+    if found is None or found.deleted_at is not None:
         raise NotFound(f"there is no message {id} in this inbox")
     return MessageView(found)
 
@@ -139,8 +139,10 @@ async def counts(backend: Backend, user: InboxUser, wanted: Sequence[MessageFilt
     """How many messages match each of these filters.
 
     Raises:
-        InvalidRequest: One of them names two lists.
+        InvalidRequest: One of them names two lists, or several have a text: each would look at every message.
     """
     for at, each in enumerate(wanted):
         check_filter(each, f"filters/{at}/snoozed")
+    if sum(each.text is not None for each in wanted) > 1:
+        raise InvalidRequest("at most one of them may have a `text`", field="filters")
     return TalliesView(*await backend.ledger.inbox_reading.counted(user, wanted))
