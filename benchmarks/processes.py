@@ -87,7 +87,11 @@ class Processes:
 
     def peak_memory(self) -> float:
         """Most resident memory, in MB: the sum over all that run."""
-        return sum(_peak(pid) for pid in self._tree())
+        return sum(_memory(pid, "VmHWM:") for pid in self._tree())
+
+    def memory(self) -> float:
+        """Resident memory now, in MB: the sum over all that run."""
+        return sum(_memory(pid, "VmRSS:") for pid in self._tree())
 
     def count(self) -> int:
         """How many processes there are."""
@@ -145,12 +149,12 @@ def _cpu(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / TICKS
 
 
-def _peak(pid: int) -> float:
+def _memory(pid: int, which: str) -> float:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0.0
     for line in status.splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(which):
             return int(line.split()[1]) / 1024
     return 0.0
