@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +11,7 @@ from typing import Final, Self
 import structlog
 
 from tidings.delivery.errors import TidingsError
+from tidings.delivery.inbox import InboxChange
 from tidings.inbox.connection import Access, CloseCode, LiveConnection, LiveRefusal, Outlet
 from tidings.inbox.measured import LiveMetrics
 from tidings.inbox.pump import Pump, Rendering
@@ -151,15 +152,13 @@ class Hub:
         self._pump.close(connection, code)
         self.leave(connection)
 
-    def hinted(self, hints: Iterable[tuple[str, str, int]]) -> None:
-        """These inboxes have changed: tenant, user and revision of each."""
-        count = 0
-        for tenant, user_id, revision in hints:
-            count += 1
-            for connection in self._by_user.get(InboxUser(tenant, user_id), ()):
-                if connection.revision is None or connection.revision < revision:
+    def hinted(self, hints: Sequence[InboxChange]) -> None:
+        """These inboxes have changed, as a hint says."""
+        for change in hints:
+            for connection in self._by_user.get(InboxUser(change.tenant, change.user_id), ()):
+                if connection.revision is None or connection.revision < change.revision:
                     self._pump.mark(connection)
-        self._metrics.hints(count)
+        self._metrics.hints(len(hints))
 
     def missed(self) -> None:
         """Hints may have been lost: compare all revisions now."""
@@ -186,15 +185,24 @@ class Hub:
                 await asyncio.sleep(pause * CLOSED_AT_ONCE)
 
     async def _look_for_ever(self) -> None:
+        answered, looked_at = True, float("-inf")
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK if self.hints_arrive() else LOOK_WITHOUT_HINTS):
+                async with asyncio.timeout(LOOK_WITHOUT_HINTS):
                     await self._look_now.wait()
+            now = time.monotonic()
+            if self.hints_arrive() and not self._look_now.is_set() and now - looked_at < LOOK:
+                continue
             self._look_now.clear()
+            looked_at = now
             try:
                 await self._look()
             except TidingsError as error:
-                log.warning("revisions of inboxes could not be read", error=str(error))
+                if answered:
+                    log.warning("revisions of inboxes could not be read", error=str(error))
+                answered = False
+            else:
+                answered = True
 
     async def _look(self) -> None:
         waiting = [it for it in self._connections if it.greeted and not it.behind]
