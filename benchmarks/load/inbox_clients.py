@@ -21,7 +21,7 @@ from benchmarks.attempts import milliseconds
 from benchmarks.load.inbox_socket import InboxSocket
 
 AT_ONCE: Final = 250
-PATIENCE: Final = 60.0
+PATIENCE: Final = 30.0
 ISSUER: Final = "https://login.example.com"
 AUDIENCE: Final = "tidings"
 
