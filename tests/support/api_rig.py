@@ -15,6 +15,7 @@ from tests.support.worker_rig import eventually
 from tidings.api import Api
 from tidings.api.route import Route
 from tidings.api.routes import routes
+from tidings.delivery.inbox import InboxHints
 from tidings.ledger import PostgresLedger
 from tidings.operations import keys
 from tidings.operations.actor import Actor
@@ -96,14 +97,17 @@ class ApiRig:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, *more: Route) -> AsyncIterator[ApiRig]:
+async def serving(
+    settings: Settings, *more: Route, inbox_hints: InboxHints | None = None
+) -> AsyncIterator[ApiRig]:
     """A running API, stopped gracefully at the end.
 
     Args:
         more: Routes beside its own.
+        inbox_hints: Announces what it changes in inboxes.
     """
-    metrics = Metrics()
-    api, stop = Api(settings, "api test", metrics.api, (*routes(), *more)), asyncio.Event()
+    metrics, stop = Metrics(), asyncio.Event()
+    api = Api(settings, "api test", metrics.api, (*routes(), *more), inbox_hints)
     task = asyncio.create_task(api.run(stop))
     await eventually(lambda: api.ready or task.done())
     if task.done():
