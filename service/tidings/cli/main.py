@@ -158,10 +158,10 @@ class Root(LazyGroup):
             "Create, list and revoke keys of the HTTP API.",
         ),
         LazyCommand(
-            SET_UP,
+            OPERATE,
             "inbox",
             "inbox:app",
-            "Sign tokens of end users, to try their inboxes.",
+            "Show an end user's inbox; sign a token to try it as the user.",
         ),
         LazyCommand(
             SET_UP,

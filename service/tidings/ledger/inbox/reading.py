@@ -47,6 +47,11 @@ CHANGES: Final = f"""{_STANDING.format(more="m.*")}
     SELECT {COLUMNS} FROM inbox_messages WHERE {OF_USER} AND revision > $3 ORDER BY revision LIMIT $4
   ) AS m ON true ORDER BY m.revision
 """
+LATEST: Final = f"""{_STANDING.format(more="m.*")}
+  LEFT JOIN LATERAL (
+    SELECT {COLUMNS} FROM inbox_messages WHERE {OF_USER} ORDER BY revision DESC LIMIT $3
+  ) AS m ON true ORDER BY m.revision DESC
+"""
 ONE: Final = f"SELECT {COLUMNS} FROM inbox_messages WHERE {OF_USER} AND id = $3"
 TALLY: Final = f"""
 SELECT coalesce(u.revision, 0) AS head, counted.*
@@ -131,6 +136,12 @@ class InboxReading:
             rows = await connection.fetch(CHANGES, user.tenant, user.user_id, since, limit)
         first = rows[0]
         return InboxChanges(first["head"], first["floor"], _counts(first), _messages(rows))
+
+    async def latest(self, user: InboxUser, limit: int) -> InboxPage:
+        """At most `limit` messages of any state, deleted ones too; last change first."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(LATEST, user.tenant, user.user_id, limit)
+        return InboxPage(rows[0]["head"], _counts(rows[0]), _messages(rows))
 
     async def find(self, user: InboxUser, id: UUID) -> StoredMessage | None:
         """One message, even a deleted one; None if the user has none with this id."""

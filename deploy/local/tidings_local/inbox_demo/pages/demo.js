@@ -91,12 +91,13 @@ function show({ where, body, ids }, recipient) {
   document.getElementById("nothing").hidden = true;
   const [first, ...rest] = body.notifications ?? [body];
   const shown = body.notifications ? { notifications: [first, `… ${rest.length} more`] } : body;
+  const several = ids.length > 1 && !body.notifications ? `, the first of ${ids.length}` : "";
   const link = el("a", { href: `/notifications/${ids[0]}`, target: "_blank", rel: "noopener" }, "tidings show ", el("code", {}, ids[0]));
   log.prepend(
     el(
       "li",
       { className: "card" },
-      el("p", { className: "about" }, el("b", {}, where), el("span", {}, `to ${recipient}, ${new Date().toLocaleTimeString()}`), link),
+      el("p", { className: "about" }, el("b", {}, where), el("span", {}, `to ${recipient}, ${new Date().toLocaleTimeString()}${several}`), link),
       el("pre", { tabIndex: 0 }, JSON.stringify(shown, null, 2)),
     ),
   );
