@@ -34,13 +34,13 @@ class CrossOrigin:
 
     Args:
         origins: From which pages may come, or `*` alone; none if empty.
-        routes: All of them; those for browsers are meant.
+        routes: All of them; those for end users are meant. Public files say for themselves who may read them.
     """
 
     def __init__(self, origins: Sequence[str], routes: Iterable[Route]) -> None:
         self._origins = frozenset(origin.encode() for origin in origins)
         self._everybody = EVERYBODY in origins
-        starts = {route.path.partition("{")[0] for route in routes if route.for_browsers}
+        starts = {route.path.partition("{")[0] for route in routes if route.end_users}
         # What is below them too: a reply to a wrong address has to be readable as well.
         shortest = (at for at in starts if not any(at.startswith(it) for it in starts - {at}))
         self._starts = tuple(shortest) if origins else ()

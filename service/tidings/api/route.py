@@ -181,8 +181,6 @@ class Route:
     description: str = ""
     end_users: bool = False
     """Whether it serves the end user of an application, by a token and not by a key, what is that user's own."""
-    cross_origin: bool = False
-    """Whether pages of other origins may read it, as they may what is for end users; for what is public."""
     tenant_bound: bool = True
     """Whether it shows or changes what belongs to a tenant; if not, only keys of all tenants may use it, or it
     tells nothing of any."""
@@ -223,11 +221,6 @@ class Route:
     def public(self) -> bool:
         """Whether neither key nor token is needed; a test holds the list of these."""
         return self.scope is None and not self.end_users
-
-    @property
-    def for_browsers(self) -> bool:
-        """Whether pages of other origins may use it, if the settings name their origin."""
-        return self.end_users or self.cross_origin
 
     @property
     def body_required(self) -> bool:

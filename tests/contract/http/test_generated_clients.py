@@ -12,7 +12,10 @@ import pytest
 from tests.contract.http.conftest import DEAD, WAITING, unavailable
 from tests.support import npm, python_packages
 from tests.support.api_rig import ApiRig
+from tests.support.inboxes import delivered
+from tests.support.user_tokens import token_of
 
+from tidings.ledger.inbox.messages import InboxUser
 from tidings_local.errors import LocalStackError
 
 HERE = Path(__file__).parent
@@ -36,7 +39,14 @@ async def document(api: ApiRig, folder: Path) -> Path:
 
 
 async def address_and_key(api: ApiRig) -> dict[str, str]:
-    return {"API_URL": f"http://127.0.0.1:{api.api.port}", "API_KEY": await api.key()}
+    user = InboxUser("default", "jane")
+    titles = ({"title": "one"}, {"title": "two"})
+    await delivered(api.backend.ledger.database, user, *titles)
+    return {
+        "API_URL": f"http://127.0.0.1:{api.api.port}",
+        "API_KEY": await api.key(),
+        "USER_TOKEN": token_of(user.user_id),
+    }
 
 
 async def stored(api: ApiRig, subject: str) -> Any:
@@ -69,6 +79,7 @@ async def test_a_client_in_typescript_is_typed_strictly_and_works(
     assert set(did["submitted"]) < set(did["listed"])
     assert len(did["listed"]) == len(set(did["listed"])) == 3 + WAITING + DEAD
     assert did["faults"] == ["/recipient"]
+    assert did["inbox"] == {"titles": ["two", "one"], "unread": 0, "changed": 2}
     assert did["job"] == {"state": "running", "items": 3 + WAITING}
 
 
@@ -99,3 +110,4 @@ async def test_a_client_in_python_submits_a_notification_and_reads_it(
     did = json.loads(printed)
     assert did["submitted"] == did["shown"] == await stored(api, "Hi, Jane")
     assert (did["state"], did["faults"]) == ("queued", ["/subject"])
+    assert (did["title"], did["archived"]) == ("two", 1)

@@ -1,9 +1,9 @@
 """`POST /v1/inbox/read` and its like: marks change what they should, once, and the counts are those of the list."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
@@ -11,7 +11,11 @@ from tests.integration.api.test_inbox import Inbox
 from tests.support.api_rig import ApiRig
 from tests.support.inboxes import ACTIONS
 
+from tidings.delivery.inbox import InboxChange
 from tidings.ledger.inbox.messages import InboxUser
+from tidings.operations.backend import Backend
+from tidings.operations.inbox import marking
+from tidings.operations.inbox.marking import MarkRequest, MarkVerb
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -160,3 +164,22 @@ async def test_an_action_that_a_message_does_not_have_is_refused_and_nothing_is_
     assert (await inbox.get(since=0)).data["revision"] == 2
     answer = await inbox.post("act", up_to=2, action="approve")
     assert answer.data["changed"] == 1
+
+
+class Announced:
+    """Keeps what is announced."""
+
+    def __init__(self) -> None:
+        self.changes: list[InboxChange] = []
+
+    def announce(self, changes: Sequence[InboxChange]) -> None:
+        self.changes += changes
+
+
+async def test_a_mark_is_announced_if_it_has_changed_something(inbox: Inbox) -> None:
+    hints, user = Announced(), inbox.user
+    backend = Backend(inbox.api.settings, inbox.api.backend.ledger, inbox_hints=hints)
+    [id] = await inbox.deliver({})
+    for _ in range(2):
+        await marking.mark(backend, MarkRequest(user, MarkVerb.READ, [UUID(id)]))
+    assert hints.changes == [InboxChange(user.tenant, user.user_id, 2)]

@@ -1,12 +1,22 @@
-"""A caller of the API with the client that openapi-python-client makes of its document: it submits a notification and reads it."""
+"""A caller of the API with the client that openapi-python-client makes of its document: it submits a notification and reads
+it, and as an end user marks a message."""
 
 import json
 import os
 import sys
 
 from generated import AuthenticatedClient
+from generated.api.inbox import inbox_list, inbox_mark_archive
 from generated.api.notifications import notifications_show, notifications_submit
-from generated.models import EmailSubmission, NotificationReply, Problem, SubmittedReply
+from generated.models import (
+    EmailSubmission,
+    InboxPageReply,
+    MarkBody,
+    MarkedReply,
+    NotificationReply,
+    Problem,
+    SubmittedReply,
+)
 
 client = AuthenticatedClient(base_url=os.environ["API_URL"], token=os.environ["API_KEY"])
 tester = AuthenticatedClient(base_url=os.environ["API_URL"], token=os.environ["TEST_KEY"])
@@ -17,6 +27,11 @@ shown = notifications_show.sync(accepted.id, client=client)
 assert isinstance(shown, NotificationReply), shown
 tested = notifications_submit.sync(client=tester, body=mail)
 assert isinstance(tested, SubmittedReply), tested
+user = AuthenticatedClient(base_url=os.environ["API_URL"], token=os.environ["USER_TOKEN"])
+page = inbox_list.sync(client=user, limit=1)
+assert isinstance(page, InboxPageReply), page
+marked = inbox_mark_archive.sync(client=user, body=MarkBody(ids=[page.data[0].id]))
+assert isinstance(marked, MarkedReply), marked
 mail.subject = "two\nlines"
 refused = notifications_submit.sync(client=client, body=mail)
 assert isinstance(refused, Problem), refused
@@ -25,6 +40,8 @@ json.dump(
         "submitted": str(accepted.id),
         "shown": str(shown.id),
         "state": shown.state,
+        "title": page.data[0].title,
+        "archived": marked.changed,
         "faults": [fault.pointer for fault in refused.errors],
     },
     sys.stdout,

@@ -1,8 +1,9 @@
-// A caller of the API with the types that openapi-typescript makes of its document: it submits, lists, is refused, and starts a job.
+// A caller of the API with the types that openapi-typescript makes of its document: it submits, lists, is refused, starts a job, and
+// as an end user reads an inbox.
 import createClient from "openapi-fetch";
 import type { components, paths } from "./api";
 
-declare const process: { env: { API_URL: string; API_KEY: string } };
+declare const process: { env: { API_URL: string; API_KEY: string; USER_TOKEN: string } };
 
 type Problem = components["schemas"]["Problem"];
 type Page = paths["/v1/notifications"]["get"]["responses"][200]["content"]["application/json"];
@@ -61,6 +62,25 @@ async function started(): Promise<components["schemas"]["JobReply"]> {
   return value(await client.POST("/v1/jobs/{id}/start", { params: { path: { id } } }));
 }
 
+async function read(): Promise<{ titles: (string | null)[]; unread: number; changed: number }> {
+  const user = createClient<paths>({
+    baseUrl: process.env.API_URL,
+    headers: { Authorization: `Bearer ${process.env.USER_TOKEN}` },
+  });
+  const query = { unread: true, type: ["message"] };
+  const inbox = value(await user.GET("/v1/inbox", { params: { query } }));
+  const marked = value(
+    await user.POST("/v1/inbox/read", { body: { up_to: inbox.revision, filter: { type: ["message"] } } }),
+  );
+  const changes = value(await user.GET("/v1/inbox", { params: { query: { since: inbox.revision } } }));
+  if (changes.revision !== marked.revision) throw new Error("a change is missing");
+  return {
+    titles: inbox.data.map((message) => message.title),
+    unread: marked.counts.unread,
+    changed: marked.changed,
+  };
+}
+
 const submitted = [await submit("one"), await submit("two"), await submit("three")];
 const problem = await refused();
 const job = await started();
@@ -70,5 +90,6 @@ console.log(
     listed: await listed(),
     faults: problem.errors?.map((fault) => fault.pointer),
     job: { state: job.state, items: job.item_count },
+    inbox: await read(),
   }),
 );
