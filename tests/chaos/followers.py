@@ -40,6 +40,11 @@ SETTINGS: Final = {
     **VARIABLES,
 }
 
+DUE: Final = """
+SELECT EXISTS (SELECT FROM inbox_messages
+                WHERE deleted_at IS NULL AND least(snoozed_until, expires_at) < now() + interval '1 minute') AS due
+"""
+
 
 class UnderFire(Operations):
     """Operations by users and producers; accidents are the scenario's."""
@@ -97,6 +102,7 @@ class Followed:
         assert self._playing is not None
         await self._playing
         await self.made.until(self.made.nothing_left, "every notification ended", 60)
+        await self.made.until(self._nothing_due, "snoozes ended, and what expires did", 30)
         await self.catch_up("the end", 20)
         self.check()
         rows = await self.made.fetch(STORED)
@@ -106,6 +112,10 @@ class Followed:
             f"{self.operations.done} operations, {sum(it.copy.frames for it in self.followers)} badges compared, "
             f"{sum(it.connections for it in self.followers)} connections"
         )
+
+    async def _nothing_due(self) -> bool:
+        [row] = await self.made.fetch(DUE)
+        return not row["due"]
 
     @property
     def _tasks(self) -> Sequence[asyncio.Task[None]]:
@@ -142,9 +152,7 @@ async def followed(made: World, apis: int = 2) -> AsyncIterator[Followed]:
             for place, kind in enumerate(KINDS)
         ]
         seed = made.random.getrandbits(32)
-        operations = UnderFire(
-            seed, net, Deliveries(made), OWNERS, followers, WEIGHTS, snoozes=(3600,), expiring=0.0
-        )
+        operations = UnderFire(seed, net, Deliveries(made), OWNERS, followers, WEIGHTS)
         found = Followed(made, roles, followers, operations)
         async with found._running():
             yield found

@@ -175,3 +175,11 @@ def delivered_under_new_ids() -> None:
         await usual(self, replace(message, id=uuid5(message.id, key)), timeout)
 
     set_on(InboxDeliveries, "deliver", deliver)
+
+
+@mutant
+def wakes_without_revision() -> None:
+    """End snoozes and expire messages without a new revision of the message."""
+    from tidings.ledger.inbox import changing
+
+    replace_in(changing, "CHANGE", f"SET revision = {changing.REVISION}, ", "SET ")

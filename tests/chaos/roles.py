@@ -143,9 +143,12 @@ class Role:
         try:
             async with asyncio.timeout(2):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
-                line = await reader.readline()
-                writer.close()
+                try:
+                    writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
+                    line = await reader.readline()
+                finally:
+                    writer.close()
+                    await writer.wait_closed()
         except (OSError, TimeoutError):
             return False
         return b" 200 " in line

@@ -15,8 +15,12 @@ from tests.chaos.load import Item, Load
 from tests.chaos.roles import Role
 from tests.support.inbox_copy import Message
 from tests.support.inbox_facts import Owner
+from tests.support.ledger_rig import settings_of
 from tests.support.relay import Relay
 from tests.support.user_tokens import VARIABLES
+
+from tidings.ledger.database import PostgresDatabase
+from tidings.ledger.inbox.purging import InboxPeriods, InboxPurging
 
 TIMES: Final = (
     *("created_at", "expires_at", "seen_at", "read_at"),
@@ -37,18 +41,12 @@ WITH locked AS MATERIALIZED (
 UPDATE inbox_users SET revision = revision + 1 WHERE tenant = $1 AND user_id = $2 AND EXISTS (SELECT FROM changed)
 """
 """A change as the API makes it, of which nobody tells."""
-PURGE: Final = """
-WITH locked AS MATERIALIZED (
-    SELECT FROM inbox_users WHERE tenant = $1 AND user_id = $2 FOR UPDATE
-), purged AS (
-    DELETE FROM inbox_messages USING locked
-     WHERE tenant = $1 AND user_id = $2 AND deleted_at IS NOT NULL RETURNING id, revision
-), raised AS (
-    UPDATE inbox_users SET floor = greatest(floor, (SELECT max(revision) FROM purged))
-     WHERE tenant = $1 AND user_id = $2
-)
-SELECT id::text FROM purged
+LOCK: Final = "SELECT FROM inbox_users WHERE tenant = $1 AND user_id = $2 FOR UPDATE"
+DELETED_LONG_AGO: Final = """
+UPDATE inbox_messages SET deleted_at = deleted_at - interval '8 days'
+ WHERE tenant = $1 AND user_id = $2 AND deleted_at IS NOT NULL RETURNING id::text
 """
+PURGE: Final = "SELECT tidings_purge_inboxes(1000000)"
 UNSETTLED: Final = """
 SELECT EXISTS (SELECT FROM notifications WHERE finished_at IS NULL)
     OR EXISTS (SELECT FROM inbox_messages
@@ -83,6 +81,7 @@ class InboxInstallation:
     load: Load
     relay: Relay
     roles: Mapping[str, Sequence[Role]]
+    purging: InboxPurging
     purged: set[str] = field(default_factory=set)
     kills: dict[str, int] = field(default_factory=dict)
     _restarts: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -106,9 +105,17 @@ class InboxInstallation:
         await self.database.execute(SILENT, owner.tenant, owner.user_id)
 
     async def purge(self, owner: Owner) -> None:
-        """Remove all tombstones."""
-        rows = await self.database.fetch(PURGE, owner.tenant, owner.user_id)
+        """Remove all tombstones, as if they were a week old."""
+        async with self.database.acquire() as connection, connection.transaction():
+            await connection.execute(LOCK, owner.tenant, owner.user_id)
+            rows = await connection.fetch(DELETED_LONG_AGO, owner.tenant, owner.user_id)
+            await connection.execute(PURGE)
         self.purged |= {row["id"] for row in rows}
+
+    async def erase(self, owner: Owner) -> None:
+        """Empty all messages of a user, as `tidings erase` does."""
+        async for _ in self.purging.erase([owner.user_id], [], owner.tenant):
+            pass
 
     async def kill(self, role: str) -> None:
         """SIGKILL the next process of a role, and start it again; nothing, as long as the last one is not back."""
@@ -186,7 +193,9 @@ async def installed(
         load = await stack.enter_async_context(
             Load(lambda: broker_url, folder / "journal.tsv", tasks=4)
         )
-        yield InboxInstallation(database, load, relay, roles)
+        ledger = await stack.enter_async_context(PostgresDatabase(settings_of(database_url)))
+        purging = InboxPurging(ledger, InboxPeriods(0, 0))
+        yield InboxInstallation(database, load, relay, roles, purging)
 
 
 async def _end(roles: Sequence[Role]) -> None:

@@ -50,6 +50,7 @@ WEIGHTS: Final = {
     "spy": 3.0,
     "nap": 2.0,
     "purge": 1.0,
+    "erase": 0.05,
     "kill_api": 0.06,
     "kill_worker": 0.04,
     "kill_scheduler": 0.02,
@@ -72,9 +73,7 @@ async def test_no_badge_differs_from_the_list_and_nothing_is_lost(
             for owner in OWNERS
             for place, kind in enumerate(KINDS)
         ]
-        operations = Operations(
-            SEED, net, installation, OWNERS, followers, WEIGHTS, snoozes=(3600,), expiring=0.0
-        )
+        operations = Operations(SEED, net, installation, OWNERS, followers, WEIGHTS)
         following = [asyncio.create_task(follower.run()) for follower in followers]
         try:
             async with asyncio.TaskGroup() as group:
