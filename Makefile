@@ -40,7 +40,7 @@ run: $(if $(wildcard $(STAMP)),$(STAMP),$(RUNS)) ## the whole stack on this mach
 # Where Python may keep no bytecode, each process compiles the tests again: five seconds.
 test: export PYTHONDONTWRITEBYTECODE =
 test: install ## the whole suite, against a real RabbitMQ and PostgreSQL that it starts itself
-	@$(BIN)/python -m tidings_local.packages
+	@$(BIN)/python -m tidings_local.packages --browser
 	@$(BIN)/python -m tests.mta postfix exim
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 

@@ -34,8 +34,9 @@ def node_modules() -> Path:
 def build(folder: Path, modules: Path) -> None:
     """Write what a page loads into a folder, as `npm run build` does."""
     script = json.loads((SOURCE / "package.json").read_text())["scripts"]["build"]
-    command = [modules / ".bin" / "esbuild", *script.split()[1:], f"--outdir={folder}"]
-    subprocess.run(command, cwd=SOURCE, check=True)
+    path = f"{modules / '.bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "OUT": str(folder)}
+    subprocess.run(["sh", "-c", script], cwd=SOURCE, env=environment, check=True)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ export { Feed, InboxError };
 const PATIENCE = 3000; // for a live frame, after which the change log is read
 const ATTEMPTS = 8;
 const MOST = 100; // ids of a request
+const FAR = 1000; // revisions behind, from which on lists are loaded anew
 const LEADER_SILENT = 75_000;
 
 /**
@@ -275,8 +276,10 @@ export class InboxClient {
     const { revision, counts } = frame;
     this.#sharing?.say({ type: "frame", frame, from });
     if (frame.type === "changes") this.#apply(frame, from);
-    else if (from >= 0 || this.#store.cursor < 0) this.#reset(revision, counts);
-    else this.#follow(revision);
+    else if (this.#store.cursor < 0) this.#reset(revision, counts);
+    else if (from < 0) this.#follow(revision);
+    else if (revision < from || revision > from + FAR) this.#reset(revision, counts);
+    else this.#catchUp(); // lists stay as they are
   }
 
   /**

@@ -243,7 +243,7 @@ export class TidingsInbox extends Base {
     const close = el("button.tool.close", { click: () => this.hide() }, icon("close"));
     const tabs = el("div.tabs", { role: "tablist", keydown: (event) => this.#tabKey(event) });
     const strip = el("div.strip", { role: "status" });
-    const rows = el("div.feed", { role: "feed", "aria-labelledby": "title" });
+    const rows = el("div.feed", { "aria-labelledby": "title" });
     const tail = el("div.tail");
     const scroller = el("div.scroll", {}, rows, tail);
     const note = el("div.note");
@@ -402,6 +402,7 @@ export class TidingsInbox extends Base {
     const loading = status === "loading" || (!items.length && more && status === "ready");
     if (ui.list.show(items, more && status === "ready")) ui.panel.focus(quiet);
     this.#shown = revision;
+    set(ui.rows, "role", items.length ? "feed" : "group"); // a feed has articles
     set(ui.rows, "aria-busy", String(loading));
     ui.bones.hidden = !loading;
     ui.tail.hidden = !items.length || !more;

@@ -110,7 +110,8 @@ export class Feed {
 
   /** @param {string | null} cursor */
   #query(cursor) {
-    const query = new URLSearchParams({ limit: String(cursor ? LARGE : this.#limit) });
+    const limit = cursor ? LARGE : Math.min(LARGE, Math.max(this.#limit, this.#kept?.length ?? 0));
+    const query = new URLSearchParams({ limit: String(limit) });
     for (const [name, values] of Object.entries(this.filter)) for (const value of [values ?? []].flat()) query.append(name, value);
     if (cursor) query.set("cursor", cursor);
     return `?${query}`;
@@ -125,7 +126,9 @@ export class Feed {
     const error = this.#error;
     const first = this.#bottom === Infinity && !this.#kept;
     const status = error ? "error" : first ? "loading" : "ready";
-    this.#state = { items, status, more: this.#next !== null, error };
+    const before = this.#state.items;
+    const same = items.length === before.length && items.every((m, n) => m === before[n]);
+    this.#state = { items: same ? before : items, status, more: this.#next !== null, error };
     for (const changed of this.#subscribers) changed();
   }
 }

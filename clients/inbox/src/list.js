@@ -23,7 +23,6 @@ export class List {
   #tops = new Float64Array(1);
   #current = "";
   #more = false;
-  #planned = false;
 
   /**
    * @param {HTMLElement} scroller
@@ -38,7 +37,7 @@ export class List {
     this.make = make;
     this.moved = moved;
     this.ended = ended;
-    scroller.addEventListener("scroll", () => this.#plan(), { passive: true });
+    scroller.addEventListener("scroll", () => this.#draw(), { passive: true });
     feed.addEventListener("focusin", (event) => this.#become(this.#idOf(event.target) || this.#current));
     feed.addEventListener("keydown", (event) => this.#key(event));
     let width = 0;
@@ -58,9 +57,10 @@ export class List {
   show(items, more) {
     const focused = this.#focused();
     const anchor = this.#anchor();
+    const changed = items !== this.#items;
     this.#items = items;
     this.#more = more;
-    this.#measure();
+    if (changed) this.#measure();
     const gone = !items.some((m) => m.id === this.#current);
     const next = Math.min(Math.max(0, focused), items.length - 1);
     if (gone) this.#become(items[next]?.id ?? "");
@@ -87,15 +87,6 @@ export class List {
   focus() {
     this.#focus(Math.max(0, this.#items.findIndex((m) => m.id === this.#current)));
     return this.#items.length > 0;
-  }
-
-  #plan() {
-    if (this.#planned) return;
-    this.#planned = true;
-    requestAnimationFrame(() => {
-      this.#planned = false;
-      this.#draw();
-    });
   }
 
   #measure() {

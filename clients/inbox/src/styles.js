@@ -3,108 +3,86 @@
 const css = String.raw;
 
 const CSS = css`
-:host {
-  color-scheme: light dark;
-  --accent: var(--tidings-accent, light-dark(#0a6b63, #62d2c2));
-  --on-accent: var(--tidings-on-accent, light-dark(#fff, #06231f));
-  --surface: var(--tidings-surface, light-dark(#fff, #17191d));
-  --text: var(--tidings-text, light-dark(#15191e, #eceef0));
-  --muted: var(--tidings-muted, light-dark(#5a6470, #9ca6b1));
-  --line: var(--tidings-line, light-dark(#e6e8eb, #2b2f36));
-  --hover: var(--tidings-hover, light-dark(#f4f6f7, #202429));
-  display: inline-block;
-  font: 14px/1.45 var(--tidings-font, system-ui, sans-serif);
-  color: var(--text);
-}
-:host([theme="light"]) { color-scheme: light }
-:host([theme="dark"]) { color-scheme: dark }
-:host([inline]) { display: block }
-:host([hidden]), [hidden] { display: none !important }
-* { box-sizing: border-box }
-button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer }
-:focus-visible { outline: 2px solid var(--accent); outline-offset: -2px }
-svg { display: block; inline-size: 20px; flex: none; fill: none; stroke: currentColor; stroke-width: 1.7; stroke-linecap: round; stroke-linejoin: round }
-.sr { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%) }
-
-.bell { anchor-name: --bell; position: relative; min-inline-size: 40px; block-size: 40px; border-radius: 20px }
-.bell svg { inline-size: 23px }
-.bell:hover, .tool:hover { background: color-mix(in srgb, currentColor 12%, #0000) }
-.badge { position: absolute; inset-block-start: 2px; inset-inline-start: 21px; min-inline-size: 18px; padding-inline: 5px; border-radius: 9px; font-size: 11px; line-height: 18px; font-weight: 650; text-align: center; color: #fff; background: var(--tidings-badge, #cf3319); box-shadow: 0 0 0 2px var(--surface) }
-
-.panel { position: relative; display: flex; flex-direction: column; inline-size: var(--tidings-width, 400px); block-size: var(--tidings-height, 600px); padding: 0; color: inherit; background: var(--surface); border: 1px solid var(--line); border-radius: var(--tidings-radius, 14px); overflow: hidden; outline: 0 }
-:host([inline]) .panel { inline-size: auto }
-[popover] { position: fixed; inset: 56px 8px auto auto; margin: 0; position-area: block-end span-inline-start; position-try: most-block-size flip-inline, flip-block, flip-block flip-inline; animation: appear .16s; box-shadow: 0 8px 20px #00000014, 0 20px 50px #00000024 }
-[popover]:not(:popover-open) { display: none }
-.panel[popover] { position-anchor: --bell; max-block-size: calc(100% - 16px); margin-block: 8px }
-@supports (position-area: end) { [popover] { inset: auto } }
-.head { display: flex; align-items: center; gap: 2px; padding-block: 14px 6px; padding-inline: 18px 10px }
-h2 { margin: 0; flex: 1; font-size: 17px; line-height: 32px; font-weight: 650 }
-.tool { inline-size: 32px; block-size: 32px; border-radius: 8px; color: var(--muted) }
-.tool:hover, .tab:hover { color: var(--text) }
-.tabs { display: flex; gap: 20px; padding-inline: 18px; border-block-end: 1px solid var(--line); overflow-x: auto; scrollbar-width: none; flex: none }
-.tab { padding-block: 8px; color: var(--muted); font-weight: 550; white-space: nowrap; border-block-end: 2px solid #0000 }
-[aria-selected="true"] { color: var(--text); border-color: var(--accent) }
-.count { margin-inline-start: 6px; padding: 1px 6px; border-radius: 9px; font-size: 12px }
-.strip { display: flex; align-items: center; gap: 10px; padding: 8px 18px; font-size: 13px; color: var(--warning); background: color-mix(in srgb, currentColor 12%, #0000) }
-.strip span { flex: 1 }
-.retry, .action { padding: 5px 13px; border-radius: 8px; font-size: 13px; font-weight: 600; color: inherit; text-decoration: none; border: 1px solid var(--line) }
-
-.body { position: relative; flex: 1; min-block-size: 0 }
-.scroll { block-size: 100%; overflow-y: auto; overscroll-behavior: contain; overflow-anchor: none; scrollbar-width: thin }
-.feed { position: relative }
-.message { position: absolute; inset-inline: 0; display: flex; gap: 12px; padding: 13px 18px 14px; border-block-end: 1px solid var(--line) }
-.message:hover, .message:focus-within, .menu :hover, .menu :focus { background: var(--hover) }
-.sign, .tool, .bell { display: grid; place-items: center; flex: none }
-.sign { inline-size: 36px; block-size: 36px; border-radius: 11px; color: var(--accent); background: color-mix(in srgb, currentColor 12%, #0000); position: relative }
-.strip, .warning .sign { color: var(--tidings-warning, light-dark(#8f5408, #f0b860)) }
-.success .sign { color: var(--tidings-success, light-dark(#1c7a3e, #6fd394)) }
-.critical .sign { color: var(--tidings-critical, light-dark(#bf2a1d, #ff8f80)) }
-.new .sign::after { content: ""; position: absolute; inset-block-start: -3px; inset-inline-end: -3px; padding: 4px; border-radius: 9px; background: var(--accent); border: 2px solid var(--surface) }
-.text { flex: 1; min-inline-size: 0 }
-.line { display: flex; gap: 10px; align-items: baseline }
-.title, .content { unicode-bidi: plaintext; overflow-wrap: anywhere; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden }
-.title { flex: 1; color: inherit; text-decoration: none; text-align: start; font-weight: 500; outline: 0 }
-.new .title { font-weight: 650 }
-.title::after { content: ""; position: absolute; inset: 0 }
-.title:focus-visible::after { outline: 2px solid var(--accent); outline-offset: -2px }
-time, .until, .tail { font-size: 12px; color: var(--muted) }
-.until { display: flex; gap: 5px; margin-block-start: 4px }
-.content { margin: 2px 0 0; color: var(--muted); white-space: pre-line }
-.actions { display: flex; flex-wrap: wrap; gap: 8px; margin-block-start: 10px }
-.action { position: relative }
-.action:first-child, .count { color: var(--accent); background: color-mix(in srgb, currentColor 12%, #0000); border-color: #0000 }
-.newer { color: var(--on-accent); background: var(--accent) }
-.action[aria-pressed="true"] { color: var(--muted); background: none }
-.tools { position: absolute; inset-block-start: 7px; inset-inline-end: 12px; display: flex; padding: 2px; border-radius: 10px; background: var(--surface); border: 1px solid var(--line); opacity: 0 }
-.tools .tool { inline-size: 28px; block-size: 28px }
-.tools svg, .menu svg, .until svg { inline-size: 17px }
-.message:hover .tools, .message:focus-within .tools { opacity: 1 }
-@media (hover: none) {
-  .tools { opacity: 1; inset-block: auto 8px; border: 0; background: none }
-  .quick { display: none }
-}
-
-.menu { position-anchor: --menu; min-inline-size: 208px; padding: 6px; border-radius: 12px; color: inherit; background: var(--surface); border: 1px solid var(--line) }
-.menu button { display: flex; align-items: center; gap: 10px; inline-size: 100%; padding: 7px 10px; border-radius: 8px }
-.menu svg { color: var(--muted) }
-
-.note, .bones { position: absolute; inset: 0; overflow: hidden }
-.note, .note slot { display: grid; place-content: center; justify-items: center; gap: 4px; text-align: center; color: var(--muted) }
-.note b { color: var(--text); font-size: 15px; font-weight: 600 }
-.note .sign { inline-size: 60px; block-size: 60px; border-radius: 20px; margin-block-end: 12px }
-.note .retry { margin-block-start: 12px; color: var(--accent) }
-.bones i { display: block; margin: 18px; block-size: 52px; border-radius: 11px; background: var(--hover); animation: breathe 1s infinite alternate }
-.newer, .toast { position: absolute; inset-inline: 0; inline-size: fit-content; margin-inline: auto; padding: 8px 16px; border-radius: 18px; font-weight: 600; font-size: 13px; animation: appear .16s; box-shadow: 0 4px 14px #0003 }
-.newer { inset-block-start: 10px }
-.toast { inset-block-end: 14px; color: var(--surface); background: var(--text) }
-.tail { padding: 16px; text-align: center }
-
-@keyframes appear { from { opacity: 0; translate: 0 -6px } }
-@keyframes breathe { to { opacity: .4 } }
-@media (max-width: 480px) {
-  .panel[popover] { position-area: none; inset: 0; margin: 0; inline-size: 100vw; block-size: 100dvh; max-block-size: none; border: 0; border-radius: 0 }
-}
-@media (prefers-reduced-motion) { *, ::before, ::after { animation: none !important } }
+:host{color-scheme:light dark;--accent:var(--tidings-accent,light-dark(#0a6b63,#62d2c2));--on-accent:var(--tidings-on-accent,light-dark(#fff,#06231f));--surface:var(--tidings-surface,light-dark(#fff,#17191d));--text:var(--tidings-text,light-dark(#15191e,#eceef0));--muted:var(--tidings-muted,light-dark(#5a6470,#9ca6b1));--line:var(--tidings-line,light-dark(#e6e8eb,#2b2f36));--hover:var(--tidings-hover,light-dark(#f4f6f7,#202429));display:inline-block;font:14px/1.45 var(--tidings-font,system-ui,sans-serif);color:var(--text)}
+:host([theme="light"]){color-scheme:light}
+:host([theme="dark"]){color-scheme:dark}
+:host([inline]){display:block}
+:host([hidden]),[hidden]{display:none !important}
+*{box-sizing:border-box}
+button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
+:focus-visible{outline:2px solid var(--accent);outline-offset:-2px}
+svg{display:block;width:20px;flex:none;fill:none;stroke:currentColor;stroke-width:1.7;stroke-linecap:round;stroke-linejoin:round}
+.sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.bell{anchor-name:--bell;position:relative;min-width:40px;height:40px;border-radius:20px}
+.bell svg{width:23px}
+.bell:hover,.tool:hover{background:color-mix(in srgb,currentColor 12%,#0000)}
+.badge{position:absolute;top:2px;inset-inline-start:21px;min-width:18px;padding-inline:5px;border-radius:9px;font-size:11px;line-height:18px;font-weight:650;text-align:center;color:#fff;background:var(--tidings-badge,#cf3319);box-shadow:0 0 0 2px var(--surface)}
+.panel{position:relative;display:flex;flex-direction:column;width:var(--tidings-width,400px);height:var(--tidings-height,600px);padding:0;color:inherit;background:var(--surface);border:1px solid var(--line);border-radius:var(--tidings-radius,14px);overflow:hidden;outline:0}
+:host([inline]) .panel{width:auto}
+[popover]{position:fixed;inset:56px 8px auto auto;margin:0;position-area:block-end span-inline-start;position-try:most-block-size flip-inline,flip-block,flip-block flip-inline;animation:appear .16s;box-shadow:0 8px 20px #00000014,0 20px 50px #00000024}
+[popover]:not(:popover-open){display:none}
+.panel[popover]{position-anchor:--bell;max-height:calc(100% - 16px);margin-block:8px}
+@supports (position-area:end){[popover]{inset:auto}}
+.head{display:flex;align-items:center;gap:2px;padding-block:14px 6px;padding-inline:18px 10px}
+h2{margin:0;flex:1;font-size:17px;line-height:32px;font-weight:650}
+.tool{width:32px;height:32px;border-radius:8px;color:var(--muted)}
+.tool:hover,.tab:hover{color:var(--text)}
+.tabs{display:flex;gap:20px;padding-inline:18px;border-bottom:1px solid var(--line);overflow-x:auto;scrollbar-width:none;flex:none}
+.tab{padding-block:8px;color:var(--muted);font-weight:550;white-space:nowrap;border-bottom:2px solid #0000}
+[aria-selected="true"]{color:var(--text);border-color:var(--accent)}
+.count{margin-inline-start:6px;padding:1px 6px;border-radius:9px;font-size:12px}
+.strip{display:flex;align-items:center;gap:10px;padding:8px 18px;font-size:13px;color:var(--warning);background:color-mix(in srgb,currentColor 12%,#0000)}
+.strip span{flex:1}
+.retry,.action{padding:5px 13px;border-radius:8px;font-size:13px;font-weight:600;color:inherit;text-decoration:none;border:1px solid var(--line)}
+.body{position:relative;flex:1;min-height:0}
+.scroll{height:100%;overflow-y:auto;overscroll-behavior:contain;overflow-anchor:none;scrollbar-width:thin}
+.feed{position:relative}
+.message{position:absolute;inset-inline:0;display:flex;gap:12px;padding:13px 18px 14px;border-bottom:1px solid var(--line)}
+.message:hover,.message:focus-within,.menu :hover,.menu :focus{background:var(--hover)}
+.sign,.tool,.bell{display:grid;place-items:center;flex:none}
+.sign{width:36px;height:36px;border-radius:11px;color:var(--accent);background:color-mix(in srgb,currentColor 12%,#0000);position:relative}
+.strip,.warning .sign{color:var(--tidings-warning,light-dark(#8f5408,#f0b860))}
+.success .sign{color:var(--tidings-success,light-dark(#1c7a3e,#6fd394))}
+.critical .sign{color:var(--tidings-critical,light-dark(#bf2a1d,#ff8f80))}
+.new .sign::after{content:"";position:absolute;top:-3px;inset-inline-end:-3px;padding:4px;border-radius:9px;background:var(--accent);border:2px solid var(--surface)}
+.text{flex:1;min-width:0}
+.line{display:flex;gap:10px;align-items:baseline}
+.title,.content{unicode-bidi:plaintext;overflow-wrap:anywhere;display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden}
+.title{flex:1;color:inherit;text-decoration:none;text-align:start;font-weight:500;outline:0}
+.new .title{font-weight:650}
+.title::after{content:"";position:absolute;inset:0}
+.title:focus-visible::after{outline:2px solid var(--accent);outline-offset:-2px}
+time,.until,.tail{font-size:12px;color:var(--muted)}
+.until{display:flex;gap:5px;margin-top:4px}
+.content{margin:2px 0 0;color:var(--muted);white-space:pre-line}
+.actions{display:flex;flex-wrap:wrap;gap:8px;margin-top:10px}
+.action{position:relative}
+.action:first-child,.count{color:var(--accent);background:color-mix(in srgb,currentColor 12%,#0000);border-color:#0000}
+.newer{color:var(--on-accent);background:var(--accent)}
+.action[aria-pressed="true"]{color:var(--muted);background:none}
+.tools{position:absolute;top:7px;inset-inline-end:12px;display:flex;padding:2px;border-radius:10px;background:var(--surface);border:1px solid var(--line);opacity:0}
+.tools .tool{width:28px;height:28px}
+.tools svg,.menu svg,.until svg{width:17px}
+.message:hover .tools,.message:focus-within .tools{opacity:1}
+@media (hover:none){.tools{opacity:1;inset-block:auto 8px;border:0;background:none}
+.quick{display:none}}
+.menu{position-anchor:--menu;min-width:208px;padding:6px;border-radius:12px;color:inherit;background:var(--surface);border:1px solid var(--line)}
+.menu button{display:flex;align-items:center;gap:10px;width:100%;padding:7px 10px;border-radius:8px}
+.menu svg{color:var(--muted)}
+.note,.bones{position:absolute;inset:0;overflow:hidden}
+.note,.note slot{display:grid;place-content:center;justify-items:center;gap:4px;text-align:center;color:var(--muted)}
+.note b{color:var(--text);font-size:15px;font-weight:600}
+.note .sign{width:60px;height:60px;border-radius:20px;margin-bottom:12px}
+.note .retry{margin-top:12px;color:var(--accent)}
+.bones i{display:block;margin:18px;height:52px;border-radius:11px;background:var(--hover);animation:breathe 1s infinite alternate}
+.newer,.toast{position:absolute;inset-inline:0;width:fit-content;margin-inline:auto;padding:8px 16px;border-radius:18px;font-weight:600;font-size:13px;animation:appear .16s;box-shadow:0 4px 14px #0003}
+.newer{top:10px}
+.toast{bottom:14px;color:var(--surface);background:var(--text)}
+.tail{padding:16px;text-align:center}
+@keyframes appear{from{opacity:0;translate:0 -6px}}
+@keyframes breathe{to{opacity:.4}}
+@media (max-width:480px){.panel[popover]{position-area:none;inset:0;margin:0;width:100vw;height:100dvh;max-height:none;border:0;border-radius:0}}
+@media (prefers-reduced-motion){*,::before,::after{animation:none !important}}
 `;
 
 /** @type {CSSStyleSheet | undefined} */

@@ -31,6 +31,8 @@ export class Wording {
   constructor(texts = english, language = "en") {
     this.texts = texts;
     this.language = language;
+    /** @type {Record<string, Intl.DateTimeFormat>} */
+    this.dates = {};
     this.plural = new Intl.PluralRules(this.language);
     this.number = new Intl.NumberFormat(this.language);
     this.ago = new Intl.RelativeTimeFormat(this.language, { numeric: "auto", style: "short" });
@@ -69,6 +71,8 @@ export class Wording {
    * @param {Intl.DateTimeFormatOptions} how
    */
   date(time, how) {
-    return new Intl.DateTimeFormat(this.language, how).format(new Date(time));
+    const key = JSON.stringify(how);
+    this.dates[key] ??= new Intl.DateTimeFormat(this.language, how); // slow to make
+    return this.dates[key].format(new Date(time));
   }
 }

@@ -1,4 +1,4 @@
-"""What a system's package manager calls RabbitMQ and PostgreSQL, and how it installs them."""
+"""What a system's package manager calls RabbitMQ, PostgreSQL and Chromium, and how it installs them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -6,11 +6,16 @@ from enum import StrEnum
 from typing import Final
 
 
-class Server(StrEnum):
-    """What a laptop's own stack needs."""
+class Program(StrEnum):
+    """What is installed if it is missing."""
 
     RABBITMQ = "RabbitMQ"
     POSTGRESQL = "PostgreSQL"
+    CHROMIUM = "Chromium"
+
+
+STACK: Final = (Program.RABBITMQ, Program.POSTGRESQL)
+"""What a laptop's own stack needs; the tests need a browser too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +23,17 @@ class Manager:
     """One package manager."""
 
     program: str
-    names: dict[Server, str]
+    names: dict[Program, str]
     install: tuple[str, ...]
     refresh: tuple[str, ...] = ()
     """What brings its lists up to date first; empty where it does that itself."""
     environment: tuple[str, ...] = ()
     as_root: bool = True
     """Whether it needs root; Homebrew refuses to run as root."""
-    units: dict[Server, tuple[str, ...]] = field(default_factory=dict)
+    units: dict[Program, tuple[str, ...]] = field(default_factory=dict)
     """The system services its packages would run from the next boot on."""
 
-    def commands(self, missing: Iterable[Server]) -> list[list[str]]:
+    def commands(self, missing: Iterable[Program]) -> list[list[str]]:
         """What to run, without `sudo`, to install these."""
         before = ["env", *self.environment] if self.environment else []
         install = [*before, *self.install, *(self.names[server] for server in missing)]
@@ -36,13 +41,17 @@ class Manager:
 
 
 _UNITS: Final = {
-    Server.RABBITMQ: ("rabbitmq-server.service", "epmd.service", "epmd.socket"),
-    Server.POSTGRESQL: ("postgresql.service",),
+    Program.RABBITMQ: ("rabbitmq-server.service", "epmd.service", "epmd.socket"),
+    Program.POSTGRESQL: ("postgresql.service",),
 }
 
 APT: Final = Manager(
     program="apt-get",
-    names={Server.RABBITMQ: "rabbitmq-server", Server.POSTGRESQL: "postgresql"},
+    names={
+        Program.RABBITMQ: "rabbitmq-server",
+        Program.POSTGRESQL: "postgresql",
+        Program.CHROMIUM: "chromium",
+    },
     refresh=("apt-get", "-qq", "update"),
     # A machine that has just started is often busy with its own upgrades.
     install=(
@@ -54,12 +63,20 @@ APT: Final = Manager(
 )
 DNF: Final = Manager(
     program="dnf",
-    names={Server.RABBITMQ: "rabbitmq-server", Server.POSTGRESQL: "postgresql-server"},
+    names={
+        Program.RABBITMQ: "rabbitmq-server",
+        Program.POSTGRESQL: "postgresql-server",
+        Program.CHROMIUM: "chromium",
+    },
     install=("dnf", "-q", "-y", "install"),
 )
 BREW: Final = Manager(
     program="brew",
-    names={Server.RABBITMQ: "rabbitmq", Server.POSTGRESQL: "postgresql@17"},
+    names={
+        Program.RABBITMQ: "rabbitmq",
+        Program.POSTGRESQL: "postgresql@17",
+        Program.CHROMIUM: "chromium",
+    },
     install=("brew", "install", "--quiet"),
     as_root=False,
 )

@@ -1,4 +1,4 @@
-"""Sees to it that RabbitMQ and PostgreSQL are on this machine, or says what to do."""
+"""Sees to it that RabbitMQ and PostgreSQL, and for tests Chromium, are on this machine, or says what to do."""
 
 import os
 import shlex
@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from tidings_local.chromium import find_chromium
 from tidings_local.errors import LocalStackError, NotInstalled
-from tidings_local.package_managers import KNOWN, Manager, Server
+from tidings_local.package_managers import KNOWN, STACK, Manager, Program
 from tidings_local.postgres_programs import find_postgresql
 from tidings_local.quiet_installation import installing_without_starting
 from tidings_local.rabbitmq_programs import find_rabbitmq
@@ -52,25 +53,26 @@ class Machine:
         return (self.root or self.sudo) if self.manager.as_root else not self.root
 
 
-FINDERS: Final[Mapping[Server, Callable[[], object]]] = {
-    Server.RABBITMQ: find_rabbitmq,
-    Server.POSTGRESQL: find_postgresql,
+FINDERS: Final[Mapping[Program, Callable[[], object]]] = {
+    Program.RABBITMQ: find_rabbitmq,
+    Program.POSTGRESQL: find_postgresql,
+    Program.CHROMIUM: find_chromium,
 }
-"""What finds each server's programs, or raises `NotInstalled`."""
+"""What finds each one's programs, or raises `NotInstalled`."""
 
 
 def ensure_installed(
     say: Callable[[str], None],
-    needed: Collection[Server] = tuple(Server),
+    needed: Collection[Program] = STACK,
     *,
-    finders: Mapping[Server, Callable[[], object]] = FINDERS,
+    finders: Mapping[Program, Callable[[], object]] = FINDERS,
     machine: Machine | None = None,
 ) -> None:
     """Installs what is missing of what is needed; quiet where nothing is.
 
     Args:
         say: Told what is done.
-        needed: The servers to look for.
+        needed: What to look for.
         finders: What looks for them.
         machine: Where this runs; looked at where None.
 
@@ -90,13 +92,13 @@ def ensure_installed(
         raise LocalStackError(f"{manager.program} succeeded, but {_named(still)} still not found")
 
 
-def needed_servers(environment: Mapping[str, str]) -> list[Server]:
+def needed_servers(environment: Mapping[str, str]) -> list[Program]:
     """The servers that are not provided by setting `TIDINGS_AMQP_URL`, `TIDINGS_DATABASE_URL`."""
     brought = {
-        Server.RABBITMQ: environment.get("TIDINGS_AMQP_URL"),
-        Server.POSTGRESQL: environment.get("TIDINGS_DATABASE_URL"),
+        Program.RABBITMQ: environment.get("TIDINGS_AMQP_URL"),
+        Program.POSTGRESQL: environment.get("TIDINGS_DATABASE_URL"),
     }
-    return [server for server in Server if not brought[server]]
+    return [server for server in STACK if not brought[server]]
 
 
 def survey() -> Machine:
@@ -109,7 +111,7 @@ def survey() -> Machine:
     )
 
 
-def advice(missing: list[Server], machine: Machine) -> str:
+def advice(missing: list[Program], machine: Machine) -> str:
     """What a person can do about what is missing."""
     what = f"{_named(missing)} not installed"
     if machine.manager is None:
@@ -124,7 +126,7 @@ def advice(missing: list[Server], machine: Machine) -> str:
     return "\n".join(lines)
 
 
-def _install(manager: Manager, missing: list[Server], sudo: list[str]) -> None:
+def _install(manager: Manager, missing: list[Program], sudo: list[str]) -> None:
     units = [unit for server in missing for unit in manager.units.get(server, ())]
     with installing_without_starting(sudo, units):
         for command in manager.commands(missing):
@@ -136,7 +138,7 @@ def _install(manager: Manager, missing: list[Server], sudo: list[str]) -> None:
                 )
 
 
-def _named(servers: list[Server]) -> str:
+def _named(servers: list[Program]) -> str:
     return f"{' and '.join(servers)} {'is' if len(servers) == 1 else 'are'}"
 
 
@@ -170,7 +172,15 @@ def _tell(what: str) -> None:
 
 
 def main() -> int:
-    """Exit status 0 where both are there now, 1 where they are not."""
+    """Exit status 0 where both servers are there now, 1 where they are not.
+
+    With `--browser`, a browser is installed too if that is possible; the tests that need it are skipped otherwise.
+    """
+    if "--browser" in sys.argv[1:]:
+        try:
+            ensure_installed(_tell, [Program.CHROMIUM])
+        except LocalStackError as error:
+            sys.stderr.write(f"the tests in a browser will be skipped: {error}\n")
     if all(os.environ.get(name) for name in _TESTED_ELSEWHERE):
         return 0
     try:

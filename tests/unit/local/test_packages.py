@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tidings_local.errors import LocalStackError, NotInstalled
-from tidings_local.package_managers import APT, BREW, DNF, Manager, Server
+from tidings_local.package_managers import APT, BREW, DNF, STACK, Manager, Program
 from tidings_local.packages import Machine, advice, ensure_installed, needed_servers
 from tidings_local.quiet_installation import installing_without_starting
 from tidings_local.rabbitmq_programs import find_rabbitmq, version_key
 
-BOTH = list(Server)
+BOTH = list(STACK)
 
 
 def machine(
@@ -48,11 +48,16 @@ def test_somebody_without_rights_is_told_what_to_type() -> None:
 
 
 def test_only_what_is_missing_is_named() -> None:
-    text = advice([Server.POSTGRESQL], machine(BREW, root=True))
+    text = advice([Program.POSTGRESQL], machine(BREW, root=True))
     assert text.splitlines() == [
         "PostgreSQL is not installed; install with:",
         "    brew install --quiet postgresql@17",
     ]
+
+
+def test_a_browser_is_known_to_every_package_manager_and_asked_for_by_tests_alone() -> None:
+    assert [manager.names[Program.CHROMIUM] for manager in (APT, BREW, DNF)] == ["chromium"] * 3
+    assert Program.CHROMIUM not in needed_servers({})
 
 
 def test_docker_is_offered_where_it_answers_and_only_there() -> None:
@@ -67,13 +72,13 @@ def test_docker_is_offered_where_it_answers_and_only_there() -> None:
     ("environment", "needed"),
     [
         ({}, BOTH),
-        ({"TIDINGS_AMQP_URL": "amqp://x"}, [Server.POSTGRESQL]),
-        ({"TIDINGS_DATABASE_URL": "postgresql://x", "TIDINGS_AMQP_URL": ""}, [Server.RABBITMQ]),
+        ({"TIDINGS_AMQP_URL": "amqp://x"}, [Program.POSTGRESQL]),
+        ({"TIDINGS_DATABASE_URL": "postgresql://x", "TIDINGS_AMQP_URL": ""}, [Program.RABBITMQ]),
         ({"TIDINGS_DATABASE_URL": "postgresql://x", "TIDINGS_AMQP_URL": "amqp://x"}, []),
     ],
 )
 def test_a_server_that_somebody_brings_need_not_be_installed(
-    environment: dict[str, str], needed: list[Server]
+    environment: dict[str, str], needed: list[Program]
 ) -> None:
     assert needed_servers(environment) == needed
 
@@ -92,7 +97,7 @@ class Shop:
     def manager(self) -> Manager:
         return Manager(
             program="shop",
-            names={Server.RABBITMQ: "rabbits"},
+            names={Program.RABBITMQ: "rabbits"},
             install=(str(self.script),),
             as_root=False,
         )
@@ -117,8 +122,8 @@ def ensure(shop: Shop) -> Callable[[], list[str]]:
         lines: list[str] = []
         ensure_installed(
             lines.append,
-            [Server.RABBITMQ],
-            finders={Server.RABBITMQ: shop.look},
+            [Program.RABBITMQ],
+            finders={Program.RABBITMQ: shop.look},
             machine=machine(shop.manager()),
         )
         return lines

@@ -11,7 +11,8 @@ from tidings_local.errors import LocalStackError
 from tidings_local.inherited import inherited
 from tidings_local.laptop import Laptop
 from tidings_local.last_run import LastRun
-from tidings_local.packages import Server, needed_servers
+from tidings_local.package_managers import STACK
+from tidings_local.packages import Program, needed_servers
 
 ELSEWHERE = {
     "TIDINGS_EMAIL_HOST": "smtp.example.com",
@@ -112,6 +113,6 @@ def test_servers_of_its_own_that_a_terminal_has_sourced_are_started_not_looked_f
 ) -> None:
     own = {"TIDINGS_AMQP_URL": "amqp://tidings@127.0.0.1:20001"}
     LastRun(tmp_path).remember(own)
-    assert needed_servers(LastRun(tmp_path).others(own)) == list(Server)
+    assert needed_servers(LastRun(tmp_path).others(own)) == list(STACK)
     brought = LastRun(tmp_path).others({"TIDINGS_AMQP_URL": "amqp://tidings@127.0.0.1:5672"})
-    assert needed_servers(brought) == [Server.POSTGRESQL]
+    assert needed_servers(brought) == [Program.POSTGRESQL]
